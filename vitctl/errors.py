@@ -1,0 +1,74 @@
+"""Expected errors, and the one table of exit codes.
+
+An expected error is one sentence plus a hint with the command that helps. Anything else that
+escapes is a bug and keeps its traceback (exit code 1).
+"""
+
+from __future__ import annotations
+
+
+class VitctlError(Exception):
+    """An expected error. `message` is one sentence; `hint` says what helps, if anything does."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(VitctlError):
+    """A flag, a configuration value or their combination makes no sense."""
+
+    exit_code = 2
+
+
+class InputError(VitctlError):
+    """An input is corrupt, invalid, changed while read, or does not match another input."""
+
+    exit_code = 3
+
+
+class NotFoundError(VitctlError):
+    """A named input does not exist, or the upstream step gave none."""
+
+    exit_code = 4
+
+
+class OverwriteError(VitctlError):
+    """Going on would overwrite something that is not ours to overwrite."""
+
+    exit_code = 5
+
+
+class DoesNotFitError(VitctlError):
+    """Not enough memory or disk for what was asked."""
+
+    exit_code = 6
+
+
+class InterruptedRun(VitctlError):
+    """Stopped on request after saving; the same command continues."""
+
+    exit_code = 10
+
+
+class DivergedError(VitctlError):
+    """The loss or a gradient is not finite; nothing after it was saved."""
+
+    exit_code = 11
+
+
+EXIT_CODES: dict[int, str] = {
+    0: "done, or already done",
+    1: "a bug in vitctl (with a traceback)",
+    2: "wrong usage or configuration",
+    3: "an input is corrupt, invalid or does not match",
+    4: "not found",
+    5: "would overwrite",
+    6: "does not fit in memory or on disk",
+    10: "interrupted after saving; the same command continues",
+    11: "diverged: a loss or gradient was not finite",
+    130: "stopped by Ctrl-C (143: by SIGTERM)",
+}
