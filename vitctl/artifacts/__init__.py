@@ -1,0 +1,22 @@
+"""Versioned artifacts on disk: what stages read and write.
+
+    canonical   values -> the one JSON form that is hashed
+    manifest    artifact.json, typed
+    files       hashing, atomic small writes, paths that stay inside their folder
+    locks       one process works on a recipe at a time
+    artifact    a finished, immutable directory
+    runs        a growing directory of checkpoints, each a finished artifact
+    drafts      a directory on its way to being finished
+    store       where artifacts live, and how they are found by name, id or kind
+    lineage     parents of parents
+
+An artifact is a directory whose `artifact.json`, written last, means finished.
+"""
+
+from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.drafts import Draft
+from vitctl.artifacts.manifest import Manifest, Parent, Recipe
+from vitctl.artifacts.runs import Run
+from vitctl.artifacts.store import Store
+
+__all__ = ["Artifact", "Draft", "Manifest", "Parent", "Recipe", "Run", "Store"]

@@ -1,0 +1,116 @@
+"""A finished, immutable directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vitctl.artifacts.files import sha256_file
+from vitctl.artifacts.manifest import Manifest, Parent, read_manifest
+from vitctl.errors import InputError, VitctlError
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A directory with an `artifact.json`. Nothing in it changes any more."""
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def load(cls, path: Path | str) -> Artifact:
+        """Read the manifest and see that every file is there in its size (no content is read)."""
+        artifact = cls(Path(path), read_manifest(Path(path)))
+        problems = artifact.check_sizes()
+        if problems:
+            raise InputError(
+                f"{artifact.path} is damaged: {problems[0]}"
+                + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""),
+                hint=f"see all: vitctl verify --deep {artifact.path}",
+            )
+        return artifact
+
+    @property
+    def id(self) -> str:
+        return self.manifest.id
+
+    @property
+    def digest(self) -> str:
+        return self.manifest.digest
+
+    @property
+    def kind(self) -> str:
+        return self.manifest.kind
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.manifest.config
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return self.manifest.summary
+
+    @property
+    def step(self) -> int | None:
+        """The training step of a checkpoint; None for other kinds."""
+        return self.summary.get("step")
+
+    def as_parent(self, role: str) -> Parent:
+        """This artifact as an input of another; its place is recorded to find it again."""
+        return Parent(
+            role=role,
+            kind=self.kind,
+            id=self.id,
+            digest=self.digest,
+            path=str(self.path.resolve()),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The object `--json` prints. Its schema is docs/guide/json.md."""
+        return {
+            "path": str(self.path),
+            "id": self.id,
+            "digest": self.digest,
+            "kind": self.kind,
+            "summary": self.summary,
+        }
+
+    def check_sizes(self) -> list[str]:
+        """One sentence a file that is missing or has another size."""
+        problems = []
+        for entry in self.manifest.files:
+            try:
+                size = (self.path / entry.path).stat().st_size
+            except OSError as error:
+                problems.append(f"{entry.path} cannot be read ({error.strerror})")
+                continue
+            if size != entry.size:
+                problems.append(f"{entry.path} has {size} bytes instead of {entry.size}")
+        return problems
+
+    def check_contents(self) -> list[str]:
+        """One sentence a file whose bytes are not those that were published. Reads everything."""
+        problems = []
+        for entry in self.manifest.files:
+            try:
+                size, sha256 = sha256_file(self.path / entry.path)
+            except OSError as error:
+                problems.append(f"{entry.path} cannot be read ({error.strerror})")
+                continue
+            if size != entry.size:
+                problems.append(f"{entry.path} has {size} bytes instead of {entry.size}")
+            elif sha256 != entry.sha256:
+                problems.append(f"{entry.path} has other bytes than were published")
+        return problems
+
+
+def load_if_finished(path: Path) -> Artifact | None:
+    """The artifact at `path`, or None where there is none; damage still raises."""
+    try:
+        manifest = read_manifest(path)
+    except VitctlError as error:
+        if error.exit_code == 4:
+            return None
+        raise
+    return Artifact(path, manifest)

@@ -1,0 +1,131 @@
+"""A directory on its way to being finished.
+
+Drafts are named by their recipe's id, so after a crash the same command finds what it left and
+goes on. `artifact.json` is written last.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.files import DRAFT, LOCK, entries, sha256_file, write_atomic
+from vitctl.artifacts.manifest import (
+    FORMAT,
+    MANIFEST,
+    FileEntry,
+    Manifest,
+    Recipe,
+    digest_of,
+    manifest_bytes,
+)
+from vitctl.artifacts.provenance import now, provenance
+from vitctl.errors import OverwriteError
+
+
+class Draft:
+    """Work in progress at `path`. `finished` is the artifact, if an earlier run completed it."""
+
+    def __init__(self, path: Path, recipe: Recipe, *, finished: Artifact | None = None) -> None:
+        self.path = path
+        self.recipe = recipe
+        self.finished = finished
+        self.started = now()
+        self._known: dict[str, FileEntry] = {}
+
+    def record(self, relative: str, *, size: int, sha256: str) -> None:
+        """A file that was hashed while it was written, so that `publish` need not read it."""
+        self._known[relative] = FileEntry(path=relative, size=size, sha256=sha256)
+
+    def publish(self, *, summary: dict[str, Any], volatile: Iterable[str] = ()) -> Artifact:
+        """Write `artifact.json`: from here on nothing in the directory changes."""
+        artifact = publish(
+            self.path,
+            recipe=self.recipe,
+            summary=summary,
+            started=self.started,
+            known=self._known,
+            volatile=volatile,
+        )
+        (self.path / DRAFT).unlink(missing_ok=True)
+        self.finished = artifact
+        return artifact
+
+
+def publish(
+    path: Path,
+    *,
+    recipe: Recipe,
+    summary: dict[str, Any],
+    started: str,
+    known: dict[str, FileEntry] | None = None,
+    volatile: Iterable[str] = (),
+) -> Artifact:
+    """Hash the content of `path` and write its manifest last."""
+    files = entries(path, known=known, volatile=volatile)
+    manifest = Manifest(
+        format=FORMAT,
+        kind=recipe.kind,
+        id=recipe.id,
+        digest=digest_of(files),
+        stage=recipe.stage,
+        version=recipe.version,
+        config=recipe.config,
+        parents=recipe.parents,
+        summary=summary,
+        files=files,
+        provenance=provenance(started=started),
+    )
+    write_atomic(path / MANIFEST, manifest_bytes(manifest))
+    return Artifact(path, manifest)
+
+
+def claim(path: Path, *, recipe: Recipe) -> None:
+    """Mark `path` as this recipe's draft. Raises OverwriteError if it holds something else."""
+    note = path / DRAFT
+    if path.is_dir():
+        owner = _owner(note)
+        strangers = [p.name for p in path.iterdir() if p.name not in (DRAFT, LOCK)]
+        if owner is None and strangers:
+            raise OverwriteError(
+                f"{path} already holds {strangers[0]!r}, which is not this command's work",
+                hint="choose another --out, or empty the folder",
+            )
+        if owner is not None and owner != recipe.id:
+            if strangers:
+                raise OverwriteError(
+                    f"{path} holds unfinished work of another configuration ({owner[:8]})",
+                    hint="choose another --out, or pass --force to start over",
+                )
+            owner = None
+        if owner == recipe.id:
+            return
+    path.mkdir(parents=True, exist_ok=True)
+    content = {"id": recipe.id, "stage": recipe.stage, "kind": recipe.kind, "started": now()}
+    write_atomic(note, (json.dumps(content) + "\n").encode())
+
+
+def clear(path: Path) -> None:
+    """Empty a directory that is ours, its manifest first, so that it never looks finished."""
+    (path / MANIFEST).unlink(missing_ok=True)
+    for child in path.iterdir():
+        if child.name == LOCK:
+            continue
+        if child.is_dir() and not child.is_symlink():
+            shutil.rmtree(child)
+        else:
+            child.unlink()
+
+
+def _owner(note: Path) -> str | None:
+    try:
+        return json.loads(note.read_bytes())["id"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+__all__ = ["Draft", "claim", "clear", "publish", "sha256_file"]

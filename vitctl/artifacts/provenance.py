@@ -1,0 +1,70 @@
+"""Where and with what a result was made."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import vitctl
+from vitctl.artifacts.manifest import Provenance
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "array_record")
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def provenance(*, started: str) -> Provenance:
+    return Provenance(
+        command=tuple(_printable(part) for part in sys.argv),
+        versions=versions(),
+        git_commit=_git_commit(),
+        host=platform.node(),
+        started=started,
+        finished=now(),
+    )
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that can change numbers, read from their metadata."""
+    found = {"vitctl": vitctl.__version__, "python": platform.python_version()}
+    for name in (*_PACKAGES, "tensorflow-cpu", "tensorflow"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def _git_commit() -> str | None:
+    """The commit of the checkout vitctl runs from; None for an installed wheel."""
+    root = Path(vitctl.__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def _printable(text: str) -> str:
+    """Command-line arguments may hold undecodable bytes; JSON may not."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

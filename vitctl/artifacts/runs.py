@@ -1,0 +1,225 @@
+"""A run grows; its checkpoints are the immutable artifacts.
+
+    <run>/run.json                     the recipe, and one segment per start
+    <run>/metrics.jsonl                one row a logged step
+    <run>/checkpoints/<step>/          each with its own artifact.json, written last
+
+Where the schedule is open-ended the duration is not part of the run's recipe, so the same recipe
+with more steps continues the same run.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vitctl.artifacts.artifact import Artifact, load_if_finished
+from vitctl.artifacts.drafts import clear, publish
+from vitctl.artifacts.files import DRAFT, LOCK, write_atomic
+from vitctl.artifacts.locks import is_locked
+from vitctl.artifacts.manifest import FORMAT, MANIFEST, Parent, Recipe
+from vitctl.artifacts.provenance import now, versions
+from vitctl.config import Config
+from vitctl.errors import InputError, NotFoundError, VitctlError
+
+RUN = "run.json"
+CHECKPOINTS = "checkpoints"
+METRICS = "metrics.jsonl"
+
+
+class Segment(Config):
+    """One start of a run: from where, with what hardware and versions."""
+
+    started: str
+    from_step: int
+    runtime: dict[str, Any]
+    versions: dict[str, str]
+
+
+class RunInfo(Config):
+    """The content of `run.json`."""
+
+    format: int
+    kind: str
+    id: str
+    name: str
+    stage: str
+    version: int
+    config: dict[str, Any]
+    parents: tuple[Parent, ...]
+    segments: tuple[Segment, ...] = ()
+
+
+class Run:
+    """A run directory, being worked on or not."""
+
+    def __init__(self, path: Path, info: RunInfo) -> None:
+        self.path = path
+        self.info = info
+
+    @classmethod
+    def load(cls, path: Path) -> Run:
+        """Raises NotFoundError without a `run.json`, InputError if it is damaged or too new."""
+        file = path / RUN
+        try:
+            raw = json.loads(file.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFoundError(f"{path} is not a run (no {RUN})") from None
+        except ValueError:
+            raise InputError(f"{file} is damaged: it is not JSON") from None
+        found = raw.get("format") if isinstance(raw, dict) else None
+        if isinstance(found, int) and found > FORMAT:
+            raise InputError(
+                f"{path} has run format {found}; this vitctl reads up to {FORMAT}",
+                hint="upgrade: pip install -U vitctl",
+            )
+        try:
+            return cls(path, RunInfo.model_validate(raw))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the top level"
+            raise InputError(f"{file} is damaged: {where}: {first['msg']}") from None
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / METRICS
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a living process trains this run now."""
+        return is_locked(self.path / LOCK)
+
+    def steps(self) -> list[int]:
+        """Steps with a finished checkpoint, ascending."""
+        folder = self.path / CHECKPOINTS
+        if not folder.is_dir():
+            return []
+        return sorted(
+            int(child.name)
+            for child in folder.iterdir()
+            if child.name.isdigit() and (child / MANIFEST).exists()
+        )
+
+    def place(self, step: int) -> Path:
+        return self.path / CHECKPOINTS / str(step)
+
+    def checkpoint(self, step: int) -> Artifact:
+        """The checkpoint of `step`. NotFoundError names the nearest kept ones."""
+        if (self.place(step) / MANIFEST).exists():
+            return Artifact.load(self.place(step))
+        kept = self.steps()
+        if not kept:
+            raise NotFoundError(f"{self.path} has no finished checkpoint yet")
+        nearest = sorted(sorted(kept, key=lambda s: abs(s - step))[:3])
+        raise NotFoundError(
+            f"{self.path} has no checkpoint at step {step}",
+            hint="nearest kept: " + ", ".join(f"{self.path}@{s}" for s in nearest),
+        )
+
+    def newest(self) -> Artifact:
+        """The checkpoint of the highest step."""
+        kept = self.steps()
+        if not kept:
+            raise NotFoundError(
+                f"{self.path} has no finished checkpoint yet",
+                hint="run the same command again to continue it",
+            )
+        return Artifact.load(self.place(kept[-1]))
+
+
+class RunDraft(Run):
+    """A run that this process holds the lock of."""
+
+    def __init__(self, path: Path, info: RunInfo, recipe: Recipe) -> None:
+        super().__init__(path, info)
+        self.recipe = recipe
+
+    def begin(self, *, from_step: int, runtime: dict[str, Any]) -> None:
+        """Write down that a segment starts."""
+        segment = Segment(
+            started=now(), from_step=from_step, runtime=runtime, versions=versions()
+        )
+        self.info = self.info.model_copy(update={"segments": (*self.info.segments, segment)})
+        write_info(self.path, self.info)
+
+    def recipe_at(self, step: int) -> Recipe:
+        """The recipe of one checkpoint: the run's, and the step."""
+        return self.recipe.model_copy(
+            update={"kind": "checkpoint", "config": {**self.recipe.config, "step": step}}
+        )
+
+    def usable(self, *, at_most: int) -> tuple[Artifact | None, list[str]]:
+        """The newest undamaged checkpoint up to a step, and a sentence for each damaged one."""
+        problems: list[str] = []
+        for step in reversed([s for s in self.steps() if s <= at_most]):
+            try:
+                artifact = Artifact.load(self.place(step))
+            except VitctlError as error:
+                problems.append(error.message)
+                continue
+            found = artifact.check_contents()
+            if not found:
+                return artifact, problems
+            problems.append(f"{artifact.path} is damaged: {found[0]}")
+        return None, problems
+
+    def empty_place(self, step: int) -> Path:
+        """The folder for a checkpoint, emptied of what a crash left there."""
+        place = self.place(step)
+        place.mkdir(parents=True, exist_ok=True)
+        clear(place)
+        return place
+
+    def publish(
+        self, step: int, *, summary: dict[str, Any], started: str, volatile: Iterable[str] = ()
+    ) -> Artifact:
+        return publish(
+            self.place(step),
+            recipe=self.recipe_at(step),
+            summary=summary,
+            started=started,
+            volatile=volatile,
+        )
+
+    def drop(self, step: int) -> None:
+        """Remove a checkpoint, its manifest first."""
+        (self.place(step) / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(self.place(step), ignore_errors=True)
+
+
+def new_info(recipe: Recipe, *, name: str) -> RunInfo:
+    return RunInfo(
+        format=FORMAT,
+        kind=recipe.kind,
+        id=recipe.id,
+        name=name,
+        stage=recipe.stage,
+        version=recipe.version,
+        config=recipe.config,
+        parents=recipe.parents,
+    )
+
+
+def write_info(path: Path, info: RunInfo) -> None:
+    text = json.dumps(info.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    write_atomic(path / RUN, (text + "\n").encode())
+
+
+def run_of(checkpoint: Artifact) -> Run | None:
+    """The run a checkpoint lies in; None if it was copied out of it."""
+    if checkpoint.path.parent.name != CHECKPOINTS:
+        return None
+    try:
+        return Run.load(checkpoint.path.parent.parent)
+    except NotFoundError:
+        return None
+
+
+def unfinished(path: Path) -> bool:
+    """Whether `path` is a draft that no command has completed."""
+    return (path / DRAFT).exists() and load_if_finished(path) is None
