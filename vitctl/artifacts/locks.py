@@ -9,7 +9,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vitctl.events import Emit, Note
@@ -25,10 +25,8 @@ def exclusive(path: Path, *, emit: Emit, waiting: str) -> Iterator[None]:
         yield
     finally:
         # Safe to remove: a waiter that opened this very file sees below that it is gone.
-        try:
+        with suppress(OSError):
             path.unlink(missing_ok=True)
-        except OSError:
-            pass
         os.close(descriptor)
 
 

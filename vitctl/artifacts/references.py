@@ -1,6 +1,7 @@
 """How a person or a pipe names an artifact.
 
-A path (artifact, run or one checkpoint), a name, an id prefix, or `latest`; a run takes `@STEP`.
+A path (artifact, run or one checkpoint), a name, an id prefix, or `latest` (`ckpt` says the same
+where no file has that name); a run takes `@STEP`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from vitctl.artifacts.store import Store
 from vitctl.durations import parse_count
 from vitctl.errors import InputError, NotFoundError, UsageError
 
-_MAKE = {
+MAKE = {
     "dataset": "vitctl shard SRC",
     "checkpoint": "vitctl pretrain --model S16 --data DATASET",
     "model": "vitctl pretrain --model S16 --data DATASET",
@@ -32,11 +33,11 @@ def resolve(reference: str, *, store: Store, kind: str) -> Artifact:
       InputError: it is damaged, or of another kind.
       UsageError: the name fits several.
     """
-    if reference == "latest":
+    if reference == "latest" or (reference == "ckpt" and not Path("ckpt").exists()):
         newest = store.newest(kind)
         if newest is None:
             raise NotFoundError(
-                f"there is no finished {kind} in {store.root}", hint=f"make one: {_MAKE[kind]}"
+                f"there is no finished {kind} in {store.root}", hint=f"make one: {MAKE[kind]}"
             )
         return newest
     found, step = find(reference, store=store)

@@ -141,9 +141,7 @@ class RunDraft(Run):
 
     def begin(self, *, from_step: int, runtime: dict[str, Any]) -> None:
         """Write down that a segment starts."""
-        segment = Segment(
-            started=now(), from_step=from_step, runtime=runtime, versions=versions()
-        )
+        segment = Segment(started=now(), from_step=from_step, runtime=runtime, versions=versions())
         self.info = self.info.model_copy(update={"segments": (*self.info.segments, segment)})
         write_info(self.path, self.info)
 

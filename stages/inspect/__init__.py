@@ -1,0 +1,1 @@
+"""Commands that only print: ls, show, lineage, verify. Their answer goes to stdout."""

@@ -1,0 +1,126 @@
+"""Events -> stderr: a rich live view on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import (
+    Progress as Bar,
+)
+from rich.text import Text
+
+from vitctl.console.text import safe
+from vitctl.events import Caution, Event, Next, Note, Progress, Settings
+
+_PLAIN_EVERY_S = 10.0
+
+
+class Display:
+    """Shows events. Use as a context manager; call it with an event."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+        self.quiet = quiet
+        self._live = self.console.is_terminal and not self.console.is_dumb_terminal
+        self._bar: Bar | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._said: dict[str, float] = {}
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def __call__(self, event: Event) -> None:
+        if self.quiet:
+            return
+        if isinstance(event, Progress):
+            self._progress(event)
+        elif isinstance(event, Note):
+            self._line(Text(safe(event.text)))
+        elif isinstance(event, Caution):
+            self._line(Text.assemble(("caution: ", "yellow"), safe(event.text)))
+        elif isinstance(event, Settings):
+            self._settings(event)
+        elif isinstance(event, Next) and self._live:
+            self.stop()
+            self._line(Text.assemble(("next: ", "bold"), safe(event.command)))
+
+    def stop(self) -> None:
+        """End the live view; what it showed last stays on the screen."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+            self._tasks.clear()
+
+    def _line(self, text: Text) -> None:
+        self.console.print(text)
+
+    def _settings(self, event: Settings) -> None:
+        width = max((len(key) for key in event.values), default=0)
+        self._line(Text(safe(event.title), style="bold"))
+        for key, value in event.values.items():
+            self._line(Text.assemble((f"  {key:<{width}}  ", "dim"), safe(value)))
+
+    def _progress(self, event: Progress) -> None:
+        fields = "  ".join(f"{key} {safe(value)}" for key, value in event.fields.items())
+        if not self._live:
+            self._plain(event, fields)
+            return
+        if self._bar is None:
+            self._bar = Bar(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[unit]}"),
+                TimeElapsedColumn(),
+                TextColumn("eta"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[extra]}", markup=False),
+                console=self.console,
+                refresh_per_second=5,
+            )
+            self._bar.start()
+        if event.task not in self._tasks:
+            # A bar that starts late (a resumed run) must not count the earlier part as speed.
+            self._tasks[event.task] = self._bar.add_task(
+                safe(event.task),
+                total=event.total,
+                completed=event.done,
+                unit=event.unit,
+                extra=fields,
+            )
+            return
+        self._bar.update(
+            self._tasks[event.task], completed=event.done, total=event.total, extra=fields
+        )
+
+    def _plain(self, event: Progress, fields: str) -> None:
+        now = time.monotonic()
+        last = self._said.get(event.task)
+        finished = event.total is not None and event.done >= event.total
+        if last is not None and not finished and now - last < _PLAIN_EVERY_S:
+            return
+        self._said[event.task] = now
+        total = f"/{event.total}" if event.total is not None else ""
+        line = f"{safe(event.task)}: {event.done}{total} {event.unit}"
+        self._line(Text(f"{line}  {fields}".rstrip()))

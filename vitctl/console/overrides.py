@@ -1,0 +1,142 @@
+"""`--config FILE.toml` and `--set key=value` onto a typed Config; a Config back to TOML."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import ValidationError
+
+from vitctl.config import Config
+from vitctl.errors import NotFoundError, UsageError
+
+Tree = dict[str, Any]
+C = typing.TypeVar("C", bound=Config)
+
+
+def read_toml(path: Path) -> Tree:
+    """A TOML file as a tree. Raises NotFoundError, UsageError."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(f"--config {path} does not exist") from None
+    except OSError as error:
+        raise NotFoundError(f"--config {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config {path} is not TOML: {error}") from None
+
+
+def parse_set(items: Iterable[str]) -> Tree:
+    """`a.b=1` -> {"a": {"b": 1}}. Values are TOML; what is not is text; `none` is None."""
+    tree: Tree = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or not all(part for part in key.split(".")):
+            raise UsageError(f"--set {item!r} is not key=value", hint="as in --set optim.wd_head=1")
+        merge(tree, nested(key.strip(), _value(text.strip())))
+    return tree
+
+
+def nested(key: str, value: Any) -> Tree:
+    """`a.b`, v -> {"a": {"b": v}}."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def merge(tree: Tree, *layers: Mapping[str, Any]) -> Tree:
+    """Put layers onto `tree`, the last wins, tables key by key. Returns `tree`."""
+    for layer in layers:
+        for key, value in layer.items():
+            if isinstance(value, Mapping):
+                below = tree.get(key)
+                tree[key] = merge(dict(below) if isinstance(below, Mapping) else {}, value)
+            else:
+                tree[key] = value
+    return tree
+
+
+def check_keys(model: type[Config], tree: Mapping[str, Any], *, where: str = "") -> None:
+    """Raise UsageError for the first key that `model` doesn't have, naming the nearest ones."""
+    for key, value in tree.items():
+        if key not in model.model_fields:
+            every = list(_keys(model, prefix=where))
+            near = difflib.get_close_matches(where + key, every, n=3, cutoff=0.6)
+            leaf = [full for full in every if full.rsplit(".", 1)[-1] == key]
+            found = list(dict.fromkeys(leaf + near))[:3]
+            raise UsageError(
+                f"there is no setting {where + key!r}",
+                hint=f"did you mean {' or '.join(found)}?" if found else "see --print-config",
+            )
+        below = _table(model.model_fields[key].annotation)
+        if below is not None and isinstance(value, Mapping):
+            check_keys(below, value, where=f"{where}{key}.")
+
+
+def build(model: type[C], tree: Mapping[str, Any]) -> C:
+    """Validate a tree. Raises UsageError with one sentence: which setting, what is wrong."""
+    check_keys(model, tree)
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "missing":
+            raise UsageError(f"{where} has no value", hint=f"give it: --set {where}=...") from None
+        hint = None
+        if first["type"] == "literal_error":
+            given = str(first["input"])
+            listed = first["ctx"]["expected"].replace(" or ", ", ").split(", ")
+            options = [option.strip("'") for option in listed]
+            near = difflib.get_close_matches(given, options, n=1)
+            hint = f"did you mean {near[0]}?" if near else None
+        shown = f" (got {first['input']!r})" if not isinstance(first["input"], dict) else ""
+        raise UsageError(f"{where}: {message}{shown}" if where else message, hint=hint) from None
+
+
+def to_toml(config: Config) -> str:
+    """The resolved config as TOML. What is off (None) is left out."""
+    return tomli_w.dumps(_without_none(config.model_dump(mode="json")))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _keys(model: type[Config], *, prefix: str = "") -> Iterable[str]:
+    for name, field in model.model_fields.items():
+        below = _table(field.annotation)
+        if below is None:
+            yield prefix + name
+        else:
+            yield from _keys(below, prefix=f"{prefix}{name}.")
+
+
+def _table(annotation: Any) -> type[Config] | None:
+    """The Config behind `Config` or `Config | None`, else None."""
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        return annotation
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        tables = [_table(option) for option in typing.get_args(annotation)]
+        return next((table for table in tables if table is not None), None)
+    return None
+
+
+def _value(text: str) -> Any:
+    if text in ("none", "None"):
+        return None
+    if text in ("True", "False"):
+        return text == "True"
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

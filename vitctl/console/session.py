@@ -1,0 +1,150 @@
+"""What a command has at hand: the store, its inputs, and the way its answer gets out."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.lineage import inherited
+from vitctl.artifacts.references import MAKE, resolve
+from vitctl.artifacts.store import Store
+from vitctl.config import Config
+from vitctl.console.overrides import Tree, build, merge, nested, parse_set, read_toml, to_toml
+from vitctl.console.streams import answer, read_references, stdin_is_pipe
+from vitctl.console.text import json_safe
+from vitctl.errors import UsageError
+from vitctl.events import Emit, Note
+from vitctl.stage import Runtime
+
+C = TypeVar("C", bound=Config)
+R = TypeVar("R", bound=Runtime)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The flags every command has."""
+
+    store: Path = Path("artifacts")
+    name: str | None = None
+    out: Path | None = None
+    force: bool = False
+    json: bool = False
+    quiet: bool = False
+    settings: tuple[str, ...] = ()
+    config: Path | None = None
+    print_config: bool = False
+
+
+@dataclass
+class Session:
+    """One call of one command."""
+
+    options: Options
+    emit: Emit
+    store: Store = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.options.store)
+
+    # Inputs
+
+    def one(
+        self,
+        kind: str,
+        reference: str | None,
+        *,
+        option: str,
+        stdin: bool = True,
+        of: Artifact | None = None,
+    ) -> Artifact:
+        """The input artifact; see `many`. More than one line on stdin is for others to read."""
+        return self._inputs(kind, reference, option=option, stdin=stdin, of=of, several=False)[0]
+
+    def many(self, kind: str, reference: str | None, *, option: str) -> list[Artifact]:
+        """The input artifacts: `reference` if given; else the lines of stdin if it is a pipe;
+        else the newest finished one of the store. What was not named is announced."""
+        return self._inputs(kind, reference, option=option, stdin=True, of=None, several=True)
+
+    def _inputs(
+        self,
+        kind: str,
+        reference: str | None,
+        *,
+        option: str,
+        stdin: bool,
+        of: Artifact | None,
+        several: bool,
+    ) -> list[Artifact]:
+        if reference is not None and reference != "-":
+            return [resolve(reference, store=self.store, kind=kind)]
+        if reference == "-" or (stdin and stdin_is_pipe()):
+            lines = read_references(what=kind, several=several, emit=self.emit)
+            found = [resolve(line, store=self.store, kind=kind) for line in lines]
+            for artifact in found:
+                self.emit(Note(f"{option} {artifact.path} (from stdin)"))
+            return found
+        if of is not None:
+            artifact = inherited(of, "data", store=self.store)
+            self.emit(Note(f"{option} {artifact.path} (what {of.path} was trained on)"))
+            return [artifact]
+        newest = self.store.newest(kind)
+        if newest is None:
+            raise UsageError(
+                f"no {option} given, and there is no finished {kind} in {self.store.root}",
+                hint=f"make one: {MAKE[kind]}",
+            )
+        self.emit(Note(f"{option} {newest.path} (the newest {kind} in {self.store.root})"))
+        return [newest]
+
+    # Configuration
+
+    def overrides(self, flags: Mapping[str, Any]) -> Tree:
+        """--config, then flags that were given (not None), then --set; the last wins."""
+        tree = read_toml(self.options.config) if self.options.config else {}
+        return merge(tree, given(flags), parse_set(self.options.settings))
+
+    def build(self, model: type[C], base: Mapping[str, Any], flags: Mapping[str, Any]) -> C:
+        """`base`, overridden, as a validated Config."""
+        return build(model, merge({}, base, self.overrides(flags)))
+
+    def runtime(self, model: type[R], **values: Any) -> R:
+        """The stage's Runtime with the shared flags filled in."""
+        options = self.options
+        return model(name=options.name, out=options.out, force=options.force, **values)
+
+    # Answers
+
+    def deliver(self, stage: str, cfg: Config, inputs: Any, *, runtime: Runtime) -> None:
+        """Run `stages.<stage>.run` and print the artifact it made, or with --print-config only
+        the resolved configuration."""
+        if self.options.print_config:
+            answer(to_toml(cfg).rstrip("\n"))
+            return
+        run: Callable[..., Artifact] = importlib.import_module(f"stages.{stage}.run").run
+        artifact = run(cfg, inputs, store=self.store, runtime=runtime, emit=self.emit)
+        self.answer(artifact)
+
+    def answer(self, artifact: Artifact) -> None:
+        """One line on stdout: the path, or with --json the object."""
+        if self.options.json:
+            answer(json.dumps(json_safe(artifact.as_json()), ensure_ascii=False, allow_nan=False))
+        else:
+            answer(str(artifact.path))
+
+    def command(self, *words: object) -> str:
+        """A pasteable command line that uses this session's store."""
+        parts = ["vitctl", *(str(word) for word in words)]
+        if self.store.root != Path("artifacts"):
+            parts += ["--store", str(self.store.root)]
+        return shlex.join(parts)
+
+
+def given(flags: Mapping[str, Any]) -> Tree:
+    """Flags with dotted names as a tree, those that were not given (None) left out."""
+    return merge({}, *(nested(key, value) for key, value in flags.items() if value is not None))

@@ -1,0 +1,47 @@
+"""First SIGINT or SIGTERM: finish the step, save, exit 10. A second: stop now (130, 143)."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stop:
+    """Whether someone asked to stop. A stage polls `requested` between steps."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    @property
+    def requested(self) -> bool:
+        return self.signal is not None
+
+    @property
+    def reason(self) -> str:
+        return signal.Signals(self.signal).name if self.signal is not None else "nobody"
+
+
+@contextmanager
+def graceful() -> Iterator[Stop]:
+    """Within this block the first signal only asks; outside the main thread nothing changes."""
+    stop = Stop()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.signal is not None:
+            # os._exit: no finalizer may write again after the user insisted.
+            os._exit(128 + number)
+        stop.signal = number
+
+    try:
+        before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: the embedding program owns the signals
+        yield stop
+        return
+    try:
+        yield stop
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
