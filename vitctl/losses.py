@@ -1,0 +1,85 @@
+"""Losses, mixup and top-k correctness for single and multiple labels an image.
+
+Labels arrive as int32 [b, l], padded with -1 (an image has one, several or no label), and become
+multi-hot targets [b, y] inside the step, where the compiler fuses them away. Losses are per
+example, so that padded evaluation batches can be masked; training takes their mean.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+Loss = Literal["sigmoid", "softmax"]
+
+
+def multi_hot(labels: Int[Array, "b l"], *, classes: int) -> Float[Array, "b y"]:
+    """1 where a class is among the labels, else 0. Padding (-1) is no class."""
+    return jnp.max(jax.nn.one_hot(labels, classes, dtype=jnp.float32), axis=1)
+
+
+def per_example(
+    loss: Loss, logits: Float[Array, "b y"], *, targets: Float[Array, "b y"]
+) -> Float[Array, " b"]:
+    """The named loss of each example, in fp32."""
+    by_name = {"sigmoid": sigmoid_xent, "softmax": softmax_xent}
+    return by_name[loss](logits, targets=targets)
+
+
+def sigmoid_xent(
+    logits: Float[Array, "b y"], *, targets: Float[Array, "b y"]
+) -> Float[Array, " b"]:
+    """Binary cross-entropy of every class, summed over classes: the paper's pretraining loss."""
+    logits, targets = logits.astype(jnp.float32), targets.astype(jnp.float32)
+    on, off = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
+    return -jnp.sum(targets * on + (1.0 - targets) * off, axis=-1)
+
+
+def softmax_xent(
+    logits: Float[Array, "b y"], *, targets: Float[Array, "b y"]
+) -> Float[Array, " b"]:
+    """Cross-entropy with the targets normalised to sum to 1; an example without labels costs 0."""
+    logits, targets = logits.astype(jnp.float32), targets.astype(jnp.float32)
+    total = jnp.sum(targets, axis=-1, keepdims=True)
+    targets = targets / jnp.where(total > 0.0, total, 1.0)
+    return -jnp.sum(targets * jax.nn.log_softmax(logits, axis=-1), axis=-1)
+
+
+def mixup(
+    images: Float[Array, "b i j 3"],
+    targets: Float[Array, "b y"],
+    *,
+    key: PRNGKeyArray,
+    alpha: float,
+) -> tuple[Float[Array, "b i j 3"], Float[Array, "b y"]]:
+    """Mix each example with its neighbour (https://arxiv.org/abs/1710.09412).
+
+    One weight a step, w = max(v, 1 - v) with v ~ Beta(alpha, alpha), so the first image dominates.
+    The partner is the previous example of the *global* batch, hence the same on any number of
+    devices; big_vision rolls inside each device's share.
+    """
+    v = jax.random.beta(key, alpha, alpha, dtype=jnp.float32)
+    w = jnp.maximum(v, 1.0 - v)
+
+    def mix(x: Array) -> Array:
+        weight = w.astype(x.dtype)
+        return weight * x + (1.0 - weight) * jnp.roll(x, 1, axis=0)
+
+    return mix(images), mix(targets)
+
+
+def has_label(labels: Int[Array, "b l"]) -> Bool[Array, " b"]:
+    """Which examples have any label; the others are left out of scores (so ReaL is scored)."""
+    return jnp.any(labels >= 0, axis=1)
+
+
+def top_k_correct(
+    logits: Float[Array, "b y"], labels: Int[Array, "b l"], *, k: int
+) -> Bool[Array, " b"]:
+    """Whether any label is among the k largest logits; ties go to the lower class index."""
+    best = jax.lax.top_k(logits, min(k, logits.shape[-1]))[1]
+    hit = (best[:, :, None] == labels[:, None, :]) & (labels >= 0)[:, None, :]
+    return jnp.any(hit, axis=(1, 2))

@@ -1,0 +1,110 @@
+"""What a model is: enough to know every shape, none of how fast it runs."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import PositiveInt, model_validator
+
+from vitctl.config import Config
+from vitctl.model import variants
+
+Head = Literal["map", "gap", "token"]
+Position = Literal["learned", "sincos2d"]
+
+
+class ModelConfig(Config):
+    """A vision transformer with its head and classifier.
+
+    Attributes:
+      width: features of the residual stream.
+      depth: number of blocks.
+      mlp_dim: hidden features of each MLP, the MAP head's too.
+      heads: attention heads; they divide the width.
+      patch: side of a patch in pixels. Pixels that don't fill a patch are dropped.
+      resolution: side of the square input image in pixels.
+      classes: outputs of the classifier.
+      head: how tokens become one vector. `map`: attention pooling by a learned probe (the
+        paper's choice, section 3.2); `gap`: mean; `token`: an extra [class] token.
+      pre_logits: features of a tanh projection before the classifier (the original ViT's
+        recipe; the paper removes it), None means off.
+      position: learned embeddings, or fixed two-dimensional sines and cosines.
+      head_bias: initial bias of the classifier; -ln(classes) starts a sigmoid loss calmly.
+    """
+
+    width: PositiveInt
+    depth: PositiveInt
+    mlp_dim: PositiveInt
+    heads: PositiveInt
+    patch: PositiveInt
+    resolution: PositiveInt = 224
+    classes: PositiveInt
+    head: Head = "map"
+    pre_logits: PositiveInt | None = None
+    position: Position = "learned"
+    head_bias: float = 0.0
+
+    @model_validator(mode="after")
+    def _shapes_fit(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"heads={self.heads} does not divide width={self.width}")
+        if self.position == "sincos2d" and (self.width % 4 or self.width < 8):
+            raise ValueError(
+                f"position='sincos2d' needs a width of at least 8 that 4 divides, not {self.width}"
+            )
+        if self.resolution < self.patch:
+            raise ValueError(
+                f"resolution={self.resolution} is smaller than one patch of {self.patch} pixels"
+            )
+        return self
+
+    @property
+    def head_dim(self) -> int:
+        """Features per attention head."""
+        return self.width // self.heads
+
+    @property
+    def grid(self) -> int:
+        """Patches per side of the image."""
+        return self.resolution // self.patch
+
+    @property
+    def tokens(self) -> int:
+        """Patches per image. The [class] token of the `token` head is not counted."""
+        return self.grid**2
+
+
+def from_name(
+    name: str,
+    *,
+    classes: int,
+    resolution: int = 224,
+    head: Head = "map",
+    pre_logits: int | None = None,
+    position: Position = "learned",
+    head_bias: float = 0.0,
+) -> ModelConfig:
+    """The configuration a model name stands for.
+
+    >>> from_name("g14", classes=1000).width
+    1408
+
+    Raises:
+      UsageError: see `variants.parse`.
+      pydantic.ValidationError: the parts do not fit together.
+    """
+    named = variants.parse(name)
+    size = named.variant
+    return ModelConfig(
+        width=size.width,
+        depth=size.depth,
+        mlp_dim=size.mlp_dim,
+        heads=size.heads,
+        patch=named.patch,
+        resolution=resolution,
+        classes=classes,
+        head=head,
+        pre_logits=pre_logits,
+        position=position,
+        head_bias=head_bias,
+    )

@@ -1,0 +1,175 @@
+"""The parts of a block: dense, norm, attention, MLP. Exactly the layers of big_vision's ViT.
+
+Parameters are fp32 whatever the compute type. Matrix multiplications run in `How.dtype`;
+softmax and norm statistics are computed in fp32 and rounded once.
+
+Initialisation, all of it (https://github.com/google-research/big_vision `models/vit.py`):
+
+| parameter | distribution |
+|---|---|
+| attention query, key, value, out kernels | Xavier uniform over the flattened matrix |
+| MLP kernels | Xavier uniform |
+| MLP biases | normal, std 1e-6 |
+| other biases, [class] token, classifier kernel | zeros |
+| norm scales | ones |
+| patch embedding and tanh projection kernels | LeCun normal (truncated at two std) |
+| position embeddings | normal, std 1/sqrt(width) |
+| MAP probe [1, 1, d] | Xavier uniform: variance 2 / (1 + d) |
+| classifier bias | the configured constant |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+Initializer = jax.nn.initializers.Initializer
+ActivationSharding = Callable[[Array, str], Array]
+
+xavier_uniform = jax.nn.initializers.xavier_uniform()
+lecun_normal = jax.nn.initializers.lecun_normal()
+zeros = jax.nn.initializers.zeros
+ones = jax.nn.initializers.ones
+
+NORM_EPSILON = 1e-6
+"""flax.linen's default, so the reference's; torch and timm differ (1e-5 and 1e-6)."""
+
+
+class How(NamedTuple):
+    """How to compute, as opposed to what: results agree up to rounding for any choice.
+
+    Attributes:
+      dtype: the type of matrix multiplications and of the residual stream.
+      constrain: called as `constrain(x, axes)` on activations, with one letter per axis, e.g.
+        "bnd"; may pin a sharding. Without it the partitioner is free, and has been seen to
+        gather the whole global batch when only parameters are sharded.
+    """
+
+    dtype: jnp.dtype = jnp.dtype(jnp.float32)
+    constrain: ActivationSharding = lambda x, axes: x
+
+
+def _bias(bias: Array, *, like: Array) -> Array:
+    """`bias` with as many axes as `like`, so that no rank is promoted silently."""
+    return jnp.expand_dims(bias, tuple(range(like.ndim - bias.ndim))).astype(like.dtype)
+
+
+class Dense(nnx.Module):
+    """Contract the last `len(inputs)` axes with a kernel [*inputs, *outputs], then add a bias.
+
+    The kernel is drawn as the flattened matrix [prod(inputs), prod(outputs)], so an initialiser
+    sees the true fan-in of a kernel that is stored with separate head axes.
+    """
+
+    def __init__(
+        self,
+        inputs: tuple[int, ...],
+        outputs: tuple[int, ...],
+        *,
+        rngs: nnx.Rngs,
+        kernel: Initializer = xavier_uniform,
+        bias: Initializer = zeros,
+    ) -> None:
+        matrix = kernel(rngs.params(), (math.prod(inputs), math.prod(outputs)), jnp.float32)
+        self.kernel = nnx.Param(matrix.reshape(*inputs, *outputs))
+        self.bias = nnx.Param(bias(rngs.params(), outputs, jnp.float32))
+
+    def __call__(self, x: Float[Array, "*b_in"], *, dtype: jnp.dtype) -> Float[Array, "*b_out"]:
+        kernel, bias = self.kernel[...], self.bias[...]
+        x = jnp.tensordot(x.astype(dtype), kernel.astype(dtype), axes=kernel.ndim - bias.ndim)
+        return x + _bias(bias, like=x)
+
+
+class Norm(nnx.Module):
+    """Layer norm over the last axis, computed in fp32."""
+
+    def __init__(self, width: int, *, rngs: nnx.Rngs) -> None:
+        self.scale = nnx.Param(ones(rngs.params(), (width,), jnp.float32))
+        self.bias = nnx.Param(zeros(rngs.params(), (width,), jnp.float32))
+
+    def __call__(self, x: Float[Array, "*b d"], *, dtype: jnp.dtype) -> Float[Array, "*b d"]:
+        x = x.astype(jnp.float32)
+        mean = jnp.mean(x, axis=-1, keepdims=True)
+        variance = jnp.var(x, axis=-1, keepdims=True, mean=mean)
+        x = (x - mean) * jax.lax.rsqrt(variance + NORM_EPSILON)
+        x = x * _bias(self.scale[...], like=x) + _bias(self.bias[...], like=x)
+        return x.astype(dtype)
+
+
+class Attention(nnx.Module):
+    """Multi-head attention with biases; `x` asks, `y` answers. No dropout, no query-key norm."""
+
+    def __init__(self, width: int, *, heads: int, rngs: nnx.Rngs) -> None:
+        split = (heads, width // heads)
+        self.query = Dense((width,), split, rngs=rngs)
+        self.key = Dense((width,), split, rngs=rngs)
+        self.value = Dense((width,), split, rngs=rngs)
+        self.out = Dense(split, (width,), rngs=rngs)
+
+    def __call__(
+        self, x: Float[Array, "b n d"], y: Float[Array, "b m d"], *, how: How
+    ) -> Float[Array, "b n d"]:
+        q = how.constrain(self.query(x, dtype=how.dtype), "bnhk")
+        k = how.constrain(self.key(y, dtype=how.dtype), "bmhk")
+        v = how.constrain(self.value(y, dtype=how.dtype), "bmhk")
+        q = q / jnp.sqrt(jnp.asarray(q.shape[-1], q.dtype))
+        weights = jnp.einsum("bnhk,bmhk->bhnm", q, k)
+        weights = jax.nn.softmax(weights.astype(jnp.float32), axis=-1).astype(how.dtype)
+        x = how.constrain(jnp.einsum("bhnm,bmhk->bnhk", weights, v), "bnhk")
+        return self.out(x, dtype=how.dtype)
+
+
+class Mlp(nnx.Module):
+    """Two dense layers with a tanh-approximated GELU between."""
+
+    def __init__(self, width: int, *, hidden: int, rngs: nnx.Rngs) -> None:
+        nearly_zero = jax.nn.initializers.normal(1e-6)
+        self.up = Dense((width,), (hidden,), bias=nearly_zero, rngs=rngs)
+        self.down = Dense((hidden,), (width,), bias=nearly_zero, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b n d"], *, how: How) -> Float[Array, "b n d"]:
+        x = how.constrain(self.up(x, dtype=how.dtype), "bnf")
+        return self.down(jax.nn.gelu(x, approximate=True), dtype=how.dtype)
+
+
+class Block(nnx.Module):
+    """Pre-norm transformer block: x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, width: int, *, heads: int, mlp_dim: int, rngs: nnx.Rngs) -> None:
+        self.attention_norm = Norm(width, rngs=rngs)
+        self.attention = Attention(width, heads=heads, rngs=rngs)
+        self.mlp_norm = Norm(width, rngs=rngs)
+        self.mlp = Mlp(width, hidden=mlp_dim, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b n d"], *, how: How) -> Float[Array, "b n d"]:
+        x = how.constrain(x, "bnd")
+        y = how.constrain(self.attention_norm(x, dtype=how.dtype), "bnd")
+        x = x + self.attention(y, y, how=how)
+        y = how.constrain(self.mlp_norm(x, dtype=how.dtype), "bnd")
+        return x + self.mlp(y, how=how)
+
+
+class MapHead(nnx.Module):
+    """Attention pooling: a learned probe asks all tokens, then an MLP with a residual.
+
+    No residual from the probe and no norm on the tokens, as they come normed (paper section 3.2;
+    "Set Transformer", https://arxiv.org/abs/1810.00825).
+    """
+
+    def __init__(self, width: int, *, heads: int, mlp_dim: int, rngs: nnx.Rngs) -> None:
+        self.probe = nnx.Param(xavier_uniform(rngs.params(), (1, 1, width), jnp.float32))
+        self.attention = Attention(width, heads=heads, rngs=rngs)
+        self.norm = Norm(width, rngs=rngs)
+        self.mlp = Mlp(width, hidden=mlp_dim, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b n d"], *, how: How) -> Float[Array, "b d"]:
+        probe = jnp.broadcast_to(self.probe[...], (x.shape[0], 1, x.shape[2]))
+        y = self.attention(probe, x, how=how)
+        y = y + self.mlp(self.norm(y, dtype=how.dtype), how=how)
+        return y[:, 0]

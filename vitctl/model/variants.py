@@ -1,0 +1,158 @@
+"""Model sizes by name: `g14`, `g/14`, `ViT-g/14` and timm's `vit_giant_patch14_224` are one.
+
+Sizes: "Scaling Vision Transformers" (https://arxiv.org/abs/2106.04560) Table 2; So400m: "Getting
+ViT in Shape" (https://arxiv.org/abs/2305.13035); mu, M, H, g-opt, G-opt, e: the variant table of
+google-research/big_vision `models/vit.py`. `test` is ours, small enough for a unit test.
+
+Case carries meaning (s is not S, g is not G), so a name is never corrected silently. This module
+needs no array library: the command line validates names with it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from vitctl.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A size without its patch. `patch`, in pixels, is set only where a name may leave it out."""
+
+    name: str
+    width: int
+    depth: int
+    mlp_dim: int
+    heads: int
+    patch: int | None = None
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a model name says: a size, a patch in pixels, and, in timm's names, a resolution."""
+
+    variant: Variant
+    patch: int
+    resolution: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The one canonical spelling, e.g. `g/14`."""
+        return f"{self.variant.name}/{self.patch}"
+
+
+VARIANTS: dict[str, Variant] = {
+    v.name: v
+    for v in (
+        Variant("test", width=32, depth=2, mlp_dim=64, heads=2, patch=8),
+        Variant("mu", width=32, depth=1, mlp_dim=128, heads=2),
+        Variant("s", width=256, depth=6, mlp_dim=1024, heads=8),
+        Variant("Ti", width=192, depth=12, mlp_dim=768, heads=3),
+        Variant("S", width=384, depth=12, mlp_dim=1536, heads=6),
+        Variant("M", width=512, depth=12, mlp_dim=2048, heads=8),
+        Variant("B", width=768, depth=12, mlp_dim=3072, heads=12),
+        Variant("L", width=1024, depth=24, mlp_dim=4096, heads=16),
+        Variant("So400m", width=1152, depth=27, mlp_dim=4304, heads=16),
+        Variant("H", width=1280, depth=32, mlp_dim=5120, heads=16),
+        Variant("g", width=1408, depth=40, mlp_dim=6144, heads=16),
+        Variant("g-opt", width=1536, depth=40, mlp_dim=6144, heads=16),
+        Variant("G", width=1664, depth=48, mlp_dim=8192, heads=16),
+        Variant("G-opt", width=1536, depth=48, mlp_dim=8192, heads=16),
+        Variant("e", width=1792, depth=56, mlp_dim=15360, heads=16),
+    )
+}
+
+PAPER_NAMES: tuple[str, ...] = (
+    "s/28", "s/16", "S/32", "Ti/16", "B/32", "S/16", "B/28", "B/16", "L/16", "g/14", "G/14",
+)  # fmt: skip
+"""The models of the paper's Table 2, in its order."""
+
+_OTHER_NAMES = ("So400m/14", "H/14", "g-opt/14", "G-opt/14", "e/14", "M/16", "mu/16", "test/8")
+
+_TIMM = {
+    "tiny": "Ti", "small": "S", "base": "B", "large": "L", "huge": "H",
+    "giant": "g", "gigantic": "G", "so400m": "So400m",
+}  # fmt: skip
+
+_ALTERNATIVES = "|".join(sorted(map(re.escape, VARIANTS), key=len, reverse=True))
+_OURS = re.compile(rf"(?:[Vv][Ii][Tt][-_]?)?(?P<size>{_ALTERNATIVES})(?:[/_-]?(?P<patch>\d+))?")
+_THEIRS = re.compile(rf"vit_(?P<size>{'|'.join(_TIMM)})_patch(?P<patch>\d+)(?:_(?P<res>\d+))?")
+
+
+def parse(name: str) -> Named:
+    """The size and patch that `name` stands for.
+
+    >>> parse("ViT-g/14").name
+    'g/14'
+    >>> parse("vit_gigantic_patch14_224").variant.width
+    1664
+
+    Raises:
+      UsageError: the name is unknown (the nearest valid ones are the hint), or has no patch.
+    """
+    name = name.strip()
+    if theirs := _THEIRS.fullmatch(name):
+        resolution = int(theirs["res"]) if theirs["res"] else None
+        return _named(_TIMM[theirs["size"]], patch=theirs["patch"], resolution=resolution)
+    if ours := _OURS.fullmatch(name):
+        return _named(ours["size"], patch=ours["patch"], resolution=None)
+    raise UsageError(f"unknown model {name!r}.", hint=f"did you mean {_either(nearest(name))}?")
+
+
+def _named(size: str, *, patch: str | None, resolution: int | None) -> Named:
+    variant = VARIANTS[size]
+    pixels = int(patch) if patch else variant.patch
+    if pixels is None:
+        usual = [n for n in PAPER_NAMES + _OTHER_NAMES if n.split("/")[0] == size]
+        raise UsageError(
+            f"model {size!r} names no patch size.", hint=f"add it in pixels, e.g. {_either(usual)}"
+        )
+    if pixels == 0:
+        raise UsageError(f"model {size}/{patch}: a patch has at least 1 pixel.")
+    return Named(variant=variant, patch=pixels, resolution=resolution)
+
+
+def nearest(name: str, *, count: int = 3) -> list[str]:
+    """The `count` known names nearest to an unknown one; those that differ only by case first."""
+    known = list(PAPER_NAMES + _OTHER_NAMES)
+    bare = re.sub(r"^vit[-_]?", "", name, flags=re.IGNORECASE)
+    squeezed = {k: k.replace("/", "").lower() for k in known}
+    wanted = re.sub(r"[/_-]", "", bare).lower()
+    by_case = [k for k in known if squeezed[k].replace("-", "") == wanted]
+    if by_case:
+        return by_case
+    if digits := re.fullmatch(r"([a-z]+)(\d+)", wanted):
+        patched = [
+            f"{v}/{digits[2]}" for v in VARIANTS if v.lower() == digits[1] and int(digits[2]) > 0
+        ]
+        if patched:
+            return patched
+    score = {
+        k: difflib.SequenceMatcher(None, wanted, squeezed[k]).ratio()
+        + 0.01 * difflib.SequenceMatcher(None, bare, k).ratio()
+        for k in known
+    }
+    return sorted(known, key=lambda k: -score[k])[:count]
+
+
+def case_twin(name: str) -> str | None:
+    """A sentence for names that another size shares but for case, with both sizes; else None.
+
+    >>> print(case_twin("g14"))
+    g/14 (width 1408, depth 40) is not G/14 (width 1664, depth 48)
+    """
+    named = parse(name)
+    for other in VARIANTS.values():
+        same = other.name.lower() == named.variant.name.lower()
+        if same and other.name != named.variant.name:
+            return (
+                f"{named.name} (width {named.variant.width}, depth {named.variant.depth}) is not "
+                f"{other.name}/{named.patch} (width {other.width}, depth {other.depth})"
+            )
+    return None
+
+
+def _either(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

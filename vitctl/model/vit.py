@@ -1,0 +1,211 @@
+"""The vision transformer as two pure functions: `init` makes parameters, `apply` uses them.
+
+Parameters are one nested dict of fp32 arrays, whatever way they are computed with. The blocks are
+stacked: every array under `blocks` has a leading layer axis, and `apply` scans over it (compile
+time does not grow with depth) or unrolls it; the tree is the same.
+
+    embedding/{kernel [p p 3 d], bias}   position [1 n d]   cls [1 1 d]
+    blocks/{attention_norm, mlp_norm}/{scale, bias}
+    blocks/attention/{query, key, value}/{kernel [d h k], bias [h k]}
+    blocks/attention/out/{kernel [h k d], bias}
+    blocks/mlp/{up, down}/{kernel, bias}
+    norm/{scale, bias}
+    map_head/{probe [1 1 d], attention, norm, mlp}
+    pre_logits/{kernel, bias}   head/{kernel [d y], bias}
+
+Initialisation is the table in `vitctl.model.layers`.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from vitctl.model import posemb
+from vitctl.model.config import ModelConfig
+from vitctl.model.layers import (
+    ActivationSharding,
+    Block,
+    Dense,
+    How,
+    MapHead,
+    Norm,
+    lecun_normal,
+    zeros,
+)
+
+Params = dict[str, Any]
+Remat = Literal["none", "full", "dots"]
+
+REMAT_POLICIES = {
+    "full": jax.checkpoint_policies.nothing_saveable,
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+}
+
+
+class Outputs(NamedTuple):
+    """What the model computes. Under jit, whatever the caller leaves unused is never computed.
+
+    Attributes:
+      logits: classifier outputs, fp32.
+      pre_logits: the features that the classifier, and few-shot regression, see; fp32.
+      encoded: tokens after the final norm, fp32; the [class] token, if any, comes first.
+    """
+
+    logits: Float[Array, "b y"]
+    pre_logits: Float[Array, "b e"]
+    encoded: Float[Array, "b n d"]
+
+
+class Vit(nnx.Module):
+    """Patches, blocks, pooling, classifier. In the order of big_vision's `models/vit.py`."""
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs) -> None:
+        self.config = config
+        d, p = config.width, config.patch
+        self.embedding = Dense((p, p, 3), (d,), kernel=lecun_normal, rngs=rngs)
+        learned = config.position == "learned"
+        self.position = _position(config, key=rngs.params()) if learned else None
+        token = config.head == "token"
+        self.cls = nnx.Param(zeros(rngs.params(), (1, 1, d), jnp.float32)) if token else None
+        self.blocks = _stacked_blocks(config, key=rngs.params())
+        self.norm = Norm(d, rngs=rngs)
+        map_head = config.head == "map"
+        self.map_head = MapHead(d, **_sizes(config), rngs=rngs) if map_head else None
+        last = config.pre_logits or d
+        hidden = config.pre_logits is not None
+        self.pre_logits = Dense((d,), (last,), kernel=lecun_normal, rngs=rngs) if hidden else None
+        bias = jax.nn.initializers.constant(config.head_bias)
+        self.head = Dense((last,), (config.classes,), kernel=zeros, bias=bias, rngs=rngs)
+
+    def __call__(
+        self, images: Float[Array, "b i j 3"], *, how: How, remat: Remat, scan: bool
+    ) -> Outputs:
+        x = _patches(images.astype(how.dtype), config=self.config)
+        x = self.embedding(x, dtype=how.dtype).astype(jnp.float32)
+        x = x.reshape(x.shape[0], self.config.tokens, self.config.width)
+        if self.position is not None:
+            x = x + self.position[...]
+        else:
+            grid = self.config.grid
+            x = x + posemb.sincos2d(rows=grid, columns=grid, width=self.config.width)
+        if self.cls is not None:
+            cls = jnp.broadcast_to(self.cls[...], (x.shape[0], 1, x.shape[2]))
+            x = jnp.concatenate([cls, x], axis=1)
+        x = how.constrain(x.astype(how.dtype), "bnd")
+        x = _run_blocks(self.blocks, x, how=how, remat=remat, scan=scan)
+
+        exact = How(dtype=jnp.dtype(jnp.float32), constrain=how.constrain)
+        encoded = exact.constrain(self.norm(x, dtype=exact.dtype), "bnd")
+        if self.map_head is not None:
+            x = self.map_head(encoded, how=exact)
+        else:
+            x = encoded[:, 0] if self.cls is not None else jnp.mean(encoded, axis=1)
+        if self.pre_logits is not None:
+            x = jnp.tanh(self.pre_logits(x, dtype=exact.dtype))
+        pre_logits = exact.constrain(x, "bd")
+        logits = exact.constrain(self.head(x, dtype=exact.dtype), "by")
+        return Outputs(logits=logits, pre_logits=pre_logits, encoded=encoded)
+
+
+def init(config: ModelConfig, *, key: PRNGKeyArray) -> Params:
+    """Draw the parameters of `config`: a nested dict of fp32 arrays, blocks stacked.
+
+    Layer i's block is drawn from `fold_in(block key, i)`, so it does not depend on the depth.
+    Works under `jax.jit` (with output shardings) and `jax.eval_shape`.
+    """
+    return nnx.to_pure_dict(nnx.state(Vit(config, rngs=nnx.Rngs(params=key)), nnx.Param))
+
+
+def apply(
+    params: Params,
+    images: Float[Array, "b i j 3"],
+    *,
+    config: ModelConfig,
+    compute_dtype: Any = jnp.float32,
+    remat: Remat = "none",
+    scan: bool = True,
+    activation_sharding: ActivationSharding | None = None,
+) -> Outputs:
+    """Run the model on images of value range [-1, 1].
+
+    Args:
+      params: as made by `init` for the same `config`.
+      images: [b, resolution, resolution, 3], any float type.
+      config: the model.
+      compute_dtype: type of matrix multiplications and of the residual stream between blocks.
+        Norms, softmax, position embeddings, the pooling head and the classifier stay in fp32.
+      remat: what the backward pass recomputes, per block: nothing, everything (least memory), or
+        all but the matrix multiplications with weights ("dots").
+      scan: scan over the stacked layers, or unroll them. The same numbers up to rounding.
+      activation_sharding: see `layers.How.constrain`.
+
+    Raises:
+      ValueError: the images are not of the configured resolution.
+    """
+    side = config.resolution
+    if images.ndim != 4 or images.shape[1:] != (side, side, 3):
+        raise ValueError(f"expected images [b, {side}, {side}, 3], got {list(images.shape)}")
+    how = How(dtype=jnp.dtype(compute_dtype))
+    if activation_sharding is not None:
+        how = how._replace(constrain=activation_sharding)
+    graph = nnx.graphdef(nnx.eval_shape(lambda: Vit(config, rngs=nnx.Rngs(params=0))))
+    return nnx.merge(graph, params)(images, how=how, remat=remat, scan=scan)
+
+
+def _patches(images: Float[Array, "b i j 3"], *, config: ModelConfig) -> Array:
+    """[b x c p p 3]: a convolution whose stride is its size is a matmul over patches.
+
+    Rows and columns of pixels that do not fill a patch are dropped, as a VALID convolution does.
+    """
+    grid, p = config.grid, config.patch
+    images = images[:, : grid * p, : grid * p]
+    images = images.reshape(images.shape[0], grid, p, grid, p, 3)
+    return images.transpose(0, 1, 3, 2, 4, 5)
+
+
+def _position(config: ModelConfig, *, key: PRNGKeyArray) -> nnx.Param:
+    normal = jax.nn.initializers.normal(config.width**-0.5)
+    return nnx.Param(normal(key, (1, config.tokens, config.width), jnp.float32))
+
+
+def _sizes(config: ModelConfig) -> dict[str, int]:
+    return {"heads": config.heads, "mlp_dim": config.mlp_dim}
+
+
+def _block(config: ModelConfig, *, key: PRNGKeyArray | int) -> Block:
+    return Block(config.width, **_sizes(config), rngs=nnx.Rngs(params=key))
+
+
+def _stacked_blocks(config: ModelConfig, *, key: PRNGKeyArray) -> Block:
+    """A Block whose every parameter has a leading layer axis.
+
+    `fold_in` under `vmap` draws bitwise what a loop over layers would; `nnx.split_rngs` does not.
+    """
+    graph = nnx.graphdef(nnx.eval_shape(lambda: _block(config, key=0)))
+    keys = jax.vmap(lambda layer: jax.random.fold_in(key, layer))(jnp.arange(config.depth))
+    return nnx.merge(graph, jax.vmap(lambda k: nnx.state(_block(config, key=k)))(keys))
+
+
+def _run_blocks(
+    blocks: Block, x: Float[Array, "b n d"], *, how: How, remat: Remat, scan: bool
+) -> Float[Array, "b n d"]:
+    graph, stacked = nnx.split(blocks)
+
+    def step(x: Array, layer: nnx.State) -> tuple[Array, None]:
+        return nnx.merge(graph, layer)(x, how=how), None
+
+    if remat != "none":
+        # Inside a scan the compiler cannot undo recomputation, so it need not be told not to.
+        step = jax.checkpoint(step, policy=REMAT_POLICIES[remat], prevent_cse=not scan)
+    depth = jax.tree.leaves(stacked)[0].shape[0]
+    if scan:
+        return jax.lax.scan(step, x, stacked)[0]
+    for layer in range(depth):
+        x, _ = step(x, jax.tree.map(operator.itemgetter(layer), stacked))
+    return x

@@ -1,0 +1,41 @@
+"""Which optimizer, with which numbers. The learning rate belongs to the schedule."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+
+from vitctl.config import Config
+
+Name = Literal["adafactor", "adam", "sgd"]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class OptimConfig(Config):
+    """An optimizer; the defaults are the paper's pretraining (section 3.4 and figure 5).
+
+    A step is `-lr · (u + decay · parameter)`, with u the optimizer's direction for the clipped
+    gradient and lr the scheduled rate, as AdamW writes it. (big_vision multiplies its `wd` by the
+    schedule but not by the peak rate: its wd = 0.03 · 8e-4 is our 0.03, and its Adam recipe of
+    lr 1e-3 with wd 1e-4 is our 0.1.)
+
+    Attributes:
+      name: `adafactor` is the paper's variant: factored second moments, no update clipping, no
+        parameter scaling. `adam` keeps full second moments. `sgd` is momentum alone.
+      beta1: decay of the first moment (adafactor: of the preconditioned direction, not debiased).
+      beta2: of `adam`; of `adafactor` the cap on 1 - t^-0.8. `sgd` does not use it.
+      momentum_dtype: storage of the first moment. In bf16 it costs half the fp32 parameters.
+      clip_norm: global norm above which a gradient is scaled down; None means off.
+      wd_head: decay of the classifier's kernel.
+      wd_body: decay of every other kernel. Biases, norms, embeddings of positions, the [class]
+        token and the probe never decay.
+    """
+
+    name: Name = "adafactor"
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.999
+    momentum_dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    clip_norm: PositiveFloat | None = 1.0
+    wd_head: NonNegativeFloat = 3.0
+    wd_body: NonNegativeFloat = 0.03

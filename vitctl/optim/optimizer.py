@@ -1,0 +1,148 @@
+"""The optimizers, put together from optax's parts.
+
+    clip by global norm -> direction (per layer) -> + decay · parameter -> · -lr
+
+The learning rate is an argument of `update`: computed on the host in float64 and rounded once, it
+makes a trunk and its cooldowns share one compiled program.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from vitctl.model.names import STACKED
+from vitctl.optim import decay
+from vitctl.optim.config import OptimConfig
+from vitctl.optim.per_layer import PerLayerState, per_layer
+
+Params = Any
+
+MIN_FACTORED_DIM = 32
+"""big_vision `optax.py`: an array is factored over its two largest axes if both reach this."""
+
+ADAFACTOR_EPSILON = 1e-30
+"""Added to squared gradients before averaging (https://arxiv.org/abs/1804.04235, section 8)."""
+
+
+class Update(Protocol):
+    def __call__(
+        self, grads: Params, state: PerLayerState, params: Params, *, lr: Any
+    ) -> tuple[Params, PerLayerState]: ...
+
+
+class Optimizer(NamedTuple):
+    """A pure pair: `init(params) -> state` and `update(grads, state, params, lr=)`.
+
+    `update` returns (updates, state); updates are added to the parameters. `lr` is a scalar, traced or not.
+    """
+
+    init: Any
+    update: Update
+
+
+class Stats(NamedTuple):
+    """Global norms of one step, fp32."""
+
+    grad_norm: Float[Array, ""]
+    update_norm: Float[Array, ""]
+    param_norm: Float[Array, ""]
+
+
+def make(config: OptimConfig, *, params: Params) -> Optimizer:
+    """The optimizer of `config` for parameters shaped like `params` (arrays or their shapes).
+
+    Statistics are per layer although blocks are stacked. Everything is traceable, so
+    `jax.eval_shape(make(...).init, params)` gives the state's shapes without allocating.
+
+    Raises:
+      ValueError: some parameter is covered by no decay rule.
+    """
+    decays = _as_tree(decay.decays(names(params), config=config), like=params)
+    clip = optax.identity() if config.clip_norm is None else _clip(config.clip_norm)
+    direction = per_layer(_direction(config), stacked=STACKED)
+
+    def update(
+        grads: Params, state: PerLayerState, params: Params, *, lr: Any
+    ) -> tuple[Params, PerLayerState]:
+        rate = jnp.asarray(lr, jnp.float32)
+        grads, _ = clip.update(grads, optax.EmptyState())
+        # optax computes `decay * moment` in the moment's own type and then mixes bf16 with fp32;
+        # this is the arithmetic that the reference has, so promotion is allowed here alone.
+        with jax.numpy_dtype_promotion("standard"):
+            directions, state = direction.update(grads, state, params)
+
+        def step(u: Array, p: Array, decay: float) -> Array:
+            u = u.astype(jnp.float32)
+            return -rate * (u + decay * p if decay else u)
+
+        return jax.tree.map(step, directions, params, decays), state
+
+    return Optimizer(init=direction.init, update=update)
+
+
+def decay_table(params: Params, *, config: OptimConfig) -> dict[str, float]:
+    """The decay of each parameter by name, e.g. {"head/kernel": 3.0, "head/bias": 0.0, ...}."""
+    return decay.decays(names(params), config=config)
+
+
+def names(params: Params) -> list[str]:
+    """The "/"-joined name of every leaf, in tree order."""
+    paths = jax.tree_util.tree_flatten_with_path(params)[0]
+    return ["/".join(str(key.key) for key in path) for path, _ in paths]
+
+
+def stats(*, grads: Params, updates: Params, params: Params) -> Stats:
+    """Norms for the metrics: gradients as computed (before clipping), updates as applied
+    (learning rate and decay included), and `params` as given (big_vision logs the updated ones)."""
+    return Stats(
+        grad_norm=optax.tree.norm(grads),
+        update_norm=optax.tree.norm(updates),
+        param_norm=optax.tree.norm(params),
+    )
+
+
+def _direction(config: OptimConfig) -> optax.GradientTransformation:
+    dtype = jnp.dtype(config.momentum_dtype)
+    match config.name:
+        case "adafactor":
+            return _adafactor(config, dtype=dtype)
+        case "adam":
+            return optax.scale_by_adam(b1=config.beta1, b2=config.beta2, mu_dtype=dtype)
+        case "sgd":
+            return optax.trace(decay=config.beta1, accumulator_dtype=dtype)
+
+
+def _adafactor(config: OptimConfig, *, dtype: jnp.dtype) -> optax.GradientTransformation:
+    """The paper's Adafactor (section 3.4): momentum of the preconditioned direction.
+
+    Unlike https://arxiv.org/abs/1804.04235: a first moment in bf16, the second moment's decay
+    capped at beta2, and neither update clipping nor scaling by the parameters' size.
+    """
+
+    def beta2(step: Any, exponent: Any) -> Array:
+        count = jnp.asarray(step, jnp.float32) + 1.0
+        return jnp.minimum(config.beta2, 1.0 - count ** (-exponent))
+
+    return optax.chain(
+        optax.scale_by_factored_rms(
+            factored=True,
+            decay_rate=0.8,
+            min_dim_size_to_factor=MIN_FACTORED_DIM,
+            epsilon=ADAFACTOR_EPSILON,
+            decay_rate_fn=beta2,
+        ),
+        optax.ema(config.beta1, debias=False, accumulator_dtype=dtype),
+    )
+
+
+def _clip(max_norm: float) -> optax.GradientTransformation:
+    return optax.clip_by_global_norm(max_norm)
+
+
+def _as_tree(by_name: dict[str, float], *, like: Params) -> Any:
+    return jax.tree.unflatten(jax.tree.structure(like), [by_name[name] for name in names(like)])
