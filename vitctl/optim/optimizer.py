@@ -38,7 +38,8 @@ class Update(Protocol):
 class Optimizer(NamedTuple):
     """A pure pair: `init(params) -> state` and `update(grads, state, params, lr=)`.
 
-    `update` returns (updates, state); updates are added to the parameters. `lr` is a scalar, traced or not.
+    `update` returns (updates, state); updates are to be added to the parameters. `lr` is a scalar,
+    traced or not.
     """
 
     init: Any
