@@ -1,0 +1,134 @@
+"""Classes are matched between artifacts by name, never by index."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl.errors import InputError, NotFoundError, UsageError
+
+
+def sort_classes(names: Sequence[str]) -> list[str]:
+    """By code point; all-integer names as numbers (so 2 comes before 10)."""
+    if all(re.fullmatch(r"[0-9]{1,18}", name) for name in names):
+        return sorted(names, key=lambda name: (int(name), name))
+    return sorted(names)
+
+
+def class_mapping(
+    *, dataset: Sequence[str], model: Sequence[str], class_map: Mapping[str, str] | None = None
+) -> NDArray[np.int32]:
+    """int32[len(dataset)]: the model's index of each of the dataset's classes.
+
+    The model may know more classes than the dataset has. `class_map` renames classes of the
+    dataset first. Raises `InputError` with both counts and three examples when the model lacks one.
+    """
+    index = {name: i for i, name in enumerate(model)}
+    names = [(class_map or {}).get(name, name) for name in dataset]
+    unknown = [name for name in names if name not in index]
+    if unknown:
+        shown = ", ".join(repr(name) for name in unknown[:3])
+        raise InputError(
+            f"the classes differ: {len(unknown)} of the dataset's {len(dataset)} are not among "
+            f"the model's {len(model)} ({shown}{', ...' if len(unknown) > 3 else ''})",
+            hint="rename them with --class-map FILE (lines of dataset-name<TAB>model-name), or "
+            "shard the images with --classes-from the dataset the model was trained on",
+        )
+    return np.array([index[name] for name in names], np.int32)
+
+
+def map_labels(labels: NDArray[np.int32], mapping: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Labels under another list of classes, any shape; the padding -1 stays."""
+    return np.where(labels >= 0, mapping[labels], np.int32(-1)).astype(np.int32)
+
+
+def select_classes(wanted: str, *, available: Sequence[str]) -> list[str]:
+    """The classes that `--classes` names, in their usual order.
+
+    A comma list of names; `0-5` is a range where all class names are integers. A name that is
+    there exactly is never read as a range. Raises `UsageError` naming what isn't there.
+    """
+    numbers = {int(name): name for name in available if re.fullmatch(r"[0-9]{1,18}", name)}
+    chosen: set[str] = set()
+    for part in (part.strip() for part in wanted.split(",")):
+        span = re.fullmatch(r"([0-9]{1,18})-([0-9]{1,18})", part)
+        if part in available:
+            chosen.add(part)
+        elif span and len(numbers) == len(available):
+            low, high = int(span[1]), int(span[2])
+            found = {name for number, name in numbers.items() if low <= number <= high}
+            if not found:
+                raise UsageError(f"--classes: no class lies in the range {part}")
+            chosen |= found
+        else:
+            raise UsageError(
+                f"--classes: there is no class {part!r}",
+                hint=f"the {len(available)} classes begin with {', '.join(available[:5])}",
+            )
+    return [name for name in available if name in chosen]
+
+
+def read_class_list(path: Path) -> list[str]:
+    """Class names from a dataset artifact, or from a text file with one name a line."""
+    from vitctl.data.dataset import Dataset
+
+    if path.is_dir():
+        return list(Dataset.load(path).info.classes)
+    names = [line for line in _lines(path, option="--classes-from") if line.strip()]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise InputError(f"{path} names the class {repeated!r} twice")
+    if not names:
+        raise InputError(f"{path} names no class")
+    return names
+
+
+def read_pairs(path: Path, *, option: str) -> dict[str, str]:
+    """name -> text, from JSON (an object) or lines of name<TAB>text.
+
+    Without a tab the first space separates, so ImageNet's `n01440764 tench, Tinca tinca` is read.
+    """
+    text = "\n".join(_lines(path, option=option))
+    if path.suffix == ".json":
+        try:
+            pairs = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"{option} {path} is not JSON: {error}") from None
+        if not isinstance(pairs, dict) or not all(isinstance(v, str) for v in pairs.values()):
+            raise InputError(f"{option} {path} is not a JSON object of texts")
+        return pairs
+    pairs = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        name, separator, value = line.partition("\t" if "\t" in line else " ")
+        if not separator or not value.strip():
+            raise InputError(f"line {number} of {option} {path} is not name<TAB>text")
+        if name in pairs:
+            raise InputError(f"line {number} of {option} {path} names {name!r} again")
+        pairs[name] = value.strip()
+    return pairs
+
+
+def titles_for(classes: Sequence[str], titles: Mapping[str, str]) -> tuple[str, ...]:
+    """A title for each class, its name where there is none. Raises `InputError` if none fits."""
+    if not any(name in titles for name in classes):
+        raise InputError(
+            f"--class-titles names none of the {len(classes)} classes",
+            hint=f"the classes begin with {', '.join(classes[:3])}",
+        )
+    return tuple(titles.get(name, name) for name in classes)
+
+
+def _lines(path: Path, *, option: str) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise NotFoundError(f"{option} {path} does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{option} {path} can't be read as text ({error})") from None

@@ -1,0 +1,66 @@
+"""What happens to an image between its file and the model. Plain configuration, no TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from vitctl.config import Config
+
+# The reference code and most ViT papers evaluate 224 px as the centre of a 256 px image.
+CROP_RATIO = 256 / 224
+
+
+class RandAugmentConfig(Config):
+    """RandAugment (Cubuk et al., 2020): `layers` random operations, one after another."""
+
+    layers: int = Field(2, ge=1, le=8)
+    magnitude: float = Field(10.0, ge=0, le=30)
+    """Strength on the scale where 10 is the operations' nominal full range."""
+
+
+class AugmentConfig(Config):
+    """Training images. The defaults are the paper's: inception crop and flip, nothing else.
+
+    crop          "inception": a random window of `area_min` to `area_max` of the image and of
+                  aspect ratio `aspect_min` to `aspect_max`, resized bilinearly; "resize": the
+                  whole image, squashed; "none": images already have the training resolution
+    flip          mirror left and right half of the time; off where sides mean something (digits)
+    randaugment   None is off
+    mixup_alpha   mixup's Beta(alpha, alpha), applied by the train step; None is off
+    """
+
+    crop: Literal["inception", "resize", "none"] = "inception"
+    area_min: float = Field(0.05, gt=0, le=1)
+    area_max: float = Field(1.0, gt=0, le=1)
+    aspect_min: float = Field(3 / 4, gt=0)
+    aspect_max: float = Field(4 / 3, gt=0)
+    flip: bool = True
+    randaugment: RandAugmentConfig | None = None
+    mixup_alpha: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> AugmentConfig:
+        if self.area_min > self.area_max:
+            raise ValueError(f"area_min {self.area_min} is above area_max {self.area_max}")
+        if self.aspect_min > self.aspect_max:
+            raise ValueError(f"aspect_min {self.aspect_min} is above aspect_max {self.aspect_max}")
+        return self
+
+
+class EvalPreprocess(Config):
+    """Images that are scored: resized to round(resolution * ratio), then the centre is cut out.
+
+    resize   "small": the smaller side becomes that long, aspect ratio kept, by area averaging
+             (evaluation); "squash": both sides do, bilinearly without antialiasing (the few-shot
+             protocol)
+    ratio    1.0 leaves nothing to cut
+    """
+
+    resize: Literal["small", "squash"] = "small"
+    ratio: float = Field(CROP_RATIO, ge=1, le=4)
+
+
+FEWSHOT_PREPROCESS = EvalPreprocess(resize="squash")
+"""The public reference code's few-shot protocol: resize(256) and central_crop(224), scaled."""

@@ -1,0 +1,187 @@
+"""The dataset artifact on disk, and how it is opened. No TensorFlow, no shard is read here.
+
+    dataset.json                             classes, splits, shard lengths: what we go by
+    images-train.array_record-00000-of-00002 records: tf.train.Example(image, label, id)
+    images-train.keys                        uint64[n] little-endian: first 8 bytes of sha256(id)
+    images-train.labels                      int32[n, L] little-endian, padded with -1
+    dataset_info.json features.json label.labels.txt
+                                             so that TensorFlow Datasets reads the folder as it is
+
+The two side files are in the order of the records. They make the sample digest, class counts and
+few-shot draws arithmetic on arrays, without touching an image.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError, model_validator
+
+from vitctl.config import Config
+from vitctl.data.records import Shard, ShardedRecords
+from vitctl.errors import InputError, NotFoundError
+
+FORMAT = 1
+DESCRIPTION = "dataset.json"
+STEM = "images"
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+_REMAKE = "make the dataset again with `vitctl shard`, or copy it again from where it is whole"
+
+
+class SplitInfo(Config):
+    """How many records, in which files."""
+
+    shard_lengths: tuple[int, ...]
+    record_bytes: int
+
+    @property
+    def examples(self) -> int:
+        return sum(self.shard_lengths)
+
+
+class DatasetInfo(Config):
+    """The content of `dataset.json`."""
+
+    format: int = FORMAT
+    classes: tuple[str, ...]
+    class_titles: tuple[str, ...] | None = None
+    """Readable names in the order of `classes`; a class without one repeats its name."""
+    multi_label: bool = False
+    max_labels: int = 1
+    """L: the most labels any image has."""
+    splits: dict[Split, SplitInfo]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DatasetInfo:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("two classes have the same name")
+        if self.class_titles is not None and len(self.class_titles) != len(self.classes):
+            raise ValueError("there are not as many class titles as classes")
+        return self
+
+    def examples(self, split: str) -> int:
+        """Records in a split. Raises `NotFoundError` if there is no such split."""
+        return self.split(split).examples
+
+    def split(self, name: str) -> SplitInfo:
+        for known, info in self.splits.items():
+            if known == name:
+                return info
+        raise NotFoundError(
+            f"the dataset has no split {name!r}",
+            hint=f"it has {', '.join(self.splits)}: --train-split and --eval-split choose one",
+        )
+
+
+class LabelledImages(Protocol):
+    """What training, probing and evaluation need of a dataset: one on disk, or a mock."""
+
+    @property
+    def info(self) -> DatasetInfo: ...
+
+    def keys(self, split: str) -> NDArray[np.uint64]:
+        """uint64[n]: the sample keys of a split in record order."""
+
+    def labels(self, split: str) -> NDArray[np.int32]:
+        """int32[n, L]: the class indices of a split in record order, padded with -1."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset artifact, opened."""
+
+    path: Path
+    info: DatasetInfo
+
+    @staticmethod
+    def load(path: Path | str) -> Dataset:
+        """Raises `NotFoundError` where there is no dataset, `InputError` where it is damaged."""
+        path = Path(path)
+        file = path / DESCRIPTION
+        try:
+            content = json.loads(file.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFoundError(
+                f"{path} is not a dataset (it has no {DESCRIPTION})",
+                hint="make one with `vitctl shard FOLDER`",
+            ) from None
+        except ValueError:
+            raise InputError(f"{file} is damaged: it is not JSON", hint=_REMAKE) from None
+        found = content.get("format") if isinstance(content, dict) else None
+        if isinstance(found, int) and found > FORMAT:
+            raise InputError(
+                f"{path} has dataset format {found}; this vitctl reads up to {FORMAT}",
+                hint="upgrade: pip install -U vitctl",
+            )
+        try:
+            return Dataset(path, DatasetInfo.model_validate(content))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the top level"
+            raise InputError(f"{file} is damaged: {where}: {first['msg']}", hint=_REMAKE) from None
+
+    def shards(self, split: str) -> tuple[Shard, ...]:
+        lengths = self.info.split(split).shard_lengths
+        return tuple(
+            Shard(self.path / shard_name(split, index=i, shards=len(lengths)), records)
+            for i, records in enumerate(lengths)
+        )
+
+    def records(self, split: str) -> ShardedRecords:
+        return ShardedRecords(self.shards(split))
+
+    def keys(self, split: str) -> NDArray[np.uint64]:
+        return self._side_file(keys_name(split), split=split, dtype="<u8", width=1).reshape(-1)
+
+    def labels(self, split: str) -> NDArray[np.int32]:
+        width = self.info.max_labels
+        return self._side_file(labels_name(split), split=split, dtype="<i4", width=width)
+
+    def _side_file(self, name: str, *, split: str, dtype: str, width: int) -> NDArray:
+        examples = self.info.examples(split)
+        try:
+            values = np.fromfile(self.path / name, dtype)
+        except FileNotFoundError:
+            raise InputError(f"{self.path / name} is missing", hint=_REMAKE) from None
+        if values.size != examples * width:
+            raise InputError(
+                f"{self.path / name} holds {values.size:,} values "
+                f"where {examples * width:,} were written",
+                hint=_REMAKE,
+            )
+        return values.reshape(examples, width)
+
+
+def shard_name(split: str, *, index: int, shards: int) -> str:
+    return f"{STEM}-{split}.array_record-{index:05d}-of-{shards:05d}"
+
+
+def keys_name(split: str) -> str:
+    return f"{STEM}-{split}.keys"
+
+
+def labels_name(split: str) -> str:
+    return f"{STEM}-{split}.labels"
+
+
+def scoring_split(info: DatasetInfo) -> Split:
+    """The split scores are measured on unless told otherwise: `val`, else `test`.
+
+    Raises `NotFoundError` when the dataset has neither.
+    """
+    for split in ("val", "test"):
+        if split in info.splits:
+            return split
+    raise NotFoundError(
+        "the dataset has neither a val nor a test split to score on",
+        hint="make one with `vitctl shard FOLDER --val-fraction 0.1`, "
+        "or score the training images themselves with --eval-split train",
+    )

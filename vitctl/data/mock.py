@@ -1,0 +1,80 @@
+"""Synthetic images for `--mock`, tests and benchmarks: numpy only, nothing on disk.
+
+An image is its class's coloured 4 x 4 checker, plus noise of its own, so that a model can learn the
+classes and a loss falls; it is a function of (dataset seed, sample key, augmentation seed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl.data.dataset import DatasetInfo, SplitInfo
+from vitctl.data.order import hash64, mix64
+
+_CELLS = 4
+_NOISES = 16
+_TAG_KEY, _TAG_LABEL, _TAG_CLASS, _TAG_NOISE = 101, 102, 103, 104
+
+
+@dataclass(frozen=True)
+class MockDataset:
+    """Stands in for a dataset on disk: the same description, keys, labels and batches."""
+
+    classes: int = 10
+    train_examples: int = 10_000
+    val_examples: int = 1_000
+    seed: int = 0
+    noise: float = 0.5
+    """Weight of the noise against the class pattern, 0 to 1."""
+
+    @property
+    def info(self) -> DatasetInfo:
+        return DatasetInfo(
+            classes=tuple(str(i) for i in range(self.classes)),
+            splits={
+                "train": SplitInfo(shard_lengths=(self.train_examples,), record_bytes=0),
+                "val": SplitInfo(shard_lengths=(self.val_examples,), record_bytes=0),
+            },
+        )
+
+    def keys(self, split: str) -> NDArray[np.uint64]:
+        examples = self.info.examples(split)
+        return hash64(self.seed, split == "val", np.arange(examples), tag=_TAG_KEY)
+
+    def labels(self, split: str) -> NDArray[np.int32]:
+        words = hash64(self.seed, self.keys(split), tag=_TAG_LABEL)
+        return (words % np.uint64(self.classes)).astype(np.int32)[:, None]
+
+    def images(
+        self,
+        requests: Iterable[tuple[NDArray[np.int64], NDArray[np.int32]]],
+        *,
+        split: str,
+        resolution: int,
+    ) -> Iterator[NDArray[np.float32]]:
+        """One float32[b, r, r, 3] block a request of (positions int64[b], seeds int32[b, 2])."""
+        keys, labels = self.keys(split), self.labels(split)[:, 0]
+        patterns = _uniform(
+            hash64(self.seed, np.arange(self.classes * _CELLS * _CELLS * 3), tag=_TAG_CLASS)
+        ).reshape(self.classes, _CELLS, _CELLS, 3)
+        noises = _uniform(
+            hash64(self.seed, np.arange(_NOISES * resolution * resolution * 3), tag=_TAG_NOISE)
+        ).reshape(_NOISES, resolution, resolution, 3)
+        # Which cell each pixel lies in; resolutions that 4 doesn't divide are fine.
+        cell = np.arange(resolution) * _CELLS // resolution
+        noises *= np.float32(self.noise)
+        patterns *= np.float32(1 - self.noise)
+        for indices, seeds in requests:
+            own = mix64(keys[indices] ^ np.ascontiguousarray(seeds).view(np.uint64)[:, 0])
+            block = patterns[labels[indices]][:, cell][:, :, cell]
+            block += noises[(own % np.uint64(_NOISES)).astype(np.int64)]
+            yield block
+
+
+def _uniform(words: NDArray[np.uint64]) -> NDArray[np.float32]:
+    """float32 in [-1, 1) from the upper 24 bits."""
+    return (words >> np.uint64(40)).astype(np.float32) * np.float32(2**-23) - np.float32(1)

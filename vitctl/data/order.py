@@ -1,0 +1,145 @@
+"""Which example comes when: arithmetic, not a shuffle buffer.
+
+Position p of epoch e is a pseudo-random permutation of the dataset under (seed, e); batch t is the
+positions [tB, (t+1)B) of the endless sequence of epochs. So any number of hosts or workers sees the
+same global batches, resuming takes one integer, and any batch can be replayed.
+
+The permutation is a balanced Feistel network over the smallest even number of bits that holds n,
+with cycle walking: values that land outside [0, n) are enciphered again until they land inside,
+which keeps it a bijection on [0, n). (Black and Rogaway, "Ciphers with arbitrary finite domains",
+CT-RSA 2002, method 3.) The mixing function is the finaliser of SplitMix64 (Steele, Lea and Flood,
+"Fast splittable pseudorandom number generators", OOPSLA 2014). None of it depends on a library's
+random stream, so the order never changes with a version of numpy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vitctl.errors import UsageError
+
+U64 = NDArray[np.uint64]
+I64 = NDArray[np.int64]
+
+# Rounds: four make a Feistel network hard to tell from random for an observer of a few values
+# (Luby and Rackoff 1988); eight leave room for the tiny halves used here.
+_ROUNDS = 8
+# Below 6 bits the halves are too small to mix; walking from 64 values down to n costs little.
+_MIN_BITS = 6
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+# One tag per purpose, so that no two purposes ever hash the same message.
+_TAG_ORDER = 1
+_TAG_AUGMENT = 2
+
+
+class BatchIndices(NamedTuple):
+    """Which examples make a batch."""
+
+    epochs: I64
+    """int64[b], the epoch each example is drawn in."""
+    indices: I64
+    """int64[b], positions in the split, 0 to examples - 1."""
+
+
+def mix64(x: U64) -> U64:
+    """Bijective hash of each 64-bit word (SplitMix64's finaliser), any shape."""
+    with np.errstate(over="ignore"):
+        x = x ^ (x >> np.uint64(30))
+        x = x * np.uint64(0xBF58476D1CE4E5B9)
+        x = x ^ (x >> np.uint64(27))
+        x = x * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))
+
+
+def hash64(seed: int, *words: ArrayLike, tag: int) -> U64:
+    """Hash of (tag, seed, words...) into 64 bits, broadcasting over the words.
+
+    Raises `UsageError` for a seed outside [0, 2^64).
+    """
+    if not 0 <= seed < 2**64:
+        raise UsageError(f"a seed lies between 0 and 2^64 - 1, got {seed}")
+    with np.errstate(over="ignore"):
+        state = mix64(np.uint64(tag) * _GOLDEN + np.uint64(0x632BE59BD9B4E019))
+        state = mix64(state + np.uint64(seed) + _GOLDEN)
+        for word in words:
+            state = mix64(state + np.asarray(word).astype(np.uint64) + _GOLDEN)
+    return state
+
+
+def permute(positions: ArrayLike, *, examples: int, seed: int, epochs: ArrayLike) -> I64:
+    """Where each position of its epoch points to: int64 like `positions`, a bijection per epoch.
+
+    `positions` in [0, examples); `epochs` broadcasts against it.
+    """
+    if examples < 1:
+        raise ValueError(f"examples must be at least 1, got {examples}")
+    positions, epochs = np.broadcast_arrays(
+        np.asarray(positions, np.int64), np.asarray(epochs, np.int64)
+    )
+    if positions.size and not (positions.min() >= 0 and positions.max() < examples):
+        raise ValueError(f"positions must lie in [0, {examples})")
+
+    half_bits = np.uint64(max(_MIN_BITS, (examples - 1).bit_length() + 1) // 2)
+    values = positions.astype(np.uint64).ravel()
+    keys = hash64(seed, epochs.ravel(), tag=_TAG_ORDER)
+    outside = np.ones(values.shape, bool)
+    while outside.any():
+        values[outside] = _feistel(values[outside], keys[outside], half_bits)
+        outside = values >= np.uint64(examples)
+    return values.astype(np.int64).reshape(positions.shape)
+
+
+def _feistel(values: U64, keys: U64, half_bits: np.uint64) -> U64:
+    """Encipher `values` of 2 * half_bits bits, each under its own key."""
+    mask = (np.uint64(1) << half_bits) - np.uint64(1)
+    left, right = values >> half_bits, values & mask
+    with np.errstate(over="ignore"):
+        for round_ in range(_ROUNDS):
+            round_key = keys + np.uint64(round_) * _GOLDEN
+            left, right = right, left ^ (mix64(mix64(round_key) + right) & mask)
+    return (left << half_bits) | right
+
+
+def batch_indices(*, seed: int, examples: int, batch: int, step: int) -> BatchIndices:
+    """The examples of global batch `step` (from 0): int64[batch] epochs and indices.
+
+    A batch may cross from one epoch into the next, or through several when it is larger than the
+    dataset: nothing is ever dropped or padded.
+    """
+    positions = np.arange(step * batch, (step + 1) * batch, dtype=np.int64)
+    epochs, within = np.divmod(positions, examples)
+    return BatchIndices(epochs, permute(within, examples=examples, seed=seed, epochs=epochs))
+
+
+def process_slice(*, process: int, processes: int, batch: int) -> slice:
+    """The part of every global batch that one process reads.
+
+    Raises `UsageError` unless the batch divides evenly: hosts must feed equal parts.
+    """
+    if batch % processes:
+        raise UsageError(
+            f"a batch of {batch} does not divide evenly over {processes} processes",
+            hint=f"use --batch {max(1, round(batch / processes)) * processes}",
+        )
+    part = batch // processes
+    return slice(process * part, (process + 1) * part)
+
+
+def sample_key(sample_id: str) -> int:
+    """The 64-bit name of an example: the first eight bytes of sha256(id), little-endian."""
+    return int.from_bytes(hashlib.sha256(sample_id.encode()).digest()[:8], "little")
+
+
+def augment_seeds(*, seed: int, epochs: ArrayLike, keys: U64) -> NDArray[np.int32]:
+    """int32[b, 2] seeds for TensorFlow's stateless ops.
+
+    A function of (seed, epoch, sample key) alone: the batch size, the order and the number of
+    workers do not enter, so an example is augmented the same way wherever it is read.
+    """
+    words = hash64(seed, epochs, keys, tag=_TAG_AUGMENT)
+    return np.ascontiguousarray(words).view(np.int32).reshape(*words.shape, 2)

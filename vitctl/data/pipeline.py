@@ -1,0 +1,134 @@
+"""Batches of a dataset, for training and for scoring. Importing this imports no TensorFlow.
+
+A mock dataset is served by numpy alone, one on disk through TensorFlow (10 s to import).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl.data.batches import EvalBatch, TrainBatch
+from vitctl.data.config import AugmentConfig, EvalPreprocess
+from vitctl.data.dataset import Dataset
+from vitctl.data.mock import MockDataset
+from vitctl.data.order import augment_seeds, batch_indices
+
+
+def train_batches(
+    dataset: Dataset | MockDataset,
+    *,
+    split: str = "train",
+    resolution: int,
+    augment: AugmentConfig,
+    seed: int,
+    batch: int,
+    start_step: int = 0,
+    process_slice: slice | None = None,
+    workers: int | None = None,
+) -> Iterator[TrainBatch]:
+    """The endless training stream from `start_step` on.
+
+    Batch t is the same whatever the start, the workers (threads; None takes all cores) and the
+    number of processes; `process_slice` picks this process's rows of every global `batch`.
+    Raises `InputError` naming shard and record if one turns out damaged.
+    """
+    keys, labels = dataset.keys(split), dataset.labels(split)
+    rows = slice(0, batch) if process_slice is None else process_slice
+
+    def order(step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        found = batch_indices(seed=seed, examples=len(keys), batch=batch, step=step)
+        return found.epochs[rows], found.indices[rows]
+
+    def requests() -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
+        step = start_step
+        while True:
+            epochs, indices = order(step)
+            yield indices, augment_seeds(seed=seed, epochs=epochs, keys=keys[indices])
+            step += 1
+
+    if isinstance(dataset, MockDataset):
+        images = dataset.images(requests(), split=split, resolution=resolution)
+    else:
+        from vitctl.data.tf_pipeline import images_in_order, train_function
+
+        images = images_in_order(
+            dataset,
+            requests(),
+            split=split,
+            batch=rows.stop - rows.start,
+            function=train_function(resolution=resolution, augment=augment),
+            workers=workers or available_cores(),
+        )
+    for step, block in enumerate(images, start=start_step):
+        epochs, indices = order(step)
+        yield TrainBatch(
+            step=step, images=block, labels=labels[indices], keys=keys[indices], epochs=epochs
+        )
+
+
+def eval_batches(
+    dataset: Dataset | MockDataset,
+    *,
+    split: str,
+    resolution: int,
+    preprocess: EvalPreprocess,
+    batch: int,
+    indices: NDArray[np.int64] | None = None,
+    process_slice: slice | None = None,
+    workers: int | None = None,
+) -> Iterator[EvalBatch]:
+    """Every example of a split exactly once, in record order (or those at `indices`, in theirs).
+
+    All batches have `batch` rows (or the `process_slice` of them); the last is filled up.
+    """
+    labels = dataset.labels(split)
+    wanted = np.arange(len(labels), dtype=np.int64) if indices is None else indices
+    rows = slice(0, batch) if process_slice is None else process_slice
+    size = rows.stop - rows.start
+    parts = [wanted[start : start + batch][rows] for start in range(0, len(wanted), batch)]
+
+    def requests() -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
+        for part in parts:
+            if len(part):
+                yield part, np.zeros((len(part), 2), np.int32)
+
+    if isinstance(dataset, MockDataset):
+        images = dataset.images(requests(), split=split, resolution=resolution)
+    else:
+        from vitctl.data.tf_pipeline import eval_function, images_in_order
+
+        images = images_in_order(
+            dataset,
+            requests(),
+            split=split,
+            batch=size,
+            function=eval_function(resolution=resolution, preprocess=preprocess),
+            workers=workers or available_cores(),
+        )
+    empty = np.zeros((0, resolution, resolution, 3), np.float32)
+    for part in parts:
+        block = next(images) if len(part) else empty
+        yield EvalBatch(
+            images=_filled(block, size, 0),
+            labels=_filled(labels[part], size, -1),
+            mask=np.arange(size) < len(part),
+            indices=_filled(part, size, -1),
+        )
+
+
+def available_cores() -> int:
+    """Cores this process may run on, which in a container may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _filled(rows: NDArray, size: int, value: int) -> NDArray:
+    """`rows` with rows of `value` added up to `size`."""
+    if len(rows) == size:
+        return rows
+    out = np.full((size, *rows.shape[1:]), value, rows.dtype)
+    out[: len(rows)] = rows
+    return out

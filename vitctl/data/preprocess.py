@@ -1,0 +1,110 @@
+"""Encoded image and seed -> float32[h, w, 3] in [-1, 1], in TensorFlow.
+
+Every random number is a stateless function of the example's seed, so the result doesn't depend on
+the number of threads, the batch size or what was read before. Works eagerly and inside `tf.data`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vitctl.data.config import AugmentConfig, EvalPreprocess
+from vitctl.data.decode import decode, decode_jpeg_window
+from vitctl.data.randaugment import randaugment
+from vitctl.data.tensorflow import load_tensorflow
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# One number per use of randomness, folded into the example's seed.
+_CROP, _FLIP, _RANDAUGMENT = 1, 2, 3
+
+
+def train_image(
+    data: tf.Tensor, seed: tf.Tensor, *, resolution: int, augment: AugmentConfig
+) -> tf.Tensor:
+    """string[], int32[2] -> float32[resolution, resolution, 3]."""
+    tf = load_tensorflow()
+    if augment.crop == "inception":
+        image = _inception_crop(data, _fold(seed, _CROP), augment=augment)
+    else:
+        image = decode(data)
+    if augment.crop == "none":
+        size = tf.shape(image)
+        message = f"it is not {resolution} x {resolution} pixels, which crop=none asks for"
+        with tf.control_dependencies(
+            [tf.debugging.assert_equal(size[:2], [resolution, resolution], message)]
+        ):
+            image = tf.cast(image, tf.float32)
+    else:
+        image = tf.image.resize(image, [resolution, resolution], method="bilinear")
+    image.set_shape([resolution, resolution, 3])
+    if augment.flip:
+        image = tf.image.stateless_random_flip_left_right(image, _fold(seed, _FLIP))
+    if augment.randaugment is not None:
+        pixels = tf.cast(tf.round(image), tf.uint8)
+        pixels = randaugment(pixels, _fold(seed, _RANDAUGMENT), config=augment.randaugment)
+        image = tf.cast(pixels, tf.float32)
+    return to_range(image)
+
+
+def eval_image(data: tf.Tensor, *, resolution: int, preprocess: EvalPreprocess) -> tf.Tensor:
+    """string[] -> float32[resolution, resolution, 3], nothing random."""
+    tf = load_tensorflow()
+    image = decode(data)
+    side = round(resolution * preprocess.ratio)
+    if preprocess.resize == "small":
+        image = tf.image.resize(image, small_size(tf.shape(image)[:2], side), method="area")
+    else:
+        image = tf.image.resize(image, [side, side], method="bilinear", antialias=False)
+    height, width = tf.unstack(tf.shape(image)[:2])
+    top, left = (height - resolution) // 2, (width - resolution) // 2
+    image = image[top : top + resolution, left : left + resolution]
+    image.set_shape([resolution, resolution, 3])
+    return to_range(image)
+
+
+def small_size(size: tf.Tensor, side: int) -> tf.Tensor:
+    """int32[2] (height, width) scaled so that the smaller one is `side`."""
+    tf = load_tensorflow()
+    scaled = tf.round(tf.cast(size, tf.float64) * side / tf.cast(tf.reduce_min(size), tf.float64))
+    return tf.cast(scaled, tf.int32)
+
+
+def to_range(image: tf.Tensor) -> tf.Tensor:
+    """0 to 255 -> -1 to 1."""
+    return image / 127.5 - 1.0
+
+
+def _inception_crop(data: tf.Tensor, seed: tf.Tensor, *, augment: AugmentConfig) -> tf.Tensor:
+    """uint8[h, w, 3]: a random window. Of a JPEG only the blocks it touches are decoded."""
+    tf = load_tensorflow()
+
+    def window(size: tf.Tensor) -> tf.Tensor:
+        begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
+            tf.concat([size, [3]], 0),
+            tf.zeros([1, 0, 4]),
+            seed,
+            min_object_covered=0.0,
+            aspect_ratio_range=(augment.aspect_min, augment.aspect_max),
+            area_range=(augment.area_min, augment.area_max),
+            use_image_if_no_bounding_boxes=True,
+        )
+        return tf.concat([begin[:2], extent[:2]], 0)
+
+    def from_jpeg() -> tf.Tensor:
+        return decode_jpeg_window(data, window(tf.io.extract_jpeg_shape(data)[:2]))
+
+    def from_other() -> tf.Tensor:
+        image = decode(data)
+        top, left, height, width = tf.unstack(window(tf.shape(image)[:2]))
+        return image[top : top + height, left : left + width]
+
+    image = tf.cond(tf.io.is_jpeg(data), from_jpeg, from_other)
+    image.set_shape([None, None, 3])
+    return image
+
+
+def _fold(seed: tf.Tensor, purpose: int) -> tf.Tensor:
+    tf = load_tensorflow()
+    return tf.random.experimental.stateless_fold_in(seed, purpose)

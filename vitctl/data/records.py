@@ -1,0 +1,192 @@
+"""ArrayRecord files, read and written strictly.
+
+The library's reader takes a missing or truncated file for an empty one, so every count is compared
+with the one in the dataset's description; its writer reports a full disk late, with a text.
+Records are always read in batches: one by one is many times slower.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl.errors import DoesNotFitError, InputError
+
+# One record a chunk makes every record readable by itself; images are compressed already.
+_WRITER_OPTIONS = "group_size:1,uncompressed"
+# Random access wants neither read-ahead nor the reader's own threads.
+_READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
+# Each open shard costs a descriptor and its index in memory.
+_MAX_OPEN_SHARDS = 128
+
+_REMAKE = "make the dataset again with `vitctl shard`, or copy it again from where it is whole"
+
+
+class RecordWriter:
+    """Appends records to one ArrayRecord file; made by `open_writer`."""
+
+    def __init__(self, path: Path, writer: Any) -> None:
+        self._path, self._writer = path, writer
+        self.count = 0
+
+    def write(self, record: bytes) -> None:
+        with _writing(self._path):
+            self._writer.write(record)
+        self.count += 1
+
+
+@contextmanager
+def open_writer(path: Path) -> Iterator[RecordWriter]:
+    """Write a new ArrayRecord file at `path`; on a normal exit it is closed, synced and counted.
+
+    Raises `DoesNotFitError` when the disk is full.
+    """
+    from array_record.python import array_record_module
+
+    with _writing(path):
+        # Fails here with a plain OSError where the library's message would be a riddle.
+        path.touch()
+        writer = array_record_module.ArrayRecordWriter(str(path), _WRITER_OPTIONS)
+    out = RecordWriter(path, writer)
+    try:
+        yield out
+    except BaseException:
+        # The half-written file belongs to the caller, who overwrites or deletes it.
+        _close_quietly(writer)
+        raise
+    with _writing(path):
+        writer.close()
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    _open_reader(path, records=out.count).close()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """The library says what went wrong only in a text."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = " ".join(str(error).split())
+        if any(cause in text for cause in ("No space left", "quota exceeded", "File too large")):
+            raise DoesNotFitError(
+                f"the disk is full: {path.name} could not be written to {path.parent}",
+                hint="free some space, or choose another place with --store; "
+                "what is finished is kept",
+            ) from error
+        raise OSError(f"{path} could not be written ({text})") from error
+
+
+def _close_quietly(writer: Any) -> None:
+    try:
+        writer.close()
+    except RuntimeError:
+        return
+
+
+def _open_reader(path: Path, *, records: int) -> Any:
+    """A reader of a shard that holds exactly `records` records, else InputError."""
+    from array_record.python import array_record_module
+
+    if not path.is_file():
+        raise InputError(f"the shard {path} is missing", hint=_REMAKE)
+    try:
+        reader = array_record_module.ArrayRecordReader(str(path), _READER_OPTIONS)
+        found = reader.num_records() if reader.ok() else None
+    except RuntimeError:
+        found = None
+    if found is None:
+        raise InputError(f"the shard {path} is truncated or damaged", hint=_REMAKE)
+    if found != records:
+        raise InputError(
+            f"the shard {path} holds {found:,} records where {records:,} were written",
+            hint=_REMAKE,
+        )
+    return reader
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of a split and how many records it must hold."""
+
+    path: Path
+    records: int
+
+
+class ShardedRecords:
+    """The records of several shards as one sequence. Opens a shard when it is first read from.
+
+    Not safe to share between threads.
+    """
+
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        self._shards = tuple(shards)
+        self._ends = np.cumsum([shard.records for shard in shards], dtype=np.int64)
+        self._open: OrderedDict[int, Any] = OrderedDict()
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def read(self, indices: NDArray[np.int64]) -> list[bytes]:
+        """The records at `indices`, int64[b], in that order.
+
+        Raises `InputError` naming the shard when one is missing, truncated or damaged.
+        """
+        shard_of = np.searchsorted(self._ends, indices, side="right")
+        out: list[bytes] = [b""] * len(indices)
+        for shard in np.unique(shard_of):
+            places = np.flatnonzero(shard_of == shard)
+            start = self._ends[shard] - self._shards[shard].records
+            within = (indices[places] - start).tolist()
+            for place, record in zip(places, self._read_shard(int(shard), within), strict=True):
+                out[place] = record
+        return out
+
+    def locate(self, index: int) -> tuple[Path, int]:
+        """The shard that holds record `index`, and its position there; for messages."""
+        shard = int(np.searchsorted(self._ends, index, side="right"))
+        return self._shards[shard].path, int(
+            index - self._ends[shard] + self._shards[shard].records
+        )
+
+    def close(self) -> None:
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def _read_shard(self, shard: int, within: list[int]) -> list[bytes]:
+        reader = self._reader(shard)
+        try:
+            return reader.read(within)
+        except RuntimeError as error:
+            path = self._shards[shard].path
+            raise InputError(
+                f"record {self._first_bad(reader, within)} of {path} is damaged"
+                f" ({' '.join(str(error).split())[:160]})",
+                hint=_REMAKE,
+            ) from error
+
+    def _first_bad(self, reader: Any, within: list[int]) -> int:
+        for position in within:
+            try:
+                reader.read([position])
+            except RuntimeError:
+                return position
+        return within[0]
+
+    def _reader(self, shard: int) -> Any:
+        if shard in self._open:
+            self._open.move_to_end(shard)
+            return self._open[shard]
+        reader = _open_reader(self._shards[shard].path, records=self._shards[shard].records)
+        self._open[shard] = reader
+        if len(self._open) > _MAX_OPEN_SHARDS:
+            self._open.popitem(last=False)[1].close()
+        return reader

@@ -1,0 +1,150 @@
+"""Records -> decoded, augmented image batches, on TensorFlow's threads.
+
+Raw bytes enter `tf.data` in whole batches and are taken apart there: handing over single items
+costs 20 to 30 %, and Python threads that call a compiled function run at a third of the speed
+(both measured with TensorFlow 2.21 on 2 cores).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl.data.config import AugmentConfig, EvalPreprocess
+from vitctl.data.dataset import Dataset
+from vitctl.data.example import decode_example
+from vitctl.data.header import one_line
+from vitctl.data.preprocess import eval_image, train_image
+from vitctl.data.records import ShardedRecords
+from vitctl.data.tensorflow import load_tensorflow
+from vitctl.errors import InputError
+
+Request = tuple[NDArray[np.int64], NDArray[np.int32]]
+"""int64[b] positions in the split and int32[b, 2] seeds."""
+
+ImageFunction = Callable[[Any, Any], Any]
+"""string[], int32[2] -> float32[h, w, 3]"""
+
+# Batches made ahead of the one in use.
+_PREFETCH = 2
+
+
+def train_function(*, resolution: int, augment: AugmentConfig) -> ImageFunction:
+    return lambda data, seed: train_image(data, seed, resolution=resolution, augment=augment)
+
+
+def eval_function(*, resolution: int, preprocess: EvalPreprocess) -> ImageFunction:
+    return lambda data, seed: eval_image(data, resolution=resolution, preprocess=preprocess)
+
+
+def images_in_order(
+    dataset: Dataset,
+    requests: Iterable[Request],
+    *,
+    split: str,
+    batch: int,
+    function: ImageFunction,
+    workers: int,
+) -> Iterator[NDArray[np.float32]]:
+    """One float32[b, h, w, 3] block a request, in order.
+
+    All requests but the last have `batch` rows. Raises `InputError` naming shard and record.
+    """
+    tf = load_tensorflow()
+    records = dataset.records(split)
+    # The reading thread runs ahead of the consumer; what it was asked for is kept until it is
+    # delivered, to find the culprit when an image fails.
+    pending: list[NDArray[np.int64]] = []
+    failure: list[Exception] = []
+
+    def raw_batches() -> Iterator[tuple[NDArray[np.object_], NDArray[np.int32]]]:
+        for indices, seeds in requests:
+            try:
+                images = [example.image for example in read_examples(records, indices)]
+            except Exception as error:  # re-raised by the consumer: TensorFlow would wrap it
+                failure.append(error)
+                return
+            pending.append(indices)
+            yield np.array(images, object), seeds
+
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = workers
+    options.deterministic = True
+    data = (
+        tf.data.Dataset.from_generator(
+            raw_batches,
+            output_signature=(
+                tf.TensorSpec([None], tf.string),
+                tf.TensorSpec([None, 2], tf.int32),
+            ),
+        )
+        .unbatch()
+        .map(function, num_parallel_calls=workers, deterministic=True)
+        .batch(batch)
+        .prefetch(_PREFETCH)
+        .with_options(options)
+    )
+    blocks = iter(data)
+    while True:
+        try:
+            block = next(blocks)
+        except StopIteration:
+            break
+        except tf.errors.OpError as error:
+            raise (
+                failure[0]
+                if failure
+                else _culprit(
+                    dataset, split=split, indices=pending[0], function=function, error=error
+                )
+            ) from None
+        pending.pop(0)
+        yield block.numpy()
+    if failure:
+        raise failure[0]
+
+
+def read_examples(records: ShardedRecords, indices: NDArray[np.int64]) -> list[Any]:
+    """The decoded `Example`s at `indices`. Raises `InputError` naming shard and record."""
+    examples = []
+    for index, record in zip(indices, records.read(indices), strict=True):
+        try:
+            examples.append(decode_example(record))
+        except ValueError as error:
+            path, position = records.locate(int(index))
+            raise InputError(f"record {position} of {path} can't be read: {error}") from None
+    return examples
+
+
+def _culprit(
+    dataset: Dataset,
+    *,
+    split: str,
+    indices: NDArray[np.int64],
+    function: ImageFunction,
+    error: Exception,
+) -> Exception:
+    """The error that names the image of a failed batch; the original one if none fails alone."""
+    tf = load_tensorflow()
+    records = dataset.records(split)
+    for index, example in zip(indices, read_examples(records, indices), strict=True):
+        try:
+            function(tf.constant(example.image), tf.zeros([2], tf.int32))
+        except tf.errors.OpError as alone:
+            path, position = records.locate(int(index))
+            return InputError(
+                f"the image {example.id} (record {position} of {path}) can't be used: "
+                f"{tf_reason(alone)}",
+                hint="see what is damaged: vitctl verify --deep " + str(dataset.path),
+            )
+    return error
+
+
+def tf_reason(error: Exception) -> str:
+    """What TensorFlow says, without the wrapping."""
+    text = one_line(error)
+    text = text.split("}} ", 1)[-1]
+    return text.split(" [Op:", 1)[0]
