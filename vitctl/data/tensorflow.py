@@ -9,6 +9,8 @@ import functools
 import os
 from types import ModuleType
 
+from vitctl.data.header import one_line
+
 
 @functools.cache
 def load_tensorflow() -> ModuleType:
@@ -21,3 +23,12 @@ def load_tensorflow() -> ModuleType:
     tf.config.set_visible_devices([], "TPU")
     tf.get_logger().setLevel("ERROR")
     return tf
+
+
+def tf_reason(error: Exception) -> str:
+    """What TensorFlow says on one line, without the node names it wraps it in."""
+    text = one_line(error)
+    for wrapping in ("}} ", "[[{{"):
+        head, found, tail = text.partition(wrapping)
+        text = (tail if wrapping == "}} " else head) if found else text
+    return text.split(" [Op:", 1)[0].strip()

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from vitctl.data.config import AugmentConfig, EvalPreprocess
 from vitctl.data.dataset import Dataset
 from vitctl.data.example import decode_example
-from vitctl.data.header import one_line
 from vitctl.data.preprocess import eval_image, train_image
 from vitctl.data.records import ShardedRecords
-from vitctl.data.tensorflow import load_tensorflow
+from vitctl.data.tensorflow import load_tensorflow, tf_reason
 from vitctl.errors import InputError
 
 Request = tuple[NDArray[np.int64], NDArray[np.int32]]
@@ -141,10 +140,3 @@ def _culprit(
                 hint="see what is damaged: vitctl verify --deep " + str(dataset.path),
             )
     return error
-
-
-def tf_reason(error: Exception) -> str:
-    """What TensorFlow says, without the wrapping."""
-    text = one_line(error)
-    text = text.split("}} ", 1)[-1]
-    return text.split(" [Op:", 1)[0]

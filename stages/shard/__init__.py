@@ -1,0 +1,1 @@
+"""`vitctl shard`: images -> a dataset artifact."""

@@ -1,0 +1,381 @@
+"""How `vitctl shard` works: listing -> plan -> shards -> description -> artifact."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stages.shard.command import (
+    DEFAULT_VAL_FRACTION,
+    DIGITS,
+    VERSION,
+    Inputs,
+    ShardConfig,
+    ShardRuntime,
+)
+from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store
+from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
+from vitctl.artifacts.files import TEMPORARY, write_atomic
+from vitctl.artifacts.store import slug
+from vitctl.data.classes import read_class_list, read_pairs, select_classes, titles_for
+from vitctl.data.dataset import DESCRIPTION, DatasetInfo, SplitInfo, keys_name, labels_name
+from vitctl.data.digits import list_digits
+from vitctl.data.order import sample_key
+from vitctl.data.pipeline import available_cores
+from vitctl.data.plan import Unit, assign_splits, make_units
+from vitctl.data.shards import REPORTS, ShardReport, finished_report, limit_threads, write_shard
+from vitctl.data.sources import Listing, fingerprint, list_folder
+from vitctl.data.tfds import description_files
+from vitctl.data.workers import Done, Moving, run_tasks
+from vitctl.errors import InputError, InterruptedRun, UsageError
+from vitctl.events import Caution, Emit, Next, Note, Progress, Settings, silent
+from vitctl.signals import Stop, graceful
+
+REJECTS = "rejects.jsonl"
+
+
+def run(
+    cfg: ShardConfig,
+    inputs: Inputs,
+    *,
+    store: Store,
+    runtime: ShardRuntime,
+    emit: Emit = silent,
+) -> Artifact:
+    """Shard `inputs.source` and return the dataset; found, continued or made anew."""
+    # ---- What there is
+    listing = _list(inputs.source, emit=emit)
+    listing, cfg = _resolve(listing, cfg, inputs=inputs)
+    classes = _class_list(listing, inputs.classes_from)
+    titles = _titles(classes, inputs.class_titles)
+    recipe = _recipe(listing, cfg, inputs=inputs, classes=classes, titles=titles)
+    name = runtime.name or slug(Path(inputs.source).resolve().name, default="images")
+
+    with (
+        store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft,
+        graceful() as stop,
+    ):
+        if draft.finished is None:
+            # ---- What to do
+            _announce(listing, emit=emit)
+            by_split = assign_splits(listing.entries, val_fraction=cfg.val_fraction or 0.0)
+            units = make_units(
+                by_split, classes=classes, shard_bytes=cfg.shard_bytes, shards=cfg.shards
+            )
+            _announce_plan(units, classes=classes, emit=emit)
+
+            # ---- Do it
+            reports = _convert(units, draft=draft, cfg=cfg, runtime=runtime, stop=stop, emit=emit)
+            _check_rejects(units, reports, draft=draft, allowed=runtime.max_bad_fraction)
+            _check_unchanged(listing, inputs.source)
+
+            # ---- Describe it
+            outcome = _outcome(units, reports, classes=classes, titles=titles)
+            _announce_outcome(outcome, emit=emit)
+            artifact = _publish(draft, units, reports, outcome=outcome, skipped=listing.skipped)
+        else:
+            artifact = draft.finished
+    emit(Next(f"vitctl pretrain --data {artifact.path}"))
+    return artifact
+
+
+# Listing
+
+
+def _list(source: str, *, emit: Emit) -> Listing:
+    if source != DIGITS:
+        return list_folder(Path(source))
+    if Path(DIGITS).is_dir():
+        emit(Note("digits are the built-in ones; the folder of that name is ./digits"))
+    return list_digits()
+
+
+def _resolve(listing: Listing, cfg: ShardConfig, *, inputs: Inputs) -> tuple[Listing, ShardConfig]:
+    """The chosen classes only, and the configuration without open questions."""
+    chosen = listing
+    if cfg.classes is not None:
+        wanted = set(select_classes(cfg.classes, available=listing.classes))
+        chosen = listing.only(wanted)
+    own_splits = {entry.split for entry in chosen.entries} - {None, "train"}
+    if own_splits and cfg.val_fraction is not None:
+        raise UsageError(
+            f"--val-fraction is of no use: {inputs.source} has its own "
+            f"{' and '.join(sorted(str(split) for split in own_splits))} images",
+            hint="leave it out",
+        )
+    fraction = cfg.val_fraction
+    if fraction is None and not own_splits:
+        fraction = DEFAULT_VAL_FRACTION
+    return chosen, cfg.model_copy(update={"val_fraction": fraction})
+
+
+def _class_list(listing: Listing, classes_from: Path | None) -> list[str]:
+    """The classes in the order of their numbers."""
+    found = listing.classes
+    if classes_from is not None:
+        listed = read_class_list(classes_from)
+        strange = [name for name in found if name not in set(listed)]
+        if strange:
+            raise InputError(
+                f"{len(strange)} of the {len(found)} classes in {listing.root} are not among the "
+                f"{len(listed)} of {classes_from} ({', '.join(strange[:3])}"
+                f"{', ...' if len(strange) > 3 else ''})",
+                hint="rename the folders, or choose classes with --classes",
+            )
+        found = listed
+    if len(found) < 2:
+        raise InputError(
+            f"{listing.root} has one class only ({found[0]}); there is nothing to tell apart",
+            hint="give a folder of at least two class folders; for a part of a larger list of "
+            "classes, name the list with --classes-from",
+        )
+    return found
+
+
+def _titles(classes: Sequence[str], file: Path | None) -> tuple[str, ...] | None:
+    return titles_for(classes, read_pairs(file, option="--class-titles")) if file else None
+
+
+def _recipe(
+    listing: Listing,
+    cfg: ShardConfig,
+    *,
+    inputs: Inputs,
+    classes: Sequence[str],
+    titles: Sequence[str] | None,
+) -> Recipe:
+    """Outside inputs are parents of kind "source", known by their fingerprint."""
+
+    def outside(role: str, proof: str, path: str) -> Parent:
+        return Parent(role=role, kind="source", id=proof, digest=proof, path=path)
+
+    proof = fingerprint(listing.entries, contents=True) if inputs.rehash else listing.fingerprint
+    parents = [outside("source", proof, listing.root)]
+    if inputs.classes_from is not None:
+        proof = canonical_fingerprint(list(classes))
+        parents.append(outside("classes_from", proof, str(inputs.classes_from)))
+    if titles is not None:
+        proof = canonical_fingerprint(list(titles))
+        parents.append(outside("class_titles", proof, str(inputs.class_titles)))
+    return Recipe(
+        stage="shard",
+        version=VERSION,
+        kind="dataset",
+        config=cfg.model_dump(mode="json"),
+        parents=tuple(parents),
+    )
+
+
+# Converting
+
+
+def _convert(
+    units: Sequence[Unit],
+    *,
+    draft: Draft,
+    cfg: ShardConfig,
+    runtime: ShardRuntime,
+    stop: Stop,
+    emit: Emit,
+) -> list[ShardReport]:
+    """The report of every unit; those an earlier run finished are not made again."""
+    (draft.path / REPORTS).mkdir(exist_ok=True)
+    for leftover in draft.path.glob(f"{TEMPORARY}*"):
+        leftover.unlink(missing_ok=True)
+    reports = {i: finished_report(draft.path, unit) for i, unit in enumerate(units)}
+    todo = [i for i, report in reports.items() if report is None]
+    if len(todo) < len(units):
+        emit(Note(f"continuing: {len(units) - len(todo)} of {len(units)} shards are there"))
+    total = sum(len(unit.entries) for unit in units)
+    done = total - sum(len(units[i].entries) for i in todo)
+    work = functools.partial(write_shard, directory=draft.path, max_pixels=cfg.max_pixels)
+    workers = available_cores() if runtime.workers is None else runtime.workers
+    started, before = time.monotonic(), done
+    events = run_tasks(work, [units[i] for i in todo], workers=workers, setup=limit_threads)
+    with closing(events):
+        for event in events:
+            if isinstance(event, Done):
+                number = todo[event.task]
+                reports[number] = event.result
+                done += len(units[number].entries)
+            moving = event.items if isinstance(event, Moving) else 0
+            rate = (done + moving - before) / max(1e-9, time.monotonic() - started)
+            rejected = sum(len(report.rejects) for report in reports.values() if report)
+            emit(
+                Progress(
+                    "shard",
+                    done + moving,
+                    total,
+                    "images",
+                    {"img/s": f"{rate:,.0f}", "rejected": str(rejected)},
+                )
+            )
+            if stop.requested and done < total:
+                finished = sum(report is not None for report in reports.values())
+                raise InterruptedRun(
+                    f"stopped by {stop.reason} after {finished} of {len(units)} shards",
+                    hint="the same command goes on from there",
+                )
+    return [report for report in reports.values() if report is not None]
+
+
+def _check_rejects(
+    units: Sequence[Unit], reports: Sequence[ShardReport], *, draft: Draft, allowed: float
+) -> None:
+    """Write the list of rejects; raise `InputError` when they are too many."""
+    rejects = sorted(
+        ({"id": reject.id, "reason": reject.reason} for r in reports for reject in r.rejects),
+        key=lambda reject: reject["id"],
+    )
+    lines = "".join(json.dumps(reject, ensure_ascii=False) + "\n" for reject in rejects)
+    write_atomic(draft.path / REJECTS, lines.encode())
+    total = sum(len(unit.entries) for unit in units)
+    if len(rejects) > allowed * total:
+        first = rejects[0]
+        raise InputError(
+            f"{len(rejects)} of {total} images are bad, more than {allowed:.1%}: "
+            f"{first['id']}: {first['reason']}; all are listed in {draft.path / REJECTS}",
+            hint="remove or repair them, or go on without them: "
+            f"--max-bad-fraction {min(1.0, len(rejects) / total + 0.005):.2f}",
+        )
+
+
+def _check_unchanged(listing: Listing, source: str) -> None:
+    if source == DIGITS:
+        return
+    wanted = {entry.class_name for entry in listing.entries}
+    if list_folder(Path(source)).only(wanted).fingerprint != listing.fingerprint:
+        raise InputError(
+            f"{listing.root} changed while it was read",
+            hint="wait until nothing writes to it, then run the command again",
+        )
+
+
+# Describing
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The finished dataset in numbers."""
+
+    info: DatasetInfo
+    keys: dict[str, np.ndarray]
+    labels: dict[str, np.ndarray]
+    converted: dict[str, int]
+    rejected: int
+
+
+def _outcome(
+    units: Sequence[Unit],
+    reports: Sequence[ShardReport],
+    *,
+    classes: Sequence[str],
+    titles: tuple[str, ...] | None,
+) -> Outcome:
+    splits: dict[str, SplitInfo] = {}
+    keys: dict[str, np.ndarray] = {}
+    labels: dict[str, np.ndarray] = {}
+    converted: Counter[str] = Counter()
+    for report in reports:
+        converted.update(report.converted)
+    for split in dict.fromkeys(unit.split for unit in units):
+        pairs = [(u, r) for u, r in zip(units, reports, strict=True) if u.split == split]
+        kept = [
+            (entry, labels_)
+            for unit, report in pairs
+            for position, (entry, labels_) in enumerate(zip(unit.entries, unit.labels, strict=True))
+            if position not in {reject.position for reject in report.rejects}
+        ]
+        if not kept:
+            raise InputError(f"no image of the {split} split is usable")
+        keys[split] = np.array([sample_key(entry.id) for entry, _ in kept], "<u8")
+        labels[split] = np.array([labels_ for _, labels_ in kept], "<i4")
+        splits[split] = SplitInfo(
+            shard_lengths=tuple(report.records for _, report in pairs),
+            record_bytes=sum(report.record_bytes for _, report in pairs),
+        )
+    info = DatasetInfo(classes=tuple(classes), class_titles=titles, splits=splits)
+    rejected = sum(len(report.rejects) for report in reports)
+    return Outcome(info, keys, labels, dict(sorted(converted.items())), rejected)
+
+
+def _publish(
+    draft: Draft,
+    units: Sequence[Unit],
+    reports: Sequence[ShardReport],
+    *,
+    outcome: Outcome,
+    skipped: Counter[str],
+) -> Artifact:
+    info = outcome.info
+    files = {
+        DESCRIPTION: (info.model_dump_json(indent=1) + "\n").encode(),
+        **description_files(info),
+        **{keys_name(split): values.tobytes() for split, values in outcome.keys.items()},
+        **{labels_name(split): values.tobytes() for split, values in outcome.labels.items()},
+    }
+    for name, content in files.items():
+        write_atomic(draft.path / name, content)
+    for unit, report in zip(units, reports, strict=True):
+        draft.record(unit.file_name, size=report.file_bytes, sha256=report.sha256)
+    shutil.rmtree(draft.path / REPORTS)
+    return draft.publish(
+        summary={
+            "classes": len(info.classes),
+            "examples": {split: part.examples for split, part in info.splits.items()},
+            "shards": {split: len(part.shard_lengths) for split, part in info.splits.items()},
+            "bytes": sum(report.file_bytes for report in reports),
+            "converted": outcome.converted,
+            "rejected": outcome.rejected,
+            "skipped": dict(sorted(skipped.items())),
+        }
+    )
+
+
+# Telling
+
+
+def _announce(listing: Listing, *, emit: Emit) -> None:
+    if listing.skipped:
+        counts = ", ".join(f"{count} {what}" for what, count in listing.skipped.most_common(5))
+        emit(Note(f"left alone in {listing.root}: {counts}"))
+    if listing.empty_classes:
+        shown = ", ".join(listing.empty_classes[:5])
+        emit(Caution(f"{len(listing.empty_classes)} class folders hold no image: {shown}"))
+
+
+def _announce_plan(units: Sequence[Unit], *, classes: Sequence[str], emit: Emit) -> None:
+    values = {"classes": str(len(classes))}
+    for split in dict.fromkeys(unit.split for unit in units):
+        parts = [unit for unit in units if unit.split == split]
+        images = sum(len(unit.entries) for unit in parts)
+        values[split] = f"{images:,} images in {len(parts)} shard{'s' * (len(parts) > 1)}"
+    emit(Settings("dataset", values))
+    seen = {unit.split for unit in units}
+    if "train" not in seen:
+        emit(Caution("there is no image to train on: all fell to val"))
+    elif len(seen) == 1:
+        emit(Caution("there is no image to score on: all fell to train"))
+
+
+def _announce_outcome(outcome: Outcome, *, emit: Emit) -> None:
+    for reason, count in outcome.converted.items():
+        emit(Note(f"converted to PNG: {count} ({reason})"))
+    if outcome.rejected:
+        emit(Caution(f"{outcome.rejected} bad images were left out; see {REJECTS}"))
+    if "train" in outcome.labels:
+        classes = outcome.info.classes
+        present = set(outcome.labels["train"].ravel().tolist())
+        missing = [name for i, name in enumerate(classes) if i not in present]
+        if missing:
+            shown = ", ".join(missing[:5])
+            emit(Caution(f"{len(missing)} classes have no image to train on: {shown}"))

@@ -1,0 +1,34 @@
+r"""Names of files made into text that any program can hold.
+
+A path on Linux is bytes. Ids and class names must be valid, one-line Unicode, and different paths
+must stay different: bytes that aren't UTF-8 become `\xNN`, control and direction characters
+`\xNN` or `\uNNNN`, and the backslash itself `\x5c`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+# Control, format (with the direction marks), surrogate, private, unassigned, line, paragraph.
+_ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def text_of(path: bytes) -> str:
+    """The name of a path as clean text; different paths give different texts."""
+    text = path.decode("utf-8", "surrogateescape")
+    return "".join(_character(c) for c in text)
+
+
+def _character(c: str) -> str:
+    code = ord(c)
+    if c == "\\":
+        return "\\x5c"
+    if unicodedata.category(c) not in _ESCAPED:
+        return c
+    if 0xDC80 <= code <= 0xDCFF:  # PEP 383: byte NN that was not UTF-8 is U+DCNN
+        return f"\\x{code - 0xDC00:02x}"
+    if code <= 0xFF:
+        # The character U+0080 to U+009F was two bytes; its code point keeps it apart from a raw
+        # byte, which is written with two digits.
+        return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

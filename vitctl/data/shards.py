@@ -1,0 +1,158 @@
+"""The work of one shard: read, look, convert or reject, check with the training decoder, write.
+
+A pure function of its unit, whoever runs it: this process, a local worker, another machine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from vitctl.artifacts.files import TEMPORARY, sha256_file, write_atomic
+from vitctl.config import Config
+from vitctl.data.convert import conversion_reason, convert_to_png
+from vitctl.data.decode import decode
+from vitctl.data.example import Example, encode_example
+from vitctl.data.header import BadImageError, read_header
+from vitctl.data.plan import Unit
+from vitctl.data.records import open_writer
+from vitctl.data.sources import Entry
+from vitctl.data.tensorflow import load_tensorflow, tf_reason
+from vitctl.errors import InputError
+
+# Below the draft: what each finished shard reported. Removed before publishing.
+REPORTS = "reports"
+
+
+class Reject(Config):
+    """One image that was left out. `position` is its place in the unit."""
+
+    position: int
+    id: str
+    reason: str
+
+
+class ShardReport(Config):
+    """What came out of a unit; written after the shard, so its presence means finished."""
+
+    records: int
+    record_bytes: int
+    file_bytes: int
+    sha256: str
+    rejects: tuple[Reject, ...]
+    converted: dict[str, int]
+
+
+def write_shard(
+    unit: Unit,
+    *,
+    directory: Path,
+    max_pixels: int,
+    poisoned: Mapping[int, str],
+    begin: Callable[[int], None],
+) -> ShardReport:
+    """Write one shard and its report.
+
+    `poisoned` images (position -> reason) crashed a decoder before and are not touched;
+    `begin(position)` is called before each image, so that whoever watches knows the next one.
+    Raises `InputError` when the source changed, `DoesNotFitError` when the disk is full.
+    """
+    target = directory / unit.file_name
+    # A name of our own: a worker that outlived its parent may still be writing the same shard.
+    temporary = directory / f"{TEMPORARY}{unit.file_name}.{os.getpid()}"
+    rejects: list[Reject] = []
+    converted: Counter[str] = Counter()
+    record_bytes = 0
+    try:
+        with open_writer(temporary) as writer:
+            for position, entry in enumerate(unit.entries):
+                begin(position)
+                try:
+                    if position in poisoned:
+                        raise BadImageError(poisoned[position])
+                    image, reason = prepare(_read(entry), max_pixels=max_pixels)
+                except BadImageError as error:
+                    rejects.append(Reject(position=position, id=entry.id, reason=str(error)))
+                    continue
+                if reason is not None:
+                    converted[reason] += 1
+                record = encode_example(Example(image, unit.labels[position], entry.id))
+                writer.write(record)
+                record_bytes += len(record)
+        file_bytes, sha256 = sha256_file(temporary)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    report = ShardReport(
+        records=writer.count,
+        record_bytes=record_bytes,
+        file_bytes=file_bytes,
+        sha256=sha256,
+        rejects=tuple(rejects),
+        converted=dict(sorted(converted.items())),
+    )
+    write_atomic(report_path(directory, unit), report.model_dump_json().encode())
+    return report
+
+
+def finished_report(directory: Path, unit: Unit) -> ShardReport | None:
+    """The report of a shard that an earlier run finished, None if it has to be made."""
+    try:
+        report = ShardReport.model_validate_json(report_path(directory, unit).read_bytes())
+        size = (directory / unit.file_name).stat().st_size
+    except (OSError, ValueError):
+        return None
+    whole = size == report.file_bytes
+    return report if whole and report.records + len(report.rejects) == len(unit.entries) else None
+
+
+def report_path(directory: Path, unit: Unit) -> Path:
+    return directory / REPORTS / f"{unit.split}-{unit.index:05d}-of-{unit.shards:05d}.json"
+
+
+def prepare(data: bytes, *, max_pixels: int) -> tuple[bytes, str | None]:
+    """The bytes to store, and why they were converted if they were.
+
+    Raises `BadImageError` with the reason if the image can't be used.
+    """
+    header = read_header(data, max_pixels=max_pixels)
+    reason = conversion_reason(header)
+    if reason is not None:
+        data = convert_to_png(data)
+    size = _check(data)
+    if reason is None and size != (header.height, header.width):
+        reason = f"{header.format} that TensorFlow decodes in part"
+        data = convert_to_png(data)
+        _check(data)
+    return data, reason
+
+
+def limit_threads() -> None:
+    """One thread a worker process: the processes are the parallelism."""
+    tf = load_tensorflow()
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def _check(data: bytes) -> tuple[int, int]:
+    """(height, width) as the training decoder sees the image."""
+    tf = load_tensorflow()
+    try:
+        height, width, _ = decode(tf.constant(data)).shape
+    except tf.errors.OpError as error:
+        raise BadImageError(f"it can't be decoded ({tf_reason(error)})") from None
+    return height, width
+
+
+def _read(entry: Entry) -> bytes:
+    try:
+        return entry.read()
+    except FileNotFoundError:
+        raise InputError(
+            f"{entry.id} vanished while the source was read",
+            hint="wait until nothing writes to the source, then run the command again",
+        ) from None
+    except OSError as error:
+        raise BadImageError(f"it can't be read ({error.strerror})") from None

@@ -1,0 +1,246 @@
+"""Where images come from: a folder of class folders, listed without opening a file.
+
+    SRC/CLASS/any/depth/image.jpg                one split, `val` taken from it by hash
+    SRC/{train,val,test}/CLASS/any/depth/...     splits as they are (`validation` is `val`)
+
+A listing is a table of columns, small enough for tens of millions of files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vitctl.data.classes import sort_classes
+from vitctl.data.dataset import Split
+from vitctl.data.names import text_of
+from vitctl.errors import InputError, NotFoundError
+
+# Files with these endings, or none, are taken for images; others are counted and left alone.
+_IMAGE_ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
+    *(".tif", ".tiff", ".jp2", ".j2k", ".jpx", ".avif", ".pbm", ".pgm", ".ppm", ".pnm"),
+)
+_SPLIT_FOLDERS: dict[bytes, Split] = {
+    b"train": "train",
+    b"val": "val",
+    b"validation": "val",
+    b"test": "test",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file that should be an image."""
+
+    id: str
+    """Stable and unique: its path below the source, as text."""
+    class_name: str
+    split: Split | None
+    """None: to be decided by hash."""
+    path: bytes | None
+    """Where to read it; None if `data` holds it."""
+    size: int
+    mtime_ns: int
+    data: bytes | None = None
+
+    def read(self) -> bytes:
+        """Its bytes. Raises `InputError` if it is no longer the file that was listed, OSError if
+        it can't be read."""
+        if self.data is not None:
+            return self.data
+        assert self.path is not None
+        with open(self.path, "rb") as file:
+            before = os.fstat(file.fileno())
+            data = file.read()
+            after = os.fstat(file.fileno())
+        for seen in (before, after):
+            if (seen.st_size, seen.st_mtime_ns) != (self.size, self.mtime_ns):
+                raise InputError(
+                    f"{self.id} changed while it was read",
+                    hint="wait until nothing writes to the source, then run the command again",
+                )
+        return data
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All entries of a source, sorted by id, and what else was seen."""
+
+    root: str
+    """How to name the source to a person."""
+    entries: list[Entry]
+    fingerprint: str
+    """sha256 over the sorted (id, size, mtime_ns)."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Why files were left alone -> how many."""
+    empty_classes: list[str] = field(default_factory=list)
+    """Class folders without a single image."""
+
+    @property
+    def classes(self) -> list[str]:
+        return sort_classes(list({entry.class_name for entry in self.entries}))
+
+    def only(self, classes: set[str]) -> Listing:
+        """The part of it in these classes, with a fingerprint of its own."""
+        entries = [entry for entry in self.entries if entry.class_name in classes]
+        return Listing(self.root, entries, fingerprint(entries), self.skipped, [])
+
+
+def list_folder(root: Path) -> Listing:
+    """List a folder of class folders. Raises `NotFoundError`, or `InputError` with what to do."""
+    if not root.exists():
+        raise NotFoundError(
+            f"{root} does not exist",
+            hint="give a folder of class folders, or `digits` for the built-in ones",
+        )
+    if not root.is_dir():
+        raise InputError(f"{root} is not a folder", hint="give a folder of class folders")
+    base = os.fsencode(root)
+    skipped: Counter[str] = Counter()
+    tops = list(_visible_folders(base, skipped))
+    split_of = _split_layout(base, tops)
+    folders: list[tuple[bytes, bytes, Split | None]] = [(name, name, None) for name in tops]
+    if split_of is not None:
+        folders = [
+            (os.path.join(top, name), name, split)
+            for top, split in split_of.items()
+            for name in _visible_folders(os.path.join(base, top), skipped)
+        ]
+    entries = [
+        entry
+        for relative, name, split in folders
+        for entry in _class_entries(base, relative, class_name=name, split=split, skipped=skipped)
+    ]
+    entries.sort(key=lambda entry: entry.id)
+    if not entries:
+        raise _nothing_found(root, tops=tops, skipped=skipped)
+    found = {entry.class_name for entry in entries}
+    empty = {text_of(name) for _, name, _ in folders} - found
+    return Listing(text_of(base), entries, fingerprint(entries), skipped, sorted(empty))
+
+
+def fingerprint(entries: list[Entry], *, contents: bool = False) -> str:
+    """sha256 over the sorted (id, size, mtime_ns), with `contents` over (id, sha256 of bytes)."""
+    digest = hashlib.sha256()
+    for entry in sorted(entries, key=lambda entry: entry.id):
+        proof = (
+            hashlib.sha256(entry.read()).hexdigest()
+            if contents
+            else f"{entry.size} {entry.mtime_ns}"
+        )
+        # Ids hold no control characters, so a line is unambiguous.
+        digest.update(f"{entry.id}\n{proof}\n".encode())
+    return digest.hexdigest()
+
+
+def _split_layout(base: bytes, tops: list[bytes]) -> dict[bytes, Split] | None:
+    """Top folder -> split, if that is what the top folders are."""
+    if b"train" not in tops or not all(name in _SPLIT_FOLDERS for name in tops):
+        return None
+    # Two classes that happen to be called train and test hold images, not folders of them.
+    if not any(_has_folders(os.path.join(base, name)) for name in tops):
+        return None
+    if b"val" in tops and b"validation" in tops:
+        raise InputError(
+            f"{os.fsdecode(base)} has both a val and a validation folder",
+            hint="keep one of them",
+        )
+    return {name: _SPLIT_FOLDERS[name] for name in tops}
+
+
+def _has_folders(folder: bytes) -> bool:
+    return any(True for _ in _visible_folders(folder, Counter()))
+
+
+def _class_entries(
+    base: bytes, relative: bytes, *, class_name: bytes, split: Split | None, skipped: Counter[str]
+) -> Iterator[Entry]:
+    name = text_of(class_name)
+    for path, info in _walk(os.path.join(base, relative), skipped):
+        yield Entry(
+            id=text_of(os.path.relpath(path, base)),
+            class_name=name,
+            split=split,
+            path=path,
+            size=info.st_size,
+            mtime_ns=info.st_mtime_ns,
+        )
+
+
+def _walk(folder: bytes, skipped: Counter[str]) -> Iterator[tuple[bytes, os.stat_result]]:
+    """Image files below `folder`. Links are followed, but never into a folder we are inside of."""
+    stack = [(folder, frozenset([_identity(os.stat(folder))]))]
+    while stack:
+        current, above = stack.pop()
+        for item in _scan(current):
+            if item.name.startswith(b"."):
+                continue
+            try:
+                info = item.stat()
+            except OSError:
+                skipped["broken links"] += 1
+                continue
+            if stat.S_ISDIR(info.st_mode):
+                if _identity(info) in above:
+                    skipped["links that lead back up"] += 1
+                    continue
+                stack.append((item.path, above | {_identity(info)}))
+            elif not stat.S_ISREG(info.st_mode):
+                skipped["pipes, sockets and devices"] += 1
+            elif (ending := _ending(item.name)) and ending not in _IMAGE_ENDINGS:
+                skipped[f"{text_of(os.fsencode(ending))} files"] += 1
+            else:
+                yield item.path, info
+
+
+def _visible_folders(folder: bytes, skipped: Counter[str]) -> Iterator[bytes]:
+    for item in _scan(folder):
+        if item.name.startswith(b"."):
+            continue
+        try:
+            info = item.stat()
+        except OSError:
+            skipped["broken links"] += 1
+            continue
+        if stat.S_ISDIR(info.st_mode):
+            yield item.name
+        else:
+            skipped["files outside a class folder"] += 1
+
+
+def _scan(folder: bytes) -> list[os.DirEntry[bytes]]:
+    try:
+        with os.scandir(folder) as items:
+            return sorted(items, key=lambda item: item.name)
+    except OSError as error:
+        raise InputError(
+            f"the folder {text_of(folder)} can't be listed ({error.strerror})",
+            hint="make it readable, or move it out of the source",
+        ) from None
+
+
+def _ending(name: bytes) -> str:
+    return os.path.splitext(os.fsdecode(name))[1].lower()
+
+
+def _identity(info: os.stat_result) -> tuple[int, int]:
+    return info.st_dev, info.st_ino
+
+
+def _nothing_found(root: Path, *, tops: list[bytes], skipped: Counter[str]) -> InputError:
+    if skipped["files outside a class folder"] and not tops:
+        return InputError(
+            f"{root} holds files but no class folders",
+            hint="put the images of each class into a folder of its name, or give the folder above",
+        )
+    seen = ", ".join(f"{count} {what}" for what, count in skipped.most_common(3))
+    return InputError(
+        f"there is no image in {root}" + (f" (it holds {seen})" if seen else ""),
+        hint="give a folder of class folders with images, or `digits` for the built-in ones",
+    )

@@ -1,0 +1,209 @@
+"""Worker processes that may die.
+
+A decoder fed with hostile bytes can take its process with it. Each worker says which item it is
+about to touch; when it dies, a fresh one takes its place and the work is done again, and an item
+that was in hand at two deaths is called poisoned and not touched a third time.
+
+`concurrent.futures` gives up on the whole pool when one process dies, hence this.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol
+
+# Deaths with the same item in hand before it is called poisoned. Two, because the first may be
+# the kernel's out-of-memory killer and not the item's fault.
+_DEATHS = 2
+_POLL_S = 0.2
+_NOTHING = -1
+
+
+class Work(Protocol):
+    """What a worker does with one task; picklable (a function or a `functools.partial`)."""
+
+    def __call__(
+        self, task: Any, *, poisoned: Mapping[int, str], begin: Callable[[int], None]
+    ) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished task."""
+
+    task: int
+    result: Any
+
+
+@dataclass(frozen=True)
+class Moving:
+    """Items begun so far over the tasks that are in hand; sent now and then."""
+
+    items: int
+
+
+def run_tasks(
+    work: Work, tasks: Sequence[Any], *, workers: int, setup: Callable[[], None] | None = None
+) -> Iterator[Done | Moving]:
+    """Do every task, in whatever order they finish. With `workers=0` it happens in this process.
+
+    `setup` runs once in each worker. An exception in a task ends it all and is raised here. Closing
+    the iterator stops the workers.
+    """
+    if workers == 0:
+        for number, task in enumerate(tasks):
+            yield Done(number, work(task, poisoned={}, begin=lambda position: None))
+        return
+    pool = _Pool(work, tasks, setup)
+    try:
+        yield from pool.run(min(workers, len(tasks)))
+    finally:
+        pool.stop()
+
+
+@dataclass
+class _Worker:
+    process: Any
+    connection: Connection
+    position: Any
+    """A shared 64-bit integer: the item in hand, -1 before the first."""
+    task: int | None = None
+
+
+@dataclass
+class _Pool:
+    work: Work
+    tasks: Sequence[Any]
+    setup: Callable[[], None] | None
+    workers: list[_Worker] = field(default_factory=list)
+    poisoned: dict[int, dict[int, str]] = field(default_factory=dict)
+    deaths: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    def run(self, workers: int) -> Iterator[Done | Moving]:
+        waiting = list(range(len(self.tasks)))[::-1]
+        finished = 0
+        self.workers = [self._spawn() for _ in range(workers)]
+        while finished < len(self.tasks):
+            for worker in self.workers:
+                if worker.task is None and waiting:
+                    self._give(worker, waiting.pop())
+            wait([worker.connection for worker in self.workers], _POLL_S)
+            for i, worker in enumerate(self.workers):
+                if worker.task is None:
+                    continue
+                answer = _answer(worker)
+                if isinstance(answer, _Died):
+                    self._blame(worker)
+                    waiting.append(worker.task)
+                    self.workers[i] = self._spawn()
+                elif isinstance(answer, _Failed):
+                    raise answer.error
+                elif isinstance(answer, _Result):
+                    task, worker.task = worker.task, None
+                    finished += 1
+                    yield Done(task, answer.value)
+            in_hand = (w.position.value for w in self.workers if w.task is not None)
+            yield Moving(sum(max(0, position) for position in in_hand))
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            worker.connection.close()
+            worker.process.terminate()
+        for worker in self.workers:
+            worker.process.join()
+
+    def _spawn(self) -> _Worker:
+        # spawn: a fork of a process with threads (TensorFlow's, JAX's) may hang.
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        position = context.RawValue("q", _NOTHING)
+        process = context.Process(
+            target=_serve, args=(theirs, position, self.work, self.setup), daemon=True
+        )
+        process.start()
+        theirs.close()
+        return _Worker(process, ours, position)
+
+    def _give(self, worker: _Worker, task: int) -> None:
+        worker.task = task
+        worker.position.value = _NOTHING
+        try:
+            worker.connection.send((self.tasks[task], self.poisoned.get(task, {})))
+        except OSError:
+            return  # it died meanwhile; the next look at it finds out
+
+    def _blame(self, worker: _Worker) -> None:
+        worker.process.join()
+        position, code = worker.position.value, worker.process.exitcode
+        assert worker.task is not None
+        self.deaths[worker.task, position] += 1
+        if self.deaths[worker.task, position] < _DEATHS:
+            return
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        if position == _NOTHING:
+            raise RuntimeError(f"worker processes die before they begin ({how})")
+        self.poisoned.setdefault(worker.task, {})[position] = f"it crashes the decoder ({how})"
+
+
+@dataclass(frozen=True)
+class _Result:
+    value: Any
+
+
+@dataclass(frozen=True)
+class _Failed:
+    error: Exception
+
+
+@dataclass(frozen=True)
+class _Died:
+    pass
+
+
+def _answer(worker: _Worker) -> _Result | _Failed | _Died | None:
+    try:
+        if not worker.connection.poll():
+            return None
+        return worker.connection.recv()
+    except (EOFError, OSError):
+        return _Died()
+
+
+def _serve(
+    connection: Connection, position: Any, work: Work, setup: Callable[[], None] | None
+) -> None:
+    """A worker's life: tasks in, results out, until the parent closes the pipe or is gone."""
+    # Ctrl-C goes to the whole group of processes; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = os.getppid()
+    if setup is not None:
+        setup()
+
+    def begin(item: int) -> None:
+        position.value = item
+        if os.getppid() != parent:
+            os._exit(1)
+
+    while True:
+        try:
+            task, poisoned = connection.recv()
+        except (EOFError, OSError):
+            return
+        answer: _Result | _Failed
+        try:
+            answer = _Result(work(task, poisoned=poisoned, begin=begin))
+        except Exception as error:
+            # The traceback doesn't travel with the exception; a bug's must not get lost.
+            error.add_note(f"in a worker process:\n{traceback.format_exc()}")
+            answer = _Failed(error)
+        try:
+            connection.send(answer)
+        except OSError:
+            return
