@@ -1,6 +1,6 @@
 """Which example comes when: arithmetic, not a shuffle buffer.
 
-Position p of epoch e is a pseudo-random permutation of the dataset under (seed, e); batch t is the
+Position p of epoch e is a pseudo-random permutation of the n examples under (seed, n, e); batch t is the
 positions [tB, (t+1)B) of the endless sequence of epochs. So any number of hosts or workers sees the
 same global batches, resuming takes one integer, and any batch can be replayed.
 
@@ -86,7 +86,8 @@ def permute(positions: ArrayLike, *, examples: int, seed: int, epochs: ArrayLike
 
     half_bits = np.uint64(max(_MIN_BITS, (examples - 1).bit_length() + 1) // 2)
     values = positions.astype(np.uint64).ravel()
-    keys = hash64(seed, epochs.ravel(), tag=_TAG_ORDER)
+    # With the count in it, a dataset that grew by one image is in another order altogether.
+    keys = hash64(seed, examples, epochs.ravel(), tag=_TAG_ORDER)
     outside = np.ones(values.shape, bool)
     while outside.any():
         values[outside] = _feistel(values[outside], keys[outside], half_bits)

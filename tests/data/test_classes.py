@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vitctl.data.classes import (
+    class_mapping,
+    map_labels,
+    read_class_list,
+    read_pairs,
+    select_classes,
+    sort_classes,
+    titles_for,
+)
+from vitctl.errors import InputError, NotFoundError, UsageError
+
+DIGITS = [str(i) for i in range(12)]
+
+
+def test_integers_sort_as_numbers_and_text_by_code_point():
+    assert sort_classes(["10", "9", "2"]) == ["2", "9", "10"]
+    assert sort_classes(["b", "10", "9", "B", "ä"]) == ["10", "9", "B", "b", "ä"]
+
+
+def test_mapping_is_by_name():
+    mapping = class_mapping(dataset=["cat", "ant"], model=["ant", "bee", "cat"])
+    assert mapping.tolist() == [2, 0]
+    labels = np.array([[0, -1], [1, 0]], np.int32)
+    assert map_labels(labels, mapping).tolist() == [[2, -1], [0, 2]]
+
+
+def test_mapping_with_a_class_map():
+    assert class_mapping(
+        dataset=["Katze", "ant"], model=["ant", "cat"], class_map={"Katze": "cat"}
+    ).tolist() == [1, 0]
+
+
+def test_mismatch_tells_both_counts_and_three_examples():
+    with pytest.raises(InputError) as error:
+        class_mapping(dataset=["a", "b", "c", "d", "x"], model=["x", "y"])
+    assert "4 of the dataset's 5" in error.value.message
+    assert "model's 2 ('a', 'b', 'c', ...)" in error.value.message
+    assert "--class-map" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"),
+    [("0-5", DIGITS[:6]), ("7,3", ["3", "7"]), ("10-99, 1", ["1", "10", "11"])],
+)
+def test_selecting_integer_classes(wanted, chosen):
+    assert select_classes(wanted, available=DIGITS) == chosen
+
+
+def test_a_name_is_a_name_before_it_is_a_range():
+    assert select_classes("1-2", available=["1-2", "x"]) == ["1-2"]
+
+
+@pytest.mark.parametrize("wanted", ["dog", "0-5x", "20-30", ""])
+def test_classes_that_are_not_there(wanted):
+    with pytest.raises(UsageError):
+        select_classes(wanted, available=DIGITS)
+
+
+def test_ranges_need_integer_names():
+    with pytest.raises(UsageError, match="no class '1-2'"):
+        select_classes("1-2", available=["1", "2", "x"])
+
+
+def test_class_list_file(tmp_path):
+    file = tmp_path / "classes.txt"
+    file.write_text("zebra\n\nant\n")
+    assert read_class_list(file) == ["zebra", "ant"]
+    file.write_text("ant\nant\n")
+    with pytest.raises(InputError, match="twice"):
+        read_class_list(file)
+    with pytest.raises(NotFoundError):
+        read_class_list(tmp_path / "none")
+
+
+def test_titles(tmp_path):
+    file = tmp_path / "titles.txt"
+    file.write_text("n01\ttench, Tinca tinca\nn02 goldfish\n")
+    titles = read_pairs(file, option="--class-titles")
+    assert titles_for(["n02", "n03", "n01"], titles) == ("goldfish", "n03", "tench, Tinca tinca")
+    with pytest.raises(InputError, match="none of the 1"):
+        titles_for(["x"], titles)
+    file.write_text("n01\n")
+    with pytest.raises(InputError, match="line 1"):
+        read_pairs(file, option="--class-titles")
+    as_json = tmp_path / "titles.json"
+    as_json.write_text('{"a": "Ä"}')
+    assert read_pairs(as_json, option="--class-titles") == {"a": "Ä"}

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vitctl.data import records as records_module
+from vitctl.data.records import Shard, ShardedRecords, open_writer
+from vitctl.errors import DoesNotFitError, InputError
+
+
+def write(path, contents):
+    with open_writer(path) as writer:
+        for content in contents:
+            writer.write(content)
+    return Shard(path, len(contents))
+
+
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    contents = [b"%d" % i * 40 for i in range(30)]
+    cuts = [(0, 11), (11, 11), (11, 29), (29, 30)]  # one of them empty
+    shards = [write(folder / f"{i}", contents[a:b]) for i, (a, b) in enumerate(cuts)]
+    return shards, contents
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, 29), max_size=40))
+def test_records_come_in_the_order_asked_for(sharded, wanted):
+    shards, contents = sharded
+    found = ShardedRecords(shards).read(np.array(wanted, np.int64))
+    assert found == [contents[i] for i in wanted]
+
+
+def test_few_shards_are_open_at_a_time(sharded, monkeypatch):
+    monkeypatch.setattr(records_module, "_MAX_OPEN_SHARDS", 1)
+    shards, contents = sharded
+    reader = ShardedRecords(shards)
+    for _ in range(2):
+        assert reader.read(np.arange(30)) == contents
+        assert len(reader._open) == 1
+    reader.close()
+
+
+def test_locate(sharded):
+    shards, _ = sharded
+    reader = ShardedRecords(shards)
+    assert reader.locate(10) == (shards[0].path, 10)
+    assert reader.locate(11) == (shards[2].path, 0)
+    assert reader.locate(29) == (shards[3].path, 0)
+
+
+def test_same_records_same_bytes(tmp_path):
+    contents = [b"x" * n for n in range(200)]
+    write(tmp_path / "a", contents)
+    write(tmp_path / "b", contents)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "truncated", "short", "not one"])
+def test_a_shard_that_is_not_whole_is_refused(tmp_path, damage):
+    path = tmp_path / "shard"
+    shard = write(path, [bytes([i]) * 1000 for i in range(250)])
+    whole = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "truncated":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif damage == "short":
+        write(path, [b"x"])
+    else:
+        path.write_bytes(b"not an array record" * 10000)
+    with pytest.raises(InputError) as error:
+        ShardedRecords([shard]).read(np.array([0]))
+    assert str(path) in error.value.message
+    assert error.value.hint
+
+
+def test_a_flipped_byte_is_found_and_located(tmp_path):
+    path = tmp_path / "shard"
+    shard = write(path, [bytes([i]) * 1000 for i in range(200)])
+    content = bytearray(path.read_bytes())
+    at = content.index(bytes([77]) * 1000) + 500
+    content[at] ^= 1
+    path.write_bytes(content)
+    reader = ShardedRecords([shard])
+    assert reader.read(np.array([76, 78])) == [bytes([76]) * 1000, bytes([78]) * 1000]
+    with pytest.raises(InputError, match=f"record 77 of {path}"):
+        reader.read(np.array([3, 77, 5]))
+
+
+def test_a_full_disk_is_told_as_such():
+    """/dev/full takes no byte; the library reports that late, as a text."""
+    from pathlib import Path
+
+    with pytest.raises(DoesNotFitError, match="disk is full"):
+        write(Path("/dev/full"), [b"x" * 100_000] * 100)
+
+
+def test_a_missing_folder_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write(tmp_path / "none" / "shard", [])
+
+
+def test_an_aborted_write_leaves_no_handle(tmp_path):
+    def interrupted():
+        with open_writer(tmp_path / "shard") as writer:
+            writer.write(b"x")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with pytest.raises(InputError):
+        ShardedRecords([Shard(tmp_path / "shard", 2)]).read(np.array([0]))
