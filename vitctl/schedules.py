@@ -12,7 +12,7 @@ Forms: "Scaling Vision Transformers" section 3.5 and figure 7, and big_vision's
 from __future__ import annotations
 
 import math
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -53,7 +53,7 @@ class ScheduleConfig(Config):
     cooldown_shape: CooldownShape = "linear"
 
     @model_validator(mode="after")
-    def _lengths_fit(self) -> Self:
+    def _lengths_fit(self) -> ScheduleConfig:
         if self.kind == "constant" and self.drop_end_steps <= self.warmup_steps:
             raise ValueError(
                 f"drop_end_steps={self.drop_end_steps} is not after the warmup's "

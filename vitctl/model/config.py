@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import PositiveInt, model_validator
 
@@ -45,7 +45,7 @@ class ModelConfig(Config):
     head_bias: float = 0.0
 
     @model_validator(mode="after")
-    def _shapes_fit(self) -> Self:
+    def _shapes_fit(self) -> ModelConfig:
         if self.width % self.heads:
             raise ValueError(f"heads={self.heads} does not divide width={self.width}")
         if self.position == "sincos2d" and (self.width % 4 or self.width < 8):

@@ -197,7 +197,7 @@ def _run_blocks(
 ) -> Float[Array, "b n d"]:
     graph, stacked = nnx.split(blocks)
 
-    def step(x: Array, layer: nnx.State) -> tuple[Array, None]:
+    def step(x: Array, layer: Any) -> tuple[Array, None]:
         return nnx.merge(graph, layer)(x, how=how), None
 
     if remat != "none":

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import pytest
+
+from vitctl.model import vit
+from vitctl.model.accounting import matmul_flops, parameters
+from vitctl.model.config import from_name
+
+# Backbone; with the MAP head; and with 29,593 classes too: big_vision under `jax.eval_shape`.
+COUNTS = {
+    "s/28": (5_357_824, None, None),
+    "s/16": (4_986_112, None, None),
+    "mu/16": (43_648, 56_320, 1_032_889),
+    "Ti/16": (5_524_032, 5_968_704, 11_680_153),
+    "S/32": (22_493_184, 24_267_264, 35_660_569),
+    "S/16": (21_664_896, 23_438_976, 34_832_281),
+    "M/16": (38_323_712, 41_475_584, 56_656_793),
+    "B/32": (87_453_696, 94_540_800, 117_297_817),
+    "B/28": (86_912_256, 93_999_360, 116_756_377),
+    "B/16": (85_797_120, 92_884_224, 115_641_241),
+    "L/16": (303_299_584, 315_894_784, 346_227_609),
+    "So400m/14": (412_442_352, 427_680_704, 461_801_433),
+    "H/14": (630_762_240, 650_438_400, 688_347_033),
+    "g/14": (1_011_199_616, 1_036_448_384, 1_078_144_921),
+    "g-opt/14": (1_134_561_792, 1_162_891_776, 1_208_376_217),
+    "G/14": (1_842_772_352, 1_881_132_416, 1_930_404_761),
+    "G-opt/14": (1_663_302_144, 1_697_925_632, 1_743_410_073),
+    "e/14": (3_805_417_728, 3_873_342_720, 3_926_402_969),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_parameters_equal_the_reference(name: str) -> None:
+    counted = parameters(from_name(name, classes=29_593))
+    backbone, features, total = COUNTS[name]
+    assert counted.backbone == backbone
+    assert counted.features == (features or counted.features)
+    assert counted.total == (total or counted.total)
+
+
+@pytest.mark.parametrize(
+    ("name", "gflops"), [("G14", 963.647), ("g14", 531.926), ("L16", 122.465), ("B16", 34.942)]
+)
+def test_flops_equal_the_formula_at_224(name: str, gflops: float) -> None:
+    assert matmul_flops(from_name(name, classes=1)) / 1e9 == pytest.approx(gflops, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "at_224", "at_384"),
+    [("s/28", 0.7, 2.0), ("S/32", 2.3, 6.9), ("B/28", 11.3, 30.5), ("G/14", 965.3, 2859.9)],
+)
+def test_flops_are_within_the_rounding_of_table_2(name: str, at_224: float, at_384: float) -> None:
+    # The table has one decimal, and elementwise work in it: 0.2 % for G/14, more for thin models.
+    for resolution, gflops in ((224, at_224), (384, at_384)):
+        ours = matmul_flops(from_name(name, classes=1, resolution=resolution)) / 1e9
+        assert (gflops - 0.05) * 0.99 <= ours <= gflops + 0.05
+
+
+@pytest.mark.parametrize("head", ["map", "gap", "token"])
+@pytest.mark.parametrize("pre_logits", [None, 24])
+@pytest.mark.parametrize("position", ["learned", "sincos2d"])
+def test_closed_form_equals_the_model(head: str, pre_logits: int | None, position: str) -> None:
+    config = from_name(
+        "test", classes=7, resolution=36, head=head, pre_logits=pre_logits, position=position
+    )
+    shapes = jax.eval_shape(lambda: vit.init(config, key=jax.random.key(0)))
+    assert parameters(config).total == sum(x.size for x in jax.tree.leaves(shapes))
+
+
+def test_sizes_are_as_reviewed(golden: Callable[[str, list[str]], None]) -> None:
+    lines = ["model        width depth   mlp heads      backbone      with MAP   GFLOPs at 224"]
+    for name in (*COUNTS, "test/8"):
+        config = from_name(name, classes=1)
+        counted = parameters(config)
+        lines.append(
+            f"{name:12} {config.width:5} {config.depth:5} {config.mlp_dim:5} {config.heads:5} "
+            f"{counted.backbone:13,} {counted.features:13,} {matmul_flops(config) / 1e9:15.3f}"
+        )
+    golden("models.txt", lines)
