@@ -53,6 +53,8 @@ class RunInfo(Config):
     config: dict[str, Any]
     parents: tuple[Parent, ...]
     segments: tuple[Segment, ...] = ()
+    results: tuple[int, ...] = ()
+    """Steps that a command was asked for and answered with: these checkpoints are never dropped."""
 
 
 class Run:
@@ -144,6 +146,13 @@ class RunDraft(Run):
         segment = Segment(started=now(), from_step=from_step, runtime=runtime, versions=versions())
         self.info = self.info.model_copy(update={"segments": (*self.info.segments, segment)})
         write_info(self.path, self.info)
+
+    def mark_result(self, step: int) -> None:
+        """Write down that `step` is what a command answered with."""
+        if step not in self.info.results:
+            results = tuple(sorted((*self.info.results, step)))
+            self.info = self.info.model_copy(update={"results": results})
+            write_info(self.path, self.info)
 
     def recipe_at(self, step: int) -> Recipe:
         """The recipe of one checkpoint: the run's, and the step."""

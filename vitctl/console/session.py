@@ -102,6 +102,12 @@ class Session:
         self.emit(Note(f"{option} {newest.path} (the newest {kind} in {self.store.root})"))
         return [newest]
 
+    def trained_on(self, checkpoint: Artifact) -> Artifact | None:
+        """The dataset a checkpoint was trained on; None if its images were made up."""
+        if checkpoint.config["data"].get("mock") is not None:
+            return None
+        return inherited(checkpoint, "data", store=self.store)
+
     # Configuration
 
     def overrides(self, flags: Mapping[str, Any]) -> Tree:

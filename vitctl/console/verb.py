@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vitctl.console.compiled import keep_compiled_programs
 from vitctl.console.display import Display
 from vitctl.console.failure import report
 from vitctl.console.session import Options, Session
@@ -149,6 +150,7 @@ def verb(
 
 def _guarded(function: Callable[..., None], options: Options, arguments: dict[str, Any]) -> int:
     silence_stdout()
+    keep_compiled_programs()
     with Display(quiet=options.quiet) as display:
         try:
             function(Session(options, display), **arguments)

@@ -1,0 +1,64 @@
+"""What `vitctl cooldown` is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from typer import Option
+
+from vitctl.artifacts import Artifact
+from vitctl.console.options import count
+from vitctl.console.session import Session
+from vitctl.console.verb import verb
+from vitctl.events import Note
+from vitctl.train.config import TrainConfig, TrainRuntime
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The checkpoint to branch from, and the images its run trains on (None if mock)."""
+
+    checkpoint: Artifact
+    dataset: Artifact | None
+
+
+@verb(configurable=True)
+def cooldown(
+    session: Session,
+    source: Annotated[
+        str | None, Option("--from", help="Run, RUN@STEP or checkpoint; '-' reads stdin.")
+    ] = None,
+    steps: Annotated[str | None, Option(help="Length; the recipe's rule if left out.")] = None,
+    shape: Annotated[
+        Literal["linear", "1-sqrt"], Option(help="How the rate falls to 0.")
+    ] = "linear",
+    eval_every: Annotated[
+        str | None, Option(help="Steps between scores; 0 for the end only.")
+    ] = None,
+    checkpoint_every: Annotated[str | None, Option(help="Steps between checkpoints.")] = None,
+    workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
+) -> None:
+    """Example: vitctl cooldown --from RUN@20k --steps 2k
+
+    Branch off any checkpoint of an open-ended run, also one still training, and let the learning
+    rate fall to 0: a finished model. The trunk is left alone and can go on.
+    """
+    from vitctl.recipes import branching
+
+    length = count(steps, "--steps")
+    runtime = session.runtime(
+        TrainRuntime,
+        workers=workers,
+        eval_every=count(eval_every, "--eval-every"),
+        checkpoint_every=count(checkpoint_every, "--checkpoint-every"),
+    )
+    for checkpoint in session.many("checkpoint", source, option="--from"):
+        branch = branching.cooled(checkpoint, steps=length, shape=shape)
+        for note in branch.notes:
+            session.emit(Note(note))
+        cfg = session.build(TrainConfig, branch.tree, {})
+        dataset = session.trained_on(checkpoint)
+        session.deliver("cooldown", cfg, Inputs(checkpoint, dataset), runtime=runtime)

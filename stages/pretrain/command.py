@@ -1,0 +1,141 @@
+"""What `vitctl pretrain` is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from typer import Option
+
+from vitctl import precision
+from vitctl.artifacts import Artifact
+from vitctl.console.options import count, duration
+from vitctl.console.session import Session
+from vitctl.console.verb import verb
+from vitctl.events import Caution, Note
+from vitctl.recipes import pretraining
+from vitctl.train.config import MockConfig, TrainConfig, TrainRuntime
+
+VERSION = 1
+
+_DEFAULT_MODEL = "S/16"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The images; None with --mock."""
+
+    dataset: Artifact | None
+
+
+@verb(configurable=True)
+def pretrain(
+    session: Session,
+    model: Annotated[
+        str | None, Option(help="Size and patch: Ti16, S16, B16, L16, g14, G14, ...")
+    ] = None,
+    recipe: Annotated[
+        Literal["paper", "small"] | None, Option(help="Chosen by model and data if left out.")
+    ] = None,
+    data: Annotated[
+        str | None, Option(help="Dataset: a path, a name, an id, 'latest' or '-'.")
+    ] = None,
+    steps: Annotated[str | None, Option(help="Length in steps, as in 20k.")] = None,
+    images: Annotated[str | None, Option(help="Length in images, as in 1.2M.")] = None,
+    epochs: Annotated[str | None, Option(help="Length in epochs.")] = None,
+    batch: Annotated[int | None, Option(help="Images a step, over all devices.")] = None,
+    res: Annotated[int | None, Option(help="Side of the square image, in pixels.")] = None,
+    head: Annotated[
+        Literal["map", "gap", "token"] | None, Option(help="How tokens become one vector.")
+    ] = None,
+    schedule: Annotated[
+        Literal["rsqrt", "constant", "trapezoid", "linear", "cosine"] | None,
+        Option(help="Trunk of the learning rate."),
+    ] = None,
+    lr: Annotated[float | None, Option(help="Peak learning rate.")] = None,
+    warmup: Annotated[str | None, Option(help="Steps of linear warmup.")] = None,
+    cooldown: Annotated[
+        str | None, Option(help="Cool down over the last steps; off if left out.")
+    ] = None,
+    wd_head: Annotated[float | None, Option(help="Weight decay of the classifier.")] = None,
+    wd_body: Annotated[float | None, Option(help="Weight decay of all other kernels.")] = None,
+    seed: Annotated[int | None, Option(help="Of weights, order and augmentation.")] = None,
+    train_split: Annotated[str | None, Option(help="Split to train on.")] = None,
+    eval_split_: Annotated[str | None, Option("--eval-split", help="Split to score.")] = None,
+    mock: Annotated[bool, Option("--mock", help="Synthetic images; needs no data.")] = False,
+    checkpoint_every: Annotated[str | None, Option(help="Steps between checkpoints.")] = None,
+    keep_every: Annotated[str | None, Option(help="Keep checkpoints at its multiples.")] = None,
+    eval_every: Annotated[
+        str | None, Option(help="Steps between scores; 0 for the end only.")
+    ] = None,
+    workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
+) -> None:
+    """Example: vitctl pretrain --model S16 --steps 20k
+
+    Pretrain a vision transformer on an open-ended schedule. The same command with more steps
+    continues the run; any of its checkpoints can be cooled down into a finished model.
+    """
+    flags: dict[str, Any] = {
+        "data.batch": batch,
+        "data.split": train_split,
+        "data.eval_split": eval_split_,
+        "model.resolution": res,
+        "model.head": head,
+        "schedule.kind": schedule,
+        "schedule.peak_lr": lr,
+        "schedule.warmup_steps": count(warmup, "--warmup"),
+        "schedule.cooldown_steps": count(cooldown, "--cooldown"),
+        "optim.wd_head": wd_head,
+        "optim.wd_body": wd_body,
+        "seed": seed,
+    }
+    overrides = session.overrides(flags)
+    dataset = None if mock else session.one("dataset", data, option="--data")
+    there = _images(dataset, overrides)
+    resolved = pretraining.resolve(
+        model=model or overrides.get("name") or _DEFAULT_MODEL,
+        recipe=recipe or overrides.get("recipe"),
+        images=there,
+        duration=duration(steps=steps, images=images, epochs=epochs),
+        overrides=overrides,
+    )
+    base = resolved.tree
+    if "precision" not in overrides:
+        base["precision"] = precision.resolve()
+    if dataset is None:
+        base["data"]["mock"] = {}
+    cfg = session.build(TrainConfig, base, flags)
+    for note in resolved.notes:
+        session.emit(Note(note))
+    caution = pretraining.check(
+        batch=cfg.data.batch,
+        examples=there.examples,
+        steps=cfg.steps,
+        warmup=cfg.schedule.warmup_steps,
+    )
+    if caution:
+        session.emit(Caution(caution))
+    runtime = session.runtime(
+        TrainRuntime,
+        workers=workers,
+        checkpoint_every=count(checkpoint_every, "--checkpoint-every"),
+        keep_every=count(keep_every, "--keep-every"),
+        eval_every=count(eval_every, "--eval-every"),
+    )
+    session.deliver("pretrain", cfg, Inputs(dataset), runtime=runtime)
+
+
+def _images(dataset: Artifact | None, overrides: dict[str, Any]) -> pretraining.Images:
+    """How many images and classes there are, and what may be scored."""
+    if dataset is None:
+        mock = MockConfig.model_validate(overrides.get("data", {}).get("mock") or {})
+        return pretraining.Images(examples=mock.examples, classes=1000, eval_split="val")
+    from vitctl.data.dataset import Dataset, scoring_split
+
+    info = Dataset.load(dataset.path).info
+    data = overrides.get("data", {})
+    return pretraining.Images(
+        examples=info.examples(data.get("split", "train")),
+        classes=len(info.classes),
+        eval_split=scoring_split(info) if {"val", "test"} & set(info.splits) else None,
+    )

@@ -1,0 +1,125 @@
+"""Arrays of a checkpoint on disk, through orbax.
+
+    <checkpoint>/params/     the weights
+    <checkpoint>/opt/        the optimizer's state
+    <checkpoint>/position.json
+
+Each is one zarr array a parameter, so equal arrays give equal files and evaluation reads the
+weights alone. OCDBT would name its files at random, which would make equal results differ.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from vitctl.artifacts.files import write_atomic
+from vitctl.errors import InputError
+
+PARAMS = "params"
+OPT = "opt"
+POSITION = "position.json"
+
+# Written by orbax with times, paths and device names in them: verified, but not compared.
+_VOLATILE = ("_CHECKPOINT_METADATA", "_sharding", "commit_success.txt")
+VOLATILE = tuple(f"{part}/{name}" for part in (PARAMS, OPT) for name in _VOLATILE)
+
+# orbax reports every internal step through absl at WARNING.
+logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+def save(place: Path, *, params: Any, opt: Any, position: dict[str, Any]) -> None:
+    """Write the arrays and the position into the empty folder `place`."""
+    with _checkpointer() as checkpointer:
+        checkpointer.save((place / PARAMS).resolve(), params)
+        checkpointer.save((place / OPT).resolve(), opt)
+    write_atomic(place / POSITION, (json.dumps(position, sort_keys=True) + "\n").encode())
+
+
+def restore(place: Path, part: str, *, like: Any) -> Any:
+    """Read `part` ("params" or "opt") into the shapes, types and shardings of `like`.
+
+    `like` is a tree of `jax.ShapeDtypeStruct` with shardings.
+
+    Raises:
+      InputError: the checkpoint is of another model: names, shapes or types differ.
+    """
+    folder = (place / part).resolve()
+    with _checkpointer() as checkpointer:
+        _check_same(_stored_shapes(checkpointer, folder), like, folder=folder)
+        arguments = ocp.checkpoint_utils.construct_restore_args(like)
+        return checkpointer.restore(folder, item=like, restore_args=arguments)
+
+
+def stored_shapes(place: Path, part: str) -> dict[str, tuple[tuple[int, ...], str]]:
+    """name -> (shape, type) of every array of `part`, read from metadata alone."""
+    with _checkpointer() as checkpointer:
+        return _stored_shapes(checkpointer, (place / part).resolve())
+
+
+def read_position(place: Path) -> dict[str, Any]:
+    """The content of `position.json`. Raises InputError if it is damaged or missing."""
+    try:
+        position = json.loads((place / POSITION).read_bytes())
+    except (OSError, ValueError):
+        raise InputError(f"{place / POSITION} is missing or damaged") from None
+    if not isinstance(position, dict):
+        raise InputError(f"{place / POSITION} is damaged")
+    return position
+
+
+def named(tree: Any) -> dict[str, Any]:
+    """A tree of arrays as `a/b/c` -> leaf."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {"/".join(_part(key) for key in path): leaf for path, leaf in leaves}
+
+
+def _checkpointer() -> ocp.Checkpointer:
+    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=True))
+
+
+def _stored_shapes(
+    checkpointer: ocp.Checkpointer, folder: Path
+) -> dict[str, tuple[tuple[int, ...], str]]:
+    try:
+        tree = checkpointer.metadata(folder).item_metadata.tree
+    except (OSError, ValueError, AttributeError):
+        raise InputError(f"{folder} is not a readable checkpoint") from None
+    return {
+        name: (tuple(leaf.shape), str(np.dtype(leaf.dtype)))
+        for name, leaf in named(tree).items()
+        if hasattr(leaf, "shape")
+    }
+
+
+def _check_same(stored: dict[str, tuple[tuple[int, ...], str]], like: Any, *, folder: Path) -> None:
+    wanted = {
+        name: (tuple(leaf.shape), str(np.dtype(leaf.dtype))) for name, leaf in named(like).items()
+    }
+    differing = sorted(
+        name for name in stored.keys() | wanted.keys() if stored.get(name) != wanted.get(name)
+    )
+    if differing:
+        name = differing[0]
+        has, needs = (_shown(side.get(name)) for side in (stored, wanted))
+        raise InputError(
+            f"{folder} is a checkpoint of another model: {name} is {has} there, "
+            f"{needs} in this configuration ({len(differing)} of {len(wanted)} arrays differ)"
+        )
+
+
+def _shown(array: tuple[tuple[int, ...], str] | None) -> str:
+    return "absent" if array is None else f"{array[1]}{list(array[0])}"
+
+
+def _part(key: Any) -> str:
+    for attribute in ("key", "name", "idx"):
+        if hasattr(key, attribute):
+            return str(getattr(key, attribute))
+    return str(key)

@@ -1,0 +1,25 @@
+"""Compiled programs kept between commands.
+
+A trunk, its continuation and its cooldowns run one program; compiling it takes longer than a small
+run. jax reads these settings when it is imported, so they go into the environment before that, and
+what the user has set there wins.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def keep_compiled_programs() -> None:
+    """Point jax's compilation cache to `$XDG_CACHE_HOME/vitctl/compiled`."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(base) / "vitctl" / "compiled"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    if os.access(folder, os.W_OK):
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")

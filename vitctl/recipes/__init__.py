@@ -1,0 +1,1 @@
+"""Published recipes as TOML, and how one becomes the settings of a run."""

@@ -1,0 +1,84 @@
+"""A checkpoint -> the settings of what branches off it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.runs import run_of
+from vitctl.durations import show_count
+from vitctl.errors import UsageError
+from vitctl.recipes.recipe import load
+from vitctl.schedules import OPEN_ENDED, CooldownShape, ScheduleConfig
+from vitctl.train.config import TrainConfig, from_identity
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Settings for `TrainConfig`, and the sentences that say how they came about."""
+
+    tree: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def trained_with(checkpoint: Artifact) -> TrainConfig:
+    """The settings of the run a checkpoint belongs to."""
+    assert checkpoint.step is not None  # every checkpoint's summary has it
+    return from_identity(checkpoint.config, total_steps=checkpoint.step)
+
+
+def cooled(checkpoint: Artifact, *, steps: int | None, shape: CooldownShape) -> Branch:
+    """The trunk's settings with a cooldown from here on.
+
+    Raises UsageError for a checkpoint whose learning rate is already falling to 0; the hint names
+    one that is not.
+    """
+    cfg = trained_with(checkpoint)
+    at = checkpoint.step
+    assert at is not None  # see trained_with
+    trunk = _trunk(cfg.schedule, at=at, checkpoint=checkpoint)
+    notes = []
+    if steps is None:
+        steps = load(cfg.recipe).cooldown.of(trunk=at)
+        notes.append(
+            f"--steps {show_count(steps)} (the {cfg.recipe} recipe's rule for a trunk of "
+            f"{show_count(at)} steps)"
+        )
+    schedule = trunk.cooled(at_step=at, cooldown_steps=steps, shape=shape)
+    tree = cfg.model_dump(mode="json") | {"schedule": schedule.model_dump(mode="json")}
+    return Branch(tree, tuple(notes))
+
+
+def is_cooled(checkpoint: Artifact) -> bool:
+    """Whether this checkpoint is the end of a schedule, a finished model."""
+    return bool(checkpoint.summary.get("finished_schedule"))
+
+
+def _trunk(schedule: ScheduleConfig, *, at: int, checkpoint: Artifact) -> ScheduleConfig:
+    if schedule.open_ended:
+        return schedule
+    if schedule.kind not in OPEN_ENDED:
+        raise UsageError(
+            f"{checkpoint.path} was trained on a {schedule.kind} schedule, which ends by itself",
+            hint="cooldowns branch off rsqrt, constant and trapezoid schedules",
+        )
+    assert schedule.total_steps is not None  # a cooldown has an end: validated
+    assert schedule.cooldown_steps is not None
+    began = schedule.total_steps - schedule.cooldown_steps
+    if at <= began:
+        fields = schedule.model_dump() | {"total_steps": None, "cooldown_steps": None}
+        return ScheduleConfig.model_validate(fields)
+    raise UsageError(
+        f"{checkpoint.path} is already cooling down since step {show_count(began)}",
+        hint=f"branch from {_uncooled(checkpoint, began)}",
+    )
+
+
+def _uncooled(checkpoint: Artifact, began: int) -> str:
+    source = checkpoint.manifest.parent("from")
+    if source is not None and source.path:
+        return source.path
+    run = run_of(checkpoint)
+    kept = [step for step in run.steps() if step <= began] if run else []
+    return f"{run.path}@{kept[-1]}" if run and kept else f"step {show_count(began)} or before"

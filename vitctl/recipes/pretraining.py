@@ -1,0 +1,137 @@
+"""Model, data and recipe -> the settings of a pretraining run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from vitctl import durations
+from vitctl.errors import UsageError
+from vitctl.model import variants
+from vitctl.recipes.recipe import RecipeName, load
+
+Tree = dict[str, Any]
+
+# From here on the paper's recipe is the better start (design: sizes it was made for, or data
+# large enough that strong augmentation is not needed).
+_PAPER_WIDTH = 1408
+_PAPER_IMAGES = 1_000_000
+_RESOLUTION = 224
+
+
+@dataclass(frozen=True)
+class Images:
+    """What the settings depend on of the images."""
+
+    examples: int
+    classes: int
+    eval_split: str | None
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Settings, and the sentences that say how they came about."""
+
+    tree: Tree
+    notes: tuple[str, ...]
+
+
+def choose(*, width: int, examples: int) -> tuple[RecipeName, str]:
+    """The recipe for a model and a dataset, and the reason."""
+    if width >= _PAPER_WIDTH:
+        return "paper", "a model of ViT-g's size or more"
+    if examples >= _PAPER_IMAGES:
+        return "paper", f"{durations.show_count(_PAPER_IMAGES)} images or more"
+    return "small", f"fewer than {durations.show_count(_PAPER_IMAGES)} images"
+
+
+def resolve(
+    *,
+    model: str,
+    recipe: RecipeName | None,
+    images: Images,
+    duration: tuple[float, durations.Unit] | None,
+    overrides: Tree,
+) -> Resolved:
+    """Settings for `TrainConfig`, to be merged under `overrides` (which they take into account:
+    a given batch decides the derived steps). Precision is left to the caller."""
+    named = variants.parse(model)
+    size = named.variant
+    notes = []
+    if (twin := variants.case_twin(model)) is not None:
+        notes.append(twin)
+
+    width = int(_at(overrides, "model.width") or size.width)
+    name, reason = choose(width=width, examples=images.examples)
+    if recipe is None:
+        recipe = name
+        notes.append(f"recipe {recipe} ({reason}): {load(recipe).title}")
+    else:
+        notes.append(f"recipe {recipe} (as asked): {load(recipe).title}")
+    rules = load(recipe)
+
+    batch = _at(overrides, "data.batch") or rules.batch.of(width=width, examples=images.examples)
+    own = _own_duration(recipe, batch=batch, examples=images.examples)
+    steps = (
+        own
+        if duration is None
+        else durations.to_steps(*duration, batch=batch, examples=images.examples)
+    )
+    classes = int(_at(overrides, "model.classes") or images.classes)
+    tree: Tree = {
+        "name": named.name,
+        "recipe": recipe,
+        "model": {
+            "width": size.width,
+            "depth": size.depth,
+            "mlp_dim": size.mlp_dim,
+            "heads": size.heads,
+            "patch": named.patch,
+            "resolution": named.resolution or _RESOLUTION,
+            "classes": classes,
+        },
+        "data": {"batch": batch, "eval_split": images.eval_split},
+        "schedule": {
+            "total_steps": steps,
+            # Shares are of the recipe's own duration, not of the asked one: more steps must
+            # continue the same run, so its warmup may not depend on them.
+            "warmup_steps": rules.warmup.of(whole=own),
+            "timescale_steps": rules.timescale.of(whole=own),
+        },
+    }
+    settings = rules.settings
+    for key, value in settings.items():
+        tree[key] = {**tree[key], **value} if isinstance(value, dict) and key in tree else value
+    loss = overrides.get("loss") or settings["loss"]
+    tree["model"]["head_bias"] = -round(math.log(classes), 4) if loss == "sigmoid" else 0.0
+    return Resolved(tree, tuple(notes))
+
+
+def check(*, batch: int, examples: int, steps: int, warmup: int) -> str | None:
+    """A caution about these lengths, or None. Raises UsageError for a batch over the dataset."""
+    if batch > examples:
+        raise UsageError(
+            f"a batch of {batch} is more than the {examples} images there are",
+            hint=f"use --batch {max(1, examples // 8)} or less",
+        )
+    if warmup * 4 > steps:
+        return (
+            f"the warmup takes {durations.show_count(warmup)} of {durations.show_count(steps)} "
+            f"steps; --warmup {max(1, steps // 10)} would leave more at the full rate"
+        )
+    return None
+
+
+def _own_duration(recipe: RecipeName, *, batch: int, examples: int) -> int:
+    rule = load(recipe).duration
+    if rule.steps is not None:
+        return rule.steps
+    assert rule.epochs is not None  # one of the two forms, checked by a test of every recipe
+    return durations.to_steps(rule.epochs, "epochs", batch=batch, examples=examples)
+
+
+def _at(tree: Tree, key: str) -> Any:
+    for part in key.split("."):
+        tree = tree.get(part) if isinstance(tree, dict) else None  # type: ignore[assignment]
+    return tree

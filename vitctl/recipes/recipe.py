@@ -1,0 +1,93 @@
+"""The form of a recipe file."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from pydantic import PositiveFloat, PositiveInt
+
+from vitctl.config import Config
+
+RecipeName = Literal["paper", "small"]
+
+
+class BatchRule(Config):
+    """Images a step: a number, more from some widths on, never over a share of the dataset."""
+
+    images: PositiveInt
+    images_from_width: dict[str, PositiveInt] | None = None
+    share: PositiveFloat | None = None
+
+    def of(self, *, width: int, examples: int) -> int:
+        wide = [n for w, n in (self.images_from_width or {}).items() if width >= int(w)]
+        batch = max([self.images, *wide])
+        if self.share is not None:
+            batch = min(batch, int(examples * self.share))
+        # A multiple of 8 divides over the devices people have.
+        return max(batch // 8 * 8, 1) if batch >= 8 else max(batch, 1)
+
+
+class LengthRule(Config):
+    """Steps: a number, a share of a longer length, or the lesser of both."""
+
+    steps: PositiveInt | None = None
+    share: PositiveFloat | None = None
+
+    def of(self, *, whole: int) -> int:
+        options = [self.steps] if self.steps is not None else []
+        if self.share is not None:
+            options.append(max(1, round(whole * self.share)))
+        return min(options)
+
+
+class DurationRule(Config):
+    """How long the recipe trains by itself."""
+
+    steps: PositiveInt | None = None
+    epochs: PositiveFloat | None = None
+
+
+class Knee(Config):
+    """A trunk's length and the cooldown it gets, in steps."""
+
+    trunk: PositiveInt
+    steps: PositiveInt
+
+
+class CooldownRule(Config):
+    """Steps of a cooldown: a share of the trunk, or linear between two knees."""
+
+    share: PositiveFloat | None = None
+    short: Knee | None = None
+    long: Knee | None = None
+
+    def of(self, *, trunk: int) -> int:
+        if self.share is not None:
+            return max(1, round(trunk * self.share))
+        assert self.short is not None  # one of the two forms, checked by a test of every recipe
+        assert self.long is not None
+        progress = (trunk - self.short.trunk) / (self.long.trunk - self.short.trunk)
+        progress = min(1.0, max(0.0, progress))
+        return round(self.short.steps + progress * (self.long.steps - self.short.steps))
+
+
+class TrainRecipe(Config):
+    """A recipe: rules for lengths, and settings taken as they are."""
+
+    title: str
+    batch: BatchRule
+    duration: DurationRule
+    warmup: LengthRule
+    timescale: LengthRule
+    cooldown: CooldownRule
+    settings: dict[str, Any]
+
+
+@cache
+def load(name: RecipeName) -> TrainRecipe:
+    """The recipe that ships under this name."""
+    text = resources.files("vitctl.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    return TrainRecipe.model_validate(tomllib.loads(text))

@@ -1,0 +1,45 @@
+"""When to log, score and save, and which checkpoints stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vitctl.train.config import TrainRuntime
+
+# The paper's own cadence for its million-step runs (appendix C): log 50, evaluate and save 1000,
+# keep every 10k. Shorter runs get the same picture in as many points.
+_LOG, _SAVE = 50, 1_000
+_POINTS = 10
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """Intervals in steps. `evaluate` 0 means at the end only."""
+
+    total: int
+    log: int
+    evaluate: int
+    save: int
+    keep: int
+    newest: int
+
+    @classmethod
+    def of(cls, runtime: TrainRuntime, *, start: int, total: int) -> Cadence:
+        length = total - start
+        tenth = max(1, -(-length // _POINTS))
+        save = runtime.checkpoint_every or min(_SAVE, tenth)
+        keep = runtime.keep_every or max(save, -(-tenth // save) * save)
+        evaluate = runtime.eval_every if runtime.eval_every is not None else save
+        log = runtime.log_every or max(1, min(_LOG, length // 50))
+        return cls(total, log, evaluate, save, keep, runtime.keep_newest)
+
+    def due(self, every: int, step: int) -> bool:
+        """Whether something with this interval happens after `step` finished steps."""
+        return step == self.total or (every > 0 and step % every == 0)
+
+    def to_drop(self, steps: Iterable[int], *, keep: Iterable[int]) -> list[int]:
+        """Which checkpoints go: not at a multiple of `keep`, not among the newest, not wanted."""
+        ordered = sorted(steps)
+        stay = {*keep, *ordered[-self.newest :]}
+        return [step for step in ordered if step not in stay and step % self.keep]

@@ -1,0 +1,107 @@
+"""Everything that decides the weights of a run. Imports no array library."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import NonNegativeInt, PositiveInt, model_validator
+
+from vitctl.config import Config
+from vitctl.data.config import AugmentConfig, EvalPreprocess
+from vitctl.model.config import ModelConfig
+from vitctl.optim.config import OptimConfig
+from vitctl.precision import Precision
+from vitctl.schedules import ScheduleConfig
+from vitctl.stage import Runtime
+
+
+class MockConfig(Config):
+    """Synthetic images, so many; their classes are the model's."""
+
+    examples: PositiveInt = 100_000
+    eval_examples: PositiveInt = 1_000
+
+
+class DataConfig(Config):
+    """Which images, in which batches, seen how.
+
+    Attributes:
+      split: what is trained on.
+      eval_split: what is scored while training; None means nothing is held out.
+      batch: images a step, over all devices.
+      augment: how training sees an image.
+      evaluation: how scoring sees an image.
+      mock: synthetic images instead of a dataset.
+    """
+
+    split: str = "train"
+    eval_split: str | None = None
+    batch: PositiveInt
+    augment: AugmentConfig = AugmentConfig()
+    evaluation: EvalPreprocess = EvalPreprocess()
+    mock: MockConfig | None = None
+
+
+class TrainConfig(Config):
+    """A whole training run. `schedule.total_steps` is its length.
+
+    Attributes:
+      name: the model's, for people.
+      recipe: where the settings came from; it decides the default length of a cooldown.
+    """
+
+    name: str
+    recipe: Literal["paper", "small"]
+    model: ModelConfig
+    loss: Literal["sigmoid", "softmax"]
+    data: DataConfig
+    optim: OptimConfig = OptimConfig()
+    schedule: ScheduleConfig
+    seed: NonNegativeInt = 0
+    precision: Precision
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> Self:
+        if self.schedule.total_steps is None:
+            raise ValueError("schedule.total_steps has no value")
+        return self
+
+    @property
+    def steps(self) -> int:
+        assert self.schedule.total_steps is not None  # validated
+        return self.schedule.total_steps
+
+    def identity(self) -> dict[str, Any]:
+        """What names the run: all of it, but for the length where the schedule is open-ended."""
+        tree = self.model_dump(mode="json")
+        if self.schedule.open_ended:
+            tree["schedule"].pop("total_steps")
+        return tree
+
+
+def from_identity(tree: dict[str, Any], *, total_steps: int) -> TrainConfig:
+    """The configuration behind a checkpoint's recorded config, with its length filled in."""
+    schedule = {"total_steps": total_steps, **tree["schedule"]}
+    fields = {key: value for key, value in tree.items() if key in TrainConfig.model_fields}
+    return TrainConfig.model_validate({**fields, "schedule": schedule})
+
+
+class TrainRuntime(Runtime):
+    """How fast and where; a run may change any of it when it continues.
+
+    Attributes:
+      workers: threads that decode images; None takes one a core.
+      log_every, eval_every, checkpoint_every: in steps; None derives them from the length.
+        `eval_every=0` scores only at the end.
+      keep_every: checkpoints at its multiples stay for good; None derives it from the length.
+      keep_newest: so many of the newest stay, too.
+      remat: what the backward pass recomputes; auto takes what fits.
+    """
+
+    workers: PositiveInt | None = None
+    log_every: PositiveInt | None = None
+    eval_every: NonNegativeInt | None = None
+    checkpoint_every: PositiveInt | None = None
+    keep_every: PositiveInt | None = None
+    keep_newest: PositiveInt = 2
+    remat: Literal["auto", "none", "full"] = "auto"

@@ -1,0 +1,73 @@
+"""`metrics.jsonl`: one object a line, `kind` "train" or "eval".
+
+A crash may leave rows past the last checkpoint, and the last one half-written. A run that resumes
+cuts the file back to that checkpoint and writes the same rows again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from vitctl.artifacts.files import write_atomic
+
+
+class Metrics:
+    """Appends rows to a run's metrics file. Use as a context manager."""
+
+    def __init__(self, path: Path, *, keep_to: int) -> None:
+        """Rows of steps up to `keep_to` stay; `row` ignores steps that are already there."""
+        self._path = path
+        rows = [row for row in read(path) if row["step"] <= keep_to]
+        text = "".join(_line(row) for row in rows)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_atomic(path, text.encode())
+        self._there = {(row["kind"], row["step"]) for row in rows}
+
+    def __enter__(self) -> Metrics:
+        self._file = self._path.open("a", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def row(self, kind: str, step: int, **values: Any) -> None:
+        """Write one row, whole, unless this step has it already."""
+        if (kind, step) in self._there:
+            return
+        self._there.add((kind, step))
+        self._file.write(_line({"kind": kind, "step": step, **values}))
+        self._file.flush()
+
+    def sync(self) -> None:
+        """Make what was written survive a power cut."""
+        os.fsync(self._file.fileno())
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The whole rows of a metrics file, in order; a half-written last line is left out."""
+    rows = []
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("step"), int) and "kind" in row:
+            rows.append(row)
+    return rows
+
+
+def _line(row: dict[str, Any]) -> str:
+    return json.dumps(row, allow_nan=False) + "\n"
