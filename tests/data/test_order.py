@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vitctl.data.order import (
@@ -100,3 +100,30 @@ def test_order_is_frozen():
     """These numbers may never change: runs that are under way depend on them."""
     order = permute(np.arange(10), examples=10, seed=0, epochs=[[0], [1]])
     assert order.tolist() == [[4, 9, 5, 6, 8, 3, 1, 2, 0, 7], [1, 5, 6, 7, 8, 0, 9, 3, 4, 2]]
+
+
+def test_mix64_is_splitmix64():
+    """The published first outputs of SplitMix64 from seed 1234567 (state += golden; finalise)."""
+    golden = 0x9E3779B97F4A7C15
+    states = [(1234567 + i * golden) % 2**64 for i in (1, 2, 3)]
+    outputs = [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    assert mix64(np.array(states, np.uint64)).tolist() == outputs
+
+
+@given(seed=seeds, epoch=st.integers(0, 1000), n=st.integers(2, 50))
+def test_augmentation_seeds_follow_the_sample(seed, epoch, n):
+    keys = np.array([sample_key(f"image {i}") for i in range(n)], np.uint64)
+    epochs = np.full(n, epoch)
+    together = augment_seeds(seed=seed, epochs=epochs, keys=keys)
+    assert together.dtype == np.int32
+    assert together.shape == (n, 2)
+    back = augment_seeds(seed=seed, epochs=epochs[::-1], keys=keys[::-1])[::-1]
+    assert np.array_equal(together, back)
+    assert len({tuple(row) for row in together.tolist()}) == n
+    later = augment_seeds(seed=seed, epochs=epochs + 1, keys=keys)
+    assert not (together == later).all(axis=1).any()
+
+
+def test_sample_key_is_the_start_of_sha256():
+    text = "katze/ü.jpg"
+    assert sample_key(text).to_bytes(8, "little") == hashlib.sha256(text.encode()).digest()[:8]

@@ -1,8 +1,8 @@
 """Which example comes when: arithmetic, not a shuffle buffer.
 
-Position p of epoch e is a pseudo-random permutation of the n examples under (seed, n, e); batch t is the
-positions [tB, (t+1)B) of the endless sequence of epochs. So any number of hosts or workers sees the
-same global batches, resuming takes one integer, and any batch can be replayed.
+Position p of epoch e is a pseudo-random permutation of the n examples under (seed, n, e); batch t
+is the positions [tB, (t+1)B) of the endless sequence of epochs. So any number of hosts or workers
+sees the same global batches, resuming takes one integer, and any batch can be replayed.
 
 The permutation is a balanced Feistel network over the smallest even number of bits that holds n,
 with cycle walking: values that land outside [0, n) are enciphered again until they land inside,

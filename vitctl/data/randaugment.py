@@ -59,11 +59,11 @@ def randaugment(image: tf.Tensor, seed: tf.Tensor, *, config: RandAugmentConfig)
 def autocontrast(image: tf.Tensor) -> tf.Tensor:
     """Stretch each channel to 0..255; a channel of one value stays."""
     tf = load_tensorflow()
-    values = tf.cast(image, tf.float32)
+    values = tf.cast(image, tf.int32)
     low = tf.reduce_min(values, [0, 1])
     high = tf.reduce_max(values, [0, 1])
-    scale = 255.0 / tf.maximum(high - low, 1.0)
-    return tf.where(high > low, _to_uint8(tf.floor((values - low) * scale + 1e-3)), image)
+    stretched = (values - low) * 255 // tf.maximum(high - low, 1)
+    return tf.where(high > low, tf.cast(stretched, tf.uint8), image)
 
 
 def equalize(image: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import encoded_images as images
+import numpy as np
+import pytest
+from encoded_images import encode, rgb
+
+from vitctl.data.config import AugmentConfig, EvalPreprocess, RandAugmentConfig
+from vitctl.data.preprocess import eval_image, small_size, train_image
+from vitctl.data.tensorflow import load_tensorflow
+
+PLAIN = AugmentConfig(flip=False)
+WHOLE = AugmentConfig(crop="resize", flip=False)
+FULL = AugmentConfig(randaugment=RandAugmentConfig())
+
+
+def augmented(data, *, seeds, augment, resolution=16):
+    """float32[n, r, r, 3] through tf.data, as in training."""
+    tf = load_tensorflow()
+    dataset = tf.data.Dataset.from_tensor_slices(np.asarray(seeds, np.int32)).map(
+        lambda seed: train_image(data, seed, resolution=resolution, augment=augment),
+        num_parallel_calls=2,
+    )
+    return np.stack([image.numpy() for image in dataset])
+
+
+def seeds(n):
+    return [[i, 1000 + i] for i in range(n)]
+
+
+@pytest.mark.parametrize("augment", [PLAIN, FULL, WHOLE])
+@pytest.mark.parametrize("format_", ["PNG", "JPEG"])
+def test_eager_and_graph_agree_bitwise(augment, format_):
+    tf = load_tensorflow()
+    data = encode(rgb(), format_)
+    graph = augmented(data, seeds=seeds(4), augment=augment)
+    for seed, image in zip(seeds(4), graph, strict=True):
+        eager = train_image(tf.constant(data), tf.constant(seed), resolution=16, augment=augment)
+        assert np.array_equal(eager.numpy(), image)
+
+
+def test_the_seed_decides_everything():
+    data = encode(rgb(), "PNG")
+    twice = augmented(data, seeds=[[1, 2], [1, 2], [1, 3]], augment=FULL)
+    assert np.array_equal(twice[0], twice[1])
+    assert not np.array_equal(twice[0], twice[2])
+
+
+def test_values_are_minus_one_to_one():
+    black, white = (np.full((9, 9, 3), value, np.uint8) for value in (0, 255))
+    from PIL import Image
+
+    for pixels, value in ((black, -1.0), (white, 1.0)):
+        found = augmented(encode(Image.fromarray(pixels), "PNG"), seeds=seeds(2), augment=PLAIN)
+        assert (found == value).all()
+
+
+def windows(data, height, width, *, augment, n=400):
+    """Recover each random window from an image whose pixels are their own coordinates.
+
+    A bilinear resize of a linear ramp is that ramp: the sample spacing gives the window's size.
+    """
+    found = augmented(data, seeds=seeds(n), augment=augment, resolution=32)
+    pixels = (found + 1) * 127.5
+    # Central pixels only: at the border the resize clamps.
+    rows = (pixels[:, 24, 16, 1] - pixels[:, 8, 16, 1]) / 16 * 32
+    columns = (pixels[:, 16, 24, 0] - pixels[:, 16, 8, 0]) / 16 * 32
+    return rows / 255 * height, columns / 255 * width
+
+
+def ramp(height, width):
+    from PIL import Image
+
+    y, x = np.mgrid[:height, :width]
+    image = np.stack([x * 255 / width, y * 255 / height, 0 * x], -1)
+    return Image.fromarray(np.round(image).astype(np.uint8))
+
+
+def test_inception_windows_have_the_asked_area_and_aspect():
+    height, width = 200, 255
+    augment = AugmentConfig(area_min=0.3, area_max=0.6, flip=False)
+    rows, columns = windows(encode(ramp(height, width), "PNG"), height, width, augment=augment)
+    area, aspect = rows * columns / (height * width), columns / rows
+    # Quantised pixels blur the estimate by about a level in 16 samples.
+    assert area.min() > 0.28
+    assert area.max() < 0.63
+    assert aspect.min() > 0.72
+    assert aspect.max() < 1.39
+    # They vary over the whole range, not about one value.
+    assert area.std() > 0.06
+    assert aspect.std() > 0.1
+
+
+def test_a_jpeg_is_cropped_where_a_png_is():
+    """Without colour subsampling the partial decode is the crop of the whole one, exactly."""
+    from vitctl.data.decode import decode
+
+    tf = load_tensorflow()
+    jpeg = encode(rgb(150, 170), "JPEG", subsampling=0, quality=95)
+    whole = tf.io.encode_png(decode(tf.constant(jpeg))).numpy()
+    assert np.array_equal(
+        augmented(jpeg, seeds=seeds(20), augment=PLAIN),
+        augmented(whole, seeds=seeds(20), augment=PLAIN),
+    )
+
+
+def test_flip_mirrors_half_of_the_time():
+    data = encode(rgb(), "PNG")
+    plain = augmented(data, seeds=[[0, 0]], augment=WHOLE)[0]
+    found = augmented(data, seeds=seeds(400), augment=AugmentConfig(crop="resize"))
+    mirrored = np.array([np.array_equal(image, plain[:, ::-1]) for image in found])
+    straight = np.array([np.array_equal(image, plain) for image in found])
+    assert (mirrored ^ straight).all()
+    # Binomial(400, 1/2): deviation 10.
+    assert abs(mirrored.sum() - 200) < 50
+
+
+def test_crop_none_wants_the_exact_size():
+    tf = load_tensorflow()
+    augment = AugmentConfig(crop="none", flip=False)
+    found = augmented(encode(rgb(16, 16), "PNG"), seeds=seeds(1), augment=augment)[0]
+    assert np.array_equal(np.round((found + 1) * 127.5), images.pixels(16, 16))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="16 x 16"):
+        augmented(encode(rgb(16, 17), "PNG"), seeds=seeds(1), augment=augment)
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG", "GIF"])
+def test_an_image_of_one_pixel_is_fine(format_):
+    data = encode(rgb(1, 1), format_)
+    found = augmented(data, seeds=seeds(3), augment=FULL)
+    assert found.shape == (3, 16, 16, 3)
+    assert np.isfinite(found).all()
+    scored = eval_image(
+        load_tensorflow().constant(data), resolution=16, preprocess=EvalPreprocess()
+    ).numpy()
+    assert np.ptp(scored.reshape(-1, 3), axis=0).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [(100, 200, (32, 64)), (200, 100, (64, 32)), (50, 50, (32, 32)), (3, 1000, (32, 10667))],
+)
+def test_small_side_keeps_the_aspect(height, width, expected):
+    tf = load_tensorflow()
+    assert tuple(small_size(tf.constant([height, width]), 32).numpy()) == expected
+
+
+def test_scoring_takes_the_centre_of_the_area_average():
+    """28 of 32 pixels at 8/7: 2x2 means, then rows and columns 2 to 29."""
+    tf = load_tensorflow()
+    pixels = images.pixels(64, 96)
+    found = eval_image(
+        tf.constant(encode(rgb(64, 96), "PNG")), resolution=28, preprocess=EvalPreprocess()
+    ).numpy()
+    small = pixels.reshape(32, 2, 48, 2, 3).astype(np.float64).mean((1, 3))
+    expected = small[2:30, 10:38] / 127.5 - 1
+    assert np.abs(found - expected).max() < 1e-5
+
+
+def test_fewshot_squashes():
+    """64 x 96 to 32 x 32, bilinear at pixel centres without antialiasing, by hand."""
+    from scipy import ndimage
+
+    tf = load_tensorflow()
+    found = eval_image(
+        tf.constant(encode(rgb(64, 96), "PNG")),
+        resolution=28,
+        preprocess=EvalPreprocess(resize="squash"),
+    ).numpy()
+    centres = np.arange(32) + 0.5
+    rows, columns = np.meshgrid(centres * 2 - 0.5, centres * 3 - 0.5, indexing="ij")
+    squashed = np.stack(
+        [
+            ndimage.map_coordinates(
+                images.pixels(64, 96)[..., i].astype(float), [rows, columns], order=1
+            )
+            for i in range(3)
+        ],
+        -1,
+    )
+    assert np.abs(found - (squashed[2:30, 2:30] / 127.5 - 1)).max() < 1e-5
+
+
+@pytest.mark.parametrize("resolution", [8, 31, 224])
+def test_ratio_one_cuts_nothing(resolution):
+    data = encode(rgb(8, 8), "PNG")
+    for resize in ("small", "squash"):
+        found = eval_image(
+            load_tensorflow().constant(data),
+            resolution=resolution,
+            preprocess=EvalPreprocess(resize=resize, ratio=1.0),
+        ).numpy()
+        assert found.shape == (resolution, resolution, 3)
+        if resolution == 8:
+            assert np.allclose((found + 1) * 127.5, images.pixels(8, 8), atol=1e-4)
+
+
+def test_ranges_are_checked():
+    with pytest.raises(ValueError, match="area_min"):
+        AugmentConfig(area_min=0.5, area_max=0.2)
+    with pytest.raises(ValueError, match="aspect_min"):
+        AugmentConfig(aspect_min=2.0)
