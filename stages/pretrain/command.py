@@ -130,12 +130,5 @@ def _images(dataset: Artifact | None, overrides: dict[str, Any]) -> pretraining.
     if dataset is None:
         mock = MockConfig.model_validate(overrides.get("data", {}).get("mock") or {})
         return pretraining.Images(examples=mock.examples, classes=1000, eval_split="val")
-    from vitctl.data.dataset import Dataset, scoring_split
-
-    info = Dataset.load(dataset.path).info
-    data = overrides.get("data", {})
-    return pretraining.Images(
-        examples=info.examples(data.get("split", "train")),
-        classes=len(info.classes),
-        eval_split=scoring_split(info) if {"val", "test"} & set(info.splits) else None,
-    )
+    split = (overrides.get("data") or {}).get("split", "train")
+    return pretraining.images_of(dataset, split=split)

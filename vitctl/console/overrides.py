@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from vitctl.config import Config
 from vitctl.errors import NotFoundError, UsageError
+from vitctl.trees import Tree, merge, nested
 
-Tree = dict[str, Any]
 C = typing.TypeVar("C", bound=Config)
 
 
@@ -40,25 +40,6 @@ def parse_set(items: Iterable[str]) -> Tree:
         if not equals or not all(part for part in key.split(".")):
             raise UsageError(f"--set {item!r} is not key=value", hint="as in --set optim.wd_head=1")
         merge(tree, nested(key.strip(), _value(text.strip())))
-    return tree
-
-
-def nested(key: str, value: Any) -> Tree:
-    """`a.b`, v -> {"a": {"b": v}}."""
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    return value
-
-
-def merge(tree: Tree, *layers: Mapping[str, Any]) -> Tree:
-    """Put layers onto `tree`, the last wins, tables key by key. Returns `tree`."""
-    for layer in layers:
-        for key, value in layer.items():
-            if isinstance(value, Mapping):
-                below = tree.get(key)
-                tree[key] = merge(dict(below) if isinstance(below, Mapping) else {}, value)
-            else:
-                tree[key] = value
     return tree
 
 

@@ -15,12 +15,13 @@ from vitctl.artifacts.lineage import inherited
 from vitctl.artifacts.references import MAKE, resolve
 from vitctl.artifacts.store import Store
 from vitctl.config import Config
-from vitctl.console.overrides import Tree, build, merge, nested, parse_set, read_toml, to_toml
+from vitctl.console.overrides import build, parse_set, read_toml, to_toml
 from vitctl.console.streams import answer, read_references, stdin_is_pipe
 from vitctl.console.text import json_safe
 from vitctl.errors import UsageError
 from vitctl.events import Emit, Note
 from vitctl.stage import Runtime
+from vitctl.trees import Tree, merge, nested
 
 C = TypeVar("C", bound=Config)
 R = TypeVar("R", bound=Runtime)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from vitctl import durations
+from vitctl.artifacts.artifact import Artifact
 from vitctl.errors import UsageError
 from vitctl.model import variants
 from vitctl.recipes.recipe import RecipeName, load
-
-Tree = dict[str, Any]
+from vitctl.trees import Tree, at, merge
 
 # From here on the paper's recipe is the better start (design: sizes it was made for, or data
 # large enough that strong augmentation is not needed).
@@ -27,6 +26,18 @@ class Images:
     examples: int
     classes: int
     eval_split: str | None
+
+
+def images_of(dataset: Artifact, *, split: str) -> Images:
+    """Read off a dataset artifact's description; no image is opened."""
+    from vitctl.data.dataset import Dataset, scoring_split
+
+    info = Dataset.load(dataset.path).info
+    return Images(
+        examples=info.examples(split),
+        classes=len(info.classes),
+        eval_split=scoring_split(info) if {"val", "test"} & set(info.splits) else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,7 @@ def resolve(
     if (twin := variants.case_twin(model)) is not None:
         notes.append(twin)
 
-    width = int(_at(overrides, "model.width") or size.width)
+    width = int(at(overrides, "model.width") or size.width)
     name, reason = choose(width=width, examples=images.examples)
     if recipe is None:
         recipe = name
@@ -71,14 +82,14 @@ def resolve(
         notes.append(f"recipe {recipe} (as asked): {load(recipe).title}")
     rules = load(recipe)
 
-    batch = _at(overrides, "data.batch") or rules.batch.of(width=width, examples=images.examples)
-    own = _own_duration(recipe, batch=batch, examples=images.examples)
+    batch = at(overrides, "data.batch") or rules.batch.of(width=width, examples=images.examples)
+    own = rules.duration.of(batch=batch, examples=images.examples)
     steps = (
         own
         if duration is None
         else durations.to_steps(*duration, batch=batch, examples=images.examples)
     )
-    classes = int(_at(overrides, "model.classes") or images.classes)
+    classes = int(at(overrides, "model.classes") or images.classes)
     tree: Tree = {
         "name": named.name,
         "recipe": recipe,
@@ -100,10 +111,8 @@ def resolve(
             "timescale_steps": rules.timescale.of(whole=own),
         },
     }
-    settings = rules.settings
-    for key, value in settings.items():
-        tree[key] = {**tree[key], **value} if isinstance(value, dict) and key in tree else value
-    loss = overrides.get("loss") or settings["loss"]
+    merge(tree, rules.settings)
+    loss = overrides.get("loss") or tree["loss"]
     tree["model"]["head_bias"] = -round(math.log(classes), 4) if loss == "sigmoid" else 0.0
     return Resolved(tree, tuple(notes))
 
@@ -121,17 +130,3 @@ def check(*, batch: int, examples: int, steps: int, warmup: int) -> str | None:
             f"steps; --warmup {max(1, steps // 10)} would leave more at the full rate"
         )
     return None
-
-
-def _own_duration(recipe: RecipeName, *, batch: int, examples: int) -> int:
-    rule = load(recipe).duration
-    if rule.steps is not None:
-        return rule.steps
-    assert rule.epochs is not None  # one of the two forms, checked by a test of every recipe
-    return durations.to_steps(rule.epochs, "epochs", batch=batch, examples=examples)
-
-
-def _at(tree: Tree, key: str) -> Any:
-    for part in key.split("."):
-        tree = tree.get(part) if isinstance(tree, dict) else None  # type: ignore[assignment]
-    return tree

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import PositiveFloat, PositiveInt
 
 from vitctl.config import Config
+from vitctl.durations import to_steps
 
 RecipeName = Literal["paper", "small"]
 
@@ -44,10 +45,16 @@ class LengthRule(Config):
 
 
 class DurationRule(Config):
-    """How long the recipe trains by itself."""
+    """How long the recipe trains by itself: steps, epochs, or the shorter of both."""
 
     steps: PositiveInt | None = None
     epochs: PositiveFloat | None = None
+
+    def of(self, *, batch: int, examples: int) -> int:
+        options = [self.steps] if self.steps is not None else []
+        if self.epochs is not None:
+            options.append(to_steps(self.epochs, "epochs", batch=batch, examples=examples))
+        return min(options)
 
 
 class Knee(Config):
@@ -86,8 +93,43 @@ class TrainRecipe(Config):
     settings: dict[str, Any]
 
 
+class ResolutionRule(Config):
+    """The side of fine-tuning images, in pixels, for models pretrained at `pretrained`."""
+
+    pretrained: PositiveInt
+    below_width: PositiveInt
+    smaller: PositiveInt
+    larger: PositiveInt
+
+    def of(self, *, width: int, resolution: int) -> int:
+        if resolution != self.pretrained:
+            return resolution
+        return self.smaller if width < self.below_width else self.larger
+
+
+class FinetuneRecipe(Config):
+    """The fine-tuning recipe."""
+
+    title: str
+    batch: BatchRule
+    duration: DurationRule
+    warmup: LengthRule
+    settings: dict[str, Any]
+    resolution: ResolutionRule
+
+
 @cache
 def load(name: RecipeName) -> TrainRecipe:
     """The recipe that ships under this name."""
+    return TrainRecipe.model_validate(_shipped(name))
+
+
+@cache
+def load_finetune() -> FinetuneRecipe:
+    """The fine-tuning recipe that ships."""
+    return FinetuneRecipe.model_validate(_shipped("finetune"))
+
+
+def _shipped(name: str) -> dict[str, Any]:
     text = resources.files("vitctl.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
-    return TrainRecipe.model_validate(tomllib.loads(text))
+    return tomllib.loads(text)

@@ -35,7 +35,7 @@ Step = Callable[[TrainState, Array, Array, Array, Array], tuple[TrainState, Step
 
 
 def make_step(cfg: TrainConfig, *, mesh: Mesh, remat: vit.Remat) -> Step:
-    """The compiled step: (state, images [b i j 3], labels [b l], lr [], step []); state is given up.
+    """The compiled step; it gives up the state. See the inner function for its arguments.
 
     The learning rate is an argument, so a trunk and all its cooldowns share one program.
     """

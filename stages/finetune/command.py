@@ -1,0 +1,103 @@
+"""What `vitctl finetune` is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from typer import Option
+
+from vitctl.artifacts import Artifact
+from vitctl.console.options import count, duration
+from vitctl.console.session import Session
+from vitctl.console.verb import verb
+from vitctl.events import Caution, Note
+from vitctl.train.config import TrainConfig, TrainRuntime
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The pretrained checkpoint, and the images to fine-tune on."""
+
+    checkpoint: Artifact
+    dataset: Artifact
+
+
+@verb(configurable=True)
+def finetune(
+    session: Session,
+    source: Annotated[
+        str | None, Option("--from", help="Run, RUN@STEP or checkpoint; '-' reads stdin.")
+    ] = None,
+    data: Annotated[
+        str | None, Option(help="Dataset; what the run was trained on if left out.")
+    ] = None,
+    res: Annotated[int | None, Option(help="Side of the square image, in pixels.")] = None,
+    steps: Annotated[str | None, Option(help="Length in steps, as in 20k.")] = None,
+    images: Annotated[str | None, Option(help="Length in images, as in 1.2M.")] = None,
+    epochs: Annotated[str | None, Option(help="Length in epochs.")] = None,
+    batch: Annotated[int | None, Option(help="Images a step, over all devices.")] = None,
+    lr: Annotated[
+        float | None, Option(help="Peak learning rate; the paper tries 0.03, 0.01.")
+    ] = None,
+    warmup: Annotated[str | None, Option(help="Steps of linear warmup.")] = None,
+    seed: Annotated[int | None, Option(help="Of order, augmentation and a new head.")] = None,
+    train_split: Annotated[str | None, Option(help="Split to train on.")] = None,
+    eval_split: Annotated[str | None, Option(help="Split to score.")] = None,
+    eval_every: Annotated[
+        str | None, Option(help="Steps between scores; 0 for the end only.")
+    ] = None,
+    checkpoint_every: Annotated[str | None, Option(help="Steps between checkpoints.")] = None,
+    workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
+) -> None:
+    """Example: vitctl finetune --from RUN --data DATASET --res 384
+
+    Fine-tune all weights of a pretrained model: SGD with momentum, cosine, no weight decay.
+    Position embeddings are resampled to the resolution; classes that differ get a new head.
+    """
+    from vitctl.recipes import branching, finetuning, pretraining
+
+    flags: dict[str, Any] = {
+        "model.resolution": res,
+        "data.batch": batch,
+        "data.split": train_split,
+        "data.eval_split": eval_split,
+        "schedule.peak_lr": lr,
+        "schedule.warmup_steps": count(warmup, "--warmup"),
+        "seed": seed,
+    }
+    overrides = session.overrides(flags)
+    length = duration(steps=steps, images=images, epochs=epochs)
+    runtime = session.runtime(
+        TrainRuntime,
+        workers=workers,
+        eval_every=count(eval_every, "--eval-every"),
+        checkpoint_every=count(checkpoint_every, "--checkpoint-every"),
+    )
+    for checkpoint in session.many("checkpoint", source, option="--from"):
+        dataset = session.one("dataset", data, option="--data", stdin=False, of=checkpoint)
+        there = pretraining.images_of(dataset, split=train_split or "train")
+        resolved = finetuning.resolve(
+            checkpoint, images=there, duration=length, overrides=overrides
+        )
+        for note in resolved.notes:
+            session.emit(Note(note))
+        if not branching.is_cooled(checkpoint):
+            session.emit(
+                Caution(
+                    f"{checkpoint.path} is not cooled down; better first: "
+                    + session.command("cooldown", "--from", checkpoint.path)
+                )
+            )
+        cfg = session.build(TrainConfig, resolved.tree, flags)
+        caution = pretraining.check(
+            batch=cfg.data.batch,
+            examples=there.examples,
+            steps=cfg.steps,
+            warmup=cfg.schedule.warmup_steps,
+        )
+        if caution:
+            session.emit(Caution(caution))
+        session.deliver("finetune", cfg, Inputs(checkpoint, dataset), runtime=runtime)

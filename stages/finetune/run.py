@@ -1,0 +1,86 @@
+"""How `vitctl finetune` works: a pretrained checkpoint -> a model for a dataset's classes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from jax.sharding import NamedSharding
+
+from stages.finetune.command import VERSION, Inputs
+from vitctl import checkpoints, mesh
+from vitctl.artifacts import Artifact, Recipe, Store
+from vitctl.artifacts.store import slug
+from vitctl.data.digest import ConsumedSamples
+from vitctl.events import Emit, Next, Note, silent
+from vitctl.recipes.branching import trained_with
+from vitctl.train import state, trainer, transfer
+from vitctl.train.config import TrainConfig, TrainRuntime
+from vitctl.train.images import open_images
+from vitctl.train.state import TrainState
+
+
+def run(
+    cfg: TrainConfig,
+    inputs: Inputs,
+    *,
+    store: Store,
+    runtime: TrainRuntime,
+    emit: Emit = silent,
+) -> Artifact:
+    """Train all weights of the checkpoint on the dataset to `cfg.steps`."""
+    recipe = Recipe(
+        stage="finetune",
+        version=VERSION,
+        kind="run",
+        config=cfg.identity(),
+        parents=(inputs.checkpoint.as_parent("from"), inputs.dataset.as_parent("data")),
+    )
+    name = runtime.name or slug(cfg.name, default="run")
+    with store.open_run(
+        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
+    ) as draft:
+        if cfg.steps in draft.steps():
+            checkpoint = draft.checkpoint(cfg.steps)
+        else:
+            images = open_images(
+                cfg, inputs.dataset.path, devices=mesh.make().size, workers=runtime.workers
+            )
+            emit(Note(_head(inputs.checkpoint, images.classes)))
+            weights = partial(
+                _pretrained, cfg=cfg, checkpoint=inputs.checkpoint, classes=images.classes
+            )
+            checkpoint = trainer.train(
+                draft,
+                cfg,
+                images=images,
+                start=trainer.Start(0, weights, ConsumedSamples()),
+                runtime=runtime,
+                emit=emit,
+            )
+    emit(Next(f"vitctl evaluate --from {checkpoint.path}"))
+    return checkpoint
+
+
+def _pretrained(
+    sharding: NamedSharding, *, cfg: TrainConfig, checkpoint: Artifact, classes: tuple[str, ...]
+) -> TrainState:
+    """The checkpoint's weights, made to fit, with a new optimizer."""
+    before = trained_with(checkpoint)
+    like = mesh.like(state.param_shapes(before), sharding)
+    params = checkpoints.restore(checkpoint.path, checkpoints.PARAMS, like=like)
+    fitted = transfer.adapt(
+        params,
+        before=before.model,
+        after=cfg.model,
+        classes_before=checkpoint.summary["classes"],
+        classes_after=classes,
+        seed=cfg.seed,
+    )
+    return state.with_params(cfg, mesh.place(fitted, sharding), sharding=sharding)
+
+
+def _head(checkpoint: Artifact, classes: tuple[str, ...]) -> str:
+    before = checkpoint.summary["classes"]
+    if sorted(before) == sorted(classes):
+        return f"the head is kept: the same {len(classes)} classes"
+    return f"a new head: {len(classes)} classes, pretrained were {len(before)}"

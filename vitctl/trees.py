@@ -1,0 +1,35 @@
+"""Settings as nested tables: dotted keys, and layers put on top of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Tree = dict[str, Any]
+
+
+def nested(key: str, value: Any) -> Tree:
+    """`a.b`, v -> {"a": {"b": v}}."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def at(tree: Mapping[str, Any], key: str) -> Any:
+    """The value under a dotted key, or None."""
+    value: Any = tree
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def merge(tree: Tree, *layers: Mapping[str, Any]) -> Tree:
+    """Put layers onto `tree`, the last wins, tables key by key. Returns `tree`."""
+    for layer in layers:
+        for key, value in layer.items():
+            if isinstance(value, Mapping):
+                below = tree.get(key)
+                tree[key] = merge(dict(below) if isinstance(below, Mapping) else {}, value)
+            else:
+                tree[key] = value
+    return tree
