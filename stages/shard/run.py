@@ -54,7 +54,7 @@ def run(
     """Shard `inputs.source` and return the dataset; found, continued or made anew."""
     # ---- What there is
     listing = _list(inputs.source, emit=emit)
-    listing, cfg = _resolve(listing, cfg, inputs=inputs)
+    listing, cfg = _resolve(listing, cfg)
     classes = _class_list(listing, inputs.classes_from)
     titles = _titles(classes, inputs.class_titles)
     recipe = _recipe(listing, cfg, inputs=inputs, classes=classes, titles=titles)
@@ -99,17 +99,16 @@ def _list(source: str, *, emit: Emit) -> Listing:
     return list_digits()
 
 
-def _resolve(listing: Listing, cfg: ShardConfig, *, inputs: Inputs) -> tuple[Listing, ShardConfig]:
+def _resolve(listing: Listing, cfg: ShardConfig) -> tuple[Listing, ShardConfig]:
     """The chosen classes only, and the configuration without open questions."""
     chosen = listing
     if cfg.classes is not None:
         wanted = set(select_classes(cfg.classes, available=listing.classes))
         chosen = listing.only(wanted)
     own_splits = {entry.split for entry in chosen.entries} - {None, "train"}
-    if own_splits and cfg.val_fraction is not None:
+    if "val" in own_splits and cfg.val_fraction is not None:
         raise UsageError(
-            f"--val-fraction is of no use: {inputs.source} has its own "
-            f"{' and '.join(sorted(str(split) for split in own_splits))} images",
+            f"--val-fraction is of no use: {listing.root} has validation images of its own",
             hint="leave it out",
         )
     fraction = cfg.val_fraction

@@ -35,15 +35,15 @@ class Unit:
 
 
 def assign_splits(entries: Sequence[Entry], *, val_fraction: float) -> dict[Split, list[Entry]]:
-    """Entries by split, each in record order; those without one go to `val` or `train` by hash.
+    """Entries by split, each in record order; `val_fraction` of those to train on go to `val`.
 
-    The hash is of the id alone: adding images never moves another one to the other side.
+    Which ones is a hash of the id alone: adding images moves no other one to the other side.
     """
     by_split: dict[Split, list[Entry]] = {split: [] for split in SPLITS}
     for entry in entries:
-        split = entry.split
-        if split is None:
-            split = "val" if _fraction_of(entry.id) < val_fraction else "train"
+        split = entry.split or "train"
+        if split == "train" and _fraction_of(entry.id) < val_fraction:
+            split = "val"
         by_split[split].append(entry)
     return {
         split: sorted(found, key=lambda entry: (sample_key(entry.id), entry.id))

@@ -42,7 +42,7 @@ class Entry:
     """Stable and unique: its path below the source, as text."""
     class_name: str
     split: Split | None
-    """None: to be decided by hash."""
+    """None: the source doesn't say."""
     path: bytes | None
     """Where to read it; None if `data` holds it."""
     size: int

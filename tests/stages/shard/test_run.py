@@ -1,0 +1,326 @@
+"""The stage by its Python API. Work happens in this process unless a test is about processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import encoded_images as images
+import numpy as np
+import pytest
+from encoded_images import encode, rgb
+
+from stages.shard.command import Inputs, ShardConfig, ShardRuntime
+from stages.shard.run import run
+from vitctl.artifacts import Artifact, Store
+from vitctl.data import shards as shards_module
+from vitctl.data.dataset import Dataset
+from vitctl.data.example import decode_example
+from vitctl.data.order import sample_key
+from vitctl.errors import DoesNotFitError, InputError, NotFoundError, UsageError
+from vitctl.events import Caution, Note
+
+HERE = ShardRuntime(workers=0)
+
+
+def photos(root, *, classes=("ant", "bee", "cat"), each=6, format_="PNG"):
+    """A folder of class folders; every image differs."""
+    for c, name in enumerate(classes):
+        os.makedirs(root / name, exist_ok=True)
+        for i in range(each):
+            data = encode(rgb(8 + c, 8 + i), format_)
+            (root / name / f"{i}.{format_.lower()}").write_bytes(data)
+    return root
+
+
+@pytest.fixture
+def source(tmp_path):
+    return photos(tmp_path / "photos")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "artifacts")
+
+
+def shard(source, store, *, runtime=HERE, emit=None, inputs=None, **config):
+    events = [] if emit is None else emit
+    return run(
+        ShardConfig(**config),
+        inputs or Inputs(str(source)),
+        store=store,
+        runtime=runtime,
+        emit=events.append,
+    )
+
+
+def everything(dataset):
+    return {
+        example.id: example
+        for split in dataset.info.splits
+        for example in map(
+            decode_example,
+            dataset.records(split).read(np.arange(dataset.info.examples(split))),
+        )
+    }
+
+
+def test_a_folder_becomes_a_dataset(source, store):
+    artifact = shard(source, store, val_fraction=0.3, shards=4)
+    dataset = Dataset.load(artifact.path)
+    assert dataset.info.classes == ("ant", "bee", "cat")
+    found = everything(dataset)
+    assert len(found) == 18
+    for example in found.values():
+        assert example.image == (source / example.id).read_bytes()
+        assert dataset.info.classes[example.labels[0]] == example.id.split("/")[0]
+    for split in ("train", "val"):
+        records = dataset.records(split).read(np.arange(dataset.info.examples(split)))
+        read = [decode_example(record) for record in records]
+        assert dataset.keys(split).tolist() == [sample_key(example.id) for example in read]
+        assert dataset.labels(split).tolist() == [list(example.labels) for example in read]
+    assert Artifact.load(artifact.path).check_contents() == []
+    assert artifact.summary["examples"] == {
+        split: info.examples for split, info in dataset.info.splits.items()
+    }
+    assert not (artifact.path / "reports").exists()
+
+
+def test_the_same_command_finds_it(source, store, monkeypatch):
+    first = shard(source, store)
+    monkeypatch.setattr(shards_module, "prepare", None)  # any work would fail
+    assert shard(source, store).path == first.path
+
+
+def test_the_bytes_do_not_depend_on_workers(source, tmp_path):
+    """Two real processes against this one; both ways of importing TensorFlow, so the dear test."""
+    (source / "ant" / "bad.png").write_bytes(b"no")
+    (source / "ant" / "palette.bmp").write_bytes(encode(rgb().convert("P"), "BMP"))
+    digests = [
+        shard(
+            source,
+            Store(tmp_path / str(workers)),
+            runtime=ShardRuntime(workers=workers, max_bad_fraction=0.5),
+            shards=3,
+        ).digest
+        for workers in (0, 2)
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_the_same_images_elsewhere_give_the_same_digest(source, store, tmp_path):
+    first = shard(source, store)
+    moved = shutil.copytree(source, tmp_path / "other name")
+    second = shard(moved, store)
+    assert second.digest == first.digest
+
+
+def test_interrupted_work_continues(source, store, monkeypatch):
+    """A crash in the middle, then the same command: finished shards are not made again."""
+    reference = shard(source, Store(store.root / "reference"), shards=6)
+    original = shards_module.prepare
+    made = []
+
+    def failing(data, *, max_pixels):
+        if len(made) == 7:
+            raise KeyboardInterrupt
+        made.append(data)
+        return original(data, max_pixels=max_pixels)
+
+    monkeypatch.setattr(shards_module, "prepare", failing)
+    with pytest.raises(KeyboardInterrupt):
+        shard(source, store, shards=6)
+    left = list(store.root.glob("shard/*/images-*record*"))
+    assert left
+    monkeypatch.setattr(shards_module, "prepare", original)
+    times = {path: path.stat().st_mtime_ns for path in left}
+    events = []
+    artifact = shard(source, store, emit=events, shards=6)
+    assert artifact.digest == reference.digest
+    assert {path: path.stat().st_mtime_ns for path in left} == times
+    assert any(isinstance(e, Note) and e.text.startswith("continuing") for e in events)
+
+
+def test_a_half_written_shard_is_made_again(source, store, monkeypatch):
+    reference = shard(source, Store(store.root / "reference"), shards=3)
+    monkeypatch.setattr("stages.shard.run._check_unchanged", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        shard(source, store, shards=3)
+    one = next(store.root.glob("shard/*/images-train*record*"))
+    one.write_bytes(one.read_bytes()[:-1])
+    monkeypatch.undo()
+    assert shard(source, store, shards=3).digest == reference.digest
+
+
+def test_bad_images_are_listed_and_left_out(source, store):
+    (source / "bee" / "broken.jpg").write_bytes(encode(rgb(50, 50), "JPEG")[:-100])
+    (source / "ant" / "text.jpg").write_bytes(b"hello")
+    (source / "ant" / "bomb.png").write_bytes(images.bomb())
+    with pytest.raises(InputError, match="3 of 21 images are bad") as error:
+        shard(source, store)
+    assert "--max-bad-fraction 0.15" in error.value.hint
+    draft = next(store.root.glob("shard/*"))
+    listed = [json.loads(line) for line in (draft / "rejects.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in listed] == ["ant/bomb.png", "ant/text.jpg", "bee/broken.jpg"]
+    assert "3.6" not in listed[0]["reason"]
+    assert "60000 x 60000" in listed[0]["reason"]
+    artifact = shard(source, store, runtime=ShardRuntime(workers=0, max_bad_fraction=0.15))
+    assert artifact.path == draft
+    assert artifact.summary["rejected"] == 3
+    assert len(everything(Dataset.load(artifact.path))) == 18
+
+
+def test_conversions_are_counted_by_reason(source, store):
+    (source / "ant" / "a.bmp").write_bytes(encode(rgb().convert("1"), "BMP"))
+    (source / "ant" / "b.bmp").write_bytes(encode(rgb().convert("P"), "BMP"))
+    (source / "ant" / "c.tiff").write_bytes(encode(rgb(), "TIFF"))
+    artifact = shard(source, store)
+    assert artifact.summary["converted"] == {
+        "BMP other than 24-bit": 2,
+        "TIFF is not decoded in training": 1,
+    }
+
+
+def test_a_source_that_changes_is_noticed(source, store, monkeypatch):
+    original = shards_module.prepare
+
+    def meddling(data, *, max_pixels):
+        (source / "ant" / "new.png").write_bytes(data)
+        return original(data, max_pixels=max_pixels)
+
+    monkeypatch.setattr(shards_module, "prepare", meddling)
+    with pytest.raises(InputError, match="changed while it was read"):
+        shard(source, store)
+    assert not list(store.root.glob("shard/*/artifact.json"))
+
+
+def test_a_file_that_vanishes_is_noticed(source, store, monkeypatch):
+    original = shards_module.prepare
+
+    def meddling(data, *, max_pixels):
+        shutil.rmtree(source / "bee", ignore_errors=True)
+        return original(data, max_pixels=max_pixels)
+
+    monkeypatch.setattr(shards_module, "prepare", meddling)
+    with pytest.raises(InputError, match=r"vanished|changed"):
+        shard(source, store)
+
+
+def test_a_full_disk_loses_nothing(source, store, monkeypatch):
+    def full(data, *, max_pixels):
+        raise DoesNotFitError("the disk is full")
+
+    original = shards_module.prepare
+    monkeypatch.setattr(shards_module, "prepare", full)
+    with pytest.raises(DoesNotFitError):
+        shard(source, store)
+    monkeypatch.setattr(shards_module, "prepare", original)
+    assert shard(source, store).summary["classes"] == 3
+
+
+def test_choosing_classes(source, store):
+    two = shard(source, store, classes="cat,ant")
+    assert Dataset.load(two.path).info.classes == ("ant", "cat")
+    with pytest.raises(UsageError, match="no class 'dog'"):
+        shard(source, store, classes="dog")
+
+
+def test_one_class_is_nothing_to_learn(source, store, tmp_path):
+    with pytest.raises(InputError, match="one class only \\(ant\\)"):
+        shard(source, store, classes="ant")
+    listed = tmp_path / "list.txt"
+    listed.write_text("cat\nbee\nant\n")
+    artifact = shard(source, store, classes="ant", inputs=Inputs(str(source), classes_from=listed))
+    dataset = Dataset.load(artifact.path)
+    assert dataset.info.classes == ("cat", "bee", "ant")
+    assert (dataset.labels("train") == 2).all()
+
+
+def test_classes_from_another_dataset(source, store, tmp_path):
+    all_three = shard(source, store)
+    part = photos(tmp_path / "part", classes=("bee", "cat"))
+    artifact = shard(part, store, inputs=Inputs(str(part), classes_from=all_three.path))
+    assert Dataset.load(artifact.path).info.classes == ("ant", "bee", "cat")
+    strange = photos(tmp_path / "strange", classes=("bee", "dog", "eel"))
+    with pytest.raises(InputError, match=r"2 of the 3 classes .* not among the 3 .*dog, eel"):
+        shard(strange, store, inputs=Inputs(str(strange), classes_from=all_three.path))
+
+
+def test_titles_are_part_of_the_identity(source, store, tmp_path):
+    plain = shard(source, store)
+    titles = tmp_path / "titles.tsv"
+    titles.write_text("ant\tFormica rufa\n")
+    named = shard(source, store, inputs=Inputs(str(source), class_titles=titles))
+    assert named.id != plain.id
+    assert Dataset.load(named.path).info.class_titles == ("Formica rufa", "bee", "cat")
+
+
+def test_split_folders_and_fractions(tmp_path, store):
+    root = tmp_path / "split"
+    for split in ("train", "test"):
+        photos(root / split)
+    dataset = Dataset.load(shard(root, store).path)
+    assert set(dataset.info.splits) == {"train", "test"}
+    with_val = Dataset.load(shard(root, store, val_fraction=0.4).path)
+    assert set(with_val.info.splits) == {"train", "val", "test"}
+    photos(root / "validation")
+    with pytest.raises(UsageError, match="--val-fraction"):
+        shard(root, store, val_fraction=0.2)
+
+
+def test_only_a_train_folder_gets_its_val_by_hash(tmp_path, store):
+    photos(tmp_path / "split" / "train", each=30)
+    dataset = Dataset.load(shard(tmp_path / "split", store).path)
+    assert set(dataset.info.splits) == {"train", "val"}
+
+
+def test_a_dataset_without_anything_to_score_says_so(source, store):
+    events = []
+    artifact = shard(source, store, emit=events, val_fraction=0.0)
+    assert set(Dataset.load(artifact.path).info.splits) == {"train"}
+    assert any(isinstance(e, Caution) and "no image to score" in e.text for e in events)
+
+
+def test_rehash_ignores_file_times(source, store):
+    inputs = Inputs(str(source), rehash=True)
+    first = shard(source, store, inputs=inputs)
+    os.utime(source / "ant" / "0.png", ns=(5, 5))
+    assert shard(source, store, inputs=inputs).path == first.path
+    assert shard(source, store).id != first.id
+
+
+def test_nothing_there(store, tmp_path):
+    with pytest.raises(NotFoundError):
+        shard(tmp_path / "none", store)
+    with pytest.raises(InputError, match="no image"):
+        shard(tmp_path, store)
+
+
+def test_hostile_names(store, tmp_path):
+    root = tmp_path / "names"
+    for name in (b"a b", b"new\nline", b"\xff\xfe raw"):
+        folder = os.path.join(os.fsencode(root), name)
+        os.makedirs(folder)
+        for i in range(3):
+            with open(os.path.join(folder, b"\n%d\xff.png" % i), "wb") as file:
+                file.write(encode(rgb(9, 9 + i), "PNG"))
+    dataset = Dataset.load(shard(root, store).path)
+    assert dataset.info.classes == ("\\xff\\xfe raw", "a b", "new\\x0aline")
+    labels = (dataset.path / "label.labels.txt").read_text().splitlines()
+    assert tuple(labels) == dataset.info.classes
+    assert "a b/\\x0a0\\xff.png" in everything(dataset)
+
+
+@pytest.mark.slow
+def test_tensorflow_datasets_reads_it(source, store):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    artifact = shard(source, store, shards=5)
+    builder = tfds.builder_from_directory(str(artifact.path))
+    assert builder.info.features["label"].names == ["ant", "bee", "cat"]
+    data = builder.as_data_source()
+    assert sum(len(part) for part in data.values()) == 18
+    for example in data["train"]:
+        name, number = example["id"].decode().removesuffix(".png").split("/")
+        assert builder.info.features["label"].int2str(example["label"]) == name
+        assert example["image"].shape[1] == 8 + int(number)
