@@ -1,0 +1,157 @@
+"""Refits of drawn tables: intervals of the parameters and of anything computed from them.
+
+`rows` draws the runs themselves with replacement, so the choice of the frontier varies with them;
+`residuals` keeps the frontier's compute and draws its residuals, for tables with few runs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from vitctl.scaling.fit import Fit
+from vitctl.scaling.frontier import FrontierRule, frontier, frontier_mask
+from vitctl.scaling.laws import PARAMETERS, Floats, Parameter, predict
+from vitctl.scaling.profile import Interval
+from vitctl.scaling.solver import solve
+
+Resampling = Literal["rows", "residuals"]
+
+_SMALLEST_ERROR = 1e-9  # a drawn error stays positive, so that its logarithm exists
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Refits of drawn tables: theta [draws, 4]; `failed` draws had too few points to fit."""
+
+    theta: Floats
+    failed: int
+    resampling: Resampling
+
+    @property
+    def usable(self) -> bool:
+        """Whether most draws could be fitted; the others are missing for a reason."""
+        return len(self.theta) > self.failed
+
+    def interval(self, name: Parameter, *, level: float) -> Interval:
+        """Percentile interval of one parameter."""
+        if not self.usable:
+            return None, None
+        column = self.theta[:, PARAMETERS.index(name)]
+        return percentiles(np.exp(column) if name == "a" else column, level=level)
+
+    def error_interval(self, compute: float, *, level: float) -> Interval:
+        """Percentile interval of the law's error at one compute."""
+        if not self.usable:
+            return None, None
+        return percentiles(predict(self.theta, np.array([compute]))[:, 0], level=level)
+
+
+def percentiles(values: Floats, *, level: float) -> Interval:
+    """The middle `level` of drawn values; unknown on both sides without any."""
+    if not len(values):
+        return None, None
+    tail = 50 * (1 - level)
+    low, high = np.percentile(values, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def bootstrap(
+    fit: Fit,
+    compute: Floats,
+    error: Floats,
+    *,
+    rule: FrontierRule,
+    draws: int,
+    seed: int,
+    resampling: Resampling = "rows",
+) -> Bootstrap:
+    """Refit the law to `draws` tables made from the whole table [n]."""
+    rng = np.random.default_rng(seed)
+    if resampling == "rows":
+        axis = compute
+        drawn, weight = _draw_rows(compute, error, rule=rule, draws=draws, rng=rng)
+    else:
+        chosen = frontier(compute, error, rule=rule)
+        axis = compute[chosen]
+        drawn = _draw_residuals(fit, axis, error[chosen], draws=draws, rng=rng)
+        weight = np.ones_like(drawn)
+    enough = weight.sum(1) >= len(fit.free) + 1
+    theta = refit(fit, axis, drawn[enough], weight[enough])
+    return Bootstrap(theta=theta, failed=int(draws - enough.sum()), resampling=resampling)
+
+
+def refit(fit: Fit, compute: Floats, error: Floats, weight: Floats) -> Floats:
+    """theta [draws, 4] of tables with errors and weights [draws, n], each the best of three
+    starts: the fit, and a shallower and a steeper curve through its middle."""
+    lower, upper = fit.bounds.arrays(fit.form, largest_compute=float(compute.max()))
+    starts = _neighbours(fit.law.theta(), compute, lower, upper)
+    draws, axis = len(error), _packed(weight)
+    packed = [
+        np.tile(np.take_along_axis(values, axis, axis=1), (len(starts), 1))
+        for values in (np.broadcast_to(compute, error.shape), error, weight)
+    ]
+    solution = solve(
+        packed[0],
+        packed[1],
+        weight=packed[2],
+        start=np.repeat(starts, draws, axis=0),
+        lower=lower,
+        upper=upper,
+        objective=fit.objective,
+    )
+    cost = solution.cost.reshape(len(starts), draws)
+    best = np.argmin(cost, axis=0)
+    return solution.theta.reshape(len(starts), draws, 4)[best, np.arange(draws)]
+
+
+def _packed(weight: Floats) -> np.ndarray:
+    """Column numbers [draws, m] of each draw's points, those that weigh something first: a
+    frontier is a small part of its table."""
+    used = int(np.count_nonzero(weight, axis=1).max(initial=1))
+    return np.argsort(weight == 0, axis=1, kind="stable")[:, :used]
+
+
+def _draw_rows(
+    compute: Floats, error: Floats, *, rule: FrontierRule, draws: int, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    n = len(compute)
+    present = np.zeros((draws, n), bool)
+    present[np.arange(draws)[:, None], rng.integers(0, n, (draws, n))] = True
+    if rule == "running-minimum":
+        mask = frontier_mask(compute, error, present)
+    elif rule == "all":
+        mask = present
+    else:
+        mask = np.zeros_like(present)
+        for row, chosen in enumerate(present):
+            at = np.flatnonzero(chosen)
+            mask[row, at[frontier(compute[at], error[at], rule=rule)]] = True
+    return np.broadcast_to(error, (draws, n)), mask.astype(np.float64)
+
+
+def _draw_residuals(
+    fit: Fit, compute: Floats, error: Floats, *, draws: int, rng: np.random.Generator
+) -> Floats:
+    """Law plus drawn residuals [draws, n], widened by sqrt(n / (n - k)) for the k fitted away."""
+    law = fit.law.error(compute)
+    logarithmic = fit.objective.space == "log"
+    r = np.log(error / law) if logarithmic else error - law
+    r = (r - r.mean()) * math.sqrt(len(r) / fit.degrees_of_freedom)
+    picked = r[rng.integers(0, len(r), (draws, len(r)))]
+    return law * np.exp(picked) if logarithmic else np.maximum(law + picked, _SMALLEST_ERROR)
+
+
+def _neighbours(centre: Floats, compute: Floats, lower: Floats, upper: Floats) -> Floats:
+    middle = math.exp(float(np.mean(np.log(compute))))
+    out = [centre]
+    for factor in (0.5, 2.0):
+        theta = centre * np.array([1.0, factor, 1.0, factor])
+        # Same excess error at the middle of the compute range.
+        excess = centre[0] - centre[1] * math.log(middle + centre[3])
+        theta[0] = excess + theta[1] * math.log(middle + theta[3])
+        out.append(np.clip(theta, lower, upper))
+    return np.stack(out)

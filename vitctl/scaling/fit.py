@@ -1,0 +1,198 @@
+"""Fit one form of the law to the points of a frontier.
+
+Least squares in error is the default: it is what reproduces the paper's coefficients. The cost has
+flat valleys (c against b, d against a) and sometimes several minima, so the fit starts from a grid
+over (b, d), where the best (a, c) of each start is a linear problem solved in closed form, and says
+how many starts ended on the minimum it returns.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vitctl.scaling.laws import FREE, PARAMETERS, Floats, Form, Law, Parameter, jacobian, predict
+from vitctl.scaling.solver import LEAST_SQUARES, Objective, residuals, solve
+
+_START_B = (0.03, 0.1, 0.2, 0.35, 0.6, 1.0, 1.8)
+_START_D = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)  # in units of the smallest compute
+_SAME_MINIMUM = 1e-6  # relative difference of costs that counts as the same minimum
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Closed intervals the parameters are kept in; None: no bound on that side.
+
+    Errors are fractions, so the floor `c` lies in 0..1. An exponent past 5 is a curve that falls
+    faster than any power law in the literature: the data then show no law to speak of.
+    """
+
+    a: tuple[float | None, float | None] = (None, None)
+    b: tuple[float | None, float | None] = (0.0, 5.0)
+    c: tuple[float | None, float | None] = (0.0, 1.0)
+    d: tuple[float | None, float | None] = (0.0, None)
+
+    def arrays(self, form: Form, *, largest_compute: float) -> tuple[Floats, Floats]:
+        """Lower and upper [4] for (log a, b, c, d); what the form leaves out is held at 0."""
+        low_a, high_a = self.a
+        lower = [math.log(low_a) if low_a else -600.0, *(x[0] or 0.0 for x in self._others())]
+        upper = [
+            math.log(high_a) if high_a is not None else 600.0,
+            5.0 if self.b[1] is None else self.b[1],
+            1.0 if self.c[1] is None else self.c[1],
+            # Past the largest compute a shift is a different curve, not the end of this one.
+            largest_compute if self.d[1] is None else self.d[1],
+        ]
+        for i, name in enumerate(PARAMETERS):
+            if name not in FREE[form]:
+                lower[i] = upper[i] = 0.0
+        return np.array(lower), np.array(upper)
+
+    def _others(self) -> tuple[tuple[float | None, float | None], ...]:
+        return self.b, self.c, self.d
+
+
+USUAL_BOUNDS = Bounds()
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted law and how well it is pinned down."""
+
+    law: Law
+    form: Form
+    objective: Objective
+    bounds: Bounds
+    points: int
+    cost: float
+    scatter: float  # residual standard deviation, n - k degrees of freedom
+    aic: float
+    aicc: float | None  # None where there are too few points for the correction
+    starts: int
+    starts_at_minimum: int
+    at_bound: tuple[Parameter, ...]
+    correlation: dict[Parameter, dict[Parameter, float | None]] = field(repr=False)
+
+    @property
+    def free(self) -> tuple[Parameter, ...]:
+        return FREE[self.form]
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        return self.points - len(self.free)
+
+
+def fit_law(
+    compute: Floats,
+    error: Floats,
+    *,
+    form: Form = "saturating",
+    objective: Objective = LEAST_SQUARES,
+    bounds: Bounds = USUAL_BOUNDS,
+) -> Fit:
+    """Fit `form` to points [n] of compute > 0 and error in 0..1.
+
+    Raises ValueError with fewer than one point more than parameters: such a curve passes through
+    every point and says nothing about the next one.
+    """
+    n, k = len(compute), len(FREE[form])
+    if n < k + 1:
+        raise ValueError(f"{form} has {k} parameters and needs {k + 1} points or more, got {n}")
+    weight = np.ones(n)
+    lower, upper = bounds.arrays(form, largest_compute=float(compute.max()))
+    start = starts(compute, error, weight=weight, lower=lower, upper=upper)
+    solution = solve(
+        compute,
+        error,
+        weight=weight,
+        start=start,
+        lower=lower,
+        upper=upper,
+        objective=objective,
+    )
+    best = int(np.argmin(solution.cost))
+    theta, cost = solution.theta[best], float(solution.cost[best])
+    at_bound = tuple(
+        name
+        for i, name in enumerate(PARAMETERS)
+        if name in FREE[form] and (theta[i] <= lower[i] or theta[i] >= upper[i])
+    )
+    # A perfect fit has no scatter; the floor keeps its logarithm finite.
+    mean_square = max(2 * cost / n, 1e-30)
+    parameters = k + 1  # the scatter is estimated too
+    aic = n * math.log(mean_square) + 2 * parameters
+    spare = n - parameters - 1
+    return Fit(
+        law=Law.from_theta(theta),
+        form=form,
+        objective=objective,
+        bounds=bounds,
+        points=n,
+        cost=cost,
+        scatter=math.sqrt(2 * cost / (n - k)),
+        aic=aic,
+        aicc=aic + 2 * parameters * (parameters + 1) / spare if spare > 0 else None,
+        starts=len(start),
+        starts_at_minimum=int(np.sum(solution.cost <= cost * (1 + _SAME_MINIMUM) + 1e-18)),
+        at_bound=at_bound,
+        correlation=_correlation(theta, compute, form=form, objective=objective, held=at_bound),
+    )
+
+
+def starts(
+    compute: Floats, error: Floats, *, weight: Floats, lower: Floats, upper: Floats
+) -> Floats:
+    """Starting points [s, 4]: a grid over (b, d), each with its best (a, c) in error space."""
+    b, d = (x.ravel() for x in np.meshgrid(_START_B, np.array(_START_D) * compute.min()))
+    b = np.unique(np.clip(np.stack([b, d], -1), lower[[1, 3]], upper[[1, 3]]), axis=0)
+    b, d = b[:, 0], b[:, 1]
+    shape = (compute + d[:, None]) ** -b[:, None]  # [s, n]
+    total, mean_error = weight.sum(), np.average(error, weights=weight)
+    mean_shape = (shape @ weight) / total
+    spread = ((shape - mean_shape[:, None]) ** 2) @ weight
+    slope = ((shape - mean_shape[:, None]) * (error - mean_error)) @ weight
+    a = slope / np.maximum(spread, 1e-300)
+    c = np.clip(mean_error - a * mean_shape, lower[2], upper[2])
+    # With c moved to its bound, a is refitted; a falling curve needs it positive.
+    a = ((error - c[:, None]) * shape) @ weight / np.maximum(shape**2 @ weight, 1e-300)
+    log_a = np.log(np.maximum(a, 1e-12 / np.maximum(mean_shape, 1e-300)))
+    return np.clip(np.stack([log_a, b, c, d], -1), lower, upper)
+
+
+def standardised(fit: Fit, compute: Floats, error: Floats) -> Floats:
+    """Residuals [n] of any points in the fit's own space, in units of its scatter."""
+    r = -residuals(fit.law.theta(), compute, error, objective=fit.objective)
+    return r / max(fit.scatter, 1e-15)
+
+
+def _correlation(
+    theta: Floats,
+    compute: Floats,
+    *,
+    form: Form,
+    objective: Objective,
+    held: tuple[Parameter, ...],
+) -> dict[Parameter, dict[Parameter, float | None]]:
+    """Correlations of the estimates from the curvature at the minimum.
+
+    A parameter resting on its bound has none (None).
+    """
+    slope = jacobian(theta, compute)
+    if objective.space == "log":
+        slope = slope / predict(theta, compute)[:, None]
+    names = [name for name in FREE[form] if name not in held]
+    columns = slope[:, [PARAMETERS.index(name) for name in names]]
+    size = np.linalg.norm(columns, axis=0)
+    scaled = columns / np.where(size > 0, size, 1.0)
+    covariance = np.linalg.pinv(scaled.T @ scaled, rcond=1e-14)
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    matrix = np.clip(covariance / np.outer(deviation, deviation), -1, 1)
+    out: dict[Parameter, dict[Parameter, float | None]] = {}
+    for p in FREE[form]:
+        out[p] = {
+            q: float(matrix[names.index(p), names.index(q)]) if p in names and q in names else None
+            for q in FREE[form]
+        }
+    return out

@@ -1,0 +1,103 @@
+"""The law and its simpler relatives: error as a function of compute.
+
+The paper's form (section 2.2) is E = a (C + d)^-b + c: a power law that bends at both ends. `c` is
+the error that no compute removes, `d` the compute that a run of no compute seems to have had (a
+model that saw nothing is still right now and then). Leaving out one or both gives the variants:
+
+    saturating   a (C + d)^-b + c     bends at both ends
+    floor        a C^-b + c           bends at the high end only
+    shift        a (C + d)^-b         bends at the low end only
+    power        a C^-b               a straight line in log-log
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Form = Literal["saturating", "floor", "shift", "power"]
+Parameter = Literal["a", "b", "c", "d"]
+
+PARAMETERS: tuple[Parameter, ...] = ("a", "b", "c", "d")
+FREE: dict[Form, tuple[Parameter, ...]] = {
+    "saturating": ("a", "b", "c", "d"),
+    "floor": ("a", "b", "c"),
+    "shift": ("a", "b", "d"),
+    "power": ("a", "b"),
+}
+_MAX_EXPONENT = 300.0  # e^300: far past any error, short of overflow
+
+
+@dataclass(frozen=True)
+class Law:
+    """E = a (C + d)^-b + c, `E` a fraction in 0..1, `C` in whatever unit the table has."""
+
+    a: float
+    b: float
+    c: float = 0.0
+    d: float = 0.0
+
+    def error(self, compute: Floats | float) -> Floats:
+        """Predicted error at each compute."""
+        return self.a * (np.asarray(compute, np.float64) + self.d) ** -self.b + self.c
+
+    def compute(self, error: float) -> float | None:
+        """Compute at which the law reaches `error`; None where it never does.
+
+        Never: at or below the floor `c`, or above the error at zero compute.
+        """
+        if error <= self.c or self.b <= 0:
+            return None
+        log_compute = (np.log(self.a) - np.log(error - self.c)) / self.b
+        compute = float(np.exp(min(log_compute, _MAX_EXPONENT))) - self.d
+        return compute if compute > 0 else None
+
+    def theta(self) -> Floats:
+        """The parameters as the solver has them: (log a, b, c, d)."""
+        return np.array([np.log(self.a), self.b, self.c, self.d])
+
+    @staticmethod
+    def from_theta(theta: Floats) -> Law:
+        log_a, b, c, d = (float(value) for value in theta)
+        return Law(a=float(np.exp(log_a)), b=b, c=c, d=d)
+
+    def rounded(self, decimals: int) -> Law:
+        """The law as a figure prints it."""
+        return Law(*(round(value, decimals) for value in (self.a, self.b, self.c, self.d)))
+
+    def rounding(self, compute: float, *, decimals: int) -> float:
+        """How far rounding each coefficient to `decimals` can move the error at `compute`.
+
+        First order, all four roundings pulling the same way: half a unit of the last decimal times
+        the sum of the absolute partial derivatives.
+        """
+        theta = self.theta()
+        gradient = jacobian(theta, np.array([compute]))[0]
+        gradient[0] /= self.a  # the solver's parameter is log a
+        return float(np.abs(gradient).sum() * 0.5 * 10.0**-decimals)
+
+
+def predict(theta: Floats, compute: Floats) -> Floats:
+    """Errors [..., n] of parameters [..., 4] = (log a, b, c, d) at compute [n] or [..., n]."""
+    excess, _ = _excess(theta, compute)
+    return excess + theta[..., 2, None]
+
+
+def jacobian(theta: Floats, compute: Floats) -> Floats:
+    """Derivatives [..., n, 4] of `predict` by (log a, b, c, d)."""
+    excess, shifted = _excess(theta, compute)
+    b = theta[..., 1, None]
+    return np.stack(
+        [excess, -excess * np.log(shifted), np.ones_like(excess), -b * excess / shifted], axis=-1
+    )
+
+
+def _excess(theta: Floats, compute: Floats) -> tuple[Floats, Floats]:
+    """a (C + d)^-b and C + d, both [..., n]."""
+    shifted = compute + theta[..., 3, None]
+    exponent = theta[..., 0, None] - theta[..., 1, None] * np.log(shifted)
+    return np.exp(np.clip(exponent, -_MAX_EXPONENT, _MAX_EXPONENT)), shifted

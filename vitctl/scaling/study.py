@@ -1,0 +1,215 @@
+"""The whole study of one table: frontier, law, intervals, rivals, bottlenecks, what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vitctl.errors import InputError
+from vitctl.scaling.allocation import Allocation, allocate
+from vitctl.scaling.bootstrap import Bootstrap, Resampling, bootstrap
+from vitctl.scaling.bottlenecks import Best, by_data, by_model, by_model_and_data
+from vitctl.scaling.compare import (
+    Extrapolation,
+    Variant,
+    compare_forms,
+    default_budgets,
+    extrapolate,
+)
+from vitctl.scaling.efficiency import SampleEfficiency, sample_efficiencies
+from vitctl.scaling.fit import USUAL_BOUNDS, Bounds, Fit, fit_law, standardised
+from vitctl.scaling.frontier import FrontierRule, frontier
+from vitctl.scaling.laws import FREE, Floats, Form, Law, Parameter
+from vitctl.scaling.points import Points, check
+from vitctl.scaling.profile import Interval, profile_intervals
+from vitctl.scaling.selection import Selection, selection, widened
+from vitctl.scaling.solver import LEAST_SQUARES, Objective
+
+OFF_LAW = 2.0  # standard deviations from which a point of the frontier counts as off the law
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the study. `pairs` None compares all models; `below` None takes the budgets of
+    `default_budgets`; `noise` is the known standard deviation of one run's error, None if not."""
+
+    form: Form = "saturating"
+    rule: FrontierRule = "running-minimum"
+    objective: Objective = LEAST_SQUARES
+    bounds: Bounds = USUAL_BOUNDS
+    level: float = 0.95
+    draws: int = 1000
+    seed: int = 0
+    resampling: Resampling = "rows"
+    noise: float | None = None
+    budgets: tuple[float, ...] = ()
+    below: tuple[float, ...] | None = None
+    pairs: tuple[tuple[str, str], ...] | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that was found. `residual` and `off` are by row of `points`: measured minus law,
+    and the same in units of the scatter."""
+
+    points: Points
+    settings: Settings
+    frontier: np.ndarray
+    fit: Fit
+    profile: dict[Parameter, Interval]
+    selection: Selection | None
+    intervals: dict[Parameter, Interval]
+    drawn: Bootstrap
+    residual: Floats
+    off: Floats
+    variants: tuple[Variant, ...]
+    extrapolations: tuple[Extrapolation, ...]
+    by_model: tuple[Best, ...]
+    by_data: tuple[Best, ...]
+    by_model_and_data: tuple[Best, ...]
+    efficiencies: tuple[SampleEfficiency, ...]
+    allocations: tuple[Allocation, ...]
+
+    @property
+    def law(self) -> Law:
+        return self.fit.law
+
+    @property
+    def on_frontier(self) -> np.ndarray:
+        mask = np.zeros(len(self.points), bool)
+        mask[self.frontier] = True
+        return mask
+
+
+def study(points: Points, settings: Settings) -> Study:
+    """Study a table of runs. Raises InputError where no law can be fitted, saying what can."""
+    check(points)
+    if np.any(points.error == 0) and (settings.objective.space == "log" or settings.rule == "hull"):
+        raise InputError(
+            "a run has error 0, which has no logarithm",
+            hint="use least squares in error and the running minimum, or leave the run out",
+        )
+    s, compute, error = settings, points.compute, points.error
+    chosen = frontier(compute, error, rule=s.rule)
+    _enough(len(chosen), len(points), form=s.form)
+    x, y = compute[chosen], error[chosen]
+
+    fit = fit_law(x, y, form=s.form, objective=s.objective, bounds=s.bounds)
+    profile = profile_intervals(fit, x, y, level=s.level)
+    behind = selection(
+        fit,
+        compute,
+        error,
+        rule=s.rule,
+        draws=max(100, s.draws // 5),
+        seed=s.seed,
+        noise=s.noise,
+    )
+    drawn = bootstrap(
+        fit, compute, error, rule=s.rule, draws=s.draws, seed=s.seed, resampling=s.resampling
+    )
+    below = default_budgets(compute) if s.below is None else s.below
+    return Study(
+        points=points,
+        settings=s,
+        frontier=chosen,
+        fit=fit,
+        profile=profile,
+        selection=behind,
+        intervals=widened(profile, fit, behind),
+        drawn=drawn,
+        residual=error - fit.law.error(compute),
+        off=standardised(fit, compute, error),
+        variants=compare_forms(x, y, objective=s.objective, bounds=s.bounds),
+        extrapolations=tuple(
+            extrapolate(
+                compute, error, below=b, rule=s.rule, objective=s.objective, bounds=s.bounds
+            )
+            for b in below
+        ),
+        by_model=by_model(points),
+        by_data=by_data(points),
+        by_model_and_data=by_model_and_data(points),
+        efficiencies=_efficiencies(points, s),
+        allocations=tuple(
+            allocate(
+                points,
+                fit,
+                chosen,
+                budget=budget,
+                drawn=drawn,
+                behind=behind.law if behind else None,
+                draws=s.draws,
+                seed=s.seed,
+                level=s.level,
+                noise=s.noise,
+            )
+            for budget in s.budgets
+        ),
+    )
+
+
+def cautions(found: Study) -> list[str]:
+    """What a reader of the numbers should know, one sentence each."""
+    fit, said = found.fit, []
+    if found.points.model is not None and len(found.points.models) == 1:
+        said.append(
+            f"one model only ({found.points.models[0]}): this is its own curve, not the frontier "
+            "over models; a larger one may lie below, and no bottleneck or best model can be told"
+        )
+    if fit.points < 2 * len(fit.free):
+        said.append(
+            f"{fit.points} points for {len(fit.free)} parameters: the intervals are wide and rest "
+            "on the form being right"
+        )
+    for name in fit.at_bound:
+        value = getattr(fit.law, name)
+        why = {"c": "no floor shows", "d": "no levelling at the low end shows"}
+        meaning = why.get(name, "") if value == 0 else "the data do not determine it"
+        said.append(f"{name} rests on its bound {value:g}: {meaning}".removesuffix(": "))
+    for name, (low, high) in found.intervals.items():
+        if low is None or high is None:
+            side = "below" if low is None else "above"
+            said.append(f"the data do not bound {name} from {side}")
+    if fit.starts_at_minimum < max(2, fit.starts // 10):
+        said.append(
+            f"only {fit.starts_at_minimum} of {fit.starts} starts reached this minimum; others are "
+            "nearly as good"
+        )
+    best = found.variants[0]
+    own = next(variant for variant in found.variants if variant.form == fit.form)
+    if best.form != fit.form and own.delta_aicc is not None and own.delta_aicc > 2:
+        said.append(
+            f"the simpler form {best.form!r} explains these points better (AICc lower by "
+            f"{own.delta_aicc:.1f})"
+        )
+    if not found.drawn.usable:
+        said.append("most bootstrap tables had too few frontier runs, so it gives no intervals")
+    return said
+
+
+def _efficiencies(points: Points, settings: Settings) -> tuple[SampleEfficiency, ...]:
+    if points.model is None:
+        return ()
+    return sample_efficiencies(
+        points,
+        pairs=settings.pairs,
+        draws=max(100, settings.draws // 4),
+        seed=settings.seed,
+        level=settings.level,
+        noise=settings.noise,
+    )
+
+
+def _enough(n: int, total: int, *, form: Form) -> None:
+    if n >= len(FREE[form]) + 1:
+        return
+    possible = [other for other in FREE if n >= len(FREE[other]) + 1]
+    raise InputError(
+        f"{n} of {total} runs are on the frontier; the form {form!r} has {len(FREE[form])} "
+        f"parameters and needs {len(FREE[form]) + 1} points or more",
+        hint=f"{' or '.join('--form ' + other for other in possible)} can be fitted to so few"
+        if possible
+        else "no form can be fitted to so few points; add runs at other compute",
+    )
