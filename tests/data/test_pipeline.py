@@ -1,0 +1,221 @@
+"""Batches of a dataset on disk, made by the stage's own pieces."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from encoded_images import encode, rgb
+
+from vitctl.data.config import AugmentConfig, EvalPreprocess, RandAugmentConfig
+from vitctl.data.dataset import (
+    Dataset,
+    DatasetInfo,
+    SplitInfo,
+    keys_name,
+    labels_name,
+    shard_name,
+)
+from vitctl.data.example import Example, encode_example
+from vitctl.data.order import batch_indices, sample_key
+from vitctl.data.pipeline import eval_batches, train_batches
+from vitctl.data.preprocess import train_image
+from vitctl.data.records import open_writer
+from vitctl.errors import InputError
+
+# Random, but quick to trace; one test draws operations too.
+AUGMENT = AugmentConfig()
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
+
+
+def make_dataset(folder, *, lengths=(5, 0, 9), split="train", spoil=None):
+    """Three shards of images of every format; `spoil` = (position, bytes) replaces an image."""
+    folder.mkdir(exist_ok=True)
+    keys, labels, number = [], [], 0
+    for index, length in enumerate(lengths):
+        name = shard_name(split, index=index, shards=len(lengths))
+        with open_writer(folder / name) as writer:
+            for _ in range(length):
+                image = rgb(10 + number, 12)
+                if FORMATS[number % 5] == "GIF":
+                    image = image.quantize(16)
+                data = encode(image, FORMATS[number % 5])
+                if spoil and spoil[0] == number:
+                    data = spoil[1]
+                example = Example(data, (number % 3, 2), f"image {number}")
+                writer.write(encode_example(example))
+                keys.append(sample_key(example.id))
+                labels.append(example.labels)
+                number += 1
+    np.array(keys, "<u8").tofile(folder / keys_name(split))
+    np.array(labels, "<i4").tofile(folder / labels_name(split))
+    info = DatasetInfo(
+        classes=("a", "b", "c"),
+        multi_label=True,
+        max_labels=2,
+        splits={split: SplitInfo(shard_lengths=lengths, record_bytes=1)},
+    )
+    (folder / "dataset.json").write_text(info.model_dump_json())
+    return Dataset.load(folder)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("dataset"))
+
+
+def train(dataset, *, start=0, count=1, batch=4, rows=None, workers=2, augment=AUGMENT):
+    stream = train_batches(
+        dataset,
+        resolution=16,
+        augment=augment,
+        seed=11,
+        batch=batch,
+        start_step=start,
+        process_slice=rows,
+        workers=workers,
+    )
+    found = list(itertools.islice(stream, count))
+    stream.close()
+    return found
+
+
+def score(dataset, *, batch, split="train", **options):
+    return list(
+        eval_batches(
+            dataset,
+            split=split,
+            resolution=16,
+            preprocess=EvalPreprocess(),
+            batch=batch,
+            workers=2,
+            **options,
+        )
+    )
+
+
+def equal(one, other):
+    return all(
+        np.array_equal(getattr(one, field), getattr(other, field))
+        for field in ("images", "labels", "keys", "epochs")
+    )
+
+
+def test_batches_are_those_of_the_order(dataset):
+    """Every image is the one the arithmetic says, augmented by its own seed alone."""
+    from vitctl.data.example import decode_example
+    from vitctl.data.order import augment_seeds
+    from vitctl.data.tensorflow import load_tensorflow
+
+    tf = load_tensorflow()
+    keys, labels, records = dataset.keys("train"), dataset.labels("train"), dataset.records("train")
+    augment = AugmentConfig(randaugment=RandAugmentConfig(layers=1))
+    for step, batch in enumerate(train(dataset, count=5, augment=augment)):
+        order = batch_indices(seed=11, examples=14, batch=4, step=step)
+        assert np.array_equal(batch.keys, keys[order.indices])
+        assert np.array_equal(batch.labels, labels[order.indices])
+        assert np.array_equal(batch.epochs, order.epochs)
+        seeds = augment_seeds(seed=11, epochs=order.epochs, keys=batch.keys)
+        for image, seed, record in zip(
+            batch.images, seeds, records.read(order.indices), strict=True
+        ):
+            data = tf.constant(decode_example(record).image)
+            alone = train_image(data, tf.constant(seed), resolution=16, augment=augment)
+            assert np.array_equal(image, alone.numpy())
+
+
+def test_workers_and_start_do_not_matter(dataset):
+    whole = train(dataset, count=6, workers=1)
+    later = train(dataset, start=3, count=3, workers=4)
+    assert all(equal(a, b) for a, b in zip(whole[3:], later, strict=True))
+
+
+def test_processes_share_the_batch(dataset):
+    whole = train(dataset, count=4)
+    halves = [train(dataset, count=4, rows=rows) for rows in (slice(0, 2), slice(2, 4))]
+    for step in range(4):
+        joined = np.concatenate([half[step].images for half in halves])
+        assert np.array_equal(joined, whole[step].images)
+
+
+def test_a_batch_larger_than_the_dataset(dataset):
+    batch = train(dataset, batch=30)[0]
+    assert batch.images.shape == (30, 16, 16, 3)
+    assert sorted(np.bincount(batch.epochs).tolist()) == [2, 14, 14]
+
+
+@pytest.mark.parametrize("batch", [1, 4, 14, 100])
+def test_scoring_is_exact_for_any_batch(dataset, batch):
+    found = score(dataset, batch=batch)
+    reference = score(dataset, batch=14)[0]
+    assert all(part.images.shape == (batch, 16, 16, 3) for part in found)
+    for field in ("images", "labels", "indices"):
+        joined = np.concatenate([getattr(part, field)[part.mask] for part in found])
+        assert np.array_equal(joined, getattr(reference, field))
+    assert np.array_equal(reference.indices, np.arange(14))
+    assert all((part.images[~part.mask] == 0).all() for part in found)
+
+
+def test_scoring_chosen_examples(dataset):
+    """Few-shot reads the drawn images only, in the order of the draw."""
+    reference = score(dataset, batch=14)[0]
+    wanted = np.array([13, 2, 2, 7, 0])
+    joined = np.concatenate(
+        [part.images[part.mask] for part in score(dataset, batch=2, indices=wanted)]
+    )
+    assert np.array_equal(joined, reference.images[wanted])
+
+
+def test_scoring_in_processes(dataset):
+    """The last global batch of 14 in fours has two rows: the second process gets padding only."""
+    whole = score(dataset, batch=4)
+    halves = [score(dataset, batch=4, process_slice=rows) for rows in (slice(0, 2), slice(2, 4))]
+    assert [len(half) for half in halves] == [len(whole)] * 2
+    for parts in zip(whole, *halves, strict=True):
+        for field in ("images", "labels", "mask", "indices"):
+            joined = np.concatenate([getattr(part, field) for part in parts[1:]])
+            assert np.array_equal(joined, getattr(parts[0], field))
+    assert not halves[1][-1].mask.any()
+
+
+@pytest.mark.parametrize("bad", [b"not an image", encode(rgb(90, 90), "JPEG")[:-300]])
+def test_an_image_that_fails_is_named(tmp_path, bad):
+    dataset = make_dataset(tmp_path / "d", spoil=(7, bad))
+    with pytest.raises(InputError) as error:
+        train(dataset, count=10, augment=AugmentConfig(crop="resize"))
+    assert "image 7" in error.value.message
+    assert "record 2 of" in error.value.message
+    assert "00002-of-00003" in error.value.message
+    assert "\n" not in error.value.message
+
+
+def test_batches_before_the_failing_one_arrive(tmp_path):
+    dataset = make_dataset(tmp_path / "d", spoil=(7, b"not an image"))
+    stream = eval_batches(
+        dataset, split="train", resolution=16, preprocess=EvalPreprocess(), batch=4, workers=2
+    )
+    assert next(stream).indices.tolist() == [0, 1, 2, 3]
+    with pytest.raises(InputError, match="image 7"):
+        next(stream)
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "flipped"])
+def test_a_damaged_shard_is_named(tmp_path, damage):
+    dataset = make_dataset(tmp_path / "d")
+    path = dataset.shards("train")[2].path
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        at = content.index(b"image 9")
+        path.write_bytes(content[:at] + b"I" + content[at + 1 :])
+    with pytest.raises(InputError, match="00002-of-00003"):
+        train(dataset, count=10)
+
+
+def test_an_image_of_the_wrong_size_is_named(dataset):
+    with pytest.raises(InputError, match=r"image \d+ .* 16 x 16"):
+        train(dataset, count=10, augment=AugmentConfig(crop="none"))
