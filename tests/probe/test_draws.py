@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vitctl.errors import InputError
+from vitctl.probe.draws import check_enough, draw, positions_by_class, single_labels
+
+
+def labels_of(seed: int, *, n: int = 200, classes: int = 4) -> np.ndarray:
+    return np.random.default_rng(seed).integers(-1, classes, size=n).astype(np.int32)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 50))
+def test_a_draw_is_the_written_protocol(label_seed, seed):
+    labels = labels_of(label_seed)
+    rng = np.random.default_rng(seed)
+    expected = [rng.permutation(np.where(labels == c)[0])[:5] for c in range(4)]
+    positions = positions_by_class(labels, classes=4)
+    np.testing.assert_array_equal(draw(positions, shots=5, seed=seed), expected)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 50))
+def test_draws_are_nested_disjoint_and_of_their_class(label_seed, seed):
+    labels = labels_of(label_seed)
+    positions = positions_by_class(labels, classes=4)
+    ten = draw(positions, shots=10, seed=seed)
+    for shots in (1, 3, 10):
+        np.testing.assert_array_equal(draw(positions, shots=shots, seed=seed), ten[:, :shots])
+    assert len(np.unique(ten)) == ten.size
+    np.testing.assert_array_equal(labels[ten], np.arange(4)[:, None] * np.ones((1, 10), int))
+
+
+def test_seeds_draw_differently():
+    positions = positions_by_class(labels_of(0), classes=4)
+    draws = {draw(positions, shots=5, seed=seed).tobytes() for seed in range(10)}
+    assert len(draws) == 10
+
+
+def test_only_images_of_one_class_are_drawn():
+    labels = np.array([[1, -1], [0, 2], [-1, -1], [2, -1], [-1, 0]], np.int32)
+    np.testing.assert_array_equal(single_labels(labels), [1, -1, -1, 2, 0])
+
+
+def test_a_class_without_images_has_no_positions():
+    found = positions_by_class(np.array([2, -1, 0, 2], np.int32), classes=4)
+    assert [at.tolist() for at in found] == [[2], [], [0, 3], []]
+
+
+def test_a_class_with_too_few_images_is_named():
+    positions = positions_by_class(np.array([0, 1, 1, 2, 2, 2], np.int32), classes=3)
+    check_enough(positions, names=["cat", "dog", "eel"], shots=1)
+    with pytest.raises(InputError, match=r"3 shots .* 'cat' has 1, 'dog' has 2$") as caught:
+        check_enough(positions, names=["cat", "dog", "eel"], shots=3)
+    assert caught.value.hint == "every class has enough for --shots 1"

@@ -1,0 +1,63 @@
+"""Which images are the shots.
+
+As in big_vision `evaluators/fewshot_lsr.py`: draw i takes `numpy.random.default_rng(seed + i)`, and
+for the classes in order permutes the positions of that class's images; k shots are the first k. So
+the shots of a draw are nested: its 5 shots are the first 5 of its 10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl.errors import InputError
+
+_SHOWN = 3
+
+
+def single_labels(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """int32[n]: the class of the images in `labels` [n, l] that have exactly one, else -1.
+
+    Only those can be shots: regression on ±1 targets takes one class an image. (Images of several
+    classes can still be scored.)
+    """
+    return np.where((labels >= 0).sum(axis=1) == 1, labels.max(axis=1), np.int32(-1))
+
+
+def positions_by_class(labels: NDArray[np.int32], *, classes: int) -> list[NDArray[np.int64]]:
+    """For each class, the ascending positions in `labels` [n] that have it; -1 is no class."""
+    order = np.argsort(labels, kind="stable")
+    bounds = np.searchsorted(labels[order], np.arange(classes + 1))
+    return [order[low:high] for low, high in pairwise(bounds)]
+
+
+def check_enough(
+    positions: Sequence[NDArray[np.int64]], *, names: Sequence[str], shots: int
+) -> None:
+    """Raise InputError, naming the class, if a class has fewer images than shots."""
+    few = [(name, len(at)) for name, at in zip(names, positions, strict=True) if len(at) < shots]
+    if not few:
+        return
+    shown = ", ".join(f"{name!r} has {count}" for name, count in few[:_SHOWN])
+    more = f" and {len(few) - _SHOWN} more classes have too few" if len(few) > _SHOWN else ""
+    most = min(count for _, count in few)
+    raise InputError(
+        f"{shots} shots need {shots} images of one class each to draw from, but {shown}{more}",
+        hint=f"every class has enough for --shots {most}"
+        if most
+        else "leave that class out: vitctl shard --classes",
+    )
+
+
+def draw(positions: Sequence[NDArray[np.int64]], *, shots: int, seed: int) -> NDArray[np.int64]:
+    """int64[classes, shots]: positions of the shots of each class, in the order drawn.
+
+    The first k columns are the draw of k shots. Every class must have enough (`check_enough`).
+    """
+    rng = np.random.default_rng(seed)
+    # The whole class is permuted, whatever the shots: that keeps draws nested, and the same as the
+    # reference's.
+    return np.stack([rng.permutation(at)[:shots] for at in positions])
