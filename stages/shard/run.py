@@ -27,7 +27,7 @@ from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
 from vitctl.artifacts.files import TEMPORARY, write_atomic
 from vitctl.artifacts.store import slug
 from vitctl.data.classes import read_class_list, read_pairs, select_classes, titles_for
-from vitctl.data.dataset import DESCRIPTION, DatasetInfo, SplitInfo, keys_name, labels_name
+from vitctl.data.dataset import DESCRIPTION, DatasetInfo, Split, SplitInfo, keys_name, labels_name
 from vitctl.data.digits import list_digits
 from vitctl.data.order import sample_key
 from vitctl.data.pipeline import available_cores
@@ -280,7 +280,7 @@ def _outcome(
     classes: Sequence[str],
     titles: tuple[str, ...] | None,
 ) -> Outcome:
-    splits: dict[str, SplitInfo] = {}
+    splits: dict[Split, SplitInfo] = {}
     keys: dict[str, np.ndarray] = {}
     labels: dict[str, np.ndarray] = {}
     converted: Counter[str] = Counter()

@@ -59,7 +59,7 @@ class EvalPreprocess(Config):
     """
 
     resize: Literal["small", "squash"] = "small"
-    ratio: float = Field(CROP_RATIO, ge=1, le=4)
+    ratio: float = Field(default=CROP_RATIO, ge=1, le=4)
 
 
 FEWSHOT_PREPROCESS = EvalPreprocess(resize="squash")

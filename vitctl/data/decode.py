@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from vitctl.data.tensorflow import load_tensorflow
 
 if TYPE_CHECKING:
-    import tensorflow as tf
+    from tensorflow import Tensor
 
 # The accurate inverse DCT agrees with Pillow bit for bit (all of grey, RGB and CMYK, measured with
 # TensorFlow 2.21); TensorFlow's default is off by up to 12 of 255 and 5 % faster.
 _DCT = "INTEGER_ACCURATE"
 
 
-def decode(data: tf.Tensor) -> tf.Tensor:
+def decode(data: Tensor) -> Tensor:
     """Encoded image, string[] -> uint8[h, w, 3]. Works eagerly and inside a graph.
 
     Fails with `tf.errors.InvalidArgumentError` on bytes that are not a whole image.
@@ -33,7 +33,7 @@ def decode(data: tf.Tensor) -> tf.Tensor:
     return image
 
 
-def decode_jpeg_window(data: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+def decode_jpeg_window(data: Tensor, window: Tensor) -> Tensor:
     """Decode only `window` = int32[4] (top, left, height, width) -> uint8[height, width, 3].
 
     The blocks outside are skipped. Beside the window's edges the result may differ from cropping

@@ -64,7 +64,7 @@ def hash64(seed: int, *words: ArrayLike, tag: int) -> U64:
     if not 0 <= seed < 2**64:
         raise UsageError(f"a seed lies between 0 and 2^64 - 1, got {seed}")
     with np.errstate(over="ignore"):
-        state = mix64(np.uint64(tag) * _GOLDEN + np.uint64(0x632BE59BD9B4E019))
+        state = mix64(np.asarray(np.uint64(tag) * _GOLDEN + np.uint64(0x632BE59BD9B4E019)))
         state = mix64(state + np.uint64(seed) + _GOLDEN)
         for word in words:
             state = mix64(state + np.asarray(word).astype(np.uint64) + _GOLDEN)

@@ -14,15 +14,13 @@ from vitctl.data.randaugment import randaugment
 from vitctl.data.tensorflow import load_tensorflow
 
 if TYPE_CHECKING:
-    import tensorflow as tf
+    from tensorflow import Tensor
 
 # One number per use of randomness, folded into the example's seed.
 _CROP, _FLIP, _RANDAUGMENT = 1, 2, 3
 
 
-def train_image(
-    data: tf.Tensor, seed: tf.Tensor, *, resolution: int, augment: AugmentConfig
-) -> tf.Tensor:
+def train_image(data: Tensor, seed: Tensor, *, resolution: int, augment: AugmentConfig) -> Tensor:
     """string[], int32[2] -> float32[resolution, resolution, 3]."""
     tf = load_tensorflow()
     if augment.crop == "inception":
@@ -48,7 +46,7 @@ def train_image(
     return to_range(image)
 
 
-def eval_image(data: tf.Tensor, *, resolution: int, preprocess: EvalPreprocess) -> tf.Tensor:
+def eval_image(data: Tensor, *, resolution: int, preprocess: EvalPreprocess) -> Tensor:
     """string[] -> float32[resolution, resolution, 3], nothing random."""
     tf = load_tensorflow()
     image = decode(data)
@@ -64,23 +62,23 @@ def eval_image(data: tf.Tensor, *, resolution: int, preprocess: EvalPreprocess) 
     return to_range(image)
 
 
-def small_size(size: tf.Tensor, side: int) -> tf.Tensor:
+def small_size(size: Tensor, side: int) -> Tensor:
     """int32[2] (height, width) scaled so that the smaller one is `side`."""
     tf = load_tensorflow()
     scaled = tf.round(tf.cast(size, tf.float64) * side / tf.cast(tf.reduce_min(size), tf.float64))
     return tf.cast(scaled, tf.int32)
 
 
-def to_range(image: tf.Tensor) -> tf.Tensor:
+def to_range(image: Tensor) -> Tensor:
     """0 to 255 -> -1 to 1."""
     return image / 127.5 - 1.0
 
 
-def _inception_crop(data: tf.Tensor, seed: tf.Tensor, *, augment: AugmentConfig) -> tf.Tensor:
+def _inception_crop(data: Tensor, seed: Tensor, *, augment: AugmentConfig) -> Tensor:
     """uint8[h, w, 3]: a random window. Of a JPEG only the blocks it touches are decoded."""
     tf = load_tensorflow()
 
-    def window(size: tf.Tensor) -> tf.Tensor:
+    def window(size: Tensor) -> Tensor:
         begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
             tf.concat([size, [3]], 0),
             tf.zeros([1, 0, 4]),
@@ -92,10 +90,10 @@ def _inception_crop(data: tf.Tensor, seed: tf.Tensor, *, augment: AugmentConfig)
         )
         return tf.concat([begin[:2], extent[:2]], 0)
 
-    def from_jpeg() -> tf.Tensor:
+    def from_jpeg() -> Tensor:
         return decode_jpeg_window(data, window(tf.io.extract_jpeg_shape(data)[:2]))
 
-    def from_other() -> tf.Tensor:
+    def from_other() -> Tensor:
         image = decode(data)
         top, left, height, width = tf.unstack(window(tf.shape(image)[:2]))
         return image[top : top + height, left : left + width]
@@ -105,6 +103,6 @@ def _inception_crop(data: tf.Tensor, seed: tf.Tensor, *, augment: AugmentConfig)
     return image
 
 
-def _fold(seed: tf.Tensor, purpose: int) -> tf.Tensor:
+def _fold(seed: Tensor, purpose: int) -> Tensor:
     tf = load_tensorflow()
     return tf.random.experimental.stateless_fold_in(seed, purpose)

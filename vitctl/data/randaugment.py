@@ -28,7 +28,7 @@ from vitctl.data.config import RandAugmentConfig
 from vitctl.data.tensorflow import load_tensorflow
 
 if TYPE_CHECKING:
-    import tensorflow as tf
+    from tensorflow import Tensor
 
 _GREY = 128
 _SIDE = 224
@@ -36,7 +36,7 @@ _SIDE = 224
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def randaugment(image: tf.Tensor, seed: tf.Tensor, *, config: RandAugmentConfig) -> tf.Tensor:
+def randaugment(image: Tensor, seed: Tensor, *, config: RandAugmentConfig) -> Tensor:
     """uint8[h, w, 3], int32[2] -> uint8[h, w, 3]."""
     tf = load_tensorflow()
     strength = config.magnitude / 10
@@ -56,7 +56,7 @@ def randaugment(image: tf.Tensor, seed: tf.Tensor, *, config: RandAugmentConfig)
 # Colour
 
 
-def autocontrast(image: tf.Tensor) -> tf.Tensor:
+def autocontrast(image: Tensor) -> Tensor:
     """Stretch each channel to 0..255; a channel of one value stays."""
     tf = load_tensorflow()
     values = tf.cast(image, tf.int32)
@@ -66,11 +66,11 @@ def autocontrast(image: tf.Tensor) -> tf.Tensor:
     return tf.where(high > low, tf.cast(stretched, tf.uint8), image)
 
 
-def equalize(image: tf.Tensor) -> tf.Tensor:
+def equalize(image: Tensor) -> Tensor:
     """Flatten each channel's histogram, as Pillow does: the last bin is left out of the step."""
     tf = load_tensorflow()
 
-    def one(channel: tf.Tensor) -> tf.Tensor:
+    def one(channel: Tensor) -> Tensor:
         counts = tf.math.bincount(tf.cast(tf.reshape(channel, [-1]), tf.int32), minlength=256)
         present = tf.boolean_mask(counts, counts > 0)
         step = (tf.reduce_sum(present) - present[-1]) // 255
@@ -82,24 +82,24 @@ def equalize(image: tf.Tensor) -> tf.Tensor:
     return tf.stack([one(image[..., i]) for i in range(3)], -1)
 
 
-def invert(image: tf.Tensor) -> tf.Tensor:
+def invert(image: Tensor) -> Tensor:
     return 255 - image
 
 
-def posterize(image: tf.Tensor, bits: int) -> tf.Tensor:
+def posterize(image: Tensor, bits: int) -> Tensor:
     """Keep the highest `bits` bits of every value."""
     tf = load_tensorflow()
     shift = tf.constant(8 - min(8, bits), tf.uint8)
     return tf.bitwise.left_shift(tf.bitwise.right_shift(image, shift), shift) if bits else image * 0
 
 
-def solarize(image: tf.Tensor, threshold: int) -> tf.Tensor:
+def solarize(image: Tensor, threshold: int) -> Tensor:
     """Invert the values from `threshold` (0 to 256) up."""
     tf = load_tensorflow()
     return tf.where(tf.cast(image, tf.int32) < threshold, image, 255 - image)
 
 
-def solarize_add(image: tf.Tensor, addition: int) -> tf.Tensor:
+def solarize_add(image: Tensor, addition: int) -> Tensor:
     """Add to the values below 128."""
     tf = load_tensorflow()
     values = tf.cast(image, tf.int32)
@@ -108,23 +108,23 @@ def solarize_add(image: tf.Tensor, addition: int) -> tf.Tensor:
     )
 
 
-def color(image: tf.Tensor, factor: float) -> tf.Tensor:
+def color(image: Tensor, factor: float) -> Tensor:
     """0 is grey, 1 the image, above 1 more colourful."""
     return _blend(_luminance(image)[..., None], image, factor)
 
 
-def contrast(image: tf.Tensor, factor: float) -> tf.Tensor:
+def contrast(image: Tensor, factor: float) -> Tensor:
     """0 is the mean luminance everywhere, 1 the image."""
     tf = load_tensorflow()
     return _blend(tf.floor(tf.reduce_mean(_luminance(image)) + 0.5), image, factor)
 
 
-def brightness(image: tf.Tensor, factor: float) -> tf.Tensor:
+def brightness(image: Tensor, factor: float) -> Tensor:
     """0 is black, 1 the image."""
     return _blend(0.0, image, factor)
 
 
-def sharpness(image: tf.Tensor, factor: float) -> tf.Tensor:
+def sharpness(image: Tensor, factor: float) -> Tensor:
     """0 is smoothed with [[1,1,1],[1,5,1],[1,1,1]]/13, 1 the image; the border stays."""
     tf = load_tensorflow()
     kernel = tf.constant([[1, 1, 1], [1, 5, 1], [1, 1, 1]], tf.float32) / 13.0
@@ -140,7 +140,7 @@ def sharpness(image: tf.Tensor, factor: float) -> tf.Tensor:
 # Geometry
 
 
-def affine(image: tf.Tensor, matrix: tuple[tf.Tensor | float, ...]) -> tf.Tensor:
+def affine(image: Tensor, matrix: tuple[Tensor | float, ...]) -> Tensor:
     """Output pixel (x, y) takes input pixel (a x + b y + c, d x + e y + f), bilinear, grey outside.
 
     Coordinates are of pixel centres, 0 to side - 1. `matrix` = (a, b, c, d, e, f).
@@ -158,7 +158,7 @@ def affine(image: tf.Tensor, matrix: tuple[tf.Tensor | float, ...]) -> tf.Tensor
     return _to_uint8(tf.round(moved))
 
 
-def rotate(image: tf.Tensor, degrees: tf.Tensor | float) -> tf.Tensor:
+def rotate(image: Tensor, degrees: Tensor | float) -> Tensor:
     """Turn about the centre, counter-clockwise."""
     tf = load_tensorflow()
     x, y = _centre(image)
@@ -167,29 +167,29 @@ def rotate(image: tf.Tensor, degrees: tf.Tensor | float) -> tf.Tensor:
     return affine(image, (cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y))
 
 
-def shear_x(image: tf.Tensor, amount: tf.Tensor | float) -> tf.Tensor:
+def shear_x(image: Tensor, amount: Tensor | float) -> Tensor:
     return affine(image, (1.0, amount, 0.0, 0.0, 1.0, 0.0))
 
 
-def shear_y(image: tf.Tensor, amount: tf.Tensor | float) -> tf.Tensor:
+def shear_y(image: Tensor, amount: Tensor | float) -> Tensor:
     return affine(image, (1.0, 0.0, 0.0, amount, 1.0, 0.0))
 
 
-def translate_x(image: tf.Tensor, fraction: tf.Tensor | float) -> tf.Tensor:
+def translate_x(image: Tensor, fraction: Tensor | float) -> Tensor:
     """Move left by a fraction of the width."""
     tf = load_tensorflow()
     pixels = fraction * tf.cast(tf.shape(image)[1], tf.float32)
     return affine(image, (1.0, 0.0, pixels, 0.0, 1.0, 0.0))
 
 
-def translate_y(image: tf.Tensor, fraction: tf.Tensor | float) -> tf.Tensor:
+def translate_y(image: Tensor, fraction: Tensor | float) -> Tensor:
     """Move up by a fraction of the height."""
     tf = load_tensorflow()
     pixels = fraction * tf.cast(tf.shape(image)[0], tf.float32)
     return affine(image, (1.0, 0.0, 0.0, 0.0, 1.0, pixels))
 
 
-def cutout(image: tf.Tensor, half_fraction: float, where: tf.Tensor) -> tf.Tensor:
+def cutout(image: Tensor, half_fraction: float, where: Tensor) -> Tensor:
     """A grey square of half side `half_fraction` of the side, about `where` = float32[2] (y, x)
     in 0..1; what lies outside the image is cut off."""
     tf = load_tensorflow()
@@ -202,7 +202,7 @@ def cutout(image: tf.Tensor, half_fraction: float, where: tf.Tensor) -> tf.Tenso
     return tf.where(inside, tf.constant(_GREY, tf.uint8), image)
 
 
-Operation = Callable[["tf.Tensor", float, "tf.Tensor", "tf.Tensor"], "tf.Tensor"]
+Operation = Callable[["Tensor", float, "Tensor", "Tensor"], "Tensor"]
 
 # name -> (image, m, sign, two uniform numbers) -> image
 OPERATIONS: dict[str, Operation] = {
@@ -225,25 +225,25 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-def _luminance(image: tf.Tensor) -> tf.Tensor:
+def _luminance(image: Tensor) -> Tensor:
     tf = load_tensorflow()
     weighted = tf.reduce_sum(tf.cast(image, tf.float32) * tf.constant(_LUMA), -1)
     return tf.floor(weighted + 0.5)
 
 
-def _blend(other: tf.Tensor | float, image: tf.Tensor, factor: float) -> tf.Tensor:
+def _blend(other: Tensor | float, image: Tensor, factor: float) -> Tensor:
     """other + factor * (image - other), as uint8."""
     tf = load_tensorflow()
     values = tf.cast(image, tf.float32)
     return _to_uint8(other + factor * (values - other))
 
 
-def _to_uint8(values: tf.Tensor) -> tf.Tensor:
+def _to_uint8(values: Tensor) -> Tensor:
     tf = load_tensorflow()
     return tf.cast(tf.clip_by_value(values, 0.0, 255.0), tf.uint8)
 
 
-def _centre(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _centre(image: Tensor) -> tuple[Tensor, Tensor]:
     tf = load_tensorflow()
     size = tf.cast(tf.shape(image), tf.float32)
     return (size[1] - 1) / 2, (size[0] - 1) / 2

@@ -14,7 +14,7 @@ import os
 import signal
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
@@ -51,7 +51,7 @@ class Moving:
 
 def run_tasks(
     work: Work, tasks: Sequence[Any], *, workers: int, setup: Callable[[], None] | None = None
-) -> Iterator[Done | Moving]:
+) -> Generator[Done | Moving]:
     """Do every task, in whatever order they finish. With `workers=0` it happens in this process.
 
     `setup` runs once in each worker. An exception in a task ends it all and is raised here. Closing
