@@ -75,7 +75,7 @@ def _train(reference: dict[str, np.ndarray], *, excess_precision: bool) -> Run:
         norms = stats(grads=grads, updates=updates, params=params)
         return optax.apply_updates(params, updates), state, norms
 
-    state = optimizer.init(params)
+    state = jax.jit(optimizer.init)(params)
     run = Run(excess_precision=excess_precision, losses=[], stats=[], first_gradients={}, final={})
     for step in range(STEPS):
         images = jnp.asarray(reference["images"][step])
@@ -98,7 +98,8 @@ def run(request: pytest.FixtureRequest, reference: dict[str, np.ndarray]) -> Run
 
 
 def test_losses_and_norms_of_all_steps(run: Run, reference: dict[str, np.ndarray]) -> None:
-    np.testing.assert_allclose(run.losses, reference["map/losses"], rtol=1e-3)
+    rtol = 1e-3 if run.excess_precision else 3e-6
+    np.testing.assert_allclose(run.losses, reference["map/losses"], rtol=rtol)
     grad_norms = [float(s.grad_norm) for s in run.stats]
     np.testing.assert_allclose(grad_norms, reference["map/grad_norms"], rtol=1e-3)
     update_norms = [float(s.update_norm) for s in run.stats]
@@ -129,11 +130,3 @@ def test_final_weights(run: Run, reference: dict[str, np.ndarray]) -> None:
         apart = np.abs(run.final[name] - expected)
         assert apart.max() <= largest * change, name
         assert apart.mean() <= average * change, name
-
-
-def test_losses_agree_far_better_when_every_rounding_happens(
-    run: Run, reference: dict[str, np.ndarray]
-) -> None:
-    if run.excess_precision:
-        pytest.skip("the compiler may skip roundings")
-    np.testing.assert_allclose(run.losses, reference["map/losses"], rtol=3e-6)

@@ -95,9 +95,9 @@ class Norm(nnx.Module):
 
     def __call__(self, x: Float[Array, "*b d"], *, dtype: jnp.dtype) -> Float[Array, "*b d"]:
         x = x.astype(jnp.float32)
-        mean = jnp.mean(x, axis=-1, keepdims=True)
-        variance = jnp.var(x, axis=-1, keepdims=True, mean=mean)
-        x = (x - mean) * jax.lax.rsqrt(variance + NORM_EPSILON)
+        x = x - jnp.mean(x, axis=-1, keepdims=True)
+        variance = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
+        x = x * jax.lax.rsqrt(variance + NORM_EPSILON)
         x = x * _bias(self.scale[...], like=x) + _bias(self.bias[...], like=x)
         return x.astype(dtype)
 
