@@ -1,4 +1,6 @@
-"""Scaling laws: error against compute, as in "Scaling Vision Transformers". Numbers in, numbers out.
+"""Scaling laws: error against compute, as in "Scaling Vision Transformers".
+
+Numbers in, numbers out: nothing here opens a file, prints or draws.
 
 laws         E = a (C + d)^-b + c and its simpler forms
 solver       many bounded least-squares fits at once

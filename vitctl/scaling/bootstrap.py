@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from vitctl.scaling.fit import Fit
-from vitctl.scaling.frontier import FrontierRule, frontier, frontier_mask
-from vitctl.scaling.laws import PARAMETERS, Floats, Parameter, predict
+from vitctl.scaling.frontier import frontier, frontier_mask
+from vitctl.scaling.laws import PARAMETERS, Floats, predict
+from vitctl.scaling.names import FrontierRule, Parameter, Resampling
 from vitctl.scaling.profile import Interval
 from vitctl.scaling.solver import solve
-
-Resampling = Literal["rows", "residuals"]
 
 _SMALLEST_ERROR = 1e-9  # a drawn error stays positive, so that its logarithm exists
 

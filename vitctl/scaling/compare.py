@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vitctl.scaling.fit import Bounds, Fit, fit_law
-from vitctl.scaling.frontier import FrontierRule, frontier
-from vitctl.scaling.laws import FREE, Floats, Form
+from vitctl.scaling.frontier import frontier
+from vitctl.scaling.laws import FREE, Floats
+from vitctl.scaling.names import Form, FrontierRule
 from vitctl.scaling.solver import Objective, residuals
 
 

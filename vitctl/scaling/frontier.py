@@ -9,14 +9,12 @@ frontier, such as one curve's measurements, where picking the lucky ones would b
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.scaling.laws import Floats
+from vitctl.scaling.names import FrontierRule
 
-FrontierRule = Literal["running-minimum", "hull", "all"]
 Index = NDArray[np.intp]
 
 

@@ -13,14 +13,13 @@ model that saw nothing is still right now and then). Leaving out one or both giv
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl.scaling.names import Form, Parameter
+
 Floats = NDArray[np.float64]
-Form = Literal["saturating", "floor", "shift", "power"]
-Parameter = Literal["a", "b", "c", "d"]
 
 PARAMETERS: tuple[Parameter, ...] = ("a", "b", "c", "d")
 FREE: dict[Form, tuple[Parameter, ...]] = {

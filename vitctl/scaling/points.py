@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 import numpy as np
 
@@ -51,20 +52,21 @@ class Points:
         return float(np.median(self.compute[own] / self.images[own]))
 
 
-def check(points: Points, *, axis: str = "compute") -> None:
-    """Raise InputError for points that no law can describe.
+def check(points: Points, *, metric: Literal["error", "accuracy"] = "error") -> None:
+    """Raise InputError for points that no law can describe. `metric` is what the user called the
+    column, for the hint.
 
     Checked: positive finite compute, errors in 0..1, more than one compute, and that error falls
     as compute grows (rank correlation, one-sided at 5 %).
     """
     compute, error = points.compute, points.error
-    _refuse(~np.isfinite(compute), points, f"{axis} is not a number")
+    _refuse(~np.isfinite(compute), points, "compute is not a number")
     _refuse(~np.isfinite(error), points, "the error is not a number")
-    _refuse(compute <= 0, points, f"{axis} is not positive")
+    _refuse(compute <= 0, points, "compute is not positive")
     _refuse((error < 0) | (error > 1), points, "the error is outside 0..1")
     if len(points) < 3 or len(np.unique(compute)) < 3:
         raise InputError(
-            f"{len(points)} runs at {len(np.unique(compute))} different values of {axis} "
+            f"{len(points)} runs at {len(np.unique(compute))} different values of compute "
             "determine no law",
             hint="give runs at six or more different values; --where may leave out too many",
         )
@@ -76,12 +78,14 @@ def check(points: Points, *, axis: str = "compute") -> None:
     trend, threshold = rank_correlation(compute, error), _significant(len(points))
     if trend >= threshold:
         raise InputError(
-            f"the error grows with {axis} (rank correlation {trend:+.2f}), so no scaling law fits",
-            hint="is the column an accuracy? then --accuracy COLUMN; if not, the runs overfit",
+            f"the error grows with compute (rank correlation {trend:+.2f}), so no law fits",
+            hint="is the column an accuracy? then --accuracy COLUMN; if not, the runs overfit"
+            if metric == "error"
+            else "is the column an error? then --error COLUMN; if not, the runs overfit",
         )
     if trend > -threshold:
         raise InputError(
-            f"the error does not fall with {axis} (rank correlation {trend:+.2f} over "
+            f"the error does not fall with compute (rank correlation {trend:+.2f} over "
             f"{len(points)} runs; a trend needs {-threshold:+.2f}): the curve is flat or noise",
             hint="more runs, or runs further apart in compute, may show a trend",
         )

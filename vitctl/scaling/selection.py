@@ -19,8 +19,9 @@ import numpy as np
 
 from vitctl.scaling.bootstrap import refit
 from vitctl.scaling.fit import Fit
-from vitctl.scaling.frontier import FrontierRule, frontier, frontier_mask
-from vitctl.scaling.laws import PARAMETERS, Floats, Law, Parameter, predict
+from vitctl.scaling.frontier import frontier, frontier_mask
+from vitctl.scaling.laws import PARAMETERS, Floats, Law, predict
+from vitctl.scaling.names import FrontierRule, Parameter
 from vitctl.scaling.profile import Interval
 
 _ROUNDS = 4

@@ -12,13 +12,11 @@ projection: a parameter on its bound, with the descent pointing outward, sits ou
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from vitctl.scaling.laws import Floats, jacobian, predict
-
-Space = Literal["error", "log"]
+from vitctl.scaling.names import Space
 
 _MAX_STEPS = 300
 _COST_TOLERANCE = 1e-13  # relative; two orders above what float64 resolves in a sum of squares

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from vitctl.errors import InputError
 from vitctl.scaling.allocation import Allocation, allocate
-from vitctl.scaling.bootstrap import Bootstrap, Resampling, bootstrap
+from vitctl.scaling.bootstrap import Bootstrap, bootstrap
 from vitctl.scaling.bottlenecks import Best, by_data, by_model, by_model_and_data
 from vitctl.scaling.compare import (
     Extrapolation,
@@ -19,8 +20,9 @@ from vitctl.scaling.compare import (
 )
 from vitctl.scaling.efficiency import SampleEfficiency, sample_efficiencies
 from vitctl.scaling.fit import USUAL_BOUNDS, Bounds, Fit, fit_law, standardised
-from vitctl.scaling.frontier import FrontierRule, frontier
-from vitctl.scaling.laws import FREE, Floats, Form, Law, Parameter
+from vitctl.scaling.frontier import frontier
+from vitctl.scaling.laws import FREE, Floats, Law
+from vitctl.scaling.names import Form, FrontierRule, Parameter, Resampling
 from vitctl.scaling.points import Points, check
 from vitctl.scaling.profile import Interval, profile_intervals
 from vitctl.scaling.selection import Selection, selection, widened
@@ -32,7 +34,8 @@ OFF_LAW = 2.0  # standard deviations from which a point of the frontier counts a
 @dataclass(frozen=True)
 class Settings:
     """What decides the study. `pairs` None compares all models; `below` None takes the budgets of
-    `default_budgets`; `noise` is the known standard deviation of one run's error, None if not."""
+    `default_budgets`; `noise` is the known standard deviation of one run's error, None if not;
+    `metric` is what the table's column holds."""
 
     form: Form = "saturating"
     rule: FrontierRule = "running-minimum"
@@ -46,6 +49,7 @@ class Settings:
     budgets: tuple[float, ...] = ()
     below: tuple[float, ...] | None = None
     pairs: tuple[tuple[str, str], ...] | None = None
+    metric: Literal["error", "accuracy"] = "error"
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Study:
 
 def study(points: Points, settings: Settings) -> Study:
     """Study a table of runs. Raises InputError where no law can be fitted, saying what can."""
-    check(points)
+    check(points, metric=settings.metric)
     if np.any(points.error == 0) and (settings.objective.space == "log" or settings.rule == "hull"):
         raise InputError(
             "a run has error 0, which has no logarithm",

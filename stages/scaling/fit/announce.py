@@ -1,0 +1,217 @@
+"""The fit in words: what stderr tells of a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vitctl.events import Caution, Emit, Note, Settings
+
+_SHOWN = 12  # lines of one table on the terminal; the files hold all
+_FORMS = {
+    "saturating": "a (C + d)^-b + c",
+    "floor": "a C^-b + c",
+    "shift": "a (C + d)^-b",
+    "power": "a C^-b",
+}
+
+
+def announce(summary: Mapping[str, Any], *, emit: Emit) -> None:
+    """Emit the law, what contradicts it, its rivals, and what follows from it."""
+    level = f"{100 * summary['interval_level']:g} %"
+    on, points = len(summary["frontier"]), summary["points"]
+    emit(
+        Settings(
+            f"error = {_FORMS[summary['form']]}, C in {summary['compute_unit']}, "
+            f"on {on} of {points} runs",
+            {
+                name: _parameter(summary, name, level)
+                for name in summary["interval_methods"]["profile"]
+            }
+            | {
+                "scatter": f"{_points(summary['scatter'])} points about the law",
+                "correlation": _correlations(summary["correlation"]),
+            },
+        )
+    )
+    for sentence in _largest(summary):
+        emit(Note(sentence))
+    _residuals(summary, emit=emit)
+    _rivals(summary, emit=emit)
+    _bottlenecks(summary, emit=emit)
+    _efficiency(summary, emit=emit)
+    _allocation(summary, emit=emit)
+    for sentence in summary["cautions"]:
+        emit(Caution(sentence))
+
+
+def _parameter(summary: Mapping[str, Any], name: str, level: str) -> str:
+    methods = summary["interval_methods"]
+    shown = [f"{summary[name]:.4g}", f"{level} {_interval(summary['intervals'][name])}"]
+    shown += [f"{how} {_interval(methods[how][name])}" for how in ("profile", "bootstrap")]
+    return "  ".join(shown)
+
+
+def _largest(summary: Mapping[str, Any]) -> list[str]:
+    run = summary["largest_run"]
+    where = f"{run['model'] or 'row ' + str(run['row'])} at {run['compute']:g}"
+    said = [
+        f"the largest run, {where}, has error {_percent(run['error'])}: "
+        f"{_signed(run['residual'])} points against this law ({_percent(run['predicted'])})"
+    ]
+    printed = run["against"]
+    if printed is not None:
+        coefficients = ", ".join(f"{name} {printed[name]:g}" for name in "abcd")
+        said.append(
+            f"and {_signed(printed['residual'])} points against the law the paper prints for "
+            f"{printed['title']} ({_percent(printed['predicted'])}; {coefficients}), because its "
+            f"coefficients are rounded to {printed['decimals']} decimals, which alone can move it "
+            f"by {_points(printed['rounding'])} points there"
+        )
+    return said
+
+
+def _residuals(summary: Mapping[str, Any], *, emit: Emit) -> None:
+    off = sorted(summary["off_law"], key=lambda run: -abs(run["off"]))
+    if off:
+        values = {
+            _run(run): f"{_percent(run['error'])}, {_signed(run['residual'])} points "
+            f"({run['off']:+.1f} deviations)"
+            for run in off[:_SHOWN]
+        }
+        emit(Settings("frontier runs off the law by more than two deviations", values))
+
+
+def _rivals(summary: Mapping[str, Any], *, emit: Emit) -> None:
+    values = {}
+    for variant in summary["variants"]:
+        if variant["delta_aicc"] is None:
+            values[variant["form"]] = "too few points"
+            continue
+        values[variant["form"]] = (
+            f"AICc +{variant['delta_aicc']:.1f}, weight {variant['weight']:.2g}, "
+            f"scatter {_points(variant['scatter'])} points"
+        )
+    emit(Settings("forms of the law, best first", values))
+    for test in summary["extrapolation"]:
+        if not test["predicted"]:
+            continue
+        values = {
+            one["form"]: "could not be fitted"
+            if one["rmse"] is None
+            else f"wrong by {_points(one['rmse'])} points rms, {_signed(one['bias'])} on average"
+            for one in test["forecasts"]
+        }
+        emit(
+            Settings(
+                f"fitted to {test['fitted']} runs up to {test['below']:g}, predicting the "
+                f"{test['predicted']} above",
+                values,
+            )
+        )
+
+
+def _bottlenecks(summary: Mapping[str, Any], *, emit: Emit) -> None:
+    tables = summary["bottlenecks"]
+    for key, title in (("by_model", "best error by model"), ("by_data", "best error by data size")):
+        if len(tables[key]) > 1:
+            values = {}
+            for best in tables[key]:
+                label = best["model"] if key == "by_model" else _count(best["data_size"])
+                values[str(label)] = f"{_percent(best['error'])}  ({_circumstances(best, key)})"
+            emit(Settings(title, values))
+
+
+def _circumstances(best: Mapping[str, Any], key: str) -> str:
+    said = [f"C {best['compute']:g}"]
+    if key == "by_data" and best["model"]:
+        said.append(best["model"])
+    if key == "by_model" and best["data_size"]:
+        said.append(f"data {_count(best['data_size'])}")
+    if best["images"]:
+        said.append(f"{_count(best['images'])} images seen")
+    return ", ".join(said)
+
+
+def _efficiency(summary: Mapping[str, Any], *, emit: Emit) -> None:
+    known = [one for one in summary["sample_efficiency"] if one["factor"] is not None]
+    known.sort(key=lambda one: -one["factor"])
+    values = {
+        f"{one['model']} : {one['reference']}": f"{one['factor']:.3g} times the images "
+        f"{_interval(one['interval'])}; {one['factor_at_highest_error']:.3g} at "
+        f"{_percent(one['errors'][1])}, {one['factor_at_lowest_error']:.3g} at "
+        f"{_percent(one['errors'][0])}" + (f" ({one['reason']})" if one["reason"] else "")
+        for one in known[:_SHOWN]
+    }
+    if values:
+        more = f" (the first {_SHOWN} of {len(known)} pairs)" if len(known) > _SHOWN else ""
+        emit(Settings(f"sample efficiency: images needed for equal error{more}", values))
+    if len(summary["sample_efficiency"]) == 1 and not known:
+        only = summary["sample_efficiency"][0]
+        emit(Note(f"{only['model']} : {only['reference']} can't be compared: {only['reason']}"))
+
+
+def _allocation(summary: Mapping[str, Any], *, emit: Emit) -> None:
+    for one in summary["allocation"]:
+        values = {"error": f"{_percent(one['error'])} {_percents(one['error_interval'])}"}
+        if one["how"] is not None:
+            size = one["size_factor"]
+            values["model"] = one["model"] + (
+                "" if size == 1 else f", or one that costs {size:.2g} times as much an image"
+            )
+            values["duration"] = f"{_count(one['images'])} images {_counts(one['images_interval'])}"
+            values["told by"] = one["how"]
+        others = [c for c in one["candidates"] if c["share"] >= 0.01]
+        if len(others) > 1:
+            values["sure to"] = ", ".join(f"{c['model']} {100 * c['share']:.0f} %" for c in others)
+        if one["reason"]:
+            values["but"] = one["reason"]
+        emit(Settings(f"what to train with a budget of {one['budget']:g}", values))
+
+
+def _run(run: Mapping[str, Any]) -> str:
+    named = [str(run["model"])] if run["model"] else []
+    named += [f"data {_count(run['data_size'])}"] if run["data_size"] else []
+    return ", ".join([*named, f"C {run['compute']:g}", f"row {run['row']}"])
+
+
+def _correlations(matrix: Mapping[str, Mapping[str, float | None]]) -> str:
+    names = list(matrix)
+    pairs = [(p, q) for i, p in enumerate(names) for q in names[i + 1 :]]
+    shown = [f"{p}{q} {value:+.2f}" for p, q in pairs if (value := matrix[p][q]) is not None]
+    return "  ".join(shown)
+
+
+def _interval(pair: Sequence[float | None]) -> str:
+    low, high = ("?" if value is None else f"{value:.3g}" for value in pair)
+    return f"[{low}, {high}]"
+
+
+def _percents(pair: Sequence[float | None]) -> str:
+    low, high = ("?" if value is None else f"{100 * value:.1f}" for value in pair)
+    return f"[{low}, {high}]"
+
+
+def _counts(pair: Sequence[float | None]) -> str:
+    low, high = ("?" if value is None else _count(value) for value in pair)
+    return f"[{low}, {high}]"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.2g}"
+
+
+def _signed(fraction: float) -> str:
+    return f"{100 * fraction:+.1f}"
+
+
+def _count(value: float) -> str:
+    """To three digits: 1.23M."""
+    for suffix, scale in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= scale:
+            return f"{value / scale:.3g}{suffix}"
+    return f"{value:.3g}"

@@ -1,0 +1,94 @@
+"""How `vitctl scaling fit` works: table -> points -> study -> artifact."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from stages.scaling.fit.announce import announce
+from stages.scaling.fit.command import VERSION, Inputs
+from stages.scaling.points import read_points, resolve
+from vitctl.artifacts import Artifact, Parent, Recipe, Store
+from vitctl.artifacts.files import write_atomic
+from vitctl.artifacts.store import slug
+from vitctl.events import Caution, Emit, Next, silent
+from vitctl.scaling import report
+from vitctl.scaling.config import ScalingConfig
+from vitctl.scaling.settings import resolve_against, settings
+from vitctl.scaling.study import study
+from vitctl.stage import Runtime
+from vitctl.tables import Table, read_table
+
+KIND = "scaling-fit"
+REPORT = "fit.json"
+RESIDUALS = "residuals.csv"
+
+
+def run(
+    cfg: ScalingConfig,
+    inputs: Inputs,
+    *,
+    store: Store,
+    runtime: Runtime,
+    emit: Emit = silent,
+) -> Artifact:
+    """Study the table and return the fit; found or made anew."""
+    # ---- What is asked of which table
+    table = read_table(inputs.table)
+    cfg = cfg.model_copy(update={"columns": resolve(cfg.columns, table)})
+    cfg = cfg.model_copy(update={"against": resolve_against(cfg)})
+    recipe = Recipe(
+        stage="scaling-fit",
+        version=VERSION,
+        kind=KIND,
+        config=cfg.model_dump(mode="json"),
+        parents=(_outside(table, inputs.table),),
+    )
+    name = runtime.name or slug(f"{inputs.table.stem}-{cfg.columns.metric}", default="table")
+    with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
+        if draft.finished is None:
+            # ---- Study it
+            points, skipped = read_points(table, cfg.columns)
+            if skipped:
+                emit(Caution(f"{skipped} rows with empty cells were skipped"))
+            found = study(points, settings(cfg, points))
+
+            # ---- Publish it
+            against = None if cfg.against == "none" else cfg.against
+            summary = report.summary(found, unit=cfg.columns.compute_unit or "", against=against)
+            whole = {**summary, "band": report.band(found)}
+            write_atomic(draft.path / REPORT, _json(whole))
+            write_atomic(draft.path / RESIDUALS, _csv(summary["residuals"]))
+            artifact = draft.publish(summary=summary)
+        else:
+            artifact = draft.finished
+    announce(artifact.summary, emit=emit)
+    emit(Next(f"vitctl scaling plot {artifact.path}"))
+    return artifact
+
+
+def _outside(table: Table, path: Path) -> Parent:
+    """The table is known by its bytes, wherever it lies."""
+    return Parent(
+        role="table",
+        kind="source",
+        id=table.sha256,
+        digest=table.sha256,
+        path=str(path.resolve()),
+    )
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode()

@@ -1,0 +1,132 @@
+"""A user's table -> points: columns found, units told, the choice written into the Config."""
+
+from __future__ import annotations
+
+import difflib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl.errors import InputError, UsageError
+from vitctl.scaling.config import ColumnsConfig
+from vitctl.scaling.points import Points
+from vitctl.tables import Table
+
+_USUAL = {"model": "model", "data_size": "data_size", "images": "images_seen"}
+_PERCENT_WORDS = ("pct", "percent", "%")
+
+
+def resolve(columns: ColumnsConfig, table: Table) -> ColumnsConfig:
+    """The columns without open questions. Raises UsageError where the table doesn't answer one."""
+    found = {
+        name: usual
+        for name, usual in _USUAL.items()
+        if getattr(columns, name) is None and usual in table.columns
+    }
+    compute = columns.compute or _default("compute", table, flags="--compute COLUMN")
+    metric = {}
+    if columns.metric is None:
+        name = "accuracy" if "accuracy" in table.columns else "error"
+        metric[name] = _default(name, table, flags="--error COLUMN or --accuracy COLUMN")
+    columns = columns.model_copy(update={**found, **metric, "compute": compute})
+    metric_name = columns.metric or ""
+    unit = columns.unit or _unit(table.where(columns.where).numbers(metric_name), metric_name)
+    return columns.model_copy(
+        update={"unit": unit, "compute_unit": columns.compute_unit or compute}
+    )
+
+
+def read_points(table: Table, columns: ColumnsConfig) -> tuple[Points, int]:
+    """The points of resolved columns, and how many rows were skipped for an empty cell.
+
+    Conditions are applied first, so that they can leave bad rows out.
+    """
+    assert columns.compute is not None
+    assert columns.metric is not None
+    chosen = table.where(columns.where)
+    needed = [columns.compute, columns.metric, columns.data_size, columns.images]
+    empty = np.zeros(len(chosen), bool)
+    for name in (name for name in (*needed, columns.model) if name is not None):
+        gaps = np.array([cell in ("", None) for cell in chosen.column(name)], bool)
+        if gaps.any() and columns.missing == "refuse":
+            raise InputError(
+                f"{name} is empty in row {chosen.rows[int(np.argmax(gaps))]} of {table.source}",
+                hint="leave such rows out: --set columns.missing=skip",
+            )
+        empty |= gaps
+    if empty.all():
+        raise InputError(f"no row of {table.source} is complete")
+    chosen = chosen.take(np.flatnonzero(~empty))
+    metric = chosen.numbers(columns.metric) / (100.0 if columns.unit == "percent" else 1.0)
+    # Decimal accuracies make decimal errors: 1 - 0.849 is 0.151, not 0.15100000000000002.
+    error = metric if columns.accuracy is None else np.round(1.0 - metric, 12)
+    _check_metric(metric, chosen, columns)
+    points = Points(
+        compute=chosen.numbers(columns.compute),
+        error=error,
+        row=np.array(chosen.rows),
+        model=chosen.texts(columns.model) if columns.model else None,
+        data_size=_positive(chosen, columns.data_size),
+        images=_positive(chosen, columns.images),
+    )
+    return points, int(empty.sum())
+
+
+def _default(name: str, table: Table, *, flags: str) -> str:
+    if name in table.columns:
+        return name
+    numeric = [column for column in table.columns if _numeric(table, column)]
+    near = difflib.get_close_matches(name, numeric, n=2, cutoff=0.4)
+    raise UsageError(
+        f"say which column holds the {name}: {flags}",
+        hint=f"perhaps {' or '.join(near)}" if near else f"numbers are in {', '.join(numeric)}",
+    )
+
+
+def _numeric(table: Table, column: str) -> bool:
+    try:
+        return bool(np.isfinite(table.numbers(column)).any())
+    except InputError:
+        return False
+
+
+def _unit(values: NDArray[np.float64], column: str) -> str:
+    """Fractions lie in 0..1, percentages nearly always above 1; between the two, ask."""
+    known = values[np.isfinite(values)]
+    named = any(word in column.lower() for word in _PERCENT_WORDS)
+    if len(known) and (known > 1).all():
+        return "percent"
+    if len(known) and (known <= 1).all() and not named:
+        return "fraction"
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+    raise UsageError(
+        f"{column} goes from {low:g} to {high:g}: percent or fraction?",
+        hint="say it: --unit percent or --unit fraction",
+    )
+
+
+def _check_metric(metric: NDArray[np.float64], table: Table, columns: ColumnsConfig) -> None:
+    """Name the user's own value and unit, not the error computed from it."""
+    bad = ~((metric >= 0) & (metric <= 1))  # also NaN
+    if bad.any():
+        first = int(np.argmax(bad))
+        value = table.column(columns.metric or "")[first]
+        raise InputError(
+            f"{columns.metric} is {value} in row {table.rows[first]} of {table.source}, which is "
+            f"no {columns.unit}",
+            hint="correct the table, choose another --unit, or leave the row out with --where",
+        )
+
+
+def _positive(table: Table, column: str | None) -> NDArray[np.float64] | None:
+    if column is None:
+        return None
+    values = table.numbers(column)
+    bad = ~(np.isfinite(values) & (values > 0))
+    if bad.any():
+        raise InputError(
+            f"{column} is not a positive number in row {table.rows[int(np.argmax(bad))]} of "
+            f"{table.source}",
+            hint="correct the table, or leave the row out with --where",
+        )
+    return values

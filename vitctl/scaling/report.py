@@ -1,0 +1,217 @@
+"""A study as plain values: what `--json` prints and what fit.json holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from vitctl.scaling.bottlenecks import Best
+from vitctl.scaling.compare import Extrapolation, Variant
+from vitctl.scaling.laws import PARAMETERS, Law, predict
+from vitctl.scaling.published import DECIMALS, PUBLISHED
+from vitctl.scaling.study import OFF_LAW, Study, cautions
+
+
+def summary(found: Study, *, unit: str, against: str | None) -> dict[str, Any]:
+    """The answer: law, intervals, frontier, residuals, and all that follows from them.
+
+    Errors are fractions, residuals measured minus law; `unit` names the unit of compute, `against`
+    a published law to measure residuals from as well.
+    """
+    fit, drawn = found.fit, found.drawn
+    rows = residuals(found, against=PUBLISHED[against].law if against else None)
+    return {
+        **{name: getattr(fit.law, name) for name in PARAMETERS},
+        "form": fit.form,
+        "compute_unit": unit,
+        "intervals": {name: _pair(found.intervals.get(name)) for name in PARAMETERS},
+        "interval_level": found.settings.level,
+        "interval_methods": {
+            "profile": {name: _pair(pair) for name, pair in found.profile.items()},
+            "bootstrap": {
+                name: _pair(drawn.interval(name, level=found.settings.level)) for name in fit.free
+            },
+        },
+        "selection": _selection(found),
+        "bootstrap": {
+            "resampling": drawn.resampling,
+            "fitted": len(drawn.theta),
+            "failed": drawn.failed,
+        },
+        "correlation": fit.correlation,
+        "scatter": fit.scatter,
+        "points": len(found.points),
+        "starts": {"tried": fit.starts, "at_minimum": fit.starts_at_minimum},
+        "at_bound": list(fit.at_bound),
+        "frontier": [rows[i] for i in found.frontier],
+        "residuals": rows,
+        "off_law": [rows[i] for i in found.frontier if rows[i]["off_law"]],
+        "largest_run": largest_run(found, against=against),
+        "variants": [_variant(variant) for variant in found.variants],
+        "extrapolation": [_extrapolation(one) for one in found.extrapolations],
+        "bottlenecks": {
+            "by_model": [_best(found, best) for best in found.by_model],
+            "by_data": [_best(found, best) for best in found.by_data],
+            "by_model_and_data": [_best(found, best) for best in found.by_model_and_data],
+        },
+        "sample_efficiency": [
+            {
+                "model": one.model,
+                "reference": one.reference,
+                "factor": one.factor,
+                "interval": _pair(one.interval),
+                "errors": _pair(one.errors),
+                "factor_at_lowest_error": one.at_lowest,
+                "factor_at_highest_error": one.at_highest,
+                "reason": one.reason,
+            }
+            for one in found.efficiencies
+        ],
+        "allocation": [
+            {
+                "budget": one.budget,
+                "error": one.error,
+                "error_interval": _pair(one.error_interval),
+                "how": one.how,
+                "model": one.model,
+                "size_factor": one.size_factor,
+                "images": one.images,
+                "images_interval": _pair(one.images_interval),
+                "cost_per_image": one.cost_per_image,
+                "candidates": [
+                    {"model": c.model, "error": c.error, "share": c.share} for c in one.candidates
+                ],
+                "images_exponent": one.trend.exponent if one.trend else None,
+                "images_exponent_interval": _pair(one.trend.exponent_interval)
+                if one.trend
+                else None,
+                "reason": one.reason,
+            }
+            for one in found.allocations
+        ],
+        "cautions": cautions(found),
+    }
+
+
+def band(found: Study) -> dict[str, list[float]]:
+    """The law and its interval from a third of the smallest to three times the largest compute.
+
+    The interval spans the bootstrap and the law behind lucky runs; without a usable bootstrap it
+    is the law itself.
+    """
+    compute = found.points.compute
+    grid = np.geomspace(compute.min() / 3, compute.max() * 3, 121)
+    error = found.law.error(grid)
+    low = high = error
+    if found.drawn.usable:
+        tail = 50 * (1 - found.settings.level)
+        low, high = np.percentile(predict(found.drawn.theta, grid), [tail, 100 - tail], axis=0)
+    if found.selection is not None:
+        behind = found.selection.law.error(grid)
+        low, high = np.minimum(low, behind), np.maximum(high, behind)
+    columns = {"compute": grid, "error": error, "low": low, "high": high}
+    return {name: [float(value) for value in column] for name, column in columns.items()}
+
+
+def residuals(found: Study, *, against: Law | None) -> list[dict[str, Any]]:
+    """One object a run, in the table's order.
+
+    `off` is the residual in standard deviations of the frontier's scatter. A run is `off_law`
+    where that passes two, on the frontier or not; runs above the frontier mostly are.
+    """
+    points, on = found.points, found.on_frontier
+    predicted = found.law.error(points.compute)
+    printed = None if against is None else against.error(points.compute)
+    rows = []
+    for i in range(len(points)):
+        row = {
+            **_who(found, i),
+            "predicted": float(predicted[i]),
+            "residual": float(found.residual[i]),
+            "off": float(found.off[i]),
+            "on_frontier": bool(on[i]),
+            "off_law": bool(abs(found.off[i]) > OFF_LAW),
+        }
+        if printed is not None:
+            row["residual_against"] = float(points.error[i] - printed[i])
+        rows.append(row)
+    return rows
+
+
+def largest_run(found: Study, *, against: str | None) -> dict[str, Any]:
+    """The run of most compute (the best of them): how it stands to the law, and to a published
+    one, whose printed coefficients are rounded; `rounding` is what that alone can move."""
+    points = found.points
+    top = points.compute == points.compute.max()
+    i = int(min((j for j in range(len(points)) if top[j]), key=lambda j: points.error[j]))
+    out: dict[str, Any] = {
+        **_who(found, i),
+        "predicted": float(found.law.error(points.compute[i])),
+        "residual": float(found.residual[i]),
+        "against": None,
+    }
+    if against is not None:
+        law = PUBLISHED[against].law
+        compute = float(points.compute[i])
+        predicted = float(law.error(compute))
+        out["against"] = {
+            "name": against,
+            "title": PUBLISHED[against].title,
+            **{name: getattr(law, name) for name in PARAMETERS},
+            "decimals": DECIMALS,
+            "predicted": predicted,
+            "residual": float(points.error[i]) - predicted,
+            "rounding": law.rounding(compute, decimals=DECIMALS),
+        }
+    return out
+
+
+def _who(found: Study, i: int) -> dict[str, Any]:
+    points = found.points
+    return {
+        "row": int(points.row[i]),
+        "model": None if points.model is None else str(points.model[i]),
+        "data_size": None if points.data_size is None else float(points.data_size[i]),
+        "images": None if points.images is None else float(points.images[i]),
+        "compute": float(points.compute[i]),
+        "error": float(points.error[i]),
+    }
+
+
+def _selection(found: Study) -> dict[str, Any] | None:
+    if found.selection is None:
+        return None
+    law = {name: getattr(found.selection.law, name) for name in PARAMETERS}
+    return {"law": law, "noise": found.selection.noise, "crowd": found.selection.crowd}
+
+
+def _variant(variant: Variant) -> dict[str, Any]:
+    fit = variant.fit
+    law = {name: getattr(fit.law, name) if fit else None for name in PARAMETERS}
+    return {
+        "form": variant.form,
+        **law,
+        "scatter": fit.scatter if fit else None,
+        "aic": fit.aic if fit else None,
+        "aicc": fit.aicc if fit else None,
+        "delta_aicc": variant.delta_aicc,
+        "weight": variant.weight,
+    }
+
+
+def _extrapolation(one: Extrapolation) -> dict[str, Any]:
+    return {
+        "below": one.below,
+        "fitted": one.fitted,
+        "predicted": one.predicted,
+        "forecasts": [{"form": f.form, "rmse": f.rmse, "bias": f.bias} for f in one.forecasts],
+    }
+
+
+def _best(found: Study, best: Best) -> dict[str, Any]:
+    return {**_who(found, best.index), "runs": best.runs}
+
+
+def _pair(pair: tuple[float | None, float | None] | None) -> list[float | None] | None:
+    return None if pair is None else list(pair)

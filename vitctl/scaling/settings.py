@@ -1,0 +1,78 @@
+"""The configuration of a study -> the settings its mathematics takes."""
+
+from __future__ import annotations
+
+import difflib
+
+from vitctl.errors import UsageError
+from vitctl.scaling.config import BoundsConfig, ScalingConfig
+from vitctl.scaling.fit import Bounds
+from vitctl.scaling.points import Points
+from vitctl.scaling.published import PUBLISHED, by_columns
+from vitctl.scaling.solver import Objective
+from vitctl.scaling.study import Settings
+
+
+def settings(cfg: ScalingConfig, points: Points) -> Settings:
+    """Raises UsageError for a pair of models that the points don't have."""
+    law = cfg.law
+    return Settings(
+        form=law.form,
+        rule=law.frontier,
+        objective=Objective(space=law.space, huber=law.huber),
+        bounds=_bounds(law.bounds),
+        level=cfg.level,
+        draws=cfg.draws,
+        seed=cfg.seed,
+        resampling=cfg.resampling,
+        noise=cfg.noise,
+        budgets=cfg.budgets,
+        below=cfg.below,
+        pairs=None if cfg.compare is None else tuple(_pair(text, points) for text in cfg.compare),
+        metric="error" if cfg.columns.accuracy is None else "accuracy",
+    )
+
+
+def resolve_against(cfg: ScalingConfig) -> str:
+    """The name of the published law to compare with, or `none`. Raises UsageError."""
+    if cfg.against is None:
+        columns = cfg.columns
+        return by_columns(compute=columns.compute or "", metric=columns.metric or "") or "none"
+    if cfg.against != "none" and cfg.against not in PUBLISHED:
+        near = difflib.get_close_matches(cfg.against, PUBLISHED, n=2, cutoff=0.4)
+        listed = ", ".join(PUBLISHED)
+        raise UsageError(
+            f"--against {cfg.against!r} is no published law",
+            hint=f"did you mean {' or '.join(near)}?" if near else f"known are {listed}",
+        )
+    return cfg.against
+
+
+def _bounds(config: BoundsConfig) -> Bounds:
+    return Bounds(
+        a=(config.a_min, config.a_max),
+        b=(config.b_min, config.b_max),
+        c=(config.c_min, config.c_max),
+        d=(config.d_min, config.d_max),
+    )
+
+
+def _pair(text: str, points: Points) -> tuple[str, str]:
+    one, colon, other = text.partition(":")
+    if not colon or not one or not other:
+        raise UsageError(f"--compare {text!r} is no pair", hint="as in --compare Ti/16:L/16")
+    if points.model is None:
+        raise UsageError(
+            "--compare needs model names, and the table has no column for them",
+            hint="name it: --set columns.model=COLUMN",
+        )
+    for name in (one, other):
+        if name not in points.models:
+            near = difflib.get_close_matches(name, points.models, n=3, cutoff=0.3)
+            raise UsageError(
+                f"--compare {text!r}: the table has no model {name!r}",
+                hint=f"did you mean {' or '.join(near)}?"
+                if near
+                else f"it has {', '.join(points.models)}",
+            )
+    return one, other

@@ -1,0 +1,271 @@
+"""Tables people have: CSV, TSV, JSON, JSON lines or Parquet, as columns of cells.
+
+A cell is what the file says: text in CSV, a number, text or None in the others. `numbers` turns a
+column into floats and names the row it can't; rows count from 1, the header not among them.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import hashlib
+import io
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl.errors import InputError, NotFoundError, UsageError
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "!=": lambda a, b: a != b,
+    "<=": lambda a, b: a <= b,
+    ">=": lambda a, b: a >= b,
+    "=": lambda a, b: a == b,
+    "<": lambda a, b: a < b,
+    ">": lambda a, b: a > b,
+}
+_CONDITION = re.compile(r"(.+?)(!=|<=|>=|=|<|>)(.*)", re.DOTALL)
+_MISSING = ("", None)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length; `rows` are their numbers in the file, `sha256` that of its bytes."""
+
+    source: str
+    sha256: str
+    columns: dict[str, list[Any]]
+    rows: list[int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def column(self, name: str) -> list[Any]:
+        """Cells of a column. Raises InputError, naming the nearest ones."""
+        if name not in self.columns:
+            near = difflib.get_close_matches(name, self.columns, n=3, cutoff=0.5)
+            listed = ", ".join(self.columns)
+            raise InputError(
+                f"{self.source} has no column {name!r}",
+                hint=f"did you mean {' or '.join(near)}?" if near else f"it has {listed}",
+            )
+        return self.columns[name]
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """A column as floats; missing cells are NaN. Raises InputError at the first other cell."""
+        return np.array(
+            [self._number(cell, name, row) for cell, row in zip(self.column(name), self.rows)]
+        )
+
+    def texts(self, name: str) -> NDArray[np.str_]:
+        """A column as text; missing cells are empty."""
+        return np.array(["" if cell in _MISSING else str(cell) for cell in self.column(name)])
+
+    def where(self, conditions: Sequence[str]) -> Table:
+        """The rows that satisfy every condition, as in `model=G/14,g/14` or `steps>=20000`.
+
+        `=` takes several values with commas. Numbers compare as numbers, else as text.
+        """
+        keep = np.ones(len(self), bool)
+        for condition in conditions:
+            match = _CONDITION.fullmatch(condition)
+            if not match:
+                raise UsageError(
+                    f"--where {condition!r} is no condition",
+                    hint="write COLUMN=VALUE, or != < <= > >= in place of =",
+                )
+            name, sign, text = match[1].strip(), match[2], match[3].strip()
+            values = text.split(",") if sign in ("=", "!=") else [text]
+            cells = self.column(name)
+            hits = np.array([any(_holds(cell, sign, v) for v in values) for cell in cells], bool)
+            if sign == "!=":
+                hits = np.array([all(_holds(cell, sign, v) for v in values) for cell in cells])
+            keep &= hits
+            if not keep.any():
+                seen = ", ".join(str(cell) for cell in list(dict.fromkeys(cells))[:8])
+                raise InputError(
+                    f"no row of {self.source} is left after --where {condition}",
+                    hint=f"{name} has {seen}, ..."
+                    if len(set(map(str, cells))) > 8
+                    else f"{name} has {seen}",
+                )
+        return self.take(np.flatnonzero(keep))
+
+    def take(self, index: NDArray[np.intp]) -> Table:
+        columns = {name: [cells[i] for i in index] for name, cells in self.columns.items()}
+        return Table(self.source, self.sha256, columns, [self.rows[i] for i in index])
+
+    def _number(self, cell: Any, name: str, row: int) -> float:
+        if cell in _MISSING:
+            return float("nan")
+        value = _as_number(cell)
+        if value is None:
+            raise InputError(
+                f"{name} is not a number in row {row} of {self.source}: {str(cell)[:40]!r}",
+                hint="correct the table, or leave the row out with --where",
+            )
+        return value
+
+
+def read_table(path: Path) -> Table:
+    """Read a table, its format told by the file's ending.
+
+    Raises NotFoundError (no such file), InputError (not what its ending says, or empty),
+    UsageError (an unknown ending, or Parquet without pyarrow).
+    """
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFoundError(f"there is no table {path}") from None
+    except IsADirectoryError:
+        raise InputError(
+            f"{path} is a folder, where a table is expected",
+            hint="give a CSV, JSON or Parquet file",
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise UsageError(
+            f"{path} has an ending that names no table format",
+            hint=f"known are {', '.join(_READERS)}",
+        )
+    columns = reader(data, str(path))
+    lengths = {len(cells) for cells in columns.values()}
+    if not columns or lengths == {0}:
+        raise InputError(f"{path} has no rows", hint="it needs a header and a row a run")
+    if len(lengths) > 1:
+        raise InputError(f"{path} has columns of different lengths")
+    _refuse_broken_text(columns, str(path))
+    n = lengths.pop()
+    return Table(str(path), hashlib.sha256(data).hexdigest(), columns, list(range(1, n + 1)))
+
+
+def _csv(data: bytes, source: str, *, delimiter: str = ",") -> dict[str, list[Any]]:
+    text = _decoded(data, source)
+    try:
+        lines = [
+            row for row in csv.reader(io.StringIO(text), delimiter=delimiter, strict=True) if row
+        ]
+    except csv.Error as error:
+        raise InputError(f"{source} is not valid CSV: {error}") from None
+    if not lines:
+        raise InputError(f"{source} is empty", hint="it needs a header and a row a run")
+    header = [name.strip() for name in lines[0]]
+    twice = {name for name in header if header.count(name) > 1}
+    if twice:
+        raise InputError(f"{source} has more than one column {sorted(twice)[0]!r}")
+    for number, row in enumerate(lines[1:], start=1):
+        if len(row) != len(header):
+            raise InputError(
+                f"row {number} of {source} has {len(row)} cells where the header has {len(header)}"
+            )
+    return {name: [row[i].strip() for row in lines[1:]] for i, name in enumerate(header)}
+
+
+def _tsv(data: bytes, source: str) -> dict[str, list[Any]]:
+    return _csv(data, source, delimiter="\t")
+
+
+def _json(data: bytes, source: str) -> dict[str, list[Any]]:
+    try:
+        value = json.loads(_decoded(data, source))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{source} is not valid JSON: {error}") from None
+    if isinstance(value, dict) and all(isinstance(cells, list) for cells in value.values()):
+        return value
+    return _records(value, source)
+
+
+def _json_lines(data: bytes, source: str) -> dict[str, list[Any]]:
+    records = []
+    for number, line in enumerate(_decoded(data, source).splitlines(), start=1):
+        if line.strip():
+            try:
+                records.append(json.loads(line))
+            except (ValueError, RecursionError) as error:
+                raise InputError(f"line {number} of {source} is not JSON: {error}") from None
+    return _records(records, source)
+
+
+def _records(value: Any, source: str) -> dict[str, list[Any]]:
+    """A list of objects as columns; a key that an object lacks is a missing cell."""
+    if not isinstance(value, list) or not all(isinstance(record, dict) for record in value):
+        raise InputError(
+            f"{source} is neither a list of objects nor an object of lists",
+            hint='as in [{"compute": 1.5, "error": 0.4}, ...]',
+        )
+    names = dict.fromkeys(name for record in value for name in record)
+    return {name: [record.get(name) for record in value] for name in names}
+
+
+def _parquet(data: bytes, source: str) -> dict[str, list[Any]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise UsageError(
+            "reading Parquet needs pyarrow", hint="pip install 'vitctl[parquet]'"
+        ) from None
+    try:
+        table = pyarrow.parquet.read_table(pyarrow.BufferReader(data))
+    except (pyarrow.ArrowException, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"{source} is not valid Parquet: {first}") from None
+    return {name: table.column(name).to_pylist() for name in table.column_names}
+
+
+_READERS: dict[str, Callable[[bytes, str], dict[str, list[Any]]]] = {
+    ".csv": _csv,
+    ".tsv": _tsv,
+    ".json": _json,
+    ".jsonl": _json_lines,
+    ".parquet": _parquet,
+}
+
+
+def _decoded(data: bytes, source: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{source} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8"
+        ) from None
+
+
+def _refuse_broken_text(columns: dict[str, list[Any]], source: str) -> None:
+    """JSON can hold half a surrogate pair, which no output could show."""
+    for name, cells in columns.items():
+        for text in (name, *(cell for cell in cells if isinstance(cell, str))):
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise InputError(f"{source} holds text that is not valid Unicode") from None
+
+
+def _as_number(cell: Any) -> float | None:
+    if isinstance(cell, bool):
+        return None
+    if isinstance(cell, str):
+        try:
+            return None if "_" in cell else float(cell)
+        except ValueError:
+            return None
+    try:
+        return float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _holds(cell: Any, sign: str, text: str) -> bool:
+    left, right = _as_number(cell), _as_number(text.strip())
+    if left is not None and right is not None:
+        return _COMPARE[sign](left, right)
+    shown = "" if cell is None else str(cell)
+    return _COMPARE[sign](shown, text.strip())
