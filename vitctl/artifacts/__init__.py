@@ -1,6 +1,7 @@
 """Versioned artifacts on disk: what stages read and write.
 
     canonical   values -> the one JSON form that is hashed
+    documents   JSON documents with a format version
     manifest    artifact.json, typed
     files       hashing, atomic small writes, paths that stay inside their folder
     locks       one process works on a recipe at a time
@@ -8,7 +9,9 @@
     runs        a growing directory of checkpoints, each a finished artifact
     drafts      a directory on its way to being finished
     store       where artifacts live, and how they are found by name, id or kind
+    references  how a person or a pipe names one
     lineage     parents of parents
+    provenance  where and with what a result was made
 
 An artifact is a directory whose `artifact.json`, written last, means finished.
 """

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from vitctl.artifacts.files import sha256_file
-from vitctl.artifacts.manifest import Manifest, Parent, read_manifest
-from vitctl.errors import InputError, VitctlError
+from vitctl.artifacts.manifest import MANIFEST, Manifest, Parent, read_manifest
+from vitctl.errors import InputError, NotFoundError, VitctlError
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,11 @@ class Artifact:
     manifest: Manifest
 
     @classmethod
-    def load(cls, path: Path | str) -> Artifact:
-        """Read the manifest and see that every file is there in its size (no content is read)."""
+    def load(cls, path: Path | str, *, check: bool = True) -> Artifact:
+        """Read the manifest and, with `check`, see that every file is there in its size (no
+        content is read)."""
         artifact = cls(Path(path), read_manifest(Path(path)))
-        problems = artifact.check_sizes()
+        problems = artifact.check_sizes() if check else []
         if problems:
             raise InputError(
                 f"{artifact.path} is damaged: {problems[0]}"
@@ -52,6 +53,12 @@ class Artifact:
         return self.manifest.summary
 
     @property
+    def order(self) -> tuple[str, int]:
+        """Sorts artifacts by when they were finished. The manifest says so, a copy's file times
+        would not; they only decide within one second."""
+        return self.manifest.provenance.finished, (self.path / MANIFEST).stat().st_mtime_ns
+
+    @property
     def step(self) -> int | None:
         """The training step of a checkpoint; None for other kinds."""
         return self.summary.get("step")
@@ -63,7 +70,7 @@ class Artifact:
             kind=self.kind,
             id=self.id,
             digest=self.digest,
-            path=str(self.path.resolve()),
+            path=_writable(self.path.resolve()),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -106,11 +113,25 @@ class Artifact:
 
 
 def load_if_finished(path: Path) -> Artifact | None:
-    """The artifact at `path`, or None where there is none; damage still raises."""
+    """The artifact at `path`, its files unchecked, or None where there is none; a damaged
+    manifest still raises."""
     try:
-        manifest = read_manifest(path)
-    except VitctlError as error:
-        if error.exit_code == 4:
-            return None
-        raise
-    return Artifact(path, manifest)
+        return Artifact.load(path, check=False)
+    except NotFoundError:
+        return None
+
+
+def load_if_readable(path: Path) -> Artifact | None:
+    """Like `load_if_finished`, None for a damaged manifest too."""
+    try:
+        return load_if_finished(path)
+    except VitctlError:
+        return None
+
+
+def _writable(path: Path) -> str | None:
+    """A path as text for JSON; None if it is not UTF-8 (the artifact is then found by its id)."""
+    try:
+        return str(path).encode().decode()
+    except UnicodeEncodeError:
+        return None

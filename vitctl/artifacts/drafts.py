@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.files import DRAFT, LOCK, entries, sha256_file, write_atomic
+from vitctl.artifacts.files import DRAFT, LOCK, RUN, entries, write_atomic
 from vitctl.artifacts.manifest import (
     FORMAT,
     MANIFEST,
@@ -25,6 +25,9 @@ from vitctl.artifacts.manifest import (
 )
 from vitctl.artifacts.provenance import now, provenance
 from vitctl.errors import OverwriteError
+
+# What makes a directory look finished, or like a run.
+_FINISHED = (MANIFEST, RUN)
 
 
 class Draft:
@@ -86,9 +89,11 @@ def publish(
 
 def claim(path: Path, *, recipe: Recipe) -> None:
     """Mark `path` as this recipe's draft. Raises OverwriteError if it holds something else."""
-    note = path / DRAFT
     if path.is_dir():
-        owner = _owner(note)
+        note = read_note(path)
+        if note is not None and "id" not in note:
+            clear(path)  # what an interrupted clear left
+        owner = note.get("id") if note else None
         strangers = [p.name for p in path.iterdir() if p.name not in (DRAFT, LOCK)]
         if owner is None and strangers:
             raise OverwriteError(
@@ -105,27 +110,36 @@ def claim(path: Path, *, recipe: Recipe) -> None:
         if owner == recipe.id:
             return
     path.mkdir(parents=True, exist_ok=True)
-    content = {"id": recipe.id, "stage": recipe.stage, "kind": recipe.kind, "started": now()}
-    write_atomic(note, (json.dumps(content) + "\n").encode())
+    _write_note(path, id=recipe.id, stage=recipe.stage, kind=recipe.kind, started=now())
 
 
 def clear(path: Path) -> None:
-    """Empty a directory that is ours, its manifest first, so that it never looks finished."""
-    (path / MANIFEST).unlink(missing_ok=True)
-    for child in path.iterdir():
-        if child.name == LOCK:
-            continue
+    """Empty a directory that is ours. It never looks finished on the way, and always ours."""
+    rest = [child for child in path.iterdir() if child.name not in (LOCK, DRAFT, *_FINISHED)]
+    if rest:
+        _write_note(path)
+    for name in _FINISHED:
+        (path / name).unlink(missing_ok=True)
+    for child in rest:
         if child.is_dir() and not child.is_symlink():
             shutil.rmtree(child)
         else:
             child.unlink()
+    (path / DRAFT).unlink(missing_ok=True)
 
 
-def _owner(note: Path) -> str | None:
+def read_note(path: Path) -> dict[str, str] | None:
+    """What the draft at `path` says of itself: id, stage, kind, started; nothing if it is being
+    cleared; None where there is no draft (a file of that name may be anybody's)."""
     try:
-        return json.loads(note.read_bytes())["id"]
-    except (OSError, ValueError, KeyError, TypeError):
+        note = json.loads((path / DRAFT).read_bytes())
+    except (OSError, ValueError, RecursionError):
         return None
+    if not isinstance(note, dict) or note.pop("vitctl", None) != DRAFT:
+        return None
+    return {key: str(value) for key, value in note.items()}
 
 
-__all__ = ["Draft", "claim", "clear", "publish", "sha256_file"]
+def _write_note(path: Path, **fields: str) -> None:
+    content = {"vitctl": DRAFT, **fields}
+    write_atomic(path / DRAFT, (json.dumps(content) + "\n").encode())

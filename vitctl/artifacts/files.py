@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable
@@ -9,7 +10,8 @@ from pathlib import Path
 
 from vitctl.artifacts.manifest import MANIFEST, FileEntry
 
-# Bookkeeping of a draft, never part of what it publishes.
+# Bookkeeping, never part of what an artifact publishes.
+RUN = "run.json"
 DRAFT = "draft.json"
 LOCK = ".lock"
 TEMPORARY = ".tmp-"
@@ -30,6 +32,20 @@ def write_atomic(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems have no fsync for folders; their renames are durable anyway.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def sha256_file(path: Path) -> tuple[int, str]:
@@ -70,6 +86,7 @@ def entries(
         if relative in known:
             result.append(known[relative])
             continue
+        sync(directory / relative)  # the manifest must not reach the disk before what it names
         size, sha256 = sha256_file(directory / relative)
         result.append(
             FileEntry(path=relative, size=size, sha256=sha256, volatile=relative in unstable)

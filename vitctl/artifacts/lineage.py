@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.manifest import Parent
 from vitctl.artifacts.store import Store
 from vitctl.errors import NotFoundError, VitctlError
+
+# An outside input (a folder of images): recorded by its fingerprint, not kept by us.
+SOURCE = "source"
 
 
 @dataclass(frozen=True)
@@ -22,19 +26,30 @@ class Ancestor:
 
 def ancestors(artifact: Artifact, *, store: Store) -> tuple[Ancestor, ...]:
     """The tree of inputs of an artifact, nearest first."""
-    return tuple(_ancestor(parent, store=store) for parent in artifact.manifest.parents)
+    return ancestors_of(artifact.manifest.parents, store=store)
 
 
-def _ancestor(parent: Parent, *, store: Store) -> Ancestor:
-    if parent.kind == "source":
+def ancestors_of(
+    parents: Iterable[Parent], *, store: Store, above: frozenset[str] = frozenset()
+) -> tuple[Ancestor, ...]:
+    """The trees of some recorded inputs. `above` are the ids on the way here: honest artifacts
+    cannot be their own ancestors, a forged manifest can."""
+    return tuple(_ancestor(parent, store=store, above=above) for parent in parents)
+
+
+def _ancestor(parent: Parent, *, store: Store, above: frozenset[str]) -> Ancestor:
+    if parent.kind == SOURCE:
         return Ancestor(parent, None, None, ())
+    if parent.id in above:
+        return Ancestor(parent, None, "its own ancestor: a manifest was forged", ())
     try:
         found = store.parent(parent)
     except VitctlError as error:
         return Ancestor(parent, None, error.message, ())
     if found is None:
         return Ancestor(parent, None, "not in this store any more", ())
-    return Ancestor(parent, found, None, ancestors(found, store=store))
+    below = ancestors_of(found.manifest.parents, store=store, above=above | {parent.id})
+    return Ancestor(parent, found, None, below)
 
 
 def inherited(artifact: Artifact, role: str, *, store: Store) -> Artifact:
@@ -42,7 +57,7 @@ def inherited(artifact: Artifact, role: str, *, store: Store) -> Artifact:
 
     Raises NotFoundError if there is none or it is gone, InputError if it changed.
     """
-    queue = [artifact]
+    queue, seen = [artifact], {artifact.id}
     while queue:
         current = queue.pop(0)
         parent = current.manifest.parent(role)
@@ -56,8 +71,9 @@ def inherited(artifact: Artifact, role: str, *, store: Store) -> Artifact:
                 )
             return found
         for other in current.manifest.parents:
-            if other.kind == "source":
+            if other.kind == SOURCE or other.id in seen:
                 continue
+            seen.add(other.id)
             above = store.parent(other)
             if above is not None:
                 queue.append(above)

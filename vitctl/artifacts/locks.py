@@ -64,7 +64,7 @@ def _is_still(path: Path, descriptor: int) -> bool:
 def is_locked(path: Path) -> bool:
     """Whether a living process holds the lock file `path` now."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:

@@ -7,14 +7,13 @@ digest  sha256 of the sorted (file, size, sha256): what came out
 from __future__ import annotations
 
 import json
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from vitctl.artifacts.canonical import canonical_json, fingerprint
+from vitctl.artifacts.documents import read_document
 from vitctl.config import Config
-from vitctl.errors import InputError, NotFoundError
+from vitctl.errors import InputError
 
 FORMAT = 1
 MANIFEST = "artifact.json"
@@ -99,34 +98,24 @@ def read_manifest(directory: Path) -> Manifest:
       InputError: it is damaged, or of a newer format than this version knows.
     """
     path = directory / MANIFEST
-    try:
-        raw = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        raise NotFoundError(f"{directory} is not a finished artifact (no {MANIFEST})") from None
-    except (ValueError, UnicodeDecodeError):
-        raise InputError(
-            f"{path} is damaged: it is not JSON", hint="make the artifact again with --force"
-        ) from None
-    found = raw.get("format") if isinstance(raw, dict) else None
-    if isinstance(found, int) and found > FORMAT:
-        raise InputError(
-            f"{directory} has artifact format {found}; this vitctl reads up to {FORMAT}",
-            hint="upgrade: pip install -U vitctl",
-        )
-    try:
-        manifest = Manifest.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the top level"
-        raise InputError(
-            f"{path} is damaged: {where}: {first['msg']}",
-            hint="make the artifact again with --force",
-        ) from None
+    manifest = read_document(
+        path,
+        Manifest,
+        what="artifact",
+        newest=FORMAT,
+        missing=f"{directory} is not a finished artifact (no {MANIFEST})",
+        repair="make the artifact again with --force",
+    )
     for entry in manifest.files:
-        pure = PurePosixPath(entry.path)
-        if pure.is_absolute() or ".." in pure.parts or entry.path.startswith("\\"):
+        if not _stays_inside(entry.path):
             raise InputError(f"{path} names a file outside its folder: {entry.path!r}")
     return manifest
+
+
+def _stays_inside(relative: str) -> bool:
+    """Whether a manifest may name this file: a plain relative POSIX path, on every system."""
+    parts = relative.split("/")
+    return not any(part in ("", ".", "..") for part in parts) and not set(relative) & {"\\", "\0"}
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:

@@ -14,6 +14,8 @@ from pathlib import Path
 import vitctl
 from vitctl.artifacts.manifest import Provenance
 
+# The full commit, whatever tags there are.
+_DESCRIBE = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "array_record")
 
 
@@ -47,13 +49,14 @@ def versions() -> dict[str, str]:
 
 @cache
 def _git_commit() -> str | None:
-    """The commit of the checkout vitctl runs from; None for an installed wheel."""
+    """The commit of the checkout vitctl runs from, `-dirty` if its files differ from it; None for
+    an installed wheel."""
     root = Path(vitctl.__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None
     try:
         answer = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "HEAD"],
+            ["git", "-C", str(root), *_DESCRIBE],
             capture_output=True,
             text=True,
             timeout=5,

@@ -7,22 +7,34 @@ where no file has that name); a run takes `@STEP`.
 from __future__ import annotations
 
 import difflib
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.files import DRAFT
+from vitctl.artifacts.artifact import Artifact, load_if_readable
+from vitctl.artifacts.drafts import read_note
+from vitctl.artifacts.files import RUN
 from vitctl.artifacts.manifest import MANIFEST
-from vitctl.artifacts.runs import RUN, Run
+from vitctl.artifacts.runs import CHECKPOINTS, Run
 from vitctl.artifacts.store import Store
 from vitctl.durations import parse_count
 from vitctl.errors import InputError, NotFoundError, UsageError
 
+Entry = Artifact | Run
+
+LATEST = "latest"
+
+# Every kind of artifact, and the command that makes one.
 MAKE = {
     "dataset": "vitctl shard SRC",
     "checkpoint": "vitctl pretrain --model S16 --data DATASET",
-    "model": "vitctl pretrain --model S16 --data DATASET",
+    "fewshot": "vitctl fewshot --from RUN",
+    "evaluation": "vitctl evaluate --from RUN",
+    "scaling-fit": "vitctl scaling fit",
 }
+
+_SHORTEST_ID = 4
 
 
 def resolve(reference: str, *, store: Store, kind: str) -> Artifact:
@@ -33,70 +45,119 @@ def resolve(reference: str, *, store: Store, kind: str) -> Artifact:
       InputError: it is damaged, or of another kind.
       UsageError: the name fits several.
     """
-    if reference == "latest" or (reference == "ckpt" and not Path("ckpt").exists()):
+    if _means_latest(reference):
         newest = store.newest(kind)
         if newest is None:
             raise NotFoundError(
                 f"there is no finished {kind} in {store.root}", hint=f"make one: {MAKE[kind]}"
             )
         return newest
-    found, step = find(reference, store=store)
-    if isinstance(found, Run):
+    entry, step = find(reference, store=store, kind=kind)
+    if isinstance(entry, Run):
         if kind != "checkpoint":
             raise InputError(
-                f"{found.path} is a run, where a {kind} is expected", hint=_hint_for(kind)
+                f"{entry.path} is a run, where a {kind} is expected", hint=_hint_for(kind)
             )
-        return found.newest() if step is None else found.checkpoint(step)
+        return entry.newest() if step is None else entry.checkpoint(step)
     if step is not None:
-        raise InputError(f"{found.path} is one {found.kind}; only a run takes @{step}")
-    if found.kind != kind:
+        raise InputError(f"{entry.path} is one {entry.kind}; only a run takes @{step}")
+    if entry.kind != kind:
         expected = "run or checkpoint" if kind == "checkpoint" else kind
         raise InputError(
-            f"{found.path} is a {found.kind}, where a {expected} is expected",
+            f"{entry.path} is a {entry.kind}, where a {expected} is expected",
             hint=_hint_for(kind),
         )
-    return found
+    return Artifact.load(entry.path)
 
 
-def find(reference: str, *, store: Store) -> tuple[Artifact | Run, int | None]:
-    """What `reference` names, of whatever kind, and the step if it gave one."""
+def find(
+    reference: str, *, store: Store, kind: str | None = None
+) -> tuple[Artifact | Run, int | None]:
+    """What `reference` names, and the step if it gave one; its files are not checked.
+
+    A name that fits several entries means the one of `kind`, if that is one.
+    """
     if not reference:
         raise UsageError("an empty reference names no artifact", hint="see them: vitctl ls")
-    path = Path(reference)
-    if path.exists():
-        return _at(path), None
     base, step = _split_step(reference)
-    if step is not None and Path(base).exists():
-        return _at(Path(base)), step
-    by_name = _named(base, store=store)
-    if len(by_name) == 1:
-        return by_name[0], step
-    if len(by_name) > 1:
-        listed = ", ".join(str(entry.path) for entry in by_name[:4])
+    for path, at in ((reference, None), (base, step)):
+        if (entry := _at(Path(path))) is not None:
+            return entry, at
+    if base == LATEST:
+        return _newest(store, kind=kind), step
+    fitting = _named(base, store=store)
+    if len(fitting) > 1 and kind is not None:
+        fitting = [entry for entry in fitting if kind_of(entry) == kind] or fitting
+    if len(fitting) == 1:
+        return fitting[0], step
+    if len(fitting) > 1:
+        listed = ", ".join(str(entry.path) for entry in fitting[:4])
         raise UsageError(f"{reference!r} fits several artifacts: {listed}", hint="give the path")
-    names = [entry.path.name for entry in store.entries()]
-    near = difflib.get_close_matches(base, names, n=2, cutoff=0.5)
-    raise NotFoundError(
-        f"{reference!r} is neither a path nor an artifact in {store.root}",
-        hint=f"did you mean {' or '.join(near)}?" if near else "see what there is: vitctl ls",
-    )
+    raise _nothing(base, store=store)
 
 
-def _at(path: Path) -> Artifact | Run:
-    if (path / RUN).exists() or (path / MANIFEST).exists():
-        return Store.load(path)
-    if (path / DRAFT).exists():
+def kind_of(entry: Artifact | Run) -> str:
+    """What an entry can be an input as: a run stands for its checkpoints."""
+    return "checkpoint" if isinstance(entry, Run) else entry.kind
+
+
+def id_of(entry: Artifact | Run) -> str:
+    return entry.info.id if isinstance(entry, Run) else entry.id
+
+
+def plain_name(entry: Artifact | Run) -> str:
+    """The name of the folder without the part of the id in it."""
+    return re.sub(r"-[0-9a-f]{8}$", "", entry.path.name)
+
+
+def _means_latest(reference: str) -> bool:
+    return reference == LATEST or (reference == "ckpt" and not os.path.lexists("ckpt"))
+
+
+def _newest(store: Store, *, kind: str | None) -> Artifact | Run:
+    entries = [e for e in store.entries() if kind is None or kind_of(e) == kind]
+    if not entries:
         raise NotFoundError(
+            f"there is nothing in {store.root} yet", hint=f"begin: {MAKE['dataset']}"
+        )
+    return entries[-1]
+
+
+def _at(path: Path) -> Artifact | Run | None:
+    """The entry at a path, None if there is none."""
+    try:
+        marked = (path / RUN).exists() or (path / MANIFEST).exists()
+    except (OSError, ValueError):  # too long, or not even a path
+        return None
+    return Store.load(path, check=False) if marked else None
+
+
+def _nothing(base: str, *, store: Store) -> NotFoundError:
+    """Why no entry fits: what is at that path instead, or the nearest names."""
+    path = Path(base)
+    try:
+        there, is_folder = path.exists(), path.is_dir()
+    except (OSError, ValueError):
+        there = is_folder = False
+    if is_folder and read_note(path) is not None:
+        return NotFoundError(
             f"{path} is not finished", hint="run the command that makes it again: it continues"
         )
-    if path.name.isdigit() and path.parent.name == "checkpoints":
-        raise NotFoundError(f"{path} is a checkpoint that was never finished")
-    if path.is_dir():
-        raise NotFoundError(
+    if is_folder and path.name.isdigit() and path.absolute().parent.name == CHECKPOINTS:
+        return NotFoundError(f"{path} is a checkpoint that was never finished")
+    if is_folder:
+        return NotFoundError(
             f"{path} is a folder, but no artifact",
             hint=f"to make a dataset of the images in it: vitctl shard {path}",
         )
-    raise NotFoundError(f"{path} is a file, not an artifact")
+    if there:
+        return NotFoundError(f"{path} is a file, not an artifact")
+    names = [entry.path.name for entry in store.entries(check=False)]
+    near = difflib.get_close_matches(base, names, n=2, cutoff=0.5)
+    return NotFoundError(
+        f"{base!r} is neither a path nor an artifact in {store.root}",
+        hint=f"did you mean {' or '.join(near)}?" if near else "see what there is: vitctl ls",
+    )
 
 
 def _split_step(reference: str) -> tuple[str, int | None]:
@@ -108,28 +169,22 @@ def _split_step(reference: str) -> tuple[str, int | None]:
 
 def _named(base: str, *, store: Store) -> list[Artifact | Run]:
     """Entries whose folder, name or id fits. A full folder name beats a name, a name an id."""
-    entries = list(store.entries())
-    for fits in (
-        lambda e: e.path.name == base,
-        lambda e: re.sub(r"-[0-9a-f]{8}$", "", e.path.name) == base,
-        lambda e: len(base) >= 4 and _id(e).startswith(base),
-    ):
+    entries = list(store.entries(check=False))
+    tests: tuple[Callable[[Entry], bool], ...] = (
+        lambda entry: entry.path.name == base,
+        lambda entry: plain_name(entry) == base,
+    )
+    if len(base) >= _SHORTEST_ID:
+        tests += (lambda entry: id_of(entry).startswith(base),)
+    for fits in tests:
         found = [entry for entry in entries if fits(entry)]
         if found:
             return found
-    if len(base) >= 4 and re.fullmatch(r"[0-9a-f]+", base):
+    if re.fullmatch(rf"[0-9a-f]{{{_SHORTEST_ID},64}}", base):
         runs = [entry for entry in entries if isinstance(entry, Run)]
-        return [
-            artifact
-            for run in runs
-            for step in run.steps()
-            if (artifact := Artifact.load(run.place(step))).id.startswith(base)
-        ]
+        checkpoints = [load_if_readable(run.place(step)) for run in runs for step in run.steps()]
+        return [found for found in checkpoints if found is not None and found.id.startswith(base)]
     return []
-
-
-def _id(entry: Artifact | Run) -> str:
-    return entry.info.id if isinstance(entry, Run) else entry.id
 
 
 def _hint_for(kind: str) -> str:

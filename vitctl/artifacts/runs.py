@@ -11,23 +11,22 @@ with more steps continues the same run.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from vitctl.artifacts.artifact import Artifact, load_if_finished
+from vitctl.artifacts.artifact import Artifact, load_if_readable
+from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.drafts import clear, publish
-from vitctl.artifacts.files import DRAFT, LOCK, write_atomic
+from vitctl.artifacts.files import LOCK, RUN, write_atomic
 from vitctl.artifacts.locks import is_locked
 from vitctl.artifacts.manifest import FORMAT, MANIFEST, Parent, Recipe
 from vitctl.artifacts.provenance import now, versions
 from vitctl.config import Config
-from vitctl.errors import InputError, NotFoundError, VitctlError
+from vitctl.errors import NotFoundError, VitctlError
 
-RUN = "run.json"
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
 
@@ -67,25 +66,25 @@ class Run:
     @classmethod
     def load(cls, path: Path) -> Run:
         """Raises NotFoundError without a `run.json`, InputError if it is damaged or too new."""
-        file = path / RUN
-        try:
-            raw = json.loads(file.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            raise NotFoundError(f"{path} is not a run (no {RUN})") from None
-        except ValueError:
-            raise InputError(f"{file} is damaged: it is not JSON") from None
-        found = raw.get("format") if isinstance(raw, dict) else None
-        if isinstance(found, int) and found > FORMAT:
-            raise InputError(
-                f"{path} has run format {found}; this vitctl reads up to {FORMAT}",
-                hint="upgrade: pip install -U vitctl",
-            )
-        try:
-            return cls(path, RunInfo.model_validate(raw))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the top level"
-            raise InputError(f"{file} is damaged: {where}: {first['msg']}") from None
+        info = read_document(
+            path / RUN,
+            RunInfo,
+            what="run",
+            newest=FORMAT,
+            missing=f"{path} is not a run (no {RUN})",
+            repair=f"its checkpoints can still be named one by one: {path / CHECKPOINTS}/STEP",
+        )
+        return cls(path, info)
+
+    @property
+    def order(self) -> tuple[str, int]:
+        """Sorts runs by when they last finished something; see `Artifact.order`."""
+        steps = self.steps()
+        newest = load_if_readable(self.place(steps[-1])) if steps else None
+        if newest is not None:
+            return newest.order
+        started = self.info.segments[-1].started if self.info.segments else ""
+        return started, (self.path / RUN).stat().st_mtime_ns
 
     @property
     def metrics(self) -> Path:
@@ -104,7 +103,7 @@ class Run:
         return sorted(
             int(child.name)
             for child in folder.iterdir()
-            if child.name.isdigit() and (child / MANIFEST).exists()
+            if re.fullmatch(r"0|[1-9][0-9]*", child.name) and (child / MANIFEST).exists()
         )
 
     def place(self, step: int) -> Path:
@@ -225,8 +224,3 @@ def run_of(checkpoint: Artifact) -> Run | None:
         return Run.load(checkpoint.path.parent.parent)
     except NotFoundError:
         return None
-
-
-def unfinished(path: Path) -> bool:
-    """Whether `path` is a draft that no command has completed."""
-    return (path / DRAFT).exists() and load_if_finished(path) is None

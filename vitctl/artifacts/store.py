@@ -7,18 +7,20 @@ Names are for people, ids decide: the same recipe under another name is found, n
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from vitctl.artifacts.artifact import Artifact, load_if_finished
-from vitctl.artifacts.drafts import Draft, claim, clear
-from vitctl.artifacts.files import DRAFT, LOCK
+from vitctl.artifacts.artifact import Artifact, load_if_finished, load_if_readable
+from vitctl.artifacts.drafts import Draft, claim, clear, read_note
+from vitctl.artifacts.files import DRAFT, LOCK, RUN
 from vitctl.artifacts.locks import exclusive
 from vitctl.artifacts.manifest import MANIFEST, Parent, Recipe
-from vitctl.artifacts.runs import CHECKPOINTS, RUN, Run, RunDraft, new_info, write_info
-from vitctl.errors import InputError, OverwriteError, UsageError, VitctlError
+from vitctl.artifacts.runs import Run, RunDraft, new_info, write_info
+from vitctl.errors import InputError, NotFoundError, OverwriteError, UsageError, VitctlError
 from vitctl.events import Emit, silent
 
 _SHORT = 8
@@ -44,19 +46,14 @@ class Store:
     ) -> Iterator[Draft]:
         """The draft of a recipe, locked. `draft.finished` is set if there is nothing to do."""
         path = self._place(recipe, name=name, out=out)
+        if not force and (done := self._finished(path, recipe)) is not None:
+            yield Draft(path, recipe, finished=done)  # also where nothing may be written
+            return
         with exclusive(path / LOCK, emit=emit, waiting=_waiting(path)):
-            done = load_if_finished(path)
-            if done is not None and done.id != recipe.id:
-                if not force:
-                    raise OverwriteError(
-                        f"{path} already holds another artifact ({done.kind} {done.id[:8]})",
-                        hint="choose another --out, or pass --force to replace it",
-                    )
-                done = None
-            if done is not None and not force:
-                yield Draft(path, recipe, finished=Artifact.load(path))
+            if not force and (done := self._finished(path, recipe)) is not None:
+                yield Draft(path, recipe, finished=done)
                 return
-            if force and path.is_dir() and _is_ours(path):
+            if force and _is_ours(path):
                 clear(path)
             claim(path, recipe=recipe)
             yield Draft(path, recipe)
@@ -73,18 +70,17 @@ class Store:
     ) -> Iterator[RunDraft]:
         """The run of a recipe, locked, new or with the checkpoints it has."""
         path = self._place(recipe, name=name, out=out)
-        with exclusive(path / LOCK, emit=emit, waiting=_waiting(path)):
-            if (path / RUN).exists():
+        with self._lock_run(path, emit=emit):
+            if (path / RUN).exists() and not force:
                 run = Run.load(path)
-                if run.info.id != recipe.id and not force:
+                if run.info.id != recipe.id:
                     raise OverwriteError(
                         f"{path} already holds another run ({run.info.stage} {run.info.id[:8]})",
                         hint="choose another --out, or pass --force to replace it",
                     )
-                if run.info.id == recipe.id and not force:
-                    yield RunDraft(path, run.info, recipe)
-                    return
-            if force and path.is_dir() and _is_ours(path):
+                yield RunDraft(path, run.info, recipe)
+                return
+            if force and _is_ours(path):
                 clear(path)
             claim(path, recipe=recipe)
             info = new_info(recipe, name=name)
@@ -92,106 +88,120 @@ class Store:
             (path / DRAFT).unlink(missing_ok=True)
             yield RunDraft(path, info, recipe)
 
-    # Finding
-
-    def entries(self) -> Iterator[Artifact | Run]:
-        """Every run and finished artifact of the store, damaged ones left out; oldest first."""
-        found: list[tuple[int, str, Artifact | Run]] = []
-        for directory in self._directories():
-            try:
-                entry = self.load(directory)
-            except VitctlError:
-                continue
-            mark = directory / (RUN if isinstance(entry, Run) else MANIFEST)
-            found.append((mark.stat().st_mtime_ns, str(directory), entry))
-        yield from (entry for _, _, entry in sorted(found, key=lambda row: row[:2]))
-
-    def unreadable(self) -> Iterator[tuple[Path, VitctlError]]:
-        """Directories of the store that are neither a run nor an undamaged artifact, and why."""
-        for directory in self._directories():
-            try:
-                self.load(directory)
-            except VitctlError as error:
-                yield directory, error
+    @staticmethod
+    def _finished(path: Path, recipe: Recipe) -> Artifact | None:
+        """The undamaged artifact of `recipe` at `path`, None if there is none yet."""
+        done = load_if_finished(path)
+        if done is None:
+            return None
+        if done.id != recipe.id:
+            raise OverwriteError(
+                f"{path} already holds another artifact ({done.kind} {done.id[:8]})",
+                hint="choose another --out, or pass --force to replace it",
+            )
+        return Artifact.load(path)
 
     @staticmethod
-    def load(path: Path) -> Artifact | Run:
+    def _lock_run(path: Path, *, emit: Emit) -> AbstractContextManager[None]:
+        """Where nothing may be written nobody trains: a finished run can be asked without lock."""
+        if (path / RUN).exists() and not os.access(path, os.W_OK):
+            return nullcontext()
+        return exclusive(path / LOCK, emit=emit, waiting=_waiting(path))
+
+    # Finding
+
+    def entries(self, *, check: bool = True) -> Iterator[Artifact | Run]:
+        """Every run and finished artifact of the store, oldest first. Those without a readable
+        manifest are left out, with `check` also those whose files are missing or cut short."""
+        found: list[tuple[tuple[str, int], str, Artifact | Run]] = []
+        for directory in self.directories():
+            try:
+                entry = self.load(directory, check=check)
+                order = entry.order
+            except (VitctlError, OSError):
+                continue
+            found.append((order, str(directory), entry))
+        yield from (entry for _, _, entry in sorted(found, key=lambda row: row[:2]))
+
+    def directories(self) -> Iterator[Path]:
+        """Every directory where an artifact, run or draft of this store would lie."""
+        for stage in _folders(self.root):
+            yield from _folders(stage)
+
+    @staticmethod
+    def load(path: Path, *, check: bool = True) -> Artifact | Run:
         """The run or artifact at `path`."""
-        return Run.load(path) if (path / RUN).exists() else Artifact.load(path)
+        return Run.load(path) if (path / RUN).exists() else Artifact.load(path, check=check)
 
     def find(self, id: str) -> Artifact | None:
-        """The finished artifact (a checkpoint, too) with this id."""
-        for entry in self.entries():
+        """A finished artifact (a checkpoint, too) with this id; its files are not checked."""
+        return next(self._with_id(id), None)
+
+    def _with_id(self, id: str) -> Iterator[Artifact]:
+        for artifact in self.finished():
+            if artifact.id == id:
+                yield artifact
+
+    def finished(self) -> Iterator[Artifact]:
+        """Every artifact with a readable manifest, the checkpoints of runs among them."""
+        for entry in self.entries(check=False):
             if isinstance(entry, Artifact):
-                if entry.id == id:
-                    return entry
+                yield entry
                 continue
             for step in entry.steps():
-                candidate = load_if_finished(entry.place(step))
-                if candidate is not None and candidate.id == id:
-                    return candidate
-        return None
+                checkpoint = load_if_readable(entry.place(step))
+                if checkpoint is not None:
+                    yield checkpoint
 
     def parent(self, parent: Parent) -> Artifact | None:
         """The artifact behind a recorded input, where it was or anywhere in this store.
 
         Raises InputError if it is there but no longer what it was (its digest differs).
         """
-        candidate = load_if_finished(Path(parent.path)) if parent.path else None
-        if candidate is None or candidate.id != parent.id:
-            candidate = self.find(parent.id)
-        if candidate is None:
+        there = load_if_readable(Path(parent.path)) if parent.path else None
+        if there is not None and (there.id, there.digest) == (parent.id, parent.digest):
+            return there
+        candidates = list(self._with_id(parent.id))
+        for candidate in candidates:
+            if candidate.digest == parent.digest:
+                return candidate
+        changed = there if there is not None and there.id == parent.id else None
+        changed = changed or next(iter(candidates), None)
+        if changed is None:
             return None
-        if candidate.digest != parent.digest:
-            raise InputError(
-                f"{candidate.path} is not what it was: its digest is {candidate.digest[:8]}, "
-                f"recorded was {parent.digest[:8]}",
-                hint=f"see what changed: vitctl verify --deep {candidate.path}",
-            )
-        return candidate
+        raise InputError(
+            f"{changed.path} is not what it was: its digest is {changed.digest[:8]}, "
+            f"recorded was {parent.digest[:8]}",
+            hint=f"see what changed: vitctl verify --deep {changed.path}",
+        )
 
     def newest(self, kind: str) -> Artifact | None:
-        """The most recently finished artifact of a kind; of a run, its newest checkpoint."""
-        best: tuple[int, Artifact] | None = None
-        for entry in self.entries():
+        """The most recently finished undamaged artifact of a kind; of a run, its newest
+        checkpoint."""
+        candidates = []
+        for entry in self.entries(check=False):
             if isinstance(entry, Run):
-                steps = entry.steps()
-                if kind != "checkpoint" or not steps:
-                    continue
-                artifact = load_if_finished(entry.place(steps[-1]))
-                if artifact is None:
-                    continue
+                steps = entry.steps() if kind == "checkpoint" else []
+                last = load_if_readable(entry.place(steps[-1])) if steps else None
+                candidates += [last] if last is not None else []
             elif entry.kind == kind:
-                artifact = entry
-            else:
-                continue
-            when = (artifact.path / MANIFEST).stat().st_mtime_ns
-            if best is None or when >= best[0]:
-                best = (when, artifact)
-        return best[1] if best else None
+                candidates.append(entry)
+        ordered = sorted(candidates, key=lambda artifact: artifact.order, reverse=True)
+        return next((artifact for artifact in ordered if not artifact.check_sizes()), None)
 
     # Places
 
     def _place(self, recipe: Recipe, *, name: str, out: Path | None) -> Path:
         if out is not None:
+            _refuse_file(out, "--out")
             return out
+        _refuse_file(self.root, "--store")
         folder = self.root / recipe.stage
         short = recipe.id[:_SHORT]
-        if folder.is_dir():
-            for directory in sorted(folder.iterdir()):
-                if directory.name.endswith(f"-{short}") and directory.is_dir():
-                    return directory
+        for directory in _folders(folder):
+            if directory.name.endswith(f"-{short}"):
+                return directory
         return folder / f"{checked_name(name)}-{short}"
-
-    def _directories(self) -> Iterator[Path]:
-        if not self.root.is_dir():
-            return
-        for stage in sorted(self.root.iterdir()):
-            if not stage.is_dir() or stage.name.startswith("."):
-                continue
-            for directory in sorted(stage.iterdir()):
-                if directory.is_dir() and not directory.name.startswith("."):
-                    yield directory
 
 
 def checked_name(name: str) -> str:
@@ -210,10 +220,41 @@ def slug(text: str, *, default: str) -> str:
     return kept or default
 
 
+def _folders(parent: Path) -> list[Path]:
+    """The visible folders in `parent`, sorted; none where there is no such place."""
+    try:
+        children = sorted(parent.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise NotFoundError(f"{parent} cannot be listed: {error.strerror}") from None
+    return [child for child in children if not child.name.startswith(".") and child.is_dir()]
+
+
+def _refuse_file(path: Path, option: str) -> None:
+    """UsageError where something that is no folder stands in the way of `path`."""
+    for place in (path, *path.parents):
+        if os.path.lexists(place) and not place.is_dir():
+            raise UsageError(f"{option} {path}: {place} is not a folder")
+
+
 def _is_ours(path: Path) -> bool:
-    """Whether a directory is an artifact, a run or a draft, so that --force may empty it."""
-    ours = (MANIFEST, RUN, DRAFT, CHECKPOINTS)
-    return any((path / mark).exists() for mark in ours)
+    """Whether a directory is an artifact, a run or a draft, so that --force may empty it: other
+    programs have files called run.json, too."""
+    if read_note(path) is not None:
+        return True
+    for mark in (MANIFEST, RUN):
+        try:
+            found = json.loads((path / mark).read_bytes())
+        except OSError:
+            continue
+        except (ValueError, RecursionError):  # damaged; then only our kind of name tells
+            if re.fullmatch(r".+-[0-9a-f]{8}", path.name):
+                return True
+            continue
+        if isinstance(found, dict) and found.keys() >= {"format", "id", "stage", "version"}:
+            return True
+    return False
 
 
 def _waiting(path: Path) -> str:

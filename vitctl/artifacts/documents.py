@@ -1,0 +1,51 @@
+"""Small JSON documents with a format version: read strictly, every damage one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from vitctl.config import Config
+from vitctl.errors import InputError, NotFoundError
+
+D = TypeVar("D", bound=Config)
+
+
+def read_document(
+    path: Path, model: type[D], *, what: str, newest: int, missing: str, repair: str
+) -> D:
+    """The document at `path`, as `model`, which has a field `format`.
+
+    `what` names the kind of document and `newest` is the latest format this version reads;
+    `missing` is the sentence for when there is none, `repair` the hint for when it is damaged.
+
+    Raises:
+      NotFoundError: there is no such file.
+      InputError: it cannot be read, is damaged, or is of a newer format.
+    """
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFoundError(missing) from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        raw = json.loads(content)
+    except (ValueError, RecursionError):
+        raise InputError(f"{path} is damaged: it is not JSON", hint=repair) from None
+    found = raw.get("format") if isinstance(raw, dict) else None
+    # Before validation: a newer format may have fields that this version cannot know.
+    if isinstance(found, int | float) and found > newest:
+        raise InputError(
+            f"{path.parent} has {what} format {found}; this vitctl reads up to {newest}",
+            hint="upgrade: pip install -U vitctl",
+        )
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the top level"
+        raise InputError(f"{path} is damaged: {where}: {first['msg']}", hint=repair) from None
