@@ -3,4 +3,5 @@
 draws      which images are the shots
 ridge      closed-form regression on them
 intervals  mean over draws, and how sure it is
+fewshot    the three together
 """

@@ -6,15 +6,16 @@ ImageNet ReaL is scored (big_vision, evaluators/classification.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
+from numpy.typing import NDArray
 
 from vitctl import losses
 from vitctl import mesh as meshes
@@ -22,6 +23,7 @@ from vitctl.data.batches import EvalBatch
 from vitctl.errors import InputError
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
+from vitctl.train.frozen import on_devices, one_behind
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,22 @@ class Scores:
         return asdict(self)
 
 
-Scorer = Callable[[Any, Array, Array, Array], Array]
+class Rows(NamedTuple):
+    """What the model made of each image of a batch. `counted`: it is an image and has a label."""
+
+    counted: Any
+    top1: Any
+    top5: Any
+    loss: Any
+    predicted: Any
+
+
+Scorer = Callable[[Any, Array, Array, Array], Rows]
 
 
 def make_scorer(config: ModelConfig, *, loss: losses.Loss, precision: str, mesh: Mesh) -> Scorer:
-    """A compiled function of (params, images [b i j 3], labels [b l], mask [b]) giving per-example
-    (counted, top-1, top-5, loss) as fp32 [4 b]."""
+    """A compiled function of (params, images [b i j 3], labels [b l], mask [b]) giving `Rows`: bool
+    [b] of counted, top-1 and top-5 right, fp32 [b] of loss, int32 [b] of the predicted class."""
     dtype = jnp.dtype(precision)
 
     def score(
@@ -50,34 +62,62 @@ def make_scorer(config: ModelConfig, *, loss: losses.Loss, precision: str, mesh:
         images: Float[Array, "b i j 3"],
         labels: Int[Array, "b l"],
         mask: Bool[Array, " b"],
-    ) -> Float[Array, "4 b"]:
+    ) -> Rows:
         logits = vit.apply(params, images, config=config, compute_dtype=dtype).logits
-        counted = mask & losses.has_label(labels)
         targets = losses.multi_hot(labels, classes=config.classes)
-        values = (
-            jnp.ones_like(counted),
-            losses.top_k_correct(logits, labels, k=1),
-            losses.top_k_correct(logits, labels, k=5),
-            losses.per_example(loss, logits, targets=targets),
+        return Rows(
+            counted=mask & losses.has_label(labels),
+            top1=losses.top_k_correct(logits, labels, k=1),
+            top5=losses.top_k_correct(logits, labels, k=5),
+            loss=losses.per_example(loss, logits, targets=targets),
+            predicted=jnp.argmax(logits, axis=-1).astype(jnp.int32),
         )
-        return jnp.stack([jnp.where(counted, v.astype(jnp.float32), 0.0) for v in values])
 
     whole, split = meshes.replicated(mesh), meshes.split(mesh)
     return jax.jit(score, in_shardings=(whole, split, split, split), out_shardings=whole)
 
 
-def score(scorer: Scorer, params: Any, batches: Iterable[EvalBatch], *, mesh: Mesh) -> Scores:
-    """Run over all batches. Sums are float64 on the host, so their order does not matter much.
+def each(
+    scorer: Scorer, params: Any, batches: Iterable[EvalBatch], *, mesh: Mesh
+) -> Iterator[tuple[EvalBatch, Rows]]:
+    """Every batch with what the model made of it, as numpy arrays."""
 
-    `top5` of fewer than five classes is 1 for every example, as any answer is among the five.
-    """
-    split = meshes.split(mesh)
-    total = np.zeros(4, np.float64)
-    for batch in batches:
-        parts = meshes.place((batch.images, batch.labels, batch.mask), split)
-        total += np.asarray(scorer(params, *parts), np.float64).sum(axis=1)
-    count = int(total[0])
-    if not count:
-        raise InputError("there is no labelled image to score")
-    top1, top5, loss = total[1:] / count
-    return Scores(top1=float(top1), top5=float(top5), loss=float(loss), examples=count)
+    def dispatched() -> Iterator[tuple[EvalBatch, Rows]]:
+        for batch in batches:
+            yield batch, scorer(params, *on_devices(batch, mesh=mesh))
+
+    for batch, rows in one_behind(dispatched()):
+        yield batch, Rows(*(np.asarray(values) for values in rows))
+
+
+class Tally:
+    """Sums of `Rows`, in float64, so that their order hardly matters."""
+
+    def __init__(self) -> None:
+        self._sums: NDArray[np.float64] = np.zeros(4)
+
+    @property
+    def examples(self) -> int:
+        return int(self._sums[0])
+
+    def add(self, rows: Rows) -> None:
+        values = (rows.counted, rows.top1, rows.top5, rows.loss)
+        self._sums += [np.sum(v[rows.counted], dtype=np.float64) for v in values]
+
+    def scores(self) -> Scores:
+        """`top5` of fewer than five classes is 1: any answer is among the five.
+
+        Raises InputError if no image had a label.
+        """
+        if not self.examples:
+            raise InputError("there is no labelled image to score")
+        top1, top5, loss = self._sums[1:] / self.examples
+        return Scores(top1=float(top1), top5=float(top5), loss=float(loss), examples=self.examples)
+
+
+def score(scorer: Scorer, params: Any, batches: Iterable[EvalBatch], *, mesh: Mesh) -> Scores:
+    """The scores of all batches together."""
+    tally = Tally()
+    for _, rows in each(scorer, params, batches, mesh=mesh):
+        tally.add(rows)
+    return tally.scores()

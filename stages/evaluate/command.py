@@ -1,0 +1,95 @@
+"""What `vitctl evaluate` is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import PositiveInt
+from typer import Option
+
+from vitctl.artifacts import Artifact
+from vitctl.config import Config
+from vitctl.console.measured import images_for
+from vitctl.console.session import Session
+from vitctl.console.verb import verb
+from vitctl.data.config import EvalPreprocess
+from vitctl.precision import Precision
+from vitctl.stage import Runtime
+from vitctl.train.config import MockConfig
+
+VERSION = 1
+
+
+class EvaluateConfig(Config):
+    """What decides the scores, besides the checkpoint and the images.
+
+    loss, preprocess, precision   as the checkpoint was trained and scored with
+    class_map   the model's name for classes of the dataset that are called otherwise there
+    mock        the synthetic images a --mock run was trained on, instead of a dataset
+    """
+
+    eval_split: str
+    loss: Literal["sigmoid", "softmax"]
+    preprocess: EvalPreprocess
+    precision: Precision
+    class_map: dict[str, str] | None = None
+    mock: MockConfig | None = None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The checkpoint that is scored, and the images (None if mock)."""
+
+    checkpoint: Artifact
+    dataset: Artifact | None
+
+
+class EvaluateRuntime(Runtime):
+    """`batch`: images at a time. `workers`: threads that decode images, None takes one a core."""
+
+    batch: PositiveInt | None = None
+    workers: PositiveInt | None = None
+
+
+@verb(configurable=True)
+def evaluate(
+    session: Session,
+    source: Annotated[
+        str | None, Option("--from", help="Run, RUN@STEP or checkpoint; '-' reads stdin.")
+    ] = None,
+    data: Annotated[
+        str | None, Option(help="Dataset; what the run was trained on if left out.")
+    ] = None,
+    eval_split: Annotated[str | None, Option(help="Split to score.")] = None,
+    class_map: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="Lines of dataset-class<TAB>model-class, where they differ."),
+    ] = None,
+    batch: Annotated[int | None, Option(help="Images at a time; changes no result.")] = None,
+    workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
+) -> None:
+    """Example: vitctl evaluate --from RUN --data DATASET
+
+    Top-1, top-5 and loss over every labelled image once. Classes are matched by name; of several
+    labels of an image any is right.
+    """
+    from vitctl.recipes import branching, measuring
+
+    flags: dict[str, Any] = {"eval_split": eval_split}
+    if class_map is not None:
+        from vitctl.data.classes import read_pairs
+
+        flags["class_map"] = read_pairs(class_map, option="--class-map")
+    runtime = session.runtime(EvaluateRuntime, batch=batch, workers=workers)
+    for checkpoint in session.many("checkpoint", source, option="--from"):
+        dataset = images_for(session, checkpoint, data)
+        trained = branching.trained_with(checkpoint)
+        base = {
+            "loss": trained.loss,
+            "preprocess": trained.data.evaluation,
+            **measuring.settings(checkpoint, dataset, overrides=session.overrides(flags)),
+        }
+        cfg = session.build(EvaluateConfig, base, flags)
+        session.deliver("evaluate", cfg, Inputs(checkpoint, dataset), runtime=runtime)

@@ -1,0 +1,149 @@
+"""How `vitctl evaluate` works: a checkpoint and a dataset -> top-1, top-5, loss."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.evaluate.command import VERSION, EvaluateConfig, EvaluateRuntime, Inputs
+from vitctl import mesh as meshes
+from vitctl.artifacts import Artifact, Recipe, Store
+from vitctl.artifacts.files import write_atomic
+from vitctl.artifacts.store import slug
+from vitctl.data.batches import EvalBatch
+from vitctl.data.classes import class_mapping, map_labels
+from vitctl.errors import InputError
+from vitctl.events import Emit, Next, Note, Progress, Settings, silent
+from vitctl.probe import intervals
+from vitctl.recipes import branching
+from vitctl.train import frozen, scoring
+from vitctl.train.confusion import Confusion
+
+RESULTS = "results.json"
+_FORMAT = 1
+
+
+def run(
+    cfg: EvaluateConfig,
+    inputs: Inputs,
+    *,
+    store: Store,
+    runtime: EvaluateRuntime,
+    emit: Emit = silent,
+) -> Artifact:
+    """Score the checkpoint; `results.json` has each class and what was mistaken for what."""
+    parents = [inputs.checkpoint.as_parent("from")]
+    if inputs.dataset is not None:
+        parents.append(inputs.dataset.as_parent("data"))
+    recipe = Recipe(
+        stage="evaluate",
+        version=VERSION,
+        kind="evaluation",
+        config=cfg.model_dump(mode="json"),
+        parents=tuple(parents),
+    )
+    trained = branching.trained_with(inputs.checkpoint)
+    named = "mock" if inputs.dataset is None else inputs.dataset.path.name
+    name = runtime.name or slug(f"{trained.name}-{named}", default="evaluation")
+    with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
+        artifact = draft.finished
+        if artifact is None:
+            # Numbers: classes by name, images with a label
+            dataset = frozen.open_dataset(
+                inputs.dataset, mock=cfg.mock, classes=trained.model.classes
+            )
+            classes: tuple[str, ...] = tuple(inputs.checkpoint.summary["classes"])
+            mapping = _mapping(cfg, dataset.info.classes, model=classes, emit=emit)
+            labels = dataset.labels(cfg.eval_split)
+            scored = np.flatnonzero((labels >= 0).any(axis=1))
+
+            # Arrays
+            mesh = meshes.make()
+            params = frozen.restored(inputs.checkpoint, model=trained.model, mesh=mesh)
+            scorer = scoring.make_scorer(
+                trained.model, loss=cfg.loss, precision=cfg.precision, mesh=mesh
+            )
+            batches = frozen.batches(
+                dataset,
+                split=cfg.eval_split,
+                resolution=trained.model.resolution,
+                preprocess=cfg.preprocess,
+                mesh=mesh,
+                batch=runtime.batch,
+                indices=scored,
+                workers=runtime.workers,
+            )
+
+            # Loop
+            tally, confusion = scoring.Tally(), Confusion(classes)
+            for batch, rows in scoring.each(scorer, params, _renamed(batches, mapping), mesh=mesh):
+                tally.add(rows)
+                confusion.add(batch.labels, rows)
+                emit(Progress("evaluate", tally.examples, len(scored), "images"))
+
+            # Publish
+            scores = tally.scores()
+            interval = intervals.binomial(scores.top1, examples=scores.examples)
+            summary = {
+                "model": trained.name,
+                "step": inputs.checkpoint.step,
+                "dataset": named,
+                "split": cfg.eval_split,
+                **scores.as_json(),
+                "top1_interval": list(interval),
+                "without_label": len(labels) - len(scored),
+            }
+            content = {
+                "format": _FORMAT,
+                **scores.as_json(),
+                "classes": confusion.per_class(),
+                "confusions": confusion.most_frequent(),
+            }
+            text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+            write_atomic(draft.path / RESULTS, f"{text}\n".encode())
+            artifact = draft.publish(summary=summary)
+    emit(Settings("evaluation", readable(artifact.summary)))
+    emit(Next(shlex.join(["vitctl", "show", str(artifact.path)])))
+    return artifact
+
+
+def readable(summary: dict[str, Any]) -> dict[str, str]:
+    """The scores as a person reads them."""
+    low, high = summary["top1_interval"]
+    return {
+        "model": f"{summary['model']} at step {summary['step']}",
+        "data": f"{summary['dataset']} {summary['split']}: {summary['examples']:,} images",
+        "top-1": f"{summary['top1']:.2%} (95 % for other images: {low:.2%} to {high:.2%})",
+        "top-5": f"{summary['top5']:.2%}",
+        "loss": f"{summary['loss']:.4g}",
+    }
+
+
+def _mapping(
+    cfg: EvaluateConfig, dataset: tuple[str, ...], *, model: tuple[str, ...], emit: Emit
+) -> NDArray[np.int32]:
+    """int32[dataset's classes]: the model's index of each. Raises InputError if one has none."""
+    renamed = cfg.class_map or {}
+    stray = [name for name in renamed if name not in dataset]
+    if stray and len(stray) == len(renamed):
+        raise InputError(
+            f"--class-map renames none of the dataset's {len(dataset)} classes; it names "
+            f"{', '.join(map(repr, stray[:3]))}",
+            hint="a line is dataset-class<TAB>model-class; the dataset's classes begin with "
+            + ", ".join(dataset[:3]),
+        )
+    if stray:
+        emit(Note(f"--class-map: {len(stray)} of its {len(renamed)} names are not in the dataset"))
+    return class_mapping(dataset=dataset, model=model, class_map=renamed)
+
+
+def _renamed(batches: Iterable[EvalBatch], mapping: NDArray[np.int32]) -> Iterator[EvalBatch]:
+    """The batches with the model's class indices in place of the dataset's."""
+    for batch in batches:
+        yield replace(batch, labels=map_labels(batch.labels, mapping))

@@ -1,0 +1,131 @@
+"""What `vitctl fewshot` is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from typer import Option
+
+from vitctl.artifacts import Artifact
+from vitctl.config import Config
+from vitctl.console.measured import images_for
+from vitctl.console.session import Session
+from vitctl.console.verb import verb
+from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess
+from vitctl.durations import parse_count
+from vitctl.events import Caution
+from vitctl.precision import Precision
+from vitctl.stage import Runtime
+from vitctl.train.config import MockConfig
+
+VERSION = 1
+
+
+class FewshotConfig(Config):
+    """What decides the accuracies, besides the checkpoint and the images.
+
+    shots       images of each class that are learned from
+    draws       how often they are drawn anew; draw i takes seed + i
+    l2          the ridge penalty; 2^10 is the public protocol's
+    features    model: the checkpoint's; pixels: the image itself, at the model's resolution;
+                untrained: the same model with the weights its training started from
+    precision   of the model's matrix multiplications; the regression is solved in float64
+    mock        the synthetic images a --mock run was trained on, instead of a dataset
+    """
+
+    shots: tuple[PositiveInt, ...] = Field((1, 5, 10, 25), min_length=1)
+    draws: PositiveInt = 10
+    seed: NonNegativeInt = 0
+    l2: PositiveFloat = 2.0**10
+    features: Literal["model", "pixels", "untrained"] = "model"
+    train_split: str = "train"
+    eval_split: str
+    preprocess: EvalPreprocess = FEWSHOT_PREPROCESS
+    precision: Precision
+    mock: MockConfig | None = None
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if list(self.shots) != sorted(set(self.shots)):
+            raise ValueError(f"shots {list(self.shots)} are not ascending")
+        if self.train_split == self.eval_split:
+            raise ValueError(f"shots are drawn from {self.train_split!r}, so it can't be scored")
+        return self
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The checkpoint that is probed, and the images (None if mock)."""
+
+    checkpoint: Artifact
+    dataset: Artifact | None
+
+
+class FewshotRuntime(Runtime):
+    """`batch`: images at a time. `workers`: threads that decode images, None takes one a core."""
+
+    batch: PositiveInt | None = None
+    workers: PositiveInt | None = None
+
+
+@verb(configurable=True)
+def fewshot(
+    session: Session,
+    source: Annotated[
+        str | None, Option("--from", help="Run, RUN@STEP or checkpoint; '-' reads stdin.")
+    ] = None,
+    data: Annotated[
+        str | None, Option(help="Dataset; what the run was trained on if left out.")
+    ] = None,
+    shots: Annotated[
+        str | None, Option(help="Images a class, as in 1,5,10,25 (the default).")
+    ] = None,
+    draws: Annotated[
+        int | None, Option(help="How often the shots are drawn anew; 10 if left out.")
+    ] = None,
+    seed: Annotated[int | None, Option(help="Draw i takes seed + i.")] = None,
+    l2: Annotated[float | None, Option(help="Ridge penalty; 1024 if left out.")] = None,
+    features: Annotated[
+        Literal["model", "pixels", "untrained"] | None,
+        Option(help="What is probed: the model, or a baseline."),
+    ] = None,
+    train_split: Annotated[str | None, Option(help="Split to draw shots from.")] = None,
+    eval_split: Annotated[str | None, Option(help="Split to score.")] = None,
+    batch: Annotated[int | None, Option(help="Images at a time; changes no result.")] = None,
+    workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
+) -> None:
+    """Example: vitctl fewshot --from RUN --data DATASET --shots 1,5,10,25
+
+    Few-shot accuracy of a frozen model: closed-form ridge regression on its features, over several
+    draws of the shots. Every image of the scored split counts.
+    """
+    from vitctl.recipes import measuring
+
+    flags = {
+        "shots": _shots(shots),
+        "draws": draws,
+        "seed": seed,
+        "l2": l2,
+        "features": features,
+        "train_split": train_split,
+        "eval_split": eval_split,
+    }
+    runtime = session.runtime(FewshotRuntime, batch=batch, workers=workers)
+    for checkpoint in session.many("checkpoint", source, option="--from"):
+        dataset = images_for(session, checkpoint, data)
+        base = measuring.settings(checkpoint, dataset, overrides=session.overrides(flags))
+        cfg = session.build(FewshotConfig, base, flags)
+        line = session.command("cooldown", "--from", checkpoint.path)
+        caution = measuring.uncooled(checkpoint, cooldown=line)
+        if caution and cfg.features == "model":
+            session.emit(Caution(caution))
+        session.deliver("fewshot", cfg, Inputs(checkpoint, dataset), runtime=runtime)
+
+
+def _shots(text: str | None) -> list[int] | None:
+    """`10,1,5` -> [1, 5, 10]; None stays None."""
+    if text is None:
+        return None
+    return sorted({parse_count(part, name="--shots") for part in text.split(",")})

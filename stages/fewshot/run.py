@@ -1,0 +1,244 @@
+"""How `vitctl fewshot` works: a checkpoint and a dataset -> accuracies of many draws."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jax.sharding import Mesh
+from numpy.typing import NDArray
+
+from stages.fewshot.command import VERSION, FewshotConfig, FewshotRuntime, Inputs
+from vitctl import machine
+from vitctl import mesh as meshes
+from vitctl.artifacts import Artifact, Draft, Recipe, Store
+from vitctl.artifacts.files import write_atomic
+from vitctl.artifacts.store import slug
+from vitctl.data.batches import EvalBatch
+from vitctl.data.dataset import LabelledImages
+from vitctl.errors import DoesNotFitError, InputError
+from vitctl.events import Emit, Next, Progress, Settings, silent
+from vitctl.probe import draws, fewshot
+from vitctl.recipes import branching, measuring
+from vitctl.train import features, frozen, memory
+
+RESULTS = "results.json"
+_FORMAT = 1
+
+_FLOAT = 4
+
+
+def run(
+    cfg: FewshotConfig,
+    inputs: Inputs,
+    *,
+    store: Store,
+    runtime: FewshotRuntime,
+    emit: Emit = silent,
+) -> Artifact:
+    """Probe the checkpoint. `results.json` has every draw, the summary the means."""
+    parents = [inputs.checkpoint.as_parent("from")]
+    if inputs.dataset is not None:
+        parents.append(inputs.dataset.as_parent("data"))
+    recipe = Recipe(
+        stage="fewshot",
+        version=VERSION,
+        kind="fewshot",
+        config=cfg.model_dump(mode="json"),
+        parents=tuple(parents),
+    )
+    model = branching.trained_with(inputs.checkpoint).name
+    name = runtime.name or slug(f"{model}-{_named(inputs)}", default="fewshot")
+    with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
+        artifact = draft.finished or _probed(
+            draft, cfg, inputs, store=store, runtime=runtime, emit=emit
+        )
+    emit(Settings("few-shot accuracy", readable(artifact.summary)))
+    emit(Next(_next(inputs)))
+    return artifact
+
+
+def _probed(
+    draft: Draft,
+    cfg: FewshotConfig,
+    inputs: Inputs,
+    *,
+    store: Store,
+    runtime: FewshotRuntime,
+    emit: Emit,
+) -> Artifact:
+    # Numbers: which images, before any is read
+    trained = branching.trained_with(inputs.checkpoint)
+    model = trained.model
+    dataset = frozen.open_dataset(inputs.dataset, mock=cfg.mock, classes=model.classes)
+    classes = dataset.info.classes
+    drawn = _drawn(cfg, dataset)
+    shown = np.unique(drawn)
+    labels = dataset.labels(cfg.eval_split)
+    scored = np.flatnonzero((labels >= 0).any(axis=1))
+    if not scored.size:
+        raise InputError(f"no image of the split {cfg.eval_split!r} has a label")
+    width = model.resolution**2 * 3 if cfg.features == "pixels" else features.width(model)
+    _check_fits(images=len(shown) + len(scored), width=width)
+
+    # Arrays: features of the images drawn, and of those scored
+    mesh = meshes.make()
+    look = _look(cfg, inputs, mesh=mesh)
+
+    def features_of(indices: NDArray[np.int64], split: str) -> NDArray[np.float32]:
+        batches = frozen.batches(
+            dataset,
+            split=split,
+            resolution=model.resolution,
+            preprocess=cfg.preprocess,
+            mesh=mesh,
+            batch=runtime.batch,
+            indices=indices,
+            workers=runtime.workers,
+        )
+
+        def show(done: int) -> None:
+            emit(Progress(f"{split} features", done, len(indices), "images"))
+
+        return features.gathered(look(batches), examples=len(indices), width=width, seen=show)
+
+    train = features_of(shown, cfg.train_split)
+    test = features_of(scored, cfg.eval_split)
+
+    # Regressions
+    results: list[fewshot.Draw] = []
+    regressions = fewshot.regress(
+        train,
+        np.searchsorted(shown, drawn),
+        shots=cfg.shots,
+        l2=cfg.l2,
+        test=test,
+        labels=labels[scored],
+    )
+    for done, found in enumerate(regressions, start=1):
+        results += found
+        emit(Progress("regressions", done, cfg.draws, "draws"))
+
+    # Publish
+    known = measuring.classes_trained_on(inputs.checkpoint, store=store)
+    summary = {
+        "model": trained.name,
+        "step": inputs.checkpoint.step,
+        "cooled": branching.is_cooled(inputs.checkpoint),
+        "features": cfg.features,
+        "dataset": _named(inputs),
+        "split": cfg.eval_split,
+        "classes": len(classes),
+        "seen": measuring.seen(classes, trained_on=known),
+        "examples": len(scored),
+        "l2": cfg.l2,
+        "shots": [_jsonable(asdict(row)) for row in fewshot.summarise(results)],
+    }
+    content = {
+        "format": _FORMAT,
+        "classes": list(classes),
+        "classes_seen": [name for name in classes if name in known],
+        "feature_width": width,
+        "examples": len(scored),
+        "draws": [
+            {
+                "shots": row.shots,
+                "draw": row.draw,
+                "seed": cfg.seed + row.draw,
+                "correct": row.correct,
+                "accuracy": row.accuracy,
+            }
+            for row in results
+        ],
+    }
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomic(draft.path / RESULTS, f"{text}\n".encode())
+    return draft.publish(summary=summary)
+
+
+def readable(summary: dict[str, Any]) -> dict[str, str]:
+    """What was probed, and a line for each number of shots."""
+    what = {"model": "", "pixels": " (its raw pixels)", "untrained": " (untrained)"}
+    known = {"all": "all seen in training", "some": "some seen in training", "none": "none seen"}
+    return {
+        "model": f"{summary['model']} at step {summary['step']}{what[summary['features']]}",
+        "data": f"{summary['dataset']} {summary['split']}: {summary['examples']:,} images, "
+        f"{summary['classes']} classes, {known[summary['seen']]}",
+        **{f"{row['shots']}-shot": _line(row) for row in summary["shots"]},
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    test = f"test set ± {_half_width(row['test_interval']):.2f}"
+    if row["interval"] is None:
+        return f"{row['accuracy_mean']:.2%} (one draw; {test})"
+    return (
+        f"{row['accuracy_mean']:.2%} ± {_half_width(row['interval']):.2f} "
+        f"(95 % of the mean over {row['draws']} draws; {test})"
+    )
+
+
+def _half_width(interval: list[float]) -> float:
+    """In points of a percent."""
+    low, high = interval
+    return 100 * (high - low) / 2
+
+
+def _drawn(cfg: FewshotConfig, dataset: LabelledImages) -> NDArray[np.int64]:
+    """int64[draws, classes, most shots]: positions in the training split."""
+    classes = dataset.info.classes
+    if len(classes) < 2:
+        raise InputError("a probe tells classes apart, and the dataset has only one")
+    labels = draws.single_labels(dataset.labels(cfg.train_split))
+    positions = draws.positions_by_class(labels, classes=len(classes))
+    most = cfg.shots[-1]
+    draws.check_enough(positions, names=classes, shots=most)
+    seeds = range(cfg.seed, cfg.seed + cfg.draws)
+    return np.stack([draws.draw(positions, shots=most, seed=seed) for seed in seeds])
+
+
+def _look(
+    cfg: FewshotConfig, inputs: Inputs, *, mesh: Mesh
+) -> Callable[[Iterable[EvalBatch]], Iterator[NDArray[np.float32]]]:
+    """What turns batches into features, its weights loaded."""
+    if cfg.features == "pixels":
+        return features.of_pixels
+    trained = branching.trained_with(inputs.checkpoint)
+    if cfg.features == "untrained":
+        params = frozen.untrained(trained.model, seed=trained.seed, mesh=mesh)
+    else:
+        params = frozen.restored(inputs.checkpoint, model=trained.model, mesh=mesh)
+    extractor = features.make_extractor(trained.model, precision=cfg.precision, mesh=mesh)
+    return partial(features.of_model, extractor, params, mesh=mesh)
+
+
+def _check_fits(*, images: int, width: int) -> None:
+    """Raise DoesNotFitError if the features are more than this machine can hold."""
+    needed, free = images * width * _FLOAT, machine.host_bytes()
+    if free is not None and needed > free:
+        raise DoesNotFitError(
+            f"{width:,} features of each of {images:,} images need {memory.gib(needed)}, "
+            f"and {memory.gib(free)} is free",
+            hint="fewer --shots and --draws, or a smaller split to score, need less",
+        )
+
+
+def _named(inputs: Inputs) -> str:
+    return "mock" if inputs.dataset is None else inputs.dataset.path.name
+
+
+def _jsonable(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in row.items()}
+
+
+def _next(inputs: Inputs) -> str:
+    path = str(inputs.checkpoint.path)
+    if not branching.is_cooled(inputs.checkpoint):
+        return shlex.join(["vitctl", "cooldown", "--from", path])
+    data = [] if inputs.dataset is None else ["--data", str(inputs.dataset.path)]
+    return shlex.join(["vitctl", "finetune", "--from", path, *data])

@@ -1,0 +1,73 @@
+"""A checkpoint and the images it is measured on -> the settings to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Literal
+
+from vitctl.artifacts import lineage
+from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.store import Store
+from vitctl.errors import UsageError
+from vitctl.recipes import branching
+from vitctl.schedules import OPEN_ENDED
+from vitctl.trees import Tree
+
+Seen = Literal["all", "some", "none"]
+
+
+def settings(checkpoint: Artifact, dataset: Artifact | None, *, overrides: Tree) -> Tree:
+    """`precision` and, where no dataset was given, `mock` as the checkpoint was trained with; the
+    split that is scored.
+
+    Raises NotFoundError if the dataset holds nothing out and no `eval_split` was chosen.
+    """
+    trained = branching.trained_with(checkpoint)
+    tree: dict[str, Any] = {"precision": trained.precision}
+    if dataset is None:
+        assert trained.data.mock is not None  # only such a checkpoint is measured without data
+        tree["mock"] = trained.data.mock.model_dump(mode="json")
+        tree["eval_split"] = "val"
+    elif "eval_split" not in overrides:
+        from vitctl.data.dataset import Dataset, scoring_split
+
+        tree["eval_split"] = scoring_split(Dataset.load(dataset.path).info)
+    return tree
+
+
+def uncooled(checkpoint: Artifact, *, cooldown: str) -> str | None:
+    """A sentence for a checkpoint whose learning rate has not fallen to its end, else None.
+
+    `cooldown` is the command line that would branch a cooled one off it.
+    """
+    if branching.is_cooled(checkpoint):
+        return None
+    kind = branching.trained_with(checkpoint).schedule.kind
+    if kind not in OPEN_ENDED:
+        return (
+            f"{checkpoint.path} is in the middle of a {kind} schedule; a later checkpoint of its "
+            "run is better"
+        )
+    try:
+        branching.cooled(checkpoint, steps=None, shape="linear")
+    except UsageError as error:
+        return f"{error.message}; the checkpoint at its end is better, or {error.hint}"
+    return f"{checkpoint.path} is not cooled down, which costs accuracy; cool it down: {cooldown}"
+
+
+def classes_trained_on(checkpoint: Artifact, *, store: Store) -> set[str]:
+    """Names of the classes that the checkpoint, or what it was made from, was trained with."""
+    names: set[str] = set(checkpoint.summary["classes"])
+    queue = list(lineage.ancestors(checkpoint, store=store))
+    while queue:
+        above = queue.pop()
+        if above.artifact is not None and above.artifact.kind == "checkpoint":
+            names |= set(above.artifact.summary["classes"])
+            queue += above.ancestors
+    return names
+
+
+def seen(classes: Collection[str], *, trained_on: Collection[str]) -> Seen:
+    """How many of these classes were among those trained on, by name."""
+    known = sum(name in trained_on for name in classes)
+    return "all" if known == len(classes) else "some" if known else "none"

@@ -1,0 +1,77 @@
+"""What a frozen model makes of images: its `pre_logits`, the features under the classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float
+from numpy.typing import NDArray
+
+from vitctl import mesh as meshes
+from vitctl.data.batches import EvalBatch
+from vitctl.model import vit
+from vitctl.model.config import ModelConfig
+from vitctl.train.frozen import one_behind
+
+Extractor = Callable[[Any, Array], Array]
+
+
+def make_extractor(config: ModelConfig, *, precision: str, mesh: Mesh) -> Extractor:
+    """A compiled function of (params, images [b i j 3]) giving fp32 features [b e], on every
+    device. The classifier is not computed."""
+    dtype = jnp.dtype(precision)
+
+    def features(params: Any, images: Float[Array, "b i j 3"]) -> Float[Array, "b e"]:
+        return vit.apply(params, images, config=config, compute_dtype=dtype).pre_logits
+
+    whole, split = meshes.replicated(mesh), meshes.split(mesh)
+    return jax.jit(features, in_shardings=(whole, split), out_shardings=whole)
+
+
+def width(config: ModelConfig) -> int:
+    """e: how many features an image has."""
+    return config.pre_logits or config.width
+
+
+def of_model(
+    extractor: Extractor, params: Any, batches: Iterable[EvalBatch], *, mesh: Mesh
+) -> Iterator[NDArray[np.float32]]:
+    """float32[n, e] a batch, in the order of the batches; rows that fill up are left out."""
+    split = meshes.split(mesh)
+
+    def dispatched() -> Iterator[tuple[Array, NDArray[np.bool_]]]:
+        for batch in batches:
+            yield extractor(params, meshes.place(batch.images, split)), batch.mask
+
+    for features, mask in one_behind(dispatched()):
+        yield np.asarray(features)[mask]
+
+
+def of_pixels(batches: Iterable[EvalBatch]) -> Iterator[NDArray[np.float32]]:
+    """float32[n, i j 3] a batch: the image itself, the baseline every model should beat."""
+    for batch in batches:
+        yield batch.images[batch.mask].reshape(int(batch.mask.sum()), -1)
+
+
+def gathered(
+    parts: Iterable[NDArray[np.float32]],
+    *,
+    examples: int,
+    width: int,
+    seen: Callable[[int], None] = lambda done: None,
+) -> NDArray[np.float32]:
+    """The parts as one float32[examples, width]; `seen` is told how many rows there are so far."""
+    out = np.empty((examples, width), np.float32)
+    done = 0
+    for part in parts:
+        out[done : done + len(part)] = part
+        done += len(part)
+        seen(done)
+    if done != examples:
+        raise ValueError(f"expected features of {examples} images, got {done}")
+    return out
