@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +37,17 @@ from vitctl.data.shards import REPORTS, ShardReport, finished_report, limit_thre
 from vitctl.data.sources import Listing, fingerprint, list_folder
 from vitctl.data.tfds import description_files
 from vitctl.data.workers import Done, Moving, run_tasks
-from vitctl.errors import InputError, InterruptedRun, UsageError
+from vitctl.errors import DoesNotFitError, InputError, InterruptedRun, UsageError
 from vitctl.events import Caution, Emit, Next, Note, Progress, Settings, silent
 from vitctl.signals import Stop, graceful
 
 REJECTS = "rejects.jsonl"
+
+# A worker spends about 10 s of processor time on importing TensorFlow, in which another one that
+# is there already checks some thousand images.
+_IMAGES_WORTH_A_WORKER = 2_000
+# Few rejects are worth having all in the list; a source that is all wrong is not worth hours.
+_ENOUGH_REJECTS = 1_000
 
 
 def run(
@@ -75,7 +82,6 @@ def run(
 
             # ---- Do it
             reports = _convert(units, draft=draft, cfg=cfg, runtime=runtime, stop=stop, emit=emit)
-            _check_rejects(units, reports, draft=draft, allowed=runtime.max_bad_fraction)
             _check_unchanged(listing, inputs.source)
 
             # ---- Describe it
@@ -194,58 +200,94 @@ def _convert(
     todo = [i for i, report in reports.items() if report is None]
     if len(todo) < len(units):
         emit(Note(f"continuing: {len(units) - len(todo)} of {len(units)} shards are there"))
-    total = sum(len(unit.entries) for unit in units)
-    done = total - sum(len(units[i].entries) for i in todo)
+    _check_space(draft.path, sum(entry.size for i in todo for entry in units[i].entries))
+
+    meter = _Meter(total=sum(len(unit.entries) for unit in units), emit=emit)
+    meter.done = meter.before = meter.total - sum(len(units[i].entries) for i in todo)
+    allowed = runtime.max_bad_fraction * meter.total
     work = functools.partial(write_shard, directory=draft.path, max_pixels=cfg.max_pixels)
-    workers = available_cores() if runtime.workers is None else runtime.workers
-    started, before = time.monotonic(), done
+    workers = runtime.workers
+    if workers is None:
+        workers = min(available_cores(), 1 + (meter.total - meter.done) // _IMAGES_WORTH_A_WORKER)
     events = run_tasks(work, [units[i] for i in todo], workers=workers, setup=limit_threads)
     with closing(events):
         for event in events:
             if isinstance(event, Done):
-                number = todo[event.task]
-                reports[number] = event.result
-                done += len(units[number].entries)
-            moving = event.items if isinstance(event, Moving) else 0
-            rate = (done + moving - before) / max(1e-9, time.monotonic() - started)
-            rejected = sum(len(report.rejects) for report in reports.values() if report)
-            emit(
-                Progress(
-                    "shard",
-                    done + moving,
-                    total,
-                    "images",
-                    {"img/s": f"{rate:,.0f}", "rejected": str(rejected)},
-                )
-            )
-            if stop.requested and done < total:
+                reports[todo[event.task]] = event.result
+                meter.done += len(units[todo[event.task]].entries)
+                meter.rejected += len(event.result.rejects)
+                if meter.rejected > max(allowed, _ENOUGH_REJECTS):
+                    break  # it fails anyway; `_check_rejects` says why
+            meter.show(in_hand=event.items if isinstance(event, Moving) else 0)
+            if stop.requested and meter.done < meter.total:
                 finished = sum(report is not None for report in reports.values())
                 raise InterruptedRun(
-                    f"stopped by {stop.reason} after {finished} of {len(units)} shards",
+                    f"{finished} of {len(units)} shards are done ({stop.reason})",
                     hint="the same command goes on from there",
                 )
-    return [report for report in reports.values() if report is not None]
+    made = {i: report for i, report in reports.items() if report is not None}
+    _check_rejects(made, total=meter.total, draft=draft, allowed=allowed)
+    return list(made.values())
+
+
+@dataclass
+class _Meter:
+    """Counts images, and tells of them."""
+
+    total: int
+    emit: Emit
+    done: int = 0
+    before: int = 0
+    rejected: int = 0
+    started: float | None = None
+
+    def show(self, *, in_hand: int) -> None:
+        """`in_hand`: images begun in shards that aren't finished."""
+        seen = self.done + in_hand
+        fields = {"rejected": str(self.rejected)}
+        if self.started is not None:
+            rate = (seen - self.before) / max(1e-3, time.monotonic() - self.started)
+            fields = {"img/s": f"{rate:,.0f}", **fields}
+        elif seen > self.before:
+            # Workers import TensorFlow for some seconds first; that is no part of the rate.
+            self.started, self.before = time.monotonic(), seen
+        self.emit(Progress("shard", seen, self.total, "images", fields))
+
+
+def _check_space(place: Path, needed_bytes: int) -> None:
+    free_bytes = shutil.disk_usage(place).free
+    if needed_bytes > free_bytes:
+        raise DoesNotFitError(
+            f"the shards take about {needed_bytes / 2**30:.1f} GiB, and {place} has "
+            f"{free_bytes / 2**30:.1f} GiB left",
+            hint="free some space, or choose another place with --store",
+        )
 
 
 def _check_rejects(
-    units: Sequence[Unit], reports: Sequence[ShardReport], *, draft: Draft, allowed: float
+    reports: Mapping[int, ShardReport], *, total: int, draft: Draft, allowed: float
 ) -> None:
     """Write the list of rejects; raise `InputError` when they are too many."""
     rejects = sorted(
-        ({"id": reject.id, "reason": reject.reason} for r in reports for reject in r.rejects),
+        (
+            {"id": reject.id, "reason": reject.reason}
+            for report in reports.values()
+            for reject in report.rejects
+        ),
         key=lambda reject: reject["id"],
     )
     lines = "".join(json.dumps(reject, ensure_ascii=False) + "\n" for reject in rejects)
     write_atomic(draft.path / REJECTS, lines.encode())
-    total = sum(len(unit.entries) for unit in units)
-    if len(rejects) > allowed * total:
-        first = rejects[0]
-        raise InputError(
-            f"{len(rejects)} of {total} images are bad, more than {allowed:.1%}: "
-            f"{first['id']}: {first['reason']}; all are listed in {draft.path / REJECTS}",
-            hint="remove or repair them, or go on without them: "
-            f"--max-bad-fraction {min(1.0, len(rejects) / total + 0.005):.2f}",
-        )
+    if len(rejects) <= allowed:
+        return
+    seen = sum(report.records + len(report.rejects) for report in reports.values())
+    first = rejects[0]
+    raise InputError(
+        f"{len(rejects)} of {seen} images are bad, more than {allowed / total:.1%} of all "
+        f"{total}: {first['id']}: {first['reason']}; all are listed in {draft.path / REJECTS}",
+        hint="remove or repair them, or go on without them: "
+        f"--max-bad-fraction {math.ceil(100 * len(rejects) / seen) / 100:.2f}",
+    )
 
 
 def _check_unchanged(listing: Listing, source: str) -> None:

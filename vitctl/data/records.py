@@ -78,7 +78,7 @@ def _writing(path: Path) -> Iterator[None]:
         text = " ".join(str(error).split())
         if any(cause in text for cause in ("No space left", "quota exceeded", "File too large")):
             raise DoesNotFitError(
-                f"the disk is full: {path.name} could not be written to {path.parent}",
+                f"the disk is full: a shard could not be written to {path.parent}",
                 hint="free some space, or choose another place with --store; "
                 "what is finished is kept",
             ) from error

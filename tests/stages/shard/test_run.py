@@ -17,6 +17,7 @@ from vitctl.artifacts import Artifact, Store
 from vitctl.data import shards as shards_module
 from vitctl.data.dataset import Dataset
 from vitctl.data.example import decode_example
+from vitctl.data.header import BadImageError
 from vitctl.data.order import sample_key
 from vitctl.errors import DoesNotFitError, InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Note
@@ -217,6 +218,28 @@ def test_a_full_disk_loses_nothing(source, store, monkeypatch):
         shard(source, store)
     monkeypatch.setattr(shards_module, "prepare", original)
     assert shard(source, store).summary["classes"] == 3
+
+
+def test_too_little_space_is_said_before_any_work(source, store, monkeypatch):
+    usage = shutil.disk_usage(source)._replace(free=100)
+    monkeypatch.setattr("stages.shard.run.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr(shards_module, "prepare", None)
+    with pytest.raises(DoesNotFitError, match="GiB left"):
+        shard(source, store)
+
+
+def test_too_many_bad_images_end_the_work_early(source, store, monkeypatch):
+    looked = []
+
+    def refuse(data, *, max_pixels):
+        looked.append(data)
+        raise BadImageError("no")
+
+    monkeypatch.setattr(shards_module, "prepare", refuse)
+    monkeypatch.setattr("stages.shard.run._ENOUGH_REJECTS", 3)
+    with pytest.raises(InputError, match=r"4 of 4 images are bad, more than 1\.0% of all 18"):
+        shard(source, store, shards=18)
+    assert len(looked) == 4
 
 
 def test_choosing_classes(source, store):
