@@ -58,17 +58,20 @@ def mixup(
     """Mix each example with its neighbour (https://arxiv.org/abs/1710.09412).
 
     One weight a step, w = max(v, 1 - v) with v ~ Beta(alpha, alpha), so the first image dominates.
-    The partner is the previous example of the *global* batch, hence the same on any number of
-    devices; big_vision rolls inside each device's share.
     """
     v = jax.random.beta(key, alpha, alpha, dtype=jnp.float32)
-    w = jnp.maximum(v, 1.0 - v)
+    weight = jnp.maximum(v, 1.0 - v)
+    return mix(images, weight=weight), mix(targets, weight=weight)
 
-    def mix(x: Array) -> Array:
-        weight = w.astype(x.dtype)
-        return weight * x + (1.0 - weight) * jnp.roll(x, 1, axis=0)
 
-    return mix(images), mix(targets)
+def mix(x: Float[Array, b * rest], *, weight: Float[Array, ""]) -> Float[Array, b * rest]:
+    """weight · each example + (1 - weight) · the previous example of the *global* batch.
+
+    So the partner is the same on any number of devices; big_vision rolls inside each device's
+    share.
+    """
+    weight = weight.astype(x.dtype)
+    return weight * x + (1.0 - weight) * jnp.roll(x, 1, axis=0)
 
 
 def has_label(labels: Int[Array, "b l"]) -> Bool[Array, " b"]:

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from vitctl.model.names import STACKED
 from vitctl.optim import decay
 from vitctl.optim.config import OptimConfig
+from vitctl.optim.momentum import momentum
 from vitctl.optim.per_layer import PerLayerState, per_layer
 
 Params = Any
@@ -64,7 +65,8 @@ def make(config: OptimConfig, *, params: Params) -> Optimizer:
       ValueError: some parameter is covered by no decay rule.
     """
     decays = _as_tree(decay.decays(names(params), config=config), like=params)
-    clip = optax.identity() if config.clip_norm is None else _clip(config.clip_norm)
+    off = config.clip_norm is None
+    clip = optax.identity() if off else optax.clip_by_global_norm(config.clip_norm)
     direction = per_layer(_direction(config), stacked=STACKED)
 
     def update(
@@ -72,10 +74,7 @@ def make(config: OptimConfig, *, params: Params) -> Optimizer:
     ) -> tuple[Params, PerLayerState]:
         rate = jnp.asarray(lr, jnp.float32)
         grads, _ = clip.update(grads, optax.EmptyState())
-        # optax computes `decay * moment` in the moment's own type and then mixes bf16 with fp32;
-        # this is the arithmetic that the reference has, so promotion is allowed here alone.
-        with jax.numpy_dtype_promotion("standard"):
-            directions, state = direction.update(grads, state, params)
+        directions, state = direction.update(grads, state, params)
 
         def step(u: Array, p: Array, decay: float) -> Array:
             u = u.astype(jnp.float32)
@@ -108,17 +107,32 @@ def stats(*, grads: Params, updates: Params, params: Params) -> Stats:
 
 
 def _direction(config: OptimConfig) -> optax.GradientTransformation:
-    dtype = jnp.dtype(config.momentum_dtype)
     match config.name:
         case "adafactor":
-            return _adafactor(config, dtype=dtype)
+            return _adafactor(config)
         case "adam":
-            return optax.scale_by_adam(b1=config.beta1, b2=config.beta2, mu_dtype=dtype)
+            return _adam(config)
         case "sgd":
-            return optax.trace(decay=config.beta1, accumulator_dtype=dtype)
+            return momentum(decay=config.beta1, scale=1.0, dtype=_dtype(config))
 
 
-def _adafactor(config: OptimConfig, *, dtype: jnp.dtype) -> optax.GradientTransformation:
+def _dtype(config: OptimConfig) -> jnp.dtype:
+    return jnp.dtype(config.momentum_dtype)
+
+
+def _adam(config: OptimConfig) -> optax.GradientTransformation:
+    """https://arxiv.org/abs/1412.6980, with the first moment stored in `momentum_dtype`."""
+    adam = optax.scale_by_adam(b1=config.beta1, b2=config.beta2, mu_dtype=_dtype(config))
+
+    def update(updates: Params, state: Any, params: Params = None) -> tuple[Params, Any]:
+        # optax adds a bf16 product to an fp32 one, which strict promotion would refuse.
+        with jax.numpy_dtype_promotion("standard"):
+            return adam.update(updates, state, params)
+
+    return optax.GradientTransformation(adam.init, update)
+
+
+def _adafactor(config: OptimConfig) -> optax.GradientTransformation:
     """The paper's Adafactor (section 3.4): momentum of the preconditioned direction.
 
     Unlike https://arxiv.org/abs/1804.04235: a first moment in bf16, the second moment's decay
@@ -137,12 +151,8 @@ def _adafactor(config: OptimConfig, *, dtype: jnp.dtype) -> optax.GradientTransf
             epsilon=ADAFACTOR_EPSILON,
             decay_rate_fn=beta2,
         ),
-        optax.ema(config.beta1, debias=False, accumulator_dtype=dtype),
+        momentum(decay=config.beta1, scale=1.0 - config.beta1, dtype=_dtype(config)),
     )
-
-
-def _clip(max_norm: float) -> optax.GradientTransformation:
-    return optax.clip_by_global_norm(max_norm)
 
 
 def _as_tree(by_name: dict[str, float], *, like: Params) -> Any:
