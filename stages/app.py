@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 import vitctl
+from vitctl.console.help import Command, Group
 from vitctl.console.streams import claim_stdout
+from vitctl.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -41,33 +45,45 @@ VERBS: dict[str, Verb] = {
 }
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(Group):
     """Commands named in `VERBS`, imported when they are called or completed."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(VERBS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The line that lists a command; completion of its options needs the command itself."""
         verb = VERBS.get(cmd_name)
         if verb is None:
             return None
-        return TyperCommand(cmd_name, help=verb.help, rich_help_panel=verb.panel)
+        return Command(cmd_name, help=verb.help, rich_help_panel=verb.panel)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name, command, rest = super().resolve_command(ctx, args)
-        return (name, load(name), rest) if name in VERBS else (name, command, rest)
+        name = args[0]
+        if name in VERBS:
+            return name, load(name), args[1:]
+        if not name.startswith("-") and not ctx.resilient_parsing:
+            near = difflib.get_close_matches(name, VERBS, n=2)
+            raise UsageError(
+                f"there is no command {name!r}",
+                hint=f"did you mean {' or '.join(near)}?" if near else "see vitctl --help",
+            )
+        return super().resolve_command(ctx, args)
 
 
 def load(name: str) -> Any:
     """Import a verb's module and build its command."""
     module = importlib.import_module(VERBS[name].module)
     if hasattr(module, "app"):
-        command = typer.main.get_command(module.app)
+        several: typer.Typer = module.app
+        several.info.cls = Group
+        for info in several.registered_commands:
+            info.cls = Command
+        command = typer.main.get_command(several)
     else:
-        single = typer.Typer(
-            add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False
-        )
-        single.command(name)(getattr(module, name))
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        settings = {"help_option_names": ["-h", "--help"]}
+        single.command(name, cls=Command, context_settings=settings)(getattr(module, name))
         command = typer.main.get_command(single)
     command.name = name
     return command
@@ -76,8 +92,7 @@ def load(name: str) -> Any:
 app = typer.Typer(
     cls=LazyGroup,
     name="vitctl",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -91,9 +106,12 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def root(
-    version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version and stop."
-    ),
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and stop."
+        ),
+    ] = False,
 ) -> None:
     """Example: vitctl shard photos/ | vitctl pretrain --model S16 | vitctl cooldown
 
@@ -102,11 +120,21 @@ def root(
     """
 
 
-def main() -> None:
+def main(args: Sequence[str] | None = None) -> None:
     """The console script `vitctl`."""
     claim_stdout()
-    app()
+    try:
+        # Not standalone: typer would print its own errors in a style of its own.
+        code = typer.main.get_command(app).main(args, prog_name="vitctl", standalone_mode=False)
+    except Exception as error:
+        from vitctl.console.failure import report
+
+        code = report(error)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -36,7 +36,7 @@ class Display:
         self._live = self.console.is_terminal and not self.console.is_dumb_terminal
         self._bar: Bar | None = None
         self._tasks: dict[str, TaskID] = {}
-        self._said: dict[str, float] = {}
+        self._said: dict[str, tuple[float, int]] = {}
 
     def __enter__(self) -> Display:
         return self
@@ -88,10 +88,10 @@ class Display:
         if self._bar is None:
             self._bar = Bar(
                 SpinnerColumn(),
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[unit]}"),
+                TextColumn("{task.fields[unit]}", markup=False),
                 TimeElapsedColumn(),
                 TextColumn("eta"),
                 TimeRemainingColumn(),
@@ -116,11 +116,13 @@ class Display:
 
     def _plain(self, event: Progress, fields: str) -> None:
         now = time.monotonic()
-        last = self._said.get(event.task)
+        last, shown = self._said.get(event.task, (None, None))
         finished = event.total is not None and event.done >= event.total
         if last is not None and not finished and now - last < _PLAIN_EVERY_S:
             return
-        self._said[event.task] = now
+        if event.done == shown:
+            return
+        self._said[event.task] = (now, event.done)
         total = f"/{event.total}" if event.total is not None else ""
         line = f"{safe(event.task)}: {event.done}{total} {event.unit}"
         self._line(Text(f"{line}  {fields}".rstrip()))

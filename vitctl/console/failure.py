@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
+import os
+import re
 import sys
 import traceback
 
-from rich.console import Console
-from rich.text import Text
+import typer
 
-from vitctl.console.text import safe
+from vitctl.console.text import safe, styled
 from vitctl.errors import VitctlError
 
-_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file grew too large for this file system",
+}
 _FORBIDDEN = {
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission denied",
     errno.EPERM: "not permitted",
 }
+_BROKEN = {errno.EIO: "the disk reports an error", errno.ESTALE: "the file server lost it"}
+
+# typer's base of all errors of usage; it names only some of the classes below it.
+_TyperUsageError = typer.BadParameter.__mro__[1]
 
 
 def as_expected(error: BaseException) -> VitctlError | None:
     """The expected error behind an exception, or None if it is a bug."""
     if isinstance(error, VitctlError):
         return error
-    if isinstance(error, OSError) and error.errno in (*_FULL, *_FORBIDDEN):
-        where = f" ({error.filename})" if error.filename else ""
-        expected = VitctlError(
-            f"cannot write: {(_FULL | _FORBIDDEN)[error.errno]}{where}",
-            hint="what was finished is kept; free some space and run the same command again"
-            if error.errno in _FULL
-            else "choose a place you may write to: --store or --out",
-        )
-        expected.exit_code = 6 if error.errno in _FULL else 2
+    if isinstance(error, _TyperUsageError):
+        return _usage(error)
+    if isinstance(error, OSError) and (expected := _system(error)) is not None:
         return expected
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+    # Libraries in C++ say it only in words, and wrap it.
+    words = " ".join(str(cause) for cause in _causes(error))
+    if os.strerror(errno.ENOSPC) in words:
+        return _expected(6, f"cannot write: {_FULL[errno.ENOSPC]}", hint=_FREE)
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in words:
         text = str(error).strip().splitlines()
-        expected = VitctlError(
+        return _expected(
+            6,
             "out of memory" + (f": {text[0][:200]}" if text else ""),
             hint="a smaller --batch, --res or --model needs less",
         )
-        expected.exit_code = 6
-        return expected
     return None
 
 
@@ -49,17 +56,88 @@ def report(error: BaseException) -> int:
     """Tell stderr about an exception and return the exit code."""
     if isinstance(error, KeyboardInterrupt):
         return 130
-    if isinstance(error, BrokenPipeError):
-        return 0
     expected = as_expected(error)
-    console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
     if expected is None:
         traceback.print_exception(error, file=sys.stderr)
-        console.print(Text("this is a bug in vitctl; please report it with the lines above"))
+        print("this is a bug in vitctl; please report it with the lines above", file=sys.stderr)
         return 1
-    word = "stopped: " if expected.exit_code == 10 else "error: "
-    style = "bold yellow" if expected.exit_code == 10 else "bold red"
-    console.print(Text.assemble((word, style), safe(expected.message)))
+    stopped = expected.exit_code == 10
+    word = styled("stopped:", "1;33") if stopped else styled("error:", "1;31")
+    print(word, safe(expected.message), file=sys.stderr)
     if expected.hint:
-        console.print(Text.assemble(("hint: ", "bold"), safe(expected.hint)))
+        print(styled("hint:", "1"), safe(expected.hint), file=sys.stderr)
     return expected.exit_code
+
+
+_FREE = "what was finished is kept; free some space and run the same command again"
+
+
+def _expected(code: int, message: str, *, hint: str | None) -> VitctlError:
+    expected = VitctlError(message, hint=hint)
+    expected.exit_code = code
+    return expected
+
+
+def _system(error: OSError) -> VitctlError | None:
+    """The error of a system call that the user can do something about."""
+    where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
+    if error.errno in _FULL:
+        return _expected(6, f"cannot write: {_FULL[error.errno]}{where}", hint=_FREE)
+    if error.errno in _FORBIDDEN:
+        if where and os.path.exists(error.filename) and not os.access(error.filename, os.R_OK):
+            return _expected(
+                2, f"cannot read: {_FORBIDDEN[error.errno]}{where}", hint="see who may: ls -l"
+            )
+        return _expected(
+            2,
+            f"cannot write: {_FORBIDDEN[error.errno]}{where}",
+            hint="choose a place you may write to: --store or --out",
+        )
+    if error.errno in _BROKEN:
+        return _expected(3, f"cannot read or write: {_BROKEN[error.errno]}{where}", hint=None)
+    if error.errno == errno.ENAMETOOLONG:
+        return _expected(2, f"the name is too long{where}", hint="choose a shorter --name or --out")
+    if error.errno == errno.EMFILE:
+        return _expected(6, "too many files are open", hint="allow more: ulimit -n 4096")
+    return None
+
+
+def _usage(error: Exception) -> VitctlError:
+    """typer's error of usage in our words: one sentence without a capital, then a hint."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "vitctl"
+    unknown = getattr(error, "option_name", None)
+    if unknown is not None and (possible := getattr(error, "possibilities", None)):
+        near = difflib.get_close_matches(unknown, possible, n=2, cutoff=0) or sorted(possible)
+        return _expected(
+            2, f"{path} has no option {unknown}", hint=f"did you mean {' or '.join(near)}?"
+        )
+    sentence = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    sentence = sentence.removesuffix(".").replace("Value error, ", "")
+    sentence = re.sub(r"^No such option: (.*)$", rf"{path} has no option \1", sentence)
+    choice = re.search(r"'([^']*)' is not one of (.*)$", sentence)
+    if choice:
+        options = re.findall(r"'([^']*)'", choice[2])
+        found = difflib.get_close_matches(choice[1], options, n=1)
+        if found:
+            return _expected(2, _lower(sentence), hint=f"did you mean {found[0]}?")
+    return _expected(2, _lower(sentence), hint=f"see {path} --help")
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """The exception, what caused it, and the members of groups among them."""
+    found: list[BaseException] = []
+    todo = [error]
+    while todo:
+        current = todo.pop()
+        if current is None or current in found:
+            continue
+        found.append(current)
+        todo += [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            todo += current.exceptions
+    return found

@@ -18,12 +18,13 @@ from vitctl.errors import NotFoundError, UsageError
 from vitctl.trees import Tree, merge, nested
 
 C = typing.TypeVar("C", bound=Config)
+_TOML_VALUES = (str, int, float, bool, list, dict)
 
 
 def read_toml(path: Path) -> Tree:
-    """A TOML file as a tree. Raises NotFoundError, UsageError."""
+    """A TOML file as a tree, "none" being None. Raises NotFoundError, UsageError."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return _off(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise NotFoundError(f"--config {path} does not exist") from None
     except OSError as error:
@@ -64,7 +65,7 @@ def build(model: type[C], tree: Mapping[str, Any]) -> C:
     """Validate a tree. Raises UsageError with one sentence: which setting, what is wrong."""
     check_keys(model, tree)
     try:
-        return model.model_validate(tree)
+        return model.model_validate(_settled(model, tree))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -78,19 +79,46 @@ def build(model: type[C], tree: Mapping[str, Any]) -> C:
             options = [option.strip("'") for option in listed]
             near = difflib.get_close_matches(given, options, n=1)
             hint = f"did you mean {near[0]}?" if near else None
+        if first["type"] == "string_type" and isinstance(first["input"], int | float):
+            hint = f"text that looks like a number needs quotes: --set '{where}=\"...\"'"
         shown = f" (got {first['input']!r})" if not isinstance(first["input"], dict) else ""
         raise UsageError(f"{where}: {message}{shown}" if where else message, hint=hint) from None
 
 
 def to_toml(config: Config) -> str:
-    """The resolved config as TOML. What is off (None) is left out."""
-    return tomli_w.dumps(_without_none(config.model_dump(mode="json")))
+    """The resolved config as TOML that `read_toml` reads back. What is off (None) is "none":
+    TOML has no word for it, and left out it would mean the recipe's value."""
+    return tomli_w.dumps(_in_words(config.model_dump(mode="json")))
 
 
-def _without_none(value: Any) -> Any:
+def _in_words(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return value
+        return {key: _in_words(item) for key, item in value.items()}
+    return "none" if value is None else value
+
+
+def _off(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _off(item) for key, item in value.items()}
+    return None if value in ("none", "None") else value
+
+
+def _settled(model: type[Config], tree: Mapping[str, Any]) -> Tree:
+    """`tree` with None turned back into "none" where a setting has that word among its choices."""
+    settled: Tree = {}
+    for key, value in tree.items():
+        annotation = model.model_fields[key].annotation
+        below = _table(annotation)
+        if below is not None and isinstance(value, Mapping):
+            value = _settled(below, value)
+        elif value is None and "none" in _choices(annotation):
+            value = "none"
+        settled[key] = value
+    return settled
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    return typing.get_args(annotation) if typing.get_origin(annotation) is typing.Literal else ()
 
 
 def _keys(model: type[Config], *, prefix: str = "") -> Iterable[str]:
@@ -113,11 +141,12 @@ def _table(annotation: Any) -> type[Config] | None:
 
 
 def _value(text: str) -> Any:
-    if text in ("none", "None"):
-        return None
     if text in ("True", "False"):
         return text == "True"
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        read = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
-        return text
+        return _off(text)
+    value = read.pop("value")
+    # A date is a name here, and what goes on in another line is no single value.
+    return _off(value) if isinstance(value, _TOML_VALUES) and not read else text

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.lineage import inherited
-from vitctl.artifacts.references import MAKE, resolve
-from vitctl.artifacts.store import Store
+from vitctl.artifacts.references import LATEST, MAKE, Entry, find, resolve
+from vitctl.artifacts.store import Store, checked_name
 from vitctl.config import Config
 from vitctl.console.overrides import build, parse_set, read_toml, to_toml
 from vitctl.console.streams import answer, read_references, stdin_is_pipe
@@ -51,6 +51,16 @@ class Session:
     store: Store = field(init=False)
 
     def __post_init__(self) -> None:
+        for place, option in ((self.options.store, "--store"), (self.options.out, "--out")):
+            if place is not None and "\n" in str(place):
+                raise UsageError(f"{option} {str(place)!r}: paths are answered one a line")
+        if self.options.name is not None:
+            if self.options.out is not None:
+                raise UsageError(
+                    "--name names a folder in the store, --out an exact folder",
+                    hint="keep one of them",
+                )
+            checked_name(self.options.name)
         self.store = Store(self.options.store)
 
     # Inputs
@@ -71,6 +81,14 @@ class Session:
         """The input artifacts: `reference` if given; else the lines of stdin if it is a pipe;
         else the newest finished one of the store. What was not named is announced."""
         return self._inputs(kind, reference, option=option, stdin=True, of=None, several=True)
+
+    def named(self, reference: str | None) -> list[tuple[Entry, int | None]]:
+        """Entries of any kind, with the step if one was given, not checked for damage: what
+        `reference` names; else the lines of stdin if it is a pipe; else the newest."""
+        references = [reference]
+        if reference == "-" or (reference is None and stdin_is_pipe()):
+            references = list(read_references(what="artifact", several=True, emit=self.emit))
+        return [find(text or LATEST, store=self.store) for text in references]
 
     def _inputs(
         self,
@@ -140,9 +158,14 @@ class Session:
     def answer(self, artifact: Artifact) -> None:
         """One line on stdout: the path, or with --json the object."""
         if self.options.json:
-            answer(json.dumps(json_safe(artifact.as_json()), ensure_ascii=False, allow_nan=False))
+            self.answer_json(artifact.as_json())
         else:
             answer(str(artifact.path))
+
+    @staticmethod
+    def answer_json(value: Mapping[str, Any]) -> None:
+        """One object on one line of stdout, in valid UTF-8."""
+        answer(json.dumps(json_safe(value), ensure_ascii=False, allow_nan=False))
 
     def command(self, *words: object) -> str:
         """A pasteable command line that uses this session's store."""

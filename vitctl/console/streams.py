@@ -7,19 +7,37 @@ write, and a closed pipe is not an error.
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import select
 import stat
 import sys
 from contextlib import suppress
-from io import TextIOWrapper
+from typing import Any
 
 from vitctl.errors import InputError, NotFoundError
 from vitctl.events import Emit, Note
 
 _answer: int | None = None
 _PATIENCE_S = 1.0
+
+
+class _Forgiving(io.FileIO):
+    """A stream that drops what cannot be written: `only` for one errno, else for any."""
+
+    def __init__(self, descriptor: int, *, only: int | None) -> None:
+        super().__init__(descriptor, "wb", closefd=False)
+        self._only = only
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if self._only not in (None, error.errno):
+                raise
+            return memoryview(data).nbytes
 
 
 def claim_stdout() -> None:
@@ -40,10 +58,15 @@ def claim_stdout() -> None:
             os.set_inheritable(descriptor, True)
     _answer = os.dup(1)
     os.dup2(2, 1)
-    errors = "surrogateescape"
-    sys.stdout = TextIOWrapper(os.fdopen(os.dup(_answer), "wb"), encoding="utf-8", errors=errors)
-    if sys.stderr is None:
-        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115 - lives as long as the process
+    sys.stdout = _text(_Forgiving(_answer, only=errno.EPIPE), errors="surrogateescape")
+    # Progress that nobody can read any more is no reason to stop a week of training.
+    sys.stderr = _text(_Forgiving(2, only=None), errors="backslashreplace")
+
+
+def _text(raw: io.FileIO, *, errors: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding="utf-8", errors=errors, line_buffering=True
+    )
 
 
 def silence_stdout() -> None:
@@ -54,16 +77,30 @@ def silence_stdout() -> None:
     sys.stdout = sys.stderr
 
 
-def answer(line: str) -> None:
-    """Write one line to the real stdout. A reader that went away is not an error."""
+def answer(text: str) -> None:
+    """Write a line (or several) to the real stdout. A reader that went away is not an error."""
     claim_stdout()
     assert _answer is not None
-    data = os.fsencode(line) + b"\n"
-    try:
-        while data:
+    data = os.fsencode(text) + b"\n"
+    while data:
+        try:
             data = data[os.write(_answer, data) :]
-    except BrokenPipeError:
-        pass
+        except BrokenPipeError:
+            return
+        except BlockingIOError:  # whoever made the pipe wants it non-blocking
+            select.select([], [_answer], [])
+
+
+def answer_columns() -> int | None:
+    """How wide the terminal is that the answer goes to; None if it goes elsewhere."""
+    claim_stdout()
+    assert _answer is not None
+    if not os.isatty(_answer):
+        return None
+    try:
+        return os.get_terminal_size(_answer).columns or None
+    except OSError:
+        return None
 
 
 def stdin_is_pipe() -> bool:
@@ -88,7 +125,11 @@ def read_references(*, what: str, several: bool, emit: Emit) -> list[str]:
         if not announced and not select.select([0], [], [], _PATIENCE_S)[0]:
             emit(Note(f"waiting for the path of a {what} on stdin"))
             announced = True
-        byte = os.read(0, 1)
+        try:
+            byte = os.read(0, 1)
+        except BlockingIOError:
+            select.select([0], [], [])
+            continue
         if byte not in (b"", b"\n"):
             pending += byte
             continue
@@ -111,8 +152,9 @@ def _reference(line: str) -> str:
     if not line.startswith("{"):
         return line
     try:
-        return str(json.loads(line)["path"])
-    except (ValueError, KeyError, TypeError):
-        raise InputError(
-            "stdin holds a line that is neither a path nor an object of --json"
-        ) from None
+        path = json.loads(line)["path"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        path = None
+    if not isinstance(path, str):
+        raise InputError("stdin holds a line that is neither a path nor an object of --json")
+    return path

@@ -18,7 +18,6 @@ from typing import Annotated, Any
 import typer
 
 from vitctl.console.compiled import keep_compiled_programs
-from vitctl.console.display import Display
 from vitctl.console.failure import report
 from vitctl.console.session import Options, Session
 from vitctl.console.streams import silence_stdout
@@ -149,6 +148,8 @@ def verb(
 
 
 def _guarded(function: Callable[..., None], options: Options, arguments: dict[str, Any]) -> int:
+    from vitctl.console.display import Display  # rich: a help page doesn't need it
+
     silence_stdout()
     keep_compiled_programs()
     with Display(quiet=options.quiet) as display:

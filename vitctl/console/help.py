@@ -1,0 +1,141 @@
+"""Help pages: the example first, then what it does, then the options in panels.
+
+Drawn here and not by typer's own formatter, which imports a Markdown parser and a syntax
+highlighter (0.2 s) to draw boxes that leave half of 80 columns to the text.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from vitctl.console.text import styled
+
+_WIDEST = 100
+_NARROWEST = 50
+_NAMES = 28
+
+Rows = list[tuple[str, str]]
+
+
+class Command(TyperCommand):
+    """A command with such a help page."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        formatter.write(page(self, ctx))
+
+
+class Group(TyperGroup):
+    """Several commands under one name, with such a help page."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            print(page(self, ctx), file=sys.stderr)
+            raise typer.Exit(2)
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        formatter.write(page(self, ctx))
+
+
+def page(command: Any, ctx: Any) -> str:
+    """The whole help page of a command or group."""
+    width = max(_NARROWEST, min(shutil.get_terminal_size().columns, _WIDEST))
+    parts = [_prose(paragraph, width=width) for paragraph in _paragraphs(command.help or "")]
+    usage = " ".join([ctx.command_path, *_pieces(command, ctx)])
+    parts.append(f"{_bold('Usage:')} {usage}")
+    if isinstance(command, TyperGroup):
+        parts += _panels(_commands(command, ctx), width=width)
+    parts += _panels(_options(command, ctx), width=width)
+    return "\n\n".join(parts) + "\n"
+
+
+def _pieces(command: Any, ctx: Any) -> list[str]:
+    if isinstance(command, TyperGroup):
+        return ["COMMAND", "[OPTIONS]"]
+    arguments = [p for p in command.get_params(ctx) if p.param_type_name == "argument"]
+    names = [_argument(p) if p.required else f"[{_argument(p)}]" for p in arguments]
+    return [*names, "[OPTIONS]"]
+
+
+def _argument(parameter: Any) -> str:
+    return (parameter.metavar or parameter.name.upper()) + "..." * (parameter.nargs != 1)
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
+
+
+def _prose(paragraph: str, *, width: int) -> str:
+    label, colon, command = paragraph.partition(": ")
+    if colon and label == "Example":
+        return f"{_bold('Example:')} {command}"  # never wrapped: it is there to be pasted
+    return textwrap.fill(paragraph, width)
+
+
+def _commands(group: TyperGroup, ctx: Any) -> dict[str, Rows]:
+    panels: dict[str, Rows] = {}
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        if command is None or command.hidden:
+            continue
+        panel = getattr(command, "rich_help_panel", None)
+        row = (name, _first_sentence(command.short_help or command.help or ""))
+        panels.setdefault(panel if isinstance(panel, str) else "Commands", []).append(row)
+    return panels
+
+
+def _first_sentence(text: str) -> str:
+    """Of a docstring the first sentence behind its example; a one-line help is taken whole."""
+    paragraphs = [part for part in _paragraphs(text) if not part.startswith("Example: ")]
+    if len(_paragraphs(text)) < 2:
+        return "".join(paragraphs[:1])
+    return paragraphs[0].split(". ")[0].rstrip(".") + "." if paragraphs else ""
+
+
+def _options(command: Any, ctx: Any) -> dict[str, Rows]:
+    panels: dict[str, Rows] = {}
+    for parameter in command.get_params(ctx):
+        record = parameter.get_help_record(ctx)
+        if record is None:
+            continue
+        usual, (name, text) = "Options", record
+        if parameter.param_type_name == "argument":
+            usual, name = "Arguments", _argument(parameter)
+        panel = getattr(parameter, "rich_help_panel", None)
+        row = (name.replace(" range>", ">"), text)
+        panels.setdefault(panel if isinstance(panel, str) else usual, []).append(row)
+    return panels
+
+
+def _panels(panels: dict[str, Rows], *, width: int) -> list[str]:
+    """One block a panel; all share the width of their first column."""
+    lengths = [len(name) for rows in panels.values() for name, _ in rows if len(name) <= _NAMES]
+    column = max(lengths, default=0) + 4
+    return [
+        "\n".join([_bold(title), *(_row(*row, column=column, width=width) for row in rows)])
+        for title, rows in panels.items()
+    ]
+
+
+def _row(name: str, text: str, *, column: int, width: int) -> str:
+    lines: Sequence[str] = textwrap.wrap(" ".join(text.split()), width - column) or [""]
+    first, rest = f"  {_cyan(name)}", lines
+    if len(name) + 4 <= column:
+        first = (f"  {_cyan(name)}" + " " * (column - 2 - len(name)) + lines[0]).rstrip()
+        rest = lines[1:]
+    return "\n".join([first, *(" " * column + line for line in rest)])
+
+
+def _bold(text: str) -> str:
+    return styled(text, "1", terminal=sys.stdout.isatty())
+
+
+def _cyan(text: str) -> str:
+    return styled(text, "36", terminal=sys.stdout.isatty())
