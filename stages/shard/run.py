@@ -13,8 +13,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from stages.shard.command import (
     DEFAULT_VAL_FRACTION,
     DIGITS,
@@ -27,15 +25,13 @@ from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store
 from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
 from vitctl.artifacts.files import TEMPORARY, write_atomic
 from vitctl.artifacts.store import slug
+from vitctl.data.assemble import Outcome, assemble
 from vitctl.data.classes import read_class_list, read_pairs, select_classes, titles_for
-from vitctl.data.dataset import DESCRIPTION, DatasetInfo, Split, SplitInfo, keys_name, labels_name
 from vitctl.data.digits import list_digits
-from vitctl.data.order import sample_key
 from vitctl.data.pipeline import available_cores
 from vitctl.data.plan import Unit, assign_splits, make_units
 from vitctl.data.shards import REPORTS, ShardReport, finished_report, limit_threads, write_shard
 from vitctl.data.sources import Listing, fingerprint, list_folder
-from vitctl.data.tfds import description_files
 from vitctl.data.workers import Done, Moving, run_tasks
 from vitctl.errors import DoesNotFitError, InputError, InterruptedRun, UsageError
 from vitctl.events import Caution, Emit, Next, Note, Progress, Settings, silent
@@ -85,7 +81,7 @@ def run(
             _check_unchanged(listing, inputs.source)
 
             # ---- Describe it
-            outcome = _outcome(units, reports, classes=classes, titles=titles)
+            outcome = assemble(units, reports, classes=classes, titles=titles)
             _announce_outcome(outcome, emit=emit)
             artifact = _publish(draft, units, reports, outcome=outcome, skipped=listing.skipped)
         else:
@@ -301,52 +297,7 @@ def _check_unchanged(listing: Listing, source: str) -> None:
         )
 
 
-# Describing
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The finished dataset in numbers."""
-
-    info: DatasetInfo
-    keys: dict[str, np.ndarray]
-    labels: dict[str, np.ndarray]
-    converted: dict[str, int]
-    rejected: int
-
-
-def _outcome(
-    units: Sequence[Unit],
-    reports: Sequence[ShardReport],
-    *,
-    classes: Sequence[str],
-    titles: tuple[str, ...] | None,
-) -> Outcome:
-    splits: dict[Split, SplitInfo] = {}
-    keys: dict[str, np.ndarray] = {}
-    labels: dict[str, np.ndarray] = {}
-    converted: Counter[str] = Counter()
-    for report in reports:
-        converted.update(report.converted)
-    for split in dict.fromkeys(unit.split for unit in units):
-        pairs = [(u, r) for u, r in zip(units, reports, strict=True) if u.split == split]
-        kept = [
-            (entry, labels_)
-            for unit, report in pairs
-            for position, (entry, labels_) in enumerate(zip(unit.entries, unit.labels, strict=True))
-            if position not in {reject.position for reject in report.rejects}
-        ]
-        if not kept:
-            raise InputError(f"no image of the {split} split is usable")
-        keys[split] = np.array([sample_key(entry.id) for entry, _ in kept], "<u8")
-        labels[split] = np.array([labels_ for _, labels_ in kept], "<i4")
-        splits[split] = SplitInfo(
-            shard_lengths=tuple(report.records for _, report in pairs),
-            record_bytes=sum(report.record_bytes for _, report in pairs),
-        )
-    info = DatasetInfo(classes=tuple(classes), class_titles=titles, splits=splits)
-    rejected = sum(len(report.rejects) for report in reports)
-    return Outcome(info, keys, labels, dict(sorted(converted.items())), rejected)
+# Publishing
 
 
 def _publish(
@@ -357,18 +308,12 @@ def _publish(
     outcome: Outcome,
     skipped: Counter[str],
 ) -> Artifact:
-    info = outcome.info
-    files = {
-        DESCRIPTION: (info.model_dump_json(indent=1) + "\n").encode(),
-        **description_files(info),
-        **{keys_name(split): values.tobytes() for split, values in outcome.keys.items()},
-        **{labels_name(split): values.tobytes() for split, values in outcome.labels.items()},
-    }
-    for name, content in files.items():
+    for name, content in outcome.files().items():
         write_atomic(draft.path / name, content)
     for unit, report in zip(units, reports, strict=True):
         draft.record(unit.file_name, size=report.file_bytes, sha256=report.sha256)
     shutil.rmtree(draft.path / REPORTS)
+    info = outcome.info
     return draft.publish(
         summary={
             "classes": len(info.classes),
@@ -413,10 +358,7 @@ def _announce_outcome(outcome: Outcome, *, emit: Emit) -> None:
         emit(Note(f"converted to PNG: {count} ({reason})"))
     if outcome.rejected:
         emit(Caution(f"{outcome.rejected} bad images were left out; see {REJECTS}"))
-    if "train" in outcome.labels:
-        classes = outcome.info.classes
-        present = set(outcome.labels["train"].ravel().tolist())
-        missing = [name for i, name in enumerate(classes) if i not in present]
-        if missing:
-            shown = ", ".join(missing[:5])
-            emit(Caution(f"{len(missing)} classes have no image to train on: {shown}"))
+    missing = outcome.classes_without("train")
+    if missing:
+        shown = ", ".join(missing[:5])
+        emit(Caution(f"{len(missing)} classes have no image to train on: {shown}"))

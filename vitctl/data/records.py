@@ -150,6 +150,11 @@ class ShardedRecords:
                 out[place] = record
         return out
 
+    def open(self) -> None:
+        """Open every shard now. Raises `InputError` for the first that is not whole."""
+        for shard in range(len(self._shards)):
+            self._reader(shard)
+
     def locate(self, index: int) -> tuple[Path, int]:
         """The shard that holds record `index`, and its position there; for messages."""
         shard = int(np.searchsorted(self._ends, index, side="right"))

@@ -1,0 +1,84 @@
+"""Read every record of a dataset and compare it with what the dataset says of itself.
+
+No TensorFlow: images were decoded when they were sharded, and their bytes are covered by the
+checksums of ArrayRecord and of the artifact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl.data.dataset import Dataset
+from vitctl.data.example import decode_example
+from vitctl.data.order import sample_key
+from vitctl.data.records import ShardedRecords
+from vitctl.errors import VitctlError
+
+_BATCH = 256
+
+
+def check_records(dataset: Dataset) -> Iterator[str]:
+    """One sentence a problem; nothing where all is well."""
+    for split in dataset.info.splits:
+        try:
+            yield from _check_split(dataset, split)
+        except VitctlError as error:
+            yield error.message
+
+
+def _check_split(dataset: Dataset, split: str) -> Iterator[str]:
+    keys, labels = dataset.keys(split), dataset.labels(split)
+    if len(np.unique(keys)) != len(keys):
+        yield f"two examples of {split} have the same id"
+    start = 0
+    for shard in dataset.shards(split):
+        own = slice(start, start + shard.records)
+        start += shard.records
+        records = ShardedRecords([shard])
+        try:
+            records.open()
+        except VitctlError as error:
+            yield error.message
+            continue
+        for position, record in _each(records):
+            where = f"record {position} of {shard.path}"
+            if isinstance(record, VitctlError):
+                yield record.message
+                continue
+            problem = _problem(record, key=keys[own][position], labels=labels[own][position])
+            if problem is not None:
+                yield f"{where} {problem}"
+            if labels[own][position].max() >= len(dataset.info.classes):
+                yield f"{where} has a label outside the {len(dataset.info.classes)} classes"
+        records.close()
+
+
+def _problem(record: bytes, *, key: np.uint64, labels: NDArray[np.int32]) -> str | None:
+    """What is wrong with a record, to go on after its name."""
+    try:
+        example = decode_example(record)
+    except ValueError as error:
+        return f"can't be read: {error}"
+    if sample_key(example.id) != key:
+        return f"is {example.id!r}, another example than the index says"
+    known = tuple(label for label in labels.tolist() if label >= 0)
+    if example.labels != known:
+        return f"has the labels {example.labels}, the index says {known}"
+    return None
+
+
+def _each(records: ShardedRecords) -> Iterator[tuple[int, bytes | VitctlError]]:
+    """Every record; where a batch can't be read, one by one, with the error in its place."""
+    for start in range(0, len(records), _BATCH):
+        indices = np.arange(start, min(start + _BATCH, len(records)))
+        try:
+            yield from zip(indices.tolist(), records.read(indices), strict=True)
+        except VitctlError:
+            for index in indices:
+                try:
+                    yield int(index), records.read(np.array([index]))[0]
+                except VitctlError as error:
+                    yield int(index), error
