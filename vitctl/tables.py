@@ -59,9 +59,8 @@ class Table:
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """A column as floats; missing cells are NaN. Raises InputError at the first other cell."""
-        return np.array(
-            [self._number(cell, name, row) for cell, row in zip(self.column(name), self.rows)]
-        )
+        cells = zip(self.column(name), self.rows, strict=True)
+        return np.array([self._number(cell, name, row) for cell, row in cells], np.float64)
 
     def texts(self, name: str) -> NDArray[np.str_]:
         """A column as text; missing cells are empty."""

@@ -24,16 +24,19 @@ def resolve(columns: ColumnsConfig, table: Table) -> ColumnsConfig:
         if getattr(columns, name) is None and usual in table.columns
     }
     compute = columns.compute or _default("compute", table, flags="--compute COLUMN")
-    metric = {}
+    found |= {"compute": compute, "compute_unit": columns.compute_unit or compute}
+    return resolve_metric(columns, table).model_copy(update=found)
+
+
+def resolve_metric(columns: ColumnsConfig, table: Table) -> ColumnsConfig:
+    """The same for the column of errors or accuracies and its unit only."""
     if columns.metric is None:
         name = "accuracy" if "accuracy" in table.columns else "error"
-        metric[name] = _default(name, table, flags="--error COLUMN or --accuracy COLUMN")
-    columns = columns.model_copy(update={**found, **metric, "compute": compute})
-    metric_name = columns.metric or ""
-    unit = columns.unit or _unit(table.where(columns.where).numbers(metric_name), metric_name)
-    return columns.model_copy(
-        update={"unit": unit, "compute_unit": columns.compute_unit or compute}
-    )
+        column = _default(name, table, flags="--error COLUMN or --accuracy COLUMN")
+        columns = columns.model_copy(update={name: column})
+    metric = columns.metric or ""
+    unit = columns.unit or _unit(table.where(columns.where).numbers(metric), metric)
+    return columns.model_copy(update={"unit": unit})
 
 
 def read_points(table: Table, columns: ColumnsConfig) -> tuple[Points, int]:
@@ -60,7 +63,6 @@ def read_points(table: Table, columns: ColumnsConfig) -> tuple[Points, int]:
     metric = chosen.numbers(columns.metric) / (100.0 if columns.unit == "percent" else 1.0)
     # Decimal accuracies make decimal errors: 1 - 0.849 is 0.151, not 0.15100000000000002.
     error = metric if columns.accuracy is None else np.round(1.0 - metric, 12)
-    _check_metric(metric, chosen, columns)
     points = Points(
         compute=chosen.numbers(columns.compute),
         error=error,
@@ -70,6 +72,24 @@ def read_points(table: Table, columns: ColumnsConfig) -> tuple[Points, int]:
         images=_positive(chosen, columns.images),
     )
     return points, int(empty.sum())
+
+
+def fractions(table: Table, columns: ColumnsConfig) -> NDArray[np.float64]:
+    """The errors or accuracies as fractions. An InputError names the user's own value and unit,
+    not the error computed from it."""
+    assert columns.metric is not None
+    percent = columns.unit == "percent"
+    metric = np.round(table.numbers(columns.metric) / (100.0 if percent else 1.0), 12)
+    bad = ~((metric >= 0) & (metric <= 1))  # also NaN
+    if bad.any():
+        first = int(np.argmax(bad))
+        value = table.column(columns.metric)[first]
+        raise InputError(
+            f"{columns.metric} is {'empty' if value in ('', None) else value} in row "
+            f"{table.rows[first]} of {table.source}, which is no {columns.unit}",
+            hint="correct the table, choose another --unit, or leave the row out with --where",
+        )
+    return metric
 
 
 def _default(name: str, table: Table, *, flags: str) -> str:
@@ -103,19 +123,6 @@ def _unit(values: NDArray[np.float64], column: str) -> str:
         f"{column} goes from {low:g} to {high:g}: percent or fraction?",
         hint="say it: --unit percent or --unit fraction",
     )
-
-
-def _check_metric(metric: NDArray[np.float64], table: Table, columns: ColumnsConfig) -> None:
-    """Name the user's own value and unit, not the error computed from it."""
-    bad = ~((metric >= 0) & (metric <= 1))  # also NaN
-    if bad.any():
-        first = int(np.argmax(bad))
-        value = table.column(columns.metric or "")[first]
-        raise InputError(
-            f"{columns.metric} is {value} in row {table.rows[first]} of {table.source}, which is "
-            f"no {columns.unit}",
-            hint="correct the table, choose another --unit, or leave the row out with --where",
-        )
 
 
 def _positive(table: Table, column: str | None) -> NDArray[np.float64] | None:

@@ -6,7 +6,7 @@ whatever the data, and large ones level off by the data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,13 +15,18 @@ from vitctl.scaling.points import Points
 
 @dataclass(frozen=True)
 class Best:
-    """The lowest error of one model, one training set or one pair; `index` points at its run."""
+    """The lowest error of one model, one training set or one pair; `index` points at its run.
+
+    `short`: this pair's longest run saw less than half the images of the model's longest, so its
+    best error says little about the training set.
+    """
 
     model: str | None
     data_size: float | None
     error: float
     index: int
     runs: int
+    short: bool = False
 
 
 def by_model(points: Points) -> tuple[Best, ...]:
@@ -52,8 +57,17 @@ def by_model_and_data(points: Points) -> tuple[Best, ...]:
         for size in np.unique(points.data_size):
             both = (points.model == name) & (points.data_size == size)
             if both.any():
-                out.append(_best(points, both, model=name, data_size=float(size)))
+                best = _best(points, both, model=name, data_size=float(size))
+                out.append(replace(best, short=_short(points, both, model=name)))
     return tuple(out)
+
+
+def _short(points: Points, pair: np.ndarray, *, model: str) -> bool:
+    if points.images is None:
+        return False
+    assert points.model is not None
+    longest = points.images[points.model == model].max()
+    return bool(points.images[pair].max() < 0.5 * longest)
 
 
 def _best(points: Points, mask: np.ndarray, *, model: str | None, data_size: float | None) -> Best:

@@ -52,12 +52,12 @@ class BoundsConfig(Config):
 
     a_min: PositiveFloat | None = None
     a_max: PositiveFloat | None = None
-    b_min: float = Field(0.0, ge=0)
+    b_min: float = Field(default=0.0, ge=0)
     b_max: PositiveFloat = 5.0
-    c_min: float = Field(0.0, ge=0, le=1)
-    c_max: float = Field(1.0, ge=0, le=1)
-    d_min: float = Field(0.0, ge=0)
-    d_max: float | None = Field(None, ge=0)
+    c_min: float = Field(default=0.0, ge=0, le=1)
+    c_max: float = Field(default=1.0, ge=0, le=1)
+    d_min: float = Field(default=0.0, ge=0)
+    d_max: float | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -103,8 +103,8 @@ class ScalingConfig(Config):
 
     columns: ColumnsConfig = ColumnsConfig()
     law: LawConfig = LawConfig()
-    level: float = Field(0.95, gt=0, lt=1)
-    draws: PositiveInt = Field(1000, ge=100)
+    level: float = Field(default=0.95, gt=0, lt=1)
+    draws: PositiveInt = Field(default=1000, ge=100)
     seed: NonNegativeInt = 0
     resampling: Resampling = "rows"
     noise: PositiveFloat | None = None

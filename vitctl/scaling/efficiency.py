@@ -110,8 +110,7 @@ def _interval(
     means = [float(np.mean(factors[1])) for factors in found if factors is not None]
     if len(means) < _ENOUGH * len(found):
         return (None, None), "no interval: their errors overlap by less than the noise"
-    low, high = np.exp(percentiles(np.array(means), level=level))
-    return (float(low), float(high)), None
+    return percentiles(np.exp(means), level=level), None
 
 
 def _unknown(model: str, reference: str, reason: str) -> SampleEfficiency:

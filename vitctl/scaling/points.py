@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -25,13 +25,6 @@ class Points:
 
     def __len__(self) -> int:
         return len(self.compute)
-
-    def take(self, index: np.ndarray) -> Points:
-        """Some rows, by number or mask."""
-        columns = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(
-            self, **{name: None if x is None else x[index] for name, x in columns.items()}
-        )
 
     @property
     def models(self) -> list[str]:

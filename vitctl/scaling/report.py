@@ -148,9 +148,12 @@ def largest_run(found: Study, *, against: str | None) -> dict[str, Any]:
     out: dict[str, Any] = {
         **_who(found, i),
         "predicted": float(found.law.error(points.compute[i])),
+        "predicted_without": None,
         "residual": float(found.residual[i]),
         "against": None,
     }
+    if found.without_largest is not None and i == found.frontier[-1]:
+        out["predicted_without"] = float(found.without_largest.error(points.compute[i]))
     if against is not None:
         law = PUBLISHED[against].law
         compute = float(points.compute[i])
@@ -188,7 +191,7 @@ def _selection(found: Study) -> dict[str, Any] | None:
 
 def _variant(variant: Variant) -> dict[str, Any]:
     fit = variant.fit
-    law = {name: getattr(fit.law, name) if fit else None for name in PARAMETERS}
+    law: dict[str, Any] = {n: getattr(fit.law, n) if fit else None for n in PARAMETERS}
     return {
         "form": variant.form,
         **law,
@@ -210,7 +213,7 @@ def _extrapolation(one: Extrapolation) -> dict[str, Any]:
 
 
 def _best(found: Study, best: Best) -> dict[str, Any]:
-    return {**_who(found, best.index), "runs": best.runs}
+    return {**_who(found, best.index), "runs": best.runs, "short": best.short}
 
 
 def _pair(pair: tuple[float | None, float | None] | None) -> list[float | None] | None:

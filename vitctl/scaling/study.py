@@ -55,7 +55,8 @@ class Settings:
 @dataclass(frozen=True)
 class Study:
     """Everything that was found. `residual` and `off` are by row of `points`: measured minus law,
-    and the same in units of the scatter."""
+    and the same in units of the scatter; `without_largest` is fitted without the frontier's last
+    point, None where too few remain."""
 
     points: Points
     settings: Settings
@@ -65,6 +66,7 @@ class Study:
     selection: Selection | None
     intervals: dict[Parameter, Interval]
     drawn: Bootstrap
+    without_largest: Law | None
     residual: Floats
     off: Floats
     variants: tuple[Variant, ...]
@@ -123,6 +125,7 @@ def study(points: Points, settings: Settings) -> Study:
         selection=behind,
         intervals=widened(profile, fit, behind),
         drawn=drawn,
+        without_largest=_without_largest(x, y, s),
         residual=error - fit.law.error(compute),
         off=standardised(fit, compute, error),
         variants=compare_forms(x, y, objective=s.objective, bounds=s.bounds),
@@ -191,6 +194,15 @@ def cautions(found: Study) -> list[str]:
     if not found.drawn.usable:
         said.append("most bootstrap tables had too few frontier runs, so it gives no intervals")
     return said
+
+
+def _without_largest(compute: Floats, error: Floats, settings: Settings) -> Law | None:
+    """The law of the frontier [n] but for its last point, which then is a prediction."""
+    s = settings
+    if len(compute) - 1 < len(FREE[s.form]) + 1:
+        return None
+    x, y = compute[:-1], error[:-1]
+    return fit_law(x, y, form=s.form, objective=s.objective, bounds=s.bounds).law
 
 
 def _efficiencies(points: Points, settings: Settings) -> tuple[SampleEfficiency, ...]:

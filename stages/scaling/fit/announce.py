@@ -57,7 +57,12 @@ def _largest(summary: Mapping[str, Any]) -> list[str]:
     where = f"{run['model'] or 'row ' + str(run['row'])} at {run['compute']:g}"
     said = [
         f"the largest run, {where}, has error {_percent(run['error'])}: "
-        f"{_signed(run['residual'])} points against this law ({_percent(run['predicted'])})"
+        f"{_signed(run['residual'])} points against this law ({_percent(run['predicted'])}"
+        + (
+            f"; {_percent(run['predicted_without'])} by the law fitted without it)"
+            if run["predicted_without"] is not None
+            else ")"
+        )
     ]
     printed = run["against"]
     if printed is not None:

@@ -11,15 +11,12 @@ from typing import Any
 
 from stages.scaling.fit.announce import announce
 from stages.scaling.fit.command import VERSION, Inputs
-from stages.scaling.points import read_points, resolve
+from stages.scaling.study import resolve_config, study_table
 from vitctl.artifacts import Artifact, Parent, Recipe, Store
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.store import slug
-from vitctl.events import Caution, Emit, Next, silent
-from vitctl.scaling import report
+from vitctl.events import Emit, Next, silent
 from vitctl.scaling.config import ScalingConfig
-from vitctl.scaling.settings import resolve_against, settings
-from vitctl.scaling.study import study
 from vitctl.stage import Runtime
 from vitctl.tables import Table, read_table
 
@@ -39,8 +36,7 @@ def run(
     """Study the table and return the fit; found or made anew."""
     # ---- What is asked of which table
     table = read_table(inputs.table)
-    cfg = cfg.model_copy(update={"columns": resolve(cfg.columns, table)})
-    cfg = cfg.model_copy(update={"against": resolve_against(cfg)})
+    cfg = resolve_config(cfg, table)
     recipe = Recipe(
         stage="scaling-fit",
         version=VERSION,
@@ -52,15 +48,10 @@ def run(
     with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
         if draft.finished is None:
             # ---- Study it
-            points, skipped = read_points(table, cfg.columns)
-            if skipped:
-                emit(Caution(f"{skipped} rows with empty cells were skipped"))
-            found = study(points, settings(cfg, points))
+            whole = study_table(cfg, table, emit=emit)
+            summary = {key: value for key, value in whole.items() if key != "band"}
 
             # ---- Publish it
-            against = None if cfg.against == "none" else cfg.against
-            summary = report.summary(found, unit=cfg.columns.compute_unit or "", against=against)
-            whole = {**summary, "band": report.band(found)}
             write_atomic(draft.path / REPORT, _json(whole))
             write_atomic(draft.path / RESIDUALS, _csv(summary["residuals"]))
             artifact = draft.publish(summary=summary)

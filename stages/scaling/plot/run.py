@@ -1,0 +1,202 @@
+"""How `vitctl scaling plot` works: table or fit -> study -> figures -> artifact."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from stages.scaling.plot.command import VERSION, FigureName, Inputs, PlotConfig
+from stages.scaling.points import fractions, resolve_metric
+from stages.scaling.study import resolve_config, study_table
+from vitctl.artifacts import Artifact, Parent, Recipe, Store
+from vitctl.artifacts.files import write_atomic
+from vitctl.artifacts.store import slug
+from vitctl.errors import InputError, UsageError
+from vitctl.events import Emit, Note, silent
+from vitctl.stage import Runtime
+from vitctl.tables import Table, read_table
+
+KIND = "scaling-plot"
+
+_OF_STUDY: tuple[FigureName, ...] = ("compute", "model-size", "data-size", "images-seen")
+_LACKING: dict[FigureName, str] = {
+    "model-size": "it needs a column of model names with two models or more",
+    "data-size": "it needs a column of training set sizes with two sizes or more",
+    "images-seen": "it needs columns of model names and of images seen",
+}
+_TITLES: dict[FigureName, str] = {
+    "compute": "Error over compute, with the frontier, its law and residuals",
+    "model-size": "Best error by model size",
+    "data-size": "Best error by size of the training set",
+    "images-seen": "Error over images seen, by model",
+    "schedules": "Learning rate schedules with their cooldown branches",
+    "weight-decay": "Accuracy by the weight decay of head and body",
+}
+
+
+def run(
+    cfg: PlotConfig,
+    inputs: Inputs,
+    *,
+    store: Store,
+    runtime: Runtime,
+    emit: Emit = silent,
+) -> Artifact:
+    """Draw the figures and return the artifact of their files; found or made anew."""
+    # ---- What can be drawn of which input
+    table = None if inputs.table is None else read_table(inputs.table)
+    wanted = _wanted(cfg, table)
+    if table is not None:
+        cfg = _resolve(cfg, table, wanted=wanted)
+    recipe = Recipe(
+        stage="scaling-plot",
+        version=VERSION,
+        kind=KIND,
+        config=cfg.model_dump(mode="json"),
+        parents=(_parent(inputs, table),),
+    )
+    name = runtime.name or slug(_stem(inputs), default="table")
+    with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
+        if draft.finished is not None:
+            return draft.finished
+        makers = _makers(cfg, inputs, table, wanted=wanted, emit=emit)
+
+        # ---- Draw them
+        drawn = []
+        for figure, make in makers.items():
+            for theme in cfg.themes:
+                for form in cfg.formats:
+                    file = f"{figure}-{theme}.{form}"
+                    data = make(theme, form)
+                    if data is None:
+                        _cannot(figure, asked=cfg.figures is not None, emit=emit)
+                        break
+                    write_atomic(draft.path / file, data)
+                    drawn.append({"figure": figure, "theme": theme, "format": form, "file": file})
+                else:
+                    continue
+                break
+        return draft.publish(summary={"figures": drawn})
+
+
+# Choosing
+
+
+def _wanted(cfg: PlotConfig, table: Table | None) -> tuple[FigureName, ...]:
+    """The figures asked for, or all that the input has columns for."""
+    if cfg.figures is not None:
+        if "weight-decay" in cfg.figures and table is None:
+            raise UsageError(
+                "a fit holds no weight decays to draw", hint="give the table of runs in its place"
+            )
+        return cfg.figures
+    if table is None:
+        return (*_OF_STUDY, "schedules")
+    columns = cfg.study.columns
+    decay = cfg.wd_head in table.columns and cfg.wd_body in table.columns
+    law = columns.compute is not None or "compute" in table.columns
+    of_study = _OF_STUDY if law or not decay else ()
+    return (*of_study, "schedules", *(("weight-decay",) if decay else ()))
+
+
+def _resolve(cfg: PlotConfig, table: Table, *, wanted: tuple[FigureName, ...]) -> PlotConfig:
+    study = cfg.study
+    if set(wanted) & set(_OF_STUDY):
+        study = resolve_config(study, table)
+    elif "weight-decay" in wanted:
+        study = study.model_copy(update={"columns": resolve_metric(study.columns, table)})
+    return cfg.model_copy(update={"study": study})
+
+
+def _parent(inputs: Inputs, table: Table | None) -> Parent:
+    if table is None:
+        assert inputs.fit is not None
+        return inputs.fit.as_parent("fit")
+    path = str(Path(table.source).resolve())
+    return Parent(role="table", kind="source", id=table.sha256, digest=table.sha256, path=path)
+
+
+def _stem(inputs: Inputs) -> str:
+    if inputs.table is not None:
+        return inputs.table.stem
+    assert inputs.fit is not None
+    return re.sub(r"-[0-9a-f]{8}$", "", inputs.fit.path.name)
+
+
+def _cannot(figure: FigureName, *, asked: bool, emit: Emit) -> None:
+    why = f"the figure {figure} can't be drawn: {_LACKING[figure]}"
+    if asked:
+        raise InputError(why, hint="name such a column: --set study.columns.model=COLUMN, ...")
+    emit(Note(why))
+
+
+# Drawing
+
+
+def _makers(
+    cfg: PlotConfig,
+    inputs: Inputs,
+    table: Table | None,
+    *,
+    wanted: tuple[FigureName, ...],
+    emit: Emit,
+) -> dict[FigureName, Callable[[Any, Any], bytes | None]]:
+    """For each figure the function (theme, format) -> bytes, or None where a column lacks.
+
+    A figure is made anew for each file: laying out a picture changes it, and the bytes must not
+    depend on what was rendered before.
+    """
+    try:
+        from vitctl.figures import decay, scaling, schedules, style
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("matplotlib"):
+            raise
+        raise UsageError("drawing needs matplotlib", hint="pip install 'vitctl[report]'") from None
+
+    summary: Mapping[str, Any] = {}
+    if set(wanted) & set(_OF_STUDY):
+        summary = _summary(cfg, inputs, table, emit=emit)
+    figures: dict[FigureName, Callable[[style.Theme], Any]] = {
+        "compute": lambda theme: scaling.error_over_compute(summary, theme),
+        "model-size": lambda theme: scaling.error_by_model_size(summary, theme),
+        "data-size": lambda theme: scaling.error_by_data_size(summary, theme),
+        "images-seen": lambda theme: scaling.error_over_images(summary, theme),
+        "schedules": lambda theme: schedules.schedules(
+            schedules.Branches(**cfg.schedules.model_dump()), theme
+        ),
+    }
+    if "weight-decay" in wanted:
+        assert table is not None
+        rows = table.where(cfg.study.columns.where)
+        columns = cfg.study.columns
+        metric = fractions(rows, columns)
+        head, body = rows.numbers(cfg.wd_head), rows.numbers(cfg.wd_body)
+        accuracy = metric if columns.accuracy is not None else 1 - metric
+        figures["weight-decay"] = lambda theme: decay.decay_heat_map(
+            head, body, accuracy, theme, metric=columns.metric or ""
+        )
+
+    def maker(name: FigureName) -> Callable[[Any, Any], bytes | None]:
+        def make(theme: style.ThemeName, form: style.Format) -> bytes | None:
+            drawn = figures[name](style.THEMES[theme])
+            if drawn is None:
+                return None
+            return style.render(
+                drawn, form=form, title=f"{name}-{theme}", description=_TITLES[name]
+            )
+
+        return make
+
+    return {name: maker(name) for name in wanted}
+
+
+def _summary(
+    cfg: PlotConfig, inputs: Inputs, table: Table | None, *, emit: Emit
+) -> Mapping[str, Any]:
+    if table is not None:
+        return study_table(cfg.study, table, emit=emit)
+    assert inputs.fit is not None
+    return json.loads((inputs.fit.path / "fit.json").read_bytes())

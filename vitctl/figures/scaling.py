@@ -1,0 +1,341 @@
+"""The paper's figures of a study, drawn from its summary (figures 2 and 3, and the residuals).
+
+Every function takes the summary of `vitctl.scaling.report` (and `band`, as in fit.json) and returns
+a figure, or None where the table lacks a column the picture needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from vitctl.figures.style import (
+    LINES,
+    MARKERS,
+    Theme,
+    dress,
+    figure,
+    label_ends,
+    legend,
+    log_percent,
+    ordered_colours,
+    outside,
+)
+from vitctl.scaling.laws import Law
+
+_ABOUT = ("error", "its", "printed", "frontier")  # how labels that are no model begin
+
+Summary = Mapping[str, Any]
+Rows = Sequence[Mapping[str, Any]]
+
+
+def error_over_compute(summary: Summary, theme: Theme) -> Figure:
+    """All runs, the frontier, the law with its interval, and below the frontier's residuals."""
+    drawn = figure(theme, width=7.6, height=6.0)
+    top, below = drawn.subplots(2, 1, sharex=True, height_ratios=[3.4, 1])
+    rows, frontier, band = summary["residuals"], summary["frontier"], summary["band"]
+    _runs(top, rows, theme, x="compute")
+    top.fill_between(
+        band["compute"],
+        band["low"],
+        band["high"],
+        color=theme.law,
+        alpha=0.22,
+        linewidth=0,
+        label=f"its {100 * summary['interval_level']:g} % interval",
+    )
+    top.plot(
+        band["compute"], band["error"], color=theme.law, linewidth=2.2, label=_formula(summary)
+    )
+    printed = summary["largest_run"]["against"]
+    if printed is not None:
+        law = Law(**{name: printed[name] for name in "abcd"})
+        top.plot(
+            band["compute"],
+            law.error(np.array(band["compute"])),
+            color=theme.printed,
+            linewidth=1.4,
+            linestyle=LINES[1],
+            label=f"printed: {_law_text(law, digits=2)}",
+        )
+    top.plot(
+        [row["compute"] for row in frontier],
+        [row["error"] for row in frontier],
+        linestyle="none",
+        marker="o",
+        markersize=8,
+        markerfacecolor="none",
+        markeredgecolor=theme.ink,
+        markeredgewidth=1.1,
+        label=f"frontier, {len(frontier)} of {len(rows)} runs",
+    )
+    top.set_xscale("log")
+    dress(top, theme, title="Error over compute", y="error")
+    lowest = min(*(row["error"] for row in rows), *band["low"])
+    log_percent(top, lowest, max(row["error"] for row in rows))
+    handles, labels = top.get_legend_handles_labels()
+    about = sorted(
+        (i for i, label in enumerate(labels) if label.startswith(_ABOUT)),
+        key=lambda i: [labels[i].startswith(word) for word in _ABOUT].index(True),
+    )
+    models = [i for i in range(len(labels)) if i not in about]
+    legend(top, theme, [handles[i] for i in about], [labels[i] for i in about])
+    if len(models) > 1:
+        outside(drawn, theme, [handles[i] for i in models], [labels[i] for i in models])
+    _residual_panel(below, summary, theme)
+    return drawn
+
+
+def error_by_model_size(summary: Summary, theme: Theme) -> Figure | None:
+    """The best error of each model on each training set, models by size."""
+    best = summary["bottlenecks"]
+    models = [row["model"] for row in best["by_model"]]
+    if len(models) < 2:
+        return None
+    drawn = figure(theme, width=7.2, height=4.6)
+    ax = drawn.subplots()
+    place = {name: i for i, name in enumerate(models)}
+    rows = summary["residuals"]
+    ax.plot(
+        [place[row["model"]] for row in rows],
+        [row["error"] for row in rows],
+        linestyle="none",
+        marker="o",
+        markersize=3,
+        color=theme.muted,
+        alpha=0.35,
+        label="every run",
+    )
+    sizes = [row["data_size"] for row in best["by_data"]]
+    series = [
+        (size, [r for r in best["by_model_and_data"] if r["data_size"] == size]) for size in sizes
+    ]
+    if not series:
+        series = [(None, best["by_model"])]
+    for i, ((size, line), colour) in enumerate(
+        zip(series, ordered_colours(len(series), theme), strict=True)
+    ):
+        _best_line(
+            ax,
+            [place[row["model"]] for row in line],
+            line,
+            colour=colour,
+            number=i,
+            style=LINES[i % len(LINES)],
+            label="best" if size is None else f"best on {count(size)} images",
+        )
+    ax.set_xticks(range(len(models)), models)
+    dress(
+        ax,
+        theme,
+        title="Best error by model size",
+        x="model, by cost of an image" if rows[0]["images"] else "model",
+        y="best error over all durations",
+    )
+    log_percent(ax, min(r["error"] for r in rows), max(r["error"] for r in rows))
+    _explain_short(ax, [row for _, line in series for row in line], theme)
+    legend(ax, theme, *ax.get_legend_handles_labels(), loc="upper right")
+    return drawn
+
+
+def error_by_data_size(summary: Summary, theme: Theme) -> Figure | None:
+    """The best error of each model over the size of its training set."""
+    best = summary["bottlenecks"]
+    if len(best["by_data"]) < 2:
+        return None
+    drawn = figure(theme, width=6.8, height=4.8)
+    ax = drawn.subplots()
+    pairs = best["by_model_and_data"] or best["by_data"]
+    models = [row["model"] for row in best["by_model"]] or [None]
+    ends = []
+    for i, (name, colour) in enumerate(
+        zip(models, ordered_colours(len(models), theme), strict=True)
+    ):
+        line = [row for row in pairs if name is None or row["model"] == name]
+        _best_line(ax, [row["data_size"] for row in line], line, colour=colour, number=i, style="-")
+        if name is not None:
+            ends.append((name, line[-1]["data_size"], line[-1]["error"], colour))
+    ax.set_xscale("log")
+    sizes = [row["data_size"] for row in best["by_data"]]
+    ax.set_xticks(sizes, [count(size) for size in sizes])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlim(min(sizes) / 1.25, max(sizes) * 1.25)
+    dress(
+        ax,
+        theme,
+        title="Best error by size of the training set",
+        x="images in the training set",
+        y="best error over all durations",
+    )
+    log_percent(ax, min(r["error"] for r in pairs), max(r["error"] for r in pairs))
+    label_ends(ax, ends, theme)
+    if _explain_short(ax, pairs, theme):
+        legend(ax, theme, *ax.get_legend_handles_labels(), loc="upper left")
+    return drawn
+
+
+def error_over_images(summary: Summary, theme: Theme) -> Figure | None:
+    """Each model's best error over images seen: how fast a model learns, by size."""
+    rows = summary["residuals"]
+    models = [row["model"] for row in summary["bottlenecks"]["by_model"]]
+    if not models or rows[0]["images"] is None:
+        return None
+    drawn = figure(theme, width=7.2, height=5.2)
+    ax = drawn.subplots()
+    ends = []
+    for i, (name, colour) in enumerate(
+        zip(models, ordered_colours(len(models), theme), strict=True)
+    ):
+        own = [row for row in rows if row["model"] == name]
+        line = [
+            min((r for r in own if r["images"] == seen), key=lambda r: r["error"])
+            for seen in sorted({row["images"] for row in own})
+        ]
+        ax.plot(
+            [row["images"] for row in line],
+            [row["error"] for row in line],
+            color=colour,
+            linewidth=1.6,
+            marker=MARKERS[i % len(MARKERS)],
+            markersize=5.5,
+        )
+        ends.append((name, line[-1]["images"], line[-1]["error"], colour))
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
+    dress(
+        ax,
+        theme,
+        title="Error over images seen, on each model's best training set",
+        x="images seen",
+        y="error",
+    )
+    log_percent(ax, min(r["error"] for r in rows), max(r["error"] for r in rows))
+    label_ends(ax, ends, theme)
+    return drawn
+
+
+def count(value: float) -> str:
+    """1.5e9 -> 1.5B, for axes."""
+    for suffix, scale in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= scale:
+            return f"{value / scale:g}{suffix}"
+    return f"{value:g}"
+
+
+def _best_line(
+    ax: Axes,
+    x: Sequence[float],
+    line: Rows,
+    *,
+    colour: str,
+    number: int,
+    style: Any,
+    label: str = "",
+) -> None:
+    """Best errors: filled and joined where the runs were long, hollow and alone where short."""
+    long = [i for i, row in enumerate(line) if not row["short"]]
+    marker = MARKERS[number % len(MARKERS)]
+    ax.plot(
+        [x[i] for i in long],
+        [line[i]["error"] for i in long],
+        color=colour,
+        linewidth=1.6,
+        linestyle=style,
+        marker=marker,
+        markersize=6,
+        label=label or None,
+    )
+    short = [i for i, row in enumerate(line) if row["short"]]
+    ax.plot(
+        [x[i] for i in short],
+        [line[i]["error"] for i in short],
+        linestyle="none",
+        marker=marker,
+        markersize=6,
+        markerfacecolor="none",
+        markeredgecolor=colour,
+    )
+
+
+def _explain_short(ax: Axes, line: Rows, theme: Theme) -> bool:
+    """An entry for hollow marks, if there are any."""
+    if not any(row["short"] for row in line):
+        return False
+    ax.plot(
+        [],
+        [],
+        linestyle="none",
+        marker="o",
+        markerfacecolor="none",
+        markeredgecolor=theme.muted,
+        label="hollow: short runs only",
+    )
+    return True
+
+
+def _runs(ax: Axes, rows: Rows, theme: Theme, *, x: str) -> None:
+    names = list(dict.fromkeys(row["model"] for row in rows))
+    cost = {
+        name: min(
+            (
+                row["compute"] / row["images"]
+                for row in rows
+                if row["model"] == name and row["images"]
+            ),
+            default=0.0,
+        )
+        for name in names
+    }
+    names.sort(key=lambda name: cost[name])
+    for i, (name, colour) in enumerate(zip(names, ordered_colours(len(names), theme), strict=True)):
+        own = [row for row in rows if row["model"] == name]
+        ax.plot(
+            [row[x] for row in own],
+            [row["error"] for row in own],
+            linestyle="none",
+            marker=MARKERS[i % len(MARKERS)],
+            markersize=4.5,
+            color=colour,
+            alpha=0.75,
+            markeredgewidth=0,
+            label=name or "run",
+        )
+
+
+def _residual_panel(ax: Axes, summary: Summary, theme: Theme) -> None:
+    scatter = summary["scatter"]
+    ax.axhspan(-200 * scatter, 200 * scatter, color=theme.law, alpha=0.14, linewidth=0)
+    ax.axhline(0, color=theme.law, linewidth=1.6)
+    ax.vlines(
+        [row["compute"] for row in summary["frontier"]],
+        0,
+        [100 * row["residual"] for row in summary["frontier"]],
+        color=theme.muted,
+        linewidth=0.9,
+    )
+    ax.plot(
+        [row["compute"] for row in summary["frontier"]],
+        [100 * row["residual"] for row in summary["frontier"]],
+        linestyle="none",
+        marker="o",
+        markersize=4.5,
+        color=theme.ink,
+    )
+    dress(ax, theme, x=f"compute ({summary['compute_unit']})", y="off the law\n(points)")
+
+
+def _formula(summary: Summary) -> str:
+    law = Law(**{name: summary[name] for name in "abcd"})
+    return f"error = {_law_text(law, digits=3)}"
+
+
+def _law_text(law: Law, *, digits: int) -> str:
+    shift = f"C + {law.d:.{digits}g}" if law.d else "C"
+    base = f"({shift})" if law.d else shift
+    text = f"{law.a:.{digits}g} {base}$^{{-{law.b:.{digits}g}}}$"
+    return text + (f" + {law.c:.{digits}g}" if law.c else "")
