@@ -82,8 +82,24 @@ def test_colour_operations_are_pillows(name, image):
 def test_solarize_add():
     tf = load_tensorflow()
     image = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, -1)
-    expected = np.where(image < 128, np.minimum(255, image.astype(int) + 150), image)
-    assert np.array_equal(ra.solarize_add(tf.constant(image), 150).numpy(), expected)
+    for addition in (0, 110, 150, 330):
+        expected = np.where(image < 128, np.minimum(255, image.astype(int) + addition), image)
+        assert np.array_equal(ra.solarize_add(tf.constant(image), addition).numpy(), expected)
+
+
+def test_posterizing_to_no_bits_is_black():
+    tf = load_tensorflow()
+    assert not ra.posterize(tf.constant(IMAGES["photo"]), 0).numpy().any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 2), (7, 2), (3, 3)])
+def test_tiny_images_survive_every_operation(size):
+    tf = load_tensorflow()
+    image = tf.constant(photo()[: size[0], : size[1]])
+    for operation in ra.OPERATIONS.values():
+        found = operation(image, 1.0, tf.constant(-1.0), tf.constant([0.9, 0.1]))
+        assert found.shape == image.shape
+        assert found.dtype == tf.uint8
 
 
 def by_scipy(image, matrix):

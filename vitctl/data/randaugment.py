@@ -59,27 +59,29 @@ def randaugment(image: Tensor, seed: Tensor, *, config: RandAugmentConfig) -> Te
 def autocontrast(image: Tensor) -> Tensor:
     """Stretch each channel to 0..255; a channel of one value stays."""
     tf = load_tensorflow()
-    values = tf.cast(image, tf.int32)
-    low = tf.reduce_min(values, [0, 1])
-    high = tf.reduce_max(values, [0, 1])
-    stretched = (values - low) * 255 // tf.maximum(high - low, 1)
-    return tf.where(high > low, tf.cast(stretched, tf.uint8), image)
+    low = tf.cast(tf.reduce_min(image, [0, 1]), tf.float32)
+    high = tf.cast(tf.reduce_max(image, [0, 1]), tf.float32)
+    scale = tf.where(high > low, 255.0 / tf.maximum(high - low, 1.0), 1.0)
+    offset = tf.where(high > low, low, 0.0)
+    # A hair up, so that what is a whole number but for float32's rounding isn't cut off to the
+    # one below; 1/255 is the smallest true distance to the next.
+    return _to_uint8((tf.cast(image, tf.float32) - offset) * scale + 1e-3)
 
 
 def equalize(image: Tensor) -> Tensor:
     """Flatten each channel's histogram, as Pillow does: the last bin is left out of the step."""
     tf = load_tensorflow()
 
-    def one(channel: Tensor) -> Tensor:
+    def table(channel: Tensor) -> Tensor:
         counts = tf.math.bincount(tf.cast(tf.reshape(channel, [-1]), tf.int32), minlength=256)
         present = tf.boolean_mask(counts, counts > 0)
         step = (tf.reduce_sum(present) - present[-1]) // 255
-        table = (tf.cumsum(counts, exclusive=True) + step // 2) // tf.maximum(step, 1)
-        table = tf.cast(tf.clip_by_value(table, 0, 255), tf.uint8)
-        mapped = tf.gather(table, tf.cast(channel, tf.int32))
-        return tf.where((step > 0) & (tf.size(present) > 1), mapped, channel)
+        flat = (tf.cumsum(counts, exclusive=True) + step // 2) // tf.maximum(step, 1)
+        usable = (step > 0) & (tf.size(present) > 1)
+        return tf.where(usable, tf.clip_by_value(flat, 0, 255), tf.range(256))
 
-    return tf.stack([one(image[..., i]) for i in range(3)], -1)
+    tables = tf.cast(tf.concat([table(image[..., i]) for i in range(3)], 0), tf.uint8)
+    return tf.gather(tables, tf.cast(image, tf.int32) + tf.constant([0, 256, 512]))
 
 
 def invert(image: Tensor) -> Tensor:
@@ -87,25 +89,25 @@ def invert(image: Tensor) -> Tensor:
 
 
 def posterize(image: Tensor, bits: int) -> Tensor:
-    """Keep the highest `bits` bits of every value."""
+    """Keep the highest `bits` (0 to 8) bits of every value."""
     tf = load_tensorflow()
-    shift = tf.constant(8 - min(8, bits), tf.uint8)
-    return tf.bitwise.left_shift(tf.bitwise.right_shift(image, shift), shift) if bits else image * 0
+    return tf.bitwise.bitwise_and(image, tf.constant(0xFF & ~(0xFF >> min(8, bits)), tf.uint8))
 
 
 def solarize(image: Tensor, threshold: int) -> Tensor:
-    """Invert the values from `threshold` (0 to 256) up."""
+    """Invert the values from `threshold` (256 and more: none) up."""
     tf = load_tensorflow()
-    return tf.where(tf.cast(image, tf.int32) < threshold, image, 255 - image)
+    if threshold > 255:
+        return image
+    return tf.where(image < tf.constant(threshold, tf.uint8), image, 255 - image)
 
 
 def solarize_add(image: Tensor, addition: int) -> Tensor:
-    """Add to the values below 128."""
+    """Add to the values below 128, up to 255."""
     tf = load_tensorflow()
-    values = tf.cast(image, tf.int32)
-    return tf.where(
-        values < 128, tf.cast(tf.clip_by_value(values + addition, 0, 255), tf.uint8), image
-    )
+    addition = min(addition, 255)
+    added = tf.minimum(image, tf.constant(255 - addition, tf.uint8)) + addition
+    return tf.where(image < 128, added, image)
 
 
 def color(image: Tensor, factor: float) -> Tensor:
@@ -127,14 +129,20 @@ def brightness(image: Tensor, factor: float) -> Tensor:
 def sharpness(image: Tensor, factor: float) -> Tensor:
     """0 is smoothed with [[1,1,1],[1,5,1],[1,1,1]]/13, 1 the image; the border stays."""
     tf = load_tensorflow()
-    kernel = tf.constant([[1, 1, 1], [1, 5, 1], [1, 1, 1]], tf.float32) / 13.0
-    kernel = tf.tile(kernel[:, :, None, None], [1, 1, 3, 1])
     values = tf.cast(image, tf.float32)
-    inner = tf.nn.depthwise_conv2d(values[None], kernel, [1, 1, 1, 1], "VALID")[0]
-    inner = tf.floor(inner + 0.5)
-    mask = tf.pad(tf.ones_like(inner), [[1, 1], [1, 1], [0, 0]])
-    smooth = tf.where(mask > 0, tf.pad(inner, [[1, 1], [1, 1], [0, 0]]), values)
-    return _blend(smooth, image, factor)
+
+    def smooth() -> Tensor:
+        # All nine neighbours once and the middle four times more, by sums of shifted rows and
+        # columns: five times faster here than a depthwise convolution.
+        rows = values[:-2] + values[1:-1] + values[2:]
+        box = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+        inner = tf.floor((box + 4.0 * values[1:-1, 1:-1]) / 13.0 + 0.5)
+        middle = tf.concat([values[1:-1, :1], inner, values[1:-1, -1:]], 1)
+        return tf.concat([values[:1], middle, values[-1:]], 0)
+
+    # An image of one or two rows or columns is all border.
+    has_inside = tf.reduce_min(tf.shape(image)[:2]) > 2
+    return _blend(tf.cond(has_inside, smooth, lambda: values), image, factor)
 
 
 # Geometry
@@ -227,7 +235,7 @@ OPERATIONS: dict[str, Operation] = {
 
 def _luminance(image: Tensor) -> Tensor:
     tf = load_tensorflow()
-    weighted = tf.reduce_sum(tf.cast(image, tf.float32) * tf.constant(_LUMA), -1)
+    weighted = tf.linalg.matvec(tf.cast(image, tf.float32), tf.constant(_LUMA))
     return tf.floor(weighted + 0.5)
 
 
