@@ -1,1 +1,9 @@
-"""Commands that only print: ls, show, lineage, verify. Their answer goes to stdout."""
+"""Commands that only look: ls, show, lineage, verify.
+
+ls       what a store holds; rows are made in `listing`
+show     one artifact or run, whole
+lineage  the tree of its inputs
+verify   whether it is what was published; the checks are in `checks`, those of images in `images`
+tree     nested values as indented lines
+words    summaries, sizes and times in a few words
+"""

@@ -109,10 +109,10 @@ class Run:
     def place(self, step: int) -> Path:
         return self.path / CHECKPOINTS / str(step)
 
-    def checkpoint(self, step: int) -> Artifact:
+    def checkpoint(self, step: int, *, check: bool = True) -> Artifact:
         """The checkpoint of `step`. NotFoundError names the nearest kept ones."""
         if (self.place(step) / MANIFEST).exists():
-            return Artifact.load(self.place(step))
+            return Artifact.load(self.place(step), check=check)
         kept = self.steps()
         if not kept:
             raise NotFoundError(f"{self.path} has no finished checkpoint yet")

@@ -1,0 +1,197 @@
+"""Whether an artifact, a run or a draft is what its manifest says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from vitctl.artifacts import Artifact, Parent, Recipe, Run, Store
+from vitctl.artifacts.drafts import read_note
+from vitctl.artifacts.files import content_files, sha256_file
+from vitctl.artifacts.lineage import SOURCE
+from vitctl.artifacts.manifest import FileEntry, digest_of
+from vitctl.artifacts.references import id_of
+from vitctl.artifacts.runs import CHECKPOINTS
+from vitctl.errors import VitctlError
+from vitctl.events import Emit, Progress
+
+Depth = Literal["sizes", "contents"]
+
+
+@dataclass
+class Verdict:
+    """What was found of one entry. Problems make it damaged, remarks don't.
+
+    files and bytes count what was looked at, records what was read of datasets.
+    """
+
+    path: Path
+    kind: str
+    id: str | None
+    problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    files: int = 0
+    bytes: int = 0
+    records: int = 0
+
+    @property
+    def whole(self) -> bool:
+        return not self.problems
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `vitctl verify --json`; docs/schemas/verdict.schema.json."""
+        return {
+            "path": str(self.path),
+            "id": self.id,
+            "kind": self.kind,
+            "whole": self.whole,
+            "problems": self.problems,
+            "remarks": self.remarks,
+            "files": self.files,
+            "bytes": self.bytes,
+            "records": self.records,
+        }
+
+
+def of_entry(
+    entry: Artifact | Run, *, store: Store, depth: Depth, emit: Emit, step: int | None = None
+) -> Verdict:
+    """Check an artifact, or a run with all its checkpoints (or the one of `step`)."""
+    kind = "run" if isinstance(entry, Run) else entry.kind
+    verdict = Verdict(entry.path, kind, id_of(entry))
+    if isinstance(entry, Artifact):
+        _check_artifact(entry, verdict, store=store, depth=depth, emit=emit)
+        return verdict
+    for kept in entry.steps() if step is None else [step]:
+        try:
+            checkpoint = entry.checkpoint(kept, check=False)
+        except VitctlError as error:
+            verdict.problems.append(f"checkpoint {kept}: {error.message}")
+            continue
+        part = Verdict(checkpoint.path, checkpoint.kind, checkpoint.id)
+        _check_artifact(checkpoint, part, store=store, depth=depth, emit=emit)
+        if part.problems and kept not in entry.steps():
+            continue  # the run is being trained, and dropped this checkpoint meanwhile
+        verdict.problems += [f"checkpoint {kept}: {problem}" for problem in part.problems]
+        verdict.remarks += [f"checkpoint {kept}: {remark}" for remark in part.remarks]
+        verdict.files += part.files
+        verdict.bytes += part.bytes
+    if step is None:
+        verdict.remarks += _unfinished_checkpoints(entry)
+        if not entry.steps():
+            verdict.remarks.append("it has no finished checkpoint yet")
+    return verdict
+
+
+def of_directory(path: Path, error: VitctlError) -> Verdict | None:
+    """The verdict on a place of the store that could not be loaded, None if it holds nothing."""
+    note = read_note(path) or {}
+    verdict = Verdict(path, note.get("kind", "unknown"), note.get("id"))
+    if error.exit_code != 4:
+        verdict.problems.append(error.message)
+    elif note:
+        verdict.remarks.append("unfinished: the command that makes it goes on from there")
+    else:
+        return None
+    return verdict
+
+
+def _check_artifact(
+    artifact: Artifact, verdict: Verdict, *, store: Store, depth: Depth, emit: Emit
+) -> None:
+    manifest = artifact.manifest
+    if digest_of(manifest.files) != manifest.digest:
+        verdict.problems.append("the manifest's digest is not that of the files it lists")
+    if _recipe(artifact).id != manifest.id:
+        verdict.problems.append("the manifest's id is not that of the settings it records")
+    verdict.files = len(manifest.files)
+    verdict.bytes = sum(entry.size for entry in manifest.files)
+    if depth == "sizes":
+        verdict.problems += artifact.check_sizes()
+    else:
+        verdict.problems += _check_contents(artifact, emit=emit)
+    listed = {entry.path for entry in manifest.files}
+    strange = [name for name in content_files(artifact.path) if name not in listed]
+    if strange:
+        verdict.remarks.append(f"{len(strange)} files are not its own, such as {strange[0]!r}")
+    for parent in manifest.parents:
+        _check_parent(parent, verdict, store=store)
+    if (check := _OF_KIND.get(artifact.kind)) is not None:
+        check(artifact, verdict, store=store, depth=depth, emit=emit)
+
+
+def _recipe(artifact: Artifact) -> Recipe:
+    fields = artifact.manifest.model_dump(include=set(Recipe.model_fields))
+    return Recipe.model_validate(fields)
+
+
+def _check_contents(artifact: Artifact, *, emit: Emit) -> Iterator[str]:
+    """`Artifact.check_contents`, told as it goes."""
+    files = artifact.manifest.files
+    for done, entry in enumerate(files, start=1):
+        yield from _check_content(artifact.path / entry.path, entry)
+        emit(Progress("hashing", done, len(files), "files", {"of": str(artifact.path)}))
+
+
+def _check_content(path: Path, entry: FileEntry) -> Iterator[str]:
+    try:
+        size, sha256 = sha256_file(path)
+    except OSError as error:
+        yield f"{entry.path} cannot be read ({error.strerror})"
+        return
+    if size != entry.size:
+        yield f"{entry.path} has {size} bytes instead of {entry.size}"
+    elif sha256 != entry.sha256:
+        yield f"{entry.path} has other bytes than were published"
+
+
+def _check_parent(parent: Parent, verdict: Verdict, *, store: Store) -> None:
+    if parent.kind == SOURCE:
+        return
+    try:
+        found = store.parent(parent)
+    except VitctlError as error:
+        verdict.problems.append(f"its input {parent.role}: {error.message}")
+        return
+    if found is None:
+        verdict.remarks.append(
+            f"its input {parent.role}, {parent.kind} {parent.id[:8]}, is not in this store"
+        )
+
+
+def _unfinished_checkpoints(run: Run) -> Iterator[str]:
+    kept = {str(step) for step in run.steps()}
+    folder = run.path / CHECKPOINTS
+    for child in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if child.name not in kept:
+            yield f"{CHECKPOINTS}/{child.name} was never finished; training clears it away"
+
+
+def _check_dataset(
+    artifact: Artifact, verdict: Verdict, *, store: Store, depth: Depth, emit: Emit
+) -> None:
+    from stages.inspect import images  # numpy, and array_record where records are read
+
+    verdict.problems += images.check_counts(artifact)
+    if depth == "contents":
+        problems, verdict.records = images.check_records(artifact, emit=emit)
+        verdict.problems += problems
+
+
+def _check_checkpoint(
+    artifact: Artifact, verdict: Verdict, *, store: Store, depth: Depth, emit: Emit
+) -> None:
+    if depth == "contents":
+        from stages.inspect import images
+
+        problems, remarks = images.check_consumed(artifact, store=store)
+        verdict.problems += problems
+        verdict.remarks += remarks
+
+
+_OF_KIND: dict[str, Callable[..., None]] = {
+    "dataset": _check_dataset,
+    "checkpoint": _check_checkpoint,
+}

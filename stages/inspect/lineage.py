@@ -1,0 +1,107 @@
+"""`vitctl lineage`: the tree of inputs of an artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+from typer import Argument
+
+from stages.inspect import words
+from stages.inspect.tree import bold, dim, warned
+from vitctl.artifacts import Artifact, Run, Store
+from vitctl.artifacts.lineage import SOURCE, Ancestor, ancestors_of
+from vitctl.artifacts.references import id_of
+from vitctl.console.session import Session
+from vitctl.console.streams import answer
+from vitctl.console.text import safe
+from vitctl.console.verb import verb
+from vitctl.durations import show_count
+
+
+@verb(makes=False)
+def lineage(
+    session: Session,
+    ref: Annotated[
+        str | None,
+        Argument(metavar="REF", help="Path, name, id or RUN@STEP; the newest if left out."),
+    ] = None,
+) -> None:
+    """Example: vitctl lineage RUN@20k
+
+    Draw the tree of inputs: which checkpoint, which images and which folder a result was made
+    from. Inputs that changed or are gone are marked.
+    """
+    for found, step in session.named(ref):
+        entry = _checkpoint(found, step)
+        tree = _ancestors(entry, store=session.store)
+        if session.options.json:
+            session.answer_json({**_as_json(entry), "inputs": [_node(branch) for branch in tree]})
+        else:
+            answer("\n".join([_label(entry), *_branches(tree, indent="")]))
+
+
+def _checkpoint(entry: Artifact | Run, step: int | None) -> Artifact | Run:
+    """Of a run one checkpoint, the newest if no step was given; an empty run stays a run."""
+    if not isinstance(entry, Run) or (step is None and not entry.steps()):
+        return entry
+    return entry.checkpoint(entry.steps()[-1] if step is None else step, check=False)
+
+
+def _ancestors(entry: Artifact | Run, *, store: Store) -> tuple[Ancestor, ...]:
+    parents = entry.info.parents if isinstance(entry, Run) else entry.manifest.parents
+    return ancestors_of(parents, store=store, above=frozenset([id_of(entry)]))
+
+
+def _label(entry: Artifact | Run) -> str:
+    if isinstance(entry, Run):
+        return f"{bold('run')} {entry.info.id[:8]}  {safe(entry.path)}"
+    step = f" step {show_count(entry.step)}" if entry.step is not None else ""
+    told = words.in_words(entry.kind, entry.summary)
+    return f"{bold(safe(entry.kind))}{step} {entry.id[:8]}  {safe(entry.path)}  {dim(safe(told))}"
+
+
+def _branches(tree: Sequence[Ancestor], *, indent: str) -> Iterator[str]:
+    for number, branch in enumerate(tree, start=1):
+        last = number == len(tree)
+        yield f"{indent}{'└─' if last else '├─'} {dim(safe(branch.parent.role))} {_shown(branch)}"
+        yield from _branches(branch.ancestors, indent=indent + ("   " if last else "│  "))
+
+
+def _shown(branch: Ancestor) -> str:
+    if branch.artifact is not None:
+        return _label(branch.artifact)
+    parent = branch.parent
+    where = f"  {safe(parent.path)}" if parent.path else ""
+    mark = f"  {warned(safe(branch.problem))}" if branch.problem else ""
+    kind = "" if parent.kind == SOURCE else f"{safe(parent.kind)} "
+    return f"{kind}{parent.id[:8]}{where}{mark}"
+
+
+def _node(branch: Ancestor) -> dict[str, Any]:
+    """One input: as recorded, where it is now, and what went into it."""
+    parent = branch.parent
+    found = branch.artifact
+    return {
+        "role": parent.role,
+        "kind": parent.kind,
+        "id": parent.id,
+        "digest": parent.digest,
+        "path": str(found.path) if found is not None else parent.path,
+        "found": found is not None,
+        "problem": branch.problem,
+        "summary": found.summary if found is not None else {},
+        "inputs": [_node(above) for above in branch.ancestors],
+    }
+
+
+def _as_json(entry: Artifact | Run) -> dict[str, Any]:
+    if isinstance(entry, Artifact):
+        return entry.as_json()
+    return {
+        "path": str(entry.path),
+        "id": entry.info.id,
+        "digest": None,
+        "kind": "run",
+        "summary": {},
+    }

@@ -1,0 +1,159 @@
+"""What a store holds: a row an artifact, run or draft, the damaged ones too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vitctl.artifacts import Artifact, Run, Store
+from vitctl.artifacts.artifact import load_if_readable
+from vitctl.artifacts.drafts import read_note
+from vitctl.artifacts.files import LOCK
+from vitctl.artifacts.locks import is_locked
+from vitctl.artifacts.references import plain_name
+from vitctl.errors import VitctlError
+
+State = Literal["finished", "working", "unfinished", "damaged"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of `vitctl ls`.
+
+    state    finished; working (a process is at it now); unfinished (none is, and the command that
+             made it has not got its answer); damaged
+    steps    of a run its kept checkpoints, of a checkpoint its own
+    made     ISO time: when it was finished, else when work began; empty if unknown
+    summary  of the artifact; of a run, of its newest checkpoint
+    """
+
+    path: Path
+    kind: str
+    stage: str
+    name: str
+    id: str | None
+    digest: str | None
+    state: State
+    steps: tuple[int, ...]
+    made: str
+    summary: dict[str, Any]
+    problem: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `vitctl ls --json`; docs/schemas/listing.schema.json."""
+        return {
+            "path": str(self.path),
+            "id": self.id,
+            "digest": self.digest,
+            "kind": self.kind,
+            "summary": self.summary,
+            "name": self.name,
+            "stage": self.stage,
+            "state": self.state,
+            "steps": list(self.steps),
+            "made": self.made or None,
+            "problem": self.problem,
+        }
+
+
+def rows(store: Store, *, kind: str | None = None) -> list[Row]:
+    """The rows of a store, oldest first. `kind="checkpoint"` lists those of the runs one by one."""
+    found: list[Row] = []
+    for directory in store.directories():
+        found += _rows_at(directory, checkpoints=kind == "checkpoint")
+    wanted = [row for row in found if kind is None or row.kind == kind]
+    return sorted(wanted, key=lambda row: (row.made, str(row.path)))
+
+
+def _rows_at(path: Path, *, checkpoints: bool) -> Iterator[Row]:
+    try:
+        entry = Store.load(path, check=False)
+    except VitctlError as error:
+        note = read_note(path)
+        if error.exit_code != 4:
+            yield _without_manifest(path, note or {}, state="damaged", problem=error.message)
+        elif note is not None:
+            state: State = "working" if is_locked(path / LOCK) else "unfinished"
+            yield _without_manifest(path, note, state=state)
+        return
+    if isinstance(entry, Run):
+        yield from _of_checkpoints(entry) if checkpoints else [_of_run(entry)]
+    else:
+        yield _of_artifact(entry)
+
+
+def _of_artifact(artifact: Artifact) -> Row:
+    problems = artifact.check_sizes()
+    return Row(
+        path=artifact.path,
+        kind=artifact.kind,
+        stage=artifact.manifest.stage,
+        name=plain_name(artifact),
+        id=artifact.id,
+        digest=artifact.digest,
+        state="damaged" if problems else "finished",
+        steps=(artifact.step,) if artifact.step is not None else (),
+        made=artifact.manifest.provenance.finished,
+        summary=artifact.summary,
+        problem=problems[0] if problems else None,
+    )
+
+
+def _of_run(run: Run) -> Row:
+    kept = run.steps()
+    newest = load_if_readable(run.place(kept[-1])) if kept else None
+    made, _ = run.order
+    state: State = "finished" if kept and kept[-1] in run.info.results else "unfinished"
+    problem = None
+    if kept and newest is None:
+        state, problem = "damaged", f"the manifest of checkpoint {kept[-1]} is damaged"
+    elif newest is not None and (problems := newest.check_sizes()):
+        state, problem = "damaged", f"checkpoint {kept[-1]}: {problems[0]}"
+    if run.is_working:
+        state = "working"
+    return Row(
+        path=run.path,
+        kind="run",
+        stage=run.info.stage,
+        name=plain_name(run),
+        id=run.info.id,
+        digest=None,
+        state=state,
+        steps=tuple(kept),
+        made=made,
+        summary=newest.summary if newest is not None else {},
+        problem=problem,
+    )
+
+
+def _of_checkpoints(run: Run) -> Iterator[Row]:
+    for step in run.steps():
+        try:
+            row = _of_artifact(Artifact.load(run.place(step), check=False))
+        except VitctlError as error:
+            place = run.place(step)
+            yield _without_manifest(
+                place, {"kind": "checkpoint"}, state="damaged", problem=error.message
+            )
+            continue
+        yield Row(**{**vars(row), "name": f"{plain_name(run)}@{step}"})
+
+
+def _without_manifest(
+    path: Path, note: dict[str, str], *, state: State, problem: str | None = None
+) -> Row:
+    return Row(
+        path=path,
+        kind=note.get("kind", "unknown"),
+        stage=note.get("stage", path.parent.name),
+        name=path.name,
+        id=note.get("id"),
+        digest=None,
+        state=state,
+        steps=(),
+        made=note.get("started", ""),
+        summary={},
+        problem=problem,
+    )

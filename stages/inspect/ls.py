@@ -1,0 +1,76 @@
+"""`vitctl ls`: what a store holds."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated
+
+from rich.text import Text
+from typer import Option
+
+from stages.inspect import words
+from stages.inspect.listing import Row, rows
+from vitctl.artifacts.references import MAKE
+from vitctl.console.session import Session
+from vitctl.console.streams import answer
+from vitctl.console.table import table
+from vitctl.console.text import safe
+from vitctl.console.verb import verb
+from vitctl.errors import UsageError
+from vitctl.events import Next, Note
+
+_COLUMNS = ("kind", "name", "id", "step", "made", "summary")
+_MARKS = {"working": "green", "unfinished": "yellow", "damaged": "bold red"}
+
+
+@verb(makes=False)
+def ls(
+    session: Session,
+    kind: Annotated[
+        str | None, Option(help="Only these: dataset, run, checkpoint, fewshot, evaluation, ...")
+    ] = None,
+) -> None:
+    """Example: vitctl ls --kind run
+
+    List the artifacts and runs of the store, the newest last. Unfinished work, runs that are being
+    trained now and damaged artifacts are marked. Any name, id or path in the list can be given to
+    other commands.
+    """
+    every = rows(session.store, kind=kind)
+    if kind is not None and not every:
+        _check_kind(kind, session)
+    if session.options.json:
+        for row in every:
+            session.answer_json(row.as_json())
+    elif every:
+        answer(table(_COLUMNS, [_cells(row) for row in every]))
+    else:
+        what = "nothing" if kind is None else f"no {kind}"
+        session.emit(Note(f"{what} in {session.store.root} yet"))
+        session.emit(Next(MAKE.get(kind or "dataset", MAKE["checkpoint"])))
+
+
+def _cells(row: Row) -> list[str | Text]:
+    told = row.problem or words.in_words(
+        "checkpoint" if row.kind == "run" else row.kind, row.summary
+    )
+    if row.kind == "run" and row.stage != "pretrain":
+        told = f"{row.stage}: {told}"
+    summary = Text(safe(told))
+    if row.state in _MARKS:
+        mark = row.state if not told else f"{row.state}: "
+        summary = Text.assemble((mark, _MARKS[row.state]), summary)
+    short = (row.id or "")[:8]
+    made = words.ago(row.made) if row.made else ""
+    return [row.kind, row.name, short, words.steps(row.steps), made, summary]
+
+
+def _check_kind(kind: str, session: Session) -> None:
+    """Nothing of a kind is an answer, but not for a kind there never is."""
+    known = {"run", *MAKE, *(row.kind for row in rows(session.store))}
+    if kind not in known:
+        near = difflib.get_close_matches(kind, known, n=1)
+        raise UsageError(
+            f"there is no kind {kind!r}",
+            hint=f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}",
+        )

@@ -1,0 +1,165 @@
+"""`vitctl show`: one artifact or run, whole."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any
+
+from typer import Argument
+
+from stages.inspect import words
+from stages.inspect.tree import bold, dim, fields, warned
+from vitctl.artifacts import Artifact, Parent, Run
+from vitctl.artifacts.artifact import load_if_readable
+from vitctl.artifacts.manifest import Provenance
+from vitctl.console.session import Session
+from vitctl.console.streams import answer
+from vitctl.console.text import safe
+from vitctl.console.verb import verb
+from vitctl.durations import show_count
+from vitctl.train import metrics
+
+_MOST_FILES = 8
+
+
+@verb(makes=False)
+def show(
+    session: Session,
+    ref: Annotated[
+        str | None,
+        Argument(metavar="REF", help="Path, name, id or RUN@STEP; the newest if left out."),
+    ] = None,
+) -> None:
+    """Example: vitctl show RUN@20k
+
+    Show one artifact or run: its settings, summary, inputs, files, and how it was made. With
+    --json all that is recorded.
+    """
+    for number, (found, step) in enumerate(session.named(ref)):
+        entry = found
+        if isinstance(found, Run) and step is not None:
+            entry = found.checkpoint(step, check=False)
+        if session.options.json:
+            session.answer_json(as_json(entry))
+            continue
+        lines = _of_run(entry) if isinstance(entry, Run) else _of_artifact(entry)
+        answer("\n".join([*([""] if number else []), *lines]))
+
+
+def as_json(entry: Artifact | Run) -> dict[str, Any]:
+    """All that is recorded: the manifest, or of a run `run.json` and its checkpoints."""
+    if isinstance(entry, Artifact):
+        return {**entry.as_json(), **entry.manifest.model_dump(mode="json")}
+    return {
+        "path": str(entry.path),
+        "digest": None,
+        "summary": {},
+        **entry.info.model_dump(mode="json"),
+        "kind": "run",
+        "working": entry.is_working,
+        "checkpoints": [
+            checkpoint.as_json() for _, checkpoint in _checkpoints(entry) if checkpoint
+        ],
+        "metrics": _last_rows(entry),
+    }
+
+
+def _of_artifact(artifact: Artifact) -> Iterator[str]:
+    manifest = artifact.manifest
+    yield f"{bold(safe(artifact.kind))} {safe(artifact.path)}"
+    for problem in artifact.check_sizes():
+        yield f"  {warned('damaged')}  {safe(problem)}"
+    made = manifest.provenance
+    yield from fields(
+        {
+            "id": artifact.id,
+            "digest": artifact.digest,
+            "made": f"{words.ago(made.finished)}, took {words.took(made.started, made.finished)}",
+            "by": f"{manifest.stage} (version {manifest.version})",
+        }
+    )
+    yield from _section("summary", artifact.summary)
+    yield from _section("settings", artifact.config, exact=True)
+    yield from _inputs(manifest.parents)
+    yield from _files(artifact)
+    yield from _provenance(made)
+
+
+def _of_run(run: Run) -> Iterator[str]:
+    info = run.info
+    yield f"{bold('run')} {safe(run.path)}"
+    newest = max(run.steps(), default=None)
+    state = "being worked on now" if run.is_working else "nobody works on it"
+    yield from fields(
+        {
+            "id": info.id,
+            "by": f"{info.stage} (version {info.version})",
+            "state": state + (f", at step {show_count(newest)}" if newest is not None else ""),
+        }
+    )
+    yield from ("", bold("checkpoints"))
+    for step, checkpoint in _checkpoints(run):
+        told = words.in_words("checkpoint", checkpoint.summary) if checkpoint else "damaged"
+        answered = "  (answered)" if step in info.results else ""
+        yield f"  {show_count(step):>8}  {safe(told)}{dim(answered)}"
+    if newest is None:
+        yield "  none yet"
+    yield from _section("newest metrics", _last_rows(run))
+    yield from _section("settings", info.config, exact=True)
+    yield from _inputs(info.parents)
+    yield from ("", bold("worked on"))
+    for segment in info.segments:
+        runtime = {key: value for key, value in segment.runtime.items() if value is not None}
+        yield f"  {segment.started}  from step {show_count(segment.from_step)}"
+        yield from fields(runtime, indent=4)
+    if info.segments:
+        yield from _section("versions", info.segments[-1].versions)
+
+
+def _section(title: str, values: dict[str, Any], *, exact: bool = False) -> Iterator[str]:
+    if values:
+        yield from ("", bold(title), *fields(values, exact=exact))
+
+
+def _inputs(parents: Iterable[Parent]) -> Iterator[str]:
+    values = {p.role: f"{p.kind} {p.id[:8]}  {p.path or 'of unknown place'}" for p in parents}
+    yield from _section("inputs", values)
+
+
+def _files(artifact: Artifact) -> Iterator[str]:
+    files = artifact.manifest.files
+    yield from ("", bold("files"))
+    yield f"  {len(files)} files, {words.size(sum(entry.size for entry in files))}"
+    largest = sorted(files, key=lambda entry: (-entry.size, entry.path))[:_MOST_FILES]
+    for entry in largest:
+        yield f"  {words.size(entry.size):>8}  {safe(entry.path)}"
+    if len(largest) < len(files):
+        yield f"  {'...':>8}  {len(files) - len(largest):,} smaller ones"
+
+
+def _provenance(made: Provenance) -> Iterator[str]:
+    program, *arguments = made.command or ("",)
+    program = "vitctl" if os.path.basename(program) == "app.py" else os.path.basename(program)
+    yield from _section(
+        "made with",
+        {
+            "command": shlex.join([program, *arguments]),
+            "time": f"{made.started} to {made.finished}",
+            "host": made.host,
+            "commit": made.git_commit or "of an installed package",
+            "versions": ", ".join(f"{name} {value}" for name, value in made.versions.items()),
+        },
+    )
+
+
+def _checkpoints(run: Run) -> Iterator[tuple[int, Artifact | None]]:
+    for step in run.steps():
+        yield step, load_if_readable(run.place(step))
+
+
+def _last_rows(run: Run) -> dict[str, dict[str, Any]]:
+    """The newest row of each kind (train, eval) of the run's metrics."""
+    rows = {row["kind"]: row for row in metrics.read(run.metrics)}
+    return {kind: {k: v for k, v in row.items() if k != "kind"} for kind, row in rows.items()}

@@ -1,0 +1,89 @@
+"""`vitctl verify`: is it still what was published?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from typer import Argument, Option
+
+from stages.inspect import words
+from stages.inspect.checks import Depth, Verdict, of_directory, of_entry
+from stages.inspect.tree import dim, warned
+from vitctl.artifacts import Store
+from vitctl.console.session import Session
+from vitctl.console.streams import answer
+from vitctl.console.text import safe
+from vitctl.console.verb import verb
+from vitctl.errors import InputError, UsageError, VitctlError
+from vitctl.events import Emit, Note
+
+
+@verb(makes=False)
+def verify(
+    session: Session,
+    ref: Annotated[
+        str | None,
+        Argument(metavar="REF", help="Path, name, id or RUN@STEP; the newest if left out."),
+    ] = None,
+    every: Annotated[bool, Option("--all", help="All that the store holds.")] = False,
+    deep: Annotated[
+        bool, Option("--deep", help="Hash every byte, read every record, replay the samples.")
+    ] = False,
+) -> None:
+    """Example: vitctl verify --all --deep
+
+    Check that an artifact or run is still what was published: files, sizes and counts, and that
+    its inputs have not changed. --deep reads it all. What is wrong is listed, one line each; then
+    the exit code is 3.
+    """
+    if every and ref is not None:
+        raise UsageError("--all checks everything; REF names one", hint="keep one of them")
+    depth: Depth = "contents" if deep else "sizes"
+    if every:
+        verdicts = _every(session.store, depth=depth, emit=session.emit)
+    else:
+        verdicts = (
+            of_entry(entry, store=session.store, depth=depth, emit=session.emit, step=step)
+            for entry, step in session.named(ref)
+        )
+    checked = damaged = 0
+    for verdict in verdicts:
+        checked += 1
+        damaged += not verdict.whole
+        if session.options.json:
+            session.answer_json(verdict.as_json())
+        else:
+            answer("\n".join(_lines(verdict, deep=deep)))
+    if not checked:
+        session.emit(Note(f"nothing in {session.store.root} yet"))
+    if damaged:
+        raise InputError(
+            f"{damaged} of {checked} are damaged" if checked > 1 else "it is damaged",
+            hint="copy it again from where it is whole, or make it again with --force",
+        )
+
+
+def _every(store: Store, *, depth: Depth, emit: Emit) -> Iterator[Verdict]:
+    for directory in store.directories():
+        try:
+            entry = store.load(directory, check=False)
+        except VitctlError as error:
+            verdict = of_directory(directory, error)
+            if verdict is not None:
+                yield verdict
+            continue
+        yield of_entry(entry, store=store, depth=depth, emit=emit)
+
+
+def _lines(verdict: Verdict, *, deep: bool) -> Iterator[str]:
+    counts = f"{verdict.files:,} files, {words.size(verdict.bytes)}"
+    if verdict.records:
+        counts += f", {verdict.records:,} records"
+    looked = dim(f"({counts}{' read' if deep else ''})")
+    if verdict.whole:
+        yield f"whole    {safe(verdict.path)}  {looked}"
+    for problem in verdict.problems:
+        yield f"{warned('damaged')}  {safe(verdict.path)}  {safe(problem)}"
+    for remark in verdict.remarks:
+        yield f"note     {safe(verdict.path)}  {safe(remark)}"
