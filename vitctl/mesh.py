@@ -17,9 +17,12 @@ from vitctl.errors import UsageError
 DATA = "data"
 
 
-def make(devices: list[jax.Device] | None = None) -> Mesh:
-    """A mesh of all devices along the data axis."""
-    chosen = jax.devices() if devices is None else devices
+def make(devices: int | None = None) -> Mesh:
+    """A mesh along the data axis of the first `devices` devices, or of all there are."""
+    every = jax.devices()
+    if devices is not None and devices > len(every):
+        raise UsageError(f"{devices} devices were asked for, and there are {len(every)}")
+    chosen = every[:devices]
     return Mesh(np.asarray(chosen), (DATA,), axis_types=(AxisType.Auto,))
 
 

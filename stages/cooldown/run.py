@@ -42,7 +42,7 @@ def run(
             images = open_images(
                 cfg,
                 inputs.dataset.path if inputs.dataset else None,
-                devices=mesh.make().size,
+                devices=mesh.make(runtime.devices).size,
                 workers=runtime.workers,
             )
             checkpoint = trainer.train(

@@ -43,7 +43,10 @@ def run(
             checkpoint = draft.checkpoint(cfg.steps)
         else:
             images = open_images(
-                cfg, inputs.dataset.path, devices=mesh.make().size, workers=runtime.workers
+                cfg,
+                inputs.dataset.path,
+                devices=mesh.make(runtime.devices).size,
+                workers=runtime.workers,
             )
             emit(Note(_head(inputs.checkpoint, images.classes)))
             weights = partial(
@@ -81,6 +84,6 @@ def _pretrained(
 
 def _head(checkpoint: Artifact, classes: tuple[str, ...]) -> str:
     before = checkpoint.summary["classes"]
-    if sorted(before) == sorted(classes):
+    if transfer.same_classes(before, classes):
         return f"the head is kept: the same {len(classes)} classes"
     return f"a new head: {len(classes)} classes, pretrained were {len(before)}"

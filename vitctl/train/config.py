@@ -90,6 +90,7 @@ class TrainRuntime(Runtime):
     """How fast and where; a run may change any of it when it continues.
 
     Attributes:
+      devices: so many of the devices there are; None takes all.
       workers: threads that decode images; None takes one a core.
       log_every, eval_every, checkpoint_every: in steps; None derives them from the length.
         `eval_every=0` scores only at the end.
@@ -98,6 +99,7 @@ class TrainRuntime(Runtime):
       remat: what the backward pass recomputes; auto takes what fits.
     """
 
+    devices: PositiveInt | None = None
     workers: PositiveInt | None = None
     log_every: PositiveInt | None = None
     eval_every: NonNegativeInt | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any
 
 import jax
@@ -21,6 +22,7 @@ from vitctl.train.frozen import one_behind
 Extractor = Callable[[Any, Array], Array]
 
 
+@cache
 def make_extractor(config: ModelConfig, *, precision: str, mesh: Mesh) -> Extractor:
     """A compiled function of (params, images [b i j 3]) giving fp32 features [b e], on every
     device. The classifier is not computed."""

@@ -21,8 +21,8 @@ from vitctl.data.dataset import Dataset
 from vitctl.data.mock import MockDataset
 from vitctl.errors import InputError
 from vitctl.model import vit
-from vitctl.model.config import ModelConfig
-from vitctl.train.config import MockConfig
+from vitctl.train import state as states
+from vitctl.train.config import MockConfig, TrainConfig
 
 T = TypeVar("T")
 
@@ -30,8 +30,9 @@ DEFAULT_BATCH = 256
 """Images at a time where nothing is trained: enough to keep a device busy. It changes no result."""
 
 
-def restored(checkpoint: Artifact, *, model: ModelConfig, mesh: Mesh) -> vit.Params:
-    """The weights of a checkpoint, on every device; the optimizer's state is not read.
+def restored(checkpoint: Artifact, *, cfg: TrainConfig, mesh: Mesh) -> vit.Params:
+    """The weights of a checkpoint that `cfg` trained, on every device; the optimizer's state is not
+    read.
 
     Raises InputError if their bytes are not those that were published, or of another model.
     """
@@ -46,15 +47,15 @@ def restored(checkpoint: Artifact, *, model: ModelConfig, mesh: Mesh) -> vit.Par
                 f"{checkpoint.path} is damaged: {entry.path} has other bytes than were published",
                 hint=f"see all: vitctl verify --deep {checkpoint.path}",
             )
-    shapes = jax.eval_shape(lambda: vit.init(model, key=jax.random.key(0)))
-    like = meshes.like(shapes, meshes.replicated(mesh))
+    like = meshes.like(states.param_shapes(cfg), meshes.replicated(mesh))
     return checkpoints.restore(checkpoint.path, checkpoints.PARAMS, like=like)
 
 
-def untrained(model: ModelConfig, *, seed: int, mesh: Mesh) -> vit.Params:
-    """The weights a training with this seed starts from."""
-    init = jax.jit(lambda key: vit.init(model, key=key), out_shardings=meshes.replicated(mesh))
-    return init(jax.random.key(seed))
+def untrained(cfg: TrainConfig, *, mesh: Mesh) -> vit.Params:
+    """The weights that a training from scratch with `cfg` starts from."""
+    whole = meshes.replicated(mesh)
+    init = jax.jit(lambda key: vit.init(cfg.model, key=key), out_shardings=whole)
+    return init(jax.random.key(cfg.seed))
 
 
 def open_dataset(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -52,6 +53,7 @@ class Rows(NamedTuple):
 Scorer = Callable[[Any, Array, Array, Array], Rows]
 
 
+@cache
 def make_scorer(config: ModelConfig, *, loss: losses.Loss, precision: str, mesh: Mesh) -> Scorer:
     """A compiled function of (params, images [b i j 3], labels [b l], mask [b]) giving `Rows`: bool
     [b] of counted, top-1 and top-5 right, fp32 [b] of loss, int32 [b] of the predicted class."""

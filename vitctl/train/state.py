@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Sharding
 from jaxtyping import Array, Bool
 
 from vitctl.model import vit
+from vitctl.model.config import ModelConfig
+from vitctl.optim.config import OptimConfig
 from vitctl.optim.optimizer import Optimizer, make
 from vitctl.train.config import TrainConfig
 
@@ -27,35 +32,62 @@ class TrainState(NamedTuple):
 
 def param_shapes(cfg: TrainConfig) -> Any:
     """Shapes and types of the weights; nothing is allocated."""
-    return jax.eval_shape(lambda: vit.init(cfg.model, key=jax.random.key(0)))
+    return _param_shapes(cfg.model)
 
 
 def optimizer(cfg: TrainConfig) -> Optimizer:
-    return make(cfg.optim, params=param_shapes(cfg))
+    """The optimizer of a run."""
+    return optimizer_of(cfg.model, cfg.optim)
 
 
 def shapes(cfg: TrainConfig) -> TrainState:
     """Shapes and types of the whole state; nothing is allocated."""
-    params = param_shapes(cfg)
+    return _shapes(cfg.model, cfg.optim)
+
+
+def fresh(cfg: TrainConfig, *, sharding: Sharding) -> TrainState:
+    """A new state drawn from `cfg.seed`, made where it is needed."""
+    return _build(cfg.model, cfg.optim, sharding)(jax.random.key(cfg.seed))
+
+
+def with_params(cfg: TrainConfig, params: Any, *, sharding: Sharding) -> TrainState:
+    """A state that starts from given weights with a new optimizer."""
+    opt = jax.jit(optimizer(cfg).init, out_shardings=sharding)(params)
+    return TrainState(params=params, opt=opt, finite=jax.device_put(jnp.bool_(True), sharding))
+
+
+# Several runs in one process (cooldowns of several trunks, say) trace each program once.
+
+
+@cache
+def _param_shapes(model: ModelConfig) -> Any:
+    return jax.eval_shape(lambda: vit.init(model, key=jax.random.key(0)))
+
+
+@cache
+def optimizer_of(model: ModelConfig, optim: OptimConfig) -> Optimizer:
+    """The optimizer for a model's parameters."""
+    return make(optim, params=_param_shapes(model))
+
+
+@cache
+def _shapes(model: ModelConfig, optim: OptimConfig) -> TrainState:
+    params = _param_shapes(model)
     return TrainState(
         params=params,
-        opt=jax.eval_shape(make(cfg.optim, params=params).init, params),
+        opt=jax.eval_shape(optimizer_of(model, optim).init, params),
         finite=jax.ShapeDtypeStruct((), jnp.bool_),
     )
 
 
-def fresh(cfg: TrainConfig, *, sharding: jax.sharding.Sharding) -> TrainState:
-    """A new state drawn from `cfg.seed`, made where it is needed."""
-    init = optimizer(cfg).init
+@cache
+def _build(
+    model: ModelConfig, optim: OptimConfig, sharding: Sharding
+) -> Callable[[Array], TrainState]:
+    init = optimizer_of(model, optim).init
 
     def build(key: Array) -> TrainState:
-        params = vit.init(cfg.model, key=key)
+        params = vit.init(model, key=key)
         return TrainState(params=params, opt=init(params), finite=jnp.bool_(True))
 
-    return jax.jit(build, out_shardings=sharding)(jax.random.key(cfg.seed))
-
-
-def with_params(cfg: TrainConfig, params: Any, *, sharding: jax.sharding.Sharding) -> TrainState:
-    """A state that starts from given weights with a new optimizer."""
-    opt = jax.jit(optimizer(cfg).init, out_shardings=sharding)(params)
-    return TrainState(params=params, opt=opt, finite=jax.device_put(jnp.bool_(True), sharding))
+    return jax.jit(build, out_shardings=sharding)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import jax
@@ -13,9 +14,12 @@ from jaxtyping import Array, Bool, Float, Int
 from vitctl import losses
 from vitctl import mesh as meshes
 from vitctl.model import vit
+from vitctl.model.config import ModelConfig
 from vitctl.optim import optimizer as optimizers
+from vitctl.optim.config import OptimConfig
+from vitctl.train import state as states
 from vitctl.train.config import TrainConfig
-from vitctl.train.state import TrainState, optimizer
+from vitctl.train.state import TrainState
 
 # Purposes of randomness inside the step; the weights take the seed's key itself.
 _MIXUP = 1
@@ -34,14 +38,43 @@ class StepStats(NamedTuple):
 Step = Callable[[TrainState, Array, Array, Array, Array], tuple[TrainState, StepStats]]
 
 
+class Mixup(NamedTuple):
+    """Mix each image with its neighbour; weights are a function of (seed, step)."""
+
+    alpha: float
+    seed: int
+
+
 def make_step(cfg: TrainConfig, *, mesh: Mesh, remat: vit.Remat) -> Step:
     """The compiled step; it gives up the state. See the inner function for its arguments.
 
     The learning rate is an argument, so a trunk and all its cooldowns share one program.
     """
-    update = optimizer(cfg).update
-    dtype = jnp.dtype(cfg.precision)
     alpha = cfg.data.augment.mixup_alpha
+    return _compiled(
+        cfg.model,
+        cfg.optim,
+        loss=cfg.loss,
+        precision=cfg.precision,
+        mixup=None if alpha is None else Mixup(alpha, cfg.seed),
+        mesh=mesh,
+        remat=remat,
+    )
+
+
+@cache
+def _compiled(
+    model: ModelConfig,
+    optim: OptimConfig,
+    *,
+    loss: losses.Loss,
+    precision: str,
+    mixup: Mixup | None,
+    mesh: Mesh,
+    remat: vit.Remat,
+) -> Step:
+    update = states.optimizer_of(model, optim).update
+    dtype = jnp.dtype(precision)
 
     def step(
         state: TrainState,
@@ -50,26 +83,26 @@ def make_step(cfg: TrainConfig, *, mesh: Mesh, remat: vit.Remat) -> Step:
         lr: Float[Array, ""],
         index: Int[Array, ""],
     ) -> tuple[TrainState, StepStats]:
-        targets = losses.multi_hot(labels, classes=cfg.model.classes)
-        if alpha is not None:
-            purpose = jax.random.fold_in(jax.random.key(cfg.seed), _MIXUP)
+        targets = losses.multi_hot(labels, classes=model.classes)
+        if mixup is not None:
+            purpose = jax.random.fold_in(jax.random.key(mixup.seed), _MIXUP)
             key = jax.random.fold_in(purpose, index)
-            images, targets = losses.mixup(images, targets, key=key, alpha=alpha)
+            images, targets = losses.mixup(images, targets, key=key, alpha=mixup.alpha)
 
         def loss_of(params: object) -> Float[Array, ""]:
-            out = vit.apply(params, images, config=cfg.model, compute_dtype=dtype, remat=remat)
-            return jnp.mean(losses.per_example(cfg.loss, out.logits, targets=targets))
+            out = vit.apply(params, images, config=model, compute_dtype=dtype, remat=remat)
+            return jnp.mean(losses.per_example(loss, out.logits, targets=targets))
 
-        loss, grads = jax.value_and_grad(loss_of)(state.params)
+        value, grads = jax.value_and_grad(loss_of)(state.params)
         updates, opt = update(grads, state.opt, state.params, lr=lr)
         params = jax.tree.map(jnp.add, state.params, updates)
         norms = optimizers.stats(grads=grads, updates=updates, params=state.params)
 
-        finite = state.finite & jnp.isfinite(loss) & jnp.isfinite(norms.grad_norm)
+        finite = state.finite & jnp.isfinite(value) & jnp.isfinite(norms.grad_norm)
         after = TrainState(params, opt, finite)
         kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, state)
         return kept._replace(finite=finite), StepStats(
-            loss, norms.grad_norm, norms.update_norm, norms.param_norm, finite
+            value, norms.grad_norm, norms.update_norm, norms.param_norm, finite
         )
 
     whole, split = meshes.replicated(mesh), meshes.split(mesh)

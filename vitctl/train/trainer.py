@@ -74,7 +74,7 @@ def train(
       DoesNotFitError: it needs more memory than there is.
     """
     # Numbers
-    mesh = meshes.make()
+    mesh = meshes.make(runtime.devices)
     meshes.check_batch(mesh, cfg.data.batch)
     images_per_device = cfg.data.batch // mesh.shape[meshes.DATA]
 

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from tests import made
+from vitctl import mesh as meshes
+from vitctl.artifacts import Store
+from vitctl.data.config import EvalPreprocess
+from vitctl.errors import InputError
+from vitctl.model import vit
+from vitctl.train import features, frozen
+
+DATASET = made.NamedDataset()
+MODEL = made.config().model
+
+
+def shown(*, batch: int | None, indices: np.ndarray, mesh: jax.sharding.Mesh):
+    return frozen.batches(
+        DATASET,
+        split="val",
+        resolution=MODEL.resolution,
+        preprocess=EvalPreprocess(),
+        mesh=mesh,
+        batch=batch,
+        indices=indices,
+    )
+
+
+def extracted(*, batch: int | None, indices: np.ndarray, devices: int, params=None) -> np.ndarray:
+    mesh = meshes.make(devices)
+    extractor = features.make_extractor(MODEL, precision="float32", mesh=mesh)
+    params = meshes.place(params or made.weights(MODEL), meshes.replicated(mesh))
+    parts = features.of_model(
+        extractor, params, shown(batch=batch, indices=indices, mesh=mesh), mesh=mesh
+    )
+    return features.gathered(parts, examples=len(indices), width=features.width(MODEL))
+
+
+def images(indices: np.ndarray) -> np.ndarray:
+    request = [(indices, np.zeros((len(indices), 2), np.int32))]
+    return next(DATASET.images(request, split="val", resolution=MODEL.resolution))
+
+
+@pytest.mark.parametrize(("batch", "devices"), [(7, 1), (None, 1), (3, 8)])
+def test_features_are_pre_logits_of_the_images_asked_for(batch, devices):
+    indices = np.random.default_rng(0).permutation(37)[:30]
+    found = extracted(batch=batch, indices=indices, devices=devices)
+    pre_logits = jax.jit(lambda p, x: vit.apply(p, x, config=MODEL).pre_logits)
+    expected = np.asarray(pre_logits(made.weights(MODEL), images(indices)))
+    # fp32 sums in another order: features are of size 1.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
+
+
+def test_pixels_are_the_images_flat():
+    indices = np.arange(36, 15, -1)
+    mesh = meshes.make(1)
+    parts = list(features.of_pixels(shown(batch=8, indices=indices, mesh=mesh)))
+    assert [len(part) for part in parts] == [8, 8, 5]
+    np.testing.assert_array_equal(np.concatenate(parts), images(indices).reshape(21, -1))
+
+
+@pytest.mark.parametrize("examples", [4, 6])
+def test_missing_and_surplus_features_are_noticed(examples):
+    with pytest.raises(ValueError, match=r"features of|broadcast"):
+        features.gathered([np.zeros((5, 2), np.float32)], examples=examples, width=2)
+
+
+def test_a_checkpoints_weights_come_back_without_its_optimizer(tmp_path):
+    made_one = made.checkpoint(Store(tmp_path))
+    for file in (made_one.path / "opt").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    mesh = meshes.make()
+    params = frozen.restored(made_one, cfg=made.config(), mesh=mesh)
+    jax.tree.map(np.testing.assert_array_equal, params, made.weights(MODEL))
+    assert all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(params))
+
+
+def test_a_flipped_byte_in_the_weights_is_noticed(tmp_path):
+    made_one = made.checkpoint(Store(tmp_path))
+    weights = max((made_one.path / "params").rglob("*"), key=lambda p: p.stat().st_size)
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(InputError, match="is damaged: params/"):
+        frozen.restored(made_one, cfg=made.config(), mesh=meshes.make())
+
+
+def test_untrained_weights_are_those_training_starts_from():
+    from vitctl.train import state
+
+    mesh = meshes.make()
+    cfg = made.config(seed=5)
+    started = state.fresh(cfg, sharding=meshes.replicated(mesh)).params
+    found = frozen.untrained(cfg, mesh=mesh)
+    jax.tree.map(np.testing.assert_array_equal, found, started)
