@@ -47,9 +47,11 @@ class Inputs:
 
 
 class EvaluateRuntime(Runtime):
-    """`batch`: images at a time. `workers`: threads that decode images, None takes one a core."""
+    """`batch`: images at a time. `devices`: so many of those there are, None takes all. `workers`:
+    threads that decode images, None takes one a core."""
 
     batch: PositiveInt | None = None
+    devices: PositiveInt | None = None
     workers: PositiveInt | None = None
 
 

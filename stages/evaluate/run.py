@@ -64,8 +64,8 @@ def run(
             scored = np.flatnonzero((labels >= 0).any(axis=1))
 
             # Arrays
-            mesh = meshes.make()
-            params = frozen.restored(inputs.checkpoint, model=trained.model, mesh=mesh)
+            mesh = meshes.make(runtime.devices)
+            params = frozen.restored(inputs.checkpoint, cfg=trained, mesh=mesh)
             scorer = scoring.make_scorer(
                 trained.model, loss=cfg.loss, precision=cfg.precision, mesh=mesh
             )

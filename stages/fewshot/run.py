@@ -87,7 +87,7 @@ def _probed(
     _check_fits(images=len(shown) + len(scored), width=width)
 
     # Arrays: features of the images drawn, and of those scored
-    mesh = meshes.make()
+    mesh = meshes.make(runtime.devices)
     look = _look(cfg, inputs, mesh=mesh)
 
     def features_of(indices: NDArray[np.int64], split: str) -> NDArray[np.float32]:
@@ -210,9 +210,9 @@ def _look(
         return features.of_pixels
     trained = branching.trained_with(inputs.checkpoint)
     if cfg.features == "untrained":
-        params = frozen.untrained(trained.model, seed=trained.seed, mesh=mesh)
+        params = frozen.untrained(trained, mesh=mesh)
     else:
-        params = frozen.restored(inputs.checkpoint, model=trained.model, mesh=mesh)
+        params = frozen.restored(inputs.checkpoint, cfg=trained, mesh=mesh)
     extractor = features.make_extractor(trained.model, precision=cfg.precision, mesh=mesh)
     return partial(features.of_model, extractor, params, mesh=mesh)
 

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from scipy import stats
+
+from stages.evaluate import run as stage
+from stages.evaluate.command import EvaluateConfig, EvaluateRuntime, Inputs
+from tests import made
+from vitctl.artifacts import Artifact, Store
+from vitctl.errors import InputError
+from vitctl.events import Settings, silent
+from vitctl.model import vit
+from vitctl.train import frozen
+from vitctl.train.config import MockConfig
+
+MODEL = made.config().model
+NAMED = made.NamedDataset()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(store: Store) -> Artifact:
+    return made.checkpoint(store)
+
+
+@pytest.fixture
+def evaluate(store: Store, checkpoint: Artifact, tmp_path: Path, monkeypatch: Any):
+    """evaluate(dataset, batch=..., config fields...) -> artifact"""
+
+    def call(
+        dataset: made.NamedDataset = NAMED,
+        *,
+        batch: int | None = None,
+        devices: int = 1,
+        out: str = "out",
+        emit: Any = silent,
+        **fields: Any,
+    ) -> Artifact:
+        monkeypatch.setattr(frozen, "open_dataset", lambda *_, **__: dataset)
+        cfg = EvaluateConfig(
+            **{
+                "eval_split": "val",
+                "loss": "sigmoid",
+                "preprocess": {},
+                "precision": "float32",
+                **fields,
+            }
+        )
+        return stage.run(
+            cfg,
+            Inputs(checkpoint, made.dataset_artifact(store)),
+            store=store,
+            runtime=EvaluateRuntime(batch=batch, devices=devices, out=tmp_path / out),
+            emit=emit,
+        )
+
+    return call
+
+
+def results(artifact: Artifact) -> dict[str, Any]:
+    return json.loads((artifact.path / stage.RESULTS).read_bytes())
+
+
+def logits() -> np.ndarray:
+    """float64[37, 7] of the validation images."""
+    requests = [(np.arange(37), np.zeros((37, 2), np.int32))]
+    images = next(NAMED.images(requests, split="val", resolution=MODEL.resolution))
+    apply = jax.jit(lambda p, x: vit.apply(p, x, config=MODEL).logits)
+    return np.asarray(apply(made.weights(MODEL), images), np.float64)
+
+
+def test_scores_are_exact_at_any_batch_size(evaluate):
+    z, labels = logits(), NAMED.labels("val")[:, 0]
+    own = z[np.arange(37), labels]
+    targets = np.where(labels[:, None] == np.arange(7), 1, -1)
+    top1 = np.mean(own == z.max(axis=1))
+    top5 = np.mean((z > own[:, None]).sum(axis=1) < 5)
+    loss = np.mean(np.log1p(np.exp(-targets * z)).sum(axis=1))
+    for batch, devices in ((1, 1), (256, 1), (7, 8)):
+        out = f"{batch}-on-{devices}"
+        summary = evaluate(batch=batch, devices=devices, out=out).summary
+        assert summary["examples"] == 37
+        assert summary["top1"] == pytest.approx(top1, abs=1e-12)
+        assert summary["top5"] == pytest.approx(top5, abs=1e-12)
+        assert summary["loss"] == pytest.approx(loss, rel=1e-6)
+        wilson = stats.binomtest(round(top1 * 37), 37).proportion_ci(method="wilson")
+        assert summary["top1_interval"] == pytest.approx([wilson.low, wilson.high])
+
+
+def test_classes_are_matched_by_name(evaluate):
+    whole = results(evaluate(NAMED, out="whole"))
+    shuffled = results(
+        evaluate(
+            made.NamedDataset(names=("fox", "ant", "gnu", "bee", "eel", "dog", "cat")),
+            out="shuffled",
+        )
+    )
+    assert shuffled == whole
+    per_class = {row["class"]: row for row in whole["classes"]}
+
+    few = evaluate(made.NamedDataset(names=("gnu", "bee")), out="few")
+    assert results(few)["classes"] == [per_class["bee"], per_class["gnu"]]
+    assert few.summary["without_label"] == 37 - few.summary["examples"]
+    expected = sum(row["examples"] * row["top1"] for row in results(few)["classes"])
+    assert few.summary["top1"] * few.summary["examples"] == pytest.approx(expected)
+
+
+def test_results_count_every_image_and_mistake(evaluate):
+    found = results(evaluate(NAMED))
+    z, labels = logits(), NAMED.labels("val")[:, 0]
+    answers = z.argmax(axis=1)
+    for row in found["classes"]:
+        of = labels == made.CLASSES.index(row["class"])
+        assert row["examples"] == of.sum()
+        assert row["top1"] == pytest.approx(np.mean(answers[of] == labels[of]))
+    assert sum(row["count"] for row in found["confusions"]) == np.sum(answers != labels)
+    for row in found["confusions"]:
+        pair = [made.CLASSES.index(row[key]) for key in ("label", "predicted")]
+        assert row["count"] == np.sum((labels == pair[0]) & (answers == pair[1]))
+
+
+def test_any_label_is_right_and_images_without_one_are_left_out(evaluate):
+    dataset = made.NamedDataset(multi=True)
+    found = evaluate(dataset).summary
+    answers, labels = logits().argmax(axis=1), dataset.labels("val")
+    hits = [answer in own for answer, own in zip(answers, labels, strict=True) if own.max() >= 0]
+    assert found["examples"] == len(hits) == 37 - found["without_label"]
+    assert found["top1"] == pytest.approx(np.mean(hits))
+
+
+def test_a_class_the_model_lacks_is_refused_unless_it_is_renamed(evaluate):
+    other = made.NamedDataset(names=("ant", "hen", "cat", "dog", "eel", "fox", "gnu"))
+    with pytest.raises(InputError, match=r"1 of the dataset's 7 .* the model's 7 \('hen'\)") as err:
+        evaluate(other)
+    assert "--class-map FILE" in err.value.hint
+    renamed = evaluate(other, class_map={"hen": "bee", "owl": "ant"}, out="renamed")
+    # made images of "hen" carry no label here, so that its row alone is missing
+    expected = [row for row in results(evaluate(NAMED))["classes"] if row["class"] != "bee"]
+    assert results(renamed)["classes"] == expected
+
+
+def test_a_class_map_of_other_names_is_refused(evaluate):
+    with pytest.raises(InputError, match=r"renames none of the dataset's 7 classes; .* 'owl'"):
+        evaluate(NAMED, class_map={"owl": "ant"})
+
+
+def test_a_mock_run_is_scored_on_its_own_synthetic_images(store, tmp_path):
+    numbered = made.checkpoint(store, classes=NAMED.plain.info.classes, seed=9)
+    cfg = EvaluateConfig(
+        eval_split="val",
+        loss="sigmoid",
+        preprocess={},
+        precision="float32",
+        mock=MockConfig(examples=90, eval_examples=37),
+    )
+    runtime = EvaluateRuntime(out=tmp_path / "out")
+    summary = stage.run(cfg, Inputs(numbered, None), store=store, runtime=runtime).summary
+    right = logits().argmax(axis=1) == NAMED.labels("val")[:, 0]
+    assert (summary["top1"], summary["dataset"]) == (pytest.approx(right.mean()), "mock")
+
+
+def test_a_finished_evaluation_is_found_again(evaluate):
+    first = evaluate()
+    events: list[Any] = []
+    again = evaluate(batch=5, emit=events.append)
+    assert again.manifest == first.manifest
+    shown = next(event for event in events if isinstance(event, Settings))
+    assert shown.values["top-1"].startswith(f"{first.summary['top1']:.2%}")

@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from sklearn.linear_model import Ridge
+
+from stages.fewshot import run as stage
+from stages.fewshot.command import FewshotConfig, FewshotRuntime, Inputs
+from tests import made
+from vitctl.artifacts import Artifact, Store
+from vitctl.data import pipeline
+from vitctl.errors import DoesNotFitError, InputError
+from vitctl.events import Settings, silent
+from vitctl.model import vit
+from vitctl.recipes import measuring
+from vitctl.train import frozen
+from vitctl.train.config import MockConfig
+
+MODEL = made.config().model
+MOCK = MockConfig(examples=90, eval_examples=37)
+NAMED = made.NamedDataset()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(store: Store) -> Artifact:
+    return made.checkpoint(store)
+
+
+@pytest.fixture
+def fewshot(store: Store, checkpoint: Artifact, tmp_path: Path, monkeypatch: Any):
+    """fewshot(dataset or None for mock, config fields...) -> artifact"""
+
+    def call(
+        dataset: made.NamedDataset | None = None,
+        *,
+        batch: int | None = None,
+        devices: int = 1,
+        out: str = "out",
+        emit: Any = silent,
+        **fields: Any,
+    ) -> Artifact:
+        artifact = None
+        if dataset is None:
+            fields["mock"] = MOCK
+        else:
+            artifact = made.dataset_artifact(store)
+            monkeypatch.setattr(frozen, "open_dataset", lambda *_, **__: dataset)
+        cfg = FewshotConfig(
+            **{
+                "shots": (1, 3),
+                "draws": 4,
+                "features": "pixels",
+                "eval_split": "val",
+                "precision": "float32",
+                **fields,
+            }
+        )
+        return stage.run(
+            cfg,
+            Inputs(checkpoint, artifact),
+            store=store,
+            runtime=FewshotRuntime(batch=batch, devices=devices, out=tmp_path / out),
+            emit=emit,
+        )
+
+    return call
+
+
+def results(artifact: Artifact) -> dict[str, Any]:
+    return json.loads((artifact.path / stage.RESULTS).read_bytes())
+
+
+def images(split: str) -> np.ndarray:
+    n = NAMED.info.examples(split)
+    requests = [(np.arange(n), np.zeros((n, 2), np.int32))]
+    return next(NAMED.images(requests, split=split, resolution=MODEL.resolution))
+
+
+def protocol(train, train_labels, test, test_labels, *, shots: int, seed: int, l2: float) -> float:
+    """The accuracy of one draw, written from the protocol with scikit-learn's ridge."""
+    rng = np.random.default_rng(seed)
+    chosen = np.concatenate(
+        [rng.permutation(np.where(train_labels == c)[0])[:shots] for c in range(7)]
+    )
+    x, y = train[chosen].astype(np.float64), train_labels[chosen]
+    mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-5
+
+    def columns(features):
+        return np.insert((features - mean) / scale, features.shape[1], 100.0, axis=1)
+
+    model = Ridge(alpha=l2, fit_intercept=False, solver="svd")
+    model.fit(columns(x), 2.0 * (y[:, None] == np.arange(7)) - 1)
+    return float(np.mean(model.predict(columns(test)).argmax(axis=1) == test_labels))
+
+
+@pytest.mark.parametrize("kind", ["model", "pixels", "untrained"])
+def test_every_draw_is_the_protocol_on_frozen_features(fewshot, kind):
+    found = results(fewshot(features=kind, seed=11, l2=2.0, batch=5))
+    flat = {split: images(split) for split in ("train", "val")}
+    if kind == "pixels":
+        seen = {split: x.reshape(len(x), -1) for split, x in flat.items()}
+    else:
+        params = (
+            made.weights(MODEL)
+            if kind == "model"
+            else vit.init(MODEL, key=jax.random.key(made.config().seed))
+        )
+        look = jax.jit(lambda x: vit.apply(params, x, config=MODEL).pre_logits)
+        seen = {split: np.asarray(look(x), np.float64) for split, x in flat.items()}
+    labels = {split: NAMED.labels(split)[:, 0] for split in seen}
+    for row in found["draws"]:
+        expected = protocol(
+            seen["train"],
+            labels["train"],
+            seen["val"],
+            labels["val"],
+            shots=row["shots"],
+            seed=row["seed"],
+            l2=2.0,
+        )
+        assert row["seed"] == 11 + row["draw"]
+        # One of 37 images may lie so near a tie that fp32 features in another order move it.
+        assert row["accuracy"] == pytest.approx(expected, abs=1 / 37 + 1e-9)
+    assert len(found["draws"]) == 2 * 4
+
+
+def test_the_summary_holds_what_is_promised(fewshot):
+    artifact = fewshot(features="model", devices=8)
+    summary, rows = artifact.summary, results(artifact)["draws"]
+    assert artifact.kind == "fewshot"
+    assert (summary["model"], summary["step"], summary["examples"]) == ("tiny", 8, 37)
+    assert [row["shots"] for row in summary["shots"]] == [1, 3]
+    for row in summary["shots"]:
+        assert set(row) == {
+            "shots", "accuracy_mean", "accuracy_std", "interval", "test_interval", "draws",
+        }  # fmt: skip
+        values = [r["accuracy"] for r in rows if r["shots"] == row["shots"]]
+        assert row["draws"] == len(values) == 4
+        assert row["accuracy_mean"] == pytest.approx(np.mean(values))
+        assert row["accuracy_std"] == pytest.approx(np.std(values, ddof=1))
+        low, high = row["interval"]
+        assert low <= row["accuracy_mean"] <= high
+        low, high = row["test_interval"]
+        assert low < row["accuracy_mean"] < high
+
+
+def test_one_draw_has_no_interval_of_the_mean(fewshot):
+    events: list[Any] = []
+    row = fewshot(draws=1, shots=(2,), emit=events.append).summary["shots"][0]
+    assert (row["accuracy_std"], row["interval"], row["draws"]) == (None, None, 1)
+    shown = next(event for event in events if isinstance(event, Settings))
+    assert shown.values["2-shot"] == (
+        f"{row['accuracy_mean']:.2%} (one draw; test set ± "
+        f"{50 * (row['test_interval'][1] - row['test_interval'][0]):.2f})"
+    )
+
+
+def test_more_shots_leave_the_smaller_draws_alone(fewshot):
+    """Draws are nested, and only the images that are needed are read."""
+    few = [row for row in results(fewshot(out="few"))["draws"] if row["shots"] == 1]
+    many = results(fewshot(out="many", shots=(1, 3, 5)))["draws"]
+    assert [row for row in many if row["shots"] == 1] == few
+
+
+def test_only_images_that_are_needed_are_read(fewshot, monkeypatch):
+    asked: dict[str, list[int]] = {}
+    read = pipeline.eval_batches
+
+    def counting(dataset, *, split, indices, **rest):
+        asked.setdefault(split, []).extend(indices.tolist())
+        return read(dataset, split=split, indices=indices, **rest)
+
+    monkeypatch.setattr(pipeline, "eval_batches", counting)
+    fewshot(draws=2, shots=(1,))
+    assert len(set(asked["train"])) == len(asked["train"]) <= 2 * 7
+    assert asked["val"] == list(range(37))
+
+
+def test_classes_seen_in_training_are_marked(fewshot):
+    assert fewshot(NAMED, out="a").summary["seen"] == "all"
+    assert measuring.seen(["ant", "hen", "bee"], trained_on=made.CLASSES) == "some"
+    assert measuring.seen(["hen", "owl"], trained_on=made.CLASSES) == "none"
+
+
+def test_what_the_trunk_was_trained_on_was_seen_too(tmp_path):
+    store = Store(tmp_path)
+    trunk = made.checkpoint(store)
+    branch = made.checkpoint(store, classes=("hen", "owl"), parent=trunk, model={"classes": 2})
+    assert measuring.classes_trained_on(branch, store=store) == {*made.CLASSES, "hen", "owl"}
+
+
+def test_a_class_with_too_few_images_is_named(fewshot):
+    with pytest.raises(InputError, match=r"40 shots need 40 images .* '0' has \d+") as caught:
+        fewshot(shots=(1, 40))
+    assert caught.value.exit_code == 3
+
+
+def test_images_of_several_classes_are_scored_but_never_drawn(fewshot):
+    dataset = made.NamedDataset(train_examples=200, multi=True)
+    artifact = fewshot(dataset)
+    assert artifact.summary["examples"] == (dataset.labels("val") >= 0).any(axis=1).sum() < 37
+
+
+def test_features_that_do_not_fit_are_refused_before_any_image_is_read(fewshot, monkeypatch):
+    monkeypatch.setattr("vitctl.machine.host_bytes", lambda: 1000)
+    monkeypatch.setattr(pipeline, "eval_batches", None)
+    with pytest.raises(DoesNotFitError, match="16 features of each of"):
+        fewshot(features="model")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"shots": (5, 1)}, "not ascending"),
+        ({"shots": ()}, "at least 1 item"),
+        ({"train_split": "val"}, "can't be scored"),
+        ({"l2": 0.0}, "greater than 0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(fields, said):
+    with pytest.raises(ValidationError, match=said):
+        FewshotConfig(**{"eval_split": "val", "precision": "float32", **fields})
+
+
+def test_an_uncooled_checkpoint_is_told_apart(tmp_path):
+    store = Store(tmp_path)
+    assert measuring.uncooled(made.checkpoint(store), cooldown="LINE") is None
+    trunk = made.checkpoint(store, cooled=False, seed=1)
+    assert measuring.uncooled(trunk, cooldown="LINE").endswith("cool it down: LINE")
+    closed = made.checkpoint(store, cooled=False, schedule={"kind": "cosine"})
+    assert "middle of a cosine schedule" in measuring.uncooled(closed, cooldown="LINE")
+    falling = made.checkpoint(
+        store, cooled=False, step=7, schedule={"total_steps": 10, "cooldown_steps": 4}
+    )
+    assert "already cooling down since step 6" in measuring.uncooled(falling, cooldown="LINE")
+
+
+def test_the_command_fills_in_what_is_left_out(tmp_path):
+    """Mock images, split and precision of the checkpoint; it loads no array library for that."""
+    made.checkpoint(Store(tmp_path / "artifacts"), cooled=False)
+    command = "-m stages.app fewshot --from made --shots 10,1,5 --draws 3 --print-config"
+    done = subprocess.run(
+        [sys.executable, *command.split()],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(stage.__file__).parents[2])},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    import tomllib
+
+    cfg = FewshotConfig.model_validate(tomllib.loads(done.stdout))
+    assert cfg == FewshotConfig(
+        shots=(1, 5, 10), draws=3, eval_split="val", precision="float32", mock=MOCK
+    )
+    assert "vitctl cooldown --from artifacts/pretrain/made-" in done.stderr
+    assert "synthetic images" in done.stderr
