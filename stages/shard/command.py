@@ -47,6 +47,7 @@ class Inputs:
     rehash: bool = False
     classes_from: Path | None = None
     class_titles: Path | None = None
+    labels: Path | None = None
 
 
 class ShardRuntime(Runtime):
@@ -75,6 +76,10 @@ def shard(
     class_titles: Annotated[
         Path | None, Option(metavar="FILE", help="Readable names: lines of class<TAB>title.")
     ] = None,
+    labels: Annotated[
+        Path | None,
+        Option(metavar="FILE", help='Lines like {"id": "val/1.jpg", "labels": ["cat", "sofa"]}.'),
+    ] = None,
     shards: Annotated[int | None, Option(help="Shards in all, instead of by size.")] = None,
     shard_size: Annotated[
         str | None, Option(metavar="BYTES", help="Images in a shard, as in 256MiB.")
@@ -89,7 +94,8 @@ def shard(
 ) -> None:
     """Example: vitctl shard ~/photos --val-fraction 0.05
 
-    Turn a folder of images into a dataset: SRC/CLASS/image.jpg, or SRC/{train,val,test}/CLASS/.
+    Turn a folder of images into a dataset: SRC/CLASS/image.jpg, or SRC/{train,val,test}/CLASS/,
+    or any layout with --labels (several labels an image, or none).
     Image bytes stay untouched unless training would decode them wrongly (then they become PNG);
     every image is checked, bad ones are listed in rejects.jsonl.
     """
@@ -100,6 +106,12 @@ def shard(
         "shard_bytes": shard_size,
     }
     cfg = session.build(ShardConfig, {}, flags)
-    inputs = Inputs(src, rehash=rehash, classes_from=classes_from, class_titles=class_titles)
+    inputs = Inputs(
+        src,
+        rehash=rehash,
+        classes_from=classes_from,
+        class_titles=class_titles,
+        labels=labels,
+    )
     runtime = session.runtime(ShardRuntime, workers=workers, max_bad_fraction=max_bad_fraction)
     session.deliver("shard", cfg, inputs, runtime=runtime)

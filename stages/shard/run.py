@@ -31,7 +31,7 @@ from vitctl.data.digits import list_digits
 from vitctl.data.pipeline import available_cores
 from vitctl.data.plan import Unit, assign_splits, make_units
 from vitctl.data.shards import REPORTS, ShardReport, finished_report, limit_threads, write_shard
-from vitctl.data.sources import Listing, fingerprint, list_folder
+from vitctl.data.sources import Listing, fingerprint, list_folder, read_labels
 from vitctl.data.workers import Done, Moving, run_tasks
 from vitctl.errors import DoesNotFitError, InputError, InterruptedRun, UsageError
 from vitctl.events import Caution, Emit, Next, Note, Progress, Settings, silent
@@ -56,7 +56,7 @@ def run(
 ) -> Artifact:
     """Shard `inputs.source` and return the dataset; found, continued or made anew."""
     # ---- What there is
-    listing = _list(inputs.source, emit=emit)
+    listing = _list(inputs, emit=emit)
     listing, cfg = _resolve(listing, cfg)
     classes = _class_list(listing, inputs.classes_from)
     titles = _titles(classes, inputs.class_titles)
@@ -78,10 +78,16 @@ def run(
 
             # ---- Do it
             reports = _convert(units, draft=draft, cfg=cfg, runtime=runtime, stop=stop, emit=emit)
-            _check_unchanged(listing, inputs.source)
+            _check_unchanged(listing, inputs)
 
             # ---- Describe it
-            outcome = assemble(units, reports, classes=classes, titles=titles)
+            outcome = assemble(
+                units,
+                reports,
+                classes=classes,
+                titles=titles,
+                multi_label=inputs.labels is not None,
+            )
             _announce_outcome(outcome, emit=emit)
             artifact = _publish(draft, units, reports, outcome=outcome, skipped=listing.skipped)
         else:
@@ -93,9 +99,12 @@ def run(
 # Listing
 
 
-def _list(source: str, *, emit: Emit) -> Listing:
-    if source != DIGITS:
-        return list_folder(Path(source))
+def _list(inputs: Inputs, *, emit: Emit = silent) -> Listing:
+    labels = read_labels(inputs.labels) if inputs.labels is not None else None
+    if inputs.source != DIGITS:
+        return list_folder(Path(inputs.source), labels=labels)
+    if labels is not None:
+        raise UsageError("--labels is for a folder; the digits have labels of their own")
     if Path(DIGITS).is_dir():
         emit(Note("digits are the built-in ones; the folder of that name is ./digits"))
     return list_digits()
@@ -134,8 +143,9 @@ def _class_list(listing: Listing, classes_from: Path | None) -> list[str]:
             )
         found = listed
     if len(found) < 2:
+        only = f"one class only ({found[0]})" if found else "no class"
         raise InputError(
-            f"{listing.root} has one class only ({found[0]}); there is nothing to tell apart",
+            f"{listing.root} has {only}; there is nothing to tell apart",
             hint="give a folder of at least two class folders; for a part of a larger list of "
             "classes, name the list with --classes-from",
         )
@@ -164,6 +174,9 @@ def _recipe(
     if inputs.classes_from is not None:
         proof = canonical_fingerprint(list(classes))
         parents.append(outside("classes_from", proof, str(inputs.classes_from)))
+    if inputs.labels is not None:
+        proof = canonical_fingerprint([[e.id, list(e.class_names)] for e in listing.entries])
+        parents.append(outside("labels", proof, str(inputs.labels)))
     if titles is not None:
         proof = canonical_fingerprint(list(titles))
         parents.append(outside("class_titles", proof, str(inputs.class_titles)))
@@ -286,11 +299,9 @@ def _check_rejects(
     )
 
 
-def _check_unchanged(listing: Listing, source: str) -> None:
-    if source == DIGITS:
-        return
-    wanted = {entry.class_name for entry in listing.entries}
-    if list_folder(Path(source)).only(wanted).fingerprint != listing.fingerprint:
+def _check_unchanged(listing: Listing, inputs: Inputs) -> None:
+    now = _list(inputs).only(set(listing.classes))
+    if now.fingerprint != listing.fingerprint:
         raise InputError(
             f"{listing.root} changed while it was read",
             hint="wait until nothing writes to it, then run the command again",

@@ -11,7 +11,7 @@ from vitctl.errors import UsageError
 
 
 def entries(n, *, size=100, split=None):
-    return [Entry(f"{i % 3}/{i}.jpg", str(i % 3), split, b"", size, 0) for i in range(n)]
+    return [Entry(f"{i % 3}/{i}.jpg", (str(i % 3),), split, b"", size, 0) for i in range(n)]
 
 
 def units_of(found, *, val_fraction=0.2, shard_bytes=10**9, shards=None):
@@ -33,7 +33,7 @@ def test_every_image_is_in_one_place_whatever_the_listing_order(n, shard_bytes, 
         keys = [sample_key(e.id) for unit in plan if unit.split == split for e in unit.entries]
         assert keys == sorted(keys)
     for unit in plan:
-        assert [label for (label,) in unit.labels] == [int(e.class_name) for e in unit.entries]
+        assert [label for (label,) in unit.labels] == [int(e.class_names[0]) for e in unit.entries]
         # Shards are even: one of 100-byte images exceeds the target by an image at most.
         assert sum(entry.size for entry in unit.entries) <= shard_bytes + 100
 

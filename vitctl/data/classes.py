@@ -79,7 +79,7 @@ def read_class_list(path: Path) -> list[str]:
 
     if path.is_dir():
         return list(Dataset.load(path).info.classes)
-    names = [line for line in _lines(path, option="--classes-from") if line.strip()]
+    names = [line for line in text_lines(path, option="--classes-from") if line.strip()]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise InputError(f"{path} names the class {repeated!r} twice")
@@ -93,7 +93,7 @@ def read_pairs(path: Path, *, option: str) -> dict[str, str]:
 
     Without a tab the first space separates, so ImageNet's `n01440764 tench, Tinca tinca` is read.
     """
-    text = "\n".join(_lines(path, option=option))
+    text = "\n".join(text_lines(path, option=option))
     if path.suffix == ".json":
         try:
             pairs = json.loads(text)
@@ -125,7 +125,8 @@ def titles_for(classes: Sequence[str], titles: Mapping[str, str]) -> tuple[str, 
     return tuple(titles.get(name, name) for name in classes)
 
 
-def _lines(path: Path, *, option: str) -> list[str]:
+def text_lines(path: Path, *, option: str) -> list[str]:
+    """The lines of a text file. Raises `NotFoundError`, `InputError`."""
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

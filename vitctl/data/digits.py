@@ -35,7 +35,7 @@ def list_digits() -> Listing:
         entries.append(
             Entry(
                 id=f"{target}/{i:04d}.png",
-                class_name=str(target),
+                class_names=(str(target),),
                 split=None,
                 path=None,
                 size=len(data),

@@ -76,7 +76,9 @@ def make_units(
                     index=index,
                     shards=count,
                     entries=tuple(part),
-                    labels=tuple((label_of[entry.class_name],) for entry in part),
+                    labels=tuple(
+                        tuple(label_of[name] for name in entry.class_names) for entry in part
+                    ),
                 )
             )
     return units

@@ -1,22 +1,25 @@
-"""Where images come from: a folder of class folders, listed without opening a file.
+"""Where images come from: a folder, listed without opening a file.
 
     SRC/CLASS/any/depth/image.jpg                one split, `val` taken from it by hash
     SRC/{train,val,test}/CLASS/any/depth/...     splits as they are (`validation` is `val`)
+    SRC/any/depth/image.jpg and a label file     any number of labels an image
 
 A listing is a table of columns, small enough for tens of millions of files.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vitctl.data.classes import sort_classes
+from vitctl.data.classes import sort_classes, text_lines
 from vitctl.data.dataset import Split
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError
@@ -40,7 +43,8 @@ class Entry:
 
     id: str
     """Stable and unique: its path below the source, as text."""
-    class_name: str
+    class_names: tuple[str, ...]
+    """Its labels; one, unless a label file says otherwise."""
     split: Split | None
     """None: the source doesn't say."""
     path: bytes | None
@@ -84,16 +88,19 @@ class Listing:
 
     @property
     def classes(self) -> list[str]:
-        return sort_classes(list({entry.class_name for entry in self.entries}))
+        return sort_classes(list({name for entry in self.entries for name in entry.class_names}))
 
     def only(self, classes: set[str]) -> Listing:
-        """The part of it in these classes, with a fingerprint of its own."""
-        entries = [entry for entry in self.entries if entry.class_name in classes]
+        """The images whose labels are all among these, with a fingerprint of their own."""
+        entries = [entry for entry in self.entries if classes.issuperset(entry.class_names)]
         return Listing(self.root, entries, fingerprint(entries), self.skipped, [])
 
 
-def list_folder(root: Path) -> Listing:
-    """List a folder of class folders. Raises `NotFoundError`, or `InputError` with what to do."""
+def list_folder(root: Path, *, labels: Mapping[str, tuple[str, ...]] | None = None) -> Listing:
+    """List a folder of class folders, or with `labels` (id -> class names) of images anywhere.
+
+    Raises `NotFoundError`, or `InputError` with what to do.
+    """
     if not root.exists():
         raise NotFoundError(
             f"{root} does not exist",
@@ -103,6 +110,8 @@ def list_folder(root: Path) -> Listing:
         raise InputError(f"{root} is not a folder", hint="give a folder of class folders")
     base = os.fsencode(root)
     skipped: Counter[str] = Counter()
+    if labels is not None:
+        return _list_labelled(base, labels, skipped=skipped)
     tops = list(_visible_folders(base, skipped))
     split_of = _split_layout(base, tops)
     folders: list[tuple[bytes, bytes, Split | None]] = [(name, name, None) for name in tops]
@@ -113,42 +122,107 @@ def list_folder(root: Path) -> Listing:
             for name in _visible_folders(os.path.join(base, top), skipped)
         ]
     entries = [
-        entry
+        _entry(base, path, info, class_names=(text_of(name),), split=split)
         for relative, name, split in folders
-        for entry in _class_entries(base, relative, class_name=name, split=split, skipped=skipped)
+        for path, info in _walk(os.path.join(base, relative), skipped, base=base)
     ]
     entries.sort(key=lambda entry: entry.id)
     if not entries:
         raise _nothing_found(root, tops=tops, skipped=skipped)
-    found = {entry.class_name for entry in entries}
+    found = {name for entry in entries for name in entry.class_names}
     empty = {text_of(name) for _, name, _ in folders} - found
     return Listing(text_of(base), entries, fingerprint(entries), skipped, sorted(empty))
+
+
+def read_labels(path: Path) -> dict[str, tuple[str, ...]]:
+    """id -> class names, from lines of JSON like {"id": "val/1.jpg", "labels": ["cat", "sofa"]}.
+
+    An id is the path below the source, as reject lists write it; no labels at all are allowed.
+    """
+    labels: dict[str, tuple[str, ...]] = {}
+    for number, line in enumerate(text_lines(path, option="--labels"), start=1):
+        if not line.strip():
+            continue
+        row = _label_row(line)
+        if row is None:
+            raise InputError(
+                f"line {number} of --labels {path} is not what it should be",
+                hint='each line is like {"id": "val/1.jpg", "labels": ["cat", "sofa"]}',
+            )
+        sample_id, names = row
+        if sample_id in labels:
+            raise InputError(f"line {number} of --labels {path} names {sample_id} again")
+        labels[sample_id] = tuple(dict.fromkeys(names))
+    return labels
+
+
+def _label_row(line: str) -> tuple[str, list[str]] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(row, dict) or set(row) != {"id", "labels"}:
+        return None
+    sample_id, names = row["id"], row["labels"]
+    whole = isinstance(sample_id, str) and isinstance(names, list)
+    return (sample_id, names) if whole and all(isinstance(name, str) for name in names) else None
+
+
+def _list_labelled(
+    base: bytes, labels: Mapping[str, tuple[str, ...]], *, skipped: Counter[str]
+) -> Listing:
+    tops = list(_visible_folders(base, Counter()))
+    split_of = {name: _SPLIT_FOLDERS[name] for name in tops if name in _SPLIT_FOLDERS}
+    if len(split_of) < len(tops):
+        split_of = {}
+    entries = []
+    for path, info in _walk(base, skipped, base=base):
+        top = os.path.relpath(path, base).split(b"/")[0]
+        entry = _entry(base, path, info, class_names=(), split=split_of.get(top))
+        if entry.id in labels:
+            entries.append(dataclasses.replace(entry, class_names=labels[entry.id]))
+        else:
+            skipped["images without a line in the label file"] += 1
+    strange = sorted(labels.keys() - {entry.id for entry in entries})
+    if strange:
+        raise InputError(
+            f"{len(strange)} of the {len(labels)} images in the label file are not in "
+            f"{text_of(base)} ({', '.join(strange[:3])}{', ...' if len(strange) > 3 else ''})",
+            hint="an id is the path of the image below the source",
+        )
+    if not entries:
+        raise InputError("the label file names no image", hint="give it a line for each image")
+    entries.sort(key=lambda entry: entry.id)
+    return Listing(text_of(base), entries, fingerprint(entries), skipped)
 
 
 def fingerprint(entries: list[Entry], *, contents: bool = False) -> str:
     """sha256 over the sorted (id, size, mtime_ns), with `contents` over (id, sha256 of bytes)."""
     digest = hashlib.sha256()
     for entry in sorted(entries, key=lambda entry: entry.id):
-        proof = (
-            hashlib.sha256(entry.read()).hexdigest()
-            if contents
-            else f"{entry.size} {entry.mtime_ns}"
-        )
+        proof = _content_proof(entry) if contents else f"{entry.size} {entry.mtime_ns}"
         # Ids hold no control characters, so a line is unambiguous.
         digest.update(f"{entry.id}\n{proof}\n".encode())
     return digest.hexdigest()
 
 
+def _content_proof(entry: Entry) -> str:
+    try:
+        return hashlib.sha256(entry.read()).hexdigest()
+    except OSError:
+        return "unreadable"  # it will be rejected
+
+
 def _split_layout(base: bytes, tops: list[bytes]) -> dict[bytes, Split] | None:
     """Top folder -> split, if that is what the top folders are."""
-    if b"train" not in tops or not all(name in _SPLIT_FOLDERS for name in tops):
+    if not tops or not all(name in _SPLIT_FOLDERS for name in tops):
         return None
     # Two classes that happen to be called train and test hold images, not folders of them.
     if not any(_has_folders(os.path.join(base, name)) for name in tops):
         return None
     if b"val" in tops and b"validation" in tops:
         raise InputError(
-            f"{os.fsdecode(base)} has both a val and a validation folder",
+            f"{text_of(base)} has both a val and a validation folder",
             hint="keep one of them",
         )
     return {name: _SPLIT_FOLDERS[name] for name in tops}
@@ -158,24 +232,29 @@ def _has_folders(folder: bytes) -> bool:
     return any(True for _ in _visible_folders(folder, Counter()))
 
 
-def _class_entries(
-    base: bytes, relative: bytes, *, class_name: bytes, split: Split | None, skipped: Counter[str]
-) -> Iterator[Entry]:
-    name = text_of(class_name)
-    for path, info in _walk(os.path.join(base, relative), skipped):
-        yield Entry(
-            id=text_of(os.path.relpath(path, base)),
-            class_name=name,
-            split=split,
-            path=path,
-            size=info.st_size,
-            mtime_ns=info.st_mtime_ns,
-        )
+def _entry(
+    base: bytes,
+    path: bytes,
+    info: os.stat_result,
+    *,
+    class_names: tuple[str, ...],
+    split: Split | None,
+) -> Entry:
+    return Entry(
+        id=text_of(os.path.relpath(path, base)),
+        class_names=class_names,
+        split=split,
+        path=path,
+        size=info.st_size,
+        mtime_ns=info.st_mtime_ns,
+    )
 
 
-def _walk(folder: bytes, skipped: Counter[str]) -> Iterator[tuple[bytes, os.stat_result]]:
+def _walk(
+    folder: bytes, skipped: Counter[str], *, base: bytes
+) -> Iterator[tuple[bytes, os.stat_result]]:
     """Image files below `folder`. Links are followed, but never into a folder we are inside of."""
-    stack = [(folder, frozenset([_identity(os.stat(folder))]))]
+    stack = [(folder, frozenset(_identity(os.stat(place)) for place in (base, folder)))]
     while stack:
         current, above = stack.pop()
         for item in _scan(current):

@@ -19,6 +19,7 @@ from vitctl.data.dataset import Dataset
 from vitctl.data.example import decode_example
 from vitctl.data.header import BadImageError
 from vitctl.data.order import sample_key
+from vitctl.data.verify import check_records
 from vitctl.errors import DoesNotFitError, InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Note
 
@@ -279,6 +280,29 @@ def test_titles_are_part_of_the_identity(source, store, tmp_path):
     assert Dataset.load(named.path).info.class_titles == ("Formica rufa", "bee", "cat")
 
 
+def test_several_labels_an_image(source, store, tmp_path):
+    """What scoring by reassessed labels (ReaL) needs: several, or none, in another's numbering."""
+    whole = shard(source, store)
+    file = tmp_path / "labels.jsonl"
+    rows = {"ant/0.png": ["cat", "ant"], "bee/1.png": [], "cat/2.png": ["bee"]}
+    file.write_text("".join(json.dumps({"id": k, "labels": v}) + "\n" for k, v in rows.items()))
+    inputs = Inputs(str(source), labels=file, classes_from=whole.path)
+    artifact = shard(source, store, inputs=inputs, val_fraction=0.0)
+    dataset = Dataset.load(artifact.path)
+    assert dataset.info.multi_label
+    assert dataset.info.max_labels == 2
+    assert {id: example.labels for id, example in everything(dataset).items()} == {
+        "ant/0.png": (2, 0),
+        "bee/1.png": (),
+        "cat/2.png": (1,),
+    }
+    assert sorted(dataset.labels("train").tolist()) == [[-1, -1], [1, -1], [2, 0]]
+    assert list(check_records(dataset)) == []
+    file.write_text(file.read_text().replace("bee/1.png", "bee/77.png"))
+    with pytest.raises(InputError, match="not in"):
+        shard(source, store, inputs=inputs)
+
+
 def test_split_folders_and_fractions(tmp_path, store):
     root = tmp_path / "split"
     for split in ("train", "test"):
@@ -333,6 +357,19 @@ def test_hostile_names(store, tmp_path):
     labels = (dataset.path / "label.labels.txt").read_text().splitlines()
     assert tuple(labels) == dataset.info.classes
     assert "a b/\\x0a0\\xff.png" in everything(dataset)
+
+
+@pytest.mark.slow
+def test_tensorflow_datasets_reads_several_labels(source, store, tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    file = tmp_path / "labels.jsonl"
+    file.write_text(
+        '{"id": "ant/0.png", "labels": ["x", "y"]}\n{"id": "ant/1.png", "labels": []}\n'
+    )
+    artifact = shard(source, store, inputs=Inputs(str(source), labels=file), val_fraction=0.0)
+    data = tfds.builder_from_directory(str(artifact.path)).as_data_source("train")
+    found = {example["id"]: list(map(int, example["label"])) for example in data}
+    assert found == {b"ant/0.png": [0, 1], b"ant/1.png": []}
 
 
 @pytest.mark.slow
