@@ -90,9 +90,8 @@ def _check_split(dataset: Dataset, split: str, *, emit: Emit) -> Iterator[str]:
                 wrong = _wrong(record, key=int(keys[index]), labels=labels[index])
                 if wrong is not None:
                     yield f"record {index - first} of {shard.path.name}: {wrong}"
-            emit(
-                Progress(f"reading {split} of {dataset.path}", int(span[-1]) + 1, total, "records")
-            )
+            done, where = int(span[-1]) + 1, f"{split} of {dataset.path}"
+            emit(Progress("reading", done, total, "records", {"of": where}))
         first = end
     records.close()
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
+from rich.text import Text
 from typer import Argument
 
 from stages.inspect import words
@@ -13,7 +15,7 @@ from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.lineage import SOURCE, Ancestor, ancestors_of
 from vitctl.artifacts.references import id_of
 from vitctl.console.session import Session
-from vitctl.console.streams import answer
+from vitctl.console.streams import answer, answer_columns
 from vitctl.console.text import safe
 from vitctl.console.verb import verb
 from vitctl.durations import show_count
@@ -38,7 +40,7 @@ def lineage(
         if session.options.json:
             session.answer_json({**_as_json(entry), "inputs": [_node(branch) for branch in tree]})
         else:
-            answer("\n".join([_label(entry), *_branches(tree, indent="")]))
+            answer("\n".join(_drawn(entry, tree)))
 
 
 def _checkpoint(entry: Artifact | Run, step: int | None) -> Artifact | Run:
@@ -53,29 +55,54 @@ def _ancestors(entry: Artifact | Run, *, store: Store) -> tuple[Ancestor, ...]:
     return ancestors_of(parents, store=store, above=frozenset([id_of(entry)]))
 
 
-def _label(entry: Artifact | Run) -> str:
-    if isinstance(entry, Run):
-        return f"{bold('run')} {entry.info.id[:8]}  {safe(entry.path)}"
-    step = f" step {show_count(entry.step)}" if entry.step is not None else ""
-    told = words.in_words(entry.kind, entry.summary)
-    return f"{bold(safe(entry.kind))}{step} {entry.id[:8]}  {safe(entry.path)}  {dim(safe(told))}"
+def _drawn(entry: Artifact | Run, tree: Sequence[Ancestor]) -> Iterator[str]:
+    yield from _fitted("", *_label(entry), below="│  " if tree else "   ")
+    yield from _branches(tree, indent="")
 
 
 def _branches(tree: Sequence[Ancestor], *, indent: str) -> Iterator[str]:
     for number, branch in enumerate(tree, start=1):
-        last = number == len(tree)
-        yield f"{indent}{'└─' if last else '├─'} {dim(safe(branch.parent.role))} {_shown(branch)}"
-        yield from _branches(branch.ancestors, indent=indent + ("   " if last else "│  "))
+        fork, below = ("├─", "│  ") if number < len(tree) else ("└─", "   ")
+        lead = f"{indent}{fork} {dim(safe(branch.parent.role))} "
+        under = indent + below + ("│  " if branch.ancestors else "   ")
+        yield from _fitted(lead, *_shown(branch), below=under)
+        yield from _branches(branch.ancestors, indent=indent + below)
 
 
-def _shown(branch: Ancestor) -> str:
+def _fitted(lead: str, head: str, path: str, told: str, *, below: str) -> Iterator[str]:
+    """One line, or where a terminal is too narrow for it the path on a second one."""
+    line = "  ".join(part for part in (lead + head, path, told) if part)
+    width = answer_columns()
+    if width is None or Text.from_ansi(line).cell_len <= width:
+        yield line
+        return
+    yield "  ".join(part for part in (lead + head, told) if part)
+    if path:
+        yield below + path
+
+
+def _label(entry: Artifact | Run) -> tuple[str, str, str]:
+    """(what it is, where it is, its summary)"""
+    if isinstance(entry, Run):
+        return f"{bold('run')} {entry.info.id[:8]}", safe(entry.path), ""
+    step = f" step {show_count(entry.step)}" if entry.step is not None else ""
+    told = words.in_words(entry.kind, entry.summary)
+    return f"{bold(safe(entry.kind))}{step} {entry.id[:8]}", _near(entry.path), dim(safe(told))
+
+
+def _near(path: Path) -> str:
+    """As it is named from here, if it lies here: parents are recorded by their whole path."""
+    here = Path.cwd()
+    return safe(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _shown(branch: Ancestor) -> tuple[str, str, str]:
     if branch.artifact is not None:
         return _label(branch.artifact)
     parent = branch.parent
-    where = f"  {safe(parent.path)}" if parent.path else ""
-    mark = f"  {warned(safe(branch.problem))}" if branch.problem else ""
     kind = "" if parent.kind == SOURCE else f"{safe(parent.kind)} "
-    return f"{kind}{parent.id[:8]}{where}{mark}"
+    problem = warned(safe(branch.problem)) if branch.problem else ""
+    return f"{kind}{parent.id[:8]}", safe(parent.path or ""), problem
 
 
 def _node(branch: Ancestor) -> dict[str, Any]:

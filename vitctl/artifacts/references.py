@@ -92,7 +92,9 @@ def find(
         return fitting[0], step
     if len(fitting) > 1:
         listed = ", ".join(str(entry.path) for entry in fitting[:4])
-        raise UsageError(f"{reference!r} fits several artifacts: {listed}", hint="give the path")
+        raise UsageError(
+            f"{reference!r} fits several artifacts: {listed}", hint="give the path or the id"
+        )
     raise _nothing(base, store=store)
 
 

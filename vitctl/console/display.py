@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,12 +20,23 @@ from rich.progress import (
 from rich.progress import (
     Progress as Bar,
 )
+from rich.table import Table
 from rich.text import Text
 
 from vitctl.console.text import safe
 from vitctl.events import Caution, Event, Next, Note, Progress, Settings
 
 _PLAIN_EVERY_S = 10.0
+
+
+class _Bars(Bar):
+    """A bar a task, and below it what is told beside: together they need 160 columns."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        for task in self.tasks:
+            yield self.make_tasks_table([task])
+            if task.fields.get("extra"):
+                yield Text(f"  {task.fields['extra']}", style="dim", no_wrap=True)
 
 
 class Display:
@@ -34,7 +46,7 @@ class Display:
         self.console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
         self.quiet = quiet
         self._live = self.console.is_terminal and not self.console.is_dumb_terminal
-        self._bar: Bar | None = None
+        self._bar: _Bars | None = None
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, tuple[float, int]] = {}
 
@@ -55,9 +67,9 @@ class Display:
         if isinstance(event, Progress):
             self._progress(event)
         elif isinstance(event, Note):
-            self._line(Text(safe(event.text)))
+            self._words(Text(safe(event.text)))
         elif isinstance(event, Caution):
-            self._line(Text.assemble(("caution: ", "yellow"), safe(event.text)))
+            self._words(Text.assemble(("caution: ", "yellow"), safe(event.text)))
         elif isinstance(event, Settings):
             self._settings(event)
         elif isinstance(event, Next) and self._live:
@@ -72,13 +84,24 @@ class Display:
             self._tasks.clear()
 
     def _line(self, text: Text) -> None:
+        """One line whatever its length, so that it can be pasted, or read by a program."""
         self.console.print(text)
+
+    def _words(self, text: Text) -> None:
+        """Prose: wrapped between words where a person reads it."""
+        self.console.print(text, soft_wrap=not self._live)
 
     def _settings(self, event: Settings) -> None:
         width = max((len(key) for key in event.values), default=0)
         self._line(Text(safe(event.title), style="bold"))
         for key, value in event.values.items():
-            self._line(Text.assemble((f"  {key:<{width}}  ", "dim"), safe(value)))
+            lead, told = Text(f"  {key:<{width}}  ", style="dim"), Text(safe(value))
+            if self._live:
+                grid = Table.grid()
+                grid.add_row(lead, told)
+                self.console.print(grid, soft_wrap=False)
+            else:
+                self._line(lead + told)
 
     def _progress(self, event: Progress) -> None:
         fields = "  ".join(f"{key} {safe(value)}" for key, value in event.fields.items())
@@ -86,16 +109,15 @@ class Display:
             self._plain(event, fields)
             return
         if self._bar is None:
-            self._bar = Bar(
+            self._bar = _Bars(
                 SpinnerColumn(),
                 TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=24),
+                BarColumn(bar_width=20),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[unit]}", markup=False),
                 TimeElapsedColumn(),
                 TextColumn("eta"),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[extra]}", markup=False),
                 console=self.console,
                 refresh_per_second=5,
             )

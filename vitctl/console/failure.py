@@ -34,7 +34,7 @@ def as_expected(error: BaseException) -> VitctlError | None:
     """The expected error behind an exception, or None if it is a bug."""
     if isinstance(error, VitctlError):
         return error
-    if isinstance(error, _TyperUsageError):
+    if isinstance(error, Exception) and isinstance(error, _TyperUsageError):
         return _usage(error)
     if isinstance(error, OSError) and (expected := _system(error)) is not None:
         return expected
