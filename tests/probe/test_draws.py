@@ -55,3 +55,12 @@ def test_a_class_with_too_few_images_is_named():
     with pytest.raises(InputError, match=r"3 shots .* 'cat' has 1, 'dog' has 2$") as caught:
         check_enough(positions, names=["cat", "dog", "eel"], shots=3)
     assert caught.value.hint == "every class has enough for --shots 1"
+
+
+def test_many_classes_with_too_few_images_are_counted():
+    positions = positions_by_class(np.arange(5, dtype=np.int32), classes=6)
+    with pytest.raises(InputError, match="'0' has 1, '1' has 1, '2' has 1; too few in 6 of 6"):
+        check_enough(positions, names=list("012345"), shots=2)
+    with pytest.raises(InputError, match="but 'f' has 0$") as caught:
+        check_enough(positions, names=list("abcdef"), shots=1)
+    assert caught.value.hint == "leave that class out: vitctl shard --classes"

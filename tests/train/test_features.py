@@ -92,7 +92,7 @@ def test_untrained_weights_are_those_training_starts_from():
     from vitctl.train import state
 
     mesh = meshes.make()
-    cfg = made.config(seed=5)
+    cfg = made.config(seed=5, optim={"name": "sgd"})
     started = state.fresh(cfg, sharding=meshes.replicated(mesh)).params
     found = frozen.untrained(cfg, mesh=mesh)
     jax.tree.map(np.testing.assert_array_equal, found, started)

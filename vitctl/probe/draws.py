@@ -42,7 +42,7 @@ def check_enough(
     if not few:
         return
     shown = ", ".join(f"{name!r} has {count}" for name, count in few[:_SHOWN])
-    more = f" and {len(few) - _SHOWN} more classes have too few" if len(few) > _SHOWN else ""
+    more = f"; too few in {len(few)} of {len(names)} classes" if len(few) > _SHOWN else ""
     most = min(count for _, count in few)
     raise InputError(
         f"{shots} shots need {shots} images of one class each to draw from, but {shown}{more}",

@@ -133,8 +133,9 @@ def test_every_draw_is_the_protocol_on_frozen_features(fewshot, kind):
             l2=2.0,
         )
         assert row["seed"] == 11 + row["draw"]
-        # One of 37 images may lie so near a tie that fp32 features in another order move it.
-        assert row["accuracy"] == pytest.approx(expected, abs=1 / 37 + 1e-9)
+        # fp32 features in another order may move one of the 37 images across a near tie.
+        near_tie = 0 if kind == "pixels" else 1 / 37
+        assert row["accuracy"] == pytest.approx(expected, rel=0, abs=near_tie + 1e-9)
     assert len(found["draws"]) == 2 * 4
 
 
