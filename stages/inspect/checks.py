@@ -119,7 +119,8 @@ def _check_artifact(
     for parent in manifest.parents:
         _check_parent(parent, verdict, store=store)
     if (check := _OF_KIND.get(artifact.kind)) is not None:
-        check(artifact, verdict, store=store, depth=depth, emit=emit)
+        check(artifact, verdict, store=store, depth=depth)
+    verdict.problems = list(dict.fromkeys(verdict.problems))  # two checks may find the same
 
 
 def _recipe(artifact: Artifact) -> Recipe:
@@ -169,20 +170,17 @@ def _unfinished_checkpoints(run: Run) -> Iterator[str]:
             yield f"{CHECKPOINTS}/{child.name} was never finished; training clears it away"
 
 
-def _check_dataset(
-    artifact: Artifact, verdict: Verdict, *, store: Store, depth: Depth, emit: Emit
-) -> None:
+def _check_dataset(artifact: Artifact, verdict: Verdict, *, store: Store, depth: Depth) -> None:
+    del store
     from stages.inspect import images  # numpy, and array_record where records are read
 
     verdict.problems += images.check_counts(artifact)
     if depth == "contents":
-        problems, verdict.records = images.check_records(artifact, emit=emit)
+        problems, verdict.records = images.check_records(artifact)
         verdict.problems += problems
 
 
-def _check_checkpoint(
-    artifact: Artifact, verdict: Verdict, *, store: Store, depth: Depth, emit: Emit
-) -> None:
+def _check_checkpoint(artifact: Artifact, verdict: Verdict, *, store: Store, depth: Depth) -> None:
     if depth == "contents":
         from stages.inspect import images
 

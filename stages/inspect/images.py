@@ -3,30 +3,26 @@ seen. No TensorFlow: what images look like was checked when they were sharded.""
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.lineage import inherited
+from vitctl.data import verify
 from vitctl.data.batches import keys_of_steps
 from vitctl.data.dataset import Dataset
 from vitctl.data.digest import ConsumedSamples
-from vitctl.data.example import decode_example
 from vitctl.data.mock import MockDataset
-from vitctl.data.order import sample_key
 from vitctl.errors import InputError, NotFoundError, VitctlError
-from vitctl.events import Emit, Progress
 from vitctl.recipes.branching import trained_with
 from vitctl.train.config import TrainConfig
 
-# Records read at once: a few hundred images fit any memory.
-_CHUNK = 256
-# A damaged dataset may have a million bad records; a few tell what is wrong.
-_MOST_PROBLEMS = 10
+# A damaged dataset may have a million bad records; some tell what is wrong.
+_MOST_PROBLEMS = 100
 # `vitctl.checkpoints.POSITION`, whose module imports jax.
 _POSITION = "position.json"
 
@@ -51,61 +47,17 @@ def check_counts(artifact: Artifact) -> Iterator[str]:
         yield error.message
 
 
-def check_records(artifact: Artifact, *, emit: Emit) -> tuple[list[str], int]:
-    """Read every record. What is wrong, and how many were read; ids and labels must be those of
-    the side files, images must not be empty."""
+def check_records(artifact: Artifact) -> tuple[list[str], int]:
+    """Read every record: what is wrong, and how many there are."""
     try:
         dataset = Dataset.load(artifact.path)
     except VitctlError:
         return [], 0  # told by check_counts
-    problems: list[str] = []
-    read = 0
-    for split in dataset.info.splits:
-        for problem in _check_split(dataset, split, emit=emit):
-            problems.append(problem)
-            if len(problems) >= _MOST_PROBLEMS:
-                return [*problems, "there may be more"], read
-        read += dataset.info.examples(split)
-    return problems, read
-
-
-def _check_split(dataset: Dataset, split: str, *, emit: Emit) -> Iterator[str]:
-    """Shard by shard, so that a damaged one does not hide the others."""
-    try:
-        keys, labels = dataset.keys(split), dataset.labels(split)
-    except VitctlError:
-        return  # told by check_counts
-    records = dataset.records(split)
-    first, total = 0, len(keys)
-    for shard in dataset.shards(split):
-        end = first + shard.records
-        for start in range(first, end, _CHUNK):
-            span = np.arange(start, min(start + _CHUNK, end), dtype=np.int64)
-            try:
-                found = records.read(span)
-            except InputError as error:
-                yield error.message
-                break
-            for index, record in zip(span.tolist(), found, strict=True):
-                wrong = _wrong(record, key=int(keys[index]), labels=labels[index])
-                if wrong is not None:
-                    yield f"record {index - first} of {shard.path.name}: {wrong}"
-            done, where = int(span[-1]) + 1, f"{split} of {dataset.path}"
-            emit(Progress("reading", done, total, "records", {"of": where}))
-        first = end
-    records.close()
-
-
-def _wrong(record: bytes, *, key: int, labels: NDArray[np.int32]) -> str | None:
-    try:
-        example = decode_example(record)
-    except ValueError as error:
-        return str(error)
-    if sample_key(example.id) != key:
-        return f"its id {example.id!r} is not the one the key file has there"
-    if sorted(example.labels) != sorted(labels[labels >= 0].tolist()):
-        return f"its labels {list(example.labels)} are not those of the label file"
-    return None if example.image else "its image is empty"
+    found = verify.check_records(dataset)
+    problems = list(itertools.islice(found, _MOST_PROBLEMS))
+    if next(found, None) is not None:
+        problems.append(f"more than {_MOST_PROBLEMS} records are damaged; these are the first")
+    return problems, sum(split.examples for split in dataset.info.splits.values())
 
 
 def check_consumed(artifact: Artifact, *, store: Store) -> tuple[list[str], list[str]]:

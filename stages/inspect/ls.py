@@ -54,8 +54,9 @@ def _cells(row: Row) -> list[str | Text]:
     told = row.problem or words.in_words(
         "checkpoint" if row.kind == "run" else row.kind, row.summary
     )
-    if row.kind == "run" and row.stage != "pretrain":
-        told = f"{row.stage}: {told}"
+    if row.kind == "run":
+        told = told or "no checkpoint yet"
+        told = told if row.stage == "pretrain" else f"{row.stage}: {told}"
     summary = Text(safe(told))
     if row.state in _MARKS:
         mark = row.state if not told else f"{row.state}: "

@@ -18,11 +18,11 @@ def in_words(kind: str, summary: Summary) -> str:
     """The summary of an artifact in one line. A summary of another shape than expected (a kind
     or version this vitctl doesn't know) is told field by field."""
     try:
-        told = _TOLD[kind](summary)
+        parts = list(_TOLD[kind](summary))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
-        told = (f"{key} {value}" for key, value in summary.items() if _is_scalar(value))
-    parts = [part for part in told if part]
-    return ", ".join(parts if kind in _TOLD else parts[:_MOST_FIELDS])
+        flat = [f"{key} {value}" for key, value in summary.items() if _is_scalar(value)]
+        parts = flat[:_MOST_FIELDS]
+    return ", ".join(part for part in parts if part)
 
 
 def size(count: int) -> str:

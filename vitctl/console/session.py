@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from vitctl.console.overrides import build, parse_set, read_toml, to_toml
 from vitctl.console.streams import answer, read_references, stdin_is_pipe
 from vitctl.console.text import json_safe
 from vitctl.errors import UsageError
-from vitctl.events import Emit, Note
+from vitctl.events import Emit, Event, Next, Note
 from vitctl.stage import Runtime
 from vitctl.trees import Tree, merge, nested
 
@@ -152,8 +153,20 @@ class Session:
             answer(to_toml(cfg).rstrip("\n"))
             return
         run: Callable[..., Artifact] = importlib.import_module(f"stages.{stage}.run").run
-        artifact = run(cfg, inputs, store=self.store, runtime=runtime, emit=self.emit)
+        artifact = run(cfg, inputs, store=self.store, runtime=runtime, emit=self._with_store)
         self.answer(artifact)
+
+    def _with_store(self, event: Event) -> None:
+        """Show an event; a stage's next command goes on in the same store."""
+        if isinstance(event, Next):
+            event = Next(" ".join([event.command, *self._store_flags()]))
+        self.emit(event)
+
+    def _store_flags(self) -> list[str]:
+        """What a later command needs to use the same store: nothing where it will anyway."""
+        root = str(self.store.root)
+        usual = os.environ.get("VITCTL_STORE") or "artifacts"
+        return [] if root == usual else ["--store", shlex.quote(root)]
 
     def answer(self, artifact: Artifact) -> None:
         """One line on stdout: the path, or with --json the object."""
@@ -169,10 +182,7 @@ class Session:
 
     def command(self, *words: object) -> str:
         """A pasteable command line that uses this session's store."""
-        parts = ["vitctl", *(str(word) for word in words)]
-        if self.store.root != Path("artifacts"):
-            parts += ["--store", str(self.store.root)]
-        return shlex.join(parts)
+        return " ".join([shlex.join(["vitctl", *map(str, words)]), *self._store_flags()])
 
 
 def given(flags: Mapping[str, Any]) -> Tree:
