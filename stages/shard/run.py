@@ -28,10 +28,11 @@ from vitctl.artifacts.store import slug
 from vitctl.data.assemble import Outcome, assemble
 from vitctl.data.classes import read_class_list, read_pairs, select_classes, titles_for
 from vitctl.data.digits import list_digits
+from vitctl.data.label_file import read_labels
 from vitctl.data.pipeline import available_cores
 from vitctl.data.plan import Unit, assign_splits, make_units
 from vitctl.data.shards import REPORTS, ShardReport, finished_report, limit_threads, write_shard
-from vitctl.data.sources import Listing, fingerprint, list_folder, read_labels
+from vitctl.data.sources import Listing, fingerprint, list_folder
 from vitctl.data.workers import Done, Moving, run_tasks
 from vitctl.errors import DoesNotFitError, InputError, InterruptedRun, UsageError
 from vitctl.events import Caution, Emit, Next, Note, Progress, Settings, silent

@@ -161,10 +161,10 @@ BAD = {
     "bomb": (images.bomb(), "60000 x 60000 pixels, more than the limit"),
     "png cut": (encode(rgb(200, 200), "PNG")[:-400], "decoded"),
     "jpeg cut": (encode(rgb(200, 200), "JPEG")[:-400], "decoded"),
-    "webp cut": (encode(rgb(200, 200), "WEBP")[:-200], ""),
-    "gif cut": (_gif()[:-300], ""),
+    "webp cut": (encode(rgb(200, 200), "WEBP")[:-200], "decoded|header"),
+    "gif cut": (_gif()[:-300], "decoded"),
     "bmp cut": (encode(rgb(), "BMP")[:-300], "decoded"),
-    "header only": (encode(rgb(), "JPEG")[:40], ""),
+    "header only": (encode(rgb(), "JPEG")[:40], "header|format"),
     "webp header cut": (encode(rgb(), "WEBP")[:22], "ends too early"),
     "tiff of floats": (
         encode(Image.fromarray(np.ones((4, 4), np.float32)), "TIFF"),

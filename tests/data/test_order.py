@@ -28,7 +28,7 @@ def test_each_epoch_is_a_permutation(examples, seed, epoch):
 
 @given(
     examples=st.integers(1, 200),
-    batch=st.integers(1, 300),
+    batch=st.integers(1, 100),
     seed=seeds,
     start=st.integers(0, 1000),
 )

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vitctl.data import plan
 from vitctl.data.order import sample_key
 from vitctl.data.plan import assign_splits, make_units
 from vitctl.data.sources import Entry
@@ -22,17 +23,17 @@ def units_of(found, *, val_fraction=0.2, shard_bytes=10**9, shards=None):
 @given(st.integers(3, 200), st.integers(100, 5000), st.randoms())
 def test_every_image_is_in_one_place_whatever_the_listing_order(n, shard_bytes, random):
     found = entries(n)
-    plan = units_of(found, shard_bytes=shard_bytes)
+    made = units_of(found, shard_bytes=shard_bytes)
     shuffled = random.sample(found, n)
-    assert units_of(shuffled, shard_bytes=shard_bytes) == plan
-    assert sorted(entry.id for unit in plan for entry in unit.entries) == sorted(
+    assert units_of(shuffled, shard_bytes=shard_bytes) == made
+    assert sorted(entry.id for unit in made for entry in unit.entries) == sorted(
         entry.id for entry in found
     )
-    assert all(unit.entries for unit in plan)
+    assert all(unit.entries for unit in made)
     for split in ("train", "val"):
-        keys = [sample_key(e.id) for unit in plan if unit.split == split for e in unit.entries]
+        keys = [sample_key(e.id) for unit in made if unit.split == split for e in unit.entries]
         assert keys == sorted(keys)
-    for unit in plan:
+    for unit in made:
         assert [label for (label,) in unit.labels] == [int(e.class_names[0]) for e in unit.entries]
         # Shards are even: one of 100-byte images exceeds the target by an image at most.
         assert sum(entry.size for entry in unit.entries) <= shard_bytes + 100
@@ -58,10 +59,10 @@ def test_own_splits_stay_and_val_comes_from_train_alone():
 
 @pytest.mark.parametrize("shards", [2, 3, 7, 100])
 def test_shards_in_all(shards):
-    plan = units_of(entries(100), shards=shards)
-    assert len(plan) == shards
-    assert {unit.shards for unit in plan if unit.split == "train"} == {
-        sum(unit.split == "train" for unit in plan)
+    made = units_of(entries(100), shards=shards)
+    assert len(made) == shards
+    assert {unit.shards for unit in made if unit.split == "train"} == {
+        sum(unit.split == "train" for unit in made)
     }
 
 
@@ -71,6 +72,7 @@ def test_impossible_numbers_of_shards(shards):
         units_of(entries(100), shards=shards)
 
 
-def test_too_many_shards():
-    with pytest.raises(UsageError, match="100,100 shards"):
-        units_of(entries(100_100, size=10), shard_bytes=1, val_fraction=0.0)
+def test_too_many_shards(monkeypatch):
+    monkeypatch.setattr(plan, "_MAX_SHARDS", 50)
+    with pytest.raises(UsageError, match="this makes 51 shards"):
+        units_of(entries(51, size=10), shard_bytes=1, val_fraction=0.0)

@@ -6,7 +6,8 @@ import os
 import pytest
 
 from vitctl.data.digits import list_digits
-from vitctl.data.sources import fingerprint, list_folder, read_labels
+from vitctl.data.label_file import read_labels
+from vitctl.data.sources import fingerprint, list_folder
 from vitctl.errors import InputError, NotFoundError
 
 
@@ -194,6 +195,11 @@ def test_a_label_file_gives_any_number_of_labels(tmp_path):
     ]
     assert listing.classes == ["cat", "sofa"]
     assert listing.skipped == {"images without a line in the label file": 1}
+
+
+def test_label_names_are_cleaned_as_folder_names_are(tmp_path):
+    labels = label_file(tmp_path / "l", [("1.jpg", ["new\nline", "\ud800"])])
+    assert labels == {"1.jpg": ("new\\x0aline", "\\xed\\xa0\\x80")}
 
 
 def test_label_files_may_name_images_in_flat_folders(tmp_path):

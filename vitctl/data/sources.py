@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 import stat
 from collections import Counter
@@ -19,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vitctl.data.classes import sort_classes, text_lines
+from vitctl.data.classes import sort_classes
 from vitctl.data.dataset import Split
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError
@@ -132,40 +131,6 @@ def list_folder(root: Path, *, labels: Mapping[str, tuple[str, ...]] | None = No
     found = {name for entry in entries for name in entry.class_names}
     empty = {text_of(name) for _, name, _ in folders} - found
     return Listing(text_of(base), entries, fingerprint(entries), skipped, sorted(empty))
-
-
-def read_labels(path: Path) -> dict[str, tuple[str, ...]]:
-    """id -> class names, from lines of JSON like {"id": "val/1.jpg", "labels": ["cat", "sofa"]}.
-
-    An id is the path below the source, as reject lists write it; no labels at all are allowed.
-    """
-    labels: dict[str, tuple[str, ...]] = {}
-    for number, line in enumerate(text_lines(path, option="--labels"), start=1):
-        if not line.strip():
-            continue
-        row = _label_row(line)
-        if row is None:
-            raise InputError(
-                f"line {number} of --labels {path} is not what it should be",
-                hint='each line is like {"id": "val/1.jpg", "labels": ["cat", "sofa"]}',
-            )
-        sample_id, names = row
-        if sample_id in labels:
-            raise InputError(f"line {number} of --labels {path} names {sample_id} again")
-        labels[sample_id] = tuple(dict.fromkeys(names))
-    return labels
-
-
-def _label_row(line: str) -> tuple[str, list[str]] | None:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    if not isinstance(row, dict) or set(row) != {"id", "labels"}:
-        return None
-    sample_id, names = row["id"], row["labels"]
-    whole = isinstance(sample_id, str) and isinstance(names, list)
-    return (sample_id, names) if whole and all(isinstance(name, str) for name in names) else None
 
 
 def _list_labelled(
