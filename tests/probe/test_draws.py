@@ -61,6 +61,6 @@ def test_many_classes_with_too_few_images_are_counted():
     positions = positions_by_class(np.arange(5, dtype=np.int32), classes=6)
     with pytest.raises(InputError, match="'0' has 1, '1' has 1, '2' has 1; too few in 6 of 6"):
         check_enough(positions, names=list("012345"), shots=2)
-    with pytest.raises(InputError, match="but 'f' has 0$") as caught:
+    with pytest.raises(InputError, match=r"but 'f' has 0$") as caught:
         check_enough(positions, names=list("abcdef"), shots=1)
     assert caught.value.hint == "leave that class out: vitctl shard --classes"

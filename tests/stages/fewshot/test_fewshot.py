@@ -117,7 +117,7 @@ def test_every_draw_is_the_protocol_on_frozen_features(fewshot, kind):
         params = (
             made.weights(MODEL)
             if kind == "model"
-            else vit.init(MODEL, key=jax.random.key(made.config().seed))
+            else jax.jit(lambda: vit.init(MODEL, key=jax.random.key(made.config().seed)))()
         )
         look = jax.jit(lambda x: vit.apply(params, x, config=MODEL).pre_logits)
         seen = {split: np.asarray(look(x), np.float64) for split, x in flat.items()}
