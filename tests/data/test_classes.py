@@ -35,6 +35,11 @@ def test_mapping_with_a_class_map():
     ).tolist() == [1, 0]
 
 
+def test_a_class_map_that_renames_nothing_is_a_mistake():
+    with pytest.raises(InputError, match="renames none of the dataset's 2 classes"):
+        class_mapping(dataset=["ant", "cat"], model=["ant", "cat"], class_map={"Katze": "cat"})
+
+
 def test_mismatch_tells_both_counts_and_three_examples():
     with pytest.raises(InputError) as error:
         class_mapping(dataset=["a", "b", "c", "d", "x"], model=["x", "y"])

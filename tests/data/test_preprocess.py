@@ -145,6 +145,14 @@ def test_small_side_keeps_the_aspect(height, width, expected):
     assert tuple(small_size(tf.constant([height, width]), 32).numpy()) == expected
 
 
+def test_scoring_enlarges_as_training_does():
+    tf = load_tensorflow()
+    data = tf.constant(encode(rgb(8, 8), "PNG"))
+    scored = eval_image(data, resolution=16, preprocess=EvalPreprocess(ratio=1.0))
+    trained = train_image(data, tf.constant([0, 0]), resolution=16, augment=WHOLE)
+    np.testing.assert_allclose(scored, trained, atol=1e-6)
+
+
 def test_scoring_takes_the_centre_of_the_area_average():
     """28 of 32 pixels at 8/7: 2x2 means, then rows and columns 2 to 29."""
     tf = load_tensorflow()

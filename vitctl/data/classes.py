@@ -26,8 +26,15 @@ def class_mapping(
     """int32[len(dataset)]: the model's index of each of the dataset's classes.
 
     The model may know more classes than the dataset has. `class_map` renames classes of the
-    dataset first. Raises `InputError` with both counts and three examples when the model lacks one.
+    dataset first. Raises `InputError` with both counts and three examples when the model lacks one,
+    and when the map renames nothing.
     """
+    if class_map and not class_map.keys() & set(dataset):
+        shown = ", ".join(repr(name) for name in list(class_map)[:3])
+        raise InputError(
+            f"--class-map renames none of the dataset's {len(dataset)} classes (it names {shown})",
+            hint=f"the dataset's classes begin with {', '.join(dataset[:3])}",
+        )
     index = {name: i for i, name in enumerate(model)}
     names = [(class_map or {}).get(name, name) for name in dataset]
     unknown = [name for name in names if name not in index]

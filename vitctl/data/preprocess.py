@@ -52,7 +52,7 @@ def eval_image(data: Tensor, *, resolution: int, preprocess: EvalPreprocess) -> 
     image = decode(data)
     side = round(resolution * preprocess.ratio)
     if preprocess.resize == "small":
-        image = tf.image.resize(image, small_size(tf.shape(image)[:2], side), method="area")
+        image = _resized_small(image, side)
     else:
         image = tf.image.resize(image, [side, side], method="bilinear", antialias=False)
     height, width = tf.unstack(tf.shape(image)[:2])
@@ -60,6 +60,19 @@ def eval_image(data: Tensor, *, resolution: int, preprocess: EvalPreprocess) -> 
     image = image[top : top + resolution, left : left + resolution]
     image.set_shape([resolution, resolution, 3])
     return to_range(image)
+
+
+def _resized_small(image: Tensor, side: int) -> Tensor:
+    """float32: by area averaging, as the public reference does, or bilinearly where it would have
+    to enlarge: area "averaging" then repeats pixels, which a model never saw in training."""
+    tf = load_tensorflow()
+    before = tf.shape(image)[:2]
+    size = small_size(before, side)
+    return tf.cond(
+        side > tf.reduce_min(before),
+        lambda: tf.image.resize(image, size, method="bilinear"),
+        lambda: tf.image.resize(image, size, method="area"),
+    )
 
 
 def small_size(size: Tensor, side: int) -> Tensor:
