@@ -94,7 +94,8 @@ def claim(path: Path, *, recipe: Recipe) -> None:
         if note is not None and "id" not in note:
             clear(path)  # what an interrupted clear left
         owner = note.get("id") if note else None
-        strangers = [p.name for p in path.iterdir() if p.name not in (DRAFT, LOCK)]
+        own = (LOCK,) if note is None else (LOCK, DRAFT)
+        strangers = [p.name for p in path.iterdir() if p.name not in own]
         if owner is None and strangers:
             raise OverwriteError(
                 f"{path} already holds {strangers[0]!r}, which is not this command's work",

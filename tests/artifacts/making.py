@@ -1,0 +1,87 @@
+"""Small artifacts, made without any stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitctl.artifacts import Artifact, Parent, Recipe, Store
+from vitctl.data.dataset import DatasetInfo, SplitInfo, keys_name, labels_name, shard_name
+from vitctl.data.example import Example, encode_example
+from vitctl.data.order import sample_key
+from vitctl.data.records import open_writer
+
+
+def recipe(stage: str = "shard", kind: str = "dataset", **config: Any) -> Recipe:
+    parents = config.pop("parents", ())
+    return Recipe(stage=stage, version=1, kind=kind, config=config, parents=parents)
+
+
+def made(
+    store: Store,
+    wanted: Recipe,
+    *,
+    name: str = "thing",
+    content: bytes = b"content",
+    summary: dict[str, Any] | None = None,
+    **places: Any,
+) -> Artifact:
+    """A finished artifact of one file."""
+    with store.open(wanted, name=name, **places) as draft:
+        if draft.finished is None:
+            (draft.path / "data.bin").write_bytes(content)
+            draft.publish(summary=summary or {})
+        assert draft.finished is not None
+        return draft.finished
+
+
+def trained(
+    store: Store,
+    wanted: Recipe,
+    *,
+    steps: tuple[int, ...],
+    name: str = "S16",
+    results: tuple[int, ...] = (),
+    **places: Any,
+) -> Path:
+    """A run with a checkpoint of one file at each of `steps`."""
+    with store.open_run(wanted, name=name, **places) as draft:
+        draft.begin(from_step=0, runtime={"workers": None})
+        for step in steps:
+            place = draft.empty_place(step)
+            (place / "weights.bin").write_bytes(b"weights %d" % step)
+            draft.publish(step, summary={"step": step, "model": "S/16"}, started="2026-01-01")
+        for step in results:
+            draft.mark_result(step)
+        return draft.path
+
+
+def dataset(store: Store, *, images: int = 6, name: str = "photos", **config: Any) -> Artifact:
+    """A finished dataset of two classes and two shards of a train split, and a val split."""
+    with store.open(recipe(**config), name=name) as draft:
+        if draft.finished is not None:
+            return draft.finished
+        splits = {}
+        for split, shards in (("train", 2), ("val", 1)):
+            examples = [Example(b"pixels %d" % i, (i % 2,), f"{split}/{i}") for i in range(images)]
+            each = images // shards
+            for index in range(shards):
+                path = draft.path / shard_name(split, index=index, shards=shards)
+                with open_writer(path) as writer:
+                    for example in examples[each * index : each * (index + 1)]:
+                        writer.write(encode_example(example))
+            keys = [sample_key(example.id) for example in examples]
+            np.array(keys, "<u8").tofile(draft.path / keys_name(split))
+            labels = [example.labels for example in examples]
+            np.array(labels, "<i4").tofile(draft.path / labels_name(split))
+            splits[split] = SplitInfo(shard_lengths=(each,) * shards, record_bytes=1)
+        info = DatasetInfo(classes=("cat", "dog"), splits=splits)
+        (draft.path / "dataset.json").write_text(info.model_dump_json())
+        summary = {"classes": 2, "examples": dict.fromkeys(splits, images)}
+        return draft.publish(summary=summary)
+
+
+def parent_of(artifact: Artifact, role: str = "data") -> Parent:
+    return artifact.as_parent(role)

@@ -1,0 +1,166 @@
+"""A directory on its way: continued after a crash, never taken from someone else."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+import pytest
+from making import made, recipe
+
+from vitctl.artifacts import Store
+from vitctl.artifacts.files import sync, write_atomic
+from vitctl.errors import InputError, OverwriteError, UsageError
+
+
+class Crash(Exception):
+    pass
+
+
+def begun(store, wanted, **places):
+    """Start an artifact and die in the middle."""
+    with suppress(Crash), store.open(wanted, name="thing", **places) as draft:
+        (draft.path / "half.bin").write_bytes(b"half")
+        raise Crash
+    return draft.path
+
+
+def test_a_crash_leaves_a_draft_that_is_continued(store):
+    path = begun(store, recipe(a=1))
+    assert not (path / "artifact.json").exists()
+    assert not (path / ".lock").exists()
+    with store.open(recipe(a=1), name="thing") as draft:
+        assert draft.finished is None
+        assert draft.path == path
+        assert (path / "half.bin").read_bytes() == b"half"
+        artifact = draft.publish(summary={})
+    assert sorted(p.name for p in path.iterdir()) == ["artifact.json", "half.bin"]
+    assert [entry.path for entry in artifact.manifest.files] == ["half.bin"]
+
+
+def test_finished_work_is_found_under_any_name(store):
+    first = made(store, recipe(a=1), name="one")
+    second = made(store, recipe(a=1), name="two", content=b"never written")
+    assert second == first
+    assert first.path.name == f"one-{first.id[:8]}"
+
+
+def test_other_settings_go_elsewhere(store):
+    assert made(store, recipe(a=1)).path != made(store, recipe(a=2)).path
+
+
+def test_force_makes_it_again(store):
+    first = made(store, recipe(), content=b"old")
+    again = made(store, recipe(), content=b"new", force=True)
+    assert (again.path, again.id) == (first.path, first.id)
+    assert again.digest != first.digest
+
+
+def test_force_replaces_a_damaged_manifest(store):
+    artifact = made(store, recipe())
+    (artifact.path / "artifact.json").write_text("{")
+    with pytest.raises(InputError) as error:
+        made(store, recipe())
+    assert "--force" in error.value.hint
+    assert made(store, recipe(), force=True).digest == artifact.digest
+
+
+def test_an_out_folder_of_another_configuration_is_kept(store, tmp_path):
+    out = tmp_path / "out"
+    first = made(store, recipe(a=1), out=out)
+    with pytest.raises(OverwriteError, match="already holds another artifact") as error:
+        made(store, recipe(a=2), out=out)
+    assert error.value.exit_code == 5
+    assert made(store, recipe(a=1), out=out) == first
+    assert made(store, recipe(a=2), out=out, force=True).config == {"a": 2}
+
+
+def test_unfinished_work_of_another_configuration_is_kept(store, tmp_path):
+    out = tmp_path / "out"
+    begun(store, recipe(a=1), out=out)
+    with pytest.raises(OverwriteError, match="unfinished work of another configuration"):
+        made(store, recipe(a=2), out=out)
+    assert (out / "half.bin").exists()
+    assert made(store, recipe(a=2), out=out, force=True).manifest.files[0].path == "data.bin"
+    assert not (out / "half.bin").exists()
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    "theirs",
+    ["notes.txt", "draft.json", "run.json", "artifact.json", "checkpoints/1/x"],
+)
+def test_a_folder_of_someone_else_is_never_touched(store, tmp_path, theirs, force):
+    """Other programs have files of these names, too; --force is no licence to delete them."""
+    out = tmp_path / "out"
+    file = out / theirs
+    file.parent.mkdir(parents=True)
+    file.write_text('{"mine": 1}')
+    with pytest.raises((OverwriteError, InputError)):
+        made(store, recipe(), out=out, force=force)
+    assert file.read_text() == '{"mine": 1}'
+
+
+def test_an_interrupted_force_is_finished_by_the_next_command(store, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    made(store, recipe(a=1), out=out)
+    (out / "sub").mkdir()
+
+    def die(*_):
+        raise Crash
+
+    monkeypatch.setattr("shutil.rmtree", die)
+    with pytest.raises(Crash):
+        made(store, recipe(a=1), out=out, force=True)
+    monkeypatch.undo()
+    assert not (out / "artifact.json").exists()
+    assert made(store, recipe(a=2), out=out).config == {"a": 2}
+    assert not (out / "sub").exists()
+
+
+@pytest.mark.parametrize("option", ["--out", "--store"])
+def test_a_file_in_the_way_is_named(tmp_path, option):
+    (tmp_path / "file").write_text("")
+    places = {"out": tmp_path / "file" / "below"} if option == "--out" else {}
+    store = Store(tmp_path / "file" if option == "--store" else tmp_path / "s")
+    with pytest.raises(UsageError, match=rf"{option} .*: .*file is not a folder"):
+        made(store, recipe(), **places)
+
+
+def test_finished_work_is_found_where_nothing_may_be_written(store, monkeypatch):
+    artifact = made(store, recipe())
+
+    def refused(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.open", refused)
+    with store.open(recipe(), name="thing") as draft:
+        assert draft.finished == artifact
+
+
+def test_atomic_writes_leave_the_old_or_the_new(tmp_path, monkeypatch):
+    file = tmp_path / "f"
+    write_atomic(file, b"old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomic(file, b"new")
+    assert file.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_file_systems_without_fsync_of_folders_are_forgiven(tmp_path, monkeypatch):
+    def unknown(*_):
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr("os.fsync", unknown)
+    sync(tmp_path)
+
+
+def test_the_draft_says_what_it_will_be(store):
+    path = begun(store, recipe(a=1))
+    note = json.loads((path / "draft.json").read_text())
+    assert (note["stage"], note["kind"], note["id"]) == ("shard", "dataset", recipe(a=1).id)

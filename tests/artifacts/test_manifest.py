@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from making import made, recipe
+
+from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.manifest import FileEntry, Parent, Recipe, digest_of, read_manifest
+from vitctl.errors import InputError, NotFoundError
+
+
+def changed(artifact, **fields):
+    """The manifest on disk with some fields replaced (None: removed)."""
+    file = artifact.path / "artifact.json"
+    content = json.loads(file.read_text()) | fields
+    kept = {key: value for key, value in content.items() if value is not None}
+    file.write_text(json.dumps(kept))
+
+
+def test_round_trip(store):
+    artifact = made(store, recipe(shards=2), summary={"classes": 3, "rate": 0.5})
+    assert Artifact.load(artifact.path) == artifact
+    assert artifact.summary == {"classes": 3, "rate": 0.5}
+    assert artifact.config == {"shards": 2}
+    assert artifact.manifest.provenance.versions["python"]
+
+
+def test_the_digest_is_of_the_files(store):
+    """Worked out here by hand, from the bytes."""
+    artifact = made(store, recipe(), content=b"abc")
+    rows = [["data.bin", 3, hashlib.sha256(b"abc").hexdigest()]]
+    written = json.dumps(rows, separators=(",", ":")).encode()
+    assert artifact.digest == hashlib.sha256(written).hexdigest()
+
+
+@given(st.permutations(range(4)))
+def test_the_digest_ignores_order_and_volatile_files(order):
+    files = [FileEntry(path=f"f{i}", size=i, sha256=str(i)) for i in range(4)]
+    clock = FileEntry(path="time", size=1, sha256="9", volatile=True)
+    assert digest_of([files[i] for i in order] + [clock]) == digest_of(files)
+
+
+def test_the_id_is_what_was_asked_for():
+    source = Parent(role="source", kind="source", id="1", digest="2", path="/here")
+    first = Recipe(stage="shard", version=1, kind="dataset", config={"a": 1}, parents=(source,))
+    moved = source.model_copy(update={"path": "/there"})
+    assert first.model_copy(update={"parents": (moved,)}).id == first.id
+    for update in (
+        {"stage": "other"},
+        {"version": 2},
+        {"config": {"a": 2}},
+        {"parents": ()},
+        {"parents": (source.model_copy(update={"digest": "3"}),)},
+        {"parents": (source.model_copy(update={"role": "from"}),)},
+    ):
+        assert first.model_copy(update=update).id != first.id
+
+
+def test_newer_formats_are_refused_and_say_so(store):
+    artifact = made(store, recipe())
+    for newer in (2, 2.0, 99):
+        changed(artifact, format=newer, news="unknown to us")
+        with pytest.raises(InputError, match=r"artifact format .*; this vitctl reads up to 1") as e:
+            Artifact.load(artifact.path)
+        assert "pip install -U vitctl" in e.value.hint
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b'{"format": 1}', b"[]", b"3", b"\xff\xfe", b"[" * 100_000, b'{"format": "1"}'],
+    ids=["empty", "cut", "fields", "list", "number", "bytes", "deep", "format"],
+)
+def test_damaged_manifests_are_one_sentence(store, content):
+    artifact = made(store, recipe())
+    (artifact.path / "artifact.json").write_bytes(content)
+    with pytest.raises(InputError, match="is damaged") as error:
+        read_manifest(artifact.path)
+    assert error.value.exit_code == 3
+    assert "\n" not in error.value.message
+
+
+def test_a_manifest_that_is_a_folder_is_not_a_crash(tmp_path):
+    (tmp_path / "artifact.json").mkdir()
+    with pytest.raises(InputError, match="cannot be read"):
+        read_manifest(tmp_path)
+
+
+def test_without_a_manifest_nothing_is_finished(tmp_path):
+    with pytest.raises(NotFoundError, match="not a finished artifact"):
+        read_manifest(tmp_path)
+    with pytest.raises(NotFoundError):
+        read_manifest(tmp_path / "nowhere")
+
+
+def test_unknown_fields_are_damage_not_ignored(store):
+    artifact = made(store, recipe())
+    changed(artifact, surprise=1)
+    with pytest.raises(InputError, match="surprise"):
+        read_manifest(artifact.path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../x", "/etc/passwd", "a/../../x", "..", ".", "", "a//b", "./a", "a\\b", "a\0b", "a/"],
+)
+def test_files_outside_the_folder_are_refused(store, path):
+    artifact = made(store, recipe())
+    changed(artifact, files=[{"path": path, "size": 1, "sha256": "0" * 64}])
+    with pytest.raises(InputError, match="outside its folder"):
+        read_manifest(artifact.path)
+
+
+def test_missing_and_cut_files_are_named_before_anything_is_read(store):
+    artifact = made(store, recipe(), content=b"12345")
+    (artifact.path / "data.bin").write_bytes(b"123")
+    with pytest.raises(InputError, match=r"data.bin has 3 bytes instead of 5") as error:
+        Artifact.load(artifact.path)
+    assert "vitctl verify" in error.value.hint
+    (artifact.path / "data.bin").unlink()
+    assert artifact.check_sizes() == ["data.bin cannot be read (No such file or directory)"]
+
+
+def test_a_flipped_byte_is_found_by_content_only(store):
+    artifact = made(store, recipe(), content=b"12345")
+    (artifact.path / "data.bin").write_bytes(b"12346")
+    assert artifact.check_sizes() == []
+    assert artifact.check_contents() == ["data.bin has other bytes than were published"]

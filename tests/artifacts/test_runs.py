@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from making import made, recipe, trained
+
+from vitctl.artifacts.runs import Run, run_of
+from vitctl.errors import InputError, NotFoundError, OverwriteError
+
+TRUNK = recipe("pretrain", "run", lr=1)
+
+
+def test_checkpoints_are_artifacts_of_the_run(store):
+    run = Run.load(trained(store, TRUNK, steps=(10, 20, 100)))
+    assert run.steps() == [10, 20, 100]
+    checkpoint = run.checkpoint(20)
+    assert (checkpoint.kind, checkpoint.step) == ("checkpoint", 20)
+    assert checkpoint.config == {"lr": 1, "step": 20}
+    assert run.newest().step == 100
+    assert run_of(checkpoint).path == run.path
+    assert run.checkpoint(10).id != run.checkpoint(20).id != run.info.id
+
+
+def test_a_step_not_kept_names_the_nearest(store):
+    run = Run.load(trained(store, TRUNK, steps=(10, 20, 30, 1000)))
+    with pytest.raises(NotFoundError, match="no checkpoint at step 24") as error:
+        run.checkpoint(24)
+    assert error.value.hint.count("@") == 3
+    assert [f"@{step}" in error.value.hint for step in (10, 20, 30, 1000)] == [1, 1, 1, 0]
+
+
+def test_only_finished_checkpoints_of_plain_names_count(store):
+    path = trained(store, TRUNK, steps=(10,))
+    for name in ("20", "030", "²", "-5", "tmp", "1e3"):
+        (path / "checkpoints" / name).mkdir()
+    for name in ("030", "²", "-5", "tmp", "1e3"):
+        (path / "checkpoints" / name / "artifact.json").write_text("{}")
+    assert Run.load(path).steps() == [10]
+
+
+def test_an_empty_run_says_what_to_do(store):
+    run = Run.load(trained(store, TRUNK, steps=()))
+    with pytest.raises(NotFoundError, match="no finished checkpoint") as error:
+        run.newest()
+    assert "continue" in error.value.hint
+
+
+def test_the_same_recipe_continues_and_another_is_refused(store, tmp_path):
+    out = tmp_path / "run"
+    trained(store, TRUNK, steps=(10,), out=out)
+    assert Run.load(trained(store, TRUNK, steps=(20,), out=out)).steps() == [10, 20]
+    with pytest.raises(OverwriteError, match="another run"):
+        trained(store, recipe("pretrain", "run", lr=2), steps=(10,), out=out)
+    forced = trained(store, recipe("pretrain", "run", lr=2), steps=(5,), out=out, force=True)
+    assert Run.load(forced).steps() == [5]
+    assert Run.load(forced).info.config == {"lr": 2}
+
+
+def test_segments_and_results_are_written_down(store):
+    path = trained(store, TRUNK, steps=(10, 20), results=(20, 10, 20))
+    run = Run.load(path)
+    assert run.info.results == (10, 20)
+    assert [segment.from_step for segment in run.info.segments] == [0]
+    assert not run.is_working
+    with store.open_run(TRUNK, name="x"):
+        assert Run.load(path).is_working
+
+
+def test_a_damaged_checkpoint_is_passed_over(store):
+    """Resuming goes back to the newest whole one and says why."""
+    path = trained(store, TRUNK, steps=(10, 20, 30))
+    (path / "checkpoints/30/artifact.json").write_text("{")
+    (path / "checkpoints/20/weights.bin").write_bytes(b"weights 21")
+    with store.open_run(TRUNK, name="x") as draft:
+        usable, problems = draft.usable(at_most=100)
+        assert usable.step == 10
+        assert ["30" in problems[0], "20" in problems[1]] == [True, True]
+        assert draft.usable(at_most=5) == (None, [])
+
+
+def test_half_written_places_are_emptied(store):
+    path = trained(store, TRUNK, steps=(10,))
+    place = path / "checkpoints/20"
+    (place / "params").mkdir(parents=True)
+    (place / "params" / "half").write_text("x")
+    with store.open_run(TRUNK, name="x") as draft:
+        assert list(draft.empty_place(20).iterdir()) == []
+        draft.drop(10)
+    assert Run.load(path).steps() == []
+
+
+def test_damaged_and_newer_runs(store):
+    path = trained(store, TRUNK, steps=(10,))
+    file = path / "run.json"
+    whole = file.read_text()
+    file.write_text(json.dumps(json.loads(whole) | {"format": 2}))
+    with pytest.raises(InputError, match="run format 2; this vitctl reads up to 1"):
+        Run.load(path)
+    file.write_text(whole[:-30])
+    with pytest.raises(InputError, match="is damaged") as error:
+        Run.load(path)
+    assert f"{path}/checkpoints" in error.value.hint
+    with pytest.raises(InputError):
+        trained(store, TRUNK, steps=(20,))
+    with pytest.raises(NotFoundError, match="is not a run"):
+        Run.load(path.parent)
+    assert Run.load(trained(store, TRUNK, steps=(5,), force=True)).steps() == [5]
+
+
+def test_a_copied_checkpoint_has_no_run(store, tmp_path):
+    artifact = made(store, recipe("x", "checkpoint"))
+    assert run_of(artifact) is None
