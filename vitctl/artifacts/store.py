@@ -53,7 +53,7 @@ class Store:
             if not force and (done := self._finished(path, recipe)) is not None:
                 yield Draft(path, recipe, finished=done)
                 return
-            if force and _is_ours(path):
+            if force and path.is_dir() and (out is None or _is_ours(path)):
                 clear(path)
             claim(path, recipe=recipe)
             yield Draft(path, recipe)
@@ -80,7 +80,7 @@ class Store:
                     )
                 yield RunDraft(path, run.info, recipe)
                 return
-            if force and _is_ours(path):
+            if force and path.is_dir() and (out is None or _is_ours(path)):
                 clear(path)
             claim(path, recipe=recipe)
             info = new_info(recipe, name=name)
@@ -239,8 +239,8 @@ def _refuse_file(path: Path, option: str) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a directory is an artifact, a run or a draft, so that --force may empty it: other
-    programs have files called run.json, too."""
+    """Whether a directory outside a store is an artifact, a run or a draft, so that --force may
+    empty it: other programs have files called run.json, too."""
     if read_note(path) is not None:
         return True
     for mark in (MANIFEST, RUN):

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+from making import made, recipe, trained
+
+from vitctl.artifacts import Artifact, Run
+from vitctl.artifacts.references import find, resolve
+from vitctl.errors import InputError, NotFoundError, UsageError
+
+TRUNK = recipe("pretrain", "run", lr=1)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def photos(store):
+    return made(store, recipe(), name="photos")
+
+
+@pytest.fixture
+def run(store):
+    return Run.load(trained(store, TRUNK, steps=(10, 20, 20_000), name="S16"))
+
+
+def step_of(reference, store):
+    return resolve(reference, store=store, kind="checkpoint").step
+
+
+def test_every_way_to_name_a_dataset(store, photos, here):
+    ways = [
+        str(photos.path),
+        os.path.relpath(photos.path),
+        f"{photos.path}/",
+        photos.path.name,
+        "photos",
+        photos.id,
+        photos.id[:4],
+        "latest",
+    ]
+    for way in ways:
+        found = resolve(way, store=store, kind="dataset")
+        assert (found.id, found.path.resolve()) == (photos.id, photos.path), way
+
+
+def test_every_way_to_name_a_checkpoint(store, run, here):
+    newest = run.checkpoint(20_000)
+    for way in (str(run.path), "S16", run.path.name, run.info.id[:6], "latest", "ckpt"):
+        assert step_of(way, store) == 20_000, way
+    for way in (
+        "S16@20",
+        f"{run.path}@20",
+        f"{run.path}/checkpoints/20",
+        run.checkpoint(20).id[:8],
+    ):
+        assert step_of(way, store) == 20, way
+    for way in ("S16@20k", "S16@20000", "S16@20_000"[:-4] + "000", "latest@20k", newest.id[:12]):
+        assert step_of(way, store) == 20_000, way
+
+
+def test_a_folder_called_ckpt_is_that_folder(store, run, here):
+    (here / "ckpt").mkdir()
+    with pytest.raises(NotFoundError, match="is a folder, but no artifact"):
+        resolve("ckpt", store=store, kind="checkpoint")
+
+
+def test_a_step_that_is_not_kept(store, run):
+    with pytest.raises(NotFoundError, match="no checkpoint at step 11") as error:
+        resolve("S16@11", store=store, kind="checkpoint")
+    assert "@10" in error.value.hint
+
+
+def test_a_name_beats_a_folder_that_is_no_artifact(store, photos, here):
+    """`vitctl shard photos` leaves ./photos where it was; --data photos means the dataset."""
+    (here / "photos").mkdir()
+    assert resolve("photos", store=store, kind="dataset").id == photos.id
+    (here / "cats").mkdir()
+    with pytest.raises(NotFoundError, match="cats is a folder, but no artifact") as error:
+        resolve("cats", store=store, kind="dataset")
+    assert "vitctl shard cats" in error.value.hint
+
+
+def test_what_is_given_must_be_of_the_kind_that_is_wanted(store, photos, run):
+    with pytest.raises(InputError, match="is a dataset, where a run or checkpoint is expected"):
+        resolve("photos", store=store, kind="checkpoint")
+    with pytest.raises(InputError, match="is a run, where a dataset is expected") as error:
+        resolve("S16", store=store, kind="dataset")
+    assert error.value.hint.endswith("vitctl ls --kind dataset")
+    with pytest.raises(InputError, match="is a checkpoint, where a dataset is expected"):
+        resolve(str(run.place(10)), store=store, kind="dataset")
+    with pytest.raises(InputError, match="only a run takes @5"):
+        resolve("photos@5", store=store, kind="dataset")
+
+
+def test_a_name_of_several_is_the_one_of_the_kind(store, run):
+    other = made(store, recipe("fewshot", "fewshot"), name="S16")
+    assert step_of("S16", store) == 20_000
+    assert resolve("S16", store=store, kind="fewshot") == other
+    with pytest.raises(UsageError, match="fits several artifacts"):
+        find("S16", store=store)
+
+
+def test_a_name_of_several_of_one_kind_is_refused(store, run):
+    trained(store, recipe("pretrain", "run", lr=2), steps=(5,), name="S16")
+    with pytest.raises(UsageError, match="fits several artifacts: .*, ") as error:
+        resolve("S16", store=store, kind="checkpoint")
+    assert error.value.exit_code == 2
+    assert step_of(run.path.name, store) == 20_000
+
+
+def test_short_or_wrong_ids_name_nothing(store, photos):
+    for reference in (photos.id[:3], "0" * 8, photos.id + "0"):
+        with pytest.raises(NotFoundError, match="neither a path nor an artifact"):
+            resolve(reference, store=store, kind="dataset")
+
+
+def test_near_names_are_suggested(store, photos):
+    with pytest.raises(NotFoundError) as error:
+        resolve("photoss", store=store, kind="dataset")
+    assert error.value.hint == f"did you mean {photos.path.name}?"
+
+
+@pytest.mark.parametrize("reference", ["x" * 5000, "a\0b", "/proc/1/root/x", "*", "@", "@5", "..x"])
+def test_odd_references_are_simply_not_found(store, reference):
+    with pytest.raises(NotFoundError):
+        find(reference, store=store)
+
+
+def test_an_empty_reference_is_usually_an_unset_variable(store):
+    with pytest.raises(UsageError, match="empty reference"):
+        find("", store=store)
+
+
+def test_unfinished_work_says_so(store, here):
+    with store.open(recipe(a=1), name="photos") as draft:
+        with pytest.raises(NotFoundError, match="is not finished") as error:
+            find(str(draft.path), store=store)
+        assert "continues" in error.value.hint
+    place = here / "run" / "checkpoints" / "7"
+    place.mkdir(parents=True)
+    with pytest.raises(NotFoundError, match="checkpoint that was never finished"):
+        find("run/checkpoints/7", store=store)
+    (here / "file").touch()
+    with pytest.raises(NotFoundError, match="is a file, not an artifact"):
+        find("file", store=store)
+
+
+def test_damage_is_told_when_it_is_used_and_not_when_it_is_looked_at(store, photos):
+    (photos.path / "data.bin").unlink()
+    assert find("photos", store=store)[0].id == photos.id
+    with pytest.raises(InputError, match="is damaged"):
+        resolve("photos", store=store, kind="dataset")
+
+
+def test_one_damaged_checkpoint_does_not_hide_the_others(store, run):
+    wanted = run.checkpoint(20).id[:8]
+    (run.place(10) / "artifact.json").write_text("{")
+    assert step_of(wanted, store) == 20
+
+
+def test_there_is_nothing_yet(store):
+    with pytest.raises(NotFoundError, match="no finished dataset") as error:
+        resolve("latest", store=store, kind="dataset")
+    assert error.value.hint == "make one: vitctl shard SRC"
+    with pytest.raises(NotFoundError, match="nothing in .* yet"):
+        find("latest", store=store)
+
+
+def test_latest_is_the_last_finished_of_any_kind(store, photos, run):
+    later = made(store, recipe("evaluate", "evaluation"))
+    found, step = find("latest", store=store)
+    assert isinstance(found, Artifact)
+    assert (found.id, step) == (later.id, None)
