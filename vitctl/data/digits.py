@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 
-from vitctl.data.sources import Entry, Listing, fingerprint
+from vitctl.data.sources import Entry, Listing
 from vitctl.errors import NotFoundError
 
 
@@ -44,4 +44,4 @@ def list_digits() -> Listing:
             )
         )
     entries.sort(key=lambda entry: entry.id)
-    return Listing("digits", entries, fingerprint(entries, contents=True))
+    return Listing("digits", entries, by_contents=True)

@@ -15,7 +15,8 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from vitctl.data.classes import sort_classes
@@ -78,12 +79,17 @@ class Listing:
     root: str
     """How to name the source to a person."""
     entries: list[Entry]
-    fingerprint: str
-    """sha256 over the sorted (id, size, mtime_ns)."""
+    by_contents: bool = False
+    """Whether the fingerprint reads the images: the built-in ones have no file times."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Why files were left alone -> how many."""
     empty_classes: list[str] = field(default_factory=list)
     """Class folders without a single image."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over the sorted (id, size, mtime_ns), or with `by_contents` (id, sha256)."""
+        return fingerprint(self.entries, contents=self.by_contents)
 
     @property
     def classes(self) -> list[str]:
@@ -92,7 +98,7 @@ class Listing:
     def only(self, classes: set[str]) -> Listing:
         """The images whose labels are all among these, with a fingerprint of their own."""
         entries = [entry for entry in self.entries if classes.issuperset(entry.class_names)]
-        return Listing(self.root, entries, fingerprint(entries), self.skipped, [])
+        return replace(self, entries=entries, empty_classes=[])
 
 
 def list_folder(root: Path, *, labels: Mapping[str, tuple[str, ...]] | None = None) -> Listing:
@@ -130,7 +136,7 @@ def list_folder(root: Path, *, labels: Mapping[str, tuple[str, ...]] | None = No
         raise _nothing_found(root, tops=tops, skipped=skipped)
     found = {name for entry in entries for name in entry.class_names}
     empty = {text_of(name) for _, name, _ in folders} - found
-    return Listing(text_of(base), entries, fingerprint(entries), skipped, sorted(empty))
+    return Listing(text_of(base), entries, skipped=skipped, empty_classes=sorted(empty))
 
 
 def _list_labelled(
@@ -158,7 +164,7 @@ def _list_labelled(
     if not entries:
         raise InputError("the label file names no image", hint="give it a line for each image")
     entries.sort(key=lambda entry: entry.id)
-    return Listing(text_of(base), entries, fingerprint(entries), skipped)
+    return Listing(text_of(base), entries, skipped=skipped)
 
 
 def fingerprint(entries: list[Entry], *, contents: bool = False) -> str:
