@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from vitctl.data.header import BadImageError, read_header
 from vitctl.data.shards import prepare
-from vitctl.data.tensorflow import load_tensorflow
+from vitctl.data.tensorflow import as_it_is, load_tensorflow
 
 MAX_PIXELS = 10**6
 
@@ -149,7 +149,7 @@ def test_the_same_function_in_a_graph():
 
     tf = load_tensorflow()
     encoded = [TABLE[name][0]() for name in ("jpeg", "png alpha", "gif", "bmp", "webp")]
-    graph = tf.data.Dataset.from_tensor_slices(encoded).map(decode)
+    graph = tf.data.Dataset.from_tensor_slices(encoded).map(as_it_is(decode))
     for data, image in zip(encoded, graph, strict=True):
         assert np.array_equal(image.numpy(), seen_in_training(data))
 

@@ -7,7 +7,7 @@ from encoded_images import encode, rgb
 
 from vitctl.data.config import AugmentConfig, EvalPreprocess, RandAugmentConfig
 from vitctl.data.preprocess import eval_image, small_size, train_image
-from vitctl.data.tensorflow import load_tensorflow
+from vitctl.data.tensorflow import as_it_is, load_tensorflow
 
 PLAIN = AugmentConfig(flip=False)
 WHOLE = AugmentConfig(crop="resize", flip=False)
@@ -19,7 +19,7 @@ def augmented(data, *, seeds, augment, resolution=16):
     """float32[n, r, r, 3] through tf.data, as in training."""
     tf = load_tensorflow()
     dataset = tf.data.Dataset.from_tensor_slices(np.asarray(seeds, np.int32)).map(
-        lambda seed: train_image(data, seed, resolution=resolution, augment=augment),
+        as_it_is(lambda seed: train_image(data, seed, resolution=resolution, augment=augment)),
         num_parallel_calls=2,
     )
     return np.stack([image.numpy() for image in dataset])

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any, TypeVar
 
 from vitctl.data.header import one_line
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @functools.cache
@@ -23,6 +27,16 @@ def load_tensorflow() -> ModuleType:
     tf.config.set_visible_devices([], "TPU")
     tf.get_logger().setLevel("ERROR")
     return tf
+
+
+def as_it_is(function: F) -> F:
+    """`function` traced as Python runs it, not rewritten by AutoGraph.
+
+    Nothing here needs the rewriting (branches are `tf.cond`), it costs start-up time, and with
+    TensorFlow 2.21 it now and then mixed up two inner functions of one module, so that a correct
+    program failed to trace.
+    """
+    return load_tensorflow().autograph.experimental.do_not_convert(function)
 
 
 def tf_reason(error: Exception) -> str:

@@ -18,7 +18,7 @@ from vitctl.data.dataset import Dataset
 from vitctl.data.example import decode_example
 from vitctl.data.preprocess import eval_image, train_image
 from vitctl.data.records import ShardedRecords
-from vitctl.data.tensorflow import load_tensorflow, tf_reason
+from vitctl.data.tensorflow import as_it_is, load_tensorflow, tf_reason
 from vitctl.errors import InputError
 
 Request = tuple[NDArray[np.int64], NDArray[np.int32]]
@@ -81,7 +81,7 @@ def images_in_order(
             ),
         )
         .unbatch()
-        .map(function, num_parallel_calls=workers, deterministic=True)
+        .map(as_it_is(function), num_parallel_calls=workers, deterministic=True)
         .batch(batch)
         .prefetch(_PREFETCH)
         .with_options(options)
