@@ -59,7 +59,7 @@ def test_every_way_to_name_a_checkpoint(store, run, here):
         run.checkpoint(20).id[:8],
     ):
         assert step_of(way, store) == 20, way
-    for way in ("S16@20k", "S16@20000", "S16@20_000"[:-4] + "000", "latest@20k", newest.id[:12]):
+    for way in ("S16@20k", "S16@20000", "latest@20k", newest.id[:12]):
         assert step_of(way, store) == 20_000, way
 
 
@@ -107,7 +107,7 @@ def test_a_name_of_several_is_the_one_of_the_kind(store, run):
 
 def test_a_name_of_several_of_one_kind_is_refused(store, run):
     trained(store, recipe("pretrain", "run", lr=2), steps=(5,), name="S16")
-    with pytest.raises(UsageError, match="fits several artifacts: .*, ") as error:
+    with pytest.raises(UsageError, match=r"fits several artifacts: .*, ") as error:
         resolve("S16", store=store, kind="checkpoint")
     assert error.value.exit_code == 2
     assert step_of(run.path.name, store) == 20_000
@@ -167,7 +167,7 @@ def test_there_is_nothing_yet(store):
     with pytest.raises(NotFoundError, match="no finished dataset") as error:
         resolve("latest", store=store, kind="dataset")
     assert error.value.hint == "make one: vitctl shard SRC"
-    with pytest.raises(NotFoundError, match="nothing in .* yet"):
+    with pytest.raises(NotFoundError, match=r"nothing in .* yet"):
         find("latest", store=store)
 
 

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import pytest
+
+from vitctl.console import display as displays
+from vitctl.console.display import Display
+from vitctl.events import Caution, Next, Note, Progress, Settings
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """stderr that is no terminal."""
+    stream = io.StringIO()
+    monkeypatch.setattr(displays, "sys", SimpleNamespace(stderr=stream))
+    return stream
+
+
+def progress(done, total=10, **fields):
+    return Progress("train", done, total, "steps", {k: str(v) for k, v in fields.items()})
+
+
+def test_plain_lines(plain):
+    with Display() as show:
+        show(Note("seen once"))
+        show(Caution("careful"))
+        show(Settings("run", {"model": "S/16", "batch": "8"}))
+        show(Next("vitctl ls"))
+    assert plain.getvalue().splitlines() == [
+        "seen once",
+        "caution: careful",
+        "run",
+        "  model  S/16",
+        "  batch  8",
+    ]
+
+
+def test_plain_progress_is_rare_but_has_the_end_once(plain, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(displays.time, "monotonic", lambda: now)
+    with Display() as show:
+        for done in range(1, 11):
+            show(progress(done, loss=0.5))
+            now += 3
+        show(progress(10, loss=0.5))
+    assert plain.getvalue().splitlines() == [
+        "train: 1/10 steps  loss 0.5",
+        "train: 5/10 steps  loss 0.5",
+        "train: 9/10 steps  loss 0.5",
+        "train: 10/10 steps  loss 0.5",
+    ]
+
+
+def test_work_without_an_end(plain):
+    with Display() as show:
+        show(progress(3, total=None))
+    assert plain.getvalue() == "train: 3 steps\n"
+
+
+def test_quiet_shows_nothing(plain):
+    with Display(quiet=True) as show:
+        for event in (Note("a"), Caution("b"), Settings("c", {}), progress(1), Next("d")):
+            show(event)
+    assert plain.getvalue() == ""
+
+
+def test_markup_and_escapes_in_names_are_text(plain):
+    with Display() as show:
+        show(Note("[bold]x[/bold] \x1b[31m [/nonsense]"))
+        show(Settings("a [b]", {"k": "[link=x]"}))
+        show(progress(1, label="[red]"))
+    assert plain.getvalue().splitlines() == [
+        "[bold]x[/bold] \\x1b[31m [/nonsense]",
+        "a [b]",
+        "  k  [link=x]",
+        "train: 1/10 steps  label [red]",
+    ]
+
+
+def test_long_lines_are_not_broken_where_programs_read_them(plain):
+    with Display() as show:
+        show(Note("word " * 100))
+    assert len(plain.getvalue().splitlines()) == 1
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setattr(displays, "sys", SimpleNamespace(stderr=stream))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return stream
+
+
+def test_a_terminal_gets_bars_and_the_next_command_in_one_piece(terminal):
+    command = "vitctl cooldown --from " + "long/" * 30
+    with Display() as show:
+        for done in range(3):
+            show(progress(done, loss=0.5, note="[red]"))
+        show(Next(command))
+    seen = terminal.getvalue()
+    assert "\x1b[" in seen
+    assert "train" in seen
+    assert "loss 0.5  note [red]" in seen
+    assert command in seen
+
+
+def test_no_color_is_respected(terminal, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    with Display() as show:
+        show(Caution("careful"))
+        show(Settings("title", {"a": "b"}))
+    assert "\x1b[3" not in terminal.getvalue()
+    assert "caution: careful" in terminal.getvalue()
+
+
+def test_a_dumb_terminal_gets_plain_lines(terminal, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    with Display() as show:
+        show(progress(1, loss=2))
+    assert terminal.getvalue() == "train: 1/10 steps  loss 2\n"
+
+
+def test_prose_is_wrapped_between_words_on_a_terminal(terminal):
+    with Display() as show:
+        show(Note("word " * 40))
+    lines = terminal.getvalue().splitlines()
+    assert len(lines) == 3
+    assert all(line.split() == ["word"] * len(line.split()) for line in lines)

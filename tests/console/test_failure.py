@@ -1,0 +1,108 @@
+"""Every exit code of the table that an exception can cause, and what is said with it."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+
+import pytest
+import typer
+
+from vitctl import errors
+from vitctl.console.failure import as_expected, report
+
+
+def said(error, monkeypatch):
+    """(exit code, lines on stderr)"""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    try:
+        raise error
+    except BaseException as raised:
+        code = report(raised)
+    return code, stream.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (errors.UsageError, 2),
+        (errors.InputError, 3),
+        (errors.NotFoundError, 4),
+        (errors.OverwriteError, 5),
+        (errors.DoesNotFitError, 6),
+        (errors.DivergedError, 11),
+    ],
+)
+def test_expected_errors_are_a_sentence_and_a_hint(kind, code, monkeypatch):
+    found = said(kind("it is \x1b[31mbad", hint="do\nthis"), monkeypatch)
+    assert found == (code, ["error: it is \\x1b[31mbad", "hint: do\\x0athis"])
+    assert code in errors.EXIT_CODES
+
+
+def test_an_interrupted_run_is_no_error(monkeypatch):
+    assert said(errors.InterruptedRun("saved"), monkeypatch) == (10, ["stopped: saved"])
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (OSError(errno.ENOSPC, "x", "/a"), 6, "the disk is full (/a)"),
+        (OSError(errno.EDQUOT, "x"), 6, "quota"),
+        (OSError(errno.EFBIG, "x"), 6, "too large"),
+        (OSError(errno.EROFS, "x", b"/a"), 2, "read-only (/a)"),
+        (PermissionError(errno.EACCES, "x", "/a"), 2, "cannot write: permission denied (/a)"),
+        (OSError(errno.ENAMETOOLONG, "x"), 2, "too long"),
+        (OSError(errno.EIO, "x"), 3, "disk reports an error"),
+        (OSError(errno.EMFILE, "x"), 6, "too many files"),
+        (MemoryError(), 6, "out of memory"),
+        (RuntimeError("RESOURCE_EXHAUSTED: wants 3 GiB"), 6, "wants 3 GiB"),
+        (ValueError("write: No space left on device [x]"), 6, "the disk is full"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_the_system_reports(error, code, words, monkeypatch):
+    found, lines = said(error, monkeypatch)
+    assert found == code
+    assert words in lines[0]
+    assert len(lines) <= 2
+
+
+def test_a_full_disk_is_found_behind_other_exceptions():
+    wrapped = RuntimeError("could not save")
+    wrapped.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert as_expected(wrapped).exit_code == 6
+    group = ExceptionGroup("several", [ValueError("a"), ValueError("No space left on device")])
+    assert as_expected(group).exit_code == 6
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("boom"),
+        KeyError("x"),
+        AssertionError(),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        FileNotFoundError(errno.ENOENT, "No such file", "/x"),
+    ],
+    ids=repr,
+)
+def test_a_bug_keeps_its_traceback(error, monkeypatch):
+    """A broken pipe too: streams of ours never raise it, so it is a worker's that died."""
+    code, lines = said(error, monkeypatch)
+    assert code == 1
+    assert lines[0].startswith("Traceback")
+    assert any("test_failure.py" in line for line in lines)
+    assert lines[-1].startswith("this is a bug in vitctl")
+
+
+def test_ctrl_c_says_nothing(monkeypatch):
+    assert said(KeyboardInterrupt(), monkeypatch) == (130, [])
+
+
+def test_usage_errors_of_typer_speak_our_language(monkeypatch):
+    assert typer.BadParameter.__mro__[1].__name__ == "UsageError"
+    code, lines = said(typer.BadParameter("Input is bad.", param_hint="--x"), monkeypatch)
+    assert (code, lines[0]) == (2, "error: invalid value for --x: Input is bad")
