@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
+from hypothesis import settings
 
 # Before anything imports jax. Level 0 halves the time the compiler takes; the compiled programs are
 # kept between test runs, as the command line keeps them between commands.
@@ -24,3 +28,21 @@ _COMPILED.mkdir(parents=True, exist_ok=True)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_COMPILED))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+
+# Machines of all speeds run these; how long an example takes says nothing.
+settings.register_profile("vitctl", deadline=None)
+settings.load_profile("vitctl")
+
+
+@pytest.fixture
+def golden() -> Callable[[str, list[str] | str], None]:
+    """Compare lines with a text that people review; UPDATE_GOLDEN=1 rewrites it."""
+    folder = Path(__file__).parent / "golden"
+
+    def check(name: str, lines: list[str] | str) -> None:
+        text = lines if isinstance(lines, str) else "\n".join(lines) + "\n"
+        if os.environ.get("UPDATE_GOLDEN"):
+            (folder / name).write_text(text)
+        assert text == (folder / name).read_text()
+
+    return check

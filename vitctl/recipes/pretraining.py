@@ -12,8 +12,8 @@ from vitctl.model import variants
 from vitctl.recipes.recipe import RecipeName, load
 from vitctl.trees import Tree, at, merge
 
-# From here on the paper's recipe is the better start (design: sizes it was made for, or data
-# large enough that strong augmentation is not needed).
+# From here on the paper's recipe is the better start: sizes it was made for, or data
+# large enough that strong augmentation is not needed.
 _PAPER_WIDTH = 1408
 _PAPER_IMAGES = 1_000_000
 _RESOLUTION = 224

@@ -1,0 +1,130 @@
+"""What a model, a dataset and a recipe resolve to."""
+
+from __future__ import annotations
+
+import pytest
+
+from vitctl.console.overrides import build, read_toml, to_toml
+from vitctl.errors import UsageError
+from vitctl.recipes import pretraining
+from vitctl.recipes.pretraining import Images
+from vitctl.recipes.recipe import load
+from vitctl.train.config import TrainConfig
+from vitctl.trees import merge
+
+IMAGENET = Images(examples=1_281_167, classes=1000, eval_split="val")
+DIGITS = Images(examples=1437, classes=10, eval_split="val")
+
+
+def resolved(model, images, *, recipe=None, duration=None, **overrides):
+    found = pretraining.resolve(
+        model=model, recipe=recipe, images=images, duration=duration, overrides=overrides
+    )
+    return build(TrainConfig, merge({"precision": "float32"}, found.tree, overrides)), found.notes
+
+
+def test_the_paper_s_own_run():
+    """Appendix C: batch 16384, 1M steps, 10k warmup, lr 8e-4, decay 3.0 and 0.03, sigmoid."""
+    jft = Images(examples=3_000_000_000, classes=29_593, eval_split=None)
+    cfg, notes = resolved("g14", jft)
+    assert (cfg.data.batch, cfg.steps, cfg.loss) == (16_384, 1_000_000, "sigmoid")
+    assert (cfg.schedule.kind, cfg.schedule.peak_lr) == ("rsqrt", 8e-4)
+    assert (cfg.schedule.warmup_steps, cfg.schedule.timescale_steps) == (10_000, 10_000)
+    assert (cfg.optim.name, cfg.optim.wd_head, cfg.optim.wd_body) == ("adafactor", 3.0, 0.03)
+    assert cfg.model.head_bias == pytest.approx(-10.295, abs=1e-3)  # -ln(29593); the config has -10
+    assert cfg.data.augment.randaugment is None
+    assert any("paper" in note and "ViT-g" in note for note in notes)
+    assert any(note.startswith("g/14 (") for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("model", "images", "recipe", "batch"),
+    [
+        ("S16", IMAGENET, "paper", 4096),
+        ("S16", DIGITS, "small", 176),
+        ("g14", DIGITS, "paper", 16_384),
+        ("G14", IMAGENET, "paper", 16_384),
+        ("B16", Images(examples=100_000, classes=5, eval_split="val"), "small", 1024),
+    ],
+)
+def test_the_recipe_is_chosen_by_model_and_data(model, images, recipe, batch):
+    cfg, _ = resolved(model, images)
+    assert (cfg.recipe, cfg.data.batch) == (recipe, batch)
+
+
+def test_the_small_recipe_on_digits():
+    """Batch 1437/8 to a multiple of 8; 90 epochs; a tenth of them warmup; softmax."""
+    cfg, _ = resolved("S16", DIGITS)
+    assert cfg.steps == -(-90 * 1437 // 176)
+    assert cfg.schedule.warmup_steps == round(cfg.steps / 10)
+    assert cfg.loss == "softmax"
+    assert cfg.model.head_bias == 0.0
+    assert cfg.data.augment.mixup_alpha == 0.2
+
+
+def test_more_steps_are_the_same_run():
+    short, _ = resolved("S16", DIGITS, duration=(100, "steps"))
+    long, _ = resolved("S16", DIGITS, duration=(200, "steps"))
+    assert (short.steps, long.steps) == (100, 200)
+    assert short.identity() == long.identity()
+
+
+@pytest.mark.parametrize("kind", ["linear", "cosine"])
+def test_a_closed_schedule_carries_its_length(kind):
+    closed = {"schedule": {"kind": kind}}
+    short, _ = resolved("S16", DIGITS, duration=(100, "steps"), **closed)
+    long, _ = resolved("S16", DIGITS, duration=(200, "steps"), **closed)
+    assert short.identity() != long.identity()
+
+
+@pytest.mark.parametrize(
+    ("duration", "steps"),
+    [((20_000.0, "steps"), 20_000), ((1760.0, "images"), 10), ((1761.0, "images"), 11)],
+)
+def test_lengths(duration, steps):
+    assert resolved("S16", DIGITS, duration=duration)[0].steps == steps
+
+
+def test_a_given_batch_decides_what_is_derived():
+    cfg, _ = resolved("S16", DIGITS, data={"batch": 32})
+    assert cfg.steps == -(-90 * 1437 // 32)
+
+
+@pytest.mark.parametrize(
+    ("trunk", "cooldown"),
+    [(20_000, 10_000), (60_000, 10_000), (90_000, 30_000), (120_000, 50_000), (4_000_000, 50_000)],
+)
+def test_the_paper_s_cooldown(trunk, cooldown):
+    assert load("paper").cooldown.of(trunk=trunk) == cooldown
+
+
+def test_the_small_cooldown_is_a_fifth():
+    assert load("small").cooldown.of(trunk=500) == 100
+
+
+def test_a_batch_over_the_dataset_is_refused():
+    with pytest.raises(UsageError, match="more than the 1437 images"):
+        pretraining.check(batch=16_384, examples=1437, steps=10, warmup=1)
+
+
+def test_a_long_warmup_is_announced():
+    caution = pretraining.check(batch=16, examples=1437, steps=100, warmup=26)
+    assert caution is not None
+    assert "--warmup 10" in caution
+    assert pretraining.check(batch=16, examples=1437, steps=100, warmup=25) is None
+
+
+@pytest.mark.parametrize("model", ["S16", "g14"])
+def test_what_is_printed_can_be_read_back(model, tmp_path):
+    cfg, _ = resolved(model, IMAGENET)
+    file = tmp_path / "printed.toml"
+    file.write_text(to_toml(cfg))
+    assert build(TrainConfig, read_toml(file)) == cfg
+
+
+@pytest.mark.parametrize("recipe", ["paper", "small"])
+@pytest.mark.parametrize("model", ["s28", "Ti16", "S16", "B16", "L16", "g14", "G14"])
+def test_every_recipe_resolves_for_every_model(recipe, model, golden):
+    cfg, _ = resolved(model, IMAGENET, recipe=recipe)
+    if model == "g14":
+        golden(f"config_{recipe}_g14.toml", to_toml(cfg))
