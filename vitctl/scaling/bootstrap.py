@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from vitctl.scaling.names import FrontierRule, Parameter, Resampling
 from vitctl.scaling.profile import Interval
 from vitctl.scaling.solver import solve
 
+_CELLS = 4_000_000  # of one array: 32 MB
 _SMALLEST_ERROR = 1e-9  # a drawn error stays positive, so that its logarithm exists
 
 
@@ -69,22 +71,34 @@ def bootstrap(
 ) -> Bootstrap:
     """Refit the law to `draws` tables made from the whole table [n]."""
     rng = np.random.default_rng(seed)
-    if resampling == "rows":
-        axis = compute
-        drawn, weight = _draw_rows(compute, error, rule=rule, draws=draws, rng=rng)
-    else:
-        chosen = frontier(compute, error, rule=rule)
-        axis = compute[chosen]
-        drawn = _draw_residuals(fit, axis, error[chosen], draws=draws, rng=rng)
-        weight = np.ones_like(drawn)
-    enough = weight.sum(1) >= len(fit.free) + 1
-    theta = refit(fit, axis, drawn[enough], weight[enough])
-    return Bootstrap(theta=theta, failed=int(draws - enough.sum()), resampling=resampling)
+    chosen = frontier(compute, error, rule=rule)
+    found, failed = [], 0
+    for block in blocks(draws, len(compute)):
+        if resampling == "rows":
+            axis = compute
+            drawn, weight = _draw_rows(compute, error, rule=rule, draws=block, rng=rng)
+        else:
+            axis = compute[chosen]
+            drawn = _draw_residuals(fit, axis, error[chosen], draws=block, rng=rng)
+            weight = np.ones_like(drawn)
+        enough = weight.sum(1) >= len(fit.free) + 1
+        failed += int(block - enough.sum())
+        found.append(refit(fit, axis, drawn[enough], weight[enough]))
+    return Bootstrap(theta=np.concatenate(found), failed=failed, resampling=resampling)
+
+
+def blocks(draws: int, n: int) -> Iterator[int]:
+    """`draws` in parts whose arrays [part, n] stay small, however long the table."""
+    size = max(1, _CELLS // n)
+    for begin in range(0, draws, size):
+        yield min(size, draws - begin)
 
 
 def refit(fit: Fit, compute: Floats, error: Floats, weight: Floats) -> Floats:
     """theta [draws, 4] of tables with errors and weights [draws, n], each the best of three
     starts: the fit, and a shallower and a steeper curve through its middle."""
+    if not len(error):
+        return np.empty((0, 4))
     lower, upper = fit.bounds.arrays(fit.form, largest_compute=float(compute.max()))
     starts = _neighbours(fit.law.theta(), compute, lower, upper)
     draws, axis = len(error), _packed(weight)

@@ -6,7 +6,7 @@ training set. Between measurements it is read off log-linearly; beyond them it i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,12 +19,14 @@ from vitctl.scaling.points import Points
 @dataclass(frozen=True)
 class Curve:
     """Falling errors [n] over a growing axis [n] (as logarithms), and the standard deviation of
-    one measured error; None where too few points tell."""
+    one measured error; None where too few points tell. `freedom` is what that deviation was
+    estimated with, None if it is known."""
 
     name: str
     log_x: Floats
     error: Floats
     noise: float | None
+    freedom: int | None
 
 
 def curve(points: Points, *, model: str, over: Floats, noise: float | None = None) -> Curve:
@@ -37,19 +39,27 @@ def curve(points: Points, *, model: str, over: Floats, noise: float | None = Non
     own = np.flatnonzero(points.model == model)
     own = own[frontier(over[own], points.error[own])]
     x, error = over[own], points.error[own]
+    freedom = None
     if noise is None and len(own) >= len(FREE["saturating"]) + 2:
-        noise = fit_law(x, error).scatter
-    return Curve(name=model, log_x=np.log(x), error=error, noise=noise)
+        fit = fit_law(x, error)
+        noise, freedom = fit.scatter, fit.degrees_of_freedom
+    return Curve(name=model, log_x=np.log(x), error=error, noise=noise, freedom=freedom)
 
 
 def redraw(one: Curve, *, draws: int, rng: np.random.Generator) -> list[Curve]:
-    """The curve as it might have been measured: its errors with noise, its envelope again."""
-    sigma = one.noise or 0.0
+    """The curve as it might have been measured: its errors with noise, its envelope again.
+
+    An estimated noise is itself drawn, from sigma^2 freedom / chi^2, so that few points make wide
+    intervals, as Student's t does.
+    """
+    sigma = np.full((draws, 1), one.noise or 0.0)
+    if one.freedom is not None:
+        sigma *= np.sqrt(one.freedom / rng.chisquare(one.freedom, (draws, 1)))
     errors = one.error + sigma * rng.standard_normal((draws, len(one.error)))
     out = []
     for row in errors:
         falls = row < np.concatenate([[np.inf], np.minimum.accumulate(row)[:-1]])
-        out.append(Curve(one.name, one.log_x[falls], row[falls], one.noise))
+        out.append(replace(one, log_x=one.log_x[falls], error=row[falls]))
     return out
 
 

@@ -68,7 +68,8 @@ class Fit:
     bounds: Bounds
     points: int
     cost: float
-    scatter: float  # residual standard deviation, n - k degrees of freedom
+    deviation: float  # residual standard deviation in the objective's space, n - k freedoms
+    scatter: float  # the same in error, whatever the space
     aic: float
     aicc: float | None  # None where there are too few points for the correction
     starts: int
@@ -132,7 +133,8 @@ def fit_law(
         bounds=bounds,
         points=n,
         cost=cost,
-        scatter=math.sqrt(2 * cost / (n - k)),
+        deviation=math.sqrt(2 * cost / (n - k)),
+        scatter=math.sqrt(float(np.sum((predict(theta, compute) - error) ** 2)) / (n - k)),
         aic=aic,
         aicc=aic + 2 * parameters * (parameters + 1) / spare if spare > 0 else None,
         starts=len(start),
@@ -163,9 +165,9 @@ def starts(
 
 
 def standardised(fit: Fit, compute: Floats, error: Floats) -> Floats:
-    """Residuals [n] of any points in the fit's own space, in units of its scatter."""
+    """Measured minus law [n] of any points, in the fit's own space and units of its deviation."""
     r = -residuals(fit.law.theta(), compute, error, objective=fit.objective)
-    return r / max(fit.scatter, 1e-15)
+    return r / max(fit.deviation, 1e-15)
 
 
 def _correlation(

@@ -72,6 +72,9 @@ def profile_intervals(
     ends = np.where(np.isfinite(outside), centre[index] + sign * outside, limit)
     # Reaching zero is a true end (no floor, no shift); any other bound excludes nothing.
     open_end = ~np.isfinite(outside) & ~((sign < 0) & (index > 0))
+    # Nor does an end where another parameter's upper bound, not the data, raised the cost.
+    held = (start[:, [1, 3]] >= upper[[1, 3]]) & (upper > lower)[[1, 3]]
+    open_end |= (held & (index[:, None] != [1, 3])).any(1)
     values = [None if unknown else float(end) for end, unknown in zip(ends, open_end, strict=True)]
     return {name: _natural(name, *values[2 * i : 2 * i + 2]) for i, name in enumerate(names)}
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vitctl.scaling.bootstrap import refit
+from vitctl.scaling.bootstrap import blocks, refit
 from vitctl.scaling.fit import Fit
 from vitctl.scaling.frontier import frontier, frontier_mask
 from vitctl.scaling.laws import PARAMETERS, Floats, Law, predict
@@ -65,19 +65,13 @@ def selection(
         near = np.abs(error - Law(*law).error(compute)) <= _NEAR * sigma
         near[chosen] = True
         crowd = int(near.sum())
-        # The same draws each round, so that the rounds converge.
-        rng = np.random.default_rng(seed)
-        drawn = Law(*law).error(compute) + sigma * rng.standard_normal((draws, len(compute)))
-        drawn = np.where(near, np.maximum(drawn, _SMALLEST_ERROR), error)
-        weight = _frontiers(compute, drawn, rule=rule)
-        enough = weight.sum(1) >= len(fit.free) + 1
-        if enough.sum() < draws // 2:
+        theta, spread = _simulate(
+            fit, Law(*law), compute, np.where(near, np.nan, error), sigma, rule, draws, seed
+        )
+        if len(theta) < draws // 2:
             break  # such noise leaves hardly a frontier; keep what was found so far
-        drawn, weight = drawn[enough], weight[enough]
-        theta = refit(fit, compute, drawn, weight)
         if noise is None and scatter > 0:
-            spread = np.sum(weight * (drawn - predict(theta, compute)) ** 2, axis=1)
-            simulated = float(np.median(np.sqrt(spread / weight.sum(1))))
+            simulated = float(np.median(spread))
             sigma *= float(np.clip(scatter / max(simulated, 1e-12), 0.7, 1.5))
         bias = np.median(_natural(theta), axis=0) - found
         # An amplitude of zero is no law; the other parameters may rest on their bounds.
@@ -103,6 +97,34 @@ def widened(
             high = centre + (high - centre) * stretch + max(shift, 0.0)
         out[name] = (low, high)
     return out
+
+
+def _simulate(
+    fit: Fit,
+    law: Law,
+    compute: Floats,
+    error: Floats,
+    sigma: float,
+    rule: FrontierRule,
+    draws: int,
+    seed: int,
+) -> tuple[Floats, Floats]:
+    """Refits [fitted, 4] of simulated tables and their scatter [fitted]: runs of unknown error
+    (NaN) scatter about the law, the others keep theirs."""
+    # The same draws each round, so that the rounds converge.
+    rng = np.random.default_rng(seed)
+    found, spreads = [], []
+    for block in blocks(draws, len(compute)):
+        drawn = law.error(compute) + sigma * rng.standard_normal((block, len(compute)))
+        drawn = np.where(np.isnan(error), np.maximum(drawn, _SMALLEST_ERROR), error)
+        weight = _frontiers(compute, drawn, rule=rule)
+        enough = weight.sum(1) >= len(fit.free) + 1
+        drawn, weight = drawn[enough], weight[enough]
+        theta = refit(fit, compute, drawn, weight)
+        missed = np.sum(weight * (drawn - predict(theta, compute)) ** 2, axis=1)
+        found.append(theta)
+        spreads.append(np.sqrt(missed / weight.sum(1)))
+    return np.concatenate(found), np.concatenate(spreads)
 
 
 def _natural(theta: Floats) -> Floats:
