@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import threading
 
 import numpy as np
 import pytest
@@ -219,3 +221,19 @@ def test_a_damaged_shard_is_named(tmp_path, damage):
 def test_an_image_of_the_wrong_size_is_named(dataset):
     with pytest.raises(InputError, match=r"image \d+ .* 16 x 16"):
         train(dataset, count=10, augment=AugmentConfig(crop="none"))
+
+
+def test_nothing_is_left_behind(dataset):
+    """No reading thread and no open shard: a run makes a stream for every evaluation."""
+
+    def left():
+        readers = [t for t in threading.enumerate() if t.name.startswith("read-records")]
+        return len(readers), len(os.listdir("/proc/self/fd"))
+
+    train(dataset, count=2)
+    before = left()
+    assert before[0] == 0
+    for _ in range(3):
+        train(dataset, count=2)
+        score(dataset, batch=4)
+    assert left() == before

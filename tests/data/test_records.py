@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,14 +36,17 @@ def test_records_come_in_the_order_asked_for(sharded, wanted):
     assert found == [contents[i] for i in wanted]
 
 
-def test_few_shards_are_open_at_a_time(sharded, monkeypatch):
-    monkeypatch.setattr(records_module, "_MAX_OPEN_SHARDS", 1)
+@pytest.mark.parametrize("limit", [1, 2])
+def test_few_shards_are_open_at_a_time(sharded, monkeypatch, limit):
+    monkeypatch.setattr(records_module, "_MAX_OPEN_SHARDS", limit)
     shards, contents = sharded
     reader = ShardedRecords(shards)
-    for _ in range(2):
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
         assert reader.read(np.arange(30)) == contents
-        assert len(reader._open) == 1
+        assert len(os.listdir("/proc/self/fd")) <= before + limit
     reader.close()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_locate(sharded):

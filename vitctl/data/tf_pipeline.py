@@ -80,6 +80,7 @@ def images_in_order(
                 tf.TensorSpec([None, 2], tf.int32),
             ),
         )
+        .prefetch(1)  # read the next batch while this one is decoded
         .unbatch()
         .map(as_it_is(function), num_parallel_calls=workers, deterministic=True)
         .batch(batch)
@@ -87,23 +88,26 @@ def images_in_order(
         .with_options(options)
     )
     blocks = iter(data)
-    while True:
-        try:
-            block = next(blocks)
-        except StopIteration:
-            break
-        except tf.errors.OpError as error:
-            raise (
-                failure[0]
-                if failure
-                else _culprit(
+    try:
+        while True:
+            try:
+                block = next(blocks)
+            except StopIteration:
+                break
+            except tf.errors.OpError as error:
+                if failure:
+                    raise failure[0] from None
+                raise _culprit(
                     dataset, split=split, indices=pending[0], function=function, error=error
-                )
-            ) from None
-        pending.pop(0)
-        yield block.numpy()
-    if failure:
-        raise failure[0]
+                ) from None
+            pending.pop(0)
+            yield block.numpy()
+        if failure:
+            raise failure[0]
+    finally:
+        # First the threads that read, then what they read from.
+        del blocks, data
+        records.close()
 
 
 def read_examples(records: ShardedRecords, indices: NDArray[np.int64]) -> list[Any]:
