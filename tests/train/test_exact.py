@@ -116,15 +116,15 @@ def test_the_rate_that_is_logged_is_the_rate_that_was_used(pretrain):
         assert rates[step] == pytest.approx(rate, rel=1e-6, abs=1e-12)
 
 
-COMMAND = (
-    "pretrain --mock --model test --res 16 --batch 16 --warmup 2 --steps 48 --quiet "
-    "--checkpoint-every 4 --set model.classes=4 --set model.depth=1 --set optim.name=adafactor "
-    "--set data.mock.examples=40 --set data.mock.eval_examples=8 --set data.augment.mixup_alpha=none"
-).split()
+COMMAND = """
+pretrain --mock --model test --res 16 --batch 16 --warmup 2 --steps 48 --quiet --checkpoint-every 4
+--set model.classes=4 --set model.depth=1 --set optim.name=adafactor
+--set data.mock.examples=40 --set data.mock.eval_examples=8 --set data.augment.mixup_alpha=none
+"""
 
 
 def command(store: Path) -> list[str]:
-    return [sys.executable, "-m", "stages.app", *COMMAND, "--store", str(store)]
+    return [sys.executable, "-m", "stages.app", *COMMAND.split(), "--store", str(store)]
 
 
 def finish(store: Path) -> Artifact:

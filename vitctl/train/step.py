@@ -98,7 +98,8 @@ def _compiled(
         params = jax.tree.map(jnp.add, state.params, updates)
         norms = optimizers.stats(grads=grads, updates=updates, params=state.params)
 
-        finite = state.finite & jnp.isfinite(value) & jnp.isfinite(norms.grad_norm)
+        # All that is logged: a norm that overflows is as much a divergence as a loss that does.
+        finite = state.finite & jnp.all(jnp.isfinite(jnp.stack([value, *norms])))
         after = TrainState(params, opt, finite)
         kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, state)
         return kept._replace(finite=finite), StepStats(
