@@ -165,28 +165,35 @@ def test_scoring_takes_the_centre_of_the_area_average():
     assert np.abs(found - expected).max() < 1e-5
 
 
-def test_fewshot_squashes():
-    """64 x 96 to 32 x 32, bilinear at pixel centres without antialiasing, by hand."""
+def bilinear(pixels, height, width):
+    """Bilinear resampling at pixel centres without antialiasing, edges repeated, by scipy."""
     from scipy import ndimage
 
-    tf = load_tensorflow()
-    found = eval_image(
-        tf.constant(encode(rgb(64, 96), "PNG")),
-        resolution=28,
-        preprocess=EvalPreprocess(resize="squash"),
-    ).numpy()
-    centres = np.arange(32) + 0.5
-    rows, columns = np.meshgrid(centres * 2 - 0.5, centres * 3 - 0.5, indexing="ij")
-    squashed = np.stack(
-        [
-            ndimage.map_coordinates(
-                images.pixels(64, 96)[..., i].astype(float), [rows, columns], order=1
-            )
-            for i in range(3)
-        ],
-        -1,
-    )
-    assert np.abs(found - (squashed[2:30, 2:30] / 127.5 - 1)).max() < 1e-5
+    rows = (np.arange(height) + 0.5) * pixels.shape[0] / height - 0.5
+    columns = (np.arange(width) + 0.5) * pixels.shape[1] / width - 0.5
+    places = np.meshgrid(rows, columns, indexing="ij")
+    channels = [
+        ndimage.map_coordinates(pixels[..., i].astype(float), places, order=1, mode="nearest")
+        for i in range(3)
+    ]
+    return np.stack(channels, -1)
+
+
+def test_scoring_enlarges_bilinearly():
+    """10 x 15 to 32 x 48, of which the middle 28 x 28."""
+    data = load_tensorflow().constant(encode(rgb(10, 15), "PNG"))
+    found = eval_image(data, resolution=28, preprocess=EvalPreprocess()).numpy()
+    expected = bilinear(images.pixels(10, 15), 32, 48)[2:30, 10:38]
+    assert np.abs(found - (expected / 127.5 - 1)).max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [(64, 96), (8, 9)])
+def test_fewshot_squashes(size):
+    data = load_tensorflow().constant(encode(rgb(*size), "PNG"))
+    squash = EvalPreprocess(resize="squash")
+    found = eval_image(data, resolution=28, preprocess=squash).numpy()
+    expected = bilinear(images.pixels(*size), 32, 32)[2:30, 2:30]
+    assert np.abs(found - (expected / 127.5 - 1)).max() < 1e-5
 
 
 @pytest.mark.parametrize("resolution", [8, 31, 224])

@@ -52,9 +52,9 @@ class AugmentConfig(Config):
 class EvalPreprocess(Config):
     """Images that are scored: resized to round(resolution * ratio), then the centre is cut out.
 
-    resize   "small": the smaller side becomes that long, aspect ratio kept, by area averaging
-             (evaluation); "squash": both sides do, bilinearly without antialiasing (the few-shot
-             protocol)
+    resize   "small": the smaller side becomes that long, aspect ratio kept, by area averaging,
+             or bilinearly where that enlarges (evaluation); "squash": both sides do, bilinearly
+             without antialiasing (the few-shot protocol)
     ratio    1.0 leaves nothing to cut
     """
 
