@@ -214,6 +214,7 @@ def _convert(
 
     meter = _Meter(total=sum(len(unit.entries) for unit in units), emit=emit)
     meter.done = meter.before = meter.total - sum(len(units[i].entries) for i in todo)
+    meter.rejected = sum(len(report.rejects) for report in reports.values() if report is not None)
     allowed = runtime.max_bad_fraction * meter.total
     work = functools.partial(write_shard, directory=draft.path, max_pixels=cfg.max_pixels)
     workers = runtime.workers
@@ -324,9 +325,8 @@ def _publish(
         write_atomic(draft.path / name, content)
     for unit, report in zip(units, reports, strict=True):
         draft.record(unit.file_name, size=report.file_bytes, sha256=report.sha256)
-    shutil.rmtree(draft.path / REPORTS)
     info = outcome.info
-    return draft.publish(
+    artifact = draft.publish(
         summary={
             "classes": len(info.classes),
             "examples": {split: part.examples for split, part in info.splits.items()},
@@ -337,6 +337,8 @@ def _publish(
             "skipped": dict(sorted(skipped.items())),
         }
     )
+    shutil.rmtree(draft.path / REPORTS)
+    return artifact
 
 
 # Telling

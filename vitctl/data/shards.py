@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from vitctl.artifacts.files import TEMPORARY, sha256_file, write_atomic
+from vitctl.artifacts.files import TEMPORARY, sha256_file, sync, write_atomic
 from vitctl.config import Config
 from vitctl.data.convert import conversion_reason, convert_to_png
 from vitctl.data.decode import decode
@@ -22,7 +22,8 @@ from vitctl.data.sources import Entry
 from vitctl.data.tensorflow import load_tensorflow, tf_reason
 from vitctl.errors import InputError
 
-# Below the draft: what each finished shard reported. Removed before publishing.
+# Below the draft: what each finished shard reported. The files' names keep them out of what is
+# published; the folder is removed afterwards, so that no crash can lose it before.
 REPORTS = "reports"
 
 
@@ -83,6 +84,7 @@ def write_shard(
                 record_bytes += len(record)
         file_bytes, sha256 = sha256_file(temporary)
         os.replace(temporary, target)
+        sync(directory)
     finally:
         temporary.unlink(missing_ok=True)
     report = ShardReport(
@@ -109,7 +111,8 @@ def finished_report(directory: Path, unit: Unit) -> ShardReport | None:
 
 
 def report_path(directory: Path, unit: Unit) -> Path:
-    return directory / REPORTS / f"{unit.split}-{unit.index:05d}-of-{unit.shards:05d}.json"
+    name = f"{unit.split}-{unit.index:05d}-of-{unit.shards:05d}.json"
+    return directory / REPORTS / f"{TEMPORARY}{name}"
 
 
 def prepare(data: bytes, *, max_pixels: int) -> tuple[bytes, str | None]:

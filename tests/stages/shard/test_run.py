@@ -13,7 +13,7 @@ from encoded_images import encode, rgb
 
 from stages.shard.command import Inputs, ShardConfig, ShardRuntime
 from stages.shard.run import run
-from vitctl.artifacts import Artifact, Store
+from vitctl.artifacts import Artifact, Draft, Store
 from vitctl.data import shards as shards_module
 from vitctl.data.dataset import Dataset
 from vitctl.data.example import decode_example
@@ -142,6 +142,19 @@ def test_interrupted_work_continues(source, store, monkeypatch):
     assert artifact.digest == reference.digest
     assert {path: path.stat().st_mtime_ns for path in left} == times
     assert any(isinstance(e, Note) and e.text.startswith("continuing") for e in events)
+
+
+def test_a_crash_at_the_very_end_costs_nothing(source, store, monkeypatch):
+    """After the shards and before the manifest: nothing is decoded again."""
+    monkeypatch.setattr(Draft, "publish", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        shard(source, store, shards=3)
+    monkeypatch.undo()
+    monkeypatch.setattr(shards_module, "prepare", None)
+    artifact = shard(source, store, shards=3)
+    assert len(everything(Dataset.load(artifact.path))) == 18
+    assert not (artifact.path / "reports").exists()
+    assert not [file for file in artifact.manifest.files if "report" in file.path]
 
 
 def test_a_half_written_shard_is_made_again(source, store, monkeypatch):
