@@ -31,7 +31,7 @@ from vitctl.data.digits import list_digits
 from vitctl.data.label_file import read_labels
 from vitctl.data.pipeline import available_cores
 from vitctl.data.plan import Unit, assign_splits, make_units
-from vitctl.data.shards import REPORTS, ShardReport, finished_report, limit_threads, write_shard
+from vitctl.data.shards import REPORTS, ShardReport, finished_report, set_up_worker, write_shard
 from vitctl.data.sources import Listing, fingerprint, list_folder
 from vitctl.data.workers import Done, Moving, run_tasks
 from vitctl.errors import DoesNotFitError, InputError, InterruptedRun, UsageError
@@ -220,7 +220,7 @@ def _convert(
     workers = runtime.workers
     if workers is None:
         workers = min(available_cores(), 1 + (meter.total - meter.done) // _IMAGES_WORTH_A_WORKER)
-    events = run_tasks(work, [units[i] for i in todo], workers=workers, setup=limit_threads)
+    events = run_tasks(work, [units[i] for i in todo], workers=workers, setup=set_up_worker)
     with closing(events):
         for event in events:
             if isinstance(event, Done):

@@ -132,11 +132,18 @@ def prepare(data: bytes, *, max_pixels: int) -> tuple[bytes, str | None]:
     return data, reason
 
 
-def limit_threads() -> None:
-    """One thread a worker process: the processes are the parallelism."""
+def set_up_worker() -> None:
+    """One thread a worker process, for the processes are the parallelism; and no words of its own.
+
+    The decoders' C libraries write warnings to stderr, which belongs to the display. What matters
+    comes back as a reason or an exception.
+    """
     tf = load_tensorflow()
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 2)
+    os.close(silence)
 
 
 def _check(data: bytes) -> tuple[int, int]:
