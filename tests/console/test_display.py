@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -23,12 +24,19 @@ def plain(monkeypatch):
     return stream
 
 
+@contextmanager
+def showing():
+    show = Display()
+    yield show
+    show.stop()
+
+
 def progress(done, total=10, **fields):
     return Progress("train", done, total, "steps", {k: str(v) for k, v in fields.items()})
 
 
 def test_plain_lines(plain):
-    with Display() as show:
+    with showing() as show:
         show(Note("seen once"))
         show(Caution("careful"))
         show(Settings("run", {"model": "S/16", "batch": "8"}))
@@ -45,7 +53,7 @@ def test_plain_lines(plain):
 def test_plain_progress_is_rare_but_has_the_end_once(plain, monkeypatch):
     now = 0.0
     monkeypatch.setattr(displays.time, "monotonic", lambda: now)
-    with Display() as show:
+    with showing() as show:
         for done in range(1, 11):
             show(progress(done, loss=0.5))
             now += 3
@@ -59,20 +67,13 @@ def test_plain_progress_is_rare_but_has_the_end_once(plain, monkeypatch):
 
 
 def test_work_without_an_end(plain):
-    with Display() as show:
+    with showing() as show:
         show(progress(3, total=None))
     assert plain.getvalue() == "train: 3 steps\n"
 
 
-def test_quiet_shows_nothing(plain):
-    with Display(quiet=True) as show:
-        for event in (Note("a"), Caution("b"), Settings("c", {}), progress(1), Next("d")):
-            show(event)
-    assert plain.getvalue() == ""
-
-
 def test_markup_and_escapes_in_names_are_text(plain):
-    with Display() as show:
+    with showing() as show:
         show(Note("[bold]x[/bold] \x1b[31m [/nonsense]"))
         show(Settings("a [b]", {"k": "[link=x]"}))
         show(progress(1, label="[red]"))
@@ -85,7 +86,7 @@ def test_markup_and_escapes_in_names_are_text(plain):
 
 
 def test_long_lines_are_not_broken_where_programs_read_them(plain):
-    with Display() as show:
+    with showing() as show:
         show(Note("word " * 100))
     assert len(plain.getvalue().splitlines()) == 1
 
@@ -102,7 +103,7 @@ def terminal(monkeypatch):
 
 def test_a_terminal_gets_bars_and_the_next_command_in_one_piece(terminal):
     command = "vitctl cooldown --from " + "long/" * 30
-    with Display() as show:
+    with showing() as show:
         for done in range(3):
             show(progress(done, loss=0.5, note="[red]"))
         show(Next(command))
@@ -115,7 +116,7 @@ def test_a_terminal_gets_bars_and_the_next_command_in_one_piece(terminal):
 
 def test_no_color_is_respected(terminal, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
-    with Display() as show:
+    with showing() as show:
         show(Caution("careful"))
         show(Settings("title", {"a": "b"}))
     assert "\x1b[3" not in terminal.getvalue()
@@ -124,13 +125,13 @@ def test_no_color_is_respected(terminal, monkeypatch):
 
 def test_a_dumb_terminal_gets_plain_lines(terminal, monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
-    with Display() as show:
+    with showing() as show:
         show(progress(1, loss=2))
     assert terminal.getvalue() == "train: 1/10 steps  loss 2\n"
 
 
 def test_prose_is_wrapped_between_words_on_a_terminal(terminal):
-    with Display() as show:
+    with showing() as show:
         show(Note("word " * 40))
     lines = terminal.getvalue().splitlines()
     assert len(lines) == 3

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
-from types import TracebackType
 
 from rich.console import Console, RenderableType
 from rich.progress import (
@@ -40,30 +39,16 @@ class _Bars(Bar):
 
 
 class Display:
-    """Shows events. Use as a context manager; call it with an event."""
+    """Shows events: call it with one. `stop` leaves the terminal in order."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self) -> None:
         self.console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
-        self.quiet = quiet
         self._live = self.console.is_terminal and not self.console.is_dumb_terminal
         self._bar: _Bars | None = None
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, tuple[float, int]] = {}
 
-    def __enter__(self) -> Display:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
     def __call__(self, event: Event) -> None:
-        if self.quiet:
-            return
         if isinstance(event, Progress):
             self._progress(event)
         elif isinstance(event, Note):

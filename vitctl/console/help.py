@@ -20,6 +20,7 @@ from vitctl.console.text import styled
 _WIDEST = 100
 _NARROWEST = 50
 _NAMES = 28
+_EXAMPLE = "Example: "
 
 Rows = list[tuple[str, str]]
 
@@ -47,13 +48,22 @@ class Group(TyperGroup):
 def page(command: Any, ctx: Any) -> str:
     """The whole help page of a command or group."""
     width = max(_NARROWEST, min(shutil.get_terminal_size().columns, _WIDEST))
-    parts = [_prose(paragraph, width=width) for paragraph in _paragraphs(command.help or "")]
+    paragraphs = _paragraphs(command.help or "")
+    if isinstance(command, TyperGroup) and not paragraphs[0].startswith(_EXAMPLE):
+        paragraphs.insert(0, _borrowed_example(command, ctx))
+    parts = [_prose(paragraph, width=width) for paragraph in paragraphs]
     usage = " ".join([ctx.command_path, *_pieces(command, ctx)])
     parts.append(f"{_bold('Usage:')} {usage}")
     if isinstance(command, TyperGroup):
         parts += _panels(_commands(command, ctx), width=width)
     parts += _panels(_options(command, ctx), width=width)
     return "\n\n".join(parts) + "\n"
+
+
+def _borrowed_example(group: TyperGroup, ctx: Any) -> str:
+    """The example of the first command of a group that has none of its own."""
+    first = group.get_command(ctx, group.list_commands(ctx)[0])
+    return _paragraphs((first and first.help) or "")[0]
 
 
 def _pieces(command: Any, ctx: Any) -> list[str]:
@@ -73,9 +83,8 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _prose(paragraph: str, *, width: int) -> str:
-    label, colon, command = paragraph.partition(": ")
-    if colon and label == "Example":
-        return f"{_bold('Example:')} {command}"  # never wrapped: it is there to be pasted
+    if paragraph.startswith(_EXAMPLE):  # never wrapped: it is there to be pasted
+        return _bold(_EXAMPLE.strip()) + " " + paragraph.removeprefix(_EXAMPLE)
     return textwrap.fill(paragraph, width)
 
 
@@ -93,7 +102,7 @@ def _commands(group: TyperGroup, ctx: Any) -> dict[str, Rows]:
 
 def _first_sentence(text: str) -> str:
     """Of a docstring the first sentence behind its example; a one-line help is taken whole."""
-    paragraphs = [part for part in _paragraphs(text) if not part.startswith("Example: ")]
+    paragraphs = [part for part in _paragraphs(text) if not part.startswith(_EXAMPLE)]
     if len(_paragraphs(text)) < 2:
         return "".join(paragraphs[:1])
     return paragraphs[0].split(". ")[0].rstrip(".") + "." if paragraphs else ""

@@ -19,7 +19,7 @@ from vitctl.config import Config
 from vitctl.console.overrides import build, parse_set, read_toml, to_toml
 from vitctl.console.streams import answer, read_references, stdin_is_pipe
 from vitctl.console.text import json_safe
-from vitctl.errors import UsageError
+from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Event, Next, Note
 from vitctl.stage import Runtime
 from vitctl.trees import Tree, merge, nested
@@ -52,9 +52,6 @@ class Session:
     store: Store = field(init=False)
 
     def __post_init__(self) -> None:
-        for place, option in ((self.options.store, "--store"), (self.options.out, "--out")):
-            if place is not None and "\n" in str(place):
-                raise UsageError(f"{option} {str(place)!r}: paths are answered one a line")
         if self.options.name is not None:
             if self.options.out is not None:
                 raise UsageError(
@@ -102,10 +99,10 @@ class Session:
         several: bool,
     ) -> list[Artifact]:
         if reference is not None and reference != "-":
-            return [resolve(reference, store=self.store, kind=kind)]
+            return [self._resolved(reference, kind=kind)]
         if reference == "-" or (stdin and stdin_is_pipe()):
             lines = read_references(what=kind, several=several, emit=self.emit)
-            found = [resolve(line, store=self.store, kind=kind) for line in lines]
+            found = [self._resolved(line, kind=kind) for line in lines]
             for artifact in found:
                 self.emit(Note(f"{option} {artifact.path} (from stdin)"))
             return found
@@ -121,6 +118,15 @@ class Session:
             )
         self.emit(Note(f"{option} {newest.path} (the newest {kind} in {self.store.root})"))
         return [newest]
+
+    def _resolved(self, reference: str, *, kind: str) -> Artifact:
+        artifact = resolve(reference, store=self.store, kind=kind)
+        if not _is_text(artifact.path.absolute()):
+            raise InputError(
+                f"{artifact.path} is not UTF-8, which not every library can read",
+                hint="rename it, or move it elsewhere; it is known by its id",
+            )
+        return artifact
 
     def trained_on(self, checkpoint: Artifact) -> Artifact | None:
         """The dataset a checkpoint was trained on; None if its images were made up."""
@@ -144,6 +150,18 @@ class Session:
         options = self.options
         return model(name=options.name, out=options.out, force=options.force, **values)
 
+    def _check_places(self) -> None:
+        """Answers are lines, and not every library takes paths that aren't text."""
+        for place, option in ((self.options.store, "--store"), (self.options.out, "--out")):
+            if place is None:
+                continue
+            if "\n" in str(place):
+                raise UsageError(f"{option} {str(place)!r}: paths are answered one a line")
+            if not _is_text(place.absolute()):
+                raise UsageError(
+                    f"{option} {place} is not UTF-8", hint="choose another place for results"
+                )
+
     # Answers
 
     def deliver(self, stage: str, cfg: Config, inputs: Any, *, runtime: Runtime) -> None:
@@ -152,6 +170,7 @@ class Session:
         if self.options.print_config:
             answer(to_toml(cfg).rstrip("\n"))
             return
+        self._check_places()
         run: Callable[..., Artifact] = importlib.import_module(f"stages.{stage}.run").run
         artifact = run(cfg, inputs, store=self.store, runtime=runtime, emit=self._with_store)
         self.answer(artifact)
@@ -188,3 +207,11 @@ class Session:
 def given(flags: Mapping[str, Any]) -> Tree:
     """Flags with dotted names as a tree, those that were not given (None) left out."""
     return merge({}, *(nested(key, value) for key, value in flags.items() if value is not None))
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

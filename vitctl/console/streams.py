@@ -98,9 +98,10 @@ def answer_columns() -> int | None:
     if not os.isatty(_answer):
         return None
     try:
-        return os.get_terminal_size(_answer).columns or None
+        columns = os.get_terminal_size(_answer).columns
     except OSError:
-        return None
+        columns = 0
+    return columns or 80  # a terminal that doesn't know its size
 
 
 def stdin_is_pipe() -> bool:

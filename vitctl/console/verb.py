@@ -13,7 +13,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,10 @@ from vitctl.console.compiled import keep_compiled_programs
 from vitctl.console.failure import report
 from vitctl.console.session import Options, Session
 from vitctl.console.streams import silence_stdout
+from vitctl.events import Event
+
+if TYPE_CHECKING:
+    from vitctl.console.display import Display
 
 _PLACE = "Where it goes"
 _CONFIG = "Configuration"
@@ -147,17 +151,38 @@ def verb(
     return wrap
 
 
-def _guarded(function: Callable[..., None], options: Options, arguments: dict[str, Any]) -> int:
-    from vitctl.console.display import Display  # rich: a help page doesn't need it
+class _Shown:
+    """The display, made with the first event: looking often has none, and rich takes 0.1 s."""
 
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self._display: Display | None = None
+
+    def __call__(self, event: Event) -> None:
+        if self.quiet:
+            return
+        if self._display is None:
+            from vitctl.console.display import Display
+
+            self._display = Display()
+        self._display(event)
+
+    def stop(self) -> None:
+        if self._display is not None:
+            self._display.stop()
+
+
+def _guarded(function: Callable[..., None], options: Options, arguments: dict[str, Any]) -> int:
     silence_stdout()
     keep_compiled_programs()
-    with Display(quiet=options.quiet) as display:
-        try:
-            function(Session(options, display), **arguments)
-        except SystemExit:
-            raise
-        except BaseException as error:
-            display.stop()
-            return report(error)
+    shown = _Shown(quiet=options.quiet)
+    try:
+        function(Session(options, shown), **arguments)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        shown.stop()
+        return report(error)
+    finally:
+        shown.stop()
     return 0

@@ -1,0 +1,209 @@
+"""The command line as a whole: what listing and helping cost, what a wrong word leads to."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from stages.app import app
+from vitctl.console.failure import as_expected
+from vitctl.errors import VitctlError
+
+ROOT = Path(__file__).parents[2]
+
+# What takes its time to import, or must not be needed for looking.
+HEAVY = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax",
+    "tensorflow",
+    "array_record",
+    "numpy",
+    "scipy",
+    "PIL",
+    "sklearn",
+    "matplotlib",
+)
+
+# Calls the command line within one process, once for each list of arguments, and prints what each
+# wrote and which modules are there in the end.
+CALLS = """
+import contextlib, io, json, sys
+import typer
+{prelude}
+from stages.app import app, VERBS
+pages = {{}}
+for arguments in json.loads(sys.argv[1]) or [[name, "--help"] for name in VERBS]:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        command = typer.main.get_command(app)
+        command.main(arguments, prog_name="vitctl", standalone_mode=False)
+    pages[" ".join(arguments)] = out.getvalue()
+print(json.dumps({{"pages": pages, "modules": sorted(sys.modules)}}))
+"""
+
+
+def called(*calls, prelude=""):
+    """(pages by arguments, the heavy modules imported, all modules)"""
+    done = subprocess.run(
+        [sys.executable, "-c", CALLS.format(prelude=prelude), json.dumps(calls)],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = json.loads(done.stdout)
+    heavy = [name for name in told["modules"] if name.split(".")[0] in HEAVY]
+    return told["pages"], heavy, told["modules"]
+
+
+def vitctl(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "stages.app", *arguments],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"} | environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def helped():
+    return called()
+
+
+def test_the_list_of_commands_imports_next_to_nothing():
+    """Its time is Python's and typer's own: not even pydantic and rich are there."""
+    pages, heavy, modules = called(["--help"])
+    assert heavy == []
+    assert not {"pydantic", "rich", "stages.shard", "vitctl.artifacts"} & set(modules)
+    page = pages["--help"]
+    assert page.startswith("Example: vitctl shard photos/ | vitctl pretrain")
+    assert "Usage: vitctl COMMAND [OPTIONS]" in page
+
+
+def test_no_help_page_imports_an_array_library(helped):
+    _, heavy, _ = helped
+    assert heavy == []
+
+
+def test_that_this_would_be_noticed():
+    _, heavy, _ = called(["--help"], prelude="import numpy")
+    assert "numpy" in heavy
+
+
+def test_each_help_page_starts_with_an_example(helped):
+    pages, _, _ = helped
+    groups = [call for call, page in pages.items() if "COMMAND [OPTIONS]" in page]
+    assert groups == ["scaling --help"]
+    below, heavy, _ = called(["scaling", "fit", "--help"], ["scaling", "plot", "--help"])
+    assert heavy == []
+    for call, page in (pages | below).items():
+        words = call.removesuffix(" --help")
+        assert page.startswith(f"Example: vitctl {words}"), call
+        assert "\x1b" not in page
+
+
+def test_help_fits_80_columns_but_for_what_is_pasted(helped):
+    pages, _, _ = helped
+    for call, page in pages.items():
+        for line in page.splitlines():
+            assert len(line) <= 80 or line.startswith(("Example:", "Usage:")), call
+
+
+def test_the_module_and_the_script_call_themselves_vitctl():
+    done = vitctl("ls", "--help")
+    assert done.returncode == 0
+    assert "Usage: vitctl ls [OPTIONS]" in done.stdout
+    assert vitctl("--version").stdout.count(".") == 2
+
+
+def test_nothing_asked_is_a_help_page_on_stderr():
+    """An unset variable in a script must not become an answer."""
+    done = vitctl()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Example: vitctl")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "hint"),
+    [
+        (["pretain"], "there is no command 'pretain'", "did you mean pretrain?"),
+        (["xyzzy"], "there is no command 'xyzzy'", "see vitctl --help"),
+        (["--colour"], "vitctl has no option --colour", "see vitctl --help"),
+        (["ls", "--kid", "x"], "vitctl ls has no option --kid", "did you mean --kind?"),
+        (["ls", "a"], "got unexpected extra argument(s) (a)", "see vitctl ls --help"),
+        (["scaling", "fti"], "no such command 'fti'", "see vitctl scaling --help"),
+        (
+            ["pretrain", "--recipe", "papr"],
+            "invalid value for '--recipe': 'papr' is not one of 'paper', 'small'",
+            "did you mean paper?",
+        ),
+        (["pretrain", "--batch", "many"], "invalid value for '--batch':", "vitctl pretrain --help"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_usage_errors(arguments, error, hint):
+    command = typer.main.get_command(app)
+    with pytest.raises((VitctlError, typer.BadParameter.__mro__[1])) as raised:
+        command.main(arguments, prog_name="vitctl", standalone_mode=False)
+    found = as_expected(raised.value)
+    assert found.exit_code == 2
+    assert found.message.startswith(error)
+    assert hint in found.hint
+
+
+def test_an_error_is_two_lines_on_stderr():
+    done = vitctl("pretain")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "error: there is no command 'pretain'",
+        "hint: did you mean pretrain?",
+    ]
+
+
+def completed(shell, words):
+    """What a shell offers behind `words`, the last of which is unfinished."""
+    line = " ".join(["vitctl", *words])
+    environment = {
+        "_VITCTL_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(words)),
+        "_TYPER_COMPLETE_ARGS": line,
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "PYTHONPROFILEIMPORTTIME": "1",
+    }
+    done = vitctl(**environment)
+    assert done.returncode == 0, done.stderr
+    modules = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert not modules & set(HEAVY)
+    return done.stdout
+
+
+def test_bash_completes_commands_options_and_choices():
+    assert completed("bash", ["co"]).split() == ["cooldown"]
+    assert completed("bash", ["pretrain", "--wd"]).split() == ["--wd-head", "--wd-body"]
+    assert completed("bash", ["pretrain", "--recipe", "p"]).split() == ["paper"]
+    assert completed("bash", ["scaling", "f"]).split() == ["fit"]
+
+
+def test_zsh_and_fish_show_what_things_are():
+    assert '"cooldown":"Branch a finished model' in completed("zsh", ["co"])
+    assert "--wd-head" in completed("zsh", ["pretrain", "--wd-h"])
+    assert completed("fish", ["co"]).startswith("cooldown\tBranch a finished model")
+    assert completed("fish", ["pretrain", "--wd-h"]).startswith("--wd-head\t")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_script_calls_vitctl(shell):
+    script = vitctl(_VITCTL_COMPLETE=f"source_{shell}").stdout
+    assert f"_VITCTL_COMPLETE=complete_{shell}" in script
