@@ -87,9 +87,14 @@ def choose(
 ) -> tuple[Remat, Need]:
     """What to recompute. Raises DoesNotFitError, with the numbers, if nothing fits."""
     options: tuple[Remat, ...] = ("none", "full") if remat == "auto" else (remat,)
-    for option in options:
-        needed = need(cfg, state=state, images_per_device=images_per_device, remat=option)
-        if available is None or needed.total <= available:
+    needs = [
+        (option, need(cfg, state=state, images_per_device=images_per_device, remat=option))
+        for option in options
+    ]
+    if available is None:
+        return needs[0]
+    for option, needed in needs:
+        if needed.total <= available:
             return option, needed
     raise DoesNotFitError(
         f"{cfg.name} at batch {images_per_device} a device needs about {gib(needed.total)} "

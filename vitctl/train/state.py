@@ -76,7 +76,7 @@ def _shapes(model: ModelConfig, optim: OptimConfig) -> TrainState:
     return TrainState(
         params=params,
         opt=jax.eval_shape(optimizer_of(model, optim).init, params),
-        finite=jax.ShapeDtypeStruct((), jnp.bool_),
+        finite=jax.eval_shape(lambda: jnp.bool_(True)),
     )
 
 

@@ -89,7 +89,7 @@ def _compiled(
             key = jax.random.fold_in(purpose, index)
             images, targets = losses.mixup(images, targets, key=key, alpha=mixup.alpha)
 
-        def loss_of(params: object) -> Float[Array, ""]:
+        def loss_of(params: vit.Params) -> Float[Array, ""]:
             out = vit.apply(params, images, config=model, compute_dtype=dtype, remat=remat)
             return jnp.mean(losses.per_example(loss, out.logits, targets=targets))
 
