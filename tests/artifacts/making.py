@@ -52,7 +52,8 @@ def trained(
         for step in steps:
             place = draft.empty_place(step)
             (place / "weights.bin").write_bytes(b"weights %d" % step)
-            draft.publish(step, summary={"step": step, "model": "S/16"}, started="2026-01-01")
+            summary = {"step": step, "model": "S/16", "finished_schedule": False}
+            draft.publish(step, summary=summary, started="2026-01-01")
         for step in results:
             draft.mark_result(step)
         return draft.path

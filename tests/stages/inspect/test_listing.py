@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+from making import dataset, made, recipe, trained
+
+from stages.inspect.listing import rows
+from vitctl.artifacts import Run
+
+TRUNK = recipe("pretrain", "run", lr=1)
+
+
+def states(store, **kind):
+    return {(row.kind, row.name): row.state for row in rows(store, **kind)}
+
+
+def test_a_row_an_artifact(store):
+    photos = dataset(store)
+    (row,) = rows(store)
+    assert (row.kind, row.name, row.stage, row.state) == ("dataset", "photos", "shard", "finished")
+    assert (row.id, row.digest, row.summary) == (photos.id, photos.digest, photos.summary)
+    assert photos.as_json().items() <= row.as_json().items()
+
+
+def test_a_run_is_one_row_or_one_a_checkpoint(store):
+    path = trained(store, TRUNK, steps=(10, 20), results=(20,))
+    (row,) = rows(store)
+    assert (row.kind, row.steps, row.state) == ("run", (10, 20), "finished")
+    assert row.summary["step"] == 20
+    each = rows(store, kind="checkpoint")
+    assert [(row.name, row.steps) for row in each] == [("S16@10", (10,)), ("S16@20", (20,))]
+    assert each[0].id == Run.load(path).checkpoint(10).id
+
+
+def test_work_in_progress_is_marked(store):
+    trained(store, TRUNK, steps=(10, 20), results=(10,), name="stopped")
+    trained(store, recipe("pretrain", "run", lr=2), steps=(), name="empty")
+    with (
+        store.open_run(recipe("pretrain", "run", lr=3), name="training"),
+        store.open(recipe(b=1), name="sharding") as draft,
+    ):
+        assert states(store) == {
+            ("run", "stopped"): "unfinished",
+            ("run", "empty"): "unfinished",
+            ("run", "training"): "working",
+            ("dataset", draft.path.name): "working",
+        }
+    assert states(store, kind="dataset") == {("dataset", draft.path.name): "unfinished"}
+
+
+def test_damage_is_a_row_with_a_word_not_a_crash(store):
+    cut, torn = made(store, recipe(a=1), name="cut"), made(store, recipe(a=2), name="torn")
+    (cut.path / "data.bin").unlink()
+    (torn.path / "artifact.json").write_text("{")
+    run = trained(store, TRUNK, steps=(1, 2), name="run")
+    (run / "checkpoints/2/artifact.json").write_text("[]")
+    broken = trained(store, recipe("pretrain", "run", lr=2), steps=(1,), name="broken")
+    (broken / "run.json").write_text("{")
+    found = {row.path.name.rsplit("-", 1)[0]: row for row in rows(store)}
+    assert {row.state for row in found.values()} == {"damaged"}
+    assert "data.bin cannot be read" in found["cut"].problem
+    assert "not JSON" in found["torn"].problem
+    assert "checkpoint 2" in found["run"].problem
+    assert "run.json is damaged" in found["broken"].problem
+    each = {row.path.name: row.state for row in rows(store, kind="checkpoint")}
+    assert each == {"1": "finished", "2": "damaged"}
+
+
+def test_the_newest_is_last(store):
+    names = ["c", "a", "b"]
+    for number, name in enumerate(names):
+        artifact = made(store, recipe(a=number), name=name)
+        file = artifact.path / "artifact.json"
+        text = file.read_text()
+        finished = artifact.manifest.provenance.finished
+        file.write_text(
+            text.replace(f'"finished": "{finished}"', f'"finished": "2026-0{number + 1}"')
+        )
+    assert [row.name for row in rows(store)] == names
+
+
+@pytest.mark.parametrize("kind", [None, "dataset"])
+def test_an_empty_store_has_no_rows(store, kind):
+    assert rows(store, kind=kind) == []
