@@ -1,0 +1,172 @@
+"""Benchmarks, each a ratio against something run in the same process: `just bench [NAME ...]`.
+
+input       images/s of training batches: all threads against one
+step        images/s of the train step: scanned layers with full remat against without
+checkpoint  seconds a save stops training, against the time of one step
+"""
+
+from __future__ import annotations
+
+import io
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+REPEATS = 5
+
+
+def timed(work: Callable[[], Any]) -> list[float]:
+    """Seconds of `REPEATS` calls after one that warms up."""
+    work()
+    found = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - began)
+    return found
+
+
+def told(name: str, rates: dict[str, list[float]], unit: str) -> None:
+    """Median and range of each, and the ratio of the medians."""
+    medians = {}
+    for label, values in rates.items():
+        medians[label] = statistics.median(values)
+        print(f"{name:<10} {label:<24} {medians[label]:10.4g} {unit}", end="")
+        print(f"   ({min(values):.4g} to {max(values):.4g})")
+    first, second = medians.values()
+    print(f"{name:<10} ratio {first / second:.2f}\n")
+
+
+def photos(folder: Path, *, images: int = 256, side: int = 256) -> Path:
+    """JPEG files of smooth noise in two classes, sharded into a dataset."""
+    from stages.shard import run as shard
+    from stages.shard.command import Inputs, ShardConfig, ShardRuntime
+    from vitctl.artifacts import Store
+
+    rng = np.random.default_rng(0)
+    for i in range(images):
+        place = folder / "photos" / f"class{i % 2}"
+        place.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8))
+        out = io.BytesIO()
+        coarse.resize((side, side), Image.Resampling.BICUBIC).save(out, "JPEG", quality=90)
+        (place / f"{i}.jpg").write_bytes(out.getvalue())
+    cfg = ShardConfig(val_fraction=0.0)
+    artifact = shard.run(
+        cfg,
+        Inputs(str(folder / "photos")),
+        store=Store(folder / "store"),
+        runtime=ShardRuntime(workers=0),
+    )
+    return artifact.path
+
+
+def bench_input() -> None:
+    from vitctl.data.config import AugmentConfig
+    from vitctl.data.dataset import Dataset
+    from vitctl.data.pipeline import available_cores, train_batches
+
+    batch, batches = 32, 8
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = Dataset.load(photos(Path(folder)))
+        rates = {}
+        for workers in (available_cores(), 1):
+            stream = train_batches(
+                dataset,
+                resolution=224,
+                augment=AugmentConfig(),
+                seed=0,
+                batch=batch,
+                workers=workers,
+            )
+            seconds = timed(lambda stream=stream: [next(stream) for _ in range(batches)])
+            rates[f"{workers} threads, 224 px"] = [batch * batches / s for s in seconds]
+    told("input", rates, "images/s")
+
+
+def small_run() -> tuple[Any, Any, Any]:
+    """A configuration, a mesh and shapes for S/16 cut to four layers."""
+    from vitctl import mesh
+    from vitctl.model.config import from_name
+    from vitctl.schedules import ScheduleConfig
+    from vitctl.train import state
+    from vitctl.train.config import DataConfig, TrainConfig
+
+    model = from_name("S16", classes=1000).model_copy(update={"depth": 4})
+    cfg = TrainConfig(
+        name="S/16, 4 layers",
+        recipe="paper",
+        model=model,
+        loss="sigmoid",
+        data=DataConfig(batch=8),
+        schedule=ScheduleConfig(peak_lr=1e-3, total_steps=10),
+        precision="float32",
+    )
+    devices = mesh.make(1)
+    return cfg, devices, state.fresh(cfg, sharding=mesh.replicated(devices))
+
+
+def bench_step() -> None:
+    import jax
+
+    from vitctl.train.step import make_step
+
+    cfg, devices, current = small_run()
+    images = np.zeros((cfg.data.batch, 224, 224, 3), np.float32)
+    labels = np.zeros((cfg.data.batch, 1), np.int32)
+    rates = {}
+    for remat in ("none", "full"):
+        step = make_step(cfg, mesh=devices, remat=remat)
+
+        def once(step: Any = step) -> None:
+            nonlocal current
+            current, _ = step(current, images, labels, np.float32(1e-3), np.int32(0))
+            jax.block_until_ready(current)
+
+        rates[f"{cfg.name}, remat {remat}"] = [cfg.data.batch / s for s in timed(once)]
+    told("step", rates, "images/s")
+
+
+def bench_checkpoint() -> None:
+    import jax
+
+    from vitctl import checkpoints
+    from vitctl.train.step import make_step
+
+    cfg, devices, current = small_run()
+    step = make_step(cfg, mesh=devices, remat="none")
+    images = np.zeros((cfg.data.batch, 224, 224, 3), np.float32)
+    labels = np.zeros((cfg.data.batch, 1), np.int32)
+
+    def once() -> None:
+        nonlocal current
+        current, _ = step(current, images, labels, np.float32(1e-3), np.int32(0))
+        jax.block_until_ready(current)
+
+    with tempfile.TemporaryDirectory() as folder:
+        places = iter(range(REPEATS + 1))
+
+        def save() -> None:
+            place = Path(folder) / str(next(places))
+            place.mkdir()
+            checkpoints.save(place, params=current.params, opt=current.opt, position={})
+
+        steps, saves = timed(once), timed(save)
+    told("checkpoint", {"save": saves, "step": steps}, "s")
+
+
+def main(names: list[str]) -> None:
+    benches = {"input": bench_input, "step": bench_step, "checkpoint": bench_checkpoint}
+    for name in names or benches:
+        benches[name]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
