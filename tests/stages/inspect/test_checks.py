@@ -134,7 +134,7 @@ def test_all_checkpoints_of_a_run(store):
     flip(path / "checkpoints/10/weights.bin")
     (path / "checkpoints/30/artifact.json").write_text("{")
     problems = checked(run, store, deep=True).problems
-    assert {problem.split(":")[0] for problem in problems} == {"checkpoint 10", "checkpoint 30"}
+    assert any("checkpoint 30: " in problem and "not JSON" in problem for problem in problems)
     assert any("checkpoint 10: weights.bin has other bytes" in problem for problem in problems)
     assert checked(run, store, deep=False, step=10).whole
 
