@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitctl.data.order import (
@@ -20,12 +20,14 @@ from vitctl.errors import UsageError
 seeds = st.integers(0, 2**64 - 1)
 
 
+@settings(max_examples=40)
 @given(examples=st.integers(1, 3000), seed=seeds, epoch=st.integers(0, 10**6))
 def test_each_epoch_is_a_permutation(examples, seed, epoch):
     order = permute(np.arange(examples), examples=examples, seed=seed, epochs=epoch)
     assert np.array_equal(np.sort(order), np.arange(examples))
 
 
+@settings(max_examples=40)
 @given(
     examples=st.integers(1, 200),
     batch=st.integers(1, 100),
