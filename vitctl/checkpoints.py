@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from vitctl.artifacts.files import write_atomic
-from vitctl.errors import InputError
+from vitctl.errors import DoesNotFitError, InputError
 
 PARAMS = "params"
 OPT = "opt"
@@ -30,12 +31,21 @@ POSITION = "position.json"
 _VOLATILE = ("_CHECKPOINT_METADATA", "_sharding", "commit_success.txt")
 VOLATILE = tuple(f"{part}/{name}" for part in (PARAMS, OPT) for name in _VOLATILE)
 
-# orbax reports every internal step through absl at WARNING.
-logging.getLogger("absl").setLevel(logging.ERROR)
+# A zarr array is its metadata, its data and two folders.
+_FILES_A_LEAF, _BLOCK = 4, 4096
+
+# orbax reports every internal step through absl, and what fails a second time through asyncio;
+# the error itself reaches the caller.
+for _name in ("absl", "asyncio"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 def save(place: Path, *, params: Any, opt: Any, position: dict[str, Any]) -> None:
-    """Write the arrays and the position into the empty folder `place`."""
+    """Write the arrays and the position into the empty folder `place`.
+
+    Raises DoesNotFitError, before anything is written, if the disk has no room for them.
+    """
+    _check_room(place, (params, opt))
     with _checkpointer() as checkpointer:
         checkpointer.save((place / PARAMS).resolve(), params)
         checkpointer.save((place / OPT).resolve(), opt)
@@ -78,6 +88,19 @@ def named(tree: Any) -> dict[str, Any]:
     """A tree of arrays as `a/b/c` -> leaf."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {"/".join(_part(key) for key in path): leaf for path, leaf in leaves}
+
+
+def _check_room(place: Path, tree: Any) -> None:
+    """A disk that fills up in the middle of a save makes orbax's threads print pages of traces."""
+    leaves = jax.tree.leaves(tree)
+    needed = sum(leaf.nbytes for leaf in leaves) + len(leaves) * _FILES_A_LEAF * _BLOCK
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise DoesNotFitError(
+            f"the disk of {place} has {free / 2**20:,.1f} MiB free, and a checkpoint needs "
+            f"{needed / 2**20:,.1f} MiB",
+            hint="earlier checkpoints are kept; free some space and run the same command again",
+        )
 
 
 def _checkpointer() -> ocp.Checkpointer:

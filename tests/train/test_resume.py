@@ -11,7 +11,7 @@ import pytest
 from tests.train.conftest import config
 from vitctl import checkpoints, mesh
 from vitctl.artifacts.runs import run_of
-from vitctl.errors import DivergedError, InputError, UsageError
+from vitctl.errors import DivergedError, DoesNotFitError, InputError, UsageError
 from vitctl.events import Caution
 from vitctl.recipes import branching
 from vitctl.train import state
@@ -125,3 +125,13 @@ def test_rows_after_a_crash_are_cut_back(tmp_path):
         metrics.row("train", 2, loss=-1.0)  # there already: left as it is
         metrics.row("train", 3, loss=33.0)
     assert [row["loss"] for row in read(path)] == [1.0, 2.0, 33.0]
+
+
+def test_a_full_disk_is_seen_before_a_save(pretrain, monkeypatch):
+    pretrain(4, store="a")
+    full = checkpoints.shutil.disk_usage("/")._replace(free=10_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.shutil, "disk_usage", lambda place: full)
+        with pytest.raises(DoesNotFitError, match="MiB free"):
+            pretrain(8, store="a")
+    assert pretrain(8, store="a").digest == pretrain(8, store="b").digest
