@@ -60,7 +60,7 @@ def read_points(table: Table, columns: ColumnsConfig) -> tuple[Points, int]:
     if empty.all():
         raise InputError(f"no row of {table.source} is complete")
     chosen = chosen.take(np.flatnonzero(~empty))
-    metric = chosen.numbers(columns.metric) / (100.0 if columns.unit == "percent" else 1.0)
+    metric = fractions(chosen, columns)
     # Decimal accuracies make decimal errors: 1 - 0.849 is 0.151, not 0.15100000000000002.
     error = metric if columns.accuracy is None else np.round(1.0 - metric, 12)
     points = Points(

@@ -50,7 +50,7 @@ THEMES: dict[ThemeName, Theme] = {
         grid="#e2e4e8",
         law="#d55e00",
         printed="#0072b2",
-        scale=(0.0, 0.82),
+        scale=(0.0, 0.78),
     ),
     "dark": Theme(
         name="dark",

@@ -1,0 +1,284 @@
+"""`vitctl scaling fit`: from a table to an artifact, and what it says of tables that don't do."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stages.scaling.fit.command import Inputs
+from stages.scaling.fit.run import run
+from stages.scaling.points import read_points, resolve
+from stages.scaling.study import resolve_config, study_table
+from vitctl.artifacts import Artifact, Store
+from vitctl.errors import InputError, NotFoundError, UsageError, VitctlError
+from vitctl.events import Event, Note
+from vitctl.scaling.config import ColumnsConfig, ScalingConfig
+from vitctl.scaling.laws import Law
+from vitctl.scaling.points import Points
+from vitctl.stage import Runtime
+from vitctl.tables import read_table
+
+PAPER = {"compute": "tpuv3_core_days", "accuracy": "inet10"}
+
+
+def fit(store: Store, table: Path, *, emit: Any = lambda event: None, **settings: Any) -> Artifact:
+    cfg = ScalingConfig.model_validate({"draws": 100, **settings})
+    return run(cfg, Inputs(table), store=store, runtime=Runtime(), emit=emit)
+
+
+def write(path: Path, **columns: list[Any]) -> Path:
+    rows = zip(*columns.values(), strict=True)
+    lines = [",".join(columns), *(",".join(str(cell) for cell in row) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def curve(n: int = 12) -> dict[str, list[Any]]:
+    compute = np.geomspace(1, 1e4, n)
+    error = Law(a=0.6, b=0.3, c=0.1, d=0.5).error(compute)
+    wobble = 1 + 0.004 * np.cos(7 * np.arange(n))
+    return {"compute": compute.tolist(), "error": (error * wobble).tolist()}
+
+
+def test_the_papers_table(store: Store, examples: Path) -> None:
+    said: list[Event] = []
+    artifact = fit(store, examples / "paper_fewshot.csv", emit=said.append, columns=PAPER)
+    summary = artifact.summary
+    assert artifact.kind == "scaling-fit"
+    found = [summary[name] for name in "cadb"]
+    np.testing.assert_allclose(found, (0.12, 0.63, 0.52, 0.32), atol=0.01)
+    assert summary["compute_unit"] == "tpuv3_core_days"
+    assert json.loads((artifact.path / "fit.json").read_text())["b"] == summary["b"]
+    with (artifact.path / "residuals.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 262
+    assert rows[6]["model"] == "G/14"
+    notes = " ".join(event.text for event in said if isinstance(event, Note))
+    assert "G/14 at 27510, has error 15.1 %: +0.1 points against this law" in notes
+    assert "+0.7 points against the law the paper prints" in notes
+    assert "because its coefficients are rounded to 2 decimals" in notes
+
+
+def test_again_is_found_and_says_the_same(store: Store, tmp_path: Path) -> None:
+    table = write(tmp_path / "t.csv", **curve())
+    said: list[list[Event]] = [[], []]
+    one = fit(store, table, emit=said[0].append)
+    stamp = (one.path / "artifact.json").stat().st_mtime_ns
+    two = fit(store, table, emit=said[1].append)
+    assert two.path == one.path
+    assert (two.path / "artifact.json").stat().st_mtime_ns == stamp
+    assert said[0] == said[1]
+    table.write_text(table.read_text() + "20000,0.13\n")
+    assert fit(store, table).path != one.path
+
+
+def points_of(path: Path, **columns: Any) -> Points:
+    table = read_table(path)
+    points, skipped = read_points(table, resolve(ColumnsConfig(**columns), table))
+    assert skipped == 0
+    return points
+
+
+def test_units_and_kinds_of_the_column_agree(tmp_path: Path) -> None:
+    """Errors or accuracies, percent or fraction: the same points."""
+    base = curve()
+    error = np.array(base["error"])
+    for name, values, columns in (
+        ("e", error, {"error": "y"}),
+        ("ep", 100 * error, {"error": "y"}),
+        ("a", 1 - error, {"accuracy": "y"}),
+        ("ap", 100 - 100 * error, {"accuracy": "y", "unit": "percent"}),
+    ):
+        table = write(tmp_path / f"{name}.csv", compute=base["compute"], y=values.tolist())
+        np.testing.assert_allclose(points_of(table, **columns).error, error, atol=1e-11)
+
+
+def test_json_and_parquet_are_the_csv(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    base = curve()
+    (tmp_path / "t.json").write_text(json.dumps(base))
+    parquet.write_table(pyarrow.table(base), tmp_path / "t.parquet")
+    expected = points_of(write(tmp_path / "t.csv", **base))
+    for name in ("t.json", "t.parquet"):
+        found = points_of(tmp_path / name)
+        np.testing.assert_array_equal(found.compute, expected.compute)
+        np.testing.assert_array_equal(found.error, expected.error)
+
+
+def test_where_leaves_runs_out(store: Store, examples: Path) -> None:
+    columns = {**PAPER, "where": ("model!=G/14",)}
+    summary = fit(store, examples / "paper_fewshot.csv", columns=columns).summary
+    assert summary["points"] == 261
+    assert summary["largest_run"]["model"] == "g/14"
+
+
+def five_models() -> dict[str, list[Any]]:
+    """45 runs under the names of the paper's columns; each model has its best compute."""
+    number, length = (x.ravel() for x in np.meshgrid(np.arange(5.0), np.geomspace(1, 1000, 9)))
+    compute = 0.03 * 10**number * length**0.8
+    law = Law(a=0.5, b=0.25, c=0.12, d=0.2)
+    detour = 0.02 * (np.log10(compute) - number) ** 2 + 0.002 * np.cos(7 * np.arange(45))
+    names = ["Ti/16", "S/16", "B/16", "L/16", "g/14"]
+    return {
+        "tpuv3_core_days": compute.tolist(),
+        "inet10": (100 * np.clip(1 - law.error(compute) - detour, 0.02, 1)).tolist(),
+        "model": [names[int(i)] for i in number],
+        "images_seen": (1e6 * length).tolist(),
+        "steps": (1e3 * length**1.1).tolist(),
+    }
+
+
+def test_every_setting_matters(tmp_path: Path) -> None:
+    """No option is parsed and ignored: each one moves the numbers it is about."""
+    table = read_table(write(tmp_path / "t.csv", **five_models()))
+
+    def summary(**settings: Any) -> dict[str, Any]:
+        cfg = ScalingConfig.model_validate({"draws": 100, **settings})
+        return study_table(resolve_config(cfg, table), table, emit=lambda event: None)
+
+    only = {"compare": ("Ti/16:S/16",), "columns": PAPER}
+    plain = summary(**only)
+    for law in (
+        {"form": "floor"},
+        {"frontier": "hull"},
+        {"frontier": "all"},
+        {"space": "log"},
+        {"huber": 0.003},
+        {"bounds": {"c_max": 0.1}},
+        {"bounds": {"b_min": 0.8}},
+        {"bounds": {"d_max": 0.01}},
+        {"bounds": {"a_max": 0.3}},
+    ):
+        assert summary(**only, law=law)["b"] != plain["b"], law
+    for more, key in (
+        ({"level": 0.5}, "intervals"),
+        ({"noise": 0.02}, "intervals"),
+        ({"seed": 5}, "interval_methods"),
+        ({"draws": 150}, "interval_methods"),
+        ({"resampling": "residuals"}, "interval_methods"),
+        ({"below": (5.0,)}, "extrapolation"),
+        ({"compare": ("S/16:B/16",)}, "sample_efficiency"),
+        ({"budgets": (50.0,)}, "allocation"),
+        ({"against": "none"}, "largest_run"),
+        ({"columns": {**PAPER, "compute_unit": "days"}}, "compute_unit"),
+        ({"columns": {**PAPER, "images": "steps"}}, "sample_efficiency"),
+        ({"columns": {**PAPER, "where": ("model!=S/16",)}}, "points"),
+    ):
+        assert summary(**{**only, **more})[key] != plain[key], more
+
+
+BAD = [
+    ({"compute": [1, 2], "error": [0.5, 0.4]}, {}, InputError, "determine no law"),
+    ({"compute": [1, 2, 4, 8], "error": [0.5, 0.4, 0.3, 0.25]}, {}, InputError, "4 of 4 runs"),
+    ({"compute": [1, 2, 4, 8], "error": [0.4] * 4}, {}, InputError, "the curve is flat"),
+    ({"compute": [1, 2, 0, 8], "error": [0.5, 0.4, 0.3, 0.2]}, {}, InputError, "not positive"),
+    ({"compute": [1, 2, 4], "error": [0.5, "nan", 0.3]}, {}, InputError, "error is nan in row 2"),
+    ({"compute": [1, "nan", 4], "error": [0.5, 0.4, 0.3]}, {}, InputError, "compute is not a numb"),
+    ({"compute": [1, 2, 4], "error": [0.5, "", 0.3]}, {}, InputError, "error is empty in row 2"),
+    ({"compute": [1, "x", 4], "error": [0.5, 0.4, 0.3]}, {}, InputError, "compute is not a number"),
+    ({"compute": [1, 2, 4], "error": [50, 40, 130]}, {}, InputError, "error is 130 in row 3"),
+    ({"compute": [1, 2, 4], "error": [0.5, 0.4, 2]}, {}, UsageError, "percent or fraction"),
+    ({"compute": [1, 2, 4], "err_pct": [0.5, 0.4, 0.3]}, {"error": "err_pct"}, UsageError, "perc"),
+    ({"compute": [1, 2], "loss": [0.5, 0.4]}, {}, UsageError, "which column holds the error"),
+    ({"flops": [1, 2], "error": [0.5, 0.4]}, {}, UsageError, "which column holds the compute"),
+    ({"compute": [1, 2], "error": [0.5, 0.4]}, {"error": "errr"}, InputError, "no column 'errr'"),
+    ({"compute": [1, 2], "error": [0.5, 0.4]}, {"model": "m"}, InputError, "no column 'm'"),
+    (
+        {"compute": [1, 2, 4, 8], "error": [0.2, 0.3, 0.4, 0.5]},
+        {},
+        InputError,
+        "error grows with compute",
+    ),
+]
+
+
+@pytest.mark.parametrize(("columns", "names", "kind", "says"), BAD)
+def test_bad_tables(
+    store: Store,
+    tmp_path: Path,
+    columns: dict[str, list[Any]],
+    names: dict[str, str],
+    kind: type[VitctlError],
+    says: str,
+) -> None:
+    table = write(tmp_path / "t.csv", **columns)
+    with pytest.raises(kind, match=says) as error:
+        fit(store, table, columns=names)
+    assert error.value.hint
+
+
+def test_missing_cells_can_be_skipped(store: Store, tmp_path: Path) -> None:
+    base = curve()
+    base["error"][4] = ""
+    table = write(tmp_path / "t.csv", **base)
+    summary = fit(store, table, columns={"missing": "skip"}).summary
+    assert summary["points"] == 11
+    assert 5 not in [row["row"] for row in summary["residuals"]]
+
+
+def test_no_table(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        fit(store, tmp_path / "none.csv")
+
+
+# The command line
+
+
+def vitctl(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "stages.app", *map(str, words)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_the_command_line(tmp_path: Path, examples: Path) -> None:
+    """One JSON object on stdout, the story on stderr, and G/14 in it."""
+    words = ("scaling", "fit", examples / "paper_fewshot.csv", "--compute", "tpuv3_core_days")
+    done = vitctl(
+        *words,
+        "--accuracy",
+        "inet10",
+        "--json",
+        "--set",
+        "draws=100",
+        "--budget",
+        "5k",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    answer = json.loads(line)
+    assert set(answer) == {"path", "id", "digest", "kind", "summary"}
+    assert {"a", "b", "c", "d", "intervals", "frontier", "residuals"} <= set(answer["summary"])
+    assert answer["summary"]["allocation"][0]["model"] == "g/14"
+    assert "+0.7 points against the law the paper prints" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["fit", "missing.csv"], 4),
+        (["fit", "t.csv", "--form", "cubic"], 2),
+        (["fit", "t.csv", "--error", "nothing"], 3),
+        (["plot", "t.csv", "--figure", "pie"], 2),
+    ],
+)
+def test_exit_codes(tmp_path: Path, words: list[str], code: int) -> None:
+    write(tmp_path / "t.csv", **curve())
+    done = vitctl("scaling", *words, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
