@@ -109,12 +109,17 @@ def _scaling_fit(summary: Summary) -> Iterable[str]:
         yield f"{name} {summary[name]:.3g}" if summary.get(name) is not None else ""
 
 
+def _scaling_plot(summary: Summary) -> Iterable[str]:
+    yield from dict.fromkeys(drawn["figure"] for drawn in summary["figures"])
+
+
 _TOLD: dict[str, Callable[[Summary], Iterable[str]]] = {
     "dataset": _dataset,
     "checkpoint": _checkpoint,
     "fewshot": _fewshot,
     "evaluation": _evaluation,
     "scaling-fit": _scaling_fit,
+    "scaling-plot": _scaling_plot,
 }
 
 

@@ -31,7 +31,8 @@ MAKE = {
     "checkpoint": "vitctl pretrain --model S16 --data DATASET",
     "fewshot": "vitctl fewshot --from RUN",
     "evaluation": "vitctl evaluate --from RUN",
-    "scaling-fit": "vitctl scaling fit",
+    "scaling-fit": "vitctl scaling fit TABLE",
+    "scaling-plot": "vitctl scaling plot TABLE",
 }
 
 _SHORTEST_ID = 4

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from vitctl.artifacts import drafts, runs
+
+
+@pytest.fixture(autouse=True)
+def published_as_documented(monkeypatch):
+    """Whatever a stage publishes in any test here must be what docs/schemas says, field by field."""
+    import schemas
+
+    def checked(path, **given):
+        artifact = publish(path, **given)
+        schemas.check(artifact.as_json(), "artifact")
+        return artifact
+
+    publish = drafts.publish
+    monkeypatch.setattr(drafts, "publish", checked)
+    monkeypatch.setattr(runs, "publish", checked)

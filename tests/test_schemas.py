@@ -1,0 +1,133 @@
+"""docs/schemas describes what commands print: checked on what they print, and checked to bite."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "artifacts")]
+
+import schemas
+from making import dataset, made, recipe, trained
+
+from stages.inspect import lineage, show
+from stages.inspect.checks import of_directory, of_entry
+from stages.inspect.listing import rows
+from vitctl.artifacts import Run, Store
+from vitctl.artifacts.lineage import ancestors_of
+from vitctl.artifacts.references import MAKE
+from vitctl.errors import EXIT_CODES, InputError
+from vitctl.events import silent
+
+GUIDE = Path(__file__).parents[1] / "docs" / "guide" / "json.md"
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Something of every state."""
+    store = Store(tmp_path / "artifacts")
+    photos = dataset(store)
+    parents = (photos.as_parent("data"),)
+    trained(store, recipe("pretrain", "run", parents=parents), steps=(1, 2), results=(2,))
+    trained(store, recipe("pretrain", "run", lr=2), steps=())
+    torn = made(store, recipe(a=1), name="torn").path
+    (torn / "artifact.json").write_text("{")
+    with store.open(recipe(a=2), name="draft"):
+        pass
+    return store
+
+
+def test_rows_of_ls(store):
+    found = [row.as_json() for kind in (None, "checkpoint") for row in rows(store, kind=kind)]
+    assert {row["state"] for row in found} == {"finished", "unfinished", "damaged"}
+    for row in found:
+        schemas.check(row, "listing")
+
+
+def test_trees_of_lineage(store):
+    for entry in store.entries():
+        newest = entry.newest() if isinstance(entry, Run) and entry.steps() else entry
+        parents = newest.info.parents if isinstance(newest, Run) else newest.manifest.parents
+        tree = [lineage._node(branch) for branch in ancestors_of(parents, store=store)]
+        schemas.check({**lineage._as_json(newest), "inputs": tree}, "lineage")
+
+
+def test_verdicts_of_verify(store):
+    for entry in store.entries():
+        verdict = of_entry(entry, store=store, depth="contents", emit=silent)
+        schemas.check(verdict.as_json(), "verdict")
+    damaged = of_directory(store.root / "shard", InputError("damaged"))
+    schemas.check(damaged.as_json(), "verdict")
+
+
+def test_what_show_prints_begins_with_the_artifact(store):
+    for entry in store.entries():
+        shown = show.as_json(entry)
+        assert {"path", "id", "digest", "kind", "summary"} <= shown.keys()
+
+
+EVALUATION = {
+    "model": "S/16",
+    "step": 20,
+    "dataset": "digits",
+    "split": "val",
+    "top1": 0.5,
+    "top5": 0.9,
+    "loss": 1.5,
+    "examples": 300,
+    "top1_interval": [0.44, 0.56],
+    "without_label": 0,
+}
+
+
+def evaluation(**changes):
+    summary = {key: value for key, value in (EVALUATION | changes).items() if value != "absent"}
+    sha = "a" * 64
+    return {"path": "p", "id": sha, "digest": sha, "kind": "evaluation", "summary": summary}
+
+
+def test_a_right_object_passes():
+    schemas.check(evaluation(), "artifact")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"top1": 1.5}, {"top1": "absent"}, {"top5": None}, {"examples": 1.5}, {"news": 1}],
+    ids=str,
+)
+def test_a_wrong_summary_does_not(changes):
+    with pytest.raises(jsonschema.ValidationError):
+        schemas.check(evaluation(**changes), "artifact")
+
+
+@pytest.mark.parametrize("field", ["path", "id", "digest", "kind", "summary"])
+def test_every_artifact_has_the_five_fields(field):
+    whole = evaluation()
+    del whole[field]
+    with pytest.raises(jsonschema.ValidationError):
+        schemas.check(whole, "artifact")
+
+
+def test_every_kind_that_a_command_makes_has_a_schema():
+    known = schemas.strict("artifact").schema["$defs"]
+    assert set(MAKE) <= known.keys()
+
+
+def test_the_examples_of_the_guide_are_valid():
+    """Each JSON block of the page, by the schema its heading names."""
+    text = GUIDE.read_text()
+    blocks = re.findall(r"\((?:\.\./schemas/)(\w+)\.schema\.json\).*?```json\n(.*?)```", text, re.S)
+    assert {name for name, _ in blocks} == {"artifact", "listing", "lineage", "verdict"}
+    for name, block in blocks:
+        schemas.check(json.loads(block), name)
+
+
+def test_the_table_of_exit_codes_is_the_one_in_the_guide():
+    text = (GUIDE.parent / "exit-codes.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| (.*?) \|", text, re.M)
+    assert {int(code): meaning for code, meaning in rows} == EXIT_CODES
