@@ -42,7 +42,8 @@ def main(probes: str, evaluation: str) -> None:
     low, high = scored.summary["top1_interval"]
     console.print(
         f"Fine-tuned on all ten digits: {scored.summary['top1']:.1%} of "
-        f"{scored.summary['examples']} held-out images right (95 % interval {low:.1%} to {high:.1%})."
+        f"{scored.summary['examples']} held-out images right "
+        f"(95 % interval {low:.1%} to {high:.1%})."
     )
     console.print("± is the 95 % interval of the mean over 10 draws of the shots.")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 TINY = (
     "--set model.width=16 --set model.depth=1 --set model.mlp_dim=32 --set model.heads=2 "
     "--set model.patch=8 --set model.resolution=16 --set data.batch=64 "
-    "--set data.augment.flip=false --set data.augment.randaugment=none --set data.augment.mixup_alpha=none "
+    "--set data.augment.randaugment=none --set data.augment.mixup_alpha=none "
     "--set schedule.warmup_steps=2 --set schedule.total_steps=6"
 )
 SCRIPT = f"""
