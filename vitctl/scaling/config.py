@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from vitctl.config import Config
-from vitctl.scaling.names import Form, FrontierRule, Resampling, Space, Unit
+from vitctl.scaling.names import Against, Form, FrontierRule, Resampling, Space, Unit
 
 
 class ColumnsConfig(Config):
@@ -97,8 +97,8 @@ class ScalingConfig(Config):
       below: compute up to which forms are fitted to predict the rest; None takes a tenth and a
         hundredth of the largest.
       compare: pairs of models MODEL:REFERENCE for sample efficiency; None takes all.
-      against: a published law to compare with (vitctl.scaling.published), `none`, or None: the
-        one whose points the table's columns name.
+      against: a published law to compare with (vitctl.scaling.published); `auto`: the one whose
+        points the table's columns name, if any.
     """
 
     columns: ColumnsConfig = ColumnsConfig()
@@ -107,8 +107,8 @@ class ScalingConfig(Config):
     draws: PositiveInt = Field(default=1000, ge=100)
     seed: NonNegativeInt = 0
     resampling: Resampling = "rows"
-    noise: PositiveFloat | None = None
+    noise: float | None = Field(default=None, gt=0, lt=1)
     budgets: tuple[PositiveFloat, ...] = ()
     below: tuple[PositiveFloat, ...] | None = None
     compare: tuple[str, ...] | None = None
-    against: str | None = None
+    against: Against = "auto"

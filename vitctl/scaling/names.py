@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
+Against = Literal[
+    "auto",
+    "none",
+    "imagenet-finetune",
+    "imagenet-10shot",
+    "imagenet-5shot",
+    "cifar100-10shot",
+    "cifar100-5shot",
+    "pets-10shot",
+    "pets-5shot",
+    "birds-10shot",
+    "birds-5shot",
+    "i21k-imagenet-10shot",
+]
 Form = Literal["saturating", "floor", "shift", "power"]
 FrontierRule = Literal["running-minimum", "hull", "all"]
 Parameter = Literal["a", "b", "c", "d"]

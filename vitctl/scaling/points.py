@@ -57,10 +57,10 @@ def check(points: Points, *, metric: Literal["error", "accuracy"] = "error") -> 
     _refuse(~np.isfinite(error), points, "the error is not a number")
     _refuse(compute <= 0, points, "compute is not positive")
     _refuse((error < 0) | (error > 1), points, "the error is outside 0..1")
-    if len(points) < 3 or len(np.unique(compute)) < 3:
+    if (values := len(np.unique(compute))) < 3:
         raise InputError(
-            f"{len(points)} runs at {len(np.unique(compute))} different values of compute "
-            "determine no law",
+            f"no law can be told from {_plural(len(points), 'run')} at {_plural(values, 'value')} "
+            "of compute",
             hint="give runs at six or more different values; --where may leave out too many",
         )
     if np.ptp(error) == 0:
@@ -82,6 +82,10 @@ def check(points: Points, *, metric: Literal["error", "accuracy"] = "error") -> 
             f"{len(points)} runs; a trend needs {-threshold:+.2f}): the curve is flat or noise",
             hint="more runs, or runs further apart in compute, may show a trend",
         )
+
+
+def _plural(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
 def rank_correlation(x: Floats, y: Floats) -> float:

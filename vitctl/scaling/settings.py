@@ -8,7 +8,7 @@ from vitctl.errors import UsageError
 from vitctl.scaling.config import BoundsConfig, ScalingConfig
 from vitctl.scaling.fit import Bounds
 from vitctl.scaling.points import Points
-from vitctl.scaling.published import PUBLISHED, by_columns
+from vitctl.scaling.published import by_columns
 from vitctl.scaling.solver import Objective
 from vitctl.scaling.study import Settings
 
@@ -34,18 +34,11 @@ def settings(cfg: ScalingConfig, points: Points) -> Settings:
 
 
 def resolve_against(cfg: ScalingConfig) -> str:
-    """The name of the published law to compare with, or `none`. Raises UsageError."""
-    if cfg.against is None:
-        columns = cfg.columns
-        return by_columns(compute=columns.compute or "", metric=columns.metric or "") or "none"
-    if cfg.against != "none" and cfg.against not in PUBLISHED:
-        near = difflib.get_close_matches(cfg.against, PUBLISHED, n=2, cutoff=0.4)
-        listed = ", ".join(PUBLISHED)
-        raise UsageError(
-            f"--against {cfg.against!r} is no published law",
-            hint=f"did you mean {' or '.join(near)}?" if near else f"known are {listed}",
-        )
-    return cfg.against
+    """The name of the published law to compare with, or `none`."""
+    if cfg.against != "auto":
+        return cfg.against
+    columns = cfg.columns
+    return by_columns(compute=columns.compute or "", metric=columns.metric or "") or "none"
 
 
 def _bounds(config: BoundsConfig) -> Bounds:

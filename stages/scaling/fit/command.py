@@ -12,7 +12,7 @@ from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.durations import parse_amount
 from vitctl.scaling.config import ScalingConfig
-from vitctl.scaling.names import Form, FrontierRule, Space, Unit
+from vitctl.scaling.names import Against, Form, FrontierRule, Space, Unit
 from vitctl.stage import Runtime
 
 VERSION = 1
@@ -66,8 +66,8 @@ def fit(
         Option(metavar="MODEL:OTHER", help="Images needed for equal error; all pairs."),
     ] = None,
     against: Annotated[
-        str | None,
-        Option(metavar="NAME", help="A printed law of the paper to compare with, or 'none'."),
+        Against | None,
+        Option(metavar="NAME", help="Compare with this law of the paper, as in imagenet-10shot."),
     ] = None,
 ) -> None:
     """Example: vitctl scaling fit runs.csv --compute core_days --accuracy inet10
@@ -92,4 +92,9 @@ def fit(
         "against": against,
     }
     cfg = session.build(ScalingConfig, {}, flags)
+    if session.options.print_config:
+        from stages.scaling.study import resolve_config
+        from vitctl.tables import read_table
+
+        cfg = resolve_config(cfg, read_table(table))
     session.deliver("scaling.fit", cfg, Inputs(table), runtime=session.runtime(Runtime))

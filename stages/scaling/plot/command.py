@@ -12,7 +12,6 @@ from typer import Argument, Option
 from vitctl.artifacts import Artifact
 from vitctl.config import Config
 from vitctl.console.session import Session
-from vitctl.console.streams import stdin_is_pipe
 from vitctl.console.verb import verb
 from vitctl.errors import NotFoundError, UsageError
 from vitctl.scaling.config import ScalingConfig
@@ -125,6 +124,11 @@ def plot(
             f"{inputs.fit.path} is a fit, whose columns and form are settled",
             hint="give the table in its place, or leave these settings out",
         )
+    if session.options.print_config and inputs.table is not None:
+        from stages.scaling.plot.run import resolve
+        from vitctl.tables import read_table
+
+        cfg = resolve(cfg, read_table(inputs.table))
     session.deliver("scaling.plot", cfg, inputs, runtime=session.runtime(Runtime))
 
 
@@ -132,12 +136,6 @@ def _inputs(session: Session, table: str | None) -> Inputs:
     """A file is a table; anything else names a fit."""
     if table not in (None, "-") and Path(str(table)).is_file():
         return Inputs(table=Path(str(table)), fit=None)
-    named = table is not None or stdin_is_pipe()
     if table not in (None, "-") and Path(str(table)).suffix and not Path(str(table)).exists():
         raise NotFoundError(f"there is no table {table}")
-    if (not named or table == "latest") and session.store.newest(FIT) is None:
-        raise UsageError(
-            f"no TABLE given, and there is no finished {FIT} in {session.store.root}",
-            hint="give a table, or make a fit of one: vitctl scaling fit TABLE",
-        )
     return Inputs(table=None, fit=session.one(FIT, table, option="TABLE"))

@@ -50,7 +50,7 @@ def run(
     table = None if inputs.table is None else read_table(inputs.table)
     wanted = _wanted(cfg, table)
     if table is not None:
-        cfg = _resolve(cfg, table, wanted=wanted)
+        cfg = resolve(cfg, table)
     recipe = Recipe(
         stage="scaling-plot",
         version=VERSION,
@@ -102,8 +102,9 @@ def _wanted(cfg: PlotConfig, table: Table | None) -> tuple[FigureName, ...]:
     return (*of_study, "schedules", *(("weight-decay",) if decay else ()))
 
 
-def _resolve(cfg: PlotConfig, table: Table, *, wanted: tuple[FigureName, ...]) -> PlotConfig:
-    study = cfg.study
+def resolve(cfg: PlotConfig, table: Table) -> PlotConfig:
+    """The configuration without open questions, for a table."""
+    study, wanted = cfg.study, _wanted(cfg, table)
     if set(wanted) & set(_OF_STUDY):
         study = resolve_config(study, table)
     elif "weight-decay" in wanted:

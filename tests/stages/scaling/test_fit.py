@@ -13,6 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+sys.path.append(str(Path(__file__).parents[2]))
+
+import schemas
+
 from stages.scaling.fit.command import Inputs
 from stages.scaling.fit.run import run
 from stages.scaling.points import read_points, resolve
@@ -53,6 +57,7 @@ def test_the_papers_table(store: Store, examples: Path) -> None:
     artifact = fit(store, examples / "paper_fewshot.csv", emit=said.append, columns=PAPER)
     summary = artifact.summary
     assert artifact.kind == "scaling-fit"
+    schemas.check(artifact.as_json(), "artifact")
     found = [summary[name] for name in "cadb"]
     np.testing.assert_allclose(found, (0.12, 0.63, 0.52, 0.32), atol=0.01)
     assert summary["compute_unit"] == "tpuv3_core_days"
@@ -171,13 +176,13 @@ def test_every_setting_matters(tmp_path: Path) -> None:
         ({"against": "none"}, "largest_run"),
         ({"columns": {**PAPER, "compute_unit": "days"}}, "compute_unit"),
         ({"columns": {**PAPER, "images": "steps"}}, "sample_efficiency"),
-        ({"columns": {**PAPER, "where": ("model!=S/16",)}}, "points"),
+        ({"columns": {**PAPER, "where": ("model!=g/14",)}}, "points"),
     ):
         assert summary(**{**only, **more})[key] != plain[key], more
 
 
 BAD = [
-    ({"compute": [1, 2], "error": [0.5, 0.4]}, {}, InputError, "determine no law"),
+    ({"compute": [1, 2], "error": [0.5, 0.4]}, {}, InputError, "no law can be told from 2 runs"),
     ({"compute": [1, 2, 4, 8], "error": [0.5, 0.4, 0.3, 0.25]}, {}, InputError, "4 of 4 runs"),
     ({"compute": [1, 2, 4, 8], "error": [0.4] * 4}, {}, InputError, "the curve is flat"),
     ({"compute": [1, 2, 0, 8], "error": [0.5, 0.4, 0.3, 0.2]}, {}, InputError, "not positive"),
@@ -273,6 +278,8 @@ def test_the_command_line(tmp_path: Path, examples: Path) -> None:
         (["fit", "missing.csv"], 4),
         (["fit", "t.csv", "--form", "cubic"], 2),
         (["fit", "t.csv", "--error", "nothing"], 3),
+        (["fit", "t.csv", "--against", "imagenet"], 2),
+        (["fit", "t.csv", "--set", "law.frm=power"], 2),
         (["plot", "t.csv", "--figure", "pie"], 2),
     ],
 )
@@ -282,3 +289,15 @@ def test_exit_codes(tmp_path: Path, words: list[str], code: int) -> None:
     assert done.returncode == code, done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
+
+
+def test_print_config_is_what_runs(tmp_path: Path) -> None:
+    """The printed configuration, read back, makes the same artifact."""
+    write(tmp_path / "t.csv", **curve())
+    quick = ("--set", "draws=100")
+    shown = vitctl("scaling", "fit", "t.csv", *quick, "--print-config", cwd=tmp_path)
+    assert 'unit = "fraction"' in shown.stdout
+    (tmp_path / "c.toml").write_text(shown.stdout)
+    one = vitctl("scaling", "fit", "t.csv", *quick, cwd=tmp_path)
+    two = vitctl("scaling", "fit", "t.csv", "--config", "c.toml", cwd=tmp_path)
+    assert one.stdout == two.stdout != ""

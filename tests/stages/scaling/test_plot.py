@@ -11,6 +11,10 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+sys.path.append(str(Path(__file__).parents[2]))
+
+import schemas
+
 from stages.scaling.fit.command import Inputs as FitInputs
 from stages.scaling.fit.run import run as run_fit
 from stages.scaling.plot.command import Inputs, PlotConfig
@@ -40,6 +44,7 @@ def drawn(artifact: Artifact) -> list[str]:
 def test_a_table_gives_all_figures(store: Store, examples: Path) -> None:
     study = {"columns": PAPER, "draws": 100, "compare": ("Ti/16:L/16",)}
     artifact = plot(store, examples / "paper_fewshot.csv", study=study, **LIGHT)
+    schemas.check(artifact.as_json(), "artifact")
     names = ("compute", "model-size", "data-size", "images-seen", "schedules")
     assert drawn(artifact) == [f"{name}-light.svg" for name in names]
     for file in drawn(artifact):
