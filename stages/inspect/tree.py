@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from vitctl.console.text import safe, styled
 
 _MOST_ITEMS = 8
 _LEAST_PLAIN = 4
+_NARROWEST = 30
 
 
 def bold(text: str) -> str:
@@ -32,7 +34,9 @@ def fields(values: Mapping[str, Any], *, indent: int = 2, exact: bool = False) -
     for key, value in values.items():
         text, pad = flat[key], " " * indent
         if text is not None:
-            yield f"{pad}{dim(f'{safe(key):<{width}}')}  {text}".rstrip()
+            first, *rest = _wrapped(text, beside=indent + width + 2)
+            yield f"{pad}{dim(f'{safe(key):<{width}}')}  {first}".rstrip()
+            yield from (" " * (indent + width + 2) + line for line in rest)
         elif isinstance(value, Mapping):
             yield pad + dim(safe(key))
             yield from fields(value, indent=indent + 2, exact=exact)
@@ -42,6 +46,15 @@ def fields(values: Mapping[str, Any], *, indent: int = 2, exact: bool = False) -
                 yield f"{pad}  {_one_line(item, exact=exact)}"
             if len(value) > _MOST_ITEMS:
                 yield f"{pad}  ... {len(value) - _MOST_ITEMS:,} more"
+
+
+def _wrapped(text: str, *, beside: int) -> list[str]:
+    """Between words to what a terminal has left of its width; elsewhere, and ids, in one piece."""
+    columns = answer_columns()
+    if columns is None or beside + len(text) <= columns:
+        return [text]
+    width = max(_NARROWEST, columns - beside)
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _flat(value: Any, *, exact: bool) -> str | None:

@@ -146,8 +146,9 @@ def test_atomic_writes_leave_the_old_or_the_new(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as error:
         write_atomic(file, b"new")
+    assert error.value.filename == str(file)
     assert file.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
 

@@ -29,7 +29,9 @@ def write_atomic(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a failed write doesn't say of what
         temporary.unlink(missing_ok=True)
         raise
     sync(path.parent)

@@ -1,0 +1,152 @@
+"""Where inputs come from when they are left out, and what is said about it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "artifacts"))
+from making import made, recipe, trained
+
+from vitctl.artifacts import Store
+from vitctl.config import Config
+from vitctl.console import session as sessions
+from vitctl.console.session import Options, Session
+from vitctl.errors import InputError, UsageError
+from vitctl.events import Next
+
+
+class Optim(Config):
+    lr: float = 1.0
+
+
+class Setup(Config):
+    steps: int = 1
+    optim: Optim = Optim()
+    clip: float | None = 1.0
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VITCTL_STORE", raising=False)
+    return tmp_path / "artifacts"
+
+
+@pytest.fixture
+def session(root, monkeypatch):
+    """A session without a pipe on stdin; `said` collects its events, `answers` its stdout."""
+    monkeypatch.setattr(sessions, "stdin_is_pipe", lambda: False)
+
+    def make(**options):
+        said, answers = [], []
+        made = Session(Options(**{"store": Path("artifacts")} | options), said.append)
+        made.said, made.answers = said, answers
+        monkeypatch.setattr(sessions, "answer", answers.append)
+        return made
+
+    return make
+
+
+def test_a_named_input_is_taken_without_a_word(session, root):
+    photos = made(Store(root), recipe())
+    one = session()
+    assert one.one("dataset", "thing", option="--data").id == photos.id
+    assert one.said == []
+
+
+def test_left_out_it_is_the_newest_and_that_is_said(session, root):
+    made(Store(root), recipe(a=1))
+    run = trained(Store(root), recipe("pretrain", "run"), steps=(1, 2))
+    one = session()
+    (found,) = one.many("checkpoint", None, option="--from")
+    assert found.step == 2
+    assert [event.text for event in one.said] == [
+        f"--from artifacts/pretrain/{run.name}/checkpoints/2 (the newest checkpoint in artifacts)"
+    ]
+
+
+def test_with_nothing_there_the_command_that_makes_one_is_named(session):
+    with pytest.raises(UsageError, match="no --data given") as error:
+        session().one("dataset", None, option="--data")
+    assert error.value.hint == "make one: vitctl shard SRC"
+
+
+def test_the_lineage_comes_before_the_newest(session, root):
+    store = Store(root)
+    photos = made(store, recipe(a=1), name="trained-on")
+    parents = (photos.as_parent("data"),)
+    path = trained(store, recipe("pretrain", "run", parents=parents), steps=(1,))
+    made(store, recipe(a=2), name="newer")
+    checkpoint = Store.load(path).newest()
+    one = session()
+    assert one.one("dataset", None, option="--data", of=checkpoint).id == photos.id
+    assert "was trained on" in one.said[0].text
+
+
+def test_a_pipe_comes_before_everything(session, root, monkeypatch):
+    first = made(Store(root), recipe(a=1), name="first")
+    made(Store(root), recipe(a=2), name="second")
+    one = session()
+    monkeypatch.setattr(sessions, "stdin_is_pipe", lambda: True)
+    monkeypatch.setattr(sessions, "read_references", lambda **_: [str(first.path)])
+    assert one.one("dataset", None, option="--data", of=first).id == first.id
+    assert "(from stdin)" in one.said[0].text
+    # An optional input never waits for a pipe.
+    assert one.one("dataset", None, option="--data", stdin=False).id != first.id
+
+
+def test_config_file_then_flags_then_set(session, tmp_path):
+    (tmp_path / "c.toml").write_text("steps = 2\nclip = 'none'\n[optim]\nlr = 2.0\n")
+    one = session(config=Path("c.toml"), settings=("optim.lr=4",))
+    built = one.build(Setup, {"steps": 1}, {"steps": None, "optim.lr": 3.0})
+    assert built == Setup(steps=2, optim=Optim(lr=4.0), clip=None)
+    assert session(config=Path("c.toml")).build(Setup, {}, {"steps": 7}).steps == 7
+
+
+def test_print_config_answers_with_the_settings_and_runs_nothing(session):
+    one = session(print_config=True, store=Path("a\nb"))
+    one.deliver("no such stage", Setup(steps=3), None, runtime=None)
+    assert one.answers == ["steps = 3\nclip = 1.0\n\n[optim]\nlr = 1.0"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": "a", "out": Path("b")}, "--name names a folder"),
+        ({"name": "../a"}, "not usable"),
+    ],
+)
+def test_options_that_contradict_each_other(session, options, words):
+    with pytest.raises(UsageError, match=words):
+        session(**options)
+
+
+def test_inputs_at_places_that_libraries_cannot_read(session, tmp_path):
+    store = Store(tmp_path / "caf\udce9")
+    made(store, recipe())
+    with pytest.raises(InputError, match="not UTF-8"):
+        session(store=store.root).one("dataset", "thing", option="--data")
+
+
+@pytest.mark.parametrize(
+    ("store", "variable", "flags"),
+    [
+        ("artifacts", None, ""),
+        ("my runs", None, " --store 'my runs'"),
+        ("my runs", "my runs", ""),
+        ("artifacts", "elsewhere", " --store artifacts"),
+    ],
+)
+def test_the_next_command_uses_the_same_store(session, monkeypatch, store, variable, flags):
+    if variable:
+        monkeypatch.setenv("VITCTL_STORE", variable)
+    one = session(store=Path(store))
+    command = one.command("cooldown", "--from", Path("a b"))
+    assert command == f"vitctl cooldown --from 'a b'{flags}"
+    assert shlex.split(command)[:4] == ["vitctl", "cooldown", "--from", "a b"]
+    one._with_store(Next("vitctl ls"))
+    assert one.said == [Next(f"vitctl ls{flags}")]
