@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from rich.text import Text
 from typer import Argument
 
 from stages.inspect import words
@@ -71,6 +70,8 @@ def _branches(tree: Sequence[Ancestor], *, indent: str) -> Iterator[str]:
 
 def _fitted(lead: str, head: str, path: str, told: str, *, below: str) -> Iterator[str]:
     """One line, or where a terminal is too narrow for it the path on a second one."""
+    from rich.text import Text  # a help page doesn't need it
+
     line = "  ".join(part for part in (lead + head, path, told) if part)
     width = answer_columns()
     if width is None or Text.from_ansi(line).cell_len <= width:

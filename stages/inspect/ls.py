@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from rich.text import Text
 from typer import Option
 
 from stages.inspect import words
@@ -13,11 +12,13 @@ from stages.inspect.listing import Row, rows
 from vitctl.artifacts.references import MAKE
 from vitctl.console.session import Session
 from vitctl.console.streams import answer
-from vitctl.console.table import table
 from vitctl.console.text import safe
 from vitctl.console.verb import verb
 from vitctl.errors import UsageError
 from vitctl.events import Next, Note
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _COLUMNS = ("kind", "name", "id", "step", "made", "summary")
 _MARKS = {"working": "green", "unfinished": "yellow", "damaged": "bold red"}
@@ -43,6 +44,8 @@ def ls(
         for row in every:
             session.answer_json(row.as_json())
     elif every:
+        from vitctl.console.table import table  # rich: a help page doesn't need it
+
         answer(table(_COLUMNS, [_cells(row) for row in every]))
     else:
         what = "nothing" if kind is None else f"no {kind}"
@@ -51,6 +54,8 @@ def ls(
 
 
 def _cells(row: Row) -> list[str | Text]:
+    from rich.text import Text
+
     told = row.problem or words.in_words(
         "checkpoint" if row.kind == "run" else row.kind, row.summary
     )

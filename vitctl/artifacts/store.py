@@ -46,8 +46,10 @@ class Store:
     ) -> Iterator[Draft]:
         """The draft of a recipe, locked. `draft.finished` is set if there is nothing to do."""
         path = self._place(recipe, name=name, out=out)
-        if not force and (done := self._finished(path, recipe)) is not None:
-            yield Draft(path, recipe, finished=done)  # also where nothing may be written
+        # Without the lock first: where nothing may be written finished work is still found.
+        done = None if force else self._whole(path, recipe)
+        if done is not None:
+            yield Draft(path, recipe, finished=done)
             return
         with exclusive(path / LOCK, emit=emit, waiting=_waiting(path)):
             if not force and (done := self._finished(path, recipe)) is not None:
@@ -87,6 +89,14 @@ class Store:
             write_info(path, info)
             (path / DRAFT).unlink(missing_ok=True)
             yield RunDraft(path, info, recipe)
+
+    @classmethod
+    def _whole(cls, path: Path, recipe: Recipe) -> Artifact | None:
+        """Like `_finished`; None for all that needs the lock to be sure of."""
+        try:
+            return cls._finished(path, recipe)
+        except VitctlError:
+            return None
 
     @staticmethod
     def _finished(path: Path, recipe: Recipe) -> Artifact | None:
