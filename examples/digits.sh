@@ -2,11 +2,13 @@
 # The whole craft on 1,797 real handwritten digits (scikit-learn's): pretrain on the digits 0 to 5,
 # cool down twice off one trunk, probe and fine-tune, each step a vitctl command.
 #
-# Two cores, no accelerator: under five minutes. `just demo` runs it; so does
+# Two cores, no accelerator: minutes. `just demo` runs it; so does
 #   pip install 'vitctl[demo]' && bash examples/digits.sh [FOLDER]
 set -euo pipefail
 export VITCTL_STORE="${1:-artifacts/demo}"
 here="$(cd "$(dirname "$0")" && pwd)"
+# Lengths in steps, to be changed from outside.
+: "${TRUNK:=300}" "${SHORT:=50}" "${LONG:=150}" "${EPOCHS:=20}"
 say() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
 
 say "1. Images -> datasets: the digits 0-5, the held-out 6-9, and all ten"
@@ -15,11 +17,11 @@ held_out=$(vitctl shard digits --classes 6-9 --val-fraction 0.3 --workers 0 --na
 all=$(vitctl shard digits --val-fraction 0.3 --workers 0 --name all)
 
 say "2. Pretrain a small ViT on 0-5, on a schedule without an end"
-trunk=$(vitctl pretrain --data "$seen" --config "$here/digits.toml" --steps 300 --name trunk)
+trunk=$(vitctl pretrain --data "$seen" --config "$here/digits.toml" --steps "$TRUNK" --name trunk)
 
 say "3. Two cooldowns of different length off the same trunk"
-short=$(vitctl cooldown --from "$trunk" --steps 50)
-long=$(vitctl cooldown --from "$trunk" --steps 150)
+short=$(vitctl cooldown --from "$trunk" --steps "$SHORT")
+long=$(vitctl cooldown --from "$trunk" --steps "$LONG")
 
 say "4. Few-shot probes: classes it has seen, classes it has not, and two baselines"
 for data in "$seen" "$held_out"; do
@@ -30,7 +32,7 @@ done >"$VITCTL_STORE/probes.txt"
 vitctl fewshot --from "$short" --data "$held_out" --shots 1,5,10 >>"$VITCTL_STORE/probes.txt"
 
 say "5. Fine-tune on all ten digits, then score"
-vitctl finetune --from "$long" --data "$all" --epochs 20 --lr 0.1 --eval-every 0 \
+vitctl finetune --from "$long" --data "$all" --epochs "$EPOCHS" --lr 0.1 --eval-every 0 \
   | vitctl evaluate --data "$all" >"$VITCTL_STORE/evaluation.txt"
 
 say "6. What came out"

@@ -64,7 +64,11 @@ def mixup(
     return mix(images, weight=weight), mix(targets, weight=weight)
 
 
-def mix(x: Float[Array, b * rest], *, weight: Float[Array, ""]) -> Float[Array, b * rest]:
+def mix(
+    x: Float[Array, "b *rest"],  # noqa: F821 - names of axes
+    *,
+    weight: Float[Array, ""],
+) -> Float[Array, "b *rest"]:  # noqa: F821
     """weight · each example + (1 - weight) · the previous example of the *global* batch.
 
     So the partner is the same on any number of devices; big_vision rolls inside each device's

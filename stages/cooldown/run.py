@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from stages.cooldown.command import VERSION, Inputs
 from vitctl import mesh
 from vitctl.artifacts import Artifact, Recipe, Store
@@ -53,5 +55,5 @@ def run(
                 runtime=runtime,
                 emit=emit,
             )
-    emit(Next(f"vitctl fewshot --from {checkpoint.path}"))
+    emit(Next(f"vitctl fewshot --from {shlex.quote(str(checkpoint.path))}"))
     return checkpoint

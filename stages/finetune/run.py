@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 
 from jax.sharding import NamedSharding
@@ -60,7 +61,7 @@ def run(
                 runtime=runtime,
                 emit=emit,
             )
-    emit(Next(f"vitctl evaluate --from {checkpoint.path}"))
+    emit(Next(f"vitctl evaluate --from {shlex.quote(str(checkpoint.path))}"))
     return checkpoint
 
 

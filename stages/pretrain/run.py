@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from stages.pretrain.command import VERSION, Inputs
 from vitctl import mesh
 from vitctl.artifacts import Artifact, Recipe, Store
@@ -51,7 +53,7 @@ def run(
                 emit=emit,
             )
     if cfg.schedule.open_ended:
-        emit(Next(f"vitctl cooldown --from {checkpoint.path}"))
+        emit(Next(f"vitctl cooldown --from {shlex.quote(str(checkpoint.path))}"))
     else:
-        emit(Next(f"vitctl fewshot --from {checkpoint.path}"))
+        emit(Next(f"vitctl fewshot --from {shlex.quote(str(checkpoint.path))}"))
     return checkpoint

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import shlex
 import shutil
 import time
 from collections import Counter
@@ -93,7 +94,7 @@ def run(
             artifact = _publish(draft, units, reports, outcome=outcome, skipped=listing.skipped)
         else:
             artifact = draft.finished
-    emit(Next(f"vitctl pretrain --data {artifact.path}"))
+    emit(Next(f"vitctl pretrain --data {shlex.quote(str(artifact.path))}"))
     return artifact
 
 

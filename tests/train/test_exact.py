@@ -123,8 +123,18 @@ pretrain --mock --model test --res 16 --batch 16 --warmup 2 --steps 48 --quiet -
 """
 
 
+# The command line, telling at its end whether it loaded what reads images from disk.
+PROGRAM = """
+import atexit, sys
+from stages.app import main
+loaded = lambda: {"tensorflow", "array_record"} & sys.modules.keys()
+atexit.register(lambda: print("loaded:", sorted(loaded()), file=sys.stderr))
+main()
+"""
+
+
 def command(store: Path) -> list[str]:
-    return [sys.executable, "-m", "stages.app", *COMMAND.split(), "--store", str(store)]
+    return [sys.executable, "-c", PROGRAM, *COMMAND.split(), "--store", str(store)]
 
 
 def finish(store: Path) -> Artifact:
@@ -132,6 +142,7 @@ def finish(store: Path) -> Artifact:
         command(store), capture_output=True, text=True, timeout=300, check=False
     )
     assert answer.returncode == 0, answer.stderr
+    assert "loaded: []" in answer.stderr  # made-up images need neither
     return Artifact.load(Path(answer.stdout.strip()))
 
 

@@ -1,0 +1,43 @@
+"""The examples are run as they are, shorter."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.slow
+def test_digits(tmp_path):
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (commands / "python3").symlink_to(sys.executable)
+    vitctl = commands / "vitctl"
+    vitctl.write_text(f'#!/bin/sh\nexec {sys.executable} -m stages.app "$@"\n')
+    vitctl.chmod(0o755)
+    answer = subprocess.run(
+        ["bash", str(ROOT / "examples" / "digits.sh"), str(tmp_path / "store")],
+        env={
+            **os.environ,
+            "PATH": f"{commands}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "XLA_FLAGS": "--xla_backend_optimization_level=0",
+            "TRUNK": "8",
+            "SHORT": "2",
+            "LONG": "4",
+            "EPOCHS": "1",
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    for word in ("0-5 (seen)", "6-9 (held out)", "raw pixels", "ViT, untrained", "Fine-tuned"):
+        assert word in answer.stdout
