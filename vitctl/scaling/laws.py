@@ -88,15 +88,22 @@ def predict(theta: Floats, compute: Floats) -> Floats:
 
 def jacobian(theta: Floats, compute: Floats) -> Floats:
     """Derivatives [..., n, 4] of `predict` by (log a, b, c, d)."""
-    excess, shifted = _excess(theta, compute)
-    b = theta[..., 1, None]
-    return np.stack(
-        [excess, -excess * np.log(shifted), np.ones_like(excess), -b * excess / shifted], axis=-1
-    )
+    return predict_and_jacobian(theta, compute)[1]
+
+
+def predict_and_jacobian(theta: Floats, compute: Floats) -> tuple[Floats, Floats]:
+    """Both at once, [..., n] and [..., n, 4], for the cost of one."""
+    excess, log_shifted = _excess(theta, compute)
+    slope = np.empty((*excess.shape, 4))
+    slope[..., 0] = excess
+    slope[..., 1] = -excess * log_shifted
+    slope[..., 2] = 1.0
+    slope[..., 3] = -theta[..., 1, None] * excess / (compute + theta[..., 3, None])
+    return excess + theta[..., 2, None], slope
 
 
 def _excess(theta: Floats, compute: Floats) -> tuple[Floats, Floats]:
-    """a (C + d)^-b and C + d, both [..., n]."""
-    shifted = compute + theta[..., 3, None]
-    exponent = theta[..., 0, None] - theta[..., 1, None] * np.log(shifted)
-    return np.exp(np.clip(exponent, -_MAX_EXPONENT, _MAX_EXPONENT)), shifted
+    """a (C + d)^-b and log(C + d), both [..., n]."""
+    log_shifted = np.log(compute + theta[..., 3, None])
+    exponent = theta[..., 0, None] - theta[..., 1, None] * log_shifted
+    return np.exp(np.clip(exponent, -_MAX_EXPONENT, _MAX_EXPONENT)), log_shifted

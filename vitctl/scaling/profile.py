@@ -21,8 +21,8 @@ from vitctl.scaling.solver import solve
 Interval = tuple[float | None, float | None]
 """A side on which no value can be excluded is None, not a large number."""
 
-_DOUBLINGS = 80
-_BISECTIONS = 40
+_FARTHEST = 1e9  # of log a, where no data bounds it; the other parameters have bounds
+_CUTS = 40
 _PRECISION = 1e-5  # of the half-width
 
 
@@ -31,8 +31,8 @@ def profile_intervals(
 ) -> dict[Parameter, Interval]:
     """The interval of each free parameter, from the points [n] of the fit.
 
-    All ends are searched at once: steps that double until the cost passes the threshold, then
-    bisection, each refit starting from its neighbour on the path and from the fit itself.
+    All ends are searched at once: growing steps until the cost passes the threshold, then false
+    position, each refit starting from its neighbour on the path and from the fit itself.
     """
     names = FREE[fit.form]
     lower, upper = fit.bounds.arrays(fit.form, largest_compute=float(compute.max()))
@@ -45,29 +45,35 @@ def profile_intervals(
     threshold = _threshold(fit, level)
     step = np.minimum(np.maximum(np.abs(centre[index]) * 1e-3, 1e-6), room)
     inside, outside = np.zeros(len(index)), np.full(len(index), np.nan)
+    # The root of the rise in cost is nearly straight in the offset, which makes it easy to solve.
+    low, high = np.zeros(len(index)), np.full(len(index), np.nan)
     start = np.tile(centre, (len(index), 1))
-    searching = room > 0
-    for _ in range(_DOUBLINGS):
-        at = np.flatnonzero(searching)
-        if not len(at):
-            break
-        cost, theta = _refit(fit, compute, error, index[at], sign[at] * step[at], start[at])
+
+    def try_out(at: np.ndarray, offset: Floats) -> np.ndarray:
+        """Move `inside` or `outside` of the ends `at` to their offsets; whether inside."""
+        cost, theta = _refit(fit, compute, error, index[at], sign[at] * offset, start[at])
+        rise = np.sqrt(np.maximum(cost - fit.cost, 0.0))
         within = cost <= threshold
-        outside[at[~within]] = step[at[~within]]
-        inside[at[within]], start[at[within]] = step[at[within]], theta[within]
-        searching[at] = within & (step[at] < room[at])
-        step[at] = np.minimum(step[at] * 2, room[at])
+        inside[at[within]], low[at[within]] = offset[within], rise[within]
+        outside[at[~within]], high[at[~within]] = offset[~within], rise[~within]
+        start[at[within]] = theta[within]
+        return within
+
+    searching = room > 0
+    while len(at := np.flatnonzero(searching)):
+        searching[at] = try_out(at, step[at]) & (step[at] < room[at]) & (step[at] < _FARTHEST)
+        step[at] = np.minimum(step[at] * 4, room[at])
 
     crossed = np.flatnonzero(np.isfinite(outside))
-    for _ in range(_BISECTIONS):
+    wanted = math.sqrt(threshold - fit.cost)
+    for _ in range(_CUTS):
         at = crossed[outside[crossed] - inside[crossed] > _PRECISION * outside[crossed]]
         if not len(at):
             break
-        middle = 0.5 * (inside[at] + outside[at])
-        cost, theta = _refit(fit, compute, error, index[at], sign[at] * middle, start[at])
-        within = cost <= threshold
-        outside[at[~within]] = middle[~within]
-        inside[at[within]], start[at[within]] = middle[within], theta[within]
+        share = (wanted - low[at]) / np.maximum(high[at] - low[at], 1e-300)
+        # Past the straight line's crossing by a little, so that both sides close in.
+        share = np.clip(share + np.where(share < 0.5, 0.02, -0.02), 0.02, 0.98)
+        try_out(at, inside[at] + share * (outside[at] - inside[at]))
 
     ends = np.where(np.isfinite(outside), centre[index] + sign * outside, limit)
     # Reaching zero is a true end (no floor, no shift); any other bound excludes nothing.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vitctl.scaling.laws import Floats, jacobian, predict
+from vitctl.scaling.laws import Floats, predict, predict_and_jacobian
 from vitctl.scaling.names import Space
 
 _MAX_STEPS = 300
@@ -46,7 +46,10 @@ class Solution:
 
 def residuals(theta: Floats, compute: Floats, error: Floats, *, objective: Objective) -> Floats:
     """Law minus measurement [..., n], in the objective's space. NaN-free for errors above 0."""
-    predicted = predict(theta, compute)
+    return _missed(predict(theta, compute), error, objective)
+
+
+def _missed(predicted: Floats, error: Floats, objective: Objective) -> Floats:
     if objective.space == "log":
         return np.log(np.maximum(predicted, _TINY)) - np.log(error)
     return predicted - error
@@ -116,10 +119,10 @@ def _damped_step(
     objective: Objective,
 ) -> Floats:
     """One step [batch, 4]: the damped normal equations over the parameters free to move."""
-    r = residuals(theta, compute, error, objective=objective)
-    slope = jacobian(theta, compute)
+    predicted, slope = predict_and_jacobian(theta, compute)
+    r = _missed(predicted, error, objective)
     if objective.space == "log":
-        slope = slope / np.maximum(predict(theta, compute), _TINY)[..., None]
+        slope /= np.maximum(predicted, _TINY)[..., None]
     w = weight * _huber_weight(r, objective.huber)
     weighted = np.swapaxes(slope * w[..., None], 1, 2)
     gradient = (weighted @ r[..., None])[..., 0]

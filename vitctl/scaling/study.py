@@ -192,7 +192,10 @@ def cautions(found: Study) -> list[str]:
             f"{own.delta_aicc:.1f})"
         )
     if not found.drawn.usable:
-        said.append("most bootstrap tables had too few frontier runs, so it gives no intervals")
+        said.append(
+            "most bootstrap tables had too few frontier runs, so it gives no intervals; "
+            "--set resampling=residuals keeps them all"
+        )
     return said
 
 

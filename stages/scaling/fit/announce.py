@@ -67,11 +67,17 @@ def _largest(summary: Mapping[str, Any]) -> list[str]:
     printed = run["against"]
     if printed is not None:
         coefficients = ", ".join(f"{name} {printed[name]:g}" for name in "abcd")
+        rounded = f"coefficients are rounded to {printed['decimals']} decimals"
+        explains = abs(printed["predicted"] - run["predicted"]) <= printed["rounding"]
         said.append(
             f"and {_signed(printed['residual'])} points against the law the paper prints for "
-            f"{printed['title']} ({_percent(printed['predicted'])}; {coefficients}), because its "
-            f"coefficients are rounded to {printed['decimals']} decimals, which alone can move it "
-            f"by {_points(printed['rounding'])} points there"
+            f"{printed['title']} ({_percent(printed['predicted'])}; {coefficients}), "
+            + (
+                f"because its {rounded}, which alone can move it by "
+                if explains
+                else f"more than rounding explains: its {rounded}, which can move it by "
+            )
+            + f"{_points(printed['rounding'])} points there"
         )
     return said
 
@@ -91,7 +97,9 @@ def _rivals(summary: Mapping[str, Any], *, emit: Emit) -> None:
     values = {}
     for variant in summary["variants"]:
         if variant["delta_aicc"] is None:
-            values[variant["form"]] = "too few points"
+            values[variant["form"]] = (
+                "too few points" if variant["a"] is None else "too few points for an AICc"
+            )
             continue
         values[variant["form"]] = (
             f"AICc +{variant['delta_aicc']:.1f}, weight {variant['weight']:.2g}, "
@@ -211,7 +219,8 @@ def _points(fraction: float) -> str:
 
 
 def _signed(fraction: float) -> str:
-    return f"{100 * fraction:+.1f}"
+    shown = f"{100 * fraction:+.1f}"
+    return "0.0" if shown in ("-0.0", "+0.0") else shown
 
 
 def _count(value: float) -> str:
