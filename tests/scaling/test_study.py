@@ -94,6 +94,9 @@ def test_few_points_make_wide_intervals_not_a_lie() -> None:
     is 12.7: the interval is an order of magnitude wider than the scatter seems to warrant."""
     few = study(of_one_model(5), Settings(**QUICK))
     assert any("5 points for 4 parameters" in said for said in cautions(few))
+    assert any("draws residuals instead" in said for said in cautions(few))
+    band = report.band(few)
+    assert all(low < high for low, high in zip(band["low"], band["high"], strict=True))
     more = study(of_one_model(9), Settings(**QUICK))
     for name in ("b", "c"):
         widths = []

@@ -61,7 +61,7 @@ def error_over_compute(summary: Summary, theme: Theme) -> Figure:
             color=theme.printed,
             linewidth=1.4,
             linestyle=LINES[1],
-            label=f"printed: {_law_text(law, digits=2)}",
+            label=f"printed: {_law_text(law, digits=6)}",
         )
     top.plot(
         [row["compute"] for row in frontier],
@@ -326,7 +326,9 @@ def _residual_panel(ax: Axes, summary: Summary, theme: Theme) -> None:
         markersize=4.5,
         color=theme.ink,
     )
-    dress(ax, theme, x=f"compute ({summary['compute_unit']})", y="off the law\n(points)")
+    unit = summary["compute_unit"]
+    x = unit if unit == "compute" else f"compute ({unit})"
+    dress(ax, theme, x=x, y="off the law\n(points)")
 
 
 def _formula(summary: Summary) -> str:

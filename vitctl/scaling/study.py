@@ -112,9 +112,7 @@ def study(points: Points, settings: Settings) -> Study:
         seed=s.seed,
         noise=s.noise,
     )
-    drawn = bootstrap(
-        fit, compute, error, rule=s.rule, draws=s.draws, seed=s.seed, resampling=s.resampling
-    )
+    drawn = _bootstrap(fit, points, s)
     below = default_budgets(compute) if s.below is None else s.below
     return Study(
         points=points,
@@ -191,12 +189,30 @@ def cautions(found: Study) -> list[str]:
             f"the simpler form {best.form!r} explains these points better (AICc lower by "
             f"{own.delta_aicc:.1f})"
         )
-    if not found.drawn.usable:
+    if found.drawn.resampling != found.settings.resampling:
         said.append(
-            "most bootstrap tables had too few frontier runs, so it gives no intervals; "
-            "--set resampling=residuals keeps them all"
+            "most tables of runs drawn again had too few frontier runs to fit, so the bootstrap "
+            "draws residuals instead"
         )
     return said
+
+
+def _bootstrap(fit: Fit, points: Points, s: Settings) -> Bootstrap:
+    """As asked, or of residuals where most drawn tables of few runs can't be fitted."""
+
+    def draw(resampling: Resampling) -> Bootstrap:
+        return bootstrap(
+            fit,
+            points.compute,
+            points.error,
+            rule=s.rule,
+            draws=s.draws,
+            seed=s.seed,
+            resampling=resampling,
+        )
+
+    drawn = draw(s.resampling)
+    return drawn if drawn.usable else draw("residuals")
 
 
 def _without_largest(compute: Floats, error: Floats, settings: Settings) -> Law | None:
