@@ -30,6 +30,10 @@ class InputError(VitctlError):
     exit_code = 3
 
 
+class NewerFormatError(InputError):
+    """An input was written by a later version: not damaged, so nothing may replace it."""
+
+
 class NotFoundError(VitctlError):
     """A named input does not exist, or the upstream step gave none."""
 

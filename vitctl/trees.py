@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vitctl.errors import UsageError
+
 Tree = dict[str, Any]
 
 
@@ -21,6 +23,24 @@ def at(tree: Mapping[str, Any], key: str) -> Any:
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
+
+
+def positive(tree: Mapping[str, Any], key: str) -> int | None:
+    """The positive whole number under a dotted key, or None. UsageError for anything else there."""
+    value = at(tree, key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UsageError(f"{key}: expected a positive whole number (got {value!r})")
+    return value
+
+
+def drop(tree: Tree, key: str) -> None:
+    """Take a dotted key out, if it is there."""
+    *tables, last = key.split(".")
+    table = at(tree, ".".join(tables)) if tables else tree
+    if isinstance(table, dict):
+        table.pop(last, None)
 
 
 def merge(tree: Tree, *layers: Mapping[str, Any]) -> Tree:

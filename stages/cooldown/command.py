@@ -60,5 +60,6 @@ def cooldown(
         for note in branch.notes:
             session.emit(Note(note))
         cfg = session.build(TrainConfig, branch.tree, {})
+        branching.check_goes_on(cfg, checkpoint)
         dataset = session.trained_on(checkpoint)
         session.deliver("cooldown", cfg, Inputs(checkpoint, dataset), runtime=runtime)

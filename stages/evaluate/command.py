@@ -90,7 +90,7 @@ def evaluate(
         trained = branching.trained_with(checkpoint)
         base = {
             "loss": trained.loss,
-            "preprocess": trained.data.evaluation,
+            "preprocess": trained.data.evaluation.model_dump(mode="json"),
             **measuring.settings(checkpoint, dataset, overrides=session.overrides(flags)),
         }
         cfg = session.build(EvaluateConfig, base, flags)

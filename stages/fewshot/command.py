@@ -117,7 +117,11 @@ def fewshot(
     runtime = session.runtime(FewshotRuntime, batch=batch, workers=workers)
     for checkpoint in session.many("checkpoint", source, option="--from"):
         dataset = images_for(session, checkpoint, data)
-        base = measuring.settings(checkpoint, dataset, overrides=session.overrides(flags))
+        base = {
+            # A tree, so that --set of one field leaves the others as the protocol has them.
+            "preprocess": FEWSHOT_PREPROCESS.model_dump(mode="json"),
+            **measuring.settings(checkpoint, dataset, overrides=session.overrides(flags)),
+        }
         cfg = session.build(FewshotConfig, base, flags)
         line = session.command("cooldown", "--from", checkpoint.path)
         caution = measuring.uncooled(checkpoint, cooldown=line)

@@ -238,7 +238,7 @@ def _jsonable(row: dict[str, Any]) -> dict[str, Any]:
 
 def _next(inputs: Inputs) -> str:
     path = str(inputs.checkpoint.path)
-    if not branching.is_cooled(inputs.checkpoint):
+    if measuring.can_cool(inputs.checkpoint):
         return shlex.join(["vitctl", "cooldown", "--from", path])
     data = [] if inputs.dataset is None else ["--data", str(inputs.dataset.path)]
     return shlex.join(["vitctl", "finetune", "--from", path, *data])

@@ -11,8 +11,10 @@ from vitctl.artifacts import Artifact
 from vitctl.console.options import count, duration
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
+from vitctl.errors import UsageError
 from vitctl.events import Caution, Note
 from vitctl.train.config import TrainConfig, TrainRuntime
+from vitctl.trees import at
 
 VERSION = 1
 
@@ -57,7 +59,7 @@ def finetune(
     Fine-tune all weights of a pretrained model: SGD with momentum, cosine, no weight decay.
     Position embeddings are resampled to the resolution; classes that differ get a new head.
     """
-    from vitctl.recipes import branching, finetuning, pretraining
+    from vitctl.recipes import finetuning, measuring, pretraining
 
     flags: dict[str, Any] = {
         "model.resolution": res,
@@ -68,7 +70,7 @@ def finetune(
         "schedule.warmup_steps": count(warmup, "--warmup"),
         "seed": seed,
     }
-    overrides = session.overrides(flags)
+    overrides = session.overrides(flags, model=TrainConfig)
     length = duration(steps=steps, images=images, epochs=epochs)
     runtime = session.runtime(
         TrainRuntime,
@@ -78,20 +80,21 @@ def finetune(
     )
     for checkpoint in session.many("checkpoint", source, option="--from"):
         dataset = session.one("dataset", data, option="--data", stdin=False, of=checkpoint)
-        there = pretraining.images_of(dataset, split=train_split or "train")
+        split = at(overrides, "data.split") or "train"
+        there = pretraining.images_of(dataset, split=split)
         resolved = finetuning.resolve(
             checkpoint, images=there, duration=length, overrides=overrides
         )
         for note in resolved.notes:
             session.emit(Note(note))
-        if not branching.is_cooled(checkpoint):
-            session.emit(
-                Caution(
-                    f"{checkpoint.path} is not cooled down; better first: "
-                    + session.command("cooldown", "--from", checkpoint.path)
-                )
-            )
+        line = session.command("cooldown", "--from", checkpoint.path)
+        if (uncooled := measuring.uncooled(checkpoint, cooldown=line)) is not None:
+            session.emit(Caution(uncooled))
+        if length is not None:  # a flag wins over a file
+            flags["schedule.total_steps"] = at(resolved.tree, "schedule.total_steps")
         cfg = session.build(TrainConfig, resolved.tree, flags)
+        if cfg.data.mock is not None:
+            raise UsageError("fine-tuning reads a dataset, and data.mock asks for made-up images")
         caution = pretraining.check(
             batch=cfg.data.batch,
             examples=there.examples,

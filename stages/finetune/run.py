@@ -40,9 +40,8 @@ def run(
     with store.open_run(
         recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
     ) as draft:
-        if cfg.steps in draft.steps():
-            checkpoint = draft.checkpoint(cfg.steps)
-        else:
+        checkpoint = draft.result(cfg.steps, emit=emit)
+        if checkpoint is None:
             images = open_images(
                 cfg,
                 inputs.dataset.path,
@@ -69,6 +68,7 @@ def _pretrained(
     sharding: NamedSharding, *, cfg: TrainConfig, checkpoint: Artifact, classes: tuple[str, ...]
 ) -> TrainState:
     """The checkpoint's weights, made to fit, with a new optimizer."""
+    checkpoint.require_whole()
     before = trained_with(checkpoint)
     like = mesh.like(state.param_shapes(before), sharding)
     params = checkpoints.restore(checkpoint.path, checkpoints.PARAMS, like=like)

@@ -10,15 +10,26 @@ from typer import Option
 from vitctl import precision
 from vitctl.artifacts import Artifact
 from vitctl.console.options import count, duration
+from vitctl.console.overrides import build
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
+from vitctl.errors import UsageError
 from vitctl.events import Caution, Note
 from vitctl.recipes import pretraining
 from vitctl.train.config import MockConfig, TrainConfig, TrainRuntime
+from vitctl.trees import at
 
 VERSION = 1
 
 _DEFAULT_MODEL = "S/16"
+_MODEL_SETTINGS = (
+    "name",
+    "model.width",
+    "model.depth",
+    "model.mlp_dim",
+    "model.heads",
+    "model.patch",
+)
 
 
 @dataclass(frozen=True)
@@ -89,14 +100,23 @@ def pretrain(
         "optim.wd_body": wd_body,
         "seed": seed,
     }
-    overrides = session.overrides(flags)
+    # What a flag stands for is not taken from a file: the sizes behind --model.
+    dropping = _MODEL_SETTINGS if model else ()
+    overrides = session.overrides(flags, model=TrainConfig, dropping=dropping)
+    asked = overrides.get("recipe")
+    if recipe and asked and asked != recipe:
+        raise UsageError(
+            f"--recipe {recipe} is given, and the settings are of recipe {asked}",
+            hint="leave out --recipe, or --config",
+        )
     dataset = None if mock else session.one("dataset", data, option="--data")
     there = _images(dataset, overrides)
+    length = duration(steps=steps, images=images, epochs=epochs)
     resolved = pretraining.resolve(
         model=model or overrides.get("name") or _DEFAULT_MODEL,
-        recipe=recipe or overrides.get("recipe"),
+        recipe=recipe or asked,
         images=there,
-        duration=duration(steps=steps, images=images, epochs=epochs),
+        duration=length,
         overrides=overrides,
     )
     base = resolved.tree
@@ -104,7 +124,10 @@ def pretrain(
         base["precision"] = precision.resolve()
     if dataset is None:
         base["data"]["mock"] = {}
-    cfg = session.build(TrainConfig, base, flags)
+    if length is not None:  # a flag wins over a file
+        flags["schedule.total_steps"] = at(base, "schedule.total_steps")
+    cfg = session.build(TrainConfig, base, flags, dropping=dropping)
+    pretraining.check_images(mock=cfg.data.mock is not None, dataset=dataset is not None)
     for note in resolved.notes:
         session.emit(Note(note))
     caution = pretraining.check(
@@ -128,7 +151,6 @@ def pretrain(
 def _images(dataset: Artifact | None, overrides: dict[str, Any]) -> pretraining.Images:
     """How many images and classes there are, and what may be scored."""
     if dataset is None:
-        mock = MockConfig.model_validate(overrides.get("data", {}).get("mock") or {})
+        mock = build(MockConfig, at(overrides, "data.mock") or {})
         return pretraining.Images(examples=mock.examples, classes=1000, eval_split="val")
-    split = (overrides.get("data") or {}).get("split", "train")
-    return pretraining.images_of(dataset, split=split)
+    return pretraining.images_of(dataset, split=at(overrides, "data.split") or "train")

@@ -34,10 +34,8 @@ def run(
     with store.open_run(
         recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
     ) as draft:
-        if cfg.steps in draft.steps():
-            draft.mark_result(cfg.steps)
-            checkpoint = draft.checkpoint(cfg.steps)
-        else:
+        checkpoint = draft.result(cfg.steps, emit=emit)
+        if checkpoint is None:
             images = open_images(
                 cfg,
                 inputs.dataset.path if inputs.dataset else None,

@@ -174,7 +174,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, uninterrupted, 
 
 def _wait_for_checkpoint(store: Path, process: subprocess.Popen) -> None:
     for _ in range(1500):
-        if list(store.rglob("checkpoints/*/artifact.json")) or process.poll() is not None:
+        if list(store.glob("pretrain/*/checkpoints/*/artifact.json")) or process.poll() is not None:
             return
         time.sleep(0.05)
     raise AssertionError("no checkpoint appeared")

@@ -34,7 +34,37 @@ def test_a_damaged_checkpoint_is_passed_over(pretrain):
     again = pretrain(12, store="b", emit=seen.append)
     assert any("going back" in e.text for e in seen if isinstance(e, Caution))
     assert again.digest == pretrain(12, store="a").digest
-    assert whole.check_contents() == []
+    repaired = run_of(again).checkpoint(8)
+    assert repaired.check_contents() == []
+    assert repaired.digest == whole.digest
+
+
+def test_a_damaged_answer_is_made_again(pretrain):
+    done = pretrain(8, store="a")
+    file = done.path / "params" / "head.kernel" / "c" / "0" / "0"
+    file.write_bytes(file.read_bytes()[:-3])
+    assert pretrain(8, store="a").digest == done.digest
+    flip_byte(file)
+    assert pretrain(8, store="a").check_contents() == []
+
+
+def test_a_damaged_parent_is_refused(pretrain, cooldown):
+    trunk = pretrain(4, store="a")
+    flip_byte(trunk.path / "opt" / "rest.1.moment.head.kernel" / "c" / "0" / "0")
+    with pytest.raises(InputError, match="is damaged"):
+        cooldown(trunk, 4)
+
+
+def test_a_shorter_request_keeps_what_is_there(pretrain):
+    """Steps 5 to 10 exist; 7 is asked for again and again, and nothing goes."""
+    sparse = {"checkpoint_every": 2, "keep_every": 4, "keep_newest": 1}
+    run = run_of(pretrain(12, store="a", runtime=sparse))
+    assert run.steps() == [4, 8, 12]
+    seven = pretrain(7, store="a", runtime=sparse)
+    assert seven.step == 7
+    assert {4, 7, 8, 12} <= set(run.steps())
+    pretrain(16, store="a", runtime={"checkpoint_every": 2, "keep_every": 8, "keep_newest": 1})
+    assert {4, 7, 8, 12, 16} <= set(run.steps())  # what an earlier start promised stays
 
 
 def test_a_half_written_checkpoint_is_made_again(pretrain):

@@ -96,6 +96,15 @@ class Artifact:
                 problems.append(f"{entry.path} has {size} bytes instead of {entry.size}")
         return problems
 
+    def require_whole(self) -> None:
+        """Read everything; InputError if any byte is not as it was published."""
+        problems = self.check_contents()
+        if problems:
+            raise InputError(
+                f"{self.path} is damaged: {problems[0]}",
+                hint=f"see all: vitctl verify --deep {self.path}",
+            )
+
     def check_contents(self) -> list[str]:
         """One sentence a file whose bytes are not those that were published. Reads everything."""
         problems = []

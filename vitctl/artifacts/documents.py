@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from vitctl.config import Config
-from vitctl.errors import InputError, NotFoundError
+from vitctl.errors import InputError, NewerFormatError, NotFoundError
 
 D = TypeVar("D", bound=Config)
 
@@ -39,7 +39,7 @@ def read_document(
     found = raw.get("format") if isinstance(raw, dict) else None
     # Before validation: a newer format may have fields that this version cannot know.
     if isinstance(found, int | float) and found > newest:
-        raise InputError(
+        raise NewerFormatError(
             f"{path.parent} has {what} format {found}; this vitctl reads up to {newest}",
             hint="upgrade: pip install -U vitctl",
         )

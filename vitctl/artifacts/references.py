@@ -84,7 +84,7 @@ def find(
     for path, at in ((reference, None), (base, step)):
         if (entry := _at(Path(path))) is not None:
             return entry, at
-    if base == LATEST:
+    if _means_latest(base):
         return _newest(store, kind=kind), step
     fitting = _named(base, store=store)
     if len(fitting) > 1 and kind is not None:

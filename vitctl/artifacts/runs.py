@@ -14,6 +14,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from vitctl.artifacts.locks import is_locked
 from vitctl.artifacts.manifest import FORMAT, MANIFEST, Parent, Recipe
 from vitctl.artifacts.provenance import now, versions
 from vitctl.config import Config
-from vitctl.errors import NotFoundError, VitctlError
+from vitctl.errors import NewerFormatError, NotFoundError, VitctlError
+from vitctl.events import Caution, Emit, silent
 
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
@@ -159,20 +161,40 @@ class RunDraft(Run):
             update={"kind": "checkpoint", "config": {**self.recipe.config, "step": step}}
         )
 
-    def usable(self, *, at_most: int) -> tuple[Artifact | None, list[str]]:
-        """The newest undamaged checkpoint up to a step, and a sentence for each damaged one."""
-        problems: list[str] = []
+    def usable(self, *, at_most: int) -> tuple[Artifact | None, dict[int, str]]:
+        """The newest undamaged checkpoint up to a step, and step -> sentence for damaged ones."""
+        problems: dict[int, str] = {}
         for step in reversed([s for s in self.steps() if s <= at_most]):
             try:
                 artifact = Artifact.load(self.place(step))
+            except NewerFormatError:
+                raise
             except VitctlError as error:
-                problems.append(error.message)
+                problems[step] = error.message
                 continue
             found = artifact.check_contents()
             if not found:
                 return artifact, problems
-            problems.append(f"{artifact.path} is damaged: {found[0]}")
+            problems[step] = f"{artifact.path} is damaged: {found[0]}"
         return None, problems
+
+    def result(self, step: int, *, emit: Emit = silent) -> Artifact | None:
+        """The checkpoint of `step` if it is there and undamaged: an answer, kept for good."""
+        if step not in self.steps():
+            return None
+        newest, problems = self.usable(at_most=step)
+        if newest is None or newest.step != step:
+            emit(Caution(f"{problems[step]}; making it again"))
+            return None
+        with suppress(OSError):  # a store that only may be read still answers
+            self.mark_result(step)
+        return newest
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Intervals whose multiples stay: what each start of the run promised to keep."""
+        intervals = {segment.runtime.get("keep") for segment in self.info.segments}
+        return tuple(sorted(interval for interval in intervals if isinstance(interval, int)))
 
     def empty_place(self, step: int) -> Path:
         """The folder for a checkpoint, emptied of what a crash left there."""

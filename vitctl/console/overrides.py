@@ -57,8 +57,16 @@ def check_keys(model: type[Config], tree: Mapping[str, Any], *, where: str = "")
                 hint=f"did you mean {' or '.join(found)}?" if found else "see --print-config",
             )
         below = _table(model.model_fields[key].annotation)
-        if below is not None and isinstance(value, Mapping):
+        if below is None:
+            continue
+        if isinstance(value, Mapping):
             check_keys(below, value, where=f"{where}{key}.")
+        elif value not in (None, "none") and not isinstance(value, Config):
+            example = next(iter(below.model_fields), "...")
+            raise UsageError(
+                f"{where}{key} is a table of settings (got {value!r})",
+                hint=f"set one of them, as in --set {where}{key}.{example}=...",
+            )
 
 
 def build(model: type[C], tree: Mapping[str, Any]) -> C:

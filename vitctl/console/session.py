@@ -6,7 +6,7 @@ import importlib
 import json
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,13 +16,13 @@ from vitctl.artifacts.lineage import inherited
 from vitctl.artifacts.references import LATEST, MAKE, Entry, find, resolve
 from vitctl.artifacts.store import Store, checked_name
 from vitctl.config import Config
-from vitctl.console.overrides import build, parse_set, read_toml, to_toml
+from vitctl.console.overrides import build, check_keys, parse_set, read_toml, to_toml
 from vitctl.console.streams import answer, read_references, stdin_is_pipe
 from vitctl.console.text import json_safe
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Event, Next, Note
 from vitctl.stage import Runtime
-from vitctl.trees import Tree, merge, nested
+from vitctl.trees import Tree, drop, merge, nested
 
 C = TypeVar("C", bound=Config)
 R = TypeVar("R", bound=Runtime)
@@ -136,19 +136,42 @@ class Session:
 
     # Configuration
 
-    def overrides(self, flags: Mapping[str, Any]) -> Tree:
-        """--config, then flags that were given (not None), then --set; the last wins."""
-        tree = read_toml(self.options.config) if self.options.config else {}
-        return merge(tree, given(flags), parse_set(self.options.settings))
+    def overrides(
+        self,
+        flags: Mapping[str, Any],
+        *,
+        model: type[Config] | None = None,
+        dropping: Collection[str] = (),
+    ) -> Tree:
+        """--config, then flags that were given (not None), then --set; the last wins.
 
-    def build(self, model: type[C], base: Mapping[str, Any], flags: Mapping[str, Any]) -> C:
+        Settings of the file in `dropping` are left out: a flag stands for them. With `model` the
+        keys are checked (UsageError), as settings may be derived from some before all are built.
+        """
+        tree = read_toml(self.options.config) if self.options.config else {}
+        for key in dropping:
+            drop(tree, key)
+        merge(tree, given(flags), parse_set(self.options.settings))
+        if model is not None:
+            check_keys(model, tree)
+        return tree
+
+    def build(
+        self,
+        model: type[C],
+        base: Mapping[str, Any],
+        flags: Mapping[str, Any],
+        *,
+        dropping: Collection[str] = (),
+    ) -> C:
         """`base`, overridden, as a validated Config."""
-        return build(model, merge({}, base, self.overrides(flags)))
+        return build(model, merge({}, base, self.overrides(flags, dropping=dropping)))
 
     def runtime(self, model: type[R], **values: Any) -> R:
         """The stage's Runtime with the shared flags filled in."""
         options = self.options
-        return model(name=options.name, out=options.out, force=options.force, **values)
+        shared = {"name": options.name, "out": options.out, "force": options.force}
+        return build(model, shared | {k: v for k, v in values.items() if v is not None})
 
     def _check_places(self) -> None:
         """Answers are lines, and not every library takes paths that aren't text."""

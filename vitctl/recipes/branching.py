@@ -45,9 +45,21 @@ def cooled(checkpoint: Artifact, *, steps: int | None, shape: CooldownShape) -> 
             f"--steps {show_count(steps)} (the {cfg.recipe} recipe's rule for a trunk of "
             f"{show_count(at)} steps)"
         )
+    if steps < 1:
+        raise UsageError(f"a cooldown takes at least one step, not {steps}")
     schedule = trunk.cooled(at_step=at, cooldown_steps=steps, shape=shape)
     tree = cfg.model_dump(mode="json") | {"schedule": schedule.model_dump(mode="json")}
     return Branch(tree, tuple(notes))
+
+
+def check_goes_on(cfg: TrainConfig, checkpoint: Artifact) -> None:
+    """Raise UsageError for settings that end where the checkpoint is, or before."""
+    if cfg.steps <= (checkpoint.step or 0):
+        raise UsageError(
+            f"schedule.total_steps={cfg.steps} ends before step {checkpoint.step}, where the "
+            "cooldown begins",
+            hint="give its length: --steps",
+        )
 
 
 def is_cooled(checkpoint: Artifact) -> bool:

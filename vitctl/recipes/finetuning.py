@@ -7,7 +7,7 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.recipes.branching import Branch, trained_with
 from vitctl.recipes.pretraining import Images
 from vitctl.recipes.recipe import load_finetune
-from vitctl.trees import Tree, at, merge
+from vitctl.trees import Tree, at, merge, positive
 
 
 def resolve(
@@ -25,7 +25,7 @@ def resolve(
     rules = load_finetune()
     before = trained_with(checkpoint)
     model = before.model
-    batch = at(overrides, "data.batch") or rules.batch.of(
+    batch = positive(overrides, "data.batch") or rules.batch.of(
         width=model.width, examples=images.examples
     )
     steps = (
@@ -46,7 +46,10 @@ def resolve(
                 "augment": {"randaugment": None, "mixup_alpha": None},
                 "mock": None,
             },
-            "schedule": {"total_steps": steps, "warmup_steps": rules.warmup.of(whole=steps)},
+            "schedule": {
+                "total_steps": steps,
+                "warmup_steps": min(rules.warmup.of(whole=steps), steps - 1),
+            },
         },
         rules.settings,
     )

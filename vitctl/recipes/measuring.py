@@ -55,6 +55,17 @@ def uncooled(checkpoint: Artifact, *, cooldown: str) -> str | None:
     return f"{checkpoint.path} is not cooled down, which costs accuracy; cool it down: {cooldown}"
 
 
+def can_cool(checkpoint: Artifact) -> bool:
+    """Whether a cooldown can branch off here and has not."""
+    if branching.is_cooled(checkpoint):
+        return False
+    try:
+        branching.cooled(checkpoint, steps=None, shape="linear")
+    except UsageError:
+        return False
+    return True
+
+
 def classes_trained_on(checkpoint: Artifact, *, store: Store) -> set[str]:
     """Names of the classes that the checkpoint, or what it was made from, was trained with."""
     names: set[str] = set(checkpoint.summary["classes"])

@@ -10,7 +10,8 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.errors import UsageError
 from vitctl.model import variants
 from vitctl.recipes.recipe import RecipeName, load
-from vitctl.trees import Tree, at, merge
+from vitctl.schedules import OPEN_ENDED
+from vitctl.trees import Tree, at, merge, positive
 
 # From here on the paper's recipe is the better start: sizes it was made for, or data
 # large enough that strong augmentation is not needed.
@@ -73,7 +74,7 @@ def resolve(
     if (twin := variants.case_twin(model)) is not None:
         notes.append(twin)
 
-    width = int(at(overrides, "model.width") or size.width)
+    width = positive(overrides, "model.width") or size.width
     name, reason = choose(width=width, examples=images.examples)
     if recipe is None:
         recipe = name
@@ -82,14 +83,17 @@ def resolve(
         notes.append(f"recipe {recipe} (as asked): {load(recipe).title}")
     rules = load(recipe)
 
-    batch = at(overrides, "data.batch") or rules.batch.of(width=width, examples=images.examples)
+    batch = positive(overrides, "data.batch") or rules.batch.of(
+        width=width, examples=images.examples
+    )
     own = rules.duration.of(batch=batch, examples=images.examples)
     steps = (
         own
         if duration is None
         else durations.to_steps(*duration, batch=batch, examples=images.examples)
     )
-    classes = int(at(overrides, "model.classes") or images.classes)
+    classes = positive(overrides, "model.classes") or images.classes
+    closed = (at(overrides, "schedule.kind") or "rsqrt") not in OPEN_ENDED
     tree: Tree = {
         "name": named.name,
         "recipe": recipe,
@@ -106,8 +110,9 @@ def resolve(
         "schedule": {
             "total_steps": steps,
             # Shares are of the recipe's own duration, not of the asked one: more steps must
-            # continue the same run, so its warmup may not depend on them.
-            "warmup_steps": rules.warmup.of(whole=own),
+            # continue the same run, so its warmup may not depend on them. A closed schedule is
+            # never continued.
+            "warmup_steps": rules.warmup.of(whole=steps if closed else own),
             "timescale_steps": rules.timescale.of(whole=own),
         },
     }
@@ -115,6 +120,19 @@ def resolve(
     loss = overrides.get("loss") or tree["loss"]
     tree["model"]["head_bias"] = -round(math.log(classes), 4) if loss == "sigmoid" else 0.0
     return Resolved(tree, tuple(notes))
+
+
+def check_images(*, mock: bool, dataset: bool) -> None:
+    """Raise UsageError unless images come from one place: made up, or a dataset."""
+    if mock and dataset:
+        raise UsageError(
+            "data.mock asks for made-up images, and a dataset is given, too",
+            hint="pass --mock, or --set data.mock=none",
+        )
+    if not mock and not dataset:
+        raise UsageError(
+            "--mock makes up images, and data.mock=none forbids it", hint="leave out one of them"
+        )
 
 
 def check(*, batch: int, examples: int, steps: int, warmup: int) -> str | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import PositiveFloat, PositiveInt
 
 from vitctl.config import Config
 from vitctl.durations import to_steps
+from vitctl.errors import UsageError
 
 RecipeName = Literal["paper", "small"]
 
@@ -120,7 +121,11 @@ class FinetuneRecipe(Config):
 
 @cache
 def load(name: RecipeName) -> TrainRecipe:
-    """The recipe that ships under this name."""
+    """The recipe that ships under this name. UsageError for another name."""
+    if name not in get_args(RecipeName):
+        raise UsageError(
+            f"there is no recipe {name!r}", hint=f"take {' or '.join(get_args(RecipeName))}"
+        )
     return TrainRecipe.model_validate(_shipped(name))
 
 

@@ -38,8 +38,16 @@ class Cadence:
         """Whether something with this interval happens after `step` finished steps."""
         return step == self.total or (every > 0 and step % every == 0)
 
-    def to_drop(self, steps: Iterable[int], *, keep: Iterable[int]) -> list[int]:
-        """Which checkpoints go: not at a multiple of `keep`, not among the newest, not wanted."""
+    def saves(self, step: int) -> bool:
+        """Whether a checkpoint is due: also where one is to be kept."""
+        return self.due(self.save, step) or self.due(self.keep, step)
+
+    def to_drop(
+        self, steps: Iterable[int], *, keep: Iterable[int], intervals: Iterable[int] = ()
+    ) -> list[int]:
+        """Which checkpoints go: not wanted, not among the newest, not at a multiple of `keep` or of
+        an interval that an earlier start of the run promised to keep."""
         ordered = sorted(steps)
         stay = {*keep, *ordered[-self.newest :]}
-        return [step for step in ordered if step not in stay and step % self.keep]
+        every = {self.keep, *intervals}
+        return [step for step in ordered if step not in stay and all(step % n for n in every)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,11 @@ def scratch(cfg: TrainConfig) -> Start:
 
 
 def continued(cfg: TrainConfig, checkpoint: Artifact) -> Start:
-    """The whole state of a checkpoint: the branch goes on where the trunk was."""
+    """The whole state of a checkpoint: the branch goes on where the trunk was.
+
+    Raises InputError if its bytes are not those that were published.
+    """
+    checkpoint.require_whole()
     step, consumed = _position(checkpoint)
     return Start(step, lambda sharding: _restore(cfg, checkpoint, sharding=sharding), consumed)
 
@@ -69,7 +73,7 @@ def train(
 
     Raises:
       InterruptedRun: a signal came; everything done is saved.
-      DivergedError: a loss or gradient was not finite; what was before it is saved.
+      DivergedError: a loss or a norm was not finite; nothing from there on is applied or saved.
       InputError: the data is not what the checkpoint was trained on.
       DoesNotFitError: it needs more memory than there is.
     """
@@ -91,9 +95,10 @@ def train(
 
     # Restore, or start
     whole = meshes.replicated(mesh)
-    state, step, consumed = _begin(run, cfg, start=start, sharding=whole, emit=emit)
+    state, step, consumed, damaged = _begin(run, cfg, start=start, sharding=whole, emit=emit)
     consumed.check(images.keys_of_step)
-    run.begin(from_step=step, runtime=_recorded(runtime, mesh, remat))
+    cadence = Cadence.of(runtime, start=start.step, total=cfg.steps)
+    run.begin(from_step=step, runtime=_recorded(runtime, cadence, mesh, remat))
 
     # Loop, publish
     with graceful() as stop:
@@ -102,11 +107,11 @@ def train(
             cfg=cfg,
             images=images,
             mesh=mesh,
-            runtime=runtime,
             emit=emit,
             stop=stop,
-            begin=start.step,
+            cadence=cadence,
             remat=remat,
+            damaged=damaged,
         )
         return loop.run_from(state, step=step, consumed=consumed)
 
@@ -121,21 +126,23 @@ class _Loop:
         cfg: TrainConfig,
         images: Images,
         mesh: Mesh,
-        runtime: TrainRuntime,
         emit: Emit,
         stop: Stop,
-        begin: int,
+        cadence: Cadence,
         remat: memory.Remat,
+        damaged: Iterable[int],
     ) -> None:
         self.run, self.cfg, self.images, self.mesh = run, cfg, images, mesh
         self.emit, self.stop = emit, stop
-        self.cadence = Cadence.of(runtime, start=begin, total=cfg.steps)
+        self.cadence = cadence
         self.step_fn = make_step(cfg, mesh=mesh, remat=remat)
         self.scorer = scoring.make_scorer(
             cfg.model, loss=cfg.loss, precision=cfg.precision, mesh=mesh
         )
         self.started = now()
         self.scores: scoring.Scores | None = None
+        self.scored_at = -1
+        self.damaged = set(damaged)
         self.last_loss: float | None = None
 
     def run_from(self, state: TrainState, *, step: int, consumed: ConsumedSamples) -> Artifact:
@@ -176,7 +183,7 @@ class _Loop:
                     logged_step, logged_at, logged_waited = step, now_at, waited
                 stopping = self.stop.requested and step < self.cfg.steps
                 score = self.cadence.due(self.cadence.evaluate, step) and not stopping
-                save = self.cadence.due(self.cadence.save, step) or stopping
+                save = self.cadence.saves(step) or stopping
                 if score or save:
                     self._check(before, state, consumed, metrics)
                     paused = time.perf_counter()
@@ -190,7 +197,7 @@ class _Loop:
                     raise InterruptedRun(
                         f"{self.stop.reason} after step {step}; it is saved in "
                         f"{self.run.place(step)}",
-                        hint="run the same command again to continue",
+                        hint="run the same command again (without --force) to continue",
                     )
             return self.run.checkpoint(self.cfg.steps)
 
@@ -249,13 +256,17 @@ class _Loop:
     def _score(self, metrics: Metrics, step: int, state: TrainState) -> None:
         if self.cfg.data.eval_split is None:
             return
+        self.scored_at = step
         batches = self.images.eval_batches(self.cfg.data.eval_split)
         self.scores = scoring.score(self.scorer, state.params, batches, mesh=self.mesh)
         metrics.row("eval", step, split=self.cfg.data.eval_split, **self.scores.as_json())
 
     def _save(self, state: TrainState, *, step: int, consumed: ConsumedSamples) -> Artifact:
         done = self.run.steps()
-        if step in done:  # a shorter request going over ground that was trained before
+        again = step in done and step not in self.damaged
+        if step == self.cfg.steps:
+            self.run.mark_result(step)
+        if again:  # a shorter request going over ground that was trained before
             return self.run.checkpoint(step)
         place = self.run.empty_place(step)
         position = {"step": step, "consumed": consumed.to_json()}
@@ -263,10 +274,11 @@ class _Loop:
         artifact = self.run.publish(
             step, summary=self._summary(step), started=self.started, volatile=checkpoints.VOLATILE
         )
-        for old in self.cadence.to_drop([*done, step], keep=self.run.info.results):
-            self.run.drop(old)
-        if step == self.cfg.steps:
-            self.run.mark_result(step)
+        self.damaged.discard(step)
+        if step > max(done, default=0):  # only what is new ground pushes older ones out
+            stay = (*self.run.info.results, step)
+            for old in self.cadence.to_drop([*done, step], keep=stay, intervals=self.run.kept):
+                self.run.drop(old)
         return artifact
 
     def _summary(self, step: int) -> dict[str, Any]:
@@ -280,22 +292,23 @@ class _Loop:
             "classes": list(self.images.classes),
             "finished_schedule": not self.cfg.schedule.open_ended and step == self.cfg.steps,
             "loss": self.last_loss,
-            "eval": self.scores.as_json() if self.scores is not None else None,
+            "eval": self.scores.as_json() if self.scores and self.scored_at == step else None,
         }
 
 
 def _begin(
     run: RunDraft, cfg: TrainConfig, *, start: Start, sharding: NamedSharding, emit: Emit
-) -> tuple[TrainState, int, ConsumedSamples]:
-    """The state to go on from: the run's newest whole checkpoint, else where it starts."""
+) -> tuple[TrainState, int, ConsumedSamples, list[int]]:
+    """The state to go on from: the run's newest whole checkpoint, else where it starts; and the
+    steps whose checkpoints are damaged."""
     newest, problems = run.usable(at_most=cfg.steps)
-    for problem in problems:
+    for problem in problems.values():
         emit(Caution(f"{problem}; going back to the checkpoint before it"))
     if newest is None:
-        return start.state(sharding), start.step, start.consumed
+        return start.state(sharding), start.step, start.consumed, list(problems)
     step, consumed = _position(newest)
     emit(Note(f"continuing {run.path} from step {show_count(step)}"))
-    return _restore(cfg, newest, sharding=sharding), step, consumed
+    return _restore(cfg, newest, sharding=sharding), step, consumed, list(problems)
 
 
 def _restore(cfg: TrainConfig, checkpoint: Artifact, *, sharding: NamedSharding) -> TrainState:
@@ -339,9 +352,12 @@ def _announced(
     }
 
 
-def _recorded(runtime: TrainRuntime, mesh: Mesh, remat: memory.Remat) -> dict[str, Any]:
+def _recorded(
+    runtime: TrainRuntime, cadence: Cadence, mesh: Mesh, remat: memory.Remat
+) -> dict[str, Any]:
     return {
         **runtime.model_dump(mode="json", exclude={"name", "out", "force"}),
+        "keep": cadence.keep,
         "remat": remat,
         "devices": mesh.size,
         "platform": mesh.devices.flat[0].platform,
