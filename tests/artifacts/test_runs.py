@@ -75,7 +75,7 @@ def test_a_damaged_checkpoint_is_passed_over(store):
     with store.open_run(TRUNK, name="x") as draft:
         usable, problems = draft.usable(at_most=100)
         assert usable.step == 10
-        assert ["30" in problems[0], "20" in problems[1]] == [True, True]
+        assert list(problems) == [30, 20]
         assert draft.usable(at_most=5) == (None, [])
 
 

@@ -98,7 +98,7 @@ def test_an_unknown_key_names_the_nearest(setting, hint):
         ("steps=many", "steps: .*integer.*got 'many'", None),
         ("optim.wd_head=nan", "optim.wd_head: .*finite", None),
         ("name=12", "name: .*string", "quotes"),
-        ("optim=3", "optim: ", None),
+        ("optim=3", "optim is a table of settings", "--set optim."),
     ],
 )
 def test_a_bad_value_says_what_is_valid(setting, message, hint):
