@@ -76,7 +76,7 @@ def test_a_damaged_checkpoint_is_passed_over(store):
         usable, problems = draft.usable(at_most=100)
         assert usable.step == 10
         assert list(problems) == [30, 20]
-        assert draft.usable(at_most=5) == (None, [])
+        assert draft.usable(at_most=5) == (None, {})
 
 
 def test_half_written_places_are_emptied(store):
