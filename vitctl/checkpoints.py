@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,24 @@ def _check_room(place: Path, tree: Any) -> None:
 
 
 def _checkpointer() -> ocp.Checkpointer:
-    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=True))
+    handler = ocp.PyTreeCheckpointHandler(
+        use_ocdbt=False, use_zarr3=True, type_handler_registry=_registry()
+    )
+    return ocp.Checkpointer(handler)
+
+
+@cache
+def _registry() -> Any:
+    """How leaves are written. A replicated array as one chunk: split over its replicas, as orbax
+    does by default, its files would depend on the number of devices (and be eight times as many on
+    eight; 50 arrays took 1.3 s to save instead of 0.4 s)."""
+    handlers = ocp.type_handlers
+    return handlers.create_type_handler_registry(
+        (jax.Array, handlers.ArrayHandler(use_replica_parallel=False)),
+        (np.ndarray, handlers.NumpyHandler()),
+        (int, handlers.ScalarHandler()),
+        (float, handlers.ScalarHandler()),
+    )
 
 
 def _stored_shapes(
