@@ -9,6 +9,7 @@ from vitctl import mesh
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.store import slug
 from vitctl.events import Emit, Next, silent
+from vitctl.train import start as begin
 from vitctl.train import trainer
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.images import open_images
@@ -50,7 +51,7 @@ def run(
                 draft,
                 cfg,
                 images=images,
-                start=trainer.continued(cfg, inputs.checkpoint),
+                start=begin.continued(cfg, inputs.checkpoint),
                 runtime=runtime,
                 emit=emit,
             )

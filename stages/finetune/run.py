@@ -14,6 +14,7 @@ from vitctl.artifacts.store import slug
 from vitctl.data.digest import ConsumedSamples
 from vitctl.events import Emit, Next, Note, silent
 from vitctl.recipes.branching import trained_with
+from vitctl.train import start as begin
 from vitctl.train import state, trainer, transfer
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.images import open_images
@@ -56,7 +57,7 @@ def run(
                 draft,
                 cfg,
                 images=images,
-                start=trainer.Start(0, weights, ConsumedSamples()),
+                start=begin.Start(0, weights, ConsumedSamples()),
                 runtime=runtime,
                 emit=emit,
             )

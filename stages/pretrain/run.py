@@ -9,6 +9,7 @@ from vitctl import mesh
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.store import slug
 from vitctl.events import Emit, Next, silent
+from vitctl.train import start as begin
 from vitctl.train import trainer
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.images import open_images
@@ -46,7 +47,7 @@ def run(
                 draft,
                 cfg,
                 images=images,
-                start=trainer.scratch(cfg),
+                start=begin.scratch(cfg),
                 runtime=runtime,
                 emit=emit,
             )

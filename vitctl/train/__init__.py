@@ -8,5 +8,9 @@ features  frozen pre-logits, for the few-shot probe
 cadence   when to log, score, save, and which checkpoints stay
 metrics   metrics.jsonl, cut back to the checkpoint a run resumes from
 memory    what a step needs against what the devices have
-trainer   shapes, arrays, restore, loop, publish: what pretrain, cooldown and finetune share
+start     where a run begins: random weights, or a checkpoint
+saving    which checkpoints are written, what they say of themselves, which go
+reporting rows of metrics, and progress
+loop      batch, step, and what is due after it
+trainer   numbers, shapes, restore, loop: what pretrain, cooldown and finetune share
 """

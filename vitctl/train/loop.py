@@ -1,0 +1,111 @@
+"""The loop: batch, step, and what is due after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from jax.sharding import Mesh
+
+from vitctl import mesh as meshes
+from vitctl import schedules
+from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.runs import RunDraft
+from vitctl.data.digest import ConsumedSamples
+from vitctl.errors import DivergedError, InterruptedRun
+from vitctl.events import Emit
+from vitctl.signals import Stop
+from vitctl.train import scoring
+from vitctl.train.cadence import Cadence
+from vitctl.train.config import TrainConfig
+from vitctl.train.images import Images
+from vitctl.train.metrics import Metrics
+from vitctl.train.reporting import Reporter
+from vitctl.train.saving import Saver
+from vitctl.train.state import TrainState
+from vitctl.train.step import Step, StepStats
+
+Evaluate = Callable[[TrainState], scoring.Scores]
+
+
+def loop(
+    state: TrainState,
+    *,
+    step: int,
+    consumed: ConsumedSamples,
+    run: RunDraft,
+    cfg: TrainConfig,
+    images: Images,
+    mesh: Mesh,
+    step_fn: Step,
+    evaluate: Evaluate | None,
+    saver: Saver,
+    cadence: Cadence,
+    stop: Stop,
+    emit: Emit,
+) -> Artifact:
+    """Train from `step` to `cfg.steps`; the checkpoint there.
+
+    Raises InterruptedRun after a signal, with everything saved; DivergedError, with nothing from
+    there on applied or saved.
+    """
+    split, whole = meshes.split(mesh), meshes.replicated(mesh)
+    kept = max(run.steps(), default=0)
+    with Metrics(run.metrics, keep_to=max(kept, step)) as metrics:
+        report = Reporter(metrics, cfg, stage=run.info.stage, step=step, emit=emit)
+        batches = iter(images.train_batches(start_step=step))
+        before: tuple[int, StepStats] | None = None
+
+        while step < cfg.steps:
+            with report.waiting_for_data():
+                batch = next(batches)
+            rate = np.float32(schedules.value(cfg.schedule, step=step))
+            arrays = meshes.place((batch.images, batch.labels), split)
+            scalars = meshes.place((rate, np.int32(step)), whole)
+            state, stats = step_fn(state, *arrays, *scalars)
+            # Looking at the step before keeps one step under way on the device.
+            _check(before, metrics)
+            before = (step, stats)
+            consumed = consumed.advance(batch.keys)
+            step += 1
+
+            stopping = stop.requested and step < cfg.steps
+            log = cadence.due(cadence.log, step)
+            score = cadence.due(cadence.evaluate, step) and not stopping
+            save = cadence.saves(step) or stopping
+            if log or score or save:
+                _check(before, metrics)
+            if log:
+                report.trained(step, stats, rate=float(rate))
+            if score and evaluate is not None:
+                with report.paused():
+                    report.scored(step, evaluate(state))
+            if save:
+                with report.paused():
+                    metrics.sync()
+                    saver.save(
+                        state,
+                        step=step,
+                        consumed=consumed,
+                        loss=report.last_loss,
+                        scores=report.scores_at(step),
+                    )
+            if stopping:
+                raise InterruptedRun(
+                    f"{stop.reason} after step {step}; it is saved in {run.place(step)}",
+                    hint="run the same command again (without --force) to continue",
+                )
+        return run.checkpoint(cfg.steps)
+
+
+def _check(before: tuple[int, StepStats] | None, metrics: Metrics) -> None:
+    """Stop if that step diverged: the state is then still the one before it (see TrainState)."""
+    if before is None or bool(before[1].finite):
+        return
+    step, stats = before
+    metrics.sync()
+    raise DivergedError(
+        f"step {step + 1} diverged: its loss is {float(stats.loss):g}, its gradient norm "
+        f"{float(stats.grad_norm):g}; nothing of it was applied or saved",
+        hint="a lower --lr, a longer --warmup or --set optim.beta2=0.95 often helps",
+    )
