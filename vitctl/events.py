@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,66 @@ class Progress:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
+Activity = Literal["start", "compile", "step", "score", "save"]
+
+
+@dataclass(frozen=True)
+class Doing:
+    """What a training run does from now on, until the next such event."""
+
+    activity: Activity
+
+
+@dataclass(frozen=True)
+class Left:
+    """Seconds until a run ends: `likely`, and what it would be at the `low` and `high` pace."""
+
+    likely: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Where a training run stands after `step` of `total` steps.
+
+    Attributes:
+      task: what is trained, for people.
+      lr: the rate this step used.
+      data_wait: share of the time since the last such event that the devices had no batch.
+      flops_per_s: model FLOPs, forward and backward, over all devices.
+      mfu: `flops_per_s` as a share of the devices' peak; None where no peak is published.
+      left: None until the pace is known.
+    """
+
+    task: str
+    step: int
+    total: int
+    loss: float
+    lr: float
+    images_per_s: float
+    data_wait: float
+    flops_per_s: float
+    mfu: float | None = None
+    left: Left | None = None
+
+
+@dataclass(frozen=True)
+class Trail:
+    """Losses of a run before this start: (step, loss) in the order of steps."""
+
+    losses: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What held-out images say of the weights after `step`: name -> value (top1, top5, loss)."""
+
+    step: int
+    split: str
+    scores: Mapping[str, float]
+
+
 @dataclass(frozen=True)
 class Next:
     """A pasteable command that makes sense after this one."""
@@ -49,7 +110,7 @@ class Next:
     command: str
 
 
-Event = Note | Caution | Settings | Progress | Next
+Event = Note | Caution | Settings | Progress | Doing | Trained | Trail | Scored | Next
 Emit = Callable[[Event], None]
 
 

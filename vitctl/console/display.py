@@ -22,8 +22,21 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from vitctl.console import training
+from vitctl.console.live import Region
 from vitctl.console.text import safe
-from vitctl.events import Caution, Event, Next, Note, Progress, Settings
+from vitctl.events import (
+    Caution,
+    Doing,
+    Event,
+    Next,
+    Note,
+    Progress,
+    Scored,
+    Settings,
+    Trail,
+    Trained,
+)
 
 _PLAIN_EVERY_S = 10.0
 
@@ -47,6 +60,9 @@ class Display:
         self._bar: _Bars | None = None
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, tuple[float, int]] = {}
+        self._picture: training.Picture | None = None
+        self._region: Region | None = None
+        self._scored: Scored | None = None
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Progress):
@@ -57,6 +73,8 @@ class Display:
             self._words(Text.assemble(("caution: ", "yellow"), safe(event.text)))
         elif isinstance(event, Settings):
             self._settings(event)
+        elif isinstance(event, Doing | Trained | Trail | Scored):
+            self._training(event)
         elif isinstance(event, Next) and self._live:
             self.stop()
             self._line(Text.assemble(("next: ", "bold"), safe(event.command)))
@@ -67,6 +85,10 @@ class Display:
             self._bar.stop()
             self._bar = None
             self._tasks.clear()
+        if self._region is not None and self._picture is not None:
+            self._picture.end()
+            self._region.stop()
+            self._region = self._picture = None
 
     def _line(self, text: Text) -> None:
         """One line whatever its length, so that it can be pasted, or read by a program."""
@@ -121,15 +143,40 @@ class Display:
             self._tasks[event.task], completed=event.done, total=event.total, extra=fields
         )
 
+    def _training(self, event: training.Told) -> None:
+        if not self._live:
+            self._plain_training(event)
+            return
+        if self._picture is None or self._region is None:
+            self._picture = training.Picture()
+            self._region = Region(lambda: self._picture or "", console=self.console)
+            self._region.start()
+        self._picture(event)
+
+    def _plain_training(self, event: training.Told) -> None:
+        if isinstance(event, Scored):
+            self._scored = event
+            self._line(Text(training.plain_scores(event)))
+        elif isinstance(event, Trained) and self._is_time(event.task, event.step, event.total):
+            self._line(Text(training.plain(event, self._scored)))
+        elif isinstance(event, Doing) and event.activity == "compile":
+            self._line(Text("compiling"))  # minutes of silence otherwise, for large models
+
     def _plain(self, event: Progress, fields: str) -> None:
-        now = time.monotonic()
-        last, shown = self._said.get(event.task, (None, None))
-        finished = event.total is not None and event.done >= event.total
-        if last is not None and not finished and now - last < _PLAIN_EVERY_S:
+        if not self._is_time(event.task, event.done, event.total):
             return
-        if event.done == shown:
-            return
-        self._said[event.task] = (now, event.done)
         total = f"/{event.total}" if event.total is not None else ""
         line = f"{safe(event.task)}: {event.done}{total} {event.unit}"
         self._line(Text(f"{line}  {fields}".rstrip()))
+
+    def _is_time(self, task: str, done: int, total: int | None) -> bool:
+        """Whether a plain line is due: not often, and the end for sure, but once."""
+        now = time.monotonic()
+        last, shown = self._said.get(task, (None, None))
+        finished = total is not None and done >= total
+        if last is not None and not finished and now - last < _PLAIN_EVERY_S:
+            return False
+        if done == shown:
+            return False
+        self._said[task] = (now, done)
+        return True

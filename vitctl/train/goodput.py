@@ -1,0 +1,200 @@
+"""Where the time of a run went: every moment of it is in exactly one account, across restarts.
+
+    step        the devices compute steps the run keeps
+    data_wait   the devices have no batch to compute on
+    compile     tracing and compiling
+    checkpoint  saving
+    evaluation  scoring held-out images
+    start       imports, restoring, the first batch
+    redone      steps done before, once more: a restart or a roll-back lost them
+    stopped     between a start's end and the next, where the run was not finished
+
+`<run>/goodput.json` keeps them, one row a start; it is replaced whole, so a crash leaves the newest
+row at most `_FLUSH_S` old. What happened after it counts as stopped, since nobody saw it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from vitctl.artifacts.files import write_atomic
+
+Account = Literal[
+    "step", "data_wait", "compile", "checkpoint", "evaluation", "start", "redone", "stopped"
+]
+ACCOUNTS: tuple[Account, ...] = get_args(Account)
+# What a restart throws away: the same work again, and nobody there.
+LOST: tuple[Account, ...] = ("redone", "stopped")
+
+FILE = "goodput.json"
+_FORMAT = 1
+_FLUSH_S = 10.0
+# Work that counts as done again while a run goes over steps it had reached before.
+_REPEATABLE = frozenset({"step", "data_wait", "checkpoint", "evaluation"})
+
+
+@dataclass
+class Row:
+    """One start of a run. Times are seconds; `began` is seconds since 1970.
+
+    `ended` is None as long as nothing ended it, and after a crash.
+    """
+
+    began: float
+    from_step: int
+    step: int
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(ACCOUNTS, 0.0))
+    ended: Literal["finished", "stopped"] | None = None
+
+    @property
+    def seen_s(self) -> float:
+        """Length of this start itself, without the gap before it."""
+        return sum(s for account, s in self.seconds.items() if account != "stopped")
+
+
+class Meter:
+    """Puts the time since it was made into accounts; one is open at any moment, so that they sum
+    to the wall time by construction."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._since = clock()
+        self.account: Account = "start"
+        self.redoing = False
+        self.seconds: dict[str, float] = dict.fromkeys(ACCOUNTS, 0.0)
+
+    def now(self) -> float:
+        return self._clock()
+
+    def settle(self) -> None:
+        """Book the time up to now."""
+        now = self._clock()
+        self.seconds[self._booked(self.account)] += now - self._since
+        self._since = now
+
+    def switch(self, account: Account) -> None:
+        """From now on time belongs to `account`."""
+        self.settle()
+        self.account = account
+
+    @contextmanager
+    def during(self, account: Account) -> Iterator[None]:
+        """Time within the block belongs to `account`, afterwards to what was before."""
+        before = self.account
+        self.switch(account)
+        try:
+            yield
+        finally:
+            self.switch(before)
+
+    def move(self, seconds: float, source: Account, target: Account) -> None:
+        """Time that was booked under `source` turns out to belong to `target`."""
+        self.settle()
+        source, target = self._booked(source), self._booked(target)
+        moved = min(seconds, self.seconds[source])
+        self.seconds[source] -= moved
+        self.seconds[target] += moved
+
+    def _booked(self, account: Account) -> Account:
+        return "redone" if self.redoing and account in _REPEATABLE else account
+
+
+class Ledger:
+    """A run's `goodput.json` while it is worked on. Use as a context manager: what ends it decides
+    whether the time until the next start counts."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        meter: Meter,
+        step: int,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._path, self.meter = path, meter
+        self.past = read(path)
+        self._reached = max((row.step for row in self.past), default=step)
+        began = wall() - sum(meter.seconds.values())
+        self.row = Row(began=began, from_step=step, step=step)
+        if self.past and self.past[-1].ended != "finished":
+            last = self.past[-1]
+            # A clock that was set back must not make time negative.
+            self.row.seconds["stopped"] = max(0.0, began - (last.began + last.seen_s))
+        self._flushed = float("-inf")
+        self.at(step)
+        self.flush()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self.row.ended = "finished" if kind is None else "stopped"
+        self.flush()
+
+    def at(self, step: int) -> None:
+        """`step` steps are done; the next one is new, or known already."""
+        self.meter.settle()
+        self.row.step = max(self.row.step, step)
+        self.meter.redoing = step < self._reached
+        self._reached = max(self._reached, step)
+        if self.meter.now() - self._flushed >= _FLUSH_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is known now."""
+        self.meter.settle()
+        stopped = self.row.seconds["stopped"]
+        self.row.seconds = {**self.meter.seconds, "stopped": stopped}
+        rows = [asdict(row) for row in [*self.past, self.row]]
+        write_atomic(self._path, (json.dumps({"format": _FORMAT, "starts": rows}) + "\n").encode())
+        self._flushed = self.meter.now()
+
+    def total(self) -> dict[str, float]:
+        """Seconds by account over all starts, up to now."""
+        self.meter.settle()
+        current = {**self.meter.seconds, "stopped": self.row.seconds["stopped"]}
+        return {
+            account: current[account] + sum(row.seconds.get(account, 0.0) for row in self.past)
+            for account in ACCOUNTS
+        }
+
+
+def read(path: Path) -> list[Row]:
+    """The starts a run had, oldest first; none where nothing readable was written."""
+    try:
+        found = json.loads(path.read_bytes())
+        if found["format"] > _FORMAT:
+            return []
+        return [Row(**row) for row in found["starts"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def total(rows: Sequence[Row]) -> dict[str, float]:
+    """Seconds by account over all starts."""
+    return {a: sum(row.seconds.get(a, 0.0) for row in rows) for a in ACCOUNTS}
+
+
+def shares(seconds: dict[str, float]) -> dict[str, float]:
+    """Each account's share of the wall time; they sum to 1. Nothing booked yet: no share."""
+    whole = sum(seconds.values())
+    return {account: s / whole for account, s in seconds.items()} if whole > 0 else {}
+
+
+def as_json(rows: Sequence[Row]) -> dict[str, Any]:
+    """What `vitctl show --json` tells of a run's time."""
+    seconds = total(rows)
+    whole = sum(seconds.values())
+    return {
+        "wall_s": whole,
+        "starts": len(rows),
+        "goodput": seconds["step"] / whole if whole else None,
+        "seconds": seconds,
+        "shares": shares(seconds),
+    }
