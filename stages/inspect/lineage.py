@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from typer import Argument
 
 from stages.inspect import words
-from stages.inspect.tree import bold, dim, warned
+from vitctl.console.tree import bold, dim, warned
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.lineage import SOURCE, Ancestor, ancestors_of
 from vitctl.artifacts.references import id_of

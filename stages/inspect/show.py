@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from typer import Argument
 
 from stages.inspect import words
-from stages.inspect.tree import bold, dim, fields, warned
+from vitctl.console.tree import bold, dim, fields, warned
 from vitctl.artifacts import Artifact, Parent, Run
 from vitctl.artifacts.artifact import load_if_readable
 from vitctl.artifacts.manifest import Provenance

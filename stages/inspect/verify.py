@@ -9,7 +9,7 @@ from typer import Argument, Option
 
 from stages.inspect import words
 from stages.inspect.checks import Depth, Verdict, of_directory, of_entry
-from stages.inspect.tree import dim, warned
+from vitctl.console.tree import dim, warned
 from vitctl.artifacts import Store
 from vitctl.console.session import Session
 from vitctl.console.streams import answer

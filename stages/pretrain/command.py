@@ -7,29 +7,18 @@ from typing import Annotated, Any, Literal
 
 from typer import Option
 
-from vitctl import precision
 from vitctl.artifacts import Artifact
 from vitctl.console.options import count, duration
 from vitctl.console.overrides import build
 from vitctl.console.session import Session
+from vitctl.console.training import Asked, resolve
 from vitctl.console.verb import verb
-from vitctl.errors import UsageError
 from vitctl.events import Caution, Note
 from vitctl.recipes import pretraining
 from vitctl.train.config import MockConfig, TrainConfig, TrainRuntime
 from vitctl.trees import at
 
 VERSION = 1
-
-_DEFAULT_MODEL = "S/16"
-_MODEL_SETTINGS = (
-    "name",
-    "model.width",
-    "model.depth",
-    "model.mlp_dim",
-    "model.heads",
-    "model.patch",
-)
 
 
 @dataclass(frozen=True)
@@ -100,35 +89,23 @@ def pretrain(
         "optim.wd_body": wd_body,
         "seed": seed,
     }
-    # What a flag stands for is not taken from a file: the sizes behind --model.
-    dropping = _MODEL_SETTINGS if model else ()
-    overrides = session.overrides(flags, model=TrainConfig, dropping=dropping)
-    asked = overrides.get("recipe")
-    if recipe and asked and asked != recipe:
-        raise UsageError(
-            f"--recipe {recipe} is given, and the settings are of recipe {asked}",
-            hint="leave out --recipe, or --config",
-        )
-    dataset = None if mock else session.one("dataset", data, option="--data")
-    there = _images(dataset, overrides)
-    length = duration(steps=steps, images=images, epochs=epochs)
-    resolved = pretraining.resolve(
-        model=model or overrides.get("name") or _DEFAULT_MODEL,
-        recipe=recipe or asked,
-        images=there,
-        duration=length,
-        overrides=overrides,
+    dataset: Artifact | None = None
+
+    def look(overrides: dict[str, Any]) -> pretraining.Images:
+        """Only once the settings are known to make sense: this may wait for a pipe."""
+        nonlocal dataset
+        dataset = None if mock else session.one("dataset", data, option="--data")
+        return _images(dataset, overrides)
+
+    asked = Asked(
+        model=model,
+        recipe=recipe,
+        length=duration(steps=steps, images=images, epochs=epochs),
+        flags=flags,
     )
-    base = resolved.tree
-    if "precision" not in overrides:
-        base["precision"] = precision.resolve()
-    if dataset is None:
-        base["data"]["mock"] = {}
-    if length is not None:  # a flag wins over a file
-        flags["schedule.total_steps"] = at(base, "schedule.total_steps")
-    cfg = session.build(TrainConfig, base, flags, dropping=dropping)
+    cfg, there, notes = resolve(session, asked, images=look, mock=mock)
     pretraining.check_images(mock=cfg.data.mock is not None, dataset=dataset is not None)
-    for note in resolved.notes:
+    for note in notes:
         session.emit(Note(note))
     caution = pretraining.check(
         batch=cfg.data.batch,

@@ -191,7 +191,7 @@ class Session:
         """Run `stages.<stage>.run` and print the artifact it made, or with --print-config only
         the resolved configuration."""
         if self.options.print_config:
-            answer(to_toml(cfg).rstrip("\n"))
+            self.print_config(cfg)
             return
         self._check_places()
         run: Callable[..., Artifact] = importlib.import_module(f"stages.{stage}.run").run
@@ -209,6 +209,11 @@ class Session:
         root = str(self.store.root)
         usual = os.environ.get("VITCTL_STORE") or "artifacts"
         return [] if root == usual else ["--store", shlex.quote(root)]
+
+    @staticmethod
+    def print_config(cfg: Config) -> None:
+        """The resolved settings on stdout, as TOML."""
+        answer(to_toml(cfg).rstrip("\n"))
 
     def answer(self, artifact: Artifact) -> None:
         """One line on stdout: the path, or with --json the object."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from stages.inspect import words
-from stages.inspect.tree import fields
+from vitctl.console.tree import fields
 
 
 @pytest.mark.parametrize(

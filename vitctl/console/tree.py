@@ -1,4 +1,4 @@
-"""Nested values as indented lines: what `show` and `lineage` draw with."""
+"""Nested values as indented lines: what `show`, `lineage` and `plan` draw with."""
 
 from __future__ import annotations
 
