@@ -9,13 +9,13 @@ from typing import Annotated, Any
 from typer import Argument
 
 from stages.inspect import words
-from vitctl.console.tree import bold, dim, warned
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.lineage import SOURCE, Ancestor, ancestors_of
 from vitctl.artifacts.references import id_of
 from vitctl.console.session import Session
 from vitctl.console.streams import answer, answer_columns
 from vitctl.console.text import safe
+from vitctl.console.tree import bold, dim, warned
 from vitctl.console.verb import verb
 from vitctl.durations import show_count
 

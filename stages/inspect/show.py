@@ -10,13 +10,13 @@ from typing import Annotated, Any
 from typer import Argument
 
 from stages.inspect import words
-from vitctl.console.tree import bold, dim, fields, warned
 from vitctl.artifacts import Artifact, Parent, Run
 from vitctl.artifacts.artifact import load_if_readable
 from vitctl.artifacts.manifest import Provenance
 from vitctl.console.session import Session
 from vitctl.console.streams import answer
 from vitctl.console.text import safe
+from vitctl.console.tree import bold, dim, fields, warned
 from vitctl.console.verb import verb
 from vitctl.durations import show_count
 from vitctl.train import metrics

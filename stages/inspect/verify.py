@@ -9,11 +9,11 @@ from typer import Argument, Option
 
 from stages.inspect import words
 from stages.inspect.checks import Depth, Verdict, of_directory, of_entry
-from vitctl.console.tree import dim, warned
 from vitctl.artifacts import Store
 from vitctl.console.session import Session
 from vitctl.console.streams import answer
 from vitctl.console.text import safe
+from vitctl.console.tree import dim, warned
 from vitctl.console.verb import verb
 from vitctl.errors import InputError, UsageError, VitctlError
 from vitctl.events import Emit, Note

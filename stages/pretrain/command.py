@@ -11,11 +11,11 @@ from vitctl.artifacts import Artifact
 from vitctl.console.options import count, duration
 from vitctl.console.overrides import build
 from vitctl.console.session import Session
-from vitctl.console.training import Asked, resolve
+from vitctl.console.asked import Asked, resolve
 from vitctl.console.verb import verb
 from vitctl.events import Caution, Note
 from vitctl.recipes import pretraining
-from vitctl.train.config import MockConfig, TrainConfig, TrainRuntime
+from vitctl.train.config import MockConfig, TrainRuntime
 from vitctl.trees import at
 
 VERSION = 1
