@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from typer import Option
 
 from vitctl.artifacts import Artifact
+from vitctl.console.asked import Asked, resolve
 from vitctl.console.options import count, duration
 from vitctl.console.overrides import build
 from vitctl.console.session import Session
-from vitctl.console.asked import Asked, resolve
 from vitctl.console.verb import verb
 from vitctl.events import Caution, Note
 from vitctl.recipes import pretraining
