@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from numpy.typing import NDArray
 
 from vitctl.errors import UsageError
 
@@ -45,6 +46,15 @@ def check_batch(mesh: Mesh, batch: int) -> None:
             f"a batch of {batch} does not divide over {devices} devices",
             hint=f"use --batch {near}",
         )
+
+
+def rows(mesh: Mesh, batch: int) -> NDArray[np.int64] | slice:
+    """Which rows of a global batch this process feeds, ascending: those of its own devices. They
+    need not lie together where the mesh follows the network's shape."""
+    if not mesh.is_multi_process:
+        return slice(None)
+    own = split(mesh).addressable_devices_indices_map((batch,)).values()
+    return np.unique(np.concatenate([np.arange(batch)[index] for index in own]))
 
 
 def place(tree: Any, sharding: NamedSharding) -> Any:

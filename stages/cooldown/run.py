@@ -44,7 +44,7 @@ def run(
             images = open_images(
                 cfg,
                 inputs.dataset.path if inputs.dataset else None,
-                devices=mesh.make(runtime.devices).size,
+                mesh=mesh.make(runtime.devices),
                 workers=runtime.workers,
             )
             checkpoint = trainer.train(

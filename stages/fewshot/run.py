@@ -207,7 +207,7 @@ def _look(
 ) -> Callable[[Iterable[EvalBatch]], Iterator[NDArray[np.float32]]]:
     """What turns batches into features, its weights loaded."""
     if cfg.features == "pixels":
-        return features.of_pixels
+        return partial(features.of_pixels, mesh=mesh)
     trained = branching.trained_with(inputs.checkpoint)
     if cfg.features == "untrained":
         params = frozen.untrained(trained, mesh=mesh)

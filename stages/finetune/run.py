@@ -46,7 +46,7 @@ def run(
             images = open_images(
                 cfg,
                 inputs.dataset.path,
-                devices=mesh.make(runtime.devices).size,
+                mesh=mesh.make(runtime.devices),
                 workers=runtime.workers,
             )
             emit(Note(_head(inputs.checkpoint, images.classes)))

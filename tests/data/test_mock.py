@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from vitctl.data.batches import ALL
 from vitctl.data.config import AugmentConfig, EvalPreprocess
 from vitctl.data.mock import MockDataset
 from vitctl.data.pipeline import eval_batches, train_batches
@@ -11,7 +12,7 @@ from vitctl.data.pipeline import eval_batches, train_batches
 DATASET = MockDataset(classes=5, train_examples=100, val_examples=23)
 
 
-def batches(start, count, batch=16, rows=None):
+def batches(start, count, batch=16, rows=ALL):
     stream = train_batches(
         DATASET,
         resolution=10,
@@ -19,7 +20,7 @@ def batches(start, count, batch=16, rows=None):
         seed=3,
         batch=batch,
         start_step=start,
-        process_slice=rows,
+        rows=rows,
     )
     return list(itertools.islice(stream, count))
 
@@ -38,6 +39,19 @@ def test_processes_see_their_part():
     for step in range(3):
         joined = np.concatenate([part[step].images for part in parts])
         assert np.array_equal(joined, whole[step].images)
+        for part in parts:
+            assert np.array_equal(part[step].labels, whole[step].labels)
+            assert np.array_equal(part[step].keys, whole[step].keys)
+
+
+def test_a_process_may_read_scattered_rows():
+    """A mesh laid out for the network may give a process's devices rows from all over the batch."""
+    rows = np.array([1, 2, 7, 12])
+    whole, part = batches(2, 2), batches(2, 2, rows=rows)
+    for one, some in zip(whole, part, strict=True):
+        images, labels = some.local
+        assert np.array_equal(images, one.images[rows])
+        assert np.array_equal(labels, one.labels[rows])
 
 
 def test_values_and_shapes():

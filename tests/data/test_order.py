@@ -12,7 +12,6 @@ from vitctl.data.order import (
     batch_indices,
     mix64,
     permute,
-    process_slice,
     sample_key,
 )
 from vitctl.errors import UsageError
@@ -52,21 +51,6 @@ def test_an_epoch_of_batches_sees_every_example_once():
         part = steps[5 * epoch : 5 * epoch + 5]
         assert {int(e) for step in part for e in step.epochs} == {epoch}
         assert sorted(int(i) for step in part for i in step.indices) == list(range(60))
-
-
-@given(batch=st.integers(1, 64), processes=st.integers(1, 8), step=st.integers(0, 50))
-def test_processes_share_the_global_batch(batch, processes, step):
-    batch *= processes
-    whole = batch_indices(seed=1, examples=97, batch=batch, step=step).indices
-    parts = [
-        whole[process_slice(process=p, processes=processes, batch=batch)] for p in range(processes)
-    ]
-    assert np.array_equal(np.concatenate(parts), whole)
-
-
-def test_a_batch_that_does_not_divide_is_refused():
-    with pytest.raises(UsageError, match="divide"):
-        process_slice(process=0, processes=3, batch=10)
 
 
 def test_seeds_out_of_range_are_refused():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from encoded_images import encode, rgb
 
+from vitctl.data.batches import ALL
 from vitctl.data.config import AugmentConfig, EvalPreprocess, RandAugmentConfig
 from vitctl.data.dataset import (
     Dataset,
@@ -67,7 +68,7 @@ def dataset(tmp_path_factory):
     return make_dataset(tmp_path_factory.mktemp("dataset"))
 
 
-def train(dataset, *, start=0, count=1, batch=4, rows=None, workers=2, augment=AUGMENT):
+def train(dataset, *, start=0, count=1, batch=4, rows=ALL, workers=2, augment=AUGMENT):
     stream = train_batches(
         dataset,
         resolution=16,
@@ -75,7 +76,7 @@ def train(dataset, *, start=0, count=1, batch=4, rows=None, workers=2, augment=A
         seed=11,
         batch=batch,
         start_step=start,
-        process_slice=rows,
+        rows=rows,
         workers=workers,
     )
     found = list(itertools.islice(stream, count))
@@ -172,13 +173,16 @@ def test_scoring_chosen_examples(dataset):
 def test_scoring_in_processes(dataset):
     """The last global batch of 14 in fours has two rows: the second process gets padding only."""
     whole = score(dataset, batch=4)
-    halves = [score(dataset, batch=4, process_slice=rows) for rows in (slice(0, 2), slice(2, 4))]
+    halves = [score(dataset, batch=4, rows=rows) for rows in (slice(0, 2), np.array([2, 3]))]
     assert [len(half) for half in halves] == [len(whole)] * 2
     for parts in zip(whole, *halves, strict=True):
-        for field in ("images", "labels", "mask", "indices"):
-            joined = np.concatenate([getattr(part, field) for part in parts[1:]])
-            assert np.array_equal(joined, getattr(parts[0], field))
-    assert not halves[1][-1].mask.any()
+        for field in range(3):
+            joined = np.concatenate([part.local[field] for part in parts[1:]])
+            assert np.array_equal(joined, parts[0].local[field])
+        for part in parts[1:]:
+            for field in ("labels", "mask", "indices"):
+                assert np.array_equal(getattr(part, field), getattr(parts[0], field))
+    assert not halves[1][-1].local[2].any()
 
 
 @pytest.mark.parametrize("bad", [b"not an image", encode(rgb(90, 90), "JPEG")[:-300]])

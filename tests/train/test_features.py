@@ -56,7 +56,7 @@ def test_features_are_pre_logits_of_the_images_asked_for(batch, devices):
 def test_pixels_are_the_images_flat():
     indices = np.arange(36, 15, -1)
     mesh = meshes.make(1)
-    parts = list(features.of_pixels(shown(batch=8, indices=indices, mesh=mesh)))
+    parts = list(features.of_pixels(shown(batch=8, indices=indices, mesh=mesh), mesh=mesh))
     assert [len(part) for part in parts] == [8, 8, 5]
     np.testing.assert_array_equal(np.concatenate(parts), images(indices).reshape(21, -1))
 

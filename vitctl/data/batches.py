@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,34 +11,51 @@ from numpy.typing import NDArray
 from vitctl.data.dataset import LabelledImages
 from vitctl.data.order import batch_indices
 
+Rows = NDArray[np.int64] | slice
+"""Which rows of every global batch this process reads; ascending."""
+ALL = slice(None)
+
 
 @dataclass(frozen=True)
 class TrainBatch:
-    """The rows of one global batch that this process reads (all of them, with one process)."""
+    """One global batch; of its images only the `rows` that this process reads."""
 
     step: int
     images: NDArray[np.float32]
-    """float32[b, h, w, 3] in [-1, 1]."""
+    """float32[r, h, w, 3] in [-1, 1]."""
     labels: NDArray[np.int32]
     """int32[b, L] class indices, padded with -1."""
     keys: NDArray[np.uint64]
     """uint64[b] sample keys."""
     epochs: NDArray[np.int64]
     """int64[b]"""
+    rows: Rows = field(default_factory=lambda: ALL)
+
+    @property
+    def local(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """(images, labels) of this process's rows."""
+        return self.images, self.labels[self.rows]
 
 
 @dataclass(frozen=True)
 class EvalBatch:
-    """Rows of a split; the last batch is filled up with rows whose mask is False."""
+    """A global batch of a split, of its images only the `rows` that this process reads; the last
+    batch is filled up with rows whose mask is False."""
 
     images: NDArray[np.float32]
-    """float32[b, h, w, 3] in [-1, 1]; 0 where masked."""
+    """float32[r, h, w, 3] in [-1, 1]; 0 where masked."""
     labels: NDArray[np.int32]
     """int32[b, L] class indices, padded with -1."""
     mask: NDArray[np.bool_]
     """bool[b]: whether the row is an example."""
     indices: NDArray[np.int64]
     """int64[b] positions in the split; -1 where masked."""
+    rows: Rows = field(default_factory=lambda: ALL)
+
+    @property
+    def local(self) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.bool_]]:
+        """(images, labels, mask) of this process's rows."""
+        return self.images, self.labels[self.rows], self.mask[self.rows]
 
 
 def keys_of_steps(

@@ -117,20 +117,6 @@ def batch_indices(*, seed: int, examples: int, batch: int, step: int) -> BatchIn
     return BatchIndices(epochs, permute(within, examples=examples, seed=seed, epochs=epochs))
 
 
-def process_slice(*, process: int, processes: int, batch: int) -> slice:
-    """The part of every global batch that one process reads.
-
-    Raises `UsageError` unless the batch divides evenly: hosts must feed equal parts.
-    """
-    if batch % processes:
-        raise UsageError(
-            f"a batch of {batch} does not divide evenly over {processes} processes",
-            hint=f"use --batch {max(1, round(batch / processes)) * processes}",
-        )
-    part = batch // processes
-    return slice(process * part, (process + 1) * part)
-
-
 def sample_key(sample_id: str) -> int:
     """The 64-bit name of an example: the first eight bytes of sha256(id), little-endian."""
     return int.from_bytes(hashlib.sha256(sample_id.encode()).digest()[:8], "little")

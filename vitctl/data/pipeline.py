@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.data.batches import EvalBatch, TrainBatch
+from vitctl.data.batches import ALL, EvalBatch, Rows, TrainBatch
 from vitctl.data.config import AugmentConfig, EvalPreprocess
 from vitctl.data.dataset import Dataset
 from vitctl.data.mock import MockDataset
-from vitctl.data.order import augment_seeds, batch_indices
+from vitctl.data.order import BatchIndices, augment_seeds, batch_indices
 
 
 def train_batches(
@@ -27,26 +27,24 @@ def train_batches(
     seed: int,
     batch: int,
     start_step: int = 0,
-    process_slice: slice | None = None,
+    rows: Rows = ALL,
     workers: int | None = None,
 ) -> Iterator[TrainBatch]:
     """The endless training stream from `start_step` on.
 
     Batch t is the same whatever the start, the workers (threads; None takes all cores) and the
-    number of processes; `process_slice` picks this process's rows of every global `batch`.
+    number of processes; `rows` are those of every global `batch` whose images this process reads.
     Raises `InputError` naming shard and record if one turns out damaged.
     """
     keys, labels = dataset.keys(split), dataset.labels(split)
-    rows = slice(0, batch) if process_slice is None else process_slice
 
-    def order(step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        found = batch_indices(seed=seed, examples=len(keys), batch=batch, step=step)
-        return found.epochs[rows], found.indices[rows]
+    def order(step: int) -> BatchIndices:
+        return batch_indices(seed=seed, examples=len(keys), batch=batch, step=step)
 
     def requests() -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
         step = start_step
         while True:
-            epochs, indices = order(step)
+            epochs, indices = (part[rows] for part in order(step))
             yield indices, augment_seeds(seed=seed, epochs=epochs, keys=keys[indices])
             step += 1
 
@@ -59,14 +57,19 @@ def train_batches(
             dataset,
             requests(),
             split=split,
-            batch=rows.stop - rows.start,
+            batch=_count(rows, batch),
             function=train_function(resolution=resolution, augment=augment),
             workers=workers or available_cores(),
         )
     for step, block in enumerate(images, start=start_step):
         epochs, indices = order(step)
         yield TrainBatch(
-            step=step, images=block, labels=labels[indices], keys=keys[indices], epochs=epochs
+            step=step,
+            images=block,
+            labels=labels[indices],
+            keys=keys[indices],
+            epochs=epochs,
+            rows=rows,
         )
 
 
@@ -78,21 +81,21 @@ def eval_batches(
     preprocess: EvalPreprocess,
     batch: int,
     indices: NDArray[np.int64] | None = None,
-    process_slice: slice | None = None,
+    rows: Rows = ALL,
     workers: int | None = None,
 ) -> Iterator[EvalBatch]:
     """Every example of a split exactly once, in record order (or those at `indices`, in theirs).
 
-    All batches have `batch` rows (or the `process_slice` of them); the last is filled up.
+    All batches have `batch` rows, and the images of those in `rows`; the last is filled up.
     """
     labels = dataset.labels(split)
     wanted = np.arange(len(labels), dtype=np.int64) if indices is None else indices
-    rows = slice(0, batch) if process_slice is None else process_slice
-    size = rows.stop - rows.start
-    parts = [wanted[start : start + batch][rows] for start in range(0, len(wanted), batch)]
+    size = _count(rows, batch)
+    parts = [_filled(wanted[i : i + batch], batch, -1) for i in range(0, len(wanted), batch)]
+    own = [part[rows][part[rows] >= 0] for part in parts]
 
     def requests() -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
-        for part in parts:
+        for part in own:
             if len(part):
                 yield part, np.zeros((len(part), 2), np.int32)
 
@@ -110,19 +113,25 @@ def eval_batches(
             workers=workers or available_cores(),
         )
     empty = np.zeros((0, resolution, resolution, 3), np.float32)
-    for part in parts:
+    for indices, part in zip(parts, own, strict=True):
         block = next(images) if len(part) else empty
+        there = indices >= 0
         yield EvalBatch(
             images=_filled(block, size, 0),
-            labels=_filled(labels[part], size, -1),
-            mask=np.arange(size) < len(part),
-            indices=_filled(part, size, -1),
+            labels=np.where(there[:, None], labels[indices], -1),
+            mask=there,
+            indices=indices,
+            rows=rows,
         )
 
 
 def available_cores() -> int:
     """Cores this process may run on, which in a container may be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _count(rows: Rows, batch: int) -> int:
+    return len(range(batch)[rows]) if isinstance(rows, slice) else len(rows)
 
 
 def _filled(rows: NDArray, size: int, value: int) -> NDArray:

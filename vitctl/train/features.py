@@ -54,10 +54,15 @@ def of_model(
         yield np.asarray(features)[mask]
 
 
-def of_pixels(batches: Iterable[EvalBatch]) -> Iterator[NDArray[np.float32]]:
+def of_pixels(batches: Iterable[EvalBatch], *, mesh: Mesh) -> Iterator[NDArray[np.float32]]:
     """float32[n, i j 3] a batch: the image itself, the baseline every model should beat."""
+    whole, split = meshes.replicated(mesh), meshes.split(mesh)
+    gather = jax.jit(lambda images: images, in_shardings=split, out_shardings=whole)
     for batch in batches:
-        yield batch.images[batch.mask].reshape(int(batch.mask.sum()), -1)
+        images = batch.images
+        if mesh.is_multi_process:  # the others read the rest of it
+            images = np.asarray(gather(meshes.place(images, split)))
+        yield images[batch.mask].reshape(int(batch.mask.sum()), -1)
 
 
 def gathered(

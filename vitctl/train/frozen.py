@@ -88,13 +88,15 @@ def batches(
     """
     wanted = dataset.info.examples(split) if indices is None else len(indices)
     size = max(1, min(batch or DEFAULT_BATCH, wanted))
+    size = -(-size // mesh.size) * mesh.size
     return pipeline.eval_batches(
         dataset,
         split=split,
         resolution=resolution,
         preprocess=preprocess,
-        batch=-(-size // mesh.size) * mesh.size,
+        batch=size,
         indices=indices,
+        rows=meshes.rows(mesh, size),
         workers=workers,
     )
 
@@ -111,4 +113,4 @@ def one_behind(items: Iterable[T]) -> Iterator[T]:
 
 def on_devices(batch: EvalBatch, *, mesh: Mesh) -> tuple[Any, Any, Any]:
     """(images, labels, mask), split over the devices."""
-    return meshes.place((batch.images, batch.labels, batch.mask), meshes.split(mesh))
+    return meshes.place(batch.local, meshes.split(mesh))

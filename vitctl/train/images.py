@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from jax.sharding import Mesh
 from numpy.typing import NDArray
 
+from vitctl import mesh as meshes
 from vitctl.data import pipeline
 from vitctl.data.batches import EvalBatch, TrainBatch, keys_of_steps
 from vitctl.data.dataset import Dataset
@@ -25,12 +27,13 @@ _EVAL_BATCH = 256
 class Images:
     """Training and scoring batches as `cfg` wants them.
 
-    `devices` rounds the scoring batch up to a multiple; it does not change any number.
+    `mesh` rounds the scoring batch up to a multiple of its devices and tells which rows of a
+    batch this process reads. It does not change any number.
     """
 
     dataset: Dataset | MockDataset
     cfg: TrainConfig
-    devices: int = 1
+    mesh: Mesh
     workers: int | None = None
 
     @property
@@ -61,25 +64,27 @@ class Images:
             seed=self.cfg.seed,
             batch=data.batch,
             start_step=start_step,
+            rows=meshes.rows(self.mesh, data.batch),
             workers=self.workers,
         )
 
     def eval_batches(self, split: str) -> Iterator[EvalBatch]:
         """Every example of a split once."""
         examples = self.dataset.info.examples(split)
-        batch = -(-min(_EVAL_BATCH, examples) // self.devices) * self.devices
+        batch = -(-min(_EVAL_BATCH, examples) // self.mesh.size) * self.mesh.size
         return pipeline.eval_batches(
             self.dataset,
             split=split,
             resolution=self.cfg.model.resolution,
             preprocess=self.cfg.data.evaluation,
             batch=batch,
+            rows=meshes.rows(self.mesh, batch),
             workers=self.workers,
         )
 
 
 def open_images(
-    cfg: TrainConfig, dataset: Path | None, *, devices: int, workers: int | None
+    cfg: TrainConfig, dataset: Path | None, *, mesh: Mesh, workers: int | None
 ) -> Images:
     """Open the dataset at a path, or make up images where `cfg.data.mock` says so."""
     source: Dataset | MockDataset
@@ -96,4 +101,4 @@ def open_images(
     for split in (cfg.data.split, cfg.data.eval_split):
         if split is not None:
             source.info.split(split)
-    return Images(source, cfg, devices=devices, workers=workers)
+    return Images(source, cfg, mesh, workers=workers)

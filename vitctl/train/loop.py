@@ -60,7 +60,7 @@ def loop(
             with report.waiting_for_data():
                 batch = next(batches)
             rate = np.float32(schedules.value(cfg.schedule, step=step))
-            arrays = meshes.place((batch.images, batch.labels), split)
+            arrays = meshes.place(batch.local, split)
             scalars = meshes.place((rate, np.int32(step)), whole)
             state, stats = step_fn(state, *arrays, *scalars)
             # Looking at the step before keeps one step under way on the device.
