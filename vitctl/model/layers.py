@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,7 @@ from jaxtyping import Array, Float
 
 Initializer = jax.nn.initializers.Initializer
 ActivationSharding = Callable[[Array, str], Array]
+WeightUse = Callable[[dict[str, Any], str], dict[str, Any]]
 
 xavier_uniform = jax.nn.initializers.xavier_uniform()
 lecun_normal = jax.nn.initializers.lecun_normal()
@@ -49,10 +50,12 @@ class How(NamedTuple):
       constrain: called as `constrain(x, axes)` on activations, with one letter per axis, e.g.
         "bnd"; may pin a sharding. Without it the partitioner is free, and has been seen to
         gather the whole global batch when only parameters are sharded.
+      use: called on parameters where they are used; see `vit.apply`.
     """
 
     dtype: jnp.dtype = jnp.dtype(jnp.float32)
     constrain: ActivationSharding = lambda x, axes: x
+    use: WeightUse = lambda params, prefix: params
 
 
 def _bias(bias: Array, *, like: Array) -> Array:

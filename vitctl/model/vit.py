@@ -18,7 +18,6 @@ Initialisation is the table in `vitctl.model.layers`.
 
 from __future__ import annotations
 
-import operator
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -35,9 +34,11 @@ from vitctl.model.layers import (
     How,
     MapHead,
     Norm,
+    WeightUse,
     lecun_normal,
     zeros,
 )
+from vitctl.model.names import STACKED
 
 Params = dict[str, Any]
 Remat = Literal["none", "full", "dots"]
@@ -131,6 +132,7 @@ def apply(
     remat: Remat = "none",
     scan: bool = True,
     activation_sharding: ActivationSharding | None = None,
+    weight_use: WeightUse | None = None,
 ) -> Outputs:
     """Run the model on images of value range [-1, 1].
 
@@ -144,6 +146,9 @@ def apply(
         all but the matrix multiplications with weights ("dots").
       scan: scan over the stacked layers, or unroll them. The same numbers up to rounding.
       activation_sharding: see `layers.How.constrain`.
+      weight_use: called as `weight_use(params, prefix)` where parameters are used: on those of one
+        layer inside the scan (prefix "blocks/", no layer axis) and on all others (prefix ""). May
+        gather what is divided over devices; must return the same values up to rounding.
 
     Raises:
       ValueError: the images are not of the configured resolution.
@@ -154,6 +159,9 @@ def apply(
     how = How(dtype=jnp.dtype(compute_dtype))
     if activation_sharding is not None:
         how = how._replace(constrain=activation_sharding)
+    if weight_use is not None:
+        how = how._replace(use=weight_use)
+        params = how.use(_without(params, STACKED), "") | {STACKED: params[STACKED]}
     graph = nnx.graphdef(nnx.eval_shape(lambda: Vit(config, rngs=nnx.Rngs(params=0))))
     return nnx.merge(graph, params)(images, how=how, remat=remat, scan=scan)
 
@@ -195,17 +203,17 @@ def _stacked_blocks(config: ModelConfig, *, key: PRNGKeyArray) -> Block:
 def _run_blocks(
     blocks: Block, x: Float[Array, "b n d"], *, how: How, remat: Remat, scan: bool
 ) -> Float[Array, "b n d"]:
-    graph, stacked = nnx.split(blocks)
+    graph, state = nnx.split(blocks)
+    stacked = nnx.to_pure_dict(state)
 
-    def step(x: Array, layer: Any) -> tuple[Array, None]:
-        return nnx.merge(graph, layer)(x, how=how), None
+    def step(x: Array, layer: Params) -> tuple[Array, None]:
+        return nnx.merge(graph, how.use(layer, f"{STACKED}/"))(x, how=how), None
 
     if remat != "none":
         # Inside a scan the compiler cannot undo recomputation, so it need not be told not to.
         step = jax.checkpoint(step, policy=REMAT_POLICIES[remat], prevent_cse=not scan)
-    depth = jax.tree.leaves(stacked)[0].shape[0]
-    if scan:
-        return jax.lax.scan(step, x, stacked)[0]
-    for layer in range(depth):
-        x, _ = step(x, jax.tree.map(operator.itemgetter(layer), stacked))
-    return x
+    return jax.lax.scan(step, x, stacked, unroll=not scan)[0]
+
+
+def _without(params: Params, name: str) -> Params:
+    return {key: value for key, value in params.items() if key != name}

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Sharding
 from jaxtyping import Array, Bool
 
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
 from vitctl.optim.config import OptimConfig
 from vitctl.optim.optimizer import Optimizer, make
+from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig
 
 
@@ -45,15 +45,20 @@ def shapes(cfg: TrainConfig) -> TrainState:
     return _shapes(cfg.model, cfg.optim)
 
 
-def fresh(cfg: TrainConfig, *, sharding: Sharding) -> TrainState:
+def shardings(cfg: TrainConfig, layout: Layout) -> TrainState:
+    """How each array of the state lies on the devices."""
+    return shardings_of(cfg.model, cfg.optim, layout)
+
+
+def fresh(cfg: TrainConfig, *, layout: Layout) -> TrainState:
     """A new state drawn from `cfg.seed`, made where it is needed."""
-    return _build(cfg.model, cfg.optim, sharding)(jax.random.key(cfg.seed))
+    return _build(cfg.model, cfg.optim, layout)(jax.random.key(cfg.seed))
 
 
-def with_params(cfg: TrainConfig, params: Any, *, sharding: Sharding) -> TrainState:
-    """A state that starts from given weights with a new optimizer."""
-    opt = jax.jit(optimizer(cfg).init, out_shardings=sharding)(params)
-    return TrainState(params=params, opt=opt, finite=jax.device_put(jnp.bool_(True), sharding))
+def with_params(cfg: TrainConfig, params: Any, *, layout: Layout) -> TrainState:
+    """A state that starts from given weights (on the devices) with a new optimizer."""
+    opt = jax.jit(optimizer(cfg).init, out_shardings=shardings(cfg, layout).opt)(params)
+    return TrainState(params=params, opt=opt, finite=layout.place(True))
 
 
 # Several runs in one process (cooldowns of several trunks, say) trace each program once.
@@ -81,8 +86,19 @@ def _shapes(model: ModelConfig, optim: OptimConfig) -> TrainState:
 
 
 @cache
+def shardings_of(model: ModelConfig, optim: OptimConfig, layout: Layout) -> TrainState:
+    """How each array of the state lies on the devices."""
+    shapes = _shapes(model, optim)
+    return TrainState(
+        params=layout.params(shapes.params),
+        opt=layout.opt(shapes.opt, params=shapes.params),
+        finite=layout.replicated,
+    )
+
+
+@cache
 def _build(
-    model: ModelConfig, optim: OptimConfig, sharding: Sharding
+    model: ModelConfig, optim: OptimConfig, layout: Layout
 ) -> Callable[[Array], TrainState]:
     init = optimizer_of(model, optim).init
 
@@ -90,4 +106,4 @@ def _build(
         params = vit.init(model, key=key)
         return TrainState(params=params, opt=init(params), finite=jnp.bool_(True))
 
-    return jax.jit(build, out_shardings=sharding)
+    return jax.jit(build, out_shardings=shardings_of(model, optim, layout))

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import NamedTuple
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
 from vitctl import losses
-from vitctl import mesh as meshes
+from vitctl.errors import UsageError
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
 from vitctl.optim import optimizer as optimizers
 from vitctl.optim.config import OptimConfig
+from vitctl.sharding.layout import Layout
 from vitctl.train import state as states
 from vitctl.train.config import TrainConfig
 from vitctl.train.state import TrainState
@@ -45,10 +45,37 @@ class Mixup(NamedTuple):
     seed: int
 
 
-def make_step(cfg: TrainConfig, *, mesh: Mesh, remat: vit.Remat) -> Step:
+def passes(*, batch: int, layout: Layout, microbatch: int | None) -> int:
+    """How many times a step goes forward and backward: over `microbatch` images a device each
+    time, or all at once (None). UsageError if that does not divide a device's images."""
+    each = batch // layout.batch_shards
+    if microbatch is None or microbatch == each:
+        return 1
+    if microbatch > each or each % microbatch:
+        fits = [n for n in range(1, min(microbatch, each) + 1) if each % n == 0]
+        raise UsageError(
+            f"--microbatch {microbatch} does not divide the {each} images of each device",
+            hint=f"use --microbatch {fits[-1]}",
+        )
+    return each // microbatch
+
+
+def make_step(
+    cfg: TrainConfig,
+    *,
+    layout: Layout,
+    remat: vit.Remat,
+    microbatch: int | None = None,
+    scan: bool = True,
+) -> Any:
     """The compiled step; it gives up the state. See the inner function for its arguments.
 
-    The learning rate is an argument, so a trunk and all its cooldowns share one program.
+    The learning rate is an argument, so a trunk and all its cooldowns share one program. Layout,
+    recomputation and microbatches change only the order of sums.
+
+    Args:
+      microbatch: images a device at a time; gradients of the parts are averaged in fp32. The whole
+        batch is mixed first, so what is learnt from is the same.
     """
     alpha = cfg.data.augment.mixup_alpha
     return _compiled(
@@ -57,8 +84,10 @@ def make_step(cfg: TrainConfig, *, mesh: Mesh, remat: vit.Remat) -> Step:
         loss=cfg.loss,
         precision=cfg.precision,
         mixup=None if alpha is None else Mixup(alpha, cfg.seed),
-        mesh=mesh,
+        layout=layout,
         remat=remat,
+        parts=passes(batch=cfg.data.batch, layout=layout, microbatch=microbatch),
+        scan=scan,
     )
 
 
@@ -70,11 +99,47 @@ def _compiled(
     loss: losses.Loss,
     precision: str,
     mixup: Mixup | None,
-    mesh: Mesh,
+    layout: Layout,
     remat: vit.Remat,
-) -> Step:
+    parts: int,
+    scan: bool,
+) -> Any:
     update = states.optimizer_of(model, optim).update
     dtype = jnp.dtype(precision)
+    shardings = states.shardings_of(model, optim, layout)
+    divided = layout.grads(shardings.params)
+
+    def loss_of(
+        params: vit.Params, images: Float[Array, "b i j 3"], targets: Float[Array, "b y"]
+    ) -> Float[Array, ""]:
+        out = vit.apply(
+            params,
+            images,
+            config=model,
+            compute_dtype=dtype,
+            remat=remat,
+            scan=scan,
+            activation_sharding=layout.constrain,
+            weight_use=partial(layout.use, dtype=dtype),
+        )
+        return jnp.mean(losses.per_example(loss, out.logits, targets=targets))
+
+    def averaged(
+        params: vit.Params, images: Float[Array, "b i j 3"], targets: Float[Array, "b y"]
+    ) -> tuple[Float[Array, ""], vit.Params]:
+        """Loss and gradients of the batch, `parts` after another."""
+        if parts == 1:
+            return jax.value_and_grad(loss_of)(params, images, targets)
+        batches = (_in_parts(images, parts, layout=layout), _in_parts(targets, parts, layout=layout))
+
+        def add(sums: Any, part: tuple[Array, Array]) -> tuple[Any, None]:
+            found = jax.value_and_grad(loss_of)(params, *part)
+            return jax.tree.map(jnp.add, sums, found), None
+
+        nothing = jax.tree.map(jnp.zeros_like, params)
+        nothing = jax.lax.with_sharding_constraint(nothing, divided)
+        sums, _ = jax.lax.scan(add, (jnp.float32(0.0), nothing), batches)
+        return jax.tree.map(lambda x: x / parts, sums)
 
     def step(
         state: TrainState,
@@ -83,33 +148,42 @@ def _compiled(
         lr: Float[Array, ""],
         index: Int[Array, ""],
     ) -> tuple[TrainState, StepStats]:
-        targets = losses.multi_hot(labels, classes=model.classes)
+        targets = layout.constrain(losses.multi_hot(labels, classes=model.classes), "by")
         if mixup is not None:
             purpose = jax.random.fold_in(jax.random.key(mixup.seed), _MIXUP)
             key = jax.random.fold_in(purpose, index)
             images, targets = losses.mixup(images, targets, key=key, alpha=mixup.alpha)
 
-        def loss_of(params: vit.Params) -> Float[Array, ""]:
-            out = vit.apply(params, images, config=model, compute_dtype=dtype, remat=remat)
-            return jnp.mean(losses.per_example(loss, out.logits, targets=targets))
+        value, grads = averaged(state.params, images, targets)
 
-        value, grads = jax.value_and_grad(loss_of)(state.params)
-        updates, opt = update(grads, state.opt, state.params, lr=lr)
-        params = jax.tree.map(jnp.add, state.params, updates)
-        norms = optimizers.stats(grads=grads, updates=updates, params=state.params)
+        # Each device updates its part; whole weights are put together again on the way out.
+        grads = jax.lax.with_sharding_constraint(grads, divided)
+        before = state._replace(params=jax.lax.with_sharding_constraint(state.params, divided))
+        updates, opt = update(grads, before.opt, before.params, lr=lr)
+        params = jax.tree.map(jnp.add, before.params, updates)
+        norms = optimizers.stats(grads=grads, updates=updates, params=before.params)
 
         # All that is logged: a norm that overflows is as much a divergence as a loss that does.
         finite = state.finite & jnp.all(jnp.isfinite(jnp.stack([value, *norms])))
         after = TrainState(params, opt, finite)
-        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, state)
+        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, before)
         return kept._replace(finite=finite), StepStats(
             value, norms.grad_norm, norms.update_norm, norms.param_norm, finite
         )
 
-    whole, split = meshes.replicated(mesh), meshes.split(mesh)
+    whole, split = layout.replicated, layout.batch
     return jax.jit(
         step,
-        in_shardings=(whole, split, split, whole, whole),
-        out_shardings=whole,
+        in_shardings=(shardings, split, split, whole, whole),
+        out_shardings=(shardings, whole),
         donate_argnums=0,
     )
+
+
+def _in_parts(x: Float[Array, "b *rest"], parts: int, *, layout: Layout) -> Float[Array, "a c *rest"]:
+    """`parts` batches of b / parts examples; every device keeps the examples it has."""
+    shards, rest = layout.batch_shards, x.shape[1:]
+    x = x.reshape(shards, parts, x.shape[0] // (shards * parts), *rest)
+    x = layout.constrain(jnp.swapaxes(x, 0, 1), "-b" + "-" * (x.ndim - 2))
+    x = x.reshape(parts, -1, *rest)
+    return layout.constrain(x, "-b" + "-" * len(rest))
