@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.evaluate.command import VERSION, EvaluateConfig, EvaluateRuntime, Inputs
-from vitctl import mesh as meshes
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.store import slug
@@ -22,6 +21,7 @@ from vitctl.errors import InputError
 from vitctl.events import Emit, Next, Note, Progress, Settings, silent
 from vitctl.probe import intervals
 from vitctl.recipes import branching
+from vitctl.sharding import layout as layouts
 from vitctl.train import frozen, scoring
 from vitctl.train.confusion import Confusion
 
@@ -64,17 +64,17 @@ def run(
             scored = np.flatnonzero((labels >= 0).any(axis=1))
 
             # Arrays
-            mesh = meshes.make(runtime.devices)
-            params = frozen.restored(inputs.checkpoint, cfg=trained, mesh=mesh)
+            layout = layouts.make(devices=runtime.devices)
+            params = frozen.restored(inputs.checkpoint, cfg=trained, layout=layout)
             scorer = scoring.make_scorer(
-                trained.model, loss=cfg.loss, precision=cfg.precision, mesh=mesh
+                trained.model, loss=cfg.loss, precision=cfg.precision, layout=layout
             )
             batches = frozen.batches(
                 dataset,
                 split=cfg.eval_split,
                 resolution=trained.model.resolution,
                 preprocess=cfg.preprocess,
-                mesh=mesh,
+                layout=layout,
                 batch=runtime.batch,
                 indices=scored,
                 workers=runtime.workers,
@@ -82,7 +82,9 @@ def run(
 
             # Loop
             tally, confusion = scoring.Tally(), Confusion(classes)
-            for batch, rows in scoring.each(scorer, params, _renamed(batches, mapping), mesh=mesh):
+            for batch, rows in scoring.each(
+                scorer, params, _renamed(batches, mapping), layout=layout
+            ):
                 tally.add(rows)
                 confusion.add(batch.labels, rows)
                 emit(Progress("evaluate", tally.examples, len(scored), "images"))

@@ -10,12 +10,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from stages.fewshot.command import VERSION, FewshotConfig, FewshotRuntime, Inputs
 from vitctl import machine
-from vitctl import mesh as meshes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.store import slug
@@ -25,6 +23,8 @@ from vitctl.errors import DoesNotFitError, InputError
 from vitctl.events import Emit, Next, Progress, Settings, silent
 from vitctl.probe import draws, fewshot
 from vitctl.recipes import branching, measuring
+from vitctl.sharding import layout as layouts
+from vitctl.sharding.layout import Layout
 from vitctl.train import features, frozen, memory
 
 RESULTS = "results.json"
@@ -87,8 +87,8 @@ def _probed(
     _check_fits(images=len(shown) + len(scored), width=width)
 
     # Arrays: features of the images drawn, and of those scored
-    mesh = meshes.make(runtime.devices)
-    look = _look(cfg, inputs, mesh=mesh)
+    layout = layouts.make(devices=runtime.devices)
+    look = _look(cfg, inputs, layout=layout)
 
     def features_of(indices: NDArray[np.int64], split: str) -> NDArray[np.float32]:
         batches = frozen.batches(
@@ -96,7 +96,7 @@ def _probed(
             split=split,
             resolution=model.resolution,
             preprocess=cfg.preprocess,
-            mesh=mesh,
+            layout=layout,
             batch=runtime.batch,
             indices=indices,
             workers=runtime.workers,
@@ -203,18 +203,18 @@ def _drawn(cfg: FewshotConfig, dataset: LabelledImages) -> NDArray[np.int64]:
 
 
 def _look(
-    cfg: FewshotConfig, inputs: Inputs, *, mesh: Mesh
+    cfg: FewshotConfig, inputs: Inputs, *, layout: Layout
 ) -> Callable[[Iterable[EvalBatch]], Iterator[NDArray[np.float32]]]:
     """What turns batches into features, its weights loaded."""
     if cfg.features == "pixels":
-        return partial(features.of_pixels, mesh=mesh)
+        return partial(features.of_pixels, layout=layout)
     trained = branching.trained_with(inputs.checkpoint)
     if cfg.features == "untrained":
-        params = frozen.untrained(trained, mesh=mesh)
+        params = frozen.untrained(trained, layout=layout)
     else:
-        params = frozen.restored(inputs.checkpoint, cfg=trained, mesh=mesh)
-    extractor = features.make_extractor(trained.model, precision=cfg.precision, mesh=mesh)
-    return partial(features.of_model, extractor, params, mesh=mesh)
+        params = frozen.restored(inputs.checkpoint, cfg=trained, layout=layout)
+    extractor = features.make_extractor(trained.model, precision=cfg.precision, layout=layout)
+    return partial(features.of_model, extractor, params, layout=layout)
 
 
 def _check_fits(*, images: int, width: int) -> None:

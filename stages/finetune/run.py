@@ -5,15 +5,15 @@ from __future__ import annotations
 import shlex
 from functools import partial
 
-from jax.sharding import NamedSharding
-
 from stages.finetune.command import VERSION, Inputs
-from vitctl import checkpoints, mesh
+from vitctl import checkpoints
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.store import slug
 from vitctl.data.digest import ConsumedSamples
 from vitctl.events import Emit, Next, Note, silent
 from vitctl.recipes.branching import trained_with
+from vitctl.sharding import layout as layouts
+from vitctl.sharding.layout import Layout
 from vitctl.train import start as begin
 from vitctl.train import state, trainer, transfer
 from vitctl.train.config import TrainConfig, TrainRuntime
@@ -43,12 +43,7 @@ def run(
     ) as draft:
         checkpoint = draft.result(cfg.steps, emit=emit)
         if checkpoint is None:
-            images = open_images(
-                cfg,
-                inputs.dataset.path,
-                mesh=mesh.make(runtime.devices),
-                workers=runtime.workers,
-            )
+            images = open_images(cfg, inputs.dataset.path, workers=runtime.workers)
             emit(Note(_head(inputs.checkpoint, images.classes)))
             weights = partial(
                 _pretrained, cfg=cfg, checkpoint=inputs.checkpoint, classes=images.classes
@@ -66,12 +61,13 @@ def run(
 
 
 def _pretrained(
-    sharding: NamedSharding, *, cfg: TrainConfig, checkpoint: Artifact, classes: tuple[str, ...]
+    layout: Layout, *, cfg: TrainConfig, checkpoint: Artifact, classes: tuple[str, ...]
 ) -> TrainState:
     """The checkpoint's weights, made to fit, with a new optimizer."""
     checkpoint.require_whole()
     before = trained_with(checkpoint)
-    like = mesh.like(state.param_shapes(before), sharding)
+    shapes = state.param_shapes(before)
+    like = layouts.like(shapes, layout.params(shapes))
     params = checkpoints.restore(checkpoint.path, checkpoints.PARAMS, like=like)
     fitted = transfer.adapt(
         params,
@@ -81,7 +77,8 @@ def _pretrained(
         classes_after=classes,
         seed=cfg.seed,
     )
-    return state.with_params(cfg, mesh.place(fitted, sharding), sharding=sharding)
+    params = layout.place(fitted, layout.params(fitted))
+    return state.with_params(cfg, params, layout=layout)
 
 
 def _head(checkpoint: Artifact, classes: tuple[str, ...]) -> str:

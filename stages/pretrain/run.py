@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 
 from stages.pretrain.command import VERSION, Inputs
-from vitctl import mesh
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.store import slug
 from vitctl.events import Emit, Next, silent
@@ -38,10 +37,7 @@ def run(
         checkpoint = draft.result(cfg.steps, emit=emit)
         if checkpoint is None:
             images = open_images(
-                cfg,
-                inputs.dataset.path if inputs.dataset else None,
-                mesh=mesh.make(runtime.devices),
-                workers=runtime.workers,
+                cfg, inputs.dataset.path if inputs.dataset else None, workers=runtime.workers
             )
             checkpoint = trainer.train(
                 draft,

@@ -93,9 +93,9 @@ def bench_input() -> None:
 
 def small_run() -> tuple[Any, Any, Any]:
     """A configuration, a mesh and shapes for S/16 cut to four layers."""
-    from vitctl import mesh
     from vitctl.model.config import from_name
     from vitctl.schedules import ScheduleConfig
+    from vitctl.sharding import layout as layouts
     from vitctl.train import state
     from vitctl.train.config import DataConfig, TrainConfig
 
@@ -109,8 +109,8 @@ def small_run() -> tuple[Any, Any, Any]:
         schedule=ScheduleConfig(peak_lr=1e-3, total_steps=10),
         precision="float32",
     )
-    devices = mesh.make(1)
-    return cfg, devices, state.fresh(cfg, sharding=mesh.replicated(devices))
+    devices = layouts.make(devices=1)
+    return cfg, devices, state.fresh(cfg, layout=devices)
 
 
 def bench_step() -> None:
@@ -123,7 +123,7 @@ def bench_step() -> None:
     labels = np.zeros((cfg.data.batch, 1), np.int32)
     rates = {}
     for remat in ("none", "full"):
-        step = make_step(cfg, mesh=devices, remat=remat)
+        step = make_step(cfg, layout=devices, remat=remat)
 
         def once(step: Any = step) -> None:
             nonlocal current
@@ -141,7 +141,7 @@ def bench_checkpoint() -> None:
     from vitctl.train.step import make_step
 
     cfg, devices, current = small_run()
-    step = make_step(cfg, mesh=devices, remat="none")
+    step = make_step(cfg, layout=devices, remat="none")
     images = np.zeros((cfg.data.batch, 224, 224, 3), np.float32)
     labels = np.zeros((cfg.data.batch, 1), np.int32)
 

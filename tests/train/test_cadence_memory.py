@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.train.conftest import config
 from vitctl.errors import DoesNotFitError
 from vitctl.model.config import from_name
+from vitctl.sharding import layout as layouts
 from vitctl.train import memory, state
 from vitctl.train.cadence import Cadence
 from vitctl.train.config import TrainRuntime
@@ -39,7 +40,7 @@ def test_weights_and_optimizer_are_counted_exactly():
     cfg = config(4)
     shapes = state.shapes(cfg)
     need = memory.need(cfg, state=shapes, images_per_device=1, remat="none")
-    made = state.fresh(cfg, sharding=jax.sharding.SingleDeviceSharding(jax.devices()[0]))
+    made = state.fresh(cfg, layout=layouts.make(devices=1))
     for counted, tree in ((need.parameters, made.params), (need.optimizer, made.opt)):
         assert counted == sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(tree))
 

@@ -5,35 +5,35 @@ import numpy as np
 import pytest
 
 from tests import made
-from vitctl import mesh as meshes
 from vitctl.artifacts import Store
 from vitctl.data.config import EvalPreprocess
 from vitctl.errors import InputError
 from vitctl.model import vit
+from vitctl.sharding import layout as layouts
 from vitctl.train import features, frozen
 
 DATASET = made.NamedDataset()
 MODEL = made.config().model
 
 
-def shown(*, batch: int | None, indices: np.ndarray, mesh: jax.sharding.Mesh):
+def shown(*, batch: int | None, indices: np.ndarray, layout: layouts.Layout):
     return frozen.batches(
         DATASET,
         split="val",
         resolution=MODEL.resolution,
         preprocess=EvalPreprocess(),
-        mesh=mesh,
+        layout=layout,
         batch=batch,
         indices=indices,
     )
 
 
 def extracted(*, batch: int | None, indices: np.ndarray, devices: int, params=None) -> np.ndarray:
-    mesh = meshes.make(devices)
-    extractor = features.make_extractor(MODEL, precision="float32", mesh=mesh)
-    params = meshes.place(params or made.weights(MODEL), meshes.replicated(mesh))
+    layout = layouts.make(devices=devices)
+    extractor = features.make_extractor(MODEL, precision="float32", layout=layout)
+    params = layout.place(params or made.weights(MODEL))
     parts = features.of_model(
-        extractor, params, shown(batch=batch, indices=indices, mesh=mesh), mesh=mesh
+        extractor, params, shown(batch=batch, indices=indices, layout=layout), layout=layout
     )
     return features.gathered(parts, examples=len(indices), width=features.width(MODEL))
 
@@ -55,8 +55,8 @@ def test_features_are_pre_logits_of_the_images_asked_for(batch, devices):
 
 def test_pixels_are_the_images_flat():
     indices = np.arange(36, 15, -1)
-    mesh = meshes.make(1)
-    parts = list(features.of_pixels(shown(batch=8, indices=indices, mesh=mesh), mesh=mesh))
+    layout = layouts.make(devices=1)
+    parts = list(features.of_pixels(shown(batch=8, indices=indices, layout=layout), layout=layout))
     assert [len(part) for part in parts] == [8, 8, 5]
     np.testing.assert_array_equal(np.concatenate(parts), images(indices).reshape(21, -1))
 
@@ -72,8 +72,8 @@ def test_a_checkpoints_weights_come_back_without_its_optimizer(tmp_path):
     for file in (made_one.path / "opt").rglob("*"):
         if file.is_file():
             file.write_bytes(b"")
-    mesh = meshes.make()
-    params = frozen.restored(made_one, cfg=made.config(), mesh=mesh)
+    layout = layouts.make()
+    params = frozen.restored(made_one, cfg=made.config(), layout=layout)
     jax.tree.map(np.testing.assert_array_equal, params, made.weights(MODEL))
     assert all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(params))
 
@@ -85,14 +85,14 @@ def test_a_flipped_byte_in_the_weights_is_noticed(tmp_path):
     content[len(content) // 2] ^= 1
     weights.write_bytes(content)
     with pytest.raises(InputError, match="is damaged: params/"):
-        frozen.restored(made_one, cfg=made.config(), mesh=meshes.make())
+        frozen.restored(made_one, cfg=made.config(), layout=layouts.make())
 
 
 def test_untrained_weights_are_those_training_starts_from():
     from vitctl.train import state
 
-    mesh = meshes.make()
+    layout = layouts.make()
     cfg = made.config(seed=5, optim={"name": "sgd"})
-    started = state.fresh(cfg, sharding=meshes.replicated(mesh)).params
-    found = frozen.untrained(cfg, mesh=mesh)
+    started = state.fresh(cfg, layout=layout).params
+    found = frozen.untrained(cfg, layout=layout)
     jax.tree.map(np.testing.assert_array_equal, found, started)

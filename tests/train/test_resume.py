@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from tests.train.conftest import config
-from vitctl import checkpoints, mesh
+from vitctl import checkpoints
 from vitctl.artifacts.runs import run_of
 from vitctl.errors import DivergedError, DoesNotFitError, InputError, UsageError
 from vitctl.events import Caution
 from vitctl.recipes import branching
+from vitctl.sharding import layout as layouts
 from vitctl.train import state
 from vitctl.train.images import Images
 from vitctl.train.metrics import read
@@ -92,18 +93,17 @@ def test_a_diverged_state_is_the_one_before(tmp_path):
     from vitctl.train.step import make_step
 
     cfg = config(8)
-    devices = mesh.make(8)
-    whole, split = mesh.replicated(devices), mesh.split(devices)
-    step = make_step(cfg, mesh=devices, remat="none")
+    layout = layouts.make(devices=8)
+    step = make_step(cfg, layout=layout, remat="none")
     good = np.ones((16, 16, 16, 3), np.float32)
     bad = np.full_like(good, np.nan)
     labels = np.zeros((16, 1), np.int32)
 
     def after(batches):
-        current = state.fresh(cfg, sharding=whole)
+        current = state.fresh(cfg, layout=layout)
         for index, images in enumerate(batches):
-            arrays = mesh.place((images, labels), split)
-            scalars = mesh.place((np.float32(0.01), np.int32(index)), whole)
+            arrays = layout.place_batch((images, labels))
+            scalars = layout.place((np.float32(0.01), np.int32(index)))
             current, stats = step(current, *arrays, *scalars)
         return current, stats
 
@@ -121,7 +121,7 @@ def test_a_diverged_state_is_the_one_before(tmp_path):
 def test_a_checkpoint_of_another_model_is_refused(pretrain):
     done = pretrain(4, store="a")
     other = config(4, model={"width": 32})
-    like = mesh.like(state.param_shapes(other), mesh.replicated(mesh.make(1)))
+    like = layouts.like(state.param_shapes(other), layouts.make(devices=1).replicated)
     with pytest.raises(InputError, match="a checkpoint of another model"):
         checkpoints.restore(done.path, checkpoints.PARAMS, like=like)
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tests import made
-from vitctl import mesh as meshes
 from vitctl.data.batches import EvalBatch
 from vitctl.errors import InputError
 from vitctl.model import vit
+from vitctl.sharding import layout as layouts
 from vitctl.train import scoring
 from vitctl.train.confusion import Confusion
 
@@ -75,10 +75,10 @@ def expected(loss: str, logits, labels) -> scoring.Scores:
 def test_every_labelled_image_counts_once_at_any_batch_size(
     images, labels, logits, loss, size, devices
 ):
-    mesh = meshes.make(devices)
-    scorer = scoring.make_scorer(MODEL, loss=loss, precision="float32", mesh=mesh)
-    params = meshes.place(made.weights(MODEL), meshes.replicated(mesh))
-    found = scoring.score(scorer, params, batches(images, labels, size=size), mesh=mesh)
+    layout = layouts.make(devices=devices)
+    scorer = scoring.make_scorer(MODEL, loss=loss, precision="float32", layout=layout)
+    params = layout.place(made.weights(MODEL))
+    found = scoring.score(scorer, params, batches(images, labels, size=size), layout=layout)
     truth = expected(loss, logits, labels)
     assert found.examples == truth.examples < EXAMPLES
     assert found.top1 == pytest.approx(truth.top1, abs=1e-12)
@@ -88,11 +88,13 @@ def test_every_labelled_image_counts_once_at_any_batch_size(
 
 
 def test_images_without_any_label_cannot_be_scored(images):
-    mesh = meshes.make(1)
-    scorer = scoring.make_scorer(MODEL, loss="sigmoid", precision="float32", mesh=mesh)
+    layout = layouts.make(devices=1)
+    scorer = scoring.make_scorer(MODEL, loss="sigmoid", precision="float32", layout=layout)
     nothing = np.full((EXAMPLES, 3), -1, np.int32)
     with pytest.raises(InputError, match="no labelled image"):
-        scoring.score(scorer, made.weights(MODEL), batches(images, nothing, size=256), mesh=mesh)
+        scoring.score(
+            scorer, made.weights(MODEL), batches(images, nothing, size=256), layout=layout
+        )
 
 
 def test_confusion_counts_classes_and_mistakes():

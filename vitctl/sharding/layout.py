@@ -11,13 +11,14 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
+from numpy.typing import NDArray
 
 from vitctl.errors import UsageError
 from vitctl.model.names import STACKED
+from vitctl.optim.optimizer import names as leaf_names
 from vitctl.sharding.optimizer import axes_of_state
 from vitctl.sharding.rules import Axes, axes_of
 from vitctl.sharding.spec import MeshSpec
-from vitctl.optim.optimizer import names as leaf_names
 
 AXES = ("data", "zero", "fsdp", "tensor")
 BATCH = ("data", "zero", "fsdp")
@@ -44,7 +45,7 @@ class Layout:
 
     @property
     def platform(self) -> str:
-        """"cpu", "gpu" or "tpu"."""
+        """ "cpu", "gpu" or "tpu"."""
         return self.mesh.devices.flat[0].platform
 
     def __str__(self) -> str:
@@ -80,7 +81,7 @@ class Layout:
         axes = axes_of(names)
         shapes = dict(zip(names, (p.shape for p in jax.tree.leaves(params)), strict=True))
         found = axes_of_state(opt, axes=axes, shapes=shapes)
-        return jax.tree.map(lambda a: self._named(a, _STATE), found, is_leaf=_is_axes)
+        return jax.tree.map(lambda a: self._named(a, _STATE), found, is_leaf=is_axes)
 
     def constrain(self, x: Array, axes: str) -> Array:
         """Pin an activation's sharding; `axes` has a letter for each of its axes.
@@ -113,9 +114,21 @@ class Layout:
         if self.spec.zero * self.spec.fsdp == 1:
             return params
         leaves, tree = jax.tree.flatten(params)
-        return jax.tree.unflatten(tree, map(one, names, leaves, strict=True))
+        return jax.tree.unflatten(tree, [one(*item) for item in zip(names, leaves, strict=True)])
 
     # Arrays
+
+    def whole_shards(self, batch: int) -> int:
+        """`batch` rounded up to what divides over the devices."""
+        return -(-batch // self.batch_shards) * self.batch_shards
+
+    def rows(self, batch: int) -> NDArray[np.int64] | slice:
+        """Which rows of a global batch this process feeds, ascending: those of its own devices.
+        They need not lie together where the mesh follows the network's shape."""
+        if not self.mesh.is_multi_process:
+            return slice(None)
+        own = self.batch.addressable_devices_indices_map((batch,)).values()
+        return np.unique(np.concatenate([np.arange(batch)[index] for index in own]))
 
     def place_batch(self, tree: Any) -> Any:
         """Host arrays as device arrays, divided along the first axis. Each process passes its own
@@ -197,5 +210,6 @@ def _placed(x: Any, sharding: NamedSharding) -> Array:
     return jax.make_array_from_callback(x.shape, sharding, part)
 
 
-def _is_axes(value: Any) -> bool:
-    return isinstance(value, tuple) and all(a is None or isinstance(a, str) for a in value)
+def is_axes(value: Any) -> bool:
+    """Whether this is one array's axes, in a tree of them (whose nodes may be tuples, too)."""
+    return type(value) is tuple and all(a is None or isinstance(a, str) for a in value)

@@ -75,20 +75,17 @@ class MeshSpec:
 
     def check_model(self, model: ModelConfig) -> None:
         """Raise UsageError unless the axes divide what they are to divide of the model."""
-        shards = self.fsdp * self.zero
         for axis, size, what, count in (
             ("fsdp", self.fsdp, "width", model.width),
-            ("zero times fsdp", shards, "width", model.width),
-            ("tensor", self.tensor, "attention heads", model.heads),
-            ("tensor", self.tensor, "hidden features", model.mlp_dim),
+            ("zero times fsdp", self.zero * self.fsdp, "width", model.width),
+            ("tensor", self.tensor, "number of attention heads", model.heads),
+            ("tensor", self.tensor, "number of hidden features", model.mlp_dim),
         ):
             if count % size:
-                fits = [n for n in range(1, size) if count % n == 0 and size % n == 0]
+                fits = next(n for n in range(size - 1, 0, -1) if count % n == 0)
                 raise UsageError(
-                    f"--mesh {self}: {axis} = {size} does not divide the model's {count} {what}"
-                    if what != "width"
-                    else f"--mesh {self}: {axis} = {size} does not divide the model's width {count}",
-                    hint=f"the next smaller that does is {fits[-1]}",
+                    f"--mesh {self}: {axis} = {size} does not divide the model's {what}, {count}",
+                    hint=f"{fits} is the next smaller that does",
                 )
 
     def check_batch(self, batch: int) -> None:

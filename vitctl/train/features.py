@@ -7,32 +7,30 @@ from functools import cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
-from vitctl import mesh as meshes
 from vitctl.data.batches import EvalBatch
-from vitctl.model import vit
 from vitctl.model.config import ModelConfig
-from vitctl.train.frozen import one_behind
+from vitctl.sharding.layout import Layout
+from vitctl.train import state as states
+from vitctl.train.frozen import applied, one_behind
 
 Extractor = Callable[[Any, Array], Array]
 
 
 @cache
-def make_extractor(config: ModelConfig, *, precision: str, mesh: Mesh) -> Extractor:
+def make_extractor(config: ModelConfig, *, precision: str, layout: Layout) -> Extractor:
     """A compiled function of (params, images [b i j 3]) giving fp32 features [b e], on every
     device. The classifier is not computed."""
-    dtype = jnp.dtype(precision)
+    run = applied(config, precision=precision, layout=layout)
 
     def features(params: Any, images: Float[Array, "b i j 3"]) -> Float[Array, "b e"]:
-        return vit.apply(params, images, config=config, compute_dtype=dtype).pre_logits
+        return run(params, images).pre_logits
 
-    whole, split = meshes.replicated(mesh), meshes.split(mesh)
-    return jax.jit(features, in_shardings=(whole, split), out_shardings=whole)
+    weights = layout.params(states.param_shapes_of(config))
+    return jax.jit(features, in_shardings=(weights, layout.batch), out_shardings=layout.replicated)
 
 
 def width(config: ModelConfig) -> int:
@@ -41,27 +39,25 @@ def width(config: ModelConfig) -> int:
 
 
 def of_model(
-    extractor: Extractor, params: Any, batches: Iterable[EvalBatch], *, mesh: Mesh
+    extractor: Extractor, params: Any, batches: Iterable[EvalBatch], *, layout: Layout
 ) -> Iterator[NDArray[np.float32]]:
     """float32[n, e] a batch, in the order of the batches; rows that fill up are left out."""
-    split = meshes.split(mesh)
 
     def dispatched() -> Iterator[tuple[Array, NDArray[np.bool_]]]:
         for batch in batches:
-            yield extractor(params, meshes.place(batch.images, split)), batch.mask
+            yield extractor(params, layout.place_batch(batch.images)), batch.mask
 
     for features, mask in one_behind(dispatched()):
         yield np.asarray(features)[mask]
 
 
-def of_pixels(batches: Iterable[EvalBatch], *, mesh: Mesh) -> Iterator[NDArray[np.float32]]:
+def of_pixels(batches: Iterable[EvalBatch], *, layout: Layout) -> Iterator[NDArray[np.float32]]:
     """float32[n, i j 3] a batch: the image itself, the baseline every model should beat."""
-    whole, split = meshes.replicated(mesh), meshes.split(mesh)
-    gather = jax.jit(lambda images: images, in_shardings=split, out_shardings=whole)
+    gather = jax.jit(lambda images: images, out_shardings=layout.replicated)
     for batch in batches:
         images = batch.images
-        if mesh.is_multi_process:  # the others read the rest of it
-            images = np.asarray(gather(meshes.place(images, split)))
+        if layout.mesh.is_multi_process:  # the others read the rest of it
+            images = np.asarray(gather(layout.place_batch(images)))
         yield images[batch.mask].reshape(int(batch.mask.sum()), -1)
 
 

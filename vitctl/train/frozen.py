@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jaxtyping import Array
 from numpy.typing import NDArray
 
 from vitctl import checkpoints
-from vitctl import mesh as meshes
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.files import sha256_file
 from vitctl.data import pipeline
@@ -21,6 +22,9 @@ from vitctl.data.dataset import Dataset
 from vitctl.data.mock import MockDataset
 from vitctl.errors import InputError
 from vitctl.model import vit
+from vitctl.model.config import ModelConfig
+from vitctl.sharding import layout as layouts
+from vitctl.sharding.layout import Layout
 from vitctl.train import state as states
 from vitctl.train.config import MockConfig, TrainConfig
 
@@ -30,7 +34,7 @@ DEFAULT_BATCH = 256
 """Images at a time where nothing is trained: enough to keep a device busy. It changes no result."""
 
 
-def restored(checkpoint: Artifact, *, cfg: TrainConfig, mesh: Mesh) -> vit.Params:
+def restored(checkpoint: Artifact, *, cfg: TrainConfig, layout: Layout) -> vit.Params:
     """The weights of a checkpoint that `cfg` trained, on every device; the optimizer's state is not
     read.
 
@@ -47,15 +51,30 @@ def restored(checkpoint: Artifact, *, cfg: TrainConfig, mesh: Mesh) -> vit.Param
                 f"{checkpoint.path} is damaged: {entry.path} has other bytes than were published",
                 hint=f"see all: vitctl verify --deep {checkpoint.path}",
             )
-    like = meshes.like(states.param_shapes(cfg), meshes.replicated(mesh))
+    shapes = states.param_shapes(cfg)
+    like = layouts.like(shapes, layout.params(shapes))
     return checkpoints.restore(checkpoint.path, checkpoints.PARAMS, like=like)
 
 
-def untrained(cfg: TrainConfig, *, mesh: Mesh) -> vit.Params:
+def untrained(cfg: TrainConfig, *, layout: Layout) -> vit.Params:
     """The weights that a training from scratch with `cfg` starts from."""
-    whole = meshes.replicated(mesh)
-    init = jax.jit(lambda key: vit.init(cfg.model, key=key), out_shardings=whole)
+    shardings = layout.params(states.param_shapes(cfg))
+    init = jax.jit(lambda key: vit.init(cfg.model, key=key), out_shardings=shardings)
     return init(jax.random.key(cfg.seed))
+
+
+def applied(
+    config: ModelConfig, *, precision: str, layout: Layout
+) -> Callable[[Any, Array], vit.Outputs]:
+    """The forward pass of (params, images) as it is computed in this layout; to be jitted."""
+    dtype = jnp.dtype(precision)
+    return partial(
+        vit.apply,
+        config=config,
+        compute_dtype=dtype,
+        activation_sharding=layout.constrain,
+        weight_use=partial(layout.use, dtype=dtype),
+    )
 
 
 def open_dataset(
@@ -77,7 +96,7 @@ def batches(
     split: str,
     resolution: int,
     preprocess: EvalPreprocess,
-    mesh: Mesh,
+    layout: Layout,
     batch: int | None = None,
     indices: NDArray[np.int64] | None = None,
     workers: int | None = None,
@@ -87,8 +106,7 @@ def batches(
     `batch` is cut to the number of images and rounded up to a multiple of the devices.
     """
     wanted = dataset.info.examples(split) if indices is None else len(indices)
-    size = max(1, min(batch or DEFAULT_BATCH, wanted))
-    size = -(-size // mesh.size) * mesh.size
+    size = layout.whole_shards(max(1, min(batch or DEFAULT_BATCH, wanted)))
     return pipeline.eval_batches(
         dataset,
         split=split,
@@ -96,7 +114,7 @@ def batches(
         preprocess=preprocess,
         batch=size,
         indices=indices,
-        rows=meshes.rows(mesh, size),
+        rows=layout.rows(size),
         workers=workers,
     )
 
@@ -111,6 +129,6 @@ def one_behind(items: Iterable[T]) -> Iterator[T]:
     yield from held
 
 
-def on_devices(batch: EvalBatch, *, mesh: Mesh) -> tuple[Any, Any, Any]:
+def on_devices(batch: EvalBatch, *, layout: Layout) -> tuple[Any, Any, Any]:
     """(images, labels, mask), split over the devices."""
-    return meshes.place(batch.local, meshes.split(mesh))
+    return layout.place_batch(batch.local)

@@ -8,14 +8,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jax.sharding import Mesh
 from numpy.typing import NDArray
 
-from vitctl import mesh as meshes
 from vitctl.data import pipeline
 from vitctl.data.batches import EvalBatch, TrainBatch, keys_of_steps
 from vitctl.data.dataset import Dataset
 from vitctl.data.mock import MockDataset
+from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig
 
 # Scoring keeps no gradients, so larger batches than training's would fit; this is enough to keep
@@ -27,13 +26,12 @@ _EVAL_BATCH = 256
 class Images:
     """Training and scoring batches as `cfg` wants them.
 
-    `mesh` rounds the scoring batch up to a multiple of its devices and tells which rows of a
-    batch this process reads. It does not change any number.
+    A layout tells which rows of a batch this process reads, and rounds the scoring batch up to a
+    multiple of its parts. It does not change any number.
     """
 
     dataset: Dataset | MockDataset
     cfg: TrainConfig
-    mesh: Mesh
     workers: int | None = None
 
     @property
@@ -53,7 +51,7 @@ class Images:
         """uint64[batch]: the sample keys of global batch `step`; reads no image."""
         return self._keys_of(step)
 
-    def train_batches(self, *, start_step: int) -> Iterator[TrainBatch]:
+    def train_batches(self, layout: Layout, *, start_step: int) -> Iterator[TrainBatch]:
         """The endless stream from a step on."""
         data = self.cfg.data
         return pipeline.train_batches(
@@ -64,28 +62,26 @@ class Images:
             seed=self.cfg.seed,
             batch=data.batch,
             start_step=start_step,
-            rows=meshes.rows(self.mesh, data.batch),
+            rows=layout.rows(data.batch),
             workers=self.workers,
         )
 
-    def eval_batches(self, split: str) -> Iterator[EvalBatch]:
+    def eval_batches(self, split: str, layout: Layout) -> Iterator[EvalBatch]:
         """Every example of a split once."""
         examples = self.dataset.info.examples(split)
-        batch = -(-min(_EVAL_BATCH, examples) // self.mesh.size) * self.mesh.size
+        batch = layout.whole_shards(min(_EVAL_BATCH, examples))
         return pipeline.eval_batches(
             self.dataset,
             split=split,
             resolution=self.cfg.model.resolution,
             preprocess=self.cfg.data.evaluation,
             batch=batch,
-            rows=meshes.rows(self.mesh, batch),
+            rows=layout.rows(batch),
             workers=self.workers,
         )
 
 
-def open_images(
-    cfg: TrainConfig, dataset: Path | None, *, mesh: Mesh, workers: int | None
-) -> Images:
+def open_images(cfg: TrainConfig, dataset: Path | None, *, workers: int | None) -> Images:
     """Open the dataset at a path, or make up images where `cfg.data.mock` says so."""
     source: Dataset | MockDataset
     mock = cfg.data.mock
@@ -101,4 +97,4 @@ def open_images(
     for split in (cfg.data.split, cfg.data.eval_split):
         if split is not None:
             source.info.split(split)
-    return Images(source, cfg, mesh, workers=workers)
+    return Images(source, cfg, workers=workers)

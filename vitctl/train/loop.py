@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from jax.sharding import Mesh
 
-from vitctl import mesh as meshes
 from vitctl import schedules
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.runs import RunDraft
 from vitctl.data.digest import ConsumedSamples
 from vitctl.errors import DivergedError, InterruptedRun
 from vitctl.events import Emit
+from vitctl.sharding.layout import Layout
 from vitctl.signals import Stop
 from vitctl.train import scoring
 from vitctl.train.cadence import Cadence
@@ -36,7 +35,7 @@ def loop(
     run: RunDraft,
     cfg: TrainConfig,
     images: Images,
-    mesh: Mesh,
+    layout: Layout,
     step_fn: Step,
     evaluate: Evaluate | None,
     saver: Saver,
@@ -49,19 +48,18 @@ def loop(
     Raises InterruptedRun after a signal, with everything saved; DivergedError, with nothing from
     there on applied or saved.
     """
-    split, whole = meshes.split(mesh), meshes.replicated(mesh)
     kept = max(run.steps(), default=0)
     with Metrics(run.metrics, keep_to=max(kept, step)) as metrics:
         report = Reporter(metrics, cfg, stage=run.info.stage, step=step, emit=emit)
-        batches = iter(images.train_batches(start_step=step))
+        batches = iter(images.train_batches(layout, start_step=step))
         before: tuple[int, StepStats] | None = None
 
         while step < cfg.steps:
             with report.waiting_for_data():
                 batch = next(batches)
             rate = np.float32(schedules.value(cfg.schedule, step=step))
-            arrays = meshes.place(batch.local, split)
-            scalars = meshes.place((rate, np.int32(step)), whole)
+            arrays = layout.place_batch(batch.local)
+            scalars = layout.place((rate, np.int32(step)))
             state, stats = step_fn(state, *arrays, *scalars)
             # Looking at the step before keeps one step under way on the device.
             _check(before, metrics)

@@ -14,17 +14,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import NDArray
 
 from vitctl import losses
-from vitctl import mesh as meshes
 from vitctl.data.batches import EvalBatch
 from vitctl.errors import InputError
-from vitctl.model import vit
 from vitctl.model.config import ModelConfig
-from vitctl.train.frozen import on_devices, one_behind
+from vitctl.sharding.layout import Layout
+from vitctl.train import state as states
+from vitctl.train.frozen import applied, on_devices, one_behind
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,12 @@ Scorer = Callable[[Any, Array, Array, Array], Rows]
 
 
 @cache
-def make_scorer(config: ModelConfig, *, loss: losses.Loss, precision: str, mesh: Mesh) -> Scorer:
+def make_scorer(
+    config: ModelConfig, *, loss: losses.Loss, precision: str, layout: Layout
+) -> Scorer:
     """A compiled function of (params, images [b i j 3], labels [b l], mask [b]) giving `Rows`: bool
     [b] of counted, top-1 and top-5 right, fp32 [b] of loss, int32 [b] of the predicted class."""
-    dtype = jnp.dtype(precision)
+    frozen_apply = applied(config, precision=precision, layout=layout)
 
     def score(
         params: Any,
@@ -65,7 +66,7 @@ def make_scorer(config: ModelConfig, *, loss: losses.Loss, precision: str, mesh:
         labels: Int[Array, "b l"],
         mask: Bool[Array, " b"],
     ) -> Rows:
-        logits = vit.apply(params, images, config=config, compute_dtype=dtype).logits
+        logits = frozen_apply(params, images).logits
         targets = losses.multi_hot(labels, classes=config.classes)
         return Rows(
             counted=mask & losses.has_label(labels),
@@ -75,18 +76,20 @@ def make_scorer(config: ModelConfig, *, loss: losses.Loss, precision: str, mesh:
             predicted=jnp.argmax(logits, axis=-1).astype(jnp.int32),
         )
 
-    whole, split = meshes.replicated(mesh), meshes.split(mesh)
-    return jax.jit(score, in_shardings=(whole, split, split, split), out_shardings=whole)
+    weights, split = layout.params(states.param_shapes_of(config)), layout.batch
+    return jax.jit(
+        score, in_shardings=(weights, split, split, split), out_shardings=layout.replicated
+    )
 
 
 def each(
-    scorer: Scorer, params: Any, batches: Iterable[EvalBatch], *, mesh: Mesh
+    scorer: Scorer, params: Any, batches: Iterable[EvalBatch], *, layout: Layout
 ) -> Iterator[tuple[EvalBatch, Rows]]:
     """Every batch with what the model made of it, as numpy arrays."""
 
     def dispatched() -> Iterator[tuple[EvalBatch, Rows]]:
         for batch in batches:
-            yield batch, scorer(params, *on_devices(batch, mesh=mesh))
+            yield batch, scorer(params, *on_devices(batch, layout=layout))
 
     for batch, rows in one_behind(dispatched()):
         yield batch, Rows(*(np.asarray(values) for values in rows))
@@ -117,9 +120,9 @@ class Tally:
         return Scores(top1=float(top1), top5=float(top5), loss=float(loss), examples=self.examples)
 
 
-def score(scorer: Scorer, params: Any, batches: Iterable[EvalBatch], *, mesh: Mesh) -> Scores:
+def score(scorer: Scorer, params: Any, batches: Iterable[EvalBatch], *, layout: Layout) -> Scores:
     """The scores of all batches together."""
     tally = Tally()
-    for _, rows in each(scorer, params, batches, mesh=mesh):
+    for _, rows in each(scorer, params, batches, layout=layout):
         tally.add(rows)
     return tally.scores()

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import jax
-import jax.numpy as jnp
-from jax.sharding import NamedSharding
-
 from vitctl import checkpoints
-from vitctl import mesh as meshes
 from vitctl.artifacts.artifact import Artifact
 from vitctl.data.digest import ConsumedSamples
 from vitctl.errors import InputError
+from vitctl.sharding import layout as layouts
+from vitctl.sharding.layout import Layout
 from vitctl.train import state as states
 from vitctl.train.config import TrainConfig
 from vitctl.train.state import TrainState
@@ -23,17 +20,17 @@ from vitctl.train.state import TrainState
 class Start:
     """Where a run begins when it has no checkpoint of its own.
 
-    `state` makes the arrays with a given sharding; `consumed` is what was seen before `step`.
+    `state` makes the arrays in a given layout; `consumed` is what was seen before `step`.
     """
 
     step: int
-    state: Callable[[NamedSharding], TrainState]
+    state: Callable[[Layout], TrainState]
     consumed: ConsumedSamples
 
 
 def scratch(cfg: TrainConfig) -> Start:
     """Random weights, nothing seen."""
-    return Start(0, lambda sharding: states.fresh(cfg, sharding=sharding), ConsumedSamples())
+    return Start(0, lambda layout: states.fresh(cfg, layout=layout), ConsumedSamples())
 
 
 def continued(cfg: TrainConfig, checkpoint: Artifact) -> Start:
@@ -53,13 +50,13 @@ def of_checkpoint(cfg: TrainConfig, checkpoint: Artifact) -> Start:
         consumed = ConsumedSamples.from_json(position["consumed"])
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{checkpoint.path / checkpoints.POSITION} is damaged") from None
-    return Start(step, lambda sharding: _restore(cfg, checkpoint, sharding=sharding), consumed)
+    return Start(step, lambda layout: _restore(cfg, checkpoint, layout=layout), consumed)
 
 
-def _restore(cfg: TrainConfig, checkpoint: Artifact, *, sharding: NamedSharding) -> TrainState:
-    like = meshes.like(states.shapes(cfg), sharding)
+def _restore(cfg: TrainConfig, checkpoint: Artifact, *, layout: Layout) -> TrainState:
+    like = layouts.like(states.shapes(cfg), states.shardings(cfg, layout))
     return TrainState(
         params=checkpoints.restore(checkpoint.path, checkpoints.PARAMS, like=like.params),
         opt=checkpoints.restore(checkpoint.path, checkpoints.OPT, like=like.opt),
-        finite=jax.device_put(jnp.bool_(True), sharding),
+        finite=layout.place(True),
     )

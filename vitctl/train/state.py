@@ -32,7 +32,7 @@ class TrainState(NamedTuple):
 
 def param_shapes(cfg: TrainConfig) -> Any:
     """Shapes and types of the weights; nothing is allocated."""
-    return _param_shapes(cfg.model)
+    return param_shapes_of(cfg.model)
 
 
 def optimizer(cfg: TrainConfig) -> Optimizer:
@@ -45,8 +45,8 @@ def shapes(cfg: TrainConfig) -> TrainState:
     return _shapes(cfg.model, cfg.optim)
 
 
-def shardings(cfg: TrainConfig, layout: Layout) -> TrainState:
-    """How each array of the state lies on the devices."""
+def shardings(cfg: TrainConfig, layout: Layout) -> Any:
+    """How each array of the state lies on the devices: a TrainState of shardings."""
     return shardings_of(cfg.model, cfg.optim, layout)
 
 
@@ -65,19 +65,20 @@ def with_params(cfg: TrainConfig, params: Any, *, layout: Layout) -> TrainState:
 
 
 @cache
-def _param_shapes(model: ModelConfig) -> Any:
+def param_shapes_of(model: ModelConfig) -> Any:
+    """Shapes and types of a model's weights; nothing is allocated."""
     return jax.eval_shape(lambda: vit.init(model, key=jax.random.key(0)))
 
 
 @cache
 def optimizer_of(model: ModelConfig, optim: OptimConfig) -> Optimizer:
     """The optimizer for a model's parameters."""
-    return make(optim, params=_param_shapes(model))
+    return make(optim, params=param_shapes_of(model))
 
 
 @cache
 def _shapes(model: ModelConfig, optim: OptimConfig) -> TrainState:
-    params = _param_shapes(model)
+    params = param_shapes_of(model)
     return TrainState(
         params=params,
         opt=jax.eval_shape(optimizer_of(model, optim).init, params),
@@ -86,20 +87,17 @@ def _shapes(model: ModelConfig, optim: OptimConfig) -> TrainState:
 
 
 @cache
-def shardings_of(model: ModelConfig, optim: OptimConfig, layout: Layout) -> TrainState:
-    """How each array of the state lies on the devices."""
+def shardings_of(model: ModelConfig, optim: OptimConfig, layout: Layout) -> Any:
+    """How each array of the state lies on the devices: a TrainState of shardings."""
     shapes = _shapes(model, optim)
-    return TrainState(
-        params=layout.params(shapes.params),
-        opt=layout.opt(shapes.opt, params=shapes.params),
-        finite=layout.replicated,
-    )
+    params = layout.params(shapes.params)
+    opt = layout.opt(shapes.opt, params=shapes.params)
+    finite: Any = layout.replicated
+    return TrainState(params, opt, finite)
 
 
 @cache
-def _build(
-    model: ModelConfig, optim: OptimConfig, layout: Layout
-) -> Callable[[Array], TrainState]:
+def _build(model: ModelConfig, optim: OptimConfig, layout: Layout) -> Callable[[Array], TrainState]:
     init = optimizer_of(model, optim).init
 
     def build(key: Array) -> TrainState:

@@ -67,7 +67,7 @@ def make_step(
     remat: vit.Remat,
     microbatch: int | None = None,
     scan: bool = True,
-) -> Any:
+) -> jax.stages.Wrapped:
     """The compiled step; it gives up the state. See the inner function for its arguments.
 
     The learning rate is an argument, so a trunk and all its cooldowns share one program. Layout,
@@ -103,7 +103,7 @@ def _compiled(
     remat: vit.Remat,
     parts: int,
     scan: bool,
-) -> Any:
+) -> jax.stages.Wrapped:
     update = states.optimizer_of(model, optim).update
     dtype = jnp.dtype(precision)
     shardings = states.shardings_of(model, optim, layout)
@@ -130,7 +130,10 @@ def _compiled(
         """Loss and gradients of the batch, `parts` after another."""
         if parts == 1:
             return jax.value_and_grad(loss_of)(params, images, targets)
-        batches = (_in_parts(images, parts, layout=layout), _in_parts(targets, parts, layout=layout))
+        batches = (
+            _in_parts(images, parts, layout=layout),
+            _in_parts(targets, parts, layout=layout),
+        )
 
         def add(sums: Any, part: tuple[Array, Array]) -> tuple[Any, None]:
             found = jax.value_and_grad(loss_of)(params, *part)
@@ -180,10 +183,16 @@ def _compiled(
     )
 
 
-def _in_parts(x: Float[Array, "b *rest"], parts: int, *, layout: Layout) -> Float[Array, "a c *rest"]:
+def _in_parts(
+    x: Float[Array, "b *rest"],  # noqa: F821 - names of axes
+    parts: int,
+    *,
+    layout: Layout,
+) -> Float[Array, "a c *rest"]:
     """`parts` batches of b / parts examples; every device keeps the examples it has."""
     shards, rest = layout.batch_shards, x.shape[1:]
     x = x.reshape(shards, parts, x.shape[0] // (shards * parts), *rest)
+    x = layout.constrain(x, "b-" + "-" * (x.ndim - 2))
     x = layout.constrain(jnp.swapaxes(x, 0, 1), "-b" + "-" * (x.ndim - 2))
     x = x.reshape(parts, -1, *rest)
     return layout.constrain(x, "-b" + "-" * len(rest))

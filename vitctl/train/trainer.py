@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from jax.sharding import Mesh, NamedSharding
-
 from vitctl import machine
-from vitctl import mesh as meshes
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.runs import RunDraft
 from vitctl.data.digest import ConsumedSamples
 from vitctl.durations import show_count
 from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.model import accounting
+from vitctl.sharding import layout as layouts
+from vitctl.sharding.layout import Layout
 from vitctl.signals import graceful
 from vitctl.train import memory, scoring
 from vitctl.train import state as states
@@ -45,9 +44,9 @@ def train(
       DoesNotFitError: it needs more memory than there is.
     """
     # Numbers
-    mesh = meshes.make(runtime.devices)
-    meshes.check_batch(mesh, cfg.data.batch)
-    images_per_device = cfg.data.batch // mesh.shape[meshes.DATA]
+    layout = layouts.make(devices=runtime.devices)
+    layout.spec.check_batch(cfg.data.batch)
+    images_per_device = cfg.data.batch // layout.batch_shards
 
     # Shapes
     shapes = states.shapes(cfg)
@@ -58,14 +57,13 @@ def train(
         available=machine.device_bytes(),
         remat=runtime.remat,
     )
-    emit(Settings(f"{run.info.stage} {cfg.name}", _announced(cfg, mesh, remat, needed, images)))
+    emit(Settings(f"{run.info.stage} {cfg.name}", _announced(cfg, layout, remat, needed, images)))
 
     # Restore, or start
-    whole = meshes.replicated(mesh)
-    state, step, consumed, damaged = _begin(run, cfg, start=start, sharding=whole, emit=emit)
+    state, step, consumed, damaged = _begin(run, cfg, start=start, layout=layout, emit=emit)
     consumed.check(images.keys_of_step)
     cadence = Cadence.of(runtime, start=start.step, total=cfg.steps)
-    run.begin(from_step=step, runtime=_recorded(runtime, cadence, mesh, remat))
+    run.begin(from_step=step, runtime=_recorded(runtime, cadence, layout, remat))
 
     # Loop, publish
     saver = Saver(run, cfg, classes=images.classes, cadence=cadence, damaged=damaged)
@@ -77,9 +75,9 @@ def train(
             run=run,
             cfg=cfg,
             images=images,
-            mesh=mesh,
-            step_fn=make_step(cfg, mesh=mesh, remat=remat),
-            evaluate=_evaluator(cfg, images=images, mesh=mesh),
+            layout=layout,
+            step_fn=make_step(cfg, layout=layout, remat=remat),
+            evaluate=_evaluator(cfg, images=images, layout=layout),
             saver=saver,
             cadence=cadence,
             stop=stop,
@@ -87,17 +85,19 @@ def train(
         )
 
 
-def _evaluator(cfg: TrainConfig, *, images: Images, mesh: Mesh) -> Evaluate | None:
+def _evaluator(cfg: TrainConfig, *, images: Images, layout: Layout) -> Evaluate | None:
     """Scores of the held-out split; None where nothing is held out."""
     split = cfg.data.eval_split
     if split is None:
         return None
-    scorer = scoring.make_scorer(cfg.model, loss=cfg.loss, precision=cfg.precision, mesh=mesh)
-    return lambda state: scoring.score(scorer, state.params, images.eval_batches(split), mesh=mesh)
+    scorer = scoring.make_scorer(cfg.model, loss=cfg.loss, precision=cfg.precision, layout=layout)
+    return lambda state: scoring.score(
+        scorer, state.params, images.eval_batches(split, layout), layout=layout
+    )
 
 
 def _begin(
-    run: RunDraft, cfg: TrainConfig, *, start: Start, sharding: NamedSharding, emit: Emit
+    run: RunDraft, cfg: TrainConfig, *, start: Start, layout: Layout, emit: Emit
 ) -> tuple[TrainState, int, ConsumedSamples, list[int]]:
     """The state to go on from: the run's newest whole checkpoint, else where it starts; and the
     steps whose checkpoints are damaged."""
@@ -107,11 +107,11 @@ def _begin(
     if newest is not None:
         start = of_checkpoint(cfg, newest)
         emit(Note(f"continuing {run.path} from step {show_count(start.step)}"))
-    return start.state(sharding), start.step, start.consumed, list(problems)
+    return start.state(layout), start.step, start.consumed, list(problems)
 
 
 def _announced(
-    cfg: TrainConfig, mesh: Mesh, remat: memory.Remat, needed: memory.Need, images: Images
+    cfg: TrainConfig, layout: Layout, remat: memory.Remat, needed: memory.Need, images: Images
 ) -> dict[str, str]:
     """Every resolved number, once."""
     flops = accounting.matmul_flops(cfg.model)
@@ -129,18 +129,19 @@ def _announced(
         f"warmup {show_count(schedule.warmup_steps)}{cooldown}",
         "optimizer": f"{cfg.optim.name}, decay {cfg.optim.wd_head:g} head, "
         f"{cfg.optim.wd_body:g} body; {cfg.loss} loss; seed {cfg.seed}",
-        "devices": f"{mesh.size} x {mesh.devices.flat[0].platform}, {cfg.precision}, "
+        "devices": f"{layout.devices} x {layout.platform} ({layout}), {cfg.precision}, "
         f"remat {remat}; about {memory.gib(needed.total)} a device",
     }
 
 
 def _recorded(
-    runtime: TrainRuntime, cadence: Cadence, mesh: Mesh, remat: memory.Remat
+    runtime: TrainRuntime, cadence: Cadence, layout: Layout, remat: memory.Remat
 ) -> dict[str, Any]:
     return {
         **runtime.model_dump(mode="json", exclude={"name", "out", "force"}),
         "keep": cadence.keep,
         "remat": remat,
-        "devices": mesh.size,
-        "platform": mesh.devices.flat[0].platform,
+        "mesh": str(layout),
+        "devices": layout.devices,
+        "platform": layout.platform,
     }
