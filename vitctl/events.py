@@ -104,13 +104,22 @@ class Scored:
 
 
 @dataclass(frozen=True)
+class Spent:
+    """Where the time of a run went until it ended or stopped: account -> seconds, over all of its
+    `starts`. The accounts are those of `vitctl.train.goodput`."""
+
+    seconds: Mapping[str, float]
+    starts: int
+
+
+@dataclass(frozen=True)
 class Next:
     """A pasteable command that makes sense after this one."""
 
     command: str
 
 
-Event = Note | Caution | Settings | Progress | Doing | Trained | Trail | Scored | Next
+Event = Note | Caution | Settings | Progress | Doing | Trained | Trail | Scored | Spent | Next
 Emit = Callable[[Event], None]
 
 

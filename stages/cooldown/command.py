@@ -40,6 +40,7 @@ def cooldown(
     ] = None,
     checkpoint_every: Annotated[str | None, Option(help="Steps between checkpoints.")] = None,
     workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
+    tensorboard: Annotated[bool, Option(help="Also write the metrics for TensorBoard.")] = True,
 ) -> None:
     """Example: vitctl cooldown --from RUN@20k --steps 2k
 
@@ -52,6 +53,7 @@ def cooldown(
     runtime = session.runtime(
         TrainRuntime,
         workers=workers,
+        tensorboard=tensorboard,
         eval_every=count(eval_every, "--eval-every"),
         checkpoint_every=count(checkpoint_every, "--checkpoint-every"),
     )

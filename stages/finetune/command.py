@@ -53,6 +53,7 @@ def finetune(
     ] = None,
     checkpoint_every: Annotated[str | None, Option(help="Steps between checkpoints.")] = None,
     workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
+    tensorboard: Annotated[bool, Option(help="Also write the metrics for TensorBoard.")] = True,
 ) -> None:
     """Example: vitctl finetune --from RUN --data DATASET --res 384
 
@@ -75,6 +76,7 @@ def finetune(
     runtime = session.runtime(
         TrainRuntime,
         workers=workers,
+        tensorboard=tensorboard,
         eval_every=count(eval_every, "--eval-every"),
         checkpoint_every=count(checkpoint_every, "--checkpoint-every"),
     )

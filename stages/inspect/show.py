@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from typer import Argument
 
 from stages.inspect import words
+from vitctl import amounts
 from vitctl.artifacts import Artifact, Parent, Run
 from vitctl.artifacts.artifact import load_if_readable
 from vitctl.artifacts.manifest import Provenance
@@ -19,7 +20,7 @@ from vitctl.console.text import safe
 from vitctl.console.tree import bold, dim, fields, warned
 from vitctl.console.verb import verb
 from vitctl.durations import show_count
-from vitctl.train import metrics
+from vitctl.train import goodput, metrics
 
 _MOST_FILES = 8
 
@@ -63,6 +64,7 @@ def as_json(entry: Artifact | Run) -> dict[str, Any]:
             checkpoint.as_json() for _, checkpoint in _checkpoints(entry) if checkpoint
         ],
         "metrics": _last_rows(entry),
+        "time": goodput.as_json(goodput.read(entry.path / goodput.FILE)),
     }
 
 
@@ -107,6 +109,7 @@ def _of_run(run: Run) -> Iterator[str]:
     if newest is None:
         yield "  none yet"
     yield from _section("newest metrics", _last_rows(run))
+    yield from _section("time", _time(run))
     yield from _section("settings", info.config, exact=True)
     yield from _inputs(info.parents)
     yield from ("", bold("worked on"))
@@ -163,3 +166,15 @@ def _last_rows(run: Run) -> dict[str, dict[str, Any]]:
     """The newest row of each kind (train, eval) of the run's metrics."""
     rows = {row["kind"]: row for row in metrics.read(run.metrics)}
     return {kind: {k: v for k, v in row.items() if k != "kind"} for kind, row in rows.items()}
+
+
+def _time(run: Run) -> dict[str, str]:
+    """Where the run's time went; nothing of a run that was made without counting it."""
+    rows = goodput.read(run.path / goodput.FILE)
+    seconds = goodput.total(rows)
+    if not sum(seconds.values()):
+        return {}
+    told = {"in all": f"{amounts.duration(sum(seconds.values()))} in {len(rows)} starts"}
+    for account, share in goodput.shares(seconds).items():
+        told[goodput.WORDS[account]] = f"{share:6.1%}  {amounts.duration(seconds[account])}"
+    return told

@@ -69,6 +69,7 @@ def pretrain(
         str | None, Option(help="Steps between scores; 0 for the end only.")
     ] = None,
     workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
+    tensorboard: Annotated[bool, Option(help="Also write the metrics for TensorBoard.")] = True,
 ) -> None:
     """Example: vitctl pretrain --model S16 --steps 20k
 
@@ -118,6 +119,7 @@ def pretrain(
     runtime = session.runtime(
         TrainRuntime,
         workers=workers,
+        tensorboard=tensorboard,
         checkpoint_every=count(checkpoint_every, "--checkpoint-every"),
         keep_every=count(keep_every, "--keep-every"),
         eval_every=count(eval_every, "--eval-every"),

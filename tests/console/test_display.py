@@ -8,7 +8,7 @@ import pytest
 
 from vitctl.console import display as displays
 from vitctl.console.display import Display
-from vitctl.events import Caution, Next, Note, Progress, Settings
+from vitctl.events import Caution, Doing, Next, Note, Progress, Scored, Settings, Spent, Trained
 
 
 class Terminal(io.StringIO):
@@ -136,3 +136,44 @@ def test_prose_is_wrapped_between_words_on_a_terminal(terminal):
     lines = terminal.getvalue().splitlines()
     assert len(lines) == 3
     assert all(line.split() == ["word"] * len(line.split()) for line in lines)
+
+
+def training(step, total=1000):
+    return Trained("pretrain S/16", step, total, 2.5, 8e-4, 100.0, 0.0, 1e9)
+
+
+def test_training_in_plain_lines(plain, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(displays.time, "monotonic", lambda: now)
+    with showing() as show:
+        show(Doing("start"))
+        show(Doing("compile"))
+        for step in (1, 2, 3, 1000):
+            show(training(step))
+            now += 6
+        show(Scored(1000, "val", {"top1": 0.5}))
+        show(Spent({"step": 90.0, "compile": 10.0}, starts=2))
+    lines = plain.getvalue().splitlines()
+    assert [line.split("  ")[0] for line in lines] == [
+        "compiling",
+        "pretrain S/16: 1/1000 steps",
+        "pretrain S/16: 3/1000 steps",
+        "pretrain S/16: 1000/1000 steps",
+        "val at step 1000: top-1 50.0 %",
+        "time 1 min 40 s in 2 starts: 90 % training steps, 10 % compiling",
+    ]
+
+
+def test_training_on_a_terminal_ends_with_where_the_time_went(terminal):
+    with showing() as show:
+        show(Doing("compile"))
+        show(training(500))
+        show(Note("said meanwhile"))
+        show(Spent({"step": 90.0, "compile": 10.0}, starts=1))
+    seen = terminal.getvalue()
+    assert "compiling" in seen
+    assert "500/1,000 steps" in seen
+    assert "said meanwhile" in seen
+    last = seen[seen.rindex("pretrain S/16") :]
+    assert "time 1 min 40 s: 90 % training steps, 10 % compiling" in last
+    assert "eta" not in last

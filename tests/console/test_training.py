@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from vitctl.console import amounts
+from vitctl import amounts
 from vitctl.console.live import Region
 from vitctl.console.training import Picture, plain, plain_scores
 from vitctl.events import Doing, Left, Scored, Trail, Trained

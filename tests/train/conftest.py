@@ -51,6 +51,10 @@ Pretrain = Callable[..., Artifact]
 
 @pytest.fixture
 def pretrain(tmp_path: Path) -> Pretrain:
+    return pretrain_in(tmp_path)
+
+
+def pretrain_in(folder: Path) -> Pretrain:
     """pretrain(steps, store="a", emit=..., runtime fields..., config changes...)."""
 
     def call(
@@ -59,7 +63,7 @@ def pretrain(tmp_path: Path) -> Pretrain:
         return pretrain_stage.run(
             config(steps, **changes),
             PretrainInputs(dataset=None),
-            store=Store(tmp_path / store),
+            store=Store(folder / store),
             runtime=TrainRuntime(**{"checkpoint_every": 4, "log_every": 1, **(runtime or {})}),
             emit=emit,
         )

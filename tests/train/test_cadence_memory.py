@@ -88,3 +88,19 @@ def test_activations_of_one_block_by_hand():
     block = 16 * (9 * 16 + 2 * 32) * 4 + 2 * 16 * 16 * 4
     ends = 3 * 16 * 16 * 4 + 3 * 4 * 4
     assert memory.activation_bytes(model, dtype_bytes=4, remat="none") == block + ends
+
+
+@given(
+    st.integers(1, 300),
+    st.integers(0, 300),
+    st.integers(1, 50),
+    st.integers(1, 50),
+    st.integers(0, 50),
+)
+def test_the_pauses_to_come_are_those_that_come(total, step, save, keep, evaluate):
+    cadence = Cadence(total, log=1, evaluate=evaluate, save=save, keep=keep, newest=2)
+    rest = range(min(step, total) + 1, total + 1)
+    assert cadence.pauses_after(min(step, total)) == {
+        "checkpoint": sum(cadence.saves(s) for s in rest),
+        "evaluation": sum(cadence.due(evaluate, s) for s in rest),
+    }

@@ -16,7 +16,7 @@ import pytest
 from tests.train.conftest import contents
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.runs import run_of
-from vitctl.events import Progress
+from vitctl.events import Trained
 from vitctl.train.metrics import read
 
 
@@ -48,7 +48,7 @@ def test_the_same_command_again_trains_nothing(pretrain):
     first = pretrain(8, store="a")
     seen = []
     assert pretrain(8, store="a", emit=seen.append).digest == first.digest
-    assert not [event for event in seen if isinstance(event, Progress)]
+    assert not [event for event in seen if isinstance(event, Trained)]
 
 
 def test_fewer_steps_return_that_checkpoint(pretrain):
@@ -83,7 +83,7 @@ def test_a_cooldown_begun_while_the_trunk_trains_equals_one_begun_after(
     branches = []
 
     def emit(event):
-        if isinstance(event, Progress) and event.done == 6 and not branches:
+        if isinstance(event, Trained) and event.step == 6 and not branches:
             (run,) = Store(tmp_path / "a").entries()
             assert isinstance(run, Run)
             assert run.is_working

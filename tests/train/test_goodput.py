@@ -36,8 +36,11 @@ def path(tmp_path):
     return tmp_path / goodput.FILE
 
 
-def start(machine, path, step):
-    return Ledger(path, meter=Meter(clock=machine.clock), step=step, wall=machine.wall)
+def start(machine, path, step, *, before=0.0):
+    """`before`: seconds of work before the ledger is opened; they belong to the start, too."""
+    meter = Meter(clock=machine.clock)
+    machine.works(before)
+    return Ledger(path, meter=meter, step=step, wall=machine.wall)
 
 
 def booked(ledger):
@@ -86,8 +89,8 @@ def test_a_run_killed_twice(machine, path):
                 machine.works(5)
     ledger.flush()
     machine.works(60)
-    ledger = start(machine, path, 10)
-    machine.works(4)  # restoring
+    ledger = start(machine, path, 10, before=3)  # restoring
+    machine.works(1)
     ledger.meter.switch("step")
     for step in range(11, 21):
         machine.works(2)
@@ -109,8 +112,7 @@ def test_the_accounts_sum_to_the_wall_time_whatever_happens(machine, path, seed)
     began = machine.time
     saved = 0
     for _ in range(int(draw.integers(1, 6))):
-        ledger = start(machine, path, saved)
-        machine.works(draw.exponential(5))
+        ledger = start(machine, path, saved, before=draw.exponential(5))
         ledger.meter.switch("step")
         step = saved
         for _ in range(int(draw.integers(1, 40))):

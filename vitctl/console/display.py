@@ -34,6 +34,7 @@ from vitctl.events import (
     Progress,
     Scored,
     Settings,
+    Spent,
     Trail,
     Trained,
 )
@@ -73,7 +74,7 @@ class Display:
             self._words(Text.assemble(("caution: ", "yellow"), safe(event.text)))
         elif isinstance(event, Settings):
             self._settings(event)
-        elif isinstance(event, Doing | Trained | Trail | Scored):
+        elif isinstance(event, Doing | Trained | Trail | Scored | Spent):
             self._training(event)
         elif isinstance(event, Next) and self._live:
             self.stop()
@@ -159,6 +160,8 @@ class Display:
             self._line(Text(training.plain_scores(event)))
         elif isinstance(event, Trained) and self._is_time(event.task, event.step, event.total):
             self._line(Text(training.plain(event, self._scored)))
+        elif isinstance(event, Spent):
+            self._line(Text(training.spent(event)))
         elif isinstance(event, Doing) and event.activity == "compile":
             self._line(Text("compiling"))  # minutes of silence otherwise, for large models
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from vitctl.console import amounts
+from vitctl import amounts
 from vitctl.console.curve import Point, curve, thinned, unicode_shown
 from vitctl.console.text import safe
 from vitctl.durations import show_count
-from vitctl.events import Activity, Doing, Left, Scored, Trail, Trained
+from vitctl.events import Activity, Doing, Left, Scored, Spent, Trail, Trained
+from vitctl.train import goodput
 
-Told = Doing | Trained | Trail | Scored
+Told = Doing | Trained | Trail | Scored | Spent
 
 # More points than any terminal has columns of dots; older ones are averaged.
 _MOST_POINTS = 2_000
@@ -43,6 +45,7 @@ class Picture:
         self._told_at = self._began
         self._scored: Scored | None = None
         self._best: Scored | None = None
+        self._spent: Spent | None = None
         self._activity: Activity = "start"
         self._since = self._began
         self._unicode = unicode_shown()
@@ -55,6 +58,8 @@ class Picture:
             self._points = thinned([*self._points, (event.step, event.loss)], most=_MOST_POINTS)
         elif isinstance(event, Trail):
             self._points = thinned(list(event.losses), most=_MOST_POINTS)
+        elif isinstance(event, Spent):
+            self._spent = event
         else:
             self._scored = event
             if self._best is None or _top1(event) > _top1(self._best):
@@ -76,7 +81,8 @@ class Picture:
         """At most `rows - 1` lines for a terminal of this size."""
         now = self._now
         if now is None:
-            yield from _filled(self._doing(), columns)
+            if self._spent is None:
+                yield from _filled(self._doing(), columns)
             return
         narrow = columns < _NARROW
         yield self._bar(now, columns, narrow=narrow)
@@ -93,7 +99,10 @@ class Picture:
                 yield Text(f" {line}", style="cyan")
         if self._scored is not None:
             yield from _filled(self._scores(self._scored, narrow=narrow), columns)
-        yield from _filled([*self._times(now, narrow=narrow), *self._doing()], columns)
+        if self._spent is not None:
+            yield from _sentence(spent(self._spent), columns)
+        else:
+            yield from _filled([*self._times(now, narrow=narrow), *self._doing()], columns)
 
     def _bar(self, now: Trained, columns: int, *, narrow: bool) -> Text:
         share = min(1.0, now.step / now.total)
@@ -190,6 +199,11 @@ def plain_scores(event: Scored) -> str:
     return f"{safe(event.split)} at step {event.step}: {told}"
 
 
+def spent(event: Spent) -> str:
+    """Where the time went, on one line."""
+    return f"time {goodput.in_words(event.seconds, starts=event.starts)}"
+
+
 _NAMES = {"top1": "top-1", "top5": "top-5", "loss": "loss"}
 
 
@@ -217,3 +231,9 @@ def _filled(fields: list[Text], columns: int) -> Iterator[Text]:
         line = Text.assemble(" ", field)
     if line.plain:
         yield line
+
+
+def _sentence(text: str, columns: int) -> Iterator[Text]:
+    """Prose, broken between words."""
+    for line in textwrap.wrap(text, max(10, columns - 2), break_long_words=False):
+        yield Text(f" {line}")

@@ -2,7 +2,7 @@
 
 An example has three features: `image` (encoded bytes), `label` (one or more int64) and `id` (UTF-8
 bytes). The encoding is canonical (features by name, integers packed), so equal examples are equal
-bytes, the same ones TensorFlow writes. Wire format: https://protobuf.dev/programming-guides/encoding
+bytes, the same ones TensorFlow writes.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from vitctl.wire import fields, length_delimited, messages, read_varint, varint
+
 # Field numbers of tensorflow/core/example/{example,feature}.proto.
 _EXAMPLE_FEATURES = 1
 _FEATURES_ENTRY = 1
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _FEATURE_BYTES, _FEATURE_INT64 = 1, 3
 _LIST_VALUE = 1
-
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,13 @@ def encode_example(example: Example) -> bytes:
         "label": _int64_feature(example.labels),
     }
     entries = b"".join(
-        _field(_FEATURES_ENTRY, _field(_ENTRY_KEY, name.encode()) + _field(_ENTRY_VALUE, feature))
+        length_delimited(
+            _FEATURES_ENTRY,
+            length_delimited(_ENTRY_KEY, name.encode()) + length_delimited(_ENTRY_VALUE, feature),
+        )
         for name, feature in sorted(features.items())
     )
-    return _field(_EXAMPLE_FEATURES, entries)
+    return length_delimited(_EXAMPLE_FEATURES, entries)
 
 
 def decode_example(record: bytes) -> Example:
@@ -51,10 +54,10 @@ def decode_example(record: bytes) -> Example:
     image: bytes | None = None
     labels: tuple[int, ...] | None = None
     sample_id: str | None = None
-    for features in _messages(memoryview(record), _EXAMPLE_FEATURES):
-        for entry in _messages(features, _FEATURES_ENTRY):
-            name = b"".join(bytes(key) for key in _messages(entry, _ENTRY_KEY))
-            for feature in _messages(entry, _ENTRY_VALUE):
+    for features in messages(memoryview(record), _EXAMPLE_FEATURES):
+        for entry in messages(features, _FEATURES_ENTRY):
+            name = b"".join(bytes(key) for key in messages(entry, _ENTRY_KEY))
+            for feature in messages(entry, _ENTRY_VALUE):
                 if name == b"image":
                     image = _one_bytes(feature, "image")
                 elif name == b"label":
@@ -70,77 +73,24 @@ def decode_example(record: bytes) -> Example:
 
 
 def _bytes_feature(value: bytes) -> bytes:
-    return _field(_FEATURE_BYTES, _field(_LIST_VALUE, value))
+    return length_delimited(_FEATURE_BYTES, length_delimited(_LIST_VALUE, value))
 
 
 def _int64_feature(values: Iterable[int]) -> bytes:
-    packed = b"".join(_varint(value % 2**64) for value in values)
-    return _field(_FEATURE_INT64, _field(_LIST_VALUE, packed) if packed else b"")
-
-
-def _field(number: int, payload: bytes) -> bytes:
-    return _varint(number << 3 | _LENGTH) + _varint(len(payload)) + payload
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    packed = b"".join(varint(value % 2**64) for value in values)
+    return length_delimited(
+        _FEATURE_INT64, length_delimited(_LIST_VALUE, packed) if packed else b""
+    )
 
 
 # Reading
 
 
-def _messages(data: memoryview, wanted: int) -> Iterator[memoryview]:
-    """The payloads of the length-delimited fields numbered `wanted`."""
-    for number, value in _fields(data):
-        if number == wanted and isinstance(value, memoryview):
-            yield value
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    at = 0
-    while at < len(data):
-        tag, at = _read_varint(data, at)
-        number, wire = tag >> 3, tag & 7
-        if wire == _VARINT:
-            value, at = _read_varint(data, at)
-            yield number, value
-            continue
-        if wire == _LENGTH:
-            length, at = _read_varint(data, at)
-        elif wire in (_FIXED64, _FIXED32):
-            length = 8 if wire == _FIXED64 else 4
-        else:
-            raise ValueError(f"it is not a tf.train.Example (wire type {wire})")
-        if at + length > len(data):
-            raise ValueError("it ends in the middle of a field")
-        if wire == _LENGTH:
-            yield number, data[at : at + length]
-        at += length
-
-
-def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(data):
-            raise ValueError("it ends in the middle of a number")
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value % 2**64, at
-    raise ValueError("it holds a number of more than ten bytes")
-
-
 def _one_bytes(feature: memoryview, name: str) -> bytes:
     values = [
         bytes(value)
-        for values in _messages(feature, _FEATURE_BYTES)
-        for value in _messages(values, _LIST_VALUE)
+        for values in messages(feature, _FEATURE_BYTES)
+        for value in messages(values, _LIST_VALUE)
     ]
     if len(values) != 1:
         raise ValueError(f"feature {name} has {len(values)} values instead of one")
@@ -149,8 +99,8 @@ def _one_bytes(feature: memoryview, name: str) -> bytes:
 
 def _int64s(feature: memoryview) -> Iterator[int]:
     """Packed or one by one: readers of protocol buffers must take both."""
-    for values in _messages(feature, _FEATURE_INT64):
-        for number, value in _fields(values):
+    for values in messages(feature, _FEATURE_INT64):
+        for number, value in fields(values):
             if number != _LIST_VALUE:
                 continue
             if isinstance(value, int):
@@ -158,7 +108,7 @@ def _int64s(feature: memoryview) -> Iterator[int]:
                 continue
             at = 0
             while at < len(value):
-                word, at = _read_varint(value, at)
+                word, at = read_varint(value, at)
                 yield _signed(word)
 
 

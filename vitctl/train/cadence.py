@@ -42,6 +42,14 @@ class Cadence:
         """Whether a checkpoint is due: also where one is to be kept."""
         return self.due(self.save, step) or self.due(self.keep, step)
 
+    def pauses_after(self, step: int) -> dict[str, int]:
+        """How often a run at `step` will still save and score until its end."""
+        rest = range(step + 1, self.total + 1)
+        saves = {s for every in (self.save, self.keep) for s in _multiples(every, rest)}
+        scores = _multiples(self.evaluate, rest) if self.evaluate else []
+        last = {self.total} if rest else set()
+        return {"checkpoint": len(saves | last), "evaluation": len({*scores} | last)}
+
     def to_drop(
         self, steps: Iterable[int], *, keep: Iterable[int], intervals: Iterable[int] = ()
     ) -> list[int]:
@@ -51,3 +59,8 @@ class Cadence:
         stay = {*keep, *ordered[-self.newest :]}
         every = {self.keep, *intervals}
         return [step for step in ordered if step not in stay and all(step % n for n in every)]
+
+
+def _multiples(every: int, steps: range) -> range:
+    """Those of `steps` that `every` divides."""
+    return range(-(-steps.start // every) * every, steps.stop, every)

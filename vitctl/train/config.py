@@ -97,6 +97,7 @@ class TrainRuntime(Runtime):
       keep_every: checkpoints at its multiples stay for good; None derives it from the length.
       keep_newest: so many of the newest stay, too.
       remat: what the backward pass recomputes; auto takes what fits.
+      tensorboard: whether the metrics are also written as TensorBoard's event files.
     """
 
     devices: PositiveInt | None = None
@@ -107,3 +108,4 @@ class TrainRuntime(Runtime):
     keep_every: PositiveInt | None = None
     keep_newest: PositiveInt = 2
     remat: Literal["auto", "none", "full"] = "auto"
+    tensorboard: bool = True

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from vitctl import amounts
 from vitctl.artifacts.files import write_atomic
 
 Account = Literal[
@@ -31,6 +32,18 @@ Account = Literal[
 ACCOUNTS: tuple[Account, ...] = get_args(Account)
 # What a restart throws away: the same work again, and nobody there.
 LOST: tuple[Account, ...] = ("redone", "stopped")
+
+# The accounts as people say them.
+WORDS: dict[str, str] = {
+    "step": "training steps",
+    "data_wait": "waiting for data",
+    "compile": "compiling",
+    "checkpoint": "saving",
+    "evaluation": "scoring",
+    "start": "starting",
+    "redone": "steps done again",
+    "stopped": "stopped",
+}
 
 FILE = "goodput.json"
 _FORMAT = 1
@@ -117,9 +130,10 @@ class Ledger:
         step: int,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._path, self.meter = path, meter
+        self.path, self.meter = path, meter
         self.past = read(path)
         self._reached = max((row.step for row in self.past), default=step)
+        meter.settle()
         began = wall() - sum(meter.seconds.values())
         self.row = Row(began=began, from_step=step, step=step)
         if self.past and self.past[-1].ended != "finished":
@@ -152,7 +166,7 @@ class Ledger:
         stopped = self.row.seconds["stopped"]
         self.row.seconds = {**self.meter.seconds, "stopped": stopped}
         rows = [asdict(row) for row in [*self.past, self.row]]
-        write_atomic(self._path, (json.dumps({"format": _FORMAT, "starts": rows}) + "\n").encode())
+        write_atomic(self.path, (json.dumps({"format": _FORMAT, "starts": rows}) + "\n").encode())
         self._flushed = self.meter.now()
 
     def total(self) -> dict[str, float]:
@@ -181,10 +195,21 @@ def total(rows: Sequence[Row]) -> dict[str, float]:
     return {a: sum(row.seconds.get(a, 0.0) for row in rows) for a in ACCOUNTS}
 
 
-def shares(seconds: dict[str, float]) -> dict[str, float]:
+def shares(seconds: Mapping[str, float]) -> dict[str, float]:
     """Each account's share of the wall time; they sum to 1. Nothing booked yet: no share."""
     whole = sum(seconds.values())
     return {account: s / whole for account, s in seconds.items()} if whole > 0 else {}
+
+
+def in_words(seconds: Mapping[str, float], *, starts: int) -> str:
+    """Where the time went, in one line; what is under half a percent is left out."""
+    parts = [
+        f"{100 * share:.0f} % {WORDS[account]}"
+        for account, share in sorted(shares(seconds).items(), key=lambda item: -item[1])
+        if share >= 0.005
+    ]
+    told = f" in {starts} starts" if starts > 1 else ""
+    return f"{amounts.duration(sum(seconds.values()))}{told}: {', '.join(parts)}"
 
 
 def as_json(rows: Sequence[Row]) -> dict[str, Any]:

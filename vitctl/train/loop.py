@@ -11,7 +11,6 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.runs import RunDraft
 from vitctl.data.digest import ConsumedSamples
 from vitctl.errors import DivergedError, InterruptedRun
-from vitctl.events import Emit
 from vitctl.sharding.layout import Layout
 from vitctl.signals import Stop
 from vitctl.train import scoring
@@ -41,16 +40,15 @@ def loop(
     saver: Saver,
     cadence: Cadence,
     stop: Stop,
-    emit: Emit,
+    report: Reporter,
 ) -> Artifact:
     """Train from `step` to `cfg.steps`; the checkpoint there.
 
     Raises InterruptedRun after a signal, with everything saved; DivergedError, with nothing from
     there on applied or saved.
     """
-    kept = max(run.steps(), default=0)
-    with Metrics(run.metrics, keep_to=max(kept, step)) as metrics:
-        report = Reporter(metrics, cfg, stage=run.info.stage, step=step, emit=emit)
+    with report:
+        metrics = report.metrics
         batches = iter(images.train_batches(layout, start_step=step))
         before: tuple[int, StepStats] | None = None
 
@@ -66,6 +64,7 @@ def loop(
             before = (step, stats)
             consumed = consumed.advance(batch.keys)
             step += 1
+            report.stepped(step, stats)
 
             stopping = stop.requested and step < cfg.steps
             log = cadence.due(cadence.log, step)
@@ -76,10 +75,10 @@ def loop(
             if log:
                 report.trained(step, stats, rate=float(rate))
             if score and evaluate is not None:
-                with report.paused():
+                with report.pausing("evaluation"):
                     report.scored(step, evaluate(state))
             if save:
-                with report.paused():
+                with report.pausing("checkpoint"):
                     metrics.sync()
                     saver.save(
                         state,

@@ -13,22 +13,27 @@ from types import TracebackType
 from typing import Any
 
 from vitctl.artifacts.files import write_atomic
+from vitctl.train.tensorboard import EventFile
 
 
 class Metrics:
     """Appends rows to a run's metrics file. Use as a context manager."""
 
-    def __init__(self, path: Path, *, keep_to: int) -> None:
-        """Rows of steps up to `keep_to` stay; `row` ignores steps that are already there."""
+    def __init__(self, path: Path, *, keep_to: int, tensorboard: bool = False) -> None:
+        """Rows of steps up to `keep_to` stay; `row` ignores steps that are already there. With
+        `tensorboard` they are also written as event files beside it."""
         self._path = path
         rows = [row for row in read(path) if row["step"] <= keep_to]
         text = "".join(_line(row) for row in rows)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             write_atomic(path, text.encode())
         self._there = {(row["kind"], row["step"]) for row in rows}
+        self._events = EventFile(path.parent, rows=rows, keep_to=keep_to) if tensorboard else None
 
     def __enter__(self) -> Metrics:
         self._file = self._path.open("a", encoding="utf-8")
+        if self._events is not None:
+            self._events.__enter__()
         return self
 
     def __exit__(
@@ -38,18 +43,25 @@ class Metrics:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
+        if self._events is not None:
+            self._events.__exit__(kind, error, trace)
 
     def row(self, kind: str, step: int, **values: Any) -> None:
         """Write one row, whole, unless this step has it already."""
         if (kind, step) in self._there:
             return
         self._there.add((kind, step))
-        self._file.write(_line({"kind": kind, "step": step, **values}))
+        row = {"kind": kind, "step": step, **values}
+        self._file.write(_line(row))
         self._file.flush()
+        if self._events is not None:
+            self._events.row(row)
 
     def sync(self) -> None:
         """Make what was written survive a power cut."""
         os.fsync(self._file.fileno())
+        if self._events is not None:
+            self._events.sync()
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -1,53 +1,169 @@
-"""What a run tells while it trains: rows of metrics.jsonl, and progress for who watches."""
+"""What a run tells while it trains: rows of metrics.jsonl, where its time went, and events for who
+watches."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Any, Literal, ParamSpec, TypeVar
 
-from vitctl.events import Emit, Progress
-from vitctl.train.config import TrainConfig
-from vitctl.train.metrics import Metrics
+from jax.sharding import Mesh
+
+from vitctl.artifacts.runs import RunDraft
+from vitctl.events import Activity, Doing, Emit, Scored, Spent, Trail, Trained
+from vitctl.model import accounting
+from vitctl.peaks import peak_flops
+from vitctl.train import goodput
+from vitctl.train.cadence import Cadence
+from vitctl.train.config import TrainConfig, TrainRuntime
+from vitctl.train.ends import StepEnds
+from vitctl.train.goodput import Ledger, Meter
+from vitctl.train.metrics import Metrics, read
+from vitctl.train.pace import Pace
 from vitctl.train.scoring import Scores
 from vitctl.train.step import StepStats
 
+P = ParamSpec("P")
+T = TypeVar("T")
+Pause = Literal["checkpoint", "evaluation"]
+
+_ACTIVITY: dict[Pause, Activity] = {"checkpoint": "save", "evaluation": "score"}
+# A training step costs three forward passes: the backward pass is two matmuls per matmul.
+_PASSES = 3
+
+
+def compiling(function: Callable[P, T], *, meter: Meter, emit: Emit) -> Callable[P, T]:
+    """`function`, whose first call counts as compiling: jit does that before it queues work."""
+    called = False
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        nonlocal called
+        if called:
+            return function(*args, **kwargs)
+        called = True
+        emit(Doing("compile"))
+        with meter.during("compile"):
+            result = function(*args, **kwargs)
+        emit(Doing("score" if meter.account == "evaluation" else "step"))
+        return result
+
+    return call
+
 
 class Reporter:
-    """Measures the loop and tells of it, one row an interval."""
+    """Measures the loop and tells of it, one row an interval. Use as a context manager."""
 
     def __init__(
-        self, metrics: Metrics, cfg: TrainConfig, *, stage: str, step: int, emit: Emit
+        self,
+        run: RunDraft,
+        cfg: TrainConfig,
+        *,
+        step: int,
+        runtime: TrainRuntime,
+        cadence: Cadence,
+        mesh: Mesh,
+        meter: Meter,
+        emit: Emit,
     ) -> None:
-        self.metrics, self.cfg, self.stage, self.emit = metrics, cfg, stage, emit
+        self.run, self.cfg, self.cadence, self.meter, self.emit = run, cfg, cadence, meter, emit
         self.last_loss: float | None = None
         self.scores: Scores | None = None
         self.scored_at = -1
-        self._step, self._since, self._waited = step, time.perf_counter(), 0.0
+        kept = max(run.steps(), default=0)
+        self.metrics = Metrics(
+            run.metrics, keep_to=max(kept, step), tensorboard=runtime.tensorboard
+        )
+        self.ledger = Ledger(run.path / goodput.FILE, meter=meter, step=step)
+        self._ends = StepEnds(clock=meter.now)
+        self._pace = Pace()
+        self._flops = _PASSES * accounting.matmul_flops(cfg.model)
+        peak = peak_flops(mesh.devices.flat[0].device_kind)
+        self._peak = None if peak is None else peak * mesh.size
+        self._step = step
+        self._idle = self._paused = self._active = 0.0
+
+    def __enter__(self) -> Reporter:
+        with ExitStack() as stack:
+            for part in (self.metrics, self._ends, self.ledger):
+                stack.enter_context(part)
+            self._parts = stack.pop_all()
+        rows = read(self.run.metrics)
+        losses = tuple((row["step"], row["loss"]) for row in rows if row["kind"] == "train")
+        if losses:
+            self.emit(Trail(losses))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._parts.__exit__(kind, error, trace)
+        self.emit(Spent(self.ledger.total(), starts=len(self.ledger.past) + 1))
+
+    # Time
 
     @contextmanager
     def waiting_for_data(self) -> Iterator[None]:
-        """Time within counts as waiting for the input."""
-        asked = time.perf_counter()
+        """Time within in which the devices have nothing to do counts as waiting for the input; all
+        of it, until the first batch, as starting."""
+        asked = self.meter.now()
         yield
-        self._waited += time.perf_counter() - asked
+        if self.meter.account == "start":
+            self.meter.switch("step")
+            self._active = self._active_s()
+            return
+        idle = self._ends.idle(since=asked, now=self.meter.now())
+        self.meter.move(idle, "step", "data_wait")
+        self._idle += idle
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Time within (scoring, saving) is not part of the training rate."""
-        began = time.perf_counter()
-        yield
-        self._since += time.perf_counter() - began
+    def pausing(self, what: Pause) -> Iterator[None]:
+        """Time within is not part of the training rate."""
+        self.emit(Doing(_ACTIVITY[what]))
+        began, compiled = self.meter.now(), self.meter.seconds["compile"]
+        with self.meter.during(what):
+            yield
+        took = self.meter.now() - began - (self.meter.seconds["compile"] - compiled)
+        self._paused += took
+        self._pace.pause(what, took)
+        self.ledger.flush()
+        self.emit(Doing("step"))
+
+    def stepped(self, step: int, stats: StepStats) -> None:
+        """`step` steps are queued; `stats` are of the last."""
+        self._ends.follow(stats.finite)
+        self.ledger.at(step)
+
+    def _active_s(self) -> float:
+        """Seconds so far without starting, compiling and pauses."""
+        self.meter.settle()
+        seconds = self.meter.seconds
+        return sum(seconds.values()) - seconds["start"] - seconds["compile"] - self._paused
+
+    # Rows and events
 
     def trained(self, step: int, stats: StepStats, *, rate: float) -> None:
         """One row for the steps since the last; `stats` and the learning `rate` are of the last."""
-        now = time.perf_counter()
-        passed = max(now - self._since, 1e-9)
-        images_per_s = (step - self._step) * self.cfg.data.batch / passed
-        data_wait = min(1.0, self._waited / passed)
-        self._step, self._since, self._waited = step, now, 0.0
+        active = self._active_s()
+        steps, passed = step - self._step, max(active - self._active, 1e-9)
+        images_per_s = steps * self.cfg.data.batch / passed
+        data_wait = min(1.0, self._idle / passed)
+        self._pace.steps(steps, passed)
+        self._step, self._active, self._idle = step, active, 0.0
 
         loss = self.last_loss = float(stats.loss)
+        flops_per_s = images_per_s * self._flops
+        mfu = None if self._peak is None else flops_per_s / self._peak
+        speeds: dict[str, Any] = {
+            "images_per_second": round(images_per_s, 3),
+            "data_wait": round(data_wait, 4),
+            "goodput": round(goodput.shares(self.ledger.total())["step"], 4),
+        }
+        if mfu is not None:
+            speeds["mfu"] = round(mfu, 4)
         self.metrics.row(
             "train",
             step,
@@ -57,23 +173,29 @@ class Reporter:
             grad_norm=float(stats.grad_norm),
             update_norm=float(stats.update_norm),
             param_norm=float(stats.param_norm),
-            images_per_second=round(images_per_s, 3),
-            data_wait=round(data_wait, 4),
+            **speeds,
         )
-        fields = {
-            "loss": f"{loss:.4g}",
-            "lr": f"{rate:.3g}",
-            "img/s": f"{images_per_s:.4g}",
-            "data wait": f"{data_wait:.0%}",
-        }
-        if self.scores is not None:
-            fields["top-1"] = f"{self.scores.top1:.2%}"
-        self.emit(Progress(self.stage, step, self.cfg.steps, "steps", fields))
+        self.emit(
+            Trained(
+                f"{self.run.info.stage} {self.cfg.name}",
+                step,
+                self.cfg.steps,
+                loss=loss,
+                lr=rate,
+                images_per_s=images_per_s,
+                data_wait=data_wait,
+                flops_per_s=flops_per_s,
+                mfu=mfu,
+                left=self._pace.left(self.cfg.steps - step, pauses=self.cadence.pauses_after(step)),
+            )
+        )
 
     def scored(self, step: int, scores: Scores) -> None:
         """A row of held-out scores."""
         self.scores, self.scored_at = scores, step
         self.metrics.row("eval", step, split=self.cfg.data.eval_split, **scores.as_json())
+        assert self.cfg.data.eval_split is not None  # there would be nothing to score
+        self.emit(Scored(step, self.cfg.data.eval_split, scores.as_json()))
 
     def scores_at(self, step: int) -> dict[str, float | int] | None:
         """The scores of exactly this step, if it was scored."""

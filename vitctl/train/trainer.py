@@ -9,7 +9,7 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.runs import RunDraft
 from vitctl.data.digest import ConsumedSamples
 from vitctl.durations import show_count
-from vitctl.events import Caution, Emit, Note, Settings
+from vitctl.events import Caution, Doing, Emit, Note, Settings
 from vitctl.model import accounting
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
@@ -18,8 +18,10 @@ from vitctl.train import memory, scoring
 from vitctl.train import state as states
 from vitctl.train.cadence import Cadence
 from vitctl.train.config import TrainConfig, TrainRuntime
+from vitctl.train.goodput import Meter
 from vitctl.train.images import Images
 from vitctl.train.loop import Evaluate, loop
+from vitctl.train.reporting import Reporter, compiling
 from vitctl.train.saving import Saver
 from vitctl.train.start import Start, of_checkpoint
 from vitctl.train.state import TrainState
@@ -43,6 +45,8 @@ def train(
       InputError: the data is not what the checkpoint was trained on.
       DoesNotFitError: it needs more memory than there is.
     """
+    meter = Meter()
+
     # Numbers
     layout = layouts.make(devices=runtime.devices)
     layout.spec.check_batch(cfg.data.batch)
@@ -60,12 +64,23 @@ def train(
     emit(Settings(f"{run.info.stage} {cfg.name}", _announced(cfg, layout, remat, needed, images)))
 
     # Restore, or start
+    emit(Doing("start"))
     state, step, consumed, damaged = _begin(run, cfg, start=start, layout=layout, emit=emit)
     consumed.check(images.keys_of_step)
     cadence = Cadence.of(runtime, start=start.step, total=cfg.steps)
     run.begin(from_step=step, runtime=_recorded(runtime, cadence, layout, remat))
 
     # Loop, publish
+    report = Reporter(
+        run,
+        cfg,
+        step=step,
+        runtime=runtime,
+        cadence=cadence,
+        mesh=layout.mesh,
+        meter=meter,
+        emit=emit,
+    )
     saver = Saver(run, cfg, classes=images.classes, cadence=cadence, damaged=damaged)
     with graceful() as stop:
         return loop(
@@ -76,21 +91,24 @@ def train(
             cfg=cfg,
             images=images,
             layout=layout,
-            step_fn=make_step(cfg, layout=layout, remat=remat),
-            evaluate=_evaluator(cfg, images=images, layout=layout),
+            step_fn=compiling(make_step(cfg, layout=layout, remat=remat), meter=meter, emit=emit),
+            evaluate=_evaluator(cfg, images=images, layout=layout, meter=meter, emit=emit),
             saver=saver,
             cadence=cadence,
             stop=stop,
-            emit=emit,
+            report=report,
         )
 
 
-def _evaluator(cfg: TrainConfig, *, images: Images, layout: Layout) -> Evaluate | None:
+def _evaluator(
+    cfg: TrainConfig, *, images: Images, layout: Layout, meter: Meter, emit: Emit
+) -> Evaluate | None:
     """Scores of the held-out split; None where nothing is held out."""
     split = cfg.data.eval_split
     if split is None:
         return None
     scorer = scoring.make_scorer(cfg.model, loss=cfg.loss, precision=cfg.precision, layout=layout)
+    scorer = compiling(scorer, meter=meter, emit=emit)
     return lambda state: scoring.score(
         scorer, state.params, images.eval_batches(split, layout), layout=layout
     )
