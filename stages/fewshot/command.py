@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from itertools import product
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from typer import Option
@@ -15,12 +16,15 @@ from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess
 from vitctl.durations import parse_count
+from vitctl.errors import UsageError
 from vitctl.events import Caution
 from vitctl.precision import Precision
 from vitctl.stage import Runtime
 from vitctl.train.config import MockConfig
 
 VERSION = 1
+
+Features = Literal["model", "pixels", "untrained"]
 
 
 class FewshotConfig(Config):
@@ -39,7 +43,7 @@ class FewshotConfig(Config):
     draws: PositiveInt = 10
     seed: NonNegativeInt = 0
     l2: PositiveFloat = 2.0**10
-    features: Literal["model", "pixels", "untrained"] = "model"
+    features: Features = "model"
     train_split: str = "train"
     eval_split: str
     preprocess: EvalPreprocess = FEWSHOT_PREPROCESS
@@ -79,7 +83,8 @@ def fewshot(
         str | None, Option("--from", help="Run, RUN@STEP or checkpoint; '-' reads stdin.")
     ] = None,
     data: Annotated[
-        str | None, Option(help="Dataset; what the run was trained on if left out.")
+        list[str] | None,
+        Option(help="Dataset; what the run was trained on if left out; may be repeated."),
     ] = None,
     shots: Annotated[
         str | None, Option(help="Images a class, as in 1,5,10,25 (the default).")
@@ -90,8 +95,8 @@ def fewshot(
     seed: Annotated[int | None, Option(help="Draw i takes seed + i.")] = None,
     l2: Annotated[float | None, Option(help="Ridge penalty; 1024 if left out.")] = None,
     features: Annotated[
-        Literal["model", "pixels", "untrained"] | None,
-        Option(help="What is probed: the model, or a baseline."),
+        str | None,
+        Option(help="What is probed: model (the default), or the baselines pixels, untrained."),
     ] = None,
     train_split: Annotated[str | None, Option(help="Split to draw shots from.")] = None,
     eval_split: Annotated[str | None, Option(help="Split to score.")] = None,
@@ -101,33 +106,51 @@ def fewshot(
     """Example: vitctl fewshot --from RUN --data DATASET --shots 1,5,10,25
 
     Few-shot accuracy of a frozen model: closed-form ridge regression on its features, over several
-    draws of the shots. Every image of the scored split counts.
+    draws of the shots. Every image of the scored split counts. Several models, datasets and kinds
+    of features (--features model,pixels,untrained) are probed one after another.
     """
     from vitctl.recipes import measuring
 
-    flags = {
+    flags: dict[str, Any] = {
         "shots": _shots(shots),
         "draws": draws,
         "seed": seed,
         "l2": l2,
-        "features": features,
         "train_split": train_split,
         "eval_split": eval_split,
     }
     runtime = session.runtime(FewshotRuntime, batch=batch, workers=workers)
-    for checkpoint in session.many("checkpoint", source, option="--from"):
-        dataset = images_for(session, checkpoint, data)
+    kinds = _kinds(features)
+    checkpoints = session.many("checkpoint", source, option="--from")
+    session.check_one_place(len(checkpoints) * len(data or [""]) * len(kinds))
+    for checkpoint, named in product(checkpoints, data or [None]):
+        dataset = images_for(session, checkpoint, named)
         base = {
             # A tree, so that --set of one field leaves the others as the protocol has them.
             "preprocess": FEWSHOT_PREPROCESS.model_dump(mode="json"),
             **measuring.settings(checkpoint, dataset, overrides=session.overrides(flags)),
         }
-        cfg = session.build(FewshotConfig, base, flags)
         line = session.command("cooldown", "--from", checkpoint.path)
         caution = measuring.uncooled(checkpoint, cooldown=line)
-        if caution and cfg.features == "model":
-            session.emit(Caution(caution))
-        session.deliver("fewshot", cfg, Inputs(checkpoint, dataset), runtime=runtime)
+        for kind in kinds:
+            cfg = session.build(FewshotConfig, base, {**flags, "features": kind})
+            if caution and cfg.features == "model":
+                session.emit(Caution(caution))
+            session.deliver("fewshot", cfg, Inputs(checkpoint, dataset), runtime=runtime)
+
+
+def _kinds(text: str | None) -> list[Features | None]:
+    """`model,pixels` -> ["model", "pixels"]; [None], to be settled elsewhere, if not given."""
+    if text is None:
+        return [None]
+    known = {name: name for name in get_args(Features)}
+    kinds = list(dict.fromkeys(part.strip() for part in text.split(",")))
+    if unknown := [kind for kind in kinds if kind not in known]:
+        raise UsageError(
+            f"--features {unknown[0]!r} is none of {', '.join(known)}",
+            hint="one or several, as in --features model,pixels",
+        )
+    return [known[kind] for kind in kinds]
 
 
 def _shots(text: str | None) -> list[int] | None:

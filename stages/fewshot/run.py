@@ -26,6 +26,7 @@ from vitctl.recipes import branching, measuring
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
 from vitctl.train import features, frozen, memory
+from vitctl.train import state as states
 
 RESULTS = "results.json"
 _FORMAT = 1
@@ -53,7 +54,8 @@ def run(
         parents=tuple(parents),
     )
     model = branching.trained_with(inputs.checkpoint).name
-    name = runtime.name or slug(f"{model}-{_named(inputs)}", default="fewshot")
+    parts = [model, _named(inputs), *([] if cfg.features == "model" else [cfg.features])]
+    name = runtime.name or slug("-".join(parts), default="fewshot")
     with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
         artifact = draft.finished or _probed(
             draft, cfg, inputs, store=store, runtime=runtime, emit=emit
@@ -210,7 +212,7 @@ def _look(
         return partial(features.of_pixels, layout=layout)
     trained = branching.trained_with(inputs.checkpoint)
     if cfg.features == "untrained":
-        params = frozen.untrained(trained, layout=layout)
+        params = states.drawn(trained, layout=layout)
     else:
         params = frozen.restored(inputs.checkpoint, cfg=trained, layout=layout)
     extractor = features.make_extractor(trained.model, precision=cfg.precision, layout=layout)

@@ -78,7 +78,9 @@ class Session:
     def many(self, kind: str, reference: str | None, *, option: str) -> list[Artifact]:
         """The input artifacts: `reference` if given; else the lines of stdin if it is a pipe;
         else the newest finished one of the store. What was not named is announced."""
-        return self._inputs(kind, reference, option=option, stdin=True, of=None, several=True)
+        found = self._inputs(kind, reference, option=option, stdin=True, of=None, several=True)
+        self.check_one_place(len(found))
+        return found
 
     def named(self, reference: str | None) -> list[tuple[Entry, int | None]]:
         """Entries of any kind, with the step if one was given, not checked for damage: what
@@ -172,6 +174,14 @@ class Session:
         options = self.options
         shared = {"name": options.name, "out": options.out, "force": options.force}
         return build(model, shared | {k: v for k, v in values.items() if v is not None})
+
+    def check_one_place(self, results: int) -> None:
+        """Raise UsageError if several results are to go to the one folder that --out names."""
+        if results > 1 and self.options.out is not None:
+            raise UsageError(
+                f"--out names one folder, and this makes {results} results",
+                hint="leave it out: they go to the store, under --name if you like",
+            )
 
     def _check_places(self) -> None:
         """Answers are lines, and not every library takes paths that aren't text."""

@@ -1,6 +1,6 @@
 """Batches of a dataset, for training and for scoring. Importing this imports no TensorFlow.
 
-A mock dataset is served by numpy alone, one on disk through TensorFlow (10 s to import).
+A mock dataset is served by numpy alone, one on disk through TensorFlow (5 to 10 s to import).
 """
 
 from __future__ import annotations

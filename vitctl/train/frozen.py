@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -54,13 +53,6 @@ def restored(checkpoint: Artifact, *, cfg: TrainConfig, layout: Layout) -> vit.P
     shapes = states.param_shapes(cfg)
     like = layouts.like(shapes, layout.params(shapes))
     return checkpoints.restore(checkpoint.path, checkpoints.PARAMS, like=like)
-
-
-def untrained(cfg: TrainConfig, *, layout: Layout) -> vit.Params:
-    """The weights that a training from scratch with `cfg` starts from."""
-    shardings = layout.params(states.param_shapes(cfg))
-    init = jax.jit(lambda key: vit.init(cfg.model, key=key), out_shardings=shardings)
-    return init(jax.random.key(cfg.seed))
 
 
 def applied(

@@ -271,3 +271,28 @@ def test_the_command_fills_in_what_is_left_out(tmp_path):
     )
     assert "vitctl cooldown --from artifacts/pretrain/made-" in done.stderr
     assert "synthetic images" in done.stderr
+
+
+def test_one_command_probes_several_models_and_kinds_of_features(tmp_path):
+    """On made-up images, so without TensorFlow; each result is an artifact of its own."""
+    store = Store(tmp_path / "artifacts")
+    first, second = made.checkpoint(store), made.checkpoint(store, seed=1)
+    command = (
+        "-m stages.app fewshot --features pixels,untrained --shots 1 --draws 2 --set eval_split=val"
+    )
+    words = [sys.executable, *command.split()]
+    given = {"cwd": tmp_path, "capture_output": True, "text": True}
+    given["env"] = {**os.environ, "PYTHONPATH": str(Path(stage.__file__).parents[2])}
+    lines = f"{first.path}\n{second.path}\n"
+    done = subprocess.run(words, **given, input=lines, check=True)
+    found = [Artifact.load(tmp_path / line) for line in done.stdout.splitlines()]
+    probed = [(a.manifest.parent("from").id, a.summary["features"]) for a in found]
+    kinds = ("pixels", "untrained")
+    assert probed == [(above.id, kind) for above in (first, second) for kind in kinds]
+    assert len({artifact.id for artifact in found}) == 4
+
+    refused = subprocess.run([*words, "--out", "one"], **given, input=lines)
+    assert refused.returncode == 2
+    assert "this makes 2 results" in refused.stderr
+    refused = subprocess.run([*words, "--features", "pixel"], **given, input=lines)
+    assert "none of model, pixels, untrained" in refused.stderr
