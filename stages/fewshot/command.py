@@ -120,10 +120,10 @@ def fewshot(
         "eval_split": eval_split,
     }
     runtime = session.runtime(FewshotRuntime, batch=batch, workers=workers)
-    kinds = _kinds(features)
+    kinds, datasets = _kinds(features), [*data] if data else [None]
     checkpoints = session.many("checkpoint", source, option="--from")
-    session.check_one_place(len(checkpoints) * len(data or [""]) * len(kinds))
-    for checkpoint, named in product(checkpoints, data or [None]):
+    session.check_one_place(len(checkpoints) * len(datasets) * len(kinds))
+    for checkpoint, named in product(checkpoints, datasets):
         dataset = images_for(session, checkpoint, named)
         base = {
             # A tree, so that --set of one field leaves the others as the protocol has them.
