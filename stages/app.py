@@ -38,6 +38,9 @@ VERBS: dict[str, Verb] = {
     "fewshot": Verb("stages.fewshot.command", "Closed-form few-shot linear probe.", "Measure"),
     "evaluate": Verb("stages.evaluate.command", "Top-1, top-5 and loss on a dataset.", "Measure"),
     "scaling": Verb("stages.scaling.command", "Fit and plot scaling laws.", "Measure"),
+    "plan": Verb(
+        "stages.plan.command", "Does it fit, how fast, at what cost, on any hardware.", "Plan"
+    ),
     "ls": Verb("stages.inspect.ls", "List artifacts and runs.", "Inspect"),
     "show": Verb("stages.inspect.show", "Show one artifact or run.", "Inspect"),
     "lineage": Verb("stages.inspect.lineage", "The tree of inputs of an artifact.", "Inspect"),

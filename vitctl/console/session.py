@@ -221,6 +221,11 @@ class Session:
         return [] if root == usual else ["--store", shlex.quote(root)]
 
     @staticmethod
+    def answer_text(text: str) -> None:
+        """Lines for people on stdout."""
+        answer(text)
+
+    @staticmethod
     def print_config(cfg: Config) -> None:
         """The resolved settings on stdout, as TOML."""
         answer(to_toml(cfg).rstrip("\n"))

@@ -1,0 +1,166 @@
+"""What `vitctl plan` is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import PositiveFloat, PositiveInt
+from typer import Option
+
+from vitctl.config import Config
+from vitctl.console.asked import Asked, resolve
+from vitctl.console.options import count, duration
+from vitctl.console.overrides import build
+from vitctl.console.session import Session
+from vitctl.console.verb import verb
+from vitctl.errors import UsageError
+from vitctl.events import Note
+from vitctl.plan.bill import amount
+from vitctl.plan.topology import LOCAL, Topology, parse
+from vitctl.recipes import pretraining
+
+# What is planned for where nothing says how many images and classes there are.
+_IMAGENET = pretraining.Images(examples=1_281_167, classes=1000, eval_split=None)
+
+
+class PlanRuntime(Config):
+    """How a run is meant to work, and what it costs.
+
+    Attributes:
+      mesh: as pretrain takes it; None lets plan choose.
+      remat: what the backward pass recomputes; None lets plan choose.
+      microbatch: images a device at a time; None all at once.
+      search: look for the fastest mesh, recomputation and (unless given) batch.
+      max_compiles: at most so many programs are compiled.
+      price: of a device for an hour.
+      watts: that a device draws.
+    """
+
+    mesh: str | None = None
+    remat: str | None = None
+    microbatch: PositiveInt | None = None
+    search: bool = False
+    batch_is_given: bool = False
+    max_compiles: PositiveInt = 6
+    price: PositiveFloat | None = None
+    watts: PositiveFloat | None = None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What it runs on; None: the devices of this machine."""
+
+    topology: Topology | None
+
+
+@verb(makes=False, configurable=True)
+def plan(
+    session: Session,
+    model: Annotated[
+        str | None, Option(help="Size and patch: Ti16, S16, B16, L16, g14, G14, ...")
+    ] = None,
+    topology: Annotated[
+        str, Option(help="Chips, as in v3:32x32 or v5p:8x8x8; local for this machine.")
+    ] = LOCAL,
+    recipe: Annotated[
+        Literal["paper", "small"] | None, Option(help="Chosen by model and data if left out.")
+    ] = None,
+    data: Annotated[
+        str | None, Option(help="Dataset that says how many images and classes there are.")
+    ] = None,
+    examples: Annotated[
+        str | None, Option(help="Images in the dataset, if there is none yet; 1.28M if left out.")
+    ] = None,
+    classes: Annotated[int | None, Option(help="Classes of it; 1000 if left out.")] = None,
+    steps: Annotated[str | None, Option(help="Length in steps, as in 20k.")] = None,
+    images: Annotated[str | None, Option(help="Length in images, as in 1.2M.")] = None,
+    epochs: Annotated[str | None, Option(help="Length in epochs.")] = None,
+    batch: Annotated[int | None, Option(help="Images a step, over all devices.")] = None,
+    res: Annotated[int | None, Option(help="Side of the square image, in pixels.")] = None,
+    head: Annotated[
+        Literal["map", "gap", "token"] | None, Option(help="How tokens become one vector.")
+    ] = None,
+    mesh: Annotated[
+        str | None, Option(help="Devices along each axis, as in data=512,fsdp=4.")
+    ] = None,
+    remat: Annotated[
+        str | None, Option(help="What the backward pass recomputes, as pretrain takes it.")
+    ] = None,
+    microbatch: Annotated[int | None, Option(help="Images a device at a time.")] = None,
+    search: Annotated[
+        bool, Option("--search", help="Find the fastest mesh, remat and batch that fit.")
+    ] = False,
+    max_compiles: Annotated[int, Option(help="Compile at most so many programs.")] = 6,
+    price: Annotated[str | None, Option(help="Of a device for an hour.")] = None,
+    watts: Annotated[str | None, Option(help="That a device draws.")] = None,
+) -> None:
+    """Example: vitctl plan --model G14 --topology v3:32x32 --batch 32768
+
+    Whether a training run fits hardware that need not be here, how fast it is there, and what it
+    costs. The real train step is compiled for it; the prediction is calibrated on the throughput
+    that the paper measured. What does not fit is an answer, too: exit 0.
+    """
+    flags: dict[str, Any] = {
+        "data.batch": batch,
+        "model.classes": classes,
+        "model.resolution": res,
+        "model.head": head,
+    }
+    if data is not None and examples is not None:
+        raise UsageError("--data and --examples both say how many images there are",
+                         hint="keep one of them")  # fmt: skip
+    where = None if topology.strip().lower() == LOCAL else parse(topology)
+    dataset = None if data is None else session.one("dataset", data, option="--data")
+    there = _IMAGENET
+    if dataset is not None:
+        there = pretraining.images_of(dataset, split="train")
+    elif examples is not None:
+        there = pretraining.Images(count(examples, "--examples") or 0, _IMAGENET.classes, None)
+        if there.examples < 1:
+            raise UsageError("--examples 0 leaves nothing to train on")
+    asked = Asked(
+        model=model,
+        recipe=recipe,
+        length=duration(steps=steps, images=images, epochs=epochs),
+        flags=flags,
+    )
+    cfg, _, notes = resolve(
+        session,
+        asked,
+        images=lambda overrides: there,
+        mock=dataset is None,
+        precision_there="bfloat16" if where else None,  # this machine decides for itself
+    )
+    for note in notes:
+        session.emit(Note(note))
+    if dataset is None and examples is None:
+        session.emit(
+            Note(f"for {there.examples:,} images in {cfg.model.classes:,} classes; "
+                 "--data, or --examples and --classes, say otherwise")
+        )  # fmt: skip
+    runtime = build(
+        PlanRuntime,
+        {
+            "mesh": mesh,
+            "remat": remat,
+            "microbatch": microbatch,
+            "search": search,
+            "batch_is_given": batch is not None,
+            "max_compiles": max_compiles,
+            "price": amount(price, option="--price", unit="money an hour and device"),
+            "watts": amount(watts, option="--watts", unit="watts a device"),
+        },
+    )
+    if session.options.print_config:
+        session.print_config(cfg)
+        return
+    from stages.plan.run import run
+
+    found = run(cfg, Inputs(where), runtime=runtime, emit=session.emit)
+    if session.options.json:
+        session.answer_json(found.as_json())
+    else:
+        from stages.plan.words import told
+
+        session.answer_text(told(found))

@@ -1,0 +1,122 @@
+"""An answer in words, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vitctl.console.table import table
+from vitctl.console.tree import bold, fields, warned
+from vitctl.durations import show_count
+from vitctl.plan.answer import Answer, Candidate, Rate
+from vitctl.train.memory import gib
+
+
+def told(answer: Answer) -> str:
+    """The whole answer as text."""
+    return "\n".join(_lines(answer))
+
+
+def _lines(answer: Answer) -> Iterator[str]:
+    counted = answer.parameters
+    yield bold(f"{answer.model} at {answer.resolution} px on {answer.topology}")
+    yield from fields(
+        {
+            "parameters": f"{counted.total:,}; backbone {counted.backbone:,}, "
+            f"with pooling {counted.features:,}, {answer.classes:,} classes",
+            "work": f"{answer.gflops_per_image:.4g} GFLOPs an image (forward, matrix products)",
+            "batch": f"{answer.batch:,}: {answer.batch_per_device:,} on each of "
+            f"{answer.devices:,} devices, {answer.precision}",
+            "layout": _layout(answer.mesh, answer.remat, answer.microbatch),
+            "basis": "the compiled train step"
+            if answer.basis == "compiled"
+            else "an estimate from shapes; nothing was compiled",
+        }
+    )
+    yield from ("", bold("memory of a device"))
+    memory = answer.memory
+    yield from fields(
+        {
+            "parameters": gib(memory.parameters),
+            "optimizer": gib(memory.optimizer),
+            "batch": gib(memory.batch),
+            "gradients": gib(memory.gradients),
+            "activations": gib(memory.activations),
+            "temporaries": gib(memory.temporaries),
+            "in all": gib(memory.peak)
+            + (f" of {gib(memory.available)}" if memory.available is not None else ""),
+        }
+    )
+    verdict = {
+        True: "it fits",
+        False: warned("it does not fit"),
+        None: "whether it fits is unknown",
+    }
+    yield f"  {verdict[answer.fits]}"
+    for line in answer.advice:
+        yield f"  {line}"
+    yield from ("", bold("speed"), *fields(_speed(answer)))
+    length = f"{show_count(answer.steps)} steps, {answer.images:,} images"
+    yield from ("", bold(f"whole schedule: {length}"))
+    yield from fields(_bill(answer))
+    if answer.candidates:
+        yield from ("", bold("looked at"))
+        yield table(_COLUMNS, [_row(candidate) for candidate in answer.candidates])
+
+
+def _layout(mesh: str, remat: str, microbatch: int | None) -> str:
+    parts = "" if microbatch is None else f", {microbatch} images at a time"
+    return f"mesh {mesh}, remat {remat}{parts}"
+
+
+def _speed(answer: Answer) -> dict[str, str]:
+    rate = answer.rate
+    if rate.predicted is None:
+        return {"predicted": "unknown: " + _why_unknown(answer)}
+    mfu = f", MFU {rate.mfu:.0%}" if rate.mfu is not None else ""
+    return {
+        "predicted": f"{rate.predicted:.3g} images/s a device{_range(rate)}, "
+        f"{rate.predicted * answer.devices:,.4g} in all{mfu}",
+        "at most": f"{rate.roofline:.3g} images/s a device by the roofline, an upper bound",
+        "efficiency": f"{rate.efficiency:.0%} of the cost"
+        + (", an assumption: measured on v3" if rate.assumed else ", as the paper measured"),
+    }  # fmt: skip
+
+
+def _range(rate: Rate) -> str:
+    return "" if rate.low is None else f" ({rate.low:.3g} to {rate.high:.3g})"
+
+
+def _why_unknown(answer: Answer) -> str:
+    if answer.fits is False:
+        return "it does not fit"
+    return f"no peak and bandwidth are known for {answer.topology}"
+
+
+def _bill(answer: Answer) -> dict[str, str]:
+    bill = answer.bill
+    if bill is None:
+        return {"device-hours": "unknown"}
+    days = bill.wall_hours / 24
+    took = f"{days:,.3g} days" if days >= 1 else f"{bill.wall_hours:.3g} hours"
+    told = {"device-hours": f"{bill.device_hours:,.4g}; {took} on {answer.devices:,} devices"}
+    if bill.money is not None:
+        told["money"] = f"{bill.money:,.4g}"
+    if bill.energy_kwh is not None:
+        told["energy"] = f"{bill.energy_kwh:,.4g} kWh"
+    return told
+
+
+_COLUMNS = ("mesh", "remat", "batch", "memory", "fits", "images/s a device", "basis")
+
+
+def _row(candidate: Candidate) -> list[str]:
+    rate = candidate.images_per_second_per_device
+    return [
+        candidate.mesh,
+        candidate.remat,
+        f"{candidate.batch:,}",
+        gib(candidate.peak_bytes),
+        "yes" if candidate.fits else "no",
+        "" if rate is None else f"{rate:.3g}",
+        candidate.basis,
+    ]

@@ -1,0 +1,179 @@
+"""Closed forms against what others count: XLA's FLOPs, a bill by hand, calibration in numpy."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.plan import tables
+from tests.plan.paper_costs import CORE_DAYS
+from vitctl.errors import UsageError
+from vitctl.model import vit
+from vitctl.model.config import ModelConfig, from_name
+from vitctl.plan import calibration, estimate
+from vitctl.plan.bill import amount, bill
+from vitctl.plan.cost import Cost, extrapolate, linear
+from vitctl.plan.hardware import TPUS
+from vitctl.plan.program import Program
+
+# Wide enough that matrix products are nearly all of its FLOPs.
+MODEL = ModelConfig(width=256, depth=3, mlp_dim=1024, heads=4, patch=16, resolution=128, classes=10)
+
+
+def xla_flops(model, *, remat="none", scan=False):
+    """FLOPs of an image's loss and gradients as XLA counts them, before it optimizes anything."""
+    shapes = jax.eval_shape(lambda: vit.init(model, key=jax.random.key(0)))
+
+    def loss(params, images):
+        return vit.apply(params, images, config=model, remat=remat, scan=scan).logits.sum()
+
+    images = jax.ShapeDtypeStruct((1, model.resolution, model.resolution, 3), jnp.float32)
+    return jax.jit(jax.grad(loss)).lower(shapes, images).cost_analysis()["flops"]
+
+
+def test_flops_by_accounting_are_those_that_xla_counts():
+    """XLA adds elementwise work (2 %), and lacks the gradient of the images."""
+    counted = estimate.step_flops(MODEL, recompute=0)
+    assert xla_flops(MODEL) == pytest.approx(counted, rel=0.03)
+
+
+def test_recomputing_blocks_costs_one_more_forward():
+    more = xla_flops(MODEL, remat="full") - xla_flops(MODEL)
+    counted = estimate.step_flops(MODEL, recompute=1) - estimate.step_flops(MODEL, recompute=0)
+    assert more == pytest.approx(counted, rel=0.05)
+
+
+def test_xla_counts_a_scanned_body_once():
+    """Why costs come from unrolled programs: a scan over 12 layers seems as cheap as over 3."""
+    deep = MODEL.model_copy(update={"depth": 12})
+    scanned = xla_flops(deep, scan=True)
+    assert scanned == pytest.approx(xla_flops(MODEL, scan=True), rel=0.02)
+    assert xla_flops(deep) > 3 * scanned
+
+
+def test_costs_are_linear_in_depth():
+    flops = {depth: xla_flops(MODEL.model_copy(update={"depth": depth})) for depth in (1, 2, 6)}
+    assert linear(flops[1], flops[2], depths=(1, 2), depth=6) == pytest.approx(flops[6], rel=1e-3)
+
+
+def program(**changes):
+    fields = {
+        "fits": True, "flops": 1e12, "bytes": 1e9, "cycles": 10**6, "link_seconds": 0.01,
+        "arguments": 1, "temporaries": 1, "peak": 2,
+    }  # fmt: skip
+    return Program(**(fields | changes))
+
+
+def test_a_cost_by_hand():
+    """One layer 1 TFLOP, two 1.5: eight 4.5. Bytes 1 and 2 GB: eight 8."""
+    v3 = TPUS["v3"]
+    deep = program(flops=1.5e12, bytes=2e9, cycles=3 * 10**6, link_seconds=0.015)
+    cost = extrapolate(program(), deep, depth=8, hardware=v3)
+    assert cost.flops == pytest.approx(4.5e12)
+    assert cost.compute_seconds == pytest.approx(4.5 / 61.5)
+    assert cost.memory_seconds == pytest.approx(8 / 450)
+    assert cost.link_seconds == pytest.approx(0.045)
+    assert cost.cycle_seconds == pytest.approx(15e6 / v3.hertz)
+    assert cost.seconds == pytest.approx(4.5 / 61.5 + 0.045)
+    assert cost.least_seconds == pytest.approx(4.5 / 61.5)
+    with pytest.raises(ValueError, match="refused"):
+        extrapolate(program(), program(fits=False), depth=8, hardware=v3)
+
+
+def test_a_bill_by_hand():
+    """3.6M images at 10 a second on each of 4 devices: 100 device-hours, 25 hours."""
+    found = bill(images=3_600_000, images_per_second_per_device=10, devices=4, price=2.5, watts=220)
+    assert (found.device_hours, found.wall_hours) == (100, 25)
+    assert (found.money, found.energy_kwh) == (250, 22)
+    without = bill(images=1, images_per_second_per_device=1, devices=1, price=None, watts=None)
+    assert without.money is None
+    assert without.energy_kwh is None
+
+
+@pytest.mark.parametrize("text", ["-1", "0", "nan", "inf", "cheap", ""])
+def test_a_price_is_a_positive_number(text):
+    with pytest.raises(UsageError, match="--price"):
+        amount(text, option="--price", unit="money")
+
+
+# Calibration
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return json.loads(resources.files("vitctl.plan").joinpath("paper_costs.json").read_text())[
+        "models"
+    ]
+
+
+def test_throughputs_are_the_paper_s_core_days(rows):
+    """1M steps of 4096 images in so many core-days of 86,400 s (arXiv 2106.04560, figure 2)."""
+    for row in rows:
+        hand = 4096e6 / (CORE_DAYS[row["model"]] * 86_400)
+        assert row["images_per_second"] == pytest.approx(hand, rel=1e-3)
+    assert {row["model"] for row in rows} <= CORE_DAYS.keys()
+
+
+def test_the_paper_s_programs_do_the_paper_s_work(rows):
+    """Matrix products are 85 to 101 % of what XLA counts for the whole step: thin models have more
+    elementwise work, and an update that few images share."""
+    for row in rows:
+        model = from_name(row["model"], classes=29_593)
+        depth = np.array(row["depths"])
+        flops = np.polynomial.Polynomial.fit(depth, row["flops"], 1)(model.depth)
+        images = row["images_per_device"]
+        counted = images * estimate.step_flops(model, recompute=float(row["remat"] == "full"))
+        assert 0.85 < counted / flops < 1.01, row["model"]
+
+
+def test_leave_one_out_in_numpy(rows):
+    shares, names = [], []
+    for row in rows:
+        depth = from_name(row["model"], classes=1).depth
+        slope = np.diff(row["cycles"])[0]
+        cycles = row["cycles"][0] + slope * (depth - 1)
+        links = row["link_seconds"][0] + np.diff(row["link_seconds"])[0] * (depth - 1)
+        seconds = cycles / (61.5e12 / (2 * 2 * 128 * 128)) + links
+        shares.append(row["images_per_second"] * seconds / row["images_per_device"])
+        names.append(row["model"])
+    logs = np.log(shares)
+    others = (logs.sum() - logs) / (len(logs) - 1)
+    by_hand = dict(zip(names, np.exp(others - logs), strict=True))
+    assert calibration.leave_one_out() == pytest.approx(by_hand)
+    assert calibration.worst_error() == pytest.approx(
+        max(abs(np.array(list(by_hand.values())) - 1))
+    )
+
+
+def test_a_measured_model_gets_its_measured_rate():
+    for row in calibration.measured():
+        model = from_name(row.model, classes=1000)
+        found = calibration.efficiency(row.cost, model=model, hardware=TPUS["v3"])
+        predicted = row.images / row.cost.seconds * found.value
+        assert predicted == pytest.approx(row.images_per_second)
+        assert (found.low, found.assumed) == (None, False)
+
+
+def test_another_model_gets_a_range_and_other_hardware_an_assumption():
+    cost = Cost(1e12, 1e9, 0.02, 0.016, 0.002, 0.001)
+    other = from_name("H14", classes=1000)
+    here = calibration.efficiency(cost, model=other, hardware=TPUS["v3"])
+    assert here.low < here.value < here.high
+    assert not here.assumed
+    there = calibration.efficiency(cost, model=from_name("g14", classes=1), hardware=TPUS["v5p"])
+    assert there.low < there.value < there.high
+    assert there.assumed
+
+
+def test_parameters_are_what_the_update_touches():
+    """Weights, gradients and the moments of 7 parameters: read and written in fp32."""
+    assert estimate.update_bytes(7, parts=1) == 2 * 3 * 4 * 7
+
+
+def test_the_table_in_the_guide_is_the_calibration():
+    assert "\n".join(tables.calibrated()) in tables.GUIDE.read_text()

@@ -1,0 +1,173 @@
+"""`vitctl plan` where nothing can be compiled: estimates, advice, refusals. tests/plan compiles."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import schemas
+import typer
+
+from stages.app import app
+from vitctl.plan import topology
+
+G14 = ["plan", "--model", "G14", "--topology", "v3:32x32", "--batch", "32768"]
+
+
+@pytest.fixture
+def ask(monkeypatch):
+    """ask(arguments...) -> what is written to stdout. libtpu is not installed."""
+    monkeypatch.setattr(topology, "has_libtpu", lambda: False)
+    from vitctl.console import session
+
+    written: list[str] = []
+    monkeypatch.setattr(session, "answer", written.append)
+
+    def call(*arguments):
+        written.clear()
+        command = typer.main.get_command(app)
+        command.main([*arguments], prog_name="vitctl", standalone_mode=False)
+        return "\n".join(written)
+
+    return call
+
+
+def found(ask, *arguments):
+    value = json.loads(ask(*arguments, "--json"))
+    schemas.check(value, "plan")
+    return value
+
+
+def test_an_estimate_of_the_paper_s_largest(ask):
+    value = found(ask, *G14, "--classes", "29593", "--price", "1.1", "--watts", "220")
+    summary = value["summary"]
+    assert set(summary) == {
+        "parameters",
+        "fits",
+        "peak_bytes_per_device",
+        "images_per_second_per_device",
+        "roofline_images_per_second_per_device",
+        "mfu",
+        "device_hours",
+        "mesh",
+        "remat",
+    }
+    assert summary["parameters"] == 1_930_404_761  # big_vision under eval_shape
+    assert value["model"]["parameters_backbone"] == 1_842_772_352
+    assert value["basis"] == "estimated"
+    assert summary["fits"]
+    rate = value["rate"]
+    assert rate["low"] < rate["predicted"] < rate["high"] <= rate["roofline"]
+    # Three forward passes of 963.6 GFLOPs at 61.5 TFLOP/s.
+    hand = 3 * 963.647e9 * rate["predicted"] / 61.5e12
+    assert summary["mfu"] == pytest.approx(hand, rel=1e-4)
+    bill = value["bill"]
+    assert summary["device_hours"] == pytest.approx(1e6 * 32768 / rate["predicted"] / 3600)
+    assert bill["money"] == pytest.approx(1.1 * bill["device_hours"])
+    assert bill["energy_kwh"] == pytest.approx(0.22 * bill["device_hours"])
+    assert (
+        sum(v for k, v in value["memory"].items() if k != "available")
+        == (summary["peak_bytes_per_device"])
+    )
+
+
+def test_no_price_is_invented(ask):
+    bill = found(ask, *G14)["bill"]
+    assert (bill["money"], bill["energy_kwh"]) == (None, None)
+
+
+def test_what_does_not_fit_is_an_answer_with_advice(ask):
+    value = found(ask, *G14, "--mesh", "data=2048", "--remat", "none")
+    assert value["summary"]["fits"] is False
+    assert value["summary"]["images_per_second_per_device"] is None
+    assert value["summary"]["device_hours"] is None
+    assert any("--mesh" in line for line in value["advice"])
+
+
+def test_no_mesh_would_do(ask):
+    value = found(ask, "plan", "--model", "e14", "--topology", "v3:1x1", "--batch", "2")
+    assert value["summary"]["fits"] is False
+    assert "take a larger slice" in value["advice"][0]
+
+
+def test_a_search_lists_what_it_looked_at(ask):
+    value = found(ask, *G14, "--search")
+    rates = [row["peak_bytes"] for row in value["candidates"]]
+    assert len(rates) > 3
+    assert all(row["batch"] == 32768 for row in value["candidates"])
+    free = found(ask, "plan", "--model", "S16", "--topology", "v5e:4x4", "--search")
+    assert free["schedule"]["batch"] % 16 == 0
+
+
+def test_the_text_says_what_it_is(ask):
+    text = ask(*G14, "--steps", "100k")
+    assert "an estimate from shapes; nothing was compiled" in text
+    assert "963.6 GFLOPs an image" in text
+    assert "an upper bound" in text
+    assert "whole schedule: 100k steps, 3,276,800,000 images" in text
+    other = ask("plan", "--model", "L16", "--topology", "v5p:4x4x4", "--batch", "4096")
+    assert "an assumption" in other
+
+
+def test_settings_are_those_of_pretrain(ask):
+    printed = ask(*G14, "--print-config")
+    assert 'name = "G/14"' in printed
+    assert "batch = 32768" in printed
+    value = found(ask, *G14, "--set", "model.depth=24", "--res", "384")
+    assert value["model"]["resolution"] == 384
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says", "hint"),
+    [
+        (["--topology", "v9:4x4"], "unknown chip", "did you mean"),
+        (["--topology", "v3:3x3"], "hosts of 2x2", "v3:4x4"),
+        (["--topology", "v3:4x4", "--batch", "100"], "does not divide", "--batch 96"),
+        (["--topology", "v3:4x4", "--mesh", "data=7"], "mesh of 7 devices", "data=32"),
+        (["--topology", "v3:4x4", "--mesh", "date=7"], "no axis 'date'", "did you mean data?"),
+        (["--topology", "v3:4x4", "--price", "cheap"], "--price 'cheap'", "money"),
+        (["--topology", "v3:4x4", "--watts", "-5"], "--watts '-5'", "watts"),
+        (["--topology", "v3:4x4", "--remat", "some"], "--remat 'some'", "none, full"),
+        (["--topology", "v3:4x4", "--examples", "0"], "--examples 0", ""),
+        (["--topology", "v3:4x4", "--steps", "1k", "--epochs", "3"], "both give", "keep one"),
+        (["--topology", "v3:4x4", "--max-compiles", "0"], "max_compiles", ""),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_sentence_and_a_hint(ask, capsys, arguments, says, hint):
+    with pytest.raises(SystemExit) as stopped:
+        ask("plan", "--model", "S16", *arguments)
+    assert stopped.value.code == 2
+    told = capsys.readouterr().err
+    assert says in told.split("error: ")[1].splitlines()[0]
+    assert hint in told
+    assert "Traceback" not in told
+
+
+def test_this_machine(ask):
+    """The eight CPU devices of the tests: memory is known, speed is not."""
+    value = found(ask, "plan", "--model", "test", "--res", "32", "--batch", "16", "--steps", "10")
+    assert value["basis"] == "compiled"
+    assert value["summary"]["fits"] is True
+    assert value["summary"]["mesh"] == "data=8"
+    assert value["summary"]["images_per_second_per_device"] is None
+    assert value["bill"] is None
+
+
+def test_planning_for_a_slice_imports_no_tensorflow():
+    root = Path(__file__).parents[3]
+    code = (
+        "import sys; from vitctl.plan import topology; topology.has_libtpu = lambda: False\n"
+        "from stages.app import main\n"
+        "try: main(['plan', '--model', 'S16', '--topology', 'v3:4x4', '--batch', '4096'])\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "print([m for m in ('tensorflow', 'array_record') if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines()[-1] == "[]"
+    assert done.stdout.startswith("S/16 at 224 px on v3:4x4")

@@ -1,0 +1,134 @@
+"""What programs and counts say of a way to run: memory by kind, the rate to expect, what helps."""
+
+from __future__ import annotations
+
+from vitctl.durations import show_count
+from vitctl.model import accounting
+from vitctl.plan import calibration, search
+from vitctl.plan.answer import Memory, Rate
+from vitctl.plan.cost import Cost
+from vitctl.plan.estimate import estimate
+from vitctl.plan.hardware import Hardware
+from vitctl.plan.need import need
+from vitctl.plan.search import Option, Tried
+from vitctl.plan.topology import Topology
+from vitctl.train.memory import gib
+
+UNKNOWN = Rate(None, None, None, None, None, False, None)
+
+
+def rate(best: Tried, cost: Cost | None, *, hardware: Hardware | None) -> Rate:
+    """The rate of a compiled program. `cost` is of all its layers, for the roofline."""
+    rated = search.rate_of(best.program, best.option, hardware=hardware)
+    if rated is None or hardware is None or cost is None:
+        return UNKNOWN
+    predicted, efficiency = rated
+    return _rate(
+        predicted / efficiency.value,
+        efficiency,
+        cost=cost,
+        option=best.option,
+        hardware=hardware,
+    )
+
+
+def estimated_rate(option: Option, *, hardware: Hardware) -> Rate:
+    """The rate where nothing was compiled, a range."""
+    cost = estimate(option.cfg, option.plan, hardware=hardware, devices=option.plan.mesh.devices)
+    efficiency = calibration.efficiency(cost, model=option.cfg.model, hardware=hardware)
+    unscaled = option.images_per_device / cost.seconds
+    return _rate(unscaled, efficiency, cost=cost, option=option, hardware=hardware)
+
+
+def _rate(
+    unscaled: float,
+    efficiency: calibration.Efficiency,
+    *,
+    cost: Cost,
+    option: Option,
+    hardware: Hardware,
+) -> Rate:
+    """`unscaled` images/s at an efficiency of 1, and what follows; never over the roofline."""
+    images = option.images_per_device
+    roofline = images / cost.least_seconds
+    predicted = min(unscaled * efficiency.value, roofline)
+    flops = 3 * accounting.matmul_flops(option.cfg.model)
+    return Rate(
+        predicted=predicted,
+        low=None if efficiency.low is None else min(unscaled * efficiency.low, roofline),
+        high=None if efficiency.high is None else min(unscaled * efficiency.high, roofline),
+        roofline=roofline,
+        efficiency=predicted * cost.seconds / images,
+        assumed=efficiency.assumed,
+        mfu=flops * predicted / hardware.flops,
+    )
+
+
+def memory(best: Tried, *, available: int | None) -> Memory:
+    """The program's bytes by kind. What shapes say of gradients and activations is cut to the room
+    that the program has for them: they are not all there at the worst moment."""
+    needed = need(best.option.cfg, best.option.plan)
+    program = best.program
+    kept = needed.parameters + needed.optimizer + needed.batch
+    inside = max(0, program.peak - kept) if program.fits else program.temporaries
+    gradients = min(needed.gradients, inside)
+    activations = min(needed.activations, inside - gradients)
+    return Memory(
+        parameters=needed.parameters,
+        optimizer=needed.optimizer,
+        batch=needed.batch,
+        gradients=gradients,
+        activations=activations,
+        temporaries=inside - gradients - activations,
+        available=available,
+    )
+
+
+def counted_memory(option: Option, *, available: int | None) -> Memory:
+    """Bytes by kind where nothing was compiled."""
+    needed = need(option.cfg, option.plan)
+    return Memory(
+        parameters=needed.parameters,
+        optimizer=needed.optimizer,
+        batch=needed.batch,
+        gradients=needed.gradients,
+        activations=needed.activations,
+        temporaries=0,
+        available=available,
+    )
+
+
+def advice(option: Option, *, there: Topology, available: int | None) -> list[str]:
+    """What would make it fit, by the count from shapes."""
+    if available is None:
+        return []
+    cfg, devices = option.cfg, there.devices
+    other = search.options(
+        cfg,
+        devices=devices,
+        hardware=there.hardware,
+        specs=list(search.meshes(cfg, devices=devices)),
+        remats=("full",),
+        microbatch=None,
+        batches=[b for b in search.batches_to_try(devices) if b <= cfg.data.batch],
+    )
+    fitting = [o for o in other if o.needed <= available]
+    advice = []
+    same = [o for o in fitting if o.cfg.data.batch == cfg.data.batch]
+    if same:
+        best = same[0]
+        advice.append(f"--mesh {best.plan.mesh} --remat full would need about {gib(best.needed)}")
+    smaller = [o for o in fitting if o.cfg.data.batch < cfg.data.batch]
+    if smaller:
+        best = max(smaller, key=lambda o: o.cfg.data.batch)
+        advice.append(
+            f"--batch {best.cfg.data.batch} --mesh {best.plan.mesh} --remat full would need about "
+            f"{gib(best.needed)}"
+        )
+    if not advice:
+        least = min((o.needed for o in other), default=option.needed)
+        advice.append(
+            f"no mesh of {show_count(devices)} devices would do: the least is {gib(least)}; take a "
+            "larger slice, a chip with more memory, or a smaller --model"
+        )
+    return advice

@@ -1,0 +1,152 @@
+"""`v3:32x32` -> a slice of chips, and its devices as jax sees them."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vitctl.errors import UsageError
+from vitctl.plan.hardware import TPUS, Hardware, by_kind
+
+LOCAL = "local"
+
+_ALIASES = {
+    "v5litepod": "v5e",
+    "v5lite": "v5e",
+    "v5": "v5p",
+    "trillium": "v6e",
+    "ironwood": "tpu7x",
+    "v7x": "tpu7x",
+}
+_HOST = (2, 2, 1)
+"""Chips of a host along each axis, by which libtpu divides a slice."""
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Chips in a torus, or the devices of this machine (`shape` is then empty).
+
+    Attributes:
+      hardware: None if the table has no row for it.
+      devices: so many, as jax counts them.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    devices: int
+    hardware: Hardware | None
+
+    @property
+    def is_local(self) -> bool:
+        return not self.shape
+
+
+def parse(text: str) -> Topology:
+    """`CHIP:AxB` or `CHIP:AxBxC`, in chips. Needs no libtpu.
+
+    >>> parse("v3:32x32").devices
+    2048
+
+    Raises:
+      UsageError: no such chip (with the nearest names), or no such shape of it.
+    """
+    name, colon, sizes = text.strip().lower().partition(":")
+    name = _ALIASES.get(name, name)
+    if name not in TPUS:
+        near = difflib.get_close_matches(name, [*TPUS, LOCAL], n=2, cutoff=0.5)
+        raise UsageError(
+            f"there is no topology {text!r}: unknown chip {name!r}",
+            hint=f"did you mean {' or '.join(near)}?"
+            if near
+            else f"chips are {', '.join(TPUS)}, as in v3:32x32; or take local",
+        )
+    chip = TPUS[name]
+    example = "x".join(["4"] * chip.axes)
+    if not colon or not re.fullmatch(r"[1-9]\d{0,3}(x[1-9]\d{0,3})*", sizes):
+        raise UsageError(
+            f"topology {text!r} has no shape", hint=f"give it in chips, as in {name}:{example}"
+        )
+    shape = tuple(int(size) for size in sizes.split("x"))
+    if len(shape) == 2 and chip.axes == 3:
+        shape = (*shape, 1)
+    if len(shape) != chip.axes:
+        raise UsageError(
+            f"topology {text!r}: the chips of a {name} lie in {chip.axes} dimensions",
+            hint=f"as in {name}:{example}",
+        )
+    hosts = _HOST[: chip.axes]
+    single = math.prod(shape) == 1
+    if not single and any(size % host for size, host in zip(shape, hosts, strict=True)):
+        rounded = "x".join(
+            str(-(-size // host) * host) for size, host in zip(shape, hosts, strict=True)
+        )
+        raise UsageError(
+            f"topology {text!r} does not divide into hosts of {'x'.join(map(str, hosts))} chips",
+            hint=f"take {name}:{rounded}",
+        )
+    chips = math.prod(shape)
+    full = f"{name}:{'x'.join(map(str, shape))}"
+    return Topology(full, shape, chips * chip.devices_per_chip, chip)
+
+
+def has_libtpu() -> bool:
+    """Whether programs for TPUs can be compiled here."""
+    import importlib.util
+
+    return importlib.util.find_spec("libtpu") is not None
+
+
+def absent_devices(topology: Topology) -> Sequence[Any]:
+    """The devices of a slice that is not there, in libtpu's order, for compiling. Needs libtpu."""
+    prepare()
+    from jax.experimental import topologies
+
+    chip = topology.hardware
+    assert chip is not None  # a slice has hardware
+    options: dict[str, Any] = {"chip_config_name": chip.chip_config} if chip.chip_config else {}
+    if math.prod(topology.shape) == 1:
+        options["chips_per_host_bounds"] = [1, 1, 1]
+    try:
+        found = topologies.get_topology_desc(
+            platform="tpu", topology_name=topology.name, **options
+        ).devices
+    except Exception as error:  # jaxlib raises its own kinds, by version
+        first = str(error).strip().splitlines()[0]
+        raise UsageError(
+            f"libtpu does not know the topology {topology.name}: {first}",
+            hint="take a shape the vendor sells, as in v3:32x32 or v5e:16x16",
+        ) from None
+    assert len(found) == topology.devices, (len(found), topology)
+    return found
+
+
+def local() -> tuple[Topology, Sequence[Any]]:
+    """The devices of this machine. Imports jax."""
+    import jax
+
+    found = jax.devices()
+    kind = found[0].device_kind
+    return Topology(f"local ({len(found)} x {kind})", (), len(found), by_kind(kind)), found
+
+
+def prepare() -> None:
+    """Set the environment for compiling for absent TPUs; what the user has set there wins. Must run
+    before jax is first used.
+
+    Off a TPU libtpu would ask a metadata server what it runs on, and wait; it holds a lock against
+    a second process, which matters only to one that uses a chip; and it complains about the names
+    and kinds of hosts that are not there. Programs are only compiled, so jax itself runs on CPU.
+    """
+    for name, value in (
+        ("TPU_SKIP_MDS_QUERY", "1"),
+        ("ALLOW_MULTIPLE_LIBTPU_LOAD", "1"),
+        ("TPU_WORKER_HOSTNAMES", "localhost"),
+        ("TPU_ACCELERATOR_TYPE", "v3-8"),
+        ("JAX_PLATFORMS", "cpu"),
+    ):
+        os.environ.setdefault(name, value)
