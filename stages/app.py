@@ -45,6 +45,7 @@ VERBS: dict[str, Verb] = {
     "show": Verb("stages.inspect.show", "Show one artifact or run.", "Inspect"),
     "lineage": Verb("stages.inspect.lineage", "The tree of inputs of an artifact.", "Inspect"),
     "verify": Verb("stages.inspect.verify", "Check that an artifact is whole.", "Inspect"),
+    "doctor": Verb("stages.doctor.command", "Is this machine fit to train on?", "Inspect"),
 }
 
 

@@ -1,0 +1,172 @@
+"""What the checks measure, and that each can fail."""
+
+from __future__ import annotations
+
+import resource
+
+import numpy as np
+import pytest
+
+from tests.artifacts.making import dataset
+from vitctl.artifacts import Store
+from vitctl.doctor import batches, devices, machine, packages, store
+from vitctl.doctor.checks import CHECKS
+from vitctl.doctor.finding import Asked
+
+
+@pytest.fixture
+def asked(tmp_path):
+    return Asked(tmp_path / "artifacts" / "not" / "there" / "yet")
+
+
+GOOD = {"jax": "0.10.2", "jaxlib": "0.10.2", "numpy": "2.4.6", "tensorflow-cpu": "2.21.0"}
+
+
+def troubles(driver=None, tpu=False, **changes):
+    found = {k: v for k, v in (GOOD | changes).items() if v is not None}
+    return [(bad, told) for bad, told, _ in packages.known_bad(found, driver=driver, tpu=tpu)]
+
+
+def test_versions_that_go_together():
+    assert troubles() == []
+    assert troubles(driver=580, **{"jax-cuda13-plugin": "0.10.2"}) == []
+    assert troubles(tpu=True, libtpu="0.0.52") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "fatal", "word"),
+    [
+        ({"jax": "0.12.0", "jaxlib": "0.12.0"}, True, "not one that vitctl was made for"),
+        ({"jax": "0.9.9", "jaxlib": "0.9.9"}, True, "not one that vitctl was made for"),
+        ({"jaxlib": "0.10.3"}, True, "not of one release"),
+        ({"jax": "0.11.0"}, True, "not of one release"),
+        ({"jaxlib": None}, True, "jaxlib is not installed"),
+        ({"tensorflow-cpu": None}, False, "no TensorFlow"),
+        ({"tensorflow": "2.21.0"}, False, "each other's files"),
+        ({"jax-cuda13-plugin": "0.10.1"}, True, "does not belong to jaxlib"),
+        ({"jax-cuda13-plugin": "0.10.2", "driver": 535}, True, "older than CUDA 13 needs"),
+        ({"driver": 580}, True, "NVIDIA GPU that jax cannot use"),
+        ({"tpu": True}, True, "TPU that jax cannot use"),
+    ],
+    ids=str,
+)
+def test_versions_that_do_not(changes, fatal, word):
+    assert [(bad, word in told) for bad, told in troubles(**changes)] == [(fatal, True)]
+
+
+def test_two_plugins():
+    both = {"jax-cuda12-plugin": "0.10.2", "jax-cuda13-plugin": "0.10.2"}
+    assert any("two versions of CUDA" in told for _, told in troubles(**both))
+
+
+def test_a_library_for_tpus_that_are_not_there(monkeypatch):
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    assert troubles(libtpu="0.0.52") != []
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    assert troubles(libtpu="0.0.52") == []
+
+
+def test_this_machine_is_fit(asked, tmp_path):
+    for check in (machine.clock, machine.memory, store.rename, store.lock):
+        assert check(asked).verdict in ("ok", "warn"), check
+    found = store.disk(asked)
+    assert found.measured["free_bytes"] > 0
+    assert found.measured["write_bytes_per_s"] > 0
+    assert list(tmp_path.iterdir()) == []  # nothing is left behind
+
+
+@pytest.mark.parametrize(("soft", "verdict"), [(100, "fail"), (256, "warn"), (1024, "ok")])
+def test_open_files(asked, monkeypatch, soft, verdict):
+    monkeypatch.setattr(machine.resource, "getrlimit", lambda _: (soft, 4096))
+    found = machine.files(asked)
+    assert (found.verdict, found.exit_code if found.hint else 6) == (verdict, 6)
+    monkeypatch.setattr(
+        machine.resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    )
+    assert machine.files(asked).told == "no limit"
+
+
+@pytest.mark.parametrize(("gib", "verdict"), [(1, "fail"), (3, "warn"), (8, "ok")])
+def test_memory(asked, monkeypatch, gib, verdict):
+    monkeypatch.setattr(machine.machine, "host_bytes", lambda: gib * 2**30)
+    assert machine.memory(asked).verdict == verdict
+
+
+def test_a_clock_that_jumps(asked, monkeypatch):
+    times = iter([4e9, 4e9 + 3600, 4e9 + 3600])
+    monkeypatch.setattr(machine.time, "time", lambda: next(times))
+    assert "moved by" in machine.clock(asked).told
+
+
+def test_a_disk_that_is_full(asked, monkeypatch):
+    full = store.shutil.disk_usage("/")._replace(free=10_000)
+    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: full)
+    found = store.disk(asked)
+    assert (found.verdict, found.exit_code) == ("fail", 6)
+
+
+def test_a_slow_disk(asked, monkeypatch):
+    roomy = store.shutil.disk_usage("/")._replace(free=2**40)
+    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: roomy)
+    monkeypatch.setattr(store, "_speeds", lambda _: (10e6, 1e9))
+    assert store.disk(asked).verdict == "warn"
+
+
+def test_renames_that_do_not_replace(asked, monkeypatch):
+    def in_place(path, content):
+        with path.open("wb" if not path.exists() else "r+b") as file:
+            file.write(content)
+
+    monkeypatch.setattr(store, "write_atomic", in_place)
+    assert store.rename(asked).verdict == "fail"
+
+
+def test_a_file_server_whose_clock_is_off(asked, monkeypatch):
+    monkeypatch.setattr(store.time, "time", lambda: 1e9)
+    assert "clock" in store.rename(asked).told
+
+
+def test_locks_that_keep_nobody_out(asked, monkeypatch):
+    monkeypatch.setattr(store.fcntl, "flock", lambda *_: None)
+    assert store.lock(asked).verdict == "warn"
+
+    def unsupported(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(store.fcntl, "flock", unsupported)
+    assert "not supported" in store.lock(asked).told
+
+
+def test_eight_devices_compute_and_exchange(asked):
+    assert devices.devices(asked).measured["devices"] == 8
+    assert devices.compute(asked).verdict == "ok"
+    found = devices.collective(asked)
+    assert found.verdict == "ok"
+    assert "over 8 devices" in found.told
+
+
+def test_wrong_results_are_seen(asked, monkeypatch):
+    import jax
+
+    jit = jax.jit
+    off = lambda function, **kw: jit(lambda *a: function(*a).at[..., 3].add(1), **kw)  # noqa: E731
+    monkeypatch.setattr(jax, "jit", off)
+    assert len(devices.compute(asked).measured["wrong"]) == 8
+    found = devices.collective(asked)
+    assert found.verdict == "fail"
+
+
+def test_batches(asked, tmp_path):
+    found = batches.mock_batch(asked)
+    assert found.measured["images_per_s"] > 0
+    assert batches.first_batch(asked).told == "there is no dataset yet"
+    broken = dataset(Store(tmp_path)).path
+    (broken / "dataset_info.json").write_text("{")
+    found = batches.first_batch(Asked(tmp_path, broken))
+    assert (found.verdict, found.exit_code) == ("fail", 3)
+    assert np.isfinite(found.seconds)
+
+
+def test_every_check_has_a_limit():
+    assert all(0 < check.patience_s <= 180 for check in CHECKS)
+    assert len({check.name for check in CHECKS}) == len(CHECKS)

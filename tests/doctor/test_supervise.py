@@ -1,0 +1,113 @@
+"""Checks that hang, crash or chatter, in processes of their own."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vitctl.doctor.checks import Check
+from vitctl.doctor.finding import Asked, Finding, exit_code, worst
+from vitctl.doctor.supervise import findings
+
+# What the checks below are, in a module that the child process can import.
+_MODULE = """
+import os, signal, sys, time
+from pathlib import Path
+from vitctl.doctor.finding import Finding
+from vitctl.errors import DoesNotFitError
+
+def well(asked): return Finding("well", "ok", f"looked at {asked.store}", None, {"n": 1})
+def chatty(asked):
+    print("noise on stdout"); os.write(1, b"more of it\\n"); os.write(2, b"and errors\\n")
+    return Finding("chatty", "ok", "quiet")
+def hangs(asked):
+    Path(asked.store, "pid").write_text(str(os.getpid()))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    while True: time.sleep(1)
+def dies(asked):
+    sys.stderr.write("the driver is broken\\n"); sys.stderr.flush()
+    os.kill(os.getpid(), signal.SIGSEGV)
+def leaves(asked): os._exit(7)
+def raises(asked): raise ValueError("odd\\nthings")
+def full(asked): raise DoesNotFitError("no room", hint="make some")
+def forbidden(asked): open("/proc/nothing/here", "w")
+"""
+
+
+@pytest.fixture
+def look(tmp_path, monkeypatch):
+    (tmp_path / "strange.py").write_text(_MODULE)
+    monkeypatch.setenv("PYTHONPATH", ":".join([str(tmp_path), *sys.path]))
+
+    def run(*names, patience=5.0, group="g", needed=()):
+        checks = [
+            Check(name, "strange", name, group, patience, needed=name in needed) for name in names
+        ]
+        return list(findings(checks, Asked(tmp_path)))
+
+    return run
+
+
+def verdicts(found):
+    return [(finding.check, finding.verdict) for finding in found]
+
+
+def test_findings_come_back_whole(look, tmp_path):
+    (found,) = look("well")
+    assert found.told == f"looked at {tmp_path}"
+    assert found.measured == {"n": 1}
+    assert found.seconds >= 0
+
+
+def test_what_libraries_print_is_no_answer(look, capfd):
+    assert verdicts(look("chatty", "well")) == [("chatty", "ok"), ("well", "ok")]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_one_that_hangs_is_ended_and_the_others_go_on(look, tmp_path):
+    began = time.monotonic()
+    found = look("well", "hangs", "well", patience=1.0)
+    assert verdicts(found) == [("well", "ok"), ("hangs", "fail"), ("well", "ok")]
+    assert found[1].told == "no answer within 1 s"
+    assert time.monotonic() - began < 25
+    pid = (tmp_path / "pid").read_text()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_one_that_crashes_leaves_its_last_words(look):
+    found = look("dies", "well")
+    assert verdicts(found) == [("dies", "fail"), ("well", "ok")]
+    assert found[0].told == "the process that checked it died (SIGSEGV): the driver is broken"
+    assert "exit code 7" in look("leaves")[0].told
+
+
+def test_errors_are_findings(look):
+    raises, full, forbidden = look("raises", "full", "forbidden")
+    assert raises.told == "ValueError: odd things"
+    assert (full.told, full.hint, full.exit_code) == ("no room", "make some", 6)
+    assert "No such file or directory" in forbidden.told
+    assert {raises.verdict, full.verdict, forbidden.verdict} == {"fail"}
+
+
+def test_what_the_rest_needs(look):
+    found = look("raises", "well", "well", needed=("raises",))
+    assert verdicts(found) == [("raises", "fail"), ("well", "warn"), ("well", "warn")]
+    assert found[1].told == "not checked, as raises failed"
+
+
+def test_a_process_that_cannot_even_start(tmp_path):
+    check = Check("well", "strange", "well", "g", 1.0)
+    (found,) = findings([check], Asked(tmp_path), command=[sys.executable, "-c", "1/0"])
+    assert found.verdict == "fail"
+    assert "ZeroDivisionError" in found.told
+
+
+def test_the_first_failure_gives_the_exit_code():
+    ok, warn = Finding("a", "ok", ""), Finding("b", "warn", "", exit_code=3)
+    room, setup = Finding("c", "fail", "", exit_code=6), Finding("d", "fail", "")
+    assert (exit_code([ok, warn]), worst([ok, warn])) == (0, "warn")
+    assert (exit_code([ok, room, setup]), worst([ok, room, setup])) == (6, "fail")
+    assert (exit_code([]), worst([ok])) == (0, "ok")

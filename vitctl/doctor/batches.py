@@ -1,0 +1,70 @@
+"""Time to the first batch, and images a second after it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from vitctl.data import pipeline
+from vitctl.data.config import AugmentConfig
+from vitctl.data.dataset import Dataset
+from vitctl.data.mock import MockDataset
+from vitctl.doctor.finding import Asked, Finding
+from vitctl.errors import VitctlError
+
+# What most models are pretrained at; the rate of another size goes by its pixels.
+_RESOLUTION, _BATCH = 224, 64
+# The pipeline works ahead by so many batches; what comes after them shows its rate.
+_AHEAD, _MEASURED = 3, 4
+_PATIENCE_S = 60.0
+
+
+def mock_batch(asked: Asked) -> Finding:
+    """A batch of made-up images: the code works, whatever the data."""
+    first, rate = _timed(_batches(MockDataset(classes=10, train_examples=1000, val_examples=10)))
+    measured = {"first_s": round(first, 3), "images_per_s": round(rate, 1)}
+    return Finding("mock batch", "ok", f"{first:.1f} s", None, measured)
+
+
+def first_batch(asked: Asked) -> Finding:
+    """A batch of the dataset, decoded and augmented; importing TensorFlow is part of the wait."""
+    if asked.dataset is None:
+        told = "there is no dataset yet"
+        return Finding("first batch", "ok", told, None, {})
+    try:
+        dataset = Dataset.load(asked.dataset)
+        first, rate = _timed(_batches(dataset))
+    except VitctlError as error:
+        hint = error.hint or f"see what is damaged: vitctl verify --deep {asked.dataset}"
+        return Finding("first batch", "fail", error.message, hint, {}, exit_code=3)
+    measured = {"first_s": round(first, 3), "images_per_s": round(rate, 1)}
+    told = f"after {first:.1f} s, then {rate:,.0f} images/s at {_RESOLUTION} px ({asked.dataset})"
+    if first > _PATIENCE_S:
+        hint = "the disk is slow for many small reads; copy the dataset to a local one"
+        return Finding("first batch", "warn", told, hint, measured)
+    return Finding("first batch", "ok", told, None, measured)
+
+
+def _batches(dataset: Dataset | MockDataset) -> Iterator[Any]:
+    return pipeline.train_batches(
+        dataset,
+        resolution=_RESOLUTION,
+        augment=AugmentConfig(),
+        seed=0,
+        batch=min(_BATCH, dataset.info.examples("train")),
+    )
+
+
+def _timed(batches: Iterator[Any]) -> tuple[float, float]:
+    """Seconds to the first batch, and images a second of those after it."""
+    began = time.perf_counter()
+    size = len(next(batches).images)
+    first = time.perf_counter() - began
+    for _ in islice(batches, _AHEAD):
+        pass
+    steady = time.perf_counter()
+    for _ in islice(batches, _MEASURED):
+        pass
+    return first, _MEASURED * size / (time.perf_counter() - steady)

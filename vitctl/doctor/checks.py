@@ -1,0 +1,52 @@
+"""The list of checks: which there are, in whose company they run, and how long each may take."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vitctl.doctor.finding import Asked, Finding
+
+
+@dataclass(frozen=True)
+class Check:
+    """A function of a module, imported where it runs.
+
+    `group`: checks of one group share a process, in order; one that hangs or crashes costs only
+    itself, unless it is `needed` by the rest of the group.
+    """
+
+    name: str
+    module: str
+    function: str
+    group: str
+    patience_s: float
+    needed: bool = False
+
+    def run(self, asked: Asked) -> Finding:
+        function: Callable[[Asked], Finding] = getattr(
+            importlib.import_module(self.module), self.function
+        )
+        return function(asked)
+
+
+def _of(module: str, name: str, function: str, group: str, s: float, *, needed: bool = False):
+    return Check(name, f"vitctl.doctor.{module}", function, group, s, needed)
+
+
+CHECKS: tuple[Check, ...] = (
+    _of("machine", "clock", "clock", "machine", 10),
+    _of("machine", "memory", "memory", "machine", 10),
+    _of("machine", "open files", "files", "machine", 10),
+    _of("packages", "versions", "versions", "machine", 30),
+    _of("store", "rename", "rename", "store", 20),
+    _of("store", "lock", "lock", "store", 20),
+    _of("store", "disk", "disk", "store", 60),
+    # A TPU slice takes a minute until all its hosts are there.
+    _of("devices", "devices", "devices", "devices", 120, needed=True),
+    _of("devices", "compute", "compute", "devices", 120),
+    _of("devices", "collective", "collective", "devices", 120),
+    _of("batches", "mock batch", "mock_batch", "batches", 30),
+    _of("batches", "first batch", "first_batch", "batches", 180),
+)

@@ -1,0 +1,60 @@
+"""Runs checks in a process of its own: python -m vitctl.doctor.child FD, the work on stdin as JSON.
+
+For each check a line on descriptor FD when it begins, and one with the finding when it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from vitctl.doctor.checks import Check
+from vitctl.doctor.finding import Asked, Finding
+from vitctl.errors import VitctlError
+
+
+def main() -> None:
+    answer = int(sys.argv[1])
+    work = json.loads(sys.stdin.read())
+    _run([Check(**check) for check in work["checks"]], Asked.from_json(work["asked"]), answer)
+    # Libraries that hang in their destructors must not keep the answer.
+    os._exit(0)
+
+
+def _run(checks: Iterable[Check], asked: Asked, answer: int) -> None:
+    for check in checks:
+        _tell(answer, {"begins": check.name})
+        began = time.perf_counter()
+        finding = _finding(check, asked)
+        finding = replace(finding, seconds=round(time.perf_counter() - began, 3))
+        _tell(answer, {"finding": finding.as_json()})
+
+
+def _finding(check: Check, asked: Asked) -> Finding:
+    """What the check says; an exception is a finding, too."""
+    try:
+        return check.run(asked)
+    except VitctlError as error:
+        return Finding(
+            check.name, "fail", error.message, error.hint, exit_code=max(2, error.exit_code)
+        )
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        told = f"{error.strerror or error}{where}"
+        return Finding(check.name, "fail", told, "choose a --store that you may write to")
+    except Exception as error:
+        told = " ".join(str(error).split())[:300]
+        return Finding(check.name, "fail", f"{type(error).__name__}: {told}", None)
+
+
+def _tell(answer: int, line: dict[str, Any]) -> None:
+    os.write(answer, (json.dumps(line) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()

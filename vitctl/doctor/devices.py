@@ -1,0 +1,95 @@
+"""What jax sees, whether it computes and exchanges rightly."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from vitctl import machine
+from vitctl.doctor.finding import Asked, Finding
+
+_GIB = 2**30
+_SIDE = 256
+_EXCHANGED = 2**20
+"""Numbers that each device adds to the sum: 4 MiB."""
+
+
+def devices(asked: Asked) -> Finding:
+    """Kind, number and memory of the devices."""
+    import jax
+
+    found = jax.devices()
+    memory = machine.device_bytes()
+    kind = found[0].device_kind
+    told = f"{len(found)} x {kind} ({found[0].platform})"
+    if jax.process_count() > 1:
+        told += f" over {jax.process_count()} processes"
+    if memory is not None:
+        told += f", {memory / _GIB:.1f} GiB each"
+    measured = {
+        "platform": found[0].platform,
+        "kind": kind,
+        "devices": len(found),
+        "memory_bytes": memory,
+    }
+    return Finding("devices", "ok", told, None, measured)
+
+
+def compute(asked: Asked) -> Finding:
+    """The same matrix product on each device, against numpy's in float64.
+
+    The terms are small integers, so that every precision a device may use gives the exact sum.
+    """
+    import jax
+
+    draw = np.random.default_rng(0)
+    a, b = draw.integers(-2, 3, (2, _SIDE, _SIDE)).astype(np.float32)
+    right = a.astype(np.float64) @ b.astype(np.float64)
+    product = jax.jit(lambda x, y: x @ y)
+    wrong = []
+    began = time.perf_counter()
+    for device in jax.local_devices():
+        got = np.asarray(product(jax.device_put(a, device), jax.device_put(b, device)))
+        if not np.array_equal(got, right):
+            wrong.append(str(device))
+    measured: dict[str, Any] = {"seconds": round(time.perf_counter() - began, 3), "wrong": wrong}
+    if wrong:
+        told = f"a matrix product is wrong on {', '.join(wrong)}"
+        return Finding("compute", "fail", told, "do not train on it; replace the device", measured)
+    return Finding("compute", "ok", "a matrix product is exact on each device", None, measured)
+
+
+def collective(asked: Asked) -> Finding:
+    """A sum over all devices, checked, and its time once compiled."""
+    import jax
+    import jax.numpy as jnp
+    from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+    every = jax.devices()
+    mesh = Mesh(np.asarray(every), ("data",))
+    split = NamedSharding(mesh, PartitionSpec("data"))
+    whole = NamedSharding(mesh, PartitionSpec())
+    # Device i holds i + 1 everywhere, so the sum is known.
+    held = [
+        jax.device_put(np.full((1, _EXCHANGED), number, np.float32), device)
+        for number, device in enumerate(every, start=1)
+        if device.process_index == jax.process_index()
+    ]
+    rows = jax.make_array_from_single_device_arrays((len(every), _EXCHANGED), split, held)
+    total = jax.jit(lambda x: jnp.sum(x, axis=0), out_shardings=whole)
+    got = np.asarray(jax.block_until_ready(total(rows)))
+    began = time.perf_counter()
+    jax.block_until_ready(total(rows))
+    seconds = time.perf_counter() - began
+    right = len(every) * (len(every) + 1) / 2
+    measured = {"devices": len(every), "seconds": round(seconds, 5)}
+    if not np.all(got == right):
+        told = f"the sum over {len(every)} devices is {got.flat[0]:g} instead of {right:g}"
+        hint = "check the links between the devices (nvidia-smi topo -m; NCCL_DEBUG=INFO)"
+        return Finding("collective", "fail", told, hint, measured)
+    if len(every) == 1:
+        return Finding("collective", "ok", "one device: nothing to exchange", None, measured)
+    told = f"4 MiB summed over {len(every)} devices in {1000 * seconds:.1f} ms, rightly"
+    return Finding("collective", "ok", told, None, measured)

@@ -1,0 +1,130 @@
+"""What the store's file system can do: artifacts rest on rename, flock and room."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vitctl.artifacts.files import write_atomic
+from vitctl.doctor.finding import Asked, Finding
+
+_GIB, _MB = 2**30, 10**6
+# A checkpoint of S/16 with its optimizer takes 0.2 GiB, one of g/14 6 GiB.
+_LEAST_FREE, _GOOD_FREE = 1 * _GIB, 20 * _GIB
+_PROBE_BYTES = 64 * 2**20
+# An image of 100 kB at 500 a second; a checkpoint of 1 GiB within 20 s.
+_SLOW = 50 * _MB
+_SKEW_S = 2.0
+_LEAST_NAMES = 10_000
+
+
+def disk(asked: Asked) -> Finding:
+    """Room, and how fast a small file is written and read."""
+    with _room(asked) as folder:
+        usage = shutil.disk_usage(folder)
+        names = os.statvfs(folder).f_favail
+        measured = {"free_bytes": usage.free, "free_names": names}
+        told = f"{usage.free / _GIB:.1f} GiB free of {usage.total / _GIB:.1f}"
+        hint = f"free some room, or choose another --store than {asked.store}"
+        if usage.free < _LEAST_FREE:
+            return Finding("disk", "fail", told, hint, measured, exit_code=6)
+        written, read = _speeds(folder / "probe")
+    measured |= {"write_bytes_per_s": round(written), "read_bytes_per_s": round(read)}
+    told += f", writes {written / _MB:,.0f} MB/s, reads {read / _MB:,.0f} MB/s"
+    if 0 < names < _LEAST_NAMES:
+        told += f", {names:,} names left"
+        return Finding("disk", "warn", told, "remove small files: it runs out of inodes", measured)
+    if usage.free < _GOOD_FREE:
+        return Finding("disk", "warn", told, hint, measured)
+    if min(written, read) < _SLOW:
+        hint = "a local disk is faster: let the store, or at least the datasets, lie on one"
+        return Finding("disk", "warn", told, hint, measured)
+    return Finding("disk", "ok", told, None, measured)
+
+
+def rename(asked: Asked) -> Finding:
+    """Whether a file can be replaced in one go, and the file server's clock is ours."""
+    with _room(asked) as folder:
+        place = folder / "content"
+        write_atomic(place, b"old")
+        with place.open("rb") as before:
+            write_atomic(place, b"new")
+            kept, now = before.read(), place.read_bytes()
+        left = [path.name for path in folder.iterdir() if path != place]
+        skew = place.stat().st_mtime - time.time()
+    measured = {"skew_s": round(skew, 2)}
+    if (kept, now) != (b"old", b"new") or left:
+        told = "a file that is replaced does not stay whole for who reads it"
+        hint = "keep the store on a POSIX file system (ext4, xfs, NFS, Lustre)"
+        return Finding("rename", "fail", told, hint, measured)
+    if abs(skew) > _SKEW_S:
+        told = f"works, but the file server's clock is {skew:+.0f} s off ours"
+        return Finding(
+            "rename", "warn", told, "keep both on NTP: ages and order go by it", measured
+        )
+    return Finding("rename", "ok", "replaces a file in one go", None, measured)
+
+
+def lock(asked: Asked) -> Finding:
+    """Whether flock keeps a second process out."""
+    with _room(asked) as folder:
+        place = folder / ".lock"
+        first = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        second = os.open(place, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return Finding("lock", "ok", "flock keeps a second process out")
+        except OSError as error:
+            told = f"flock is not supported ({error.strerror})"
+            return Finding("lock", "warn", told, _ALONE)
+        finally:
+            os.close(first)
+            os.close(second)
+    return Finding("lock", "warn", "flock lets two processes hold one lock", _ALONE)
+
+
+_ALONE = (
+    "run one command at a time on a recipe, or mount the store with locks (NFS: local_lock=none)"
+)
+
+
+@contextmanager
+def _room(asked: Asked) -> Iterator[Path]:
+    """An own folder on the store's file system, gone afterwards."""
+    place = asked.store.absolute()
+    while not place.is_dir():
+        place = place.parent
+    folder = Path(tempfile.mkdtemp(prefix=".doctor-", dir=place))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _speeds(path: Path) -> tuple[float, float]:
+    """Bytes a second, written to the disk and read back from it."""
+    block = os.urandom(2**20)
+    began = time.perf_counter()
+    with path.open("wb") as file:
+        for _ in range(_PROBE_BYTES // len(block)):
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+        written = time.perf_counter()
+        if hasattr(os, "posix_fadvise"):  # or memory would answer instead of the disk
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    opened = time.perf_counter()
+    with path.open("rb") as file:
+        while file.read(len(block)):
+            pass
+    read = time.perf_counter()
+    return _PROBE_BYTES / (written - began), _PROBE_BYTES / max(read - opened, 1e-9)
