@@ -44,6 +44,7 @@ VERBS: dict[str, Verb] = {
     "ls": Verb("stages.inspect.ls", "List artifacts and runs.", "Inspect"),
     "show": Verb("stages.inspect.show", "Show one artifact or run.", "Inspect"),
     "lineage": Verb("stages.inspect.lineage", "The tree of inputs of an artifact.", "Inspect"),
+    "replay": Verb("stages.replay.command", "The batch that a step trained on.", "Inspect"),
     "verify": Verb("stages.inspect.verify", "Check that an artifact is whole.", "Inspect"),
     "doctor": Verb("stages.doctor.command", "Is this machine fit to train on?", "Inspect"),
 }

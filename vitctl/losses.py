@@ -57,11 +57,16 @@ def mixup(
 ) -> tuple[Float[Array, "b i j 3"], Float[Array, "b y"]]:
     """Mix each example with its neighbour (https://arxiv.org/abs/1710.09412).
 
-    One weight a step, w = max(v, 1 - v) with v ~ Beta(alpha, alpha), so the first image dominates.
+    One weight a step, see `mixup_weight`.
     """
-    v = jax.random.beta(key, alpha, alpha, dtype=jnp.float32)
-    weight = jnp.maximum(v, 1.0 - v)
+    weight = mixup_weight(key, alpha=alpha)
     return mix(images, weight=weight), mix(targets, weight=weight)
+
+
+def mixup_weight(key: PRNGKeyArray, *, alpha: float) -> Float[Array, ""]:
+    """w = max(v, 1 - v) with v ~ Beta(alpha, alpha), so each example dominates its mixture."""
+    v = jax.random.beta(key, alpha, alpha, dtype=jnp.float32)
+    return jnp.maximum(v, 1.0 - v)
 
 
 def mix(

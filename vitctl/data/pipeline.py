@@ -6,7 +6,7 @@ A mock dataset is served by numpy alone, one on disk through TensorFlow (5 to 10
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ def train_batches(
     start_step: int = 0,
     rows: Rows = ALL,
     workers: int | None = None,
-) -> Iterator[TrainBatch]:
+) -> Generator[TrainBatch, None, None]:
     """The endless training stream from `start_step` on.
 
     Batch t is the same whatever the start, the workers (threads; None takes all cores) and the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.data import pipeline
-from vitctl.data.batches import EvalBatch, TrainBatch, keys_of_steps
+from vitctl.data.batches import ALL, EvalBatch, Rows, TrainBatch, keys_of_steps
 from vitctl.data.dataset import Dataset
 from vitctl.data.mock import MockDataset
+from vitctl.data.order import BatchIndices, batch_indices
 from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig
 
@@ -51,8 +52,25 @@ class Images:
         """uint64[batch]: the sample keys of global batch `step`; reads no image."""
         return self._keys_of(step)
 
+    def order_of_step(self, step: int) -> BatchIndices:
+        """Epochs and positions in the split of that batch's images; reads no image."""
+        return batch_indices(
+            seed=self.cfg.seed, examples=self.examples, batch=self.cfg.data.batch, step=step
+        )
+
     def train_batches(self, layout: Layout, *, start_step: int) -> Iterator[TrainBatch]:
         """The endless stream from a step on."""
+        return self._stream(start_step=start_step, rows=layout.rows(self.cfg.data.batch))
+
+    def batch_of_step(self, step: int, *, rows: Rows = ALL) -> TrainBatch:
+        """That batch alone, with the images of some of its rows."""
+        stream = self._stream(start_step=step, rows=rows)
+        try:
+            return next(stream)
+        finally:
+            stream.close()
+
+    def _stream(self, *, start_step: int, rows: Rows) -> Generator[TrainBatch, None, None]:
         data = self.cfg.data
         return pipeline.train_batches(
             self.dataset,
@@ -62,7 +80,7 @@ class Images:
             seed=self.cfg.seed,
             batch=data.batch,
             start_step=start_step,
-            rows=layout.rows(data.batch),
+            rows=rows,
             workers=self.workers,
         )
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from vitctl import losses
 from vitctl.errors import UsageError
@@ -43,6 +43,12 @@ class Mixup(NamedTuple):
 
     alpha: float
     seed: int
+
+
+def mixup_key(seed: int, index: int | Int[Array, ""]) -> PRNGKeyArray:
+    """The key of the weight that the update after `index` finished ones mixes its batch by."""
+    purpose = jax.random.fold_in(jax.random.key(seed), _MIXUP)
+    return jax.random.fold_in(purpose, index)
 
 
 def passes(*, batch: int, layout: Layout, microbatch: int | None) -> int:
@@ -153,8 +159,7 @@ def _compiled(
     ) -> tuple[TrainState, StepStats]:
         targets = layout.constrain(losses.multi_hot(labels, classes=model.classes), "by")
         if mixup is not None:
-            purpose = jax.random.fold_in(jax.random.key(mixup.seed), _MIXUP)
-            key = jax.random.fold_in(purpose, index)
+            key = mixup_key(mixup.seed, index)
             images, targets = losses.mixup(images, targets, key=key, alpha=mixup.alpha)
 
         value, grads = averaged(state.params, images, targets)

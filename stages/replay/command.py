@@ -1,0 +1,70 @@
+"""What `vitctl replay` is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from vitctl.console.options import count
+from vitctl.console.session import Session
+from vitctl.console.streams import answer
+from vitctl.console.verb import verb
+from vitctl.errors import UsageError
+
+PICTURE, ARRAYS = ".png", ".npz"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which step (None: the one that names the checkpoint), how many images of its batch (None:
+    all, in a picture the first few hundred), and the file they go to, if any."""
+
+    step: int | None
+    first: int | None
+    file: Path | None
+
+    def __post_init__(self) -> None:
+        if self.step is not None and self.step < 1:
+            raise UsageError(f"--step {self.step}: the first step is 1")
+        if self.first is not None and self.first < 1:
+            raise UsageError(f"--first {self.first} shows nothing")
+        if self.file is not None and self.file.suffix not in (PICTURE, ARRAYS):
+            raise UsageError(
+                f"--out {self.file} is neither a picture nor arrays",
+                hint=f"end it in {PICTURE} or {ARRAYS}",
+            )
+
+
+@verb(makes=False)
+def replay(
+    session: Session,
+    source: Annotated[
+        str | None, Option("--from", help="Run, RUN@STEP or checkpoint; '-' reads stdin.")
+    ] = None,
+    step: Annotated[
+        str | None, Option(help="Which step, as metrics and messages count; RUN@STEP says it too.")
+    ] = None,
+    out: Annotated[
+        Path | None, Option(metavar="FILE", help="A picture (.png) or exact arrays (.npz).")
+    ] = None,
+    first: Annotated[int | None, Option(help="Only so many images of the batch.")] = None,
+) -> None:
+    """Example: vitctl replay --from RUN --step 1200 --out batch.png
+
+    Show the batch that a step trained on: ids, classes and epochs; with --out also the images as
+    training saw them, cropped, augmented and mixed. Nothing is recorded for that: the order of
+    images and their augmentation are arithmetic.
+    """
+    from stages.replay import words
+    from stages.replay.run import run
+
+    asked = Asked(count(step, "--step"), first, out)
+    for entry, at in session.named(source):
+        found = run(asked, entry, at=at, store=session.store, emit=session.emit)
+        if session.options.json:
+            session.answer_json(words.as_json(found))
+        else:
+            answer(str(found.file) if found.file else words.as_text(found))

@@ -1,0 +1,232 @@
+"""A replayed batch is what the trainer consumed, bit for bit."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+sys.path.append(str(Path(__file__).parents[2]))
+
+import schemas
+
+from stages.cooldown import run as cooldown_stage
+from stages.cooldown.command import Inputs as CooldownInputs
+from stages.finetune import run as finetune_stage
+from stages.finetune.command import Inputs as FinetuneInputs
+from stages.pretrain import run as pretrain_stage
+from stages.pretrain.command import Inputs as PretrainInputs
+from stages.replay import words
+from stages.replay.command import Asked
+from stages.replay.run import run
+from stages.shard import run as shard_stage
+from stages.shard.command import Inputs as ShardInputs
+from stages.shard.command import ShardConfig, ShardRuntime
+from tests import made
+from vitctl import losses
+from vitctl.artifacts import Artifact, Run, Store
+from vitctl.artifacts.runs import run_of
+from vitctl.data.sheet import sheet
+from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.events import Note
+from vitctl.recipes import branching, finetuning, pretraining
+from vitctl.train import step as steps
+from vitctl.train import trainer
+from vitctl.train.config import TrainConfig, TrainRuntime
+from vitctl.train.step import StepStats
+from vitctl.trees import merge
+
+AUGMENT = {"mixup_alpha": 0.4, "randaugment": {"layers": 1, "magnitude": 10}}
+CLASSES = ("ant", "bee", "cat")
+
+
+@pytest.fixture
+def consumed(monkeypatch):
+    """(images, labels, index) of every step that trains; the step itself is not compiled."""
+    seen = []
+
+    def make_step(cfg, **_):
+        def step(state, images, labels, rate, index):
+            seen.append((np.asarray(images), np.asarray(labels), int(index)))
+            return state, StepStats(*[jnp.float32(1)] * 4, jnp.bool_(True))
+
+        return step
+
+    monkeypatch.setattr(trainer, "make_step", make_step)
+    monkeypatch.setattr(trainer, "_evaluator", lambda *_, **__: None)
+    return seen
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def photos(tmp_path, store) -> Artifact:
+    """Three classes of 10 images of 12x10 pixels."""
+    rng = np.random.default_rng(0)
+    for name in CLASSES:
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(10):
+            pixels = rng.integers(0, 256, (12, 10, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+    return shard_stage.run(
+        ShardConfig(val_fraction=0.2),
+        ShardInputs(str(tmp_path / "photos")),
+        store=store,
+        runtime=ShardRuntime(workers=0),
+    )
+
+
+def pretrained(store, photos, *, steps: int) -> Artifact:
+    changes = {"model": {"classes": 3}, "data": {"batch": 8, "mock": None, "augment": AUGMENT}}
+    return pretrain_stage.run(
+        made.config(**merge(changes, {"schedule": {"total_steps": steps}})),
+        PretrainInputs(photos),
+        store=store,
+        runtime=TrainRuntime(checkpoint_every=2),
+    )
+
+
+def of(entry, step, *, store, file=None, first=None, emit=lambda event: None):
+    return run(Asked(step, first, file), entry, at=None, store=store, emit=emit)
+
+
+def arrays(entry, step, *, store, folder):
+    file = folder / f"{entry.path.parent.name}-{step}.npz"
+    of(entry, step, store=store, file=file)
+    with np.load(file) as found:  # without allow_pickle
+        return dict(found)
+
+
+def test_batches_of_a_trunk_its_cooldown_and_a_finetune(consumed, store, photos, tmp_path):
+    """Steps are counted as metrics count them: step N is the one after N - 1 finished ones."""
+    trunk = pretrained(store, photos, steps=2)
+    branch = branching.cooled(trunk, steps=1, shape="linear")
+    cooled = cooldown_stage.run(
+        TrainConfig.model_validate(branch.tree),
+        CooldownInputs(trunk, photos),
+        store=store,
+        runtime=TrainRuntime(),
+    )
+    there = pretraining.images_of(photos, split="train")
+    overrides = {"data": {"batch": 8}}
+    settings = finetuning.resolve(cooled, images=there, duration=(2, "steps"), overrides=overrides)
+    tuned = finetune_stage.run(
+        TrainConfig.model_validate(merge(settings.tree, overrides)),
+        FinetuneInputs(cooled, photos),
+        store=store,
+        runtime=TrainRuntime(),
+    )
+    assert [index for _, _, index in consumed] == [0, 1, 2, 0, 1]
+    # Reading an image costs a second of tracing, so not every step is looked at. The trunk's step 3
+    # is the cooldown's: one order, one augmentation.
+    for checkpoint, step, fed in ((trunk, 2, 1), (cooled, 3, 2), (trunk, 3, 2), (tuned, 2, 4)):
+        images, labels, index = consumed[fed]
+        found = arrays(run_of(checkpoint), step, store=store, folder=tmp_path)
+        np.testing.assert_array_equal(found["images"], images)
+        assert index == step - 1
+        assert [CLASSES[label] for label in labels[:, 0]] == found["labels"].tolist()
+        assert [id.split("/")[0] for id in found["ids"]] == found["labels"].tolist()
+
+
+def test_what_the_step_mixes(consumed, store, tmp_path):
+    """Mixed by hand with the library's own mixup and the step's key: equal up to rounding."""
+    trunk = pretrain_stage.run(
+        made.config(data={"augment": {"mixup_alpha": 0.4}}, seed=7),
+        PretrainInputs(None),
+        store=store,
+        runtime=TrainRuntime(),
+    )
+    mixup = jax.jit(losses.mixup, static_argnames="alpha")
+    for step, (images, labels, index) in enumerate(consumed[:3], start=1):
+        targets = losses.multi_hot(jnp.asarray(labels), classes=7)
+        key = steps.mixup_key(7, jnp.int32(index))
+        mixed, _ = mixup(jnp.asarray(images), targets, key=key, alpha=0.4)
+        found = arrays(trunk, step, store=store, folder=tmp_path)
+        np.testing.assert_allclose(found["learnt"], mixed, atol=1e-6)
+        assert 0.5 <= found["mixup"] < 1
+        # The first rows alone are the same: row 0 is mixed with the last of the whole batch.
+        part = tmp_path / "part.npz"
+        of(trunk, step, store=store, file=part, first=2)
+        np.testing.assert_array_equal(np.load(part)["learnt"], found["learnt"][:2])
+
+
+def test_made_up_images_and_every_answer(consumed, store, tmp_path):
+    trunk = pretrain_stage.run(
+        made.config(), PretrainInputs(None), store=store, runtime=TrainRuntime()
+    )
+    found = of(trunk, 3, store=store)
+    schemas.check(words.as_json(found), "batch")
+    assert [row.id for row in found.batch.images] == [None] * 16
+    assert words.as_text(found).splitlines()[0] == "step 3: 16 images"
+    labels = [trunk.summary["classes"].index(row.labels[0]) for row in found.batch.images]
+    assert labels == consumed[2][1][:, 0].tolist()
+
+    said = []
+    picture = tmp_path / "folder" / "batch.png"
+    of(trunk, 3, store=store, file=picture, first=5, emit=said.append)
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
+    ahead = of(run_of(trunk), 20, store=store, first=1, emit=said.append)
+    assert len(ahead.batch.images) == 1
+    assert any("not trained yet" in event.text for event in said if isinstance(event, Note))
+
+
+def test_a_run_that_never_saved_can_be_replayed(store):
+    """One that diverged at once, say."""
+    from vitctl.artifacts import Recipe
+
+    recipe = Recipe(stage="pretrain", version=1, kind="run", config=made.config().identity())
+    with store.open_run(recipe, name="diverged") as draft:
+        path = draft.path
+    found = of(Run.load(path), 1, store=store)
+    assert len(found.batch.images) == 16
+
+
+def test_what_cannot_be_replayed(store, photos):
+    closed = made.checkpoint(store, schedule={"kind": "cosine"})
+    with pytest.raises(UsageError, match="ends at step 8, before step 9"):
+        of(closed, 9, store=store)
+    with pytest.raises(UsageError, match="which step"):
+        of(run_of(closed), None, store=store)
+    assert of(closed, None, store=store).batch.step == 8
+    with pytest.raises(InputError, match="is a dataset"):
+        of(photos, 3, store=store)
+    orphan = made.checkpoint(store, data={"mock": None})
+    with pytest.raises(InputError, match="records no dataset"):
+        of(orphan, 3, store=store)
+    for wrong in ({"step": 0}, {"first": 0}, {"file": Path("batch.jpg")}):
+        with pytest.raises(UsageError):
+            Asked(**{"step": 1, "first": None, "file": None, **wrong})
+
+
+def test_a_dataset_that_is_gone(consumed, store, photos):
+    trunk = pretrained(store, photos, steps=2)
+    (photos.path / "artifact.json").unlink()
+    with pytest.raises(NotFoundError, match="is gone"):
+        of(trunk, 1, store=store)
+
+
+def test_pixels_of_a_sheet():
+    """Every image is there, enlarged by a whole factor: 36 pixels twice, in two columns."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (3, 36, 36, 3), np.uint8)
+    captions = [["class", "row"], ["a very long name that does not fit"], []]
+    page = sheet(pixels.astype(np.float32) / 127.5 - 1, captions)
+    with Image.open(io.BytesIO(page)) as image:
+        found = np.asarray(image)
+    wanted = pixels.repeat(2, axis=1).repeat(2, axis=2)
+    step_x, step_y = 72 + 6, 72 + 2 * 14 + 6
+    for i, enlarged in enumerate(wanted):
+        left, top = 6 + i % 2 * step_x, 6 + i // 2 * step_y
+        np.testing.assert_array_equal(found[top : top + 72, left : left + 72], enlarged)
+        below = found[top + 72 : top + 72 + 28, left : left + 72]
+        assert (below < 128).any() == bool(captions[i])  # its caption
