@@ -21,6 +21,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from vitctl import processes
 from vitctl.artifacts.files import write_atomic
 from vitctl.errors import DoesNotFitError, InputError
 
@@ -50,7 +51,8 @@ def save(place: Path, *, params: Any, opt: Any, position: dict[str, Any]) -> Non
     with _checkpointer() as checkpointer:
         checkpointer.save((place / PARAMS).resolve(), params)
         checkpointer.save((place / OPT).resolve(), opt)
-    write_atomic(place / POSITION, (json.dumps(position, sort_keys=True) + "\n").encode())
+    if processes.first():
+        write_atomic(place / POSITION, (json.dumps(position, sort_keys=True) + "\n").encode())
 
 
 def restore(place: Path, part: str, *, like: Any) -> Any:

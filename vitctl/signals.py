@@ -19,6 +19,10 @@ class Stop:
     def requested(self) -> bool:
         return self.signal is not None
 
+    def after(self, step: int) -> bool:
+        """Whether to stop after `step` finished steps. A loop asks after each."""
+        return self.requested
+
     @property
     def reason(self) -> str:
         return signal.Signals(self.signal).name if self.signal is not None else "nobody"

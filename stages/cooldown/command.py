@@ -25,7 +25,7 @@ class Inputs:
     dataset: Artifact | None
 
 
-@verb(configurable=True)
+@verb(configurable=True, parallel=True)
 def cooldown(
     session: Session,
     source: Annotated[

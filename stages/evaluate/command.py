@@ -55,7 +55,7 @@ class EvaluateRuntime(Runtime):
     workers: PositiveInt | None = None
 
 
-@verb(configurable=True)
+@verb(configurable=True, parallel=True)
 def evaluate(
     session: Session,
     source: Annotated[

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from stages.evaluate.command import VERSION, EvaluateConfig, EvaluateRuntime, Inputs
 from vitctl.artifacts import Artifact, Recipe, Store
-from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.store import slug
 from vitctl.data.batches import EvalBatch
 from vitctl.data.classes import class_mapping, map_labels
@@ -108,7 +107,7 @@ def run(
                 "confusions": confusion.most_frequent(),
             }
             text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-            write_atomic(draft.path / RESULTS, f"{text}\n".encode())
+            draft.write(RESULTS, f"{text}\n".encode())
             artifact = draft.publish(summary=summary)
     emit(Settings("evaluation", readable(artifact.summary)))
     emit(Next(shlex.join(["vitctl", "show", str(artifact.path)])))

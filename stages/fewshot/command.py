@@ -76,7 +76,7 @@ class FewshotRuntime(Runtime):
     workers: PositiveInt | None = None
 
 
-@verb(configurable=True)
+@verb(configurable=True, parallel=True)
 def fewshot(
     session: Session,
     source: Annotated[

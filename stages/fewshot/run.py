@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.fewshot.command import VERSION, FewshotConfig, FewshotRuntime, Inputs
-from vitctl import machine
+from vitctl import machine, processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store
-from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.store import slug
 from vitctl.data.batches import EvalBatch
 from vitctl.data.dataset import LabelledImages
@@ -112,8 +111,10 @@ def _probed(
     train = features_of(shown, cfg.train_split)
     test = features_of(scored, cfg.eval_split)
 
-    # Regressions
+    # Regressions: process 0 makes them, the others wait where it publishes
     results: list[fewshot.Draw] = []
+    if not processes.first():
+        return draft.publish(summary={})
     regressions = fewshot.regress(
         train,
         np.searchsorted(shown, drawn),
@@ -159,7 +160,7 @@ def _probed(
         ],
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomic(draft.path / RESULTS, f"{text}\n".encode())
+    draft.write(RESULTS, f"{text}\n".encode())
     return draft.publish(summary=summary)
 
 

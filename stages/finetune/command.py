@@ -27,7 +27,7 @@ class Inputs:
     dataset: Artifact
 
 
-@verb(configurable=True)
+@verb(configurable=True, parallel=True)
 def finetune(
     session: Session,
     source: Annotated[

@@ -28,7 +28,7 @@ class Inputs:
     dataset: Artifact | None
 
 
-@verb(configurable=True)
+@verb(configurable=True, parallel=True)
 def pretrain(
     session: Session,
     model: Annotated[

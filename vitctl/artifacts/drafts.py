@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from vitctl import processes
+from vitctl.artifacts import together
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.files import DRAFT, LOCK, RUN, entries, write_atomic
 from vitctl.artifacts.manifest import (
@@ -44,19 +46,28 @@ class Draft:
         """A file that was hashed while it was written, so that `publish` need not read it."""
         self._known[relative] = FileEntry(path=relative, size=size, sha256=sha256)
 
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file that every process knows the content of; one does it."""
+        if processes.first():
+            write_atomic(self.path / name, content)
+
     def publish(self, *, summary: dict[str, Any], volatile: Iterable[str] = ()) -> Artifact:
         """Write `artifact.json`: from here on nothing in the directory changes."""
-        artifact = publish(
-            self.path,
-            recipe=self.recipe,
-            summary=summary,
-            started=self.started,
-            known=self._known,
-            volatile=volatile,
-        )
-        (self.path / DRAFT).unlink(missing_ok=True)
-        self.finished = artifact
-        return artifact
+
+        def make() -> Artifact:
+            artifact = publish(
+                self.path,
+                recipe=self.recipe,
+                summary=summary,
+                started=self.started,
+                known=self._known,
+                volatile=volatile,
+            )
+            (self.path / DRAFT).unlink(missing_ok=True)
+            return artifact
+
+        self.finished = together.published(self.path, make)
+        return self.finished
 
 
 def publish(

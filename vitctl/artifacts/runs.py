@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from vitctl import processes
+from vitctl.artifacts import together
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.drafts import clear, publish
@@ -115,7 +117,7 @@ class Run:
         """The checkpoint of `step`. NotFoundError names the nearest kept ones."""
         if (self.place(step) / MANIFEST).exists():
             return Artifact.load(self.place(step), check=check)
-        kept = self.steps()
+        kept = Run.steps(self)
         if not kept:
             raise NotFoundError(f"{self.path} has no finished checkpoint yet")
         nearest = sorted(sorted(kept, key=lambda s: abs(s - step))[:3])
@@ -126,7 +128,7 @@ class Run:
 
     def newest(self) -> Artifact:
         """The checkpoint of the highest step."""
-        kept = self.steps()
+        kept = Run.steps(self)
         if not kept:
             raise NotFoundError(
                 f"{self.path} has no finished checkpoint yet",
@@ -136,7 +138,8 @@ class Run:
 
 
 class RunDraft(Run):
-    """A run that this process holds the lock of."""
+    """A run that this process holds the lock of; of several processes, the first does, which
+    decides and writes for all."""
 
     def __init__(self, path: Path, info: RunInfo, recipe: Recipe) -> None:
         super().__init__(path, info)
@@ -145,15 +148,22 @@ class RunDraft(Run):
     def begin(self, *, from_step: int, runtime: dict[str, Any]) -> None:
         """Write down that a segment starts."""
         segment = Segment(started=now(), from_step=from_step, runtime=runtime, versions=versions())
-        self.info = self.info.model_copy(update={"segments": (*self.info.segments, segment)})
-        write_info(self.path, self.info)
+        self._update(segments=(*self.info.segments, segment))
 
     def mark_result(self, step: int) -> None:
         """Write down that `step` is what a command answered with."""
         if step not in self.info.results:
             results = tuple(sorted((*self.info.results, step)))
-            self.info = self.info.model_copy(update={"results": results})
+            self._update(results=results)
+
+    def _update(self, **changes: Any) -> None:
+        self.info = self.info.model_copy(update=changes)
+        if processes.first():
             write_info(self.path, self.info)
+
+    def steps(self) -> list[int]:
+        """Steps with a finished checkpoint, ascending; the same in all processes."""
+        return processes.share("steps", super().steps)
 
     def recipe_at(self, step: int) -> Recipe:
         """The recipe of one checkpoint: the run's, and the step."""
@@ -163,8 +173,21 @@ class RunDraft(Run):
 
     def usable(self, *, at_most: int) -> tuple[Artifact | None, dict[int, str]]:
         """The newest undamaged checkpoint up to a step, and step -> sentence for damaged ones."""
+        if processes.count() == 1:
+            return self._usable(at_most=at_most)
+
+        def look() -> tuple[int | None, str, list[tuple[int, str]]]:
+            artifact, problems = self._usable(at_most=at_most)
+            step, digest = (artifact.step, artifact.digest) if artifact else (None, "")
+            return step, digest, list(problems.items())
+
+        step, digest, problems = processes.share("usable", look)
+        artifact = None if step is None else together.load(self.place(step), digest=digest)
+        return artifact, dict(problems)
+
+    def _usable(self, *, at_most: int) -> tuple[Artifact | None, dict[int, str]]:
         problems: dict[int, str] = {}
-        for step in reversed([s for s in self.steps() if s <= at_most]):
+        for step in reversed([s for s in Run.steps(self) if s <= at_most]):
             try:
                 artifact = Artifact.load(self.place(step))
             except NewerFormatError:
@@ -199,23 +222,33 @@ class RunDraft(Run):
     def empty_place(self, step: int) -> Path:
         """The folder for a checkpoint, emptied of what a crash left there."""
         place = self.place(step)
-        place.mkdir(parents=True, exist_ok=True)
-        clear(place)
+
+        def empty() -> None:
+            place.mkdir(parents=True, exist_ok=True)
+            clear(place)
+
+        processes.share(f"emptied {step}", empty)
         return place
 
     def publish(
         self, step: int, *, summary: dict[str, Any], started: str, volatile: Iterable[str] = ()
     ) -> Artifact:
-        return publish(
-            self.place(step),
-            recipe=self.recipe_at(step),
-            summary=summary,
-            started=started,
-            volatile=volatile,
+        place = self.place(step)
+        return together.published(
+            place,
+            lambda: publish(
+                place,
+                recipe=self.recipe_at(step),
+                summary=summary,
+                started=started,
+                volatile=volatile,
+            ),
         )
 
     def drop(self, step: int) -> None:
         """Remove a checkpoint, its manifest first."""
+        if not processes.first():
+            return
         (self.place(step) / MANIFEST).unlink(missing_ok=True)
         shutil.rmtree(self.place(step), ignore_errors=True)
 

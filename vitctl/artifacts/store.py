@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
+from vitctl import processes
+from vitctl.artifacts import together
 from vitctl.artifacts.artifact import Artifact, load_if_finished, load_if_readable
 from vitctl.artifacts.drafts import Draft, claim, clear, read_note
 from vitctl.artifacts.files import DRAFT, LOCK, RUN
@@ -44,7 +46,28 @@ class Store:
         force: bool = False,
         emit: Emit = silent,
     ) -> Iterator[Draft]:
-        """The draft of a recipe, locked. `draft.finished` is set if there is nothing to do."""
+        """The draft of a recipe, locked. `draft.finished` is set if there is nothing to do.
+
+        Of several processes the first locks it, and all get it.
+        """
+        if processes.count() > 1:
+            together.same_inputs(recipe)
+        if processes.first():
+            with self._open(recipe, name=name, out=out, force=force, emit=emit) as draft:
+                if processes.count() > 1:
+                    together.show(draft.path, root=self.root)
+                done = draft.finished
+                processes.share("finished", lambda: done.digest if done else None)
+                yield draft
+            return
+        path = together.find(root=self.root, out=out)
+        digest: str | None = processes.share("finished", lambda: None)
+        yield Draft(path, recipe, finished=together.load(path, digest=digest) if digest else None)
+
+    @contextmanager
+    def _open(
+        self, recipe: Recipe, *, name: str, out: Path | None, force: bool, emit: Emit
+    ) -> Iterator[Draft]:
         path = self._place(recipe, name=name, out=out)
         # Without the lock first: where nothing may be written finished work is still found.
         done = None if force else self._whole(path, recipe)
@@ -70,7 +93,25 @@ class Store:
         force: bool = False,
         emit: Emit = silent,
     ) -> Iterator[RunDraft]:
-        """The run of a recipe, locked, new or with the checkpoints it has."""
+        """The run of a recipe, locked, new or with the checkpoints it has.
+
+        Of several processes the first locks it, and all get it.
+        """
+        if processes.count() > 1:
+            together.same_inputs(recipe)
+        if processes.first():
+            with self._open_run(recipe, name=name, out=out, force=force, emit=emit) as draft:
+                if processes.count() > 1:
+                    together.show(draft.path, root=self.root)
+                yield draft
+            return
+        path = together.find(root=self.root, out=out)
+        yield RunDraft(path, Run.load(path).info, recipe)
+
+    @contextmanager
+    def _open_run(
+        self, recipe: Recipe, *, name: str, out: Path | None, force: bool, emit: Emit
+    ) -> Iterator[RunDraft]:
         path = self._place(recipe, name=name, out=out)
         with self._lock_run(path, emit=emit):
             if (path / RUN).exists() and not force:

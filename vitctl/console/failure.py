@@ -52,8 +52,8 @@ def as_expected(error: BaseException) -> VitctlError | None:
     return None
 
 
-def report(error: BaseException) -> int:
-    """Tell stderr about an exception and return the exit code."""
+def report(error: BaseException, *, prefix: str = "") -> int:
+    """Tell stderr about an exception and return the exit code. `prefix` says whose it is."""
     if isinstance(error, KeyboardInterrupt):
         return 130
     expected = as_expected(error)
@@ -63,9 +63,9 @@ def report(error: BaseException) -> int:
         return 1
     stopped = expected.exit_code == 10
     word = styled("stopped:", "1;33") if stopped else styled("error:", "1;31")
-    print(word, safe(expected.message), file=sys.stderr)
+    print(prefix + word, safe(expected.message), file=sys.stderr)
     if expected.hint:
-        print(styled("hint:", "1"), safe(expected.hint), file=sys.stderr)
+        print(prefix + styled("hint:", "1"), safe(expected.hint), file=sys.stderr)
     return expected.exit_code
 
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vitctl import processes
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.lineage import inherited
 from vitctl.artifacts.references import LATEST, MAKE, Entry, find, resolve
 from vitctl.artifacts.store import Store, checked_name
 from vitctl.config import Config
+from vitctl.console import together
 from vitctl.console.overrides import build, check_keys, parse_set, read_toml, to_toml
 from vitctl.console.streams import answer, read_references, stdin_is_pipe
 from vitctl.console.text import json_safe
@@ -100,6 +102,29 @@ class Session:
         of: Artifact | None,
         several: bool,
     ) -> list[Artifact]:
+        def found() -> list[Artifact]:
+            return self._found(kind, reference, option=option, stdin=stdin, of=of, several=several)
+
+        return together.inputs(
+            found, named=lambda: self._named_here(reference, kind), store=self.store
+        )
+
+    def _named_here(self, reference: str | None, kind: str) -> Artifact | None:
+        """What this process itself was told to take, as on a disk of its own."""
+        if reference is None or reference == "-":
+            return None
+        return self._resolved(reference, kind=kind)
+
+    def _found(
+        self,
+        kind: str,
+        reference: str | None,
+        *,
+        option: str,
+        stdin: bool,
+        of: Artifact | None,
+        several: bool,
+    ) -> list[Artifact]:
         if reference is not None and reference != "-":
             return [self._resolved(reference, kind=kind)]
         if reference == "-" or (stdin and stdin_is_pipe()):
@@ -134,7 +159,11 @@ class Session:
         """The dataset a checkpoint was trained on; None if its images were made up."""
         if checkpoint.config["data"].get("mock") is not None:
             return None
-        return inherited(checkpoint, "data", store=self.store)
+
+        def found() -> list[Artifact]:
+            return [inherited(checkpoint, "data", store=self.store)]
+
+        return together.inputs(found, named=lambda: found()[0], store=self.store)[0]
 
     # Configuration
 
@@ -204,6 +233,12 @@ class Session:
             self.print_config(cfg)
             return
         self._check_places()
+        processes.agree(
+            "settings",
+            {"stage": stage, **cfg.model_dump(mode="json")},
+            error=UsageError,
+            hint="give all processes the same flags and files",
+        )
         run: Callable[..., Artifact] = importlib.import_module(f"stages.{stage}.run").run
         artifact = run(cfg, inputs, store=self.store, runtime=runtime, emit=self._with_store)
         self.answer(artifact)

@@ -17,6 +17,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from vitctl import processes
 from vitctl.errors import InputError, NotFoundError
 from vitctl.events import Emit, Note
 
@@ -77,8 +78,19 @@ def silence_stdout() -> None:
     sys.stdout = sys.stderr
 
 
+def drop_prints() -> None:
+    """What C++ code prints from here on is dropped: Gloo tells of every connection."""
+    silence_stdout()
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
 def answer(text: str) -> None:
-    """Write a line (or several) to the real stdout. A reader that went away is not an error."""
+    """Write a line (or several) to the real stdout; of several processes, the first does. A reader
+    that went away is not an error."""
+    if not processes.first():
+        return
     claim_stdout()
     assert _answer is not None
     data = os.fsencode(text) + b"\n"

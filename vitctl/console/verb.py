@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vitctl import processes
+from vitctl.console import together
 from vitctl.console.compiled import keep_compiled_programs
-from vitctl.console.failure import report
 from vitctl.console.session import Options, Session
 from vitctl.console.streams import silence_stdout
-from vitctl.events import Event
+from vitctl.events import Event, Note
+from vitctl.processes import cluster
 
 if TYPE_CHECKING:
     from vitctl.console.display import Display
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 _PLACE = "Where it goes"
 _CONFIG = "Configuration"
 _OUTPUT = "Output"
+_SEVERAL = "Processes"
 
 _ALWAYS: dict[str, tuple[Any, Any]] = {
     "store": (
@@ -106,25 +109,90 @@ _CONFIGS: dict[str, tuple[Any, Any]] = {
         False,
     ),
 }
+_PROCESSES: dict[str, tuple[Any, Any]] = {
+    "processes": (
+        Annotated[
+            int | None,
+            typer.Option(
+                help="So many train together; 1 ignores a cluster.",
+                envvar=cluster.PROCESSES,
+                rich_help_panel=_SEVERAL,
+            ),
+        ],
+        None,
+    ),
+    "process_id": (
+        Annotated[
+            int | None,
+            typer.Option(
+                help="Which of them this is, from 0.",
+                envvar=cluster.PROCESS_ID,
+                rich_help_panel=_SEVERAL,
+            ),
+        ],
+        None,
+    ),
+    "coordinator": (
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar="HOST:PORT",
+                help="Where process 0 is reached.",
+                envvar=cluster.COORDINATOR,
+                rich_help_panel=_SEVERAL,
+            ),
+        ],
+        None,
+    ),
+    "start_timeout": (
+        Annotated[
+            int | None,
+            typer.Option(
+                metavar="SECONDS",
+                min=1,
+                help="Wait so long for all to come; 300 if left out.",
+                rich_help_panel=_SEVERAL,
+            ),
+        ],
+        None,
+    ),
+    "hang_timeout": (
+        Annotated[
+            float | None,
+            typer.Option(
+                metavar="SECONDS",
+                min=0.1,
+                help="A step that takes longer hangs; from the steps' own times if left out.",
+                rich_help_panel=_SEVERAL,
+            ),
+        ],
+        None,
+    ),
+}
 
 
 def verb(
-    *, makes: bool = True, configurable: bool = False
+    *, makes: bool = True, configurable: bool = False, parallel: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add the shared flags. `makes`: the command makes an artifact (--name, --out, --force);
-    `configurable`: it has a Config (--set, --config, --print-config)."""
+    `configurable`: it has a Config (--set, --config, --print-config); `parallel`: several processes
+    may do it together (--processes, ...), where others leave it to the first."""
     shared = {
         **(_PLACES if makes else {}),
         **_ALWAYS,
         **(_CONFIGS if configurable else {}),
     }
+    several = _PROCESSES if parallel else {}
 
     def wrap(function: Callable[..., None]) -> Callable[..., None]:
         def command(**arguments: Any) -> None:
             picked = {key: arguments.pop(key) for key in shared}
             if configurable:
                 picked["settings"] = tuple(picked["settings"] or ())
-            code = _guarded(function, Options(**picked), arguments)
+            asked = {key: arguments.pop(key) for key in several}
+            code = _guarded(
+                function, Options(**picked), arguments, asked=asked if parallel else None
+            )
             if code:
                 raise SystemExit(code)
 
@@ -138,7 +206,7 @@ def verb(
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
             )
-            for name, (annotation, default) in shared.items()
+            for name, (annotation, default) in {**shared, **several}.items()
         ]
         own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         parameters = [*own, *extra]
@@ -172,17 +240,31 @@ class _Shown:
             self._display.stop()
 
 
-def _guarded(function: Callable[..., None], options: Options, arguments: dict[str, Any]) -> int:
+def _guarded(
+    function: Callable[..., None],
+    options: Options,
+    arguments: dict[str, Any],
+    *,
+    asked: dict[str, Any] | None,
+) -> int:
     silence_stdout()
     keep_compiled_programs()
     shown = _Shown(quiet=options.quiet)
     try:
+        if asked is None and (told := cluster.told()) is not None and told[0] > 0:
+            index, count = told
+            shown(Note(f"process {index} of {count} leaves this to process 0"))
+            return 0
+        if asked is not None:
+            together.connect(asked, stop_display=shown.stop)
+            shown.quiet = shown.quiet or not processes.first()
         function(Session(options, shown), **arguments)
+        together.finish()
     except SystemExit:
         raise
     except BaseException as error:
         shown.stop()
-        return report(error)
+        return together.failed(error)
     finally:
         shown.stop()
     return 0

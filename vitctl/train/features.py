@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
+from vitctl import processes
 from vitctl.data.batches import EvalBatch
 from vitctl.model.config import ModelConfig
 from vitctl.sharding.layout import Layout
@@ -48,6 +49,7 @@ def of_model(
             yield extractor(params, layout.place_batch(batch.images)), batch.mask
 
     for features, mask in one_behind(dispatched()):
+        processes.mark("score")
         yield np.asarray(features)[mask]
 
 

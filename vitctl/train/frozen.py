@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 from numpy.typing import NDArray
 
-from vitctl import checkpoints
+from vitctl import checkpoints, processes
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.files import sha256_file
 from vitctl.data import pipeline
@@ -44,12 +44,20 @@ def restored(checkpoint: Artifact, *, cfg: TrainConfig, layout: Layout) -> vit.P
         for entry in checkpoint.manifest.files
         if entry.path.startswith(f"{checkpoints.PARAMS}/")
     ]
-    for entry in weights:
-        if sha256_file(checkpoint.path / entry.path) != (entry.size, entry.sha256):
-            raise InputError(
-                f"{checkpoint.path} is damaged: {entry.path} has other bytes than were published",
-                hint=f"see all: vitctl verify --deep {checkpoint.path}",
-            )
+
+    def damaged() -> list[str]:
+        return [
+            entry.path
+            for entry in weights
+            if sha256_file(checkpoint.path / entry.path) != (entry.size, entry.sha256)
+        ]
+
+    found = processes.share(f"{checkpoint.id} has whole weights", damaged)
+    if found:
+        raise InputError(
+            f"{checkpoint.path} is damaged: {found[0]} has other bytes than were published",
+            hint=f"see all: vitctl verify --deep {checkpoint.path}",
+        )
     shapes = states.param_shapes(cfg)
     like = layouts.like(shapes, layout.params(shapes))
     return checkpoints.restore(checkpoint.path, checkpoints.PARAMS, like=like)

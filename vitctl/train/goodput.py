@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from vitctl import amounts
+from vitctl import amounts, processes
 from vitctl.artifacts.files import write_atomic
 
 Account = Literal[
@@ -166,7 +166,9 @@ class Ledger:
         stopped = self.row.seconds["stopped"]
         self.row.seconds = {**self.meter.seconds, "stopped": stopped}
         rows = [asdict(row) for row in [*self.past, self.row]]
-        write_atomic(self.path, (json.dumps({"format": _FORMAT, "starts": rows}) + "\n").encode())
+        if processes.first():  # of several, the one whose time is told
+            text = json.dumps({"format": _FORMAT, "starts": rows}) + "\n"
+            write_atomic(self.path, text.encode())
         self._flushed = self.meter.now()
 
     def total(self) -> dict[str, float]:

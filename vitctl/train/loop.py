@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vitctl import schedules
+from vitctl import processes, schedules
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.runs import RunDraft
 from vitctl.data.digest import ConsumedSamples
@@ -53,8 +53,11 @@ def loop(
         before: tuple[int, StepStats] | None = None
 
         while step < cfg.steps:
+            processes.mark("data", step=step)
             with report.waiting_for_data():
                 batch = next(batches)
+            # The first step compiles.
+            processes.mark("step" if before else "compile", step=step)
             rate = np.float32(schedules.value(cfg.schedule, step=step))
             arrays = layout.place_batch(batch.local)
             scalars = layout.place((rate, np.int32(step)))
@@ -66,7 +69,7 @@ def loop(
             step += 1
             report.stepped(step, stats)
 
-            stopping = stop.requested and step < cfg.steps
+            stopping = stop.after(step) and step < cfg.steps
             log = cadence.due(cadence.log, step)
             score = cadence.due(cadence.evaluate, step) and not stopping
             save = cadence.saves(step) or stopping
@@ -75,9 +78,11 @@ def loop(
             if log:
                 report.trained(step, stats, rate=float(rate))
             if score and evaluate is not None:
+                processes.mark("scoring", step=step)
                 with report.pausing("evaluation"):
                     report.scored(step, evaluate(state))
             if save:
+                processes.mark("save", step=step)
                 with report.pausing("checkpoint"):
                     metrics.sync()
                     saver.save(

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from vitctl import processes
 from vitctl.artifacts.files import write_atomic
 from vitctl.train.tensorboard import EventFile
 
@@ -25,13 +26,17 @@ class Metrics:
         self._path = path
         rows = [row for row in read(path) if row["step"] <= keep_to]
         text = "".join(_line(row) for row in rows)
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        # Every process has the same rows; one writes them.
+        self._writes = processes.first()
+        if self._writes and (not path.exists() or path.read_text(encoding="utf-8") != text):
             write_atomic(path, text.encode())
         self._there = {(row["kind"], row["step"]) for row in rows}
+        tensorboard = tensorboard and self._writes
         self._events = EventFile(path.parent, rows=rows, keep_to=keep_to) if tensorboard else None
 
     def __enter__(self) -> Metrics:
-        self._file = self._path.open("a", encoding="utf-8")
+        place = self._path if self._writes else os.devnull
+        self._file = open(place, "a", encoding="utf-8")
         if self._events is not None:
             self._events.__enter__()
         return self
@@ -51,6 +56,8 @@ class Metrics:
         if (kind, step) in self._there:
             return
         self._there.add((kind, step))
+        if not self._writes:
+            return
         row = {"kind": kind, "step": step, **values}
         self._file.write(_line(row))
         self._file.flush()
@@ -59,7 +66,8 @@ class Metrics:
 
     def sync(self) -> None:
         """Make what was written survive a power cut."""
-        os.fsync(self._file.fileno())
+        if self._writes:
+            os.fsync(self._file.fileno())
         if self._events is not None:
             self._events.sync()
 

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import NDArray
 
-from vitctl import losses
+from vitctl import losses, processes
 from vitctl.data.batches import EvalBatch
 from vitctl.errors import InputError
 from vitctl.model.config import ModelConfig
@@ -92,6 +92,7 @@ def each(
             yield batch, scorer(params, *on_devices(batch, layout=layout))
 
     for batch, rows in one_behind(dispatched()):
+        processes.mark("score")
         yield batch, Rows(*(np.asarray(values) for values in rows))
 
 

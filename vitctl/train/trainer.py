@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vitctl import machine
+from vitctl import machine, processes
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.runs import RunDraft
 from vitctl.data.digest import ConsumedSamples
@@ -82,7 +82,8 @@ def train(
         emit=emit,
     )
     saver = Saver(run, cfg, classes=images.classes, cadence=cadence, damaged=damaged)
-    with graceful() as stop:
+    processes.stacks_in(run.path)
+    with graceful() as asked:
         return loop(
             state,
             step=step,
@@ -95,7 +96,7 @@ def train(
             evaluate=_evaluator(cfg, images=images, layout=layout, meter=meter, emit=emit),
             saver=saver,
             cadence=cadence,
-            stop=stop,
+            stop=processes.together(asked, step=step),
             report=report,
         )
 

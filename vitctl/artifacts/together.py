@@ -1,0 +1,118 @@
+"""One draft, several processes: process 0 locks, clears and publishes; all write their part.
+
+The store is a directory all of them see. A file server may show a new name late, so a process that
+was told of one waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from vitctl import processes
+from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.files import TEMPORARY
+from vitctl.artifacts.manifest import Recipe
+from vitctl.errors import InputError, NotFoundError, VitctlError
+
+# NFS clients keep what they know of a folder for up to a minute, but a name they never asked for
+# they look up at once; this is for slow servers.
+_LOOKS, _LOOK_S = 75, 0.2
+
+
+def same_inputs(recipe: Recipe) -> None:
+    """Raise InputError, in all processes, unless they work on the same inputs."""
+    parents = {p.role: {"id": p.id, "digest": p.digest} for p in recipe.parents}
+    processes.agree("inputs", parents, error=InputError, hint="name them: --data, --from")
+
+
+def show(path: Path, *, root: Path) -> None:
+    """Process 0 tells where it works, and waits until all others see it.
+
+    Raises NotFoundError, in all processes, naming one that does not.
+    """
+    token = f"{TEMPORARY}seen-{uuid.uuid4().hex}"
+    try:
+        (path / token).touch()
+    except OSError:  # a store that only may be read: what is finished in it is found
+        token = "."
+    told = {"path": str(path.absolute()), "token": token, "inside": None}
+    with suppress(ValueError):
+        told["inside"] = str(path.relative_to(root))
+    processes.share("place", lambda: told)
+    try:
+        _all_see(None)
+    finally:
+        if token != ".":
+            (path / token).unlink(missing_ok=True)
+
+
+def find(*, root: Path, out: Path | None) -> Path:
+    """Where process 0 works, as this process sees it."""
+    told: dict[str, Any] = processes.share("place", dict, patient=True)
+    path = out or (root / told["inside"] if told["inside"] else Path(told["path"]))
+    seen = _await(lambda: os.path.lexists(path / told["token"]))
+    _all_see(
+        None
+        if seen
+        else f"process {processes.index()} ({socket.gethostname()}) does not see the work of "
+        f"process 0: {path.absolute()} is not {told['path']} there"
+    )
+    return path
+
+
+def published(path: Path, make: Callable[[], Artifact]) -> Artifact:
+    """What `make` publishes in process 0, in all processes, once all have written their part."""
+    if processes.count() == 1:
+        return make()
+    processes.gather(f"written {path.name}", None)
+    made: list[Artifact] = []
+
+    def publish() -> str:
+        made.append(make())
+        return made[0].digest
+
+    digest = processes.share(f"published {path.name}", publish)
+    return made[0] if made else load(path, digest=digest)
+
+
+def load(path: Path, *, digest: str) -> Artifact:
+    """The artifact that another process published at `path`, as soon as it is seen here."""
+    found: list[Artifact] = []
+
+    def look() -> bool:
+        with suppress(VitctlError):
+            artifact = Artifact.load(path)
+            if artifact.digest == digest:
+                found.append(artifact)
+        return bool(found)
+
+    if not _await(look):
+        raise NotFoundError(
+            f"process {processes.index()} ({socket.gethostname()}) does not see {path}, which "
+            "process 0 published",
+            hint="the store must be a directory that all processes see",
+        )
+    return found[0]
+
+
+def _all_see(complaint: str | None) -> None:
+    complaints = [text for text in processes.gather("all see the store", complaint) if text]
+    if complaints:
+        raise NotFoundError(
+            complaints[0], hint="--store names one directory that all processes see, as on NFS"
+        )
+
+
+def _await(look: Callable[[], bool]) -> bool:
+    for _ in range(_LOOKS):
+        if look():
+            return True
+        time.sleep(_LOOK_S)
+    return False

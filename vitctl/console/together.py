@@ -1,0 +1,128 @@
+"""Several processes at the command line: who connects, who speaks, how all end.
+
+Process 0 answers and tells; the others are silent but for errors of their own.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vitctl import processes
+from vitctl.artifacts.artifact import Artifact, load_if_readable
+from vitctl.artifacts.store import Store
+from vitctl.console.failure import as_expected, report
+from vitctl.console.streams import drop_prints
+from vitctl.errors import InputError, NotFoundError, VitctlError
+from vitctl.processes import cluster, start
+from vitctl.processes.pulse import Followed
+
+
+def connect(asked: dict[str, Any], *, stop_display: Callable[[], None]) -> None:
+    """Connect with the others, if there are any."""
+    place = cluster.place(
+        cluster.Place(asked["processes"], asked["process_id"], asked["coordinator"])
+    )
+    if place is None:
+        return
+    drop_prints()
+
+    def tell(error: VitctlError) -> None:
+        stop_display()
+        _tell(error)
+
+    start.start(
+        place,
+        report=tell,
+        hang_s=asked["hang_timeout"],
+        start_s=asked["start_timeout"] or start.START_S,
+    )
+
+
+def inputs(
+    found: Callable[[], list[Artifact]], *, named: Callable[[], Artifact | None], store: Store
+) -> list[Artifact]:
+    """What process 0 found (it alone reads stdin, and looks for the newest), as all see it.
+
+    `named` is what this process was told itself: a copy on a disk of its own will do.
+    """
+    if processes.count() == 1:
+        return found()
+    kept: list[Artifact] = []
+
+    def find() -> list[dict[str, Any]]:
+        kept.extend(found())
+        return [_told(artifact, store=store) for artifact in kept]
+
+    told = processes.share("inputs", find, patient=True)
+    return kept if processes.first() else [_seen(row, named=named, store=store) for row in told]
+
+
+def _told(artifact: Artifact, *, store: Store) -> dict[str, Any]:
+    path = artifact.path.absolute()
+    inside = None
+    with suppress(ValueError):
+        inside = str(path.relative_to(store.root.absolute()))
+    return {
+        "path": str(path),
+        "inside": inside,
+        "kind": artifact.kind,
+        "id": artifact.id,
+        "digest": artifact.digest,
+    }
+
+
+def _seen(told: dict[str, Any], *, named: Callable[[], Artifact | None], store: Store) -> Artifact:
+    """The artifact that process 0 told of: in this process's store, at the same path, or the one
+    named here."""
+    places = [store.root / told["inside"]] if told["inside"] else []
+    candidates: list[Callable[[], Artifact | None]] = [
+        *(partial(load_if_readable, place) for place in [*places, Path(told["path"])]),
+        named,
+    ]
+    for candidate in candidates:
+        with suppress(NotFoundError):
+            artifact = candidate()
+            if artifact and (artifact.id, artifact.digest) == (told["id"], told["digest"]):
+                return artifact
+    raise InputError(
+        f"process {processes.index()} ({socket.gethostname()}) has not the {told['kind']} that "
+        f"process 0 works on: {told['path']} ({told['digest'][:8]})",
+        hint="all processes need the same inputs: share the store, or name a copy on each",
+    )
+
+
+def finish() -> None:
+    """All are done: leave together."""
+    if processes.count() > 1:
+        start.finish()
+
+
+def failed(error: BaseException) -> int:
+    """Tell of an error, tell the other processes, and give the exit code."""
+    if processes.count() == 1:
+        return report(error)
+    expected = error if isinstance(error, VitctlError) else start.blame() or as_expected(error)
+    if expected is None:
+        code = report(error, prefix=_prefix())
+        expected = VitctlError(f"{type(error).__name__}, see its messages above")
+        expected.exit_code = code
+    else:
+        _tell(expected)
+    start.leave_now(expected)
+    raise AssertionError("leave_now ends the process")
+
+
+def _tell(error: VitctlError) -> None:
+    """Once: not what process 0 says, nor, but in process 0, what another one ended with."""
+    if not processes.first() and (isinstance(error, Followed) or start.fails_alike(error)):
+        return
+    report(error, prefix=_prefix())
+
+
+def _prefix() -> str:
+    return "" if processes.first() else f"process {processes.index()}: "

@@ -1,0 +1,107 @@
+"""How many processes there are and which one this is, as far as it can be told without jax.
+
+What a cluster sets in the environment only tells whether to ask: jax's own detection of SLURM,
+Open MPI, Cloud TPU, GKE and Kubernetes jobs decides (`jax._src.clusters`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitctl.errors import UsageError
+
+PROCESSES, PROCESS_ID, COORDINATOR = "VITCTL_PROCESSES", "VITCTL_PROCESS_ID", "VITCTL_COORDINATOR"
+
+# (count, index) as each launcher sets them for the tasks of one step.
+_LAUNCHERS = {
+    "SLURM": ("SLURM_NTASKS", "SLURM_PROCID"),
+    "Open MPI": ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+}
+# What jax looks for, too; a batch script of SLURM that has not called srun lacks it.
+_MARKS = {"SLURM": "SLURM_STEP_NODELIST", "Open MPI": "OMPI_MCA_orte_hnp_uri"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """One process among several. None is for jax to detect."""
+
+    processes: int | None = None
+    process_id: int | None = None
+    coordinator: str | None = None
+
+
+def place(asked: Place, *, environment: Mapping[str, str] = os.environ) -> Place | None:
+    """What to start with; None for one process alone.
+
+    Flags win over the cluster's environment: `--processes 1` trains alone in any of them.
+
+    Raises UsageError for flags that leave something open or contradict each other.
+    """
+    given = (asked.processes, asked.process_id, asked.coordinator)
+    if given == (None, None, None):
+        return Place() if _is_one_of_several(environment) else None
+    if asked.processes == 1 and asked.process_id in (None, 0):
+        return None
+    if None in given:
+        names = ("--processes", "--process-id", "--coordinator")
+        missing = [name for name, value in zip(names, given, strict=True) if value is None]
+        present = [name for name, value in zip(names, given, strict=True) if value is not None]
+        raise UsageError(
+            f"{' and '.join(present)} {'is' if len(present) == 1 else 'are'} given without "
+            f"{' and '.join(missing)}",
+            hint="--processes N --process-id I --coordinator HOST:PORT, in each of the N processes",
+        )
+    assert asked.processes is not None
+    assert asked.process_id is not None
+    assert asked.coordinator is not None
+    if asked.processes < 1 or not 0 <= asked.process_id < asked.processes:
+        raise UsageError(
+            f"--process-id {asked.process_id} of --processes {asked.processes}",
+            hint="ids go from 0 to the number of processes less one",
+        )
+    host, colon, port = asked.coordinator.rpartition(":")
+    if not (host and colon and port.isdecimal() and 0 < int(port) < 2**16):
+        raise UsageError(
+            f"--coordinator {asked.coordinator!r} is not HOST:PORT",
+            hint="the address of process 0, with a free port: --coordinator node1:4321",
+        )
+    return asked
+
+
+def told(environment: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
+    """(index, count) as the environment alone tells it; None for one process, or where only jax
+    can find out."""
+    pairs = [(PROCESSES, PROCESS_ID)]
+    pairs += [names for launcher, names in _LAUNCHERS.items() if _MARKS[launcher] in environment]
+    for count, index in pairs:
+        processes, process_id = _number(environment.get(count)), _number(environment.get(index))
+        if processes is not None and process_id is not None:
+            return (process_id, processes) if processes > 1 else None
+    return None
+
+
+def _is_one_of_several(environment: Mapping[str, str]) -> bool:
+    """Whether jax should be asked. On a single machine it must not be: that needs an address."""
+    if told(environment) is not None:
+        return True
+    hosts = environment.get("TPU_PROCESS_ADDRESSES") or environment.get("TPU_WORKER_HOSTNAMES", "")
+    if "," in hosts or (_number(environment.get("MEGASCALE_NUM_SLICES")) or 1) > 1:
+        return True  # GKE
+    if hosts or "TPU_SKIP_MDS_QUERY" in environment:
+        return False
+    if "JOB_COMPLETION_INDEX" in environment and "KUBERNETES_SERVICE_HOST" in environment:
+        return importlib.util.find_spec("kubernetes") is not None
+    # A Cloud TPU machine: how many there are only its metadata server knows.
+    return _has_tpu() and importlib.util.find_spec("libtpu") is not None
+
+
+def _has_tpu() -> bool:
+    return any(Path(name).exists() for name in ("/dev/accel0", "/dev/vfio/0"))
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdecimal() else None

@@ -1,0 +1,248 @@
+"""What each process is doing, who ended, and at which step all stop.
+
+A thread tells the coordination service every second how often it has told it before (a count, never
+a time: clocks differ and jump), with the step and the phase of the main thread, and reads the same
+of the others. It keeps beating while the main thread waits for the devices.
+
+Stopping together. A signal reaches one process; all must stop after the same step, or some would
+wait in a collective for those that left. Whoever hears of a stop freezes: its main thread finishes
+the step under way and waits, and its thread posts the last step the main thread has passed. When
+all have posted, all stop after the highest of them plus one, which nobody has passed. Only threads
+post, so no main thread can be missed because it waits for another one's step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vitctl.errors import InterruptedRun, VitctlError
+
+_ROOT = "vitctl/pulse"
+_EVERY_S = 1.0
+# With many processes each asks less often, so that the service answers about 64 a second.
+_ASKS_PER_S = 64
+_HURRY_S = 0.05
+
+
+class Followed(VitctlError):
+    """Another process ended, which said why itself."""
+
+
+AGAIN = "run the same command again in all processes to continue"
+
+
+@dataclass(frozen=True)
+class Doing:
+    """What a main thread is at. `marks` counts what it began, so that it moves with any progress.
+
+    Phases: "start", "data" (waits for a batch), "compile" (a first step), "step" (runs one or waits
+    for the devices), "scoring" (a first batch), "score", "save", "end".
+    """
+
+    step: int = 0
+    phase: str = "start"
+    marks: int = 0
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What one process last told."""
+
+    index: int
+    beat: int = -1
+    host: str = "?"
+    pid: int = 0
+    doing: Doing = Doing()
+
+    @property
+    def named(self) -> str:
+        return f"process {self.index} ({self.host}, pid {self.pid})"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A process that left by an error: what it said."""
+
+    index: int
+    code: int
+    message: str
+    hint: str | None
+
+
+class Pulse:
+    """This process's beat, and what it hears. One a process; see `begin`."""
+
+    def __init__(self, client: Any, *, index: int, count: int) -> None:
+        self.client, self.index, self.count = client, index, count
+        self.every_s = max(_EVERY_S, count / _ASKS_PER_S)
+        self.doing = Doing()
+        self.peers = [Peer(i) for i in range(count)]
+        self.ended: list[Ended] = []
+        self.verdict: VitctlError | None = None
+        """What the watchdog found; `check` raises it."""
+        self.rounds = 0
+        """Rounds of telling and hearing that worked."""
+        self._beat = 0
+        self._over = threading.Event()
+        self._hurry = threading.Event()
+        self._stop = threading.Condition()
+        self._asked: Callable[[], str | None] = lambda: None
+        self._passed = 0
+        self._posted = False
+        self._stop_at: int | None = None
+        self.reason: str | None = None
+        self._thread = threading.Thread(target=self._run, name="vitctl-pulse", daemon=True)
+
+    def start(self) -> None:
+        self._round()
+        self._thread.start()
+
+    def end(self) -> None:
+        """No more beats."""
+        self._over.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout=5)
+
+    # What the main thread tells
+
+    def mark(self, phase: str, *, step: int | None = None) -> None:
+        """The main thread begins something."""
+        now = self.doing
+        self.doing = Doing(now.step if step is None else step, phase, now.marks + 1)
+
+    def say_ended(self, error: VitctlError) -> None:
+        """Tell the others why this process leaves. Never raises: they may be gone."""
+        word = {"code": error.exit_code, "message": error.message, "hint": error.hint}
+        try:
+            self.client.key_value_set(f"{_ROOT}/ended/{self.index}", json.dumps(word), True)
+        except Exception:  # the service is gone, and nobody hears us
+            return
+
+    def check(self) -> None:
+        """Raise when going on makes no sense: another process left, or the watchdog found one."""
+        if self.verdict is not None:
+            raise self.verdict
+        if self.ended:
+            raise as_error(self.ended[0])
+
+    # Stopping together
+
+    def watch_for_stop(self, asked: Callable[[], str | None], *, step: int) -> None:
+        """`asked` gives the reason once this process was told to stop; `step` is the first one."""
+        with self._stop:
+            self._asked, self._passed = asked, step
+
+    def stops_after(self, step: int) -> bool:
+        """Whether all stop after this step. The main thread asks after every step."""
+        with self._stop:
+            self._passed = step
+            while self._posted and self._stop_at is None:
+                self._hurry.set()
+                self._stop.wait(_HURRY_S)
+                self.check()
+            return self._stop_at is not None and step >= self._stop_at
+
+    # The thread
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            self._hurry.wait(_HURRY_S if self._posted else self.every_s)
+            self._hurry.clear()
+            self._round()
+
+    def _round(self) -> None:
+        """Tell and hear once. A failure is only counted: whether it lasts, the watchdog judges."""
+        self._beat += 1
+        told = {
+            "beat": self._beat,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "doing": [self.doing.step, self.doing.phase, self.doing.marks],
+        }
+        try:
+            self.client.key_value_set(f"{_ROOT}/beat/{self.index}", json.dumps(told), True)
+            self.peers = self._heard("beat", _peer, self.peers)
+            self.ended = self._heard("ended", _ended, self.ended)
+            self._agree_on_stop()
+        except RuntimeError:
+            return
+        self.rounds += 1
+
+    def _heard(self, what: str, read: Callable[[int, Any], Any], before: list[Any]) -> list[Any]:
+        rows = self.client.key_value_dir_get(f"{_ROOT}/{what}/")
+        found = {peer.index: peer for peer in before}
+        for key, text in rows:
+            index = int(key.rpartition("/")[2])
+            if what != "ended" or index != self.index:
+                found[index] = read(index, json.loads(text))
+        return [found[index] for index in sorted(found)]
+
+    def _agree_on_stop(self) -> None:
+        reason = self._asked()
+        words = dict(self.client.key_value_dir_get(f"{_ROOT}/stop/"))
+        with self._stop:
+            if not self._posted and (reason is not None or words):
+                word = json.dumps([self._passed, reason])
+                self.client.key_value_set(f"{_ROOT}/stop/{self.index}", word)
+                self._posted = True
+                return
+            if self._posted and self._stop_at is None and len(words) == self.count:
+                posts = {int(key.rpartition("/")[2]): json.loads(words[key]) for key in words}
+                asker = next(i for i in sorted(posts) if posts[i][1] is not None)
+                self.reason = f"{posts[asker][1]} in process {asker}"
+                self._stop_at = 1 + max(passed for passed, _ in posts.values())
+                self._stop.notify_all()
+
+
+_pulse: Pulse | None = None
+
+
+def begin(client: Any, *, index: int, count: int) -> Pulse:
+    """Start this process's beat."""
+    global _pulse
+    _pulse = Pulse(client, index=index, count=count)
+    _pulse.start()
+    return _pulse
+
+
+def current() -> Pulse | None:
+    """This process's pulse; None in a process alone."""
+    return _pulse
+
+
+def mark(phase: str, *, step: int | None = None) -> None:
+    """Say what begins. Costs nothing in a process alone."""
+    if _pulse is not None:
+        _pulse.mark(phase, step=step)
+
+
+def check() -> None:
+    """Raise if another process has left or hangs."""
+    if _pulse is not None:
+        _pulse.check()
+
+
+def unreachable() -> VitctlError:
+    """The coordination service does not answer: process 0, which holds it, is gone."""
+    return InterruptedRun("process 0 is gone, and with it what connects the others", hint=AGAIN)
+
+
+def as_error(ended: Ended) -> VitctlError:
+    """What another process ended with, as this one's own error, with the same exit code."""
+    error = Followed(f"process {ended.index} ended: {ended.message}", hint=ended.hint)
+    error.exit_code = ended.code
+    return error
+
+
+def _peer(index: int, told: Any) -> Peer:
+    return Peer(index, told["beat"], told["host"], told["pid"], Doing(*told["doing"]))
+
+
+def _ended(index: int, told: Any) -> Ended:
+    return Ended(index, told["code"], told["message"], told["hint"])

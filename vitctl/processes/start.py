@@ -1,0 +1,241 @@
+"""Connecting the processes, and leaving: together, or because of an error."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import vitctl
+from vitctl.errors import InterruptedRun, NotFoundError, UsageError, VitctlError
+from vitctl.processes import exchange, pulse
+from vitctl.processes.cluster import Place
+from vitctl.processes.pulse import AGAIN, Pulse
+from vitctl.processes.watchdog import Watchdog, phrase
+from vitctl.signals import Stop
+
+START_S = 300
+# jax ends a process when another one misses its heartbeat, without a word to us; the watchdog is
+# sooner and saves what can be saved, so jax's own time is out of reach.
+_NEVER_S = 7 * 24 * 3600
+_LEAVE_S = 8.0
+_BLAME_BEATS = 5
+
+Report = Callable[[VitctlError], None]
+
+_watchdog: Watchdog | None = None
+
+
+def start(
+    place: Place,
+    *,
+    report: Report,
+    hang_s: float | None = None,
+    start_s: int = START_S,
+) -> None:
+    """Connect this process with the others, before anything touches a device.
+
+    `report` tells the user of the error that ends this process when its main thread can't.
+
+    Raises NotFoundError if they do not all come within `start_s`, UsageError if they are not of one
+    version.
+    """
+    global _watchdog
+    # Level 2 and up: errors. jax's service warns of what it was asked to do.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import jax
+
+    # It would take SIGTERM for itself; `pulse` stops all processes at the same step.
+    jax.config.update("jax_enable_preemption_service", False)
+    try:
+        jax.distributed.initialize(
+            place.coordinator,
+            place.processes,
+            place.process_id,
+            initialization_timeout=start_s,
+            heartbeat_timeout_seconds=_NEVER_S,
+            shutdown_timeout_seconds=int(_LEAVE_S),
+            # All is said: nothing is left to detect, and a cluster must not contradict it.
+            cluster_detection_method=None if place.processes is None else "deactivate",
+        )
+    except (RuntimeError, ValueError) as error:
+        raise _not_started(place, error, start_s=start_s) from None
+    if exchange.count() == 1:
+        return
+
+    def leave(error: VitctlError) -> None:
+        report(error)
+        leave_now(error)
+
+    beat = pulse.begin(exchange.client(), index=exchange.index(), count=exchange.count())
+    _watchdog = Watchdog(beat, hang_s=hang_s, leave=leave)
+    _watchdog.start()
+    _survive_abort(beat, report)
+    exchange.agree(
+        "versions",
+        {"vitctl": vitctl.__version__, "jax": jax.__version__},
+        error=UsageError,
+        hint="install the same versions everywhere",
+    )
+
+
+def finish() -> None:
+    """Leave when all are done. Does nothing in a process alone."""
+    beat = pulse.current()
+    if beat is None:
+        return
+    import jax
+
+    pulse.mark("end")
+    exchange.gather("the end", None)
+    if _watchdog is not None:
+        _watchdog.end()
+    beat.end()
+    jax.distributed.shutdown()
+
+
+def leave_now(error: VitctlError) -> None:
+    """End this process because of an error, without waiting for those that hang.
+
+    Process 0 holds what connects the others, so it stays until they have heard why and left.
+    """
+    beat = pulse.current()
+    if beat is not None:
+        beat.say_ended(error)
+        if beat.index == 0:
+            _stay(beat)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    # Not sys.exit: finalizers would wait for collectives that never end.
+    os._exit(error.exit_code)
+
+
+def blame() -> VitctlError | None:
+    """What another process did, when this one fails in a collective; None if all are well.
+
+    A connection breaks the moment a process dies; its beat is missed only after some rounds.
+    """
+    beat = pulse.current()
+    if beat is None:
+        return None
+    before, rounds = beat.peers, beat.rounds
+    for waited in range(int(_BLAME_BEATS * 3 * beat.every_s / 0.1)):
+        if beat.ended:
+            return pulse.as_error(beat.ended[0])
+        if beat.verdict is not None:
+            return beat.verdict
+        if beat.rounds >= rounds + _BLAME_BEATS:
+            break
+        if beat.rounds == rounds and waited * 0.1 > _BLAME_BEATS * beat.every_s:
+            return pulse.unreachable()
+        time.sleep(0.1)
+    for then, now in zip(before, beat.peers, strict=True):
+        if then.beat == now.beat:
+            return InterruptedRun(f"{now.named} is gone; it was {phrase(now.doing)}", hint=AGAIN)
+    return None
+
+
+def fails_alike(error: VitctlError) -> bool:
+    """Whether process 0 ends with the same words, so that they need not be said again."""
+    beat = pulse.current()
+    if beat is None or beat.index == 0:
+        return False
+    for _ in range(20):
+        for ended in beat.ended:
+            if ended.index == 0:
+                return ended.message == error.message
+        time.sleep(0.1)
+    return False
+
+
+def stacks_in(folder: Any) -> None:
+    """Where the watchdog may write, now that there is a run."""
+    if _watchdog is not None:
+        _watchdog.folder = folder
+
+
+class _Together(Stop):
+    """All processes stop after the same step, whichever was asked to."""
+
+    def __init__(self, beat: Pulse, asked: Stop, *, step: int) -> None:
+        super().__init__()
+        self._beat = beat
+        beat.watch_for_stop(lambda: asked.reason if asked.requested else None, step=step)
+
+    @property
+    def requested(self) -> bool:
+        return self._beat.reason is not None
+
+    def after(self, step: int) -> bool:
+        return self._beat.stops_after(step)
+
+    @property
+    def reason(self) -> str:
+        return self._beat.reason or "nobody"
+
+
+def together(asked: Stop, *, step: int) -> Stop:
+    """`asked` for all processes: each stops when any is asked to, after the same step. `step` are
+    done when the loop begins."""
+    beat = pulse.current()
+    return asked if beat is None else _Together(beat, asked, step=step)
+
+
+def _stay(beat: Pulse) -> None:
+    others = beat.count - 1
+    for _ in range(int(_LEAVE_S / 0.1)):
+        if len({ended.index for ended in beat.ended} - {0}) >= others:
+            return
+        time.sleep(0.1)
+
+
+def _not_started(place: Place, error: Exception, *, start_s: int) -> VitctlError:
+    text = " ".join(str(error).split())
+    if "DEADLINE_EXCEEDED" in text or "UNAVAILABLE" in text:
+        who = "the other processes" if place.process_id == 0 else "process 0"
+        at = f" at {place.coordinator}" if place.coordinator else ""
+        return NotFoundError(
+            f"{who} did not come{at} within {start_s} s",
+            hint="start all of them, with one --coordinator; to train alone: --processes 1",
+        )
+    return UsageError(
+        f"jax could not connect the processes: {text[:300]}",
+        hint="name them: --processes N --process-id I --coordinator HOST:PORT",
+    )
+
+
+def _survive_abort(beat: Pulse, report: Report) -> None:
+    """Give abort() a better end where the reason is that process 0 is gone.
+
+    jax's client aborts the process the moment its connection to process 0 closes; the callback that
+    jaxlib 0.10 offers in its place can't be called from Python (it throws std::bad_cast). An abort
+    for any other reason stays one.
+    """
+    if beat.index == 0:
+        return
+    from jax._src.distributed import global_state
+
+    host, _, port = (global_state.coordinator_address or "").rpartition(":")
+
+    @ctypes.CFUNCTYPE(None, ctypes.c_int)
+    def aborted(number: int) -> None:
+        with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), timeout=3):
+            return  # abort() goes on
+        error = pulse.unreachable()
+        report(error)
+        os._exit(error.exit_code)  # saying goodbye would need the client that aborts
+
+    global _kept
+    _kept = aborted
+    ctypes.CDLL(None).signal(signal.SIGABRT, aborted)
+
+
+_kept: Any = None
+"""The C function must outlive the signal."""

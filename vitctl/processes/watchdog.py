@@ -1,0 +1,210 @@
+"""Who hangs, or is gone; and the end of a process that would wait for it forever.
+
+A thread looks on. It counts its own ticks and the others' beats and reads no clock: after a clock
+was set, or this machine slept, nothing has moved and nothing is late.
+
+A process is
+  gone       its beat stands still: killed, stopped, or cut off from the network
+  hanging    it beats, and its main thread has begun nothing new for longer than its phase may take
+
+Whoever is furthest behind holds up the others, so a hang is declared only when that one is overdue.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from vitctl.errors import InterruptedRun, VitctlError
+from vitctl.processes.pulse import AGAIN, Doing, Peer, Pulse, as_error, unreachable
+
+# A step may take so many times the usual, but always so long: a file server that is restarted is
+# back within minutes, and a false alarm costs a restart.
+_TIMES, _FLOOR_S = 20.0, 300.0
+# Starting, compiling and saving take their time, and tell nothing meanwhile.
+_SLOW_S = 1800.0
+_STEADY = frozenset({"data", "step", "score"})
+_SILENT_S = 60.0
+# Long enough for a process that leaves by itself, or was slow to beat.
+_GRACE_S = 5.0
+_TICK_S = 1.0
+# What comes after so many finished steps, in this order.
+_ORDER = ("start", "scoring", "score", "save", "data", "compile", "step", "end")
+
+STACKS = "stacks"
+
+
+class Watchdog:
+    """Looks on from its own thread. `folder` is where stacks are written, once there is a run."""
+
+    def __init__(
+        self, pulse: Pulse, *, hang_s: float | None, leave: Callable[[VitctlError], None]
+    ) -> None:
+        """`hang_s` bounds a step instead of what the steps themselves suggest; `leave` ends this
+        process with an error's exit code, from any thread."""
+        self.pulse, self.hang_s, self.leave = pulse, hang_s, leave
+        self.folder: Path | None = None
+        # Six looks within the time: one of them just before its end.
+        self.tick_s = min(_TICK_S, (hang_s or _FLOOR_S) / 6)
+        self._seen = list(pulse.peers)
+        self._silent, self._still = [0] * pulse.count, [0] * pulse.count
+        """Ticks since each one's beat moved, and since its main thread began something."""
+        self._rounds, self._deaf = 0, 0
+        """Ticks since the coordination service last answered."""
+        self._steps, self._ticks = 0, 0
+        """How many steps were seen to end, and in how many ticks."""
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="vitctl-watchdog", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        """Look no more."""
+        self._over.set()
+        faulthandler.cancel_dump_traceback_later()
+
+    def _run(self) -> None:
+        while not self._over.wait(self.tick_s):
+            # Code that holds Python's lock stops this thread, too; faulthandler's is no Python one.
+            faulthandler.dump_traceback_later(self.silent_s + _GRACE_S, file=2)
+            self.tick()
+            if self.pulse.verdict is not None:
+                # The main thread leaves by itself if it can: it holds locks and open files.
+                if not self._over.wait(_GRACE_S):
+                    self.leave(self.pulse.verdict)
+                return
+
+    # Looking
+
+    def tick(self) -> None:
+        """Look once; what is wrong, if anything, becomes the pulse's verdict."""
+        if self.pulse.verdict is not None:
+            return
+        self._count()
+        if self.pulse.ended:
+            self.pulse.verdict = as_error(self.pulse.ended[0])
+        elif gone := [i for i, ticks in enumerate(self._silent) if self._s(ticks) >= self.silent_s]:
+            self._end(self._gone_sentence(gone), dump=True)
+        elif self._s(self._deaf) >= self.silent_s:
+            self._dump(aloud=False)
+            self.pulse.verdict = unreachable()
+        elif hanging := self._hanging():
+            self._end(self._hanging_sentence(hanging), dump=True)
+
+    @property
+    def silent_s(self) -> float:
+        """How long a beat may stand still."""
+        return min(_SILENT_S, self.hang_s or _SILENT_S)
+
+    def _s(self, ticks: int) -> float:
+        return ticks * self.tick_s
+
+    def _count(self) -> None:
+        heard = self.pulse.rounds != self._rounds
+        self._deaf = 0 if heard else self._deaf + 1
+        self._rounds = self.pulse.rounds
+        own = self.pulse.index
+        for i, before in enumerate(self._seen):
+            now = self.pulse.peers[i]
+            if i == own:
+                now = Peer(i, now.beat, now.host, now.pid, self.pulse.doing)
+            # A process is silent only while others are heard.
+            if now.beat != before.beat or i == own:
+                self._silent[i] = 0
+            elif heard:
+                self._silent[i] += 1
+            self._still[i] = self._still[i] + 1 if now.doing.marks == before.doing.marks else 0
+            self._seen[i] = now
+            if i == own and now.doing.phase in _STEADY:
+                self._ticks += 1
+                self._steps += max(0, now.doing.step - before.doing.step)
+
+    def limit_s(self, phase: str) -> float:
+        """How long a main thread may be in a phase without beginning anything."""
+        usual = self._s(self._ticks) / self._steps if self._steps else 0.0
+        steady = self.hang_s or max(_FLOOR_S, _TIMES * usual)
+        return steady if phase in _STEADY else max(steady, _SLOW_S)
+
+    def _hanging(self) -> list[int]:
+        """Those furthest behind, if this process waits and they are overdue."""
+        own = self.pulse.index
+        if self._s(self._still[own]) < self.limit_s("step"):
+            return []
+        last = min(_position(peer.doing) for peer in self._seen)
+        behind = [i for i, peer in enumerate(self._seen) if _position(peer.doing) == last]
+        overdue = all(
+            self._s(self._still[i]) >= self.limit_s(self._seen[i].doing.phase) for i in behind
+        )
+        return behind if overdue else []
+
+    # Telling
+
+    def _gone_sentence(self, gone: list[int]) -> str:
+        peer = self._seen[gone[0]]
+        more = f" (and {len(gone) - 1} more)" if len(gone) > 1 else ""
+        return (
+            f"{peer.named}{more} gave no sign of life for {self._s(self._silent[gone[0]]):.0f} "
+            f"s; it was {phrase(peer.doing)}"
+        )
+
+    def _hanging_sentence(self, hanging: list[int]) -> str:
+        peer = self._seen[hanging[0]]
+        for_s = f"for {self._s(self._still[hanging[0]]):.0f} s"
+        if len(hanging) == self.pulse.count:
+            return f"all processes have been {phrase(peer.doing)} {for_s}, and none is behind"
+        more = f" (and {len(hanging) - 1} more)" if len(hanging) > 1 else ""
+        return f"{peer.named}{more} has been {phrase(peer.doing)} {for_s}; the others wait for it"
+
+    def _end(self, sentence: str, *, dump: bool) -> None:
+        own = self._seen[self.pulse.index].doing
+        guilty = all(_position(own) <= _position(peer.doing) for peer in self._seen)
+        where = self._dump(aloud=guilty) if dump else None
+        hint = f"{AGAIN}; stacks are in {where}" if where else AGAIN
+        self.pulse.verdict = InterruptedRun(sentence, hint=hint)
+
+    def _dump(self, *, aloud: bool) -> Path | None:
+        """This process's stacks to its file, and to stderr where they tell what is wrong."""
+        if aloud:
+            with suppress(OSError, ValueError):
+                os.write(2, f"stacks of process {self.pulse.index}:\n".encode())
+                faulthandler.dump_traceback(file=2)
+        if self.folder is None:
+            return None
+        folder, done = self.folder / STACKS, threading.Event()
+
+        def write() -> None:
+            with suppress(OSError):
+                folder.mkdir(exist_ok=True)
+                with (folder / f"process-{self.pulse.index}.txt").open("w") as file:
+                    print(f"{socket.gethostname()} pid {os.getpid()}", *sys.argv, file=file)
+                    file.flush()
+                    faulthandler.dump_traceback(file=file)
+                done.set()
+
+        # The store may be the very thing that hangs.
+        threading.Thread(target=write, daemon=True).start()
+        return folder if done.wait(_GRACE_S) else None
+
+
+def _position(doing: Doing) -> tuple[int, int]:
+    return doing.step, _ORDER.index(doing.phase)
+
+
+def phrase(doing: Doing) -> str:
+    return {
+        "start": "starting",
+        "compile": "compiling",
+        "data": f"waiting for the images of step {doing.step + 1}",
+        "step": f"in step {doing.step + 1}",
+        "scoring": f"beginning to score after step {doing.step}",
+        "score": f"scoring after step {doing.step}",
+        "save": f"saving step {doing.step}",
+        "end": "ending",
+    }[doing.phase]
