@@ -1,0 +1,173 @@
+"""How several real processes end when one of them is stopped, dies or hangs.
+
+Slow: each test starts processes of its own, which import and compile for about 20 CPU seconds each.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.processes.running import begin, run
+
+pytestmark = pytest.mark.slow
+
+# A step takes a quarter of a second, so that there is time to send signals between two.
+SLOW = """
+import time
+from vitctl.data import pipeline
+train_batches = pipeline.train_batches
+def slow_batches(*args, **options):
+    for batch in train_batches(*args, **options):
+        time.sleep(0.25)
+        yield batch
+pipeline.train_batches = slow_batches
+"""
+# Process 1 waits for the sixth batch for ever.
+HANGING = """
+import time
+from vitctl.data import pipeline
+train_batches = pipeline.train_batches
+def disk_that_hangs(*args, **options):
+    for batch in train_batches(*args, **options):
+        if index == 1 and batch.step == 5:
+            time.sleep(1000)
+        yield batch
+pipeline.train_batches = disk_that_hangs
+"""
+
+
+def pretrain(store: Path) -> list[object]:
+    return [
+        "pretrain", "--model", "test", "--mock", "--store", store, "--batch", 16, "--res", 16,
+        "--set", "data.mock.examples=64", "--set", "data.eval_split=none",
+        "--set", "model.classes=4", "--set", "schedule.warmup_steps=2", "--steps", 200,
+        "--checkpoint-every", 10, "--set", "schedule.timescale_steps=20",
+    ]  # fmt: skip
+
+
+def the_run(store: Path) -> Path:
+    [found] = (store / "pretrain").iterdir()
+    return found
+
+
+def steps(store: Path) -> list[int]:
+    return sorted(int(p.parent.name) for p in the_run(store).glob("checkpoints/*/artifact.json"))
+
+
+def begun(store: Path, folder: Path, *, prelude: str = SLOW, hang_s: float = 60):
+    """Two processes, some steps into a run."""
+    found = begin(2, *pretrain(store), "--hang-timeout", hang_s, folder=folder, prelude=prelude)
+    found.wait_until(lambda: (store / "pretrain").exists() and steps(store) != [])
+    return found
+
+
+def continues(store: Path, folder: Path) -> None:
+    """The same command, alone, goes on from what is saved."""
+    saved = steps(store)[-1]
+    words = [*pretrain(store), "--steps", saved + 1]
+    [ended] = run(1, *words, folder=folder / "alone", devices=2)
+    assert ended.code == 0, ended.err
+    assert f"from step {saved}" in ended.err
+
+
+def test_a_signal_to_one_stops_all_after_the_same_step(tmp_path):
+    running = begun(tmp_path / "store", tmp_path)
+    running.kill(1, signal.SIGTERM)
+    first, second = running.ended()
+    assert (first.code, second.code) == (10, 10), first.err + second.err
+    assert "SIGTERM in process 1 after step" in first.err
+    assert (first.out, second.out) == ("", "")
+    assert second.err == ""  # process 0 says it
+    newest = steps(tmp_path / "store")[-1]
+    assert f"after step {newest};" in first.err
+    continues(tmp_path / "store", tmp_path)
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_when_one_is_killed_the_other_ends_resumable(tmp_path, victim):
+    running = begun(tmp_path / "store", tmp_path)
+    running.kill(victim, signal.SIGKILL)
+    ended = running.ended(within_s=60)
+    survivor = ended[1 - victim]
+    assert survivor.code == 10, survivor.err
+    assert "stopped: process " in survivor.err
+    assert f"process {victim} " in survivor.err
+    assert "gone" in survivor.err
+    continues(tmp_path / "store", tmp_path)
+
+
+def test_a_stopped_process_is_found(tmp_path):
+    running = begun(tmp_path / "store", tmp_path, hang_s=6)
+    pid = running.running[1].pid
+    running.kill(1, signal.SIGSTOP)
+    running.running[0].wait(timeout=90)
+    assert running.running[0].returncode == 10, running.err(0)
+    assert f"pid {pid}) gave no sign of life for 6 s; it was " in running.err(0)
+    running.kill(1, signal.SIGCONT)
+    running.running[1].wait(timeout=60)  # it finds itself alone
+    assert running.running[1].returncode == 10, running.err(1)
+    continues(tmp_path / "store", tmp_path)
+
+
+def test_a_process_that_hangs_in_its_data_is_named_with_its_stack(tmp_path):
+    store = tmp_path / "store"
+    running = begin(
+        2, *pretrain(store), "--checkpoint-every", 3, "--hang-timeout", 6,
+        folder=tmp_path, prelude=HANGING,
+    )  # fmt: skip
+    pid = running.running[1].pid
+    ended = running.ended()
+    for process in ended:
+        assert process.code == 10, process.err
+        assert f"pid {pid}) has been waiting for the images of step 6 for 6 s" in process.err
+    assert "disk_that_hangs" in ended[1].err
+    assert "disk_that_hangs" not in ended[0].err
+    stacks = the_run(store) / "stacks"
+    assert "disk_that_hangs" in (stacks / "process-1.txt").read_text()
+    assert "disk_that_hangs" not in (stacks / "process-0.txt").read_text()
+    assert steps(store) == [3]
+    continues(store, tmp_path)
+
+
+def test_an_error_in_one_ends_all_with_its_code(tmp_path):
+    prelude = """
+from vitctl.data import pipeline
+from vitctl.errors import InputError
+train_batches = pipeline.train_batches
+def damaged(*args, **options):
+    for batch in train_batches(*args, **options):
+        if index == 1 and batch.step == 2:
+            raise InputError("record 7 of images-train is damaged")
+        yield batch
+pipeline.train_batches = damaged
+"""
+    ended = run(2, *pretrain(tmp_path / "store"), folder=tmp_path, prelude=prelude)
+    assert [e.code for e in ended] == [3, 3], ended
+    assert "error: process 1 ended: record 7 of images-train is damaged" in ended[0].err
+    assert ended[1].err.startswith("process 1: error: record 7")
+
+
+def test_different_settings_are_named(tmp_path):
+    ended = run(
+        2, *pretrain(tmp_path / "store"), folder=tmp_path, own=[["--lr", 0.001], ["--lr", 0.002]]
+    )
+    assert [e.code for e in ended] == [2, 2], ended
+    assert (
+        "error: settings: process 1 has schedule.peak_lr = 0.002, process 0 has 0.001"
+        in ended[0].err
+    )
+    assert ended[1].err == ""
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_store_that_one_does_not_see_is_named(tmp_path):
+    words = pretrain(Path("artifacts"))  # each works in a folder of its own
+    ended = run(2, *words, folder=tmp_path)
+    assert [e.code for e in ended] == [4, 4], ended
+    assert "does not see the work of process 0" in ended[0].err
+    assert "--store names one directory that all processes see" in ended[0].err
+    assert json.dumps(ended[1].out) == '""'
