@@ -15,7 +15,7 @@ from typing import Any
 from vitctl import processes
 from vitctl.artifacts import together
 from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.files import DRAFT, LOCK, RUN, entries, write_atomic
+from vitctl.artifacts.files import DRAFT, HELD, LOCK, RUN, TEMPORARY, entries, write_atomic
 from vitctl.artifacts.manifest import (
     FORMAT,
     MANIFEST,
@@ -105,8 +105,12 @@ def claim(path: Path, *, recipe: Recipe) -> None:
         if note is not None and "id" not in note:
             clear(path)  # what an interrupted clear left
         owner = note.get("id") if note else None
-        own = (LOCK,) if note is None else (LOCK, DRAFT)
-        strangers = [p.name for p in path.iterdir() if p.name not in own]
+        own = (LOCK, HELD) if note is None else (LOCK, HELD, DRAFT)
+        strangers = [
+            p.name
+            for p in path.iterdir()
+            if p.name not in own and not p.name.startswith(f"{TEMPORARY}{HELD}")
+        ]
         if owner is None and strangers:
             raise OverwriteError(
                 f"{path} already holds {strangers[0]!r}, which is not this command's work",
@@ -127,7 +131,8 @@ def claim(path: Path, *, recipe: Recipe) -> None:
 
 def clear(path: Path) -> None:
     """Empty a directory that is ours. It never looks finished on the way, and always ours."""
-    rest = [child for child in path.iterdir() if child.name not in (LOCK, DRAFT, *_FINISHED)]
+    stay = (LOCK, HELD, DRAFT, *_FINISHED)
+    rest = [child for child in path.iterdir() if child.name not in stay]
     if rest:
         _write_note(path)
     for name in _FINISHED:

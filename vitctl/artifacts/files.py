@@ -14,8 +14,9 @@ from vitctl.artifacts.manifest import MANIFEST, FileEntry
 RUN = "run.json"
 DRAFT = "draft.json"
 LOCK = ".lock"
+HELD = ".lock.held"  # see heartbeat.py
 TEMPORARY = ".tmp-"
-NOT_CONTENT = frozenset({MANIFEST, DRAFT, LOCK})
+NOT_CONTENT = frozenset({MANIFEST, DRAFT, LOCK, HELD})
 
 _BLOCK = 1 << 20
 

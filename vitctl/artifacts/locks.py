@@ -1,10 +1,12 @@
 """One process works on a recipe at a time.
 
-flock is released by the kernel when its holder dies, however it dies, so a lock never goes stale.
+flock is released by the kernel when its holder dies, however it dies, so such a lock never goes
+stale. File systems without flock (some network mounts) get a lock of another kind, heartbeat.py.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -12,15 +14,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vitctl.artifacts import heartbeat
 from vitctl.events import Emit, Note
 
 _POLL_S = 0.2
+# What flock says where there is none: NFS without a lock server, FUSE, some cluster file systems.
+_UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 @contextmanager
 def exclusive(path: Path, *, emit: Emit, waiting: str) -> Iterator[None]:
     """Hold the lock file `path`; if another process has it, say `waiting` once and wait."""
     descriptor = _acquire(path, emit=emit, waiting=waiting)
+    if descriptor is None:
+        with heartbeat.exclusive(heartbeat.beside(path), emit=emit, waiting=waiting):
+            yield
+        return
     try:
         yield
     finally:
@@ -30,7 +39,8 @@ def exclusive(path: Path, *, emit: Emit, waiting: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _acquire(path: Path, *, emit: Emit, waiting: str) -> int:
+def _acquire(path: Path, *, emit: Emit, waiting: str) -> int | None:
+    """The descriptor that holds the lock; None where this file system has no flock."""
     announced = False
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,8 +54,10 @@ def _acquire(path: Path, *, emit: Emit, waiting: str) -> int:
                 announced = True
             time.sleep(_POLL_S)
             continue
-        except BaseException:
+        except BaseException as error:
             os.close(descriptor)
+            if isinstance(error, OSError) and error.errno in _UNSUPPORTED:
+                return None
             raise
         if _is_still(path, descriptor):
             return descriptor
@@ -63,6 +75,8 @@ def _is_still(path: Path, descriptor: int) -> bool:
 
 def is_locked(path: Path) -> bool:
     """Whether a living process holds the lock file `path` now."""
+    if heartbeat.is_held(heartbeat.beside(path)):
+        return True
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -71,6 +85,9 @@ def is_locked(path: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
     finally:
         os.close(descriptor)
     return False

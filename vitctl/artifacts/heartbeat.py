@@ -1,0 +1,187 @@
+"""A lock for file systems without flock: a file with its holder's name and a count that moves.
+
+It is made with O_EXCL, which is atomic on NFS, too. Its holder raises the count every few seconds.
+Who waits takes it over when the count has stood still for `STALE_S` as the waiter counts its own
+looks: no two clocks are compared, and one that jumps changes nothing. A holder that died on this
+very machine is seen at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from vitctl.artifacts.files import HELD, TEMPORARY
+from vitctl.events import Emit, Note
+
+BEAT_S = 3.0
+# Ten beats: a file server may be away that long and come back.
+STALE_S = 30.0
+_POLL_S = 0.2
+_LOST = 10
+
+
+@dataclass(frozen=True)
+class Holder:
+    """What the file says. `where` names the machine since its last start, and the space of its
+    process ids."""
+
+    owner: str
+    host: str
+    where: str
+    pid: int
+    beat: int = 0
+
+
+def beside(lock: Path) -> Path:
+    """The file that stands for the lock file `lock`."""
+    return lock.with_name(HELD)
+
+
+@contextmanager
+def exclusive(path: Path, *, emit: Emit, waiting: str) -> Iterator[None]:
+    """Hold `path`; if another process has it, say `waiting` once and wait."""
+    own = Holder(uuid.uuid4().hex, socket.gethostname(), _where(), os.getpid())
+    _acquire(path, own, emit=emit, waiting=waiting)
+    over = threading.Event()
+    thread = threading.Thread(target=_beat, args=(path, own, over), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        found = read(path)
+        if found is not None and found.owner == own.owner:
+            path.unlink(missing_ok=True)
+
+
+def is_held(path: Path) -> bool:
+    """Whether the file is there, and its holder is not known to be dead. One on another machine can
+    only be told from its count, over time."""
+    found = read(path)
+    return found is not None and not _is_dead(found)
+
+
+def read(path: Path) -> Holder | None:
+    """Who holds the file; None if nobody does. A file being written counts as held by nobody
+    known."""
+    try:
+        return Holder(**json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError):
+        return Holder("?", "?", "?", 0)
+
+
+def _acquire(path: Path, own: Holder, *, emit: Emit, waiting: str) -> None:
+    announced = False
+    seen, looks = None, 0
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if _create(path, own):
+            return
+        found = read(path)
+        if found is None:
+            continue
+        looks = looks + 1 if found == seen else 0
+        seen = found
+        if _is_dead(found) or looks * _POLL_S >= STALE_S:
+            _remove_stale(path, found)
+            continue
+        if not announced:
+            emit(Note(waiting))
+            announced = True
+        time.sleep(_POLL_S)
+
+
+def _create(path: Path, own: Holder) -> bool:
+    """Whether the file was made, whole: it is written aside and linked to its name, which fails
+    where it is taken."""
+    aside = path.with_name(f"{TEMPORARY}{path.name}.{own.owner}")
+    aside.write_bytes(_content(own))
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        return False
+    except OSError:  # no hard links either
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        except FileExistsError:
+            return False
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(_content(own))
+    finally:
+        aside.unlink(missing_ok=True)
+    return True
+
+
+def _remove_stale(path: Path, stale: Holder) -> None:
+    """Remove the file if it is still the one that was found stale. Moved aside first: of several
+    waiters one gets it, and one that got a new holder's by mistake puts it back."""
+    aside = path.with_name(f"{TEMPORARY}{path.name}.{uuid.uuid4().hex}")
+    if read(path) != stale:
+        return
+    try:
+        os.rename(path, aside)
+    except FileNotFoundError:
+        return
+    if read(aside) != stale:
+        with suppress(OSError):
+            os.link(aside, path)
+    aside.unlink(missing_ok=True)
+
+
+def _beat(path: Path, own: Holder, over: threading.Event) -> None:
+    beat = 0
+    while not over.wait(BEAT_S):
+        beat += 1
+        found = read(path)
+        if found is None or (found.owner != own.owner and found.owner != "?"):
+            # It stood still for too long (suspended, or cut off), and another works here now.
+            print(
+                f"error: the lock {path} was lost: this process stood still for more than "
+                f"{STALE_S:g} s",
+                file=sys.stderr,
+                flush=True,
+            )
+            os._exit(_LOST)
+        with suppress(OSError), path.open("r+b") as file:
+            file.write(_content(replace(own, beat=beat)))
+
+
+def _content(holder: Holder) -> bytes:
+    # The same length at any count, so that a reader never sees the end of an older text.
+    return json.dumps(asdict(holder)).encode().ljust(512) + b"\n"
+
+
+def _is_dead(holder: Holder) -> bool:
+    """Whether the holder is known to have died: a process of this very machine that is gone."""
+    if holder.where != _where() or not holder.pid:
+        return False
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def _where() -> str:
+    """This machine since its last start, and its space of process ids (containers have their own)."""
+    parts = []
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+    with suppress(OSError):
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return " ".join([socket.gethostname(), *parts])
