@@ -178,7 +178,7 @@ def _is_dead(holder: Holder) -> bool:
 
 
 def _where() -> str:
-    """This machine since its last start, and its space of process ids (containers have their own)."""
+    """This machine since its last start, and its process ids (a container has its own)."""
     parts = []
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
