@@ -1,0 +1,242 @@
+"""In a process alone, and with the coordination service replaced by a dictionary."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from vitctl.errors import UsageError
+from vitctl.processes import cluster
+from vitctl.processes.cluster import Place
+from vitctl.processes.pulse import Doing, Peer, Pulse
+from vitctl.processes.watchdog import Watchdog
+
+SRUN = {
+    "SLURM_JOB_ID": "7",
+    "SLURM_STEP_NODELIST": "node[1-4]",
+    "SLURM_NTASKS": "4",
+    "SLURM_PROCID": "2",
+    "SLURM_LOCALID": "0",
+}
+
+
+class Service:
+    """What jax's client offers, in one process."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.answers = True
+
+    def key_value_set(self, key, value, allow_overwrite=False):
+        self._reach()
+        if key in self.values and not allow_overwrite:
+            raise RuntimeError("ALREADY_EXISTS")
+        self.values[key] = value
+
+    def key_value_dir_get(self, key):
+        self._reach()
+        return [(k, v) for k, v in self.values.items() if k.startswith(key)]
+
+    def _reach(self):
+        if not self.answers:
+            raise RuntimeError("UNAVAILABLE")
+
+
+def pulses(count, service=None):
+    service = service or Service()
+    found = [Pulse(service, index=i, count=count) for i in range(count)]
+    tell(*found, *found)
+    return found
+
+
+def tell(*every):
+    """One round of each; the first hears what the others just said."""
+    for pulse in reversed(every):
+        pulse._round()
+
+
+# Who is there
+
+
+def test_one_process_is_the_default():
+    assert cluster.place(Place(), environment={}) is None
+    batch_script = {k: v for k, v in SRUN.items() if k != "SLURM_STEP_NODELIST"}
+    assert cluster.place(Place(), environment=batch_script) is None
+    assert cluster.place(Place(), environment={**SRUN, "SLURM_NTASKS": "1"}) is None
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        SRUN,
+        {
+            "OMPI_MCA_orte_hnp_uri": "1.0;tcp://10.0.0.1:1",
+            "OMPI_COMM_WORLD_SIZE": "2",
+            "OMPI_COMM_WORLD_RANK": "1",
+        },
+        {"TPU_WORKER_HOSTNAMES": "a,b", "TPU_WORKER_ID": "1"},
+        {"TPU_WORKER_HOSTNAMES": "a", "MEGASCALE_NUM_SLICES": "2"},
+    ],
+)
+def test_clusters_are_left_to_jax(environment):
+    assert cluster.place(Place(), environment=environment) == Place()
+    assert cluster.place(Place(processes=1), environment=environment) is None
+
+
+def test_what_the_environment_tells_without_jax():
+    assert cluster.told(SRUN) == (2, 4)
+    assert cluster.told({"VITCTL_PROCESSES": "2", "VITCTL_PROCESS_ID": "1"}) == (1, 2)
+    assert cluster.told({}) is None
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        (Place(processes=2, process_id=0), "without --coordinator"),
+        (Place(coordinator="a:1"), "without --processes and --process-id"),
+        (Place(2, 2, "a:1"), "--process-id 2 of --processes 2"),
+        (Place(2, 0, "a"), "is not HOST:PORT"),
+        (Place(2, 0, "a:99999"), "is not HOST:PORT"),
+    ],
+)
+def test_flags_that_leave_something_open(place, says):
+    with pytest.raises(UsageError, match=says):
+        cluster.place(place, environment={})
+
+
+def test_alone_nothing_imports_jax():
+    code = (
+        "import sys; from vitctl import processes as p; p.mark('data', step=1); "
+        "assert p.first() and p.share('x', lambda: 3) == 3 and p.gather('y', 1) == [1]; "
+        "sys.exit('jax' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# Stopping together
+
+
+def test_all_stop_after_the_same_step():
+    """Process 0 is told to stop while it is two steps behind."""
+    one, two, three = pulses(3)
+    for pulse, step in ((one, 4), (two, 6), (three, 5)):
+        pulse.watch_for_stop(lambda: None, step=0)
+        assert not pulse.stops_after(step)
+    one.watch_for_stop(lambda: "SIGTERM", step=4)
+    for _ in range(3):
+        tell(one, two, three)
+    assert [pulse.stops_after(6) for pulse in (one, two, three)] == [False] * 3
+    assert [pulse.stops_after(7) for pulse in (one, two, three)] == [True] * 3
+    assert {pulse.reason for pulse in (one, two, three)} == {"SIGTERM in process 0"}
+
+
+# Who hangs, who is gone
+
+
+def watched(count=3, **options):
+    every = pulses(count)
+    dog = Watchdog(every[0], hang_s=6.0, leave=lambda error: None, **options)
+    assert dog.tick_s == 1.0
+    return every, dog
+
+
+def at(pulse, step, phase):
+    pulse.mark(phase, step=step)
+
+
+def test_nothing_is_wrong_while_steps_go_on():
+    every, dog = watched()
+    for step in range(50):
+        for pulse in every:
+            at(pulse, step, "step")
+        tell(*every)
+        dog.tick()
+    assert every[0].verdict is None
+
+
+def test_the_one_behind_is_named():
+    every, dog = watched()
+    at(every[0], 5, "step")
+    at(every[1], 5, "data")
+    at(every[2], 5, "step")
+    for _ in range(6):
+        tell(*every)
+        dog.tick()
+        assert every[0].verdict is None
+    tell(*every)
+    dog.tick()
+    verdict = every[0].verdict
+    assert verdict.exit_code == 10
+    assert verdict.message.startswith("process 1 ")
+    assert "waiting for the images of step 6 for 6 s; the others wait" in verdict.message
+
+
+def test_one_that_saves_may_take_longer():
+    every, dog = watched()
+    at(every[0], 5, "step")
+    at(every[1], 5, "save")
+    at(every[2], 5, "step")
+    for _ in range(100):
+        tell(*every)
+        dog.tick()
+    assert every[0].verdict is None
+
+
+def test_when_nobody_is_behind_the_network_is():
+    every, dog = watched()
+    for pulse in every:
+        at(pulse, 5, "step")
+    for _ in range(8):
+        tell(*every)
+        dog.tick()
+    assert every[0].verdict.message.startswith("all processes have been in step 6 for 6 s")
+
+
+def test_one_that_does_not_beat_is_gone():
+    every, dog = watched()
+    at(every[2], 3, "data")
+    tell(*every)
+    dog.tick()
+    for _ in range(6):
+        tell(*every[:2])
+        dog.tick()
+    message = every[0].verdict.message
+    assert message.startswith("process 2 ")
+    assert message.endswith("gave no sign of life for 6 s; it was waiting for the images of step 4")
+
+
+def test_a_service_that_does_not_answer_is_process_0():
+    service = Service()
+    every = pulses(2, service)
+    dog = Watchdog(every[1], hang_s=6.0, leave=lambda error: None)
+    service.answers = False
+    for _ in range(8):
+        tell(every[1])
+        dog.tick()
+    assert "process 0 is gone" in every[1].verdict.message
+
+
+def test_the_bound_follows_the_steps():
+    every, _ = watched()
+    dog = Watchdog(every[0], hang_s=None, leave=lambda error: None)
+    assert dog.limit_s("step") == 300
+    for step in range(10):  # a step in 40 ticks of a second
+        at(every[0], step, "step")
+        for _ in range(40):
+            tell(*every)
+            dog.tick()
+    assert 20 * 40 <= dog.limit_s("data") <= 20 * 45
+    assert dog.limit_s("save") == 1800
+
+
+def test_looking_late_is_not_being_late():
+    """This machine slept, or its clock was set: nobody beat meanwhile, and nothing was counted."""
+    every, dog = watched()
+    tell(*every)
+    dog.tick()
+    frozen = [Peer(p.index, p.beat, p.host, p.pid, Doing(1, "data", 1)) for p in every[0].peers]
+    assert [peer.beat for peer in frozen] == [peer.beat for peer in dog._seen]
+    dog.tick()  # the first look after an hour of sleep
+    assert every[0].verdict is None
