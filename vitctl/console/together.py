@@ -106,7 +106,7 @@ def failed(error: BaseException) -> int:
     """Tell of an error, tell the other processes, and give the exit code."""
     if processes.count() == 1:
         return report(error)
-    expected = error if isinstance(error, VitctlError) else start.blame() or as_expected(error)
+    expected = error if isinstance(error, VitctlError) else start.blame(error) or as_expected(error)
     if expected is None:
         code = report(error, prefix=_prefix())
         expected = VitctlError(f"{type(error).__name__}, see its messages above")

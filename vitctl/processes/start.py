@@ -117,7 +117,7 @@ def leave_now(error: VitctlError) -> None:
     os._exit(error.exit_code)
 
 
-def blame() -> VitctlError | None:
+def blame(error: BaseException) -> VitctlError | None:
     """What another process did, when this one fails in a collective; None if all are well.
 
     A connection breaks the moment a process dies; its beat is missed only after some rounds.
@@ -139,6 +139,9 @@ def blame() -> VitctlError | None:
     for then, now in zip(before, beat.peers, strict=True):
         if then.beat == now.beat:
             return InterruptedRun(f"{now.named} is gone; it was {phrase(now.doing)}", hint=AGAIN)
+    if "Gloo" in str(error):
+        text = " ".join(str(error).split())
+        return InterruptedRun(f"the processes lost touch: {text[:200]}", hint=AGAIN)
     return None
 
 

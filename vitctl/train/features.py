@@ -17,6 +17,7 @@ from vitctl.model.config import ModelConfig
 from vitctl.sharding.layout import Layout
 from vitctl.train import state as states
 from vitctl.train.frozen import applied, one_behind
+from vitctl.train.together import in_step
 
 Extractor = Callable[[Any, Array], Array]
 
@@ -31,7 +32,9 @@ def make_extractor(config: ModelConfig, *, precision: str, layout: Layout) -> Ex
         return run(params, images).pre_logits
 
     weights = layout.params(states.param_shapes_of(config))
-    return jax.jit(features, in_shardings=(weights, layout.batch), out_shardings=layout.replicated)
+    return in_step(
+        jax.jit(features, in_shardings=(weights, layout.batch), out_shardings=layout.replicated)
+    )
 
 
 def width(config: ModelConfig) -> int:
@@ -55,7 +58,7 @@ def of_model(
 
 def of_pixels(batches: Iterable[EvalBatch], *, layout: Layout) -> Iterator[NDArray[np.float32]]:
     """float32[n, i j 3] a batch: the image itself, the baseline every model should beat."""
-    gather = jax.jit(lambda images: images, out_shardings=layout.replicated)
+    gather = in_step(jax.jit(lambda images: images, out_shardings=layout.replicated))
     for batch in batches:
         images = batch.images
         if layout.mesh.is_multi_process:  # the others read the rest of it

@@ -24,6 +24,7 @@ from vitctl.model.config import ModelConfig
 from vitctl.sharding.layout import Layout
 from vitctl.train import state as states
 from vitctl.train.frozen import applied, on_devices, one_behind
+from vitctl.train.together import in_step
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ def make_scorer(
         )
 
     weights, split = layout.params(states.param_shapes_of(config)), layout.batch
-    return jax.jit(
-        score, in_shardings=(weights, split, split, split), out_shardings=layout.replicated
+    return in_step(
+        jax.jit(score, in_shardings=(weights, split, split, split), out_shardings=layout.replicated)
     )
 
 

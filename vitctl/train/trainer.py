@@ -26,6 +26,7 @@ from vitctl.train.saving import Saver
 from vitctl.train.start import Start, of_checkpoint
 from vitctl.train.state import TrainState
 from vitctl.train.step import make_step
+from vitctl.train.together import in_step
 
 
 def train(
@@ -92,7 +93,9 @@ def train(
             cfg=cfg,
             images=images,
             layout=layout,
-            step_fn=compiling(make_step(cfg, layout=layout, remat=remat), meter=meter, emit=emit),
+            step_fn=compiling(
+                in_step(make_step(cfg, layout=layout, remat=remat)), meter=meter, emit=emit
+            ),
             evaluate=_evaluator(cfg, images=images, layout=layout, meter=meter, emit=emit),
             saver=saver,
             cadence=cadence,
