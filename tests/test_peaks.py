@@ -25,3 +25,10 @@ def test_kinds_as_jax_names_them(kind, tera):
 @pytest.mark.parametrize("kind", ["cpu", "TPU v9", "NVIDIA GeForce GTX 970", ""])
 def test_no_number_is_made_up(kind):
     assert peak_flops(kind) is None
+
+
+def test_plan_counts_with_the_same_numbers():
+    from vitctl.plan.hardware import TPUS
+
+    for chip in TPUS.values():
+        assert peak_flops(chip.kind) == pytest.approx(chip.flops, rel=1e-3), chip.kind

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vitctl.data.batches import ALL, EvalBatch, Rows, TrainBatch
 from vitctl.data.config import AugmentConfig, EvalPreprocess
+from vitctl.data.costs import ReadClock
 from vitctl.data.dataset import Dataset
 from vitctl.data.mock import MockDataset
 from vitctl.data.order import BatchIndices, augment_seeds, batch_indices
@@ -29,12 +30,14 @@ def train_batches(
     start_step: int = 0,
     rows: Rows = ALL,
     workers: int | None = None,
+    clock: ReadClock | None = None,
 ) -> Generator[TrainBatch, None, None]:
     """The endless training stream from `start_step` on.
 
     Batch t is the same whatever the start, the workers (threads; None takes all cores) and the
     number of processes; `rows` are those of every global `batch` whose images this process reads.
-    Raises `InputError` naming shard and record if one turns out damaged.
+    `clock` adds up the time spent reading. Raises `InputError` naming shard and record if one
+    turns out damaged.
     """
     keys, labels = dataset.keys(split), dataset.labels(split)
 
@@ -60,6 +63,7 @@ def train_batches(
             batch=_count(rows, batch),
             function=train_function(resolution=resolution, augment=augment),
             workers=workers or available_cores(),
+            clock=clock,
         )
     for step, block in enumerate(images, start=start_step):
         epochs, indices = order(step)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.data.config import AugmentConfig, EvalPreprocess
+from vitctl.data.costs import ReadClock
 from vitctl.data.dataset import Dataset
 from vitctl.data.example import decode_example
 from vitctl.data.preprocess import eval_image, train_image
@@ -47,12 +48,14 @@ def images_in_order(
     batch: int,
     function: ImageFunction,
     workers: int,
+    clock: ReadClock | None = None,
 ) -> Iterator[NDArray[np.float32]]:
     """One float32[b, h, w, 3] block a request, in order.
 
     All requests but the last have `batch` rows. Raises `InputError` naming shard and record.
     """
     tf = load_tensorflow()
+    clock = clock or ReadClock()
     records = dataset.records(split)
     # The reading thread runs ahead of the consumer; what it was asked for is kept until it is
     # delivered, to find the culprit when an image fails.
@@ -62,7 +65,8 @@ def images_in_order(
     def raw_batches() -> Iterator[tuple[NDArray[np.object_], NDArray[np.int32]]]:
         for indices, seeds in requests:
             try:
-                images = [example.image for example in read_examples(records, indices)]
+                with clock.reading():
+                    images = [example.image for example in read_examples(records, indices)]
             except Exception as error:  # re-raised by the consumer: TensorFlow would wrap it
                 failure.append(error)
                 return

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.data import pipeline
+from vitctl.data import costs, pipeline
 from vitctl.data.batches import ALL, EvalBatch, Rows, TrainBatch, keys_of_steps
+from vitctl.data.costs import ReadClock
 from vitctl.data.dataset import Dataset
 from vitctl.data.mock import MockDataset
 from vitctl.data.order import BatchIndices, batch_indices
 from vitctl.sharding.layout import Layout
+from vitctl.train import starvation
 from vitctl.train.config import TrainConfig
 
 # Scoring keeps no gradients, so larger batches than training's would fit; this is enough to keep
@@ -34,6 +36,7 @@ class Images:
     dataset: Dataset | MockDataset
     cfg: TrainConfig
     workers: int | None = None
+    clock: ReadClock = field(default_factory=ReadClock, compare=False)
 
     @property
     def examples(self) -> int:
@@ -82,7 +85,34 @@ class Images:
             start_step=start_step,
             rows=rows,
             workers=self.workers,
+            clock=self.clock,
         )
+
+    def what_helps(self, *, images_per_s: float, reading: float, shared: bool) -> list[str]:
+        """What would make the input faster, from what is measured now; takes a second or two.
+
+        `reading`: share of the time that records were read; `shared`: whether the devices compute
+        on the cores that decode.
+        """
+        if isinstance(self.dataset, MockDataset):
+            return ["nothing: made-up images come from one thread; a dataset's come from all cores"]
+        data, resolution = self.cfg.data, self.cfg.model.resolution
+        cost = costs.measure(
+            self.dataset, split=data.split, resolution=resolution, augment=data.augment
+        )
+        cores = pipeline.available_cores()
+        found = starvation.Input(
+            images_per_s=images_per_s,
+            reading=reading,
+            decode_s=cost.decode_s,
+            augment_s=cost.augment_s,
+            pixels=cost.pixels,
+            resolution=resolution,
+            workers=self.workers or cores,
+            cores=cores,
+            shared=shared,
+        )
+        return starvation.advice(found)
 
     def eval_batches(self, split: str, layout: Layout) -> Iterator[EvalBatch]:
         """Every example of a split once."""

@@ -11,14 +11,15 @@ from typing import Any, Literal, ParamSpec, TypeVar
 from jax.sharding import Mesh
 
 from vitctl.artifacts.runs import RunDraft
-from vitctl.events import Activity, Doing, Emit, Scored, Spent, Trail, Trained
+from vitctl.events import Activity, Caution, Doing, Emit, Scored, Spent, Trail, Trained
 from vitctl.model import accounting
 from vitctl.peaks import peak_flops
-from vitctl.train import goodput
+from vitctl.train import goodput, starvation
 from vitctl.train.cadence import Cadence
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.ends import StepEnds
 from vitctl.train.goodput import Ledger, Meter
+from vitctl.train.images import Images
 from vitctl.train.metrics import Metrics, read
 from vitctl.train.pace import Pace
 from vitctl.train.scoring import Scores
@@ -63,6 +64,7 @@ class Reporter:
         runtime: TrainRuntime,
         cadence: Cadence,
         mesh: Mesh,
+        images: Images,
         meter: Meter,
         emit: Emit,
     ) -> None:
@@ -77,10 +79,13 @@ class Reporter:
         self.ledger = Ledger(run.path / goodput.FILE, meter=meter, step=step)
         self._ends = StepEnds(clock=meter.now)
         self._pace = Pace()
+        self._images, self._starving = images, starvation.Watch()
+        self._shared = mesh.devices.flat[0].platform == "cpu"
         self._flops = _PASSES * accounting.matmul_flops(cfg.model)
         peak = peak_flops(mesh.devices.flat[0].device_kind)
         self._peak = None if peak is None else peak * mesh.size
         self._step = step
+        self._read = 0.0
         self._idle = self._paused = self._active = 0.0
 
     def __enter__(self) -> Reporter:
@@ -152,6 +157,9 @@ class Reporter:
         images_per_s = steps * self.cfg.data.batch / passed
         data_wait = min(1.0, self._idle / passed)
         self._pace.steps(steps, passed)
+        starved = self._starving.add(idle_s=self._idle, passed_s=passed, steps=steps)
+        reading = self._images.clock.seconds - self._read
+        self._read += reading
         self._step, self._active, self._idle = step, active, 0.0
 
         loss = self.last_loss = float(stats.loss)
@@ -189,6 +197,19 @@ class Reporter:
                 left=self._pace.left(self.cfg.steps - step, pauses=self.cadence.pauses_after(step)),
             )
         )
+
+        if starved is not None:
+            self._say_what_helps(starved, images_per_s=images_per_s, reading=reading / passed)
+
+    def _say_what_helps(self, share: float, *, images_per_s: float, reading: float) -> None:
+        """Measure what the input costs; the devices have nothing to do anyway."""
+        began = self.meter.now()
+        with self.meter.during("data_wait"):
+            helps = self._images.what_helps(
+                images_per_s=images_per_s, reading=min(1.0, reading), shared=self._shared
+            )
+        self._paused += self.meter.now() - began
+        self.emit(Caution(starvation.sentence(share, helps)))
 
     def scored(self, step: int, scores: Scores) -> None:
         """A row of held-out scores."""

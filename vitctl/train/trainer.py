@@ -79,6 +79,7 @@ def train(
         runtime=runtime,
         cadence=cadence,
         mesh=layout.mesh,
+        images=images,
         meter=meter,
         emit=emit,
     )

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+
+from vitctl.train.starvation import Input, Watch, advice, sentence
+
+
+def told_by(watch, *windows):
+    return [watch.add(idle_s=idle, passed_s=passed, steps=steps) for idle, passed, steps in windows]
+
+
+def test_it_says_so_once():
+    watch = Watch()
+    found = told_by(watch, (2, 10, 10), (4, 10, 10), (4, 10, 10), (9, 10, 100), (30, 30, 100))
+    assert found == [None, None, pytest.approx(1 / 3), None, None]
+
+
+@pytest.mark.parametrize(
+    "window", [(2.9, 30, 100), (29, 29, 100), (30, 30, 19)], ids=["little", "short", "few steps"]
+)
+def test_it_is_not_hasty(window):
+    assert told_by(Watch(), window) == [None]
+
+
+def test_old_windows_do_not_hide_a_new_one():
+    watch = Watch()
+    assert told_by(watch, *[(0, 30, 100)] * 50, (15, 30, 100))[-1] == 0.5
+
+
+BASE = Input(
+    images_per_s=400,
+    reading=0.2,
+    decode_s=0.005,
+    augment_s=0.0,
+    pixels=250_000,
+    resolution=224,
+    workers=8,
+    cores=8,
+    shared=False,
+)
+
+
+def with_(**changes):
+    return advice(Input(**{**BASE.__dict__, **changes}))
+
+
+def test_idle_cores_are_named():
+    assert with_(workers=2) == ["--workers 8 (2 now)"]
+
+
+def test_a_slow_disk_is_told_and_nothing_else():
+    (told,) = with_(reading=0.95, workers=2)
+    assert "reading takes 95 %" in told
+    assert "400 images/s" in told  # two cores at 5 ms an image
+
+
+def test_large_images():
+    (told,) = with_(pixels=12e6)
+    assert "3464 x 3464" in told
+
+
+def test_dear_augmentation():
+    (told,) = with_(augment_s=0.004)
+    assert "randaugment=none" in told
+    assert "4.0 of 9.0 ms" in told
+
+
+def test_cores_that_do_both():
+    told = with_(shared=True, workers=2)
+    assert not any("--workers" in line for line in told)
+    assert "share 8 cores" in told[-1]
+
+
+def test_where_nothing_is_wrong_it_takes_more():
+    (told,) = with_()
+    assert "at most 1,600 images/s" in told
+
+
+def test_one_sentence():
+    assert sentence(0.34, ["a", "b"]) == (
+        "the input starves the devices: 34 % of the time they had no batch; what would help: a; b"
+    )

@@ -1,0 +1,76 @@
+"""What reading and decoding cost, measured: where the input is slow, one wants to know by what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from vitctl.data.config import AugmentConfig
+from vitctl.data.dataset import Dataset
+from vitctl.data.header import read_header
+
+# Images that are tried: enough that one odd one does not decide, few enough to take a second.
+_TRIED = 16
+_ANY_SIZE = 2**62
+
+
+class ReadClock:
+    """Seconds in which records were being read, added up by the thread that reads."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - began
+
+
+@dataclass(frozen=True)
+class ImageCost:
+    """Seconds of one core for an image of `pixels` pixels (means over those tried)."""
+
+    decode_s: float
+    augment_s: float
+    pixels: float
+
+
+def measure(dataset: Dataset, *, split: str, resolution: int, augment: AugmentConfig) -> ImageCost:
+    """Decode some images spread over a split, with and without RandAugment. Imports TensorFlow."""
+    from vitctl.data.tensorflow import as_it_is, load_tensorflow
+    from vitctl.data.tf_pipeline import read_examples, train_function
+
+    tf = load_tensorflow()
+    count = min(_TRIED, dataset.info.examples(split))
+    indices = np.linspace(0, dataset.info.examples(split) - 1, count).astype(np.int64)
+    records = dataset.records(split)
+    try:
+        images = [example.image for example in read_examples(records, indices)]
+    finally:
+        records.close()
+    headers = [read_header(image, max_pixels=_ANY_SIZE) for image in images]
+    signature = [tf.TensorSpec([], tf.string), tf.TensorSpec([2], tf.int32)]
+
+    def seconds(how: AugmentConfig) -> float:
+        function = tf.function(
+            as_it_is(train_function(resolution=resolution, augment=how)),
+            input_signature=signature,
+        )
+        function(images[0], tf.zeros([2], tf.int32))  # traced, and warm
+        began = time.perf_counter()
+        for number, image in enumerate(images):
+            function(image, tf.constant([number, 0], tf.int32))
+        return (time.perf_counter() - began) / count
+
+    decode_s = seconds(augment.model_copy(update={"randaugment": None}))
+    whole_s = decode_s if augment.randaugment is None else seconds(augment)
+    return ImageCost(
+        decode_s,
+        max(0.0, whole_s - decode_s),
+        float(np.mean([header.width * header.height for header in headers])),
+    )
