@@ -112,6 +112,7 @@ def _probed(
     test = features_of(scored, cfg.eval_split)
 
     # Regressions: process 0 makes them, the others wait where it publishes
+    processes.mark("save")
     results: list[fewshot.Draw] = []
     if not processes.first():
         return draft.publish(summary={})
@@ -125,6 +126,7 @@ def _probed(
     )
     for done, found in enumerate(regressions, start=1):
         results += found
+        processes.mark("save")
         emit(Progress("regressions", done, cfg.draws, "draws"))
 
     # Publish

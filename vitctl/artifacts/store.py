@@ -52,15 +52,18 @@ class Store:
         """
         if processes.count() > 1:
             together.same_inputs(recipe)
+            processes.mark("wait")
         if processes.first():
             with self._open(recipe, name=name, out=out, force=force, emit=emit) as draft:
                 if processes.count() > 1:
                     together.show(draft.path, root=self.root)
+                    processes.mark("start")
                 done = draft.finished
                 processes.share("finished", lambda: done.digest if done else None)
                 yield draft
             return
         path = together.find(root=self.root, out=out)
+        processes.mark("start")
         digest: str | None = processes.share("finished", lambda: None)
         yield Draft(path, recipe, finished=together.load(path, digest=digest) if digest else None)
 
@@ -99,13 +102,16 @@ class Store:
         """
         if processes.count() > 1:
             together.same_inputs(recipe)
+            processes.mark("wait")
         if processes.first():
             with self._open_run(recipe, name=name, out=out, force=force, emit=emit) as draft:
                 if processes.count() > 1:
                     together.show(draft.path, root=self.root)
+                    processes.mark("start")
                 yield draft
             return
         path = together.find(root=self.root, out=out)
+        processes.mark("start")
         yield RunDraft(path, Run.load(path).info, recipe)
 
     @contextmanager

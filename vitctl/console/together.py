@@ -58,7 +58,9 @@ def inputs(
         kept.extend(found())
         return [_told(artifact, store=store) for artifact in kept]
 
+    processes.mark("wait")
     told = processes.share("inputs", find, patient=True)
+    processes.mark("start")
     return kept if processes.first() else [_seen(row, named=named, store=store) for row in told]
 
 

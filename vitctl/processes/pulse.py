@@ -41,8 +41,9 @@ AGAIN = "run the same command again in all processes to continue"
 class Doing:
     """What a main thread is at. `marks` counts what it began, so that it moves with any progress.
 
-    Phases: "start", "data" (waits for a batch), "compile" (a first step), "step" (runs one or waits
-    for the devices), "scoring" (a first batch), "score", "save", "end".
+    Phases: "wait" (for another command), "start", "data" (waits for a batch), "compile" (a first
+    step), "step" (runs one, or waits for the devices), "scoring" (a first batch), "score", "save",
+    "end".
     """
 
     step: int = 0

@@ -13,6 +13,7 @@ Whoever is furthest behind holds up the others, so a hang is declared only when 
 from __future__ import annotations
 
 import faulthandler
+import math
 import os
 import socket
 import sys
@@ -35,7 +36,7 @@ _SILENT_S = 60.0
 _GRACE_S = 5.0
 _TICK_S = 1.0
 # What comes after so many finished steps, in this order.
-_ORDER = ("start", "scoring", "score", "save", "data", "compile", "step", "end")
+_ORDER = ("wait", "start", "scoring", "score", "save", "data", "compile", "step", "end")
 
 STACKS = "stacks"
 
@@ -128,6 +129,8 @@ class Watchdog:
 
     def limit_s(self, phase: str) -> float:
         """How long a main thread may be in a phase without beginning anything."""
+        if phase == "wait":
+            return math.inf
         usual = self._s(self._ticks) / self._steps if self._steps else 0.0
         steady = self.hang_s or max(_FLOOR_S, _TIMES * usual)
         return steady if phase in _STEADY else max(steady, _SLOW_S)
@@ -199,6 +202,7 @@ def _position(doing: Doing) -> tuple[int, int]:
 
 def phrase(doing: Doing) -> str:
     return {
+        "wait": "waiting for another command",
         "start": "starting",
         "compile": "compiling",
         "data": f"waiting for the images of step {doing.step + 1}",

@@ -53,7 +53,8 @@ def loop(
         before: tuple[int, StepStats] | None = None
 
         while step < cfg.steps:
-            processes.mark("data", step=step)
+            # The first batch waits for imports and open files.
+            processes.mark("data" if before else "start", step=step)
             with report.waiting_for_data():
                 batch = next(batches)
             # The first step compiles.
