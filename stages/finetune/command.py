@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from typer import Option
 
@@ -54,6 +54,16 @@ def finetune(
     checkpoint_every: Annotated[str | None, Option(help="Steps between checkpoints.")] = None,
     workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
     tensorboard: Annotated[bool, Option(help="Also write the metrics for TensorBoard.")] = True,
+    mesh: Annotated[
+        str | None, Option(help="Devices along each axis, as in data=4,fsdp=2; or auto.")
+    ] = None,
+    microbatch: Annotated[
+        int | None, Option(help="Images a device at a time; changes no result.")
+    ] = None,
+    remat: Annotated[
+        Literal["auto", "none", "dots", "mlp", "full"] | None,
+        Option(help="What the backward pass computes again, to save memory."),
+    ] = None,
 ) -> None:
     """Example: vitctl finetune --from RUN --data DATASET --res 384
 
@@ -77,6 +87,9 @@ def finetune(
         TrainRuntime,
         workers=workers,
         tensorboard=tensorboard,
+        mesh=mesh,
+        microbatch=microbatch,
+        remat=remat,
         eval_every=count(eval_every, "--eval-every"),
         checkpoint_every=count(checkpoint_every, "--checkpoint-every"),
     )

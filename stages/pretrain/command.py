@@ -70,6 +70,16 @@ def pretrain(
     ] = None,
     workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
     tensorboard: Annotated[bool, Option(help="Also write the metrics for TensorBoard.")] = True,
+    mesh: Annotated[
+        str | None, Option(help="Devices along each axis, as in data=4,fsdp=2; or auto.")
+    ] = None,
+    microbatch: Annotated[
+        int | None, Option(help="Images a device at a time; changes no result.")
+    ] = None,
+    remat: Annotated[
+        Literal["auto", "none", "dots", "mlp", "full"] | None,
+        Option(help="What the backward pass computes again, to save memory."),
+    ] = None,
 ) -> None:
     """Example: vitctl pretrain --model S16 --steps 20k
 
@@ -120,6 +130,9 @@ def pretrain(
         TrainRuntime,
         workers=workers,
         tensorboard=tensorboard,
+        mesh=mesh,
+        microbatch=microbatch,
+        remat=remat,
         checkpoint_every=count(checkpoint_every, "--checkpoint-every"),
         keep_every=count(keep_every, "--keep-every"),
         eval_every=count(eval_every, "--eval-every"),

@@ -10,7 +10,7 @@ from vitctl.optim.optimizer import make, names
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
 from vitctl.sharding.optimizer import axes_of_state
-from vitctl.sharding.rules import axes_of
+from vitctl.sharding.rules import axes_of, is_axes
 from vitctl.sharding.spec import MeshSpec
 
 HEADS = [("map", None), ("gap", 768), ("token", None)]
@@ -67,7 +67,7 @@ def test_optimizer_state_follows_its_parameters(optim: str, name: str):
     axes = axes_of(by_name)
     found = axes_of_state(opt, axes=axes, shapes=by_name)
     paths = jax.tree_util.tree_flatten_with_path(opt)[0]
-    flat = jax.tree.leaves(found, is_leaf=layouts.is_axes)
+    flat = jax.tree.leaves(found, is_leaf=is_axes)
     kept = 0
     for (path, leaf), own in zip(paths, flat, strict=True):
         assert len(own) in (0, leaf.ndim), path

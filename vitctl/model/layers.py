@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 Initializer = jax.nn.initializers.Initializer
@@ -118,13 +119,14 @@ class Attention(nnx.Module):
     def __call__(
         self, x: Float[Array, "b n d"], y: Float[Array, "b m d"], *, how: How
     ) -> Float[Array, "b n d"]:
-        q = how.constrain(self.query(x, dtype=how.dtype), "bnhk")
-        k = how.constrain(self.key(y, dtype=how.dtype), "bmhk")
-        v = how.constrain(self.value(y, dtype=how.dtype), "bmhk")
+        q = checkpoint_name(how.constrain(self.query(x, dtype=how.dtype), "bnhk"), "qkv")
+        k = checkpoint_name(how.constrain(self.key(y, dtype=how.dtype), "bmhk"), "qkv")
+        v = checkpoint_name(how.constrain(self.value(y, dtype=how.dtype), "bmhk"), "qkv")
         q = q / jnp.sqrt(jnp.asarray(q.shape[-1], q.dtype))
         weights = jnp.einsum("bnhk,bmhk->bhnm", q, k)
         weights = jax.nn.softmax(weights.astype(jnp.float32), axis=-1).astype(how.dtype)
         x = how.constrain(jnp.einsum("bhnm,bmhk->bnhk", weights, v), "bnhk")
+        x = checkpoint_name(x, "mix")
         return self.out(x, dtype=how.dtype)
 
 
@@ -137,7 +139,7 @@ class Mlp(nnx.Module):
         self.down = Dense((hidden,), (width,), bias=nearly_zero, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b n d"], *, how: How) -> Float[Array, "b n d"]:
-        x = how.constrain(self.up(x, dtype=how.dtype), "bnf")
+        x = checkpoint_name(how.constrain(self.up(x, dtype=how.dtype), "bnf"), "up")
         return self.down(jax.nn.gelu(x, approximate=True), dtype=how.dtype)
 
 
@@ -153,7 +155,7 @@ class Block(nnx.Module):
     def __call__(self, x: Float[Array, "b n d"], *, how: How) -> Float[Array, "b n d"]:
         x = how.constrain(x, "bnd")
         y = how.constrain(self.attention_norm(x, dtype=how.dtype), "bnd")
-        x = x + self.attention(y, y, how=how)
+        x = checkpoint_name(x + self.attention(y, y, how=how), "attended")
         y = how.constrain(self.mlp_norm(x, dtype=how.dtype), "bnd")
         return x + self.mlp(y, how=how)
 

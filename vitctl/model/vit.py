@@ -41,12 +41,16 @@ from vitctl.model.layers import (
 from vitctl.model.names import STACKED
 
 Params = dict[str, Any]
-Remat = Literal["none", "full", "dots"]
+Remat = Literal["none", "dots", "mlp", "full"]
 
-REMAT_POLICIES = {
-    "full": jax.checkpoint_policies.nothing_saveable,
-    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+SAVED: dict[Remat, tuple[str, ...]] = {
+    "dots": ("qkv", "mix", "attended", "up"),
+    "mlp": ("up",),
+    "full": (),
 }
+"""What each rung keeps of a block for the backward pass, besides its input; names are given in
+`vitctl.model.layers`. With "dots" no product with a weight is computed twice, only softmax, norms
+and nonlinearities; "mlp" computes attention again; "full" everything."""
 
 
 class Outputs(NamedTuple):
@@ -142,8 +146,8 @@ def apply(
       config: the model.
       compute_dtype: type of matrix multiplications and of the residual stream between blocks.
         Norms, softmax, position embeddings, the pooling head and the classifier stay in fp32.
-      remat: what the backward pass recomputes, per block: nothing, everything (least memory), or
-        all but the matrix multiplications with weights ("dots").
+      remat: what the backward pass computes again, per block: from nothing to everything (least
+        memory); see `SAVED`.
       scan: scan over the stacked layers, or unroll them. The same numbers up to rounding.
       activation_sharding: see `layers.How.constrain`.
       weight_use: called as `weight_use(params, prefix)` where parameters are used: on those of one
@@ -210,8 +214,9 @@ def _run_blocks(
         return nnx.merge(graph, how.use(layer, f"{STACKED}/"))(x, how=how), None
 
     if remat != "none":
+        policy = jax.checkpoint_policies.save_only_these_names(*SAVED[remat])
         # Inside a scan the compiler cannot undo recomputation, so it need not be told not to.
-        step = jax.checkpoint(step, policy=REMAT_POLICIES[remat], prevent_cse=not scan)
+        step = jax.checkpoint(step, policy=policy, prevent_cse=not scan)
     return jax.lax.scan(step, x, stacked, unroll=not scan)[0]
 
 

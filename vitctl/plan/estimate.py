@@ -64,15 +64,16 @@ def link_bytes(
     return sums + gathers + activations
 
 
-RECOMPUTE = {"none": 0.0, "full": 1.0}
-"""Share of a block's forward products that the backward pass repeats; half for those between."""
+RECOMPUTE = {"none": 0.0, "dots": 0.02, "mlp": 0.45, "full": 1.0}
+"""Share of a block's forward products that the backward pass repeats: of ViT-g and G; all but the
+last product, attention's four projections, or only queries times keys."""
 
 
 def estimate(cfg: TrainConfig, plan: Plan, *, hardware: Hardware, devices: int) -> Cost:
     """The cost of a step, nothing compiled."""
     model, spec = cfg.model, plan.mesh
     images = cfg.data.batch / spec.batch_shards
-    recompute = RECOMPUTE.get(plan.remat, 0.5)
+    recompute = RECOMPUTE[plan.remat]
     dtype_bytes = _HALF if cfg.precision == "bfloat16" else _FLOAT
     parameters = accounting.parameters(model).total
     flops = images * step_flops(model, recompute=recompute) / spec.tensor

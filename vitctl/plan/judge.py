@@ -93,7 +93,7 @@ def counted_memory(option: Option, *, available: int | None) -> Memory:
         batch=needed.batch,
         gradients=needed.gradients,
         activations=needed.activations,
-        temporaries=0,
+        temporaries=needed.temporaries,
         available=available,
     )
 

@@ -97,7 +97,7 @@ def options(
                         devices=devices,
                     )
                 )
-    return sorted(found, key=lambda o: (-o.rate, RECOMPUTE.get(o.plan.remat, 0.5), o.needed))
+    return sorted(found, key=lambda o: (-o.rate, RECOMPUTE[o.plan.remat], o.needed))
 
 
 def option(

@@ -17,7 +17,7 @@ from vitctl.errors import UsageError
 from vitctl.model.names import STACKED
 from vitctl.optim.optimizer import names as leaf_names
 from vitctl.sharding.optimizer import axes_of_state
-from vitctl.sharding.rules import Axes, axes_of
+from vitctl.sharding.rules import Axes, axes_of, is_axes
 from vitctl.sharding.spec import MeshSpec
 
 AXES = ("data", "zero", "fsdp", "tensor")
@@ -161,15 +161,20 @@ def make(spec: MeshSpec | None = None, *, devices: Sequence[Any] | int | None = 
     Without `spec` all are along the data axis. UsageError if they are not as many as it needs.
     """
     if devices is None or isinstance(devices, int):
-        there = jax.devices()
-        if devices is not None and devices > len(there):
-            raise UsageError(f"{devices} devices were asked for, and there are {len(there)}")
-        devices = there[:devices]
+        devices = first(devices)
     resolved = (spec or MeshSpec()).resolve(devices=len(devices))
     assert resolved.data is not None
     shape = (resolved.data // resolved.zero, resolved.zero, resolved.fsdp, resolved.tensor)
     grid = np.asarray(devices, dtype=object).reshape(shape)
     return Layout(resolved, Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES)))
+
+
+def first(count: int | None) -> list[Any]:
+    """The first `count` devices, or all there are. UsageError if there are fewer."""
+    there = jax.devices()
+    if count is not None and count > len(there):
+        raise UsageError(f"{count} devices were asked for, and there are {len(there)}")
+    return there[:count]
 
 
 def like(shapes: Any, shardings: Any) -> Any:
@@ -208,8 +213,3 @@ def _placed(x: Any, sharding: NamedSharding) -> Array:
     x = np.asarray(x)
     part: Callable[[Any], Any] = x.__getitem__
     return jax.make_array_from_callback(x.shape, sharding, part)
-
-
-def is_axes(value: Any) -> bool:
-    """Whether this is one array's axes, in a tree of them (whose nodes may be tuples, too)."""
-    return type(value) is tuple and all(a is None or isinstance(a, str) for a in value)

@@ -49,3 +49,8 @@ def axes_of(names: Iterable[str], *, rules: Sequence[tuple[str, Axes]] = RULES) 
     if uncovered:
         raise ValueError(f"no sharding rule covers {', '.join(uncovered)}")
     return found
+
+
+def is_axes(value: object) -> bool:
+    """Whether this is one array's axes, in a tree of them (whose nodes may be tuples, too)."""
+    return type(value) is tuple and all(a is None or isinstance(a, str) for a in value)

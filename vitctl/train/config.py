@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import NonNegativeInt, PositiveInt, model_validator
+from pydantic import NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from vitctl.config import Config
 from vitctl.data.config import AugmentConfig, EvalPreprocess
@@ -12,6 +12,7 @@ from vitctl.model.config import ModelConfig
 from vitctl.optim.config import OptimConfig
 from vitctl.precision import Precision
 from vitctl.schedules import ScheduleConfig
+from vitctl.sharding import spec
 from vitctl.stage import Runtime
 
 
@@ -96,7 +97,10 @@ class TrainRuntime(Runtime):
         `eval_every=0` scores only at the end.
       keep_every: checkpoints at its multiples stay for good; None derives it from the length.
       keep_newest: so many of the newest stay, too.
-      remat: what the backward pass recomputes; auto takes what fits.
+      mesh: devices along each axis, as in `data=4,fsdp=2`; auto takes what fits.
+      microbatch: images a device at a time, their gradients averaged; None takes all at once.
+      remat: what the backward pass computes again, from nothing to everything; auto takes what
+        fits.
       tensorboard: whether the metrics are also written as TensorBoard's event files.
     """
 
@@ -107,5 +111,13 @@ class TrainRuntime(Runtime):
     checkpoint_every: PositiveInt | None = None
     keep_every: PositiveInt | None = None
     keep_newest: PositiveInt = 2
-    remat: Literal["auto", "none", "full"] = "auto"
+    mesh: str = spec.AUTO
+    microbatch: PositiveInt | None = None
+    remat: Literal["auto", "none", "dots", "mlp", "full"] = "auto"
     tensorboard: bool = True
+
+    @field_validator("mesh")
+    @classmethod
+    def _makes_sense(cls, mesh: str) -> str:
+        spec.parse(mesh)
+        return mesh

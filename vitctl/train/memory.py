@@ -1,24 +1,38 @@
-"""What a training step needs, counted from shapes, against what a device has.
+"""What a training step needs, counted from shapes, against what a device has; and from that how a
+run is laid out.
 
-An estimate before anything is allocated, so that what can't work is refused in seconds. It counts
-arrays, not the compiler's temporaries: a step that is refused would not have fitted, one that
-passes closely may still run out.
+An estimate before anything is allocated or compiled, so that what can't work is refused in seconds.
+How far it is from what compilers report: `docs/guide/layouts.md`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 import jax
 import numpy as np
 
-from vitctl.errors import DoesNotFitError
+from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.model.config import ModelConfig
+from vitctl.model.vit import Remat
+from vitctl.optim.optimizer import names
+from vitctl.sharding.optimizer import axes_of_state
+from vitctl.sharding.rules import Axes, axes_of, is_axes
+from vitctl.sharding.spec import MeshSpec
+from vitctl.train import state as states
 from vitctl.train.config import TrainConfig
-from vitctl.train.state import TrainState
 
-Remat = Literal["none", "full"]
+LADDER: tuple[Remat, ...] = ("none", "dots", "mlp", "full")
+"""From the fastest, which keeps most, to the slowest."""
+
+_MOST = 64
+"""Devices that state is divided over: one row of a 32x32 TPUv3, what ViT-G was compiled for. Of
+what is divided a 64th is left; more devices would save little."""
+
 _FLOAT = 4
 
 
@@ -30,11 +44,19 @@ class Need:
     optimizer: int
     gradients: int
     activations: int
+    temporaries: int
     batch: int
 
     @property
     def total(self) -> int:
-        return self.parameters + self.optimizer + self.gradients + self.activations + self.batch
+        return (
+            self.parameters
+            + self.optimizer
+            + self.gradients
+            + self.activations
+            + self.temporaries
+            + self.batch
+        )
 
     def as_text(self) -> str:
         parts = {
@@ -42,37 +64,58 @@ class Need:
             "optimizer": self.optimizer,
             "gradients": self.gradients,
             "activations": self.activations,
+            "temporaries": self.temporaries,
         }
         return ", ".join(f"{name} {gib(value)}" for name, value in parts.items())
 
 
-def need(cfg: TrainConfig, *, state: TrainState, images_per_device: int, remat: Remat) -> Need:
-    """Count the arrays of one step. `state` may be shapes; weights are replicated."""
-    parameters = _bytes(state.params)
+@dataclass(frozen=True)
+class Plan:
+    """How a run is laid out, and what it needs. `reason`: why it is not the plain way; None if it
+    is, or if it was asked for."""
+
+    spec: MeshSpec
+    remat: Remat
+    microbatch: int
+    need: Need
+    reason: str | None = None
+
+
+def need(cfg: TrainConfig, *, spec: MeshSpec, remat: Remat, microbatch: int | None = None) -> Need:
+    """Count the arrays of one step. `spec.data` must be known; `microbatch` as in `make_step`."""
+    state, size = _divided(cfg, spec), _size(cfg)
+    images = cfg.data.batch // spec.batch_shards
+    at_once = images if microbatch is None else microbatch
     side = cfg.model.resolution
-    size = 2 if cfg.precision == "bfloat16" else 4
     return Need(
-        parameters=parameters,
-        optimizer=_bytes(state.opt),
-        gradients=parameters,
-        activations=images_per_device * activation_bytes(cfg.model, dtype_bytes=size, remat=remat),
-        batch=images_per_device * side * side * 3 * _FLOAT,
+        parameters=state.parameters,
+        optimizer=state.optimizer,
+        # Where gradients are summed over parts of the batch, the sum is there beside the part.
+        gradients=state.gradients * (1 if at_once == images else 2),
+        activations=at_once
+        * activation_bytes(cfg.model, dtype_bytes=size, remat=remat, tensor=spec.tensor),
+        temporaries=state.temporaries,
+        batch=images * side * side * 3 * _FLOAT,
     )
 
 
-def activation_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat) -> int:
-    """Bytes kept for the backward pass for one image.
+def activation_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat, tensor: int = 1) -> int:
+    """Bytes kept for the backward pass for one image, and one block's while it is computed.
 
-    A block keeps the residual stream twice, both norms' outputs, queries, keys, values, the
-    attention's mix and output, and the MLP's hidden features before and after the nonlinearity;
-    attention weights are kept in fp32 and, where that differs, in the compute type.
+    Without recomputation a block keeps the residual stream twice, both norms' outputs, queries,
+    keys, values, the attention's mix and output, and the MLP's hidden features before and after the
+    nonlinearity; attention weights are kept in fp32 and, where that differs, in the compute type.
+    Else it keeps its input and what `vit.SAVED` names. Heads and hidden features are divided by
+    `tensor`.
     """
     n = model.tokens + (model.head == "token")
-    tokenwise = n * (9 * model.width + 2 * model.mlp_dim) * dtype_bytes
-    weights = model.heads * n * n * (_FLOAT + (dtype_bytes if dtype_bytes != _FLOAT else 0))
-    block = tokenwise + weights
-    stream = n * model.width * dtype_bytes
-    body = model.depth * block if remat == "none" else model.depth * stream + block
+    d, f = n * model.width * dtype_bytes, n * model.mlp_dim * dtype_bytes // tensor
+    divided = d // tensor  # queries, say
+    weights = model.heads // tensor * n * n
+    weights *= _FLOAT + (dtype_bytes if dtype_bytes != _FLOAT else 0)
+    block = 5 * d + 4 * divided + 2 * f + weights
+    kept = {"none": block, "dots": 2 * d + 4 * divided + f, "mlp": d + f, "full": d}[remat]
+    body = model.depth * kept + (0 if remat == "none" else block)
     ends = 3 * n * model.width * _FLOAT + 3 * model.classes * _FLOAT
     return body + ends
 
@@ -80,37 +123,60 @@ def activation_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat) -> i
 def choose(
     cfg: TrainConfig,
     *,
-    state: TrainState,
-    images_per_device: int,
+    devices: int,
     available: int | None,
-    remat: Literal["auto", "none", "full"],
-) -> tuple[Remat, Need]:
-    """What to recompute. Raises DoesNotFitError, with the numbers, if nothing fits."""
-    options: tuple[Remat, ...] = ("none", "full") if remat == "auto" else (remat,)
-    needs = [
-        (option, need(cfg, state=state, images_per_device=images_per_device, remat=option))
-        for option in options
+    mesh: MeshSpec | None = None,
+    remat: Remat | Literal["auto"] = "auto",
+    microbatch: int | None = None,
+) -> Plan:
+    """Mesh and recomputation: what was asked for, else the fastest that fits.
+
+    What is tried, in this order: less recomputation first, as it costs up to a quarter of the time;
+    for each, weights whole on every device, then optimizer state and update divided over the
+    devices (`zero`; as many bytes are exchanged), then the weights, too (`fsdp`).
+
+    Raises:
+      UsageError: the mesh, the batch or the microbatch does not divide.
+      DoesNotFitError: nothing fits, with the numbers.
+    """
+    specs = [mesh.resolve(devices=devices)] if mesh else list(_specs(cfg, devices=devices))
+    for spec in specs:
+        spec.check_model(cfg.model)
+        spec.check_batch(cfg.data.batch)
+    images = cfg.data.batch // specs[0].batch_shards
+    at_once = checked_microbatch(microbatch, images=images)
+    ladder = LADDER if remat == "auto" else (remat,)
+    plans = [
+        Plan(spec, rung, at_once, need(cfg, spec=spec, remat=rung, microbatch=at_once))
+        for rung in ladder
+        for spec in specs
     ]
     if available is None:
-        return needs[0]
-    for option, needed in needs:
-        if needed.total <= available:
-            return option, needed
+        return plans[0]
+    for plan in plans:
+        if plan.need.total <= available:
+            if plan is plans[0]:
+                return plan
+            return replace(plan, reason=_reason(plan, plans[0], available=available))
+    best = min(plans, key=lambda plan: plan.need.total)
     raise DoesNotFitError(
-        f"{cfg.name} at batch {images_per_device} a device needs about {gib(needed.total)} "
-        f"({needed.as_text()}), and {gib(available)} is free",
-        hint=_hint(cfg, state=state, images_per_device=images_per_device, available=available),
+        f"{cfg.name} at batch {images} a device needs about {gib(best.need.total)} "
+        f"({best.need.as_text()}), and {gib(available)} is free",
+        hint=_hint(cfg, best, available=available),
     )
 
 
-def _hint(cfg: TrainConfig, *, state: TrainState, images_per_device: int, available: int) -> str:
-    fixed = need(cfg, state=state, images_per_device=0, remat="full").total
-    one = need(cfg, state=state, images_per_device=1, remat="full").total - fixed
-    room = (available - fixed) // one
-    if room < 1:
-        return f"weights and optimizer alone take {gib(fixed)}: take a smaller --model"
-    devices = cfg.data.batch // images_per_device
-    return f"--batch {room * devices} would fit"
+def checked_microbatch(microbatch: int | None, *, images: int) -> int:
+    """Images a device at a time; all of its `images` for None. UsageError if they do not divide."""
+    if microbatch is None:
+        return images
+    if images % microbatch:
+        fits = [n for n in range(1, min(microbatch, images) + 1) if images % n == 0]
+        raise UsageError(
+            f"--microbatch {microbatch} does not divide the {images} images of each device",
+            hint=f"use --microbatch {fits[-1]}",
+        )
+    return microbatch
 
 
 def gib(count: int) -> str:
@@ -118,7 +184,94 @@ def gib(count: int) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 / 10 else f"{count / 2**20:.1f} MiB"
 
 
-def _bytes(tree: Any) -> int:
-    return sum(
-        int(np.prod(leaf.shape)) * np.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(tree)
+@dataclass(frozen=True)
+class _State:
+    """Bytes on one device of what does not depend on the batch."""
+
+    parameters: int
+    optimizer: int
+    gradients: int
+    temporaries: int
+
+
+@cache
+def _divided_by(model: ModelConfig, optim: Any, spec: MeshSpec, size: int) -> _State:
+    shapes = states.shapes_of(model, optim)
+    by_name = {
+        name: leaf.shape
+        for name, leaf in zip(names(shapes.params), jax.tree.leaves(shapes.params), strict=True)
+    }
+    axes = axes_of(by_name)
+    opt_axes = axes_of_state(shapes.opt, axes=axes, shapes=by_name)
+    params = list(zip(jax.tree.leaves(shapes.params), axes.values(), strict=True))
+    opt = list(
+        zip(
+            jax.tree.leaves(shapes.opt),
+            jax.tree.leaves(opt_axes, is_leaf=is_axes),
+            strict=True,
+        )
     )
+    kept, update = spec.fsdp, spec.fsdp * spec.zero
+    parameters = sum(_bytes(leaf, own, fsdp=kept, tensor=spec.tensor) for leaf, own in params)
+    gradients = sum(_bytes(leaf, own, fsdp=update, tensor=spec.tensor) for leaf, own in params)
+    # Weights as they are multiplied with, in the compute type: of all layers, since compilers move
+    # the conversion out of the loop, unless they are gathered layer by layer.
+    used = sum(_bytes(leaf, own, fsdp=1, tensor=spec.tensor) for leaf, own in params)
+    cast = used * size // _FLOAT if size != _FLOAT else 0
+    if spec.fsdp > 1:
+        cast = cast // spec.fsdp + 2 * used * size // _FLOAT // model.depth
+    return _State(
+        parameters=parameters,
+        optimizer=sum(_bytes(leaf, own, fsdp=update, tensor=spec.tensor) for leaf, own in opt),
+        gradients=gradients,
+        temporaries=cast,
+    )
+
+
+def _divided(cfg: TrainConfig, spec: MeshSpec) -> _State:
+    return _divided_by(cfg.model, cfg.optim, spec, _size(cfg))
+
+
+def _size(cfg: TrainConfig) -> int:
+    return 2 if cfg.precision == "bfloat16" else _FLOAT
+
+
+def _bytes(leaf: Any, axes: Axes, *, fsdp: int, tensor: int) -> int:
+    parts = math.prod({"fsdp": fsdp, "tensor": tensor}.get(axis or "", 1) for axis in axes)
+    return math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize // parts
+
+
+def _specs(cfg: TrainConfig, *, devices: int) -> Iterator[MeshSpec]:
+    """Meshes to try: plain, then with more and more divided."""
+    yield MeshSpec(data=devices)
+    parts = math.gcd(devices, cfg.model.width, _MOST)
+    if parts > 1:
+        yield MeshSpec(data=devices, zero=parts)
+        yield MeshSpec(data=devices // parts, fsdp=parts)
+
+
+def _reason(plan: Plan, plain: Plan, *, available: int) -> str:
+    chosen = [f"--mesh {plan.spec}"] if plan.spec != plain.spec else []
+    chosen += [f"remat {plan.remat}"] if plan.remat != plain.remat else []
+    return (
+        f"{', '.join(chosen)}: otherwise a device needs about {gib(plain.need.total)}, and "
+        f"{gib(available)} is free"
+    )
+
+
+def _hint(cfg: TrainConfig, plan: Plan, *, available: int) -> str:
+    """What would fit: fewer images at a time, as they change no result, else fewer images."""
+    images = cfg.data.batch // plan.spec.batch_shards
+
+    def total(microbatch: int) -> int:
+        return need(cfg, spec=plan.spec, remat=plan.remat, microbatch=microbatch).total
+
+    for part in range(images - 1, 0, -1):
+        if images % part == 0 and total(part) <= available:
+            return f"--microbatch {part} would fit"
+    fixed = need(cfg, spec=plan.spec, remat=plan.remat, microbatch=images)
+    fixed_bytes = fixed.total - fixed.activations - fixed.batch
+    room = (available - fixed_bytes) * images // (fixed.activations + fixed.batch)
+    if room < 1:
+        return f"weights and optimizer alone take {gib(fixed_bytes)}: take a smaller --model"
+    return f"--batch {room * plan.spec.batch_shards} would fit"

@@ -42,7 +42,7 @@ def optimizer(cfg: TrainConfig) -> Optimizer:
 
 def shapes(cfg: TrainConfig) -> TrainState:
     """Shapes and types of the whole state; nothing is allocated."""
-    return _shapes(cfg.model, cfg.optim)
+    return shapes_of(cfg.model, cfg.optim)
 
 
 def shardings(cfg: TrainConfig, layout: Layout) -> Any:
@@ -82,7 +82,8 @@ def optimizer_of(model: ModelConfig, optim: OptimConfig) -> Optimizer:
 
 
 @cache
-def _shapes(model: ModelConfig, optim: OptimConfig) -> TrainState:
+def shapes_of(model: ModelConfig, optim: OptimConfig) -> TrainState:
+    """Shapes and types of the whole state; nothing is allocated."""
     params = param_shapes_of(model)
     return TrainState(
         params=params,
@@ -94,7 +95,7 @@ def _shapes(model: ModelConfig, optim: OptimConfig) -> TrainState:
 @cache
 def shardings_of(model: ModelConfig, optim: OptimConfig, layout: Layout) -> Any:
     """How each array of the state lies on the devices: a TrainState of shardings."""
-    shapes = _shapes(model, optim)
+    shapes = shapes_of(model, optim)
     params = layout.params(shapes.params)
     opt = layout.opt(shapes.opt, params=shapes.params)
     finite: Any = layout.replicated

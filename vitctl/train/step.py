@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from vitctl import losses
-from vitctl.errors import UsageError
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
 from vitctl.optim import optimizer as optimizers
@@ -19,6 +18,7 @@ from vitctl.optim.config import OptimConfig
 from vitctl.sharding.layout import Layout
 from vitctl.train import state as states
 from vitctl.train.config import TrainConfig
+from vitctl.train.memory import checked_microbatch
 from vitctl.train.state import TrainState
 
 # Purposes of randomness inside the step; the weights take the seed's key itself.
@@ -51,21 +51,6 @@ def mixup_key(seed: int, index: int | Int[Array, ""]) -> PRNGKeyArray:
     return jax.random.fold_in(purpose, index)
 
 
-def passes(*, batch: int, layout: Layout, microbatch: int | None) -> int:
-    """How many times a step goes forward and backward: over `microbatch` images a device each
-    time, or all at once (None). UsageError if that does not divide a device's images."""
-    each = batch // layout.batch_shards
-    if microbatch is None or microbatch == each:
-        return 1
-    if microbatch > each or each % microbatch:
-        fits = [n for n in range(1, min(microbatch, each) + 1) if each % n == 0]
-        raise UsageError(
-            f"--microbatch {microbatch} does not divide the {each} images of each device",
-            hint=f"use --microbatch {fits[-1]}",
-        )
-    return each // microbatch
-
-
 def make_step(
     cfg: TrainConfig,
     *,
@@ -84,6 +69,7 @@ def make_step(
         batch is mixed first, so what is learnt from is the same.
     """
     alpha = cfg.data.augment.mixup_alpha
+    each = cfg.data.batch // layout.batch_shards
     return _compiled(
         cfg.model,
         cfg.optim,
@@ -92,7 +78,7 @@ def make_step(
         mixup=None if alpha is None else Mixup(alpha, cfg.seed),
         layout=layout,
         remat=remat,
-        parts=passes(batch=cfg.data.batch, layout=layout, microbatch=microbatch),
+        parts=each // checked_microbatch(microbatch, images=each),
         scan=scan,
     )
 

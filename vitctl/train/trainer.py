@@ -12,10 +12,10 @@ from vitctl.durations import show_count
 from vitctl.events import Caution, Doing, Emit, Note, Settings
 from vitctl.model import accounting
 from vitctl.sharding import layout as layouts
+from vitctl.sharding import spec
 from vitctl.sharding.layout import Layout
 from vitctl.signals import graceful
 from vitctl.train import memory, scoring
-from vitctl.train import state as states
 from vitctl.train.cadence import Cadence
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.goodput import Meter
@@ -49,27 +49,26 @@ def train(
     meter = Meter()
 
     # Numbers
-    layout = layouts.make(devices=runtime.devices)
-    layout.spec.check_batch(cfg.data.batch)
-    images_per_device = cfg.data.batch // layout.batch_shards
-
-    # Shapes
-    shapes = states.shapes(cfg)
-    remat, needed = memory.choose(
+    devices = layouts.first(runtime.devices)
+    plan = memory.choose(
         cfg,
-        state=shapes,
-        images_per_device=images_per_device,
+        devices=len(devices),
         available=machine.device_bytes(),
+        mesh=spec.parse(runtime.mesh),
         remat=runtime.remat,
+        microbatch=runtime.microbatch,
     )
-    emit(Settings(f"{run.info.stage} {cfg.name}", _announced(cfg, layout, remat, needed, images)))
+    layout = layouts.make(plan.spec, devices=devices)
+    if plan.reason is not None:
+        emit(Note(plan.reason))
+    emit(Settings(f"{run.info.stage} {cfg.name}", _announced(cfg, layout, plan, images)))
 
     # Restore, or start
     emit(Doing("start"))
     state, step, consumed, damaged = _begin(run, cfg, start=start, layout=layout, emit=emit)
     consumed.check(images.keys_of_step)
     cadence = Cadence.of(runtime, start=start.step, total=cfg.steps)
-    run.begin(from_step=step, runtime=_recorded(runtime, cadence, layout, remat))
+    run.begin(from_step=step, runtime=_recorded(runtime, cadence, layout, plan))
 
     # Loop, publish
     report = Reporter(
@@ -85,6 +84,7 @@ def train(
     )
     saver = Saver(run, cfg, classes=images.classes, cadence=cadence, damaged=damaged)
     processes.stacks_in(run.path)
+    step_fn = make_step(cfg, layout=layout, remat=plan.remat, microbatch=plan.microbatch)
     with graceful() as asked:
         return loop(
             state,
@@ -94,9 +94,7 @@ def train(
             cfg=cfg,
             images=images,
             layout=layout,
-            step_fn=compiling(
-                in_step(make_step(cfg, layout=layout, remat=remat)), meter=meter, emit=emit
-            ),
+            step_fn=compiling(in_step(step_fn), meter=meter, emit=emit),
             evaluate=_evaluator(cfg, images=images, layout=layout, meter=meter, emit=emit),
             saver=saver,
             cadence=cadence,
@@ -134,12 +132,14 @@ def _begin(
 
 
 def _announced(
-    cfg: TrainConfig, layout: Layout, remat: memory.Remat, needed: memory.Need, images: Images
+    cfg: TrainConfig, layout: Layout, plan: memory.Plan, images: Images
 ) -> dict[str, str]:
     """Every resolved number, once."""
     flops = accounting.matmul_flops(cfg.model)
     epochs = cfg.steps * cfg.data.batch / images.examples
     schedule = cfg.schedule
+    each = cfg.data.batch // layout.batch_shards
+    parts = f", {plan.microbatch} of {each} images at a time" if plan.microbatch < each else ""
     cooldown = (
         f", cooldown {show_count(schedule.cooldown_steps)}" if schedule.cooldown_steps else ""
     )
@@ -153,17 +153,18 @@ def _announced(
         "optimizer": f"{cfg.optim.name}, decay {cfg.optim.wd_head:g} head, "
         f"{cfg.optim.wd_body:g} body; {cfg.loss} loss; seed {cfg.seed}",
         "devices": f"{layout.devices} x {layout.platform} ({layout}), {cfg.precision}, "
-        f"remat {remat}; about {memory.gib(needed.total)} a device",
+        f"remat {plan.remat}{parts}; about {memory.gib(plan.need.total)} a device",
     }
 
 
 def _recorded(
-    runtime: TrainRuntime, cadence: Cadence, layout: Layout, remat: memory.Remat
+    runtime: TrainRuntime, cadence: Cadence, layout: Layout, plan: memory.Plan
 ) -> dict[str, Any]:
     return {
         **runtime.model_dump(mode="json", exclude={"name", "out", "force"}),
         "keep": cadence.keep,
-        "remat": remat,
+        "remat": plan.remat,
+        "microbatch": plan.microbatch,
         "mesh": str(layout),
         "devices": layout.devices,
         "platform": layout.platform,

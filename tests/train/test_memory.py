@@ -1,0 +1,145 @@
+"""What a step is said to need, and the layout that is chosen from it."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from tests.train.conftest import config
+from vitctl.errors import DoesNotFitError, UsageError
+from vitctl.model.config import from_name
+from vitctl.sharding import layout as layouts
+from vitctl.sharding.spec import MeshSpec, parse
+from vitctl.train import memory, state
+
+ONE = MeshSpec(data=1)
+
+
+def giant(name: str = "G14", *, batch: int = 4096):
+    model = from_name(name, classes=1000)
+    cfg = config(4, data={"batch": batch}, precision="bfloat16")
+    return cfg.model_copy(update={"model": model, "name": name})
+
+
+@pytest.mark.parametrize("spec", ["data=8", "data=8,zero=8", "data=2,zero=2,fsdp=2,tensor=2"])
+def test_weights_and_optimizer_are_counted_exactly(spec):
+    """Against the bytes that are really on the first of eight devices."""
+    cfg = config(4)
+    mesh = parse(spec)
+    assert mesh is not None
+    need = memory.need(cfg, spec=mesh, remat="none")
+    made = state.fresh(cfg, layout=layouts.make(mesh, devices=8))
+    for counted, tree in ((need.parameters, made.params), (need.optimizer, made.opt)):
+        parts = [leaf.addressable_shards[0].data for leaf in jax.tree.leaves(tree)]
+        assert counted == sum(np.asarray(part).nbytes for part in parts)
+
+
+def test_more_images_and_less_recomputation_need_more():
+    cfg = giant(batch=8)
+    totals = [memory.need(cfg, spec=ONE, remat=remat).total for remat in memory.LADDER]
+    assert totals == sorted(totals, reverse=True)
+    assert len(set(totals)) == len(totals)
+    few = memory.need(cfg, spec=ONE, remat="none", microbatch=2)
+    assert few.activations == memory.need(cfg, spec=ONE, remat="none").activations // 4
+
+
+def test_what_divides_state_needs_less():
+    cfg = giant(batch=8)
+    needs = [
+        memory.need(cfg, spec=spec, remat="full")
+        for spec in (MeshSpec(8), MeshSpec(8, zero=8), MeshSpec(1, fsdp=8))
+    ]
+    whole, zero, fsdp = needs
+    assert whole.parameters == zero.parameters
+    # Vectors and what belongs to them are not divided: up to 0.3 % of ViT-G's.
+    assert whole.optimizer / 8 < zero.optimizer < whole.optimizer * (1 / 8 + 0.003)
+    assert whole.parameters / 8 < fsdp.parameters < whole.parameters * (1 / 8 + 0.003)
+    assert whole.total > zero.total > fsdp.total
+
+
+def test_less_is_recomputed_where_more_fits():
+    cfg = giant(batch=8)
+    found = []
+    for remat in memory.LADDER:
+        available = memory.need(cfg, spec=ONE, remat=remat).total
+        plan = memory.choose(cfg, devices=1, available=available)
+        assert plan.remat == remat
+        found.append(plan.reason)
+    assert found[0] is None
+    assert f"remat {memory.LADDER[1]}: otherwise a device needs about" in (found[1] or "")
+    assert memory.choose(cfg, devices=1, available=None).remat == "none"
+
+
+def test_state_is_divided_before_anything_is_recomputed():
+    cfg = giant(batch=8)
+    plain = memory.choose(cfg, devices=8, available=None)
+    assert plain.spec == MeshSpec(8)
+    less = memory.choose(cfg, devices=8, available=plain.need.total - 1)
+    assert (str(less.spec), less.remat) == ("data=8,zero=8", "none")
+    assert less.reason is not None
+    assert less.reason.startswith("--mesh data=8,zero=8: otherwise")
+    least = memory.choose(cfg, devices=8, available=8 * 2**30)
+    assert least.spec.fsdp == 8
+
+
+def test_what_was_asked_for_is_not_changed():
+    cfg = giant(batch=8)
+    plan = memory.choose(cfg, devices=8, available=10**12, mesh=parse("fsdp=2"), remat="mlp")
+    assert (plan.spec, plan.remat, plan.reason) == (MeshSpec(4, fsdp=2), "mlp", None)
+    with pytest.raises(DoesNotFitError):
+        memory.choose(cfg, devices=8, available=2**33, mesh=parse("data=8"))
+
+
+def test_what_does_not_fit_is_told_what_would():
+    cfg = config(4)
+    least = memory.need(cfg, spec=ONE, remat="full")
+    with pytest.raises(DoesNotFitError, match="is free") as caught:
+        memory.choose(cfg, devices=1, available=least.total - 1)
+    assert caught.value.hint is not None
+    fits = int(caught.value.hint.split()[1]) if "--microbatch" in caught.value.hint else 0
+    if fits:
+        plan = memory.choose(cfg, devices=1, available=least.total - 1, microbatch=fits)
+        assert plan.microbatch == fits
+    else:
+        assert caught.value.hint.startswith("--batch")
+
+
+def test_the_paper_s_largest_does_not_fit_a_laptop():
+    """ViT-G/14 with Adafactor: 7.0 GiB of weights (1.88e9 fp32), half of that optimizer."""
+    cfg = giant()
+    need = memory.need(cfg, spec=ONE, remat="full")
+    assert need.parameters / 2**30 == pytest.approx(7.01, abs=0.01)
+    assert need.optimizer / need.parameters == pytest.approx(0.504, abs=0.002)
+    with pytest.raises(DoesNotFitError, match="is free") as caught:
+        memory.choose(cfg, devices=1, available=16 * 2**30)
+    assert "take a smaller --model" in (caught.value.hint or "")
+
+
+def test_a_microbatch_that_does_not_divide_is_refused():
+    with pytest.raises(UsageError, match="5 does not divide the 16 images") as caught:
+        memory.choose(config(4), devices=1, available=None, microbatch=5)
+    assert caught.value.hint == "use --microbatch 4"
+    with pytest.raises(UsageError):
+        memory.choose(config(4), devices=1, available=None, microbatch=32)
+
+
+def test_activations_of_one_block_by_hand():
+    """16 tokens of width 16, MLP 32, 2 heads, fp32: see the docstring's list."""
+    model = config(4).model.model_copy(update={"resolution": 32, "depth": 3})
+    block = 16 * (9 * 16 + 2 * 32) * 4 + 2 * 16 * 16 * 4
+    ends = 3 * 16 * 16 * 4 + 3 * 4 * 4
+    kept = {"none": 3 * block, "full": 3 * 16 * 16 * 4 + block}
+    kept["mlp"] = kept["full"] + 3 * 16 * 32 * 4  # the hidden features
+    kept["dots"] = kept["mlp"] + 3 * 16 * (5 * 16) * 4  # q, k, v, mix, the stream after attention
+    for remat, expected in kept.items():
+        assert memory.activation_bytes(model, dtype_bytes=4, remat=remat) == expected + ends
+
+
+def test_tensor_parallel_activations_divide_heads_and_hidden_features():
+    model = config(4).model.model_copy(update={"resolution": 32, "depth": 1})
+    one, two = (
+        memory.activation_bytes(model, dtype_bytes=4, remat="none", tensor=t) for t in (1, 2)
+    )
+    halved = 16 * (4 * 16 + 2 * 32) * 4 + 2 * 16 * 16 * 4
+    assert one - two == halved // 2
