@@ -8,7 +8,7 @@ set -euo pipefail
 export VITCTL_STORE="${1:-artifacts/demo}"
 here="$(cd "$(dirname "$0")" && pwd)"
 # Lengths in steps, to be changed from outside.
-: "${TRUNK:=300}" "${SHORT:=50}" "${LONG:=150}" "${EPOCHS:=20}"
+: "${TRUNK:=450}" "${SHORT:=50}" "${LONG:=200}" "${EPOCHS:=20}"
 say() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
 
 say "1. Images -> datasets: the digits 0-5, the held-out 6-9, and all ten"
@@ -24,12 +24,9 @@ short=$(vitctl cooldown --from "$trunk" --steps "$SHORT")
 long=$(vitctl cooldown --from "$trunk" --steps "$LONG")
 
 say "4. Few-shot probes: classes it has seen, classes it has not, and two baselines"
-for data in "$seen" "$held_out"; do
-  for features in model pixels untrained; do
-    vitctl fewshot --from "$long" --data "$data" --shots 1,5,10 --features "$features"
-  done
-done >"$VITCTL_STORE/probes.txt"
-vitctl fewshot --from "$short" --data "$held_out" --shots 1,5,10 >>"$VITCTL_STORE/probes.txt"
+printf '%s\n' "$short" "$long" \
+  | vitctl fewshot --data "$seen" --data "$held_out" --shots 1,5,10 \
+    --features model,pixels,untrained >"$VITCTL_STORE/probes.txt"
 
 say "5. Fine-tune on all ten digits, then score"
 vitctl finetune --from "$long" --data "$all" --epochs "$EPOCHS" --lr 0.1 --eval-every 0 \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,29 @@ def cell(row: dict[str, Any]) -> str:
     return f"{mean} ± {(high - low) / 2:.1%}"
 
 
+def rows(probes: list[Artifact]) -> Iterator[tuple[str, ...]]:
+    """A row a probe, by classes and features. The baselines don't know of cooldowns: the probes of
+    several models hold them several times, with the same numbers."""
+    for seen, classes in (("all", "0-5 (seen)"), ("none", "6-9 (held out)")):
+        for features, name in ROWS.items():
+            found = [
+                probe.summary
+                for probe in probes
+                if (probe.summary["seen"], probe.summary["features"]) == (seen, features)
+            ]
+            for summary in found if features == "model" else found[:1]:
+                cooled = f"to step {summary['step']}" if features == "model" else ""
+                yield classes, name, cooled, *(cell(row) for row in summary["shots"])
+
+
 def main(probes: str, evaluation: str) -> None:
     table = Table(
         title="Accuracy on held-out images of scikit-learn's digits", title_justify="left"
     )
     for heading in ("classes", "features", "cooldown", "1 shot", "5 shots", "10 shots"):
         table.add_column(heading, justify="right" if "shot" in heading else "left")
-    for probe in read(probes):
-        summary = probe.summary
-        seen = {"all": "0-5 (seen)", "none": "6-9 (held out)"}[summary["seen"]]
-        name = ROWS[summary["features"]]
-        steps = f"to step {summary['step']}" if summary["features"] == "model" else ""
-        table.add_row(seen, name, steps, *(cell(row) for row in summary["shots"]))
+    for row in rows(read(probes)):
+        table.add_row(*row)
     console = Console(width=None if sys.stdout.isatty() else 100)
     console.print(table)
     (scored,) = read(evaluation)

@@ -40,6 +40,7 @@ def run(
     ) as draft:
         checkpoint = draft.result(cfg.steps, emit=emit)
         if checkpoint is None:
+            draft.begin_from(inputs.checkpoint)
             images = open_images(
                 cfg, inputs.dataset.path if inputs.dataset else None, workers=runtime.workers
             )
@@ -51,5 +52,6 @@ def run(
                 runtime=runtime,
                 emit=emit,
             )
+        draft.finish_from(inputs.checkpoint)
     emit(Next(f"vitctl fewshot --from {shlex.quote(str(checkpoint.path))}"))
     return checkpoint

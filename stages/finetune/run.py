@@ -43,6 +43,7 @@ def run(
     ) as draft:
         checkpoint = draft.result(cfg.steps, emit=emit)
         if checkpoint is None:
+            draft.begin_from(inputs.checkpoint)
             images = open_images(cfg, inputs.dataset.path, workers=runtime.workers)
             emit(Note(_head(inputs.checkpoint, images.classes)))
             weights = partial(
@@ -56,6 +57,7 @@ def run(
                 runtime=runtime,
                 emit=emit,
             )
+        draft.finish_from(inputs.checkpoint)
     emit(Next(f"vitctl evaluate --from {shlex.quote(str(checkpoint.path))}"))
     return checkpoint
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from making import made, recipe, trained
 
+from vitctl.artifacts import pins
 from vitctl.artifacts.runs import Run, run_of
 from vitctl.errors import InputError, NotFoundError, OverwriteError
 
@@ -111,3 +113,58 @@ def test_damaged_and_newer_runs(store):
 def test_a_copied_checkpoint_has_no_run(store, tmp_path):
     artifact = made(store, recipe("x", "checkpoint"))
     assert run_of(artifact) is None
+
+
+def test_a_checkpoint_that_unfinished_work_begins_from_stays(store):
+    trunk = trained(store, TRUNK, steps=(10, 20))
+    beginning = Run.load(trunk).checkpoint(10)
+    branch = recipe("cooldown", "run", parents=(beginning.as_parent("from"),))
+
+    def dropped() -> bool:
+        with store.open_run(TRUNK, name="S16") as run:
+            run.drop(10)
+            return 10 not in run.steps()
+
+    with store.open_run(branch, name="branch") as child:
+        child.begin_from(beginning)
+        assert not dropped()
+    assert not dropped()  # interrupted is unfinished
+    with store.open_run(branch, name="branch") as child:
+        child.finish_from(beginning)
+    assert dropped()
+
+
+def test_a_pin_of_work_that_is_gone_or_of_nobody_holds_nothing(store):
+    trunk = trained(store, TRUNK, steps=(10,))
+    beginning = Run.load(trunk).checkpoint(10)
+    branch = recipe("cooldown", "run", parents=(beginning.as_parent("from"),))
+    with store.open_run(branch, name="branch") as child:
+        child.begin_from(beginning)
+    (trunk / pins.PINS / "notes.txt").write_text("anybody's")
+    assert pins.pinned(trunk) == {10}
+    shutil.rmtree(child.path)
+    assert pins.pinned(trunk) == set()
+
+
+def test_dropping_and_pinning_at_once_end_in_one_of_the_two(store, monkeypatch):
+    """Pinned between the look for pins and the end of the manifest: it is put back."""
+    trunk = trained(store, TRUNK, steps=(10,))
+    before = (trunk / "checkpoints" / "10" / "artifact.json").read_bytes()
+    looks = iter([set(), {10}])
+    monkeypatch.setattr(pins, "pinned", lambda run: next(looks))
+    with store.open_run(TRUNK, name="S16") as run:
+        run.drop(10)
+    assert (trunk / "checkpoints" / "10" / "artifact.json").read_bytes() == before
+    assert Run.load(trunk).checkpoint(10).check_contents() == []
+
+
+def test_beginning_from_what_was_just_dropped_says_so(store):
+    trunk = trained(store, TRUNK, steps=(10, 20))
+    beginning = Run.load(trunk).checkpoint(10)
+    with store.open_run(TRUNK, name="S16") as run:
+        run.drop(10)
+    with (
+        store.open_run(recipe("cooldown", "run"), name="branch") as child,
+        pytest.raises(NotFoundError),
+    ):
+        child.begin_from(beginning)

@@ -73,10 +73,15 @@ def pretrain_in(folder: Path) -> Pretrain:
 
 @pytest.fixture
 def cooldown(tmp_path: Path) -> Pretrain:
-    """cooldown(checkpoint, steps, store="a", shape="linear")."""
+    """cooldown(checkpoint, steps, store="a", shape="linear", emit=...)."""
 
     def call(
-        checkpoint: Artifact, steps: int, *, store: str = "a", shape: Any = "linear"
+        checkpoint: Artifact,
+        steps: int,
+        *,
+        store: str = "a",
+        shape: Any = "linear",
+        emit: Any = silent,
     ) -> Artifact:
         branch = branching.cooled(checkpoint, steps=steps, shape=shape)
         return cooldown_stage.run(
@@ -84,6 +89,7 @@ def cooldown(tmp_path: Path) -> Pretrain:
             CooldownInputs(checkpoint=checkpoint, dataset=None),
             store=Store(tmp_path / store),
             runtime=TrainRuntime(checkpoint_every=4, log_every=1),
+            emit=emit,
         )
 
     return call

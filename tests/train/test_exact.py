@@ -95,6 +95,29 @@ def test_a_cooldown_begun_while_the_trunk_trains_equals_one_begun_after(
     assert trunk.digest == pretrain(8, store="b").digest
 
 
+def test_an_interrupted_cooldown_finds_its_beginning_again(pretrain, cooldown, tmp_path):
+    """The trunk keeps its newest checkpoint alone, and trains on while the branch lies about."""
+    thin = {"checkpoint_every": 4, "keep_every": 100, "keep_newest": 1}
+    (tmp_path / "b").mkdir()
+    wanted = cooldown(pretrain(4, store="b"), 4, store="b")
+
+    def crash(event):
+        if isinstance(event, Trained):
+            raise ConnectionError
+
+    def emit(event):
+        if isinstance(event, Trained) and event.step == 6:
+            (run,) = Store(tmp_path / "a").entries()
+            with pytest.raises(ConnectionError):
+                cooldown(run.checkpoint(4), 4, store="a", emit=crash)
+
+    trunk = run_of(pretrain(12, store="a", runtime=thin, emit=emit))
+    assert trunk.steps() == [4, 12]
+    assert cooldown(trunk.checkpoint(4), 4, store="a").digest == wanted.digest
+    pretrain(20, store="a", runtime=thin)
+    assert trunk.steps() == [12, 20]  # 12 was an answer
+
+
 def test_one_device_and_eight_agree(pretrain):
     """Sums over the batch are associated differently: each differs by at most 16 roundings of fp32,
     about 1e-6, and Adafactor's first steps, which divide by the gradient's own size, may turn the

@@ -7,6 +7,7 @@
     locks       one process works on a recipe at a time
     artifact    a finished, immutable directory
     runs        a growing directory of checkpoints, each a finished artifact
+    pins        checkpoints that unfinished work begins from
     drafts      a directory on its way to being finished
     store       where artifacts live, and how they are found by name, id or kind
     references  how a person or a pipe names one

@@ -3,6 +3,7 @@
     <run>/run.json                     the recipe, and one segment per start
     <run>/metrics.jsonl                one row a logged step
     <run>/checkpoints/<step>/          each with its own artifact.json, written last
+    <run>/pins/                        which of them others still begin from
 
 Where the schedule is open-ended the duration is not part of the run's recipe, so the same recipe
 with more steps continues the same run.
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vitctl import processes
-from vitctl.artifacts import together
+from vitctl.artifacts import pins, together
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.drafts import clear, publish
@@ -246,11 +247,35 @@ class RunDraft(Run):
         )
 
     def drop(self, step: int) -> None:
-        """Remove a checkpoint, its manifest first."""
-        if not processes.first():
+        """Remove a checkpoint, its manifest first; not one that unfinished work begins from."""
+        if not processes.first() or step in pins.pinned(self.path):
             return
-        (self.place(step) / MANIFEST).unlink(missing_ok=True)
+        manifest = self.place(step) / MANIFEST
+        with suppress(FileNotFoundError):
+            content = manifest.read_bytes()
+            manifest.unlink()
+            # Who pins looks for the manifest after that: whoever comes second sees the other.
+            if step in pins.pinned(self.path):
+                write_atomic(manifest, content)
+                return
         shutil.rmtree(self.place(step), ignore_errors=True)
+
+    def begin_from(self, checkpoint: Artifact) -> None:
+        """Hold a checkpoint of another run, which this one begins from, until `finish_from`.
+
+        Raises NotFoundError or InputError if it was thinned out in this very moment.
+        """
+        trunk = run_of(checkpoint)
+        if trunk is None or checkpoint.step is None or not processes.first():
+            return
+        pins.pin(trunk.path, checkpoint.step, by=self.path, id=self.info.id)
+        Artifact.load(checkpoint.path)
+
+    def finish_from(self, checkpoint: Artifact) -> None:
+        """This run is finished: the trunk may let go of where it began."""
+        trunk = run_of(checkpoint)
+        if trunk is not None and checkpoint.step is not None and processes.first():
+            pins.unpin(trunk.path, checkpoint.step, id=self.info.id)
 
 
 def new_info(recipe: Recipe, *, name: str) -> RunInfo:

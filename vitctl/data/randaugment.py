@@ -1,9 +1,12 @@
 """RandAugment in TensorFlow, stateless: Cubuk et al., "RandAugment: Practical automated data
 augmentation with a reduced search space" (2020).
 
-The sixteen operations and their ranges are those of the recipe the `small` preset follows (Beyer,
-Zhai and Kolesnikov, "Better plain ViT baselines for ImageNet-1k", 2022); distances that were given
-in pixels of a 224 px image are fractions of the side here. With m = magnitude / 10:
+The sixteen operations, all as likely and always applied, and their ranges are those of
+https://github.com/google-research/big_vision `pp/autoaugment.py` (`distort_image_with_randaugment`,
+compared at commit 538b8a8), which the `small` recipe's source uses (Beyer, Zhai and Kolesnikov,
+"Better plain ViT baselines for ImageNet-1k", 2022). Distances that are pixels of a 224 px image
+there are fractions of the side here, so that they mean the same at any resolution. With
+m = magnitude / 10:
 
     autocontrast equalize invert          no strength
     rotate                                30 m degrees, either way
@@ -16,6 +19,9 @@ in pixels of a 224 px image are fractions of the side here. With m = magnitude /
     cutout                                a grey square of half side 40/224 m of the side
 
 What an operation moves in from outside is grey (128).
+
+The operations are Pillow's. There, `contrast` blends with a grey that depends on the number of
+pixels, not with the image's mean, and geometry takes the nearest pixel; here it is bilinear.
 """
 
 from __future__ import annotations
