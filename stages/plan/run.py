@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from stages.plan.command import Inputs, PlanRuntime
 from vitctl import machine
-from vitctl.errors import UsageError
-from vitctl.events import Caution, Emit, Note, Progress, silent
+from vitctl.errors import DoesNotFitError, UsageError
+from vitctl.events import Caution, Emit, Note, silent
 from vitctl.model import accounting
+from vitctl.model.vit import Remat
 from vitctl.plan import judge, search, topology
 from vitctl.plan.answer import Answer, Basis, Candidate, Memory, Rate
 from vitctl.plan.bill import bill
-from vitctl.plan.cost import DEPTHS, Cost, extrapolate
-from vitctl.plan.estimate import estimate, update_bytes
-from vitctl.plan.hardware import Hardware
-from vitctl.plan.program import Program, Target, compile_step
+from vitctl.plan.compiler import COST_COMPILES, Compiler
+from vitctl.plan.estimate import estimate
+from vitctl.plan.program import Plan, Target
 from vitctl.plan.search import Option, Tried
 from vitctl.plan.topology import Topology
 from vitctl.sharding import spec as specs
 from vitctl.sharding.spec import MeshSpec
+from vitctl.train import memory
 from vitctl.train.config import TrainConfig
-
-_COST_COMPILES = len(DEPTHS)
 
 
 def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = silent) -> Answer:
@@ -47,17 +45,18 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
 
     # Options, by counting
     found = _options(cfg, runtime, there=there)
-    worth = search.worth_compiling(
-        found, available=available, slack=runtime.search and devices is not None
-    )
-    emit(Note(f"{len(found)} ways to run counted, {len(worth)} of them may fit"))
+    if runtime.search:
+        worth = search.worth_compiling(found, available=available, slack=devices is not None)
+        emit(Note(f"{len(found)} ways to run counted, {len(worth)} of them may fit"))
+    else:
+        worth = _as_pretrain(cfg, found, runtime, there=there, available=available, emit=emit)
 
     # Programs
     if devices is None:
         return _estimated(worth[0], there=there, available=available, runtime=runtime, found=worth)
     target = Target(there, devices)
-    budget = max(1, runtime.max_compiles - _COST_COMPILES)
-    compiler = _Compiler(target, emit=emit, at_most=runtime.max_compiles)
+    budget = max(1, runtime.max_compiles - COST_COMPILES)
+    compiler = Compiler(target, emit=emit, at_most=runtime.max_compiles)
     tried = search.fastest(
         worth,
         compiles=budget,
@@ -68,7 +67,7 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
     best = tried[0]
     cost = None
     if best.program.fits and hardware is not None:
-        if compiler.left >= _COST_COMPILES:
+        if compiler.left >= COST_COMPILES:
             cost = compiler.cost(best.option, hardware=hardware)
         else:
             emit(
@@ -82,13 +81,13 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
             )
 
     # Answer
-    memory = judge.memory(best, available=available)
-    fits = best.program.fits and (available is None or memory.peak <= available)
+    held = judge.memory(best, available=available)
+    fits = best.program.fits and (available is None or held.peak <= available)
     rate = judge.rate(best, cost, hardware=hardware) if fits else judge.UNKNOWN
     return _answer(
         best.option,
         there=there,
-        memory=memory,
+        held=held,
         fits=fits,
         rate=rate,
         basis="compiled",
@@ -118,31 +117,20 @@ def _devices(inputs: Inputs) -> tuple[Topology, Sequence[Any] | None]:
 
 
 def _options(cfg: TrainConfig, runtime: PlanRuntime, *, there: Topology) -> list[Option]:
+    """What there is to choose from, the fastest by the estimate first."""
     devices = there.devices
-    asked = specs.parse(runtime.mesh) if runtime.mesh else None
-    if asked is not None:
-        resolved = asked.resolve(devices=devices)
+    mesh, remat = _asked(runtime)
+    if mesh is not None:
+        resolved = mesh.resolve(devices=devices)
         resolved.check_model(cfg.model)
         resolved.check_batch(cfg.data.batch)
-        shapes: list[MeshSpec] = [asked]
-    elif there.is_local and not runtime.search:
-        shapes = [MeshSpec()]  # as pretrain divides work here
-    else:
-        shapes = list(search.meshes(cfg, devices=devices, every=runtime.search))
-    remats = search.REMATS
-    if runtime.remat not in (None, "auto"):
-        if runtime.remat not in remats:
-            raise UsageError(
-                f"--remat {runtime.remat!r} is not known", hint=f"take {', '.join(remats)}"
-            )
-        remats = (runtime.remat,)
     free = runtime.search and not runtime.batch_is_given
     found = search.options(
         cfg,
         devices=devices,
         hardware=there.hardware,
-        specs=shapes,
-        remats=remats,
+        specs=[mesh] if mesh else list(search.meshes(cfg, devices=devices)),
+        remats=search.REMATS if remat is None else (remat,),
         microbatch=runtime.microbatch,
         batches=search.batches_to_try(devices) if free else [cfg.data.batch],
     )
@@ -153,73 +141,52 @@ def _options(cfg: TrainConfig, runtime: PlanRuntime, *, there: Topology) -> list
     return found
 
 
-# Programs
+def _asked(runtime: PlanRuntime) -> tuple[MeshSpec | None, Remat | None]:
+    """What the user fixed; None is left to choose. UsageError for words that there are not."""
+    mesh = specs.parse(runtime.mesh) if runtime.mesh else None
+    if runtime.remat in (None, "auto"):
+        return mesh, None
+    for known in search.REMATS:
+        if runtime.remat == known:
+            return mesh, known
+    raise UsageError(
+        f"--remat {runtime.remat!r} is not known", hint=f"take {', '.join(search.REMATS)}"
+    )
 
 
-@dataclass
-class _Compiler:
-    """Compiles and counts."""
-
-    target: Target
-    emit: Emit
-    at_most: int
-    done: int = 0
-
-    @property
-    def left(self) -> int:
-        return self.at_most - self.done
-
-    def whole(self, option: Option) -> Program:
-        """The program that runs: memory, operations."""
-        return self._one(option, depth=None, what=f"{option.plan.mesh}, remat {option.plan.remat}")
-
-    def cost(self, option: Option, *, hardware: Hardware) -> Cost:
-        """FLOPs and bytes of all layers, from two programs of few."""
-        parts = 1
-        if option.plan.microbatch is not None:
-            parts = int(
-                option.cfg.data.batch / option.plan.mesh.batch_shards / option.plan.microbatch
-            )
-        shallow, deep = (
-            self._one(_of_one_part(option, parts), depth=depth, what=f"{depth} layers")
-            for depth in DEPTHS
+def _as_pretrain(
+    cfg: TrainConfig,
+    found: Sequence[Option],
+    runtime: PlanRuntime,
+    *,
+    there: Topology,
+    available: int | None,
+    emit: Emit,
+) -> list[Option]:
+    """The way that `pretrain` would take, then, should the compiler refuse it, what needs less."""
+    mesh, remat = _asked(runtime)
+    try:
+        chosen = memory.choose(
+            cfg,
+            devices=there.devices,
+            available=available,
+            mesh=mesh,
+            remat=remat or "auto",
+            microbatch=runtime.microbatch,
         )
-        cost = extrapolate(shallow, deep, depth=option.cfg.model.depth, hardware=hardware)
-        return _repeated(cost, parts, option, hardware=hardware)
-
-    def _one(self, option: Option, *, depth: int | None, what: str) -> Program:
-        self.emit(Progress("compiling", self.done, self.at_most, "programs", {"now": what}))
-        self.done += 1
-        return compile_step(option.cfg, option.plan, target=self.target, depth=depth)
-
-
-def _of_one_part(option: Option, parts: int) -> Option:
-    """The same with the images of one of `parts` microbatches: a loop's body counts only once."""
-    if parts == 1:
-        return option
-    data = option.cfg.data.model_copy(update={"batch": option.cfg.data.batch // parts})
-    plan = search.Plan(option.plan.mesh, option.plan.remat, None)
-    cfg = option.cfg.model_copy(update={"data": data})
-    return Option(cfg, plan, option.needed, option.seconds)
-
-
-def _repeated(cost: Cost, parts: int, option: Option, *, hardware: Hardware) -> Cost:
-    """The cost of `parts` microbatches and one update."""
-    if parts == 1:
-        return cost
-    mesh = option.plan.mesh
-    update = update_bytes(
-        accounting.parameters(option.cfg.model).total, parts=mesh.zero * mesh.fsdp * mesh.tensor
+    except DoesNotFitError as error:
+        emit(Note(f"pretrain would refuse it: {error.message}"))
+        return [min(found, key=lambda o: o.needed)]
+    if chosen.reason:
+        emit(Note(chosen.reason))
+    first = search.option(
+        cfg,
+        Plan(chosen.spec, chosen.remat, runtime.microbatch),
+        batch=cfg.data.batch,
+        hardware=there.hardware,
+        devices=there.devices,
     )
-    accessed = parts * cost.bytes - (parts - 1) * update
-    return Cost(
-        flops=parts * cost.flops,
-        bytes=accessed,
-        cycle_seconds=None,
-        compute_seconds=parts * cost.compute_seconds,
-        memory_seconds=accessed / hardware.bandwidth,
-        link_seconds=cost.link_seconds,
-    )
+    return [first, *(o for o in found if o.needed < first.needed)]
 
 
 # Answer
@@ -234,15 +201,15 @@ def _estimated(
     found: Sequence[Option],
 ) -> Answer:
     """The answer where nothing can be compiled."""
-    memory = judge.counted_memory(best, available=available)
+    held = judge.counted_memory(best, available=available)
     hardware = there.hardware
     assert hardware is not None  # only slices are estimated, and they have one
-    fits = available is None or memory.peak <= available
+    fits = available is None or held.peak <= available
     rate = judge.estimated_rate(best, hardware=hardware) if fits else judge.UNKNOWN
     return _answer(
         best,
         there=there,
-        memory=memory,
+        held=held,
         fits=fits,
         rate=rate,
         basis="estimated",
@@ -256,7 +223,7 @@ def _answer(
     option: Option,
     *,
     there: Topology,
-    memory: Memory,
+    held: Memory,
     fits: bool | None,
     rate: Rate,
     basis: Basis,
@@ -283,7 +250,7 @@ def _answer(
         remat=option.plan.remat,
         microbatch=option.plan.microbatch,
         basis=basis,
-        memory=memory,
+        memory=held,
         fits=fits,
         advice=tuple(advice),
         rate=rate,

@@ -75,7 +75,7 @@ def _speed(answer: Answer) -> dict[str, str]:
     mfu = f", MFU {rate.mfu:.0%}" if rate.mfu is not None else ""
     return {
         "predicted": f"{rate.predicted:.3g} images/s a device{_range(rate)}, "
-        f"{rate.predicted * answer.devices:,.4g} in all{mfu}",
+        f"{_count(rate.predicted * answer.devices)} in all{mfu}",
         "at most": f"{rate.roofline:.3g} images/s a device by the roofline, an upper bound",
         "efficiency": f"{rate.efficiency:.0%} of the cost"
         + (", an assumption: measured on v3" if rate.assumed else ", as the paper measured"),
@@ -98,12 +98,18 @@ def _bill(answer: Answer) -> dict[str, str]:
         return {"device-hours": "unknown"}
     days = bill.wall_hours / 24
     took = f"{days:,.3g} days" if days >= 1 else f"{bill.wall_hours:.3g} hours"
-    told = {"device-hours": f"{bill.device_hours:,.4g}; {took} on {answer.devices:,} devices"}
+    told = {"device-hours": f"{_count(bill.device_hours)}; {took} on {answer.devices:,} devices"}
     if bill.money is not None:
-        told["money"] = f"{bill.money:,.4g}"
+        told["money"] = _count(bill.money)
     if bill.energy_kwh is not None:
-        told["energy"] = f"{bill.energy_kwh:,.4g} kWh"
+        told["energy"] = f"{_count(bill.energy_kwh)} kWh"
     return told
+
+
+def _count(value: float) -> str:
+    """Four digits that matter, in full: 808,800 or 8.088."""
+    rounded = float(f"{value:.4g}")
+    return f"{rounded:,.0f}" if rounded >= 1000 else f"{rounded:g}"
 
 
 _COLUMNS = ("mesh", "remat", "batch", "memory", "fits", "images/s a device", "basis")

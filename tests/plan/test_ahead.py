@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import jax
 import numpy as np
@@ -131,5 +132,29 @@ def test_the_paper_s_costs_are_what_the_compiler_counts(absent):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", tables.CASES)
 def test_the_table_of_other_chips_is_what_plan_says(absent, name):
+    """Numbers within 5 %: another libtpu schedules a little differently."""
     absent(name)
-    assert tables.chips([tables.case(name)])[2] in tables.GUIDE.read_text()
+    made = tables.chips([tables.case(name)])[2]
+    kept = next(
+        line for line in tables.GUIDE.read_text().splitlines() if line.startswith(f"| {name} ")
+    )
+    words = [re.sub(r"[\d.]+", "", line.split("|", 3)[3]) for line in (made, kept)]
+    assert words[0] == words[1]
+    numbers = [
+        [float(n) for n in re.findall(r"\d+(?:\.\d+)?", line.split("|", 3)[3])]
+        for line in (made, kept)
+    ]
+    assert numbers[0] == pytest.approx(numbers[1], rel=0.05, abs=1)
+
+
+@pytest.mark.slow
+def test_a_class_token_costs_a_padded_row(absent):
+    """The paper's reason for the MAP head (section 3.2): 257 tokens are padded to a multiple of the
+    tile, so a [class] token takes more memory than a 256th more."""
+    topology, devices = absent("v3:1x1")
+    sizes = {"width": 384, "mlp_dim": 1536, "heads": 6, "patch": 14, "resolution": 224}
+    held = {}
+    for head in ("map", "token"):
+        cfg = tiny(batch=2 * 32, depth=4, head=head, **sizes)
+        held[head] = compile_step(cfg, plan(2), target=Target(topology, devices)).temporaries
+    assert held["token"] > 1.05 * held["map"]

@@ -3,7 +3,7 @@
 A roofline says what no step can beat, not what it takes: the paper's models reach 40 to 60 % of it,
 the thin ones least. What explains the difference is libtpu's own estimate of every fused operation
 (vector units, padded tiles, memory, each for itself). Against the sum of those, plus the links, all
-eleven models reach nearly the same share, `Calibration.share`. So
+of its models reach nearly the same share, `Calibration.share`. So
 
     images/s = images / cost · efficiency,   efficiency = share · cost / (operations + links)
 

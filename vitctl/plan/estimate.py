@@ -17,28 +17,43 @@ from vitctl.train.config import TrainConfig
 _FLOAT, _HALF = 4, 2
 
 
-def step_flops(model: ModelConfig, *, recompute: float) -> float:
+def step_flops(model: ModelConfig, *, remat: str) -> float:
     """FLOPs of an image's forward and backward pass: matrix products only, heads included.
 
-    Backward is two products a product; recomputation repeats `recompute` of the blocks' forward,
-    but for each block's last product, which no gradient needs.
+    Backward is two products a product.
     """
     d, f, n, y = model.width, model.mlp_dim, model.tokens, model.classes
     forward = accounting.matmul_flops(model)
-    stem = 2 * 3 * model.patch**2 * d * n
     pooling = 2 * (2 * n * d * d + 2 * d * d + 2 * d * f) + 4 * n * d if model.head == "map" else 0
     classifier = 2 * d * y
-    last = model.depth * 2 * n * d * f
-    return 3 * (forward + pooling + classifier) + recompute * (forward - stem - last)
+    return 3 * (forward + pooling + classifier) + model.depth * recomputed_flops(model, remat=remat)
 
 
-def step_bytes(model: ModelConfig, *, dtype_bytes: int, recompute: float) -> float:
+def recomputed_flops(model: ModelConfig, *, remat: str) -> float:
+    """FLOPs that the backward pass repeats of a block: of "full" all products but the last one,
+    which no gradient needs; of "mlp" those of attention; of "dots" queries times keys.
+
+    Raises KeyError for another word.
+    """
+    d, f, n = model.width, model.mlp_dim, model.tokens
+    scores, projections, up = 2 * n * n * d, 8 * n * d * d, 2 * n * d * f
+    return {
+        "none": 0,
+        "dots": scores,
+        "mlp": 2 * scores + projections,
+        "full": 2 * scores + projections + up,
+    }[remat]
+
+
+def step_bytes(model: ModelConfig, *, dtype_bytes: int, remat: str) -> float:
     """Bytes an image's passes read and write: every array of a block once written and once read
     forward, and twice as many backward."""
-    n = model.tokens + (model.head == "token")
-    stream = n * (9 * model.width + 2 * model.mlp_dim) * dtype_bytes
+    d, f, n = model.width, model.mlp_dim, model.tokens
+    again = recomputed_flops(model, remat=remat) / (8 * n * d * d + 4 * n * n * d + 4 * n * d * f)
+    n += model.head == "token"
+    stream = n * (9 * d + 2 * f) * dtype_bytes
     attention = model.heads * n * n * (_FLOAT + dtype_bytes)
-    return model.depth * 2 * (3 + recompute) * (stream + attention)
+    return model.depth * 2 * (3 + again) * (stream + attention)
 
 
 def update_bytes(parameters: int, *, parts: int) -> float:
@@ -47,9 +62,7 @@ def update_bytes(parameters: int, *, parts: int) -> float:
     return 2 * 3 * _FLOAT * parameters / parts
 
 
-def link_bytes(
-    model: ModelConfig, plan: Plan, *, images: float, dtype_bytes: int, recompute: float
-) -> float:
+def link_bytes(model: ModelConfig, plan: Plan, *, images: float, dtype_bytes: int) -> float:
     """Bytes a device sends: gradients summed over the data axis in fp32, weights gathered where
     they are divided, and, with a tensor axis, two sums of activations a block and pass."""
     parameters = accounting.parameters(model).total
@@ -59,31 +72,25 @@ def link_bytes(
     own = parameters / spec.tensor
     sums = 2 * (shards - 1) / shards * own * _FLOAT
     gathers = 2 * (spec.fsdp - 1) / spec.fsdp * own * dtype_bytes
-    passes = images * model.depth * model.tokens * model.width * dtype_bytes * 2 * (2 + recompute)
+    passes = images * model.depth * model.tokens * model.width * dtype_bytes * 2 * 2
     activations = 2 * (spec.tensor - 1) / spec.tensor * passes
     return sums + gathers + activations
-
-
-RECOMPUTE = {"none": 0.0, "dots": 0.02, "mlp": 0.45, "full": 1.0}
-"""Share of a block's forward products that the backward pass repeats: of ViT-g and G; all but the
-last product, attention's four projections, or only queries times keys."""
 
 
 def estimate(cfg: TrainConfig, plan: Plan, *, hardware: Hardware, devices: int) -> Cost:
     """The cost of a step, nothing compiled."""
     model, spec = cfg.model, plan.mesh
     images = cfg.data.batch / spec.batch_shards
-    recompute = RECOMPUTE[plan.remat]
     dtype_bytes = _HALF if cfg.precision == "bfloat16" else _FLOAT
     parameters = accounting.parameters(model).total
-    flops = images * step_flops(model, recompute=recompute) / spec.tensor
-    accessed = images * step_bytes(model, dtype_bytes=dtype_bytes, recompute=recompute)
+    flops = images * step_flops(model, remat=plan.remat) / spec.tensor
+    accessed = images * step_bytes(model, dtype_bytes=dtype_bytes, remat=plan.remat)
     accessed = accessed / spec.tensor + update_bytes(
         parameters, parts=spec.zero * spec.fsdp * spec.tensor
     )
     links = 0.0
     if devices > 1 and hardware.link_bandwidth is not None:
-        sent = link_bytes(model, plan, images=images, dtype_bytes=dtype_bytes, recompute=recompute)
+        sent = link_bytes(model, plan, images=images, dtype_bytes=dtype_bytes)
         links = sent / (hardware.links * hardware.link_bandwidth)
     return Cost(
         flops=flops,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vitctl.durations import show_count
 from vitctl.model import accounting
 from vitctl.plan import calibration, search
@@ -9,8 +11,7 @@ from vitctl.plan.answer import Memory, Rate
 from vitctl.plan.cost import Cost
 from vitctl.plan.estimate import estimate
 from vitctl.plan.hardware import Hardware
-from vitctl.plan.need import need
-from vitctl.plan.search import Option, Tried
+from vitctl.plan.search import Option, Tried, need
 from vitctl.plan.topology import Topology
 from vitctl.train.memory import gib
 
@@ -109,26 +110,38 @@ def advice(option: Option, *, there: Topology, available: int | None) -> list[st
         hardware=there.hardware,
         specs=list(search.meshes(cfg, devices=devices)),
         remats=("full",),
-        microbatch=None,
+        microbatch=option.plan.microbatch,
         batches=[b for b in search.batches_to_try(devices) if b <= cfg.data.batch],
     )
     fitting = [o for o in other if o.needed <= available]
     advice = []
+    if (part := _microbatch(option, available=available)) is not None:
+        advice.append(f"--microbatch {part} with this mesh, which changes no result")
     same = [o for o in fitting if o.cfg.data.batch == cfg.data.batch]
     if same:
         best = same[0]
-        advice.append(f"--mesh {best.plan.mesh} --remat full would need about {gib(best.needed)}")
+        advice.append(f"--mesh {best.plan.mesh} --remat full, about {gib(best.needed)}")
     smaller = [o for o in fitting if o.cfg.data.batch < cfg.data.batch]
     if smaller:
         best = max(smaller, key=lambda o: o.cfg.data.batch)
         advice.append(
-            f"--batch {best.cfg.data.batch} --mesh {best.plan.mesh} --remat full would need about "
+            f"--batch {best.cfg.data.batch} --mesh {best.plan.mesh} --remat full, about "
             f"{gib(best.needed)}"
         )
-    if not advice:
-        least = min((o.needed for o in other), default=option.needed)
-        advice.append(
-            f"no mesh of {show_count(devices)} devices would do: the least is {gib(least)}; take a "
-            "larger slice, a chip with more memory, or a smaller --model"
-        )
-    return advice
+    if advice:
+        return [f"it would by the count from shapes: {line}" for line in advice]
+    least = min((o.needed for o in other), default=option.needed)
+    return [
+        f"no mesh of {show_count(devices)} devices would do: the least is {gib(least)}; take a "
+        "larger slice, a chip with more memory, or a smaller --model"
+    ]
+
+
+def _microbatch(option: Option, *, available: int) -> int | None:
+    """The most images at a time that would fit; None if there is no such number."""
+    images = option.cfg.data.batch // option.plan.mesh.batch_shards
+    for part in range((option.plan.microbatch or images) - 1, 0, -1):
+        plan = replace(option.plan, microbatch=part)
+        if images % part == 0 and need(option.cfg, plan).total <= available:
+            return part
+    return None

@@ -22,13 +22,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vitctl.model.vit import Remat
 from vitctl.plan import collectives, hlo
 from vitctl.plan.topology import Topology
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.spec import MeshSpec
 from vitctl.train import ahead
 from vitctl.train.config import TrainConfig
-from vitctl.train.memory import Remat
 
 _OUT_OF_MEMORY = re.compile(r"required[^()]*\(([\d.]+)([KMGT]?)\)[^()]*exceeds")
 _UNIT = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}

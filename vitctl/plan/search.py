@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 from vitctl.errors import UsageError
 from vitctl.plan import calibration
 from vitctl.plan.calibration import Efficiency
 from vitctl.plan.cost import Cost
-from vitctl.plan.estimate import RECOMPUTE, estimate
+from vitctl.plan.estimate import estimate, step_flops
 from vitctl.plan.hardware import Hardware
-from vitctl.plan.need import need
-from vitctl.plan.program import Plan, Program
+from vitctl.plan.program import Plan, Program, Remat
 from vitctl.sharding.spec import MeshSpec
 from vitctl.train import memory
 from vitctl.train.config import TrainConfig
 
-REMATS: tuple[memory.Remat, ...] = get_args(memory.Remat)
+REMATS = memory.LADDER
 _SLACK = 1.25
 """The count from shapes is off by about this factor either way: what it puts over the memory by
 more is not compiled."""
@@ -50,17 +48,15 @@ class Option:
         return self.images_per_device / self.seconds if self.seconds else 0.0
 
 
-def meshes(cfg: TrainConfig, *, devices: int, every: bool = True) -> Iterator[MeshSpec]:
-    """Meshes worth a look: all data; optimizer state divided over part of it; with `every` weights
-    divided, too, and two-fold tensor.
+def meshes(cfg: TrainConfig, *, devices: int) -> Iterator[MeshSpec]:
+    """Meshes worth a look: all data; optimizer state divided over part of it; weights divided, too;
+    two-fold tensor.
 
     Powers of two up to 64: over more devices a gather costs more than it saves.
     """
     sizes = [2**k for k in range(7) if devices % 2**k == 0]
     for size in sizes:
         yield MeshSpec(zero=size)
-    if not every:
-        return
     for size in sizes[1:]:
         yield MeshSpec(fsdp=size)
     if devices % 2 == 0 and cfg.model.heads % 2 == 0:
@@ -73,7 +69,7 @@ def options(
     devices: int,
     hardware: Hardware | None,
     specs: Sequence[MeshSpec],
-    remats: Sequence[memory.Remat],
+    remats: Sequence[Remat],
     microbatch: int | None,
     batches: Sequence[int],
 ) -> list[Option]:
@@ -97,7 +93,9 @@ def options(
                         devices=devices,
                     )
                 )
-    return sorted(found, key=lambda o: (-o.rate, RECOMPUTE[o.plan.remat], o.needed))
+    return sorted(
+        found, key=lambda o: (-o.rate, step_flops(cfg.model, remat=o.plan.remat), o.needed)
+    )
 
 
 def option(
@@ -109,6 +107,11 @@ def option(
     if hardware is not None:
         seconds = estimate(cfg, plan, hardware=hardware, devices=devices).seconds
     return Option(cfg, plan, need(cfg, plan).total, seconds)
+
+
+def need(cfg: TrainConfig, plan: Plan) -> memory.Need:
+    """Bytes on one device by shapes, nothing compiled: the count that `pretrain` refuses by."""
+    return memory.need(cfg, spec=plan.mesh, remat=plan.remat, microbatch=plan.microbatch)
 
 
 def worth_compiling(found: Sequence[Option], *, available: int | None, slack: bool) -> list[Option]:
