@@ -1,0 +1,209 @@
+"""The examples for clusters, as far as a machine without one allows: the scripts run as they are,
+with stand-ins for srun, scontrol and gcloud, and the commands in them are vitctl's own."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from stages.app import VERBS, load
+from vitctl.errors import EXIT_CODES
+
+ROOT = Path(__file__).resolve().parents[1]
+SLURM = sorted((ROOT / "examples" / "slurm").glob("*.sbatch"))
+GKE = sorted((ROOT / "examples" / "gke").glob("*.yaml"))
+CLOUD_TPU = sorted((ROOT / "examples" / "cloud-tpu").glob("*.sh"))
+FINAL = [2, 3, 4, 5, 6, 11]
+"""Exit codes that another try would not change."""
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """cluster(script, exit code of training): (its exit code, the vitctl commands, other ones)."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    log = tmp_path / "log"
+
+    def program(name, text):
+        (folder / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+        (folder / name).chmod(0o755)
+
+    note = f'printf "%q " "$(basename "$0")" "$@" >>{log}; echo >>{log}'
+    program("srun", 'while [[ "$1" == --* ]]; do shift; done\nexec "$@"')
+    program("scontrol", note)
+    program("sleep", note)
+    program(
+        "gcloud",
+        f'{note}\ncase "$*" in *describe*) cat {tmp_path}/state 2>/dev/null;; '
+        f"*create*) echo READY >{tmp_path}/state;; esac\n"
+        'while [ $# -gt 0 ]; do [ "$1" = --command ] && exec bash -c "$2"; shift; done; exit 0',
+    )
+    for name in ("sudo", "pip"):
+        program(name, ":")
+
+    def run(script, *codes, **environment):
+        (tmp_path / "codes").write_text("\n".join(map(str, codes)) + "\n")
+        program(
+            "vitctl",
+            f"{note}\ncase $1 in pretrain | cooldown) "
+            f"code=$(head -1 {tmp_path}/codes); sed -i 1d {tmp_path}/codes; "
+            'echo "artifacts/cooldown/a@1"; exit "${code:-0}";; esac',
+        )
+        log.write_text("")
+        done = subprocess.run(
+            ["bash", str(script)],
+            env={
+                "PATH": f"{folder}:{os.environ['PATH']}",
+                "HOME": str(tmp_path),
+                "SLURM_JOB_ID": "77",
+                "VITCTL_STORE": "/shared/artifacts",
+                "FROM": "L-16@100k",
+                "PROJECT": "p",
+                "ZONE": "z",
+                "NFS": "10.0.0.2:/vol1",
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        said = [shlex.split(line) for line in log.read_text().splitlines()]
+        commands = [words[1:] for words in said if words[0] == "vitctl"]
+        return done.returncode, commands, [words for words in said if words[0] != "vitctl"]
+
+    return run
+
+
+def understood(words):
+    """Parse a command line with vitctl's own parser; nothing runs."""
+    assert words[0] in VERBS
+    command = load(words[0])
+    try:
+        command.make_context(words[0], list(words[1:]))
+    except typer.Exit:  # pragma: no cover
+        raise AssertionError(words) from None
+
+
+def test_there_is_one_of_each():
+    assert all((SLURM, GKE, CLOUD_TPU))
+
+
+def test_the_parser_knows_wrong_flags():
+    with pytest.raises(Exception, match="No such option"):
+        understood(["pretrain", "--modle", "L16"])
+
+
+@pytest.mark.parametrize("script", SLURM, ids=lambda path: path.name)
+def test_slurm_goes_on_after_a_preemption_and_only_then(cluster, script):
+    code, commands, others = cluster(script, 10)
+    assert code == 10
+    assert others == [["scontrol", "requeue", "77"]]
+    for final in (*FINAL, 1):
+        code, _, others = cluster(script, final)
+        assert (code, others) == (final, [])
+    code, commands, others = cluster(script, 0)
+    assert (code, others) == (0, [])
+    for words in commands:
+        understood(words)
+
+
+def test_slurm_header_asks_for_what_the_script_relies_on():
+    for script in SLURM:
+        header = [line for line in script.read_text().splitlines() if line.startswith("#SBATCH")]
+        options = dict(line.split()[1].partition("=")[::2] for line in header)
+        assert "--requeue" in options
+        assert options["--signal"] == "TERM@120"  # to the processes, not to the script (B:)
+        assert options["--open-mode"] == "append"
+        # jax gives each process of SLURM the one GPU of its local number.
+        assert options["--ntasks-per-node"] == options["--gpus-per-node"]
+
+
+def test_slurm_stops_where_the_store_is_not_named(cluster):
+    code, commands, _ = cluster(SLURM[-1], 0, VITCTL_STORE="")
+    assert code != 0
+    assert commands == []
+
+
+@pytest.mark.parametrize("script", CLOUD_TPU, ids=lambda path: path.name)
+def test_cloud_tpu_goes_on_until_it_is_done(cluster, script):
+    code, commands, others = cluster(script, 10, 255, 0)
+    assert code == 0
+    assert len(commands) == 3
+    assert commands[0] == commands[1] == commands[2]  # the same command continues
+    understood(commands[0])
+    assert [words[4] for words in others if words[0] == "gcloud"][-1] == "delete"
+    assert sum("create" in words for words in others) == 1
+    for final in FINAL:
+        code, commands, others = cluster(script, final)
+        assert (code, len(commands)) == (final, 1)
+
+
+@pytest.mark.parametrize("file", GKE, ids=lambda path: path.name)
+def test_gke(file):
+    service, job = yaml.safe_load_all(file.read_text())
+    assert (service["kind"], job["kind"]) == ("Service", "Job")
+    spec = job["spec"]
+    pod = spec["template"]["spec"]
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["selector"] == {"job-name": job["metadata"]["name"]}
+    assert pod["subdomain"] == service["metadata"]["name"]
+    (container,) = pod["containers"]
+    assert container["command"][0] == "vitctl"
+    understood(container["command"][1:])
+    # A slice is whole or nothing: hosts times chips is the topology.
+    rows, columns = pod["nodeSelector"]["cloud.google.com/gke-tpu-topology"].split("x")
+    chips = container["resources"]["limits"]["google.com/tpu"]
+    assert spec["completions"] == spec["parallelism"] == int(rows) * int(columns) // chips
+    assert container["resources"]["requests"] == container["resources"]["limits"]
+    rules = {rule["action"]: rule for rule in spec["podFailurePolicy"]["rules"][:2]}
+    assert rules["FailJob"]["onExitCodes"]["values"] == FINAL
+    assert rules["Ignore"]["onExitCodes"]["values"] == [10]
+    assert all(r["onExitCodes"]["containerName"] == container["name"] for r in rules.values())
+    assert pod["restartPolicy"] == "Never"  # what a podFailurePolicy requires
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    store = next(e["value"] for e in container["env"] if e["name"] == "VITCTL_STORE")
+    assert store in mounts.values()
+    assert set(mounts) == {volume["name"] for volume in pod["volumes"]}
+
+
+TINY = """
+name = "test/8"
+recipe = "small"
+precision = "float32"
+model = { width = 16, depth = 1, heads = 2, mlp_dim = 16, resolution = 16, patch = 8, classes = 4 }
+schedule = { warmup_steps = 1 }
+data = { mock = { examples = 40, eval_examples = 8 } }
+"""
+
+
+@pytest.mark.slow
+def test_the_command_trains(cluster, tmp_path):
+    """As it is in the file, but for the sizes: made-up images, a tiny model, two steps. Killed or
+    not, the same line again finds what is done."""
+    _, commands, _ = cluster(SLURM[-1], 0, STEPS="2", BATCH="8", SAVE="1")
+    (words,) = [words for words in commands if words[0] == "pretrain"]
+    words = [*words[: words.index("--data")], "--mock", *words[words.index("--data") + 2 :]]
+    words = [*words[: words.index("--model")], *words[words.index("--model") + 2 :]]
+    (tmp_path / "tiny.toml").write_text(TINY)
+    line = [sys.executable, "-m", "stages.app", *words, "--config", str(tmp_path / "tiny.toml")]
+    line += ["--store", str(tmp_path / "store")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    answers = [
+        subprocess.run(line, env=environment, capture_output=True, text=True, timeout=500)
+        for _ in range(2)
+    ]
+    assert [done.returncode for done in answers] == [0, 0], answers[0].stderr
+    assert answers[0].stdout == answers[1].stdout
+    assert Path(answers[0].stdout.strip(), "artifact.json").exists()
+
+
+def test_the_codes_they_go_by_are_those_of_the_table():
+    assert set(FINAL) == EXIT_CODES.keys() - {0, 1, 10, 130}
