@@ -15,7 +15,7 @@ from vitctl.console.overrides import build
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.errors import UsageError
-from vitctl.events import Note
+from vitctl.events import Caution, Note
 from vitctl.plan.bill import amount
 from vitctl.plan.topology import LOCAL, Topology, parse
 from vitctl.recipes import pretraining
@@ -134,6 +134,14 @@ def plan(
     )
     for note in notes:
         session.emit(Note(note))
+    caution = pretraining.check(
+        batch=cfg.data.batch,
+        examples=there.examples,
+        steps=cfg.steps,
+        warmup=cfg.schedule.warmup_steps,
+    )
+    if caution:
+        session.emit(Caution(caution))
     if dataset is None and examples is None:
         session.emit(
             Note(f"for {there.examples:,} images in {cfg.model.classes:,} classes; "

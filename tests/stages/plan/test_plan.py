@@ -132,16 +132,17 @@ def test_settings_are_those_of_pretrain(ask):
         (["--topology", "v3:4x4", "--watts", "-5"], "--watts '-5'", "watts"),
         (["--topology", "v3:4x4", "--remat", "some"], "--remat 'some'", "take none, "),
         (["--topology", "v3:4x4", "--examples", "0"], "--examples 0", ""),
+        (["--topology", "v3:4x4", "--examples", "1k", "--batch", "4096"], "1000 images", "--batch"),
         (["--topology", "v3:4x4", "--steps", "1k", "--epochs", "3"], "both give", "keep one"),
         (["--topology", "v3:4x4", "--max-compiles", "0"], "max_compiles", ""),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_bad_input_is_one_sentence_and_a_hint(ask, capsys, arguments, says, hint):
+def test_bad_input_is_one_sentence_and_a_hint(ask, capfd, arguments, says, hint):
     with pytest.raises(SystemExit) as stopped:
         ask("plan", "--model", "S16", *arguments)
     assert stopped.value.code == 2
-    told = capsys.readouterr().err
+    told = capfd.readouterr().err
     assert says in told.split("error: ")[1].splitlines()[0]
     assert hint in told
     assert "Traceback" not in told
