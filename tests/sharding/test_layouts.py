@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.train.conftest import config
+from vitctl import checkpoints
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
 from vitctl.sharding.spec import parse
@@ -114,3 +115,28 @@ def test_a_buffer_with_the_whole_batch_is_found():
     assert whole_batch(gather.as_text(), batch=BATCH) == {(BATCH, 3)}
     alone = jax.jit(lambda x: x + 1, out_shardings=layout.batch).lower(given).compile()
     assert whole_batch(alone.as_text(), batch=BATCH) == set()
+
+
+def test_a_state_saved_under_one_layout_restores_under_another(tmp_path):
+    """Bitwise: restoring computes nothing."""
+    before = layout_of(QUICK[0])
+    made = state.fresh(CFG, layout=before)
+    checkpoints.save(tmp_path, params=made.params, opt=made.opt, position={"step": 0})
+    for spec in ("one", "data=8,zero=8", "data=4,fsdp=2"):
+        after = layout_of(spec)
+        like = layouts.like(state.shapes(CFG), state.shardings(CFG, after))
+        parts = (("params", like.params, made.params), ("opt", like.opt, made.opt))
+        for part, there, expected in parts:
+            found = checkpoints.restore(tmp_path, part, like=there)
+            assert jax.tree.map(lambda x: x.sharding, found) == jax.tree.map(
+                lambda x: x.sharding, there
+            )
+            jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def test_microbatches_need_less_memory():
+    """Temporaries of the compiled step, gradients summed in fp32 included."""
+    whole, parts = (
+        compiled("one", size).memory_analysis().temp_size_in_bytes for size in (None, 14)
+    )
+    assert parts < whole

@@ -18,7 +18,7 @@ ONE = MeshSpec(data=1)
 
 def giant(name: str = "G14", *, batch: int = 4096):
     model = from_name(name, classes=1000)
-    cfg = config(4, data={"batch": batch}, precision="bfloat16")
+    cfg = config(4, data={"batch": batch}, optim={"name": "adafactor"}, precision="bfloat16")
     return cfg.model_copy(update={"model": model, "name": name})
 
 
@@ -76,11 +76,9 @@ def test_state_is_divided_before_anything_is_recomputed():
     plain = memory.choose(cfg, devices=8, available=None)
     assert plain.spec == MeshSpec(8)
     less = memory.choose(cfg, devices=8, available=plain.need.total - 1)
-    assert (str(less.spec), less.remat) == ("data=8,zero=8", "none")
+    assert (str(less.spec), less.remat) == ("data=1,fsdp=8", "none")
     assert less.reason is not None
-    assert less.reason.startswith("--mesh data=8,zero=8: otherwise")
-    least = memory.choose(cfg, devices=8, available=8 * 2**30)
-    assert least.spec.fsdp == 8
+    assert less.reason.startswith("--mesh data=1,fsdp=8: otherwise")
 
 
 def test_what_was_asked_for_is_not_changed():
@@ -143,3 +141,16 @@ def test_tensor_parallel_activations_divide_heads_and_hidden_features():
     )
     halved = 16 * (4 * 16 + 2 * 32) * 4 + 2 * 16 * 16 * 4
     assert one - two == halved // 2
+
+
+@pytest.mark.parametrize(("name", "images", "measured"), [("G/14", 16, 7.361), ("g/14", 32, 9.618)])
+def test_the_count_is_near_what_a_compiler_reports(name, images, measured):
+    """GiB of the paper's largest on 2048 TPUv3 cores, by the compiler's memory analysis on
+    2026-11-24 (libtpu 0.0.52; tests/plan/test_giants.py compiles them again): within 5 %."""
+    spec = MeshSpec(32, fsdp=64)
+    cfg = giant(name, batch=images * spec.batch_shards)
+    cfg = cfg.model_copy(update={"model": from_name(name, classes=29_593)})
+    need = memory.need(cfg, spec=spec, remat="dots")
+    assert need.total / 2**30 == pytest.approx(measured, rel=0.05)
+    chosen = memory.choose(cfg, devices=2048, available=int(15.48 * 2**30))
+    assert (chosen.spec, chosen.remat) == (spec, "dots")
