@@ -9,6 +9,7 @@ loss after 8 steps, growing. Three steps are compared at 2e-4.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,35 @@ def test_four_processes_do_all_stages(tmp_path):
         )  # fmt: skip
         results = [json.loads((path / "results.json").read_text()) for path in (probed, alone)]
         assert results[0]["draws"] == results[1]["draws"]
+
+
+@pytest.mark.slow
+def test_each_may_have_its_own_copy_of_the_dataset(tmp_path):
+    """Only the store is shared; a copy that differs is refused by all."""
+    [made] = run(1, "shard", "digits", "--out", tmp_path / "digits", folder=tmp_path / "shard")
+    assert made.code == 0, made.err
+    copies = [tmp_path / name / "digits" for name in ("here", "there")]
+    for copy in copies:
+        shutil.copytree(tmp_path / "digits", copy)
+    shutil.rmtree(tmp_path / "digits")
+    own = [["--data", copy] for copy in copies]
+    words = [
+        "pretrain", "--model", "test", "--store", tmp_path / "store", "--batch", 16, "--res", 16,
+        "--set", "schedule.warmup_steps=2", "--steps", 2, *NOT_SCORED,
+    ]  # fmt: skip
+    two = only(*run(2, *words, own=own, folder=tmp_path / "two"))
+    alone = [*words, *own[0], "--out", tmp_path / "alone"]
+    one = only(*run(1, *alone, folder=tmp_path / "one", devices=2))
+    assert seen(two) == seen(one)
+    assert losses(two) == pytest.approx(losses(one), rel=LOSS)
+
+    manifest = copies[1] / "artifact.json"
+    other = json.loads(manifest.read_text()) | {"digest": "0" * 64}
+    manifest.write_text(json.dumps(other))
+    ended = run(2, *words, "--force", own=own, folder=tmp_path / "differ")
+    assert [e.code for e in ended] == [3, 3], ended
+    assert "process 1 ended: process 1 (" in ended[0].err
+    assert "has not the dataset that process 0 works on" in ended[0].err
 
 
 @pytest.mark.slow
