@@ -151,15 +151,19 @@ pipeline.train_batches = damaged
     assert ended[1].err.startswith("process 1: error: record 7")
 
 
-def test_different_settings_are_named(tmp_path):
-    ended = run(
-        2, *pretrain(tmp_path / "store"), folder=tmp_path, own=[["--lr", 0.001], ["--lr", 0.002]]
-    )
+@pytest.mark.parametrize(
+    ("flag", "values", "name"),
+    [
+        ("--lr", (0.001, 0.002), "schedule.peak_lr"),
+        ("--checkpoint-every", (3, 4), "runtime.checkpoint_every"),
+    ],
+)
+def test_different_settings_are_named(tmp_path, flag, values, name):
+    own = [[flag, value] for value in values]
+    ended = run(2, *pretrain(tmp_path / "store"), folder=tmp_path, own=own)
     assert [e.code for e in ended] == [2, 2], ended
-    assert (
-        "error: settings: process 1 has schedule.peak_lr = 0.002, process 0 has 0.001"
-        in ended[0].err
-    )
+    one, two = values
+    assert f"error: settings: process 1 has {name} = {two}, process 0 has {one}" in ended[0].err
     assert ended[1].err == ""
     assert not (tmp_path / "store").exists()
 

@@ -235,7 +235,12 @@ class Session:
         self._check_places()
         processes.agree(
             "settings",
-            {"stage": stage, **cfg.model_dump(mode="json")},
+            {
+                "stage": stage,
+                **cfg.model_dump(mode="json"),
+                # When to save, say: of a disk and the threads that read it each may have its own.
+                "runtime": runtime.model_dump(mode="json", exclude={"out", "workers"}),
+            },
             error=UsageError,
             hint="give all processes the same flags and files",
         )

@@ -53,7 +53,7 @@ def train(
     plan = memory.choose(
         cfg,
         devices=len(devices),
-        available=machine.device_bytes(),
+        available=_available(),
         mesh=spec.parse(runtime.mesh),
         remat=runtime.remat,
         microbatch=runtime.microbatch,
@@ -101,6 +101,12 @@ def train(
             stop=processes.together(asked, step=step),
             report=report,
         )
+
+
+def _available() -> int | None:
+    """Memory of the smallest device of all processes, in bytes: they must all choose alike."""
+    known = [found for found in processes.gather("memory", machine.device_bytes()) if found]
+    return min(known) if known else None
 
 
 def _evaluator(
