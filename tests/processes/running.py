@@ -77,9 +77,11 @@ def begin(
     own: Sequence[Sequence[object]] = (),
     devices: int = 1,
     prelude: str = "",
+    srun: bool = False,
 ) -> Processes:
     """Start `vitctl *words` in `count` processes. `own[i]` are more words for process i; `prelude`
-    is Python that runs before, with `index` set."""
+    is Python that runs before, with `index` set; `srun`: the environment of a SLURM task tells who
+    is who, not flags."""
     folder.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     running = []
@@ -97,9 +99,21 @@ def begin(
             "JAX_PLATFORMS": "cpu",
             "XLA_FLAGS": f"{flags} --xla_backend_optimization_level=0",
         }
+        if srun:
+            environment |= {
+                "SLURM_JOB_ID": str(port),
+                "SLURM_STEP_NODELIST": "localhost",
+                "SLURM_NTASKS": str(count),
+                "SLURM_PROCID": str(index),
+                "SLURM_LOCALID": str(index),
+            }
         several = ["--processes", count, "--process-id", index]
         several += ["--coordinator", f"localhost:{port}", "--start-timeout", 120]
-        words_of = [*words, *(several if count > 1 else []), *(own[index] if own else [])]
+        words_of = [
+            *words,
+            *(several if count > 1 and not srun else []),
+            *(own[index] if own else []),
+        ]
         code = f"index = {index}\n{prelude}\n{_COMMAND}"
         with (
             (folder / f"{index}.out").open("w") as out,

@@ -97,6 +97,17 @@ def test_four_processes_do_all_stages(tmp_path):
 
 
 @pytest.mark.slow
+def test_tasks_of_slurm_find_each_other(tmp_path):
+    words = pretrain(tmp_path / "store", 1, *NOT_SCORED)
+    assert seen(only(*run(2, *words, folder=tmp_path / "srun", srun=True)))["step"] == 1
+    listing = run(2, "ls", "--store", tmp_path / "store", folder=tmp_path / "ls", srun=True)
+    assert [e.code for e in listing] == [0, 0]
+    assert "pretrain" in listing[0].out
+    assert listing[1].out == ""
+    assert listing[1].err == "process 1 of 2 leaves this to process 0\n"
+
+
+@pytest.mark.slow
 def test_each_may_have_its_own_copy_of_the_dataset(tmp_path):
     """Only the store is shared; a copy that differs is refused by all."""
     [made] = run(1, "shard", "digits", "--out", tmp_path / "digits", folder=tmp_path / "shard")
