@@ -174,7 +174,8 @@ def _time(run: Run) -> dict[str, str]:
     seconds = goodput.total(rows)
     if not sum(seconds.values()):
         return {}
-    told = {"in all": f"{amounts.duration(sum(seconds.values()))} in {len(rows)} starts"}
+    starts = f"{len(rows)} start{'s' if len(rows) > 1 else ''}"
+    told = {"in all": f"{amounts.duration(sum(seconds.values()))} in {starts}"}
     for account, share in goodput.shares(seconds).items():
         told[goodput.WORDS[account]] = f"{share:6.1%}  {amounts.duration(seconds[account])}"
     return told
