@@ -38,6 +38,12 @@ def calibrated() -> list[str]:
     return lines
 
 
+def published() -> list[str]:
+    """The cases that the guide has a row for."""
+    text = GUIDE.read_text()
+    return [name for name in CASES if f"| {name} |" in text]
+
+
 def case(name: str) -> Answer:
     """g/14 at 32 images on each of 256 chips."""
     topology = parse(name)

@@ -130,7 +130,7 @@ def test_the_paper_s_costs_are_what_the_compiler_counts(absent):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", tables.CASES)
+@pytest.mark.parametrize("name", tables.published())
 def test_the_table_of_other_chips_is_what_plan_says(absent, name):
     """Numbers within 5 %: another libtpu schedules a little differently."""
     absent(name)
