@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from vitctl import processes
 from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.files import RUN
 from vitctl.artifacts.lineage import inherited
 from vitctl.artifacts.references import LATEST, MAKE, Entry, find, resolve
 from vitctl.artifacts.store import Store, checked_name
@@ -106,12 +107,16 @@ class Session:
             return self._found(kind, reference, option=option, stdin=stdin, of=of, several=several)
 
         return together.inputs(
-            found, named=lambda: self._named_here(reference, kind), store=self.store
+            found,
+            named=lambda: self._named_here(reference, kind),
+            instead=lambda: self._resolved(reference, kind=kind) if reference else None,
+            store=self.store,
         )
 
     def _named_here(self, reference: str | None, kind: str) -> Artifact | None:
-        """What this process itself was told to take, as on a disk of its own."""
-        if reference is None or reference == "-":
+        """The folder that this process itself was told to take, as on a disk of its own. Not a run:
+        which of its checkpoints is the newest, one process decides."""
+        if reference is None or not Path(reference).is_dir() or (Path(reference) / RUN).exists():
             return None
         return self._resolved(reference, kind=kind)
 
@@ -163,7 +168,7 @@ class Session:
         def found() -> list[Artifact]:
             return [inherited(checkpoint, "data", store=self.store)]
 
-        return together.inputs(found, named=lambda: found()[0], store=self.store)[0]
+        return together.inputs(found, instead=lambda: found()[0], store=self.store)[0]
 
     # Configuration
 

@@ -44,11 +44,18 @@ def connect(asked: dict[str, Any], *, stop_display: Callable[[], None]) -> None:
 
 
 def inputs(
-    found: Callable[[], list[Artifact]], *, named: Callable[[], Artifact | None], store: Store
+    found: Callable[[], list[Artifact]],
+    *,
+    named: Callable[[], Artifact | None] = lambda: None,
+    instead: Callable[[], Artifact | None],
+    store: Store,
 ) -> list[Artifact]:
     """What process 0 found (it alone reads stdin, and looks for the newest), as all see it.
 
-    `named` is what this process was told itself: a copy on a disk of its own will do.
+    `named` is a folder that this process was told itself, maybe a copy on its own disk: it must be
+    the same. `instead` is asked where neither the store nor process 0's path has it.
+
+    Raises InputError for another one, or none.
     """
     if processes.count() == 1:
         return found()
@@ -61,7 +68,9 @@ def inputs(
     processes.mark("wait")
     told = processes.share("inputs", find, patient=True)
     processes.mark("start")
-    return kept if processes.first() else [_seen(row, named=named, store=store) for row in told]
+    if processes.first():
+        return kept
+    return [_seen(row, named=named(), instead=instead, store=store) for row in told]
 
 
 def _told(artifact: Artifact, *, store: Store) -> dict[str, Any]:
@@ -78,14 +87,22 @@ def _told(artifact: Artifact, *, store: Store) -> dict[str, Any]:
     }
 
 
-def _seen(told: dict[str, Any], *, named: Callable[[], Artifact | None], store: Store) -> Artifact:
-    """The artifact that process 0 told of: in this process's store, at the same path, or the one
-    named here."""
+def _seen(
+    told: dict[str, Any],
+    *,
+    named: Artifact | None,
+    instead: Callable[[], Artifact | None],
+    store: Store,
+) -> Artifact:
+    """The artifact that process 0 told of: the one named here, in this process's store, at the
+    same path."""
     places = [store.root / told["inside"]] if told["inside"] else []
     candidates: list[Callable[[], Artifact | None]] = [
         *(partial(load_if_readable, place) for place in [*places, Path(told["path"])]),
-        named,
+        instead,
     ]
+    if named is not None:
+        candidates = [lambda: named]
     for candidate in candidates:
         with suppress(NotFoundError):
             artifact = candidate()
