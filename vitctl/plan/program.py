@@ -152,8 +152,8 @@ def _compiled(lowered: Any, *, layout: layouts.Layout, target: Target) -> Progra
 def _place(lowered: Any, *, layout: layouts.Layout, target: Target) -> Path | None:
     """The file for this program on these devices by this compiler; None if there is no cache.
 
-    It lies beside the compiled programs that commands keep. jax's own cache does not take programs
-    for absent devices.
+    It lies beside the compiled programs that commands keep. jax cannot read back programs for
+    absent devices from its own cache.
     """
     folder = os.environ.get("JAX_COMPILATION_CACHE_DIR")
     if not folder:
