@@ -148,7 +148,7 @@ def prepare() -> None:
         ("TPU_WORKER_HOSTNAMES", "localhost"),
         ("TPU_ACCELERATOR_TYPE", "v3-8"),
         ("JAX_PLATFORMS", "cpu"),
-        # jax would keep these programs (35 MB each) and then fail to read them back, with a warning.
+        # jax would keep these programs (35 MB each), and fail to read them back with a warning.
         ("JAX_ENABLE_COMPILATION_CACHE", "0"),
     ):
         os.environ.setdefault(name, value)
