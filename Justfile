@@ -25,7 +25,7 @@ check: _install-dev
     just test
 
 # The slow tests too: other libraries, many kills. Leaves a dated line in docs/log.
-test-all: _install-dev
+test-all: _install-test-all
     {{python}} -m pytest -n 2 --dist loadfile -m "not device"
 
 # Repair what can be repaired by machine.
@@ -45,6 +45,9 @@ _install-demo: _venv
 
 _install-dev: _venv
     @just _install dev
+
+_install-test-all: _venv
+    @just _install test-all
 
 # Install once; again when pyproject.toml or the pinned versions change.
 _install extra:

@@ -23,7 +23,9 @@ import orbax.checkpoint as ocp
 
 from vitctl import processes
 from vitctl.artifacts.files import write_atomic
+from vitctl.artifacts.staging import fetched
 from vitctl.errors import DoesNotFitError, InputError
+from vitctl.places import Place
 
 PARAMS = "params"
 OPT = "opt"
@@ -55,7 +57,7 @@ def save(place: Path, *, params: Any, opt: Any, position: dict[str, Any]) -> Non
         write_atomic(place / POSITION, (json.dumps(position, sort_keys=True) + "\n").encode())
 
 
-def restore(place: Path, part: str, *, like: Any) -> Any:
+def restore(place: Place, part: str, *, like: Any) -> Any:
     """Read `part` ("params" or "opt") into the shapes, types and shardings of `like`.
 
     `like` is a tree of `jax.ShapeDtypeStruct` with shardings.
@@ -63,20 +65,20 @@ def restore(place: Path, part: str, *, like: Any) -> Any:
     Raises:
       InputError: the checkpoint is of another model: names, shapes or types differ.
     """
-    folder = (place / part).resolve()
-    with _checkpointer() as checkpointer:
-        _check_same(_stored_shapes(checkpointer, folder), like, folder=folder)
+    with fetched(place, f"{part}/") as here, _checkpointer() as checkpointer:
+        folder = (here / part).resolve()
+        _check_same(_stored_shapes(checkpointer, folder), like, folder=place / part)
         arguments = ocp.checkpoint_utils.construct_restore_args(like)
         return checkpointer.restore(folder, item=like, restore_args=arguments)
 
 
-def stored_shapes(place: Path, part: str) -> dict[str, tuple[tuple[int, ...], str]]:
+def stored_shapes(place: Place, part: str) -> dict[str, tuple[tuple[int, ...], str]]:
     """name -> (shape, type) of every array of `part`, read from metadata alone."""
-    with _checkpointer() as checkpointer:
-        return _stored_shapes(checkpointer, (place / part).resolve())
+    with fetched(place, f"{part}/") as here, _checkpointer() as checkpointer:
+        return _stored_shapes(checkpointer, (here / part).resolve())
 
 
-def read_position(place: Path) -> dict[str, Any]:
+def read_position(place: Place) -> dict[str, Any]:
     """The content of `position.json`. Raises InputError if it is damaged or missing."""
     try:
         position = json.loads((place / POSITION).read_bytes())
@@ -141,7 +143,9 @@ def _stored_shapes(
     }
 
 
-def _check_same(stored: dict[str, tuple[tuple[int, ...], str]], like: Any, *, folder: Path) -> None:
+def _check_same(
+    stored: dict[str, tuple[tuple[int, ...], str]], like: Any, *, folder: Place
+) -> None:
     wanted = {
         name: (tuple(leaf.shape), str(np.dtype(leaf.dtype))) for name, leaf in named(like).items()
     }

@@ -6,6 +6,9 @@ escapes is a bug and keeps its traceback (exit code 1).
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 
 class VitctlError(Exception):
     """An expected error. `message` is one sentence; `hint` says what helps, if anything does."""
@@ -62,6 +65,28 @@ class DivergedError(VitctlError):
     """The loss or a gradient is not finite; nothing after it was saved."""
 
     exit_code = 11
+
+
+class OutOfReachError(Exception):
+    """An object store could not be asked: nothing is known of what lies there.
+
+    Not a VitctlError, which says what an artifact is: whoever takes such an error for "damaged" or
+    "not there" would go back to an older checkpoint, or train anew, for a network that was down.
+    """
+
+    def __init__(self, message: str, *, exit_code: int, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_code = exit_code
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Worker processes send it home; the default would leave out what is given by name.
+        return partial(type(self), exit_code=self.exit_code, hint=self.hint), (self.message,)
+
+
+class DeniedError(OutOfReachError):
+    """An object store does not let this user read or write there."""
 
 
 EXIT_CODES: dict[int, str] = {

@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vitctl.config import Config
+from vitctl.places import ObjectPath
 
 
 class Runtime(Config):
@@ -23,5 +24,15 @@ class Runtime(Config):
     """
 
     name: str | None = None
-    out: Path | None = None
+    out: Path | ObjectPath | None = None
     force: bool = False
+
+
+class ReadsImages(Runtime):
+    """Of stages that read a dataset's records.
+
+    cache_dir  copies of shards on this machine's disk go there; None makes none, but of datasets
+               in a bucket, which go to the user's cache folder
+    """
+
+    cache_dir: Path | None = None

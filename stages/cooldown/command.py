@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from typer import Option
 
 from vitctl.artifacts import Artifact
-from vitctl.console.options import count
+from vitctl.console.options import CacheDir, count
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.events import Note
@@ -51,6 +51,7 @@ def cooldown(
         Literal["auto", "none", "dots", "mlp", "full"] | None,
         Option(help="What the backward pass computes again, to save memory."),
     ] = None,
+    cache_dir: CacheDir = None,
 ) -> None:
     """Example: vitctl cooldown --from RUN@20k --steps 2k
 
@@ -67,6 +68,7 @@ def cooldown(
         mesh=mesh,
         microbatch=microbatch,
         remat=remat,
+        cache_dir=cache_dir,
         eval_every=count(eval_every, "--eval-every"),
         checkpoint_every=count(checkpoint_every, "--checkpoint-every"),
     )

@@ -11,7 +11,7 @@ from vitctl.events import Emit, Next, silent
 from vitctl.train import start as begin
 from vitctl.train import trainer
 from vitctl.train.config import TrainConfig, TrainRuntime
-from vitctl.train.images import open_images
+from vitctl.train.images import local_images, open_images
 
 
 def run(
@@ -42,7 +42,9 @@ def run(
         if checkpoint is None:
             draft.begin_from(inputs.checkpoint)
             images = open_images(
-                cfg, inputs.dataset.path if inputs.dataset else None, workers=runtime.workers
+                cfg,
+                local_images(cfg, inputs.dataset, cache=runtime.cache_dir, emit=emit),
+                workers=runtime.workers,
             )
             checkpoint = trainer.train(
                 draft,

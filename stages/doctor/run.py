@@ -12,6 +12,7 @@ from vitctl.doctor import supervise
 from vitctl.doctor.checks import CHECKS
 from vitctl.doctor.finding import Asked, Finding, exit_code, worst
 from vitctl.errors import DoesNotFitError, InputError, UsageError, VitctlError
+from vitctl.places import Place
 
 _COLOURS = {"ok": "32", "warn": "33", "fail": "1;31"}
 _ERRORS: dict[int, type[VitctlError]] = {2: UsageError, 3: InputError, 6: DoesNotFitError}
@@ -19,7 +20,7 @@ _ERRORS: dict[int, type[VitctlError]] = {2: UsageError, 3: InputError, 6: DoesNo
 
 def run(session: Session, *, data: str | None, timeout_s: float | None) -> None:
     """Print what was found. Raises the error of the first failed check."""
-    asked = Asked(session.store.root.absolute(), _dataset(session, data))
+    asked = Asked(_local(session.store.root).absolute(), _dataset(session, data))
     found = []
     for finding in supervise.findings(CHECKS, asked, patience_s=timeout_s):
         found.append(finding)
@@ -44,9 +45,19 @@ def run(session: Session, *, data: str | None, timeout_s: float | None) -> None:
 
 def _dataset(session: Session, data: str | None) -> Path | None:
     if data is not None:
-        return session.one("dataset", data, option="--data", stdin=False).path
+        return _local(session.one("dataset", data, option="--data", stdin=False).path)
     newest = session.store.newest("dataset")
-    return newest.path if newest is not None else None
+    return _local(newest.path) if newest is not None else None
+
+
+def _local(path: Place) -> Path:
+    """Raises UsageError for a bucket: renames, locks and disks are what is looked at."""
+    if isinstance(path, Path):
+        return path
+    raise UsageError(
+        f"doctor looks at this machine and its folders; {path} is in a bucket",
+        hint="look at the disk that copies go to: vitctl doctor --store FOLDER",
+    )
 
 
 def _lines(finding: Finding) -> str:

@@ -12,11 +12,12 @@ from typer import Option
 from vitctl.artifacts import Artifact
 from vitctl.config import Config
 from vitctl.console.measured import images_for
+from vitctl.console.options import CacheDir
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.data.config import EvalPreprocess
 from vitctl.precision import Precision
-from vitctl.stage import Runtime
+from vitctl.stage import ReadsImages
 from vitctl.train.config import MockConfig
 
 VERSION = 1
@@ -46,7 +47,7 @@ class Inputs:
     dataset: Artifact | None
 
 
-class EvaluateRuntime(Runtime):
+class EvaluateRuntime(ReadsImages):
     """`batch`: images at a time. `devices`: so many of those there are, None takes all. `workers`:
     threads that decode images, None takes one a core."""
 
@@ -71,6 +72,7 @@ def evaluate(
     ] = None,
     batch: Annotated[int | None, Option(help="Images at a time; changes no result.")] = None,
     workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
+    cache_dir: CacheDir = None,
 ) -> None:
     """Example: vitctl evaluate --from RUN --data DATASET
 
@@ -84,7 +86,7 @@ def evaluate(
         from vitctl.data.classes import read_pairs
 
         flags["class_map"] = read_pairs(class_map, option="--class-map")
-    runtime = session.runtime(EvaluateRuntime, batch=batch, workers=workers)
+    runtime = session.runtime(EvaluateRuntime, batch=batch, workers=workers, cache_dir=cache_dir)
     for checkpoint in session.many("checkpoint", source, option="--from"):
         dataset = images_for(session, checkpoint, data)
         trained = branching.trained_with(checkpoint)

@@ -55,7 +55,12 @@ def run(
         if artifact is None:
             # Numbers: classes by name, images with a label
             dataset = frozen.open_dataset(
-                inputs.dataset, mock=cfg.mock, classes=trained.model.classes
+                inputs.dataset,
+                mock=cfg.mock,
+                classes=trained.model.classes,
+                splits=(cfg.eval_split,),
+                cache=runtime.cache_dir,
+                emit=emit,
             )
             classes: tuple[str, ...] = tuple(inputs.checkpoint.summary["classes"])
             mapping = _mapping(cfg, dataset.info.classes, model=classes, emit=emit)

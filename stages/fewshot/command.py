@@ -12,6 +12,7 @@ from typer import Option
 from vitctl.artifacts import Artifact
 from vitctl.config import Config
 from vitctl.console.measured import images_for
+from vitctl.console.options import CacheDir
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess
@@ -19,7 +20,7 @@ from vitctl.durations import parse_count
 from vitctl.errors import UsageError
 from vitctl.events import Caution
 from vitctl.precision import Precision
-from vitctl.stage import Runtime
+from vitctl.stage import ReadsImages
 from vitctl.train.config import MockConfig
 
 VERSION = 1
@@ -67,7 +68,7 @@ class Inputs:
     dataset: Artifact | None
 
 
-class FewshotRuntime(Runtime):
+class FewshotRuntime(ReadsImages):
     """`batch`: images at a time. `devices`: so many of those there are, None takes all. `workers`:
     threads that decode images, None takes one a core."""
 
@@ -102,6 +103,7 @@ def fewshot(
     eval_split: Annotated[str | None, Option(help="Split to score.")] = None,
     batch: Annotated[int | None, Option(help="Images at a time; changes no result.")] = None,
     workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
+    cache_dir: CacheDir = None,
 ) -> None:
     """Example: vitctl fewshot --from RUN --data DATASET --shots 1,5,10,25
 
@@ -119,7 +121,7 @@ def fewshot(
         "train_split": train_split,
         "eval_split": eval_split,
     }
-    runtime = session.runtime(FewshotRuntime, batch=batch, workers=workers)
+    runtime = session.runtime(FewshotRuntime, batch=batch, workers=workers, cache_dir=cache_dir)
     kinds, datasets = _kinds(features), [*data] if data else [None]
     checkpoints = session.many("checkpoint", source, option="--from")
     session.check_one_place(len(checkpoints) * len(datasets) * len(kinds))

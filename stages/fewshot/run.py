@@ -76,7 +76,14 @@ def _probed(
     # Numbers: which images, before any is read
     trained = branching.trained_with(inputs.checkpoint)
     model = trained.model
-    dataset = frozen.open_dataset(inputs.dataset, mock=cfg.mock, classes=model.classes)
+    dataset = frozen.open_dataset(
+        inputs.dataset,
+        mock=cfg.mock,
+        classes=model.classes,
+        splits=(cfg.train_split, cfg.eval_split),
+        cache=runtime.cache_dir,
+        emit=emit,
+    )
     classes = dataset.info.classes
     drawn = _drawn(cfg, dataset)
     shown = np.unique(drawn)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from typer import Option
 
 from vitctl.artifacts import Artifact
-from vitctl.console.options import count, duration
+from vitctl.console.options import CacheDir, count, duration
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.errors import UsageError
@@ -64,6 +64,7 @@ def finetune(
         Literal["auto", "none", "dots", "mlp", "full"] | None,
         Option(help="What the backward pass computes again, to save memory."),
     ] = None,
+    cache_dir: CacheDir = None,
 ) -> None:
     """Example: vitctl finetune --from RUN --data DATASET --res 384
 
@@ -90,6 +91,7 @@ def finetune(
         mesh=mesh,
         microbatch=microbatch,
         remat=remat,
+        cache_dir=cache_dir,
         eval_every=count(eval_every, "--eval-every"),
         checkpoint_every=count(checkpoint_every, "--checkpoint-every"),
     )

@@ -17,7 +17,7 @@ from vitctl.sharding.layout import Layout
 from vitctl.train import start as begin
 from vitctl.train import state, trainer, transfer
 from vitctl.train.config import TrainConfig, TrainRuntime
-from vitctl.train.images import open_images
+from vitctl.train.images import local_images, open_images
 from vitctl.train.state import TrainState
 
 
@@ -44,7 +44,11 @@ def run(
         checkpoint = draft.result(cfg.steps, emit=emit)
         if checkpoint is None:
             draft.begin_from(inputs.checkpoint)
-            images = open_images(cfg, inputs.dataset.path, workers=runtime.workers)
+            images = open_images(
+                cfg,
+                local_images(cfg, inputs.dataset, cache=runtime.cache_dir, emit=emit),
+                workers=runtime.workers,
+            )
             emit(Note(_head(inputs.checkpoint, images.classes)))
             weights = partial(
                 _pretrained, cfg=cfg, checkpoint=inputs.checkpoint, classes=images.classes

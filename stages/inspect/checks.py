@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from vitctl.artifacts import Artifact, Parent, Recipe, Run, Store
 from vitctl.artifacts.drafts import read_note
-from vitctl.artifacts.files import content_files, sha256_file
+from vitctl.artifacts.files import content_files
 from vitctl.artifacts.lineage import SOURCE
-from vitctl.artifacts.manifest import FileEntry, digest_of
+from vitctl.artifacts.manifest import digest_of
 from vitctl.artifacts.references import id_of
 from vitctl.artifacts.runs import CHECKPOINTS
 from vitctl.errors import VitctlError
 from vitctl.events import Emit, Progress
+from vitctl.places import Place, children
 
 Depth = Literal["sizes", "contents"]
 
@@ -27,7 +27,7 @@ class Verdict:
     files and bytes count what was looked at, records what was read of datasets.
     """
 
-    path: Path
+    path: Place
     kind: str
     id: str | None
     problems: list[str] = field(default_factory=list)
@@ -85,7 +85,7 @@ def of_entry(
     return verdict
 
 
-def of_directory(path: Path, error: VitctlError) -> Verdict | None:
+def of_directory(path: Place, error: VitctlError) -> Verdict | None:
     """The verdict on a place of the store that could not be loaded, None if it holds nothing."""
     note = read_note(path) or {}
     verdict = Verdict(path, note.get("kind", "unknown"), note.get("id"))
@@ -132,20 +132,9 @@ def _check_contents(artifact: Artifact, *, emit: Emit) -> Iterator[str]:
     """`Artifact.check_contents`, told as it goes."""
     files = artifact.manifest.files
     for done, entry in enumerate(files, start=1):
-        yield from _check_content(artifact.path / entry.path, entry)
+        if (problem := artifact.check_content(entry)) is not None:
+            yield problem
         emit(Progress("hashing", done, len(files), "files", {"of": str(artifact.path)}))
-
-
-def _check_content(path: Path, entry: FileEntry) -> Iterator[str]:
-    try:
-        size, sha256 = sha256_file(path)
-    except OSError as error:
-        yield f"{entry.path} cannot be read ({error.strerror})"
-        return
-    if size != entry.size:
-        yield f"{entry.path} has {size} bytes instead of {entry.size}"
-    elif sha256 != entry.sha256:
-        yield f"{entry.path} has other bytes than were published"
 
 
 def _check_parent(parent: Parent, verdict: Verdict, *, store: Store) -> None:
@@ -165,7 +154,7 @@ def _check_parent(parent: Parent, verdict: Verdict, *, store: Store) -> None:
 def _unfinished_checkpoints(run: Run) -> Iterator[str]:
     kept = {str(step) for step in run.steps()}
     folder = run.path / CHECKPOINTS
-    for child in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for child in children(folder) if folder.is_dir() else ():
         if child.name not in kept:
             yield f"{CHECKPOINTS}/{child.name} was never finished; training clears it away"
 

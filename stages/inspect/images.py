@@ -6,7 +6,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from vitctl.data.dataset import Dataset
 from vitctl.data.digest import ConsumedSamples
 from vitctl.data.mock import MockDataset
 from vitctl.errors import InputError, NotFoundError, VitctlError
+from vitctl.places import Place
 from vitctl.recipes.branching import trained_with
 from vitctl.train.config import TrainConfig
 
@@ -78,7 +78,7 @@ def check_consumed(artifact: Artifact, *, store: Store) -> tuple[list[str], list
     return [], []
 
 
-def _consumed(path: Path) -> ConsumedSamples:
+def _consumed(path: Place) -> ConsumedSamples:
     try:
         return ConsumedSamples.from_json(json.loads(path.read_bytes())["consumed"])
     except (OSError, ValueError, KeyError, TypeError):

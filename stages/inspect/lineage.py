@@ -18,6 +18,7 @@ from vitctl.console.text import safe
 from vitctl.console.tree import bold, dim, warned
 from vitctl.console.verb import verb
 from vitctl.durations import show_count
+from vitctl.places import Place
 
 
 @verb(makes=False)
@@ -91,10 +92,12 @@ def _label(entry: Artifact | Run) -> tuple[str, str, str]:
     return f"{bold(safe(entry.kind))}{step} {entry.id[:8]}", _near(entry.path), dim(safe(told))
 
 
-def _near(path: Path) -> str:
+def _near(path: Place) -> str:
     """As it is named from here, if it lies here: parents are recorded by their whole path."""
     here = Path.cwd()
-    return safe(path.relative_to(here) if path.is_relative_to(here) else path)
+    if isinstance(path, Path) and path.is_relative_to(here):
+        return safe(path.relative_to(here))
+    return safe(path)
 
 
 def _shown(branch: Ancestor) -> tuple[str, str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from vitctl.artifacts import Artifact, Run, Store
@@ -14,6 +13,7 @@ from vitctl.artifacts.files import LOCK
 from vitctl.artifacts.locks import is_locked
 from vitctl.artifacts.references import plain_name
 from vitctl.errors import VitctlError
+from vitctl.places import Place
 
 State = Literal["finished", "working", "unfinished", "damaged"]
 
@@ -29,7 +29,7 @@ class Row:
     summary  of the artifact; of a run, of its newest checkpoint
     """
 
-    path: Path
+    path: Place
     kind: str
     stage: str
     name: str
@@ -60,14 +60,12 @@ class Row:
 
 def rows(store: Store, *, kind: str | None = None) -> list[Row]:
     """The rows of a store, oldest first. `kind="checkpoint"` lists those of the runs one by one."""
-    found: list[Row] = []
-    for directory in store.directories():
-        found += _rows_at(directory, checkpoints=kind == "checkpoint")
-    wanted = [row for row in found if kind is None or row.kind == kind]
+    found = store.each_directory(lambda d: list(_rows_at(d, checkpoints=kind == "checkpoint")))
+    wanted = [row for several in found for row in several if kind is None or row.kind == kind]
     return sorted(wanted, key=lambda row: (row.made, str(row.path)))
 
 
-def _rows_at(path: Path, *, checkpoints: bool) -> Iterator[Row]:
+def _rows_at(path: Place, *, checkpoints: bool) -> Iterator[Row]:
     try:
         entry = Store.load(path, check=False)
     except VitctlError as error:
@@ -142,7 +140,7 @@ def _of_checkpoints(run: Run) -> Iterator[Row]:
 
 
 def _without_manifest(
-    path: Path, note: dict[str, str], *, state: State, problem: str | None = None
+    path: Place, note: dict[str, str], *, state: State, problem: str | None = None
 ) -> Row:
     return Row(
         path=path,

@@ -9,7 +9,7 @@ from typer import Option
 
 from vitctl.artifacts import Artifact
 from vitctl.console.asked import Asked, resolve
-from vitctl.console.options import count, duration
+from vitctl.console.options import CacheDir, count, duration
 from vitctl.console.overrides import build
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
@@ -80,6 +80,7 @@ def pretrain(
         Literal["auto", "none", "dots", "mlp", "full"] | None,
         Option(help="What the backward pass computes again, to save memory."),
     ] = None,
+    cache_dir: CacheDir = None,
 ) -> None:
     """Example: vitctl pretrain --model S16 --steps 20k
 
@@ -133,6 +134,7 @@ def pretrain(
         mesh=mesh,
         microbatch=microbatch,
         remat=remat,
+        cache_dir=cache_dir,
         checkpoint_every=count(checkpoint_every, "--checkpoint-every"),
         keep_every=count(keep_every, "--keep-every"),
         eval_every=count(eval_every, "--eval-every"),

@@ -15,10 +15,11 @@ from vitctl.artifacts.files import write_atomic
 from vitctl.data.sheet import sheet
 from vitctl.errors import InputError, NotFoundError, OverwriteError, UsageError
 from vitctl.events import Emit, Note, silent
+from vitctl.places import Place
 from vitctl.recipes.branching import trained_with
 from vitctl.train import metrics
 from vitctl.train.config import TrainConfig, from_identity
-from vitctl.train.images import Images, open_images
+from vitctl.train.images import Images, local_images, open_images
 from vitctl.train.replay import Pixels, Replayed, Seen, pixels, replay
 
 _MOST_PICTURED = 256
@@ -29,7 +30,7 @@ _MOST_PICTURED = 256
 class Found:
     """The batch, the run it belongs to, and the file that was written, if one was asked for."""
 
-    run: Path
+    run: Place
     id: str
     batch: Replayed
     file: Path | None
@@ -51,7 +52,9 @@ def run(
         raise UsageError(f"{entry.path} ends at step {cfg.steps}, before step {step}")
     if isinstance(entry, Run) and step > (done := _trained(entry)):
         emit(Note(f"step {step} was not trained yet (step {done} was): this is what it will see"))
-    images = open_images(cfg, _dataset(entry, cfg, parents, store=store), workers=None)
+    dataset = _dataset(entry, cfg, parents, store=store)
+    folder = local_images(cfg, dataset, cache=None, emit=emit)
+    images = open_images(cfg, folder, workers=None)
 
     # The batch, and what was asked of it
     first, file = asked.first, asked.file
@@ -95,7 +98,7 @@ def _trained(run: Run) -> int:
 
 def _dataset(
     entry: Artifact | Run, cfg: TrainConfig, parents: tuple[Parent, ...], *, store: Store
-) -> Path | None:
+) -> Artifact | None:
     if cfg.data.mock is not None:
         return None
     parent = next((parent for parent in parents if parent.role == "data"), None)
@@ -108,7 +111,7 @@ def _dataset(
             f"at {parent.path})",
             hint="copy it back, or into this store",
         )
-    return dataset.path
+    return dataset
 
 
 def _write(file: Path, found: Replayed, images: Images) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import ByteSize, Field
 from typer import Argument, Option
@@ -12,6 +12,7 @@ from typer import Argument, Option
 from vitctl.config import Config
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
+from vitctl.places import Place, place
 from vitctl.stage import Runtime
 
 VERSION = 1
@@ -45,7 +46,7 @@ class Inputs:
 
     source: str
     rehash: bool = False
-    classes_from: Path | None = None
+    classes_from: Place | None = None
     class_titles: Path | None = None
     labels: Path | None = None
 
@@ -70,8 +71,12 @@ def shard(
     ] = None,
     classes: Annotated[str | None, Option(metavar="A,B,C|0-5", help="Only these classes.")] = None,
     classes_from: Annotated[
-        Path | None,
-        Option(metavar="DATASET|FILE", help="Number the classes as there, or as in a list."),
+        Any,
+        Option(
+            parser=place,
+            metavar="DATASET|FILE",
+            help="Number the classes as there, or as in a list.",
+        ),
     ] = None,
     class_titles: Annotated[
         Path | None, Option(metavar="FILE", help="Readable names: lines of class<TAB>title.")

@@ -7,6 +7,7 @@ import json
 import math
 import shlex
 import shutil
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ from stages.shard.command import (
 )
 from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store
 from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
-from vitctl.artifacts.files import TEMPORARY, write_atomic
+from vitctl.artifacts.files import TEMPORARY, remove_tree, write_atomic
 from vitctl.artifacts.store import slug
 from vitctl.data.assemble import Outcome, assemble
 from vitctl.data.classes import read_class_list, read_pairs, select_classes, titles_for
@@ -32,11 +33,13 @@ from vitctl.data.digits import list_digits
 from vitctl.data.label_file import read_labels
 from vitctl.data.pipeline import available_cores
 from vitctl.data.plan import Unit, assign_splits, make_units
-from vitctl.data.shards import REPORTS, ShardReport, finished_report, set_up_worker, write_shard
+from vitctl.data.shards import REPORTS, ShardReport, finished_reports, set_up_worker, write_shard
 from vitctl.data.sources import Listing, fingerprint, list_folder
 from vitctl.data.workers import Done, Moving, run_tasks
 from vitctl.errors import DoesNotFitError, InputError, InterruptedRun, UsageError
 from vitctl.events import Caution, Emit, Next, Note, Progress, Settings, silent
+from vitctl.places import Place
+from vitctl.places.scratch import check_room
 from vitctl.signals import Stop, graceful
 
 REJECTS = "rejects.jsonl"
@@ -130,7 +133,7 @@ def _resolve(listing: Listing, cfg: ShardConfig) -> tuple[Listing, ShardConfig]:
     return chosen, cfg.model_copy(update={"val_fraction": fraction})
 
 
-def _class_list(listing: Listing, classes_from: Path | None) -> list[str]:
+def _class_list(listing: Listing, classes_from: Place | None) -> list[str]:
     """The classes in the order of their numbers."""
     found = listing.classes
     if classes_from is not None:
@@ -205,14 +208,13 @@ def _convert(
 ) -> list[ShardReport]:
     """The report of every unit; those an earlier run finished are not made again."""
     (draft.path / REPORTS).mkdir(exist_ok=True)
-    for leftover in draft.path.glob(f"{TEMPORARY}*"):
-        leftover.unlink(missing_ok=True)
-    reports = {i: finished_report(draft.path, unit) for i, unit in enumerate(units)}
+    if isinstance(draft.path, Path):
+        for leftover in draft.path.glob(f"{TEMPORARY}*"):
+            leftover.unlink(missing_ok=True)
+    reports = dict(enumerate(finished_reports(draft.path, units)))
     todo = [i for i, report in reports.items() if report is None]
     if len(todo) < len(units):
         emit(Note(f"continuing: {len(units) - len(todo)} of {len(units)} shards are there"))
-    _check_space(draft.path, sum(entry.size for i in todo for entry in units[i].entries))
-
     meter = _Meter(total=sum(len(unit.entries) for unit in units), emit=emit)
     meter.done = meter.before = meter.total - sum(len(units[i].entries) for i in todo)
     meter.rejected = sum(len(report.rejects) for report in reports.values() if report is not None)
@@ -221,6 +223,7 @@ def _convert(
     workers = runtime.workers
     if workers is None:
         workers = min(available_cores(), 1 + (meter.total - meter.done) // _IMAGES_WORTH_A_WORKER)
+    _check_space(draft.path, [sum(e.size for e in units[i].entries) for i in todo], workers)
     events = run_tasks(work, [units[i] for i in todo], workers=workers, setup=set_up_worker)
     with closing(events):
         for event in events:
@@ -266,7 +269,15 @@ class _Meter:
         self.emit(Progress("shard", seen, self.total, "images", fields))
 
 
-def _check_space(place: Path, needed_bytes: int) -> None:
+def _check_space(place: Place, shard_bytes: Sequence[int], workers: int) -> None:
+    """Raise DoesNotFitError if the disk is too small. A bucket has no end; the disk here then
+    holds the shards that are being made."""
+    if not isinstance(place, Path):
+        at_once = sum(sorted(shard_bytes)[-max(1, workers) :])
+        here = Path(tempfile.gettempdir())
+        check_room(here, at_once, hint="fewer --workers, a smaller --shard-size, or another TMPDIR")
+        return
+    needed_bytes = sum(shard_bytes)
     free_bytes = shutil.disk_usage(place).free
     if needed_bytes > free_bytes:
         raise DoesNotFitError(
@@ -338,7 +349,7 @@ def _publish(
             "skipped": dict(sorted(skipped.items())),
         }
     )
-    shutil.rmtree(draft.path / REPORTS)
+    remove_tree(draft.path / REPORTS)
     return artifact
 
 

@@ -106,7 +106,7 @@ def test_an_interrupted_force_is_finished_by_the_next_command(store, tmp_path, m
     made(store, recipe(a=1), out=out)
     (out / "sub").mkdir()
 
-    def die(*_):
+    def die(*_, **__):
         raise Crash
 
     monkeypatch.setattr("shutil.rmtree", die)

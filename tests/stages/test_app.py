@@ -31,6 +31,9 @@ HEAVY = (
     "PIL",
     "sklearn",
     "matplotlib",
+    "fsspec",
+    "s3fs",
+    "gcsfs",
 )
 
 # Calls the command line within one process, once for each list of arguments, and prints what each

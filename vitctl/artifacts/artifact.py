@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from vitctl import processes
 from vitctl.artifacts.files import sha256_file
-from vitctl.artifacts.manifest import MANIFEST, Manifest, Parent, read_manifest
+from vitctl.artifacts.manifest import MANIFEST, FileEntry, Manifest, Parent, read_manifest
 from vitctl.errors import InputError, NotFoundError, VitctlError
+from vitctl.places import ObjectPath, Place, buckets, place
 
 
 @dataclass(frozen=True)
 class Artifact:
     """A directory with an `artifact.json`. Nothing in it changes any more."""
 
-    path: Path
+    path: Place
     manifest: Manifest
 
     @classmethod
-    def load(cls, path: Path | str, *, check: bool = True) -> Artifact:
+    def load(cls, path: Place | str, *, check: bool = True) -> Artifact:
         """Read the manifest and, with `check`, see that every file is there in its size (no
         content is read)."""
-        artifact = cls(Path(path), read_manifest(Path(path)))
+        path = place(path)
+        artifact = cls(path, read_manifest(path))
         problems = artifact.check_sizes() if check else []
         if problems:
             raise InputError(
@@ -86,16 +90,32 @@ class Artifact:
 
     def check_sizes(self) -> list[str]:
         """One sentence a file that is missing or has another size."""
+        size_of = self._listed_size() if isinstance(self.path, ObjectPath) else self._size
         problems = []
         for entry in self.manifest.files:
             try:
-                size = (self.path / entry.path).stat().st_size
+                size = size_of(entry.path)
             except OSError as error:
                 problems.append(f"{entry.path} cannot be read ({error.strerror})")
                 continue
             if size != entry.size:
                 problems.append(f"{entry.path} has {size} bytes instead of {entry.size}")
         return problems
+
+    def _size(self, name: str) -> int:
+        return (self.path / name).stat().st_size
+
+    def _listed_size(self) -> Callable[[str], int]:
+        """`_size` in a bucket: one listing instead of a request for each file."""
+        assert isinstance(self.path, ObjectPath)
+        listed = buckets.below(self.path)
+
+        def size(name: str) -> int:
+            if name not in listed:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+            return listed[name].size
+
+        return size
 
     def require_whole(self) -> None:
         """Read everything; InputError if any byte is not as it was published. Of several processes
@@ -109,21 +129,24 @@ class Artifact:
 
     def check_contents(self) -> list[str]:
         """One sentence a file whose bytes are not those that were published. Reads everything."""
-        problems = []
-        for entry in self.manifest.files:
-            try:
-                size, sha256 = sha256_file(self.path / entry.path)
-            except OSError as error:
-                problems.append(f"{entry.path} cannot be read ({error.strerror})")
-                continue
-            if size != entry.size:
-                problems.append(f"{entry.path} has {size} bytes instead of {entry.size}")
-            elif sha256 != entry.sha256:
-                problems.append(f"{entry.path} has other bytes than were published")
-        return problems
+        each = buckets.together if isinstance(self.path, ObjectPath) else map
+        found = each(self.check_content, self.manifest.files)
+        return [problem for problem in found if problem is not None]
+
+    def check_content(self, entry: FileEntry) -> str | None:
+        """What is wrong with one file, by its bytes; None if it is as it was published."""
+        try:
+            size, sha256 = sha256_file(self.path / entry.path)
+        except OSError as error:
+            return f"{entry.path} cannot be read ({error.strerror})"
+        if size != entry.size:
+            return f"{entry.path} has {size} bytes instead of {entry.size}"
+        if sha256 != entry.sha256:
+            return f"{entry.path} has other bytes than were published"
+        return None
 
 
-def load_if_finished(path: Path) -> Artifact | None:
+def load_if_finished(path: Place) -> Artifact | None:
     """The artifact at `path`, its files unchecked, or None where there is none; a damaged
     manifest still raises."""
     try:
@@ -132,7 +155,7 @@ def load_if_finished(path: Path) -> Artifact | None:
         return None
 
 
-def load_if_readable(path: Path) -> Artifact | None:
+def load_if_readable(path: Place) -> Artifact | None:
     """Like `load_if_finished`, None for a damaged manifest too."""
     try:
         return load_if_finished(path)
@@ -140,7 +163,7 @@ def load_if_readable(path: Path) -> Artifact | None:
         return None
 
 
-def _writable(path: Path) -> str | None:
+def _writable(path: Place) -> str | None:
     """A path as text for JSON; None if it is not UTF-8 (the artifact is then found by its id)."""
     try:
         return str(path).encode().decode()

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from vitctl.config import Config
 from vitctl.errors import InputError, NewerFormatError, NotFoundError
+from vitctl.places import Place
 
 D = TypeVar("D", bound=Config)
 
 
 def read_document(
-    path: Path, model: type[D], *, what: str, newest: int, missing: str, repair: str
+    path: Place, model: type[D], *, what: str, newest: int, missing: str, repair: str
 ) -> D:
     """The document at `path`, as `model`, which has a field `format`.
 

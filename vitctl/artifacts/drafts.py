@@ -7,7 +7,6 @@ goes on. `artifact.json` is written last.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,17 @@ from typing import Any
 from vitctl import processes
 from vitctl.artifacts import together
 from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.files import DRAFT, HELD, LOCK, RUN, TEMPORARY, entries, write_atomic
+from vitctl.artifacts.files import (
+    DRAFT,
+    HELD,
+    LOCK,
+    RUN,
+    TEMPORARY,
+    entries,
+    publish_manifest,
+    remove_tree,
+    write_atomic,
+)
 from vitctl.artifacts.manifest import (
     FORMAT,
     MANIFEST,
@@ -27,6 +36,7 @@ from vitctl.artifacts.manifest import (
 )
 from vitctl.artifacts.provenance import now, provenance
 from vitctl.errors import OverwriteError
+from vitctl.places import Place
 
 # What makes a directory look finished, or like a run.
 _FINISHED = (MANIFEST, RUN)
@@ -35,7 +45,7 @@ _FINISHED = (MANIFEST, RUN)
 class Draft:
     """Work in progress at `path`. `finished` is the artifact, if an earlier run completed it."""
 
-    def __init__(self, path: Path, recipe: Recipe, *, finished: Artifact | None = None) -> None:
+    def __init__(self, path: Place, recipe: Recipe, *, finished: Artifact | None = None) -> None:
         self.path = path
         self.recipe = recipe
         self.finished = finished
@@ -71,7 +81,7 @@ class Draft:
 
 
 def publish(
-    path: Path,
+    path: Place,
     *,
     recipe: Recipe,
     summary: dict[str, Any],
@@ -94,11 +104,11 @@ def publish(
         files=files,
         provenance=provenance(started=started),
     )
-    write_atomic(path / MANIFEST, manifest_bytes(manifest))
+    publish_manifest(path / MANIFEST, manifest_bytes(manifest))
     return Artifact(path, manifest)
 
 
-def claim(path: Path, *, recipe: Recipe) -> None:
+def claim(path: Place, *, recipe: Recipe) -> None:
     """Mark `path` as this recipe's draft. Raises OverwriteError if it holds something else."""
     if path.is_dir():
         note = read_note(path)
@@ -129,7 +139,7 @@ def claim(path: Path, *, recipe: Recipe) -> None:
     _write_note(path, id=recipe.id, stage=recipe.stage, kind=recipe.kind, started=now())
 
 
-def clear(path: Path) -> None:
+def clear(path: Place) -> None:
     """Empty a directory that is ours. It never looks finished on the way, and always ours."""
     stay = (LOCK, HELD, DRAFT, *_FINISHED)
     rest = [child for child in path.iterdir() if child.name not in stay]
@@ -138,14 +148,14 @@ def clear(path: Path) -> None:
     for name in _FINISHED:
         (path / name).unlink(missing_ok=True)
     for child in rest:
-        if child.is_dir() and not child.is_symlink():
-            shutil.rmtree(child)
+        if child.is_dir() and not (isinstance(child, Path) and child.is_symlink()):
+            remove_tree(child)
         else:
             child.unlink()
     (path / DRAFT).unlink(missing_ok=True)
 
 
-def read_note(path: Path) -> dict[str, str] | None:
+def read_note(path: Place) -> dict[str, str] | None:
     """What the draft at `path` says of itself: id, stage, kind, started; nothing if it is being
     cleared; None where there is no draft (a file of that name may be anybody's)."""
     try:
@@ -157,6 +167,6 @@ def read_note(path: Path) -> dict[str, str] | None:
     return {key: str(value) for key, value in note.items()}
 
 
-def _write_note(path: Path, **fields: str) -> None:
+def _write_note(path: Place, **fields: str) -> None:
     content = {"vitctl": DRAFT, **fields}
     write_atomic(path / DRAFT, (json.dumps(content) + "\n").encode())

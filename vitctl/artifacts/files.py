@@ -1,14 +1,21 @@
-"""Files of an artifact: hashed, written so that a crash leaves the old or the new, never half."""
+"""Files of an artifact: hashed, written so that a crash leaves the old or the new, never half.
+
+In a bucket that is what writing is: an object is replaced as a whole.
+"""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vitctl.artifacts.manifest import MANIFEST, FileEntry
+from vitctl.errors import InterruptedRun
+from vitctl.places import ObjectPath, Place, buckets
+from vitctl.places.behind import write_now
 
 # Bookkeeping, never part of what an artifact publishes.
 RUN = "run.json"
@@ -21,8 +28,11 @@ NOT_CONTENT = frozenset({MANIFEST, DRAFT, LOCK, HELD})
 _BLOCK = 1 << 20
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Place, content: bytes) -> None:
     """Replace `path` by `content`; after a crash the file holds the old or the new bytes whole."""
+    if isinstance(path, ObjectPath):
+        write_now(path, content)
+        return
     temporary = path.with_name(f"{TEMPORARY}{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
@@ -38,6 +48,24 @@ def write_atomic(path: Path, content: bytes) -> None:
     sync(path.parent)
 
 
+def publish_manifest(path: Place, content: bytes) -> None:
+    """Write the one file that makes a directory finished.
+
+    In a bucket an older one is never replaced: of two processes that both think they hold the
+    lease, one publishes. Raises InterruptedRun for the other.
+    """
+    if not isinstance(path, ObjectPath):
+        write_atomic(path, content)
+        return
+    try:
+        buckets.write(path, content, new=True)
+    except FileExistsError:
+        raise InterruptedRun(
+            f"{path.parent} was finished by another vitctl meanwhile",
+            hint="run the same command again: it finds that result",
+        ) from None
+
+
 def sync(path: Path) -> None:
     """Make a file, or the names in a folder, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -51,32 +79,56 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def sha256_file(path: Path) -> tuple[int, str]:
+def sha256_file(path: Place) -> tuple[int, str]:
     """(size in bytes, sha256) of a file, read in blocks."""
     digest = hashlib.sha256()
     size = 0
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            size += len(block)
+    for block in _blocks(path):
+        digest.update(block)
+        size += len(block)
     return size, digest.hexdigest()
 
 
-def content_files(directory: Path) -> list[str]:
+def _blocks(path: Place) -> Iterator[bytes]:
+    if isinstance(path, ObjectPath):
+        yield from buckets.blocks(path)
+        return
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            yield block
+
+
+def content_files(directory: Place) -> list[str]:
     """Relative POSIX paths of the content below `directory`, sorted; bookkeeping left out."""
-    found = []
-    for base, folders, names in os.walk(directory):
-        folders.sort()
+    return sorted(relative for relative in _files(directory) if _is_content(relative))
+
+
+def _files(directory: Place) -> Iterator[str]:
+    if isinstance(directory, ObjectPath):
+        yield from buckets.below(directory)
+        return
+    for base, _, names in os.walk(directory):
         for name in names:
-            relative = (Path(base) / name).relative_to(directory).as_posix()
-            if relative in NOT_CONTENT or name.startswith(TEMPORARY):
-                continue
-            found.append(relative)
-    return sorted(found)
+            yield (Path(base) / name).relative_to(directory).as_posix()
+
+
+def _is_content(relative: str) -> bool:
+    """The top name is enough for the lock: in a bucket it is a folder."""
+    top, _, _ = relative.partition("/")
+    name = relative.rpartition("/")[2]
+    return not (relative in NOT_CONTENT or top == LOCK or name.startswith(TEMPORARY))
+
+
+def remove_tree(directory: Place, *, ignore_errors: bool = False) -> None:
+    """Remove a folder with all that is in it."""
+    if isinstance(directory, ObjectPath):
+        buckets.remove(directory / name for name in buckets.below(directory))
+        return
+    shutil.rmtree(directory, ignore_errors=ignore_errors)
 
 
 def entries(
-    directory: Path,
+    directory: Place,
     *,
     known: dict[str, FileEntry] | None = None,
     volatile: Iterable[str] = (),
@@ -84,14 +136,18 @@ def entries(
     """A `FileEntry` for every content file; `known` ones (hashed while written) are not re-read."""
     known = known or {}
     unstable = frozenset(volatile)
-    result = []
-    for relative in content_files(directory):
-        if relative in known:
-            result.append(known[relative])
-            continue
-        sync(directory / relative)  # the manifest must not reach the disk before what it names
-        size, sha256 = sha256_file(directory / relative)
-        result.append(
-            FileEntry(path=relative, size=size, sha256=sha256, volatile=relative in unstable)
-        )
-    return tuple(result)
+
+    def entry(relative: str) -> FileEntry:
+        found = known.get(relative)
+        if found is None:
+            path = directory / relative
+            if isinstance(path, Path):
+                sync(path)  # the manifest must not reach the disk before what it names
+            size, sha256 = sha256_file(path)
+            found = FileEntry(path=relative, size=size, sha256=sha256)
+        return found.model_copy(update={"volatile": relative in unstable})
+
+    names = content_files(directory)
+    if isinstance(directory, ObjectPath):
+        return tuple(buckets.together(entry, names))
+    return tuple(map(entry, names))

@@ -1,7 +1,8 @@
 """One process works on a recipe at a time.
 
 flock is released by the kernel when its holder dies, however it dies, so such a lock never goes
-stale. File systems without flock (some network mounts) get a lock of another kind, heartbeat.py.
+stale. File systems without flock (some network mounts) get a lock of another kind, heartbeat.py;
+in a bucket, where there are no locks at all, a lease stands in (`vitctl.places.leases`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from vitctl.artifacts import heartbeat
 from vitctl.events import Emit, Note
+from vitctl.places import ObjectPath, Place, leases
 
 _POLL_S = 0.2
 # What flock says where there is none: NFS without a lock server, FUSE, some cluster file systems.
@@ -23,8 +25,12 @@ _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.E
 
 
 @contextmanager
-def exclusive(path: Path, *, emit: Emit, waiting: str) -> Iterator[None]:
+def exclusive(path: Place, *, emit: Emit, waiting: str) -> Iterator[None]:
     """Hold the lock file `path`; if another process has it, say `waiting` once and wait."""
+    if isinstance(path, ObjectPath):
+        with leases.lease(path, emit=emit, waiting=waiting):
+            yield
+        return
     descriptor = _acquire(path, emit=emit, waiting=waiting)
     if descriptor is None:
         with heartbeat.exclusive(heartbeat.beside(path), emit=emit, waiting=waiting):
@@ -73,8 +79,10 @@ def _is_still(path: Path, descriptor: int) -> bool:
     return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
 
 
-def is_locked(path: Path) -> bool:
+def is_locked(path: Place) -> bool:
     """Whether a living process holds the lock file `path` now."""
+    if isinstance(path, ObjectPath):
+        return leases.is_held(path)
     if heartbeat.is_held(heartbeat.beside(path)):
         return True
     try:

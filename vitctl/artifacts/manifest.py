@@ -7,13 +7,13 @@ digest  sha256 of the sorted (file, size, sha256): what came out
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from vitctl.artifacts.canonical import canonical_json, fingerprint
 from vitctl.artifacts.documents import read_document
 from vitctl.config import Config
 from vitctl.errors import InputError
+from vitctl.places import Place
 
 FORMAT = 1
 MANIFEST = "artifact.json"
@@ -90,7 +90,7 @@ def digest_of(files: tuple[FileEntry, ...] | list[FileEntry]) -> str:
     return fingerprint(rows)
 
 
-def read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: Place) -> Manifest:
     """Read and check `directory/artifact.json`.
 
     Raises:

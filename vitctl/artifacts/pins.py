@@ -11,48 +11,49 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
 
 from vitctl.artifacts.files import RUN, write_atomic
+from vitctl.errors import DeniedError, UsageError
+from vitctl.places import Place, children, place
 
 PINS = "pins"
 
 _SHORT = 16
 
 
-def pin(run: Path, step: int, *, by: Path, id: str) -> None:
+def pin(run: Place, step: int, *, by: Place, id: str) -> None:
     """Hold a step of `run` for the run at `by`, which has this id."""
-    place = run / PINS / _name(step, id)
+    file = run / PINS / _name(step, id)
     # Where nothing may be written nobody thins out either.
-    with suppress(OSError):
-        place.parent.mkdir(exist_ok=True)
-        write_atomic(place, os.fsencode(by.resolve()))
+    with suppress(OSError, DeniedError):
+        file.parent.mkdir(exist_ok=True)
+        write_atomic(file, os.fsencode(str(by.resolve())))
 
 
-def unpin(run: Path, step: int, *, id: str) -> None:
+def unpin(run: Place, step: int, *, id: str) -> None:
     """The run of this id is finished, or begins elsewhere."""
-    with suppress(OSError):
+    with suppress(OSError, DeniedError):
         (run / PINS / _name(step, id)).unlink(missing_ok=True)
 
 
-def pinned(run: Path) -> set[int]:
+def pinned(run: Place) -> set[int]:
     """The steps of `run` that unfinished work begins from."""
     try:
-        found = list((run / PINS).iterdir())
+        found = children(run / PINS)
     except OSError:
         return set()
-    return {int(place.name.partition("-")[0]) for place in found if _holds(place)}
+    return {int(pin.name.partition("-")[0]) for pin in found if _holds(pin)}
 
 
 def _name(step: int, id: str) -> str:
     return f"{step}-{id[:_SHORT]}"
 
 
-def _holds(place: Path) -> bool:
-    step, dash, _ = place.name.partition("-")
+def _holds(pin: Place) -> bool:
+    step, dash, _ = pin.name.partition("-")
     if not (step.isdecimal() and dash):  # half of a write, or anybody's
         return False
     try:
-        return (Path(os.fsdecode(place.read_bytes())) / RUN).exists()
-    except (OSError, ValueError):
+        return (place(os.fsdecode(pin.read_bytes())) / RUN).is_file()
+    except (OSError, ValueError, UsageError):
         return False

@@ -10,7 +10,6 @@ import difflib
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.drafts import read_note
@@ -20,6 +19,7 @@ from vitctl.artifacts.runs import CHECKPOINTS, Run
 from vitctl.artifacts.store import Store
 from vitctl.durations import parse_count
 from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.places import Place, place
 
 Entry = Artifact | Run
 
@@ -82,7 +82,7 @@ def find(
         raise UsageError("an empty reference names no artifact", hint="see them: vitctl ls")
     base, step = _split_step(reference)
     for path, at in ((reference, None), (base, step)):
-        if (entry := _at(Path(path))) is not None:
+        if (entry := _at(place(path))) is not None:
             return entry, at
     if _means_latest(base):
         return _newest(store, kind=kind), step
@@ -126,10 +126,10 @@ def _newest(store: Store, *, kind: str | None) -> Artifact | Run:
     return entries[-1]
 
 
-def _at(path: Path) -> Artifact | Run | None:
+def _at(path: Place) -> Artifact | Run | None:
     """The entry at a path, None if there is none."""
     try:
-        marked = (path / RUN).exists() or (path / MANIFEST).exists()
+        marked = (path / RUN).is_file() or (path / MANIFEST).is_file()
     except (OSError, ValueError):  # too long, or not even a path
         return None
     return Store.load(path, check=False) if marked else None
@@ -137,7 +137,7 @@ def _at(path: Path) -> Artifact | Run | None:
 
 def _nothing(base: str, *, store: Store) -> NotFoundError:
     """Why no entry fits: what is at that path instead, or the nearest names."""
-    path = Path(base)
+    path = place(base)
     try:
         there, is_folder = path.exists(), path.is_dir()
     except (OSError, ValueError):

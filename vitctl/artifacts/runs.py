@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,16 @@ from vitctl.artifacts import pins, together
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.drafts import clear, publish
-from vitctl.artifacts.files import LOCK, RUN, write_atomic
+from vitctl.artifacts.files import LOCK, RUN, remove_tree, write_atomic
 from vitctl.artifacts.locks import is_locked
-from vitctl.artifacts.manifest import FORMAT, MANIFEST, Parent, Recipe
+from vitctl.artifacts.manifest import FORMAT, MANIFEST, FileEntry, Parent, Recipe
 from vitctl.artifacts.provenance import now, versions
 from vitctl.config import Config
-from vitctl.errors import NewerFormatError, NotFoundError, VitctlError
+from vitctl.errors import DeniedError, NewerFormatError, NotFoundError, VitctlError
 from vitctl.events import Caution, Emit, silent
+from vitctl.places import ObjectPath, Place, buckets
+from vitctl.places.scratch import scratch
+from vitctl.places.transfer import upload_folder
 
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
@@ -64,12 +66,12 @@ class RunInfo(Config):
 class Run:
     """A run directory, being worked on or not."""
 
-    def __init__(self, path: Path, info: RunInfo) -> None:
+    def __init__(self, path: Place, info: RunInfo) -> None:
         self.path = path
         self.info = info
 
     @classmethod
-    def load(cls, path: Path) -> Run:
+    def load(cls, path: Place) -> Run:
         """Raises NotFoundError without a `run.json`, InputError if it is damaged or too new."""
         info = read_document(
             path / RUN,
@@ -92,7 +94,7 @@ class Run:
         return started, (self.path / RUN).stat().st_mtime_ns
 
     @property
-    def metrics(self) -> Path:
+    def metrics(self) -> Place:
         return self.path / METRICS
 
     @property
@@ -105,18 +107,17 @@ class Run:
         folder = self.path / CHECKPOINTS
         if not folder.is_dir():
             return []
-        return sorted(
-            int(child.name)
-            for child in folder.iterdir()
-            if re.fullmatch(r"0|[1-9][0-9]*", child.name) and (child / MANIFEST).exists()
-        )
+        named = [c for c in folder.iterdir() if re.fullmatch(r"0|[1-9][0-9]*", c.name)]
+        each = buckets.together if isinstance(folder, ObjectPath) else map
+        finished = each(lambda child: (child / MANIFEST).is_file(), named)
+        return sorted(int(c.name) for c, there in zip(named, finished, strict=True) if there)
 
-    def place(self, step: int) -> Path:
+    def place(self, step: int) -> Place:
         return self.path / CHECKPOINTS / str(step)
 
     def checkpoint(self, step: int, *, check: bool = True) -> Artifact:
         """The checkpoint of `step`. NotFoundError names the nearest kept ones."""
-        if (self.place(step) / MANIFEST).exists():
+        if (self.place(step) / MANIFEST).is_file():
             return Artifact.load(self.place(step), check=check)
         kept = Run.steps(self)
         if not kept:
@@ -142,9 +143,11 @@ class RunDraft(Run):
     """A run that this process holds the lock of; of several processes, the first does, which
     decides and writes for all."""
 
-    def __init__(self, path: Path, info: RunInfo, recipe: Recipe) -> None:
+    def __init__(self, path: Place, info: RunInfo, recipe: Recipe) -> None:
         super().__init__(path, info)
         self.recipe = recipe
+        # Checkpoints of a run in a bucket that are being written on this disk.
+        self._unsent: dict[int, tuple[ExitStack, Path]] = {}
 
     def begin(self, *, from_step: int, runtime: dict[str, Any]) -> None:
         """Write down that a segment starts."""
@@ -210,7 +213,7 @@ class RunDraft(Run):
         if newest is None or newest.step != step:
             emit(Caution(f"{problems[step]}; making it again"))
             return None
-        with suppress(OSError):  # a store that only may be read still answers
+        with suppress(OSError, DeniedError):  # a store that only may be read still answers
             self.mark_result(step)
         return newest
 
@@ -221,7 +224,8 @@ class RunDraft(Run):
         return tuple(sorted(interval for interval in intervals if isinstance(interval, int)))
 
     def empty_place(self, step: int) -> Path:
-        """The folder for a checkpoint, emptied of what a crash left there."""
+        """The folder to write a checkpoint to, emptied of what a crash left there. For a run in a
+        bucket it is one on this disk, which `publish` sends."""
         place = self.place(step)
 
         def empty() -> None:
@@ -229,11 +233,28 @@ class RunDraft(Run):
             clear(place)
 
         processes.share(f"emptied {step}", empty)
-        return place
+        if isinstance(place, Path):
+            return place
+        self.discard()
+        with ExitStack() as stack:
+            local = stack.enter_context(scratch())
+            self._unsent[step] = stack.pop_all(), local
+        return local
+
+    def discard(self) -> None:
+        """Forget what was written for a bucket and not published."""
+        while self._unsent:
+            self._unsent.popitem()[1][0].close()
 
     def publish(
-        self, step: int, *, summary: dict[str, Any], started: str, volatile: Iterable[str] = ()
+        self,
+        step: int,
+        *,
+        summary: dict[str, Any],
+        started: str,
+        volatile: Iterable[str] = (),
     ) -> Artifact:
+        """Make what was written to `empty_place` an artifact."""
         place = self.place(step)
         return together.published(
             place,
@@ -243,8 +264,21 @@ class RunDraft(Run):
                 summary=summary,
                 started=started,
                 volatile=volatile,
+                known=self._send(step),
             ),
         )
+
+    def _send(self, step: int) -> dict[str, FileEntry]:
+        """Send a checkpoint to its bucket, if it has one; what was hashed on the way."""
+        place = self.place(step)
+        if isinstance(place, Path):
+            return {}
+        stack, local = self._unsent.pop(step)
+        with stack:
+            sent = upload_folder(local, place)
+        return {
+            name: FileEntry(path=name, size=of.size, sha256=of.sha256) for name, of in sent.items()
+        }
 
     def drop(self, step: int) -> None:
         """Remove a checkpoint, its manifest first; not one that unfinished work begins from."""
@@ -258,7 +292,7 @@ class RunDraft(Run):
             if step in pins.pinned(self.path):
                 write_atomic(manifest, content)
                 return
-        shutil.rmtree(self.place(step), ignore_errors=True)
+        remove_tree(self.place(step), ignore_errors=True)
 
     def begin_from(self, checkpoint: Artifact) -> None:
         """Hold a checkpoint of another run, which this one begins from, until `finish_from`.
@@ -291,7 +325,7 @@ def new_info(recipe: Recipe, *, name: str) -> RunInfo:
     )
 
 
-def write_info(path: Path, info: RunInfo) -> None:
+def write_info(path: Place, info: RunInfo) -> None:
     text = json.dumps(info.model_dump(mode="json"), indent=1, ensure_ascii=False)
     write_atomic(path / RUN, (text + "\n").encode())
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from vitctl import processes
 from vitctl.artifacts import together
@@ -22,17 +23,27 @@ from vitctl.artifacts.files import DRAFT, LOCK, RUN
 from vitctl.artifacts.locks import exclusive
 from vitctl.artifacts.manifest import MANIFEST, Parent, Recipe
 from vitctl.artifacts.runs import Run, RunDraft, new_info, write_info
-from vitctl.errors import InputError, NotFoundError, OverwriteError, UsageError, VitctlError
+from vitctl.errors import (
+    DeniedError,
+    InputError,
+    NotFoundError,
+    OverwriteError,
+    UsageError,
+    VitctlError,
+)
 from vitctl.events import Emit, silent
+from vitctl.places import ObjectPath, Place, buckets, children, place
+
+R = TypeVar("R")
 
 _SHORT = 8
 
 
 class Store:
-    """A directory of artifacts. Creating the object touches nothing on disk."""
+    """A directory of artifacts, or a part of a bucket. Creating the object touches nothing."""
 
-    def __init__(self, root: Path | str = "artifacts") -> None:
-        self.root = Path(root)
+    def __init__(self, root: Place | str = "artifacts") -> None:
+        self.root = place(root)
 
     # Making
 
@@ -42,7 +53,7 @@ class Store:
         recipe: Recipe,
         *,
         name: str,
-        out: Path | None = None,
+        out: Place | None = None,
         force: bool = False,
         emit: Emit = silent,
     ) -> Iterator[Draft]:
@@ -69,7 +80,7 @@ class Store:
 
     @contextmanager
     def _open(
-        self, recipe: Recipe, *, name: str, out: Path | None, force: bool, emit: Emit
+        self, recipe: Recipe, *, name: str, out: Place | None, force: bool, emit: Emit
     ) -> Iterator[Draft]:
         path = self._place(recipe, name=name, out=out)
         # Without the lock first: where nothing may be written finished work is still found.
@@ -92,7 +103,7 @@ class Store:
         recipe: Recipe,
         *,
         name: str,
-        out: Path | None = None,
+        out: Place | None = None,
         force: bool = False,
         emit: Emit = silent,
     ) -> Iterator[RunDraft]:
@@ -101,6 +112,12 @@ class Store:
         Of several processes the first locks it, and all get it.
         """
         if processes.count() > 1:
+            if isinstance(out or self.root, ObjectPath):
+                raise UsageError(
+                    f"several processes cannot write checkpoints to {out or self.root}: a bucket "
+                    "takes those of one",
+                    hint="train into a folder that all processes see, then copy it there",
+                )
             together.same_inputs(recipe)
             processes.mark("wait")
         if processes.first():
@@ -116,18 +133,18 @@ class Store:
 
     @contextmanager
     def _open_run(
-        self, recipe: Recipe, *, name: str, out: Path | None, force: bool, emit: Emit
+        self, recipe: Recipe, *, name: str, out: Place | None, force: bool, emit: Emit
     ) -> Iterator[RunDraft]:
         path = self._place(recipe, name=name, out=out)
         with self._lock_run(path, emit=emit):
-            if (path / RUN).exists() and not force:
+            if (path / RUN).is_file() and not force:
                 run = Run.load(path)
                 if run.info.id != recipe.id:
                     raise OverwriteError(
                         f"{path} already holds another run ({run.info.stage} {run.info.id[:8]})",
                         hint="choose another --out, or pass --force to replace it",
                     )
-                yield RunDraft(path, run.info, recipe)
+                yield from _closed(RunDraft(path, run.info, recipe))
                 return
             if force and path.is_dir() and (out is None or _is_ours(path)):
                 clear(path)
@@ -135,10 +152,10 @@ class Store:
             info = new_info(recipe, name=name)
             write_info(path, info)
             (path / DRAFT).unlink(missing_ok=True)
-            yield RunDraft(path, info, recipe)
+            yield from _closed(RunDraft(path, info, recipe))
 
     @classmethod
-    def _whole(cls, path: Path, recipe: Recipe) -> Artifact | None:
+    def _whole(cls, path: Place, recipe: Recipe) -> Artifact | None:
         """Like `_finished`; None for all that needs the lock to be sure of."""
         try:
             return cls._finished(path, recipe)
@@ -146,7 +163,7 @@ class Store:
             return None
 
     @staticmethod
-    def _finished(path: Path, recipe: Recipe) -> Artifact | None:
+    def _finished(path: Place, recipe: Recipe) -> Artifact | None:
         """The undamaged artifact of `recipe` at `path`, None if there is none yet."""
         done = load_if_finished(path)
         if done is None:
@@ -159,36 +176,49 @@ class Store:
         return Artifact.load(path)
 
     @staticmethod
-    def _lock_run(path: Path, *, emit: Emit) -> AbstractContextManager[None]:
+    @contextmanager
+    def _lock_run(path: Place, *, emit: Emit) -> Iterator[None]:
         """Where nothing may be written nobody trains: a finished run can be asked without lock."""
-        if (path / RUN).exists() and not os.access(path, os.W_OK):
-            return nullcontext()
-        return exclusive(path / LOCK, emit=emit, waiting=_waiting(path))
+        with ExitStack() as stack:
+            if not ((path / RUN).is_file() and _is_read_only(path)):
+                try:
+                    stack.enter_context(exclusive(path / LOCK, emit=emit, waiting=_waiting(path)))
+                except DeniedError:
+                    if not (path / RUN).is_file():
+                        raise
+            yield
 
     # Finding
 
     def entries(self, *, check: bool = True) -> Iterator[Artifact | Run]:
         """Every run and finished artifact of the store, oldest first. Those without a readable
         manifest are left out, with `check` also those whose files are missing or cut short."""
-        found: list[tuple[tuple[str, int], str, Artifact | Run]] = []
-        for directory in self.directories():
+
+        def loaded(directory: Place) -> list[tuple[tuple[str, int], str, Artifact | Run]]:
             try:
                 entry = self.load(directory, check=check)
-                order = entry.order
+                return [(entry.order, str(directory), entry)]
             except (VitctlError, OSError):
-                continue
-            found.append((order, str(directory), entry))
+                return []
+
+        found = [row for rows in self.each_directory(loaded) for row in rows]
         yield from (entry for _, _, entry in sorted(found, key=lambda row: row[:2]))
 
-    def directories(self) -> Iterator[Path]:
+    def each_directory(self, function: Callable[[Place], R]) -> list[R]:
+        """`function` of every directory, in order; in a bucket of several at a time."""
+        if isinstance(self.root, ObjectPath):
+            return buckets.together(function, self.directories())
+        return [function(directory) for directory in self.directories()]
+
+    def directories(self) -> Iterator[Place]:
         """Every directory where an artifact, run or draft of this store would lie."""
         for stage in _folders(self.root):
             yield from _folders(stage)
 
     @staticmethod
-    def load(path: Path, *, check: bool = True) -> Artifact | Run:
+    def load(path: Place, *, check: bool = True) -> Artifact | Run:
         """The run or artifact at `path`."""
-        return Run.load(path) if (path / RUN).exists() else Artifact.load(path, check=check)
+        return Run.load(path) if (path / RUN).is_file() else Artifact.load(path, check=check)
 
     def find(self, id: str) -> Artifact | None:
         """A finished artifact (a checkpoint, too) with this id; its files are not checked."""
@@ -215,15 +245,13 @@ class Store:
 
         Raises InputError if it is there but no longer what it was (its digest differs).
         """
-        there = load_if_readable(Path(parent.path)) if parent.path else None
-        if there is not None and (there.id, there.digest) == (parent.id, parent.digest):
-            return there
-        candidates = list(self._with_id(parent.id))
-        for candidate in candidates:
-            if candidate.digest == parent.digest:
+
+        changed: Artifact | None = None
+        for candidate in self._candidates(parent):
+            if candidate.id == parent.id and candidate.digest == parent.digest:
                 return candidate
-        changed = there if there is not None and there.id == parent.id else None
-        changed = changed or next(iter(candidates), None)
+            if candidate.id == parent.id:
+                changed = changed or candidate
         if changed is None:
             return None
         raise InputError(
@@ -231,6 +259,24 @@ class Store:
             f"recorded was {parent.digest[:8]}",
             hint=f"see what changed: vitctl verify --deep {changed.path}",
         )
+
+    def _candidates(self, parent: Parent) -> Iterator[Artifact]:
+        """Where it was, then whatever has its id here. A bucket that this store is not in is asked
+        last: copies of a store must do without it."""
+        try:
+            recorded = place(parent.path) if parent.path else None
+        except UsageError:  # of a kind of store that a later version knows
+            recorded = None
+        away = isinstance(recorded, ObjectPath) and not self._is_here(recorded)
+        there = [] if recorded is None else [recorded]
+        for path in () if away else there:
+            yield from filter(None, [load_if_readable(path)])
+        yield from self._with_id(parent.id)
+        for path in there if away else ():
+            yield from filter(None, [load_if_readable(path)])
+
+    def _is_here(self, path: ObjectPath) -> bool:
+        return isinstance(self.root, ObjectPath) and path.within(self.root)
 
     def newest(self, kind: str) -> Artifact | None:
         """The most recently finished undamaged artifact of a kind; of a run, its newest
@@ -248,7 +294,7 @@ class Store:
 
     # Places
 
-    def _place(self, recipe: Recipe, *, name: str, out: Path | None) -> Path:
+    def _place(self, recipe: Recipe, *, name: str, out: Place | None) -> Place:
         if out is not None:
             _refuse_file(out, "--out")
             return out
@@ -259,6 +305,13 @@ class Store:
             if directory.name.endswith(f"-{short}"):
                 return directory
         return folder / f"{checked_name(name)}-{short}"
+
+
+def _closed(draft: RunDraft) -> Iterator[RunDraft]:
+    try:
+        yield draft
+    finally:
+        draft.discard()
 
 
 def checked_name(name: str) -> str:
@@ -277,25 +330,32 @@ def slug(text: str, *, default: str) -> str:
     return kept or default
 
 
-def _folders(parent: Path) -> list[Path]:
+def _folders(parent: Place) -> list[Place]:
     """The visible folders in `parent`, sorted; none where there is no such place."""
     try:
-        children = sorted(parent.iterdir())
+        found = children(parent)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise NotFoundError(f"{parent} cannot be listed: {error.strerror}") from None
-    return [child for child in children if not child.name.startswith(".") and child.is_dir()]
+    return [child for child in found if not child.name.startswith(".") and child.is_dir()]
 
 
-def _refuse_file(path: Path, option: str) -> None:
+def _refuse_file(path: Place, option: str) -> None:
     """UsageError where something that is no folder stands in the way of `path`."""
-    for place in (path, *path.parents):
-        if os.path.lexists(place) and not place.is_dir():
-            raise UsageError(f"{option} {path}: {place} is not a folder")
+    if isinstance(path, ObjectPath):
+        return  # objects stand in nobody's way
+    for above in (path, *path.parents):
+        if os.path.lexists(above) and not above.is_dir():
+            raise UsageError(f"{option} {path}: {above} is not a folder")
 
 
-def _is_ours(path: Path) -> bool:
+def _is_read_only(path: Place) -> bool:
+    """Whether nothing may be written; of a bucket that is known when it is tried."""
+    return isinstance(path, Path) and not os.access(path, os.W_OK)
+
+
+def _is_ours(path: Place) -> bool:
     """Whether a directory outside a store is an artifact, a run or a draft, so that --force may
     empty it: other programs have files called run.json, too."""
     if read_note(path) is not None:
@@ -314,5 +374,5 @@ def _is_ours(path: Path) -> bool:
     return False
 
 
-def _waiting(path: Path) -> str:
+def _waiting(path: Place) -> str:
     return f"another vitctl works on {path}; waiting for it to finish"

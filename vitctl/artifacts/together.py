@@ -1,7 +1,7 @@
 """One draft, several processes: process 0 locks, clears and publishes; all write their part.
 
-The store is a directory all of them see. A file server may show a new name late, so a process that
-was told of one waits for it.
+The store is a directory all of them see, or in a bucket. A file server may show a new name late, so
+a process that was told of one waits for it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from vitctl import processes
@@ -20,6 +19,7 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.files import TEMPORARY
 from vitctl.artifacts.manifest import Recipe
 from vitctl.errors import InputError, NotFoundError, VitctlError
+from vitctl.places import ObjectPath, Place, inside, place
 
 # NFS clients keep what they know of a folder for up to a minute, but a name they never asked for
 # they look up at once; this is for slow servers.
@@ -32,19 +32,22 @@ def same_inputs(recipe: Recipe) -> None:
     processes.agree("inputs", parents, error=InputError, hint="name them: --data, --from")
 
 
-def show(path: Path, *, root: Path) -> None:
+def show(path: Place, *, root: Place) -> None:
     """Process 0 tells where it works, and waits until all others see it.
 
     Raises NotFoundError, in all processes, naming one that does not.
     """
+    if isinstance(path, ObjectPath):  # the same for everyone who can reach it
+        told = {"path": str(path), "token": None, "inside": inside(path, root)}
+        processes.share("place", lambda: told)
+        _all_see(None)
+        return
     token = f"{TEMPORARY}seen-{uuid.uuid4().hex}"
     try:
         (path / token).touch()
     except OSError:  # a store that only may be read: what is finished in it is found
         token = "."
-    told = {"path": str(path.absolute()), "token": token, "inside": None}
-    with suppress(ValueError):
-        told["inside"] = str(path.relative_to(root))
+    told = {"path": str(path.absolute()), "token": token, "inside": inside(path, root)}
     processes.share("place", lambda: told)
     try:
         _all_see(None)
@@ -53,11 +56,15 @@ def show(path: Path, *, root: Path) -> None:
             (path / token).unlink(missing_ok=True)
 
 
-def find(*, root: Path, out: Path | None) -> Path:
+def find(*, root: Place, out: Place | None) -> Place:
     """Where process 0 works, as this process sees it."""
     told: dict[str, Any] = processes.share("place", dict, patient=True)
-    path = out or (root / told["inside"] if told["inside"] else Path(told["path"]))
-    seen = _await(lambda: os.path.lexists(path / told["token"]))
+    path = out or (root / told["inside"] if told["inside"] else place(told["path"]))
+    if isinstance(path, ObjectPath):
+        seen = str(path) == told["path"]
+    else:
+        token = path / (told["token"] or "")
+        seen = _await(lambda: os.path.lexists(token))
     _all_see(
         None
         if seen
@@ -67,7 +74,7 @@ def find(*, root: Path, out: Path | None) -> Path:
     return path
 
 
-def published(path: Path, make: Callable[[], Artifact]) -> Artifact:
+def published(path: Place, make: Callable[[], Artifact]) -> Artifact:
     """What `make` publishes in process 0, in all processes, once all have written their part."""
     if processes.count() == 1:
         return make()
@@ -82,7 +89,7 @@ def published(path: Path, make: Callable[[], Artifact]) -> Artifact:
     return made[0] if made else load(path, digest=digest)
 
 
-def load(path: Path, *, digest: str) -> Artifact:
+def load(path: Place, *, digest: str) -> Artifact:
     """The artifact that another process published at `path`, as soon as it is seen here."""
     found: list[Artifact] = []
 

@@ -12,7 +12,7 @@ import traceback
 import typer
 
 from vitctl.console.text import safe, styled
-from vitctl.errors import VitctlError
+from vitctl.errors import OutOfReachError, VitctlError
 
 _FULL = {
     errno.ENOSPC: "the disk is full",
@@ -34,6 +34,8 @@ def as_expected(error: BaseException) -> VitctlError | None:
     """The expected error behind an exception, or None if it is a bug."""
     if isinstance(error, VitctlError):
         return error
+    if isinstance(error, OutOfReachError):
+        return _expected(error.exit_code, error.message, hint=error.hint)
     if isinstance(error, Exception) and isinstance(error, _TyperUsageError):
         return _usage(error)
     if isinstance(error, OSError) and (expected := _system(error)) is not None:

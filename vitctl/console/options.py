@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
 from vitctl import durations
 from vitctl.errors import UsageError
+
+CacheDir = Annotated[
+    Path | None,
+    Option(envvar="VITCTL_CACHE_DIR", help="Copy shards to this local folder and read them there."),
+]
 
 
 def count(text: str | None, name: str) -> int | None:

@@ -24,6 +24,7 @@ from vitctl.console.streams import answer, read_references, stdin_is_pipe
 from vitctl.console.text import json_safe
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Event, Next, Note
+from vitctl.places import Place
 from vitctl.stage import Runtime
 from vitctl.trees import Tree, drop, merge, nested
 
@@ -35,9 +36,9 @@ R = TypeVar("R", bound=Runtime)
 class Options:
     """The flags every command has."""
 
-    store: Path = Path("artifacts")
+    store: Place = Path("artifacts")
     name: str | None = None
-    out: Path | None = None
+    out: Place | None = None
     force: bool = False
     json: bool = False
     quiet: bool = False
@@ -297,7 +298,7 @@ def given(flags: Mapping[str, Any]) -> Tree:
     return merge({}, *(nested(key, value) for key, value in flags.items() if value is not None))
 
 
-def _is_text(path: Path) -> bool:
+def _is_text(path: Place) -> bool:
     try:
         str(path).encode()
     except UnicodeEncodeError:

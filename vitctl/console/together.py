@@ -9,7 +9,6 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from vitctl import processes
@@ -18,6 +17,7 @@ from vitctl.artifacts.store import Store
 from vitctl.console.failure import as_expected, report
 from vitctl.console.streams import drop_prints
 from vitctl.errors import InputError, NotFoundError, VitctlError
+from vitctl.places import inside, place
 from vitctl.processes import cluster, start
 from vitctl.processes.pulse import Followed
 
@@ -75,12 +75,9 @@ def inputs(
 
 def _told(artifact: Artifact, *, store: Store) -> dict[str, Any]:
     path = artifact.path.absolute()
-    inside = None
-    with suppress(ValueError):
-        inside = str(path.relative_to(store.root.absolute()))
     return {
         "path": str(path),
-        "inside": inside,
+        "inside": inside(path, store.root.absolute()),
         "kind": artifact.kind,
         "id": artifact.id,
         "digest": artifact.digest,
@@ -98,7 +95,7 @@ def _seen(
     same path."""
     places = [store.root / told["inside"]] if told["inside"] else []
     candidates: list[Callable[[], Artifact | None]] = [
-        *(partial(load_if_readable, place) for place in [*places, Path(told["path"])]),
+        *(partial(load_if_readable, there) for there in [*places, place(told["path"])]),
         instead,
     ]
     if named is not None:

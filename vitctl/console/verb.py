@@ -23,6 +23,7 @@ from vitctl.console.compiled import keep_compiled_programs
 from vitctl.console.session import Options, Session
 from vitctl.console.streams import silence_stdout
 from vitctl.events import Event, Note
+from vitctl.places import place
 from vitctl.processes import cluster
 
 if TYPE_CHECKING:
@@ -36,12 +37,16 @@ _SEVERAL = "Processes"
 _ALWAYS: dict[str, tuple[Any, Any]] = {
     "store": (
         Annotated[
-            Path,
+            Any,
             typer.Option(
-                help="Directory of artifacts.", envvar="VITCTL_STORE", rich_help_panel=_PLACE
+                parser=place,
+                metavar="DIR|URL",
+                help="Where artifacts lie; a folder, or gs:// or s3://.",
+                envvar="VITCTL_STORE",
+                rich_help_panel=_PLACE,
             ),
         ],
-        Path("artifacts"),
+        "artifacts",
     ),
     "json": (
         Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=_OUTPUT)],
@@ -62,8 +67,13 @@ _PLACES: dict[str, tuple[Any, Any]] = {
     ),
     "out": (
         Annotated[
-            Path | None,
-            typer.Option(help="Exact folder, instead of one in the store.", rich_help_panel=_PLACE),
+            Any,
+            typer.Option(
+                parser=place,
+                metavar="DIR|URL",
+                help="Exact folder, instead of one in the store.",
+                rich_help_panel=_PLACE,
+            ),
         ],
         None,
     ),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.places import Place
 
 
 def sort_classes(names: Sequence[str]) -> list[str]:
@@ -80,7 +81,7 @@ def select_classes(wanted: str, *, available: Sequence[str]) -> list[str]:
     return [name for name in available if name in chosen]
 
 
-def read_class_list(path: Path) -> list[str]:
+def read_class_list(path: Place) -> list[str]:
     """Class names from a dataset artifact, or from a text file with one name a line."""
     from vitctl.data.dataset import Dataset
 
@@ -132,7 +133,7 @@ def titles_for(classes: Sequence[str], titles: Mapping[str, str]) -> tuple[str, 
     return tuple(titles.get(name, name) for name in classes)
 
 
-def text_lines(path: Path, *, option: str) -> list[str]:
+def text_lines(path: Place, *, option: str) -> list[str]:
     """The lines of a text file. Raises `NotFoundError`, `InputError`."""
     try:
         return path.read_text(encoding="utf-8").splitlines()

@@ -25,6 +25,7 @@ from pydantic import ValidationError, model_validator
 from vitctl.config import Config
 from vitctl.data.records import Shard, ShardedRecords
 from vitctl.errors import InputError, NotFoundError
+from vitctl.places import Place, place
 
 FORMAT = 1
 DESCRIPTION = "dataset.json"
@@ -98,13 +99,13 @@ class LabelledImages(Protocol):
 class Dataset:
     """A dataset artifact, opened."""
 
-    path: Path
+    path: Place
     info: DatasetInfo
 
     @staticmethod
-    def load(path: Path | str) -> Dataset:
+    def load(path: Place | str) -> Dataset:
         """Raises `NotFoundError` where there is no dataset, `InputError` where it is damaged."""
-        path = Path(path)
+        path = place(path)
         file = path / DESCRIPTION
         try:
             content = json.loads(file.read_bytes())
@@ -129,9 +130,13 @@ class Dataset:
             raise InputError(f"{file} is damaged: {where}: {first['msg']}", hint=_REMAKE) from None
 
     def shards(self, split: str) -> tuple[Shard, ...]:
+        """The files of a split, which only a local dataset has; see `vitctl.data.staging`."""
+        if not isinstance(self.path, Path):
+            raise TypeError(f"expected a local folder, got {self.path}")
+        folder = self.path
         lengths = self.info.split(split).shard_lengths
         return tuple(
-            Shard(self.path / shard_name(split, index=i, shards=len(lengths)), records)
+            Shard(folder / shard_name(split, index=i, shards=len(lengths)), records)
             for i, records in enumerate(lengths)
         )
 
@@ -148,9 +153,10 @@ class Dataset:
     def _side_file(self, name: str, *, split: str, dtype: str, width: int) -> NDArray:
         examples = self.info.examples(split)
         try:
-            values = np.fromfile(self.path / name, dtype)
+            content = (self.path / name).read_bytes()
         except FileNotFoundError:
             raise InputError(f"{self.path / name} is missing", hint=_REMAKE) from None
+        values = np.frombuffer(content, dtype, count=len(content) // np.dtype(dtype).itemsize)
         if values.size != examples * width:
             raise InputError(
                 f"{self.path / name} holds {values.size:,} values "

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from vitctl.artifacts.files import TEMPORARY, sha256_file, sync, write_atomic
@@ -21,6 +22,9 @@ from vitctl.data.records import open_writer
 from vitctl.data.sources import Entry
 from vitctl.data.tensorflow import load_tensorflow, tf_reason
 from vitctl.errors import InputError
+from vitctl.places import Place, buckets
+from vitctl.places.scratch import scratch
+from vitctl.places.transfer import upload
 
 # Below the draft: what each finished shard reported. The files' names keep them out of what is
 # published; the folder is removed afterwards, so that no crash can lose it before.
@@ -49,7 +53,7 @@ class ShardReport(Config):
 def write_shard(
     unit: Unit,
     *,
-    directory: Path,
+    directory: Place,
     max_pixels: int,
     poisoned: Mapping[int, str],
     begin: Callable[[int], None],
@@ -60,13 +64,10 @@ def write_shard(
     `begin(position)` is called before each image, so that whoever watches knows the next one.
     Raises `InputError` when the source changed, `DoesNotFitError` when the disk is full.
     """
-    target = directory / unit.file_name
-    # A name of our own: a worker that outlived its parent may still be writing the same shard.
-    temporary = directory / f"{TEMPORARY}{unit.file_name}.{os.getpid()}"
     rejects: list[Reject] = []
     converted: Counter[str] = Counter()
     record_bytes = 0
-    try:
+    with _delivered(directory, unit.file_name) as (temporary, delivered):
         with open_writer(temporary) as writer:
             for position, entry in enumerate(unit.entries):
                 begin(position)
@@ -82,11 +83,7 @@ def write_shard(
                 record = encode_example(Example(image, unit.labels[position], entry.id))
                 writer.write(record)
                 record_bytes += len(record)
-        file_bytes, sha256 = sha256_file(temporary)
-        os.replace(temporary, target)
-        sync(directory)
-    finally:
-        temporary.unlink(missing_ok=True)
+        file_bytes, sha256 = delivered()
     report = ShardReport(
         records=writer.count,
         record_bytes=record_bytes,
@@ -99,7 +96,49 @@ def write_shard(
     return report
 
 
-def finished_report(directory: Path, unit: Unit) -> ShardReport | None:
+@contextmanager
+def _delivered(directory: Place, name: str) -> Iterator[tuple[Path, Callable[[], tuple[int, str]]]]:
+    """(where to write a file, what then gives it its name in `directory` and tells its size and
+    sha256). ArrayRecord writes local files only, so one for a bucket is written here and sent."""
+    if not isinstance(directory, Path):
+        with scratch() as folder:
+
+            def send() -> tuple[int, str]:
+                sent = upload(folder / name, directory / name)
+                return sent.size, sent.sha256
+
+            yield folder / name, send
+        return
+    # A name of our own: a worker that outlived its parent may still be writing the same shard.
+    temporary = directory / f"{TEMPORARY}{name}.{os.getpid()}"
+
+    def rename() -> tuple[int, str]:
+        found = sha256_file(temporary)
+        os.replace(temporary, directory / name)
+        sync(directory)
+        return found
+
+    try:
+        yield temporary, rename
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def finished_reports(directory: Place, units: Sequence[Unit]) -> list[ShardReport | None]:
+    """The reports of the shards that an earlier run finished, None where one has to be made."""
+
+    def one(unit: Unit) -> ShardReport | None:
+        return finished_report(directory, unit)
+
+    if isinstance(directory, Path):
+        return [one(unit) for unit in units]
+    there = buckets.below(directory / REPORTS)  # most often none is
+    found = [unit for unit in units if report_path(directory, unit).name in there]
+    reports = dict(zip((u.file_name for u in found), buckets.together(one, found), strict=True))
+    return [reports.get(unit.file_name) for unit in units]
+
+
+def finished_report(directory: Place, unit: Unit) -> ShardReport | None:
     """The report of a shard that an earlier run finished, None if it has to be made."""
     try:
         report = ShardReport.model_validate_json(report_path(directory, unit).read_bytes())
@@ -110,7 +149,7 @@ def finished_report(directory: Path, unit: Unit) -> ShardReport | None:
     return report if whole and report.records + len(report.rejects) == len(unit.entries) else None
 
 
-def report_path(directory: Path, unit: Unit) -> Path:
+def report_path(directory: Place, unit: Unit) -> Place:
     name = f"{unit.split}-{unit.index:05d}-of-{unit.shards:05d}.json"
     return directory / REPORTS / f"{TEMPORARY}{name}"
 

@@ -7,14 +7,16 @@ checksums of ArrayRecord and of the artifact.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.data.dataset import Dataset
+from vitctl.artifacts.staging import fetched
+from vitctl.data.dataset import Dataset, shard_name
 from vitctl.data.example import decode_example
 from vitctl.data.order import sample_key
-from vitctl.data.records import ShardedRecords
+from vitctl.data.records import Shard, ShardedRecords
 from vitctl.errors import VitctlError
 
 _BATCH = 256
@@ -34,26 +36,45 @@ def _check_split(dataset: Dataset, split: str) -> Iterator[str]:
     if len(np.unique(keys)) != len(keys):
         yield f"two examples of {split} have the same id"
     start = 0
-    for shard in dataset.shards(split):
-        own = slice(start, start + shard.records)
-        start += shard.records
-        records = ShardedRecords([shard])
+    lengths = dataset.info.split(split).shard_lengths
+    for index, length in enumerate(lengths):
+        own = slice(start, start + length)
+        start += length
+        name = shard_name(split, index=index, shards=len(lengths))
         try:
-            records.open()
+            with fetched(dataset.path, name) as here:
+                yield from _check_shard(
+                    Shard(here / name, length),
+                    shown=str(dataset.path / name),
+                    keys=keys[own],
+                    labels=labels[own],
+                    classes=len(dataset.info.classes),
+                )
         except VitctlError as error:
             yield error.message
-            continue
+
+
+def _check_shard(
+    shard: Shard,
+    *,
+    shown: str,
+    keys: NDArray[np.uint64],
+    labels: NDArray[np.int32],
+    classes: int,
+) -> Iterator[str]:
+    """`shown` is where the shard belongs, `keys` and `labels` are what the index says of it."""
+    with closing(ShardedRecords([shard])) as records:
+        records.open()
         for position, record in _each(records):
-            where = f"record {position} of {shard.path}"
+            where = f"record {position} of {shown}"
             if isinstance(record, VitctlError):
                 yield record.message
                 continue
-            problem = _problem(record, key=keys[own][position], labels=labels[own][position])
+            problem = _problem(record, key=keys[position], labels=labels[position])
             if problem is not None:
                 yield f"{where} {problem}"
-            if labels[own][position].max() >= len(dataset.info.classes):
-                yield f"{where} has a label outside the {len(dataset.info.classes)} classes"
-        records.close()
+            if labels[position].max() >= classes:
+                yield f"{where} has a label outside the {classes} classes"
 
 
 def _problem(record: bytes, *, key: np.uint64, labels: NDArray[np.int32]) -> str | None:

@@ -13,7 +13,7 @@ from vitctl.optim.config import OptimConfig
 from vitctl.precision import Precision
 from vitctl.schedules import ScheduleConfig
 from vitctl.sharding import spec
-from vitctl.stage import Runtime
+from vitctl.stage import ReadsImages
 
 
 class MockConfig(Config):
@@ -87,7 +87,7 @@ def from_identity(tree: dict[str, Any], *, total_steps: int) -> TrainConfig:
     return TrainConfig.model_validate({**fields, "schedule": schedule})
 
 
-class TrainRuntime(Runtime):
+class TrainRuntime(ReadsImages):
     """How fast and where; a run may change any of it when it continues.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import jax.numpy as jnp
@@ -19,7 +20,9 @@ from vitctl.data.batches import EvalBatch
 from vitctl.data.config import EvalPreprocess
 from vitctl.data.dataset import Dataset
 from vitctl.data.mock import MockDataset
+from vitctl.data.staging import local_folder
 from vitctl.errors import InputError
+from vitctl.events import Emit, silent
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
 from vitctl.sharding import layout as layouts
@@ -78,11 +81,18 @@ def applied(
 
 
 def open_dataset(
-    dataset: Artifact | None, *, mock: MockConfig | None, classes: int
+    dataset: Artifact | None,
+    *,
+    mock: MockConfig | None,
+    classes: int,
+    splits: Collection[str],
+    cache: Path | None = None,
+    emit: Emit = silent,
 ) -> Dataset | MockDataset:
-    """The dataset behind an artifact, or the synthetic one that a `--mock` run was trained on."""
+    """The dataset behind an artifact, or the synthetic one that a `--mock` run was trained on.
+    Records of `splits` can be read, from copies in `cache` if there is one."""
     if dataset is not None:
-        return Dataset.load(dataset.path)
+        return Dataset.load(local_folder(dataset, splits=splits, cache=cache, emit=emit))
     if mock is None:
         raise ValueError("expected a dataset or a mock one")
     return MockDataset(

@@ -20,11 +20,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from vitctl import amounts, processes
 from vitctl.artifacts.files import write_atomic
+from vitctl.places import ObjectPath, Place
+from vitctl.places.behind import write_behind
 
 Account = Literal[
     "step", "data_wait", "compile", "checkpoint", "evaluation", "start", "redone", "stopped"
@@ -124,7 +125,7 @@ class Ledger:
 
     def __init__(
         self,
-        path: Path,
+        path: Place,
         *,
         meter: Meter,
         step: int,
@@ -158,9 +159,9 @@ class Ledger:
         self.meter.redoing = step < self._reached
         self._reached = max(self._reached, step)
         if self.meter.now() - self._flushed >= _FLUSH_S:
-            self.flush()
+            self.flush(write=_without_waiting)
 
-    def flush(self) -> None:
+    def flush(self, *, write: Callable[[Place, bytes], None] = write_atomic) -> None:
         """Write what is known now."""
         self.meter.settle()
         stopped = self.row.seconds["stopped"]
@@ -168,7 +169,7 @@ class Ledger:
         rows = [asdict(row) for row in [*self.past, self.row]]
         if processes.first():  # of several, the one whose time is told
             text = json.dumps({"format": _FORMAT, "starts": rows}) + "\n"
-            write_atomic(self.path, text.encode())
+            write(self.path, text.encode())
         self._flushed = self.meter.now()
 
     def total(self) -> dict[str, float]:
@@ -181,7 +182,15 @@ class Ledger:
         }
 
 
-def read(path: Path) -> list[Row]:
+def _without_waiting(path: Place, content: bytes) -> None:
+    """Training goes on meanwhile, where writing takes a while."""
+    if isinstance(path, ObjectPath):
+        write_behind(path, content)
+    else:
+        write_atomic(path, content)
+
+
+def read(path: Place) -> list[Row]:
     """The starts a run had, oldest first; none where nothing readable was written."""
     try:
         found = json.loads(path.read_bytes())

@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl.artifacts.artifact import Artifact
 from vitctl.data import costs, pipeline
 from vitctl.data.batches import ALL, EvalBatch, Rows, TrainBatch, keys_of_steps
 from vitctl.data.costs import ReadClock
 from vitctl.data.dataset import Dataset
 from vitctl.data.mock import MockDataset
 from vitctl.data.order import BatchIndices, batch_indices
+from vitctl.data.staging import local_folder
+from vitctl.events import Emit
 from vitctl.sharding.layout import Layout
 from vitctl.train import starvation
 from vitctl.train.config import TrainConfig
@@ -127,6 +130,16 @@ class Images:
             rows=layout.rows(batch),
             workers=self.workers,
         )
+
+
+def local_images(
+    cfg: TrainConfig, dataset: Artifact | None, *, cache: Path | None, emit: Emit
+) -> Path | None:
+    """The folder to give `open_images`: the dataset's, or a copy of it on this machine's disk."""
+    if dataset is None:
+        return None
+    splits = (cfg.data.split, cfg.data.eval_split)
+    return local_folder(dataset, splits=splits, cache=cache, emit=emit)
 
 
 def open_images(cfg: TrainConfig, dataset: Path | None, *, workers: int | None) -> Images:

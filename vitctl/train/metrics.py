@@ -2,32 +2,47 @@
 
 A crash may leave rows past the last checkpoint, and the last one half-written. A run that resumes
 cuts the file back to that checkpoint and writes the same rows again.
+
+An object cannot be appended to: for a run in a bucket the files grow on this disk, and go there
+whole with each checkpoint and every half a minute.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
 from vitctl import processes
 from vitctl.artifacts.files import write_atomic
-from vitctl.train.tensorboard import EventFile
+from vitctl.places import ObjectPath, Place, buckets, children
+from vitctl.places.behind import write_behind, write_now
+from vitctl.places.scratch import scratch
+from vitctl.train.tensorboard import PREFIX, EventFile
+
+_SEND_EVERY_S = 30.0
 
 
 class Metrics:
     """Appends rows to a run's metrics file. Use as a context manager."""
 
-    def __init__(self, path: Path, *, keep_to: int, tensorboard: bool = False) -> None:
+    def __init__(self, path: Place, *, keep_to: int, tensorboard: bool = False) -> None:
         """Rows of steps up to `keep_to` stay; `row` ignores steps that are already there. With
         `tensorboard` they are also written as event files beside it."""
-        self._path = path
+        self._stack = ExitStack()
+        self._bucket: ObjectPath | None = None
         rows = [row for row in read(path) if row["step"] <= keep_to]
         text = "".join(_line(row) for row in rows)
         # Every process has the same rows; one writes them.
         self._writes = processes.first()
+        if isinstance(path, ObjectPath):
+            self._bucket = path.parent if self._writes else None
+            path = self._stack.enter_context(scratch()) / path.name
+        self._path = path
         if self._writes and (not path.exists() or path.read_text(encoding="utf-8") != text):
             write_atomic(path, text.encode())
         self._there = {(row["kind"], row["step"]) for row in rows}
@@ -39,6 +54,10 @@ class Metrics:
         self._file = open(place, "a", encoding="utf-8")
         if self._events is not None:
             self._events.__enter__()
+        if self._bucket is not None:
+            if self._events is not None:
+                self._remove_events(self._bucket)
+            self._send(self._bucket)
         return self
 
     def __exit__(
@@ -50,6 +69,7 @@ class Metrics:
         self._file.close()
         if self._events is not None:
             self._events.__exit__(kind, error, trace)
+        self._stack.close()
 
     def row(self, kind: str, step: int, **values: Any) -> None:
         """Write one row, whole, unless this step has it already."""
@@ -63,6 +83,8 @@ class Metrics:
         self._file.flush()
         if self._events is not None:
             self._events.row(row)
+        if self._bucket is not None and time.monotonic() - self._sent_at > _SEND_EVERY_S:
+            self._send(self._bucket, write=write_behind)
 
     def sync(self) -> None:
         """Make what was written survive a power cut."""
@@ -70,9 +92,24 @@ class Metrics:
             os.fsync(self._file.fileno())
         if self._events is not None:
             self._events.sync()
+        if self._bucket is not None:
+            self._send(self._bucket)
+
+    def _send(
+        self, bucket: ObjectPath, *, write: Callable[[ObjectPath, bytes], None] = write_now
+    ) -> None:
+        """Put the files into the bucket, whole."""
+        ours = sorted(path for path in self._path.parent.iterdir() if path.is_file())
+        for path in ours:
+            write(bucket / path.name, path.read_bytes())
+        self._sent_at = time.monotonic()
+
+    def _remove_events(self, bucket: ObjectPath) -> None:
+        """The event file here has all rows, also those of earlier starts."""
+        buckets.remove(bucket / c.name for c in children(bucket) if c.name.startswith(PREFIX))
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read(path: Place) -> list[dict[str, Any]]:
     """The whole rows of a metrics file, in order; a half-written last line is left out."""
     rows = []
     try:

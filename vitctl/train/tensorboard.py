@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 from vitctl.wire import FIXED32, FIXED64, VARINT, fields, key, length_delimited, messages, varint
 
-_PREFIX = "events.out.tfevents."
+PREFIX = "events.out.tfevents."
 _VERSION = b"brain.Event:2"
 # Field numbers of event.proto and summary.proto.
 _WALL_TIME, _STEP, _FILE_VERSION, _SUMMARY, _SESSION_LOG = 1, 2, 3, 5, 7
@@ -48,7 +48,7 @@ class EventFile:
         self._late = [row for row in rows if (row["kind"], row["step"]) not in there]
 
     def __enter__(self) -> EventFile:
-        name = f"{_PREFIX}{int(time.time())}.{os.getpid()}.vitctl"
+        name = f"{PREFIX}{int(time.time())}.{os.getpid()}.vitctl"
         # A number that counts up: two starts within a second must not share a file.
         taken = len(files(self._folder))
         self._file: BinaryIO = (self._folder / f"{name}.{taken}").open("ab", buffering=0)
@@ -89,7 +89,7 @@ class EventFile:
 
 def files(folder: Path) -> list[Path]:
     """The event files of a run, in the order they were written."""
-    found = [path for path in folder.glob(f"{_PREFIX}*") if path.is_file()]
+    found = [path for path in folder.glob(f"{PREFIX}*") if path.is_file()]
     return sorted(found, key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)])
 
 

@@ -1,0 +1,162 @@
+"""One holder at a time, also where holders die or sleep."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from vitctl.artifacts.files import write_atomic
+from vitctl.errors import InterruptedRun, OutOfReachError
+from vitctl.events import silent
+from vitctl.places import buckets, leases
+from vitctl.places.leases import is_held, lease
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch):
+    monkeypatch.setattr(leases, "BEAT_S", 0.03)
+    monkeypatch.setattr(leases, "PATIENCE_S", 1.5)
+    monkeypatch.setattr(leases, "_POLL_S", 0.02)
+
+
+@pytest.fixture
+def lock(memory):
+    return memory / "thing" / ".lock"
+
+
+def hold(lock, emit=silent):
+    return lease(lock, emit=emit, waiting="waiting")
+
+
+def stranger(lock, number=1, **fields):
+    """A lease of a process elsewhere."""
+    content = {"token": "t", "beat": 0, "world": "another machine", "pid": 1, "since": "1"}
+    buckets.put(lock / f"{number:08}", json.dumps({**content, **fields}).encode())
+
+
+def test_free_held_and_free_again(lock):
+    assert not is_held(lock)
+    with hold(lock):
+        assert is_held(lock)
+    assert not is_held(lock)
+    with hold(lock):
+        assert is_held(lock)
+
+
+def test_many_at_once_take_turns(lock):
+    inside, most, turns = 0, 0, 0
+    guard = threading.Lock()
+
+    def work(_):
+        nonlocal inside, most, turns
+        held = leases._acquire(lock, emit=silent, waiting="")
+        with guard:
+            inside, turns = inside + 1, turns + 1
+            most = max(most, inside)
+        time.sleep(0.01)
+        with guard:
+            inside -= 1
+        held.release()
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(8)))
+    assert (most, turns) == (1, 8)
+
+
+def test_a_living_holder_is_waited_for_and_told_once(lock):
+    said = []
+    with ThreadPoolExecutor(1) as threads:
+        with hold(lock):
+            waiter = threads.submit(leases._acquire, lock, emit=said.append, waiting="it works")
+            time.sleep(1.5 * leases.PATIENCE_S)  # its beats keep it alive
+            assert not waiter.done()
+        waiter.result(timeout=5).release()
+    assert [event.text for event in said] == ["it works"]
+
+
+def test_one_that_stands_still_is_over(lock):
+    stranger(lock, number=3)
+    began = time.monotonic()
+    with hold(lock):
+        assert time.monotonic() - began >= leases.PATIENCE_S
+        assert is_held(lock)
+
+
+def test_a_dead_process_of_this_machine_is_not_waited_for(lock, monkeypatch):
+    monkeypatch.setattr(leases, "PATIENCE_S", 60)
+    script = (
+        "from vitctl.places.leases import _this_process as p; import json; print(json.dumps(p()))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    stranger(lock, **json.loads(done.stdout))
+    began = time.monotonic()
+    with hold(lock):
+        assert time.monotonic() - began < 10
+
+
+def test_a_living_process_of_this_machine_is_not_dead(lock):
+    stranger(lock, **leases._this_process())
+    assert not leases._highest(lock).is_free
+
+
+def test_who_was_taken_over_changes_nothing_any_more(lock):
+    target = lock.parent / "data"
+    with hold(lock):
+        write_atomic(target, b"mine")
+        stranger(lock, number=2)
+        time.sleep(10 * leases.BEAT_S)
+        with pytest.raises(InterruptedRun, match="took over"):
+            write_atomic(target, b"late")
+        for change in (target.unlink, lambda: write_atomic(target, b"late")):
+            with pytest.raises(InterruptedRun):
+                change()
+    assert target.read_bytes() != b"late"
+    # What another holds is left alone.
+    assert json.loads((lock / "00000002").read_bytes()).get("released") is None
+
+
+def test_who_cannot_renew_stops_before_others_may_begin(lock, monkeypatch):
+    real = buckets.put
+
+    def broken(path, *rest, **more):
+        if path.within(lock):
+            raise OutOfReachError("cut", exit_code=10)
+        real(path, *rest, **more)
+
+    with hold(lock):
+        monkeypatch.setattr(buckets, "put", broken)
+        time.sleep(leases.PATIENCE_S + 0.1)
+        with pytest.raises(InterruptedRun, match="could not be renewed"):
+            write_atomic(lock.parent / "data", b"late")
+        monkeypatch.undo()
+
+
+def test_an_answer_that_was_lost_is_no_other_holder(lock, monkeypatch):
+    """The request is sent again, and finds what it made itself."""
+    real = buckets.ask
+
+    def twice(path, request):
+        answer = real(path, request)
+        return real(path, request) if path.name.isdigit() and not answer else answer
+
+    monkeypatch.setattr(buckets, "ask", twice)
+    with hold(lock):
+        assert is_held(lock)
+
+
+def test_a_store_without_the_condition_keeps_one_of_two(lock, monkeypatch):
+    real = buckets.put
+
+    def overtaken(path, content, *, new=False):
+        real(path, content)
+        if new:
+            stranger(lock, number=int(path.name))
+
+    monkeypatch.setattr(buckets, "put", overtaken)
+    assert leases._take(lock, 1) is None

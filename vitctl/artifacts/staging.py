@@ -1,0 +1,147 @@
+"""Files of an artifact on this machine's disk, for what can only read files.
+
+    staged   kept: copied once, shared by later runs and by processes beside this one
+    fetched  for a moment
+
+Both compare size and sha256 with the manifest on the way, so what lies here is what was published.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.files import LOCK, TEMPORARY, sync
+from vitctl.artifacts.locks import exclusive
+from vitctl.artifacts.manifest import FileEntry, read_manifest
+from vitctl.errors import InputError
+from vitctl.events import Emit, Note, Progress, silent
+from vitctl.places import ObjectPath, Place, buckets
+from vitctl.places.scratch import check_room, scratch
+from vitctl.places.transfer import download
+
+# Large files: a few at a time fill the network.
+_AT_ONCE = 4
+_BLOCK = 1 << 20
+
+
+def default_cache() -> Path:
+    """Where staged files are kept unless told otherwise."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "vitctl"
+
+
+def staged(
+    artifact: Artifact,
+    *,
+    wanted: Callable[[str], bool],
+    cache: Path | None,
+    emit: Emit = silent,
+) -> Path:
+    """A local folder with the `wanted` files of an artifact.
+
+    That of the artifact itself if it is local and there is no `cache`; else a copy, named by the
+    digest: whatever store it came from, the same bytes are copied once.
+
+    Raises:
+      DoesNotFitError: before anything is copied, if the disk has no room for what is missing.
+      InputError: the artifact's files are not as they were published.
+    """
+    if isinstance(artifact.path, Path) and cache is None:
+        return artifact.path
+    folder = (cache or default_cache()) / f"{artifact.kind}-{artifact.digest[:16]}"
+    files = [entry for entry in artifact.manifest.files if wanted(entry.path)]
+    if not _missing(folder, files):
+        return folder
+    waiting = f"another vitctl copies {artifact.path} to {folder}; waiting for it to finish"
+    with exclusive(folder / LOCK, emit=emit, waiting=waiting):
+        missing = _missing(folder, files)
+        _clear_leftovers(folder)
+        needed = sum(entry.size for entry in missing)
+        check_room(
+            folder, needed, hint="choose a larger disk: --cache-dir; copies there may be removed"
+        )
+        if missing:
+            emit(Note(f"copying {artifact.path} to {folder}, once"))
+            _copy(artifact.path, folder, missing, emit=emit)
+    return folder
+
+
+@contextmanager
+def fetched(place: Place, prefix: str) -> Iterator[Path]:
+    """A local folder that has the files of the artifact at `place` whose paths begin with
+    `prefix`: `place` itself, or for the moment a copy.
+
+    Raises InputError if they are not as they were published.
+    """
+    if isinstance(place, Path):
+        yield place
+        return
+    files = [e for e in read_manifest(place).files if e.path.startswith(prefix)]
+    with scratch(sum(entry.size for entry in files)) as folder:
+        _copy(place, folder, files, emit=silent)
+        yield folder
+
+
+def _missing(folder: Path, files: Sequence[FileEntry]) -> list[FileEntry]:
+    """Files get their name when they are whole, so the size tells enough."""
+
+    def is_there(entry: FileEntry) -> bool:
+        try:
+            return (folder / entry.path).stat().st_size == entry.size
+        except OSError:
+            return False
+
+    return [entry for entry in files if not is_there(entry)]
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """What a process left that was killed while it copied."""
+    for leftover in folder.rglob(f"{TEMPORARY}*"):
+        leftover.unlink(missing_ok=True)
+
+
+def _copy(source: Place, folder: Path, files: Sequence[FileEntry], *, emit: Emit) -> None:
+    done, total = 0, sum(entry.size for entry in files)
+    counting = threading.Lock()
+
+    def one(entry: FileEntry) -> None:
+        nonlocal done
+        target = folder / entry.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f"{TEMPORARY}{target.name}")
+        if not _copied(source / entry.path, temporary, entry):
+            temporary.unlink(missing_ok=True)
+            raise InputError(
+                f"{source} is damaged: {entry.path} has other bytes than were published",
+                hint=f"see all: vitctl verify --deep {source}",
+            )
+        sync(temporary)
+        os.replace(temporary, target)
+        with counting:
+            done += entry.size
+            emit(Progress("copying", done >> 20, total >> 20, "MiB"))
+
+    buckets.together(one, files, at_once=_AT_ONCE)
+    for parent in {(folder / entry.path).parent for entry in files}:
+        sync(parent)
+
+
+def _copied(source: Place, target: Path, entry: FileEntry) -> bool:
+    """Copy one file; whether it is the one of the manifest."""
+    try:
+        if isinstance(source, ObjectPath):
+            return download(source, target, size=entry.size, sha256=entry.sha256)
+        digest = hashlib.sha256()
+        with source.open("rb") as reading, target.open("wb") as writing:
+            while block := reading.read(_BLOCK):
+                digest.update(block)
+                writing.write(block)
+        return digest.hexdigest() == entry.sha256
+    except FileNotFoundError:
+        return False

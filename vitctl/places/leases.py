@@ -1,0 +1,225 @@
+"""One process works below a path of a bucket at a time, whatever machines they are on.
+
+There is no lock that ends with its holder. So a holder proves that it lives: its lease is an
+object `<path>/<number>` that it writes again and again with a growing count. Who waits watches the
+count, by its own clock (clocks of two machines needn't agree); one that stands still for
+`PATIENCE_S` is over, and the next number may be created, which the store grants to one only. The
+holder looks for higher numbers at each beat, and stops changing anything once there is one, or
+once it could not write for so long that there may be one.
+
+A released lease stays as a mark, so that numbers only grow: a slow process can never take a new
+lease for the old one it was watching.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+
+from vitctl.errors import InterruptedRun, OutOfReachError
+from vitctl.events import Emit, Note
+from vitctl.places import buckets
+from vitctl.places.objects import ObjectPath
+
+BEAT_S = 10.0
+PATIENCE_S = 60.0
+_POLL_S = 1.0
+_DIGITS = 8
+# Goes on while a machine sleeps, where there is such a clock.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class _Seen(NamedTuple):
+    """The highest lease of a path; number 0 is none."""
+
+    number: int
+    content: bytes
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self.content)
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def is_free(self) -> bool:
+        """Nobody holds it: it was never made, or released, or its process died on this machine."""
+        if self.number == 0 or self.fields.get("released"):
+            return True
+        return _is_dead_here(self.fields)
+
+
+@contextmanager
+def lease(path: ObjectPath, *, emit: Emit, waiting: str) -> Iterator[None]:
+    """Hold the lease at `path`, for everything beside it; say `waiting` once if another has it.
+
+    Once it is lost, changing anything there raises InterruptedRun.
+    """
+    held = _acquire(path, emit=emit, waiting=waiting)
+    buckets.guards[path.parent] = held.check
+    try:
+        yield
+    finally:
+        buckets.guards.pop(path.parent, None)
+        held.release()
+
+
+def is_held(path: ObjectPath) -> bool:
+    """Whether a process seems to hold the lease at `path` now: by the store's clock and ours, so
+    only good for telling."""
+    seen = _highest(path)
+    if seen.is_free:
+        return False
+    try:
+        written = buckets.look_up(_numbered(path, seen.number)).modified_ns
+    except FileNotFoundError:
+        return False
+    return time.time() - written / 1e9 < PATIENCE_S
+
+
+class _Held:
+    """A lease of this process, kept alive by a thread."""
+
+    def __init__(self, path: ObjectPath, number: int, fields: dict[str, Any]) -> None:
+        self._path, self._number, self._fields = path, number, fields
+        self._beaten = _now_s()
+        self._lost = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raise InterruptedRun if another process may have taken over."""
+        silent_s = _now_s() - self._beaten
+        if not self._lost and silent_s < PATIENCE_S:
+            return
+        raise InterruptedRun(
+            f"another vitctl took over {self._path.parent}"
+            if self._lost
+            else f"{self._path.parent} may have been taken over: the lease could not be renewed "
+            f"for {silent_s:.0f} s",
+            hint="run the same command again: it goes on, or waits for the other to finish",
+        )
+
+    def release(self) -> None:
+        self._over.set()
+        self._thread.join()
+        if self._lost:
+            return
+        with suppress(OutOfReachError, OSError):
+            self._write(released=True)
+            older = range(max(1, self._number - 8), self._number)
+            buckets.remove((_numbered(self._path, n) for n in older), guarded=False)
+
+    def _keep(self) -> None:
+        while not self._over.wait(BEAT_S):
+            asked = _now_s()
+            try:
+                self._fields["beat"] += 1
+                self._write()
+                self._lost = _highest_number(self._path) > self._number
+            except (OutOfReachError, OSError):
+                continue  # `check` minds how long it has been
+            if self._lost:
+                return
+            self._beaten = asked
+
+    def _write(self, **more: Any) -> None:
+        content = json.dumps({**self._fields, **more}).encode()
+        buckets.put(_numbered(self._path, self._number), content)
+
+
+def _acquire(path: ObjectPath, *, emit: Emit, waiting: str) -> _Held:
+    announced = False
+    seen, since = _Seen(0, b""), _now_s()
+    while True:
+        now = _highest(path)
+        if now != seen:
+            seen, since = now, _now_s()
+        if seen.is_free or _now_s() - since > PATIENCE_S:
+            held = _take(path, seen.number + 1)
+            if held is not None:
+                return held
+            continue
+        if not announced:
+            emit(Note(waiting))
+            announced = True
+        time.sleep(_POLL_S)
+
+
+def _take(path: ObjectPath, number: int) -> _Held | None:
+    """The lease of that number, if it is ours: of several who try, the store lets one create it."""
+    fields = {"token": uuid.uuid4().hex, "beat": 0, **_this_process()}
+    place = _numbered(path, number)
+    try:
+        buckets.put(place, json.dumps(fields).encode(), new=True)
+        # A store that doesn't know the condition kept the last of them.
+        ours = json.loads(buckets.read(place)).get("token") == fields["token"]
+    except (FileExistsError, FileNotFoundError, ValueError):
+        return None
+    if not ours or _highest_number(path) > number:
+        return None
+    return _Held(path, number, fields)
+
+
+def _highest(path: ObjectPath) -> _Seen:
+    while (number := _highest_number(path)) > 0:
+        with suppress(FileNotFoundError):  # removed by the next holder meanwhile
+            return _Seen(number, buckets.read(_numbered(path, number)))
+    return _Seen(0, b"")
+
+
+def _highest_number(path: ObjectPath) -> int:
+    names = [name for name, _ in buckets.children(path)]
+    return max((int(name) for name in names if name.isdigit()), default=0)
+
+
+def _numbered(path: ObjectPath, number: int) -> ObjectPath:
+    return path / f"{number:0{_DIGITS}}"
+
+
+def _now_s() -> float:
+    return time.clock_gettime(_CLOCK)
+
+
+# Processes on this machine
+
+
+def _this_process() -> dict[str, Any]:
+    return {"host": platform.node(), "world": _world(), "pid": os.getpid(), "since": _since("self")}
+
+
+def _is_dead_here(fields: dict[str, Any]) -> bool:
+    """Whether the holder ran on this very machine, in this very container, and is gone: then
+    nobody needs to wait."""
+    world = _world()
+    if world is None or fields.get("world") != world:
+        return False
+    return _since(str(fields.get("pid"))) != fields.get("since")
+
+
+def _world() -> str | None:
+    """What two processes share that can see each other's numbers; None where that is unknown."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return None
+
+
+def _since(pid: str) -> str | None:
+    """When a process started, in clock ticks since boot; None if there is none."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None

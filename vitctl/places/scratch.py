@@ -1,0 +1,69 @@
+"""Folders on the local disk for what is on its way to or from a bucket."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vitctl.errors import DoesNotFitError
+
+_PREFIX = "vitctl-scratch-"
+_LOCK = ".lock"
+_JUST_MADE_S = 60
+
+
+@contextmanager
+def scratch(needed_bytes: int = 0) -> Iterator[Path]:
+    """An empty folder below TMPDIR, removed afterwards.
+
+    What killed processes left there is removed too: each folder is locked while it is used.
+    Raises DoesNotFitError if there is no room for `needed_bytes`.
+    """
+    where = Path(tempfile.gettempdir())
+    _sweep(where)
+    check_room(where, needed_bytes, hint="set TMPDIR to a larger disk")
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        (folder / "files").mkdir()
+        yield folder / "files"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def check_room(where: Path, needed_bytes: int, *, hint: str) -> None:
+    """Raise DoesNotFitError if the disk of `where` has less than that free."""
+    free = shutil.disk_usage(where).free
+    if needed_bytes > free:
+        raise DoesNotFitError(
+            f"the disk of {where} has {free / 2**30:,.2f} GiB free, and "
+            f"{needed_bytes / 2**30:,.2f} GiB are needed there",
+            hint=hint,
+        )
+
+
+def _sweep(where: Path) -> None:
+    """Remove our folders whose process is gone: their locks are free."""
+    for folder in where.glob(f"{_PREFIX}*"):
+        try:
+            if time.time() - folder.stat().st_mtime < _JUST_MADE_S:
+                continue  # its lock may not be taken yet
+            descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            continue  # another user's
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(descriptor)
