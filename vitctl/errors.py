@@ -97,7 +97,7 @@ EXIT_CODES: dict[int, str] = {
     4: "not found",
     5: "would overwrite",
     6: "does not fit in memory or on disk",
-    10: "interrupted after saving; the same command continues",
+    10: "interrupted, or a bucket out of reach; the same command continues",
     11: "diverged: a loss or gradient was not finite",
     130: "stopped by Ctrl-C (143: by SIGTERM)",
 }
