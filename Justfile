@@ -26,7 +26,9 @@ check: _install-dev
 
 # The slow tests too: other libraries, many kills. Leaves a dated line in docs/log.
 test-all: _install-test-all
-    {{python}} -m pytest -n 2 --dist loadfile -m "not device"
+    @rm -f .pytest_cache/all.xml
+    {{python}} -m pytest -n 2 --dist loadfile -m "not device" --junitxml=.pytest_cache/all.xml; \
+    ended=$?; {{python}} -m tests.record .pytest_cache/all.xml; exit $ended
 
 # Repair what can be repaired by machine.
 fix: _install-dev

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from vitctl.artifacts import Artifact
 
-ROWS = {"model": "ViT, pretrained on 0-5", "pixels": "raw pixels", "untrained": "ViT, untrained"}
+ROWS = {"model": "ViT, pretrained", "pixels": "raw pixels", "untrained": "ViT, untrained"}
 
 
 def read(listing: str) -> list[Artifact]:
