@@ -1,6 +1,6 @@
 """`just test-all` leaves a dated line in docs/log/test-all.md.
 
-    python -m tests.record RESULTS.xml     after `pytest --junitxml=RESULTS.xml`
+python -m tests.record RESULTS.xml     after `pytest --junitxml=RESULTS.xml`
 """
 
 from __future__ import annotations
