@@ -47,6 +47,7 @@ def leave(path, holder):
 ELSEWHERE = Holder("someone", "node7", "node7 other-boot", 17)
 
 
+@pytest.mark.slow  # a loaded machine may starve a thread
 def test_one_at_a_time(tmp_path):
     path, order = tmp_path / "run" / ".lock", []
     first = threading.Thread(target=take, args=(path, order, "first"), kwargs={"hold_s": 1.0})
@@ -72,6 +73,7 @@ def test_a_count_that_stands_still_is_taken_over(tmp_path):
     assert order == ["waiting", "next has it", "next leaves"]
 
 
+@pytest.mark.slow  # a loaded machine may starve a thread
 def test_a_clock_that_jumps_takes_nothing_over(tmp_path, monkeypatch):
     """Years pass on every clock; the holder's count moves, and that is all that counts."""
     path, order = tmp_path / ".lock", []
@@ -117,6 +119,7 @@ def test_a_dead_process_of_this_machine_is_seen_at_once(tmp_path, monkeypatch):
     assert order == ["next has it", "next leaves"]
 
 
+@pytest.mark.slow  # a loaded machine may starve a thread
 def test_of_many_that_find_it_stale_one_gets_it_at_a_time(tmp_path):
     path, order, inside, worst = tmp_path / ".lock", [], [], []
     leave(path, ELSEWHERE)
@@ -136,6 +139,7 @@ def test_of_many_that_find_it_stale_one_gets_it_at_a_time(tmp_path):
     assert worst == [1] * 8
 
 
+@pytest.mark.slow  # a loaded machine may starve a thread
 def test_a_holder_that_lost_its_lock_ends(tmp_path):
     """It stood still for so long that another works there now."""
     path = tmp_path / ".lock"

@@ -51,6 +51,7 @@ def seen(checkpoint: Path) -> object:
     return json.loads((checkpoint / "position.json").read_text())["consumed"]
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model(tmp_path):
     """The same samples and losses as one with two devices."""
     words = pretrain(tmp_path / "store", 2, *NOT_SCORED)

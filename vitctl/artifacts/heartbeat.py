@@ -142,11 +142,14 @@ def _remove_stale(path: Path, stale: Holder) -> None:
 
 
 def _beat(path: Path, own: Holder, over: threading.Event) -> None:
-    beat = 0
+    beat = missed = 0
     while not over.wait(BEAT_S):
         beat += 1
         found = read(path)
-        if found is None or (found.owner != own.owner and found.owner != "?"):
+        gone = found is None or (found.owner != own.owner and found.owner != "?")
+        # Twice: a waiter that took it by mistake puts it back at once.
+        missed = missed + 1 if gone else 0
+        if missed > 1:
             # It stood still for too long (suspended, or cut off), and another works here now.
             print(
                 f"error: the lock {path} was lost: this process stood still for more than "
@@ -155,6 +158,8 @@ def _beat(path: Path, own: Holder, over: threading.Event) -> None:
                 flush=True,
             )
             os._exit(_LOST)
+        if gone:
+            continue
         with suppress(OSError), path.open("r+b") as file:
             file.write(_content(replace(own, beat=beat)))
 
