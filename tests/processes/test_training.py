@@ -103,7 +103,7 @@ def test_tasks_of_slurm_find_each_other(tmp_path):
     assert seen(only(*run(2, *words, folder=tmp_path / "srun", srun=True)))["step"] == 1
     listing = run(2, "ls", "--store", tmp_path / "store", folder=tmp_path / "ls", srun=True)
     assert [e.code for e in listing] == [0, 0]
-    assert "pretrain" in listing[0].out
+    assert "test-8" in listing[0].out
     assert listing[1].out == ""
     assert listing[1].err == "process 1 of 2 leaves this to process 0\n"
 
