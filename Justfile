@@ -30,6 +30,10 @@ test-all: _install-test-all
     {{python}} -m pytest -n 2 --dist loadfile -m "not device" --junitxml=.pytest_cache/all.xml; \
     ended=$?; {{python}} -m tests.record .pytest_cache/all.xml; exit $ended
 
+# Fifty kills of each command, and the same command again: a table (about an hour).
+kills *args: _install-dev
+    {{python}} -m tests.kills {{args}}
+
 # Repair what can be repaired by machine.
 fix: _install-dev
     {{python}} -m ruff check --fix .

@@ -74,8 +74,10 @@ def checkpoint(
     with store.open_run(recipe, name="made") as run:
         checkpoints.save(
             run.empty_place(step),
-            params=weights(cfg.model),
-            opt={"count": np.zeros((), np.int32)},
+            parts={
+                checkpoints.PARAMS: weights(cfg.model),
+                checkpoints.OPT: {"count": np.zeros((), np.int32)},
+            },
             position={"step": step},
         )
         summary = {"step": step, "classes": list(classes), "finished_schedule": cooled}

@@ -2,10 +2,15 @@
 
     <checkpoint>/params/     the weights
     <checkpoint>/opt/        the optimizer's state
+    <checkpoint>/ema/        with optim.ema: the average of the weights
+    <checkpoint>/norms/      with optim.skip_spikes: the recent gradient norms
     <checkpoint>/position.json
 
 Each is one zarr array a parameter, so equal arrays give equal files and evaluation reads the
 weights alone. OCDBT would name its files at random, which would make equal results differ.
+
+A save has two halves: arrays are copied off the devices, which training waits for, and written,
+which it does not (`begin`, `Writing.finish`).
 """
 
 from __future__ import annotations
@@ -13,6 +18,9 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,11 +37,14 @@ from vitctl.places import Place
 
 PARAMS = "params"
 OPT = "opt"
+EMA = "ema"
+NORMS = "norms"
+PARTS = (PARAMS, OPT, EMA, NORMS)
 POSITION = "position.json"
 
 # Written by orbax with times, paths and device names in them: verified, but not compared.
 _VOLATILE = ("_CHECKPOINT_METADATA", "_sharding", "commit_success.txt")
-VOLATILE = tuple(f"{part}/{name}" for part in (PARAMS, OPT) for name in _VOLATILE)
+VOLATILE = tuple(f"{part}/{name}" for part in PARTS for name in _VOLATILE)
 
 # A zarr array is its metadata, its data and two folders.
 _FILES_A_LEAF, _BLOCK = 4, 4096
@@ -44,21 +55,55 @@ for _name in ("absl", "asyncio"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
-def save(place: Path, *, params: Any, opt: Any, position: dict[str, Any]) -> None:
-    """Write the arrays and the position into the empty folder `place`.
+@dataclass(frozen=True)
+class Writing:
+    """A checkpoint on its way to the disk. Its arrays are copies: the devices' may change."""
+
+    place: Path
+    position: dict[str, Any]
+    checkpointers: tuple[ocp.AsyncCheckpointer, ...]
+
+    def finish(self) -> None:
+        """Wait until all is written. Raises what went wrong, after all parts came to an end."""
+        errors: list[Exception] = []
+        for checkpointer in self.checkpointers:
+            try:
+                checkpointer.close()
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        if processes.first():
+            text = json.dumps(self.position, sort_keys=True) + "\n"
+            write_atomic(self.place / POSITION, text.encode())
+
+
+def begin(place: Path, *, parts: Mapping[str, Any], position: dict[str, Any]) -> Writing:
+    """Copy `parts` (name -> tree of arrays) off the devices and begin to write them, and the
+    position, into the empty folder `place`. Training may go on when this returns.
 
     Raises DoesNotFitError, before anything is written, if the disk has no room for them.
     """
-    _check_room(place, (params, opt))
-    with _checkpointer() as checkpointer:
-        checkpointer.save((place / PARAMS).resolve(), params)
-        checkpointer.save((place / OPT).resolve(), opt)
-    if processes.first():
-        write_atomic(place / POSITION, (json.dumps(position, sort_keys=True) + "\n").encode())
+    _check_room(place, parts)
+    begun: list[ocp.AsyncCheckpointer] = []
+    try:
+        for part, tree in parts.items():
+            begun.append(ocp.AsyncCheckpointer(_handler()))
+            begun[-1].save((place / part).resolve(), tree)
+    except BaseException:
+        with suppress(Exception):
+            Writing(place, position, tuple(begun)).finish()
+        raise
+    return Writing(place, position, tuple(begun))
+
+
+def save(place: Path, *, parts: Mapping[str, Any], position: dict[str, Any]) -> None:
+    """Like `begin`, and wait until all is written."""
+    begin(place, parts=parts, position=position).finish()
 
 
 def restore(place: Place, part: str, *, like: Any) -> Any:
-    """Read `part` ("params" or "opt") into the shapes, types and shardings of `like`.
+    """Read a part (one of `PARTS`) into the shapes, types and shardings of `like`.
 
     `like` is a tree of `jax.ShapeDtypeStruct` with shardings.
 
@@ -70,6 +115,11 @@ def restore(place: Place, part: str, *, like: Any) -> Any:
         _check_same(_stored_shapes(checkpointer, folder), like, folder=place / part)
         arguments = ocp.checkpoint_utils.construct_restore_args(like)
         return checkpointer.restore(folder, item=like, restore_args=arguments)
+
+
+def has(place: Place, part: str) -> bool:
+    """Whether the checkpoint has this part."""
+    return (place / part).is_dir()
 
 
 def stored_shapes(place: Place, part: str) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -108,11 +158,14 @@ def _check_room(place: Path, tree: Any) -> None:
         )
 
 
-def _checkpointer() -> ocp.Checkpointer:
-    handler = ocp.PyTreeCheckpointHandler(
+def _handler() -> ocp.PyTreeCheckpointHandler:
+    return ocp.PyTreeCheckpointHandler(
         use_ocdbt=False, use_zarr3=True, type_handler_registry=_registry()
     )
-    return ocp.Checkpointer(handler)
+
+
+def _checkpointer() -> ocp.Checkpointer:
+    return ocp.Checkpointer(_handler())
 
 
 @cache

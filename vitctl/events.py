@@ -72,6 +72,7 @@ class Trained:
       data_wait: share of the time since the last such event that the devices had no batch.
       flops_per_s: model FLOPs, forward and backward, over all devices.
       mfu: `flops_per_s` as a share of the devices' peak; None where no peak is published.
+      skipped: updates left out as spikes so far; None where they are not judged.
       left: None until the pace is known.
     """
 
@@ -84,6 +85,7 @@ class Trained:
     data_wait: float
     flops_per_s: float
     mfu: float | None = None
+    skipped: int | None = None
     left: Left | None = None
 
 
@@ -104,6 +106,20 @@ class Scored:
 
 
 @dataclass(frozen=True)
+class Saved:
+    """A checkpoint that was written.
+
+    stall_s  how long training stood still for it: waiting for the one before, and copying
+    write_s  from then on until its manifest was there
+    """
+
+    step: int
+    stall_s: float
+    write_s: float
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Spent:
     """Where the time of a run went until it ended or stopped: account -> seconds, over all of its
     `starts`. The accounts are those of `vitctl.train.goodput`."""
@@ -119,7 +135,10 @@ class Next:
     command: str
 
 
-Event = Note | Caution | Settings | Progress | Doing | Trained | Trail | Scored | Spent | Next
+Told = Doing | Trained | Trail | Scored | Saved | Spent
+"""What a training run tells."""
+
+Event = Note | Caution | Settings | Progress | Told | Next
 Emit = Callable[[Event], None]
 
 

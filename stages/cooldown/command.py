@@ -35,10 +35,21 @@ def cooldown(
     shape: Annotated[
         Literal["linear", "1-sqrt"], Option(help="How the rate falls to 0.")
     ] = "linear",
+    weights: Annotated[
+        Literal["raw", "ema"],
+        Option(help="Begin from the weights as they are, or from their average."),
+    ] = "raw",
     eval_every: Annotated[
         str | None, Option(help="Steps between scores; 0 for the end only.")
     ] = None,
     checkpoint_every: Annotated[str | None, Option(help="Steps between checkpoints.")] = None,
+    on_divergence: Annotated[
+        Literal["stop", "rollback"],
+        Option(help="Stop, or go back and pass over the batches since the last checkpoint."),
+    ] = "stop",
+    max_rollbacks: Annotated[
+        int | None, Option(help="How often a run may go back; 3 if left out.")
+    ] = None,
     workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
     tensorboard: Annotated[bool, Option(help="Also write the metrics for TensorBoard.")] = True,
     mesh: Annotated[
@@ -58,12 +69,14 @@ def cooldown(
     Branch off any checkpoint of an open-ended run, also one still training, and let the learning
     rate fall to 0: a finished model. The trunk is left alone and can go on.
     """
-    from vitctl.recipes import branching
+    from vitctl.recipes import branching, measuring
 
     length = count(steps, "--steps")
     runtime = session.runtime(
         TrainRuntime,
         workers=workers,
+        on_divergence=on_divergence,
+        max_rollbacks=max_rollbacks,
         tensorboard=tensorboard,
         mesh=mesh,
         microbatch=microbatch,
@@ -74,6 +87,8 @@ def cooldown(
     )
     for checkpoint in session.many("checkpoint", source, option="--from"):
         branch = branching.cooled(checkpoint, steps=length, shape=shape)
+        if weights == "ema":
+            branch.tree["from_weights"] = measuring.weights(checkpoint, asked=weights).name
         for note in branch.notes:
             session.emit(Note(note))
         cfg = session.build(TrainConfig, branch.tree, {})

@@ -16,6 +16,7 @@ from vitctl.console.options import CacheDir
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.data.config import EvalPreprocess
+from vitctl.events import Note
 from vitctl.precision import Precision
 from vitctl.stage import ReadsImages
 from vitctl.train.config import MockConfig
@@ -27,6 +28,7 @@ class EvaluateConfig(Config):
     """What decides the scores, besides the checkpoint and the images.
 
     loss, preprocess, precision   as the checkpoint was trained and scored with
+    weights     the checkpoint's weights as they are, or their average
     class_map   the model's name for classes of the dataset that are called otherwise there
     mock        the synthetic images a --mock run was trained on, instead of a dataset
     """
@@ -36,6 +38,7 @@ class EvaluateConfig(Config):
     preprocess: EvalPreprocess
     precision: Precision
     class_map: dict[str, str] | None = None
+    weights: Literal["raw", "ema"] = "raw"
     mock: MockConfig | None = None
 
 
@@ -70,6 +73,10 @@ def evaluate(
         Path | None,
         Option(metavar="FILE", help="Lines of dataset-class<TAB>model-class, where they differ."),
     ] = None,
+    weights: Annotated[
+        Literal["raw", "ema"] | None,
+        Option(help="The last weights, or their average if there is one (the default)."),
+    ] = None,
     batch: Annotated[int | None, Option(help="Images at a time; changes no result.")] = None,
     workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
     cache_dir: CacheDir = None,
@@ -81,7 +88,7 @@ def evaluate(
     """
     from vitctl.recipes import branching, measuring
 
-    flags: dict[str, Any] = {"eval_split": eval_split}
+    flags: dict[str, Any] = {"eval_split": eval_split, "weights": weights}
     if class_map is not None:
         from vitctl.data.classes import read_pairs
 
@@ -90,10 +97,15 @@ def evaluate(
     for checkpoint in session.many("checkpoint", source, option="--from"):
         dataset = images_for(session, checkpoint, data)
         trained = branching.trained_with(checkpoint)
+        overrides = session.overrides(flags)
+        chosen = measuring.weights(checkpoint, asked=overrides.get("weights"))
+        for note in chosen.notes:
+            session.emit(Note(note))
         base = {
+            "weights": chosen.name,
             "loss": trained.loss,
             "preprocess": trained.data.evaluation.model_dump(mode="json"),
-            **measuring.settings(checkpoint, dataset, overrides=session.overrides(flags)),
+            **measuring.settings(checkpoint, dataset, overrides=overrides),
         }
         cfg = session.build(EvaluateConfig, base, flags)
         session.deliver("evaluate", cfg, Inputs(checkpoint, dataset), runtime=runtime)

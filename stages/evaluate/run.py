@@ -69,7 +69,9 @@ def run(
 
             # Arrays
             layout = layouts.make(devices=runtime.devices)
-            params = frozen.restored(inputs.checkpoint, cfg=trained, layout=layout)
+            params = frozen.restored(
+                inputs.checkpoint, cfg=trained, layout=layout, weights=cfg.weights
+            )
             scorer = scoring.make_scorer(
                 trained.model, loss=cfg.loss, precision=cfg.precision, layout=layout
             )
@@ -101,6 +103,7 @@ def run(
                 "step": inputs.checkpoint.step,
                 "dataset": named,
                 "split": cfg.eval_split,
+                "weights": cfg.weights,
                 **scores.as_json(),
                 "top1_interval": list(interval),
                 "without_label": len(labels) - len(scored),
@@ -123,7 +126,8 @@ def readable(summary: dict[str, Any]) -> dict[str, str]:
     """The scores as a person reads them."""
     low, high = summary["top1_interval"]
     return {
-        "model": f"{summary['model']} at step {summary['step']}",
+        "model": f"{summary['model']} at step {summary['step']}"
+        + (", averaged weights" if summary.get("weights") == "ema" else ""),
         "data": f"{summary['dataset']} {summary['split']}: {summary['examples']:,} images",
         "top-1": f"{summary['top1']:.2%} (95 % for other images: {low:.2%} to {high:.2%})",
         "top-5": f"{summary['top5']:.2%}",

@@ -18,7 +18,7 @@ from vitctl.console.verb import verb
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess
 from vitctl.durations import parse_count
 from vitctl.errors import UsageError
-from vitctl.events import Caution
+from vitctl.events import Caution, Note
 from vitctl.precision import Precision
 from vitctl.stage import ReadsImages
 from vitctl.train.config import MockConfig
@@ -37,6 +37,7 @@ class FewshotConfig(Config):
     features    model: the checkpoint's; pixels: the image itself, at the model's resolution;
                 untrained: the same model with the weights its training started from
     precision   of the model's matrix multiplications; the regression is solved in float64
+    weights     the checkpoint's weights as they are, or their average
     mock        the synthetic images a --mock run was trained on, instead of a dataset
     """
 
@@ -49,6 +50,7 @@ class FewshotConfig(Config):
     eval_split: str
     preprocess: EvalPreprocess = FEWSHOT_PREPROCESS
     precision: Precision
+    weights: Literal["raw", "ema"] = "raw"
     mock: MockConfig | None = None
 
     @model_validator(mode="after")
@@ -101,6 +103,10 @@ def fewshot(
     ] = None,
     train_split: Annotated[str | None, Option(help="Split to draw shots from.")] = None,
     eval_split: Annotated[str | None, Option(help="Split to score.")] = None,
+    weights: Annotated[
+        Literal["raw", "ema"] | None,
+        Option(help="The last weights, or their average if there is one (the default)."),
+    ] = None,
     batch: Annotated[int | None, Option(help="Images at a time; changes no result.")] = None,
     workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
     cache_dir: CacheDir = None,
@@ -120,6 +126,7 @@ def fewshot(
         "l2": l2,
         "train_split": train_split,
         "eval_split": eval_split,
+        "weights": weights,
     }
     runtime = session.runtime(FewshotRuntime, batch=batch, workers=workers, cache_dir=cache_dir)
     kinds, datasets = _kinds(features), [*data] if data else [None]
@@ -127,10 +134,15 @@ def fewshot(
     session.check_one_place(len(checkpoints) * len(datasets) * len(kinds))
     for checkpoint, named in product(checkpoints, datasets):
         dataset = images_for(session, checkpoint, named)
+        overrides = session.overrides(flags)
+        chosen = measuring.weights(checkpoint, asked=overrides.get("weights"))
+        for note in chosen.notes:
+            session.emit(Note(note))
         base = {
+            "weights": chosen.name,
             # A tree, so that --set of one field leaves the others as the protocol has them.
             "preprocess": FEWSHOT_PREPROCESS.model_dump(mode="json"),
-            **measuring.settings(checkpoint, dataset, overrides=session.overrides(flags)),
+            **measuring.settings(checkpoint, dataset, overrides=overrides),
         }
         line = session.command("cooldown", "--from", checkpoint.path)
         caution = measuring.uncooled(checkpoint, cooldown=line)

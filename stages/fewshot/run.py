@@ -143,6 +143,7 @@ def _probed(
         "step": inputs.checkpoint.step,
         "cooled": branching.is_cooled(inputs.checkpoint),
         "features": cfg.features,
+        "weights": cfg.weights,
         "dataset": _named(inputs),
         "split": cfg.eval_split,
         "classes": len(classes),
@@ -176,6 +177,8 @@ def _probed(
 def readable(summary: dict[str, Any]) -> dict[str, str]:
     """What was probed, and a line for each number of shots."""
     what = {"model": "", "pixels": " (its raw pixels)", "untrained": " (untrained)"}
+    if summary.get("weights") == "ema" and summary["features"] == "model":
+        what["model"] = ", averaged weights"
     known = {"all": "all seen in training", "some": "some seen in training", "none": "none seen"}
     return {
         "model": f"{summary['model']} at step {summary['step']}{what[summary['features']]}",
@@ -224,7 +227,7 @@ def _look(
     if cfg.features == "untrained":
         params = states.drawn(trained, layout=layout)
     else:
-        params = frozen.restored(inputs.checkpoint, cfg=trained, layout=layout)
+        params = frozen.restored(inputs.checkpoint, cfg=trained, layout=layout, weights=cfg.weights)
     extractor = features.make_extractor(trained.model, precision=cfg.precision, layout=layout)
     return partial(features.of_model, extractor, params, layout=layout)
 

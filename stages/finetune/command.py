@@ -13,6 +13,7 @@ from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Note
+from vitctl.optim.config import SPIKE_SIGMAS
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.trees import at
 
@@ -45,6 +46,16 @@ def finetune(
         float | None, Option(help="Peak learning rate; the paper tries 0.03, 0.01.")
     ] = None,
     warmup: Annotated[str | None, Option(help="Steps of linear warmup.")] = None,
+    ema: Annotated[
+        float | None, Option(help="Decay of an average of the weights, as 0.9999.")
+    ] = None,
+    skip_spikes: Annotated[
+        bool, Option("--skip-spikes", help="Leave out updates of outlying gradient norm.")
+    ] = False,
+    weights: Annotated[
+        Literal["raw", "ema"] | None,
+        Option(help="Begin from the last weights, or their average if there is one (the default)."),
+    ] = None,
     seed: Annotated[int | None, Option(help="Of order, augmentation and a new head.")] = None,
     train_split: Annotated[str | None, Option(help="Split to train on.")] = None,
     eval_split: Annotated[str | None, Option(help="Split to score.")] = None,
@@ -52,6 +63,13 @@ def finetune(
         str | None, Option(help="Steps between scores; 0 for the end only.")
     ] = None,
     checkpoint_every: Annotated[str | None, Option(help="Steps between checkpoints.")] = None,
+    on_divergence: Annotated[
+        Literal["stop", "rollback"],
+        Option(help="Stop, or go back and pass over the batches since the last checkpoint."),
+    ] = "stop",
+    max_rollbacks: Annotated[
+        int | None, Option(help="How often a run may go back; 3 if left out.")
+    ] = None,
     workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
     tensorboard: Annotated[bool, Option(help="Also write the metrics for TensorBoard.")] = True,
     mesh: Annotated[
@@ -80,6 +98,8 @@ def finetune(
         "data.eval_split": eval_split,
         "schedule.peak_lr": lr,
         "schedule.warmup_steps": count(warmup, "--warmup"),
+        "optim.ema": ema,
+        "optim.skip_spikes": SPIKE_SIGMAS if skip_spikes else None,
         "seed": seed,
     }
     overrides = session.overrides(flags, model=TrainConfig)
@@ -87,6 +107,8 @@ def finetune(
     runtime = session.runtime(
         TrainRuntime,
         workers=workers,
+        on_divergence=on_divergence,
+        max_rollbacks=max_rollbacks,
         tensorboard=tensorboard,
         mesh=mesh,
         microbatch=microbatch,
@@ -102,7 +124,9 @@ def finetune(
         resolved = finetuning.resolve(
             checkpoint, images=there, duration=length, overrides=overrides
         )
-        for note in resolved.notes:
+        chosen = measuring.weights(checkpoint, asked=weights or at(overrides, "from_weights"))
+        resolved.tree["from_weights"] = flags["from_weights"] = chosen.name
+        for note in (*resolved.notes, *chosen.notes):
             session.emit(Note(note))
         line = session.command("cooldown", "--from", checkpoint.path)
         if (uncooled := measuring.uncooled(checkpoint, cooldown=line)) is not None:

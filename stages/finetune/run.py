@@ -6,16 +6,14 @@ import shlex
 from functools import partial
 
 from stages.finetune.command import VERSION, Inputs
-from vitctl import checkpoints
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.store import slug
 from vitctl.data.digest import ConsumedSamples
 from vitctl.events import Emit, Next, Note, silent
 from vitctl.recipes.branching import trained_with
-from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
+from vitctl.train import frozen, state, trainer, transfer
 from vitctl.train import start as begin
-from vitctl.train import state, trainer, transfer
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.images import local_images, open_images
 from vitctl.train.state import TrainState
@@ -72,9 +70,7 @@ def _pretrained(
     """The checkpoint's weights, made to fit, with a new optimizer."""
     checkpoint.require_whole()
     before = trained_with(checkpoint)
-    shapes = state.param_shapes(before)
-    like = layouts.like(shapes, layout.params(shapes))
-    params = checkpoints.restore(checkpoint.path, checkpoints.PARAMS, like=like)
+    params = frozen.weights_of(checkpoint.path, cfg=before, layout=layout, weights=cfg.from_weights)
     fitted = transfer.adapt(
         params,
         before=before.model,

@@ -78,6 +78,11 @@ def of_entry(
         verdict.remarks += [f"checkpoint {kept}: {remark}" for remark in part.remarks]
         verdict.files += part.files
         verdict.bytes += part.bytes
+    for place in entry.batches() if step is None else ():
+        part = of_entry(Store.load(place, check=False), store=store, depth=depth, emit=emit)
+        verdict.problems += [f"batch {place.name}: {problem}" for problem in part.problems]
+        verdict.files += part.files
+        verdict.bytes += part.bytes
     if step is None:
         verdict.remarks += _unfinished_checkpoints(entry)
         if not entry.steps():

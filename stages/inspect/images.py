@@ -16,6 +16,7 @@ from vitctl.data.batches import keys_of_steps
 from vitctl.data.dataset import Dataset
 from vitctl.data.digest import ConsumedSamples
 from vitctl.data.mock import MockDataset
+from vitctl.data.order import Window, windows_from_json
 from vitctl.errors import InputError, NotFoundError, VitctlError
 from vitctl.places import Place
 from vitctl.recipes.branching import trained_with
@@ -64,10 +65,16 @@ def check_consumed(artifact: Artifact, *, store: Store) -> tuple[list[str], list
     """(problems, remarks) on a checkpoint's record of the samples it was trained on: the newest
     of them are worked out again from the order and the dataset's keys."""
     try:
-        consumed = _consumed(artifact.path / _POSITION)
+        consumed, passed = _position(artifact.path / _POSITION)
         cfg = trained_with(artifact)
         dataset = _dataset(artifact, cfg, store=store)
-        keys = keys_of_steps(dataset, split=cfg.data.split, seed=cfg.seed, batch=cfg.data.batch)
+        keys = keys_of_steps(
+            dataset,
+            split=cfg.data.split,
+            seed=cfg.seed,
+            batch=cfg.data.batch,
+            passed=passed,
+        )
         if consumed.step != artifact.step:
             return [f"its samples are those of step {consumed.step}"], []
         consumed.check(keys)
@@ -78,9 +85,11 @@ def check_consumed(artifact: Artifact, *, store: Store) -> tuple[list[str], list
     return [], []
 
 
-def _consumed(path: Place) -> ConsumedSamples:
+def _position(path: Place) -> tuple[ConsumedSamples, tuple[Window, ...]]:
     try:
-        return ConsumedSamples.from_json(json.loads(path.read_bytes())["consumed"])
+        position = json.loads(path.read_bytes())
+        consumed = ConsumedSamples.from_json(position["consumed"])
+        return consumed, windows_from_json(position.get("passed", ()))
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{path.name} is missing or damaged") from None
 

@@ -78,6 +78,7 @@ def _rows_at(path: Place, *, checkpoints: bool) -> Iterator[Row]:
         return
     if isinstance(entry, Run):
         yield from _of_checkpoints(entry) if checkpoints else [_of_run(entry)]
+        yield from _of_batches(entry)
     else:
         yield _of_artifact(entry)
 
@@ -137,6 +138,18 @@ def _of_checkpoints(run: Run) -> Iterator[Row]:
             )
             continue
         yield Row(**{**vars(row), "name": f"{plain_name(run)}@{step}"})
+
+
+def _of_batches(run: Run) -> Iterator[Row]:
+    """The batches that a step of the run diverged on."""
+    for place in run.batches():
+        try:
+            row = _of_artifact(Artifact.load(place, check=False))
+        except VitctlError as error:
+            kind = {"kind": "batch"}
+            yield _without_manifest(place, kind, state="damaged", problem=error.message)
+            continue
+        yield Row(**{**vars(row), "name": f"{plain_name(run)} batch {place.name}"})
 
 
 def _without_manifest(

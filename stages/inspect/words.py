@@ -88,6 +88,13 @@ def _checkpoint(summary: Summary) -> Iterable[str]:
         yield f"top-1 {percent(scores['top1'])}"
 
 
+def _batch(summary: Summary) -> Iterable[str]:
+    yield f"step {summary['step']} diverged on it"
+    yield f"loss {summary['loss']}"
+    yield f"gradient norm {summary['grad_norm']}"
+    yield f"{summary['images']:,} images"
+
+
 def _fewshot(summary: Summary) -> Iterable[str]:
     baseline = summary.get("features", "model")
     yield str(summary["model"]) + ("" if baseline == "model" else f" ({baseline})")
@@ -116,6 +123,7 @@ def _scaling_plot(summary: Summary) -> Iterable[str]:
 _TOLD: dict[str, Callable[[Summary], Iterable[str]]] = {
     "dataset": _dataset,
     "checkpoint": _checkpoint,
+    "batch": _batch,
     "fewshot": _fewshot,
     "evaluation": _evaluation,
     "scaling-fit": _scaling_fit,

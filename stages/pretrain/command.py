@@ -14,6 +14,7 @@ from vitctl.console.overrides import build
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.events import Caution, Note
+from vitctl.optim.config import SPIKE_SIGMAS
 from vitctl.recipes import pretraining
 from vitctl.train.config import MockConfig, TrainRuntime
 from vitctl.trees import at
@@ -59,14 +60,30 @@ def pretrain(
     ] = None,
     wd_head: Annotated[float | None, Option(help="Weight decay of the classifier.")] = None,
     wd_body: Annotated[float | None, Option(help="Weight decay of all other kernels.")] = None,
+    ema: Annotated[
+        float | None, Option(help="Decay of an average of the weights, as 0.9999.")
+    ] = None,
+    skip_spikes: Annotated[
+        bool, Option("--skip-spikes", help="Leave out updates of outlying gradient norm.")
+    ] = False,
     seed: Annotated[int | None, Option(help="Of weights, order and augmentation.")] = None,
     train_split: Annotated[str | None, Option(help="Split to train on.")] = None,
     eval_split_: Annotated[str | None, Option("--eval-split", help="Split to score.")] = None,
     mock: Annotated[bool, Option("--mock", help="Synthetic images; needs no data.")] = False,
     checkpoint_every: Annotated[str | None, Option(help="Steps between checkpoints.")] = None,
     keep_every: Annotated[str | None, Option(help="Keep checkpoints at its multiples.")] = None,
+    keep_newest: Annotated[
+        int | None, Option(help="Keep so many of the newest, too; 2 if left out.")
+    ] = None,
     eval_every: Annotated[
         str | None, Option(help="Steps between scores; 0 for the end only.")
+    ] = None,
+    on_divergence: Annotated[
+        Literal["stop", "rollback"],
+        Option(help="Stop, or go back and pass over the batches since the last checkpoint."),
+    ] = "stop",
+    max_rollbacks: Annotated[
+        int | None, Option(help="How often a run may go back; 3 if left out.")
     ] = None,
     workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
     tensorboard: Annotated[bool, Option(help="Also write the metrics for TensorBoard.")] = True,
@@ -99,6 +116,8 @@ def pretrain(
         "schedule.cooldown_steps": count(cooldown, "--cooldown"),
         "optim.wd_head": wd_head,
         "optim.wd_body": wd_body,
+        "optim.ema": ema,
+        "optim.skip_spikes": SPIKE_SIGMAS if skip_spikes else None,
         "seed": seed,
     }
     dataset: Artifact | None = None
@@ -130,6 +149,8 @@ def pretrain(
     runtime = session.runtime(
         TrainRuntime,
         workers=workers,
+        on_divergence=on_divergence,
+        max_rollbacks=max_rollbacks,
         tensorboard=tensorboard,
         mesh=mesh,
         microbatch=microbatch,
@@ -137,6 +158,7 @@ def pretrain(
         cache_dir=cache_dir,
         checkpoint_every=count(checkpoint_every, "--checkpoint-every"),
         keep_every=count(keep_every, "--keep-every"),
+        keep_newest=keep_newest,
         eval_every=count(eval_every, "--eval-every"),
     )
     session.deliver("pretrain", cfg, Inputs(dataset), runtime=runtime)

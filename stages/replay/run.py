@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,14 @@ import numpy as np
 from stages.replay.command import PICTURE, Asked
 from vitctl.artifacts import Artifact, Parent, Run, Store
 from vitctl.artifacts.files import write_atomic
+from vitctl.artifacts.runs import CHECKPOINTS
+from vitctl.data.order import Window, windows_from_json
 from vitctl.data.sheet import sheet
 from vitctl.errors import InputError, NotFoundError, OverwriteError, UsageError
 from vitctl.events import Emit, Note, silent
 from vitctl.places import Place
 from vitctl.recipes.branching import trained_with
-from vitctl.train import metrics
+from vitctl.train import metrics, rollback
 from vitctl.train.config import TrainConfig, from_identity
 from vitctl.train.images import Images, local_images, open_images
 from vitctl.train.replay import Pixels, Replayed, Seen, pixels, replay
@@ -55,6 +57,7 @@ def run(
     dataset = _dataset(entry, cfg, parents, store=store)
     folder = local_images(cfg, dataset, cache=None, emit=emit)
     images = open_images(cfg, folder, workers=None)
+    images = replace(images, passed=_passed(entry, store=store))
 
     # The batch, and what was asked of it
     first, file = asked.first, asked.file
@@ -79,7 +82,7 @@ def _settings(entry: Artifact | Run, step: int) -> tuple[TrainConfig, tuple[Pare
     """How it trained, on what. An open-ended run gets `step` as its length."""
     if isinstance(entry, Run):
         return from_identity(entry.info.config, total_steps=step), entry.info.parents
-    if entry.kind != "checkpoint":
+    if entry.kind not in ("checkpoint", "batch"):
         raise InputError(
             f"{entry.path} is a {entry.kind}, where a run or checkpoint is expected",
             hint="see what there is: vitctl ls --kind checkpoint",
@@ -88,6 +91,24 @@ def _settings(entry: Artifact | Run, step: int) -> tuple[TrainConfig, tuple[Pare
     if cfg.schedule.open_ended:
         cfg = from_identity(entry.config, total_steps=max(step, cfg.steps))
     return cfg, entry.manifest.parents
+
+
+def _passed(entry: Artifact | Run, *, store: Store) -> tuple[Window, ...]:
+    """The windows of batches that it passed over."""
+    if isinstance(entry, Artifact):
+        return windows_from_json(entry.config.get("passed", ()))
+    source = next((p for p in entry.info.parents if p.role == "from"), None)
+    before: tuple[Window, ...] = ()
+    if entry.info.stage == "cooldown" and source is not None:
+        trunk = store.parent(source)
+        if trunk is None:
+            raise NotFoundError(
+                f"what {entry.path} branched off is gone (id {source.id[:8]}), and what it passed "
+                "over is not known",
+                hint=f"name a checkpoint of it: {entry.path / CHECKPOINTS}/STEP",
+            )
+        before = windows_from_json(trunk.config.get("passed", ()))
+    return rollback.passed(entry.info, before=before)
 
 
 def _trained(run: Run) -> int:

@@ -25,12 +25,14 @@ REPEATS = 5
 def timed(work: Callable[[], Any]) -> list[float]:
     """Seconds of `REPEATS` calls after one that warms up."""
     work()
-    found = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        work()
-        found.append(time.perf_counter() - began)
-    return found
+    return [second for _ in range(REPEATS) for second in seconds(work)]
+
+
+def seconds(work: Callable[[], Any]) -> list[float]:
+    """How long one call takes."""
+    began = time.perf_counter()
+    work()
+    return [time.perf_counter() - began]
 
 
 def told(name: str, rates: dict[str, list[float]], unit: str) -> None:
@@ -138,6 +140,7 @@ def bench_checkpoint() -> None:
     import jax
 
     from vitctl import checkpoints
+    from vitctl.train import saving
     from vitctl.train.step import make_step
 
     cfg, devices, current = small_run()
@@ -151,15 +154,28 @@ def bench_checkpoint() -> None:
         jax.block_until_ready(current)
 
     with tempfile.TemporaryDirectory() as folder:
-        places = iter(range(REPEATS + 1))
+        places = iter(range(3 * REPEATS))
+        under_way: list[checkpoints.Writing] = []
 
-        def save() -> None:
+        def begin() -> None:
             place = Path(folder) / str(next(places))
             place.mkdir()
-            checkpoints.save(place, params=current.params, opt=current.opt, position={})
+            under_way.append(checkpoints.begin(place, parts=saving.parts(current), position={}))
 
-        steps, saves = timed(once), timed(save)
-    told("checkpoint", {"save": saves, "step": steps}, "s")
+        def finish() -> None:
+            while under_way:
+                under_way.pop().finish()
+
+        steps, beside, stalls, rests = timed(once), [], [], []
+        for _ in range(REPEATS):
+            stalls += seconds(begin)
+            beside += seconds(once)
+            rests += seconds(finish)
+    told(
+        "checkpoint",
+        {"stall": stalls, "step": steps, "step while one is written": beside, "rest": rests},
+        "s",
+    )
 
 
 def main(names: list[str]) -> None:

@@ -4,15 +4,16 @@ import itertools
 
 import numpy as np
 
-from vitctl.data.batches import ALL
+from vitctl.data.batches import ALL, keys_of_steps
 from vitctl.data.config import AugmentConfig, EvalPreprocess
 from vitctl.data.mock import MockDataset
+from vitctl.data.order import Window
 from vitctl.data.pipeline import eval_batches, train_batches
 
 DATASET = MockDataset(classes=5, train_examples=100, val_examples=23)
 
 
-def batches(start, count, batch=16, rows=ALL):
+def batches(start, count, batch=16, rows=ALL, passed=()):
     stream = train_batches(
         DATASET,
         resolution=10,
@@ -21,6 +22,7 @@ def batches(start, count, batch=16, rows=ALL):
         batch=batch,
         start_step=start,
         rows=rows,
+        passed=passed,
     )
     return list(itertools.islice(stream, count))
 
@@ -31,6 +33,20 @@ def test_resuming_gives_the_same_batches():
         assert a.step == b.step
         for field in ("images", "labels", "keys", "epochs"):
             assert np.array_equal(getattr(a, field), getattr(b, field))
+
+
+def test_a_window_that_was_passed_over_is_left_out():
+    whole = batches(0, 12)
+    passed = (Window(step=2, batches=3), Window(step=6, batches=1))
+    through = batches(0, 8, passed=passed)
+    assert [batch.step for batch in through] == list(range(8))
+    assert [batch.number for batch in through] == [0, 1, 5, 6, 7, 8, 10, 11]
+    for batch in through:
+        for field in ("images", "labels", "keys", "epochs"):
+            assert np.array_equal(getattr(batch, field), getattr(whole[batch.number], field))
+    keys_of = keys_of_steps(DATASET, split="train", seed=3, batch=16, passed=passed)
+    assert all(np.array_equal(keys_of(batch.step), batch.keys) for batch in through)
+    assert np.array_equal(batches(5, 1, passed=passed)[0].images, through[5].images)
 
 
 def test_processes_see_their_part():

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitctl.data.order import (
+    Window,
     augment_seeds,
     batch_indices,
+    batch_of_step,
     mix64,
     permute,
     sample_key,
@@ -113,3 +115,18 @@ def test_augmentation_seeds_follow_the_sample(seed, epoch, n):
 def test_sample_key_is_the_start_of_sha256():
     text = "katze/ü.jpg"
     assert sample_key(text).to_bytes(8, "little") == hashlib.sha256(text.encode()).digest()[:8]
+
+
+windows = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20)), max_size=4).map(sorted)
+
+
+@given(passed=windows, steps=st.integers(1, 120))
+def test_passing_over_windows_is_leaving_batches_out(passed, steps):
+    """Against a loop that takes batches one by one and throws those of a window away."""
+    left = [Window(*pair) for pair in passed]
+    number, taken = 0, []
+    for step in range(steps):
+        number += sum(window.batches for window in left if window.step == step)
+        taken.append(number)
+        number += 1
+    assert [batch_of_step(step, passed=left) for step in range(steps)] == taken

@@ -87,6 +87,8 @@ def test_a_cooldown_begun_while_the_trunk_trains_equals_one_begun_after(
             (run,) = Store(tmp_path / "a").entries()
             assert isinstance(run, Run)
             assert run.is_working
+            while 4 not in run.steps():  # it is written while training goes on
+                time.sleep(0.01)
             branches.append(cooldown(run.checkpoint(4), 4, store="a"))
 
     trunk = pretrain(8, store="a", emit=emit)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from vitctl.places.scratch import scratch
 from vitctl.places.transfer import upload_folder
 
 CHECKPOINTS = "checkpoints"
+BATCHES = "batches"
 METRICS = "metrics.jsonl"
 
 
@@ -45,6 +46,26 @@ class Segment(Config):
     from_step: int
     runtime: dict[str, Any]
     versions: dict[str, str]
+
+
+class Rollback(Config):
+    """A divergence that was passed over.
+
+    diverged   the step that diverged, as messages and metrics count: the update after
+               `diverged - 1` finished ones
+    step       the checkpoint that training went back to
+    batches    how many batches were left out, from the one that followed `step`
+    loss, grad_norm   of the step that diverged, as text, for JSON has no infinity
+    kept       the batch that diverged, an artifact in the run's folder
+    """
+
+    at: str
+    diverged: int
+    step: int
+    batches: int
+    loss: str
+    grad_norm: str
+    kept: str
 
 
 class RunInfo(Config):
@@ -61,6 +82,14 @@ class RunInfo(Config):
     segments: tuple[Segment, ...] = ()
     results: tuple[int, ...] = ()
     """Steps that a command was asked for and answered with: these checkpoints are never dropped."""
+    rollbacks: tuple[Rollback, ...] = ()
+    """What was passed over so far, oldest first. It decides what is trained on from there."""
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Intervals whose multiples stay: what each start of the run promised to keep."""
+        intervals = {segment.runtime.get("keep") for segment in self.segments}
+        return tuple(sorted(interval for interval in intervals if isinstance(interval, int)))
 
 
 class Run:
@@ -114,6 +143,14 @@ class Run:
 
     def place(self, step: int) -> Place:
         return self.path / CHECKPOINTS / str(step)
+
+    def batches(self) -> list[Place]:
+        """The batches that were kept because a step diverged on them, in the order of the data."""
+        folder = self.path / BATCHES
+        if not folder.is_dir():
+            return []
+        found: list[Place] = [c for c in folder.iterdir() if (c / MANIFEST).is_file()]
+        return sorted(found, key=lambda child: (len(child.name), child.name))
 
     def checkpoint(self, step: int, *, check: bool = True) -> Artifact:
         """The checkpoint of `step`. NotFoundError names the nearest kept ones."""
@@ -169,11 +206,17 @@ class RunDraft(Run):
         """Steps with a finished checkpoint, ascending; the same in all processes."""
         return processes.share("steps", super().steps)
 
-    def recipe_at(self, step: int) -> Recipe:
-        """The recipe of one checkpoint: the run's, and the step."""
-        return self.recipe.model_copy(
-            update={"kind": "checkpoint", "config": {**self.recipe.config, "step": step}}
-        )
+    def mark_rollback(self, rollback: Rollback) -> None:
+        """Write down that training goes back."""
+        self._update(rollbacks=(*self.info.rollbacks, rollback))
+
+    def recipe_at(self, step: int, *, passed: Sequence[Sequence[int]] = ()) -> Recipe:
+        """The recipe of one checkpoint: the run's, the step, and the windows of batches that were
+        passed over on the way, [[step, batches], ...]: they decide its weights like any setting."""
+        config = {**self.recipe.config, "step": step}
+        if passed:
+            config["passed"] = [list(window) for window in passed]
+        return self.recipe.model_copy(update={"kind": "checkpoint", "config": config})
 
     def usable(self, *, at_most: int) -> tuple[Artifact | None, dict[int, str]]:
         """The newest undamaged checkpoint up to a step, and step -> sentence for damaged ones."""
@@ -217,12 +260,6 @@ class RunDraft(Run):
             self.mark_result(step)
         return newest
 
-    @property
-    def kept(self) -> tuple[int, ...]:
-        """Intervals whose multiples stay: what each start of the run promised to keep."""
-        intervals = {segment.runtime.get("keep") for segment in self.info.segments}
-        return tuple(sorted(interval for interval in intervals if isinstance(interval, int)))
-
     def empty_place(self, step: int) -> Path:
         """The folder to write a checkpoint to, emptied of what a crash left there. For a run in a
         bucket it is one on this disk, which `publish` sends."""
@@ -253,6 +290,7 @@ class RunDraft(Run):
         summary: dict[str, Any],
         started: str,
         volatile: Iterable[str] = (),
+        passed: Sequence[Sequence[int]] = (),
     ) -> Artifact:
         """Make what was written to `empty_place` an artifact."""
         place = self.place(step)
@@ -260,7 +298,7 @@ class RunDraft(Run):
             place,
             lambda: publish(
                 place,
-                recipe=self.recipe_at(step),
+                recipe=self.recipe_at(step, passed=passed),
                 summary=summary,
                 started=started,
                 volatile=volatile,
@@ -279,6 +317,12 @@ class RunDraft(Run):
         return {
             name: FileEntry(path=name, size=of.size, sha256=of.sha256) for name, of in sent.items()
         }
+
+    def abandon(self, step: int) -> None:
+        """Remove a checkpoint that is no part of this run any more, whoever begins from it."""
+        if processes.first():
+            (self.place(step) / MANIFEST).unlink(missing_ok=True)
+            remove_tree(self.place(step), ignore_errors=True)
 
     def drop(self, step: int) -> None:
         """Remove a checkpoint, its manifest first; not one that unfinished work begins from."""

@@ -32,10 +32,11 @@ from vitctl.events import (
     Next,
     Note,
     Progress,
+    Saved,
     Scored,
     Settings,
     Spent,
-    Trail,
+    Told,
     Trained,
 )
 
@@ -64,6 +65,7 @@ class Display:
         self._picture: training.Picture | None = None
         self._region: Region | None = None
         self._scored: Scored | None = None
+        self._saved: Saved | None = None
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Progress):
@@ -74,7 +76,7 @@ class Display:
             self._words(Text.assemble(("caution: ", "yellow"), safe(event.text)))
         elif isinstance(event, Settings):
             self._settings(event)
-        elif isinstance(event, Doing | Trained | Trail | Scored | Spent):
+        elif isinstance(event, Told):
             self._training(event)
         elif isinstance(event, Next) and self._live:
             self.stop()
@@ -144,7 +146,7 @@ class Display:
             self._tasks[event.task], completed=event.done, total=event.total, extra=fields
         )
 
-    def _training(self, event: training.Told) -> None:
+    def _training(self, event: Told) -> None:
         if not self._live:
             self._plain_training(event)
             return
@@ -154,12 +156,14 @@ class Display:
             self._region.start()
         self._picture(event)
 
-    def _plain_training(self, event: training.Told) -> None:
+    def _plain_training(self, event: Told) -> None:
         if isinstance(event, Scored):
             self._scored = event
             self._line(Text(training.plain_scores(event)))
+        elif isinstance(event, Saved):
+            self._saved = event
         elif isinstance(event, Trained) and self._is_time(event.task, event.step, event.total):
-            self._line(Text(training.plain(event, self._scored)))
+            self._line(Text(training.plain(event, self._scored, self._saved)))
         elif isinstance(event, Spent):
             self._line(Text(training.spent(event)))
         elif isinstance(event, Doing) and event.activity == "compile":

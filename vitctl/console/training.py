@@ -13,10 +13,8 @@ from vitctl import amounts
 from vitctl.console.curve import Point, curve, thinned, unicode_shown
 from vitctl.console.text import safe
 from vitctl.durations import show_count
-from vitctl.events import Activity, Doing, Left, Scored, Spent, Trail, Trained
+from vitctl.events import Activity, Doing, Left, Saved, Scored, Spent, Told, Trail, Trained
 from vitctl.train import goodput
-
-Told = Doing | Trained | Trail | Scored | Spent
 
 # More points than any terminal has columns of dots; older ones are averaged.
 _MOST_POINTS = 2_000
@@ -45,6 +43,7 @@ class Picture:
         self._told_at = self._began
         self._scored: Scored | None = None
         self._best: Scored | None = None
+        self._saved: Saved | None = None
         self._spent: Spent | None = None
         self._activity: Activity = "start"
         self._since = self._began
@@ -60,6 +59,8 @@ class Picture:
             self._points = thinned(list(event.losses), most=_MOST_POINTS)
         elif isinstance(event, Spent):
             self._spent = event
+        elif isinstance(event, Saved):
+            self._saved = event
         else:
             self._scored = event
             if self._best is None or _top1(event) > _top1(self._best):
@@ -130,7 +131,8 @@ class Picture:
         ]
         if narrow:
             return fields
-        return [*fields, speed, _field("data wait", amounts.percent(now.data_wait))]
+        fields += [speed, _field("data wait", amounts.percent(now.data_wait))]
+        return fields if now.skipped is None else [*fields, _field("skipped", str(now.skipped))]
 
     def _scores(self, scored: Scored, *, narrow: bool) -> list[Text]:
         fields = [Text(f"{safe(scored.split)} at {show_count(scored.step)}")]
@@ -155,7 +157,10 @@ class Picture:
         passed = self._clock() - self._told_at
         left = Left(*(max(0.0, s - passed) for s in (now.left.likely, now.left.low, now.left.high)))
         told = amounts.duration(left.likely) if narrow else amounts.eta(left)
-        return [_field("eta", told)]
+        fields = [_field("eta", told)]
+        if self._saved is not None and not narrow:
+            fields.append(_field("save stall", stall(self._saved)))
+        return fields
 
     def _doing(self) -> list[Text]:
         if self._ended is not None:
@@ -167,7 +172,7 @@ class Picture:
         return [Text(f"{word} {amounts.duration(self._clock() - self._since)}", style="bold")]
 
 
-def plain(event: Trained, scored: Scored | None) -> str:
+def plain(event: Trained, scored: Scored | None, saved: Saved | None = None) -> str:
     """A training run on one line, for logs."""
     speed = (
         f"MFU {amounts.percent(event.mfu, digits=1)}"
@@ -182,6 +187,10 @@ def plain(event: Trained, scored: Scored | None) -> str:
         speed,
         f"data wait {amounts.percent(event.data_wait)}",
     ]
+    if event.skipped is not None:
+        parts.append(f"skipped {event.skipped}")
+    if saved is not None:
+        parts.append(f"save stall {stall(saved)}")
     if scored is not None and "top1" in scored.scores:
         parts.append(f"top-1 {_score('top1', scored.scores['top1'])}")
     if event.left is not None and event.step < event.total:
@@ -199,12 +208,17 @@ def plain_scores(event: Scored) -> str:
     return f"{safe(event.split)} at step {event.step}: {told}"
 
 
+def stall(event: Saved) -> str:
+    """How long training stood still for a checkpoint."""
+    return f"{event.stall_s:.2g} s"
+
+
 def spent(event: Spent) -> str:
     """Where the time went, on one line."""
     return f"time {goodput.in_words(event.seconds, starts=event.starts)}"
 
 
-_NAMES = {"top1": "top-1", "top5": "top-5", "loss": "loss"}
+_NAMES = {"top1": "top-1", "top5": "top-5", "loss": "loss", "ema_top1": "averaged top-1"}
 
 
 def _score(name: str, value: float) -> str:

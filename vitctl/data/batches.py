@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.data.dataset import LabelledImages
-from vitctl.data.order import batch_indices
+from vitctl.data.order import Window, batch_indices, batch_of_step
 
 Rows = NDArray[np.int64] | slice
 """Which rows of every global batch this process reads; ascending."""
@@ -18,9 +18,14 @@ ALL = slice(None)
 
 @dataclass(frozen=True)
 class TrainBatch:
-    """One global batch; of its images only the `rows` that this process reads."""
+    """One global batch; of its images only the `rows` that this process reads.
+
+    step    finished updates before the one that trains on it
+    number  its place in the order; more than `step` once a window was passed over
+    """
 
     step: int
+    number: int
     images: NDArray[np.float32]
     """float32[r, h, w, 3] in [-1, 1]."""
     labels: NDArray[np.int32]
@@ -59,13 +64,20 @@ class EvalBatch:
 
 
 def keys_of_steps(
-    dataset: LabelledImages, *, split: str, seed: int, batch: int
+    dataset: LabelledImages,
+    *,
+    split: str,
+    seed: int,
+    batch: int,
+    passed: Sequence[Window] = (),
 ) -> Callable[[int], NDArray[np.uint64]]:
-    """step -> uint64[batch], the sample keys of that global batch in order. Reads no image."""
+    """step -> uint64[batch], the sample keys of the global batch that the update after `step`
+    finished ones trains on, in order. Reads no image."""
     keys = dataset.keys(split)
 
     def keys_of(step: int) -> NDArray[np.uint64]:
-        order = batch_indices(seed=seed, examples=len(keys), batch=batch, step=step)
+        number = batch_of_step(step, passed=passed)
+        order = batch_indices(seed=seed, examples=len(keys), batch=batch, step=number)
         return keys[order.indices]
 
     return keys_of

@@ -15,12 +15,14 @@ random stream, so the order never changes with a version of numpy.
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+import operator
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vitctl.errors import UsageError
+from vitctl.errors import InputError, UsageError
 
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
@@ -35,6 +37,14 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 # One tag per purpose, so that no two purposes ever hash the same message.
 _TAG_ORDER = 1
 _TAG_AUGMENT = 2
+
+
+class Window(NamedTuple):
+    """A stretch of the order that training passed over: `batches` batches, from those that the
+    update after `step` finished ones would have taken."""
+
+    step: int
+    batches: int
 
 
 class BatchIndices(NamedTuple):
@@ -106,8 +116,29 @@ def _feistel(values: U64, keys: U64, half_bits: np.uint64) -> U64:
     return (left << half_bits) | right
 
 
+def windows_from_json(value: Any) -> tuple[Window, ...]:
+    """[[step, batches], ...] as a checkpoint records them. InputError if it is anything else."""
+    try:
+        found = tuple(Window(*map(operator.index, pair)) for pair in value)
+    except TypeError:
+        raise InputError(f"{value!r} tells no windows of batches") from None
+    if any(window.step < 0 or window.batches < 1 for window in found):
+        raise InputError(f"{value!r} tells no windows of batches")
+    return found
+
+
+def batch_of_step(step: int, *, passed: Iterable[Window] = ()) -> int:
+    """Which batch of the order, from 0, the update after `step` finished ones trains on.
+
+    The only place that knows: feeding, the digest of what was consumed and the replay of a batch
+    all ask here. Without windows passed over it is `step` itself.
+    """
+    return step + sum(window.batches for window in passed if window.step <= step)
+
+
 def batch_indices(*, seed: int, examples: int, batch: int, step: int) -> BatchIndices:
-    """The examples of global batch `step` (from 0): int64[batch] epochs and indices.
+    """The examples of global batch `step` of the order (from 0; see `batch_of_step`): int64[batch]
+    epochs and indices.
 
     A batch may cross from one epoch into the next, or through several when it is larger than the
     dataset: nothing is ever dropped or padded.

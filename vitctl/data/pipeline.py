@@ -6,7 +6,7 @@ A mock dataset is served by numpy alone, one on disk through TensorFlow (5 to 10
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,13 @@ from vitctl.data.config import AugmentConfig, EvalPreprocess
 from vitctl.data.costs import ReadClock
 from vitctl.data.dataset import Dataset
 from vitctl.data.mock import MockDataset
-from vitctl.data.order import BatchIndices, augment_seeds, batch_indices
+from vitctl.data.order import (
+    BatchIndices,
+    Window,
+    augment_seeds,
+    batch_indices,
+    batch_of_step,
+)
 
 
 def train_batches(
@@ -29,10 +35,11 @@ def train_batches(
     batch: int,
     start_step: int = 0,
     rows: Rows = ALL,
+    passed: Sequence[Window] = (),
     workers: int | None = None,
     clock: ReadClock | None = None,
 ) -> Generator[TrainBatch, None, None]:
-    """The endless training stream from `start_step` on.
+    """The endless training stream from `start_step` on, without the windows `passed` over.
 
     Batch t is the same whatever the start, the workers (threads; None takes all cores) and the
     number of processes; `rows` are those of every global `batch` whose images this process reads.
@@ -42,7 +49,8 @@ def train_batches(
     keys, labels = dataset.keys(split), dataset.labels(split)
 
     def order(step: int) -> BatchIndices:
-        return batch_indices(seed=seed, examples=len(keys), batch=batch, step=step)
+        number = batch_of_step(step, passed=passed)
+        return batch_indices(seed=seed, examples=len(keys), batch=batch, step=number)
 
     def requests() -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
         step = start_step
@@ -69,6 +77,7 @@ def train_batches(
         epochs, indices = order(step)
         yield TrainBatch(
             step=step,
+            number=batch_of_step(step, passed=passed),
             images=block,
             labels=labels[indices],
             keys=keys[indices],

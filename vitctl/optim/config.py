@@ -10,6 +10,10 @@ from vitctl.config import Config
 
 Name = Literal["adafactor", "adam", "sgd"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+SPIKE_SIGMAS = 6.0
+"""Deviations above the mean from which on OLMo and MaxText leave an update out."""
+
+AverageDecay = Annotated[float, Field(gt=0, lt=1)]
 
 
 class OptimConfig(Config):
@@ -30,6 +34,10 @@ class OptimConfig(Config):
       wd_head: decay of the classifier's kernel.
       wd_body: decay of every other kernel. Biases, norms, embeddings of positions, the [class]
         token and the probe never decay.
+      ema: decay of a Polyak average of the weights (`vitctl.optim.average`), kept beside them;
+        None means off. It changes no weight.
+      skip_spikes: an update whose log gradient norm is so many standard deviations above its
+        recent mean (`vitctl.optim.spikes`) is left out; None means off.
     """
 
     name: Name = "adafactor"
@@ -39,3 +47,5 @@ class OptimConfig(Config):
     clip_norm: PositiveFloat | None = 1.0
     wd_head: NonNegativeFloat = 3.0
     wd_body: NonNegativeFloat = 0.03
+    ema: AverageDecay | None = None
+    skip_spikes: PositiveFloat | None = None

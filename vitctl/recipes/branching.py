@@ -49,6 +49,7 @@ def cooled(checkpoint: Artifact, *, steps: int | None, shape: CooldownShape) -> 
         raise UsageError(f"a cooldown takes at least one step, not {steps}")
     schedule = trunk.cooled(at_step=at, cooldown_steps=steps, shape=shape)
     tree = cfg.model_dump(mode="json") | {"schedule": schedule.model_dump(mode="json")}
+    tree["from_weights"] = "raw"  # which the trunk began from is its own affair
     return Branch(tree, tuple(notes))
 
 

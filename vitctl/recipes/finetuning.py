@@ -34,7 +34,7 @@ def resolve(
         else durations.to_steps(*duration, batch=batch, examples=images.examples)
     )
     resolution = rules.resolution.of(width=model.width, resolution=model.resolution)
-    tree = before.model_dump(mode="json", exclude={"optim", "schedule"})
+    tree = before.model_dump(mode="json", exclude={"optim", "schedule", "from_weights"})
     merge(
         tree,
         {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from vitctl.artifacts import lineage
@@ -33,6 +34,32 @@ def settings(checkpoint: Artifact, dataset: Artifact | None, *, overrides: Tree)
 
         tree["eval_split"] = scoring_split(Dataset.load(dataset.path).info)
     return tree
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Which weights of a checkpoint are taken, and the sentences that say so."""
+
+    name: Literal["raw", "ema"]
+    notes: tuple[str, ...] = ()
+
+
+def weights(checkpoint: Artifact, *, asked: Literal["raw", "ema"] | None) -> Weights:
+    """Those asked for; left out, the average where the checkpoint has one.
+
+    Raises UsageError if an average is asked for and there is none.
+    """
+    decay = checkpoint.config.get("optim", {}).get("ema")
+    if asked is not None:
+        if asked == "ema" and decay is None:
+            raise UsageError(
+                f"{checkpoint.path} has no average of its weights",
+                hint="a run keeps one with --ema 0.9999; --weights raw takes them as they are",
+            )
+        return Weights(asked)
+    if decay is None:
+        return Weights("raw")
+    return Weights("ema", (f"--weights ema (averaged, decay {decay:g}; raw are there, too)",))
 
 
 def uncooled(checkpoint: Artifact, *, cooldown: str) -> str | None:

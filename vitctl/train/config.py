@@ -49,6 +49,8 @@ class TrainConfig(Config):
     Attributes:
       name: the model's, for people.
       recipe: where the settings came from; it decides the default length of a cooldown.
+      from_weights: of the checkpoint it begins from, the weights as they are or their average
+        (`optim.ema`). A run from scratch has no such choice.
     """
 
     name: str
@@ -60,6 +62,7 @@ class TrainConfig(Config):
     schedule: ScheduleConfig
     seed: NonNegativeInt = 0
     precision: Precision
+    from_weights: Literal["raw", "ema"] = "raw"
 
     @model_validator(mode="after")
     def _has_a_length(self) -> Self:
@@ -97,6 +100,10 @@ class TrainRuntime(ReadsImages):
         `eval_every=0` scores only at the end.
       keep_every: checkpoints at its multiples stay for good; None derives it from the length.
       keep_newest: so many of the newest stay, too.
+      on_divergence: stop, or go back to the last checkpoint and pass over the batches since. What
+        is passed over decides numbers, so it is part of every checkpoint after it; whether it may
+        be is not, so that a run which stopped can go on.
+      max_rollbacks: so many in the whole run; then it stops after all.
       mesh: devices along each axis, as in `data=4,fsdp=2`; auto takes what fits.
       microbatch: images a device at a time, their gradients averaged; None takes all at once.
       remat: what the backward pass computes again, from nothing to everything; auto takes what
@@ -111,6 +118,8 @@ class TrainRuntime(ReadsImages):
     checkpoint_every: PositiveInt | None = None
     keep_every: PositiveInt | None = None
     keep_newest: PositiveInt = 2
+    on_divergence: Literal["stop", "rollback"] = "stop"
+    max_rollbacks: PositiveInt = 3
     mesh: str = spec.AUTO
     microbatch: PositiveInt | None = None
     remat: Literal["auto", "none", "dots", "mlp", "full"] = "auto"

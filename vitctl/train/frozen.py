@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -25,6 +26,8 @@ from vitctl.errors import InputError
 from vitctl.events import Emit, silent
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
+from vitctl.optim import average
+from vitctl.places import Place
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
 from vitctl.train import state as states
@@ -36,22 +39,25 @@ DEFAULT_BATCH = 256
 """Images at a time where nothing is trained: enough to keep a device busy. It changes no result."""
 
 
-def restored(checkpoint: Artifact, *, cfg: TrainConfig, layout: Layout) -> vit.Params:
-    """The weights of a checkpoint that `cfg` trained, on every device; the optimizer's state is not
-    read.
+def restored(
+    checkpoint: Artifact,
+    *,
+    cfg: TrainConfig,
+    layout: Layout,
+    weights: Literal["raw", "ema"] = "raw",
+) -> vit.Params:
+    """The weights of a checkpoint that `cfg` trained, or their average, on every device; the
+    optimizer's state is not read.
 
     Raises InputError if their bytes are not those that were published, or of another model.
     """
-    weights = [
-        entry
-        for entry in checkpoint.manifest.files
-        if entry.path.startswith(f"{checkpoints.PARAMS}/")
-    ]
+    part = checkpoints.PARAMS if weights == "raw" else checkpoints.EMA
+    files = [e for e in checkpoint.manifest.files if e.path.startswith(f"{part}/")]
 
     def damaged() -> list[str]:
         return [
             entry.path
-            for entry in weights
+            for entry in files
             if sha256_file(checkpoint.path / entry.path) != (entry.size, entry.sha256)
         ]
 
@@ -61,9 +67,20 @@ def restored(checkpoint: Artifact, *, cfg: TrainConfig, layout: Layout) -> vit.P
             f"{checkpoint.path} is damaged: {found[0]} has other bytes than were published",
             hint=f"see all: vitctl verify --deep {checkpoint.path}",
         )
+    return weights_of(checkpoint.path, cfg=cfg, layout=layout, weights=weights)
+
+
+def weights_of(
+    place: Place, *, cfg: TrainConfig, layout: Layout, weights: Literal["raw", "ema"]
+) -> vit.Params:
+    """Like `restored`, for a checkpoint whose bytes were just checked."""
     shapes = states.param_shapes(cfg)
     like = layouts.like(shapes, layout.params(shapes))
-    return checkpoints.restore(checkpoint.path, checkpoints.PARAMS, like=like)
+    if weights == "raw":
+        return checkpoints.restore(place, checkpoints.PARAMS, like=like)
+    updates: Any = jax.ShapeDtypeStruct((), jnp.int32, sharding=layout.replicated)
+    kept = average.Average(like, updates)
+    return checkpoints.restore(place, checkpoints.EMA, like=kept).weights
 
 
 def applied(

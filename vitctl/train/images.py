@@ -16,7 +16,7 @@ from vitctl.data.batches import ALL, EvalBatch, Rows, TrainBatch, keys_of_steps
 from vitctl.data.costs import ReadClock
 from vitctl.data.dataset import Dataset
 from vitctl.data.mock import MockDataset
-from vitctl.data.order import BatchIndices, batch_indices
+from vitctl.data.order import BatchIndices, Window, batch_indices, batch_of_step
 from vitctl.data.staging import local_folder
 from vitctl.events import Emit
 from vitctl.sharding.layout import Layout
@@ -33,12 +33,14 @@ class Images:
     """Training and scoring batches as `cfg` wants them.
 
     A layout tells which rows of a batch this process reads, and rounds the scoring batch up to a
-    multiple of its parts. It does not change any number.
+    multiple of its parts. It does not change any number. `passed` are the windows of the order that
+    the run passed over.
     """
 
     dataset: Dataset | MockDataset
     cfg: TrainConfig
     workers: int | None = None
+    passed: tuple[Window, ...] = ()
     clock: ReadClock = field(default_factory=ReadClock, compare=False)
 
     @property
@@ -52,7 +54,13 @@ class Images:
     @cached_property
     def _keys_of(self):
         data = self.cfg.data
-        return keys_of_steps(self.dataset, split=data.split, seed=self.cfg.seed, batch=data.batch)
+        return keys_of_steps(
+            self.dataset,
+            split=data.split,
+            seed=self.cfg.seed,
+            batch=data.batch,
+            passed=self.passed,
+        )
 
     def keys_of_step(self, step: int) -> NDArray[np.uint64]:
         """uint64[batch]: the sample keys of global batch `step`; reads no image."""
@@ -60,8 +68,9 @@ class Images:
 
     def order_of_step(self, step: int) -> BatchIndices:
         """Epochs and positions in the split of that batch's images; reads no image."""
+        number = batch_of_step(step, passed=self.passed)
         return batch_indices(
-            seed=self.cfg.seed, examples=self.examples, batch=self.cfg.data.batch, step=step
+            seed=self.cfg.seed, examples=self.examples, batch=self.cfg.data.batch, step=number
         )
 
     def train_batches(self, layout: Layout, *, start_step: int) -> Iterator[TrainBatch]:
@@ -87,6 +96,7 @@ class Images:
             batch=data.batch,
             start_step=start_step,
             rows=rows,
+            passed=self.passed,
             workers=self.workers,
             clock=self.clock,
         )

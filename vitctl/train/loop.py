@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from vitctl import processes, schedules
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.runs import RunDraft
+from vitctl.data.batches import TrainBatch
 from vitctl.data.digest import ConsumedSamples
-from vitctl.errors import DivergedError, InterruptedRun
+from vitctl.errors import InterruptedRun
 from vitctl.sharding.layout import Layout
 from vitctl.signals import Stop
 from vitctl.train import scoring
@@ -23,7 +25,24 @@ from vitctl.train.saving import Saver
 from vitctl.train.state import TrainState
 from vitctl.train.step import Step, StepStats
 
-Evaluate = Callable[[TrainState], scoring.Scores]
+Evaluate = Callable[[TrainState], scoring.Scoring]
+
+
+@dataclass(frozen=True)
+class Update:
+    """One update that was given to the devices: its batch, the rate it used, what came of it."""
+
+    batch: TrainBatch
+    rate: float
+    stats: StepStats
+
+
+class Diverged(Exception):
+    """An update was not finite. It and those after it changed nothing (see `TrainState`)."""
+
+    def __init__(self, update: Update) -> None:
+        super().__init__()
+        self.update = update
 
 
 def loop(
@@ -44,13 +63,13 @@ def loop(
 ) -> Artifact:
     """Train from `step` to `cfg.steps`; the checkpoint there.
 
-    Raises InterruptedRun after a signal, with everything saved; DivergedError, with nothing from
-    there on applied or saved.
+    Raises InterruptedRun after a signal, with everything saved; Diverged, with nothing from there
+    on applied or saved, and all before it written.
     """
-    with report:
+    with report, saver:
         metrics = report.metrics
         batches = iter(images.train_batches(layout, start_step=step))
-        before: tuple[int, StepStats] | None = None
+        before: Update | None = None
 
         while step < cfg.steps:
             # The first batch waits for imports and open files.
@@ -65,11 +84,13 @@ def loop(
             state, stats = step_fn(state, *arrays, *scalars)
             # Looking at the step before keeps one step under way on the device.
             _check(before, metrics)
-            before = (step, stats)
+            before = Update(batch, float(rate), stats)
             consumed = consumed.advance(batch.keys)
             step += 1
             report.stepped(step, stats)
 
+            for saved in saver.finished():
+                report.saved(saved)
             stopping = stop.after(step) and step < cfg.steps
             log = cadence.due(cadence.log, step)
             score = cadence.due(cadence.evaluate, step) and not stopping
@@ -94,21 +115,21 @@ def loop(
                         scores=report.scores_at(step),
                     )
             if stopping:
+                with report.pausing("checkpoint"):
+                    saver.wait()
                 raise InterruptedRun(
                     f"{stop.reason} after step {step}; it is saved in {run.place(step)}",
                     hint="run the same command again (without --force) to continue",
                 )
+        with report.pausing("checkpoint"):
+            saver.wait()
+        for saved in saver.finished():
+            report.saved(saved)
         return run.checkpoint(cfg.steps)
 
 
-def _check(before: tuple[int, StepStats] | None, metrics: Metrics) -> None:
-    """Stop if that step diverged: the state is then still the one before it (see TrainState)."""
-    if before is None or bool(before[1].finite):
-        return
-    step, stats = before
-    metrics.sync()
-    raise DivergedError(
-        f"step {step + 1} diverged: its loss is {float(stats.loss):g}, its gradient norm "
-        f"{float(stats.grad_norm):g}; nothing of it was applied or saved",
-        hint="a lower --lr, a longer --warmup or --set optim.beta2=0.95 often helps",
-    )
+def _check(before: Update | None, metrics: Metrics) -> None:
+    """Raise Diverged if that update was not finite."""
+    if before is not None and not bool(before.stats.finite):
+        metrics.sync()
+        raise Diverged(before)

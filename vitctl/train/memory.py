@@ -220,9 +220,11 @@ def _divided_by(model: ModelConfig, optim: Any, spec: MeshSpec, size: int) -> _S
     cast = used * size // _FLOAT if size != _FLOAT else 0
     if spec.fsdp > 1:
         cast = cast // spec.fsdp + 2 * used * size // _FLOAT // model.depth
+    moments = sum(_bytes(leaf, own, fsdp=update, tensor=spec.tensor) for leaf, own in opt)
     return _State(
         parameters=parameters,
-        optimizer=sum(_bytes(leaf, own, fsdp=update, tensor=spec.tensor) for leaf, own in opt),
+        # The average lies as the parameters do.
+        optimizer=moments + (0 if shapes.average is None else parameters),
         gradients=gradients,
         temporaries=cast,
     )

@@ -11,7 +11,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 from jax.sharding import Mesh
 
 from vitctl.artifacts.runs import RunDraft
-from vitctl.events import Activity, Caution, Doing, Emit, Scored, Spent, Trail, Trained
+from vitctl.events import Activity, Caution, Doing, Emit, Saved, Scored, Spent, Trail, Trained
 from vitctl.model import accounting
 from vitctl.peaks import peak_flops
 from vitctl.train import goodput, starvation
@@ -22,7 +22,7 @@ from vitctl.train.goodput import Ledger, Meter
 from vitctl.train.images import Images
 from vitctl.train.metrics import Metrics, read
 from vitctl.train.pace import Pace
-from vitctl.train.scoring import Scores
+from vitctl.train.scoring import Scoring
 from vitctl.train.step import StepStats
 
 P = ParamSpec("P")
@@ -70,7 +70,7 @@ class Reporter:
     ) -> None:
         self.run, self.cfg, self.cadence, self.meter, self.emit = run, cfg, cadence, meter, emit
         self.last_loss: float | None = None
-        self.scores: Scores | None = None
+        self.scores: Scoring | None = None
         self.scored_at = -1
         kept = max(run.steps(), default=0)
         self.metrics = Metrics(
@@ -172,6 +172,9 @@ class Reporter:
         }
         if mfu is not None:
             speeds["mfu"] = round(mfu, 4)
+        skipped = None if stats.skipped is None else int(stats.skipped)
+        if skipped is not None:
+            speeds["skipped"] = skipped
         self.metrics.row(
             "train",
             step,
@@ -194,6 +197,7 @@ class Reporter:
                 data_wait=data_wait,
                 flops_per_s=flops_per_s,
                 mfu=mfu,
+                skipped=skipped,
                 left=self._pace.left(self.cfg.steps - step, pauses=self.cadence.pauses_after(step)),
             )
         )
@@ -211,13 +215,27 @@ class Reporter:
         self._paused += self.meter.now() - began
         self.emit(Caution(starvation.sentence(share, helps)))
 
-    def scored(self, step: int, scores: Scores) -> None:
-        """A row of held-out scores."""
+    def scored(self, step: int, scores: Scoring) -> None:
+        """A row of held-out scores; those of the averaged weights begin with `ema_`."""
         self.scores, self.scored_at = scores, step
-        self.metrics.row("eval", step, split=self.cfg.data.eval_split, **scores.as_json())
-        assert self.cfg.data.eval_split is not None  # there would be nothing to score
-        self.emit(Scored(step, self.cfg.data.eval_split, scores.as_json()))
+        raw, split = scores.raw.as_json(), self.cfg.data.eval_split
+        ema = {} if scores.ema is None else scores.ema.as_json()
+        values = {**raw, **{f"ema_{name}": ema[name] for name in ema if name != "examples"}}
+        self.metrics.row("eval", step, split=split, **values)
+        assert split is not None  # there would be nothing to score
+        self.emit(Scored(step, split, values))
 
-    def scores_at(self, step: int) -> dict[str, float | int] | None:
+    def scores_at(self, step: int) -> Scoring | None:
         """The scores of exactly this step, if it was scored."""
-        return self.scores.as_json() if self.scores and self.scored_at == step else None
+        return self.scores if self.scored_at == step else None
+
+    def saved(self, saved: Saved) -> None:
+        """A row of a checkpoint that was written."""
+        self.metrics.row(
+            "save",
+            saved.step,
+            stall_s=round(saved.stall_s, 4),
+            write_s=round(saved.write_s, 4),
+            bytes=saved.bytes,
+        )
+        self.emit(saved)

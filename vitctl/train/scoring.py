@@ -40,6 +40,14 @@ class Scores:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """Scores of the weights as they are, and of their average where one is kept."""
+
+    raw: Scores
+    ema: Scores | None = None
+
+
 class Rows(NamedTuple):
     """What the model made of each image of a batch. `counted`: it is an image and has a label."""
 
@@ -122,9 +130,25 @@ class Tally:
         return Scores(top1=float(top1), top5=float(top5), loss=float(loss), examples=self.examples)
 
 
-def score(scorer: Scorer, params: Any, batches: Iterable[EvalBatch], *, layout: Layout) -> Scores:
-    """The scores of all batches together."""
-    tally = Tally()
-    for _, rows in each(scorer, params, batches, layout=layout):
-        tally.add(rows)
-    return tally.scores()
+def score(
+    scorer: Scorer,
+    params: Any,
+    batches: Iterable[EvalBatch],
+    *,
+    layout: Layout,
+    ema: Any = None,
+) -> Scoring:
+    """The scores of all batches together: of `params`, and of their average if it is given. Images
+    are read and moved to the devices once."""
+    weights = [params] if ema is None else [params, ema]
+    tallies = [Tally() for _ in weights]
+
+    def dispatched() -> Iterator[list[Rows]]:
+        for batch in batches:
+            arrays = on_devices(batch, layout=layout)
+            yield [scorer(each_of, *arrays) for each_of in weights]
+
+    for found in one_behind(dispatched()):
+        for tally, rows in zip(tallies, found, strict=True):
+            tally.add(Rows(*(np.asarray(values) for values in rows)))
+    return Scoring(*(tally.scores() for tally in tallies))

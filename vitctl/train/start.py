@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from vitctl import checkpoints
 from vitctl.artifacts.artifact import Artifact
 from vitctl.data.digest import ConsumedSamples
-from vitctl.errors import InputError
+from vitctl.data.order import Window, windows_from_json
+from vitctl.errors import InputError, UsageError
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
+from vitctl.train import frozen
 from vitctl.train import state as states
 from vitctl.train.config import TrainConfig
 from vitctl.train.state import TrainState
@@ -20,26 +23,43 @@ from vitctl.train.state import TrainState
 class Start:
     """Where a run begins when it has no checkpoint of its own.
 
-    `state` makes the arrays in a given layout; `consumed` is what was seen before `step`.
+    `state` makes the arrays in a given layout; `consumed` is what was seen before `step`, `passed`
+    the windows of batches that were passed over on the way.
     """
 
     step: int
     state: Callable[[Layout], TrainState]
     consumed: ConsumedSamples
+    passed: tuple[Window, ...] = ()
 
 
 def scratch(cfg: TrainConfig) -> Start:
-    """Random weights, nothing seen."""
+    """Random weights, nothing seen. UsageError if the average of others is asked for."""
+    if cfg.from_weights != "raw":
+        raise UsageError(
+            f"from_weights={cfg.from_weights} is of what a run begins from, and this one begins "
+            "from random weights"
+        )
     return Start(0, lambda layout: states.fresh(cfg, layout=layout), ConsumedSamples())
 
 
 def continued(cfg: TrainConfig, checkpoint: Artifact) -> Start:
-    """The whole state of a checkpoint: the branch goes on where the trunk was.
+    """The whole state of a checkpoint: the branch goes on where the trunk was, its weights the
+    average of the trunk's where `cfg.from_weights` says so.
 
     Raises InputError if its bytes are not those that were published.
     """
     checkpoint.require_whole()
-    return of_checkpoint(cfg, checkpoint)
+    start = of_checkpoint(cfg, checkpoint)
+    if cfg.from_weights == "raw":
+        return start
+    before = start.state
+
+    def averaged(layout: Layout) -> TrainState:
+        params = frozen.weights_of(checkpoint.path, cfg=cfg, layout=layout, weights="ema")
+        return before(layout)._replace(params=params)
+
+    return replace(start, state=averaged)
 
 
 def of_checkpoint(cfg: TrainConfig, checkpoint: Artifact) -> Start:
@@ -48,15 +68,27 @@ def of_checkpoint(cfg: TrainConfig, checkpoint: Artifact) -> Start:
     try:
         step = int(position["step"])
         consumed = ConsumedSamples.from_json(position["consumed"])
+        passed = windows_from_json(position.get("passed", ()))
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{checkpoint.path / checkpoints.POSITION} is damaged") from None
-    return Start(step, lambda layout: _restore(cfg, checkpoint, layout=layout), consumed)
+    return Start(step, partial(_restore, cfg, checkpoint), consumed, passed)
 
 
-def _restore(cfg: TrainConfig, checkpoint: Artifact, *, layout: Layout) -> TrainState:
+def _restore(cfg: TrainConfig, checkpoint: Artifact, layout: Layout) -> TrainState:
+    """The state of a checkpoint. An average or a history of norms that its run did not keep begins
+    here."""
     like = layouts.like(states.shapes(cfg), states.shardings(cfg, layout))
+    read = partial(checkpoints.restore, checkpoint.path)
+    params = read(checkpoints.PARAMS, like=like.params)
+    mean, norms = states.beside(cfg, params, layout=layout)
+    if mean is not None and checkpoints.has(checkpoint.path, checkpoints.EMA):
+        mean = read(checkpoints.EMA, like=like.average)
+    if norms is not None and checkpoints.has(checkpoint.path, checkpoints.NORMS):
+        norms = read(checkpoints.NORMS, like=like.norms)
     return TrainState(
-        params=checkpoints.restore(checkpoint.path, checkpoints.PARAMS, like=like.params),
-        opt=checkpoints.restore(checkpoint.path, checkpoints.OPT, like=like.opt),
+        params=params,
+        opt=read(checkpoints.OPT, like=like.opt),
         finite=layout.place(True),
+        average=mean,
+        norms=norms,
     )

@@ -8,18 +8,22 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Float
 
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
+from vitctl.optim import average, spikes
+from vitctl.optim.average import Average
 from vitctl.optim.config import OptimConfig
 from vitctl.optim.optimizer import Optimizer, make
+from vitctl.optim.spikes import NormHistory
 from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig
 
 
 class TrainState(NamedTuple):
-    """Weights, optimizer state, and whether every gradient so far was finite.
+    """Weights, optimizer state, and whether every gradient so far was finite; with `optim.ema` the
+    average of the weights, with `optim.skip_spikes` the recent gradient norms.
 
     Once `finite` is False no later step changes anything: what is saved after a divergence is
     exactly the state before it, however many steps were already under way.
@@ -28,6 +32,8 @@ class TrainState(NamedTuple):
     params: Any
     opt: Any
     finite: Bool[Array, ""]
+    average: Average | None = None
+    norms: NormHistory | None = None
 
 
 def param_shapes(cfg: TrainConfig) -> Any:
@@ -63,7 +69,52 @@ def drawn(cfg: TrainConfig, *, layout: Layout) -> vit.Params:
 def with_params(cfg: TrainConfig, params: Any, *, layout: Layout) -> TrainState:
     """A state that starts from given weights (on the devices) with a new optimizer."""
     opt = jax.jit(optimizer(cfg).init, out_shardings=shardings(cfg, layout).opt)(params)
-    return TrainState(params=params, opt=opt, finite=layout.place(True))
+    mean, norms = beside(cfg, params, layout=layout)
+    return TrainState(params, opt, finite=layout.place(True), average=mean, norms=norms)
+
+
+def beside(
+    cfg: TrainConfig, params: Any, *, layout: Layout
+) -> tuple[Average | None, NormHistory | None]:
+    """What a run that starts from these weights keeps beside them: their average, its norms."""
+    wanted, mean, norms = shardings(cfg, layout), None, None
+    if cfg.optim.ema is not None:
+        mean = jax.jit(average.start, out_shardings=wanted.average)(params)
+    if cfg.optim.skip_spikes is not None:
+        norms = layout.place(spikes.start())
+    return mean, norms
+
+
+def advance(
+    state: TrainState,
+    *,
+    params: Any,
+    opt: Any,
+    finite: Bool[Array, ""],
+    grad_norm: Float[Array, ""],
+    optim: OptimConfig,
+) -> TrainState:
+    """The state after an update to `params` and `opt`; as it was if that is left out, because
+    something was not `finite` or the gradient norm is a spike."""
+    applied, norms, mean = finite, None, None
+    if state.norms is not None and optim.skip_spikes is not None:
+        spike, history = spikes.judge(state.norms, grad_norm, sigmas=optim.skip_spikes)
+        applied, norms = finite & ~spike, _where(finite, history, state.norms)
+    if state.average is not None and optim.ema is not None:
+        mean = average.update(state.average, params, decay=optim.ema)
+        mean = _where(applied, mean, state.average)
+    return TrainState(
+        params=_where(applied, params, state.params),
+        opt=_where(applied, opt, state.opt),
+        finite=finite,
+        average=mean,
+        norms=norms,
+    )
+
+
+def _where(condition: Bool[Array, ""], new: Any, old: Any) -> Any:
+    """`new` or `old`, a whole tree of them."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
 
 
 # Several runs in one process (cooldowns of several trunks, say) trace each program once.
@@ -89,6 +140,8 @@ def shapes_of(model: ModelConfig, optim: OptimConfig) -> TrainState:
         params=params,
         opt=jax.eval_shape(optimizer_of(model, optim).init, params),
         finite=jax.eval_shape(lambda: jnp.bool_(True)),
+        average=None if optim.ema is None else jax.eval_shape(average.start, params),
+        norms=None if optim.skip_spikes is None else jax.eval_shape(spikes.start),
     )
 
 
@@ -98,8 +151,10 @@ def shardings_of(model: ModelConfig, optim: OptimConfig, layout: Layout) -> Any:
     shapes = shapes_of(model, optim)
     params = layout.params(shapes.params)
     opt = layout.opt(shapes.opt, params=shapes.params)
-    finite: Any = layout.replicated
-    return TrainState(params, opt, finite)
+    whole: Any = layout.replicated
+    mean = None if shapes.average is None else Average(params, whole)
+    norms = jax.tree.map(lambda x: whole, shapes.norms)
+    return TrainState(params, opt, finite=whole, average=mean, norms=norms)
 
 
 @cache

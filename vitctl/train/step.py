@@ -26,13 +26,17 @@ _MIXUP = 1
 
 
 class StepStats(NamedTuple):
-    """Scalars of one step, fp32. Norms as in `vitctl.optim.optimizer.stats`."""
+    """Scalars of one step, fp32. Norms as in `vitctl.optim.optimizer.stats`.
+
+    `skipped` counts all updates left out as spikes so far; None where they are not judged.
+    """
 
     loss: Float[Array, ""]
     grad_norm: Float[Array, ""]
     update_norm: Float[Array, ""]
     param_norm: Float[Array, ""]
     finite: Bool[Array, ""]
+    skipped: Int[Array, ""] | None = None
 
 
 Step = Callable[[TrainState, Array, Array, Array, Array], tuple[TrainState, StepStats]]
@@ -159,10 +163,12 @@ def _compiled(
 
         # All that is logged: a norm that overflows is as much a divergence as a loss that does.
         finite = state.finite & jnp.all(jnp.isfinite(jnp.stack([value, *norms])))
-        after = TrainState(params, opt, finite)
-        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, before)
-        return kept._replace(finite=finite), StepStats(
-            value, norms.grad_norm, norms.update_norm, norms.param_norm, finite
+        after = states.advance(
+            before, params=params, opt=opt, finite=finite, grad_norm=norms.grad_norm, optim=optim
+        )
+        skipped = None if after.norms is None else after.norms.skipped
+        return after, StepStats(
+            value, norms.grad_norm, norms.update_norm, norms.param_norm, finite, skipped
         )
 
     whole, split = layout.replicated, layout.batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from vitctl import machine, processes
@@ -14,13 +15,14 @@ from vitctl.model import accounting
 from vitctl.sharding import layout as layouts
 from vitctl.sharding import spec
 from vitctl.sharding.layout import Layout
-from vitctl.signals import graceful
-from vitctl.train import memory, scoring
+from vitctl.signals import Stop, graceful
+from vitctl.train import memory, rollback, scoring
 from vitctl.train.cadence import Cadence
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.goodput import Meter
 from vitctl.train.images import Images
-from vitctl.train.loop import Evaluate, loop
+from vitctl.train.kept import keep
+from vitctl.train.loop import Diverged, Evaluate, loop
 from vitctl.train.reporting import Reporter, compiling
 from vitctl.train.saving import Saver
 from vitctl.train.start import Start, of_checkpoint
@@ -42,12 +44,11 @@ def train(
 
     Raises:
       InterruptedRun: a signal came; everything done is saved.
-      DivergedError: a loss or a norm was not finite; nothing from there on is applied or saved.
+      DivergedError: a loss or a norm was not finite; nothing from there on is applied or saved,
+        and with `runtime.on_divergence="rollback"` going back did not help.
       InputError: the data is not what the checkpoint was trained on.
       DoesNotFitError: it needs more memory than there is.
     """
-    meter = Meter()
-
     # Numbers
     devices = layouts.first(runtime.devices)
     plan = memory.choose(
@@ -63,14 +64,73 @@ def train(
         emit(Note(plan.reason))
     emit(Settings(f"{run.info.stage} {cfg.name}", _announced(cfg, layout, plan, images)))
 
-    # Restore, or start
+    # Restore, or start; loop; publish; after a divergence, again
+    cadence = Cadence.of(runtime, start=start.step, total=cfg.steps)
+    recorded = _recorded(runtime, cadence, layout, plan)
+    with graceful() as asked:
+        while True:
+            passed = rollback.passed(run.info, before=start.passed)
+            through = replace(images, passed=passed)
+            try:
+                return _attempt(
+                    run,
+                    cfg,
+                    images=through,
+                    start=start,
+                    runtime=runtime,
+                    recorded=recorded,
+                    cadence=cadence,
+                    layout=layout,
+                    plan=plan,
+                    asked=asked,
+                    emit=emit,
+                )
+            except Diverged as found:
+                update = found.update
+            kept = keep(
+                run,
+                update.batch,
+                images=through,
+                stats=update.stats,
+                rate=update.rate,
+                passed=passed,
+            )
+            back = rollback.answer(
+                run,
+                step=update.batch.step,
+                loss=float(update.stats.loss),
+                grad_norm=float(update.stats.grad_norm),
+                kept=kept,
+                start=start.step,
+                cadence=cadence,
+                windows=passed,
+                runtime=runtime,
+            )
+            emit(Caution(rollback.in_words(back)))
+
+
+def _attempt(
+    run: RunDraft,
+    cfg: TrainConfig,
+    *,
+    images: Images,
+    start: Start,
+    runtime: TrainRuntime,
+    recorded: dict[str, Any],
+    cadence: Cadence,
+    layout: Layout,
+    plan: memory.Plan,
+    asked: Stop,
+    emit: Emit,
+) -> Artifact:
+    """Train from the newest usable checkpoint, or `start`, to the end. Diverged, as the loop."""
+    meter = Meter()
     emit(Doing("start"))
+    if run.info.rollbacks:
+        rollback.drop_abandoned(run, windows=images.passed)
     state, step, consumed, damaged = _begin(run, cfg, start=start, layout=layout, emit=emit)
     consumed.check(images.keys_of_step)
-    cadence = Cadence.of(runtime, start=start.step, total=cfg.steps)
-    run.begin(from_step=step, runtime=_recorded(runtime, cadence, layout, plan))
-
-    # Loop, publish
+    run.begin(from_step=step, runtime=recorded)
     report = Reporter(
         run,
         cfg,
@@ -82,25 +142,31 @@ def train(
         meter=meter,
         emit=emit,
     )
-    saver = Saver(run, cfg, classes=images.classes, cadence=cadence, damaged=damaged)
+    saver = Saver(
+        run,
+        cfg,
+        classes=images.classes,
+        cadence=cadence,
+        damaged=damaged,
+        passed=images.passed,
+    )
     processes.stacks_in(run.path)
     step_fn = make_step(cfg, layout=layout, remat=plan.remat, microbatch=plan.microbatch)
-    with graceful() as asked:
-        return loop(
-            state,
-            step=step,
-            consumed=consumed,
-            run=run,
-            cfg=cfg,
-            images=images,
-            layout=layout,
-            step_fn=compiling(in_step(step_fn), meter=meter, emit=emit),
-            evaluate=_evaluator(cfg, images=images, layout=layout, meter=meter, emit=emit),
-            saver=saver,
-            cadence=cadence,
-            stop=processes.together(asked, step=step),
-            report=report,
-        )
+    return loop(
+        state,
+        step=step,
+        consumed=consumed,
+        run=run,
+        cfg=cfg,
+        images=images,
+        layout=layout,
+        step_fn=compiling(in_step(step_fn), meter=meter, emit=emit),
+        evaluate=_evaluator(cfg, images=images, layout=layout, meter=meter, emit=emit),
+        saver=saver,
+        cadence=cadence,
+        stop=processes.together(asked, step=step),
+        report=report,
+    )
 
 
 def _available() -> int | None:
@@ -118,9 +184,13 @@ def _evaluator(
         return None
     scorer = scoring.make_scorer(cfg.model, loss=cfg.loss, precision=cfg.precision, layout=layout)
     scorer = compiling(scorer, meter=meter, emit=emit)
-    return lambda state: scoring.score(
-        scorer, state.params, images.eval_batches(split, layout), layout=layout
-    )
+
+    def evaluate(state: TrainState) -> scoring.Scoring:
+        ema = None if state.average is None else state.average.weights
+        batches = images.eval_batches(split, layout)
+        return scoring.score(scorer, state.params, batches, layout=layout, ema=ema)
+
+    return evaluate
 
 
 def _begin(
@@ -157,10 +227,20 @@ def _announced(
         "schedule": f"{schedule.kind} to step {show_count(cfg.steps)}, peak {schedule.peak_lr:g}, "
         f"warmup {show_count(schedule.warmup_steps)}{cooldown}",
         "optimizer": f"{cfg.optim.name}, decay {cfg.optim.wd_head:g} head, "
-        f"{cfg.optim.wd_body:g} body; {cfg.loss} loss; seed {cfg.seed}",
+        f"{cfg.optim.wd_body:g} body; {cfg.loss} loss; seed {cfg.seed}" + _beside(cfg),
         "devices": f"{layout.devices} x {layout.platform} ({layout}), {cfg.precision}, "
         f"remat {plan.remat}{parts}; about {memory.gib(plan.need.total)} a device",
     }
+
+
+def _beside(cfg: TrainConfig) -> str:
+    """What is kept or left out beside the plain update."""
+    optim, told = cfg.optim, ""
+    if optim.ema is not None:
+        told += f"; average of the weights, decay {optim.ema:g}"
+    if optim.skip_spikes is not None:
+        told += f"; gradient norms over {optim.skip_spikes:g} sigma left out"
+    return told
 
 
 def _recorded(

@@ -1,0 +1,84 @@
+"""`python -m tests.kills --kills 50 --terms 50`: a table on stdout, what differs on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.kills import forks, trials
+from tests.kills.trials import Bench, Case
+
+_MODEL = (
+    "--model", "test", "--set", "model.depth=1", "--set", "model.width=16", "--set",
+    "model.mlp_dim=16", "--set", "model.heads=2",
+)  # fmt: skip
+_OFTEN = ("--checkpoint-every", 4, "--quiet")
+_PRETRAIN = (
+    "pretrain", "--mock", *_MODEL, "--res", 16, "--batch", 16, "--warmup", 2, "--ema", 0.9,
+    "--skip-spikes", "--set", "optim.name=sgd", "--set", "model.classes=4",
+    "--set", "data.mock.examples=40", "--set", "data.mock.eval_examples=8",
+    "--set", "data.eval_split=none", *_OFTEN,
+)  # fmt: skip
+_SHARD = ("shard", "digits", "--shards", 12, "--workers", 0, "--quiet")
+STAGES = ("shard", "pretrain", "cooldown", "finetune")
+
+
+def cases(base: Path, names: list[str]) -> list[Case]:
+    """The commands; what they branch from is made once, in a store of its own."""
+
+    def once(*words: object, folder: str) -> Path:
+        place = base / folder
+        words = (*words, "--store", place / "store")
+        fork = forks.start(words, folder=place, store=place / "store")
+        assert fork.wait() == 0, fork.err
+        return Path(fork.out.strip())
+
+    trunk = once(*_PRETRAIN, "--steps", 8, folder="trunk")
+    found = [
+        Case("shard", _SHARD),
+        Case("pretrain", (*_PRETRAIN, "--steps", 16)),
+        Case("cooldown", ("cooldown", "--from", trunk, "--steps", 12, *_OFTEN)),
+    ]
+    if "finetune" in names:
+        data = once(*_SHARD, folder="digits")
+        tune = ("finetune", "--from", trunk, "--data", data, "--res", 16, "--batch", 16)
+        tune += ("--steps", 12, "--set", "data.eval_split=none", *_OFTEN)
+        found.append(Case("finetune", tune))
+    return [case for case in found if case.name in names]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__)
+    parser.add_argument("--kills", type=int, default=50, help="SIGKILLs of each command")
+    parser.add_argument("--terms", type=int, default=50, help="SIGTERMs of each command")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--stages", default=",".join(STAGES))
+    asked = parser.parse_args()
+    names = asked.stages.split(",")
+    results = []
+    with tempfile.TemporaryDirectory(prefix="vitctl-kills-") as temporary:
+        base = Path(temporary).resolve()
+        forks.preload(base / "compiled")
+        for case in cases(base / "made", names):
+            bench = Bench(case, folder=base / case.name, seed=asked.seed)
+            print(
+                f"{case.name}: {bench.whole.seconds:.1f} s, {bench.whole.files} changes of files",
+                file=sys.stderr,
+                flush=True,
+            )
+            for run, count in ((bench.kills, asked.kills), (bench.terminations, asked.terms)):
+                if not count:
+                    continue
+                result = run(count)
+                results.append(result)
+                for sentence in result.unequal:
+                    print(f"{case.name}: {sentence}", file=sys.stderr, flush=True)
+                print(trials.table([result]).splitlines()[-1], file=sys.stderr, flush=True)
+    print(trials.table(results))
+    return 1 if any(result.unequal for result in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

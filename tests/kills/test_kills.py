@@ -1,0 +1,17 @@
+"""A few kills of each command; `just kills` does fifty."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.slow
+def test_killed_and_run_again_every_command_ends_bitwise_equal():
+    words = [sys.executable, "-m", "tests.kills", "--kills", "4", "--terms", "2"]
+    answer = subprocess.run(words, capture_output=True, text=True, timeout=1800, check=False)
+    assert answer.returncode == 0, f"{answer.stdout}\n{answer.stderr}"
+    rows = answer.stdout.splitlines()[2:]
+    assert [row.split(" | ")[2:4] for row in rows] == [["4", "0"], ["2", "0"]] * 4

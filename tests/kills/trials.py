@@ -1,0 +1,238 @@
+"""One command: an uninterrupted run as the measure, then kills."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.kills import forks
+from tests.kills.forks import Fork
+from vitctl.artifacts import Artifact
+from vitctl.artifacts.runs import run_of
+from vitctl.data.shards import REPORTS
+
+_OFTEN = 200
+"""Attempts for one hit: a moment can fall after the end of a quick command."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command, without its --store."""
+
+    name: str
+    words: tuple[object, ...]
+
+
+@dataclass
+class Result:
+    """What became of so many kills of one command.
+
+    hit      what the kill left behind -> how often
+    unequal  a sentence for each end that was not the uninterrupted one
+    """
+
+    case: str
+    sent: str
+    hits: int = 0
+    hit: Counter[str] = field(default_factory=Counter)
+    unequal: list[str] = field(default_factory=list)
+    missed: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The uninterrupted run: what it made, how long it took, how often it touched files."""
+
+    made: dict[str, Any]
+    seconds: float
+    began_s: float
+    files: int
+
+
+class Bench:
+    """Runs a case again and again, each trial in a store of its own."""
+
+    def __init__(self, case: Case, *, folder: Path, seed: int) -> None:
+        self.case, self.folder = case, folder
+        self.random = random.Random(f"{case.name} {seed}")
+        self._trials = 0
+        # Twice: the first compiles what all others find compiled.
+        self._measure()
+        self.whole = self._measure()
+
+    def kills(self, count: int) -> Result:
+        """SIGKILL at `count` moments: half of them in time, half just before a change of a file.
+        Every other command that was killed is killed again before it may finish."""
+        result = Result(self.case.name, "SIGKILL")
+        began = time.monotonic()
+        while result.hits < count:
+            store = self._store()
+            while result.hits < count:
+                fork = self._killed(store)
+                if fork.code != -signal.SIGKILL:
+                    result.missed += 1
+                    assert result.missed < _OFTEN + count, "kills come too late, again and again"
+                    break
+                result.hits += 1
+                result.hit[left_behind(store)] += 1
+                if self.random.random() < 0.5:
+                    break
+            self._finish(store, result)
+        result.seconds = time.monotonic() - began
+        return result
+
+    def terminations(self, count: int) -> Result:
+        """SIGTERM at `count` moments of the work: it must be saved, with exit code 10."""
+        result = Result(self.case.name, "SIGTERM")
+        began = time.monotonic()
+        while result.hits < count:
+            store = self._store()
+            fork = self._start(store)
+            self._wait_for_work(fork, store)
+            rest = self.whole.seconds - self.whole.began_s
+            fork.wait(until=time.monotonic() + self.random.uniform(0, rest))
+            fork.send(signal.SIGTERM)
+            code = fork.wait()
+            if code == 0:
+                result.missed += 1
+                assert result.missed < _OFTEN + count, "signals come too late, again and again"
+            else:
+                result.hits += 1
+                result.hit[left_behind(store)] += 1
+                if code != 10 or "stopped:" not in fork.err or fork.out:
+                    result.unequal.append(f"exit code {code}: {fork.err[-300:]}")
+                elif not saved(fork, store):
+                    result.unequal.append(f"it was not saved: {fork.err[-300:]}")
+            self._finish(store, result)
+        result.seconds = time.monotonic() - began
+        return result
+
+    # Steps of a trial
+
+    def _measure(self) -> Whole:
+        store = self._store()
+        fork = self._start(store)
+        began_s = self._wait_for_work(fork, store)
+        code = fork.wait()
+        assert code == 0, fork.err
+        whole = Whole(
+            made=made(fork),
+            seconds=time.monotonic() - fork.began,
+            began_s=began_s,
+            files=forks.files_touched(fork.folder),
+        )
+        shutil.rmtree(store)
+        return whole
+
+    def _store(self) -> Path:
+        self._trials += 1
+        store = self.folder / f"trial{self._trials}" / "store"
+        store.parent.mkdir(parents=True)
+        return store
+
+    def _start(self, store: Path, *, dies_at: int | None = None) -> Fork:
+        words = (*self.case.words, "--store", store)
+        return forks.start(words, folder=store.parent, store=store, dies_at=dies_at)
+
+    def _wait_for_work(self, fork: Fork, store: Path) -> float:
+        """Seconds until the work began, which is when a signal is answered by saving."""
+        while fork.poll() is None and not _works(store):
+            time.sleep(0.002)
+        return time.monotonic() - fork.began
+
+    def _killed(self, store: Path) -> Fork:
+        if self.random.random() < 0.5:
+            fork = self._start(store, dies_at=self.random.randint(1, self.whole.files))
+            fork.wait()
+            return fork
+        moment = self.random.uniform(0, self.whole.seconds)
+        fork = self._start(store)
+        fork.wait(until=fork.began + moment)
+        fork.send(signal.SIGKILL)
+        fork.wait()
+        return fork
+
+    def _finish(self, store: Path, result: Result) -> None:
+        """The same command to its end, and the comparison."""
+        fork = self._start(store)
+        code = fork.wait()
+        if code != 0:
+            result.unequal.append(f"again: exit code {code}: {fork.err[-500:]}")
+            return
+        found = made(fork)
+        for name, value in self.whole.made.items():
+            if found[name] != value:
+                result.unequal.append(f"{name} differs ({store})")
+                return
+        shutil.rmtree(store.parent)
+
+
+def made(fork: Fork) -> dict[str, Any]:
+    """All that must be equal: digest and id of the answer; of a run, its kept checkpoints and the
+    rows of its metrics."""
+    artifact = Artifact.load(Path(fork.out.strip()))
+    assert artifact.check_contents() == []
+    found: dict[str, Any] = {"digest": artifact.digest, "id": artifact.id}
+    run = run_of(artifact)
+    if run is not None:
+        found["checkpoints"] = {step: run.checkpoint(step).digest for step in run.steps()}
+        rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+        kept = ("step", "loss", "grad_norm", "lr")
+        found["losses"] = [[row[k] for k in kept] for row in rows if row["kind"] == "train"]
+    return found
+
+
+def _works(store: Path) -> bool:
+    """Whether a start of a run is written down, or the folder for what shards report is there."""
+    if any(store.glob(f"*/*/{REPORTS}")):
+        return True
+    return any('"from_step"' in run.read_text() for run in store.glob("*/*/run.json"))
+
+
+def left_behind(store: Path) -> str:
+    """What a command had done when it ended."""
+    runs = list(store.glob("*/*/run.json"))
+    if not runs:
+        drafts = list(store.glob("*/*/draft.json"))
+        if not drafts:
+            return "nothing yet"
+        shards = list(drafts[0].parent.glob("*.array_record-*"))
+        half = list(drafts[0].parent.glob(".tmp-*"))
+        return "half a shard" if half else f"{'some' if shards else 'no'} shards"
+    folder = runs[0].parent / "checkpoints"
+    there = list(folder.iterdir()) if folder.is_dir() else []
+    if any(not (child / "artifact.json").exists() for child in there):
+        return "half a checkpoint"
+    return "between checkpoints" if there else "no checkpoint yet"
+
+
+def saved(fork: Fork, store: Path) -> bool:
+    """Whether what a stopped command says it saved is there, whole."""
+    if not list(store.glob("*/*/run.json")):
+        return "shards are done" in fork.err
+    newest = max(store.glob("*/*/checkpoints/*/artifact.json"), key=lambda p: int(p.parent.name))
+    return f"after step {newest.parent.name};" in fork.err and (
+        Artifact.load(newest.parent).check_contents() == []
+    )
+
+
+def table(results: Sequence[Result]) -> str:
+    """A row a command and signal, in Markdown."""
+    rows = ["| command | signal | times | ended otherwise | it left behind | came too late |"]
+    rows.append("|---|---|---|---|---|---|")
+    for result in results:
+        hit = ", ".join(f"{what} {times}" for what, times in result.hit.most_common())
+        rows.append(
+            f"| {result.case} | {result.sent} | {result.hits} | {len(result.unequal)} | {hit} "
+            f"| {result.missed} |"
+        )
+    return "\n".join(rows)

@@ -1,0 +1,110 @@
+"""A batch that a step diverged on, kept as an artifact in the run's folder.
+
+    <run>/batches/<number>/images.npy   float32[b, h, w, 3] in [-1, 1], as they entered the step
+                           labels.npy   int32[b, L] class indices, padded with -1
+                           keys.npy     uint64[b], the names of the samples in digests
+                           batch.json   id, class and epoch of each, what the step made of them
+                           artifact.json
+
+Its number is its place in the order of the data. What the step itself does to the images (mixup) is
+a function of the seed and the step, so it isn't kept.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl import processes
+from vitctl.artifacts.artifact import load_if_readable
+from vitctl.artifacts.drafts import clear, publish
+from vitctl.artifacts.files import write_atomic
+from vitctl.artifacts.manifest import Recipe
+from vitctl.artifacts.provenance import now
+from vitctl.artifacts.runs import BATCHES, RunDraft
+from vitctl.data.batches import TrainBatch
+from vitctl.data.order import Window
+from vitctl.places import Place
+from vitctl.train.images import Images
+from vitctl.train.replay import replay
+from vitctl.train.step import StepStats
+
+KIND = "batch"
+_FORMAT = 1
+
+
+def keep(
+    run: RunDraft,
+    batch: TrainBatch,
+    *,
+    images: Images,
+    stats: StepStats,
+    rate: float,
+    passed: tuple[Window, ...],
+) -> Place:
+    """The artifact of a batch, written unless it is there. `stats` and the learning `rate` are of
+    the step that diverged on it.
+
+    Of several processes each has a part of the images only; the first reads them all again.
+    """
+    started, place = now(), run.path / BATCHES / str(batch.number)
+    if not processes.first():
+        return place
+    if processes.count() > 1:
+        batch = images.batch_of_step(batch.step)
+    recipe = _recipe(run, batch, passed=passed)
+    there = load_if_readable(place)
+    if there is not None and there.id == recipe.id and not there.check_contents():
+        return place
+    place.mkdir(parents=True, exist_ok=True)
+    clear(place)
+    arrays: dict[str, NDArray] = {
+        "images": batch.images,
+        "labels": batch.labels,
+        "keys": batch.keys,
+    }
+    for name, array in arrays.items():
+        write_atomic(place / f"{name}.npy", _npy(array))
+    told = {name: repr(float(value)) for name, value in _scalars(stats).items()}
+    content = {
+        "format": _FORMAT,
+        "step": batch.step + 1,
+        "number": batch.number,
+        "images": [asdict(seen) for seen in replay(images, step=batch.step + 1).images],
+        "classes": list(images.classes),
+        "lr": rate,
+        **told,
+    }
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomic(place / "batch.json", f"{text}\n".encode())
+    summary = {
+        "step": batch.step + 1,
+        "number": batch.number,
+        "images": len(batch.images),
+        "resolution": images.cfg.model.resolution,
+        **told,
+    }
+    publish(place, recipe=recipe, summary=summary, started=started)
+    return place
+
+
+def _recipe(run: RunDraft, batch: TrainBatch, *, passed: tuple[Window, ...]) -> Recipe:
+    """That of the checkpoint that the step would have led to, and which batch it took."""
+    recipe = run.recipe_at(batch.step + 1, passed=passed)
+    config = {**recipe.config, "batch": batch.number}
+    return recipe.model_copy(update={"kind": KIND, "config": config})
+
+
+def _scalars(stats: StepStats) -> dict[str, Any]:
+    return {"loss": stats.loss, "grad_norm": stats.grad_norm, "update_norm": stats.update_norm}
+
+
+def _npy(array: NDArray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()

@@ -1,0 +1,127 @@
+"""After a divergence: where a run goes back to, and which batches it passes over.
+
+It goes back to the last checkpoint and leaves out every batch from there to the one that diverged,
+as "PaLM" did by hand (https://arxiv.org/abs/2204.02311, section 5.1: restart from a checkpoint of
+about 100 steps before, skip the batches that were seen during the spike).
+
+Interrupted or not, a run must go back to the same step. So that is no matter of which files there
+are: it is the last step that was *due* to be saved. A checkpoint that a signal had saved in between
+is of no more use, and where the due one is gone an older one is trained forward to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from vitctl import checkpoints
+from vitctl.artifacts.provenance import now
+from vitctl.artifacts.runs import BATCHES, Rollback, RunDraft, RunInfo
+from vitctl.data.order import Window, batch_of_step, windows_from_json
+from vitctl.errors import DivergedError, VitctlError
+from vitctl.places import Place
+from vitctl.train.cadence import Cadence
+from vitctl.train.config import TrainRuntime
+
+
+def passed(info: RunInfo, *, before: Iterable[Window]) -> tuple[Window, ...]:
+    """All windows passed over: those of what the run began from, and its own."""
+    return (*before, *(Window(back.step, back.batches) for back in info.rollbacks))
+
+
+def until(windows: Iterable[Window], step: int) -> tuple[Window, ...]:
+    """The windows that had a part in the first `step` updates."""
+    return tuple(window for window in windows if window.step < step)
+
+
+def goes_back_to(step: int, *, start: int, cadence: Cadence, info: RunInfo) -> int:
+    """The last checkpoint that was due after at most `step` updates.
+
+    Never further back than the run itself, a result a command was answered with, or the step it
+    went back to before: what was published stays a part of the run.
+    """
+    intervals = {cadence.save, cadence.keep, *info.kept}
+    due = [step // every * every for every in intervals]
+    known = [*info.results, *(back.step for back in info.rollbacks), *due]
+    return max([start, *(known_step for known_step in known if start < known_step <= step)])
+
+
+def window_of(step: int, *, back_to: int, windows: Sequence[Window]) -> Window:
+    """What is left out when the update after `step` finished ones diverged."""
+    first = batch_of_step(back_to, passed=windows)
+    return Window(back_to, batch_of_step(step, passed=windows) - first + 1)
+
+
+def answer(
+    run: RunDraft,
+    *,
+    step: int,
+    loss: float,
+    grad_norm: float,
+    kept: Place,
+    start: int,
+    cadence: Cadence,
+    windows: Sequence[Window],
+    runtime: TrainRuntime,
+) -> Rollback:
+    """Record that the run goes back because the update after `step` finished ones diverged.
+
+    Raises DivergedError if it must not, or went back often enough.
+    """
+    told = (
+        f"step {step + 1} diverged: its loss is {loss:g}, its gradient norm {grad_norm:g}; nothing "
+        f"of it was applied or saved, and its batch is kept in {kept}"
+    )
+    if any(beyond > step for beyond in run.steps()):
+        raise DivergedError(
+            f"{told}; the run had passed this step before, so the hardware is at fault, or "
+            "versions have changed",
+            hint="run the same command again; if it diverges again, on another machine",
+        )
+    if runtime.on_divergence == "stop":
+        raise DivergedError(
+            told,
+            hint="go on without this stretch of the data: --on-divergence rollback; or take a "
+            "lower --lr, a longer --warmup or --set optim.beta2=0.95",
+        )
+    if len(run.info.rollbacks) >= runtime.max_rollbacks:
+        raise DivergedError(
+            f"{told}; it went back {len(run.info.rollbacks)} times already",
+            hint="a lower --lr or a longer --warmup often helps; --max-rollbacks allows more",
+        )
+    back_to = goes_back_to(step, start=start, cadence=cadence, info=run.info)
+    back = Rollback(
+        at=now(),
+        diverged=step + 1,
+        step=back_to,
+        batches=window_of(step, back_to=back_to, windows=windows).batches,
+        loss=repr(loss),
+        grad_norm=repr(grad_norm),
+        kept=f"{BATCHES}/{kept.name}",
+    )
+    run.mark_rollback(back)
+    return back
+
+
+def drop_abandoned(run: RunDraft, *, windows: Sequence[Window]) -> list[int]:
+    """Remove checkpoints that lie on ground which a roll-back gave up; their steps."""
+    abandoned = [step for step in run.steps() if _recorded(run, step) != until(windows, step)]
+    for step in abandoned:
+        run.abandon(step)
+    return abandoned
+
+
+def _recorded(run: RunDraft, step: int) -> tuple[Window, ...] | None:
+    """The windows a checkpoint was trained without; None if it does not tell."""
+    try:
+        position = checkpoints.read_position(run.place(step))
+        return windows_from_json(position.get("passed", ()))
+    except VitctlError:
+        return None
+
+
+def in_words(back: Rollback) -> str:
+    """One sentence."""
+    return (
+        f"step {back.diverged} diverged (loss {back.loss}, gradient norm {back.grad_norm}); going "
+        f"back to step {back.step} and passing over {back.batches} batches"
+    )
