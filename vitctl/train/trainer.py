@@ -64,6 +64,9 @@ def train(
         emit(Note(plan.reason))
     emit(Settings(f"{run.info.stage} {cfg.name}", _announced(cfg, layout, plan, images)))
 
+    if layout.platform == "cpu":
+        machine.keep_freed_memory()
+
     # Restore, or start; loop; publish; after a divergence, again
     cadence = Cadence.of(runtime, start=start.step, total=cfg.steps)
     recorded = _recorded(runtime, cadence, layout, plan)
