@@ -1,9 +1,10 @@
-"""What memory this machine has for arrays, and how it is kept."""
+"""What this machine has to compute with, devices and memory, and how memory is kept."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -12,6 +13,37 @@ def host_bytes() -> int | None:
     limit. None where the system does not tell."""
     found = [value for value in (_available(), _cgroup_left()) if value is not None]
     return min(found) if found else None
+
+
+def settle_platform() -> None:
+    """Spare jax the search for a TPU that is not there; what the user has set wins.
+
+    With libtpu installed, to plan for TPUs, jax tries it at each start: seconds, and pages of its
+    complaints. Anything that may be an accelerator leaves the choice to jax.
+    """
+    if os.environ.get("JAX_PLATFORMS") or not find_spec("libtpu") or accelerator_may_be_there():
+        return
+    os.environ["JAX_PLATFORMS"] = "cpu"
+
+
+def accelerator_may_be_there(root: Path = Path("/")) -> bool:
+    """Whether the system shows a TPU, a GPU, or a device passed through to this machine."""
+    devices = ("accel*", "vfio/[0-9]*", "nvidia[0-9]*", "kfd")
+    if any(next((root / "dev").glob(pattern), None) for pattern in devices):
+        return True
+    vendors = (root / "sys/bus/pci/devices").glob("*/vendor")
+    return any(_read(vendor) in _ACCELERATOR_VENDORS for vendor in vendors)
+
+
+# Google and NVIDIA: PCI's numbers of vendors (https://pci-ids.ucw.cz).
+_ACCELERATOR_VENDORS = frozenset({"0x1ae0", "0x10de"})
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""
 
 
 def device_bytes() -> int | None:

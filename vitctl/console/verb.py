@@ -23,6 +23,7 @@ from vitctl.console.compiled import keep_compiled_programs
 from vitctl.console.session import Options, Session
 from vitctl.console.streams import silence_stdout
 from vitctl.events import Event, Note
+from vitctl.machine import settle_platform
 from vitctl.places import place
 from vitctl.processes import cluster
 
@@ -259,6 +260,7 @@ def _guarded(
 ) -> int:
     silence_stdout()
     keep_compiled_programs()
+    settle_platform()
     shown = _Shown(quiet=options.quiet)
     try:
         if asked is None and (told := cluster.told()) is not None and told[0] > 0:
