@@ -2,7 +2,7 @@
 
 input       images/s of training batches: all threads against one
 step        images/s of the train step: scanned layers with full remat against without
-checkpoint  seconds a save stops training, against the time of one step
+checkpoint  seconds a save of S/16 stops training, against the time of one step of 8 images
 """
 
 from __future__ import annotations
@@ -93,17 +93,17 @@ def bench_input() -> None:
     told("input", rates, "images/s")
 
 
-def small_run() -> tuple[Any, Any, Any]:
-    """A configuration, a mesh and shapes for S/16 cut to four layers."""
+def small_run(*, depth: int = 4) -> tuple[Any, Any, Any]:
+    """A configuration, a layout and a state for S/16 at 224 px, by default cut to four layers."""
     from vitctl.model.config import from_name
     from vitctl.schedules import ScheduleConfig
     from vitctl.sharding import layout as layouts
     from vitctl.train import state
     from vitctl.train.config import DataConfig, TrainConfig
 
-    model = from_name("S16", classes=1000).model_copy(update={"depth": 4})
+    model = from_name("S16", classes=1000).model_copy(update={"depth": depth})
     cfg = TrainConfig(
-        name="S/16, 4 layers",
+        name=f"S/16, {depth} layers",
         recipe="paper",
         model=model,
         loss="sigmoid",
@@ -143,7 +143,7 @@ def bench_checkpoint() -> None:
     from vitctl.train import saving
     from vitctl.train.step import make_step
 
-    cfg, devices, current = small_run()
+    cfg, devices, current = small_run(depth=12)
     step = make_step(cfg, layout=devices, remat="none")
     images = np.zeros((cfg.data.batch, 224, 224, 3), np.float32)
     labels = np.zeros((cfg.data.batch, 1), np.int32)

@@ -20,6 +20,15 @@ from vitctl.events import Trained
 from vitctl.train.metrics import read
 
 
+def wait_for(run: Run, step: int) -> None:
+    """Until a checkpoint is there: it is written while training goes on."""
+    for _ in range(6000):
+        if step in run.steps():
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"no checkpoint of step {step} appeared")
+
+
 def losses(checkpoint: Artifact) -> dict[int, float]:
     run = run_of(checkpoint)
     assert run is not None
@@ -87,8 +96,7 @@ def test_a_cooldown_begun_while_the_trunk_trains_equals_one_begun_after(
             (run,) = Store(tmp_path / "a").entries()
             assert isinstance(run, Run)
             assert run.is_working
-            while 4 not in run.steps():  # it is written while training goes on
-                time.sleep(0.01)
+            wait_for(run, 4)
             branches.append(cooldown(run.checkpoint(4), 4, store="a"))
 
     trunk = pretrain(8, store="a", emit=emit)
@@ -110,6 +118,7 @@ def test_an_interrupted_cooldown_finds_its_beginning_again(pretrain, cooldown, t
     def emit(event):
         if isinstance(event, Trained) and event.step == 6:
             (run,) = Store(tmp_path / "a").entries()
+            wait_for(run, 4)
             with pytest.raises(ConnectionError):
                 cooldown(run.checkpoint(4), 4, store="a", emit=crash)
 

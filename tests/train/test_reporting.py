@@ -44,9 +44,10 @@ def crashed(tmp_path_factory):
 def test_tensorboard_has_each_row_of_the_metrics_once(crashed):
     run, _ = crashed
     rows = [(row["kind"], row["step"]) for row in read(run.metrics)]
-    assert rows == [("train", s) for s in (1, 2, 3, 4)] + [("eval", 4)] + [
-        ("train", s) for s in (5, 6, 7, 8)
-    ] + [("eval", 8)]
+    # A checkpoint is told when it is written, which is some steps later, or never after a crash.
+    told = [("train", s) for s in (1, 2, 3, 4)] + [("eval", 4)]
+    told += [("train", s) for s in (5, 6, 7, 8)] + [("eval", 8)]
+    assert [row for row in rows if row[0] != "save"] == told
     found = scalars(run.path)
     assert sorted(found) == sorted(set(found))
     assert {(tag.split("/")[0], step) for tag, step in found} == set(rows)
@@ -88,7 +89,8 @@ def test_it_says_what_it_does(crashed):
     _, told = crashed
     doing = [event.activity for event in told if isinstance(event, Doing)]
     assert doing[:3] == ["start", "compile", "step"]
-    assert doing[-6:] == ["score", "compile", "score", "step", "save", "step"]
+    # The last checkpoint is begun, then waited for.
+    assert doing[-8:] == ["score", "compile", "score", "step", "save", "step", "save", "step"]
     assert isinstance(told[-2], Spent)  # then only the next command
     assert [event.step for event in told if isinstance(event, Scored)] == [8]
 
