@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests import schemas
 from tests.train.conftest import config, contents
 from vitctl import checkpoints
 from vitctl.artifacts.runs import run_of
@@ -77,6 +78,7 @@ def test_both_weights_are_scored_while_training(pretrain):
     assert last["ema_loss"] != last["loss"]
     for name in ("top1", "top5", "loss"):
         assert done.summary["eval_ema"][name] == last[f"ema_{name}"]
+    schemas.check(done.as_json(), "artifact")
 
 
 def test_a_cooldown_goes_on_with_the_average(pretrain, cooldown):

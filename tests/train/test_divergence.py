@@ -11,6 +11,7 @@ import pytest
 
 from stages.inspect import listing
 from stages.inspect.images import check_consumed
+from tests import schemas
 from tests.train.conftest import config, contents
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.runs import Rollback, RunInfo, Segment, run_of
@@ -61,6 +62,7 @@ def test_the_batch_is_kept_and_nothing_of_it_applied(pretrain, spoil, tmp_path):
     (place,) = run.batches()
     kept = Artifact.load(place)
     assert kept.check_contents() == []
+    schemas.check(kept.as_json(), "artifact")
     assert (kept.kind, kept.summary["step"], kept.summary["loss"]) == ("batch", 6, "nan")
     images = Images(_dataset(), config(8))
     batch = next(images.train_batches(_layout(), start_step=5))
