@@ -73,7 +73,7 @@ def _cells(row: Row) -> list[str | Text]:
 
 def _check_kind(kind: str, session: Session) -> None:
     """Nothing of a kind is an answer, but not for a kind there never is."""
-    known = {"run", *MAKE, *(row.kind for row in rows(session.store))}
+    known = {"run", "batch", *MAKE, *(row.kind for row in rows(session.store))}
     if kind not in known:
         near = difflib.get_close_matches(kind, known, n=1)
         raise UsageError(

@@ -108,6 +108,11 @@ def _of_run(run: Run) -> Iterator[str]:
         yield f"  {show_count(step):>8}  {safe(told)}{dim(answered)}"
     if newest is None:
         yield "  none yet"
+    if info.rollbacks:
+        yield from ("", bold("passed over"))
+        for back in info.rollbacks:
+            yield f"  {safe(back.at)}  {safe(back.in_words)}"
+            yield f"    {dim(safe(run.path / back.kept))}"
     yield from _section("newest metrics", _last_rows(run))
     yield from _section("time", _time(run))
     yield from _section("settings", info.config, exact=True)

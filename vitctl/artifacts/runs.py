@@ -67,6 +67,14 @@ class Rollback(Config):
     grad_norm: str
     kept: str
 
+    @property
+    def in_words(self) -> str:
+        """One sentence."""
+        return (
+            f"step {self.diverged} diverged (loss {self.loss}, gradient norm {self.grad_norm}); "
+            f"going back to step {self.step} and passing over {self.batches} batches"
+        )
+
 
 class RunInfo(Config):
     """The content of `run.json`."""

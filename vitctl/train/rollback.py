@@ -117,11 +117,3 @@ def _recorded(run: RunDraft, step: int) -> tuple[Window, ...] | None:
         return windows_from_json(position.get("passed", ()))
     except VitctlError:
         return None
-
-
-def in_words(back: Rollback) -> str:
-    """One sentence."""
-    return (
-        f"step {back.diverged} diverged (loss {back.loss}, gradient norm {back.grad_norm}); going "
-        f"back to step {back.step} and passing over {back.batches} batches"
-    )

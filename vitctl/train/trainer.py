@@ -109,7 +109,7 @@ def train(
                 windows=passed,
                 runtime=runtime,
             )
-            emit(Caution(rollback.in_words(back)))
+            emit(Caution(back.in_words))
 
 
 def _attempt(
