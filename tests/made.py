@@ -60,9 +60,11 @@ def checkpoint(
     classes: tuple[str, ...] = CLASSES,
     cooled: bool = True,
     parent: Artifact | None = None,
+    summary: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Artifact:
-    """A finished checkpoint of `config(**changes)` in the store, as training publishes one."""
+    """A finished checkpoint of `config(**changes)` in the store, as training publishes one; of its
+    summary as much as others read, and `summary`."""
     cfg = config(**changes)
     recipe = Recipe(
         stage="cooldown" if parent else "pretrain",
@@ -80,8 +82,9 @@ def checkpoint(
             },
             position={"step": step},
         )
-        summary = {"step": step, "classes": list(classes), "finished_schedule": cooled}
-        return run.publish(step, summary=summary, started=now(), volatile=checkpoints.VOLATILE)
+        told = {"step": step, "classes": list(classes), "finished_schedule": cooled}
+        told |= summary or {}
+        return run.publish(step, summary=told, started=now(), volatile=checkpoints.VOLATILE)
 
 
 def dataset_artifact(store: Store, *, name: str = "made") -> Artifact:

@@ -9,9 +9,8 @@ from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.store import slug
 from vitctl.events import Emit, Next, silent
 from vitctl.train import start as begin
-from vitctl.train import trainer
 from vitctl.train.config import TrainConfig, TrainRuntime
-from vitctl.train.images import local_images, open_images
+from vitctl.train.training import trained
 
 
 def run(
@@ -33,27 +32,16 @@ def run(
         config=cfg.identity(),
         parents=tuple(parents),
     )
-    default = f"{slug(cfg.name, default='run')}-{cfg.steps}"
-    name = runtime.name or default
-    with store.open_run(
-        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
-    ) as draft:
-        checkpoint = draft.result(cfg.steps, emit=emit)
-        if checkpoint is None:
-            draft.begin_from(inputs.checkpoint)
-            images = open_images(
-                cfg,
-                local_images(cfg, inputs.dataset, cache=runtime.cache_dir, emit=emit),
-                workers=runtime.workers,
-            )
-            checkpoint = trainer.train(
-                draft,
-                cfg,
-                images=images,
-                start=begin.continued(cfg, inputs.checkpoint),
-                runtime=runtime,
-                emit=emit,
-            )
-        draft.finish_from(inputs.checkpoint)
+    checkpoint = trained(
+        recipe,
+        cfg,
+        start=lambda images: begin.continued(cfg, inputs.checkpoint),
+        source=inputs.checkpoint,
+        dataset=inputs.dataset,
+        name=runtime.name or f"{slug(cfg.name, default='run')}-{cfg.steps}",
+        store=store,
+        runtime=runtime,
+        emit=emit,
+    )
     emit(Next(f"vitctl fewshot --from {shlex.quote(str(checkpoint.path))}"))
     return checkpoint

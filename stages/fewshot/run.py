@@ -19,7 +19,7 @@ from vitctl.artifacts.store import slug
 from vitctl.data.batches import EvalBatch
 from vitctl.data.dataset import LabelledImages
 from vitctl.errors import DoesNotFitError, InputError
-from vitctl.events import Emit, Next, Progress, Settings, silent
+from vitctl.events import Caution, Emit, Next, Progress, Settings, silent
 from vitctl.probe import draws, fewshot
 from vitctl.recipes import branching, measuring
 from vitctl.sharding import layout as layouts
@@ -137,7 +137,9 @@ def _probed(
         emit(Progress("regressions", done, cfg.draws, "draws"))
 
     # Publish
-    known = measuring.classes_trained_on(inputs.checkpoint, store=store)
+    known, gone = measuring.known(inputs.checkpoint, store=store)
+    for sentence in gone:
+        emit(Caution(f"{sentence}: classes that only it was trained on count as not seen"))
     summary = {
         "model": trained.name,
         "step": inputs.checkpoint.step,

@@ -12,11 +12,13 @@ from vitctl.data.digest import ConsumedSamples
 from vitctl.events import Emit, Next, Note, silent
 from vitctl.recipes.branching import trained_with
 from vitctl.sharding.layout import Layout
-from vitctl.train import frozen, state, trainer, transfer
-from vitctl.train import start as begin
+from vitctl.train import frozen, state, transfer
 from vitctl.train.config import TrainConfig, TrainRuntime
-from vitctl.train.images import local_images, open_images
+from vitctl.train.images import Images
+from vitctl.train.seen import classes_trained_on
+from vitctl.train.start import Start
 from vitctl.train.state import TrainState
+from vitctl.train.training import trained
 
 
 def run(
@@ -35,31 +37,25 @@ def run(
         config=cfg.identity(),
         parents=(inputs.checkpoint.as_parent("from"), inputs.dataset.as_parent("data")),
     )
-    name = runtime.name or slug(cfg.name, default="run")
-    with store.open_run(
-        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
-    ) as draft:
-        checkpoint = draft.result(cfg.steps, emit=emit)
-        if checkpoint is None:
-            draft.begin_from(inputs.checkpoint)
-            images = open_images(
-                cfg,
-                local_images(cfg, inputs.dataset, cache=runtime.cache_dir, emit=emit),
-                workers=runtime.workers,
-            )
-            emit(Note(_head(inputs.checkpoint, images.classes)))
-            weights = partial(
-                _pretrained, cfg=cfg, checkpoint=inputs.checkpoint, classes=images.classes
-            )
-            checkpoint = trainer.train(
-                draft,
-                cfg,
-                images=images,
-                start=begin.Start(0, weights, ConsumedSamples()),
-                runtime=runtime,
-                emit=emit,
-            )
-        draft.finish_from(inputs.checkpoint)
+
+    def start(images: Images) -> Start:
+        emit(Note(_head(inputs.checkpoint, images.classes)))
+        weights = partial(
+            _pretrained, cfg=cfg, checkpoint=inputs.checkpoint, classes=images.classes
+        )
+        return Start(0, weights, ConsumedSamples(), classes=classes_trained_on(inputs.checkpoint))
+
+    checkpoint = trained(
+        recipe,
+        cfg,
+        start=start,
+        source=inputs.checkpoint,
+        dataset=inputs.dataset,
+        name=runtime.name or slug(cfg.name, default="run"),
+        store=store,
+        runtime=runtime,
+        emit=emit,
+    )
     emit(Next(f"vitctl evaluate --from {shlex.quote(str(checkpoint.path))}"))
     return checkpoint
 

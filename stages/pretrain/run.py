@@ -9,9 +9,8 @@ from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.store import slug
 from vitctl.events import Emit, Next, silent
 from vitctl.train import start as begin
-from vitctl.train import trainer
 from vitctl.train.config import TrainConfig, TrainRuntime
-from vitctl.train.images import local_images, open_images
+from vitctl.train.training import trained
 
 
 def run(
@@ -30,25 +29,16 @@ def run(
         config=cfg.identity(),
         parents=(inputs.dataset.as_parent("data"),) if inputs.dataset else (),
     )
-    name = runtime.name or slug(cfg.name, default="run")
-    with store.open_run(
-        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
-    ) as draft:
-        checkpoint = draft.result(cfg.steps, emit=emit)
-        if checkpoint is None:
-            images = open_images(
-                cfg,
-                local_images(cfg, inputs.dataset, cache=runtime.cache_dir, emit=emit),
-                workers=runtime.workers,
-            )
-            checkpoint = trainer.train(
-                draft,
-                cfg,
-                images=images,
-                start=begin.scratch(cfg),
-                runtime=runtime,
-                emit=emit,
-            )
+    checkpoint = trained(
+        recipe,
+        cfg,
+        start=lambda images: begin.scratch(cfg),
+        dataset=inputs.dataset,
+        name=runtime.name or slug(cfg.name, default="run"),
+        store=store,
+        runtime=runtime,
+        emit=emit,
+    )
     if cfg.schedule.open_ended:
         emit(Next(f"vitctl cooldown --from {shlex.quote(str(checkpoint.path))}"))
     else:

@@ -150,3 +150,12 @@ def test_the_next_command_uses_the_same_store(session, monkeypatch, store, varia
     assert shlex.split(command)[:4] == ["vitctl", "cooldown", "--from", "a b"]
     one._with_store(Next("vitctl ls"))
     assert one.said == [Next(f"vitctl ls{flags}")]
+
+
+def test_a_file_of_settings_is_read_once_and_stays_as_it_was_read(session, root, tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text("steps = 5\noptim = { lr = 2.0 }\n")
+    one = session(config=file)
+    assert one.overrides({}, dropping=("optim.lr",)) == {"steps": 5, "optim": {}}
+    file.write_text("steps = 6\n")
+    assert one.build(Setup, {}, {}) == Setup(steps=5, optim=Optim(lr=2.0))

@@ -16,7 +16,7 @@ import pytest
 from tests.train.conftest import contents
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.runs import run_of
-from vitctl.events import Trained
+from vitctl.events import Note, Trained
 from vitctl.train.metrics import read
 
 
@@ -103,6 +103,22 @@ def test_a_cooldown_begun_while_the_trunk_trains_equals_one_begun_after(
     later = cooldown(run_of(pretrain(8, store="b")).checkpoint(4), 4, store="b")
     assert branches[0].digest == later.digest
     assert trunk.digest == pretrain(8, store="b").digest
+
+
+def test_a_run_that_trains_answers_at_once_for_what_it_is_done_with(pretrain):
+    answer = pretrain(4)
+    found = []
+
+    def no_waiting(event):
+        if isinstance(event, Note):
+            raise AssertionError(event.text)
+
+    def emit(event):
+        if isinstance(event, Trained) and event.step == 6:
+            found.append(pretrain(4, emit=no_waiting))
+
+    pretrain(8, emit=emit)
+    assert [checkpoint.digest for checkpoint in found] == [answer.digest]
 
 
 def test_an_interrupted_cooldown_finds_its_beginning_again(pretrain, cooldown, tmp_path):

@@ -15,12 +15,20 @@ D = TypeVar("D", bound=Config)
 
 
 def read_document(
-    path: Place, model: type[D], *, what: str, newest: int, missing: str, repair: str
+    path: Place,
+    model: type[D],
+    *,
+    what: str,
+    newest: int,
+    missing: str,
+    repair: str,
+    make: str | None = None,
 ) -> D:
     """The document at `path`, as `model`, which has a field `format`.
 
     `what` names the kind of document and `newest` is the latest format this version reads;
-    `missing` is the sentence for when there is none, `repair` the hint for when it is damaged.
+    `missing` is the sentence for when there is none and `make` its hint, `repair` the hint for when
+    it is damaged.
 
     Raises:
       NotFoundError: there is no such file.
@@ -29,7 +37,7 @@ def read_document(
     try:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise NotFoundError(missing) from None
+        raise NotFoundError(missing, hint=make) from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     try:

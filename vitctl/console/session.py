@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import os
 import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -173,6 +175,11 @@ class Session:
 
     # Configuration
 
+    @cached_property
+    def _file(self) -> Tree:
+        """--config, read once: it may be a pipe, and must not change in the middle of a command."""
+        return read_toml(self.options.config) if self.options.config else {}
+
     def overrides(
         self,
         flags: Mapping[str, Any],
@@ -185,7 +192,7 @@ class Session:
         Settings of the file in `dropping` are left out: a flag stands for them. With `model` the
         keys are checked (UsageError), as settings may be derived from some before all are built.
         """
-        tree = read_toml(self.options.config) if self.options.config else {}
+        tree = copy.deepcopy(self._file)
         for key in dropping:
             drop(tree, key)
         merge(tree, given(flags), parse_set(self.options.settings))

@@ -13,15 +13,15 @@ few-shot draws arithmetic on arrays, without touching an image.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
+from vitctl.artifacts.documents import read_document
 from vitctl.config import Config
 from vitctl.data.records import Shard, ShardedRecords
 from vitctl.errors import InputError, NotFoundError
@@ -106,28 +106,16 @@ class Dataset:
     def load(path: Place | str) -> Dataset:
         """Raises `NotFoundError` where there is no dataset, `InputError` where it is damaged."""
         path = place(path)
-        file = path / DESCRIPTION
-        try:
-            content = json.loads(file.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            raise NotFoundError(
-                f"{path} is not a dataset (it has no {DESCRIPTION})",
-                hint="make one with `vitctl shard FOLDER`",
-            ) from None
-        except ValueError:
-            raise InputError(f"{file} is damaged: it is not JSON", hint=_REMAKE) from None
-        found = content.get("format") if isinstance(content, dict) else None
-        if isinstance(found, int) and found > FORMAT:
-            raise InputError(
-                f"{path} has dataset format {found}; this vitctl reads up to {FORMAT}",
-                hint="upgrade: pip install -U vitctl",
-            )
-        try:
-            return Dataset(path, DatasetInfo.model_validate(content))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the top level"
-            raise InputError(f"{file} is damaged: {where}: {first['msg']}", hint=_REMAKE) from None
+        info = read_document(
+            path / DESCRIPTION,
+            DatasetInfo,
+            what="dataset",
+            newest=FORMAT,
+            missing=f"{path} is not a dataset (it has no {DESCRIPTION})",
+            make="make one with `vitctl shard FOLDER`",
+            repair=_REMAKE,
+        )
+        return Dataset(path, info)
 
     def shards(self, split: str) -> tuple[Shard, ...]:
         """The files of a split, which only a local dataset has; see `vitctl.data.staging`."""

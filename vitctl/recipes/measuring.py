@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from vitctl.artifacts import lineage
 from vitctl.artifacts.artifact import Artifact
@@ -12,6 +12,7 @@ from vitctl.artifacts.store import Store
 from vitctl.errors import UsageError
 from vitctl.recipes import branching
 from vitctl.schedules import OPEN_ENDED
+from vitctl.train.seen import classes_trained_on
 from vitctl.trees import Tree
 
 Seen = Literal["all", "some", "none"]
@@ -93,16 +94,31 @@ def can_cool(checkpoint: Artifact) -> bool:
     return True
 
 
-def classes_trained_on(checkpoint: Artifact, *, store: Store) -> set[str]:
-    """Names of the classes that the checkpoint, or what it was made from, was trained with."""
-    names: set[str] = set(checkpoint.summary["classes"])
-    queue = list(lineage.ancestors(checkpoint, store=store))
+class Known(NamedTuple):
+    """`classes`: names of those trained on; `gone`: a sentence each for a checkpoint that it was
+    made from and that cannot be asked any more."""
+
+    classes: frozenset[str]
+    gone: tuple[str, ...]
+
+
+def known(checkpoint: Artifact, *, store: Store) -> Known:
+    """The classes that the checkpoint, or what it was made from, was trained with. It records them;
+    only of one that an earlier version made its ancestors are asked."""
+    names, gone = set(classes_trained_on(checkpoint)), []
+    recorded = "classes_before" in checkpoint.summary
+    queue = [] if recorded else list(lineage.ancestors(checkpoint, store=store))
     while queue:
         above = queue.pop()
-        if above.artifact is not None and above.artifact.kind == "checkpoint":
-            names |= set(above.artifact.summary["classes"])
+        if above.parent.kind != "checkpoint":
+            continue
+        if above.artifact is None:
+            gone.append(f"{above.parent.path or above.parent.id[:8]} is {above.problem}")
+            continue
+        names |= classes_trained_on(above.artifact)
+        if "classes_before" not in above.artifact.summary:
             queue += above.ancestors
-    return names
+    return Known(frozenset(names), tuple(gone))
 
 
 def seen(classes: Collection[str], *, trained_on: Collection[str]) -> Seen:

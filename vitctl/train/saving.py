@@ -41,12 +41,14 @@ class Saver:
         cfg: TrainConfig,
         *,
         classes: Iterable[str],
+        classes_before: Iterable[str],
         cadence: Cadence,
         damaged: Iterable[int],
         passed: Sequence[Window] = (),
     ) -> None:
         self.run, self.cfg, self.cadence = run, cfg, cadence
         self.classes = list(classes)
+        self.classes_before = sorted({*classes_before} - {*self.classes})
         self.damaged = set(damaged)
         self.passed = tuple(passed)
         self.started = now()
@@ -175,6 +177,7 @@ class Saver:
             "resolution": model.resolution,
             "parameters": accounting.parameters(model).total,
             "classes": self.classes,
+            "classes_before": self.classes_before,
             "finished_schedule": not self.cfg.schedule.open_ended and step == self.cfg.steps,
             "loss": loss,
             "eval": None if scores is None else scores.raw.as_json(),

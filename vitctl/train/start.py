@@ -16,6 +16,7 @@ from vitctl.sharding.layout import Layout
 from vitctl.train import frozen
 from vitctl.train import state as states
 from vitctl.train.config import TrainConfig
+from vitctl.train.seen import classes_trained_on
 from vitctl.train.state import TrainState
 
 
@@ -24,13 +25,15 @@ class Start:
     """Where a run begins when it has no checkpoint of its own.
 
     `state` makes the arrays in a given layout; `consumed` is what was seen before `step`, `passed`
-    the windows of batches that were passed over on the way.
+    the windows of batches that were passed over on the way, `classes` the names of those that the
+    weights were trained on before.
     """
 
     step: int
     state: Callable[[Layout], TrainState]
     consumed: ConsumedSamples
     passed: tuple[Window, ...] = ()
+    classes: frozenset[str] = frozenset()
 
 
 def scratch(cfg: TrainConfig) -> Start:
@@ -50,7 +53,7 @@ def continued(cfg: TrainConfig, checkpoint: Artifact) -> Start:
     Raises InputError if its bytes are not those that were published.
     """
     checkpoint.require_whole()
-    start = of_checkpoint(cfg, checkpoint)
+    start = replace(of_checkpoint(cfg, checkpoint), classes=classes_trained_on(checkpoint))
     if cfg.from_weights == "raw":
         return start
     before = start.state

@@ -149,6 +149,7 @@ def _attempt(
         run,
         cfg,
         classes=images.classes,
+        classes_before=start.classes,
         cadence=cadence,
         damaged=damaged,
         passed=images.passed,

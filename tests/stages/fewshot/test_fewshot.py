@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -198,10 +199,25 @@ def test_classes_seen_in_training_are_marked(fewshot):
 
 
 def test_what_the_trunk_was_trained_on_was_seen_too(tmp_path):
+    """These record no classes before, so their ancestors are asked, while they are there."""
     store = Store(tmp_path)
     trunk = made.checkpoint(store)
     branch = made.checkpoint(store, classes=("hen", "owl"), parent=trunk, model={"classes": 2})
-    assert measuring.classes_trained_on(branch, store=store) == {*made.CLASSES, "hen", "owl"}
+    known = measuring.known(branch, store=store)
+    assert known == ({*made.CLASSES, "hen", "owl"}, ())
+    shutil.rmtree(trunk.path)
+    classes, gone = measuring.known(branch, store=store)
+    assert classes == {"hen", "owl"}
+    assert gone == (f"{trunk.path} is not in this store any more",)
+
+
+def test_classes_that_are_recorded_need_no_ancestors(tmp_path):
+    store = Store(tmp_path)
+    trunk = made.checkpoint(store)
+    before = {"classes_before": ["ant", "bee"]}
+    branch = made.checkpoint(store, classes=("hen",), parent=trunk, summary=before)
+    shutil.rmtree(trunk.path)
+    assert measuring.known(branch, store=store) == ({"ant", "bee", "hen"}, ())
 
 
 def test_a_class_with_too_few_images_is_named(fewshot):

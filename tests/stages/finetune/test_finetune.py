@@ -67,6 +67,7 @@ def test_other_classes_get_a_new_head_and_larger_images_more_positions(tmp_path)
     after = finetune(tmp_path, before, data, emit=seen.append, model={"resolution": 16})
     assert any("a new head: 3 classes" in e.text for e in seen if isinstance(e, Note))
     assert after.summary["classes"] == ["one", "three", "two"]
+    assert after.summary["classes_before"] == sorted(made.CLASSES)
     assert [p.role for p in after.manifest.parents] == ["from", "data"]
     rows = read(run_of(after).metrics)
     assert [row["step"] for row in rows if row["kind"] == "train"] == [1, 2, 3, 4]
