@@ -8,7 +8,20 @@ from typing import Annotated, Literal
 from typer import Option
 
 from vitctl.artifacts import Artifact
-from vitctl.console.options import CacheDir, count
+from vitctl.console.options import (
+    CacheDir,
+    CheckpointEvery,
+    EvalEvery,
+    MaxRollbacks,
+    Mesh,
+    Microbatch,
+    OnDivergence,
+    Remat,
+    Source,
+    Tensorboard,
+    Workers,
+    count,
+)
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.events import Note
@@ -28,9 +41,7 @@ class Inputs:
 @verb(configurable=True, parallel=True)
 def cooldown(
     session: Session,
-    source: Annotated[
-        str | None, Option("--from", help="Run, RUN@STEP or checkpoint; '-' reads stdin.")
-    ] = None,
+    source: Source = None,
     steps: Annotated[str | None, Option(help="Length; the recipe's rule if left out.")] = None,
     shape: Annotated[
         Literal["linear", "1-sqrt"], Option(help="How the rate falls to 0.")
@@ -39,29 +50,15 @@ def cooldown(
         Literal["raw", "ema"],
         Option(help="Begin from the weights as they are, or from their average."),
     ] = "raw",
-    eval_every: Annotated[
-        str | None, Option(help="Steps between scores; 0 for the end only.")
-    ] = None,
-    checkpoint_every: Annotated[str | None, Option(help="Steps between checkpoints.")] = None,
-    on_divergence: Annotated[
-        Literal["stop", "rollback"],
-        Option(help="Stop, or go back and pass over the batches since the last checkpoint."),
-    ] = "stop",
-    max_rollbacks: Annotated[
-        int | None, Option(help="How often a run may go back; 3 if left out.")
-    ] = None,
-    workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
-    tensorboard: Annotated[bool, Option(help="Also write the metrics for TensorBoard.")] = True,
-    mesh: Annotated[
-        str | None, Option(help="Devices along each axis, as in data=4,fsdp=2; or auto.")
-    ] = None,
-    microbatch: Annotated[
-        int | None, Option(help="Images a device at a time; changes no result.")
-    ] = None,
-    remat: Annotated[
-        Literal["auto", "none", "dots", "mlp", "full"] | None,
-        Option(help="What the backward pass computes again, to save memory."),
-    ] = None,
+    eval_every: EvalEvery = None,
+    checkpoint_every: CheckpointEvery = None,
+    on_divergence: OnDivergence = "stop",
+    max_rollbacks: MaxRollbacks = None,
+    workers: Workers = None,
+    tensorboard: Tensorboard = True,
+    mesh: Mesh = None,
+    microbatch: Microbatch = None,
+    remat: Remat = None,
     cache_dir: CacheDir = None,
 ) -> None:
     """Example: vitctl cooldown --from RUN@20k --steps 2k

@@ -12,7 +12,15 @@ from typer import Option
 from vitctl.artifacts import Artifact
 from vitctl.config import Config
 from vitctl.console.measured import images_for
-from vitctl.console.options import CacheDir
+from vitctl.console.options import (
+    CacheDir,
+    EvalSplit,
+    InheritedData,
+    LookBatch,
+    Source,
+    WhichWeights,
+    Workers,
+)
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.data.config import EvalPreprocess
@@ -62,23 +70,16 @@ class EvaluateRuntime(ReadsImages):
 @verb(configurable=True, parallel=True)
 def evaluate(
     session: Session,
-    source: Annotated[
-        str | None, Option("--from", help="Run, RUN@STEP or checkpoint; '-' reads stdin.")
-    ] = None,
-    data: Annotated[
-        str | None, Option(help="Dataset; what the run was trained on if left out.")
-    ] = None,
-    eval_split: Annotated[str | None, Option(help="Split to score.")] = None,
+    source: Source = None,
+    data: InheritedData = None,
+    eval_split: EvalSplit = None,
     class_map: Annotated[
         Path | None,
         Option(metavar="FILE", help="Lines of dataset-class<TAB>model-class, where they differ."),
     ] = None,
-    weights: Annotated[
-        Literal["raw", "ema"] | None,
-        Option(help="The last weights, or their average if there is one (the default)."),
-    ] = None,
-    batch: Annotated[int | None, Option(help="Images at a time; changes no result.")] = None,
-    workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
+    weights: WhichWeights = None,
+    batch: LookBatch = None,
+    workers: Workers = None,
     cache_dir: CacheDir = None,
 ) -> None:
     """Example: vitctl evaluate --from RUN --data DATASET

@@ -12,7 +12,7 @@ from typer import Option
 from vitctl.artifacts import Artifact
 from vitctl.config import Config
 from vitctl.console.measured import images_for
-from vitctl.console.options import CacheDir
+from vitctl.console.options import CacheDir, EvalSplit, LookBatch, Source, WhichWeights, Workers
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess
@@ -82,9 +82,7 @@ class FewshotRuntime(ReadsImages):
 @verb(configurable=True, parallel=True)
 def fewshot(
     session: Session,
-    source: Annotated[
-        str | None, Option("--from", help="Run, RUN@STEP or checkpoint; '-' reads stdin.")
-    ] = None,
+    source: Source = None,
     data: Annotated[
         list[str] | None,
         Option(help="Dataset; what the run was trained on if left out; may be repeated."),
@@ -102,13 +100,10 @@ def fewshot(
         Option(help="What is probed: model (the default), or the baselines pixels, untrained."),
     ] = None,
     train_split: Annotated[str | None, Option(help="Split to draw shots from.")] = None,
-    eval_split: Annotated[str | None, Option(help="Split to score.")] = None,
-    weights: Annotated[
-        Literal["raw", "ema"] | None,
-        Option(help="The last weights, or their average if there is one (the default)."),
-    ] = None,
-    batch: Annotated[int | None, Option(help="Images at a time; changes no result.")] = None,
-    workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
+    eval_split: EvalSplit = None,
+    weights: WhichWeights = None,
+    batch: LookBatch = None,
+    workers: Workers = None,
     cache_dir: CacheDir = None,
 ) -> None:
     """Example: vitctl fewshot --from RUN --data DATASET --shots 1,5,10,25

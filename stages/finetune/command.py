@@ -8,7 +8,32 @@ from typing import Annotated, Any, Literal
 from typer import Option
 
 from vitctl.artifacts import Artifact
-from vitctl.console.options import CacheDir, count, duration
+from vitctl.console.options import (
+    CacheDir,
+    CheckpointEvery,
+    Ema,
+    Epochs,
+    EvalEvery,
+    EvalSplit,
+    Images,
+    InheritedData,
+    MaxRollbacks,
+    Mesh,
+    Microbatch,
+    OnDivergence,
+    Remat,
+    Resolution,
+    SkipSpikes,
+    Source,
+    Steps,
+    Tensorboard,
+    TrainBatch,
+    TrainSplit,
+    Warmup,
+    Workers,
+    count,
+    duration,
+)
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.errors import UsageError
@@ -31,57 +56,35 @@ class Inputs:
 @verb(configurable=True, parallel=True)
 def finetune(
     session: Session,
-    source: Annotated[
-        str | None, Option("--from", help="Run, RUN@STEP or checkpoint; '-' reads stdin.")
-    ] = None,
-    data: Annotated[
-        str | None, Option(help="Dataset; what the run was trained on if left out.")
-    ] = None,
-    res: Annotated[int | None, Option(help="Side of the square image, in pixels.")] = None,
-    steps: Annotated[str | None, Option(help="Length in steps, as in 20k.")] = None,
-    images: Annotated[str | None, Option(help="Length in images, as in 1.2M.")] = None,
-    epochs: Annotated[str | None, Option(help="Length in epochs.")] = None,
-    batch: Annotated[int | None, Option(help="Images a step, over all devices.")] = None,
+    source: Source = None,
+    data: InheritedData = None,
+    res: Resolution = None,
+    steps: Steps = None,
+    images: Images = None,
+    epochs: Epochs = None,
+    batch: TrainBatch = None,
     lr: Annotated[
         float | None, Option(help="Peak learning rate; the paper tries 0.03, 0.01.")
     ] = None,
-    warmup: Annotated[str | None, Option(help="Steps of linear warmup.")] = None,
-    ema: Annotated[
-        float | None, Option(help="Decay of an average of the weights, as 0.9999.")
-    ] = None,
-    skip_spikes: Annotated[
-        bool, Option("--skip-spikes", help="Leave out updates of outlying gradient norm.")
-    ] = False,
+    warmup: Warmup = None,
+    ema: Ema = None,
+    skip_spikes: SkipSpikes = False,
     weights: Annotated[
         Literal["raw", "ema"] | None,
         Option(help="Begin from the last weights, or their average if there is one (the default)."),
     ] = None,
     seed: Annotated[int | None, Option(help="Of order, augmentation and a new head.")] = None,
-    train_split: Annotated[str | None, Option(help="Split to train on.")] = None,
-    eval_split: Annotated[str | None, Option(help="Split to score.")] = None,
-    eval_every: Annotated[
-        str | None, Option(help="Steps between scores; 0 for the end only.")
-    ] = None,
-    checkpoint_every: Annotated[str | None, Option(help="Steps between checkpoints.")] = None,
-    on_divergence: Annotated[
-        Literal["stop", "rollback"],
-        Option(help="Stop, or go back and pass over the batches since the last checkpoint."),
-    ] = "stop",
-    max_rollbacks: Annotated[
-        int | None, Option(help="How often a run may go back; 3 if left out.")
-    ] = None,
-    workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
-    tensorboard: Annotated[bool, Option(help="Also write the metrics for TensorBoard.")] = True,
-    mesh: Annotated[
-        str | None, Option(help="Devices along each axis, as in data=4,fsdp=2; or auto.")
-    ] = None,
-    microbatch: Annotated[
-        int | None, Option(help="Images a device at a time; changes no result.")
-    ] = None,
-    remat: Annotated[
-        Literal["auto", "none", "dots", "mlp", "full"] | None,
-        Option(help="What the backward pass computes again, to save memory."),
-    ] = None,
+    train_split: TrainSplit = None,
+    eval_split: EvalSplit = None,
+    eval_every: EvalEvery = None,
+    checkpoint_every: CheckpointEvery = None,
+    on_divergence: OnDivergence = "stop",
+    max_rollbacks: MaxRollbacks = None,
+    workers: Workers = None,
+    tensorboard: Tensorboard = True,
+    mesh: Mesh = None,
+    microbatch: Microbatch = None,
+    remat: Remat = None,
     cache_dir: CacheDir = None,
 ) -> None:
     """Example: vitctl finetune --from RUN --data DATASET --res 384

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import PositiveFloat, PositiveInt
 from typer import Option
 
 from vitctl.config import Config
 from vitctl.console.asked import Asked, resolve
-from vitctl.console.options import count, duration
+from vitctl.console.options import (
+    Epochs,
+    Head,
+    Images,
+    Model,
+    RecipeChoice,
+    Resolution,
+    Steps,
+    TrainBatch,
+    count,
+    duration,
+)
 from vitctl.console.overrides import build
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
@@ -57,15 +68,11 @@ class Inputs:
 @verb(makes=False, configurable=True)
 def plan(
     session: Session,
-    model: Annotated[
-        str | None, Option(help="Size and patch: Ti16, S16, B16, L16, g14, G14, ...")
-    ] = None,
+    model: Model = None,
     topology: Annotated[
         str, Option(help="Chips, as in v3:32x32 or v5p:8x8x8; local for this machine.")
     ] = LOCAL,
-    recipe: Annotated[
-        Literal["paper", "small"] | None, Option(help="Chosen by model and data if left out.")
-    ] = None,
+    recipe: RecipeChoice = None,
     data: Annotated[
         str | None, Option(help="Dataset that says how many images and classes there are.")
     ] = None,
@@ -73,14 +80,12 @@ def plan(
         str | None, Option(help="Images in the dataset, if there is none yet; 1.28M if left out.")
     ] = None,
     classes: Annotated[int | None, Option(help="Classes of it; 1000 if left out.")] = None,
-    steps: Annotated[str | None, Option(help="Length in steps, as in 20k.")] = None,
-    images: Annotated[str | None, Option(help="Length in images, as in 1.2M.")] = None,
-    epochs: Annotated[str | None, Option(help="Length in epochs.")] = None,
-    batch: Annotated[int | None, Option(help="Images a step, over all devices.")] = None,
-    res: Annotated[int | None, Option(help="Side of the square image, in pixels.")] = None,
-    head: Annotated[
-        Literal["map", "gap", "token"] | None, Option(help="How tokens become one vector.")
-    ] = None,
+    steps: Steps = None,
+    images: Images = None,
+    epochs: Epochs = None,
+    batch: TrainBatch = None,
+    res: Resolution = None,
+    head: Head = None,
     mesh: Annotated[
         str | None, Option(help="Devices along each axis, as in data=512,fsdp=4.")
     ] = None,

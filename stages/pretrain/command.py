@@ -9,7 +9,32 @@ from typer import Option
 
 from vitctl.artifacts import Artifact
 from vitctl.console.asked import Asked, resolve
-from vitctl.console.options import CacheDir, count, duration
+from vitctl.console.options import (
+    CacheDir,
+    CheckpointEvery,
+    Ema,
+    Epochs,
+    EvalEvery,
+    Head,
+    Images,
+    MaxRollbacks,
+    Mesh,
+    Microbatch,
+    Model,
+    OnDivergence,
+    RecipeChoice,
+    Remat,
+    Resolution,
+    SkipSpikes,
+    Steps,
+    Tensorboard,
+    TrainBatch,
+    TrainSplit,
+    Warmup,
+    Workers,
+    count,
+    duration,
+)
 from vitctl.console.overrides import build
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
@@ -32,71 +57,47 @@ class Inputs:
 @verb(configurable=True, parallel=True)
 def pretrain(
     session: Session,
-    model: Annotated[
-        str | None, Option(help="Size and patch: Ti16, S16, B16, L16, g14, G14, ...")
-    ] = None,
-    recipe: Annotated[
-        Literal["paper", "small"] | None, Option(help="Chosen by model and data if left out.")
-    ] = None,
+    model: Model = None,
+    recipe: RecipeChoice = None,
     data: Annotated[
         str | None, Option(help="Dataset: a path, a name, an id, 'latest' or '-'.")
     ] = None,
-    steps: Annotated[str | None, Option(help="Length in steps, as in 20k.")] = None,
-    images: Annotated[str | None, Option(help="Length in images, as in 1.2M.")] = None,
-    epochs: Annotated[str | None, Option(help="Length in epochs.")] = None,
-    batch: Annotated[int | None, Option(help="Images a step, over all devices.")] = None,
-    res: Annotated[int | None, Option(help="Side of the square image, in pixels.")] = None,
-    head: Annotated[
-        Literal["map", "gap", "token"] | None, Option(help="How tokens become one vector.")
-    ] = None,
+    steps: Steps = None,
+    images: Images = None,
+    epochs: Epochs = None,
+    batch: TrainBatch = None,
+    res: Resolution = None,
+    head: Head = None,
     schedule: Annotated[
         Literal["rsqrt", "constant", "trapezoid", "linear", "cosine"] | None,
         Option(help="Trunk of the learning rate."),
     ] = None,
     lr: Annotated[float | None, Option(help="Peak learning rate.")] = None,
-    warmup: Annotated[str | None, Option(help="Steps of linear warmup.")] = None,
+    warmup: Warmup = None,
     cooldown: Annotated[
         str | None, Option(help="Cool down over the last steps; off if left out.")
     ] = None,
     wd_head: Annotated[float | None, Option(help="Weight decay of the classifier.")] = None,
     wd_body: Annotated[float | None, Option(help="Weight decay of all other kernels.")] = None,
-    ema: Annotated[
-        float | None, Option(help="Decay of an average of the weights, as 0.9999.")
-    ] = None,
-    skip_spikes: Annotated[
-        bool, Option("--skip-spikes", help="Leave out updates of outlying gradient norm.")
-    ] = False,
+    ema: Ema = None,
+    skip_spikes: SkipSpikes = False,
     seed: Annotated[int | None, Option(help="Of weights, order and augmentation.")] = None,
-    train_split: Annotated[str | None, Option(help="Split to train on.")] = None,
+    train_split: TrainSplit = None,
     eval_split_: Annotated[str | None, Option("--eval-split", help="Split to score.")] = None,
     mock: Annotated[bool, Option("--mock", help="Synthetic images; needs no data.")] = False,
-    checkpoint_every: Annotated[str | None, Option(help="Steps between checkpoints.")] = None,
+    checkpoint_every: CheckpointEvery = None,
     keep_every: Annotated[str | None, Option(help="Keep checkpoints at its multiples.")] = None,
     keep_newest: Annotated[
         int | None, Option(help="Keep so many of the newest, too; 2 if left out.")
     ] = None,
-    eval_every: Annotated[
-        str | None, Option(help="Steps between scores; 0 for the end only.")
-    ] = None,
-    on_divergence: Annotated[
-        Literal["stop", "rollback"],
-        Option(help="Stop, or go back and pass over the batches since the last checkpoint."),
-    ] = "stop",
-    max_rollbacks: Annotated[
-        int | None, Option(help="How often a run may go back; 3 if left out.")
-    ] = None,
-    workers: Annotated[int | None, Option(help="Threads that decode images.")] = None,
-    tensorboard: Annotated[bool, Option(help="Also write the metrics for TensorBoard.")] = True,
-    mesh: Annotated[
-        str | None, Option(help="Devices along each axis, as in data=4,fsdp=2; or auto.")
-    ] = None,
-    microbatch: Annotated[
-        int | None, Option(help="Images a device at a time; changes no result.")
-    ] = None,
-    remat: Annotated[
-        Literal["auto", "none", "dots", "mlp", "full"] | None,
-        Option(help="What the backward pass computes again, to save memory."),
-    ] = None,
+    eval_every: EvalEvery = None,
+    on_divergence: OnDivergence = "stop",
+    max_rollbacks: MaxRollbacks = None,
+    workers: Workers = None,
+    tensorboard: Tensorboard = True,
+    mesh: Mesh = None,
+    microbatch: Microbatch = None,
+    remat: Remat = None,
     cache_dir: CacheDir = None,
 ) -> None:
     """Example: vitctl pretrain --model S16 --steps 20k

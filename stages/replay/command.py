@@ -8,7 +8,7 @@ from typing import Annotated
 
 from typer import Option
 
-from vitctl.console.options import count
+from vitctl.console.options import Source, count
 from vitctl.console.session import Session
 from vitctl.console.streams import answer
 from vitctl.console.verb import verb
@@ -41,9 +41,7 @@ class Asked:
 @verb(makes=False)
 def replay(
     session: Session,
-    source: Annotated[
-        str | None, Option("--from", help="Run, RUN@STEP or checkpoint; '-' reads stdin.")
-    ] = None,
+    source: Source = None,
     step: Annotated[
         str | None, Option(help="Which step, as metrics and messages count; RUN@STEP says it too.")
     ] = None,

@@ -1,15 +1,60 @@
-"""Reading of flags that several commands have."""
+"""Flags that several commands have: their types and help, and how they are read."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Option
 
 from vitctl import durations
 from vitctl.errors import UsageError
 
+Source = Annotated[
+    str | None, Option("--from", help="Run, RUN@STEP or checkpoint; '-' reads stdin.")
+]
+InheritedData = Annotated[
+    str | None, Option(help="Dataset; what the run was trained on if left out.")
+]
+Model = Annotated[str | None, Option(help="Size and patch: Ti16, S16, B16, L16, g14, G14, ...")]
+RecipeChoice = Annotated[
+    Literal["paper", "small"] | None, Option(help="Chosen by model and data if left out.")
+]
+Head = Annotated[
+    Literal["map", "gap", "token"] | None, Option(help="How tokens become one vector.")
+]
+Steps = Annotated[str | None, Option(help="Length in steps, as in 20k.")]
+Images = Annotated[str | None, Option(help="Length in images, as in 1.2M.")]
+Epochs = Annotated[str | None, Option(help="Length in epochs.")]
+TrainBatch = Annotated[int | None, Option(help="Images a step, over all devices.")]
+LookBatch = Annotated[int | None, Option(help="Images at a time; changes no result.")]
+Resolution = Annotated[int | None, Option(help="Side of the square image, in pixels.")]
+Warmup = Annotated[str | None, Option(help="Steps of linear warmup.")]
+Ema = Annotated[float | None, Option(help="Decay of an average of the weights, as 0.9999.")]
+SkipSpikes = Annotated[
+    bool, Option("--skip-spikes", help="Leave out updates of outlying gradient norm.")
+]
+WhichWeights = Annotated[
+    Literal["raw", "ema"] | None,
+    Option(help="The last weights, or their average if there is one (the default)."),
+]
+TrainSplit = Annotated[str | None, Option(help="Split to train on.")]
+EvalSplit = Annotated[str | None, Option(help="Split to score.")]
+EvalEvery = Annotated[str | None, Option(help="Steps between scores; 0 for the end only.")]
+CheckpointEvery = Annotated[str | None, Option(help="Steps between checkpoints.")]
+OnDivergence = Annotated[
+    Literal["stop", "rollback"],
+    Option(help="Stop, or go back and pass over the batches since the last checkpoint."),
+]
+MaxRollbacks = Annotated[int | None, Option(help="How often a run may go back; 3 if left out.")]
+Workers = Annotated[int | None, Option(help="Threads that decode images.")]
+Tensorboard = Annotated[bool, Option(help="Also write the metrics for TensorBoard.")]
+Mesh = Annotated[str | None, Option(help="Devices along each axis, as in data=4,fsdp=2; or auto.")]
+Microbatch = Annotated[int | None, Option(help="Images a device at a time; changes no result.")]
+Remat = Annotated[
+    Literal["auto", "none", "dots", "mlp", "full"] | None,
+    Option(help="What the backward pass computes again, to save memory."),
+]
 CacheDir = Annotated[
     Path | None,
     Option(envvar="VITCTL_CACHE_DIR", help="Copy shards to this local folder and read them there."),
