@@ -10,7 +10,6 @@ from vitctl import machine
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.model import accounting
-from vitctl.model.vit import Remat
 from vitctl.plan import judge, search, topology
 from vitctl.plan.answer import Answer, Basis, Candidate, Memory, Rate
 from vitctl.plan.bill import bill
@@ -19,6 +18,7 @@ from vitctl.plan.estimate import estimate
 from vitctl.plan.program import Plan, Target
 from vitctl.plan.search import Option, Tried
 from vitctl.plan.topology import Topology
+from vitctl.remat import LADDER, Remat
 from vitctl.sharding import spec as specs
 from vitctl.sharding.spec import MeshSpec
 from vitctl.train import memory
@@ -130,7 +130,7 @@ def _options(cfg: TrainConfig, runtime: PlanRuntime, *, there: Topology) -> list
         devices=devices,
         hardware=there.hardware,
         specs=[mesh] if mesh else list(search.meshes(cfg, devices=devices)),
-        remats=search.REMATS if remat is None else (remat,),
+        remats=LADDER if remat is None else (remat,),
         microbatch=runtime.microbatch,
         batches=search.batches_to_try(devices) if free else [cfg.data.batch],
     )
@@ -146,12 +146,10 @@ def _asked(runtime: PlanRuntime) -> tuple[MeshSpec | None, Remat | None]:
     mesh = specs.parse(runtime.mesh) if runtime.mesh else None
     if runtime.remat in (None, "auto"):
         return mesh, None
-    for known in search.REMATS:
+    for known in LADDER:
         if runtime.remat == known:
             return mesh, known
-    raise UsageError(
-        f"--remat {runtime.remat!r} is not known", hint=f"take {', '.join(search.REMATS)}"
-    )
+    raise UsageError(f"--remat {runtime.remat!r} is not known", hint=f"take {', '.join(LADDER)}")
 
 
 def _as_pretrain(

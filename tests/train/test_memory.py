@@ -9,6 +9,7 @@ import pytest
 from tests.train.conftest import config
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.model.config import from_name
+from vitctl.remat import LADDER
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.spec import MeshSpec, parse
 from vitctl.train import memory, state
@@ -37,7 +38,7 @@ def test_weights_and_optimizer_are_counted_exactly(spec):
 
 def test_more_images_and_less_recomputation_need_more():
     cfg = giant(batch=8)
-    totals = [memory.need(cfg, spec=ONE, remat=remat).total for remat in memory.LADDER]
+    totals = [memory.need(cfg, spec=ONE, remat=remat).total for remat in LADDER]
     assert totals == sorted(totals, reverse=True)
     assert len(set(totals)) == len(totals)
     few = memory.need(cfg, spec=ONE, remat="none", microbatch=2)
@@ -61,13 +62,13 @@ def test_what_divides_state_needs_less():
 def test_less_is_recomputed_where_more_fits():
     cfg = giant(batch=8)
     found = []
-    for remat in memory.LADDER:
+    for remat in LADDER:
         available = memory.need(cfg, spec=ONE, remat=remat).total
         plan = memory.choose(cfg, devices=1, available=available)
         assert plan.remat == remat
         found.append(plan.reason)
     assert found[0] is None
-    assert f"remat {memory.LADDER[1]}: otherwise a device needs about" in (found[1] or "")
+    assert f"remat {LADDER[1]}: otherwise a device needs about" in (found[1] or "")
     assert memory.choose(cfg, devices=1, available=None).remat == "none"
 
 

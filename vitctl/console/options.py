@@ -9,6 +9,7 @@ from typer import Option
 
 from vitctl import durations
 from vitctl.errors import UsageError
+from vitctl.remat import RematChoice
 
 Source = Annotated[
     str | None, Option("--from", help="Run, RUN@STEP or checkpoint; '-' reads stdin.")
@@ -52,7 +53,7 @@ Tensorboard = Annotated[bool, Option(help="Also write the metrics for TensorBoar
 Mesh = Annotated[str | None, Option(help="Devices along each axis, as in data=4,fsdp=2; or auto.")]
 Microbatch = Annotated[int | None, Option(help="Images a device at a time; changes no result.")]
 Remat = Annotated[
-    Literal["auto", "none", "dots", "mlp", "full"] | None,
+    RematChoice | None,
     Option(help="What the backward pass computes again, to save memory."),
 ]
 CacheDir = Annotated[

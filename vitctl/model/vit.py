@@ -18,7 +18,7 @@ Initialisation is the table in `vitctl.model.layers`.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,9 +39,9 @@ from vitctl.model.layers import (
     zeros,
 )
 from vitctl.model.names import STACKED
+from vitctl.remat import Remat
 
 Params = dict[str, Any]
-Remat = Literal["none", "dots", "mlp", "full"]
 
 SAVED: dict[Remat, tuple[str, ...]] = {
     "dots": ("qkv", "mix", "attended", "up"),

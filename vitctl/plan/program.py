@@ -22,9 +22,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vitctl.model.vit import Remat
 from vitctl.plan import collectives, hlo
 from vitctl.plan.topology import Topology
+from vitctl.remat import Remat
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.spec import MeshSpec
 from vitctl.train import ahead

@@ -11,12 +11,12 @@ from vitctl.plan.calibration import Efficiency
 from vitctl.plan.cost import Cost
 from vitctl.plan.estimate import estimate, step_flops
 from vitctl.plan.hardware import Hardware
-from vitctl.plan.program import Plan, Program, Remat
+from vitctl.plan.program import Plan, Program
+from vitctl.remat import Remat
 from vitctl.sharding.spec import MeshSpec
 from vitctl.train import memory
 from vitctl.train.config import TrainConfig
 
-REMATS = memory.LADDER
 _SLACK = 1.25
 """The count from shapes is off by about this factor either way: what it puts over the memory by
 more is not compiled."""

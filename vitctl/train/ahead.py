@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vitctl.model import vit
+from vitctl.remat import Remat
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
 from vitctl.train import state as states
@@ -38,7 +38,7 @@ def lower(
     cfg: TrainConfig,
     *,
     layout: Layout,
-    remat: vit.Remat,
+    remat: Remat,
     microbatch: int | None = None,
     scan: bool = True,
 ) -> jax.stages.Lowered:

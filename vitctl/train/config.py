@@ -11,6 +11,7 @@ from vitctl.data.config import AugmentConfig, EvalPreprocess
 from vitctl.model.config import ModelConfig
 from vitctl.optim.config import OptimConfig
 from vitctl.precision import Precision
+from vitctl.remat import RematChoice
 from vitctl.schedules import ScheduleConfig
 from vitctl.sharding import spec
 from vitctl.stage import ReadsImages
@@ -122,7 +123,7 @@ class TrainRuntime(ReadsImages):
     max_rollbacks: PositiveInt = 3
     mesh: str = spec.AUTO
     microbatch: PositiveInt | None = None
-    remat: Literal["auto", "none", "dots", "mlp", "full"] = "auto"
+    remat: RematChoice = "auto"
     tensorboard: bool = True
 
     @field_validator("mesh")

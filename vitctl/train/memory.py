@@ -11,23 +11,20 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
 
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.model.config import ModelConfig
-from vitctl.model.vit import Remat
 from vitctl.optim.optimizer import names
+from vitctl.remat import LADDER, Remat, RematChoice
 from vitctl.sharding.optimizer import axes_of_state
 from vitctl.sharding.rules import Axes, axes_of, is_axes
 from vitctl.sharding.spec import MeshSpec
 from vitctl.train import state as states
 from vitctl.train.config import TrainConfig
-
-LADDER: tuple[Remat, ...] = ("none", "dots", "mlp", "full")
-"""From the fastest, which keeps most, to the slowest."""
 
 _MOST = 64
 """Devices that state is divided over: one row of a 32x32 TPUv3, what ViT-G was compiled for. Of
@@ -126,7 +123,7 @@ def choose(
     devices: int,
     available: int | None,
     mesh: MeshSpec | None = None,
-    remat: Remat | Literal["auto"] = "auto",
+    remat: RematChoice = "auto",
     microbatch: int | None = None,
 ) -> Plan:
     """Mesh and recomputation: what was asked for, else the fastest that fits.

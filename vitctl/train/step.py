@@ -15,6 +15,7 @@ from vitctl.model import vit
 from vitctl.model.config import ModelConfig
 from vitctl.optim import optimizer as optimizers
 from vitctl.optim.config import OptimConfig
+from vitctl.remat import Remat
 from vitctl.sharding.layout import Layout
 from vitctl.train import state as states
 from vitctl.train.config import TrainConfig
@@ -59,7 +60,7 @@ def make_step(
     cfg: TrainConfig,
     *,
     layout: Layout,
-    remat: vit.Remat,
+    remat: Remat,
     microbatch: int | None = None,
     scan: bool = True,
 ) -> jax.stages.Wrapped:
@@ -96,7 +97,7 @@ def _compiled(
     precision: str,
     mixup: Mixup | None,
     layout: Layout,
-    remat: vit.Remat,
+    remat: Remat,
     parts: int,
     scan: bool,
 ) -> jax.stages.Wrapped:
