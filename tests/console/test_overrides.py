@@ -81,6 +81,9 @@ def test_what_is_not_key_equals_value(setting):
         ("wd_head=1", "optim.wd_head"),
         ("stesp=1", "steps"),
         ("optim.names=adam", "optim.name"),
+        ("optm.wd_head=1", "optim.wd_head"),
+        ("optim.head=1", "optim.wd_head"),
+        ("augment.wd_head=1", "optim.wd_head"),
         ("zzzzqqq=1", "--print-config"),
     ],
 )

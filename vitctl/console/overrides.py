@@ -44,29 +44,51 @@ def parse_set(items: Iterable[str]) -> Tree:
     return tree
 
 
-def check_keys(model: type[Config], tree: Mapping[str, Any], *, where: str = "") -> None:
+def check_keys(model: type[Config], tree: Mapping[str, Any]) -> None:
     """Raise UsageError for the first key that `model` doesn't have, naming the nearest ones."""
+    _check_keys(model, tree, where="", root=model)
+
+
+def _check_keys(
+    model: type[Config], tree: Mapping[str, Any], *, where: str, root: type[Config]
+) -> None:
     for key, value in tree.items():
         if key not in model.model_fields:
-            every = list(_keys(model, prefix=where))
-            near = difflib.get_close_matches(where + key, every, n=3, cutoff=0.6)
-            leaf = [full for full in every if full.rsplit(".", 1)[-1] == key]
-            found = list(dict.fromkeys(leaf + near))[:3]
+            asked = _first_leaf(where + key, value)
+            found = _nearest(asked, list(_keys(root)))
             raise UsageError(
-                f"there is no setting {where + key!r}",
+                f"there is no setting {asked!r}",
                 hint=f"did you mean {' or '.join(found)}?" if found else "see --print-config",
             )
         below = _table(model.model_fields[key].annotation)
         if below is None:
             continue
         if isinstance(value, Mapping):
-            check_keys(below, value, where=f"{where}{key}.")
+            _check_keys(below, value, where=f"{where}{key}.", root=root)
         elif value not in (None, "none") and not isinstance(value, Config):
             example = next(iter(below.model_fields), "...")
             raise UsageError(
                 f"{where}{key} is a table of settings (got {value!r})",
                 hint=f"set one of them, as in --set {where}{key}.{example}=...",
             )
+
+
+def _first_leaf(key: str, value: Any) -> str:
+    while isinstance(value, Mapping) and value:
+        name, value = next(iter(value.items()))
+        key = f"{key}.{name}"
+    return key
+
+
+def _nearest(asked: str, every: list[str]) -> list[str]:
+    """At most three settings: of the same name or with it as a word (`lr`: schedule.peak_lr),
+    then of like spelling."""
+    name = asked.rsplit(".", 1)[-1]
+    last = {full: full.rsplit(".", 1)[-1] for full in every}
+    same = [full for full in every if last[full] == name]
+    word = [full for full in every if name in last[full].split("_")]
+    like = difflib.get_close_matches(asked, every, n=3, cutoff=0.6)
+    return list(dict.fromkeys(same + word + like))[:3]
 
 
 def build(model: type[C], tree: Mapping[str, Any]) -> C:
