@@ -24,6 +24,11 @@ class Stop:
         return self.requested
 
     @property
+    def breaks_off(self) -> bool:
+        """Whether to break off, now, what can be done again."""
+        return self.requested
+
+    @property
     def reason(self) -> str:
         return signal.Signals(self.signal).name if self.signal is not None else "nobody"
 

@@ -67,8 +67,9 @@ def _pretrained(
     checkpoint.require_whole()
     before = trained_with(checkpoint)
     params = frozen.weights_of(checkpoint.path, cfg=before, layout=layout, weights=cfg.from_weights)
+    changes = {name: params[name] for name in transfer.CHANGES if name in params}
     fitted = transfer.adapt(
-        params,
+        {**params, **layout.on_host(changes)},
         before=before.model,
         after=cfg.model,
         classes_before=checkpoint.summary["classes"],

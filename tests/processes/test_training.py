@@ -12,6 +12,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.processes.running import run
@@ -28,6 +29,17 @@ def pretrain(store: Path, steps: int, *more: object) -> list[object]:
     ]  # fmt: skip
 
 
+# The fourth batch has a pixel that is no number, in one process.
+POISONED = """
+from vitctl.data import pipeline
+train_batches = pipeline.train_batches
+def poisoned(*args, **options):
+    for batch in train_batches(*args, **options):
+        if index == {victim} and batch.number == 3:
+            batch.images[3, 0, 0, 0] = float("nan")
+        yield batch
+pipeline.train_batches = poisoned
+"""
 NOT_SCORED = ("--set", "data.eval_split=none")
 
 
@@ -152,3 +164,59 @@ def test_a_run_goes_on_with_other_devices_and_processes(tmp_path):
     assert seen(moved) == seen(steady)
     assert losses(moved).keys() == losses(steady).keys() == set(range(1, 6))
     assert losses(moved) == pytest.approx(losses(steady), rel=LOSS)
+
+
+@pytest.mark.slow
+def test_two_processes_finetune_and_score_real_images(tmp_path):
+    """Other classes, larger images, weights divided over both; decoded by TensorFlow in each."""
+    store = tmp_path / "store"
+    here = ("--store", store)
+    [made] = run(1, "shard", "digits", "--val-fraction", 0.1, *here, folder=tmp_path / "shard")
+    assert made.code == 0, made.err
+    data = Path(made.out.strip())
+    divided = ("--mesh", "fsdp=2")
+    words = pretrain(store, 2, *NOT_SCORED, *divided)
+    trunk = only(*run(2, *words, folder=tmp_path / "trunk"))
+
+    tune = [
+        "finetune", "--from", trunk, "--data", data, "--res", 24, "--batch", 16, "--steps", 3,
+        "--set", "data.eval_split=none", *here, *divided,
+    ]  # fmt: skip
+    two = only(*run(2, *tune, folder=tmp_path / "two"))
+    alone = [*tune, "--out", tmp_path / "alone"]
+    one = only(*run(1, *alone, folder=tmp_path / "one", devices=2))
+    assert seen(two) == seen(one)
+    assert losses(two) == pytest.approx(losses(one), rel=LOSS)
+
+    score = ["evaluate", "--from", two, "--data", data, *here]
+    both = only(*run(2, *score, folder=tmp_path / "score2"))
+    one = only(*run(1, *score, "--out", tmp_path / "scored", folder=tmp_path / "score"))
+    results = [json.loads((path / "results.json").read_text()) for path in (both, one)]
+    assert results[0]["examples"] == results[1]["examples"] > 100
+    assert results[0]["top1"] == results[1]["top1"]
+    assert results[0]["loss"] == pytest.approx(results[1]["loss"], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_go_back_together_when_one_of_them_diverges(tmp_path):
+    """What is not finite in the part of one process is passed over by all, as one process would."""
+    more = ("--checkpoint-every", 2, "--on-divergence", "rollback", *NOT_SCORED)
+
+    def poisoned(count: int, name: str) -> Path:
+        words = pretrain(tmp_path / f"store-{name}", 5, *more)
+        prelude = POISONED.format(victim=count - 1)
+        folder = tmp_path / name
+        ended = run(count, *words, folder=folder, devices=3 - count, prelude=prelude)
+        return only(*ended)
+
+    two, one = poisoned(2, "two"), poisoned(1, "one")
+    assert (two / "position.json").read_text() == (one / "position.json").read_text()
+    assert losses(two) == pytest.approx(losses(one), rel=LOSS)
+    for made in (two, one):
+        [back] = json.loads((made.parents[1] / "run.json").read_text())["rollbacks"]
+        assert (back["diverged"], back["step"], back["batches"]) == (4, 2, 2)
+    [both], [alone] = [list((made.parents[1] / "batches").iterdir()) for made in (two, one)]
+    assert both.name == alone.name == "3"
+    for name in ("keys", "labels"):
+        assert (np.load(both / f"{name}.npy") == np.load(alone / f"{name}.npy")).all()
+    assert np.load(both / "images.npy").shape == (16, 16, 16, 3)

@@ -78,7 +78,9 @@ def test_every_labelled_image_counts_once_at_any_batch_size(
     layout = layouts.make(devices=devices)
     scorer = scoring.make_scorer(MODEL, loss=loss, precision="float32", layout=layout)
     params = layout.place(made.weights(MODEL))
-    found = scoring.score(scorer, params, batches(images, labels, size=size), layout=layout).raw
+    scored = scoring.score(scorer, params, batches(images, labels, size=size), layout=layout)
+    assert scored is not None
+    found = scored.raw
     truth = expected(loss, logits, labels)
     assert found.examples == truth.examples < EXAMPLES
     assert found.top1 == pytest.approx(truth.top1, abs=1e-12)

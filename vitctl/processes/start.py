@@ -180,6 +180,11 @@ class _Together(Stop):
         return self._beat.stops_after(step)
 
     @property
+    def breaks_off(self) -> bool:
+        """Never: what they compute together is finished by all of them."""
+        return False
+
+    @property
     def reason(self) -> str:
         return self._beat.reason or "nobody"
 

@@ -137,10 +137,17 @@ class Layout:
         return jax.tree.map(lambda x: place(np.asarray(x)), tree)
 
     def place(self, tree: Any, shardings: Any = None) -> Any:
-        """Host arrays, the same in each process, as device arrays; replicated by default."""
+        """Host arrays, the same in each process, as device arrays; replicated by default. Device
+        arrays that lie so already stay where they are."""
         if shardings is None:
             shardings = jax.tree.map(lambda x: self.replicated, tree)
         return jax.tree.map(_placed, tree, shardings)
+
+    def on_host(self, tree: Any) -> Any:
+        """Device arrays as host arrays, whole in each process. All processes must ask together:
+        no one of them can reach the others' parts alone."""
+        whole = jax.jit(lambda x: x, out_shardings=self.replicated)
+        return jax.tree.map(lambda x: np.asarray(whole(x)), tree)
 
     def _shardings(self, params: Any, over: dict[str, Any]) -> Any:
         axes = axes_of(leaf_names(params))
@@ -210,6 +217,8 @@ _used.defvjp(_used_forward, _used_backward)
 
 
 def _placed(x: Any, sharding: NamedSharding) -> Array:
+    if isinstance(x, Array) and x.sharding == sharding:
+        return x
     x = np.asarray(x)
     part: Callable[[Any], Any] = x.__getitem__
     return jax.make_array_from_callback(x.shape, sharding, part)

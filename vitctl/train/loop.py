@@ -25,7 +25,8 @@ from vitctl.train.saving import Saver
 from vitctl.train.state import TrainState
 from vitctl.train.step import Step, StepStats
 
-Evaluate = Callable[[TrainState], scoring.Scoring]
+Evaluate = Callable[[TrainState, Callable[[], bool]], scoring.Scoring | None]
+"""Scores of a state; None if the function that it asks between batches told it to break off."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def loop(
     state: TrainState,
     *,
     step: int,
+    began: int,
     consumed: ConsumedSamples,
     run: RunDraft,
     cfg: TrainConfig,
@@ -61,13 +63,29 @@ def loop(
     stop: Stop,
     report: Reporter,
 ) -> Artifact:
-    """Train from `step` to `cfg.steps`; the checkpoint there.
+    """Train from `step`, of a run that began at `began`, to `cfg.steps`; the checkpoint there.
 
     Raises InterruptedRun after a signal, with everything saved; Diverged, with nothing from there
     on applied or saved, and all before it written.
     """
+
+    def scores_at(step: int) -> bool:
+        return evaluate is not None and cadence.due(cadence.evaluate, step)
+
+    def score(*, at: int) -> bool:
+        """Whether it came to its end. The last scores always do: they belong to the result."""
+        assert evaluate is not None
+        processes.mark("scoring", step=at)
+        with report.pausing("evaluation"):
+            scores = evaluate(state, lambda: at < cfg.steps and stop.breaks_off)
+            if scores is not None:
+                report.scored(at, scores)
+        return scores is not None
+
     with report, saver:
         metrics = report.metrics
+        if began < step < cfg.steps and scores_at(step) and not metrics.has("eval", step):
+            score(at=step)  # a signal had broken it off
         batches = iter(images.train_batches(layout, start_step=step))
         before: Update | None = None
 
@@ -93,17 +111,14 @@ def loop(
                 report.saved(saved)
             stopping = stop.after(step) and step < cfg.steps
             log = cadence.due(cadence.log, step)
-            score = cadence.due(cadence.evaluate, step) and not stopping
-            save = cadence.saves(step) or stopping
-            if log or score or save:
+            due = scores_at(step) and not stopping
+            if log or due or stopping or cadence.saves(step):
                 _check(before, metrics)
             if log:
                 report.trained(step, stats, rate=float(rate))
-            if score and evaluate is not None:
-                processes.mark("scoring", step=step)
-                with report.pausing("evaluation"):
-                    report.scored(step, evaluate(state))
-            if save:
+            if due and not score(at=step):
+                stopping = True
+            if stopping or cadence.saves(step):
                 processes.mark("save", step=step)
                 with report.pausing("checkpoint"):
                     metrics.sync()

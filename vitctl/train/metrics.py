@@ -71,6 +71,9 @@ class Metrics:
             self._events.__exit__(kind, error, trace)
         self._stack.close()
 
+    def has(self, kind: str, step: int) -> bool:
+        return (kind, step) in self._there
+
     def row(self, kind: str, step: int, **values: Any) -> None:
         """Write one row, whole, unless this step has it already."""
         if (kind, step) in self._there:

@@ -137,9 +137,10 @@ def score(
     *,
     layout: Layout,
     ema: Any = None,
-) -> Scoring:
+    breaks_off: Callable[[], bool] = lambda: False,
+) -> Scoring | None:
     """The scores of all batches together: of `params`, and of their average if it is given. Images
-    are read and moved to the devices once."""
+    are read and moved to the devices once. None if `breaks_off` said so after a batch."""
     weights = [params] if ema is None else [params, ema]
     tallies = [Tally() for _ in weights]
 
@@ -151,4 +152,6 @@ def score(
     for found in one_behind(dispatched()):
         for tally, rows in zip(tallies, found, strict=True):
             tally.add(Rows(*(np.asarray(values) for values in rows)))
+        if breaks_off():
+            return None
     return Scoring(*(tally.scores() for tally in tallies))

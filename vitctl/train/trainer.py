@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -159,6 +160,7 @@ def _attempt(
     return loop(
         state,
         step=step,
+        began=start.step,
         consumed=consumed,
         run=run,
         cfg=cfg,
@@ -189,10 +191,12 @@ def _evaluator(
     scorer = scoring.make_scorer(cfg.model, loss=cfg.loss, precision=cfg.precision, layout=layout)
     scorer = compiling(scorer, meter=meter, emit=emit)
 
-    def evaluate(state: TrainState) -> scoring.Scoring:
+    def evaluate(state: TrainState, breaks_off: Callable[[], bool]) -> scoring.Scoring | None:
         ema = None if state.average is None else state.average.weights
         batches = images.eval_batches(split, layout)
-        return scoring.score(scorer, state.params, batches, layout=layout, ema=ema)
+        return scoring.score(
+            scorer, state.params, batches, layout=layout, ema=ema, breaks_off=breaks_off
+        )
 
     return evaluate
 

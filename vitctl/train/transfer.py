@@ -11,6 +11,9 @@ import numpy as np
 from vitctl.model.config import ModelConfig
 from vitctl.model.transfer import transfer
 
+CHANGES = "position", "head"
+"""Parameters that depend on resolution or classes."""
+
 
 def same_classes(before: Sequence[str], after: Sequence[str]) -> bool:
     """Whether two lists name the same classes, in any order."""
@@ -26,7 +29,8 @@ def adapt(
     classes_after: Sequence[str],
     seed: int,
 ) -> Any:
-    """Weights of `before` as weights of `after` (see `vitctl.model.transfer`), on the host.
+    """Weights of `before` as weights of `after` (see `vitctl.model.transfer`). What may change,
+    `CHANGES`, is given and returned on the host; the rest stays where it is.
 
     The classifier is kept, its columns moved to where their names are, if both sides name the same
     classes; else it starts anew.
