@@ -24,7 +24,7 @@ from vitctl.console.options import (
 )
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
-from vitctl.events import Note
+from vitctl.events import Caution, Note
 from vitctl.train.config import TrainConfig, TrainRuntime
 
 VERSION = 1
@@ -83,6 +83,9 @@ def cooldown(
         checkpoint_every=count(checkpoint_every, "--checkpoint-every"),
     )
     for checkpoint in session.many("checkpoint", source, option="--from"):
+        waiting = branching.unfinished_before(checkpoint)
+        if waiting is not None:
+            session.emit(Caution(waiting))
         branch = branching.cooled(checkpoint, steps=length, shape=shape)
         if weights == "ema":
             branch.tree["from_weights"] = measuring.weights(checkpoint, asked=weights).name

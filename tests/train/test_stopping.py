@@ -10,6 +10,8 @@ import pytest
 from vitctl.artifacts import Store
 from vitctl.artifacts.runs import run_of
 from vitctl.errors import InterruptedRun
+from vitctl.events import Trained
+from vitctl.recipes import branching
 from vitctl.train.images import Images
 from vitctl.train.metrics import read
 
@@ -64,3 +66,21 @@ def test_the_last_scores_are_a_part_of_the_result(pretrain, terminate):
     done = pretrain(8, runtime=SCORED)
     assert [row["step"] for row in scores(done)] == [2, 4, 6, 8]
     assert done.summary["eval"]["top1"] == scores(done)[-1]["top1"]
+
+
+def test_a_cooldown_that_waits_is_told_of_when_its_trunk_has_moved_on(pretrain, cooldown):
+    trunk = pretrain(4)
+
+    def interrupt(event):
+        if isinstance(event, Trained) and event.step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(InterruptedRun):
+        cooldown(trunk, 4, emit=interrupt)
+    assert branching.unfinished_before(trunk) is None
+    newest = pretrain(8)
+    told = branching.unfinished_before(newest)
+    assert told is not None
+    assert f"--from {run_of(trunk).path}@4" in told
+    cooldown(trunk, 4)
+    assert branching.unfinished_before(newest) is None

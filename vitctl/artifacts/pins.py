@@ -38,22 +38,29 @@ def unpin(run: Place, step: int, *, id: str) -> None:
 
 def pinned(run: Place) -> set[int]:
     """The steps of `run` that unfinished work begins from."""
+    return {step for step, _ in unfinished(run)}
+
+
+def unfinished(run: Place) -> list[tuple[int, Place]]:
+    """(step of `run` that it begins from, its run) of unfinished work, by step."""
     try:
-        found = children(run / PINS)
+        pins = children(run / PINS)
     except OSError:
-        return set()
-    return {int(pin.name.partition("-")[0]) for pin in found if _holds(pin)}
+        return []
+    held = [(int(pin.name.partition("-")[0]), by) for pin in pins if (by := _held_by(pin))]
+    return sorted(held, key=lambda each: (each[0], str(each[1])))
 
 
 def _name(step: int, id: str) -> str:
     return f"{step}-{id[:_SHORT]}"
 
 
-def _holds(pin: Place) -> bool:
+def _held_by(pin: Place) -> Place | None:
     step, dash, _ = pin.name.partition("-")
     if not (step.isdecimal() and dash):  # half of a write, or anybody's
-        return False
+        return None
     try:
-        return (place(os.fsdecode(pin.read_bytes())) / RUN).is_file()
+        by = place(os.fsdecode(pin.read_bytes()))
+        return by if (by / RUN).is_file() else None
     except (OSError, ValueError, UsageError):
-        return False
+        return None

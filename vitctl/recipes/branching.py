@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
 from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.runs import run_of
+from vitctl.artifacts.pins import unfinished
+from vitctl.artifacts.runs import Run, run_of
 from vitctl.durations import show_count
-from vitctl.errors import UsageError
+from vitctl.errors import UsageError, VitctlError
+from vitctl.places import Place
 from vitctl.recipes.recipe import load
 from vitctl.schedules import OPEN_ENDED, CooldownShape, ScheduleConfig
 from vitctl.train.config import TrainConfig, from_identity
@@ -51,6 +54,27 @@ def cooled(checkpoint: Artifact, *, steps: int | None, shape: CooldownShape) -> 
     tree = cfg.model_dump(mode="json") | {"schedule": schedule.model_dump(mode="json")}
     tree["from_weights"] = "raw"  # which the trunk began from is its own affair
     return Branch(tree, tuple(notes))
+
+
+def unfinished_before(checkpoint: Artifact) -> str | None:
+    """A sentence on a cooldown off an earlier step of the same run that waits to be continued:
+    a run that is named without a step means its newest one, which may have moved on since."""
+    run = run_of(checkpoint)
+    if run is None:
+        return None
+    for step, by in reversed(unfinished(run.path)):
+        if step < (checkpoint.step or 0) and _waits(by):
+            again = shlex.quote(f"{run.path}@{step}")
+            return f"{by} off step {show_count(step)} is unfinished; to continue it: --from {again}"
+    return None
+
+
+def _waits(place: Place) -> bool:
+    try:
+        run = Run.load(place)
+    except VitctlError:
+        return False
+    return run.info.stage == "cooldown" and not run.is_working
 
 
 def check_goes_on(cfg: TrainConfig, checkpoint: Artifact) -> None:
