@@ -3,29 +3,53 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
 from vitctl.console.session import Session
 from vitctl.console.streams import answer, answer_columns
 from vitctl.console.text import safe, styled
 from vitctl.doctor import supervise
-from vitctl.doctor.checks import CHECKS
+from vitctl.doctor.checks import Check, checks
 from vitctl.doctor.finding import Asked, Finding, exit_code, worst
-from vitctl.errors import DoesNotFitError, InputError, UsageError, VitctlError
+from vitctl.errors import (
+    DoesNotFitError,
+    InputError,
+    InterruptedRun,
+    NotFoundError,
+    UsageError,
+    VitctlError,
+)
 from vitctl.places import Place
 
 _COLOURS = {"ok": "32", "warn": "33", "fail": "1;31"}
-_ERRORS: dict[int, type[VitctlError]] = {2: UsageError, 3: InputError, 6: DoesNotFitError}
+_ERRORS: dict[int, type[VitctlError]] = {
+    2: UsageError,
+    3: InputError,
+    4: NotFoundError,
+    6: DoesNotFitError,
+    10: InterruptedRun,
+}
 
 
 def run(session: Session, *, data: str | None, timeout_s: float | None) -> None:
     """Print what was found. Raises the error of the first failed check."""
-    asked = Asked(_local(session.store.root).absolute(), _dataset(session, data))
-    found = []
-    for finding in supervise.findings(CHECKS, asked, patience_s=timeout_s):
-        found.append(finding)
-        if not session.options.json:
-            answer(_lines(finding))
+    asked = Asked(session.store.root.absolute(), _named(session, data))
+    wanted = checks(asked.store)
+    width = max(len(check.name) for check in wanted)
+    found: list[Finding] = []
+
+    def look(some: Sequence[Check]) -> None:
+        for finding in supervise.findings(some, asked, patience_s=timeout_s):
+            found.append(finding)
+            if not session.options.json:
+                answer(_lines(finding, width=width))
+
+    look([check for check in wanted if check.group != "batches"])
+    # Not before it is known whether the store answers.
+    if asked.dataset is None and not any(f.check == "reach" and f.verdict == "fail" for f in found):
+        asked = replace(asked, dataset=_newest(session))
+    look([check for check in wanted if check.group == "batches"])
     if session.options.json:
         session.answer_json(
             {
@@ -43,25 +67,18 @@ def run(session: Session, *, data: str | None, timeout_s: float | None) -> None:
         )
 
 
-def _dataset(session: Session, data: str | None) -> Path | None:
-    if data is not None:
-        return _local(session.one("dataset", data, option="--data", stdin=False).path)
+def _named(session: Session, data: str | None) -> Place | None:
+    if data is None:
+        return None
+    return session.one("dataset", data, option="--data", stdin=False).path
+
+
+def _newest(session: Session) -> Place | None:
     newest = session.store.newest("dataset")
-    return _local(newest.path) if newest is not None else None
+    return newest.path if newest is not None else None
 
 
-def _local(path: Place) -> Path:
-    """Raises UsageError for a bucket: renames, locks and disks are what is looked at."""
-    if isinstance(path, Path):
-        return path
-    raise UsageError(
-        f"doctor looks at this machine and its folders; {path} is in a bucket",
-        hint="look at the disk that copies go to: vitctl doctor --store FOLDER",
-    )
-
-
-def _lines(finding: Finding) -> str:
-    width = max(len(check.name) for check in CHECKS)
+def _lines(finding: Finding, *, width: int) -> str:
     word = styled(
         f"{finding.verdict:<4}", _COLOURS[finding.verdict], terminal=answer_columns() is not None
     )

@@ -75,6 +75,10 @@ def gs() -> Iterator[Fake]:
     before = os.environ.get("STORAGE_EMULATOR_HOST")
     with FakeGCSServer() as server:
         port = server.port
+        # It tells of each request on a pipe that its wrapper never reads, and would stand still
+        # after some hundred.
+        said = server._process.stderr
+        Thread(target=lambda: [None for _ in said], daemon=True).start()
         if before is None:
             os.environ.pop("STORAGE_EMULATOR_HOST", None)
         else:

@@ -40,6 +40,15 @@ def stranger(lock, number=1, **fields):
     buckets.put(lock / f"{number:08}", json.dumps({**content, **fields}).encode())
 
 
+def dead():
+    """What a process of this machine said of itself that is gone."""
+    script = (
+        "from vitctl.places.leases import _this_process as p; import json; print(json.dumps(p()))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
 def test_free_held_and_free_again(lock):
     assert not is_held(lock)
     with hold(lock):
@@ -90,11 +99,7 @@ def test_one_that_stands_still_is_over(lock):
 
 def test_a_dead_process_of_this_machine_is_not_waited_for(lock, monkeypatch):
     monkeypatch.setattr(leases, "PATIENCE_S", 60)
-    script = (
-        "from vitctl.places.leases import _this_process as p; import json; print(json.dumps(p()))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    stranger(lock, **json.loads(done.stdout))
+    stranger(lock, **dead())
     began = time.monotonic()
     with hold(lock):
         assert time.monotonic() - began < 10
@@ -141,9 +146,9 @@ def test_an_answer_that_was_lost_is_no_other_holder(lock, monkeypatch):
     """The request is sent again, and finds what it made itself."""
     real = buckets.ask
 
-    def twice(path, request):
-        answer = real(path, request)
-        return real(path, request) if path.name.isdigit() and not answer else answer
+    def twice(path, request, **more):
+        answer = real(path, request, **more)
+        return real(path, request, **more) if path.name.isdigit() and not answer else answer
 
     monkeypatch.setattr(buckets, "ask", twice)
     with hold(lock):
@@ -153,10 +158,74 @@ def test_an_answer_that_was_lost_is_no_other_holder(lock, monkeypatch):
 def test_a_store_without_the_condition_keeps_one_of_two(lock, monkeypatch):
     real = buckets.put
 
-    def overtaken(path, content, *, new=False):
+    def overtaken(path, content, *, new=False, guarded=False):
         real(path, content)
         if new:
             stranger(lock, number=int(path.name))
 
     monkeypatch.setattr(buckets, "put", overtaken)
     assert leases._take(lock, 1) is None
+
+
+# Several processes under one lease
+
+
+def following(lock, told):
+    """What a guard of a process that follows says; None if it may write."""
+    try:
+        write_atomic(lock.parent / "part", b"part")
+    except InterruptedRun as error:
+        return error.message
+    return None
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Guards as in another process, which doesn't hold the lease."""
+    monkeypatch.setattr(buckets, "guards", {})
+
+
+def test_who_follows_may_write_while_the_lease_lives(lock, elsewhere):
+    held = leases._acquire(lock, emit=silent, waiting="", several=True)
+    with leases.follow(lock, leases.Told(held.number, held.token)):
+        time.sleep(2 * leases.PATIENCE_S)
+        assert following(lock, held) is None
+        held.release()
+        time.sleep(5 * leases.BEAT_S)
+        assert "took over" in following(lock, held)
+    assert following(lock, held) is None  # outside, it is no business of its
+
+
+def test_who_follows_stops_before_others_may_begin(lock, elsewhere):
+    """The holder is dead: its lease stands still."""
+    stranger(lock, token="t", beat=7)
+    began = time.monotonic()
+    with leases.follow(lock, leases.Told(1, "t")):
+        assert following(lock, None) is None
+        time.sleep(leases.PATIENCE_S)
+        assert "could not be renewed" in following(lock, None)
+        # It never lives longer than for who waits from now on.
+        assert time.monotonic() - began >= leases.PATIENCE_S
+        stranger(lock, number=2)
+        time.sleep(5 * leases.BEAT_S)
+        assert "took over" in following(lock, None)
+
+
+def test_of_several_none_is_taken_for_dead_at_once(lock):
+    """The first of them is gone; the others may still write."""
+    stranger(lock, several=True, **dead())
+    began = time.monotonic()
+    with hold(lock):
+        assert time.monotonic() - began >= leases.PATIENCE_S
+
+
+def test_a_lease_that_others_may_still_write_under_is_not_released(lock):
+    with hold(lock):
+        leases.hold_on(lock, on=True)
+    assert not leases._highest(lock).is_free
+    began = time.monotonic()
+    with hold(lock):
+        assert time.monotonic() - began >= leases.PATIENCE_S / 2
+        leases.hold_on(lock, on=True)
+        leases.hold_on(lock, on=False)
+    assert leases._highest(lock).is_free

@@ -175,7 +175,7 @@ def test_a_store_out_of_reach_is_not_an_empty_or_damaged_one(store, monkeypatch)
     path = trained(store, wanted, steps=(5, 10))
     thing = made(store, recipe(a=1))
 
-    def cut(path, request):
+    def cut(path, request, **more):
         raise OutOfReachError("cut", exit_code=10)
 
     monkeypatch.setattr(buckets, "ask", cut)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,10 +78,13 @@ def begin(
     devices: int = 1,
     prelude: str = "",
     srun: bool = False,
+    environment: Mapping[str, str] | None = None,
+    code: str | None = None,
 ) -> Processes:
     """Start `vitctl *words` in `count` processes. `own[i]` are more words for process i; `prelude`
     is Python that runs before, with `index` set; `srun`: the environment of a SLURM task tells who
-    is who, not flags."""
+    is who, not flags; `environment`: more of it; `code`: another program, which gets (index, count,
+    port) before its words."""
     folder.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     running = []
@@ -90,7 +93,7 @@ def begin(
         for name in ("home", "tmp", "cwd"):
             (disk / name).mkdir(parents=True, exist_ok=True)
         flags = f"--xla_force_host_platform_device_count={devices}"
-        environment = {
+        variables = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("VITCTL_", "SLURM_"))},
             "HOME": str(disk / "home"),
             "XDG_CACHE_HOME": str(disk / "home" / "cache"),
@@ -100,7 +103,7 @@ def begin(
             "XLA_FLAGS": f"{flags} --xla_backend_optimization_level=0",
         }
         if srun:
-            environment |= {
+            variables |= {
                 "SLURM_JOB_ID": str(port),
                 "SLURM_STEP_NODELIST": "localhost",
                 "SLURM_NTASKS": str(count),
@@ -114,16 +117,18 @@ def begin(
             *(several if count > 1 and not srun else []),
             *(own[index] if own else []),
         ]
-        code = f"index = {index}\n{prelude}\n{_COMMAND}"
+        if code is not None:
+            words_of = [index, count, port, *words]
+        program = f"index = {index}\n{prelude}\n{code or _COMMAND}"
         with (
             (folder / f"{index}.out").open("w") as out,
             (folder / f"{index}.err").open("w") as err,
         ):
             running.append(
                 subprocess.Popen(
-                    [sys.executable, "-c", code, *map(str, words_of)],
+                    [sys.executable, "-c", program, *map(str, words_of)],
                     cwd=disk / "cwd",
-                    env=environment,
+                    env={**variables, **(environment or {})},
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=err,

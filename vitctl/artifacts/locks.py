@@ -25,10 +25,11 @@ _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.E
 
 
 @contextmanager
-def exclusive(path: Place, *, emit: Emit, waiting: str) -> Iterator[None]:
-    """Hold the lock file `path`; if another process has it, say `waiting` once and wait."""
+def exclusive(path: Place, *, emit: Emit, waiting: str, several: bool = False) -> Iterator[None]:
+    """Hold the lock file `path`; if another process has it, say `waiting` once and wait.
+    `several`: processes beside this one write under it, too."""
     if isinstance(path, ObjectPath):
-        with leases.lease(path, emit=emit, waiting=waiting):
+        with leases.lease(path, emit=emit, waiting=waiting, several=several):
             yield
         return
     descriptor = _acquire(path, emit=emit, waiting=waiting)

@@ -28,11 +28,17 @@ from vitctl.artifacts.locks import is_locked
 from vitctl.artifacts.manifest import FORMAT, MANIFEST, FileEntry, Parent, Recipe
 from vitctl.artifacts.provenance import now, versions
 from vitctl.config import Config
-from vitctl.errors import DeniedError, NewerFormatError, NotFoundError, VitctlError
+from vitctl.errors import (
+    DeniedError,
+    NewerFormatError,
+    NotFoundError,
+    OutOfReachError,
+    VitctlError,
+)
 from vitctl.events import Caution, Emit, silent
-from vitctl.places import ObjectPath, Place, buckets
+from vitctl.places import ObjectPath, Place, buckets, leases
 from vitctl.places.scratch import scratch
-from vitctl.places.transfer import upload_folder
+from vitctl.places.transfer import files_below, upload_folder
 
 CHECKPOINTS = "checkpoints"
 BATCHES = "batches"
@@ -270,12 +276,14 @@ class RunDraft(Run):
 
     def empty_place(self, step: int) -> Path:
         """The folder to write a checkpoint to, emptied of what a crash left there. For a run in a
-        bucket it is one on this disk, which `publish` sends."""
+        bucket it is one on this disk, of each process its own, which `publish` sends."""
         place = self.place(step)
 
         def empty() -> None:
             place.mkdir(parents=True, exist_ok=True)
             clear(place)
+            if isinstance(place, ObjectPath):
+                leases.hold_on(place.parent.parent / LOCK, on=processes.count() > 1)
 
         processes.share(f"emptied {step}", empty)
         if isinstance(place, Path):
@@ -302,6 +310,7 @@ class RunDraft(Run):
     ) -> Artifact:
         """Make what was written to `empty_place` an artifact."""
         place = self.place(step)
+        known = {} if isinstance(place, Path) else self._send(step, place)
         return together.published(
             place,
             lambda: publish(
@@ -310,21 +319,33 @@ class RunDraft(Run):
                 summary=summary,
                 started=started,
                 volatile=volatile,
-                known=self._send(step),
+                known=known,
             ),
         )
 
-    def _send(self, step: int) -> dict[str, FileEntry]:
-        """Send a checkpoint to its bucket, if it has one; what was hashed on the way."""
-        place = self.place(step)
-        if isinstance(place, Path):
-            return {}
+    def _send(self, step: int, place: ObjectPath) -> dict[str, FileEntry]:
+        """Send a checkpoint to its bucket; in the process that publishes, what was hashed on the
+        way, of all processes."""
         stack, local = self._unsent.pop(step)
         with stack:
-            sent = upload_folder(local, place)
-        return {
-            name: FileEntry(path=name, size=of.size, sha256=of.sha256) for name, of in sent.items()
+            # Each has the names of arrays and its own part of their content.
+            own = files_below(local)
+            names = processes.share(f"sends {step}", lambda: own)
+            if not processes.first():
+                own = sorted({*own} - {*names})
+            sent = upload_folder(local, place, names=own)
+        told = {name: (of.size, of.sha256) for name, of in sent.items()}
+        parts = processes.collect(f"sent {step}", told)
+        if parts is None:
+            return {}
+        leases.hold_on(place.parent.parent / LOCK, on=False)
+        entries = {
+            name: FileEntry(path=name, size=size, sha256=sha256)
+            for part in parts
+            for name, (size, sha256) in part.items()
         }
+        _check_arrived(place, entries)
+        return entries
 
     def abandon(self, step: int) -> None:
         """Remove a checkpoint that is no part of this run any more, whoever begins from it."""
@@ -362,6 +383,20 @@ class RunDraft(Run):
         trunk = run_of(checkpoint)
         if trunk is not None and checkpoint.step is not None and processes.first():
             pins.unpin(trunk.path, checkpoint.step, id=self.info.id)
+
+
+def _check_arrived(place: ObjectPath, sent: dict[str, FileEntry]) -> None:
+    """Remove what is not of this checkpoint: a process that was given up may have written there
+    until a moment ago. OutOfReachError if something of it is missing."""
+    there = buckets.below(place)
+    buckets.remove(place / name for name in there.keys() - sent.keys())
+    for name, entry in sent.items():
+        if name not in there or there[name].size != entry.size:
+            raise OutOfReachError(
+                f"{place / name} is not what was written there",
+                exit_code=10,
+                hint="run the same command again (in all processes): it saves that step again",
+            )
 
 
 def new_info(recipe: Recipe, *, name: str) -> RunInfo:

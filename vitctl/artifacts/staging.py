@@ -54,10 +54,10 @@ def staged(
     """
     if isinstance(artifact.path, Path) and cache is None:
         return artifact.path
-    folder = (cache or default_cache()) / f"{artifact.kind}-{artifact.digest[:16]}"
+    if (there := staged_before(artifact, wanted=wanted, cache=cache)) is not None:
+        return there
+    folder = _folder(artifact, cache)
     files = [entry for entry in artifact.manifest.files if wanted(entry.path)]
-    if not _missing(folder, files):
-        return folder
     waiting = f"another vitctl copies {artifact.path} to {folder}; waiting for it to finish"
     with exclusive(folder / LOCK, emit=emit, waiting=waiting):
         missing = _missing(folder, files)
@@ -72,9 +72,24 @@ def staged(
     return folder
 
 
+def staged_before(
+    artifact: Artifact, *, wanted: Callable[[str], bool], cache: Path | None
+) -> Path | None:
+    """The copy that `staged` would make, if it is there already."""
+    folder = _folder(artifact, cache)
+    files = [entry for entry in artifact.manifest.files if wanted(entry.path)]
+    return None if _missing(folder, files) else folder
+
+
+def _folder(artifact: Artifact, cache: Path | None) -> Path:
+    return (cache or default_cache()) / f"{artifact.kind}-{artifact.digest[:16]}"
+
+
 @contextmanager
-def fetched(place: Place, prefix: str) -> Iterator[Path]:
-    """A local folder that has the files of the artifact at `place` whose paths begin with
+def fetched(
+    place: Place, prefix: str, *, wanted: Callable[[str], bool] = lambda name: True
+) -> Iterator[Path]:
+    """A local folder that has the `wanted` files of the artifact at `place` whose paths begin with
     `prefix`: `place` itself, or for the moment a copy.
 
     Raises InputError if they are not as they were published.
@@ -82,7 +97,8 @@ def fetched(place: Place, prefix: str) -> Iterator[Path]:
     if isinstance(place, Path):
         yield place
         return
-    files = [e for e in read_manifest(place).files if e.path.startswith(prefix)]
+    every = read_manifest(place).files
+    files = [e for e in every if e.path.startswith(prefix) and wanted(e.path)]
     with scratch(sum(entry.size for entry in files)) as folder:
         _copy(place, folder, files, emit=silent)
         yield folder

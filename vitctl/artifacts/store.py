@@ -73,7 +73,7 @@ class Store:
                 processes.share("finished", lambda: done.digest if done else None)
                 yield draft
             return
-        path = together.find(root=self.root, out=out)
+        path = together.find(root=self.root, out=out).path
         processes.mark("start")
         digest: str | None = processes.share("finished", lambda: None)
         yield Draft(path, recipe, finished=together.load(path, digest=digest) if digest else None)
@@ -112,12 +112,6 @@ class Store:
         Of several processes the first locks it, and all get it.
         """
         if processes.count() > 1:
-            if isinstance(out or self.root, ObjectPath):
-                raise UsageError(
-                    f"several processes cannot write checkpoints to {out or self.root}: a bucket "
-                    "takes those of one",
-                    hint="train into a folder that all processes see, then copy it there",
-                )
             together.same_inputs(recipe)
             processes.mark("wait")
         if processes.first():
@@ -127,9 +121,10 @@ class Store:
                     processes.mark("start")
                 yield draft
             return
-        path = together.find(root=self.root, out=out)
+        shown = together.find(root=self.root, out=out)
         processes.mark("start")
-        yield RunDraft(path, Run.load(path).info, recipe)
+        with shown.following():
+            yield from _closed(RunDraft(shown.path, Run.load(shown.path).info, recipe))
 
     def answered(self, recipe: Recipe, step: int, *, out: Place | None = None) -> Artifact | None:
         """The checkpoint of a step that a command was answered with before, if it is undamaged:
@@ -197,7 +192,14 @@ class Store:
         with ExitStack() as stack:
             if not ((path / RUN).is_file() and _is_read_only(path)):
                 try:
-                    stack.enter_context(exclusive(path / LOCK, emit=emit, waiting=_waiting(path)))
+                    stack.enter_context(
+                        exclusive(
+                            path / LOCK,
+                            emit=emit,
+                            waiting=_waiting(path),
+                            several=processes.count() > 1,
+                        )
+                    )
                 except DeniedError:
                     if not (path / RUN).is_file():
                         raise

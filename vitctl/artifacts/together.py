@@ -11,15 +11,15 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, NamedTuple
 
 from vitctl import processes
 from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.files import TEMPORARY
+from vitctl.artifacts.files import LOCK, TEMPORARY
 from vitctl.artifacts.manifest import Recipe
 from vitctl.errors import InputError, NotFoundError, VitctlError
-from vitctl.places import ObjectPath, Place, inside, place
+from vitctl.places import ObjectPath, Place, inside, leases, place
 
 # NFS clients keep what they know of a folder for up to a minute, but a name they never asked for
 # they look up at once; this is for slow servers.
@@ -38,7 +38,8 @@ def show(path: Place, *, root: Place) -> None:
     Raises NotFoundError, in all processes, naming one that does not.
     """
     if isinstance(path, ObjectPath):  # the same for everyone who can reach it
-        told = {"path": str(path), "token": None, "inside": inside(path, root)}
+        held = leases.told(path / LOCK)
+        told = {"path": str(path), "lease": held, "inside": inside(path, root)}
         processes.share("place", lambda: told)
         _all_see(None)
         return
@@ -56,8 +57,21 @@ def show(path: Place, *, root: Place) -> None:
             (path / token).unlink(missing_ok=True)
 
 
-def find(*, root: Place, out: Place | None) -> Place:
-    """Where process 0 works, as this process sees it."""
+class Shown(NamedTuple):
+    """Where process 0 works, as this process sees it, and the lease that it holds there."""
+
+    path: Place
+    lease: leases.Told | None
+
+    def following(self) -> AbstractContextManager[None]:
+        """What to write below the path in."""
+        if self.lease is None or not isinstance(self.path, ObjectPath):
+            return nullcontext()
+        return leases.follow(self.path / LOCK, self.lease)
+
+
+def find(*, root: Place, out: Place | None) -> Shown:
+    """Where process 0 works."""
     told: dict[str, Any] = processes.share("place", dict, patient=True)
     path = out or (root / told["inside"] if told["inside"] else place(told["path"]))
     if isinstance(path, ObjectPath):
@@ -71,14 +85,15 @@ def find(*, root: Place, out: Place | None) -> Place:
         else f"process {processes.index()} ({socket.gethostname()}) does not see the work of "
         f"process 0: {path.absolute()} is not {told['path']} there"
     )
-    return path
+    lease = told.get("lease")
+    return Shown(path, leases.Told(*lease) if lease else None)
 
 
 def published(path: Place, make: Callable[[], Artifact]) -> Artifact:
     """What `make` publishes in process 0, in all processes, once all have written their part."""
     if processes.count() == 1:
         return make()
-    processes.gather(f"written {path.name}", None)
+    processes.collect(f"written {path.name}", None)
     made: list[Artifact] = []
 
     def publish() -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.staging import staged
+from vitctl.artifacts.staging import staged, staged_before
 from vitctl.data.dataset import STEM
 from vitctl.events import Emit, silent
 
@@ -20,9 +20,16 @@ def local_folder(
 ) -> Path:
     """A folder with these splits of a dataset (None is none): its own if it is in one and there
     is no `cache`, else a copy; see `staged`."""
+    return staged(dataset, wanted=_wanted(splits), cache=cache, emit=emit)
+
+
+def copied(
+    dataset: Artifact, *, splits: Collection[str | None], cache: Path | None = None
+) -> Path | None:
+    """The folder of `local_folder` if nothing needs to be copied there, else None."""
+    return staged_before(dataset, wanted=_wanted(splits), cache=cache)
+
+
+def _wanted(splits: Collection[str | None]) -> Callable[[str], bool]:
     starts = tuple(f"{STEM}-{split}." for split in splits)
-
-    def wanted(name: str) -> bool:
-        return not name.startswith(f"{STEM}-") or name.startswith(starts)
-
-    return staged(dataset, wanted=wanted, cache=cache, emit=emit)
+    return lambda name: not name.startswith(f"{STEM}-") or name.startswith(starts)

@@ -5,6 +5,7 @@ checks     the list of them, by the process they run in
 machine    clock, memory, cores, open files
 packages   versions, and combinations that are known to go wrong
 store      disk, rename, lock, the file server's clock
+bucket     of a store in a bucket: reach, objects, lease, speed
 devices    what jax sees, whether it computes and exchanges rightly
 batches    time to the first batch
 child      runs one group of checks in a process of its own

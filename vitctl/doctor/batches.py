@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+from vitctl.artifacts.artifact import Artifact
 from vitctl.data import pipeline
 from vitctl.data.config import AugmentConfig
 from vitctl.data.dataset import Dataset
 from vitctl.data.mock import MockDataset
+from vitctl.data.staging import copied
 from vitctl.doctor.finding import Asked, Finding
 from vitctl.errors import VitctlError
+from vitctl.places import Place
 
 # What most models are pretrained at; the rate of another size goes by its pixels.
 _RESOLUTION, _BATCH = 224, 64
@@ -34,7 +38,11 @@ def first_batch(asked: Asked) -> Finding:
         told = "there is no dataset yet"
         return Finding("first batch", "ok", told, None, {})
     try:
-        dataset = Dataset.load(asked.dataset)
+        folder = _here(asked.dataset)
+        if folder is None:
+            told = f"{asked.dataset} is copied to this machine by the first command that reads it"
+            return Finding("first batch", "ok", told, None, {})
+        dataset = Dataset.load(folder)
         first, rate = _timed(_batches(dataset))
     except VitctlError as error:
         hint = error.hint or f"see what is damaged: vitctl verify --deep {asked.dataset}"
@@ -45,6 +53,13 @@ def first_batch(asked: Asked) -> Finding:
         hint = "the disk is slow for many small reads; copy the dataset to a local one"
         return Finding("first batch", "warn", told, hint, measured)
     return Finding("first batch", "ok", told, None, measured)
+
+
+def _here(dataset: Place) -> Path | None:
+    """Where to read it; None for one in a bucket that is not on this machine yet."""
+    if isinstance(dataset, Path):
+        return dataset
+    return copied(Artifact.load(dataset), splits=("train",))
 
 
 def _batches(dataset: Dataset | MockDataset) -> Iterator[Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vitctl.doctor.finding import Asked, Finding
+from vitctl.places import ObjectPath, Place
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,25 @@ def _of(module: str, name: str, function: str, group: str, s: float, *, needed: 
     return Check(name, f"vitctl.doctor.{module}", function, group, s, needed)
 
 
-CHECKS: tuple[Check, ...] = (
+_MACHINE = (
     _of("machine", "clock", "clock", "machine", 10),
     _of("machine", "memory", "memory", "machine", 10),
     _of("machine", "open files", "files", "machine", 10),
     _of("packages", "versions", "versions", "machine", 30),
+)
+_FOLDER = (
     _of("store", "rename", "rename", "store", 20),
     _of("store", "lock", "lock", "store", 20),
     _of("store", "disk", "disk", "store", 60),
+)
+_BUCKET = (
+    _of("bucket", "reach", "reach", "bucket", 90, needed=True),
+    _of("bucket", "objects", "objects", "bucket", 60),
+    _of("bucket", "lease", "lease", "bucket", 60),
+    _of("bucket", "speed", "speed", "bucket", 120),
+    _of("bucket", "disk", "disk", "bucket disk", 60),
+)
+_REST = (
     # A TPU slice takes a minute until all its hosts are there.
     _of("devices", "devices", "devices", "devices", 120, needed=True),
     _of("devices", "compute", "compute", "devices", 120),
@@ -50,3 +62,8 @@ CHECKS: tuple[Check, ...] = (
     _of("batches", "mock batch", "mock_batch", "batches", 30),
     _of("batches", "first batch", "first_batch", "batches", 180),
 )
+
+
+def checks(store: Place) -> tuple[Check, ...]:
+    """Those for a machine whose store is there."""
+    return (*_MACHINE, *(_BUCKET if isinstance(store, ObjectPath) else _FOLDER), *_REST)

@@ -15,7 +15,7 @@ from typing import Any
 
 from vitctl.doctor.checks import Check
 from vitctl.doctor.finding import Asked, Finding
-from vitctl.errors import VitctlError
+from vitctl.errors import OutOfReachError, VitctlError
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def _finding(check: Check, asked: Asked) -> Finding:
     """What the check says; an exception is a finding, too."""
     try:
         return check.run(asked)
-    except VitctlError as error:
+    except (VitctlError, OutOfReachError) as error:
         return Finding(
             check.name, "fail", error.message, error.hint, exit_code=max(2, error.exit_code)
         )

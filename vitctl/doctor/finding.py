@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
+
+from vitctl.places import Place, place
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -14,8 +15,8 @@ Verdict = Literal["ok", "warn", "fail"]
 class Asked:
     """What to look at: the store, and the dataset if there is one."""
 
-    store: Path
-    dataset: Path | None = None
+    store: Place
+    dataset: Place | None = None
 
     def as_json(self) -> dict[str, str | None]:
         return {"store": str(self.store), "dataset": str(self.dataset) if self.dataset else None}
@@ -23,7 +24,7 @@ class Asked:
     @classmethod
     def from_json(cls, found: dict[str, str | None]) -> Asked:
         dataset = found["dataset"]
-        return cls(Path(found["store"] or "."), Path(dataset) if dataset else None)
+        return cls(place(found["store"] or "."), place(dataset) if dataset else None)
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Finding:
     """`told` is a sentence with the numbers, `measured` the numbers alone.
 
     `exit_code` is what a failure means for the command: 2 a set-up that is wrong, 3 data that is
-    damaged, 6 too little memory, disk or files.
+    damaged, 4 no such bucket, 6 too little memory, disk or files, 10 a store that does not answer.
     """
 
     check: str

@@ -100,6 +100,7 @@ _ALONE = (
 @contextmanager
 def _room(asked: Asked) -> Iterator[Path]:
     """An own folder on the store's file system, gone afterwards."""
+    assert isinstance(asked.store, Path)
     place = asked.store.absolute()
     while not place.is_dir():
         place = place.parent

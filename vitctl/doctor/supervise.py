@@ -30,6 +30,7 @@ _START_S = 30.0
 Lines = Generator[dict[str, Any] | None, float, None]
 _HINTS = {
     "store": "a network file system does not answer: see mount and dmesg",
+    "bucket": "the store does not answer: see the network, its address and its service's health",
     "devices": "another program may hold the devices (nvidia-smi; lsof /dev/accel*), or a host of "
     "the slice is missing",
     "batches": "the dataset's disk does not answer, or is very slow",

@@ -53,18 +53,22 @@ class Listed(NamedTuple):
     md5: str | None
 
 
-def ask(path: ObjectPath, request: Callable[[Any], T]) -> T:
-    """`request` of the fsspec file system of `path`."""
+def ask(path: ObjectPath, request: Callable[[Any], T], *, guarded: bool | None = None) -> T:
+    """`request` of the fsspec file system of `path`. One that changes something says whether it is
+    `guarded`: then the guards are asked before each try."""
     fs = filesystem(path.scheme, os.getpid())
     bucket = f"{path.scheme}://{path.bucket}"
     pauses = iter(PAUSES_S if bucket in _answered else ())
     while True:
+        if guarded:
+            check_guards(path)
         try:
             answer = request(fs)
         except FileExistsError:
             raise
         except FileNotFoundError:
-            if bucket not in _answered:
+            # What was to be changed is missing: perhaps the whole bucket is.
+            if bucket not in _answered or guarded is not None:
                 _check_bucket(path)
                 _answered.add(bucket)
             raise no_such_object(path) from None
@@ -222,15 +226,14 @@ def _cat(path: ObjectPath, start: int, end: int, fs: Any) -> bytes:
 def write(path: ObjectPath, content: bytes, *, new: bool = False) -> None:
     """Put a whole object; readers see the old or the new one. With `new`, FileExistsError where
     there is one already (a store without that condition replaces it)."""
-    check_guards(path)
-    put(path, content, new=new)
+    put(path, content, new=new, guarded=True)
 
 
-def put(path: ObjectPath, content: bytes, *, new: bool = False) -> None:
-    """`write` without asking the guards."""
+def put(path: ObjectPath, content: bytes, *, new: bool = False, guarded: bool = False) -> None:
+    """`write`, without asking the guards unless `guarded`."""
     mode = "create" if new else "overwrite"
     try:
-        ask(path, lambda fs: fs.pipe_file(path.key, content, mode=mode))
+        ask(path, lambda fs: fs.pipe_file(path.key, content, mode=mode), guarded=guarded)
     except FileExistsError:
         # Perhaps our own: a request whose answer was lost is sent again.
         if read(path) != content:
@@ -241,10 +244,8 @@ def remove(paths: Iterable[ObjectPath], *, guarded: bool = True) -> None:
     """Remove objects; what is gone already is well."""
 
     def one(path: ObjectPath) -> None:
-        if guarded:
-            check_guards(path)
         with suppress(FileNotFoundError):
-            ask(path, lambda fs: fs.rm_file(path.key))
+            ask(path, lambda fs: fs.rm_file(path.key), guarded=guarded)
 
     together(one, paths)
 

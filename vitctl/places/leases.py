@@ -9,6 +9,10 @@ once it could not write for so long that there may be one.
 
 A released lease stays as a mark, so that numbers only grow: a slow process can never take a new
 lease for the old one it was watching.
+
+Several processes that work together hold one lease: the first writes it, the others follow it, and
+stop changing anything when they see that it is lost, or have not seen it move for so long that it
+may be.
 """
 
 from __future__ import annotations
@@ -52,25 +56,64 @@ class _Seen(NamedTuple):
 
     @property
     def is_free(self) -> bool:
-        """Nobody holds it: it was never made, or released, or its process died on this machine."""
+        """Nobody holds it: it was never made, or released, or its process died on this machine
+        (and worked alone: of the others that may still write nobody here knows)."""
         if self.number == 0 or self.fields.get("released"):
             return True
-        return _is_dead_here(self.fields)
+        return not self.fields.get("several") and _is_dead_here(self.fields)
+
+
+class Told(NamedTuple):
+    """What who follows a lease must know of it."""
+
+    number: int
+    token: str
 
 
 @contextmanager
-def lease(path: ObjectPath, *, emit: Emit, waiting: str) -> Iterator[None]:
+def lease(path: ObjectPath, *, emit: Emit, waiting: str, several: bool = False) -> Iterator[None]:
     """Hold the lease at `path`, for everything beside it; say `waiting` once if another has it.
+    `several`: others will `follow` it.
 
     Once it is lost, changing anything there raises InterruptedRun.
     """
-    held = _acquire(path, emit=emit, waiting=waiting)
+    held = _acquire(path, emit=emit, waiting=waiting, several=several)
     buckets.guards[path.parent] = held.check
+    _ours[path] = held
+    try:
+        yield
+    finally:
+        _ours.pop(path, None)
+        buckets.guards.pop(path.parent, None)
+        held.release()
+
+
+@contextmanager
+def follow(path: ObjectPath, told: Told) -> Iterator[None]:
+    """Work under the lease at `path` that another process holds for this one, too.
+
+    Once it is lost or released, changing anything beside it raises InterruptedRun.
+    """
+    followed = _Followed(path, told)
+    buckets.guards[path.parent] = followed.check
     try:
         yield
     finally:
         buckets.guards.pop(path.parent, None)
-        held.release()
+        followed.end()
+
+
+def told(path: ObjectPath) -> Told | None:
+    """The lease that this process holds at `path`, for those who follow it; None without one."""
+    held = _ours.get(path)
+    return None if held is None else Told(held.number, held.token)
+
+
+def hold_on(path: ObjectPath, *, on: bool) -> None:
+    """While `on`, the end of this process's lease at `path` does not release it: others under it
+    may still be writing. Then it runs out, as if its holder were dead."""
+    if (held := _ours.get(path)) is not None:
+        held.holds_on = on
 
 
 def is_held(path: ObjectPath) -> bool:
@@ -86,20 +129,19 @@ def is_held(path: ObjectPath) -> bool:
     return time.time() - written / 1e9 < PATIENCE_S
 
 
-class _Held:
-    """A lease of this process, kept alive by a thread."""
+class _Kept:
+    """A lease that a thread looks after; `_look` says since when it is surely alive."""
 
-    def __init__(self, path: ObjectPath, number: int, fields: dict[str, Any]) -> None:
-        self._path, self._number, self._fields = path, number, fields
-        self._beaten = _now_s()
+    def __init__(self, path: ObjectPath, number: int) -> None:
+        self._path, self.number = path, number
+        self._alive = _now_s()
         self._lost = False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
-        self._thread.start()
 
     def check(self) -> None:
         """Raise InterruptedRun if another process may have taken over."""
-        silent_s = _now_s() - self._beaten
+        silent_s = _now_s() - self._alive
         if not self._lost and silent_s < PATIENCE_S:
             return
         raise InterruptedRun(
@@ -110,35 +152,85 @@ class _Held:
             hint="run the same command again: it goes on, or waits for the other to finish",
         )
 
-    def release(self) -> None:
+    def end(self) -> None:
         self._over.set()
         self._thread.join()
-        if self._lost:
-            return
-        with suppress(OutOfReachError, OSError):
-            self._write(released=True)
-            older = range(max(1, self._number - 8), self._number)
-            buckets.remove((_numbered(self._path, n) for n in older), guarded=False)
 
     def _keep(self) -> None:
         while not self._over.wait(BEAT_S):
-            asked = _now_s()
             try:
-                self._fields["beat"] += 1
-                self._write()
-                self._lost = _highest_number(self._path) > self._number
+                alive = self._look()
             except (OutOfReachError, OSError):
                 continue  # `check` minds how long it has been
             if self._lost:
                 return
-            self._beaten = asked
+            self._alive = alive
+
+    def _look(self) -> float:
+        """Look, and set `_lost`. The moment, by `_now_s`, at which it was alive for certain."""
+        raise NotImplementedError
+
+
+class _Held(_Kept):
+    """A lease of this process, kept alive by the thread."""
+
+    def __init__(self, path: ObjectPath, number: int, fields: dict[str, Any]) -> None:
+        super().__init__(path, number)
+        self._fields = fields
+        self.token: str = fields["token"]
+        self.holds_on = False
+        self._thread.start()
+
+    def release(self) -> None:
+        self.end()
+        if self._lost or self.holds_on:
+            return
+        with suppress(OutOfReachError, OSError):
+            self._write(released=True)
+            older = range(max(1, self.number - 8), self.number)
+            buckets.remove((_numbered(self._path, n) for n in older), guarded=False)
+
+    def _look(self) -> float:
+        asked = _now_s()
+        self._fields["beat"] += 1
+        self._write()
+        self._lost = _highest_number(self._path) > self.number
+        return asked
 
     def _write(self, **more: Any) -> None:
         content = json.dumps({**self._fields, **more}).encode()
-        buckets.put(_numbered(self._path, self._number), content)
+        buckets.put(_numbered(self._path, self.number), content)
 
 
-def _acquire(path: ObjectPath, *, emit: Emit, waiting: str) -> _Held:
+class _Followed(_Kept):
+    """A lease of another process, watched by the thread."""
+
+    def __init__(self, path: ObjectPath, told: Told) -> None:
+        super().__init__(path, told.number)
+        self._token = told.token
+        self._beat, self._asked = -1, self._alive
+        self._look()
+        self._thread.start()
+
+    def _look(self) -> float:
+        """A beat that is new was written after the look before: who waits for this lease to run
+        out began to count then at the earliest."""
+        asked, alive = _now_s(), self._alive
+        seen = _highest(self._path)
+        fields = seen.fields
+        ours = (seen.number, fields.get("token")) == (self.number, self._token)
+        self._lost = not ours or bool(fields.get("released"))
+        if not self._lost and fields.get("beat") != self._beat:
+            self._beat, alive = fields["beat"], self._asked
+        self._asked = asked
+        return alive
+
+
+_ours: dict[ObjectPath, _Held] = {}
+"""The leases of this process."""
+
+
+def _acquire(path: ObjectPath, *, emit: Emit, waiting: str, several: bool = False) -> _Held:
     announced = False
     seen, since = _Seen(0, b""), _now_s()
     while True:
@@ -146,7 +238,7 @@ def _acquire(path: ObjectPath, *, emit: Emit, waiting: str) -> _Held:
         if now != seen:
             seen, since = now, _now_s()
         if seen.is_free or _now_s() - since > PATIENCE_S:
-            held = _take(path, seen.number + 1)
+            held = _take(path, seen.number + 1, several=several)
             if held is not None:
                 return held
             continue
@@ -156,9 +248,9 @@ def _acquire(path: ObjectPath, *, emit: Emit, waiting: str) -> _Held:
         time.sleep(_POLL_S)
 
 
-def _take(path: ObjectPath, number: int) -> _Held | None:
+def _take(path: ObjectPath, number: int, *, several: bool = False) -> _Held | None:
     """The lease of that number, if it is ours: of several who try, the store lets one create it."""
-    fields = {"token": uuid.uuid4().hex, "beat": 0, **_this_process()}
+    fields = {"token": uuid.uuid4().hex, "beat": 0, "several": several, **_this_process()}
     place = _numbered(path, number)
     try:
         buckets.put(place, json.dumps(fields).encode(), new=True)

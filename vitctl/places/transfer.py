@@ -41,12 +41,19 @@ def upload(source: Path, target: ObjectPath) -> Sent:
     return sent
 
 
-def upload_folder(source: Path, target: ObjectPath) -> dict[str, Sent]:
-    """Send every file below a folder; relative name -> what it holds.
+def files_below(folder: Path) -> list[str]:
+    """Relative POSIX paths of every file, sorted."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def upload_folder(
+    source: Path, target: ObjectPath, *, names: Iterable[str] | None = None
+) -> dict[str, Sent]:
+    """Send every file below a folder, or those of these relative `names`; name -> what it holds.
 
     Compared by one listing, which costs less than a request for each.
     """
-    names = sorted(p.relative_to(source).as_posix() for p in source.rglob("*") if p.is_file())
+    names = files_below(source) if names is None else sorted(names)
 
     def one(name: str) -> Sent:
         sent = hashed(source / name)
@@ -54,7 +61,7 @@ def upload_folder(source: Path, target: ObjectPath) -> dict[str, Sent]:
         return sent
 
     sent = dict(zip(names, together(one, names, at_once=_at_once(source, names)), strict=True))
-    there = below(target)
+    there = below(target) if sent else {}
     _confirm(
         {target / name: (source / name, of) for name, of in sent.items()},
         {target / name: listed for name, listed in there.items()},
@@ -103,10 +110,9 @@ def hashed(path: Path) -> Sent:
 
 
 def _put(source: Path, target: ObjectPath) -> None:
-    buckets.check_guards(target)
     more = {"max_concurrency": _PARTS_AT_ONCE} if target.scheme == "s3" else {}
     sized = {} if target.scheme == "memory" else {"chunksize": PART, **more}
-    ask(target, lambda fs: fs.put_file(str(source), target.key, **sized))
+    ask(target, lambda fs: fs.put_file(str(source), target.key, **sized), guarded=True)
 
 
 def _confirm(sent: dict[ObjectPath, tuple[Path, Sent]], there: dict[ObjectPath, Listed]) -> None:

@@ -2,7 +2,7 @@
 
     cluster.py    how many there are and which one this is: flags, the environment
     start.py      connect; leave in good order, or because of an error
-    exchange.py   small values between them: share, gather, agree
+    exchange.py   values between them: share, gather, collect, agree
     pulse.py      what each is doing, who ended, at which step all stop
     watchdog.py   who hangs or is gone, its stack, and the end of a process that waits in vain
 
@@ -10,8 +10,19 @@ One process is the default and needs none of it: then `first()` is True, `share`
 nothing waits, and nothing here imports jax.
 """
 
-from vitctl.processes.exchange import agree, count, first, gather, index, share
+from vitctl.processes.exchange import agree, collect, count, first, gather, index, share
 from vitctl.processes.pulse import mark
 from vitctl.processes.start import stacks_in, together
 
-__all__ = ["agree", "count", "first", "gather", "index", "mark", "share", "stacks_in", "together"]
+__all__ = [
+    "agree",
+    "collect",
+    "count",
+    "first",
+    "gather",
+    "index",
+    "mark",
+    "share",
+    "stacks_in",
+    "together",
+]

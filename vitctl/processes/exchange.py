@@ -82,6 +82,25 @@ def gather(name: str, value: T, *, limit_s: float = _LONG_S) -> list[T]:
     ]
 
 
+def collect(name: str, value: T) -> list[T] | None:
+    """The values of all processes, by index, in process 0; None in the others, which do not wait.
+    For values that are large: `gather` brings each to everyone.
+
+    Raises InterruptedRun in process 0, naming who did not come.
+    """
+    if count() == 1:
+        return [value]
+    key = _key(name)
+    if not first():
+        client().key_value_set(f"{key}/{index()}", json.dumps(value))
+        return None
+    others = [
+        _wait(f"{key}/{other}", owner=other, what=name, limit_s=_LONG_S)
+        for other in range(1, count())
+    ]
+    return [value, *others]
+
+
 def agree(
     name: str, value: Mapping[str, Any], *, error: type[VitctlError], hint: str | None = None
 ) -> None:

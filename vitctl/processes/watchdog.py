@@ -184,7 +184,7 @@ class Watchdog:
 
         def write() -> None:
             with suppress(OSError):
-                folder.mkdir(exist_ok=True)
+                folder.mkdir(parents=True, exist_ok=True)
                 with (folder / f"process-{self.pulse.index}.txt").open("w") as file:
                     print(f"{socket.gethostname()} pid {os.getpid()}", *sys.argv, file=file)
                     file.flush()

@@ -20,6 +20,7 @@ from vitctl.data.digest import ConsumedSamples
 from vitctl.data.order import Window
 from vitctl.events import Saved
 from vitctl.model import accounting
+from vitctl.places import ObjectPath
 from vitctl.train import rollback
 from vitctl.train.cadence import Cadence
 from vitctl.train.config import TrainConfig
@@ -99,6 +100,7 @@ class Saver:
                 "consumed": consumed.to_json(),
                 "passed": [list(window) for window in rollback.until(self.passed, step)],
             },
+            apart=isinstance(self.run.path, ObjectPath),
         )
         summary = self._summary(step, state=state, loss=loss, scores=scores)
         stall_s = time.perf_counter() - began

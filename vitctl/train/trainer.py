@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from vitctl import machine, processes
@@ -155,7 +157,10 @@ def _attempt(
         damaged=damaged,
         passed=images.passed,
     )
-    processes.stacks_in(run.path)
+    if isinstance(run.path, Path):
+        processes.stacks_in(run.path)
+    else:  # stacks are written when nothing else works any more
+        processes.stacks_in(Path(tempfile.gettempdir()) / f"vitctl-{run.path.name}")
     step_fn = make_step(cfg, layout=layout, remat=plan.remat, microbatch=plan.microbatch)
     return loop(
         state,

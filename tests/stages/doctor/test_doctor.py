@@ -22,7 +22,13 @@ def doctor(tmp_path, monkeypatch):
     monkeypatch.setattr(Session, "answer_json", lambda self, value: said.append(json.dumps(value)))
 
     def run(*found, **options):
-        monkeypatch.setattr(stage.supervise, "findings", lambda *_, **__: iter(found))
+        given = list(found)
+
+        def findings(*_, **__):  # all with the first question, none with the second
+            yield from given
+            given.clear()
+
+        monkeypatch.setattr(stage.supervise, "findings", findings)
         session = Session(Options(store=tmp_path, **options), silent)
         stage.run(session, data=None, timeout_s=None)
         return said

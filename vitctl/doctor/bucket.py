@@ -1,0 +1,150 @@
+"""What a store in a bucket can do: artifacts rest on objects created once, and on leases."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from vitctl.doctor import store
+from vitctl.doctor.finding import Asked, Finding
+from vitctl.errors import OutOfReachError
+from vitctl.events import silent
+from vitctl.places import ObjectPath, buckets, children, leases
+from vitctl.places.scratch import scratch
+from vitctl.places.transfer import download, upload
+
+_MB = 10**6
+# One large object, and the many small ones of a checkpoint (about a hundred arrays).
+_LARGE_BYTES, _SMALL = 32 * 2**20, 32
+# A checkpoint of 1 GiB within 20 s, as on a disk.
+_SLOW = 50 * _MB
+_AT_ONCE = 8
+_SKEW_S = 2.0
+
+
+def reach(asked: Asked) -> Finding:
+    """Whether the bucket is there and these credentials may list it."""
+    root = _root(asked)
+    began = time.perf_counter()
+    there = sum(1 for _ in children(root))
+    seconds = time.perf_counter() - began
+    began = time.perf_counter()
+    buckets.is_object(root / ".doctor-asks")
+    answer = time.perf_counter() - began
+    measured = {"list_s": round(seconds, 3), "answer_s": round(answer, 3)}
+    told = f"{root} answers in {1000 * answer:.0f} ms, and has {there} folders"
+    return Finding("reach", "ok", told, None, measured)
+
+
+def objects(asked: Asked) -> Finding:
+    """A small object: written, seen at once, replaced, removed; and the store's clock."""
+    with _room(asked) as folder:
+        place = folder / "content"
+        place.write_bytes(b"old")
+        skew = place.stat().st_mtime_ns / 1e9 - time.time()
+        place.write_bytes(b"newer")
+        seen = (place.read_bytes(), place.stat().st_size, [c.name for c in folder.iterdir()])
+        place.unlink()
+        gone = not place.is_file() and not folder.is_dir()
+    measured = {"skew_s": round(skew, 2)}
+    if seen != (b"newer", 5, ["content"]) or not gone:
+        told = "what was written or removed is not seen at once"
+        hint = "choose a store with strong consistency, and no cache before it"
+        return Finding("objects", "fail", told, hint, measured)
+    if abs(skew) > _SKEW_S:
+        told = f"are seen at once, but the store's clock is {skew:+.0f} s off ours"
+        return Finding("objects", "warn", told, "set this machine's clock by NTP", measured)
+    told = "are written, listed, replaced and removed, and that is seen at once"
+    return Finding("objects", "ok", told, None, measured)
+
+
+def lease(asked: Asked) -> Finding:
+    """Whether of several that create one object one does, and a lease keeps others out."""
+    with _room(asked) as folder:
+
+        def create(number: int) -> bool:
+            try:
+                buckets.put(folder / "once", b"%d" % number, new=True)
+            except FileExistsError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            made = sum(threads.map(create, range(_AT_ONCE)))
+        with leases.lease(folder / ".lock", emit=silent, waiting=""):
+            held = leases.is_held(folder / ".lock")
+        free = not leases.is_held(folder / ".lock")
+    measured = {"created": made, "of": _AT_ONCE}
+    if not (held and free):
+        told = "a lease is not seen by who looks for it"
+        return Finding("lease", "fail", told, "choose a store with strong consistency", measured)
+    if made != 1:
+        told = f"{made} of {_AT_ONCE} created one object: the store does not refuse a second time"
+        hint = "run one command at a time on a recipe; AWS S3, Google's and MinIO refuse"
+        return Finding("lease", "warn", told, hint, measured)
+    return Finding(
+        "lease", "ok", "an object is created once, so one command has it", None, measured
+    )
+
+
+def speed(asked: Asked) -> Finding:
+    """How fast a large file goes there and back, verified, and small objects."""
+    with _room(asked) as folder, scratch(2 * _LARGE_BYTES) as here:
+        (here / "large").write_bytes(os.urandom(_LARGE_BYTES))
+        began = time.perf_counter()
+        sent = upload(here / "large", folder / "large")
+        written = _LARGE_BYTES / (time.perf_counter() - began)
+        began = time.perf_counter()
+        whole = download(folder / "large", here / "again", size=sent.size, sha256=sent.sha256)
+        read = _LARGE_BYTES / (time.perf_counter() - began)
+        began = time.perf_counter()
+        small = [folder / f"small-{number}" for number in range(_SMALL)]
+        buckets.together(lambda place: buckets.write(place, b"small"), small)
+        rate = _SMALL / (time.perf_counter() - began)
+    measured = {
+        "write_bytes_per_s": round(written),
+        "read_bytes_per_s": round(read),
+        "objects_per_s": round(rate, 1),
+    }
+    if not whole:
+        told = "a file does not come back as it was sent"
+        return Finding("speed", "fail", told, "tell who runs the store", measured, exit_code=3)
+    told = (
+        f"writes {written / _MB:,.0f} MB/s, reads {read / _MB:,.0f} MB/s, "
+        f"{rate:,.0f} small objects/s"
+    )
+    if min(written, read) < _SLOW:
+        hint = "use a bucket in the region of this machine; save less often: --checkpoint-every"
+        return Finding("speed", "warn", told, hint, measured)
+    return Finding("speed", "ok", told, None, measured)
+
+
+def disk(asked: Asked) -> Finding:
+    """The disk that checkpoints and shards pass through."""
+    where = Path(tempfile.gettempdir())
+    found = store.disk(Asked(where))
+    hint = None if found.hint is None else "set TMPDIR to a larger or faster disk"
+    return replace(found, told=f"{found.told} ({where})", hint=hint)
+
+
+def _root(asked: Asked) -> ObjectPath:
+    assert isinstance(asked.store, ObjectPath)
+    return asked.store
+
+
+@contextmanager
+def _room(asked: Asked) -> Iterator[ObjectPath]:
+    """A part of the store of its own, gone afterwards."""
+    folder = _root(asked) / f".doctor-{uuid.uuid4().hex}"
+    try:
+        yield folder
+    finally:
+        with suppress(OutOfReachError):
+            buckets.remove(folder / name for name in buckets.below(folder))
