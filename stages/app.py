@@ -16,6 +16,7 @@ import vitctl
 from vitctl.console.help import Command, Group
 from vitctl.console.streams import claim_stdout
 from vitctl.errors import UsageError
+from vitctl.signals import keep_interrupts
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def root(
 def main(args: Sequence[str] | None = None) -> None:
     """The console script `vitctl`."""
     claim_stdout()
+    keep_interrupts()
     try:
         # Not standalone: typer would print its own errors in a style of its own.
         code = typer.main.get_command(app).main(args, prog_name="vitctl", standalone_mode=False)

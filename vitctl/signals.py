@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+_SOON_S = 0.02
 
 
 class Stop:
@@ -54,3 +59,20 @@ def graceful() -> Iterator[Stop]:
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+def keep_interrupts() -> None:
+    """Let Ctrl-C not get lost where Python can raise nothing, but only report it: in finalizers and
+    in callbacks of the garbage collector. jax has one of those, and importing collects a lot."""
+    before = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            # Once more, and not at once: it would be raised in here and lost again.
+            again = threading.Timer(_SOON_S, _thread.interrupt_main)
+            again.daemon = True
+            again.start()
+        else:
+            before(unraisable)
+
+    sys.unraisablehook = hook

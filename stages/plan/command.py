@@ -42,7 +42,8 @@ class PlanRuntime(Config):
       mesh: as pretrain takes it; None lets plan choose.
       remat: what the backward pass recomputes; None lets plan choose.
       microbatch: images a device at a time; None all at once.
-      search: look for the fastest mesh, recomputation and (unless given) batch.
+      search: look for the fastest mesh, recomputation and, up to `largest_batch`, batch.
+      largest_batch: that a search may take; None: the batch is fixed.
       max_compiles: at most so many programs are compiled.
       price: of a device for an hour.
       watts: that a device draws.
@@ -52,7 +53,7 @@ class PlanRuntime(Config):
     remat: str | None = None
     microbatch: PositiveInt | None = None
     search: bool = False
-    batch_is_given: bool = False
+    largest_batch: PositiveInt | None = None
     max_compiles: PositiveInt = 6
     price: PositiveFloat | None = None
     watts: PositiveFloat | None = None
@@ -159,7 +160,7 @@ def plan(
             "remat": remat,
             "microbatch": microbatch,
             "search": search,
-            "batch_is_given": batch is not None,
+            "largest_batch": there.examples if batch is None else None,
             "max_compiles": max_compiles,
             "price": amount(price, option="--price", unit="money an hour and device"),
             "watts": amount(watts, option="--watts", unit="watts a device"),

@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stages.plan import answered
 from stages.plan.command import Inputs, PlanRuntime
 from vitctl import machine
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
-from vitctl.model import accounting
-from vitctl.plan import judge, search, topology
-from vitctl.plan.answer import Answer, Basis, Candidate, Memory, Rate
-from vitctl.plan.bill import bill
+from vitctl.plan import judge, options, search, topology
+from vitctl.plan.answer import Answer, Search
 from vitctl.plan.compiler import COST_COMPILES, Compiler
 from vitctl.plan.estimate import estimate
+from vitctl.plan.options import Option
 from vitctl.plan.program import Plan, Target
-from vitctl.plan.search import Option, Tried
 from vitctl.plan.topology import Topology
 from vitctl.remat import LADDER, Remat
 from vitctl.sharding import spec as specs
 from vitctl.sharding.spec import MeshSpec
 from vitctl.train import memory
 from vitctl.train.config import TrainConfig
+
+_SHOWN = 8
+"""Ways to run that an estimate lists."""
 
 
 def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = silent) -> Answer:
@@ -46,29 +48,34 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
     # Options, by counting
     found = _options(cfg, runtime, there=there)
     if runtime.search:
-        worth = search.worth_compiling(found, available=available, slack=devices is not None)
-        emit(Note(f"{len(found)} ways to run counted, {len(worth)} of them may fit"))
+        worth = options.worth_compiling(found, available=available, slack=devices is not None)
+        emit(Note(f"{_ways(len(found))} counted, {len(worth)} of them may fit"))
     else:
         worth = _as_pretrain(cfg, found, runtime, there=there, available=available, emit=emit)
 
     # Programs
     if devices is None:
-        return _estimated(worth[0], there=there, available=available, runtime=runtime, found=worth)
+        return _estimated(
+            worth, counted=len(found), there=there, available=available, runtime=runtime
+        )
     target = Target(there, devices)
-    budget = max(1, runtime.max_compiles - COST_COMPILES)
+    for_cost = COST_COMPILES if hardware is not None else 0
+    budget = max(1, runtime.max_compiles - for_cost)
     compiler = Compiler(target, emit=emit, at_most=runtime.max_compiles)
-    tried = search.fastest(
-        worth,
-        compiles=budget,
-        stop_at_first=not runtime.search,
-        hardware=hardware,
-        compile_one=compiler.whole,
-    )
-    best = tried[0]
+    searched = None
+    if runtime.search:
+        searched = search.fastest(
+            worth, compiles=budget, hardware=hardware, compile_one=compiler.whole
+        )
+        best = searched.tried[0]
+    else:
+        best = search.first_that_fits(
+            worth, compiles=budget, hardware=hardware, compile_one=compiler.whole
+        )
     cost = None
     if best.program.fits and hardware is not None:
         if compiler.left >= COST_COMPILES:
-            cost = compiler.cost(best.option, hardware=hardware)
+            cost = compiler.cost(best.option, whole=best.program, hardware=hardware)
         else:
             emit(
                 Note(
@@ -84,7 +91,7 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
     held = judge.memory(best, available=available)
     fits = best.program.fits and (available is None or held.peak <= available)
     rate = judge.rate(best, cost, hardware=hardware) if fits else judge.UNKNOWN
-    return _answer(
+    return answered.answer(
         best.option,
         there=there,
         held=held,
@@ -93,10 +100,10 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
         basis="compiled",
         runtime=runtime,
         advice=() if fits else judge.advice(best.option, there=there, available=available),
-        candidates=[_candidate(t) for t in tried]
-        + [_counted(o, available=available) for o in worth[len(tried) : len(tried) + 6]]
-        if runtime.search
-        else [],
+        searched=None
+        if searched is None
+        else answered.search(searched, counted=len(found), worth=len(worth)),
+        candidates=() if searched is None else [answered.compiled(t) for t in searched.tried],
     )
 
 
@@ -120,23 +127,28 @@ def _options(cfg: TrainConfig, runtime: PlanRuntime, *, there: Topology) -> list
     """What there is to choose from, the fastest by the estimate first."""
     devices = there.devices
     mesh, remat = _asked(runtime)
+    batches = {cfg.data.batch}
+    if runtime.search and runtime.largest_batch is not None:
+        batches.update(options.batches_to_try(devices, most=runtime.largest_batch))
     if mesh is not None:
         resolved = mesh.resolve(devices=devices)
         resolved.check_model(cfg.model)
-        resolved.check_batch(cfg.data.batch)
-    free = runtime.search and not runtime.batch_is_given
-    found = search.options(
+        if len(batches) == 1:
+            resolved.check_batch(cfg.data.batch)
+    found = options.options(
         cfg,
         devices=devices,
         hardware=there.hardware,
-        specs=[mesh] if mesh else list(search.meshes(cfg, devices=devices)),
+        specs=[mesh] if mesh else list(options.meshes(cfg, devices=devices)),
         remats=LADDER if remat is None else (remat,),
         microbatch=runtime.microbatch,
-        batches=search.batches_to_try(devices) if free else [cfg.data.batch],
+        batches=sorted(batches),
     )
     if not found:
-        # Says which batch would divide.
-        MeshSpec().resolve(devices=devices).check_batch(cfg.data.batch)
+        # Says what would divide.
+        plain = (mesh or MeshSpec()).resolve(devices=devices)
+        plain.check_batch(cfg.data.batch)
+        memory.checked_microbatch(runtime.microbatch, images=cfg.data.batch // plain.batch_shards)
         raise UsageError(f"no mesh of {devices} devices divides a batch of {cfg.data.batch}")
     return found
 
@@ -177,7 +189,7 @@ def _as_pretrain(
         return [min(found, key=lambda o: o.needed)]
     if chosen.reason:
         emit(Note(chosen.reason))
-    first = search.option(
+    first = options.option(
         cfg,
         Plan(chosen.spec, chosen.remat, runtime.microbatch),
         batch=cfg.data.batch,
@@ -191,20 +203,21 @@ def _as_pretrain(
 
 
 def _estimated(
-    best: Option,
+    worth: Sequence[Option],
     *,
+    counted: int,
     there: Topology,
     available: int | None,
     runtime: PlanRuntime,
-    found: Sequence[Option],
 ) -> Answer:
     """The answer where nothing can be compiled."""
+    best = worth[0]
     held = judge.counted_memory(best, available=available)
     hardware = there.hardware
     assert hardware is not None  # only slices are estimated, and they have one
     fits = available is None or held.peak <= available
     rate = judge.estimated_rate(best, hardware=hardware) if fits else judge.UNKNOWN
-    return _answer(
+    return answered.answer(
         best,
         there=there,
         held=held,
@@ -213,81 +226,15 @@ def _estimated(
         basis="estimated",
         runtime=runtime,
         advice=() if fits else judge.advice(best, there=there, available=available),
-        candidates=[_counted(o, available=available) for o in found[:8]] if runtime.search else [],
+        searched=Search(counted, 0, counted - len(worth), 0, len(worth))
+        if runtime.search
+        else None,
+        candidates=[
+            answered.counted(o, available=available)
+            for o in (options.distinct(worth)[:_SHOWN] if runtime.search else ())
+        ],
     )
 
 
-def _answer(
-    option: Option,
-    *,
-    there: Topology,
-    held: Memory,
-    fits: bool | None,
-    rate: Rate,
-    basis: Basis,
-    runtime: PlanRuntime,
-    advice: Sequence[str],
-    candidates: Sequence[Candidate],
-) -> Answer:
-    cfg = option.cfg
-    images = cfg.steps * cfg.data.batch
-    return Answer(
-        model=cfg.name,
-        resolution=cfg.model.resolution,
-        classes=cfg.model.classes,
-        topology=there.name,
-        devices=there.devices,
-        precision=cfg.precision,
-        batch=cfg.data.batch,
-        batch_per_device=cfg.data.batch // option.plan.mesh.batch_shards,
-        steps=cfg.steps,
-        images=images,
-        parameters=accounting.parameters(cfg.model),
-        gflops_per_image=accounting.matmul_flops(cfg.model) / 1e9,
-        mesh=str(option.plan.mesh),
-        remat=option.plan.remat,
-        microbatch=option.plan.microbatch,
-        basis=basis,
-        memory=held,
-        fits=fits,
-        advice=tuple(advice),
-        rate=rate,
-        bill=None
-        if rate.predicted is None
-        else bill(
-            images=images,
-            images_per_second_per_device=rate.predicted,
-            devices=there.devices,
-            price=runtime.price,
-            watts=runtime.watts,
-        ),
-        candidates=tuple(candidates),
-    )
-
-
-def _candidate(tried: Tried) -> Candidate:
-    option = tried.option
-    return Candidate(
-        mesh=str(option.plan.mesh),
-        remat=option.plan.remat,
-        microbatch=option.plan.microbatch,
-        batch=option.cfg.data.batch,
-        peak_bytes=tried.program.peak or tried.program.temporaries,
-        fits=tried.program.fits,
-        images_per_second_per_device=tried.rate,
-        basis="compiled",
-    )
-
-
-def _counted(option: Option, *, available: int | None) -> Candidate:
-    """Not compiled; its rate is on another scale than a calibrated one, so it has none."""
-    return Candidate(
-        mesh=str(option.plan.mesh),
-        remat=option.plan.remat,
-        microbatch=option.plan.microbatch,
-        batch=option.cfg.data.batch,
-        peak_bytes=option.needed,
-        fits=available is None or option.needed <= available,
-        images_per_second_per_device=None,
-        basis="estimated",
-    )
+def _ways(count: int) -> str:
+    return f"{count:,} way{'s' if count != 1 else ''} to run"

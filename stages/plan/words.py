@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vitctl.console.table import table
 from vitctl.console.tree import bold, fields, warned
 from vitctl.durations import show_count
-from vitctl.plan.answer import Answer, Candidate, Rate
+from vitctl.plan.answer import Answer, Candidate, Rate, Search
 from vitctl.train.memory import gib
 
 
@@ -61,6 +61,8 @@ def _lines(answer: Answer) -> Iterator[str]:
     if answer.candidates:
         yield from ("", bold("looked at"))
         yield table(_COLUMNS, [_row(candidate) for candidate in answer.candidates])
+    if answer.search:
+        yield f"  {_left_out(answer.search)}"
 
 
 def _layout(mesh: str, remat: str, microbatch: int | None) -> str:
@@ -70,20 +72,50 @@ def _layout(mesh: str, remat: str, microbatch: int | None) -> str:
 
 def _speed(answer: Answer) -> dict[str, str]:
     rate = answer.rate
-    if rate.predicted is None:
+    if rate.predicted is None or rate.roofline is None or rate.efficiency is None:
         return {"predicted": "unknown: " + _why_unknown(answer)}
     mfu = f", MFU {rate.mfu:.0%}" if rate.mfu is not None else ""
-    return {
-        "predicted": f"{rate.predicted:.3g} images/s a device{_range(rate)}, "
+    told = {
+        "predicted": f"{_rounded(rate.predicted)} images/s a device{_range(rate)}, "
         f"{_count(rate.predicted * answer.devices)} in all{mfu}",
-        "at most": f"{rate.roofline:.3g} images/s a device by the roofline, an upper bound",
+        "at most": f"{_rounded(rate.roofline)} images/s a device by the roofline, an upper bound",
         "efficiency": f"{rate.efficiency:.0%} of the cost"
         + (", an assumption: measured on v3" if rate.assumed else ", as the paper measured"),
-    }  # fmt: skip
+    }
+    if rate.left_out is not None:
+        told["calibration"] = _calibration(answer, rate.left_out)
+    return told
 
 
 def _range(rate: Rate) -> str:
-    return "" if rate.low is None else f" ({rate.low:.3g} to {rate.high:.3g})"
+    if rate.low is None or rate.high is None:
+        return ""
+    return f" ({_rounded(rate.low)} to {_rounded(rate.high)})"
+
+
+def _calibration(answer: Answer, error: float) -> str:
+    if answer.rate.measured:
+        return (
+            f"predicted from the paper's other models, {answer.model} would be off by {error:+.1%}"
+        )
+    return f"the paper's models, each predicted from the others, are off by {error:.1%} at most"
+
+
+def _left_out(search: Search) -> str:
+    """What a search did not compile, and why."""
+    if not search.compiled:
+        return (
+            f"the fastest by the estimate of {search.counted:,} ways to run; "
+            f"{search.too_large:,} need too much memory"
+        )
+    why = {
+        "need too much memory by the count": search.too_large,
+        "are slower by the estimate": search.slower,
+        "were left, as --max-compiles says": search.untried,
+    }
+    parts = [f"{count:,} {reason}" for reason, count in why.items() if count]
+    rest = f"; of the others {', '.join(parts)}" if parts else ""
+    return f"{search.compiled} of {search.counted:,} ways to run compiled{rest}"
 
 
 def _why_unknown(answer: Answer) -> str:
@@ -106,9 +138,14 @@ def _bill(answer: Answer) -> dict[str, str]:
     return told
 
 
-def _count(value: float) -> str:
-    """Four digits that matter, in full: 808,800 or 8.088."""
-    rounded = float(f"{value:.4g}")
+def _rounded(value: float) -> str:
+    """Three digits that matter: 11.3 or 1,590."""
+    return _count(value, digits=3)
+
+
+def _count(value: float, *, digits: int = 4) -> str:
+    """So many digits that matter, in full: 808,800 or 8.088."""
+    rounded = float(f"{value:.{digits}g}")
     return f"{rounded:,.0f}" if rounded >= 1000 else f"{rounded:g}"
 
 
@@ -123,6 +160,6 @@ def _row(candidate: Candidate) -> list[str]:
         f"{candidate.batch:,}",
         gib(candidate.peak_bytes),
         "yes" if candidate.fits else "no",
-        "" if rate is None else f"{rate:.3g}",
+        "" if rate is None else _rounded(rate),
         candidate.basis,
     ]

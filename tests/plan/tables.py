@@ -48,7 +48,7 @@ def case(name: str) -> Answer:
     """g/14 at 32 images on each of 256 chips."""
     topology = parse(name)
     cfg = paper_costs.config("g/14", batch=32 * topology.devices)
-    runtime = PlanRuntime(remat="full", batch_is_given=True, max_compiles=1)
+    runtime = PlanRuntime(remat="full", max_compiles=1)
     return run(cfg, Inputs(topology), runtime=runtime)
 
 

@@ -6,7 +6,9 @@ collectives          what devices send each other, and how long links take
 cost                 seconds of a step: a roofline, and libtpu's own count
 calibration          from those to images/s, by the paper's measured throughput
 estimate             all of it without a compiler
-search               the fastest mesh, recomputation and batch within memory
+options              ways to run: mesh, recomputation, batch, and what can be counted of them
+search               which of them are compiled, and which is the fastest
+judge                what programs and counts say of a way: memory, rate, what would help
 bill                 device-hours, money, energy
 answer               what `vitctl plan` says
 """

@@ -50,6 +50,9 @@ class Rate:
     roofline     an upper bound: peak FLOPs, memory and links, whichever is slowest
     efficiency   predicted over what the cost alone would give
     assumed      the efficiency was measured on other hardware
+    measured     the paper measured this model
+    left_out     error of its rate as the paper's other models predict it, a share; of a model that
+                 was not measured the largest of those; None for an estimate
     mfu          FLOPs of the model (three forward passes) over peak
     """
 
@@ -59,6 +62,8 @@ class Rate:
     roofline: float | None
     efficiency: float | None
     assumed: bool
+    measured: bool
+    left_out: float | None
     mfu: float | None
 
 
@@ -74,6 +79,24 @@ class Candidate:
     fits: bool
     images_per_second_per_device: float | None
     basis: Basis
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search did with the ways to run that it counted; numbers of them.
+
+    counted     all that divide
+    compiled    each a program
+    too_large   not compiled: over the memory by the count, or need no less than one refused
+    slower      not compiled: slower by the estimate than one that fits, by more than it errs
+    untried     would have been compiled, had there been more compiles
+    """
+
+    counted: int
+    compiled: int
+    too_large: int
+    slower: int
+    untried: int
 
 
 @dataclass(frozen=True)
@@ -101,6 +124,7 @@ class Answer:
     advice: tuple[str, ...]
     rate: Rate
     bill: Bill | None
+    search: Search | None = None
     candidates: tuple[Candidate, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -143,5 +167,6 @@ class Answer:
             "bill": None if self.bill is None else asdict(self.bill),
             "basis": self.basis,
             "advice": list(self.advice),
+            "search": None if self.search is None else asdict(self.search),
             "candidates": [asdict(candidate) for candidate in self.candidates],
         }

@@ -111,12 +111,17 @@ class Efficiency:
 
     Attributes:
       assumed: it was measured on other hardware.
+      measured: the paper measured this model.
+      left_out: error of its rate as the other models predict it, over the measured one, less 1; of
+        a model that was not measured the largest such error. None without the compiler's estimate.
     """
 
     value: float
     low: float | None
     high: float | None
     assumed: bool
+    measured: bool
+    left_out: float | None
 
 
 def efficiency(cost: Cost, *, model: ModelConfig, hardware: Hardware) -> Efficiency:
@@ -133,7 +138,9 @@ def efficiency(cost: Cost, *, model: ModelConfig, hardware: Hardware) -> Efficie
     if cost.cycle_seconds is None:
         found = [row.efficiency for row in rows]
         value = own.efficiency if own is not None else _mean(found)
-        return Efficiency(value, min(found), max(found), assumed=not here)
+        return Efficiency(
+            value, min(found), max(found), assumed=not here, measured=own is not None, left_out=None
+        )
     per_share = cost.seconds / operations_seconds(cost)
     value = own.share if own is not None else _mean(row.share for row in rows)
     low: float | None = None
@@ -147,6 +154,8 @@ def efficiency(cost: Cost, *, model: ModelConfig, hardware: Hardware) -> Efficie
         None if low is None else low * per_share,
         None if high is None else high * per_share,
         assumed=not here,
+        measured=own is not None,
+        left_out=worst_error() if own is None else leave_one_out()[own.model] - 1,
     )
 
 

@@ -9,8 +9,8 @@ from vitctl.model import accounting
 from vitctl.plan.cost import DEPTHS, Cost, extrapolate
 from vitctl.plan.estimate import update_bytes
 from vitctl.plan.hardware import Hardware
+from vitctl.plan.options import Option
 from vitctl.plan.program import Plan, Program, Target, compile_step
-from vitctl.plan.search import Option
 
 COST_COMPILES = len(DEPTHS)
 """Programs for the cost of a step."""
@@ -33,8 +33,8 @@ class Compiler:
         """The program that runs: memory, operations."""
         return self._one(option, depth=None, what=f"{option.plan.mesh}, remat {option.plan.remat}")
 
-    def cost(self, option: Option, *, hardware: Hardware) -> Cost:
-        """FLOPs and bytes of all layers, from two programs of few."""
+    def cost(self, option: Option, *, whole: Program, hardware: Hardware) -> Cost:
+        """FLOPs and bytes of all layers, from two programs of few. `whole` is the one that runs."""
         parts = 1
         if option.plan.microbatch is not None:
             parts = int(
@@ -45,7 +45,7 @@ class Compiler:
             for depth in DEPTHS
         )
         cost = extrapolate(shallow, deep, depth=option.cfg.model.depth, hardware=hardware)
-        return _repeated(cost, parts, option, hardware=hardware)
+        return repeated(cost, parts, option, whole=whole, hardware=hardware)
 
     def _one(self, option: Option, *, depth: int | None, what: str) -> Program:
         self.emit(Progress("compiling", self.done, self.at_most, "programs", {"now": what}))
@@ -63,8 +63,9 @@ def _of_one_part(option: Option, parts: int) -> Option:
     return Option(cfg, plan, option.needed, option.seconds)
 
 
-def _repeated(cost: Cost, parts: int, option: Option, *, hardware: Hardware) -> Cost:
-    """The cost of `parts` microbatches and one update."""
+def repeated(cost: Cost, parts: int, option: Option, *, whole: Program, hardware: Hardware) -> Cost:
+    """The cost of `parts` microbatches and one update. What is sent for each part and what once
+    only the program that runs tells."""
     if parts == 1:
         return cost
     mesh = option.plan.mesh
@@ -78,5 +79,5 @@ def _repeated(cost: Cost, parts: int, option: Option, *, hardware: Hardware) -> 
         cycle_seconds=None,
         compute_seconds=parts * cost.compute_seconds,
         memory_seconds=accessed / hardware.bandwidth,
-        link_seconds=cost.link_seconds,
+        link_seconds=cost.link_seconds if whole.link_seconds is None else whole.link_seconds,
     )

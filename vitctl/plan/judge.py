@@ -6,16 +6,17 @@ from dataclasses import replace
 
 from vitctl.durations import show_count
 from vitctl.model import accounting
-from vitctl.plan import calibration, search
+from vitctl.plan import calibration, options, search
 from vitctl.plan.answer import Memory, Rate
 from vitctl.plan.cost import Cost
 from vitctl.plan.estimate import estimate
 from vitctl.plan.hardware import Hardware
-from vitctl.plan.search import Option, Tried, need
+from vitctl.plan.options import Option, need
+from vitctl.plan.search import Tried
 from vitctl.plan.topology import Topology
 from vitctl.train.memory import gib
 
-UNKNOWN = Rate(None, None, None, None, None, False, None)
+UNKNOWN = Rate(None, None, None, None, None, False, False, None, None)
 
 
 def rate(best: Tried, cost: Cost | None, *, hardware: Hardware | None) -> Rate:
@@ -61,6 +62,8 @@ def _rate(
         roofline=roofline,
         efficiency=predicted * cost.seconds / images,
         assumed=efficiency.assumed,
+        measured=efficiency.measured,
+        left_out=efficiency.left_out,
         mfu=flops * predicted / hardware.flops,
     )
 
@@ -104,14 +107,14 @@ def advice(option: Option, *, there: Topology, available: int | None) -> list[st
     if available is None:
         return []
     cfg, devices = option.cfg, there.devices
-    other = search.options(
+    other = options.options(
         cfg,
         devices=devices,
         hardware=there.hardware,
-        specs=list(search.meshes(cfg, devices=devices)),
+        specs=list(options.meshes(cfg, devices=devices)),
         remats=("full",),
         microbatch=option.plan.microbatch,
-        batches=[b for b in search.batches_to_try(devices) if b <= cfg.data.batch],
+        batches=options.batches_to_try(devices, most=cfg.data.batch),
     )
     fitting = [o for o in other if o.needed <= available]
     advice = []

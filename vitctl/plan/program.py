@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from vitctl.plan import collectives, hlo
+from vitctl.plan.patience import interruptible
 from vitctl.plan.topology import Topology
 from vitctl.remat import Remat
 from vitctl.sharding import layout as layouts
@@ -101,7 +102,7 @@ def compile_step(
     place = _place(lowered, layout=layout, target=target)
     if (kept := _kept(place)) is not None:
         return kept
-    program = _compiled(lowered, layout=layout, target=target)
+    program = interruptible(lambda: _compiled(lowered, layout=layout, target=target))
     _keep(place, program)
     return program
 

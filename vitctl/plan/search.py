@@ -1,130 +1,17 @@
-"""The fastest mesh, recomputation and batch within memory: cheap counts first, compiling last."""
+"""Which ways to run are compiled, in which order, and which of them is the fastest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from vitctl.errors import UsageError
 from vitctl.plan import calibration
 from vitctl.plan.calibration import Efficiency
 from vitctl.plan.cost import Cost
-from vitctl.plan.estimate import estimate, step_flops
 from vitctl.plan.hardware import Hardware
-from vitctl.plan.program import Plan, Program
-from vitctl.remat import Remat
-from vitctl.sharding.spec import MeshSpec
-from vitctl.train import memory
-from vitctl.train.config import TrainConfig
-
-_SLACK = 1.25
-"""The count from shapes is off by about this factor either way: what it puts over the memory by
-more is not compiled."""
-
-
-@dataclass(frozen=True)
-class Option:
-    """One way to run, with what counts say about it.
-
-    Attributes:
-      cfg: the run with this option's batch.
-      needed: bytes on a device, by shapes.
-      seconds: of a step, estimated; None where the hardware is unknown.
-    """
-
-    cfg: TrainConfig
-    plan: Plan
-    needed: int
-    seconds: float | None
-
-    @property
-    def images_per_device(self) -> float:
-        """Images of a step over devices: with a `tensor` axis several work on the same ones."""
-        return self.cfg.data.batch / self.plan.mesh.devices
-
-    @property
-    def rate(self) -> float:
-        """Estimated images/s of a device, for sorting."""
-        return self.images_per_device / self.seconds if self.seconds else 0.0
-
-
-def meshes(cfg: TrainConfig, *, devices: int) -> Iterator[MeshSpec]:
-    """Meshes worth a look: all data; optimizer state divided over part of it; weights divided, too;
-    two-fold tensor.
-
-    Powers of two up to 64: over more devices a gather costs more than it saves.
-    """
-    sizes = [2**k for k in range(7) if devices % 2**k == 0]
-    for size in sizes:
-        yield MeshSpec(zero=size)
-    for size in sizes[1:]:
-        yield MeshSpec(fsdp=size)
-    if devices % 2 == 0 and cfg.model.heads % 2 == 0:
-        yield MeshSpec(tensor=2)
-
-
-def options(
-    cfg: TrainConfig,
-    *,
-    devices: int,
-    hardware: Hardware | None,
-    specs: Sequence[MeshSpec],
-    remats: Sequence[Remat],
-    microbatch: int | None,
-    batches: Sequence[int],
-) -> list[Option]:
-    """Every combination that divides, the fastest by the estimate first."""
-    found = []
-    for spec in specs:
-        for batch in batches:
-            for remat in remats:
-                try:
-                    mesh = spec.resolve(devices=devices)
-                    mesh.check_model(cfg.model)
-                    mesh.check_batch(batch)
-                except UsageError:
-                    continue
-                found.append(
-                    option(
-                        cfg,
-                        Plan(mesh, remat, microbatch),
-                        batch=batch,
-                        hardware=hardware,
-                        devices=devices,
-                    )
-                )
-    return sorted(
-        found, key=lambda o: (-o.rate, step_flops(cfg.model, remat=o.plan.remat), o.needed)
-    )
-
-
-def option(
-    cfg: TrainConfig, plan: Plan, *, batch: int, hardware: Hardware | None, devices: int
-) -> Option:
-    """What counts say about one way to run."""
-    cfg = cfg.model_copy(update={"data": cfg.data.model_copy(update={"batch": batch})})
-    seconds = None
-    if hardware is not None:
-        seconds = estimate(cfg, plan, hardware=hardware, devices=devices).seconds
-    return Option(cfg, plan, need(cfg, plan).total, seconds)
-
-
-def need(cfg: TrainConfig, plan: Plan) -> memory.Need:
-    """Bytes on one device by shapes, nothing compiled: the count that `pretrain` refuses by."""
-    return memory.need(cfg, spec=plan.mesh, remat=plan.remat, microbatch=plan.microbatch)
-
-
-def worth_compiling(found: Sequence[Option], *, available: int | None, slack: bool) -> list[Option]:
-    """Those that fit by the count, with `slack` those that may; if none, what needs least."""
-    if available is None:
-        return list(found)
-    may = [o for o in found if o.needed <= available * (_SLACK if slack else 1)]
-    return may or [min(found, key=lambda o: o.needed)]
-
-
-def batches_to_try(devices: int) -> list[int]:
-    """1 to 512 images a device, by powers of two."""
-    return [devices * 2**k for k in range(10)]
+from vitctl.plan.options import SLACK, Option, kind
+from vitctl.plan.program import Program
 
 
 @dataclass(frozen=True)
@@ -151,34 +38,114 @@ def rate_of(
     return option.images_per_device / cost.seconds * efficiency.value, efficiency
 
 
+@dataclass(frozen=True)
+class Searched:
+    """What a search compiled, the fastest that fits first, and why it did not compile the rest.
+
+    Attributes:
+      refused: need no less, by the count, than one that the compiler refused.
+      slower: are slower, by the estimate, than one that fits, by more than the estimate errs.
+      untried: would have been compiled, had there been more compiles.
+    """
+
+    tried: list[Tried]
+    refused: int
+    slower: int
+    untried: int
+
+
+def first_that_fits(
+    found: Sequence[Option],
+    *,
+    compiles: int,
+    hardware: Hardware | None,
+    compile_one: Callable[[Option], Program],
+) -> Tried:
+    """Compile one after another, at most so many, until one fits; if none does, the last one.
+
+    What needs no less, by the count, than one that was refused is not compiled; the last chance is
+    for what needs least.
+    """
+    tried: list[Tried] = []
+    while len(tried) < compiles and (left := _left(found, tried)):
+        last = tried and len(tried) == compiles - 1
+        option = min(left, key=lambda o: o.needed) if last else left[0]
+        tried.append(_try(option, hardware=hardware, compile_one=compile_one))
+        if tried[-1].program.fits:
+            break
+    return tried[-1]
+
+
 def fastest(
     found: Sequence[Option],
     *,
     compiles: int,
-    stop_at_first: bool,
     hardware: Hardware | None,
     compile_one: Callable[[Option], Program],
-) -> list[Tried]:
-    """Compile the best by estimate, one after another; the fastest that fits comes first.
+) -> Searched:
+    """Compile at most so many, the best by estimate first; then always what differs in one thing
+    from the fastest so far: recomputation, mesh, batch, each in its turn.
 
-    What needs no less, by the count, than one that was refused is not tried.
-
-    Args:
-      compiles: at most so many.
-      stop_at_first: the first that fits is the answer.
+    An estimate tells a mesh from its neighbours by less than it errs: compiled in its order they
+    would all be one mesh with other numbers.
     """
     tried: list[Tried] = []
-    refused: int | None = None
-    for candidate in found:
-        if len(tried) == compiles:
-            break
-        if refused is not None and candidate.needed >= refused:
-            continue
-        program = compile_one(candidate)
-        rated = rate_of(program, candidate, hardware=hardware)
-        tried.append(Tried(candidate, program, rated[0] if rated else None))
-        if not program.fits:
-            refused = candidate.needed
-        elif stop_at_first:
-            break
-    return sorted(tried, key=lambda t: (not t.program.fits, -(t.rate or t.option.rate)))
+    while len(tried) < compiles and (left := _left(found, tried)):
+        best = min(tried, key=_order, default=None)
+        if best is None or not best.program.fits:
+            candidate = left[0]
+        else:
+            candidate = _next_to(best.option, left, tried, turn=len(tried) - 1)
+        tried.append(_try(candidate, hardware=hardware, compile_one=compile_one))
+    left = _left(found, tried)
+    roomy = _not_refused(found, tried)
+    return Searched(
+        sorted(tried, key=_order),
+        refused=len(found) - len(tried) - len(roomy),
+        slower=len(roomy) - len(left),
+        untried=len(left),
+    )
+
+
+def _try(
+    option: Option, *, hardware: Hardware | None, compile_one: Callable[[Option], Program]
+) -> Tried:
+    program = compile_one(option)
+    rated = rate_of(program, option, hardware=hardware)
+    return Tried(option, program, rated[0] if rated else None)
+
+
+def _order(tried: Tried) -> tuple[bool, float]:
+    return not tried.program.fits, -(tried.rate or tried.option.rate)
+
+
+def _not_refused(found: Sequence[Option], tried: Sequence[Tried]) -> list[Option]:
+    """What was not tried and needs less than all that was refused."""
+    refused = min((t.option.needed for t in tried if not t.program.fits), default=None)
+    done = [t.option for t in tried]
+    return [o for o in found if o not in done and (refused is None or o.needed < refused)]
+
+
+def _left(found: Sequence[Option], tried: Sequence[Tried]) -> list[Option]:
+    """What is still worth compiling."""
+    fitting = max((t.option.rate for t in tried if t.program.fits), default=0.0)
+    return [o for o in _not_refused(found, tried) if o.rate * SLACK >= fitting]
+
+
+def _next_to(best: Option, left: Sequence[Option], tried: Sequence[Tried], *, turn: int) -> Option:
+    """The fastest by estimate of those that differ from `best` in one thing only, whose turn it is;
+    of meshes one of a kind that was not tried yet, if there is."""
+    kinds = {kind(t.option.plan.mesh) for t in tried}
+    alike: tuple[Callable[[Option], object], ...] = (
+        lambda o: o.plan.remat,
+        lambda o: o.plan.mesh,
+        lambda o: o.cfg.data.batch,
+    )
+    for i in range(len(alike)):
+        varied = (turn + i) % len(alike)
+        fixed = [value for j, value in enumerate(alike) if j != varied]
+        near = [o for o in left if all(value(o) == value(best) for value in fixed)]
+        fresh = [o for o in near if kind(o.plan.mesh) not in kinds]
+        for option in chain(fresh, near):
+            return option
+    return left[0]

@@ -1,0 +1,56 @@
+"""A wait that Ctrl-C ends, though what is waited for goes on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vitctl.plan.patience import interruptible
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_values_and_exceptions_come_through():
+    assert interruptible(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        interruptible(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize(
+    ("wait", "rounds", "prompt"),
+    [("interruptible(compile)", 200_000_000, True), ("compile()", 4_000_000, False)],
+)
+def test_an_interrupt_ends_the_wait_at_once(wait, rounds, prompt):
+    """`compile` is deaf for a minute, as C++ is, and for a second where it is just called: the
+    difference is what is tested."""
+    code = f"""
+import hashlib, sys
+from vitctl.plan.patience import interruptible
+
+def compile():
+    print("compiling", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", {rounds})
+
+try:
+    {wait}
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"compiling\n"
+        time.sleep(0.05)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+        took = time.monotonic() - began
+    assert process.returncode == 130
+    assert told == b""
+    assert took < 15 if prompt else took > 0.3

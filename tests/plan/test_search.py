@@ -1,0 +1,153 @@
+"""Which ways to run a search compiles: against compilers that are made up."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plan.paper_costs import config
+from vitctl.plan import options, search
+from vitctl.plan.hardware import TPUS
+from vitctl.plan.program import Program
+from vitctl.remat import LADDER
+
+V3, DEVICES = TPUS["v3"], 32
+CFG = config("S/16", batch=4096)
+AVAILABLE = V3.memory
+
+
+@pytest.fixture(scope="module")
+def found():
+    return options.options(
+        CFG,
+        devices=DEVICES,
+        hardware=V3,
+        specs=list(options.meshes(CFG, devices=DEVICES)),
+        remats=LADDER,
+        microbatch=None,
+        batches=options.batches_to_try(DEVICES, most=2**20),
+    )
+
+
+class Compiler:
+    """Refuses what needs more than `usable` bytes by the count, and makes one thing slow or fast.
+
+    A step's operations take its images and 1000 cycles, times what `factor` says of an option.
+    """
+
+    def __init__(self, usable=AVAILABLE, factor=lambda o: 1.0):
+        self.usable, self.factor = usable, factor
+        self.asked: list[options.Option] = []
+
+    def __call__(self, option):
+        self.asked.append(option)
+        if option.needed > self.usable:
+            return Program(False, 0.0, 0.0, 0, None, 0, option.needed, 0)
+        cycles = int(self.factor(option) * 1000 * (1 + option.images_per_device))
+        return Program(True, 1.0, 1.0, cycles, 0.0, 1, 1, option.needed)
+
+
+def searched(found, compiler, *, compiles=6):
+    worth = options.worth_compiling(found, available=AVAILABLE, slack=True)
+    return worth, search.fastest(worth, compiles=compiles, hardware=V3, compile_one=compiler)
+
+
+def test_the_best_by_estimate_is_compiled_first_then_one_thing_is_changed(found):
+    compiler = Compiler()
+    worth, done = searched(found, compiler)
+    first, remat, mesh, batch, *_ = compiler.asked
+    assert first is worth[0]
+    assert (remat.plan.mesh, remat.cfg.data.batch) == (first.plan.mesh, first.cfg.data.batch)
+    assert remat.plan.remat != first.plan.remat
+    assert mesh.plan.mesh != first.plan.mesh
+    assert options.kind(mesh.plan.mesh) != options.kind(first.plan.mesh)
+    assert batch.cfg.data.batch != mesh.cfg.data.batch
+    assert len({id(o) for o in compiler.asked}) == 6
+    assert len(worth) == 6 + done.refused + done.slower + done.untried
+
+
+@pytest.mark.parametrize("compiles", [1, 2, 5])
+def test_no_more_is_compiled_than_allowed(found, compiles):
+    compiler = Compiler()
+    _, done = searched(found, compiler, compiles=compiles)
+    assert len(compiler.asked) == len(done.tried) == compiles
+
+
+def test_what_the_compiler_finds_faster_is_followed(found):
+    """The estimate puts "none" first; this compiler makes a program of it slow, "dots" fast."""
+    compiler = Compiler(factor=lambda o: 1.0 if o.plan.remat == "dots" else 1.5)
+    _, done = searched(found, compiler)
+    assert compiler.asked[0].plan.remat == "none"
+    assert done.tried[0].option.plan.remat == "dots"
+    assert [o.plan.remat for o in compiler.asked[2:]].count("dots") >= 2
+    rates = [t.rate for t in done.tried]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_what_needs_more_than_one_refused_is_pruned(found):
+    compiler = Compiler(usable=AVAILABLE // 3)
+    _, done = searched(found, compiler)
+    refused = [t for t in done.tried if not t.program.fits]
+    assert refused
+    for earlier, later in zip(compiler.asked, compiler.asked[1:], strict=False):
+        if earlier.needed > compiler.usable:
+            assert later.needed < earlier.needed
+    assert done.tried[0].program.fits
+    assert done.refused > 0
+
+
+def test_what_is_slower_by_more_than_the_estimate_errs_is_pruned(found):
+    """Recomputing everything costs a third more FLOPs, over the quarter that an estimate errs."""
+    _, done = searched(found, Compiler())
+    best = done.tried[0].option
+    assert done.slower > 0
+    assert all(t.option.rate * 1.25 >= best.rate for t in done.tried)
+
+
+def test_over_the_memory_by_more_than_the_count_errs_is_not_compiled(found):
+    worth, _ = searched(found, Compiler())
+    fits = [o.needed <= AVAILABLE for o in worth]
+    assert fits == sorted(fits, reverse=True)  # those that fit by the count first
+    assert max(o.needed for o in worth) <= 1.25 * AVAILABLE
+    assert len(worth) < len(found)
+
+
+def test_without_a_search_the_first_that_fits_is_the_answer(found):
+    fitting, worth = Compiler(), options.worth_compiling(found, available=AVAILABLE, slack=True)
+    done = search.first_that_fits(worth, compiles=4, hardware=V3, compile_one=fitting)
+    assert done.option is worth[0]
+    assert len(fitting.asked) == 1
+
+
+def test_the_last_chance_is_for_what_needs_least(found):
+    refusing = Compiler(usable=0)
+    done = search.first_that_fits(found, compiles=3, hardware=V3, compile_one=refusing)
+    assert not done.program.fits
+    assert len(refusing.asked) == 3
+    assert done.option.needed == min(o.needed for o in found)
+    only = search.first_that_fits(found, compiles=1, hardware=V3, compile_one=Compiler(usable=0))
+    assert only.option is found[0]
+
+
+def test_another_batch_trains_on_as_many_images(found):
+    images = CFG.steps * CFG.data.batch
+    for option in found:
+        steps, batch = option.cfg.steps, option.cfg.data.batch
+        assert steps * batch == pytest.approx(images, rel=0.02)
+    assert {o.cfg.data.batch for o in found} == {32 * 2**k for k in range(10)}
+
+
+def test_a_batch_is_no_larger_than_the_dataset():
+    assert options.batches_to_try(32, most=300) == [32, 64, 128, 256]
+    assert options.batches_to_try(32, most=31) == []
+
+
+def test_images_at_a_time_must_divide():
+    """One of 32 devices' 2, 4, 8 images: 3 divides none, 4 two of them."""
+    counts = {}
+    for part in (3, 4):
+        ways = options.options(
+            CFG, devices=32, hardware=V3, specs=list(options.meshes(CFG, devices=32))[:1],
+            remats=("none",), microbatch=part, batches=[64, 128, 256],
+        )  # fmt: skip
+        counts[part] = len(ways)
+    assert counts == {3: 0, 4: 2}
