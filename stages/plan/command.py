@@ -93,11 +93,11 @@ def plan(
     remat: Annotated[
         str | None, Option(help="What the backward pass recomputes, as pretrain takes it.")
     ] = None,
-    microbatch: Annotated[int | None, Option(help="Images a device at a time.")] = None,
+    microbatch: Annotated[int | None, Option(min=1, help="Images a device at a time.")] = None,
     search: Annotated[
         bool, Option("--search", help="Find the fastest mesh, remat and batch that fit.")
     ] = False,
-    max_compiles: Annotated[int, Option(help="Compile at most so many programs.")] = 6,
+    max_compiles: Annotated[int, Option(min=1, help="Compile at most so many programs.")] = 6,
     price: Annotated[str | None, Option(help="Of a device for an hour.")] = None,
     watts: Annotated[str | None, Option(help="That a device draws.")] = None,
 ) -> None:

@@ -1,10 +1,12 @@
 """The tables of docs/guide/plan.md.
 
-python -m tests.plan.tables            both, the second by compiling: some minutes
+python -m tests.plan.tables            both, the second by compiling: some minutes a chip
 """
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -36,6 +38,25 @@ def calibrated() -> list[str]:
             f"| {row.share:.3f} | {errors[row.model] - 1:+.1%} |"
         )
     return lines
+
+
+def off_by() -> str:
+    """How good the calibration is, and how good the roofline alone would be: root mean squares."""
+    rows = calibration.measured()
+    roofline = {r.model: r.images_per_second * r.cost.least_seconds / r.images for r in rows}
+    alone = [
+        math.prod(v for other, v in roofline.items() if other != model) ** (1 / (len(rows) - 1))
+        / roofline[model]
+        for model in roofline
+    ]
+    ours, bare = (
+        math.sqrt(statistics.fmean((ratio - 1) ** 2 for ratio in ratios))
+        for ratios in (calibration.leave_one_out().values(), alone)
+    )
+    return (
+        f"{100 * ours:.1f} % in the root mean square, where the roofline alone would be off by "
+        f"{100 * bare:.0f} %"
+    )
 
 
 def published() -> list[str]:
@@ -74,5 +95,5 @@ def chips(answers: Iterable[Answer]) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(calibrated()), flush=True)
+    print(off_by(), *calibrated(), sep="\n", flush=True)
     print("\n".join(chips(map(case, CASES))))

@@ -30,6 +30,7 @@ _TUPLE_INDEX = re.compile(r"/\*.*?\*/")
 _MESH_GROUPS = re.compile(r"replica_groups=mesh\[(.*?)\](?:, device_ids=\((.*?)\))? \{(.*?)\}")
 _IOTA_GROUPS = re.compile(r"replica_groups=(\[[\d,]+\]<=\[[\d,]+\](?:T\([\d,]+\))?)")
 _IOTA = re.compile(r"\[([\d,]+)\](?:<=\[([\d,]+)\])?(?:T\(([\d,]+)\))?")
+_CHAIN = re.compile(r'\bchannel_id=(\d+).*\bchain_id="(\d+)"')
 _LISTED_GROUPS = re.compile(r"replica_groups=\{\{([\d,]+)\}")
 
 
@@ -60,10 +61,17 @@ def read(module: str) -> list[Collective]:
 
 
 def _read(module: str) -> Iterator[Collective]:
+    chains = set()
     for line in hlo.lines(module):
         found = _OPERATION.search(line.text)
         if found is None:
             continue
+        # One that goes on beside other work is written in each fusion that it goes on beside, from
+        # its start to its end: links of one chain.
+        if (chain := _CHAIN.search(line.text)) is not None:
+            if (chain[1], chain[2], line.times) in chains:
+                continue
+            chains.add((chain[1], chain[2], line.times))
         kind, started = found[2], found[3] is not None
         group = _group(line.text) if kind != "collective-permute" else ()
         payload = _payload(kind, found[1], started=started, line=line.text, group=group)

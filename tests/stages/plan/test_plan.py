@@ -134,7 +134,7 @@ def test_settings_are_those_of_pretrain(ask):
         (["--topology", "v3:4x4", "--examples", "0"], "--examples 0", ""),
         (["--topology", "v3:4x4", "--examples", "1k", "--batch", "4096"], "1000 images", "--batch"),
         (["--topology", "v3:4x4", "--steps", "1k", "--epochs", "3"], "both give", "keep one"),
-        (["--topology", "v3:4x4", "--max-compiles", "0"], "max_compiles", ""),
+        (["--topology", "v3:4x4", "--microbatch", "7"], "--microbatch 7", "--microbatch 4"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
