@@ -26,3 +26,13 @@ def test_what_stays():
         TrainRuntime(checkpoint_every=1, keep_every=4, keep_newest=2), start=0, total=100
     )
     assert cadence.to_drop(range(1, 11), keep=[5]) == [1, 2, 3, 6, 7]
+
+
+def test_what_a_signal_saved_goes_first():
+    cadence = Cadence.of(
+        TrainRuntime(checkpoint_every=4, keep_every=100, keep_newest=2), start=0, total=100
+    )
+    assert cadence.to_drop([8, 12, 13], keep=[13]) == []
+    assert cadence.to_drop([8, 12, 13, 16], keep=[16]) == [8, 13]
+    # What an earlier start saved, in other intervals, is better than nothing.
+    assert cadence.to_drop([5, 10, 12], keep=[12]) == [5]

@@ -54,11 +54,14 @@ class Cadence:
         self, steps: Iterable[int], *, keep: Iterable[int], intervals: Iterable[int] = ()
     ) -> list[int]:
         """Which checkpoints go: not wanted, not among the newest, not at a multiple of `keep` or of
-        an interval that an earlier start of the run promised to keep."""
-        ordered = sorted(steps)
+        an interval that an earlier start of the run promised to keep. What a signal saved between
+        two that were due counts as older than both: a run that was stopped ends with the
+        checkpoints of one that was not."""
+        ordered = sorted(steps, key=lambda step: (self.saves(step), step))
         stay = {*keep, *ordered[-self.newest :]}
         every = {self.keep, *intervals}
-        return [step for step in ordered if step not in stay and all(step % n for n in every)]
+        gone = (step for step in ordered if step not in stay and all(step % n for n in every))
+        return sorted(gone)
 
 
 def _multiples(every: int, steps: range) -> range:
