@@ -9,17 +9,7 @@ from typer import Option
 
 from vitctl.artifacts import Artifact
 from vitctl.console.options import (
-    CacheDir,
-    CheckpointEvery,
-    EvalEvery,
-    MaxRollbacks,
-    Mesh,
-    Microbatch,
-    OnDivergence,
-    Remat,
     Source,
-    Tensorboard,
-    Workers,
     count,
 )
 from vitctl.console.session import Session
@@ -38,7 +28,7 @@ class Inputs:
     dataset: Artifact | None
 
 
-@verb(configurable=True, parallel=True)
+@verb(configurable=True, parallel=True, trains=True)
 def cooldown(
     session: Session,
     source: Source = None,
@@ -50,16 +40,6 @@ def cooldown(
         Literal["raw", "ema"],
         Option(help="Begin from the weights as they are, or from their average."),
     ] = "raw",
-    eval_every: EvalEvery = None,
-    checkpoint_every: CheckpointEvery = None,
-    on_divergence: OnDivergence = "stop",
-    max_rollbacks: MaxRollbacks = None,
-    workers: Workers = None,
-    tensorboard: Tensorboard = True,
-    mesh: Mesh = None,
-    microbatch: Microbatch = None,
-    remat: Remat = None,
-    cache_dir: CacheDir = None,
 ) -> None:
     """Example: vitctl cooldown --from RUN@20k --steps 2k
 
@@ -69,19 +49,7 @@ def cooldown(
     from vitctl.recipes import branching, measuring
 
     length = count(steps, "--steps")
-    runtime = session.runtime(
-        TrainRuntime,
-        workers=workers,
-        on_divergence=on_divergence,
-        max_rollbacks=max_rollbacks,
-        tensorboard=tensorboard,
-        mesh=mesh,
-        microbatch=microbatch,
-        remat=remat,
-        cache_dir=cache_dir,
-        eval_every=count(eval_every, "--eval-every"),
-        checkpoint_every=count(checkpoint_every, "--checkpoint-every"),
-    )
+    runtime = session.runtime(TrainRuntime)
     for checkpoint in session.many("checkpoint", source, option="--from"):
         waiting = branching.unfinished_before(checkpoint)
         if waiting is not None:

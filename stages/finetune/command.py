@@ -9,28 +9,18 @@ from typer import Option
 
 from vitctl.artifacts import Artifact
 from vitctl.console.options import (
-    CacheDir,
-    CheckpointEvery,
     Ema,
     Epochs,
-    EvalEvery,
     EvalSplit,
     Images,
     InheritedData,
-    MaxRollbacks,
-    Mesh,
-    Microbatch,
-    OnDivergence,
-    Remat,
     Resolution,
     SkipSpikes,
     Source,
     Steps,
-    Tensorboard,
     TrainBatch,
     TrainSplit,
     Warmup,
-    Workers,
     count,
     duration,
 )
@@ -53,7 +43,7 @@ class Inputs:
     dataset: Artifact
 
 
-@verb(configurable=True, parallel=True)
+@verb(configurable=True, parallel=True, trains=True)
 def finetune(
     session: Session,
     source: Source = None,
@@ -76,16 +66,6 @@ def finetune(
     seed: Annotated[int | None, Option(help="Of order, augmentation and a new head.")] = None,
     train_split: TrainSplit = None,
     eval_split: EvalSplit = None,
-    eval_every: EvalEvery = None,
-    checkpoint_every: CheckpointEvery = None,
-    on_divergence: OnDivergence = "stop",
-    max_rollbacks: MaxRollbacks = None,
-    workers: Workers = None,
-    tensorboard: Tensorboard = True,
-    mesh: Mesh = None,
-    microbatch: Microbatch = None,
-    remat: Remat = None,
-    cache_dir: CacheDir = None,
 ) -> None:
     """Example: vitctl finetune --from RUN --data DATASET --res 384
 
@@ -107,19 +87,7 @@ def finetune(
     }
     overrides = session.overrides(flags, model=TrainConfig)
     length = duration(steps=steps, images=images, epochs=epochs)
-    runtime = session.runtime(
-        TrainRuntime,
-        workers=workers,
-        on_divergence=on_divergence,
-        max_rollbacks=max_rollbacks,
-        tensorboard=tensorboard,
-        mesh=mesh,
-        microbatch=microbatch,
-        remat=remat,
-        cache_dir=cache_dir,
-        eval_every=count(eval_every, "--eval-every"),
-        checkpoint_every=count(checkpoint_every, "--checkpoint-every"),
-    )
+    runtime = session.runtime(TrainRuntime)
     for checkpoint in session.many("checkpoint", source, option="--from"):
         dataset = session.one("dataset", data, option="--data", stdin=False, of=checkpoint)
         split = at(overrides, "data.split") or "train"

@@ -10,28 +10,18 @@ from typer import Option
 from vitctl.artifacts import Artifact
 from vitctl.console.asked import Asked, resolve
 from vitctl.console.options import (
-    CacheDir,
-    CheckpointEvery,
     Ema,
     Epochs,
-    EvalEvery,
     Head,
     Images,
-    MaxRollbacks,
-    Mesh,
-    Microbatch,
     Model,
-    OnDivergence,
     RecipeChoice,
-    Remat,
     Resolution,
     SkipSpikes,
     Steps,
-    Tensorboard,
     TrainBatch,
     TrainSplit,
     Warmup,
-    Workers,
     count,
     duration,
 )
@@ -54,7 +44,7 @@ class Inputs:
     dataset: Artifact | None
 
 
-@verb(configurable=True, parallel=True)
+@verb(configurable=True, parallel=True, trains=True)
 def pretrain(
     session: Session,
     model: Model = None,
@@ -85,20 +75,6 @@ def pretrain(
     train_split: TrainSplit = None,
     eval_split_: Annotated[str | None, Option("--eval-split", help="Split to score.")] = None,
     mock: Annotated[bool, Option("--mock", help="Synthetic images; needs no data.")] = False,
-    checkpoint_every: CheckpointEvery = None,
-    keep_every: Annotated[str | None, Option(help="Keep checkpoints at its multiples.")] = None,
-    keep_newest: Annotated[
-        int | None, Option(help="Keep so many of the newest, too; 2 if left out.")
-    ] = None,
-    eval_every: EvalEvery = None,
-    on_divergence: OnDivergence = "stop",
-    max_rollbacks: MaxRollbacks = None,
-    workers: Workers = None,
-    tensorboard: Tensorboard = True,
-    mesh: Mesh = None,
-    microbatch: Microbatch = None,
-    remat: Remat = None,
-    cache_dir: CacheDir = None,
 ) -> None:
     """Example: vitctl pretrain --model S16 --steps 20k
 
@@ -147,21 +123,7 @@ def pretrain(
     )
     if caution:
         session.emit(Caution(caution))
-    runtime = session.runtime(
-        TrainRuntime,
-        workers=workers,
-        on_divergence=on_divergence,
-        max_rollbacks=max_rollbacks,
-        tensorboard=tensorboard,
-        mesh=mesh,
-        microbatch=microbatch,
-        remat=remat,
-        cache_dir=cache_dir,
-        checkpoint_every=count(checkpoint_every, "--checkpoint-every"),
-        keep_every=count(keep_every, "--keep-every"),
-        keep_newest=keep_newest,
-        eval_every=count(eval_every, "--eval-every"),
-    )
+    runtime = session.runtime(TrainRuntime)
     session.deliver("pretrain", cfg, Inputs(dataset), runtime=runtime)
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from typer import Option
 
 from vitctl import durations
 from vitctl.errors import UsageError
 from vitctl.remat import RematChoice
+
+_RUNNING = "Running"
+"""Where and how fast: no flag of this panel changes a result beyond rounding, but for what a
+divergence makes a run pass over."""
 
 Source = Annotated[
     str | None, Option("--from", help="Run, RUN@STEP or checkpoint; '-' reads stdin.")
@@ -41,25 +46,82 @@ WhichWeights = Annotated[
 ]
 TrainSplit = Annotated[str | None, Option(help="Split to train on.")]
 EvalSplit = Annotated[str | None, Option(help="Split to score.")]
-EvalEvery = Annotated[str | None, Option(help="Steps between scores; 0 for the end only.")]
-CheckpointEvery = Annotated[str | None, Option(help="Steps between checkpoints.")]
+EvalEvery = Annotated[
+    str | None,
+    Option(help="Steps between scores; 0 for the end only.", rich_help_panel=_RUNNING),
+]
+CheckpointEvery = Annotated[
+    str | None, Option(help="Steps between checkpoints.", rich_help_panel=_RUNNING)
+]
+KeepEvery = Annotated[
+    str | None, Option(help="Keep checkpoints at its multiples.", rich_help_panel=_RUNNING)
+]
+KeepNewest = Annotated[
+    int | None,
+    Option(help="Keep so many of the newest, too; 2 if left out.", rich_help_panel=_RUNNING),
+]
 OnDivergence = Annotated[
     Literal["stop", "rollback"],
-    Option(help="Stop, or go back and pass over the batches since the last checkpoint."),
+    Option(
+        help="Stop, or go back and pass over the batches since the last checkpoint.",
+        rich_help_panel=_RUNNING,
+    ),
 ]
-MaxRollbacks = Annotated[int | None, Option(help="How often a run may go back; 3 if left out.")]
-Workers = Annotated[int | None, Option(help="Threads that decode images.")]
-Tensorboard = Annotated[bool, Option(help="Also write the metrics for TensorBoard.")]
-Mesh = Annotated[str | None, Option(help="Devices along each axis, as in data=4,fsdp=2; or auto.")]
-Microbatch = Annotated[int | None, Option(help="Images a device at a time; changes no result.")]
+MaxRollbacks = Annotated[
+    int | None, Option(help="How often a run may go back; 3 if left out.", rich_help_panel=_RUNNING)
+]
+Workers = Annotated[
+    int | None, Option(help="Threads that decode images.", rich_help_panel=_RUNNING)
+]
+Tensorboard = Annotated[
+    bool, Option(help="Also write the metrics for TensorBoard.", rich_help_panel=_RUNNING)
+]
+Mesh = Annotated[
+    str | None,
+    Option(help="Devices along each axis, as in data=4,fsdp=2; or auto.", rich_help_panel=_RUNNING),
+]
+Microbatch = Annotated[
+    int | None,
+    Option(help="Images a device at a time; changes no result.", rich_help_panel=_RUNNING),
+]
 Remat = Annotated[
     RematChoice | None,
-    Option(help="What the backward pass computes again, to save memory."),
+    Option(help="What the backward pass computes again, to save memory.", rich_help_panel=_RUNNING),
 ]
 CacheDir = Annotated[
     Path | None,
-    Option(envvar="VITCTL_CACHE_DIR", help="Copy shards to this local folder and read them there."),
+    Option(
+        envvar="VITCTL_CACHE_DIR",
+        help="Copy shards to this local folder and read them there.",
+        rich_help_panel=_RUNNING,
+    ),
 ]
+
+TRAINING: dict[str, tuple[Any, Any]] = {
+    "eval_every": (EvalEvery, None),
+    "checkpoint_every": (CheckpointEvery, None),
+    "keep_every": (KeepEvery, None),
+    "keep_newest": (KeepNewest, None),
+    "on_divergence": (OnDivergence, "stop"),
+    "max_rollbacks": (MaxRollbacks, None),
+    "workers": (Workers, None),
+    "tensorboard": (Tensorboard, True),
+    "mesh": (Mesh, None),
+    "microbatch": (Microbatch, None),
+    "remat": (Remat, None),
+    "cache_dir": (CacheDir, None),
+}
+"""How to run what trains: field of `TrainRuntime` -> (type of its flag, default)."""
+_COUNTS = "eval_every", "checkpoint_every", "keep_every"
+
+
+def running(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags of `TRAINING` as fields of `TrainRuntime`, those left out left out."""
+    return {
+        name: count(value, f"--{name.replace('_', '-')}") if name in _COUNTS else value
+        for name, value in given.items()
+        if value is not None
+    }
 
 
 def count(text: str | None, name: str) -> int | None:

@@ -21,6 +21,7 @@ from vitctl.artifacts.references import LATEST, MAKE, Entry, find, resolve
 from vitctl.artifacts.store import Store, checked_name
 from vitctl.config import Config
 from vitctl.console import together
+from vitctl.console.options import running
 from vitctl.console.overrides import build, check_keys, parse_set, read_toml, to_toml
 from vitctl.console.streams import answer, read_references, stdin_is_pipe
 from vitctl.console.text import json_safe
@@ -47,6 +48,8 @@ class Options:
     settings: tuple[str, ...] = ()
     config: Path | None = None
     print_config: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """How to run, of commands that train: `options.TRAINING`."""
 
 
 @dataclass
@@ -215,6 +218,7 @@ class Session:
         """The stage's Runtime with the shared flags filled in."""
         options = self.options
         shared = {"name": options.name, "out": options.out, "force": options.force}
+        shared |= running(options.training)
         return build(model, shared | {k: v for k, v in values.items() if v is not None})
 
     def check_one_place(self, results: int) -> None:

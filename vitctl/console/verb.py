@@ -20,6 +20,7 @@ import typer
 from vitctl import processes
 from vitctl.console import together
 from vitctl.console.compiled import keep_compiled_programs
+from vitctl.console.options import TRAINING
 from vitctl.console.session import Options, Session
 from vitctl.console.streams import silence_stdout
 from vitctl.events import Event, Note
@@ -183,17 +184,23 @@ _PROCESSES: dict[str, tuple[Any, Any]] = {
 
 
 def verb(
-    *, makes: bool = True, configurable: bool = False, parallel: bool = False
+    *,
+    makes: bool = True,
+    configurable: bool = False,
+    parallel: bool = False,
+    trains: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add the shared flags. `makes`: the command makes an artifact (--name, --out, --force);
     `configurable`: it has a Config (--set, --config, --print-config); `parallel`: several processes
-    may do it together (--processes, ...), where others leave it to the first."""
+    may do it together (--processes, ...), where others leave it to the first; `trains`: it takes a
+    TrainRuntime (--mesh, --checkpoint-every, ...)."""
     shared = {
         **(_PLACES if makes else {}),
         **_ALWAYS,
         **(_CONFIGS if configurable else {}),
     }
     several = _PROCESSES if parallel else {}
+    training = TRAINING if trains else {}
 
     def wrap(function: Callable[..., None]) -> Callable[..., None]:
         def command(**arguments: Any) -> None:
@@ -201,9 +208,8 @@ def verb(
             if configurable:
                 picked["settings"] = tuple(picked["settings"] or ())
             asked = {key: arguments.pop(key) for key in several}
-            code = _guarded(
-                function, Options(**picked), arguments, asked=asked if parallel else None
-            )
+            options = Options(**picked, training={key: arguments.pop(key) for key in training})
+            code = _guarded(function, options, arguments, asked=asked if parallel else None)
             if code:
                 raise SystemExit(code)
 
@@ -217,7 +223,7 @@ def verb(
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
             )
-            for name, (annotation, default) in {**shared, **several}.items()
+            for name, (annotation, default) in {**training, **shared, **several}.items()
         ]
         own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         parameters = [*own, *extra]
