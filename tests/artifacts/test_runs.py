@@ -8,7 +8,7 @@ from making import made, recipe, trained
 
 from vitctl.artifacts import pins
 from vitctl.artifacts.runs import Run, run_of
-from vitctl.errors import InputError, NotFoundError, OverwriteError
+from vitctl.errors import DoesNotFitError, InputError, NotFoundError, OverwriteError
 
 TRUNK = recipe("pretrain", "run", lr=1)
 
@@ -168,3 +168,19 @@ def test_beginning_from_what_was_just_dropped_says_so(store):
         pytest.raises(NotFoundError),
     ):
         child.begin_from(beginning)
+
+
+def test_a_run_that_is_refused_before_it_begins_leaves_nothing(store):
+    def refused(*, begins):
+        with store.open_run(TRUNK, name="S16") as run:
+            if begins:
+                run.begin(from_step=0, runtime={})
+            raise DoesNotFitError("too large")
+
+    with pytest.raises(DoesNotFitError):
+        refused(begins=False)
+    assert list(store.root.glob("*/*")) == []
+    with pytest.raises(DoesNotFitError):
+        refused(begins=True)
+    [path] = store.root.glob("*/*")
+    assert Run.load(path).info.segments

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -146,7 +146,7 @@ class Store:
         self, recipe: Recipe, *, name: str, out: Place | None, force: bool, emit: Emit
     ) -> Iterator[RunDraft]:
         path = self._place(recipe, name=name, out=out)
-        with self._lock_run(path, emit=emit):
+        with ExitStack() as after, self._lock_run(path, emit=emit):
             if (path / RUN).is_file() and not force:
                 run = Run.load(path)
                 if run.info.id != recipe.id:
@@ -162,7 +162,14 @@ class Store:
             info = new_info(recipe, name=name)
             write_info(path, info)
             (path / DRAFT).unlink(missing_ok=True)
-            yield from _closed(RunDraft(path, info, recipe))
+            draft = RunDraft(path, info, recipe)
+            try:
+                yield from _closed(draft)
+            except VitctlError:
+                if not draft.info.segments:  # refused before it began, as what is too large
+                    (path / RUN).unlink(missing_ok=True)
+                    after.callback(_remove_empty, path)
+                raise
 
     @classmethod
     def _whole(cls, path: Place, recipe: Recipe) -> Artifact | None:
@@ -329,6 +336,12 @@ def _closed(draft: RunDraft) -> Iterator[RunDraft]:
         yield draft
     finally:
         draft.discard()
+
+
+def _remove_empty(folder: Place) -> None:
+    if isinstance(folder, Path):
+        with suppress(OSError):  # someone else has put something there
+            folder.rmdir()
 
 
 def checked_name(name: str) -> str:
