@@ -65,12 +65,20 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
     searched = None
     if runtime.search:
         searched = search.fastest(
-            worth, compiles=budget, hardware=hardware, compile_one=compiler.whole
+            worth,
+            compiles=budget,
+            available=available,
+            hardware=hardware,
+            compile_one=compiler.whole,
         )
         best = searched.tried[0]
     else:
         best = search.first_that_fits(
-            worth, compiles=budget, hardware=hardware, compile_one=compiler.whole
+            worth,
+            compiles=budget,
+            available=available,
+            hardware=hardware,
+            compile_one=compiler.whole,
         )
     cost = None
     if best.program.fits and hardware is not None:

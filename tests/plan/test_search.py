@@ -29,26 +29,34 @@ def found():
 
 
 class Compiler:
-    """Refuses what needs more than `usable` bytes by the count, and makes one thing slow or fast.
+    """Refuses what asks for more than is available, and makes one thing slow or fast.
 
     A step's operations take its images and 1000 cycles, times what `factor` says of an option.
     """
 
-    def __init__(self, usable=AVAILABLE, factor=lambda o: 1.0):
-        self.usable, self.factor = usable, factor
+    def __init__(self, asks=lambda o: o.needed, factor=lambda o: 1.0):
+        self.asks, self.factor = asks, factor
         self.asked: list[options.Option] = []
 
     def __call__(self, option):
         self.asked.append(option)
-        if option.needed > self.usable:
-            return Program(False, 0.0, 0.0, 0, None, 0, option.needed, 0)
+        if self.asks(option) > AVAILABLE:
+            return Program(False, 0.0, 0.0, 0, None, 0, self.asks(option), 0)
         cycles = int(self.factor(option) * 1000 * (1 + option.images_per_device))
         return Program(True, 1.0, 1.0, cycles, 0.0, 1, 1, option.needed)
 
 
 def searched(found, compiler, *, compiles=6):
     worth = options.worth_compiling(found, available=AVAILABLE, slack=True)
-    return worth, search.fastest(worth, compiles=compiles, hardware=V3, compile_one=compiler)
+    return worth, search.fastest(
+        worth, compiles=compiles, available=AVAILABLE, hardware=V3, compile_one=compiler
+    )
+
+
+def first_that_fits(found, compiler, *, compiles):
+    return search.first_that_fits(
+        found, compiles=compiles, available=AVAILABLE, hardware=V3, compile_one=compiler
+    )
 
 
 def test_the_best_by_estimate_is_compiled_first_then_one_thing_is_changed(found):
@@ -83,14 +91,22 @@ def test_what_the_compiler_finds_faster_is_followed(found):
     assert rates == sorted(rates, reverse=True)
 
 
-def test_what_needs_more_than_one_refused_is_pruned(found):
-    compiler = Compiler(usable=AVAILABLE // 3)
+def test_what_is_too_large_by_what_was_refused_is_pruned(found):
+    """This compiler needs three times what is counted without recomputation, and what is counted
+    with it: after one refusal the next of that kind has a third of the room."""
+
+    def asks(o):
+        return o.needed * (3 if o.plan.remat == "none" else 1)
+
+    compiler = Compiler(asks=asks)
     _, done = searched(found, compiler)
-    refused = [t for t in done.tried if not t.program.fits]
-    assert refused
-    for earlier, later in zip(compiler.asked, compiler.asked[1:], strict=False):
-        if earlier.needed > compiler.usable:
-            assert later.needed < earlier.needed
+    first, second = compiler.asked[:2]
+    assert first.plan.remat == "none"
+    assert asks(first) > AVAILABLE
+    assert all(asks(o) <= AVAILABLE for o in compiler.asked[1:])
+    assert second.rate >= max(
+        o.rate for o in found if o.plan.remat == "none" and asks(o) <= AVAILABLE
+    )
     assert done.tried[0].program.fits
     assert done.refused > 0
 
@@ -113,18 +129,28 @@ def test_over_the_memory_by_more_than_the_count_errs_is_not_compiled(found):
 
 def test_without_a_search_the_first_that_fits_is_the_answer(found):
     fitting, worth = Compiler(), options.worth_compiling(found, available=AVAILABLE, slack=True)
-    done = search.first_that_fits(worth, compiles=4, hardware=V3, compile_one=fitting)
+    done = search.first_that_fits(
+        worth, compiles=4, available=AVAILABLE, hardware=V3, compile_one=fitting
+    )
     assert done.option is worth[0]
     assert len(fitting.asked) == 1
 
 
 def test_the_last_chance_is_for_what_needs_least(found):
-    refusing = Compiler(usable=0)
-    done = search.first_that_fits(found, compiles=3, hardware=V3, compile_one=refusing)
+    refusing = Compiler(asks=lambda o: o.needed + AVAILABLE)
+    done = search.first_that_fits(
+        found, compiles=3, available=AVAILABLE, hardware=V3, compile_one=refusing
+    )
     assert not done.program.fits
     assert len(refusing.asked) == 3
     assert done.option.needed == min(o.needed for o in found)
-    only = search.first_that_fits(found, compiles=1, hardware=V3, compile_one=Compiler(usable=0))
+    only = search.first_that_fits(
+        found,
+        compiles=1,
+        available=AVAILABLE,
+        hardware=V3,
+        compile_one=Compiler(asks=lambda o: o.needed + AVAILABLE),
+    )
     assert only.option is found[0]
 
 

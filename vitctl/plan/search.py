@@ -43,7 +43,7 @@ class Searched:
     """What a search compiled, the fastest that fits first, and why it did not compile the rest.
 
     Attributes:
-      refused: need no less, by the count, than one that the compiler refused.
+      refused: would be refused, too, judged by what the compiler asked for what it refused.
       slower: are slower, by the estimate, than one that fits, by more than the estimate errs.
       untried: would have been compiled, had there been more compiles.
     """
@@ -58,16 +58,17 @@ def first_that_fits(
     found: Sequence[Option],
     *,
     compiles: int,
+    available: int | None,
     hardware: Hardware | None,
     compile_one: Callable[[Option], Program],
 ) -> Tried:
     """Compile one after another, at most so many, until one fits; if none does, the last one.
 
-    What needs no less, by the count, than one that was refused is not compiled; the last chance is
-    for what needs least.
+    What would be refused, too, judged by what was, is not compiled; the last chance is for what
+    needs least.
     """
     tried: list[Tried] = []
-    while len(tried) < compiles and (left := _left(found, tried)):
+    while len(tried) < compiles and (left := _left(found, tried, available=available)):
         last = tried and len(tried) == compiles - 1
         option = min(left, key=lambda o: o.needed) if last else left[0]
         tried.append(_try(option, hardware=hardware, compile_one=compile_one))
@@ -80,6 +81,7 @@ def fastest(
     found: Sequence[Option],
     *,
     compiles: int,
+    available: int | None,
     hardware: Hardware | None,
     compile_one: Callable[[Option], Program],
 ) -> Searched:
@@ -90,15 +92,15 @@ def fastest(
     would all be one mesh with other numbers.
     """
     tried: list[Tried] = []
-    while len(tried) < compiles and (left := _left(found, tried)):
+    while len(tried) < compiles and (left := _left(found, tried, available=available)):
         best = min(tried, key=_order, default=None)
         if best is None or not best.program.fits:
             candidate = left[0]
         else:
             candidate = _next_to(best.option, left, tried, turn=len(tried) - 1)
         tried.append(_try(candidate, hardware=hardware, compile_one=compile_one))
-    left = _left(found, tried)
-    roomy = _not_refused(found, tried)
+    left = _left(found, tried, available=available)
+    roomy = _not_refused(found, tried, available=available)
     return Searched(
         sorted(tried, key=_order),
         refused=len(found) - len(tried) - len(roomy),
@@ -119,17 +121,38 @@ def _order(tried: Tried) -> tuple[bool, float]:
     return not tried.program.fits, -(tried.rate or tried.option.rate)
 
 
-def _not_refused(found: Sequence[Option], tried: Sequence[Tried]) -> list[Option]:
-    """What was not tried and needs less than all that was refused."""
-    refused = min((t.option.needed for t in tried if not t.program.fits), default=None)
+def _not_refused(
+    found: Sequence[Option], tried: Sequence[Tried], *, available: int | None
+) -> list[Option]:
+    """What was not tried and is not too large by what the compiler asked for what it refused."""
     done = [t.option for t in tried]
-    return [o for o in found if o not in done and (refused is None or o.needed < refused)]
+    refused = [t for t in tried if not t.program.fits]
+    return [
+        o
+        for o in found
+        if o not in done and not any(_too_large(o, t, available=available) for t in refused)
+    ]
 
 
-def _left(found: Sequence[Option], tried: Sequence[Tried]) -> list[Option]:
+def _too_large(option: Option, refused: Tried, *, available: int | None) -> bool:
+    """Whether `option` would be refused, too. The count errs by the recomputation, so it is scaled
+    by how far it was off for this one, and says nothing of another."""
+    other = refused.option
+    if option.plan.remat != other.plan.remat:
+        return False
+    off_by = max(1.0, refused.program.temporaries / other.needed)
+    return option.needed >= other.needed or (
+        available is not None and option.needed * off_by > available
+    )
+
+
+def _left(
+    found: Sequence[Option], tried: Sequence[Tried], *, available: int | None
+) -> list[Option]:
     """What is still worth compiling."""
     fitting = max((t.option.rate for t in tried if t.program.fits), default=0.0)
-    return [o for o in _not_refused(found, tried) if o.rate * SLACK >= fitting]
+    roomy = _not_refused(found, tried, available=available)
+    return [o for o in roomy if o.rate * SLACK >= fitting]
 
 
 def _next_to(best: Option, left: Sequence[Option], tried: Sequence[Tried], *, turn: int) -> Option:
