@@ -97,24 +97,46 @@ def need(cfg: TrainConfig, *, spec: MeshSpec, remat: Remat, microbatch: int | No
 
 
 def activation_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat, tensor: int = 1) -> int:
-    """Bytes kept for the backward pass for one image, and one block's while it is computed.
+    """Bytes kept for the backward pass for one image, and one block's while it is computed again.
 
-    Without recomputation a block keeps the residual stream twice, both norms' outputs, queries,
-    keys, values, the attention's mix and output, and the MLP's hidden features before and after the
-    nonlinearity; attention weights are kept in fp32 and, where that differs, in the compute type.
-    Else it keeps its input and what `vit.SAVED` names. Heads and hidden features are divided by
-    `tensor`.
+    Those pass by: the residual stream twice, both norms' outputs, queries, keys, values, the
+    attention's mix and output, the MLP's hidden features before and after the nonlinearity, and
+    attention weights in fp32 and, where that differs, in the compute type. Heads and hidden
+    features are divided by `tensor`.
     """
     n = model.tokens + (model.head == "token")
     d, f = n * model.width * dtype_bytes, n * model.mlp_dim * dtype_bytes // tensor
-    divided = d // tensor  # queries, say
     weights = model.heads // tensor * n * n
     weights *= _FLOAT + (dtype_bytes if dtype_bytes != _FLOAT else 0)
-    block = 5 * d + 4 * divided + 2 * f + weights
-    kept = {"none": block, "dots": 2 * d + 4 * divided + f, "mlp": d + f, "full": d}[remat]
-    body = model.depth * kept + (0 if remat == "none" else block)
+    passing = 5 * d + 4 * (d // tensor) + 2 * f + weights
+    kept = kept_bytes(model, dtype_bytes=dtype_bytes, remat=remat, tensor=tensor)
+    body = model.depth * kept + (0 if remat == "none" else passing)
     ends = 3 * n * model.width * _FLOAT + 3 * model.classes * _FLOAT
     return body + ends
+
+
+def kept_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat, tensor: int = 1) -> int:
+    """Bytes that the forward pass leaves of one block and image for the backward pass.
+
+    With recomputation its input and what `vit.SAVED` names. Without, all that differentiation asks
+    for, as it is stacked by the scan, where a compiler fuses nothing away: three arrays of each
+    norm in fp32 and its output, queries, keys, values and the attention's mix, attention weights in
+    fp32 and in the compute type, six arrays of the MLP's nonlinearity, means and deviations.
+    """
+    n = model.tokens + (model.head == "token")
+    d, f = n * model.width * dtype_bytes, n * model.mlp_dim * dtype_bytes // tensor
+    divided, heads = d // tensor, model.heads // tensor
+    match remat:
+        case "none":
+            norms = 6 * n * model.width * _FLOAT + 2 * d + 4 * n * _FLOAT
+            weights = heads * n * n * (_FLOAT + dtype_bytes) + 2 * heads * n * _FLOAT
+            return norms + 4 * divided + weights + 6 * f
+        case "dots":
+            return 2 * d + 4 * divided + f
+        case "mlp":
+            return d + f
+        case "full":
+            return d
 
 
 def choose(
