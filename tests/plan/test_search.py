@@ -81,31 +81,31 @@ def test_no_more_is_compiled_than_allowed(found, compiles):
 
 
 def test_what_the_compiler_finds_faster_is_followed(found):
-    """The estimate puts "none" first; this compiler makes a program of it slow, "dots" fast."""
-    compiler = Compiler(factor=lambda o: 1.0 if o.plan.remat == "dots" else 1.5)
+    """The estimate puts "dots" first; this compiler makes a program of it slow, "mlp" fast."""
+    compiler = Compiler(factor=lambda o: 1.0 if o.plan.remat == "mlp" else 1.5)
     _, done = searched(found, compiler)
-    assert compiler.asked[0].plan.remat == "none"
-    assert done.tried[0].option.plan.remat == "dots"
-    assert [o.plan.remat for o in compiler.asked[2:]].count("dots") >= 2
+    assert compiler.asked[0].plan.remat == "dots"
+    assert done.tried[0].option.plan.remat == "mlp"
+    assert [o.plan.remat for o in compiler.asked[2:]].count("mlp") >= 2
     rates = [t.rate for t in done.tried]
     assert rates == sorted(rates, reverse=True)
 
 
 def test_what_is_too_large_by_what_was_refused_is_pruned(found):
-    """This compiler needs three times what is counted without recomputation, and what is counted
-    with it: after one refusal the next of that kind has a third of the room."""
+    """This compiler needs three times what is counted with "dots", and what is counted with all
+    else: after one refusal the next of that kind has a third of the room."""
 
     def asks(o):
-        return o.needed * (3 if o.plan.remat == "none" else 1)
+        return o.needed * (3 if o.plan.remat == "dots" else 1)
 
     compiler = Compiler(asks=asks)
     _, done = searched(found, compiler)
     first, second = compiler.asked[:2]
-    assert first.plan.remat == "none"
+    assert first.plan.remat == "dots"
     assert asks(first) > AVAILABLE
     assert all(asks(o) <= AVAILABLE for o in compiler.asked[1:])
     assert second.rate >= max(
-        o.rate for o in found if o.plan.remat == "none" and asks(o) <= AVAILABLE
+        o.rate for o in found if o.plan.remat == "dots" and asks(o) <= AVAILABLE
     )
     assert done.tried[0].program.fits
     assert done.refused > 0

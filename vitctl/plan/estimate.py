@@ -12,6 +12,7 @@ from vitctl.model.config import ModelConfig
 from vitctl.plan.cost import Cost
 from vitctl.plan.hardware import Hardware
 from vitctl.plan.program import Plan
+from vitctl.train import memory
 from vitctl.train.config import TrainConfig
 
 _FLOAT, _HALF = 4, 2
@@ -47,13 +48,15 @@ def recomputed_flops(model: ModelConfig, *, remat: str) -> float:
 
 def step_bytes(model: ModelConfig, *, dtype_bytes: int, remat: str) -> float:
     """Bytes an image's passes read and write: every array of a block once written and once read
-    forward, and twice as many backward."""
+    forward, and twice as many backward; what is kept for the backward pass once more, as the scan
+    over layers stacks it."""
     d, f, n = model.width, model.mlp_dim, model.tokens
     again = recomputed_flops(model, remat=remat) / (8 * n * d * d + 4 * n * n * d + 4 * n * d * f)
     n += model.head == "token"
     stream = n * (9 * d + 2 * f) * dtype_bytes
     attention = model.heads * n * n * (_FLOAT + dtype_bytes)
-    return model.depth * 2 * (3 + again) * (stream + attention)
+    kept = memory.kept_bytes(model, dtype_bytes=dtype_bytes, remat=remat)
+    return model.depth * 2 * ((3 + again) * (stream + attention) + kept)
 
 
 def update_bytes(parameters: int, *, parts: int) -> float:
