@@ -24,8 +24,7 @@ def _lines(answer: Answer) -> Iterator[str]:
             "parameters": f"{counted.total:,}; backbone {counted.backbone:,}, "
             f"with pooling {counted.features:,}, {answer.classes:,} classes",
             "work": f"{answer.gflops_per_image:.4g} GFLOPs an image (forward, matrix products)",
-            "batch": f"{answer.batch:,}: {answer.batch_per_device:,} on each of "
-            f"{answer.devices:,} devices, {answer.precision}",
+            "batch": f"{answer.batch:,}{_each(answer)}, {answer.precision}",
             "layout": _layout(answer.mesh, answer.remat, answer.microbatch),
             "basis": "the compiled train step"
             if answer.basis == "compiled"
@@ -63,6 +62,12 @@ def _lines(answer: Answer) -> Iterator[str]:
         yield table(_COLUMNS, [_row(candidate) for candidate in answer.candidates])
     if answer.search:
         yield f"  {_left_out(answer.search)}"
+
+
+def _each(answer: Answer) -> str:
+    if answer.devices == 1:
+        return " on one device"
+    return f": {answer.batch_per_device:,} on each of {answer.devices:,} devices"
 
 
 def _layout(mesh: str, remat: str, microbatch: int | None) -> str:

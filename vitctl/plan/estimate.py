@@ -12,13 +12,14 @@ from vitctl.model.config import ModelConfig
 from vitctl.plan.cost import Cost
 from vitctl.plan.hardware import Hardware
 from vitctl.plan.program import Plan
+from vitctl.remat import Remat
 from vitctl.train import memory
 from vitctl.train.config import TrainConfig
 
 _FLOAT, _HALF = 4, 2
 
 
-def step_flops(model: ModelConfig, *, remat: str) -> float:
+def step_flops(model: ModelConfig, *, remat: Remat) -> float:
     """FLOPs of an image's forward and backward pass: matrix products only, heads included.
 
     Backward is two products a product.
@@ -30,7 +31,7 @@ def step_flops(model: ModelConfig, *, remat: str) -> float:
     return 3 * (forward + pooling + classifier) + model.depth * recomputed_flops(model, remat=remat)
 
 
-def recomputed_flops(model: ModelConfig, *, remat: str) -> float:
+def recomputed_flops(model: ModelConfig, *, remat: Remat) -> float:
     """FLOPs that the backward pass repeats of a block: of "full" all products but the last one,
     which no gradient needs; of "mlp" those of attention; of "dots" queries times keys.
 
@@ -46,7 +47,7 @@ def recomputed_flops(model: ModelConfig, *, remat: str) -> float:
     }[remat]
 
 
-def step_bytes(model: ModelConfig, *, dtype_bytes: int, remat: str) -> float:
+def step_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat) -> float:
     """Bytes an image's passes read and write: every array of a block once written and once read
     forward, and twice as many backward; what is kept for the backward pass once more, as the scan
     over layers stacks it."""
