@@ -33,7 +33,7 @@ from vitctl.train.config import TrainConfig
 
 _OUT_OF_MEMORY = re.compile(r"required[^()]*\(([\d.]+)([KMGT]?)\)[^()]*exceeds")
 _UNIT = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_FORMAT = 1
+_FORMAT = 2
 """Raised when what is kept of a program changes its meaning."""
 
 
