@@ -67,7 +67,7 @@ def cluster(tmp_path):
                 "FROM": "L-16@100k",
                 "PROJECT": "p",
                 "ZONE": "z",
-                "NFS": "10.0.0.2:/vol1",
+                "STORE": "gs://bucket/vit",
                 **environment,
             },
             capture_output=True,

@@ -2,13 +2,14 @@
 # Pretrain on a Cloud TPU slice (spot), from your own machine: make it, set it up, train on all its
 # hosts, make it anew when it is taken away, delete it in the end.
 #
-#   PROJECT=p ZONE=europe-west4-b NFS=10.0.0.2:/vol1 examples/cloud-tpu/pretrain.sh
+#   PROJECT=p ZONE=europe-west4-b STORE=gs://my-bucket/vit examples/cloud-tpu/pretrain.sh
 #
 # jax asks the TPU's metadata server for the other hosts: there is nothing to configure. The store is
-# a Filestore share (NFS) that every host mounts; it outlives the slice.
+# in a bucket of the slice's region, and outlives the slice; each host copies the shards to its disk
+# and sends its part of a checkpoint (docs/guide/cloud.md).
 set -uo pipefail
 
-: "${PROJECT:?}" "${ZONE:?}" "${NFS:?HOST:/SHARE of the Filestore with the store}"
+: "${PROJECT:?}" "${ZONE:?}" "${STORE:?gs://BUCKET/PATH of the store}"
 : "${TPU:=vitctl}" "${TYPE:=v5litepod-16}" "${RUNTIME:=v2-alpha-tpuv5-lite}"
 : "${DATA:=latest}" "${MODEL:=L16}" "${STEPS:=100k}" "${BATCH:=4096}" "${SAVE:=1000}"
 : "${RETRIES:=20}" "${WAIT_S:=60}"
@@ -21,12 +22,12 @@ ready() { [ "$(tpu describe "$TPU" --format 'value(state)' 2>/dev/null)" = READY
 prepare() {
   tpu delete "$TPU" --quiet 2>/dev/null
   tpu create "$TPU" --accelerator-type "$TYPE" --version "$RUNTIME" --spot || return
-  everywhere "sudo mkdir -p /store && sudo mount -t nfs $NFS /store && pip install -q 'vitctl[tpu]'"
+  everywhere "pip install -q 'vitctl[tpu,cloud]'"
 }
 
 for _ in $(seq "$RETRIES"); do
   ready || prepare || { sleep "$WAIT_S"; continue; }
-  everywhere "PATH=\$HOME/.local/bin:\$PATH VITCTL_STORE=/store \
+  everywhere "PATH=\$HOME/.local/bin:\$PATH VITCTL_STORE=$STORE \
     vitctl pretrain --data $DATA --model $MODEL --steps $STEPS --batch $BATCH --checkpoint-every $SAVE"
   code=$?
   case "$code" in
