@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import fakes
 
 from tests.processes.running import Ended, begin
 from vitctl.artifacts import Run
+from vitctl.errors import NotFoundError
 from vitctl.places import buckets, place
 
 pytestmark = pytest.mark.slow
@@ -129,8 +131,9 @@ def test_two_train_one_dies_and_they_go_on(fake, tmp_path, monkeypatch):
     buckets.filesystem.cache_clear()
 
     def saved() -> bool:
-        runs = [Run.load(found) for found in (place(store) / "pretrain").iterdir()]
-        return any(run.steps() for run in runs)
+        with suppress(NotFoundError):  # it is only just begun
+            return any(Run.load(run).steps() for run in (place(store) / "pretrain").iterdir())
+        return False
 
     running.wait_until(saved)
     running.kill(1, signal.SIGKILL)

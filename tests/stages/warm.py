@@ -7,6 +7,7 @@ stdin, as JSON.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import subprocess
@@ -60,7 +61,7 @@ class Warm:
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         out, err = ((self._folder / name).read_text() for name in ("out", "err"))
-        assert answer, f"it died in {words}: {err}"
+        assert answer, f"it died ({self._process.wait()}) in {words}: {err}"
         return Done(int(answer), out, err)
 
 
@@ -68,6 +69,7 @@ def _serve(folder: str, prelude: str) -> None:
     from stages.app import main
     from vitctl.console import streams
 
+    faulthandler.enable()  # of descriptor 2, whatever it is by then
     exec(prelude, {})
     orders, answers = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
     for order in orders:
