@@ -22,7 +22,7 @@ _PRETRAIN = (
     "--set", "data.eval_split=none", *_OFTEN,
 )  # fmt: skip
 _SHARD = ("shard", "digits", "--shards", 12, "--workers", 0, "--quiet")
-STAGES = ("shard", "pretrain", "cooldown", "finetune")
+STAGES = ("shard", "pretrain", "cooldown", "finetune", "processes")
 
 
 def cases(base: Path, names: list[str]) -> list[Case]:
@@ -41,6 +41,8 @@ def cases(base: Path, names: list[str]) -> list[Case]:
         Case("pretrain", (*_PRETRAIN, "--steps", 16)),
         Case("cooldown", ("cooldown", "--from", trunk, "--steps", 12, *_OFTEN)),
     ]
+    if "processes" in names:
+        found.append(Case("processes", (*_PRETRAIN, "--steps", 16), processes=2))
     if "finetune" in names:
         data = once(*_SHARD, folder="digits")
         tune = ("finetune", "--from", trunk, "--data", data, "--res", 16, "--batch", 16)
@@ -68,7 +70,10 @@ def main() -> int:
                 file=sys.stderr,
                 flush=True,
             )
-            for run, count in ((bench.kills, asked.kills), (bench.terminations, asked.terms)):
+            work = [(bench.kills, asked.kills), (bench.terminations, asked.terms)]
+            if case.processes > 1:
+                work = [(bench.kills_of_one, asked.kills)]
+            for run, count in work:
                 if not count:
                     continue
                 result = run(count)

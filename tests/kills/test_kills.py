@@ -14,4 +14,5 @@ def test_killed_and_run_again_every_command_ends_bitwise_equal():
     answer = subprocess.run(words, capture_output=True, text=True, timeout=1800, check=False)
     assert answer.returncode == 0, f"{answer.stdout}\n{answer.stderr}"
     rows = answer.stdout.splitlines()[2:]
-    assert [row.split(" | ")[2:4] for row in rows] == [["4", "0"], ["2", "0"]] * 4
+    times = [row.split(" | ")[2:4] for row in rows]
+    assert times == [["4", "0"], ["2", "0"]] * 4 + [["4", "0"]]

@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -25,10 +26,11 @@ _OFTEN = 200
 
 @dataclass(frozen=True)
 class Case:
-    """A command, without its --store."""
+    """A command, without its --store, in so many processes."""
 
     name: str
     words: tuple[object, ...]
+    processes: int = 1
 
 
 @dataclass
@@ -90,6 +92,33 @@ class Bench:
         result.seconds = time.monotonic() - began
         return result
 
+    def kills_of_one(self, count: int) -> Result:
+        """SIGKILL to one of several processes: the others must end by themselves, with exit code
+        10 or, if they were done already, 0."""
+        result = Result(self.case.name, "SIGKILL to one")
+        began = time.monotonic()
+        while result.hits < count:
+            store = self._store()
+            group = self._start_all(store)
+            victim = self.random.randrange(len(group))
+            moment = self.random.uniform(0, self.whole.seconds)
+            group[victim].wait(until=group[victim].began + moment)
+            group[victim].send(signal.SIGKILL)
+            codes = [fork.wait() for fork in group]
+            if codes[victim] != -signal.SIGKILL:
+                result.missed += 1
+                assert result.missed < _OFTEN + count, "kills come too late, again and again"
+            else:
+                result.hits += 1
+                result.hit[f"process {victim}: {left_behind(store)}"] += 1
+                for number, code in enumerate(codes):
+                    if number != victim and code not in (0, 10):
+                        told = f"process {number} of them ended with {code}"
+                        result.unequal.append(f"{told}: {group[number].err[-500:]}")
+            self._finish(store, result)
+        result.seconds = time.monotonic() - began
+        return result
+
     def terminations(self, count: int) -> Result:
         """SIGTERM at `count` moments of the work: it must be saved, with exit code 10."""
         result = Result(self.case.name, "SIGTERM")
@@ -120,10 +149,10 @@ class Bench:
 
     def _measure(self) -> Whole:
         store = self._store()
-        fork = self._start(store)
+        fork, *others = self._start_all(store)
         began_s = self._wait_for_work(fork, store)
-        code = fork.wait()
-        assert code == 0, fork.err
+        codes = [each.wait() for each in (fork, *others)]
+        assert not any(codes), fork.err
         whole = Whole(
             made=made(fork),
             seconds=time.monotonic() - fork.began,
@@ -138,6 +167,23 @@ class Bench:
         store = self.folder / f"trial{self._trials}" / "store"
         store.parent.mkdir(parents=True)
         return store
+
+    def _start_all(self, store: Path) -> list[Fork]:
+        """The command in all its processes; the first one answers."""
+        if self.case.processes == 1:
+            return [self._start(store)]
+        with socket.socket() as listening:
+            listening.bind(("localhost", 0))
+            place = f"localhost:{listening.getsockname()[1]}"
+        several = ("--processes", self.case.processes, "--coordinator", place)
+        return [
+            forks.start(
+                (*self.case.words, "--store", store, *several, "--process-id", index),
+                folder=store.parent / f"process{index}",
+                store=store,
+            )
+            for index in range(self.case.processes)
+        ]
 
     def _start(self, store: Path, *, dies_at: int | None = None) -> Fork:
         words = (*self.case.words, "--store", store)
@@ -163,10 +209,11 @@ class Bench:
 
     def _finish(self, store: Path, result: Result) -> None:
         """The same command to its end, and the comparison."""
-        fork = self._start(store)
-        code = fork.wait()
-        if code != 0:
-            result.unequal.append(f"again: exit code {code}: {fork.err[-500:]}")
+        group = self._start_all(store)
+        codes = [each.wait() for each in group]
+        fork = group[0]
+        if any(codes):
+            result.unequal.append(f"again: exit codes {codes}: {fork.err[-500:]}")
             return
         found = made(fork)
         for name, value in self.whole.made.items():
