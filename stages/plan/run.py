@@ -99,6 +99,9 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
     held = judge.memory(best, available=available)
     fits = best.program.fits and (available is None or held.peak <= available)
     rate = judge.rate(best, cost, hardware=hardware) if fits else judge.UNKNOWN
+    if fits and rate is judge.UNKNOWN and hardware is not None:
+        emit(Note("the compiler does not tell what this program costs: the rate is an estimate"))
+        rate = judge.estimated_rate(best.option, hardware=hardware)
     return answered.answer(
         best.option,
         there=there,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vitctl.events import Emit, Progress
 from vitctl.model import accounting
 from vitctl.plan.cost import DEPTHS, Cost, extrapolate
-from vitctl.plan.estimate import update_bytes
+from vitctl.plan.estimate import estimate, update_bytes
 from vitctl.plan.hardware import Hardware
 from vitctl.plan.options import Option
 from vitctl.plan.program import Plan, Program, Target, compile_step
@@ -45,6 +45,10 @@ class Compiler:
             for depth in DEPTHS
         )
         cost = extrapolate(shallow, deep, depth=option.cfg.model.depth, hardware=hardware)
+        if whole.link_seconds is None:
+            devices = option.plan.mesh.devices
+            counted = estimate(option.cfg, option.plan, hardware=hardware, devices=devices)
+            cost = replace(cost, link_seconds=counted.link_seconds)
         return repeated(cost, parts, option, whole=whole, hardware=hardware)
 
     def _one(self, option: Option, *, depth: int | None, what: str) -> Program:

@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from vitctl.plan import collectives, hlo
 from vitctl.plan.patience import interruptible
 from vitctl.plan.topology import Topology
@@ -65,7 +67,8 @@ class Program:
     Attributes:
       flops, bytes: of XLA's cost analysis. A scanned body counts once.
       cycles: sum of libtpu's `estimated_cycles`; 0 where the compiler gives none.
-      link_seconds: time on the links; None where their bandwidth is unknown.
+      link_seconds: time on the links; None where their bandwidth is unknown, or the program can't
+        be read.
       arguments, temporaries, peak: bytes; `peak` is both and outputs in no argument's place.
       fits: False if the compiler refused it; then only `temporaries` is known, what it asked for.
     """
@@ -118,19 +121,19 @@ def _compiled(lowered: Any, *, layout: layouts.Layout, target: Target) -> Progra
         return Program(False, 0.0, 0.0, 0, None, 0, temporaries, 0)
     costs = compiled.cost_analysis() or {}
     memory = compiled.memory_analysis()
-    text = compiled.as_text()
+    text = _text(compiled)
     hardware, shape = target.topology.hardware, target.topology.shape
     links, cycles = None, 0
     if target.topology.devices == 1:
         links = 0.0
-    elif hardware is not None and hardware.link_bandwidth is not None and shape:
+    elif text and hardware is not None and hardware.link_bandwidth is not None and shape:
         links = collectives.seconds(
             collectives.read(text),
             hardware=hardware,
             coordinates=[tuple(d.coords) for d in layout.mesh.devices.flat],
             shape=shape,
         )
-    if hardware is not None:
+    if text and hardware is not None:
         cycles = hlo.cycles(text)
     arguments, temporaries = memory.argument_size_in_bytes, memory.temp_size_in_bytes
     beside = memory.output_size_in_bytes - memory.alias_size_in_bytes
@@ -145,6 +148,15 @@ def _compiled(lowered: Any, *, layout: layouts.Layout, target: Target) -> Progra
         # XLA's own peak lies up to 1 % below this on TPUs, and counts no temporaries on CPUs.
         peak=arguments + temporaries + beside,
     )
+
+
+def _text(compiled: Any) -> str | None:
+    """The program's HLO; None where jaxlib cannot print what its compiler made (0.10.2 refuses the
+    asynchronous updates in programs of tpu7x)."""
+    try:
+        return compiled.as_text()
+    except (jax.errors.JaxRuntimeError, NotImplementedError):
+        return None
 
 
 # What was found, by what was asked
