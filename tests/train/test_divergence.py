@@ -17,7 +17,7 @@ from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.runs import Rollback, RunInfo, Segment, run_of
 from vitctl.data.order import Window, windows_from_json
 from vitctl.errors import DivergedError, InputError, InterruptedRun
-from vitctl.events import Caution, Trained
+from vitctl.events import Caution, Scored, Trained
 from vitctl.train import rollback
 from vitctl.train.cadence import Cadence
 from vitctl.train.config import TrainRuntime
@@ -127,7 +127,7 @@ def test_interrupted_or_not_it_goes_back_to_the_same_step(pretrain, spoil):
     whole = pretrain(12, store="a", runtime=ROLLBACK)
 
     def terminate(event):
-        if isinstance(event, Trained) and event.step == 4:
+        if isinstance(event, Scored) and event.step == 4:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(InterruptedRun, match="after step 5"):

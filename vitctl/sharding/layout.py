@@ -207,7 +207,7 @@ def _used_forward(
 
 
 def _used_backward(
-    used: NamedSharding, given: NamedSharding, dtype: Any, kept: Array, grad: Array
+    used: NamedSharding, given: NamedSharding, dtype: Any, kept: Any, grad: Array
 ) -> tuple[Array]:
     del used, dtype
     return (jax.lax.with_sharding_constraint(grad, given).astype(kept.dtype),)
