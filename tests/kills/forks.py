@@ -3,6 +3,7 @@ them: a fork starts in a tenth of a second where a new process takes ten."""
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -100,6 +101,7 @@ def start(
     try:
         os.setpgid(0, 0)
         _redirect(folder)
+        faulthandler.enable()  # a crash of native code tells where it was, in `err`
         _count_files(store, folder, dies_at)
         sys.argv = ["vitctl", *map(str, words)]
         from stages.app import main

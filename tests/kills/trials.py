@@ -80,6 +80,8 @@ class Bench:
             store = self._store()
             while result.hits < count:
                 fork = self._killed(store)
+                if fork.code not in (0, -signal.SIGKILL):
+                    result.unequal.append(f"by itself: exit code {fork.code}: {fork.err[-2000:]}")
                 if fork.code != -signal.SIGKILL:
                     result.missed += 1
                     assert result.missed < _OFTEN + count, "kills come too late, again and again"
@@ -138,7 +140,7 @@ class Bench:
                 result.hits += 1
                 result.hit[left_behind(store)] += 1
                 if code != 10 or "stopped:" not in fork.err or fork.out:
-                    result.unequal.append(f"exit code {code}: {fork.err[-300:]}")
+                    result.unequal.append(f"exit code {code}: {fork.err[-2000:]}")
                 elif not saved(fork, store):
                     result.unequal.append(f"it was not saved: {fork.err[-300:]}")
             self._finish(store, result)
