@@ -26,6 +26,7 @@ class Hardware:
       bandwidth: of the device's memory, in bytes/s.
       links: of a chip, to its neighbours in a torus.
       link_bandwidth: of one link in one direction, in bytes/s.
+      largest: chips of the largest slice one job can have; more take several slices.
       wraps_at: an axis of the torus closes to a ring at multiples of so many chips.
       hertz: of the matrix units' clock, which libtpu's estimates count: flops / (2 · multipliers).
       sources: where the numbers are from.
@@ -39,6 +40,7 @@ class Hardware:
     bandwidth: float
     links: int
     link_bandwidth: float | None
+    largest: int
     wraps_at: int
     hertz: float | None
     sources: tuple[str, ...]
@@ -61,6 +63,7 @@ def _tpu(
     gigabytes_s: float,
     links: int,
     link_gigabytes_s: float,
+    largest: int,
     wraps_at: int,
     multipliers: int,
     sources: tuple[str, ...],
@@ -76,6 +79,7 @@ def _tpu(
         bandwidth=gigabytes_s * 1e9 / devices,
         links=links,
         link_bandwidth=link_gigabytes_s * 1e9,
+        largest=largest,
         wraps_at=wraps_at,
         hertz=teraflops * 1e12 / (2 * multipliers),
         sources=sources,
@@ -92,29 +96,34 @@ TPUS: dict[str, Hardware] = {
         # and links: 340 TB/s / 1024 / 4 (v3), 1.1 PB/s / 4096 / 6 (v4).
         _tpu(
             "v3", "TPU v3", devices=2, gib=15.48, teraflops=123, gigabytes_s=900, links=4,
-            link_gigabytes_s=83, wraps_at=32, multipliers=4 * _SQUARE, sources=(_DOCS + "v3",),
+            link_gigabytes_s=83, largest=1024, wraps_at=32, multipliers=4 * _SQUARE,
+            sources=(_DOCS + "v3",),
         ),
         _tpu(
             "v4", "TPU v4", devices=1, gib=30.75, teraflops=275, gigabytes_s=1200, links=6,
-            link_gigabytes_s=44.8, wraps_at=4, multipliers=8 * _SQUARE, sources=(_DOCS + "v4",),
+            link_gigabytes_s=44.8, largest=4096, wraps_at=4, multipliers=8 * _SQUARE,
+            sources=(_DOCS + "v4",),
             chip_config="megacore",
         ),
         _tpu(
             "v5e", "TPU v5 lite", devices=1, gib=15.75, teraflops=197, gigabytes_s=819, links=4,
-            link_gigabytes_s=50, wraps_at=16, multipliers=4 * _SQUARE, sources=(_DOCS + "v5e",),
+            link_gigabytes_s=50, largest=256, wraps_at=16, multipliers=4 * _SQUARE,
+            sources=(_DOCS + "v5e",),
         ),
         _tpu(
             "v5p", "TPU v5", devices=1, gib=95.73, teraflops=459, gigabytes_s=2765, links=6,
-            link_gigabytes_s=100, wraps_at=4, multipliers=8 * _SQUARE, sources=(_DOCS + "v5p",),
+            link_gigabytes_s=100, largest=6144, wraps_at=4, multipliers=8 * _SQUARE,
+            sources=(_DOCS + "v5p",),
         ),
         _tpu(
             "v6e", "TPU v6 lite", devices=1, gib=31.24, teraflops=918, gigabytes_s=1638, links=4,
-            link_gigabytes_s=100, wraps_at=16, multipliers=16 * _SQUARE,
+            link_gigabytes_s=100, largest=256, wraps_at=16, multipliers=16 * _SQUARE,
             sources=(_DOCS + "v6e", _DOCS + "tpu7x"),
         ),
         _tpu(
             "tpu7x", "TPU7x", devices=2, gib=94.74, teraflops=2307, gigabytes_s=7380, links=6,
-            link_gigabytes_s=100, wraps_at=4, multipliers=32 * _SQUARE, sources=(_DOCS + "tpu7x",),
+            link_gigabytes_s=100, largest=9216, wraps_at=4, multipliers=32 * _SQUARE,
+            sources=(_DOCS + "tpu7x",),
         ),
     )
     if chip.name is not None

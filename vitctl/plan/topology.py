@@ -90,6 +90,13 @@ def parse(text: str) -> Topology:
             hint=f"take {name}:{rounded}",
         )
     chips = math.prod(shape)
+    if chips > chip.largest:
+        raise UsageError(
+            f"topology {text!r} has {chips:,} chips, and the largest slice of {name} has "
+            f"{chip.largest:,}",
+            hint="plan one slice with its part of the batch: several exchange gradients over the "
+            "network between them, which is not in this count",
+        )
     full = f"{name}:{'x'.join(map(str, shape))}"
     return Topology(full, shape, chips * chip.devices_per_chip, chip)
 
