@@ -13,10 +13,11 @@ import pytest
 
 from tests.train.conftest import config
 from vitctl import checkpoints
+from vitctl.model import vit
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
 from vitctl.sharding.spec import parse
-from vitctl.train import ahead, state
+from vitctl.train import ahead, frozen, state
 
 BATCH = 56
 """No size of the model is a multiple of it, nor are the 14 · 9 or 7 · 9 tokens of a device."""
@@ -141,3 +142,24 @@ def test_microbatches_need_less_memory():
         compiled("one", size).memory_analysis().temp_size_in_bytes for size in (None, 14)
     )
     assert parts < whole
+
+
+def test_only_what_is_multiplied_in_it_is_rounded_to_bf16():
+    """Position embeddings, the pooling head and the classifier stay in fp32, divided or not."""
+    settings = {"width": 32, "head": "map", "position": "learned", "classes": 8}
+    model = config(STEPS, model=settings).model
+    images = np.random.default_rng(0).uniform(-1, 1, (8, *2 * [model.resolution], 3))
+    params = vit.init(model, key=jax.random.key(0))
+    # A classifier of zeros would hide what comes before it.
+    kernel = params["head"]["kernel"]
+    params["head"]["kernel"] = jax.random.normal(jax.random.key(1), kernel.shape, kernel.dtype)
+    found = {}
+    for spec in ("one", "data=2,fsdp=4"):
+        layout = layout_of(spec)
+        forward = jax.jit(frozen.applied(model, precision="bfloat16", layout=layout))
+        placed = layout.place(params, layout.params(params))
+        out = forward(placed, layout.place_batch(images.astype(np.float32)))
+        found[spec] = [np.asarray(out.encoded), np.asarray(out.logits)]
+    for one, divided in zip(*found.values(), strict=True):
+        # Rounded to bf16 the head alone would move these by some 1e-3.
+        np.testing.assert_allclose(divided, one, rtol=0, atol=1e-5 * np.abs(one).max())

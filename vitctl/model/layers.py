@@ -32,7 +32,7 @@ from jaxtyping import Array, Float
 
 Initializer = jax.nn.initializers.Initializer
 ActivationSharding = Callable[[Array, str], Array]
-WeightUse = Callable[[dict[str, Any], str], dict[str, Any]]
+WeightUse = Callable[[dict[str, Any], str, Any], dict[str, Any]]
 
 xavier_uniform = jax.nn.initializers.xavier_uniform()
 lecun_normal = jax.nn.initializers.lecun_normal()
@@ -56,7 +56,7 @@ class How(NamedTuple):
 
     dtype: jnp.dtype = jnp.dtype(jnp.float32)
     constrain: ActivationSharding = lambda x, axes: x
-    use: WeightUse = lambda params, prefix: params
+    use: WeightUse = lambda params, prefix, dtype: params
 
 
 def _bias(bias: Array, *, like: Array) -> Array:

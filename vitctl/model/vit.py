@@ -150,9 +150,10 @@ def apply(
         memory); see `SAVED`.
       scan: scan over the stacked layers, or unroll them. The same numbers up to rounding.
       activation_sharding: see `layers.How.constrain`.
-      weight_use: called as `weight_use(params, prefix)` where parameters are used: on those of one
-        layer inside the scan (prefix "blocks/", no layer axis) and on all others (prefix ""). May
-        gather what is divided over devices; must return the same values up to rounding.
+      weight_use: called as `weight_use(params, prefix, dtype)` where parameters are used: on those
+        of one layer inside the scan (prefix "blocks/", no layer axis) and on the others (prefix
+        ""). May gather what is divided over devices; must return the same values up to rounding
+        to `dtype`, the type they are multiplied in.
 
     Raises:
       ValueError: the images are not of the configured resolution.
@@ -165,7 +166,13 @@ def apply(
         how = how._replace(constrain=activation_sharding)
     if weight_use is not None:
         how = how._replace(use=weight_use)
-        params = how.use(_without(params, STACKED), "") | {STACKED: params[STACKED]}
+        low = {"embedding": params["embedding"]}
+        exact = {key: value for key, value in params.items() if key not in (*low, STACKED)}
+        params = {
+            **how.use(low, "", how.dtype),
+            **how.use(exact, "", jnp.dtype(jnp.float32)),
+            STACKED: params[STACKED],
+        }
     graph = nnx.graphdef(nnx.eval_shape(lambda: Vit(config, rngs=nnx.Rngs(params=0))))
     return nnx.merge(graph, params)(images, how=how, remat=remat, scan=scan)
 
@@ -211,14 +218,10 @@ def _run_blocks(
     stacked = nnx.to_pure_dict(state)
 
     def step(x: Array, layer: Params) -> tuple[Array, None]:
-        return nnx.merge(graph, how.use(layer, f"{STACKED}/"))(x, how=how), None
+        return nnx.merge(graph, how.use(layer, f"{STACKED}/", how.dtype))(x, how=how), None
 
     if remat != "none":
         policy = jax.checkpoint_policies.save_only_these_names(*SAVED[remat])
         # Inside a scan the compiler cannot undo recomputation, so it need not be told not to.
         step = jax.checkpoint(step, policy=policy, prevent_cse=not scan)
     return jax.lax.scan(step, x, stacked, unroll=not scan)[0]
-
-
-def _without(params: Params, name: str) -> Params:
-    return {key: value for key, value in params.items() if key != name}

@@ -93,11 +93,11 @@ class Layout:
         parts = (_ACTIVATIONS.get(letter) for letter in axes)
         return jax.lax.with_sharding_constraint(x, NamedSharding(self.mesh, PartitionSpec(*parts)))
 
-    def use(self, params: Any, prefix: str, *, dtype: Any) -> Any:
+    def use(self, params: Any, prefix: str, dtype: Any) -> Any:
         """Parameters as the model multiplies with them, one layer or those outside the layers.
 
-        Kernels that are divided are gathered, in the type they are multiplied in; gradients are
-        summed over the devices straight into the parts that each device updates.
+        What is divided is gathered in `dtype`, the type it is multiplied in; gradients are summed
+        over the devices straight into the parts that each device updates.
         """
         names = [f"{prefix}{name}" for name in leaf_names(params)]
         axes = axes_of(names)
@@ -109,7 +109,7 @@ class Layout:
                 return x
             used = self._named(own, {})
             given = self._named(own, _STATE)
-            return _used(x, used, given, np.dtype(dtype) if dtype is not None else x.dtype)
+            return _used(x, used, given, np.dtype(dtype))
 
         if self.spec.zero * self.spec.fsdp == 1:
             return params

@@ -87,13 +87,12 @@ def applied(
     config: ModelConfig, *, precision: str, layout: Layout
 ) -> Callable[[Any, Array], vit.Outputs]:
     """The forward pass of (params, images) as it is computed in this layout; to be jitted."""
-    dtype = jnp.dtype(precision)
     return partial(
         vit.apply,
         config=config,
-        compute_dtype=dtype,
+        compute_dtype=jnp.dtype(precision),
         activation_sharding=layout.constrain,
-        weight_use=partial(layout.use, dtype=dtype),
+        weight_use=layout.use,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -117,7 +117,7 @@ def _compiled(
             remat=remat,
             scan=scan,
             activation_sharding=layout.constrain,
-            weight_use=partial(layout.use, dtype=dtype),
+            weight_use=layout.use,
         )
         return jnp.mean(losses.per_example(loss, out.logits, targets=targets))
 
