@@ -22,7 +22,7 @@ from vitctl.artifacts.drafts import Draft, claim, clear, read_note
 from vitctl.artifacts.files import DRAFT, LOCK, RUN
 from vitctl.artifacts.locks import exclusive
 from vitctl.artifacts.manifest import MANIFEST, Parent, Recipe
-from vitctl.artifacts.runs import Run, RunDraft, new_info, write_info
+from vitctl.artifacts.runs import CHECKPOINTS, Run, RunDraft, new_info, write_info
 from vitctl.errors import (
     DeniedError,
     InputError,
@@ -166,7 +166,8 @@ class Store:
             try:
                 yield from _closed(draft)
             except VitctlError:
-                if not draft.info.segments:  # refused before it began, as what is too large
+                # Refused before it began, as what is too large, with nothing made.
+                if not draft.info.segments and not (path / CHECKPOINTS).is_dir():
                     (path / RUN).unlink(missing_ok=True)
                     after.callback(_remove_empty, path)
                 raise
