@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,30 @@ def test_when_one_is_killed_the_other_ends_resumable(tmp_path, victim):
     assert f"process {victim} " in survivor.err
     assert "gone" in survivor.err
     continues(tmp_path / "store", tmp_path)
+
+
+# Says when it begins to wait for the others.
+CONNECTING = """
+import jax, sys
+initialize = jax.distributed.initialize
+def and_say(*args, **options):
+    print("connecting", file=sys.stderr, flush=True)
+    return initialize(*args, **options)
+jax.distributed.initialize = and_say
+"""
+
+
+def test_when_the_first_is_killed_before_all_are_there_the_others_end_resumable(tmp_path):
+    three = ("--processes", 3, "--start-timeout", 20)
+    words = pretrain(tmp_path / "store")
+    running = begin(2, *words, own=[three, three], folder=tmp_path, prelude=CONNECTING)
+    running.wait_until(lambda: all("connecting" in running.err(i) for i in range(2)))
+    time.sleep(3)  # nothing tells that it is connected; it is tried again for the 20 s
+    running.kill(0, signal.SIGKILL)
+    survivor = running.ended(within_s=60)[1]
+    assert survivor.code == 10, survivor.err
+    assert "process 0 is gone" in survivor.err
+    assert "Fatal" not in survivor.err
 
 
 def test_a_stopped_process_is_found(tmp_path):

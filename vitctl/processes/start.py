@@ -53,6 +53,7 @@ def start(
 
     # It would take SIGTERM for itself; `pulse` stops all processes at the same step.
     jax.config.update("jax_enable_preemption_service", False)
+    _survive_abort(report)
     try:
         jax.distributed.initialize(
             place.coordinator,
@@ -76,7 +77,6 @@ def start(
     beat = pulse.begin(exchange.client(), index=exchange.index(), count=exchange.count())
     _watchdog = Watchdog(beat, hang_s=hang_s, leave=leave)
     _watchdog.start()
-    _survive_abort(beat, report)
     exchange.agree(
         "versions",
         {"vitctl": vitctl.__version__, "jax": jax.__version__},
@@ -219,23 +219,23 @@ def _not_started(place: Place, error: Exception, *, start_s: int) -> VitctlError
     )
 
 
-def _survive_abort(beat: Pulse, report: Report) -> None:
+def _survive_abort(report: Report) -> None:
     """Give abort() a better end where the reason is that process 0 is gone.
 
-    jax's client aborts the process the moment its connection to process 0 closes; the callback that
-    jaxlib 0.10 offers in its place can't be called from Python (it throws std::bad_cast). An abort
-    for any other reason stays one.
+    jax's client aborts the process the moment its connection to process 0 closes, also while they
+    still wait for one another; the callback that jaxlib 0.10 offers in its place can't be called
+    from Python (it throws std::bad_cast). An abort for any other reason stays one.
     """
-    if beat.index == 0:
-        return
-    from jax._src.distributed import global_state
-
-    host, _, port = (global_state.coordinator_address or "").rpartition(":")
 
     @ctypes.CFUNCTYPE(None, ctypes.c_int)
     def aborted(number: int) -> None:
-        with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), timeout=3):
+        from jax._src.distributed import global_state
+
+        host, _, port = (global_state.coordinator_address or "").rpartition(":")
+        if global_state.process_id == 0 or not port:
             return  # abort() goes on
+        with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), timeout=3):
+            return
         error = pulse.unreachable()
         report(error)
         os._exit(error.exit_code)  # saying goodbye would need the client that aborts
