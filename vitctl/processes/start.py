@@ -25,7 +25,9 @@ START_S = 300
 # sooner and saves what can be saved, so jax's own time is out of reach.
 _NEVER_S = 7 * 24 * 3600
 _LEAVE_S = 8.0
-_BLAME_BEATS = 5
+_LAST_BEATS, _BLAME_BEATS = 2, 5
+"""Rounds until the last beat of a process that just died was surely read, and then until it is
+blamed for sending no other."""
 
 Report = Callable[[VitctlError], None]
 
@@ -125,20 +127,24 @@ def blame(error: BaseException) -> VitctlError | None:
     beat = pulse.current()
     if beat is None:
         return None
-    before, rounds = beat.peers, beat.rounds
-    for waited in range(int(_BLAME_BEATS * 3 * beat.every_s / 0.1)):
+    before, rounds = None, beat.rounds
+    for waited in range(int((_LAST_BEATS + _BLAME_BEATS) * 3 * beat.every_s / 0.1)):
         if beat.ended:
             return pulse.as_error(beat.ended[0])
         if beat.verdict is not None:
             return beat.verdict
-        if beat.rounds >= rounds + _BLAME_BEATS:
+        if before is None and beat.rounds >= rounds + _LAST_BEATS:
+            before = beat.peers
+        if beat.rounds >= rounds + _LAST_BEATS + _BLAME_BEATS:
             break
         if beat.rounds == rounds and waited * 0.1 > _BLAME_BEATS * beat.every_s:
             return pulse.unreachable()
         time.sleep(0.1)
-    for then, now in zip(before, beat.peers, strict=True):
-        if then.beat == now.beat:
-            return InterruptedRun(f"{now.named} is gone; it was {phrase(now.doing)}", hint=AGAIN)
+    if before is not None:
+        for then, now in zip(before, beat.peers, strict=True):
+            if then.beat == now.beat:
+                doing = phrase(now.doing)
+                return InterruptedRun(f"{now.named} is gone; it was {doing}", hint=AGAIN)
     if "Gloo" in str(error):
         text = " ".join(str(error).split())
         return InterruptedRun(f"the processes lost touch: {text[:200]}", hint=AGAIN)
