@@ -85,6 +85,11 @@ class Fork:
     def err(self) -> str:
         return (self.folder / "err").read_text()
 
+    @property
+    def told(self) -> str:
+        """The end of what it said; of a crash where it was, without the list of modules."""
+        return self.err.partition("\nExtension modules:")[0][-2000:]
+
 
 def start(
     words: Sequence[object], *, folder: Path, store: Path, dies_at: int | None = None

@@ -81,7 +81,7 @@ class Bench:
             while result.hits < count:
                 fork = self._killed(store)
                 if fork.code not in (0, -signal.SIGKILL):
-                    result.unequal.append(f"by itself: exit code {fork.code}: {fork.err[-2000:]}")
+                    result.unequal.append(f"by itself: exit code {fork.code}: {fork.told}")
                 if fork.code != -signal.SIGKILL:
                     result.missed += 1
                     assert result.missed < _OFTEN + count, "kills come too late, again and again"
@@ -116,7 +116,7 @@ class Bench:
                 for number, code in enumerate(codes):
                     if number != victim and code not in (0, 10):
                         told = f"process {number} of them ended with {code}"
-                        result.unequal.append(f"{told}: {group[number].err[-500:]}")
+                        result.unequal.append(f"{told}: {group[number].told}")
             self._finish(store, result)
         result.seconds = time.monotonic() - began
         return result
@@ -140,9 +140,9 @@ class Bench:
                 result.hits += 1
                 result.hit[left_behind(store)] += 1
                 if code != 10 or "stopped:" not in fork.err or fork.out:
-                    result.unequal.append(f"exit code {code}: {fork.err[-2000:]}")
+                    result.unequal.append(f"exit code {code}: {fork.told}")
                 elif not saved(fork, store):
-                    result.unequal.append(f"it was not saved: {fork.err[-300:]}")
+                    result.unequal.append(f"it was not saved: {fork.told}")
             self._finish(store, result)
         result.seconds = time.monotonic() - began
         return result
@@ -215,7 +215,7 @@ class Bench:
         codes = [each.wait() for each in group]
         fork = group[0]
         if any(codes):
-            result.unequal.append(f"again: exit codes {codes}: {fork.err[-500:]}")
+            result.unequal.append(f"again: exit codes {codes}: {fork.told}")
             return
         found = made(fork)
         for name, value in self.whole.made.items():
