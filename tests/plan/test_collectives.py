@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from vitctl.hardware import TPUS
 from vitctl.plan import hlo
 from vitctl.plan.collectives import Collective, read, seconds, wire_bytes
-from vitctl.plan.hardware import TPUS
 
 # As libtpu 0.0.52 writes them, shortened.
 MODULE = """HloModule jit_step, is_scheduled=true

@@ -8,11 +8,11 @@ import pytest
 
 from tests.plan.paper_costs import config
 from vitctl.events import silent
+from vitctl.hardware import TPUS
 from vitctl.model.config import ModelConfig
 from vitctl.plan import options
 from vitctl.plan.compiler import Compiler, repeated
 from vitctl.plan.cost import Cost
-from vitctl.plan.hardware import TPUS
 from vitctl.plan.program import Plan, Program, Target
 from vitctl.plan.topology import local
 from vitctl.sharding.spec import MeshSpec

@@ -13,12 +13,12 @@ import pytest
 from tests.plan import tables
 from tests.plan.paper_costs import CORE_DAYS
 from vitctl.errors import UsageError
+from vitctl.hardware import TPUS
 from vitctl.model import accounting, vit
 from vitctl.model.config import ModelConfig, from_name
 from vitctl.plan import calibration, estimate
 from vitctl.plan.bill import amount, bill
 from vitctl.plan.cost import Cost, extrapolate, linear
-from vitctl.plan.hardware import TPUS
 from vitctl.plan.program import Program
 
 # Wide enough that matrix products are nearly all of its FLOPs.

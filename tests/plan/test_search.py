@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.plan.paper_costs import config
+from vitctl.hardware import TPUS
 from vitctl.plan import options, search
-from vitctl.plan.hardware import TPUS
 from vitctl.plan.program import Program
 from vitctl.remat import LADDER
 

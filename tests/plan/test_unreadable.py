@@ -7,10 +7,10 @@ import pytest
 
 from tests.plan.paper_costs import config
 from vitctl.events import silent
+from vitctl.hardware import TPUS
 from vitctl.plan import compiler, options, program, search
 from vitctl.plan.compiler import Compiler
 from vitctl.plan.estimate import estimate
-from vitctl.plan.hardware import TPUS
 from vitctl.plan.program import Plan, Program
 from vitctl.sharding.spec import MeshSpec
 

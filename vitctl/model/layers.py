@@ -32,7 +32,7 @@ from jaxtyping import Array, Float
 
 Initializer = jax.nn.initializers.Initializer
 ActivationSharding = Callable[[Array, str], Array]
-WeightUse = Callable[[dict[str, Any], str, Any], dict[str, Any]]
+WeightUse = Callable[[dict[str, Any], str, jnp.dtype], dict[str, Any]]
 
 xavier_uniform = jax.nn.initializers.xavier_uniform()
 lecun_normal = jax.nn.initializers.lecun_normal()

@@ -166,6 +166,7 @@ def apply(
         how = how._replace(constrain=activation_sharding)
     if weight_use is not None:
         how = how._replace(use=weight_use)
+        # In the types that `Vit.__call__` multiplies with them; blocks gather their own, in turn.
         low = {"embedding": params["embedding"]}
         exact = {key: value for key, value in params.items() if key not in (*low, STACKED)}
         params = {

@@ -22,9 +22,9 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from vitctl.hardware import TPUS, Hardware
 from vitctl.model.config import ModelConfig, from_name
 from vitctl.plan.cost import Cost
-from vitctl.plan.hardware import TPUS, Hardware
 
 _FILE = "paper_costs.json"
 _ON = TPUS["v3"]

@@ -14,8 +14,8 @@ from typing import Literal
 
 import numpy as np
 
+from vitctl.hardware import Hardware
 from vitctl.plan import hlo
-from vitctl.plan.hardware import Hardware
 
 Kind = Literal["all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute"]
 

@@ -7,10 +7,10 @@ the paper's models) FLOPs come out within 5 %, bytes within a factor of two: an 
 
 from __future__ import annotations
 
+from vitctl.hardware import Hardware
 from vitctl.model import accounting
 from vitctl.model.config import ModelConfig
 from vitctl.plan.cost import Cost
-from vitctl.plan.hardware import Hardware
 from vitctl.plan.program import Plan
 from vitctl.remat import Remat
 from vitctl.train import memory

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vitctl.durations import show_count
+from vitctl.hardware import Hardware
 from vitctl.model import accounting
 from vitctl.plan import calibration, options, search
 from vitctl.plan.answer import Memory, Rate
 from vitctl.plan.cost import Cost
 from vitctl.plan.estimate import estimate
-from vitctl.plan.hardware import Hardware
 from vitctl.plan.options import Option, need
 from vitctl.plan.search import Tried
 from vitctl.plan.topology import Topology

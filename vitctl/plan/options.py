@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vitctl.errors import UsageError
+from vitctl.hardware import Hardware
 from vitctl.plan.estimate import estimate, step_flops
-from vitctl.plan.hardware import Hardware
 from vitctl.plan.program import Plan
 from vitctl.remat import Remat
 from vitctl.sharding.spec import MeshSpec

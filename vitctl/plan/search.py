@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from vitctl.hardware import Hardware
 from vitctl.plan import calibration
 from vitctl.plan.calibration import Efficiency
 from vitctl.plan.cost import Cost
-from vitctl.plan.hardware import Hardware
 from vitctl.plan.options import SLACK, Option, kind
 from vitctl.plan.program import Program
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitctl.errors import UsageError
-from vitctl.plan.hardware import TPUS, Hardware, by_kind
+from vitctl.hardware import TPUS, Hardware, by_kind
 
 LOCAL = "local"
 

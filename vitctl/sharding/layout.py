@@ -93,7 +93,7 @@ class Layout:
         parts = (_ACTIVATIONS.get(letter) for letter in axes)
         return jax.lax.with_sharding_constraint(x, NamedSharding(self.mesh, PartitionSpec(*parts)))
 
-    def use(self, params: Any, prefix: str, dtype: Any) -> Any:
+    def use(self, params: Any, prefix: str, dtype: np.dtype) -> Any:
         """Parameters as the model multiplies with them, one layer or those outside the layers.
 
         What is divided is gathered in `dtype`, the type it is multiplied in; gradients are summed
@@ -109,7 +109,7 @@ class Layout:
                 return x
             used = self._named(own, {})
             given = self._named(own, _STATE)
-            return _used(x, used, given, np.dtype(dtype))
+            return _used(x, used, given, dtype)
 
         if self.spec.zero * self.spec.fsdp == 1:
             return params

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from vitctl.errors import UsageError
-from vitctl.plan.hardware import GIB, TPUS, by_kind
+from vitctl.hardware import GIB, TPUS, by_kind
 from vitctl.plan.topology import parse
 
 
