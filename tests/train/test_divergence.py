@@ -14,7 +14,7 @@ from stages.inspect.images import check_consumed
 from tests import schemas
 from tests.train.conftest import config, contents
 from vitctl.artifacts import Artifact, Store
-from vitctl.artifacts.runs import Rollback, RunInfo, Segment, run_of
+from vitctl.artifacts.runs import Rollback, RunInfo, Segment, diverged_in_words, run_of
 from vitctl.data.order import Window, windows_from_json
 from vitctl.errors import DivergedError, InputError, InterruptedRun
 from vitctl.events import Caution, Scored, Trained
@@ -218,7 +218,12 @@ def info(*, results=(), back=(), keep=4):
         (110, 0, info(keep=100), 110),  # saved, and the very next update diverges
         (119, 115, info(keep=100), 115),  # never before it began
         (119, 0, info(keep=100, results=(113,)), 113),  # never behind an answer
-        (119, 0, info(keep=100, back=(117,)), 117),  # nor behind where it went back to before
+        (113, 0, info(keep=100, back=(110,)), 100),  # once more: that checkpoint is lost as well
+        (105, 0, info(keep=100, back=(110, 100)), 90),
+        (119, 0, info(keep=100, back=(110, 100)), 90),
+        (129, 0, info(keep=100, back=(110, 100)), 120),  # it had come further
+        (119, 0, info(keep=100, results=(113,), back=(113,)), 113),  # as often as it may
+        (3, 0, info(keep=100, back=(0,)), 0),
         (119, 0, info(keep=100, results=(130,)), 110),
         (9, 0, info(keep=100), 0),
     ],
@@ -227,6 +232,34 @@ def test_where_it_goes_back_to(step, start, known, expected):
     runtime = TrainRuntime(checkpoint_every=10, keep_every=100)
     cadence = Cadence.of(runtime, start=start, total=1000)
     assert rollback.goes_back_to(step, start=start, cadence=cadence, info=known) == expected
+
+
+def test_a_checkpoint_of_lost_weights_is_left_behind(pretrain, spoil, monkeypatch):
+    """It diverges again right after going back: then what it went back to is given up, too."""
+    honest = Images.train_batches
+    spoil(4, 5)
+    done = pretrain(12, store="a", runtime=ROLLBACK)
+    run = run_of(done)
+    assert [(back.diverged, back.step, back.batches) for back in run.info.rollbacks] == [
+        (5, 4, 1),
+        (5, 0, 6),
+    ]
+    assert done.config["passed"] == [[0, 6]]
+    assert check_consumed(done, store=Store("none")) == ([], [])
+    assert run.checkpoint(4).config["passed"] == [[0, 6]]
+
+    def without(self, layout, *, start_step):
+        for batch in honest(self, layout, start_step=start_step + 6):
+            yield type(batch)(**{**vars(batch), "step": batch.step - 6})
+
+    monkeypatch.setattr(Images, "train_batches", without)
+    assert weights(pretrain(12, store="b")) == weights(done)
+
+
+def test_it_says_what_is_not_finite():
+    told = {"loss": "1.5", "grad_norm": "2.0", "update_norm": "inf", "param_norm": "3.0"}
+    assert diverged_in_words(told) == "loss 1.5, gradient norm 2, update norm inf"
+    assert diverged_in_words({"loss": "nan", "grad_norm": "nan"}) == "loss nan, gradient norm nan"
 
 
 def test_windows_add_up():

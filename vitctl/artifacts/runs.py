@@ -12,8 +12,9 @@ with more steps continues the same run.
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,24 @@ class Segment(Config):
     versions: dict[str, str]
 
 
+MUST_BE_FINITE = {
+    "loss": "loss",
+    "grad_norm": "gradient norm",
+    "update_norm": "update norm",
+    "param_norm": "parameter norm",
+}
+"""The numbers of a step that make it a divergence, and what they are called."""
+
+_ALWAYS_TOLD = ("loss", "grad_norm")
+
+
+def diverged_in_words(numbers: Mapping[str, str]) -> str:
+    """Loss and gradient norm, and what else is not finite: "loss 2.1, gradient norm inf"."""
+    values = {name: float(text) for name, text in numbers.items()}
+    told = (n for n in values if n in _ALWAYS_TOLD or not math.isfinite(values[n]))
+    return ", ".join(f"{MUST_BE_FINITE[name]} {values[name]:g}" for name in told)
+
+
 class Rollback(Config):
     """A divergence that was passed over.
 
@@ -61,7 +80,8 @@ class Rollback(Config):
                `diverged - 1` finished ones
     step       the checkpoint that training went back to
     batches    how many batches were left out, from the one that followed `step`
-    loss, grad_norm   of the step that diverged, as text, for JSON has no infinity
+    loss, grad_norm, update_norm, param_norm   of the step that diverged, as text, for JSON has no
+               infinity; an older run has the first two
     kept       the batch that diverged, an artifact in the run's folder
     """
 
@@ -71,14 +91,18 @@ class Rollback(Config):
     batches: int
     loss: str
     grad_norm: str
+    update_norm: str | None = None
+    param_norm: str | None = None
     kept: str
 
     @property
     def in_words(self) -> str:
         """One sentence."""
+        numbers = {n: text for n in MUST_BE_FINITE if (text := getattr(self, n)) is not None}
+        batches = "one batch" if self.batches == 1 else f"{self.batches} batches"
         return (
-            f"step {self.diverged} diverged (loss {self.loss}, gradient norm {self.grad_norm}); "
-            f"going back to step {self.step} and passing over {self.batches} batches"
+            f"step {self.diverged} diverged ({diverged_in_words(numbers)}); going back to step "
+            f"{self.step} and passing over {batches}"
         )
 
 
@@ -97,7 +121,8 @@ class RunInfo(Config):
     results: tuple[int, ...] = ()
     """Steps that a command was asked for and answered with: these checkpoints are never dropped."""
     rollbacks: tuple[Rollback, ...] = ()
-    """What was passed over so far, oldest first. It decides what is trained on from there."""
+    """Each time it went back, oldest first. It decides what is trained on from there: one that goes
+    behind an earlier one takes its place."""
 
     @property
     def kept(self) -> tuple[int, ...]:

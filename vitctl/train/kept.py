@@ -15,7 +15,6 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,28 +29,20 @@ from vitctl.artifacts.runs import BATCHES, RunDraft
 from vitctl.data.batches import TrainBatch
 from vitctl.data.order import Window
 from vitctl.places import Place
+from vitctl.train.diverged import Update
 from vitctl.train.images import Images
 from vitctl.train.replay import replay
-from vitctl.train.step import StepStats
 
 KIND = "batch"
 _FORMAT = 1
 
 
-def keep(
-    run: RunDraft,
-    batch: TrainBatch,
-    *,
-    images: Images,
-    stats: StepStats,
-    rate: float,
-    passed: tuple[Window, ...],
-) -> Place:
-    """The artifact of a batch, written unless it is there. `stats` and the learning `rate` are of
-    the step that diverged on it.
+def keep(run: RunDraft, update: Update, *, images: Images, passed: tuple[Window, ...]) -> Place:
+    """The artifact of the batch of an update that diverged, written unless it is there.
 
     Of several processes each has a part of the images only; the first reads them all again.
     """
+    batch = update.batch
     started, place = now(), run.path / BATCHES / str(batch.number)
     if not processes.first():
         return place
@@ -70,15 +61,14 @@ def keep(
     }
     for name, array in arrays.items():
         write_atomic(place / f"{name}.npy", _npy(array))
-    told = {name: repr(float(value)) for name, value in _scalars(stats).items()}
     content = {
         "format": _FORMAT,
         "step": batch.step + 1,
         "number": batch.number,
         "images": [asdict(seen) for seen in replay(images, step=batch.step + 1).images],
         "classes": list(images.classes),
-        "lr": rate,
-        **told,
+        "lr": update.rate,
+        **update.numbers,
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomic(place / "batch.json", f"{text}\n".encode())
@@ -87,7 +77,7 @@ def keep(
         "number": batch.number,
         "images": len(batch.images),
         "resolution": images.cfg.model.resolution,
-        **told,
+        **update.numbers,
     }
     publish(place, recipe=recipe, summary=summary, started=started)
     return place
@@ -98,10 +88,6 @@ def _recipe(run: RunDraft, batch: TrainBatch, *, passed: tuple[Window, ...]) -> 
     recipe = run.recipe_at(batch.step + 1, passed=passed)
     config = {**recipe.config, "batch": batch.number}
     return recipe.model_copy(update={"kind": KIND, "config": config})
-
-
-def _scalars(stats: StepStats) -> dict[str, Any]:
-    return {"loss": stats.loss, "grad_norm": stats.grad_norm, "update_norm": stats.update_norm}
 
 
 def _npy(array: NDArray) -> bytes:

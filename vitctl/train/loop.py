@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from vitctl import processes, schedules
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.runs import RunDraft
-from vitctl.data.batches import TrainBatch
 from vitctl.data.digest import ConsumedSamples
 from vitctl.errors import InterruptedRun
 from vitctl.sharding.layout import Layout
@@ -18,32 +16,16 @@ from vitctl.signals import Stop
 from vitctl.train import scoring
 from vitctl.train.cadence import Cadence
 from vitctl.train.config import TrainConfig
+from vitctl.train.diverged import Diverged, Update
 from vitctl.train.images import Images
 from vitctl.train.metrics import Metrics
 from vitctl.train.reporting import Reporter
 from vitctl.train.saving import Saver
 from vitctl.train.state import TrainState
-from vitctl.train.step import Step, StepStats
+from vitctl.train.step import Step
 
 Evaluate = Callable[[TrainState, Callable[[], bool]], scoring.Scoring | None]
 """Scores of a state; None if the function that it asks between batches told it to break off."""
-
-
-@dataclass(frozen=True)
-class Update:
-    """One update that was given to the devices: its batch, the rate it used, what came of it."""
-
-    batch: TrainBatch
-    rate: float
-    stats: StepStats
-
-
-class Diverged(Exception):
-    """An update was not finite. It and those after it changed nothing (see `TrainState`)."""
-
-    def __init__(self, update: Update) -> None:
-        super().__init__()
-        self.update = update
 
 
 def loop(

@@ -2,7 +2,9 @@
 
 It goes back to the last checkpoint and leaves out every batch from there to the one that diverged,
 as "PaLM" did by hand (https://arxiv.org/abs/2204.02311, section 5.1: restart from a checkpoint of
-about 100 steps before, skip the batches that were seen during the spike).
+about 100 steps before, skip the batches that were seen during the spike). A checkpoint may hold
+weights that are finite and lost already; so where it diverges again before the next one is due, it
+goes one further back each time.
 
 Interrupted or not, a run must go back to the same step. So that is no matter of which files there
 are: it is the last step that was *due* to be saved. A checkpoint that a signal had saved in between
@@ -15,17 +17,23 @@ from collections.abc import Iterable, Sequence
 
 from vitctl import checkpoints
 from vitctl.artifacts.provenance import now
-from vitctl.artifacts.runs import BATCHES, Rollback, RunDraft, RunInfo
+from vitctl.artifacts.runs import BATCHES, Rollback, RunDraft, RunInfo, diverged_in_words
 from vitctl.data.order import Window, batch_of_step, windows_from_json
 from vitctl.errors import DivergedError, VitctlError
 from vitctl.places import Place
 from vitctl.train.cadence import Cadence
 from vitctl.train.config import TrainRuntime
+from vitctl.train.diverged import Update
 
 
 def passed(info: RunInfo, *, before: Iterable[Window]) -> tuple[Window, ...]:
     """All windows passed over: those of what the run began from, and its own."""
-    return (*before, *(Window(back.step, back.batches) for back in info.rollbacks))
+    own: list[Window] = []
+    for back in info.rollbacks:
+        # Its batches count from `back.step`, so those of a window beyond are among them.
+        own = [window for window in own if window.step <= back.step]
+        own.append(Window(back.step, back.batches))
+    return (*before, *own)
 
 
 def until(windows: Iterable[Window], step: int) -> tuple[Window, ...]:
@@ -34,15 +42,20 @@ def until(windows: Iterable[Window], step: int) -> tuple[Window, ...]:
 
 
 def goes_back_to(step: int, *, start: int, cadence: Cadence, info: RunInfo) -> int:
-    """The last checkpoint that was due after at most `step` updates.
+    """The last checkpoint that was due after at most `step` updates and that the run has not gone
+    back to before: there it would diverge again.
 
-    Never further back than the run itself, a result a command was answered with, or the step it
-    went back to before: what was published stays a part of the run.
+    Never further back than where the run began, or a result that a command was answered with: what
+    was published stays a part of the run. There it goes back to as often as it may.
     """
-    intervals = {cadence.save, cadence.keep, *info.kept}
-    due = [step // every * every for every in intervals]
-    known = [*info.results, *(back.step for back in info.rollbacks), *due]
-    return max([start, *(known_step for known_step in known if start < known_step <= step)])
+    been = {back.step for back in info.rollbacks}
+    floor = max([start, *(result for result in info.results if start < result <= step)])
+
+    def last_due(every: int) -> int:
+        due = range(step // every * every, floor, -every)
+        return next((each for each in due if each not in been), floor)
+
+    return max(map(last_due, {cadence.save, cadence.keep, *info.kept}))
 
 
 def window_of(step: int, *, back_to: int, windows: Sequence[Window]) -> Window:
@@ -53,23 +66,22 @@ def window_of(step: int, *, back_to: int, windows: Sequence[Window]) -> Window:
 
 def answer(
     run: RunDraft,
+    update: Update,
     *,
-    step: int,
-    loss: float,
-    grad_norm: float,
     kept: Place,
     start: int,
     cadence: Cadence,
     windows: Sequence[Window],
     runtime: TrainRuntime,
 ) -> Rollback:
-    """Record that the run goes back because the update after `step` finished ones diverged.
+    """Record that the run goes back because of this update.
 
     Raises DivergedError if it must not, or went back often enough.
     """
+    step = update.batch.step
     told = (
-        f"step {step + 1} diverged: its loss is {loss:g}, its gradient norm {grad_norm:g}; nothing "
-        f"of it was applied or saved, and its batch is kept in {kept}"
+        f"step {step + 1} diverged ({diverged_in_words(update.numbers)}); nothing of it was "
+        f"applied or saved, and its batch is kept in {kept}"
     )
     if any(beyond > step for beyond in run.steps()):
         raise DivergedError(
@@ -94,8 +106,7 @@ def answer(
         diverged=step + 1,
         step=back_to,
         batches=window_of(step, back_to=back_to, windows=windows).batches,
-        loss=repr(loss),
-        grad_norm=repr(grad_norm),
+        **update.numbers,
         kept=f"{BATCHES}/{kept.name}",
     )
     run.mark_rollback(back)

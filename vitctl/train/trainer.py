@@ -22,10 +22,11 @@ from vitctl.signals import Stop, graceful
 from vitctl.train import memory, rollback, scoring
 from vitctl.train.cadence import Cadence
 from vitctl.train.config import TrainConfig, TrainRuntime
+from vitctl.train.diverged import Diverged
 from vitctl.train.goodput import Meter
 from vitctl.train.images import Images
 from vitctl.train.kept import keep
-from vitctl.train.loop import Diverged, Evaluate, loop
+from vitctl.train.loop import Evaluate, loop
 from vitctl.train.reporting import Reporter, compiling
 from vitctl.train.saving import Saver
 from vitctl.train.start import Start, of_checkpoint
@@ -93,19 +94,10 @@ def train(
                 )
             except Diverged as found:
                 update = found.update
-            kept = keep(
-                run,
-                update.batch,
-                images=through,
-                stats=update.stats,
-                rate=update.rate,
-                passed=passed,
-            )
+            kept = keep(run, update, images=through, passed=passed)
             back = rollback.answer(
                 run,
-                step=update.batch.step,
-                loss=float(update.stats.loss),
-                grad_norm=float(update.stats.grad_norm),
+                update,
                 kept=kept,
                 start=start.step,
                 cadence=cadence,

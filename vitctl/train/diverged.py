@@ -1,0 +1,31 @@
+"""An update that was not finite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vitctl.artifacts.runs import MUST_BE_FINITE
+from vitctl.data.batches import TrainBatch
+from vitctl.train.step import StepStats
+
+
+@dataclass(frozen=True)
+class Update:
+    """One update that was given to the devices: its batch, the rate it used, what came of it."""
+
+    batch: TrainBatch
+    rate: float
+    stats: StepStats
+
+    @property
+    def numbers(self) -> dict[str, str]:
+        """Its loss and norms as text, for JSON has no infinity."""
+        return {name: repr(float(getattr(self.stats, name))) for name in MUST_BE_FINITE}
+
+
+class Diverged(Exception):
+    """An update was not finite. It and those after it changed nothing (see `TrainState`)."""
+
+    def __init__(self, update: Update) -> None:
+        super().__init__()
+        self.update = update
