@@ -18,6 +18,7 @@ from vitctl.errors import EXIT_CODES
 
 ROOT = Path(__file__).resolve().parents[1]
 SLURM = sorted((ROOT / "examples" / "slurm").glob("*.sbatch"))
+COOLDOWN = ROOT / "examples" / "slurm" / "cooldown.sbatch"
 GKE = sorted((ROOT / "examples" / "gke").glob("*.yaml"))
 CLOUD_TPU = sorted((ROOT / "examples" / "cloud-tpu").glob("*.sh"))
 FINAL = [2, 3, 4, 5, 6, 11]
@@ -26,7 +27,8 @@ FINAL = [2, 3, 4, 5, 6, 11]
 
 @pytest.fixture
 def cluster(tmp_path):
-    """cluster(script, exit code of training): (its exit code, the vitctl commands, other ones)."""
+    """cluster(script, exit codes of training): (its exit code, the vitctl commands, other ones).
+    `fewshot` and `evaluate` are the codes of those."""
     folder = tmp_path / "bin"
     folder.mkdir()
     log = tmp_path / "log"
@@ -48,13 +50,14 @@ def cluster(tmp_path):
     for name in ("sudo", "pip"):
         program(name, ":")
 
-    def run(script, *codes, **environment):
+    def run(script, *codes, fewshot=0, evaluate=0, **environment):
         (tmp_path / "codes").write_text("\n".join(map(str, codes)) + "\n")
         program(
             "vitctl",
             f"{note}\ncase $1 in pretrain | cooldown) "
             f"code=$(head -1 {tmp_path}/codes); sed -i 1d {tmp_path}/codes; "
-            'echo "artifacts/cooldown/a@1"; exit "${code:-0}";; esac',
+            'echo "artifacts/cooldown/a@1"; exit "${code:-0}";; '
+            f"fewshot) exit {fewshot};; evaluate) exit {evaluate};; esac",
         )
         log.write_text("")
         done = subprocess.run(
@@ -113,6 +116,17 @@ def test_slurm_goes_on_after_a_preemption_and_only_then(cluster, script):
     assert (code, others) == (0, [])
     for words in commands:
         understood(words)
+
+
+@pytest.mark.parametrize(
+    ("probed", "scored", "ends"), [(3, 0, 3), (0, 4, 4), (3, 4, 3), (1, 10, 1), (10, 0, 10)]
+)
+def test_a_cooldown_tells_of_a_probe_that_failed(cluster, probed, scored, ends):
+    """The first code that is not 0; both are tried. What was interrupted is queued again."""
+    code, commands, others = cluster(COOLDOWN, 0, fewshot=probed, evaluate=scored)
+    assert code == ends
+    assert [words[0] for words in commands] == ["cooldown", "fewshot", "evaluate"]
+    assert others == ([["scontrol", "requeue", "77"]] if ends == 10 else [])
 
 
 def test_slurm_header_asks_for_what_the_script_relies_on():
