@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -20,6 +21,16 @@ SRUN = {
     "SLURM_PROCID": "2",
     "SLURM_LOCALID": "0",
 }
+
+
+OMPI = {
+    "OMPI_MCA_orte_hnp_uri": "1.0;tcp://10.0.0.1:1",
+    "OMPI_COMM_WORLD_SIZE": "2",
+    "OMPI_COMM_WORLD_RANK": "1",
+    "OMPI_COMM_WORLD_LOCAL_RANK": "0",
+}
+GKE = {"TPU_WORKER_HOSTNAMES": "a,b,c,d", "TPU_WORKER_ID": "3"}
+SLICES = {"MEGASCALE_NUM_SLICES": "3", "MEGASCALE_SLICE_ID": "2"}
 
 
 class Service:
@@ -71,11 +82,7 @@ def test_one_process_is_the_default():
     "environment",
     [
         SRUN,
-        {
-            "OMPI_MCA_orte_hnp_uri": "1.0;tcp://10.0.0.1:1",
-            "OMPI_COMM_WORLD_SIZE": "2",
-            "OMPI_COMM_WORLD_RANK": "1",
-        },
+        OMPI,
         {"TPU_WORKER_HOSTNAMES": "a,b", "TPU_WORKER_ID": "1"},
         {"TPU_WORKER_HOSTNAMES": "a", "MEGASCALE_NUM_SLICES": "2"},
     ],
@@ -89,6 +96,68 @@ def test_what_the_environment_tells_without_jax():
     assert cluster.told(SRUN) == (2, 4)
     assert cluster.told({"VITCTL_PROCESSES": "2", "VITCTL_PROCESS_ID": "1"}) == (1, 2)
     assert cluster.told({}) is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        (SRUN, (2, 4)),
+        (OMPI, (1, 2)),
+        ({**SRUN, **OMPI}, (1, 2)),
+        (GKE, (3, 4)),
+        ({**GKE, "TPU_PROCESS_ADDRESSES": "a:8476,b:8476", "TPU_WORKER_ID": "1"}, (1, 2)),
+        ({**GKE, **SLICES}, (11, 12)),
+        ({**GKE, **SLICES, "TPU_WORKER_HOSTNAMES": "a", "TPU_WORKER_ID": "0"}, (2, 3)),
+        ({**SRUN, **GKE}, (2, 4)),
+    ],
+)
+def test_jax_counts_alike(environment, told, monkeypatch):
+    from jax._src import clusters
+    from jax._src.clusters import cloud_tpu_cluster
+
+    for name in {*SRUN, *OMPI, *GKE, *SLICES, "TPU_PROCESS_ADDRESSES"}:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(cloud_tpu_cluster, "running_in_cloud_tpu_vm", True)
+    monkeypatch.setattr(cloud_tpu_cluster, "get_tpu_env_value_from_metadata", lambda key: None)
+    known = (clusters.OmpiCluster, clusters.SlurmCluster, clusters.GkeTpuCluster)
+    found = next(kind for kind in known if kind.is_env_present())
+    assert (found.get_process_id(), found.get_process_count()) == told
+    assert cluster.told(environment) == told
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"},
+        {"TPU_WORKER_HOSTNAMES": "", "TPU_WORKER_ID": "1"},
+        {"TPU_WORKER_ID": "1"},
+        {"TPU_WORKER_HOSTNAMES": "a", "TPU_WORKER_ID": "0", "MEGASCALE_NUM_SLICES": "1"},
+        {**SRUN, **GKE, "SLURM_NTASKS": "1", "SLURM_PROCID": "0"},
+        {**GKE, "VITCTL_PROCESSES": "1"},
+        # Who this is remains unknown:
+        {"TPU_WORKER_HOSTNAMES": "a,b"},
+        {**GKE, "MEGASCALE_NUM_SLICES": "2"},
+        {**SLICES, "TPU_WORKER_ID": "1"},
+        {"JOB_COMPLETION_INDEX": "1", "KUBERNETES_SERVICE_HOST": "10.0.0.1"},
+    ],
+)
+def test_nothing_is_told_of_one_host_or_by_half(environment):
+    assert cluster.told(environment) is None
+
+
+def test_other_hosts_of_a_slice_leave_a_command_to_the_first(tmp_path):
+    line = [sys.executable, "-m", "stages.app", "ls", "--store", str(tmp_path)]
+    quiet = {k: v for k, v in os.environ.items() if not k.startswith(("TPU_", "VITCTL_"))}
+    said = [
+        subprocess.run(
+            line, env={**quiet, **GKE, **more}, capture_output=True, text=True, check=True
+        ).stderr
+        for more in ({}, {"TPU_WORKER_ID": "0"}, {"VITCTL_PROCESSES": "1"})
+    ]
+    assert said[0] == "process 3 of 4 leaves this to process 0\n"
+    assert "process" not in said[1] + said[2]
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,11 @@ from vitctl.errors import UsageError
 
 PROCESSES, PROCESS_ID, COORDINATOR = "VITCTL_PROCESSES", "VITCTL_PROCESS_ID", "VITCTL_COORDINATOR"
 
-# (count, index) as each launcher sets them for the tasks of one step.
+# (count, index) as each launcher sets them for the tasks of one step, in jax's order: mpirun may
+# start its daemons with srun, and then the variables of both are there.
 _LAUNCHERS = {
-    "SLURM": ("SLURM_NTASKS", "SLURM_PROCID"),
     "Open MPI": ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+    "SLURM": ("SLURM_NTASKS", "SLURM_PROCID"),
 }
 # What jax looks for, too; a batch script of SLURM that has not called srun lacks it.
 _MARKS = {"SLURM": "SLURM_STEP_NODELIST", "Open MPI": "OMPI_MCA_orte_hnp_uri"}
@@ -74,21 +75,41 @@ def place(asked: Place, *, environment: Mapping[str, str] = os.environ) -> Place
 
 def told(environment: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
     """(index, count) as the environment alone tells it; None for one process, or where only jax
-    can find out."""
+    can find out: Cloud TPU's metadata server and Kubernetes are asked over the network."""
+    if environment.get(PROCESSES) == "1":
+        return None
     pairs = [(PROCESSES, PROCESS_ID)]
     pairs += [names for launcher, names in _LAUNCHERS.items() if _MARKS[launcher] in environment]
     for count, index in pairs:
         processes, process_id = _number(environment.get(count)), _number(environment.get(index))
         if processes is not None and process_id is not None:
             return (process_id, processes) if processes > 1 else None
-    return None
+    return _told_of_tpus(environment)
+
+
+def _told_of_tpus(environment: Mapping[str, str]) -> tuple[int, int] | None:
+    """(index, count) on GKE, and wherever else the hosts of a slice are in the environment, counted
+    as jax does: the hosts of slice 0 come first, then those of slice 1."""
+    hosts = _tpu_hosts(environment)
+    slices = _number(environment.get("MEGASCALE_NUM_SLICES")) or 1
+    host = _number(environment.get("TPU_WORKER_ID"))
+    piece = _number(environment.get("MEGASCALE_SLICE_ID")) if slices > 1 else 0
+    if not hosts or host is None or piece is None:
+        return None
+    each = len(hosts.split(","))
+    return (piece * each + host, slices * each) if slices * each > 1 else None
+
+
+def _tpu_hosts(environment: Mapping[str, str]) -> str:
+    """The hosts of this slice, with commas in between; empty where nothing is said of them."""
+    return environment.get("TPU_PROCESS_ADDRESSES", environment.get("TPU_WORKER_HOSTNAMES", ""))
 
 
 def _is_one_of_several(environment: Mapping[str, str]) -> bool:
     """Whether jax should be asked. On a single machine it must not be: that needs an address."""
     if told(environment) is not None:
         return True
-    hosts = environment.get("TPU_PROCESS_ADDRESSES") or environment.get("TPU_WORKER_HOSTNAMES", "")
+    hosts = _tpu_hosts(environment)
     if "," in hosts or (_number(environment.get("MEGASCALE_NUM_SLICES")) or 1) > 1:
         return True  # GKE
     if hosts or "TPU_SKIP_MDS_QUERY" in environment:
