@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,9 @@ FINAL = [2, 3, 4, 5, 6, 11]
 @pytest.fixture
 def cluster(tmp_path):
     """cluster(script, exit codes of training): (its exit code, the vitctl commands, other ones).
-    `fewshot` and `evaluate` are the codes of those."""
+    `fewshot` and `evaluate` are the codes of those. Of the Cloud TPU, `pip` and `uv` are the codes
+    of one call after the other, 0 when there are no more; vitctl is there once uv has brought it.
+    """
     folder = tmp_path / "bin"
     folder.mkdir()
     log = tmp_path / "log"
@@ -40,22 +43,42 @@ def cluster(tmp_path):
     note = f'printf "%q " "$(basename "$0")" "$@" >>{log}; echo >>{log}'
     program("srun", 'while [[ "$1" == --* ]]; do shift; done\nexec "$@"')
     program("scontrol", note)
-    program("sleep", note)
+    program("sleep", f'{note}; [ -z "${{TERMINATED:-}}" ] || kill "$PPID"')
+
+    def next_of(codes):
+        return f"code=$(head -1 {tmp_path}/{codes}); sed -i 1d {tmp_path}/{codes}"
+
+    # As gcloud does: what is not there is NOT_FOUND, and a deleted slice takes its disks along.
     program(
         "gcloud",
-        f'{note}\ncase "$*" in *describe*) cat {tmp_path}/state 2>/dev/null;; '
-        f"*create*) echo READY >{tmp_path}/state;; esac\n"
-        'while [ $# -gt 0 ]; do [ "$1" = --command ] && exec bash -c "$2"; shift; done; exit 0',
+        f"""{note}
+case "$4" in
+  describe) cat {tmp_path}/state 2>/dev/null || {{ echo "ERROR: NOT_FOUND: $5" >&2; exit 1; }} ;;
+  create) echo READY >{tmp_path}/state ;;
+  delete) [ -z "${{STUCK:-}}" ] || exit 1
+    rm -rf {tmp_path}/state {tmp_path}/.local {tmp_path}/.vitctl ;;
+esac
+while [ $# -gt 0 ]; do [ "$1" = --command ] && exec bash -c "$2"; shift; done; exit 0""",
     )
-    for name in ("sudo", "pip"):
-        program(name, ":")
+    program(
+        "python3",
+        f"""{note}
+{next_of("pip")}; [ "${{code:-0}}" = 0 ] || exit "$code"
+mkdir -p ~/.local/bin; cp {folder}/uv ~/.local/bin""",
+    )
+    program(
+        "uv",
+        f"""{note}
+{next_of("uv")}; [ "${{code:-0}}" = 0 ] || exit "$code"
+mkdir -p ~/.vitctl/bin; [ "$1" != pip ] || cp {folder}/vitctl ~/.vitctl/bin""",
+    )
 
-    def run(script, *codes, fewshot=0, evaluate=0, **environment):
-        (tmp_path / "codes").write_text("\n".join(map(str, codes)) + "\n")
+    def run(script, *codes, pip=(), uv=(), fewshot=0, evaluate=0, **environment):
+        for name, listed in {"codes": codes, "pip": pip, "uv": uv}.items():
+            (tmp_path / name).write_text("".join(f"{code}\n" for code in listed))
         program(
             "vitctl",
-            f"{note}\ncase $1 in pretrain | cooldown) "
-            f"code=$(head -1 {tmp_path}/codes); sed -i 1d {tmp_path}/codes; "
+            f"{note}\ncase $1 in pretrain | cooldown) {next_of('codes')}; "
             'echo "artifacts/cooldown/a@1"; exit "${code:-0}";; '
             f"fewshot) exit {fewshot};; evaluate) exit {evaluate};; esac",
         )
@@ -78,6 +101,7 @@ def cluster(tmp_path):
             timeout=60,
             check=False,
         )
+        (tmp_path / "stderr").write_text(done.stderr)
         said = [shlex.split(line) for line in log.read_text().splitlines()]
         commands = [words[1:] for words in said if words[0] == "vitctl"]
         return done.returncode, commands, [words for words in said if words[0] != "vitctl"]
@@ -147,17 +171,78 @@ def test_slurm_stops_where_the_store_is_not_named(cluster):
 
 
 @pytest.mark.parametrize("script", CLOUD_TPU, ids=lambda path: path.name)
-def test_cloud_tpu_goes_on_until_it_is_done(cluster, script):
+def test_cloud_tpu_goes_on_until_it_is_done(cluster, script, tmp_path):
     code, commands, others = cluster(script, 10, 255, 0)
     assert code == 0
     assert len(commands) == 3
     assert commands[0] == commands[1] == commands[2]  # the same command continues
     understood(commands[0])
-    assert [words[4] for words in others if words[0] == "gcloud"][-1] == "delete"
+    verbs = [words[4] for words in others if words[0] == "gcloud"]
+    assert verbs[-2:] == ["delete", "describe"]
     assert sum("create" in words for words in others) == 1
+    assert "still there" not in (tmp_path / "stderr").read_text()
     for final in FINAL:
         code, commands, others = cluster(script, final)
         assert (code, len(commands)) == (final, 1)
+        assert STILL in (tmp_path / "stderr").read_text()
+
+
+STILL = """\
+the slice vitctl is still there (READY), and costs while it runs
+hint: gcloud compute tpus tpu-vm delete vitctl --project p --zone z
+"""
+
+
+@pytest.mark.parametrize("script", CLOUD_TPU, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    ("failures", "failed"),
+    [
+        ({"pip": [1]}, 1),  # uv itself
+        ({"uv": [2]}, 1),  # Python 3.11
+        ({"uv": [0, 2]}, 1),  # vitctl
+        ({"pip": [1, 1], "uv": [2, 0, 1]}, 4),
+    ],
+)
+def test_cloud_tpu_installs_until_it_is_done(cluster, script, tmp_path, failures, failed):
+    """vitctl is only tried where it is installed, and one slice is enough."""
+    code, commands, others = cluster(script, 0, **failures)
+    assert code == 0
+    assert [words[0] for words in commands] == ["pretrain"]
+    assert sum("create" in words for words in others) == 1
+    said = (tmp_path / "stderr").read_text()
+    assert said.count("vitctl is not installed on all hosts; trying again") == failed
+    (install,) = [words for words in others if words[:3] == ["uv", "pip", "install"]][-1:]
+    assert install[-1] == "vitctl[tpu,cloud]"
+    version = next(words[words.index("--python") + 1] for words in others if "venv" in words)
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert asked == f">={version}"
+
+
+@pytest.mark.parametrize("script", CLOUD_TPU, ids=lambda path: path.name)
+def test_cloud_tpu_tells_of_a_slice_that_it_leaves(cluster, script, tmp_path):
+    def said():
+        return (tmp_path / "stderr").read_text()
+
+    code, commands, _ = cluster(script, pip=[1] * 9, RETRIES="3")
+    assert (code, commands) == (10, [])
+    assert "given up after 3 attempts" in said()
+    assert STILL in said()
+    code, commands, _ = cluster(script, 10, TERMINATED="1")
+    assert (code, len(commands)) == (143, 1)
+    assert STILL in said()
+    assert cluster(script, 0, STUCK="1")[0] == 0
+    assert STILL in said()
+
+
+@pytest.mark.parametrize("script", CLOUD_TPU, ids=lambda path: path.name)
+def test_cloud_tpu_says_nothing_of_a_slice_that_never_was(cluster, script, tmp_path):
+    program = tmp_path / "bin" / "gcloud"
+    program.write_text(program.read_text().replace("create) ", "create) exit 1; "))
+    code, commands, _ = cluster(script, 0, RETRIES="2")
+    assert (code, commands) == (10, [])
+    said = (tmp_path / "stderr").read_text()
+    assert said.count("no slice was made") == 2
+    assert "still there" not in said
 
 
 @pytest.mark.parametrize("file", GKE, ids=lambda path: path.name)

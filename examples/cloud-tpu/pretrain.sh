@@ -11,31 +11,74 @@ set -uo pipefail
 
 : "${PROJECT:?}" "${ZONE:?}" "${STORE:?gs://BUCKET/PATH of the store}"
 : "${TPU:=vitctl}" "${TYPE:=v5litepod-16}" "${RUNTIME:=v2-alpha-tpuv5-lite}"
+: "${PACKAGE:=vitctl[tpu,cloud]}"
 : "${DATA:=latest}" "${MODEL:=L16}" "${STEPS:=100k}" "${BATCH:=4096}" "${SAVE:=1000}"
 : "${RETRIES:=20}" "${WAIT_S:=60}"
 
 tpu() { gcloud compute tpus tpu-vm "$@" --project "$PROJECT" --zone "$ZONE"; }
 everywhere() { tpu ssh "$TPU" --worker=all --command "$1"; }
+state() { tpu describe "$TPU" --format 'value(state)'; }
 
-ready() { [ "$(tpu describe "$TPU" --format 'value(state)' 2>/dev/null)" = READY ]; }
-
-prepare() {
+make_slice() {
   tpu delete "$TPU" --quiet 2>/dev/null
-  tpu create "$TPU" --accelerator-type "$TYPE" --version "$RUNTIME" --spot || return
-  everywhere "pip install -q 'vitctl[tpu,cloud]'"
+  tpu create "$TPU" --accelerator-type "$TYPE" --version "$RUNTIME" --spot
+}
+
+# The images' own Python may be 3.10, and vitctl needs 3.11: uv brings it. Once all is there this
+# takes a second, so each attempt repairs what the one before left half done. Debian's Python 3.12
+# refuses --user without the variable; an older pip does not know it.
+install() {
+  everywhere "{ [ -x ~/.local/bin/uv ] || \
+    PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install -q --user uv; } && \
+    ~/.local/bin/uv venv -q --allow-existing --python 3.11 ~/.vitctl && \
+    ~/.local/bin/uv pip install -q --python ~/.vitctl/bin/python '$PACKAGE'"
+}
+
+train() {
+  everywhere "VITCTL_STORE=$STORE ~/.vitctl/bin/vitctl pretrain --data $DATA --model $MODEL \
+    --steps $STEPS --batch $BATCH --checkpoint-every $SAVE"
+}
+
+# However this ends: a slice that is not deleted costs.
+farewell() {
+  local found
+  found=$(state 2>&1) || case "$found" in
+    *NOT_FOUND*) return ;;
+    *) found="its state is not known: $found" ;;
+  esac
+  echo "the slice $TPU is still there ($found), and costs while it runs" >&2
+  echo "hint: gcloud compute tpus tpu-vm delete $TPU --project $PROJECT --zone $ZONE" >&2
+}
+trap farewell EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+again() {
+  echo "$1; trying again in $WAIT_S s" >&2
+  sleep "$WAIT_S"
 }
 
 for _ in $(seq "$RETRIES"); do
-  ready || prepare || { sleep "$WAIT_S"; continue; }
-  everywhere "PATH=\$HOME/.local/bin:\$PATH VITCTL_STORE=$STORE \
-    vitctl pretrain --data $DATA --model $MODEL --steps $STEPS --batch $BATCH --checkpoint-every $SAVE"
+  if [ "$(state 2>/dev/null)" != READY ] && ! make_slice; then
+    again "no slice was made"
+    continue
+  fi
+  if ! install; then
+    again "vitctl is not installed on all hosts"
+    continue
+  fi
+  train
   code=$?
   case "$code" in
-    0) tpu delete "$TPU" --quiet; exit 0 ;;
+    0)
+      tpu delete "$TPU" --quiet
+      exit 0
+      ;;
     # Errors that another try would not change (docs/guide/exit-codes.md). The slice stays, to look.
     2 | 3 | 4 | 5 | 6 | 11) exit "$code" ;;
     # 10: interrupted after saving. Others: the connection or the slice is gone; what is saved stays.
-    *) echo "exit $code; going on in $WAIT_S s" >&2; sleep "$WAIT_S" ;;
+    *) again "exit $code" ;;
   esac
 done
+echo "given up after $RETRIES attempts; the same command goes on from what is saved" >&2
 exit 10
