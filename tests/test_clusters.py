@@ -41,7 +41,11 @@ def cluster(tmp_path):
         (folder / name).chmod(0o755)
 
     note = f'printf "%q " "$(basename "$0")" "$@" >>{log}; echo >>{log}'
-    program("srun", 'while [[ "$1" == --* ]]; do shift; done\nexec "$@"')
+    program(
+        "srun",
+        f'echo "${{SRUN_CPUS_PER_TASK:-}}" >>{tmp_path}/cpus\n'
+        'while [[ "$1" == --* ]]; do shift; done\nexec "$@"',
+    )
     program("scontrol", note)
     program("sleep", f'{note}; [ -z "${{TERMINATED:-}}" ] || kill "$PPID"')
 
@@ -164,6 +168,13 @@ def test_slurm_header_asks_for_what_the_script_relies_on():
         assert options["--ntasks-per-node"] == options["--gpus-per-node"]
 
 
+@pytest.mark.parametrize("script", SLURM, ids=lambda path: path.name)
+def test_slurm_gives_each_task_its_cpus(cluster, script, tmp_path):
+    code, commands, _ = cluster(script, 0, SLURM_CPUS_PER_TASK="12")
+    assert code == 0
+    assert (tmp_path / "cpus").read_text().split() == ["12"] * len(commands)
+
+
 def test_slurm_stops_where_the_store_is_not_named(cluster):
     code, commands, _ = cluster(SLURM[-1], 0, VITCTL_STORE="")
     assert code != 0
@@ -247,6 +258,8 @@ def test_cloud_tpu_says_nothing_of_a_slice_that_never_was(cluster, script, tmp_p
 
 @pytest.mark.parametrize("file", GKE, ids=lambda path: path.name)
 def test_gke(file):
+    from jax._src.clusters.cloud_tpu_cluster import coordinator_port
+
     service, job = yaml.safe_load_all(file.read_text())
     assert (service["kind"], job["kind"]) == ("Service", "Job")
     spec = job["spec"]
@@ -262,6 +275,8 @@ def test_gke(file):
     chips = container["resources"]["limits"]["google.com/tpu"]
     assert spec["completions"] == spec["parallelism"] == int(rows) * int(columns) // chips
     assert container["resources"]["requests"] == container["resources"]["limits"]
+    # One for libtpu, and jax's.
+    assert str(container["ports"][-1]["containerPort"]) == coordinator_port
     rules = {rule["action"]: rule for rule in spec["podFailurePolicy"]["rules"][:2]}
     assert rules["FailJob"]["onExitCodes"]["values"] == FINAL
     assert rules["Ignore"]["onExitCodes"]["values"] == [10]
