@@ -86,6 +86,12 @@ def test_a_wide_terminal_sees_everything(picture):
         assert told in text
 
 
+def test_what_a_rollback_gave_up_is_no_longer_drawn(picture):
+    fed(picture)
+    picture(Trail(()))
+    assert picture._points == []
+
+
 @pytest.mark.parametrize("columns", [20, 40, 59, 60, 80, 100, 200])
 @pytest.mark.parametrize("rows", [4, 10, 14, 24, 60])
 def test_it_never_leaves_the_terminal(picture, columns, rows):

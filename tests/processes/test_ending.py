@@ -110,6 +110,27 @@ def and_say(*args, **options):
     return initialize(*args, **options)
 jax.distributed.initialize = and_say
 """
+# Process 1 never comes to the last barrier.
+LEAVING = """
+import sys, time
+import jax
+shutdown = jax.distributed.shutdown
+def and_wait():
+    if index == 1:
+        print("leaving", file=sys.stderr, flush=True)
+        time.sleep(1000)
+    shutdown()
+jax.distributed.shutdown = and_wait
+"""
+ABORTING = """
+import os
+import jax
+initialize = jax.distributed.initialize
+def abort(*args, **options):
+    jax._src.distributed.global_state.process_id = 0
+    os.abort()
+jax.distributed.initialize = abort
+"""
 
 
 def test_when_the_first_is_killed_before_all_are_there_the_others_end_resumable(tmp_path):
@@ -123,6 +144,28 @@ def test_when_the_first_is_killed_before_all_are_there_the_others_end_resumable(
     assert survivor.code == 10, survivor.err
     assert "process 0 is gone" in survivor.err
     assert "Fatal" not in survivor.err
+
+
+def test_who_dies_saying_goodbye_does_not_spoil_what_is_done(tmp_path):
+    """jax's client aborts in process 0 when another one does not come to its last barrier."""
+    words = [*pretrain(tmp_path / "store"), "--set", "model.depth=1", "--steps", 2]
+    running = begin(2, *words, folder=tmp_path, prelude=LEAVING)
+    running.wait_until(lambda: "leaving" in running.err(1))
+    running.kill(1, signal.SIGKILL)
+    first = running.ended(within_s=60)[0]
+    assert first.code == 0, first.err
+    assert first.out.strip().endswith("checkpoints/2")
+    assert "Fatal" not in first.err
+
+
+def test_an_abort_while_connecting_says_who_is_missing(tmp_path):
+    """As jax's client does where its deadline passes in it and not in the service."""
+    words = pretrain(tmp_path / "store")
+    two = ("--processes", 2, "--process-id", 0, "--coordinator", "localhost:1")
+    running = begin(1, *words, *two, folder=tmp_path, prelude=ABORTING)
+    (ended,) = running.ended(within_s=60)
+    assert ended.code == 4, ended.err
+    assert "the other processes did not come" in ended.err
 
 
 def test_a_stopped_process_is_found(tmp_path):

@@ -17,7 +17,7 @@ from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.runs import Rollback, RunInfo, Segment, diverged_in_words, run_of
 from vitctl.data.order import Window, windows_from_json
 from vitctl.errors import DivergedError, InputError, InterruptedRun
-from vitctl.events import Caution, Scored, Trained
+from vitctl.events import Caution, Doing, Scored, Spent, Trail, Trained
 from vitctl.train import rollback
 from vitctl.train.cadence import Cadence
 from vitctl.train.config import TrainRuntime
@@ -109,6 +109,10 @@ def test_it_goes_back_and_on_without_that_stretch(pretrain, spoil, monkeypatch):
     assert check_consumed(done, store=Store("none")) == ([], [])
     steps = [row["step"] for row in read(run.metrics) if row["kind"] == "train"]
     assert steps == list(range(1, 13))
+    # Told once, at the end; what was compiled stays compiled; the curve goes back as well.
+    assert [event for event in seen if isinstance(event, Spent)] == [seen[-2]]
+    assert sum(isinstance(e, Doing) and e.activity == "compile" for e in seen) == 2
+    assert [len(event.losses) for event in seen if isinstance(event, Trail)] == [0, 4]
 
     def without(self, layout, *, start_step):
         assert start_step == 0
@@ -166,8 +170,11 @@ def test_a_stopped_run_goes_on_once_it_may(pretrain, spoil):
 
 def test_it_does_not_go_back_for_ever(pretrain, spoil):
     spoil(*range(5, 100))
+    seen = []
     with pytest.raises(DivergedError, match="went back 2 times already") as caught:
-        pretrain(12, runtime={**ROLLBACK, "max_rollbacks": 2})
+        pretrain(12, runtime={**ROLLBACK, "max_rollbacks": 2}, emit=seen.append)
+    assert isinstance(seen[-1], Spent)
+    assert seen[-1].starts == 3
     assert caught.value.exit_code == 11
 
 

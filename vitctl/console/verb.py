@@ -277,6 +277,7 @@ def _guarded(
             together.connect(asked, stop_display=shown.stop)
             shown.quiet = shown.quiet or not processes.first()
         function(Session(options, shown), **arguments)
+        shown.stop()
         together.finish()
     except SystemExit:
         raise

@@ -55,7 +55,8 @@ def start(
 
     # It would take SIGTERM for itself; `pulse` stops all processes at the same step.
     jax.config.update("jax_enable_preemption_service", False)
-    _survive_abort(report)
+    _survive_abort(report, missing=_missing(place, start_s=start_s))
+    global _connected
     try:
         jax.distributed.initialize(
             place.coordinator,
@@ -69,6 +70,7 @@ def start(
         )
     except (RuntimeError, ValueError) as error:
         raise _not_started(place, error, start_s=start_s) from None
+    _connected = True
     if exchange.count() == 1:
         return
 
@@ -99,6 +101,8 @@ def finish() -> None:
     if _watchdog is not None:
         _watchdog.end()
     beat.end()
+    global _done
+    _done = True
     jax.distributed.shutdown()
 
 
@@ -210,39 +214,55 @@ def _stay(beat: Pulse) -> None:
         time.sleep(0.1)
 
 
+def _missing(place: Place, *, start_s: int) -> VitctlError:
+    """Not all came."""
+    who = "the other processes" if place.process_id == 0 else "process 0"
+    at = f" at {place.coordinator}" if place.coordinator else ""
+    return NotFoundError(
+        f"{who} did not come{at} within {start_s} s",
+        hint="start all of them, with one --coordinator; to train alone: --processes 1",
+    )
+
+
 def _not_started(place: Place, error: Exception, *, start_s: int) -> VitctlError:
     text = " ".join(str(error).split())
     if "DEADLINE_EXCEEDED" in text or "UNAVAILABLE" in text:
-        who = "the other processes" if place.process_id == 0 else "process 0"
-        at = f" at {place.coordinator}" if place.coordinator else ""
-        return NotFoundError(
-            f"{who} did not come{at} within {start_s} s",
-            hint="start all of them, with one --coordinator; to train alone: --processes 1",
-        )
+        return _missing(place, start_s=start_s)
     return UsageError(
         f"jax could not connect the processes: {text[:300]}",
         hint="name them: --processes N --process-id I --coordinator HOST:PORT",
     )
 
 
-def _survive_abort(report: Report) -> None:
-    """Give abort() a better end where the reason is that process 0 is gone.
+def _survive_abort(report: Report, *, missing: VitctlError) -> None:
+    """Give abort() a better end where the reason is that another process is gone.
 
     jax's client aborts the process the moment its connection to process 0 closes, also while they
-    still wait for one another; the callback that jaxlib 0.10 offers in its place can't be called
-    from Python (it throws std::bad_cast). An abort for any other reason stays one.
+    still wait for one another; in process 0 where another one died in the middle of connecting
+    (its deadline passes on both sides, and one of them aborts; `missing` says it), or in the
+    seconds of leaving, when all is done and answered. The callback that jaxlib 0.10 offers in its
+    place can't be called from Python (it throws std::bad_cast). An abort for any other reason
+    stays one.
     """
 
     @ctypes.CFUNCTYPE(None, ctypes.c_int)
     def aborted(number: int) -> None:
+        if _done:
+            os._exit(0)
         from jax._src.distributed import global_state
 
-        host, _, port = (global_state.coordinator_address or "").rpartition(":")
-        if global_state.process_id == 0 or not port:
-            return  # abort() goes on
-        with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), timeout=3):
-            return
-        error = pulse.unreachable()
+        if global_state.process_id == 0:
+            if _connected:
+                return  # abort() goes on
+            error = missing
+        else:
+            host, _, port = (global_state.coordinator_address or "").rpartition(":")
+            if not port:
+                return
+            with suppress(OSError):
+                socket.create_connection((host.strip("[]"), int(port)), timeout=3).close()
+                return
+            error = pulse.unreachable()
         report(error)
         os._exit(error.exit_code)  # saying goodbye would need the client that aborts
 
@@ -253,3 +273,5 @@ def _survive_abort(report: Report) -> None:
 
 _kept: Any = None
 """The C function must outlive the signal."""
+_connected = _done = False
+"""How far this process came: all were there once; all are done, and its answer is out."""

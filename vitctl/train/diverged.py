@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vitctl.artifacts.runs import MUST_BE_FINITE
 from vitctl.data.batches import TrainBatch
+from vitctl.events import Spent
 from vitctl.train.step import StepStats
 
 
@@ -24,8 +25,12 @@ class Update:
 
 
 class Diverged(Exception):
-    """An update was not finite. It and those after it changed nothing (see `TrainState`)."""
+    """An update was not finite. It and those after it changed nothing (see `TrainState`).
+
+    `spent` is where the time of the run went until then, to be told if it ends here.
+    """
 
     def __init__(self, update: Update) -> None:
         super().__init__()
         self.update = update
+        self.spent: Spent | None = None

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 from jax.sharding import Mesh
 
@@ -17,6 +17,7 @@ from vitctl.peaks import peak_flops
 from vitctl.train import goodput, starvation
 from vitctl.train.cadence import Cadence
 from vitctl.train.config import TrainConfig, TrainRuntime
+from vitctl.train.diverged import Diverged
 from vitctl.train.ends import StepEnds
 from vitctl.train.goodput import Ledger, Meter
 from vitctl.train.images import Images
@@ -34,22 +35,27 @@ _ACTIVITY: dict[Pause, Activity] = {"checkpoint": "save", "evaluation": "score"}
 _PASSES = 3
 
 
-def compiling(function: Callable[P, T], *, meter: Meter, emit: Emit) -> Callable[P, T]:
-    """`function`, whose first call counts as compiling: jit does that before it queues work."""
-    called = False
+class Compiled(Generic[P, T]):
+    """A jitted function, whose first call compiles: jit does that before it queues work."""
 
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        nonlocal called
-        if called:
-            return function(*args, **kwargs)
-        called = True
-        emit(Doing("compile"))
-        with meter.during("compile"):
-            result = function(*args, **kwargs)
-        emit(Doing("score" if meter.account == "evaluation" else "step"))
-        return result
+    def __init__(self, function: Callable[P, T]) -> None:
+        self._function = function
+        self._called = False
 
-    return call
+    def told(self, *, meter: Meter, emit: Emit) -> Callable[P, T]:
+        """The function; the time of the first call of all counts as compiling."""
+
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            if self._called:
+                return self._function(*args, **kwargs)
+            self._called = True
+            emit(Doing("compile"))
+            with meter.during("compile"):
+                result = self._function(*args, **kwargs)
+            emit(Doing("score" if meter.account == "evaluation" else "step"))
+            return result
+
+        return call
 
 
 class Reporter:
@@ -95,8 +101,7 @@ class Reporter:
             self._parts = stack.pop_all()
         rows = read(self.run.metrics)
         losses = tuple((row["step"], row["loss"]) for row in rows if row["kind"] == "train")
-        if losses:
-            self.emit(Trail(losses))
+        self.emit(Trail(losses))
         return self
 
     def __exit__(
@@ -106,7 +111,11 @@ class Reporter:
         trace: TracebackType | None,
     ) -> None:
         self._parts.__exit__(kind, error, trace)
-        self.emit(Spent(self.ledger.total(), starts=len(self.ledger.past) + 1))
+        spent = Spent(self.ledger.total(), starts=len(self.ledger.past) + 1)
+        if isinstance(error, Diverged):  # whether that is the end, others decide
+            error.spent = spent
+        else:
+            self.emit(spent)
 
     # Time
 

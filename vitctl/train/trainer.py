@@ -13,6 +13,7 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.runs import RunDraft
 from vitctl.data.digest import ConsumedSamples
 from vitctl.durations import show_count
+from vitctl.errors import DivergedError
 from vitctl.events import Caution, Doing, Emit, Note, Settings
 from vitctl.model import accounting
 from vitctl.sharding import layout as layouts
@@ -27,7 +28,7 @@ from vitctl.train.goodput import Meter
 from vitctl.train.images import Images
 from vitctl.train.kept import keep
 from vitctl.train.loop import Evaluate, loop
-from vitctl.train.reporting import Reporter, compiling
+from vitctl.train.reporting import Compiled, Reporter
 from vitctl.train.saving import Saver
 from vitctl.train.start import Start, of_checkpoint
 from vitctl.train.state import TrainState
@@ -71,6 +72,11 @@ def train(
     if layout.platform == "cpu":
         machine.keep_freed_memory()
 
+    # Programs, compiled when they are first called
+    step = make_step(cfg, layout=layout, remat=plan.remat, microbatch=plan.microbatch)
+    step_fn = Compiled(in_step(step))
+    scorer = None if cfg.data.eval_split is None else Compiled(_scorer(cfg, layout=layout))
+
     # Restore, or start; loop; publish; after a divergence, again
     cadence = Cadence.of(runtime, start=start.step, total=cfg.steps)
     recorded = _recorded(runtime, cadence, layout, plan)
@@ -88,22 +94,28 @@ def train(
                     recorded=recorded,
                     cadence=cadence,
                     layout=layout,
-                    plan=plan,
+                    step_fn=step_fn,
+                    scorer=scorer,
                     asked=asked,
                     emit=emit,
                 )
             except Diverged as found:
-                update = found.update
+                update, spent = found.update, found.spent
             kept = keep(run, update, images=through, passed=passed)
-            back = rollback.answer(
-                run,
-                update,
-                kept=kept,
-                start=start.step,
-                cadence=cadence,
-                windows=passed,
-                runtime=runtime,
-            )
+            try:
+                back = rollback.answer(
+                    run,
+                    update,
+                    kept=kept,
+                    start=start.step,
+                    cadence=cadence,
+                    windows=passed,
+                    runtime=runtime,
+                )
+            except DivergedError:
+                if spent is not None:
+                    emit(spent)
+                raise
             emit(Caution(back.in_words))
 
 
@@ -117,7 +129,8 @@ def _attempt(
     recorded: dict[str, Any],
     cadence: Cadence,
     layout: Layout,
-    plan: memory.Plan,
+    step_fn: Compiled[..., Any],
+    scorer: Compiled[..., scoring.Rows] | None,
     asked: Stop,
     emit: Emit,
 ) -> Artifact:
@@ -153,7 +166,10 @@ def _attempt(
         processes.stacks_in(run.path)
     else:  # stacks are written when nothing else works any more
         processes.stacks_in(Path(tempfile.gettempdir()) / f"vitctl-{run.path.name}")
-    step_fn = make_step(cfg, layout=layout, remat=plan.remat, microbatch=plan.microbatch)
+    evaluate = None
+    if scorer is not None:
+        scored = scorer.told(meter=meter, emit=emit)
+        evaluate = _evaluator(scored, cfg, images=images, layout=layout)
     return loop(
         state,
         step=step,
@@ -163,8 +179,8 @@ def _attempt(
         cfg=cfg,
         images=images,
         layout=layout,
-        step_fn=compiling(in_step(step_fn), meter=meter, emit=emit),
-        evaluate=_evaluator(cfg, images=images, layout=layout, meter=meter, emit=emit),
+        step_fn=step_fn.told(meter=meter, emit=emit),
+        evaluate=evaluate,
         saver=saver,
         cadence=cadence,
         stop=processes.together(asked, step=step),
@@ -178,15 +194,16 @@ def _available() -> int | None:
     return min(known) if known else None
 
 
+def _scorer(cfg: TrainConfig, *, layout: Layout) -> scoring.Scorer:
+    return scoring.make_scorer(cfg.model, loss=cfg.loss, precision=cfg.precision, layout=layout)
+
+
 def _evaluator(
-    cfg: TrainConfig, *, images: Images, layout: Layout, meter: Meter, emit: Emit
-) -> Evaluate | None:
-    """Scores of the held-out split; None where nothing is held out."""
+    scorer: scoring.Scorer, cfg: TrainConfig, *, images: Images, layout: Layout
+) -> Evaluate:
+    """Scores of the held-out split."""
     split = cfg.data.eval_split
-    if split is None:
-        return None
-    scorer = scoring.make_scorer(cfg.model, loss=cfg.loss, precision=cfg.precision, layout=layout)
-    scorer = compiling(scorer, meter=meter, emit=emit)
+    assert split is not None
 
     def evaluate(state: TrainState, breaks_off: Callable[[], bool]) -> scoring.Scoring | None:
         ema = None if state.average is None else state.average.weights
