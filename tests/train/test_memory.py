@@ -84,6 +84,26 @@ def test_state_is_divided_before_anything_is_recomputed():
     assert less.reason.startswith("--mesh data=1,fsdp=8: otherwise")
 
 
+@pytest.mark.parametrize(("devices", "parts"), [(3, 3), (6, 6), (12, 12), (64, 64), (72, 36)])
+def test_state_is_divided_over_any_number_that_divides_the_width(devices, parts):
+    """1,152 is 2^7 times 3^2; over 64 devices at most."""
+    cfg = giant(batch=72 * 64)
+    cfg = cfg.model_copy(update={"model": cfg.model.model_copy(update={"width": 1152})})
+    plain, divided = memory._specs(cfg, devices=devices)
+    assert plain == MeshSpec(devices)
+    assert divided == MeshSpec(devices // parts, fsdp=parts)
+
+
+def test_a_batch_that_does_not_divide_has_two_ways_out():
+    with pytest.raises(UsageError, match="8 does not divide over 6 devices") as caught:
+        memory.choose(giant(batch=8), devices=6, available=None)
+    told = "use --batch 6; to continue a run, which keeps its batch: --devices 4"
+    assert caught.value.hint == told
+    with pytest.raises(UsageError) as caught:
+        memory.choose(giant(batch=8), devices=6, available=None, mesh=parse("data=3,fsdp=2"))
+    assert caught.value.hint == "use --batch 6"
+
+
 def test_what_was_asked_for_is_not_changed():
     cfg = giant(batch=8)
     plan = memory.choose(cfg, devices=8, available=10**12, mesh=parse("fsdp=2"), remat="mlp")

@@ -76,6 +76,10 @@ Workers = Annotated[
 Tensorboard = Annotated[
     bool, Option(help="Also write the metrics for TensorBoard.", rich_help_panel=_RUNNING)
 ]
+Devices = Annotated[
+    int | None,
+    Option(help="Use so many of this machine's; all if left out.", rich_help_panel=_RUNNING),
+]
 Mesh = Annotated[
     str | None,
     Option(help="Devices along each axis, as in data=4,fsdp=2; or auto.", rich_help_panel=_RUNNING),
@@ -106,6 +110,7 @@ TRAINING: dict[str, tuple[Any, Any]] = {
     "max_rollbacks": (MaxRollbacks, None),
     "workers": (Workers, None),
     "tensorboard": (Tensorboard, True),
+    "devices": (Devices, None),
     "mesh": (Mesh, None),
     "microbatch": (Microbatch, None),
     "remat": (Remat, None),

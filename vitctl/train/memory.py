@@ -161,7 +161,7 @@ def choose(
     specs = [mesh.resolve(devices=devices)] if mesh else list(_specs(cfg, devices=devices))
     for spec in specs:
         spec.check_model(cfg.model)
-        spec.check_batch(cfg.data.batch)
+        _check_batch(spec, cfg.data.batch, fixed=mesh is not None)
     images = cfg.data.batch // specs[0].batch_shards
     at_once = checked_microbatch(microbatch, images=images)
     ladder = LADDER if remat == "auto" else (remat,)
@@ -183,6 +183,20 @@ def choose(
         f"({best.need.as_text()}), and {gib(available)} is free",
         hint=_hint(cfg, best, available=available),
     )
+
+
+def _check_batch(spec: MeshSpec, batch: int, *, fixed: bool) -> None:
+    """As the mesh does, with a way out for a run that goes on: another batch is another run."""
+    try:
+        spec.check_batch(batch)
+    except UsageError as error:
+        if fixed:
+            raise
+        fewer = max(n for n in range(1, spec.devices) if batch % n == 0)
+        raise UsageError(
+            error.message,
+            hint=f"{error.hint}; to continue a run, which keeps its batch: --devices {fewer}",
+        ) from None
 
 
 def checked_microbatch(microbatch: int | None, *, images: int) -> int:
@@ -265,7 +279,8 @@ def _bytes(leaf: Any, axes: Axes, *, fsdp: int, tensor: int) -> int:
 def _specs(cfg: TrainConfig, *, devices: int) -> Iterator[MeshSpec]:
     """Meshes to try: plain, then with the state divided."""
     yield MeshSpec(data=devices)
-    parts = math.gcd(devices, cfg.model.width, _MOST)
+    common = math.gcd(devices, cfg.model.width)
+    parts = max(parts for parts in range(1, _MOST + 1) if common % parts == 0)
     if parts > 1:
         yield MeshSpec(data=devices // parts, fsdp=parts)
 

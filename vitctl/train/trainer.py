@@ -13,7 +13,7 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.runs import RunDraft
 from vitctl.data.digest import ConsumedSamples
 from vitctl.durations import show_count
-from vitctl.errors import DivergedError
+from vitctl.errors import DivergedError, UsageError
 from vitctl.events import Caution, Doing, Emit, Note, Settings
 from vitctl.model import accounting
 from vitctl.sharding import layout as layouts
@@ -55,6 +55,11 @@ def train(
       DoesNotFitError: it needs more memory than there is.
     """
     # Numbers
+    if runtime.devices is not None and processes.count() > 1:
+        raise UsageError(
+            "--devices is for one process; several use all that they see",
+            hint="show each process fewer: CUDA_VISIBLE_DEVICES, TPU_VISIBLE_CHIPS",
+        )
     devices = layouts.first(runtime.devices)
     plan = memory.choose(
         cfg,
