@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -135,6 +137,22 @@ def test_the_accounts_sum_to_the_wall_time_whatever_happens(machine, path, seed)
     total = final.total()
     assert sum(total.values()) == pytest.approx(machine.time - began, rel=1e-9)
     assert all(seconds >= 0 for seconds in total.values())
+
+
+def test_what_takes_long_is_written_down_meanwhile(machine, path, monkeypatch):
+    """A kill in the middle of compiling loses no more than what the thread has not seen."""
+    monkeypatch.setattr(goodput, "_FLUSH_S", 0.01)
+    with start(machine, path, 0) as ledger, ledger.meter.during("compile"):
+        machine.works(900)
+        for _ in range(1000):
+            (row,) = goodput.read(path)
+            if row.seconds["compile"] == 900:
+                break
+            time.sleep(0.01)
+        assert row.seconds["compile"] == 900
+        assert row.ended is None
+    (row,) = goodput.read(path)
+    assert row.ended == "finished"
 
 
 def test_the_time_after_a_finished_start_does_not_count(machine, path):

@@ -5,25 +5,29 @@
     compile     tracing and compiling
     checkpoint  saving
     evaluation  scoring held-out images
-    start       imports, restoring, the first batch
+    start       restoring, the first batch
     redone      steps done before, once more: a restart or a roll-back lost them
-    stopped     between a start's end and the next, where the run was not finished
+    stopped     between a start's end and the next, where the run was not finished; the next one's
+                imports are in it
 
-`<run>/goodput.json` keeps them, one row a start; it is replaced whole, so a crash leaves the newest
-row at most `_FLUSH_S` old. What happened after it counts as stopped, since nobody saw it.
+`<run>/goodput.json` keeps them, one row a start. It is replaced whole, by steps and by a thread, so a
+crash leaves the newest row at most `_FLUSH_S` old, also in an hour of compiling. What happened after
+it counts as stopped, since nobody saw it.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from vitctl import amounts, processes
 from vitctl.artifacts.files import write_atomic
+from vitctl.errors import VitctlError
 from vitctl.places import ObjectPath, Place
 from vitctl.places.behind import write_behind
 
@@ -74,10 +78,11 @@ class Row:
 
 class Meter:
     """Puts the time since it was made into accounts; one is open at any moment, so that they sum
-    to the wall time by construction."""
+    to the wall time by construction. Any thread may `settle`."""
 
     def __init__(self, *, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
+        self._lock = threading.RLock()
         self._since = clock()
         self.account: Account = "start"
         self.redoing = False
@@ -88,14 +93,16 @@ class Meter:
 
     def settle(self) -> None:
         """Book the time up to now."""
-        now = self._clock()
-        self.seconds[self._booked(self.account)] += now - self._since
-        self._since = now
+        with self._lock:
+            now = self._clock()
+            self.seconds[self._booked(self.account)] += now - self._since
+            self._since = now
 
     def switch(self, account: Account) -> None:
         """From now on time belongs to `account`."""
-        self.settle()
-        self.account = account
+        with self._lock:
+            self.settle()
+            self.account = account
 
     @contextmanager
     def during(self, account: Account) -> Iterator[None]:
@@ -109,11 +116,12 @@ class Meter:
 
     def move(self, seconds: float, source: Account, target: Account) -> None:
         """Time that was booked under `source` turns out to belong to `target`."""
-        self.settle()
-        source, target = self._booked(source), self._booked(target)
-        moved = min(seconds, self.seconds[source])
-        self.seconds[source] -= moved
-        self.seconds[target] += moved
+        with self._lock:
+            self.settle()
+            source, target = self._booked(source), self._booked(target)
+            moved = min(seconds, self.seconds[source])
+            self.seconds[source] -= moved
+            self.seconds[target] += moved
 
     def _booked(self, account: Account) -> Account:
         return "redone" if self.redoing and account in _REPEATABLE else account
@@ -141,16 +149,31 @@ class Ledger:
             last = self.past[-1]
             # A clock that was set back must not make time negative.
             self.row.seconds["stopped"] = max(0.0, began - (last.began + last.seen_s))
+        self._lock = threading.Lock()
+        self._over = threading.Event()
         self._flushed = float("-inf")
         self.at(step)
         self.flush()
 
     def __enter__(self) -> Ledger:
+        self._thread = threading.Thread(target=self._keep_up, name="goodput", daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        self.row.ended = "finished" if kind is None else "stopped"
-        self.flush()
+        with self._lock:
+            self._over.set()
+            self.row.ended = "finished" if kind is None else "stopped"
+            self._write(write_atomic)
+
+    def _keep_up(self) -> None:
+        while not self._over.wait(_FLUSH_S):
+            with self._lock:
+                if self._over.is_set():  # another ledger may write by now
+                    return
+                # A disk that is full, or gone, is met by who writes what matters.
+                with suppress(OSError, VitctlError):
+                    self._write(_without_waiting)
 
     def at(self, step: int) -> None:
         """`step` steps are done; the next one is new, or known already."""
@@ -159,10 +182,15 @@ class Ledger:
         self.meter.redoing = step < self._reached
         self._reached = max(self._reached, step)
         if self.meter.now() - self._flushed >= _FLUSH_S:
-            self.flush(write=_without_waiting)
+            with self._lock:
+                self._write(_without_waiting)
 
-    def flush(self, *, write: Callable[[Place, bytes], None] = write_atomic) -> None:
+    def flush(self) -> None:
         """Write what is known now."""
+        with self._lock:
+            self._write(write_atomic)
+
+    def _write(self, write: Callable[[Place, bytes], None]) -> None:
         self.meter.settle()
         stopped = self.row.seconds["stopped"]
         self.row.seconds = {**self.meter.seconds, "stopped": stopped}
@@ -183,7 +211,6 @@ class Ledger:
 
 
 def _without_waiting(path: Place, content: bytes) -> None:
-    """Training goes on meanwhile, where writing takes a while."""
     if isinstance(path, ObjectPath):
         write_behind(path, content)
     else:
