@@ -110,6 +110,20 @@ def and_say(*args, **options):
     return initialize(*args, **options)
 jax.distributed.initialize = and_say
 """
+# Process 1 has a batch only every quarter of a second.
+STARVING = """
+import time
+from vitctl.data import pipeline
+from vitctl.train import starvation
+starvation._WINDOW_S = 2
+train_batches = pipeline.train_batches
+def slow_disk(*args, **options):
+    for batch in train_batches(*args, **options):
+        if index == 1:
+            time.sleep(0.25)
+        yield batch
+pipeline.train_batches = slow_disk
+"""
 # Process 1 never comes to the last barrier.
 LEAVING = """
 import sys, time
@@ -199,6 +213,19 @@ def test_a_process_that_hangs_in_its_data_is_named_with_its_stack(tmp_path):
     assert "disk_that_hangs" not in (stacks / "process-0.txt").read_text()
     assert steps(store) == [3]
     continues(store, tmp_path)
+
+
+def test_the_process_whose_input_starves_all_is_named(tmp_path):
+    """Process 0 waits for it in the step, and tells what it waits for."""
+    words = [*pretrain(tmp_path / "store"), "--steps", 40, "--set", "model.depth=1"]
+    words += ["--checkpoint-every", 40]
+    first, _ = run(2, *words, folder=tmp_path, prelude=STARVING)
+    assert first.code == 0, first.err
+    assert "the input of process 1 (" in first.err
+    rows = (the_run(tmp_path / "store") / "metrics.jsonl").read_text().splitlines()
+    waits = [row["data_wait"] for row in map(json.loads, rows) if row["kind"] == "train"]
+    assert max(waits[len(waits) // 2 :]) > 0.5
+    assert "waiting for data" in first.err
 
 
 def test_an_error_in_one_ends_all_with_its_code(tmp_path):

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from vitctl.train.starvation import Input, Watch, advice, sentence
+from vitctl import processes
+from vitctl.train.starvation import Input, Others, Watch, advice, elsewhere, sentence
 
 
 def told_by(watch, *windows):
@@ -25,6 +26,22 @@ def test_it_is_not_hasty(window):
 def test_old_windows_do_not_hide_a_new_one():
     watch = Watch()
     assert told_by(watch, *[(0, 30, 100)] * 50, (15, 30, 100))[-1] == 0.5
+
+
+def test_the_process_that_waits_longest_is_named(monkeypatch):
+    heard = {"process 1": 5.0, "process 2": 1.0}
+    monkeypatch.setattr(processes, "starved_others", lambda: dict(heard))
+    others = Others()  # what was before does not count
+    assert others.worst()[0] == 0
+    heard |= {"process 1": 6.0, "process 2": 9.0}
+    assert others.worst() == (8.0, "process 2")
+    assert others.worst()[0] == 0
+    told = sentence(0.4, elsewhere(), of="process 2")
+    assert told.startswith("the input of process 2 starves the devices: 40 % of the time")
+
+
+def test_alone_nobody_else_waits():
+    assert Others().worst() == (0.0, None)
 
 
 BASE = Input(

@@ -11,7 +11,7 @@ nothing waits, and nothing here imports jax.
 """
 
 from vitctl.processes.exchange import agree, collect, count, first, gather, index, share
-from vitctl.processes.pulse import mark
+from vitctl.processes.pulse import mark, starved, starved_others
 from vitctl.processes.start import stacks_in, together
 
 __all__ = [
@@ -24,5 +24,7 @@ __all__ = [
     "mark",
     "share",
     "stacks_in",
+    "starved",
+    "starved_others",
     "together",
 ]

@@ -53,13 +53,14 @@ class Doing:
 
 @dataclass(frozen=True)
 class Peer:
-    """What one process last told."""
+    """What one process last told. `starved_s`: seconds its devices had no batch so far."""
 
     index: int
     beat: int = -1
     host: str = "?"
     pid: int = 0
     doing: Doing = Doing()
+    starved_s: float = 0.0
 
     @property
     def named(self) -> str:
@@ -83,6 +84,7 @@ class Pulse:
         self.client, self.index, self.count = client, index, count
         self.every_s = max(_EVERY_S, count / _ASKS_PER_S)
         self.doing = Doing()
+        self.starved_s = 0.0
         self.peers = [Peer(i) for i in range(count)]
         self.ended: list[Ended] = []
         self.verdict: VitctlError | None = None
@@ -165,6 +167,7 @@ class Pulse:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "doing": [self.doing.step, self.doing.phase, self.doing.marks],
+            "starved_s": self.starved_s,
         }
         try:
             self.client.key_value_set(f"{_ROOT}/beat/{self.index}", json.dumps(told), True)
@@ -223,6 +226,19 @@ def mark(phase: str, *, step: int | None = None) -> None:
         _pulse.mark(phase, step=step)
 
 
+def starved(seconds: float) -> None:
+    """Say that for so long the devices of this process had no batch."""
+    if _pulse is not None:
+        _pulse.starved_s += seconds
+
+
+def starved_others() -> dict[str, float]:
+    """Name of each other process -> seconds its devices had no batch so far, as last heard."""
+    if _pulse is None:
+        return {}
+    return {peer.named: peer.starved_s for peer in _pulse.peers if peer.index != _pulse.index}
+
+
 def check() -> None:
     """Raise if another process has left or hangs."""
     if _pulse is not None:
@@ -242,7 +258,9 @@ def as_error(ended: Ended) -> VitctlError:
 
 
 def _peer(index: int, told: Any) -> Peer:
-    return Peer(index, told["beat"], told["host"], told["pid"], Doing(*told["doing"]))
+    return Peer(
+        index, told["beat"], told["host"], told["pid"], Doing(*told["doing"]), told["starved_s"]
+    )
 
 
 def _ended(index: int, told: Any) -> Ended:

@@ -10,9 +10,9 @@
     stopped     between a start's end and the next, where the run was not finished; the next one's
                 imports are in it
 
-`<run>/goodput.json` keeps them, one row a start. It is replaced whole, by steps and by a thread, so a
-crash leaves the newest row at most `_FLUSH_S` old, also in an hour of compiling. What happened after
-it counts as stopped, since nobody saw it.
+`<run>/goodput.json` keeps them, one row a start. It is replaced whole, by steps and by a thread, so
+a crash leaves the newest row at most `_FLUSH_S` old, also in an hour of compiling. What happened
+after it counts as stopped, since nobody saw it.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 from jax.sharding import Mesh
 
+from vitctl import processes
 from vitctl.artifacts.runs import RunDraft
 from vitctl.events import Activity, Caution, Doing, Emit, Saved, Scored, Spent, Trail, Trained
 from vitctl.model import accounting
@@ -86,6 +87,7 @@ class Reporter:
         self._ends = StepEnds(clock=meter.now)
         self._pace = Pace()
         self._images, self._starving = images, starvation.Watch()
+        self._others = starvation.Others()
         self._shared = mesh.devices.flat[0].platform == "cpu"
         self._flops = _PASSES * accounting.matmul_flops(cfg.model)
         peak = peak_flops(mesh.devices.flat[0].device_kind)
@@ -132,6 +134,7 @@ class Reporter:
         idle = self._ends.idle(since=asked, now=self.meter.now())
         self.meter.move(idle, "step", "data_wait")
         self._idle += idle
+        processes.starved(idle)
 
     @contextmanager
     def pausing(self, what: Pause) -> Iterator[None]:
@@ -164,6 +167,12 @@ class Reporter:
         active = self._active_s()
         steps, passed = step - self._step, max(active - self._active, 1e-9)
         images_per_s = steps * self.cfg.data.batch / passed
+        elsewhere, who = self._others.worst()
+        if elsewhere > self._idle:
+            self.meter.move(elsewhere - self._idle, "step", "data_wait")
+            self._idle = elsewhere
+        else:
+            who = None
         data_wait = min(1.0, self._idle / passed)
         self._pace.steps(steps, passed)
         starved = self._starving.add(idle_s=self._idle, passed_s=passed, steps=steps)
@@ -212,6 +221,9 @@ class Reporter:
         )
 
         if starved is not None:
+            if who is not None:
+                self.emit(Caution(starvation.sentence(starved, starvation.elsewhere(), of=who)))
+                return
             self._say_what_helps(starved, images_per_s=images_per_s, reading=reading / passed)
 
     def _say_what_helps(self, share: float, *, images_per_s: float, reading: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vitctl import amounts
+from vitctl import amounts, processes
 
 # Below a tenth, a perfect input would gain less than a ninth.
 _SHARE = 0.1
@@ -15,6 +15,23 @@ _BUSY = 0.8
 _DEAR = 0.3
 # From so many times the pixels that training sees on, smaller stored images decode faster.
 _LARGE = 6.0
+
+
+class Others:
+    """How long the devices of other processes had no batch: all wait for the one that has it
+    worst, so to the others its waiting looks like a long step."""
+
+    def __init__(self) -> None:
+        self._before = processes.starved_others()
+
+    def worst(self) -> tuple[float, str | None]:
+        """(seconds since the last call, process) of the one that waited longest; heard a beat late.
+        None in a process alone."""
+        now = processes.starved_others()
+        since = {name: seconds - self._before.get(name, 0.0) for name, seconds in now.items()}
+        self._before = now
+        name = max(since, key=lambda each: since[each], default=None)
+        return (0.0, None) if name is None else (max(0.0, since[name]), name)
 
 
 class Watch:
@@ -104,9 +121,18 @@ def advice(found: Input) -> list[str]:
     return told
 
 
-def sentence(share: float, helps: list[str]) -> str:
-    """The one caution."""
+def sentence(share: float, helps: list[str], *, of: str | None = None) -> str:
+    """The one caution. `of` names another process than this one, where it is that one's input."""
+    whose = "the input" if of is None else f"the input of {of}"
     return (
-        f"the input starves the devices: {amounts.percent(share)} of the time they had no batch; "
+        f"{whose} starves the devices: {amounts.percent(share)} of the time they had no batch; "
         f"what would help: {'; '.join(helps)}"
     )
+
+
+def elsewhere() -> list[str]:
+    """What would help another host, which can't be measured from here."""
+    return [
+        "look at that host (vitctl doctor there): its disk, its cores, what else it runs; or give "
+        "it a local copy of the data, --cache-dir"
+    ]
