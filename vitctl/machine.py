@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+from vitctl import processes
+from vitctl.errors import UsageError
 
 
 def host_bytes() -> int | None:
@@ -46,6 +51,51 @@ def _read(file: Path) -> str:
         return ""
 
 
+def devices() -> list[Any]:
+    """All that jax computes on, of all processes. Imports jax.
+
+    Whatever may be the first to need a device asks here. Raises UsageError where jax has none.
+    """
+    import jax
+
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        text = " ".join(str(error).split())
+        # A process that is gone breaks this off as well, and is blamed for it elsewhere.
+        if processes.count() > 1 and any(word in text for word in _LOST_TOUCH):
+            raise
+        raise _no_devices(text) from None
+
+
+_LOST_TOUCH = ("DEADLINE_EXCEEDED", "UNAVAILABLE", "CANCELLED")
+_CUDA_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin")
+
+
+def _no_devices(text: str) -> UsageError:
+    """Why there are none, from what jax said, which is nothing where it sees no GPU for CUDA."""
+    asked = os.environ.get("JAX_PLATFORMS", "")
+    found = re.match(r"Unable to initialize backend '([^']*)': (.*)", text)
+    failing, told = found.groups() if found else (asked, text)
+    told = re.sub(r"^[A-Z_]+: | \((set JAX_PLATFORMS=|you may need to uninstall).*$", "", told)
+    told = told.rstrip(". ")[:200] or "it sees no NVIDIA GPU"
+    if known := re.search(r"list of known backends: \[(.*)\]", told):
+        # Of "gpu", jax names only the last of the kinds it tries.
+        failing = "gpu" if "gpu" in asked.split(",") else failing
+        told = f"it has only {known[1].replace(chr(39), '')}"
+    said = f"JAX_PLATFORMS={asked}, but " if asked else ""
+    hints = []
+    wanted = {failing, *asked.split(",")}
+    if wanted & {"cuda", "gpu"} and not any(map(find_spec, _CUDA_PLUGINS)):
+        hints.append('for NVIDIA GPUs: pip install "vitctl[cuda]"')
+    if "tpu" in wanted and not find_spec("libtpu"):
+        hints.append('for TPUs: pip install "vitctl[tpu]"')
+    return UsageError(
+        f"{said}jax cannot start {failing or 'any device'}: {told}",
+        hint="; ".join([*hints, "to compute on the CPU: export JAX_PLATFORMS=cpu"]),
+    )
+
+
 def device_bytes() -> int | None:
     """Memory of the smallest local device, in bytes; None if unknown. Imports jax.
 
@@ -53,11 +103,12 @@ def device_bytes() -> int | None:
     """
     import jax
 
-    devices = jax.local_devices()
-    if devices[0].platform == "cpu":
+    devices()
+    own = jax.local_devices()
+    if own[0].platform == "cpu":
         total = host_bytes()
-        return None if total is None else total // len(devices)
-    limits = [(device.memory_stats() or {}).get("bytes_limit") for device in devices]
+        return None if total is None else total // len(own)
+    limits = [(device.memory_stats() or {}).get("bytes_limit") for device in own]
     known = [limit for limit in limits if limit]
     return min(known) if known else None
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from vitctl import machine
+
 Precision = Literal["float32", "bfloat16"]
 
 
 def resolve() -> Precision:
     """What this machine multiplies best: bf16 on TPU and GPU, fp32 on CPU. Imports jax."""
-    import jax
-
-    return "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    return "float32" if machine.devices()[0].platform == "cpu" else "bfloat16"

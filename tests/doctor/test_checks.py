@@ -10,9 +10,10 @@ import pytest
 
 from tests.artifacts.making import dataset
 from vitctl.artifacts import Store
-from vitctl.doctor import batches, devices, machine, packages, store
-from vitctl.doctor.checks import checks
+from vitctl.doctor import batches, child, devices, machine, packages, store
+from vitctl.doctor.checks import Check, checks
 from vitctl.doctor.finding import Asked
+from vitctl.errors import InputError, UsageError
 from vitctl.places import place
 
 
@@ -145,6 +146,65 @@ def test_eight_devices_compute_and_exchange(asked):
     found = devices.collective(asked)
     assert found.verdict == "ok"
     assert "over 8 devices" in found.told
+
+
+def test_devices_that_jax_cannot_start(asked, monkeypatch):
+    import jax
+
+    def none():
+        raise AssertionError
+
+    monkeypatch.setattr(jax, "devices", none)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    (check,) = [check for check in checks(asked.store) if check.name == "devices"]
+    found = child._finding(check, asked)
+    assert (found.verdict, found.exit_code) == ("fail", 2)
+    assert found.told == "JAX_PLATFORMS=cuda, but jax cannot start cuda: it sees no NVIDIA GPU"
+    assert "export JAX_PLATFORMS=cpu" in (found.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "tpu", "driver", "verdict"),
+    [
+        ("", True, None, "fail"),
+        ("", False, 580, "fail"),
+        ("", False, None, "ok"),
+        ("cpu", True, 580, "ok"),
+    ],
+)
+def test_an_accelerator_that_jax_passes_over(asked, monkeypatch, chosen, tpu, driver, verdict):
+    monkeypatch.setenv("JAX_PLATFORMS", chosen)
+    monkeypatch.setattr(packages, "tpu_is_there", lambda: tpu)
+    monkeypatch.setattr(packages, "driver", lambda: driver)
+    found = devices.devices(asked)
+    assert found.verdict == verdict
+    if verdict == "fail":
+        assert f"JAX_PLATFORMS={'tpu' if tpu else 'cuda'} vitctl doctor" in (found.hint or "")
+
+
+@pytest.mark.parametrize("group", ["store", "devices"])
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (AssertionError(), "AssertionError in "),
+        (ValueError("so\n so"), "ValueError: so so"),
+        (OSError(), "OSError in "),
+        (OSError(28, "No space left on device", "/x"), "No space left on device (/x)"),
+        (InputError("it is damaged"), "it is damaged"),
+        (UsageError("it is wrong", hint="change it"), "it is wrong"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, str) else "",
+)
+def test_every_failure_has_a_sentence_and_a_hint(asked, monkeypatch, error, told, group):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(Check, "run", fails)
+    found = child._finding(Check("any", "module", "function", group, 1), asked)
+    assert found.verdict == "fail"
+    assert found.told.startswith(told)
+    assert found.hint
+    assert ("--store" in found.hint) == (group == "store" and isinstance(error, OSError))
 
 
 def test_wrong_results_are_seen(asked, monkeypatch):

@@ -211,3 +211,13 @@ def test_zsh_and_fish_show_what_things_are():
 def test_the_completion_script_calls_vitctl(shell):
     script = vitctl(_VITCTL_COMPLETE=f"source_{shell}").stdout
     assert f"_VITCTL_COMPLETE=complete_{shell}" in script
+
+
+def test_devices_that_are_not_there_are_no_bug(tmp_path):
+    asked = ("pretrain", "--mock", "--model", "test", "--steps", "1", "--store", str(tmp_path))
+    done = vitctl(*asked, JAX_PLATFORMS="abacus")
+    assert done.returncode == 2, done.stderr
+    assert "error: JAX_PLATFORMS=abacus, but jax cannot start abacus" in done.stderr
+    assert "hint: to compute on the CPU: export JAX_PLATFORMS=cpu" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())

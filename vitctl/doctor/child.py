@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -41,15 +42,31 @@ def _finding(check: Check, asked: Asked) -> Finding:
         return check.run(asked)
     except (VitctlError, OutOfReachError) as error:
         return Finding(
-            check.name, "fail", error.message, error.hint, exit_code=max(2, error.exit_code)
+            check.name,
+            "fail",
+            error.message,
+            error.hint or "docs/guide/doctor.md says what this check does",
+            exit_code=max(2, error.exit_code),
         )
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        told = f"{error.strerror or error}{where}"
-        return Finding(check.name, "fail", told, "choose a --store that you may write to")
+        told = f"{error.strerror or _named(error)}{where}"
+        hint = "choose a --store that you may write to" if check.group in _OF_STORE else _REPORT
+        return Finding(check.name, "fail", told, hint)
     except Exception as error:
-        told = " ".join(str(error).split())[:300]
-        return Finding(check.name, "fail", f"{type(error).__name__}: {told}", None)
+        return Finding(check.name, "fail", _named(error), _REPORT)
+
+
+_OF_STORE = ("store", "bucket", "bucket disk")
+_REPORT = "vitctl did not expect this; please report it with the line above"
+
+
+def _named(error: Exception) -> str:
+    """Its kind and what it says, or where it was raised if it says nothing."""
+    if told := " ".join(str(error).split())[:300]:
+        return f"{type(error).__name__}: {told}"
+    raised = traceback.extract_tb(error.__traceback__)[-1:]
+    return type(error).__name__ + "".join(f" in {at.filename}:{at.lineno}" for at in raised)
 
 
 def _tell(answer: int, line: dict[str, Any]) -> None:

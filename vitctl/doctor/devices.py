@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
 import numpy as np
 
 from vitctl import machine
+from vitctl.doctor import packages
 from vitctl.doctor.finding import Asked, Finding
 
 _GIB = 2**30
@@ -17,15 +19,12 @@ _EXCHANGED = 2**20
 
 
 def devices(asked: Asked) -> Finding:
-    """Kind, number and memory of the devices."""
-    import jax
-
-    found = jax.devices()
+    """Kind, number and memory of the devices. Where nobody chose, jax takes the CPU if it cannot
+    start a TPU, and does not say why."""
+    found = machine.devices()
     memory = machine.device_bytes()
     kind = found[0].device_kind
     told = f"{len(found)} x {kind} ({found[0].platform})"
-    if jax.process_count() > 1:
-        told += f" over {jax.process_count()} processes"
     if memory is not None:
         told += f", {memory / _GIB:.1f} GiB each"
     measured = {
@@ -34,6 +33,11 @@ def devices(asked: Asked) -> Finding:
         "devices": len(found),
         "memory_bytes": memory,
     }
+    unused = "tpu" if packages.tpu_is_there() else "cuda" if packages.driver() else None
+    if found[0].platform == "cpu" and unused and not os.environ.get("JAX_PLATFORMS"):
+        told += f", although this machine has what JAX_PLATFORMS={unused} would use"
+        hint = f"see why: JAX_PLATFORMS={unused} vitctl doctor; or choose: JAX_PLATFORMS=cpu"
+        return Finding("devices", "fail", told, hint, measured)
     return Finding("devices", "ok", told, None, measured)
 
 
@@ -62,7 +66,7 @@ def compute(asked: Asked) -> Finding:
 
 
 def collective(asked: Asked) -> Finding:
-    """A sum over all devices, checked, and its time once compiled."""
+    """A sum over the devices of this one process, checked, and its time once compiled."""
     import jax
     import jax.numpy as jnp
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -75,7 +79,6 @@ def collective(asked: Asked) -> Finding:
     held = [
         jax.device_put(np.full((1, _EXCHANGED), number, np.float32), device)
         for number, device in enumerate(every, start=1)
-        if device.process_index == jax.process_index()
     ]
     rows = jax.make_array_from_single_device_arrays((len(every), _EXCHANGED), split, held)
     total = jax.jit(lambda x: jnp.sum(x, axis=0), out_shardings=whole)

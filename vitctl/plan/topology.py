@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vitctl import machine
 from vitctl.errors import UsageError
 from vitctl.hardware import TPUS, Hardware, by_kind
 
@@ -134,9 +135,7 @@ def absent_devices(topology: Topology) -> Sequence[Any]:
 
 def local() -> tuple[Topology, Sequence[Any]]:
     """The devices of this machine. Imports jax."""
-    import jax
-
-    found = jax.devices()
+    found = machine.devices()
     kind = found[0].device_kind
     return Topology(f"local ({len(found)} x {kind})", (), len(found), by_kind(kind)), found
 

@@ -13,6 +13,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 from numpy.typing import NDArray
 
+from vitctl import machine
 from vitctl.errors import UsageError
 from vitctl.model.names import STACKED
 from vitctl.optim.optimizer import names as leaf_names
@@ -177,8 +178,8 @@ def make(spec: MeshSpec | None = None, *, devices: Sequence[Any] | int | None = 
 
 
 def first(count: int | None) -> list[Any]:
-    """The first `count` devices, or all there are. UsageError if there are fewer."""
-    there = jax.devices()
+    """The first `count` devices, or all there are. UsageError if there are fewer, or none."""
+    there = machine.devices()
     if count is not None and count > len(there):
         raise UsageError(f"{count} devices were asked for, and there are {len(there)}")
     return there[:count]

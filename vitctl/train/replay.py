@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl import losses
+from vitctl import losses, machine
 from vitctl.data.dataset import Dataset
 from vitctl.data.records import ShardedRecords
 from vitctl.train.images import Images
@@ -123,4 +123,5 @@ def _ids(images: Images, positions: NDArray[np.int64]) -> list[str | None]:
 
 
 def _weight(seed: int, index: int, *, alpha: float) -> float:
+    machine.devices()
     return float(losses.mixup_weight(mixup_key(seed, index), alpha=alpha))
