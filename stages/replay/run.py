@@ -15,7 +15,7 @@ from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.runs import CHECKPOINTS
 from vitctl.data.order import Window, windows_from_json
 from vitctl.data.sheet import sheet
-from vitctl.errors import InputError, NotFoundError, OverwriteError, UsageError
+from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Emit, Note, silent
 from vitctl.places import Place
 from vitctl.recipes.branching import trained_with
@@ -136,8 +136,6 @@ def _dataset(
 
 
 def _write(file: Path, found: Replayed, images: Images) -> None:
-    if file.is_dir():
-        raise OverwriteError(f"--out {file} is a folder")
     seen = pixels(images, found)
     picture = file.suffix == PICTURE
     content = sheet(seen.learnt, list(_captions(found))) if picture else _arrays(found, seen)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,7 +35,7 @@ from vitctl import losses
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.runs import run_of
 from vitctl.data.sheet import sheet
-from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.errors import InputError, NotFoundError, OverwriteError, UsageError
 from vitctl.events import Note
 from vitctl.recipes import branching, finetuning, pretraining
 from vitctl.train import step as steps
@@ -154,7 +156,7 @@ def test_what_the_step_mixes(consumed, store, tmp_path):
         np.testing.assert_allclose(found["learnt"], mixed, atol=1e-6)
         assert 0.5 <= found["mixup"] < 1
         # The first rows alone are the same: row 0 is mixed with the last of the whole batch.
-        part = tmp_path / "part.npz"
+        part = tmp_path / f"part-{step}.npz"
         of(trunk, step, store=store, file=part, first=2)
         np.testing.assert_array_equal(np.load(part)["learnt"], found["learnt"][:2])
 
@@ -206,6 +208,39 @@ def test_what_cannot_be_replayed(store, photos):
     for wrong in ({"step": 0}, {"first": 0}, {"file": Path("batch.jpg")}):
         with pytest.raises(UsageError):
             Asked(**{"step": 1, "first": None, "file": None, **wrong})
+
+
+def test_a_file_that_is_there_is_replaced_only_by_force(store, tmp_path):
+    closed = made.checkpoint(store)
+    file = tmp_path / "batch.npz"
+    file.write_text("mine")
+    with pytest.raises(OverwriteError, match="is there already") as caught:
+        of(closed, 3, store=store, file=file)
+    assert "--force" in (caught.value.hint or "")
+    (tmp_path / "folder.png").mkdir()
+    for force in (False, True):
+        with pytest.raises(OverwriteError, match="is a folder"):
+            Asked(3, None, tmp_path / "folder.png", force)
+    assert file.read_text() == "mine"
+    run(Asked(3, 2, file, force=True), closed, at=None, store=store)
+    assert np.load(file)["step"] == 3
+
+
+def test_one_file_is_not_for_two_batches(store, tmp_path):
+    path = made.checkpoint(store).path
+    file = tmp_path / "batch.npz"
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.app", "replay", "--from", "-", "--out", str(file)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
+        input=f"{path}\n{path}\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "--out names one file, and this replays 2 batches" in done.stderr
+    assert done.stdout == ""
+    assert not file.exists()
 
 
 def test_a_dataset_that_is_gone(consumed, store, photos):
