@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from vitctl.errors import UsageError
 from vitctl.processes import cluster
 from vitctl.processes.cluster import Place
-from vitctl.processes.pulse import Doing, Peer, Pulse
+from vitctl.processes.pulse import Pulse
 from vitctl.processes.watchdog import Watchdog
 
 SRUN = {
@@ -204,11 +206,22 @@ def test_all_stop_after_the_same_step():
 # Who hangs, who is gone
 
 
-def watched(count=3, **options):
+class Dog(Watchdog):
+    """Looks when it is told to, so many seconds after the last time."""
+
+    def __init__(self, pulse, *, hang_s=6.0):
+        self.now = 0.0
+        super().__init__(pulse, hang_s=hang_s, leave=lambda error: None, clock=lambda: self.now)
+        assert self.tick_s == 1.0
+
+    def look(self, *, after_s=1.0):
+        self.now += after_s
+        self.tick()
+
+
+def watched(count=3):
     every = pulses(count)
-    dog = Watchdog(every[0], hang_s=6.0, leave=lambda error: None, **options)
-    assert dog.tick_s == 1.0
-    return every, dog
+    return every, Dog(every[0])
 
 
 def at(pulse, step, phase):
@@ -221,7 +234,7 @@ def test_nothing_is_wrong_while_steps_go_on():
         for pulse in every:
             at(pulse, step, "step")
         tell(*every)
-        dog.tick()
+        dog.look()
     assert every[0].verdict is None
 
 
@@ -232,10 +245,10 @@ def test_the_one_behind_is_named():
     at(every[2], 5, "step")
     for _ in range(6):
         tell(*every)
-        dog.tick()
+        dog.look()
         assert every[0].verdict is None
     tell(*every)
-    dog.tick()
+    dog.look()
     verdict = every[0].verdict
     assert verdict.exit_code == 10
     assert verdict.message.startswith("process 1 ")
@@ -249,7 +262,7 @@ def test_one_that_saves_may_take_longer():
     at(every[2], 5, "step")
     for _ in range(100):
         tell(*every)
-        dog.tick()
+        dog.look()
     assert every[0].verdict is None
 
 
@@ -259,7 +272,7 @@ def test_when_nobody_is_behind_the_network_is():
         at(pulse, 5, "step")
     for _ in range(8):
         tell(*every)
-        dog.tick()
+        dog.look()
     assert every[0].verdict.message.startswith("all processes have been in step 6 for 6 s")
 
 
@@ -267,10 +280,10 @@ def test_one_that_does_not_beat_is_gone():
     every, dog = watched()
     at(every[2], 3, "data")
     tell(*every)
-    dog.tick()
+    dog.look()
     for _ in range(6):
         tell(*every[:2])
-        dog.tick()
+        dog.look()
     message = every[0].verdict.message
     assert message.startswith("process 2 ")
     assert message.endswith("gave no sign of life for 6 s; it was waiting for the images of step 4")
@@ -279,33 +292,94 @@ def test_one_that_does_not_beat_is_gone():
 def test_a_service_that_does_not_answer_is_process_0():
     service = Service()
     every = pulses(2, service)
-    dog = Watchdog(every[1], hang_s=6.0, leave=lambda error: None)
+    dog = Dog(every[1])
     service.answers = False
     for _ in range(8):
         tell(every[1])
-        dog.tick()
+        dog.look()
     assert "process 0 is gone" in every[1].verdict.message
 
 
 def test_the_bound_follows_the_steps():
     every, _ = watched()
-    dog = Watchdog(every[0], hang_s=None, leave=lambda error: None)
+    dog = Dog(every[0], hang_s=None)
     assert dog.limit_s("step") == 300
     for step in range(10):  # a step in 40 ticks of a second
         at(every[0], step, "step")
         for _ in range(40):
             tell(*every)
-            dog.tick()
+            dog.look()
     assert 20 * 40 <= dog.limit_s("data") <= 20 * 45
     assert dog.limit_s("save") == 1800
 
 
-def test_looking_late_is_not_being_late():
-    """This machine slept, or its clock was set: nobody beat meanwhile, and nothing was counted."""
+# How long beats may take
+
+
+def minutes(count, *, hang_s=None, dead=None, last_s, sleeps=range(0), asleep=range(1)):
+    """What a watchdog finds among so many processes that beat as they do, each at its own moment;
+    and when. `dead` beats no more after 20 s. `asleep` are stopped in the seconds of `sleeps`; this
+    process, 0, is one of them, and it looks before it hears when it wakes."""
+    service = Service()
+    own = Pulse(service, index=0, count=count)
+    own.peers = [replace(peer, beat=0) for peer in own.peers]
+    dog = Dog(own, hang_s=hang_s)
+    every = own.every_s
+    beats = [0] * count
+    own._heard = lambda what, read, before: (
+        [replace(peer, beat=beats[peer.index]) for peer in before] if what == "beat" else []
+    )
+    for second in range(int(last_s)):
+        for index in range(count):
+            moment = index / count * every
+            stopped = second in sleeps and index in asleep
+            if not (stopped or (index == dead and second > 20)):
+                beats[index] = int((second - moment) // every)
+        if second in sleeps:
+            continue
+        own.mark("step", step=second)
+        if second % every < 1 and second != sleeps.stop:
+            own._round()
+        dog.look(after_s=second - dog.now)
+        if own.verdict is not None:
+            return second, own.verdict.message
+    return None
+
+
+@pytest.mark.parametrize(("count", "hang_s"), [(512, 6.0), (2048, 30.0), (4096, None)])
+def test_many_processes_that_beat_slowly_are_well(count, hang_s):
+    assert minutes(count, hang_s=hang_s, last_s=400) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "within_s"),
+    [(2, 60), (64, 60), (256, 60), (512, 60), (2048, 4 * 2048 / 64)],
+)
+def test_one_of_many_that_died_is_told_of_in_time(count, within_s):
+    """A round more until it is seen that no beat came, and one until that is heard."""
+    when, message = minutes(count, dead=1, last_s=600)
+    rounds = max(1.0, count / 64)
+    assert within_s <= when - 20 + rounds
+    assert when - 20 <= within_s + 2 * rounds
+    said = int(re.search(r"gave no sign of life for (\d+) s", message)[1])
+    assert within_s <= said <= when - 20 + rounds
+
+
+@pytest.mark.parametrize("asleep", [1, 8])
+def test_a_process_that_was_stopped_blames_nobody_when_it_wakes(asleep):
+    assert minutes(8, last_s=400, sleeps=range(30, 330), asleep=range(asleep)) is None
+
+
+def test_a_process_that_was_stopped_finds_one_that_died_meanwhile():
+    when, _ = minutes(8, dead=1, last_s=600, sleeps=range(10, 330))
+    assert 330 + 55 <= when <= 330 + 65
+
+
+def test_a_clock_that_jumps_is_not_being_late():
     every, dog = watched()
+    at(every[1], 5, "step")
     tell(*every)
-    dog.tick()
-    frozen = [Peer(p.index, p.beat, p.host, p.pid, Doing(1, "data", 1)) for p in every[0].peers]
-    assert [peer.beat for peer in frozen] == [peer.beat for peer in dog._seen]
-    dog.tick()  # the first look after an hour of sleep
+    dog.look()
+    for jump_s in (3600.0, -7200.0, 3600.0):
+        dog.look(after_s=jump_s)
     assert every[0].verdict is None

@@ -1,7 +1,8 @@
 """Who hangs, or is gone; and the end of a process that would wait for it forever.
 
-A thread looks on. It counts its own ticks and the others' beats and reads no clock: after a clock
-was set, or this machine slept, nothing has moved and nothing is late.
+A thread looks on. It measures the seconds between its own looks, and of a look that comes late it
+counts only what was expected: after a clock jumped, or this process or its machine stood still,
+nothing is late.
 
 A process is
   gone       its beat stands still: killed, stopped, or cut off from the network
@@ -18,6 +19,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +34,11 @@ _TIMES, _FLOOR_S = 20.0, 300.0
 _SLOW_S = 1800.0
 _STEADY = frozenset({"data", "step", "score"})
 _SILENT_S = 60.0
+# So many rounds may bring no news of one that is well: it told up to one round before it was heard,
+# and was heard up to one before now. Twice that: where many ask a service, rounds take longer.
+_SILENT_ROUNDS = 4
+# In all that is more than so many ticks, or rounds, this process itself stood still, or was deaf.
+_LATE = 2
 # Long enough for a process that leaves by itself, or was slow to beat.
 _GRACE_S = 5.0
 _TICK_S = 1.0
@@ -45,7 +52,12 @@ class Watchdog:
     """Looks on from its own thread. `folder` is where stacks are written, once there is a run."""
 
     def __init__(
-        self, pulse: Pulse, *, hang_s: float | None, leave: Callable[[VitctlError], None]
+        self,
+        pulse: Pulse,
+        *,
+        hang_s: float | None,
+        leave: Callable[[VitctlError], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`hang_s` bounds a step instead of what the steps themselves suggest; `leave` ends this
         process with an error's exit code, from any thread."""
@@ -53,13 +65,14 @@ class Watchdog:
         self.folder: Path | None = None
         # Six looks within the time: one of them just before its end.
         self.tick_s = min(_TICK_S, (hang_s or _FLOOR_S) / 6)
+        self._clock, self._looked = clock, clock()
         self._seen = list(pulse.peers)
-        self._silent, self._still = [0] * pulse.count, [0] * pulse.count
-        """Ticks since each one's beat moved, and since its main thread began something."""
-        self._rounds, self._deaf = 0, 0
-        """Ticks since the coordination service last answered."""
-        self._steps, self._ticks = 0, 0
-        """How many steps were seen to end, and in how many ticks."""
+        self._quiet_s, self._still_s = [0.0] * pulse.count, [0.0] * pulse.count
+        """Seconds since each one's beat moved, and since its main thread began something."""
+        self._rounds, self._deaf_s = 0, 0.0
+        """Seconds since the coordination service last answered."""
+        self._steps, self._steady_s = 0, 0.0
+        """How many steps were seen to end, and in how many seconds."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vitctl-watchdog", daemon=True)
 
@@ -91,9 +104,9 @@ class Watchdog:
         self._count()
         if self.pulse.ended:
             self.pulse.verdict = as_error(self.pulse.ended[0])
-        elif gone := [i for i, ticks in enumerate(self._silent) if self._s(ticks) >= self.silent_s]:
+        elif gone := [i for i, s in enumerate(self._quiet_s) if s >= self.silent_s]:
             self._end(self._gone_sentence(gone), dump=True)
-        elif self._s(self._deaf) >= self.silent_s:
+        elif self._deaf_s >= self.silent_s:
             self._dump(aloud=False)
             self.pulse.verdict = unreachable()
         elif hanging := self._hanging():
@@ -102,49 +115,58 @@ class Watchdog:
     @property
     def silent_s(self) -> float:
         """How long a beat may stand still."""
-        return min(_SILENT_S, self.hang_s or _SILENT_S)
+        return max(min(_SILENT_S, self.hang_s or _SILENT_S), self._late_news_s)
 
-    def _s(self, ticks: int) -> float:
-        return ticks * self.tick_s
+    @property
+    def _late_news_s(self) -> float:
+        """How old the last word of one that is well may be."""
+        return _SILENT_ROUNDS * self.pulse.every_s
+
+    def _passed_s(self) -> float:
+        """Seconds since the last look."""
+        now = self._clock()
+        passed, self._looked = now - self._looked, now
+        return min(max(passed, 0.0), _LATE * self.tick_s)
 
     def _count(self) -> None:
+        passed_s = self._passed_s()
         heard = self.pulse.rounds != self._rounds
-        self._deaf = 0 if heard else self._deaf + 1
         self._rounds = self.pulse.rounds
+        self._deaf_s += passed_s
+        # A process is silent only while others are heard.
+        more_s = min(self._deaf_s, _LATE * self.pulse.every_s) if heard else 0.0
+        if heard:
+            self._deaf_s = 0.0
         own = self.pulse.index
         for i, before in enumerate(self._seen):
             now = self.pulse.peers[i]
             if i == own:
                 now = Peer(i, now.beat, now.host, now.pid, self.pulse.doing)
-            # A process is silent only while others are heard.
-            if now.beat != before.beat or i == own:
-                self._silent[i] = 0
-            elif heard:
-                self._silent[i] += 1
-            self._still[i] = self._still[i] + 1 if now.doing.marks == before.doing.marks else 0
+            moved = now.beat != before.beat or i == own
+            self._quiet_s[i] = 0.0 if moved else self._quiet_s[i] + more_s
+            began = now.doing.marks != before.doing.marks
+            self._still_s[i] = 0.0 if began else self._still_s[i] + passed_s
             self._seen[i] = now
             if i == own and now.doing.phase in _STEADY:
-                self._ticks += 1
+                self._steady_s += passed_s
                 self._steps += max(0, now.doing.step - before.doing.step)
 
     def limit_s(self, phase: str) -> float:
         """How long a main thread may be in a phase without beginning anything."""
         if phase == "wait":
             return math.inf
-        usual = self._s(self._ticks) / self._steps if self._steps else 0.0
-        steady = self.hang_s or max(_FLOOR_S, _TIMES * usual)
+        usual = self._steady_s / self._steps if self._steps else 0.0
+        steady = max(self.hang_s or max(_FLOOR_S, _TIMES * usual), self._late_news_s)
         return steady if phase in _STEADY else max(steady, _SLOW_S)
 
     def _hanging(self) -> list[int]:
         """Those furthest behind, if this process waits and they are overdue."""
         own = self.pulse.index
-        if self._s(self._still[own]) < self.limit_s("step"):
+        if self._still_s[own] < self.limit_s("step"):
             return []
         last = min(_position(peer.doing) for peer in self._seen)
         behind = [i for i, peer in enumerate(self._seen) if _position(peer.doing) == last]
-        overdue = all(
-            self._s(self._still[i]) >= self.limit_s(self._seen[i].doing.phase) for i in behind
-        )
+        overdue = all(self._still_s[i] >= self.limit_s(self._seen[i].doing.phase) for i in behind)
         return behind if overdue else []
 
     # Telling
@@ -153,13 +175,13 @@ class Watchdog:
         peer = self._seen[gone[0]]
         more = f" (and {len(gone) - 1} more)" if len(gone) > 1 else ""
         return (
-            f"{peer.named}{more} gave no sign of life for {self._s(self._silent[gone[0]]):.0f} "
+            f"{peer.named}{more} gave no sign of life for {self._quiet_s[gone[0]]:.0f} "
             f"s; it was {phrase(peer.doing)}"
         )
 
     def _hanging_sentence(self, hanging: list[int]) -> str:
         peer = self._seen[hanging[0]]
-        for_s = f"for {self._s(self._still[hanging[0]]):.0f} s"
+        for_s = f"for {self._still_s[hanging[0]]:.0f} s"
         if len(hanging) == self.pulse.count:
             return f"all processes have been {phrase(peer.doing)} {for_s}, and none is behind"
         more = f" (and {len(hanging) - 1} more)" if len(hanging) > 1 else ""
