@@ -17,6 +17,7 @@ from vitctl.console import session as sessions
 from vitctl.console.session import Options, Session
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Next
+from vitctl.train.config import TrainRuntime
 
 
 class Optim(Config):
@@ -49,6 +50,22 @@ def session(root, monkeypatch):
         return made
 
     return make
+
+
+def test_what_each_process_may_have_of_its_own(session, monkeypatch):
+    """Its folder, its threads and its copies; not when it saves."""
+    told = []
+
+    def agree(name, value, **options):
+        told.append(value)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sessions.processes, "agree", agree)
+    for own in ({}, {"cache_dir": "/disk1", "workers": 3, "out": "/here"}, {"checkpoint_every": 7}):
+        with pytest.raises(KeyboardInterrupt):
+            session().deliver("pretrain", Setup(), None, runtime=TrainRuntime(**own))
+    assert told[0] == told[1]
+    assert told[0] != told[2]
 
 
 def test_a_named_input_is_taken_without_a_word(session, root):

@@ -255,8 +255,9 @@ class Session:
             {
                 "stage": stage,
                 **cfg.model_dump(mode="json"),
-                # When to save, say: of a disk and the threads that read it each may have its own.
-                "runtime": runtime.model_dump(mode="json", exclude={"out", "workers"}),
+                # When to save, say: a disk, what is copied to it, and the threads that read it each
+                # may have of its own.
+                "runtime": runtime.model_dump(mode="json", exclude={"out", "workers", "cache_dir"}),
             },
             error=UsageError,
             hint="give all processes the same flags and files",
