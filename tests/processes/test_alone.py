@@ -10,8 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from vitctl.errors import UsageError
-from vitctl.processes import cluster
+from vitctl.errors import InterruptedRun, UsageError
+from vitctl.processes import cluster, exchange
+from vitctl.processes import pulse as pulse_of
 from vitctl.processes.cluster import Place
 from vitctl.processes.pulse import Pulse
 from vitctl.processes.watchdog import Watchdog
@@ -264,6 +265,46 @@ def test_one_that_saves_may_take_longer():
         tell(*every)
         dog.look()
     assert every[0].verdict is None
+
+
+def test_one_that_copies_may_take_as_long_as_its_copy_grows():
+    every, dog = watched()
+    for pulse in every[1:]:
+        at(pulse, 0, "start")
+    for second in range(4000):
+        if second % 600 == 0:
+            at(every[0], 0, "copy")
+        tell(*every)
+        dog.look()
+    assert every[0].verdict is None
+    for _ in range(1500):
+        tell(*every)
+        dog.look()
+    assert "process 0 (" in every[0].verdict.message
+    assert "has been copying images to its disk for 1800 s" in every[0].verdict.message
+
+
+def test_who_waits_for_one_that_is_busy_waits_on(monkeypatch):
+    """An hour, in which the other one's marks move; and then an hour in which they don't."""
+    service = Service()
+    other, own = pulses(2, service)
+    slices = 0
+
+    def get(key, milliseconds):
+        nonlocal slices
+        slices += 1
+        if slices < 20_000 and slices % 1000 == 0:
+            other.mark("copy")
+        if slices % 10 == 0:
+            tell(own, other)
+        raise RuntimeError("DEADLINE_EXCEEDED")
+
+    service.blocking_key_value_get = get
+    monkeypatch.setattr(pulse_of, "_pulse", own)
+    monkeypatch.setattr(exchange, "client", lambda: service)
+    with pytest.raises(InterruptedRun, match="process 0 did not come to 'memory' within 3600 s"):
+        exchange._wait("key", owner=0, what="memory", limit_s=3600)
+    assert slices == 19_000 + 2 * 3600
 
 
 def test_when_nobody_is_behind_the_network_is():

@@ -151,7 +151,7 @@ def _key(name: str) -> str:
 
 
 def _wait(key: str, *, owner: int, what: str, limit_s: float | None) -> Any:
-    waited_ms = 0
+    waited_ms, marks = 0, pulse.marks(owner)
     while True:
         pulse.check()
         try:
@@ -159,8 +159,10 @@ def _wait(key: str, *, owner: int, what: str, limit_s: float | None) -> Any:
         except RuntimeError as error:
             if "DEADLINE_EXCEEDED" not in str(error):
                 raise pulse.unreachable() from None
-        # Slices are counted, not a clock: one that jumps must not end a run.
-        waited_ms += _SLICE_MS
+        # Slices are counted, not a clock: one that jumps must not end a run. Nor must one that is
+        # busy, as with copying what this process has.
+        waited_ms = waited_ms + _SLICE_MS if pulse.marks(owner) == marks else 0
+        marks = pulse.marks(owner)
         if limit_s is not None and waited_ms >= 1000 * limit_s:
             raise InterruptedRun(
                 f"process {owner} did not come to {what!r} within {limit_s:g} s",

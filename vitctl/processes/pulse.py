@@ -41,9 +41,9 @@ AGAIN = "run the same command again in all processes to continue"
 class Doing:
     """What a main thread is at. `marks` counts what it began, so that it moves with any progress.
 
-    Phases: "wait" (for another command), "start", "data" (waits for a batch), "compile" (a first
-    step), "step" (runs one, or waits for the devices), "scoring" (a first batch), "score", "save",
-    "end".
+    Phases: "wait" (for another command), "copy" (images to this machine), "start", "data" (waits
+    for a batch), "compile" (a first step), "step" (runs one, or waits for the devices), "scoring"
+    (a first batch), "score", "save", "end".
     """
 
     step: int = 0
@@ -237,6 +237,11 @@ def starved_others() -> dict[str, float]:
     if _pulse is None:
         return {}
     return {peer.named: peer.starved_s for peer in _pulse.peers if peer.index != _pulse.index}
+
+
+def marks(index: int) -> int:
+    """How often that process's main thread has begun something, as far as was heard."""
+    return 0 if _pulse is None else _pulse.peers[index].doing.marks
 
 
 def check() -> None:

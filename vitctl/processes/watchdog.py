@@ -30,7 +30,8 @@ from vitctl.processes.pulse import AGAIN, Doing, Peer, Pulse, as_error, unreacha
 # A step may take so many times the usual, but always so long: a file server that is restarted is
 # back within minutes, and a false alarm costs a restart.
 _TIMES, _FLOOR_S = 20.0, 300.0
-# Starting, compiling and saving take their time, and tell nothing meanwhile.
+# Starting, compiling and saving take their time, and tell nothing meanwhile; a disk or a network
+# that copies may stand still as long.
 _SLOW_S = 1800.0
 _STEADY = frozenset({"data", "step", "score"})
 _SILENT_S = 60.0
@@ -43,7 +44,7 @@ _LATE = 2
 _GRACE_S = 5.0
 _TICK_S = 1.0
 # What comes after so many finished steps, in this order.
-_ORDER = ("wait", "start", "scoring", "score", "save", "data", "compile", "step", "end")
+_ORDER = ("wait", "copy", "start", "scoring", "score", "save", "data", "compile", "step", "end")
 
 STACKS = "stacks"
 
@@ -225,6 +226,7 @@ def _position(doing: Doing) -> tuple[int, int]:
 def phrase(doing: Doing) -> str:
     return {
         "wait": "waiting for another command",
+        "copy": "copying images to its disk",
         "start": "starting",
         "compile": "compiling",
         "data": f"waiting for the images of step {doing.step + 1}",
