@@ -101,6 +101,25 @@ def test_a_folder_of_someone_else_is_never_touched(store, tmp_path, theirs, forc
     assert file.read_text() == '{"mine": 1}'
 
 
+@pytest.mark.parametrize("name", ["draft.json", "run.json", "artifact.json"])
+def test_a_kill_while_the_first_file_is_written_blocks_nothing(store, tmp_path, name):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / f".tmp-{name}.4711").write_text("hal")
+    made(store, recipe(), out=out)
+    assert sorted(p.name for p in out.iterdir()) == ["artifact.json", "data.bin"]
+
+
+@pytest.mark.parametrize("name", [".tmp-notes.txt.1", ".tmp-draft.json.x", ".tmp-draft.json"])
+def test_temporary_files_of_someone_else_are_no_leftovers(store, tmp_path, name):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).touch()
+    with pytest.raises(OverwriteError, match="not this command's work"):
+        made(store, recipe(), out=out)
+    assert (out / name).exists()
+
+
 def test_an_interrupted_force_is_finished_by_the_next_command(store, tmp_path, monkeypatch):
     out = tmp_path / "out"
     made(store, recipe(a=1), out=out)

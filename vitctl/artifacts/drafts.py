@@ -20,6 +20,7 @@ from vitctl.artifacts.files import (
     LOCK,
     RUN,
     TEMPORARY,
+    becomes,
     entries,
     publish_manifest,
     remove_tree,
@@ -40,6 +41,8 @@ from vitctl.places import Place
 
 # What makes a directory look finished, or like a run.
 _FINISHED = (MANIFEST, RUN)
+# Of those who wait for the lock, and live.
+_WAITING = f"{TEMPORARY}{HELD}"
 
 
 class Draft:
@@ -117,9 +120,7 @@ def claim(path: Place, *, recipe: Recipe) -> None:
         owner = note.get("id") if note else None
         own = (LOCK, HELD) if note is None else (LOCK, HELD, DRAFT)
         strangers = [
-            p.name
-            for p in path.iterdir()
-            if p.name not in own and not p.name.startswith(f"{TEMPORARY}{HELD}")
+            p.name for p in path.iterdir() if p.name not in own and not _is_bookkeeping(p.name)
         ]
         if owner is None and strangers:
             raise OverwriteError(
@@ -133,6 +134,7 @@ def claim(path: Place, *, recipe: Recipe) -> None:
                     hint="choose another --out, or pass --force to start over",
                 )
             owner = None
+        sweep(path)
         if owner == recipe.id:
             return
     path.mkdir(parents=True, exist_ok=True)
@@ -155,6 +157,17 @@ def clear(path: Place) -> None:
     (path / DRAFT).unlink(missing_ok=True)
 
 
+def sweep(path: Place) -> None:
+    """Remove what writers that were killed left directly in a directory that is ours.
+
+    Only under its lock: nobody else writes there then but those who wait for the lock.
+    """
+    for child in path.iterdir():
+        name = child.name
+        if name.startswith(TEMPORARY) and not name.startswith(_WAITING) and child.is_file():
+            child.unlink(missing_ok=True)
+
+
 def read_note(path: Place) -> dict[str, str] | None:
     """What the draft at `path` says of itself: id, stage, kind, started; nothing if it is being
     cleared; None where there is no draft (a file of that name may be anybody's)."""
@@ -165,6 +178,12 @@ def read_note(path: Place) -> dict[str, str] | None:
     if not isinstance(note, dict) or note.pop("vitctl", None) != DRAFT:
         return None
     return {key: str(value) for key, value in note.items()}
+
+
+def _is_bookkeeping(name: str) -> bool:
+    """Whether it is a small file of ours before it got its name: no stranger's, even where nothing
+    says yet that the folder is ours."""
+    return name.startswith(_WAITING) or becomes(name) in (DRAFT, *_FINISHED)
 
 
 def _write_note(path: Place, **fields: str) -> None:

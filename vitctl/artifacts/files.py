@@ -48,6 +48,14 @@ def write_atomic(path: Place, content: bytes) -> None:
     sync(path.parent)
 
 
+def becomes(name: str) -> str | None:
+    """What the file is to become that `write_atomic` calls `name`; None if it does not."""
+    start, _, pid = name.rpartition(".")
+    return (
+        start.removeprefix(TEMPORARY) if start.startswith(TEMPORARY) and pid.isdecimal() else None
+    )
+
+
 def publish_manifest(path: Place, content: bytes) -> None:
     """Write the one file that makes a directory finished.
 
