@@ -19,6 +19,8 @@ from vitctl.places import Place, children
 
 Depth = Literal["sizes", "contents"]
 
+_LEFT = "was never finished; the command that trains the run clears it away"
+
 
 @dataclass
 class Verdict:
@@ -84,7 +86,7 @@ def of_entry(
         verdict.files += part.files
         verdict.bytes += part.bytes
     if step is None:
-        verdict.remarks += _unfinished_checkpoints(entry)
+        verdict.remarks += _unfinished(entry)
         if not entry.steps():
             verdict.remarks.append("it has no finished checkpoint yet")
     return verdict
@@ -156,12 +158,16 @@ def _check_parent(parent: Parent, verdict: Verdict, *, store: Store) -> None:
         )
 
 
-def _unfinished_checkpoints(run: Run) -> Iterator[str]:
-    kept = {str(step) for step in run.steps()}
+def _unfinished(run: Run) -> Iterator[str]:
     folder = run.path / CHECKPOINTS
-    for child in children(folder) if folder.is_dir() else ():
-        if child.name not in kept:
-            yield f"{CHECKPOINTS}/{child.name} was never finished; training clears it away"
+    every = children(folder) if folder.is_dir() else ()
+    kept, begun = {str(step) for step in run.steps()}, run.unfinished()
+    told = "is not finished yet" if begun and run.is_working else _LEFT
+    for place in begun:
+        yield f"{place.parent.name}/{place.name} {told}"
+    for child in every:
+        if child.name not in kept and child not in begun:
+            yield f"{CHECKPOINTS}/{child.name} is no finished checkpoint"
 
 
 def _check_dataset(artifact: Artifact, verdict: Verdict, *, store: Store, depth: Depth) -> None:

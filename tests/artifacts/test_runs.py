@@ -92,6 +92,45 @@ def test_half_written_places_are_emptied(store):
     assert Run.load(path).steps() == []
 
 
+def test_what_killed_commands_left_goes_when_the_run_is_worked_on_again(store):
+    path = trained(store, TRUNK, steps=(10, 20, 30))
+    (path / "checkpoints/30/artifact.json").write_text("{")  # damaged is not unfinished
+    kept = sorted(path.rglob("*"))
+    for name in ("checkpoints/7/params/half", "checkpoints/8/.tmp-artifact.json.99", "batches/3/x"):
+        (path / name).parent.mkdir(parents=True)
+        (path / name).write_text("half")
+    for name in (".tmp-run.json.99", ".tmp-goodput.json.7", ".tmp-seen-1f"):
+        (path / name).write_text("half")
+    waiting = path / ".tmp-.lock.held.1f"
+    waiting.write_text("of one that waits, and lives")
+    assert [p.name for p in Run.load(path).unfinished()] == ["7", "8", "3"]
+    with store.open_run(TRUNK, name="x"):
+        pass
+    assert sorted(path.rglob("*")) == sorted([*kept, waiting, path / "batches"])
+
+
+def test_nothing_is_cleared_away_without_the_lock(store, monkeypatch):
+    path = trained(store, TRUNK, steps=(10,))
+    (path / "checkpoints/7").mkdir()
+    monkeypatch.setattr("vitctl.artifacts.store._is_read_only", lambda path: True)
+    with store.open_run(TRUNK, name="x"):
+        assert (path / "checkpoints/7").is_dir()
+
+
+def test_what_other_work_begins_from_is_left_to_it(store):
+    """Its checkpoint was being dropped when it was pinned, and the command was killed."""
+    trunk = trained(store, TRUNK, steps=(10, 20))
+    beginning = Run.load(trunk).checkpoint(10)
+    with store.open_run(recipe("cooldown", "run"), name="branch") as child:
+        child.begin_from(beginning)
+        (trunk / "checkpoints/10/artifact.json").unlink()
+        with store.open_run(TRUNK, name="S16"):
+            assert (trunk / "checkpoints/10/weights.bin").is_file()
+        child.finish_from(beginning)
+    with store.open_run(TRUNK, name="S16"):
+        assert not (trunk / "checkpoints/10").exists()
+
+
 def test_damaged_and_newer_runs(store):
     path = trained(store, TRUNK, steps=(10,))
     file = path / "run.json"

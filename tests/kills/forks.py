@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,10 @@ from typing import Any
 
 _POLL_S = 0.002
 _PATIENCE_S = 600
-_CHANGES = "open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"
+_CHANGES = "open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"
 """What Python does to files; Python tells a hook just before."""
+_IN_FOLDER = {"os.remove": 1, "os.rmdir": 1, "os.mkdir": 2, "os.rename": 2}
+"""Which of the hook's arguments is the open folder that a path is relative to."""
 
 
 def preload(cache: Path) -> None:
@@ -107,7 +109,7 @@ def start(
         os.setpgid(0, 0)
         _redirect(folder)
         faulthandler.enable()  # a crash of native code tells where it was, in `err`
-        _count_files(store, folder, dies_at)
+        _count_files(store, dies_at)
         sys.argv = ["vitctl", *map(str, words)]
         from stages.app import main
 
@@ -118,6 +120,23 @@ def start(
         traceback.print_exc()
     _leave(1)
     raise AssertionError("unreachable")
+
+
+def dies(work: Callable[[], None], *, below: Path, at: int) -> bool:
+    """Whether `work` was killed, in a fork, when it was about to do so many things to files."""
+    pid = os.fork()
+    if not pid:
+        try:
+            os.setpgid(0, 0)
+            _count_files(below, at)
+            work()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert code in (0, -signal.SIGKILL), f"by itself, not killed at {at}: exit code {code}"
+    return code == -signal.SIGKILL
 
 
 def files_touched(folder: Path) -> int:
@@ -137,7 +156,7 @@ def _redirect(folder: Path) -> None:
 _touched = 0
 
 
-def _count_files(store: Path, folder: Path, dies_at: int | None) -> None:
+def _count_files(store: Path, dies_at: int | None) -> None:
     below = str(store)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -147,13 +166,19 @@ def _count_files(store: Path, folder: Path, dies_at: int | None) -> None:
         path = arguments[0]
         if not isinstance(path, str | bytes | os.PathLike):
             return
-        if not os.fsdecode(path).startswith(below):
+        if not _whole(os.fsdecode(path), event, arguments).startswith(below):
             return
         _touched += 1
         if _touched == dies_at:
             os.killpg(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
+
+
+def _whole(path: str, event: str, arguments: tuple[Any, ...]) -> str:
+    """`shutil.rmtree` names what it removes within a folder that it has open."""
+    folder = arguments[_IN_FOLDER[event]] if event in _IN_FOLDER else -1
+    return path if folder < 0 else os.path.join(os.readlink(f"/proc/self/fd/{folder}"), path)
 
 
 def _leave(code: int) -> None:

@@ -16,3 +16,14 @@ def test_killed_and_run_again_every_command_ends_bitwise_equal():
     rows = answer.stdout.splitlines()[2:]
     times = [row.split(" | ")[2:4] for row in rows]
     assert times == [["4", "0"], ["2", "0"]] * 4 + [["4", "0"]]
+
+
+def test_killed_before_each_change_of_a_file_and_done_again_all_is_as_if_never_killed():
+    words = [sys.executable, "-m", "tests.kills.moments"]
+    answer = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False)
+    assert answer.returncode == 0, answer.stderr
+    *wrong, counted = answer.stdout.splitlines()
+    assert wrong == []
+    moments = [int(word) for word in counted.split()[1:]]
+    assert len(moments) == 4
+    assert all(count > 20 for count in moments)

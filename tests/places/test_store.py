@@ -18,6 +18,7 @@ from vitctl.data.dataset import Dataset
 from vitctl.data.staging import local_folder
 from vitctl.data.verify import check_records
 from vitctl.errors import (
+    DeniedError,
     DoesNotFitError,
     InputError,
     InterruptedRun,
@@ -130,6 +131,35 @@ def test_a_copy_does_without_the_bucket_it_came_from(store, tmp_path, monkeypatc
 
 
 # Runs
+
+
+def test_half_a_checkpoint_goes_when_the_run_is_worked_on_again(store):
+    """Sent by a process that was killed before it published."""
+    wanted = recipe("pretrain", "run")
+    path = trained(store, wanted, steps=(5, 10))
+    whole = buckets.below(path).keys()
+    for name in ("checkpoints/7/params/part", "checkpoints/7/position.json", "batches/3/x.npy"):
+        (path / name).write_bytes(b"half")
+    (path / "checkpoints" / "tmp" / "x").write_bytes(b"a stranger's")
+    assert [p.name for p in Run.load(path).unfinished()] == ["7", "3"]
+    with store.open_run(wanted, name="S16"):
+        there = {name for name in buckets.below(path) if not name.startswith(".lock/")}
+        assert there == {n for n in whole if not n.startswith(".lock/")} | {"checkpoints/tmp/x"}
+
+
+def test_who_may_not_remove_anything_still_opens_the_run(store, monkeypatch):
+    wanted = recipe("pretrain", "run")
+    path = trained(store, wanted, steps=(5,))
+    (path / "checkpoints" / "7" / "part").write_bytes(b"half")
+
+    def denied(paths, **more):
+        for each in paths:
+            raise DeniedError(f"access to {each} was denied", exit_code=2)
+
+    monkeypatch.setattr(buckets, "remove", denied)
+    with store.open_run(wanted, name="S16") as draft:
+        monkeypatch.undo()
+        assert draft.steps() == [5]
 
 
 def test_a_run_grows_and_forgets(store):

@@ -23,8 +23,8 @@ from vitctl import processes
 from vitctl.artifacts import pins, together
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.documents import read_document
-from vitctl.artifacts.drafts import clear, publish
-from vitctl.artifacts.files import LOCK, RUN, remove_tree, write_atomic
+from vitctl.artifacts.drafts import clear, publish, read_note, sweep
+from vitctl.artifacts.files import DRAFT, LOCK, RUN, remove_tree, write_atomic
 from vitctl.artifacts.locks import is_locked
 from vitctl.artifacts.manifest import FORMAT, MANIFEST, FileEntry, Parent, Recipe
 from vitctl.artifacts.provenance import now, versions
@@ -37,13 +37,15 @@ from vitctl.errors import (
     VitctlError,
 )
 from vitctl.events import Caution, Emit, silent
-from vitctl.places import ObjectPath, Place, buckets, leases
+from vitctl.places import ObjectPath, Place, buckets, children, leases
 from vitctl.places.scratch import scratch
 from vitctl.places.transfer import files_below, upload_folder
 
 CHECKPOINTS = "checkpoints"
 BATCHES = "batches"
 METRICS = "metrics.jsonl"
+
+_STEP = re.compile(r"0|[1-9][0-9]*")
 
 
 class Segment(Config):
@@ -175,7 +177,7 @@ class Run:
         folder = self.path / CHECKPOINTS
         if not folder.is_dir():
             return []
-        named = [c for c in folder.iterdir() if re.fullmatch(r"0|[1-9][0-9]*", c.name)]
+        named = [c for c in folder.iterdir() if _STEP.fullmatch(c.name)]
         each = buckets.together if isinstance(folder, ObjectPath) else map
         finished = each(lambda child: (child / MANIFEST).is_file(), named)
         return sorted(int(c.name) for c, there in zip(named, finished, strict=True) if there)
@@ -190,6 +192,19 @@ class Run:
             return []
         found: list[Place] = [c for c in folder.iterdir() if (c / MANIFEST).is_file()]
         return sorted(found, key=lambda child: (len(child.name), child.name))
+
+    def unfinished(self) -> list[Place]:
+        """Checkpoints and batches that were begun and never finished, or half removed: what goes
+        when the run is worked on again. What other work begins from is left to it."""
+        found: list[Place] = []
+        for name in (CHECKPOINTS, BATCHES):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                named = [c for c in children(self.path / name) if _STEP.fullmatch(c.name)]
+                each = buckets.together if isinstance(self.path, ObjectPath) else map
+                bare = each(_has_no_manifest, named)
+                found += [c for c, is_bare in zip(named, bare, strict=True) if is_bare]
+        pinned = pins.pinned(self.path) if found else ()
+        return [c for c in found if c.parent.name != CHECKPOINTS or int(c.name) not in pinned]
 
     def checkpoint(self, step: int, *, check: bool = True) -> Artifact:
         """The checkpoint of `step`. NotFoundError names the nearest kept ones."""
@@ -224,6 +239,16 @@ class RunDraft(Run):
         self.recipe = recipe
         # Checkpoints of a run in a bucket that are being written on this disk.
         self._unsent: dict[int, tuple[ExitStack, Path]] = {}
+
+    def sweep(self) -> None:
+        """Remove what killed commands left half made. Only under the lock, and before others that
+        work on this run with us begin."""
+        with suppress(DeniedError):  # who may not remove anything may still train
+            sweep(self.path)
+            if read_note(self.path) is not None:
+                (self.path / DRAFT).unlink(missing_ok=True)
+            for place in self.unfinished():
+                remove_tree(place, ignore_errors=True)
 
     def begin(self, *, from_step: int, runtime: dict[str, Any]) -> None:
         """Write down that a segment starts."""
@@ -408,6 +433,14 @@ class RunDraft(Run):
         trunk = run_of(checkpoint)
         if trunk is not None and checkpoint.step is not None and processes.first():
             pins.unpin(trunk.path, checkpoint.step, id=self.info.id)
+
+
+def _has_no_manifest(folder: Place) -> bool:
+    """By its listing: of a single name, NFS may remember for a minute that it was not there."""
+    try:
+        return MANIFEST not in {child.name for child in children(folder)}
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _check_arrived(place: ObjectPath, sent: dict[str, FileEntry]) -> None:

@@ -146,7 +146,7 @@ class Store:
         self, recipe: Recipe, *, name: str, out: Place | None, force: bool, emit: Emit
     ) -> Iterator[RunDraft]:
         path = self._place(recipe, name=name, out=out)
-        with ExitStack() as after, self._lock_run(path, emit=emit):
+        with ExitStack() as after, self._lock_run(path, emit=emit) as locked:
             if (path / RUN).is_file() and not force:
                 run = Run.load(path)
                 if run.info.id != recipe.id:
@@ -154,7 +154,10 @@ class Store:
                         f"{path} already holds another run ({run.info.stage} {run.info.id[:8]})",
                         hint="choose another --out, or pass --force to replace it",
                     )
-                yield from _closed(RunDraft(path, run.info, recipe))
+                draft = RunDraft(path, run.info, recipe)
+                if locked:
+                    draft.sweep()
+                yield from _closed(draft)
                 return
             if force and path.is_dir() and (out is None or _is_ours(path)):
                 clear(path)
@@ -195,10 +198,12 @@ class Store:
 
     @staticmethod
     @contextmanager
-    def _lock_run(path: Place, *, emit: Emit) -> Iterator[None]:
-        """Where nothing may be written nobody trains: a finished run can be asked without lock."""
+    def _lock_run(path: Place, *, emit: Emit) -> Iterator[bool]:
+        """Whether it is locked: where nothing may be written nobody trains, and a finished run can
+        be asked without lock."""
         with ExitStack() as stack:
-            if not ((path / RUN).is_file() and _is_read_only(path)):
+            locked = not ((path / RUN).is_file() and _is_read_only(path))
+            if locked:
                 try:
                     stack.enter_context(
                         exclusive(
@@ -211,7 +216,8 @@ class Store:
                 except DeniedError:
                     if not (path / RUN).is_file():
                         raise
-            yield
+                    locked = False
+            yield locked
 
     # Finding
 

@@ -126,11 +126,20 @@ def test_inputs_that_changed_are_problems_and_those_elsewhere_remarks(store, tmp
 def test_all_checkpoints_of_a_run(store):
     path = trained(store, recipe("pretrain", "run"), steps=(10, 20, 30))
     run = Run.load(path)
-    (path / "checkpoints/40").mkdir()
+    for name in ("40", "tmp"):
+        (path / "checkpoints" / name).mkdir()
     verdict = checked(run, store)
     assert verdict.whole
     assert (verdict.kind, verdict.files) == ("run", 3)
-    assert verdict.remarks == ["checkpoints/40 was never finished; training clears it away"]
+    assert verdict.remarks == [
+        "checkpoints/40 was never finished; the command that trains the run clears it away",
+        "checkpoints/tmp is no finished checkpoint",
+    ]
+    with store.open_run(recipe("pretrain", "run"), name="x") as draft:
+        assert checked(run, store).remarks == ["checkpoints/tmp is no finished checkpoint"]
+        draft.empty_place(50)
+        assert "checkpoints/50 is not finished yet" in checked(run, store).remarks
+    shutil.rmtree(path / "checkpoints/50")
     flip(path / "checkpoints/10/weights.bin")
     (path / "checkpoints/30/artifact.json").write_text("{")
     problems = checked(run, store, deep=True).problems
