@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -165,6 +166,68 @@ def test_a_store_without_the_condition_keeps_one_of_two(lock, monkeypatch):
 
     monkeypatch.setattr(buckets, "put", overtaken)
     assert leases._take(lock, 1) is None
+
+
+@pytest.fixture
+def careless(monkeypatch):
+    """A store that doesn't know the condition, and replaces what is there."""
+    real = buckets.put
+    monkeypatch.setattr(
+        buckets, "put", lambda path, content, *, new=False, guarded=False: real(path, content)
+    )
+
+
+def lost(held):
+    with suppress(InterruptedRun):
+        held.check()
+        return False
+    return True
+
+
+def test_of_two_that_both_made_the_lease_one_goes_on(lock, careless):
+    """The first had looked already when the second made it, too."""
+    first, second = leases._take(lock, 1), leases._take(lock, 1)
+    assert first is not None
+    assert second is not None
+    time.sleep(10 * leases.BEAT_S)
+    assert sorted([lost(first), lost(second)]) == [False, True]
+    ending, staying = (first, second) if lost(first) else (second, first)
+    ending.release()
+    assert leases._highest(lock).fields["token"] == staying.token
+    assert not leases._highest(lock).is_free
+    time.sleep(3 * leases.BEAT_S)
+    assert not lost(staying)
+    staying.release()
+    assert leases._highest(lock).is_free
+
+
+def test_who_leaves_at_once_releases_no_lease_of_another(lock, careless, monkeypatch):
+    """It had no time to see that it lost it."""
+    monkeypatch.setattr(leases, "BEAT_S", 60)
+    monkeypatch.setattr(leases, "_POLL_S", 60)
+    first, second = leases._take(lock, 1), leases._take(lock, 1)
+    first.release()
+    assert not leases._highest(lock).is_free
+    second.release()
+    assert leases._highest(lock).is_free
+
+
+def test_who_took_the_same_number_is_seen_long_before_the_first_beat(lock, careless, monkeypatch):
+    monkeypatch.setattr(leases, "BEAT_S", 60)
+    monkeypatch.setattr(leases, "_POLL_S", 0.3)
+    first, second = leases._take(lock, 1), leases._take(lock, 1)
+    time.sleep(0.9)
+    assert sorted([lost(first), lost(second)]) == [False, True]
+    first.release()
+    second.release()
+
+
+def test_a_lease_that_somebody_removed_is_written_again(lock):
+    with hold(lock):
+        buckets.remove([lock / "00000001"])
+        time.sleep(5 * leases.BEAT_S)
+        assert is_held(lock)
+        write_atomic(lock.parent / "data", b"mine")
 
 
 # Several processes under one lease

@@ -4,8 +4,9 @@ There is no lock that ends with its holder. So a holder proves that it lives: it
 object `<path>/<number>` that it writes again and again with a growing count. Who waits watches the
 count, by its own clock (clocks of two machines needn't agree); one that stands still for
 `PATIENCE_S` is over, and the next number may be created, which the store grants to one only. The
-holder looks for higher numbers at each beat, and stops changing anything once there is one, or
-once it could not write for so long that there may be one.
+holder looks for higher numbers at each beat, and whether its own is still its own, and stops
+changing anything once another has taken over, or once it could not write for so long that another
+may have.
 
 A released lease stays as a mark, so that numbers only grow: a slow process can never take a new
 lease for the old one it was watching.
@@ -25,6 +26,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 from vitctl.errors import InterruptedRun, OutOfReachError
@@ -48,11 +50,7 @@ class _Seen(NamedTuple):
 
     @property
     def fields(self) -> dict[str, Any]:
-        try:
-            found = json.loads(self.content)
-        except ValueError:
-            return {}
-        return found if isinstance(found, dict) else {}
+        return _fields(self.content)
 
     @property
     def is_free(self) -> bool:
@@ -157,7 +155,9 @@ class _Kept:
         self._thread.join()
 
     def _keep(self) -> None:
-        while not self._over.wait(BEAT_S):
+        # The first look comes early: who took the same number at the same moment is seen then.
+        pauses = chain([min(_POLL_S, BEAT_S)], repeat(BEAT_S))
+        while not self._over.wait(next(pauses)):
             try:
                 alive = self._look()
             except (OutOfReachError, OSError):
@@ -186,16 +186,29 @@ class _Held(_Kept):
         if self._lost or self.holds_on:
             return
         with suppress(OutOfReachError, OSError):
+            if self._is_anothers():
+                return
             self._write(released=True)
             older = range(max(1, self.number - 8), self.number)
             buckets.remove((_numbered(self._path, n) for n in older), guarded=False)
 
     def _look(self) -> float:
         asked = _now_s()
+        if self._is_anothers():
+            self._lost = True
+            return asked
         self._fields["beat"] += 1
         self._write()
         self._lost = _highest_number(self._path) > self.number
         return asked
+
+    def _is_anothers(self) -> bool:
+        """Whether another process made the lease of this very number: a store that doesn't know
+        the condition lets the last of several do so, also after the others looked."""
+        with suppress(FileNotFoundError):
+            there = _fields(buckets.read(_numbered(self._path, self.number)))
+            return there.get("token") != self.token
+        return False
 
     def _write(self, **more: Any) -> None:
         content = json.dumps({**self._fields, **more}).encode()
@@ -255,8 +268,8 @@ def _take(path: ObjectPath, number: int, *, several: bool = False) -> _Held | No
     try:
         buckets.put(place, json.dumps(fields).encode(), new=True)
         # A store that doesn't know the condition kept the last of them.
-        ours = json.loads(buckets.read(place)).get("token") == fields["token"]
-    except (FileExistsError, FileNotFoundError, ValueError):
+        ours = _fields(buckets.read(place)).get("token") == fields["token"]
+    except (FileExistsError, FileNotFoundError):
         return None
     if not ours or _highest_number(path) > number:
         return None
@@ -273,6 +286,14 @@ def _highest(path: ObjectPath) -> _Seen:
 def _highest_number(path: ObjectPath) -> int:
     names = [name for name, _ in buckets.children(path)]
     return max((int(name) for name in names if name.isdigit()), default=0)
+
+
+def _fields(content: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _numbered(path: ObjectPath, number: int) -> ObjectPath:
