@@ -45,17 +45,20 @@ def layout_of(spec: str) -> Layout:
     return layouts.make(devices=1) if spec == "one" else layouts.make(parse(spec), devices=8)
 
 
+AVERAGED = CFG.model_copy(update={"optim": CFG.optim.model_copy(update={"ema": 0.9})})
+
+
 @cache
-def compiled(spec: str, microbatch: int | None = None) -> jax.stages.Compiled:
-    lowered = ahead.lower(CFG, layout=layout_of(spec), remat="none", microbatch=microbatch)
+def compiled(spec: str, microbatch: int | None = None, cfg: Any = CFG) -> jax.stages.Compiled:
+    lowered = ahead.lower(cfg, layout=layout_of(spec), remat="none", microbatch=microbatch)
     return lowered.compile()
 
 
 @cache
-def trained(spec: str, microbatch: int | None = None) -> tuple[np.ndarray, Any]:
-    """Losses of a few steps and the weights after them, on the host."""
-    layout, step = layout_of(spec), compiled(spec, microbatch)
-    current, found = state.fresh(CFG, layout=layout), []
+def trained(spec: str, microbatch: int | None = None, cfg: Any = CFG) -> tuple[np.ndarray, Any]:
+    """Losses of a few steps, and the weights after them or their average, on the host."""
+    layout, step = layout_of(spec), compiled(spec, microbatch, cfg)
+    current, found = state.fresh(cfg, layout=layout), []
     rng = np.random.default_rng(0)
     side, classes = CFG.model.resolution, CFG.model.classes
     for index in range(STEPS):
@@ -68,7 +71,8 @@ def trained(spec: str, microbatch: int | None = None) -> tuple[np.ndarray, Any]:
         )
         assert bool(stats.finite)
         found.append(float(stats.loss))
-    return np.array(found), jax.tree.map(np.asarray, current.params)
+    kept = current.params if current.average is None else current.average.weights
+    return np.array(found), jax.tree.map(np.asarray, kept)
 
 
 def check_same(found: tuple[np.ndarray, Any], expected: tuple[np.ndarray, Any]) -> None:
@@ -89,6 +93,22 @@ def test_every_layout_trains_alike(spec):
 
 def test_microbatches_train_alike():
     check_same(trained("one", 14), trained("one"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", [*QUICK, "data=4,fsdp=2"])
+def test_microbatches_of_several_devices_train_alike(spec):
+    """Each device has its own parts of the batch, and none has the whole of it."""
+    check_same(trained(spec, 7), trained("one"))
+    assert whole_batch(compiled(spec, 7).as_text(), batch=BATCH) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", [*QUICK, "fsdp=8"])
+def test_the_average_lies_as_the_weights_do(spec):
+    check_same(trained(spec, None, AVERAGED), trained("one", None, AVERAGED))
+    shardings = state.shardings(AVERAGED, layout_of(spec))
+    assert shardings.average.weights == shardings.params
 
 
 def shapes_in(program: str) -> set[tuple[int, ...]]:
