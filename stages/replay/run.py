@@ -3,86 +3,151 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
 from stages.replay.command import PICTURE, Asked
 from vitctl.artifacts import Artifact, Parent, Run, Store
 from vitctl.artifacts.files import write_atomic
-from vitctl.artifacts.runs import CHECKPOINTS
-from vitctl.data.order import Window, windows_from_json
+from vitctl.artifacts.runs import CHECKPOINTS, MUST_BE_FINITE, diverged_in_words
+from vitctl.data.order import Window, batch_of_step, windows_from_json
 from vitctl.data.sheet import sheet
 from vitctl.errors import InputError, NotFoundError, UsageError
-from vitctl.events import Emit, Note, silent
+from vitctl.events import Caution, Emit, Note, silent
 from vitctl.places import Place
 from vitctl.recipes.branching import trained_with
 from vitctl.train import metrics, rollback
 from vitctl.train.config import TrainConfig, from_identity
-from vitctl.train.images import Images, local_images, open_images
+from vitctl.train.images import local_images, open_images
+from vitctl.train.kept import KIND, load
 from vitctl.train.replay import Pixels, Replayed, Seen, pixels, replay
 
 _MOST_PICTURED = 256
 """Images of a picture unless told otherwise; in one of 16,384 nobody would see any."""
+_MOST_NAMED = 8
+"""Rows that a sentence names."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """The batch, the run it belongs to, and the file that was written, if one was asked for."""
+    """The batch, what was named, the file that was written, if one was asked for, and where the
+    batch was kept, if it was not computed again."""
 
     run: Place
     id: str
     batch: Replayed
     file: Path | None
+    kept: Place | None
 
 
 def run(
     asked: Asked, entry: Artifact | Run, *, at: int | None, store: Store, emit: Emit = silent
 ) -> Found:
-    """Replay a step of `entry`, a run or one of its checkpoints; `at` is the step of RUN@STEP.
+    """Replay a step of `entry`: a run, one of its checkpoints, or a batch that was kept because the
+    step diverged, which is shown as it was. `at` is the step of RUN@STEP.
 
     Raises:
       NotFoundError: the dataset is gone.
-      InputError: it is not what it was, or `entry` is no run.
-      UsageError: no step is named, or the run ends before it.
+      InputError: it or a kept batch is not what it was, or `entry` is no run.
+      UsageError: no step is named, or another than that of a kept batch; the run ends before it.
     """
     step = _step(asked, entry, at)
     cfg, parents = _settings(entry, step)
     if step > cfg.steps:
         raise UsageError(f"{entry.path} ends at step {cfg.steps}, before step {step}")
-    if isinstance(entry, Run) and step > (done := _trained(entry)):
-        emit(Note(f"step {step} was not trained yet (step {done} was): this is what it will see"))
-    dataset = _dataset(entry, cfg, parents, store=store)
-    folder = local_images(cfg, dataset, cache=None, emit=emit)
-    images = open_images(cfg, folder, workers=None)
-    images = replace(images, passed=_passed(entry, store=store))
+    passed = _passed(entry, store=store)
+    kept = _kept(entry, step, passed=passed, emit=emit)
 
-    # The batch, and what was asked of it
+    # The batch, and what was asked of it: as it was kept, or computed again
     first, file = asked.first, asked.file
     cut = first is None and file is not None and file.suffix == PICTURE
-    found = replay(images, step=step, first=_MOST_PICTURED if cut else first)
+    first = _MOST_PICTURED if cut else first
+    seen: Pixels | None = None
+    if kept is not None:
+        found, seen = load(kept, cfg)
+        if spoilt := _not_finite(seen):
+            emit(Note(f"{sum(spoilt.values())} values of images are not finite, {_rows(spoilt)}"))
+        found = replace(found, images=found.images[:first])
+        seen = Pixels(seen.augmented[:first], seen.learnt[:first])
+    else:
+        dataset = _dataset(entry, cfg, parents, store=store)
+        folder = local_images(cfg, dataset, cache=None, emit=emit)
+        images = replace(open_images(cfg, folder, workers=None), passed=passed)
+        found = replay(images, step=step, first=first)
+        if file is not None:
+            seen = pixels(images, found)
     if cut and len(found.images) < found.batch:
         emit(Note(f"the first {len(found.images)} of {found.batch:,} images; --first shows more"))
     if file is not None:
-        _write(file, found, images)
+        assert seen is not None
+        _write(file, found, seen)
     identity = entry.info.id if isinstance(entry, Run) else entry.id
-    return Found(entry.path, identity, found, file)
+    return Found(entry.path, identity, found, file, None if kept is None else kept.path)
 
 
 def _step(asked: Asked, entry: Artifact | Run, at: int | None) -> int:
-    step = asked.step or at or (entry.step if isinstance(entry, Artifact) else None)
+    own = entry.step if isinstance(entry, Artifact) else None
+    step = asked.step or at or own
     if step is None:
         raise UsageError(f"which step of {entry.path}?", hint="give --step, or name it RUN@STEP")
+    if isinstance(entry, Artifact) and entry.kind == KIND and step != own:
+        raise UsageError(
+            f"{entry.path} is the batch of step {own}, not of step {step}",
+            hint="leave the step out, or name the run in place of its batch",
+        )
     return step
+
+
+def _kept(
+    entry: Artifact | Run, step: int, *, passed: tuple[Window, ...], emit: Emit
+) -> Artifact | None:
+    """The batch to show as it was kept: the one that is named, or the one that a run diverged on
+    and would take for this step again. Says if the step diverged, or was not trained."""
+    if isinstance(entry, Artifact):
+        return entry if entry.kind == KIND else None
+    done, number = _trained(entry), batch_of_step(step - 1, passed=passed)
+    for place in entry.batches():
+        batch = Artifact.load(place, check=False)
+        if batch.step != step:
+            continue
+        summary = batch.summary
+        words = diverged_in_words({n: summary[n] for n in MUST_BE_FINITE if n in summary})
+        same = summary["number"] == number
+        told = f"step {step} diverged ({words}) on {'this' if same else 'another'} batch"
+        if step <= done or not same:
+            emit(Note(f"{told} before; see that one: vitctl replay --from {quote(str(place))}"))
+        elif problems := batch.check_contents():
+            emit(Caution(f"{told}, kept in {place}, but {problems[0]}; it is computed again"))
+            return None
+        else:
+            emit(Note(f"{told}; it is shown as it was kept in {place}"))
+            return batch
+    if step > done:
+        emit(Note(f"step {step} was not trained yet (step {done} was): this is what it will see"))
+    return None
+
+
+def _not_finite(seen: Pixels) -> dict[int, int]:
+    """Row -> how many of its values are not finite, where any are."""
+    counts = (~np.isfinite(seen.augmented)).sum(axis=(1, 2, 3))
+    return {row: int(count) for row, count in enumerate(counts) if count}
+
+
+def _rows(rows: Collection[int]) -> str:
+    named = [str(row) for row in rows][:_MOST_NAMED]
+    more = f" and {len(rows) - len(named)} more" if len(rows) > len(named) else ""
+    return f"in row{'s' if len(rows) > 1 else ''} {', '.join(named)}{more}"
 
 
 def _settings(entry: Artifact | Run, step: int) -> tuple[TrainConfig, tuple[Parent, ...]]:
     """How it trained, on what. An open-ended run gets `step` as its length."""
     if isinstance(entry, Run):
         return from_identity(entry.info.config, total_steps=step), entry.info.parents
-    if entry.kind not in ("checkpoint", "batch"):
+    if entry.kind not in ("checkpoint", KIND):
         raise InputError(
             f"{entry.path} is a {entry.kind}, where a run or checkpoint is expected",
             hint="see what there is: vitctl ls --kind checkpoint",
@@ -135,10 +200,9 @@ def _dataset(
     return dataset
 
 
-def _write(file: Path, found: Replayed, images: Images) -> None:
-    seen = pixels(images, found)
+def _write(file: Path, found: Replayed, seen: Pixels) -> None:
     picture = file.suffix == PICTURE
-    content = sheet(seen.learnt, list(_captions(found))) if picture else _arrays(found, seen)
+    content = sheet(seen.learnt, list(_captions(found, seen))) if picture else _arrays(found, seen)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(file, content)
@@ -146,12 +210,16 @@ def _write(file: Path, found: Replayed, images: Images) -> None:
         raise UsageError(f"--out {file} cannot be written: {error.strerror}") from None
 
 
-def _captions(found: Replayed) -> Iterator[list[str]]:
-    """Class, row and epoch of each image; where it is mixed, how much of which row is in it."""
+def _captions(found: Replayed, seen: Pixels) -> Iterator[list[str]]:
+    """Class, row and epoch of each image; where it is mixed, how much of which row is in it; and
+    how many of its values are not finite."""
+    spoilt = _not_finite(seen)
     for image in found.images:
         lines = [_classes(image), f"#{image.row} epoch {image.epoch}"]
         if found.mixup is not None:
             lines.append(f"+ {1 - found.mixup:.1%} of #{(image.row - 1) % found.batch}")
+        if image.row in spoilt:
+            lines.append(f"{spoilt[image.row]} not finite")
         yield lines
 
 

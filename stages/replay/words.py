@@ -30,6 +30,7 @@ def as_json(found: Found) -> dict[str, Any]:
             for image in batch.images
         ],
         "file": str(found.file) if found.file else None,
+        "kept": str(found.kept) if found.kept else None,
     }
 
 

@@ -12,13 +12,17 @@ from PIL import Image, ImageDraw, ImageFont
 
 _SMALLEST = 72
 """Sides below are enlarged, by whole factors so that pixels stay pixels: a caption needs room."""
+_NOT_FINITE = (255, 0, 255)
 _FONT = 11
 _GAP = 6
 _LINE = 14
 
 
 def sheet(images: NDArray[np.float32], captions: Sequence[Sequence[str]]) -> bytes:
-    """float32[n, h, w, 3] in [-1, 1], lines of text for each -> a PNG, about as wide as high."""
+    """float32[n, h, w, 3] in [-1, 1], lines of text for each -> a PNG, about as wide as high.
+
+    A pixel that is not finite is magenta.
+    """
     n, height, width, _ = images.shape
     factor = max(1, math.ceil(_SMALLEST / width))
     lines = max((len(caption) for caption in captions), default=0)
@@ -28,7 +32,9 @@ def sheet(images: NDArray[np.float32], captions: Sequence[Sequence[str]]) -> byt
     page = Image.new("RGB", (columns * cell_w + _GAP, rows * cell_h + _GAP), "white")
     draw = ImageDraw.Draw(page)
     font = ImageFont.load_default(_FONT)
-    pixels = np.clip(np.rint((images + 1) * 127.5), 0, 255).astype(np.uint8)
+    finite = np.isfinite(images).all(axis=-1, keepdims=True)
+    shown = np.where(finite, np.rint((images + 1) * 127.5), _NOT_FINITE)
+    pixels = np.clip(shown, 0, 255).astype(np.uint8)
     for i, (image, caption) in enumerate(zip(pixels, captions, strict=True)):
         left, top = _GAP + i % columns * cell_w, _GAP + i // columns * cell_h
         picture = Image.fromarray(image)

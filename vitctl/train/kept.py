@@ -20,18 +20,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl import processes
-from vitctl.artifacts.artifact import load_if_readable
+from vitctl.artifacts.artifact import Artifact, load_if_readable
+from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.drafts import clear, publish
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.manifest import Recipe
 from vitctl.artifacts.provenance import now
 from vitctl.artifacts.runs import BATCHES, RunDraft
+from vitctl.config import Config
 from vitctl.data.batches import TrainBatch
 from vitctl.data.order import Window
+from vitctl.errors import InputError
 from vitctl.places import Place
+from vitctl.train.config import TrainConfig
 from vitctl.train.diverged import Update
 from vitctl.train.images import Images
-from vitctl.train.replay import replay
+from vitctl.train.replay import Pixels, Replayed, Seen, learnt, mixup, replay
 
 KIND = "batch"
 _FORMAT = 1
@@ -81,6 +85,70 @@ def keep(run: RunDraft, update: Update, *, images: Images, passed: tuple[Window,
     }
     publish(place, recipe=recipe, summary=summary, started=started)
     return place
+
+
+def load(kept: Artifact, cfg: TrainConfig) -> tuple[Replayed, Pixels]:
+    """The batch of such an artifact and all its images, every byte checked.
+
+    Raises InputError if it is damaged.
+    """
+    kept.require_whole()
+    verify = f"see what is wrong: vitctl verify --deep {kept.path}"
+    told = read_document(
+        kept.path / "batch.json",
+        _Batch,
+        what="batch",
+        newest=_FORMAT,
+        missing=f"{kept.path} has no batch.json",
+        repair=verify,
+    )
+    try:
+        images, labels, keys = (
+            np.load(io.BytesIO((kept.path / f"{name}.npy").read_bytes()), allow_pickle=False)
+            for name in ("images", "labels", "keys")
+        )
+        named = [tuple(told.classes[label] for label in row if label >= 0) for row in labels]
+    except (OSError, ValueError, IndexError) as error:
+        raise InputError(f"{kept.path} holds no batch: {error}", hint=verify) from None
+    rows = [(image.key, image.labels) for image in told.images]
+    if len(images) != len(rows) or rows != list(zip(keys.tolist(), named, strict=True)):
+        raise InputError(
+            f"{kept.path} is not one batch: batch.json tells of other images than the arrays hold",
+            hint=verify,
+        )
+    found = Replayed(
+        step=told.step,
+        batch=len(rows),
+        mixup=mixup(cfg, step=told.step),
+        images=tuple(Seen(**image.model_dump()) for image in told.images),
+    )
+    return found, learnt(images, last=images[-1], mixup=found.mixup)
+
+
+class _Image(Config):
+    """One of `_Batch.images`; see `Seen`."""
+
+    row: int
+    id: str | None
+    key: int
+    position: int
+    epoch: int
+    labels: tuple[str, ...]
+
+
+class _Batch(Config):
+    """The content of `batch.json`. The last two are younger than the format."""
+
+    format: int
+    step: int
+    number: int
+    images: tuple[_Image, ...]
+    classes: tuple[str, ...]
+    lr: float
+    loss: str
+    grad_norm: str
+    update_norm: str | None = None
+    param_norm: str | None = None
 
 
 def _recipe(run: RunDraft, batch: TrainBatch, *, passed: tuple[Window, ...]) -> Recipe:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from vitctl import losses, machine
 from vitctl.data.dataset import Dataset
 from vitctl.data.records import ShardedRecords
+from vitctl.train.config import TrainConfig
 from vitctl.train.images import Images
 from vitctl.train.step import mixup_key
 
@@ -75,11 +76,10 @@ def replay(images: Images, *, step: int, first: int | None = None) -> Replayed:
     positions = order.indices[:shown]
     labels = images.dataset.labels(images.cfg.data.split)[positions]
     ids = _ids(images, positions)
-    alpha = images.cfg.data.augment.mixup_alpha
     return Replayed(
         step=step,
         batch=len(keys),
-        mixup=None if alpha is None else _weight(images.cfg.seed, step - 1, alpha=alpha),
+        mixup=mixup(images.cfg, step=step),
         images=tuple(
             Seen(
                 row=row,
@@ -100,13 +100,28 @@ def pixels(images: Images, replayed: Replayed) -> Pixels:
     # The last row, too: row 0 is mixed with it.
     rows = np.unique([*range(shown), replayed.batch - 1]).astype(np.int64)
     found = images.batch_of_step(replayed.step - 1, rows=rows).images
-    augmented = found[:shown]
-    if replayed.mixup is None:
+    return learnt(found[:shown], last=found[-1], mixup=replayed.mixup)
+
+
+def learnt(
+    augmented: NDArray[np.float32], *, last: NDArray[np.float32], mixup: float | None
+) -> Pixels:
+    """The first rows of a batch and what the step makes of them; `last` is the batch's last row."""
+    if mixup is None:
         return Pixels(augmented, augmented)
-    weight = np.float32(replayed.mixup)
-    before = np.concatenate([found[-1:], augmented[:-1]])
-    learnt = weight * augmented + (np.float32(1) - weight) * before
-    return Pixels(augmented, learnt.astype(np.float32))
+    weight = np.float32(mixup)
+    before = np.concatenate([last[None], augmented[:-1]])
+    mixed = weight * augmented + (np.float32(1) - weight) * before
+    return Pixels(augmented, mixed.astype(np.float32))
+
+
+def mixup(cfg: TrainConfig, *, step: int) -> float | None:
+    """The weight that a step mixes by; None if it doesn't."""
+    alpha = cfg.data.augment.mixup_alpha
+    if alpha is None:
+        return None
+    machine.devices()
+    return float(losses.mixup_weight(mixup_key(cfg.seed, step - 1), alpha=alpha))
 
 
 def _ids(images: Images, positions: NDArray[np.int64]) -> list[str | None]:
@@ -120,8 +135,3 @@ def _ids(images: Images, positions: NDArray[np.int64]) -> list[str | None]:
         return [example.id for example in read_examples(records, positions)]
     finally:
         records.close()
-
-
-def _weight(seed: int, index: int, *, alpha: float) -> float:
-    machine.devices()
-    return float(losses.mixup_weight(mixup_key(seed, index), alpha=alpha))

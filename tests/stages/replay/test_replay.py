@@ -35,12 +35,13 @@ from vitctl import losses
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.runs import run_of
 from vitctl.data.sheet import sheet
-from vitctl.errors import InputError, NotFoundError, OverwriteError, UsageError
-from vitctl.events import Note
+from vitctl.errors import DivergedError, InputError, NotFoundError, OverwriteError, UsageError
+from vitctl.events import Caution, Note
 from vitctl.recipes import branching, finetuning, pretraining
+from vitctl.train import kept, trainer
 from vitctl.train import step as steps
-from vitctl.train import trainer
 from vitctl.train.config import TrainConfig, TrainRuntime
+from vitctl.train.images import Images
 from vitctl.train.step import StepStats
 from vitctl.trees import merge
 
@@ -56,13 +57,30 @@ def consumed(monkeypatch):
     def make_step(cfg, **_):
         def step(state, images, labels, rate, index):
             seen.append((np.asarray(images), np.asarray(labels), int(index)))
-            return state, StepStats(*[jnp.float32(1)] * 4, jnp.bool_(True))
+            fine = bool(np.isfinite(images).all())
+            loss = jnp.float32(1 if fine else np.nan)
+            return state, StepStats(loss, *[jnp.float32(1)] * 3, jnp.bool_(fine))
 
         return step
 
     monkeypatch.setattr(trainer, "make_step", make_step)
     monkeypatch.setattr(trainer, "_evaluator", lambda *_, **__: None)
     return seen
+
+
+@pytest.fixture
+def bad_read(monkeypatch):
+    """Two values of image 3 of batch 2 are not numbers, in training alone."""
+    honest = Images.train_batches
+
+    def spoiled(self, layout, *, start_step):
+        for batch in honest(self, layout, start_step=start_step):
+            if batch.number == 2:
+                batch.images[3, 0, 0, :2] = np.nan
+            yield batch
+
+    monkeypatch.setattr(Images, "train_batches", spoiled)
+    return lambda: monkeypatch.setattr(Images, "train_batches", honest)
 
 
 @pytest.fixture
@@ -87,13 +105,13 @@ def photos(tmp_path, store) -> Artifact:
     )
 
 
-def pretrained(store, photos, *, steps: int) -> Artifact:
+def pretrained(store, photos, *, steps: int, **runtime) -> Artifact:
     changes = {"model": {"classes": 3}, "data": {"batch": 8, "mock": None, "augment": AUGMENT}}
     return pretrain_stage.run(
         made.config(**merge(changes, {"schedule": {"total_steps": steps}})),
         PretrainInputs(photos),
         store=store,
-        runtime=TrainRuntime(checkpoint_every=2),
+        runtime=TrainRuntime(checkpoint_every=2, **runtime),
     )
 
 
@@ -241,6 +259,116 @@ def test_one_file_is_not_for_two_batches(store, tmp_path):
     assert "--out names one file, and this replays 2 batches" in done.stderr
     assert done.stdout == ""
     assert not file.exists()
+
+
+def test_a_kept_batch_is_shown_as_it_was(consumed, bad_read, store, photos, tmp_path):
+    """The images that were read, not those that a second reading gives; the dataset may be gone."""
+    with pytest.raises(DivergedError):
+        pretrained(store, photos, steps=4)
+    (trunk,) = [entry for entry in store.entries() if isinstance(entry, Run)]
+    batch = Artifact.load(trunk.path / "batches" / "2")
+    images, labels, index = consumed[2]
+    computed = arrays(trunk.checkpoint(2), 3, store=store, folder=tmp_path)
+    (photos.path / "artifact.json").unlink()
+
+    said = []
+    found = arrays(batch, None, store=store, folder=tmp_path)
+    np.testing.assert_array_equal(found["images"], images)
+    assert np.isnan(found["images"]).sum() == 2
+    assert index == 2
+    assert [CLASSES[label] for label in labels[:, 0]] == found["labels"].tolist()
+    for name in ("ids", "keys", "positions", "epochs", "mixup", "step"):
+        np.testing.assert_array_equal(found[name], computed[name])
+    rest = [0, 1, 2, 5, 6, 7]  # neither spoilt nor mixed with what is
+    np.testing.assert_array_equal(found["learnt"][rest], computed["learnt"][rest])
+    assert np.isnan(found["learnt"]).any(axis=(1, 2, 3)).nonzero()[0].tolist() == [3, 4]
+
+    # Under the run's name it is the same, and said to be.
+    picture = tmp_path / "batch.png"
+    shown = of(trunk, 3, store=store, file=picture, first=5, emit=said.append)
+    assert (shown.run, shown.kept, len(shown.batch.images)) == (trunk.path, batch.path, 5)
+    told = [event.text for event in said if isinstance(event, Note)]
+    assert told == [
+        "step 3 diverged (loss nan, gradient norm 1) on this batch; it is shown as it was kept in "
+        f"{batch.path}",
+        "2 values of images are not finite, in row 3",
+    ]
+    with Image.open(picture) as image:
+        magenta = (np.asarray(image) == (255, 0, 255)).all(axis=-1).sum()
+    assert magenta == 2 * 9**2  # a pixel of rows 3 and 4, enlarged by nine
+    told = words.as_json(of(batch, 3, store=store, first=2))
+    schemas.check(told, "batch")
+    assert (told["kept"], told["id"]) == (str(batch.path), batch.id)
+    assert [image["row"] for image in told["images"]] == [0, 1]
+
+    for step, at in ((9, None), (None, 9)):
+        with pytest.raises(UsageError, match="is the batch of step 3, not of step 9"):
+            run(Asked(step, None, None), batch, at=at, store=store)
+
+
+def test_a_damaged_batch_is_not_shown(consumed, bad_read, store, photos, tmp_path):
+    with pytest.raises(DivergedError):
+        pretrained(store, photos, steps=4)
+    (trunk,) = [entry for entry in store.entries() if isinstance(entry, Run)]
+    batch = Artifact.load(trunk.path / "batches" / "2")
+    file = batch.path / "images.npy"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(InputError, match="other bytes than were published"):
+        of(batch, 3, store=store)
+    said = []
+    assert of(trunk, 3, store=store, emit=said.append).kept is None
+    (told,) = [event.text for event in said if isinstance(event, Caution)]
+    assert told.startswith("step 3 diverged")
+    assert "it is computed again" in told
+
+
+def test_arrays_of_another_batch(consumed, bad_read, store, photos, monkeypatch):
+    """Whole by its manifest, and yet not one batch."""
+    written = kept.write_atomic
+
+    def reversed_(path, content):
+        if path.name == "keys.npy":
+            content = kept._npy(np.load(io.BytesIO(content))[::-1])
+        written(path, content)
+
+    monkeypatch.setattr(kept, "write_atomic", reversed_)
+    with pytest.raises(DivergedError):
+        pretrained(store, photos, steps=4)
+    (trunk,) = [entry for entry in store.entries() if isinstance(entry, Run)]
+    with pytest.raises(InputError, match="is not one batch"):
+        of(Artifact.load(trunk.path / "batches" / "2"), None, store=store)
+
+
+def test_a_step_that_diverged_before_it_was_trained(consumed, bad_read, store, photos):
+    """On the same batch: the disk was at fault."""
+    with pytest.raises(DivergedError):
+        pretrained(store, photos, steps=4)
+    bad_read()
+    done = pretrained(store, photos, steps=4)
+    said = []
+    found = of(run_of(done), 3, store=store, emit=said.append)
+    assert found.kept is None
+    place = run_of(done).path / "batches" / "2"
+    (told,) = [event.text for event in said if isinstance(event, Note)]
+    assert told == (
+        "step 3 diverged (loss nan, gradient norm 1) on this batch before; see that one: "
+        f"vitctl replay --from {place}"
+    )
+
+
+def test_a_step_that_was_trained_on_another_batch_later(consumed, bad_read, store, photos):
+    done = pretrained(store, photos, steps=4, on_divergence="rollback")
+    said = []
+    found = of(run_of(done), 3, store=store, emit=said.append)
+    assert found.kept is None
+    assert [row.key for row in found.batch.images] != np.load(
+        run_of(done).path / "batches" / "2" / "keys.npy"
+    ).tolist()
+    (told,) = [event.text for event in said if isinstance(event, Note)]
+    assert "step 3 diverged" in told
+    assert "on another batch before" in told
 
 
 def test_a_dataset_that_is_gone(consumed, store, photos):
