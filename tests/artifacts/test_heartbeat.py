@@ -7,14 +7,18 @@ import fcntl
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from dataclasses import replace
 
 import pytest
+from making import recipe, trained
 
 from vitctl.artifacts import heartbeat, locks
+from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.heartbeat import Holder
+from vitctl.errors import InterruptedRun
 
 _spawned = multiprocessing.get_context("spawn")
 
@@ -140,7 +144,7 @@ def test_of_many_that_find_it_stale_one_gets_it_at_a_time(tmp_path):
 
 
 @pytest.mark.slow  # a loaded machine may starve a thread
-def test_a_holder_that_lost_its_lock_ends(tmp_path):
+def test_a_holder_that_lost_its_lock_ends(tmp_path, capfd):
     """It stood still for so long that another works there now."""
     path = tmp_path / ".lock"
     other = _spawned.Process(target=hold_without_flock, args=(path,))
@@ -150,12 +154,92 @@ def test_a_holder_that_lost_its_lock_ends(tmp_path):
     leave(path, ELSEWHERE)
     other.join(30)
     assert other.exitcode == 10
+    told = capfd.readouterr().err
+    assert f"stopped: another vitctl took over {tmp_path}" in told
+    assert "\nhint: run the same command again" in told
 
 
 def hold_without_flock(path):
     fcntl.flock, heartbeat.BEAT_S = no_flock, 0.05
     with locks.exclusive(path, emit=lambda event: None, waiting=""):
         time.sleep(60)
+
+
+def test_a_holder_that_stood_still_writes_nothing_when_it_goes_on(tmp_path):
+    """Not even in the moment before the thread that beats sees it."""
+    path, written = tmp_path / ".lock", tmp_path / "run.json"
+    other = _spawned.Process(target=stand_still_and_write, args=(path, written))
+    other.start()
+    os.waitid(os.P_PID, other.pid, os.WSTOPPED)
+    with locks.exclusive(path, emit=lambda event: None, waiting=""):
+        write_atomic(written, b"the next holder's")
+        os.kill(other.pid, signal.SIGCONT)
+        other.join(30)
+        assert other.exitcode == 10
+        assert written.read_bytes() == b"the next holder's"
+
+
+def stand_still_and_write(path, written):
+    fcntl.flock, heartbeat.BEAT_S = no_flock, 1.0
+    with locks.exclusive(path, emit=lambda event: None, waiting=""):
+        write_atomic(written, b"the first holder's")
+        os.kill(os.getpid(), signal.SIGSTOP)
+        try:
+            write_atomic(written, b"late")
+        except InterruptedRun as error:
+            sys.exit(error.exit_code)
+
+
+@pytest.fixture
+def lost(monkeypatch, store):
+    """Makes another process the holder of a folder of the store, where this one is at work."""
+    monkeypatch.setattr(heartbeat, "BEAT_S", 60)  # the thread would end this process
+    return lambda folder: leave(folder / ".lock", ELSEWHERE)
+
+
+def test_who_lost_the_lock_publishes_no_artifact(store, lost):
+    with store.open(recipe(), name="thing") as draft:
+        (draft.path / "data.bin").write_bytes(b"late")
+        lost(draft.path)
+        with pytest.raises(InterruptedRun, match="took over") as error:
+            draft.publish(summary={})
+    assert (error.value.exit_code, error.value.hint is None) == (10, False)
+    assert not (draft.path / "artifact.json").exists()
+    assert heartbeat.read(draft.path / ".lock.held") == ELSEWHERE
+
+
+def test_who_lost_the_lock_changes_and_removes_nothing_of_a_run(store, lost):
+    path = trained(store, recipe("pretrain", "run"), steps=(10, 20), results=(20,))
+    with store.open_run(recipe("pretrain", "run"), name="x") as run:
+        (path / "checkpoints" / "30").mkdir()
+        (path / "checkpoints" / "30" / "part").write_bytes(b"the next holder's")
+        lost(path)
+        before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+        for change in (
+            lambda: run.begin(from_step=20, runtime={}),
+            lambda: run.mark_result(10),
+            lambda: run.drop(10),
+            lambda: run.abandon(20),
+            lambda: run.empty_place(30),
+            lambda: run.publish(30, summary={"step": 30}, started="2026-01-01"),
+        ):
+            with pytest.raises(InterruptedRun, match="took over"):
+                change()
+        assert {p: p.read_bytes() for p in path.rglob("*") if p.is_file()} == before
+
+
+def test_a_lock_that_is_put_back_at_once_is_not_lost(tmp_path, monkeypatch):
+    """A waiter took it by mistake."""
+    path = tmp_path / ".lock"
+    monkeypatch.setattr(heartbeat, "BEAT_S", 60)
+    with locks.exclusive(path, emit=lambda event: None, waiting=""):
+        held = heartbeat.beside(path)
+        held.rename(tmp_path / "aside")
+        back = threading.Timer(2 * heartbeat._POLL_S, (tmp_path / "aside").rename, (held,))
+        back.start()
+        write_atomic(tmp_path / "run.json", b"mine")
+        back.join()
+    assert (tmp_path / "run.json").read_bytes() == b"mine"
 
 
 def test_other_errors_of_flock_are_not_hidden(tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from vitctl.artifacts.files import (
     RUN,
     TEMPORARY,
     becomes,
+    check_guards,
     entries,
     publish_manifest,
     remove_tree,
@@ -147,6 +148,7 @@ def clear(path: Place) -> None:
     rest = [child for child in path.iterdir() if child.name not in stay]
     if rest:
         _write_note(path)
+    check_guards(path)
     for name in _FINISHED:
         (path / name).unlink(missing_ok=True)
     for child in rest:

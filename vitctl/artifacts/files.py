@@ -9,7 +9,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from vitctl.artifacts.manifest import MANIFEST, FileEntry
@@ -27,6 +27,16 @@ NOT_CONTENT = frozenset({MANIFEST, DRAFT, LOCK, HELD})
 
 _BLOCK = 1 << 20
 
+guards: dict[Path, Callable[[], None]] = {}
+"""What must hold (or raise) before something below a folder is published, replaced or removed; see
+heartbeat.py. In a bucket each request asks such guards itself."""
+
+
+def check_guards(path: Place) -> None:
+    for above, check in list(guards.items()):
+        if isinstance(path, Path) and path.is_relative_to(above):
+            check()
+
 
 def write_atomic(path: Place, content: bytes) -> None:
     """Replace `path` by `content`; after a crash the file holds the old or the new bytes whole."""
@@ -39,6 +49,7 @@ def write_atomic(path: Place, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        check_guards(path)
         os.replace(temporary, path)
     except BaseException as error:
         if isinstance(error, OSError) and error.filename is None:
@@ -132,6 +143,7 @@ def remove_tree(directory: Place, *, ignore_errors: bool = False) -> None:
     if isinstance(directory, ObjectPath):
         buckets.remove(directory / name for name in buckets.below(directory))
         return
+    check_guards(directory)
     shutil.rmtree(directory, ignore_errors=ignore_errors)
 
 

@@ -4,6 +4,9 @@ It is made with O_EXCL, which is atomic on NFS, too. Its holder raises the count
 Who waits takes it over when the count has stood still for `STALE_S` as the waiter counts its own
 looks: no two clocks are compared, and one that jumps changes nothing. A holder that died on this
 very machine is seen at once.
+
+A holder that stood still (suspended, or cut off) and lost it ends as soon as it sees that, and
+looks before it publishes, replaces or removes anything.
 """
 
 from __future__ import annotations
@@ -18,16 +21,18 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from vitctl.artifacts.files import HELD, TEMPORARY
+from vitctl.artifacts.files import HELD, TEMPORARY, guards
+from vitctl.errors import InterruptedRun
 from vitctl.events import Emit, Note
 
 BEAT_S = 3.0
 # Ten beats: a file server may be away that long and come back.
 STALE_S = 30.0
 _POLL_S = 0.2
-_LOST = 10
+_LOOKS = 5
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,11 @@ def exclusive(path: Path, *, emit: Emit, waiting: str) -> Iterator[None]:
     over = threading.Event()
     thread = threading.Thread(target=_beat, args=(path, own, over), daemon=True)
     thread.start()
+    guards[path.parent] = partial(_check, path, own)
     try:
         yield
     finally:
+        guards.pop(path.parent, None)
         over.set()
         thread.join()
         found = read(path)
@@ -141,23 +148,42 @@ def _remove_stale(path: Path, stale: Holder) -> None:
     aside.unlink(missing_ok=True)
 
 
+def _check(path: Path, own: Holder) -> None:
+    """Raise InterruptedRun if another process holds the file. The thread that beats sees that, too,
+    but seconds after a process that stood still goes on."""
+    for _ in range(_LOOKS):
+        found = read(path)
+        if found is not None and found.owner == own.owner:
+            return
+        if found is not None and found.owner != "?":
+            break
+        time.sleep(_POLL_S)  # a waiter that took it by mistake puts it back at once
+    if found is None or found.owner != "?":
+        raise _lost(path)
+
+
+def _lost(path: Path) -> InterruptedRun:
+    return InterruptedRun(
+        f"another vitctl took over {path.parent}: this process stood still for more than "
+        f"{STALE_S:g} s",
+        hint="run the same command again: it goes on, or waits for the other to finish",
+    )
+
+
 def _beat(path: Path, own: Holder, over: threading.Event) -> None:
     beat = missed = 0
-    while not over.wait(BEAT_S):
+    while not over.wait(_POLL_S if missed else BEAT_S):
         beat += 1
         found = read(path)
         gone = found is None or (found.owner != own.owner and found.owner != "?")
         # Twice: a waiter that took it by mistake puts it back at once.
         missed = missed + 1 if gone else 0
         if missed > 1:
-            # It stood still for too long (suspended, or cut off), and another works here now.
-            print(
-                f"error: the lock {path} was lost: this process stood still for more than "
-                f"{STALE_S:g} s",
-                file=sys.stderr,
-                flush=True,
-            )
-            os._exit(_LOST)
+            # What the main thread waits for (a device, a file server) may take long, and it writes
+            # to more than the guards know of.
+            error = _lost(path)
+            print(f"stopped: {error.message}\nhint: {error.hint}", file=sys.stderr, flush=True)
+            os._exit(error.exit_code)
         if gone:
             continue
         with suppress(OSError), path.open("r+b") as file:

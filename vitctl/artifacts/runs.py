@@ -24,7 +24,7 @@ from vitctl.artifacts import pins, together
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.drafts import clear, publish, read_note, sweep
-from vitctl.artifacts.files import DRAFT, LOCK, RUN, remove_tree, write_atomic
+from vitctl.artifacts.files import DRAFT, LOCK, RUN, check_guards, remove_tree, write_atomic
 from vitctl.artifacts.locks import is_locked
 from vitctl.artifacts.manifest import FORMAT, MANIFEST, FileEntry, Parent, Recipe
 from vitctl.artifacts.provenance import now, versions
@@ -400,6 +400,7 @@ class RunDraft(Run):
     def abandon(self, step: int) -> None:
         """Remove a checkpoint that is no part of this run any more, whoever begins from it."""
         if processes.first():
+            check_guards(self.place(step))
             (self.place(step) / MANIFEST).unlink(missing_ok=True)
             remove_tree(self.place(step), ignore_errors=True)
 
@@ -408,6 +409,7 @@ class RunDraft(Run):
         if not processes.first() or step in pins.pinned(self.path):
             return
         manifest = self.place(step) / MANIFEST
+        check_guards(manifest)
         with suppress(FileNotFoundError):
             content = manifest.read_bytes()
             manifest.unlink()
