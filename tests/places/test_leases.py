@@ -184,12 +184,14 @@ def lost(held):
     return True
 
 
-def test_of_two_that_both_made_the_lease_one_goes_on(lock, careless):
-    """The first had looked already when the second made it, too."""
+def test_of_two_that_both_made_the_lease_one_goes_on(lock, careless, monkeypatch):
+    """The first had looked already when the second made it, too, and not yet written its beat."""
+    for name in ("BEAT_S", "_POLL_S"):
+        monkeypatch.setattr(leases, name, 0.3)
     first, second = leases._take(lock, 1), leases._take(lock, 1)
     assert first is not None
     assert second is not None
-    time.sleep(10 * leases.BEAT_S)
+    time.sleep(3 * leases.BEAT_S)
     assert sorted([lost(first), lost(second)]) == [False, True]
     ending, staying = (first, second) if lost(first) else (second, first)
     ending.release()
