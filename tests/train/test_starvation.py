@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests import made
 from vitctl import processes
+from vitctl.train.images import open_images
 from vitctl.train.starvation import Input, Others, Watch, advice, elsewhere, sentence
 
 
@@ -97,3 +99,10 @@ def test_one_sentence():
     assert sentence(0.34, ["a", "b"]) == (
         "the input starves the devices: 34 % of the time they had no batch; what would help: a; b"
     )
+
+
+def test_what_helps_where_images_are_made_up():
+    cfg = made.config()
+    images = open_images(cfg, None, workers=None)
+    (told,) = images.what_helps(images_per_s=1, reading=0, shared=False)
+    assert told.startswith("images of a dataset, ")

@@ -108,7 +108,7 @@ class Images:
         on the cores that decode.
         """
         if isinstance(self.dataset, MockDataset):
-            return ["nothing: made-up images come from one thread; a dataset's come from all cores"]
+            return ["images of a dataset, which all cores decode (one thread makes images up)"]
         data, resolution = self.cfg.data, self.cfg.model.resolution
         cost = costs.measure(
             self.dataset, split=data.split, resolution=resolution, augment=data.augment
