@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -17,12 +18,13 @@ from vitctl.artifacts.store import slug
 from vitctl.data.batches import EvalBatch
 from vitctl.data.classes import class_mapping, map_labels
 from vitctl.errors import InputError
-from vitctl.events import Emit, Next, Note, Progress, Settings, silent
+from vitctl.events import Caution, Emit, Next, Note, Progress, Settings, silent
 from vitctl.probe import intervals
 from vitctl.recipes import branching
 from vitctl.sharding import layout as layouts
 from vitctl.train import frozen, scoring
 from vitctl.train.confusion import Confusion
+from vitctl.train.metrics import finite
 
 RESULTS = "results.json"
 _FORMAT = 1
@@ -97,6 +99,8 @@ def run(
 
             # Publish
             scores = tally.scores()
+            if not math.isfinite(scores.loss):
+                emit(Caution("the loss is not finite: some image's logits are too large for fp32"))
             interval = intervals.binomial(scores.top1, examples=scores.examples)
             summary = {
                 "model": trained.name,
@@ -104,13 +108,13 @@ def run(
                 "dataset": named,
                 "split": cfg.eval_split,
                 "weights": cfg.weights,
-                **scores.as_json(),
+                **finite(scores.as_json()),
                 "top1_interval": list(interval),
                 "without_label": len(labels) - len(scored),
             }
             content = {
                 "format": _FORMAT,
-                **scores.as_json(),
+                **finite(scores.as_json()),
                 "classes": confusion.per_class(),
                 "confusions": confusion.most_frequent(),
             }
@@ -131,7 +135,7 @@ def readable(summary: dict[str, Any]) -> dict[str, str]:
         "data": f"{summary['dataset']} {summary['split']}: {summary['examples']:,} images",
         "top-1": f"{summary['top1']:.2%} (95 % for other images: {low:.2%} to {high:.2%})",
         "top-5": f"{summary['top5']:.2%}",
-        "loss": f"{summary['loss']:.4g}",
+        "loss": "not finite" if summary["loss"] is None else f"{summary['loss']:.4g}",
     }
 
 

@@ -108,7 +108,7 @@ def _evaluation(summary: Summary) -> Iterable[str]:
     yield f"on {summary['dataset']}" if "dataset" in summary else ""
     yield f"top-1 {percent(summary['top1'])}"
     yield f"top-5 {percent(summary['top5'])}" if summary.get("top5") is not None else ""
-    yield f"loss {summary['loss']:.3g}"
+    yield "loss not finite" if summary["loss"] is None else f"loss {summary['loss']:.3g}"
 
 
 def _scaling_fit(summary: Summary) -> Iterable[str]:

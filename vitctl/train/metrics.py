@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: one object a line, `kind` "train" or "eval".
+"""`metrics.jsonl`: one object a line, `kind` "train", "eval" or "save".
 
 A crash may leave rows past the last checkpoint, and the last one half-written. A run that resumes
 cuts the file back to that checkpoint and writes the same rows again.
@@ -10,9 +10,10 @@ whole with each checkpoint and every half a minute.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
@@ -35,7 +36,7 @@ class Metrics:
         `tensorboard` they are also written as event files beside it."""
         self._stack = ExitStack()
         self._bucket: ObjectPath | None = None
-        rows = [row for row in read(path) if row["step"] <= keep_to]
+        rows = [finite(row) for row in read(path) if row["step"] <= keep_to]
         text = "".join(_line(row) for row in rows)
         # Every process has the same rows; one writes them.
         self._writes = processes.first()
@@ -75,13 +76,14 @@ class Metrics:
         return (kind, step) in self._there
 
     def row(self, kind: str, step: int, **values: Any) -> None:
-        """Write one row, whole, unless this step has it already."""
+        """Write one row, whole, unless this step has it already; null for a number that is not
+        finite."""
         if (kind, step) in self._there:
             return
         self._there.add((kind, step))
         if not self._writes:
             return
-        row = {"kind": kind, "step": step, **values}
+        row = finite({"kind": kind, "step": step, **values})
         self._file.write(_line(row))
         self._file.flush()
         if self._events is not None:
@@ -127,6 +129,15 @@ def read(path: Place) -> list[dict[str, Any]]:
         if isinstance(row, dict) and isinstance(row.get("step"), int) and "kind" in row:
             rows.append(row)
     return rows
+
+
+def finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    """`row` with None for numbers that are not finite: JSON has none of those. Weights that are
+    finite may score an infinite loss."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ ImageNet ReaL is scored (big_vision, evaluators/classification.py).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -46,6 +47,11 @@ class Scoring:
 
     raw: Scores
     ema: Scores | None = None
+
+    @property
+    def finite(self) -> bool:
+        """Whether the losses are: a finite weight may still be so large that a logit is not."""
+        return all(math.isfinite(s.loss) for s in (self.raw, self.ema) if s is not None)
 
 
 class Rows(NamedTuple):

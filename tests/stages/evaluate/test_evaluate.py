@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,13 @@ from scipy import stats
 
 from stages.evaluate import run as stage
 from stages.evaluate.command import EvaluateConfig, EvaluateRuntime, Inputs
+from stages.inspect.words import in_words
 from tests import made
 from vitctl.artifacts import Artifact, Store
 from vitctl.errors import InputError
-from vitctl.events import Settings, silent
+from vitctl.events import Caution, Settings, silent
 from vitctl.model import vit
-from vitctl.train import frozen
+from vitctl.train import frozen, scoring
 from vitctl.train.config import MockConfig
 
 MODEL = made.config().model
@@ -176,3 +179,16 @@ def test_a_finished_evaluation_is_found_again(evaluate):
     assert again.manifest == first.manifest
     shown = next(event for event in events if isinstance(event, Settings))
     assert shown.values["top-1"].startswith(f"{first.summary['top1']:.2%}")
+
+
+def test_a_loss_that_is_not_finite_is_null(evaluate, monkeypatch):
+    honest, seen = scoring.Tally.scores, []
+    monkeypatch.setattr(
+        scoring.Tally, "scores", lambda tally: replace(honest(tally), loss=math.inf)
+    )
+    done = evaluate(out="infinite", emit=seen.append)
+    assert done.summary["loss"] is None
+    assert json.loads((done.path / stage.RESULTS).read_text())["loss"] is None
+    assert any("not finite" in event.text for event in seen if isinstance(event, Caution))
+    assert stage.readable(done.summary)["loss"] == "not finite"
+    assert "loss not finite" in in_words("evaluation", done.summary)
