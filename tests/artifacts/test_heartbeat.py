@@ -1,4 +1,4 @@
-"""The lock for file systems without flock, with flock made to fail as it does there."""
+"""The lock that needs no flock, with flock made to fail, or to lie, as where it is needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dataclasses import replace
 import pytest
 from making import recipe, trained
 
-from vitctl.artifacts import heartbeat, locks
+from vitctl.artifacts import heartbeat, locks, mounts
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.heartbeat import Holder
 from vitctl.errors import InterruptedRun
@@ -71,6 +71,8 @@ def test_a_count_that_stands_still_is_taken_over(tmp_path):
     path, order = tmp_path / ".lock", []
     leave(path, ELSEWHERE)
     assert locks.is_locked(path)  # another machine's: not known to be dead
+    os.utime(heartbeat.beside(path), (0, 0))
+    assert not locks.is_locked(path)
     began = time.monotonic()
     take(path, order, "next")
     assert time.monotonic() - began >= heartbeat.STALE_S
@@ -240,6 +242,44 @@ def test_a_lock_that_is_put_back_at_once_is_not_lost(tmp_path, monkeypatch):
         write_atomic(tmp_path / "run.json", b"mine")
         back.join()
     assert (tmp_path / "run.json").read_bytes() == b"mine"
+
+
+# File systems that other machines see
+
+
+@pytest.fixture
+def on_nfs(monkeypatch):
+    """Where flock succeeds, but is one of this machine alone."""
+    monkeypatch.setattr(fcntl, "flock", lambda descriptor, operation: None)
+    monkeypatch.setattr(mounts, "shared", lambda folder: "nfs4")
+
+
+@pytest.mark.usefixtures("on_nfs")
+def test_a_flock_of_one_machine_is_not_trusted(tmp_path):
+    path, order = tmp_path / ".lock", []
+    leave(path, ELSEWHERE)  # another machine's, whose flock this one does not see
+    assert locks.is_locked(path)
+    began = time.monotonic()
+    take(path, order, "next")
+    assert time.monotonic() - began >= heartbeat.STALE_S
+    assert order == ["waiting", "next has it", "next leaves"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("on_nfs")
+def test_another_machine_sees_who_holds_it(tmp_path):
+    path = tmp_path / ".lock"
+    with locks.exclusive(path, emit=lambda event: None, waiting=""):
+        assert heartbeat.read(heartbeat.beside(path)).pid == os.getpid()
+        assert path.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_of_this_machine_needs_no_beats(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(mounts, "shared", lambda folder: None)
+    with locks.exclusive(tmp_path / ".lock", emit=lambda event: None, waiting=""):
+        assert [p.name for p in tmp_path.iterdir()] == [".lock"]
 
 
 def test_other_errors_of_flock_are_not_hidden(tmp_path, monkeypatch):

@@ -129,6 +129,14 @@ def test_a_file_server_whose_clock_is_off(asked, monkeypatch):
     assert "clock" in store.rename(asked).told
 
 
+def test_a_flock_that_is_only_known_for_this_machine(asked, monkeypatch):
+    assert store.lock(asked).told == "flock keeps a second process out"
+    monkeypatch.setattr(store.mounts, "shared", lambda folder: "nfs4")
+    found = store.lock(asked)
+    assert found.verdict == "ok"
+    assert "on this machine, and .lock.held those on others (nfs4)" in found.told
+
+
 def test_locks_that_keep_nobody_out(asked, monkeypatch):
     monkeypatch.setattr(store.fcntl, "flock", lambda *_: None)
     assert store.lock(asked).verdict == "warn"

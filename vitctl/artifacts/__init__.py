@@ -5,6 +5,7 @@
     manifest    artifact.json, typed
     files       hashing, atomic small writes, paths that stay inside their folder
     locks       one process works on a recipe at a time
+    mounts      which file systems other machines see
     artifact    a finished, immutable directory
     runs        a growing directory of checkpoints, each a finished artifact
     pins        checkpoints that unfinished work begins from

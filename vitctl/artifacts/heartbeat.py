@@ -1,4 +1,4 @@
-"""A lock for file systems without flock: a file with its holder's name and a count that moves.
+"""A lock that needs no flock: a file with its holder's name and a count that moves.
 
 It is made with O_EXCL, which is atomic on NFS, too. Its holder raises the count every few seconds.
 Who waits takes it over when the count has stood still for `STALE_S` as the waiter counts its own
@@ -73,10 +73,16 @@ def exclusive(path: Path, *, emit: Emit, waiting: str) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether the file is there, and its holder is not known to be dead. One on another machine can
-    only be told from its count, over time."""
+    """Whether a process seems to hold the file now: one on another machine by the time of its last
+    beat, by the file server's clock and ours, so only good for telling."""
     found = read(path)
-    return found is not None and not _is_dead(found)
+    if found is None or _is_dead(found):
+        return False
+    try:
+        beaten = path.stat().st_mtime
+    except OSError:
+        return False
+    return time.time() - beaten < 2 * STALE_S
 
 
 def read(path: Path) -> Holder | None:

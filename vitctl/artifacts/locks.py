@@ -2,7 +2,9 @@
 
 flock is released by the kernel when its holder dies, however it dies, so such a lock never goes
 stale. File systems without flock (some network mounts) get a lock of another kind, heartbeat.py;
-in a bucket, where there are no locks at all, a lease stands in (`vitctl.places.leases`).
+those that other machines see get both, as their flock may be one of this machine's kernel only, and
+does not say so. In a bucket, where there are no locks at all, a lease stands in
+(`vitctl.places.leases`).
 """
 
 from __future__ import annotations
@@ -12,10 +14,10 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from vitctl.artifacts import heartbeat
+from vitctl.artifacts import heartbeat, mounts
 from vitctl.events import Emit, Note
 from vitctl.places import ObjectPath, Place, leases
 
@@ -33,17 +35,18 @@ def exclusive(path: Place, *, emit: Emit, waiting: str, several: bool = False) -
             yield
         return
     descriptor = _acquire(path, emit=emit, waiting=waiting)
-    if descriptor is None:
-        with heartbeat.exclusive(heartbeat.beside(path), emit=emit, waiting=waiting):
-            yield
-        return
     try:
-        yield
+        with ExitStack() as stack:
+            if descriptor is None or mounts.shared(path.parent) is not None:
+                held = heartbeat.beside(path)
+                stack.enter_context(heartbeat.exclusive(held, emit=emit, waiting=waiting))
+            yield
     finally:
-        # Safe to remove: a waiter that opened this very file sees below that it is gone.
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-        os.close(descriptor)
+        if descriptor is not None:
+            # Safe to remove: a waiter that opened this very file sees below that it is gone.
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            os.close(descriptor)
 
 
 def _acquire(path: Path, *, emit: Emit, waiting: str) -> int | None:
@@ -81,7 +84,7 @@ def _is_still(path: Path, descriptor: int) -> bool:
 
 
 def is_locked(path: Place) -> bool:
-    """Whether a living process holds the lock file `path` now."""
+    """Whether a living process seems to hold the lock file `path` now; only good for telling."""
     if isinstance(path, ObjectPath):
         return leases.is_held(path)
     if heartbeat.is_held(heartbeat.beside(path)):

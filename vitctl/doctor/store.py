@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vitctl.artifacts.files import write_atomic
+from vitctl.artifacts import mounts
+from vitctl.artifacts.files import HELD, write_atomic
 from vitctl.doctor.finding import Asked, Finding
 
 _GIB, _MB = 2**30, 10**6
@@ -82,7 +83,7 @@ def lock(asked: Asked) -> Finding:
             try:
                 fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                return Finding("lock", "ok", "flock keeps a second process out")
+                return Finding("lock", "ok", _kept_out(mounts.shared(folder)))
         except OSError as error:
             told = f"flock is not supported ({error.strerror})"
             return Finding("lock", "warn", told, _ALONE)
@@ -90,6 +91,13 @@ def lock(asked: Asked) -> Finding:
             os.close(first)
             os.close(second)
     return Finding("lock", "warn", "flock lets two processes hold one lock", _ALONE)
+
+
+def _kept_out(shared: str | None) -> str:
+    told = "flock keeps a second process out"
+    if shared is None:
+        return told
+    return f"{told} on this machine, and {HELD} those on others ({shared})"
 
 
 _ALONE = (
