@@ -156,3 +156,32 @@ def test_an_axis_that_closes_has_two_lanes():
     link = TPUS["v3"].link_bandwidth
     whole = time_of((), shape=shape, coordinates=coordinates)
     assert whole == pytest.approx(2 * 1023 / 1024 * 1e9 / (4 * link))
+
+
+def test_a_loop_that_goes_on_until_a_number_is_right_counts_once():
+    """As drawing mixup's weight does; a scan counts as often as its condition says."""
+    module = """ENTRY %main (p: f32[1]) -> f32[1] {
+  %a = f32[1]{0} while(%p), condition=%refused, body=%draw
+  ROOT %b = f32[1]{0} while(%a), condition=%below, body=%layer
+}
+%refused (p: f32[1]) -> pred[] {
+  %half = f32[1]{0:T(128)} constant({0.5})
+  %p = (f32[1]{0:T(128)}, u32[1]{0}) parameter(0)
+  ROOT %ge = pred[] compare(%p, %half), direction=GE
+}
+%draw (p: f32[1]) -> f32[1] {
+  ROOT %drawn = f32[1]{0} log(%p)
+}
+%below (p: (s32[], f32[1])) -> pred[] {
+  %three = s32[]{:T(128)} constant(3)
+  ROOT %lt = pred[] compare(%i, %three), direction=LT
+}
+%layer (p: f32[1]) -> f32[1] {
+  ROOT %x = f32[1]{0} exponential(%p)
+}
+"""
+    times = {line.computation: line.times for line in hlo.lines(module)}
+    assert (times["draw"], times["layer"]) == (1, 3)
+    unknown = module.replace("s32[]{:T(128)} constant(3)", "s32[]{:T(128)} parameter(0)")
+    with pytest.raises(ValueError, match="not a constant"):
+        list(hlo.lines(unknown))

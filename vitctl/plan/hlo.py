@@ -10,6 +10,7 @@ _OPENED = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
 _LOOP = re.compile(r" while\(.*condition=%?([\w.\-]+), body=%?([\w.\-]+)")
 _CALLED = re.compile(r"(?:calls|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
 _KNOWN = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+_COUNTER = re.compile(r"\b[su]32\[\][^ ]* (?:parameter|get-tuple-element|constant)\(")
 _CONSTANT = re.compile(r"= s32\[\]\S* constant\((\d+)\)")
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 
@@ -30,7 +31,8 @@ class Line:
 
 def lines(module: str) -> Iterator[Line]:
     """Every operation that a step runs. A loop's body counts as often as XLA or, where it doesn't
-    say so, the loop's condition says; scans count from 0 by 1.
+    say so, the loop's condition says; scans count from 0 by 1. One that goes on until a number is
+    right counts once: drawing mixup's weight is the only one here, a scalar that is rarely refused.
 
     Raises:
       ValueError: there is no entry, or a loop whose number of rounds is not a constant.
@@ -83,6 +85,8 @@ def _computations(module: str) -> tuple[dict[str, _Computation], str]:
 
 
 def _rounds(condition: _Computation) -> int:
+    if not any(_COUNTER.search(text) for text in condition.lines):
+        return 1
     constants = {int(n) for text in condition.lines for n in _CONSTANT.findall(text)}
     if len(constants) != 1 or "direction=LT" not in "".join(condition.lines):
         raise ValueError("a loop's number of rounds is not a constant")
