@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -24,7 +23,6 @@ from vitctl.recipes import branching
 from vitctl.sharding import layout as layouts
 from vitctl.train import frozen, scoring
 from vitctl.train.confusion import Confusion
-from vitctl.train.metrics import finite
 
 RESULTS = "results.json"
 _FORMAT = 1
@@ -99,7 +97,7 @@ def run(
 
             # Publish
             scores = tally.scores()
-            if not math.isfinite(scores.loss):
+            if not scores.is_finite:
                 emit(Caution("the loss is not finite: some image's logits are too large for fp32"))
             interval = intervals.binomial(scores.top1, examples=scores.examples)
             summary = {
@@ -108,13 +106,13 @@ def run(
                 "dataset": named,
                 "split": cfg.eval_split,
                 "weights": cfg.weights,
-                **finite(scores.as_json()),
+                **scores.as_json(),
                 "top1_interval": list(interval),
                 "without_label": len(labels) - len(scored),
             }
             content = {
                 "format": _FORMAT,
-                **finite(scores.as_json()),
+                **scores.as_json(),
                 "classes": confusion.per_class(),
                 "confusions": confusion.most_frequent(),
             }

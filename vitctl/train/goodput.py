@@ -211,6 +211,7 @@ class Ledger:
 
 
 def _without_waiting(path: Place, content: bytes) -> None:
+    """Training goes on meanwhile, where writing takes a while."""
     if isinstance(path, ObjectPath):
         write_behind(path, content)
     else:

@@ -120,20 +120,9 @@ def load(kept: Artifact, cfg: TrainConfig) -> tuple[Replayed, Pixels]:
         step=told.step,
         batch=len(rows),
         mixup=mixup(cfg, step=told.step),
-        images=tuple(Seen(**image.model_dump()) for image in told.images),
+        images=told.images,
     )
     return found, learnt(images, last=images[-1], mixup=found.mixup)
-
-
-class _Image(Config):
-    """One of `_Batch.images`; see `Seen`."""
-
-    row: int
-    id: str | None
-    key: int
-    position: int
-    epoch: int
-    labels: tuple[str, ...]
 
 
 class _Batch(Config):
@@ -142,7 +131,7 @@ class _Batch(Config):
     format: int
     step: int
     number: int
-    images: tuple[_Image, ...]
+    images: tuple[Seen, ...]
     classes: tuple[str, ...]
     lr: float
     loss: str

@@ -11,7 +11,6 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.runs import RunDraft
 from vitctl.data.digest import ConsumedSamples
 from vitctl.errors import InterruptedRun
-from vitctl.events import Caution
 from vitctl.sharding.layout import Layout
 from vitctl.signals import Stop
 from vitctl.train import scoring
@@ -27,12 +26,6 @@ from vitctl.train.step import Step
 
 Evaluate = Callable[[TrainState, Callable[[], bool]], scoring.Scoring | None]
 """Scores of a state; None if the function that it asks between batches told it to break off."""
-
-
-_NOT_FINITE = (
-    "the loss of held-out images is not finite at step {}, though the weights are; training goes "
-    "on, a lower --lr may help"
-)
 
 
 def loop(
@@ -69,8 +62,6 @@ def loop(
             scores = evaluate(state, lambda: at < cfg.steps and stop.breaks_off)
             if scores is not None:
                 report.scored(at, scores)
-                if not scores.finite:
-                    report.emit(Caution(_NOT_FINITE.format(at)))
         return scores is not None
 
     with report, saver:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
@@ -239,12 +240,19 @@ class Reporter:
     def scored(self, step: int, scores: Scoring) -> None:
         """A row of held-out scores; those of the averaged weights begin with `ema_`."""
         self.scores, self.scored_at = scores, step
-        raw, split = scores.raw.as_json(), self.cfg.data.eval_split
-        ema = {} if scores.ema is None else scores.ema.as_json()
+        raw, split = asdict(scores.raw), self.cfg.data.eval_split
+        ema = {} if scores.ema is None else asdict(scores.ema)
         values = {**raw, **{f"ema_{name}": ema[name] for name in ema if name != "examples"}}
         self.metrics.row("eval", step, split=split, **values)
         assert split is not None  # there would be nothing to score
         self.emit(Scored(step, split, values))
+        if not scores.is_finite:
+            self.emit(
+                Caution(
+                    f"the loss of held-out images is not finite at step {step}, though the weights "
+                    "are; training goes on, a lower --lr may help"
+                )
+            )
 
     def scores_at(self, step: int) -> Scoring | None:
         """The scores of exactly this step, if it was scored."""

@@ -24,7 +24,6 @@ from vitctl.places import ObjectPath
 from vitctl.train import rollback
 from vitctl.train.cadence import Cadence
 from vitctl.train.config import TrainConfig
-from vitctl.train.metrics import finite
 from vitctl.train.scoring import Scoring
 from vitctl.train.state import TrainState
 
@@ -183,11 +182,9 @@ class Saver:
             "classes_before": self.classes_before,
             "finished_schedule": not self.cfg.schedule.open_ended and step == self.cfg.steps,
             "loss": loss,
-            "eval": None if scores is None else finite(scores.raw.as_json()),
+            "eval": None if scores is None else scores.raw.as_json(),
             "ema": optim.ema,
-            "eval_ema": None
-            if scores is None or scores.ema is None
-            else finite(scores.ema.as_json()),
+            "eval_ema": None if scores is None or scores.ema is None else scores.ema.as_json(),
             "passed": sum(window.batches for window in rollback.until(self.passed, step)),
             "skipped": None if state.norms is None else int(state.norms.skipped),
         }

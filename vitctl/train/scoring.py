@@ -25,6 +25,7 @@ from vitctl.model.config import ModelConfig
 from vitctl.sharding.layout import Layout
 from vitctl.train import state as states
 from vitctl.train.frozen import applied, on_devices, one_behind
+from vitctl.train.metrics import finite
 from vitctl.train.together import in_step
 
 
@@ -37,8 +38,14 @@ class Scores:
     loss: float
     examples: int
 
-    def as_json(self) -> dict[str, float | int]:
-        return asdict(self)
+    @property
+    def is_finite(self) -> bool:
+        """Whether the loss is: a finite weight may still be so large that a logit is not."""
+        return math.isfinite(self.loss)
+
+    def as_json(self) -> dict[str, float | int | None]:
+        """As it is recorded: null for a loss that is not finite."""
+        return finite(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,8 @@ class Scoring:
     ema: Scores | None = None
 
     @property
-    def finite(self) -> bool:
-        """Whether the losses are: a finite weight may still be so large that a logit is not."""
-        return all(math.isfinite(s.loss) for s in (self.raw, self.ema) if s is not None)
+    def is_finite(self) -> bool:
+        return self.raw.is_finite and (self.ema is None or self.ema.is_finite)
 
 
 class Rows(NamedTuple):
