@@ -13,7 +13,8 @@ import numpy as np
 from stages.replay.command import PICTURE, Asked
 from vitctl.artifacts import Artifact, Parent, Run, Store
 from vitctl.artifacts.files import write_atomic
-from vitctl.artifacts.runs import CHECKPOINTS, MUST_BE_FINITE, diverged_in_words
+from vitctl.artifacts.run_info import MUST_BE_FINITE, diverged_in_words
+from vitctl.artifacts.runs import CHECKPOINTS
 from vitctl.data.order import Window, batch_of_step, windows_from_json
 from vitctl.data.sheet import sheet
 from vitctl.errors import InputError, NotFoundError, UsageError

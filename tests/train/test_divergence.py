@@ -14,7 +14,8 @@ from stages.inspect.images import check_consumed
 from tests import schemas
 from tests.train.conftest import config, contents
 from vitctl.artifacts import Artifact, Store
-from vitctl.artifacts.runs import Rollback, RunInfo, Segment, diverged_in_words, run_of
+from vitctl.artifacts.run_info import Rollback, RunInfo, Segment, diverged_in_words
+from vitctl.artifacts.runs import run_of
 from vitctl.data.order import Window, windows_from_json
 from vitctl.errors import DivergedError, InputError, InterruptedRun
 from vitctl.events import Caution, Doing, Scored, Spent, Trail, Trained

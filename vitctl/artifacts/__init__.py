@@ -7,6 +7,7 @@
     locks       one process works on a recipe at a time
     mounts      which file systems other machines see
     artifact    a finished, immutable directory
+    run_info    run.json: recipe, starts, answers, roll-backs
     runs        a growing directory of checkpoints, each a finished artifact
     pins        checkpoints that unfinished work begins from
     drafts      a directory on its way to being finished

@@ -11,10 +11,8 @@ with more steps continues the same run.
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -26,9 +24,9 @@ from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.drafts import clear, publish, read_note, sweep
 from vitctl.artifacts.files import DRAFT, LOCK, RUN, check_guards, remove_tree, write_atomic
 from vitctl.artifacts.locks import is_locked
-from vitctl.artifacts.manifest import FORMAT, MANIFEST, FileEntry, Parent, Recipe
+from vitctl.artifacts.manifest import FORMAT, MANIFEST, FileEntry, Recipe
 from vitctl.artifacts.provenance import now, versions
-from vitctl.config import Config
+from vitctl.artifacts.run_info import Rollback, RunInfo, Segment, write_info
 from vitctl.errors import (
     DeniedError,
     NewerFormatError,
@@ -46,91 +44,6 @@ BATCHES = "batches"
 METRICS = "metrics.jsonl"
 
 _STEP = re.compile(r"0|[1-9][0-9]*")
-
-
-class Segment(Config):
-    """One start of a run: from where, with what hardware and versions."""
-
-    started: str
-    from_step: int
-    runtime: dict[str, Any]
-    versions: dict[str, str]
-
-
-MUST_BE_FINITE = {
-    "loss": "loss",
-    "grad_norm": "gradient norm",
-    "update_norm": "update norm",
-    "param_norm": "parameter norm",
-}
-"""The numbers of a step that make it a divergence, and what they are called."""
-
-_ALWAYS_TOLD = ("loss", "grad_norm")
-
-
-def diverged_in_words(numbers: Mapping[str, str]) -> str:
-    """Loss and gradient norm, and what else is not finite: "loss 2.1, gradient norm inf"."""
-    values = {name: float(text) for name, text in numbers.items()}
-    told = (n for n in values if n in _ALWAYS_TOLD or not math.isfinite(values[n]))
-    return ", ".join(f"{MUST_BE_FINITE[name]} {values[name]:g}" for name in told)
-
-
-class Rollback(Config):
-    """A divergence that was passed over.
-
-    diverged   the step that diverged, as messages and metrics count: the update after
-               `diverged - 1` finished ones
-    step       the checkpoint that training went back to
-    batches    how many batches were left out, from the one that followed `step`
-    loss, grad_norm, update_norm, param_norm   of the step that diverged, as text, for JSON has no
-               infinity; an older run has the first two
-    kept       the batch that diverged, an artifact in the run's folder
-    """
-
-    at: str
-    diverged: int
-    step: int
-    batches: int
-    loss: str
-    grad_norm: str
-    update_norm: str | None = None
-    param_norm: str | None = None
-    kept: str
-
-    @property
-    def in_words(self) -> str:
-        """One sentence."""
-        numbers = {n: text for n in MUST_BE_FINITE if (text := getattr(self, n)) is not None}
-        batches = "one batch" if self.batches == 1 else f"{self.batches} batches"
-        return (
-            f"step {self.diverged} diverged ({diverged_in_words(numbers)}); going back to step "
-            f"{self.step} and passing over {batches}"
-        )
-
-
-class RunInfo(Config):
-    """The content of `run.json`."""
-
-    format: int
-    kind: str
-    id: str
-    name: str
-    stage: str
-    version: int
-    config: dict[str, Any]
-    parents: tuple[Parent, ...]
-    segments: tuple[Segment, ...] = ()
-    results: tuple[int, ...] = ()
-    """Steps that a command was asked for and answered with: these checkpoints are never dropped."""
-    rollbacks: tuple[Rollback, ...] = ()
-    """Each time it went back, oldest first. It decides what is trained on from there: one that goes
-    behind an earlier one takes its place."""
-
-    @property
-    def kept(self) -> tuple[int, ...]:
-        """Intervals whose multiples stay: what each start of the run promised to keep."""
-        intervals = {segment.runtime.get("keep") for segment in self.segments}
-        return tuple(sorted(interval for interval in intervals if isinstance(interval, int)))
 
 
 class Run:
@@ -457,24 +370,6 @@ def _check_arrived(place: ObjectPath, sent: dict[str, FileEntry]) -> None:
                 exit_code=10,
                 hint="run the same command again (in all processes): it saves that step again",
             )
-
-
-def new_info(recipe: Recipe, *, name: str) -> RunInfo:
-    return RunInfo(
-        format=FORMAT,
-        kind=recipe.kind,
-        id=recipe.id,
-        name=name,
-        stage=recipe.stage,
-        version=recipe.version,
-        config=recipe.config,
-        parents=recipe.parents,
-    )
-
-
-def write_info(path: Place, info: RunInfo) -> None:
-    text = json.dumps(info.model_dump(mode="json"), indent=1, ensure_ascii=False)
-    write_atomic(path / RUN, (text + "\n").encode())
 
 
 def run_of(checkpoint: Artifact) -> Run | None:

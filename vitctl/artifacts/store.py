@@ -22,7 +22,8 @@ from vitctl.artifacts.drafts import Draft, claim, clear, read_note
 from vitctl.artifacts.files import DRAFT, LOCK, RUN
 from vitctl.artifacts.locks import exclusive
 from vitctl.artifacts.manifest import MANIFEST, Parent, Recipe
-from vitctl.artifacts.runs import CHECKPOINTS, Run, RunDraft, new_info, write_info
+from vitctl.artifacts.run_info import new_info, write_info
+from vitctl.artifacts.runs import CHECKPOINTS, Run, RunDraft
 from vitctl.errors import (
     DeniedError,
     InputError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vitctl.artifacts.runs import MUST_BE_FINITE
+from vitctl.artifacts.run_info import MUST_BE_FINITE
 from vitctl.data.batches import TrainBatch
 from vitctl.events import Spent
 from vitctl.train.step import StepStats

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Sequence
 
 from vitctl import checkpoints
 from vitctl.artifacts.provenance import now
-from vitctl.artifacts.runs import BATCHES, Rollback, RunDraft, RunInfo, diverged_in_words
+from vitctl.artifacts.run_info import Rollback, RunInfo, diverged_in_words
+from vitctl.artifacts.runs import BATCHES, RunDraft
 from vitctl.data.order import Window, batch_of_step, windows_from_json
 from vitctl.errors import DivergedError, VitctlError
 from vitctl.places import Place

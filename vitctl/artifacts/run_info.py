@@ -1,0 +1,116 @@
+"""What `run.json` tells of a run: its recipe, its starts, its answers, where it went back."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from vitctl.artifacts.files import RUN, write_atomic
+from vitctl.artifacts.manifest import FORMAT, Parent, Recipe
+from vitctl.config import Config
+from vitctl.places import Place
+
+
+class Segment(Config):
+    """One start of a run: from where, with what hardware and versions."""
+
+    started: str
+    from_step: int
+    runtime: dict[str, Any]
+    versions: dict[str, str]
+
+
+MUST_BE_FINITE = {
+    "loss": "loss",
+    "grad_norm": "gradient norm",
+    "update_norm": "update norm",
+    "param_norm": "parameter norm",
+}
+"""The numbers of a step that make it a divergence, and what they are called."""
+
+_ALWAYS_TOLD = ("loss", "grad_norm")
+
+
+def diverged_in_words(numbers: Mapping[str, str]) -> str:
+    """Loss and gradient norm, and what else is not finite: "loss 2.1, gradient norm inf"."""
+    values = {name: float(text) for name, text in numbers.items()}
+    told = (n for n in values if n in _ALWAYS_TOLD or not math.isfinite(values[n]))
+    return ", ".join(f"{MUST_BE_FINITE[name]} {values[name]:g}" for name in told)
+
+
+class Rollback(Config):
+    """A divergence that was passed over.
+
+    diverged   the step that diverged, as messages and metrics count: the update after
+               `diverged - 1` finished ones
+    step       the checkpoint that training went back to
+    batches    how many batches were left out, from the one that followed `step`
+    loss, grad_norm, update_norm, param_norm   of the step that diverged, as text, for JSON has no
+               infinity; an older run has the first two
+    kept       the batch that diverged, an artifact in the run's folder
+    """
+
+    at: str
+    diverged: int
+    step: int
+    batches: int
+    loss: str
+    grad_norm: str
+    update_norm: str | None = None
+    param_norm: str | None = None
+    kept: str
+
+    @property
+    def in_words(self) -> str:
+        """One sentence."""
+        numbers = {n: text for n in MUST_BE_FINITE if (text := getattr(self, n)) is not None}
+        batches = "one batch" if self.batches == 1 else f"{self.batches} batches"
+        return (
+            f"step {self.diverged} diverged ({diverged_in_words(numbers)}); going back to step "
+            f"{self.step} and passing over {batches}"
+        )
+
+
+class RunInfo(Config):
+    """The content of `run.json`."""
+
+    format: int
+    kind: str
+    id: str
+    name: str
+    stage: str
+    version: int
+    config: dict[str, Any]
+    parents: tuple[Parent, ...]
+    segments: tuple[Segment, ...] = ()
+    results: tuple[int, ...] = ()
+    """Steps that a command was asked for and answered with: these checkpoints are never dropped."""
+    rollbacks: tuple[Rollback, ...] = ()
+    """Each time it went back, oldest first. It decides what is trained on from there: one that goes
+    behind an earlier one takes its place."""
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Intervals whose multiples stay: what each start of the run promised to keep."""
+        intervals = {segment.runtime.get("keep") for segment in self.segments}
+        return tuple(sorted(interval for interval in intervals if isinstance(interval, int)))
+
+
+def new_info(recipe: Recipe, *, name: str) -> RunInfo:
+    return RunInfo(
+        format=FORMAT,
+        kind=recipe.kind,
+        id=recipe.id,
+        name=name,
+        stage=recipe.stage,
+        version=recipe.version,
+        config=recipe.config,
+        parents=recipe.parents,
+    )
+
+
+def write_info(path: Place, info: RunInfo) -> None:
+    text = json.dumps(info.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    write_atomic(path / RUN, (text + "\n").encode())
