@@ -16,26 +16,36 @@ import vitctl
 from vitctl.console.help import Command, Group
 from vitctl.console.streams import claim_stdout
 from vitctl.errors import UsageError
-from vitctl.signals import keep_interrupts
+from vitctl.signals import Interrupted, check, keep_interrupts, own
+
+_CTRL_C = 130
 
 
 @dataclass(frozen=True)
 class Verb:
     """Where a command lives and the line that lists it. `module` defines a function of the
-    verb's name, or `app`, a typer app with commands of its own."""
+    verb's name, or `app`, a typer app with commands of its own. `resumes`: the same command
+    continues one that was stopped."""
 
     module: str
     help: str
     panel: str
+    resumes: bool = False
 
 
 VERBS: dict[str, Verb] = {
-    "shard": Verb("stages.shard.command", "Images -> a dataset of ArrayRecord shards.", "Train"),
-    "pretrain": Verb("stages.pretrain.command", "Pretrain a ViT; more steps continue it.", "Train"),
-    "cooldown": Verb(
-        "stages.cooldown.command", "Branch a finished model off any checkpoint.", "Train"
+    "shard": Verb(
+        "stages.shard.command", "Images -> a dataset of ArrayRecord shards.", "Train", True
     ),
-    "finetune": Verb("stages.finetune.command", "Fine-tune all weights on a dataset.", "Train"),
+    "pretrain": Verb(
+        "stages.pretrain.command", "Pretrain a ViT; more steps continue it.", "Train", True
+    ),
+    "cooldown": Verb(
+        "stages.cooldown.command", "Branch a finished model off any checkpoint.", "Train", True
+    ),
+    "finetune": Verb(
+        "stages.finetune.command", "Fine-tune all weights on a dataset.", "Train", True
+    ),
     "fewshot": Verb("stages.fewshot.command", "Closed-form few-shot linear probe.", "Measure"),
     "evaluate": Verb("stages.evaluate.command", "Top-1, top-5 and loss on a dataset.", "Measure"),
     "scaling": Verb("stages.scaling.command", "Fit and plot scaling laws.", "Measure"),
@@ -126,14 +136,30 @@ def root(
     """
 
 
+def _resumes(words: Sequence[str]) -> bool:
+    verb = VERBS.get(words[0]) if words else None
+    return verb is not None and verb.resumes
+
+
+def _leave() -> None:
+    from vitctl.console.together import leave
+
+    leave()
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """The console script `vitctl`."""
     claim_stdout()
     keep_interrupts()
+    code: object
     try:
+        if args is None and _resumes(sys.argv[1:]):
+            own(_leave)
         # Not standalone: typer would print its own errors in a style of its own.
         code = typer.main.get_command(app).main(args, prog_name="vitctl", standalone_mode=False)
-    except Exception as error:
+        if code == _CTRL_C:  # typer's own answer
+            check()
+    except (Exception, Interrupted) as error:
         from vitctl.console.failure import report
 
         code = report(error)

@@ -266,7 +266,8 @@ def test_one_input_is_one_line_and_not_a_byte_more(shell, tmp_path):
     assert (code, out) == (0, "two\n")
 
 
-def test_waiting_is_announced_once_and_ctrl_c_ends_it(tmp_path, store):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_waiting_is_announced_once_and_a_signal_ends_it(tmp_path, store, number):
     process = subprocess.Popen(
         [*VITCTL, "cooldown"],
         cwd=tmp_path,
@@ -281,10 +282,11 @@ def test_waiting_is_announced_once_and_ctrl_c_ends_it(tmp_path, store):
         if "waiting for the path of a checkpoint on stdin" in seen[-1]:
             break
     time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 10
     assert out == b""
+    assert f"stopped: {number.name} before it began; ".encode() in err
     assert b"Traceback" not in err
     assert b"waiting" not in err
     # The upstream may take hours: it is awaited with little memory, before jax is imported.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import math
 import shlex
@@ -40,7 +41,7 @@ from vitctl.errors import DoesNotFitError, InputError, InterruptedRun, UsageErro
 from vitctl.events import Caution, Emit, Next, Note, Progress, Settings, silent
 from vitctl.places import Place
 from vitctl.places.scratch import check_room
-from vitctl.signals import Stop, graceful
+from vitctl.signals import graceful
 
 REJECTS = "rejects.jsonl"
 
@@ -68,10 +69,7 @@ def run(
     recipe = _recipe(listing, cfg, inputs=inputs, classes=classes, titles=titles)
     name = runtime.name or slug(Path(inputs.source).resolve().name, default="images")
 
-    with (
-        store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft,
-        graceful() as stop,
-    ):
+    with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
         if draft.finished is None:
             # ---- What to do
             _announce(listing, emit=emit)
@@ -82,7 +80,7 @@ def run(
             _announce_plan(units, classes=classes, emit=emit)
 
             # ---- Do it
-            reports = _convert(units, draft=draft, cfg=cfg, runtime=runtime, stop=stop, emit=emit)
+            reports = _convert(units, draft=draft, cfg=cfg, runtime=runtime, emit=emit)
             _check_unchanged(listing, inputs)
 
             # ---- Describe it
@@ -203,7 +201,6 @@ def _convert(
     draft: Draft,
     cfg: ShardConfig,
     runtime: ShardRuntime,
-    stop: Stop,
     emit: Emit,
 ) -> list[ShardReport]:
     """The report of every unit; those an earlier run finished are not made again."""
@@ -226,20 +223,23 @@ def _convert(
     _check_space(draft.path, [sum(e.size for e in units[i].entries) for i in todo], workers)
     events = run_tasks(work, [units[i] for i in todo], workers=workers, setup=set_up_worker)
     with closing(events):
-        for event in events:
-            if isinstance(event, Done):
-                reports[todo[event.task]] = event.result
-                meter.done += len(units[todo[event.task]].entries)
-                meter.rejected += len(event.result.rejects)
-                if meter.rejected > max(allowed, _ENOUGH_REJECTS):
-                    break  # it fails anyway; `_check_rejects` says why
-            meter.show(in_hand=event.items if isinstance(event, Moving) else 0)
-            if stop.requested and meter.done < meter.total:
-                finished = sum(report is not None for report in reports.values())
-                raise InterruptedRun(
-                    f"{finished} of {len(units)} shards are done ({stop.reason})",
-                    hint="the same command goes on from there",
-                )
+        # Until then nothing is lost if a signal breaks it off.
+        first = list(itertools.islice(events, 1))
+        with graceful() as stop:
+            for event in itertools.chain(first, events):
+                if isinstance(event, Done):
+                    reports[todo[event.task]] = event.result
+                    meter.done += len(units[todo[event.task]].entries)
+                    meter.rejected += len(event.result.rejects)
+                    if meter.rejected > max(allowed, _ENOUGH_REJECTS):
+                        break  # it fails anyway; `_check_rejects` says why
+                meter.show(in_hand=event.items if isinstance(event, Moving) else 0)
+                if stop.requested and meter.done < meter.total:
+                    finished = sum(report is not None for report in reports.values())
+                    raise InterruptedRun(
+                        f"{finished} of {len(units)} shards are done ({stop.reason})",
+                        hint="the same command goes on from there",
+                    )
     made = {i: report for i, report in reports.items() if report is not None}
     _check_rejects(made, total=meter.total, draft=draft, allowed=allowed)
     return list(made.values())

@@ -38,6 +38,8 @@ def preload(cache: Path) -> None:
     # jax warns of every fork: one after its backends started would hang. Here none has.
     from jax._src import xla_bridge
 
+    import stages.app  # noqa: F401
+
     assert not xla_bridge.backends_are_initialized()
     warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called", category=RuntimeWarning)
 
@@ -71,6 +73,11 @@ class Fork:
             time.sleep(_POLL_S)
         return self.code
 
+    def wait_for_main(self) -> None:
+        """Until the command itself runs: what comes before is no part of it."""
+        while self.poll() is None and not (self.folder / "began").exists():
+            time.sleep(_POLL_S)
+
     def send(self, number: int) -> None:
         """A signal to it and, if that is SIGKILL, to the workers it started."""
         with suppress(ProcessLookupError):
@@ -99,6 +106,7 @@ def start(
     """Run `vitctl *words` in a fork. `dies_at`: it kills itself when it is about to do so many
     things to files below `store`."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "began").unlink(missing_ok=True)
     began = time.monotonic()
     pid = os.fork()
     if pid:
@@ -113,6 +121,7 @@ def start(
         sys.argv = ["vitctl", *map(str, words)]
         from stages.app import main
 
+        (folder / "began").touch()
         main()
     except SystemExit as end:
         _leave(end.code if isinstance(end.code, int) else 0)

@@ -18,7 +18,6 @@ from tests.kills import forks
 from tests.kills.forks import Fork
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.runs import run_of
-from vitctl.data.shards import REPORTS
 
 _OFTEN = 200
 """Attempts for one hit: a moment can fall after the end of a quick command."""
@@ -56,7 +55,6 @@ class Whole:
 
     made: dict[str, Any]
     seconds: float
-    began_s: float
     files: int
 
 
@@ -122,15 +120,14 @@ class Bench:
         return result
 
     def terminations(self, count: int) -> Result:
-        """SIGTERM at `count` moments of the work: it must be saved, with exit code 10."""
+        """SIGTERM at `count` moments from the start: exit code 10, with what was done saved."""
         result = Result(self.case.name, "SIGTERM")
         began = time.monotonic()
         while result.hits < count:
             store = self._store()
             fork = self._start(store)
-            self._wait_for_work(fork, store)
-            rest = self.whole.seconds - self.whole.began_s
-            fork.wait(until=time.monotonic() + self.random.uniform(0, rest))
+            fork.wait_for_main()
+            fork.wait(until=time.monotonic() + self.random.uniform(0, self.whole.seconds))
             fork.send(signal.SIGTERM)
             code = fork.wait()
             if code == 0:
@@ -152,13 +149,11 @@ class Bench:
     def _measure(self) -> Whole:
         store = self._store()
         fork, *others = self._start_all(store)
-        began_s = self._wait_for_work(fork, store)
         codes = [each.wait() for each in (fork, *others)]
         assert not any(codes), fork.err
         whole = Whole(
             made=made(fork),
             seconds=time.monotonic() - fork.began,
-            began_s=began_s,
             files=forks.files_touched(fork.folder),
         )
         shutil.rmtree(store)
@@ -190,12 +185,6 @@ class Bench:
     def _start(self, store: Path, *, dies_at: int | None = None) -> Fork:
         words = (*self.case.words, "--store", store)
         return forks.start(words, folder=store.parent, store=store, dies_at=dies_at)
-
-    def _wait_for_work(self, fork: Fork, store: Path) -> float:
-        """Seconds until the work began, which is when a signal is answered by saving."""
-        while fork.poll() is None and not _works(store):
-            time.sleep(0.002)
-        return time.monotonic() - fork.began
 
     def _killed(self, store: Path) -> Fork:
         if self.random.random() < 0.5:
@@ -240,13 +229,6 @@ def made(fork: Fork) -> dict[str, Any]:
     return found
 
 
-def _works(store: Path) -> bool:
-    """Whether a start of a run is written down, or the folder for what shards report is there."""
-    if any(store.glob(f"*/*/{REPORTS}")):
-        return True
-    return any('"from_step"' in run.read_text() for run in store.glob("*/*/run.json"))
-
-
 def left_behind(store: Path) -> str:
     """What a command had done when it ended."""
     runs = list(store.glob("*/*/run.json"))
@@ -266,6 +248,8 @@ def left_behind(store: Path) -> str:
 
 def saved(fork: Fork, store: Path) -> bool:
     """Whether what a stopped command says it saved is there, whole."""
+    if any(words in fork.err for words in ("before it began;", "between two steps of its work;")):
+        return True
     if not list(store.glob("*/*/run.json")):
         return "shards are done" in fork.err
     newest = max(store.glob("*/*/checkpoints/*/artifact.json"), key=lambda p: int(p.parent.name))

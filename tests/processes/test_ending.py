@@ -5,7 +5,9 @@ Slow: each test starts processes of its own, which import and compile for about 
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes.running import begin, run
+from vitctl.artifacts.locks import is_locked
 
 pytestmark = pytest.mark.slow
 
@@ -86,6 +89,68 @@ def test_a_signal_to_one_stops_all_after_the_same_step(tmp_path):
     newest = steps(tmp_path / "store")[-1]
     assert f"after step {newest};" in first.err
     continues(tmp_path / "store", tmp_path)
+
+
+# Process 1 has begun, and never comes to where process 0 waits for it.
+RESTORING = """
+import sys, time
+from vitctl.train import trainer
+begin = trainer._begin
+def slow(*args, **options):
+    if index == 1:
+        print("restoring", file=sys.stderr, flush=True)
+        time.sleep(1000)
+    return begin(*args, **options)
+trainer._begin = slow
+"""
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_signal_to_one_before_the_loop_ends_all(tmp_path, number):
+    """To the one that restores, and to the one that has gone ahead."""
+    store = tmp_path / "store"
+    running = begin(2, *pretrain(store), folder=tmp_path, prelude=RESTORING)
+    running.wait_until(lambda: "restoring" in running.err(1))
+    running.kill(number, signal.SIGTERM)
+    began = time.monotonic()
+    ended = running.ended(within_s=60)
+    assert [e.code for e in ended] == [10, 10], ended
+    assert time.monotonic() - began < 25
+    assert "SIGTERM before it began; what was done is kept" in ended[number].err
+    assert "Traceback" not in ended[0].err + ended[1].err
+    assert not is_locked(the_run(store) / ".lock")
+
+
+def test_a_signal_to_one_ends_all_that_wait_for_another_command(tmp_path):
+    """Process 0 waits for the lock, process 1 for process 0."""
+    store = tmp_path / "store"
+    words = [*pretrain(store), "--steps", 1]
+    run(1, *words, folder=tmp_path / "alone", devices=2)
+    lock = os.open(the_run(store) / ".lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    running = begin(2, *pretrain(store), folder=tmp_path)
+    running.wait_until(lambda: "another vitctl works on" in running.err(0))
+    running.kill(1, signal.SIGTERM)
+    ended = running.ended(within_s=60)
+    os.close(lock)
+    assert [e.code for e in ended] == [10, 10], ended
+    assert "stopped: process 1 ended: SIGTERM before it began" in ended[0].err
+    continues(store, tmp_path)
+
+
+def test_a_signal_while_the_others_are_awaited(tmp_path):
+    """The main thread waits in jax, which hears no signal; the other one tries on for its time."""
+    three = ("--processes", 3, "--start-timeout", 30)
+    words = pretrain(tmp_path / "store")
+    running = begin(2, *words, own=[three, three], folder=tmp_path, prelude=CONNECTING)
+    running.wait_until(lambda: all("connecting" in running.err(i) for i in range(2)))
+    time.sleep(3)
+    running.kill(0, signal.SIGTERM)
+    running.running[0].wait(timeout=20)
+    ended = running.ended(within_s=60)
+    assert [e.code for e in ended] == [10, 10], ended
+    assert "stopped: SIGTERM before it began" in ended[0].err
+    assert "process 0 is gone" in ended[1].err
 
 
 @pytest.mark.parametrize("victim", [0, 1])

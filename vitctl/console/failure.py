@@ -11,8 +11,9 @@ import traceback
 
 import typer
 
+from vitctl import signals
 from vitctl.console.text import safe, styled
-from vitctl.errors import OutOfReachError, VitctlError
+from vitctl.errors import InterruptedRun, OutOfReachError, VitctlError
 
 _FULL = {
     errno.ENOSPC: "the disk is full",
@@ -32,6 +33,8 @@ _TyperUsageError = typer.BadParameter.__mro__[1]
 
 def as_expected(error: BaseException) -> VitctlError | None:
     """The expected error behind an exception, or None if it is a bug."""
+    if (by_signal := stopped(error)) is not None:
+        return by_signal
     if isinstance(error, VitctlError):
         return error
     if isinstance(error, OutOfReachError):
@@ -54,11 +57,25 @@ def as_expected(error: BaseException) -> VitctlError | None:
     return None
 
 
+def stopped(error: BaseException | None = None) -> VitctlError | None:
+    """What to say if the exception comes of the first signal to a command that the same command
+    continues, or if there is no exception yet; None if it does not."""
+    owner = signals.owner()
+    by_signal = error is None or any(isinstance(c, signals.Interrupted) for c in _causes(error))
+    if owner is None or not by_signal:
+        return None
+    when = "between two steps of its work" if owner.began else "before it began"
+    return InterruptedRun(
+        f"{owner.name} {when}; what was done is kept",
+        hint="run the same command again (without --force) to continue",
+    )
+
+
 def report(error: BaseException, *, prefix: str = "") -> int:
     """Tell stderr about an exception and return the exit code. `prefix` says whose it is."""
-    if isinstance(error, KeyboardInterrupt):
-        return 130
     expected = as_expected(error)
+    if isinstance(error, KeyboardInterrupt) and expected is None:
+        return 130
     if expected is None:
         traceback.print_exception(error, file=sys.stderr)
         print("this is a bug in vitctl; please report it with the lines above", file=sys.stderr)

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vitctl import processes
+from vitctl import processes, signals
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.files import RUN
 from vitctl.artifacts.lineage import inherited
@@ -249,6 +249,7 @@ class Session:
         if self.options.print_config:
             self.print_config(cfg)
             return
+        signals.check()
         self._check_places()
         processes.agree(
             "settings",

@@ -6,15 +6,16 @@ Process 0 answers and tells; the others are silent but for errors of their own.
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from vitctl import processes
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.store import Store
-from vitctl.console.failure import as_expected, report
+from vitctl.console.failure import as_expected, report, stopped
 from vitctl.console.streams import drop_prints
 from vitctl.errors import InputError, NotFoundError, VitctlError
 from vitctl.places import inside, place
@@ -120,6 +121,11 @@ def finish() -> None:
 
 def failed(error: BaseException) -> int:
     """Tell of an error, tell the other processes, and give the exit code."""
+    by_signal = stopped(error)
+    if by_signal is not None:
+        # Not by sys.exit: what was broken off in native code may still be under way in its threads,
+        # and crash when Python goes.
+        _leave_told(by_signal)
     if processes.count() == 1:
         return report(error)
     expected = error if isinstance(error, VitctlError) else start.blame(error) or as_expected(error)
@@ -131,6 +137,27 @@ def failed(error: BaseException) -> int:
         _tell(expected)
     start.leave_now(expected)
     raise AssertionError("leave_now ends the process")
+
+
+def leave(stop_display: Callable[[], None] = lambda: None) -> None:
+    """End this process, from any thread, because of a signal that its main thread doesn't hear."""
+    error = stopped()
+    assert error is not None
+    stop_display()
+    _leave_told(error)
+
+
+_leaving = threading.Lock()
+
+
+def _leave_told(error: VitctlError) -> NoReturn:
+    """Once: whichever thread comes second waits for the end of the process."""
+    _leaving.acquire()
+    if processes.count() == 1:
+        report(error)
+    else:
+        _tell(error)
+    start.leave_now(error)
 
 
 def _tell(error: VitctlError) -> None:

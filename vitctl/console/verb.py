@@ -12,12 +12,13 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vitctl import processes
+from vitctl import processes, signals
 from vitctl.console import together
 from vitctl.console.compiled import keep_compiled_programs
 from vitctl.console.options import TRAINING
@@ -268,6 +269,8 @@ def _guarded(
     keep_compiled_programs()
     settle_platform()
     shown = _Shown(quiet=options.quiet)
+    if (owner := signals.owner()) is not None:
+        owner.leave = partial(together.leave, shown.stop)
     try:
         if asked is None and (told := cluster.told()) is not None and told[0] > 0:
             index, count = told
@@ -277,11 +280,13 @@ def _guarded(
             together.connect(asked, stop_display=shown.stop)
             shown.quiet = shown.quiet or not processes.first()
         function(Session(options, shown), **arguments)
+        signals.end()
         shown.stop()
         together.finish()
     except SystemExit:
         raise
     except BaseException as error:
+        signals.end()
         shown.stop()
         return together.failed(error)
     finally:

@@ -54,10 +54,11 @@ def run_tasks(
 ) -> Generator[Done | Moving]:
     """Do every task, in whatever order they finish. With `workers=0` it happens in this process.
 
-    `setup` runs once in each worker. An exception in a task ends it all and is raised here. Closing
-    the iterator stops the workers.
+    The first event comes when all have something to do. `setup` runs once in each worker. An
+    exception in a task ends it all and is raised here. Closing the iterator stops the workers.
     """
     if workers == 0:
+        yield Moving(0)
         for number, task in enumerate(tasks):
             yield Done(number, work(task, poisoned={}, begin=lambda position: None))
         return

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import vitctl
 from vitctl.errors import InterruptedRun, NotFoundError, UsageError, VitctlError
@@ -106,7 +106,7 @@ def finish() -> None:
     jax.distributed.shutdown()
 
 
-def leave_now(error: VitctlError) -> None:
+def leave_now(error: VitctlError) -> NoReturn:
     """End this process because of an error, without waiting for those that hang.
 
     Process 0 holds what connects the others, so it stays until they have heard why and left.

@@ -85,43 +85,43 @@ def train(
     # Restore, or start; loop; publish; after a divergence, again
     cadence = Cadence.of(runtime, start=start.step, total=cfg.steps)
     recorded = _recorded(runtime, cadence, layout, plan)
-    with graceful() as asked:
-        while True:
-            passed = rollback.passed(run.info, before=start.passed)
-            through = replace(images, passed=passed)
-            try:
-                return _attempt(
-                    run,
-                    cfg,
-                    images=through,
-                    start=start,
-                    runtime=runtime,
-                    recorded=recorded,
-                    cadence=cadence,
-                    layout=layout,
-                    step_fn=step_fn,
-                    scorer=scorer,
-                    asked=asked,
-                    emit=emit,
-                )
-            except Diverged as found:
-                update, spent = found.update, found.spent
-            kept = keep(run, update, images=through, passed=passed)
-            try:
-                back = rollback.answer(
-                    run,
-                    update,
-                    kept=kept,
-                    start=start.step,
-                    cadence=cadence,
-                    windows=passed,
-                    runtime=runtime,
-                )
-            except DivergedError:
-                if spent is not None:
-                    emit(spent)
-                raise
-            emit(Caution(back.in_words))
+    asked = Stop()
+    while True:
+        passed = rollback.passed(run.info, before=start.passed)
+        through = replace(images, passed=passed)
+        try:
+            return _attempt(
+                run,
+                cfg,
+                images=through,
+                start=start,
+                runtime=runtime,
+                recorded=recorded,
+                cadence=cadence,
+                layout=layout,
+                step_fn=step_fn,
+                scorer=scorer,
+                asked=asked,
+                emit=emit,
+            )
+        except Diverged as found:
+            update, spent = found.update, found.spent
+        kept = keep(run, update, images=through, passed=passed)
+        try:
+            back = rollback.answer(
+                run,
+                update,
+                kept=kept,
+                start=start.step,
+                cadence=cadence,
+                windows=passed,
+                runtime=runtime,
+            )
+        except DivergedError:
+            if spent is not None:
+                emit(spent)
+            raise
+        emit(Caution(back.in_words))
 
 
 def _attempt(
@@ -175,22 +175,23 @@ def _attempt(
     if scorer is not None:
         scored = scorer.told(meter=meter, emit=emit)
         evaluate = _evaluator(scored, cfg, images=images, layout=layout)
-    return loop(
-        state,
-        step=step,
-        began=start.step,
-        consumed=consumed,
-        run=run,
-        cfg=cfg,
-        images=images,
-        layout=layout,
-        step_fn=step_fn.told(meter=meter, emit=emit),
-        evaluate=evaluate,
-        saver=saver,
-        cadence=cadence,
-        stop=processes.together(asked, step=step),
-        report=report,
-    )
+    with graceful(asked):
+        return loop(
+            state,
+            step=step,
+            began=start.step,
+            consumed=consumed,
+            run=run,
+            cfg=cfg,
+            images=images,
+            layout=layout,
+            step_fn=step_fn.told(meter=meter, emit=emit),
+            evaluate=evaluate,
+            saver=saver,
+            cadence=cadence,
+            stop=processes.together(asked, step=step),
+            report=report,
+        )
 
 
 def _available() -> int | None:
