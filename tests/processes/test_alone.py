@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 
 from vitctl.errors import InterruptedRun, UsageError
-from vitctl.processes import cluster, exchange
+from vitctl.processes import cluster, exchange, start
 from vitctl.processes import pulse as pulse_of
 from vitctl.processes.cluster import Place
-from vitctl.processes.pulse import Pulse
+from vitctl.processes.pulse import Ended, Pulse
 from vitctl.processes.watchdog import Watchdog
 
 SRUN = {
@@ -424,3 +424,19 @@ def test_a_clock_that_jumps_is_not_being_late():
     for jump_s in (3600.0, -7200.0, 3600.0):
         dog.look(after_s=jump_s)
     assert every[0].verdict is None
+
+
+@pytest.mark.parametrize(("count", "at_s"), [(2, 7.5), (512, 20), (4096, 130)])
+def test_process_0_stays_until_all_of_many_have_heard_why_it_leaves(monkeypatch, count, at_s):
+    """They hear in their own rounds, up to two of them later, and may hang for seconds more."""
+    beat = Pulse(None, index=0, count=count)
+    slept = [0.0]
+
+    def sleep(seconds):
+        slept[0] += seconds
+        if slept[0] >= at_s:
+            beat.ended = [Ended(i, 2, "no", None) for i in range(1, count)]
+
+    monkeypatch.setattr(start.time, "sleep", sleep)
+    start._stay(beat)
+    assert slept[0] == pytest.approx(at_s, abs=0.11)

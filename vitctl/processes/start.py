@@ -17,14 +17,14 @@ from vitctl.errors import InterruptedRun, NotFoundError, UsageError, VitctlError
 from vitctl.processes import exchange, pulse
 from vitctl.processes.cluster import Place
 from vitctl.processes.pulse import AGAIN, Pulse
-from vitctl.processes.watchdog import Watchdog, phrase
+from vitctl.processes.watchdog import GRACE_S, Watchdog, phrase
 from vitctl.signals import Stop
 
 START_S = 300
 # jax ends a process when another one misses its heartbeat, without a word to us; the watchdog is
 # sooner and saves what can be saved, so jax's own time is out of reach.
 _NEVER_S = 7 * 24 * 3600
-_LEAVE_S = 8.0
+_LEAVE_S = 8
 _LAST_BEATS, _BLAME_BEATS = 2, 5
 """Rounds until the last beat of a process that just died was surely read, and then until it is
 blamed for sending no other."""
@@ -64,7 +64,7 @@ def start(
             place.process_id,
             initialization_timeout=start_s,
             heartbeat_timeout_seconds=_NEVER_S,
-            shutdown_timeout_seconds=int(_LEAVE_S),
+            shutdown_timeout_seconds=_LEAVE_S,
             # All is said: nothing is left to detect, and a cluster must not contradict it.
             cluster_detection_method=None if place.processes is None else "deactivate",
         )
@@ -208,10 +208,16 @@ def together(asked: Stop, *, step: int) -> Stop:
 
 def _stay(beat: Pulse) -> None:
     others = beat.count - 1
-    for _ in range(int(_LEAVE_S / 0.1)):
+    for _ in range(int(_stay_s(beat) / 0.1)):
         if len({ended.index for ended in beat.ended} - {0}) >= others:
             return
         time.sleep(0.1)
+
+
+def _stay_s(beat: Pulse) -> float:
+    """Until the others have heard (they tell, then ask) and their watchdogs have ended those whose
+    main threads hang."""
+    return 2 * beat.every_s + GRACE_S + 1
 
 
 def _missing(place: Place, *, start_s: int) -> VitctlError:

@@ -41,7 +41,7 @@ _SILENT_ROUNDS = 4
 # In all that is more than so many ticks, or rounds, this process itself stood still, or was deaf.
 _LATE = 2
 # Long enough for a process that leaves by itself, or was slow to beat.
-_GRACE_S = 5.0
+GRACE_S = 5.0
 _TICK_S = 1.0
 # What comes after so many finished steps, in this order.
 _ORDER = ("wait", "copy", "start", "scoring", "score", "save", "data", "compile", "step", "end")
@@ -88,11 +88,11 @@ class Watchdog:
     def _run(self) -> None:
         while not self._over.wait(self.tick_s):
             # Code that holds Python's lock stops this thread, too; faulthandler's is no Python one.
-            faulthandler.dump_traceback_later(self.silent_s + _GRACE_S, file=2)
+            faulthandler.dump_traceback_later(self.silent_s + GRACE_S, file=2)
             self.tick()
             if self.pulse.verdict is not None:
                 # The main thread leaves by itself if it can: it holds locks and open files.
-                if not self._over.wait(_GRACE_S):
+                if not self._over.wait(GRACE_S):
                     self.leave(self.pulse.verdict)
                 return
 
@@ -216,7 +216,7 @@ class Watchdog:
 
         # The store may be the very thing that hangs.
         threading.Thread(target=write, daemon=True).start()
-        return folder if done.wait(_GRACE_S) else None
+        return folder if done.wait(GRACE_S) else None
 
 
 def _position(doing: Doing) -> tuple[int, int]:
