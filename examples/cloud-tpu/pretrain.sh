@@ -6,14 +6,15 @@
 #
 # jax asks the TPU's metadata server for the other hosts: there is nothing to configure. The store is
 # in a bucket of the slice's region, and outlives the slice; each host copies the shards to its disk
-# and sends its part of a checkpoint (docs/guide/cloud.md).
+# and sends its part of a checkpoint (docs/guide/cloud.md). So do the compiled programs, which a new
+# slice then need not compile again.
 set -uo pipefail
 
 : "${PROJECT:?}" "${ZONE:?}" "${STORE:?gs://BUCKET/PATH of the store}"
 : "${TPU:=vitctl}" "${TYPE:=v5litepod-16}" "${RUNTIME:=v2-alpha-tpuv5-lite}"
 : "${PACKAGE:=vitctl[tpu,cloud]}"
 : "${DATA:=latest}" "${MODEL:=L16}" "${STEPS:=100k}" "${BATCH:=4096}" "${SAVE:=1000}"
-: "${RETRIES:=20}" "${WAIT_S:=60}"
+: "${RETRIES:=20}" "${WAIT_S:=60}" "${COMPILED:=${STORE%/}-compiled}"
 
 tpu() { gcloud compute tpus tpu-vm "$@" --project "$PROJECT" --zone "$ZONE"; }
 everywhere() { tpu ssh "$TPU" --worker=all --command "$1"; }
@@ -35,8 +36,8 @@ install() {
 }
 
 train() {
-  everywhere "VITCTL_STORE=$STORE ~/.vitctl/bin/vitctl pretrain --data $DATA --model $MODEL \
-    --steps $STEPS --batch $BATCH --checkpoint-every $SAVE"
+  everywhere "VITCTL_STORE=$STORE JAX_COMPILATION_CACHE_DIR=$COMPILED ~/.vitctl/bin/vitctl pretrain \
+    --data $DATA --model $MODEL --steps $STEPS --batch $BATCH --checkpoint-every $SAVE"
 }
 
 # However this ends: a slice that is not deleted costs.
