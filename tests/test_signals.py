@@ -222,6 +222,32 @@ def test_the_second_signal_ends_it_now(how):
     assert process.wait(timeout=20) == 130
 
 
+@pytest.mark.parametrize("own", ["signals.own(leave)\n", ""], ids=["owned", "embedded"])
+def test_a_signal_that_comes_twice_at_once_is_one(own):
+    """As of coreutils' timeout, which signals the process and then its group."""
+    code = STUCK.replace("signals.own(leave)\n", own).format(
+        how="with signals.graceful() as stop:\n"
+        "    import time\n"
+        "    while not stop.requested:\n"
+        "        time.sleep(0.01)\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "    print('saving', flush=True)\n"
+        "    {then}",
+        grace_s=1000.0,
+    )
+    for then, ended in (("pass", 0), ("time.sleep(60)", 143)):
+        words = [sys.executable, "-c", code.replace("{then}", then)]
+        process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE)
+        assert process.stdout.readline() == b"here\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == b"saving\n"
+        if ended:
+            time.sleep(0.7)
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == ended
+
+
 def test_a_forked_child_has_signals_of_its_own():
     """What reaches it is nothing to the command."""
     process = stuck(

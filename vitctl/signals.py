@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -21,6 +22,8 @@ _SOON_S = 0.02
 _BOTH = (signal.SIGINT, signal.SIGTERM)
 # Long enough to release a lock in a bucket; clusters kill after 30 s.
 _GRACE_S = 5.0
+# Programs such as coreutils' timeout signal a process and then its group: one signal comes twice.
+_ONE_S = 0.5
 
 
 class Interrupted(KeyboardInterrupt):
@@ -28,11 +31,28 @@ class Interrupted(KeyboardInterrupt):
     failure of what they tried."""
 
 
+class Insisting:
+    """Ends the process when a second signal comes."""
+
+    def __init__(self) -> None:
+        self._first: int | None = None
+        self._at = 0.0
+
+    def after(self, number: int) -> None:
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._at = number, now
+        elif number != self._first or now - self._at > _ONE_S:
+            # os._exit: no finalizer may write again after the user insisted.
+            os._exit(128 + number)
+
+
 class Stop:
     """Whether someone asked to stop. A stage polls `requested` between steps."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.insists = Insisting()
 
     @property
     def requested(self) -> bool:
@@ -68,6 +88,7 @@ class Owner:
         self.stop: Stop | None = None
         """Of the loop that is under way."""
         self._asked = False
+        self._insists = Insisting()
 
     @property
     def name(self) -> str:
@@ -76,7 +97,7 @@ class Owner:
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
-            _insist(number)
+            return  # the thread, which knows when it came, judges it
         self.received = number
         if self.stop is not None:
             self.stop.signal, self._asked = number, True
@@ -97,10 +118,10 @@ class Owner:
             for number in numbers:
                 if number not in _BOTH:
                     continue
-                if self.heard is not None:
-                    _insist(number)
-                self.heard = number
-                _soon(self._leave, after_s=_GRACE_S)
+                self._insists.after(number)
+                if self.heard is None:
+                    self.heard = number
+                    _soon(self._leave, after_s=_GRACE_S)
 
     def _leave(self) -> None:
         if not (self.over or self.stop is not None or self._asked):
@@ -154,9 +175,8 @@ def graceful(stop: Stop | None = None) -> Iterator[Stop]:
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop.signal is not None:
-            _insist(number)
-        stop.signal = number
+        stop.insists.after(number)
+        stop.signal = stop.signal or number
 
     try:
         before = {s: signal.signal(s, handle) for s in _BOTH}
@@ -179,11 +199,6 @@ def _in_loop(owner: Owner, stop: Stop) -> Iterator[None]:
         yield
     finally:
         owner.stop = None
-
-
-def _insist(number: int) -> None:
-    # os._exit: no finalizer may write again after the user insisted.
-    os._exit(128 + number)
 
 
 def _disown() -> None:
