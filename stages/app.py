@@ -13,10 +13,10 @@ from typing import Annotated, Any
 import typer
 
 import vitctl
+from vitctl import signals
 from vitctl.console.help import Command, Group
 from vitctl.console.streams import claim_stdout
 from vitctl.errors import UsageError
-from vitctl.signals import Interrupted, check, keep_interrupts, own
 
 _CTRL_C = 130
 
@@ -150,19 +150,21 @@ def _leave() -> None:
 def main(args: Sequence[str] | None = None) -> None:
     """The console script `vitctl`."""
     claim_stdout()
-    keep_interrupts()
+    signals.keep_interrupts()
     code: object
     try:
         if args is None and _resumes(sys.argv[1:]):
-            own(_leave)
+            signals.own_signals(_leave)
         # Not standalone: typer would print its own errors in a style of its own.
         code = typer.main.get_command(app).main(args, prog_name="vitctl", standalone_mode=False)
         if code == _CTRL_C:  # typer's own answer
-            check()
-    except (Exception, Interrupted) as error:
-        from vitctl.console.failure import report
+            signals.raise_if_asked()
+        signals.settle()
+    except (Exception, signals.Interrupted) as error:
+        signals.settle()
+        from vitctl.console.together import failed
 
-        code = report(error)
+        code = failed(error)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

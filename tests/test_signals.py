@@ -14,14 +14,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PROGRAM = "from stages.app import main; main()"
 PRETRAIN = [
     "pretrain", "--model", "test", "--mock", "--batch", "16", "--res", "16", "--warmup", "2",
     "--set", "data.mock.examples=64", "--set", "data.eval_split=none", "--set", "model.classes=4",
     "--set", "model.depth=1", "--set", "schedule.timescale_steps=20", "--steps", "4",
     "--checkpoint-every", "2", "--quiet",
 ]  # fmt: skip
-HINT = "hint: run the same command again (without --force) to continue\n"
-BEFORE = "stopped: {} before it began; what was done is kept\n" + HINT
+BEFORE = "stopped: {} before it began\nhint: run the same command again\n"
+LATER = (
+    "stopped: {} between two steps of its work; what was done is kept\n"
+    "hint: run the same command again (without --force) to continue\n"
+)
 # A signal when something is called, once. (What stands for {when} runs before the command.)
 SENDING = """
 import os, signal, sys
@@ -35,8 +39,8 @@ def send(*args):
 """
 
 
-def start(folder, *words, prelude="", program="from stages.app import main; main()"):
-    code = f"{prelude}\nimport sys; sys.argv = ['vitctl', *sys.argv[1:]]\n{program}"
+def start(folder, *words, prelude="", **options):
+    code = f"{prelude}\nimport sys; sys.argv = ['vitctl', *sys.argv[1:]]\n{PROGRAM}"
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("VITCTL_")},
         "PYTHONPATH": str(ROOT),
@@ -52,6 +56,7 @@ def start(folder, *words, prelude="", program="from stages.app import main; main
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        **options,
     )
 
 
@@ -135,20 +140,72 @@ trainer.make_step = made
 def test_a_signal_after_its_work_is_told_or_changes_nothing(tmp_path):
     when = """
 from vitctl.console import session
-answer = session.answer
-session.answer = lambda text: (send(), answer(text))
+settle = session.signals.settle
+session.signals.settle = lambda: (send(), settle())
 """
     code, out, err = run(tmp_path, *PRETRAIN, prelude=sending(when))
     assert (code, out) == (10, "")
-    assert err == f"stopped: SIGTERM between two steps of its work; what was done is kept\n{HINT}"
+    assert err == LATER.format("SIGTERM")
     when = """
-from vitctl.console import verb
-end = verb.signals.end
-verb.signals.end = lambda: (end(), send())
+from vitctl.console import session
+settle = session.signals.settle
+session.signals.settle = lambda: (settle(), send())
 """
     code, out, err = run(tmp_path, *PRETRAIN, prelude=sending(when))
     assert (code, err) == (0, "")
     assert out.endswith("/checkpoints/4\n")
+    # Nor once the answer is read, while Python takes itself apart.
+    for after_s in (0, 0.05, 0.3):
+        process = start(tmp_path, *PRETRAIN)
+        assert process.stdout.readline().endswith("/checkpoints/4\n")
+        time.sleep(after_s)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (0, "")
+
+
+def test_a_signal_during_the_last_shard(tmp_path):
+    """It is none that would have come too late."""
+    when = """
+import stages.shard.run as stage
+run_tasks = stage.run_tasks
+def tasks(*args, **options):
+    yield from run_tasks(*args, **options)
+    send()
+stage.run_tasks = tasks
+"""
+    words = ["shard", "digits", "--workers", "0", "--quiet"]
+    code, out, err = run(tmp_path, *words, prelude=sending(when))
+    assert (code, out, err) == (10, "", LATER.format("SIGTERM"))
+    code, out, err = run(tmp_path, *words)
+    assert (code, err) == (0, "")
+
+
+def test_ctrl_c_to_all_while_the_workers_start(tmp_path):
+    """The terminal sends it to them, too."""
+    words = ["shard", "digits", "--shards", "6", "--workers", "2"]
+    process = start(tmp_path, *words, start_new_session=True)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while len(children.read_text().split()) < 3:  # one of them tracks resources
+        time.sleep(0.01)
+    time.sleep(0.6)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (10, "")
+    assert "stopped: " in err
+    assert "Traceback" not in err
+
+
+def test_a_signal_while_an_error_is_told(tmp_path):
+    when = """
+from vitctl.console import together
+report = together.report
+together.report = lambda error: (send(), report(error))[1]
+"""
+    code, out, err = run(tmp_path, "pretrain", "--bogus", prelude=sending(when))
+    assert (code, out) == (2, "")
+    assert "Traceback" not in err
+    assert "--bogus" in err
 
 
 def test_waiting_for_another_command(tmp_path):
@@ -158,7 +215,7 @@ def test_waiting_for_another_command(tmp_path):
     (folder,) = (tmp_path / "store" / "pretrain").iterdir()
     lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    patient = "from vitctl import signals; signals._GRACE_S = 1000.0"
+    patient = "from vitctl.signals import ownership as of; of._DEAF_S = of._UNWINDING_S = 1000.0"
     process = start(tmp_path, *waits, "--steps", "6", prelude=patient)
     for line in process.stderr:
         if "another vitctl works on" in line:
@@ -175,11 +232,12 @@ def test_waiting_for_another_command(tmp_path):
 STUCK = """
 import ctypes, os, signal, sys, threading
 from vitctl import signals
-signals._GRACE_S = {grace_s}
+from vitctl.signals import ownership as of
+of._DEAF_S = {grace_s}
 def leave():
     print("left", signals.owner().name, flush=True)
     os._exit(10)
-signals.own(leave)
+signals.own_signals(leave)
 mutex, lib = ctypes.create_string_buffer(128), ctypes.CDLL(None)
 lib.pthread_mutex_lock(mutex)
 print("here", flush=True)
@@ -189,8 +247,10 @@ WAITING = "lib.pthread_mutex_lock(mutex)"
 IN_A_LOOP = f"with signals.graceful():\n    {WAITING}"
 
 
-def stuck(how, *, grace_s=0.5):
+def stuck(how, *, grace_s=0.5, ignored=""):
     code = STUCK.format(how=how, grace_s=grace_s)
+    if ignored:
+        code = f"import signal; signal.signal({ignored}, signal.SIG_IGN)\n{code}"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"here\n"
     time.sleep(0.5)
@@ -202,6 +262,36 @@ def test_a_main_thread_that_hears_nothing_is_left_behind():
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=20)
     assert (process.returncode, out) == (10, b"left SIGTERM\n")
+
+
+CLEANING = """try:
+    signal.pause()
+except signals.Interrupted:
+    import time
+    time.sleep({})
+    print("released", flush=True)
+    os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("takes_s", "limit_s", "ended"),
+    [(1, 1000.0, (0, b"released\n")), (1000, 0.6, (10, b"left SIGTERM\n"))],
+)
+def test_one_that_is_cleaning_up_has_more_time(takes_s, limit_s, ended):
+    process = stuck(f"of._UNWINDING_S = {limit_s}\n{CLEANING.format(takes_s)}", grace_s=0.2)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+    assert (process.returncode, out) == ended
+
+
+def test_what_the_process_was_started_to_ignore_stays_ignored():
+    """As Ctrl-C is for what a script runs in the background."""
+    process = stuck("import time; time.sleep(2); print('done')", ignored="signal.SIGINT")
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert (process.returncode, out) == (0, b"done\n")
 
 
 def test_a_step_under_way_is_not():
@@ -222,10 +312,10 @@ def test_the_second_signal_ends_it_now(how):
     assert process.wait(timeout=20) == 130
 
 
-@pytest.mark.parametrize("own", ["signals.own(leave)\n", ""], ids=["owned", "embedded"])
+@pytest.mark.parametrize("own", ["signals.own_signals(leave)\n", ""], ids=["owned", "embedded"])
 def test_a_signal_that_comes_twice_at_once_is_one(own):
     """As of coreutils' timeout, which signals the process and then its group."""
-    code = STUCK.replace("signals.own(leave)\n", own).format(
+    code = STUCK.replace("signals.own_signals(leave)\n", own).format(
         how="with signals.graceful() as stop:\n"
         "    import time\n"
         "    while not stop.requested:\n"

@@ -286,7 +286,7 @@ def test_waiting_is_announced_once_and_a_signal_ends_it(tmp_path, store, number)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 10
     assert out == b""
-    assert f"stopped: {number.name} before it began; ".encode() in err
+    assert f"stopped: {number.name} before it began\n".encode() in err
     assert b"Traceback" not in err
     assert b"waiting" not in err
     # The upstream may take hours: it is awaited with little memory, before jax is imported.

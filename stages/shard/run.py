@@ -41,7 +41,7 @@ from vitctl.errors import DoesNotFitError, InputError, InterruptedRun, UsageErro
 from vitctl.events import Caution, Emit, Next, Note, Progress, Settings, silent
 from vitctl.places import Place
 from vitctl.places.scratch import check_room
-from vitctl.signals import graceful
+from vitctl.signals import Stop, graceful, raise_if_asked, unless_owned
 
 REJECTS = "rejects.jsonl"
 
@@ -69,7 +69,11 @@ def run(
     recipe = _recipe(listing, cfg, inputs=inputs, classes=classes, titles=titles)
     name = runtime.name or slug(Path(inputs.source).resolve().name, default="images")
 
-    with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
+    stop = Stop()
+    with (
+        store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft,
+        unless_owned(stop),
+    ):
         if draft.finished is None:
             # ---- What to do
             _announce(listing, emit=emit)
@@ -80,7 +84,8 @@ def run(
             _announce_plan(units, classes=classes, emit=emit)
 
             # ---- Do it
-            reports = _convert(units, draft=draft, cfg=cfg, runtime=runtime, emit=emit)
+            reports = _convert(units, draft=draft, cfg=cfg, runtime=runtime, stop=stop, emit=emit)
+            raise_if_asked()
             _check_unchanged(listing, inputs)
 
             # ---- Describe it
@@ -201,6 +206,7 @@ def _convert(
     draft: Draft,
     cfg: ShardConfig,
     runtime: ShardRuntime,
+    stop: Stop,
     emit: Emit,
 ) -> list[ShardReport]:
     """The report of every unit; those an earlier run finished are not made again."""
@@ -225,7 +231,7 @@ def _convert(
     with closing(events):
         # Until then nothing is lost if a signal breaks it off.
         first = list(itertools.islice(events, 1))
-        with graceful() as stop:
+        with graceful(stop):
             for event in itertools.chain(first, events):
                 if isinstance(event, Done):
                     reports[todo[event.task]] = event.result

@@ -12,6 +12,7 @@ from vitctl.artifacts.runs import run_of
 from vitctl.errors import InterruptedRun
 from vitctl.events import Trained
 from vitctl.recipes import branching
+from vitctl.train import trainer
 from vitctl.train.images import Images
 from vitctl.train.metrics import read
 
@@ -84,3 +85,16 @@ def test_a_cooldown_that_waits_is_told_of_when_its_trunk_has_moved_on(pretrain, 
     assert f"--from {run_of(trunk).path}@4" in told
     cooldown(trunk, 4)
     assert branching.unfinished_before(newest) is None
+
+
+def test_a_program_that_calls_a_stage_may_be_told_to_stop_at_any_time(pretrain, monkeypatch):
+    """Before the loop, too: what is raised there needs a command that knows of it."""
+    begin = trainer._begin
+
+    def told(*args, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return begin(*args, **options)
+
+    monkeypatch.setattr(trainer, "_begin", told)
+    with pytest.raises(InterruptedRun, match="SIGTERM after step 1"):
+        pretrain(8)

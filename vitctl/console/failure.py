@@ -64,9 +64,10 @@ def stopped(error: BaseException | None = None) -> VitctlError | None:
     by_signal = error is None or any(isinstance(c, signals.Interrupted) for c in _causes(error))
     if owner is None or not by_signal:
         return None
-    when = "between two steps of its work" if owner.began else "before it began"
+    if not owner.began:
+        return InterruptedRun(f"{owner.name} before it began", hint="run the same command again")
     return InterruptedRun(
-        f"{owner.name} {when}; what was done is kept",
+        f"{owner.name} between two steps of its work; what was done is kept",
         hint="run the same command again (without --force) to continue",
     )
 

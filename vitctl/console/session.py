@@ -249,7 +249,7 @@ class Session:
         if self.options.print_config:
             self.print_config(cfg)
             return
-        signals.check()
+        signals.go_on()
         self._check_places()
         processes.agree(
             "settings",
@@ -265,6 +265,10 @@ class Session:
         )
         run: Callable[..., Artifact] = importlib.import_module(f"stages.{stage}.run").run
         artifact = run(cfg, inputs, store=self.store, runtime=runtime, emit=self._with_store)
+        # A signal to one of several processes ends all of them, or, from here on, none: process 0
+        # answers once all have come here.
+        signals.settle()
+        processes.collect("answers", None)
         self.answer(artifact)
 
     def _with_store(self, event: Event) -> None:

@@ -143,7 +143,8 @@ def leave(stop_display: Callable[[], None] = lambda: None) -> None:
     """End this process, from any thread, because of a signal that its main thread doesn't hear."""
     error = stopped()
     assert error is not None
-    stop_display()
+    with suppress(Exception):  # its own thread may be at it; this one must come to the end
+        stop_display()
     _leave_told(error)
 
 
@@ -153,10 +154,11 @@ _leaving = threading.Lock()
 def _leave_told(error: VitctlError) -> NoReturn:
     """Once: whichever thread comes second waits for the end of the process."""
     _leaving.acquire()
-    if processes.count() == 1:
-        report(error)
-    else:
-        _tell(error)
+    with suppress(Exception):
+        if processes.count() == 1:
+            report(error)
+        else:
+            _tell(error)
     start.leave_now(error)
 
 

@@ -280,13 +280,13 @@ def _guarded(
             together.connect(asked, stop_display=shown.stop)
             shown.quiet = shown.quiet or not processes.first()
         function(Session(options, shown), **arguments)
-        signals.end()
+        signals.settle()
         shown.stop()
         together.finish()
     except SystemExit:
         raise
     except BaseException as error:
-        signals.end()
+        signals.settle()
         shown.stop()
         return together.failed(error)
     finally:

@@ -16,6 +16,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
@@ -54,7 +55,7 @@ def run_tasks(
 ) -> Generator[Done | Moving]:
     """Do every task, in whatever order they finish. With `workers=0` it happens in this process.
 
-    The first event comes when all have something to do. `setup` runs once in each worker. An
+    The first event comes when tasks are given out. `setup` runs once in each worker. An
     exception in a task ends it all and is raised here. Closing the iterator stops the workers.
     """
     if workers == 0:
@@ -128,7 +129,14 @@ class _Pool:
         process = context.Process(
             target=_serve, args=(theirs, position, self.work, self.setup), daemon=True
         )
-        process.start()
+        # Until it ignores Ctrl-C itself; the mask is inherited. What tracks resources comes first:
+        # its start would end the mask.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         theirs.close()
         return _Worker(process, ours, position)
 
@@ -183,6 +191,7 @@ def _serve(
     """A worker's life: tasks in, results out, until the parent closes the pipe or is gone."""
     # Ctrl-C goes to the whole group of processes; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     parent = os.getppid()
     if setup is not None:
         setup()

@@ -19,7 +19,7 @@ from vitctl.model import accounting
 from vitctl.sharding import layout as layouts
 from vitctl.sharding import spec
 from vitctl.sharding.layout import Layout
-from vitctl.signals import Stop, graceful
+from vitctl.signals import Stop, graceful, unless_owned
 from vitctl.train import memory, rollback, scoring
 from vitctl.train.cadence import Cadence
 from vitctl.train.config import TrainConfig, TrainRuntime
@@ -48,7 +48,8 @@ def train(
     """Train `run` up to `cfg.steps` and return that checkpoint; resume from the newest before it.
 
     Raises:
-      InterruptedRun: a signal came; everything done is saved.
+      InterruptedRun: a signal came; everything done is saved. (Where a command owns the signals,
+        one that comes before or after the loop is raised as Interrupted.)
       DivergedError: a loss or a norm was not finite; nothing from there on is applied or saved,
         and with `runtime.on_divergence="rollback"` going back did not help.
       InputError: the data is not what the checkpoint was trained on.
@@ -86,42 +87,43 @@ def train(
     cadence = Cadence.of(runtime, start=start.step, total=cfg.steps)
     recorded = _recorded(runtime, cadence, layout, plan)
     asked = Stop()
-    while True:
-        passed = rollback.passed(run.info, before=start.passed)
-        through = replace(images, passed=passed)
-        try:
-            return _attempt(
-                run,
-                cfg,
-                images=through,
-                start=start,
-                runtime=runtime,
-                recorded=recorded,
-                cadence=cadence,
-                layout=layout,
-                step_fn=step_fn,
-                scorer=scorer,
-                asked=asked,
-                emit=emit,
-            )
-        except Diverged as found:
-            update, spent = found.update, found.spent
-        kept = keep(run, update, images=through, passed=passed)
-        try:
-            back = rollback.answer(
-                run,
-                update,
-                kept=kept,
-                start=start.step,
-                cadence=cadence,
-                windows=passed,
-                runtime=runtime,
-            )
-        except DivergedError:
-            if spent is not None:
-                emit(spent)
-            raise
-        emit(Caution(back.in_words))
+    with unless_owned(asked):
+        while True:
+            passed = rollback.passed(run.info, before=start.passed)
+            through = replace(images, passed=passed)
+            try:
+                return _attempt(
+                    run,
+                    cfg,
+                    images=through,
+                    start=start,
+                    runtime=runtime,
+                    recorded=recorded,
+                    cadence=cadence,
+                    layout=layout,
+                    step_fn=step_fn,
+                    scorer=scorer,
+                    asked=asked,
+                    emit=emit,
+                )
+            except Diverged as found:
+                update, spent = found.update, found.spent
+            kept = keep(run, update, images=through, passed=passed)
+            try:
+                back = rollback.answer(
+                    run,
+                    update,
+                    kept=kept,
+                    start=start.step,
+                    cadence=cadence,
+                    windows=passed,
+                    runtime=runtime,
+                )
+            except DivergedError:
+                if spent is not None:
+                    emit(spent)
+                raise
+            emit(Caution(back.in_words))
 
 
 def _attempt(

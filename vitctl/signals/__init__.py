@@ -1,0 +1,34 @@
+"""First SIGINT or SIGTERM: finish the step, save, exit 10. A second: stop now (130, 143).
+
+stop       what a loop asks between its steps, and what a second signal does
+ownership  a command that the same command continues owns the signals from its first moment on
+loops      the blocks in which a loop asks
+lost       where Python can raise nothing
+"""
+
+from vitctl.signals.loops import graceful, unless_owned
+from vitctl.signals.lost import keep_interrupts
+from vitctl.signals.ownership import (
+    Interrupted,
+    Owner,
+    go_on,
+    own_signals,
+    owner,
+    raise_if_asked,
+    settle,
+)
+from vitctl.signals.stop import Stop
+
+__all__ = [
+    "Interrupted",
+    "Owner",
+    "Stop",
+    "go_on",
+    "graceful",
+    "keep_interrupts",
+    "own_signals",
+    "owner",
+    "raise_if_asked",
+    "settle",
+    "unless_owned",
+]

@@ -1,0 +1,68 @@
+"""The blocks in which a first signal only asks."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from vitctl.signals.ownership import Owner, Phase, owner, raise_if_asked
+from vitctl.signals.stop import Stop, heeded
+
+
+@contextmanager
+def graceful(stop: Stop | None = None) -> Iterator[Stop]:
+    """Within this block the first signal only asks. `stop` is that of a block before, if this one
+    goes on with its work.
+
+    Outside the main thread nothing changes, unless a command owns the signals.
+    """
+    stop = stop or Stop()
+    command = owner()
+    if command is not None:
+        with _loop_of(command, stop):
+            yield stop
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.insists.after(number)
+        stop.signal = stop.signal or number
+
+    try:
+        before = {number: signal.signal(number, handle) for number in heeded()}
+    except ValueError:  # not the main thread: the embedding program owns the signals
+        yield stop
+        return
+    try:
+        yield stop
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+@contextmanager
+def unless_owned(stop: Stop) -> Iterator[None]:
+    """`graceful`, around all of a stage's work, where no command owns the signals: programs that
+    call a stage know nothing of Interrupted."""
+    if owner() is not None:
+        yield
+        return
+    with graceful(stop):
+        yield
+
+
+@contextmanager
+def _loop_of(command: Owner, stop: Stop) -> Iterator[None]:
+    if not stop.requested:
+        raise_if_asked()  # what was raised may have got lost
+    outer, phase = command.stop, command.phase
+    command.began = True
+    command.stop = stop
+    command.phase = Phase.LOOP
+    try:
+        yield
+    finally:
+        # In this order a signal in between still finds the loop's stop.
+        command.phase = phase
+        command.stop = outer

@@ -1,0 +1,32 @@
+"""Where Python can raise nothing, but only report it: in finalizers and in callbacks of the garbage
+collector. jax has one of those, and importing collects a lot."""
+
+from __future__ import annotations
+
+import _thread
+import sys
+import threading
+
+from vitctl.signals.ownership import Interrupted, owner
+
+_SOON_S = 0.02
+
+
+def keep_interrupts() -> None:
+    """Let Ctrl-C not get lost there."""
+    before = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            before(unraisable)
+            return
+        command = owner()
+        if command is not None and issubclass(unraisable.exc_type, Interrupted):
+            command.interrupt_again()
+            return
+        # Not at once: it would be raised in here and lost again.
+        again = threading.Timer(_SOON_S, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook
