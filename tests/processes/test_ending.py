@@ -121,6 +121,38 @@ def test_a_signal_to_one_before_the_loop_ends_all(tmp_path, number):
     assert not is_locked(the_run(store) / ".lock")
 
 
+# Process 1 lags behind, and gets its signal when process 0 has nothing more to do but to answer.
+LATE = """
+import os, signal, time
+from vitctl.console import session
+settle, sent = session.signals.settle, False
+def late():
+    global sent
+    if index == 0 or sent:
+        return settle()
+    sent = True
+    time.sleep(2)
+    {order}
+session.signals.settle = late
+"""
+
+
+@pytest.mark.parametrize(
+    ("order", "codes"),
+    [
+        ("os.kill(os.getpid(), signal.SIGTERM); settle()", [10, 10]),
+        ("settle(); os.kill(os.getpid(), signal.SIGTERM)", [0, 0]),
+    ],
+    ids=["before", "after"],
+)
+def test_a_late_signal_to_one_ends_all_or_none(tmp_path, order, codes):
+    store = tmp_path / "store"
+    ended = run(2, *pretrain(store), folder=tmp_path, prelude=LATE.format(order=order))
+    assert [e.code for e in ended] == codes, ended
+    assert ended[0].out.count("\n") == codes.count(0) // 2
+    continues(store, tmp_path)
+
+
 def test_a_signal_to_one_ends_all_that_wait_for_another_command(tmp_path):
     """Process 0 waits for the lock, process 1 for process 0."""
     store = tmp_path / "store"
