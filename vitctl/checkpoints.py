@@ -94,7 +94,14 @@ def begin(
     try:
         for part, tree in parts.items():
             options = _options(apart)
-            writer = ocp.AsyncCheckpointer(_handler(options), multiprocessing_options=options)
+            writer = ocp.AsyncCheckpointer(
+                _handler(options),
+                multiprocessing_options=options,
+                # Made meanwhile, a folder is announced to all processes by whoever made one first.
+                # Apart, the others would write before theirs is made, and orbax then removes what
+                # it finds in its place.
+                async_options=ocp.options.AsyncOptions(create_directories_asynchronously=not apart),
+            )
             begun.append(writer)
             begun[-1].save((place / part).resolve(), tree)
     except BaseException:

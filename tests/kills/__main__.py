@@ -48,7 +48,11 @@ def cases(base: Path, names: list[str]) -> list[Case]:
         tune = ("finetune", "--from", trunk, "--data", data, "--res", 16, "--batch", 16)
         tune += ("--steps", 12, "--set", "data.eval_split=none", *_OFTEN)
         found.append(Case("finetune", tune))
-    return [case for case in found if case.name in names]
+    return sorted((case for case in found if case.name in names), key=_place)
+
+
+def _place(case: Case) -> int:
+    return STAGES.index(case.name)
 
 
 def main() -> int:

@@ -42,6 +42,19 @@ transfer._put = put_and_halt
 """
 
 
+# The folder of process 0 is made later than that of process 1.
+LATE_FOLDER = """
+import asyncio
+from orbax.checkpoint._src.path import atomicity
+create = atomicity._create_tmp_directory
+async def create_late(*args, **options):
+    if index == 0:
+        await asyncio.sleep(1.5)
+    return await create(*args, **options)
+atomicity._create_tmp_directory = create_late
+"""
+
+
 # A step takes a quarter of a second, so that there is time for a signal.
 SLOW = """
 import time
@@ -91,6 +104,15 @@ def test_each_sends_its_part(fake, tmp_path, devices):
     assert all("params/none/c/0/0" in names for names in again["fetched"])
     # Nothing is left on any disk.
     assert not list(tmp_path.glob("*/disk*/tmp/vitctl-scratch-*"))
+
+
+def test_one_makes_its_folder_later(fake, tmp_path):
+    """orbax lets all write once one has told that it made its folder."""
+    store, more = f"{fake.url}/late", {"environment": fake.environment}
+    late = saving(2, store, 2, folder=tmp_path / "late", prelude=LATE_FOLDER, **more)
+    late = told(*late.ended())
+    steady = told(*saving(2, tmp_path / "store", 2, folder=tmp_path / "steady").ended())
+    assert (late["digest"], late["files"]) == (steady["digest"], steady["files"])
 
 
 @pytest.mark.parametrize("victim", [0, 1])
