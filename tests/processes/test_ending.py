@@ -217,7 +217,7 @@ train_batches = pipeline.train_batches
 def slow_disk(*args, **options):
     for batch in train_batches(*args, **options):
         if index == 1:
-            time.sleep(0.25)
+            time.sleep(1)
         yield batch
 pipeline.train_batches = slow_disk
 """
@@ -314,8 +314,8 @@ def test_a_process_that_hangs_in_its_data_is_named_with_its_stack(tmp_path):
 
 def test_the_process_whose_input_starves_all_is_named(tmp_path):
     """Process 0 waits for it in the step, and tells what it waits for."""
-    words = [*pretrain(tmp_path / "store"), "--steps", 40, "--set", "model.depth=1"]
-    words += ["--checkpoint-every", 40]
+    words = [*pretrain(tmp_path / "store"), "--steps", 45, "--set", "model.depth=1"]
+    words += ["--checkpoint-every", 45]
     first, _ = run(2, *words, folder=tmp_path, prelude=STARVING)
     assert first.code == 0, first.err
     assert "the input of process 1 (" in first.err
