@@ -303,6 +303,15 @@ def test_a_step_under_way_is_not():
     assert process.wait(timeout=20) == 143
 
 
+def test_a_step_that_takes_long_is_told_of():
+    told = "signals.owner().acknowledge = lambda: print('told', flush=True)"
+    process = stuck(f"{told}\n{IN_A_LOOP}")
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == b"told\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 143
+
+
 @pytest.mark.parametrize("how", [WAITING, IN_A_LOOP])
 def test_the_second_signal_ends_it_now(how):
     process = stuck(how, grace_s=1000.0)

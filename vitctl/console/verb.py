@@ -271,6 +271,9 @@ def _guarded(
     shown = _Shown(quiet=options.quiet)
     if (owner := signals.owner()) is not None:
         owner.leave = partial(together.leave, shown.stop)
+        owner.acknowledge = lambda: shown(
+            Note(f"{owner.name}: what is under way is finished and saved; once more stops at once")
+        )
     try:
         if asked is None and (told := cluster.told()) is not None and told[0] > 0:
             index, count = told

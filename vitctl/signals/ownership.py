@@ -28,6 +28,8 @@ from types import FrameType
 from vitctl.signals.stop import SIGNALS, Insisting, Stop, heeded
 
 _SOON_S = 0.02
+# Most steps are over sooner, and say so by ending.
+_PATIENCE_S = 1.0
 _DEAF_S = 5.0
 # Downloads that are under way are awaited; clusters kill after 30 s.
 _UNWINDING_S = 20.0
@@ -51,6 +53,8 @@ class Owner:
     def __init__(self, leave: Callable[[], None]) -> None:
         self.leave = leave
         """Ends the process, from any thread, with a word and exit code 10."""
+        self.acknowledge: Callable[[], None] = lambda: None
+        """Says, from any thread, that the first signal was heard and what is awaited."""
         self.phase = Phase.BETWEEN
         self.stop: Stop | None = None
         """Of the loop, in LOOP."""
@@ -117,8 +121,13 @@ class Owner:
                 self._insists.after(number)
                 if self._heard is None:
                     self._heard = number
+                    _soon(self._acknowledge, after_s=_PATIENCE_S)
                     _soon(self._leave_if_deaf, after_s=_DEAF_S)
                     _soon(self._leave_if_unwinding, after_s=_UNWINDING_S)
+
+    def _acknowledge(self) -> None:
+        if self.phase is Phase.LOOP:
+            self.acknowledge()
 
     def _leave_if_deaf(self) -> None:
         if not self.asked:
