@@ -59,6 +59,14 @@ def test_each_growth_of_a_copy_is_told(store, tmp_path, monkeypatch, marks):
     assert marks[-1] == "start"
 
 
+def wait_for(there):
+    for _ in range(6000):
+        if there():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come to pass")
+
+
 def test_who_waits_for_another_ones_copy_tells_how_it_grows(store, tmp_path, monkeypatch, marks):
     monkeypatch.setattr(processes, "count", lambda: 1)
     photos = dataset(store)
@@ -68,15 +76,16 @@ def test_who_waits_for_another_ones_copy_tells_how_it_grows(store, tmp_path, mon
         words = {"wanted": every, "cache": tmp_path / "cache"}
         waiting = threading.Thread(target=staging.staged, args=(photos,), kwargs=words)
         waiting.start()
+        wait_for(lambda: marks)
         time.sleep(10 * LOOK_S)
-        still = len(marks)
-        for size in range(1, 4):
-            (folder / ".tmp-images").write_bytes(b"x" * size)
-            time.sleep(5 * LOOK_S)
-        grown = len(marks)
+        assert marks == ["copy"]
+        for told in range(2, 5):
+            with (folder / ".tmp-images").open("ab") as growing:  # never shorter in between
+                growing.write(b"x")
+            wait_for(lambda told=told: len(marks) >= told)
+        time.sleep(5 * LOOK_S)
+        assert marks == ["copy"] * 4
     waiting.join()
-    assert marks[:still] == ["copy"]
-    assert grown - still == 3
     assert marks[-1] == "start"
 
 
