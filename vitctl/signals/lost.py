@@ -5,11 +5,8 @@ from __future__ import annotations
 
 import _thread
 import sys
-import threading
 
-from vitctl.signals.ownership import Interrupted, owner
-
-_SOON_S = 0.02
+from vitctl.signals.ownership import Interrupted, owner, soon
 
 
 def keep_interrupts() -> None:
@@ -25,8 +22,6 @@ def keep_interrupts() -> None:
             command.interrupt_again()
             return
         # Not at once: it would be raised in here and lost again.
-        again = threading.Timer(_SOON_S, _thread.interrupt_main)
-        again.daemon = True
-        again.start()
+        soon(_thread.interrupt_main)
 
     sys.unraisablehook = hook

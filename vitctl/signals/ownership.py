@@ -90,7 +90,7 @@ class Owner:
         elif self.phase is Phase.BETWEEN:
             if _loads_native_code(frame):
                 # jaxlib crashes if a part of its beginning fails. Nothing is locked yet.
-                _soon(self._leave)
+                soon(self._leave)
             else:
                 self.interrupt()
 
@@ -105,7 +105,7 @@ class Owner:
         self._received, self.phase = None, Phase.BETWEEN
         self._own += 1
         # Not at once: it would be raised where the first one was, and lost again.
-        _soon(partial(_thread.interrupt_main, number))
+        soon(partial(_thread.interrupt_main, number))
 
     # In the other thread
 
@@ -121,9 +121,9 @@ class Owner:
                 self._insists.after(number)
                 if self._heard is None:
                     self._heard = number
-                    _soon(self._acknowledge, after_s=_PATIENCE_S)
-                    _soon(self._leave_if_deaf, after_s=_DEAF_S)
-                    _soon(self._leave_if_unwinding, after_s=_UNWINDING_S)
+                    soon(self._acknowledge, after_s=_PATIENCE_S)
+                    soon(self._leave_if_deaf, after_s=_DEAF_S)
+                    soon(self._leave_if_unwinding, after_s=_UNWINDING_S)
 
     def _acknowledge(self) -> None:
         if self.phase is Phase.LOOP:
@@ -223,7 +223,8 @@ def _loads_native_code(frame: FrameType | None) -> bool:
     return False
 
 
-def _soon(call: Callable[[], None], *, after_s: float = _SOON_S) -> None:
+def soon(call: Callable[[], None], *, after_s: float = _SOON_S) -> None:
+    """Call it then from a thread of its own, unless the process has ended."""
     timer = threading.Timer(after_s, call)
     timer.daemon = True
     timer.start()
