@@ -125,9 +125,38 @@ def test_damaged_files(tmp_path: Path, name: str, content: bytes, says: str) -> 
         read_table(tmp_path / name)
 
 
-def test_a_byte_order_mark_is_no_part_of_the_name(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbfx,y\r\n1,2\r\n")
-    assert list(read_table(tmp_path / "t.csv").columns) == ["x", "y"]
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_every_format_in_the_encodings_of_windows(tmp_path: Path, encoding: str) -> None:
+    for path in every_format(tmp_path):
+        if path.suffix == ".parquet":
+            continue
+        plain = read_table(path)
+        text = path.read_text(encoding="utf-8").replace("\n", "\r\n")
+        path.write_bytes(text.encode(encoding))
+        table = read_table(path)
+        assert (table.columns, table.rows) == (plain.columns, plain.rows)
+        assert table.where(["model=G/14"]).rows == [1]
+        assert bool(table.remarks) == (encoding != "utf-8" or "\r\n" in text)
+
+
+def test_a_table_as_a_european_spreadsheet_saves_it(tmp_path: Path) -> None:
+    text = "model;steps;error;\r\nG/14;5000;0,15;\r\ng/14;400;0,19;\r\n;;;\r\n"
+    (tmp_path / "t.csv").write_bytes(text.encode("utf-8-sig"))
+    table = read_table(tmp_path / "t.csv")
+    np.testing.assert_array_equal(table.numbers("error"), [0.15, 0.19])
+    assert table.remarks == (
+        "a byte-order mark was left out",
+        "line ends of Windows (CRLF)",
+        "separated by semicolons",
+        "separators after the last cell were left out",
+        "rows without any cell were left out (1)",
+        "commas were read as decimal points",
+    )
+
+
+def test_a_json_text_may_hold_a_line_separator(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", '{"a": "x\u2028y"}\n{"a": "z"}\n')
+    assert read_table(path).columns == {"a": ["x\u2028y", "z"]}
 
 
 def test_what_is_no_table(tmp_path: Path) -> None:

@@ -6,21 +6,21 @@ column into floats and names the row it can't; rows count from 1, the header not
 
 from __future__ import annotations
 
-import csv
 import difflib
 import hashlib
-import io
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl import delimited
 from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.textfiles import Text, decode, read_bytes
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "!=": lambda a, b: a != b,
@@ -35,13 +35,27 @@ _MISSING = ("", None)
 
 
 @dataclass(frozen=True)
+class _Columns:
+    """Cells by column; `rows` are their numbers where some were left out, `remarks` what reading
+    changed."""
+
+    cells: dict[str, list[Any]]
+    rows: list[int] | None = None
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Table:
-    """Columns of equal length; `rows` are their numbers in the file, `sha256` that of its bytes."""
+    """Columns of equal length; `rows` are their numbers in the file, `sha256` that of its bytes.
+
+    `remarks` say what reading changed (encoding, line ends, separators), a phrase each.
+    """
 
     source: str
     sha256: str
     columns: dict[str, list[Any]]
     rows: list[int]
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -98,7 +112,7 @@ class Table:
 
     def take(self, index: NDArray[np.intp]) -> Table:
         columns = {name: [cells[i] for i in index] for name, cells in self.columns.items()}
-        return Table(self.source, self.sha256, columns, [self.rows[i] for i in index])
+        return replace(self, columns=columns, rows=[self.rows[i] for i in index])
 
     def _number(self, cell: Any, name: str, row: int) -> float:
         if cell in _MISSING:
@@ -118,93 +132,74 @@ def read_table(path: Path) -> Table:
     Raises NotFoundError (no such file), InputError (not what its ending says, or empty),
     UsageError (an unknown ending, or Parquet without pyarrow).
     """
-    try:
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        raise NotFoundError(f"there is no table {path}") from None
-    except IsADirectoryError:
-        raise InputError(
-            f"{path} is a folder, where a table is expected",
-            hint="give a CSV, JSON or Parquet file",
-        ) from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
     reader = _READERS.get(path.suffix.lower())
-    if reader is None:
+    if reader is None and path.exists() and not path.is_dir():
         raise UsageError(
             f"{path} has an ending that names no table format",
             hint=f"known are {', '.join(_READERS)}",
         )
-    columns = reader(data, str(path))
+    try:
+        data = read_bytes(path, label=str(path))
+    except NotFoundError:
+        raise NotFoundError(f"there is no table {path}") from None
+    assert reader is not None
+    read = reader(data, str(path))
+    columns = read.cells
     lengths = {len(cells) for cells in columns.values()}
     if not columns or lengths == {0}:
         raise InputError(f"{path} has no rows", hint="it needs a header and a row a run")
     if len(lengths) > 1:
         raise InputError(f"{path} has columns of different lengths")
     _refuse_broken_text(columns, str(path))
-    n = lengths.pop()
-    return Table(str(path), hashlib.sha256(data).hexdigest(), columns, list(range(1, n + 1)))
+    rows = list(range(1, lengths.pop() + 1)) if read.rows is None else read.rows
+    return Table(str(path), hashlib.sha256(data).hexdigest(), columns, rows, read.remarks)
 
 
-def _csv(data: bytes, source: str, *, delimiter: str = ",") -> dict[str, list[Any]]:
-    text = _decoded(data, source)
+def _csv(data: bytes, source: str, *, separator: str = ",") -> _Columns:
+    text = decode(data, label=source)
+    parsed = delimited.parse(text, separator=separator)
+    columns = {name: [row[i] for row in parsed.rows] for i, name in enumerate(parsed.header)}
+    return _Columns(columns, rows=parsed.numbers, remarks=(*text.remarks, *parsed.remarks))
+
+
+def _tsv(data: bytes, source: str) -> _Columns:
+    return _csv(data, source, separator="\t")
+
+
+def _json(data: bytes, source: str) -> _Columns:
+    text = decode(data, label=source)
     try:
-        lines = [
-            row for row in csv.reader(io.StringIO(text), delimiter=delimiter, strict=True) if row
-        ]
-    except csv.Error as error:
-        raise InputError(f"{source} is not valid CSV: {error}") from None
-    if not lines:
-        raise InputError(f"{source} is empty", hint="it needs a header and a row a run")
-    header = [name.strip() for name in lines[0]]
-    twice = {name for name in header if header.count(name) > 1}
-    if twice:
-        raise InputError(f"{source} has more than one column {sorted(twice)[0]!r}")
-    for number, row in enumerate(lines[1:], start=1):
-        if len(row) != len(header):
-            raise InputError(
-                f"row {number} of {source} has {len(row)} cells where the header has {len(header)}"
-            )
-    return {name: [row[i].strip() for row in lines[1:]] for i, name in enumerate(header)}
-
-
-def _tsv(data: bytes, source: str) -> dict[str, list[Any]]:
-    return _csv(data, source, delimiter="\t")
-
-
-def _json(data: bytes, source: str) -> dict[str, list[Any]]:
-    try:
-        value = json.loads(_decoded(data, source))
+        value = json.loads(text.text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{source} is not valid JSON: {error}") from None
     if isinstance(value, dict) and all(isinstance(cells, list) for cells in value.values()):
-        return value
-    return _records(value, source)
+        return _Columns(value, remarks=text.remarks)
+    return _records(value, text)
 
 
-def _json_lines(data: bytes, source: str) -> dict[str, list[Any]]:
-    records = []
-    for number, line in enumerate(_decoded(data, source).splitlines(), start=1):
-        if line.strip():
-            try:
-                records.append(json.loads(line))
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"line {number} of {source} is not JSON: {error}") from None
-    return _records(records, source)
+def _json_lines(data: bytes, source: str) -> _Columns:
+    records, text = [], decode(data, label=source)
+    for number, line in text.numbered():
+        try:
+            records.append(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"line {number} of {source} is not JSON: {error}") from None
+    return _records(records, text)
 
 
-def _records(value: Any, source: str) -> dict[str, list[Any]]:
+def _records(value: Any, text: Text) -> _Columns:
     """A list of objects as columns; a key that an object lacks is a missing cell."""
     if not isinstance(value, list) or not all(isinstance(record, dict) for record in value):
         raise InputError(
-            f"{source} is neither a list of objects nor an object of lists",
+            f"{text.label} is neither a list of objects nor an object of lists",
             hint='as in [{"compute": 1.5, "error": 0.4}, ...]',
         )
     names = dict.fromkeys(name for record in value for name in record)
-    return {name: [record.get(name) for record in value] for name in names}
+    cells = {name: [record.get(name) for record in value] for name in names}
+    return _Columns(cells, remarks=text.remarks)
 
 
-def _parquet(data: bytes, source: str) -> dict[str, list[Any]]:
+def _parquet(data: bytes, source: str) -> _Columns:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -217,25 +212,16 @@ def _parquet(data: bytes, source: str) -> dict[str, list[Any]]:
     except (pyarrow.ArrowException, OSError) as error:
         first = str(error).splitlines()[0]
         raise InputError(f"{source} is not valid Parquet: {first}") from None
-    return {name: table.column(name).to_pylist() for name in table.column_names}
+    return _Columns({name: table.column(name).to_pylist() for name in table.column_names})
 
 
-_READERS: dict[str, Callable[[bytes, str], dict[str, list[Any]]]] = {
+_READERS: dict[str, Callable[[bytes, str], _Columns]] = {
     ".csv": _csv,
     ".tsv": _tsv,
     ".json": _json,
     ".jsonl": _json_lines,
     ".parquet": _parquet,
 }
-
-
-def _decoded(data: bytes, source: str) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{source} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8"
-        ) from None
 
 
 def _refuse_broken_text(columns: dict[str, list[Any]], source: str) -> None:

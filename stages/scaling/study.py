@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stages.scaling.points import read_points, resolve
-from vitctl.events import Caution, Emit
+from vitctl.events import Caution, Emit, Note
 from vitctl.scaling import report
 from vitctl.scaling.config import ScalingConfig
 from vitctl.scaling.settings import resolve_against, settings
@@ -21,6 +21,8 @@ def resolve_config(cfg: ScalingConfig, table: Table) -> ScalingConfig:
 
 def study_table(cfg: ScalingConfig, table: Table, *, emit: Emit) -> dict[str, Any]:
     """The summary of a resolved configuration, with the law's `band` for drawing."""
+    if table.remarks:
+        emit(Note(f"{table.source}: {', '.join(table.remarks)}"))
     points, skipped = read_points(table, cfg.columns)
     if skipped:
         emit(Caution(f"{skipped} rows with empty cells were skipped"))
