@@ -7,13 +7,13 @@ example, so that padded evaluation batches can be masked; training takes their m
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import assert_never
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-Loss = Literal["sigmoid", "softmax"]
+from vitctl.model.config import Loss
 
 
 def multi_hot(labels: Int[Array, "b l"], *, classes: int) -> Float[Array, "b y"]:
@@ -25,8 +25,13 @@ def per_example(
     loss: Loss, logits: Float[Array, "b y"], *, targets: Float[Array, "b y"]
 ) -> Float[Array, " b"]:
     """The named loss of each example, in fp32."""
-    by_name = {"sigmoid": sigmoid_xent, "softmax": softmax_xent}
-    return by_name[loss](logits, targets=targets)
+    match loss:
+        case "sigmoid":
+            return sigmoid_xent(logits, targets=targets)
+        case "softmax":
+            return softmax_xent(logits, targets=targets)
+        case _:
+            assert_never(loss)
 
 
 def sigmoid_xent(

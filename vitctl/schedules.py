@@ -12,7 +12,7 @@ Forms: "Scaling Vision Transformers" section 3.5 and figure 7, and big_vision's
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, assert_never
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -124,12 +124,19 @@ def _trunk(config: ScheduleConfig, *, step: int) -> float:
         case "constant":
             progress = min(1.0, after / (config.drop_end_steps - config.warmup_steps))
             return 1.0 - progress * (1.0 - config.drop_to)
-        case "linear" | "cosine":
-            assert config.total_steps is not None  # validated
-            progress = min(1.0, after / (config.total_steps - config.warmup_steps))
-            if config.kind == "linear":
-                return 1.0 - progress
+        case "linear":
+            return 1.0 - _progress(config, after=after)
+        case "cosine":
+            progress = _progress(config, after=after)
             return 0.5 * (1.0 + math.cos(math.pi * progress))
+        case _:
+            assert_never(config.kind)
+
+
+def _progress(config: ScheduleConfig, *, after: int) -> float:
+    """The share of a closed trunk that is done, `after` steps after the warmup."""
+    assert config.total_steps is not None  # validated
+    return min(1.0, after / (config.total_steps - config.warmup_steps))
 
 
 def _warmup(config: ScheduleConfig, *, step: int) -> float:
@@ -144,4 +151,10 @@ def _cooldown(config: ScheduleConfig, *, step: int) -> float:
     if left >= 1.0:
         return 1.0
     left = max(0.0, left)
-    return left if config.cooldown_shape == "linear" else 1.0 - math.sqrt(1.0 - left)
+    match config.cooldown_shape:
+        case "linear":
+            return left
+        case "1-sqrt":
+            return 1.0 - math.sqrt(1.0 - left)
+        case _:
+            assert_never(config.cooldown_shape)

@@ -15,6 +15,7 @@ from vitctl.console.options import (
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.events import Caution, Note
+from vitctl.schedules import CooldownShape
 from vitctl.train.config import TrainConfig, TrainRuntime
 
 VERSION = 1
@@ -33,9 +34,7 @@ def cooldown(
     session: Session,
     source: Source = None,
     steps: Annotated[str | None, Option(help="Length; the recipe's rule if left out.")] = None,
-    shape: Annotated[
-        Literal["linear", "1-sqrt"], Option(help="How the rate falls to 0.")
-    ] = "linear",
+    shape: Annotated[CooldownShape, Option(help="How the rate falls to 0.")] = "linear",
     weights: Annotated[
         Literal["raw", "ema"],
         Option(help="Begin from the weights as they are, or from their average."),

@@ -25,6 +25,7 @@ from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.data.config import EvalPreprocess
 from vitctl.events import Note
+from vitctl.model.config import Loss
 from vitctl.precision import Precision
 from vitctl.stage import ReadsImages
 from vitctl.train.config import MockConfig
@@ -42,7 +43,7 @@ class EvaluateConfig(Config):
     """
 
     eval_split: str
-    loss: Literal["sigmoid", "softmax"]
+    loss: Loss
     preprocess: EvalPreprocess
     precision: Precision
     class_map: dict[str, str] | None = None

@@ -91,7 +91,7 @@ def _probed(
     scored = np.flatnonzero((labels >= 0).any(axis=1))
     if not scored.size:
         raise InputError(f"no image of the split {cfg.eval_split!r} has a label")
-    width = model.resolution**2 * 3 if cfg.features == "pixels" else features.width(model)
+    width = model.resolution**2 * 3 if cfg.features == "pixels" else model.features
     _check_fits(images=len(shown) + len(scored), width=width)
 
     # Arrays: features of the images drawn, and of those scored

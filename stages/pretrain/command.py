@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from typer import Option
 
+from vitctl import schedules
 from vitctl.artifacts import Artifact
 from vitctl.console.asked import Asked, resolve
 from vitctl.console.options import (
@@ -59,7 +60,7 @@ def pretrain(
     res: Resolution = None,
     head: Head = None,
     schedule: Annotated[
-        Literal["rsqrt", "constant", "trapezoid", "linear", "cosine"] | None,
+        schedules.Kind | None,
         Option(help="Trunk of the learning rate."),
     ] = None,
     lr: Annotated[float | None, Option(help="Peak learning rate.")] = None,

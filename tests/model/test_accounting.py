@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import jax
 import pytest
 
 from vitctl.model import vit
-from vitctl.model.accounting import matmul_flops, parameters
-from vitctl.model.config import from_name
+from vitctl.model.accounting import forward_flops, matmul_flops, parameters
+from vitctl.model.config import Head, ModelConfig, Position, from_name
 
 # Backbone; with the MAP head; and with 29,593 classes too: big_vision under `jax.eval_shape`.
 COUNTS = {
@@ -59,15 +60,41 @@ def test_flops_are_within_the_rounding_of_table_2(name: str, at_224: float, at_3
         assert (gflops - 0.05) * 0.99 <= ours <= gflops + 0.05
 
 
-@pytest.mark.parametrize("head", ["map", "gap", "token"])
+@pytest.mark.parametrize("head", get_args(Head))
 @pytest.mark.parametrize("pre_logits", [None, 24])
-@pytest.mark.parametrize("position", ["learned", "sincos2d"])
+@pytest.mark.parametrize("position", get_args(Position))
 def test_closed_form_equals_the_model(head: str, pre_logits: int | None, position: str) -> None:
     config = from_name(
         "test", classes=7, resolution=36, head=head, pre_logits=pre_logits, position=position
     )
     shapes = jax.eval_shape(lambda: vit.init(config, key=jax.random.key(0)))
     assert parameters(config).total == sum(x.size for x in jax.tree.leaves(shapes))
+
+
+@pytest.mark.parametrize("head", get_args(Head))
+@pytest.mark.parametrize("pre_logits", [None, 24])
+def test_widths_and_lengths_equal_the_model(head: str, pre_logits: int | None) -> None:
+    config = from_name("test", classes=7, resolution=36, head=head, pre_logits=pre_logits)
+    params = jax.eval_shape(lambda: vit.init(config, key=jax.random.key(0)))
+    images = jax.ShapeDtypeStruct((2, 36, 36, 3), "float32")
+    outputs = jax.eval_shape(lambda p, x: vit.apply(p, x, config=config), params, images)
+    assert outputs.encoded.shape == (2, config.sequence, config.width)
+    assert outputs.pre_logits.shape == (2, config.features)
+
+
+@pytest.mark.parametrize("head", get_args(Head))
+@pytest.mark.parametrize("pre_logits", [None, 64])
+def test_the_whole_forward_pass_is_what_xla_counts(head: str, pre_logits: int | None) -> None:
+    """XLA adds elementwise work: 3 % of so thin a model."""
+    config = ModelConfig(
+        width=256, depth=1, mlp_dim=1024, heads=4, patch=16, resolution=96, classes=100,
+        head=head, pre_logits=pre_logits,
+    )  # fmt: skip
+    params = jax.eval_shape(lambda: vit.init(config, key=jax.random.key(0)))
+    images = jax.ShapeDtypeStruct((1, 96, 96, 3), "float32")
+    run = jax.jit(lambda p, x: vit.apply(p, x, config=config, scan=False).logits)
+    counted = run.lower(params, images).cost_analysis()["flops"]
+    assert forward_flops(config) == pytest.approx(counted, rel=0.03)
 
 
 def test_sizes_are_as_reviewed(golden: Callable[[str, list[str]], None]) -> None:

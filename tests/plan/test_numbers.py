@@ -10,16 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import made
 from tests.plan import tables
 from tests.plan.paper_costs import CORE_DAYS
 from vitctl.errors import UsageError
 from vitctl.hardware import TPUS
 from vitctl.model import accounting, vit
 from vitctl.model.config import ModelConfig, from_name
+from vitctl.optim.config import OptimConfig
 from vitctl.plan import calibration, estimate
 from vitctl.plan.bill import amount, bill
 from vitctl.plan.cost import Cost, extrapolate, linear
 from vitctl.plan.program import Program
+from vitctl.sharding.spec import MeshSpec
 
 # Wide enough that matrix products are nearly all of its FLOPs.
 MODEL = ModelConfig(width=256, depth=3, mlp_dim=1024, heads=4, patch=16, resolution=128, classes=10)
@@ -172,9 +175,21 @@ def test_another_model_gets_a_range_and_other_hardware_an_assumption():
     assert there.assumed
 
 
-def test_parameters_are_what_the_update_touches():
-    """Weights, gradients and the moments of 7 parameters: read and written in fp32."""
-    assert estimate.update_bytes(7, parts=1) == 2 * 3 * 4 * 7
+@pytest.mark.parametrize(
+    ("optim", "moments"),
+    [
+        (OptimConfig(name="adam", momentum_dtype="float32"), 8),
+        (OptimConfig(name="adam"), 6),
+        (OptimConfig(name="sgd"), 2),
+    ],
+)
+def test_an_update_reads_and_writes_weights_gradients_and_moments(optim, moments):
+    """Bytes a parameter: fp32 weights and gradients, and the moments in their types; counters are
+    some bytes in all."""
+    cfg = made.config().model_copy(update={"optim": optim})
+    parameters = accounting.parameters(cfg.model).total
+    touched = estimate.update_bytes(cfg, spec=MeshSpec(data=1))
+    assert touched == pytest.approx(2 * (4 + 4 + moments) * parameters, abs=64)
 
 
 def test_the_table_in_the_guide_is_the_calibration():

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import jax
 import pytest
 
 from vitctl.model import vit
-from vitctl.model.config import from_name
-from vitctl.optim.config import OptimConfig
+from vitctl.model.config import Head, from_name
+from vitctl.optim.config import Name, OptimConfig
 from vitctl.optim.optimizer import make, names
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
@@ -13,7 +15,7 @@ from vitctl.sharding.optimizer import axes_of_state
 from vitctl.sharding.rules import axes_of, is_axes
 from vitctl.sharding.spec import MeshSpec
 
-HEADS = [("map", None), ("gap", 768), ("token", None)]
+HEADS = [(head, pre_logits) for head in get_args(Head) for pre_logits in (None, 768)]
 
 
 def shapes(name: str, head: str = "map", pre_logits: int | None = None):
@@ -54,7 +56,7 @@ def test_fsdp_divides_all_but_little(on: Layout):
     assert whole / sum(leaf.size for leaf in jax.tree.leaves(params)) < 1e-3
 
 
-@pytest.mark.parametrize("optim", ["adafactor", "adam", "sgd"])
+@pytest.mark.parametrize("optim", get_args(Name))
 @pytest.mark.parametrize("name", ["Ti16", "G14"])
 def test_optimizer_state_follows_its_parameters(optim: str, name: str):
     """An entry an axis, and all but a hundredth of it is divided as its parameter is."""

@@ -37,7 +37,7 @@ def extracted(*, batch: int | None, indices: np.ndarray, devices: int, params=No
     parts = features.of_model(
         extractor, params, shown(batch=batch, indices=indices, layout=layout), layout=layout
     )
-    return features.gathered(parts, examples=len(indices), width=features.width(MODEL))
+    return features.gathered(parts, examples=len(indices), width=MODEL.features)
 
 
 def images(indices: np.ndarray) -> np.ndarray:

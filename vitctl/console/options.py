@@ -10,6 +10,8 @@ from typer import Option
 
 from vitctl import durations
 from vitctl.errors import UsageError
+from vitctl.model import config as model_config
+from vitctl.recipes.recipe import RecipeName
 from vitctl.remat import RematChoice
 
 _RUNNING = "Running"
@@ -23,12 +25,8 @@ InheritedData = Annotated[
     str | None, Option(help="Dataset; what the run was trained on if left out.")
 ]
 Model = Annotated[str | None, Option(help="Size and patch: Ti16, S16, B16, L16, g14, G14, ...")]
-RecipeChoice = Annotated[
-    Literal["paper", "small"] | None, Option(help="Chosen by model and data if left out.")
-]
-Head = Annotated[
-    Literal["map", "gap", "token"] | None, Option(help="How tokens become one vector.")
-]
+RecipeChoice = Annotated[RecipeName | None, Option(help="Chosen by model and data if left out.")]
+Head = Annotated[model_config.Head | None, Option(help="How tokens become one vector.")]
 Steps = Annotated[str | None, Option(help="Length in steps, as in 20k.")]
 Images = Annotated[str | None, Option(help="Length in images, as in 1.2M.")]
 Epochs = Annotated[str | None, Option(help="Length in epochs.")]

@@ -16,30 +16,35 @@ import numpy as np
 from vitctl.errors import InputError
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
-from vitctl.model.names import STACKED
+from vitctl.model.roles import RoleTable, is_stacked
 
 Params = dict[str, Any]
 
-_PARTS = {
-    "embedding": "embedding",
-    "position": "pos_embedding",
-    "cls": "cls",
-    "norm": "Transformer/encoder_norm",
-    "pre_logits": "pre_logits",
-    "head": "head",
-    "map_head/probe": "MAPHead_0/probe",
-    "map_head/attention": "MAPHead_0/MultiHeadDotProductAttention_0",
-    "map_head/norm": "MAPHead_0/LayerNorm_0",
-    "map_head/mlp/up": "MAPHead_0/MlpBlock_0/Dense_0",
-    "map_head/mlp/down": "MAPHead_0/MlpBlock_0/Dense_1",
-}
-_BLOCK_PARTS = {
-    "attention_norm": "LayerNorm_0",
-    "attention": "MultiHeadDotProductAttention_0",
-    "mlp_norm": "LayerNorm_1",
-    "mlp/up": "MlpBlock_0/Dense_0",
-    "mlp/down": "MlpBlock_0/Dense_1",
-}
+_OUTSIDE: RoleTable[str] = RoleTable(
+    "big_vision name",
+    (
+        (r"(embedding|pre_logits|head)/(.*)", r"\1/\2"),
+        (r"position", r"pos_embedding"),
+        (r"cls", r"cls"),
+        (r"norm/(.*)", r"Transformer/encoder_norm/\1"),
+        (r"map_head/probe", r"MAPHead_0/probe"),
+        (r"map_head/attention/(.*)", r"MAPHead_0/MultiHeadDotProductAttention_0/\1"),
+        (r"map_head/norm/(.*)", r"MAPHead_0/LayerNorm_0/\1"),
+        (r"map_head/mlp/up/(.*)", r"MAPHead_0/MlpBlock_0/Dense_0/\1"),
+        (r"map_head/mlp/down/(.*)", r"MAPHead_0/MlpBlock_0/Dense_1/\1"),
+    ),
+)
+_IN_BLOCKS: RoleTable[str] = RoleTable(
+    "big_vision name",
+    (
+        (r"attention_norm/(.*)", r"LayerNorm_0/\1"),
+        (r"attention/(.*)", r"MultiHeadDotProductAttention_0/\1"),
+        (r"mlp_norm/(.*)", r"LayerNorm_1/\1"),
+        (r"mlp/up/(.*)", r"MlpBlock_0/Dense_0/\1"),
+        (r"mlp/down/(.*)", r"MlpBlock_0/Dense_1/\1"),
+    ),
+)
+"""Templates of their names, filled from the match of ours."""
 
 
 def from_big_vision(named: Mapping[str, np.ndarray], *, config: ModelConfig) -> Params:
@@ -76,21 +81,17 @@ def _correspondence(
     params: Params,
 ) -> Iterator[tuple[str, tuple[int, ...], str, int | None]]:
     """(their name, shape, our name, layer) of every tensor they know; layers in order."""
-    for ours, leaf in _flatten(params).items():
-        if ours.startswith(f"{STACKED}/"):
-            inside = _rename(ours.removeprefix(f"{STACKED}/"), parts=_BLOCK_PARTS)
+    flat = _flatten(params)
+    stacked = [name for name in flat if is_stacked(name)]
+    theirs = _IN_BLOCKS.matches(stacked) | _OUTSIDE.matches(n for n in flat if not is_stacked(n))
+    for ours, (match, template) in theirs.items():
+        leaf, name = flat[ours], match.expand(template)
+        if is_stacked(ours):
             for layer in range(leaf.shape[0]):
-                name = f"Transformer/encoderblock_{layer}/{inside}"
-                yield name, tuple(leaf.shape[1:]), ours, layer
+                inside = f"Transformer/encoderblock_{layer}/{name}"
+                yield inside, tuple(leaf.shape[1:]), ours, layer
         else:
-            yield _rename(ours, parts=_PARTS), tuple(leaf.shape), ours, None
-
-
-def _rename(ours: str, *, parts: Mapping[str, str]) -> str:
-    for prefix, theirs in parts.items():
-        if ours == prefix or ours.startswith(f"{prefix}/"):
-            return theirs + ours.removeprefix(prefix)
-    raise ValueError(f"no big_vision name is known for {ours!r}")
+            yield name, tuple(leaf.shape), ours, None
 
 
 def _check(

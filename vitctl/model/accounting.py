@@ -8,6 +8,7 @@ forward pass, matrix multiplications only: the paper's table adds 0.1 to 0.4 % o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from vitctl.model.config import ModelConfig
 
@@ -42,21 +43,51 @@ class Parameters:
 
 def parameters(config: ModelConfig) -> Parameters:
     """Count the parameters of each part of `config`."""
-    d, f, y = config.width, config.mlp_dim, config.classes
-    attention = 4 * d * d + 4 * d
-    mlp = 2 * d * f + f + d
+    d, e, y = config.width, config.features, config.classes
     norm = 2 * d
-    pooling = {"map": d + attention + norm + mlp, "gap": 0, "token": d}[config.head]
-    last = config.pre_logits or d
     return Parameters(
         embedding=3 * config.patch**2 * d + d,
-        position=config.tokens * d if config.position == "learned" else 0,
-        blocks=config.depth * (attention + mlp + 2 * norm),
+        position=_position(config),
+        blocks=config.depth * (_attention(config) + _mlp(config) + 2 * norm),
         norm=norm,
-        pooling=pooling,
-        pre_logits=d * config.pre_logits + config.pre_logits if config.pre_logits else 0,
-        classifier=last * y + y,
+        pooling=_pooling(config),
+        pre_logits=0 if config.pre_logits is None else config.pooled * e + e,
+        classifier=e * y + y,
     )
+
+
+def _attention(config: ModelConfig) -> int:
+    d = config.width
+    return 4 * d * d + 4 * d
+
+
+def _mlp(config: ModelConfig) -> int:
+    d, f = config.width, config.mlp_dim
+    return 2 * d * f + f + d
+
+
+def _position(config: ModelConfig) -> int:
+    match config.position:
+        case "learned":
+            return config.tokens * config.width
+        case "sincos2d":
+            return 0
+        case _:
+            assert_never(config.position)
+
+
+def _pooling(config: ModelConfig) -> int:
+    """Parameters of the head: of `map` probe, attention, norm and MLP; of `token` the token."""
+    d = config.width
+    match config.head:
+        case "map":
+            return d + _attention(config) + 2 * d + _mlp(config)
+        case "gap":
+            return 0
+        case "token":
+            return d
+        case _:
+            assert_never(config.head)
 
 
 def matmul_flops(config: ModelConfig) -> int:
@@ -65,7 +96,33 @@ def matmul_flops(config: ModelConfig) -> int:
     2·3p²·d·n + L·(2n(4d² + 2df) + 4n²d), without [class] token, pooling and classifier, as the
     paper counts. A training step costs three times as much: backward is two matmuls per matmul.
     """
-    d, f, n, p = config.width, config.mlp_dim, config.tokens, config.patch
-    stem = 2 * 3 * p * p * d * n
-    block = 2 * n * (4 * d * d + 2 * d * f) + 4 * n * n * d
-    return stem + config.depth * block
+    return _stem_flops(config) + config.depth * _block_flops(config, tokens=config.tokens)
+
+
+def forward_flops(config: ModelConfig) -> int:
+    """FLOPs of one image's whole forward pass: with [class] token, pooling and classifier."""
+    e, y = config.features, config.classes
+    blocks = config.depth * _block_flops(config, tokens=config.sequence)
+    projection = 0 if config.pre_logits is None else 2 * config.pooled * e
+    return _stem_flops(config) + blocks + _pooling_flops(config) + projection + 2 * e * y
+
+
+def _stem_flops(config: ModelConfig) -> int:
+    return 2 * 3 * config.patch**2 * config.width * config.tokens
+
+
+def _block_flops(config: ModelConfig, *, tokens: int) -> int:
+    d, f, n = config.width, config.mlp_dim, tokens
+    return 2 * n * (4 * d * d + 2 * d * f) + 4 * n * n * d
+
+
+def _pooling_flops(config: ModelConfig) -> int:
+    """Of `map`: keys and values of all tokens, query, output and MLP of the probe, attention."""
+    d, f, n = config.width, config.mlp_dim, config.sequence
+    match config.head:
+        case "map":
+            return 2 * (2 * n * d * d + 2 * d * d + 2 * d * f) + 4 * n * d
+        case "gap" | "token":
+            return 0
+        case _:
+            assert_never(config.head)

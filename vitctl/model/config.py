@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Literal, assert_never
 
 from pydantic import PositiveInt, model_validator
 
@@ -11,6 +12,8 @@ from vitctl.model import variants
 
 Head = Literal["map", "gap", "token"]
 Position = Literal["learned", "sincos2d"]
+Loss = Literal["sigmoid", "softmax"]
+"""How the classifier's outputs are read: each class on its own, or one of all."""
 
 
 class ModelConfig(Config):
@@ -70,8 +73,52 @@ class ModelConfig(Config):
 
     @property
     def tokens(self) -> int:
-        """Patches per image. The [class] token of the `token` head is not counted."""
+        """Patches per image. A [class] token is not counted; `sequence` counts it."""
         return self.grid**2
+
+    @property
+    def class_tokens(self) -> int:
+        """Learned tokens that the head puts in front of the patches."""
+        match self.head:
+            case "token":
+                return 1
+            case "map" | "gap":
+                return 0
+            case _:
+                assert_never(self.head)
+
+    @property
+    def sequence(self) -> int:
+        """Tokens per image that the blocks work on: patches and [class] token."""
+        return self.class_tokens + self.tokens
+
+    @property
+    def pooled(self) -> int:
+        """Features of the one vector that the head makes of the tokens."""
+        match self.head:
+            case "map" | "gap" | "token":
+                return self.width
+            case _:
+                assert_never(self.head)
+
+    @property
+    def features(self) -> int:
+        """Features that the classifier, and few-shot regression, see."""
+        return self.pooled if self.pre_logits is None else self.pre_logits
+
+
+def calm_bias(loss: Loss, *, classes: int) -> float:
+    """The classifier's initial bias with which a loss starts near its final range.
+
+    A sigmoid starts with every class equally unlikely, 1/classes; a softmax needs no bias.
+    """
+    match loss:
+        case "sigmoid":
+            return -round(math.log(classes), 4)
+        case "softmax":
+            return 0.0
+        case _:
+            assert_never(loss)
 
 
 def from_name(

@@ -18,10 +18,12 @@ Initialisation is the table in `vitctl.model.layers`.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, assert_never
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -38,7 +40,7 @@ from vitctl.model.layers import (
     lecun_normal,
     zeros,
 )
-from vitctl.model.names import STACKED
+from vitctl.model.roles import STACKED
 from vitctl.remat import Remat
 
 Params = dict[str, Any]
@@ -74,19 +76,16 @@ class Vit(nnx.Module):
         self.config = config
         d, p = config.width, config.patch
         self.embedding = Dense((p, p, 3), (d,), kernel=lecun_normal, rngs=rngs)
-        learned = config.position == "learned"
-        self.position = _position(config, key=rngs.params()) if learned else None
-        token = config.head == "token"
-        self.cls = nnx.Param(zeros(rngs.params(), (1, 1, d), jnp.float32)) if token else None
+        self.position = _position(config, rngs=rngs)
+        self.cls = _class_tokens(config, rngs=rngs)
         self.blocks = _stacked_blocks(config, key=rngs.params())
         self.norm = Norm(d, rngs=rngs)
-        map_head = config.head == "map"
-        self.map_head = MapHead(d, **_sizes(config), rngs=rngs) if map_head else None
-        last = config.pre_logits or d
-        hidden = config.pre_logits is not None
-        self.pre_logits = Dense((d,), (last,), kernel=lecun_normal, rngs=rngs) if hidden else None
+        self.map_head = _map_head(config, rngs=rngs)
+        e, hidden = config.features, config.pre_logits is not None
+        projection = partial(Dense, (config.pooled,), (e,), kernel=lecun_normal)
+        self.pre_logits = projection(rngs=rngs) if hidden else None
         bias = jax.nn.initializers.constant(config.head_bias)
-        self.head = Dense((last,), (config.classes,), kernel=zeros, bias=bias, rngs=rngs)
+        self.head = Dense((e,), (config.classes,), kernel=zeros, bias=bias, rngs=rngs)
 
     def __call__(
         self, images: Float[Array, "b i j 3"], *, how: How, remat: Remat, scan: bool
@@ -94,28 +93,46 @@ class Vit(nnx.Module):
         x = _patches(images.astype(how.dtype), config=self.config)
         x = self.embedding(x, dtype=how.dtype).astype(jnp.float32)
         x = x.reshape(x.shape[0], self.config.tokens, self.config.width)
-        if self.position is not None:
-            x = x + self.position[...]
-        else:
-            grid = self.config.grid
-            x = x + posemb.sincos2d(rows=grid, columns=grid, width=self.config.width)
+        x = x + self._positions()
         if self.cls is not None:
-            cls = jnp.broadcast_to(self.cls[...], (x.shape[0], 1, x.shape[2]))
+            cls = jnp.broadcast_to(self.cls[...], (x.shape[0], *self.cls.shape[1:]))
             x = jnp.concatenate([cls, x], axis=1)
         x = how.constrain(x.astype(how.dtype), "bnd")
         x = _run_blocks(self.blocks, x, how=how, remat=remat, scan=scan)
 
         exact = How(dtype=jnp.dtype(jnp.float32), constrain=how.constrain)
         encoded = exact.constrain(self.norm(x, dtype=exact.dtype), "bnd")
-        if self.map_head is not None:
-            x = self.map_head(encoded, how=exact)
-        else:
-            x = encoded[:, 0] if self.cls is not None else jnp.mean(encoded, axis=1)
+        x = self._pool(encoded, how=exact)
         if self.pre_logits is not None:
             x = jnp.tanh(self.pre_logits(x, dtype=exact.dtype))
         pre_logits = exact.constrain(x, "bd")
         logits = exact.constrain(self.head(x, dtype=exact.dtype), "by")
         return Outputs(logits=logits, pre_logits=pre_logits, encoded=encoded)
+
+    def _positions(self) -> Float[Array, "1 n d"] | Float[np.ndarray, "1 n d"]:
+        """Position embeddings of the patches."""
+        match self.config.position:
+            case "learned":
+                assert self.position is not None  # see _position
+                return self.position[...]
+            case "sincos2d":
+                grid = self.config.grid
+                return posemb.sincos2d(rows=grid, columns=grid, width=self.config.width)
+            case _:
+                assert_never(self.config.position)
+
+    def _pool(self, encoded: Float[Array, "b n d"], *, how: How) -> Float[Array, "b d"]:
+        """One vector of all tokens, the way of the head."""
+        match self.config.head:
+            case "map":
+                assert self.map_head is not None  # see _map_head
+                return self.map_head(encoded, how=how)
+            case "gap":
+                return jnp.mean(encoded, axis=1)
+            case "token":
+                return encoded[:, 0]
+            case _:
+                assert_never(self.config.head)
 
 
 def init(config: ModelConfig, *, key: PRNGKeyArray) -> Params:
@@ -189,9 +206,36 @@ def _patches(images: Float[Array, "b i j 3"], *, config: ModelConfig) -> Array:
     return images.transpose(0, 1, 3, 2, 4, 5)
 
 
-def _position(config: ModelConfig, *, key: PRNGKeyArray) -> nnx.Param:
-    normal = jax.nn.initializers.normal(config.width**-0.5)
-    return nnx.Param(normal(key, (1, config.tokens, config.width), jnp.float32))
+# A part that is left out draws no key: which keys the parts after it get is part of the golden
+# initialisation.
+
+
+def _position(config: ModelConfig, *, rngs: nnx.Rngs) -> nnx.Param | None:
+    match config.position:
+        case "learned":
+            normal = jax.nn.initializers.normal(config.width**-0.5)
+            shape = (1, config.tokens, config.width)
+            return nnx.Param(normal(rngs.params(), shape, jnp.float32))
+        case "sincos2d":
+            return None
+        case _:
+            assert_never(config.position)
+
+
+def _class_tokens(config: ModelConfig, *, rngs: nnx.Rngs) -> nnx.Param | None:
+    if not config.class_tokens:
+        return None
+    return nnx.Param(zeros(rngs.params(), (1, config.class_tokens, config.width), jnp.float32))
+
+
+def _map_head(config: ModelConfig, *, rngs: nnx.Rngs) -> MapHead | None:
+    match config.head:
+        case "map":
+            return MapHead(config.width, **_sizes(config), rngs=rngs)
+        case "gap" | "token":
+            return None
+        case _:
+            assert_never(config.head)
 
 
 def _sizes(config: ModelConfig) -> dict[str, int]:

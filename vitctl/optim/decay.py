@@ -1,46 +1,40 @@
-"""Which parameters decay, by rules on names: the first match wins, and every name must match."""
+"""Which parameters decay: a table by role."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, assert_never
 
+from vitctl.model.roles import RoleTable
 from vitctl.optim.config import OptimConfig
 
 Group = Literal["head", "body", "none"]
 
-RULES: tuple[tuple[str, Group], ...] = (
-    (r"head/kernel", "head"),
-    (r".*/kernel", "body"),
-    (r".*/(bias|scale)", "none"),
-    (r"position|cls|map_head/probe", "none"),
+GROUPS: RoleTable[Group] = RoleTable(
+    "weight decay",
+    (
+        (r"head/kernel", "head"),
+        (r".*/kernel", "body"),
+        (r".*/(bias|scale)", "none"),
+        (r"position|cls|map_head/probe", "none"),
+    ),
 )
 """Paper section 3.1: the classifier's own decay is worth 5 points of few-shot accuracy. Only
-kernels decay; `map_head/...` is body, since patterns match whole names."""
-
-
-def groups(names: Iterable[str], *, rules: Sequence[tuple[str, Group]] = RULES) -> dict[str, Group]:
-    """The decay group of each parameter name.
-
-    Raises:
-      ValueError: a name matches no rule. A new parameter needs a decision, not a default.
-    """
-    found: dict[str, Group] = {}
-    uncovered = []
-    for name in names:
-        matches = (group for pattern, group in rules if re.fullmatch(pattern, name))
-        group = next(matches, None)
-        if group is None:
-            uncovered.append(name)
-        else:
-            found[name] = group
-    if uncovered:
-        raise ValueError(f"no weight decay rule covers {', '.join(uncovered)}")
-    return found
+kernels decay; `map_head/...` is body, since patterns match whole roles."""
 
 
 def decays(names: Iterable[str], *, config: OptimConfig) -> dict[str, float]:
-    """The decay of each parameter name under `config`."""
-    value = {"head": config.wd_head, "body": config.wd_body, "none": 0.0}
-    return {name: value[group] for name, group in groups(names).items()}
+    """The decay of each parameter name under `config`. ValueError for one without a rule."""
+    return {name: _decay(group, config=config) for name, group in GROUPS.of(names).items()}
+
+
+def _decay(group: Group, *, config: OptimConfig) -> float:
+    match group:
+        case "head":
+            return config.wd_head
+        case "body":
+            return config.wd_body
+        case "none":
+            return 0.0
+        case _:
+            assert_never(group)

@@ -8,14 +8,14 @@ makes a trunk and its cooldowns share one compiled program.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, assert_never
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from vitctl.model.names import STACKED
+from vitctl.model.roles import STACKED
 from vitctl.optim import decay
 from vitctl.optim.config import OptimConfig
 from vitctl.optim.momentum import momentum
@@ -114,6 +114,8 @@ def _direction(config: OptimConfig) -> optax.GradientTransformation:
             return _adam(config)
         case "sgd":
             return momentum(decay=config.beta1, scale=1.0, dtype=_dtype(config))
+        case _:
+            assert_never(config.name)
 
 
 def _dtype(config: OptimConfig) -> jnp.dtype:

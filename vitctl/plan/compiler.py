@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from vitctl.events import Emit, Progress
 from vitctl.hardware import Hardware
-from vitctl.model import accounting
 from vitctl.plan.cost import DEPTHS, Cost, extrapolate
 from vitctl.plan.estimate import estimate, update_bytes
 from vitctl.plan.options import Option
@@ -72,10 +71,7 @@ def repeated(cost: Cost, parts: int, option: Option, *, whole: Program, hardware
     only the program that runs tells."""
     if parts == 1:
         return cost
-    mesh = option.plan.mesh
-    update = update_bytes(
-        accounting.parameters(option.cfg.model).total, parts=mesh.zero * mesh.fsdp * mesh.tensor
-    )
+    update = update_bytes(option.cfg, spec=option.plan.mesh)
     accessed = parts * cost.bytes - (parts - 1) * update
     return Cost(
         flops=parts * cost.flops,

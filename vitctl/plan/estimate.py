@@ -7,12 +7,15 @@ the paper's models) FLOPs come out within 5 %, bytes within a factor of two: an 
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from vitctl.hardware import Hardware
 from vitctl.model import accounting
 from vitctl.model.config import ModelConfig
 from vitctl.plan.cost import Cost
 from vitctl.plan.program import Plan
 from vitctl.remat import Remat
+from vitctl.sharding.spec import MeshSpec
 from vitctl.train import memory
 from vitctl.train.config import TrainConfig
 
@@ -24,46 +27,46 @@ def step_flops(model: ModelConfig, *, remat: Remat) -> float:
 
     Backward is two products a product.
     """
-    d, f, n, y = model.width, model.mlp_dim, model.tokens, model.classes
-    forward = accounting.matmul_flops(model)
-    pooling = 2 * (2 * n * d * d + 2 * d * d + 2 * d * f) + 4 * n * d if model.head == "map" else 0
-    classifier = 2 * d * y
-    return 3 * (forward + pooling + classifier) + model.depth * recomputed_flops(model, remat=remat)
+    recomputed = model.depth * recomputed_flops(model, remat=remat)
+    return 3 * accounting.forward_flops(model) + recomputed
 
 
 def recomputed_flops(model: ModelConfig, *, remat: Remat) -> float:
     """FLOPs that the backward pass repeats of a block: of "full" all products but the last one,
-    which no gradient needs; of "mlp" those of attention; of "dots" queries times keys.
-
-    Raises KeyError for another word.
-    """
-    d, f, n = model.width, model.mlp_dim, model.tokens
+    which no gradient needs; of "mlp" those of attention; of "dots" queries times keys."""
+    d, f, n = model.width, model.mlp_dim, model.sequence
     scores, projections, up = 2 * n * n * d, 8 * n * d * d, 2 * n * d * f
-    return {
-        "none": 0,
-        "dots": scores,
-        "mlp": 2 * scores + projections,
-        "full": 2 * scores + projections + up,
-    }[remat]
+    match remat:
+        case "none":
+            return 0
+        case "dots":
+            return scores
+        case "mlp":
+            return 2 * scores + projections
+        case "full":
+            return 2 * scores + projections + up
+        case _:
+            assert_never(remat)
 
 
 def step_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat) -> float:
     """Bytes an image's passes read and write: every array of a block once written and once read
     forward, and twice as many backward; what is kept for the backward pass once more, as the scan
     over layers stacks it."""
-    d, f, n = model.width, model.mlp_dim, model.tokens
+    d, f, n = model.width, model.mlp_dim, model.sequence
     again = recomputed_flops(model, remat=remat) / (8 * n * d * d + 4 * n * n * d + 4 * n * d * f)
-    n += model.head == "token"
     stream = n * (9 * d + 2 * f) * dtype_bytes
     attention = model.heads * n * n * (_FLOAT + dtype_bytes)
     kept = memory.kept_bytes(model, dtype_bytes=dtype_bytes, remat=remat)
     return model.depth * 2 * ((3 + again) * (stream + attention) + kept)
 
 
-def update_bytes(parameters: int, *, parts: int) -> float:
-    """Bytes that the update reads and writes on one of `parts` devices: weights, gradients and
-    moments in fp32."""
-    return 2 * 3 * _FLOAT * parameters / parts
+def update_bytes(cfg: TrainConfig, *, spec: MeshSpec) -> float:
+    """Bytes that the update reads and writes on one device: weights, gradients, and what the
+    optimizer keeps, as its state's shapes and types tell."""
+    needed = memory.need(cfg, spec=spec, remat="none")
+    weights = needed.gradients  # of the part that this device updates, in fp32, as gradients are
+    return 2 * (weights + needed.gradients + needed.optimizer)
 
 
 def link_bytes(model: ModelConfig, plan: Plan, *, images: float, dtype_bytes: int) -> float:
@@ -76,7 +79,7 @@ def link_bytes(model: ModelConfig, plan: Plan, *, images: float, dtype_bytes: in
     own = parameters / spec.tensor
     sums = 2 * (shards - 1) / shards * own * _FLOAT
     gathers = 2 * (spec.fsdp - 1) / spec.fsdp * own * dtype_bytes
-    passes = images * model.depth * model.tokens * model.width * dtype_bytes * 2 * 2
+    passes = images * model.depth * model.sequence * model.width * dtype_bytes * 2 * 2
     activations = 2 * (spec.tensor - 1) / spec.tensor * passes
     return sums + gathers + activations
 
@@ -86,12 +89,9 @@ def estimate(cfg: TrainConfig, plan: Plan, *, hardware: Hardware, devices: int) 
     model, spec = cfg.model, plan.mesh
     images = cfg.data.batch / spec.batch_shards
     dtype_bytes = _HALF if cfg.precision == "bfloat16" else _FLOAT
-    parameters = accounting.parameters(model).total
     flops = images * step_flops(model, remat=plan.remat) / spec.tensor
     accessed = images * step_bytes(model, dtype_bytes=dtype_bytes, remat=plan.remat)
-    accessed = accessed / spec.tensor + update_bytes(
-        parameters, parts=spec.zero * spec.fsdp * spec.tensor
-    )
+    accessed = accessed / spec.tensor + update_bytes(cfg, spec=spec)
     links = 0.0
     if devices > 1 and hardware.link_bandwidth is not None:
         sent = link_bytes(model, plan, images=images, dtype_bytes=dtype_bytes)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import get_args
 
 from vitctl import durations
 from vitctl.artifacts.artifact import Artifact
 from vitctl.errors import UsageError
 from vitctl.model import variants
+from vitctl.model.config import Loss, calm_bias
 from vitctl.recipes.recipe import RecipeName, load
 from vitctl.schedules import OPEN_ENDED
 from vitctl.trees import Tree, at, merge, positive
@@ -118,7 +119,8 @@ def resolve(
     }
     merge(tree, rules.settings)
     loss = overrides.get("loss") or tree["loss"]
-    tree["model"]["head_bias"] = -round(math.log(classes), 4) if loss == "sigmoid" else 0.0
+    if loss in get_args(Loss):  # another word is refused where the settings are validated
+        tree["model"]["head_bias"] = calm_bias(loss, classes=classes)
     return Resolved(tree, tuple(notes))
 
 

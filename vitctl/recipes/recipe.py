@@ -5,15 +5,14 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib import resources
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from pydantic import PositiveFloat, PositiveInt
 
 from vitctl.config import Config
 from vitctl.durations import to_steps
 from vitctl.errors import UsageError
-
-RecipeName = Literal["paper", "small"]
+from vitctl.train.config import RecipeName
 
 
 class BatchRule(Config):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vitctl import machine
 from vitctl.errors import UsageError
-from vitctl.model.names import STACKED
+from vitctl.model.roles import is_stacked
 from vitctl.optim.optimizer import names as leaf_names
 from vitctl.sharding.optimizer import axes_of_state
 from vitctl.sharding.rules import Axes, axes_of, is_axes
@@ -105,7 +105,7 @@ class Layout:
 
         def one(name: str, x: Array) -> Array:
             # A single layer's parameter has no layer axis.
-            own = axes[name][1:] if name.startswith(f"{STACKED}/") else axes[name]
+            own = axes[name][1:] if is_stacked(name) else axes[name]
             if "fsdp" not in own:
                 return x
             used = self._named(own, {})

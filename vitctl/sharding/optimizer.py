@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vitctl.model.names import STACKED
+from vitctl.model.roles import STACKED
 from vitctl.sharding.rules import Axes
 
 _FACTORED = {"v_row": -1, "v_col": -2}
@@ -40,7 +40,7 @@ def _axes(
     shapes: Mapping[str, tuple[int, ...]],
 ) -> Axes:
     fields = [k.name for k in path if isinstance(k, jax.tree_util.GetAttrKey)]
-    name = "/".join(k.key for k in path if isinstance(k, jax.tree_util.DictKey))
+    name = "/".join(_trailing_keys(path))
     stacked = fields[0] == "layers"
     if stacked and name:
         name = f"{STACKED}/{name}"
@@ -58,3 +58,14 @@ def _axes(
     if leaf.ndim > 1 + stacked:
         raise ValueError(f"no sharding is known for {jax.tree_util.keystr(path)} {leaf.shape}")
     return ()
+
+
+def _trailing_keys(path: tuple[Any, ...]) -> list[str]:
+    """The keys below the last field: those of the parameter. Above it optax may have its own, such
+    as the labels of `optax.partition`."""
+    keys: list[str] = []
+    for entry in reversed(path):
+        if not isinstance(entry, jax.tree_util.DictKey):
+            break
+        keys.insert(0, entry.key)
+    return keys

@@ -1,54 +1,46 @@
-"""Which axes of a parameter are divided, by its role: the first match wins, and every name must
-match."""
+"""Which axes of a parameter are divided: a table by role."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal
 
-from vitctl.model.names import STACKED
+from vitctl.model.roles import RoleTable, is_stacked
 
 Axis = Literal["fsdp", "tensor"]
 Axes = tuple[Axis | None, ...]
 """One entry an axis of the parameter; () means whole on every device."""
 
-RULES: tuple[tuple[str, Axes], ...] = (
-    (r"embedding/kernel", (None, None, None, "fsdp")),
-    (r"position", (None, None, "fsdp")),
-    (r"(.*/)?attention/(query|key|value)/kernel", ("fsdp", "tensor", None)),
-    (r"(.*/)?attention/(query|key|value)/bias", ("tensor", None)),
-    (r"(.*/)?attention/out/kernel", ("tensor", None, "fsdp")),
-    (r"(.*/)?mlp/up/kernel", ("fsdp", "tensor")),
-    (r"(.*/)?mlp/up/bias", ("tensor",)),
-    (r"(.*/)?mlp/down/kernel", ("tensor", "fsdp")),
-    (r"(pre_logits|head)/kernel", ("fsdp", None)),
-    (r"(.*/)?(bias|scale)|cls|map_head/probe", ()),
+DIVIDED: RoleTable[Axes] = RoleTable(
+    "sharding",
+    (
+        (r"embedding/kernel", (None, None, None, "fsdp")),
+        (r"position", (None, None, "fsdp")),
+        (r"(.*/)?attention/(query|key|value)/kernel", ("fsdp", "tensor", None)),
+        (r"(.*/)?attention/(query|key|value)/bias", ("tensor", None)),
+        (r"(.*/)?attention/out/kernel", ("tensor", None, "fsdp")),
+        (r"(.*/)?mlp/up/kernel", ("fsdp", "tensor")),
+        (r"(.*/)?mlp/up/bias", ("tensor",)),
+        (r"(.*/)?mlp/down/kernel", ("tensor", "fsdp")),
+        (r"(pre_logits|head)/kernel", ("fsdp", None)),
+        (r"(.*/)?(bias|scale)|cls|map_head/probe", ()),
+    ),
 )
 """`tensor` divides heads and hidden features, so that a block's two products need one sum over
 devices each (https://arxiv.org/abs/1909.08053). `fsdp` divides the width, which every kernel has:
 only storage, as kernels are gathered before use. Vectors are too small to divide."""
 
 
-def axes_of(names: Iterable[str], *, rules: Sequence[tuple[str, Axes]] = RULES) -> dict[str, Axes]:
+def axes_of(names: Iterable[str]) -> dict[str, Axes]:
     """name -> axes; stacked parameters have a layer axis in front, which is never divided.
 
     Raises:
-      ValueError: a name matches no rule. A new parameter needs a decision, not a default.
+      ValueError: a name matches no rule.
     """
-    found: dict[str, Axes] = {}
-    uncovered = []
-    for name in names:
-        stacked = name.startswith(f"{STACKED}/")
-        role = name.removeprefix(f"{STACKED}/") if stacked else name
-        axes = next((axes for pattern, axes in rules if re.fullmatch(pattern, role)), None)
-        if axes is None:
-            uncovered.append(name)
-        else:
-            found[name] = (None, *axes) if stacked and axes else axes
-    if uncovered:
-        raise ValueError(f"no sharding rule covers {', '.join(uncovered)}")
-    return found
+    return {
+        name: (None, *axes) if is_stacked(name) and axes else axes
+        for name, axes in DIVIDED.of(names).items()
+    }
 
 
 def is_axes(value: object) -> bool:

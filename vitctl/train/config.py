@@ -8,13 +8,15 @@ from pydantic import NonNegativeInt, PositiveInt, field_validator, model_validat
 
 from vitctl.config import Config
 from vitctl.data.config import AugmentConfig, EvalPreprocess
-from vitctl.model.config import ModelConfig
+from vitctl.model.config import Loss, ModelConfig
 from vitctl.optim.config import OptimConfig
 from vitctl.precision import Precision
 from vitctl.remat import RematChoice
 from vitctl.schedules import ScheduleConfig
 from vitctl.sharding import spec
 from vitctl.stage import ReadsImages
+
+RecipeName = Literal["paper", "small"]
 
 
 class MockConfig(Config):
@@ -55,9 +57,9 @@ class TrainConfig(Config):
     """
 
     name: str
-    recipe: Literal["paper", "small"]
+    recipe: RecipeName
     model: ModelConfig
-    loss: Literal["sigmoid", "softmax"]
+    loss: Loss
     data: DataConfig
     optim: OptimConfig = OptimConfig()
     schedule: ScheduleConfig

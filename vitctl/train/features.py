@@ -37,11 +37,6 @@ def make_extractor(config: ModelConfig, *, precision: str, layout: Layout) -> Ex
     )
 
 
-def width(config: ModelConfig) -> int:
-    """e: how many features an image has."""
-    return config.pre_logits or config.width
-
-
 def of_model(
     extractor: Extractor, params: Any, batches: Iterable[EvalBatch], *, layout: Layout
 ) -> Iterator[NDArray[np.float32]]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, assert_never
 
 import jax
 import numpy as np
@@ -104,7 +104,7 @@ def activation_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat, tens
     attention weights in fp32 and, where that differs, in the compute type. Heads and hidden
     features are divided by `tensor`.
     """
-    n = model.tokens + (model.head == "token")
+    n = model.sequence
     d, f = n * model.width * dtype_bytes, n * model.mlp_dim * dtype_bytes // tensor
     weights = model.heads // tensor * n * n
     weights *= _FLOAT + (dtype_bytes if dtype_bytes != _FLOAT else 0)
@@ -123,7 +123,7 @@ def kept_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat, tensor: in
     norm in fp32 and its output, queries, keys, values and the attention's mix, attention weights in
     fp32 and in the compute type, six arrays of the MLP's nonlinearity, means and deviations.
     """
-    n = model.tokens + (model.head == "token")
+    n = model.sequence
     d, f = n * model.width * dtype_bytes, n * model.mlp_dim * dtype_bytes // tensor
     divided, heads = d // tensor, model.heads // tensor
     match remat:
@@ -137,6 +137,8 @@ def kept_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat, tensor: in
             return d + f
         case "full":
             return d
+        case _:
+            assert_never(remat)
 
 
 def choose(
