@@ -71,7 +71,7 @@ def plan(
     session: Session,
     model: Model = None,
     topology: Annotated[
-        str, Option(help="Chips, as in v3:32x32 or v5p:8x8x8; local for this machine.")
+        str, Option(help="Chips, as in v3:32x32, or a slice, as in v4-32; local: this machine.")
     ] = LOCAL,
     recipe: RecipeChoice = None,
     data: Annotated[

@@ -11,6 +11,8 @@ import numpy as np
 from vitctl import machine
 from vitctl.doctor import packages
 from vitctl.doctor.finding import Asked, Finding
+from vitctl.errors import UsageError
+from vitctl.plan import topology
 
 _GIB = 2**30
 _SIDE = 256
@@ -33,12 +35,25 @@ def devices(asked: Asked) -> Finding:
         "devices": len(found),
         "memory_bytes": memory,
     }
+    told += _of_slice()
     unused = "tpu" if packages.tpu_is_there() else "cuda" if packages.driver() else None
     if found[0].platform == "cpu" and unused and not os.environ.get("JAX_PLATFORMS"):
         told += f", although this machine has what JAX_PLATFORMS={unused} would use"
         hint = f"see why: JAX_PLATFORMS={unused} vitctl doctor; or choose: JAX_PLATFORMS=cpu"
         return Finding("devices", "fail", told, hint, measured)
     return Finding("devices", "ok", told, None, measured)
+
+
+def _of_slice() -> str:
+    """What a Cloud TPU machine says it is part of, in the words that `plan` takes."""
+    name = os.environ.get("TPU_ACCELERATOR_TYPE")
+    if not name:
+        return ""
+    try:
+        whole = topology.parse(name)
+    except UsageError:  # a kind that this version does not know
+        return ""
+    return f"; part of {name}: {whole.devices} devices, vitctl plan --topology {whole.name}"
 
 
 def compute(asked: Asked) -> Finding:

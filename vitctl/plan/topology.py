@@ -13,17 +13,10 @@ from typing import Any
 from vitctl import machine
 from vitctl.errors import UsageError
 from vitctl.hardware import TPUS, Hardware, by_kind
+from vitctl.plan import accelerators
 
 LOCAL = "local"
 
-_ALIASES = {
-    "v5litepod": "v5e",
-    "v5lite": "v5e",
-    "v5": "v5p",
-    "trillium": "v6e",
-    "ironwood": "tpu7x",
-    "v7x": "tpu7x",
-}
 _HOST = (2, 2, 1)
 """Chips of a host along each axis, by which libtpu divides a slice."""
 
@@ -48,24 +41,25 @@ class Topology:
 
 
 def parse(text: str) -> Topology:
-    """`CHIP:AxB` or `CHIP:AxBxC`, in chips. Needs no libtpu.
+    """`CHIP:AxB` or `CHIP:AxBxC`, in chips, or a name that a cloud has for a slice, as `v4-32`.
+    Needs no libtpu.
 
     >>> parse("v3:32x32").devices
     2048
+    >>> parse("v4-32").name
+    'v4:2x2x4'
 
     Raises:
       UsageError: no such chip (with the nearest names), or no such shape of it.
     """
-    name, colon, sizes = text.strip().lower().partition(":")
-    name = _ALIASES.get(name, name)
+    if (named := accelerators.tpu_slice(text)) is not None:
+        return _slice(text, *named)
+    # Ray and GKE put a dash before a shape, too.
+    dashed = re.sub(r"-(?=\d+x\d)", ":", text.strip().lower())
+    name, colon, sizes = dashed.partition(":")
+    name = accelerators.ALIASES.get(name, name)
     if name not in TPUS:
-        near = difflib.get_close_matches(name, [*TPUS, LOCAL], n=2, cutoff=0.5)
-        raise UsageError(
-            f"there is no topology {text!r}: unknown chip {name!r}",
-            hint=f"did you mean {' or '.join(near)}?"
-            if near
-            else f"chips are {', '.join(TPUS)}, as in v3:32x32; or take local",
-        )
+        raise _unknown(text, name)
     chip = TPUS[name]
     example = "x".join(["4"] * chip.axes)
     if not colon or not re.fullmatch(r"[1-9]\d{0,3}(x[1-9]\d{0,3})*", sizes):
@@ -98,8 +92,58 @@ def parse(text: str) -> Topology:
             hint="plan one slice with its part of the batch: several exchange gradients over the "
             "network between them, which is not in this count",
         )
-    full = f"{name}:{'x'.join(map(str, shape))}"
-    return Topology(full, shape, chips * chip.devices_per_chip, chip)
+    return _of_shape(chip, shape)
+
+
+def _of_shape(chip: Hardware, shape: tuple[int, ...]) -> Topology:
+    devices = math.prod(shape) * chip.devices_per_chip
+    return Topology(f"{chip.name}:{'x'.join(map(str, shape))}", shape, devices, chip)
+
+
+def _slice(text: str, chip: Hardware, chips: float) -> Topology:
+    """The slice of so many chips that the vendor sells; UsageError, with the nearest, if none."""
+    shape = accelerators.box(chip, chips)
+    if shape is not None:
+        return _of_shape(chip, shape)
+    sold = accelerators.sizes(chip)
+    near = [size for size in sold if size < chips][-1:] + [size for size in sold if size > chips][
+        :1
+    ]
+    named = [
+        f"{chip.name}-{accelerators.number_of(chip, size)} "
+        f"({_of_shape(chip, accelerators.box(chip, size) or ()).name})"
+        for size in near
+    ]
+    raise UsageError(
+        f"there is no slice {text!r}: none of {chip.name} has {chips:,g} chips",
+        hint=f"take {' or '.join(named)}, or give the shape in chips",
+    )
+
+
+_OLD = "v2"
+
+
+def _unknown(text: str, name: str) -> UsageError:
+    """Why `name` is no chip to plan for, and what to do."""
+    if (gpus := accelerators.gpus(text)) is not None:
+        return UsageError(
+            f"--topology {text!r}: {gpus.count} x {gpus.kind} are GPUs, and only TPUs can be "
+            "planned for from elsewhere",
+            hint="on the machine that has them: vitctl plan --topology local",
+        )
+    if name.split("-")[0].split(":")[0] == _OLD:
+        return UsageError(
+            f"--topology {text!r}: libtpu compiles no program for a TPU {_OLD} any more",
+            hint="the nearest that can be planned for is v3, as in v3-8 (v3:2x2)",
+        )
+    chip = re.split(r"[-:]", name)[0]
+    near = difflib.get_close_matches(chip, [*TPUS, *accelerators.ALIASES, LOCAL], n=2, cutoff=0.5)
+    return UsageError(
+        f"there is no topology {text!r}: unknown chip {chip!r}",
+        hint=f"did you mean {' or '.join(near)}?"
+        if near
+        else f"chips are {', '.join(TPUS)}, as in v3:32x32 or v4-32; or take local",
+    )
 
 
 def has_libtpu() -> bool:

@@ -1,0 +1,131 @@
+"""Names that clouds have for slices, against the rows of the vendor's own tables."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+
+from vitctl.doctor import devices
+from vitctl.errors import UsageError
+from vitctl.hardware import TPUS
+from vitctl.plan import accelerators
+from vitctl.plan.topology import parse
+
+# Topology, cores and chips of https://docs.cloud.google.com/tpu/docs/v5p (single slices).
+V5P = """
+2x2x1 8 4; 2x2x2 16 8; 2x4x4 64 32; 4x4x4 128 64; 4x4x8 256 128; 4x8x8 512 256; 8x8x8 1024 512;
+8x8x16 2048 1024; 8x16x16 4096 2048; 16x16x16 8192 4096; 16x16x24 12288 6144
+"""
+# Topology and chips of https://cloud.google.com/tpu/docs/supported-versions, v5e.
+V5E = "1x1 1; 2x2 4; 2x4 8; 4x4 16; 4x8 32; 8x8 64; 8x16 128; 16x16 256"
+
+
+def rows(table: str) -> list[list[str]]:
+    return [row.split() for row in table.split(";")]
+
+
+@pytest.mark.parametrize(("shape", "cores", "chips"), rows(V5P))
+def test_the_number_in_a_name_of_v5p_and_v4_counts_cores(shape, cores, chips):
+    assert parse(f"v5p-{cores}") == parse(f"v5p:{shape}")
+    assert parse(f"v5p-{cores}").devices == int(chips)
+    if int(chips) <= TPUS["v4"].largest:
+        assert parse(f"v4-{cores}") == parse(f"v4:{shape}")
+
+
+@pytest.mark.parametrize(("shape", "chips"), rows(V5E))
+def test_the_number_in_a_name_of_v5e_and_v6e_counts_chips(shape, chips):
+    for name in (f"v5e-{chips}", f"v5litepod-{chips}", f"v5lite-{chips}"):
+        assert parse(name) == parse(f"v5e:{shape}")
+    assert parse(f"v6e-{chips}") == parse(f"v6e:{shape}")
+
+
+@pytest.mark.parametrize(
+    ("name", "topology", "devices"),
+    [
+        ("v4-32", "v4:2x2x4", 16),
+        ("V4-32", "v4:2x2x4", 16),
+        ("v3-8", "v3:2x2", 8),
+        ("v3-32", "v3:4x4", 32),
+        ("v3-2048", "v3:32x32", 2048),
+        ("v5p-384", "v5p:4x4x12", 192),
+        ("tpu7x-128", "tpu7x:4x4x4", 128),
+        ("tpu-v4-16", "v4:2x2x2", 8),
+        ("ct5lp-hightpu-8t", "v5e:2x4", 8),
+        ("ct6e-standard-4t", "v6e:2x2", 4),
+        ("tpu7x-standard-4t", "tpu7x:2x2x1", 8),
+        ("v4-2x2x4", "v4:2x2x4", 16),
+    ],
+)
+def test_names_are_slices(name, topology, devices):
+    found = parse(name)
+    assert (found.name, found.devices) == (topology, devices)
+
+
+@pytest.mark.parametrize("name", TPUS)
+def test_every_size_is_the_product_of_a_shape_that_parses(name):
+    chip = TPUS[name]
+    sizes = accelerators.sizes(chip)
+    assert sizes[-1] == chip.largest
+    for chips in sizes:
+        shape = accelerators.box(chip, chips)
+        assert math.prod(shape) == chips
+        assert list(shape) == sorted(shape) or shape == (2, 2, 1)
+        assert parse(f"{name}:{'x'.join(map(str, shape))}").shape == shape
+        assert parse(f"{name}-{accelerators.number_of(chip, chips)}").shape == shape
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("v4-24", r"v4-16 \(v4:2x2x2\) or v4-32 \(v4:2x2x4\)"),
+        ("v4-1", r"take v4-8 \(v4:2x2x1\)"),
+        ("v5e-512", r"take v5e-256 \(v5e:16x16\)"),
+        ("v5e-3", r"v5e-1 \(v5e:1x1\) or v5e-4 \(v5e:2x2\)"),
+        ("v2-8", r"v3-8 \(v3:2x2\)"),
+        ("v5x-8", "did you mean v5"),
+        ("4x4", "v3:32x32 or v4-32"),
+    ],
+)
+def test_what_is_not_sold_names_the_nearest(name, hint):
+    with pytest.raises(UsageError) as raised:
+        parse(name)
+    assert raised.match(name)
+    assert re.search(hint, raised.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "count"),
+    [
+        ("a3-highgpu-8g", "H100", 8),
+        ("a2-ultragpu-4g", "A100 80GB", 4),
+        ("8xH100", "H100", 8),
+        ("8 x h100", "H100", 8),
+        ("h100:8", "H100", 8),
+        ("A100-80GB:4", "A100-80GB", 4),
+        ("H100", "H100", 1),
+        ("RTX4090", "RTX4090", 1),
+        ("p5.48xlarge", "H100", 8),
+        ("Standard_ND96isr_H100_v5", "H100", 8),
+    ],
+)
+def test_gpus_are_recognised_and_the_hint_says_how_to_plan_for_them(name, kind, count):
+    assert accelerators.gpus(name) == accelerators.Gpus(kind, count)
+    with pytest.raises(UsageError, match=f"{count} x {kind} are GPUs") as raised:
+        parse(name)
+    assert "--topology local" in raised.value.hint
+
+
+@pytest.mark.parametrize("name", ["v4-32", "v3:4x4", "local", "xh100", "banana", "8x"])
+def test_what_is_no_gpu_is_not_taken_for_one(name):
+    assert accelerators.gpus(name) is None
+
+
+def test_doctor_says_which_slice_a_machine_is_part_of(monkeypatch):
+    monkeypatch.setenv("TPU_ACCELERATOR_TYPE", "v4-32")
+    told = devices._of_slice()
+    assert "16 devices" in told
+    assert "--topology v4:2x2x4" in told
+    monkeypatch.setenv("TPU_ACCELERATOR_TYPE", "v99-32")
+    assert devices._of_slice() == ""

@@ -1,0 +1,175 @@
+"""Names that clouds and people have for hardware -> chips of a slice. Imports no array library.
+
+What the number in an accelerator's name counts depends on the generation: `v4-32` has 32
+TensorCores, so 16 chips; `v5litepod-16` and `v6e-16` have 16 chips.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from vitctl.hardware import TPUS, Hardware
+
+ALIASES = {
+    "v5litepod": "v5e",
+    "v5lite": "v5e",
+    "v5": "v5p",
+    "trillium": "v6e",
+    "ironwood": "tpu7x",
+    "v7x": "tpu7x",
+}
+
+_NUMBER_COUNTS = {"v3": 2, "v4": 2, "v5p": 2, "tpu7x": 2, "v5e": 1, "v6e": 1}
+"""By how much the number in a name exceeds the chips: TensorCores of a chip, or 1.
+
+v2, v3, v4: "version followed by the number of TensorCores",
+https://cloud.google.com/tpu/docs/types-topologies; v5p: the column of cores in
+https://docs.cloud.google.com/tpu/docs/v5p; v5e and v6e: "v$VERSION_NUMBER-$CHIP_COUNT",
+https://cloud.google.com/tpu/docs/supported-versions; tpu7x: xpk calls 4x4x4 `tpu7x-128`,
+https://github.com/AI-Hypercomputer/xpk."""
+
+_SINGLE = ("v5e", "v6e")
+"""Sold by the chip; of the others the smallest slice has the 4 chips of a host."""
+
+_MACHINES = {"ct4p": "v4", "ct5lp": "v5e", "ct5p": "v5p", "ct6e": "v6e", "tpu7x": "tpu7x"}
+"""GKE's machine types, e.g. `ct5lp-hightpu-8t`, whose number counts the chips of one machine:
+https://cloud.google.com/kubernetes-engine/docs/concepts/plan-tpus"""
+
+_CUBE = 64
+"""Chips of a cube of 4x4x4. From here on every axis of a slice in three dimensions is a multiple of
+4 (https://docs.cloud.google.com/tpu/docs/v4, /v5p)."""
+
+GPUS = {
+    "a2-highgpu": "A100 40GB",
+    "a2-megagpu": "A100 40GB",
+    "a2-ultragpu": "A100 80GB",
+    "a3-highgpu": "H100",
+    "a3-megagpu": "H100",
+    "a3-edgegpu": "H100",
+    "a3-ultragpu": "H200",
+    "a4-highgpu": "B200",
+    "p4d.24xlarge": "A100 40GB",
+    "p4de.24xlarge": "A100 80GB",
+    "p5.48xlarge": "H100",
+    "p5e.48xlarge": "H200",
+    "p5en.48xlarge": "H200",
+    "p6-b200.48xlarge": "B200",
+    "nd96asr_v4": "A100 40GB",
+    "nd96amsr_a100_v4": "A100 80GB",
+    "nd96isr_h100_v5": "H100",
+    "nd96isr_h200_v5": "H200",
+}
+"""Machines with NVIDIA GPUs, 8 where the name tells no number:
+https://cloud.google.com/compute/docs/accelerator-optimized-machines,
+https://aws.amazon.com/ec2/instance-types/accelerated-computing/,
+https://learn.microsoft.com/azure/virtual-machines/sizes/overview"""
+
+_GPU_WORD = re.compile(
+    r"(?:nvidia[-_ ])?(?:tesla[-_ ])?"
+    r"(gb200|gb300|b300|b200|h200|h100|a100|l40s|l40|l4|a10g?|a40|a6000|v100|p100|t4|rtx[-_ ]?\w+|"
+    r"mi\d{3}x?)"
+    r"(?:[-_ ]?(?:\d+gb|sxm\d?|pcie|nvl|mega))*"
+)
+
+
+@dataclass(frozen=True)
+class Gpus:
+    """GPUs that a name stands for."""
+
+    kind: str
+    count: int
+
+
+def tpu_slice(text: str) -> tuple[Hardware, float] | None:
+    """The chip and the number of chips of a name such as `v4-32`; None for what is no such name.
+
+    >>> chip, chips = tpu_slice("v4-32")
+    >>> chip.name, chips
+    ('v4', 16.0)
+
+    The number of chips may be one that no slice has (also half a chip); `box` tells.
+    """
+    text = text.strip().lower()
+    if machine := re.fullmatch(r"(\w+)-(?:hightpu|standard)-(\d{1,2})t", text):
+        name = _MACHINES.get(machine[1])
+        return None if name is None else (TPUS[name], int(machine[2]))
+    named = re.fullmatch(r"(?:tpu[-_ ])?(\w+?)-(\d{1,6})", text)
+    if named is None:
+        return None
+    name = ALIASES.get(named[1], named[1])
+    if name not in _NUMBER_COUNTS:
+        return None
+    return TPUS[name], int(named[2]) / _NUMBER_COUNTS[name]
+
+
+def number_of(chip: Hardware, chips: int) -> int:
+    """The number that the name of a slice of so many chips has."""
+    assert chip.name is not None  # a TPU
+    return chips * _NUMBER_COUNTS[chip.name]
+
+
+def box(chip: Hardware, chips: float) -> tuple[int, ...] | None:
+    """The shape of a slice of so many chips, as the vendor's tables have it: the one nearest to a
+    square or a cube, its axes ascending. None if there is no such slice.
+
+    In two dimensions the axes are powers of two; in three they are 2x2x1 times powers of two up to
+    a cube of 64 chips, and multiples of 4 from there on.
+    """
+    if chips == 1 and chip.name in _SINGLE:
+        return (1,) * chip.axes
+    if chips < 4 or chips > chip.largest or chips != int(chips):
+        return None
+    shapes = _flat(int(chips)) if chip.axes == 2 else _solid(int(chips))
+    return min(shapes, key=lambda shape: max(shape) / min(shape), default=None)
+
+
+def sizes(chip: Hardware) -> list[int]:
+    """Numbers of chips that slices have, ascending."""
+    return [chips for chips in range(1, chip.largest + 1) if box(chip, chips) is not None]
+
+
+def gpus(text: str) -> Gpus | None:
+    """The GPUs of `8xH100`, `h100:8`, `a3-highgpu-8g` and the like; None for what names none.
+
+    >>> gpus("a2-ultragpu-4g")
+    Gpus(kind='A100 80GB', count=4)
+    """
+    text = text.strip().lower().removeprefix("standard_")
+    if text in GPUS:
+        return Gpus(GPUS[text], 8)
+    if (machine := re.fullmatch(r"(a\d-\w+)-(\d{1,2})g", text)) and machine[1] in GPUS:
+        return Gpus(GPUS[machine[1]], int(machine[2]))
+    count, bare = 1, text
+    if _GPU_WORD.fullmatch(text):
+        pass
+    elif before := re.fullmatch(r"(\d{1,5}) ?[x*] ?(.+)", text):
+        count, bare = int(before[1]), before[2]
+    elif behind := re.fullmatch(r"(.+?) ?[x:*] ?(\d{1,5})", text):
+        count, bare = int(behind[2]), behind[1]
+    named = _GPU_WORD.fullmatch(bare)
+    return None if named is None else Gpus(bare.upper(), count)
+
+
+def _flat(chips: int) -> list[tuple[int, ...]]:
+    if chips & (chips - 1):
+        return []
+    short = 1 << ((chips.bit_length() - 1) // 2)
+    return [(short, chips // short)]
+
+
+def _solid(chips: int) -> list[tuple[int, ...]]:
+    if chips < _CUBE:
+        # 2x2x1, 2x2x2, 2x2x4, 2x4x4
+        known = {4: (2, 2, 1), 8: (2, 2, 2), 16: (2, 2, 4), 32: (2, 4, 4)}
+        return [known[chips]] if chips in known else []
+    if chips % _CUBE:
+        return []
+    cubes = chips // _CUBE
+    return [
+        (4 * a, 4 * b, 4 * (cubes // (a * b)))
+        for a in range(1, math.isqrt(cubes) + 1)
+        for b in range(a, math.isqrt(cubes // a) + 1)
+        if cubes % (a * b) == 0
+    ]
