@@ -142,7 +142,7 @@ def _resumes(words: Sequence[str]) -> bool:
 
 
 def _leave() -> None:
-    from vitctl.console.together import leave
+    from vitctl.console.multiprocess import leave
 
     leave()
 
@@ -162,7 +162,7 @@ def main(args: Sequence[str] | None = None) -> None:
         signals.settle()
     except (Exception, signals.Interrupted) as error:
         signals.settle()
-        from vitctl.console.together import failed
+        from vitctl.console.multiprocess import failed
 
         code = failed(error)
     for stream in (sys.stdout, sys.stderr):

@@ -10,15 +10,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from vitctl import checkpoints
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.provenance import now
+from vitctl.checkpoints import arrays
 from vitctl.data.dataset import DatasetInfo
 from vitctl.data.mock import MockDataset
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
+from vitctl.settings.trees import merge
 from vitctl.train.config import TrainConfig
-from vitctl.trees import merge
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu")
 
@@ -74,17 +74,17 @@ def checkpoint(
         parents=(parent.as_parent("from"),) if parent else (),
     )
     with store.open_run(recipe, name="made") as run:
-        checkpoints.save(
+        arrays.save(
             run.empty_place(step),
             parts={
-                checkpoints.PARAMS: weights(cfg.model),
-                checkpoints.OPT: {"count": np.zeros((), np.int32)},
+                arrays.PARAMS: weights(cfg.model),
+                arrays.OPT: {"count": np.zeros((), np.int32)},
             },
             position={"step": step},
         )
         told = {"step": step, "classes": list(classes), "finished_schedule": cooled}
         told |= summary or {}
-        return run.publish(step, summary=told, started=now(), volatile=checkpoints.VOLATILE)
+        return run.publish(step, summary=told, started=now(), volatile=arrays.VOLATILE)
 
 
 def dataset_artifact(store: Store, *, name: str = "made") -> Artifact:

@@ -12,13 +12,13 @@ from stages.pretrain.command import Inputs
 from tests import made
 from vitctl.artifacts import Store
 from vitctl.artifacts.runs import run_of
-from vitctl.config import Config
-from vitctl.console.overrides import build, read_toml
 from vitctl.recipes import finetuning, pretraining
 from vitctl.recipes.pretraining import Images
+from vitctl.settings.config import Config
+from vitctl.settings.overrides import build, read_toml
+from vitctl.settings.trees import merge
 from vitctl.train.config import TrainConfig, TrainRuntime
-from vitctl.train.metrics import read
-from vitctl.trees import merge
+from vitctl.train.telemetry.metrics import read
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = sorted((ROOT / "vitctl" / "recipes").glob("*.toml"))

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "artifacts")]
-
-import schemas
-from making import dataset, made, recipe, trained
-
 from stages.inspect import lineage, show
 from stages.inspect.checks import of_directory, of_entry
 from stages.inspect.listing import rows
+from tests import schemas
+from tests.artifacts.making import dataset, made, recipe, trained
 from vitctl.artifacts import Run, Store
-from vitctl.artifacts.lineage import ancestors_of
+from vitctl.artifacts.ancestry import ancestors_of
 from vitctl.artifacts.references import MAKE
 from vitctl.errors import EXIT_CODES, InputError
 from vitctl.events import silent

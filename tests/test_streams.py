@@ -15,9 +15,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent / "artifacts"))
-from making import dataset, made, recipe
-
+from tests.artifacts.making import dataset, made, recipe
 from vitctl.artifacts import Store
 
 ROOT = Path(__file__).parents[1]

@@ -122,7 +122,7 @@ class Saved:
 @dataclass(frozen=True)
 class Spent:
     """Where the time of a run went until it ended or stopped: account -> seconds, over all of its
-    `starts`. The accounts are those of `vitctl.train.goodput`."""
+    `starts`. The accounts are those of `vitctl.train.telemetry.goodput`."""
 
     seconds: Mapping[str, float]
     starts: int

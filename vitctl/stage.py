@@ -1,6 +1,6 @@
 """What every stage is made of.
 
-    Config   (vitctl.config)  decides the result; fingerprinted
+    Config   (vitctl.settings.config)  decides the result; fingerprinted
     Inputs   (each stage's)   the artifacts it reads
     Runtime  (below)          where and how fast; never changes a result, never fingerprinted
 
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vitctl.config import Config
 from vitctl.places import ObjectPath
+from vitctl.settings.config import Config
 
 
 class Runtime(Config):

@@ -8,14 +8,14 @@ from typing import Annotated, Literal
 from typer import Option
 
 from vitctl.artifacts import Artifact
-from vitctl.console.options import (
+from vitctl.console.flags import (
     Source,
     count,
 )
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.events import Caution, Note
-from vitctl.schedules import CooldownShape
+from vitctl.optim.schedules import CooldownShape
 from vitctl.train.config import TrainConfig, TrainRuntime
 
 VERSION = 1

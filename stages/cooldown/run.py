@@ -8,9 +8,9 @@ from stages.cooldown.command import VERSION, Inputs
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.store import slug
 from vitctl.events import Emit, Next, silent
-from vitctl.train import start as begin
 from vitctl.train.config import TrainConfig, TrainRuntime
-from vitctl.train.training import trained
+from vitctl.train.run import beginning as begin
+from vitctl.train.run.training import trained
 
 
 def run(

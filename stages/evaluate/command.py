@@ -10,9 +10,8 @@ from pydantic import PositiveInt
 from typer import Option
 
 from vitctl.artifacts import Artifact
-from vitctl.config import Config
-from vitctl.console.measured import images_for
-from vitctl.console.options import (
+from vitctl.console.evaluation_data import images_for
+from vitctl.console.flags import (
     CacheDir,
     EvalSplit,
     InheritedData,
@@ -25,8 +24,9 @@ from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.data.config import EvalPreprocess
 from vitctl.events import Note
+from vitctl.hardware.precision import Precision
 from vitctl.model.config import Loss
-from vitctl.precision import Precision
+from vitctl.settings.config import Config
 from vitctl.stage import ReadsImages
 from vitctl.train.config import MockConfig
 

@@ -18,11 +18,11 @@ from vitctl.data.batches import EvalBatch
 from vitctl.data.classes import class_mapping, map_labels
 from vitctl.errors import InputError
 from vitctl.events import Caution, Emit, Next, Note, Progress, Settings, silent
+from vitctl.inference import scoring, weights
+from vitctl.inference.confusion import Confusion
 from vitctl.probe import intervals
 from vitctl.recipes import branching
 from vitctl.sharding import layout as layouts
-from vitctl.train import frozen, scoring
-from vitctl.train.confusion import Confusion
 
 RESULTS = "results.json"
 _FORMAT = 1
@@ -54,7 +54,7 @@ def run(
         artifact = draft.finished
         if artifact is None:
             # Numbers: classes by name, images with a label
-            dataset = frozen.open_dataset(
+            dataset = weights.open_dataset(
                 inputs.dataset,
                 mock=cfg.mock,
                 classes=trained.model.classes,
@@ -69,13 +69,13 @@ def run(
 
             # Arrays
             layout = layouts.make(devices=runtime.devices)
-            params = frozen.restored(
+            params = weights.restored(
                 inputs.checkpoint, cfg=trained, layout=layout, weights=cfg.weights
             )
             scorer = scoring.make_scorer(
                 trained.model, loss=cfg.loss, precision=cfg.precision, layout=layout
             )
-            batches = frozen.batches(
+            batches = weights.batches(
                 dataset,
                 split=cfg.eval_split,
                 resolution=trained.model.resolution,

@@ -10,16 +10,16 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from typer import Option
 
 from vitctl.artifacts import Artifact
-from vitctl.config import Config
-from vitctl.console.measured import images_for
-from vitctl.console.options import CacheDir, EvalSplit, LookBatch, Source, WhichWeights, Workers
+from vitctl.console.evaluation_data import images_for
+from vitctl.console.flags import CacheDir, EvalSplit, LookBatch, Source, WhichWeights, Workers
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess
-from vitctl.durations import parse_count
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Note
-from vitctl.precision import Precision
+from vitctl.hardware.precision import Precision
+from vitctl.quantities import parse_count
+from vitctl.settings.config import Config
 from vitctl.stage import ReadsImages
 from vitctl.train.config import MockConfig
 

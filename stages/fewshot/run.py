@@ -13,19 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.fewshot.command import VERSION, FewshotConfig, FewshotRuntime, Inputs
-from vitctl import machine, processes
+from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store
 from vitctl.artifacts.store import slug
 from vitctl.data.batches import EvalBatch
 from vitctl.data.dataset import LabelledImages
 from vitctl.errors import DoesNotFitError, InputError
 from vitctl.events import Caution, Emit, Next, Progress, Settings, silent
+from vitctl.hardware import machine
+from vitctl.inference import features, weights
 from vitctl.probe import draws, fewshot
 from vitctl.recipes import branching, measuring
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
-from vitctl.train import features, frozen, memory
-from vitctl.train import state as states
+from vitctl.train.program import footprint
+from vitctl.train.program import state as states
 
 RESULTS = "results.json"
 _FORMAT = 1
@@ -76,7 +78,7 @@ def _probed(
     # Numbers: which images, before any is read
     trained = branching.trained_with(inputs.checkpoint)
     model = trained.model
-    dataset = frozen.open_dataset(
+    dataset = weights.open_dataset(
         inputs.dataset,
         mock=cfg.mock,
         classes=model.classes,
@@ -99,7 +101,7 @@ def _probed(
     look = _look(cfg, inputs, layout=layout)
 
     def features_of(indices: NDArray[np.int64], split: str) -> NDArray[np.float32]:
-        batches = frozen.batches(
+        batches = weights.batches(
             dataset,
             split=split,
             resolution=model.resolution,
@@ -229,7 +231,9 @@ def _look(
     if cfg.features == "untrained":
         params = states.drawn(trained, layout=layout)
     else:
-        params = frozen.restored(inputs.checkpoint, cfg=trained, layout=layout, weights=cfg.weights)
+        params = weights.restored(
+            inputs.checkpoint, cfg=trained, layout=layout, weights=cfg.weights
+        )
     extractor = features.make_extractor(trained.model, precision=cfg.precision, layout=layout)
     return partial(features.of_model, extractor, params, layout=layout)
 
@@ -239,8 +243,8 @@ def _check_fits(*, images: int, width: int) -> None:
     needed, free = images * width * _FLOAT, machine.host_bytes()
     if free is not None and needed > free:
         raise DoesNotFitError(
-            f"{width:,} features of each of {images:,} images need {memory.gib(needed)}, "
-            f"and {memory.gib(free)} is free",
+            f"{width:,} features of each of {images:,} images need {footprint.gib(needed)}, "
+            f"and {footprint.gib(free)} is free",
             hint="fewer --shots and --draws, or a smaller split to score, need less",
         )
 

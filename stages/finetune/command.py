@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from typer import Option
 
 from vitctl.artifacts import Artifact
-from vitctl.console.options import (
+from vitctl.console.flags import (
     Ema,
     Epochs,
     EvalSplit,
@@ -29,8 +29,8 @@ from vitctl.console.verb import verb
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Note
 from vitctl.optim.config import SPIKE_SIGMAS
+from vitctl.settings.trees import at
 from vitctl.train.config import TrainConfig, TrainRuntime
-from vitctl.trees import at
 
 VERSION = 1
 

@@ -10,15 +10,17 @@ from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.store import slug
 from vitctl.data.digest import ConsumedSamples
 from vitctl.events import Emit, Next, Note, silent
+from vitctl.inference import weights as frozen
 from vitctl.recipes.branching import trained_with
 from vitctl.sharding.layout import Layout
-from vitctl.train import frozen, state, transfer
 from vitctl.train.config import TrainConfig, TrainRuntime
-from vitctl.train.images import Images
-from vitctl.train.seen import classes_trained_on
-from vitctl.train.start import Start
-from vitctl.train.state import TrainState
-from vitctl.train.training import trained
+from vitctl.train.program import state
+from vitctl.train.program.state import TrainState
+from vitctl.train.run import warm_start
+from vitctl.train.run.beginning import Start
+from vitctl.train.run.images import Images
+from vitctl.train.run.training import trained
+from vitctl.train.trained_classes import classes_trained_on
 
 
 def run(
@@ -67,8 +69,8 @@ def _pretrained(
     checkpoint.require_whole()
     before = trained_with(checkpoint)
     params = frozen.weights_of(checkpoint.path, cfg=before, layout=layout, weights=cfg.from_weights)
-    changes = {name: params[name] for name in transfer.CHANGES if name in params}
-    fitted = transfer.adapt(
+    changes = {name: params[name] for name in warm_start.CHANGES if name in params}
+    fitted = warm_start.adapt(
         {**params, **layout.on_host(changes)},
         before=before.model,
         after=cfg.model,
@@ -82,6 +84,6 @@ def _pretrained(
 
 def _head(checkpoint: Artifact, classes: tuple[str, ...]) -> str:
     before = checkpoint.summary["classes"]
-    if transfer.same_classes(before, classes):
+    if warm_start.same_classes(before, classes):
         return f"the head is kept: the same {len(classes)} classes"
     return f"a new head: {len(classes)} classes, pretrained were {len(before)}"

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vitctl.artifacts import Artifact, Parent, Recipe, Run, Store
+from vitctl.artifacts.ancestry import SOURCE
 from vitctl.artifacts.drafts import read_note
 from vitctl.artifacts.files import content_files
-from vitctl.artifacts.lineage import SOURCE
 from vitctl.artifacts.manifest import digest_of
 from vitctl.artifacts.references import id_of
 from vitctl.artifacts.runs import CHECKPOINTS

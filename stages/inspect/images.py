@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from vitctl.artifacts import Artifact, Store
-from vitctl.artifacts.lineage import inherited
+from vitctl.artifacts.ancestry import inherited
 from vitctl.data import verify
 from vitctl.data.batches import keys_of_steps
 from vitctl.data.dataset import Dataset
@@ -24,7 +24,7 @@ from vitctl.train.config import TrainConfig
 
 # A damaged dataset may have a million bad records; some tell what is wrong.
 _MOST_PROBLEMS = 100
-# `vitctl.checkpoints.POSITION`, whose module imports jax.
+# `vitctl.checkpoints.arrays.POSITION`, whose module imports jax.
 _POSITION = "position.json"
 
 

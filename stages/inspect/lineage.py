@@ -8,17 +8,17 @@ from typing import Annotated, Any
 
 from typer import Argument
 
-from stages.inspect import words
+from stages.inspect import text
 from vitctl.artifacts import Artifact, Run, Store
-from vitctl.artifacts.lineage import SOURCE, Ancestor, ancestors_of
+from vitctl.artifacts.ancestry import SOURCE, Ancestor, ancestors_of
 from vitctl.artifacts.references import id_of
 from vitctl.console.session import Session
 from vitctl.console.streams import answer, answer_columns
 from vitctl.console.text import safe
 from vitctl.console.tree import bold, dim, warned
 from vitctl.console.verb import verb
-from vitctl.durations import show_count
 from vitctl.places import Place
+from vitctl.quantities import show_count
 
 
 @verb(makes=False)
@@ -88,7 +88,7 @@ def _label(entry: Artifact | Run) -> tuple[str, str, str]:
     if isinstance(entry, Run):
         return f"{bold('run')} {entry.info.id[:8]}", safe(entry.path), ""
     step = f" step {show_count(entry.step)}" if entry.step is not None else ""
-    told = words.in_words(entry.kind, entry.summary)
+    told = text.in_words(entry.kind, entry.summary)
     return f"{bold(safe(entry.kind))}{step} {entry.id[:8]}", _near(entry.path), dim(safe(told))
 
 

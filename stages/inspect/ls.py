@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from stages.inspect import words
+from stages.inspect import text
 from stages.inspect.listing import Row, rows
 from vitctl.artifacts.references import MAKE
 from vitctl.console.session import Session
@@ -56,7 +56,7 @@ def ls(
 def _cells(row: Row) -> list[str | Text]:
     from rich.text import Text
 
-    told = row.problem or words.in_words(
+    told = row.problem or text.in_words(
         "checkpoint" if row.kind == "run" else row.kind, row.summary
     )
     if row.kind == "run":
@@ -67,8 +67,8 @@ def _cells(row: Row) -> list[str | Text]:
         mark = row.state if not told else f"{row.state}: "
         summary = Text.assemble((mark, _MARKS[row.state]), summary)
     short = (row.id or "")[:8]
-    made = words.ago(row.made) if row.made else ""
-    return [row.kind, row.name, short, words.steps(row.steps), made, summary]
+    made = text.ago(row.made) if row.made else ""
+    return [row.kind, row.name, short, text.steps(row.steps), made, summary]
 
 
 def _check_kind(kind: str, session: Session) -> None:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from typer import Argument
 
-from stages.inspect import words
-from vitctl import amounts
+from stages.inspect import text
+from vitctl import quantities
 from vitctl.artifacts import Artifact, Parent, Run
 from vitctl.artifacts.artifact import load_if_readable
 from vitctl.artifacts.manifest import Provenance
@@ -19,8 +19,8 @@ from vitctl.console.streams import answer
 from vitctl.console.text import safe
 from vitctl.console.tree import bold, dim, fields, warned
 from vitctl.console.verb import verb
-from vitctl.durations import show_count
-from vitctl.train import goodput, metrics
+from vitctl.quantities import show_count
+from vitctl.train.telemetry import goodput, metrics
 
 _MOST_FILES = 8
 
@@ -78,7 +78,7 @@ def _of_artifact(artifact: Artifact) -> Iterator[str]:
         {
             "id": artifact.id,
             "digest": artifact.digest,
-            "made": f"{words.ago(made.finished)}, took {words.took(made.started, made.finished)}",
+            "made": f"{text.ago(made.finished)}, took {text.took(made.started, made.finished)}",
             "by": f"{manifest.stage} (version {manifest.version})",
         }
     )
@@ -103,7 +103,7 @@ def _of_run(run: Run) -> Iterator[str]:
     )
     yield from ("", bold("checkpoints"))
     for step, checkpoint in _checkpoints(run):
-        told = words.in_words("checkpoint", checkpoint.summary) if checkpoint else "damaged"
+        told = text.in_words("checkpoint", checkpoint.summary) if checkpoint else "damaged"
         answered = "  (answered)" if step in info.results else ""
         yield f"  {show_count(step):>8}  {safe(told)}{dim(answered)}"
     if newest is None:
@@ -139,10 +139,10 @@ def _inputs(parents: Iterable[Parent]) -> Iterator[str]:
 def _files(artifact: Artifact) -> Iterator[str]:
     files = artifact.manifest.files
     yield from ("", bold("files"))
-    yield f"  {len(files)} files, {words.size(sum(entry.size for entry in files))}"
+    yield f"  {len(files)} files, {text.size(sum(entry.size for entry in files))}"
     largest = sorted(files, key=lambda entry: (-entry.size, entry.path))[:_MOST_FILES]
     for entry in largest:
-        yield f"  {words.size(entry.size):>8}  {safe(entry.path)}"
+        yield f"  {text.size(entry.size):>8}  {safe(entry.path)}"
     if len(largest) < len(files):
         yield f"  {'...':>8}  {len(files) - len(largest):,} smaller ones"
 
@@ -180,7 +180,7 @@ def _time(run: Run) -> dict[str, str]:
     if not sum(seconds.values()):
         return {}
     starts = f"{len(rows)} start{'s' if len(rows) > 1 else ''}"
-    told = {"in all": f"{amounts.duration(sum(seconds.values()))} in {starts}"}
+    told = {"in all": f"{quantities.duration(sum(seconds.values()))} in {starts}"}
     for account, share in goodput.shares(seconds).items():
-        told[goodput.WORDS[account]] = f"{share:6.1%}  {amounts.duration(seconds[account])}"
+        told[goodput.WORDS[account]] = f"{share:6.1%}  {quantities.duration(seconds[account])}"
     return told

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from stages.inspect import words
+from stages.inspect import text
 from stages.inspect.checks import Depth, Verdict, of_directory, of_entry
 from vitctl.artifacts import Store
 from vitctl.console.session import Session
@@ -77,7 +77,7 @@ def _every(store: Store, *, depth: Depth, emit: Emit) -> Iterator[Verdict]:
 
 
 def _lines(verdict: Verdict, *, deep: bool) -> Iterator[str]:
-    counts = f"{verdict.files:,} files, {words.size(verdict.bytes)}"
+    counts = f"{verdict.files:,} files, {text.size(verdict.bytes)}"
     if verdict.records:
         counts += f", {verdict.records:,} records"
     looked = dim(f"({counts}{' read' if deep else ''})")

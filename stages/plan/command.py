@@ -8,9 +8,8 @@ from typing import Annotated, Any
 from pydantic import PositiveFloat, PositiveInt
 from typer import Option
 
-from vitctl.config import Config
 from vitctl.console.asked import Asked, resolve
-from vitctl.console.options import (
+from vitctl.console.flags import (
     Epochs,
     Head,
     Images,
@@ -22,7 +21,6 @@ from vitctl.console.options import (
     count,
     duration,
 )
-from vitctl.console.overrides import build
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.errors import UsageError
@@ -30,6 +28,8 @@ from vitctl.events import Caution, Note
 from vitctl.plan.bill import amount
 from vitctl.plan.topology import LOCAL, Topology, parse
 from vitctl.recipes import pretraining
+from vitctl.settings.config import Config
+from vitctl.settings.overrides import build
 
 # What is planned for where nothing says how many images and classes there are.
 _IMAGENET = pretraining.Images(examples=1_281_167, classes=1000, eval_split=None)
@@ -175,6 +175,6 @@ def plan(
     if session.options.json:
         session.answer_json(found.as_json())
     else:
-        from stages.plan.words import told
+        from stages.plan.text import told
 
         session.answer_text(told(found))

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from stages.plan import answered
+from stages.plan import results
 from stages.plan.command import Inputs, PlanRuntime
-from vitctl import machine
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
-from vitctl.plan import judge, options, search, topology
+from vitctl.hardware import machine
+from vitctl.model.remat import LADDER, Remat
+from vitctl.plan import candidates, judge, search, topology
 from vitctl.plan.answer import Answer, Search
+from vitctl.plan.candidates import Option
 from vitctl.plan.compiler import COST_COMPILES, Compiler
 from vitctl.plan.estimate import estimate
-from vitctl.plan.options import Option
 from vitctl.plan.program import Plan, Target
 from vitctl.plan.topology import Topology
-from vitctl.remat import LADDER, Remat
 from vitctl.sharding import spec as specs
 from vitctl.sharding.spec import MeshSpec
-from vitctl.train import memory
 from vitctl.train.config import TrainConfig
+from vitctl.train.program import footprint
 
 _SHOWN = 8
 """Ways to run that an estimate lists."""
@@ -48,7 +48,7 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
     # Options, by counting
     found = _options(cfg, runtime, there=there)
     if runtime.search:
-        worth = options.worth_compiling(found, available=available, slack=devices is not None)
+        worth = candidates.worth_compiling(found, available=available, slack=devices is not None)
         emit(Note(f"{_ways(len(found))} counted, {len(worth)} of them may fit"))
     else:
         worth = _as_pretrain(cfg, found, runtime, there=there, available=available, emit=emit)
@@ -102,7 +102,7 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
     if fits and rate is judge.UNKNOWN and hardware is not None:
         emit(Note("the compiler does not tell what this program costs: the rate is an estimate"))
         rate = judge.estimated_rate(best.option, hardware=hardware)
-    return answered.answer(
+    return results.answer(
         best.option,
         there=there,
         held=held,
@@ -113,8 +113,8 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
         advice=() if fits else judge.advice(best.option, there=there, available=available),
         searched=None
         if searched is None
-        else answered.search(searched, counted=len(found), worth=len(worth)),
-        candidates=() if searched is None else [answered.compiled(t) for t in searched.tried],
+        else results.search(searched, counted=len(found), worth=len(worth)),
+        candidates=() if searched is None else [results.compiled(t) for t in searched.tried],
     )
 
 
@@ -140,17 +140,17 @@ def _options(cfg: TrainConfig, runtime: PlanRuntime, *, there: Topology) -> list
     mesh, remat = _asked(runtime)
     batches = {cfg.data.batch}
     if runtime.search and runtime.largest_batch is not None:
-        batches.update(options.batches_to_try(devices, most=runtime.largest_batch))
+        batches.update(candidates.batches_to_try(devices, most=runtime.largest_batch))
     if mesh is not None:
         resolved = mesh.resolve(devices=devices)
         resolved.check_model(cfg.model)
         if len(batches) == 1:
             resolved.check_batch(cfg.data.batch)
-    found = options.options(
+    found = candidates.options(
         cfg,
         devices=devices,
         hardware=there.hardware,
-        specs=[mesh] if mesh else list(options.meshes(cfg, devices=devices)),
+        specs=[mesh] if mesh else list(candidates.meshes(cfg, devices=devices)),
         remats=LADDER if remat is None else (remat,),
         microbatch=runtime.microbatch,
         batches=sorted(batches),
@@ -159,7 +159,9 @@ def _options(cfg: TrainConfig, runtime: PlanRuntime, *, there: Topology) -> list
         # Says what would divide.
         plain = (mesh or MeshSpec()).resolve(devices=devices)
         plain.check_batch(cfg.data.batch)
-        memory.checked_microbatch(runtime.microbatch, images=cfg.data.batch // plain.batch_shards)
+        footprint.checked_microbatch(
+            runtime.microbatch, images=cfg.data.batch // plain.batch_shards
+        )
         raise UsageError(f"no mesh of {devices} devices divides a batch of {cfg.data.batch}")
     return found
 
@@ -187,7 +189,7 @@ def _as_pretrain(
     """The way that `pretrain` would take, then, should the compiler refuse it, what needs less."""
     mesh, remat = _asked(runtime)
     try:
-        chosen = memory.choose(
+        chosen = footprint.choose(
             cfg,
             devices=there.devices,
             available=available,
@@ -200,7 +202,7 @@ def _as_pretrain(
         return [min(found, key=lambda o: o.needed)]
     if chosen.reason:
         emit(Note(chosen.reason))
-    first = options.option(
+    first = candidates.option(
         cfg,
         Plan(chosen.spec, chosen.remat, runtime.microbatch),
         batch=cfg.data.batch,
@@ -228,7 +230,7 @@ def _estimated(
     assert hardware is not None  # only slices are estimated, and they have one
     fits = available is None or held.peak <= available
     rate = judge.estimated_rate(best, hardware=hardware) if fits else judge.UNKNOWN
-    return answered.answer(
+    return results.answer(
         best,
         there=there,
         held=held,
@@ -241,8 +243,8 @@ def _estimated(
         if runtime.search
         else None,
         candidates=[
-            answered.counted(o, available=available)
-            for o in (options.distinct(worth)[:_SHOWN] if runtime.search else ())
+            results.counted(o, available=available)
+            for o in (candidates.distinct(worth)[:_SHOWN] if runtime.search else ())
         ],
     )
 

@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 from typer import Option
 
-from vitctl import schedules
 from vitctl.artifacts import Artifact
 from vitctl.console.asked import Asked, resolve
-from vitctl.console.options import (
+from vitctl.console.flags import (
     Ema,
     Epochs,
     Head,
@@ -26,14 +25,15 @@ from vitctl.console.options import (
     count,
     duration,
 )
-from vitctl.console.overrides import build
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.events import Caution, Note
+from vitctl.optim import schedules
 from vitctl.optim.config import SPIKE_SIGMAS
 from vitctl.recipes import pretraining
+from vitctl.settings.overrides import build
+from vitctl.settings.trees import at
 from vitctl.train.config import MockConfig, TrainRuntime
-from vitctl.trees import at
 
 VERSION = 1
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from typer import Option
 
-from vitctl.console.options import Source, count
+from vitctl.console.flags import Source, count
 from vitctl.console.session import Session
 from vitctl.console.streams import answer
 from vitctl.console.verb import verb
@@ -66,7 +66,7 @@ def replay(
     training saw them, cropped, augmented and mixed. Nothing is recorded for that: the order of
     images and their augmentation are arithmetic.
     """
-    from stages.replay import words
+    from stages.replay import text
     from stages.replay.run import run
 
     asked = Asked(count(step, "--step"), first, out, force)
@@ -79,6 +79,6 @@ def replay(
     for entry, at in named:
         found = run(asked, entry, at=at, store=session.store, emit=session.emit)
         if session.options.json:
-            session.answer_json(words.as_json(found))
+            session.answer_json(text.as_json(found))
         else:
-            answer(str(found.file) if found.file else words.as_text(found))
+            answer(str(found.file) if found.file else text.as_text(found))

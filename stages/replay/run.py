@@ -21,11 +21,12 @@ from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.places import Place
 from vitctl.recipes.branching import trained_with
-from vitctl.train import metrics, rollback
 from vitctl.train.config import TrainConfig, from_identity
-from vitctl.train.images import local_images, open_images
-from vitctl.train.kept import KIND, load
-from vitctl.train.replay import Pixels, Replayed, Seen, pixels, replay
+from vitctl.train.run import rollback
+from vitctl.train.run.diverged_batch import KIND, load
+from vitctl.train.run.images import local_images, open_images
+from vitctl.train.run.replay import Pixels, Replayed, Seen, pixels, replay
+from vitctl.train.telemetry import metrics
 
 _MOST_PICTURED = 256
 """Images of a picture unless told otherwise; in one of 16,384 nobody would see any."""

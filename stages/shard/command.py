@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from pydantic import ByteSize, Field
 from typer import Argument, Option
 
-from vitctl.config import Config
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.places import Place, place
+from vitctl.settings.config import Config
 from vitctl.stage import Runtime
 
 VERSION = 1

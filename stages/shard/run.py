@@ -28,17 +28,23 @@ from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store
 from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
 from vitctl.artifacts.files import TEMPORARY, remove_tree, write_atomic
 from vitctl.artifacts.store import slug
-from vitctl.data.assemble import Outcome, assemble
 from vitctl.data.classes import read_class_list, read_pairs, select_classes, titles_for
-from vitctl.data.digits import list_digits
-from vitctl.data.label_file import read_labels
 from vitctl.data.pipeline import available_cores
-from vitctl.data.plan import Unit, assign_splits, make_units
-from vitctl.data.shards import REPORTS, ShardReport, finished_reports, set_up_worker, write_shard
-from vitctl.data.sources import Listing, fingerprint, list_folder
-from vitctl.data.workers import Done, Moving, run_tasks
 from vitctl.errors import DoesNotFitError, InputError, InterruptedRun, UsageError
 from vitctl.events import Caution, Emit, Next, Note, Progress, Settings, silent
+from vitctl.ingest.assemble import Outcome, assemble
+from vitctl.ingest.digits import list_digits
+from vitctl.ingest.label_file import read_labels
+from vitctl.ingest.shard_plan import Unit, assign_splits, make_units
+from vitctl.ingest.shard_writer import (
+    REPORTS,
+    ShardReport,
+    finished_reports,
+    set_up_worker,
+    write_shard,
+)
+from vitctl.ingest.sources import Listing, fingerprint, list_folder
+from vitctl.ingest.worker_pool import Done, Moving, run_tasks
 from vitctl.places import Place
 from vitctl.places.scratch import check_room
 from vitctl.signals import Stop, graceful, raise_if_asked, unless_owned

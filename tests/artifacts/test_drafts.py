@@ -6,8 +6,8 @@ import json
 from contextlib import suppress
 
 import pytest
-from making import made, recipe
 
+from tests.artifacts.making import made, recipe
 from vitctl.artifacts import Store
 from vitctl.artifacts.files import sync, write_atomic
 from vitctl.errors import InputError, OverwriteError, UsageError

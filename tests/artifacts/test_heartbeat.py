@@ -13,8 +13,8 @@ import time
 from dataclasses import replace
 
 import pytest
-from making import recipe, trained
 
+from tests.artifacts.making import recipe, trained
 from vitctl.artifacts import heartbeat, locks, mounts
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.heartbeat import Holder

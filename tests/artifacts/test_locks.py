@@ -5,8 +5,7 @@ import os
 import signal
 import time
 
-from making import made, recipe
-
+from tests.artifacts.making import made, recipe
 from vitctl.artifacts import Store
 from vitctl.artifacts.locks import exclusive, is_locked
 from vitctl.events import silent

@@ -6,8 +6,8 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import made, recipe
 
+from tests.artifacts.making import made, recipe
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.manifest import FileEntry, Parent, Recipe, digest_of, read_manifest
 from vitctl.errors import InputError, NotFoundError

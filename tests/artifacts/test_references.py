@@ -3,8 +3,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from making import made, recipe, trained
 
+from tests.artifacts.making import made, recipe, trained
 from vitctl.artifacts import Artifact, Run
 from vitctl.artifacts.references import find, resolve
 from vitctl.errors import InputError, NotFoundError, UsageError

@@ -4,8 +4,8 @@ import json
 import shutil
 
 import pytest
-from making import made, recipe, trained
 
+from tests.artifacts.making import made, recipe, trained
 from vitctl.artifacts import pins
 from vitctl.artifacts.runs import Run, run_of
 from vitctl.errors import DoesNotFitError, InputError, NotFoundError, OverwriteError

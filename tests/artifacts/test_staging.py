@@ -6,8 +6,8 @@ import threading
 import time
 
 import pytest
-from making import dataset
 
+from tests.artifacts.making import dataset
 from vitctl import processes
 from vitctl.artifacts import staging
 from vitctl.artifacts.files import LOCK

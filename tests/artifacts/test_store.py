@@ -5,8 +5,8 @@ import os
 import shutil
 
 import pytest
-from making import made, recipe, trained
 
+from tests.artifacts.making import made, recipe, trained
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.store import checked_name, slug
 from vitctl.errors import InputError, UsageError

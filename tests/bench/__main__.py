@@ -96,10 +96,10 @@ def bench_input() -> None:
 def small_run(*, depth: int = 4) -> tuple[Any, Any, Any]:
     """A configuration, a layout and a state for S/16 at 224 px, by default cut to four layers."""
     from vitctl.model.config import from_name
-    from vitctl.schedules import ScheduleConfig
+    from vitctl.optim.schedules import ScheduleConfig
     from vitctl.sharding import layout as layouts
-    from vitctl.train import state
     from vitctl.train.config import DataConfig, TrainConfig
+    from vitctl.train.program import state
 
     model = from_name("S16", classes=1000).model_copy(update={"depth": depth})
     cfg = TrainConfig(
@@ -118,7 +118,7 @@ def small_run(*, depth: int = 4) -> tuple[Any, Any, Any]:
 def bench_step() -> None:
     import jax
 
-    from vitctl.train.step import make_step
+    from vitctl.train.program.step import make_step
 
     cfg, devices, current = small_run()
     images = np.zeros((cfg.data.batch, 224, 224, 3), np.float32)
@@ -139,9 +139,9 @@ def bench_step() -> None:
 def bench_checkpoint() -> None:
     import jax
 
-    from vitctl import checkpoints
-    from vitctl.train import saving
-    from vitctl.train.step import make_step
+    from vitctl.checkpoints import arrays
+    from vitctl.train.program.step import make_step
+    from vitctl.train.run import saving
 
     cfg, devices, current = small_run(depth=12)
     step = make_step(cfg, layout=devices, remat="none")
@@ -155,12 +155,12 @@ def bench_checkpoint() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         places = iter(range(3 * REPEATS))
-        under_way: list[checkpoints.Writing] = []
+        under_way: list[arrays.Writing] = []
 
         def begin() -> None:
             place = Path(folder) / str(next(places))
             place.mkdir()
-            under_way.append(checkpoints.begin(place, parts=saving.parts(current), position={}))
+            under_way.append(arrays.begin(place, parts=saving.parts(current), position={}))
 
         def finish() -> None:
             while under_way:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "artifacts"))
-from making import made, recipe, trained
-
+from tests.artifacts.making import made, recipe, trained
 from vitctl.artifacts import Store
-from vitctl.config import Config
 from vitctl.console import session as sessions
 from vitctl.console.session import Options, Session
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Next
+from vitctl.settings.config import Config
 from vitctl.train.config import TrainRuntime
 
 

@@ -8,8 +8,8 @@ import threading
 
 import numpy as np
 import pytest
-from encoded_images import encode, rgb
 
+from tests.data.encoded_images import encode, rgb
 from vitctl.data.batches import ALL
 from vitctl.data.config import AugmentConfig, EvalPreprocess, RandAugmentConfig
 from vitctl.data.dataset import (

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import encoded_images as images
 import numpy as np
 import pytest
-from encoded_images import encode, rgb
 
+from tests.data import encoded_images as images
+from tests.data.encoded_images import encode, rgb
 from vitctl.data.config import AugmentConfig, EvalPreprocess, RandAugmentConfig
 from vitctl.data.preprocess import eval_image, small_size, train_image
 from vitctl.data.tensorflow import as_it_is, load_tensorflow

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from encoded_images import rgb
 from PIL import Image, ImageEnhance, ImageOps
 from scipy import ndimage
 
+from tests.data.encoded_images import rgb
 from vitctl.data import randaugment as ra
 from vitctl.data.config import RandAugmentConfig
 from vitctl.data.tensorflow import as_it_is, load_tensorflow

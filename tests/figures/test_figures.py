@@ -18,11 +18,11 @@ from vitctl.figures import scaling
 from vitctl.figures.decay import decay_heat_map
 from vitctl.figures.schedules import PAPER, schedules
 from vitctl.figures.style import LINES, MARKERS, THEMES, Theme, ordered_colours, render
+from vitctl.optim.schedules import ScheduleConfig, value
 from vitctl.scaling import report
 from vitctl.scaling.laws import Law
 from vitctl.scaling.points import Points
 from vitctl.scaling.study import Settings, study
-from vitctl.schedules import ScheduleConfig, value
 
 THEME = THEMES["light"]
 
@@ -180,7 +180,7 @@ def test_a_pair_without_a_run_stays_empty() -> None:
 
 
 def test_branches_leave_their_trunk_where_the_cooldown_begins() -> None:
-    """Every curve drawn is `vitctl.schedules`, a branch starts on its trunk and ends at zero."""
+    """Every curve is that of `optim.schedules`; a branch starts on its trunk and ends at 0."""
     drawn = schedules(PAPER, THEME)
     trunk, *rest = drawn.axes[0].lines
     branches = rest[::2]  # each followed by the mark at its end

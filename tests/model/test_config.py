@@ -36,7 +36,7 @@ def test_what_does_not_fit_is_refused(change: dict, message: str) -> None:
 
 def test_names_validate_without_an_array_library() -> None:
     light = "vitctl.model.variants, vitctl.model.config, vitctl.model.accounting"
-    light += ", vitctl.schedules, vitctl.optim.config, vitctl.optim.decay"
+    light += ", vitctl.optim.schedules, vitctl.optim.config, vitctl.optim.decay"
     code = f"import sys, {light}; print(*sys.modules)"
     listed = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -12,10 +12,11 @@ import optax
 import pytest
 from jaxtyping import Array
 
-from vitctl import losses, schedules
+from vitctl import losses
 from vitctl.interop import big_vision
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
+from vitctl.optim import schedules
 from vitctl.optim.config import OptimConfig
 from vitctl.optim.optimizer import Stats, make, stats
 

@@ -9,12 +9,11 @@ import pytest
 
 pytest.importorskip("s3fs", reason="pip install 'vitctl[test-all]'")
 
-import fakes
-
+from tests.places import fakes
 from vitctl.artifacts.files import write_atomic
 from vitctl.errors import DeniedError, OutOfReachError
 from vitctl.events import silent
-from vitctl.places import ObjectPath, buckets, children, leases, place, transfer
+from vitctl.places import ObjectPath, buckets, children, copies, leases, place
 
 pytestmark = pytest.mark.slow
 
@@ -100,20 +99,20 @@ def test_leases_work_on_it(root):
 def test_files_of_every_size_arrive(root, tmp_path, monkeypatch):
     """In one request and in parts, at the sizes where it changes; sent twice, so that the second
     replaces the first."""
-    monkeypatch.setattr(transfer, "PART", 5 << 20)
+    monkeypatch.setattr(copies, "PART", 5 << 20)
     for size in (0, 1, (5 << 20) - 1, 5 << 20, (10 << 20) + 7, 12 << 20):
         data = os.urandom(size)
         (tmp_path / "file").write_bytes(data)
-        sent = transfer.upload(tmp_path / "file", root / "file")
+        sent = copies.upload(tmp_path / "file", root / "file")
         assert (sent.size, sent.sha256) == (size, hashlib.sha256(data).hexdigest())
         there = tmp_path / "again"
-        assert transfer.download(root / "file", there, size=size, sha256=sent.sha256)
+        assert copies.download(root / "file", there, size=size, sha256=sent.sha256)
         assert there.read_bytes() == data
 
 
 def test_what_arrives_changed_is_sent_again(root, tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(b"content")
-    real, sent = transfer._put, []
+    real, sent = copies._put, []
 
     def damaged(source, target):
         real(source, target)
@@ -121,8 +120,8 @@ def test_what_arrives_changed_is_sent_again(root, tmp_path, monkeypatch):
             buckets.write(target, b"CONTENT")
         sent.append(target)
 
-    monkeypatch.setattr(transfer, "_put", damaged)
-    transfer.upload_folder(tmp_path, root)
+    monkeypatch.setattr(copies, "_put", damaged)
+    copies.upload_folder(tmp_path, root)
     assert (root / "file").read_bytes() == b"content"
     assert len(sent) == 2
 

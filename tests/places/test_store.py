@@ -7,15 +7,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from making import dataset, made, recipe, trained
 
+from tests.artifacts.making import dataset, made, recipe, trained
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts import staging as stages
-from vitctl.artifacts.lineage import ancestors
+from vitctl.artifacts.ancestry import ancestors
 from vitctl.artifacts.references import find, resolve
 from vitctl.artifacts.staging import fetched
 from vitctl.data.dataset import Dataset
-from vitctl.data.staging import local_folder
+from vitctl.data.local_shards import local_folder
 from vitctl.data.verify import check_records
 from vitctl.errors import (
     DeniedError,
@@ -27,7 +27,7 @@ from vitctl.errors import (
     OverwriteError,
 )
 from vitctl.places import buckets, scratch
-from vitctl.places.transfer import upload_folder
+from vitctl.places.copies import upload_folder
 
 
 @pytest.fixture

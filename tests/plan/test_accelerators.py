@@ -9,7 +9,7 @@ import pytest
 
 from vitctl.doctor import devices
 from vitctl.errors import UsageError
-from vitctl.hardware import TPUS
+from vitctl.hardware.tpus import TPUS
 from vitctl.plan import accelerators
 from vitctl.plan.topology import parse
 

@@ -15,8 +15,8 @@ from vitctl.model.config import ModelConfig
 from vitctl.plan import program as programs
 from vitctl.plan.program import Plan, Target, compile_step
 from vitctl.sharding.spec import MeshSpec
-from vitctl.train import state as states
 from vitctl.train.config import TrainConfig
+from vitctl.train.program import state as states
 
 
 def tiny(*, batch, depth=2, head="map", **model) -> TrainConfig:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vitctl.hardware import TPUS
+from vitctl.hardware.tpus import TPUS
 from vitctl.plan import hlo
 from vitctl.plan.collectives import Collective, read, seconds, wire_bytes
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests.plan.paper_costs import config
 from vitctl.events import silent
-from vitctl.hardware import TPUS
+from vitctl.hardware.tpus import TPUS
 from vitctl.model.config import ModelConfig
-from vitctl.plan import options
+from vitctl.plan import candidates
 from vitctl.plan.compiler import Compiler, repeated
 from vitctl.plan.cost import Cost
 from vitctl.plan.program import Plan, Program, Target
@@ -30,7 +30,7 @@ def costs():
     found = {}
     for part in (None, 2):
         plan = Plan(MeshSpec(1), "none", part)
-        option = options.option(cfg, plan, batch=8, hardware=TPUS["v3"], devices=1)
+        option = candidates.option(cfg, plan, batch=8, hardware=TPUS["v3"], devices=1)
         whole = compiler.whole(option)
         found[part] = whole, compiler.cost(option, whole=whole, hardware=TPUS["v3"])
     return found
@@ -62,7 +62,7 @@ def test_the_time_on_the_links_is_that_of_the_program_that_runs():
     one = Cost(1e12, 1e9, None, 0.02, 0.01, 0.005)
     whole = Program(True, 1.0, 1.0, 1, 0.017, 1, 1, 2)
     cfg = config("S/16", batch=64)
-    option = options.option(
+    option = candidates.option(
         cfg, Plan(MeshSpec(8), "none", 2), batch=64, hardware=TPUS["v3"], devices=8
     )
     found = repeated(one, 4, option, whole=whole, hardware=TPUS["v3"])

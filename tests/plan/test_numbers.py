@@ -14,7 +14,7 @@ from tests import made
 from tests.plan import tables
 from tests.plan.paper_costs import CORE_DAYS
 from vitctl.errors import UsageError
-from vitctl.hardware import TPUS
+from vitctl.hardware.tpus import TPUS
 from vitctl.model import accounting, vit
 from vitctl.model.config import ModelConfig, from_name
 from vitctl.optim.config import OptimConfig

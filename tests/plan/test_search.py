@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.plan.paper_costs import config
-from vitctl.hardware import TPUS
-from vitctl.plan import options, search
+from vitctl.hardware.tpus import TPUS
+from vitctl.model.remat import LADDER
+from vitctl.plan import candidates, search
 from vitctl.plan.program import Program
-from vitctl.remat import LADDER
 
 V3, DEVICES = TPUS["v3"], 32
 CFG = config("S/16", batch=4096)
@@ -17,14 +17,14 @@ AVAILABLE = V3.memory
 
 @pytest.fixture(scope="module")
 def found():
-    return options.options(
+    return candidates.options(
         CFG,
         devices=DEVICES,
         hardware=V3,
-        specs=list(options.meshes(CFG, devices=DEVICES)),
+        specs=list(candidates.meshes(CFG, devices=DEVICES)),
         remats=LADDER,
         microbatch=None,
-        batches=options.batches_to_try(DEVICES, most=2**20),
+        batches=candidates.batches_to_try(DEVICES, most=2**20),
     )
 
 
@@ -36,7 +36,7 @@ class Compiler:
 
     def __init__(self, asks=lambda o: o.needed, factor=lambda o: 1.0):
         self.asks, self.factor = asks, factor
-        self.asked: list[options.Option] = []
+        self.asked: list[candidates.Option] = []
 
     def __call__(self, option):
         self.asked.append(option)
@@ -47,7 +47,7 @@ class Compiler:
 
 
 def searched(found, compiler, *, compiles=6):
-    worth = options.worth_compiling(found, available=AVAILABLE, slack=True)
+    worth = candidates.worth_compiling(found, available=AVAILABLE, slack=True)
     return worth, search.fastest(
         worth, compiles=compiles, available=AVAILABLE, hardware=V3, compile_one=compiler
     )
@@ -67,7 +67,7 @@ def test_the_best_by_estimate_is_compiled_first_then_one_thing_is_changed(found)
     assert (remat.plan.mesh, remat.cfg.data.batch) == (first.plan.mesh, first.cfg.data.batch)
     assert remat.plan.remat != first.plan.remat
     assert mesh.plan.mesh != first.plan.mesh
-    assert options.kind(mesh.plan.mesh) != options.kind(first.plan.mesh)
+    assert candidates.kind(mesh.plan.mesh) != candidates.kind(first.plan.mesh)
     assert batch.cfg.data.batch != mesh.cfg.data.batch
     assert len({id(o) for o in compiler.asked}) == 6
     assert len(worth) == 6 + done.refused + done.slower + done.untried
@@ -128,7 +128,7 @@ def test_over_the_memory_by_more_than_the_count_errs_is_not_compiled(found):
 
 
 def test_without_a_search_the_first_that_fits_is_the_answer(found):
-    fitting, worth = Compiler(), options.worth_compiling(found, available=AVAILABLE, slack=True)
+    fitting, worth = Compiler(), candidates.worth_compiling(found, available=AVAILABLE, slack=True)
     done = search.first_that_fits(
         worth, compiles=4, available=AVAILABLE, hardware=V3, compile_one=fitting
     )
@@ -163,16 +163,16 @@ def test_another_batch_trains_on_as_many_images(found):
 
 
 def test_a_batch_is_no_larger_than_the_dataset():
-    assert options.batches_to_try(32, most=300) == [32, 64, 128, 256]
-    assert options.batches_to_try(32, most=31) == []
+    assert candidates.batches_to_try(32, most=300) == [32, 64, 128, 256]
+    assert candidates.batches_to_try(32, most=31) == []
 
 
 def test_images_at_a_time_must_divide():
     """One of 32 devices' 2, 4, 8 images: 3 divides none, 4 two of them."""
     counts = {}
     for part in (3, 4):
-        ways = options.options(
-            CFG, devices=32, hardware=V3, specs=list(options.meshes(CFG, devices=32))[:1],
+        ways = candidates.options(
+            CFG, devices=32, hardware=V3, specs=list(candidates.meshes(CFG, devices=32))[:1],
             remats=("none",), microbatch=part, batches=[64, 128, 256],
         )  # fmt: skip
         counts[part] = len(ways)

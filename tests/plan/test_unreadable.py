@@ -7,8 +7,9 @@ import pytest
 
 from tests.plan.paper_costs import config
 from vitctl.events import silent
-from vitctl.hardware import TPUS
-from vitctl.plan import compiler, options, program, search
+from vitctl.hardware.tpus import TPUS
+from vitctl.plan import candidates as options
+from vitctl.plan import compiler, program, search
 from vitctl.plan.compiler import Compiler
 from vitctl.plan.estimate import estimate
 from vitctl.plan.program import Plan, Program

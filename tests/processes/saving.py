@@ -15,9 +15,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from vitctl import checkpoints, processes
+from vitctl import processes
 from vitctl.artifacts import Recipe, Store, staging
 from vitctl.artifacts.manifest import FileEntry
+from vitctl.checkpoints import arrays
 from vitctl.console.failure import as_expected
 from vitctl.errors import VitctlError
 from vitctl.places import ObjectPath, Place
@@ -61,7 +62,7 @@ def work(store: Store, steps: int) -> dict[str, object]:
         done = before.step if before is not None and before.step is not None else 0
         restored = True
         if before is not None:
-            found = checkpoints.restore(before.path, "params", like=like(done))
+            found = arrays.restore(before.path, "params", like=like(done))
             same = jax.tree.map(
                 lambda a, b: all(
                     np.array_equal(x.data, y.data)
@@ -72,7 +73,7 @@ def work(store: Store, steps: int) -> dict[str, object]:
             )
             restored = all(jax.tree.leaves(same))
         for step in range(done + 1, steps + 1):
-            writing = checkpoints.begin(
+            writing = arrays.begin(
                 draft.empty_place(step),
                 parts={"params": state(step)},
                 position={"step": step},
@@ -80,7 +81,7 @@ def work(store: Store, steps: int) -> dict[str, object]:
             )
             writing.finish()
             artifact = draft.publish(
-                step, summary={"step": step}, started="", volatile=checkpoints.VOLATILE
+                step, summary={"step": step}, started="", volatile=arrays.VOLATILE
             )
         return {
             "digest": artifact.digest,

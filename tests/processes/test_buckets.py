@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,9 +11,7 @@ import pytest
 
 pytest.importorskip("s3fs", reason="pip install 'vitctl[test-all]'")
 
-sys.path.append(str(Path(__file__).parents[1] / "places"))
-import fakes
-
+from tests.places import fakes
 from tests.processes.running import Ended, begin
 from vitctl.artifacts import Run
 from vitctl.errors import NotFoundError

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from vitctl.artifacts import Artifact, Recipe, Store
-from vitctl.console.together import _seen, _told
+from vitctl.console.multiprocess import _seen, _told
 from vitctl.errors import InputError
 
 

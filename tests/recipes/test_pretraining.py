@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from vitctl.console.overrides import build, read_toml, to_toml
 from vitctl.errors import UsageError
 from vitctl.recipes import pretraining
 from vitctl.recipes.pretraining import Images
 from vitctl.recipes.recipe import load
+from vitctl.settings.overrides import build, read_toml, to_toml
+from vitctl.settings.trees import merge
 from vitctl.train.config import TrainConfig
-from vitctl.trees import merge
 
 IMAGENET = Images(examples=1_281_167, classes=1000, eval_split="val")
 DIGITS = Images(examples=1437, classes=10, eval_split="val")

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from tests.train.conftest import config
-from vitctl import checkpoints
+from vitctl.checkpoints import arrays
+from vitctl.inference import weights
 from vitctl.model import vit
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
 from vitctl.sharding.spec import parse
-from vitctl.train import ahead, frozen, state
+from vitctl.train.program import lowered as ahead
+from vitctl.train.program import state
 
 BATCH = 56
 """No size of the model is a multiple of it, nor are the 14 · 9 or 7 · 9 tokens of a device."""
@@ -143,13 +145,13 @@ def test_a_state_saved_under_one_layout_restores_under_another(tmp_path):
     before = layout_of(QUICK[0])
     made = state.fresh(CFG, layout=before)
     parts = {"params": made.params, "opt": made.opt}
-    checkpoints.save(tmp_path, parts=parts, position={"step": 0})
+    arrays.save(tmp_path, parts=parts, position={"step": 0})
     for spec in ("one", "data=8,zero=8", "data=4,fsdp=2"):
         after = layout_of(spec)
         like = layouts.like(state.shapes(CFG), state.shardings(CFG, after))
         each = (("params", like.params), ("opt", like.opt))
         for part, there in each:
-            found = checkpoints.restore(tmp_path, part, like=there)
+            found = arrays.restore(tmp_path, part, like=there)
             assert jax.tree.map(lambda x: x.sharding, found) == jax.tree.map(
                 lambda x: x.sharding, there
             )
@@ -176,7 +178,7 @@ def test_only_what_is_multiplied_in_it_is_rounded_to_bf16():
     found = {}
     for spec in ("one", "data=2,fsdp=4"):
         layout = layout_of(spec)
-        forward = jax.jit(frozen.applied(model, precision="bfloat16", layout=layout))
+        forward = jax.jit(weights.applied(model, precision="bfloat16", layout=layout))
         placed = layout.place(params, layout.params(params))
         out = forward(placed, layout.place_batch(images.astype(np.float32)))
         found[spec] = [np.asarray(out.encoded), np.asarray(out.logits)]

@@ -1,12 +1,8 @@
 from __future__ import annotations
 
-import sys
 import traceback
-from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1]))
 
 from vitctl.artifacts import drafts, runs
 
@@ -15,7 +11,7 @@ from vitctl.artifacts import drafts, runs
 def published_as_documented(monkeypatch):
     """Whatever a stage publishes in any test here must be what docs/schemas says, field by field.
     (Stand-ins that a test publishes itself need not.)"""
-    import schemas
+    from tests import schemas
 
     def checked(path, **given):
         artifact = publish(path, **given)

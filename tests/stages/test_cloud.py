@@ -14,9 +14,7 @@ import pytest
 
 pytest.importorskip("s3fs", reason="pip install 'vitctl[test-all]'")
 
-sys.path.append(str(Path(__file__).parents[1] / "places"))
-import fakes
-
+from tests.places import fakes
 from tests.stages.warm import Warm
 
 pytestmark = pytest.mark.slow
@@ -47,7 +45,7 @@ def fake(request):
 # The sixth batch of the order has a pixel that is not a number.
 SPOILT = """
 import numpy as np
-from vitctl.train.images import Images
+from vitctl.train.run.images import Images
 honest = Images.train_batches
 def spoilt(self, layout, *, start_step):
     for batch in honest(self, layout, start_step=start_step):

@@ -15,8 +15,8 @@ from stages.pretrain.command import Inputs as PretrainInputs
 from vitctl.artifacts import Artifact, Store
 from vitctl.events import silent
 from vitctl.recipes import branching
+from vitctl.settings.trees import merge
 from vitctl.train.config import TrainConfig, TrainRuntime
-from vitctl.trees import merge
 
 TINY: dict[str, Any] = {
     "name": "tiny",

@@ -19,7 +19,7 @@ from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.runs import run_of
 from vitctl.data import pipeline
 from vitctl.events import Note, Trained
-from vitctl.train.metrics import read
+from vitctl.train.telemetry.metrics import read
 
 
 def wait_for(run: Run, step: int) -> None:

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from vitctl.config import Config
 from vitctl.errors import InputError, NewerFormatError, NotFoundError
 from vitctl.places import Place
+from vitctl.settings.config import Config
 
 D = TypeVar("D", bound=Config)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vitctl import processes
-from vitctl.artifacts import together
+from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.files import (
     DRAFT,
@@ -80,7 +80,7 @@ class Draft:
             (self.path / DRAFT).unlink(missing_ok=True)
             return artifact
 
-        self.finished = together.published(self.path, make)
+        self.finished = crew.published(self.path, make)
         return self.finished
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from vitctl.artifacts.manifest import MANIFEST, FileEntry
 from vitctl.errors import InterruptedRun
 from vitctl.places import ObjectPath, Place, buckets
-from vitctl.places.behind import write_now
+from vitctl.places.background_writes import write_now
 
 # Bookkeeping, never part of what an artifact publishes.
 RUN = "run.json"

@@ -11,9 +11,9 @@ from typing import Any
 
 from vitctl.artifacts.canonical import canonical_json, fingerprint
 from vitctl.artifacts.documents import read_document
-from vitctl.config import Config
 from vitctl.errors import InputError
 from vitctl.places import Place
+from vitctl.settings.config import Config
 
 FORMAT = 1
 MANIFEST = "artifact.json"

@@ -17,9 +17,9 @@ from vitctl.artifacts.files import RUN
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.artifacts.runs import CHECKPOINTS, Run
 from vitctl.artifacts.store import Store
-from vitctl.durations import parse_count
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.places import Place, place
+from vitctl.quantities import parse_count
 
 Entry = Artifact | Run
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from vitctl.artifacts.files import RUN, write_atomic
 from vitctl.artifacts.manifest import FORMAT, Parent, Recipe
-from vitctl.config import Config
 from vitctl.places import Place
+from vitctl.settings.config import Config
 
 
 class Segment(Config):

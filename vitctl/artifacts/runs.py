@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vitctl import processes
-from vitctl.artifacts import pins, together
+from vitctl.artifacts import crew, pins
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.drafts import clear, publish, read_note, sweep
@@ -36,8 +36,8 @@ from vitctl.errors import (
 )
 from vitctl.events import Caution, Emit, silent
 from vitctl.places import ObjectPath, Place, buckets, children, leases
+from vitctl.places.copies import files_below, upload_folder
 from vitctl.places.scratch import scratch
-from vitctl.places.transfer import files_below, upload_folder
 
 CHECKPOINTS = "checkpoints"
 BATCHES = "batches"
@@ -206,7 +206,7 @@ class RunDraft(Run):
             return step, digest, list(problems.items())
 
         step, digest, problems = processes.share("usable", look)
-        artifact = None if step is None else together.load(self.place(step), digest=digest)
+        artifact = None if step is None else crew.load(self.place(step), digest=digest)
         return artifact, dict(problems)
 
     def _usable(self, *, at_most: int) -> tuple[Artifact | None, dict[int, str]]:
@@ -274,7 +274,7 @@ class RunDraft(Run):
         """Make what was written to `empty_place` an artifact."""
         place = self.place(step)
         known = {} if isinstance(place, Path) else self._send(step, place)
-        return together.published(
+        return crew.published(
             place,
             lambda: publish(
                 place,

@@ -23,8 +23,8 @@ from vitctl.artifacts.manifest import FileEntry, read_manifest
 from vitctl.errors import InputError
 from vitctl.events import Emit, Note, Progress, silent
 from vitctl.places import ObjectPath, Place, buckets
+from vitctl.places.copies import download
 from vitctl.places.scratch import check_room, scratch
-from vitctl.places.transfer import download
 
 # Large files: a few at a time fill the network.
 _AT_ONCE = 4

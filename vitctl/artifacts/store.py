@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vitctl import processes
-from vitctl.artifacts import together
+from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact, load_if_finished, load_if_readable
 from vitctl.artifacts.drafts import Draft, claim, clear, read_note
 from vitctl.artifacts.files import DRAFT, LOCK, RUN
@@ -63,21 +63,21 @@ class Store:
         Of several processes the first locks it, and all get it.
         """
         if processes.count() > 1:
-            together.same_inputs(recipe)
+            crew.same_inputs(recipe)
             processes.mark("wait")
         if processes.first():
             with self._open(recipe, name=name, out=out, force=force, emit=emit) as draft:
                 if processes.count() > 1:
-                    together.show(draft.path, root=self.root)
+                    crew.show(draft.path, root=self.root)
                     processes.mark("start")
                 done = draft.finished
                 processes.share("finished", lambda: done.digest if done else None)
                 yield draft
             return
-        path = together.find(root=self.root, out=out).path
+        path = crew.find(root=self.root, out=out).path
         processes.mark("start")
         digest: str | None = processes.share("finished", lambda: None)
-        yield Draft(path, recipe, finished=together.load(path, digest=digest) if digest else None)
+        yield Draft(path, recipe, finished=crew.load(path, digest=digest) if digest else None)
 
     @contextmanager
     def _open(
@@ -113,16 +113,16 @@ class Store:
         Of several processes the first locks it, and all get it.
         """
         if processes.count() > 1:
-            together.same_inputs(recipe)
+            crew.same_inputs(recipe)
             processes.mark("wait")
         if processes.first():
             with self._open_run(recipe, name=name, out=out, force=force, emit=emit) as draft:
                 if processes.count() > 1:
-                    together.show(draft.path, root=self.root)
+                    crew.show(draft.path, root=self.root)
                     processes.mark("start")
                 yield draft
             return
-        shown = together.find(root=self.root, out=out)
+        shown = crew.find(root=self.root, out=out)
         processes.mark("start")
         with shown.following():
             yield from _closed(RunDraft(shown.path, Run.load(shown.path).info, recipe))

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vitctl import durations, precision
+from vitctl import quantities
 from vitctl.console.session import Session
 from vitctl.errors import UsageError
+from vitctl.hardware import precision
 from vitctl.recipes import pretraining
 from vitctl.recipes.recipe import RecipeName
+from vitctl.settings.trees import Tree, at
 from vitctl.train.config import TrainConfig
-from vitctl.trees import Tree, at
 
 _DEFAULT_MODEL = "S/16"
 _MODEL_SETTINGS = (
@@ -31,7 +32,7 @@ class Asked:
 
     model: str | None
     recipe: RecipeName | None
-    length: tuple[float, durations.Unit] | None
+    length: tuple[float, quantities.Unit] | None
     flags: dict[str, Any]
 
 

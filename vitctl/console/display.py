@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from vitctl.console import training
+from vitctl.console import training_view
 from vitctl.console.live import Region
 from vitctl.console.text import safe
 from vitctl.events import (
@@ -62,7 +62,7 @@ class Display:
         self._bar: _Bars | None = None
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, tuple[float, int]] = {}
-        self._picture: training.Picture | None = None
+        self._picture: training_view.Picture | None = None
         self._region: Region | None = None
         self._scored: Scored | None = None
         self._saved: Saved | None = None
@@ -151,7 +151,7 @@ class Display:
             self._plain_training(event)
             return
         if self._picture is None or self._region is None:
-            self._picture = training.Picture()
+            self._picture = training_view.Picture()
             self._region = Region(lambda: self._picture or "", console=self.console)
             self._region.start()
         self._picture(event)
@@ -159,13 +159,13 @@ class Display:
     def _plain_training(self, event: Told) -> None:
         if isinstance(event, Scored):
             self._scored = event
-            self._line(Text(training.plain_scores(event)))
+            self._line(Text(training_view.plain_scores(event)))
         elif isinstance(event, Saved):
             self._saved = event
         elif isinstance(event, Trained) and self._is_time(event.task, event.step, event.total):
-            self._line(Text(training.plain(event, self._scored, self._saved)))
+            self._line(Text(training_view.plain(event, self._scored, self._saved)))
         elif isinstance(event, Spent):
-            self._line(Text(training.spent(event)))
+            self._line(Text(training_view.spent(event)))
         elif isinstance(event, Doing) and event.activity == "compile":
             self._line(Text("compiling"))  # minutes of silence otherwise, for large models
 

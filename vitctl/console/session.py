@@ -14,22 +14,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vitctl import processes, signals
+from vitctl.artifacts.ancestry import inherited
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.files import RUN
-from vitctl.artifacts.lineage import inherited
 from vitctl.artifacts.references import LATEST, MAKE, Entry, find, resolve
 from vitctl.artifacts.store import Store, checked_name
-from vitctl.config import Config
-from vitctl.console import together
-from vitctl.console.options import running
-from vitctl.console.overrides import build, check_keys, parse_set, read_toml, to_toml
+from vitctl.console import multiprocess
+from vitctl.console.flags import running
 from vitctl.console.streams import answer, read_references, stdin_is_pipe
 from vitctl.console.text import json_safe
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Event, Next, Note
 from vitctl.places import Place
+from vitctl.settings.config import Config
+from vitctl.settings.overrides import build, check_keys, parse_set, read_toml, to_toml
+from vitctl.settings.trees import Tree, drop, merge, nested
 from vitctl.stage import Runtime
-from vitctl.trees import Tree, drop, merge, nested
 
 C = TypeVar("C", bound=Config)
 R = TypeVar("R", bound=Runtime)
@@ -112,7 +112,7 @@ class Session:
         def found() -> list[Artifact]:
             return self._found(kind, reference, option=option, stdin=stdin, of=of, several=several)
 
-        return together.inputs(
+        return multiprocess.inputs(
             found,
             named=lambda: self._named_here(reference, kind),
             instead=lambda: self._resolved(reference, kind=kind) if reference else None,
@@ -174,7 +174,7 @@ class Session:
         def found() -> list[Artifact]:
             return [inherited(checkpoint, "data", store=self.store)]
 
-        return together.inputs(found, instead=lambda: found()[0], store=self.store)[0]
+        return multiprocess.inputs(found, instead=lambda: found()[0], store=self.store)[0]
 
     # Configuration
 

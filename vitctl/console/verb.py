@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vitctl import processes, signals
-from vitctl.console import together
-from vitctl.console.compiled import keep_compiled_programs
-from vitctl.console.options import TRAINING
+from vitctl.console import multiprocess
+from vitctl.console.compilation_cache import keep_compiled_programs
+from vitctl.console.flags import TRAINING
 from vitctl.console.session import Options, Session
 from vitctl.console.streams import silence_stdout
 from vitctl.events import Event, Note
-from vitctl.machine import settle_platform
+from vitctl.hardware.machine import settle_platform
 from vitctl.places import place
 from vitctl.processes import cluster
 
@@ -270,7 +270,7 @@ def _guarded(
     settle_platform()
     shown = _Shown(quiet=options.quiet)
     if (owner := signals.owner()) is not None:
-        owner.leave = partial(together.leave, shown.stop)
+        owner.leave = partial(multiprocess.leave, shown.stop)
         owner.acknowledge = lambda: shown(
             Note(f"{owner.name}: what is under way is finished and saved; once more stops at once")
         )
@@ -280,18 +280,18 @@ def _guarded(
             shown(Note(f"process {index} of {count} leaves this to process 0"))
             return 0
         if asked is not None:
-            together.connect(asked, stop_display=shown.stop)
+            multiprocess.connect(asked, stop_display=shown.stop)
             shown.quiet = shown.quiet or not processes.first()
         function(Session(options, shown), **arguments)
         signals.settle()
         shown.stop()
-        together.finish()
+        multiprocess.finish()
     except SystemExit:
         raise
     except BaseException as error:
         signals.settle()
         shown.stop()
-        return together.failed(error)
+        return multiprocess.failed(error)
     finally:
         shown.stop()
     return 0

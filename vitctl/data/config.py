@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from vitctl.config import Config
+from vitctl.settings.config import Config
 
 # The reference code and most ViT papers evaluate 224 px as the centre of a 256 px image.
 CROP_RATIO = 256 / 224

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from vitctl.artifacts.documents import read_document
-from vitctl.config import Config
 from vitctl.data.records import Shard, ShardedRecords
 from vitctl.errors import InputError, NotFoundError
 from vitctl.places import Place, place
+from vitctl.settings.config import Config
 
 FORMAT = 1
 DESCRIPTION = "dataset.json"
@@ -118,7 +118,7 @@ class Dataset:
         return Dataset(path, info)
 
     def shards(self, split: str) -> tuple[Shard, ...]:
-        """The files of a split, which only a local dataset has; see `vitctl.data.staging`."""
+        """The files of a split, which only a local dataset has; see `vitctl.data.local_shards`."""
         if not isinstance(self.path, Path):
             raise TypeError(f"expected a local folder, got {self.path}")
         folder = self.path

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from vitctl.wire import fields, length_delimited, messages, read_varint, varint
+from vitctl.protobuf import fields, length_delimited, messages, read_varint, varint
 
 # Field numbers of tensorflow/core/example/{example,feature}.proto.
 _EXAMPLE_FEATURES = 1

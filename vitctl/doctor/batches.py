@@ -12,8 +12,8 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.data import pipeline
 from vitctl.data.config import AugmentConfig
 from vitctl.data.dataset import Dataset
+from vitctl.data.local_shards import copied
 from vitctl.data.mock import MockDataset
-from vitctl.data.staging import copied
 from vitctl.doctor.finding import Asked, Finding
 from vitctl.errors import VitctlError
 from vitctl.places import Place

@@ -17,8 +17,8 @@ from vitctl.doctor.finding import Asked, Finding
 from vitctl.errors import OutOfReachError
 from vitctl.events import silent
 from vitctl.places import ObjectPath, buckets, children, leases
+from vitctl.places.copies import download, upload
 from vitctl.places.scratch import scratch
-from vitctl.places.transfer import download, upload
 
 _MB = 10**6
 # One large object, and the many small ones of a checkpoint (about a hundred arrays).

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from vitctl import machine
 from vitctl.doctor import packages
 from vitctl.doctor.finding import Asked, Finding
 from vitctl.errors import UsageError
+from vitctl.hardware import machine
 from vitctl.plan import topology
 
 _GIB = 2**30

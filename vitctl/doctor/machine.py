@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import vitctl
-from vitctl import machine
 from vitctl.doctor.finding import Asked, Finding, Verdict
+from vitctl.hardware import machine
 
 _GIB = 2**30
 # TensorFlow and jax take about 1 GiB between them before the first array (measured, 2026-11).

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from vitctl.figures.style import LINES, MARKERS, Theme, dress, figure, legend, ordered_colours
-from vitctl.schedules import Kind, ScheduleConfig, value
+from vitctl.optim.schedules import Kind, ScheduleConfig, value
 
 _SAMPLES = 400
 

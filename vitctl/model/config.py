@@ -7,8 +7,8 @@ from typing import Literal, assert_never
 
 from pydantic import PositiveInt, model_validator
 
-from vitctl.config import Config
 from vitctl.model import variants
+from vitctl.settings.config import Config
 
 Head = Literal["map", "gap", "token"]
 Position = Literal["learned", "sincos2d"]

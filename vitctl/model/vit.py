@@ -40,8 +40,8 @@ from vitctl.model.layers import (
     lecun_normal,
     zeros,
 )
+from vitctl.model.remat import Remat
 from vitctl.model.roles import STACKED
-from vitctl.remat import Remat
 
 Params = dict[str, Any]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from vitctl.config import Config
+from vitctl.settings.config import Config
 
 Name = Literal["adafactor", "adam", "sgd"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]

@@ -10,7 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from vitctl.hardware import TPUS, Hardware
+from vitctl.hardware.tpus import TPUS, Hardware
 
 ALIASES = {
     "v5litepod": "v5e",

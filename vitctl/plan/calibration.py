@@ -22,7 +22,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from vitctl.hardware import TPUS, Hardware
+from vitctl.hardware.tpus import TPUS, Hardware
 from vitctl.model.config import ModelConfig, from_name
 from vitctl.plan.cost import Cost
 

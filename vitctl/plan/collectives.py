@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from vitctl.hardware import Hardware
+from vitctl.hardware.tpus import Hardware
 from vitctl.plan import hlo
 
 Kind = Literal["all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vitctl.events import Emit, Progress
-from vitctl.hardware import Hardware
+from vitctl.hardware.tpus import Hardware
+from vitctl.plan.candidates import Option
 from vitctl.plan.cost import DEPTHS, Cost, extrapolate
 from vitctl.plan.estimate import estimate, update_bytes
-from vitctl.plan.options import Option
 from vitctl.plan.program import Plan, Program, Target, compile_step
 
 COST_COMPILES = len(DEPTHS)

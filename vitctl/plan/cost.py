@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vitctl.hardware import Hardware
+from vitctl.hardware.tpus import Hardware
 from vitctl.plan.program import Program
 
 DEPTHS = (1, 2)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from vitctl.hardware import Hardware
+from vitctl.hardware.tpus import Hardware
 from vitctl.model import accounting
 from vitctl.model.config import ModelConfig
+from vitctl.model.remat import Remat
 from vitctl.plan.cost import Cost
 from vitctl.plan.program import Plan
-from vitctl.remat import Remat
 from vitctl.sharding.spec import MeshSpec
-from vitctl.train import memory
 from vitctl.train.config import TrainConfig
+from vitctl.train.program import footprint
+from vitctl.train.program import footprint as memory
 
 _FLOAT, _HALF = 4, 2
 
@@ -57,7 +58,7 @@ def step_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat) -> float:
     again = recomputed_flops(model, remat=remat) / (8 * n * d * d + 4 * n * n * d + 4 * n * d * f)
     stream = n * (9 * d + 2 * f) * dtype_bytes
     attention = model.heads * n * n * (_FLOAT + dtype_bytes)
-    kept = memory.kept_bytes(model, dtype_bytes=dtype_bytes, remat=remat)
+    kept = footprint.kept_bytes(model, dtype_bytes=dtype_bytes, remat=remat)
     return model.depth * 2 * ((3 + again) * (stream + attention) + kept)
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vitctl.durations import show_count
-from vitctl.hardware import Hardware
+from vitctl.hardware.tpus import Hardware
 from vitctl.model import accounting
-from vitctl.plan import calibration, options, search
+from vitctl.plan import calibration, candidates, search
 from vitctl.plan.answer import Memory, Rate
+from vitctl.plan.candidates import Option, need
 from vitctl.plan.cost import Cost
 from vitctl.plan.estimate import estimate
-from vitctl.plan.options import Option, need
 from vitctl.plan.search import Tried
 from vitctl.plan.topology import Topology
-from vitctl.train.memory import gib
+from vitctl.quantities import show_count
+from vitctl.train.program.footprint import gib
 
 UNKNOWN = Rate(None, None, None, None, None, False, False, None, None)
 
@@ -107,14 +107,14 @@ def advice(option: Option, *, there: Topology, available: int | None) -> list[st
     if available is None:
         return []
     cfg, devices = option.cfg, there.devices
-    other = options.options(
+    other = candidates.options(
         cfg,
         devices=devices,
         hardware=there.hardware,
-        specs=list(options.meshes(cfg, devices=devices)),
+        specs=list(candidates.meshes(cfg, devices=devices)),
         remats=("full",),
         microbatch=option.plan.microbatch,
-        batches=options.batches_to_try(devices, most=cfg.data.batch),
+        batches=candidates.batches_to_try(devices, most=cfg.data.batch),
     )
     fitting = [o for o in other if o.needed <= available]
     advice = []

@@ -24,14 +24,14 @@ from typing import Any
 
 import jax
 
+from vitctl.model.remat import Remat
 from vitctl.plan import collectives, hlo
 from vitctl.plan.patience import interruptible
 from vitctl.plan.topology import Topology
-from vitctl.remat import Remat
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.spec import MeshSpec
-from vitctl.train import ahead
 from vitctl.train.config import TrainConfig
+from vitctl.train.program import lowered as ahead
 
 _OUT_OF_MEMORY = re.compile(r"required[^()]*\(([\d.]+)([KMGT]?)\)[^()]*exceeds")
 _UNIT = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from vitctl.hardware import Hardware
+from vitctl.hardware.tpus import Hardware
 from vitctl.plan import calibration
 from vitctl.plan.calibration import Efficiency
+from vitctl.plan.candidates import SLACK, Option, kind
 from vitctl.plan.cost import Cost
-from vitctl.plan.options import SLACK, Option, kind
 from vitctl.plan.program import Program
 
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vitctl import machine
 from vitctl.errors import UsageError
-from vitctl.hardware import TPUS, Hardware, by_kind
+from vitctl.hardware import machine
+from vitctl.hardware.tpus import TPUS, Hardware, by_kind
 from vitctl.plan import accelerators
 
 LOCAL = "local"

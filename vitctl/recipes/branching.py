@@ -9,11 +9,11 @@ from typing import Any
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.pins import unfinished
 from vitctl.artifacts.runs import Run, run_of
-from vitctl.durations import show_count
 from vitctl.errors import UsageError, VitctlError
+from vitctl.optim.schedules import OPEN_ENDED, CooldownShape, ScheduleConfig
 from vitctl.places import Place
+from vitctl.quantities import show_count
 from vitctl.recipes.recipe import load
-from vitctl.schedules import OPEN_ENDED, CooldownShape, ScheduleConfig
 from vitctl.train.config import TrainConfig, from_identity
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from vitctl import durations
+from vitctl import quantities
 from vitctl.artifacts.artifact import Artifact
 from vitctl.recipes.branching import Branch, trained_with
 from vitctl.recipes.pretraining import Images
 from vitctl.recipes.recipe import load_finetune
-from vitctl.trees import Tree, at, merge, positive
+from vitctl.settings.trees import Tree, at, merge, positive
 
 
 def resolve(
     checkpoint: Artifact,
     *,
     images: Images,
-    duration: tuple[float, durations.Unit] | None,
+    duration: tuple[float, quantities.Unit] | None,
     overrides: Tree,
 ) -> Branch:
     """Settings for `TrainConfig`, to be merged under `overrides`, which they take into account.
@@ -31,7 +31,7 @@ def resolve(
     steps = (
         rules.duration.of(batch=batch, examples=images.examples)
         if duration is None
-        else durations.to_steps(*duration, batch=batch, examples=images.examples)
+        else quantities.to_steps(*duration, batch=batch, examples=images.examples)
     )
     resolution = rules.resolution.of(width=model.width, resolution=model.resolution)
     tree = before.model_dump(mode="json", exclude={"optim", "schedule", "from_weights"})

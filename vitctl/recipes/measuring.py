@@ -6,14 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from vitctl.artifacts import lineage
+from vitctl.artifacts import ancestry
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.store import Store
 from vitctl.errors import UsageError
+from vitctl.optim.schedules import OPEN_ENDED
 from vitctl.recipes import branching
-from vitctl.schedules import OPEN_ENDED
-from vitctl.train.seen import classes_trained_on
-from vitctl.trees import Tree
+from vitctl.settings.trees import Tree
+from vitctl.train.trained_classes import classes_trained_on
 
 Seen = Literal["all", "some", "none"]
 
@@ -107,7 +107,7 @@ def known(checkpoint: Artifact, *, store: Store) -> Known:
     only of one that an earlier version made its ancestors are asked."""
     names, gone = set(classes_trained_on(checkpoint)), []
     recorded = "classes_before" in checkpoint.summary
-    queue = [] if recorded else list(lineage.ancestors(checkpoint, store=store))
+    queue = [] if recorded else list(ancestry.ancestors(checkpoint, store=store))
     while queue:
         above = queue.pop()
         if above.parent.kind != "checkpoint":

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from vitctl import durations
+from vitctl import quantities
 from vitctl.artifacts.artifact import Artifact
 from vitctl.errors import UsageError
 from vitctl.model import variants
 from vitctl.model.config import Loss, calm_bias
+from vitctl.optim.schedules import OPEN_ENDED
 from vitctl.recipes.recipe import RecipeName, load
-from vitctl.schedules import OPEN_ENDED
-from vitctl.trees import Tree, at, merge, positive
+from vitctl.settings.trees import Tree, at, merge, positive
 
 # From here on the paper's recipe is the better start: sizes it was made for, or data
 # large enough that strong augmentation is not needed.
@@ -55,8 +55,8 @@ def choose(*, width: int, examples: int) -> tuple[RecipeName, str]:
     if width >= _PAPER_WIDTH:
         return "paper", "a model of ViT-g's size or more"
     if examples >= _PAPER_IMAGES:
-        return "paper", f"{durations.show_count(_PAPER_IMAGES)} images or more"
-    return "small", f"fewer than {durations.show_count(_PAPER_IMAGES)} images"
+        return "paper", f"{quantities.show_count(_PAPER_IMAGES)} images or more"
+    return "small", f"fewer than {quantities.show_count(_PAPER_IMAGES)} images"
 
 
 def resolve(
@@ -64,7 +64,7 @@ def resolve(
     model: str,
     recipe: RecipeName | None,
     images: Images,
-    duration: tuple[float, durations.Unit] | None,
+    duration: tuple[float, quantities.Unit] | None,
     overrides: Tree,
 ) -> Resolved:
     """Settings for `TrainConfig`, to be merged under `overrides` (which they take into account:
@@ -91,7 +91,7 @@ def resolve(
     steps = (
         own
         if duration is None
-        else durations.to_steps(*duration, batch=batch, examples=images.examples)
+        else quantities.to_steps(*duration, batch=batch, examples=images.examples)
     )
     classes = positive(overrides, "model.classes") or images.classes
     closed = (at(overrides, "schedule.kind") or "rsqrt") not in OPEN_ENDED
@@ -146,7 +146,7 @@ def check(*, batch: int, examples: int, steps: int, warmup: int) -> str | None:
         )
     if warmup * 4 > steps:
         return (
-            f"the warmup takes {durations.show_count(warmup)} of {durations.show_count(steps)} "
+            f"the warmup takes {quantities.show_count(warmup)} of {quantities.show_count(steps)} "
             f"steps; --warmup {max(1, steps // 10)} would leave more at the full rate"
         )
     return None

@@ -9,9 +9,9 @@ from typing import Any, get_args
 
 from pydantic import PositiveFloat, PositiveInt
 
-from vitctl.config import Config
-from vitctl.durations import to_steps
 from vitctl.errors import UsageError
+from vitctl.quantities import to_steps
+from vitctl.settings.config import Config
 from vitctl.train.config import RecipeName
 
 

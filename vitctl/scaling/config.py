@@ -6,8 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from vitctl.config import Config
 from vitctl.scaling.names import Against, Form, FrontierRule, Resampling, Space, Unit
+from vitctl.settings.config import Config
 
 
 class ColumnsConfig(Config):

@@ -13,8 +13,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 from numpy.typing import NDArray
 
-from vitctl import machine
 from vitctl.errors import UsageError
+from vitctl.hardware import machine
 from vitctl.model.roles import is_stacked
 from vitctl.optim.optimizer import names as leaf_names
 from vitctl.sharding.optimizer import axes_of_state

@@ -7,7 +7,6 @@ lost       where Python can raise nothing
 """
 
 from vitctl.signals.loops import graceful, unless_owned
-from vitctl.signals.lost import keep_interrupts
 from vitctl.signals.ownership import (
     Interrupted,
     Owner,
@@ -18,6 +17,7 @@ from vitctl.signals.ownership import (
     settle,
 )
 from vitctl.signals.stop import Stop
+from vitctl.signals.unraisable import keep_interrupts
 
 __all__ = [
     "Interrupted",

@@ -6,13 +6,13 @@ from typing import Any, Literal, Self
 
 from pydantic import NonNegativeInt, PositiveInt, field_validator, model_validator
 
-from vitctl.config import Config
 from vitctl.data.config import AugmentConfig, EvalPreprocess
+from vitctl.hardware.precision import Precision
 from vitctl.model.config import Loss, ModelConfig
+from vitctl.model.remat import RematChoice
 from vitctl.optim.config import OptimConfig
-from vitctl.precision import Precision
-from vitctl.remat import RematChoice
-from vitctl.schedules import ScheduleConfig
+from vitctl.optim.schedules import ScheduleConfig
+from vitctl.settings.config import Config
 from vitctl.sharding import spec
 from vitctl.stage import ReadsImages
 

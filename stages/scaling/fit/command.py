@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
-from vitctl.durations import parse_amount
+from vitctl.quantities import parse_amount
 from vitctl.scaling.config import ScalingConfig
 from vitctl.scaling.names import Against, Form, FrontierRule, Space, Unit
 from vitctl.stage import Runtime
@@ -93,7 +93,7 @@ def fit(
     }
     cfg = session.build(ScalingConfig, {}, flags)
     if session.options.print_config:
-        from stages.scaling.study import resolve_config
+        from stages.scaling.analysis import resolve_config
         from vitctl.tables import read_table
 
         cfg = resolve_config(cfg, read_table(table))

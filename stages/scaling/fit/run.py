@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from stages.scaling.analysis import resolve_config, study_table
 from stages.scaling.fit.announce import announce
 from stages.scaling.fit.command import VERSION, Inputs
-from stages.scaling.study import resolve_config, study_table
 from vitctl.artifacts import Artifact, Parent, Recipe, Store
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.store import slug

@@ -10,12 +10,12 @@ from pydantic import NonNegativeInt, PositiveInt
 from typer import Argument, Option
 
 from vitctl.artifacts import Artifact
-from vitctl.config import Config
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.errors import NotFoundError, UsageError
 from vitctl.scaling.config import ScalingConfig
 from vitctl.scaling.names import Form, FrontierRule, Unit
+from vitctl.settings.config import Config
 from vitctl.stage import Runtime
 
 VERSION = 1

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from stages.scaling.analysis import resolve_config, study_table
 from stages.scaling.plot.command import VERSION, FigureName, Inputs, PlotConfig
-from stages.scaling.points import fractions, resolve_metric
-from stages.scaling.study import resolve_config, study_table
+from stages.scaling.user_table import fractions, resolve_metric
 from vitctl.artifacts import Artifact, Parent, Recipe, Store
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.store import slug

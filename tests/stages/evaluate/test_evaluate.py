@@ -13,13 +13,13 @@ from scipy import stats
 
 from stages.evaluate import run as stage
 from stages.evaluate.command import EvaluateConfig, EvaluateRuntime, Inputs
-from stages.inspect.words import in_words
+from stages.inspect.text import in_words
 from tests import made
 from vitctl.artifacts import Artifact, Store
 from vitctl.errors import InputError
 from vitctl.events import Caution, Settings, silent
+from vitctl.inference import scoring, weights
 from vitctl.model import vit
-from vitctl.train import frozen, scoring
 from vitctl.train.config import MockConfig
 
 MODEL = made.config().model
@@ -49,7 +49,7 @@ def evaluate(store: Store, checkpoint: Artifact, tmp_path: Path, monkeypatch: An
         emit: Any = silent,
         **fields: Any,
     ) -> Artifact:
-        monkeypatch.setattr(frozen, "open_dataset", lambda *_, **__: dataset)
+        monkeypatch.setattr(weights, "open_dataset", lambda *_, **__: dataset)
         cfg = EvaluateConfig(
             **{
                 "eval_split": "val",

@@ -21,9 +21,9 @@ from vitctl.artifacts import Artifact, Store
 from vitctl.data import pipeline
 from vitctl.errors import DoesNotFitError, InputError
 from vitctl.events import Settings, silent
+from vitctl.inference import weights
 from vitctl.model import vit
 from vitctl.recipes import measuring
-from vitctl.train import frozen
 from vitctl.train.config import MockConfig
 
 MODEL = made.config().model
@@ -59,7 +59,7 @@ def fewshot(store: Store, checkpoint: Artifact, tmp_path: Path, monkeypatch: Any
             fields["mock"] = MOCK
         else:
             artifact = made.dataset_artifact(store)
-            monkeypatch.setattr(frozen, "open_dataset", lambda *_, **__: dataset)
+            monkeypatch.setattr(weights, "open_dataset", lambda *_, **__: dataset)
         cfg = FewshotConfig(
             **{
                 "shots": (1, 3),
@@ -233,7 +233,7 @@ def test_images_of_several_classes_are_scored_but_never_drawn(fewshot):
 
 
 def test_features_that_do_not_fit_are_refused_before_any_image_is_read(fewshot, monkeypatch):
-    monkeypatch.setattr("vitctl.machine.host_bytes", lambda: 1000)
+    monkeypatch.setattr("vitctl.hardware.machine.host_bytes", lambda: 1000)
     monkeypatch.setattr(pipeline, "eval_batches", None)
     with pytest.raises(DoesNotFitError, match="16 features of each of"):
         fewshot(features="model")

@@ -19,10 +19,10 @@ from vitctl.artifacts.runs import run_of
 from vitctl.errors import UsageError
 from vitctl.events import Note
 from vitctl.recipes import finetuning, pretraining
-from vitctl.train import transfer
+from vitctl.settings.trees import merge
 from vitctl.train.config import TrainConfig, TrainRuntime
-from vitctl.train.metrics import read
-from vitctl.trees import merge
+from vitctl.train.run import warm_start
+from vitctl.train.telemetry.metrics import read
 
 
 def photos(folder: Path, *, classes: tuple[str, ...]) -> Path:
@@ -82,7 +82,7 @@ def adapted(classes_after, **changes):
     cfg = made.config()
     after = cfg.model.model_copy(update={"classes": len(classes_after), **changes})
     params = made.weights(cfg.model)
-    return params, transfer.adapt(
+    return params, warm_start.adapt(
         params,
         before=cfg.model,
         after=after,

@@ -7,9 +7,9 @@ import shutil
 
 import numpy as np
 import pytest
-from making import dataset, made, recipe, trained
 
 from stages.inspect.checks import of_directory, of_entry
+from tests.artifacts.making import dataset, made, recipe, trained
 from vitctl.artifacts import Run, Store
 from vitctl.artifacts.artifact import Artifact
 from vitctl.data.batches import keys_of_steps

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from making import dataset, recipe, trained
+
+from tests.artifacts.making import dataset, recipe, trained
 
 ROOT = Path(__file__).parents[3]
 

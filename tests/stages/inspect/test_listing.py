@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from making import dataset, made, recipe, trained
 
 from stages.inspect.listing import rows
+from tests.artifacts.making import dataset, made, recipe, trained
 from vitctl.artifacts import Run
 
 TRUNK = recipe("pretrain", "run", lr=1)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from making import recipe, trained
 
 from stages.inspect import show
+from tests.artifacts.making import recipe, trained
 from vitctl.artifacts import Run, Store
-from vitctl.train import goodput
+from vitctl.train.telemetry import goodput
 
 
 @pytest.fixture

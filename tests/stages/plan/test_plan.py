@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import schemas
 import typer
 
 from stages.app import app
+from tests import schemas
 from vitctl.plan import topology
 
 G14 = ["plan", "--model", "G14", "--topology", "v3:32x32", "--batch", "32768"]

@@ -14,23 +14,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-sys.path.append(str(Path(__file__).parents[2]))
-
-import schemas
-
 from stages.cooldown import run as cooldown_stage
 from stages.cooldown.command import Inputs as CooldownInputs
 from stages.finetune import run as finetune_stage
 from stages.finetune.command import Inputs as FinetuneInputs
 from stages.pretrain import run as pretrain_stage
 from stages.pretrain.command import Inputs as PretrainInputs
-from stages.replay import words
+from stages.replay import text
 from stages.replay.command import Asked
 from stages.replay.run import run
 from stages.shard import run as shard_stage
 from stages.shard.command import Inputs as ShardInputs
 from stages.shard.command import ShardConfig, ShardRuntime
-from tests import made
+from tests import made, schemas
 from vitctl import losses
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.runs import run_of
@@ -38,12 +34,12 @@ from vitctl.data.sheet import sheet
 from vitctl.errors import DivergedError, InputError, NotFoundError, OverwriteError, UsageError
 from vitctl.events import Caution, Note
 from vitctl.recipes import branching, finetuning, pretraining
-from vitctl.train import kept, trainer
-from vitctl.train import step as steps
+from vitctl.settings.trees import merge
 from vitctl.train.config import TrainConfig, TrainRuntime
-from vitctl.train.images import Images
-from vitctl.train.step import StepStats
-from vitctl.trees import merge
+from vitctl.train.program import step as steps
+from vitctl.train.program.step import StepStats
+from vitctl.train.run import diverged_batch, trainer
+from vitctl.train.run.images import Images
 
 AUGMENT = {"mixup_alpha": 0.4, "randaugment": {"layers": 1, "magnitude": 10}}
 CLASSES = ("ant", "bee", "cat")
@@ -184,9 +180,9 @@ def test_made_up_images_and_every_answer(consumed, store, tmp_path):
         made.config(), PretrainInputs(None), store=store, runtime=TrainRuntime()
     )
     found = of(trunk, 3, store=store)
-    schemas.check(words.as_json(found), "batch")
+    schemas.check(text.as_json(found), "batch")
     assert [row.id for row in found.batch.images] == [None] * 16
-    assert words.as_text(found).splitlines()[0] == "step 3: 16 images"
+    assert text.as_text(found).splitlines()[0] == "step 3: 16 images"
     labels = [trunk.summary["classes"].index(row.labels[0]) for row in found.batch.images]
     assert labels == consumed[2][1][:, 0].tolist()
 
@@ -296,7 +292,7 @@ def test_a_kept_batch_is_shown_as_it_was(consumed, bad_read, store, photos, tmp_
     with Image.open(picture) as image:
         magenta = (np.asarray(image) == (255, 0, 255)).all(axis=-1).sum()
     assert magenta == 2 * 9**2  # a pixel of rows 3 and 4, enlarged by nine
-    told = words.as_json(of(batch, 3, store=store, first=2))
+    told = text.as_json(of(batch, 3, store=store, first=2))
     schemas.check(told, "batch")
     assert (told["kept"], told["id"]) == (str(batch.path), batch.id)
     assert [image["row"] for image in told["images"]] == [0, 1]
@@ -326,14 +322,14 @@ def test_a_damaged_batch_is_not_shown(consumed, bad_read, store, photos, tmp_pat
 
 def test_arrays_of_another_batch(consumed, bad_read, store, photos, monkeypatch):
     """Whole by its manifest, and yet not one batch."""
-    written = kept.write_atomic
+    written = diverged_batch.write_atomic
 
     def reversed_(path, content):
         if path.name == "keys.npy":
-            content = kept._npy(np.load(io.BytesIO(content))[::-1])
+            content = diverged_batch._npy(np.load(io.BytesIO(content))[::-1])
         written(path, content)
 
-    monkeypatch.setattr(kept, "write_atomic", reversed_)
+    monkeypatch.setattr(diverged_batch, "write_atomic", reversed_)
     with pytest.raises(DivergedError):
         pretrained(store, photos, steps=4)
     (trunk,) = [entry for entry in store.entries() if isinstance(entry, Run)]

@@ -13,14 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-sys.path.append(str(Path(__file__).parents[2]))
-
-import schemas
-
+from stages.scaling.analysis import resolve_config, study_table
 from stages.scaling.fit.command import Inputs
 from stages.scaling.fit.run import run
-from stages.scaling.points import read_points, resolve
-from stages.scaling.study import resolve_config, study_table
+from stages.scaling.user_table import read_points, resolve
+from tests import schemas
 from vitctl.artifacts import Artifact, Store
 from vitctl.errors import InputError, NotFoundError, UsageError, VitctlError
 from vitctl.events import Event, Note

@@ -11,14 +11,12 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-sys.path.append(str(Path(__file__).parents[2]))
-
-import schemas
 
 from stages.scaling.fit.command import Inputs as FitInputs
 from stages.scaling.fit.run import run as run_fit
 from stages.scaling.plot.command import Inputs, PlotConfig
 from stages.scaling.plot.run import run
+from tests import schemas
 from vitctl.artifacts import Artifact, Store
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Event, Note

@@ -6,15 +6,14 @@ import json
 import os
 import shutil
 
-import encoded_images as images
 import numpy as np
 import pytest
-from encoded_images import encode, rgb
 
 from stages.shard.command import Inputs, ShardConfig, ShardRuntime
 from stages.shard.run import run
+from tests.data import encoded_images as images
+from tests.data.encoded_images import encode, rgb
 from vitctl.artifacts import Artifact, Draft, Store
-from vitctl.data import shards as shards_module
 from vitctl.data.dataset import Dataset
 from vitctl.data.example import decode_example
 from vitctl.data.header import BadImageError
@@ -22,6 +21,7 @@ from vitctl.data.order import sample_key
 from vitctl.data.verify import check_records
 from vitctl.errors import DoesNotFitError, InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Note
+from vitctl.ingest import shard_writer as shards_module
 
 HERE = ShardRuntime(workers=0)
 

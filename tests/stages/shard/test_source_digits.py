@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitctl.data.digits import list_digits
+from vitctl.ingest.digits import list_digits
 
 
 def test_taking_every_class_changes_nothing():

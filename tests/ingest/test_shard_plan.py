@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vitctl.data.order import sample_key
+from vitctl.errors import UsageError
+from vitctl.ingest import shard_plan
+from vitctl.ingest.shard_plan import assign_splits, make_units
+from vitctl.ingest.sources import Entry
+
+
+def entries(n, *, size=100, split=None):
+    return [Entry(f"{i % 3}/{i}.jpg", (str(i % 3),), split, b"", size, 0) for i in range(n)]
+
+
+def units_of(found, *, val_fraction=0.2, shard_bytes=10**9, shards=None):
+    by_split = assign_splits(found, val_fraction=val_fraction)
+    return make_units(by_split, classes=["0", "1", "2"], shard_bytes=shard_bytes, shards=shards)
+
+
+@given(st.integers(3, 200), st.integers(100, 5000), st.randoms())
+def test_every_image_is_in_one_place_whatever_the_listing_order(n, shard_bytes, random):
+    found = entries(n)
+    made = units_of(found, shard_bytes=shard_bytes)
+    shuffled = random.sample(found, n)
+    assert units_of(shuffled, shard_bytes=shard_bytes) == made
+    assert sorted(entry.id for unit in made for entry in unit.entries) == sorted(
+        entry.id for entry in found
+    )
+    assert all(unit.entries for unit in made)
+    for split in ("train", "val"):
+        keys = [sample_key(e.id) for unit in made if unit.split == split for e in unit.entries]
+        assert keys == sorted(keys)
+    for unit in made:
+        assert [label for (label,) in unit.labels] == [int(e.class_names[0]) for e in unit.entries]
+        # Shards are even: one of 100-byte images exceeds the target by an image at most.
+        assert sum(entry.size for entry in unit.entries) <= shard_bytes + 100
+
+
+def test_more_images_move_none_to_the_other_side():
+    small, large = (assign_splits(entries(n), val_fraction=0.3) for n in (100, 1000))
+    for split in ("train", "val"):
+        assert {e.id for e in small[split]} <= {e.id for e in large[split]}
+    # Binomial(1000, 0.3): deviation 14.5.
+    assert abs(len(large["val"]) - 300) < 73
+
+
+def test_own_splits_stay_and_val_comes_from_train_alone():
+    found = entries(400, split="test") + entries(400, split="train")
+    by_split = assign_splits(found, val_fraction=0.0)
+    assert {split: len(part) for split, part in by_split.items()} == {"train": 400, "test": 400}
+    by_split = assign_splits(found, val_fraction=0.5)
+    assert len(by_split["test"]) == 400
+    assert len(by_split["val"]) + len(by_split["train"]) == 400
+    assert by_split["val"]
+
+
+@pytest.mark.parametrize("shards", [2, 3, 7, 100])
+def test_shards_in_all(shards):
+    made = units_of(entries(100), shards=shards)
+    assert len(made) == shards
+    assert {unit.shards for unit in made if unit.split == "train"} == {
+        sum(unit.split == "train" for unit in made)
+    }
+
+
+@pytest.mark.parametrize("shards", [1, 101])
+def test_impossible_numbers_of_shards(shards):
+    with pytest.raises(UsageError, match=f"--shards {shards}"):
+        units_of(entries(100), shards=shards)
+
+
+def test_too_many_shards(monkeypatch):
+    monkeypatch.setattr(shard_plan, "_MAX_SHARDS", 50)
+    with pytest.raises(UsageError, match="this makes 51 shards"):
+        units_of(entries(51, size=10), shard_bytes=1, val_fraction=0.0)

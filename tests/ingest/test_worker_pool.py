@@ -1,0 +1,97 @@
+"""The pool, with work that needs no TensorFlow: processes here start in a fraction of a second."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import time
+
+import pytest
+
+from vitctl.errors import InputError
+from vitctl.ingest.worker_pool import Done, run_tasks
+
+
+def total(task, *, poisoned, begin):
+    """Sum of the items; items say how they misbehave."""
+    result = 0
+    for position, item in enumerate(task):
+        begin(position)
+        if position in poisoned:
+            continue
+        if item == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if item == "leave":
+            os._exit(7)
+        if item == "refuse":
+            raise InputError("no", hint="yes")
+        if item == "bug":
+            raise ZeroDivisionError("a bug")
+        if item == "wait":
+            time.sleep(60)
+        result += item
+    return result, dict(poisoned)
+
+
+def crash_once(task, *, poisoned, begin, mark):
+    begin(0)
+    if not os.path.exists(mark):
+        with open(mark, "w"):
+            pass
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task
+
+
+def never_ready():
+    os._exit(3)
+
+
+def results(tasks, *, workers, work=total):
+    done = [event for event in run_tasks(work, tasks, workers=workers) if isinstance(event, Done)]
+    return [event.result for event in sorted(done, key=lambda event: event.task)]
+
+
+def test_any_number_of_workers_gives_the_same():
+    tasks = [[i, 2 * i] for i in range(7)]
+    expected = [(3 * i, {}) for i in range(7)]
+    assert results(tasks, workers=0) == expected
+    assert results(tasks, workers=2) == expected
+
+
+def test_a_crash_costs_one_item_and_says_how():
+    tasks = [[1, "crash", 2], [5], [1, "leave"]]
+    found = results(tasks, workers=2)
+    assert [value for value, _ in found] == [3, 5, 1]
+    assert "SIGSEGV" in found[0][1][1]
+    assert "exit code 7" in found[2][1][1]
+
+
+def test_one_death_alone_blames_nothing(tmp_path):
+    work = functools.partial(crash_once, mark=str(tmp_path / "mark"))
+    assert results(["ok"], workers=1, work=work) == ["ok"]
+
+
+def test_expected_errors_keep_their_hint():
+    with pytest.raises(InputError) as error:
+        results([[1, "refuse"]], workers=1)
+    assert (error.value.message, error.value.hint) == ("no", "yes")
+
+
+def test_a_bug_keeps_the_workers_traceback():
+    with pytest.raises(ZeroDivisionError) as error:
+        results([["bug"]], workers=1)
+    assert "in total" in "".join(error.value.__notes__)
+
+
+def test_workers_that_never_start_are_an_error_not_a_loop():
+    with pytest.raises(RuntimeError, match="before they begin"):
+        list(run_tasks(total, [[1]], workers=1, setup=never_ready))
+
+
+def test_closing_stops_the_workers():
+    events = run_tasks(total, [["wait"]], workers=1)
+    next(events)
+    started = time.monotonic()
+    events.close()
+    assert time.monotonic() - started < 10

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from stages.inspect import text
+from vitctl.console.tree import fields
+
+
+@pytest.mark.parametrize(
+    ("kind", "summary", "told"),
+    [
+        (
+            "dataset",
+            {"classes": 1000, "examples": {"train": 1_281_167, "val": 50_000}, "rejected": 3},
+            "1,000 classes, 1,281,167 train, 50,000 val, 3 rejected",
+        ),
+        (
+            "checkpoint",
+            {
+                "model": "S/16",
+                "finished_schedule": True,
+                "loss": 1.23456,
+                "eval": {"top1": 0.6123},
+            },
+            "S/16, cooled, loss 1.23, top-1 61.2%",
+        ),
+        (
+            "checkpoint",
+            {"model": "S/16", "finished_schedule": False, "loss": None, "eval": None},
+            "S/16",
+        ),
+        (
+            "fewshot",
+            {
+                "model": "S/16",
+                "features": "pixels",
+                "dataset": "digits",
+                "shots": [
+                    {"shots": 1, "accuracy_mean": 0.5},
+                    {"shots": 10, "accuracy_mean": 0.75},
+                ],
+            },
+            "S/16 (pixels), on digits, 1-shot 50.0%, 10-shot 75.0%",
+        ),
+        (
+            "evaluation",
+            {"model": "S/16", "dataset": "digits", "top1": 0.5, "top5": 0.9, "loss": 2},
+            "S/16, on digits, top-1 50.0%, top-5 90.0%, loss 2",
+        ),
+        ("scaling-fit", {"a": 0.5, "b": 0.25, "c": 0.1, "d": None}, "a 0.5, b 0.25, c 0.1"),
+        ("dataset", {"classes": "of another version"}, "classes of another version"),
+        ("novelty", {"x": 1, "y": [1], "z": {}, "w": "a"}, "x 1, w a"),
+        ("checkpoint", {}, ""),
+    ],
+)
+def test_summaries(kind, summary, told):
+    assert text.in_words(kind, summary) == told
+
+
+@pytest.mark.parametrize(
+    ("bytes_", "told"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (3 * 2**29, "1.5 GiB"), (2**62, "4.1e+03 PiB")],
+)
+def test_sizes(bytes_, told):
+    assert text.size(bytes_) == told
+
+
+def test_steps():
+    assert text.steps(()) == ""
+    assert text.steps((10, 2000)) == "10 2k"
+    assert text.steps((1, 2, 3, 20_000)) == "1..20k (4)"
+
+
+NOW = datetime(2026, 3, 10, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ("2026-03-10T11:59:30+00:00", "just now"),
+        ("2026-03-10T11:57:00+00:00", "3 min ago"),
+        ("2026-03-10T09:00:00+00:00", "3 h ago"),
+        ("2026-03-01T12:00:00+00:00", "9 d ago"),
+        ("2025-03-10T12:00:00+00:00", "2025-03-10"),
+        ("2026-03-10T13:00:00+00:00", "2026-03-10"),
+        ("2026-03-10T12:00:00", "2026-03-10T12:00:00"),
+        ("yesterday", "yesterday"),
+    ],
+)
+def test_times(when, told):
+    assert text.ago(when, now=NOW) == told
+
+
+def test_durations():
+    assert text.took("2026-01-01T00:00:00+00:00", "2026-01-01T00:00:09+00:00") == "9 s"
+    assert text.took("2026-01-01T00:00:00+00:00", "2026-01-01T00:01:09+00:00") == "1 min 9 s"
+    assert text.took("2026-01-01T00:00:00+00:00", "2026-01-03T01:02:09+00:00") == "49 h 2 min"
+    assert text.took("?", "2026-01-01T00:00:09+00:00") == ""
+
+
+def test_nested_values_are_readable_and_exact_ones_can_be_pasted():
+    tree = {
+        "steps": 20_000,
+        "rate": 1 / 3,
+        "off": None,
+        "on": True,
+        "optim": {"name": "adam", "empty": {}},
+        "classes": ["a\x1b"] + ["b"] * 30_000,
+        "draws": [{"shots": 1, "mean": 0.5}],
+    }
+    assert list(fields(tree)) == [
+        "  steps    20,000",
+        "  rate     0.333333",
+        "  off      none",
+        "  on       true",
+        "  optim",
+        "    name   adam",
+        "    empty  {}",
+        "  classes  a\\x1b, b, b, b, ... (30,001 in all)",
+        "  draws",
+        "    shots 1  mean 0.5",
+    ]
+    assert list(fields({"steps": 20_000, "rate": 1 / 3}, exact=True)) == [
+        "  steps  20000",
+        f"  rate   {1 / 3!r}",
+    ]

@@ -1,0 +1,228 @@
+"""What a run keeps beside its weights (their average, the norms of its gradients), and how its
+checkpoints are written beside its steps."""
+
+from __future__ import annotations
+
+import threading
+
+import jax
+import numpy as np
+import pytest
+
+from tests import schemas
+from tests.train.conftest import config, contents
+from vitctl.artifacts.runs import run_of
+from vitctl.checkpoints import arrays as checkpoints
+from vitctl.errors import UsageError
+from vitctl.events import Trained
+from vitctl.inference import weights as frozen
+from vitctl.recipes import measuring
+from vitctl.sharding import layout as layouts
+from vitctl.train.program import state
+from vitctl.train.run import saving
+from vitctl.train.run.beginning import continued, scratch
+from vitctl.train.telemetry.metrics import read
+
+
+def arrays(checkpoint, part, *, cfg):
+    """name -> array of one part of a checkpoint."""
+    layout, field = layouts.make(devices=1), _FIELDS[part]
+    shapes, shardings = state.shapes(cfg), state.shardings(cfg, layout)
+    like = layouts.like(getattr(shapes, field), getattr(shardings, field))
+    restored = checkpoints.restore(checkpoint.path, part, like=like)
+    return {name: np.asarray(x) for name, x in checkpoints.named(restored).items()}
+
+
+_FIELDS = {
+    checkpoints.PARAMS: "params",
+    checkpoints.EMA: "average",
+    checkpoints.NORMS: "norms",
+}
+
+
+def rows(checkpoint, kind):
+    return [row for row in read(run_of(checkpoint).metrics) if row["kind"] == kind]
+
+
+def test_the_average_is_the_weighted_mean_of_every_step_s_weights(pretrain):
+    """In float64, from the weights that each step left; roundings of fp32 below 1e-6."""
+    optim = {"ema": 0.8}
+    every = {"checkpoint_every": 1, "keep_every": 1}
+    done = pretrain(6, optim=optim, runtime=every)
+    cfg, run = config(6, optim=optim), run_of(done)
+    seen = [arrays(run.checkpoint(t), checkpoints.PARAMS, cfg=cfg) for t in range(1, 7)]
+    found = arrays(done, checkpoints.EMA, cfg=cfg)
+    assert found.pop("updates") == 6
+    factors = 0.8 ** np.arange(5, -1, -1, dtype=np.float64)
+    assert {f"weights/{name}" for name in seen[0]} == found.keys()
+    for name in seen[0]:
+        stack = np.stack([weights[name] for weights in seen]).astype(np.float64)
+        expected = np.tensordot(factors / factors.sum(), stack, axes=1)
+        np.testing.assert_allclose(found[f"weights/{name}"], expected, atol=1e-6, rtol=1e-6)
+    assert done.summary["ema"] == 0.8
+
+
+def test_the_average_survives_a_resume_and_changes_no_weight(pretrain):
+    optim = {"ema": 0.9}
+    whole = pretrain(8, store="a", optim=optim)
+    pretrain(4, store="b", optim=optim)
+    resumed = pretrain(8, store="b", optim=optim)
+    assert contents(whole) == contents(resumed)
+    assert any(name.startswith("ema/weights.") for name in contents(whole))
+    plain = contents(pretrain(8, store="c"))
+    kept = {name: sha for name, sha in contents(whole).items() if not name.startswith("ema/")}
+    assert kept == plain
+
+
+def test_both_weights_are_scored_while_training(pretrain):
+    done = pretrain(8, optim={"ema": 0.9})
+    last = rows(done, "eval")[-1]
+    assert last["ema_loss"] != last["loss"]
+    for name in ("top1", "top5", "loss"):
+        assert done.summary["eval_ema"][name] == last[f"ema_{name}"]
+    schemas.check(done.as_json(), "artifact")
+
+
+def test_a_cooldown_goes_on_with_the_average(pretrain, cooldown):
+    """Bitwise the end of one run, as its weights are."""
+    optim = {"ema": 0.9, "skip_spikes": 6.0}
+    branch = cooldown(pretrain(8, store="a", optim=optim), 4)
+    whole = pretrain(12, store="b", optim=optim, schedule={"cooldown_steps": 4})
+    assert contents(branch) == contents(whole)
+
+
+def test_either_weights_can_be_taken_further(pretrain):
+    """What measures a checkpoint and what branches off it get the average when it is asked for."""
+    done = pretrain(4, optim={"ema": 0.9})
+    cfg, layout = config(4, optim={"ema": 0.9}), layouts.make(devices=1)
+    mean = arrays(done, checkpoints.EMA, cfg=cfg)
+    averaged = frozen.restored(done, cfg=cfg, layout=layout, weights="ema")
+    branch = continued(cfg.model_copy(update={"from_weights": "ema"}), done)
+    started = branch.state(layout)
+    for found in (averaged, started.params):
+        for name, array in checkpoints.named(found).items():
+            np.testing.assert_array_equal(np.asarray(array), mean[f"weights/{name}"])
+    raw = checkpoints.named(frozen.restored(done, cfg=cfg, layout=layout))
+    assert any((np.asarray(raw[n]) != mean[f"weights/{n}"]).any() for n in raw)
+
+    assert measuring.weights(done, asked=None).name == "ema"
+    assert measuring.weights(done, asked="raw").name == "raw"
+    with pytest.raises(UsageError, match="random weights"):
+        scratch(config(4, from_weights="ema"))
+
+
+def test_an_average_that_is_not_there_cannot_be_taken(pretrain):
+    done = pretrain(4)
+    assert measuring.weights(done, asked=None) == measuring.Weights("raw")
+    with pytest.raises(UsageError, match="no average") as caught:
+        measuring.weights(done, asked="ema")
+    assert "--ema" in (caught.value.hint or "")
+
+
+def test_an_ordinary_run_is_untouched_by_the_search_for_spikes(pretrain):
+    judged = pretrain(8, store="a", optim={"skip_spikes": 6.0})
+    plain = contents(pretrain(8, store="b"))
+    kept = {name: sha for name, sha in contents(judged).items() if not name.startswith("norms/")}
+    assert kept == plain
+    assert judged.summary["skipped"] == 0
+    assert [row["skipped"] for row in rows(judged, "train")] == [0] * 8
+
+
+def test_a_spike_is_left_out_counted_and_resumed(pretrain, monkeypatch):
+    """Of an update whose gradient is twice the usual nothing remains but the count, with a restart
+    right after it, too. Few updates make a history here, so that the test takes seconds, and little
+    a spike: norms in a transformer are bounded by its own normalisations."""
+    from vitctl.train.run.images import Images
+
+    monkeypatch.setattr("vitctl.optim.spikes.FEWEST", 4)
+    monkeypatch.setattr("vitctl.optim.spikes.LEAST_FACTOR", 1.1)
+    honest = Images.train_batches
+
+    def spoiled(self, layout, *, start_step):
+        for batch in honest(self, layout, start_step=start_step):
+            if batch.step == 5:  # every image alike, every label wrong: gradients add up
+                batch.images[:] = batch.images[0]
+                batch.labels[:] = (batch.labels[0] + 1) % 4
+            yield batch
+
+    # 3 deviations, and a name of its own: programs are kept by their settings, in this process too.
+    optim = {"skip_spikes": 3.0, "ema": 0.9}
+    runtime = {"checkpoint_every": 1, "keep_every": 1}
+    monkeypatch.setattr(Images, "train_batches", spoiled)
+    cfg = config(8, optim=optim)
+    done = pretrain(8, store="a", optim=optim, runtime=runtime)
+    run = run_of(done)
+    before, after = run.checkpoint(5), run.checkpoint(6)
+    for part in (checkpoints.PARAMS, checkpoints.OPT, checkpoints.EMA):
+        same = {n: s for n, s in contents(before).items() if n.startswith(f"{part}/")}
+        assert same == {n: s for n, s in contents(after).items() if n.startswith(f"{part}/")}
+    assert arrays(after, checkpoints.NORMS, cfg=cfg)["skipped"] == 1
+    assert [row["skipped"] for row in rows(done, "train")] == [0] * 5 + [1] * 3
+    assert done.summary["skipped"] == 1
+
+    pretrain(6, store="b", optim=optim, runtime=runtime)
+    resumed = pretrain(8, store="b", optim=optim, runtime=runtime)
+    assert contents(resumed) == contents(done)
+
+
+def test_what_is_saved_is_the_state_when_the_save_began(tmp_path):
+    """Steps give up the buffers of the state they get; a save under way must not see that."""
+    layout = layouts.make(devices=8)
+    cfg = config(8, optim={"ema": 0.9})
+    current = state.fresh(cfg, layout=layout)
+    before = {n: np.array(x) for n, x in checkpoints.named(current.params).items()}
+    spoil = jax.jit(lambda tree: jax.tree.map(lambda x: x + 1, tree), donate_argnums=0)
+    writing = checkpoints.begin(tmp_path, parts=saving.parts(current), position={"step": 1})
+    params = current.params
+    for _ in range(20):
+        params = spoil(params)
+    jax.block_until_ready(params)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(current.params))
+    writing.finish()
+    like = layouts.like(state.param_shapes(cfg), layout.replicated)
+    restored = checkpoints.named(checkpoints.restore(tmp_path, checkpoints.PARAMS, like=like))
+    for name, array in before.items():
+        np.testing.assert_array_equal(np.asarray(restored[name]), array)
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(pretrain, monkeypatch):
+    """Steps are seen between the beginning and the end of a save; the manifest comes last, and
+    the stall is in the metrics."""
+    order = []
+    hold = threading.Event()
+    real = checkpoints.Writing.finish
+
+    def finish(self):
+        order.append(("begun", self.position["step"]))
+        if self.position["step"] == 4:
+            assert hold.wait(60)
+        real(self)
+        order.append(("written", self.position["step"]))
+
+    def emit(event):
+        if isinstance(event, Trained):
+            order.append(("trained", event.step))
+            if event.step == 7:
+                hold.set()
+
+    monkeypatch.setattr(checkpoints.Writing, "finish", finish)
+    done = pretrain(8, emit=emit)
+    assert order.index(("trained", 7)) < order.index(("written", 4))
+    assert order.index(("written", 4)) < order.index(("begun", 8))  # one at a time
+    saves = rows(done, "save")
+    assert [row["step"] for row in saves] == [4, 8]
+    assert all(row["stall_s"] > 0 and row["write_s"] > 0 and row["bytes"] > 0 for row in saves)
+
+
+def test_an_error_of_a_save_reaches_the_command(pretrain, monkeypatch):
+    real = checkpoints.Writing.finish
+
+    def fail(self):
+        real(self)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.Writing, "finish", fail)
+        with pytest.raises(OSError, match="No space"):
+            pretrain(8, store="a")
+    assert pretrain(8, store="a").digest == pretrain(8, store="b").digest

@@ -1,0 +1,253 @@
+"""The picture of a training run on a terminal: what the events said so far, drawn at any size."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from vitctl import quantities
+from vitctl.console.curve import Point, curve, thinned, unicode_shown
+from vitctl.console.text import safe
+from vitctl.events import Activity, Doing, Left, Saved, Scored, Spent, Told, Trail, Trained
+from vitctl.quantities import show_count
+from vitctl.train.telemetry import goodput
+
+# More points than any terminal has columns of dots; older ones are averaged.
+_MOST_POINTS = 2_000
+# Below this width only what fits a glance; below this height no curve.
+_NARROW, _WIDE, _SHORT = 60, 100, 14
+_CURVE_ROWS, _CURVE_ROWS_WIDE = 5, 7
+_WORDS: dict[Activity, str] = {
+    "start": "starting",
+    "compile": "compiling",
+    "step": "training",
+    "score": "scoring",
+    "save": "saving",
+}
+_GAP = "   "
+
+
+class Picture:
+    """Call it with events; print it with rich."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._ended: float | None = None
+        self._points: list[Point] = []
+        self._now: Trained | None = None
+        self._told_at = self._began
+        self._scored: Scored | None = None
+        self._best: Scored | None = None
+        self._saved: Saved | None = None
+        self._spent: Spent | None = None
+        self._activity: Activity = "start"
+        self._since = self._began
+        self._unicode = unicode_shown()
+
+    def __call__(self, event: Told) -> None:
+        if isinstance(event, Doing):
+            self._activity, self._since = event.activity, self._clock()
+        elif isinstance(event, Trained):
+            self._now, self._told_at = event, self._clock()
+            self._points = thinned([*self._points, (event.step, event.loss)], most=_MOST_POINTS)
+        elif isinstance(event, Trail):
+            self._points = thinned(list(event.losses), most=_MOST_POINTS)
+        elif isinstance(event, Spent):
+            self._spent = event
+        elif isinstance(event, Saved):
+            self._saved = event
+        else:
+            self._scored = event
+            if self._best is None or _top1(event) > _top1(self._best):
+                self._best = event
+
+    def end(self) -> None:
+        """What is drawn from now on is what was."""
+        self._ended = self._clock()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        # One column stays free: a terminal that is full to the last one wraps when it likes.
+        columns = options.max_width - 1
+        for line in self.lines(columns, options.size.height):
+            line.truncate(columns, overflow="ellipsis" if self._unicode else "crop")
+            line.no_wrap = True
+            yield line
+
+    def lines(self, columns: int, rows: int) -> Iterator[Text]:
+        """At most `rows - 1` lines for a terminal of this size."""
+        now = self._now
+        if now is None:
+            if self._spent is None:
+                yield from _filled(self._doing(), columns)
+            return
+        narrow = columns < _NARROW
+        yield self._bar(now, columns, narrow=narrow)
+        yield from _filled(self._speeds(now, narrow=narrow), columns)
+        if not narrow and rows >= _SHORT:
+            tall = _CURVE_ROWS_WIDE if columns >= _WIDE and rows >= 2 * _SHORT else _CURVE_ROWS
+            for line in curve(
+                self._points,
+                columns=columns - 1,
+                rows=tall,
+                last_x=now.total,
+                braille=self._unicode,
+            ):
+                yield Text(f" {line}", style="cyan")
+        if self._scored is not None:
+            yield from _filled(self._scores(self._scored, narrow=narrow), columns)
+        if self._spent is not None:
+            yield from _sentence(spent(self._spent), columns)
+        else:
+            yield from _filled([*self._times(now, narrow=narrow), *self._doing()], columns)
+
+    def _bar(self, now: Trained, columns: int, *, narrow: bool) -> Text:
+        share = min(1.0, now.step / now.total)
+        steps = f"{now.step:,}/{now.total:,}"
+        tail = f" {share:4.0%}  {steps}" + ("" if narrow else " steps")
+        head = Text(f" {safe(now.task)}  ", style="bold")
+        width = max(5, columns - head.cell_len - len(tail) - 1)
+        full = int(share * width)
+        done, rest = ("━", "─") if self._unicode else ("=", "-")
+        return Text.assemble(
+            head, (done * full, "green"), (rest * (width - full), "dim"), (tail, "")
+        )
+
+    @staticmethod
+    def _speeds(now: Trained, *, narrow: bool) -> list[Text]:
+        speed = (
+            _field("MFU", quantities.percent(now.mfu, digits=1))
+            if now.mfu is not None
+            else _field("model", quantities.flops(now.flops_per_s))
+        )
+        fields = [
+            _field("loss", f"{now.loss:#.4g}"),
+            _field("lr", f"{now.lr:#.3g}"),
+            _field("img/s", quantities.rate(now.images_per_s)),
+        ]
+        if narrow:
+            return fields
+        fields += [speed, _field("data wait", quantities.percent(now.data_wait))]
+        return fields if now.skipped is None else [*fields, _field("skipped", str(now.skipped))]
+
+    def _scores(self, scored: Scored, *, narrow: bool) -> list[Text]:
+        fields = [Text(f"{safe(scored.split)} at {show_count(scored.step)}")]
+        fields += [
+            _field(_NAMES.get(name, safe(name)), _score(name, value))
+            for name, value in scored.scores.items()
+            if name in _NAMES
+        ]
+        best = self._best
+        if best is not None and best is not scored and not narrow:
+            told = f"{_score('top1', _top1(best))} at {show_count(best.step)}"
+            fields.append(_field("best top-1", told))
+        return fields
+
+    def _times(self, now: Trained, *, narrow: bool) -> list[Text]:
+        if self._ended is not None:
+            return [_field("took", quantities.duration(self._ended - self._began))]
+        if now.step >= now.total:
+            return []
+        if now.left is None:
+            return [_field("eta", "not known yet")]
+        passed = self._clock() - self._told_at
+        left = Left(*(max(0.0, s - passed) for s in (now.left.likely, now.left.low, now.left.high)))
+        told = quantities.duration(left.likely) if narrow else quantities.eta(left)
+        fields = [_field("eta", told)]
+        if self._saved is not None and not narrow:
+            fields.append(_field("save stall", stall(self._saved)))
+        return fields
+
+    def _doing(self) -> list[Text]:
+        if self._ended is not None:
+            return []
+        word = _WORDS[self._activity]
+        if self._activity == "step":
+            return [Text(word)]
+        # How long is worth telling where it is not the usual.
+        return [Text(f"{word} {quantities.duration(self._clock() - self._since)}", style="bold")]
+
+
+def plain(event: Trained, scored: Scored | None, saved: Saved | None = None) -> str:
+    """A training run on one line, for logs."""
+    speed = (
+        f"MFU {quantities.percent(event.mfu, digits=1)}"
+        if event.mfu is not None
+        else quantities.flops(event.flops_per_s)
+    )
+    parts = [
+        f"{safe(event.task)}: {event.step}/{event.total} steps",
+        f"loss {event.loss:.4g}",
+        f"lr {event.lr:.3g}",
+        f"img/s {quantities.rate(event.images_per_s)}",
+        speed,
+        f"data wait {quantities.percent(event.data_wait)}",
+    ]
+    if event.skipped is not None:
+        parts.append(f"skipped {event.skipped}")
+    if saved is not None:
+        parts.append(f"save stall {stall(saved)}")
+    if scored is not None and "top1" in scored.scores:
+        parts.append(f"top-1 {_score('top1', scored.scores['top1'])}")
+    if event.left is not None and event.step < event.total:
+        parts.append(f"eta {quantities.eta(event.left)}")
+    return "  ".join(parts)
+
+
+def plain_scores(event: Scored) -> str:
+    """Held-out scores on one line, for logs."""
+    told = "  ".join(
+        f"{_NAMES[name]} {_score(name, value)}"
+        for name, value in event.scores.items()
+        if name in _NAMES
+    )
+    return f"{safe(event.split)} at step {event.step}: {told}"
+
+
+def stall(event: Saved) -> str:
+    """How long training stood still for a checkpoint."""
+    return f"{event.stall_s:.2g} s"
+
+
+def spent(event: Spent) -> str:
+    """Where the time went, on one line."""
+    return f"time {goodput.in_words(event.seconds, starts=event.starts)}"
+
+
+_NAMES = {"top1": "top-1", "top5": "top-5", "loss": "loss", "ema_top1": "averaged top-1"}
+
+
+def _score(name: str, value: float) -> str:
+    return f"{value:.4g}" if name == "loss" else quantities.percent(value, digits=1)
+
+
+def _top1(event: Scored) -> float:
+    return event.scores.get("top1", 0.0)
+
+
+def _field(name: str, value: str) -> Text:
+    return Text.assemble((f"{name} ", "dim"), value)
+
+
+def _filled(fields: list[Text], columns: int) -> Iterator[Text]:
+    """Fields side by side, on as many lines as it takes."""
+    line = Text()
+    for field in fields:
+        if line.plain and line.cell_len + len(_GAP) + field.cell_len <= columns:
+            line = Text.assemble(line, _GAP, field)
+            continue
+        if line.plain:
+            yield line
+        line = Text.assemble(" ", field)
+    if line.plain:
+        yield line
+
+
+def _sentence(text: str, columns: int) -> Iterator[Text]:
+    """Prose, broken between words."""
+    for line in textwrap.wrap(text, max(10, columns - 2), break_long_words=False):
+        yield Text(f" {line}")

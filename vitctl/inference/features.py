@@ -1,0 +1,80 @@
+"""What a frozen model makes of images: its `pre_logits`, the features under the classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+from numpy.typing import NDArray
+
+from vitctl import processes
+from vitctl.data.batches import EvalBatch
+from vitctl.inference.weights import applied, one_behind
+from vitctl.model.config import ModelConfig
+from vitctl.sharding.layout import Layout
+from vitctl.train.program import state as states
+from vitctl.train.program.compile_barrier import in_step
+
+Extractor = Callable[[Any, Array], Array]
+
+
+@cache
+def make_extractor(config: ModelConfig, *, precision: str, layout: Layout) -> Extractor:
+    """A compiled function of (params, images [b i j 3]) giving fp32 features [b e], on every
+    device. The classifier is not computed."""
+    run = applied(config, precision=precision, layout=layout)
+
+    def features(params: Any, images: Float[Array, "b i j 3"]) -> Float[Array, "b e"]:
+        return run(params, images).pre_logits
+
+    weights = layout.params(states.param_shapes_of(config))
+    return in_step(
+        jax.jit(features, in_shardings=(weights, layout.batch), out_shardings=layout.replicated)
+    )
+
+
+def of_model(
+    extractor: Extractor, params: Any, batches: Iterable[EvalBatch], *, layout: Layout
+) -> Iterator[NDArray[np.float32]]:
+    """float32[n, e] a batch, in the order of the batches; rows that fill up are left out."""
+
+    def dispatched() -> Iterator[tuple[Array, NDArray[np.bool_]]]:
+        for batch in batches:
+            yield extractor(params, layout.place_batch(batch.images)), batch.mask
+
+    for features, mask in one_behind(dispatched()):
+        processes.mark("score")
+        yield np.asarray(features)[mask]
+
+
+def of_pixels(batches: Iterable[EvalBatch], *, layout: Layout) -> Iterator[NDArray[np.float32]]:
+    """float32[n, i j 3] a batch: the image itself, the baseline every model should beat."""
+    gather = in_step(jax.jit(lambda images: images, out_shardings=layout.replicated))
+    for batch in batches:
+        images = batch.images
+        if layout.mesh.is_multi_process:  # the others read the rest of it
+            images = np.asarray(gather(layout.place_batch(images)))
+        yield images[batch.mask].reshape(int(batch.mask.sum()), -1)
+
+
+def gathered(
+    parts: Iterable[NDArray[np.float32]],
+    *,
+    examples: int,
+    width: int,
+    seen: Callable[[int], None] = lambda done: None,
+) -> NDArray[np.float32]:
+    """The parts as one float32[examples, width]; `seen` is told how many rows there are so far."""
+    out = np.empty((examples, width), np.float32)
+    done = 0
+    for part in parts:
+        out[done : done + len(part)] = part
+        done += len(part)
+        seen(done)
+    if done != examples:
+        raise ValueError(f"expected features of {examples} images, got {done}")
+    return out

@@ -1,0 +1,169 @@
+"""Loss, top-1 and top-5 over every example exactly once, whatever the batch size.
+
+Images without any label are left out; one of several labels is enough to be right. That is how
+ImageNet ReaL is scored (big_vision, evaluators/classification.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+from numpy.typing import NDArray
+
+from vitctl import losses, processes
+from vitctl.data.batches import EvalBatch
+from vitctl.errors import InputError
+from vitctl.inference.weights import applied, on_devices, one_behind
+from vitctl.model.config import ModelConfig
+from vitctl.sharding.layout import Layout
+from vitctl.train.program import state as states
+from vitctl.train.program.compile_barrier import in_step
+from vitctl.train.telemetry.metrics import finite
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Means over `examples` labelled images."""
+
+    top1: float
+    top5: float
+    loss: float
+    examples: int
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the loss is: a finite weight may still be so large that a logit is not."""
+        return math.isfinite(self.loss)
+
+    def as_json(self) -> dict[str, float | int | None]:
+        """As it is recorded: null for a loss that is not finite."""
+        return finite(asdict(self))
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Scores of the weights as they are, and of their average where one is kept."""
+
+    raw: Scores
+    ema: Scores | None = None
+
+    @property
+    def is_finite(self) -> bool:
+        return self.raw.is_finite and (self.ema is None or self.ema.is_finite)
+
+
+class Rows(NamedTuple):
+    """What the model made of each image of a batch. `counted`: it is an image and has a label."""
+
+    counted: Any
+    top1: Any
+    top5: Any
+    loss: Any
+    predicted: Any
+
+
+Scorer = Callable[[Any, Array, Array, Array], Rows]
+
+
+@cache
+def make_scorer(
+    config: ModelConfig, *, loss: losses.Loss, precision: str, layout: Layout
+) -> Scorer:
+    """A compiled function of (params, images [b i j 3], labels [b l], mask [b]) giving `Rows`: bool
+    [b] of counted, top-1 and top-5 right, fp32 [b] of loss, int32 [b] of the predicted class."""
+    frozen_apply = applied(config, precision=precision, layout=layout)
+
+    def score(
+        params: Any,
+        images: Float[Array, "b i j 3"],
+        labels: Int[Array, "b l"],
+        mask: Bool[Array, " b"],
+    ) -> Rows:
+        logits = frozen_apply(params, images).logits
+        targets = losses.multi_hot(labels, classes=config.classes)
+        return Rows(
+            counted=mask & losses.has_label(labels),
+            top1=losses.top_k_correct(logits, labels, k=1),
+            top5=losses.top_k_correct(logits, labels, k=5),
+            loss=losses.per_example(loss, logits, targets=targets),
+            predicted=jnp.argmax(logits, axis=-1).astype(jnp.int32),
+        )
+
+    weights, split = layout.params(states.param_shapes_of(config)), layout.batch
+    return in_step(
+        jax.jit(score, in_shardings=(weights, split, split, split), out_shardings=layout.replicated)
+    )
+
+
+def each(
+    scorer: Scorer, params: Any, batches: Iterable[EvalBatch], *, layout: Layout
+) -> Iterator[tuple[EvalBatch, Rows]]:
+    """Every batch with what the model made of it, as numpy arrays."""
+
+    def dispatched() -> Iterator[tuple[EvalBatch, Rows]]:
+        for batch in batches:
+            yield batch, scorer(params, *on_devices(batch, layout=layout))
+
+    for batch, rows in one_behind(dispatched()):
+        processes.mark("score")
+        yield batch, Rows(*(np.asarray(values) for values in rows))
+
+
+class Tally:
+    """Sums of `Rows`, in float64, so that their order hardly matters."""
+
+    def __init__(self) -> None:
+        self._sums: NDArray[np.float64] = np.zeros(4)
+
+    @property
+    def examples(self) -> int:
+        return int(self._sums[0])
+
+    def add(self, rows: Rows) -> None:
+        values = (rows.counted, rows.top1, rows.top5, rows.loss)
+        self._sums += [np.sum(v[rows.counted], dtype=np.float64) for v in values]
+
+    def scores(self) -> Scores:
+        """`top5` of fewer than five classes is 1: any answer is among the five.
+
+        Raises InputError if no image had a label.
+        """
+        if not self.examples:
+            raise InputError("there is no labelled image to score")
+        top1, top5, loss = self._sums[1:] / self.examples
+        return Scores(top1=float(top1), top5=float(top5), loss=float(loss), examples=self.examples)
+
+
+def score(
+    scorer: Scorer,
+    params: Any,
+    batches: Iterable[EvalBatch],
+    *,
+    layout: Layout,
+    ema: Any = None,
+    breaks_off: Callable[[], bool] = lambda: False,
+) -> Scoring | None:
+    """The scores of all batches together: of `params`, and of their average if it is given. Images
+    are read and moved to the devices once. None if `breaks_off` said so after a batch."""
+    weights = [params] if ema is None else [params, ema]
+    tallies = [Tally() for _ in weights]
+
+    def dispatched() -> Iterator[list[Rows]]:
+        for batch in batches:
+            arrays = on_devices(batch, layout=layout)
+            yield [scorer(each_of, *arrays) for each_of in weights]
+
+    for found in one_behind(dispatched()):
+        for tally, rows in zip(tallies, found, strict=True):
+            tally.add(Rows(*(np.asarray(values) for values in rows)))
+        if breaks_off():
+            return None
+    return Scoring(*(tally.scores() for tally in tallies))

@@ -1,0 +1,103 @@
+"""Finished shards -> the description of the dataset they make."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl.data.dataset import (
+    DESCRIPTION,
+    DatasetInfo,
+    Split,
+    SplitInfo,
+    keys_name,
+    labels_name,
+)
+from vitctl.data.order import sample_key
+from vitctl.errors import InputError
+from vitctl.ingest.shard_plan import Unit
+from vitctl.ingest.shard_writer import ShardReport
+from vitctl.ingest.tfds_files import description_files
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A dataset in all but its images."""
+
+    info: DatasetInfo
+    keys: dict[Split, NDArray[np.uint64]]
+    labels: dict[Split, NDArray[np.int32]]
+    converted: dict[str, int]
+    rejected: int
+
+    def files(self) -> dict[str, bytes]:
+        """Every file beside the shards: name -> content."""
+        return {
+            DESCRIPTION: (self.info.model_dump_json(indent=1) + "\n").encode(),
+            **description_files(self.info),
+            **{keys_name(split): keys.tobytes() for split, keys in self.keys.items()},
+            **{labels_name(split): labels.tobytes() for split, labels in self.labels.items()},
+        }
+
+    def classes_without(self, split: Split) -> list[str]:
+        """Classes with no image in a split; none if there is no such split."""
+        if split not in self.labels:
+            return []
+        present = set(self.labels[split].ravel().tolist())
+        return [name for i, name in enumerate(self.info.classes) if i not in present]
+
+
+def assemble(
+    units: Sequence[Unit],
+    reports: Sequence[ShardReport],
+    *,
+    classes: Sequence[str],
+    titles: tuple[str, ...] | None,
+    multi_label: bool = False,
+) -> Outcome:
+    """What the shards hold, rejects left out. Raises `InputError` for a split without any image."""
+    converted: Counter[str] = Counter()
+    keys: dict[Split, list[int]] = {unit.split: [] for unit in units}
+    labels: dict[Split, list[tuple[int, ...]]] = {unit.split: [] for unit in units}
+    for unit, report in zip(units, reports, strict=True):
+        converted.update(report.converted)
+        rejected = {reject.position for reject in report.rejects}
+        for position, entry in enumerate(unit.entries):
+            if position not in rejected:
+                keys[unit.split].append(sample_key(entry.id))
+                labels[unit.split].append(unit.labels[position])
+    empty = next((split for split, found in keys.items() if not found), None)
+    if empty is not None:
+        raise InputError(f"no image of the {empty} split is usable")
+    width = max((len(row) for rows in labels.values() for row in rows), default=1) or 1
+    info = DatasetInfo(
+        classes=tuple(classes),
+        class_titles=titles,
+        multi_label=multi_label,
+        max_labels=width,
+        splits={split: _split_info(split, units, reports) for split in keys},
+    )
+    return Outcome(
+        info=info,
+        keys={split: np.array(found, "<u8") for split, found in keys.items()},
+        labels={split: _padded(rows, width) for split, rows in labels.items()},
+        converted=dict(sorted(converted.items())),
+        rejected=sum(len(report.rejects) for report in reports),
+    )
+
+
+def _split_info(split: Split, units: Sequence[Unit], reports: Sequence[ShardReport]) -> SplitInfo:
+    own = [r for u, r in zip(units, reports, strict=True) if u.split == split]
+    return SplitInfo(
+        shard_lengths=tuple(report.records for report in own),
+        record_bytes=sum(report.record_bytes for report in own),
+    )
+
+
+def _padded(rows: Sequence[tuple[int, ...]], width: int) -> NDArray[np.int32]:
+    """int32[n, width], -1 where a row is shorter."""
+    return np.array([(*row, *(-1,) * (width - len(row))) for row in rows], "<i4")

@@ -1,0 +1,207 @@
+"""The work of one shard: read, look, convert or reject, check with the training decoder, write.
+
+A pure function of its unit, whoever runs it: this process, a local worker, another machine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from vitctl.artifacts.files import TEMPORARY, sha256_file, sync, write_atomic
+from vitctl.data.decode import decode
+from vitctl.data.example import Example, encode_example
+from vitctl.data.header import BadImageError, read_header
+from vitctl.data.records import open_writer
+from vitctl.data.tensorflow import load_tensorflow, tf_reason
+from vitctl.errors import InputError
+from vitctl.ingest.convert import conversion_reason, convert_to_png
+from vitctl.ingest.shard_plan import Unit
+from vitctl.ingest.sources import Entry
+from vitctl.places import Place, buckets
+from vitctl.places.copies import upload
+from vitctl.places.scratch import scratch
+from vitctl.settings.config import Config
+
+# Below the draft: what each finished shard reported. The files' names keep them out of what is
+# published; the folder is removed afterwards, so that no crash can lose it before.
+REPORTS = "reports"
+
+
+class Reject(Config):
+    """One image that was left out. `position` is its place in the unit."""
+
+    position: int
+    id: str
+    reason: str
+
+
+class ShardReport(Config):
+    """What came out of a unit; written after the shard, so its presence means finished."""
+
+    records: int
+    record_bytes: int
+    file_bytes: int
+    sha256: str
+    rejects: tuple[Reject, ...]
+    converted: dict[str, int]
+
+
+def write_shard(
+    unit: Unit,
+    *,
+    directory: Place,
+    max_pixels: int,
+    poisoned: Mapping[int, str],
+    begin: Callable[[int], None],
+) -> ShardReport:
+    """Write one shard and its report.
+
+    `poisoned` images (position -> reason) crashed a decoder before and are not touched;
+    `begin(position)` is called before each image, so that whoever watches knows the next one.
+    Raises `InputError` when the source changed, `DoesNotFitError` when the disk is full.
+    """
+    rejects: list[Reject] = []
+    converted: Counter[str] = Counter()
+    record_bytes = 0
+    with _delivered(directory, unit.file_name) as (temporary, delivered):
+        with open_writer(temporary) as writer:
+            for position, entry in enumerate(unit.entries):
+                begin(position)
+                try:
+                    if position in poisoned:
+                        raise BadImageError(poisoned[position])
+                    image, reason = prepare(_read(entry), max_pixels=max_pixels)
+                except BadImageError as error:
+                    rejects.append(Reject(position=position, id=entry.id, reason=str(error)))
+                    continue
+                if reason is not None:
+                    converted[reason] += 1
+                record = encode_example(Example(image, unit.labels[position], entry.id))
+                writer.write(record)
+                record_bytes += len(record)
+        file_bytes, sha256 = delivered()
+    report = ShardReport(
+        records=writer.count,
+        record_bytes=record_bytes,
+        file_bytes=file_bytes,
+        sha256=sha256,
+        rejects=tuple(rejects),
+        converted=dict(sorted(converted.items())),
+    )
+    write_atomic(report_path(directory, unit), report.model_dump_json().encode())
+    return report
+
+
+@contextmanager
+def _delivered(directory: Place, name: str) -> Iterator[tuple[Path, Callable[[], tuple[int, str]]]]:
+    """(where to write a file, what then gives it its name in `directory` and tells its size and
+    sha256). ArrayRecord writes local files only, so one for a bucket is written here and sent."""
+    if not isinstance(directory, Path):
+        with scratch() as folder:
+
+            def send() -> tuple[int, str]:
+                sent = upload(folder / name, directory / name)
+                return sent.size, sent.sha256
+
+            yield folder / name, send
+        return
+    # A name of our own: a worker that outlived its parent may still be writing the same shard.
+    temporary = directory / f"{TEMPORARY}{name}.{os.getpid()}"
+
+    def rename() -> tuple[int, str]:
+        found = sha256_file(temporary)
+        os.replace(temporary, directory / name)
+        sync(directory)
+        return found
+
+    try:
+        yield temporary, rename
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def finished_reports(directory: Place, units: Sequence[Unit]) -> list[ShardReport | None]:
+    """The reports of the shards that an earlier run finished, None where one has to be made."""
+
+    def one(unit: Unit) -> ShardReport | None:
+        return finished_report(directory, unit)
+
+    if isinstance(directory, Path):
+        return [one(unit) for unit in units]
+    there = buckets.below(directory / REPORTS)  # most often none is
+    found = [unit for unit in units if report_path(directory, unit).name in there]
+    reports = dict(zip((u.file_name for u in found), buckets.together(one, found), strict=True))
+    return [reports.get(unit.file_name) for unit in units]
+
+
+def finished_report(directory: Place, unit: Unit) -> ShardReport | None:
+    """The report of a shard that an earlier run finished, None if it has to be made."""
+    try:
+        report = ShardReport.model_validate_json(report_path(directory, unit).read_bytes())
+        size = (directory / unit.file_name).stat().st_size
+    except (OSError, ValueError):
+        return None
+    whole = size == report.file_bytes
+    return report if whole and report.records + len(report.rejects) == len(unit.entries) else None
+
+
+def report_path(directory: Place, unit: Unit) -> Place:
+    name = f"{unit.split}-{unit.index:05d}-of-{unit.shards:05d}.json"
+    return directory / REPORTS / f"{TEMPORARY}{name}"
+
+
+def prepare(data: bytes, *, max_pixels: int) -> tuple[bytes, str | None]:
+    """The bytes to store, and why they were converted if they were.
+
+    Raises `BadImageError` with the reason if the image can't be used.
+    """
+    header = read_header(data, max_pixels=max_pixels)
+    reason = conversion_reason(header)
+    if reason is not None:
+        data = convert_to_png(data)
+    size = _check(data)
+    if reason is None and size != (header.height, header.width):
+        reason = f"{header.format} that TensorFlow decodes in part"
+        data = convert_to_png(data)
+        _check(data)
+    return data, reason
+
+
+def set_up_worker() -> None:
+    """One thread a worker process, for the processes are the parallelism; and no words of its own.
+
+    The decoders' C libraries write warnings to stderr, which belongs to the display. What matters
+    comes back as a reason or an exception.
+    """
+    tf = load_tensorflow()
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 2)
+    os.close(silence)
+
+
+def _check(data: bytes) -> tuple[int, int]:
+    """(height, width) as the training decoder sees the image."""
+    tf = load_tensorflow()
+    try:
+        height, width, _ = decode(tf.constant(data)).shape
+    except tf.errors.OpError as error:
+        raise BadImageError(f"it can't be decoded ({tf_reason(error)})") from None
+    return height, width
+
+
+def _read(entry: Entry) -> bytes:
+    try:
+        return entry.read()
+    except FileNotFoundError:
+        raise InputError(
+            f"{entry.id} vanished while the source was read",
+            hint="wait until nothing writes to the source, then run the command again",
+        ) from None
+    except OSError as error:
+        raise BadImageError(f"it can't be read ({error.strerror})") from None

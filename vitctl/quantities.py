@@ -1,0 +1,103 @@
+"""Numbers as people write and read them: counts (20k, 1.2M), durations, times, rates and shares.
+
+The one place where a duration in images or epochs becomes steps.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Literal
+
+from vitctl.errors import UsageError
+from vitctl.events import Left
+
+_SCALE = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
+
+Unit = Literal["steps", "images", "epochs"]
+
+
+def parse_count(text: str | int, *, name: str) -> int:
+    """`20k` -> 20000, `1.2M` -> 1200000, `3B` -> 3e9. Whole numbers only; else UsageError."""
+    if isinstance(text, int):
+        return text
+    match = re.fullmatch(r"([0-9][0-9_]*(?:\.[0-9]+)?)([kKmMbB]?)", text.strip())
+    value = Decimal(match[1].replace("_", "")) * _SCALE[match[2].lower()] if match else None
+    if value is None or value != value.to_integral_value():
+        raise UsageError(
+            f"{name} {text!r} is not a whole number", hint="write 500, 20k, 1.2M or 3B"
+        )
+    return int(value)
+
+
+def parse_amount(text: str | float, *, name: str) -> float:
+    """Like `parse_count`, fractions allowed (epochs)."""
+    try:
+        return float(parse_count(text, name=name)) if isinstance(text, str) else float(text)
+    except UsageError:
+        pass
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise UsageError(f"{name} {text!r} is not a positive number", hint="write 90 or 0.5")
+    return value
+
+
+def show_count(value: int) -> str:
+    """20000 -> `20k`, 1200000 -> `1.2M`; exact or in full, so that it can be pasted back."""
+    for suffix, scale in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        scaled = Decimal(value) / scale
+        if value >= scale and scaled == scaled.quantize(Decimal("0.1")):
+            return f"{scaled.normalize():f}{suffix}"
+    return str(value)
+
+
+def to_steps(amount: float, unit: Unit, *, batch: int, examples: int) -> int:
+    """Steps of `batch` images that see at least `amount` of a unit (1 epoch = `examples`)."""
+    if unit == "steps":
+        return int(amount)
+    images = amount if unit == "images" else amount * examples
+    return max(1, -(-round(images) // batch))
+
+
+_PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `3 min 20 s`, `1 h 05 min`, `2 d 7 h`: two units at most."""
+    whole = round(max(0.0, seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s" if minutes < 10 else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes:02} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"
+
+
+def flops(per_second: float) -> str:
+    """`12.3 TFLOP/s`."""
+    for scale, prefix in _PREFIXES:
+        if per_second >= scale:
+            return f"{per_second / scale:.3g} {prefix}FLOP/s"
+    return f"{per_second:.3g} FLOP/s"
+
+
+def rate(per_second: float) -> str:
+    """Three digits, or all before the point: `0.52`, `98.7`, `12,345`."""
+    return f"{per_second:,.0f}" if per_second >= 100 else f"{per_second:.3g}"
+
+
+def percent(share: float, *, digits: int = 0) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def eta(left: Left) -> str:
+    """`1 h 12 min`, and the range where it is one to speak of."""
+    likely, low, high = (duration(value) for value in (left.likely, left.low, left.high))
+    return likely if low == high else f"{likely} ({low} to {high})"

@@ -1,0 +1,182 @@
+"""`--config FILE.toml` and `--set key=value` onto a typed Config; a Config back to TOML."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import ValidationError
+
+from vitctl.errors import NotFoundError, UsageError
+from vitctl.settings.config import Config
+from vitctl.settings.trees import Tree, merge, nested
+
+C = typing.TypeVar("C", bound=Config)
+_TOML_VALUES = (str, int, float, bool, list, dict)
+
+
+def read_toml(path: Path) -> Tree:
+    """A TOML file as a tree, "none" being None. Raises NotFoundError, UsageError."""
+    try:
+        return _off(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise NotFoundError(f"--config {path} does not exist") from None
+    except OSError as error:
+        raise NotFoundError(f"--config {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config {path} is not TOML: {error}") from None
+
+
+def parse_set(items: Iterable[str]) -> Tree:
+    """`a.b=1` -> {"a": {"b": 1}}. Values are TOML; what is not is text; `none` is None."""
+    tree: Tree = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or not all(part for part in key.split(".")):
+            raise UsageError(f"--set {item!r} is not key=value", hint="as in --set optim.wd_head=1")
+        merge(tree, nested(key.strip(), _value(text.strip())))
+    return tree
+
+
+def check_keys(model: type[Config], tree: Mapping[str, Any]) -> None:
+    """Raise UsageError for the first key that `model` doesn't have, naming the nearest ones."""
+    _check_keys(model, tree, where="", root=model)
+
+
+def _check_keys(
+    model: type[Config], tree: Mapping[str, Any], *, where: str, root: type[Config]
+) -> None:
+    for key, value in tree.items():
+        if key not in model.model_fields:
+            asked = _first_leaf(where + key, value)
+            found = _nearest(asked, list(_keys(root)))
+            raise UsageError(
+                f"there is no setting {asked!r}",
+                hint=f"did you mean {' or '.join(found)}?" if found else "see --print-config",
+            )
+        below = _table(model.model_fields[key].annotation)
+        if below is None:
+            continue
+        if isinstance(value, Mapping):
+            _check_keys(below, value, where=f"{where}{key}.", root=root)
+        elif value not in (None, "none") and not isinstance(value, Config):
+            example = next(iter(below.model_fields), "...")
+            raise UsageError(
+                f"{where}{key} is a table of settings (got {value!r})",
+                hint=f"set one of them, as in --set {where}{key}.{example}=...",
+            )
+
+
+def _first_leaf(key: str, value: Any) -> str:
+    while isinstance(value, Mapping) and value:
+        name, value = next(iter(value.items()))
+        key = f"{key}.{name}"
+    return key
+
+
+def _nearest(asked: str, every: list[str]) -> list[str]:
+    """At most three settings: of the same name or with it as a word (`lr`: schedule.peak_lr),
+    then of like spelling."""
+    name = asked.rsplit(".", 1)[-1]
+    last = {full: full.rsplit(".", 1)[-1] for full in every}
+    same = [full for full in every if last[full] == name]
+    word = [full for full in every if name in last[full].split("_")]
+    like = difflib.get_close_matches(asked, every, n=3, cutoff=0.6)
+    return list(dict.fromkeys(same + word + like))[:3]
+
+
+def build(model: type[C], tree: Mapping[str, Any]) -> C:
+    """Validate a tree. Raises UsageError with one sentence: which setting, what is wrong."""
+    check_keys(model, tree)
+    try:
+        return model.model_validate(_settled(model, tree))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "missing":
+            raise UsageError(f"{where} has no value", hint=f"give it: --set {where}=...") from None
+        hint = None
+        if first["type"] == "literal_error":
+            given = str(first["input"])
+            listed = first["ctx"]["expected"].replace(" or ", ", ").split(", ")
+            options = [option.strip("'") for option in listed]
+            near = difflib.get_close_matches(given, options, n=1)
+            hint = f"did you mean {near[0]}?" if near else None
+        if first["type"] == "string_type" and isinstance(first["input"], int | float):
+            hint = f"text that looks like a number needs quotes: --set '{where}=\"...\"'"
+        shown = f" (got {first['input']!r})" if not isinstance(first["input"], dict) else ""
+        raise UsageError(f"{where}: {message}{shown}" if where else message, hint=hint) from None
+
+
+def to_toml(config: Config) -> str:
+    """The resolved config as TOML that `read_toml` reads back. What is off (None) is "none":
+    TOML has no word for it, and left out it would mean the recipe's value."""
+    return tomli_w.dumps(_in_words(config.model_dump(mode="json")))
+
+
+def _in_words(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _in_words(item) for key, item in value.items()}
+    return "none" if value is None else value
+
+
+def _off(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _off(item) for key, item in value.items()}
+    return None if value in ("none", "None") else value
+
+
+def _settled(model: type[Config], tree: Mapping[str, Any]) -> Tree:
+    """`tree` with None turned back into "none" where a setting has that word among its choices."""
+    settled: Tree = {}
+    for key, value in tree.items():
+        annotation = model.model_fields[key].annotation
+        below = _table(annotation)
+        if below is not None and isinstance(value, Mapping):
+            value = _settled(below, value)
+        elif value is None and "none" in _choices(annotation):
+            value = "none"
+        settled[key] = value
+    return settled
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    return typing.get_args(annotation) if typing.get_origin(annotation) is typing.Literal else ()
+
+
+def _keys(model: type[Config], *, prefix: str = "") -> Iterable[str]:
+    for name, field in model.model_fields.items():
+        below = _table(field.annotation)
+        if below is None:
+            yield prefix + name
+        else:
+            yield from _keys(below, prefix=f"{prefix}{name}.")
+
+
+def _table(annotation: Any) -> type[Config] | None:
+    """The Config behind `Config` or `Config | None`, else None."""
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        return annotation
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        tables = [_table(option) for option in typing.get_args(annotation)]
+        return next((table for table in tables if table is not None), None)
+    return None
+
+
+def _value(text: str) -> Any:
+    if text in ("True", "False"):
+        return text == "True"
+    try:
+        read = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return _off(text)
+    value = read.pop("value")
+    # A date is a name here, and what goes on in another line is no single value.
+    return _off(value) if isinstance(value, _TOML_VALUES) and not read else text

@@ -1,0 +1,196 @@
+"""The pure train step: (state, batch, learning rate, step) -> (state, stats)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from vitctl import losses
+from vitctl.model import vit
+from vitctl.model.config import ModelConfig
+from vitctl.model.remat import Remat
+from vitctl.optim import optimizer as optimizers
+from vitctl.optim.config import OptimConfig
+from vitctl.sharding.layout import Layout
+from vitctl.train.config import TrainConfig
+from vitctl.train.program import state as states
+from vitctl.train.program.footprint import checked_microbatch
+from vitctl.train.program.state import TrainState
+
+# Purposes of randomness inside the step; the weights take the seed's key itself.
+_MIXUP = 1
+
+
+class StepStats(NamedTuple):
+    """Scalars of one step, fp32. Norms as in `vitctl.optim.optimizer.stats`.
+
+    `skipped` counts all updates left out as spikes so far; None where they are not judged.
+    """
+
+    loss: Float[Array, ""]
+    grad_norm: Float[Array, ""]
+    update_norm: Float[Array, ""]
+    param_norm: Float[Array, ""]
+    finite: Bool[Array, ""]
+    skipped: Int[Array, ""] | None = None
+
+
+Step = Callable[[TrainState, Array, Array, Array, Array], tuple[TrainState, StepStats]]
+
+
+class Mixup(NamedTuple):
+    """Mix each image with its neighbour; weights are a function of (seed, step)."""
+
+    alpha: float
+    seed: int
+
+
+def mixup_key(seed: int, index: int | Int[Array, ""]) -> PRNGKeyArray:
+    """The key of the weight that the update after `index` finished ones mixes its batch by."""
+    purpose = jax.random.fold_in(jax.random.key(seed), _MIXUP)
+    return jax.random.fold_in(purpose, index)
+
+
+def make_step(
+    cfg: TrainConfig,
+    *,
+    layout: Layout,
+    remat: Remat,
+    microbatch: int | None = None,
+    scan: bool = True,
+) -> jax.stages.Wrapped:
+    """The compiled step; it gives up the state. See the inner function for its arguments.
+
+    The learning rate is an argument, so a trunk and all its cooldowns share one program. Layout,
+    recomputation and microbatches change only the order of sums.
+
+    Args:
+      microbatch: images a device at a time; gradients of the parts are averaged in fp32. The whole
+        batch is mixed first, so what is learnt from is the same.
+    """
+    alpha = cfg.data.augment.mixup_alpha
+    each = cfg.data.batch // layout.batch_shards
+    return _compiled(
+        cfg.model,
+        cfg.optim,
+        loss=cfg.loss,
+        precision=cfg.precision,
+        mixup=None if alpha is None else Mixup(alpha, cfg.seed),
+        layout=layout,
+        remat=remat,
+        parts=each // checked_microbatch(microbatch, images=each),
+        scan=scan,
+    )
+
+
+@cache
+def _compiled(
+    model: ModelConfig,
+    optim: OptimConfig,
+    *,
+    loss: losses.Loss,
+    precision: str,
+    mixup: Mixup | None,
+    layout: Layout,
+    remat: Remat,
+    parts: int,
+    scan: bool,
+) -> jax.stages.Wrapped:
+    update = states.optimizer_of(model, optim).update
+    dtype = jnp.dtype(precision)
+    shardings = states.shardings_of(model, optim, layout)
+    divided = layout.grads(shardings.params)
+
+    def loss_of(
+        params: vit.Params, images: Float[Array, "b i j 3"], targets: Float[Array, "b y"]
+    ) -> Float[Array, ""]:
+        out = vit.apply(
+            params,
+            images,
+            config=model,
+            compute_dtype=dtype,
+            remat=remat,
+            scan=scan,
+            activation_sharding=layout.constrain,
+            weight_use=layout.use,
+        )
+        return jnp.mean(losses.per_example(loss, out.logits, targets=targets))
+
+    def averaged(
+        params: vit.Params, images: Float[Array, "b i j 3"], targets: Float[Array, "b y"]
+    ) -> tuple[Float[Array, ""], vit.Params]:
+        """Loss and gradients of the batch, `parts` after another."""
+        if parts == 1:
+            return jax.value_and_grad(loss_of)(params, images, targets)
+        batches = (
+            _in_parts(images, parts, layout=layout),
+            _in_parts(targets, parts, layout=layout),
+        )
+
+        def add(sums: Any, part: tuple[Array, Array]) -> tuple[Any, None]:
+            found = jax.value_and_grad(loss_of)(params, *part)
+            return jax.tree.map(jnp.add, sums, found), None
+
+        nothing = jax.tree.map(jnp.zeros_like, params)
+        nothing = jax.lax.with_sharding_constraint(nothing, divided)
+        sums, _ = jax.lax.scan(add, (jnp.float32(0.0), nothing), batches)
+        return jax.tree.map(lambda x: x / parts, sums)
+
+    def step(
+        state: TrainState,
+        images: Float[Array, "b i j 3"],
+        labels: Int[Array, "b l"],
+        lr: Float[Array, ""],
+        index: Int[Array, ""],
+    ) -> tuple[TrainState, StepStats]:
+        targets = layout.constrain(losses.multi_hot(labels, classes=model.classes), "by")
+        if mixup is not None:
+            key = mixup_key(mixup.seed, index)
+            images, targets = losses.mixup(images, targets, key=key, alpha=mixup.alpha)
+
+        value, grads = averaged(state.params, images, targets)
+
+        # Each device updates its part; whole weights are put together again on the way out.
+        grads = jax.lax.with_sharding_constraint(grads, divided)
+        before = state._replace(params=jax.lax.with_sharding_constraint(state.params, divided))
+        updates, opt = update(grads, before.opt, before.params, lr=lr)
+        params = jax.tree.map(jnp.add, before.params, updates)
+        norms = optimizers.stats(grads=grads, updates=updates, params=before.params)
+
+        # All that is logged: a norm that overflows is as much a divergence as a loss that does.
+        finite = state.finite & jnp.all(jnp.isfinite(jnp.stack([value, *norms])))
+        after = states.advance(
+            before, params=params, opt=opt, finite=finite, grad_norm=norms.grad_norm, optim=optim
+        )
+        skipped = None if after.norms is None else after.norms.skipped
+        return after, StepStats(
+            value, norms.grad_norm, norms.update_norm, norms.param_norm, finite, skipped
+        )
+
+    whole, split = layout.replicated, layout.batch
+    return jax.jit(
+        step,
+        in_shardings=(shardings, split, split, whole, whole),
+        out_shardings=(shardings, whole),
+        donate_argnums=0,
+    )
+
+
+def _in_parts(
+    x: Float[Array, "b *rest"],  # noqa: F821 - names of axes
+    parts: int,
+    *,
+    layout: Layout,
+) -> Float[Array, "a c *rest"]:
+    """`parts` batches of b / parts examples; every device keeps the examples it has."""
+    shards, rest = layout.batch_shards, x.shape[1:]
+    x = x.reshape(shards, parts, x.shape[0] // (shards * parts), *rest)
+    x = layout.constrain(x, "b-" + "-" * (x.ndim - 2))
+    x = layout.constrain(jnp.swapaxes(x, 0, 1), "-b" + "-" * (x.ndim - 2))
+    x = x.reshape(parts, -1, *rest)
+    return layout.constrain(x, "-b" + "-" * len(rest))

@@ -1,0 +1,153 @@
+"""A batch that a step diverged on, kept as an artifact in the run's folder.
+
+    <run>/batches/<number>/images.npy   float32[b, h, w, 3] in [-1, 1], as they entered the step
+                           labels.npy   int32[b, L] class indices, padded with -1
+                           keys.npy     uint64[b], the names of the samples in digests
+                           batch.json   id, class and epoch of each, what the step made of them
+                           artifact.json
+
+Its number is its place in the order of the data. What the step itself does to the images (mixup) is
+a function of the seed and the step, so it isn't kept.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import asdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl import processes
+from vitctl.artifacts.artifact import Artifact, load_if_readable
+from vitctl.artifacts.documents import read_document
+from vitctl.artifacts.drafts import clear, publish
+from vitctl.artifacts.files import write_atomic
+from vitctl.artifacts.manifest import Recipe
+from vitctl.artifacts.provenance import now
+from vitctl.artifacts.runs import BATCHES, RunDraft
+from vitctl.data.batches import TrainBatch
+from vitctl.data.order import Window
+from vitctl.errors import InputError
+from vitctl.places import Place
+from vitctl.settings.config import Config
+from vitctl.train.config import TrainConfig
+from vitctl.train.run.diverged import Update
+from vitctl.train.run.images import Images
+from vitctl.train.run.replay import Pixels, Replayed, Seen, learnt, mixup, replay
+
+KIND = "batch"
+_FORMAT = 1
+
+
+def keep(run: RunDraft, update: Update, *, images: Images, passed: tuple[Window, ...]) -> Place:
+    """The artifact of the batch of an update that diverged, written unless it is there.
+
+    Of several processes each has a part of the images only; the first reads them all again.
+    """
+    batch = update.batch
+    started, place = now(), run.path / BATCHES / str(batch.number)
+    if not processes.first():
+        return place
+    if processes.count() > 1:
+        batch = images.batch_of_step(batch.step)
+    recipe = _recipe(run, batch, passed=passed)
+    there = load_if_readable(place)
+    if there is not None and there.id == recipe.id and not there.check_contents():
+        return place
+    place.mkdir(parents=True, exist_ok=True)
+    clear(place)
+    arrays: dict[str, NDArray] = {
+        "images": batch.images,
+        "labels": batch.labels,
+        "keys": batch.keys,
+    }
+    for name, array in arrays.items():
+        write_atomic(place / f"{name}.npy", _npy(array))
+    content = {
+        "format": _FORMAT,
+        "step": batch.step + 1,
+        "number": batch.number,
+        "images": [asdict(seen) for seen in replay(images, step=batch.step + 1).images],
+        "classes": list(images.classes),
+        "lr": update.rate,
+        **update.numbers,
+    }
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomic(place / "batch.json", f"{text}\n".encode())
+    summary = {
+        "step": batch.step + 1,
+        "number": batch.number,
+        "images": len(batch.images),
+        "resolution": images.cfg.model.resolution,
+        **update.numbers,
+    }
+    publish(place, recipe=recipe, summary=summary, started=started)
+    return place
+
+
+def load(kept: Artifact, cfg: TrainConfig) -> tuple[Replayed, Pixels]:
+    """The batch of such an artifact and all its images, every byte checked.
+
+    Raises InputError if it is damaged.
+    """
+    kept.require_whole()
+    verify = f"see what is wrong: vitctl verify --deep {kept.path}"
+    told = read_document(
+        kept.path / "batch.json",
+        _Batch,
+        what="batch",
+        newest=_FORMAT,
+        missing=f"{kept.path} has no batch.json",
+        repair=verify,
+    )
+    try:
+        images, labels, keys = (
+            np.load(io.BytesIO((kept.path / f"{name}.npy").read_bytes()), allow_pickle=False)
+            for name in ("images", "labels", "keys")
+        )
+        named = [tuple(told.classes[label] for label in row if label >= 0) for row in labels]
+    except (OSError, ValueError, IndexError) as error:
+        raise InputError(f"{kept.path} holds no batch: {error}", hint=verify) from None
+    rows = [(image.key, image.labels) for image in told.images]
+    if len(images) != len(rows) or rows != list(zip(keys.tolist(), named, strict=True)):
+        raise InputError(
+            f"{kept.path} is not one batch: batch.json tells of other images than the arrays hold",
+            hint=verify,
+        )
+    found = Replayed(
+        step=told.step,
+        batch=len(rows),
+        mixup=mixup(cfg, step=told.step),
+        images=told.images,
+    )
+    return found, learnt(images, last=images[-1], mixup=found.mixup)
+
+
+class _Batch(Config):
+    """The content of `batch.json`. The last two are younger than the format."""
+
+    format: int
+    step: int
+    number: int
+    images: tuple[Seen, ...]
+    classes: tuple[str, ...]
+    lr: float
+    loss: str
+    grad_norm: str
+    update_norm: str | None = None
+    param_norm: str | None = None
+
+
+def _recipe(run: RunDraft, batch: TrainBatch, *, passed: tuple[Window, ...]) -> Recipe:
+    """That of the checkpoint that the step would have led to, and which batch it took."""
+    recipe = run.recipe_at(batch.step + 1, passed=passed)
+    config = {**recipe.config, "batch": batch.number}
+    return recipe.model_copy(update={"kind": KIND, "config": config})
+
+
+def _npy(array: NDArray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()

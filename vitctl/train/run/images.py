@@ -1,0 +1,171 @@
+"""The images of a run, from a dataset on disk or made up, behind one face."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl.artifacts.artifact import Artifact
+from vitctl.data import costs, pipeline
+from vitctl.data.batches import ALL, EvalBatch, Rows, TrainBatch, keys_of_steps
+from vitctl.data.costs import ReadClock
+from vitctl.data.dataset import Dataset
+from vitctl.data.local_shards import local_folder
+from vitctl.data.mock import MockDataset
+from vitctl.data.order import BatchIndices, Window, batch_indices, batch_of_step
+from vitctl.events import Emit
+from vitctl.sharding.layout import Layout
+from vitctl.train.config import TrainConfig
+from vitctl.train.telemetry import starvation
+
+# Scoring keeps no gradients, so larger batches than training's would fit; this is enough to keep
+# a device busy and small enough that the last, padded batch wastes little.
+_EVAL_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Images:
+    """Training and scoring batches as `cfg` wants them.
+
+    A layout tells which rows of a batch this process reads, and rounds the scoring batch up to a
+    multiple of its parts. It does not change any number. `passed` are the windows of the order that
+    the run passed over.
+    """
+
+    dataset: Dataset | MockDataset
+    cfg: TrainConfig
+    workers: int | None = None
+    passed: tuple[Window, ...] = ()
+    clock: ReadClock = field(default_factory=ReadClock, compare=False)
+
+    @property
+    def examples(self) -> int:
+        return self.dataset.info.examples(self.cfg.data.split)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.dataset.info.classes
+
+    @cached_property
+    def _keys_of(self):
+        data = self.cfg.data
+        return keys_of_steps(
+            self.dataset,
+            split=data.split,
+            seed=self.cfg.seed,
+            batch=data.batch,
+            passed=self.passed,
+        )
+
+    def keys_of_step(self, step: int) -> NDArray[np.uint64]:
+        """uint64[batch]: the sample keys of global batch `step`; reads no image."""
+        return self._keys_of(step)
+
+    def order_of_step(self, step: int) -> BatchIndices:
+        """Epochs and positions in the split of that batch's images; reads no image."""
+        number = batch_of_step(step, passed=self.passed)
+        return batch_indices(
+            seed=self.cfg.seed, examples=self.examples, batch=self.cfg.data.batch, step=number
+        )
+
+    def train_batches(self, layout: Layout, *, start_step: int) -> Iterator[TrainBatch]:
+        """The endless stream from a step on."""
+        return self._stream(start_step=start_step, rows=layout.rows(self.cfg.data.batch))
+
+    def batch_of_step(self, step: int, *, rows: Rows = ALL) -> TrainBatch:
+        """That batch alone, with the images of some of its rows."""
+        stream = self._stream(start_step=step, rows=rows)
+        try:
+            return next(stream)
+        finally:
+            stream.close()
+
+    def _stream(self, *, start_step: int, rows: Rows) -> Generator[TrainBatch, None, None]:
+        data = self.cfg.data
+        return pipeline.train_batches(
+            self.dataset,
+            split=data.split,
+            resolution=self.cfg.model.resolution,
+            augment=data.augment,
+            seed=self.cfg.seed,
+            batch=data.batch,
+            start_step=start_step,
+            rows=rows,
+            passed=self.passed,
+            workers=self.workers,
+            clock=self.clock,
+        )
+
+    def what_helps(self, *, images_per_s: float, reading: float, shared: bool) -> list[str]:
+        """What would make the input faster, from what is measured now; takes a second or two.
+
+        `reading`: share of the time that records were read; `shared`: whether the devices compute
+        on the cores that decode.
+        """
+        if isinstance(self.dataset, MockDataset):
+            return ["images of a dataset, which all cores decode (one thread makes images up)"]
+        data, resolution = self.cfg.data, self.cfg.model.resolution
+        cost = costs.measure(
+            self.dataset, split=data.split, resolution=resolution, augment=data.augment
+        )
+        cores = pipeline.available_cores()
+        found = starvation.Input(
+            images_per_s=images_per_s,
+            reading=reading,
+            decode_s=cost.decode_s,
+            augment_s=cost.augment_s,
+            pixels=cost.pixels,
+            resolution=resolution,
+            workers=self.workers or cores,
+            cores=cores,
+            shared=shared,
+        )
+        return starvation.advice(found)
+
+    def eval_batches(self, split: str, layout: Layout) -> Iterator[EvalBatch]:
+        """Every example of a split once."""
+        examples = self.dataset.info.examples(split)
+        batch = layout.whole_shards(min(_EVAL_BATCH, examples))
+        return pipeline.eval_batches(
+            self.dataset,
+            split=split,
+            resolution=self.cfg.model.resolution,
+            preprocess=self.cfg.data.evaluation,
+            batch=batch,
+            rows=layout.rows(batch),
+            workers=self.workers,
+        )
+
+
+def local_images(
+    cfg: TrainConfig, dataset: Artifact | None, *, cache: Path | None, emit: Emit
+) -> Path | None:
+    """The folder to give `open_images`: the dataset's, or a copy of it on this machine's disk."""
+    if dataset is None:
+        return None
+    splits = (cfg.data.split, cfg.data.eval_split)
+    return local_folder(dataset, splits=splits, cache=cache, emit=emit)
+
+
+def open_images(cfg: TrainConfig, dataset: Path | None, *, workers: int | None) -> Images:
+    """Open the dataset at a path, or make up images where `cfg.data.mock` says so."""
+    source: Dataset | MockDataset
+    mock = cfg.data.mock
+    if mock is not None:
+        source = MockDataset(
+            classes=cfg.model.classes,
+            train_examples=mock.examples,
+            val_examples=mock.eval_examples,
+        )
+    else:
+        assert dataset is not None  # a run without --mock has a dataset among its inputs
+        source = Dataset.load(dataset)
+    for split in (cfg.data.split, cfg.data.eval_split):
+        if split is not None:
+            source.info.split(split)
+    return Images(source, cfg, workers=workers)

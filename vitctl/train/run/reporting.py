@@ -1,0 +1,270 @@
+"""What a run tells while it trains: rows of metrics.jsonl, where its time went, and events for who
+watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any, Generic, Literal, ParamSpec, TypeVar
+
+from jax.sharding import Mesh
+
+from vitctl import processes
+from vitctl.artifacts.runs import RunDraft
+from vitctl.events import Activity, Caution, Doing, Emit, Saved, Scored, Spent, Trail, Trained
+from vitctl.hardware.peaks import peak_flops
+from vitctl.inference.scoring import Scoring
+from vitctl.model import accounting
+from vitctl.train.config import TrainConfig, TrainRuntime
+from vitctl.train.program.step import StepStats
+from vitctl.train.run.cadence import Cadence
+from vitctl.train.run.diverged import Diverged
+from vitctl.train.run.images import Images
+from vitctl.train.telemetry import goodput, starvation
+from vitctl.train.telemetry.device_idle import StepEnds
+from vitctl.train.telemetry.eta import Pace
+from vitctl.train.telemetry.goodput import Ledger, Meter
+from vitctl.train.telemetry.metrics import Metrics, read
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Pause = Literal["checkpoint", "evaluation"]
+
+_ACTIVITY: dict[Pause, Activity] = {"checkpoint": "save", "evaluation": "score"}
+# A training step costs three forward passes: the backward pass is two matmuls per matmul.
+_PASSES = 3
+
+
+class Compiled(Generic[P, T]):
+    """A jitted function, whose first call compiles: jit does that before it queues work."""
+
+    def __init__(self, function: Callable[P, T]) -> None:
+        self._function = function
+        self._called = False
+
+    def told(self, *, meter: Meter, emit: Emit) -> Callable[P, T]:
+        """The function; the time of the first call of all counts as compiling."""
+
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            if self._called:
+                return self._function(*args, **kwargs)
+            self._called = True
+            emit(Doing("compile"))
+            with meter.during("compile"):
+                result = self._function(*args, **kwargs)
+            emit(Doing("score" if meter.account == "evaluation" else "step"))
+            return result
+
+        return call
+
+
+class Reporter:
+    """Measures the loop and tells of it, one row an interval. Use as a context manager."""
+
+    def __init__(
+        self,
+        run: RunDraft,
+        cfg: TrainConfig,
+        *,
+        step: int,
+        runtime: TrainRuntime,
+        cadence: Cadence,
+        mesh: Mesh,
+        images: Images,
+        meter: Meter,
+        emit: Emit,
+    ) -> None:
+        self.run, self.cfg, self.cadence, self.meter, self.emit = run, cfg, cadence, meter, emit
+        self.last_loss: float | None = None
+        self.scores: Scoring | None = None
+        self.scored_at = -1
+        kept = max(run.steps(), default=0)
+        self.metrics = Metrics(
+            run.metrics, keep_to=max(kept, step), tensorboard=runtime.tensorboard
+        )
+        self.ledger = Ledger(run.path / goodput.FILE, meter=meter, step=step)
+        self._ends = StepEnds(clock=meter.now)
+        self._pace = Pace()
+        self._images, self._starving = images, starvation.Watch()
+        self._others = starvation.Others()
+        self._shared = mesh.devices.flat[0].platform == "cpu"
+        self._flops = _PASSES * accounting.matmul_flops(cfg.model)
+        peak = peak_flops(mesh.devices.flat[0].device_kind)
+        self._peak = None if peak is None else peak * mesh.size
+        self._step = step
+        self._read = 0.0
+        self._idle = self._paused = self._active = 0.0
+
+    def __enter__(self) -> Reporter:
+        with ExitStack() as stack:
+            for part in (self.metrics, self._ends, self.ledger):
+                stack.enter_context(part)
+            self._parts = stack.pop_all()
+        rows = read(self.run.metrics)
+        losses = tuple((row["step"], row["loss"]) for row in rows if row["kind"] == "train")
+        self.emit(Trail(losses))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._parts.__exit__(kind, error, trace)
+        spent = Spent(self.ledger.total(), starts=len(self.ledger.past) + 1)
+        if isinstance(error, Diverged):  # whether that is the end, others decide
+            error.spent = spent
+        else:
+            self.emit(spent)
+
+    # Time
+
+    @contextmanager
+    def waiting_for_data(self) -> Iterator[None]:
+        """Time within in which the devices have nothing to do counts as waiting for the input; all
+        of it, until the first batch, as starting."""
+        asked = self.meter.now()
+        yield
+        if self.meter.account == "start":
+            self.meter.switch("step")
+            self._active = self._active_s()
+            return
+        idle = self._ends.idle(since=asked, now=self.meter.now())
+        self.meter.move(idle, "step", "data_wait")
+        self._idle += idle
+        processes.starved(idle)
+
+    @contextmanager
+    def pausing(self, what: Pause) -> Iterator[None]:
+        """Time within is not part of the training rate."""
+        self.emit(Doing(_ACTIVITY[what]))
+        began, compiled = self.meter.now(), self.meter.seconds["compile"]
+        with self.meter.during(what):
+            yield
+        took = self.meter.now() - began - (self.meter.seconds["compile"] - compiled)
+        self._paused += took
+        self._pace.pause(what, took)
+        self.ledger.flush()
+        self.emit(Doing("step"))
+
+    def stepped(self, step: int, stats: StepStats) -> None:
+        """`step` steps are queued; `stats` are of the last."""
+        self._ends.follow(stats.finite)
+        self.ledger.at(step)
+
+    def _active_s(self) -> float:
+        """Seconds so far without starting, compiling and pauses."""
+        self.meter.settle()
+        seconds = self.meter.seconds
+        return sum(seconds.values()) - seconds["start"] - seconds["compile"] - self._paused
+
+    # Rows and events
+
+    def trained(self, step: int, stats: StepStats, *, rate: float) -> None:
+        """One row for the steps since the last; `stats` and the learning `rate` are of the last."""
+        active = self._active_s()
+        steps, passed = step - self._step, max(active - self._active, 1e-9)
+        images_per_s = steps * self.cfg.data.batch / passed
+        elsewhere, who = self._others.worst()
+        if elsewhere > self._idle:
+            self.meter.move(elsewhere - self._idle, "step", "data_wait")
+            self._idle = elsewhere
+        else:
+            who = None
+        data_wait = min(1.0, self._idle / passed)
+        self._pace.steps(steps, passed)
+        starved = self._starving.add(idle_s=self._idle, passed_s=passed, steps=steps)
+        reading = self._images.clock.seconds - self._read
+        self._read += reading
+        self._step, self._active, self._idle = step, active, 0.0
+
+        loss = self.last_loss = float(stats.loss)
+        flops_per_s = images_per_s * self._flops
+        mfu = None if self._peak is None else flops_per_s / self._peak
+        speeds: dict[str, Any] = {
+            "images_per_second": round(images_per_s, 3),
+            "data_wait": round(data_wait, 4),
+            "goodput": round(goodput.shares(self.ledger.total())["step"], 4),
+        }
+        if mfu is not None:
+            speeds["mfu"] = round(mfu, 4)
+        skipped = None if stats.skipped is None else int(stats.skipped)
+        if skipped is not None:
+            speeds["skipped"] = skipped
+        self.metrics.row(
+            "train",
+            step,
+            images=step * self.cfg.data.batch,
+            lr=rate,
+            loss=loss,
+            grad_norm=float(stats.grad_norm),
+            update_norm=float(stats.update_norm),
+            param_norm=float(stats.param_norm),
+            **speeds,
+        )
+        self.emit(
+            Trained(
+                f"{self.run.info.stage} {self.cfg.name}",
+                step,
+                self.cfg.steps,
+                loss=loss,
+                lr=rate,
+                images_per_s=images_per_s,
+                data_wait=data_wait,
+                flops_per_s=flops_per_s,
+                mfu=mfu,
+                skipped=skipped,
+                left=self._pace.left(self.cfg.steps - step, pauses=self.cadence.pauses_after(step)),
+            )
+        )
+
+        if starved is not None:
+            if who is not None:
+                self.emit(Caution(starvation.sentence(starved, starvation.elsewhere(), of=who)))
+                return
+            self._say_what_helps(starved, images_per_s=images_per_s, reading=reading / passed)
+
+    def _say_what_helps(self, share: float, *, images_per_s: float, reading: float) -> None:
+        """Measure what the input costs; the devices have nothing to do anyway."""
+        began = self.meter.now()
+        with self.meter.during("data_wait"):
+            helps = self._images.what_helps(
+                images_per_s=images_per_s, reading=min(1.0, reading), shared=self._shared
+            )
+        self._paused += self.meter.now() - began
+        self.emit(Caution(starvation.sentence(share, helps)))
+
+    def scored(self, step: int, scores: Scoring) -> None:
+        """A row of held-out scores; those of the averaged weights begin with `ema_`."""
+        self.scores, self.scored_at = scores, step
+        raw, split = asdict(scores.raw), self.cfg.data.eval_split
+        ema = {} if scores.ema is None else asdict(scores.ema)
+        values = {**raw, **{f"ema_{name}": ema[name] for name in ema if name != "examples"}}
+        self.metrics.row("eval", step, split=split, **values)
+        assert split is not None  # there would be nothing to score
+        self.emit(Scored(step, split, values))
+        if not scores.is_finite:
+            self.emit(
+                Caution(
+                    f"the loss of held-out images is not finite at step {step}, though the weights "
+                    "are; training goes on, a lower --lr may help"
+                )
+            )
+
+    def scores_at(self, step: int) -> Scoring | None:
+        """The scores of exactly this step, if it was scored."""
+        return self.scores if self.scored_at == step else None
+
+    def saved(self, saved: Saved) -> None:
+        """A row of a checkpoint that was written."""
+        self.metrics.row(
+            "save",
+            saved.step,
+            stall_s=round(saved.stall_s, 4),
+            write_s=round(saved.write_s, 4),
+            bytes=saved.bytes,
+        )
+        self.emit(saved)

@@ -1,0 +1,144 @@
+"""`metrics.jsonl`: one object a line, `kind` "train", "eval" or "save".
+
+A crash may leave rows past the last checkpoint, and the last one half-written. A run that resumes
+cuts the file back to that checkpoint and writes the same rows again.
+
+An object cannot be appended to: for a run in a bucket the files grow on this disk, and go there
+whole with each checkpoint and every half a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+from vitctl import processes
+from vitctl.artifacts.files import write_atomic
+from vitctl.places import ObjectPath, Place, buckets, children
+from vitctl.places.background_writes import write_behind, write_now
+from vitctl.places.scratch import scratch
+from vitctl.train.telemetry.tensorboard import PREFIX, EventFile
+
+_SEND_EVERY_S = 30.0
+
+
+class Metrics:
+    """Appends rows to a run's metrics file. Use as a context manager."""
+
+    def __init__(self, path: Place, *, keep_to: int, tensorboard: bool = False) -> None:
+        """Rows of steps up to `keep_to` stay; `row` ignores steps that are already there. With
+        `tensorboard` they are also written as event files beside it."""
+        self._stack = ExitStack()
+        self._bucket: ObjectPath | None = None
+        rows = [finite(row) for row in read(path) if row["step"] <= keep_to]
+        text = "".join(_line(row) for row in rows)
+        # Every process has the same rows; one writes them.
+        self._writes = processes.first()
+        if isinstance(path, ObjectPath):
+            self._bucket = path.parent if self._writes else None
+            path = self._stack.enter_context(scratch()) / path.name
+        self._path = path
+        if self._writes and (not path.exists() or path.read_text(encoding="utf-8") != text):
+            write_atomic(path, text.encode())
+        self._there = {(row["kind"], row["step"]) for row in rows}
+        tensorboard = tensorboard and self._writes
+        self._events = EventFile(path.parent, rows=rows, keep_to=keep_to) if tensorboard else None
+
+    def __enter__(self) -> Metrics:
+        place = self._path if self._writes else os.devnull
+        self._file = open(place, "a", encoding="utf-8")
+        if self._events is not None:
+            self._events.__enter__()
+        if self._bucket is not None:
+            if self._events is not None:
+                self._remove_events(self._bucket)
+            self._send(self._bucket)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        if self._events is not None:
+            self._events.__exit__(kind, error, trace)
+        self._stack.close()
+
+    def has(self, kind: str, step: int) -> bool:
+        return (kind, step) in self._there
+
+    def row(self, kind: str, step: int, **values: Any) -> None:
+        """Write one row, whole, unless this step has it already; null for a number that is not
+        finite."""
+        if (kind, step) in self._there:
+            return
+        self._there.add((kind, step))
+        if not self._writes:
+            return
+        row = finite({"kind": kind, "step": step, **values})
+        self._file.write(_line(row))
+        self._file.flush()
+        if self._events is not None:
+            self._events.row(row)
+        if self._bucket is not None and time.monotonic() - self._sent_at > _SEND_EVERY_S:
+            self._send(self._bucket, write=write_behind)
+
+    def sync(self) -> None:
+        """Make what was written survive a power cut."""
+        if self._writes:
+            os.fsync(self._file.fileno())
+        if self._events is not None:
+            self._events.sync()
+        if self._bucket is not None:
+            self._send(self._bucket)
+
+    def _send(
+        self, bucket: ObjectPath, *, write: Callable[[ObjectPath, bytes], None] = write_now
+    ) -> None:
+        """Put the files into the bucket, whole."""
+        ours = sorted(path for path in self._path.parent.iterdir() if path.is_file())
+        for path in ours:
+            write(bucket / path.name, path.read_bytes())
+        self._sent_at = time.monotonic()
+
+    def _remove_events(self, bucket: ObjectPath) -> None:
+        """The event file here has all rows, also those of earlier starts."""
+        buckets.remove(bucket / c.name for c in children(bucket) if c.name.startswith(PREFIX))
+
+
+def read(path: Place) -> list[dict[str, Any]]:
+    """The whole rows of a metrics file, in order; a half-written last line is left out."""
+    rows = []
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("step"), int) and "kind" in row:
+            rows.append(row)
+    return rows
+
+
+def finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    """`row` with None for numbers that are not finite: JSON has none of those. Weights that are
+    finite may score an infinite loss."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    return json.dumps(row, allow_nan=False) + "\n"
