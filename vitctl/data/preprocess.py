@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from vitctl.data.config import AugmentConfig, EvalPreprocess
 from vitctl.data.decode import decode, decode_jpeg_window
+from vitctl.data.long_images import LONG, centre_of_long
 from vitctl.data.randaugment import randaugment
 from vitctl.data.tensorflow import load_tensorflow
 
@@ -51,15 +52,31 @@ def eval_image(data: Tensor, *, resolution: int, preprocess: EvalPreprocess) -> 
     tf = load_tensorflow()
     image = decode(data)
     side = round(resolution * preprocess.ratio)
+
     if preprocess.resize == "small":
-        image = _resized_small(image, side)
+        image = tf.cond(
+            _is_long(image),
+            lambda: centre_of_long(image, side=side, resolution=resolution),
+            lambda: _centre(_resized_small(image, side), resolution),
+        )
     else:
-        image = tf.image.resize(image, [side, side], method="bilinear", antialias=False)
-    height, width = tf.unstack(tf.shape(image)[:2])
-    top, left = (height - resolution) // 2, (width - resolution) // 2
-    image = image[top : top + resolution, left : left + resolution]
+        resized = tf.image.resize(image, [side, side], method="bilinear", antialias=False)
+        image = _centre(resized, resolution)
     image.set_shape([resolution, resolution, 3])
     return to_range(image)
+
+
+def _is_long(image: Tensor) -> Tensor:
+    tf = load_tensorflow()
+    size = tf.shape(image)[:2]
+    return tf.reduce_max(size) > LONG * tf.reduce_min(size)
+
+
+def _centre(image: Tensor, resolution: int) -> Tensor:
+    tf = load_tensorflow()
+    height, width = tf.unstack(tf.shape(image)[:2])
+    top, left = (height - resolution) // 2, (width - resolution) // 2
+    return image[top : top + resolution, left : left + resolution]
 
 
 def _resized_small(image: Tensor, side: int) -> Tensor:
