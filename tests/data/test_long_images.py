@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from encoded_images import encode
 from PIL import Image
 
+from tests.data.encoded_images import encode
 from vitctl.data.config import FEWSHOT_PREPROCESS, AugmentConfig, EvalPreprocess
 from vitctl.data.long_images import LONG, centre_of_long
 from vitctl.data.preprocess import eval_image, small_size, train_image
