@@ -19,7 +19,7 @@ def paper() -> Callable[..., Points]:
     """(metric, file) -> all runs; errors as fractions, as exact as the decimals of the table."""
 
     def read(metric: str = "inet10", file: str = "paper_fewshot.csv") -> Points:
-        rows = list(csv.DictReader((FOLDER / file).open()))
+        rows = list(csv.DictReader((FOLDER / file).read_text().splitlines()))
         values = np.array([float(row[metric]) for row in rows])
         error = values / 100 if "error" in metric else 1 - values / 100
         return Points(

@@ -14,7 +14,7 @@ import numpy as np
 
 from vitctl.scaling.fit import Fit
 from vitctl.scaling.frontier import frontier, frontier_mask
-from vitctl.scaling.laws import PARAMETERS, Floats, predict
+from vitctl.scaling.laws import PARAMETERS, Floats, amplitude, in_unit, predict
 from vitctl.scaling.names import FrontierRule, Parameter, Resampling
 from vitctl.scaling.profile import Interval
 from vitctl.scaling.solver import solve
@@ -25,9 +25,11 @@ _SMALLEST_ERROR = 1e-9  # a drawn error stays positive, so that its logarithm ex
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Refits of drawn tables: theta [draws, 4]; `failed` draws had too few points to fit."""
+    """Refits of drawn tables: theta [draws, 4] of compute divided by `unit`; `failed` draws had
+    too few points to fit."""
 
     theta: Floats
+    unit: float
     failed: int
     resampling: Resampling
 
@@ -40,14 +42,22 @@ class Bootstrap:
         """Percentile interval of one parameter."""
         if not self.usable:
             return None, None
-        column = self.theta[:, PARAMETERS.index(name)]
-        return percentiles(np.exp(column) if name == "a" else column, level=level)
+        column = in_unit(self.theta, 1 / self.unit)[:, PARAMETERS.index(name)]
+        # The exponential of percentiles, which may lie where no number does.
+        low, high = percentiles(column, level=level)
+        if name == "a" and low is not None and high is not None:
+            return amplitude(low), amplitude(high)
+        return low, high
+
+    def errors(self, compute: Floats) -> Floats:
+        """The drawn laws' errors [draws, n] at compute [n] in the user's unit."""
+        return predict(self.theta, compute / self.unit)
 
     def error_interval(self, compute: float, *, level: float) -> Interval:
         """Percentile interval of the law's error at one compute."""
         if not self.usable:
             return None, None
-        return percentiles(predict(self.theta, np.array([compute]))[:, 0], level=level)
+        return percentiles(self.errors(np.array([compute]))[:, 0], level=level)
 
 
 def percentiles(values: Floats, *, level: float) -> Interval:
@@ -84,7 +94,9 @@ def bootstrap(
         enough = weight.sum(1) >= len(fit.free) + 1
         failed += int(block - enough.sum())
         found.append(refit(fit, axis, drawn[enough], weight[enough]))
-    return Bootstrap(theta=np.concatenate(found), failed=failed, resampling=resampling)
+    return Bootstrap(
+        theta=np.concatenate(found), unit=fit.unit, failed=failed, resampling=resampling
+    )
 
 
 def blocks(draws: int, n: int) -> Iterator[int]:
@@ -95,12 +107,13 @@ def blocks(draws: int, n: int) -> Iterator[int]:
 
 
 def refit(fit: Fit, compute: Floats, error: Floats, weight: Floats) -> Floats:
-    """theta [draws, 4] of tables with errors and weights [draws, n], each the best of three
-    starts: the fit, and a shallower and a steeper curve through its middle."""
+    """theta [draws, 4], in the fit's unit, of tables with errors and weights [draws, n], each the
+    best of three starts: the fit, and a shallower and a steeper curve through its middle."""
     if not len(error):
         return np.empty((0, 4))
-    lower, upper = fit.bounds.arrays(fit.form, largest_compute=float(compute.max()))
-    starts = _neighbours(fit.law.theta(), compute, lower, upper)
+    lower, upper = fit.bounds.arrays(fit.form, largest_compute=float(compute.max()), unit=fit.unit)
+    compute = compute / fit.unit
+    starts = _neighbours(fit.theta, compute, lower, upper)
     draws, axis = len(error), _packed(weight)
     packed = [
         np.tile(np.take_along_axis(values, axis, axis=1), (len(starts), 1))

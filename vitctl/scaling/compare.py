@@ -11,7 +11,7 @@ from vitctl.scaling.fit import Bounds, Fit, fit_law
 from vitctl.scaling.frontier import frontier
 from vitctl.scaling.laws import FREE, Floats
 from vitctl.scaling.names import Form, FrontierRule
-from vitctl.scaling.solver import Objective, residuals
+from vitctl.scaling.solver import Objective
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,7 @@ def extrapolate(
         if fit is None or not len(later):
             forecasts.append(Forecast(form=form, rmse=None, bias=None))
             continue
-        missed = -residuals(
-            fit.law.theta(), compute[later], error[later], objective=Objective("error")
-        )
+        missed = error[later] - fit.law.error(compute[later])
         rmse = float(np.sqrt(np.mean(missed**2)))
         forecasts.append(Forecast(form=form, rmse=rmse, bias=float(missed.mean())))
     return Extrapolation(

@@ -2,8 +2,12 @@
 
 Least squares in error is the default: it is what reproduces the paper's coefficients. The cost has
 flat valleys (c against b, d against a) and sometimes several minima, so the fit starts from a grid
-over (b, d), where the best (a, c) of each start is a linear problem solved in closed form, and says
-how many starts ended on the minimum it returns.
+over (b, d), and says how many starts ended on the minimum it returns.
+
+The unit of compute does not matter: fits, intervals and simulations work in C / u, with u the
+geometric mean of the fitted points' compute (`Fit.unit`, `Fit.theta`), where a and b are nearly
+independent. Only `Fit.law` is in the user's unit. Bounds on `a` are in the user's unit, too, and
+depend on b in any other; with them u is 1.
 """
 
 from __future__ import annotations
@@ -35,8 +39,11 @@ class Bounds:
     c: tuple[float | None, float | None] = (0.0, 1.0)
     d: tuple[float | None, float | None] = (0.0, None)
 
-    def arrays(self, form: Form, *, largest_compute: float) -> tuple[Floats, Floats]:
-        """Lower and upper [4] for (log a, b, c, d); what the form leaves out is held at 0."""
+    def arrays(
+        self, form: Form, *, largest_compute: float, unit: float = 1.0
+    ) -> tuple[Floats, Floats]:
+        """Lower and upper [4] for (log a, b, c, d) of compute divided by `unit`; what the form
+        leaves out is held at 0. `largest_compute` is in the user's unit."""
         low_a, high_a = self.a
         lower = [math.log(low_a) if low_a else -600.0, *(x[0] or 0.0 for x in self._others())]
         upper = [
@@ -46,10 +53,17 @@ class Bounds:
             # Past the largest compute a shift is a different curve, not the end of this one.
             largest_compute if self.d[1] is None else self.d[1],
         ]
+        lower[3], upper[3] = lower[3] / unit, upper[3] / unit
         for i, name in enumerate(PARAMETERS):
             if name not in FREE[form]:
                 lower[i] = upper[i] = 0.0
         return np.array(lower), np.array(upper)
+
+    def unit(self, compute: Floats) -> float:
+        """What compute [n] is divided by: its geometric mean, or 1 where `a` has bounds."""
+        if self.a != (None, None):
+            return 1.0
+        return math.exp(float(np.mean(np.log(compute))))
 
     def _others(self) -> tuple[tuple[float | None, float | None], ...]:
         return self.b, self.c, self.d
@@ -60,9 +74,11 @@ USUAL_BOUNDS = Bounds()
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted law and how well it is pinned down."""
+    """A fitted law and how well it is pinned down. `theta` is (log a, b, c, d) of compute divided
+    by `unit`, `law` the same in the user's unit."""
 
-    law: Law
+    theta: Floats = field(repr=False)
+    unit: float
     form: Form
     objective: Objective
     bounds: Bounds
@@ -76,6 +92,10 @@ class Fit:
     starts_at_minimum: int
     at_bound: tuple[Parameter, ...]
     correlation: dict[Parameter, dict[Parameter, float | None]] = field(repr=False)
+
+    @property
+    def law(self) -> Law:
+        return Law.from_theta(self.theta, unit=self.unit)
 
     @property
     def free(self) -> tuple[Parameter, ...]:
@@ -103,10 +123,12 @@ def fit_law(
     if n < k + 1:
         raise ValueError(f"{form} has {k} parameters and needs {k + 1} points or more, got {n}")
     weight = np.ones(n)
-    lower, upper = bounds.arrays(form, largest_compute=float(compute.max()))
-    start = starts(compute, error, weight=weight, lower=lower, upper=upper)
+    unit = bounds.unit(compute)
+    lower, upper = bounds.arrays(form, largest_compute=float(compute.max()), unit=unit)
+    x = compute / unit
+    start = starts(x, error, weight=weight, lower=lower, upper=upper)
     solution = solve(
-        compute,
+        x,
         error,
         weight=weight,
         start=start,
@@ -127,20 +149,23 @@ def fit_law(
     aic = n * math.log(mean_square) + 2 * parameters
     spare = n - parameters - 1
     return Fit(
-        law=Law.from_theta(theta),
+        theta=theta,
+        unit=unit,
         form=form,
         objective=objective,
         bounds=bounds,
         points=n,
         cost=cost,
         deviation=math.sqrt(2 * cost / (n - k)),
-        scatter=math.sqrt(float(np.sum((predict(theta, compute) - error) ** 2)) / (n - k)),
+        scatter=math.sqrt(float(np.sum((predict(theta, x) - error) ** 2)) / (n - k)),
         aic=aic,
         aicc=aic + 2 * parameters * (parameters + 1) / spare if spare > 0 else None,
         starts=len(start),
         starts_at_minimum=int(np.sum(solution.cost <= cost * (1 + _SAME_MINIMUM) + 1e-18)),
         at_bound=at_bound,
-        correlation=_correlation(theta, compute, form=form, objective=objective, held=at_bound),
+        correlation=_correlation(
+            theta, x, unit=unit, form=form, objective=objective, held=at_bound
+        ),
     )
 
 
@@ -166,7 +191,7 @@ def starts(
 
 def standardised(fit: Fit, compute: Floats, error: Floats) -> Floats:
     """Measured minus law [n] of any points, in the fit's own space and units of its deviation."""
-    r = -residuals(fit.law.theta(), compute, error, objective=fit.objective)
+    r = -residuals(fit.theta, compute / fit.unit, error, objective=fit.objective)
     return r / max(fit.deviation, 1e-15)
 
 
@@ -174,11 +199,13 @@ def _correlation(
     theta: Floats,
     compute: Floats,
     *,
+    unit: float,
     form: Form,
     objective: Objective,
     held: tuple[Parameter, ...],
 ) -> dict[Parameter, dict[Parameter, float | None]]:
-    """Correlations of the estimates from the curvature at the minimum.
+    """Correlations of the estimates, in the user's unit, from the curvature at the minimum, theta
+    and compute being divided by `unit`.
 
     A parameter resting on its bound has none (None).
     """
@@ -190,6 +217,12 @@ def _correlation(
     size = np.linalg.norm(columns, axis=0)
     scaled = columns / np.where(size > 0, size, 1.0)
     covariance = np.linalg.pinv(scaled.T @ scaled, rcond=1e-14)
+    if "a" in names and "b" in names:
+        # log a in the user's unit is log a here plus b log u.
+        turn = np.eye(len(names))
+        i, j = names.index("a"), names.index("b")
+        turn[i, j] = np.log(unit) * size[i] / max(size[j], 1e-300)
+        covariance = turn @ covariance @ turn.T
     deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
     matrix = np.clip(covariance / np.outer(deviation, deviation), -1, 1)
     out: dict[Parameter, dict[Parameter, float | None]] = {}

@@ -29,6 +29,7 @@ FREE: dict[Form, tuple[Parameter, ...]] = {
     "power": ("a", "b"),
 }
 _MAX_EXPONENT = 300.0  # e^300: far past any error, short of overflow
+_LARGEST_LOG = 700.0  # e^700 is still a number
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,10 @@ class Law:
         return np.array([np.log(self.a), self.b, self.c, self.d])
 
     @staticmethod
-    def from_theta(theta: Floats) -> Law:
-        log_a, b, c, d = (float(value) for value in theta)
-        return Law(a=float(np.exp(log_a)), b=b, c=c, d=d)
+    def from_theta(theta: Floats, *, unit: float = 1.0) -> Law:
+        """The law of parameters (log a, b, c, d) of compute divided by `unit`."""
+        log_a, b, c, d = (float(value) for value in in_unit(theta, 1 / unit))
+        return Law(a=amplitude(log_a), b=b, c=c, d=d)
 
     def rounded(self, decimals: int) -> Law:
         """The law as a figure prints it."""
@@ -78,6 +80,22 @@ class Law:
         gradient = jacobian(theta, np.array([compute]))[0]
         gradient[0] /= self.a  # the solver's parameter is log a
         return float(np.abs(gradient).sum() * 0.5 * 10.0**-decimals)
+
+
+def amplitude(log_a: float) -> float:
+    """e^log_a, kept a number: with compute of 1e49 and an exponent of 5 it nearly isn't one."""
+    return float(np.exp(np.clip(log_a, -_LARGEST_LOG, _LARGEST_LOG)))
+
+
+def in_unit(theta: Floats, unit: float) -> Floats:
+    """theta [..., 4] of compute in the user's unit -> of compute divided by `unit`.
+
+    a (C + d)^-b = (a u^-b) (C/u + d/u)^-b.
+    """
+    out = np.array(theta, np.float64)
+    out[..., 0] -= out[..., 1] * np.log(unit)
+    out[..., 3] /= unit
+    return out
 
 
 def predict(theta: Floats, compute: Floats) -> Floats:

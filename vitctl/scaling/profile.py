@@ -9,19 +9,22 @@ points are taken as given; `selection` asks how they came to be chosen.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.special import fdtri
 
 from vitctl.scaling.fit import Fit
-from vitctl.scaling.laws import FREE, PARAMETERS, Floats
+from vitctl.scaling.laws import FREE, PARAMETERS, Floats, amplitude, in_unit
 from vitctl.scaling.names import Parameter
 from vitctl.scaling.solver import solve
 
 Interval = tuple[float | None, float | None]
 """A side on which no value can be excluded is None, not a large number."""
 
-_FARTHEST = 1e9  # of log a, where no data bounds it; the other parameters have bounds
+_FARTHEST = 1e3  # of log a in any unit, where no data bounds it; the other parameters have bounds
+_FIRST_STEP = 1e-3  # of log a and b, of the range of errors, and of d or the smallest compute
 _CUTS = 40
 _PRECISION = 1e-5  # of the half-width
 
@@ -35,23 +38,23 @@ def profile_intervals(
     position, each refit starting from its neighbour on the path and from the fit itself.
     """
     names = FREE[fit.form]
-    lower, upper = fit.bounds.arrays(fit.form, largest_compute=float(compute.max()))
-    centre = fit.law.theta()
-    index = np.repeat([PARAMETERS.index(name) for name in names], 2)
-    sign = np.tile([-1.0, 1.0], len(names))
-    limit = np.where(sign < 0, lower[index], upper[index])
-    room = (limit - centre[index]) * sign
+    ends = _Ends.of(fit, compute, names)
+    index, sign = ends.index, ends.sign
+    at_end = (np.arange(len(index)), index)
+    limit = np.where(sign < 0, ends.lower[at_end], ends.upper[at_end])
+    room = np.minimum((limit - ends.centre[at_end]) * sign, np.where(index == 0, _FARTHEST, np.inf))
 
     threshold = _threshold(fit, level)
-    step = np.minimum(np.maximum(np.abs(centre[index]) * 1e-3, 1e-6), room)
+    sizes = np.array([1.0, 1.0, np.ptp(error), max(fit.theta[3], (compute / fit.unit).min())])
+    step = np.minimum(_FIRST_STEP * sizes[index], room)
     inside, outside = np.zeros(len(index)), np.full(len(index), np.nan)
     # The root of the rise in cost is nearly straight in the offset, which makes it easy to solve.
     low, high = np.zeros(len(index)), np.full(len(index), np.nan)
-    start = np.tile(centre, (len(index), 1))
+    start = ends.centre.copy()
 
     def try_out(at: np.ndarray, offset: Floats) -> np.ndarray:
         """Move `inside` or `outside` of the ends `at` to their offsets; whether inside."""
-        cost, theta = _refit(fit, compute, error, index[at], sign[at] * offset, start[at])
+        cost, theta = ends.take(at).refit(fit, error, sign[at] * offset, start[at])
         rise = np.sqrt(np.maximum(cost - fit.cost, 0.0))
         within = cost <= threshold
         inside[at[within]], low[at[within]] = offset[within], rise[within]
@@ -61,7 +64,7 @@ def profile_intervals(
 
     searching = room > 0
     while len(at := np.flatnonzero(searching)):
-        searching[at] = try_out(at, step[at]) & (step[at] < room[at]) & (step[at] < _FARTHEST)
+        searching[at] = try_out(at, step[at]) & (step[at] < room[at])
         step[at] = np.minimum(step[at] * 4, room[at])
 
     crossed = np.flatnonzero(np.isfinite(outside))
@@ -75,14 +78,70 @@ def profile_intervals(
         share = np.clip(share + np.where(share < 0.5, 0.02, -0.02), 0.02, 0.98)
         try_out(at, inside[at] + share * (outside[at] - inside[at]))
 
-    ends = np.where(np.isfinite(outside), centre[index] + sign * outside, limit)
+    found = np.where(np.isfinite(outside), ends.centre[at_end] + sign * outside, limit)
     # Reaching zero is a true end (no floor, no shift); any other bound excludes nothing.
     open_end = ~np.isfinite(outside) & ~((sign < 0) & (index > 0))
     # Nor does an end where another parameter's upper bound, not the data, raised the cost.
-    held = (start[:, [1, 3]] >= upper[[1, 3]]) & (upper > lower)[[1, 3]]
-    open_end |= (held & (index[:, None] != [1, 3])).any(1)
-    values = [None if unknown else float(end) for end, unknown in zip(ends, open_end, strict=True)]
+    held = (start >= ends.upper) & (ends.upper > ends.lower)
+    open_end |= held[:, 1] & (index != 1) | held[:, 3] & (index != 3)
+    found = np.where(index == 3, found * fit.unit, found)
+    values = [None if unknown else float(end) for end, unknown in zip(found, open_end, strict=True)]
     return {name: _natural(name, *values[2 * i : 2 * i + 2]) for i, name in enumerate(names)}
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """The ends of all intervals, two a parameter: which one [m], in which direction [m], and the
+    problem to refit for each: compute [m, n], the fit's theta and its bounds [m, 4].
+
+    All work in the fit's unit of compute but those of `a`, which holds still in the user's: there
+    a value of it is another question, as a at C + d = 1 is.
+    """
+
+    index: np.ndarray
+    sign: Floats
+    compute: Floats
+    centre: Floats
+    lower: Floats
+    upper: Floats
+
+    @staticmethod
+    def of(fit: Fit, compute: Floats, names: Sequence[Parameter]) -> _Ends:
+        index = np.repeat([PARAMETERS.index(name) for name in names], 2)
+        largest = float(compute.max())
+
+        def stacked(unit: float) -> list[Floats]:
+            theta = in_unit(in_unit(fit.theta, 1 / fit.unit), unit)
+            bounds = fit.bounds.arrays(fit.form, largest_compute=largest, unit=unit)
+            return [compute / unit, theta, *bounds]
+
+        rows = [stacked(1.0 if i == 0 else fit.unit) for i in index]
+        columns = [np.stack(column) for column in zip(*rows, strict=True)]
+        return _Ends(index, np.tile([-1.0, 1.0], len(names)), *columns)
+
+    def take(self, at: np.ndarray) -> _Ends:
+        return _Ends(*(getattr(self, one.name)[at] for one in fields(self)))
+
+    def refit(
+        self, fit: Fit, error: Floats, offset: Floats, start: Floats
+    ) -> tuple[Floats, Floats]:
+        """Cost [m] and theta [m, 4] with each end's parameter held `offset` away from the fit."""
+        m = len(self.index)
+        held = (np.arange(m), self.index)
+        low, high = self.lower.copy(), self.upper.copy()
+        low[held] = high[held] = self.centre[held] + offset
+        solution = solve(
+            np.concatenate([self.compute, self.compute]),
+            error,
+            weight=np.ones(len(error)),
+            start=np.concatenate([start, self.centre]),
+            lower=np.concatenate([low, low]),
+            upper=np.concatenate([high, high]),
+            objective=fit.objective,
+        )
+        cost, theta = solution.cost.reshape(2, m), solution.theta.reshape(2, m, 4)
+        best = np.argmin(cost, axis=0)
+        return cost[best, np.arange(m)], theta[best, np.arange(m)]
 
 
 def _threshold(fit: Fit, level: float) -> float:
@@ -96,29 +155,6 @@ def _natural(name: Parameter, low: float | None, high: float | None) -> Interval
     if name != "a":
         return low, high
     return (
-        None if low is None else math.exp(low),
-        None if high is None else math.exp(high),
+        None if low is None else amplitude(low),
+        None if high is None else amplitude(high),
     )
-
-
-def _refit(
-    fit: Fit, compute: Floats, error: Floats, index: np.ndarray, offset: Floats, start: Floats
-) -> tuple[Floats, Floats]:
-    """Cost [m] and theta [m, 4] with parameter `index` held `offset` away from the fit."""
-    m = len(index)
-    lower, upper = fit.bounds.arrays(fit.form, largest_compute=float(compute.max()))
-    low, high = np.tile(lower, (m, 1)), np.tile(upper, (m, 1))
-    centre = fit.law.theta()
-    low[np.arange(m), index] = high[np.arange(m), index] = centre[index] + offset
-    solution = solve(
-        compute,
-        error,
-        weight=np.ones(len(compute)),
-        start=np.concatenate([start, np.tile(centre, (m, 1))]),
-        lower=np.concatenate([low, low]),
-        upper=np.concatenate([high, high]),
-        objective=fit.objective,
-    )
-    cost, theta = solution.cost.reshape(2, m), solution.theta.reshape(2, m, 4)
-    best = np.argmin(cost, axis=0)
-    return cost[best, np.arange(m)], theta[best, np.arange(m)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from vitctl.scaling.bottlenecks import Best
 from vitctl.scaling.compare import Extrapolation, Variant
-from vitctl.scaling.laws import PARAMETERS, Law, predict
+from vitctl.scaling.laws import PARAMETERS, Law
 from vitctl.scaling.published import DECIMALS, PUBLISHED
 from vitctl.scaling.study import OFF_LAW, Study, cautions
 
@@ -106,7 +106,7 @@ def band(found: Study) -> dict[str, list[float]]:
     low = high = error
     if found.drawn.usable:
         tail = 50 * (1 - found.settings.level)
-        low, high = np.percentile(predict(found.drawn.theta, grid), [tail, 100 - tail], axis=0)
+        low, high = np.percentile(found.drawn.errors(grid), [tail, 100 - tail], axis=0)
     if found.selection is not None:
         behind = found.selection.law.error(grid)
         low, high = np.minimum(low, behind), np.maximum(high, behind)

@@ -53,16 +53,18 @@ def selection(
     if rule == "all":
         return None
     chosen = frontier(compute, error, rule=rule)
-    found = _natural(fit.law.theta())
+    found = _natural(fit.theta)
     lower, upper = (
-        _natural(x) for x in fit.bounds.arrays(fit.form, largest_compute=float(compute.max()))
+        _natural(x)
+        for x in fit.bounds.arrays(fit.form, largest_compute=float(compute.max()), unit=fit.unit)
     )
     free = np.array([name in fit.free for name in PARAMETERS])
     law, sigma = found, fit.scatter if noise is None else noise
-    scatter = float(np.std(fit.law.error(compute[chosen]) - error[chosen]))
+    x = compute / fit.unit
+    scatter = float(np.std(Law(*found).error(x[chosen]) - error[chosen]))
     crowd = 0
     for _ in range(_ROUNDS):
-        near = np.abs(error - Law(*law).error(compute)) <= _NEAR * sigma
+        near = np.abs(error - Law(*law).error(x)) <= _NEAR * sigma
         near[chosen] = True
         crowd = int(near.sum())
         theta, spread = _simulate(
@@ -77,7 +79,8 @@ def selection(
         # An amplitude of zero is no law; the other parameters may rest on their bounds.
         lower[0] = max(lower[0], 1e-6 * found[0])
         law = np.where(free, np.clip(law - bias, lower, upper), found)
-    return Selection(law=Law(*(float(x) for x in law)), noise=float(sigma), crowd=crowd)
+    theta = Law(*(float(value) for value in law)).theta()
+    return Selection(law=Law.from_theta(theta, unit=fit.unit), noise=float(sigma), crowd=crowd)
 
 
 def widened(
@@ -110,18 +113,18 @@ def _simulate(
     seed: int,
 ) -> tuple[Floats, Floats]:
     """Refits [fitted, 4] of simulated tables and their scatter [fitted]: runs of unknown error
-    (NaN) scatter about the law, the others keep theirs."""
+    (NaN) scatter about the law, the others keep theirs. Law and refits are in the fit's unit."""
     # The same draws each round, so that the rounds converge.
     rng = np.random.default_rng(seed)
     found, spreads = [], []
     for block in blocks(draws, len(compute)):
-        drawn = law.error(compute) + sigma * rng.standard_normal((block, len(compute)))
+        drawn = law.error(compute / fit.unit) + sigma * rng.standard_normal((block, len(compute)))
         drawn = np.where(np.isnan(error), np.maximum(drawn, _SMALLEST_ERROR), error)
         weight = _frontiers(compute, drawn, rule=rule)
         enough = weight.sum(1) >= len(fit.free) + 1
         drawn, weight = drawn[enough], weight[enough]
         theta = refit(fit, compute, drawn, weight)
-        missed = np.sum(weight * (drawn - predict(theta, compute)) ** 2, axis=1)
+        missed = np.sum(weight * (drawn - predict(theta, compute / fit.unit)) ** 2, axis=1)
         found.append(theta)
         spreads.append(np.sqrt(missed / weight.sum(1)))
     return np.concatenate(found), np.concatenate(spreads)

@@ -1,8 +1,11 @@
-"""Many bounded fits of the law at once: Levenberg-Marquardt over a batch.
+"""Many bounded fits of the law at once.
 
 Every question asked of the law is many fits: many starts, a thousand bootstrap tables, a profile
 along each parameter. So the solver takes a batch of problems, each with its own points, start and
 bounds. A weight of zero leaves a point out, equal bounds hold a parameter fixed.
+
+Plain least squares in error go by variable projection, a search over (b, d). In log error, or with
+Huber's function, a and c are not linear and all four are searched, by Levenberg-Marquardt.
 
 Cost: half the weighted sum of rho(r^2), r = E_law - E or log E_law - log E, and rho the identity or
 Huber's function (Huber 1964): quadratic up to `huber`, linear past it. Bounds are kept by
@@ -17,6 +20,7 @@ import numpy as np
 
 from vitctl.scaling.laws import Floats, predict, predict_and_jacobian
 from vitctl.scaling.names import Space
+from vitctl.scaling.projection import search
 
 _MAX_STEPS = 300
 _COST_TOLERANCE = 1e-13  # relative; two orders above what float64 resolves in a sum of squares
@@ -82,6 +86,10 @@ def solve(
     compute = np.broadcast_to(compute, (batch, n))
     error, weight = np.broadcast_to(error, (batch, n)), np.broadcast_to(weight, (batch, n))
     lower, upper = np.broadcast_to(lower, (batch, 4)), np.broadcast_to(upper, (batch, 4))
+    if objective == LEAST_SQUARES:
+        theta, converged = search(compute, error, weight, start, lower, upper)
+        found = cost(theta, compute, error, weight, objective=objective)
+        return Solution(theta=theta, cost=found, converged=converged)
     theta = np.clip(start, lower, upper)
     value = cost(theta, compute, error, weight, objective=objective)
     damping = np.full(batch, 1e-3)
