@@ -7,6 +7,7 @@ from scipy import stats
 from vitctl.scaling.bootstrap import _draw_rows, blocks, bootstrap, percentiles, refit
 from vitctl.scaling.fit import fit_law
 from vitctl.scaling.frontier import frontier
+from vitctl.scaling.laws import Law
 from vitctl.scaling.solver import Objective
 
 
@@ -40,8 +41,9 @@ def test_each_drawn_table_is_fitted_on_its_own_frontier(paper) -> None:
         x, y = runs.compute[pick], runs.error[pick]
         on = frontier(x, y)
         alone = fit_law(x[on], y[on]).law
-        assert np.exp(found[0]) == pytest.approx(alone.a, rel=1e-3)
-        assert found[1:] == pytest.approx([alone.b, alone.c, alone.d], rel=1e-3)
+        law = Law.from_theta(found, unit=fit.unit)
+        ours, theirs = ((one.a, one.b, one.c, one.d) for one in (law, alone))
+        assert ours == pytest.approx(theirs, rel=1e-3)
 
 
 def test_blocks_change_nothing_but_memory(paper, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ Numbers in, numbers out: nothing here opens a file, prints or draws.
 
 laws         E = a (C + d)^-b + c and its simpler forms
 solver       many bounded least-squares fits at once
+projection   the same where a and c are linear: a search over b and d
 frontier     the runs that no cheaper run beats
 fit          the law of a frontier, from many starts
 profile      intervals from the cost along each parameter
