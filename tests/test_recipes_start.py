@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stages.pretrain import run as pretrain_stage
-from stages.pretrain.command import Inputs
+from stages.pretrain.spec import Inputs
 from tests import made
 from vitctl.artifacts import Store
 from vitctl.artifacts.runs import run_of

@@ -1,13 +1,12 @@
-"""What `vitctl cooldown` is asked."""
+"""The flags of `vitctl cooldown`, and how they become its settings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from typer import Option
 
-from vitctl.artifacts import Artifact
+from stages.cooldown.spec import Inputs
 from vitctl.console.flags import (
     Source,
     count,
@@ -17,16 +16,6 @@ from vitctl.console.verb import verb
 from vitctl.events import Caution, Note
 from vitctl.optim.schedules import CooldownShape
 from vitctl.train.config import TrainConfig, TrainRuntime
-
-VERSION = 1
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The checkpoint to branch from, and the images its run trains on (None if mock)."""
-
-    checkpoint: Artifact
-    dataset: Artifact | None
 
 
 @verb(configurable=True, parallel=True, trains=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from stages.cooldown.command import VERSION, Inputs
+from stages.cooldown.spec import VERSION, Inputs
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.store import slug
 from vitctl.events import Emit, Next, silent

@@ -6,8 +6,27 @@ from typing import Annotated
 
 from typer import Option
 
+from stages.doctor.spec import Inputs
 from vitctl.console.session import Session
+from vitctl.console.streams import answer
 from vitctl.console.verb import verb
+from vitctl.doctor.finding import Finding, exit_code
+from vitctl.errors import (
+    DoesNotFitError,
+    InputError,
+    InterruptedRun,
+    NotFoundError,
+    UsageError,
+    VitctlError,
+)
+
+_ERRORS: dict[int, type[VitctlError]] = {
+    2: UsageError,
+    3: InputError,
+    4: NotFoundError,
+    6: DoesNotFitError,
+    10: InterruptedRun,
+}
 
 
 @verb(makes=False)
@@ -27,6 +46,29 @@ def doctor(
     the first batch. Each check says ok, warn or fail, with a hint; it never hangs. The exit code
     is 0 if none failed, else 2 (set-up), 3 (data) or 6 (room), that of the first that did.
     """
-    from stages.doctor.run import run
+    check_machine(session, data=data, timeout_s=timeout)
 
-    run(session, data=data, timeout_s=timeout)
+
+def check_machine(session: Session, *, data: str | None, timeout_s: float | None) -> None:
+    """Answer with a line a check, or one JSON object. Raises the error of the first failed one."""
+    from stages.doctor.run import names, run
+    from stages.doctor.text import lines
+
+    dataset = None if data is None else session.one("dataset", data, option="--data", stdin=False)
+    inputs = Inputs(session.store.root.absolute(), dataset.path if dataset else None)
+    width = max(map(len, names(inputs)))
+
+    def show(finding: Finding) -> None:
+        if not session.options.json:
+            answer(lines(finding, width=width))
+
+    report = run(inputs, timeout_s=timeout_s, report=show)
+    if session.options.json:
+        session.answer_json(report.as_json())
+    if code := exit_code(report.findings):
+        failed = [finding for finding in report.findings if finding.verdict == "fail"]
+        raise _ERRORS.get(code, UsageError)(
+            f"{len(failed)} of {len(report.findings)} checks failed: "
+            + ", ".join(finding.check for finding in failed),
+            hint=failed[0].hint,
+        )

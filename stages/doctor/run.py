@@ -1,94 +1,41 @@
-"""How `vitctl doctor` works: checks in processes of their own, told as they come."""
+"""How `vitctl doctor` works: checks in processes of their own, reported as each one ends."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from vitctl.console.session import Session
-from vitctl.console.streams import answer, answer_columns
-from vitctl.console.text import safe, styled
+from stages.doctor.spec import Inputs, Report
+from vitctl.artifacts.store import Store
 from vitctl.doctor import supervise
 from vitctl.doctor.checks import Check, checks
-from vitctl.doctor.finding import Asked, Finding, exit_code, worst
-from vitctl.errors import (
-    DoesNotFitError,
-    InputError,
-    InterruptedRun,
-    NotFoundError,
-    UsageError,
-    VitctlError,
-)
-from vitctl.places import Place
-
-_COLOURS = {"ok": "32", "warn": "33", "fail": "1;31"}
-_ERRORS: dict[int, type[VitctlError]] = {
-    2: UsageError,
-    3: InputError,
-    4: NotFoundError,
-    6: DoesNotFitError,
-    10: InterruptedRun,
-}
+from vitctl.doctor.finding import Asked, Finding
 
 
-def run(session: Session, *, data: str | None, timeout_s: float | None) -> None:
-    """Print what was found. Raises the error of the first failed check."""
-    asked = Asked(session.store.root.absolute(), _named(session, data))
-    wanted = checks(asked.store)
-    width = max(len(check.name) for check in wanted)
-    found: list[Finding] = []
+def names(inputs: Inputs) -> list[str]:
+    """The names of the checks that `run` makes, in order."""
+    return [check.name for check in checks(inputs.store)]
+
+
+def run(
+    inputs: Inputs, *, timeout_s: float | None, report: Callable[[Finding], None] = lambda _: None
+) -> Report:
+    """Check the machine. `report` gets each finding when its check ends; `timeout_s` is what each
+    check may take instead of its own time."""
+    asked = Asked(inputs.store, inputs.dataset)
+    wanted = checks(inputs.store)
+    findings: list[Finding] = []
 
     def look(some: Sequence[Check]) -> None:
         for finding in supervise.findings(some, asked, patience_s=timeout_s):
-            found.append(finding)
-            if not session.options.json:
-                answer(_lines(finding, width=width))
+            findings.append(finding)
+            report(finding)
 
     look([check for check in wanted if check.group != "batches"])
-    # Not before it is known whether the store answers.
-    if asked.dataset is None and not any(f.check == "reach" and f.verdict == "fail" for f in found):
-        asked = replace(asked, dataset=_newest(session))
+    # The newest dataset is not looked for before it is known whether the store answers.
+    reached = not any(f.check == "reach" and f.verdict == "fail" for f in findings)
+    if asked.dataset is None and reached:
+        newest = Store(inputs.store).newest("dataset")
+        asked = replace(asked, dataset=newest.path if newest is not None else None)
     look([check for check in wanted if check.group == "batches"])
-    if session.options.json:
-        session.answer_json(
-            {
-                "verdict": worst(found),
-                "store": str(asked.store),
-                "dataset": str(asked.dataset) if asked.dataset else None,
-                "checks": [finding.as_json() for finding in found],
-            }
-        )
-    if code := exit_code(found):
-        failed = [finding for finding in found if finding.verdict == "fail"]
-        raise _ERRORS.get(code, UsageError)(
-            f"{len(failed)} of {len(found)} checks failed: {', '.join(f.check for f in failed)}",
-            hint=failed[0].hint,
-        )
-
-
-def _named(session: Session, data: str | None) -> Place | None:
-    if data is None:
-        return None
-    return session.one("dataset", data, option="--data", stdin=False).path
-
-
-def _newest(session: Session) -> Place | None:
-    newest = session.store.newest("dataset")
-    return newest.path if newest is not None else None
-
-
-def _lines(finding: Finding, *, width: int) -> str:
-    word = styled(
-        f"{finding.verdict:<4}", _COLOURS[finding.verdict], terminal=answer_columns() is not None
-    )
-    indent = " " * (4 + 2 + width + 2)
-    columns = max(20, (answer_columns() or 10_000) - len(indent))
-    told, *more = _wrapped(finding.told, columns)
-    if finding.hint is not None:
-        more += _wrapped(f"hint: {finding.hint}", columns)
-    return "\n".join([f"{word}  {finding.check:<{width}}  {told}", *(indent + s for s in more)])
-
-
-def _wrapped(text: str, columns: int) -> list[str]:
-    return textwrap.wrap(safe(text), columns, break_long_words=False) or [""]
+    return Report(asked.store, asked.dataset, tuple(findings))

@@ -1,15 +1,13 @@
-"""What `vitctl evaluate` is asked."""
+"""The flags of `vitctl evaluate`, and how they become its settings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import PositiveInt
 from typer import Option
 
-from vitctl.artifacts import Artifact
+from stages.evaluate.spec import EvaluateConfig, EvaluateRuntime, Inputs
 from vitctl.console.evaluation_data import images_for
 from vitctl.console.flags import (
     CacheDir,
@@ -22,50 +20,7 @@ from vitctl.console.flags import (
 )
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
-from vitctl.data.config import EvalPreprocess
 from vitctl.events import Note
-from vitctl.hardware.precision import Precision
-from vitctl.model.config import Loss
-from vitctl.settings.config import Config
-from vitctl.stage import ReadsImages
-from vitctl.train.config import MockConfig
-
-VERSION = 1
-
-
-class EvaluateConfig(Config):
-    """What decides the scores, besides the checkpoint and the images.
-
-    loss, preprocess, precision   as the checkpoint was trained and scored with
-    weights     the checkpoint's weights as they are, or their average
-    class_map   the model's name for classes of the dataset that are called otherwise there
-    mock        the synthetic images a --mock run was trained on, instead of a dataset
-    """
-
-    eval_split: str
-    loss: Loss
-    preprocess: EvalPreprocess
-    precision: Precision
-    class_map: dict[str, str] | None = None
-    weights: Literal["raw", "ema"] = "raw"
-    mock: MockConfig | None = None
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The checkpoint that is scored, and the images (None if mock)."""
-
-    checkpoint: Artifact
-    dataset: Artifact | None
-
-
-class EvaluateRuntime(ReadsImages):
-    """`batch`: images at a time. `devices`: so many of those there are, None takes all. `workers`:
-    threads that decode images, None takes one a core."""
-
-    batch: PositiveInt | None = None
-    devices: PositiveInt | None = None
-    workers: PositiveInt | None = None
 
 
 @verb(configurable=True, parallel=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.evaluate.command import VERSION, EvaluateConfig, EvaluateRuntime, Inputs
+from stages.evaluate.spec import VERSION, EvaluateConfig, EvaluateRuntime, Inputs
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.store import slug
 from vitctl.data.batches import EvalBatch

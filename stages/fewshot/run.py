@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.fewshot.command import VERSION, FewshotConfig, FewshotRuntime, Inputs
+from stages.fewshot.spec import VERSION, FewshotConfig, FewshotRuntime, Inputs
 from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store
 from vitctl.artifacts.store import slug

@@ -1,13 +1,12 @@
-"""What `vitctl finetune` is asked."""
+"""The flags of `vitctl finetune`, and how they become its settings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from typer import Option
 
-from vitctl.artifacts import Artifact
+from stages.finetune.spec import Inputs
 from vitctl.console.flags import (
     Ema,
     Epochs,
@@ -31,16 +30,6 @@ from vitctl.events import Caution, Note
 from vitctl.optim.config import SPIKE_SIGMAS
 from vitctl.settings.trees import at
 from vitctl.train.config import TrainConfig, TrainRuntime
-
-VERSION = 1
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The pretrained checkpoint, and the images to fine-tune on."""
-
-    checkpoint: Artifact
-    dataset: Artifact
 
 
 @verb(configurable=True, parallel=True, trains=True)

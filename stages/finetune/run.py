@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from functools import partial
 
-from stages.finetune.command import VERSION, Inputs
+from stages.finetune.spec import VERSION, Inputs
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.store import slug
 from vitctl.data.digest import ConsumedSamples

@@ -1,13 +1,12 @@
-"""What `vitctl plan` is asked."""
+"""The flags of `vitctl plan`, and how they become its settings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import PositiveFloat, PositiveInt
 from typer import Option
 
+from stages.plan.spec import Inputs, PlanRuntime
 from vitctl.console.asked import Asked, resolve
 from vitctl.console.flags import (
     Epochs,
@@ -26,44 +25,12 @@ from vitctl.console.verb import verb
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Note
 from vitctl.plan.bill import amount
-from vitctl.plan.topology import LOCAL, Topology, parse
+from vitctl.plan.topology import LOCAL, parse
 from vitctl.recipes import pretraining
-from vitctl.settings.config import Config
 from vitctl.settings.overrides import build
 
 # What is planned for where nothing says how many images and classes there are.
 _IMAGENET = pretraining.Images(examples=1_281_167, classes=1000, eval_split=None)
-
-
-class PlanRuntime(Config):
-    """How a run is meant to work, and what it costs.
-
-    Attributes:
-      mesh: as pretrain takes it; None lets plan choose.
-      remat: what the backward pass recomputes; None lets plan choose.
-      microbatch: images a device at a time; None all at once.
-      search: look for the fastest mesh, recomputation and, up to `largest_batch`, batch.
-      largest_batch: that a search may take; None: the batch is fixed.
-      max_compiles: at most so many programs are compiled.
-      price: of a device for an hour.
-      watts: that a device draws.
-    """
-
-    mesh: str | None = None
-    remat: str | None = None
-    microbatch: PositiveInt | None = None
-    search: bool = False
-    largest_batch: PositiveInt | None = None
-    max_compiles: PositiveInt = 6
-    price: PositiveFloat | None = None
-    watts: PositiveFloat | None = None
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What it runs on; None: the devices of this machine."""
-
-    topology: Topology | None
 
 
 @verb(makes=False, configurable=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stages.plan.command import PlanRuntime
+from stages.plan.spec import PlanRuntime
 from vitctl.model import accounting
 from vitctl.plan.answer import Answer, Basis, Candidate, Memory, Rate, Search
 from vitctl.plan.bill import bill

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stages.plan import results
-from stages.plan.command import Inputs, PlanRuntime
+from stages.plan.spec import Inputs, PlanRuntime
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.hardware import machine

@@ -1,12 +1,12 @@
-"""What `vitctl pretrain` is asked."""
+"""The flags of `vitctl pretrain`, and how they become its settings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from typer import Option
 
+from stages.pretrain.spec import Inputs
 from vitctl.artifacts import Artifact
 from vitctl.console.asked import Asked, resolve
 from vitctl.console.flags import (
@@ -34,15 +34,6 @@ from vitctl.recipes import pretraining
 from vitctl.settings.overrides import build
 from vitctl.settings.trees import at
 from vitctl.train.config import MockConfig, TrainRuntime
-
-VERSION = 1
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The images; None with --mock."""
-
-    dataset: Artifact | None
 
 
 @verb(configurable=True, parallel=True, trains=True)

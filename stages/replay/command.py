@@ -1,50 +1,18 @@
-"""What `vitctl replay` is asked."""
+"""The flags of `vitctl replay`, and how they become its settings."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
+from stages.replay.spec import Asked
 from vitctl.console.flags import Source, count
 from vitctl.console.session import Session
 from vitctl.console.streams import answer
 from vitctl.console.verb import verb
-from vitctl.errors import OverwriteError, UsageError
-
-PICTURE, ARRAYS = ".png", ".npz"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Which step (None: the one that names the checkpoint), how many images of its batch (None:
-    all, in a picture the first few hundred), the file they go to, if any, and whether it may
-    replace one."""
-
-    step: int | None
-    first: int | None
-    file: Path | None
-    force: bool = False
-
-    def __post_init__(self) -> None:
-        if self.step is not None and self.step < 1:
-            raise UsageError(f"--step {self.step}: the first step is 1")
-        if self.first is not None and self.first < 1:
-            raise UsageError(f"--first {self.first} shows nothing")
-        if self.file is not None and self.file.suffix not in (PICTURE, ARRAYS):
-            raise UsageError(
-                f"--out {self.file} is neither a picture nor arrays",
-                hint=f"end it in {PICTURE} or {ARRAYS}",
-            )
-        if self.file is not None and self.file.is_dir():
-            raise OverwriteError(f"--out {self.file} is a folder", hint="name a file in it")
-        if self.file is not None and os.path.lexists(self.file) and not self.force:
-            raise OverwriteError(
-                f"--out {self.file} is there already", hint="another --out, or --force replaces it"
-            )
+from vitctl.errors import UsageError
 
 
 @verb(makes=False)

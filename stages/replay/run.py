@@ -10,7 +10,7 @@ from shlex import quote
 
 import numpy as np
 
-from stages.replay.command import PICTURE, Asked
+from stages.replay.spec import PICTURE, Asked
 from vitctl.artifacts import Artifact, Parent, Run, Store
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.run_info import MUST_BE_FINITE, diverged_in_words

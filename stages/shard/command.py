@@ -1,62 +1,21 @@
-"""What `vitctl shard` is asked."""
+"""The flags of `vitctl shard`, and how they become its settings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import ByteSize, Field
 from typer import Argument, Option
 
+from stages.shard.spec import (
+    DIGITS,
+    Inputs,
+    ShardConfig,
+    ShardRuntime,
+)
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
-from vitctl.places import Place, place
-from vitctl.settings.config import Config
-from vitctl.stage import Runtime
-
-VERSION = 1
-
-DIGITS = "digits"
-DEFAULT_VAL_FRACTION = 0.1
-
-
-class ShardConfig(Config):
-    """What decides the dataset, besides its source.
-
-    val_fraction  share of the images held out as `val`, by a hash of their ids; None takes
-                  `DEFAULT_VAL_FRACTION` where the source has neither val/ nor test/
-    classes       the classes to take: names with commas, or a range of integer names (0-5)
-    shard_bytes   image bytes in a shard, about
-    shards        shards in all, instead of `shard_bytes`
-    max_pixels    larger images are rejected before they are decoded
-    """
-
-    val_fraction: float | None = Field(None, ge=0, lt=1)
-    classes: str | None = None
-    shard_bytes: ByteSize = Field(ByteSize(256 * 2**20), ge=1)
-    shards: int | None = Field(None, ge=1)
-    max_pixels: int = Field(100_000_000, ge=1)
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What is read. The files enter the id by their contents, the source by names, sizes and
-    times, or with `rehash` by contents too."""
-
-    source: str
-    rehash: bool = False
-    classes_from: Place | None = None
-    class_titles: Path | None = None
-    labels: Path | None = None
-
-
-class ShardRuntime(Runtime):
-    """`workers`: processes, None takes one a core, 0 works in this very process (nothing then
-    survives a crash of the decoder). `max_bad_fraction`: give up above this share of rejects."""
-
-    workers: int | None = Field(None, ge=0)
-    max_bad_fraction: float = Field(0.01, ge=0, le=1)
+from vitctl.places import place
 
 
 @verb(configurable=True)

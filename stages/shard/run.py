@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.shard.command import (
+from stages.shard.spec import (
     DEFAULT_VAL_FRACTION,
     DIGITS,
     VERSION,

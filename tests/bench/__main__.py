@@ -49,7 +49,7 @@ def told(name: str, rates: dict[str, list[float]], unit: str) -> None:
 def photos(folder: Path, *, images: int = 256, side: int = 256) -> Path:
     """JPEG files of smooth noise in two classes, sharded into a dataset."""
     from stages.shard import run as shard
-    from stages.shard.command import Inputs, ShardConfig, ShardRuntime
+    from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
     from vitctl.artifacts import Store
 
     rng = np.random.default_rng(0)

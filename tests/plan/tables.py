@@ -10,8 +10,8 @@ import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
-from stages.plan.command import Inputs, PlanRuntime
 from stages.plan.run import run
+from stages.plan.spec import Inputs, PlanRuntime
 from tests.plan import paper_costs
 from vitctl.plan import calibration
 from vitctl.plan.answer import Answer

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from stages.cooldown import run as cooldown_stage
-from stages.cooldown.command import Inputs as CooldownInputs
+from stages.cooldown.spec import Inputs as CooldownInputs
 from stages.pretrain import run as pretrain_stage
-from stages.pretrain.command import Inputs as PretrainInputs
+from stages.pretrain.spec import Inputs as PretrainInputs
 from vitctl.artifacts import Artifact, Store
 from vitctl.events import silent
 from vitctl.recipes import branching

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from stages.doctor import command
 from stages.doctor import run as stage
 from tests import schemas
 from vitctl.console.session import Options, Session
@@ -18,7 +19,7 @@ from vitctl.events import silent
 def doctor(tmp_path, monkeypatch):
     """doctor(findings, **options): the lines it prints, and what it raises."""
     said = []
-    monkeypatch.setattr(stage, "answer", said.append)
+    monkeypatch.setattr(command, "answer", said.append)
     monkeypatch.setattr(Session, "answer_json", lambda self, value: said.append(json.dumps(value)))
 
     def run(*found, **options):
@@ -30,7 +31,7 @@ def doctor(tmp_path, monkeypatch):
 
         monkeypatch.setattr(stage.supervise, "findings", findings)
         session = Session(Options(store=tmp_path, **options), silent)
-        stage.run(session, data=None, timeout_s=None)
+        command.check_machine(session, data=None, timeout_s=None)
         return said
 
     run.said = said

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from stages.evaluate import run as stage
-from stages.evaluate.command import EvaluateConfig, EvaluateRuntime, Inputs
+from stages.evaluate.spec import EvaluateConfig, EvaluateRuntime, Inputs
 from stages.inspect.text import in_words
 from tests import made
 from vitctl.artifacts import Artifact, Store

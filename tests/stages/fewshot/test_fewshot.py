@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from sklearn.linear_model import Ridge
 
 from stages.fewshot import run as stage
-from stages.fewshot.command import FewshotConfig, FewshotRuntime, Inputs
+from stages.fewshot.spec import FewshotConfig, FewshotRuntime, Inputs
 from tests import made
 from vitctl.artifacts import Artifact, Store
 from vitctl.data import pipeline

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from stages.finetune import run as finetune_stage
-from stages.finetune.command import Inputs
+from stages.finetune.spec import Inputs
 from stages.shard import run as shard_stage
-from stages.shard.command import Inputs as ShardInputs
-from stages.shard.command import ShardConfig, ShardRuntime
+from stages.shard.spec import Inputs as ShardInputs
+from stages.shard.spec import ShardConfig, ShardRuntime
 from tests import made
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.runs import run_of

@@ -15,17 +15,17 @@ import pytest
 from PIL import Image
 
 from stages.cooldown import run as cooldown_stage
-from stages.cooldown.command import Inputs as CooldownInputs
+from stages.cooldown.spec import Inputs as CooldownInputs
 from stages.finetune import run as finetune_stage
-from stages.finetune.command import Inputs as FinetuneInputs
+from stages.finetune.spec import Inputs as FinetuneInputs
 from stages.pretrain import run as pretrain_stage
-from stages.pretrain.command import Inputs as PretrainInputs
+from stages.pretrain.spec import Inputs as PretrainInputs
 from stages.replay import text
-from stages.replay.command import Asked
 from stages.replay.run import run
+from stages.replay.spec import Asked
 from stages.shard import run as shard_stage
-from stages.shard.command import Inputs as ShardInputs
-from stages.shard.command import ShardConfig, ShardRuntime
+from stages.shard.spec import Inputs as ShardInputs
+from stages.shard.spec import ShardConfig, ShardRuntime
 from tests import made, schemas
 from vitctl import losses
 from vitctl.artifacts import Artifact, Run, Store

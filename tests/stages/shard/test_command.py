@@ -8,7 +8,7 @@ import pytest
 
 import stages.shard.run
 from stages.app import load
-from stages.shard.command import Inputs, ShardConfig, ShardRuntime
+from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
 from vitctl.artifacts import Store
 from vitctl.errors import VitctlError
 

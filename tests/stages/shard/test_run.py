@@ -9,8 +9,8 @@ import shutil
 import numpy as np
 import pytest
 
-from stages.shard.command import Inputs, ShardConfig, ShardRuntime
 from stages.shard.run import run
+from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
 from tests.data import encoded_images as images
 from tests.data.encoded_images import encode, rgb
 from vitctl.artifacts import Artifact, Draft, Store

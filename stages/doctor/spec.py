@@ -1,0 +1,36 @@
+"""What `vitctl doctor` is told and finds: its inputs and its report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vitctl.doctor.finding import Finding, worst
+from vitctl.places import Place
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The store that is checked, and the dataset of which a batch is read (None: the newest of the
+    store, if the store answers)."""
+
+    store: Place
+    dataset: Place | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The findings in the order of the checks, and the dataset of which a batch was read."""
+
+    store: Place
+    dataset: Place | None
+    findings: tuple[Finding, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """What `vitctl doctor --json` prints; docs/schemas/doctor.schema.json."""
+        return {
+            "verdict": worst(self.findings),
+            "store": str(self.store),
+            "dataset": str(self.dataset) if self.dataset else None,
+            "checks": [finding.as_json() for finding in self.findings],
+        }

@@ -1,0 +1,28 @@
+"""A finding as a person reads it."""
+
+from __future__ import annotations
+
+import textwrap
+
+from vitctl.console.streams import answer_columns
+from vitctl.console.text import safe, styled
+from vitctl.doctor.finding import Finding
+
+_COLOURS = {"ok": "32", "warn": "33", "fail": "1;31"}
+
+
+def lines(finding: Finding, *, width: int) -> str:
+    """Verdict, name of the check (`width` characters), what was found; a hint below."""
+    word = styled(
+        f"{finding.verdict:<4}", _COLOURS[finding.verdict], terminal=answer_columns() is not None
+    )
+    indent = " " * (4 + 2 + width + 2)
+    columns = max(20, (answer_columns() or 10_000) - len(indent))
+    first, *more = _wrapped(finding.told, columns)
+    if finding.hint is not None:
+        more += _wrapped(f"hint: {finding.hint}", columns)
+    return "\n".join([f"{word}  {finding.check:<{width}}  {first}", *(indent + s for s in more)])
+
+
+def _wrapped(text: str, columns: int) -> list[str]:
+    return textwrap.wrap(safe(text), columns, break_long_words=False) or [""]

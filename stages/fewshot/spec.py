@@ -1,0 +1,70 @@
+"""What `vitctl fewshot` reads, decides and makes: its version, settings and inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from vitctl.artifacts import Artifact
+from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess
+from vitctl.hardware.precision import Precision
+from vitctl.settings.config import Config
+from vitctl.stage import ReadsImages
+from vitctl.train.config import MockConfig
+
+VERSION = 1
+
+Features = Literal["model", "pixels", "untrained"]
+
+
+class FewshotConfig(Config):
+    """What decides the accuracies, besides the checkpoint and the images.
+
+    shots       images of each class that are learned from
+    draws       how often they are drawn anew; draw i takes seed + i
+    l2          the ridge penalty; 2^10 is the public protocol's
+    features    model: the checkpoint's; pixels: the image itself, at the model's resolution;
+                untrained: the same model with the weights its training started from
+    precision   of the model's matrix multiplications; the regression is solved in float64
+    weights     the checkpoint's weights as they are, or their average
+    mock        the synthetic images a --mock run was trained on, instead of a dataset
+    """
+
+    shots: tuple[PositiveInt, ...] = Field((1, 5, 10, 25), min_length=1)
+    draws: PositiveInt = 10
+    seed: NonNegativeInt = 0
+    l2: PositiveFloat = 2.0**10
+    features: Features = "model"
+    train_split: str = "train"
+    eval_split: str
+    preprocess: EvalPreprocess = FEWSHOT_PREPROCESS
+    precision: Precision
+    weights: Literal["raw", "ema"] = "raw"
+    mock: MockConfig | None = None
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if list(self.shots) != sorted(set(self.shots)):
+            raise ValueError(f"shots {list(self.shots)} are not ascending")
+        if self.train_split == self.eval_split:
+            raise ValueError(f"shots are drawn from {self.train_split!r}, so it can't be scored")
+        return self
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The checkpoint that is probed, and the images (None if mock)."""
+
+    checkpoint: Artifact
+    dataset: Artifact | None
+
+
+class FewshotRuntime(ReadsImages):
+    """`batch`: images at a time. `devices`: so many of those there are, None takes all. `workers`:
+    threads that decode images, None takes one a core."""
+
+    batch: PositiveInt | None = None
+    devices: PositiveInt | None = None
+    workers: PositiveInt | None = None
