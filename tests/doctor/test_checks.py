@@ -32,6 +32,7 @@ def troubles(driver=None, tpu=False, **changes):
 
 def test_versions_that_go_together():
     assert troubles() == []
+    assert troubles(jax="0.12.0.1", jaxlib="0.12.0.1") == []
     assert troubles(driver=580, **{"jax-cuda13-plugin": "0.10.2"}) == []
     assert troubles(tpu=True, libtpu="0.0.52") == []
 
@@ -39,7 +40,7 @@ def test_versions_that_go_together():
 @pytest.mark.parametrize(
     ("changes", "fatal", "word"),
     [
-        ({"jax": "0.12.0", "jaxlib": "0.12.0"}, True, "not one that vitctl was made for"),
+        ({"jax": "0.13.0", "jaxlib": "0.13.0"}, True, "not one that vitctl was made for"),
         ({"jax": "0.9.9", "jaxlib": "0.9.9"}, True, "not one that vitctl was made for"),
         ({"jaxlib": "0.10.3"}, True, "not of one release"),
         ({"jax": "0.11.0"}, True, "not of one release"),

@@ -14,6 +14,8 @@ from vitctl.doctor.finding import Asked, Finding
 _SHOWN = ("jax", "jaxlib", "libtpu", "flax", "optax", "orbax-checkpoint", "numpy", "array_record")
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu")
 _CUDA_PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin")
+# As in pyproject.toml: from the first on, below the second.
+JAX_RELEASES = ((0, 10), (0, 13))
 # The oldest driver each CUDA runs on: NVIDIA's CUDA toolkit release notes, table 3.
 _DRIVER_OF_CUDA = {"12": 525, "13": 580}
 _NVIDIA = Path("/proc/driver/nvidia/version")
@@ -56,8 +58,9 @@ def known_bad(found: Versions, *, driver: int | None, tpu: bool) -> Iterator[Tro
     for name in ("jax", "jaxlib", "numpy"):
         if name not in found:
             yield True, f"{name} is not installed", "pip install vitctl"
-    if "jax" in found and not (0, 10) <= _release(found["jax"])[:2] < (0, 12):
-        hint = 'pip install "jax>=0.10,<0.12"'
+    oldest, too_new = JAX_RELEASES
+    if "jax" in found and not oldest <= _release(found["jax"])[:2] < too_new:
+        hint = 'pip install "jax>={}.{},<{}.{}"'.format(*oldest, *too_new)
         yield True, f"jax {found['jax']} is not one that vitctl was made for", hint
     if {"jax", "jaxlib"} <= found.keys():
         jax, jaxlib = _release(found["jax"]), _release(found["jaxlib"])
@@ -81,7 +84,7 @@ def _of_accelerators(found: Versions, *, driver: int | None, tpu: bool) -> Itera
     for name in plugins:
         if "jaxlib" in found and _release(found[name]) != _release(found["jaxlib"]):
             told = f"{name} {found[name]} does not belong to jaxlib {found['jaxlib']}"
-            yield True, told, 'pip install --upgrade "vitctl[cuda]"'
+            yield True, told, f"pip install {name}=={found['jaxlib']}"
         cuda = re.sub(r"\D", "", name)
         if driver is not None and driver < _DRIVER_OF_CUDA[cuda]:
             told = f"the NVIDIA driver {driver} is older than CUDA {cuda} needs"

@@ -1,0 +1,80 @@
+"""What is said of supported versions agrees: pyproject.toml, constraints, README, doctor."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from vitctl.doctor.packages import JAX_RELEASES
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PINS = sorted((ROOT / "constraints").glob("py*.txt"))
+PYTHONS = [f"3.{path.stem.removeprefix('py3')}" for path in PINS]
+
+
+def pinned(path: Path) -> list[Requirement]:
+    lines = path.read_text().splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def on(python: str) -> dict[str, str]:
+    """What markers see on Linux x86-64 with this Python."""
+    return {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "platform_system": "Linux",
+        "sys_platform": "linux",
+        "platform_machine": "x86_64",
+        "extra": "",
+    }
+
+
+def test_every_python_that_is_named_has_pinned_versions():
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    assert named == PYTHONS
+    table = (ROOT / "README.md").read_text().partition("## Tested on")[2]
+    assert re.findall(r"^\| (3\.\d+) \|", table, re.MULTILINE) == PYTHONS
+    assert all(SpecifierSet(PROJECT["requires-python"]).contains(f"{p}.0") for p in PYTHONS)
+
+
+@pytest.mark.parametrize(("path", "python"), list(zip(PINS, PYTHONS, strict=True)), ids=PYTHONS)
+def test_pinned_versions_are_among_those_that_are_asked_for(path, python):
+    pins = {
+        re.sub(r"[-_.]+", "-", pin.name).lower(): pin
+        for pin in pinned(path)
+        if pin.marker is None or pin.marker.evaluate(on(python))
+    }
+    extras = PROJECT["optional-dependencies"]
+    for line in PROJECT["dependencies"] + extras["dev"] + extras["cloud"] + extras["demo"]:
+        asked = Requirement(line)
+        if asked.marker is None or asked.marker.evaluate(on(python)):
+            (pin,) = pins[re.sub(r"[-_.]+", "-", asked.name).lower()].specifier
+            assert pin.operator == "=="
+            assert asked.specifier.contains(pin.version), line
+
+
+def test_constraints_name_no_place_to_download_from():
+    for path in PINS:
+        assert not re.search(r"://|--index|--find-links|@", path.read_text())
+        assert all(pin.url is None for pin in pinned(path))
+
+
+def test_the_oldest_and_the_newest_jax_are_among_the_pinned():
+    spec = next(Requirement(d).specifier for d in PROJECT["dependencies"] if d.startswith("jax>"))
+    versions = [
+        Version(next(iter(pin.specifier)).version)
+        for path in PINS
+        for pin in pinned(path)
+        if pin.name == "jax"
+    ]
+    oldest, too_new = (Version(".".join(map(str, release))) for release in JAX_RELEASES)
+    assert {(s.operator, s.version) for s in spec} == {(">=", str(oldest)), ("<", str(too_new))}
+    minors = [version.minor for version in versions]
+    assert minors == list(range(oldest.minor, too_new.minor))
