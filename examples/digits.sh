@@ -3,7 +3,7 @@
 # cool down twice off one trunk, probe and fine-tune, each step a vitctl command.
 #
 # Two cores, no accelerator: minutes. `just demo` runs it; so does
-#   pip install 'vitctl[demo]' && bash examples/digits.sh [FOLDER]
+#   pip install '.[demo]' && bash examples/digits.sh [FOLDER]
 set -euo pipefail
 export VITCTL_STORE="${1:-artifacts/demo}"
 here="$(cd "$(dirname "$0")" && pwd)"

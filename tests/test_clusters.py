@@ -22,6 +22,7 @@ SLURM = sorted((ROOT / "examples" / "slurm").glob("*.sbatch"))
 COOLDOWN = ROOT / "examples" / "slurm" / "cooldown.sbatch"
 GKE = sorted((ROOT / "examples" / "gke").glob("*.yaml"))
 CLOUD_TPU = sorted((ROOT / "examples" / "cloud-tpu").glob("*.sh"))
+PACKAGE = "vitctl[tpu,cloud] @ https://example.org/vitctl-0.1.0-py3-none-any.whl"
 FINAL = [2, 3, 4, 5, 6, 11]
 """Exit codes that another try would not change."""
 
@@ -97,6 +98,7 @@ mkdir -p ~/.vitctl/bin; [ "$1" != pip ] || cp {folder}/vitctl ~/.vitctl/bin""",
                 "FROM": "L-16@100k",
                 "PROJECT": "p",
                 "ZONE": "z",
+                "PACKAGE": PACKAGE,
                 "STORE": "gs://bucket/vit",
                 **environment,
             },
@@ -223,7 +225,7 @@ def test_cloud_tpu_installs_until_it_is_done(cluster, script, tmp_path, failures
     said = (tmp_path / "stderr").read_text()
     assert said.count("vitctl is not installed on all hosts; trying again") == failed
     (install,) = [words for words in others if words[:3] == ["uv", "pip", "install"]][-1:]
-    assert install[-1] == "vitctl[tpu,cloud]"
+    assert install[-1] == PACKAGE  # one word, although it has spaces
     version = next(words[words.index("--python") + 1] for words in others if "venv" in words)
     asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     assert asked == f">={version}"

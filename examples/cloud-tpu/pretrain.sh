@@ -2,7 +2,12 @@
 # Pretrain on a Cloud TPU slice (spot), from your own machine: make it, set it up, train on all its
 # hosts, make it anew when it is taken away, delete it in the end.
 #
-#   PROJECT=p ZONE=europe-west4-b STORE=gs://my-bucket/vit examples/cloud-tpu/pretrain.sh
+#   PROJECT=p ZONE=europe-west4-b STORE=gs://my-bucket/vit \
+#     PACKAGE='vitctl[tpu,cloud] @ https://URL/OF/vitctl-0.1.0-py3-none-any.whl' \
+#     examples/cloud-tpu/pretrain.sh
+#
+# vitctl is on no package index: PACKAGE says where its wheel (`pip wheel --no-deps .`) or a Git
+# repository of it (`@ git+https://...`) lies.
 #
 # jax asks the TPU's metadata server for the other hosts: there is nothing to configure. The store is
 # in a bucket of the slice's region, and outlives the slice; each host copies the shards to its disk
@@ -12,7 +17,7 @@ set -uo pipefail
 
 : "${PROJECT:?}" "${ZONE:?}" "${STORE:?gs://BUCKET/PATH of the store}"
 : "${TPU:=vitctl}" "${TYPE:=v5litepod-16}" "${RUNTIME:=v2-alpha-tpuv5-lite}"
-: "${PACKAGE:=vitctl[tpu,cloud]}"
+: "${PACKAGE:?where vitctl lies: vitctl[tpu,cloud] @ URL of a wheel}"
 : "${DATA:=latest}" "${MODEL:=L16}" "${STEPS:=100k}" "${BATCH:=4096}" "${SAVE:=1000}"
 : "${RETRIES:=20}" "${WAIT_S:=60}" "${COMPILED:=${STORE%/}-compiled}"
 

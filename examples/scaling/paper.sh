@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The published law from its own points: fits of the paper's JFT and ImageNet-21k runs, what to
 # train next for two budgets, and every figure. Needs no images and no accelerator; half a minute.
-#   pip install 'vitctl[report]' && bash examples/scaling/paper.sh [FOLDER]
+#   pip install '.[report]' && bash examples/scaling/paper.sh [FOLDER]
 set -euo pipefail
 export VITCTL_STORE="${1:-artifacts/paper}"
 here="$(cd "$(dirname "$0")" && pwd)"

@@ -49,7 +49,7 @@ def read_document(
     if isinstance(found, int | float) and found > newest:
         raise NewerFormatError(
             f"{path.parent} has {what} format {found}; this vitctl reads up to {newest}",
-            hint="upgrade: pip install -U vitctl",
+            hint="install a newer vitctl: pull its checkout, or pip install its newest wheel",
         )
     try:
         return model.model_validate(raw)
