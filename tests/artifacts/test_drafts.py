@@ -184,3 +184,33 @@ def test_the_draft_says_what_it_will_be(store):
     path = begun(store, recipe(a=1))
     note = json.loads((path / "draft.json").read_text())
     assert (note["stage"], note["kind"], note["id"]) == ("shard", "dataset", recipe(a=1).id)
+
+
+def test_what_failed_before_it_wrote_anything_leaves_no_draft(store):
+    with suppress(Crash), store.open(recipe(a=1), name="thing") as draft:
+        raise Crash
+    assert not draft.path.exists()
+    assert list(store.directories()) == []
+    assert made(store, recipe(a=1)).path == draft.path
+
+
+def test_of_what_cannot_be_continued_nothing_stays(store):
+    path = begun(store, recipe(a=1), resumable=False)
+    assert not path.exists()
+
+
+def test_a_folder_that_was_there_stays(store, tmp_path):
+    out = tmp_path / "mine"
+    out.mkdir()
+    with suppress(Crash), store.open(recipe(a=1), name="thing", out=out):
+        raise Crash
+    assert list(out.iterdir()) == []
+
+
+def test_a_finished_artifact_outlives_an_error_after_it(store):
+    with suppress(Crash), store.open(recipe(a=1), name="thing", resumable=False) as draft:
+        (draft.path / "data.bin").write_bytes(b"whole")
+        draft.publish(summary={})
+        raise Crash
+    assert (draft.path / "data.bin").read_bytes() == b"whole"
+    assert store.newest("dataset").path == draft.path

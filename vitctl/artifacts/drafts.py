@@ -142,6 +142,12 @@ def claim(path: Place, *, recipe: Recipe) -> None:
     _write_note(path, id=recipe.id, stage=recipe.stage, kind=recipe.kind, started=now())
 
 
+def is_blank(path: Place) -> bool:
+    """Whether a draft has come to nothing yet: no file in it but those that mark and lock it."""
+    own = (LOCK, HELD, DRAFT)
+    return all(p.name in own or _is_bookkeeping(p.name) for p in path.iterdir())
+
+
 def clear(path: Place) -> None:
     """Empty a directory that is ours. It never looks finished on the way, and always ours."""
     stay = (LOCK, HELD, DRAFT, *_FINISHED)

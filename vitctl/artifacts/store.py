@@ -18,7 +18,7 @@ from typing import TypeVar
 from vitctl import processes
 from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact, load_if_finished, load_if_readable
-from vitctl.artifacts.drafts import Draft, claim, clear, read_note
+from vitctl.artifacts.drafts import Draft, claim, clear, is_blank, read_note
 from vitctl.artifacts.files import DRAFT, LOCK, RUN
 from vitctl.artifacts.locks import exclusive
 from vitctl.artifacts.manifest import MANIFEST, Parent, Recipe
@@ -57,16 +57,21 @@ class Store:
         out: Place | None = None,
         force: bool = False,
         emit: Emit = silent,
+        resumable: bool = True,
     ) -> Iterator[Draft]:
         """The draft of a recipe, locked. `draft.finished` is set if there is nothing to do.
 
+        Where making it fails, what is there stays for the same command to continue; a draft without
+        any file goes, as nothing can be continued, and so does one that is not `resumable`.
         Of several processes the first locks it, and all get it.
         """
         if processes.count() > 1:
             crew.same_inputs(recipe)
             processes.mark("wait")
         if processes.first():
-            with self._open(recipe, name=name, out=out, force=force, emit=emit) as draft:
+            with self._open(
+                recipe, name=name, out=out, force=force, emit=emit, resumable=resumable
+            ) as draft:
                 if processes.count() > 1:
                     crew.show(draft.path, root=self.root)
                     processes.mark("start")
@@ -81,7 +86,14 @@ class Store:
 
     @contextmanager
     def _open(
-        self, recipe: Recipe, *, name: str, out: Place | None, force: bool, emit: Emit
+        self,
+        recipe: Recipe,
+        *,
+        name: str,
+        out: Place | None,
+        force: bool,
+        emit: Emit,
+        resumable: bool,
     ) -> Iterator[Draft]:
         path = self._place(recipe, name=name, out=out)
         # Without the lock first: where nothing may be written finished work is still found.
@@ -89,14 +101,25 @@ class Store:
         if done is not None:
             yield Draft(path, recipe, finished=done)
             return
-        with exclusive(path / LOCK, emit=emit, waiting=_waiting(path)):
+        is_new = not path.exists()
+        with ExitStack() as after, exclusive(path / LOCK, emit=emit, waiting=_waiting(path)):
             if not force and (done := self._finished(path, recipe)) is not None:
                 yield Draft(path, recipe, finished=done)
                 return
             if force and path.is_dir() and (out is None or _is_ours(path)):
                 clear(path)
             claim(path, recipe=recipe)
-            yield Draft(path, recipe)
+            draft = Draft(path, recipe)
+            try:
+                yield draft
+            except BaseException:
+                # A failure here, as of a lock that was lost, must not mask the error under way.
+                with suppress(Exception):
+                    if draft.finished is None and (not resumable or is_blank(path)):
+                        clear(path)
+                        if is_new:
+                            after.callback(_remove_empty, path)
+                raise
 
     @contextmanager
     def open_run(

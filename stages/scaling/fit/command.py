@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from stages.scaling.fit.spec import Config, Inputs, Runtime
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.quantities import parse_amount
-from vitctl.scaling.config import ScalingConfig
 from vitctl.scaling.names import Against, Form, FrontierRule, Space, Unit
-from vitctl.stage import Runtime
-
-VERSION = 1
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The table. It enters the id by its bytes."""
-
-    table: Path
 
 
 @verb(configurable=True)
@@ -91,7 +80,7 @@ def fit(
         "compare": tuple(compare) if compare else None,
         "against": against,
     }
-    cfg = session.build(ScalingConfig, {}, flags)
+    cfg = session.build(Config, {}, flags)
     if session.options.print_config:
         from stages.scaling.analysis import resolve_config
         from vitctl.tables import read_table

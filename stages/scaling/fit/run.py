@@ -11,22 +11,16 @@ from typing import Any
 
 from stages.scaling.analysis import resolve_config, study_table
 from stages.scaling.fit.announce import announce
-from stages.scaling.fit.command import VERSION, Inputs
+from stages.scaling.fit.spec import KIND, REPORT, RESIDUALS, VERSION, Config, Inputs, Runtime
 from vitctl.artifacts import Artifact, Parent, Recipe, Store
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.store import slug
 from vitctl.events import Emit, Next, silent
-from vitctl.scaling.config import ScalingConfig
-from vitctl.stage import Runtime
 from vitctl.tables import Table, read_table
-
-KIND = "scaling-fit"
-REPORT = "fit.json"
-RESIDUALS = "residuals.csv"
 
 
 def run(
-    cfg: ScalingConfig,
+    cfg: Config,
     inputs: Inputs,
     *,
     store: Store,
@@ -45,7 +39,9 @@ def run(
         parents=(_outside(table, inputs.table),),
     )
     name = runtime.name or slug(f"{inputs.table.stem}-{cfg.columns.metric}", default="table")
-    with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
+    with store.open(
+        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit, resumable=False
+    ) as draft:
         if draft.finished is None:
             # ---- Study it
             whole = study_table(cfg, table, emit=emit)

@@ -2,68 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
-from pydantic import NonNegativeInt, PositiveInt
 from typer import Argument, Option
 
-from vitctl.artifacts import Artifact
+from stages.scaling.fit import spec as fit
+from stages.scaling.plot.spec import FIGURES, Config, Inputs, Runtime
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.errors import NotFoundError, UsageError
-from vitctl.scaling.config import ScalingConfig
 from vitctl.scaling.names import Form, FrontierRule, Unit
-from vitctl.settings.config import Config
-from vitctl.stage import Runtime
-
-VERSION = 1
-FIT = "scaling-fit"
-
-FigureName = Literal[
-    "compute", "model-size", "data-size", "images-seen", "schedules", "weight-decay"
-]
-FIGURES: tuple[FigureName, ...] = get_args(FigureName)
-
-
-class SchedulesConfig(Config):
-    """The schedules that are drawn. The default is the paper's figure 7: 3, 6 and 7 epochs of
-    JFT-300M at batch 4096."""
-
-    warmup_steps: NonNegativeInt = 10_000
-    timescale_steps: PositiveInt = 10_000
-    drop_end_steps: PositiveInt = 50_000
-    cooldown_steps: PositiveInt = 25_000
-    ends: tuple[PositiveInt, ...] = (221_900, 443_900, 517_900)
-
-
-class PlotConfig(Config):
-    """What decides the pictures.
-
-    Attributes:
-      study: how the table is studied; a fit brings its own.
-      figures: None draws all that the table can feed.
-      themes, formats: each figure is drawn in each.
-      wd_head, wd_body: columns of the weight decay map.
-      schedules: of the figure of that name.
-    """
-
-    study: ScalingConfig = ScalingConfig()
-    figures: tuple[FigureName, ...] | None = None
-    themes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-    formats: tuple[Literal["svg", "png"], ...] = ("svg", "png")
-    wd_head: str = "wd_head"
-    wd_body: str = "wd_body"
-    schedules: SchedulesConfig = SchedulesConfig()
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """A table of runs, or a fit of one."""
-
-    table: Path | None
-    fit: Artifact | None
 
 
 @verb(configurable=True)
@@ -117,7 +66,7 @@ def plot(
         "figures": tuple(figure) if figure else None,
         "themes": tuple(theme) if theme else None,
     }
-    cfg = session.build(PlotConfig, {}, flags)
+    cfg = session.build(Config, {}, flags)
     inputs = _inputs(session, table)
     if inputs.fit is not None and "study" in session.overrides(flags):
         raise UsageError(
@@ -138,4 +87,4 @@ def _inputs(session: Session, table: str | None) -> Inputs:
         return Inputs(table=Path(str(table)), fit=None)
     if table not in (None, "-") and Path(str(table)).suffix and not Path(str(table)).exists():
         raise NotFoundError(f"there is no table {table}")
-    return Inputs(table=None, fit=session.one(FIT, table, option="TABLE"))
+    return Inputs(table=None, fit=session.one(fit.KIND, table, option="TABLE"))

@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from stages.scaling.analysis import resolve_config, study_table
-from stages.scaling.plot.command import VERSION, FigureName, Inputs, PlotConfig
+from stages.scaling.fit.spec import REPORT
+from stages.scaling.plot.spec import KIND, VERSION, Config, FigureName, Inputs, Runtime
 from stages.scaling.user_table import fractions, resolve_metric
 from vitctl.artifacts import Artifact, Parent, Recipe, Store
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, silent
-from vitctl.stage import Runtime
 from vitctl.tables import Table, read_table
-
-KIND = "scaling-plot"
 
 _OF_STUDY: tuple[FigureName, ...] = ("compute", "model-size", "data-size", "images-seen")
 _LACKING: dict[FigureName, str] = {
@@ -38,7 +36,7 @@ _TITLES: dict[FigureName, str] = {
 
 
 def run(
-    cfg: PlotConfig,
+    cfg: Config,
     inputs: Inputs,
     *,
     store: Store,
@@ -59,7 +57,9 @@ def run(
         parents=(_parent(inputs, table),),
     )
     name = runtime.name or slug(_stem(inputs), default="table")
-    with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
+    with store.open(
+        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit, resumable=False
+    ) as draft:
         if draft.finished is not None:
             return draft.finished
         makers = _makers(cfg, inputs, table, wanted=wanted, emit=emit)
@@ -85,7 +85,7 @@ def run(
 # Choosing
 
 
-def _wanted(cfg: PlotConfig, table: Table | None) -> tuple[FigureName, ...]:
+def _wanted(cfg: Config, table: Table | None) -> tuple[FigureName, ...]:
     """The figures asked for, or all that the input has columns for."""
     if cfg.figures is not None:
         if "weight-decay" in cfg.figures and table is None:
@@ -102,7 +102,7 @@ def _wanted(cfg: PlotConfig, table: Table | None) -> tuple[FigureName, ...]:
     return (*of_study, "schedules", *(("weight-decay",) if decay else ()))
 
 
-def resolve(cfg: PlotConfig, table: Table) -> PlotConfig:
+def resolve(cfg: Config, table: Table) -> Config:
     """The configuration without open questions, for a table."""
     study, wanted = cfg.study, _wanted(cfg, table)
     if set(wanted) & set(_OF_STUDY):
@@ -138,7 +138,7 @@ def _cannot(figure: FigureName, *, asked: bool, emit: Emit) -> None:
 
 
 def _makers(
-    cfg: PlotConfig,
+    cfg: Config,
     inputs: Inputs,
     table: Table | None,
     *,
@@ -194,10 +194,8 @@ def _makers(
     return {name: maker(name) for name in wanted}
 
 
-def _summary(
-    cfg: PlotConfig, inputs: Inputs, table: Table | None, *, emit: Emit
-) -> Mapping[str, Any]:
+def _summary(cfg: Config, inputs: Inputs, table: Table | None, *, emit: Emit) -> Mapping[str, Any]:
     if table is not None:
         return study_table(cfg.study, table, emit=emit)
     assert inputs.fit is not None
-    return json.loads((inputs.fit.path / "fit.json").read_bytes())
+    return json.loads((inputs.fit.path / REPORT).read_bytes())

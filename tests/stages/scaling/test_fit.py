@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from stages.scaling.analysis import resolve_config, study_table
-from stages.scaling.fit.command import Inputs
 from stages.scaling.fit.run import run
+from stages.scaling.fit.spec import Inputs
 from stages.scaling.user_table import read_points, resolve
 from tests import schemas
 from vitctl.artifacts import Artifact, Store
@@ -250,6 +250,13 @@ def test_bad_tables(
     with pytest.raises(kind, match=says) as error:
         fit(store, table, columns=names)
     assert error.value.hint
+
+
+def test_a_fit_that_fails_leaves_nothing_unfinished(store: Store, tmp_path: Path) -> None:
+    table = write(tmp_path / "t.csv", compute=[1, 2, 4, 8], error=[0.4] * 4)
+    with pytest.raises(InputError, match="the curve is flat"):
+        fit(store, table)
+    assert list(store.directories()) == []
 
 
 def test_missing_cells_can_be_skipped(store: Store, tmp_path: Path) -> None:

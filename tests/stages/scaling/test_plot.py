@@ -12,10 +12,10 @@ import pytest
 pytest.importorskip("matplotlib")
 
 
-from stages.scaling.fit.command import Inputs as FitInputs
 from stages.scaling.fit.run import run as run_fit
-from stages.scaling.plot.command import Inputs, PlotConfig
+from stages.scaling.fit.spec import Inputs as FitInputs
 from stages.scaling.plot.run import run
+from stages.scaling.plot.spec import Config, Inputs
 from tests import schemas
 from vitctl.artifacts import Artifact, Store
 from vitctl.errors import InputError, UsageError
@@ -31,7 +31,7 @@ def plot(
     store: Store, source: Path | Artifact, *, emit: Any = lambda event: None, **settings: Any
 ) -> Artifact:
     table, fit = (source, None) if isinstance(source, Path) else (None, source)
-    cfg = PlotConfig.model_validate(settings)
+    cfg = Config.model_validate(settings)
     return run(cfg, Inputs(table=table, fit=fit), store=store, runtime=Runtime(), emit=emit)
 
 
@@ -93,7 +93,8 @@ def test_figures_a_table_can_not_feed(store: Store, tmp_path: Path) -> None:
     notes = [event.text for event in said if isinstance(event, Note)]
     assert any("model-size can't be drawn: it needs a column" in note for note in notes)
     with pytest.raises(InputError, match="data-size can't be drawn"):
-        plot(store, table, study={"draws": 100}, figures=("data-size",), **LIGHT)
+        plot(store, table, study={"draws": 100}, figures=("compute", "data-size"), **LIGHT)
+    assert len(list(store.directories())) == 1  # the drawn one; a picture alone is not kept
     with pytest.raises(InputError, match="no column 'wd_head'"):
         plot(store, table, figures=("weight-decay",), **LIGHT)
 
