@@ -7,11 +7,13 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from stages.scaling.fit.spec import Config, Inputs, Runtime
+from stages.scaling.fit.spec import Inputs
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.quantities import parse_amount
+from vitctl.scaling.config import ScalingConfig
 from vitctl.scaling.names import Against, Form, FrontierRule, Space, Unit
+from vitctl.stage import Runtime
 
 
 @verb(configurable=True)
@@ -80,7 +82,7 @@ def fit(
         "compare": tuple(compare) if compare else None,
         "against": against,
     }
-    cfg = session.build(Config, {}, flags)
+    cfg = session.build(ScalingConfig, {}, flags)
     if session.options.print_config:
         from stages.scaling.analysis import resolve_config
         from vitctl.tables import read_table

@@ -11,16 +11,18 @@ from typing import Any
 
 from stages.scaling.analysis import resolve_config, study_table
 from stages.scaling.fit.announce import announce
-from stages.scaling.fit.spec import KIND, REPORT, RESIDUALS, VERSION, Config, Inputs, Runtime
+from stages.scaling.fit.spec import KIND, REPORT, RESIDUALS, VERSION, Inputs
 from vitctl.artifacts import Artifact, Parent, Recipe, Store
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.store import slug
 from vitctl.events import Emit, Next, silent
+from vitctl.scaling.config import ScalingConfig
+from vitctl.stage import Runtime
 from vitctl.tables import Table, read_table
 
 
 def run(
-    cfg: Config,
+    cfg: ScalingConfig,
     inputs: Inputs,
     *,
     store: Store,

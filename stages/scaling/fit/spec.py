@@ -1,14 +1,9 @@
-"""What `vitctl scaling fit` makes of what."""
+"""What `vitctl scaling fit` reads, decides and makes: its version, settings and inputs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-from vitctl.scaling.config import ScalingConfig as Config
-from vitctl.stage import Runtime
-
-__all__ = ["KIND", "REPORT", "RESIDUALS", "VERSION", "Config", "Inputs", "Runtime"]
 
 VERSION = 1
 KIND = "scaling-fit"

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from stages.scaling.fit import spec as fit
-from stages.scaling.plot.spec import FIGURES, Config, Inputs, Runtime
+from stages.scaling.plot.spec import FIGURES, Inputs, PlotConfig
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.errors import NotFoundError, UsageError
 from vitctl.scaling.names import Form, FrontierRule, Unit
+from vitctl.stage import Runtime
 
 
 @verb(configurable=True)
@@ -66,7 +67,7 @@ def plot(
         "figures": tuple(figure) if figure else None,
         "themes": tuple(theme) if theme else None,
     }
-    cfg = session.build(Config, {}, flags)
+    cfg = session.build(PlotConfig, {}, flags)
     inputs = _inputs(session, table)
     if inputs.fit is not None and "study" in session.overrides(flags):
         raise UsageError(

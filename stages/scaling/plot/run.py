@@ -10,13 +10,14 @@ from typing import Any
 
 from stages.scaling.analysis import resolve_config, study_table
 from stages.scaling.fit.spec import REPORT
-from stages.scaling.plot.spec import KIND, VERSION, Config, FigureName, Inputs, Runtime
+from stages.scaling.plot.spec import KIND, VERSION, FigureName, Inputs, PlotConfig
 from stages.scaling.user_table import fractions, resolve_metric
 from vitctl.artifacts import Artifact, Parent, Recipe, Store
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, silent
+from vitctl.stage import Runtime
 from vitctl.tables import Table, read_table
 
 _OF_STUDY: tuple[FigureName, ...] = ("compute", "model-size", "data-size", "images-seen")
@@ -36,7 +37,7 @@ _TITLES: dict[FigureName, str] = {
 
 
 def run(
-    cfg: Config,
+    cfg: PlotConfig,
     inputs: Inputs,
     *,
     store: Store,
@@ -85,7 +86,7 @@ def run(
 # Choosing
 
 
-def _wanted(cfg: Config, table: Table | None) -> tuple[FigureName, ...]:
+def _wanted(cfg: PlotConfig, table: Table | None) -> tuple[FigureName, ...]:
     """The figures asked for, or all that the input has columns for."""
     if cfg.figures is not None:
         if "weight-decay" in cfg.figures and table is None:
@@ -102,7 +103,7 @@ def _wanted(cfg: Config, table: Table | None) -> tuple[FigureName, ...]:
     return (*of_study, "schedules", *(("weight-decay",) if decay else ()))
 
 
-def resolve(cfg: Config, table: Table) -> Config:
+def resolve(cfg: PlotConfig, table: Table) -> PlotConfig:
     """The configuration without open questions, for a table."""
     study, wanted = cfg.study, _wanted(cfg, table)
     if set(wanted) & set(_OF_STUDY):
@@ -138,7 +139,7 @@ def _cannot(figure: FigureName, *, asked: bool, emit: Emit) -> None:
 
 
 def _makers(
-    cfg: Config,
+    cfg: PlotConfig,
     inputs: Inputs,
     table: Table | None,
     *,
@@ -194,7 +195,9 @@ def _makers(
     return {name: maker(name) for name in wanted}
 
 
-def _summary(cfg: Config, inputs: Inputs, table: Table | None, *, emit: Emit) -> Mapping[str, Any]:
+def _summary(
+    cfg: PlotConfig, inputs: Inputs, table: Table | None, *, emit: Emit
+) -> Mapping[str, Any]:
     if table is not None:
         return study_table(cfg.study, table, emit=emit)
     assert inputs.fit is not None

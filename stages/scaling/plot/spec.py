@@ -1,4 +1,4 @@
-"""What `vitctl scaling plot` makes of what."""
+"""What `vitctl scaling plot` reads, decides and makes: its version, settings and inputs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from vitctl.artifacts import Artifact
 from vitctl.scaling.config import ScalingConfig
-from vitctl.settings.config import Config as Settings
-from vitctl.stage import Runtime
-
-__all__ = ["FIGURES", "KIND", "VERSION", "Config", "FigureName", "Inputs", "Runtime"]
+from vitctl.settings.config import Config
 
 VERSION = 1
 KIND = "scaling-plot"
@@ -24,7 +21,7 @@ FigureName = Literal[
 FIGURES: tuple[FigureName, ...] = get_args(FigureName)
 
 
-class SchedulesConfig(Settings):
+class SchedulesConfig(Config):
     """The schedules that are drawn. The default is the paper's figure 7: 3, 6 and 7 epochs of
     JFT-300M at batch 4096."""
 
@@ -35,7 +32,7 @@ class SchedulesConfig(Settings):
     ends: tuple[PositiveInt, ...] = (221_900, 443_900, 517_900)
 
 
-class Config(Settings):
+class PlotConfig(Config):
     """What decides the pictures.
 
     Attributes:

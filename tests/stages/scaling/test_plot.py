@@ -15,7 +15,7 @@ pytest.importorskip("matplotlib")
 from stages.scaling.fit.run import run as run_fit
 from stages.scaling.fit.spec import Inputs as FitInputs
 from stages.scaling.plot.run import run
-from stages.scaling.plot.spec import Config, Inputs
+from stages.scaling.plot.spec import Inputs, PlotConfig
 from tests import schemas
 from vitctl.artifacts import Artifact, Store
 from vitctl.errors import InputError, UsageError
@@ -31,7 +31,7 @@ def plot(
     store: Store, source: Path | Artifact, *, emit: Any = lambda event: None, **settings: Any
 ) -> Artifact:
     table, fit = (source, None) if isinstance(source, Path) else (None, source)
-    cfg = Config.model_validate(settings)
+    cfg = PlotConfig.model_validate(settings)
     return run(cfg, Inputs(table=table, fit=fit), store=store, runtime=Runtime(), emit=emit)
 
 
