@@ -28,7 +28,7 @@ from vitctl.console.verb import verb
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Note
 from vitctl.optim.config import SPIKE_SIGMAS
-from vitctl.settings.trees import at
+from vitctl.settings.trees import at, merge
 from vitctl.train.config import TrainConfig, TrainRuntime
 
 
@@ -59,7 +59,8 @@ def finetune(
     """Example: vitctl finetune --from RUN --data DATASET --res 384
 
     Fine-tune all weights of a pretrained model: SGD with momentum, cosine, no weight decay.
-    Position embeddings are resampled to the resolution; classes that differ get a new head.
+    At another resolution learned position embeddings are resampled, and fixed ones span the grid
+    of pretraining. Classes that differ get a new head.
     """
     from vitctl.recipes import finetuning, measuring, pretraining
 
@@ -86,14 +87,17 @@ def finetune(
         )
         chosen = measuring.weights(checkpoint, asked=weights or at(overrides, "from_weights"))
         resolved.tree["from_weights"] = flags["from_weights"] = chosen.name
-        for note in (*resolved.notes, *chosen.notes):
-            session.emit(Note(note))
         line = session.command("cooldown", "--from", checkpoint.path)
         if (uncooled := measuring.uncooled(checkpoint, cooldown=line)) is not None:
             session.emit(Caution(uncooled))
         if length is not None:  # a flag wins over a file
             flags["schedule.total_steps"] = at(resolved.tree, "schedule.total_steps")
-        cfg = session.build(TrainConfig, resolved.tree, flags)
+        cfg, before = session.build(TrainConfig, resolved.tree, flags), None
+        if resolved.before is not None:
+            before = session.build(TrainConfig, merge(resolved.tree, resolved.before), flags)
+        cfg, begun = session.begun("finetune", cfg, before, Inputs(checkpoint, dataset))
+        for note in (*(begun or resolved.notes), *chosen.notes):
+            session.emit(Note(note))
         if cfg.data.mock is not None:
             raise UsageError("fine-tuning reads a dataset, and data.mock asks for made-up images")
         caution = pretraining.check(
@@ -102,6 +106,7 @@ def finetune(
             steps=cfg.steps,
             warmup=cfg.schedule.warmup_steps,
         )
-        if caution:
-            session.emit(Caution(caution))
+        for sentence in (caution, pretraining.edge(cfg.model)):
+            if sentence:
+                session.emit(Caution(sentence))
         session.deliver("finetune", cfg, Inputs(checkpoint, dataset), runtime=runtime)

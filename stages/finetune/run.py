@@ -23,6 +23,17 @@ from vitctl.train.run.training import trained
 from vitctl.train.trained_classes import classes_trained_on
 
 
+def recipe_of(cfg: TrainConfig, inputs: Inputs) -> Recipe:
+    """What names the run of these settings."""
+    return Recipe(
+        stage="finetune",
+        version=VERSION,
+        kind="run",
+        config=cfg.identity(),
+        parents=(inputs.checkpoint.as_parent("from"), inputs.dataset.as_parent("data")),
+    )
+
+
 def run(
     cfg: TrainConfig,
     inputs: Inputs,
@@ -32,13 +43,7 @@ def run(
     emit: Emit = silent,
 ) -> Artifact:
     """Train all weights of the checkpoint on the dataset to `cfg.steps`."""
-    recipe = Recipe(
-        stage="finetune",
-        version=VERSION,
-        kind="run",
-        config=cfg.identity(),
-        parents=(inputs.checkpoint.as_parent("from"), inputs.dataset.as_parent("data")),
-    )
+    recipe = recipe_of(cfg, inputs)
 
     def start(images: Images) -> Start:
         emit(Note(_head(inputs.checkpoint, images.classes)))

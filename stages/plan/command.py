@@ -98,7 +98,7 @@ def plan(
         length=duration(steps=steps, images=images, epochs=epochs),
         flags=flags,
     )
-    cfg, _, notes = resolve(
+    cfg, _, notes, _ = resolve(
         session,
         asked,
         images=lambda overrides: there,
@@ -113,8 +113,9 @@ def plan(
         steps=cfg.steps,
         warmup=cfg.schedule.warmup_steps,
     )
-    if caution:
-        session.emit(Caution(caution))
+    for sentence in (caution, pretraining.edge(cfg.model)):
+        if sentence:
+            session.emit(Caution(sentence))
     if dataset is None and examples is None:
         session.emit(
             Note(f"for {there.examples:,} images in {cfg.model.classes:,} classes; "

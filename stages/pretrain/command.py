@@ -70,8 +70,8 @@ def pretrain(
 ) -> None:
     """Example: vitctl pretrain --model S16 --steps 20k
 
-    Pretrain a vision transformer on an open-ended schedule. The same command with more steps
-    continues the run; any of its checkpoints can be cooled down into a finished model.
+    Pretrain a vision transformer. On an open-ended schedule (both recipes') the same command with
+    more steps continues the run, and any checkpoint can be cooled down into a finished model.
     """
     flags: dict[str, Any] = {
         "data.batch": batch,
@@ -103,9 +103,10 @@ def pretrain(
         length=duration(steps=steps, images=images, epochs=epochs),
         flags=flags,
     )
-    cfg, there, notes = resolve(session, asked, images=look, mock=mock)
+    cfg, there, notes, before = resolve(session, asked, images=look, mock=mock)
     pretraining.check_images(mock=cfg.data.mock is not None, dataset=dataset is not None)
-    for note in notes:
+    cfg, begun = session.begun("pretrain", cfg, before, Inputs(dataset))
+    for note in begun or notes:
         session.emit(Note(note))
     caution = pretraining.check(
         batch=cfg.data.batch,
@@ -113,8 +114,9 @@ def pretrain(
         steps=cfg.steps,
         warmup=cfg.schedule.warmup_steps,
     )
-    if caution:
-        session.emit(Caution(caution))
+    for sentence in (caution, pretraining.edge(cfg.model)):
+        if sentence:
+            session.emit(Caution(sentence))
     runtime = session.runtime(TrainRuntime)
     session.deliver("pretrain", cfg, Inputs(dataset), runtime=runtime)
 

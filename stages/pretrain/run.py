@@ -13,6 +13,17 @@ from vitctl.train.run import beginning as begin
 from vitctl.train.run.training import trained
 
 
+def recipe_of(cfg: TrainConfig, inputs: Inputs) -> Recipe:
+    """What names the run of these settings."""
+    return Recipe(
+        stage="pretrain",
+        version=VERSION,
+        kind="run",
+        config=cfg.identity(),
+        parents=(inputs.dataset.as_parent("data"),) if inputs.dataset else (),
+    )
+
+
 def run(
     cfg: TrainConfig,
     inputs: Inputs,
@@ -22,13 +33,7 @@ def run(
     emit: Emit = silent,
 ) -> Artifact:
     """Train to `cfg.steps` and return that checkpoint; found, continued or made anew."""
-    recipe = Recipe(
-        stage="pretrain",
-        version=VERSION,
-        kind="run",
-        config=cfg.identity(),
-        parents=(inputs.dataset.as_parent("data"),) if inputs.dataset else (),
-    )
+    recipe = recipe_of(cfg, inputs)
     checkpoint = trained(
         recipe,
         cfg,

@@ -4,9 +4,11 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from vitctl.model.config import ModelConfig, from_name
+from vitctl.model.config import ModelConfig, from_name, nearest_sizes
 
 
 def test_pixels_that_fill_no_patch_are_not_tokens() -> None:
@@ -25,6 +27,7 @@ def test_pixels_that_fill_no_patch_are_not_tokens() -> None:
         ({"classes": 0}, "greater than 0"),
         ({"head": "cls"}, "'map', 'gap' or 'token'"),
         ({"widht": 32}, "Extra inputs are not permitted"),
+        ({"position_grid": 3}, "position_grid is of position='sincos2d'"),
         ({"head_bias": float("nan")}, "finite number"),
     ],
 )
@@ -32,6 +35,24 @@ def test_what_does_not_fit_is_refused(change: dict, message: str) -> None:
     fields = from_name("test", classes=4).model_dump() | change
     with pytest.raises(ValidationError, match=message):
         ModelConfig(**fields)
+
+
+@given(resolution=st.integers(1, 600), patch=st.integers(1, 40))
+def test_nearest_sizes_are_the_multiples_around(resolution: int, patch: int) -> None:
+    sizes = nearest_sizes(resolution, patch=patch)
+    by_hand = min(range(patch, 700, patch), key=lambda size: (abs(size - resolution), -size))
+    assert sizes[0] == by_hand
+    assert all(size % patch == 0 and abs(size - resolution) < max(patch, 2) for size in sizes[1:])
+    assert (sizes == (resolution,)) == (resolution % patch == 0)
+
+
+def test_a_later_field_is_named_only_where_it_is_set() -> None:
+    """Ids are of what is dumped: models without the field keep theirs."""
+    config = from_name("test", classes=4, position="sincos2d")
+    assert "position_grid" not in config.model_dump()
+    spanning = ModelConfig(**config.model_dump(), position_grid=3)
+    assert spanning.model_dump(mode="json")["position_grid"] == 3
+    assert spanning != config
 
 
 def test_names_validate_without_an_array_library() -> None:

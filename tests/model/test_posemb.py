@@ -64,3 +64,24 @@ def test_sincos_by_hand() -> None:
 def test_sincos_refuses_widths_without_quarters(width: int) -> None:
     with pytest.raises(ValueError, match=f"got {width}"):
         posemb.sincos2d(rows=2, columns=2, width=width)
+
+
+@pytest.mark.parametrize(("old", "new"), [(14, 24), (8, 16), (24, 14), (3, 1)])
+def test_a_grid_may_span_another_s_coordinates(old: int, new: int) -> None:
+    """Features of a cell are sines and cosines of where it lies in the other grid's range."""
+    ours = posemb.sincos2d(rows=new, columns=new, width=32, spanning=(old, old)).reshape(
+        new, new, 8, 4
+    )
+    at = np.linspace(0.0, old - 1, new)
+    omega = np.geomspace(1.0, 1e-4, 8)
+    columns = np.broadcast_to(at[None, :, None], (new, new, 1)) * omega
+    rows = np.broadcast_to(at[:, None, None], (new, new, 1)) * omega
+    expected = np.concatenate([np.sin(columns), np.cos(columns), np.sin(rows), np.cos(rows)], -1)
+    np.testing.assert_allclose(ours.reshape(new, new, 32), expected, atol=1e-6)
+
+
+def test_spanning_its_own_grid_is_bitwise_the_usual() -> None:
+    usual = posemb.sincos2d(rows=5, columns=7, width=24)
+    np.testing.assert_array_equal(
+        posemb.sincos2d(rows=5, columns=7, width=24, spanning=(5, 7)), usual
+    )

@@ -7,7 +7,7 @@ import pytest
 from vitctl.errors import UsageError
 from vitctl.model import posemb, vit
 from vitctl.model.config import ModelConfig, from_name
-from vitctl.model.resize import transfer
+from vitctl.model.resize import resized
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def params(source: ModelConfig) -> vit.Params:
 
 def test_a_larger_image_with_other_classes(source: ModelConfig, params: vit.Params) -> None:
     target = from_name("test", classes=7, resolution=43, head_bias=-2.0)
-    moved = transfer(params, source=source, target=target, head="fresh", key=jax.random.key(0))
+    moved = resized(params, source=source, target=target, head="fresh", key=jax.random.key(0))
     shapes = jax.eval_shape(lambda: vit.init(target, key=jax.random.key(0)))
     assert jax.tree.map(np.shape, moved) == jax.tree.map(np.shape, shapes)
     expected = posemb.resample(params["position"], old_grid=(3, 3), new_grid=(5, 5))
@@ -36,14 +36,14 @@ def test_a_larger_image_with_other_classes(source: ModelConfig, params: vit.Para
 
 
 def test_the_same_model_keeps_everything(source: ModelConfig, params: vit.Params) -> None:
-    moved = transfer(params, source=source, target=source, head="keep", key=jax.random.key(0))
+    moved = resized(params, source=source, target=source, head="keep", key=jax.random.key(0))
     jax.tree.map(np.testing.assert_array_equal, moved, params)
 
 
 def test_what_cannot_move_is_refused(source: ModelConfig, params: vit.Params) -> None:
     other = ModelConfig(**source.model_dump() | {"head": "gap", "patch": 4})
     with pytest.raises(UsageError, match="head map -> gap, patch 8 -> 4"):
-        transfer(params, source=source, target=other, head="fresh", key=jax.random.key(0))
+        resized(params, source=source, target=other, head="fresh", key=jax.random.key(0))
     more = ModelConfig(**source.model_dump() | {"classes": 6})
     with pytest.raises(UsageError, match="of 5 classes cannot be kept for 6"):
-        transfer(params, source=source, target=more, head="keep", key=jax.random.key(0))
+        resized(params, source=source, target=more, head="keep", key=jax.random.key(0))

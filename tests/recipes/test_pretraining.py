@@ -16,7 +16,7 @@ IMAGENET = Images(examples=1_281_167, classes=1000, eval_split="val")
 DIGITS = Images(examples=1437, classes=10, eval_split="val")
 
 
-def resolved(model, images, *, recipe=None, duration=None, **overrides):
+def resolved(model, images, /, *, recipe=None, duration=None, **overrides):
     found = pretraining.resolve(
         model=model, recipe=recipe, images=images, duration=duration, overrides=overrides
     )
@@ -128,3 +128,29 @@ def test_every_recipe_resolves_for_every_model(recipe, model, golden):
     cfg, _ = resolved(model, IMAGENET, recipe=recipe)
     if model == "g14":
         golden(f"config_{recipe}_g14.toml", to_toml(cfg))
+
+
+@pytest.mark.parametrize(
+    ("model", "size"), [("S16", 224), ("s28", 224), ("Ti17", 221), ("S/48", 240)]
+)
+def test_the_usual_size_is_taken_to_the_nearest_that_patches_divide(model, size):
+    cfg, notes = resolved(model, DIGITS)
+    assert cfg.model.resolution == size
+    assert any(f"--res {size}" in note for note in notes) == (size != 224)
+    assert pretraining.edge(cfg.model) is None
+    found = pretraining.resolve(
+        model=model, recipe=None, images=DIGITS, duration=None, overrides={}
+    )
+    assert found.before == (None if size == 224 else {"model": {"resolution": 224}})
+
+
+@pytest.mark.parametrize(
+    ("model", "overrides"),
+    [("vit_tiny_patch17_224", {}), ("Ti17", {"model": {"resolution": 224}})],
+)
+def test_a_size_that_was_named_stays_and_what_is_not_seen_is_said(model, overrides):
+    cfg, _ = resolved(model, DIGITS, **overrides)
+    assert cfg.model.resolution == 224
+    # 13 patches of 17 are 221.
+    assert "the last 3 px" in pretraining.edge(cfg.model)
+    assert "--res 221 or --res 238" in pretraining.edge(cfg.model)

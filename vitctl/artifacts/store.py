@@ -165,6 +165,14 @@ class Store:
             return None
         return checkpoint if not checkpoint.check_contents() else None
 
+    def has_begun(self, recipe: Recipe, *, out: Place | None = None) -> bool:
+        """Whether there is a run of this recipe, finished or not, where `open_run` would look."""
+        path = self._place(recipe, name="any", out=out)
+        try:
+            return Run.load(path).info.id == recipe.id
+        except VitctlError:
+            return False
+
     @contextmanager
     def _open_run(
         self, recipe: Recipe, *, name: str, out: Place | None, force: bool, emit: Emit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from vitctl import quantities
 from vitctl.console.session import Session
@@ -12,7 +12,7 @@ from vitctl.errors import UsageError
 from vitctl.hardware import precision
 from vitctl.recipes import pretraining
 from vitctl.recipes.recipe import RecipeName
-from vitctl.settings.trees import Tree, at
+from vitctl.settings.trees import Tree, at, merge
 from vitctl.train.config import TrainConfig
 
 _DEFAULT_MODEL = "S/16"
@@ -36,6 +36,16 @@ class Asked:
     flags: dict[str, Any]
 
 
+class Settings(NamedTuple):
+    """The settings of a run, what there is to train on, and the sentences that say how the
+    settings came about. `before`: what an earlier version would have chosen, if that differs."""
+
+    cfg: TrainConfig
+    images: pretraining.Images
+    notes: tuple[str, ...]
+    before: TrainConfig | None = None
+
+
 def resolve(
     session: Session,
     asked: Asked,
@@ -43,9 +53,8 @@ def resolve(
     images: Callable[[Tree], pretraining.Images],
     mock: bool,
     precision_there: precision.Precision | None = None,
-) -> tuple[TrainConfig, pretraining.Images, tuple[str, ...]]:
-    """The settings of a run, what there is to train on, and the sentences that say how the settings
-    came about.
+) -> Settings:
+    """The settings of a run.
 
     Args:
       images: called with the settings that the user gave.
@@ -77,4 +86,7 @@ def resolve(
     if asked.length is not None:  # a flag wins over a file
         flags["schedule.total_steps"] = at(base, "schedule.total_steps")
     cfg = session.build(TrainConfig, base, flags, dropping=dropping)
-    return cfg, there, resolved.notes
+    before = None
+    if resolved.before is not None:
+        before = session.build(TrainConfig, merge(base, resolved.before), flags, dropping=dropping)
+    return Settings(cfg, there, resolved.notes, before)

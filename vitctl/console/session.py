@@ -243,6 +243,27 @@ class Session:
 
     # Answers
 
+    def begun(self, stage: str, cfg: C, before: C | None, inputs: Any) -> tuple[C, tuple[str, ...]]:
+        """The settings to train with, and the sentence that says so if they are `before`, what an
+        earlier version chose: its run is continued, if there is one and none of `cfg`."""
+        if before is None or self.options.force:
+            return cfg, ()
+        recipe_of = importlib.import_module(f"stages.{stage}.run").recipe_of
+
+        def has_begun() -> bool:
+            new, old = (
+                self.store.has_begun(recipe_of(c, inputs), out=self.options.out)
+                for c in (cfg, before)
+            )
+            return bool(old and not new)
+
+        if not processes.share(f"{stage} begun before", has_begun):
+            return cfg, ()
+        return before, (
+            "continuing a run that an earlier version began, with the settings it "
+            "chose; --force starts anew",
+        )
+
     def deliver(self, stage: str, cfg: Config, inputs: Any, *, runtime: Runtime) -> None:
         """Run `stages.<stage>.run` and print the artifact it made, or with --print-config only
         the resolved configuration."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, assert_never
+from collections.abc import Callable
+from typing import Any, Literal, assert_never
 
-from pydantic import PositiveInt, model_validator
+from pydantic import PositiveInt, model_serializer, model_validator
 
 from vitctl.model import variants
 from vitctl.settings.config import Config
@@ -32,6 +33,8 @@ class ModelConfig(Config):
       pre_logits: features of a tanh projection before the classifier (the original ViT's
         recipe; the paper removes it), None means off.
       position: learned embeddings, or fixed two-dimensional sines and cosines.
+      position_grid: of `sincos2d`, the side in patches of the grid whose range of coordinates is
+        spanned: what a model was pretrained on, where it is fine-tuned on another. None: its own.
       head_bias: initial bias of the classifier; -ln(classes) starts a sigmoid loss calmly.
     """
 
@@ -46,6 +49,15 @@ class ModelConfig(Config):
     pre_logits: PositiveInt | None = None
     position: Position = "learned"
     head_bias: float = 0.0
+    position_grid: PositiveInt | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """`position_grid` is named only where it is set: ids of models without it stay theirs."""
+        tree = dump(self)
+        if tree.get("position_grid", ...) is None:
+            del tree["position_grid"]
+        return tree
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> ModelConfig:
@@ -55,6 +67,8 @@ class ModelConfig(Config):
             raise ValueError(
                 f"position='sincos2d' needs a width of at least 8 that 4 divides, not {self.width}"
             )
+        if self.position_grid is not None and self.position != "sincos2d":
+            raise ValueError("position_grid is of position='sincos2d'; learned ones are resampled")
         if self.resolution < self.patch:
             raise ValueError(
                 f"resolution={self.resolution} is smaller than one patch of {self.patch} pixels"
@@ -70,6 +84,11 @@ class ModelConfig(Config):
     def grid(self) -> int:
         """Patches per side of the image."""
         return self.resolution // self.patch
+
+    @property
+    def covered(self) -> int:
+        """Pixels per side that fill patches; the model does not see the others."""
+        return self.grid * self.patch
 
     @property
     def tokens(self) -> int:
@@ -105,6 +124,22 @@ class ModelConfig(Config):
     def features(self) -> int:
         """Features that the classifier, and few-shot regression, see."""
         return self.pooled if self.pre_logits is None else self.pre_logits
+
+
+def nearest_sizes(resolution: int, *, patch: int) -> tuple[int, ...]:
+    """The sizes nearest to `resolution` that patches fill, the nearest first; itself if they do.
+
+    >>> nearest_sizes(384, patch=28)
+    (392, 364)
+    >>> nearest_sizes(224, patch=16)
+    (224,)
+    """
+    if resolution % patch == 0:
+        return (resolution,)
+    below = resolution // patch * patch
+    sizes = [size for size in (below, below + patch) if size > 0]
+    # Of two as near the larger, which sees more.
+    return tuple(sorted(sizes, key=lambda size: (abs(size - resolution), -size)))
 
 
 def calm_bias(loss: Loss, *, classes: int) -> float:

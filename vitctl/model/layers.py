@@ -13,7 +13,7 @@ Initialisation, all of it (https://github.com/google-research/big_vision `models
 | other biases, [class] token, classifier kernel | zeros |
 | norm scales | ones |
 | patch embedding and tanh projection kernels | LeCun normal (truncated at two std) |
-| position embeddings | normal, std 1/sqrt(width) |
+| learned position embeddings | normal, std 1/sqrt(width) |
 | MAP probe [1, 1, d] | Xavier uniform: variance 2 / (1 + d) |
 | classifier bias | the configured constant |
 """

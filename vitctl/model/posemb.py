@@ -9,11 +9,18 @@ import numpy as np
 from jaxtyping import Float
 
 
-def sincos2d(*, rows: int, columns: int, width: int) -> Float[np.ndarray, "1 n d"]:
+def sincos2d(
+    *, rows: int, columns: int, width: int, spanning: tuple[int, int] | None = None
+) -> Float[np.ndarray, "1 n d"]:
     """Fixed two-dimensional position embeddings (MoCo v3, https://arxiv.org/abs/2104.02057).
 
     Frequencies are 10000^(-i/(width/4 - 1)); features are sin and cos of the column, then sin and
     cos of the row, a quarter of the width each.
+
+    Args:
+      spanning: (rows, columns) of the grid whose coordinates, 0 to rows - 1, this one covers more
+        or less finely, its corners in place; None counts 0, 1, 2, ... A model that was trained on
+        a smaller grid has seen no coordinates beyond it.
 
     Raises:
       ValueError: 4 does not divide the width, or it is under 8.
@@ -21,7 +28,10 @@ def sincos2d(*, rows: int, columns: int, width: int) -> Float[np.ndarray, "1 n d
     if width % 4 or width < 8:
         raise ValueError(f"expected a width of at least 8 that 4 divides, got {width}")
     omega = 10_000.0 ** -(np.arange(width // 4) / (width // 4 - 1))
-    x, c = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
+    old_rows, old_columns = spanning or (rows, columns)
+    x, c = np.meshgrid(
+        _coordinates(old_rows, new=rows), _coordinates(old_columns, new=columns), indexing="ij"
+    )
     row = x.reshape(-1, 1) * omega
     column = c.reshape(-1, 1) * omega
     features = [np.sin(column), np.cos(column), np.sin(row), np.cos(row)]
@@ -53,9 +63,14 @@ def resample(
     return cells.reshape(1, -1, position.shape[2]).astype(position.dtype)
 
 
+def _coordinates(old: int, *, new: int) -> Float[np.ndarray, " new"]:
+    """`new` points from 0 to old - 1, evenly; one is at 0. As many as before are 0, 1, 2, ..."""
+    return np.arange(new) * ((old - 1) / (new - 1)) if new > 1 else np.zeros(1)
+
+
 def _interpolation(old: int, *, new: int) -> Float[np.ndarray, "new old"]:
     """The matrix of aligned-corner linear interpolation; one new point is the first old one."""
-    at = np.arange(new) * ((old - 1) / (new - 1)) if new > 1 else np.zeros(1)
+    at = _coordinates(old, new=new)
     low = np.clip(np.floor(at).astype(int), 0, max(old - 2, 0))
     matrix = np.zeros((new, old))
     matrix[np.arange(new), low] = 1.0 - (at - low)

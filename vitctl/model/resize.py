@@ -13,11 +13,11 @@ from vitctl.model import posemb, vit
 from vitctl.model.config import ModelConfig
 from vitctl.model.vit import Params
 
-FREE_FIELDS = frozenset({"resolution", "classes", "head_bias"})
+FREE_FIELDS = frozenset({"resolution", "position_grid", "classes", "head_bias"})
 """What may differ between the two models; every other field is a different architecture."""
 
 
-def transfer(
+def resized(
     params: Params,
     *,
     source: ModelConfig,
@@ -27,7 +27,8 @@ def transfer(
 ) -> Params:
     """The parameters of `source` as a starting point for `target` (paper, appendix D).
 
-    Learned position embeddings are resampled where the grid differs. The classifier is kept, or
+    Learned position embeddings are resampled where the grid differs; fixed ones are no parameters
+    (`target.position_grid` says what they span). The classifier is kept, or
     drawn anew for `target` ("fresh": zero kernel, bias `target.head_bias`).
 
     Raises:

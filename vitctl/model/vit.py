@@ -116,8 +116,13 @@ class Vit(nnx.Module):
                 assert self.position is not None  # see _position
                 return self.position[...]
             case "sincos2d":
-                grid = self.config.grid
-                return posemb.sincos2d(rows=grid, columns=grid, width=self.config.width)
+                grid, spanned = self.config.grid, self.config.position_grid
+                return posemb.sincos2d(
+                    rows=grid,
+                    columns=grid,
+                    width=self.config.width,
+                    spanning=None if spanned is None else (spanned, spanned),
+                )
             case _:
                 assert_never(self.config.position)
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitctl.errors import UsageError
-from vitctl.hardware import machine
+from vitctl.hardware import accelerators, machine
 from vitctl.hardware.tpus import TPUS, Hardware, by_kind
-from vitctl.plan import accelerators
 
 LOCAL = "local"
 

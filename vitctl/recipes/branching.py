@@ -14,6 +14,7 @@ from vitctl.optim.schedules import OPEN_ENDED, CooldownShape, ScheduleConfig
 from vitctl.places import Place
 from vitctl.quantities import show_count
 from vitctl.recipes.recipe import load
+from vitctl.settings.trees import Tree
 from vitctl.train.config import TrainConfig, from_identity
 
 
@@ -23,6 +24,8 @@ class Branch:
 
     tree: dict[str, Any]
     notes: tuple[str, ...]
+    before: Tree | None = None
+    """What an earlier version would have chosen differently: its runs are continued."""
 
 
 def trained_with(checkpoint: Artifact) -> TrainConfig:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import assert_never
+
 from vitctl import quantities
 from vitctl.artifacts.artifact import Artifact
+from vitctl.model.config import ModelConfig, nearest_sizes
 from vitctl.recipes.branching import Branch, trained_with
 from vitctl.recipes.pretraining import Images
-from vitctl.recipes.recipe import load_finetune
+from vitctl.recipes.recipe import FinetuneRecipe, load_finetune
 from vitctl.settings.trees import Tree, at, merge, positive
 
 
@@ -33,12 +37,22 @@ def resolve(
         if duration is None
         else quantities.to_steps(*duration, batch=batch, examples=images.examples)
     )
-    resolution = rules.resolution.of(width=model.width, resolution=model.resolution)
+    asked = positive(overrides, "model.resolution")
+    usual = rules.resolution.of(width=model.width, resolution=model.resolution)
+    chosen = usual if usual == model.resolution else nearest_sizes(usual, patch=model.patch)[0]
+    # Who says what to span, or changes the model, says it in place of the recipe.
+    free = "position_grid" not in (overrides.get("model") or {})
+    span = _span(model, resolution=asked or chosen) if free else None
     tree = before.model_dump(mode="json", exclude={"optim", "schedule", "from_weights"})
     merge(
         tree,
         {
-            "model": {"resolution": resolution, "classes": images.classes, "head_bias": 0.0},
+            "model": {
+                "resolution": chosen,
+                "position_grid": span,
+                "classes": images.classes,
+                "head_bias": 0.0,
+            },
             "data": {
                 "split": "train",
                 "eval_split": images.eval_split,
@@ -54,7 +68,41 @@ def resolve(
         rules.settings,
     )
     notes = [f"recipe: {rules.title}"]
-    asked = at(overrides, "model.resolution")
-    if asked is None and resolution != model.resolution:
-        notes.append(f"--res {resolution} (pretrained at {model.resolution} px)")
-    return Branch(tree, tuple(notes))
+    if asked is None and chosen != model.resolution:
+        nearest = "" if chosen == usual else f"; of the recipe's {usual} px the nearest size"
+        divided = "" if chosen == usual else f" that patches of {model.patch} px divide"
+        notes.append(f"--res {chosen} (pretrained at {model.resolution} px{nearest}{divided})")
+    if span is not None:
+        notes.append(
+            f"position embeddings span the {span}x{span} patches of pretraining "
+            "(--set model.position_grid=none counts on beyond them)"
+        )
+    notes += _unscaled(rules, batch=batch, overrides=overrides)
+    earlier = {"model": {"resolution": usual, "position_grid": None}}
+    differs = chosen != usual or span is not None
+    return Branch(tree, tuple(notes), before=earlier if differs else None)
+
+
+def _span(model: ModelConfig, *, resolution: int) -> int | None:
+    """The grid whose coordinates fixed position embeddings span at another resolution: that of
+    pretraining, as features then move least (docs/log, 2026-11-28). None for its own."""
+    match model.position:
+        case "learned":
+            return None  # resampled where the weights are taken over
+        case "sincos2d":
+            span = model.position_grid or model.grid
+            return None if span == resolution // model.patch else span
+        case _:
+            assert_never(model.position)
+
+
+def _unscaled(rules: FinetuneRecipe, *, batch: int, overrides: Tree) -> Iterator[str]:
+    """The learning rate is the recipe's whatever the batch: said where the batch is another."""
+    if at(overrides, "schedule.peak_lr") is not None or batch == rules.batch.images:
+        return
+    rate = rules.settings["schedule"]["peak_lr"]
+    proportional = rate * batch / rules.batch.images
+    yield (
+        f"--lr {rate:g} is the recipe's for batches of {rules.batch.images} and is not scaled to "
+        f"{batch}; in proportion it would be --lr {proportional:.2g}"
+    )

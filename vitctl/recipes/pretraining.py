@@ -9,7 +9,7 @@ from vitctl import quantities
 from vitctl.artifacts.artifact import Artifact
 from vitctl.errors import UsageError
 from vitctl.model import variants
-from vitctl.model.config import Loss, calm_bias
+from vitctl.model.config import Loss, ModelConfig, calm_bias, nearest_sizes
 from vitctl.optim.schedules import OPEN_ENDED
 from vitctl.recipes.recipe import RecipeName, load
 from vitctl.settings.trees import Tree, at, merge, positive
@@ -48,6 +48,8 @@ class Resolved:
 
     tree: Tree
     notes: tuple[str, ...]
+    before: Tree | None = None
+    """What an earlier version would have chosen differently: its runs are continued."""
 
 
 def choose(*, width: int, examples: int) -> tuple[RecipeName, str]:
@@ -95,6 +97,15 @@ def resolve(
     )
     classes = positive(overrides, "model.classes") or images.classes
     closed = (at(overrides, "schedule.kind") or "rsqrt") not in OPEN_ENDED
+    resolution = named.resolution
+    if resolution is None:
+        patch = positive(overrides, "model.patch") or named.patch
+        resolution = nearest_sizes(_RESOLUTION, patch=patch)[0]
+        if resolution != _RESOLUTION and at(overrides, "model.resolution") is None:
+            notes.append(
+                f"--res {resolution} (of the usual {_RESOLUTION} px the nearest size that patches "
+                f"of {patch} px divide)"
+            )
     tree: Tree = {
         "name": named.name,
         "recipe": recipe,
@@ -104,7 +115,7 @@ def resolve(
             "mlp_dim": size.mlp_dim,
             "heads": size.heads,
             "patch": named.patch,
-            "resolution": named.resolution or _RESOLUTION,
+            "resolution": resolution,
             "classes": classes,
         },
         "data": {"batch": batch, "eval_split": images.eval_split},
@@ -121,7 +132,9 @@ def resolve(
     loss = overrides.get("loss") or tree["loss"]
     if loss in get_args(Loss):  # another word is refused where the settings are validated
         tree["model"]["head_bias"] = calm_bias(loss, classes=classes)
-    return Resolved(tree, tuple(notes))
+    differs = named.resolution is None and resolution != _RESOLUTION
+    before: Tree | None = {"model": {"resolution": _RESOLUTION}} if differs else None
+    return Resolved(tree, tuple(notes), before=before)
 
 
 def check_images(*, mock: bool, dataset: bool) -> None:
@@ -135,6 +148,18 @@ def check_images(*, mock: bool, dataset: bool) -> None:
         raise UsageError(
             "--mock makes up images, and data.mock=none forbids it", hint="leave out one of them"
         )
+
+
+def edge(model: ModelConfig) -> str | None:
+    """A caution about a size whose last pixels no patch sees, or None."""
+    if model.covered == model.resolution:
+        return None
+    sizes = nearest_sizes(model.resolution, patch=model.patch)
+    return (
+        f"patches of {model.patch} px do not divide {model.resolution} px: the last "
+        f"{model.resolution - model.covered} px at the right and at the bottom of every image are "
+        f"not seen; {' or '.join(f'--res {size}' for size in sizes)} would lose none"
+    )
 
 
 def check(*, batch: int, examples: int, steps: int, warmup: int) -> str | None:

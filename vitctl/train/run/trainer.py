@@ -252,8 +252,10 @@ def _announced(
     cooldown = (
         f", cooldown {show_count(schedule.cooldown_steps)}" if schedule.cooldown_steps else ""
     )
+    model = cfg.model
+    unseen = f" ({model.covered} seen)" if model.covered < model.resolution else ""
     return {
-        "model": f"{cfg.name} at {cfg.model.resolution} px, {cfg.model.head} head: "
+        "model": f"{cfg.name} at {model.resolution} px{unseen}, {model.head} head: "
         f"{accounting.parameters(cfg.model).total:,} parameters, {flops / 1e9:.4g} GFLOPs an image",
         "data": f"{images.examples:,} images, {len(images.classes)} classes; "
         f"{epochs:.4g} epochs of batches of {cfg.data.batch}",

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from vitctl.model.config import ModelConfig
-from vitctl.model.resize import transfer
+from vitctl.model.resize import resized
 
 CHANGES = "position", "head"
 """Parameters that depend on resolution or classes."""
@@ -36,7 +36,7 @@ def adapt(
     classes; else it starts anew.
     """
     keep = same_classes(classes_before, classes_after)
-    fitted = transfer(
+    fitted = resized(
         params,
         source=before,
         target=after,

@@ -9,8 +9,8 @@ import pytest
 
 from vitctl.doctor import devices
 from vitctl.errors import UsageError
+from vitctl.hardware import accelerators
 from vitctl.hardware.tpus import TPUS
-from vitctl.plan import accelerators
 from vitctl.plan.topology import parse
 
 # Topology, cores and chips of https://docs.cloud.google.com/tpu/docs/v5p (single slices).

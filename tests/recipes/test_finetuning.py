@@ -1,0 +1,121 @@
+"""What a checkpoint and a dataset resolve to; nothing is trained."""
+
+from __future__ import annotations
+
+import pytest
+
+from stages.finetune.command import Inputs
+from stages.finetune.run import recipe_of
+from tests import made
+from vitctl.artifacts import Store
+from vitctl.console.session import Options, Session
+from vitctl.recipes import finetuning
+from vitctl.recipes.pretraining import Images, edge
+from vitctl.settings.overrides import build
+from vitctl.settings.trees import merge
+from vitctl.train.config import TrainConfig
+
+IMAGENET = Images(examples=1_281_167, classes=1000, eval_split="val")
+SMALL = Images(examples=800, classes=5, eval_split="val")
+
+
+@pytest.fixture
+def resolved(tmp_path):
+    """Settings, notes, and the settings of earlier versions, of a checkpoint of this model."""
+
+    def resolve(pretrained, /, *, images=IMAGENET, **overrides):
+        pretrained = {"resolution": 224, "width": 64, "heads": 2} | pretrained
+        before = made.checkpoint(Store(tmp_path / "store"), model=pretrained)
+        branch = finetuning.resolve(before, images=images, duration=None, overrides=overrides)
+        cfg = build(TrainConfig, merge({}, branch.tree, overrides))
+        earlier = branch.before and build(
+            TrainConfig, merge({}, branch.tree, branch.before, overrides)
+        )
+        return before, cfg, branch.notes, earlier
+
+    return resolve
+
+
+@pytest.mark.parametrize(("patch", "size"), [(28, 392), (16, 384), (32, 384), (17, 391), (14, 378)])
+def test_a_recipe_takes_the_nearest_size_that_patches_divide(resolved, patch, size):
+    _, cfg, notes, earlier = resolved({"patch": patch, "position": "learned"})
+    assert cfg.model.resolution == size
+    assert size % patch == 0
+    assert edge(cfg.model) is None
+    assert any(f"--res {size} (pretrained at 224 px" in note for note in notes)
+    assert (earlier is None) == (size == 384), "what divides is what it was"
+    if earlier is not None:
+        assert earlier.model.resolution == 384
+
+
+def test_a_size_that_was_asked_for_stays_and_its_lost_edge_is_said(resolved):
+    _, cfg, _, _ = resolved({"patch": 28}, model={"resolution": 384})
+    assert cfg.model.resolution == 384
+    assert "20 px at the right" in edge(cfg.model)
+    assert "--res 392 or --res 364" in edge(cfg.model)
+
+
+def test_one_that_was_pretrained_at_another_size_stays_there(resolved):
+    _, cfg, _, earlier = resolved({"patch": 17, "resolution": 200})
+    assert (cfg.model.resolution, earlier) == (200, None)
+    assert "do not divide 200 px" in edge(cfg.model)
+
+
+def test_fixed_positions_span_the_grid_of_pretraining_and_learned_ones_are_no_field(resolved):
+    _, cfg, notes, earlier = resolved({"patch": 16, "position": "sincos2d"})
+    assert (cfg.model.resolution, cfg.model.position_grid) == (384, 14)
+    assert any("span the 14x14 patches of pretraining" in note for note in notes)
+    assert earlier.model.position_grid is None
+    assert "position_grid" not in earlier.identity()["model"]
+
+    _, cfg, _, earlier = resolved({"patch": 16, "position": "learned"})
+    assert (cfg.model.position_grid, earlier) == (None, None)
+
+
+def test_fine_tuned_again_they_still_span_the_first_grid(resolved):
+    positions = {"patch": 16, "position": "sincos2d", "position_grid": 14, "resolution": 384}
+    _, cfg, _, _ = resolved(positions, model={"resolution": 512})
+    assert cfg.model.position_grid == 14
+    _, cfg, _, _ = resolved(positions, model={"resolution": 224})
+    assert cfg.model.position_grid is None, "back on the grid of pretraining it is its own"
+
+
+def test_who_says_what_to_span_is_obeyed(resolved):
+    asked = {"model": {"position_grid": None}}
+    _, cfg, notes, _ = resolved({"patch": 16, "position": "sincos2d"}, **asked)
+    assert cfg.model.position_grid is None
+    assert not any("span" in note for note in notes)
+
+
+def test_a_learning_rate_that_is_not_scaled_says_so(resolved):
+    model = {"patch": 16, "position": "learned"}
+    _, cfg, notes, _ = resolved(model, images=SMALL)
+    assert (cfg.data.batch, cfg.schedule.peak_lr) == (96, 0.03)
+    # 0.03 * 96 / 512
+    assert any("not scaled to 96; in proportion it would be --lr 0.0056" in n for n in notes)
+    for _, cfg, notes, _ in (
+        resolved(model),
+        resolved(model, images=SMALL, schedule={"peak_lr": 0.01}),
+    ):
+        assert not any("scaled" in note for note in notes), cfg.data.batch
+
+
+def test_a_run_that_an_earlier_version_began_is_continued(resolved, tmp_path):
+    """384 px of patches of 28, where now 392 would be chosen: the id of the old run counts."""
+    store = Store(tmp_path / "store")
+    before, cfg, _, earlier = resolved({"patch": 28, "position": "sincos2d"})
+    inputs = Inputs(before, before)  # only its id matters here
+    session = Session(Options(store=tmp_path / "store"), lambda event: None)
+    assert session.begun("finetune", cfg, earlier, inputs) == (cfg, ())
+
+    with store.open_run(recipe_of(earlier, inputs), name="old"):
+        pass
+    taken, notes = session.begun("finetune", cfg, earlier, inputs)
+    assert (taken.model.resolution, taken.model.position_grid) == (384, None)
+    assert "an earlier version began" in notes[0]
+    forced = Session(Options(store=tmp_path / "store", force=True), lambda event: None)
+    assert forced.begun("finetune", cfg, earlier, inputs) == (cfg, ())
+
+    with store.open_run(recipe_of(cfg, inputs), name="new"):
+        pass
+    assert session.begun("finetune", cfg, earlier, inputs) == (cfg, ()), "one of its own counts"
