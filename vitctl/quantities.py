@@ -6,6 +6,7 @@ The one place where a duration in images or epochs becomes steps.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -101,3 +102,13 @@ def eta(left: Left) -> str:
     """`1 h 12 min`, and the range where it is one to speak of."""
     likely, low, high = (duration(value) for value in (left.likely, left.low, left.high))
     return likely if low == high else f"{likely} ({low} to {high})"
+
+
+def apart(values: Sequence[float], *, digits: int = 3) -> list[str]:
+    """Each value with the fewest significant digits, `digits` at least, by which different values
+    are written differently: an axis never prints one label twice."""
+    for enough in range(digits, 18):
+        labels = [f"{value:.{enough}g}" for value in values]
+        if len(set(labels)) == len(set(values)):
+            break
+    return labels

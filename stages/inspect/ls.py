@@ -9,7 +9,7 @@ from typer import Option
 
 from stages.inspect import text
 from stages.inspect.listing import Row, rows
-from vitctl.artifacts.references import MAKE
+from vitctl.artifacts.references import MAKE, kind_named
 from vitctl.console.session import Session
 from vitctl.console.streams import answer
 from vitctl.console.text import safe
@@ -37,6 +37,7 @@ def ls(
     trained now and damaged artifacts are marked. Any name, id or path in the list can be given to
     other commands.
     """
+    kind = None if kind is None else kind_named(kind)
     every = rows(session.store, kind=kind)
     if kind is not None and not every:
         _check_kind(kind, session)

@@ -4,25 +4,42 @@ from __future__ import annotations
 
 from typing import Any
 
-from stages.scaling.user_table import read_points, resolve
-from vitctl.events import Caution, Emit, Note
+from stages.scaling.user_table import guesses, read_points, resolve
+from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.scaling import report
 from vitctl.scaling.config import ScalingConfig
-from vitctl.scaling.settings import resolve_against, settings
+from vitctl.scaling.names import FrontierRule
+from vitctl.scaling.settings import loss_bounds, resolve_against, settings
 from vitctl.scaling.study import study
 from vitctl.tables import Table
 
+_FRONTIERS: dict[FrontierRule, str] = {
+    "running-minimum": "the law is fitted to the runs that no cheaper run beats",
+    "hull": "the law is fitted to the lower convex hull of the runs in log-log",
+    "all": "the law is fitted to every run",
+}
+
 
 def resolve_config(cfg: ScalingConfig, table: Table) -> ScalingConfig:
-    """The configuration without open questions: columns, unit, the law to compare with."""
+    """The configuration without open questions: columns, unit, bounds, the law to compare with."""
     cfg = cfg.model_copy(update={"columns": resolve(cfg.columns, table)})
+    if cfg.columns.unit == "none":
+        law = cfg.law.model_copy(update={"bounds": loss_bounds(cfg.law.bounds)})
+        cfg = cfg.model_copy(update={"law": law})
     return cfg.model_copy(update={"against": resolve_against(cfg)})
+
+
+def say_guesses(asked: ScalingConfig, resolved: ScalingConfig, table: Table, *, emit: Emit) -> None:
+    """Tell what reading the table changed, and everything that was not asked but guessed."""
+    if table.remarks:
+        emit(Note(f"{table.source}: {', '.join(table.remarks)}"))
+    values = guesses(asked.columns, resolved.columns, table)
+    values["frontier"] = f"{_FRONTIERS[resolved.law.frontier]} (--frontier)"
+    emit(Settings(f"how {table.source} is read", values))
 
 
 def study_table(cfg: ScalingConfig, table: Table, *, emit: Emit) -> dict[str, Any]:
     """The summary of a resolved configuration, with the law's `band` for drawing."""
-    if table.remarks:
-        emit(Note(f"{table.source}: {', '.join(table.remarks)}"))
     points, skipped = read_points(table, cfg.columns)
     if skipped:
         emit(Caution(f"{skipped} rows with empty cells were skipped"))

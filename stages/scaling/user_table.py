@@ -14,6 +14,7 @@ from vitctl.tables import Table
 
 _USUAL = {"model": "model", "data_size": "data_size", "images": "images_seen"}
 _PERCENT_WORDS = ("pct", "percent", "%")
+_LOSS_WORDS = ("loss", "nll", "xent", "entropy", "perplexity", "ppl", "bpb", "bpd", "mse")
 
 
 def resolve(columns: ColumnsConfig, table: Table) -> ColumnsConfig:
@@ -32,11 +33,34 @@ def resolve_metric(columns: ColumnsConfig, table: Table) -> ColumnsConfig:
     """The same for the column of errors or accuracies and its unit only."""
     if columns.metric is None:
         name = "accuracy" if "accuracy" in table.columns else "error"
-        column = _default(name, table, flags="--error COLUMN or --accuracy COLUMN")
+        column = _default(name, table, flags="--error, --accuracy or --loss COLUMN")
         columns = columns.model_copy(update={name: column})
     metric = columns.metric or ""
-    unit = columns.unit or _unit(table.where(columns.where).numbers(metric), metric)
+    unit = columns.unit or _unit(
+        table.where(columns.where).numbers(metric), metric, is_error=columns.accuracy is None
+    )
     return columns.model_copy(update={"unit": unit})
+
+
+def guesses(asked: ColumnsConfig, resolved: ColumnsConfig, table: Table) -> dict[str, str]:
+    """What the table was taken to say without being asked, and the flag that says otherwise."""
+    out = {}
+    if asked.compute is None and resolved.compute is not None:
+        out["compute"] = f"column {resolved.compute} (--compute)"
+    kind = "error" if resolved.accuracy is None else "accuracy"
+    if asked.metric is None:
+        out[kind] = f"column {resolved.metric} (--error, --accuracy or --loss)"
+    if asked.unit is None and resolved.metric is not None:
+        values = table.where(resolved.where).numbers(resolved.metric)
+        known = values[np.isfinite(values)]
+        out["unit"] = (
+            f"{resolved.unit}, as {resolved.metric} goes from {known.min():g} to {known.max():g} "
+            "(--unit; none for a loss)"
+        )
+    for name in ("model", "data_size", "images"):
+        if getattr(asked, name) is None and (column := getattr(resolved, name)) is not None:
+            out[name.replace("_", " ")] = f"column {column} (--set columns.{name}=)"
+    return out
 
 
 def read_points(table: Table, columns: ColumnsConfig) -> tuple[Points, int]:
@@ -60,7 +84,7 @@ def read_points(table: Table, columns: ColumnsConfig) -> tuple[Points, int]:
     if empty.all():
         raise InputError(f"no row of {table.source} is complete")
     chosen = chosen.take(np.flatnonzero(~empty))
-    metric = fractions(chosen, columns)
+    metric = errors_or_losses(chosen, columns)
     # Decimal accuracies make decimal errors: 1 - 0.849 is 0.151, not 0.15100000000000002.
     error = metric if columns.accuracy is None else np.round(1.0 - metric, 12)
     points = Points(
@@ -70,14 +94,17 @@ def read_points(table: Table, columns: ColumnsConfig) -> tuple[Points, int]:
         model=chosen.texts(columns.model) if columns.model else None,
         data_size=_positive(chosen, columns.data_size),
         images=_positive(chosen, columns.images),
+        measure="loss" if columns.unit == "none" else "error",
     )
     return points, int(empty.sum())
 
 
-def fractions(table: Table, columns: ColumnsConfig) -> NDArray[np.float64]:
-    """The errors or accuracies as fractions. An InputError names the user's own value and unit,
-    not the error computed from it."""
+def errors_or_losses(table: Table, columns: ColumnsConfig) -> NDArray[np.float64]:
+    """Errors or accuracies as fractions, losses as they are. An InputError names the user's own
+    value and unit, not the error computed from it."""
     assert columns.metric is not None
+    if columns.unit == "none":
+        return _losses(table, columns.metric)
     percent = columns.unit == "percent"
     metric = np.round(table.numbers(columns.metric) / (100.0 if percent else 1.0), 12)
     bad = ~((metric >= 0) & (metric <= 1))  # also NaN
@@ -87,15 +114,35 @@ def fractions(table: Table, columns: ColumnsConfig) -> NDArray[np.float64]:
         raise InputError(
             f"{columns.metric} is {'empty' if value in ('', None) else value} in row "
             f"{table.rows[first]} of {table.source}, which is no {columns.unit}",
-            hint="correct the table, choose another --unit, or leave the row out with --where",
+            hint="correct the table, choose another --unit (none for a loss), or leave the row out "
+            "with --where",
         )
     return metric
+
+
+def _losses(table: Table, column: str) -> NDArray[np.float64]:
+    values = table.numbers(column)
+    bad = ~(np.isfinite(values) & (values >= 0))
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise InputError(
+            f"{column} is {table.column(column)[first]} in row {table.rows[first]} of "
+            f"{table.source}, which is no loss: it is not a number from 0 up",
+            hint="correct the table, or leave the row out with --where",
+        )
+    return values
 
 
 def _default(name: str, table: Table, *, flags: str) -> str:
     if name in table.columns:
         return name
     numeric = [column for column in table.columns if _numeric(table, column)]
+    losses = [c for c in numeric if any(word in c.lower() for word in _LOSS_WORDS)]
+    if name == "error" and losses:
+        raise UsageError(
+            f"say which column holds the error: {flags}",
+            hint=f"perhaps --loss {losses[0]}, fitted as a loss",
+        )
     near = difflib.get_close_matches(name, numeric, n=2, cutoff=0.4)
     raise UsageError(
         f"say which column holds the {name}: {flags}",
@@ -110,9 +157,21 @@ def _numeric(table: Table, column: str) -> bool:
         return False
 
 
-def _unit(values: NDArray[np.float64], column: str) -> str:
-    """Fractions lie in 0..1, percentages nearly always above 1; between the two, ask."""
+def _unit(values: NDArray[np.float64], column: str, *, is_error: bool) -> str:
+    """Fractions lie in 0..1, percentages nearly always above 1; between the two, ask. A column that
+    is named as a loss is, or whose values are no percentages, is not taken for an error rate."""
     known = values[np.isfinite(values)]
+    if is_error and any(word in column.lower() for word in _LOSS_WORDS):
+        raise UsageError(
+            f"{column} is named as a loss, not as an error rate",
+            hint=f"fit it as a loss: --loss {column}; if it is an error rate: --unit percent or "
+            "--unit fraction",
+        )
+    if len(known) and (np.median(known) > 100 or np.median(known) < 0):
+        raise UsageError(
+            f"{column} goes from {known.min():g} to {known.max():g}, so it is no rate in percent",
+            hint=f"if it is a loss: --loss {column}" if is_error else "is it another column?",
+        )
     named = any(word in column.lower() for word in _PERCENT_WORDS)
     if len(known) and (known > 1).all():
         return "percent"
@@ -121,7 +180,7 @@ def _unit(values: NDArray[np.float64], column: str) -> str:
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
     raise UsageError(
         f"{column} goes from {low:g} to {high:g}: percent or fraction?",
-        hint="say it: --unit percent or --unit fraction",
+        hint="say it: --unit percent or --unit fraction; for a loss --unit none",
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.artifacts.making import made, recipe, trained
 from vitctl.artifacts import Artifact, Run
-from vitctl.artifacts.references import find, resolve
+from vitctl.artifacts.references import find, kind_named, resolve
 from vitctl.errors import InputError, NotFoundError, UsageError
 
 TRUNK = recipe("pretrain", "run", lr=1)
@@ -176,3 +176,22 @@ def test_latest_is_the_last_finished_of_any_kind(store, photos, run):
     found, step = find("latest", store=store)
     assert isinstance(found, Artifact)
     assert (found.id, step) == (later.id, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("scaling-fit", "scaling-fit"),
+        ("scaling fit", "scaling-fit"),
+        ("Scaling_Plot", "scaling-plot"),
+        ("evaluate", "evaluation"),
+        ("evaluation", "evaluation"),
+        ("shard", "dataset"),
+        ("fewshot", "fewshot"),
+        ("checkpoint", "checkpoint"),
+        ("run", "run"),
+        ("fit", "fit"),
+    ],
+)
+def test_a_kind_is_named_by_itself_or_by_its_command(text, kind):
+    assert kind_named(text) == kind

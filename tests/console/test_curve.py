@@ -107,3 +107,16 @@ def test_thinning_keeps_the_ends_and_the_mean():
 )
 def test_the_locale_decides_on_unicode(environment, shown):
     assert unicode_shown(environment) is shown
+
+
+@pytest.mark.parametrize("rows", [2, 3, 5, 8])
+@pytest.mark.parametrize(
+    ("high", "low"),
+    [(3.0, 3.0), (0.69315, 0.69314), (1.0, 1.0 - 1e-12), (100.0, 1e-3), (5e-324, 0.0), (7.0, 0.9)],
+)
+def test_no_label_is_printed_twice(rows, high, low):
+    lines = curve([(0, high), (10, low)], columns=60, rows=rows, last_x=10, braille=False)
+    labels = [label for line in lines if (label := line.split("|")[0].strip())]
+    assert labels
+    assert len(set(labels)) == len(labels)
+    assert all(len(line) <= 60 for line in lines)

@@ -17,7 +17,16 @@ from matplotlib.figure import Figure
 from vitctl.figures import scaling
 from vitctl.figures.decay import decay_heat_map
 from vitctl.figures.schedules import PAPER, schedules
-from vitctl.figures.style import LINES, MARKERS, THEMES, Theme, ordered_colours, render
+from vitctl.figures.style import (
+    LINES,
+    MARKERS,
+    THEMES,
+    Theme,
+    figure,
+    log_values,
+    ordered_colours,
+    render,
+)
 from vitctl.optim.schedules import ScheduleConfig, value
 from vitctl.scaling import report
 from vitctl.scaling.laws import Law
@@ -89,6 +98,38 @@ def test_every_figure_renders_on_its_paper(summary) -> None:
         assert min(picture.size) > 500
         paper = tuple(round(255 * part) for part in to_rgb(theme.paper))
         assert picture.convert("RGB").getpixel((0, 0)) == paper
+
+
+def test_losses_are_drawn_without_percent(summary) -> None:
+    """The same runs as losses: other words and numbers on the axes, the same picture."""
+    drawn = all_figures({**summary, "measure": "loss"}, THEME)
+    for name in ("compute", "models", "data", "images"):
+        shown = texts(drawn[name])
+        assert "loss" in shown
+        assert "error" not in shown
+        assert "%" not in shown.replace("95 % interval", "")
+        assert "points" not in shown
+
+
+@pytest.mark.parametrize("measure", ["error", "loss"])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.15, 0.9), (0.1501, 0.1502), (0.2, 0.2000001), (0.0, 0.4), (1e-5, 3e-5)]
+)
+def test_an_axis_prints_no_label_twice(measure, low: float, high: float) -> None:
+    scale = 1.0 if measure == "error" else 37.0
+    drawn = figure(THEME)
+    ax = drawn.subplots()
+    ax.plot([1, 2], [scale * low, scale * high])
+    log_values(ax, scale * low, scale * high, measure=measure)
+    render(drawn, form="svg", title="x", description="x")
+    labels = [text.get_text() for text in ax.get_yticklabels()]
+    assert len(labels) > 1
+    assert len(set(labels)) == len(labels), labels
+
+
+def test_near_sizes_are_told_apart() -> None:
+    assert scaling.counts([1e6, 3e7, 1e9]) == ["1M", "30M", "1B"]
+    assert scaling.counts([30_000_000, 30_000_001]) == ["30M", "30.000001M"]
 
 
 def test_a_drawing_names_itself_to_readers_aloud() -> None:

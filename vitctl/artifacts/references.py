@@ -35,7 +35,23 @@ MAKE = {
     "scaling-plot": "vitctl scaling plot TABLE",
 }
 
+# Kinds that are called otherwise than the command that makes them.
+_BY_COMMAND = {
+    "".join(command.split()[1 : 3 if command.startswith("vitctl scaling") else 2]): kind
+    for kind, command in MAKE.items()
+    if kind != "checkpoint"
+}
+
 _SHORTEST_ID = 4
+
+
+def kind_named(text: str) -> str:
+    """The kind that a person means: its own name, or the command that makes it (`scaling fit`,
+    `evaluate`), in any case and with spaces, hyphens or underscores. Other text is returned as it
+    is."""
+    plain = re.sub(r"[\s_-]+", "", text).lower()
+    own = {kind.replace("-", ""): kind for kind in MAKE}
+    return own.get(plain) or _BY_COMMAND.get(plain, text)
 
 
 def resolve(reference: str, *, store: Store, kind: str) -> Artifact:

@@ -9,6 +9,8 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 
+from vitctl.quantities import apart
+
 Point = tuple[float, float]
 
 _BRAILLE = 0x2800
@@ -34,7 +36,8 @@ def curve(
     """`rows` lines of at most `columns` characters: y from top (highest) to bottom, x from the
     first point to `last_x`, which lies right of what is there while a run goes on.
 
-    The axis of y is labelled at both ends, and logarithmic where the values span a factor of 8.
+    The axis of y is labelled at both ends, with digits enough to tell them apart, and once in the
+    middle where nothing changes; it is logarithmic where the values span a factor of 8.
     Several points on one column are shown by their mean and joined to the next column's.
     """
     finite = [(x, y) for x, y in points if math.isfinite(y)]
@@ -42,9 +45,7 @@ def curve(
         return []
     low, high = min(y for _, y in finite), max(y for _, y in finite)
     log = low > 0 and high / low >= _LOG_RATIO
-    labels = [f"{high:.3g}", *[""] * (rows - 2), f"{low:.3g}"]
-    if log and rows > 2:
-        labels[rows // 2] = f"{math.sqrt(low * high):.3g}"
+    labels = _labels(low, high, rows=rows, log=log)
     margin = max(map(len, labels))
     across = columns - margin - 2
     if across < 8:
@@ -59,6 +60,19 @@ def curve(
         f"{label:>{margin}} {edge if label else bar}{line}".rstrip()
         for label, line in zip(labels, lines, strict=True)
     ]
+
+
+def _labels(low: float, high: float, *, rows: int, log: bool) -> list[str]:
+    """A label for each row, mostly empty; no two are the same."""
+    labels = [""] * rows
+    if low == high:
+        labels[(rows - 1) // 2] = f"{high:.3g}"
+    elif log and rows > 2:
+        middle = math.sqrt(low) * math.sqrt(high)
+        labels[0], labels[rows // 2], labels[-1] = apart((high, middle, low))
+    else:
+        labels[0], labels[-1] = apart((high, low))
+    return labels
 
 
 def thinned(points: list[Point], *, most: int) -> list[Point]:

@@ -22,13 +22,14 @@ from vitctl.figures.style import (
     figure,
     label_ends,
     legend,
-    log_percent,
+    log_values,
     ordered_colours,
     outside,
 )
 from vitctl.scaling.laws import Law
+from vitctl.scaling.names import Measure
 
-_ABOUT = ("error", "its", "printed", "frontier")  # how labels that are no model begin
+_ABOUT = ("error =", "loss =", "its", "printed", "frontier")  # how labels that are no model begin
 
 Summary = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -75,9 +76,10 @@ def error_over_compute(summary: Summary, theme: Theme) -> Figure:
         label=f"frontier, {len(frontier)} of {len(rows)} runs",
     )
     top.set_xscale("log")
-    dress(top, theme, title="Error over compute", y="error")
+    noun = measure_of(summary)
+    dress(top, theme, title=f"{noun.capitalize()} over compute", y=noun)
     lowest = min(*(row["error"] for row in rows), *band["low"])
-    log_percent(top, lowest, max(row["error"] for row in rows))
+    log_values(top, lowest, max(row["error"] for row in rows), measure=noun)
     handles, labels = top.get_legend_handles_labels()
     about = sorted(
         (i for i, label in enumerate(labels) if label.startswith(_ABOUT)),
@@ -99,6 +101,7 @@ def error_by_model_size(summary: Summary, theme: Theme) -> Figure | None:
         return None
     drawn = figure(theme, width=7.2, height=4.6)
     ax = drawn.subplots()
+    noun = measure_of(summary)
     place = {name: i for i, name in enumerate(models)}
     rows = summary["residuals"]
     ax.plot(
@@ -133,11 +136,16 @@ def error_by_model_size(summary: Summary, theme: Theme) -> Figure | None:
     dress(
         ax,
         theme,
-        title="Best error by model size",
+        title=f"Best {noun} by model size",
         x="model, by cost of an image" if rows[0]["images"] else "model",
-        y="best error over all durations",
+        y=f"best {noun} over all durations",
     )
-    log_percent(ax, min(r["error"] for r in rows), max(r["error"] for r in rows))
+    log_values(
+        ax,
+        min(r["error"] for r in rows),
+        max(r["error"] for r in rows),
+        measure=measure_of(summary),
+    )
     _explain_short(ax, [row for _, line in series for row in line], theme)
     legend(ax, theme, *ax.get_legend_handles_labels(), loc="upper right")
     return drawn
@@ -150,6 +158,7 @@ def error_by_data_size(summary: Summary, theme: Theme) -> Figure | None:
         return None
     drawn = figure(theme, width=6.8, height=4.8)
     ax = drawn.subplots()
+    noun = measure_of(summary)
     pairs = best["by_model_and_data"] or best["by_data"]
     models = [row["model"] for row in best["by_model"]] or [None]
     ends = []
@@ -162,17 +171,22 @@ def error_by_data_size(summary: Summary, theme: Theme) -> Figure | None:
             ends.append((name, line[-1]["data_size"], line[-1]["error"], colour))
     ax.set_xscale("log")
     sizes = [row["data_size"] for row in best["by_data"]]
-    ax.set_xticks(sizes, [count(size) for size in sizes])
+    ax.set_xticks(sizes, counts(sizes))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlim(min(sizes) / 1.25, max(sizes) * 1.25)
     dress(
         ax,
         theme,
-        title="Best error by size of the training set",
+        title=f"Best {noun} by size of the training set",
         x="images in the training set",
-        y="best error over all durations",
+        y=f"best {noun} over all durations",
     )
-    log_percent(ax, min(r["error"] for r in pairs), max(r["error"] for r in pairs))
+    log_values(
+        ax,
+        min(r["error"] for r in pairs),
+        max(r["error"] for r in pairs),
+        measure=measure_of(summary),
+    )
     label_ends(ax, ends, theme)
     if _explain_short(ax, pairs, theme):
         legend(ax, theme, *ax.get_legend_handles_labels(), loc="upper left")
@@ -187,6 +201,7 @@ def error_over_images(summary: Summary, theme: Theme) -> Figure | None:
         return None
     drawn = figure(theme, width=7.2, height=5.2)
     ax = drawn.subplots()
+    noun = measure_of(summary)
     ends = []
     for i, (name, colour) in enumerate(
         zip(models, ordered_colours(len(models), theme), strict=True)
@@ -210,21 +225,41 @@ def error_over_images(summary: Summary, theme: Theme) -> Figure | None:
     dress(
         ax,
         theme,
-        title="Error over images seen, on each model's best training set",
+        title=f"{noun.capitalize()} over images seen, on each model's best training set",
         x="images seen",
-        y="error",
+        y=noun,
     )
-    log_percent(ax, min(r["error"] for r in rows), max(r["error"] for r in rows))
+    log_values(
+        ax,
+        min(r["error"] for r in rows),
+        max(r["error"] for r in rows),
+        measure=measure_of(summary),
+    )
     label_ends(ax, ends, theme)
     return drawn
 
 
-def count(value: float) -> str:
+def measure_of(summary: Summary) -> Measure:
+    """What the summary's values are; summaries of earlier versions are of error rates."""
+    measure: Measure = summary.get("measure", "error")
+    return measure
+
+
+def count(value: float, *, digits: int = 6) -> str:
     """1.5e9 -> 1.5B, for axes."""
     for suffix, scale in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= scale:
-            return f"{value / scale:g}{suffix}"
-    return f"{value:g}"
+            return f"{value / scale:.{digits}g}{suffix}"
+    return f"{value:.{digits}g}"
+
+
+def counts(values: Sequence[float]) -> list[str]:
+    """The same for several, with digits enough to tell different ones apart."""
+    for digits in range(6, 18):
+        labels = [count(value, digits=digits) for value in values]
+        if len(set(labels)) == len(set(values)):
+            break
+    return labels
 
 
 def _best_line(
@@ -308,32 +343,23 @@ def _runs(ax: Axes, rows: Rows, theme: Theme, *, x: str) -> None:
 
 
 def _residual_panel(ax: Axes, summary: Summary, theme: Theme) -> None:
-    scatter = summary["scatter"]
-    ax.axhspan(-200 * scatter, 200 * scatter, color=theme.law, alpha=0.14, linewidth=0)
+    is_error = measure_of(summary) == "error"
+    scale = 100 if is_error else 1
+    reach = 2 * scale * summary["scatter"]
+    ax.axhspan(-reach, reach, color=theme.law, alpha=0.14, linewidth=0)
     ax.axhline(0, color=theme.law, linewidth=1.6)
-    ax.vlines(
-        [row["compute"] for row in summary["frontier"]],
-        0,
-        [100 * row["residual"] for row in summary["frontier"]],
-        color=theme.muted,
-        linewidth=0.9,
-    )
-    ax.plot(
-        [row["compute"] for row in summary["frontier"]],
-        [100 * row["residual"] for row in summary["frontier"]],
-        linestyle="none",
-        marker="o",
-        markersize=4.5,
-        color=theme.ink,
-    )
+    compute = [row["compute"] for row in summary["frontier"]]
+    off = [scale * row["residual"] for row in summary["frontier"]]
+    ax.vlines(compute, 0, off, color=theme.muted, linewidth=0.9)
+    ax.plot(compute, off, linestyle="none", marker="o", markersize=4.5, color=theme.ink)
     unit = summary["compute_unit"]
     x = unit if unit == "compute" else f"compute ({unit})"
-    dress(ax, theme, x=x, y="off the law\n(points)")
+    dress(ax, theme, x=x, y="off the law\n(points)" if is_error else "off the law")
 
 
 def _formula(summary: Summary) -> str:
     law = Law(**{name: summary[name] for name in "abcd"})
-    return f"error = {_law_text(law, digits=3)}"
+    return f"{measure_of(summary)} = {_law_text(law, digits=3)}"
 
 
 def _law_text(law: Law, *, digits: int) -> str:

@@ -8,6 +8,7 @@ lightness; unordered ones from Okabe and Ito's palette (https://jfly.uni-koeln.d
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,6 +20,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+from vitctl.scaling.laws import CEILING
+from vitctl.scaling.names import Measure
 
 ThemeName = Literal["light", "dark"]
 Format = Literal["svg", "png"]
@@ -110,8 +114,18 @@ def outside(drawn: Figure, theme: Theme, handles: Sequence[Any], labels: Sequenc
     )
 
 
-def log_percent(ax: Axes, low: float, high: float) -> None:
-    """A logarithmic y axis of errors `low`..`high` (fractions), labelled in plain percent."""
+def log_values(ax: Axes, low: float, high: float, *, measure: Measure) -> None:
+    """A logarithmic y axis of errors `low`..`high` (fractions), labelled in plain percent, or of
+    losses, labelled as they are."""
+
+    def write(value: float, _: object = None) -> str:
+        return f"{100 * value:g} %" if measure == "error" else f"{value:g}"
+
+    if low <= 0:  # no logarithm; a whole linear axis
+        ax.set_ylim(0, high * 1.06)
+        ax.yaxis.set_major_formatter(FuncFormatter(write))
+        return
+    ceiling = CEILING[measure] or math.inf
     ax.set_yscale("log")
     ax.set_ylim(low * 0.94, high * 1.06)
     bottom, top = ax.get_ylim()
@@ -120,16 +134,17 @@ def log_percent(ax: Axes, low: float, high: float) -> None:
         (1, 1.5, 2, 3, 4, 6, 8),
         (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 4, 5, 6, 8),
     ):
-        ticks = [s * 10.0**p for p in range(-6, 1) for s in steps]
-        ticks = [tick for tick in ticks if bottom <= tick <= min(top, 1.0)]
+        decades = range(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1)
+        ticks = [s * 10.0**p for p in decades for s in steps]
+        ticks = [tick for tick in ticks if bottom <= tick <= min(top, ceiling)]
         if len(ticks) >= 5:
             break
     if len(ticks) < 3:  # a narrow range: let matplotlib choose
         ax.set_yscale("linear")
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+        ax.yaxis.set_major_formatter(FuncFormatter(write))
         return
     ax.yaxis.set_major_locator(FixedLocator(ticks))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    ax.yaxis.set_major_formatter(FuncFormatter(write))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_minor_formatter(NullFormatter())
 

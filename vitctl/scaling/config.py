@@ -16,7 +16,8 @@ class ColumnsConfig(Config):
     Attributes:
       compute: what a run cost, in any one unit.
       error, accuracy: exactly one of them; which of the two the column holds.
-      unit: percent or fraction; None tells it by the values, and asks where that is ambiguous.
+      unit: percent or fraction, or `none` for a loss; None tells it by the values, and asks where
+        that is ambiguous.
       compute_unit: how to name the unit of compute; None takes the column's name.
       model, data_size, images: further columns; None takes `model`, `data_size` and `images_seen`
         where the table has them.
@@ -39,6 +40,8 @@ class ColumnsConfig(Config):
     def _one_metric(self) -> Self:
         if self.error is not None and self.accuracy is not None:
             raise ValueError("error and accuracy are both given; keep the one the column holds")
+        if self.accuracy is not None and self.unit == "none":
+            raise ValueError("an accuracy is percent or a fraction; a loss goes with error")
         return self
 
     @property
@@ -48,14 +51,14 @@ class ColumnsConfig(Config):
 
 class BoundsConfig(Config):
     """Closed bounds of the parameters; None: none on that side. `d_max` None is the largest
-    compute, `a_min` None any positive number."""
+    compute, `a_min` None any positive number; of a loss `c_max` is None if left out."""
 
     a_min: PositiveFloat | None = None
     a_max: PositiveFloat | None = None
     b_min: float = Field(default=0.0, ge=0)
     b_max: PositiveFloat = 5.0
-    c_min: float = Field(default=0.0, ge=0, le=1)
-    c_max: float = Field(default=1.0, ge=0, le=1)
+    c_min: float = Field(default=0.0, ge=0)
+    c_max: float | None = Field(default=1.0, ge=0)
     d_min: float = Field(default=0.0, ge=0)
     d_max: float | None = Field(default=None, ge=0)
 
@@ -92,7 +95,8 @@ class ScalingConfig(Config):
       level: of every interval.
       draws: bootstrap tables; the other simulations take a fixed share of it.
       resampling: draw whole runs, or residuals on the frontier.
-      noise: known standard deviation of one run's error, a fraction; None estimates it.
+      noise: known standard deviation of one run's error, a fraction, or of its loss; None
+        estimates it.
       budgets: compute for which to say what to train.
       below: compute up to which forms are fitted to predict the rest; None takes a tenth and a
         hundredth of the largest.
@@ -107,7 +111,7 @@ class ScalingConfig(Config):
     draws: PositiveInt = Field(default=1000, ge=100)
     seed: NonNegativeInt = 0
     resampling: Resampling = "rows"
-    noise: float | None = Field(default=None, gt=0, lt=1)
+    noise: PositiveFloat | None = None
     budgets: tuple[PositiveFloat, ...] = ()
     below: tuple[PositiveFloat, ...] | None = None
     compare: tuple[str, ...] | None = None

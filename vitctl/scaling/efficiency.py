@@ -16,6 +16,7 @@ import numpy as np
 
 from vitctl.scaling.bootstrap import percentiles
 from vitctl.scaling.curves import Curve, curve, log_x_at, redraw
+from vitctl.scaling.names import Measure
 from vitctl.scaling.points import Points
 from vitctl.scaling.profile import Interval
 
@@ -64,18 +65,30 @@ def sample_efficiencies(
     for name, stream in zip(names, np.random.SeedSequence(seed).spawn(len(names)), strict=True):
         redrawn[name] = redraw(curves[name], draws=draws, rng=np.random.default_rng(stream))
     return tuple(
-        _compare(curves[a], curves[b], redrawn=(redrawn[a], redrawn[b]), level=level)
+        _compare(
+            curves[a],
+            curves[b],
+            redrawn=(redrawn[a], redrawn[b]),
+            level=level,
+            measure=points.measure,
+        )
         for a, b in pairs
     )
 
 
 def _compare(
-    one: Curve, other: Curve, *, redrawn: tuple[list[Curve], list[Curve]], level: float
+    one: Curve,
+    other: Curve,
+    *,
+    redrawn: tuple[list[Curve], list[Curve]],
+    level: float,
+    measure: Measure,
 ) -> SampleEfficiency:
     found = _factors(one, other)
     if found is None:
-        ranges = f"{one.name} {_range(one)}, {other.name} {_range(other)}"
-        return _unknown(one.name, other.name, f"their errors do not overlap: {ranges}")
+        ranges = f"{one.name} {_range(one, measure)}, {other.name} {_range(other, measure)}"
+        nouns = "errors" if measure == "error" else "losses"
+        return _unknown(one.name, other.name, f"their {nouns} do not overlap: {ranges}")
     errors, factors = found
     interval, reason = _interval(one, other, redrawn=redrawn, level=level)
     return SampleEfficiency(
@@ -117,5 +130,7 @@ def _unknown(model: str, reference: str, reason: str) -> SampleEfficiency:
     return SampleEfficiency(model, reference, None, (None, None), None, None, None, reason)
 
 
-def _range(one: Curve) -> str:
+def _range(one: Curve, measure: Measure) -> str:
+    if measure == "loss":
+        return f"{one.error[-1]:.4g} to {one.error[0]:.4g}"
     return f"{100 * one.error[-1]:.1f} to {100 * one.error[0]:.1f} %"

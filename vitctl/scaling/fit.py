@@ -30,8 +30,8 @@ _SAME_MINIMUM = 1e-6  # relative difference of costs that counts as the same min
 class Bounds:
     """Closed intervals the parameters are kept in; None: no bound on that side.
 
-    Errors are fractions, so the floor `c` lies in 0..1. An exponent past 5 is a curve that falls
-    faster than any power law in the literature: the data then show no law to speak of.
+    Of error rates, which are fractions, the floor `c` lies in 0..1. An exponent past 5 is a curve
+    that falls faster than any power law in the literature: the data then show no law to speak of.
     """
 
     a: tuple[float | None, float | None] = (None, None)
@@ -49,7 +49,7 @@ class Bounds:
         upper = [
             math.log(high_a) if high_a is not None else 600.0,
             5.0 if self.b[1] is None else self.b[1],
-            1.0 if self.c[1] is None else self.c[1],
+            math.inf if self.c[1] is None else self.c[1],
             # Past the largest compute a shift is a different curve, not the end of this one.
             largest_compute if self.d[1] is None else self.d[1],
         ]
@@ -114,7 +114,7 @@ def fit_law(
     objective: Objective = LEAST_SQUARES,
     bounds: Bounds = USUAL_BOUNDS,
 ) -> Fit:
-    """Fit `form` to points [n] of compute > 0 and error in 0..1.
+    """Fit `form` to points [n] of compute > 0 and error, a fraction or a loss.
 
     Raises ValueError with fewer than one point more than parameters: such a curve passes through
     every point and says nothing about the next one.

@@ -8,6 +8,10 @@ model that saw nothing is still right now and then). Leaving out one or both giv
     floor        a C^-b + c           bends at the high end only
     shift        a (C + d)^-b         bends at the low end only
     power        a C^-b               a straight line in log-log
+
+Of an error rate the floor c is at most 1 (`CEILING`). A loss has no such ceiling: then `saturating`
+is the law that studies of losses use with d added, and `floor` is theirs (L_inf + (C_0 / C)^b;
+Henighan et al. 2020, arXiv 2010.14701).
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.scaling.names import Form, Parameter
+from vitctl.scaling.names import Form, Measure, Parameter
 
 Floats = NDArray[np.float64]
 
@@ -28,13 +32,15 @@ FREE: dict[Form, tuple[Parameter, ...]] = {
     "shift": ("a", "b", "d"),
     "power": ("a", "b"),
 }
+CEILING: dict[Measure, float | None] = {"error": 1.0, "loss": None}
+"""The largest value there can be: of an error rate 1, of a loss none."""
 _MAX_EXPONENT = 300.0  # e^300: far past any error, short of overflow
 _LARGEST_LOG = 700.0  # e^700 is still a number
 
 
 @dataclass(frozen=True)
 class Law:
-    """E = a (C + d)^-b + c, `E` a fraction in 0..1, `C` in whatever unit the table has."""
+    """E = a (C + d)^-b + c, `E` a fraction in 0..1 or a loss, `C` in the table's unit."""
 
     a: float
     b: float

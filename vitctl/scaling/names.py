@@ -20,7 +20,10 @@ Against = Literal[
 ]
 Form = Literal["saturating", "floor", "shift", "power"]
 FrontierRule = Literal["running-minimum", "hull", "all"]
+Measure = Literal["error", "loss"]
+"""What the law is of: an error rate, at most 1, or a loss without a ceiling."""
 Parameter = Literal["a", "b", "c", "d"]
 Resampling = Literal["rows", "residuals"]
 Space = Literal["error", "log"]
-Unit = Literal["percent", "fraction"]
+Unit = Literal["percent", "fraction", "none"]
+"""Of the column that is fitted; `none` is a loss, which is no share of anything."""

@@ -8,13 +8,14 @@ from typing import Literal
 import numpy as np
 
 from vitctl.errors import InputError
-from vitctl.scaling.laws import Floats
+from vitctl.scaling.laws import CEILING, Floats
+from vitctl.scaling.names import Measure
 
 
 @dataclass(frozen=True)
 class Points:
-    """Runs by row: compute > 0 in any one unit, error as a fraction in 0..1, and what is known
-    besides. `row` is the place in the user's table, counted from 1 without the header."""
+    """Runs by row: compute > 0 in any one unit, error as a fraction in 0..1 or a loss, and what is
+    known besides. `row` is the place in the user's table, counted from 1 without the header."""
 
     compute: Floats
     error: Floats
@@ -22,6 +23,7 @@ class Points:
     model: np.ndarray | None = None  # names
     data_size: Floats | None = None  # images in the training set
     images: Floats | None = None  # images seen, epochs counted in
+    measure: Measure = "error"
 
     def __len__(self) -> int:
         return len(self.compute)
@@ -49,14 +51,18 @@ def check(points: Points, *, metric: Literal["error", "accuracy"] = "error") -> 
     """Raise InputError for points that no law can describe. `metric` is what the user called the
     column, for the hint.
 
-    Checked: positive finite compute, errors in 0..1, more than one compute, and that error falls
-    as compute grows (rank correlation, one-sided at 5 %).
+    Checked: positive finite compute, errors in 0..1 (a loss only not below 0), more than one
+    compute, and that error falls as compute grows (rank correlation, one-sided at 5 %).
     """
+    noun, ceiling = points.measure, CEILING[points.measure]
     compute, error = points.compute, points.error
     _refuse(~np.isfinite(compute), points, "compute is not a number")
-    _refuse(~np.isfinite(error), points, "the error is not a number")
+    _refuse(~np.isfinite(error), points, f"the {noun} is not a number")
     _refuse(compute <= 0, points, "compute is not positive")
-    _refuse((error < 0) | (error > 1), points, "the error is outside 0..1")
+    if ceiling is None:
+        _refuse(error < 0, points, f"the {noun} is negative")
+    else:
+        _refuse((error < 0) | (error > ceiling), points, f"the {noun} is outside 0..{ceiling:g}")
     if (values := len(np.unique(compute))) < 3:
         raise InputError(
             f"no law can be told from {_plural(len(points), 'run')} at {_plural(values, 'value')} "
@@ -65,20 +71,22 @@ def check(points: Points, *, metric: Literal["error", "accuracy"] = "error") -> 
         )
     if np.ptp(error) == 0:
         raise InputError(
-            f"the curve is flat: every run has error {error[0]:g}, so there is no law to fit",
+            f"the curve is flat: every run has {noun} {error[0]:g}, so there is no law to fit",
             hint="the one thing it tells is that constant",
         )
     trend, threshold = rank_correlation(compute, error), _significant(len(points))
     if trend >= threshold:
         raise InputError(
-            f"the error grows with compute (rank correlation {trend:+.2f}), so no law fits",
-            hint="is the column an accuracy? then --accuracy COLUMN; if not, the runs overfit"
+            f"the {noun} grows with compute (rank correlation {trend:+.2f}), so no law fits",
+            hint="the runs overfit, or the column holds something that grows as models improve"
+            if noun == "loss"
+            else "is the column an accuracy? then --accuracy COLUMN; if not, the runs overfit"
             if metric == "error"
             else "is the column an error? then --error COLUMN; if not, the runs overfit",
         )
     if trend > -threshold:
         raise InputError(
-            f"the error does not fall with compute (rank correlation {trend:+.2f} over "
+            f"the {noun} does not fall with compute (rank correlation {trend:+.2f} over "
             f"{len(points)} runs; a trend needs {-threshold:+.2f}): the curve is flat or noise",
             hint="more runs, or runs further apart in compute, may show a trend",
         )

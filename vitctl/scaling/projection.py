@@ -164,8 +164,10 @@ def _best_edge(
     def best_c(a: Floats) -> Floats:
         return np.clip(mean_y - a * mean_basis, low_c, high_c)
 
-    amplitude = np.stack([best_a(low_c), best_a(high_c), low_a, high_a])
-    floor = np.stack([low_c, high_c, best_c(low_a), best_c(high_a)])
+    top = np.minimum(high_c, np.maximum(low_c, y.max(1)))
+    amplitude = np.stack([best_a(low_c), best_a(top), low_a, high_a])
+    # A ceiling of c may be infinite; all y lie below the one that stands for it.
+    floor = np.stack([low_c, top, best_c(low_a), best_c(high_a)])
     cost = np.sum(w * (amplitude[..., None] * basis + floor[..., None] - y) ** 2, axis=-1)
     chosen, every = np.argmin(cost, axis=0), np.arange(len(y))
     return amplitude[chosen, every], floor[chosen, every]

@@ -16,14 +16,15 @@ from vitctl.scaling.study import OFF_LAW, Study, cautions
 def summary(found: Study, *, unit: str, against: str | None) -> dict[str, Any]:
     """The answer: law, intervals, frontier, residuals, and all that follows from them.
 
-    Errors are fractions, residuals measured minus law; `unit` names the unit of compute, `against`
-    a published law to measure residuals from as well.
+    Errors are fractions, or losses as they are; residuals are measured minus law. `unit` names the
+    unit of compute, `against` a published law to measure residuals from as well.
     """
     fit, drawn = found.fit, found.drawn
     rows = residuals(found, against=PUBLISHED[against].law if against else None)
     return {
         **{name: getattr(fit.law, name) for name in PARAMETERS},
         "form": fit.form,
+        "measure": found.points.measure,
         "compute_unit": unit,
         "intervals": {name: _pair(found.intervals.get(name)) for name in PARAMETERS},
         "interval_level": found.settings.level,

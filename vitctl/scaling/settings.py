@@ -7,6 +7,7 @@ import difflib
 from vitctl.errors import UsageError
 from vitctl.scaling.config import BoundsConfig, ScalingConfig
 from vitctl.scaling.fit import Bounds
+from vitctl.scaling.laws import CEILING
 from vitctl.scaling.points import Points
 from vitctl.scaling.published import by_columns
 from vitctl.scaling.solver import Objective
@@ -15,12 +16,14 @@ from vitctl.scaling.study import Settings
 
 def settings(cfg: ScalingConfig, points: Points) -> Settings:
     """Raises UsageError for a pair of models that the points don't have."""
-    law = cfg.law
+    law, ceiling = cfg.law, CEILING[points.measure]
+    if ceiling is not None:
+        _at_most(ceiling, noise=cfg.noise, c_min=law.bounds.c_min, c_max=law.bounds.c_max)
     return Settings(
         form=law.form,
         rule=law.frontier,
         objective=Objective(space=law.space, huber=law.huber),
-        bounds=_bounds(law.bounds),
+        bounds=_bounds(law.bounds, ceiling=ceiling),
         level=cfg.level,
         draws=cfg.draws,
         seed=cfg.seed,
@@ -35,17 +38,40 @@ def settings(cfg: ScalingConfig, points: Points) -> Settings:
 
 def resolve_against(cfg: ScalingConfig) -> str:
     """The name of the published law to compare with, or `none`."""
+    if cfg.columns.unit == "none":
+        if cfg.against not in ("auto", "none"):
+            raise UsageError(
+                f"{cfg.against} is a law of an error rate, and --unit none makes the column a loss",
+                hint="leave out --against",
+            )
+        return "none"
     if cfg.against != "auto":
         return cfg.against
     columns = cfg.columns
     return by_columns(compute=columns.compute or "", metric=columns.metric or "") or "none"
 
 
-def _bounds(config: BoundsConfig) -> Bounds:
+def loss_bounds(config: BoundsConfig) -> BoundsConfig:
+    """Bounds of a loss: without a ceiling of c, but for one that was asked for."""
+    if "c_max" in config.model_fields_set:
+        return config
+    return config.model_copy(update={"c_max": None})
+
+
+def _at_most(ceiling: float, **values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and value > ceiling:
+            raise UsageError(
+                f"{name} is {value:g}, and errors are fractions of at most {ceiling:g}",
+                hint="give it as a fraction: 0.5 % is 0.005; for a loss say --unit none",
+            )
+
+
+def _bounds(config: BoundsConfig, *, ceiling: float | None) -> Bounds:
     return Bounds(
         a=(config.a_min, config.a_max),
         b=(config.b_min, config.b_max),
-        c=(config.c_min, config.c_max),
+        c=(config.c_min, ceiling if config.c_max is None else config.c_max),
         d=(config.d_min, config.d_max),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from vitctl.events import Caution, Emit, Note, Settings
@@ -16,31 +17,66 @@ _FORMS = {
 }
 
 
+@dataclass(frozen=True)
+class Values:
+    """How the values of a summary are written: error rates in percent and their differences in
+    points, losses as they are."""
+
+    summary: Mapping[str, Any]
+
+    @property
+    def is_loss(self) -> bool:
+        return self.summary.get("measure", "error") == "loss"
+
+    @property
+    def noun(self) -> str:
+        return "loss" if self.is_loss else "error"
+
+    def value(self, value: float) -> str:
+        return f"{value:.4g}" if self.is_loss else f"{100 * value:.1f} %"
+
+    def difference(self, value: float) -> str:
+        return f"{value:.2g}" if self.is_loss else f"{100 * value:.2g} points"
+
+    def signed(self, value: float) -> str:
+        shown = f"{value:+.2g}" if self.is_loss else f"{100 * value:+.1f}"
+        shown = "0.0" if shown in ("-0.0", "+0.0", "+0", "-0") else shown
+        return shown if self.is_loss else f"{shown} points"
+
+    def interval(self, pair: Sequence[float | None]) -> str:
+        ends = (
+            "?" if end is None else f"{end:.4g}" if self.is_loss else f"{100 * end:.1f}"
+            for end in pair
+        )
+        return f"[{', '.join(ends)}]"
+
+
 def announce(summary: Mapping[str, Any], *, emit: Emit) -> None:
     """Emit the law, what contradicts it, its rivals, and what follows from it."""
+    show = Values(summary)
     level = f"{100 * summary['interval_level']:g} %"
     on, points = len(summary["frontier"]), summary["points"]
     emit(
         Settings(
-            f"error = {_FORMS[summary['form']]}, C in {summary['compute_unit']}, "
+            f"{show.noun} = {_FORMS[summary['form']]}, C in {summary['compute_unit']}, "
             f"on {on} of {points} runs",
             {
                 name: _parameter(summary, name, level)
                 for name in summary["interval_methods"]["profile"]
             }
             | {
-                "scatter": f"{_points(summary['scatter'])} points about the law",
+                "scatter": f"{show.difference(summary['scatter'])} about the law",
                 "correlation": _correlations(summary["correlation"]),
             },
         )
     )
-    for sentence in _largest(summary):
+    for sentence in _largest(summary, show):
         emit(Note(sentence))
-    _residuals(summary, emit=emit)
-    _rivals(summary, emit=emit)
-    _bottlenecks(summary, emit=emit)
-    _efficiency(summary, emit=emit)
-    _allocation(summary, emit=emit)
+    _residuals(summary, show, emit=emit)
+    _rivals(summary, show, emit=emit)
+    _bottlenecks(summary, show, emit=emit)
+    _efficiency(summary, show, emit=emit)
+    _allocation(summary, show, emit=emit)
     for sentence in summary["cautions"]:
         emit(Caution(sentence))
 
@@ -52,14 +88,14 @@ def _parameter(summary: Mapping[str, Any], name: str, level: str) -> str:
     return "  ".join(shown)
 
 
-def _largest(summary: Mapping[str, Any]) -> list[str]:
+def _largest(summary: Mapping[str, Any], show: Values) -> list[str]:
     run = summary["largest_run"]
     where = f"{run['model'] or 'row ' + str(run['row'])} at {run['compute']:g}"
     said = [
-        f"the largest run, {where}, has error {_percent(run['error'])}: "
-        f"{_signed(run['residual'])} points against this law ({_percent(run['predicted'])}"
+        f"the largest run, {where}, has {show.noun} {show.value(run['error'])}: "
+        f"{show.signed(run['residual'])} against this law ({show.value(run['predicted'])}"
         + (
-            f"; {_percent(run['predicted_without'])} by the law fitted without it)"
+            f"; {show.value(run['predicted_without'])} by the law fitted without it)"
             if run["predicted_without"] is not None
             else ")"
         )
@@ -70,30 +106,30 @@ def _largest(summary: Mapping[str, Any]) -> list[str]:
         rounded = f"coefficients are rounded to {printed['decimals']} decimals"
         explains = abs(printed["predicted"] - run["predicted"]) <= printed["rounding"]
         said.append(
-            f"and {_signed(printed['residual'])} points against the law the paper prints for "
-            f"{printed['title']} ({_percent(printed['predicted'])}; {coefficients}), "
+            f"and {show.signed(printed['residual'])} against the law the paper prints for "
+            f"{printed['title']} ({show.value(printed['predicted'])}; {coefficients}), "
             + (
                 f"because its {rounded}, which alone can move it by "
                 if explains
                 else f"more than rounding explains: its {rounded}, which can move it by "
             )
-            + f"{_points(printed['rounding'])} points there"
+            + f"{show.difference(printed['rounding'])} there"
         )
     return said
 
 
-def _residuals(summary: Mapping[str, Any], *, emit: Emit) -> None:
+def _residuals(summary: Mapping[str, Any], show: Values, *, emit: Emit) -> None:
     off = sorted(summary["off_law"], key=lambda run: -abs(run["off"]))
     if off:
         values = {
-            _run(run): f"{_percent(run['error'])}, {_signed(run['residual'])} points "
+            _run(run): f"{show.value(run['error'])}, {show.signed(run['residual'])} "
             f"({run['off']:+.1f} deviations)"
             for run in off[:_SHOWN]
         }
         emit(Settings("frontier runs off the law by more than two deviations", values))
 
 
-def _rivals(summary: Mapping[str, Any], *, emit: Emit) -> None:
+def _rivals(summary: Mapping[str, Any], show: Values, *, emit: Emit) -> None:
     values = {}
     for variant in summary["variants"]:
         if variant["delta_aicc"] is None:
@@ -103,7 +139,7 @@ def _rivals(summary: Mapping[str, Any], *, emit: Emit) -> None:
             continue
         values[variant["form"]] = (
             f"AICc +{variant['delta_aicc']:.1f}, weight {variant['weight']:.2g}, "
-            f"scatter {_points(variant['scatter'])} points"
+            f"scatter {show.difference(variant['scatter'])}"
         )
     emit(Settings("forms of the law, best first", values))
     for test in summary["extrapolation"]:
@@ -112,7 +148,8 @@ def _rivals(summary: Mapping[str, Any], *, emit: Emit) -> None:
         values = {
             one["form"]: "could not be fitted"
             if one["rmse"] is None
-            else f"wrong by {_points(one['rmse'])} points rms, {_signed(one['bias'])} on average"
+            else f"wrong by {show.difference(one['rmse'])} rms, "
+            f"{show.signed(one['bias'])} on average"
             for one in test["forecasts"]
         }
         emit(
@@ -124,14 +161,17 @@ def _rivals(summary: Mapping[str, Any], *, emit: Emit) -> None:
         )
 
 
-def _bottlenecks(summary: Mapping[str, Any], *, emit: Emit) -> None:
+def _bottlenecks(summary: Mapping[str, Any], show: Values, *, emit: Emit) -> None:
     tables = summary["bottlenecks"]
-    for key, title in (("by_model", "best error by model"), ("by_data", "best error by data size")):
+    for key, title in (
+        ("by_model", f"best {show.noun} by model"),
+        ("by_data", f"best {show.noun} by data size"),
+    ):
         if len(tables[key]) > 1:
             values = {}
             for best in tables[key]:
                 label = best["model"] if key == "by_model" else _count(best["data_size"])
-                values[str(label)] = f"{_percent(best['error'])}  ({_circumstances(best, key)})"
+                values[str(label)] = f"{show.value(best['error'])}  ({_circumstances(best, key)})"
             emit(Settings(title, values))
 
 
@@ -146,27 +186,27 @@ def _circumstances(best: Mapping[str, Any], key: str) -> str:
     return ", ".join(said)
 
 
-def _efficiency(summary: Mapping[str, Any], *, emit: Emit) -> None:
+def _efficiency(summary: Mapping[str, Any], show: Values, *, emit: Emit) -> None:
     known = [one for one in summary["sample_efficiency"] if one["factor"] is not None]
     known.sort(key=lambda one: -one["factor"])
     values = {
         f"{one['model']} : {one['reference']}": f"{one['factor']:.3g} times the images "
         f"{_interval(one['interval'])}; {one['factor_at_highest_error']:.3g} at "
-        f"{_percent(one['errors'][1])}, {one['factor_at_lowest_error']:.3g} at "
-        f"{_percent(one['errors'][0])}" + (f" ({one['reason']})" if one["reason"] else "")
+        f"{show.value(one['errors'][1])}, {one['factor_at_lowest_error']:.3g} at "
+        f"{show.value(one['errors'][0])}" + (f" ({one['reason']})" if one["reason"] else "")
         for one in known[:_SHOWN]
     }
     if values:
         more = f" (the first {_SHOWN} of {len(known)} pairs)" if len(known) > _SHOWN else ""
-        emit(Settings(f"sample efficiency: images needed for equal error{more}", values))
+        emit(Settings(f"sample efficiency: images needed for equal {show.noun}{more}", values))
     if len(summary["sample_efficiency"]) == 1 and not known:
         only = summary["sample_efficiency"][0]
         emit(Note(f"{only['model']} : {only['reference']} can't be compared: {only['reason']}"))
 
 
-def _allocation(summary: Mapping[str, Any], *, emit: Emit) -> None:
+def _allocation(summary: Mapping[str, Any], show: Values, *, emit: Emit) -> None:
     for one in summary["allocation"]:
-        values = {"error": f"{_percent(one['error'])} {_percents(one['error_interval'])}"}
+        values = {show.noun: f"{show.value(one['error'])} {show.interval(one['error_interval'])}"}
         if one["how"] is not None:
             size = one["size_factor"]
             values["model"] = one["model"] + (
@@ -200,27 +240,9 @@ def _interval(pair: Sequence[float | None]) -> str:
     return f"[{low}, {high}]"
 
 
-def _percents(pair: Sequence[float | None]) -> str:
-    low, high = ("?" if value is None else f"{100 * value:.1f}" for value in pair)
-    return f"[{low}, {high}]"
-
-
 def _counts(pair: Sequence[float | None]) -> str:
     low, high = ("?" if value is None else _count(value) for value in pair)
     return f"[{low}, {high}]"
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
-
-
-def _points(fraction: float) -> str:
-    return f"{100 * fraction:.2g}"
-
-
-def _signed(fraction: float) -> str:
-    shown = f"{100 * fraction:+.1f}"
-    return "0.0" if shown in ("-0.0", "+0.0") else shown
 
 
 def _count(value: float) -> str:

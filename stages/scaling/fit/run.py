@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.scaling.analysis import resolve_config, study_table
+from stages.scaling.analysis import resolve_config, say_guesses, study_table
 from stages.scaling.fit.announce import announce
 from stages.scaling.fit.spec import KIND, REPORT, RESIDUALS, VERSION, Inputs
 from vitctl.artifacts import Artifact, Parent, Recipe, Store
@@ -32,7 +32,8 @@ def run(
     """Study the table and return the fit; found or made anew."""
     # ---- What is asked of which table
     table = read_table(inputs.table)
-    cfg = resolve_config(cfg, table)
+    asked, cfg = cfg, resolve_config(cfg, table)
+    say_guesses(asked, cfg, table, emit=emit)
     recipe = Recipe(
         stage="scaling-fit",
         version=VERSION,

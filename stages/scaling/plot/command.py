@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from stages.scaling.fit import spec as fit
+from stages.scaling.flags import only_one_metric
 from stages.scaling.plot.spec import FIGURES, Inputs, PlotConfig
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
@@ -21,33 +22,49 @@ def plot(
     session: Session,
     table: Annotated[
         str | None,
-        Argument(help="A table as for 'scaling fit', or a fit: a path, a name, an id, '-'."),
+        Argument(
+            help="A table as for 'scaling fit', or a fit: its path, name or id, or - for stdin."
+        ),
     ] = None,
     compute: Annotated[
-        str | None, Option(metavar="COLUMN", help="What a run cost; 'compute' if left out.")
+        str | None, Option(metavar="COLUMN", help="Column of what a run cost (default: compute).")
     ] = None,
-    error: Annotated[str | None, Option(metavar="COLUMN", help="Column of errors.")] = None,
+    error: Annotated[str | None, Option(metavar="COLUMN", help="Column of error rates.")] = None,
     accuracy: Annotated[
-        str | None, Option(metavar="COLUMN", help="Column of accuracies, instead of errors.")
+        str | None, Option(metavar="COLUMN", help="Column of accuracies, in place of error rates.")
     ] = None,
-    unit: Annotated[Unit | None, Option(help="Of that column; told by its values.")] = None,
+    loss: Annotated[
+        str | None,
+        Option(metavar="COLUMN", help="Column of losses, in place of error rates."),
+    ] = None,
+    unit: Annotated[
+        Unit | None, Option(help="Unit of that column; none for a loss (default: by its values).")
+    ] = None,
     compute_unit: Annotated[
-        str | None, Option(metavar="NAME", help="Name of compute's unit, for the axis.")
+        str | None,
+        Option(metavar="NAME", help="Name of the unit of compute (default: the column's)."),
     ] = None,
     where: Annotated[
         list[str] | None,
-        Option(metavar="CONDITION", help="Keep rows, as in model=G/14 or steps>=1000; repeatable."),
+        Option(
+            metavar="CONDITION", help="Use only these rows: model=G/14, steps>=1000; repeatable."
+        ),
     ] = None,
-    form: Annotated[Form | None, Option(help="Form of the law; saturating if left out.")] = None,
+    form: Annotated[Form | None, Option(help="Form of the law (default: saturating).")] = None,
     frontier: Annotated[
-        FrontierRule | None, Option(help="Which runs it is fitted to; running-minimum.")
+        FrontierRule | None,
+        Option(help="Runs that the law is fitted to (default: running-minimum)."),
     ] = None,
     figure: Annotated[
         list[str] | None,
-        Option(metavar="|".join(FIGURES), help="Draw this one; repeatable. All the table feeds."),
+        Option(
+            metavar="|".join(FIGURES),
+            help="Draw this figure; repeatable (default: all that the table has data for).",
+        ),
     ] = None,
     theme: Annotated[
-        list[str] | None, Option(metavar="light|dark", help="On white or on black; both.")
+        list[str] | None,
+        Option(metavar="light|dark", help="Draw on white or on black; repeatable (default: both)."),
     ] = None,
 ) -> None:
     """Example: vitctl scaling plot runs.csv --compute core_days --accuracy inet10
@@ -55,11 +72,12 @@ def plot(
     Draw the study of a table as SVG and PNG: error over compute with frontier and law, by model
     size, by data size, over images seen, the schedules, and the weight decay map.
     """
+    only_one_metric(error=error, accuracy=accuracy, loss=loss, unit=unit)
     flags: dict[str, Any] = {
         "study.columns.compute": compute,
-        "study.columns.error": error,
+        "study.columns.error": error if loss is None else loss,
         "study.columns.accuracy": accuracy,
-        "study.columns.unit": unit,
+        "study.columns.unit": unit if loss is None else "none",
         "study.columns.compute_unit": compute_unit,
         "study.columns.where": tuple(where) if where else None,
         "study.law.form": form,

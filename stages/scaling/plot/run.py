@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.scaling.analysis import resolve_config, study_table
+from stages.scaling.analysis import resolve_config, say_guesses, study_table
 from stages.scaling.fit.spec import REPORT
 from stages.scaling.plot.spec import KIND, VERSION, FigureName, Inputs, PlotConfig
-from stages.scaling.user_table import fractions, resolve_metric
+from stages.scaling.user_table import errors_or_losses, resolve_metric
 from vitctl.artifacts import Artifact, Parent, Recipe, Store
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.store import slug
@@ -49,7 +49,9 @@ def run(
     table = None if inputs.table is None else read_table(inputs.table)
     wanted = _wanted(cfg, table)
     if table is not None:
-        cfg = resolve(cfg, table)
+        asked, cfg = cfg, resolve(cfg, table)
+        if set(wanted) & set(_OF_STUDY):
+            say_guesses(asked.study, cfg.study, table, emit=emit)
     recipe = Recipe(
         stage="scaling-plot",
         version=VERSION,
@@ -174,7 +176,12 @@ def _makers(
         assert table is not None
         rows = table.where(cfg.study.columns.where)
         columns = cfg.study.columns
-        metric = fractions(rows, columns)
+        if columns.unit == "none":
+            raise UsageError(
+                "the map of weight decays is drawn of accuracies or error rates, not of a loss",
+                hint="name such a column: --accuracy COLUMN",
+            )
+        metric = errors_or_losses(rows, columns)
         head, body = rows.numbers(cfg.wd_head), rows.numbers(cfg.wd_body)
         accuracy = metric if columns.accuracy is not None else 1 - metric
         figures["weight-decay"] = lambda theme: decay.decay_heat_map(

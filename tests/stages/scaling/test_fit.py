@@ -20,7 +20,7 @@ from stages.scaling.user_table import read_points, resolve
 from tests import schemas
 from vitctl.artifacts import Artifact, Store
 from vitctl.errors import InputError, NotFoundError, UsageError, VitctlError
-from vitctl.events import Event, Note
+from vitctl.events import Event, Note, Settings
 from vitctl.scaling.config import ColumnsConfig, ScalingConfig
 from vitctl.scaling.fit import fit_law
 from vitctl.scaling.frontier import frontier
@@ -273,6 +273,69 @@ def test_no_table(store: Store, tmp_path: Path) -> None:
         fit(store, tmp_path / "none.csv")
 
 
+def of_losses() -> dict[str, list[Any]]:
+    base = curve()
+    return {"compute": base["compute"], "val_loss": [2 + 8 * e for e in base["error"]]}
+
+
+def test_losses_are_fitted_as_losses_or_refused(store: Store, tmp_path: Path) -> None:
+    """Values from 2.8 to 6.5 could be percent: never in silence, and not under such a name."""
+    table = write(tmp_path / "t.csv", **of_losses())
+    with pytest.raises(UsageError, match="val_loss is named as a loss") as refused:
+        fit(store, table, columns={"error": "val_loss"})
+    assert "--loss val_loss" in str(refused.value.hint)
+    said: list[Event] = []
+    summary = fit(
+        store, table, emit=said.append, columns={"error": "val_loss", "unit": "none"}
+    ).summary
+    assert summary["measure"] == "loss"
+    assert summary["c"] > 2
+    assert "%" not in " ".join(map(str, said)).replace("95 %", "")
+    assert any(str(event).count("loss = a (C + d)^-b + c") for event in said)
+
+    unnamed = write(tmp_path / "u.csv", compute=curve()["compute"], y=of_losses()["val_loss"])
+    said.clear()
+    fit(store, unnamed, emit=said.append, columns={"error": "y"})
+    (read,) = [event for event in said if "is read" in str(event)]
+    assert "percent, as y goes from" in str(read)
+    assert "none for a loss" in str(read)
+
+    far = write(tmp_path / "v.csv", compute=[1, 2, 4], y=[900, 700, 650])
+    with pytest.raises(UsageError, match="y goes from 650 to 900, so it is no rate in percent"):
+        fit(store, far, columns={"error": "y"})
+
+
+def test_all_that_was_guessed_is_said(store: Store, examples: Path) -> None:
+    said: list[Event] = []
+    fit(store, examples / "paper_fewshot.csv", emit=said.append, columns=PAPER)
+    (read,) = [event for event in said if "is read" in str(event)]
+    assert isinstance(read, Settings)
+    assert set(read.values) == {"unit", "model", "data size", "images", "frontier"}
+    asked = {
+        **PAPER,
+        "unit": "percent",
+        "model": "model",
+        "data_size": "data_size",
+        "images": "images_seen",
+    }
+    said.clear()
+    fit(store, examples / "paper_fewshot.csv", emit=said.append, columns=asked)
+    (read,) = [event for event in said if "is read" in str(event)]
+    assert isinstance(read, Settings)
+    assert set(read.values) == {"frontier"}
+
+
+def test_what_reading_changed_is_said(store: Store, tmp_path: Path) -> None:
+    base = curve()
+    rows = [f"{c};{e}".replace(".", ",") for c, e in zip(*base.values(), strict=True)]
+    text = "\r\n".join(["compute;error", *rows])
+    (tmp_path / "t.csv").write_bytes(text.encode("utf-8-sig"))
+    said: list[Event] = []
+    summary = fit(store, tmp_path / "t.csv", emit=said.append).summary
+    assert summary["points"] == 12
+    assert any("commas were read as decimal points" in str(event) for event in said)
+
+
 # The command line
 
 
@@ -319,6 +382,9 @@ def test_the_command_line(tmp_path: Path, examples: Path) -> None:
         (["fit", "t.csv", "--against", "imagenet"], 2),
         (["fit", "t.csv", "--set", "law.frm=power"], 2),
         (["plot", "t.csv", "--figure", "pie"], 2),
+        (["fit", "t.csv", "--error", "error", "--loss", "error"], 2),
+        (["fit", "t.csv", "--loss", "error", "--unit", "percent"], 2),
+        (["plot", "t.csv", "--loss", "nothing"], 3),
     ],
 )
 def test_exit_codes(tmp_path: Path, words: list[str], code: int) -> None:
