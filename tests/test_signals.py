@@ -88,7 +88,7 @@ load = importlib.import_module
 importlib.import_module = lambda *args, **options: (send(), load(*args, **options))[1]
 """
 RESTORING = """
-from vitctl.train import trainer
+from vitctl.train.run import trainer
 begin = trainer._begin
 trainer._begin = lambda *args, **options: (send(), begin(*args, **options))[1]
 """
@@ -119,12 +119,12 @@ def test_before_it_begins(tmp_path, words, when, name):
 
 def test_the_first_step_is_finished_and_saved_and_nothing_lost_to_the_next_command(tmp_path):
     compiling = """
-from vitctl.train import trainer
-make_step = trainer.make_step
+from vitctl.train.run import setup
+make_step = setup.make_step
 def made(*args, **options):
     step = make_step(*args, **options)
     return lambda *args: (send(), step(*args))[1]
-trainer.make_step = made
+setup.make_step = made
 """
     code, out, err = run(tmp_path, *PRETRAIN, prelude=sending(compiling))
     assert (code, out) == (10, ""), err
@@ -198,9 +198,9 @@ def test_ctrl_c_to_all_while_the_workers_start(tmp_path):
 
 def test_a_signal_while_an_error_is_told(tmp_path):
     when = """
-from vitctl.console import together
-report = together.report
-together.report = lambda error: (send(), report(error))[1]
+from vitctl.console import multiprocess
+report = multiprocess.report
+multiprocess.report = lambda error: (send(), report(error))[1]
 """
     code, out, err = run(tmp_path, "pretrain", "--bogus", prelude=sending(when))
     assert (code, out) == (2, "")

@@ -17,9 +17,9 @@ from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.program import state
 from vitctl.train.program.state import TrainState
 from vitctl.train.run import warm_start
-from vitctl.train.run.beginning import Start
+from vitctl.train.run.beginning import StartingPoint
 from vitctl.train.run.images import Images
-from vitctl.train.run.training import trained
+from vitctl.train.run.trainer import trained
 from vitctl.train.trained_classes import classes_trained_on
 
 
@@ -45,12 +45,14 @@ def run(
     """Train all weights of the checkpoint on the dataset to `cfg.steps`."""
     recipe = recipe_of(cfg, inputs)
 
-    def start(images: Images) -> Start:
+    def start(images: Images) -> StartingPoint:
         emit(Note(_head(inputs.checkpoint, images.classes)))
         weights = partial(
             _pretrained, cfg=cfg, checkpoint=inputs.checkpoint, classes=images.classes
         )
-        return Start(0, weights, ConsumedSamples(), classes=classes_trained_on(inputs.checkpoint))
+        return StartingPoint(
+            0, weights, ConsumedSamples(), classes=classes_trained_on(inputs.checkpoint)
+        )
 
     checkpoint = trained(
         recipe,

@@ -10,7 +10,7 @@ from vitctl.artifacts.store import slug
 from vitctl.events import Emit, Next, silent
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.run import beginning as begin
-from vitctl.train.run.training import trained
+from vitctl.train.run.trainer import trained
 
 
 def recipe_of(cfg: TrainConfig, inputs: Inputs) -> Recipe:

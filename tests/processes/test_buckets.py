@@ -28,14 +28,14 @@ SAVING = "from tests.processes.saving import main; main()"
 # The last process halts with the first of its files sent.
 HALTING = """
 import sys, time
-from vitctl.places import transfer
-put = transfer._put
+from vitctl.places import copies
+put = copies._put
 def put_and_halt(source, target):
     put(source, target)
     if index == 1 and "/checkpoints/2/" in str(target):
         print("sending", file=sys.stderr, flush=True)
         time.sleep(1000)
-transfer._put = put_and_halt
+copies._put = put_and_halt
 """
 
 

@@ -94,7 +94,7 @@ def test_a_signal_to_one_stops_all_after_the_same_step(tmp_path):
 # Process 1 has begun, and never comes to where process 0 waits for it.
 RESTORING = """
 import sys, time
-from vitctl.train import trainer
+from vitctl.train.run import trainer
 begin = trainer._begin
 def slow(*args, **options):
     if index == 1:
@@ -211,7 +211,7 @@ jax.distributed.initialize = and_say
 STARVING = """
 import time
 from vitctl.data import pipeline
-from vitctl.train import starvation
+from vitctl.train.telemetry import starvation
 starvation._WINDOW_S = 2
 train_batches = pipeline.train_batches
 def slow_disk(*args, **options):

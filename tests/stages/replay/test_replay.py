@@ -38,7 +38,7 @@ from vitctl.settings.trees import merge
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.program import step as steps
 from vitctl.train.program.step import StepStats
-from vitctl.train.run import diverged_batch, trainer
+from vitctl.train.run import diverged_batch, setup, trainer
 from vitctl.train.run.images import Images
 
 AUGMENT = {"mixup_alpha": 0.4, "randaugment": {"layers": 1, "magnitude": 10}}
@@ -59,8 +59,8 @@ def consumed(monkeypatch):
 
         return step
 
-    monkeypatch.setattr(trainer, "make_step", make_step)
-    monkeypatch.setattr(trainer, "_evaluator", lambda *_, **__: None)
+    monkeypatch.setattr(setup, "make_step", make_step)
+    monkeypatch.setattr(trainer, "evaluator", lambda *_, **__: None)
     return seen
 
 

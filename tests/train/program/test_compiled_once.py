@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from vitctl.train.run import trainer
+from vitctl.train.run import setup
 
 
 @pytest.fixture
 def steps(monkeypatch):
     """The compiled steps of all starts."""
-    made, make_step = [], trainer.make_step
+    made, make_step = [], setup.make_step
 
     def kept(*args, **options):
         made.append(make_step(*args, **options))
         return made[-1]
 
-    monkeypatch.setattr(trainer, "make_step", kept)
+    monkeypatch.setattr(setup, "make_step", kept)
     return made
 
 

@@ -21,7 +21,7 @@ from vitctl.train.trained_classes import classes_trained_on
 
 
 @dataclass(frozen=True)
-class Start:
+class StartingPoint:
     """Where a run begins when it has no checkpoint of its own.
 
     `state` makes the arrays in a given layout; `consumed` is what was seen before `step`, `passed`
@@ -36,17 +36,17 @@ class Start:
     classes: frozenset[str] = frozenset()
 
 
-def scratch(cfg: TrainConfig) -> Start:
+def scratch(cfg: TrainConfig) -> StartingPoint:
     """Random weights, nothing seen. UsageError if the average of others is asked for."""
     if cfg.from_weights != "raw":
         raise UsageError(
             f"from_weights={cfg.from_weights} is of what a run begins from, and this one begins "
             "from random weights"
         )
-    return Start(0, lambda layout: states.fresh(cfg, layout=layout), ConsumedSamples())
+    return StartingPoint(0, lambda layout: states.fresh(cfg, layout=layout), ConsumedSamples())
 
 
-def continued(cfg: TrainConfig, checkpoint: Artifact) -> Start:
+def continued(cfg: TrainConfig, checkpoint: Artifact) -> StartingPoint:
     """The whole state of a checkpoint: the branch goes on where the trunk was, its weights the
     average of the trunk's where `cfg.from_weights` says so.
 
@@ -65,7 +65,7 @@ def continued(cfg: TrainConfig, checkpoint: Artifact) -> Start:
     return replace(start, state=averaged)
 
 
-def of_checkpoint(cfg: TrainConfig, checkpoint: Artifact) -> Start:
+def of_checkpoint(cfg: TrainConfig, checkpoint: Artifact) -> StartingPoint:
     """Like `continued`, for a checkpoint whose bytes were just checked."""
     position = arrays.read_position(checkpoint.path)
     try:
@@ -74,7 +74,7 @@ def of_checkpoint(cfg: TrainConfig, checkpoint: Artifact) -> Start:
         passed = windows_from_json(position.get("passed", ()))
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{checkpoint.path / arrays.POSITION} is damaged") from None
-    return Start(step, partial(_restore, cfg, checkpoint), consumed, passed)
+    return StartingPoint(step, partial(_restore, cfg, checkpoint), consumed, passed)
 
 
 def _restore(cfg: TrainConfig, checkpoint: Artifact, layout: Layout) -> TrainState:

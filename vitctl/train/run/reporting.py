@@ -1,35 +1,28 @@
-"""What a run tells while it trains: rows of metrics.jsonl, where its time went, and events for who
-watches."""
+"""What a run reports while it trains: rows of metrics.jsonl, where its time went, and events for
+the display."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from types import TracebackType
-from typing import Any, Generic, Literal, ParamSpec, TypeVar
-
-from jax.sharding import Mesh
+from typing import Any, Literal
 
 from vitctl import processes
-from vitctl.artifacts.runs import RunDraft
-from vitctl.events import Activity, Caution, Doing, Emit, Saved, Scored, Spent, Trail, Trained
+from vitctl.events import Activity, Caution, Doing, Saved, Scored, Spent, Trail, Trained
 from vitctl.hardware.peaks import peak_flops
 from vitctl.inference.scoring import Scoring
 from vitctl.model import accounting
-from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.program.step import StepStats
-from vitctl.train.run.cadence import Cadence
 from vitctl.train.run.diverged import Diverged
-from vitctl.train.run.images import Images
+from vitctl.train.run.setup import Training
 from vitctl.train.telemetry import goodput, starvation
 from vitctl.train.telemetry.device_idle import StepEnds
 from vitctl.train.telemetry.eta import Pace
 from vitctl.train.telemetry.goodput import Ledger, Meter
 from vitctl.train.telemetry.metrics import Metrics, read
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Pause = Literal["checkpoint", "evaluation"]
 
 _ACTIVITY: dict[Pause, Activity] = {"checkpoint": "save", "evaluation": "score"}
@@ -37,57 +30,25 @@ _ACTIVITY: dict[Pause, Activity] = {"checkpoint": "save", "evaluation": "score"}
 _PASSES = 3
 
 
-class Compiled(Generic[P, T]):
-    """A jitted function, whose first call compiles: jit does that before it queues work."""
-
-    def __init__(self, function: Callable[P, T]) -> None:
-        self._function = function
-        self._called = False
-
-    def told(self, *, meter: Meter, emit: Emit) -> Callable[P, T]:
-        """The function; the time of the first call of all counts as compiling."""
-
-        def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            if self._called:
-                return self._function(*args, **kwargs)
-            self._called = True
-            emit(Doing("compile"))
-            with meter.during("compile"):
-                result = self._function(*args, **kwargs)
-            emit(Doing("score" if meter.account == "evaluation" else "step"))
-            return result
-
-        return call
-
-
 class Reporter:
-    """Measures the loop and tells of it, one row an interval. Use as a context manager."""
+    """Measures the loop and reports a row an interval. A context manager."""
 
-    def __init__(
-        self,
-        run: RunDraft,
-        cfg: TrainConfig,
-        *,
-        step: int,
-        runtime: TrainRuntime,
-        cadence: Cadence,
-        mesh: Mesh,
-        images: Images,
-        meter: Meter,
-        emit: Emit,
-    ) -> None:
-        self.run, self.cfg, self.cadence, self.meter, self.emit = run, cfg, cadence, meter, emit
+    def __init__(self, training: Training, *, step: int, meter: Meter) -> None:
+        """`step`: of the state that training goes on from."""
+        run, cfg, mesh = training.run, training.cfg, training.layout.mesh
+        self.run, self.cfg, self.cadence = run, cfg, training.cadence
+        self.meter, self.emit = meter, training.emit
         self.last_loss: float | None = None
         self.scores: Scoring | None = None
         self.scored_at = -1
         kept = max(run.steps(), default=0)
         self.metrics = Metrics(
-            run.metrics, keep_to=max(kept, step), tensorboard=runtime.tensorboard
+            run.metrics, keep_to=max(kept, step), tensorboard=training.runtime.tensorboard
         )
         self.ledger = Ledger(run.path / goodput.FILE, meter=meter, step=step)
         self._ends = StepEnds(clock=meter.now)
         self._pace = Pace()
-        self._images, self._starving = images, starvation.Watch()
+        self._images, self._starving = training.images, starvation.Watch()
         self._others = starvation.Others()
         self._shared = mesh.devices.flat[0].platform == "cpu"
         self._flops = _PASSES * accounting.matmul_flops(cfg.model)

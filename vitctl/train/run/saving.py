@@ -9,49 +9,35 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
 from vitctl.artifacts.provenance import now
-from vitctl.artifacts.runs import RunDraft
 from vitctl.checkpoints import arrays
 from vitctl.data.digest import ConsumedSamples
-from vitctl.data.order import Window
 from vitctl.events import Saved
 from vitctl.inference.scoring import Scoring
 from vitctl.model import accounting
 from vitctl.places import ObjectPath
-from vitctl.train.config import TrainConfig
 from vitctl.train.program.state import TrainState
 from vitctl.train.run import rollback
-from vitctl.train.run.cadence import Cadence
+from vitctl.train.run.setup import Training
 
 
 class Saver:
-    """Writes the checkpoints of `run`; `damaged` are steps whose present ones are to be redone,
-    `passed` the windows of batches it passed over.
+    """Writes the checkpoints of a run; those of the steps in `damaged` are written again.
 
     A context manager: what is under way at its end is finished. What goes wrong in the thread is
     raised by the next call of any method.
     """
 
-    def __init__(
-        self,
-        run: RunDraft,
-        cfg: TrainConfig,
-        *,
-        classes: Iterable[str],
-        classes_before: Iterable[str],
-        cadence: Cadence,
-        damaged: Iterable[int],
-        passed: Sequence[Window] = (),
-    ) -> None:
-        self.run, self.cfg, self.cadence = run, cfg, cadence
-        self.classes = list(classes)
-        self.classes_before = sorted({*classes_before} - {*self.classes})
+    def __init__(self, training: Training, *, damaged: Iterable[int]) -> None:
+        self.run, self.cfg, self.cadence = training.run, training.cfg, training.cadence
+        self.classes = list(training.images.classes)
+        self.classes_before = sorted({*training.start.classes} - {*self.classes})
         self.damaged = set(damaged)
-        self.passed = tuple(passed)
+        self.passed = training.images.passed
         self.started = now()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -66,7 +52,7 @@ class Saver:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Another error is already on its way: it is told, not what it did to a save."""
+        """If the loop is already raising, a failed save must not mask that error."""
         if self._thread is not None:
             self._thread.join()
 

@@ -1,42 +1,88 @@
-"""What pretrain, cooldown and finetune share: numbers, shapes, restore, loop, publish."""
+"""The story of a training run, which pretrain, cooldown and finetune share.
+
+    trained    the result is in the store already, or a run is trained until it is
+    train      attempts, each from the newest checkpoint; a divergence ends one, and the next one
+               skips the batches that led to it
+    _attempt   restore, loop over steps, do what is due after each, end
+
+What is fixed before the first step is in `setup`; where a run begins in `beginning`; what is due
+when in `cadence`; `saving`, `held_out` and `reporting` do it.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from vitctl import processes
 from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.manifest import Recipe
 from vitctl.artifacts.runs import RunDraft
+from vitctl.artifacts.store import Store
 from vitctl.data.digest import ConsumedSamples
-from vitctl.errors import DivergedError, UsageError
-from vitctl.events import Caution, Doing, Emit, Note, Settings
-from vitctl.hardware import machine
-from vitctl.inference import scoring
-from vitctl.model import accounting
+from vitctl.errors import DivergedError, InterruptedRun
+from vitctl.events import Caution, Doing, Emit, Note
+from vitctl.optim import schedules
 from vitctl.quantities import show_count
-from vitctl.sharding import layout as layouts
-from vitctl.sharding import spec
-from vitctl.sharding.layout import Layout
 from vitctl.signals import Stop, graceful, unless_owned
 from vitctl.train.config import TrainConfig, TrainRuntime
-from vitctl.train.program import footprint
-from vitctl.train.program.compile_barrier import in_step
 from vitctl.train.program.state import TrainState
-from vitctl.train.program.step import make_step
 from vitctl.train.run import rollback
-from vitctl.train.run.beginning import Start, of_checkpoint
-from vitctl.train.run.cadence import Cadence
-from vitctl.train.run.diverged import Diverged
+from vitctl.train.run.beginning import StartingPoint, of_checkpoint
+from vitctl.train.run.diverged import Diverged, Update
 from vitctl.train.run.diverged_batch import keep
-from vitctl.train.run.images import Images
-from vitctl.train.run.loop import Evaluate, loop
-from vitctl.train.run.reporting import Compiled, Reporter
+from vitctl.train.run.held_out import Evaluate, evaluator
+from vitctl.train.run.images import Images, local_images, open_images
+from vitctl.train.run.reporting import Reporter
 from vitctl.train.run.saving import Saver
+from vitctl.train.run.setup import Training, prepare
 from vitctl.train.telemetry.goodput import Meter
+
+
+def trained(
+    recipe: Recipe,
+    cfg: TrainConfig,
+    *,
+    start: Callable[[Images], StartingPoint],
+    source: Artifact | None = None,
+    dataset: Artifact | None,
+    name: str,
+    store: Store,
+    runtime: TrainRuntime,
+    emit: Emit,
+) -> Artifact:
+    """The checkpoint of `cfg.steps`: found, or trained by a run that is continued or made anew.
+
+    Args:
+      start: where a run begins that has no checkpoint of its own.
+      source: the checkpoint it begins from, which its run keeps until this one is finished.
+      dataset: what is trained on; None if the images are synthetic.
+
+    Raises:
+      As `train`.
+    """
+    # Without the lock first: a run that trains on still answers for what it is done with.
+    done = None if runtime.force else store.answered(recipe, cfg.steps, out=runtime.out)
+    if done is not None:
+        return done
+    with store.open_run(
+        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
+    ) as draft:
+        checkpoint = draft.result(cfg.steps, emit=emit)
+        if checkpoint is None:
+            if source is not None:
+                draft.begin_from(source)
+            local = local_images(cfg, dataset, cache=runtime.cache_dir, emit=emit)
+            images = open_images(cfg, local, workers=runtime.workers)
+            checkpoint = train(
+                draft, cfg, images=images, start=start(images), runtime=runtime, emit=emit
+            )
+        if source is not None:
+            draft.finish_from(source)
+    return checkpoint
 
 
 def train(
@@ -44,7 +90,7 @@ def train(
     cfg: TrainConfig,
     *,
     images: Images,
-    start: Start,
+    start: StartingPoint,
     runtime: TrainRuntime,
     emit: Emit,
 ) -> Artifact:
@@ -58,235 +104,178 @@ def train(
       InputError: the data is not what the checkpoint was trained on.
       DoesNotFitError: it needs more memory than there is.
     """
-    # Numbers
-    if runtime.devices is not None and processes.count() > 1:
-        raise UsageError(
-            "--devices is for one process; several use all that they see",
-            hint="show each process fewer: CUDA_VISIBLE_DEVICES, TPU_VISIBLE_CHIPS",
-        )
-    devices = layouts.first(runtime.devices)
-    plan = footprint.choose(
-        cfg,
-        devices=len(devices),
-        available=_available(),
-        mesh=spec.parse(runtime.mesh),
-        remat=runtime.remat,
-        microbatch=runtime.microbatch,
-    )
-    layout = layouts.make(plan.spec, devices=devices)
-    if plan.reason is not None:
-        emit(Note(plan.reason))
-    emit(Settings(f"{run.info.stage} {cfg.name}", _announced(cfg, layout, plan, images)))
-
-    if layout.platform == "cpu":
-        machine.keep_freed_memory()
-
-    # Programs, compiled when they are first called
-    step = make_step(cfg, layout=layout, remat=plan.remat, microbatch=plan.microbatch)
-    step_fn = Compiled(in_step(step))
-    scorer = None if cfg.data.eval_split is None else Compiled(_scorer(cfg, layout=layout))
-
-    # Restore, or start; loop; publish; after a divergence, again
-    cadence = Cadence.of(runtime, start=start.step, total=cfg.steps)
-    recorded = _recorded(runtime, cadence, layout, plan)
-    asked = Stop()
-    with unless_owned(asked):
+    prepared = prepare(run, cfg, images=images, start=start, runtime=runtime, emit=emit)
+    signal = Stop()
+    with unless_owned(signal):
         while True:
-            passed = rollback.passed(run.info, before=start.passed)
-            through = replace(images, passed=passed)
+            training = prepared.skipping(rollback.passed(run.info, before=start.passed))
             try:
-                return _attempt(
-                    run,
-                    cfg,
-                    images=through,
-                    start=start,
-                    runtime=runtime,
-                    recorded=recorded,
-                    cadence=cadence,
-                    layout=layout,
-                    step_fn=step_fn,
-                    scorer=scorer,
-                    asked=asked,
-                    emit=emit,
-                )
-            except Diverged as found:
-                update, spent = found.update, found.spent
-            kept = keep(run, update, images=through, passed=passed)
+                return _attempt(training, signal)
+            except Diverged as divergence:
+                # Answered outside of this block: a DivergedError is not chained to this.
+                update, spent = divergence.update, divergence.spent
             try:
-                back = rollback.answer(
-                    run,
-                    update,
-                    kept=kept,
-                    start=start.step,
-                    cadence=cadence,
-                    windows=passed,
-                    runtime=runtime,
-                )
+                _go_back(training, update)
             except DivergedError:
                 if spent is not None:
                     emit(spent)
                 raise
-            emit(Caution(back.in_words))
 
 
-def _attempt(
-    run: RunDraft,
-    cfg: TrainConfig,
-    *,
-    images: Images,
-    start: Start,
-    runtime: TrainRuntime,
-    recorded: dict[str, Any],
-    cadence: Cadence,
-    layout: Layout,
-    step_fn: Compiled[..., Any],
-    scorer: Compiled[..., scoring.Rows] | None,
-    asked: Stop,
-    emit: Emit,
-) -> Artifact:
-    """Train from the newest usable checkpoint, or `start`, to the end. Diverged, as the loop."""
+def _attempt(training: Training, signal: Stop) -> Artifact:
+    """Train from the newest usable checkpoint, or from where the run begins, to the end.
+
+    Raises InterruptedRun after a signal, with everything saved; Diverged, with nothing from there
+    on applied or saved, and all before it written.
+    """
+    run, cfg, emit = training.run, training.cfg, training.emit
+    cadence, layout, images = training.cadence, training.layout, training.images
+
+    # Restore
     meter = Meter()
     emit(Doing("start"))
     if run.info.rollbacks:
         rollback.drop_abandoned(run, windows=images.passed)
-    state, step, consumed, damaged = _begin(run, cfg, start=start, layout=layout, emit=emit)
+    state, step, consumed, damaged = _begin(training)
     consumed.check(images.keys_of_step)
-    run.begin(from_step=step, runtime=recorded)
-    report = Reporter(
-        run,
-        cfg,
-        step=step,
-        runtime=runtime,
-        cadence=cadence,
-        mesh=layout.mesh,
-        images=images,
-        meter=meter,
-        emit=emit,
-    )
-    saver = Saver(
-        run,
-        cfg,
-        classes=images.classes,
-        classes_before=start.classes,
-        cadence=cadence,
-        damaged=damaged,
-        passed=images.passed,
-    )
-    if isinstance(run.path, Path):
-        processes.stacks_in(run.path)
-    else:  # stacks are written when nothing else works any more
-        processes.stacks_in(Path(tempfile.gettempdir()) / f"vitctl-{run.path.name}")
-    evaluate = None
-    if scorer is not None:
-        scored = scorer.told(meter=meter, emit=emit)
-        evaluate = _evaluator(scored, cfg, images=images, layout=layout)
-    with graceful(asked):
-        return loop(
-            state,
-            step=step,
-            began=start.step,
-            consumed=consumed,
-            run=run,
-            cfg=cfg,
-            images=images,
-            layout=layout,
-            step_fn=step_fn.told(meter=meter, emit=emit),
-            evaluate=evaluate,
-            saver=saver,
-            cadence=cadence,
-            stop=processes.together(asked, step=step),
-            report=report,
-        )
+    run.begin(from_step=step, runtime=training.recorded)
+    _write_stacks_beside(run)
+
+    # What each step, and what is due after it, is done with
+    train_step = training.step.measured(meter=meter, emit=emit)
+    report = Reporter(training, step=step, meter=meter)
+    saver = Saver(training, damaged=damaged)
+    score = _Scoring(training, evaluator(training, meter=meter), report)
+    stop = processes.together(signal, step=step)  # of all processes, at the same step
+
+    with graceful(signal), report, saver:
+        if training.start.step < step < cfg.steps:
+            score.make_up_for(state, step=step, stop=stop)
+        batches = iter(images.train_batches(layout, start_step=step))
+        before: Update | None = None
+
+        while step < cfg.steps:
+            # One step. The first batch waits for imports and open files, the first step compiles.
+            processes.mark("data" if before else "start", step=step)
+            with report.waiting_for_data():
+                batch = next(batches)
+            processes.mark("step" if before else "compile", step=step)
+            rate = np.float32(schedules.value(cfg.schedule, step=step))
+            arrays = layout.place_batch(batch.local)
+            scalars = layout.place((rate, np.int32(step)))
+            state, stats = train_step(state, *arrays, *scalars)
+            # Looking at the step before keeps one step under way on the device.
+            _check_finite(before, report)
+            before = Update(batch, float(rate), stats)
+            consumed = consumed.advance(batch.keys)
+            step += 1
+            report.stepped(step, stats)
+
+            # What is due after it
+            for saved in saver.finished():
+                report.saved(saved)
+            stopping = stop.after(step) and step < cfg.steps
+            log = cadence.due(cadence.log, step)
+            scores = score.due(step) and not stopping
+            if log or scores or stopping or cadence.saves(step):
+                _check_finite(before, report)
+            if log:
+                report.trained(step, stats, rate=float(rate))
+            if scores and not score(state, step=step, stop=stop):
+                stopping = True
+            if stopping or cadence.saves(step):
+                processes.mark("save", step=step)
+                with report.pausing("checkpoint"):
+                    report.metrics.sync()
+                    saver.save(
+                        state,
+                        step=step,
+                        consumed=consumed,
+                        loss=report.last_loss,
+                        scores=report.scores_at(step),
+                    )
+            if stopping:
+                with report.pausing("checkpoint"):
+                    saver.wait()
+                raise InterruptedRun(
+                    f"{stop.reason} after step {step}; it is saved in {run.place(step)}",
+                    hint="run the same command again (without --force) to continue",
+                )
+
+        # The end
+        with report.pausing("checkpoint"):
+            saver.wait()
+        for saved in saver.finished():
+            report.saved(saved)
+        return run.checkpoint(cfg.steps)
 
 
-def _available() -> int | None:
-    """Memory of the smallest device of all processes, in bytes: they must all choose alike."""
-    known = [found for found in processes.gather("memory", machine.device_bytes()) if found]
-    return min(known) if known else None
-
-
-def _scorer(cfg: TrainConfig, *, layout: Layout) -> scoring.Scorer:
-    return scoring.make_scorer(cfg.model, loss=cfg.loss, precision=cfg.precision, layout=layout)
-
-
-def _evaluator(
-    scorer: scoring.Scorer, cfg: TrainConfig, *, images: Images, layout: Layout
-) -> Evaluate:
-    """Scores of the held-out split."""
-    split = cfg.data.eval_split
-    assert split is not None
-
-    def evaluate(state: TrainState, breaks_off: Callable[[], bool]) -> scoring.Scoring | None:
-        ema = None if state.average is None else state.average.weights
-        batches = images.eval_batches(split, layout)
-        return scoring.score(
-            scorer, state.params, batches, layout=layout, ema=ema, breaks_off=breaks_off
-        )
-
-    return evaluate
-
-
-def _begin(
-    run: RunDraft, cfg: TrainConfig, *, start: Start, layout: Layout, emit: Emit
-) -> tuple[TrainState, int, ConsumedSamples, list[int]]:
+def _begin(training: Training) -> tuple[TrainState, int, ConsumedSamples, list[int]]:
     """The state to go on from: the run's newest whole checkpoint, else where it starts; and the
     steps whose checkpoints are damaged."""
+    run, cfg, start = training.run, training.cfg, training.start
     newest, problems = run.usable(at_most=cfg.steps)
     for problem in problems.values():
-        emit(Caution(f"{problem}; going back to the checkpoint before it"))
+        training.emit(Caution(f"{problem}; going back to the checkpoint before it"))
     if newest is not None:
         start = of_checkpoint(cfg, newest)
-        emit(Note(f"continuing {run.path} from step {show_count(start.step)}"))
-    return start.state(layout), start.step, start.consumed, list(problems)
+        training.emit(Note(f"continuing {run.path} from step {show_count(start.step)}"))
+    return start.state(training.layout), start.step, start.consumed, list(problems)
 
 
-def _announced(
-    cfg: TrainConfig, layout: Layout, plan: footprint.Plan, images: Images
-) -> dict[str, str]:
-    """Every resolved number, once."""
-    flops = accounting.matmul_flops(cfg.model)
-    epochs = cfg.steps * cfg.data.batch / images.examples
-    schedule = cfg.schedule
-    each = cfg.data.batch // layout.batch_shards
-    parts = f", {plan.microbatch} of {each} images at a time" if plan.microbatch < each else ""
-    cooldown = (
-        f", cooldown {show_count(schedule.cooldown_steps)}" if schedule.cooldown_steps else ""
+def _go_back(training: Training, update: Update) -> None:
+    """Keep the batch of an update that diverged, and record that the run goes back before it.
+    Raises DivergedError if the run must not, or went back often enough."""
+    windows = training.images.passed
+    batch = keep(training.run, update, images=training.images, passed=windows)
+    back = rollback.answer(
+        training.run,
+        update,
+        kept=batch,
+        start=training.start.step,
+        cadence=training.cadence,
+        windows=windows,
+        runtime=training.runtime,
     )
-    model = cfg.model
-    unseen = f" ({model.covered} seen)" if model.covered < model.resolution else ""
-    return {
-        "model": f"{cfg.name} at {model.resolution} px{unseen}, {model.head} head: "
-        f"{accounting.parameters(cfg.model).total:,} parameters, {flops / 1e9:.4g} GFLOPs an image",
-        "data": f"{images.examples:,} images, {len(images.classes)} classes; "
-        f"{epochs:.4g} epochs of batches of {cfg.data.batch}",
-        "schedule": f"{schedule.kind} to step {show_count(cfg.steps)}, peak {schedule.peak_lr:g}, "
-        f"warmup {show_count(schedule.warmup_steps)}{cooldown}",
-        "optimizer": f"{cfg.optim.name}, decay {cfg.optim.wd_head:g} head, "
-        f"{cfg.optim.wd_body:g} body; {cfg.loss} loss; seed {cfg.seed}" + _beside(cfg),
-        "devices": f"{layout.devices} x {layout.platform} ({layout}), {cfg.precision}, "
-        f"remat {plan.remat}{parts}; about {footprint.gib(plan.need.total)} a device",
-    }
+    training.emit(Caution(back.in_words))
 
 
-def _beside(cfg: TrainConfig) -> str:
-    """What is kept or left out beside the plain update."""
-    optim, told = cfg.optim, ""
-    if optim.ema is not None:
-        told += f"; average of the weights, decay {optim.ema:g}"
-    if optim.skip_spikes is not None:
-        told += f"; gradient norms over {optim.skip_spikes:g} sigma left out"
-    return told
+def _check_finite(update: Update | None, report: Reporter) -> None:
+    """Raise Diverged if that update was not finite."""
+    if update is not None and not bool(update.stats.finite):
+        report.metrics.sync()
+        raise Diverged(update)
 
 
-def _recorded(
-    runtime: TrainRuntime, cadence: Cadence, layout: Layout, plan: footprint.Plan
-) -> dict[str, Any]:
-    return {
-        **runtime.model_dump(mode="json", exclude={"name", "out", "force"}),
-        "keep": cadence.keep,
-        "remat": plan.remat,
-        "microbatch": plan.microbatch,
-        "mesh": str(layout),
-        "devices": layout.devices,
-        "platform": layout.platform,
-    }
+class _Scoring:
+    """Scores held-out images when they are due; a call says whether it came to its end."""
+
+    def __init__(self, training: Training, evaluate: Evaluate | None, report: Reporter) -> None:
+        self._cadence, self._steps = training.cadence, training.cfg.steps
+        self._evaluate, self._report = evaluate, report
+
+    def due(self, step: int) -> bool:
+        return self._evaluate is not None and self._cadence.due(self._cadence.evaluate, step)
+
+    def make_up_for(self, state: TrainState, *, step: int, stop: Stop) -> None:
+        """Score where a signal broke off the scores of an earlier start."""
+        if self.due(step) and not self._report.metrics.has("eval", step):
+            self(state, step=step, stop=stop)
+
+    def __call__(self, state: TrainState, *, step: int, stop: Stop) -> bool:
+        """A signal breaks it off, but never the last scores: they belong to the result."""
+        assert self._evaluate is not None
+        processes.mark("scoring", step=step)
+        with self._report.pausing("evaluation"):
+            scores = self._evaluate(state, lambda: step < self._steps and stop.breaks_off)
+            if scores is not None:
+                self._report.scored(step, scores)
+        return scores is not None
+
+
+def _write_stacks_beside(run: RunDraft) -> None:
+    """Where the stacks of a process that hangs are written, when nothing else works any more."""
+    if isinstance(run.path, Path):
+        processes.stacks_in(run.path)
+    else:
+        processes.stacks_in(Path(tempfile.gettempdir()) / f"vitctl-{run.path.name}")

@@ -1,0 +1,48 @@
+"""Every resolved number of a run, once, as sentences for people."""
+
+from __future__ import annotations
+
+from vitctl.model import accounting
+from vitctl.quantities import show_count
+from vitctl.sharding.layout import Layout
+from vitctl.train.config import TrainConfig
+from vitctl.train.program import footprint
+
+
+def announced(
+    cfg: TrainConfig, layout: Layout, memory: footprint.Plan, *, examples: int, classes: int
+) -> dict[str, str]:
+    """Topic -> sentence: model, data, schedule, optimizer, devices. `examples` images of `classes`
+    classes are trained on."""
+    flops = accounting.matmul_flops(cfg.model)
+    epochs = cfg.steps * cfg.data.batch / examples
+    schedule = cfg.schedule
+    each = cfg.data.batch // layout.batch_shards
+    parts = f", {memory.microbatch} of {each} images at a time" if memory.microbatch < each else ""
+    cooldown = (
+        f", cooldown {show_count(schedule.cooldown_steps)}" if schedule.cooldown_steps else ""
+    )
+    model = cfg.model
+    unseen = f" ({model.covered} seen)" if model.covered < model.resolution else ""
+    return {
+        "model": f"{cfg.name} at {model.resolution} px{unseen}, {model.head} head: "
+        f"{accounting.parameters(cfg.model).total:,} parameters, {flops / 1e9:.4g} GFLOPs an image",
+        "data": f"{examples:,} images, {classes} classes; "
+        f"{epochs:.4g} epochs of batches of {cfg.data.batch}",
+        "schedule": f"{schedule.kind} to step {show_count(cfg.steps)}, peak {schedule.peak_lr:g}, "
+        f"warmup {show_count(schedule.warmup_steps)}{cooldown}",
+        "optimizer": f"{cfg.optim.name}, decay {cfg.optim.wd_head:g} head, "
+        f"{cfg.optim.wd_body:g} body; {cfg.loss} loss; seed {cfg.seed}" + _extras(cfg),
+        "devices": f"{layout.devices} x {layout.platform} ({layout}), {cfg.precision}, "
+        f"remat {memory.remat}{parts}; about {footprint.gib(memory.need.total)} a device",
+    }
+
+
+def _extras(cfg: TrainConfig) -> str:
+    """What is kept or left out beside the plain update."""
+    optim, sentence = cfg.optim, ""
+    if optim.ema is not None:
+        sentence += f"; average of the weights, decay {optim.ema:g}"
+    if optim.skip_spikes is not None:
+        sentence += f"; gradient norms over {optim.skip_spikes:g} sigma left out"
+    return sentence

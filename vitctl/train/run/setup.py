@@ -1,0 +1,138 @@
+"""What a training run needs before its first step: devices, memory, programs, intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vitctl import processes
+from vitctl.artifacts.runs import RunDraft
+from vitctl.data.order import Window
+from vitctl.errors import UsageError
+from vitctl.events import Emit, Note, Settings
+from vitctl.hardware import machine
+from vitctl.inference import scoring
+from vitctl.sharding import layout as layouts
+from vitctl.sharding import spec
+from vitctl.sharding.layout import Layout
+from vitctl.train.config import TrainConfig, TrainRuntime
+from vitctl.train.program import footprint
+from vitctl.train.program.compile_barrier import in_step
+from vitctl.train.program.step import make_step
+from vitctl.train.run.announcement import announced
+from vitctl.train.run.beginning import StartingPoint
+from vitctl.train.run.cadence import Cadence
+from vitctl.train.run.images import Images
+from vitctl.train.run.jitted import Jitted
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is fixed for a run of the command, however often a divergence makes it start anew.
+
+    Attributes:
+      run: the folder it writes to, locked.
+      images: training and scoring batches.
+      start: where the run begins if it has no checkpoint of its own.
+      layout: how arrays lie on the devices.
+      memory: the way to run that was chosen for the memory there is.
+      step: the train step, compiled by its first call.
+      scorer: scores of held-out images, None where no split is held out.
+    """
+
+    run: RunDraft
+    cfg: TrainConfig
+    runtime: TrainRuntime
+    images: Images
+    start: StartingPoint
+    layout: Layout
+    memory: footprint.Plan
+    cadence: Cadence
+    step: Jitted[..., Any]
+    scorer: Jitted[..., scoring.Rows] | None
+    emit: Emit
+
+    def skipping(self, windows: Sequence[Window]) -> Training:
+        """The same without these batches of the data order."""
+        return replace(self, images=replace(self.images, passed=tuple(windows)))
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What run.json records of how this start of the run works."""
+        return {
+            **self.runtime.model_dump(mode="json", exclude={"name", "out", "force"}),
+            "keep": self.cadence.keep,
+            "remat": self.memory.remat,
+            "microbatch": self.memory.microbatch,
+            "mesh": str(self.layout),
+            "devices": self.layout.devices,
+            "platform": self.layout.platform,
+        }
+
+
+def prepare(
+    run: RunDraft,
+    cfg: TrainConfig,
+    *,
+    images: Images,
+    start: StartingPoint,
+    runtime: TrainRuntime,
+    emit: Emit,
+) -> Training:
+    """Choose how to run, announce every resolved number, and make the programs (they are compiled
+    when they are first called).
+
+    Raises:
+      UsageError: devices, mesh or microbatch that don't divide what there is.
+      DoesNotFitError: it needs more memory than there is.
+    """
+    # Numbers
+    if runtime.devices is not None and processes.count() > 1:
+        raise UsageError(
+            "--devices is for one process; several use all that they see",
+            hint="show each process fewer: CUDA_VISIBLE_DEVICES, TPU_VISIBLE_CHIPS",
+        )
+    devices = layouts.first(runtime.devices)
+    memory = footprint.choose(
+        cfg,
+        devices=len(devices),
+        available=_available_bytes(),
+        mesh=spec.parse(runtime.mesh),
+        remat=runtime.remat,
+        microbatch=runtime.microbatch,
+    )
+    layout = layouts.make(memory.spec, devices=devices)
+    if memory.reason is not None:
+        emit(Note(memory.reason))
+    numbers = announced(cfg, layout, memory, examples=images.examples, classes=len(images.classes))
+    emit(Settings(f"{run.info.stage} {cfg.name}", numbers))
+    if layout.platform == "cpu":
+        machine.keep_freed_memory()
+
+    # Programs
+    step = make_step(cfg, layout=layout, remat=memory.remat, microbatch=memory.microbatch)
+    scorer = None
+    if cfg.data.eval_split is not None:
+        scorer = Jitted(
+            scoring.make_scorer(cfg.model, loss=cfg.loss, precision=cfg.precision, layout=layout)
+        )
+    return Training(
+        run=run,
+        cfg=cfg,
+        runtime=runtime,
+        images=images,
+        start=start,
+        layout=layout,
+        memory=memory,
+        cadence=Cadence.of(runtime, start=start.step, total=cfg.steps),
+        step=Jitted(in_step(step)),
+        scorer=scorer,
+        emit=emit,
+    )
+
+
+def _available_bytes() -> int | None:
+    """Memory of the smallest device of all processes: they must all choose alike."""
+    sizes = [size for size in processes.gather("memory", machine.device_bytes()) if size]
+    return min(sizes) if sizes else None
