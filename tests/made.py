@@ -17,6 +17,7 @@ from vitctl.data.dataset import DatasetInfo
 from vitctl.data.mock import MockDataset
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
+from vitctl.optim.average import Average
 from vitctl.settings.trees import merge
 from vitctl.train.config import TrainConfig
 
@@ -73,12 +74,14 @@ def checkpoint(
         config=cfg.identity(),
         parents=(parent.as_parent("from"),) if parent else (),
     )
+    average = Average(weights(cfg.model, seed=4), np.asarray(step, np.int32))
     with store.open_run(recipe, name="made") as run:
         arrays.save(
             run.empty_place(step),
             parts={
                 arrays.PARAMS: weights(cfg.model),
                 arrays.OPT: {"count": np.zeros((), np.int32)},
+                **({} if cfg.optim.ema is None else {arrays.EMA: average}),
             },
             position={"step": step},
         )

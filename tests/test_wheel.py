@@ -112,6 +112,12 @@ def test_the_commands(installed):
     assert trunk.endswith("/3")
     installed("vitctl", "fewshot", "--from", trunk, "--data", dataset, "--shots", "1")
     assert "fewshot" in installed("vitctl", "ls", "--json")
+    script = (
+        "import numpy, vitctl\n"
+        "model = vitctl.load('latest')\n"
+        "print(model.apply(numpy.zeros((2, 16, 16, 3))).logits.shape == (2, len(model.classes)))"
+    )
+    assert installed("python", "-c", script) == "True\n"
 
 
 def test_an_extra_is_added_by_name_where_it_is_installed(installed):

@@ -17,7 +17,6 @@ from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store
 from vitctl.artifacts.store import slug
 from vitctl.data.batches import EvalBatch
-from vitctl.data.dataset import LabelledImages
 from vitctl.errors import DoesNotFitError, InputError
 from vitctl.events import Caution, Emit, Next, Progress, Settings, silent
 from vitctl.hardware import machine
@@ -87,7 +86,13 @@ def _probed(
         emit=emit,
     )
     classes = dataset.info.classes
-    drawn = _drawn(cfg, dataset)
+    drawn = draws.all_draws(
+        dataset.labels(cfg.train_split),
+        names=classes,
+        shots=cfg.shots[-1],
+        draws=cfg.draws,
+        seed=cfg.seed,
+    )
     shown = np.unique(drawn)
     labels = dataset.labels(cfg.eval_split)
     scored = np.flatnonzero((labels >= 0).any(axis=1))
@@ -206,19 +211,6 @@ def _half_width(interval: list[float]) -> float:
     """In points of a percent."""
     low, high = interval
     return 100 * (high - low) / 2
-
-
-def _drawn(cfg: FewshotConfig, dataset: LabelledImages) -> NDArray[np.int64]:
-    """int64[draws, classes, most shots]: positions in the training split."""
-    classes = dataset.info.classes
-    if len(classes) < 2:
-        raise InputError("a probe tells classes apart, and the dataset has only one")
-    labels = draws.single_labels(dataset.labels(cfg.train_split))
-    positions = draws.positions_by_class(labels, classes=len(classes))
-    most = cfg.shots[-1]
-    draws.check_enough(positions, names=classes, shots=most)
-    seeds = range(cfg.seed, cfg.seed + cfg.draws)
-    return np.stack([draws.draw(positions, shots=most, seed=seed) for seed in seeds])
 
 
 def _look(

@@ -52,6 +52,20 @@ def check_enough(
     )
 
 
+def all_draws(
+    labels: NDArray[np.int32], *, names: Sequence[str], shots: int, draws: int, seed: int
+) -> NDArray[np.int64]:
+    """int64[draws, classes, shots]: rows of `labels` [n, l], draw i by seed + i.
+
+    Raises InputError if there is one class only, or too few images of one.
+    """
+    if len(names) < 2:
+        raise InputError("a probe tells classes apart, and there is only one")
+    positions = positions_by_class(single_labels(labels), classes=len(names))
+    check_enough(positions, names=names, shots=shots)
+    return np.stack([draw(positions, shots=shots, seed=seed + i) for i in range(draws)])
+
+
 def draw(positions: Sequence[NDArray[np.int64]], *, shots: int, seed: int) -> NDArray[np.int64]:
     """int64[classes, shots]: positions of the shots of each class, in the order drawn.
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl.errors import InputError, UsageError
+from vitctl.probe import draws as drawing
 from vitctl.probe import intervals, ridge
 
 
@@ -38,13 +40,82 @@ class Accuracy:
     draws: int
 
 
+def accuracies(
+    train: NDArray[np.floating],
+    train_labels: NDArray[np.integer],
+    test: NDArray[np.floating],
+    test_labels: NDArray[np.integer],
+    *,
+    shots: Sequence[int] = (1, 5, 10, 25),
+    draws: int = 10,
+    seed: int = 0,
+    l2: float = ridge.L2,
+    classes: Sequence[str] | None = None,
+) -> list[Accuracy]:
+    """The whole probe on arrays: draws shots from `train`, regresses on them, classifies `test`.
+
+    Args:
+      train: [n, d] features that shots are drawn from.
+      train_labels: [n] class indices, or [n, l] padded with -1; images of several classes are no
+        shots.
+      test: [m, d] features to classify.
+      test_labels: [m] or [m, l]; images without a label are left out.
+      shots: images of each class that are learned from.
+      draws: how often they are drawn anew; draw i takes seed + i.
+      l2: the ridge penalty.
+      classes: names, for errors and to say how many there are; the numbers up to the largest
+        label if left out.
+
+    >>> features = np.eye(2)[[0, 0, 1, 1]]
+    >>> [row] = accuracies(features, np.array([0, 0, 1, 1]), features, np.array([0, 0, 1, 1]),
+    ...                    shots=[1], draws=3)
+    >>> row.accuracy_mean
+    1.0
+
+    Raises:
+      UsageError: shapes, labels or numbers make no sense.
+      InputError: there are too few images of a class, or none to classify.
+    """
+    learned = _two_axes(train_labels, features=train, name="train")
+    wanted = _two_axes(test_labels, features=test, name="test")
+    if train.shape[1:] != test.shape[1:]:
+        raise UsageError(f"features of {train.shape[1]} columns can't classify {test.shape[1]}")
+    known = max(int(learned.max(initial=-1)), int(wanted.max(initial=-1))) + 1
+    names = [str(i) for i in range(known)] if classes is None else classes
+    if known > len(names):
+        raise UsageError(f"there is a label {known - 1}, and {len(names)} classes")
+    counts = sorted(set(shots))
+    if not counts or counts[0] < 1 or draws < 1:
+        raise UsageError(f"expected shots and draws of at least 1, got {list(shots)} and {draws}")
+    scored = (wanted >= 0).any(axis=1)
+    if not scored.any():
+        raise InputError("no test image has a label")
+    drawn = drawing.all_draws(learned, names=names, shots=counts[-1], draws=draws, seed=seed)
+    found = regress(train, drawn, shots=counts, l2=l2, test=test[scored], labels=wanted[scored])
+    return summarise([result for results in found for result in results])
+
+
+def _two_axes(
+    labels: NDArray[np.integer], *, features: NDArray[np.floating], name: str
+) -> NDArray[np.int32]:
+    """Labels as int32[n, l]. Raises UsageError if they aren't those of the features."""
+    labels = np.asarray(labels)
+    if not np.issubdtype(labels.dtype, np.integer) or labels.ndim not in (1, 2):
+        raise UsageError(f"{name}: expected labels as integers [n] or [n, l], got {labels.dtype}")
+    if features.ndim != 2 or len(features) != len(labels):
+        raise UsageError(
+            f"{name}: expected features [n, d] of {len(labels)} labels, got {list(features.shape)}"
+        )
+    return labels.reshape(len(labels), -1).astype(np.int32)
+
+
 def regress(
-    train: NDArray[np.float32],
+    train: NDArray[np.floating],
     drawn: NDArray[np.int64],
     *,
     shots: Sequence[int],
     l2: float,
-    test: NDArray[np.float32],
+    test: NDArray[np.floating],
     labels: NDArray[np.int32],
 ) -> Iterator[list[Draw]]:
     """For each draw, its regressions on so many shots.

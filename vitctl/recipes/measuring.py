@@ -10,6 +10,7 @@ from vitctl.artifacts import ancestry
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.store import Store
 from vitctl.errors import UsageError
+from vitctl.inference import weights_choice
 from vitctl.optim.schedules import OPEN_ENDED
 from vitctl.recipes import branching
 from vitctl.settings.trees import Tree
@@ -50,16 +51,10 @@ def weights(checkpoint: Artifact, *, asked: Literal["raw", "ema"] | None) -> Wei
 
     Raises UsageError if an average is asked for and there is none.
     """
-    decay = checkpoint.config.get("optim", {}).get("ema")
-    if asked is not None:
-        if asked == "ema" and decay is None:
-            raise UsageError(
-                f"{checkpoint.path} has no average of its weights",
-                hint="a run keeps one with --ema 0.9999; --weights raw takes them as they are",
-            )
-        return Weights(asked)
-    if decay is None:
-        return Weights("raw")
+    name = weights_choice.chosen(checkpoint, asked=asked)
+    if asked is not None or name == "raw":
+        return Weights(name)
+    decay = weights_choice.average_decay(checkpoint)
     return Weights("ema", (f"--weights ema (averaged, decay {decay:g}; raw are there, too)",))
 
 

@@ -1,0 +1,30 @@
+"""Which weights of a checkpoint are looked at. Importing this imports no array library."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from vitctl.artifacts.artifact import Artifact
+from vitctl.errors import UsageError
+
+Weights = Literal["raw", "ema"]
+"""Those of the last step, or their average."""
+
+
+def chosen(checkpoint: Artifact, *, asked: Weights | None) -> Weights:
+    """The weights asked for; left out, their average where the checkpoint has one.
+
+    Raises UsageError if an average is asked for and there is none.
+    """
+    if asked == "ema" and average_decay(checkpoint) is None:
+        raise UsageError(
+            f"{checkpoint.path} has no average of its weights",
+            hint="a run keeps one with --ema 0.9999; --weights raw takes them as they are",
+        )
+    return asked or ("raw" if average_decay(checkpoint) is None else "ema")
+
+
+def average_decay(checkpoint: Artifact) -> float | None:
+    """The decay of the average of its weights; None if it has none."""
+    decay: float | None = checkpoint.config.get("optim", {}).get("ema")
+    return decay
