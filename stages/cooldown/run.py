@@ -6,8 +6,8 @@ import shlex
 
 from stages.cooldown.spec import VERSION, Inputs
 from vitctl.artifacts import Artifact, Recipe, Store
-from vitctl.artifacts.store import slug
 from vitctl.events import Emit, Next, silent
+from vitctl.recipes.naming import cooled_name, name_of
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.run import beginning as begin
 from vitctl.train.run.trainer import trained
@@ -38,7 +38,7 @@ def run(
         start=lambda images: begin.continued(cfg, inputs.checkpoint),
         source=inputs.checkpoint,
         dataset=inputs.dataset,
-        name=runtime.name or f"{slug(cfg.name, default='run')}-{cfg.steps}",
+        name=runtime.name or cooled_name(name_of(inputs.checkpoint), steps=cfg.steps),
         store=store,
         runtime=runtime,
         emit=emit,

@@ -22,6 +22,7 @@ from vitctl.inference import scoring, weights
 from vitctl.inference.confusion import Confusion
 from vitctl.probe import intervals
 from vitctl.recipes import branching
+from vitctl.recipes.naming import name_of
 from vitctl.sharding import layout as layouts
 
 RESULTS = "results.json"
@@ -49,7 +50,7 @@ def run(
     )
     trained = branching.trained_with(inputs.checkpoint)
     named = "mock" if inputs.dataset is None else inputs.dataset.path.name
-    name = runtime.name or slug(f"{trained.name}-{named}", default="evaluation")
+    name = runtime.name or slug(f"{name_of(inputs.checkpoint)}-{named}", default="evaluation")
     with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
         artifact = draft.finished
         if artifact is None:
@@ -101,7 +102,7 @@ def run(
                 emit(Caution("the loss is not finite: some image's logits are too large for fp32"))
             interval = intervals.binomial(scores.top1, examples=scores.examples)
             summary = {
-                "model": trained.name,
+                "model": trained.label,
                 "step": inputs.checkpoint.step,
                 "dataset": named,
                 "split": cfg.eval_split,

@@ -23,6 +23,7 @@ from vitctl.hardware import machine
 from vitctl.inference import features, weights
 from vitctl.probe import draws, fewshot
 from vitctl.recipes import branching, measuring
+from vitctl.recipes.naming import name_of
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
 from vitctl.train.program import footprint
@@ -53,7 +54,7 @@ def run(
         config=cfg.model_dump(mode="json"),
         parents=tuple(parents),
     )
-    model = branching.trained_with(inputs.checkpoint).name
+    model = name_of(inputs.checkpoint)
     parts = [model, _named(inputs), *([] if cfg.features == "model" else [cfg.features])]
     name = runtime.name or slug("-".join(parts), default="fewshot")
     with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
@@ -148,7 +149,7 @@ def _probed(
     for sentence in gone:
         emit(Caution(f"{sentence}: classes that only it was trained on count as not seen"))
     summary = {
-        "model": trained.name,
+        "model": trained.label,
         "step": inputs.checkpoint.step,
         "cooled": branching.is_cooled(inputs.checkpoint),
         "features": cfg.features,

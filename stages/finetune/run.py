@@ -7,11 +7,11 @@ from functools import partial
 
 from stages.finetune.spec import VERSION, Inputs
 from vitctl.artifacts import Artifact, Recipe, Store
-from vitctl.artifacts.store import slug
 from vitctl.data.digest import ConsumedSamples
 from vitctl.events import Emit, Next, Note, silent
 from vitctl.inference import weights as frozen
 from vitctl.recipes.branching import trained_with
+from vitctl.recipes.naming import name_of
 from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.program import state
@@ -60,7 +60,7 @@ def run(
         start=start,
         source=inputs.checkpoint,
         dataset=inputs.dataset,
-        name=runtime.name or slug(cfg.name, default="run"),
+        name=runtime.name or name_of(inputs.checkpoint),
         store=store,
         runtime=runtime,
         emit=emit,

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from typer import Argument
 
 from stages.inspect import text
+from stages.inspect.listing import labelled
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.ancestry import SOURCE, Ancestor, ancestors_of
 from vitctl.artifacts.references import id_of
@@ -88,7 +89,7 @@ def _label(entry: Artifact | Run) -> tuple[str, str, str]:
     if isinstance(entry, Run):
         return f"{bold('run')} {entry.info.id[:8]}", safe(entry.path), ""
     step = f" step {show_count(entry.step)}" if entry.step is not None else ""
-    told = text.in_words(entry.kind, entry.summary)
+    told = text.in_words(entry.kind, labelled(entry))
     return f"{bold(safe(entry.kind))}{step} {entry.id[:8]}", _near(entry.path), dim(safe(told))
 
 

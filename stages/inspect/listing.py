@@ -13,7 +13,10 @@ from vitctl.artifacts.files import LOCK
 from vitctl.artifacts.locks import is_locked
 from vitctl.artifacts.references import plain_name
 from vitctl.errors import VitctlError
+from vitctl.model import variants
 from vitctl.places import Place
+
+_SHAPE = ("width", "depth", "mlp_dim", "heads", "patch")
 
 State = Literal["finished", "working", "unfinished", "damaged"]
 
@@ -65,6 +68,20 @@ def rows(store: Store, *, kind: str | None = None) -> list[Row]:
     return sorted(wanted, key=lambda row: (row.made, str(row.path)))
 
 
+def labelled(artifact: Artifact) -> dict[str, Any]:
+    """The summary. Of a checkpoint, with its model as it is labelled now: earlier versions recorded
+    the name that its settings had, also where it stands for another size."""
+    config, summary = artifact.config, artifact.summary
+    sizes = config.get("model") if artifact.kind == "checkpoint" else None
+    name = config.get("name")
+    if not isinstance(sizes, dict) or not isinstance(name, str) or "model" not in summary:
+        return summary
+    shape = {field: sizes[field] for field in _SHAPE if isinstance(sizes.get(field), int)}
+    if len(shape) < len(_SHAPE):
+        return summary
+    return {**summary, "model": variants.label(name, **shape)}
+
+
 def _rows_at(path: Place, *, checkpoints: bool) -> Iterator[Row]:
     try:
         entry = Store.load(path, check=False)
@@ -95,7 +112,7 @@ def _of_artifact(artifact: Artifact) -> Row:
         state="damaged" if problems else "finished",
         steps=(artifact.step,) if artifact.step is not None else (),
         made=artifact.manifest.provenance.finished,
-        summary=artifact.summary,
+        summary=labelled(artifact),
         problem=problems[0] if problems else None,
     )
 
@@ -122,7 +139,7 @@ def _of_run(run: Run) -> Row:
         state=state,
         steps=tuple(kept),
         made=made,
-        summary=newest.summary if newest is not None else {},
+        summary=labelled(newest) if newest is not None else {},
         problem=problem,
     )
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from typer import Argument
 
 from stages.inspect import text
+from stages.inspect.listing import labelled
 from vitctl import quantities
 from vitctl.artifacts import Artifact, Parent, Run
 from vitctl.artifacts.artifact import load_if_readable
@@ -82,7 +83,7 @@ def _of_artifact(artifact: Artifact) -> Iterator[str]:
             "by": f"{manifest.stage} (version {manifest.version})",
         }
     )
-    yield from _section("summary", artifact.summary)
+    yield from _section("summary", labelled(artifact))
     yield from _section("settings", artifact.config, exact=True)
     yield from _inputs(manifest.parents)
     yield from _files(artifact)
@@ -103,7 +104,7 @@ def _of_run(run: Run) -> Iterator[str]:
     )
     yield from ("", bold("checkpoints"))
     for step, checkpoint in _checkpoints(run):
-        told = text.in_words("checkpoint", checkpoint.summary) if checkpoint else "damaged"
+        told = text.in_words("checkpoint", labelled(checkpoint)) if checkpoint else "damaged"
         answered = "  (answered)" if step in info.results else ""
         yield f"  {show_count(step):>8}  {safe(told)}{dim(answered)}"
     if newest is None:

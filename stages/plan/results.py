@@ -29,7 +29,7 @@ def answer(
     cfg = option.cfg
     images = cfg.steps * cfg.data.batch
     return Answer(
-        model=cfg.name,
+        model=cfg.label,
         resolution=cfg.model.resolution,
         classes=cfg.model.classes,
         topology=there.name,

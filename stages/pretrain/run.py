@@ -39,7 +39,7 @@ def run(
         cfg,
         start=lambda images: begin.scratch(cfg),
         dataset=inputs.dataset,
-        name=runtime.name or slug(cfg.name, default="run"),
+        name=runtime.name or slug(cfg.label, default="run"),
         store=store,
         runtime=runtime,
         emit=emit,

@@ -195,3 +195,9 @@ def test_latest_is_the_last_finished_of_any_kind(store, photos, run):
 )
 def test_a_kind_is_named_by_itself_or_by_its_command(text, kind):
     assert kind_named(text) == kind
+
+
+@pytest.mark.parametrize("spelling", ["S-16", "S16", "S/16", "ViT-S/16", "vit_small_patch16_224"])
+def test_every_spelling_of_a_model_names_its_run(store, spelling):
+    trained(store, TRUNK, name="S-16", steps=(10, 20))
+    assert step_of(f"{spelling}@10", store) == 10

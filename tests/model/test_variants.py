@@ -56,6 +56,9 @@ def test_sizes_are_those_of_the_paper(row: str) -> None:
         ("vit_giant_patch14_224", "g/14"),
         ("vit_gigantic_patch14_224", "G/14"),
         ("vit_so400m_patch14_224", "So400m/14"),
+        ("ViT_Small_Patch16_224", "S/16"),
+        ("google/vit-base-patch16-224", "B/16"),
+        ("vit-large-patch32-384", "L/32"),
     ],
 )
 def test_spellings(spelling: str, canonical: str) -> None:
@@ -90,6 +93,36 @@ def test_unknown_names_name_the_nearest(wrong: str, nearest: str) -> None:
     suggested = (caught.value.hint or "").removeprefix("did you mean ").rstrip("?")
     for name in suggested.replace(" or ", ", ").split(", "):
         assert variants.parse(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("vit_small_patch16_224.augreg_in21k", "vit_small_patch16_224"),
+        ("google/vit-base-patch16-224-in21k", "google/vit-base-patch16-224"),
+    ],
+)
+def test_names_of_weights_are_not_taken_for_sizes(name: str, plain: str) -> None:
+    with pytest.raises(UsageError, match="names weights, and a model is only a size") as caught:
+        variants.parse(name)
+    assert caught.value.hint == f"for a model of that size, from scratch: {plain}"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "shown"),
+    [
+        ("S/16", {}, "S/16"),
+        ("vit_small_patch16_224", {}, "S/16"),
+        ("S/16", {"width": 96, "depth": 3, "patch": 8}, "custom (width 96, depth 3, patch 8)"),
+        ("S/16", {"patch": 8}, "custom (width 384, depth 12, patch 8)"),
+        ("S/16", {"mlp_dim": 1000}, "custom (S/16, MLP 1000)"),
+        ("S/16", {"heads": 12, "mlp_dim": 1000}, "custom (S/16, MLP 1000, heads 12)"),
+        ("birds", {"width": 96}, "birds"),
+    ],
+)
+def test_a_shape_is_called_what_it_is(name: str, changes: dict[str, int], shown: str) -> None:
+    shape = {"width": 384, "depth": 12, "mlp_dim": 1536, "heads": 6, "patch": 16} | changes
+    assert variants.label(name, **shape) == shown
 
 
 def test_a_size_needs_a_patch() -> None:

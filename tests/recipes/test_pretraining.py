@@ -154,3 +154,25 @@ def test_a_size_that_was_named_stays_and_what_is_not_seen_is_said(model, overrid
     # 13 patches of 17 are 221.
     assert "the last 3 px" in pretraining.edge(cfg.model)
     assert "--res 221 or --res 238" in pretraining.edge(cfg.model)
+
+
+CUSTOM = {"width": 96, "depth": 3, "mlp_dim": 384, "heads": 3, "patch": 8}
+
+
+def test_a_custom_shape_keeps_its_name_in_the_settings_and_is_shown_as_custom():
+    """The name is part of what names a run, so it stays; people are shown the shape."""
+    cfg, _ = resolved("S16", DIGITS, model=CUSTOM)
+    assert cfg.identity()["name"] == "S/16"
+    assert cfg.label == "custom (width 96, depth 3, patch 8)"
+    named, _ = resolved("S16", DIGITS, model=CUSTOM, name="birds")
+    assert (named.name, named.label) == ("birds", "birds")
+
+
+def test_a_name_of_the_user_s_own_needs_a_size_beside_it():
+    assert pretraining.size_of(None, {"name": "birds", "model": CUSTOM}) == "S/16"
+    assert pretraining.size_of(None, {"name": "B16", "model": CUSTOM}) == "B16"
+    assert pretraining.size_of("L16", {"name": "birds"}) == "L16"
+    assert pretraining.size_of(None, {}) == "S/16"
+    name = pretraining.size_of(None, {"name": "b16", "model": {"resolution": 64}})
+    with pytest.raises(UsageError, match="unknown model 'b16'"):
+        resolved(name, DIGITS)

@@ -16,8 +16,9 @@ from vitctl.artifacts.drafts import read_note
 from vitctl.artifacts.files import RUN
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.artifacts.runs import CHECKPOINTS, Run
-from vitctl.artifacts.store import Store
+from vitctl.artifacts.store import Store, slug
 from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.model import variants
 from vitctl.places import Place, place
 from vitctl.quantities import parse_count
 
@@ -193,6 +194,9 @@ def _named(base: str, *, store: Store) -> list[Artifact | Run]:
         lambda entry: entry.path.name == base,
         lambda entry: plain_name(entry) == base,
     )
+    if (model := variants.spelled(base)) is not None:
+        # S16, S/16, ViT-S/16: a run of that model is called S-16.
+        tests += (lambda entry: plain_name(entry) == slug(model, default=base),)
     if len(base) >= _SHORTEST_ID:
         tests += (lambda entry: id_of(entry).startswith(base),)
     for fits in tests:

@@ -15,7 +15,6 @@ from vitctl.recipes.recipe import RecipeName
 from vitctl.settings.trees import Tree, at, merge
 from vitctl.train.config import TrainConfig
 
-_DEFAULT_MODEL = "S/16"
 _MODEL_SETTINGS = (
     "name",
     "model.width",
@@ -72,7 +71,7 @@ def resolve(
         )
     there = images(overrides)
     resolved = pretraining.resolve(
-        model=asked.model or overrides.get("name") or _DEFAULT_MODEL,
+        model=pretraining.size_of(asked.model, overrides),
         recipe=asked.recipe or recipe,
         images=there,
         duration=asked.length,

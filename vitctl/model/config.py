@@ -75,6 +75,17 @@ class ModelConfig(Config):
             )
         return self
 
+    def label(self, name: str) -> str:
+        """What people are shown for this model that settings call `name`: `variants.label`."""
+        return variants.label(
+            name,
+            width=self.width,
+            depth=self.depth,
+            mlp_dim=self.mlp_dim,
+            heads=self.heads,
+            patch=self.patch,
+        )
+
     @property
     def head_dim(self) -> int:
         """Features per attention head."""

@@ -78,7 +78,12 @@ _TIMM = {
 
 _ALTERNATIVES = "|".join(sorted(map(re.escape, VARIANTS), key=len, reverse=True))
 _OURS = re.compile(rf"(?:[Vv][Ii][Tt][-_]?)?(?P<size>{_ALTERNATIVES})(?:[/_-]?(?P<patch>\d+))?")
-_THEIRS = re.compile(rf"vit_(?P<size>{'|'.join(_TIMM)})_patch(?P<patch>\d+)(?:_(?P<res>\d+))?")
+_THEIRS = re.compile(
+    rf"(?:google/)?vit[-_](?P<size>{'|'.join(_TIMM)})[-_]patch(?P<patch>\d+)(?:[-_](?P<res>\d+))?"
+    r"(?P<tag>[-.][\w.-]+)?",
+    re.IGNORECASE,
+)
+"""timm's names, and Hugging Face's, which have dashes. A tag names weights, not a size."""
 
 
 def parse(name: str) -> Named:
@@ -94,8 +99,14 @@ def parse(name: str) -> Named:
     """
     name = name.strip()
     if theirs := _THEIRS.fullmatch(name):
+        if theirs["tag"]:
+            plain = name[: theirs.start("tag")]
+            raise UsageError(
+                f"model {name!r}: {theirs['tag'][1:]!r} names weights, and a model is only a size.",
+                hint=f"for a model of that size, from scratch: {plain}",
+            )
         resolution = int(theirs["res"]) if theirs["res"] else None
-        return _named(_TIMM[theirs["size"]], patch=theirs["patch"], resolution=resolution)
+        return _named(_TIMM[theirs["size"].lower()], patch=theirs["patch"], resolution=resolution)
     if ours := _OURS.fullmatch(name):
         return _named(ours["size"], patch=ours["patch"], resolution=None)
     raise UsageError(f"unknown model {name!r}.", hint=f"did you mean {_either(nearest(name))}?")
@@ -135,6 +146,40 @@ def nearest(name: str, *, count: int = 3) -> list[str]:
         for k in known
     }
     return sorted(known, key=lambda k: -score[k])[:count]
+
+
+def spelled(name: str) -> str | None:
+    """The canonical spelling of a known model's name; None for any other text.
+
+    >>> spelled("vit_small_patch16_224"), spelled("birds")
+    ('S/16', None)
+    """
+    try:
+        return parse(name).name
+    except UsageError:
+        return None
+
+
+def label(name: str, *, width: int, depth: int, mlp_dim: int, heads: int, patch: int) -> str:
+    """What people are shown for a model of this shape that settings call `name`.
+
+    A name that stands for another size is not shown: `custom (width 96, depth 3, patch 8)` is. A
+    name of the user's own is.
+
+    >>> label("S/16", width=96, depth=3, mlp_dim=384, heads=3, patch=8)
+    'custom (width 96, depth 3, patch 8)'
+    """
+    try:
+        named = parse(name)
+    except UsageError:
+        return name
+    size = named.variant
+    if (width, depth, patch) != (size.width, size.depth, named.patch):
+        return f"custom (width {width}, depth {depth}, patch {patch})"
+    # Of its width and depth, so what differs is worth more than what does not.
+    differs = [f"MLP {mlp_dim}"] if mlp_dim != size.mlp_dim else []
+    differs += [f"heads {heads}"] if heads != size.heads else []
+    return f"custom ({named.name}, {', '.join(differs)})" if differs else named.name
 
 
 def case_twin(name: str) -> str | None:

@@ -19,6 +19,8 @@ from vitctl.settings.trees import Tree, at, merge, positive
 _PAPER_WIDTH = 1408
 _PAPER_IMAGES = 1_000_000
 _RESOLUTION = 224
+_DEFAULT_MODEL = "S/16"
+_SIZES = {"width", "depth", "mlp_dim", "heads", "patch"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,20 @@ def choose(*, width: int, examples: int) -> tuple[RecipeName, str]:
     if examples >= _PAPER_IMAGES:
         return "paper", f"{quantities.show_count(_PAPER_IMAGES)} images or more"
     return "small", f"fewer than {quantities.show_count(_PAPER_IMAGES)} images"
+
+
+def size_of(model: str | None, overrides: Tree) -> str:
+    """The name of the size that settings begin from: --model's, else that of `name`.
+
+    A name of the user's own stands for no size; it may be given where sizes are, too.
+    """
+    if model is not None:
+        return model
+    name = overrides.get("name")
+    if not isinstance(name, str) or not name:
+        return _DEFAULT_MODEL  # anything else is refused where the settings are validated
+    custom = _SIZES & (overrides.get("model") or {}).keys()
+    return name if variants.spelled(name) or not custom else _DEFAULT_MODEL
 
 
 def resolve(

@@ -50,7 +50,7 @@ class TrainConfig(Config):
     """A whole training run. `schedule.total_steps` is its length.
 
     Attributes:
-      name: the model's, for people.
+      name: the model's, as settings have it; people are shown `label`.
       recipe: where the settings came from; it decides the default length of a cooldown.
       from_weights: of the checkpoint it begins from, the weights as they are or their average
         (`optim.ema`). A run from scratch has no such choice.
@@ -72,6 +72,12 @@ class TrainConfig(Config):
         if self.schedule.total_steps is None:
             raise ValueError("schedule.total_steps has no value")
         return self
+
+    @property
+    def label(self) -> str:
+        """The model as people are shown it. `name` alone may stand for another size: it is part of
+        what names a run, so it stays what it was when settings of the size are changed."""
+        return self.model.label(self.name)
 
     @property
     def steps(self) -> int:

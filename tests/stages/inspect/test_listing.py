@@ -4,7 +4,8 @@ import pytest
 
 from stages.inspect.listing import rows
 from tests.artifacts.making import dataset, made, recipe, trained
-from vitctl.artifacts import Run
+from vitctl.artifacts import Recipe, Run
+from vitctl.artifacts.provenance import now
 
 TRUNK = recipe("pretrain", "run", lr=1)
 
@@ -79,3 +80,17 @@ def test_the_newest_is_last(store):
 @pytest.mark.parametrize("kind", [None, "dataset"])
 def test_an_empty_store_has_no_rows(store, kind):
     assert rows(store, kind=kind) == []
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"), [(384, "S/16"), (96, "custom (width 96, depth 12, patch 16)")]
+)
+def test_a_store_of_an_earlier_version_shows_custom_sizes_too(store, width, shown):
+    """Its checkpoints recorded the name that settings have, whatever the size is."""
+    sizes = {"width": width, "depth": 12, "mlp_dim": 1536, "heads": 6, "patch": 16}
+    named = Recipe(stage="pretrain", version=1, kind="run", config={"name": "S/16", "model": sizes})
+    with store.open_run(named, name="S-16") as run:
+        run.empty_place(1)
+        run.publish(1, summary={"step": 1, "model": "S/16"}, started=now())
+    (row,) = rows(store)
+    assert row.summary == {"step": 1, "model": shown}

@@ -181,7 +181,7 @@ def choose(
             return replace(plan, reason=_reason(plan, plans[0], available=available))
     best = min(plans, key=lambda plan: plan.need.total)
     raise DoesNotFitError(
-        f"{cfg.name} at batch {images} a device needs about {gib(best.need.total)} "
+        f"{cfg.label} at batch {images} a device needs about {gib(best.need.total)} "
         f"({best.need.as_text()}), and {gib(available)} is free",
         hint=_hint(cfg, best, available=available),
     )

@@ -25,7 +25,7 @@ def announced(
     model = cfg.model
     unseen = f" ({model.covered} seen)" if model.covered < model.resolution else ""
     return {
-        "model": f"{cfg.name} at {model.resolution} px{unseen}, {model.head} head: "
+        "model": f"{cfg.label} at {model.resolution} px{unseen}, {model.head} head: "
         f"{accounting.parameters(cfg.model).total:,} parameters, {flops / 1e9:.4g} GFLOPs an image",
         "data": f"{examples:,} images, {classes} classes; "
         f"{epochs:.4g} epochs of batches of {cfg.data.batch}",

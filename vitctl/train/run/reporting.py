@@ -168,7 +168,7 @@ class Reporter:
         )
         self.emit(
             Trained(
-                f"{self.run.info.stage} {self.cfg.name}",
+                f"{self.run.info.stage} {self.cfg.label}",
                 step,
                 self.cfg.steps,
                 loss=loss,

@@ -161,7 +161,7 @@ class Saver:
         return {
             "step": step,
             "images": step * self.cfg.data.batch,
-            "model": self.cfg.name,
+            "model": self.cfg.label,
             "resolution": model.resolution,
             "parameters": accounting.parameters(model).total,
             "classes": self.classes,

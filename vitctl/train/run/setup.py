@@ -106,7 +106,7 @@ def prepare(
     if memory.reason is not None:
         emit(Note(memory.reason))
     numbers = announced(cfg, layout, memory, examples=images.examples, classes=len(images.classes))
-    emit(Settings(f"{run.info.stage} {cfg.name}", numbers))
+    emit(Settings(f"{run.info.stage} {cfg.label}", numbers))
     if layout.platform == "cpu":
         machine.keep_freed_memory()
 
