@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from pydantic import PositiveInt
 
@@ -11,6 +10,7 @@ from vitctl.artifacts import Artifact
 from vitctl.data.config import EvalPreprocess
 from vitctl.hardware.precision import Precision
 from vitctl.model.config import Loss
+from vitctl.optim.config import WeightsName
 from vitctl.settings.config import Config
 from vitctl.stage import ReadsImages
 from vitctl.train.config import MockConfig
@@ -32,7 +32,7 @@ class EvaluateConfig(Config):
     preprocess: EvalPreprocess
     precision: Precision
     class_map: dict[str, str] | None = None
-    weights: Literal["raw", "ema"] = "raw"
+    weights: WeightsName = "raw"
     mock: MockConfig | None = None
 
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from typer import Option
 
-from stages.fewshot.spec import Features, FewshotConfig, FewshotRuntime, Inputs
-from vitctl.console.evaluation_data import images_for
+from stages.fewshot.settings import read_features, read_shots, resolve
+from stages.fewshot.spec import FewshotRuntime, Inputs
 from vitctl.console.flags import CacheDir, EvalSplit, LookBatch, Source, WhichWeights, Workers
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
-from vitctl.data.config import FEWSHOT_PREPROCESS
-from vitctl.errors import UsageError
-from vitctl.events import Caution, Note
-from vitctl.quantities import parse_count
 
 
 @verb(configurable=True, parallel=True)
@@ -51,10 +47,8 @@ def fewshot(
     draws of the shots. Every image of the scored split counts. Several models, datasets and kinds
     of features (--features model,pixels,untrained) are probed one after another.
     """
-    from vitctl.recipes import measuring
-
     flags: dict[str, Any] = {
-        "shots": _shots(shots),
+        "shots": None if shots is None else read_shots(shots, name="--shots"),
         "draws": draws,
         "seed": seed,
         "l2": l2,
@@ -63,46 +57,19 @@ def fewshot(
         "weights": weights,
     }
     runtime = session.runtime(FewshotRuntime, batch=batch, workers=workers, cache_dir=cache_dir)
-    kinds, datasets = _kinds(features), [*data] if data else [None]
+    kinds = read_features(features) if features is not None else []
+    datasets = [*data] if data else [None]
     checkpoints = session.many("checkpoint", source, option="--from")
-    session.check_one_place(len(checkpoints) * len(datasets) * len(kinds))
-    for checkpoint, named in product(checkpoints, datasets):
-        dataset = images_for(session, checkpoint, named)
-        overrides = session.overrides(flags)
-        chosen = measuring.weights(checkpoint, asked=overrides.get("weights"))
-        for note in chosen.notes:
-            session.emit(Note(note))
-        base = {
-            "weights": chosen.name,
-            # A tree, so that --set of one field leaves the others as the protocol has them.
-            "preprocess": FEWSHOT_PREPROCESS.model_dump(mode="json"),
-            **measuring.settings(checkpoint, dataset, overrides=overrides),
-        }
-        line = session.command("cooldown", "--from", checkpoint.path)
-        caution = measuring.uncooled(checkpoint, cooldown=line)
-        for kind in kinds:
-            cfg = session.build(FewshotConfig, base, {**flags, "features": kind})
-            if caution and cfg.features == "model":
-                session.emit(Caution(caution))
+    session.check_one_place(len(checkpoints) * len(datasets) * max(1, len(kinds)))
+    overrides = session.overrides.with_flags(flags)
+    for checkpoint, reference in product(checkpoints, datasets):
+        dataset = session.measured_on(checkpoint, reference)
+        for cfg in resolve(
+            overrides,
+            checkpoint,
+            dataset,
+            features=kinds,
+            store=session.store,
+            emit=session.emit,
+        ):
             session.deliver("fewshot", cfg, Inputs(checkpoint, dataset), runtime=runtime)
-
-
-def _kinds(text: str | None) -> list[Features | None]:
-    """`model,pixels` -> ["model", "pixels"]; [None], to be settled elsewhere, if not given."""
-    if text is None:
-        return [None]
-    known = {name: name for name in get_args(Features)}
-    kinds = list(dict.fromkeys(part.strip() for part in text.split(",")))
-    if unknown := [kind for kind in kinds if kind not in known]:
-        raise UsageError(
-            f"--features {unknown[0]!r} is none of {', '.join(known)}",
-            hint="one or several, as in --features model,pixels",
-        )
-    return [known[kind] for kind in kinds]
-
-
-def _shots(text: str | None) -> list[int] | None:
-    """`10,1,5` -> [1, 5, 10]; None stays None."""
-    if text is None:
-        return None
-    return sorted({parse_count(part, name="--shots") for part in text.split(",")})

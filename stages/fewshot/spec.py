@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from vitctl.artifacts import Artifact
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess
 from vitctl.hardware.precision import Precision
+from vitctl.optim.config import WeightsName
 from vitctl.settings.config import Config
 from vitctl.stage import ReadsImages
 from vitctl.train.config import MockConfig
@@ -41,7 +42,7 @@ class FewshotConfig(Config):
     eval_split: str
     preprocess: EvalPreprocess = FEWSHOT_PREPROCESS
     precision: Precision
-    weights: Literal["raw", "ema"] = "raw"
+    weights: WeightsName = "raw"
     mock: MockConfig | None = None
 
     @model_validator(mode="after")

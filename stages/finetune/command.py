@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from typer import Option
 
-from stages.finetune.spec import Inputs
+from stages.finetune.settings import resolve
 from vitctl.console.flags import (
     Ema,
     Epochs,
@@ -21,14 +21,12 @@ from vitctl.console.flags import (
     TrainSplit,
     Warmup,
     count,
-    duration,
 )
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
-from vitctl.errors import UsageError
-from vitctl.events import Caution, Note
-from vitctl.optim.config import SPIKE_SIGMAS
-from vitctl.settings.trees import at, merge
+from vitctl.optim.config import SPIKE_SIGMAS, WeightsName
+from vitctl.recipes.settings import length
+from vitctl.settings.overrides import check_keys
 from vitctl.train.config import TrainConfig, TrainRuntime
 
 
@@ -49,7 +47,7 @@ def finetune(
     ema: Ema = None,
     skip_spikes: SkipSpikes = False,
     weights: Annotated[
-        Literal["raw", "ema"] | None,
+        WeightsName | None,
         Option(help="Begin from the last weights, or their average if there is one (the default)."),
     ] = None,
     seed: Annotated[int | None, Option(help="Of order, augmentation and a new head.")] = None,
@@ -62,8 +60,6 @@ def finetune(
     At another resolution learned position embeddings are resampled, and fixed ones span the grid
     of pretraining. Classes that differ get a new head.
     """
-    from vitctl.recipes import finetuning, measuring, pretraining
-
     flags: dict[str, Any] = {
         "model.resolution": res,
         "data.batch": batch,
@@ -75,38 +71,20 @@ def finetune(
         "optim.skip_spikes": SPIKE_SIGMAS if skip_spikes else None,
         "seed": seed,
     }
-    overrides = session.overrides(flags, model=TrainConfig)
-    length = duration(steps=steps, images=images, epochs=epochs)
+    overrides = session.overrides.with_flags(flags)
+    check_keys(TrainConfig, overrides.tree())
+    given_length = length({"steps": steps, "images": images, "epochs": epochs})
     runtime = session.runtime(TrainRuntime)
     for checkpoint in session.many("checkpoint", source, option="--from"):
         dataset = session.one("dataset", data, option="--data", stdin=False, of=checkpoint)
-        split = at(overrides, "data.split") or "train"
-        there = pretraining.images_of(dataset, split=split)
-        resolved = finetuning.resolve(
-            checkpoint, images=there, duration=length, overrides=overrides
+        cfg, inputs = resolve(
+            overrides,
+            checkpoint,
+            dataset,
+            length=given_length,
+            weights=weights,
+            store=session.store,
+            runtime=runtime,
+            emit=session.emit,
         )
-        chosen = measuring.weights(checkpoint, asked=weights or at(overrides, "from_weights"))
-        resolved.tree["from_weights"] = flags["from_weights"] = chosen.name
-        line = session.command("cooldown", "--from", checkpoint.path)
-        if (uncooled := measuring.uncooled(checkpoint, cooldown=line)) is not None:
-            session.emit(Caution(uncooled))
-        if length is not None:  # a flag wins over a file
-            flags["schedule.total_steps"] = at(resolved.tree, "schedule.total_steps")
-        cfg, before = session.build(TrainConfig, resolved.tree, flags), None
-        if resolved.before is not None:
-            before = session.build(TrainConfig, merge(resolved.tree, resolved.before), flags)
-        cfg, begun = session.begun("finetune", cfg, before, Inputs(checkpoint, dataset))
-        for note in (*(begun or resolved.notes), *chosen.notes):
-            session.emit(Note(note))
-        if cfg.data.mock is not None:
-            raise UsageError("fine-tuning reads a dataset, and data.mock asks for made-up images")
-        caution = pretraining.check(
-            batch=cfg.data.batch,
-            examples=there.examples,
-            steps=cfg.steps,
-            warmup=cfg.schedule.warmup_steps,
-        )
-        for sentence in (caution, pretraining.edge(cfg.model)):
-            if sentence:
-                session.emit(Caution(sentence))
-        session.deliver("finetune", cfg, Inputs(checkpoint, dataset), runtime=runtime)
+        session.deliver("finetune", cfg, inputs, runtime=runtime)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from functools import partial
 
-from stages.finetune.spec import VERSION, Inputs
-from vitctl.artifacts import Artifact, Recipe, Store
+from stages.finetune.spec import Inputs, recipe_of
+from vitctl.artifacts import Artifact, Store
 from vitctl.data.digest import ConsumedSamples
 from vitctl.events import Emit, Next, Note, silent
 from vitctl.inference import weights as frozen
@@ -21,17 +21,6 @@ from vitctl.train.run.beginning import StartingPoint
 from vitctl.train.run.images import Images
 from vitctl.train.run.trainer import trained
 from vitctl.train.trained_classes import classes_trained_on
-
-
-def recipe_of(cfg: TrainConfig, inputs: Inputs) -> Recipe:
-    """What names the run of these settings."""
-    return Recipe(
-        stage="finetune",
-        version=VERSION,
-        kind="run",
-        config=cfg.identity(),
-        parents=(inputs.checkpoint.as_parent("from"), inputs.dataset.as_parent("data")),
-    )
 
 
 def run(

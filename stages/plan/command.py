@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from typer import Option
 
 from stages.plan.spec import Inputs, PlanRuntime
-from vitctl.console.asked import Asked, resolve
 from vitctl.console.flags import (
     Epochs,
     Head,
@@ -18,15 +17,15 @@ from vitctl.console.flags import (
     Steps,
     TrainBatch,
     count,
-    duration,
 )
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.errors import UsageError
-from vitctl.events import Caution, Note
+from vitctl.events import Note
 from vitctl.plan.bill import amount
 from vitctl.plan.topology import LOCAL, parse
 from vitctl.recipes import pretraining
+from vitctl.recipes.settings import length, resolve
 from vitctl.settings.overrides import build
 
 # What is planned for where nothing says how many images and classes there are.
@@ -85,40 +84,27 @@ def plan(
                          hint="keep one of them")  # fmt: skip
     where = None if topology.strip().lower() == LOCAL else parse(topology)
     dataset = None if data is None else session.one("dataset", data, option="--data")
-    there = _IMAGENET
+    described = _IMAGENET
     if dataset is not None:
-        there = pretraining.images_of(dataset, split="train")
+        described = pretraining.images_of(dataset, split="train")
     elif examples is not None:
-        there = pretraining.Images(count(examples, "--examples") or 0, _IMAGENET.classes, None)
-        if there.examples < 1:
+        described = pretraining.Images(count(examples, "--examples") or 0, _IMAGENET.classes, None)
+        if described.examples < 1:
             raise UsageError("--examples 0 leaves nothing to train on")
-    asked = Asked(
+    resolved = resolve(
+        session.overrides.with_flags(flags),
         model=model,
         recipe=recipe,
-        length=duration(steps=steps, images=images, epochs=epochs),
-        flags=flags,
-    )
-    cfg, _, notes, _ = resolve(
-        session,
-        asked,
-        images=lambda overrides: there,
+        length=length({"steps": steps, "images": images, "epochs": epochs}),
+        images=lambda overrides: described,
         mock=dataset is None,
-        precision_there="bfloat16" if where else None,  # this machine decides for itself
+        target_precision="bfloat16" if where else None,  # this machine decides for itself
     )
-    for note in notes:
-        session.emit(Note(note))
-    caution = pretraining.check(
-        batch=cfg.data.batch,
-        examples=there.examples,
-        steps=cfg.steps,
-        warmup=cfg.schedule.warmup_steps,
-    )
-    for sentence in (caution, pretraining.edge(cfg.model)):
-        if sentence:
-            session.emit(Caution(sentence))
+    resolved.announce(session.emit)
+    cfg = resolved.cfg
     if dataset is None and examples is None:
         session.emit(
-            Note(f"for {there.examples:,} images in {cfg.model.classes:,} classes; "
+            Note(f"for {described.examples:,} images in {cfg.model.classes:,} classes; "
                  "--data, or --examples and --classes, say otherwise")
         )  # fmt: skip
     runtime = build(
@@ -128,7 +114,7 @@ def plan(
             "remat": remat,
             "microbatch": microbatch,
             "search": search,
-            "largest_batch": there.examples if batch is None else None,
+            "largest_batch": described.examples if batch is None else None,
             "max_compiles": max_compiles,
             "price": amount(price, option="--price", unit="money an hour and device"),
             "watts": amount(watts, option="--watts", unit="watts a device"),

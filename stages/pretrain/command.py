@@ -6,9 +6,7 @@ from typing import Annotated, Any
 
 from typer import Option
 
-from stages.pretrain.spec import Inputs
-from vitctl.artifacts import Artifact
-from vitctl.console.asked import Asked, resolve
+from stages.pretrain.settings import resolve
 from vitctl.console.flags import (
     Ema,
     Epochs,
@@ -23,17 +21,13 @@ from vitctl.console.flags import (
     TrainSplit,
     Warmup,
     count,
-    duration,
 )
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
-from vitctl.events import Caution, Note
 from vitctl.optim import schedules
 from vitctl.optim.config import SPIKE_SIGMAS
-from vitctl.recipes import pretraining
-from vitctl.settings.overrides import build
-from vitctl.settings.trees import at
-from vitctl.train.config import MockConfig, TrainRuntime
+from vitctl.recipes.settings import length
+from vitctl.train.config import TrainRuntime
 
 
 @verb(configurable=True, parallel=True, trains=True)
@@ -89,41 +83,16 @@ def pretrain(
         "optim.skip_spikes": SPIKE_SIGMAS if skip_spikes else None,
         "seed": seed,
     }
-    dataset: Artifact | None = None
-
-    def look(overrides: dict[str, Any]) -> pretraining.Images:
-        """Only once the settings are known to make sense: this may wait for a pipe."""
-        nonlocal dataset
-        dataset = None if mock else session.one("dataset", data, option="--data")
-        return _images(dataset, overrides)
-
-    asked = Asked(
+    runtime = session.runtime(TrainRuntime)
+    cfg, inputs = resolve(
+        session.overrides.with_flags(flags),
         model=model,
         recipe=recipe,
-        length=duration(steps=steps, images=images, epochs=epochs),
-        flags=flags,
+        length=length({"steps": steps, "images": images, "epochs": epochs}),
+        dataset=lambda: session.one("dataset", data, option="--data"),
+        mock=mock,
+        store=session.store,
+        runtime=runtime,
+        emit=session.emit,
     )
-    cfg, there, notes, before = resolve(session, asked, images=look, mock=mock)
-    pretraining.check_images(mock=cfg.data.mock is not None, dataset=dataset is not None)
-    cfg, begun = session.begun("pretrain", cfg, before, Inputs(dataset))
-    for note in begun or notes:
-        session.emit(Note(note))
-    caution = pretraining.check(
-        batch=cfg.data.batch,
-        examples=there.examples,
-        steps=cfg.steps,
-        warmup=cfg.schedule.warmup_steps,
-    )
-    for sentence in (caution, pretraining.edge(cfg.model)):
-        if sentence:
-            session.emit(Caution(sentence))
-    runtime = session.runtime(TrainRuntime)
-    session.deliver("pretrain", cfg, Inputs(dataset), runtime=runtime)
-
-
-def _images(dataset: Artifact | None, overrides: dict[str, Any]) -> pretraining.Images:
-    """How many images and classes there are, and what may be scored."""
-    if dataset is None:
-        mock = build(MockConfig, at(overrides, "data.mock") or {})
-        return pretraining.Images(examples=mock.examples, classes=1000, eval_split="val")
-    return pretraining.images_of(dataset, split=at(overrides, "data.split") or "train")
+    session.deliver("pretrain", cfg, inputs, runtime=runtime)

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import shlex
 
-from stages.pretrain.spec import VERSION, Inputs
-from vitctl.artifacts import Artifact, Recipe, Store
+from stages.pretrain.spec import Inputs, recipe_of
+from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.store import slug
 from vitctl.events import Emit, Next, silent
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.run import beginning as begin
 from vitctl.train.run.trainer import trained
-
-
-def recipe_of(cfg: TrainConfig, inputs: Inputs) -> Recipe:
-    """What names the run of these settings."""
-    return Recipe(
-        stage="pretrain",
-        version=VERSION,
-        kind="run",
-        config=cfg.identity(),
-        parents=(inputs.dataset.as_parent("data"),) if inputs.dataset else (),
-    )
 
 
 def run(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vitctl.artifacts import Artifact
+from vitctl.artifacts import Artifact, Recipe
+from vitctl.train.config import TrainConfig
 
 VERSION = 1
 
@@ -14,3 +15,14 @@ class Inputs:
     """The images; None with --mock."""
 
     dataset: Artifact | None
+
+
+def recipe_of(cfg: TrainConfig, inputs: Inputs) -> Recipe:
+    """What names the run of these settings."""
+    return Recipe(
+        stage="pretrain",
+        version=VERSION,
+        kind="run",
+        config=cfg.identity(),
+        parents=(inputs.dataset.as_parent("data"),) if inputs.dataset else (),
+    )

@@ -69,7 +69,7 @@ def shard(
         "shards": shards,
         "shard_bytes": shard_size,
     }
-    cfg = session.build(ShardConfig, {}, flags)
+    cfg = session.overrides.with_flags(flags).build(ShardConfig, {})
     inputs = Inputs(
         src,
         rehash=rehash,

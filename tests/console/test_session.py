@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.artifacts.making import made, recipe, trained
-from vitctl.artifacts import Store
+from vitctl.artifacts import Store, pasteable
 from vitctl.console import session as sessions
 from vitctl.console.session import Options, Session
 from vitctl.errors import InputError, UsageError
@@ -116,9 +116,11 @@ def test_a_pipe_comes_before_everything(session, root, monkeypatch):
 def test_config_file_then_flags_then_set(session, tmp_path):
     (tmp_path / "c.toml").write_text("steps = 2\nclip = 'none'\n[optim]\nlr = 2.0\n")
     one = session(config=Path("c.toml"), settings=("optim.lr=4",))
-    built = one.build(Setup, {"steps": 1}, {"steps": None, "optim.lr": 3.0})
+    flags = {"steps": None, "optim.lr": 3.0}
+    built = one.overrides.with_flags(flags).build(Setup, {"steps": 1})
     assert built == Setup(steps=2, optim=Optim(lr=4.0), clip=None)
-    assert session(config=Path("c.toml")).build(Setup, {}, {"steps": 7}).steps == 7
+    only_file = session(config=Path("c.toml")).overrides
+    assert only_file.with_flags({"steps": 7}).build(Setup, {}).steps == 7
 
 
 def test_print_config_answers_with_the_settings_and_runs_nothing(session):
@@ -159,7 +161,7 @@ def test_the_next_command_uses_the_same_store(session, monkeypatch, store, varia
     if variable:
         monkeypatch.setenv("VITCTL_STORE", variable)
     one = session(store=Path(store))
-    command = one.command("cooldown", "--from", Path("a b"))
+    command = pasteable.command("cooldown", "--from", Path("a b"), store=one.store)
     assert command == f"vitctl cooldown --from 'a b'{flags}"
     assert shlex.split(command)[:4] == ["vitctl", "cooldown", "--from", "a b"]
     one._with_store(Next("vitctl ls"))
@@ -170,6 +172,6 @@ def test_a_file_of_settings_is_read_once_and_stays_as_it_was_read(session, root,
     file = tmp_path / "settings.toml"
     file.write_text("steps = 5\noptim = { lr = 2.0 }\n")
     one = session(config=file)
-    assert one.overrides({}, dropping=("optim.lr",)) == {"steps": 5, "optim": {}}
+    assert one.overrides.tree(without=("optim.lr",)) == {"steps": 5, "optim": {}}
     file.write_text("steps = 6\n")
-    assert one.build(Setup, {}, {}) == Setup(steps=5, optim=Optim(lr=2.0))
+    assert one.overrides.build(Setup, {}) == Setup(steps=5, optim=Optim(lr=2.0))

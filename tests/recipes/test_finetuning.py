@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from stages.finetune.command import Inputs
-from stages.finetune.run import recipe_of
+from stages.finetune.spec import Inputs, recipe_of
 from tests import made
 from vitctl.artifacts import Store
-from vitctl.console.session import Options, Session
 from vitctl.recipes import finetuning
+from vitctl.recipes import settings as settings_of_runs
 from vitctl.recipes.pretraining import Images, edge
 from vitctl.settings.overrides import build
 from vitctl.settings.trees import merge
-from vitctl.train.config import TrainConfig
+from vitctl.train.config import TrainConfig, TrainRuntime
 
 IMAGENET = Images(examples=1_281_167, classes=1000, eval_split="val")
 SMALL = Images(examples=800, classes=5, eval_split="val")
@@ -105,17 +104,26 @@ def test_a_run_that_an_earlier_version_began_is_continued(resolved, tmp_path):
     store = Store(tmp_path / "store")
     before, cfg, _, earlier = resolved({"patch": 28, "position": "sincos2d"})
     inputs = Inputs(before, before)  # only its id matters here
-    session = Session(Options(store=tmp_path / "store"), lambda event: None)
-    assert session.begun("finetune", cfg, earlier, inputs) == (cfg, ())
+    settings = settings_of_runs.Settings(cfg, IMAGENET, ("as now",), earlier)
+
+    def continued(**runtime):
+        taken = settings_of_runs.continued(
+            settings,
+            lambda cfg: recipe_of(cfg, inputs),
+            store=store,
+            runtime=TrainRuntime(**runtime),
+        )
+        return taken.cfg, taken.notes
+
+    assert continued() == (cfg, ("as now",))
 
     with store.open_run(recipe_of(earlier, inputs), name="old"):
         pass
-    taken, notes = session.begun("finetune", cfg, earlier, inputs)
+    taken, notes = continued()
     assert (taken.model.resolution, taken.model.position_grid) == (384, None)
     assert "an earlier version began" in notes[0]
-    forced = Session(Options(store=tmp_path / "store", force=True), lambda event: None)
-    assert forced.begun("finetune", cfg, earlier, inputs) == (cfg, ())
+    assert continued(force=True) == (cfg, ("as now",))
 
     with store.open_run(recipe_of(cfg, inputs), name="new"):
         pass
-    assert session.begun("finetune", cfg, earlier, inputs) == (cfg, ()), "one of its own counts"
+    assert continued() == (cfg, ("as now",)), "one of its own counts"

@@ -13,7 +13,9 @@
     drafts      a directory on its way to being finished
     store       where artifacts live, and how they are found by name, id or kind
     references  how a person or a pipe names one
-    lineage     parents of parents
+    inputs      what a left-out input means
+    pasteable   command lines for hints, in the store at hand
+    ancestry    parents of parents
     provenance  where and with what a result was made
 
 An artifact is a directory whose `artifact.json`, written last, means finished.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from typer import Option
 
 from vitctl import quantities
-from vitctl.errors import UsageError
 from vitctl.model import config as model_config
 from vitctl.model.remat import RematChoice
+from vitctl.optim.config import WeightsName
 from vitctl.recipes.recipe import RecipeName
+from vitctl.train import config as train_config
 
 _RUNNING = "Running"
 """Where and how fast: no flag of this panel changes a result beyond rounding, but for what a
@@ -39,7 +40,7 @@ SkipSpikes = Annotated[
     bool, Option("--skip-spikes", help="Leave out updates of outlying gradient norm.")
 ]
 WhichWeights = Annotated[
-    Literal["raw", "ema"] | None,
+    WeightsName | None,
     Option(help="The last weights, or their average if there is one (the default)."),
 ]
 TrainSplit = Annotated[str | None, Option(help="Split to train on.")]
@@ -59,7 +60,7 @@ KeepNewest = Annotated[
     Option(help="Keep so many of the newest, too; 2 if left out.", rich_help_panel=_RUNNING),
 ]
 OnDivergence = Annotated[
-    Literal["stop", "rollback"],
+    train_config.OnDivergence,
     Option(
         help="Stop, or go back and pass over the batches since the last checkpoint.",
         rich_help_panel=_RUNNING,
@@ -130,15 +131,3 @@ def running(given: Mapping[str, Any]) -> dict[str, Any]:
 def count(text: str | None, name: str) -> int | None:
     """`20k` -> 20000; None stays None."""
     return None if text is None else quantities.parse_count(text, name=name)
-
-
-def duration(**given: str | None) -> tuple[float, quantities.Unit] | None:
-    """The one of steps=, images=, epochs= that was given, if any. UsageError for several."""
-    named = {unit: text for unit, text in given.items() if text is not None}
-    if len(named) > 1:
-        flags = " and ".join(f"--{unit}" for unit in named)
-        raise UsageError(f"{flags} both give the length", hint="keep one of them")
-    for unit, text in named.items():
-        read = quantities.parse_amount if unit == "epochs" else quantities.parse_count
-        return read(text, name=f"--{unit}"), unit  # type: ignore[return-value]
-    return None

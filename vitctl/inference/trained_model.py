@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vitctl.artifacts import references
 from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.pasteable import usual_store
 from vitctl.artifacts.runs import Run
 from vitctl.artifacts.store import Store
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess
@@ -22,9 +23,10 @@ from vitctl.errors import UsageError
 from vitctl.hardware.precision import Precision
 from vitctl.inference import features as extraction
 from vitctl.inference import weights as stored
-from vitctl.inference.weights_choice import Weights, chosen
+from vitctl.inference.weights_choice import chosen
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
+from vitctl.optim.config import WeightsName
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig, from_identity
@@ -82,7 +84,7 @@ class TrainedModel:
     training: TrainConfig
     classes: tuple[str, ...]
     params: vit.Params
-    weights: Weights
+    weights: WeightsName
     precision: Precision
     layout: Layout
 
@@ -209,7 +211,7 @@ def load(
     checkpoint: Reference | Artifact | Run,
     *,
     store: Store | Reference | None = None,
-    weights: Weights | None = None,
+    weights: WeightsName | None = None,
     precision: Precision | None = None,
     devices: int | None = None,
 ) -> TrainedModel:
@@ -228,7 +230,7 @@ def load(
       UsageError: the name fits several, or there is no average.
     """
     if not isinstance(store, Store):
-        store = Store(os.fspath(store or os.environ.get("VITCTL_STORE") or "artifacts"))
+        store = Store(os.fspath(store or usual_store()))
     if isinstance(checkpoint, Run):
         checkpoint = checkpoint.newest()
     if not isinstance(checkpoint, Artifact) or checkpoint.kind != "checkpoint":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ from vitctl.events import Emit, silent
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
 from vitctl.optim import average
+from vitctl.optim.config import WeightsName
 from vitctl.places import Place
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
@@ -45,7 +46,7 @@ def restored(
     *,
     cfg: TrainConfig,
     layout: Layout,
-    weights: Literal["raw", "ema"] = "raw",
+    weights: WeightsName = "raw",
 ) -> vit.Params:
     """The weights of a checkpoint that `cfg` trained, or their average, on every device; the
     optimizer's state is not read.
@@ -72,7 +73,7 @@ def restored(
 
 
 def weights_of(
-    place: Place, *, cfg: TrainConfig, layout: Layout, weights: Literal["raw", "ema"]
+    place: Place, *, cfg: TrainConfig, layout: Layout, weights: WeightsName
 ) -> vit.Params:
     """Like `restored`, for a checkpoint whose bytes were just checked."""
     shapes = states.param_shapes(cfg)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from vitctl.artifacts.artifact import Artifact
 from vitctl.errors import UsageError
-
-Weights = Literal["raw", "ema"]
-"""Those of the last step, or their average."""
+from vitctl.optim.config import WeightsName
 
 
-def chosen(checkpoint: Artifact, *, asked: Weights | None) -> Weights:
+def chosen(checkpoint: Artifact, *, asked: WeightsName | None) -> WeightsName:
     """The weights asked for; left out, their average where the checkpoint has one.
 
     Raises UsageError if an average is asked for and there is none.

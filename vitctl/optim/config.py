@@ -9,6 +9,9 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from vitctl.settings.config import Config
 
 Name = Literal["adafactor", "adam", "sgd"]
+WeightsName = Literal["raw", "ema"]
+"""The weights of the last step, or their Polyak average (`vitctl.optim.average`)."""
+MomentumDtype = Literal["bfloat16", "float32"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 SPIKE_SIGMAS = 6.0
 """Deviations above the mean from which on OLMo and MaxText leave an update out."""
@@ -43,7 +46,7 @@ class OptimConfig(Config):
     name: Name = "adafactor"
     beta1: Fraction = 0.9
     beta2: Fraction = 0.999
-    momentum_dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    momentum_dtype: MomentumDtype = "bfloat16"
     clip_norm: PositiveFloat | None = 1.0
     wd_head: NonNegativeFloat = 3.0
     wd_body: NonNegativeFloat = 0.03

@@ -8,9 +8,11 @@ from typing import Any, Literal, NamedTuple
 
 from vitctl.artifacts import ancestry
 from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.pasteable import command
 from vitctl.artifacts.store import Store
 from vitctl.errors import UsageError
 from vitctl.inference import weights_choice
+from vitctl.optim.config import WeightsName
 from vitctl.optim.schedules import OPEN_ENDED
 from vitctl.recipes import branching
 from vitctl.settings.trees import Tree
@@ -42,11 +44,11 @@ def settings(checkpoint: Artifact, dataset: Artifact | None, *, overrides: Tree)
 class Weights:
     """Which weights of a checkpoint are taken, and the sentences that say so."""
 
-    name: Literal["raw", "ema"]
+    name: WeightsName
     notes: tuple[str, ...] = ()
 
 
-def weights(checkpoint: Artifact, *, asked: Literal["raw", "ema"] | None) -> Weights:
+def weights(checkpoint: Artifact, *, asked: WeightsName | None) -> Weights:
     """Those asked for; left out, the average where the checkpoint has one.
 
     Raises UsageError if an average is asked for and there is none.
@@ -58,10 +60,9 @@ def weights(checkpoint: Artifact, *, asked: Literal["raw", "ema"] | None) -> Wei
     return Weights("ema", (f"--weights ema (averaged, decay {decay:g}; raw are there, too)",))
 
 
-def uncooled(checkpoint: Artifact, *, cooldown: str) -> str | None:
-    """A sentence for a checkpoint whose learning rate has not fallen to its end, else None.
-
-    `cooldown` is the command line that would branch a cooled one off it.
+def uncooled(checkpoint: Artifact, *, store: Store) -> str | None:
+    """A sentence for a checkpoint whose learning rate has not fallen to its end, else None; it
+    names the command line that branches a cooled one off it.
     """
     if branching.is_cooled(checkpoint):
         return None
@@ -75,7 +76,8 @@ def uncooled(checkpoint: Artifact, *, cooldown: str) -> str | None:
         branching.cooled(checkpoint, steps=None, shape="linear")
     except UsageError as error:
         return f"{error.message}; the checkpoint at its end is better, or {error.hint}"
-    return f"{checkpoint.path} is not cooled down, which costs accuracy; cool it down: {cooldown}"
+    line = command("cooldown", "--from", checkpoint.path, store=store)
+    return f"{checkpoint.path} is not cooled down, which costs accuracy; cool it down: {line}"
 
 
 def can_cool(checkpoint: Artifact) -> bool:

@@ -1,12 +1,15 @@
-"""`--config FILE.toml` and `--set key=value` onto a typed Config; a Config back to TOML."""
+"""What a user sets, put onto a typed Config: `--config FILE.toml`, flags, `--set key=value`; a
+Config back to TOML."""
 
 from __future__ import annotations
 
+import copy
 import difflib
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,42 @@ from pydantic import ValidationError
 
 from vitctl.errors import NotFoundError, UsageError
 from vitctl.settings.config import Config
-from vitctl.settings.trees import Tree, merge, nested
+from vitctl.settings.trees import Tree, drop, from_keys, merge, nested
 
 C = typing.TypeVar("C", bound=Config)
 _TOML_VALUES = (str, int, float, bool, list, dict)
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What a user sets, in layers; a stronger one wins over a weaker one, setting by setting.
+
+    Attributes:
+      file: of `--config FILE`, the weakest.
+      flags: of flags and of arguments that stand for a setting.
+      settings: of `--set`, the strongest.
+    """
+
+    file: Tree = field(default_factory=dict)
+    flags: Tree = field(default_factory=dict)
+    settings: Tree = field(default_factory=dict)
+
+    def with_flags(self, flags: Mapping[str, Any]) -> Overrides:
+        """These and more flags, by dotted keys; those that are None were not given."""
+        given = {key: value for key, value in flags.items() if value is not None}
+        return replace(self, flags=merge({}, self.flags, from_keys(given)))
+
+    def tree(self, *, without: Collection[str] = ()) -> Tree:
+        """All layers as one. Settings of the file in `without` are left out: a flag that has no
+        setting of its own stands for them, as `--model` does for the sizes."""
+        file = copy.deepcopy(self.file)
+        for key in without:
+            drop(file, key)
+        return merge(file, self.flags, self.settings)
+
+    def build(self, model: type[C], base: Mapping[str, Any], *, without: Collection[str] = ()) -> C:
+        """`base`, overridden, as a validated Config. Raises UsageError."""
+        return build(model, merge({}, base, self.tree(without=without)))
 
 
 def read_toml(path: Path) -> Tree:
@@ -152,8 +187,8 @@ def _choices(annotation: Any) -> tuple[Any, ...]:
 
 
 def _keys(model: type[Config], *, prefix: str = "") -> Iterable[str]:
-    for name, field in model.model_fields.items():
-        below = _table(field.annotation)
+    for name, declared in model.model_fields.items():
+        below = _table(declared.annotation)
         if below is None:
             yield prefix + name
         else:

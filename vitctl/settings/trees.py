@@ -17,6 +17,11 @@ def nested(key: str, value: Any) -> Tree:
     return value
 
 
+def from_keys(settings: Mapping[str, Any]) -> Tree:
+    """Dotted keys as a tree: {"a.b": 1} -> {"a": {"b": 1}}. The last of two that overlap wins."""
+    return merge({}, *(nested(key, value) for key, value in settings.items()))
+
+
 def at(tree: Mapping[str, Any], key: str) -> Any:
     """The value under a dotted key, or None."""
     value: Any = tree

@@ -10,13 +10,14 @@ from vitctl.data.config import AugmentConfig, EvalPreprocess
 from vitctl.hardware.precision import Precision
 from vitctl.model.config import Loss, ModelConfig
 from vitctl.model.remat import RematChoice
-from vitctl.optim.config import OptimConfig
+from vitctl.optim.config import OptimConfig, WeightsName
 from vitctl.optim.schedules import ScheduleConfig
 from vitctl.settings.config import Config
 from vitctl.sharding import spec
 from vitctl.stage import ReadsImages
 
 RecipeName = Literal["paper", "small"]
+OnDivergence = Literal["stop", "rollback"]
 
 
 class MockConfig(Config):
@@ -65,7 +66,7 @@ class TrainConfig(Config):
     schedule: ScheduleConfig
     seed: NonNegativeInt = 0
     precision: Precision
-    from_weights: Literal["raw", "ema"] = "raw"
+    from_weights: WeightsName = "raw"
 
     @model_validator(mode="after")
     def _has_a_length(self) -> Self:
@@ -127,7 +128,7 @@ class TrainRuntime(ReadsImages):
     checkpoint_every: PositiveInt | None = None
     keep_every: PositiveInt | None = None
     keep_newest: PositiveInt = 2
-    on_divergence: Literal["stop", "rollback"] = "stop"
+    on_divergence: OnDivergence = "stop"
     max_rollbacks: PositiveInt = 3
     mesh: str = spec.AUTO
     microbatch: PositiveInt | None = None

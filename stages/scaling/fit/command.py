@@ -106,7 +106,7 @@ def fit(
         "compare": tuple(compare) if compare else None,
         "against": against,
     }
-    cfg = session.build(ScalingConfig, {}, flags)
+    cfg = session.overrides.with_flags(flags).build(ScalingConfig, {})
     if session.options.print_config:
         from stages.scaling.analysis import resolve_config
         from vitctl.tables import read_table

@@ -85,9 +85,10 @@ def plot(
         "figures": tuple(figure) if figure else None,
         "themes": tuple(theme) if theme else None,
     }
-    cfg = session.build(PlotConfig, {}, flags)
+    overrides = session.overrides.with_flags(flags)
+    cfg = overrides.build(PlotConfig, {})
     inputs = _inputs(session, table)
-    if inputs.fit is not None and "study" in session.overrides(flags):
+    if inputs.fit is not None and "study" in overrides.tree():
         raise UsageError(
             f"{inputs.fit.path} is a fit, whose columns and form are settled",
             hint="give the table in its place, or leave these settings out",

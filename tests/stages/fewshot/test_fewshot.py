@@ -255,15 +255,17 @@ def test_settings_that_make_no_sense_are_refused(fields, said):
 
 def test_an_uncooled_checkpoint_is_told_apart(tmp_path):
     store = Store(tmp_path)
-    assert measuring.uncooled(made.checkpoint(store), cooldown="LINE") is None
+    assert measuring.uncooled(made.checkpoint(store), store=store) is None
     trunk = made.checkpoint(store, cooled=False, seed=1)
-    assert measuring.uncooled(trunk, cooldown="LINE").endswith("cool it down: LINE")
+    assert measuring.uncooled(trunk, store=store).endswith(
+        f"cool it down: vitctl cooldown --from {trunk.path} --store {tmp_path}"
+    )
     closed = made.checkpoint(store, cooled=False, schedule={"kind": "cosine"})
-    assert "middle of a cosine schedule" in measuring.uncooled(closed, cooldown="LINE")
+    assert "middle of a cosine schedule" in measuring.uncooled(closed, store=store)
     falling = made.checkpoint(
         store, cooled=False, step=7, schedule={"total_steps": 10, "cooldown_steps": 4}
     )
-    assert "already cooling down since step 6" in measuring.uncooled(falling, cooldown="LINE")
+    assert "already cooling down since step 6" in measuring.uncooled(falling, store=store)
 
 
 def test_the_command_fills_in_what_is_left_out(tmp_path):

@@ -1,0 +1,34 @@
+"""What a user gives -> the settings of `vitctl cooldown`; needs no terminal."""
+
+from __future__ import annotations
+
+from vitctl.artifacts import Artifact
+from vitctl.events import Caution, Emit, Note
+from vitctl.optim.config import WeightsName
+from vitctl.optim.schedules import CooldownShape
+from vitctl.recipes import branching, measuring
+from vitctl.settings.overrides import Overrides
+from vitctl.train.config import TrainConfig
+
+
+def resolve(
+    overrides: Overrides,
+    checkpoint: Artifact,
+    *,
+    steps: int | None,
+    shape: CooldownShape,
+    weights: WeightsName,
+    emit: Emit,
+) -> TrainConfig:
+    """The checkpoint's own settings, with a cooldown of `steps` from there on."""
+    waiting = branching.unfinished_before(checkpoint)
+    if waiting is not None:
+        emit(Caution(waiting))
+    branch = branching.cooled(checkpoint, steps=steps, shape=shape)
+    if weights == "ema":
+        branch.tree["from_weights"] = measuring.weights(checkpoint, asked=weights).name
+    for note in branch.notes:
+        emit(Note(note))
+    cfg = overrides.build(TrainConfig, branch.tree)
+    branching.check_goes_on(cfg, checkpoint)
+    return cfg

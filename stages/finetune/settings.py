@@ -1,0 +1,60 @@
+"""What a user gives -> the settings of `vitctl finetune`; needs no terminal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stages.finetune.spec import Inputs, recipe_of
+from vitctl.artifacts import Artifact, Store
+from vitctl.errors import UsageError
+from vitctl.events import Caution, Emit
+from vitctl.optim.config import WeightsName
+from vitctl.recipes import finetuning, measuring, pretraining, settings
+from vitctl.settings.overrides import Overrides, check_keys
+from vitctl.settings.trees import at, merge
+from vitctl.train.config import TrainConfig, TrainRuntime
+
+
+def resolve(
+    overrides: Overrides,
+    checkpoint: Artifact,
+    dataset: Artifact,
+    *,
+    length: settings.Length | None,
+    weights: WeightsName | None,
+    store: Store,
+    runtime: TrainRuntime,
+    emit: Emit,
+) -> tuple[TrainConfig, Inputs]:
+    """The settings and inputs that fine-tune a checkpoint on a dataset. `weights` left out: the
+    average where the checkpoint has one."""
+    tree = overrides.tree()
+    check_keys(TrainConfig, tree)
+    images = pretraining.images_of(dataset, split=at(tree, "data.split") or "train")
+    branch = finetuning.resolve(checkpoint, images=images, duration=length, overrides=tree)
+    chosen = measuring.weights(checkpoint, asked=weights or at(tree, "from_weights"))
+    if (caution := measuring.uncooled(checkpoint, store=store)) is not None:
+        emit(Caution(caution))
+    branch.tree["from_weights"] = chosen.name
+    flags = {"from_weights": chosen.name}
+    if length is not None:  # a flag wins over a file
+        flags["schedule.total_steps"] = at(branch.tree, "schedule.total_steps")
+    overrides = overrides.with_flags(flags)
+    cfg, before = overrides.build(TrainConfig, branch.tree), None
+    if branch.before is not None:
+        before = overrides.build(TrainConfig, merge(branch.tree, branch.before))
+    if cfg.data.mock is not None:
+        raise UsageError(
+            "fine-tuning needs a dataset, and data.mock asks for synthetic images",
+            hint="leave out data.mock",
+        )
+    inputs = Inputs(checkpoint, dataset)
+    resolved = settings.continued(
+        settings.Settings(cfg, images, branch.notes, before),
+        lambda cfg: recipe_of(cfg, inputs),
+        store=store,
+        runtime=runtime,
+    )
+    resolved = replace(resolved, notes=(*resolved.notes, *chosen.notes))
+    resolved.announce(emit)
+    return resolved.cfg, inputs

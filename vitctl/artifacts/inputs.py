@@ -1,0 +1,60 @@
+"""What a left-out input means: the newest of its kind, or what a checkpoint was trained on.
+Either is announced."""
+
+from __future__ import annotations
+
+from vitctl.artifacts.ancestry import inherited
+from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.references import MAKE, resolve
+from vitctl.artifacts.store import Store
+from vitctl.errors import InputError, UsageError
+from vitctl.events import Emit, Note
+from vitctl.places import Place
+
+
+def named(reference: str, *, kind: str, store: Store) -> Artifact:
+    """The finished artifact of `kind` that `reference` names; see `references.resolve`.
+
+    Raises InputError also for a path that isn't text, which not every library can read.
+    """
+    artifact = resolve(reference, store=store, kind=kind)
+    if not is_text(artifact.path.absolute()):
+        raise InputError(
+            f"{artifact.path} is not UTF-8, which not every library can read",
+            hint="rename it, or move it elsewhere; it is known by its id",
+        )
+    return artifact
+
+
+def newest(kind: str, *, option: str, store: Store, emit: Emit) -> Artifact:
+    """The newest finished artifact of `kind` in the store. Raises UsageError if it has none."""
+    artifact = store.newest(kind)
+    if artifact is None:
+        raise UsageError(
+            f"no {option} given, and there is no finished {kind} in {store.root}",
+            hint=f"make one: {MAKE[kind]}",
+        )
+    emit(Note(f"{option} {artifact.path} (the newest {kind} in {store.root})"))
+    return artifact
+
+
+def trained_on(checkpoint: Artifact, *, option: str, store: Store, emit: Emit) -> Artifact:
+    """The dataset a checkpoint was trained on. Raises NotFoundError, InputError: it is gone, it
+    changed."""
+    artifact = inherited(checkpoint, "data", store=store)
+    emit(Note(f"{option} {artifact.path} (what {checkpoint.path} was trained on)"))
+    return artifact
+
+
+def is_synthetic(checkpoint: Artifact) -> bool:
+    """Whether a checkpoint was trained on synthetic images, so that no dataset belongs to it."""
+    return checkpoint.config["data"].get("mock") is not None
+
+
+def is_text(path: Place) -> bool:
+    """Whether a path can be written as UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,153 @@
+"""What a user gives -> the settings of a training run: what `pretrain` trains and `plan` plans.
+
+No terminal is needed: the command line and the Python API (`stages.api`) both come here, so the
+same words make the same settings, and so the same id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from vitctl import processes, quantities
+from vitctl.artifacts import Recipe, Store
+from vitctl.errors import UsageError
+from vitctl.events import Caution, Emit, Note
+from vitctl.hardware import precision
+from vitctl.recipes import pretraining
+from vitctl.recipes.recipe import RecipeName
+from vitctl.settings.overrides import Overrides, check_keys
+from vitctl.settings.trees import Tree, at, merge
+from vitctl.stage import Runtime
+from vitctl.train.config import TrainConfig
+
+_MODEL_SETTINGS = (
+    "name",
+    "model.width",
+    "model.depth",
+    "model.mlp_dim",
+    "model.heads",
+    "model.patch",
+)
+
+Length = tuple[float, quantities.Unit]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a run, the images they were made for, and sentences that say where the
+    settings come from. `before`: what an earlier version would have chosen, if that differs."""
+
+    cfg: TrainConfig
+    images: pretraining.Images
+    notes: tuple[str, ...]
+    before: TrainConfig | None = None
+
+    def announce(self, emit: Emit) -> None:
+        """Emit the notes, and a caution where lengths or sizes are unusual.
+
+        Raises UsageError for a batch larger than the dataset.
+        """
+        for note in self.notes:
+            emit(Note(note))
+        caution = pretraining.check(
+            batch=self.cfg.data.batch,
+            examples=self.images.examples,
+            steps=self.cfg.steps,
+            warmup=self.cfg.schedule.warmup_steps,
+        )
+        for sentence in (caution, pretraining.edge(self.cfg.model)):
+            if sentence:
+                emit(Caution(sentence))
+
+
+def length(given: Mapping[quantities.Unit, str | float | None]) -> Length | None:
+    """The one length that was given, in steps, images or epochs. UsageError for several."""
+    lengths = {unit: value for unit, value in given.items() if value is not None}
+    if len(lengths) > 1:
+        flags = " and ".join(f"--{unit}" for unit in lengths)
+        raise UsageError(f"{flags} both give the length", hint="keep one of them")
+    for unit, value in lengths.items():
+        read = quantities.parse_amount if unit == "epochs" else quantities.parse_count
+        return read(str(value), name=f"--{unit}"), unit
+    return None
+
+
+def resolve(
+    overrides: Overrides,
+    *,
+    model: str | None,
+    recipe: RecipeName | None,
+    length: Length | None,
+    images: Callable[[Tree], pretraining.Images],
+    mock: bool,
+    target_precision: precision.Precision | None = None,
+) -> Settings:
+    """The settings of a run.
+
+    Args:
+      images: called with the user's settings, and only once these are known to make sense: it may
+        wait for a pipe.
+      mock: the images are synthetic.
+      target_precision: of the hardware that the run is for; None means this machine's (and imports
+        jax).
+    """
+    # The sizes that --model stands for are not taken from a file.
+    without = _MODEL_SETTINGS if model else ()
+    tree = overrides.tree(without=without)
+    check_keys(TrainConfig, tree)
+    configured = tree.get("recipe")
+    if recipe and configured and configured != recipe:
+        raise UsageError(
+            f"--recipe {recipe} is given, and the settings are of recipe {configured}",
+            hint="leave out --recipe, or --config",
+        )
+    described = images(tree)
+    resolved = pretraining.resolve(
+        model=pretraining.size_of(model, tree),
+        recipe=recipe or configured,
+        images=described,
+        duration=length,
+        overrides=tree,
+    )
+    base = resolved.tree
+    if "precision" not in tree:
+        base["precision"] = target_precision or precision.resolve()
+    if mock:
+        base["data"]["mock"] = {}
+    if length is not None:  # a flag wins over a file
+        steps = at(base, "schedule.total_steps")
+        overrides = overrides.with_flags({"schedule.total_steps": steps})
+    cfg = overrides.build(TrainConfig, base, without=without)
+    before = None
+    if resolved.before is not None:
+        before = overrides.build(TrainConfig, merge(base, resolved.before), without=without)
+    return Settings(cfg, described, resolved.notes, before)
+
+
+def continued(
+    settings: Settings,
+    recipe_of: Callable[[TrainConfig], Recipe],
+    *,
+    store: Store,
+    runtime: Runtime,
+) -> Settings:
+    """The settings to train with: `before`, what an earlier version chose, if it has begun such a
+    run in the store and these settings have begun none."""
+    before = settings.before
+    if before is None or runtime.force:
+        return settings
+
+    def has_begun() -> bool:
+        new, old = (
+            store.has_begun(recipe_of(cfg), out=runtime.out) for cfg in (settings.cfg, before)
+        )
+        return bool(old and not new)
+
+    if not processes.share("begun before", has_begun):
+        return settings
+    note = (
+        "continuing a run that an earlier version began, with the settings it chose; --force "
+        "starts anew"
+    )
+    return Settings(before, settings.images, (note,))
