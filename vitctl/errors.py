@@ -101,3 +101,8 @@ EXIT_CODES: dict[int, str] = {
     11: "diverged: a loss or gradient was not finite",
     130: "stopped by Ctrl-C (143: by SIGTERM)",
 }
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's text on one line, short enough for a list."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -48,6 +48,13 @@ def shard(
     shard_size: Annotated[
         str | None, Option(metavar="BYTES", help="Images in a shard, as in 256MiB.")
     ] = None,
+    keep_bytes: Annotated[
+        bool,
+        Option(
+            "--keep-bytes",
+            help="Also keep files that TFDS, Pillow or OpenCV read with other pixels or channels.",
+        ),
+    ] = False,
     max_bad_fraction: Annotated[
         float, Option(min=0, max=1, help="Give up if more of the images are bad.")
     ] = 0.01,
@@ -60,14 +67,15 @@ def shard(
 
     Turn a folder of images into a dataset: SRC/CLASS/image.jpg, or SRC/{train,val,test}/CLASS/,
     or any layout with --labels (several labels an image, or none).
-    Image bytes stay untouched unless training would decode them wrongly (then they become PNG);
-    every image is checked, bad ones are listed in rejects.jsonl.
+    A file is stored byte for byte if every common decoder makes the same pixels of it, else as
+    8-bit PNG. Every image is checked; bad ones are listed in rejects.jsonl.
     """
     flags = {
         "val_fraction": val_fraction,
         "classes": classes,
         "shards": shards,
         "shard_bytes": shard_size,
+        "keep_bytes": keep_bytes or None,
     }
     cfg = session.overrides.with_flags(flags).build(ShardConfig, {})
     inputs = Inputs(

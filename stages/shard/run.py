@@ -34,6 +34,7 @@ from vitctl.errors import DoesNotFitError, InputError, InterruptedRun, UsageErro
 from vitctl.events import Caution, Emit, Next, Note, Progress, Settings, silent
 from vitctl.ingest.assemble import Outcome, assemble
 from vitctl.ingest.digits import list_digits
+from vitctl.ingest.header import largest_file
 from vitctl.ingest.label_file import read_labels
 from vitctl.ingest.shard_plan import Unit, assign_splits, make_units
 from vitctl.ingest.shard_writer import (
@@ -73,6 +74,16 @@ def run(
     classes = _class_list(listing, inputs.classes_from)
     titles = _titles(classes, inputs.class_titles)
     recipe = _recipe(listing, cfg, inputs=inputs, classes=classes, titles=titles)
+    earlier = None if runtime.force else store.made(_version_1(recipe), out=runtime.out)
+    if earlier is not None:
+        emit(
+            Note(
+                f"{earlier.path} was made by an earlier version, which kept the bytes of palette, "
+                "16-bit and transparent images; --force makes it anew"
+            )
+        )
+        emit(_next(earlier))
+        return earlier
     name = runtime.name or slug(Path(inputs.source).resolve().name, default="images")
 
     stop = Stop()
@@ -85,7 +96,11 @@ def run(
             _announce(listing, emit=emit)
             by_split = assign_splits(listing.entries, val_fraction=cfg.val_fraction or 0.0)
             units = make_units(
-                by_split, classes=classes, shard_bytes=cfg.shard_bytes, shards=cfg.shards
+                by_split,
+                classes=classes,
+                shard_bytes=cfg.shard_bytes,
+                shards=cfg.shards,
+                largest_file=largest_file(cfg.max_pixels),
             )
             _announce_plan(units, classes=classes, emit=emit)
 
@@ -106,8 +121,18 @@ def run(
             artifact = _publish(draft, units, reports, outcome=outcome, skipped=listing.skipped)
         else:
             artifact = draft.finished
-    emit(Next(f"vitctl pretrain --data {shlex.quote(str(artifact.path))}"))
+    emit(_next(artifact))
     return artifact
+
+
+def _version_1(recipe: Recipe) -> Recipe:
+    """The recipe as the first version of this stage wrote it."""
+    config = {key: value for key, value in recipe.config.items() if key != "keep_bytes"}
+    return recipe.model_copy(update={"version": 1, "config": config})
+
+
+def _next(dataset: Artifact) -> Next:
+    return Next(f"vitctl pretrain --data {shlex.quote(str(dataset.path))}")
 
 
 # Listing
@@ -228,11 +253,16 @@ def _convert(
     meter.done = meter.before = meter.total - sum(len(units[i].entries) for i in todo)
     meter.rejected = sum(len(report.rejects) for report in reports.values() if report is not None)
     allowed = runtime.max_bad_fraction * meter.total
-    work = functools.partial(write_shard, directory=draft.path, max_pixels=cfg.max_pixels)
+    work = functools.partial(
+        write_shard,
+        directory=draft.path,
+        max_pixels=cfg.max_pixels,
+        keep_bytes=cfg.keep_bytes,
+    )
     workers = runtime.workers
     if workers is None:
         workers = min(available_cores(), 1 + (meter.total - meter.done) // _IMAGES_WORTH_A_WORKER)
-    _check_space(draft.path, [sum(e.size for e in units[i].entries) for i in todo], workers)
+    _check_space(draft.path, [units[i] for i in todo], workers, max_pixels=cfg.max_pixels)
     events = run_tasks(work, [units[i] for i in todo], workers=workers, setup=set_up_worker)
     with closing(events):
         # Until then nothing is lost if a signal breaks it off.
@@ -281,9 +311,12 @@ class _Meter:
         self.emit(Progress("shard", seen, self.total, "images", fields))
 
 
-def _check_space(place: Place, shard_bytes: Sequence[int], workers: int) -> None:
+def _check_space(place: Place, units: Sequence[Unit], workers: int, *, max_pixels: int) -> None:
     """Raise DoesNotFitError if the disk is too small. A bucket has no end; the disk here then
     holds the shards that are being made."""
+    limit = largest_file(max_pixels)
+    usable = [[entry for entry in unit.entries if entry.size <= limit] for unit in units]
+    shard_bytes = [sum(entry.size for entry in entries) for entries in usable]
     if not isinstance(place, Path):
         at_once = sum(sorted(shard_bytes)[-max(1, workers) :])
         here = Path(tempfile.gettempdir())
@@ -292,9 +325,11 @@ def _check_space(place: Place, shard_bytes: Sequence[int], workers: int) -> None
     needed_bytes = sum(shard_bytes)
     free_bytes = shutil.disk_usage(place).free
     if needed_bytes > free_bytes:
+        largest = max(itertools.chain.from_iterable(usable), key=lambda entry: entry.size)
         raise DoesNotFitError(
             f"the shards take about {needed_bytes / 2**30:.1f} GiB, and {place} has "
-            f"{free_bytes / 2**30:.1f} GiB left",
+            f"{free_bytes / 2**30:.1f} GiB left (the largest file is {largest.id}, "
+            f"{largest.size / 2**20:,.1f} MiB)",
             hint="free some space, or choose another place with --store",
         )
 
@@ -357,6 +392,7 @@ def _publish(
             "shards": {split: len(part.shard_lengths) for split, part in info.splits.items()},
             "bytes": sum(report.file_bytes for report in reports),
             "converted": outcome.converted,
+            "differ": outcome.differ,
             "rejected": outcome.rejected,
             "skipped": dict(sorted(skipped.items())),
         }
@@ -394,6 +430,13 @@ def _announce_plan(units: Sequence[Unit], *, classes: Sequence[str], emit: Emit)
 def _announce_outcome(outcome: Outcome, *, emit: Emit) -> None:
     for reason, count in outcome.converted.items():
         emit(Note(f"converted to PNG: {count} ({reason})"))
+    for reason, count in outcome.differ.items():
+        emit(
+            Caution(
+                f"kept as it is: {count} ({reason}), of which readers with Pillow or OpenCV make "
+                "other pixels or channels than training"
+            )
+        )
     if outcome.rejected:
         emit(Caution(f"{outcome.rejected} bad images were left out; see {REJECTS}"))
     missing = outcome.classes_without("train")

@@ -11,7 +11,9 @@ from vitctl.places import Place
 from vitctl.settings.config import Config
 from vitctl.stage import Runtime
 
-VERSION = 1
+VERSION = 2
+"""2: by default what other readers would decode to other pixels is stored as PNG, and all that a
+file says about its pixels is obeyed. Datasets of version 1 are still found."""
 
 DIGITS = "digits"
 DEFAULT_VAL_FRACTION = 0.1
@@ -26,6 +28,8 @@ class ShardConfig(Config):
     shard_bytes   image bytes in a shard, about
     shards        shards in all, instead of `shard_bytes`
     max_pixels    larger images are rejected before they are decoded
+    keep_bytes    store the bytes of all files that training decodes as it should, also those of
+                  which other readers make other pixels or channels
     """
 
     val_fraction: float | None = Field(None, ge=0, lt=1)
@@ -33,6 +37,7 @@ class ShardConfig(Config):
     shard_bytes: ByteSize = Field(ByteSize(256 * 2**20), ge=1)
     shards: int | None = Field(None, ge=1)
     max_pixels: int = Field(100_000_000, ge=1)
+    keep_bytes: bool = False
 
 
 @dataclass(frozen=True)

@@ -48,18 +48,40 @@ def with_orientation(image, format_, orientation, **options):
     return encode(image, format_, exif=exif, **options)
 
 
+def png_chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(pixels, *, bits, colour, before_pixels=b""):
+    """A PNG by hand: uint[h, w] or [h, w, channels] of `bits` a sample, and a colour type."""
+    height, width = pixels.shape[:2]
+    rows = pixels.reshape(height, -1)
+    if bits < 8:
+        text = ["".join(f"{value:0{bits}b}" for value in row) for row in rows]
+        text = [row + "0" * (-len(row) % 8) for row in text]
+        lines = [int(row, 2).to_bytes(len(row) // 8, "big") for row in text]
+    else:
+        lines = [row.astype(f">u{bits // 8}").tobytes() for row in rows]
+    data = zlib.compress(b"".join(b"\0" + line for line in lines))
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", header)
+        + before_pixels
+        + png_chunk(b"IDAT", data)
+        + png_chunk(b"IEND", b"")
+    )
+
+
 def bomb(width=60_000, height=60_000):
     """A PNG of a few bytes that claims to be 3.6 gigapixels."""
-
-    def chunk(kind, body):
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     data = zlib.compress(bytes(1000))
     return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", header)
+        + png_chunk(b"IDAT", data)
+        + png_chunk(b"IEND", b"")
     )
 
 

@@ -17,7 +17,13 @@ def entries(n, *, size=100, split=None):
 
 def units_of(found, *, val_fraction=0.2, shard_bytes=10**9, shards=None):
     by_split = assign_splits(found, val_fraction=val_fraction)
-    return make_units(by_split, classes=["0", "1", "2"], shard_bytes=shard_bytes, shards=shards)
+    return make_units(
+        by_split,
+        classes=["0", "1", "2"],
+        shard_bytes=shard_bytes,
+        shards=shards,
+        largest_file=10**9,
+    )
 
 
 @given(st.integers(3, 200), st.integers(100, 5000), st.randoms())

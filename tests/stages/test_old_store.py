@@ -91,7 +91,8 @@ def test_the_same_images_make_the_same_dataset(old_store):
     """Records are bytes of the images and integers: equal on every machine."""
     made = old_store.artifact(*make.COMMANDS["dataset"], "--store", "anew")
     expected = EXPECTED["artifacts"]["dataset"]
-    assert (made["id"], made["digest"]) == (expected["id"], expected["digest"])
+    # Another id: the second version of the stage treats other images in another way, not these.
+    assert made["digest"] == expected["digest"]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, TypeVar
 
-from vitctl.data.header import one_line
+from vitctl.errors import one_line
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -32,6 +32,8 @@ class Outcome:
     keys: dict[Split, NDArray[np.uint64]]
     labels: dict[Split, NDArray[np.int32]]
     converted: dict[str, int]
+    differ: dict[str, int]
+    """Why other readers see images, kept as they are, otherwise than training -> how many."""
     rejected: int
 
     def files(self) -> dict[str, bytes]:
@@ -61,10 +63,12 @@ def assemble(
 ) -> Outcome:
     """What the shards hold, rejects left out. Raises `InputError` for a split without any image."""
     converted: Counter[str] = Counter()
+    differ: Counter[str] = Counter()
     keys: dict[Split, list[int]] = {unit.split: [] for unit in units}
     labels: dict[Split, list[tuple[int, ...]]] = {unit.split: [] for unit in units}
     for unit, report in zip(units, reports, strict=True):
         converted.update(report.converted)
+        differ.update(report.differ)
         rejected = {reject.position for reject in report.rejects}
         for position, entry in enumerate(unit.entries):
             if position not in rejected:
@@ -86,6 +90,7 @@ def assemble(
         keys={split: np.array(found, "<u8") for split, found in keys.items()},
         labels={split: _padded(rows, width) for split, rows in labels.items()},
         converted=dict(sorted(converted.items())),
+        differ=dict(sorted(differ.items())),
         rejected=sum(len(report.rejects) for report in reports),
     )
 

@@ -58,13 +58,21 @@ def make_units(
     classes: Sequence[str],
     shard_bytes: int,
     shards: int | None,
+    largest_file: int,
 ) -> list[Unit]:
     """Cut every split into shards of about `shard_bytes` of images, or into `shards` in all.
 
-    Every shard has an image. Raises `UsageError` for more shards than images.
+    Files above `largest_file` bytes are no images, and don't count. Every shard has an image.
+    Raises `UsageError` for more shards than images.
     """
     label_of = {name: i for i, name in enumerate(classes)}
-    counts = _shard_counts(by_split, shard_bytes=shard_bytes, shards=shards)
+    image_bytes = {
+        split: sum(entry.size for entry in entries if entry.size <= largest_file)
+        for split, entries in by_split.items()
+    }
+    counts = _shard_counts(
+        by_split, image_bytes=image_bytes, shard_bytes=shard_bytes, shards=shards
+    )
     units = []
     for split, entries in by_split.items():
         count = counts[split]
@@ -85,11 +93,15 @@ def make_units(
 
 
 def _shard_counts(
-    by_split: dict[Split, list[Entry]], *, shard_bytes: int, shards: int | None
+    by_split: dict[Split, list[Entry]],
+    *,
+    image_bytes: dict[Split, int],
+    shard_bytes: int,
+    shards: int | None,
 ) -> dict[Split, int]:
     if shards is None:
         counts = {
-            split: min(len(entries), -(-sum(entry.size for entry in entries) // shard_bytes) or 1)
+            split: min(len(entries), -(-image_bytes[split] // shard_bytes) or 1)
             for split, entries in by_split.items()
         }
         if max(counts.values()) >= _MAX_SHARDS:

@@ -5,20 +5,22 @@ A pure function of its unit, whoever runs it: this process, a local worker, anot
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import Field
+
 from vitctl.artifacts.files import TEMPORARY, sha256_file, sync, write_atomic
-from vitctl.data.decode import decode
 from vitctl.data.example import Example, encode_example
-from vitctl.data.header import BadImageError, read_header
 from vitctl.data.records import open_writer
-from vitctl.data.tensorflow import load_tensorflow, tf_reason
+from vitctl.data.tensorflow import load_tensorflow
 from vitctl.errors import InputError
-from vitctl.ingest.convert import conversion_reason, convert_to_png
+from vitctl.ingest.header import BadImageError, check_head
+from vitctl.ingest.prepare import prepare
 from vitctl.ingest.shard_plan import Unit
 from vitctl.ingest.sources import Entry
 from vitctl.places import Place, buckets
@@ -48,6 +50,8 @@ class ShardReport(Config):
     sha256: str
     rejects: tuple[Reject, ...]
     converted: dict[str, int]
+    differ: dict[str, int] = Field(default_factory=dict)
+    """Why other readers see kept bytes otherwise than training -> how many images."""
 
 
 def write_shard(
@@ -55,6 +59,7 @@ def write_shard(
     *,
     directory: Place,
     max_pixels: int,
+    keep_bytes: bool = False,
     poisoned: Mapping[int, str],
     begin: Callable[[int], None],
 ) -> ShardReport:
@@ -66,6 +71,7 @@ def write_shard(
     """
     rejects: list[Reject] = []
     converted: Counter[str] = Counter()
+    differ: Counter[str] = Counter()
     record_bytes = 0
     with _delivered(directory, unit.file_name) as (temporary, delivered):
         with open_writer(temporary) as writer:
@@ -74,13 +80,17 @@ def write_shard(
                 try:
                     if position in poisoned:
                         raise BadImageError(poisoned[position])
-                    image, reason = prepare(_read(entry), max_pixels=max_pixels)
+                    data = _read(entry, max_pixels=max_pixels)
+                    prepared = prepare(data, max_pixels=max_pixels, keep_bytes=keep_bytes)
                 except BadImageError as error:
                     rejects.append(Reject(position=position, id=entry.id, reason=str(error)))
                     continue
-                if reason is not None:
-                    converted[reason] += 1
-                record = encode_example(Example(image, unit.labels[position], entry.id))
+                if prepared.converted is not None:
+                    converted[prepared.converted] += 1
+                if prepared.differs is not None:
+                    differ[prepared.differs] += 1
+                example = Example(prepared.image, unit.labels[position], entry.id)
+                record = encode_example(example)
                 writer.write(record)
                 record_bytes += len(record)
         file_bytes, sha256 = delivered()
@@ -91,6 +101,7 @@ def write_shard(
         sha256=sha256,
         rejects=tuple(rejects),
         converted=dict(sorted(converted.items())),
+        differ=dict(sorted(differ.items())),
     )
     write_atomic(report_path(directory, unit), report.model_dump_json().encode())
     return report
@@ -154,23 +165,6 @@ def report_path(directory: Place, unit: Unit) -> Place:
     return directory / REPORTS / f"{TEMPORARY}{name}"
 
 
-def prepare(data: bytes, *, max_pixels: int) -> tuple[bytes, str | None]:
-    """The bytes to store, and why they were converted if they were.
-
-    Raises `BadImageError` with the reason if the image can't be used.
-    """
-    header = read_header(data, max_pixels=max_pixels)
-    reason = conversion_reason(header)
-    if reason is not None:
-        data = convert_to_png(data)
-    size = _check(data)
-    if reason is None and size != (header.height, header.width):
-        reason = f"{header.format} that TensorFlow decodes in part"
-        data = convert_to_png(data)
-        _check(data)
-    return data, reason
-
-
 def set_up_worker() -> None:
     """One thread a worker process, for the processes are the parallelism; and no words of its own.
 
@@ -185,19 +179,9 @@ def set_up_worker() -> None:
     os.close(silence)
 
 
-def _check(data: bytes) -> tuple[int, int]:
-    """(height, width) as the training decoder sees the image."""
-    tf = load_tensorflow()
+def _read(entry: Entry, *, max_pixels: int) -> bytes:
     try:
-        height, width, _ = decode(tf.constant(data)).shape
-    except tf.errors.OpError as error:
-        raise BadImageError(f"it can't be decoded ({tf_reason(error)})") from None
-    return height, width
-
-
-def _read(entry: Entry) -> bytes:
-    try:
-        return entry.read()
+        return entry.read(look=functools.partial(check_head, max_pixels=max_pixels))
     except FileNotFoundError:
         raise InputError(
             f"{entry.id} vanished while the source was read",

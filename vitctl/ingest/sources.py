@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,11 +25,26 @@ from vitctl.data.classes import sort_classes
 from vitctl.data.dataset import Split
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError
+from vitctl.ingest.file_kinds import HEAD_BYTES
 
 # Files with these endings, or none, are taken for images; others are counted and left alone.
 _IMAGE_ENDINGS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
-    *(".tif", ".tiff", ".jp2", ".j2k", ".jpx", ".avif", ".pbm", ".pgm", ".ppm", ".pnm"),
+    *(
+        ".tif",
+        ".tiff",
+        ".jp2",
+        ".j2k",
+        ".jpx",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".hif",
+        ".pbm",
+        ".pgm",
+        ".ppm",
+        ".pnm",
+    ),
 )
 _SPLIT_FOLDERS: dict[bytes, Split] = {
     b"train": "train",
@@ -35,6 +52,11 @@ _SPLIT_FOLDERS: dict[bytes, Split] = {
     b"validation": "val",
     b"test": "test",
 }
+
+Look = Callable[[bytes, int], None]
+"""Is shown the first `HEAD_BYTES` of a file and its size, before the rest is read."""
+
+_PIECE_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +75,44 @@ class Entry:
     mtime_ns: int
     data: bytes | None = None
 
-    def read(self) -> bytes:
-        """Its bytes. Raises `InputError` if it is no longer the file that was listed, OSError if
-        it can't be read."""
+    def read(self, *, look: Look | None = None) -> bytes:
+        """Its bytes. `look` sees its beginning and its size first, and may raise.
+
+        Raises `InputError` if it is no longer the file that was listed, OSError if it can't be
+        read.
+        """
         if self.data is not None:
+            if look is not None:
+                look(self.data[:HEAD_BYTES], len(self.data))
             return self.data
+        with self._opened() as file:
+            if look is not None:
+                look(os.pread(file.fileno(), HEAD_BYTES, 0), self.size)
+            return file.read()
+
+    def pieces(self) -> Iterator[bytes]:
+        """Its bytes, a part at a time; otherwise like `read`."""
+        if self.data is not None:
+            yield self.data
+            return
+        with self._opened() as file:
+            while piece := file.read(_PIECE_BYTES):
+                yield piece
+
+    @contextmanager
+    def _opened(self) -> Iterator[io.FileIO]:
         assert self.path is not None
-        with open(self.path, "rb") as file:
-            before = os.fstat(file.fileno())
-            data = file.read()
-            after = os.fstat(file.fileno())
-        for seen in (before, after):
-            if (seen.st_size, seen.st_mtime_ns) != (self.size, self.mtime_ns):
-                raise InputError(
-                    f"{self.id} changed while it was read",
-                    hint="wait until nothing writes to the source, then run the command again",
-                )
-        return data
+        with open(self.path, "rb", buffering=0) as file:
+            self._check_unchanged(os.fstat(file.fileno()))
+            yield file
+            self._check_unchanged(os.fstat(file.fileno()))
+
+    def _check_unchanged(self, info: os.stat_result) -> None:
+        if (info.st_size, info.st_mtime_ns) != (self.size, self.mtime_ns):
+            raise InputError(
+                f"{self.id} changed while it was read",
+                hint="wait until nothing writes to the source, then run the command again",
+            )
 
 
 @dataclass(frozen=True)
@@ -178,8 +221,11 @@ def fingerprint(entries: list[Entry], *, contents: bool = False) -> str:
 
 
 def _content_proof(entry: Entry) -> str:
+    digest = hashlib.sha256()
     try:
-        return hashlib.sha256(entry.read()).hexdigest()
+        for piece in entry.pieces():
+            digest.update(piece)
+        return digest.hexdigest()
     except OSError:
         return "unreadable"  # it will be rejected
 

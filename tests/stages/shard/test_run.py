@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
+import time
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,15 +17,16 @@ from stages.shard.run import run
 from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
 from tests.data import encoded_images as images
 from tests.data.encoded_images import encode, rgb
+from tests.ingest.test_convert import TABLE, readers, seen_in_training
 from vitctl.artifacts import Artifact, Draft, Store
 from vitctl.data.dataset import Dataset
 from vitctl.data.example import decode_example
-from vitctl.data.header import BadImageError
 from vitctl.data.order import sample_key
 from vitctl.data.verify import check_records
 from vitctl.errors import DoesNotFitError, InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Note
 from vitctl.ingest import shard_writer as shards_module
+from vitctl.ingest.header import BadImageError
 
 HERE = ShardRuntime(workers=0)
 
@@ -122,11 +127,11 @@ def test_interrupted_work_continues(source, store, monkeypatch):
     original = shards_module.prepare
     made = []
 
-    def failing(data, *, max_pixels):
+    def failing(data, **options):
         if len(made) == 7:
             raise KeyboardInterrupt
         made.append(data)
-        return original(data, max_pixels=max_pixels)
+        return original(data, **options)
 
     monkeypatch.setattr(shards_module, "prepare", failing)
     with pytest.raises(KeyboardInterrupt):
@@ -198,9 +203,9 @@ def test_conversions_are_counted_by_reason(source, store):
 def test_a_source_that_changes_is_noticed(source, store, monkeypatch):
     original = shards_module.prepare
 
-    def meddling(data, *, max_pixels):
+    def meddling(data, **options):
         (source / "ant" / "new.png").write_bytes(data)
-        return original(data, max_pixels=max_pixels)
+        return original(data, **options)
 
     monkeypatch.setattr(shards_module, "prepare", meddling)
     with pytest.raises(InputError, match="changed while it was read"):
@@ -211,9 +216,9 @@ def test_a_source_that_changes_is_noticed(source, store, monkeypatch):
 def test_a_file_that_vanishes_is_noticed(source, store, monkeypatch):
     original = shards_module.prepare
 
-    def meddling(data, *, max_pixels):
+    def meddling(data, **options):
         shutil.rmtree(source / "bee", ignore_errors=True)
-        return original(data, max_pixels=max_pixels)
+        return original(data, **options)
 
     monkeypatch.setattr(shards_module, "prepare", meddling)
     with pytest.raises(InputError, match=r"vanished|changed"):
@@ -221,7 +226,7 @@ def test_a_file_that_vanishes_is_noticed(source, store, monkeypatch):
 
 
 def test_a_full_disk_loses_nothing(source, store, monkeypatch):
-    def full(data, *, max_pixels):
+    def full(data, **options):
         raise DoesNotFitError("the disk is full")
 
     original = shards_module.prepare
@@ -243,7 +248,7 @@ def test_too_little_space_is_said_before_any_work(source, store, monkeypatch):
 def test_too_many_bad_images_end_the_work_early(source, store, monkeypatch):
     looked = []
 
-    def refuse(data, *, max_pixels):
+    def refuse(data, **options):
         looked.append(data)
         raise BadImageError("no")
 
@@ -395,3 +400,107 @@ def test_tensorflow_datasets_reads_it(source, store):
         name, number = example["id"].decode().removesuffix(".png").split("/")
         assert builder.info.features["label"].int2str(example["label"]) == name
         assert example["image"].shape[1] == 8 + int(number)
+
+
+@pytest.fixture
+def all_kinds(tmp_path):
+    """A folder with one file of every kind of the table, in two classes."""
+    root = tmp_path / "kinds"
+    for i, name in enumerate(TABLE):
+        place = root / f"class{i % 2}" / f"{name.replace(' ', '-')}.{name.split()[0]}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.with_suffix("").write_bytes(TABLE[name][0]())
+    return root
+
+
+def test_tensorflow_datasets_and_grain_read_every_kind_as_training_does(all_kinds, store):
+    """With Pillow, with OpenCV and through Grain's loader, where these are installed."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    artifact = shard(all_kinds, store, val_fraction=0.0)
+    assert artifact.summary["rejected"] == 0
+    trained = {
+        example.id.encode(): seen_in_training(example.image)
+        for example in everything(Dataset.load(artifact.path)).values()
+    }
+    assert len(trained) == len(TABLE)
+    source = tfds.builder_from_directory(str(artifact.path)).as_data_source("train")
+    assert len(source) == len(TABLE)
+    raw = tfds.builder_from_directory(str(artifact.path)).as_data_source(
+        "train", decoders={"image": tfds.decode.SkipDecoding()}
+    )
+    for example, undecoded in zip(source, raw, strict=True):
+        seen = trained[example["id"]]
+        assert np.array_equal(example["image"], seen)
+        for reader, decoded in readers(undecoded["image"]).items():
+            assert np.array_equal(decoded, seen), (reader, example["id"])
+    if importlib.util.find_spec("grain"):
+        import grain
+
+        read = list(grain.MapDataset.source(source))
+        assert len(read) == len(TABLE)
+        for example in read:
+            assert np.array_equal(example["image"], trained[example["id"]])
+
+
+def test_kept_bytes_are_the_files_and_what_differs_is_said(all_kinds, store):
+    events = []
+    artifact = shard(all_kinds, store, emit=events, val_fraction=0.0, keep_bytes=True)
+    kept = [row for row in TABLE.values() if row[1] is None]
+    # The one GIF that TensorFlow decodes in part is converted all the same.
+    expected = Counter(row[2] for row in kept if row[2]) - Counter(["GIF"])
+    assert artifact.summary["differ"] == dict(expected)
+    said = [event.text for event in events if isinstance(event, Caution)]
+    for reason, count in expected.items():
+        assert any(text.startswith(f"kept as it is: {count} ({reason})") for text in said)
+    for id, example in everything(Dataset.load(artifact.path)).items():
+        name = Path(id).name.replace("-", " ")
+        row = next(row for key, row in TABLE.items() if key.replace("-", " ") == name)
+        if row[1] is None and name != "gif part of canvas":
+            assert example.image == row[0]()
+
+
+def test_what_the_first_version_made_is_still_found(source, store, monkeypatch):
+    monkeypatch.setattr("stages.shard.run.VERSION", 1)
+    fields = ShardConfig.model_dump
+    monkeypatch.setattr(
+        ShardConfig,
+        "model_dump",
+        lambda self, **options: {
+            k: v for k, v in fields(self, **options).items() if k != "keep_bytes"
+        },
+    )
+    old = shard(source, store)
+    assert old.manifest.version == 1
+    monkeypatch.undo()
+    events = []
+    assert shard(source, store, emit=events).id == old.id
+    assert any("earlier version" in event.text for event in events if isinstance(event, Note))
+    anew = shard(source, store, runtime=ShardRuntime(workers=0, force=True))
+    assert anew.manifest.version == 2
+    assert anew.digest == old.digest
+
+
+def test_a_huge_file_costs_neither_memory_nor_shards_nor_room(source, store):
+    """400 GiB of nothing, and a JPEG that says it has 3 GiB: sparse files, read no further than
+    their beginning."""
+    for name, head, size in (
+        ("nothing.jpg", b"", 400 * 2**30),
+        ("no-ending", b"\x00\x01\x02\x03", 3 * 2**30),
+        ("long.jpg", encode(rgb(), "JPEG"), 3 * 2**30),
+    ):
+        with open(source / "ant" / name, "wb") as file:
+            file.write(head)
+            file.truncate(size)
+    began = time.monotonic()
+    runtime = ShardRuntime(workers=0, max_bad_fraction=0.5)
+    artifact = shard(source, store, runtime=runtime, shard_bytes=2**20, val_fraction=0.0)
+    assert time.monotonic() - began < 20
+    assert artifact.summary["shards"] == {"train": 1}
+    reasons = [
+        json.loads(line) for line in (artifact.path / "rejects.jsonl").read_text().splitlines()
+    ]
+    assert [(row["id"], row["reason"][:34]) for row in reasons] == [
+        ("ant/long.jpg", "the file has 3,072 MiB, more than "),
+        ("ant/no-ending", "it is not an image of a known form"),
+        ("ant/nothing.jpg", "it is nothing but zero bytes; copy"),
+    ]
