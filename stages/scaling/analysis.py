@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from stages.scaling.user_table import guesses, read_points, resolve
@@ -40,10 +41,11 @@ def say_guesses(asked: ScalingConfig, resolved: ScalingConfig, table: Table, *, 
 
 def study_table(cfg: ScalingConfig, table: Table, *, emit: Emit) -> dict[str, Any]:
     """The summary of a resolved configuration, with the law's `band` for drawing."""
-    points, skipped = read_points(table, cfg.columns)
+    points, skipped, seeds = read_points(table, cfg.columns)
     if skipped:
         emit(Caution(f"{skipped} rows with empty cells were skipped"))
-    found = study(points, settings(cfg, points))
+    found = study(points, settings(cfg, points, seeds=seeds))
     against = None if cfg.against == "none" else cfg.against
     summary = report.summary(found, unit=cfg.columns.compute_unit or "", against=against)
+    summary["seeds"] = None if seeds is None else asdict(seeds)
     return {**summary, "band": report.band(found)}

@@ -10,9 +10,15 @@ from numpy.typing import NDArray
 from vitctl.errors import InputError, UsageError
 from vitctl.scaling.config import ColumnsConfig
 from vitctl.scaling.points import Points
+from vitctl.scaling.seeds import Seeds, pool
 from vitctl.tables import Table
 
-_USUAL = {"model": "model", "data_size": "data_size", "images": "images_seen"}
+_USUAL = {
+    "model": "model",
+    "data_size": "data_size",
+    "images": "images_seen",
+    "seed": "seed",
+}
 _PERCENT_WORDS = ("pct", "percent", "%")
 _LOSS_WORDS = ("loss", "nll", "xent", "entropy", "perplexity", "ppl", "bpb", "bpd", "mse")
 
@@ -57,14 +63,15 @@ def guesses(asked: ColumnsConfig, resolved: ColumnsConfig, table: Table) -> dict
             f"{resolved.unit}, as {resolved.metric} goes from {known.min():g} to {known.max():g} "
             "(--unit; none for a loss)"
         )
-    for name in ("model", "data_size", "images"):
+    for name in _USUAL:
         if getattr(asked, name) is None and (column := getattr(resolved, name)) is not None:
             out[name.replace("_", " ")] = f"column {column} (--set columns.{name}=)"
     return out
 
 
-def read_points(table: Table, columns: ColumnsConfig) -> tuple[Points, int]:
-    """The points of resolved columns, and how many rows were skipped for an empty cell.
+def read_points(table: Table, columns: ColumnsConfig) -> tuple[Points, int, Seeds | None]:
+    """The points of resolved columns, how many rows were skipped for an empty cell, and what
+    repeated seeds tell, if the table has any.
 
     Conditions are applied first, so that they can leave bad rows out.
     """
@@ -72,6 +79,7 @@ def read_points(table: Table, columns: ColumnsConfig) -> tuple[Points, int]:
     assert columns.metric is not None
     chosen = table.where(columns.where)
     needed = [columns.compute, columns.metric, columns.data_size, columns.images]
+    needed.append(columns.seed or None)
     empty = np.zeros(len(chosen), bool)
     for name in (name for name in (*needed, columns.model) if name is not None):
         gaps = np.array([cell in ("", None) for cell in chosen.column(name)], bool)
@@ -96,7 +104,11 @@ def read_points(table: Table, columns: ColumnsConfig) -> tuple[Points, int]:
         images=_positive(chosen, columns.images),
         measure="loss" if columns.unit == "none" else "error",
     )
-    return points, int(empty.sum())
+    skipped = int(empty.sum())
+    if not columns.seed:
+        return points, skipped, None
+    points, seeds = pool(points, chosen.texts(columns.seed))
+    return points, skipped, seeds
 
 
 def errors_or_losses(table: Table, columns: ColumnsConfig) -> NDArray[np.float64]:

@@ -12,6 +12,8 @@ selection    how far picking lucky runs has pulled the law down
 bootstrap    refits of drawn tables
 compare      the forms against each other, by AIC and by extrapolation
 points       runs as columns; what no law can describe
+repeats      what images seen again are worth
+seeds        runs of one cell, averaged
 bottlenecks  best error by model and by training set
 curves       one model's learning curve and its noise
 efficiency   images needed for equal error

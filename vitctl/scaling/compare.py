@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +95,33 @@ def extrapolate(
     return Extrapolation(
         below=below, fitted=len(fitted), predicted=len(later), forecasts=tuple(forecasts)
     )
+
+
+@dataclass(frozen=True)
+class Score:
+    """A form's root mean square error over `predicted` points of all extrapolations together."""
+
+    form: Form
+    rmse: float
+    predicted: int
+
+
+def scores(extrapolations: Sequence[Extrapolation]) -> tuple[Score, ...]:
+    """The forms that could be fitted in every extrapolation that predicts anything, the best
+    first."""
+    asked = [one for one in extrapolations if one.predicted]
+    out = []
+    for form in FREE if asked else ():
+        squares = [
+            one.predicted * forecast.rmse**2
+            for one in asked
+            for forecast in one.forecasts
+            if forecast.form == form and forecast.rmse is not None
+        ]
+        total = sum(one.predicted for one in asked)
+        if len(squares) == len(asked):
+            out.append(Score(form=form, rmse=math.sqrt(sum(squares) / total), predicted=total))
+    return tuple(sorted(out, key=lambda score: score.rmse))
 
 
 def default_budgets(compute: Floats) -> tuple[float, ...]:

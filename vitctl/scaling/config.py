@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from vitctl.scaling.names import Against, Form, FrontierRule, Resampling, Space, Unit
 from vitctl.settings.config import Config
@@ -21,6 +29,8 @@ class ColumnsConfig(Config):
       compute_unit: how to name the unit of compute; None takes the column's name.
       model, data_size, images: further columns; None takes `model`, `data_size` and `images_seen`
         where the table has them.
+      seed: column by which runs of one cell are told apart, to be averaged; None takes `seed` where
+        the table has it, an empty name takes every row as a cell.
       where: conditions a row must meet, as in `model=G/14` or `steps>=20000`.
       missing: refuse a row with an empty cell that is needed, or skip it.
     """
@@ -33,6 +43,7 @@ class ColumnsConfig(Config):
     model: str | None = None
     data_size: str | None = None
     images: str | None = None
+    seed: str | None = None
     where: tuple[str, ...] = ()
     missing: Literal["refuse", "skip"] = "refuse"
 
@@ -43,6 +54,15 @@ class ColumnsConfig(Config):
         if self.accuracy is not None and self.unit == "none":
             raise ValueError("an accuracy is percent or a fraction; a loss goes with error")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_seed(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the setting where it says nothing, so that fits made before there was one keep
+        their ids."""
+        fields: dict[str, Any] = dump(self)
+        if self.seed is None:
+            del fields["seed"]
+        return fields
 
     @property
     def metric(self) -> str | None:

@@ -143,11 +143,7 @@ def fit_law(
         for i, name in enumerate(PARAMETERS)
         if name in FREE[form] and (theta[i] <= lower[i] or theta[i] >= upper[i])
     )
-    # A perfect fit has no scatter; the floor keeps its logarithm finite.
-    mean_square = max(2 * cost / n, 1e-30)
-    parameters = k + 1  # the scatter is estimated too
-    aic = n * math.log(mean_square) + 2 * parameters
-    spare = n - parameters - 1
+    aic, aicc = information(cost, n, k)
     return Fit(
         theta=theta,
         unit=unit,
@@ -159,7 +155,7 @@ def fit_law(
         deviation=math.sqrt(2 * cost / (n - k)),
         scatter=math.sqrt(float(np.sum((predict(theta, x) - error) ** 2)) / (n - k)),
         aic=aic,
-        aicc=aic + 2 * parameters * (parameters + 1) / spare if spare > 0 else None,
+        aicc=aicc,
         starts=len(start),
         starts_at_minimum=int(np.sum(solution.cost <= cost * (1 + _SAME_MINIMUM) + 1e-18)),
         at_bound=at_bound,
@@ -167,6 +163,17 @@ def fit_law(
             theta, x, unit=unit, form=form, objective=objective, held=at_bound
         ),
     )
+
+
+def information(cost: float, n: int, k: int) -> tuple[float, float | None]:
+    """AIC and AICc of k parameters fitted to n points; None where they are too few for the
+    correction."""
+    # A perfect fit has no scatter; the floor keeps its logarithm finite.
+    mean_square = max(2 * cost / n, 1e-30)
+    parameters = k + 1  # the scatter is estimated too
+    aic = n * math.log(mean_square) + 2 * parameters
+    spare = n - parameters - 1
+    return aic, aic + 2 * parameters * (parameters + 1) / spare if spare > 0 else None
 
 
 def starts(

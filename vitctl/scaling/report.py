@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from vitctl.scaling.bottlenecks import Best
-from vitctl.scaling.compare import Extrapolation, Variant
+from vitctl.scaling.compare import Extrapolation, Variant, scores
 from vitctl.scaling.laws import PARAMETERS, Law
 from vitctl.scaling.published import DECIMALS, PUBLISHED
+from vitctl.scaling.repeats import Repeats, share
 from vitctl.scaling.study import OFF_LAW, Study, cautions
+
+_EPOCHS = (2, 4, 10, 40, 100)
 
 
 def summary(found: Study, *, unit: str, against: str | None) -> dict[str, Any]:
@@ -51,6 +56,11 @@ def summary(found: Study, *, unit: str, against: str | None) -> dict[str, Any]:
         "largest_run": largest_run(found, against=against),
         "variants": [_variant(variant) for variant in found.variants],
         "extrapolation": [_extrapolation(one) for one in found.extrapolations],
+        "held_out": [
+            {"form": one.form, "rmse": one.rmse, "predicted": one.predicted}
+            for one in scores(found.extrapolations)
+        ],
+        "repeats": _repeats(found.repeats),
         "bottlenecks": {
             "by_model": [_best(found, best) for best in found.by_model],
             "by_data": [_best(found, best) for best in found.by_data],
@@ -210,6 +220,28 @@ def _extrapolation(one: Extrapolation) -> dict[str, Any]:
         "fitted": one.fitted,
         "predicted": one.predicted,
         "forecasts": [{"form": f.form, "rmse": f.rmse, "bias": f.bias} for f in one.forecasts],
+    }
+
+
+def _repeats(one: Repeats | None) -> dict[str, Any] | None:
+    """`worth` is null where repeating costs nothing that shows (an infinite r)."""
+    if one is None:
+        return None
+    plain = one.without
+    return {
+        "law": {name: getattr(one.law, name) for name in PARAMETERS},
+        "worth": None if math.isinf(one.worth) else one.worth,
+        "interval": _pair(one.interval),
+        "shares": {str(e): float(share(float(e), one.worth)) for e in _EPOCHS},
+        "points": len(one.index),
+        "most_epochs": float(one.epochs.max()),
+        "scatter": one.scatter,
+        "gain": one.gain,
+        "without": {
+            "law": {name: getattr(plain.law, name) for name in PARAMETERS},
+            "scatter": plain.scatter,
+        },
+        "extrapolation": [asdict(test) for test in one.foretold],
     }
 
 

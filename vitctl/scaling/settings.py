@@ -10,12 +10,15 @@ from vitctl.scaling.fit import Bounds
 from vitctl.scaling.laws import CEILING
 from vitctl.scaling.points import Points
 from vitctl.scaling.published import by_columns
+from vitctl.scaling.seeds import Seeds
 from vitctl.scaling.solver import Objective
 from vitctl.scaling.study import Settings
 
 
-def settings(cfg: ScalingConfig, points: Points) -> Settings:
-    """Raises UsageError for a pair of models that the points don't have."""
+def settings(cfg: ScalingConfig, points: Points, *, seeds: Seeds | None = None) -> Settings:
+    """Raises UsageError for a pair of models that the points don't have. `seeds` tell the noise
+    where the configuration does not."""
+    noise = cfg.noise if cfg.noise is not None or seeds is None else seeds.known
     law, ceiling = cfg.law, CEILING[points.measure]
     if ceiling is not None:
         _at_most(ceiling, noise=cfg.noise, c_min=law.bounds.c_min, c_max=law.bounds.c_max)
@@ -28,7 +31,7 @@ def settings(cfg: ScalingConfig, points: Points) -> Settings:
         draws=cfg.draws,
         seed=cfg.seed,
         resampling=cfg.resampling,
-        noise=cfg.noise,
+        noise=noise,
         budgets=cfg.budgets,
         below=cfg.below,
         pairs=None if cfg.compare is None else tuple(_pair(text, points) for text in cfg.compare),

@@ -17,6 +17,7 @@ from vitctl.scaling.compare import (
     compare_forms,
     default_budgets,
     extrapolate,
+    scores,
 )
 from vitctl.scaling.efficiency import SampleEfficiency, sample_efficiencies
 from vitctl.scaling.fit import USUAL_BOUNDS, Bounds, Fit, fit_law, standardised
@@ -25,6 +26,7 @@ from vitctl.scaling.laws import FREE, Floats, Law
 from vitctl.scaling.names import Form, FrontierRule, Parameter, Resampling
 from vitctl.scaling.points import Points, check
 from vitctl.scaling.profile import Interval, profile_intervals
+from vitctl.scaling.repeats import Repeats, repeats
 from vitctl.scaling.selection import Selection, selection, widened
 from vitctl.scaling.solver import LEAST_SQUARES, Objective
 
@@ -71,6 +73,7 @@ class Study:
     off: Floats
     variants: tuple[Variant, ...]
     extrapolations: tuple[Extrapolation, ...]
+    repeats: Repeats | None
     by_model: tuple[Best, ...]
     by_data: tuple[Best, ...]
     by_model_and_data: tuple[Best, ...]
@@ -133,6 +136,14 @@ def study(points: Points, settings: Settings) -> Study:
             )
             for b in below
         ),
+        repeats=repeats(
+            points,
+            form=s.form,
+            objective=s.objective,
+            bounds=s.bounds,
+            level=s.level,
+            below=below,
+        ),
         by_model=by_model(points),
         by_data=by_data(points),
         by_model_and_data=by_model_and_data(points),
@@ -189,6 +200,14 @@ def cautions(found: Study) -> list[str]:
             f"the simpler form {best.form!r} explains these points better (AICc lower by "
             f"{own.delta_aicc:.1f})"
         )
+    held_out = scores(found.extrapolations)
+    if len(held_out) > 1 and held_out[0].form != fit.form:
+        own_score = next((one for one in held_out if one.form == fit.form), None)
+        if own_score is not None and own_score.rmse > 1.2 * held_out[0].rmse:
+            said.append(
+                f"the form {held_out[0].form!r}, fitted to the cheap runs, foretells the dear ones "
+                f"better than {fit.form!r} does"
+            )
     if found.drawn.resampling != found.settings.resampling:
         said.append(
             "most tables of runs drawn again had too few frontier runs to fit, so the bootstrap "

@@ -56,6 +56,7 @@ def announce(summary: Mapping[str, Any], *, emit: Emit) -> None:
     show = Values(summary)
     level = f"{100 * summary['interval_level']:g} %"
     on, points = len(summary["frontier"]), summary["points"]
+    _seeds(summary, show, emit=emit)
     emit(
         Settings(
             f"{show.noun} = {_FORMS[summary['form']]}, C in {summary['compute_unit']}, "
@@ -74,6 +75,7 @@ def announce(summary: Mapping[str, Any], *, emit: Emit) -> None:
         emit(Note(sentence))
     _residuals(summary, show, emit=emit)
     _rivals(summary, show, emit=emit)
+    _repeats(summary, show, emit=emit)
     _bottlenecks(summary, show, emit=emit)
     _efficiency(summary, show, emit=emit)
     _allocation(summary, show, emit=emit)
@@ -159,6 +161,55 @@ def _rivals(summary: Mapping[str, Any], show: Values, *, emit: Emit) -> None:
                 values,
             )
         )
+
+
+def _seeds(summary: Mapping[str, Any], show: Values, *, emit: Emit) -> None:
+    seeds = summary.get("seeds")
+    if seeds is None:
+        return
+    if not seeds["freedom"]:
+        emit(Note(f"the column of seeds repeats no cell: all {seeds['runs']} runs differ"))
+        return
+    emit(
+        Note(
+            f"{seeds['runs']} runs are averaged to {seeds['cells']} cells; one run's noise is "
+            f"{show.difference(seeds['noise'])}, a cell's "
+            f"{show.difference(seeds['noise_of_cell'])} ({seeds['freedom']} degrees of freedom)"
+        )
+    )
+
+
+def _repeats(summary: Mapping[str, Any], show: Values, *, emit: Emit) -> None:
+    """What seeing images again is worth. Fits of earlier versions lack it."""
+    one = summary.get("repeats")
+    if one is None:
+        return
+    if one["worth"] is None:
+        worth = f"as good as new ones, as far as {one['most_epochs']:.3g} epochs show"
+    else:
+        worth = f"worth {one['worth']:.3g} epochs of new ones at most {_interval(one['interval'])}"
+    values = {"images seen again": worth}
+    if one["worth"] is not None:
+        shares = (f"{epochs}: {100 * part:.0f} %" for epochs, part in one["shares"].items())
+        values["compute that counts, by epochs"] = ", ".join(shares)
+        law = one["law"]
+        values["law"] = ", ".join(f"{name} {law[name]:.4g}" for name in "abcd")
+    values["scatter"] = (
+        f"{show.difference(one['scatter'])}; {show.difference(one['without']['scatter'])} without "
+        "the term"
+    ) + (
+        ""
+        if one["gain"] is None
+        else f" (AICc {'lower' if one['gain'] > 0 else 'higher'} by {abs(one['gain']):.1f})"
+    )
+    for test in one["extrapolation"]:
+        if test["rmse"] is not None:
+            values[f"from runs up to {test['below']:g}"] = (
+                f"the {test['predicted']} above: wrong by {show.difference(test['rmse'])} rms, "
+                f"{show.difference(test['rmse_without'])} without the term"
+            )
+    runs = f"{one['points']} runs that no cheaper one on the same data beats"
+    emit(Settings(f"repeated data, on the {runs}", values))
 
 
 def _bottlenecks(summary: Mapping[str, Any], show: Values, *, emit: Emit) -> None:

@@ -15,10 +15,10 @@ import pytest
 
 from stages.scaling.analysis import resolve_config, study_table
 from stages.scaling.fit.run import run
-from stages.scaling.fit.spec import Inputs
+from stages.scaling.fit.spec import KIND, VERSION, Inputs
 from stages.scaling.user_table import read_points, resolve
 from tests import schemas
-from vitctl.artifacts import Artifact, Store
+from vitctl.artifacts import Artifact, Parent, Recipe, Store
 from vitctl.errors import InputError, NotFoundError, UsageError, VitctlError
 from vitctl.events import Event, Note, Settings
 from vitctl.scaling.config import ColumnsConfig, ScalingConfig
@@ -94,9 +94,59 @@ def test_again_is_found_and_says_the_same(store: Store, tmp_path: Path) -> None:
     assert fit(store, table).path != one.path
 
 
+def test_fits_made_by_older_code_are_found(examples: Path) -> None:
+    """The id that version 0.1 gave to this study of the paper's table, settings that came later
+    being left out of it where they say nothing."""
+    table = read_table(examples / "paper_fewshot.csv")
+    cfg = ScalingConfig.model_validate(
+        {"columns": PAPER, "budgets": (5000.0,), "compare": ("Ti/16:L/16",)}
+    )
+    recipe = Recipe(
+        stage="scaling-fit",
+        version=VERSION,
+        kind=KIND,
+        config=resolve_config(cfg, table).model_dump(mode="json"),
+        parents=(Parent(role="table", kind="source", id=table.sha256, digest=table.sha256),),
+    )
+    assert recipe.id.startswith("e1cb9d27")
+
+
+def with_seeds() -> dict[str, list[Any]]:
+    base, rng = curve(), np.random.default_rng(0)
+    return {
+        "compute": [c for c in base["compute"] for _ in range(3)],
+        "error": [e + 0.002 * rng.standard_normal() for e in base["error"] for _ in range(3)],
+        "seed": [0, 1, 2] * len(base["error"]),
+    }
+
+
+def test_seeds_are_averaged_and_tell_the_noise(store: Store, tmp_path: Path) -> None:
+    said: list[Event] = []
+    summary = fit(store, write(tmp_path / "t.csv", **with_seeds()), emit=said.append).summary
+    assert summary["points"] == 12
+    assert summary["seeds"]["freedom"] == 24
+    assert summary["seeds"]["noise"] == pytest.approx(0.002, rel=0.5)
+    assert any("36 runs are averaged to 12 cells" in str(event) for event in said)
+    every = fit(store, tmp_path / "t.csv", columns={"seed": ""}).summary
+    assert every["points"] == 36
+    assert every["seeds"] is None
+
+
+def test_repeated_data_and_held_out_runs_are_told(store: Store, examples: Path) -> None:
+    said: list[Event] = []
+    columns = {"compute": "tpuv3_core_days", "error": "inet10_error_pct"}
+    summary = fit(store, examples / "paper_i21k.csv", emit=said.append, columns=columns).summary
+    assert 100 < summary["repeats"]["worth"] < 600
+    assert summary["repeats"]["gain"] > 10
+    assert any("repeated data, on the 49 runs" in str(event) for event in said)
+    held_out = summary["held_out"]
+    assert held_out == sorted(held_out, key=lambda one: one["rmse"])
+    assert {one["form"] for one in held_out} <= {"saturating", "floor", "shift", "power"}
+
+
 def points_of(path: Path, **columns: Any) -> Points:
     table = read_table(path)
-    points, skipped = read_points(table, resolve(ColumnsConfig(**columns), table))
+    points, skipped, _ = read_points(table, resolve(ColumnsConfig(**columns), table))
     assert skipped == 0
     return points
 
