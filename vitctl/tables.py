@@ -101,12 +101,12 @@ class Table:
                 hits = np.array([all(_holds(cell, sign, v) for v in values) for cell in cells])
             keep &= hits
             if not keep.any():
-                seen = ", ".join(str(cell) for cell in list(dict.fromkeys(cells))[:8])
+                shown = ", ".join(str(cell) for cell in list(dict.fromkeys(cells))[:8])
                 raise InputError(
                     f"no row of {self.source} is left after --where {condition}",
-                    hint=f"{name} has {seen}, ..."
+                    hint=f"{name} has {shown}, ..."
                     if len(set(map(str, cells))) > 8
-                    else f"{name} has {seen}",
+                    else f"{name} has {shown}",
                 )
         return self.take(np.flatnonzero(keep))
 

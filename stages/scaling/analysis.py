@@ -44,8 +44,8 @@ def study_table(cfg: ScalingConfig, table: Table, *, emit: Emit) -> dict[str, An
     points, skipped, seeds = read_points(table, cfg.columns)
     if skipped:
         emit(Caution(f"{skipped} rows with empty cells were skipped"))
-    found = study(points, settings(cfg, points, seeds=seeds))
+    result = study(points, settings(cfg, points, seeds=seeds))
     against = None if cfg.against == "none" else cfg.against
-    summary = report.summary(found, unit=cfg.columns.compute_unit or "", against=against)
+    summary = report.summary(result, unit=cfg.columns.compute_unit or "", against=against)
     summary["seeds"] = None if seeds is None else asdict(seeds)
-    return {**summary, "band": report.band(found)}
+    return {**summary, "band": report.band(result)}

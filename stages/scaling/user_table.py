@@ -25,14 +25,14 @@ _LOSS_WORDS = ("loss", "nll", "xent", "entropy", "perplexity", "ppl", "bpb", "bp
 
 def resolve(columns: ColumnsConfig, table: Table) -> ColumnsConfig:
     """The columns without open questions. Raises UsageError where the table doesn't answer one."""
-    found = {
+    columns_by_role = {
         name: usual
         for name, usual in _USUAL.items()
         if getattr(columns, name) is None and usual in table.columns
     }
     compute = columns.compute or _default("compute", table, flags="--compute COLUMN")
-    found |= {"compute": compute, "compute_unit": columns.compute_unit or compute}
-    return resolve_metric(columns, table).model_copy(update=found)
+    columns_by_role |= {"compute": compute, "compute_unit": columns.compute_unit or compute}
+    return resolve_metric(columns, table).model_copy(update=columns_by_role)
 
 
 def resolve_metric(columns: ColumnsConfig, table: Table) -> ColumnsConfig:

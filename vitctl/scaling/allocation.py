@@ -75,7 +75,7 @@ def allocate(
     *,
     budget: float,
     drawn: Bootstrap,
-    behind: Law | None = None,
+    unlucky_law: Law | None = None,
     draws: int,
     seed: int,
     level: float = 0.95,
@@ -83,14 +83,14 @@ def allocate(
 ) -> Allocation:
     """The model and duration for `budget`, in the table's unit of compute."""
     error = float(fit.law.error(budget))
-    unlucky = error if behind is None else float(behind.error(budget))
+    unlucky = error if unlucky_law is None else float(unlucky_law.error(budget))
     error_interval = _hull(drawn.error_interval(budget, level=level), (unlucky, unlucky))
 
-    def answer(**found: object) -> Allocation:
+    def answer(**known: object) -> Allocation:
         nothing = dict.fromkeys(("how", "model", "size_factor", "images", "cost_per_image"))
         blank = nothing | {"images_interval": (None, None), "candidates": (), "reason": None}
         blank |= {"trend": None}
-        return Allocation(budget, error, error_interval, **(blank | found))  # type: ignore[arg-type]
+        return Allocation(budget, error, error_interval, **(blank | known))  # type: ignore[arg-type]
 
     if points.model is None or points.images is None:
         missing = "models" if points.model is None else "images seen"

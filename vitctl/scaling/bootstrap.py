@@ -82,7 +82,7 @@ def bootstrap(
     """Refit the law to `draws` tables made from the whole table [n]."""
     rng = np.random.default_rng(seed)
     chosen = frontier(compute, error, rule=rule)
-    found, failed = [], 0
+    thetas, failed = [], 0
     for block in blocks(draws, len(compute)):
         if resampling == "rows":
             axis = compute
@@ -93,9 +93,9 @@ def bootstrap(
             weight = np.ones_like(drawn)
         enough = weight.sum(1) >= len(fit.free) + 1
         failed += int(block - enough.sum())
-        found.append(refit(fit, axis, drawn[enough], weight[enough]))
+        thetas.append(refit(fit, axis, drawn[enough], weight[enough]))
     return Bootstrap(
-        theta=np.concatenate(found), unit=fit.unit, failed=failed, resampling=resampling
+        theta=np.concatenate(thetas), unit=fit.unit, failed=failed, resampling=resampling
     )
 
 

@@ -84,12 +84,12 @@ def _compare(
     level: float,
     measure: Measure,
 ) -> SampleEfficiency:
-    found = _factors(one, other)
-    if found is None:
+    overlap = _factors(one, other)
+    if overlap is None:
         ranges = f"{one.name} {_range(one, measure)}, {other.name} {_range(other, measure)}"
         nouns = "errors" if measure == "error" else "losses"
         return _unknown(one.name, other.name, f"their {nouns} do not overlap: {ranges}")
-    errors, factors = found
+    errors, factors = overlap
     interval, reason = _interval(one, other, redrawn=redrawn, level=level)
     return SampleEfficiency(
         model=one.name,
@@ -119,9 +119,9 @@ def _interval(
     if one.noise is None or other.noise is None:
         few = one if one.noise is None else other
         return (None, None), f"no interval: {len(few.error)} points of {few.name} are too few"
-    found = [_factors(a, b) for a, b in zip(*redrawn, strict=True)]
-    means = [float(np.mean(factors[1])) for factors in found if factors is not None]
-    if len(means) < _ENOUGH * len(found):
+    overlaps = [_factors(a, b) for a, b in zip(*redrawn, strict=True)]
+    means = [float(np.mean(factors[1])) for factors in overlaps if factors is not None]
+    if len(means) < _ENOUGH * len(overlaps):
         return (None, None), "no interval: their errors overlap by less than the noise"
     return percentiles(np.exp(means), level=level), None
 

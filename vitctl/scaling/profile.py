@@ -78,14 +78,16 @@ def profile_intervals(
         share = np.clip(share + np.where(share < 0.5, 0.02, -0.02), 0.02, 0.98)
         try_out(at, inside[at] + share * (outside[at] - inside[at]))
 
-    found = np.where(np.isfinite(outside), ends.centre[at_end] + sign * outside, limit)
+    limits = np.where(np.isfinite(outside), ends.centre[at_end] + sign * outside, limit)
     # Reaching zero is a true end (no floor, no shift); any other bound excludes nothing.
     open_end = ~np.isfinite(outside) & ~((sign < 0) & (index > 0))
     # Nor does an end where another parameter's upper bound, not the data, raised the cost.
     held = (start >= ends.upper) & (ends.upper > ends.lower)
     open_end |= held[:, 1] & (index != 1) | held[:, 3] & (index != 3)
-    found = np.where(index == 3, found * fit.unit, found)
-    values = [None if unknown else float(end) for end, unknown in zip(found, open_end, strict=True)]
+    limits = np.where(index == 3, limits * fit.unit, limits)
+    values = [
+        None if unknown else float(end) for end, unknown in zip(limits, open_end, strict=True)
+    ]
     return {name: _natural(name, *values[2 * i : 2 * i + 2]) for i, name in enumerate(names)}
 
 

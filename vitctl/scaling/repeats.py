@@ -181,17 +181,17 @@ def _search(x: Floats, y: Floats, epochs: Floats, without: Fit, how: _How) -> tu
     low = math.log(values[max(best - 1, 0)])
     high = math.log(min(values[best + 1], 1e5))
     inner = [high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)]
-    found = [cost(at) for at in inner]
+    pair = [cost(at) for at in inner]
     for _ in range(_CUTS):
-        if found[0] <= found[1]:
+        if pair[0] <= pair[1]:
             high, inner = inner[1], [0.0, inner[0]]
             inner[0] = high - _GOLDEN * (high - low)
-            found = [cost(inner[0]), found[0]]
+            pair = [cost(inner[0]), pair[0]]
         else:
             low, inner = inner[0], [inner[1], 0.0]
             inner[1] = low + _GOLDEN * (high - low)
-            found = [found[1], cost(inner[1])]
-    at, lowest = min(zip(inner, found, strict=True), key=lambda pair: pair[1])
+            pair = [pair[1], cost(inner[1])]
+    at, lowest = min(zip(inner, pair, strict=True), key=lambda pair: pair[1])
     return math.exp(at), lowest
 
 

@@ -18,28 +18,28 @@ from vitctl.scaling.study import OFF_LAW, Study, cautions
 _EPOCHS = (2, 4, 10, 40, 100)
 
 
-def summary(found: Study, *, unit: str, against: str | None) -> dict[str, Any]:
+def summary(result: Study, *, unit: str, against: str | None) -> dict[str, Any]:
     """The answer: law, intervals, frontier, residuals, and all that follows from them.
 
     Errors are fractions, or losses as they are; residuals are measured minus law. `unit` names the
     unit of compute, `against` a published law to measure residuals from as well.
     """
-    fit, drawn = found.fit, found.drawn
-    rows = residuals(found, against=PUBLISHED[against].law if against else None)
+    fit, drawn = result.fit, result.drawn
+    rows = residuals(result, against=PUBLISHED[against].law if against else None)
     return {
         **{name: getattr(fit.law, name) for name in PARAMETERS},
         "form": fit.form,
-        "measure": found.points.measure,
+        "measure": result.points.measure,
         "compute_unit": unit,
-        "intervals": {name: _pair(found.intervals.get(name)) for name in PARAMETERS},
-        "interval_level": found.settings.level,
+        "intervals": {name: _pair(result.intervals.get(name)) for name in PARAMETERS},
+        "interval_level": result.settings.level,
         "interval_methods": {
-            "profile": {name: _pair(pair) for name, pair in found.profile.items()},
+            "profile": {name: _pair(pair) for name, pair in result.profile.items()},
             "bootstrap": {
-                name: _pair(drawn.interval(name, level=found.settings.level)) for name in fit.free
+                name: _pair(drawn.interval(name, level=result.settings.level)) for name in fit.free
             },
         },
-        "selection": _selection(found),
+        "selection": _selection(result),
         "bootstrap": {
             "resampling": drawn.resampling,
             "fitted": len(drawn.theta),
@@ -47,24 +47,24 @@ def summary(found: Study, *, unit: str, against: str | None) -> dict[str, Any]:
         },
         "correlation": fit.correlation,
         "scatter": fit.scatter,
-        "points": len(found.points),
+        "points": len(result.points),
         "starts": {"tried": fit.starts, "at_minimum": fit.starts_at_minimum},
         "at_bound": list(fit.at_bound),
-        "frontier": [rows[i] for i in found.frontier],
+        "frontier": [rows[i] for i in result.frontier],
         "residuals": rows,
-        "off_law": [rows[i] for i in found.frontier if rows[i]["off_law"]],
-        "largest_run": largest_run(found, against=against),
-        "variants": [_variant(variant) for variant in found.variants],
-        "extrapolation": [_extrapolation(one) for one in found.extrapolations],
+        "off_law": [rows[i] for i in result.frontier if rows[i]["off_law"]],
+        "largest_run": largest_run(result, against=against),
+        "variants": [_variant(variant) for variant in result.variants],
+        "extrapolation": [_extrapolation(one) for one in result.extrapolations],
         "held_out": [
             {"form": one.form, "rmse": one.rmse, "predicted": one.predicted}
-            for one in scores(found.extrapolations)
+            for one in scores(result.extrapolations)
         ],
-        "repeats": _repeats(found.repeats),
+        "repeats": _repeats(result.repeats),
         "bottlenecks": {
-            "by_model": [_best(found, best) for best in found.by_model],
-            "by_data": [_best(found, best) for best in found.by_data],
-            "by_model_and_data": [_best(found, best) for best in found.by_model_and_data],
+            "by_model": [_best(result, best) for best in result.by_model],
+            "by_data": [_best(result, best) for best in result.by_data],
+            "by_model_and_data": [_best(result, best) for best in result.by_model_and_data],
         },
         "sample_efficiency": [
             {
@@ -77,7 +77,7 @@ def summary(found: Study, *, unit: str, against: str | None) -> dict[str, Any]:
                 "factor_at_highest_error": one.at_highest,
                 "reason": one.reason,
             }
-            for one in found.efficiencies
+            for one in result.efficiencies
         ],
         "allocation": [
             {
@@ -99,50 +99,50 @@ def summary(found: Study, *, unit: str, against: str | None) -> dict[str, Any]:
                 else None,
                 "reason": one.reason,
             }
-            for one in found.allocations
+            for one in result.allocations
         ],
-        "cautions": cautions(found),
+        "cautions": cautions(result),
     }
 
 
-def band(found: Study) -> dict[str, list[float]]:
+def band(result: Study) -> dict[str, list[float]]:
     """The law and its interval from a third of the smallest to three times the largest compute.
 
     The interval spans the bootstrap and the law behind lucky runs; without a usable bootstrap it
     is the law itself.
     """
-    compute = found.points.compute
+    compute = result.points.compute
     grid = np.geomspace(compute.min() / 3, compute.max() * 3, 121)
-    error = found.law.error(grid)
+    error = result.law.error(grid)
     low = high = error
-    if found.drawn.usable:
-        tail = 50 * (1 - found.settings.level)
-        low, high = np.percentile(found.drawn.errors(grid), [tail, 100 - tail], axis=0)
-    if found.selection is not None:
-        behind = found.selection.law.error(grid)
-        low, high = np.minimum(low, behind), np.maximum(high, behind)
+    if result.drawn.usable:
+        tail = 50 * (1 - result.settings.level)
+        low, high = np.percentile(result.drawn.errors(grid), [tail, 100 - tail], axis=0)
+    if result.selection is not None:
+        unlucky = result.selection.law.error(grid)
+        low, high = np.minimum(low, unlucky), np.maximum(high, unlucky)
     columns = {"compute": grid, "error": error, "low": low, "high": high}
     return {name: [float(value) for value in column] for name, column in columns.items()}
 
 
-def residuals(found: Study, *, against: Law | None) -> list[dict[str, Any]]:
+def residuals(result: Study, *, against: Law | None) -> list[dict[str, Any]]:
     """One object a run, in the table's order.
 
     `off` is the residual in standard deviations of the frontier's scatter. A run is `off_law`
     where that passes two, on the frontier or not; runs above the frontier mostly are.
     """
-    points, on = found.points, found.on_frontier
-    predicted = found.law.error(points.compute)
+    points, on = result.points, result.on_frontier
+    predicted = result.law.error(points.compute)
     printed = None if against is None else against.error(points.compute)
     rows = []
     for i in range(len(points)):
         row = {
-            **_who(found, i),
+            **_run_of(result, i),
             "predicted": float(predicted[i]),
-            "residual": float(found.residual[i]),
-            "off": float(found.off[i]),
+            "residual": float(result.residual[i]),
+            "off": float(result.off[i]),
             "on_frontier": bool(on[i]),
-            "off_law": bool(abs(found.off[i]) > OFF_LAW),
+            "off_law": bool(abs(result.off[i]) > OFF_LAW),
         }
         if printed is not None:
             row["residual_against"] = float(points.error[i] - printed[i])
@@ -150,21 +150,21 @@ def residuals(found: Study, *, against: Law | None) -> list[dict[str, Any]]:
     return rows
 
 
-def largest_run(found: Study, *, against: str | None) -> dict[str, Any]:
+def largest_run(result: Study, *, against: str | None) -> dict[str, Any]:
     """The run of most compute (the best of them): how it stands to the law, and to a published
     one, whose printed coefficients are rounded; `rounding` is what that alone can move."""
-    points = found.points
+    points = result.points
     top = points.compute == points.compute.max()
     i = int(min((j for j in range(len(points)) if top[j]), key=lambda j: points.error[j]))
     out: dict[str, Any] = {
-        **_who(found, i),
-        "predicted": float(found.law.error(points.compute[i])),
+        **_run_of(result, i),
+        "predicted": float(result.law.error(points.compute[i])),
         "predicted_without": None,
-        "residual": float(found.residual[i]),
+        "residual": float(result.residual[i]),
         "against": None,
     }
-    if found.without_largest is not None and i == found.frontier[-1]:
-        out["predicted_without"] = float(found.without_largest.error(points.compute[i]))
+    if result.without_largest is not None and i == result.frontier[-1]:
+        out["predicted_without"] = float(result.without_largest.error(points.compute[i]))
     if against is not None:
         law = PUBLISHED[against].law
         compute = float(points.compute[i])
@@ -181,8 +181,8 @@ def largest_run(found: Study, *, against: str | None) -> dict[str, Any]:
     return out
 
 
-def _who(found: Study, i: int) -> dict[str, Any]:
-    points = found.points
+def _run_of(result: Study, i: int) -> dict[str, Any]:
+    points = result.points
     return {
         "row": int(points.row[i]),
         "model": None if points.model is None else str(points.model[i]),
@@ -193,11 +193,11 @@ def _who(found: Study, i: int) -> dict[str, Any]:
     }
 
 
-def _selection(found: Study) -> dict[str, Any] | None:
-    if found.selection is None:
+def _selection(result: Study) -> dict[str, Any] | None:
+    if result.selection is None:
         return None
-    law = {name: getattr(found.selection.law, name) for name in PARAMETERS}
-    return {"law": law, "noise": found.selection.noise, "crowd": found.selection.crowd}
+    law = {name: getattr(result.selection.law, name) for name in PARAMETERS}
+    return {"law": law, "noise": result.selection.noise, "crowd": result.selection.crowd}
 
 
 def _variant(variant: Variant) -> dict[str, Any]:
@@ -245,8 +245,8 @@ def _repeats(one: Repeats | None) -> dict[str, Any] | None:
     }
 
 
-def _best(found: Study, best: Best) -> dict[str, Any]:
-    return {**_who(found, best.index), "runs": best.runs, "short": best.short}
+def _best(result: Study, best: Best) -> dict[str, Any]:
+    return {**_run_of(result, best.index), "runs": best.runs, "short": best.short}
 
 
 def _pair(pair: tuple[float | None, float | None] | None) -> list[float | None] | None:

@@ -85,9 +85,9 @@ def _mean(values: Floats) -> float:
 
 
 def _refuse_twins(points: Points, seed: np.ndarray, rows: list[int]) -> None:
-    seen: dict[object, int] = {}
+    row_of_seed: dict[object, int] = {}
     for i in rows:
-        if (before := seen.setdefault(seed[i], i)) != i:
+        if (before := row_of_seed.setdefault(seed[i], i)) != i:
             raise InputError(
                 f"rows {points.row[before]} and {points.row[i]} are the same model, data and "
                 f"duration with the same seed ({seed[i]})",

@@ -53,15 +53,15 @@ def selection(
     if rule == "all":
         return None
     chosen = frontier(compute, error, rule=rule)
-    found = _natural(fit.theta)
+    fitted = _natural(fit.theta)
     lower, upper = (
         _natural(x)
         for x in fit.bounds.arrays(fit.form, largest_compute=float(compute.max()), unit=fit.unit)
     )
     free = np.array([name in fit.free for name in PARAMETERS])
-    law, sigma = found, fit.scatter if noise is None else noise
+    law, sigma = fitted, fit.scatter if noise is None else noise
     x = compute / fit.unit
-    scatter = float(np.std(Law(*found).error(x[chosen]) - error[chosen]))
+    scatter = float(np.std(Law(*fitted).error(x[chosen]) - error[chosen]))
     crowd = 0
     for _ in range(_ROUNDS):
         near = np.abs(error - Law(*law).error(x)) <= _NEAR * sigma
@@ -75,10 +75,10 @@ def selection(
         if noise is None and scatter > 0:
             simulated = float(np.median(spread))
             sigma *= float(np.clip(scatter / max(simulated, 1e-12), 0.7, 1.5))
-        bias = np.median(_natural(theta), axis=0) - found
+        bias = np.median(_natural(theta), axis=0) - fitted
         # An amplitude of zero is no law; the other parameters may rest on their bounds.
-        lower[0] = max(lower[0], 1e-6 * found[0])
-        law = np.where(free, np.clip(law - bias, lower, upper), found)
+        lower[0] = max(lower[0], 1e-6 * fitted[0])
+        law = np.where(free, np.clip(law - bias, lower, upper), fitted)
     theta = Law(*(float(value) for value in law)).theta()
     return Selection(law=Law.from_theta(theta, unit=fit.unit), noise=float(sigma), crowd=crowd)
 
@@ -116,7 +116,7 @@ def _simulate(
     (NaN) scatter about the law, the others keep theirs. Law and refits are in the fit's unit."""
     # The same draws each round, so that the rounds converge.
     rng = np.random.default_rng(seed)
-    found, spreads = [], []
+    thetas, spreads = [], []
     for block in blocks(draws, len(compute)):
         drawn = law.error(compute / fit.unit) + sigma * rng.standard_normal((block, len(compute)))
         drawn = np.where(np.isnan(error), np.maximum(drawn, _SMALLEST_ERROR), error)
@@ -125,9 +125,9 @@ def _simulate(
         drawn, weight = drawn[enough], weight[enough]
         theta = refit(fit, compute, drawn, weight)
         missed = np.sum(weight * (drawn - predict(theta, compute / fit.unit)) ** 2, axis=1)
-        found.append(theta)
+        thetas.append(theta)
         spreads.append(np.sqrt(missed / weight.sum(1)))
-    return np.concatenate(found), np.concatenate(spreads)
+    return np.concatenate(thetas), np.concatenate(spreads)
 
 
 def _natural(theta: Floats) -> Floats:

@@ -88,8 +88,8 @@ def solve(
     lower, upper = np.broadcast_to(lower, (batch, 4)), np.broadcast_to(upper, (batch, 4))
     if objective == LEAST_SQUARES:
         theta, converged = search(compute, error, weight, start, lower, upper)
-        found = cost(theta, compute, error, weight, objective=objective)
-        return Solution(theta=theta, cost=found, converged=converged)
+        lowest = cost(theta, compute, error, weight, objective=objective)
+        return Solution(theta=theta, cost=lowest, converged=converged)
     theta = np.clip(start, lower, upper)
     value = cost(theta, compute, error, weight, objective=objective)
     damping = np.full(batch, 1e-3)

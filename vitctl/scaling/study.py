@@ -106,7 +106,7 @@ def study(points: Points, settings: Settings) -> Study:
 
     fit = fit_law(x, y, form=s.form, objective=s.objective, bounds=s.bounds)
     profile = profile_intervals(fit, x, y, level=s.level)
-    behind = selection(
+    selected = selection(
         fit,
         compute,
         error,
@@ -123,8 +123,8 @@ def study(points: Points, settings: Settings) -> Study:
         frontier=chosen,
         fit=fit,
         profile=profile,
-        selection=behind,
-        intervals=widened(profile, fit, behind),
+        selection=selected,
+        intervals=widened(profile, fit, selected),
         drawn=drawn,
         without_largest=_without_largest(x, y, s),
         residual=error - fit.law.error(compute),
@@ -155,7 +155,7 @@ def study(points: Points, settings: Settings) -> Study:
                 chosen,
                 budget=budget,
                 drawn=drawn,
-                behind=behind.law if behind else None,
+                unlucky_law=selected.law if selected else None,
                 draws=s.draws,
                 seed=s.seed,
                 level=s.level,
@@ -166,16 +166,16 @@ def study(points: Points, settings: Settings) -> Study:
     )
 
 
-def cautions(found: Study) -> list[str]:
+def cautions(result: Study) -> list[str]:
     """What a reader of the numbers should know, one sentence each."""
-    fit, said = found.fit, []
-    if found.points.model is not None and len(found.points.models) == 1:
-        said.append(
-            f"one model only ({found.points.models[0]}): this is its own curve, not the frontier "
+    fit, sentences = result.fit, []
+    if result.points.model is not None and len(result.points.models) == 1:
+        sentences.append(
+            f"one model only ({result.points.models[0]}): this is its own curve, not the frontier "
             "over models; a larger one may lie below, and no bottleneck or best model can be told"
         )
     if fit.points < 2 * len(fit.free):
-        said.append(
+        sentences.append(
             f"{fit.points} points for {len(fit.free)} parameters: the intervals are wide and rest "
             "on the form being right"
         )
@@ -183,37 +183,37 @@ def cautions(found: Study) -> list[str]:
         value = getattr(fit.law, name)
         why = {"c": "no floor shows", "d": "no levelling at the low end shows"}
         meaning = why.get(name, "") if value == 0 else "the data do not determine it"
-        said.append(f"{name} rests on its bound {value:g}: {meaning}".removesuffix(": "))
-    for name, (low, high) in found.intervals.items():
+        sentences.append(f"{name} rests on its bound {value:g}: {meaning}".removesuffix(": "))
+    for name, (low, high) in result.intervals.items():
         if low is None or high is None:
             side = "below" if low is None else "above"
-            said.append(f"the data do not bound {name} from {side}")
+            sentences.append(f"the data do not bound {name} from {side}")
     if fit.starts_at_minimum < max(2, fit.starts // 10):
-        said.append(
+        sentences.append(
             f"only {fit.starts_at_minimum} of {fit.starts} starts reached this minimum; others are "
             "nearly as good"
         )
-    best = found.variants[0]
-    own = next(variant for variant in found.variants if variant.form == fit.form)
+    best = result.variants[0]
+    own = next(variant for variant in result.variants if variant.form == fit.form)
     if best.form != fit.form and own.delta_aicc is not None and own.delta_aicc > 2:
-        said.append(
+        sentences.append(
             f"the simpler form {best.form!r} explains these points better (AICc lower by "
             f"{own.delta_aicc:.1f})"
         )
-    held_out = scores(found.extrapolations)
+    held_out = scores(result.extrapolations)
     if len(held_out) > 1 and held_out[0].form != fit.form:
         own_score = next((one for one in held_out if one.form == fit.form), None)
         if own_score is not None and own_score.rmse > 1.2 * held_out[0].rmse:
-            said.append(
+            sentences.append(
                 f"the form {held_out[0].form!r}, fitted to the cheap runs, foretells the dear ones "
                 f"better than {fit.form!r} does"
             )
-    if found.drawn.resampling != found.settings.resampling:
-        said.append(
+    if result.drawn.resampling != result.settings.resampling:
+        sentences.append(
             "most tables of runs drawn again had too few frontier runs to fit, so the bootstrap "
             "draws residuals instead"
         )
-    return said
+    return sentences
 
 
 def _bootstrap(fit: Fit, points: Points, s: Settings) -> Bootstrap:

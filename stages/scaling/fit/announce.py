@@ -93,7 +93,7 @@ def _parameter(summary: Mapping[str, Any], name: str, level: str) -> str:
 def _largest(summary: Mapping[str, Any], show: Values) -> list[str]:
     run = summary["largest_run"]
     where = f"{run['model'] or 'row ' + str(run['row'])} at {run['compute']:g}"
-    said = [
+    sentences = [
         f"the largest run, {where}, has {show.noun} {show.value(run['error'])}: "
         f"{show.signed(run['residual'])} against this law ({show.value(run['predicted'])}"
         + (
@@ -107,7 +107,7 @@ def _largest(summary: Mapping[str, Any], show: Values) -> list[str]:
         coefficients = ", ".join(f"{name} {printed[name]:g}" for name in "abcd")
         rounded = f"coefficients are rounded to {printed['decimals']} decimals"
         explains = abs(printed["predicted"] - run["predicted"]) <= printed["rounding"]
-        said.append(
+        sentences.append(
             f"and {show.signed(printed['residual'])} against the law the paper prints for "
             f"{printed['title']} ({show.value(printed['predicted'])}; {coefficients}), "
             + (
@@ -117,7 +117,7 @@ def _largest(summary: Mapping[str, Any], show: Values) -> list[str]:
             )
             + f"{show.difference(printed['rounding'])} there"
         )
-    return said
+    return sentences
 
 
 def _residuals(summary: Mapping[str, Any], show: Values, *, emit: Emit) -> None:
@@ -227,14 +227,14 @@ def _bottlenecks(summary: Mapping[str, Any], show: Values, *, emit: Emit) -> Non
 
 
 def _circumstances(best: Mapping[str, Any], key: str) -> str:
-    said = [f"C {best['compute']:g}"]
+    sentences = [f"C {best['compute']:g}"]
     if key == "by_data" and best["model"]:
-        said.append(best["model"])
+        sentences.append(best["model"])
     if key == "by_model" and best["data_size"]:
-        said.append(f"data {_count(best['data_size'])}")
+        sentences.append(f"data {_count(best['data_size'])}")
     if best["images"]:
-        said.append(f"{_count(best['images'])} images seen")
-    return ", ".join(said)
+        sentences.append(f"{_count(best['images'])} images seen")
+    return ", ".join(sentences)
 
 
 def _efficiency(summary: Mapping[str, Any], show: Values, *, emit: Emit) -> None:
