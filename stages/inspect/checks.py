@@ -19,6 +19,7 @@ from vitctl.places import Place, children
 
 Depth = Literal["sizes", "contents"]
 
+_LINKED = "is a symbolic link; a command that trains the run refuses to write through it"
 _LEFT = "was never finished; the command that trains the run clears it away"
 
 
@@ -86,6 +87,7 @@ def of_entry(
         verdict.files += part.files
         verdict.bytes += part.bytes
     if step is None:
+        verdict.remarks += [f"{name} {_LINKED}" for name in entry.links()]
         verdict.remarks += _unfinished(entry)
         if not entry.steps():
             verdict.remarks.append("it has no finished checkpoint yet")

@@ -12,7 +12,7 @@ import numpy as np
 
 from stages.replay.spec import PICTURE, Asked
 from vitctl.artifacts import Artifact, Parent, Run, Store
-from vitctl.artifacts.files import write_atomic
+from vitctl.artifacts.files import make_folder, write_atomic
 from vitctl.artifacts.run_info import MUST_BE_FINITE, diverged_in_words
 from vitctl.artifacts.runs import CHECKPOINTS
 from vitctl.data.order import Window, batch_of_step, windows_from_json
@@ -20,6 +20,7 @@ from vitctl.data.sheet import sheet
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.places import Place
+from vitctl.places.local import based
 from vitctl.recipes.branching import trained_with
 from vitctl.train.config import TrainConfig, from_identity
 from vitctl.train.run import rollback
@@ -206,8 +207,9 @@ def _write(file: Path, found: Replayed, seen: Pixels) -> None:
     picture = file.suffix == PICTURE
     content = sheet(seen.learnt, list(_captions(found, seen))) if picture else _arrays(found, seen)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(file, content)
+        folder = based(file.parent)
+        make_folder(folder)
+        write_atomic(folder / file.name, content)
     except OSError as error:
         raise UsageError(f"--out {file} cannot be written: {error.strerror}") from None
 

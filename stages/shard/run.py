@@ -26,7 +26,7 @@ from stages.shard.spec import (
 )
 from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store
 from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
-from vitctl.artifacts.files import TEMPORARY, remove_tree, write_atomic
+from vitctl.artifacts.files import TEMPORARY, make_folder, remove, remove_tree, write_atomic
 from vitctl.artifacts.store import slug
 from vitctl.data.classes import read_class_list, read_pairs, select_classes, titles_for
 from vitctl.data.pipeline import available_cores
@@ -241,10 +241,10 @@ def _convert(
     emit: Emit,
 ) -> list[ShardReport]:
     """The report of every unit; those an earlier run finished are not made again."""
-    (draft.path / REPORTS).mkdir(exist_ok=True)
+    make_folder(draft.path / REPORTS)
     if isinstance(draft.path, Path):
         for leftover in draft.path.glob(f"{TEMPORARY}*"):
-            leftover.unlink(missing_ok=True)
+            remove(leftover, missing_ok=True)
     reports = dict(enumerate(finished_reports(draft.path, units)))
     todo = [i for i, report in reports.items() if report is None]
     if len(todo) < len(units):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 
 import pytest
 
 from tests.artifacts.making import made, recipe
 from vitctl.artifacts import Store
-from vitctl.artifacts.files import sync, write_atomic
+from vitctl.artifacts.files import write_atomic
 from vitctl.errors import InputError, OverwriteError, UsageError
+from vitctl.places.nofollow import sync
 
 
 class Crash(Exception):
@@ -149,8 +151,12 @@ def test_a_file_in_the_way_is_named(tmp_path, option):
 def test_finished_work_is_found_where_nothing_may_be_written(store, monkeypatch):
     artifact = made(store, recipe())
 
-    def refused(*_args, **_kwargs):
-        raise PermissionError(13, "Permission denied")
+    opening = os.open
+
+    def refused(path, flags, *more, **options):
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise PermissionError(13, "Permission denied")
+        return opening(path, flags, *more, **options)
 
     monkeypatch.setattr("os.open", refused)
     with store.open(recipe(), name="thing") as draft:

@@ -20,7 +20,7 @@ _POLL_S = 0.002
 _PATIENCE_S = 600
 _CHANGES = "open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"
 """What Python does to files; Python tells a hook just before."""
-_IN_FOLDER = {"os.remove": 1, "os.rmdir": 1, "os.mkdir": 2, "os.rename": 2}
+_IN_FOLDER = {"os.remove": 1, "os.rmdir": 1, "os.mkdir": 2, "os.rename": 2, "os.link": 2}
 """Which of the hook's arguments is the open folder that a path is relative to."""
 
 

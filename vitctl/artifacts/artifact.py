@@ -6,13 +6,15 @@ import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from vitctl import processes
 from vitctl.artifacts.files import sha256_file
 from vitctl.artifacts.manifest import MANIFEST, FileEntry, Manifest, Parent, read_manifest
 from vitctl.errors import InputError, NotFoundError, VitctlError
-from vitctl.places import ObjectPath, Place, buckets, place
+from vitctl.places import ObjectPath, Place, buckets, nofollow, place
+from vitctl.places.local import based
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Artifact:
         """Read the manifest and, with `check`, see that every file is there in its size (no
         content is read)."""
         path = place(path)
+        # Links on the way to an artifact are its owner's; in it there are none.
+        path = based(path) if isinstance(path, Path) else path
         artifact = cls(path, read_manifest(path))
         problems = artifact.check_sizes() if check else []
         if problems:
@@ -98,12 +102,16 @@ class Artifact:
             except OSError as error:
                 problems.append(f"{entry.path} cannot be read ({error.strerror})")
                 continue
+            except nofollow.LinkError as error:
+                problems.append(self._linked(error))
+                continue
             if size != entry.size:
                 problems.append(f"{entry.path} has {size} bytes instead of {entry.size}")
         return problems
 
     def _size(self, name: str) -> int:
-        return (self.path / name).stat().st_size
+        assert isinstance(self.path, Path)
+        return nofollow.size(self.path / name)
 
     def _listed_size(self) -> Callable[[str], int]:
         """`_size` in a bucket: one listing instead of a request for each file."""
@@ -133,12 +141,20 @@ class Artifact:
         found = each(self.check_content, self.manifest.files)
         return [problem for problem in found if problem is not None]
 
+    def _linked(self, error: nofollow.LinkError) -> str:
+        assert isinstance(self.path, Path)
+        return (
+            f"{os.path.relpath(error.link, self.path)} is a symbolic link, not what was published"
+        )
+
     def check_content(self, entry: FileEntry) -> str | None:
         """What is wrong with one file, by its bytes; None if it is as it was published."""
         try:
             size, sha256 = sha256_file(self.path / entry.path)
         except OSError as error:
             return f"{entry.path} cannot be read ({error.strerror})"
+        except nofollow.LinkError as error:
+            return self._linked(error)
         if size != entry.size:
             return f"{entry.path} has {size} bytes instead of {entry.size}"
         if sha256 != entry.sha256:

@@ -19,7 +19,7 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.files import LOCK, TEMPORARY
 from vitctl.artifacts.manifest import Recipe
 from vitctl.errors import InputError, NotFoundError, VitctlError
-from vitctl.places import ObjectPath, Place, inside, leases, place
+from vitctl.places import ObjectPath, Place, inside, leases, nofollow, place
 
 # NFS clients keep what they know of a folder for up to a minute, but a name they never asked for
 # they look up at once; this is for slow servers.
@@ -45,7 +45,8 @@ def show(path: Place, *, root: Place) -> None:
         return
     token = f"{TEMPORARY}seen-{uuid.uuid4().hex}"
     try:
-        (path / token).touch()
+        with nofollow.opened(path / token, "xb"):
+            pass
     except OSError:  # a store that only may be read: what is finished in it is found
         token = "."
     told = {"path": str(path.absolute()), "token": token, "inside": inside(path, root)}
@@ -54,7 +55,7 @@ def show(path: Place, *, root: Place) -> None:
         _all_see(None)
     finally:
         if token != ".":
-            (path / token).unlink(missing_ok=True)
+            nofollow.remove(path / token, missing_ok=True)
 
 
 class Shown(NamedTuple):
@@ -73,7 +74,7 @@ class Shown(NamedTuple):
 def find(*, root: Place, out: Place | None) -> Shown:
     """Where process 0 works."""
     told: dict[str, Any] = processes.share("place", dict, patient=True)
-    path = out or (root / told["inside"] if told["inside"] else place(told["path"]))
+    path = place(out) if out else (root / told["inside"] if told["inside"] else place(told["path"]))
     if isinstance(path, ObjectPath):
         seen = str(path) == told["path"]
     else:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from vitctl.errors import InputError, NewerFormatError, NotFoundError
-from vitctl.places import Place
+from vitctl.places import Place, nofollow
+from vitctl.places.local import based
 from vitctl.settings.config import Config
 
 D = TypeVar("D", bound=Config)
@@ -35,11 +37,18 @@ def read_document(
       InputError: it cannot be read, is damaged, or is of a newer format.
     """
     try:
-        content = path.read_bytes()
+        # Links on the way to the folder that it describes are their owner's.
+        own = based(path.parent) / path.name if isinstance(path, Path) else None
+        content = path.read_bytes() if own is None else nofollow.read(own)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(missing, hint=make) from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except nofollow.LinkError:
+        raise InputError(
+            f"{path} is a symbolic link, where the file itself is expected",
+            hint="put the file in its place; a link to the whole folder is followed",
+        ) from None
     try:
         raw = json.loads(content)
     except (ValueError, RecursionError):

@@ -23,7 +23,9 @@ from vitctl.artifacts.files import (
     becomes,
     check_guards,
     entries,
+    make_folder,
     publish_manifest,
+    remove,
     remove_tree,
     write_atomic,
 )
@@ -38,7 +40,7 @@ from vitctl.artifacts.manifest import (
 )
 from vitctl.artifacts.provenance import now, provenance
 from vitctl.errors import OverwriteError
-from vitctl.places import Place
+from vitctl.places import Place, nofollow
 
 # What makes a directory look finished, or like a run.
 _FINISHED = (MANIFEST, RUN)
@@ -77,7 +79,7 @@ class Draft:
                 known=self._known,
                 volatile=volatile,
             )
-            (self.path / DRAFT).unlink(missing_ok=True)
+            remove(self.path / DRAFT, missing_ok=True)
             return artifact
 
         self.finished = crew.published(self.path, make)
@@ -115,6 +117,9 @@ def publish(
 def claim(path: Place, *, recipe: Recipe) -> None:
     """Mark `path` as this recipe's draft. Raises OverwriteError if it holds something else."""
     if path.is_dir():
+        if isinstance(path, Path):
+            for name in (*_FINISHED, DRAFT):
+                nofollow.check(path / name)
         note = read_note(path)
         if note is not None and "id" not in note:
             clear(path)  # what an interrupted clear left
@@ -135,10 +140,14 @@ def claim(path: Place, *, recipe: Recipe) -> None:
                     hint="choose another --out, or pass --force to start over",
                 )
             owner = None
+        if isinstance(path, Path):
+            for entry in nofollow.listing(path):
+                if entry.is_link:
+                    raise nofollow.LinkError(path / entry.name)
         sweep(path)
         if owner == recipe.id:
             return
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     _write_note(path, id=recipe.id, stage=recipe.stage, kind=recipe.kind, started=now())
 
 
@@ -156,13 +165,13 @@ def clear(path: Place) -> None:
         _write_note(path)
     check_guards(path)
     for name in _FINISHED:
-        (path / name).unlink(missing_ok=True)
+        remove(path / name, missing_ok=True)
     for child in rest:
         if child.is_dir() and not (isinstance(child, Path) and child.is_symlink()):
             remove_tree(child)
         else:
-            child.unlink()
-    (path / DRAFT).unlink(missing_ok=True)
+            remove(child)
+    remove(path / DRAFT, missing_ok=True)
 
 
 def sweep(path: Place) -> None:
@@ -173,7 +182,7 @@ def sweep(path: Place) -> None:
     for child in path.iterdir():
         name = child.name
         if name.startswith(TEMPORARY) and not name.startswith(_WAITING) and child.is_file():
-            child.unlink(missing_ok=True)
+            remove(child, missing_ok=True)
 
 
 def read_note(path: Place) -> dict[str, str] | None:

@@ -5,16 +5,15 @@ In a bucket that is what writing is: an object is replaced as a whole.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from vitctl.artifacts.manifest import MANIFEST, FileEntry
 from vitctl.errors import InterruptedRun
-from vitctl.places import ObjectPath, Place, buckets
+from vitctl.places import ObjectPath, Place, buckets, nofollow
 from vitctl.places.background_writes import write_now
 
 # Bookkeeping, never part of what an artifact publishes.
@@ -45,18 +44,19 @@ def write_atomic(path: Place, content: bytes) -> None:
         return
     temporary = path.with_name(f"{TEMPORARY}{path.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
+        with nofollow.opened(temporary, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         check_guards(path)
-        os.replace(temporary, path)
+        nofollow.rename(temporary, path)
     except BaseException as error:
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)  # a failed write doesn't say of what
-        temporary.unlink(missing_ok=True)
+        with suppress(nofollow.LinkError):  # it is on its way already
+            nofollow.remove(temporary, missing_ok=True)
         raise
-    sync(path.parent)
+    nofollow.sync(path.parent)
 
 
 def becomes(name: str) -> str | None:
@@ -85,19 +85,6 @@ def publish_manifest(path: Place, content: bytes) -> None:
         ) from None
 
 
-def sync(path: Path) -> None:
-    """Make a file, or the names in a folder, survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some network file systems have no fsync for folders; their renames are durable anyway.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
-
-
 def sha256_file(path: Place) -> tuple[int, str]:
     """(size in bytes, sha256) of a file, read in blocks."""
     digest = hashlib.sha256()
@@ -112,7 +99,7 @@ def _blocks(path: Place) -> Iterator[bytes]:
     if isinstance(path, ObjectPath):
         yield from buckets.blocks(path)
         return
-    with path.open("rb") as file:
+    with nofollow.opened(path, "rb") as file:
         while block := file.read(_BLOCK):
             yield block
 
@@ -126,9 +113,8 @@ def _files(directory: Place) -> Iterator[str]:
     if isinstance(directory, ObjectPath):
         yield from buckets.below(directory)
         return
-    for base, _, names in os.walk(directory):
-        for name in names:
-            yield (Path(base) / name).relative_to(directory).as_posix()
+    for relative, _ in nofollow.below(directory):
+        yield relative
 
 
 def _is_content(relative: str) -> bool:
@@ -144,7 +130,21 @@ def remove_tree(directory: Place, *, ignore_errors: bool = False) -> None:
         buckets.remove(directory / name for name in buckets.below(directory))
         return
     check_guards(directory)
-    shutil.rmtree(directory, ignore_errors=ignore_errors)
+    nofollow.remove_tree(directory, ignore_errors=ignore_errors)
+
+
+def remove(path: Place, *, missing_ok: bool = False) -> None:
+    """Remove a file; of a link only the link itself."""
+    if isinstance(path, ObjectPath):
+        path.unlink(missing_ok=missing_ok)
+    else:
+        nofollow.remove(path, missing_ok=missing_ok)
+
+
+def make_folder(path: Place) -> None:
+    """The folder, and those above it, made where they are not there. A bucket has none."""
+    if isinstance(path, Path):
+        nofollow.make_folder(path)
 
 
 def entries(
@@ -162,11 +162,15 @@ def entries(
         if found is None:
             path = directory / relative
             if isinstance(path, Path):
-                sync(path)  # the manifest must not reach the disk before what it names
+                nofollow.sync(path)  # the manifest must not reach the disk before what it names
             size, sha256 = sha256_file(path)
             found = FileEntry(path=relative, size=size, sha256=sha256)
         return found.model_copy(update={"volatile": relative in unstable})
 
+    if isinstance(directory, Path):
+        for relative, kind in nofollow.below(directory):
+            if kind.is_link:
+                raise nofollow.LinkError(directory / relative)
     names = content_files(directory)
     if isinstance(directory, ObjectPath):
         return tuple(buckets.together(entry, names))

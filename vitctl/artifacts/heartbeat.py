@@ -27,6 +27,7 @@ from pathlib import Path
 from vitctl.artifacts.files import HELD, TEMPORARY, guards
 from vitctl.errors import InterruptedRun
 from vitctl.events import Emit, Note
+from vitctl.places import nofollow
 
 BEAT_S = 3.0
 # Ten beats: a file server may be away that long and come back.
@@ -69,7 +70,7 @@ def exclusive(path: Path, *, emit: Emit, waiting: str) -> Iterator[None]:
         thread.join()
         found = read(path)
         if found is not None and found.owner == own.owner:
-            path.unlink(missing_ok=True)
+            nofollow.remove(path, missing_ok=True)
 
 
 def is_held(path: Path) -> bool:
@@ -100,7 +101,8 @@ def _acquire(path: Path, own: Holder, *, emit: Emit, waiting: str) -> None:
     announced = False
     seen, looks = None, 0
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        nofollow.make_folder(path.parent)
+        nofollow.check(path)
         if _create(path, own):
             return
         found = read(path)
@@ -121,20 +123,20 @@ def _create(path: Path, own: Holder) -> bool:
     """Whether the file was made, whole: it is written aside and linked to its name, which fails
     where it is taken."""
     aside = path.with_name(f"{TEMPORARY}{path.name}.{own.owner}")
-    aside.write_bytes(_content(own))
+    with nofollow.opened(aside, "xb") as file:
+        file.write(_content(own))
     try:
-        os.link(aside, path)
+        nofollow.link(aside, path)
     except FileExistsError:
         return False
     except OSError:  # no hard links either
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            with nofollow.opened(path, "xb") as file:
+                file.write(_content(own))
         except FileExistsError:
             return False
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(_content(own))
     finally:
-        aside.unlink(missing_ok=True)
+        nofollow.remove(aside, missing_ok=True)
     return True
 
 
@@ -145,13 +147,13 @@ def _remove_stale(path: Path, stale: Holder) -> None:
     if read(path) != stale:
         return
     try:
-        os.rename(path, aside)
+        nofollow.rename(path, aside)
     except FileNotFoundError:
         return
     if read(aside) != stale:
         with suppress(OSError):
-            os.link(aside, path)
-    aside.unlink(missing_ok=True)
+            nofollow.link(aside, path)
+    nofollow.remove(aside, missing_ok=True)
 
 
 def _check(path: Path, own: Holder) -> None:
@@ -192,7 +194,7 @@ def _beat(path: Path, own: Holder, over: threading.Event) -> None:
             os._exit(error.exit_code)
         if gone:
             continue
-        with suppress(OSError), path.open("r+b") as file:
+        with suppress(OSError), nofollow.opened(path, "r+b") as file:
             file.write(_content(replace(own, beat=beat)))
 
 

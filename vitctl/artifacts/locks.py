@@ -18,8 +18,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from vitctl.artifacts import heartbeat, mounts
+from vitctl.errors import VitctlError
 from vitctl.events import Emit, Note
-from vitctl.places import ObjectPath, Place, leases
+from vitctl.places import ObjectPath, Place, leases, nofollow
 
 _POLL_S = 0.2
 # What flock says where there is none: NFS without a lock server, FUSE, some cluster file systems.
@@ -45,7 +46,7 @@ def exclusive(path: Place, *, emit: Emit, waiting: str, several: bool = False) -
         if descriptor is not None:
             # Safe to remove: a waiter that opened this very file sees below that it is gone.
             with suppress(OSError):
-                path.unlink(missing_ok=True)
+                nofollow.remove(path, missing_ok=True)
             os.close(descriptor)
 
 
@@ -53,8 +54,8 @@ def _acquire(path: Path, *, emit: Emit, waiting: str) -> int | None:
     """The descriptor that holds the lock; None where this file system has no flock."""
     announced = False
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        nofollow.make_folder(path.parent)
+        descriptor = nofollow.descriptor(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -76,7 +77,7 @@ def _acquire(path: Path, *, emit: Emit, waiting: str) -> int | None:
 
 def _is_still(path: Path, descriptor: int) -> bool:
     try:
-        there = os.stat(path)
+        there = os.lstat(path)
     except FileNotFoundError:
         return False
     here = os.fstat(descriptor)
@@ -90,8 +91,8 @@ def is_locked(path: Place) -> bool:
     if heartbeat.is_held(heartbeat.beside(path)):
         return True
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+        descriptor = nofollow.descriptor(path, os.O_RDONLY)
+    except (OSError, VitctlError):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

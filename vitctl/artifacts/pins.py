@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from vitctl.artifacts.files import RUN, write_atomic
+from vitctl.artifacts.files import RUN, make_folder, remove, write_atomic
 from vitctl.errors import DeniedError, UsageError
 from vitctl.places import Place, children, place
 
@@ -26,14 +26,14 @@ def pin(run: Place, step: int, *, by: Place, id: str) -> None:
     file = run / PINS / _name(step, id)
     # Where nothing may be written nobody thins out either.
     with suppress(OSError, DeniedError):
-        file.parent.mkdir(exist_ok=True)
+        make_folder(file.parent)
         write_atomic(file, os.fsencode(str(by.resolve())))
 
 
 def unpin(run: Place, step: int, *, id: str) -> None:
     """The run of this id is finished, or begins elsewhere."""
     with suppress(OSError, DeniedError):
-        (run / PINS / _name(step, id)).unlink(missing_ok=True)
+        remove(run / PINS / _name(step, id), missing_ok=True)
 
 
 def pinned(run: Place) -> set[int]:

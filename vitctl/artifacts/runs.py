@@ -22,7 +22,18 @@ from vitctl.artifacts import crew, pins
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.drafts import clear, publish, read_note, sweep
-from vitctl.artifacts.files import DRAFT, LOCK, RUN, check_guards, remove_tree, write_atomic
+from vitctl.artifacts.files import (
+    DRAFT,
+    HELD,
+    LOCK,
+    RUN,
+    TEMPORARY,
+    check_guards,
+    make_folder,
+    remove,
+    remove_tree,
+    write_atomic,
+)
 from vitctl.artifacts.locks import is_locked
 from vitctl.artifacts.manifest import FORMAT, MANIFEST, FileEntry, Recipe
 from vitctl.artifacts.provenance import now, versions
@@ -35,14 +46,23 @@ from vitctl.errors import (
     VitctlError,
 )
 from vitctl.events import Caution, Emit, silent
-from vitctl.places import ObjectPath, Place, buckets, children, leases
+from vitctl.places import ObjectPath, Place, buckets, children, leases, nofollow
 from vitctl.places.copies import files_below, upload_folder
+from vitctl.places.local import based
 from vitctl.places.scratch import scratch
+from vitctl.processes.watchdog import STACKS
 
 CHECKPOINTS = "checkpoints"
 BATCHES = "batches"
 METRICS = "metrics.jsonl"
 
+# What TensorBoard looks for in the names of files.
+EVENTS = "events.out.tfevents."
+GOODPUT = "goodput.json"
+
+_OURS = frozenset(
+    {RUN, DRAFT, MANIFEST, LOCK, HELD, METRICS, GOODPUT, STACKS, CHECKPOINTS, BATCHES, pins.PINS}
+)
 _STEP = re.compile(r"0|[1-9][0-9]*")
 
 
@@ -64,7 +84,8 @@ class Run:
             missing=f"{path} is not a run (no {RUN})",
             repair=f"its checkpoints can still be named one by one: {path / CHECKPOINTS}/STEP",
         )
-        return cls(path, info)
+        # Links on the way to a run are its owner's.
+        return cls(based(path) if isinstance(path, Path) else path, info)
 
     @property
     def order(self) -> tuple[str, int]:
@@ -84,6 +105,18 @@ class Run:
     def is_working(self) -> bool:
         """Whether a living process trains this run now."""
         return is_locked(self.path / LOCK)
+
+    def links(self) -> list[str]:
+        """Symbolic links where a command that trains this run would write or remove something."""
+        if isinstance(self.path, ObjectPath):
+            return []
+        found = [e.name for e in nofollow.listing(self.path) if e.is_link and _is_ours(e.name)]
+        for folder in (CHECKPOINTS, BATCHES):
+            with suppress(OSError, nofollow.LinkError):
+                inner = nofollow.listing(self.path / folder)
+                steps = (e.name for e in inner if e.is_link and _STEP.fullmatch(e.name))
+                found += [f"{folder}/{name}" for name in steps]
+        return found
 
     def steps(self) -> list[int]:
         """Steps with a finished checkpoint, ascending."""
@@ -159,7 +192,7 @@ class RunDraft(Run):
         with suppress(DeniedError):  # who may not remove anything may still train
             sweep(self.path)
             if read_note(self.path) is not None:
-                (self.path / DRAFT).unlink(missing_ok=True)
+                remove(self.path / DRAFT, missing_ok=True)
             for place in self.unfinished():
                 remove_tree(place, ignore_errors=True)
 
@@ -243,7 +276,7 @@ class RunDraft(Run):
         place = self.place(step)
 
         def empty() -> None:
-            place.mkdir(parents=True, exist_ok=True)
+            make_folder(place)
             clear(place)
             if isinstance(place, ObjectPath):
                 leases.hold_on(place.parent.parent / LOCK, on=processes.count() > 1)
@@ -314,7 +347,7 @@ class RunDraft(Run):
         """Remove a checkpoint that is no part of this run any more, whoever begins from it."""
         if processes.first():
             check_guards(self.place(step))
-            (self.place(step) / MANIFEST).unlink(missing_ok=True)
+            remove(self.place(step) / MANIFEST, missing_ok=True)
             remove_tree(self.place(step), ignore_errors=True)
 
     def drop(self, step: int) -> None:
@@ -325,7 +358,7 @@ class RunDraft(Run):
         check_guards(manifest)
         with suppress(FileNotFoundError):
             content = manifest.read_bytes()
-            manifest.unlink()
+            remove(manifest)
             # Who pins looks for the manifest after that: whoever comes second sees the other.
             if step in pins.pinned(self.path):
                 write_atomic(manifest, content)
@@ -348,6 +381,11 @@ class RunDraft(Run):
         trunk = run_of(checkpoint)
         if trunk is not None and checkpoint.step is not None and processes.first():
             pins.unpin(trunk.path, checkpoint.step, id=self.info.id)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a command writes a file or folder of this name directly into a run."""
+    return name in _OURS or name.startswith((TEMPORARY, EVENTS))
 
 
 def _has_no_manifest(folder: Place) -> bool:

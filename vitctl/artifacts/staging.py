@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,13 +18,14 @@ from pathlib import Path
 
 from vitctl import processes
 from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.files import HELD, LOCK, TEMPORARY, sync
+from vitctl.artifacts.files import HELD, LOCK, TEMPORARY
 from vitctl.artifacts.locks import exclusive
 from vitctl.artifacts.manifest import FileEntry, read_manifest
 from vitctl.errors import InputError
 from vitctl.events import Emit, Note, Progress, silent
-from vitctl.places import ObjectPath, Place, buckets
+from vitctl.places import ObjectPath, Place, buckets, nofollow
 from vitctl.places.copies import download
+from vitctl.places.local import LocalPath, based
 from vitctl.places.scratch import check_room, scratch
 
 # Large files: a few at a time fill the network.
@@ -32,10 +34,10 @@ _BLOCK = 1 << 20
 _LOOK_S = 2.0
 
 
-def default_cache() -> Path:
+def default_cache() -> LocalPath:
     """Where staged files are kept unless told otherwise."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "vitctl"
+    return based(Path(base) / "vitctl")
 
 
 def staged(
@@ -120,8 +122,9 @@ def staged_before(
     return None if _missing(folder, files) else folder
 
 
-def _folder(artifact: Artifact, cache: Path | None) -> Path:
-    return (cache or default_cache()) / f"{artifact.kind}-{artifact.digest[:16]}"
+def _folder(artifact: Artifact, cache: Path | None) -> LocalPath:
+    root = default_cache() if cache is None else based(cache)
+    return root / f"{artifact.kind}-{artifact.digest[:16]}"
 
 
 @contextmanager
@@ -148,7 +151,8 @@ def _missing(folder: Path, files: Sequence[FileEntry]) -> list[FileEntry]:
 
     def is_there(entry: FileEntry) -> bool:
         try:
-            return (folder / entry.path).stat().st_size == entry.size
+            status = (folder / entry.path).lstat()
+            return stat.S_ISREG(status.st_mode) and status.st_size == entry.size
         except OSError:
             return False
 
@@ -157,8 +161,9 @@ def _missing(folder: Path, files: Sequence[FileEntry]) -> list[FileEntry]:
 
 def _clear_leftovers(folder: Path) -> None:
     """What a process left that was killed while it copied."""
-    for leftover in folder.rglob(f"{TEMPORARY}*"):
-        leftover.unlink(missing_ok=True)
+    for relative, kind in nofollow.below(folder):
+        if relative.rpartition("/")[2].startswith(TEMPORARY) and not kind.is_folder:
+            nofollow.remove(folder / relative, missing_ok=True)
 
 
 def _copy(source: Place, folder: Path, files: Sequence[FileEntry], *, emit: Emit) -> None:
@@ -168,23 +173,23 @@ def _copy(source: Place, folder: Path, files: Sequence[FileEntry], *, emit: Emit
     def one(entry: FileEntry) -> None:
         nonlocal done
         target = folder / entry.path
-        target.parent.mkdir(parents=True, exist_ok=True)
+        nofollow.make_folder(target.parent)
         temporary = target.with_name(f"{TEMPORARY}{target.name}")
         if not _copied(source / entry.path, temporary, entry):
-            temporary.unlink(missing_ok=True)
+            nofollow.remove(temporary, missing_ok=True)
             raise InputError(
                 f"{source} is damaged: {entry.path} has other bytes than were published",
                 hint=f"see all: vitctl verify --deep {source}",
             )
-        sync(temporary)
-        os.replace(temporary, target)
+        nofollow.sync(temporary)
+        nofollow.rename(temporary, target)
         with counting:
             done += entry.size
             emit(Progress("copying", done >> 20, total >> 20, "MiB"))
 
     buckets.together(one, files, at_once=_AT_ONCE)
     for parent in {(folder / entry.path).parent for entry in files}:
-        sync(parent)
+        nofollow.sync(parent)
 
 
 def _copied(source: Place, target: Path, entry: FileEntry) -> bool:
@@ -193,7 +198,10 @@ def _copied(source: Place, target: Path, entry: FileEntry) -> bool:
         if isinstance(source, ObjectPath):
             return download(source, target, size=entry.size, sha256=entry.sha256)
         digest = hashlib.sha256()
-        with source.open("rb") as reading, target.open("wb") as writing:
+        with (
+            nofollow.opened(source, "rb") as reading,
+            nofollow.opened(target, "wb") as writing,
+        ):
             while block := reading.read(_BLOCK):
                 digest.update(block)
                 writing.write(block)

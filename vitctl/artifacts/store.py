@@ -19,7 +19,7 @@ from vitctl import processes
 from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact, load_if_finished, load_if_readable
 from vitctl.artifacts.drafts import Draft, claim, clear, is_blank, read_note
-from vitctl.artifacts.files import DRAFT, LOCK, RUN
+from vitctl.artifacts.files import DRAFT, LOCK, RUN, remove
 from vitctl.artifacts.locks import exclusive
 from vitctl.artifacts.manifest import MANIFEST, Parent, Recipe
 from vitctl.artifacts.run_info import new_info, write_info
@@ -33,7 +33,7 @@ from vitctl.errors import (
     VitctlError,
 )
 from vitctl.events import Emit, silent
-from vitctl.places import ObjectPath, Place, buckets, children, place
+from vitctl.places import ObjectPath, Place, buckets, children, nofollow, place
 
 R = TypeVar("R")
 
@@ -193,6 +193,8 @@ class Store:
                         hint="choose another --out, or pass --force to replace it",
                     )
                 draft = RunDraft(path, run.info, recipe)
+                if links := draft.links():
+                    raise nofollow.LinkError(str(path / links[0]))
                 if locked:
                     draft.sweep()
                 yield from _closed(draft)
@@ -202,14 +204,14 @@ class Store:
             claim(path, recipe=recipe)
             info = new_info(recipe, name=name)
             write_info(path, info)
-            (path / DRAFT).unlink(missing_ok=True)
+            remove(path / DRAFT, missing_ok=True)
             draft = RunDraft(path, info, recipe)
             try:
                 yield from _closed(draft)
             except VitctlError:
                 # Refused before it began, as what is too large, with nothing made.
                 if not draft.info.segments and not (path / CHECKPOINTS).is_dir():
-                    (path / RUN).unlink(missing_ok=True)
+                    remove(path / RUN, missing_ok=True)
                     after.callback(_remove_empty, path)
                 raise
 
@@ -366,7 +368,7 @@ class Store:
     def _place(self, recipe: Recipe, *, name: str, out: Place | None) -> Place:
         if out is not None:
             _refuse_file(out, "--out")
-            return out
+            return place(out)
         _refuse_file(self.root, "--store")
         folder = self.root / recipe.stage
         short = recipe.id[:_SHORT]
@@ -386,7 +388,7 @@ def _closed(draft: RunDraft) -> Iterator[RunDraft]:
 def _remove_empty(folder: Place) -> None:
     if isinstance(folder, Path):
         with suppress(OSError):  # someone else has put something there
-            folder.rmdir()
+            nofollow.remove_folder(folder)
 
 
 def checked_name(name: str) -> str:

@@ -34,7 +34,7 @@ from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.staging import fetched
 from vitctl.checkpoints import zarr_chunks
 from vitctl.errors import DoesNotFitError, InputError
-from vitctl.places import Place, buckets
+from vitctl.places import Place, buckets, nofollow
 
 PARAMS = "params"
 OPT = "opt"
@@ -104,7 +104,7 @@ def begin(
                 async_options=ocp.options.AsyncOptions(create_directories_asynchronously=not apart),
             )
             begun.append(writer)
-            begun[-1].save((place / part).resolve(), tree)
+            begun[-1].save(nofollow.checked(place / part), tree)
     except BaseException:
         with suppress(Exception):
             Writing(place, position, tuple(begun)).finish()

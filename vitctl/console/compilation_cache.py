@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from vitctl.places import nofollow
+from vitctl.places.local import based
+
 
 def keep_compiled_programs() -> None:
     """Point jax's compilation cache to `$XDG_CACHE_HOME/vitctl/compiled`."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(base) / "vitctl" / "compiled"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        nofollow.make_folder(based(folder))
     except OSError:
         return
     if os.access(folder, os.W_OK):

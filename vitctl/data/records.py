@@ -7,7 +7,6 @@ Records are always read in batches: one by one is many times slower.
 
 from __future__ import annotations
 
-import os
 import resource
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.errors import DoesNotFitError, InputError
+from vitctl.places import nofollow
 
 # One record a chunk makes every record readable by itself; images are compressed already.
 _WRITER_OPTIONS = "group_size:1,uncompressed"
@@ -59,8 +59,9 @@ def open_writer(path: Path) -> Iterator[RecordWriter]:
     from array_record.python import array_record_module
 
     with _writing(path):
-        # Fails here with a plain OSError where the library's message would be a riddle.
-        path.touch()
+        # Fails here with a plain OSError where the library's message would be a riddle, and where a
+        # link lies in the way: the library opens it by name.
+        nofollow.opened(path, "wb").close()
         writer = array_record_module.ArrayRecordWriter(str(path), _WRITER_OPTIONS)
     out = RecordWriter(path, writer)
     try:
@@ -71,8 +72,7 @@ def open_writer(path: Path) -> Iterator[RecordWriter]:
         raise
     with _writing(path):
         writer.close()
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        nofollow.sync(path)
     _open_reader(path, records=out.count).close()
 
 

@@ -16,7 +16,7 @@ from vitctl.doctor import store
 from vitctl.doctor.finding import Asked, Finding
 from vitctl.errors import OutOfReachError
 from vitctl.events import silent
-from vitctl.places import ObjectPath, buckets, children, leases
+from vitctl.places import ObjectPath, buckets, children, leases, nofollow
 from vitctl.places.copies import download, upload
 from vitctl.places.scratch import scratch
 
@@ -97,7 +97,8 @@ def lease(asked: Asked) -> Finding:
 def speed(asked: Asked) -> Finding:
     """How fast a large file goes there and back, verified, and small objects."""
     with _room(asked) as folder, scratch(2 * _LARGE_BYTES) as here:
-        (here / "large").write_bytes(os.urandom(_LARGE_BYTES))
+        with nofollow.opened(here / "large", "wb") as file:
+            file.write(os.urandom(_LARGE_BYTES))
         began = time.perf_counter()
         sent = upload(here / "large", folder / "large")
         written = _LARGE_BYTES / (time.perf_counter() - began)

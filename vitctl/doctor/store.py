@@ -14,6 +14,8 @@ from pathlib import Path
 from vitctl.artifacts import mounts
 from vitctl.artifacts.files import HELD, write_atomic
 from vitctl.doctor.finding import Asked, Finding
+from vitctl.places import nofollow
+from vitctl.places.local import based
 
 _GIB, _MB = 2**30, 10**6
 # A checkpoint of S/16 with its optimizer takes 0.2 GiB, one of g/14 6 GiB.
@@ -76,8 +78,8 @@ def lock(asked: Asked) -> Finding:
     """Whether flock keeps a second process out."""
     with _room(asked) as folder:
         place = folder / ".lock"
-        first = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
-        second = os.open(place, os.O_RDWR | os.O_CLOEXEC)
+        first = nofollow.descriptor(place, os.O_RDWR | os.O_CREAT)
+        second = nofollow.descriptor(place, os.O_RDWR)
         try:
             fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
             try:
@@ -112,18 +114,18 @@ def _room(asked: Asked) -> Iterator[Path]:
     place = asked.store.absolute()
     while not place.is_dir():
         place = place.parent
-    folder = Path(tempfile.mkdtemp(prefix=".doctor-", dir=place))
+    folder = based(tempfile.mkdtemp(prefix=".doctor-", dir=place))
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        nofollow.remove_tree(folder, ignore_errors=True)
 
 
 def _speeds(path: Path) -> tuple[float, float]:
     """Bytes a second, written to the disk and read back from it."""
     block = os.urandom(2**20)
     began = time.perf_counter()
-    with path.open("wb") as file:
+    with nofollow.opened(path, "wb") as file:
         for _ in range(_PROBE_BYTES // len(block)):
             file.write(block)
         file.flush()

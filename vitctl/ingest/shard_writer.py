@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from vitctl.artifacts.files import TEMPORARY, sha256_file, sync, write_atomic
+from vitctl.artifacts.files import TEMPORARY, sha256_file, write_atomic
 from vitctl.data.example import Example, encode_example
 from vitctl.data.records import open_writer
 from vitctl.data.tensorflow import load_tensorflow
@@ -23,7 +23,7 @@ from vitctl.ingest.header import BadImageError, check_head
 from vitctl.ingest.prepare import prepare
 from vitctl.ingest.shard_plan import Unit
 from vitctl.ingest.sources import Entry
-from vitctl.places import Place, buckets
+from vitctl.places import Place, buckets, nofollow
 from vitctl.places.copies import upload
 from vitctl.places.scratch import scratch
 from vitctl.settings.config import Config
@@ -125,14 +125,14 @@ def _delivered(directory: Place, name: str) -> Iterator[tuple[Path, Callable[[],
 
     def rename() -> tuple[int, str]:
         found = sha256_file(temporary)
-        os.replace(temporary, directory / name)
-        sync(directory)
+        nofollow.rename(temporary, directory / name)
+        nofollow.sync(directory)
         return found
 
     try:
         yield temporary, rename
     finally:
-        temporary.unlink(missing_ok=True)
+        nofollow.remove(temporary, missing_ok=True)
 
 
 def finished_reports(directory: Place, units: Sequence[Unit]) -> list[ShardReport | None]:

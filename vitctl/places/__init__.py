@@ -1,6 +1,8 @@
 """Where files lie: a folder, or objects in a bucket.
 
     place      text -> a `Place`: a `pathlib.Path` or an `ObjectPath`
+    local      `LocalPath`: a `Path` that knows below which folder nothing goes through a link
+    nofollow   what writes, replaces and removes files, never through a link
     objects    `ObjectPath`: the part of a Path's face that objects can have
     buckets    the requests, through fsspec: tried again, and explained where they fail
     transfer   whole files to and from a bucket, verified

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitctl.errors import OutOfReachError
-from vitctl.places import buckets
+from vitctl.places import buckets, nofollow
 from vitctl.places.buckets import Listed, ask, below, look_up, together
 from vitctl.places.objects import ObjectPath
 
@@ -75,7 +75,7 @@ def download(source: ObjectPath, target: Path, *, size: int, sha256: str) -> boo
     for _ in range(2):
         digest = hashlib.sha256()
         read = 0
-        with target.open("wb") as file:
+        with nofollow.opened(target, "wb") as file:
             for block in buckets.blocks(source):
                 file.write(block)
                 digest.update(block)

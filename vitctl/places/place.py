@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from vitctl.errors import UsageError
+from vitctl.places.local import LocalPath, based
 from vitctl.places.objects import SCHEMES, ObjectPath
 
 Place = Path | ObjectPath
@@ -33,15 +34,17 @@ def inside(path: Place, root: Place) -> str | None:
 
 
 def place(text: Place | str) -> Place:
-    """A URL as an `ObjectPath`, anything else as a `Path`.
+    """A URL as an `ObjectPath`, anything else as a path that is a base of its own.
 
     Raises UsageError for a URL that is not of a store we know, or names no bucket.
     """
-    if not isinstance(text, str):
+    if isinstance(text, ObjectPath | LocalPath):
         return text
+    if isinstance(text, Path):
+        return based(text)
     url = _URL.fullmatch(text)
     if url is None:
-        return Path(text)
+        return based(text)
     scheme, rest = url[1], url[2]
     if scheme not in SCHEMES:
         raise UsageError(

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vitctl.errors import DoesNotFitError
+from vitctl.errors import DoesNotFitError, VitctlError
+from vitctl.places import nofollow
+from vitctl.places.local import LocalPath, based
 
 _PREFIX = "vitctl-scratch-"
 _LOCK = ".lock"
@@ -19,23 +21,23 @@ _JUST_MADE_S = 60
 
 
 @contextmanager
-def scratch(needed_bytes: int = 0) -> Iterator[Path]:
+def scratch(needed_bytes: int = 0) -> Iterator[LocalPath]:
     """An empty folder below TMPDIR, removed afterwards.
 
     What killed processes left there is removed too: each folder is locked while it is used.
     Raises DoesNotFitError if there is no room for `needed_bytes`.
     """
-    where = Path(tempfile.gettempdir())
+    where = based(tempfile.gettempdir())
     _sweep(where)
     check_room(where, needed_bytes, hint="set TMPDIR to a larger disk")
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    folder = where / Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where)).name
+    descriptor = nofollow.descriptor(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        (folder / "files").mkdir()
+        nofollow.make_folder(folder / "files")
         yield folder / "files"
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        nofollow.remove_tree(folder, ignore_errors=True)
         os.close(descriptor)
 
 
@@ -50,20 +52,20 @@ def check_room(where: Path, needed_bytes: int, *, hint: str) -> None:
         )
 
 
-def _sweep(where: Path) -> None:
+def _sweep(where: LocalPath) -> None:
     """Remove our folders whose process is gone: their locks are free."""
     for folder in where.glob(f"{_PREFIX}*"):
         try:
-            if time.time() - folder.stat().st_mtime < _JUST_MADE_S:
+            if time.time() - folder.lstat().st_mtime < _JUST_MADE_S:
                 continue  # its lock may not be taken yet
-            descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
+            descriptor = nofollow.descriptor(folder / _LOCK, os.O_RDWR)
+        except (OSError, VitctlError):
             continue  # another user's
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
         else:
-            shutil.rmtree(folder, ignore_errors=True)
+            nofollow.remove_tree(folder, ignore_errors=True)
         finally:
             os.close(descriptor)

@@ -25,6 +25,8 @@ from typing import Any
 import jax
 
 from vitctl.model.remat import Remat
+from vitctl.places import nofollow
+from vitctl.places.local import based
 from vitctl.plan import collectives, hlo
 from vitctl.plan.patience import interruptible
 from vitctl.plan.topology import Topology
@@ -177,7 +179,7 @@ def _place(lowered: Any, *, layout: layouts.Layout, target: Target) -> Path | No
         versions.append(importlib.metadata.version("libtpu"))
     key = json.dumps([_FORMAT, target.name, target.devices[0].device_kind, order, versions])
     digest = hashlib.sha256(f"{key}\n{lowered.as_text()}".encode()).hexdigest()
-    return Path(folder) / f"vitctl-plan-{digest[:32]}.json"
+    return based(folder) / f"vitctl-plan-{digest[:32]}.json"
 
 
 def _kept(place: Path | None) -> Program | None:
@@ -192,7 +194,8 @@ def _kept(place: Path | None) -> Program | None:
 def _keep(place: Path | None, program: Program) -> None:
     if place is None:
         return
-    with suppress(OSError):
+    with suppress(OSError, nofollow.LinkError):
         beside = place.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps(asdict(program)))
-        beside.replace(place)
+        with nofollow.opened(beside, "w", encoding="utf-8") as file:
+            json.dump(asdict(program), file)
+        nofollow.rename(beside, place)

@@ -10,7 +10,8 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import IO, Any, NoReturn
 
 import vitctl
 from vitctl.errors import InterruptedRun, NotFoundError, UsageError, VitctlError
@@ -168,10 +169,10 @@ def fails_alike(error: VitctlError) -> bool:
     return False
 
 
-def stacks_in(folder: Any) -> None:
-    """Where the watchdog may write, now that there is a run."""
+def stacks_in(folder: Path, *, create: Callable[[Path], IO[str]]) -> None:
+    """Where the watchdog may write, now that there is a run; `create` makes a file there."""
     if _watchdog is not None:
-        _watchdog.folder = folder
+        _watchdog.folder, _watchdog.create = folder, create
 
 
 class _Together(Stop):

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from vitctl.errors import InterruptedRun, VitctlError
 from vitctl.processes.pulse import AGAIN, Doing, Peer, Pulse, as_error, unreachable
@@ -64,6 +65,7 @@ class Watchdog:
         process with an error's exit code, from any thread."""
         self.pulse, self.hang_s, self.leave = pulse, hang_s, leave
         self.folder: Path | None = None
+        self.create: Callable[[Path], IO[str]] | None = None
         # Six looks within the time: one of them just before its end.
         self.tick_s = min(_TICK_S, (hang_s or _FLOOR_S) / 6)
         self._clock, self._looked = clock, clock()
@@ -201,14 +203,13 @@ class Watchdog:
             with suppress(OSError, ValueError):
                 os.write(2, f"stacks of process {self.pulse.index}:\n".encode())
                 faulthandler.dump_traceback(file=2)
-        if self.folder is None:
+        if self.folder is None or self.create is None:
             return None
-        folder, done = self.folder / STACKS, threading.Event()
+        create, folder, done = self.create, self.folder / STACKS, threading.Event()
 
         def write() -> None:
-            with suppress(OSError):
-                folder.mkdir(parents=True, exist_ok=True)
-                with (folder / f"process-{self.pulse.index}.txt").open("w") as file:
+            with suppress(OSError, VitctlError):
+                with create(folder / f"process-{self.pulse.index}.txt") as file:
                     print(f"{socket.gethostname()} pid {os.getpid()}", *sys.argv, file=file)
                     file.flush()
                     faulthandler.dump_traceback(file=file)

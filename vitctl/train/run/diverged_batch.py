@@ -23,7 +23,7 @@ from vitctl import processes
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.drafts import clear, publish
-from vitctl.artifacts.files import write_atomic
+from vitctl.artifacts.files import make_folder, write_atomic
 from vitctl.artifacts.manifest import Recipe
 from vitctl.artifacts.provenance import now
 from vitctl.artifacts.runs import BATCHES, RunDraft
@@ -56,7 +56,7 @@ def keep(run: RunDraft, update: Update, *, images: Images, passed: tuple[Window,
     there = load_if_readable(place)
     if there is not None and there.id == recipe.id and not there.check_contents():
         return place
-    place.mkdir(parents=True, exist_ok=True)
+    make_folder(place)
     clear(place)
     arrays: dict[str, NDArray] = {
         "images": batch.images,

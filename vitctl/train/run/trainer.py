@@ -26,6 +26,8 @@ from vitctl.data.digest import ConsumedSamples
 from vitctl.errors import DivergedError, InterruptedRun
 from vitctl.events import Caution, Doing, Emit, Note
 from vitctl.optim import schedules
+from vitctl.places import nofollow
+from vitctl.places.local import based
 from vitctl.quantities import show_count
 from vitctl.signals import Stop, graceful, unless_owned
 from vitctl.train.config import TrainConfig, TrainRuntime
@@ -275,7 +277,7 @@ class _Scoring:
 
 def _write_stacks_beside(run: RunDraft) -> None:
     """Where the stacks of a process that hangs are written, when nothing else works any more."""
-    if isinstance(run.path, Path):
-        processes.stacks_in(run.path)
-    else:
-        processes.stacks_in(Path(tempfile.gettempdir()) / f"vitctl-{run.path.name}")
+    folder = run.path
+    if not isinstance(folder, Path):
+        folder = based(tempfile.gettempdir()) / f"vitctl-{folder.name}"
+    processes.stacks_in(folder, create=nofollow.create)

@@ -27,6 +27,7 @@ from typing import Any, Literal, get_args
 
 from vitctl import processes, quantities
 from vitctl.artifacts.files import write_atomic
+from vitctl.artifacts.runs import GOODPUT
 from vitctl.errors import VitctlError
 from vitctl.places import ObjectPath, Place
 from vitctl.places.background_writes import write_behind
@@ -50,7 +51,7 @@ WORDS: dict[str, str] = {
     "stopped": "stopped",
 }
 
-FILE = "goodput.json"
+FILE = GOODPUT
 _FORMAT = 1
 _FLUSH_S = 10.0
 # Work that counts as done again while a run goes over steps it had reached before.

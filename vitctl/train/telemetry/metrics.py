@@ -20,7 +20,7 @@ from typing import Any
 
 from vitctl import processes
 from vitctl.artifacts.files import write_atomic
-from vitctl.places import ObjectPath, Place, buckets, children
+from vitctl.places import ObjectPath, Place, buckets, children, nofollow
 from vitctl.places.background_writes import write_behind, write_now
 from vitctl.places.scratch import scratch
 from vitctl.train.telemetry.tensorboard import PREFIX, EventFile
@@ -51,8 +51,10 @@ class Metrics:
         self._events = EventFile(path.parent, rows=rows, keep_to=keep_to) if tensorboard else None
 
     def __enter__(self) -> Metrics:
-        place = self._path if self._writes else os.devnull
-        self._file = open(place, "a", encoding="utf-8")
+        if self._writes:
+            self._file = nofollow.opened(self._path, "a", encoding="utf-8")
+        else:
+            self._file = open(os.devnull, "a", encoding="utf-8")
         if self._events is not None:
             self._events.__enter__()
         if self._bucket is not None:

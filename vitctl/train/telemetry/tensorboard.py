@@ -21,6 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from vitctl.artifacts.runs import EVENTS
+from vitctl.places import nofollow
 from vitctl.protobuf import (
     FIXED32,
     FIXED64,
@@ -32,7 +34,7 @@ from vitctl.protobuf import (
     varint,
 )
 
-PREFIX = "events.out.tfevents."
+PREFIX = EVENTS
 _VERSION = b"brain.Event:2"
 # Field numbers of event.proto and summary.proto.
 _WALL_TIME, _STEP, _FILE_VERSION, _SUMMARY, _SESSION_LOG = 1, 2, 3, 5, 7
@@ -60,7 +62,7 @@ class EventFile:
         name = f"{PREFIX}{int(time.time())}.{os.getpid()}.vitctl"
         # A number that counts up: two starts within a second must not share a file.
         taken = len(files(self._folder))
-        self._file: BinaryIO = (self._folder / f"{name}.{taken}").open("ab", buffering=0)
+        self._file: BinaryIO = nofollow.opened(self._folder / f"{name}.{taken}", "ab", buffering=0)  # type: ignore[assignment]
         self._write(length_delimited(_FILE_VERSION, _VERSION))
         # A TensorBoard that is looking on forgets what it read of later steps.
         session = key(_SESSION_STATUS, VARINT) + varint(_SESSION_START)
@@ -105,7 +107,7 @@ def files(folder: Path) -> list[Path]:
 def _cut(path: Path, *, keep_to: int) -> set[tuple[str, int]]:
     """Cut a file before its first event of a later step, or its first damaged one. What stays, as
     (kind, step)."""
-    content = path.read_bytes()
+    content = nofollow.read(path)
     there: set[tuple[str, int]] = set()
     end = 0
     for event, after in _records(content):
@@ -115,7 +117,7 @@ def _cut(path: Path, *, keep_to: int) -> set[tuple[str, int]]:
         there |= {(kind, step) for kind in kinds}
         end = after
     if end < len(content):
-        os.truncate(path, end)
+        nofollow.truncate(path, end)
     return there
 
 
