@@ -93,7 +93,7 @@ begin = trainer._begin
 trainer._begin = lambda *args, **options: (send(), begin(*args, **options))[1]
 """
 LISTING = """
-import stages.shard.run as stage
+import stages.shard.source as stage
 list_digits = stage.list_digits
 stage.list_digits = lambda: (send(), list_digits())[1]
 """

@@ -34,6 +34,13 @@ def fewshot(
         str | None,
         Option(help="What is probed: model (the default), or the baselines pixels, untrained."),
     ] = None,
+    too_few: Annotated[
+        str | None,
+        Option(
+            metavar="refuse|leave-out",
+            help="Classes with fewer images than shots: end with an error, or probe the others.",
+        ),
+    ] = None,
     train_split: Annotated[str | None, Option(help="Split to draw shots from.")] = None,
     eval_split: EvalSplit = None,
     weights: WhichWeights = None,
@@ -52,6 +59,7 @@ def fewshot(
         "draws": draws,
         "seed": seed,
         "l2": l2,
+        "too_few": too_few,
         "train_split": train_split,
         "eval_split": eval_split,
         "weights": weights,

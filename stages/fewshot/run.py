@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store
 from vitctl.artifacts.store import slug
 from vitctl.data.batches import EvalBatch
+from vitctl.data.classes import map_labels
 from vitctl.errors import DoesNotFitError, InputError
 from vitctl.events import Caution, Emit, Next, Progress, Settings, silent
 from vitctl.hardware import machine
@@ -33,6 +34,7 @@ RESULTS = "results.json"
 _FORMAT = 1
 
 _FLOAT = 4
+_NAMES_SHOWN = 5
 
 
 def run(
@@ -51,7 +53,7 @@ def run(
         stage="fewshot",
         version=VERSION,
         kind="fewshot",
-        config=cfg.model_dump(mode="json"),
+        config=cfg.identity(),
         parents=tuple(parents),
     )
     model = name_of(inputs.checkpoint)
@@ -86,16 +88,21 @@ def _probed(
         cache=runtime.cache_dir,
         emit=emit,
     )
-    classes = dataset.info.classes
-    drawn = draws.all_draws(
+    all_classes = dataset.info.classes
+    probed, drawn = draws.all_draws(
         dataset.labels(cfg.train_split),
-        names=classes,
+        names=all_classes,
         shots=cfg.shots[-1],
         draws=cfg.draws,
         seed=cfg.seed,
+        leave_out=cfg.too_few == "leave-out",
     )
+    classes = [all_classes[i] for i in probed]
+    left_out = [all_classes[i] for i in np.setdiff1d(np.arange(len(all_classes)), probed)]
+    if left_out:
+        emit(Caution(_left_out_in_words(left_out, shots=cfg.shots[-1], of=len(all_classes))))
     shown = np.unique(drawn)
-    labels = dataset.labels(cfg.eval_split)
+    labels = _renumbered(dataset.labels(cfg.eval_split), probed, classes=len(all_classes))
     scored = np.flatnonzero((labels >= 0).any(axis=1))
     if not scored.size:
         raise InputError(f"no image of the split {cfg.eval_split!r} has a label")
@@ -157,6 +164,7 @@ def _probed(
         "dataset": _named(inputs),
         "split": cfg.eval_split,
         "classes": len(classes),
+        **({"left_out": len(left_out)} if left_out else {}),
         "seen": measuring.seen(classes, trained_on=known),
         "examples": len(scored),
         "l2": cfg.l2,
@@ -166,6 +174,7 @@ def _probed(
         "format": _FORMAT,
         "classes": list(classes),
         "classes_seen": [name for name in classes if name in known],
+        **({"classes_left_out": left_out} if left_out else {}),
         "feature_width": width,
         "examples": len(scored),
         "draws": [
@@ -193,9 +202,13 @@ def readable(summary: dict[str, Any]) -> dict[str, str]:
     return {
         "model": f"{summary['model']} at step {summary['step']}{what[summary['features']]}",
         "data": f"{summary['dataset']} {summary['split']}: {summary['examples']:,} images, "
-        f"{summary['classes']} classes, {known[summary['seen']]}",
+        f"{summary['classes']} classes{_less(summary)}, {known[summary['seen']]}",
         **{f"{row['shots']}-shot": _line(row) for row in summary["shots"]},
     }
+
+
+def _less(summary: dict[str, Any]) -> str:
+    return f" ({summary['left_out']} with too few images left out)" if "left_out" in summary else ""
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -212,6 +225,24 @@ def _half_width(interval: list[float]) -> float:
     """In points of a percent."""
     low, high = interval
     return 100 * (high - low) / 2
+
+
+def _renumbered(
+    labels: NDArray[np.int32], probed: NDArray[np.int64], *, classes: int
+) -> NDArray[np.int32]:
+    """Labels [m, l] as places among the classes that are probed, -1 for others."""
+    place = np.full(classes, -1, np.int32)
+    place[probed] = np.arange(len(probed))
+    return map_labels(labels, place)
+
+
+def _left_out_in_words(names: Sequence[str], *, shots: int, of: int) -> str:
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
+    return (
+        f"{len(names):,} of {of:,} classes have fewer than {shots} images to draw from and are "
+        f"left out, also of the score: {shown}{more}"
+    )
 
 
 def _look(

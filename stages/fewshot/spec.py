@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -18,6 +18,7 @@ from vitctl.train.config import MockConfig
 VERSION = 1
 
 Features = Literal["model", "pixels", "untrained"]
+TooFew = Literal["refuse", "leave-out"]
 
 
 class FewshotConfig(Config):
@@ -31,6 +32,8 @@ class FewshotConfig(Config):
     precision   of the model's matrix multiplications; the regression is solved in float64
     weights     the checkpoint's weights as they are, or their average
     mock        the synthetic images a --mock run was trained on, instead of a dataset
+    too_few     what becomes of classes with fewer images than shots: refuse ends the command,
+                leave-out probes the others, on whose images alone it is scored
     """
 
     shots: tuple[PositiveInt, ...] = Field((1, 5, 10, 25), min_length=1)
@@ -44,6 +47,7 @@ class FewshotConfig(Config):
     precision: Precision
     weights: WeightsName = "raw"
     mock: MockConfig | None = None
+    too_few: TooFew = "refuse"
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -52,6 +56,14 @@ class FewshotConfig(Config):
         if self.train_split == self.eval_split:
             raise ValueError(f"shots are drawn from {self.train_split!r}, so it can't be scored")
         return self
+
+    def identity(self) -> dict[str, Any]:
+        """What names a result; the setting that came later only where it is used, so that all
+        older results keep their ids."""
+        tree = self.model_dump(mode="json")
+        if self.too_few == "refuse":
+            del tree["too_few"]
+        return tree
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,23 @@ def shard(
         float | None,
         Option(help="Share held out as val; 0.1 where SRC has no val/ or test/."),
     ] = None,
+    val_per_class: Annotated[
+        int | None, Option(min=1, metavar="N", help="Images of each class held out as val.")
+    ] = None,
+    layout: Annotated[
+        str | None,
+        Option(
+            metavar="splits|classes|flat",
+            help="What the folders in SRC are, where their names leave it open.",
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        Option(
+            metavar="NAME|FILE",
+            help="Leave out a class, a folder of SRC or an image; a file has one a line.",
+        ),
+    ] = None,
     classes: Annotated[str | None, Option(metavar="A,B,C|0-5", help="Only these classes.")] = None,
     classes_from: Annotated[
         Any,
@@ -72,6 +89,8 @@ def shard(
     """
     flags = {
         "val_fraction": val_fraction,
+        "val_per_class": val_per_class,
+        "layout": layout,
         "classes": classes,
         "shards": shards,
         "shard_bytes": shard_size,
@@ -81,6 +100,7 @@ def shard(
     inputs = Inputs(
         src,
         rehash=rehash,
+        exclude=tuple(exclude or ()),
         classes_from=classes_from,
         class_titles=class_titles,
         labels=labels,

@@ -11,14 +11,21 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.shard.announce import announce_outcome, announce_plan, announce_source
+from stages.shard.source import (
+    chosen_classes,
+    class_list,
+    class_titles,
+    list_source,
+    own_places,
+    resolve,
+)
 from stages.shard.spec import (
-    DEFAULT_VAL_FRACTION,
-    DIGITS,
     VERSION,
     Inputs,
     ShardConfig,
@@ -28,29 +35,25 @@ from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store
 from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
 from vitctl.artifacts.files import TEMPORARY, make_folder, remove, remove_tree, write_atomic
 from vitctl.artifacts.store import slug
-from vitctl.data.classes import read_class_list, read_pairs, select_classes, titles_for
 from vitctl.data.pipeline import available_cores
-from vitctl.errors import DoesNotFitError, InputError, InterruptedRun, UsageError
-from vitctl.events import Caution, Emit, Next, Note, Progress, Settings, silent
+from vitctl.errors import DoesNotFitError, InputError, InterruptedRun
+from vitctl.events import Emit, Next, Note, Progress, silent
 from vitctl.ingest.assemble import Outcome, assemble
-from vitctl.ingest.digits import list_digits
 from vitctl.ingest.header import largest_file
-from vitctl.ingest.label_file import read_labels
 from vitctl.ingest.shard_plan import Unit, assign_splits, make_units
 from vitctl.ingest.shard_writer import (
+    REJECTS,
     REPORTS,
     ShardReport,
     finished_reports,
     set_up_worker,
     write_shard,
 )
-from vitctl.ingest.sources import Listing, fingerprint, list_folder
+from vitctl.ingest.sources import Listing
 from vitctl.ingest.worker_pool import Done, Moving, run_tasks
 from vitctl.places import Place
 from vitctl.places.scratch import check_room
 from vitctl.signals import Stop, graceful, raise_if_asked, unless_owned
-
-REJECTS = "rejects.jsonl"
 
 # A worker spends about 10 s of processor time on importing TensorFlow, in which another one that
 # is there already checks some thousand images.
@@ -69,10 +72,21 @@ def run(
 ) -> Artifact:
     """Shard `inputs.source` and return the dataset; found, continued or made anew."""
     # ---- What there is
-    listing = _list(inputs, emit=emit)
-    listing, cfg = _resolve(listing, cfg)
-    classes = _class_list(listing, inputs.classes_from)
-    titles = _titles(classes, inputs.class_titles)
+    own = own_places(store, runtime)
+    listing = list_source(inputs, layout=cfg.layout, own=own, emit=emit)
+    listing, cfg = resolve(listing, cfg)
+    emit(Note(listing.reading))
+    splitting = assign_splits(
+        listing.entries,
+        val_fraction=cfg.val_fraction or 0.0,
+        val_per_class=cfg.val_per_class,
+    )
+    asked, cfg = (
+        cfg,
+        cfg.model_copy(update={"layout": listing.layout, "stratified": bool(splitting.held_back)}),
+    )
+    classes = class_list(listing, inputs.classes_from, emit=emit)
+    titles = class_titles(classes, inputs.class_titles, emit=emit)
     recipe = _recipe(listing, cfg, inputs=inputs, classes=classes, titles=titles)
     earlier = None if runtime.force else store.made(_version_1(recipe), out=runtime.out)
     if earlier is not None:
@@ -93,21 +107,22 @@ def run(
     ):
         if draft.finished is None:
             # ---- What to do
-            _announce(listing, emit=emit)
-            by_split = assign_splits(listing.entries, val_fraction=cfg.val_fraction or 0.0)
+            announce_source(listing, emit=emit)
             units = make_units(
-                by_split,
+                splitting.by_split,
                 classes=classes,
                 shard_bytes=cfg.shard_bytes,
                 shards=cfg.shards,
                 largest_file=largest_file(cfg.max_pixels),
             )
-            _announce_plan(units, classes=classes, emit=emit)
+            announce_plan(units, classes=classes, splitting=splitting, emit=emit)
 
             # ---- Do it
             reports = _convert(units, draft=draft, cfg=cfg, runtime=runtime, stop=stop, emit=emit)
             raise_if_asked()
-            _check_unchanged(listing, inputs)
+            _check_unchanged(
+                listing, lambda: list_source(inputs, layout=asked.layout, own=own), asked.classes
+            )
 
             # ---- Describe it
             outcome = assemble(
@@ -117,7 +132,8 @@ def run(
                 titles=titles,
                 multi_label=inputs.labels is not None,
             )
-            _announce_outcome(outcome, emit=emit)
+            announce_outcome(outcome, source=inputs.source, emit=emit)
+            units, reports = _of_splits(outcome, units, reports, draft=draft)
             artifact = _publish(draft, units, reports, outcome=outcome, skipped=listing.skipped)
         else:
             artifact = draft.finished
@@ -135,64 +151,7 @@ def _next(dataset: Artifact) -> Next:
     return Next(f"vitctl pretrain --data {shlex.quote(str(dataset.path))}")
 
 
-# Listing
-
-
-def _list(inputs: Inputs, *, emit: Emit = silent) -> Listing:
-    labels = read_labels(inputs.labels) if inputs.labels is not None else None
-    if inputs.source != DIGITS:
-        return list_folder(Path(inputs.source), labels=labels)
-    if labels is not None:
-        raise UsageError("--labels is for a folder; the digits have labels of their own")
-    if Path(DIGITS).is_dir():
-        emit(Note("digits are the built-in ones; the folder of that name is ./digits"))
-    return list_digits()
-
-
-def _resolve(listing: Listing, cfg: ShardConfig) -> tuple[Listing, ShardConfig]:
-    """The chosen classes only, and the configuration without open questions."""
-    chosen = listing
-    if cfg.classes is not None:
-        wanted = set(select_classes(cfg.classes, available=listing.classes))
-        chosen = listing.only(wanted)
-    own_splits = {entry.split for entry in chosen.entries} - {None, "train"}
-    if "val" in own_splits and cfg.val_fraction is not None:
-        raise UsageError(
-            f"--val-fraction is of no use: {listing.root} has validation images of its own",
-            hint="leave it out",
-        )
-    fraction = cfg.val_fraction
-    if fraction is None and not own_splits:
-        fraction = DEFAULT_VAL_FRACTION
-    return chosen, cfg.model_copy(update={"val_fraction": fraction})
-
-
-def _class_list(listing: Listing, classes_from: Place | None) -> list[str]:
-    """The classes in the order of their numbers."""
-    found = listing.classes
-    if classes_from is not None:
-        listed = read_class_list(classes_from)
-        strange = [name for name in found if name not in set(listed)]
-        if strange:
-            raise InputError(
-                f"{len(strange)} of the {len(found)} classes in {listing.root} are not among the "
-                f"{len(listed)} of {classes_from} ({', '.join(strange[:3])}"
-                f"{', ...' if len(strange) > 3 else ''})",
-                hint="rename the folders, or choose classes with --classes",
-            )
-        found = listed
-    if len(found) < 2:
-        only = f"one class only ({found[0]})" if found else "no class"
-        raise InputError(
-            f"{listing.root} has {only}; there is nothing to tell apart",
-            hint="give a folder of at least two class folders; for a part of a larger list of "
-            "classes, name the list with --classes-from",
-        )
-    return found
-
-
-def _titles(classes: Sequence[str], file: Path | None) -> tuple[str, ...] | None:
-    return titles_for(classes, read_pairs(file, option="--class-titles")) if file else None
+# Identity
 
 
 def _recipe(
@@ -208,7 +167,7 @@ def _recipe(
     def outside(role: str, proof: str, path: str) -> Parent:
         return Parent(role=role, kind="source", id=proof, digest=proof, path=path)
 
-    proof = fingerprint(listing.entries, contents=True) if inputs.rehash else listing.fingerprint
+    proof = listing.fingerprint_of(contents=True) if inputs.rehash else listing.fingerprint
     parents = [outside("source", proof, listing.root)]
     if inputs.classes_from is not None:
         proof = canonical_fingerprint(list(classes))
@@ -223,7 +182,7 @@ def _recipe(
         stage="shard",
         version=VERSION,
         kind="dataset",
-        config=cfg.model_dump(mode="json"),
+        config=cfg.identity(),
         parents=tuple(parents),
     )
 
@@ -360,8 +319,10 @@ def _check_rejects(
     )
 
 
-def _check_unchanged(listing: Listing, inputs: Inputs) -> None:
-    now = _list(inputs).only(set(listing.classes))
+def _check_unchanged(
+    listing: Listing, list_again: Callable[[], Listing], classes: str | None
+) -> None:
+    now = chosen_classes(list_again(), classes)
     if now.fingerprint != listing.fingerprint:
         raise InputError(
             f"{listing.root} changed while it was read",
@@ -370,6 +331,21 @@ def _check_unchanged(listing: Listing, inputs: Inputs) -> None:
 
 
 # Publishing
+
+
+def _of_splits(
+    outcome: Outcome, units: Sequence[Unit], reports: Sequence[ShardReport], *, draft: Draft
+) -> tuple[list[Unit], list[ShardReport]]:
+    """Units and reports of the splits that have images; the shards of others go."""
+    for unit in units:
+        if unit.split not in outcome.info.splits:
+            (draft.path / unit.file_name).unlink(missing_ok=True)
+    pairs = [
+        (unit, report)
+        for unit, report in zip(units, reports, strict=True)
+        if unit.split in outcome.info.splits
+    ]
+    return [unit for unit, _ in pairs], [report for _, report in pairs]
 
 
 def _publish(
@@ -399,47 +375,3 @@ def _publish(
     )
     remove_tree(draft.path / REPORTS)
     return artifact
-
-
-# Telling
-
-
-def _announce(listing: Listing, *, emit: Emit) -> None:
-    if listing.skipped:
-        counts = ", ".join(f"{count} {what}" for what, count in listing.skipped.most_common(5))
-        emit(Note(f"left alone in {listing.root}: {counts}"))
-    if listing.empty_classes:
-        shown = ", ".join(listing.empty_classes[:5])
-        emit(Caution(f"{len(listing.empty_classes)} class folders hold no image: {shown}"))
-
-
-def _announce_plan(units: Sequence[Unit], *, classes: Sequence[str], emit: Emit) -> None:
-    values = {"classes": str(len(classes))}
-    for split in dict.fromkeys(unit.split for unit in units):
-        parts = [unit for unit in units if unit.split == split]
-        images = sum(len(unit.entries) for unit in parts)
-        values[split] = f"{images:,} images in {len(parts)} shard{'s' * (len(parts) > 1)}"
-    emit(Settings("dataset", values))
-    seen = {unit.split for unit in units}
-    if "train" not in seen:
-        emit(Caution("there is no image to train on: all fell to val"))
-    elif len(seen) == 1:
-        emit(Caution("there is no image to score on: all fell to train"))
-
-
-def _announce_outcome(outcome: Outcome, *, emit: Emit) -> None:
-    for reason, count in outcome.converted.items():
-        emit(Note(f"converted to PNG: {count} ({reason})"))
-    for reason, count in outcome.differ.items():
-        emit(
-            Caution(
-                f"kept as it is: {count} ({reason}), of which readers with Pillow or OpenCV make "
-                "other pixels or channels than training"
-            )
-        )
-    if outcome.rejected:
-        emit(Caution(f"{outcome.rejected} bad images were left out; see {REJECTS}"))
-    missing = outcome.classes_without("train")
-    if missing:
-        shown = ", ".join(missing[:5])
-        emit(Caution(f"{len(missing)} classes have no image to train on: {shown}"))

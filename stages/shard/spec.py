@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
-from pydantic import ByteSize, Field
+from pydantic import ByteSize, Field, model_validator
 
+from vitctl.ingest.folder_layout import LayoutName
 from vitctl.places import Place
 from vitctl.settings.config import Config
 from vitctl.stage import Runtime
@@ -30,6 +32,10 @@ class ShardConfig(Config):
     max_pixels    larger images are rejected before they are decoded
     keep_bytes    store the bytes of all files that training decodes as it should, also those of
                   which other readers make other pixels or channels
+    val_per_class images of each class held out as `val`, instead of a share
+    layout        what the source's folders are; None where their names say it
+    stratified    whether images stay to train on that `val_fraction` alone would have held out,
+                  since their classes have no others; settled by the images, not by the user
     """
 
     val_fraction: float | None = Field(None, ge=0, lt=1)
@@ -38,15 +44,39 @@ class ShardConfig(Config):
     shards: int | None = Field(None, ge=1)
     max_pixels: int = Field(100_000_000, ge=1)
     keep_bytes: bool = False
+    val_per_class: int | None = Field(None, ge=1)
+    layout: LayoutName | None = None
+    stratified: bool = False
+
+    @model_validator(mode="after")
+    def _one_way_to_split(self) -> Self:
+        if self.val_fraction is not None and self.val_per_class is not None:
+            raise ValueError("val_fraction and val_per_class are two ways to hold images out")
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """What the id of a dataset is made of. Settings that came later are in it only where they
+        are used, so that all older datasets keep their ids."""
+        tree = self.model_dump(mode="json")
+        for name in LATER:
+            if tree[name] == type(self).model_fields[name].default:
+                del tree[name]
+        return tree
+
+
+LATER = ("val_per_class", "layout", "stratified")
+"""Settings that the first version did not have."""
 
 
 @dataclass(frozen=True)
 class Inputs:
     """What is read. The files enter the id by their contents, the source by names, sizes and
-    times, or with `rehash` by contents too."""
+    times, or with `rehash` by contents too, and without what `exclude` names: classes, folders of
+    the source, ids of images."""
 
     source: str
     rehash: bool = False
+    exclude: tuple[str, ...] = ()
     classes_from: Place | None = None
     class_titles: Path | None = None
     labels: Path | None = None

@@ -16,7 +16,7 @@ def entries(n, *, size=100, split=None):
 
 
 def units_of(found, *, val_fraction=0.2, shard_bytes=10**9, shards=None):
-    by_split = assign_splits(found, val_fraction=val_fraction)
+    by_split = assign_splits(found, val_fraction=val_fraction).by_split
     return make_units(
         by_split,
         classes=["0", "1", "2"],
@@ -46,7 +46,7 @@ def test_every_image_is_in_one_place_whatever_the_listing_order(n, shard_bytes, 
 
 
 def test_more_images_move_none_to_the_other_side():
-    small, large = (assign_splits(entries(n), val_fraction=0.3) for n in (100, 1000))
+    small, large = (assign_splits(entries(n), val_fraction=0.3).by_split for n in (100, 1000))
     for split in ("train", "val"):
         assert {e.id for e in small[split]} <= {e.id for e in large[split]}
     # Binomial(1000, 0.3): deviation 14.5.
@@ -55,9 +55,9 @@ def test_more_images_move_none_to_the_other_side():
 
 def test_own_splits_stay_and_val_comes_from_train_alone():
     found = entries(400, split="test") + entries(400, split="train")
-    by_split = assign_splits(found, val_fraction=0.0)
+    by_split = assign_splits(found, val_fraction=0.0).by_split
     assert {split: len(part) for split, part in by_split.items()} == {"train": 400, "test": 400}
-    by_split = assign_splits(found, val_fraction=0.5)
+    by_split = assign_splits(found, val_fraction=0.5).by_split
     assert len(by_split["test"]) == 400
     assert len(by_split["val"]) + len(by_split["train"]) == 400
     assert by_split["val"]
@@ -82,3 +82,65 @@ def test_too_many_shards(monkeypatch):
     monkeypatch.setattr(shard_plan, "_MAX_SHARDS", 50)
     with pytest.raises(UsageError, match="this makes 51 shards"):
         units_of(entries(51, size=10), shard_bytes=1, val_fraction=0.0)
+
+
+def named(*counts, split=None):
+    """Entries of as many classes as there are counts, with so many images each."""
+    return [
+        Entry(f"c{c}/{i}.jpg", (f"c{c}",), split, b"", 1, 0)
+        for c, count in enumerate(counts)
+        for i in range(count)
+    ]
+
+
+@given(st.lists(st.integers(1, 8), min_size=1, max_size=40), st.floats(0, 0.99))
+def test_no_class_loses_its_last_image_to_val(counts, fraction):
+    found = named(*counts)
+    made = assign_splits(found, val_fraction=fraction)
+    trained = {entry.class_names[0] for entry in made.by_split["train"]}
+    assert trained == {f"c{c}" for c in range(len(counts))}
+    # The hash alone decides about all others, so datasets that starved no class are what they were.
+    alone = {e.id for e in found if shard_plan._fraction_of(e.id) < fraction}
+    val = {entry.id for entry in made.by_split.get("val", [])}
+    held_back = {entry.id for entry in made.held_back}
+    assert val | held_back == alone
+    assert not val & held_back
+    starved = {
+        c for c in range(len(counts)) if all(f"c{c}/{i}.jpg" in alone for i in range(counts[c]))
+    }
+    assert {entry.class_names[0] for entry in made.held_back} == {f"c{c}" for c in starved}
+
+
+def test_an_image_of_several_classes_can_stay_for_all_of_them():
+    found = [Entry(f"{i}.jpg", ("a", "b"), None, b"", 1, 0) for i in range(3)]
+    made = assign_splits(found, val_fraction=0.999)
+    assert [len(made.by_split[split]) for split in ("train", "val")] == [1, 2]
+
+
+def test_own_splits_of_a_source_are_not_mended():
+    found = named(3, split="val") + named(1, 1, split="train")[1:]
+    made = assign_splits(found)
+    assert {split: len(part) for split, part in made.by_split.items()} == {"train": 1, "val": 3}
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=20), st.integers(1, 5))
+def test_so_many_of_each_class(counts, asked):
+    made = assign_splits(named(*counts), val_per_class=asked)
+    for c, count in enumerate(counts):
+        own = sum(entry.class_names == (f"c{c}",) for entry in made.by_split.get("val", []))
+        assert own == min(asked, count - 1)
+    assert made.few == {f"c{c}": n - 1 for c, n in enumerate(counts) if n - 1 < asked}
+
+
+def test_more_of_each_class_contain_fewer():
+    few, many = (
+        {entry.id for entry in assign_splits(named(20, 20), val_per_class=n).by_split["val"]}
+        for n in (3, 7)
+    )
+    assert few < many
+
+
+def test_so_many_of_each_class_needs_one_class_each():
+    found = [Entry("1.jpg", ("a", "b"), None, b"", 1, 0)]
+    with pytest.raises(UsageError, match=r"1\.jpg has 2"):
+        assign_splits(found, val_per_class=1)

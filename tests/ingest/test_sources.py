@@ -7,8 +7,9 @@ import pytest
 
 from vitctl.errors import InputError, NotFoundError
 from vitctl.ingest.digits import list_digits
+from vitctl.ingest.folder import list_folder
 from vitctl.ingest.label_file import read_labels
-from vitctl.ingest.sources import fingerprint, list_folder
+from vitctl.ingest.sources import fingerprint
 
 
 def make(root, *paths):
@@ -80,7 +81,9 @@ def test_what_is_not_an_image_is_counted_and_left_alone(tmp_path):
         ".csv files": 1,
         "pipes, sockets and devices": 1,
         "broken links": 1,
-        "files outside a class folder": 1,
+        "images outside a class folder": 1,
+        "hidden files": 1,
+        "hidden folders": 1,
     }
     assert listing.empty_classes == ["empty"]
 

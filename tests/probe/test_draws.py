@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitctl.errors import InputError
-from vitctl.probe.draws import check_enough, draw, positions_by_class, single_labels
+from vitctl.probe.draws import classes_with_enough, draw, positions_by_class, single_labels
 
 
 def labels_of(seed: int, *, n: int = 200, classes: int = 4) -> np.ndarray:
@@ -51,16 +51,30 @@ def test_a_class_without_images_has_no_positions():
 
 def test_a_class_with_too_few_images_is_named():
     positions = positions_by_class(np.array([0, 1, 1, 2, 2, 2], np.int32), classes=3)
-    check_enough(positions, names=["cat", "dog", "eel"], shots=1)
+    enough = classes_with_enough(positions, names=["cat", "dog", "eel"], shots=1)
+    assert enough.tolist() == [0, 1, 2]
     with pytest.raises(InputError, match=r"3 shots .* 'cat' has 1, 'dog' has 2$") as caught:
-        check_enough(positions, names=["cat", "dog", "eel"], shots=3)
+        classes_with_enough(positions, names=["cat", "dog", "eel"], shots=3)
     assert caught.value.hint == "every class has enough for --shots 1"
+    with pytest.raises(InputError) as caught:
+        classes_with_enough(positions, names=["cat", "dog", "eel"], shots=2)
+    assert caught.value.hint.endswith("--too-few leave-out probes the 2 classes that have enough")
 
 
 def test_many_classes_with_too_few_images_are_counted():
     positions = positions_by_class(np.arange(5, dtype=np.int32), classes=6)
     with pytest.raises(InputError, match="'0' has 1, '1' has 1, '2' has 1; too few in 6 of 6"):
-        check_enough(positions, names=list("012345"), shots=2)
+        classes_with_enough(positions, names=list("012345"), shots=2)
     with pytest.raises(InputError, match=r"but 'f' has 0$") as caught:
-        check_enough(positions, names=list("abcdef"), shots=1)
-    assert caught.value.hint == "leave that class out: vitctl shard --classes"
+        classes_with_enough(positions, names=list("abcdef"), shots=1)
+    assert caught.value.hint == "--too-few leave-out probes the 5 classes that have enough"
+
+
+def test_classes_with_too_few_images_may_be_left_out():
+    positions = positions_by_class(np.array([0, 1, 1, 2, 2, 2], np.int32), classes=4)
+    names = ["cat", "dog", "eel", "fox"]
+    assert classes_with_enough(positions, names=names, shots=2, leave_out=True).tolist() == [1, 2]
+    with pytest.raises(InputError, match="too few in 4 of 4"):
+        classes_with_enough(positions, names=names, shots=4, leave_out=True)
+    with pytest.raises(InputError, match="'cat' has 1"):  # one class is nothing to tell apart
+        classes_with_enough(positions, names=names, shots=3, leave_out=True)

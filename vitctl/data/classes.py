@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.errors import InputError, UsageError
+from vitctl.events import Emit, Note, silent
 from vitctl.places import Place
+from vitctl.textfiles import Text, read_text
 
 
 def sort_classes(names: Sequence[str]) -> list[str]:
@@ -62,10 +65,11 @@ def select_classes(wanted: str, *, available: Sequence[str]) -> list[str]:
     there exactly is never read as a range. Raises `UsageError` naming what isn't there.
     """
     numbers = {int(name): name for name in available if re.fullmatch(r"[0-9]{1,18}", name)}
+    known = set(available)
     chosen: set[str] = set()
     for part in (part.strip() for part in wanted.split(",")):
         span = re.fullmatch(r"([0-9]{1,18})-([0-9]{1,18})", part)
-        if part in available:
+        if part in known:
             chosen.add(part)
         elif span and len(numbers) == len(available):
             low, high = int(span[1]), int(span[2])
@@ -81,14 +85,16 @@ def select_classes(wanted: str, *, available: Sequence[str]) -> list[str]:
     return [name for name in available if name in chosen]
 
 
-def read_class_list(path: Place) -> list[str]:
+def read_class_list(path: Place, *, emit: Emit = silent) -> list[str]:
     """Class names from a dataset artifact, or from a text file with one name a line."""
     from vitctl.data.dataset import Dataset
 
     if path.is_dir():
         return list(Dataset.load(path).info.classes)
-    names = [line for line in text_lines(path, option="--classes-from") if line.strip()]
-    repeated = next((name for name in names if names.count(name) > 1), None)
+    text = read_lines(path, option="--classes-from", emit=emit)
+    names = [line.rstrip() for _, line in text.numbered()]
+    counts = Counter(names)
+    repeated = next((name for name in names if counts[name] > 1), None)
     if repeated is not None:
         raise InputError(f"{path} names the class {repeated!r} twice")
     if not names:
@@ -96,24 +102,22 @@ def read_class_list(path: Place) -> list[str]:
     return names
 
 
-def read_pairs(path: Path, *, option: str) -> dict[str, str]:
+def read_pairs(path: Path, *, option: str, emit: Emit = silent) -> dict[str, str]:
     """name -> text, from JSON (an object) or lines of name<TAB>text.
 
     Without a tab the first space separates, so ImageNet's `n01440764 tench, Tinca tinca` is read.
     """
-    text = "\n".join(text_lines(path, option=option))
+    text = read_lines(path, option=option, emit=emit)
     if path.suffix == ".json":
         try:
-            pairs = json.loads(text)
-        except ValueError as error:
+            pairs = json.loads(text.text)
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{option} {path} is not JSON: {error}") from None
         if not isinstance(pairs, dict) or not all(isinstance(v, str) for v in pairs.values()):
             raise InputError(f"{option} {path} is not a JSON object of texts")
         return pairs
     pairs = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
+    for number, line in text.numbered():
         name, separator, value = line.partition("\t" if "\t" in line else " ")
         if not separator or not value.strip():
             raise InputError(f"line {number} of {option} {path} is not name<TAB>text")
@@ -133,11 +137,9 @@ def titles_for(classes: Sequence[str], titles: Mapping[str, str]) -> tuple[str, 
     return tuple(titles.get(name, name) for name in classes)
 
 
-def text_lines(path: Place, *, option: str) -> list[str]:
-    """The lines of a text file. Raises `NotFoundError`, `InputError`."""
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise NotFoundError(f"{option} {path} does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{option} {path} can't be read as text ({error})") from None
+def read_lines(path: Place, *, option: str, emit: Emit = silent) -> Text:
+    """The text of a file that an option names; what was unusual about it is said."""
+    text = read_text(path, label=f"{option} {path}")
+    if text.remarks:
+        emit(Note(text.remark()))
+    return text

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+
+MADE_BY = "vitctl replay"
+"""The text in such a picture by which it is known to be no photo: never a source of a dataset."""
 
 _SMALLEST = 72
 """Sides below are enlarged, by whole factors so that pixels stay pixels: a caption needs room."""
@@ -44,7 +47,9 @@ def sheet(images: NDArray[np.float32], captions: Sequence[Sequence[str]]) -> byt
             at = (left, top + height * factor + line * _LINE)
             draw.text(at, _fitted(text, font, width * factor), fill="black", font=font)
     out = io.BytesIO()
-    page.save(out, "PNG")
+    metadata = PngImagePlugin.PngInfo()
+    metadata.add_text("Software", MADE_BY)
+    page.save(out, "PNG", pnginfo=metadata)
     return out.getvalue()
 
 

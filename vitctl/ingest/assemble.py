@@ -35,6 +35,8 @@ class Outcome:
     differ: dict[str, int]
     """Why other readers see images, kept as they are, otherwise than training -> how many."""
     rejected: int
+    unusable: tuple[Split, ...] = ()
+    """Splits of which every image was rejected; they are not in `info`."""
 
     def files(self) -> dict[str, bytes]:
         """Every file beside the shards: name -> content."""
@@ -61,7 +63,8 @@ def assemble(
     titles: tuple[str, ...] | None,
     multi_label: bool = False,
 ) -> Outcome:
-    """What the shards hold, rejects left out. Raises `InputError` for a split without any image."""
+    """What the shards hold, rejects left out. A split without any usable image is not part of the
+    dataset; where no split has one, `InputError` is raised."""
     converted: Counter[str] = Counter()
     differ: Counter[str] = Counter()
     keys: dict[Split, list[int]] = {unit.split: [] for unit in units}
@@ -74,9 +77,11 @@ def assemble(
             if position not in rejected:
                 keys[unit.split].append(sample_key(entry.id))
                 labels[unit.split].append(unit.labels[position])
-    empty = next((split for split, found in keys.items() if not found), None)
-    if empty is not None:
-        raise InputError(f"no image of the {empty} split is usable")
+    unusable = tuple(split for split, rows in keys.items() if not rows)
+    if len(unusable) == len(keys):
+        raise InputError("no image is usable")
+    for split in unusable:
+        del keys[split], labels[split]
     width = max((len(row) for rows in labels.values() for row in rows), default=1) or 1
     info = DatasetInfo(
         classes=tuple(classes),
@@ -92,6 +97,7 @@ def assemble(
         converted=dict(sorted(converted.items())),
         differ=dict(sorted(differ.items())),
         rejected=sum(len(report.rejects) for report in reports),
+        unusable=unusable,
     )
 
 

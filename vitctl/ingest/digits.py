@@ -44,4 +44,5 @@ def list_digits() -> Listing:
             )
         )
     entries.sort(key=lambda entry: entry.id)
-    return Listing("digits", entries, by_contents=True)
+    reading = "digits are 10 classes, without splits of their own"
+    return Listing("digits", entries, by_contents=True, reading=reading)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from vitctl.data.classes import text_lines
+from vitctl.data.classes import read_lines
 from vitctl.data.names import text_of
 from vitctl.errors import InputError
+from vitctl.events import Emit, silent
 
 
-def read_labels(path: Path) -> dict[str, tuple[str, ...]]:
+def read_labels(path: Path, *, emit: Emit = silent) -> dict[str, tuple[str, ...]]:
     """id -> class names, from lines of JSON like {"id": "val/1.jpg", "labels": ["cat", "sofa"]}.
 
     An id is the path below the source, as reject lists write it; no labels at all are allowed.
     """
     labels: dict[str, tuple[str, ...]] = {}
-    for number, line in enumerate(text_lines(path, option="--labels"), start=1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path, option="--labels", emit=emit).numbered():
         row = _label_row(line)
         if row is None:
             raise InputError(

@@ -8,8 +8,8 @@ interrupted and continued, with the same bytes in the end.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from vitctl.data.dataset import SPLITS, Split, shard_name
 from vitctl.data.order import sample_key
@@ -34,22 +34,92 @@ class Unit:
         return shard_name(self.split, index=self.index, shards=self.shards)
 
 
-def assign_splits(entries: Sequence[Entry], *, val_fraction: float) -> dict[Split, list[Entry]]:
-    """Entries by split, each in record order; `val_fraction` of those to train on go to `val`.
+@dataclass(frozen=True)
+class Splitting:
+    """Which image is in which split.
 
-    Which ones is a hash of the id alone: adding images moves no other one to the other side.
+    Attributes:
+      by_split: entries by split, each in record order; no split is empty.
+      held_back: images that the share would have sent to `val`, and that stay to train on because
+        their classes have no others.
+      few: classes that have fewer images for `val` than were asked for of each -> how many.
     """
+
+    by_split: dict[Split, list[Entry]]
+    held_back: tuple[Entry, ...] = ()
+    few: Mapping[str, int] = field(default_factory=dict)
+
+
+def assign_splits(
+    entries: Sequence[Entry], *, val_fraction: float = 0.0, val_per_class: int | None = None
+) -> Splitting:
+    """Send a share of the images to train on to `val`, or so many of each class.
+
+    Which ones is a hash of the id alone: with a share, adding images moves no other one to the
+    other side. A class keeps one image to train on at least.
+    """
+    chosen = [entry.split or "train" for entry in entries]
+    trains = [i for i, split in enumerate(chosen) if split == "train"]
+    fractions = {i: _fraction_of(entries[i].id) for i in trains}
+    few: dict[str, int] = {}
+    held_back: list[Entry] = []
+    if val_per_class is not None:
+        to_val, few = _of_each_class(entries, fractions, count=val_per_class)
+    else:
+        to_val = {i for i, fraction in fractions.items() if fraction < val_fraction}
+        back = _last_of_classes(entries, fractions, to_val=to_val)
+        to_val -= back
+        held_back = sorted((entries[i] for i in back), key=lambda entry: entry.id)
     by_split: dict[Split, list[Entry]] = {split: [] for split in SPLITS}
-    for entry in entries:
-        split = entry.split or "train"
-        if split == "train" and _fraction_of(entry.id) < val_fraction:
-            split = "val"
-        by_split[split].append(entry)
-    return {
-        split: sorted(found, key=lambda entry: (sample_key(entry.id), entry.id))
-        for split, found in by_split.items()
-        if found
+    for i, entry in enumerate(entries):
+        by_split["val" if i in to_val else chosen[i]].append(entry)
+    ordered = {
+        split: sorted(part, key=lambda entry: (sample_key(entry.id), entry.id))
+        for split, part in by_split.items()
+        if part
     }
+    return Splitting(ordered, tuple(held_back), few)
+
+
+def _last_of_classes(
+    entries: Sequence[Entry], fractions: Mapping[int, float], *, to_val: set[int]
+) -> set[int]:
+    """Of each class that would have no image left to train on, the one furthest from `val`."""
+    trained = {name for i in fractions if i not in to_val for name in entries[i].class_names}
+    candidates: dict[str, list[int]] = {}
+    for i in to_val:
+        for name in entries[i].class_names:
+            if name not in trained:
+                candidates.setdefault(name, []).append(i)
+    back: set[int] = set()
+    for name in sorted(candidates):
+        if back.isdisjoint(candidates[name]):  # an image of several classes may serve them all
+            back.add(max(candidates[name], key=lambda i: (fractions[i], entries[i].id)))
+    return back
+
+
+def _of_each_class(
+    entries: Sequence[Entry], fractions: Mapping[int, float], *, count: int
+) -> tuple[set[int], dict[str, int]]:
+    """The `count` images of each class that come first, but never all; and which have fewer."""
+    of_class: dict[str, list[int]] = {}
+    for i in fractions:
+        names = entries[i].class_names
+        if len(names) != 1:
+            raise UsageError(
+                f"--val-per-class needs images of one class each, and {entries[i].id} has "
+                f"{len(names)}",
+                hint="give a share instead: --val-fraction 0.1",
+            )
+        of_class.setdefault(names[0], []).append(i)
+    to_val: set[int] = set()
+    few: dict[str, int] = {}
+    for name, indices in of_class.items():
+        own = min(count, len(indices) - 1)
+        if own < count:
+            few[name] = own
+        to_val.update(sorted(indices, key=lambda i: (fractions[i], entries[i].id))[:own])
+    return to_val, few
 
 
 def make_units(

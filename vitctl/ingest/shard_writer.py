@@ -20,6 +20,7 @@ from vitctl.data.records import open_writer
 from vitctl.data.tensorflow import load_tensorflow
 from vitctl.errors import InputError
 from vitctl.ingest.header import BadImageError, check_head
+from vitctl.ingest.own_output import is_replay_picture
 from vitctl.ingest.prepare import prepare
 from vitctl.ingest.shard_plan import Unit
 from vitctl.ingest.sources import Entry
@@ -31,6 +32,8 @@ from vitctl.settings.config import Config
 # Below the draft: what each finished shard reported. The files' names keep them out of what is
 # published; the folder is removed afterwards, so that no crash can lose it before.
 REPORTS = "reports"
+# In the dataset: what was left out, and why.
+REJECTS = "rejects.jsonl"
 
 
 class Reject(Config):
@@ -81,6 +84,8 @@ def write_shard(
                     if position in poisoned:
                         raise BadImageError(poisoned[position])
                     data = _read(entry, max_pixels=max_pixels)
+                    if is_replay_picture(data):
+                        raise BadImageError("it is a picture that vitctl replay made")
                     prepared = prepare(data, max_pixels=max_pixels, keep_bytes=keep_bytes)
                 except BadImageError as error:
                     rejects.append(Reject(position=position, id=entry.id, reason=str(error)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,42 +35,73 @@ def positions_by_class(labels: NDArray[np.int32], *, classes: int) -> list[NDArr
     return [order[low:high] for low, high in pairwise(bounds)]
 
 
-def check_enough(
-    positions: Sequence[NDArray[np.int64]], *, names: Sequence[str], shots: int
-) -> None:
-    """Raise InputError, naming the class, if a class has fewer images than shots."""
+def classes_with_enough(
+    positions: Sequence[NDArray[np.int64]],
+    *,
+    names: Sequence[str],
+    shots: int,
+    leave_out: bool = False,
+) -> NDArray[np.int64]:
+    """The classes, ascending, that have as many images as shots.
+
+    Raises InputError, naming classes, if one has fewer (with `leave_out`: if less than two have
+    enough).
+    """
     few = [(name, len(at)) for name, at in zip(names, positions, strict=True) if len(at) < shots]
-    if not few:
-        return
+    enough = np.array([i for i, at in enumerate(positions) if len(at) >= shots], np.int64)
+    if not few or (leave_out and len(enough) > 1):
+        return enough
     shown = ", ".join(f"{name!r} has {count}" for name, count in few[:_SHOWN])
     more = f"; too few in {len(few)} of {len(names)} classes" if len(few) > _SHOWN else ""
     most = min(count for _, count in few)
+    hints = [f"every class has enough for --shots {most}"] if most else []
+    if len(enough) > 1:
+        hints.append(f"--too-few leave-out probes the {len(enough):,} classes that have enough")
     raise InputError(
         f"{shots} shots need {shots} images of one class each to draw from, but {shown}{more}",
-        hint=f"every class has enough for --shots {most}"
-        if most
-        else "leave that class out: vitctl shard --classes",
+        hint="; ".join(hints) or "fewer --shots, or a dataset with more images of each class",
     )
 
 
-def all_draws(
-    labels: NDArray[np.int32], *, names: Sequence[str], shots: int, draws: int, seed: int
-) -> NDArray[np.int64]:
-    """int64[draws, classes, shots]: rows of `labels` [n, l], draw i by seed + i.
+class Drawn(NamedTuple):
+    """The shots of all draws.
 
-    Raises InputError if there is one class only, or too few images of one.
+    Attributes:
+      classes: int64[c], which classes are probed, ascending.
+      positions: int64[draws, c, shots], rows of the labels they were drawn by.
+    """
+
+    classes: NDArray[np.int64]
+    positions: NDArray[np.int64]
+
+
+def all_draws(
+    labels: NDArray[np.int32],
+    *,
+    names: Sequence[str],
+    shots: int,
+    draws: int,
+    seed: int,
+    leave_out: bool = False,
+) -> Drawn:
+    """Shots from the images that have one of `labels` [n, l]; draw i is by seed + i.
+
+    Raises InputError if there is one class only, or too few images of one; with `leave_out` such
+    classes are not probed.
     """
     if len(names) < 2:
         raise InputError("a probe tells classes apart, and there is only one")
     positions = positions_by_class(single_labels(labels), classes=len(names))
-    check_enough(positions, names=names, shots=shots)
-    return np.stack([draw(positions, shots=shots, seed=seed + i) for i in range(draws)])
+    classes = classes_with_enough(positions, names=names, shots=shots, leave_out=leave_out)
+    own = [positions[i] for i in classes]
+    return Drawn(classes, np.stack([draw(own, shots=shots, seed=seed + i) for i in range(draws)]))
 
 
 def draw(positions: Sequence[NDArray[np.int64]], *, shots: int, seed: int) -> NDArray[np.int64]:
     """int64[classes, shots]: positions of the shots of each class, in the order drawn.
 
-    The first k columns are the draw of k shots. Every class must have enough (`check_enough`).
+    The first k columns are the draw of k shots. Every class must have enough images; see
+    `classes_with_enough`.
     """
     rng = np.random.default_rng(seed)
     # The whole class is permuted, whatever the shots: that keeps draws nested, and the same as the

@@ -91,7 +91,8 @@ def accuracies(
     if not scored.any():
         raise InputError("no test image has a label")
     drawn = drawing.all_draws(learned, names=names, shots=counts[-1], draws=draws, seed=seed)
-    found = regress(train, drawn, shots=counts, l2=l2, test=test[scored], labels=wanted[scored])
+    rows = drawn.positions
+    found = regress(train, rows, shots=counts, l2=l2, test=test[scored], labels=wanted[scored])
     return summarise([result for results in found for result in results])
 
 

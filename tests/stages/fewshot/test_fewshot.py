@@ -20,7 +20,7 @@ from tests import made
 from vitctl.artifacts import Artifact, Store
 from vitctl.data import pipeline
 from vitctl.errors import DoesNotFitError, InputError
-from vitctl.events import Settings, silent
+from vitctl.events import Caution, Settings, silent
 from vitctl.inference import weights
 from vitctl.model import vit
 from vitctl.recipes import measuring
@@ -314,3 +314,27 @@ def test_one_command_probes_several_models_and_kinds_of_features(tmp_path):
     assert "this makes 2 results" in refused.stderr
     refused = subprocess.run([*words, "--features", "pixel"], **given, input=lines)
     assert "none of model, pixels, untrained" in refused.stderr
+
+
+def test_classes_left_out_are_as_if_they_were_not_there(fewshot):
+    """Against a dataset that never had the names of the rarest classes."""
+    counts = np.bincount(NAMED.labels("train").ravel(), minlength=7)
+    most = int(np.sort(counts)[2])  # the two rarest have fewer, but for ties
+    enough = [name for name, count in zip(NAMED.names, counts, strict=True) if count >= most]
+    assert 2 <= len(enough) < 7
+    events = []
+    whole = fewshot(NAMED, shots=(1, most), too_few="leave-out", emit=events.append)
+    part = fewshot(made.NamedDataset(names=tuple(enough)), shots=(1, most), out="part")
+    assert results(whole)["draws"] == results(part)["draws"]
+    assert results(whole)["classes"] == enough
+    assert whole.summary["left_out"] == len(results(whole)["classes_left_out"]) == 7 - len(enough)
+    said = [event.text for event in events if isinstance(event, Caution)]
+    assert any(f"{7 - len(enough)} of 7 classes have fewer than {most} images" in t for t in said)
+    assert "too few images left out" in stage.readable(whole.summary)["data"]
+
+
+def test_settings_that_came_later_leave_older_ids_alone():
+    cfg = FewshotConfig(eval_split="val", precision="float32")
+    assert "too_few" not in cfg.identity()
+    changed = cfg.model_copy(update={"too_few": "leave-out"})
+    assert changed.identity() == {**cfg.identity(), "too_few": "leave-out"}

@@ -22,6 +22,7 @@ from vitctl.artifacts import Artifact, Draft, Store
 from vitctl.data.dataset import Dataset
 from vitctl.data.example import decode_example
 from vitctl.data.order import sample_key
+from vitctl.data.sheet import sheet
 from vitctl.data.verify import check_records
 from vitctl.errors import DoesNotFitError, InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Note
@@ -504,3 +505,115 @@ def test_a_huge_file_costs_neither_memory_nor_shards_nor_room(source, store):
         ("ant/no-ending", "it is not an image of a known form"),
         ("ant/nothing.jpg", "it is nothing but zero bytes; copy"),
     ]
+
+
+def said(events, kind):
+    return [event.text for event in events if isinstance(event, kind)]
+
+
+def test_the_store_may_lie_in_the_source_and_the_command_run_twice(source):
+    inside = Store(source / "artifacts")
+    first = shard(source, inside)
+    assert shard(source, inside).path == first.path
+    assert Dataset.load(first.path).info.classes == ("ant", "bee", "cat")
+    # From another store: what the first wrote is told by its manifest.
+    other = shard(source, Store(source.parent / "elsewhere"))
+    assert (other.id, other.digest) == (first.id, first.digest)
+    assert other.summary["skipped"] == {"folders that vitctl made": 1}
+
+
+def test_out_may_lie_in_the_source(source, store):
+    runtime = ShardRuntime(workers=0, out=source / "made")
+    first = shard(source, store, runtime=runtime)
+    assert shard(source, store, runtime=runtime).path == first.path
+    assert Dataset.load(first.path).info.classes == ("ant", "bee", "cat")
+
+
+def test_replay_pictures_are_no_photos(source, store):
+    picture = sheet(np.zeros((2, 8, 8, 3), np.float32), [["a"], ["b"]])
+    (source / "ant" / "batch.png").write_bytes(picture)
+    artifact = shard(source, store, runtime=ShardRuntime(workers=0, max_bad_fraction=0.1))
+    assert artifact.summary["rejected"] == 1
+    assert "vitctl replay" in (artifact.path / "rejects.jsonl").read_text()
+
+
+def test_the_layout_is_announced(source, store):
+    events = []
+    shard(source, store, emit=events)
+    assert f"{source} is read as folders of classes" in said(events, Note)
+    again = []
+    shard(source, store, emit=again)
+    assert said(again, Note) == said(events, Note)[:1]
+
+
+def test_no_class_is_left_without_an_image_to_train_on(tmp_path, store):
+    root = photos(tmp_path / "tiny", classes=[f"c{i}" for i in range(10)], each=1)
+    events = []
+    artifact = shard(root, store, emit=events, val_fraction=0.5)
+    assert artifact.summary["examples"] == {"train": 10}
+    assert artifact.manifest.config["stratified"] is True
+    assert any("stay to train on instead of going to val" in text for text in said(events, Note))
+
+
+def test_so_many_images_of_each_class(source, store):
+    artifact = shard(source, store, val_per_class=2)
+    dataset = Dataset.load(artifact.path)
+    assert np.bincount(dataset.labels("val").ravel()).tolist() == [2, 2, 2]
+    with pytest.raises(ValueError, match="two ways"):
+        ShardConfig(val_per_class=2, val_fraction=0.1)
+
+
+def test_settings_that_came_later_leave_older_ids_alone():
+    """As the first version wrote it; `tests/fixtures/old_store` has whole datasets of it."""
+    first = {
+        "val_fraction": 0.1,
+        "classes": None,
+        "shard_bytes": 268435456,
+        "shards": None,
+        "max_pixels": 100000000,
+    }
+    second = {**first, "keep_bytes": False}
+    assert ShardConfig(val_fraction=0.1).identity() == second
+    assert ShardConfig(val_per_class=2).identity() == {
+        **second,
+        "val_fraction": None,
+        "val_per_class": 2,
+    }
+
+
+def test_a_split_without_a_usable_image_costs_the_others_nothing(tmp_path, store):
+    root = tmp_path / "split"
+    photos(root / "train")
+    for name in ("ant", "bee"):
+        os.makedirs(root / "val" / name)
+        (root / "val" / name / "0.jpg").write_bytes(b"not an image")
+    events = []
+    runtime = ShardRuntime(workers=0, max_bad_fraction=0.2)
+    artifact = shard(root, store, emit=events, runtime=runtime)
+    assert artifact.summary["examples"] == {"train": 18}
+    assert list(Dataset.load(artifact.path).info.splits) == ["train"]
+    assert any("no image of the val split is usable" in text for text in said(events, Caution))
+    assert Artifact.load(artifact.path).check_contents() == []
+    assert not list(artifact.path.glob("images-val*"))
+
+
+def test_exclude_by_name_and_by_file(source, store, tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_bytes("bee\r\nant/0.png\r\n".encode("utf-16"))
+    artifact = shard(source, store, inputs=Inputs(str(source), exclude=(str(names),)))
+    assert Dataset.load(artifact.path).info.classes == ("ant", "cat")
+    assert sum(artifact.summary["examples"].values()) == 11
+    with pytest.raises(UsageError, match="no class, top folder or image 'beee'") as error:
+        shard(source, store, inputs=Inputs(str(source), exclude=("beee",)))
+    assert "bee" in error.value.hint
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-8"])
+def test_lists_as_other_programs_write_them(source, store, tmp_path, encoding):
+    listed, titles = tmp_path / "classes.txt", tmp_path / "titles.txt"
+    listed.write_bytes("cat\r\nbee\r\nant\r\n".encode(encoding))
+    titles.write_bytes("cat\tHouse cat\r\nant\tAnt\r\n".encode(encoding))
+    inputs = Inputs(str(source), classes_from=listed, class_titles=titles)
+    info = Dataset.load(shard(source, store, inputs=inputs).path).info
+    assert info.classes == ("cat", "bee", "ant")
+    assert info.class_titles == ("House cat", "bee", "Ant")

@@ -1,0 +1,118 @@
+"""What `vitctl shard` says of a source, of its plan and of what came out."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+
+from vitctl.data.dataset import Split
+from vitctl.events import Caution, Emit, Note, Settings
+from vitctl.ingest.assemble import Outcome
+from vitctl.ingest.litter import MISNAMED
+from vitctl.ingest.shard_plan import Splitting, Unit
+from vitctl.ingest.shard_writer import REJECTS
+from vitctl.ingest.sources import Listing
+
+_KINDS_SHOWN = 8
+_NAMES_SHOWN = 5
+
+
+def announce_source(listing: Listing, *, emit: Emit) -> None:
+    if listing.skipped:
+        emit(Note(f"left alone in {listing.root}: {_counts(listing.skipped)}"))
+    misnamed = sum(count for kind, count in listing.skipped.items() if kind.startswith(MISNAMED))
+    if misnamed:
+        emit(
+            Caution(f"{misnamed:,} images are left alone for their names; rename them to take them")
+        )
+    without = sum(not os.path.splitext(entry.id)[1] for entry in listing.entries)
+    if without:
+        emit(Note(f"{without:,} files without an ending are taken for images"))
+    if listing.united:
+        emit(
+            Note(
+                "spelled in two forms of Unicode (NFC and NFD), taken for one class: "
+                f"{_some(listing.united)}"
+            )
+        )
+    if listing.empty_classes:
+        folders = f"{len(listing.empty_classes):,} class folders hold no image"
+        emit(Caution(f"{folders}: {_some(listing.empty_classes)}"))
+    if twins := _case_twins(listing.classes):
+        emit(Caution(f"classes that differ by case only stay apart: {_some(twins)}"))
+
+
+def _case_twins(classes: Sequence[str]) -> list[str]:
+    by_fold: dict[str, list[str]] = {}
+    for name in classes:
+        by_fold.setdefault(name.casefold().strip(), []).append(name)
+    return [" and ".join(names) for names in by_fold.values() if len(names) > 1]
+
+
+def _counts(counter: Counter[str]) -> str:
+    shown = [f"{count:,} {what}" for what, count in counter.most_common(_KINDS_SHOWN)]
+    more = len(counter) - len(shown)
+    return ", ".join(shown) + (f" and {more} more kinds" if more else "")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def announce_plan(
+    units: Sequence[Unit], *, classes: Sequence[str], splitting: Splitting, emit: Emit
+) -> None:
+    values = {"classes": str(len(classes))}
+    for split in dict.fromkeys(unit.split for unit in units):
+        parts = [unit for unit in units if unit.split == split]
+        images = sum(len(unit.entries) for unit in parts)
+        values[split] = f"{images:,} images in {len(parts)} shard{'s' * (len(parts) > 1)}"
+    emit(Settings("dataset", values))
+    if splitting.held_back:
+        emit(
+            Note(
+                f"{len(splitting.held_back):,} images stay to train on instead of going to val: "
+                f"their classes have no others ({_some([e.id for e in splitting.held_back])})"
+            )
+        )
+    if splitting.few:
+        names = [f"{name} has {count}" for name, count in splitting.few.items()]
+        emit(Caution(f"{len(names):,} classes have fewer images for val: {_some(names)}"))
+    seen = {unit.split for unit in units}
+    if "train" not in seen:
+        emit(Caution("there is no image to train on: all fell to val"))
+    elif len(seen) == 1:
+        emit(Caution("there is no image to score on: all fell to train"))
+
+
+def announce_outcome(outcome: Outcome, *, source: str, emit: Emit) -> None:
+    for reason, count in outcome.converted.items():
+        emit(Note(f"converted to PNG: {count} ({reason})"))
+    for reason, count in outcome.differ.items():
+        emit(
+            Caution(
+                f"kept as it is: {count} ({reason}), of which readers with Pillow or OpenCV make "
+                "other pixels or channels than training"
+            )
+        )
+    if outcome.rejected:
+        emit(Caution(f"{outcome.rejected} bad images were left out; see {REJECTS}"))
+    for split in outcome.unusable:
+        emit(
+            Caution(
+                f"no image of the {split} split is usable, so the dataset has none; repair them "
+                f"and run the command again, or {_WAY_ON[split]}"
+            )
+        )
+    missing = outcome.classes_without("train")
+    if missing:
+        emit(Caution(f"{len(missing)} classes have no image to train on: {_some(missing)}"))
+
+
+_WAY_ON: dict[Split, str] = {
+    "train": "score models of other datasets on it",
+    "val": "score on another split with --eval-split",
+    "test": "score on another split with --eval-split",
+}

@@ -1,0 +1,139 @@
+"""What `vitctl shard` reads: the source as it was understood, its classes and their titles."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from stages.shard.spec import DEFAULT_VAL_FRACTION, DIGITS, Inputs, ShardConfig, ShardRuntime
+from vitctl.artifacts import Store
+from vitctl.data.classes import read_class_list, read_pairs, select_classes, titles_for
+from vitctl.errors import InputError, UsageError
+from vitctl.events import Caution, Emit, Note, silent
+from vitctl.ingest.digits import list_digits
+from vitctl.ingest.folder import list_folder
+from vitctl.ingest.folder_layout import LayoutName
+from vitctl.ingest.label_file import read_labels
+from vitctl.ingest.sources import Listing
+from vitctl.places import Place
+from vitctl.textfiles import read_text, slashed
+
+
+def own_places(store: Store, runtime: ShardRuntime) -> list[Path]:
+    """Where this command writes, which is no part of any source."""
+    return [path for path in (store.root, runtime.out) if isinstance(path, Path)]
+
+
+def list_source(
+    inputs: Inputs,
+    *,
+    layout: LayoutName | None = None,
+    own: Sequence[Path] = (),
+    emit: Emit = silent,
+) -> Listing:
+    """The images of the source, as its layout says, without what is excluded."""
+    labels = None
+    if inputs.labels is not None:
+        labels = read_labels(inputs.labels, emit=emit)
+    if inputs.source != DIGITS:
+        exclude = _excluded(inputs.exclude, emit=emit)
+        listing = list_folder(
+            Path(inputs.source), labels=labels, layout=layout, exclude=exclude, own=own
+        )
+        _check_excluded(inputs.exclude, listing, emit=emit)
+        return listing
+    if labels is not None or layout is not None:
+        option = "--labels" if labels is not None else "--layout"
+        raise UsageError(f"{option} is for a folder; the digits have classes of their own")
+    if Path(DIGITS).is_dir():
+        emit(Note("digits are the built-in ones; the folder of that name is ./digits"))
+    names = _excluded(inputs.exclude, emit=emit)
+    return list_digits().without(names, ids=names)
+
+
+def _excluded(words: Sequence[str], *, emit: Emit) -> list[str]:
+    """The names that `--exclude` gives, by themselves or in files of one a line."""
+    names: list[str] = []
+    for word in words:
+        if Path(word).is_file():
+            text = read_text(Path(word), label=f"--exclude {word}")
+            if text.remarks:
+                emit(Note(text.remark()))
+            names += [slashed(line.strip()) for _, line in text.numbered()]
+        else:
+            names += [slashed(word).rstrip("/")]
+    return names
+
+
+def _check_excluded(words: Sequence[str], listing: Listing, *, emit: Emit) -> None:
+    """Refuse a name that was typed and is not there; of those in files, count them."""
+    missing = set(listing.unmatched)
+    typed = [word for word in words if slashed(word).rstrip("/") in missing]
+    if typed:
+        near = difflib.get_close_matches(typed[0], listing.classes, n=1)
+        raise UsageError(
+            f"--exclude: {listing.root} has no class, top folder or image {typed[0]!r}",
+            hint=f"did you mean {near[0]}?"
+            if near
+            else "give a name, or a file of one name a line",
+        )
+    if missing:
+        shown = ", ".join(sorted(missing)[:3])
+        emit(Caution(f"--exclude: {len(missing):,} names are not in {listing.root} ({shown})"))
+
+
+def resolve(listing: Listing, cfg: ShardConfig) -> tuple[Listing, ShardConfig]:
+    """The chosen classes only, and the configuration without open questions."""
+    chosen = chosen_classes(listing, cfg.classes)
+    own_splits = {entry.split for entry in chosen.entries} - {None, "train"}
+    option = "--val-fraction" if cfg.val_fraction is not None else "--val-per-class"
+    asked = cfg.val_fraction is not None or cfg.val_per_class is not None
+    if "val" in own_splits and asked:
+        raise UsageError(
+            f"{option} is of no use: {listing.root} has validation images of its own",
+            hint="leave it out",
+        )
+    fraction = cfg.val_fraction
+    if not asked and not own_splits:
+        fraction = DEFAULT_VAL_FRACTION
+    return chosen, cfg.model_copy(update={"val_fraction": fraction})
+
+
+def chosen_classes(listing: Listing, classes: str | None) -> Listing:
+    """The images of the classes that `--classes` names; all if it is left out."""
+    if classes is None:
+        return listing
+    return listing.only(set(select_classes(classes, available=listing.classes)))
+
+
+def class_list(listing: Listing, classes_from: Place | None, *, emit: Emit) -> list[str]:
+    """The classes in the order of their numbers."""
+    classes = listing.classes
+    if classes_from is not None:
+        listed = read_class_list(classes_from, emit=emit)
+        unlisted = sorted(set(classes).difference(listed))
+        if unlisted:
+            raise InputError(
+                f"{len(unlisted)} of the {len(classes)} classes in {listing.root} are not among "
+                f"the {len(listed)} of {classes_from} ({', '.join(unlisted[:3])}"
+                f"{', ...' if len(unlisted) > 3 else ''})",
+                hint="rename the folders, or choose classes with --classes or --exclude",
+            )
+        classes = listed
+    if len(classes) < 2:
+        only = f"one class only ({classes[0]})" if classes else "no class"
+        raise InputError(
+            f"{listing.root} has {only}; there is nothing to tell apart",
+            hint="give a folder of at least two class folders; for a part of a larger list of "
+            "classes, name the list with --classes-from",
+        )
+    return classes
+
+
+def class_titles(
+    classes: Sequence[str], file: Path | None, *, emit: Emit
+) -> tuple[str, ...] | None:
+    if file is None:
+        return None
+    return titles_for(classes, read_pairs(file, option="--class-titles", emit=emit))

@@ -1,0 +1,183 @@
+"""What the folders of a source mean: classes, or splits that hold classes.
+
+    splits    SRC/{train,val,test}/CLASS/image.jpg
+    classes   SRC/CLASS/image.jpg
+    flat      SRC/image.jpg, where labels come from a file or are not there
+
+Names of splits are known in any case (train, training; val, valid, validation, dev, eval, holdout;
+test, testing). Only folders with images count. Where the folders could mean either, nothing is
+guessed: the source is refused with both readings and the flag that chooses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+from vitctl.errors import InputError, UsageError
+
+if TYPE_CHECKING:  # a stage's settings name layouts, and load without numpy
+    from vitctl.data.dataset import Split
+
+LayoutName = Literal["splits", "classes", "flat"]
+
+_SPLITS: dict[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "eval", "holdout"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+# What the first version of `vitctl shard` took for splits.
+_FIRST_VERSION = frozenset(("train", "val", "validation", "test"))
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Top:
+    """A folder directly in the source, with images somewhere below it.
+
+    Attributes:
+      name: as text.
+      subfolders: those directly in it that have images below them.
+    """
+
+    name: str
+    subfolders: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the folders of a source are read; `splits` are the top folders that are one."""
+
+    name: LayoutName
+    splits: Mapping[str, Split]
+
+
+def split_named(folder: str) -> Split | None:
+    """The split that a folder of this name is, exactly but for upper and lower case."""
+    return _SPLITS.get(folder.casefold())
+
+
+def read_class_layout(
+    tops: Sequence[Top], *, asked: LayoutName | None, root: str, source: str
+) -> Layout:
+    """The layout of a source whose folders name the classes.
+
+    `root` names the source in sentences, `source` in a command. Raises UsageError for a choice that
+    does not fit, InputError where both readings are possible.
+    """
+    if asked == "flat":
+        raise UsageError(
+            "--layout flat has no classes",
+            hint="give labels with --labels FILE, or shard without any: --unlabelled",
+        )
+    if asked == "classes":
+        return Layout("classes", {})
+    named = {top.name: split for top in tops if (split := split_named(top.name))}
+    similar = {top.name: split for top in tops if (split := _split_in(top.name))}
+    if asked == "splits":
+        return _splits(named or similar, root=root)
+    if named and len(named) == len(tops):
+        # Two classes that happen to be called train and test hold images, not folders of them.
+        if any(top.subfolders for top in tops):
+            return _splits(named, root=root)
+        return Layout("classes", {})
+    repeated = _repeated(tops, among=similar)
+    if repeated and (named or len(set(similar.values())) > 1):
+        _refuse(tops, named or similar, repeated=repeated, root=root, source=source)
+    return Layout("classes", {})
+
+
+def read_flat_layout(
+    tops: Collection[str],
+    *,
+    others: bool = False,
+    asked: LayoutName | None,
+    root: str,
+    source: str,
+) -> Layout:
+    """The layout of a source whose labels come from elsewhere: its top folders are splits or mean
+    nothing. `tops` are those with images that are taken, `others` whether there are more with
+    images that are not. Raises as `read_class_layout` does."""
+    if asked == "classes":
+        raise UsageError(
+            "with --labels or --unlabelled no folder is a class",
+            hint="--layout splits or flat chooses what the folders mean",
+        )
+    if asked == "flat":
+        return Layout("flat", {})
+    named = {name: split for name in tops if (split := split_named(name))}
+    several = len(set(named.values())) > 1
+    # One folder called train, among others, says little.
+    if asked == "splits" or (named and len(named) == len(tops) and (several or not others)):
+        return _splits(named, root=root)
+    if several:
+        rest = [name for name in tops if name not in named]
+        raise InputError(
+            f"the folders of {root} can be read in two ways: {_listed(named)} as splits (then "
+            f"{_listed(rest)} would be left out), or all as one set without splits",
+            hint=f"choose one: vitctl shard {source} --layout splits, or --layout flat; "
+            "--exclude NAME leaves a folder out",
+        )
+    return Layout("flat", {})
+
+
+def first_version_layout(tops: Collection[str], *, nested: bool) -> LayoutName:
+    """What the first version took a folder for: its ids of datasets stay where the reading is the
+    same. `tops` are all folders in the source, `nested` whether any has a folder in it."""
+    return "splits" if tops and nested and set(tops) <= _FIRST_VERSION else "classes"
+
+
+def _split_in(folder: str) -> Split | None:
+    """The split whose name is a word of the folder's: train2017, images_val."""
+    words = re.split(r"[^a-z]+", folder.casefold().replace("hold-out", "holdout"))
+    return next((_SPLITS[word] for word in words if word in _SPLITS), None)
+
+
+def _repeated(tops: Sequence[Top], *, among: Collection[str]) -> list[str]:
+    """Sub-folders that a folder like a split shares with another top folder."""
+    seen: dict[str, int] = {}
+    for top in tops:
+        for name in top.subfolders:
+            seen[name] = seen.get(name, 0) + 1
+    like_splits = {name for top in tops if top.name in among for name in top.subfolders}
+    return sorted(name for name in like_splits if seen[name] > 1)
+
+
+def _splits(named: Mapping[str, Split], *, root: str) -> Layout:
+    if not named:
+        raise UsageError(
+            f"--layout splits: no folder of {root} is called train, val or test",
+            hint="folders are splits by their names: train, val (or valid, dev), test",
+        )
+    by_split: dict[Split, str] = {}
+    for name, split in named.items():
+        if split in by_split:
+            raise InputError(
+                f"{root} has both a {by_split[split]} and a {name} folder, which are one split",
+                hint=f"keep one of them, or leave one out: --exclude {name}",
+            )
+        by_split[split] = name
+    return Layout("splits", dict(named))
+
+
+def _refuse(
+    tops: Sequence[Top], splits: Mapping[str, Split], *, repeated: list[str], root: str, source: str
+) -> NoReturn:
+    others = [top.name for top in tops if top.name not in splits]
+    left_out = f" (then {_listed(others)} would be left out)" if others else ""
+    raise InputError(
+        f"the folders of {root} can be read in two ways: {_listed(splits)} as splits of the "
+        f"classes in them, as {_listed(repeated)}{left_out}; or {_listed([t.name for t in tops])} "
+        "as the classes",
+        hint=f"choose one: vitctl shard {source} --layout splits, or --layout classes; "
+        "--exclude NAME leaves a folder out",
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
