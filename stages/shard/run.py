@@ -339,7 +339,7 @@ def _of_splits(
     """Units and reports of the splits that have images; the shards of others go."""
     for unit in units:
         if unit.split not in outcome.info.splits:
-            (draft.path / unit.file_name).unlink(missing_ok=True)
+            remove(draft.path / unit.file_name, missing_ok=True)
     pairs = [
         (unit, report)
         for unit, report in zip(units, reports, strict=True)
