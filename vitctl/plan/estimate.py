@@ -13,12 +13,12 @@ from vitctl.hardware.tpus import Hardware
 from vitctl.model import accounting
 from vitctl.model.config import ModelConfig
 from vitctl.model.remat import Remat
+from vitctl.optim.config import OptimConfig
 from vitctl.plan.cost import Cost
 from vitctl.plan.program import Plan
 from vitctl.sharding.spec import MeshSpec
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import footprint
-from vitctl.train.program import footprint as memory
 
 _FLOAT, _HALF = 4, 2
 
@@ -65,9 +65,18 @@ def step_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat) -> float:
 def update_bytes(cfg: TrainConfig, *, spec: MeshSpec) -> float:
     """Bytes that the update reads and writes on one device: weights, gradients, and what the
     optimizer keeps, as its state's shapes and types tell."""
-    needed = memory.need(cfg, spec=spec, remat="none")
+    needed = footprint.need(cfg, spec=spec, remat="none")
     weights = needed.gradients  # of the part that this device updates, in fp32, as gradients are
     return 2 * (weights + needed.gradients + needed.optimizer)
+
+
+def update_flops(optim: OptimConfig) -> float:
+    """FLOPs of an update's matrix products: none, where an optimizer works element by element."""
+    match optim.name:
+        case "adafactor" | "adam" | "sgd":
+            return 0.0
+        case _:
+            assert_never(optim.name)
 
 
 def link_bytes(model: ModelConfig, plan: Plan, *, images: float, dtype_bytes: int) -> float:
@@ -90,7 +99,7 @@ def estimate(cfg: TrainConfig, plan: Plan, *, hardware: Hardware, devices: int) 
     model, spec = cfg.model, plan.mesh
     images = cfg.data.batch / spec.batch_shards
     dtype_bytes = _HALF if cfg.precision == "bfloat16" else _FLOAT
-    flops = images * step_flops(model, remat=plan.remat) / spec.tensor
+    flops = images * step_flops(model, remat=plan.remat) / spec.tensor + update_flops(cfg.optim)
     accessed = images * step_bytes(model, dtype_bytes=dtype_bytes, remat=plan.remat)
     accessed = accessed / spec.tensor + update_bytes(cfg, spec=spec)
     links = 0.0
