@@ -9,7 +9,7 @@ from typing import Any, Literal
 from vitctl.artifacts import Artifact, Parent, Recipe, Run, Store
 from vitctl.artifacts.ancestry import SOURCE
 from vitctl.artifacts.drafts import read_note
-from vitctl.artifacts.files import content_files
+from vitctl.artifacts.files import strangers
 from vitctl.artifacts.manifest import digest_of
 from vitctl.artifacts.references import id_of
 from vitctl.artifacts.runs import CHECKPOINTS
@@ -122,7 +122,7 @@ def _check_artifact(
     else:
         verdict.problems += _check_contents(artifact, emit=emit)
     listed = {entry.path for entry in manifest.files}
-    strange = [name for name in content_files(artifact.path) if name not in listed]
+    strange = strangers(artifact.path, own=listed)
     if strange:
         verdict.remarks.append(f"{len(strange)} files are not its own, such as {strange[0]!r}")
     for parent in manifest.parents:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.artifacts.making import made, recipe
 from vitctl.artifacts import Store
-from vitctl.artifacts.files import write_atomic
+from vitctl.artifacts.files import strangers, write_atomic
 from vitctl.errors import InputError, OverwriteError, UsageError
 from vitctl.places.nofollow import sync
 
@@ -220,3 +220,23 @@ def test_a_finished_artifact_outlives_an_error_after_it(store):
         raise Crash
     assert (draft.path / "data.bin").read_bytes() == b"whole"
     assert store.newest("dataset").path == draft.path
+
+
+def test_what_a_killed_writer_left_is_not_published(store):
+    with store.open(recipe(), name="thing") as draft:
+        draft.write("data.bin", b"content")
+        (draft.path / ".tmp-images.array_record-00001.77").write_bytes(b"half a shard")
+        (draft.path / ".tmp-.lock.held.77").write_bytes(b"of one that waits")
+        draft.publish(summary={})
+    left = sorted(p.name for p in draft.path.iterdir() if p.name != ".lock")
+    assert left == [".tmp-.lock.held.77", "artifact.json", "data.bin"]
+
+
+def test_strangers_are_what_is_neither_published_nor_bookkeeping(store):
+    artifact = made(store, recipe())
+    for name in (".tmp-shard.77", "notes", ".lock", ".lock.held", ".tmp-.lock.held.1"):
+        (artifact.path / name).write_bytes(b"")
+    (artifact.path / "deep").mkdir()
+    (artifact.path / "deep" / ".tmp-x").write_bytes(b"")
+    own = {entry.path for entry in artifact.manifest.files}
+    assert strangers(artifact.path, own=own) == [".tmp-shard.77", "deep/.tmp-x", "notes"]

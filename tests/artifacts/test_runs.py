@@ -173,6 +173,38 @@ def test_a_checkpoint_that_unfinished_work_begins_from_stays(store):
     assert dropped()
 
 
+def test_a_pin_that_a_kill_left_behind_a_finished_run_holds_nothing(store):
+    """The kill fell between the answer and what takes the pin away."""
+    trunk = trained(store, TRUNK, steps=(10, 20, 30))
+    beginning = Run.load(trunk).checkpoint(10)
+    branch = recipe("cooldown", "run", parents=(beginning.as_parent("from"),))
+
+    def finish(child, step):
+        child.begin(from_step=step - 5, runtime={})
+        place = child.empty_place(step)
+        (place / "weights.bin").write_bytes(b"")
+        child.mark_result(step)
+        assert pins.pinned(trunk) == {10}  # not yet published
+        child.publish(step, summary={"step": step}, started="2026-01-01")
+
+    with store.open_run(branch, name="branch") as child:
+        child.begin_from(beginning)
+        finish(child, 15)
+        assert pins.pinned(trunk) == {10}  # somebody works on it
+    assert pins.pinned(trunk) == set()
+    assert pins.unfinished(trunk) == []
+    with store.open_run(branch, name="branch") as child:  # asked for more, and interrupted
+        child.begin(from_step=15, runtime={})
+    assert pins.pinned(trunk) == {10}
+    with store.open_run(branch, name="branch") as child:
+        finish(child, 20)
+    assert list((trunk / pins.PINS).iterdir())
+    with store.open_run(TRUNK, name="S16") as run:
+        assert not list((trunk / pins.PINS).iterdir())
+        run.drop(10)
+        assert run.steps() == [20, 30]
+
+
 def test_a_pin_of_work_that_is_gone_or_of_nobody_holds_nothing(store):
     trunk = trained(store, TRUNK, steps=(10,))
     beginning = Run.load(trunk).checkpoint(10)

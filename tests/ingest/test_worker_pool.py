@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +98,61 @@ def test_closing_stops_the_workers():
     started = time.monotonic()
     events.close()
     assert time.monotonic() - started < 10
+
+
+_ORPHANING = """
+import multiprocessing, os, signal, sys
+from tests.ingest.test_worker_pool import {work}, {setup}
+from vitctl.ingest.worker_pool import run_tasks
+
+if __name__ == "__main__":
+    events = run_tasks({work}, [{task}], workers=1, setup={setup})
+    next(events)
+    [child] = multiprocessing.active_children()
+    print(child.pid, flush=True)
+    sys.stdin.read(1)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def slow_setup():
+    time.sleep(60)
+
+
+def no_setup():
+    pass
+
+
+@pytest.mark.parametrize("setup", ["slow_setup", "no_setup"])
+def test_a_worker_ends_with_its_killed_parent(tmp_path, setup):
+    """Also while it is set up (TensorFlow's import takes ten seconds), and within an image."""
+    script = tmp_path / "orphaning.py"
+    script.write_text(_ORPHANING.format(work="total", setup=setup, task=["wait"]))
+    parent = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    worker = alive_since(int(parent.stdout.readline()))
+    parent.stdin.write("x")
+    parent.stdin.close()
+    assert parent.wait(timeout=60) == -signal.SIGKILL
+    for _ in range(300):
+        if alive_since(worker[0]) != worker:
+            return
+        time.sleep(0.1)
+    os.kill(worker[0], signal.SIGKILL)
+    pytest.fail("the worker outlived its parent")
+
+
+def alive_since(pid):
+    """(pid, when it started); None for a start if there is none, or only its exit code is left."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return pid, None
+    return pid, None if fields[0] == "Z" else fields[19]

@@ -96,6 +96,8 @@ def publish(
     volatile: Iterable[str] = (),
 ) -> Artifact:
     """Hash the content of `path` and write its manifest last."""
+    if isinstance(path, Path):
+        sweep(path)
     files = entries(path, known=known, volatile=volatile)
     manifest = Manifest(
         format=FORMAT,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -107,6 +107,18 @@ def _blocks(path: Place) -> Iterator[bytes]:
 def content_files(directory: Place) -> list[str]:
     """Relative POSIX paths of the content below `directory`, sorted; bookkeeping left out."""
     return sorted(relative for relative in _files(directory) if _is_content(relative))
+
+
+def strangers(directory: Place, *, own: Container[str]) -> list[str]:
+    """Relative paths below a finished artifact that are neither its `own` nor bookkeeping: also
+    what a killed writer left under a passing name."""
+
+    def is_strange(relative: str) -> bool:
+        top, name = relative.partition("/")[0], relative.rpartition("/")[2]
+        waits = name.startswith(f"{TEMPORARY}{HELD}")  # for its lock, and lives
+        return not (relative in own or relative in NOT_CONTENT or top == LOCK or waits)
+
+    return sorted(filter(is_strange, _files(directory)))
 
 
 def _files(directory: Place) -> Iterator[str]:

@@ -3,8 +3,11 @@
     <run>/pins/<step>-<first 16 of the id of the run that begins there>   holds that run's path
 
 A cooldown names the checkpoint of the trunk that it begins from, also when it is continued; the
-trunk may train on meanwhile and thin its checkpoints out. It looks here first. A pin whose run is
-gone holds nothing.
+trunk may train on meanwhile and thin its checkpoints out. It looks here first.
+
+A pin belongs to work, not to a process: that of a command that was interrupted stays until the
+command is given again. It holds nothing where the run is gone, or has given the answer of its last
+start and nobody works on it: a kill between the answer and `unpin` leaves such ones.
 """
 
 from __future__ import annotations
@@ -12,8 +15,11 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from vitctl.artifacts.files import RUN, make_folder, remove, write_atomic
-from vitctl.errors import DeniedError, UsageError
+from vitctl.artifacts.files import LOCK, RUN, make_folder, remove, write_atomic
+from vitctl.artifacts.locks import is_locked
+from vitctl.artifacts.manifest import MANIFEST
+from vitctl.artifacts.run_info import CHECKPOINTS, read_info
+from vitctl.errors import DeniedError, UsageError, VitctlError
 from vitctl.places import Place, children, place
 
 PINS = "pins"
@@ -51,16 +57,42 @@ def unfinished(run: Place) -> list[tuple[int, Place]]:
     return sorted(held, key=lambda each: (each[0], str(each[1])))
 
 
+def remove_dead(run: Place) -> None:
+    """Remove pins that hold nothing. Only under the run's lock."""
+    with suppress(OSError, DeniedError):
+        for pin in children(run / PINS):
+            if _is_pin(pin) and _held_by(pin) is None:
+                remove(pin, missing_ok=True)
+
+
 def _name(step: int, id: str) -> str:
     return f"{step}-{id[:_SHORT]}"
 
 
+def _is_pin(path: Place) -> bool:
+    """Not half of a write, nor anybody's."""
+    step, dash, _ = path.name.partition("-")
+    return step.isdecimal() and bool(dash)
+
+
 def _held_by(pin: Place) -> Place | None:
-    step, dash, _ = pin.name.partition("-")
-    if not (step.isdecimal() and dash):  # half of a write, or anybody's
+    if not _is_pin(pin):
         return None
     try:
         by = place(os.fsdecode(pin.read_bytes()))
-        return by if (by / RUN).is_file() else None
+        return by if (by / RUN).is_file() and not _is_finished(by) else None
     except (OSError, ValueError, UsageError):
         return None
+
+
+def _is_finished(by: Place) -> bool:
+    """Whether a run has given the answer of its last start, and nobody works on it."""
+    try:
+        info = read_info(by)
+    except VitctlError:  # damaged: what it still needs is not known
+        return False
+    last = max(info.results, default=None)
+    if last is None or not (by / CHECKPOINTS / str(last) / MANIFEST).is_file():
+        return False
+    begun = info.segments[-1].from_step if info.segments else 0
+    return begun < last and not is_locked(by / LOCK)

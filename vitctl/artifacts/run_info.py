@@ -7,10 +7,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.files import RUN, write_atomic
 from vitctl.artifacts.manifest import FORMAT, Parent, Recipe
 from vitctl.places import Place
 from vitctl.settings.config import Config
+
+CHECKPOINTS = "checkpoints"
 
 
 class Segment(Config):
@@ -108,6 +111,18 @@ def new_info(recipe: Recipe, *, name: str) -> RunInfo:
         version=recipe.version,
         config=recipe.config,
         parents=recipe.parents,
+    )
+
+
+def read_info(path: Place) -> RunInfo:
+    """Raises NotFoundError without a `run.json`, InputError if it is damaged or too new."""
+    return read_document(
+        path / RUN,
+        RunInfo,
+        what="run",
+        newest=FORMAT,
+        missing=f"{path} is not a run (no {RUN})",
+        repair=f"its checkpoints can still be named one by one: {path / CHECKPOINTS}/STEP",
     )
 
 

@@ -20,7 +20,6 @@ from typing import Any
 from vitctl import processes
 from vitctl.artifacts import crew, pins
 from vitctl.artifacts.artifact import Artifact, load_if_readable
-from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.drafts import clear, publish, read_note, sweep
 from vitctl.artifacts.files import (
     DRAFT,
@@ -35,9 +34,9 @@ from vitctl.artifacts.files import (
     write_atomic,
 )
 from vitctl.artifacts.locks import is_locked
-from vitctl.artifacts.manifest import FORMAT, MANIFEST, FileEntry, Recipe
+from vitctl.artifacts.manifest import MANIFEST, FileEntry, Recipe
 from vitctl.artifacts.provenance import now, versions
-from vitctl.artifacts.run_info import Rollback, RunInfo, Segment, write_info
+from vitctl.artifacts.run_info import CHECKPOINTS, Rollback, RunInfo, Segment, read_info, write_info
 from vitctl.errors import (
     DeniedError,
     NewerFormatError,
@@ -52,7 +51,6 @@ from vitctl.places.local import based
 from vitctl.places.scratch import scratch
 from vitctl.processes.watchdog import STACKS
 
-CHECKPOINTS = "checkpoints"
 BATCHES = "batches"
 METRICS = "metrics.jsonl"
 
@@ -76,14 +74,7 @@ class Run:
     @classmethod
     def load(cls, path: Place) -> Run:
         """Raises NotFoundError without a `run.json`, InputError if it is damaged or too new."""
-        info = read_document(
-            path / RUN,
-            RunInfo,
-            what="run",
-            newest=FORMAT,
-            missing=f"{path} is not a run (no {RUN})",
-            repair=f"its checkpoints can still be named one by one: {path / CHECKPOINTS}/STEP",
-        )
+        info = read_info(path)
         # Links on the way to a run are its owner's.
         return cls(based(path) if isinstance(path, Path) else path, info)
 
@@ -193,6 +184,7 @@ class RunDraft(Run):
             sweep(self.path)
             if read_note(self.path) is not None:
                 remove(self.path / DRAFT, missing_ok=True)
+            pins.remove_dead(self.path)
             for place in self.unfinished():
                 remove_tree(place, ignore_errors=True)
 
