@@ -97,6 +97,8 @@ def announce_outcome(outcome: Outcome, *, source: str, emit: Emit) -> None:
                 "other pixels or channels than training"
             )
         )
+    for warning, count in outcome.warnings.items():
+        emit(Note(f"a decoder warns of {count} images, which are stored: {warning}"))
     if outcome.rejected:
         emit(Caution(f"{outcome.rejected} bad images were left out; see {REJECTS}"))
     for split in outcome.unusable:

@@ -34,6 +34,8 @@ class Outcome:
     converted: dict[str, int]
     differ: dict[str, int]
     """Why other readers see images, kept as they are, otherwise than training -> how many."""
+    warnings: dict[str, int]
+    """What a decoder warned of -> in how many images."""
     rejected: int
     unusable: tuple[Split, ...] = ()
     """Splits of which every image was rejected; they are not in `info`."""
@@ -67,11 +69,13 @@ def assemble(
     dataset; where no split has one, `InputError` is raised."""
     converted: Counter[str] = Counter()
     differ: Counter[str] = Counter()
+    warnings: Counter[str] = Counter()
     keys: dict[Split, list[int]] = {unit.split: [] for unit in units}
     labels: dict[Split, list[tuple[int, ...]]] = {unit.split: [] for unit in units}
     for unit, report in zip(units, reports, strict=True):
         converted.update(report.converted)
         differ.update(report.differ)
+        warnings.update(report.warnings)
         rejected = {reject.position for reject in report.rejects}
         for position, entry in enumerate(unit.entries):
             if position not in rejected:
@@ -96,6 +100,7 @@ def assemble(
         labels={split: _padded(rows, width) for split, rows in labels.items()},
         converted=dict(sorted(converted.items())),
         differ=dict(sorted(differ.items())),
+        warnings=dict(sorted(warnings.items())),
         rejected=sum(len(report.rejects) for report in reports),
         unusable=unusable,
     )

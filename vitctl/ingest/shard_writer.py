@@ -19,6 +19,7 @@ from vitctl.data.example import Example, encode_example
 from vitctl.data.records import open_writer
 from vitctl.data.tensorflow import load_tensorflow
 from vitctl.errors import InputError
+from vitctl.ingest import decoder_warnings
 from vitctl.ingest.header import BadImageError, check_head
 from vitctl.ingest.own_output import is_replay_picture
 from vitctl.ingest.prepare import prepare
@@ -55,6 +56,8 @@ class ShardReport(Config):
     converted: dict[str, int]
     differ: dict[str, int] = Field(default_factory=dict)
     """Why other readers see kept bytes otherwise than training -> how many images."""
+    warnings: dict[str, int] = Field(default_factory=dict)
+    """What a decoder warned of in images that are stored -> how many; caught in workers only."""
 
 
 def write_shard(
@@ -75,11 +78,13 @@ def write_shard(
     rejects: list[Reject] = []
     converted: Counter[str] = Counter()
     differ: Counter[str] = Counter()
+    warnings: Counter[str] = Counter()
     record_bytes = 0
     with _delivered(directory, unit.file_name) as (temporary, delivered):
         with open_writer(temporary) as writer:
             for position, entry in enumerate(unit.entries):
                 begin(position)
+                decoder_warnings.drain()  # of an image that was rejected
                 try:
                     if position in poisoned:
                         raise BadImageError(poisoned[position])
@@ -90,6 +95,7 @@ def write_shard(
                 except BadImageError as error:
                     rejects.append(Reject(position=position, id=entry.id, reason=str(error)))
                     continue
+                warnings.update(decoder_warnings.drain())
                 if prepared.converted is not None:
                     converted[prepared.converted] += 1
                 if prepared.differs is not None:
@@ -107,6 +113,7 @@ def write_shard(
         rejects=tuple(rejects),
         converted=dict(sorted(converted.items())),
         differ=dict(sorted(differ.items())),
+        warnings=dict(sorted(warnings.items())),
     )
     write_atomic(report_path(directory, unit), report.model_dump_json().encode())
     return report
@@ -171,17 +178,13 @@ def report_path(directory: Place, unit: Unit) -> Place:
 
 
 def set_up_worker() -> None:
-    """One thread a worker process, for the processes are the parallelism; and no words of its own.
-
-    The decoders' C libraries write warnings to stderr, which belongs to the display. What matters
-    comes back as a reason or an exception.
-    """
+    """One thread a worker process, for the processes are the parallelism; and no words of its own:
+    stderr belongs to the display. What the decoders write there is counted."""
+    decoder_warnings.catch()
     tf = load_tensorflow()
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 2)
-    os.close(silence)
+    decoder_warnings.drain()
 
 
 def _read(entry: Entry, *, max_pixels: int) -> bytes:
