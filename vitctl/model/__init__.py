@@ -1,6 +1,17 @@
 """The vision transformer: variants, accounting, forward pass. Nothing is imported here.
 
-`variants`, `config` and `accounting` need no array library; `vit` is the model itself.
+| module | |
+|---|---|
+| `variants` | sizes by name, spellings of names, labels of other sizes |
+| `config` | what a model is: every shape follows from it |
+| `accounting` | parameters and FLOPs in closed form |
+| `remat` | what the backward pass computes again |
+| `roles` | tables by a parameter's role |
+| `posemb` | position embeddings: fixed ones, resampling of learned ones |
+| `layers`, `vit` | the parts of a block, and the model itself |
+| `resize` | trained parameters for another resolution or other classes |
+
+All but `layers`, `posemb`, `resize` and `vit` need no array library.
 
 Axes have one letter each, the same in types, einsum and comments:
 
