@@ -20,7 +20,7 @@ import typer
 
 from vitctl import processes, signals
 from vitctl.console import multiprocess
-from vitctl.console.compilation_cache import keep_compiled_programs
+from vitctl.hardware.compilation_cache import keep_compiled_programs
 from vitctl.console.flags import TRAINING
 from vitctl.console.session import Options, Session
 from vitctl.console.streams import silence_stdout

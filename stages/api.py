@@ -1,0 +1,294 @@
+"""The stages from Python: what the shell says, in a notebook or a sweep. Silent without `emit`.
+
+    from stages.api import cooldown, fewshot, pretrain
+
+    trunk = pretrain(model="S/16", data="photos", steps=20_000, set={"optim.wd_head": 1})
+    finished = cooldown(trunk, steps=2_000)
+    print(fewshot(finished).summary["shots"])
+
+Settings are resolved by the functions that the command line uses, so the same words make the same
+artifact, with the same id: what the shell has made is returned, and what it has begun goes on.
+
+Arguments are what is no setting: inputs, the name of a model, a length, `weights`. All else is a
+setting, and `set` takes it by the key that `--print-config` shows (docs/guide/python.md).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
+
+from vitctl.artifacts import Artifact, Store, inputs
+from vitctl.artifacts.pasteable import usual_store
+from vitctl.events import Emit, silent
+from vitctl.hardware.compilation_cache import keep_compiled_programs
+from vitctl.hardware.machine import settle_platform
+from vitctl.optim.config import WeightsName
+from vitctl.optim.schedules import CooldownShape
+from vitctl.places import Place, place
+from vitctl.quantities import parse_count
+from vitctl.recipes.recipe import RecipeName
+from vitctl.recipes.settings import length
+from vitctl.settings.overrides import Overrides, build, read_toml
+from vitctl.settings.trees import from_keys
+from vitctl.stage import Runtime
+
+Reference = Artifact | Path | str
+"""An artifact, or how the command line names one: a path, a name, an id, RUN@STEP, "latest"."""
+Count = int | str
+"""20_000, or as the command line writes it: "20k"."""
+
+R = TypeVar("R", bound=Runtime)
+
+
+class Options(TypedDict, total=False):
+    """Keyword arguments of every stage.
+
+    store    a `Store` or its place; left out: $VITCTL_STORE, else ./artifacts
+    name     name of the result's folder in the store
+    out      exact folder of the result, instead of one in the store
+    force    make the result again although it is in the store
+    config   a TOML file of settings
+    set      settings by their dotted keys; they win over the file
+    runtime  how to run, by the fields of the stage's Runtime: {"eval_every": 500, "workers": 4}
+    emit     called with each event (`vitctl.events`): notes, cautions, progress
+    """
+
+    store: Store | Place | str
+    name: str | None
+    out: Place | str | None
+    force: bool
+    config: Path | str | None
+    set: Mapping[str, Any]
+    runtime: Mapping[str, Any]
+    emit: Emit
+
+
+def shard(
+    source: Path | str = "digits",
+    *,
+    labels: Path | str | None = None,
+    class_titles: Path | str | None = None,
+    classes_from: Place | str | None = None,
+    rehash: bool = False,
+    **options: Unpack[Options],
+) -> Artifact:
+    """Images -> a dataset. `source` is a folder; "digits" is built in."""
+    from stages.shard.run import run
+    from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
+
+    call = _Call("shard", options)
+    cfg = call.overrides.build(ShardConfig, {})
+    runtime = call.runtime(ShardRuntime)
+    given = Inputs(
+        str(source),
+        rehash=rehash,
+        classes_from=None if classes_from is None else place(str(classes_from)),
+        class_titles=None if class_titles is None else Path(class_titles),
+        labels=None if labels is None else Path(labels),
+    )
+    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
+def pretrain(
+    *,
+    model: str | None = None,
+    recipe: RecipeName | None = None,
+    data: Reference | None = None,
+    steps: Count | None = None,
+    images: Count | None = None,
+    epochs: float | None = None,
+    mock: bool = False,
+    **options: Unpack[Options],
+) -> Artifact:
+    """A dataset -> the checkpoint at the end of a run; more steps continue it. `data` left out is
+    the newest dataset of the store; `mock` trains on synthetic images."""
+    from stages.pretrain.settings import resolve
+    from vitctl.train.config import TrainRuntime
+
+    call = _Call("pretrain", options)
+    runtime = call.runtime(TrainRuntime)
+    cfg, inputs = resolve(
+        call.overrides,
+        model=model,
+        recipe=recipe,
+        length=length({"steps": steps, "images": images, "epochs": epochs}),
+        dataset=lambda: call.input("dataset", data, option="data"),
+        mock=mock,
+        store=call.store,
+        runtime=runtime,
+        emit=call.emit,
+    )
+    from stages.pretrain.run import run
+
+    return run(cfg, inputs, store=call.store, runtime=runtime, emit=call.emit)
+
+
+def cooldown(
+    source: Reference | None = None,
+    *,
+    steps: Count | None = None,
+    shape: CooldownShape = "linear",
+    weights: WeightsName = "raw",
+    **options: Unpack[Options],
+) -> Artifact:
+    """A checkpoint of an open-ended run -> a finished model. `source` left out is the newest
+    checkpoint, `steps` the recipe's rule."""
+    from stages.cooldown.settings import resolve
+    from stages.cooldown.spec import Inputs
+    from vitctl.train.config import TrainRuntime
+
+    call = _Call("cooldown", options)
+    runtime = call.runtime(TrainRuntime)
+    checkpoint = call.input("checkpoint", source, option="source")
+    cfg = resolve(
+        call.overrides,
+        checkpoint,
+        steps=None if steps is None else parse_count(str(steps), name="steps"),
+        shape=shape,
+        weights=weights,
+        emit=call.emit,
+    )
+    dataset = None if inputs.is_synthetic(checkpoint) else call.trained_on(checkpoint)
+    from stages.cooldown.run import run
+
+    given = Inputs(checkpoint, dataset)
+    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
+def finetune(
+    source: Reference | None = None,
+    *,
+    data: Reference | None = None,
+    steps: Count | None = None,
+    images: Count | None = None,
+    epochs: float | None = None,
+    weights: WeightsName | None = None,
+    **options: Unpack[Options],
+) -> Artifact:
+    """A checkpoint -> a model for a dataset's classes. `source` left out is the newest checkpoint,
+    `data` what it was trained on."""
+    from stages.finetune.settings import resolve
+    from vitctl.train.config import TrainRuntime
+
+    call = _Call("finetune", options)
+    runtime = call.runtime(TrainRuntime)
+    checkpoint = call.input("checkpoint", source, option="source")
+    dataset = call.trained_on(checkpoint) if data is None else call.input("dataset", data)
+    cfg, given = resolve(
+        call.overrides,
+        checkpoint,
+        dataset,
+        length=length({"steps": steps, "images": images, "epochs": epochs}),
+        weights=weights,
+        store=call.store,
+        runtime=runtime,
+        emit=call.emit,
+    )
+    from stages.finetune.run import run
+
+    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
+def fewshot(
+    source: Reference | None = None,
+    *,
+    data: Reference | None = None,
+    shots: Sequence[int] | None = None,
+    features: Literal["model", "pixels", "untrained"] | None = None,
+    **options: Unpack[Options],
+) -> Artifact:
+    """A checkpoint -> few-shot accuracies on a dataset. `source` left out is the newest checkpoint,
+    `data` what it was trained on."""
+    from stages.fewshot.settings import resolve
+    from stages.fewshot.spec import FewshotRuntime, Inputs
+
+    call = _Call("fewshot", options)
+    runtime = call.runtime(FewshotRuntime)
+    checkpoint = call.input("checkpoint", source, option="source")
+    dataset = call.measured_on(checkpoint, data)
+    flags = {"shots": None if shots is None else sorted({*shots}), "features": features}
+    (cfg,) = resolve(
+        call.overrides.with_flags(flags), checkpoint, dataset, store=call.store, emit=call.emit
+    )
+    from stages.fewshot.run import run
+
+    given = Inputs(checkpoint, dataset)
+    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
+def evaluate(
+    source: Reference | None = None,
+    *,
+    data: Reference | None = None,
+    **options: Unpack[Options],
+) -> Artifact:
+    """A checkpoint -> top-1, top-5 and loss on a dataset. `source` left out is the newest
+    checkpoint, `data` what it was trained on."""
+    from stages.evaluate.settings import resolve
+    from stages.evaluate.spec import EvaluateRuntime, Inputs
+
+    call = _Call("evaluate", options)
+    runtime = call.runtime(EvaluateRuntime)
+    checkpoint = call.input("checkpoint", source, option="source")
+    dataset = call.measured_on(checkpoint, data)
+    cfg = resolve(call.overrides, checkpoint, dataset, emit=call.emit)
+    from stages.evaluate.run import run
+
+    given = Inputs(checkpoint, dataset)
+    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
+class _Call:
+    """One call of one stage: its store, its overrides, and what its inputs are."""
+
+    def __init__(self, stage: str, options: Mapping[str, Any]) -> None:
+        for name in options:
+            if name not in Options.__annotations__:
+                raise TypeError(_unexpected(stage, name))
+        # As the command line does, before jax is imported.
+        keep_compiled_programs()
+        settle_platform()
+        store = options.get("store") or usual_store()
+        self.store = store if isinstance(store, Store) else Store(place(str(store)))
+        self.emit: Emit = options.get("emit") or silent
+        file = options.get("config")
+        self.overrides = Overrides(
+            file=read_toml(Path(file)) if file is not None else {},
+            settings=from_keys(options.get("set") or {}),
+        )
+        out = options.get("out")
+        self._where = {
+            "name": options.get("name"),
+            "out": None if out is None else place(str(out)),
+            "force": options.get("force", False),
+            **(options.get("runtime") or {}),
+        }
+
+    def runtime(self, model: type[R]) -> R:
+        return build(model, self._where)
+
+    def input(self, kind: str, reference: Reference | None, *, option: str = "data") -> Artifact:
+        """The artifact that `reference` names; left out, the newest of the store."""
+        if isinstance(reference, Artifact):
+            return inputs.named(str(reference.path), kind=kind, store=self.store)
+        if reference is None:
+            return inputs.newest(kind, option=option, store=self.store, emit=self.emit)
+        return inputs.named(str(reference), kind=kind, store=self.store)
+
+    def trained_on(self, checkpoint: Artifact) -> Artifact:
+        return inputs.trained_on(checkpoint, option="data", store=self.store, emit=self.emit)
+
+    def measured_on(self, checkpoint: Artifact, reference: Reference | None) -> Artifact | None:
+        """The dataset given, else what the checkpoint was trained on: None if synthetic images."""
+        if reference is not None:
+            return self.input("dataset", reference)
+        return None if inputs.is_synthetic(checkpoint) else self.trained_on(checkpoint)
+
+
+def _unexpected(stage: str, name: str) -> str:
+    near = difflib.get_close_matches(name, Options.__annotations__, n=1)
+    hint = f"did you mean {near[0]}=?" if near else f"a setting goes into set={{{name!r}: ...}}"
+    return f"{stage}() has no argument {name!r}; {hint}"
