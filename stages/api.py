@@ -72,6 +72,7 @@ def shard(
     labels: Path | str | None = None,
     class_titles: Path | str | None = None,
     classes_from: Place | str | None = None,
+    exclude: Sequence[str] = (),
     rehash: bool = False,
     **options: Unpack[Options],
 ) -> Artifact:
@@ -85,6 +86,7 @@ def shard(
     given = Inputs(
         str(source),
         rehash=rehash,
+        exclude=tuple(exclude),
         classes_from=None if classes_from is None else place(str(classes_from)),
         class_titles=None if class_titles is None else Path(class_titles),
         labels=None if labels is None else Path(labels),
@@ -178,11 +180,10 @@ def finetune(
     checkpoint = call.input("checkpoint", source, option="source")
     dataset = call.trained_on(checkpoint) if data is None else call.input("dataset", data)
     cfg, given = resolve(
-        call.overrides,
+        call.overrides.with_flags({"from_weights": weights}),
         checkpoint,
         dataset,
         length=length({"steps": steps, "images": images, "epochs": epochs}),
-        weights=weights,
         store=call.store,
         runtime=runtime,
         emit=call.emit,

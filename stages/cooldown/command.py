@@ -8,26 +8,37 @@ from typer import Option
 
 from stages.cooldown.settings import resolve
 from stages.cooldown.spec import Inputs
-from vitctl.console.flags import (
-    Source,
-    count,
-)
+from vitctl.console import flags
+from vitctl.console.flag import Flags, none_of
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.optim.config import WeightsName
 from vitctl.optim.schedules import CooldownShape
-from vitctl.train.config import TrainRuntime
+from vitctl.train.config import TrainConfig, TrainRuntime
 
 
-@verb(configurable=True, parallel=True, trains=True)
+@verb(sets=none_of(TrainConfig), runs=Flags(TrainRuntime, flags.TRAINING), parallel=True)
 def cooldown(
     session: Session,
-    source: Source = None,
-    steps: Annotated[str | None, Option(help="Length; the recipe's rule if left out.")] = None,
-    shape: Annotated[CooldownShape, Option(help="How the rate falls to 0.")] = "linear",
+    source: flags.Source = None,
+    steps: Annotated[
+        str | None,
+        Option(metavar="N", help="Length in steps, for example 2k (default: the recipe's rule)."),
+    ] = None,
+    shape: Annotated[
+        CooldownShape,
+        Option(
+            help="Decay of the learning rate to 0 (default: linear).",
+            show_default=False,
+        ),
+    ] = "linear",
     weights: Annotated[
         WeightsName,
-        Option(help="Begin from the weights as they are, or from their average."),
+        Option(
+            help="Begin from the weights of the last step (raw, the default) or from their average "
+            "(ema).",
+            show_default=False,
+        ),
     ] = "raw",
 ) -> None:
     """Example: vitctl cooldown --from RUN@20k --steps 2k
@@ -35,7 +46,7 @@ def cooldown(
     Branch off any checkpoint of an open-ended run, also one still training, and let the learning
     rate fall to 0: a finished model. The trunk is left alone and can go on.
     """
-    length = count(steps, "--steps")
+    length = flags.count(steps, "--steps")
     runtime = session.runtime(TrainRuntime)
     for checkpoint in session.many("checkpoint", source, option="--from"):
         cfg = resolve(

@@ -26,7 +26,7 @@ def resolve(
         emit(Caution(waiting))
     branch = branching.cooled(checkpoint, steps=steps, shape=shape)
     if weights == "ema":
-        branch.tree["from_weights"] = measuring.weights(checkpoint, asked=weights).name
+        branch.tree["from_weights"] = measuring.weights(checkpoint, requested=weights).name
     for note in branch.notes:
         emit(Note(note))
     cfg = overrides.build(TrainConfig, branch.tree)

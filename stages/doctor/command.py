@@ -7,6 +7,7 @@ from typing import Annotated
 from typer import Option
 
 from stages.doctor.spec import Inputs
+from vitctl.console import completion
 from vitctl.console.session import Session
 from vitctl.console.streams import answer
 from vitctl.console.verb import verb
@@ -33,11 +34,20 @@ _ERRORS: dict[int, type[VitctlError]] = {
 def doctor(
     session: Session,
     data: Annotated[
-        str | None, Option(help="Dataset to read a batch of; the newest if left out.")
+        str | None,
+        Option(
+            metavar="REF",
+            help="Dataset to read a batch from (default: the newest in the store).",
+            autocompletion=completion.datasets,
+        ),
     ] = None,
     timeout: Annotated[
         float | None,
-        Option(min=0.1, help="Seconds each check may take, instead of its own measure."),
+        Option(
+            metavar="SECONDS",
+            min=0.1,
+            help="Time limit of each check in seconds (default: each check has its own).",
+        ),
     ] = None,
 ) -> None:
     """Example: vitctl doctor --store /mnt/artifacts

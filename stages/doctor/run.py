@@ -9,7 +9,7 @@ from stages.doctor.spec import Inputs, Report
 from vitctl.artifacts.store import Store
 from vitctl.doctor import supervise
 from vitctl.doctor.checks import Check, checks
-from vitctl.doctor.finding import Asked, Finding
+from vitctl.doctor.finding import Finding, Request
 
 
 def names(inputs: Inputs) -> list[str]:
@@ -22,20 +22,20 @@ def run(
 ) -> Report:
     """Check the machine. `report` gets each finding when its check ends; `timeout_s` is what each
     check may take instead of its own time."""
-    asked = Asked(inputs.store, inputs.dataset)
+    request = Request(inputs.store, inputs.dataset)
     wanted = checks(inputs.store)
     findings: list[Finding] = []
 
     def look(some: Sequence[Check]) -> None:
-        for finding in supervise.findings(some, asked, patience_s=timeout_s):
+        for finding in supervise.findings(some, request, patience_s=timeout_s):
             findings.append(finding)
             report(finding)
 
     look([check for check in wanted if check.group != "batches"])
     # The newest dataset is not looked for before it is known whether the store answers.
     reached = not any(f.check == "reach" and f.verdict == "fail" for f in findings)
-    if asked.dataset is None and reached:
+    if request.dataset is None and reached:
         newest = Store(inputs.store).newest("dataset")
-        asked = replace(asked, dataset=newest.path if newest is not None else None)
+        request = replace(request, dataset=newest.path if newest is not None else None)
     look([check for check in wanted if check.group == "batches"])
-    return Report(asked.store, asked.dataset, tuple(findings))
+    return Report(request.store, request.dataset, tuple(findings))

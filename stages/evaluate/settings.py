@@ -16,7 +16,7 @@ def resolve(
     trained on."""
     tree = overrides.tree()
     trained = branching.trained_with(checkpoint)
-    chosen = measuring.weights(checkpoint, asked=tree.get("weights"))
+    chosen = measuring.weights(checkpoint, requested=tree.get("weights"))
     for note in chosen.notes:
         emit(Note(note))
     base = {

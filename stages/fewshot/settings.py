@@ -27,7 +27,7 @@ def resolve(
     """For each kind of features the settings that probe a checkpoint on a dataset, or on the
     synthetic images that it was trained on. Without `features` the overrides decide."""
     tree = overrides.tree()
-    chosen = measuring.weights(checkpoint, asked=tree.get("weights"))
+    chosen = measuring.weights(checkpoint, requested=tree.get("weights"))
     for note in chosen.notes:
         emit(Note(note))
     base = {

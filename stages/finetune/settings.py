@@ -8,7 +8,6 @@ from stages.finetune.spec import Inputs, recipe_of
 from vitctl.artifacts import Artifact, Store
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Emit
-from vitctl.optim.config import WeightsName
 from vitctl.recipes import finetuning, measuring, pretraining, settings
 from vitctl.settings.overrides import Overrides, check_keys
 from vitctl.settings.trees import at, merge
@@ -21,18 +20,17 @@ def resolve(
     dataset: Artifact,
     *,
     length: settings.Length | None,
-    weights: WeightsName | None,
     store: Store,
     runtime: TrainRuntime,
     emit: Emit,
 ) -> tuple[TrainConfig, Inputs]:
-    """The settings and inputs that fine-tune a checkpoint on a dataset. `weights` left out: the
-    average where the checkpoint has one."""
+    """The settings and inputs that fine-tune a checkpoint on a dataset. Begins from the average
+    of its weights where it has one and no setting says otherwise."""
     tree = overrides.tree()
     check_keys(TrainConfig, tree)
     images = pretraining.images_of(dataset, split=at(tree, "data.split") or "train")
     branch = finetuning.resolve(checkpoint, images=images, duration=length, overrides=tree)
-    chosen = measuring.weights(checkpoint, asked=weights or at(tree, "from_weights"))
+    chosen = measuring.weights(checkpoint, requested=at(tree, "from_weights"))
     if (caution := measuring.uncooled(checkpoint, store=store)) is not None:
         emit(Caution(caution))
     branch.tree["from_weights"] = chosen.name

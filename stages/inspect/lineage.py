@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
-
-from typer import Argument
+from typing import Any
 
 from stages.inspect import text
 from stages.inspect.listing import labelled
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.ancestry import SOURCE, Ancestor, ancestors_of
 from vitctl.artifacts.references import id_of
+from vitctl.console.flags import Reference
 from vitctl.console.session import Session
 from vitctl.console.streams import answer, answer_columns
 from vitctl.console.text import safe
@@ -25,10 +24,7 @@ from vitctl.quantities import show_count
 @verb(makes=False)
 def lineage(
     session: Session,
-    ref: Annotated[
-        str | None,
-        Argument(metavar="REF", help="Path, name, id or RUN@STEP; the newest if left out."),
-    ] = None,
+    ref: Reference = None,
 ) -> None:
     """Example: vitctl lineage RUN@20k
 

@@ -10,6 +10,7 @@ from typer import Option
 from stages.inspect import text
 from stages.inspect.listing import Row, rows
 from vitctl.artifacts.references import MAKE, kind_named
+from vitctl.console import completion
 from vitctl.console.session import Session
 from vitctl.console.streams import answer
 from vitctl.console.text import safe
@@ -28,7 +29,11 @@ _MARKS = {"working": "green", "unfinished": "yellow", "damaged": "bold red"}
 def ls(
     session: Session,
     kind: Annotated[
-        str | None, Option(help="Only these: dataset, run, checkpoint, fewshot, evaluation, ...")
+        str | None,
+        Option(
+            help="List only this kind: dataset, run, checkpoint, fewshot, evaluation, ...",
+            autocompletion=completion.kinds,
+        ),
     ] = None,
 ) -> None:
     """Example: vitctl ls --kind run

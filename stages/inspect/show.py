@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any
-
-from typer import Argument
+from typing import Any
 
 from stages.inspect import text
 from stages.inspect.listing import labelled
@@ -15,6 +13,7 @@ from vitctl import quantities
 from vitctl.artifacts import Artifact, Parent, Run
 from vitctl.artifacts.artifact import load_if_readable
 from vitctl.artifacts.manifest import Provenance
+from vitctl.console.flags import Reference
 from vitctl.console.session import Session
 from vitctl.console.streams import answer
 from vitctl.console.text import safe
@@ -29,10 +28,7 @@ _MOST_FILES = 8
 @verb(makes=False)
 def show(
     session: Session,
-    ref: Annotated[
-        str | None,
-        Argument(metavar="REF", help="Path, name, id or RUN@STEP; the newest if left out."),
-    ] = None,
+    ref: Reference = None,
 ) -> None:
     """Example: vitctl show RUN@20k
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Option
 
 from stages.inspect import text
 from stages.inspect.checks import Depth, Verdict, of_directory, of_entry
 from vitctl.artifacts import Store
+from vitctl.console.flags import Reference
 from vitctl.console.session import Session
 from vitctl.console.streams import answer
 from vitctl.console.text import safe
@@ -22,13 +23,11 @@ from vitctl.events import Emit, Note
 @verb(makes=False)
 def verify(
     session: Session,
-    ref: Annotated[
-        str | None,
-        Argument(metavar="REF", help="Path, name, id or RUN@STEP; the newest if left out."),
-    ] = None,
-    every: Annotated[bool, Option("--all", help="All that the store holds.")] = False,
+    ref: Reference = None,
+    every: Annotated[bool, Option("--all", help="Check everything in the store.")] = False,
     deep: Annotated[
-        bool, Option("--deep", help="Hash every byte, read every record, replay the samples.")
+        bool,
+        Option("--deep", help="Hash every byte, read every record, and replay the sample order."),
     ] = False,
 ) -> None:
     """Example: vitctl verify --all --deep

@@ -2,70 +2,86 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated
 
 from typer import Option
 
 from stages.plan.spec import Inputs, PlanRuntime
-from vitctl.console.flags import (
-    Epochs,
-    Head,
-    Images,
-    Model,
-    RecipeChoice,
-    Resolution,
-    Steps,
-    TrainBatch,
-    count,
-)
+from vitctl.console import completion, flags
+from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.errors import UsageError
 from vitctl.events import Note
 from vitctl.plan.bill import amount
 from vitctl.plan.topology import LOCAL, parse
+from vitctl.quantities import parse_count
 from vitctl.recipes import pretraining
 from vitctl.recipes.settings import length, resolve
 from vitctl.settings.overrides import build
+from vitctl.settings.trees import at
+from vitctl.train.config import TrainConfig
 
 # What is planned for where nothing says how many images and classes there are.
 _IMAGENET = pretraining.Images(examples=1_281_167, classes=1000, eval_split=None)
+_MESH = "Number of devices along each mesh axis, for example data=512,fsdp=4"
 
 
-@verb(makes=False, configurable=True)
+def _read_price(text: str, *, name: str) -> float | None:
+    return amount(text, option=name, unit="money an hour and device")
+
+
+def _read_watts(text: str, *, name: str) -> float | None:
+    return amount(text, option=name, unit="watts a device")
+
+
+_SETTINGS = (
+    flags.BATCH,
+    flags.RESOLUTION,
+    replace(flags.HEAD, rare=False),
+    Flag("model.classes", "Number of classes, if there is no dataset yet (default: 1000)."),
+)
+_RUNNING = (
+    replace(flags.MESH, panel=None, rare=False, help=f"{_MESH} (default: plan chooses)."),
+    replace(flags.REMAT, panel=None, rare=False),
+    replace(flags.MICROBATCH, panel=None, rare=False),
+    Flag("search", "Find the fastest mesh, remat and batch that fit.", sets=True),
+    Flag("max_compiles", "Compile at most N programs (default: 6).", metavar="N"),
+    Flag("price", "Price of one device for an hour.", reads=_read_price, metavar="MONEY"),
+    Flag("watts", "Power of one device in watts.", reads=_read_watts, metavar="WATTS"),
+)
+
+
+@verb(makes=False, sets=Flags(TrainConfig, _SETTINGS), runs=Flags(PlanRuntime, _RUNNING))
 def plan(
     session: Session,
-    model: Model = None,
+    model: flags.Model = None,
     topology: Annotated[
-        str, Option(help="Chips, as in v3:32x32, or a slice, as in v4-32; local: this machine.")
+        str,
+        Option(
+            help="TPU chips, for example v3:32x32, or a slice, for example v4-32 (default: local, "
+            "the devices of this machine).",
+            show_default=False,
+            autocompletion=completion.topologies,
+        ),
     ] = LOCAL,
-    recipe: RecipeChoice = None,
     data: Annotated[
-        str | None, Option(help="Dataset that says how many images and classes there are.")
+        str | None,
+        Option(
+            metavar="REF",
+            help="Dataset that gives the number of images and classes.",
+            autocompletion=completion.datasets,
+        ),
     ] = None,
     examples: Annotated[
-        str | None, Option(help="Images in the dataset, if there is none yet; 1.28M if left out.")
+        str | None,
+        Option(metavar="N", help="Number of images, if there is no dataset yet (default: 1.28M)."),
     ] = None,
-    classes: Annotated[int | None, Option(help="Classes of it; 1000 if left out.")] = None,
-    steps: Steps = None,
-    images: Images = None,
-    epochs: Epochs = None,
-    batch: TrainBatch = None,
-    res: Resolution = None,
-    head: Head = None,
-    mesh: Annotated[
-        str | None, Option(help="Devices along each axis, as in data=512,fsdp=4.")
-    ] = None,
-    remat: Annotated[
-        str | None, Option(help="What the backward pass recomputes, as pretrain takes it.")
-    ] = None,
-    microbatch: Annotated[int | None, Option(min=1, help="Images a device at a time.")] = None,
-    search: Annotated[
-        bool, Option("--search", help="Find the fastest mesh, remat and batch that fit.")
-    ] = False,
-    max_compiles: Annotated[int, Option(min=1, help="Compile at most so many programs.")] = 6,
-    price: Annotated[str | None, Option(help="Of a device for an hour.")] = None,
-    watts: Annotated[str | None, Option(help="That a device draws.")] = None,
+    steps: flags.Steps = None,
+    images: flags.Images = None,
+    epochs: flags.Epochs = None,
+    recipe: flags.RecipeChoice = None,
 ) -> None:
     """Example: vitctl plan --model G14 --topology v3:32x32 --batch 32768
 
@@ -73,12 +89,6 @@ def plan(
     costs. The real train step is compiled for it; the prediction is calibrated on the throughput
     that the paper measured. What does not fit is an answer, too: exit 0.
     """
-    flags: dict[str, Any] = {
-        "data.batch": batch,
-        "model.classes": classes,
-        "model.resolution": res,
-        "model.head": head,
-    }
     if data is not None and examples is not None:
         raise UsageError("--data and --examples both say how many images there are",
                          hint="keep one of them")  # fmt: skip
@@ -88,11 +98,12 @@ def plan(
     if dataset is not None:
         described = pretraining.images_of(dataset, split="train")
     elif examples is not None:
-        described = pretraining.Images(count(examples, "--examples") or 0, _IMAGENET.classes, None)
+        count = parse_count(examples, name="--examples")
+        described = pretraining.Images(count, _IMAGENET.classes, None)
         if described.examples < 1:
             raise UsageError("--examples 0 leaves nothing to train on")
     resolved = resolve(
-        session.overrides.with_flags(flags),
+        session.overrides,
         model=model,
         recipe=recipe,
         length=length({"steps": steps, "images": images, "epochs": epochs}),
@@ -107,28 +118,18 @@ def plan(
             Note(f"for {described.examples:,} images in {cfg.model.classes:,} classes; "
                  "--data, or --examples and --classes, say otherwise")
         )  # fmt: skip
-    runtime = build(
-        PlanRuntime,
-        {
-            "mesh": mesh,
-            "remat": remat,
-            "microbatch": microbatch,
-            "search": search,
-            "largest_batch": described.examples if batch is None else None,
-            "max_compiles": max_compiles,
-            "price": amount(price, option="--price", unit="money an hour and device"),
-            "watts": amount(watts, option="--watts", unit="watts a device"),
-        },
-    )
+    fixed_batch = at(session.overrides.flags, "data.batch") is not None
+    largest = {} if fixed_batch else {"largest_batch": described.examples}
+    runtime = build(PlanRuntime, {**session.options.running, **largest})
     if session.options.print_config:
         session.print_config(cfg)
         return
     from stages.plan.run import run
 
-    found = run(cfg, Inputs(where), runtime=runtime, emit=session.emit)
+    report = run(cfg, Inputs(where), runtime=runtime, emit=session.emit)
     if session.options.json:
-        session.answer_json(found.as_json())
+        session.answer_json(report.as_json())
     else:
         from stages.plan.text import told
 
-        session.answer_text(told(found))
+        session.answer_text(told(report))

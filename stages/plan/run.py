@@ -137,7 +137,7 @@ def _devices(inputs: Inputs) -> tuple[Topology, Sequence[Any] | None]:
 def _options(cfg: TrainConfig, runtime: PlanRuntime, *, there: Topology) -> list[Option]:
     """What there is to choose from, the fastest by the estimate first."""
     devices = there.devices
-    mesh, remat = _asked(runtime)
+    mesh, remat = _requested(runtime)
     batches = {cfg.data.batch}
     if runtime.search and runtime.largest_batch is not None:
         batches.update(candidates.batches_to_try(devices, most=runtime.largest_batch))
@@ -166,7 +166,7 @@ def _options(cfg: TrainConfig, runtime: PlanRuntime, *, there: Topology) -> list
     return found
 
 
-def _asked(runtime: PlanRuntime) -> tuple[MeshSpec | None, Remat | None]:
+def _requested(runtime: PlanRuntime) -> tuple[MeshSpec | None, Remat | None]:
     """What the user fixed; None is left to choose. UsageError for words that there are not."""
     mesh = specs.parse(runtime.mesh) if runtime.mesh else None
     if runtime.remat in (None, "auto"):
@@ -187,7 +187,7 @@ def _as_pretrain(
     emit: Emit,
 ) -> list[Option]:
     """The way that `pretrain` would take, then, should the compiler refuse it, what needs less."""
-    mesh, remat = _asked(runtime)
+    mesh, remat = _requested(runtime)
     try:
         chosen = footprint.choose(
             cfg,

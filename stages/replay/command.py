@@ -7,7 +7,7 @@ from typing import Annotated
 
 from typer import Option
 
-from stages.replay.spec import Asked
+from stages.replay.spec import Request
 from vitctl.console.flags import Source, count
 from vitctl.console.session import Session
 from vitctl.console.streams import answer
@@ -20,24 +20,31 @@ def replay(
     session: Session,
     source: Source = None,
     step: Annotated[
-        str | None, Option(help="Which step, as metrics and messages count; RUN@STEP says it too.")
+        str | None,
+        Option(
+            metavar="N",
+            help="Step to replay, counted as in the metrics (default: the step of the checkpoint).",
+        ),
     ] = None,
     out: Annotated[
-        Path | None, Option(metavar="FILE", help="A picture (.png) or exact arrays (.npz).")
+        Path | None,
+        Option(metavar="FILE", help="Write the images to a picture (.png) or exact arrays (.npz)."),
     ] = None,
-    force: Annotated[bool, Option("--force", help="Replace FILE if it is there.")] = False,
-    first: Annotated[int | None, Option(help="Only so many images of the batch.")] = None,
+    force: Annotated[bool, Option("--force", help="Overwrite FILE if it exists.")] = False,
+    first: Annotated[
+        int | None, Option(metavar="N", help="Show only the first N images (default: all).")
+    ] = None,
 ) -> None:
     """Example: vitctl replay --from RUN --step 1200 --out batch.png
 
     Show the batch that a step trained on: ids, classes and epochs; with --out also the images as
-    training saw them, cropped, augmented and mixed. Nothing is recorded for that: the order of
-    images and their augmentation are arithmetic.
+    training saw them, cropped, augmented and mixed. Training records nothing for this: order
+    and augmentation are functions of the seed and the step.
     """
     from stages.replay import text
     from stages.replay.run import run
 
-    asked = Asked(count(step, "--step"), first, out, force)
+    request = Request(count(step, "--step"), first, out, force)
     named = session.named(source)
     if out is not None and len(named) > 1:
         raise UsageError(
@@ -45,8 +52,8 @@ def replay(
             hint="leave it out, or name one with --from",
         )
     for entry, at in named:
-        found = run(asked, entry, at=at, store=session.store, emit=session.emit)
+        replayed = run(request, entry, at=at, store=session.store, emit=session.emit)
         if session.options.json:
-            session.answer_json(text.as_json(found))
+            session.answer_json(text.as_json(replayed))
         else:
-            answer(str(found.file) if found.file else text.as_text(found))
+            answer(str(replayed.file) if replayed.file else text.as_text(replayed))

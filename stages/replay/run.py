@@ -10,7 +10,7 @@ from shlex import quote
 
 import numpy as np
 
-from stages.replay.spec import PICTURE, Asked
+from stages.replay.spec import PICTURE, Request
 from vitctl.artifacts import Artifact, Parent, Run, Store
 from vitctl.artifacts.files import make_folder, write_atomic
 from vitctl.artifacts.run_info import MUST_BE_FINITE, diverged_in_words
@@ -37,7 +37,7 @@ _MOST_NAMED = 8
 
 @dataclass(frozen=True)
 class Found:
-    """The batch, what was named, the file that was written, if one was asked for, and where the
+    """The batch, what was named, the file that was written, if one was requested, and where the
     batch was kept, if it was not computed again."""
 
     run: Place
@@ -48,7 +48,7 @@ class Found:
 
 
 def run(
-    asked: Asked, entry: Artifact | Run, *, at: int | None, store: Store, emit: Emit = silent
+    request: Request, entry: Artifact | Run, *, at: int | None, store: Store, emit: Emit = silent
 ) -> Found:
     """Replay a step of `entry`: a run, one of its checkpoints, or a batch that was kept because the
     step diverged, which is shown as it was. `at` is the step of RUN@STEP.
@@ -58,15 +58,15 @@ def run(
       InputError: it or a kept batch is not what it was, or `entry` is no run.
       UsageError: no step is named, or another than that of a kept batch; the run ends before it.
     """
-    step = _step(asked, entry, at)
+    step = _step(request, entry, at)
     cfg, parents = _settings(entry, step)
     if step > cfg.steps:
         raise UsageError(f"{entry.path} ends at step {cfg.steps}, before step {step}")
     passed = _passed(entry, store=store)
     kept = _kept(entry, step, passed=passed, emit=emit)
 
-    # The batch, and what was asked of it: as it was kept, or computed again
-    first, file = asked.first, asked.file
+    # The batch, and what was requested of it: as it was kept, or computed again
+    first, file = request.first, request.file
     cut = first is None and file is not None and file.suffix == PICTURE
     first = _MOST_PICTURED if cut else first
     seen: Pixels | None = None
@@ -92,9 +92,9 @@ def run(
     return Found(entry.path, identity, found, file, None if kept is None else kept.path)
 
 
-def _step(asked: Asked, entry: Artifact | Run, at: int | None) -> int:
+def _step(request: Request, entry: Artifact | Run, at: int | None) -> int:
     own = entry.step if isinstance(entry, Artifact) else None
-    step = asked.step or at or own
+    step = request.step or at or own
     if step is None:
         raise UsageError(f"which step of {entry.path}?", hint="give --step, or name it RUN@STEP")
     if isinstance(entry, Artifact) and entry.kind == KIND and step != own:

@@ -12,7 +12,7 @@ PICTURE, ARRAYS = ".png", ".npz"
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """Which step (None: the one that names the checkpoint), how many images of its batch (None:
     all, in a picture the first few hundred), the file they go to, if any, and whether it may
     replace one."""

@@ -2,7 +2,63 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
+from typer import Option
+
+from vitctl.console.flag import Flag
 from vitctl.errors import UsageError
+from vitctl.settings.trees import Tree, at
+
+Loss = Annotated[
+    str | None,
+    Option(metavar="COLUMN", help="Column of losses, in place of error rates."),
+]
+
+
+def study(prefix: str = "") -> tuple[Flag, ...]:
+    """The flags that say what a table holds and which law it is fitted with; `prefix` is where the
+    command's settings have the `ScalingConfig`."""
+
+    def flag(key: str, help: str, **more: Any) -> Flag:
+        return Flag(prefix + key, help, **more)
+
+    return (
+        flag("columns.compute", "Column of what a run cost (default: compute).", metavar="COLUMN"),
+        flag("columns.error", "Column of error rates.", metavar="COLUMN"),
+        flag(
+            "columns.accuracy", "Column of accuracies, in place of error rates.", metavar="COLUMN"
+        ),
+        flag("columns.unit", "Unit of that column; none for a loss (default: by its values)."),
+        flag(
+            "columns.compute_unit",
+            "Name of the unit of compute (default: the column's).",
+            metavar="NAME",
+        ),
+        flag(
+            "columns.where",
+            "Use only these rows: model=G/14, steps>=1000; repeatable.",
+            many=True,
+            metavar="CONDITION",
+        ),
+        flag("law.form", "Form of the law (default: saturating)."),
+        flag("law.frontier", "Runs that the law is fitted to (default: running-minimum)."),
+    )
+
+
+def with_loss(flags: Tree, loss: str | None, *, prefix: str = "") -> dict[str, Any]:
+    """What `--loss COLUMN` sets: the column, which has no unit. UsageError unless one column at
+    most is named, and `--unit` fits it."""
+    columns = at(flags, f"{prefix}columns") or {}
+    only_one_metric(
+        error=columns.get("error"),
+        accuracy=columns.get("accuracy"),
+        loss=loss,
+        unit=columns.get("unit"),
+    )
+    if loss is None:
+        return {}
+    return {f"{prefix}columns.error": loss, f"{prefix}columns.unit": "none"}
 
 
 def only_one_metric(

@@ -13,72 +13,93 @@ from stages.shard.spec import (
     ShardConfig,
     ShardRuntime,
 )
+from vitctl.console import completion
+from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.places import place
 
+_SETTINGS = (
+    Flag(
+        "val_fraction",
+        "Fraction of the images held out as the split val (default: 0.1 where SRC has neither "
+        "val/ nor test/).",
+    ),
+    Flag(
+        "val_per_class",
+        "Hold out N images of each class as the split val, instead of a fraction.",
+        metavar="N",
+    ),
+    Flag(
+        "layout",
+        "Meaning of the folders in SRC, where their names leave it open: splits, classes, or flat "
+        "(default: by their names).",
+    ),
+    Flag("classes", "Use only these classes (default: all).", metavar="A,B,C|0-5"),
+    Flag(
+        "shard_bytes",
+        "Image bytes per shard (default: 256MiB).",
+        name="--shard-size",
+        metavar="BYTES",
+    ),
+    Flag("shards", "Number of shards, instead of a size per shard."),
+    Flag(
+        "keep_bytes",
+        "Also store files byte for byte that TFDS, Pillow or OpenCV decode to other pixels or "
+        "channels.",
+        sets=True,
+    ),
+)
+_RUNNING = (
+    Flag("max_bad_fraction", "Give up if a larger fraction of the images is bad (default: 0.01)."),
+    Flag("workers", "Number of processes (default: one per core)."),
+)
 
-@verb(configurable=True)
+
+@verb(sets=Flags(ShardConfig, _SETTINGS), runs=Flags(ShardRuntime, _RUNNING))
 def shard(
     session: Session,
     src: Annotated[
-        str, Argument(help="Folder of class folders; 'digits' is built in (./digits is a folder).")
+        str,
+        Argument(
+            help="Folder with a folder of images for each class, or 'digits', which is built in "
+            "(the default; ./digits is a folder).",
+            show_default=False,
+        ),
     ] = DIGITS,
-    val_fraction: Annotated[
-        float | None,
-        Option(help="Share held out as val; 0.1 where SRC has no val/ or test/."),
-    ] = None,
-    val_per_class: Annotated[
-        int | None, Option(min=1, metavar="N", help="Images of each class held out as val.")
-    ] = None,
-    layout: Annotated[
-        str | None,
-        Option(
-            metavar="splits|classes|flat",
-            help="What the folders in SRC are, where their names leave it open.",
-        ),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        Option(
-            metavar="NAME|FILE",
-            help="Leave out a class, a folder of SRC or an image; a file has one a line.",
-        ),
-    ] = None,
-    classes: Annotated[str | None, Option(metavar="A,B,C|0-5", help="Only these classes.")] = None,
     classes_from: Annotated[
         Any,
         Option(
             parser=place,
             metavar="DATASET|FILE",
-            help="Number the classes as there, or as in a list.",
+            help="Number the classes as this dataset or list of names does.",
+            autocompletion=completion.datasets,
         ),
     ] = None,
     class_titles: Annotated[
-        Path | None, Option(metavar="FILE", help="Readable names: lines of class<TAB>title.")
+        Path | None,
+        Option(metavar="FILE", help="Readable class names: a file of lines class<TAB>title."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        Option(
+            metavar="NAME|FILE",
+            help="Leave out a class, a folder of SRC or an image; repeatable; a file lists one per "
+            "line.",
+        ),
     ] = None,
     labels: Annotated[
         Path | None,
-        Option(metavar="FILE", help='Lines like {"id": "val/1.jpg", "labels": ["cat", "sofa"]}.'),
-    ] = None,
-    shards: Annotated[int | None, Option(help="Shards in all, instead of by size.")] = None,
-    shard_size: Annotated[
-        str | None, Option(metavar="BYTES", help="Images in a shard, as in 256MiB.")
-    ] = None,
-    keep_bytes: Annotated[
-        bool,
         Option(
-            "--keep-bytes",
-            help="Also keep files that TFDS, Pillow or OpenCV read with other pixels or channels.",
+            metavar="FILE",
+            help='Labels of each image: a file of lines like {"id": "val/1.jpg", "labels": '
+            '["cat", "sofa"]}.',
         ),
-    ] = False,
-    max_bad_fraction: Annotated[
-        float, Option(min=0, max=1, help="Give up if more of the images are bad.")
-    ] = 0.01,
+    ] = None,
     rehash: Annotated[
-        bool, Option("--rehash", help="Tell a changed source by contents, not by file times.")
+        bool,
+        Option("--rehash", help="Detect a changed source by file contents instead of file times."),
     ] = False,
-    workers: Annotated[int | None, Option(min=0, help="Processes; one a core if left out.")] = None,
 ) -> None:
     """Example: vitctl shard ~/photos --val-fraction 0.05
 
@@ -87,16 +108,7 @@ def shard(
     A file is stored byte for byte if every common decoder makes the same pixels of it, else as
     8-bit PNG. Every image is checked; bad ones are listed in rejects.jsonl.
     """
-    flags = {
-        "val_fraction": val_fraction,
-        "val_per_class": val_per_class,
-        "layout": layout,
-        "classes": classes,
-        "shards": shards,
-        "shard_bytes": shard_size,
-        "keep_bytes": keep_bytes or None,
-    }
-    cfg = session.overrides.with_flags(flags).build(ShardConfig, {})
+    cfg = session.overrides.build(ShardConfig, {})
     inputs = Inputs(
         src,
         rehash=rehash,
@@ -105,5 +117,4 @@ def shard(
         class_titles=class_titles,
         labels=labels,
     )
-    runtime = session.runtime(ShardRuntime, workers=workers, max_bad_fraction=max_bad_fraction)
-    session.deliver("shard", cfg, inputs, runtime=runtime)
+    session.deliver("shard", cfg, inputs, runtime=session.runtime(ShardRuntime))

@@ -6,57 +6,57 @@ import pytest
 
 from vitctl.doctor import bucket, child
 from vitctl.doctor.checks import checks
-from vitctl.doctor.finding import Asked
+from vitctl.doctor.finding import Request
 from vitctl.errors import DeniedError, OutOfReachError
 from vitctl.places import buckets, leases, place
 
 
 @pytest.fixture
-def asked(tmp_path):
-    return Asked(place(f"memory://{tmp_path.name}/store"))
+def checked(tmp_path):
+    return Request(place(f"memory://{tmp_path.name}/store"))
 
 
-def test_a_store_that_is_fit(asked, monkeypatch):
+def test_a_store_that_is_fit(checked, monkeypatch):
     monkeypatch.setattr(bucket, "_SLOW", 0)
     for check in (bucket.reach, bucket.objects, bucket.speed):
-        assert check(asked).verdict == "ok", check(asked)
-    assert bucket.speed(asked).measured["objects_per_s"] > 0
-    assert buckets.below(asked.store) == {}  # nothing is left behind
+        assert check(checked).verdict == "ok", check(checked)
+    assert bucket.speed(checked).measured["objects_per_s"] > 0
+    assert buckets.below(checked.store) == {}  # nothing is left behind
 
 
-def test_one_that_answers_with_what_was(asked, monkeypatch):
+def test_one_that_answers_with_what_was(checked, monkeypatch):
     monkeypatch.setattr(buckets, "read", lambda path: b"old")
-    assert bucket.objects(asked).verdict == "fail"
+    assert bucket.objects(checked).verdict == "fail"
 
 
-def test_a_clock_that_is_off(asked, monkeypatch):
+def test_a_clock_that_is_off(checked, monkeypatch):
     real = buckets.look_up
     monkeypatch.setattr(
         buckets, "look_up", lambda path: real(path)._replace(modified_ns=1_000_000_000)
     )
-    found = bucket.objects(asked)
+    found = bucket.objects(checked)
     assert (found.verdict, "clock" in found.told) == ("warn", True)
 
 
-def test_one_that_creates_twice(asked, monkeypatch):
+def test_one_that_creates_twice(checked, monkeypatch):
     real = buckets.put
     monkeypatch.setattr(
         buckets, "put", lambda path, content, *, new=False, **more: real(path, content)
     )
-    found = bucket.lease(asked)
+    found = bucket.lease(checked)
     assert (found.verdict, found.measured["created"]) == ("warn", 8)
 
 
-def test_leases_that_nobody_sees(asked, monkeypatch):
+def test_leases_that_nobody_sees(checked, monkeypatch):
     monkeypatch.setattr(leases, "is_held", lambda path: False)
-    assert bucket.lease(asked).verdict == "fail"
+    assert bucket.lease(checked).verdict == "fail"
 
 
-def test_one_that_is_slow_or_damages(asked, monkeypatch):
+def test_one_that_is_slow_or_damages(checked, monkeypatch):
     monkeypatch.setattr(bucket, "_SLOW", 10**15)
-    assert bucket.speed(asked).verdict == "warn"
+    assert bucket.speed(checked).verdict == "warn"
     monkeypatch.setattr(bucket, "download", lambda *_, **__: False)
-    found = bucket.speed(asked)
+    found = bucket.speed(checked)
     assert (found.verdict, found.exit_code) == ("fail", 3)
 
 
@@ -68,13 +68,13 @@ def test_one_that_is_slow_or_damages(asked, monkeypatch):
         (OutOfReachError("cannot be reached", exit_code=10), 10),
     ],
 )
-def test_one_that_cannot_be_asked(asked, monkeypatch, error, code):
-    def cut(path, request, **more):
+def test_one_that_cannot_be_reached(checked, monkeypatch, error, code):
+    def cut(path, checked, **more):
         raise error
 
     monkeypatch.setattr(buckets, "ask", cut)
-    (reach,) = [check for check in checks(asked.store) if check.name == "reach"]
-    found = child._finding(reach, asked)
+    (reach,) = [check for check in checks(checked.store) if check.name == "reach"]
+    found = child._finding(reach, checked)
     told = error.hint or "docs/guide/doctor.md says what this check does"
     assert (found.verdict, found.told, found.hint) == ("fail", error.message, told)
     assert found.exit_code == code

@@ -12,14 +12,14 @@ from tests.artifacts.making import dataset
 from vitctl.artifacts import Store
 from vitctl.doctor import batches, child, devices, machine, packages, store
 from vitctl.doctor.checks import Check, checks
-from vitctl.doctor.finding import Asked
+from vitctl.doctor.finding import Request
 from vitctl.errors import InputError, UsageError
 from vitctl.places import place
 
 
 @pytest.fixture
-def asked(tmp_path):
-    return Asked(tmp_path / "artifacts" / "not" / "there" / "yet")
+def checked(tmp_path):
+    return Request(tmp_path / "artifacts" / "not" / "there" / "yet")
 
 
 GOOD = {"jax": "0.10.2", "jaxlib": "0.10.2", "numpy": "2.4.6", "tensorflow-cpu": "2.21.0"}
@@ -70,94 +70,94 @@ def test_a_library_for_tpus_that_are_not_there(monkeypatch):
     assert troubles(libtpu="0.0.52") == []
 
 
-def test_this_machine_is_fit(asked, tmp_path):
+def test_this_machine_is_fit(checked, tmp_path):
     for check in (machine.clock, machine.memory, store.rename, store.lock):
-        assert check(asked).verdict in ("ok", "warn"), check
-    found = store.disk(asked)
+        assert check(checked).verdict in ("ok", "warn"), check
+    found = store.disk(checked)
     assert found.measured["free_bytes"] > 0
     assert found.measured["write_bytes_per_s"] > 0
     assert list(tmp_path.iterdir()) == []  # nothing is left behind
 
 
 @pytest.mark.parametrize(("soft", "verdict"), [(100, "fail"), (256, "warn"), (1024, "ok")])
-def test_open_files(asked, monkeypatch, soft, verdict):
+def test_open_files(checked, monkeypatch, soft, verdict):
     monkeypatch.setattr(machine.resource, "getrlimit", lambda _: (soft, 4096))
-    found = machine.files(asked)
+    found = machine.files(checked)
     assert (found.verdict, found.exit_code if found.hint else 6) == (verdict, 6)
     monkeypatch.setattr(
         machine.resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     )
-    assert machine.files(asked).told == "no limit"
+    assert machine.files(checked).told == "no limit"
 
 
 @pytest.mark.parametrize(("gib", "verdict"), [(1, "fail"), (3, "warn"), (8, "ok")])
-def test_memory(asked, monkeypatch, gib, verdict):
+def test_memory(checked, monkeypatch, gib, verdict):
     monkeypatch.setattr(machine.machine, "host_bytes", lambda: gib * 2**30)
-    assert machine.memory(asked).verdict == verdict
+    assert machine.memory(checked).verdict == verdict
 
 
-def test_a_clock_that_jumps(asked, monkeypatch):
+def test_a_clock_that_jumps(checked, monkeypatch):
     times = iter([4e9, 4e9 + 3600, 4e9 + 3600])
     monkeypatch.setattr(machine.time, "time", lambda: next(times))
-    assert "moved by" in machine.clock(asked).told
+    assert "moved by" in machine.clock(checked).told
 
 
-def test_a_disk_that_is_full(asked, monkeypatch):
+def test_a_disk_that_is_full(checked, monkeypatch):
     full = store.shutil.disk_usage("/")._replace(free=10_000)
     monkeypatch.setattr(store.shutil, "disk_usage", lambda _: full)
-    found = store.disk(asked)
+    found = store.disk(checked)
     assert (found.verdict, found.exit_code) == ("fail", 6)
 
 
-def test_a_slow_disk(asked, monkeypatch):
+def test_a_slow_disk(checked, monkeypatch):
     roomy = store.shutil.disk_usage("/")._replace(free=2**40)
     monkeypatch.setattr(store.shutil, "disk_usage", lambda _: roomy)
     monkeypatch.setattr(store, "_speeds", lambda _: (10e6, 1e9))
-    assert store.disk(asked).verdict == "warn"
+    assert store.disk(checked).verdict == "warn"
 
 
-def test_renames_that_do_not_replace(asked, monkeypatch):
+def test_renames_that_do_not_replace(checked, monkeypatch):
     def in_place(path, content):
         with path.open("wb" if not path.exists() else "r+b") as file:
             file.write(content)
 
     monkeypatch.setattr(store, "write_atomic", in_place)
-    assert store.rename(asked).verdict == "fail"
+    assert store.rename(checked).verdict == "fail"
 
 
-def test_a_file_server_whose_clock_is_off(asked, monkeypatch):
+def test_a_file_server_whose_clock_is_off(checked, monkeypatch):
     monkeypatch.setattr(store.time, "time", lambda: 1e9)
-    assert "clock" in store.rename(asked).told
+    assert "clock" in store.rename(checked).told
 
 
-def test_a_flock_that_is_only_known_for_this_machine(asked, monkeypatch):
-    assert store.lock(asked).told == "flock keeps a second process out"
+def test_a_flock_that_is_only_known_for_this_machine(checked, monkeypatch):
+    assert store.lock(checked).told == "flock keeps a second process out"
     monkeypatch.setattr(store.mounts, "shared", lambda folder: "nfs4")
-    found = store.lock(asked)
+    found = store.lock(checked)
     assert found.verdict == "ok"
     assert "on this machine, and .lock.held those on others (nfs4)" in found.told
 
 
-def test_locks_that_keep_nobody_out(asked, monkeypatch):
+def test_locks_that_keep_nobody_out(checked, monkeypatch):
     monkeypatch.setattr(store.fcntl, "flock", lambda *_: None)
-    assert store.lock(asked).verdict == "warn"
+    assert store.lock(checked).verdict == "warn"
 
     def unsupported(*_):
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(store.fcntl, "flock", unsupported)
-    assert "not supported" in store.lock(asked).told
+    assert "not supported" in store.lock(checked).told
 
 
-def test_eight_devices_compute_and_exchange(asked):
-    assert devices.devices(asked).measured["devices"] == 8
-    assert devices.compute(asked).verdict == "ok"
-    found = devices.collective(asked)
+def test_eight_devices_compute_and_exchange(checked):
+    assert devices.devices(checked).measured["devices"] == 8
+    assert devices.compute(checked).verdict == "ok"
+    found = devices.collective(checked)
     assert found.verdict == "ok"
     assert "over 8 devices" in found.told
 
 
-def test_devices_that_jax_cannot_start(asked, monkeypatch):
+def test_devices_that_jax_cannot_start(checked, monkeypatch):
     import jax
 
     def none():
@@ -165,8 +165,8 @@ def test_devices_that_jax_cannot_start(asked, monkeypatch):
 
     monkeypatch.setattr(jax, "devices", none)
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")
-    (check,) = [check for check in checks(asked.store) if check.name == "devices"]
-    found = child._finding(check, asked)
+    (check,) = [check for check in checks(checked.store) if check.name == "devices"]
+    found = child._finding(check, checked)
     assert (found.verdict, found.exit_code) == ("fail", 2)
     assert found.told == "JAX_PLATFORMS=cuda, but jax cannot start cuda: it sees no NVIDIA GPU"
     assert "export JAX_PLATFORMS=cpu" in (found.hint or "")
@@ -181,11 +181,11 @@ def test_devices_that_jax_cannot_start(asked, monkeypatch):
         ("cpu", True, 580, "ok"),
     ],
 )
-def test_an_accelerator_that_jax_passes_over(asked, monkeypatch, chosen, tpu, driver, verdict):
+def test_an_accelerator_that_jax_passes_over(checked, monkeypatch, chosen, tpu, driver, verdict):
     monkeypatch.setenv("JAX_PLATFORMS", chosen)
     monkeypatch.setattr(packages, "tpu_is_there", lambda: tpu)
     monkeypatch.setattr(packages, "driver", lambda: driver)
-    found = devices.devices(asked)
+    found = devices.devices(checked)
     assert found.verdict == verdict
     if verdict == "fail":
         assert f"JAX_PLATFORMS={'tpu' if tpu else 'cuda'} vitctl doctor" in (found.hint or "")
@@ -204,36 +204,36 @@ def test_an_accelerator_that_jax_passes_over(asked, monkeypatch, chosen, tpu, dr
     ],
     ids=lambda value: str(value) if isinstance(value, str) else "",
 )
-def test_every_failure_has_a_sentence_and_a_hint(asked, monkeypatch, error, told, group):
+def test_every_failure_has_a_sentence_and_a_hint(checked, monkeypatch, error, told, group):
     def fails(*_):
         raise error
 
     monkeypatch.setattr(Check, "run", fails)
-    found = child._finding(Check("any", "module", "function", group, 1), asked)
+    found = child._finding(Check("any", "module", "function", group, 1), checked)
     assert found.verdict == "fail"
     assert found.told.startswith(told)
     assert found.hint
     assert ("--store" in found.hint) == (group == "store" and isinstance(error, OSError))
 
 
-def test_wrong_results_are_seen(asked, monkeypatch):
+def test_wrong_results_are_seen(checked, monkeypatch):
     import jax
 
     jit = jax.jit
     off = lambda function, **kw: jit(lambda *a: function(*a).at[..., 3].add(1), **kw)  # noqa: E731
     monkeypatch.setattr(jax, "jit", off)
-    assert len(devices.compute(asked).measured["wrong"]) == 8
-    found = devices.collective(asked)
+    assert len(devices.compute(checked).measured["wrong"]) == 8
+    found = devices.collective(checked)
     assert found.verdict == "fail"
 
 
-def test_batches(asked, tmp_path):
-    found = batches.mock_batch(asked)
+def test_batches(checked, tmp_path):
+    found = batches.mock_batch(checked)
     assert found.measured["images_per_s"] > 0
-    assert batches.first_batch(asked).told == "there is no dataset yet"
+    assert batches.first_batch(checked).told == "there is no dataset yet"
     broken = dataset(Store(tmp_path)).path
     (broken / "dataset_info.json").write_text("{")
-    found = batches.first_batch(Asked(tmp_path, broken))
+    found = batches.first_batch(Request(tmp_path, broken))
     assert (found.verdict, found.exit_code) == ("fail", 3)
     assert np.isfinite(found.seconds)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vitctl.doctor.checks import Check
-from vitctl.doctor.finding import Asked, Finding, exit_code, worst
+from vitctl.doctor.finding import Finding, Request, exit_code, worst
 from vitctl.doctor.supervise import findings
 
 # What the checks below are, in a module that the child process can import.
@@ -19,21 +19,21 @@ from pathlib import Path
 from vitctl.doctor.finding import Finding
 from vitctl.errors import DoesNotFitError
 
-def well(asked): return Finding("well", "ok", f"looked at {asked.store}", None, {"n": 1})
-def chatty(asked):
+def well(request): return Finding("well", "ok", f"looked at {request.store}", None, {"n": 1})
+def chatty(request):
     print("noise on stdout"); os.write(1, b"more of it\\n"); os.write(2, b"and errors\\n")
     return Finding("chatty", "ok", "quiet")
-def hangs(asked):
-    Path(asked.store, "pid").write_text(str(os.getpid()))
+def hangs(request):
+    Path(request.store, "pid").write_text(str(os.getpid()))
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     while True: time.sleep(1)
-def dies(asked):
+def dies(request):
     sys.stderr.write("the driver is broken\\n"); sys.stderr.flush()
     os.kill(os.getpid(), signal.SIGSEGV)
-def leaves(asked): os._exit(7)
-def raises(asked): raise ValueError("odd\\nthings")
-def full(asked): raise DoesNotFitError("no room", hint="make some")
-def forbidden(asked): open("/proc/nothing/here", "w")
+def leaves(request): os._exit(7)
+def raises(request): raise ValueError("odd\\nthings")
+def full(request): raise DoesNotFitError("no room", hint="make some")
+def forbidden(request): open("/proc/nothing/here", "w")
 """
 
 
@@ -46,7 +46,7 @@ def look(tmp_path, monkeypatch):
         checks = [
             Check(name, "strange", name, group, patience, needed=name in needed) for name in names
         ]
-        return list(findings(checks, Asked(tmp_path)))
+        return list(findings(checks, Request(tmp_path)))
 
     return run
 
@@ -100,7 +100,7 @@ def test_what_the_rest_needs(look):
 
 def test_a_process_that_cannot_even_start(tmp_path):
     check = Check("well", "strange", "well", "g", 1.0)
-    (found,) = findings([check], Asked(tmp_path), command=[sys.executable, "-c", "1/0"])
+    (found,) = findings([check], Request(tmp_path), command=[sys.executable, "-c", "1/0"])
     assert found.verdict == "fail"
     assert "ZeroDivisionError" in found.told
 

@@ -1,133 +1,215 @@
-"""Flags that several commands have: their types and help, and how they are read."""
+"""Flags that several commands have. Those of a command alone are in its `command.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated, Any
 
-from typer import Option
+from typer import Argument, Option
 
 from vitctl import quantities
-from vitctl.model import config as model_config
-from vitctl.model.remat import RematChoice
-from vitctl.optim.config import WeightsName
+from vitctl.console import completion
+from vitctl.console.flag import Flag
+from vitctl.optim.config import SPIKE_SIGMAS
 from vitctl.recipes.recipe import RecipeName
-from vitctl.train import config as train_config
 
-_RUNNING = "Running"
-"""Where and how fast: no flag of this panel changes a result beyond rounding, but for what a
-divergence makes a run pass over."""
-
-Source = Annotated[
-    str | None, Option("--from", help="Run, RUN@STEP or checkpoint; '-' reads stdin.")
-]
-InheritedData = Annotated[
-    str | None, Option(help="Dataset; what the run was trained on if left out.")
-]
-Model = Annotated[str | None, Option(help="Size and patch: Ti16, S16, B16, L16, g14, G14, ...")]
-RecipeChoice = Annotated[RecipeName | None, Option(help="Chosen by model and data if left out.")]
-Head = Annotated[model_config.Head | None, Option(help="How tokens become one vector.")]
-Steps = Annotated[str | None, Option(help="Length in steps, as in 20k.")]
-Images = Annotated[str | None, Option(help="Length in images, as in 1.2M.")]
-Epochs = Annotated[str | None, Option(help="Length in epochs.")]
-TrainBatch = Annotated[int | None, Option(help="Images a step, over all devices.")]
-LookBatch = Annotated[int | None, Option(help="Images at a time; changes no result.")]
-Resolution = Annotated[int | None, Option(help="Side of the square image, in pixels.")]
-Warmup = Annotated[str | None, Option(help="Steps of linear warmup.")]
-Ema = Annotated[float | None, Option(help="Decay of an average of the weights, as 0.9999.")]
-SkipSpikes = Annotated[
-    bool, Option("--skip-spikes", help="Leave out updates of outlying gradient norm.")
-]
-WhichWeights = Annotated[
-    WeightsName | None,
-    Option(help="The last weights, or their average if there is one (the default)."),
-]
-TrainSplit = Annotated[str | None, Option(help="Split to train on.")]
-EvalSplit = Annotated[str | None, Option(help="Split to score.")]
-EvalEvery = Annotated[
-    str | None,
-    Option(help="Steps between scores; 0 for the end only.", rich_help_panel=_RUNNING),
-]
-CheckpointEvery = Annotated[
-    str | None, Option(help="Steps between checkpoints.", rich_help_panel=_RUNNING)
-]
-KeepEvery = Annotated[
-    str | None, Option(help="Keep checkpoints at its multiples.", rich_help_panel=_RUNNING)
-]
-KeepNewest = Annotated[
-    int | None,
-    Option(help="Keep so many of the newest, too; 2 if left out.", rich_help_panel=_RUNNING),
-]
-OnDivergence = Annotated[
-    train_config.OnDivergence,
-    Option(
-        help="Stop, or go back and pass over the batches since the last checkpoint.",
-        rich_help_panel=_RUNNING,
-    ),
-]
-MaxRollbacks = Annotated[
-    int | None, Option(help="How often a run may go back; 3 if left out.", rich_help_panel=_RUNNING)
-]
-Workers = Annotated[
-    int | None, Option(help="Threads that decode images.", rich_help_panel=_RUNNING)
-]
-Tensorboard = Annotated[
-    bool, Option(help="Also write the metrics for TensorBoard.", rich_help_panel=_RUNNING)
-]
-Devices = Annotated[
-    int | None,
-    Option(help="Use so many of this machine's; all if left out.", rich_help_panel=_RUNNING),
-]
-Mesh = Annotated[
-    str | None,
-    Option(help="Devices along each axis, as in data=4,fsdp=2; or auto.", rich_help_panel=_RUNNING),
-]
-Microbatch = Annotated[
-    int | None,
-    Option(help="Images a device at a time; changes no result.", rich_help_panel=_RUNNING),
-]
-Remat = Annotated[
-    RematChoice | None,
-    Option(help="What the backward pass computes again, to save memory.", rich_help_panel=_RUNNING),
-]
-CacheDir = Annotated[
-    Path | None,
-    Option(
-        envvar="VITCTL_CACHE_DIR",
-        help="Copy shards to this local folder and read them there.",
-        rich_help_panel=_RUNNING,
-    ),
-]
-
-TRAINING: dict[str, tuple[Any, Any]] = {
-    "eval_every": (EvalEvery, None),
-    "checkpoint_every": (CheckpointEvery, None),
-    "keep_every": (KeepEvery, None),
-    "keep_newest": (KeepNewest, None),
-    "on_divergence": (OnDivergence, "stop"),
-    "max_rollbacks": (MaxRollbacks, None),
-    "workers": (Workers, None),
-    "tensorboard": (Tensorboard, True),
-    "devices": (Devices, None),
-    "mesh": (Mesh, None),
-    "microbatch": (Microbatch, None),
-    "remat": (Remat, None),
-    "cache_dir": (CacheDir, None),
-}
-"""How to run what trains: field of `TrainRuntime` -> (type of its flag, default)."""
-_COUNTS = "eval_every", "checkpoint_every", "keep_every"
-
-
-def running(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Flags of `TRAINING` as fields of `TrainRuntime`, those left out left out."""
-    return {
-        name: count(value, f"--{name.replace('_', '-')}") if name in _COUNTS else value
-        for name, value in given.items()
-        if value is not None
-    }
+RUNNING = "Running"
+"""Where and how fast: no flag of this panel changes a result beyond rounding, except for the
+batches that a run skips after a divergence."""
 
 
 def count(text: str | None, name: str) -> int | None:
     """`20k` -> 20000; None stays None."""
     return None if text is None else quantities.parse_count(text, name=name)
+
+
+# Parameters: what has no setting of its own.
+Source = Annotated[
+    str | None,
+    Option(
+        "--from",
+        metavar="REF",
+        help="Run, RUN@STEP or checkpoint; - reads stdin (default: the newest checkpoint).",
+        autocompletion=completion.checkpoints,
+    ),
+]
+Data = Annotated[
+    str | None,
+    Option(
+        metavar="REF",
+        help="Dataset: path, name, id, or - for stdin (default: the newest in the store).",
+        autocompletion=completion.datasets,
+    ),
+]
+InheritedData = Annotated[
+    str | None,
+    Option(
+        metavar="REF",
+        help="Dataset: path, name or id (default: what the run was trained on).",
+        autocompletion=completion.datasets,
+    ),
+]
+Reference = Annotated[
+    str | None,
+    Argument(
+        metavar="REF",
+        help="Artifact or run: path, name, id or RUN@STEP (default: the newest).",
+        autocompletion=completion.artifacts,
+    ),
+]
+Model = Annotated[
+    str | None,
+    Option(
+        help="Model size and patch, for example Ti/16, S/16, B/16, L/16, g/14 (default: S/16).",
+        autocompletion=completion.models,
+    ),
+]
+RecipeChoice = Annotated[
+    RecipeName | None,
+    Option(
+        "--recipe",
+        help="Recipe that fills in the settings (default: chosen by model and dataset size).",
+    ),
+]
+Steps = Annotated[
+    str | None,
+    Option(metavar="N", help="Train for N steps, for example 20k (default: the recipe's)."),
+]
+Images = Annotated[
+    str | None,
+    Option(metavar="N", help="Train for N images instead of steps, for example 1.2M."),
+]
+Epochs = Annotated[
+    str | None,
+    Option(metavar="N", help="Train for N passes over the training split instead of steps."),
+]
+
+# Settings of a training run (TrainConfig).
+BATCH = Flag("data.batch", "Images per step, over all devices (default: the recipe's).")
+RESOLUTION = Flag(
+    "model.resolution",
+    "Side of the square input image in pixels (default: 224, or the nearest size that patches "
+    "divide).",
+    name="--res",
+)
+HEAD = Flag(
+    "model.head",
+    "Pooling of the tokens into one vector: attention (map, the default), mean (gap), [class] "
+    "token (token).",
+    rare=True,
+)
+LR = Flag("schedule.peak_lr", "Peak learning rate (default: the recipe's).", name="--lr")
+WARMUP = Flag(
+    "schedule.warmup_steps",
+    "Steps of linear warmup (default: the recipe's).",
+    name="--warmup",
+    reads=quantities.parse_count,
+    metavar="N",
+    rare=True,
+)
+EMA = Flag(
+    "optim.ema",
+    "Decay of an average of the weights that is kept beside them, for example 0.9999 (default: "
+    "none is kept).",
+    rare=True,
+)
+SKIP_SPIKES = Flag(
+    "optim.skip_spikes",
+    "Skip updates whose gradient norm is an outlier.",
+    sets=SPIKE_SIGMAS,
+    rare=True,
+)
+SEED = Flag("seed", "Seed of weights, data order and augmentation (default: 0).", rare=True)
+TRAIN_SPLIT = Flag(
+    "data.split", "Split to train on (default: train).", name="--train-split", rare=True
+)
+EVAL_SPLIT = Flag(
+    "data.eval_split",
+    "Split to score while training (default: val, else test).",
+    rare=True,
+)
+WEIGHTS = Flag(
+    "weights",
+    "Weights of the last step (raw) or their average (ema; the default if the run kept one).",
+)
+SCORED_SPLIT = Flag("eval_split", "Split to score (default: val, else test).")
+
+
+def _running(key: str, help: str, **more: Any) -> Flag:
+    return Flag(key, help, panel=RUNNING, **more)
+
+
+# How to run.
+LOOK_BATCH = _running(
+    "batch", "Images processed at a time (default: fitted to the devices); no effect on the result."
+)
+WORKERS = _running("workers", "Threads that decode images (default: one per core).", rare=True)
+CACHE_DIR = _running(
+    "cache_dir",
+    "Copy shards to this local folder and read them there (default: only from buckets).",
+    envvar="VITCTL_CACHE_DIR",
+    metavar="DIR",
+    rare=True,
+)
+LOOKING = (LOOK_BATCH, replace(WORKERS, rare=False), replace(CACHE_DIR, rare=False))
+"""How to run what looks at a trained model."""
+
+_STEPS: dict[str, Any] = {"reads": quantities.parse_count, "metavar": "STEPS"}
+DEVICES = _running("devices", "Use N local devices (default: all).", metavar="N")
+MESH = _running(
+    "mesh",
+    "Number of devices along each mesh axis, for example data=4,fsdp=2 (default: auto).",
+    rare=True,
+)
+MICROBATCH = _running(
+    "microbatch",
+    "Images per device processed at a time, to save memory (default: all); no effect on the "
+    "result beyond rounding.",
+    rare=True,
+)
+REMAT = _running(
+    "remat",
+    "Activations that the backward pass recomputes, to save memory (default: auto, as little as "
+    "fits).",
+    rare=True,
+)
+TRAINING = (
+    _running(
+        "checkpoint_every",
+        "Steps between checkpoints (default: by the length).",
+        **_STEPS,
+    ),
+    _running(
+        "eval_every",
+        "Steps between evaluations; 0 evaluates only at the end (default: by the length).",
+        **_STEPS,
+    ),
+    DEVICES,
+    _running(
+        "keep_every",
+        "Keep the checkpoints at multiples of this step for good (default: by the length).",
+        rare=True,
+        **_STEPS,
+    ),
+    _running(
+        "keep_newest", "Also keep the N newest checkpoints (default: 2).", metavar="N", rare=True
+    ),
+    _running(
+        "on_divergence",
+        "When the loss is not finite, stop the run (the default), or roll back to the last "
+        "checkpoint and skip the batches after it.",
+        rare=True,
+    ),
+    _running(
+        "max_rollbacks", "Stop after N rollbacks in one run (default: 3).", metavar="N", rare=True
+    ),
+    MESH,
+    MICROBATCH,
+    REMAT,
+    WORKERS,
+    CACHE_DIR,
+    _running(
+        "tensorboard", "Also write the metrics as TensorBoard event files (default: on).", rare=True
+    ),
+)
+"""How to run what trains: fields of `TrainRuntime`."""

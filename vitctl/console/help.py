@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import typer
@@ -45,8 +45,15 @@ class Group(TyperGroup):
         formatter.write(page(self, ctx))
 
 
-def page(command: Any, ctx: Any) -> str:
-    """The whole help page of a command or group."""
+def show_all(ctx: typer.Context, value: bool) -> None:
+    """`--help-all`: print the page with all options, and end the command."""
+    if value and not ctx.resilient_parsing:
+        typer.echo(page(ctx.command, ctx, rare=True), nl=False)
+        raise typer.Exit
+
+
+def page(command: Any, ctx: Any, *, rare: bool = False) -> str:
+    """The help page of a command or group; without `rare` a command's rare options are counted."""
     width = max(_NARROWEST, min(shutil.get_terminal_size().columns, _WIDEST))
     paragraphs = _paragraphs(command.help or "")
     if isinstance(command, TyperGroup) and not paragraphs[0].startswith(_EXAMPLE):
@@ -56,7 +63,12 @@ def page(command: Any, ctx: Any) -> str:
     parts.append(f"{_bold('Usage:')} {usage}")
     if isinstance(command, TyperGroup):
         parts += _panels(_commands(command, ctx), width=width)
-    parts += _panels(_options(command, ctx), width=width)
+    left_out: frozenset[str] = (
+        frozenset() if rare else getattr(command.callback, "rare", frozenset())
+    )
+    parts += _panels(_options(command, ctx, left_out=left_out), width=width)
+    if left_out:
+        parts.append(f"{len(left_out)} more options: {ctx.command_path} --help-all")
     return "\n\n".join(parts) + "\n"
 
 
@@ -108,11 +120,11 @@ def _first_sentence(text: str) -> str:
     return paragraphs[0].split(". ")[0].rstrip(".") + "." if paragraphs else ""
 
 
-def _options(command: Any, ctx: Any) -> dict[str, Rows]:
+def _options(command: Any, ctx: Any, *, left_out: Collection[str]) -> dict[str, Rows]:
     panels: dict[str, Rows] = {}
     for parameter in command.get_params(ctx):
         record = parameter.get_help_record(ctx)
-        if record is None:
+        if record is None or parameter.name in left_out:
             continue
         usual, (name, text) = "Options", record
         if parameter.param_type_name == "argument":

@@ -19,7 +19,6 @@ from vitctl.artifacts.pasteable import store_flags
 from vitctl.artifacts.references import LATEST, Entry, find
 from vitctl.artifacts.store import Store, checked_name
 from vitctl.console import multiprocess
-from vitctl.console.flags import running
 from vitctl.console.streams import answer, read_references, stdin_is_pipe
 from vitctl.console.text import json_safe
 from vitctl.errors import UsageError
@@ -27,6 +26,7 @@ from vitctl.events import Emit, Event, Next, Note
 from vitctl.places import Place
 from vitctl.settings.config import Config
 from vitctl.settings.overrides import Overrides, build, parse_set, read_toml, to_toml
+from vitctl.settings.trees import Tree
 from vitctl.stage import Runtime
 
 C = TypeVar("C", bound=Config)
@@ -46,8 +46,10 @@ class Options:
     settings: tuple[str, ...] = ()
     config: Path | None = None
     print_config: bool = False
-    training: Mapping[str, Any] = field(default_factory=dict)
-    """How to run, of commands that train: `options.TRAINING`."""
+    flags: Tree = field(default_factory=dict)
+    """What the command's own flags set."""
+    running: Mapping[str, Any] = field(default_factory=dict)
+    """How to run: fields of the command's Runtime."""
 
 
 @dataclass
@@ -175,17 +177,20 @@ class Session:
 
     @cached_property
     def overrides(self) -> Overrides:
-        """--config and --set. The file is read once: it may be a pipe, and must not change in the
-        middle of a command."""
-        file = read_toml(self.options.config) if self.options.config else {}
-        return Overrides(file=file, settings=parse_set(self.options.settings))
-
-    def runtime(self, model: type[R], **values: Any) -> R:
-        """The stage's Runtime with the shared flags filled in."""
+        """--config, the flags and --set. The file is read once: it may be a pipe, and must not
+        change in the middle of a command."""
         options = self.options
-        shared = {"name": options.name, "out": options.out, "force": options.force}
-        shared |= running(options.training)
-        return build(model, shared | {k: v for k, v in values.items() if v is not None})
+        return Overrides(
+            file=read_toml(options.config) if options.config else {},
+            flags=options.flags,
+            settings=parse_set(options.settings),
+        )
+
+    def runtime(self, model: type[R]) -> R:
+        """The stage's Runtime: where the result goes, and how to run."""
+        options = self.options
+        where = {"name": options.name, "out": options.out, "force": options.force}
+        return build(model, where | {**options.running})
 
     def check_one_place(self, results: int) -> None:
         """Raise UsageError if several results are to go to the one folder that --out names."""

@@ -1,10 +1,11 @@
 """A function with the shared flags added, ready for typer.
 
-    @verb(configurable=True)
+    @verb(sets=Flags(ShardConfig, (Flag("classes", "Only these classes."),)))
     def shard(session: Session, src: Annotated[str, Argument()] = "digits") -> None:
         \"\"\"Example: vitctl shard ~/photos ...\"\"\"
 
-typer sees `src` and the shared flags; the function gets a `Session` in place of the flags.
+typer sees `src`, `--classes` and the shared flags; the function gets `src`, and a `Session` in
+place of all flags.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vitctl import processes, signals
-from vitctl.console import multiprocess
-from vitctl.hardware.compilation_cache import keep_compiled_programs
-from vitctl.console.flags import TRAINING
+from vitctl.console import completion, multiprocess
+from vitctl.console.flag import Flags
+from vitctl.console.help import show_all
 from vitctl.console.session import Options, Session
 from vitctl.console.streams import silence_stdout
 from vitctl.events import Event, Note
+from vitctl.hardware.compilation_cache import keep_compiled_programs
 from vitctl.hardware.machine import settle_platform
 from vitctl.places import place
 from vitctl.processes import cluster
+from vitctl.settings.config import Config
 
 if TYPE_CHECKING:
     from vitctl.console.display import Display
@@ -44,28 +47,44 @@ _ALWAYS: dict[str, tuple[Any, Any]] = {
             typer.Option(
                 parser=place,
                 metavar="DIR|URL",
-                help="Where artifacts lie; a folder, or gs:// or s3://.",
+                help="Store of artifacts: a folder, gs:// or s3:// (default: artifacts).",
                 envvar="VITCTL_STORE",
+                show_default=False,
                 rich_help_panel=_PLACE,
             ),
         ],
         "artifacts",
     ),
     "json": (
-        Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=_OUTPUT)],
+        Annotated[
+            bool,
+            typer.Option(
+                "--json",
+                help="Print the answer as JSON.",
+                rich_help_panel=_OUTPUT,
+            ),
+        ],
         False,
     ),
     "quiet": (
         Annotated[
             bool,
-            typer.Option("--quiet", "-q", help="Errors only.", rich_help_panel=_OUTPUT),
+            typer.Option(
+                "--quiet", "-q", help="Print nothing but errors on stderr.", rich_help_panel=_OUTPUT
+            ),
         ],
         False,
     ),
 }
 _PLACES: dict[str, tuple[Any, Any]] = {
     "name": (
-        Annotated[str | None, typer.Option(help="Name of its folder.", rich_help_panel=_PLACE)],
+        Annotated[
+            str | None,
+            typer.Option(
+                help="Name of the result's folder (default: made from the input's).",
+                rich_help_panel=_PLACE,
+            ),
+        ],
         None,
     ),
     "out": (
@@ -74,7 +93,7 @@ _PLACES: dict[str, tuple[Any, Any]] = {
             typer.Option(
                 parser=place,
                 metavar="DIR|URL",
-                help="Exact folder, instead of one in the store.",
+                help="Exact folder of the result, instead of one in the store.",
                 rich_help_panel=_PLACE,
             ),
         ],
@@ -83,40 +102,10 @@ _PLACES: dict[str, tuple[Any, Any]] = {
     "force": (
         Annotated[
             bool,
-            typer.Option("--force", help="Make it again from nothing.", rich_help_panel=_PLACE),
-        ],
-        False,
-    ),
-}
-_CONFIGS: dict[str, tuple[Any, Any]] = {
-    "settings": (
-        Annotated[
-            list[str] | None,
             typer.Option(
-                "--set",
-                metavar="KEY=VALUE",
-                help="Override any setting; may be repeated.",
-                rich_help_panel=_CONFIG,
-            ),
-        ],
-        None,
-    ),
-    "config": (
-        Annotated[
-            Path | None,
-            typer.Option(
-                metavar="FILE.toml", help="Settings from a file.", rich_help_panel=_CONFIG
-            ),
-        ],
-        None,
-    ),
-    "print_config": (
-        Annotated[
-            bool,
-            typer.Option(
-                "--print-config",
-                help="Print the resolved settings as TOML and stop.",
-                rich_help_panel=_CONFIG,
+                "--force",
+                help="Start from nothing, also if the result is finished or begun.",
+                rich_help_panel=_PLACE,
             ),
         ],
         False,
@@ -127,7 +116,9 @@ _PROCESSES: dict[str, tuple[Any, Any]] = {
         Annotated[
             int | None,
             typer.Option(
-                help="So many train together; 1 ignores a cluster.",
+                metavar="N",
+                help="Number of processes in this run; 1 ignores a cluster (default: the "
+                "cluster's, else 1).",
                 envvar=cluster.PROCESSES,
                 rich_help_panel=_SEVERAL,
             ),
@@ -138,7 +129,8 @@ _PROCESSES: dict[str, tuple[Any, Any]] = {
         Annotated[
             int | None,
             typer.Option(
-                help="Which of them this is, from 0.",
+                metavar="I",
+                help="Index of this process, from 0 (default: the cluster's).",
                 envvar=cluster.PROCESS_ID,
                 rich_help_panel=_SEVERAL,
             ),
@@ -150,7 +142,7 @@ _PROCESSES: dict[str, tuple[Any, Any]] = {
             str | None,
             typer.Option(
                 metavar="HOST:PORT",
-                help="Where process 0 is reached.",
+                help="Address of process 0 (default: the cluster's).",
                 envvar=cluster.COORDINATOR,
                 rich_help_panel=_SEVERAL,
             ),
@@ -163,7 +155,7 @@ _PROCESSES: dict[str, tuple[Any, Any]] = {
             typer.Option(
                 metavar="SECONDS",
                 min=1,
-                help="Wait so long for all to come; 300 if left out.",
+                help="Seconds to wait until all processes have connected (default: 300).",
                 rich_help_panel=_SEVERAL,
             ),
         ],
@@ -175,42 +167,117 @@ _PROCESSES: dict[str, tuple[Any, Any]] = {
             typer.Option(
                 metavar="SECONDS",
                 min=0.1,
-                help="A step that takes longer hangs; from the steps' own times if left out.",
+                help="Seconds after which a step counts as hanging (default: from the times of "
+                "earlier steps).",
                 rich_help_panel=_SEVERAL,
             ),
         ],
         None,
     ),
 }
+_RARE = {"out", "force", *_PROCESSES}
+"""Shared flags that `--help` leaves out where it leaves out others, too."""
+
+
+def _configs(model: type[Config]) -> dict[str, tuple[Any, Any]]:
+    """The flags that take any setting of `model`."""
+    return {
+        "settings": (
+            Annotated[
+                list[str] | None,
+                typer.Option(
+                    "--set",
+                    metavar="KEY=VALUE",
+                    help="Set any setting that --print-config shows; repeatable.",
+                    autocompletion=completion.settings_of(model),
+                    rich_help_panel=_CONFIG,
+                ),
+            ],
+            None,
+        ),
+        "config": (
+            Annotated[
+                Path | None,
+                typer.Option(
+                    metavar="FILE.toml",
+                    help="Read settings from a file; flags and --set win over it.",
+                    rich_help_panel=_CONFIG,
+                ),
+            ],
+            None,
+        ),
+        "print_config": (
+            Annotated[
+                bool,
+                typer.Option(
+                    "--print-config",
+                    help="Print all resolved settings as TOML and stop.",
+                    rich_help_panel=_CONFIG,
+                ),
+            ],
+            False,
+        ),
+    }
+
+
+_HELP_ALL = Annotated[
+    bool,
+    typer.Option(
+        "--help-all",
+        callback=show_all,
+        is_eager=True,
+        expose_value=False,
+        help="Show all options and stop.",
+    ),
+]
 
 
 def verb(
     *,
+    sets: Flags | None = None,
+    runs: Flags | None = None,
     makes: bool = True,
-    configurable: bool = False,
     parallel: bool = False,
-    trains: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add the shared flags. `makes`: the command makes an artifact (--name, --out, --force);
-    `configurable`: it has a Config (--set, --config, --print-config); `parallel`: several processes
-    may do it together (--processes, ...), where others leave it to the first; `trains`: it takes a
-    TrainRuntime (--mesh, --checkpoint-every, ...)."""
+    """Add the flags that a command declares, and those that commands share.
+
+    Args:
+      sets: of a command that has a Config: flags that set parts of it; --set, --config and
+        --print-config come with them. The command gets them as `session.overrides`.
+      runs: flags of its Runtime; the command gets them by `session.runtime()`.
+      makes: the command makes an artifact (--name, --out, --force).
+      parallel: several processes may run it together (--processes, ...), where of other commands
+        only the first process does.
+    """
     shared = {
         **(_PLACES if makes else {}),
         **_ALWAYS,
-        **(_CONFIGS if configurable else {}),
+        **(_configs(sets.model) if sets is not None else {}),
     }
     several = _PROCESSES if parallel else {}
-    training = TRAINING if trains else {}
+    tables = [table for table in (sets, runs) if table is not None]
+    declared = {name: both for table in tables for name, both in table.parameters().items()}
+    rare = frozenset().union(*(table.rare for table in tables))
+    if rare:
+        rare |= _RARE & {*shared, *several}
 
     def wrap(function: Callable[..., None]) -> Callable[..., None]:
         def command(**arguments: Any) -> None:
             picked = {key: arguments.pop(key) for key in shared}
-            if configurable:
+            if "settings" in picked:
                 picked["settings"] = tuple(picked["settings"] or ())
-            asked = {key: arguments.pop(key) for key in several}
-            options = Options(**picked, training={key: arguments.pop(key) for key in training})
-            code = _guarded(function, options, arguments, asked=asked if parallel else None)
+            processes = {key: arguments.pop(key) for key in several}
+            code = _guarded(
+                function,
+                lambda: Options(
+                    **picked,
+                    flags=sets.taken(arguments) if sets is not None else {},
+                    running=runs.taken(arguments) if runs is not None else {},
+                ),
+                arguments,
+                quiet=picked["quiet"],
+                processes_flags=processes if parallel else None,
+            )
             if code:
                 raise SystemExit(code)
 
@@ -224,14 +291,24 @@ def verb(
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
             )
-            for name, (annotation, default) in {**training, **shared, **several}.items()
+            for name, (annotation, default) in {**declared, **shared, **several}.items()
         ]
+        if rare:
+            extra.append(
+                inspect.Parameter(
+                    "help_all",
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=False,
+                    annotation=_HELP_ALL,
+                )
+            )
         own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         parameters = [*own, *extra]
         command.__name__ = function.__name__
         command.__doc__ = function.__doc__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in parameters}
+        command.rare = rare  # type: ignore[attr-defined]
         return command
 
     return wrap
@@ -260,29 +337,33 @@ class _Shown:
 
 def _guarded(
     function: Callable[..., None],
-    options: Options,
+    options: Callable[[], Options],
     arguments: dict[str, Any],
     *,
-    asked: dict[str, Any] | None,
+    quiet: bool,
+    processes_flags: dict[str, Any] | None,
 ) -> int:
+    """Run a command and give its exit code. `options` may raise for a flag that makes no sense."""
     silence_stdout()
     keep_compiled_programs()
     settle_platform()
-    shown = _Shown(quiet=options.quiet)
+    shown = _Shown(quiet=quiet)
     if (owner := signals.owner()) is not None:
         owner.leave = partial(multiprocess.leave, shown.stop)
         owner.acknowledge = lambda: shown(
             Note(f"{owner.name}: what is under way is finished and saved; once more stops at once")
         )
     try:
-        if asked is None and (told := cluster.told()) is not None and told[0] > 0:
-            index, count = told
+        place_in_cluster = cluster.told() if processes_flags is None else None
+        if place_in_cluster is not None and place_in_cluster[0] > 0:
+            index, count = place_in_cluster
             shown(Note(f"process {index} of {count} leaves this to process 0"))
             return 0
-        if asked is not None:
-            multiprocess.connect(asked, stop_display=shown.stop)
+        if processes_flags is not None:
+            multiprocess.connect(processes_flags, stop_display=shown.stop)
             shown.quiet = shown.quiet or not processes.first()
-        function(Session(options, shown), **arguments)
+        session = Session(options(), shown)
+        function(session, **arguments)
         signals.settle()
         shown.stop()
         multiprocess.finish()

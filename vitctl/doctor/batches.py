@@ -14,7 +14,7 @@ from vitctl.data.config import AugmentConfig
 from vitctl.data.dataset import Dataset
 from vitctl.data.local_shards import copied
 from vitctl.data.mock import MockDataset
-from vitctl.doctor.finding import Asked, Finding
+from vitctl.doctor.finding import Finding, Request
 from vitctl.errors import VitctlError
 from vitctl.places import Place
 
@@ -25,30 +25,30 @@ _AHEAD, _MEASURED = 3, 4
 _PATIENCE_S = 60.0
 
 
-def mock_batch(asked: Asked) -> Finding:
+def mock_batch(request: Request) -> Finding:
     """A batch of made-up images: the code works, whatever the data."""
     first, rate = _timed(_batches(MockDataset(classes=10, train_examples=1000, val_examples=10)))
     measured = {"first_s": round(first, 3), "images_per_s": round(rate, 1)}
     return Finding("mock batch", "ok", f"{first:.1f} s", None, measured)
 
 
-def first_batch(asked: Asked) -> Finding:
+def first_batch(request: Request) -> Finding:
     """A batch of the dataset, decoded and augmented; importing TensorFlow is part of the wait."""
-    if asked.dataset is None:
+    if request.dataset is None:
         told = "there is no dataset yet"
         return Finding("first batch", "ok", told, None, {})
     try:
-        folder = _here(asked.dataset)
+        folder = _here(request.dataset)
         if folder is None:
-            told = f"{asked.dataset} is copied to this machine by the first command that reads it"
+            told = f"{request.dataset} is copied to this machine by the first command that reads it"
             return Finding("first batch", "ok", told, None, {})
         dataset = Dataset.load(folder)
         first, rate = _timed(_batches(dataset))
     except VitctlError as error:
-        hint = error.hint or f"see what is damaged: vitctl verify --deep {asked.dataset}"
+        hint = error.hint or f"see what is damaged: vitctl verify --deep {request.dataset}"
         return Finding("first batch", "fail", error.message, hint, {}, exit_code=3)
     measured = {"first_s": round(first, 3), "images_per_s": round(rate, 1)}
-    told = f"after {first:.1f} s, then {rate:,.0f} images/s at {_RESOLUTION} px ({asked.dataset})"
+    told = f"after {first:.1f} s, then {rate:,.0f} images/s at {_RESOLUTION} px ({request.dataset})"
     if first > _PATIENCE_S:
         hint = "the disk is slow for many small reads; copy the dataset to a local one"
         return Finding("first batch", "warn", told, hint, measured)

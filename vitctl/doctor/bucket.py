@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vitctl.doctor import store
-from vitctl.doctor.finding import Asked, Finding
+from vitctl.doctor.finding import Finding, Request
 from vitctl.errors import OutOfReachError
 from vitctl.events import silent
 from vitctl.places import ObjectPath, buckets, children, leases, nofollow
@@ -29,9 +29,9 @@ _AT_ONCE = 8
 _SKEW_S = 2.0
 
 
-def reach(asked: Asked) -> Finding:
+def reach(request: Request) -> Finding:
     """Whether the bucket is there and these credentials may list it."""
-    root = _root(asked)
+    root = _root(request)
     began = time.perf_counter()
     there = sum(1 for _ in children(root))
     seconds = time.perf_counter() - began
@@ -43,9 +43,9 @@ def reach(asked: Asked) -> Finding:
     return Finding("reach", "ok", told, None, measured)
 
 
-def objects(asked: Asked) -> Finding:
+def objects(request: Request) -> Finding:
     """A small object: written, seen at once, replaced, removed; and the store's clock."""
-    with _room(asked) as folder:
+    with _room(request) as folder:
         place = folder / "content"
         place.write_bytes(b"old")
         skew = place.stat().st_mtime_ns / 1e9 - time.time()
@@ -65,9 +65,9 @@ def objects(asked: Asked) -> Finding:
     return Finding("objects", "ok", told, None, measured)
 
 
-def lease(asked: Asked) -> Finding:
+def lease(request: Request) -> Finding:
     """Whether of several that create one object one does, and a lease keeps others out."""
-    with _room(asked) as folder:
+    with _room(request) as folder:
 
         def create(number: int) -> bool:
             try:
@@ -94,9 +94,9 @@ def lease(asked: Asked) -> Finding:
     )
 
 
-def speed(asked: Asked) -> Finding:
+def speed(request: Request) -> Finding:
     """How fast a large file goes there and back, verified, and small objects."""
-    with _room(asked) as folder, scratch(2 * _LARGE_BYTES) as here:
+    with _room(request) as folder, scratch(2 * _LARGE_BYTES) as here:
         with nofollow.opened(here / "large", "wb") as file:
             file.write(os.urandom(_LARGE_BYTES))
         began = time.perf_counter()
@@ -127,23 +127,23 @@ def speed(asked: Asked) -> Finding:
     return Finding("speed", "ok", told, None, measured)
 
 
-def disk(asked: Asked) -> Finding:
+def disk(request: Request) -> Finding:
     """The disk that checkpoints and shards pass through."""
     where = Path(tempfile.gettempdir())
-    found = store.disk(Asked(where))
+    found = store.disk(Request(where))
     hint = None if found.hint is None else "set TMPDIR to a larger or faster disk"
     return replace(found, told=f"{found.told} ({where})", hint=hint)
 
 
-def _root(asked: Asked) -> ObjectPath:
-    assert isinstance(asked.store, ObjectPath)
-    return asked.store
+def _root(request: Request) -> ObjectPath:
+    assert isinstance(request.store, ObjectPath)
+    return request.store
 
 
 @contextmanager
-def _room(asked: Asked) -> Iterator[ObjectPath]:
+def _room(request: Request) -> Iterator[ObjectPath]:
     """A part of the store of its own, gone afterwards."""
-    folder = _root(asked) / f".doctor-{uuid.uuid4().hex}"
+    folder = _root(request) / f".doctor-{uuid.uuid4().hex}"
     try:
         yield folder
     finally:

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vitctl.doctor.finding import Asked, Finding
+from vitctl.doctor.finding import Finding, Request
 from vitctl.places import ObjectPath, Place
 
 
@@ -25,11 +25,11 @@ class Check:
     patience_s: float
     needed: bool = False
 
-    def run(self, asked: Asked) -> Finding:
-        function: Callable[[Asked], Finding] = getattr(
+    def run(self, request: Request) -> Finding:
+        function: Callable[[Request], Finding] = getattr(
             importlib.import_module(self.module), self.function
         )
-        return function(asked)
+        return function(request)
 
 
 def _of(module: str, name: str, function: str, group: str, s: float, *, needed: bool = False):

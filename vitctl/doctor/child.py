@@ -15,31 +15,31 @@ from dataclasses import replace
 from typing import Any
 
 from vitctl.doctor.checks import Check
-from vitctl.doctor.finding import Asked, Finding
+from vitctl.doctor.finding import Finding, Request
 from vitctl.errors import OutOfReachError, VitctlError
 
 
 def main() -> None:
     answer = int(sys.argv[1])
     work = json.loads(sys.stdin.read())
-    _run([Check(**check) for check in work["checks"]], Asked.from_json(work["asked"]), answer)
+    _run([Check(**check) for check in work["checks"]], Request.from_json(work["request"]), answer)
     # Libraries that hang in their destructors must not keep the answer.
     os._exit(0)
 
 
-def _run(checks: Iterable[Check], asked: Asked, answer: int) -> None:
+def _run(checks: Iterable[Check], request: Request, answer: int) -> None:
     for check in checks:
         _tell(answer, {"begins": check.name})
         began = time.perf_counter()
-        finding = _finding(check, asked)
+        finding = _finding(check, request)
         finding = replace(finding, seconds=round(time.perf_counter() - began, 3))
         _tell(answer, {"finding": finding.as_json()})
 
 
-def _finding(check: Check, asked: Asked) -> Finding:
+def _finding(check: Check, request: Request) -> Finding:
     """What the check says; an exception is a finding, too."""
     try:
-        return check.run(asked)
+        return check.run(request)
     except (VitctlError, OutOfReachError) as error:
         return Finding(
             check.name,

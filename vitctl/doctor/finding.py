@@ -12,7 +12,7 @@ Verdict = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What to look at: the store, and the dataset if there is one."""
 
     store: Place
@@ -22,7 +22,7 @@ class Asked:
         return {"store": str(self.store), "dataset": str(self.dataset) if self.dataset else None}
 
     @classmethod
-    def from_json(cls, found: dict[str, str | None]) -> Asked:
+    def from_json(cls, found: dict[str, str | None]) -> Request:
         dataset = found["dataset"]
         return cls(place(found["store"] or "."), place(dataset) if dataset else None)
 

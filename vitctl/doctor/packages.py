@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
-from vitctl.doctor.finding import Asked, Finding
+from vitctl.doctor.finding import Finding, Request
 
 _SHOWN = ("jax", "jaxlib", "libtpu", "flax", "optax", "orbax-checkpoint", "numpy", "array_record")
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu")
@@ -25,7 +25,7 @@ Trouble = tuple[bool, str, str]
 """Whether it is fatal, what is wrong, what helps."""
 
 
-def versions(asked: Asked) -> Finding:
+def versions(request: Request) -> Finding:
     """Installed versions and what does not go together."""
     found = installed()
     troubles = list(known_bad(found, driver=driver(), tpu=tpu_is_there()))

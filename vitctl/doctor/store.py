@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vitctl.artifacts import mounts
 from vitctl.artifacts.files import HELD, write_atomic
-from vitctl.doctor.finding import Asked, Finding
+from vitctl.doctor.finding import Finding, Request
 from vitctl.places import nofollow
 from vitctl.places.local import based
 
@@ -27,14 +27,14 @@ _SKEW_S = 2.0
 _LEAST_NAMES = 10_000
 
 
-def disk(asked: Asked) -> Finding:
+def disk(request: Request) -> Finding:
     """Room, and how fast a small file is written and read."""
-    with _room(asked) as folder:
+    with _room(request) as folder:
         usage = shutil.disk_usage(folder)
         names = os.statvfs(folder).f_favail
         measured = {"free_bytes": usage.free, "free_names": names}
         told = f"{usage.free / _GIB:.1f} GiB free of {usage.total / _GIB:.1f}"
-        hint = f"free some room, or choose another --store than {asked.store}"
+        hint = f"free some room, or choose another --store than {request.store}"
         if usage.free < _LEAST_FREE:
             return Finding("disk", "fail", told, hint, measured, exit_code=6)
         written, read = _speeds(folder / "probe")
@@ -51,9 +51,9 @@ def disk(asked: Asked) -> Finding:
     return Finding("disk", "ok", told, None, measured)
 
 
-def rename(asked: Asked) -> Finding:
+def rename(request: Request) -> Finding:
     """Whether a file can be replaced in one go, and the file server's clock is ours."""
-    with _room(asked) as folder:
+    with _room(request) as folder:
         place = folder / "content"
         write_atomic(place, b"old")
         with place.open("rb") as before:
@@ -74,9 +74,9 @@ def rename(asked: Asked) -> Finding:
     return Finding("rename", "ok", "replaces a file in one go", None, measured)
 
 
-def lock(asked: Asked) -> Finding:
+def lock(request: Request) -> Finding:
     """Whether flock keeps a second process out."""
-    with _room(asked) as folder:
+    with _room(request) as folder:
         place = folder / ".lock"
         first = nofollow.descriptor(place, os.O_RDWR | os.O_CREAT)
         second = nofollow.descriptor(place, os.O_RDWR)
@@ -108,10 +108,10 @@ _ALONE = (
 
 
 @contextmanager
-def _room(asked: Asked) -> Iterator[Path]:
+def _room(request: Request) -> Iterator[Path]:
     """An own folder on the store's file system, gone afterwards."""
-    assert isinstance(asked.store, Path)
-    place = asked.store.absolute()
+    assert isinstance(request.store, Path)
+    place = request.store.absolute()
     while not place.is_dir():
         place = place.parent
     folder = based(tempfile.mkdtemp(prefix=".doctor-", dir=place))

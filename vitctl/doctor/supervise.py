@@ -21,7 +21,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from vitctl.doctor.checks import Check
-from vitctl.doctor.finding import Asked, Finding
+from vitctl.doctor.finding import Finding, Request
 
 _COMMAND = (sys.executable, "-m", "vitctl.doctor.child")
 # Starting Python and importing this package, before the first check begins.
@@ -39,7 +39,7 @@ _HINTS = {
 
 def findings(
     checks: Sequence[Check],
-    asked: Asked,
+    request: Request,
     *,
     patience_s: float | None = None,
     command: Sequence[str] = _COMMAND,
@@ -49,7 +49,7 @@ def findings(
         rest = list(group)
         while rest:
             done = 0
-            for finding in _one_process(rest, asked, patience_s=patience_s, command=command):
+            for finding in _one_process(rest, request, patience_s=patience_s, command=command):
                 yield finding
                 done += 1
                 if finding.verdict == "fail" and rest[done - 1].needed:
@@ -61,7 +61,7 @@ def findings(
 
 
 def _one_process(
-    checks: Sequence[Check], asked: Asked, *, patience_s: float | None, command: Sequence[str]
+    checks: Sequence[Check], request: Request, *, patience_s: float | None, command: Sequence[str]
 ) -> Iterator[Finding]:
     """Findings until all are there, or one check hangs or kills its process: it is the last."""
     reading, writing = os.pipe()
@@ -77,7 +77,7 @@ def _one_process(
         )
         os.close(writing)
         try:
-            work = {"checks": [asdict(check) for check in checks], "asked": asked.as_json()}
+            work = {"checks": [asdict(check) for check in checks], "request": request.as_json()}
             assert process.stdin is not None
             with suppress(BrokenPipeError), process.stdin as stdin:
                 stdin.write(json.dumps(work).encode())

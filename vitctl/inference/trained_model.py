@@ -239,7 +239,7 @@ def load(
     step = checkpoint.step
     assert step is not None  # every checkpoint's summary has it
     training = from_identity(checkpoint.config, total_steps=step)
-    weights = chosen(checkpoint, asked=weights)
+    weights = chosen(checkpoint, requested=weights)
     layout = layouts.make(devices=devices)
     return TrainedModel(
         checkpoint=checkpoint,

@@ -7,17 +7,17 @@ from vitctl.errors import UsageError
 from vitctl.optim.config import WeightsName
 
 
-def chosen(checkpoint: Artifact, *, asked: WeightsName | None) -> WeightsName:
-    """The weights asked for; left out, their average where the checkpoint has one.
+def chosen(checkpoint: Artifact, *, requested: WeightsName | None) -> WeightsName:
+    """The weights requested; left out, their average where the checkpoint has one.
 
-    Raises UsageError if an average is asked for and there is none.
+    Raises UsageError if an average is requested for and there is none.
     """
-    if asked == "ema" and average_decay(checkpoint) is None:
+    if requested == "ema" and average_decay(checkpoint) is None:
         raise UsageError(
             f"{checkpoint.path} has no average of its weights",
             hint="a run keeps one with --ema 0.9999; --weights raw takes them as they are",
         )
-    return asked or ("raw" if average_decay(checkpoint) is None else "ema")
+    return requested or ("raw" if average_decay(checkpoint) is None else "ema")
 
 
 def average_decay(checkpoint: Artifact) -> float | None:

@@ -70,6 +70,8 @@ PAPER_NAMES: tuple[str, ...] = (
 """The models of the paper's Table 2, in its order."""
 
 _OTHER_NAMES = ("So400m/14", "H/14", "g-opt/14", "G-opt/14", "e/14", "M/16", "mu/16", "test/8")
+NAMES = PAPER_NAMES + _OTHER_NAMES
+"""A name for each size with a usual patch."""
 
 _TIMM = {
     "tiny": "Ti", "small": "S", "base": "B", "large": "L", "huge": "H",
@@ -127,7 +129,7 @@ def _named(size: str, *, patch: str | None, resolution: int | None) -> Named:
 
 def nearest(name: str, *, count: int = 3) -> list[str]:
     """The `count` known names nearest to an unknown one; those that differ only by case first."""
-    known = list(PAPER_NAMES + _OTHER_NAMES)
+    known = list(NAMES)
     bare = re.sub(r"^vit[-_]?", "", name, flags=re.IGNORECASE)
     squeezed = {k: k.replace("/", "").lower() for k in known}
     wanted = re.sub(r"[/_-]", "", bare).lower()

@@ -48,13 +48,13 @@ class Weights:
     notes: tuple[str, ...] = ()
 
 
-def weights(checkpoint: Artifact, *, asked: WeightsName | None) -> Weights:
-    """Those asked for; left out, the average where the checkpoint has one.
+def weights(checkpoint: Artifact, *, requested: WeightsName | None) -> Weights:
+    """Those requested; left out, the average where the checkpoint has one.
 
-    Raises UsageError if an average is asked for and there is none.
+    Raises UsageError if an average is requested for and there is none.
     """
-    name = weights_choice.chosen(checkpoint, asked=asked)
-    if asked is not None or name == "raw":
+    name = weights_choice.chosen(checkpoint, requested=requested)
+    if requested is not None or name == "raw":
         return Weights(name)
     decay = weights_choice.average_decay(checkpoint)
     return Weights("ema", (f"--weights ema (averaged, decay {decay:g}; raw are there, too)",))
@@ -93,7 +93,7 @@ def can_cool(checkpoint: Artifact) -> bool:
 
 class Known(NamedTuple):
     """`classes`: names of those trained on; `gone`: a sentence each for a checkpoint that it was
-    made from and that cannot be asked any more."""
+    made from and that cannot be read any more."""
 
     classes: frozenset[str]
     gone: tuple[str, ...]
@@ -101,7 +101,7 @@ class Known(NamedTuple):
 
 def known(checkpoint: Artifact, *, store: Store) -> Known:
     """The classes that the checkpoint, or what it was made from, was trained with. It records them;
-    only of one that an earlier version made its ancestors are asked."""
+    only of one that an earlier version made the ancestors are read."""
     names, gone = set(classes_trained_on(checkpoint)), []
     recorded = "classes_before" in checkpoint.summary
     queue = [] if recorded else list(ancestry.ancestors(checkpoint, store=store))

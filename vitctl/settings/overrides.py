@@ -90,7 +90,7 @@ def _check_keys(
     for key, value in tree.items():
         if key not in model.model_fields:
             asked = _first_leaf(where + key, value)
-            found = _nearest(asked, list(_keys(root)))
+            found = _nearest(asked, list(keys_of(root)))
             raise UsageError(
                 f"there is no setting {asked!r}",
                 hint=f"did you mean {' or '.join(found)}?" if found else "see --print-config",
@@ -186,13 +186,33 @@ def _choices(annotation: Any) -> tuple[Any, ...]:
     return typing.get_args(annotation) if typing.get_origin(annotation) is typing.Literal else ()
 
 
-def _keys(model: type[Config], *, prefix: str = "") -> Iterable[str]:
+def choices_of(model: type[Config], key: str) -> tuple[str, ...]:
+    """The words that the setting under a dotted key takes, if it is a choice or a switch."""
+    *tables, last = key.split(".")
+    for table in tables:
+        named = model.model_fields.get(table)
+        below = None if named is None else _table(named.annotation)
+        if below is None:
+            return ()
+        model = below
+    declared = model.model_fields.get(last)
+    if declared is None:
+        return ()
+    kinds = typing.get_args(declared.annotation)
+    if declared.annotation is bool:
+        return "true", "false"
+    words = [word for kind in (declared.annotation, *kinds) for word in _choices(kind)]
+    return (*words, *(["none"] if types.NoneType in kinds else []))
+
+
+def keys_of(model: type[Config], *, prefix: str = "") -> Iterable[str]:
+    """The dotted keys of all settings of `model`."""
     for name, declared in model.model_fields.items():
         below = _table(declared.annotation)
         if below is None:
             yield prefix + name
         else:
-            yield from _keys(below, prefix=f"{prefix}{name}.")
+            yield from keys_of(below, prefix=f"{prefix}{name}.")
 
 
 def _table(annotation: Any) -> type[Config] | None:

@@ -1,91 +1,62 @@
-"""What `vitctl scaling plot` is asked."""
+"""The flags of `vitctl scaling plot`, and how they become its settings."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from typer import Argument, Option
+from typer import Argument
 
+from stages.scaling import flags
 from stages.scaling.fit import spec as fit
-from stages.scaling.flags import only_one_metric
 from stages.scaling.plot.spec import FIGURES, Inputs, PlotConfig
+from vitctl.console import completion
+from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.errors import NotFoundError, UsageError
-from vitctl.scaling.names import Form, FrontierRule, Unit
 from vitctl.stage import Runtime
 
+_STUDY = "study."
+_SETTINGS = (
+    *flags.study(_STUDY),
+    Flag(
+        "figures",
+        "Draw this figure; repeatable (default: all that the table has data for).",
+        name="--figure",
+        many=True,
+        metavar="|".join(FIGURES),
+    ),
+    Flag(
+        "themes",
+        "Draw on white or on black; repeatable (default: both).",
+        name="--theme",
+        many=True,
+        metavar="light|dark",
+    ),
+)
 
-@verb(configurable=True)
+
+@verb(sets=Flags(PlotConfig, _SETTINGS))
 def plot(
     session: Session,
     table: Annotated[
         str | None,
         Argument(
-            help="A table as for 'scaling fit', or a fit: its path, name or id, or - for stdin."
+            help="A table as for 'scaling fit', or a fit: its path, name or id, or - for stdin "
+            "(default: the newest fit).",
+            autocompletion=completion.fits,
         ),
     ] = None,
-    compute: Annotated[
-        str | None, Option(metavar="COLUMN", help="Column of what a run cost (default: compute).")
-    ] = None,
-    error: Annotated[str | None, Option(metavar="COLUMN", help="Column of error rates.")] = None,
-    accuracy: Annotated[
-        str | None, Option(metavar="COLUMN", help="Column of accuracies, in place of error rates.")
-    ] = None,
-    loss: Annotated[
-        str | None,
-        Option(metavar="COLUMN", help="Column of losses, in place of error rates."),
-    ] = None,
-    unit: Annotated[
-        Unit | None, Option(help="Unit of that column; none for a loss (default: by its values).")
-    ] = None,
-    compute_unit: Annotated[
-        str | None,
-        Option(metavar="NAME", help="Name of the unit of compute (default: the column's)."),
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        Option(
-            metavar="CONDITION", help="Use only these rows: model=G/14, steps>=1000; repeatable."
-        ),
-    ] = None,
-    form: Annotated[Form | None, Option(help="Form of the law (default: saturating).")] = None,
-    frontier: Annotated[
-        FrontierRule | None,
-        Option(help="Runs that the law is fitted to (default: running-minimum)."),
-    ] = None,
-    figure: Annotated[
-        list[str] | None,
-        Option(
-            metavar="|".join(FIGURES),
-            help="Draw this figure; repeatable (default: all that the table has data for).",
-        ),
-    ] = None,
-    theme: Annotated[
-        list[str] | None,
-        Option(metavar="light|dark", help="Draw on white or on black; repeatable (default: both)."),
-    ] = None,
+    loss: flags.Loss = None,
 ) -> None:
     """Example: vitctl scaling plot runs.csv --compute core_days --accuracy inet10
 
     Draw the study of a table as SVG and PNG: error over compute with frontier and law, by model
     size, by data size, over images seen, the schedules, and the weight decay map.
     """
-    only_one_metric(error=error, accuracy=accuracy, loss=loss, unit=unit)
-    flags: dict[str, Any] = {
-        "study.columns.compute": compute,
-        "study.columns.error": error if loss is None else loss,
-        "study.columns.accuracy": accuracy,
-        "study.columns.unit": unit if loss is None else "none",
-        "study.columns.compute_unit": compute_unit,
-        "study.columns.where": tuple(where) if where else None,
-        "study.law.form": form,
-        "study.law.frontier": frontier,
-        "figures": tuple(figure) if figure else None,
-        "themes": tuple(theme) if theme else None,
-    }
-    overrides = session.overrides.with_flags(flags)
+    overrides = session.overrides
+    overrides = overrides.with_flags(flags.with_loss(overrides.flags, loss, prefix=_STUDY))
     cfg = overrides.build(PlotConfig, {})
     inputs = _inputs(session, table)
     if inputs.fit is not None and "study" in overrides.tree():

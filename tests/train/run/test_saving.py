@@ -105,17 +105,17 @@ def test_either_weights_can_be_taken_further(pretrain):
     raw = checkpoints.named(frozen.restored(done, cfg=cfg, layout=layout))
     assert any((np.asarray(raw[n]) != mean[f"weights/{n}"]).any() for n in raw)
 
-    assert measuring.weights(done, asked=None).name == "ema"
-    assert measuring.weights(done, asked="raw").name == "raw"
+    assert measuring.weights(done, requested=None).name == "ema"
+    assert measuring.weights(done, requested="raw").name == "raw"
     with pytest.raises(UsageError, match="random weights"):
         scratch(config(4, from_weights="ema"))
 
 
 def test_an_average_that_is_not_there_cannot_be_taken(pretrain):
     done = pretrain(4)
-    assert measuring.weights(done, asked=None) == measuring.Weights("raw")
+    assert measuring.weights(done, requested=None) == measuring.Weights("raw")
     with pytest.raises(UsageError, match="no average") as caught:
-        measuring.weights(done, asked="ema")
+        measuring.weights(done, requested="ema")
     assert "--ema" in (caught.value.hint or "")
 
 

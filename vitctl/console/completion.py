@@ -1,0 +1,134 @@
+"""What a shell offers for a half-written value: models, kinds, topologies, settings, artifacts.
+
+Nothing here opens more than folders: no manifest is read, so damaged artifacts are offered like
+whole ones, and a store in a bucket, which would need the network, offers nothing. Each function
+takes the unfinished word and gives (word, explanation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from vitctl.artifacts.files import RUN
+from vitctl.artifacts.manifest import MANIFEST
+from vitctl.artifacts.pasteable import usual_store
+from vitctl.artifacts.references import LATEST, MAKE
+from vitctl.artifacts.runs import CHECKPOINTS
+from vitctl.hardware.tpus import TPUS
+from vitctl.model import variants
+from vitctl.quantities import show_count
+from vitctl.settings.config import Config
+from vitctl.settings.overrides import choices_of, keys_of
+
+Words = list[tuple[str, str]]
+
+_TRAINED = ("pretrain", "cooldown", "finetune")
+_STAGES = {"dataset": ("shard",), "checkpoint": _TRAINED, "scaling-fit": ("scaling.fit",)}
+
+
+def models(incomplete: str) -> Words:
+    """Names of models; `S1` is completed as `S/1` is."""
+    return [
+        (name, f"width {size.width}, depth {size.depth}")
+        for name in variants.NAMES
+        if _plain(name).startswith(_plain(incomplete))
+        and (size := variants.VARIANTS[name.partition("/")[0]])
+    ]
+
+
+def topologies(incomplete: str) -> Words:
+    """`local`, and a slice of each TPU to go on from."""
+    words = [("local", "the devices of this machine")]
+    for chip in TPUS.values():
+        shape = "x".join(["2"] * chip.axes)
+        words.append((f"{chip.name}:{shape}", f"{2**chip.axes} chips of {chip.kind}"))
+    return _beginning(words, incomplete)
+
+
+def kinds(incomplete: str) -> Words:
+    """Kinds of artifacts, and runs."""
+    words = [("run", "vitctl pretrain --model S16"), ("batch", "of a run that diverged")]
+    return _beginning([*MAKE.items(), *words], incomplete)
+
+
+def settings_of(model: type[Config]) -> Callable[[str], Words]:
+    """Completes `--set KEY=VALUE` by the keys of `model`, and behind a key by its choices."""
+
+    def complete(incomplete: str) -> Words:
+        key, equals, _ = incomplete.partition("=")
+        if not equals:
+            return _beginning([(f"{name}=", "") for name in keys_of(model)], incomplete)
+        return _beginning([(f"{key}={c}", "") for c in choices_of(model, key)], incomplete)
+
+    return complete
+
+
+def artifacts(ctx: typer.Context, incomplete: str) -> Words:
+    """Artifacts and runs of any kind."""
+    return _named(ctx, incomplete, stages=None)
+
+
+def datasets(ctx: typer.Context, incomplete: str) -> Words:
+    """Datasets."""
+    return _named(ctx, incomplete, stages=_STAGES["dataset"])
+
+
+def checkpoints(ctx: typer.Context, incomplete: str) -> Words:
+    """Runs, and behind `RUN@` the steps that are kept."""
+    return _named(ctx, incomplete, stages=_STAGES["checkpoint"])
+
+
+def fits(ctx: typer.Context, incomplete: str) -> Words:
+    """Fits of scaling laws."""
+    return _named(ctx, incomplete, stages=_STAGES["scaling-fit"])
+
+
+def _named(ctx: typer.Context, incomplete: str, *, stages: tuple[str, ...] | None) -> Words:
+    """Folder names in the store at hand; a folder that is no finished work is left out."""
+    root = ctx.params.get("store") or usual_store()
+    if not isinstance(root, str | Path) or "://" in str(root):
+        return []
+    run, at, _ = incomplete.partition("@")
+    if at:
+        return _steps(Path(root), run, incomplete)
+    words = [(LATEST, "the newest")]
+    with suppress(OSError):  # a completion never complains
+        words += [
+            (folder.name, folder.parent.name)
+            for folder in _folders(Path(root))
+            if stages is None or folder.parent.name in stages
+        ]
+    return _beginning(words, incomplete)
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    for stage in sorted(root.iterdir()):
+        if stage.is_dir() and not stage.name.startswith("."):
+            for folder in sorted(stage.iterdir()):
+                if any((folder / name).is_file() for name in (MANIFEST, RUN)):
+                    yield folder
+
+
+def _steps(root: Path, run: str, incomplete: str) -> Words:
+    """The kept checkpoints of the run of that name, the newest first."""
+    steps: set[int] = set()
+    with suppress(OSError):
+        for folder in _folders(root):
+            if folder.name == run or folder.name.rpartition("-")[0] == run:
+                kept = (folder / CHECKPOINTS).iterdir()
+                steps |= {int(p.name) for p in kept if p.name.isdigit() and p.name.isascii()}
+    words = [(f"{run}@{show_count(step)}", f"step {step}") for step in sorted(steps, reverse=True)]
+    return _beginning(words, incomplete)
+
+
+def _beginning(words: Any, incomplete: str) -> Words:
+    return [(word, text) for word, text in words if word.startswith(incomplete)]
+
+
+def _plain(name: str) -> str:
+    return name.replace("/", "")
