@@ -117,6 +117,44 @@ def test_each_help_page_starts_with_an_example(helped):
         assert "\x1b" not in page
 
 
+def test_help_reads_as_reviewed(golden, helped):
+    """Every page, with the options that --help leaves out."""
+    pages, _, _ = helped
+    names = [call.removesuffix(" --help") for call in pages]
+    calls = [[*name.split(), _all(page)] for name, page in zip(names, pages.values(), strict=True)]
+    complete, heavy, _ = called(
+        *calls, ["scaling", "fit", "--help"], ["scaling", "plot", "--help"], ["--help"]
+    )
+    assert heavy == []
+    for call, page in complete.items():
+        name = "_".join(["help", *call.split()[:-1]])
+        golden(f"{name}.txt", page.rstrip("\n").split("\n"))
+
+
+def _all(page):
+    return "--help-all" if "--help-all" in page else "--help"
+
+
+def test_help_shows_what_people_change(helped):
+    """A dozen options of the command itself; the rest works, and is one flag away."""
+    pages, _, _ = helped
+    page = pages["pretrain --help"]
+    assert "more options: vitctl pretrain --help-all" in page
+    assert "--batch" in page
+    assert "--keep-newest" not in page
+    own = page.partition("\nOptions\n")[2].partition("\n\n")[0]
+    assert sum(line.startswith("  -") for line in own.splitlines()) <= 14
+
+
+def test_every_help_is_a_sentence(helped):
+    pages, _, _ = helped
+    for call, page in pages.items():
+        for block in page.split("\n\n")[3:]:
+            rows = " ".join(line.strip() for line in block.splitlines()[1:])
+            assert "if left out" not in rows, call
+            assert " so many " not in rows, call
+
+
 def test_help_fits_80_columns_but_for_what_is_pasted(helped):
     pages, _, _ = helped
     for call, page in pages.items():
@@ -200,9 +238,24 @@ def test_bash_completes_commands_options_and_choices():
     assert completed("bash", ["scaling", "f"]).split() == ["fit"]
 
 
+def test_bash_completes_values(tmp_path):
+    dataset = tmp_path / "artifacts" / "shard" / "photos-1a2b3c4d"
+    dataset.mkdir(parents=True)
+    (dataset / "artifact.json").write_text("{ damaged")
+    store = ["--store", str(tmp_path / "artifacts")]
+    assert completed("bash", ["pretrain", "--model", "g/"]).split() == ["g/14"]
+    assert completed("bash", ["pretrain", "--set", "optim.wd_h"]).split() == ["optim.wd_head="]
+    offered = completed("bash", ["pretrain", *store, "--data", "ph"]).split()
+    assert offered == ["photos-1a2b3c4d"]
+    assert completed("bash", ["show", *store, "ph"]).split() == offered
+    assert completed("bash", ["plan", "--topology", "v5"]).split()
+
+
 def test_zsh_and_fish_show_what_things_are():
     assert '"cooldown":"Branch a finished model' in completed("zsh", ["co"])
     assert "--wd-head" in completed("zsh", ["pretrain", "--wd-h"])
+    assert '"g/14":"width 1408, depth 40"' in completed("zsh", ["pretrain", "--model", "g/"])
+    assert completed("fish", ["ls", "--kind", "dat"]).startswith("dataset\tvitctl shard")
     assert completed("fish", ["co"]).startswith("cooldown\tBranch a finished model")
     assert completed("fish", ["pretrain", "--wd-h"]).startswith("--wd-head\t")
 

@@ -32,13 +32,13 @@ _STAGES = {"dataset": ("shard",), "checkpoint": _TRAINED, "scaling-fit": ("scali
 
 
 def models(incomplete: str) -> Words:
-    """Names of models; `S1` is completed as `S/1` is."""
-    return [
-        (name, f"width {size.width}, depth {size.depth}")
-        for name in variants.NAMES
-        if _plain(name).startswith(_plain(incomplete))
-        and (size := variants.VARIANTS[name.partition("/")[0]])
-    ]
+    """Names of models, `g/14`, or as `g14` for a word that goes on so."""
+    words = []
+    for name in variants.NAMES:
+        size = variants.VARIANTS[name.partition("/")[0]]
+        spelled = name if name.startswith(incomplete) else name.replace("/", "")
+        words.append((spelled, f"width {size.width}, depth {size.depth}"))
+    return _beginning(words, incomplete)
 
 
 def topologies(incomplete: str) -> Words:
@@ -119,8 +119,8 @@ def _steps(root: Path, run: str, incomplete: str) -> Words:
     steps: set[int] = set()
     with suppress(OSError):
         for folder in _folders(root):
-            if folder.name == run or folder.name.rpartition("-")[0] == run:
-                kept = (folder / CHECKPOINTS).iterdir()
+            if run in (folder.name, folder.name.rpartition("-")[0]):
+                kept = (folder / CHECKPOINTS).glob("[0-9]*")
                 steps |= {int(p.name) for p in kept if p.name.isdigit() and p.name.isascii()}
     words = [(f"{run}@{show_count(step)}", f"step {step}") for step in sorted(steps, reverse=True)]
     return _beginning(words, incomplete)
@@ -128,7 +128,3 @@ def _steps(root: Path, run: str, incomplete: str) -> Words:
 
 def _beginning(words: Any, incomplete: str) -> Words:
     return [(word, text) for word, text in words if word.startswith(incomplete)]
-
-
-def _plain(name: str) -> str:
-    return name.replace("/", "")

@@ -266,6 +266,7 @@ def verb(
             picked = {key: arguments.pop(key) for key in shared}
             if "settings" in picked:
                 picked["settings"] = tuple(picked["settings"] or ())
+            arguments.pop("help_all", None)
             processes = {key: arguments.pop(key) for key in several}
             code = _guarded(
                 function,
