@@ -21,9 +21,9 @@ PRETRAIN = [
     "--set", "model.depth=1", "--set", "schedule.timescale_steps=20", "--steps", "4",
     "--checkpoint-every", "2", "--quiet",
 ]  # fmt: skip
-BEFORE = "stopped: {} before it began\nhint: run the same command again\n"
+BEFORE = "stopped: {} before work began\nhint: run the same command again\n"
 LATER = (
-    "stopped: {} between two steps of its work; what was done is kept\n"
+    "stopped: {} between two steps of its work; finished work is kept\n"
     "hint: run the same command again (without --force) to continue\n"
 )
 # A signal when something is called, once. (What stands for {when} runs before the command.)

@@ -284,7 +284,7 @@ def test_waiting_is_announced_once_and_a_signal_ends_it(tmp_path, store, number)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 10
     assert out == b""
-    assert f"stopped: {number.name} before it began\n".encode() in err
+    assert f"stopped: {number.name} before work began\n".encode() in err
     assert b"Traceback" not in err
     assert b"waiting" not in err
     # The upstream may take hours: it is awaited with little memory, before jax is imported.
@@ -340,7 +340,11 @@ def test_names_from_data_cannot_steer_the_terminal(vitctl, store):
 
 
 @pytest.mark.parametrize(
-    ("place", "words"), [(b"a\nb", "'a\\nb': paths are answered one a line"), (b"caf\xe9", "UTF-8")]
+    ("place", "words"),
+    [
+        (b"a\nb", "'a\\nb': a path with a line break is not one line"),
+        (b"caf\xe9", "UTF-8"),
+    ],
 )
 @pytest.mark.parametrize("option", ["--out", "--store"])
 def test_places_that_no_later_command_could_be_told(vitctl, option, place, words, tmp_path):

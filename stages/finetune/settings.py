@@ -43,7 +43,7 @@ def resolve(
         before = overrides.build(TrainConfig, merge(branch.tree, branch.before))
     if cfg.data.mock is not None:
         raise UsageError(
-            "fine-tuning needs a dataset, and data.mock asks for synthetic images",
+            "fine-tuning needs a dataset, and data.mock requests synthetic images",
             hint="leave out data.mock",
         )
     inputs = Inputs(checkpoint, dataset)

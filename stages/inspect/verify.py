@@ -37,7 +37,7 @@ def verify(
     the exit code is 3.
     """
     if every and ref is not None:
-        raise UsageError("--all checks everything; REF names one", hint="keep one of them")
+        raise UsageError("--all and REF are both given", hint="keep one of them")
     depth: Depth = "contents" if deep else "sizes"
     if every:
         verdicts = _every(session.store, depth=depth, emit=session.emit)
@@ -55,11 +55,13 @@ def verify(
         else:
             answer("\n".join(_lines(verdict, deep=deep)))
     if not checked:
-        session.emit(Note(f"nothing in {session.store.root} yet"))
+        session.emit(Note(f"the store {session.store.root} is empty"))
     if damaged:
         raise InputError(
-            f"{damaged} of {checked} are damaged" if checked > 1 else "it is damaged",
-            hint="copy it again from where it is whole, or make it again with --force",
+            f"{damaged} of {checked} artifacts are damaged"
+            if checked > 1
+            else "the artifact is damaged",
+            hint="copy the artifact again from an intact copy, or make it again with --force",
         )
 
 

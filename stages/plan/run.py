@@ -87,8 +87,8 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
         else:
             emit(
                 Note(
-                    f"--max-compiles {runtime.max_compiles} leaves none for FLOPs and bytes: the "
-                    "roofline is an estimate"
+                    f"--max-compiles {runtime.max_compiles} leaves no compilation to count FLOPs "
+                    "and bytes: the roofline is an estimate"
                 )
             )
             cost = estimate(
@@ -100,7 +100,7 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
     fits = best.program.fits and (available is None or held.peak <= available)
     rate = judge.rate(best, cost, hardware=hardware) if fits else judge.UNKNOWN
     if fits and rate is judge.UNKNOWN and hardware is not None:
-        emit(Note("the compiler does not tell what this program costs: the rate is an estimate"))
+        emit(Note("the compiler does not report what this program costs: the rate is an estimate"))
         rate = judge.estimated_rate(best.option, hardware=hardware)
     return results.answer(
         best.option,
@@ -174,7 +174,9 @@ def _requested(runtime: PlanRuntime) -> tuple[MeshSpec | None, Remat | None]:
     for known in LADDER:
         if runtime.remat == known:
             return mesh, known
-    raise UsageError(f"--remat {runtime.remat!r} is not known", hint=f"take {', '.join(LADDER)}")
+    raise UsageError(
+        f"--remat {runtime.remat!r} is not known", hint=f"choose one of {', '.join(LADDER)}"
+    )
 
 
 def _as_pretrain(
@@ -198,7 +200,7 @@ def _as_pretrain(
             microbatch=runtime.microbatch,
         )
     except DoesNotFitError as error:
-        emit(Note(f"pretrain would refuse it: {error.message}"))
+        emit(Note(f"pretrain would refuse these settings: {error.message}"))
         return [min(found, key=lambda o: o.needed)]
     if chosen.reason:
         emit(Note(chosen.reason))

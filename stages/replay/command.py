@@ -49,7 +49,7 @@ def replay(
     if out is not None and len(named) > 1:
         raise UsageError(
             f"--out names one file, and this replays {len(named)} batches",
-            hint="leave it out, or name one with --from",
+            hint="leave out --out, or name one batch with --from",
         )
     for entry, at in named:
         replayed = run(request, entry, at=at, store=session.store, emit=session.emit)

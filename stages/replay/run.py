@@ -96,7 +96,10 @@ def _step(request: Request, entry: Artifact | Run, at: int | None) -> int:
     own = entry.step if isinstance(entry, Artifact) else None
     step = request.step or at or own
     if step is None:
-        raise UsageError(f"which step of {entry.path}?", hint="give --step, or name it RUN@STEP")
+        raise UsageError(
+            f"the step of {entry.path} is not given",
+            hint="give --step, or name the run as RUN@STEP",
+        )
     if isinstance(entry, Artifact) and entry.kind == KIND and step != own:
         raise UsageError(
             f"{entry.path} is the batch of step {own}, not of step {step}",
@@ -122,12 +125,16 @@ def _kept(
         same = summary["number"] == number
         told = f"step {step} diverged ({words}) on {'this' if same else 'another'} batch"
         if step <= done or not same:
-            emit(Note(f"{told} before; see that one: vitctl replay --from {quote(str(place))}"))
+            emit(
+                Note(f"{told} before; to see that batch: vitctl replay --from {quote(str(place))}")
+            )
         elif problems := batch.check_contents():
-            emit(Caution(f"{told}, kept in {place}, but {problems[0]}; it is computed again"))
+            emit(
+                Caution(f"{told}, kept in {place}, but {problems[0]}; the batch is computed again")
+            )
             return None
         else:
-            emit(Note(f"{told}; it is shown as it was kept in {place}"))
+            emit(Note(f"{told}; the batch is shown as it was saved in {place}"))
             return batch
     if step > done:
         emit(Note(f"step {step} was not trained yet (step {done} was): this is what it will see"))
@@ -171,9 +178,9 @@ def _passed(entry: Artifact | Run, *, store: Store) -> tuple[Window, ...]:
         trunk = store.parent(source)
         if trunk is None:
             raise NotFoundError(
-                f"what {entry.path} branched off is gone (id {source.id[:8]}), and what it passed "
-                "over is not known",
-                hint=f"name a checkpoint of it: {entry.path / CHECKPOINTS}/STEP",
+                f"the checkpoint that {entry.path} branched off is missing (id {source.id[:8]}), so "
+                "the batches it skipped are unknown",
+                hint=f"name a checkpoint of the run: {entry.path / CHECKPOINTS}/STEP",
             )
         before = windows_from_json(trunk.config.get("passed", ()))
     return rollback.passed(entry.info, before=before)
@@ -198,7 +205,7 @@ def _dataset(
         raise NotFoundError(
             f"the dataset that {entry.path} was trained on is gone (id {parent.id[:8]}, last seen "
             f"at {parent.path})",
-            hint="copy it back, or into this store",
+            hint="copy the dataset back, or into this store",
         )
     return dataset
 

@@ -26,15 +26,16 @@ class Request:
         if self.step is not None and self.step < 1:
             raise UsageError(f"--step {self.step}: the first step is 1")
         if self.first is not None and self.first < 1:
-            raise UsageError(f"--first {self.first} shows nothing")
+            raise UsageError(f"--first {self.first} is less than 1")
         if self.file is not None and self.file.suffix not in (PICTURE, ARRAYS):
             raise UsageError(
-                f"--out {self.file} is neither a picture nor arrays",
-                hint=f"end it in {PICTURE} or {ARRAYS}",
+                f"--out {self.file} names neither a picture nor arrays",
+                hint=f"end the name in {PICTURE} or {ARRAYS}",
             )
         if self.file is not None and self.file.is_dir():
             raise OverwriteError(f"--out {self.file} is a folder", hint="name a file in it")
         if self.file is not None and os.path.lexists(self.file) and not self.force:
             raise OverwriteError(
-                f"--out {self.file} is there already", hint="another --out, or --force replaces it"
+                f"--out {self.file} already exists",
+                hint="choose another --out, or replace the file with --force",
             )

@@ -132,7 +132,7 @@ def test_print_config_answers_with_the_settings_and_runs_nothing(session):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"name": "a", "out": Path("b")}, "--name names a folder"),
+        ({"name": "a", "out": Path("b")}, "--name \\(a folder"),
         ({"name": "../a"}, "not usable"),
     ],
 )

@@ -252,7 +252,9 @@ def left_behind(store: Path) -> str:
 
 def saved(fork: Fork, store: Path) -> bool:
     """Whether what a stopped command says it saved is there, whole."""
-    if any(words in fork.err for words in ("before it began\n", "between two steps of its work;")):
+    if any(
+        words in fork.err for words in ("before work began\n", "between two steps of its work;")
+    ):
         return True
     if not list(store.glob("*/*/run.json")):
         return "shards are done" in fork.err

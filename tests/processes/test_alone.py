@@ -159,7 +159,7 @@ def test_other_hosts_of_a_slice_leave_a_command_to_the_first(tmp_path):
         ).stderr
         for more in ({}, {"TPU_WORKER_ID": "0"}, {"VITCTL_PROCESSES": "1"})
     ]
-    assert said[0] == "process 3 of 4 leaves this to process 0\n"
+    assert said[0] == "process 3 of 4 does nothing here: process 0 runs this command\n"
     assert "process" not in said[1] + said[2]
 
 

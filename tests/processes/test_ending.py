@@ -116,7 +116,7 @@ def test_a_signal_to_one_before_the_loop_ends_all(tmp_path, number):
     ended = running.ended(within_s=60)
     assert [e.code for e in ended] == [10, 10], ended
     assert time.monotonic() - began < 25
-    assert "SIGTERM before it began\n" in ended[number].err
+    assert "SIGTERM before work began\n" in ended[number].err
     assert "Traceback" not in ended[0].err + ended[1].err
     assert not is_locked(the_run(store) / ".lock")
 
@@ -166,7 +166,7 @@ def test_a_signal_to_one_ends_all_that_wait_for_another_command(tmp_path):
     ended = running.ended(within_s=60)
     os.close(lock)
     assert [e.code for e in ended] == [10, 10], ended
-    assert "stopped: process 1 ended: SIGTERM before it began" in ended[0].err
+    assert "stopped: process 1 ended: SIGTERM before work began" in ended[0].err
     continues(store, tmp_path)
 
 
@@ -181,7 +181,7 @@ def test_a_signal_while_the_others_are_awaited(tmp_path):
     running.running[0].wait(timeout=20)
     ended = running.ended(within_s=60)
     assert [e.code for e in ended] == [10, 10], ended
-    assert "stopped: SIGTERM before it began" in ended[0].err
+    assert "stopped: SIGTERM before work began" in ended[0].err
     assert "process 0 is gone" in ended[1].err
 
 

@@ -117,7 +117,7 @@ def test_tasks_of_slurm_find_each_other(tmp_path):
     assert [e.code for e in listing] == [0, 0]
     assert "test-8" in listing[0].out
     assert listing[1].out == ""
-    assert listing[1].err == "process 1 of 2 leaves this to process 0\n"
+    assert listing[1].err == "process 1 of 2 does nothing here: process 0 runs this command\n"
 
 
 @pytest.mark.slow

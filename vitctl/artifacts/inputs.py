@@ -21,7 +21,7 @@ def named(reference: str, *, kind: str, store: Store) -> Artifact:
     if not is_text(artifact.path.absolute()):
         raise InputError(
             f"{artifact.path} is not UTF-8, which not every library can read",
-            hint="rename it, or move it elsewhere; it is known by its id",
+            hint="rename or move the artifact; it is identified by its id",
         )
     return artifact
 

@@ -25,7 +25,10 @@ _FORBIDDEN = {
     errno.EACCES: "permission denied",
     errno.EPERM: "not permitted",
 }
-_BROKEN = {errno.EIO: "the disk reports an error", errno.ESTALE: "the file server lost it"}
+_BROKEN = {
+    errno.EIO: "the disk reports an error",
+    errno.ESTALE: "the file server has lost the file",
+}
 
 # typer's base of all errors of usage; it names only some of the classes below it.
 _TyperUsageError = typer.BadParameter.__mro__[1]
@@ -65,9 +68,9 @@ def stopped(error: BaseException | None = None) -> VitctlError | None:
     if owner is None or not by_signal:
         return None
     if not owner.began:
-        return InterruptedRun(f"{owner.name} before it began", hint="run the same command again")
+        return InterruptedRun(f"{owner.name} before work began", hint="run the same command again")
     return InterruptedRun(
-        f"{owner.name} between two steps of its work; what was done is kept",
+        f"{owner.name} between two steps of its work; finished work is kept",
         hint="run the same command again (without --force) to continue",
     )
 
@@ -89,7 +92,7 @@ def report(error: BaseException, *, prefix: str = "") -> int:
     return expected.exit_code
 
 
-_FREE = "what was finished is kept; free some space and run the same command again"
+_FREE = "finished work is kept; free some disk space and run the same command again"
 
 
 def _expected(code: int, message: str, *, hint: str | None) -> VitctlError:
@@ -106,12 +109,14 @@ def _system(error: OSError) -> VitctlError | None:
     if error.errno in _FORBIDDEN:
         if where and os.path.exists(error.filename) and not os.access(error.filename, os.R_OK):
             return _expected(
-                2, f"cannot read: {_FORBIDDEN[error.errno]}{where}", hint="see who may: ls -l"
+                2,
+                f"cannot read: {_FORBIDDEN[error.errno]}{where}",
+                hint="see the permissions: ls -l",
             )
         return _expected(
             2,
             f"cannot write: {_FORBIDDEN[error.errno]}{where}",
-            hint="choose a place you may write to: --store or --out",
+            hint="choose a folder you may write to, with --store or --out",
         )
     if error.errno in _BROKEN:
         return _expected(3, f"cannot read or write: {_BROKEN[error.errno]}{where}", hint=None)

@@ -109,7 +109,7 @@ def _seen(
     raise InputError(
         f"process {processes.index()} ({socket.gethostname()}) has not the {told['kind']} that "
         f"process 0 works on: {told['path']} ({told['digest'][:8]})",
-        hint="all processes need the same inputs: share the store, or name a copy on each",
+        hint="all processes need the same inputs: share the store, or give each its own copy",
     )
 
 

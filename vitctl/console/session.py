@@ -64,7 +64,7 @@ class Session:
         if self.options.name is not None:
             if self.options.out is not None:
                 raise UsageError(
-                    "--name names a folder in the store, --out an exact folder",
+                    "--name (a folder in the store) and --out (an exact folder) are both given",
                     hint="keep one of them",
                 )
             checked_name(self.options.name)
@@ -196,8 +196,8 @@ class Session:
         """Raise UsageError if several results are to go to the one folder that --out names."""
         if results > 1 and self.options.out is not None:
             raise UsageError(
-                f"--out names one folder, and this makes {results} results",
-                hint="leave it out: they go to the store, under --name if you like",
+                f"--out names one folder, but this makes {results} results",
+                hint="leave out --out: the results go to the store, under --name if given",
             )
 
     def _check_places(self) -> None:
@@ -206,7 +206,9 @@ class Session:
             if place is None:
                 continue
             if "\n" in str(place):
-                raise UsageError(f"{option} {str(place)!r}: paths are answered one a line")
+                raise UsageError(
+                    f"{option} {str(place)!r}: a path with a line break is not one line of output"
+                )
             if not inputs.is_text(place.absolute()):
                 raise UsageError(
                     f"{option} {place} is not UTF-8", hint="choose another place for results"

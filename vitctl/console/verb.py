@@ -352,13 +352,15 @@ def _guarded(
     if (owner := signals.owner()) is not None:
         owner.leave = partial(multiprocess.leave, shown.stop)
         owner.acknowledge = lambda: shown(
-            Note(f"{owner.name}: what is under way is finished and saved; once more stops at once")
+            Note(f"{owner.name}: finishing and saving the current work; a second one stops at once")
         )
     try:
         place_in_cluster = cluster.told() if processes_flags is None else None
         if place_in_cluster is not None and place_in_cluster[0] > 0:
             index, count = place_in_cluster
-            shown(Note(f"process {index} of {count} leaves this to process 0"))
+            shown(
+                Note(f"process {index} of {count} does nothing here: process 0 runs this command")
+            )
             return 0
         if processes_flags is not None:
             multiprocess.connect(processes_flags, stop_display=shown.stop)

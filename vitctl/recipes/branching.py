@@ -86,7 +86,7 @@ def check_goes_on(cfg: TrainConfig, checkpoint: Artifact) -> None:
         raise UsageError(
             f"schedule.total_steps={cfg.steps} ends before step {checkpoint.step}, where the "
             "cooldown begins",
-            hint="give its length: --steps",
+            hint="give the length of the cooldown: --steps",
         )
 
 

@@ -57,7 +57,9 @@ def weights(checkpoint: Artifact, *, requested: WeightsName | None) -> Weights:
     if requested is not None or name == "raw":
         return Weights(name)
     decay = weights_choice.average_decay(checkpoint)
-    return Weights("ema", (f"--weights ema (averaged, decay {decay:g}; raw are there, too)",))
+    return Weights(
+        "ema", (f"--weights ema (averaged, decay {decay:g}; raw weights are saved, too)",)
+    )
 
 
 def uncooled(checkpoint: Artifact, *, store: Store) -> str | None:

@@ -99,7 +99,7 @@ def resolve(
         recipe = name
         notes.append(f"recipe {recipe} ({reason}): {load(recipe).title}")
     else:
-        notes.append(f"recipe {recipe} (as asked): {load(recipe).title}")
+        notes.append(f"recipe {recipe} (as requested): {load(recipe).title}")
     rules = load(recipe)
 
     batch = positive(overrides, "data.batch") or rules.batch.of(
@@ -157,12 +157,13 @@ def check_images(*, mock: bool, dataset: bool) -> None:
     """Raise UsageError unless images come from one place: made up, or a dataset."""
     if mock and dataset:
         raise UsageError(
-            "data.mock asks for made-up images, and a dataset is given, too",
+            "data.mock requests synthetic images, and a dataset is given, too",
             hint="pass --mock, or --set data.mock=none",
         )
     if not mock and not dataset:
         raise UsageError(
-            "--mock makes up images, and data.mock=none forbids it", hint="leave out one of them"
+            "--mock requests synthetic images, and data.mock=none forbids them",
+            hint="leave out one of them",
         )
 
 
@@ -182,7 +183,7 @@ def check(*, batch: int, examples: int, steps: int, warmup: int) -> str | None:
     """A caution about these lengths, or None. Raises UsageError for a batch over the dataset."""
     if batch > examples:
         raise UsageError(
-            f"a batch of {batch} is more than the {examples} images there are",
+            f"a batch of {batch} images is larger than the dataset of {examples}",
             hint=f"use --batch {max(1, examples // 8)} or less",
         )
     if warmup * 4 > steps:

@@ -123,7 +123,7 @@ def load(name: RecipeName) -> TrainRecipe:
     """The recipe that ships under this name. UsageError for another name."""
     if name not in get_args(RecipeName):
         raise UsageError(
-            f"there is no recipe {name!r}", hint=f"take {' or '.join(get_args(RecipeName))}"
+            f"there is no recipe {name!r}", hint=f"choose {' or '.join(get_args(RecipeName))}"
         )
     return TrainRecipe.model_validate(_shipped(name))
 

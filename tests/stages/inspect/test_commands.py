@@ -111,7 +111,7 @@ def test_verify_is_exit_3_when_something_is_wrong_and_lists_all_of_it(vitctl, fa
     code, out, err = vitctl("verify", "photos", "--json")
     verdict = json.loads(out)
     assert code == 3
-    assert err.startswith("error: it is damaged")
+    assert err.startswith("error: the artifact is damaged")
     assert (verdict["whole"], verdict["path"]) == (False, str(photos.path))
     assert len(verdict["problems"]) >= 2
     code, _, err = vitctl("verify", "--all", "photos")

@@ -211,7 +211,7 @@ def test_what_cannot_be_replayed(store, photos):
     closed = made.checkpoint(store, schedule={"kind": "cosine"})
     with pytest.raises(UsageError, match="ends at step 8, before step 9"):
         of(closed, 9, store=store)
-    with pytest.raises(UsageError, match="which step"):
+    with pytest.raises(UsageError, match="is not given"):
         of(run_of(closed), None, store=store)
     assert of(closed, None, store=store).batch.step == 8
     with pytest.raises(InputError, match="is a dataset"):
@@ -228,7 +228,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(store, tmp_path):
     closed = made.checkpoint(store)
     file = tmp_path / "batch.npz"
     file.write_text("mine")
-    with pytest.raises(OverwriteError, match="is there already") as caught:
+    with pytest.raises(OverwriteError, match="already exists") as caught:
         of(closed, 3, store=store, file=file)
     assert "--force" in (caught.value.hint or "")
     (tmp_path / "folder.png").mkdir()
@@ -285,7 +285,7 @@ def test_a_kept_batch_is_shown_as_it_was(consumed, bad_read, store, photos, tmp_
     assert (shown.run, shown.kept, len(shown.batch.images)) == (trunk.path, batch.path, 5)
     told = [event.text for event in said if isinstance(event, Note)]
     assert told == [
-        "step 3 diverged (loss nan, gradient norm 1) on this batch; it is shown as it was kept in "
+        "step 3 diverged (loss nan, gradient norm 1) on this batch; the batch is shown as it was saved in "
         f"{batch.path}",
         "2 values of images are not finite, in row 3",
     ]
@@ -317,7 +317,7 @@ def test_a_damaged_batch_is_not_shown(consumed, bad_read, store, photos, tmp_pat
     assert of(trunk, 3, store=store, emit=said.append).kept is None
     (told,) = [event.text for event in said if isinstance(event, Caution)]
     assert told.startswith("step 3 diverged")
-    assert "it is computed again" in told
+    assert "the batch is computed again" in told
 
 
 def test_arrays_of_another_batch(consumed, bad_read, store, photos, monkeypatch):
@@ -349,7 +349,7 @@ def test_a_step_that_diverged_before_it_was_trained(consumed, bad_read, store, p
     place = run_of(done).path / "batches" / "2"
     (told,) = [event.text for event in said if isinstance(event, Note)]
     assert told == (
-        "step 3 diverged (loss nan, gradient norm 1) on this batch before; see that one: "
+        "step 3 diverged (loss nan, gradient norm 1) on this batch before; to see that batch: "
         f"vitctl replay --from {place}"
     )
 
