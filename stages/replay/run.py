@@ -178,8 +178,8 @@ def _passed(entry: Artifact | Run, *, store: Store) -> tuple[Window, ...]:
         trunk = store.parent(source)
         if trunk is None:
             raise NotFoundError(
-                f"the checkpoint that {entry.path} branched off is missing (id {source.id[:8]}), so "
-                "the batches it skipped are unknown",
+                f"the checkpoint {entry.path} branched off is missing (id {source.id[:8]}), so the "
+                "batches it skipped are unknown",
                 hint=f"name a checkpoint of the run: {entry.path / CHECKPOINTS}/STEP",
             )
         before = windows_from_json(trunk.config.get("passed", ()))

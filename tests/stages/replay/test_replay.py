@@ -285,8 +285,8 @@ def test_a_kept_batch_is_shown_as_it_was(consumed, bad_read, store, photos, tmp_
     assert (shown.run, shown.kept, len(shown.batch.images)) == (trunk.path, batch.path, 5)
     told = [event.text for event in said if isinstance(event, Note)]
     assert told == [
-        "step 3 diverged (loss nan, gradient norm 1) on this batch; the batch is shown as it was saved in "
-        f"{batch.path}",
+        "step 3 diverged (loss nan, gradient norm 1) on this batch; the batch is shown as it was "
+        f"saved in {batch.path}",
         "2 values of images are not finite, in row 3",
     ]
     with Image.open(picture) as image:
