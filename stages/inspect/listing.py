@@ -10,9 +10,9 @@ from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.artifact import load_if_readable
 from vitctl.artifacts.drafts import read_note
 from vitctl.artifacts.files import LOCK
-from vitctl.artifacts.locks import is_locked
 from vitctl.artifacts.references import plain_name
 from vitctl.errors import VitctlError
+from vitctl.locks.exclusive import is_locked
 from vitctl.model import variants
 from vitctl.places import Place
 

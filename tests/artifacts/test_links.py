@@ -13,12 +13,12 @@ from vitctl.artifacts import Store
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.drafts import read_note
 from vitctl.artifacts.files import HELD, write_atomic
-from vitctl.artifacts.heartbeat import exclusive as beating
 from vitctl.artifacts.pins import pin
 from vitctl.artifacts.runs import BATCHES, Run
 from vitctl.artifacts.staging import staged
 from vitctl.errors import InputError, VitctlError
 from vitctl.events import silent
+from vitctl.locks.heartbeat import exclusive as beating
 from vitctl.places import place
 from vitctl.places.nofollow import LinkError
 from vitctl.train.telemetry.goodput import Ledger, Meter

@@ -11,8 +11,8 @@ from tests.artifacts.making import dataset
 from vitctl import processes
 from vitctl.artifacts import staging
 from vitctl.artifacts.files import LOCK
-from vitctl.artifacts.locks import exclusive
 from vitctl.events import silent
+from vitctl.locks.exclusive import exclusive
 
 LOOK_S = 0.02
 

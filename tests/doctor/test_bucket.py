@@ -8,7 +8,8 @@ from vitctl.doctor import bucket, child
 from vitctl.doctor.checks import checks
 from vitctl.doctor.finding import Request
 from vitctl.errors import DeniedError, OutOfReachError
-from vitctl.places import buckets, leases, place
+from vitctl.locks import leases
+from vitctl.places import buckets, place
 
 
 @pytest.fixture

@@ -75,8 +75,8 @@ def test_parts(memory):
     path = memory / "a" / "b.txt"
     assert str(path) == f"memory://{memory.bucket}/store/a/b.txt"
     assert (path.name, path.suffix, path.parent.parent) == ("b.txt", ".txt", memory)
-    assert path.within(memory)
-    assert not (memory.parent / "store2").within(memory)
+    assert path.is_relative_to(memory)
+    assert not (memory.parent / "store2").is_relative_to(memory)
 
 
 def test_no_library_takes_it_for_a_local_file(memory):

@@ -13,7 +13,8 @@ from tests.places import fakes
 from vitctl.artifacts.files import write_atomic
 from vitctl.errors import DeniedError, OutOfReachError
 from vitctl.events import silent
-from vitctl.places import ObjectPath, buckets, children, copies, leases, place
+from vitctl.locks import leases
+from vitctl.places import ObjectPath, buckets, children, copies, place
 
 pytestmark = pytest.mark.slow
 

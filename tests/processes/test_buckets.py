@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 # One that is dead or cut off is given up after six seconds instead of sixty.
 QUICK = """
-from vitctl.places import leases
+from vitctl.locks import leases
 leases.BEAT_S, leases.PATIENCE_S = 0.5, 6.0
 """
 SAVING = "from tests.processes.saving import main; main()"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes.running import begin, run
-from vitctl.artifacts.locks import is_locked
+from vitctl.locks.exclusive import is_locked
 
 pytestmark = pytest.mark.slow
 

@@ -56,7 +56,7 @@ Images.train_batches = spoilt
 """
 # Leases run out after eight seconds instead of sixty.
 QUICK = """
-from vitctl.places import leases
+from vitctl.locks import leases
 leases.BEAT_S, leases.PATIENCE_S = 0.5, 8.0
 """
 

@@ -19,7 +19,8 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.files import LOCK, TEMPORARY
 from vitctl.artifacts.manifest import Recipe
 from vitctl.errors import InputError, NotFoundError, VitctlError
-from vitctl.places import ObjectPath, Place, inside, leases, nofollow, place
+from vitctl.locks import leases
+from vitctl.places import ObjectPath, Place, inside, nofollow, place
 
 # NFS clients keep what they know of a folder for up to a minute, but a name they never asked for
 # they look up at once; this is for slow servers.

@@ -21,7 +21,6 @@ from vitctl.artifacts.files import (
     RUN,
     TEMPORARY,
     becomes,
-    check_guards,
     entries,
     make_folder,
     publish_manifest,
@@ -40,7 +39,7 @@ from vitctl.artifacts.manifest import (
 )
 from vitctl.artifacts.provenance import now, provenance
 from vitctl.errors import OverwriteError
-from vitctl.places import Place, nofollow
+from vitctl.places import Place, guards, nofollow
 
 # What makes a directory look finished, or like a run.
 _FINISHED = (MANIFEST, RUN)
@@ -165,7 +164,7 @@ def clear(path: Place) -> None:
     rest = [child for child in path.iterdir() if child.name not in stay]
     if rest:
         _write_note(path)
-    check_guards(path)
+    guards.check(path)
     for name in _FINISHED:
         remove(path / name, missing_ok=True)
     for child in rest:

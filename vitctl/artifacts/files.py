@@ -7,34 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from vitctl.artifacts.manifest import MANIFEST, FileEntry
 from vitctl.errors import InterruptedRun
-from vitctl.places import ObjectPath, Place, buckets, nofollow
+from vitctl.locks.names import HELD, LOCK
+from vitctl.places import ObjectPath, Place, buckets, guards, nofollow
 from vitctl.places.background_writes import write_now
+from vitctl.places.local import TEMPORARY
 
 # Bookkeeping, never part of what an artifact publishes.
 RUN = "run.json"
 DRAFT = "draft.json"
-LOCK = ".lock"
-HELD = ".lock.held"  # see heartbeat.py
-TEMPORARY = ".tmp-"
 NOT_CONTENT = frozenset({MANIFEST, DRAFT, LOCK, HELD})
 
 _BLOCK = 1 << 20
-
-guards: dict[Path, Callable[[], None]] = {}
-"""What must hold (or raise) before something below a folder is published, replaced or removed; see
-heartbeat.py. In a bucket each request asks such guards itself."""
-
-
-def check_guards(path: Place) -> None:
-    for above, check in list(guards.items()):
-        if isinstance(path, Path) and path.is_relative_to(above):
-            check()
 
 
 def write_atomic(path: Place, content: bytes) -> None:
@@ -48,7 +37,7 @@ def write_atomic(path: Place, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        check_guards(path)
+        guards.check(path)
         nofollow.rename(temporary, path)
     except BaseException as error:
         if isinstance(error, OSError) and error.filename is None:
@@ -141,7 +130,7 @@ def remove_tree(directory: Place, *, ignore_errors: bool = False) -> None:
     if isinstance(directory, ObjectPath):
         buckets.remove(directory / name for name in buckets.below(directory))
         return
-    check_guards(directory)
+    guards.check(directory)
     nofollow.remove_tree(directory, ignore_errors=ignore_errors)
 
 

@@ -16,10 +16,10 @@ import os
 from contextlib import suppress
 
 from vitctl.artifacts.files import LOCK, RUN, make_folder, remove, write_atomic
-from vitctl.artifacts.locks import is_locked
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.artifacts.run_info import CHECKPOINTS, read_info
 from vitctl.errors import DeniedError, UsageError, VitctlError
+from vitctl.locks.exclusive import is_locked
 from vitctl.places import Place, children, place
 
 PINS = "pins"

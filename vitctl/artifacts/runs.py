@@ -27,13 +27,11 @@ from vitctl.artifacts.files import (
     LOCK,
     RUN,
     TEMPORARY,
-    check_guards,
     make_folder,
     remove,
     remove_tree,
     write_atomic,
 )
-from vitctl.artifacts.locks import is_locked
 from vitctl.artifacts.manifest import MANIFEST, FileEntry, Recipe
 from vitctl.artifacts.provenance import now, versions
 from vitctl.artifacts.run_info import CHECKPOINTS, Rollback, RunInfo, Segment, read_info, write_info
@@ -45,7 +43,9 @@ from vitctl.errors import (
     VitctlError,
 )
 from vitctl.events import Caution, Emit, silent
-from vitctl.places import ObjectPath, Place, buckets, children, leases, nofollow
+from vitctl.locks import leases
+from vitctl.locks.exclusive import is_locked
+from vitctl.places import ObjectPath, Place, buckets, children, guards, nofollow
 from vitctl.places.copies import files_below, upload_folder
 from vitctl.places.local import based
 from vitctl.places.scratch import scratch
@@ -338,7 +338,7 @@ class RunDraft(Run):
     def abandon(self, step: int) -> None:
         """Remove a checkpoint that is no part of this run any more, whoever begins from it."""
         if processes.first():
-            check_guards(self.place(step))
+            guards.check(self.place(step))
             remove(self.place(step) / MANIFEST, missing_ok=True)
             remove_tree(self.place(step), ignore_errors=True)
 
@@ -347,7 +347,7 @@ class RunDraft(Run):
         if not processes.first() or step in pins.pinned(self.path):
             return
         manifest = self.place(step) / MANIFEST
-        check_guards(manifest)
+        guards.check(manifest)
         with suppress(FileNotFoundError):
             content = manifest.read_bytes()
             remove(manifest)

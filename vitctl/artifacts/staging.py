@@ -19,10 +19,10 @@ from pathlib import Path
 from vitctl import processes
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.files import HELD, LOCK, TEMPORARY
-from vitctl.artifacts.locks import exclusive
 from vitctl.artifacts.manifest import FileEntry, read_manifest
 from vitctl.errors import InputError
 from vitctl.events import Emit, Note, Progress, silent
+from vitctl.locks.exclusive import exclusive
 from vitctl.places import ObjectPath, Place, buckets, nofollow
 from vitctl.places.copies import download
 from vitctl.places.local import LocalPath, based

@@ -20,7 +20,6 @@ from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact, load_if_finished, load_if_readable
 from vitctl.artifacts.drafts import Draft, claim, clear, is_blank, read_note
 from vitctl.artifacts.files import DRAFT, LOCK, RUN, remove
-from vitctl.artifacts.locks import exclusive
 from vitctl.artifacts.manifest import MANIFEST, Parent, Recipe
 from vitctl.artifacts.run_info import new_info, write_info
 from vitctl.artifacts.runs import CHECKPOINTS, Run, RunDraft
@@ -33,6 +32,7 @@ from vitctl.errors import (
     VitctlError,
 )
 from vitctl.events import Emit, silent
+from vitctl.locks.exclusive import exclusive
 from vitctl.places import ObjectPath, Place, buckets, children, nofollow, place
 
 R = TypeVar("R")
@@ -347,7 +347,7 @@ class Store:
             yield from filter(None, [load_if_readable(path)])
 
     def _is_here(self, path: ObjectPath) -> bool:
-        return isinstance(self.root, ObjectPath) and path.within(self.root)
+        return isinstance(self.root, ObjectPath) and path.is_relative_to(self.root)
 
     def newest(self, kind: str) -> Artifact | None:
         """The most recently finished undamaged artifact of a kind; of a run, its newest

@@ -16,7 +16,8 @@ from vitctl.doctor import store
 from vitctl.doctor.finding import Finding, Request
 from vitctl.errors import OutOfReachError
 from vitctl.events import silent
-from vitctl.places import ObjectPath, buckets, children, leases, nofollow
+from vitctl.locks import leases
+from vitctl.places import ObjectPath, buckets, children, nofollow
 from vitctl.places.copies import download, upload
 from vitctl.places.scratch import scratch
 

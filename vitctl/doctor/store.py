@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vitctl.artifacts import mounts
 from vitctl.artifacts.files import HELD, write_atomic
 from vitctl.doctor.finding import Finding, Request
+from vitctl.locks import mounts
 from vitctl.places import nofollow
 from vitctl.places.local import based
 

@@ -7,7 +7,6 @@
     buckets    the requests, through fsspec: tried again, and explained where they fail
     transfer   whole files to and from a bucket, verified
     behind     writes that nobody waits for
-    leases     one process works below a path at a time, without a file system's locks
     scratch    folders on the local disk for what is on its way
 
 An object store has no folders and no renames; an object is replaced as a whole. So what makes

@@ -19,6 +19,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from vitctl.errors import OutOfReachError
+from vitctl.places import guards
 from vitctl.places.explain import Trouble, explained
 
 if TYPE_CHECKING:
@@ -40,9 +41,6 @@ _TIMEOUT_S = 120
 
 _answered: set[str] = set()
 
-guards: dict[ObjectPath, Callable[[], None]] = {}
-"""What must hold (or raise) before anything below a path is changed; see `leases`."""
-
 
 class Listed(NamedTuple):
     """What a store says of an object. `etag` and `md5` (base64) are None where it doesn't."""
@@ -61,7 +59,7 @@ def ask(path: ObjectPath, request: Callable[[Any], T], *, guarded: bool | None =
     pauses = iter(PAUSES_S if bucket in _answered else ())
     while True:
         if guarded:
-            check_guards(path)
+            guards.check(path)
         try:
             answer = request(fs)
         except FileExistsError:
@@ -248,12 +246,6 @@ def remove(paths: Iterable[ObjectPath], *, guarded: bool = True) -> None:
             ask(path, lambda fs: fs.rm_file(path.key), guarded=guarded)
 
     together(one, paths)
-
-
-def check_guards(path: ObjectPath) -> None:
-    for above, check in list(guards.items()):
-        if path.within(above):
-            check()
 
 
 def together(function: Callable[[T], R], items: Iterable[T], *, at_once: int = AT_ONCE) -> list[R]:

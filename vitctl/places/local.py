@@ -11,6 +11,9 @@ import os
 from collections.abc import Generator
 from pathlib import Path, PosixPath
 
+TEMPORARY = ".tmp-"
+"""How names of files begin that are being written: never part of what is published."""
+
 
 class LocalPath(PosixPath):
     """A `pathlib.Path` with a `base`; paths made from it below the base keep that base.

@@ -61,7 +61,7 @@ class ObjectPath:
         """One part less; a bucket is its own parent."""
         return replace(self, key=self.key.rpartition("/")[0] or self.key, kind=None)
 
-    def within(self, other: ObjectPath) -> bool:
+    def is_relative_to(self, other: ObjectPath) -> bool:
         """Whether this is `other` or lies below it."""
         return self.scheme == other.scheme and f"{self.key}/".startswith(f"{other.key}/")
 

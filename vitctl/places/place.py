@@ -25,7 +25,7 @@ def children(folder: Place) -> list[Place]:
 def inside(path: Place, root: Place) -> str | None:
     """What to add to `root` to get to `path`; None if it lies elsewhere."""
     if isinstance(path, ObjectPath):
-        if not (isinstance(root, ObjectPath) and path.within(root)):
+        if not (isinstance(root, ObjectPath) and path.is_relative_to(root)):
             return None
         return path.key[len(root.key) :].strip("/")
     if isinstance(root, ObjectPath) or not path.is_relative_to(root):

@@ -15,10 +15,12 @@ from dataclasses import replace
 import pytest
 
 from tests.artifacts.making import recipe, trained
-from vitctl.artifacts import heartbeat, locks, mounts
 from vitctl.artifacts.files import write_atomic
-from vitctl.artifacts.heartbeat import Holder
 from vitctl.errors import InterruptedRun
+from vitctl.locks import exclusive as locks
+from vitctl.locks import heartbeat, mounts
+from vitctl.locks.heartbeat import Beat
+from vitctl.locks.holder import Holder, started
 
 _spawned = multiprocessing.get_context("spawn")
 
@@ -48,7 +50,7 @@ def leave(path, holder):
     heartbeat.beside(path).write_bytes(heartbeat._content(holder))
 
 
-ELSEWHERE = Holder("someone", "node7", "node7 other-boot", 17)
+ELSEWHERE = Beat("someone", "node7", "node7 other-boot", 17)
 
 
 @pytest.mark.slow  # a loaded machine may starve a thread
@@ -115,7 +117,8 @@ def test_a_dead_process_of_this_machine_is_seen_at_once(tmp_path, monkeypatch):
     path = tmp_path / ".lock"
     other = _spawned.Process(target=time.sleep, args=(60,))
     other.start()
-    leave(path, Holder("someone", "here", heartbeat._where(), other.pid))
+    where = heartbeat._where(replace(Holder.this(), since=started(other.pid)))
+    leave(path, Beat("someone", "here", where, other.pid))
     assert locks.is_locked(path)
     os.kill(other.pid, signal.SIGKILL)
     other.join()

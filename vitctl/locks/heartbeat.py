@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 import threading
 import time
@@ -24,10 +23,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from vitctl.artifacts.files import HELD, TEMPORARY, guards
 from vitctl.errors import InterruptedRun
 from vitctl.events import Emit, Note
-from vitctl.places import nofollow
+from vitctl.locks.holder import Holder
+from vitctl.locks.names import HELD
+from vitctl.places import guards, nofollow
+from vitctl.places.local import TEMPORARY
 
 BEAT_S = 3.0
 # Ten beats: a file server may be away that long and come back.
@@ -37,9 +38,9 @@ _LOOKS = 5
 
 
 @dataclass(frozen=True)
-class Holder:
-    """What the file says. `where` names the machine since its last start, and the space of its
-    process ids."""
+class Beat:
+    """What the file says. `where` is the holder as text: "HOST BOOT PIDS since TICKS", the last two
+    words only in younger files."""
 
     owner: str
     host: str
@@ -56,16 +57,16 @@ def beside(lock: Path) -> Path:
 @contextmanager
 def exclusive(path: Path, *, emit: Emit, waiting: str) -> Iterator[None]:
     """Hold `path`; if another process has it, say `waiting` once and wait."""
-    own = Holder(uuid.uuid4().hex, socket.gethostname(), _where(), os.getpid())
+    process = Holder.this()
+    own = Beat(uuid.uuid4().hex, process.host, _where(process), process.pid)
     _acquire(path, own, emit=emit, waiting=waiting)
     over = threading.Event()
     thread = threading.Thread(target=_beat, args=(path, own, over), daemon=True)
     thread.start()
-    guards[path.parent] = partial(_check, path, own)
     try:
-        yield
+        with guards.guarded(path.parent, partial(_check, path, own)):
+            yield
     finally:
-        guards.pop(path.parent, None)
         over.set()
         thread.join()
         found = read(path)
@@ -86,18 +87,18 @@ def is_held(path: Path) -> bool:
     return time.time() - beaten < 2 * STALE_S
 
 
-def read(path: Path) -> Holder | None:
+def read(path: Path) -> Beat | None:
     """Who holds the file; None if nobody does. A file being written counts as held by nobody
     known."""
     try:
-        return Holder(**json.loads(path.read_bytes()))
+        return Beat(**json.loads(path.read_bytes()))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError):
-        return Holder("?", "?", "?", 0)
+        return Beat("?", "?", "?", 0)
 
 
-def _acquire(path: Path, own: Holder, *, emit: Emit, waiting: str) -> None:
+def _acquire(path: Path, own: Beat, *, emit: Emit, waiting: str) -> None:
     announced = False
     seen, looks = None, 0
     while True:
@@ -119,7 +120,7 @@ def _acquire(path: Path, own: Holder, *, emit: Emit, waiting: str) -> None:
         time.sleep(_POLL_S)
 
 
-def _create(path: Path, own: Holder) -> bool:
+def _create(path: Path, own: Beat) -> bool:
     """Whether the file was made, whole: it is written aside and linked to its name, which fails
     where it is taken."""
     aside = path.with_name(f"{TEMPORARY}{path.name}.{own.owner}")
@@ -140,7 +141,7 @@ def _create(path: Path, own: Holder) -> bool:
     return True
 
 
-def _remove_stale(path: Path, stale: Holder) -> None:
+def _remove_stale(path: Path, stale: Beat) -> None:
     """Remove the file if it is still the one that was found stale. Moved aside first: of several
     waiters one gets it, and one that got a new holder's by mistake puts it back."""
     aside = path.with_name(f"{TEMPORARY}{path.name}.{uuid.uuid4().hex}")
@@ -156,7 +157,7 @@ def _remove_stale(path: Path, stale: Holder) -> None:
     nofollow.remove(aside, missing_ok=True)
 
 
-def _check(path: Path, own: Holder) -> None:
+def _check(path: Path, own: Beat) -> None:
     """Raise InterruptedRun if another process holds the file. The thread that beats sees that, too,
     but seconds after a process that stood still goes on."""
     for _ in range(_LOOKS):
@@ -178,7 +179,7 @@ def _lost(path: Path) -> InterruptedRun:
     )
 
 
-def _beat(path: Path, own: Holder, over: threading.Event) -> None:
+def _beat(path: Path, own: Beat, over: threading.Event) -> None:
     beat = missed = 0
     while not over.wait(_POLL_S if missed else BEAT_S):
         beat += 1
@@ -198,29 +199,18 @@ def _beat(path: Path, own: Holder, over: threading.Event) -> None:
             file.write(_content(replace(own, beat=beat)))
 
 
-def _content(holder: Holder) -> bytes:
+def _content(beat: Beat) -> bytes:
     # The same length at any count, so that a reader never sees the end of an older text.
-    return json.dumps(asdict(holder)).encode().ljust(512) + b"\n"
+    return json.dumps(asdict(beat)).encode().ljust(512) + b"\n"
 
 
-def _is_dead(holder: Holder) -> bool:
+def _is_dead(beat: Beat) -> bool:
     """Whether the holder is known to have died: a process of this very machine that is gone."""
-    if holder.where != _where() or not holder.pid:
-        return False
-    try:
-        os.kill(holder.pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        pass
-    return False
+    _, *world = beat.where.split(" ")
+    since = world[3] if world[2:3] == ["since"] and len(world) == 4 else None
+    return Holder(beat.host, " ".join(world[:2]) or None, beat.pid, since).is_gone
 
 
-def _where() -> str:
-    """This machine since its last start, and its process ids (a container has its own)."""
-    parts = []
-    with suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-    with suppress(OSError):
-        parts.append(os.readlink("/proc/self/ns/pid"))
-    return " ".join([socket.gethostname(), *parts])
+def _where(holder: Holder) -> str:
+    since = [] if holder.since is None else ["since", holder.since]
+    return " ".join([holder.host, *filter(None, [holder.world]), *since])

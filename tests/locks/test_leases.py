@@ -9,14 +9,17 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import asdict
 
 import pytest
 
 from vitctl.artifacts.files import write_atomic
 from vitctl.errors import InterruptedRun, OutOfReachError
 from vitctl.events import silent
-from vitctl.places import buckets, leases
-from vitctl.places.leases import is_held, lease
+from vitctl.locks import leases
+from vitctl.locks.holder import Holder
+from vitctl.locks.leases import is_held, lease
+from vitctl.places import buckets, guards
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +47,8 @@ def stranger(lock, number=1, **fields):
 def dead():
     """What a process of this machine said of itself that is gone."""
     script = (
-        "from vitctl.places.leases import _this_process as p; import json; print(json.dumps(p()))"
+        "from dataclasses import asdict; from vitctl.locks.holder import Holder; import json; "
+        "print(json.dumps(asdict(Holder.this())))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     return json.loads(done.stdout)
@@ -107,7 +111,7 @@ def test_a_dead_process_of_this_machine_is_not_waited_for(lock, monkeypatch):
 
 
 def test_a_living_process_of_this_machine_is_not_dead(lock):
-    stranger(lock, **leases._this_process())
+    stranger(lock, **asdict(Holder.this()))
     assert not leases._highest(lock).is_free
 
 
@@ -131,7 +135,7 @@ def test_who_cannot_renew_stops_before_others_may_begin(lock, monkeypatch):
     real = buckets.put
 
     def broken(path, *rest, **more):
-        if path.within(lock):
+        if path.is_relative_to(lock):
             raise OutOfReachError("cut", exit_code=10)
         real(path, *rest, **more)
 
@@ -247,7 +251,7 @@ def following(lock, told):
 @pytest.fixture
 def elsewhere(monkeypatch):
     """Guards as in another process, which doesn't hold the lease."""
-    monkeypatch.setattr(buckets, "guards", {})
+    monkeypatch.setattr(guards, "_checks", {})
 
 
 def test_who_follows_may_write_while_the_lease_lives(lock, elsewhere):

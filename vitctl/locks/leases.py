@@ -19,19 +19,19 @@ may be.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 from vitctl.errors import InterruptedRun, OutOfReachError
 from vitctl.events import Emit, Note
-from vitctl.places import buckets
+from vitctl.locks.holder import Holder
+from vitctl.places import buckets, guards
 from vitctl.places.objects import ObjectPath
 
 BEAT_S = 10.0
@@ -58,7 +58,7 @@ class _Seen(NamedTuple):
         (and worked alone: of the others that may still write nobody here knows)."""
         if self.number == 0 or self.fields.get("released"):
             return True
-        return not self.fields.get("several") and _is_dead_here(self.fields)
+        return not self.fields.get("several") and _is_gone(self.fields)
 
 
 class Told(NamedTuple):
@@ -76,13 +76,12 @@ def lease(path: ObjectPath, *, emit: Emit, waiting: str, several: bool = False) 
     Once it is lost, changing anything there raises InterruptedRun.
     """
     held = _acquire(path, emit=emit, waiting=waiting, several=several)
-    buckets.guards[path.parent] = held.check
     _ours[path] = held
     try:
-        yield
+        with guards.guarded(path.parent, held.check):
+            yield
     finally:
         _ours.pop(path, None)
-        buckets.guards.pop(path.parent, None)
         held.release()
 
 
@@ -93,11 +92,10 @@ def follow(path: ObjectPath, told: Told) -> Iterator[None]:
     Once it is lost or released, changing anything beside it raises InterruptedRun.
     """
     followed = _Followed(path, told)
-    buckets.guards[path.parent] = followed.check
     try:
-        yield
+        with guards.guarded(path.parent, followed.check):
+            yield
     finally:
-        buckets.guards.pop(path.parent, None)
         followed.end()
 
 
@@ -263,7 +261,7 @@ def _acquire(path: ObjectPath, *, emit: Emit, waiting: str, several: bool = Fals
 
 def _take(path: ObjectPath, number: int, *, several: bool = False) -> _Held | None:
     """The lease of that number, if it is ours: of several who try, the store lets one create it."""
-    fields = {"token": uuid.uuid4().hex, "beat": 0, "several": several, **_this_process()}
+    fields = {"token": uuid.uuid4().hex, "beat": 0, "several": several, **asdict(Holder.this())}
     place = _numbered(path, number)
     try:
         buckets.put(place, json.dumps(fields).encode(), new=True)
@@ -304,35 +302,10 @@ def _now_s() -> float:
     return time.clock_gettime(_CLOCK)
 
 
-# Processes on this machine
-
-
-def _this_process() -> dict[str, Any]:
-    return {"host": platform.node(), "world": _world(), "pid": os.getpid(), "since": _since("self")}
-
-
-def _is_dead_here(fields: dict[str, Any]) -> bool:
-    """Whether the holder ran on this very machine, in this very container, and is gone: then
-    nobody needs to wait."""
-    world = _world()
-    if world is None or fields.get("world") != world:
+def _is_gone(fields: dict[str, Any]) -> bool:
+    """Whether the holder ran on this very machine, in this very container, and ended: then nobody
+    needs to wait."""
+    try:
+        return Holder("", fields["world"], fields["pid"], fields["since"]).is_gone
+    except (KeyError, TypeError):
         return False
-    return _since(str(fields.get("pid"))) != fields.get("since")
-
-
-def _world() -> str | None:
-    """What two processes share that can see each other's numbers; None where that is unknown."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return None
-
-
-def _since(pid: str) -> str | None:
-    """When a process started, in clock ticks since boot; None if there is none."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return None

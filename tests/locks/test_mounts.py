@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vitctl.artifacts import mounts
+from vitctl.locks import mounts
 
 MOUNTINFO = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 252:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw

@@ -7,8 +7,8 @@ import time
 
 from tests.artifacts.making import made, recipe
 from vitctl.artifacts import Store
-from vitctl.artifacts.locks import exclusive, is_locked
 from vitctl.events import silent
+from vitctl.locks.exclusive import exclusive, is_locked
 
 _spawned = multiprocessing.get_context("spawn")
 

@@ -4,7 +4,7 @@ flock is released by the kernel when its holder dies, however it dies, so such a
 stale. File systems without flock (some network mounts) get a lock of another kind, heartbeat.py;
 those that other machines see get both, as their flock may be one of this machine's kernel only, and
 does not say so. In a bucket, where there are no locks at all, a lease stands in
-(`vitctl.places.leases`).
+(`vitctl.locks.leases`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from vitctl.artifacts import heartbeat, mounts
 from vitctl.errors import VitctlError
 from vitctl.events import Emit, Note
-from vitctl.places import ObjectPath, Place, leases, nofollow
+from vitctl.locks import heartbeat, leases, mounts
+from vitctl.places import ObjectPath, Place, nofollow
 
 _POLL_S = 0.2
 # What flock says where there is none: NFS without a lock server, FUSE, some cluster file systems.

@@ -1,0 +1,4 @@
+"""What lock files are called."""
+
+LOCK = ".lock"
+HELD = ".lock.held"  # see heartbeat.py
