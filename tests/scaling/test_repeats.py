@@ -97,7 +97,7 @@ def test_scipy_finds_nothing_lower(paper) -> None:
     assert min(costs) <= ours * (1 + 1e-6)
 
 
-def test_the_ends_of_the_interval_are_where_the_cost_says(paper) -> None:
+def test_the_ends_of_the_profile_are_where_the_cost_says(paper) -> None:
     from scipy.stats import f
 
     points = paper()
@@ -118,7 +118,7 @@ def test_the_ends_of_the_interval_are_where_the_cost_says(paper) -> None:
 
     freedom = len(i) - 5
     threshold = best(found.worth) * (1 + f.ppf(0.9, 1, freedom) / freedom)
-    low, high = found.interval
+    low, high = found.profile
     assert low is not None
     assert high is not None
     assert low < found.worth < high
@@ -132,7 +132,7 @@ def test_the_papers_runs_on_little_data_say_what_repeating_is_worth(paper) -> No
     assert found is not None
     low, high = found.interval
     assert low is not None
-    assert 20 < low < found.worth < high < 150
+    assert 10 < low < found.worth < high < 150
     assert found.gain is not None
     assert found.gain > 10
     for test in found.foretold:
@@ -165,13 +165,34 @@ def test_the_best_runs_on_each_training_set(paper) -> None:
         assert (i in index) != beaten
 
 
+def test_the_choice_of_lucky_runs_widens_the_interval() -> None:
+    """Long runs on little data lie flat, and the best of them are lucky: r comes out too large, and
+    the interval reaches down for it."""
+    found = fitted(table(1, noise=0.004), level=0.9)
+    assert found is not None
+    assert found.profile[0] > WORTH
+    assert found.interval[0] < found.profile[0]
+    assert found.interval[1] >= found.profile[1]
+    known = repeats(
+        table(1, noise=0.004),
+        form="saturating",
+        objective=LEAST_SQUARES,
+        bounds=USUAL_BOUNDS,
+        level=0.9,
+        noise=1e-5,
+    )
+    assert known is not None
+    assert known.interval[0] > found.interval[0]  # without noise there is no luck
+
+
 @pytest.mark.slow
 def test_the_interval_holds_the_truth_at_its_rate() -> None:
-    """100 tables at 90 %: chance misses by 9 or more once in 400 trials."""
+    """100 tables at 90 %: chance misses by 9 or more once in 400 trials. It may be too wide. The
+    profile alone holds the truth in 58."""
     held = 0
     for seed in range(100):
         found = fitted(table(seed, noise=0.004), level=0.9)
         assert found is not None
         low, high = found.interval
         held += (low is None or low <= WORTH) and (high is None or high >= WORTH)
-    assert 81 <= held <= 99
+    assert held >= 81

@@ -13,6 +13,7 @@ bootstrap    refits of drawn tables
 compare      the forms against each other, by AIC and by extrapolation
 points       runs as columns; what no law can describe
 repeats      what images seen again are worth
+repeats_luck what choosing lucky runs does to that
 seeds        runs of one cell, averaged
 bottlenecks  best error by model and by training set
 curves       one model's learning curve and its noise

@@ -29,6 +29,7 @@ from vitctl.scaling.laws import FREE, Floats, Law
 from vitctl.scaling.names import Form
 from vitctl.scaling.points import Points
 from vitctl.scaling.profile import Interval
+from vitctl.scaling.repeats_luck import grid, simulate, widened
 from vitctl.scaling.solver import Objective, solve
 
 _GRID = np.geomspace(0.05, 1e4, 45)
@@ -53,12 +54,14 @@ class Repeats:
     """The law with the term and without it, on the same runs (`index`).
 
     `worth` is r, infinite where repeating costs nothing that shows; `interval` is its, None on a
-    side that nothing bounds. `gain` is by how much the term lowers AICc.
+    side that nothing bounds: the profile, which takes the runs as given, widened for their choice.
+    `gain` is by how much the term lowers AICc.
     """
 
     law: Law
     worth: float
     interval: Interval
+    profile: Interval
     index: np.ndarray
     epochs: Floats
     scatter: float
@@ -83,9 +86,13 @@ def repeats(
     bounds: Bounds,
     level: float,
     below: Sequence[float] = (),
+    draws: int = 60,
+    seed: int = 0,
+    noise: float | None = None,
 ) -> Repeats | None:
     """The law with the term for repeated data; None where epochs are unknown, hardly any run
-    repeats its data, or there are too few runs for one parameter more."""
+    repeats its data, or there are too few runs for one parameter more. `draws` tables are simulated
+    for the interval; `noise` is the known standard deviation of one run's error."""
     if points.images is None or points.data_size is None:
         return None
     every = points.images / points.data_size
@@ -99,15 +106,33 @@ def repeats(
     fit = _fit(x, y, epochs, worth, how)
     spare = len(index) - len(FREE[form]) - 1
     threshold = cost * (1 + float(fdtri(1, spare, level)) / spare) + 1e-24
+    scatter = fit.scatter * math.sqrt((spare + 1) / spare)
+    interval = _interval(x, y, epochs, fit, worth, threshold, without.cost <= threshold)
+    log_worth = math.log(min(worth, _GRID[-1]))
+    log_worths = grid(log_worth, interval)
+    luck = simulate(
+        points,
+        share(every, worth),
+        np.stack([share(every, math.exp(at)) for at in log_worths]),
+        log_worths,
+        fit,
+        index,
+        log_worth=log_worth,
+        scatter=scatter,
+        noise=noise,
+        draws=draws,
+        seed=seed,
+    )
     _, with_term = information(cost, len(index), len(FREE[form]) + 1)
     gain = None if with_term is None or without.aicc is None else without.aicc - with_term
     return Repeats(
         law=fit.law,
         worth=worth,
-        interval=_interval(x, y, epochs, fit, worth, threshold, without.cost <= threshold),
+        interval=widened(interval, luck, scatter=scatter, level=level),
+        profile=interval,
         index=index,
         epochs=epochs,
-        scatter=fit.scatter * math.sqrt((spare + 1) / spare),
+        scatter=scatter,
         without=without,
         gain=gain,
         foretold=tuple(_foretell(points, every, budget, how) for budget in below),

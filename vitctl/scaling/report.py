@@ -232,6 +232,7 @@ def _repeats(one: Repeats | None) -> dict[str, Any] | None:
         "law": {name: getattr(one.law, name) for name in PARAMETERS},
         "worth": None if math.isinf(one.worth) else one.worth,
         "interval": _pair(one.interval),
+        "profile": _pair(one.profile),
         "shares": {str(e): float(share(float(e), one.worth)) for e in _EPOCHS},
         "points": len(one.index),
         "most_epochs": float(one.epochs.max()),
