@@ -78,3 +78,9 @@ def test_the_oldest_and_the_newest_jax_are_among_the_pinned():
     assert {(s.operator, s.version) for s in spec} == {(">=", str(oldest)), ("<", str(too_new))}
     minors = [version.minor for version in versions]
     assert minors == list(range(oldest.minor, too_new.minor))
+
+
+def test_the_smoke_test_names_files_that_are_there():
+    named = re.findall(r"tests/[\w/]+\.py", (ROOT / "Justfile").read_text())
+    assert len(named) >= 3
+    assert all((ROOT / name).is_file() for name in named)
