@@ -15,6 +15,9 @@ from vitctl.events import Left
 
 _SCALE = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 
+_LARGEST = 10**15
+"""More than any count of images or steps; Python prints no integer of over 4,300 digits."""
+
 Unit = Literal["steps", "images", "epochs"]
 
 
@@ -24,9 +27,10 @@ def parse_count(text: str | int, *, name: str) -> int:
         return text
     match = re.fullmatch(r"([0-9][0-9_]*(?:\.[0-9]+)?)([kKmMbB]?)", text.strip())
     value = Decimal(match[1].replace("_", "")) * _SCALE[match[2].lower()] if match else None
-    if value is None or value != value.to_integral_value():
+    if value is None or value > _LARGEST or value != value.to_integral_value():
         raise UsageError(
-            f"{name} {text!r} is not a whole number", hint="write 500, 20k, 1.2M or 3B"
+            f"{name} {text[:40]!r} is not a whole number up to 10^15",
+            hint="write 500, 20k, 1.2M or 3B",
         )
     return int(value)
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from vitctl.artifacts import Artifact, Parent, Recipe, Run, Store
+from vitctl.artifacts import Artifact, Parent, Run, Store
 from vitctl.artifacts.ancestry import SOURCE
 from vitctl.artifacts.drafts import read_note
 from vitctl.artifacts.files import strangers
-from vitctl.artifacts.manifest import digest_of
+from vitctl.artifacts.manifest import SEALED_SINCE
 from vitctl.artifacts.references import id_of
 from vitctl.artifacts.runs import CHECKPOINTS
 from vitctl.errors import VitctlError
@@ -111,10 +111,11 @@ def _check_artifact(
     artifact: Artifact, verdict: Verdict, *, store: Store, depth: Depth, emit: Emit
 ) -> None:
     manifest = artifact.manifest
-    if digest_of(manifest.files) != manifest.digest:
-        verdict.problems.append("the manifest's digest is not that of the files it lists")
-    if _recipe(artifact).id != manifest.id:
-        verdict.problems.append("the manifest's id is not that of the settings it records")
+    if manifest.format < SEALED_SINCE:
+        verdict.remarks.append(
+            "its summary has no seal, as it was made before there were any: an edit of the summary "
+            "alone would not be noticed"
+        )
     verdict.files = len(manifest.files)
     verdict.bytes = sum(entry.size for entry in manifest.files)
     if depth == "sizes":
@@ -130,11 +131,6 @@ def _check_artifact(
     if (check := _OF_KIND.get(artifact.kind)) is not None:
         check(artifact, verdict, store=store, depth=depth)
     verdict.problems = list(dict.fromkeys(verdict.problems))  # two checks may find the same
-
-
-def _recipe(artifact: Artifact) -> Recipe:
-    fields = artifact.manifest.model_dump(include=set(Recipe.model_fields))
-    return Recipe.model_validate(fields)
 
 
 def _check_contents(artifact: Artifact, *, emit: Emit) -> Iterator[str]:

@@ -4,28 +4,25 @@ seen. No TensorFlow: what images look like was checked when they were sharded.""
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 
 import numpy as np
 
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.ancestry import inherited
+from vitctl.checkpoints import position
 from vitctl.data import verify
 from vitctl.data.batches import keys_of_steps
 from vitctl.data.dataset import Dataset
 from vitctl.data.digest import ConsumedSamples
 from vitctl.data.mock import MockDataset
-from vitctl.data.order import Window, windows_from_json
-from vitctl.errors import InputError, NotFoundError, VitctlError
-from vitctl.places import Place
+from vitctl.data.order import windows_from_json
+from vitctl.errors import NotFoundError, VitctlError
 from vitctl.recipes.branching import trained_with
 from vitctl.train.config import TrainConfig
 
 # A damaged dataset may have a million bad records; some tell what is wrong.
 _MOST_PROBLEMS = 100
-# `vitctl.checkpoints.arrays.POSITION`, whose module imports jax.
-_POSITION = "position.json"
 
 
 def check_counts(artifact: Artifact) -> Iterator[str]:
@@ -65,7 +62,8 @@ def check_consumed(artifact: Artifact, *, store: Store) -> tuple[list[str], list
     """(problems, remarks) on a checkpoint's record of the samples it was trained on: the newest
     of them are worked out again from the order and the dataset's keys."""
     try:
-        consumed, passed = _position(artifact.path / _POSITION)
+        at = position.read(artifact.path)
+        consumed, passed = ConsumedSamples.from_json(at.consumed), windows_from_json(at.passed)
         cfg = trained_with(artifact)
         dataset = _dataset(artifact, cfg, store=store)
         keys = keys_of_steps(
@@ -83,15 +81,6 @@ def check_consumed(artifact: Artifact, *, store: Store) -> tuple[list[str], list
     except VitctlError as error:
         return [error.message], []
     return [], []
-
-
-def _position(path: Place) -> tuple[ConsumedSamples, tuple[Window, ...]]:
-    try:
-        position = json.loads(path.read_bytes())
-        consumed = ConsumedSamples.from_json(position["consumed"])
-        return consumed, windows_from_json(position.get("passed", ()))
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{path.name} is missing or damaged") from None
 
 
 def _dataset(artifact: Artifact, cfg: TrainConfig, *, store: Store) -> Dataset | MockDataset:

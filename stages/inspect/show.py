@@ -165,8 +165,8 @@ def _checkpoints(run: Run) -> Iterator[tuple[int, Artifact | None]]:
 
 
 def _last_rows(run: Run) -> dict[str, dict[str, Any]]:
-    """The newest row of each kind (train, eval) of the run's metrics."""
-    rows = {row["kind"]: row for row in metrics.read(run.metrics)}
+    """The newest row of each kind (train, eval, save) of the run's metrics."""
+    rows = metrics.newest(run.metrics)
     return {kind: {k: v for k, v in row.items() if k != "kind"} for kind, row in rows.items()}
 
 

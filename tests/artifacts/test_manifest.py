@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.artifacts.making import made, recipe
+from tests.artifacts.making import made, recipe, trained
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.manifest import FileEntry, Parent, Recipe, digest_of, read_manifest
 from vitctl.errors import InputError, NotFoundError
@@ -62,9 +62,9 @@ def test_the_id_is_what_was_asked_for():
 
 def test_newer_formats_are_refused_and_say_so(store):
     artifact = made(store, recipe())
-    for newer in (2, 2.0, 99):
+    for newer in (3, 3.0, 99):
         changed(artifact, format=newer, news="unknown to us")
-        with pytest.raises(InputError, match=r"artifact format .*; this vitctl reads up to 1") as e:
+        with pytest.raises(InputError, match=r"artifact format .*; this vitctl reads up to 2") as e:
             Artifact.load(artifact.path)
         assert "install a newer vitctl" in e.value.hint
 
@@ -129,3 +129,39 @@ def test_a_flipped_byte_is_found_by_content_only(store):
     (artifact.path / "data.bin").write_bytes(b"12346")
     assert artifact.check_sizes() == []
     assert artifact.check_contents() == ["data.bin has other bytes than were published"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"config": {"shards": 3}}, "its id is not that"),
+        ({"stage": "pretrain"}, "its id is not that"),
+        ({"digest": "0" * 64}, "its digest is not that"),
+        ({"files": []}, "its digest is not that"),
+        ({"summary": {"classes": 4}}, "its seal is not that"),
+        ({"kind": "checkpoint"}, "its seal is not that"),
+        ({"seal": None}, "its seal is not that"),
+    ],
+    ids=str,
+)
+def test_an_edited_manifest_is_refused_wherever_it_is_read(store, change, said):
+    artifact = made(store, recipe(shards=2), summary={"classes": 3})
+    changed(artifact, **change)
+    with pytest.raises(InputError, match=said):
+        Artifact.load(artifact.path)
+
+
+def test_a_manifest_from_before_there_were_seals_is_read(store):
+    artifact = made(store, recipe(shards=2), summary={"classes": 3})
+    changed(artifact, format=1, seal=None)
+    assert Artifact.load(artifact.path).summary == {"classes": 3}
+
+
+def test_settings_of_a_run_that_were_edited_are_refused(store):
+    from vitctl.artifacts import Run
+
+    path = trained(store, recipe("pretrain", "run", lr=1), steps=(1,))
+    info = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({**info, "config": {"lr": 2}}))
+    with pytest.raises(InputError, match="changed after the run began"):
+        Run.load(path)

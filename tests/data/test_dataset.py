@@ -5,7 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from tests.artifacts import making
+from vitctl.artifacts import Store
 from vitctl.data.dataset import Dataset, DatasetInfo, SplitInfo, scoring_split
+from vitctl.data.local_shards import local_folder
 from vitctl.errors import InputError, NotFoundError
 
 
@@ -83,3 +86,23 @@ def test_scores_are_measured_on_val_else_test():
 
 def test_description_is_plain_json():
     assert json.loads(info().model_dump_json())["splits"]["train"]["shard_lengths"] == [3, 2]
+
+
+def test_side_files_are_compared_with_the_manifest_before_they_are_used(tmp_path):
+    """Labels that were moved after publishing would train and score silently."""
+    artifact = making.dataset(Store(tmp_path))
+    assert local_folder(artifact, splits=("train", None)) == artifact.path
+    labels = artifact.path / "images-train.labels"
+    content = labels.read_bytes()
+    labels.write_bytes(content[4:] + content[:4])
+    assert local_folder(artifact, splits=("val",)) == artifact.path  # not a file of this split
+    with pytest.raises(InputError, match=r"images-train\.labels has other bytes"):
+        local_folder(artifact, splits=("train", "val"))
+
+
+def test_labels_that_name_no_class_are_refused(tmp_path):
+    dataset = saved(tmp_path, info())
+    for label in (-2, len(dataset.info.classes)):
+        np.full(5, label, "<i4").tofile(tmp_path / "images-train.labels")
+        with pytest.raises(InputError, match="labels outside the"):
+            dataset.labels("train")

@@ -70,7 +70,8 @@ class Artifact:
     @property
     def step(self) -> int | None:
         """The training step of a checkpoint; None for other kinds."""
-        return self.summary.get("step")
+        step = self.summary.get("step")
+        return step if type(step) is int and step >= 0 else None
 
     def as_parent(self, role: str) -> Parent:
         """This artifact as an input of another; its place is recorded to find it again."""
@@ -134,6 +135,15 @@ class Artifact:
                 f"{self.path} is damaged: {problems[0]}",
                 hint=f"see all: vitctl verify --deep {self.path}",
             )
+
+    def require_files(self, wanted: Callable[[str], bool]) -> None:
+        """Read the files whose names are `wanted`; InputError if one is not as it was published."""
+        for entry in self.manifest.files:
+            if wanted(entry.path) and (problem := self.check_content(entry)) is not None:
+                raise InputError(
+                    f"{self.path} is damaged: {problem}",
+                    hint=f"see all: vitctl verify --deep {self.path}",
+                )
 
     def check_contents(self) -> list[str]:
         """One sentence a file whose bytes are not those that were published. Reads everything."""

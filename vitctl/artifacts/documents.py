@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
+from vitctl import strict_json
 from vitctl.errors import InputError, NewerFormatError, NotFoundError
 from vitctl.places import Place, nofollow
 from vitctl.places.local import based
@@ -50,9 +50,9 @@ def read_document(
             hint="put the file in its place; a link to the whole folder is followed",
         ) from None
     try:
-        raw = json.loads(content)
-    except (ValueError, RecursionError):
-        raise InputError(f"{path} is damaged: it is not JSON", hint=repair) from None
+        raw = strict_json.loads(content)
+    except strict_json.StrictJSONError as error:
+        raise InputError(f"{path} is damaged: it {error}", hint=repair) from None
     found = raw.get("format") if isinstance(raw, dict) else None
     # Before validation: a newer format may have fields that this version cannot know.
     if isinstance(found, int | float) and found > newest:

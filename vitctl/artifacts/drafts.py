@@ -36,6 +36,7 @@ from vitctl.artifacts.manifest import (
     Recipe,
     digest_of,
     manifest_bytes,
+    seal_of,
 )
 from vitctl.artifacts.provenance import now, provenance
 from vitctl.errors import OverwriteError
@@ -110,6 +111,7 @@ def publish(
         summary=summary,
         files=files,
         provenance=provenance(started=started),
+        seal=seal_of(recipe.kind, summary),
     )
     publish_manifest(path / MANIFEST, manifest_bytes(manifest))
     return Artifact(path, manifest)

@@ -2,6 +2,10 @@
 
 id      sha256 of (stage, version, config, parents): what was asked for
 digest  sha256 of the sorted (file, size, sha256): what came out
+seal    sha256 of what neither covers and later stages decide by: kind and summary
+
+All three are computed again whenever a manifest is read: one that was edited is refused. Manifests
+of format 1 (until 2026-11) have no seal; they are read, and `verify` remarks it.
 """
 
 from __future__ import annotations
@@ -15,7 +19,9 @@ from vitctl.errors import InputError
 from vitctl.places import Place
 from vitctl.settings.config import Config
 
-FORMAT = 1
+FORMAT = 2
+SEALED_SINCE = 2
+"""The first format whose manifests have a seal."""
 MANIFEST = "artifact.json"
 
 
@@ -79,6 +85,29 @@ class Manifest(Config):
     summary: dict[str, Any]
     files: tuple[FileEntry, ...]
     provenance: Provenance
+    seal: str | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """What was asked for, as the manifest records it."""
+        return Recipe(
+            stage=self.stage,
+            version=self.version,
+            kind=self.kind,
+            config=self.config,
+            parents=self.parents,
+        )
+
+    @property
+    def contradiction(self) -> str | None:
+        """What the manifest records that its own hashes deny, as a clause; None if nothing."""
+        if self.recipe.id != self.id:
+            return "its id is not that of the settings and inputs it records"
+        if digest_of(self.files) != self.digest:
+            return "its digest is not that of the files it lists"
+        if self.format >= SEALED_SINCE and self.seal != seal_of(self.kind, self.summary):
+            return "its seal is not that of the kind and summary it records"
+        return None
 
     def parent(self, role: str) -> Parent | None:
         return next((p for p in self.parents if p.role == role), None)
@@ -90,12 +119,17 @@ def digest_of(files: tuple[FileEntry, ...] | list[FileEntry]) -> str:
     return fingerprint(rows)
 
 
+def seal_of(kind: str, summary: dict[str, Any]) -> str:
+    """sha256 of the kind and the summary, which decide what later stages do with an artifact."""
+    return fingerprint([kind, summary])
+
+
 def read_manifest(directory: Place) -> Manifest:
     """Read and check `directory/artifact.json`.
 
     Raises:
       NotFoundError: there is none, so the directory is not a finished artifact.
-      InputError: it is damaged, or of a newer format than this version knows.
+      InputError: it is damaged, was edited, or is of a newer format than this version knows.
     """
     path = directory / MANIFEST
     manifest = read_document(
@@ -109,6 +143,11 @@ def read_manifest(directory: Place) -> Manifest:
     for entry in manifest.files:
         if not _stays_inside(entry.path):
             raise InputError(f"{path} names a file outside its folder: {entry.path!r}")
+    if (contradiction := manifest.contradiction) is not None:
+        raise InputError(
+            f"{path} was changed after it was published: {contradiction}",
+            hint="bring back the file as it was, or make the artifact again with --force",
+        )
     return manifest
 
 

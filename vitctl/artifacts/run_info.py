@@ -9,11 +9,13 @@ from typing import Any
 
 from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.files import RUN, write_atomic
-from vitctl.artifacts.manifest import FORMAT, Parent, Recipe
+from vitctl.artifacts.manifest import Parent, Recipe
+from vitctl.errors import InputError
 from vitctl.places import Place
 from vitctl.settings.config import Config
 
 CHECKPOINTS = "checkpoints"
+FORMAT = 1
 
 
 class Segment(Config):
@@ -95,6 +97,17 @@ class RunInfo(Config):
     behind an earlier one takes its place."""
 
     @property
+    def recipe(self) -> Recipe:
+        """What was asked for, as `run.json` records it."""
+        return Recipe(
+            stage=self.stage,
+            version=self.version,
+            kind=self.kind,
+            config=self.config,
+            parents=self.parents,
+        )
+
+    @property
     def kept(self) -> tuple[int, ...]:
         """Intervals whose multiples stay: what each start of the run promised to keep."""
         intervals = {segment.runtime.get("keep") for segment in self.segments}
@@ -115,8 +128,9 @@ def new_info(recipe: Recipe, *, name: str) -> RunInfo:
 
 
 def read_info(path: Place) -> RunInfo:
-    """Raises NotFoundError without a `run.json`, InputError if it is damaged or too new."""
-    return read_document(
+    """Raises NotFoundError without a `run.json`, InputError if it is damaged, was edited, or is too
+    new."""
+    info = read_document(
         path / RUN,
         RunInfo,
         what="run",
@@ -124,6 +138,13 @@ def read_info(path: Place) -> RunInfo:
         missing=f"{path} is not a run (no {RUN})",
         repair=f"its checkpoints can still be named one by one: {path / CHECKPOINTS}/STEP",
     )
+    if info.recipe.id != info.id:
+        raise InputError(
+            f"{path / RUN} was changed after the run began: its id is not that of the settings "
+            "and inputs it records",
+            hint="bring back the file as it was; other settings make another run",
+        )
+    return info
 
 
 def write_info(path: Place, info: RunInfo) -> None:

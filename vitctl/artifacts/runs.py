@@ -73,7 +73,8 @@ class Run:
 
     @classmethod
     def load(cls, path: Place) -> Run:
-        """Raises NotFoundError without a `run.json`, InputError if it is damaged or too new."""
+        """Raises NotFoundError without a `run.json`, InputError if it is damaged, was edited, or is
+        too new."""
         info = read_info(path)
         # Links on the way to a run are its owner's.
         return cls(based(path) if isinstance(path, Path) else path, info)

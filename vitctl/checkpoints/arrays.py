@@ -33,6 +33,7 @@ from vitctl import processes
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.staging import fetched
 from vitctl.checkpoints import zarr_chunks
+from vitctl.checkpoints.position import POSITION
 from vitctl.errors import DoesNotFitError, InputError
 from vitctl.places import Place, buckets, nofollow
 
@@ -41,7 +42,6 @@ OPT = "opt"
 EMA = "ema"
 NORMS = "norms"
 PARTS = (PARAMS, OPT, EMA, NORMS)
-POSITION = "position.json"
 
 # Written by orbax with times, paths and device names in them: verified, but not compared.
 _VOLATILE = ("_CHECKPOINT_METADATA", "_sharding", "commit_success.txt")
@@ -170,17 +170,6 @@ def stored_shapes(place: Place, part: str) -> dict[str, tuple[tuple[int, ...], s
     """name -> (shape, type) of every array of `part`, read from metadata alone."""
     with fetched(place, f"{part}/") as here, _checkpointer() as checkpointer:
         return _stored_shapes(checkpointer, (here / part).resolve())
-
-
-def read_position(place: Place) -> dict[str, Any]:
-    """The content of `position.json`. Raises InputError if it is damaged or missing."""
-    try:
-        position = json.loads((place / POSITION).read_bytes())
-    except (OSError, ValueError):
-        raise InputError(f"{place / POSITION} is missing or damaged") from None
-    if not isinstance(position, dict):
-        raise InputError(f"{place / POSITION} is damaged")
-    return position
 
 
 def named(tree: Any) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import os
 import select
 import stat
@@ -17,7 +16,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from vitctl import processes
+from vitctl import processes, strict_json
 from vitctl.errors import InputError, NotFoundError
 from vitctl.events import Emit, Note
 
@@ -165,8 +164,8 @@ def _reference(line: str) -> str:
     if not line.startswith("{"):
         return line
     try:
-        path = json.loads(line)["path"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        path = strict_json.loads(line)["path"]
+    except (ValueError, KeyError, TypeError):
         path = None
     if not isinstance(path, str):
         raise InputError("stdin holds a line that is neither a path nor an object of --json")

@@ -135,8 +135,14 @@ class Dataset:
         return self._side_file(keys_name(split), split=split, dtype="<u8", width=1).reshape(-1)
 
     def labels(self, split: str) -> NDArray[np.int32]:
-        width = self.info.max_labels
-        return self._side_file(labels_name(split), split=split, dtype="<i4", width=width)
+        name, width = labels_name(split), self.info.max_labels
+        labels = self._side_file(name, split=split, dtype="<i4", width=width)
+        classes = len(self.info.classes)
+        if labels.min(initial=0) < -1 or labels.max(initial=-1) >= classes:
+            raise InputError(
+                f"{self.path / name} has labels outside the {classes} classes", hint=_REMAKE
+            )
+        return labels
 
     def _side_file(self, name: str, *, split: str, dtype: str, width: int) -> NDArray:
         examples = self.info.examples(split)

@@ -9,6 +9,7 @@ changed dataset. Anchors keep that cheap: at most `ANCHOR_STEPS` batches of arit
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
@@ -19,6 +20,7 @@ from vitctl.errors import InputError
 
 ANCHOR_STEPS = 256
 _EMPTY = hashlib.sha256().hexdigest()
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 KeysOfStep = Callable[[int], NDArray[np.uint64]]
 
@@ -61,14 +63,19 @@ class ConsumedSamples:
 
     @staticmethod
     def from_json(state: dict[str, int | str]) -> ConsumedSamples:
-        """Raises `InputError` when a field is missing or of the wrong type."""
+        """Raises `InputError` when a field is missing or can't be what was recorded."""
         try:
             fields = ConsumedSamples(**state)  # type: ignore[arg-type]
         except TypeError:
             raise InputError("the checkpoint's record of consumed samples is damaged") from None
-        for name, kind in (("step", int), ("digest", str), ("anchor_step", int)):
-            if not isinstance(getattr(fields, name), kind):
-                raise InputError("the checkpoint's record of consumed samples is damaged")
+        steps = fields.step, fields.anchor_step
+        digests = fields.digest, fields.anchor_digest
+        if not (
+            all(type(step) is int for step in steps)
+            and 0 <= fields.anchor_step <= fields.step
+            and all(isinstance(text, str) and _DIGEST.fullmatch(text) for text in digests)
+        ):
+            raise InputError("the checkpoint's record of consumed samples is damaged")
         return fields
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.pins import unfinished
 from vitctl.artifacts.runs import Run, run_of
-from vitctl.errors import UsageError, VitctlError
+from vitctl.errors import InputError, UsageError, VitctlError
 from vitctl.optim.schedules import OPEN_ENDED, CooldownShape, ScheduleConfig
 from vitctl.places import Place
 from vitctl.quantities import show_count
@@ -29,8 +29,9 @@ class Branch:
 
 
 def trained_with(checkpoint: Artifact) -> TrainConfig:
-    """The settings of the run a checkpoint belongs to."""
-    assert checkpoint.step is not None  # every checkpoint's summary has it
+    """The settings of the run a checkpoint belongs to. InputError if none are recorded."""
+    if checkpoint.step is None:
+        raise InputError(f"{checkpoint.path} records no step, so it is no checkpoint of training")
     return from_identity(checkpoint.config, total_steps=checkpoint.step)
 
 

@@ -64,7 +64,9 @@ def read_toml(path: Path) -> Tree:
         raise NotFoundError(f"--config {path} does not exist") from None
     except OSError as error:
         raise NotFoundError(f"--config {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UsageError(f"--config {path} nests too deep") from None
+    except ValueError as error:  # also a number of more digits than Python reads
         raise UsageError(f"--config {path} is not TOML: {error}") from None
 
 
@@ -230,7 +232,7 @@ def _value(text: str) -> Any:
         return text == "True"
     try:
         read = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, or of more digits or levels than Python reads
         return _off(text)
     value = read.pop("value")
     # A date is a name here, and what goes on in another line is no single value.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic import NonNegativeInt, PositiveInt, ValidationError, field_validator, model_validator
 
 from vitctl.data.config import AugmentConfig, EvalPreprocess
+from vitctl.errors import InputError
 from vitctl.hardware.precision import Precision
 from vitctl.model.config import Loss, ModelConfig
 from vitctl.model.remat import RematChoice
@@ -94,10 +95,20 @@ class TrainConfig(Config):
 
 
 def from_identity(tree: dict[str, Any], *, total_steps: int) -> TrainConfig:
-    """The configuration behind a checkpoint's recorded config, with its length filled in."""
-    schedule = {"total_steps": total_steps, **tree["schedule"]}
+    """The configuration behind a checkpoint's recorded config, with its length filled in.
+
+    Raises InputError for one that no training run has: of a later version, or edited.
+    """
     fields = {key: value for key, value in tree.items() if key in TrainConfig.model_fields}
-    return TrainConfig.model_validate({**fields, "schedule": schedule})
+    try:
+        schedule = {"total_steps": total_steps, **tree["schedule"]}
+        return TrainConfig.model_validate({**fields, "schedule": schedule})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where, problem = ".".join(map(str, first["loc"])) or "they", first["msg"]
+    except (KeyError, TypeError):
+        where, problem = "schedule", "is no table of settings"
+    raise InputError(f"the recorded settings are of no training run: {where}: {problem}")
 
 
 class TrainRuntime(ReadsImages):

@@ -12,10 +12,11 @@ from stages.inspect.checks import of_directory, of_entry
 from tests.artifacts.making import dataset, made, recipe, trained
 from vitctl.artifacts import Run, Store
 from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.manifest import seal_of
 from vitctl.data.batches import keys_of_steps
 from vitctl.data.dataset import Dataset
 from vitctl.data.digest import ConsumedSamples
-from vitctl.errors import VitctlError
+from vitctl.errors import InputError, VitctlError
 from vitctl.events import silent
 
 
@@ -58,7 +59,8 @@ def test_sizes_find_what_is_missing_or_cut_and_only_contents_a_flipped_bit(store
 def test_counts_must_agree_with_each_other(store):
     photos = dataset(store)
     summary = {"classes": 2, "examples": {"train": 5, "val": 6}}
-    found = checked(rewritten(photos.path, summary=summary), store)
+    seal = seal_of("dataset", summary)
+    found = checked(rewritten(photos.path, summary=summary, seal=seal), store)
     assert found.problems == ["train has 6 records by dataset.json, 5 by the manifest"]
 
 
@@ -97,10 +99,20 @@ def test_the_index_is_compared_with_the_records(store):
 
 def test_a_manifest_that_contradicts_itself(store):
     photos = made(store, recipe("fewshot", "fewshot", a=1))
-    other = rewritten(photos.path, config={"a": 2})
-    assert "id is not that of the settings" in checked(other, store).problems[0]
-    other = rewritten(photos.path, config={"a": 1}, digest="0" * 64)
-    assert "digest is not that of the files" in checked(other, store).problems[0]
+    with pytest.raises(InputError, match="id is not that of the settings") as error:
+        rewritten(photos.path, config={"a": 2})
+    verdict = of_directory(photos.path, error.value)
+    assert not verdict.whole
+    assert "id is not that of the settings" in verdict.problems[0]
+    with pytest.raises(InputError, match="digest is not that of the files"):
+        rewritten(photos.path, config={"a": 1}, digest="0" * 64)
+
+
+def test_a_manifest_from_before_there_were_seals_is_whole_with_a_remark(store):
+    photos = made(store, recipe("fewshot", "fewshot", a=1))
+    verdict = checked(rewritten(photos.path, format=1, seal=None), store)
+    assert verdict.whole
+    assert "has no seal" in verdict.remarks[0]
 
 
 def test_files_of_others_are_a_remark(store):

@@ -12,8 +12,9 @@ from tests import schemas
 from vitctl.artifacts.runs import run_of
 from vitctl.events import Caution, Scored
 from vitctl.inference import scoring
+from vitctl.train.telemetry import metrics as telemetry
 from vitctl.train.telemetry import tensorboard
-from vitctl.train.telemetry.metrics import Metrics, read
+from vitctl.train.telemetry.metrics import Metrics, newest, read, read_counting
 
 
 def test_a_number_that_is_not_finite_is_null(tmp_path):
@@ -70,3 +71,48 @@ def test_training_goes_on_where_held_out_images_score_infinity(pretrain, monkeyp
         kept = saved.summary[{"raw": "eval", "ema": "eval_ema"}[which]]
         assert (kept["loss"] is None) == (step == 4)
         assert kept["top1"] is not None
+
+
+ROWS = [
+    {"kind": "train", "step": 1, "loss": 2.5, "lr": 0.1},
+    {"kind": "train", "step": 2, "loss": 2.0, "lr": 0.1},
+    {"kind": "eval", "step": 2, "loss": 2.1, "top1": 0.5, "split": "val"},
+    {"kind": "save", "step": 2, "stall_s": 0.1},
+]
+
+
+def test_a_flipped_bit_costs_a_line_and_is_counted(tmp_path):
+    """Each byte of a file with its highest bit set: the rest is read, and the run goes on."""
+    path = tmp_path / "metrics.jsonl"
+    whole = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+    for at, byte in enumerate(whole):
+        path.write_bytes(whole[:at] + bytes([byte | 0x80]) + whole[at + 1 :])
+        rows, damaged = read_counting(path)
+        joined = byte == ord("\n")  # two lines become one
+        assert len(rows) >= len(ROWS) - 1 - joined
+        assert damaged == (1 if len(rows) < len(ROWS) and at < len(whole) - 1 else 0)
+        assert all(row in ROWS or row["step"] <= 2 for row in rows)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"kind": "train", "step": 1}', '{"kind": [], "step": 1}', '{"kind": "train", "step": true}',
+     '{"kind": "train", "step": 1, "loss": "low", "lr": 1}', "[" * 9999, "3", "\udcff"],
+    ids=lambda line: line[:30],
+)  # fmt: skip
+def test_a_row_of_another_shape_is_damaged(tmp_path, line):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(line.encode("utf-8", "surrogateescape") + b"\n")
+    assert read_counting(path) == ([], 1)
+
+
+@pytest.mark.parametrize("block", [1, 7, 64, 10**6])
+def test_the_newest_rows_are_those_of_the_whole_file(tmp_path, monkeypatch, block):
+    """Whatever the blocks in which it is read from its end."""
+    monkeypatch.setattr(telemetry, "_BLOCK_BYTES", block)
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS) + '{"kind": "tra')
+    assert newest(path) == {row["kind"]: row for row in read(path)}
+    path.write_text("")
+    assert newest(path) == {}
+    assert newest(tmp_path / "none.jsonl") == {}

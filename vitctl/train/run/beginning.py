@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from vitctl.artifacts.artifact import Artifact
-from vitctl.checkpoints import arrays
+from vitctl.checkpoints import arrays, position
 from vitctl.data.digest import ConsumedSamples
 from vitctl.data.order import Window, windows_from_json
 from vitctl.errors import InputError, UsageError
@@ -67,14 +67,15 @@ def continued(cfg: TrainConfig, checkpoint: Artifact) -> StartingPoint:
 
 def of_checkpoint(cfg: TrainConfig, checkpoint: Artifact) -> StartingPoint:
     """Like `continued`, for a checkpoint whose bytes were just checked."""
-    position = arrays.read_position(checkpoint.path)
-    try:
-        step = int(position["step"])
-        consumed = ConsumedSamples.from_json(position["consumed"])
-        passed = windows_from_json(position.get("passed", ()))
-    except (KeyError, TypeError, ValueError):
-        raise InputError(f"{checkpoint.path / arrays.POSITION} is damaged") from None
-    return StartingPoint(step, partial(_restore, cfg, checkpoint), consumed, passed)
+    at = position.read(checkpoint.path)
+    consumed = ConsumedSamples.from_json(at.consumed)
+    if not at.step == consumed.step == checkpoint.step:
+        raise InputError(
+            f"{checkpoint.path / position.POSITION} is damaged: it is of step {at.step}, its "
+            f"samples are of step {consumed.step}, and the checkpoint is of {checkpoint.step}"
+        )
+    passed = windows_from_json(at.passed)
+    return StartingPoint(at.step, partial(_restore, cfg, checkpoint), consumed, passed)
 
 
 def _restore(cfg: TrainConfig, checkpoint: Artifact, layout: Layout) -> TrainState:

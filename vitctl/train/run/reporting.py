@@ -63,6 +63,13 @@ class Reporter:
             for part in (self.metrics, self._ends, self.ledger):
                 stack.enter_context(part)
             self._parts = stack.pop_all()
+        if self.metrics.damaged:
+            self.emit(
+                Caution(
+                    f"{self.run.metrics} holds damaged lines, which are left out "
+                    f"({self.metrics.damaged}): curves have a gap there, the weights do not"
+                )
+            )
         rows = read(self.run.metrics)
         losses = tuple((row["step"], row["loss"]) for row in rows if row["kind"] == "train")
         self.emit(Trail(losses))

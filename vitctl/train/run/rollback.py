@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from vitctl.artifacts.provenance import now
 from vitctl.artifacts.run_info import Rollback, RunInfo, diverged_in_words
 from vitctl.artifacts.runs import BATCHES, RunDraft
-from vitctl.checkpoints import arrays
+from vitctl.checkpoints import position
 from vitctl.data.order import Window, batch_of_step, windows_from_json
 from vitctl.errors import DivergedError, VitctlError
 from vitctl.places import Place
@@ -125,7 +125,6 @@ def drop_abandoned(run: RunDraft, *, windows: Sequence[Window]) -> list[int]:
 def _recorded(run: RunDraft, step: int) -> tuple[Window, ...] | None:
     """The windows a checkpoint was trained without; None if it does not tell."""
     try:
-        position = arrays.read_position(run.place(step))
-        return windows_from_json(position.get("passed", ()))
+        return windows_from_json(position.read(run.place(step)).passed)
     except VitctlError:
         return None

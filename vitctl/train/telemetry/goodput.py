@@ -25,7 +25,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from vitctl import processes, quantities
+from vitctl import processes, quantities, strict_json
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.runs import GOODPUT
 from vitctl.errors import VitctlError
@@ -222,12 +222,25 @@ def _without_waiting(path: Place, content: bytes) -> None:
 def read(path: Place) -> list[Row]:
     """The starts a run had, oldest first; none where nothing readable was written."""
     try:
-        found = json.loads(path.read_bytes())
-        if found["format"] > _FORMAT:
+        document = strict_json.loads(path.read_bytes())
+        if document["format"] > _FORMAT:
             return []
-        return [Row(**row) for row in found["starts"]]
+        return [_row(row) for row in document["starts"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
+
+
+def _row(fields: Mapping[str, Any]) -> Row:
+    """Raises ValueError or TypeError for what this program did not write."""
+    row = Row(**fields)
+    numbers = [row.began, *row.seconds.values()]
+    if not all(isinstance(value, int | float) and value >= 0 for value in numbers):
+        raise ValueError("times are numbers of seconds")
+    if type(row.from_step) is not int or type(row.step) is not int:
+        raise TypeError("steps are whole numbers")
+    if row.ended not in (None, "finished", "stopped") or not {*row.seconds} <= {*ACCOUNTS}:
+        raise ValueError("unknown words")
+    return row
 
 
 def total(rows: Sequence[Row]) -> dict[str, float]:

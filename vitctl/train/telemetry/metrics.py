@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -26,6 +27,10 @@ from vitctl.places.scratch import scratch
 from vitctl.train.telemetry.tensorboard import PREFIX, EventFile
 
 _SEND_EVERY_S = 30.0
+_NUMBERS = {"train": ("loss",), "eval": ("loss",), "save": ("stall_s",)}
+"""The kinds of rows, and numbers that every row of a kind has."""
+_BLOCK_BYTES = 64 * 2**10
+_TAIL_BYTES = 64 * 2**20
 
 
 class Metrics:
@@ -36,7 +41,8 @@ class Metrics:
         `tensorboard` they are also written as event files beside it."""
         self._stack = ExitStack()
         self._bucket: ObjectPath | None = None
-        rows = [finite(row) for row in read(path) if row["step"] <= keep_to]
+        every, self.damaged = read_counting(path)
+        rows = [finite(row) for row in every if row["step"] <= keep_to]
         text = "".join(_line(row) for row in rows)
         # Every process has the same rows; one writes them.
         self._writes = processes.first()
@@ -117,20 +123,68 @@ class Metrics:
 
 
 def read(path: Place) -> list[dict[str, Any]]:
-    """The whole rows of a metrics file, in order; a half-written last line is left out."""
-    rows = []
+    """The whole rows of a metrics file, in order; damaged lines are left out."""
+    return read_counting(path)[0]
+
+
+def read_counting(path: Place) -> tuple[list[dict[str, Any]], int]:
+    """`read`, and how many lines are damaged. A last line without its end, which a crash leaves,
+    is not counted."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        content = path.read_bytes()
     except FileNotFoundError:
-        return []
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and isinstance(row.get("step"), int) and "kind" in row:
-            rows.append(row)
+        return [], 0
+    *lines, _half_written = content.split(b"\n")
+    rows = [row for line in lines if (row := _row(line)) is not None]
+    return rows, len(lines) - len(rows)
+
+
+def newest(path: Place) -> dict[str, dict[str, Any]]:
+    """Kind -> its newest row, read from the end of the file: a long run has millions of rows. A
+    kind whose newest row lies further back than `_TAIL_BYTES` is left out."""
+    if not isinstance(path, Path):
+        return {row["kind"]: row for row in read(path)}
+    rows: dict[str, dict[str, Any]] = {}
+    try:
+        with open(path, "rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            first = max(0, end - _TAIL_BYTES)
+            rest = b""
+            while end > first and rows.keys() != _NUMBERS.keys():
+                begin = max(first, end - _BLOCK_BYTES)
+                file.seek(begin)
+                rest, *lines = (file.read(end - begin) + rest).split(b"\n")
+                if begin == 0:
+                    lines.insert(0, rest)
+                for line in reversed(lines):
+                    if (row := _row(line)) is not None:
+                        rows.setdefault(row["kind"], row)
+                end = begin
+    except FileNotFoundError:
+        pass
     return rows
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """The row that a line holds; None if this program did not write it so."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or type(row.get("step")) is not int or row["step"] < 0:
+        return None
+    kind = row.get("kind")
+    numbers = _NUMBERS.get(kind) if isinstance(kind, str) else None
+    if numbers is None or not all(_is_number(row.get(name, "")) for name in numbers):
+        return None
+    if not all(value is None or isinstance(value, str | int | float) for value in row.values()):
+        return None
+    return row
+
+
+def _is_number(value: Any) -> bool:
+    """null stands for a number that was not finite."""
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def finite(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,78 @@
+"""JSON from a disk or a pipe, read with limits: whatever it holds, the answer is a value or one
+clause that says what is wrong.
+
+JSON as Python reads it may nest until the interpreter gives up, hold integers of a million digits,
+numbers that are not finite and text that is no Unicode (a lone surrogate). Each of them passes the
+parser and fails later, far from the file: where the value is hashed, written again or shown.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+MOST_BYTES = 256 * 2**20
+"""A manifest of a checkpoint of 100,000 files has some 15 MB."""
+DEEPEST = 64
+"""Settings nest four deep; the deepest of our documents six."""
+
+
+class StrictJSONError(ValueError):
+    """What is wrong, as a clause that follows "it": "is not JSON"."""
+
+
+def loads(content: bytes | str) -> Any:
+    """The value that `content` holds. Raises StrictJSONError."""
+    if len(content) > MOST_BYTES:
+        raise StrictJSONError(f"has {len(content):,} bytes, and at most {MOST_BYTES:,} are read")
+    try:
+        text = content if isinstance(content, str) else content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise StrictJSONError(f"is not UTF-8 at byte {error.start:,}") from None
+    try:
+        value = json.loads(text, parse_constant=_not_finite)
+    except StrictJSONError:
+        raise
+    except RecursionError:
+        raise StrictJSONError(f"nests more than {DEEPEST} levels deep") from None
+    except ValueError as error:
+        if not isinstance(error, json.JSONDecodeError):  # Python's limit of digits
+            raise StrictJSONError("holds a whole number of too many digits") from None
+        raise StrictJSONError(f"is not JSON (line {error.lineno}, column {error.colno})") from None
+    check(value)
+    return value
+
+
+def check(value: Any) -> None:
+    """Raise StrictJSONError for a value that nests too deep, or holds a number that is not finite
+    or text that is no Unicode. Without recursion, so that it can't fail itself."""
+    pending: list[tuple[Any, int]] = [(value, 0)]
+    while pending:
+        item, depth = pending.pop()
+        if isinstance(item, str):
+            _check_text(item)
+        elif isinstance(item, float):
+            if not math.isfinite(item):
+                _not_finite(repr(item))
+        elif isinstance(item, dict | list):
+            if depth == DEEPEST:
+                raise StrictJSONError(f"nests more than {DEEPEST} levels deep")
+            if isinstance(item, dict):
+                for key in item:
+                    _check_text(key)
+                item = list(item.values())
+            pending += ((below, depth + 1) for below in item)
+
+
+def _check_text(text: str) -> None:
+    if text.isascii():
+        return
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise StrictJSONError("holds text that is not Unicode (half of a surrogate pair)") from None
+
+
+def _not_finite(text: str) -> NoReturn:
+    raise StrictJSONError(f"holds a number that is not finite ({text})")
