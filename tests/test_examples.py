@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.compiling import QUICK
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -27,7 +29,7 @@ def test_digits(tmp_path):
             **os.environ,
             "PATH": f"{commands}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
-            "XLA_FLAGS": "--xla_backend_optimization_level=0",
+            "XLA_FLAGS": QUICK,
             "TRUNK": "8",
             "SHORT": "2",
             "LONG": "4",

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.compiling import QUICK
+
 ROOT = Path(__file__).parents[1]
 PROGRAM = "from stages.app import main; main()"
 PRETRAIN = [
@@ -45,7 +47,7 @@ def start(folder, *words, prelude="", **options):
         **{k: v for k, v in os.environ.items() if not k.startswith("VITCTL_")},
         "PYTHONPATH": str(ROOT),
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        "XLA_FLAGS": QUICK,
         "VITCTL_STORE": str(folder / "store"),
     }
     return subprocess.Popen(

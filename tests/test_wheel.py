@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.compiling import QUICK
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,7 +60,7 @@ def installed(wheel, tmp_path_factory):
         for name, value in os.environ.items()
         if not name.startswith(("PYTHON", "VITCTL", "JAX", "XLA"))
     }
-    environment |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    environment |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": QUICK}
 
     def run(program: str, *arguments: object) -> str:
         done = subprocess.run(

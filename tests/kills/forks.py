@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.compiling import QUICK
+
 _POLL_S = 0.002
 _PATIENCE_S = 600
 _CHANGES = "open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"
@@ -27,7 +29,7 @@ _IN_FOLDER = {"os.remove": 1, "os.rmdir": 1, "os.mkdir": 2, "os.rename": 2, "os.
 def preload(cache: Path) -> None:
     """Import what the commands import. jax reads its settings now."""
     os.environ["JAX_PLATFORMS"] = "cpu"
-    os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
+    os.environ["XLA_FLAGS"] = QUICK
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"

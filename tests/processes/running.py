@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.compiling import QUICK
+
 ROOT = Path(__file__).resolve().parents[2]
 _COMMAND = "from stages.app import main; main()"
 
@@ -100,7 +102,7 @@ def begin(
             "TMPDIR": str(disk / "tmp"),
             "PYTHONPATH": str(ROOT),
             "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": f"{flags} --xla_backend_optimization_level=0",
+            "XLA_FLAGS": f"{flags} {QUICK}",
         }
         if srun:
             variables |= {

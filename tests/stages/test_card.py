@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.compiling import QUICK
+
 TINY = (
     "--set model.width=16 --set model.depth=1 --set model.mlp_dim=32 --set model.heads=2 "
     "--set model.patch=8 --set model.resolution=16 --set data.batch=64 "
@@ -34,7 +36,7 @@ def test_the_card(tmp_path: Path):
         **os.environ,
         "PATH": f"{commands}:{os.environ['PATH']}",
         "PYTHONPATH": str(root),
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # and one device
+        "XLA_FLAGS": QUICK,  # and one device
     }
     answer = subprocess.run(
         ["bash", "-c", SCRIPT],

@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("s3fs", reason="pip install 'vitctl[test-all]'")
 
+from tests import compiling
 from tests.places import fakes
 from tests.stages.warm import Warm
 
@@ -74,7 +75,7 @@ class Machine:
         self.environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
-            "XLA_FLAGS": "--xla_backend_optimization_level=0",
+            "XLA_FLAGS": compiling.QUICK,
             "VITCTL_STORE": store,
             "TMPDIR": str(home / "tmp"),
             "XDG_CACHE_HOME": str(home / "cache"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests import rounding
+from tests.compiling import QUICK
 from tests.train.conftest import contents
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.runs import run_of
@@ -191,13 +193,16 @@ main()
 """
 
 
+ALONE = {**os.environ, "XLA_FLAGS": QUICK}
+
+
 def command(store: Path) -> list[str]:
     return [sys.executable, "-c", PROGRAM, *COMMAND.split(), "--store", str(store)]
 
 
 def finish(store: Path) -> Artifact:
     answer = subprocess.run(
-        command(store), capture_output=True, text=True, timeout=300, check=False
+        command(store), env=ALONE, capture_output=True, text=True, timeout=300, check=False
     )
     assert answer.returncode == 0, answer.stderr
     assert "loaded: []" in answer.stderr  # made-up images need neither
@@ -212,7 +217,7 @@ def uninterrupted(tmp_path_factory) -> Artifact:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, uninterrupted, number):
     process = subprocess.Popen(
-        command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(tmp_path), env=ALONE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     random.seed(number)
     _wait_for_checkpoint(tmp_path, process)
