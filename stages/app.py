@@ -12,11 +12,11 @@ from typing import Annotated, Any
 
 import typer
 
-import vitctl
 from vitctl import signals
 from vitctl.console.help import Command, Group
 from vitctl.console.streams import claim_stdout
 from vitctl.errors import UsageError
+from vitctl.version import __version__
 
 _CTRL_C = 130
 
@@ -116,7 +116,7 @@ app = typer.Typer(
 
 def _version(value: bool) -> None:
     if value:
-        typer.echo(vitctl.__version__)
+        typer.echo(__version__)
         raise typer.Exit
 
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from vitctl.version import __version__
+
 __all__ = ["Store", "__version__", "apply", "fewshot", "load"]
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-import vitctl
 from vitctl.artifacts.manifest import Provenance
+from vitctl.version import __version__
 
 # The full commit, whatever tags there are.
 _DESCRIBE = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
@@ -38,7 +38,7 @@ def provenance(*, started: str) -> Provenance:
 @cache
 def versions() -> dict[str, str]:
     """Installed versions of the packages that can change numbers, read from their metadata."""
-    found = {"vitctl": vitctl.__version__, "python": platform.python_version()}
+    found = {"vitctl": __version__, "python": platform.python_version()}
     for name in (*_PACKAGES, "tensorflow-cpu", "tensorflow"):
         try:
             found[name] = metadata.version(name)
@@ -51,7 +51,7 @@ def versions() -> dict[str, str]:
 def _git_commit() -> str | None:
     """The commit of the checkout vitctl runs from, `-dirty` if its files differ from it; None for
     an installed wheel."""
-    root = Path(vitctl.__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:

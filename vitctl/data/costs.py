@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,19 +12,6 @@ from vitctl.data.dataset import Dataset
 
 # Images that are tried: enough that one odd one does not decide, few enough to take a second.
 _TRIED = 16
-
-
-class ReadClock:
-    """Seconds in which records were being read, added up by the thread that reads."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        self.seconds += time.perf_counter() - began
 
 
 @dataclass(frozen=True)

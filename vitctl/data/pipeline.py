@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from vitctl.data.batches import ALL, EvalBatch, Rows, TrainBatch
 from vitctl.data.config import AugmentConfig, EvalPreprocess
-from vitctl.data.costs import ReadClock
 from vitctl.data.dataset import Dataset
 from vitctl.data.mock import MockDataset
 from vitctl.data.order import (
@@ -23,6 +22,7 @@ from vitctl.data.order import (
     batch_indices,
     batch_of_step,
 )
+from vitctl.data.read_clock import ReadClock
 
 
 def train_batches(

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.data.config import AugmentConfig, EvalPreprocess
-from vitctl.data.costs import ReadClock
 from vitctl.data.dataset import Dataset
 from vitctl.data.example import decode_example
 from vitctl.data.preprocess import eval_image, train_image
+from vitctl.data.read_clock import ReadClock
 from vitctl.data.records import ShardedRecords
 from vitctl.data.tensorflow import as_it_is, load_tensorflow, tf_reason
 from vitctl.errors import InputError

@@ -16,14 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from vitctl.errors import OutOfReachError
 from vitctl.places import guards
+from vitctl.places.address import Address
 from vitctl.places.explain import Trouble, explained
-
-if TYPE_CHECKING:
-    from vitctl.places.objects import ObjectPath
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -51,7 +49,7 @@ class Listed(NamedTuple):
     md5: str | None
 
 
-def ask(path: ObjectPath, request: Callable[[Any], T], *, guarded: bool | None = None) -> T:
+def ask(path: Address, request: Callable[[Any], T], *, guarded: bool | None = None) -> T:
     """`request` of the fsspec file system of `path`. One that changes something says whether it is
     `guarded`: then the guards are asked before each try."""
     fs = filesystem(path.scheme, os.getpid())
@@ -83,7 +81,7 @@ def ask(path: ObjectPath, request: Callable[[Any], T], *, guarded: bool | None =
             return answer
 
 
-def no_such_object(path: ObjectPath) -> FileNotFoundError:
+def no_such_object(path: Address) -> FileNotFoundError:
     return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
 
@@ -125,7 +123,7 @@ def _gcs_settings() -> dict[str, Any]:
     return {"requests_timeout": _TIMEOUT_S, **emulated}
 
 
-def _check_bucket(path: ObjectPath) -> None:
+def _check_bucket(path: Address) -> None:
     """Raise OutOfReachError if there is no such bucket: a store answers that like a missing
     object."""
     fs = filesystem(path.scheme, os.getpid())
@@ -149,7 +147,7 @@ def _check_bucket(path: ObjectPath) -> None:
 # Looking
 
 
-def look_up(path: ObjectPath) -> Listed:
+def look_up(path: Address) -> Listed:
     """Raises FileNotFoundError where there is no such object."""
     found = ask(path, lambda fs: fs.info(path.key))
     if found["type"] != "file":
@@ -157,7 +155,7 @@ def look_up(path: ObjectPath) -> Listed:
     return _listed(found)
 
 
-def is_object(path: ObjectPath) -> bool:
+def is_object(path: Address) -> bool:
     try:
         look_up(path)
     except FileNotFoundError:
@@ -165,11 +163,11 @@ def is_object(path: ObjectPath) -> bool:
     return True
 
 
-def has_objects(path: ObjectPath) -> bool:
+def has_objects(path: Address) -> bool:
     return next(children(path), None) is not None
 
 
-def children(path: ObjectPath) -> Iterator[tuple[str, Literal["file", "directory"]]]:
+def children(path: Address) -> Iterator[tuple[str, Literal["file", "directory"]]]:
     """(name, kind) of what is directly below, sorted."""
     try:
         found = ask(path, lambda fs: fs.ls(path.key, detail=True))
@@ -183,7 +181,7 @@ def children(path: ObjectPath) -> Iterator[tuple[str, Literal["file", "directory
     yield from sorted(kinds.items())
 
 
-def below(path: ObjectPath) -> dict[str, Listed]:
+def below(path: Address) -> dict[str, Listed]:
     """Every object below `path`: relative name -> what the store says of it, sorted."""
     try:
         found = ask(path, lambda fs: fs.find(path.key, detail=True))
@@ -201,12 +199,12 @@ def below(path: ObjectPath) -> dict[str, Listed]:
 # Reading
 
 
-def read(path: ObjectPath) -> bytes:
+def read(path: Address) -> bytes:
     """A whole object; for small ones."""
     return ask(path, lambda fs: fs.cat_file(path.key))
 
 
-def blocks(path: ObjectPath) -> Iterator[bytes]:
+def blocks(path: Address) -> Iterator[bytes]:
     """A whole object in blocks, so that a cut connection costs one of them."""
     size = look_up(path).size
     for start in range(0, size, BLOCK):
@@ -214,20 +212,20 @@ def blocks(path: ObjectPath) -> Iterator[bytes]:
         yield ask(path, partial(_cat, path, start, end))
 
 
-def _cat(path: ObjectPath, start: int, end: int, fs: Any) -> bytes:
+def _cat(path: Address, start: int, end: int, fs: Any) -> bytes:
     return fs.cat_file(path.key, start=start, end=end)
 
 
 # Changing
 
 
-def write(path: ObjectPath, content: bytes, *, new: bool = False) -> None:
+def write(path: Address, content: bytes, *, new: bool = False) -> None:
     """Put a whole object; readers see the old or the new one. With `new`, FileExistsError where
     there is one already (a store without that condition replaces it)."""
     put(path, content, new=new, guarded=True)
 
 
-def put(path: ObjectPath, content: bytes, *, new: bool = False, guarded: bool = False) -> None:
+def put(path: Address, content: bytes, *, new: bool = False, guarded: bool = False) -> None:
     """`write`, without asking the guards unless `guarded`."""
     mode = "create" if new else "overwrite"
     try:
@@ -238,10 +236,10 @@ def put(path: ObjectPath, content: bytes, *, new: bool = False, guarded: bool = 
             raise
 
 
-def remove(paths: Iterable[ObjectPath], *, guarded: bool = True) -> None:
+def remove(paths: Iterable[Address], *, guarded: bool = True) -> None:
     """Remove objects; what is gone already is well."""
 
-    def one(path: ObjectPath) -> None:
+    def one(path: Address) -> None:
         with suppress(FileNotFoundError):
             ask(path, lambda fs: fs.rm_file(path.key), guarded=guarded)
 

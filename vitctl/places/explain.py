@@ -9,12 +9,10 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from vitctl.errors import DeniedError, OutOfReachError
-
-if TYPE_CHECKING:
-    from vitctl.places.objects import ObjectPath
+from vitctl.places.address import Address
 
 _NO_CREDENTIALS = {
     "CredentialRetrievalError",
@@ -56,7 +54,7 @@ class Trouble(NamedTuple):
     passing: bool
 
 
-def explained(error: Exception, path: ObjectPath) -> Trouble | None:
+def explained(error: Exception, path: Address) -> Trouble | None:
     """What an exception of a request for `path` means; None if it is a bug."""
     if isinstance(error, OutOfReachError):
         return Trouble(error, passing=False)

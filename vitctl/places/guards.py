@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from vitctl.places.place import Place
+from vitctl.places.address import Address
 
-_checks: dict[Place, Callable[[], None]] = {}
+_checks: dict[Path | Address, Callable[[], None]] = {}
 
 
 @contextmanager
-def guarded(folder: Place, check: Callable[[], None]) -> Iterator[None]:
+def guarded(folder: Path | Address, check: Callable[[], None]) -> Iterator[None]:
     """`check` raises once the lock of `folder` is lost."""
     _checks[folder] = check
     try:
@@ -27,7 +25,7 @@ def guarded(folder: Place, check: Callable[[], None]) -> Iterator[None]:
         _checks.pop(folder, None)
 
 
-def check(path: Place) -> None:
+def check(path: Path | Address) -> None:
     """Raise what the checks of the folders above raise."""
     for folder, still_holds in list(_checks.items()):
         if isinstance(path, Path) is isinstance(folder, Path) and path.is_relative_to(folder):  # type: ignore[arg-type]

@@ -7,11 +7,11 @@ TypeError here instead of making a local folder called `s3:`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
-from typing import Literal, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 from vitctl.places import buckets
+from vitctl.places.address import Address
 
 # `memory` lives as long as the process: for tests, and for trying things.
 SCHEMES = ("gs", "s3", "memory")
@@ -24,46 +24,8 @@ class Stat(NamedTuple):
     st_mtime_ns: int
 
 
-@dataclass(frozen=True, order=True)
-class ObjectPath:
-    """`scheme://bucket/part/part`. Making one asks for nothing.
-
-    Attributes:
-      scheme: `gs`, `s3` or `memory`.
-      key: bucket and parts, joined by slashes.
-      kind: what the listing said that it came from, as in `os.DirEntry`.
-    """
-
-    scheme: str
-    key: str
-    kind: Literal["file", "directory"] | None = field(default=None, compare=False, repr=False)
-
-    def __str__(self) -> str:
-        return f"{self.scheme}://{self.key}"
-
-    def __truediv__(self, other: str) -> ObjectPath:
-        return replace(self, key=f"{self.key}/{other}", kind=None)
-
-    @property
-    def bucket(self) -> str:
-        return self.key.partition("/")[0]
-
-    @property
-    def name(self) -> str:
-        return self.key.rpartition("/")[2]
-
-    @property
-    def suffix(self) -> str:
-        return PurePosixPath(self.name).suffix
-
-    @property
-    def parent(self) -> ObjectPath:
-        """One part less; a bucket is its own parent."""
-        return replace(self, key=self.key.rpartition("/")[0] or self.key, kind=None)
-
-    def is_relative_to(self, other: ObjectPath) -> bool:
-        """Whether this is `other` or lies below it."""
-        return self.scheme == other.scheme and f"{self.key}/".startswith(f"{other.key}/")
+class ObjectPath(Address):
+    """`scheme://bucket/part/part`, and what the store says of it. Making one asks for nothing."""
 
     def absolute(self) -> ObjectPath:
         return self

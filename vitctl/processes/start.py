@@ -13,13 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-import vitctl
 from vitctl.errors import InterruptedRun, NotFoundError, UsageError, VitctlError
 from vitctl.processes import exchange, pulse
 from vitctl.processes.cluster import Place
 from vitctl.processes.pulse import AGAIN, Pulse
 from vitctl.processes.watchdog import GRACE_S, Watchdog, phrase
 from vitctl.signals import Stop
+from vitctl.version import __version__
 
 START_S = 300
 # jax ends a process when another one misses its heartbeat, without a word to us; the watchdog is
@@ -84,7 +84,7 @@ def start(
     _watchdog.start()
     exchange.agree(
         "versions",
-        {"vitctl": vitctl.__version__, "jax": jax.__version__},
+        {"vitctl": __version__, "jax": jax.__version__},
         error=UsageError,
         hint="install the same versions everywhere",
     )

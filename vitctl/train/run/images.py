@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from vitctl.artifacts.artifact import Artifact
 from vitctl.data import costs, pipeline
 from vitctl.data.batches import ALL, EvalBatch, Rows, TrainBatch, keys_of_steps
-from vitctl.data.costs import ReadClock
 from vitctl.data.dataset import Dataset
 from vitctl.data.local_shards import local_folder
 from vitctl.data.mock import MockDataset
 from vitctl.data.order import BatchIndices, Window, batch_indices, batch_of_step
+from vitctl.data.read_clock import ReadClock
 from vitctl.events import Emit
 from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig
