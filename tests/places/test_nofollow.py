@@ -80,6 +80,12 @@ def _listed(path: LocalPath) -> None:
         nofollow.remove(path / entry.name)
 
 
+def _size(path: LocalPath) -> None:
+    [size] = nofollow.sizes(place(path.base or ""), [PATH])
+    if isinstance(size, Exception):
+        raise size
+
+
 REFUSED: dict[str, Callable[[LocalPath], object]] = {
     "write": _write,
     "append": _append,
@@ -94,7 +100,7 @@ REFUSED: dict[str, Callable[[LocalPath], object]] = {
     "remove_listed": _listed,
     "read": nofollow.read,
     "sync": nofollow.sync,
-    "size": nofollow.size,
+    "sizes": _size,
     "checked": nofollow.checked,
 }
 ALL = {

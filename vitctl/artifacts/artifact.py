@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,33 +95,30 @@ class Artifact:
 
     def check_sizes(self) -> list[str]:
         """One sentence a file that is missing or has another size."""
-        size_of = self._listed_size() if isinstance(self.path, ObjectPath) else self._size
+        names = [entry.path for entry in self.manifest.files]
+        sizes: Iterable[int | OSError | nofollow.LinkError]
+        if isinstance(self.path, Path):
+            sizes = nofollow.sizes(self.path, names)
+        else:
+            sizes = map(self._listed_size(), names)
         problems = []
-        for entry in self.manifest.files:
-            try:
-                size = size_of(entry.path)
-            except OSError as error:
-                problems.append(f"{entry.path} cannot be read ({error.strerror})")
-                continue
-            except nofollow.LinkError as error:
-                problems.append(self._linked(error))
-                continue
-            if size != entry.size:
+        for entry, size in zip(self.manifest.files, sizes, strict=True):
+            if isinstance(size, nofollow.LinkError):
+                problems.append(self._linked(size))
+            elif isinstance(size, OSError):
+                problems.append(f"{entry.path} cannot be read ({size.strerror})")
+            elif size != entry.size:
                 problems.append(f"{entry.path} has {size} bytes instead of {entry.size}")
         return problems
 
-    def _size(self, name: str) -> int:
-        assert isinstance(self.path, Path)
-        return nofollow.size(self.path / name)
-
-    def _listed_size(self) -> Callable[[str], int]:
-        """`_size` in a bucket: one listing instead of a request for each file."""
+    def _listed_size(self) -> Callable[[str], int | OSError]:
+        """The size of a file in a bucket, or an error: by one listing of all."""
         assert isinstance(self.path, ObjectPath)
         listed = buckets.below(self.path)
 
-        def size(name: str) -> int:
+        def size(name: str) -> int | OSError:
             if name not in listed:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+                return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
             return listed[name].size
 
         return size

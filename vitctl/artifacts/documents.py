@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from vitctl import strict_json
 from vitctl.errors import InputError, NewerFormatError, NotFoundError
 from vitctl.places import Place, nofollow
-from vitctl.places.local import based
 from vitctl.settings.config import Config
 
 D = TypeVar("D", bound=Config)
@@ -38,8 +37,7 @@ def read_document(
     """
     try:
         # Links on the way to the folder that it describes are their owner's.
-        own = based(path.parent) / path.name if isinstance(path, Path) else None
-        content = path.read_bytes() if own is None else nofollow.read(own)
+        content = nofollow.read_plain(path) if isinstance(path, Path) else path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(missing, hint=make) from None
     except OSError as error:

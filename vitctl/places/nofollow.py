@@ -18,7 +18,7 @@ import os
 import shlex
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -77,16 +77,28 @@ def checked(path: Path) -> Path:
     return Path(os.path.realpath(base), *parts)
 
 
-def size(path: Path) -> int:
-    """Bytes of a file. Raises LinkError for a link."""
-    with _parent(path) as (folder, name):
-        try:
-            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        except OSError as error:
-            raise _named(error, path) from None
-    if stat.S_ISLNK(found.st_mode):
-        raise LinkError(path)
-    return found.st_size
+def sizes(path: Path, names: Iterable[str]) -> Iterator[int | OSError | LinkError]:
+    """Bytes of each of these files below a folder (relative POSIX paths), or why that isn't known.
+    Each folder is looked at once: a listing of a store asks for thousands."""
+    links: dict[str, str | None] = {"": None}  # folder -> the link that it is, or lies below
+
+    def link_above(relative: str, folder: int) -> str | None:
+        above = relative.rpartition("/")[0]
+        if above not in links:
+            links[above] = link_above(above, folder) or (above if _is_link(above, folder) else None)
+        return links[above]
+
+    with _folder(path) as folder:
+        for name in names:
+            try:
+                if (link := link_above(name, folder)) is not None:
+                    yield LinkError(path / link)
+                    continue
+                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            except OSError as error:
+                yield _named(error, path / name)
+            else:
+                yield LinkError(path / name) if stat.S_ISLNK(found.st_mode) else found.st_size
 
 
 def listing(path: Path) -> list[Entry]:
@@ -145,6 +157,19 @@ def create(path: Path) -> IO[str]:
 def read(path: Path) -> bytes:
     """The content of a file. Raises LinkError for a link."""
     with opened(path, "rb") as file:
+        return file.read()
+
+
+def read_plain(path: Path) -> bytes:
+    """The content of a file that is no link itself; the folders above are taken as they are. Raises
+    LinkError."""
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _REFUSALS and os.path.islink(path):
+            raise LinkError(path) from None
+        raise
+    with open(number, "rb") as file:
         return file.read()
 
 
