@@ -98,7 +98,7 @@ def announce_outcome(outcome: Outcome, *, source: str, emit: Emit) -> None:
             )
         )
     for warning, count in outcome.warnings.items():
-        emit(Note(f"a decoder warns of {count} images, which are stored: {warning}"))
+        emit(Note(f"stored, with a warning of a decoder: {count} ({warning})"))
     if outcome.rejected:
         emit(Caution(f"{outcome.rejected} bad images were left out; see {REJECTS}"))
     for split in outcome.unusable:

@@ -84,7 +84,7 @@ def write_shard(
         with open_writer(temporary) as writer:
             for position, entry in enumerate(unit.entries):
                 begin(position)
-                decoder_warnings.drain()  # of an image that was rejected
+                decoder_warnings.drain()  # of an image that was rejected or converted
                 try:
                     if position in poisoned:
                         raise BadImageError(poisoned[position])
@@ -95,9 +95,10 @@ def write_shard(
                 except BadImageError as error:
                     rejects.append(Reject(position=position, id=entry.id, reason=str(error)))
                     continue
-                warnings.update(decoder_warnings.drain())
                 if prepared.converted is not None:
                     converted[prepared.converted] += 1
+                else:  # what is converted is decoded without a word in training
+                    warnings.update(decoder_warnings.drain())
                 if prepared.differs is not None:
                     differ[prepared.differs] += 1
                 example = Example(prepared.image, unit.labels[position], entry.id)
