@@ -119,8 +119,8 @@ class NamedDataset(MockDataset):
     def plain(self) -> MockDataset:
         return MockDataset(self.classes, self.train_examples, self.val_examples, self.seed)
 
-    def images(self, requests: Any, *, split: str, resolution: int) -> Iterator[np.ndarray]:
-        return self.plain.images(requests, split=split, resolution=resolution)
+    def made_up(self, requests: Any, *, split: str, resolution: int) -> Iterator[np.ndarray]:
+        return self.plain.made_up(requests, split=split, resolution=resolution)
 
     def labels(self, split: str) -> np.ndarray:
         index = {name: i for i, name in enumerate(self.names)}

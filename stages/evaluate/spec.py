@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pydantic import PositiveInt
 
 from vitctl.artifacts import Artifact
-from vitctl.data.config import EvalPreprocess
+from vitctl.data.config import EvalPreprocess, MockConfig
 from vitctl.hardware.precision import Precision
 from vitctl.model.config import Loss
 from vitctl.optim.config import WeightsName
 from vitctl.settings.config import Config
 from vitctl.stage import ReadsImages
-from vitctl.train.config import MockConfig
 
 VERSION = 1
 

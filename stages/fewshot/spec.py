@@ -8,12 +8,11 @@ from typing import Any, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from vitctl.artifacts import Artifact
-from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess
+from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess, MockConfig
 from vitctl.hardware.precision import Precision
 from vitctl.optim.config import WeightsName
 from vitctl.settings.config import Config
 from vitctl.stage import ReadsImages
-from vitctl.train.config import MockConfig
 
 VERSION = 1
 

@@ -15,7 +15,8 @@ from vitctl.data import verify
 from vitctl.data.batches import keys_of_steps
 from vitctl.data.dataset import Dataset
 from vitctl.data.digest import ConsumedSamples
-from vitctl.data.mock import MockDataset
+from vitctl.data.image_source import ImageSource
+from vitctl.data.opening import open_source
 from vitctl.data.order import windows_from_json
 from vitctl.errors import NotFoundError, VitctlError
 from vitctl.recipes.branching import trained_with
@@ -83,11 +84,7 @@ def check_consumed(artifact: Artifact, *, store: Store) -> tuple[list[str], list
     return [], []
 
 
-def _dataset(artifact: Artifact, cfg: TrainConfig, *, store: Store) -> Dataset | MockDataset:
-    if (mock := cfg.data.mock) is not None:
-        return MockDataset(
-            classes=cfg.model.classes,
-            train_examples=mock.examples,
-            val_examples=mock.eval_examples,
-        )
-    return Dataset.load(inherited(artifact, "data", store=store).path)
+def _dataset(artifact: Artifact, cfg: TrainConfig, *, store: Store) -> ImageSource:
+    mock = cfg.data.mock
+    folder = inherited(artifact, "data", store=store).path if mock is None else None
+    return open_source(folder, mock=mock, classes=cfg.model.classes)

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from stages.pretrain.spec import Inputs, recipe_of
 from vitctl.artifacts import Artifact, Store
+from vitctl.data.config import MockConfig
 from vitctl.events import Emit
 from vitctl.recipes import pretraining, settings
 from vitctl.recipes.recipe import RecipeName
 from vitctl.settings.overrides import Overrides, build
 from vitctl.settings.trees import Tree, at
-from vitctl.train.config import MockConfig, TrainConfig, TrainRuntime
+from vitctl.train.config import TrainConfig, TrainRuntime
 
 _MOCK_CLASSES = 1000
 

@@ -35,9 +35,9 @@ from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store
 from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
 from vitctl.artifacts.files import TEMPORARY, make_folder, remove, remove_tree, write_atomic
 from vitctl.artifacts.store import slug
-from vitctl.data.pipeline import available_cores
 from vitctl.errors import DoesNotFitError, InputError, InterruptedRun
 from vitctl.events import Emit, Next, Note, Progress, silent
+from vitctl.hardware.machine import available_cores
 from vitctl.ingest.assemble import Outcome, assemble
 from vitctl.ingest.header import largest_file
 from vitctl.ingest.shard_plan import Unit, assign_splits, make_units

@@ -73,7 +73,8 @@ def photos(folder: Path, *, images: int = 256, side: int = 256) -> Path:
 def bench_input() -> None:
     from vitctl.data.config import AugmentConfig
     from vitctl.data.dataset import Dataset
-    from vitctl.data.pipeline import available_cores, train_batches
+    from vitctl.data.pipeline import train_batches
+    from vitctl.hardware.machine import available_cores
 
     batch, batches = 32, 8
     with tempfile.TemporaryDirectory() as folder:

@@ -44,7 +44,7 @@ def extracted(*, batch: int | None, indices: np.ndarray, devices: int, params=No
 
 def images(indices: np.ndarray) -> np.ndarray:
     request = [(indices, np.zeros((len(indices), 2), np.int32))]
-    return next(DATASET.images(request, split="val", resolution=MODEL.resolution))
+    return next(DATASET.made_up(request, split="val", resolution=MODEL.resolution))
 
 
 @pytest.mark.parametrize(("batch", "devices"), [(7, 1), (None, 1), (3, 8)])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.data.dataset import LabelledImages
+from vitctl.data.image_source import ImageSource
 from vitctl.data.order import Window, batch_indices, batch_of_step
 
 Rows = NDArray[np.int64] | slice
@@ -64,7 +64,7 @@ class EvalBatch:
 
 
 def keys_of_steps(
-    dataset: LabelledImages,
+    dataset: ImageSource,
     *,
     split: str,
     seed: int,

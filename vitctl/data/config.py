@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from vitctl.settings.config import Config
 
@@ -60,6 +60,13 @@ class EvalPreprocess(Config):
 
     resize: Literal["small", "squash"] = "small"
     ratio: float = Field(default=CROP_RATIO, ge=1, le=4)
+
+
+class MockConfig(Config):
+    """Synthetic images, so many; their classes are the model's."""
+
+    examples: PositiveInt = 100_000
+    eval_examples: PositiveInt = 1_000
 
 
 FEWSHOT_PREPROCESS = EvalPreprocess(resize="squash")

@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 import numpy as np
 
 from vitctl.data.config import AugmentConfig
-from vitctl.data.dataset import Dataset
+from vitctl.data.image_cost import ImageCost
+from vitctl.data.records import ShardedRecords
 
 # Images that are tried: enough that one odd one does not decide, few enough to take a second.
 _TRIED = 16
 
 
-@dataclass(frozen=True)
-class ImageCost:
-    """Seconds of one core for an image of `pixels` pixels (means over those tried)."""
-
-    decode_s: float
-    augment_s: float
-    pixels: float
-
-
-def measure(dataset: Dataset, *, split: str, resolution: int, augment: AugmentConfig) -> ImageCost:
-    """Decode some images spread over a split, with and without RandAugment. Imports TensorFlow."""
+def measure(records: ShardedRecords, *, resolution: int, augment: AugmentConfig) -> ImageCost:
+    """Decode some images spread over the records, with and without RandAugment; the records are
+    closed then. Imports TensorFlow."""
     from vitctl.data.decode import decode
     from vitctl.data.tensorflow import as_it_is, load_tensorflow
     from vitctl.data.tf_pipeline import read_examples, train_function
 
     tf = load_tensorflow()
-    count = min(_TRIED, dataset.info.examples(split))
-    indices = np.linspace(0, dataset.info.examples(split) - 1, count).astype(np.int64)
-    records = dataset.records(split)
+    count = min(_TRIED, len(records))
+    indices = np.linspace(0, len(records) - 1, count).astype(np.int64)
     try:
         images = [example.image for example in read_examples(records, indices)]
     finally:

@@ -13,17 +13,23 @@ few-shot draws arithmetic on arrays, without touching an image.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
 from vitctl.artifacts.documents import read_document
+from vitctl.data.config import AugmentConfig
+from vitctl.data.image_cost import ImageCost
+from vitctl.data.read_clock import ReadClock
 from vitctl.data.records import Shard, ShardedRecords
+from vitctl.data.views import Request, View
 from vitctl.errors import InputError, NotFoundError
+from vitctl.hardware.machine import available_cores
 from vitctl.places import Place, place
 from vitctl.settings.config import Config
 
@@ -82,19 +88,6 @@ class DatasetInfo(Config):
         )
 
 
-class LabelledImages(Protocol):
-    """What training, probing and evaluation need of a dataset: one on disk, or a mock."""
-
-    @property
-    def info(self) -> DatasetInfo: ...
-
-    def keys(self, split: str) -> NDArray[np.uint64]:
-        """uint64[n]: the sample keys of a split in record order."""
-
-    def labels(self, split: str) -> NDArray[np.int32]:
-        """int32[n, L]: the class indices of a split in record order, padded with -1."""
-
-
 @dataclass(frozen=True)
 class Dataset:
     """A dataset artifact, opened."""
@@ -143,6 +136,46 @@ class Dataset:
                 f"{self.path / name} has labels outside the {classes} classes", hint=_REMAKE
             )
         return labels
+
+    def images(
+        self,
+        requests: Iterable[Request],
+        *,
+        split: str,
+        view: View,
+        batch: int,
+        workers: int | None = None,
+        clock: ReadClock | None = None,
+    ) -> Iterator[NDArray[np.float32]]:
+        """See `ImageSource`; decoded by TensorFlow (5 to 10 s to import) in `workers` threads.
+        Raises `InputError` naming shard and record."""
+        from vitctl.data.tf_pipeline import image_function, images_in_order
+
+        return images_in_order(
+            lambda: self.records(split),
+            requests,
+            batch=batch,
+            function=image_function(view),
+            workers=workers or available_cores(),
+            clock=clock,
+        )
+
+    def ids(self, split: str, positions: NDArray[np.int64]) -> list[str]:
+        """The names in the records; raises `InputError` naming shard and record of a damaged
+        one."""
+        from vitctl.data.tf_pipeline import read_examples
+
+        records = self.records(split)
+        try:
+            return [example.id for example in read_examples(records, positions)]
+        finally:
+            records.close()
+
+    def image_cost(self, *, split: str, resolution: int, augment: AugmentConfig) -> ImageCost:
+        """What an image costs to decode and to augment, of some that are tried now."""
+        from vitctl.data import costs
+
+        return costs.measure(self.records(split), resolution=resolution, augment=augment)
 
     def _side_file(self, name: str, *, split: str, dtype: str, width: int) -> NDArray:
         examples = self.info.examples(split)

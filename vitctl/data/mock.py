@@ -6,14 +6,17 @@ classes and a loss falls; it is a function of (dataset seed, sample key, augment
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl.data.config import AugmentConfig
 from vitctl.data.dataset import DatasetInfo, SplitInfo
 from vitctl.data.order import hash64, mix64
+from vitctl.data.read_clock import ReadClock
+from vitctl.data.views import Request, View
 
 _CELLS = 4
 _NOISES = 16
@@ -51,12 +54,29 @@ class MockDataset:
 
     def images(
         self,
-        requests: Iterable[tuple[NDArray[np.int64], NDArray[np.int32]]],
+        requests: Iterable[Request],
         *,
         split: str,
-        resolution: int,
+        view: View,
+        batch: int,
+        workers: int | None = None,
+        clock: ReadClock | None = None,
     ) -> Iterator[NDArray[np.float32]]:
-        """One float32[b, r, r, 3] block a request of (positions int64[b], seeds int32[b, 2])."""
+        """See `ImageSource`; they are made at the resolution of the view, by one thread."""
+        del batch, workers, clock
+        return self.made_up(requests, split=split, resolution=view.resolution)
+
+    def ids(self, split: str, positions: NDArray[np.int64]) -> Sequence[None]:
+        """None: made-up images have no names."""
+        return [None] * len(positions)
+
+    def image_cost(self, *, split: str, resolution: int, augment: AugmentConfig) -> None:
+        """None: no image is decoded."""
+
+    def made_up(
+        self, requests: Iterable[Request], *, split: str, resolution: int
+    ) -> Iterator[NDArray[np.float32]]:
+        """One float32[b, r, r, 3] block a request."""
         keys, labels = self.keys(split), self.labels(split)[:, 0]
         patterns = _uniform(
             hash64(self.seed, np.arange(self.classes * _CELLS * _CELLS * 3), tag=_TAG_CLASS)

@@ -1,11 +1,7 @@
-"""Batches of a dataset, for training and for scoring. Importing this imports no TensorFlow.
-
-A mock dataset is served by numpy alone, one on disk through TensorFlow (5 to 10 s to import).
-"""
+"""Batches of a dataset, for training and for scoring. Importing this imports no TensorFlow."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
@@ -13,8 +9,7 @@ from numpy.typing import NDArray
 
 from vitctl.data.batches import ALL, EvalBatch, Rows, TrainBatch
 from vitctl.data.config import AugmentConfig, EvalPreprocess
-from vitctl.data.dataset import Dataset
-from vitctl.data.mock import MockDataset
+from vitctl.data.image_source import ImageSource
 from vitctl.data.order import (
     BatchIndices,
     Window,
@@ -23,10 +18,11 @@ from vitctl.data.order import (
     batch_of_step,
 )
 from vitctl.data.read_clock import ReadClock
+from vitctl.data.views import EvalView, TrainView
 
 
 def train_batches(
-    dataset: Dataset | MockDataset,
+    dataset: ImageSource,
     *,
     split: str = "train",
     resolution: int,
@@ -59,20 +55,14 @@ def train_batches(
             yield indices, augment_seeds(seed=seed, epochs=epochs, keys=keys[indices])
             step += 1
 
-    if isinstance(dataset, MockDataset):
-        images = dataset.images(requests(), split=split, resolution=resolution)
-    else:
-        from vitctl.data.tf_pipeline import images_in_order, train_function
-
-        images = images_in_order(
-            dataset,
-            requests(),
-            split=split,
-            batch=_count(rows, batch),
-            function=train_function(resolution=resolution, augment=augment),
-            workers=workers or available_cores(),
-            clock=clock,
-        )
+    images = dataset.images(
+        requests(),
+        split=split,
+        view=TrainView(resolution, augment),
+        batch=_count(rows, batch),
+        workers=workers,
+        clock=clock,
+    )
     for step, block in enumerate(images, start=start_step):
         epochs, indices = order(step)
         yield TrainBatch(
@@ -87,7 +77,7 @@ def train_batches(
 
 
 def eval_batches(
-    dataset: Dataset | MockDataset,
+    dataset: ImageSource,
     *,
     split: str,
     resolution: int,
@@ -112,19 +102,13 @@ def eval_batches(
             if len(part):
                 yield part, np.zeros((len(part), 2), np.int32)
 
-    if isinstance(dataset, MockDataset):
-        images = dataset.images(requests(), split=split, resolution=resolution)
-    else:
-        from vitctl.data.tf_pipeline import eval_function, images_in_order
-
-        images = images_in_order(
-            dataset,
-            requests(),
-            split=split,
-            batch=size,
-            function=eval_function(resolution=resolution, preprocess=preprocess),
-            workers=workers or available_cores(),
-        )
+    images = dataset.images(
+        requests(),
+        split=split,
+        view=EvalView(resolution, preprocess),
+        batch=size,
+        workers=workers,
+    )
     empty = np.zeros((0, resolution, resolution, 3), np.float32)
     for indices, part in zip(parts, own, strict=True):
         block = next(images) if len(part) else empty
@@ -136,11 +120,6 @@ def eval_batches(
             indices=indices,
             rows=rows,
         )
-
-
-def available_cores() -> int:
-    """Cores this process may run on, which in a container may be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _count(rows: Rows, batch: int) -> int:

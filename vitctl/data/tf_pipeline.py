@@ -14,22 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.data.config import AugmentConfig, EvalPreprocess
-from vitctl.data.dataset import Dataset
 from vitctl.data.example import decode_example
 from vitctl.data.preprocess import eval_image, train_image
 from vitctl.data.read_clock import ReadClock
 from vitctl.data.records import ShardedRecords
 from vitctl.data.tensorflow import as_it_is, load_tensorflow, tf_reason
+from vitctl.data.views import Request, TrainView, View
 from vitctl.errors import InputError
-
-Request = tuple[NDArray[np.int64], NDArray[np.int32]]
-"""int64[b] positions in the split and int32[b, 2] seeds."""
 
 ImageFunction = Callable[[Any, Any], Any]
 """string[], int32[2] -> float32[h, w, 3]"""
 
 # Batches made ahead of the one in use.
 _PREFETCH = 2
+
+
+def image_function(view: View) -> ImageFunction:
+    """What turns an image's bytes into what is seen of it."""
+    if isinstance(view, TrainView):
+        return train_function(resolution=view.resolution, augment=view.augment)
+    return eval_function(resolution=view.resolution, preprocess=view.preprocess)
 
 
 def train_function(*, resolution: int, augment: AugmentConfig) -> ImageFunction:
@@ -41,10 +45,9 @@ def eval_function(*, resolution: int, preprocess: EvalPreprocess) -> ImageFuncti
 
 
 def images_in_order(
-    dataset: Dataset,
+    open_records: Callable[[], ShardedRecords],
     requests: Iterable[Request],
     *,
-    split: str,
     batch: int,
     function: ImageFunction,
     workers: int,
@@ -56,7 +59,7 @@ def images_in_order(
     """
     tf = load_tensorflow()
     clock = clock or ReadClock()
-    records = dataset.records(split)
+    records = open_records()
     # The reading thread runs ahead of the consumer; what it was asked for is kept until it is
     # delivered, to find the culprit when an image fails.
     pending: list[NDArray[np.int64]] = []
@@ -102,7 +105,7 @@ def images_in_order(
                 if failure:
                     raise failure[0] from None
                 raise _culprit(
-                    dataset, split=split, indices=pending[0], function=function, error=error
+                    open_records(), indices=pending[0], function=function, error=error
                 ) from None
             pending.pop(0)
             yield block.numpy()
@@ -127,16 +130,14 @@ def read_examples(records: ShardedRecords, indices: NDArray[np.int64]) -> list[A
 
 
 def _culprit(
-    dataset: Dataset,
+    records: ShardedRecords,
     *,
-    split: str,
     indices: NDArray[np.int64],
     function: ImageFunction,
     error: Exception,
 ) -> Exception:
     """The error that names the image of a failed batch; the original one if none fails alone."""
     tf = load_tensorflow()
-    records = dataset.records(split)
     for index, example in zip(indices, read_examples(records, indices), strict=True):
         try:
             function(tf.constant(example.image), tf.zeros([2], tf.int32))
@@ -145,6 +146,6 @@ def _culprit(
             return InputError(
                 f"the image {example.id} (record {position} of {path}) can't be used: "
                 f"{tf_reason(alone)}",
-                hint="see what is damaged: vitctl verify --deep " + str(dataset.path),
+                hint="see what is damaged: vitctl verify --deep " + str(path.parent),
             )
     return error

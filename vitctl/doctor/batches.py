@@ -12,6 +12,7 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.data import pipeline
 from vitctl.data.config import AugmentConfig
 from vitctl.data.dataset import Dataset
+from vitctl.data.image_source import ImageSource
 from vitctl.data.local_shards import copied
 from vitctl.data.mock import MockDataset
 from vitctl.doctor.finding import Finding, Request
@@ -62,7 +63,7 @@ def _here(dataset: Place) -> Path | None:
     return copied(Artifact.load(dataset), splits=("train",))
 
 
-def _batches(dataset: Dataset | MockDataset) -> Iterator[Any]:
+def _batches(dataset: ImageSource) -> Iterator[Any]:
     return pipeline.train_batches(
         dataset,
         resolution=_RESOLUTION,

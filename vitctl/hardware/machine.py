@@ -20,6 +20,11 @@ def host_bytes() -> int | None:
     return min(found) if found else None
 
 
+def available_cores() -> int:
+    """Cores this process may run on, which in a container may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def settle_platform() -> None:
     """Spare jax the search for a TPU that is not there; what the user has set wins.
 

@@ -19,10 +19,10 @@ from vitctl.artifacts.files import sha256_file
 from vitctl.checkpoints import arrays
 from vitctl.data import pipeline
 from vitctl.data.batches import EvalBatch
-from vitctl.data.config import EvalPreprocess
-from vitctl.data.dataset import Dataset
+from vitctl.data.config import EvalPreprocess, MockConfig
+from vitctl.data.image_source import ImageSource
 from vitctl.data.local_shards import local_folder
-from vitctl.data.mock import MockDataset
+from vitctl.data.opening import open_source
 from vitctl.errors import InputError
 from vitctl.events import Emit, silent
 from vitctl.model import vit
@@ -32,7 +32,7 @@ from vitctl.optim.config import WeightsName
 from vitctl.places import Place
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
-from vitctl.train.config import MockConfig, TrainConfig
+from vitctl.train.config import TrainConfig
 from vitctl.train.program import state as states
 
 T = TypeVar("T")
@@ -106,20 +106,17 @@ def open_dataset(
     splits: Collection[str],
     cache: Path | None = None,
     emit: Emit = silent,
-) -> Dataset | MockDataset:
+) -> ImageSource:
     """The dataset behind an artifact, or the synthetic one that a `--mock` run was trained on.
     Records of `splits` can be read, from copies in `cache` if there is one."""
+    folder = None
     if dataset is not None:
-        return Dataset.load(local_folder(dataset, splits=splits, cache=cache, emit=emit))
-    if mock is None:
-        raise ValueError("expected a dataset or a mock one")
-    return MockDataset(
-        classes=classes, train_examples=mock.examples, val_examples=mock.eval_examples
-    )
+        folder = local_folder(dataset, splits=splits, cache=cache, emit=emit)
+    return open_source(folder, mock=None if dataset is not None else mock, classes=classes)
 
 
 def batches(
-    dataset: Dataset | MockDataset,
+    dataset: ImageSource,
     *,
     split: str,
     resolution: int,

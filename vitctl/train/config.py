@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import NonNegativeInt, PositiveInt, ValidationError, field_validator, model_validator
 
-from vitctl.data.config import AugmentConfig, EvalPreprocess
+from vitctl.data.config import AugmentConfig, EvalPreprocess, MockConfig
 from vitctl.errors import InputError
 from vitctl.hardware.precision import Precision
 from vitctl.model.config import Loss, ModelConfig
@@ -19,13 +19,6 @@ from vitctl.stage import ReadsImages
 
 RecipeName = Literal["paper", "small"]
 OnDivergence = Literal["stop", "rollback"]
-
-
-class MockConfig(Config):
-    """Synthetic images, so many; their classes are the model's."""
-
-    examples: PositiveInt = 100_000
-    eval_examples: PositiveInt = 1_000
 
 
 class DataConfig(Config):

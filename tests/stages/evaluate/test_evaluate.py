@@ -16,11 +16,11 @@ from stages.evaluate.spec import EvaluateConfig, EvaluateRuntime, Inputs
 from stages.inspect.text import in_words
 from tests import made
 from vitctl.artifacts import Artifact, Store
+from vitctl.data.config import MockConfig
 from vitctl.errors import InputError
 from vitctl.events import Caution, Settings, silent
 from vitctl.inference import scoring, weights
 from vitctl.model import vit
-from vitctl.train.config import MockConfig
 
 MODEL = made.config().model
 NAMED = made.NamedDataset()
@@ -77,7 +77,7 @@ def results(artifact: Artifact) -> dict[str, Any]:
 def logits() -> np.ndarray:
     """float64[37, 7] of the validation images."""
     requests = [(np.arange(37), np.zeros((37, 2), np.int32))]
-    images = next(NAMED.images(requests, split="val", resolution=MODEL.resolution))
+    images = next(NAMED.made_up(requests, split="val", resolution=MODEL.resolution))
     apply = jax.jit(lambda p, x: vit.apply(p, x, config=MODEL).logits)
     return np.asarray(apply(made.weights(MODEL), images), np.float64)
 

@@ -19,12 +19,12 @@ from stages.fewshot.spec import FewshotConfig, FewshotRuntime, Inputs
 from tests import made
 from vitctl.artifacts import Artifact, Store
 from vitctl.data import pipeline
+from vitctl.data.config import MockConfig
 from vitctl.errors import DoesNotFitError, InputError
 from vitctl.events import Caution, Settings, silent
 from vitctl.inference import weights
 from vitctl.model import vit
 from vitctl.recipes import measuring
-from vitctl.train.config import MockConfig
 
 MODEL = made.config().model
 MOCK = MockConfig(examples=90, eval_examples=37)
@@ -88,7 +88,7 @@ def results(artifact: Artifact) -> dict[str, Any]:
 def images(split: str) -> np.ndarray:
     n = NAMED.info.examples(split)
     requests = [(np.arange(n), np.zeros((n, 2), np.int32))]
-    return next(NAMED.images(requests, split=split, resolution=MODEL.resolution))
+    return next(NAMED.made_up(requests, split=split, resolution=MODEL.resolution))
 
 
 def protocol(train, train_labels, test, test_labels, *, shots: int, seed: int, l2: float) -> float:

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.artifacts.artifact import Artifact
-from vitctl.data import costs, pipeline
+from vitctl.data import pipeline
 from vitctl.data.batches import ALL, EvalBatch, Rows, TrainBatch, keys_of_steps
-from vitctl.data.dataset import Dataset
+from vitctl.data.image_source import ImageSource
 from vitctl.data.local_shards import local_folder
-from vitctl.data.mock import MockDataset
+from vitctl.data.opening import open_source
 from vitctl.data.order import BatchIndices, Window, batch_indices, batch_of_step
 from vitctl.data.read_clock import ReadClock
 from vitctl.events import Emit
+from vitctl.hardware import machine
 from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig
 from vitctl.train.telemetry import starvation
@@ -37,7 +38,7 @@ class Images:
     the run passed over.
     """
 
-    dataset: Dataset | MockDataset
+    dataset: ImageSource
     cfg: TrainConfig
     workers: int | None = None
     passed: tuple[Window, ...] = ()
@@ -107,13 +108,13 @@ class Images:
         `reading`: share of the time that records were read; `shared`: whether the devices compute
         on the cores that decode.
         """
-        if isinstance(self.dataset, MockDataset):
-            return ["images of a dataset, which all cores decode (one thread makes images up)"]
         data, resolution = self.cfg.data, self.cfg.model.resolution
-        cost = costs.measure(
-            self.dataset, split=data.split, resolution=resolution, augment=data.augment
+        cost = self.dataset.image_cost(
+            split=data.split, resolution=resolution, augment=data.augment
         )
-        cores = pipeline.available_cores()
+        if cost is None:
+            return ["images of a dataset, which all cores decode (one thread makes images up)"]
+        cores = machine.available_cores()
         found = starvation.Input(
             images_per_s=images_per_s,
             reading=reading,
@@ -154,17 +155,7 @@ def local_images(
 
 def open_images(cfg: TrainConfig, dataset: Path | None, *, workers: int | None) -> Images:
     """Open the dataset at a path, or make up images where `cfg.data.mock` says so."""
-    source: Dataset | MockDataset
-    mock = cfg.data.mock
-    if mock is not None:
-        source = MockDataset(
-            classes=cfg.model.classes,
-            train_examples=mock.examples,
-            val_examples=mock.eval_examples,
-        )
-    else:
-        assert dataset is not None  # a run without --mock has a dataset among its inputs
-        source = Dataset.load(dataset)
+    source = open_source(dataset, mock=cfg.data.mock, classes=cfg.model.classes)
     for split in (cfg.data.split, cfg.data.eval_split):
         if split is not None:
             source.info.split(split)

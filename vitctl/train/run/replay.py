@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl import losses
-from vitctl.data.dataset import Dataset
-from vitctl.data.records import ShardedRecords
 from vitctl.hardware import machine
 from vitctl.train.config import TrainConfig
 from vitctl.train.program.step import mixup_key
@@ -76,7 +74,7 @@ def replay(images: Images, *, step: int, first: int | None = None) -> Replayed:
     shown = len(keys) if first is None else min(first, len(keys))
     positions = order.indices[:shown]
     labels = images.dataset.labels(images.cfg.data.split)[positions]
-    ids = _ids(images, positions)
+    ids = images.dataset.ids(images.cfg.data.split, positions)
     return Replayed(
         step=step,
         batch=len(keys),
@@ -123,16 +121,3 @@ def mixup(cfg: TrainConfig, *, step: int) -> float | None:
         return None
     machine.devices()
     return float(losses.mixup_weight(mixup_key(cfg.seed, step - 1), alpha=alpha))
-
-
-def _ids(images: Images, positions: NDArray[np.int64]) -> list[str | None]:
-    """The names in the records; raises InputError naming shard and record of a damaged one."""
-    if not isinstance(images.dataset, Dataset):
-        return [None] * len(positions)
-    from vitctl.data.tf_pipeline import read_examples
-
-    records: ShardedRecords = images.dataset.records(images.cfg.data.split)
-    try:
-        return [example.id for example in read_examples(records, positions)]
-    finally:
-        records.close()

@@ -1,0 +1,98 @@
+"""Every member of `ImageSource` keeps its promises, and nothing asks which member it has."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vitctl.data.config import AugmentConfig, EvalPreprocess, MockConfig
+from vitctl.data.mock import MockDataset
+from vitctl.data.opening import open_source
+from vitctl.data.pipeline import eval_batches, train_batches
+from vitctl.data.subset import Subset
+from vitctl.data.views import EvalView, TrainView
+
+ROOT = Path(__file__).parents[2]
+MOCK = MockDataset(classes=5, train_examples=100, val_examples=23)
+EVERY_THIRD = np.arange(0, 100, 3)
+VIEWS = [TrainView(16, AugmentConfig()), EvalView(16, EvalPreprocess())]
+MEMBERS = {
+    "mock": MOCK,
+    "subset": Subset(MOCK, {"train": EVERY_THIRD}),
+    "subset of a subset": Subset(Subset(MOCK, {"train": EVERY_THIRD}), {"train": np.arange(9)}),
+}
+
+
+@pytest.fixture(params=MEMBERS)
+def source(request):
+    return MEMBERS[request.param]
+
+
+def blocks(source, *positions, split="train", view=VIEWS[0]):
+    requests = [(np.array(at), np.zeros((len(at), 2), np.int32)) for at in positions]
+    return list(source.images(iter(requests), split=split, view=view, batch=len(positions[0])))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_images_are_those_of_the_positions_whatever_the_order(source, view):
+    n = source.info.examples("train")
+    (whole,) = blocks(source, range(n), view=view)
+    assert whole.shape == (n, 16, 16, 3)
+    assert whole.dtype == np.float32
+    first, second = blocks(source, [7, 2, 5], [5, 0], view=view)
+    assert np.array_equal(first, whole[[7, 2, 5]])
+    assert np.array_equal(second, whole[[5, 0]])
+
+
+def test_columns_have_a_row_an_example(source):
+    for split, info in source.info.splits.items():
+        assert source.keys(split).shape == (info.examples,)
+        assert source.labels(split).shape == (info.examples, source.info.max_labels)
+        assert len(np.unique(source.keys(split))) == info.examples
+        assert len(source.ids(split, np.arange(3))) == 3
+
+
+def test_a_subset_is_its_part_of_the_whole():
+    part = MEMBERS["subset"]
+    assert np.array_equal(part.keys("train"), MOCK.keys("train")[::3])
+    assert np.array_equal(part.labels("train"), MOCK.labels("train")[::3])
+    assert np.array_equal(blocks(part, [1, 4])[0], blocks(MOCK, [3, 12])[0])
+    assert np.array_equal(part.keys("val"), MOCK.keys("val"))
+    assert part.info.classes == MOCK.info.classes
+
+
+def test_the_pipeline_feeds_from_any_member(source):
+    stream = train_batches(source, resolution=16, augment=AugmentConfig(), seed=3, batch=8)
+    batch = next(stream)
+    assert np.isin(batch.keys, source.keys("train")).all()
+    seen = [
+        batch.indices[batch.mask]
+        for batch in eval_batches(
+            source, split="train", resolution=16, preprocess=EvalPreprocess(), batch=8
+        )
+    ]
+    assert np.array_equal(np.concatenate(seen), np.arange(source.info.examples("train")))
+
+
+def test_opening_knows_of_mock():
+    made = open_source(None, mock=MockConfig(examples=30, eval_examples=7), classes=4)
+    assert made == MockDataset(classes=4, train_examples=30, val_examples=7)
+
+
+def asks_for_a_member(source: str) -> bool:
+    """Whether code branches on the class of an image source."""
+    return any(
+        isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "isinstance"
+        and any(name in ast.unparse(node.args[1]) for name in ("Dataset", "Subset"))
+        for node in ast.walk(ast.parse(source))
+    )
+
+
+def test_nothing_asks_which_member_it_has():
+    assert asks_for_a_member("isinstance(x, MockDataset)")
+    files = [*ROOT.glob("vitctl/**/*.py"), *ROOT.glob("stages/**/*.py")]
+    assert [str(f) for f in files if asks_for_a_member(f.read_text())] == []

@@ -1,0 +1,14 @@
+"""What an image costs the machine that feeds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ImageCost:
+    """Seconds of one core for an image of `pixels` pixels (means over those tried)."""
+
+    decode_s: float
+    augment_s: float
+    pixels: float

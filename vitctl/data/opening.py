@@ -1,0 +1,24 @@
+"""The images behind what a command was given: a folder on this machine, or made-up ones."""
+
+from __future__ import annotations
+
+from vitctl.data.config import MockConfig
+from vitctl.data.dataset import Dataset
+from vitctl.data.image_source import ImageSource
+from vitctl.data.mock import MockDataset
+from vitctl.places import Place
+
+
+def open_source(dataset: Place | None, *, mock: MockConfig | None, classes: int) -> ImageSource:
+    """The images of a dataset, or of `mock` with as many `classes` where that is asked for.
+
+    The only place that knows of the choice. Raises `NotFoundError` where there is no dataset,
+    `InputError` where it is damaged.
+    """
+    if mock is not None:
+        return MockDataset(
+            classes=classes, train_examples=mock.examples, val_examples=mock.eval_examples
+        )
+    if dataset is None:
+        raise ValueError("expected a dataset or a mock one")
+    return Dataset.load(dataset)
