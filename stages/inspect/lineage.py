@@ -31,8 +31,8 @@ def lineage(
     Draw the tree of inputs: which checkpoint, which images and which folder a result was made
     from. Inputs that changed or are gone are marked.
     """
-    for found, step in session.named(ref):
-        entry = _checkpoint(found, step)
+    for named, step in session.named(ref):
+        entry = _checkpoint(named, step)
         tree = _ancestors(entry, store=session.store)
         if session.options.json:
             session.answer_json({**_as_json(entry), "inputs": [_node(branch) for branch in tree]})

@@ -35,10 +35,10 @@ def show(
     Show one artifact or run: its settings, summary, inputs, files, and how it was made. With
     --json all that is recorded.
     """
-    for number, (found, step) in enumerate(session.named(ref)):
-        entry = found
-        if isinstance(found, Run) and step is not None:
-            entry = found.checkpoint(step, check=False)
+    for number, (named, step) in enumerate(session.named(ref)):
+        entry = named
+        if isinstance(named, Run) and step is not None:
+            entry = named.checkpoint(step, check=False)
         if session.options.json:
             session.answer_json(as_json(entry))
             continue
@@ -90,7 +90,7 @@ def _of_run(run: Run) -> Iterator[str]:
     info = run.info
     yield f"{bold('run')} {safe(run.path)}"
     newest = max(run.steps(), default=None)
-    state = "being worked on now" if run.is_working else "nobody works on it"
+    state = "training now" if run.is_working else "no process works on it"
     yield from fields(
         {
             "id": info.id,
@@ -100,13 +100,13 @@ def _of_run(run: Run) -> Iterator[str]:
     )
     yield from ("", bold("checkpoints"))
     for step, checkpoint in _checkpoints(run):
-        told = text.in_words("checkpoint", labelled(checkpoint)) if checkpoint else "damaged"
+        summary = text.in_words("checkpoint", labelled(checkpoint)) if checkpoint else "damaged"
         answered = "  (answered)" if step in info.results else ""
-        yield f"  {show_count(step):>8}  {safe(told)}{dim(answered)}"
+        yield f"  {show_count(step):>8}  {safe(summary)}{dim(answered)}"
     if newest is None:
         yield "  none yet"
     if info.rollbacks:
-        yield from ("", bold("passed over"))
+        yield from ("", bold("skipped after a divergence"))
         for back in info.rollbacks:
             yield f"  {safe(back.at)}  {safe(back.in_words)}"
             yield f"    {dim(safe(run.path / back.kept))}"
@@ -177,7 +177,7 @@ def _time(run: Run) -> dict[str, str]:
     if not sum(seconds.values()):
         return {}
     starts = f"{len(rows)} start{'s' if len(rows) > 1 else ''}"
-    told = {"in all": f"{quantities.duration(sum(seconds.values()))} in {starts}"}
+    accounts = {"in all": f"{quantities.duration(sum(seconds.values()))} in {starts}"}
     for account, share in goodput.shares(seconds).items():
-        told[goodput.WORDS[account]] = f"{share:6.1%}  {quantities.duration(seconds[account])}"
-    return told
+        accounts[goodput.WORDS[account]] = f"{share:6.1%}  {quantities.duration(seconds[account])}"
+    return accounts

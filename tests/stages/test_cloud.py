@@ -237,7 +237,9 @@ def test_a_divergence(fake, tmp_path):
             machine.run("verify", "--deep", kept["path"])
             run = machine.json(*command, "--on-divergence", "rollback")
             batch = machine.json("show", kept["path"])
-            assert "passed over" in machine.run("show", run["path"].partition("/checkpoints")[0])
+            assert "skipped after a divergence" in machine.run(
+                "show", run["path"].partition("/checkpoints")[0]
+            )
             ended.append([run["id"], run["digest"], batch["id"], batch["digest"]])
     assert ended[0] == ended[1]
 

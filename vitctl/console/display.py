@@ -44,7 +44,7 @@ _PLAIN_EVERY_S = 10.0
 
 
 class _Bars(Bar):
-    """A bar a task, and below it what is told beside: together they need 160 columns."""
+    """A bar a task, and its fields below: side by side they would need 160 columns."""
 
     def get_renderables(self) -> Iterable[RenderableType]:
         for task in self.tasks:
@@ -105,13 +105,13 @@ class Display:
         width = max((len(key) for key in event.values), default=0)
         self._line(Text(safe(event.title), style="bold"))
         for key, value in event.values.items():
-            lead, told = Text(f"  {key:<{width}}  ", style="dim"), Text(safe(value))
+            lead, shown = Text(f"  {key:<{width}}  ", style="dim"), Text(safe(value))
             if self._live:
                 grid = Table.grid()
-                grid.add_row(lead, told)
+                grid.add_row(lead, shown)
                 self.console.print(grid, soft_wrap=False)
             else:
-                self._line(lead + told)
+                self._line(lead + shown)
 
     def _progress(self, event: Progress) -> None:
         fields = "  ".join(f"{key} {safe(value)}" for key, value in event.fields.items())

@@ -143,9 +143,9 @@ def _usage(error: Exception) -> VitctlError:
     choice = re.search(r"'([^']*)' is not one of (.*)$", sentence)
     if choice:
         options = re.findall(r"'([^']*)'", choice[2])
-        found = difflib.get_close_matches(choice[1], options, n=1)
-        if found:
-            return _expected(2, _lower(sentence), hint=f"did you mean {found[0]}?")
+        near = difflib.get_close_matches(choice[1], options, n=1)
+        if near:
+            return _expected(2, _lower(sentence), hint=f"did you mean {near[0]}?")
     return _expected(2, _lower(sentence), hint=f"see {path} --help")
 
 
@@ -155,14 +155,14 @@ def _lower(sentence: str) -> str:
 
 def _causes(error: BaseException | None) -> list[BaseException]:
     """The exception, what caused it, and the members of groups among them."""
-    found: list[BaseException] = []
+    causes: list[BaseException] = []
     todo = [error]
     while todo:
         current = todo.pop()
-        if current is None or current in found:
+        if current is None or current in causes:
             continue
-        found.append(current)
+        causes.append(current)
         todo += [current.__cause__, current.__context__]
         if isinstance(current, BaseExceptionGroup):
             todo += current.exceptions
-    return found
+    return causes

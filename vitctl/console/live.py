@@ -19,7 +19,7 @@ _REFRESHES_PER_S = 4
 
 
 class Region(Live):
-    """What `draw` returns, redrawn a few times a second and when told to."""
+    """What `draw` returns, redrawn a few times a second and on request."""
 
     def __init__(self, draw: Callable[[], RenderableType], *, console: Console) -> None:
         super().__init__(console=console, refresh_per_second=_REFRESHES_PER_S, get_renderable=draw)

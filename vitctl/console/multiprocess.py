@@ -23,10 +23,10 @@ from vitctl.processes import cluster, start
 from vitctl.processes.pulse import Followed
 
 
-def connect(asked: dict[str, Any], *, stop_display: Callable[[], None]) -> None:
+def connect(flags: dict[str, Any], *, stop_display: Callable[[], None]) -> None:
     """Connect with the others, if there are any."""
     place = cluster.place(
-        cluster.Place(asked["processes"], asked["process_id"], asked["coordinator"])
+        cluster.Place(flags["processes"], flags["process_id"], flags["coordinator"])
     )
     if place is None:
         return
@@ -39,13 +39,13 @@ def connect(asked: dict[str, Any], *, stop_display: Callable[[], None]) -> None:
     start.start(
         place,
         report=tell,
-        hang_s=asked["hang_timeout"],
-        start_s=asked["start_timeout"] or start.START_S,
+        hang_s=flags["hang_timeout"],
+        start_s=flags["start_timeout"] or start.START_S,
     )
 
 
 def inputs(
-    found: Callable[[], list[Artifact]],
+    look: Callable[[], list[Artifact]],
     *,
     named: Callable[[], Artifact | None] = lambda: None,
     instead: Callable[[], Artifact | None],
@@ -53,28 +53,28 @@ def inputs(
 ) -> list[Artifact]:
     """What process 0 found (it alone reads stdin, and looks for the newest), as all see it.
 
-    `named` is a folder that this process was told itself, maybe a copy on its own disk: it must be
+    `named` is a folder that this process itself was given, maybe a copy on its own disk: it must be
     the same. `instead` is asked where neither the store nor process 0's path has it.
 
     Raises InputError for another one, or none.
     """
     if processes.count() == 1:
-        return found()
-    kept: list[Artifact] = []
+        return look()
+    local: list[Artifact] = []
 
     def find() -> list[dict[str, Any]]:
-        kept.extend(found())
-        return [_told(artifact, store=store) for artifact in kept]
+        local.extend(look())
+        return [_described(artifact, store=store) for artifact in local]
 
     processes.mark("wait")
-    told = processes.share("inputs", find, patient=True)
+    shared = processes.share("inputs", find, patient=True)
     processes.mark("start")
     if processes.first():
-        return kept
-    return [_seen(row, named=named(), instead=instead, store=store) for row in told]
+        return local
+    return [_seen(row, named=named(), instead=instead, store=store) for row in shared]
 
 
-def _told(artifact: Artifact, *, store: Store) -> dict[str, Any]:
+def _described(artifact: Artifact, *, store: Store) -> dict[str, Any]:
     path = artifact.path.absolute()
     return {
         "path": str(path),
@@ -86,17 +86,17 @@ def _told(artifact: Artifact, *, store: Store) -> dict[str, Any]:
 
 
 def _seen(
-    told: dict[str, Any],
+    shared: dict[str, Any],
     *,
     named: Artifact | None,
     instead: Callable[[], Artifact | None],
     store: Store,
 ) -> Artifact:
-    """The artifact that process 0 told of: the one named here, in this process's store, at the
+    """The artifact that process 0 described: the one named here, in this process's store, at the
     same path."""
-    places = [store.root / told["inside"]] if told["inside"] else []
+    places = [store.root / shared["inside"]] if shared["inside"] else []
     candidates: list[Callable[[], Artifact | None]] = [
-        *(partial(load_if_readable, there) for there in [*places, place(told["path"])]),
+        *(partial(load_if_readable, path) for path in [*places, place(shared["path"])]),
         instead,
     ]
     if named is not None:
@@ -104,11 +104,11 @@ def _seen(
     for candidate in candidates:
         with suppress(NotFoundError):
             artifact = candidate()
-            if artifact and (artifact.id, artifact.digest) == (told["id"], told["digest"]):
+            if artifact and (artifact.id, artifact.digest) == (shared["id"], shared["digest"]):
                 return artifact
     raise InputError(
-        f"process {processes.index()} ({socket.gethostname()}) has not the {told['kind']} that "
-        f"process 0 works on: {told['path']} ({told['digest'][:8]})",
+        f"process {processes.index()} ({socket.gethostname()}) has not the {shared['kind']} that "
+        f"process 0 works on: {shared['path']} ({shared['digest'][:8]})",
         hint="all processes need the same inputs: share the store, or give each its own copy",
     )
 
@@ -125,7 +125,7 @@ def failed(error: BaseException) -> int:
     if by_signal is not None:
         # Not by sys.exit: what was broken off in native code may still be under way in its threads,
         # and crash when Python goes.
-        _leave_told(by_signal)
+        _leave_once(by_signal)
     if processes.count() == 1:
         return report(error)
     expected = error if isinstance(error, VitctlError) else start.blame(error) or as_expected(error)
@@ -145,13 +145,13 @@ def leave(stop_display: Callable[[], None] = lambda: None) -> None:
     assert error is not None
     with suppress(Exception):  # its own thread may be at it; this one must come to the end
         stop_display()
-    _leave_told(error)
+    _leave_once(error)
 
 
 _leaving = threading.Lock()
 
 
-def _leave_told(error: VitctlError) -> NoReturn:
+def _leave_once(error: VitctlError) -> NoReturn:
     """Once: whichever thread comes second waits for the end of the process."""
     _leaving.acquire()
     with suppress(Exception):

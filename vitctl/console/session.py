@@ -122,7 +122,7 @@ class Session:
         )
 
     def _named_here(self, reference: str | None, kind: str) -> Artifact | None:
-        """The folder that this process itself was told to take, as on a disk of its own. Not a run:
+        """The folder that this process itself was given, as on a disk of its own. Not a run:
         which of its checkpoints is the newest, one process decides."""
         if reference is None or not Path(reference).is_dir() or (Path(reference) / RUN).exists():
             return None
@@ -154,7 +154,7 @@ class Session:
         return inputs.named(reference, kind=kind, store=self.store)
 
     def trained_on(self, checkpoint: Artifact) -> Artifact | None:
-        """The dataset a checkpoint was trained on; None if its images were made up."""
+        """The dataset a checkpoint was trained on; None if they were synthetic."""
         if inputs.is_synthetic(checkpoint):
             return None
 

@@ -40,7 +40,7 @@ class Picture:
         self._ended: float | None = None
         self._points: list[Point] = []
         self._now: Trained | None = None
-        self._told_at = self._began
+        self._event_at = self._began
         self._scored: Scored | None = None
         self._best: Scored | None = None
         self._saved: Saved | None = None
@@ -53,7 +53,7 @@ class Picture:
         if isinstance(event, Doing):
             self._activity, self._since = event.activity, self._clock()
         elif isinstance(event, Trained):
-            self._now, self._told_at = event, self._clock()
+            self._now, self._event_at = event, self._clock()
             self._points = thinned([*self._points, (event.step, event.loss)], most=_MOST_POINTS)
         elif isinstance(event, Trail):
             self._points = thinned(list(event.losses), most=_MOST_POINTS)
@@ -143,8 +143,8 @@ class Picture:
         ]
         best = self._best
         if best is not None and best is not scored and not narrow:
-            told = f"{_score('top1', _top1(best))} at {show_count(best.step)}"
-            fields.append(_field("best top-1", told))
+            score = f"{_score('top1', _top1(best))} at {show_count(best.step)}"
+            fields.append(_field("best top-1", score))
         return fields
 
     def _times(self, now: Trained, *, narrow: bool) -> list[Text]:
@@ -154,10 +154,10 @@ class Picture:
             return []
         if now.left is None:
             return [_field("eta", "not known yet")]
-        passed = self._clock() - self._told_at
+        passed = self._clock() - self._event_at
         left = Left(*(max(0.0, s - passed) for s in (now.left.likely, now.left.low, now.left.high)))
-        told = quantities.duration(left.likely) if narrow else quantities.eta(left)
-        fields = [_field("eta", told)]
+        eta = quantities.duration(left.likely) if narrow else quantities.eta(left)
+        fields = [_field("eta", eta)]
         if self._saved is not None and not narrow:
             fields.append(_field("save stall", stall(self._saved)))
         return fields
@@ -200,12 +200,12 @@ def plain(event: Trained, scored: Scored | None, saved: Saved | None = None) -> 
 
 def plain_scores(event: Scored) -> str:
     """Held-out scores on one line, for logs."""
-    told = "  ".join(
+    scores = "  ".join(
         f"{_NAMES[name]} {_score(name, value)}"
         for name, value in event.scores.items()
         if name in _NAMES
     )
-    return f"{safe(event.split)} at step {event.step}: {told}"
+    return f"{safe(event.split)} at step {event.step}: {scores}"
 
 
 def stall(event: Saved) -> str:

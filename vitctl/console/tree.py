@@ -70,8 +70,8 @@ def _flat(value: Any, *, exact: bool) -> str | None:
 
 def _one_line(value: Any, *, exact: bool) -> str:
     if isinstance(value, Mapping):
-        told = (f"{safe(key)} {_one_line(item, exact=exact)}" for key, item in value.items())
-        return "  ".join(told)
+        pairs = (f"{safe(key)} {_one_line(item, exact=exact)}" for key, item in value.items())
+        return "  ".join(pairs)
     if isinstance(value, Sequence) and not isinstance(value, str):
         shown = value if len(value) <= _MOST_ITEMS else value[:_LEAST_PLAIN]
         rest = [f"... ({len(value):,} in all)"] if len(shown) < len(value) else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 import tomllib
 import types
 import typing
@@ -91,11 +92,11 @@ def _check_keys(
 ) -> None:
     for key, value in tree.items():
         if key not in model.model_fields:
-            asked = _first_leaf(where + key, value)
-            found = _nearest(asked, list(keys_of(root)))
+            unknown = _first_leaf(where + key, value)
+            near = _nearest(unknown, list(keys_of(root)))
             raise UsageError(
-                f"there is no setting {asked!r}",
-                hint=f"did you mean {' or '.join(found)}?" if found else "see --print-config",
+                f"there is no setting {unknown!r}",
+                hint=f"did you mean {' or '.join(near)}?" if near else "see --print-config",
             )
         below = _table(model.model_fields[key].annotation)
         if below is None:
@@ -117,14 +118,14 @@ def _first_leaf(key: str, value: Any) -> str:
     return key
 
 
-def _nearest(asked: str, every: list[str]) -> list[str]:
+def _nearest(unknown: str, every: list[str]) -> list[str]:
     """At most three settings: of the same name or with it as a word (`lr`: schedule.peak_lr),
     then of like spelling."""
-    name = asked.rsplit(".", 1)[-1]
+    name = unknown.rsplit(".", 1)[-1]
     last = {full: full.rsplit(".", 1)[-1] for full in every}
     same = [full for full in every if last[full] == name]
     word = [full for full in every if name in last[full].split("_")]
-    like = difflib.get_close_matches(asked, every, n=3, cutoff=0.6)
+    like = difflib.get_close_matches(unknown, every, n=3, cutoff=0.6)
     return list(dict.fromkeys(same + word + like))[:3]
 
 
@@ -136,7 +137,7 @@ def build(model: type[C], tree: Mapping[str, Any]) -> C:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
+        message = first["msg"].removeprefix("Value error, ").partition(", unable to")[0]
         if first["type"] == "missing":
             raise UsageError(f"{where} has no value", hint=f"give it: --set {where}=...") from None
         hint = None
@@ -149,7 +150,9 @@ def build(model: type[C], tree: Mapping[str, Any]) -> C:
         if first["type"] == "string_type" and isinstance(first["input"], int | float):
             hint = f"text that looks like a number needs quotes: --set '{where}=\"...\"'"
         shown = f" (got {first['input']!r})" if not isinstance(first["input"], dict) else ""
-        raise UsageError(f"{where}: {message}{shown}" if where else message, hint=hint) from None
+        # pydantic's "Input should be ...", with the setting as its subject.
+        said = re.sub(r"^: Input should be ", " must be ", f": {message}")
+        raise UsageError(f"{where}{said}{shown}" if where else message, hint=hint) from None
 
 
 def to_toml(config: Config) -> str:
