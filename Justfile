@@ -30,10 +30,10 @@ lint: (_install "dev")
     {{python}} -m mypy
     {{venv}}/bin/lint-imports
 
-# Minutes: every stage of the demo, cut short, and the bitwise promises. For another Python or jax.
+# Minutes: the four commands on mock data, and the bitwise promises. For another Python or jax.
 smoke *args: (_install "dev")
-    {{python}} -m pytest -n 2 --dist worksteal -m "not device" \
-      tests/test_examples.py tests/train/test_exact.py tests/stages/test_app.py {{args}}
+    {{python}} -m pytest -n 2 --dist worksteal -m "not slow and not device" \
+      tests/stages/test_card.py tests/train/test_exact.py tests/stages/test_app.py {{args}}
 
 # The slow tests too: other libraries, many kills. Leaves a dated line in docs/log.
 test-all: (_install "test-all")
