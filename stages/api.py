@@ -144,7 +144,7 @@ def cooldown(
 
     call = _Call("cooldown", options)
     runtime = call.runtime(TrainRuntime)
-    checkpoint = call.input("checkpoint", source, option="source")
+    checkpoint = call.input("checkpoint", source, option="source", trunk=True)
     cfg = resolve(
         call.overrides,
         checkpoint,
@@ -271,13 +271,23 @@ class _Call:
     def runtime(self, model: type[R]) -> R:
         return build(model, self._where)
 
-    def input(self, kind: str, reference: Reference | None, *, option: str = "data") -> Artifact:
-        """The artifact that `reference` names; left out, the newest of the store."""
+    def input(
+        self,
+        kind: str,
+        reference: Reference | None,
+        *,
+        option: str = "data",
+        trunk: bool = False,
+    ) -> Artifact:
+        """The artifact that `reference` names; left out, the newest of the store. With `trunk` a
+        name that fits several runs means one of `pretrain`."""
         if isinstance(reference, Artifact):
             return inputs.named(str(reference.path), kind=kind, store=self.store)
         if reference is None:
             return inputs.newest(kind, option=option, store=self.store, emit=self.emit)
-        return inputs.named(str(reference), kind=kind, store=self.store)
+        return inputs.named(
+            str(reference), kind=kind, store=self.store, trunk=trunk, emit=self.emit
+        )
 
     def trained_on(self, checkpoint: Artifact) -> Artifact:
         return inputs.trained_on(checkpoint, option="data", store=self.store, emit=self.emit)

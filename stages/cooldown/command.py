@@ -48,7 +48,7 @@ def cooldown(
     """
     length = flags.count(steps, "--steps")
     runtime = session.runtime(TrainRuntime)
-    for checkpoint in session.many("checkpoint", source, option="--from"):
+    for checkpoint in session.many("checkpoint", source, option="--from", trunk=True):
         cfg = resolve(
             session.overrides,
             checkpoint,

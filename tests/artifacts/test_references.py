@@ -105,12 +105,29 @@ def test_a_name_of_several_is_the_one_of_the_kind(store, run):
         find("S16", store=store)
 
 
-def test_a_name_of_several_of_one_kind_is_refused(store, run):
-    trained(store, recipe("pretrain", "run", lr=2), steps=(5,), name="S16")
-    with pytest.raises(UsageError, match=r"fits several artifacts: .*, ") as error:
-        resolve("S16", store=store, kind="checkpoint")
-    assert error.value.exit_code == 2
-    assert step_of(run.path.name, store) == 20_000
+def test_of_several_of_one_kind_the_newest_that_has_the_step_is_taken_and_said(store, run):
+    """README's `cooldown --from S-16@20k` holds also when other runs of that name exist."""
+    other = trained(store, recipe("pretrain", "run", lr=2), steps=(5,), name="S16")
+    told = []
+    taken = resolve("S16", store=store, kind="checkpoint", emit=told.append)
+    assert taken.path.parent.parent == max((run.path, other), key=lambda p: Run.load(p).order)
+    (note,) = told
+    assert "fits 2 artifacts: taking the newest" in note.text
+    assert str(run.path) in note.text
+    assert str(other) in note.text
+    for reference, step in (("S16@20k", 20_000), ("S16@5", 5)):
+        assert resolve(reference, store=store, kind="checkpoint", emit=pytest.fail).step == step
+    with pytest.raises(NotFoundError, match="no checkpoint at step 7"):
+        resolve("S16@7", store=store, kind="checkpoint")
+    with pytest.raises(UsageError, match="fits several artifacts"):
+        find("S16", store=store)
+
+
+def test_a_cooldown_begins_from_the_trunk_of_several_runs(store, run):
+    tuned = trained(store, recipe("finetune", "run", lr=2), steps=(20_000,), name="S16")
+    assert tuned != run.path
+    taken = resolve("S16@20k", store=store, kind="checkpoint", trunk=True, emit=pytest.fail)
+    assert taken.path == run.place(20_000)
 
 
 def test_short_or_wrong_ids_name_nothing(store, photos):

@@ -8,16 +8,18 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.references import MAKE, resolve
 from vitctl.artifacts.store import Store
 from vitctl.errors import InputError, UsageError
-from vitctl.events import Emit, Note
+from vitctl.events import Emit, Note, silent
 from vitctl.places import Place
 
 
-def named(reference: str, *, kind: str, store: Store) -> Artifact:
+def named(
+    reference: str, *, kind: str, store: Store, trunk: bool = False, emit: Emit = silent
+) -> Artifact:
     """The finished artifact of `kind` that `reference` names; see `references.resolve`.
 
     Raises InputError also for a path that isn't text, which not every library can read.
     """
-    artifact = resolve(reference, store=store, kind=kind)
+    artifact = resolve(reference, store=store, kind=kind, trunk=trunk, emit=emit)
     if not is_text(artifact.path.absolute()):
         raise InputError(
             f"{artifact.path} is not UTF-8, which not every library can read",

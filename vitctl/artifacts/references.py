@@ -18,6 +18,7 @@ from vitctl.artifacts.manifest import MANIFEST
 from vitctl.artifacts.runs import CHECKPOINTS, Run
 from vitctl.artifacts.store import Store, slug
 from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.events import Emit, Note, silent
 from vitctl.model import variants
 from vitctl.places import Place, place
 from vitctl.quantities import parse_count
@@ -55,13 +56,17 @@ def kind_named(text: str) -> str:
     return own.get(plain) or _BY_COMMAND.get(plain, text)
 
 
-def resolve(reference: str, *, store: Store, kind: str) -> Artifact:
+def resolve(
+    reference: str, *, store: Store, kind: str, trunk: bool = False, emit: Emit = silent
+) -> Artifact:
     """The finished artifact of `kind` that `reference` names.
+
+    Of several that fit, those of `kind` that have the step count; with `trunk` the runs of
+    `pretrain`, if any, before others. Of what is left the newest is taken, and that is announced.
 
     Raises:
       NotFoundError: nothing of that name, or it is not finished.
       InputError: it is damaged, or of another kind.
-      UsageError: the name fits several.
     """
     if _means_latest(reference):
         newest = store.newest(kind)
@@ -70,7 +75,7 @@ def resolve(reference: str, *, store: Store, kind: str) -> Artifact:
                 f"there is no finished {kind} in {store.root}", hint=f"make one: {MAKE[kind]}"
             )
         return newest
-    entry, step = find(reference, store=store, kind=kind)
+    entry, step = find(reference, store=store, kind=kind, trunk=trunk, emit=emit)
     if isinstance(entry, Run):
         if kind != "checkpoint":
             raise InputError(
@@ -89,11 +94,17 @@ def resolve(reference: str, *, store: Store, kind: str) -> Artifact:
 
 
 def find(
-    reference: str, *, store: Store, kind: str | None = None
+    reference: str,
+    *,
+    store: Store,
+    kind: str | None = None,
+    trunk: bool = False,
+    emit: Emit = silent,
 ) -> tuple[Artifact | Run, int | None]:
     """What `reference` names, and the step if it gave one; its files are not checked.
 
-    A name that fits several entries means the one of `kind`, if that is one.
+    A name that fits several entries is refused (UsageError) unless `kind` is given; then see
+    `resolve`.
     """
     if not reference:
         raise UsageError("an empty reference names no artifact", hint="see them: vitctl ls")
@@ -105,7 +116,7 @@ def find(
         return _newest(store, kind=kind), step
     fitting = _named(base, store=store)
     if len(fitting) > 1 and kind is not None:
-        fitting = [entry for entry in fitting if kind_of(entry) == kind] or fitting
+        fitting = [_meant(fitting, reference, kind=kind, step=step, trunk=trunk, emit=emit)]
     if len(fitting) == 1:
         return fitting[0], step
     if len(fitting) > 1:
@@ -114,6 +125,29 @@ def find(
             f"{reference!r} fits several artifacts: {listed}", hint="give the path or the id"
         )
     raise _nothing(base, store=store)
+
+
+def _meant(
+    fitting: list[Entry], reference: str, *, kind: str, step: int | None, trunk: bool, emit: Emit
+) -> Entry:
+    """One of several entries that a name fits."""
+
+    def narrowed(entries: list[Entry], fits: Callable[[Entry], bool]) -> list[Entry]:
+        return [entry for entry in entries if fits(entry)] or entries
+
+    entries = narrowed(fitting, lambda entry: kind_of(entry) == kind)
+    if step is not None:
+        entries = narrowed(entries, lambda entry: isinstance(entry, Run) and step in entry.steps())
+    if trunk:
+        entries = narrowed(entries, lambda e: isinstance(e, Run) and e.info.stage == "pretrain")
+    newest = max(entries, key=lambda entry: entry.order)
+    if len(entries) > 1:
+        others = ", ".join(str(entry.path) for entry in entries if entry is not newest)
+        emit(
+            Note(f"{reference} fits {len(entries)} artifacts: taking the newest, {newest.path} "
+                 f"(not {others}; a path or an id names those)")
+        )  # fmt: skip
+    return newest
 
 
 def kind_of(entry: Artifact | Run) -> str:

@@ -84,10 +84,15 @@ class Session:
         """The input artifact; see `many`. More than one line on stdin is for others to read."""
         return self._inputs(kind, reference, option=option, stdin=stdin, of=of, several=False)[0]
 
-    def many(self, kind: str, reference: str | None, *, option: str) -> list[Artifact]:
+    def many(
+        self, kind: str, reference: str | None, *, option: str, trunk: bool = False
+    ) -> list[Artifact]:
         """The input artifacts: `reference` if given; else the lines of stdin if it is a pipe;
-        else the newest finished one of the store. What was not named is announced."""
-        artifacts = self._inputs(kind, reference, option=option, stdin=True, of=None, several=True)
+        else the newest finished one of the store. What was not named is announced. With `trunk` a
+        name that fits several runs means one of `pretrain`."""
+        artifacts = self._inputs(
+            kind, reference, option=option, stdin=True, of=None, several=True, trunk=trunk
+        )
         self.check_one_place(len(artifacts))
         return artifacts
 
@@ -108,16 +113,19 @@ class Session:
         stdin: bool,
         of: Artifact | None,
         several: bool,
+        trunk: bool = False,
     ) -> list[Artifact]:
         def look() -> list[Artifact]:
             return self._looked_up(
-                kind, reference, option=option, stdin=stdin, of=of, several=several
+                kind, reference, option=option, stdin=stdin, of=of, several=several, trunk=trunk
             )
 
         return multiprocess.inputs(
             look,
             named=lambda: self._named_here(reference, kind),
-            instead=lambda: self._resolved(reference, kind=kind) if reference else None,
+            instead=lambda: (
+                self._resolved(reference, kind=kind, trunk=trunk) if reference else None
+            ),
             store=self.store,
         )
 
@@ -137,9 +145,10 @@ class Session:
         stdin: bool,
         of: Artifact | None,
         several: bool,
+        trunk: bool,
     ) -> list[Artifact]:
         if reference is not None and reference != "-":
-            return [self._resolved(reference, kind=kind)]
+            return [self._resolved(reference, kind=kind, trunk=trunk)]
         if reference == "-" or (stdin and stdin_is_pipe()):
             lines = read_references(what=kind, several=several, emit=self.emit)
             artifacts = [self._resolved(line, kind=kind) for line in lines]
@@ -150,8 +159,8 @@ class Session:
             return [inputs.trained_on(of, option=option, store=self.store, emit=self.emit)]
         return [inputs.newest(kind, option=option, store=self.store, emit=self.emit)]
 
-    def _resolved(self, reference: str, *, kind: str) -> Artifact:
-        return inputs.named(reference, kind=kind, store=self.store)
+    def _resolved(self, reference: str, *, kind: str, trunk: bool = False) -> Artifact:
+        return inputs.named(reference, kind=kind, store=self.store, trunk=trunk, emit=self.emit)
 
     def trained_on(self, checkpoint: Artifact) -> Artifact | None:
         """The dataset a checkpoint was trained on; None if they were synthetic."""

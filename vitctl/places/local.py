@@ -38,6 +38,9 @@ class LocalPath(PosixPath):
     def with_name(self, name: str) -> LocalPath:
         return self._derived(super().with_name(name))
 
+    def with_suffix(self, suffix: str) -> LocalPath:
+        return self._derived(super().with_suffix(suffix))
+
     def iterdir(self) -> Generator[LocalPath]:
         for path in super().iterdir():
             yield self._derived(path)
