@@ -1,0 +1,16 @@
+"""The commands of vitctl, one package each; stages meet only through artifacts.
+
+app       the typer app: the table of verbs, and the console script
+api       the commands as Python functions
+shard     images -> a dataset artifact
+pretrain  a dataset -> a run of checkpoints
+cooldown  a checkpoint of a run -> a finished model
+finetune  a pretrained checkpoint -> a model for a dataset's classes
+fewshot   a checkpoint and a dataset -> few-shot accuracies
+evaluate  a checkpoint and a dataset -> top-1, top-5 and loss
+scaling   tables of runs -> fitted and drawn scaling laws
+plan      settings and hardware -> memory, speed and cost
+replay    a run and a step -> the batch it trained on
+inspect   the commands that only look: ls, show, lineage, verify
+doctor    checks of a machine that is to train
+"""

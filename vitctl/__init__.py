@@ -1,5 +1,40 @@
 """vitctl: the vocabulary. The commands built from it live in `stages`.
 
+    errors       expected errors, and the one table of exit codes
+    events       what a stage reports while it works
+    stage        what every stage is made of
+    version      the version of the package; the build reads it from here
+    losses       losses, mixup and top-k correctness, for one label an image or several
+    quantities   numbers as people write and read them: counts, durations, rates, shares
+    tables       tables of users: CSV, TSV, JSON, JSON lines or Parquet, as columns of cells
+    delimited    rows of cells in text: CSV, TSV and what spreadsheets call CSV
+    textfiles    text files of other programs: one reader for label lists, tables and TOML
+    strict_json  JSON from a disk or a pipe, read with limits
+    protobuf     protocol buffers on the wire, as far as the few messages here need them
+    settings     typed settings: the base of every Config, overrides, nested tables
+    recipes      published recipes, and how one becomes the settings of a run
+    ingest       foreign files -> the records of a dataset
+    data         images on disk -> batches in memory
+    model        the vision transformer: variants, accounting, forward pass
+    optim        optimizers, schedules, averages of weights
+    train        training: the step, the run around it, its measurements
+    inference    a trained model in use: weights, features, scores
+    probe        the few-shot probe: a linear model on frozen features
+    scaling      scaling laws: error against compute
+    plan         memory, speed and cost of a run on hardware one doesn't have
+    sharding     how arrays are divided over devices
+    hardware     devices and machines: names, peaks, precision, memory
+    processes    several processes that train one model
+    artifacts    versioned artifacts on disk: what stages read and write
+    checkpoints  arrays of a checkpoint on disk, and its position in the data
+    locks        one process at a time works below a path
+    places       folders on disk and objects in buckets, behind one interface
+    signals      SIGINT and SIGTERM: finish the step, save, exit
+    console      the terminal side of a command
+    figures      pictures of numbers, with matplotlib
+    doctor       checks of a machine that is to train
+    interop      parameter trees of other codebases
+
 What a notebook needs, loaded when it is used (docs/guide/python.md):
 
     load      the trained model of a checkpoint

@@ -1,0 +1,7 @@
+"""`vitctl cooldown`: a checkpoint of a run -> a finished model beside it.
+
+spec      version, settings and inputs; imports no array library
+settings  what a user gives -> the settings of the stage; needs no terminal
+command   the command-line flags, and how they become settings
+run       the stage from top to bottom
+"""

@@ -1,9 +1,11 @@
-"""Commands that only look: ls, show, lineage, verify.
+"""The commands that only look: ls, show, lineage, verify.
 
-ls       what a store holds; rows are made in `listing`
-show     one artifact or run, whole
-lineage  the tree of its inputs
-verify   whether it is what was published; the checks are in `checks`, those of images in `images`
-tree     nested values as indented lines
-words    summaries, sizes and times in a few words
+ls       `vitctl ls`: the contents of a store
+listing  the rows of ls: artifacts, runs and drafts, damaged ones too
+show     `vitctl show`: one artifact or run, whole
+lineage  `vitctl lineage`: the tree of an artifact's inputs
+verify   `vitctl verify`: is it still as published?
+checks   an artifact, a run or a draft against its manifest
+images   records of a dataset against its description, samples of a run against its order
+text     summaries, sizes and times in a few words, for tables
 """

@@ -1,0 +1,7 @@
+"""`vitctl replay`: a run and a step -> the batch it trained on.
+
+spec     version, settings and inputs; imports no array library
+command  the command-line flags, and how they become settings
+run      the stage from top to bottom
+text     a replayed batch for people and for programs
+"""

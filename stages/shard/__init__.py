@@ -1,1 +1,8 @@
-"""`vitctl shard`: images -> a dataset artifact."""
+"""`vitctl shard`: images -> a dataset artifact.
+
+spec      version, settings and inputs; imports no array library
+command   the command-line flags, and how they become settings
+run       listing -> plan -> shards -> description -> artifact
+source    the source as it was understood, its classes and their titles
+announce  sentences on a source, its plan and the result
+"""

@@ -4,17 +4,17 @@
     documents   JSON documents with a format version
     manifest    artifact.json, typed
     files       hashing, atomic small writes, paths that stay inside their folder
-    locks       one process works on a recipe at a time
-    mounts      which file systems other machines see
     artifact    a finished, immutable directory
     run_info    run.json: recipe, starts, answers, roll-backs
     runs        a growing directory of checkpoints, each a finished artifact
     pins        checkpoints that unfinished work begins from
     drafts      a directory on its way to being finished
-    store       where artifacts live, and how they are found by name, id or kind
-    references  how a person or a pipe names one
-    inputs      what a left-out input means
-    pasteable   command lines for hints, in the store at hand
+    crew        one draft, several processes: process 0 locks, clears and publishes
+    staging     files of an artifact on the local disk, for libraries that only read files
+    store       where artifacts live, and their lookup by name, id or kind
+    references  how a person or a pipe names an artifact
+    inputs      the meaning of a left-out input
+    pasteable   command lines for hints, in the current store
     ancestry    parents of parents
     provenance  where and with what a result was made
 

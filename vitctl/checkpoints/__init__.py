@@ -1,0 +1,6 @@
+"""Arrays of a checkpoint on disk, and its position in the data.
+
+arrays       the arrays of a checkpoint, written and read through orbax
+zarr_chunks  which files of a stored array hold the parts that this process needs
+position     where in its data a checkpoint is: `position.json`; imports no array library
+"""

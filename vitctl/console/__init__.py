@@ -1,12 +1,19 @@
-"""The terminal side of a command: streams, display, signals, and the flags all commands share.
+"""The terminal side of a command: streams, display, and the flags all commands share.
 
-streams    stdout belongs to the answer; references arrive on stdin
-text       names from data made safe to show
-display    events -> stderr, as a rich live view or plain lines
-training   the picture of a run; curve draws in characters, live keeps it at the bottom
-signals    first signal: finish and save; second: stop now
-overrides  --config FILE.toml and --set key=value onto a typed Config
-session    what a command has at hand: store, inputs, delivery of the answer
-verb       a function with the shared flags added, ready for typer
-failure    an exception -> one sentence, a hint, an exit code
+streams        stdout belongs to the answer; references arrive on stdin
+text           names from data made safe to show; plain styles
+tree           nested values as indented lines
+table          aligned columns: fitted to a terminal, one line a row elsewhere
+curve          a curve drawn in characters
+live           a live region at the bottom of a terminal
+display        events -> stderr, as a rich live view or plain lines
+training_view  the picture of a training run on a terminal
+flag           a flag's help and the key of its setting, in one line
+flags          the flags that several commands have
+verb           a function with the shared flags added, ready for typer
+session        what a command has at hand: store, inputs, delivery of the answer
+multiprocess   several processes at the command line: connection, output, end
+help           help pages: the example first, then the options in panels
+completion     values that a shell offers: models, kinds, settings, artifacts
+failure        an exception -> one sentence, a hint, an exit code
 """

@@ -1,5 +1,33 @@
 """Images on disk to batches in memory: sources, shards, order, decoding, augmentation.
 
-Only `tf_*` and `decode` import TensorFlow, and only when called into; order, examples, records,
-datasets and mock data do without it.
+    config        what happens to an image between its file and the model; no TensorFlow
+    image_source  what training, probing and scoring need of a set of images
+    dataset       the dataset artifact on disk, and how it is opened
+    opening       text of a command -> the images behind it: a dataset, or made-up ones
+    mock          synthetic images, numpy only, for `--mock`, tests and benchmarks
+    subset        some images of a source, without a copy of any
+    local_shards  the images of a dataset on this machine's disk
+    views         positions in a set of images, and how each image is seen
+    order         which example comes when: arithmetic, not a shuffle buffer
+    digest        the rolling digest of the samples that a run has consumed
+    example       `tf.train.Example` on the wire, without TensorFlow
+    records       ArrayRecord files, read and written strictly
+    decode        the one decoder, for training, evaluation and the check at shard time
+    long_images   the centre of an image that is many times longer than wide, resized
+    preprocess    encoded image and seed -> float32[h, w, 3] in [-1, 1], in TensorFlow
+    randaugment   RandAugment in TensorFlow, stateless
+    tf_pipeline   records -> decoded, augmented batches, on TensorFlow's threads
+    tensorflow    TensorFlow without accelerators and without its messages
+    pipeline      batches of a dataset, for training and for scoring
+    batches       what a model is fed: plain numpy arrays
+    read_clock    time spent on reading records
+    costs         measured costs of reading and decoding
+    image_cost    what an image costs the machine that feeds it
+    classes       classes of two artifacts, matched by name
+    names         names of files as text that any program can hold
+    sheet         images side by side with captions, as one PNG
+    verify        every record of a dataset against the dataset's description
+
+Only `tensorflow`, `tf_pipeline`, `decode`, `preprocess`, `randaugment` and `long_images`
+use TensorFlow; order, examples, records, datasets and mock data do without it.
 """

@@ -1,0 +1,22 @@
+"""Foreign files -> the records of a dataset: listing, conversion, shards.
+
+sources           the images of a source: name, size and time, listed without opening one
+folder            a folder as a source
+folder_layout     the meaning of a source's folders: classes, or splits that hold classes
+label_file        labels from a file, for images with several, or in no class folders
+digits            the built-in source: 1,797 handwritten digits of 8 x 8 pixels
+litter            files that lie among images without being any
+own_output        output of vitctl itself, which is never a source
+file_kinds        the kind of a file, from its first bytes
+header            size, mode and format of an image, from its header alone
+orientation       which way up an image is, wherever its container says so
+pnm               PGM and PPM whose brightest value is not 255
+convert           whether an image is stored as it is or as 8-bit PNG, and why
+decoder_warnings  warnings of the decoders' C libraries, caught and counted by image
+prepare           bytes of a file -> bytes to store, checked by the training decoder
+shard_plan        which image goes into which shard
+shard_writer      the work of one shard, from reading to writing
+worker_pool       worker processes that may die
+assemble          finished shards -> the description of their dataset
+tfds_files        the files with which TensorFlow Datasets reads a dataset artifact
+"""

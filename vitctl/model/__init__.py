@@ -1,15 +1,14 @@
 """The vision transformer: variants, accounting, forward pass. Nothing is imported here.
 
-| module | |
-|---|---|
-| `variants` | sizes by name, spellings of names, labels of other sizes |
-| `config` | what a model is: every shape follows from it |
-| `accounting` | parameters and FLOPs in closed form |
-| `remat` | what the backward pass computes again |
-| `roles` | tables by a parameter's role |
-| `posemb` | position embeddings: fixed ones, resampling of learned ones |
-| `layers`, `vit` | the parts of a block, and the model itself |
-| `resize` | trained parameters for another resolution or other classes |
+    variants    sizes by name, spellings of names, labels of other sizes
+    config      what a model is: every shape follows from it
+    accounting  parameters and FLOPs in closed form
+    remat       what the backward pass computes again
+    roles       tables by a parameter's role
+    posemb      position embeddings: fixed ones, resampling of learned ones
+    layers      the parts of a block: dense, norm, attention, MLP
+    vit         the model itself: `init` and `apply`
+    resize      trained parameters for another resolution or other classes
 
 All but `layers`, `posemb`, `resize` and `vit` need no array library.
 

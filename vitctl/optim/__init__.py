@@ -1,6 +1,14 @@
 """Optimizers as pure (init, update) pairs; the learning rate is an argument, not a state.
 
-`config` and `decay` need no array library; `optimizer.make` builds the transformation. `average`
-keeps a Polyak average beside the weights, `spikes` tells which updates to leave out. Parameter axes
-carry the letters of `vitctl.model`.
+    config     which optimizer, with which numbers
+    optimizer  the optimizers, put together from optax's parts
+    schedules  learning rates as a function of the step, in float64 on the host
+    decay      which parameters decay: a table by role
+    momentum   momentum whose storage type is part of the arithmetic
+    per_layer  stacked layers treated as the separate parameters they are
+    average    Polyak average of the weights, without a bias to its start
+    spikes     updates with an outlying gradient norm, left out
+
+`config` and `decay` need no array library; `optimizer.make` builds the transformation. Parameter
+axes carry the letters of `vitctl.model`.
 """

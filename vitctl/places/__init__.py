@@ -1,13 +1,16 @@
 """Where files lie: a folder, or objects in a bucket.
 
-    place      text -> a `Place`: a `pathlib.Path` or an `ObjectPath`
-    local      `LocalPath`: a `Path` that knows below which folder nothing goes through a link
-    nofollow   what writes, replaces and removes files, never through a link
-    objects    `ObjectPath`: the part of a Path's face that objects can have
-    buckets    the requests, through fsspec: tried again, and explained where they fail
-    transfer   whole files to and from a bucket, verified
-    behind     writes that nobody waits for
-    scratch    folders on the local disk for what is on its way
+    place              text -> a `Place`: a `pathlib.Path` or an `ObjectPath`
+    address            the name of an object in a bucket, and of its neighbours: text alone
+    local              `LocalPath`: a `Path` that follows no link below a given folder
+    nofollow           the only module that writes, replaces and removes files; never through a link
+    objects            `ObjectPath`: the part of a Path's interface that objects can have
+    buckets            the requests to object stores, through fsspec, with retries
+    explain            a failure of a store -> one sentence, a hint, an exit code
+    copies             whole files to and from a bucket, verified
+    background_writes  writes to a bucket that nobody waits for
+    guards             what must hold before a path is published, replaced or removed
+    scratch            folders on the local disk for files on their way to or from a bucket
 
 An object store has no folders and no renames; an object is replaced as a whole. So what makes
 something finished is one object, written last. fsspec is imported with the first request: whoever

@@ -1,10 +1,10 @@
 """Several processes that work on one model together, through `jax.distributed`.
 
-    cluster.py    how many there are and which one this is: flags, the environment
-    start.py      connect; leave in good order, or because of an error
-    exchange.py   values between them: share, gather, collect, agree
-    pulse.py      what each is doing, who ended, at which step all stop
-    watchdog.py   who hangs or is gone, its stack, and the end of a process that waits in vain
+    cluster   the number of processes and this one's index: flags, the environment
+    start     connecting, and leaving: in good order, or because of an error
+    exchange  values between processes: share, gather, collect, agree
+    pulse     the state of each process, and the step at which all stop
+    watchdog  a process that hangs or is gone, its stack, and the end of one that waits in vain
 
 One process is the default and needs none of it: then `first()` is True, `share` calls its function,
 nothing waits, and nothing here imports jax.

@@ -1,9 +1,9 @@
 """First SIGINT or SIGTERM: finish the step, save, exit 10. A second: stop now (130, 143).
 
-stop       what a loop asks between its steps, and what a second signal does
-ownership  a command that the same command continues owns the signals from its first moment on
-loops      the blocks in which a loop asks
-lost       where Python can raise nothing
+stop        whether a stop was requested, and whether a second signal insists
+ownership   the signals of a command that the same command continues
+loops       the blocks in which a first signal is only a request
+unraisable  interrupts in finalizers and callbacks, where Python can raise nothing
 """
 
 from vitctl.signals.loops import graceful, unless_owned

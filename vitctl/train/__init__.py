@@ -1,16 +1,8 @@
-"""Training: one step, the loop around it, scoring, and what a run writes down.
+"""Training: the step, the run around it, and its measurements.
 
-config    everything that decides the weights
-state     what a step carries, and its shapes
-step      the pure train step
-scoring   loss, top-1 and top-5 over every example exactly once
-features  frozen pre-logits, for the few-shot probe
-cadence   when to log, score, save, and which checkpoints stay
-metrics   metrics.jsonl, cut back to the checkpoint a run resumes from
-memory    what a step needs against what the devices have
-start     where a run begins: random weights, or a checkpoint
-saving    which checkpoints are written, what they say of themselves, which go
-reporting rows of metrics, and progress
-loop      batch, step, and what is due after it
-trainer   numbers, shapes, restore, loop: what pretrain, cooldown and finetune share
+config           everything that decides the weights; imports no array library
+trained_classes  the classes that weights were trained on; imports no array library
+program          what the devices execute: the train step, its state, its memory
+run              the story of a run: beginning, loop, saving, scoring, rollback
+telemetry        metrics, speed, time, idle devices
 """
