@@ -16,6 +16,7 @@ from vitctl.console.failure import as_expected
 from vitctl.errors import VitctlError
 
 ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden"
 
 # What takes its time to import, or must not be needed for looking.
 HEAVY = (
@@ -126,9 +127,11 @@ def test_help_reads_as_reviewed(golden, helped):
         *calls, ["scaling", "fit", "--help"], ["scaling", "plot", "--help"], ["--help"]
     )
     assert heavy == []
-    for call, page in complete.items():
-        name = "_".join(["help", *call.split()[:-1]])
+    reviewed = {"_".join(["help", *call.split()[:-1]]): page for call, page in complete.items()}
+    for name, page in reviewed.items():
         golden(f"{name}.txt", page.rstrip("\n").split("\n"))
+    # None is left of a command that is gone.
+    assert {path.stem for path in GOLDEN.glob("help*.txt")} == set(reviewed)
 
 
 def _all(page):
