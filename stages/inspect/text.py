@@ -73,7 +73,7 @@ def percent(value: float | None) -> str:
 
 
 def _dataset(summary: Summary) -> Iterable[str]:
-    yield f"{summary['classes']:,} classes"
+    yield f"{summary['classes']:,} classes" if summary["classes"] else "no labels"
     for split, examples in summary["examples"].items():
         yield f"{examples:,} {split}"
     if summary.get("rejected"):

@@ -64,7 +64,7 @@ def _some(names: Sequence[str]) -> str:
 def announce_plan(
     units: Sequence[Unit], *, classes: Sequence[str], splitting: Splitting, emit: Emit
 ) -> None:
-    values = {"classes": str(len(classes))}
+    values = {"classes": str(len(classes)) if classes else "none (unlabelled)"}
     for split in dict.fromkeys(unit.split for unit in units):
         parts = [unit for unit in units if unit.split == split]
         images = sum(len(unit.entries) for unit in parts)

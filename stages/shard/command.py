@@ -35,6 +35,12 @@ _SETTINGS = (
         "Meaning of the folders in SRC, where their names leave it open: splits, classes, or flat "
         "(default: by their names).",
     ),
+    Flag(
+        "unlabelled",
+        "Take all images in SRC without labels, to compute features of them in Python; no folder "
+        "is a class.",
+        sets=True,
+    ),
     Flag("classes", "Use only these classes (default: all).", metavar="A,B,C|0-5"),
     Flag(
         "shard_bytes",
@@ -104,7 +110,7 @@ def shard(
     """Example: vitctl shard ~/photos --val-fraction 0.05
 
     Turn a folder of images into a dataset: SRC/CLASS/image.jpg, or SRC/{train,val,test}/CLASS/,
-    or any layout with --labels (several labels an image, or none).
+    or any layout with --labels (several labels an image, or none) or --unlabelled.
     A file is stored byte for byte if every common decoder makes the same pixels of it, else as
     8-bit PNG. Every image is checked; bad ones are listed in rejects.jsonl.
     """

@@ -73,7 +73,7 @@ def run(
     """Shard `inputs.source` and return the dataset; found, continued or made anew."""
     # ---- What there is
     own = own_places(store, runtime)
-    listing = list_source(inputs, layout=cfg.layout, own=own, emit=emit)
+    listing = list_source(inputs, layout=cfg.layout, unlabelled=cfg.unlabelled, own=own, emit=emit)
     listing, cfg = resolve(listing, cfg)
     emit(Note(listing.reading))
     splitting = assign_splits(
@@ -85,7 +85,7 @@ def run(
         cfg,
         cfg.model_copy(update={"layout": listing.layout, "stratified": bool(splitting.held_back)}),
     )
-    classes = class_list(listing, inputs.classes_from, emit=emit)
+    classes = [] if cfg.unlabelled else class_list(listing, inputs.classes_from, emit=emit)
     titles = class_titles(classes, inputs.class_titles, emit=emit)
     recipe = _recipe(listing, cfg, inputs=inputs, classes=classes, titles=titles)
     earlier = None if runtime.force else store.made(_version_1(recipe), out=runtime.out)
@@ -121,7 +121,11 @@ def run(
             reports = _convert(units, draft=draft, cfg=cfg, runtime=runtime, stop=stop, emit=emit)
             raise_if_asked()
             _check_unchanged(
-                listing, lambda: list_source(inputs, layout=asked.layout, own=own), asked.classes
+                listing,
+                lambda: list_source(
+                    inputs, layout=asked.layout, unlabelled=asked.unlabelled, own=own
+                ),
+                asked.classes,
             )
 
             # ---- Describe it
@@ -130,7 +134,7 @@ def run(
                 reports,
                 classes=classes,
                 titles=titles,
-                multi_label=inputs.labels is not None,
+                multi_label=inputs.labels is not None or cfg.unlabelled,
             )
             announce_outcome(outcome, source=inputs.source, emit=emit)
             units, reports = _of_splits(outcome, units, reports, draft=draft)
@@ -148,7 +152,8 @@ def _version_1(recipe: Recipe) -> Recipe:
 
 
 def _next(dataset: Artifact) -> Next:
-    return Next(f"vitctl pretrain --data {shlex.quote(str(dataset.path))}")
+    verb = "pretrain --data" if dataset.summary["classes"] else "show"
+    return Next(f"vitctl {verb} {shlex.quote(str(dataset.path))}")
 
 
 # Identity

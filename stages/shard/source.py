@@ -29,27 +29,55 @@ def list_source(
     inputs: Inputs,
     *,
     layout: LayoutName | None = None,
+    unlabelled: bool = False,
     own: Sequence[Path] = (),
     emit: Emit = silent,
 ) -> Listing:
     """The images of the source, as its layout says, without what is excluded."""
+    if unlabelled:
+        _check_unlabelled(inputs)
     labels = None
     if inputs.labels is not None:
         labels = read_labels(inputs.labels, emit=emit)
     if inputs.source != DIGITS:
         exclude = _excluded(inputs.exclude, emit=emit)
         listing = list_folder(
-            Path(inputs.source), labels=labels, layout=layout, exclude=exclude, own=own
+            Path(inputs.source),
+            labels=labels,
+            unlabelled=unlabelled,
+            layout=layout,
+            exclude=exclude,
+            own=own,
         )
         _check_excluded(inputs.exclude, listing, emit=emit)
         return listing
-    if labels is not None or layout is not None:
-        option = "--labels" if labels is not None else "--layout"
+    given = {
+        "--labels": labels is not None,
+        "--layout": layout is not None,
+        "--unlabelled": unlabelled,
+    }
+    option = next((name for name, is_given in given.items() if is_given), None)
+    if option is not None:
         raise UsageError(f"{option} is for a folder; the digits have classes of their own")
     if Path(DIGITS).is_dir():
         emit(Note("digits are the built-in ones; the folder of that name is ./digits"))
     names = _excluded(inputs.exclude, emit=emit)
     return list_digits().without(names, ids=names)
+
+
+def _check_unlabelled(inputs: Inputs) -> None:
+    """Refuse options that are about labels or classes."""
+    given = {
+        "--labels": inputs.labels,
+        "--classes-from": inputs.classes_from,
+        "--class-titles": inputs.class_titles,
+    }
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(
+                f"--unlabelled makes a dataset without classes, and {option} is about classes",
+                hint="leave one of them out",
+            )
 
 
 def _excluded(words: Sequence[str], *, emit: Emit) -> list[str]:
@@ -126,7 +154,7 @@ def class_list(listing: Listing, classes_from: Place | None, *, emit: Emit) -> l
         raise InputError(
             f"{listing.root} has {only}; there is nothing to tell apart",
             hint="give a folder of at least two class folders; for a part of a larger list of "
-            "classes, name the list with --classes-from",
+            "classes, name the list with --classes-from; without labels: --unlabelled",
         )
     return classes
 

@@ -34,6 +34,7 @@ class ShardConfig(Config):
                   which other readers make other pixels or channels
     val_per_class images of each class held out as `val`, instead of a share
     layout        what the source's folders are; None where their names say it
+    unlabelled    images without labels, whatever the folders are called: the dataset has no classes
     stratified    whether images stay to train on that `val_fraction` alone would have held out,
                   since their classes have no others; settled by the images, not by the user
     """
@@ -46,12 +47,17 @@ class ShardConfig(Config):
     keep_bytes: bool = False
     val_per_class: int | None = Field(None, ge=1)
     layout: LayoutName | None = None
+    unlabelled: bool = False
     stratified: bool = False
 
     @model_validator(mode="after")
     def _one_way_to_split(self) -> Self:
         if self.val_fraction is not None and self.val_per_class is not None:
             raise ValueError("val_fraction and val_per_class are two ways to hold images out")
+        if self.unlabelled and self.val_per_class is not None:
+            raise ValueError("val_per_class needs classes, and unlabelled images have none")
+        if self.unlabelled and self.classes is not None:
+            raise ValueError("classes names those to take, and unlabelled images have none")
         return self
 
     def identity(self) -> dict[str, Any]:
@@ -64,7 +70,7 @@ class ShardConfig(Config):
         return tree
 
 
-LATER = ("val_per_class", "layout", "stratified")
+LATER = ("val_per_class", "layout", "unlabelled", "stratified")
 """Settings that the first version did not have."""
 
 

@@ -87,10 +87,12 @@ def select_classes(wanted: str, *, available: Sequence[str]) -> list[str]:
 
 def read_class_list(path: Place, *, emit: Emit = silent) -> list[str]:
     """Class names from a dataset artifact, or from a text file with one name a line."""
-    from vitctl.data.dataset import Dataset
+    from vitctl.data.dataset import Dataset, check_classes
 
     if path.is_dir():
-        return list(Dataset.load(path).info.classes)
+        classes = list(Dataset.load(path).info.classes)
+        check_classes(len(classes), dataset=path)
+        return classes
     text = read_lines(path, option="--classes-from", emit=emit)
     names = [line.rstrip() for _, line in text.numbered()]
     counts = Counter(names)

@@ -59,6 +59,7 @@ class DatasetInfo(Config):
 
     format: int = FORMAT
     classes: tuple[str, ...]
+    """In the order of their numbers; none where the images have no labels."""
     class_titles: tuple[str, ...] | None = None
     """Readable names in the order of `classes`; a class without one repeats its name."""
     multi_label: bool = False
@@ -203,6 +204,16 @@ def keys_name(split: str) -> str:
 
 def labels_name(split: str) -> str:
     return f"{STEM}-{split}.labels"
+
+
+def check_classes(classes: int, *, dataset: Place) -> None:
+    """Raise `InputError` for a dataset without classes, where they are needed."""
+    if classes == 0:
+        raise InputError(
+            f"{dataset} has no labels (it was made with --unlabelled)",
+            hint="give a dataset with labels; `vitctl shard` makes one of class folders, or with "
+            "--labels FILE",
+        )
 
 
 def scoring_split(info: DatasetInfo) -> Split:

@@ -3,6 +3,7 @@
     SRC/CLASS/any/depth/image.jpg                one split, `val` taken from it by hash
     SRC/{train,val,test}/CLASS/any/depth/...     splits as they are; see folder_layout.py
     SRC/any/depth/image.jpg and a label file     any number of labels an image
+    SRC/any/depth/image.jpg, unlabelled          no labels; splits as they are, too
 
 What vitctl wrote, what systems leave and what is no image is left alone and counted.
 """
@@ -49,11 +50,13 @@ def list_folder(
     root: Path,
     *,
     labels: Mapping[str, tuple[str, ...]] | None = None,
+    unlabelled: bool = False,
     layout: LayoutName | None = None,
     exclude: Collection[str] = (),
     own: Iterable[Path] = (),
 ) -> Listing:
-    """List a folder of class folders, or with `labels` (id -> class names) of images anywhere.
+    """List a folder of class folders, or with `labels` (id -> class names) or `unlabelled` of
+    images anywhere.
 
     `layout` says what its folders are where they do not; `exclude` names folders directly in it,
     classes or ids that are left out; `own` are places that this command writes to. Raises
@@ -67,7 +70,9 @@ def list_folder(
     if not root.is_dir():
         raise InputError(f"{root} is not a folder", hint="give a folder of class folders")
     tree = _walk(os.fsencode(root), exclude=set(map(_nfc, exclude)), own=own)
-    if labels is not None:
+    if unlabelled:
+        listing = _unlabelled(root, tree, asked=layout)
+    elif labels is not None:
         listing = _labelled(root, tree, labels, asked=layout)
     else:
         listing = _in_classes(root, tree, asked=layout)
@@ -175,6 +180,48 @@ def _labelled(
         skipped=tree.skipped,
         reading=f"{shown} is read by its label file, {_splits_in_words(layout)}",
         layout=None if same else layout.name,
+    )
+
+
+def _unlabelled(root: Path, tree: _Tree, *, asked: LayoutName | None) -> Listing:
+    shown = text_of(os.fsencode(root))
+    tops = dict.fromkeys(
+        text_of(path.partition(b"/")[0]) for path, _, _ in tree.files if b"/" in path
+    )
+    layout = folder_layout.read_flat_layout(
+        tops,
+        others=any(b"/" not in path for path, _, _ in tree.files),
+        asked=asked,
+        root=shown,
+        source=shlex.quote(str(root)),
+    )
+    names = _Names()
+    entries = []
+    for path, size, mtime_ns in tree.files:
+        top, separator, _ = path.partition(b"/")
+        split = layout.splits.get(names[top]) if separator else None
+        if layout.splits and split is None:
+            tree.skipped[_ASIDE] += 1
+            continue
+        entries.append(
+            Entry(
+                id=text_of(path),
+                class_names=(),
+                split=split,
+                path=os.path.join(os.fsencode(root), path),
+                size=size,
+                mtime_ns=mtime_ns,
+            )
+        )
+    entries.sort(key=lambda entry: entry.id)
+    if not entries:
+        raise _nothing_found(root, tree)
+    return Listing(
+        shown,
+        entries,
+        skipped=tree.skipped,
+        reading=f"{shown} is read without labels, {_splits_in_words(layout)}",
+        layout=layout.name,
     )
 
 
@@ -336,10 +383,12 @@ def _nothing_found(root: Path, tree: _Tree) -> InputError:
     if tree.skipped[OUTSIDE] and not tree.folders:
         return InputError(
             f"{root} holds files but no class folders",
-            hint="put the images of each class into a folder of its name, or give the folder above",
+            hint="put the images of each class into a folder of its name, or give the folder "
+            "above; images without labels: --unlabelled",
         )
     seen = ", ".join(f"{count} {what}" for what, count in tree.skipped.most_common(_SHOWN))
     return InputError(
         f"there is no image in {root}" + (f" (it holds {seen})" if seen else ""),
-        hint="give a folder of class folders with images, or `digits` for the built-in ones",
+        hint="give a folder of class folders with images, of images without labels with "
+        "--unlabelled, or `digits` for the built-in ones",
     )

@@ -16,18 +16,20 @@ _FEATURES = "tensorflow_datasets.core.features"
 
 def description_files(info: DatasetInfo) -> dict[str, bytes]:
     """File name -> content."""
-    return {
+    files = {
         "dataset_info.json": _json(_dataset_info(info)),
         "features.json": _json(_features(info)),
-        "label.labels.txt": "".join(f"{name}\n" for name in info.classes).encode(),
     }
+    if info.classes:
+        files["label.labels.txt"] = "".join(f"{name}\n" for name in info.classes).encode()
+    return files
 
 
 def _dataset_info(info: DatasetInfo) -> dict[str, Any]:
     return {
         "name": STEM,
         "version": "1.0.0",
-        "description": "Labelled images sharded by vitctl.",
+        "description": f"{'Labelled' if info.classes else 'Unlabelled'} images sharded by vitctl.",
         "fileFormat": "array_record",
         "splits": [
             {
@@ -57,9 +59,12 @@ def _features(info: DatasetInfo) -> dict[str, Any]:
         "image": {"shape": {"dimensions": ["-1", "-1", "3"]}, "dtype": "uint8"},
     }
     text = {"pythonClassName": f"{_FEATURES}.text_feature.Text", "text": {}}
+    features = {"id": text, "image": image}
+    if info.classes:
+        features["label"] = label
     return {
         "pythonClassName": f"{_FEATURES}.features_dict.FeaturesDict",
-        "featuresDict": {"features": {"id": text, "image": image, "label": label}},
+        "featuresDict": {"features": features},
     }
 
 

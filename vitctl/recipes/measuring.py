@@ -25,7 +25,8 @@ def settings(checkpoint: Artifact, dataset: Artifact | None, *, overrides: Tree)
     """`precision` and, where no dataset was given, `mock` as the checkpoint was trained with; the
     split that is scored.
 
-    Raises NotFoundError if the dataset holds nothing out and no `eval_split` was chosen.
+    Raises NotFoundError if the dataset holds nothing out and no `eval_split` was chosen, InputError
+    if it has no labels.
     """
     trained = branching.trained_with(checkpoint)
     tree: dict[str, Any] = {"precision": trained.precision}
@@ -33,9 +34,11 @@ def settings(checkpoint: Artifact, dataset: Artifact | None, *, overrides: Tree)
         assert trained.data.mock is not None  # only such a checkpoint is measured without data
         tree["mock"] = trained.data.mock.model_dump(mode="json")
         tree["eval_split"] = "val"
-    elif "eval_split" not in overrides:
-        from vitctl.data.dataset import Dataset, scoring_split
+        return tree
+    from vitctl.data.dataset import Dataset, check_classes, scoring_split
 
+    check_classes(dataset.summary.get("classes", -1), dataset=dataset.path)
+    if "eval_split" not in overrides:
         tree["eval_split"] = scoring_split(Dataset.load(dataset.path).info)
     return tree
 

@@ -33,10 +33,12 @@ class Images:
 
 
 def images_of(dataset: Artifact, *, split: str) -> Images:
-    """Read off a dataset artifact's description; no image is opened."""
-    from vitctl.data.dataset import Dataset, scoring_split
+    """Read off a dataset artifact's description; no image is opened. Raises `InputError` for one
+    without labels."""
+    from vitctl.data.dataset import Dataset, check_classes, scoring_split
 
     info = Dataset.load(dataset.path).info
+    check_classes(len(info.classes), dataset=dataset.path)
     return Images(
         examples=info.examples(split),
         classes=len(info.classes),
