@@ -61,7 +61,7 @@ def test_a_whole_dataset_has_no_problem(tmp_path):
                 "records": with_record(4, encode_example(Example(b"x", (2,), "id 4"))),
                 "labels": [[0], [1], [0], [1], [2], [1]],
             },
-            "record 1 of .* has a label outside the 2 classes",
+            "images-train.labels has labels outside the 2 classes",
         ),
         ({"keys": [7] * 6}, "two examples of train have the same id"),
     ],

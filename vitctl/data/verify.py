@@ -48,7 +48,6 @@ def _check_split(dataset: Dataset, split: str) -> Iterator[str]:
                     shown=str(dataset.path / name),
                     keys=keys[own],
                     labels=labels[own],
-                    classes=len(dataset.info.classes),
                 )
         except VitctlError as error:
             yield error.message
@@ -60,7 +59,6 @@ def _check_shard(
     shown: str,
     keys: NDArray[np.uint64],
     labels: NDArray[np.int32],
-    classes: int,
 ) -> Iterator[str]:
     """`shown` is where the shard belongs, `keys` and `labels` are what the index says of it."""
     with closing(ShardedRecords([shard])) as records:
@@ -73,8 +71,6 @@ def _check_shard(
             problem = _problem(record, key=keys[position], labels=labels[position])
             if problem is not None:
                 yield f"{where} {problem}"
-            if labels[position].max() >= classes:
-                yield f"{where} has a label outside the {classes} classes"
 
 
 def _problem(record: bytes, *, key: np.uint64, labels: NDArray[np.int32]) -> str | None:
