@@ -246,6 +246,31 @@ def test_a_line_that_is_neither_path_nor_object(vitctl):
     assert "neither a path nor an object" in err
 
 
+def test_input_without_an_end_is_refused(shell):
+    code, out, err = shell("yes | vitctl evaluate")
+    assert (code, out) == (3, "")
+    assert "stdin holds more than 100,000 lines" in err
+
+
+LONG_LINE = """
+from vitctl.console import streams
+from vitctl.errors import InputError
+streams.MOST_LINE_BYTES = 1000
+streams.claim_stdout()
+try:
+    streams.read_references(what="dataset", several=False, emit=print)
+except InputError as error:
+    streams.answer(error.message)
+"""
+
+
+def test_a_line_without_an_end_is_refused(shell, tmp_path):
+    (tmp_path / "long.py").write_text(LONG_LINE)
+    code, out, _ = shell(f"cat /dev/zero | {sys.executable} long.py")
+    assert code == 0
+    assert "a line of more than 1,000 bytes" in out
+
+
 def test_a_named_input_leaves_stdin_to_others(shell, first):
     code, out, _ = shell(f"printf 'for cat' | (vitctl verify {first.path} > /dev/null; cat)")
     assert (code, out) == (0, "for cat")

@@ -151,3 +151,16 @@ def test_files_that_cannot_be_read(tmp_path):
         (tmp_path / "bad.toml").write_bytes(content)
         with pytest.raises(UsageError, match="is not TOML"):
             read_toml(tmp_path / "bad.toml")
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "[" * 1000, "[" * 1000 + "]" * 1000], ids=len)
+def test_a_value_beyond_all_measure_is_named_in_short(tmp_path, text):
+    with pytest.raises(UsageError) as refused:
+        built(f"steps={text}")
+    assert len(refused.value.message) < 300
+    (tmp_path / "settings.toml").write_text(f"seed = {text}\n")
+    with pytest.raises(UsageError, match="--config") as refused:
+        read_toml(tmp_path / "settings.toml")
+    assert len(refused.value.message) < 300 + len(str(tmp_path))
+    assert "Python" not in refused.value.message
+    assert "sys." not in refused.value.message

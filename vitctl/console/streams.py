@@ -22,6 +22,10 @@ from vitctl.events import Emit, Note
 
 _answer: int | None = None
 _PATIENCE_S = 1.0
+MOST_LINES = 100_000
+MOST_LINE_BYTES = 2 * 2**20
+"""Of references on stdin. The summary of a dataset of 21,843 classes has half a MB; what holds more
+is no list of references, and may never end."""
 
 
 class _Forgiving(io.FileIO):
@@ -128,7 +132,8 @@ def read_references(*, what: str, several: bool, emit: Emit) -> list[str]:
     """Lines of stdin, each a path or an object of `--json`. Must run before jax is imported.
 
     Reads one line, or with `several` all of them, byte by byte so that nothing beyond is taken.
-    Raises NotFoundError (exit 4) at the end of input without a line: the step before failed.
+    Raises NotFoundError (exit 4) at the end of input without a line: the step before failed;
+    InputError (exit 3) for more than any list of references holds.
     """
     lines: list[str] = []
     pending = bytearray()
@@ -143,12 +148,16 @@ def read_references(*, what: str, several: bool, emit: Emit) -> list[str]:
             select.select([0], [], [])
             continue
         if byte not in (b"", b"\n"):
+            if len(pending) == MOST_LINE_BYTES:
+                raise _no_references(what, f"a line of more than {MOST_LINE_BYTES:,} bytes")
             pending += byte
             continue
         if pending.strip():
             lines.append(_reference(os.fsdecode(bytes(pending)).rstrip("\r")))
             if not several:
                 return lines
+            if len(lines) > MOST_LINES:
+                raise _no_references(what, f"more than {MOST_LINES:,} lines")
         pending.clear()
         if not byte:
             break
@@ -158,6 +167,13 @@ def read_references(*, what: str, several: bool, emit: Emit) -> list[str]:
             hint="see its message above; 'set -o pipefail' lets the shell report it, too",
         )
     return lines
+
+
+def _no_references(what: str, holds: str) -> InputError:
+    return InputError(
+        f"stdin holds {holds}, and the path of a {what} is expected there",
+        hint="pipe in the answer of another vitctl command, or give the path as an argument",
+    )
 
 
 def _reference(line: str) -> str:

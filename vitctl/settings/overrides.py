@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import difflib
 import re
+import reprlib
 import tomllib
 import types
 import typing
@@ -22,6 +23,7 @@ from vitctl.settings.config import Config
 from vitctl.settings.trees import Tree, drop, from_keys, merge, nested
 
 C = typing.TypeVar("C", bound=Config)
+_LONGEST_SHOWN = 100
 _TOML_VALUES = (str, int, float, bool, list, dict)
 
 
@@ -67,8 +69,10 @@ def read_toml(path: Path) -> Tree:
         raise NotFoundError(f"--config {path} cannot be read: {error.strerror}") from None
     except RecursionError:
         raise UsageError(f"--config {path} nests too deep") from None
-    except ValueError as error:  # also a number of more digits than Python reads
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"--config {path} is not TOML: {error}") from None
+    except ValueError:  # more digits than Python reads
+        raise UsageError(f"--config {path} holds a whole number of too many digits") from None
 
 
 def parse_set(items: Iterable[str]) -> Tree:
@@ -77,7 +81,9 @@ def parse_set(items: Iterable[str]) -> Tree:
     for item in items:
         key, equals, text = item.partition("=")
         if not equals or not all(part for part in key.split(".")):
-            raise UsageError(f"--set {item!r} is not key=value", hint="as in --set optim.wd_head=1")
+            raise UsageError(
+                f"--set {_short(item)} is not key=value", hint="as in --set optim.wd_head=1"
+            )
         merge(tree, nested(key.strip(), _value(text.strip())))
     return tree
 
@@ -106,7 +112,7 @@ def _check_keys(
         elif value not in (None, "none") and not isinstance(value, Config):
             example = next(iter(below.model_fields), "...")
             raise UsageError(
-                f"{where}{key} is a table of settings (got {value!r})",
+                f"{where}{key} is a table of settings (got {_short(value)})",
                 hint=f"set one of them, as in --set {where}{key}.{example}=...",
             )
 
@@ -149,10 +155,15 @@ def build(model: type[C], tree: Mapping[str, Any]) -> C:
             hint = f"did you mean {near[0]}?" if near else None
         if first["type"] == "string_type" and isinstance(first["input"], int | float):
             hint = f"text that looks like a number needs quotes: --set '{where}=\"...\"'"
-        shown = f" (got {first['input']!r})" if not isinstance(first["input"], dict) else ""
+        shown = f" (got {_short(first['input'])})" if not isinstance(first["input"], dict) else ""
         # pydantic's "Input should be ...", with the setting as its subject.
         said = re.sub(r"^: Input should be ", " must be ", f": {message}")
         raise UsageError(f"{where}{said}{shown}" if where else message, hint=hint) from None
+
+
+def _short(value: Any) -> str:
+    """A value as a message shows it: of a long one, how it begins and ends."""
+    return reprlib.repr(value) if len(shown := repr(value)) > _LONGEST_SHOWN else shown
 
 
 def to_toml(config: Config) -> str:
