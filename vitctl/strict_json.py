@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 MOST_BYTES = 256 * 2**20
@@ -63,6 +64,15 @@ def check(value: Any) -> None:
                     _check_text(key)
                 item = list(item.values())
             pending += ((below, depth + 1) for below in item)
+
+
+def finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    """`row` with None for numbers that are not finite: JSON has none of those. Weights that are
+    finite may score an infinite loss."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
 
 
 def _check_text(text: str) -> None:

@@ -71,7 +71,7 @@ def run(
             # Arrays
             layout = layouts.make(devices=runtime.devices)
             params = weights.restored(
-                inputs.checkpoint, cfg=trained, layout=layout, weights=cfg.weights
+                inputs.checkpoint, model=trained.model, layout=layout, weights=cfg.weights
             )
             scorer = scoring.make_scorer(
                 trained.model, loss=cfg.loss, precision=cfg.precision, layout=layout

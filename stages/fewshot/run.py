@@ -256,7 +256,7 @@ def _look(
         params = states.drawn(trained, layout=layout)
     else:
         params = weights.restored(
-            inputs.checkpoint, cfg=trained, layout=layout, weights=cfg.weights
+            inputs.checkpoint, model=trained.model, layout=layout, weights=cfg.weights
         )
     extractor = features.make_extractor(trained.model, precision=cfg.precision, layout=layout)
     return partial(features.of_model, extractor, params, layout=layout)

@@ -64,7 +64,9 @@ def _pretrained(
     """The checkpoint's weights, made to fit, with a new optimizer."""
     checkpoint.require_whole()
     before = trained_with(checkpoint)
-    params = frozen.weights_of(checkpoint.path, cfg=before, layout=layout, weights=cfg.from_weights)
+    params = frozen.weights_of(
+        checkpoint.path, model=before.model, layout=layout, weights=cfg.from_weights
+    )
     changes = {name: params[name] for name in warm_start.CHANGES if name in params}
     fitted = warm_start.adapt(
         {**params, **layout.on_host(changes)},

@@ -77,7 +77,7 @@ def test_a_checkpoints_weights_come_back_without_its_optimizer(tmp_path):
         if file.is_file():
             file.write_bytes(b"")
     layout = layouts.make()
-    params = frozen.restored(made_one, cfg=made.config(), layout=layout)
+    params = frozen.restored(made_one, model=made.config().model, layout=layout)
     jax.tree.map(np.testing.assert_array_equal, params, made.weights(MODEL))
     assert all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(params))
 
@@ -89,7 +89,7 @@ def test_a_flipped_byte_in_the_weights_is_noticed(tmp_path):
     content[len(content) // 2] ^= 1
     weights.write_bytes(content)
     with pytest.raises(InputError, match="is damaged: params/"):
-        frozen.restored(made_one, cfg=made.config(), layout=layouts.make())
+        frozen.restored(made_one, model=made.config().model, layout=layouts.make())
 
 
 def test_untrained_weights_are_those_training_starts_from():

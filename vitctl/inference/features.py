@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from vitctl import processes
 from vitctl.data.batches import EvalBatch
 from vitctl.inference.weights import applied, one_behind
+from vitctl.model import shapes
 from vitctl.model.config import ModelConfig
+from vitctl.processes.compile_barrier import in_step
 from vitctl.sharding.layout import Layout
-from vitctl.train.program import state as states
-from vitctl.train.program.compile_barrier import in_step
 
 Extractor = Callable[[Any, Array], Array]
 
@@ -31,7 +31,7 @@ def make_extractor(config: ModelConfig, *, precision: str, layout: Layout) -> Ex
     def features(params: Any, images: Float[Array, "b i j 3"]) -> Float[Array, "b e"]:
         return run(params, images).pre_logits
 
-    weights = layout.params(states.param_shapes_of(config))
+    weights = layout.params(shapes.of_params(config))
     return in_step(
         jax.jit(features, in_shardings=(weights, layout.batch), out_shardings=layout.replicated)
     )

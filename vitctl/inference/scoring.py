@@ -18,15 +18,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import NDArray
 
-from vitctl import losses, processes
+from vitctl import losses, processes, strict_json
 from vitctl.data.batches import EvalBatch
 from vitctl.errors import InputError
 from vitctl.inference.weights import applied, on_devices, one_behind
+from vitctl.model import shapes
 from vitctl.model.config import ModelConfig
+from vitctl.processes.compile_barrier import in_step
 from vitctl.sharding.layout import Layout
-from vitctl.train.program import state as states
-from vitctl.train.program.compile_barrier import in_step
-from vitctl.train.telemetry.metrics import finite
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Scores:
 
     def as_json(self) -> dict[str, float | int | None]:
         """As it is recorded: null for a loss that is not finite."""
-        return finite(asdict(self))
+        return strict_json.finite(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def make_scorer(
             predicted=jnp.argmax(logits, axis=-1).astype(jnp.int32),
         )
 
-    weights, split = layout.params(states.param_shapes_of(config)), layout.batch
+    weights, split = layout.params(shapes.of_params(config)), layout.batch
     return in_step(
         jax.jit(score, in_shardings=(weights, split, split, split), out_shardings=layout.replicated)
     )

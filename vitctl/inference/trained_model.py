@@ -24,13 +24,12 @@ from vitctl.hardware.precision import Precision
 from vitctl.inference import features as extraction
 from vitctl.inference import weights as stored
 from vitctl.inference.weights_choice import chosen
-from vitctl.model import vit
+from vitctl.model import shapes, vit
 from vitctl.model.config import ModelConfig
 from vitctl.optim.config import WeightsName
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig, from_identity
-from vitctl.train.program import state as states
 
 Reference = str | os.PathLike[str]
 """A path, a name, an id prefix, RUN@STEP or "latest": what commands take."""
@@ -246,7 +245,7 @@ def load(
         store=store,
         training=training,
         classes=tuple(checkpoint.summary["classes"]),
-        params=stored.restored(checkpoint, cfg=training, layout=layout, weights=weights),
+        params=stored.restored(checkpoint, model=training.model, layout=layout, weights=weights),
         weights=weights,
         precision=precision or training.precision,
         layout=layout,
@@ -293,5 +292,5 @@ def _applier(
         answer = run(params, images)
         return answer.logits, answer.pre_logits
 
-    shardings = layout.params(states.param_shapes_of(config))
+    shardings = layout.params(shapes.of_params(config))
     return jax.jit(outputs, in_shardings=(shardings, layout.batch), out_shardings=layout.replicated)

@@ -25,15 +25,13 @@ from vitctl.data.local_shards import local_folder
 from vitctl.data.opening import open_source
 from vitctl.errors import InputError
 from vitctl.events import Emit, silent
-from vitctl.model import vit
+from vitctl.model import shapes, vit
 from vitctl.model.config import ModelConfig
 from vitctl.optim import average
 from vitctl.optim.config import WeightsName
 from vitctl.places import Place
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
-from vitctl.train.config import TrainConfig
-from vitctl.train.program import state as states
 
 T = TypeVar("T")
 
@@ -44,11 +42,11 @@ DEFAULT_BATCH = 256
 def restored(
     checkpoint: Artifact,
     *,
-    cfg: TrainConfig,
+    model: ModelConfig,
     layout: Layout,
     weights: WeightsName = "raw",
 ) -> vit.Params:
-    """The weights of a checkpoint that `cfg` trained, or their average, on every device; the
+    """The weights of a checkpoint of a model, or their average, on every device; the
     optimizer's state is not read.
 
     Raises InputError if their bytes are not those that were published, or of another model.
@@ -69,15 +67,15 @@ def restored(
             f"{checkpoint.path} is damaged: {found[0]} has other bytes than were published",
             hint=f"see all: vitctl verify --deep {checkpoint.path}",
         )
-    return weights_of(checkpoint.path, cfg=cfg, layout=layout, weights=weights)
+    return weights_of(checkpoint.path, model=model, layout=layout, weights=weights)
 
 
 def weights_of(
-    place: Place, *, cfg: TrainConfig, layout: Layout, weights: WeightsName
+    place: Place, *, model: ModelConfig, layout: Layout, weights: WeightsName
 ) -> vit.Params:
     """Like `restored`, for a checkpoint whose bytes were just checked."""
-    shapes = states.param_shapes(cfg)
-    like = layouts.like(shapes, layout.params(shapes))
+    params = shapes.of_params(model)
+    like = layouts.like(params, layout.params(params))
     if weights == "raw":
         return arrays.restore(place, arrays.PARAMS, like=like)
     updates: Any = jax.ShapeDtypeStruct((), jnp.int32, sharding=layout.replicated)

@@ -6,11 +6,12 @@
     remat       what the backward pass computes again
     roles       tables by a parameter's role
     posemb      position embeddings: fixed ones, resampling of learned ones
+    shapes      shapes and types of the weights, nothing allocated
     layers      the parts of a block: dense, norm, attention, MLP
     vit         the model itself: `init` and `apply`
     resize      trained parameters for another resolution or other classes
 
-All but `layers`, `posemb`, `resize` and `vit` need no array library.
+All but `layers`, `posemb`, `resize`, `shapes` and `vit` need no array library.
 
 Axes have one letter each, the same in types, einsum and comments:
 

@@ -4,10 +4,11 @@
     start     connecting, and leaving: in good order, or because of an error
     exchange  values between processes: share, gather, collect, agree
     pulse     the state of each process, and the step at which all stop
+    compile_barrier  programs that all processes have compiled before one runs them
     watchdog  a process that hangs or is gone, its stack, and the end of one that waits in vain
 
 One process is the default and needs none of it: then `first()` is True, `share` calls its function,
-nothing waits, and nothing here imports jax.
+nothing waits, and nothing here but `compile_barrier` imports jax.
 """
 
 from vitctl.processes.exchange import agree, collect, count, first, gather, index, share

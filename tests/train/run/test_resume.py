@@ -13,6 +13,7 @@ from vitctl.artifacts.runs import run_of
 from vitctl.checkpoints import arrays as checkpoints
 from vitctl.errors import DivergedError, DoesNotFitError, InputError, UsageError
 from vitctl.events import Caution
+from vitctl.model import shapes
 from vitctl.recipes import branching
 from vitctl.sharding import layout as layouts
 from vitctl.train.program import state
@@ -121,7 +122,7 @@ def test_a_diverged_state_is_the_one_before(tmp_path):
 def test_a_checkpoint_of_another_model_is_refused(pretrain):
     done = pretrain(4, store="a")
     other = config(4, model={"width": 32})
-    like = layouts.like(state.param_shapes(other), layouts.make(devices=1).replicated)
+    like = layouts.like(shapes.of_params(other.model), layouts.make(devices=1).replicated)
     with pytest.raises(InputError, match="a checkpoint of another model"):
         checkpoints.restore(done.path, checkpoints.PARAMS, like=like)
 

@@ -16,6 +16,7 @@ from vitctl.checkpoints import arrays as checkpoints
 from vitctl.errors import UsageError
 from vitctl.events import Trained
 from vitctl.inference import weights as frozen
+from vitctl.model import shapes
 from vitctl.recipes import measuring
 from vitctl.sharding import layout as layouts
 from vitctl.train.program import state
@@ -96,13 +97,13 @@ def test_either_weights_can_be_taken_further(pretrain):
     done = pretrain(4, optim={"ema": 0.9})
     cfg, layout = config(4, optim={"ema": 0.9}), layouts.make(devices=1)
     mean = arrays(done, checkpoints.EMA, cfg=cfg)
-    averaged = frozen.restored(done, cfg=cfg, layout=layout, weights="ema")
+    averaged = frozen.restored(done, model=cfg.model, layout=layout, weights="ema")
     branch = continued(cfg.model_copy(update={"from_weights": "ema"}), done)
     started = branch.state(layout)
     for found in (averaged, started.params):
         for name, array in checkpoints.named(found).items():
             np.testing.assert_array_equal(np.asarray(array), mean[f"weights/{name}"])
-    raw = checkpoints.named(frozen.restored(done, cfg=cfg, layout=layout))
+    raw = checkpoints.named(frozen.restored(done, model=cfg.model, layout=layout))
     assert any((np.asarray(raw[n]) != mean[f"weights/{n}"]).any() for n in raw)
 
     assert measuring.weights(done, requested=None).name == "ema"
@@ -179,7 +180,7 @@ def test_what_is_saved_is_the_state_when_the_save_began(tmp_path):
     jax.block_until_ready(params)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(current.params))
     writing.finish()
-    like = layouts.like(state.param_shapes(cfg), layout.replicated)
+    like = layouts.like(shapes.of_params(cfg.model), layout.replicated)
     restored = checkpoints.named(checkpoints.restore(tmp_path, checkpoints.PARAMS, like=like))
     for name, array in before.items():
         np.testing.assert_array_equal(np.asarray(restored[name]), array)

@@ -4,5 +4,4 @@ step             the pure train step: (state, batch, learning rate, step) -> (st
 state            what a step carries to the next one, and its shapes
 lowered          the step compiled ahead of time, for these devices or absent ones
 footprint        memory of a step, counted from shapes, against that of a device
-compile_barrier  programs that several processes compile and run together
 """

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from vitctl.model import shapes as model_shapes
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
 from vitctl.optim import average, spikes
@@ -34,11 +35,6 @@ class TrainState(NamedTuple):
     finite: Bool[Array, ""]
     average: Average | None = None
     norms: NormHistory | None = None
-
-
-def param_shapes(cfg: TrainConfig) -> Any:
-    """Shapes and types of the weights; nothing is allocated."""
-    return param_shapes_of(cfg.model)
 
 
 def optimizer(cfg: TrainConfig) -> Optimizer:
@@ -121,21 +117,15 @@ def _where(condition: Bool[Array, ""], new: Any, old: Any) -> Any:
 
 
 @cache
-def param_shapes_of(model: ModelConfig) -> Any:
-    """Shapes and types of a model's weights; nothing is allocated."""
-    return jax.eval_shape(lambda: vit.init(model, key=jax.random.key(0)))
-
-
-@cache
 def optimizer_of(model: ModelConfig, optim: OptimConfig) -> Optimizer:
     """The optimizer for a model's parameters."""
-    return make(optim, params=param_shapes_of(model))
+    return make(optim, params=model_shapes.of_params(model))
 
 
 @cache
 def shapes_of(model: ModelConfig, optim: OptimConfig) -> TrainState:
     """Shapes and types of the whole state; nothing is allocated."""
-    params = param_shapes_of(model)
+    params = model_shapes.of_params(model)
     return TrainState(
         params=params,
         opt=jax.eval_shape(optimizer_of(model, optim).init, params),
@@ -164,7 +154,7 @@ def _draw(model: ModelConfig, layout: Layout) -> Callable[[Array], vit.Params]:
     on_cpu = layout.mesh.devices.flat[0].platform == "cpu"
     return jax.jit(
         partial(_init, model),
-        out_shardings=layout.params(param_shapes_of(model)),
+        out_shardings=layout.params(model_shapes.of_params(model)),
         compiler_options={"xla_backend_optimization_level": 0} if on_cpu else None,
     )
 

@@ -59,7 +59,7 @@ def continued(cfg: TrainConfig, checkpoint: Artifact) -> StartingPoint:
     before = start.state
 
     def averaged(layout: Layout) -> TrainState:
-        params = weights.weights_of(checkpoint.path, cfg=cfg, layout=layout, weights="ema")
+        params = weights.weights_of(checkpoint.path, model=cfg.model, layout=layout, weights="ema")
         return before(layout)._replace(params=params)
 
     return replace(start, state=averaged)

@@ -13,12 +13,12 @@ from vitctl.errors import UsageError
 from vitctl.events import Emit, Note, Settings
 from vitctl.hardware import machine
 from vitctl.inference import scoring
+from vitctl.processes.compile_barrier import in_step
 from vitctl.sharding import layout as layouts
 from vitctl.sharding import spec
 from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.program import footprint
-from vitctl.train.program.compile_barrier import in_step
 from vitctl.train.program.step import make_step
 from vitctl.train.run.announcement import announced
 from vitctl.train.run.beginning import StartingPoint

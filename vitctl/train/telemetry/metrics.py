@@ -10,16 +10,15 @@ whole with each checkpoint and every half a minute.
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from vitctl import processes
+from vitctl import processes, strict_json
 from vitctl.artifacts.files import write_atomic
 from vitctl.places import ObjectPath, Place, buckets, children, nofollow
 from vitctl.places.background_writes import write_behind, write_now
@@ -42,7 +41,7 @@ class Metrics:
         self._stack = ExitStack()
         self._bucket: ObjectPath | None = None
         every, self.damaged = read_counting(path)
-        rows = [finite(row) for row in every if row["step"] <= keep_to]
+        rows = [strict_json.finite(row) for row in every if row["step"] <= keep_to]
         text = "".join(_line(row) for row in rows)
         # Every process has the same rows; one writes them.
         self._writes = processes.first()
@@ -91,7 +90,7 @@ class Metrics:
         self._there.add((kind, step))
         if not self._writes:
             return
-        row = finite({"kind": kind, "step": step, **values})
+        row = strict_json.finite({"kind": kind, "step": step, **values})
         self._file.write(_line(row))
         self._file.flush()
         if self._events is not None:
@@ -185,15 +184,6 @@ def _row(line: bytes) -> dict[str, Any] | None:
 def _is_number(value: Any) -> bool:
     """null stands for a number that was not finite."""
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-def finite(row: Mapping[str, Any]) -> dict[str, Any]:
-    """`row` with None for numbers that are not finite: JSON has none of those. Weights that are
-    finite may score an infinite loss."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in row.items()
-    }
 
 
 def _line(row: dict[str, Any]) -> str:
