@@ -43,7 +43,7 @@ class Progress:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
-Activity = Literal["start", "compile", "step", "score", "save"]
+Activity = Literal["start", "restore", "open", "compile", "step", "score", "save"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,16 @@ class Trained:
     flops_per_s: float
     mfu: float | None = None
     skipped: int | None = None
+    left: Left | None = None
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """Between two `Trained`: `step` of `total` steps are finished. Attributes as there."""
+
+    task: str
+    step: int
+    total: int
     left: Left | None = None
 
 
@@ -135,7 +145,7 @@ class Next:
     command: str
 
 
-Told = Doing | Trained | Trail | Scored | Saved | Spent
+Told = Doing | Trained | Stepped | Trail | Scored | Saved | Spent
 """What a training run tells."""
 
 Event = Note | Caution | Settings | Progress | Told | Next

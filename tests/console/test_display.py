@@ -8,7 +8,19 @@ import pytest
 
 from vitctl.console import display as displays
 from vitctl.console.display import Display
-from vitctl.events import Caution, Doing, Next, Note, Progress, Scored, Settings, Spent, Trained
+from vitctl.events import (
+    Caution,
+    Doing,
+    Left,
+    Next,
+    Note,
+    Progress,
+    Scored,
+    Settings,
+    Spent,
+    Stepped,
+    Trained,
+)
 
 
 class Terminal(io.StringIO):
@@ -155,7 +167,7 @@ def test_training_in_plain_lines(plain, monkeypatch):
         show(Spent({"step": 90.0, "compile": 10.0}, starts=2))
     lines = plain.getvalue().splitlines()
     assert [line.split("  ")[0] for line in lines] == [
-        "compiling",
+        "compiling the training step",
         "pretrain S/16: 1/1000 steps",
         "pretrain S/16: 3/1000 steps",
         "pretrain S/16: 1000/1000 steps",
@@ -177,3 +189,26 @@ def test_training_on_a_terminal_ends_with_where_the_time_went(terminal):
     last = seen[seen.rindex("pretrain S/16") :]
     assert "time 1 min 40 s: 90 % training steps, 10 % compiling" in last
     assert "eta" not in last
+
+
+def test_plain_lines_until_the_first_row_are_rare(plain, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(displays.time, "monotonic", lambda: now)
+    with showing() as show:
+        for step in range(1, 80):
+            left = Left(*[100.0 - step] * 3) if step >= 3 else None
+            show(Stepped("pretrain S/16", step, 1000, left=left))
+            now += 1
+        show(training(80))
+        now += 1000
+        show(Stepped("pretrain S/16", 81, 1000))
+    lines = plain.getvalue().splitlines()
+    assert lines[:2] == ["pretrain S/16: 1/1000 steps", "pretrain S/16: 61/1000 steps  eta 39 s"]
+    assert [line.split("  ")[0] for line in lines[2:]] == ["pretrain S/16: 80/1000 steps"]
+
+
+def test_plain_lines_name_what_is_compiled(plain):
+    with showing() as show:
+        for activity in ("start", "open", "compile", "step", "score", "compile", "score"):
+            show(Doing(activity))
+    assert plain.getvalue().splitlines() == ["compiling the training step", "compiling the scoring"]

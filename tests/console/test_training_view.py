@@ -10,7 +10,7 @@ from rich.console import Console
 from vitctl import quantities
 from vitctl.console.live import Region
 from vitctl.console.training_view import Picture, plain, plain_scores
-from vitctl.events import Doing, Left, Scored, Trail, Trained
+from vitctl.events import Doing, Left, Scored, Stepped, Trail, Trained
 
 LEFT = Left(3600.0, 3300.0, 4200.0)
 
@@ -133,6 +133,37 @@ def test_what_takes_long_is_named_with_its_time(picture, clock):
     picture(Doing("compile"))
     clock.now += 75
     assert drawn(picture) == [" compiling 1 min 15 s"]
+
+
+def test_steps_are_drawn_before_the_first_row(picture):
+    picture(Doing("step"))
+    picture(Stepped("pretrain S/16", 1, 1000))
+    text = "\n".join(drawn(picture))
+    assert "1/1,000 steps" in text
+    assert "eta not known yet" in text
+    picture(Stepped("pretrain S/16", 3, 1000, left=LEFT))
+    text = "\n".join(drawn(picture))
+    assert "3/1,000 steps" in text
+    assert "eta 1 h" in text
+
+
+def test_steps_between_rows_move_the_bar_and_nothing_else(picture):
+    before = drawn(fed(picture))
+    picture(Stepped("pretrain S/16", 510, 1000, left=LEFT))
+    after = drawn(picture)
+    assert "510/1,000 steps" in after[0]
+    assert after[1:] == before[1:]
+
+
+@pytest.mark.parametrize(
+    ("activity", "words"), [("restore", "restoring 7 s"), ("open", "opening the data 7 s")]
+)
+def test_the_phases_of_starting_are_told_with_their_time(picture, clock, activity, words):
+    picture(Doing("start"))
+    clock.now += 20
+    picture(Doing(activity))
+    clock.now += 7
+    assert drawn(picture) == [f" {words}"]
 
 
 def test_the_best_score_is_remembered(picture):

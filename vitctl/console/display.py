@@ -26,6 +26,7 @@ from vitctl.console import training_view
 from vitctl.console.live import Region
 from vitctl.console.text import safe
 from vitctl.events import (
+    Activity,
     Caution,
     Doing,
     Event,
@@ -36,11 +37,14 @@ from vitctl.events import (
     Scored,
     Settings,
     Spent,
+    Stepped,
     Told,
     Trained,
 )
 
 _PLAIN_EVERY_S = 10.0
+# Before its first row a run has little to tell: that it goes on, now and then.
+_PLAIN_STEPS_EVERY_S = 60.0
 
 
 class _Bars(Bar):
@@ -64,6 +68,9 @@ class Display:
         self._said: dict[str, tuple[float, int]] = {}
         self._picture: training_view.Picture | None = None
         self._region: Region | None = None
+        self._activity: Activity | None = None
+        self._rows = False
+        self._steps_at: float | None = None
         self._scored: Scored | None = None
         self._saved: Saved | None = None
 
@@ -162,12 +169,27 @@ class Display:
             self._line(Text(training_view.plain_scores(event)))
         elif isinstance(event, Saved):
             self._saved = event
-        elif isinstance(event, Trained) and self._is_time(event.task, event.step, event.total):
-            self._line(Text(training_view.plain(event, self._scored, self._saved)))
+        elif isinstance(event, Trained):
+            self._rows = True
+            if self._is_time(event.task, event.step, event.total):
+                self._line(Text(training_view.plain(event, self._scored, self._saved)))
+        elif isinstance(event, Stepped):
+            self._plain_steps(event)
         elif isinstance(event, Spent):
             self._line(Text(training_view.spent(event)))
-        elif isinstance(event, Doing) and event.activity == "compile":
-            self._line(Text("compiling"))  # minutes of silence otherwise, for large models
+        elif isinstance(event, Doing):
+            if event.activity == "compile":  # minutes of silence otherwise, for large models
+                program = "scoring" if self._activity == "score" else "training step"
+                self._line(Text(f"compiling the {program}"))
+            self._activity = event.activity
+
+    def _plain_steps(self, event: Stepped) -> None:
+        now = time.monotonic()
+        if self._rows:
+            return
+        if self._steps_at is None or now - self._steps_at >= _PLAIN_STEPS_EVERY_S:
+            self._steps_at = now
+            self._line(Text(training_view.plain_steps(event)))
 
     def _plain(self, event: Progress, fields: str) -> None:
         if not self._is_time(event.task, event.done, event.total):

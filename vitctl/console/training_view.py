@@ -12,7 +12,7 @@ from rich.text import Text
 from vitctl import quantities
 from vitctl.console.curve import Point, curve, thinned, unicode_shown
 from vitctl.console.text import safe
-from vitctl.events import Activity, Doing, Left, Saved, Scored, Spent, Told, Trail, Trained
+from vitctl.events import Activity, Doing, Left, Saved, Scored, Spent, Stepped, Told, Trail, Trained
 from vitctl.quantities import show_count
 from vitctl.train.telemetry import goodput
 
@@ -23,6 +23,8 @@ _NARROW, _WIDE, _SHORT = 60, 100, 14
 _CURVE_ROWS, _CURVE_ROWS_WIDE = 5, 7
 _WORDS: dict[Activity, str] = {
     "start": "starting",
+    "restore": "restoring",
+    "open": "opening the data",
     "compile": "compiling",
     "step": "training",
     "score": "scoring",
@@ -40,6 +42,8 @@ class Picture:
         self._ended: float | None = None
         self._points: list[Point] = []
         self._now: Trained | None = None
+        self._at: Trained | Stepped | None = None
+        self._left: Left | None = None
         self._event_at = self._began
         self._scored: Scored | None = None
         self._best: Scored | None = None
@@ -53,8 +57,11 @@ class Picture:
         if isinstance(event, Doing):
             self._activity, self._since = event.activity, self._clock()
         elif isinstance(event, Trained):
-            self._now, self._event_at = event, self._clock()
+            self._now = event
+            self._go_to(event)
             self._points = thinned([*self._points, (event.step, event.loss)], most=_MOST_POINTS)
+        elif isinstance(event, Stepped):
+            self._go_to(event)
         elif isinstance(event, Trail):
             self._points = thinned(list(event.losses), most=_MOST_POINTS)
         elif isinstance(event, Spent):
@@ -65,6 +72,9 @@ class Picture:
             self._scored = event
             if self._best is None or _top1(event) > _top1(self._best):
                 self._best = event
+
+    def _go_to(self, event: Trained | Stepped) -> None:
+        self._at, self._left, self._event_at = event, event.left, self._clock()
 
     def end(self) -> None:
         """What is drawn from now on is what was."""
@@ -80,13 +90,15 @@ class Picture:
 
     def lines(self, columns: int, rows: int) -> Iterator[Text]:
         """At most `rows - 1` lines for a terminal of this size."""
-        now = self._now
-        if now is None:
-            if self._spent is None:
-                yield from _filled(self._doing(), columns)
-            return
+        now, at = self._now, self._at
         narrow = columns < _NARROW
-        yield self._bar(now, columns, narrow=narrow)
+        if at is not None:
+            yield self._bar(at, columns, narrow=narrow)
+        if now is None or at is None:
+            if self._spent is None:
+                times = [] if at is None else self._times(at, narrow=narrow)
+                yield from _filled([*times, *self._doing()], columns)
+            return
         yield from _filled(self._speeds(now, narrow=narrow), columns)
         if not narrow and rows >= _SHORT:
             tall = _CURVE_ROWS_WIDE if columns >= _WIDE and rows >= 2 * _SHORT else _CURVE_ROWS
@@ -103,9 +115,9 @@ class Picture:
         if self._spent is not None:
             yield from _sentence(spent(self._spent), columns)
         else:
-            yield from _filled([*self._times(now, narrow=narrow), *self._doing()], columns)
+            yield from _filled([*self._times(at, narrow=narrow), *self._doing()], columns)
 
-    def _bar(self, now: Trained, columns: int, *, narrow: bool) -> Text:
+    def _bar(self, now: Trained | Stepped, columns: int, *, narrow: bool) -> Text:
         share = min(1.0, now.step / now.total)
         steps = f"{now.step:,}/{now.total:,}"
         tail = f" {share:4.0%}  {steps}" + ("" if narrow else " steps")
@@ -147,15 +159,16 @@ class Picture:
             fields.append(_field("best top-1", score))
         return fields
 
-    def _times(self, now: Trained, *, narrow: bool) -> list[Text]:
+    def _times(self, now: Trained | Stepped, *, narrow: bool) -> list[Text]:
         if self._ended is not None:
             return [_field("took", quantities.duration(self._ended - self._began))]
         if now.step >= now.total:
             return []
-        if now.left is None:
+        if self._left is None:
             return [_field("eta", "not known yet")]
         passed = self._clock() - self._event_at
-        left = Left(*(max(0.0, s - passed) for s in (now.left.likely, now.left.low, now.left.high)))
+        ends = (self._left.likely, self._left.low, self._left.high)
+        left = Left(*(max(0.0, seconds - passed) for seconds in ends))
         eta = quantities.duration(left.likely) if narrow else quantities.eta(left)
         fields = [_field("eta", eta)]
         if self._saved is not None and not narrow:
@@ -196,6 +209,12 @@ def plain(event: Trained, scored: Scored | None, saved: Saved | None = None) -> 
     if event.left is not None and event.step < event.total:
         parts.append(f"eta {quantities.eta(event.left)}")
     return "  ".join(parts)
+
+
+def plain_steps(event: Stepped) -> str:
+    """How far a run is before its first row, on one line, for logs."""
+    line = f"{safe(event.task)}: {event.step}/{event.total} steps"
+    return line if event.left is None else f"{line}  eta {quantities.eta(event.left)}"
 
 
 def plain_scores(event: Scored) -> str:

@@ -9,8 +9,9 @@ import pytest
 from tests.train.conftest import config, pretrain_in
 from tests.train.telemetry.test_tensorboard import scalars
 from vitctl.artifacts.runs import run_of
-from vitctl.events import Doing, Scored, Spent, Trail, Trained
+from vitctl.events import Doing, Scored, Spent, Stepped, Trail, Trained
 from vitctl.model import accounting
+from vitctl.train.run import reporting
 from vitctl.train.telemetry import goodput
 from vitctl.train.telemetry.metrics import read
 
@@ -88,7 +89,7 @@ def test_a_continued_run_shows_what_was_before(crashed):
 def test_it_says_what_it_does(crashed):
     _, told = crashed
     doing = [event.activity for event in told if isinstance(event, Doing)]
-    assert doing[:3] == ["start", "compile", "step"]
+    assert doing[:5] == ["start", "restore", "open", "compile", "step"]
     # The last checkpoint is begun, then waited for.
     assert doing[-8:] == ["score", "compile", "score", "step", "save", "step", "save", "step"]
     assert isinstance(told[-2], Spent)  # then only the next command
@@ -108,3 +109,20 @@ def test_event_files_can_be_left_out(pretrain):
     done = pretrain(4, store="a", runtime={"tensorboard": False})
     assert not list(run_of(done).path.glob("events*"))
     assert list(run_of(pretrain(8, store="a")).path.glob("events*"))
+
+
+def test_finished_steps_are_told_between_rows_and_rows_stay_as_they_are(pretrain, monkeypatch):
+    monkeypatch.setattr(reporting, "_STEPPED_EVERY_S", 0.0)
+    told = []
+    done = pretrain(8, store="a", emit=told.append, runtime={"log_every": 8})
+    steps = [event for event in told if isinstance(event, Stepped)]
+    numbers = [event.step for event in steps]
+    # The device runs behind the host: a step may end unseen, but none is told before its end.
+    assert numbers[0] <= 4
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] < 8
+    assert {event.total for event in steps} == {8}
+    assert steps[0].left is None
+    assert steps[-1].left is not None
+    rows = [row["step"] for row in read(run_of(done).metrics) if row["kind"] == "train"]
+    assert rows == [8]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vitctl.events import Left
 from vitctl.train.telemetry.eta import Pace
 
 
@@ -60,3 +61,14 @@ def test_one_slow_window_keeps_the_order():
         pace.steps(1, s)
     left = pace.left(10, pauses={})
     assert left.low <= left.likely <= left.high
+
+
+def test_the_first_steps_give_a_rough_pace_until_windows_do():
+    pace = Pace()
+    pace.early(1, 3.0)
+    assert pace.left(10, pauses={}) is None
+    pace.early(2, 6.0)
+    assert pace.left(10, pauses={}) == Left(30.0, 30.0, 30.0)
+    for _ in range(5):
+        pace.steps(1, 1.0)
+    assert pace.left(10, pauses={}).likely == pytest.approx(10)

@@ -10,7 +10,18 @@ from types import TracebackType
 from typing import Any, Literal
 
 from vitctl import processes
-from vitctl.events import Activity, Caution, Doing, Saved, Scored, Spent, Trail, Trained
+from vitctl.events import (
+    Activity,
+    Caution,
+    Doing,
+    Left,
+    Saved,
+    Scored,
+    Spent,
+    Stepped,
+    Trail,
+    Trained,
+)
 from vitctl.hardware.peaks import peak_flops
 from vitctl.inference.scoring import Scoring
 from vitctl.model import accounting
@@ -28,6 +39,8 @@ Pause = Literal["checkpoint", "evaluation"]
 _ACTIVITY: dict[Pause, Activity] = {"checkpoint": "save", "evaluation": "score"}
 # A training step costs three forward passes: the backward pass is two matmuls per matmul.
 _PASSES = 3
+# Between rows, a screen is told of finished steps so often.
+_STEPPED_EVERY_S = 1.0
 
 
 class Reporter:
@@ -54,7 +67,10 @@ class Reporter:
         self._flops = _PASSES * accounting.matmul_flops(cfg.model)
         peak = peak_flops(mesh.devices.flat[0].device_kind)
         self._peak = None if peak is None else peak * mesh.size
-        self._step = step
+        self._task = f"{run.info.stage} {cfg.label}"
+        self._step = self._told_step = step
+        self._told_at: float | None = None
+        self._first: tuple[int, float] | None = None
         self._read = 0.0
         self._idle = self._paused = self._active = 0.0
 
@@ -122,6 +138,27 @@ class Reporter:
         """`step` steps are queued; `stats` are of the last."""
         self._ends.follow(stats.finite)
         self.ledger.at(step)
+        now = self.meter.now()
+        if self._told_at is None or now - self._told_at >= _STEPPED_EVERY_S:
+            self._tell_finished(step - self._ends.under_way(), now)
+
+    def _tell_finished(self, step: int, now: float) -> None:
+        """An event of the last step the devices finished, if it is news."""
+        if step <= self._told_step:
+            return
+        self._told_step, self._told_at = step, now
+        self._time_early(step, self._active_s())
+        self.emit(Stepped(self._task, step, self.cfg.steps, left=self._left(step)))
+
+    def _time_early(self, step: int, active: float) -> None:
+        """`step` steps are finished `active` seconds after the first was begun."""
+        if self._first is None:
+            self._first = step, active
+        else:
+            self._pace.early(step - self._first[0], active - self._first[1])
+
+    def _left(self, step: int) -> Left | None:
+        return self._pace.left(self.cfg.steps - step, pauses=self.cadence.pauses_after(step))
 
     def _active_s(self) -> float:
         """Seconds so far without starting, compiling and pauses."""
@@ -144,6 +181,8 @@ class Reporter:
             who = None
         data_wait = min(1.0, self._idle / passed)
         self._pace.steps(steps, passed)
+        self._time_early(step, active)
+        self._told_step, self._told_at = step, self.meter.now()
         starved = self._starving.add(idle_s=self._idle, passed_s=passed, steps=steps)
         reading = self._images.clock.seconds - self._read
         self._read += reading
@@ -175,7 +214,7 @@ class Reporter:
         )
         self.emit(
             Trained(
-                f"{self.run.info.stage} {self.cfg.label}",
+                self._task,
                 step,
                 self.cfg.steps,
                 loss=loss,
@@ -185,7 +224,7 @@ class Reporter:
                 flops_per_s=flops_per_s,
                 mfu=mfu,
                 skipped=skipped,
-                left=self._pace.left(self.cfg.steps - step, pauses=self.cadence.pauses_after(step)),
+                left=self._left(step),
             )
         )
 

@@ -139,6 +139,7 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
     if run.info.rollbacks:
         rollback.drop_abandoned(run, windows=images.passed)
     state, step, consumed, damaged = _begin(training)
+    emit(Doing("open"))
     consumed.check(images.keys_of_step)
     run.begin(from_step=step, runtime=training.recorded)
     _write_stacks_beside(run)
@@ -220,6 +221,7 @@ def _begin(training: Training) -> tuple[TrainState, int, ConsumedSamples, list[i
     for problem in problems.values():
         training.emit(Caution(f"{problem}; going back to the checkpoint before it"))
     if newest is not None:
+        training.emit(Doing("restore"))
         start = of_checkpoint(cfg, newest)
         training.emit(Note(f"continuing {run.path} from step {show_count(start.step)}"))
     return start.state(training.layout), start.step, start.consumed, list(problems)

@@ -42,6 +42,11 @@ class StepEnds:
             self._under_way += 1
         self._queue.put(result)
 
+    def under_way(self) -> int:
+        """Steps that are queued and not finished."""
+        with self._lock:
+            return self._under_way
+
     def idle(self, *, since: float, now: float) -> float:
         """Seconds between two times in which no step was under way."""
         with self._lock:
