@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import field_validator
+
 from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.files import RUN, write_atomic
 from vitctl.artifacts.manifest import Parent, Recipe
@@ -66,6 +68,13 @@ class Rollback(Config):
     update_norm: str | None = None
     param_norm: str | None = None
     kept: str
+
+    @field_validator(*MUST_BE_FINITE)
+    @classmethod
+    def _is_number(cls, text: str | None) -> str | None:
+        if text is not None:
+            float(text)  # a ValueError is a refusal of the document
+        return text
 
     @property
     def in_words(self) -> str:

@@ -47,6 +47,9 @@ PARTS = (PARAMS, OPT, EMA, NORMS)
 _VOLATILE = ("_CHECKPOINT_METADATA", "_sharding", "commit_success.txt")
 VOLATILE = tuple(f"{part}/{name}" for part in PARTS for name in _VOLATILE)
 
+# How orbax begins the message for an array whose bytes are not what its description says.
+_UNREADABLE = "Encountered error while reading array"
+
 # A zarr array is its metadata, its data and two folders.
 _FILES_A_LEAF, _BLOCK = 4, 4096
 
@@ -123,7 +126,8 @@ def restore(place: Place, part: str, *, like: Any) -> Any:
     `like` is a tree of `jax.ShapeDtypeStruct` with shardings.
 
     Raises:
-      InputError: the checkpoint is of another model: names, shapes or types differ.
+      InputError: the checkpoint is of another model (names, shapes or types differ), or a part of
+        an array is missing or unreadable. What is missing never becomes zeros.
     """
     with (
         fetched(place, f"{part}/", wanted=_needed(place / part, like)) as here,
@@ -131,8 +135,32 @@ def restore(place: Place, part: str, *, like: Any) -> Any:
     ):
         folder = (here / part).resolve()
         _check_same(_stored_shapes(checkpointer, folder), like, folder=place / part)
+        _check_chunks(folder, like, shown=place / part)
         arguments = ocp.checkpoint_utils.construct_restore_args(like)
-        return checkpointer.restore(folder, item=like, restore_args=arguments)
+        try:
+            return checkpointer.restore(folder, item=like, restore_args=arguments)
+        except Exception as error:
+            if type(error) is not Exception or _UNREADABLE not in str(error):
+                raise
+            # orbax's text is the specification of the array, over pages.
+            raise InputError(
+                f"{place / part} is damaged: the content of an array cannot be read",
+                hint=f"see which file: vitctl verify --deep {place}",
+            ) from None
+
+
+def _check_chunks(folder: Path, like: Any, *, shown: Place) -> None:
+    """By the files: whether orbax refuses a missing chunk or fills in zeros depends on a field of
+    its metadata, which lies beside the chunks."""
+    for name, leaf in named(like).items():
+        array = folder / name.replace("/", ".")
+        chunks = zarr_chunks.needed((array / zarr_chunks.META).read_bytes(), leaf)
+        missing = sorted(chunk for chunk in chunks or () if not (array / chunk).is_file())
+        if missing:
+            raise InputError(
+                f"{shown} is damaged: {array.name}/{missing[0]} is missing",
+                hint="take an earlier checkpoint of the run, or a copy of this one",
+            )
 
 
 def _needed(folder: Place, like: Any) -> Callable[[str], bool]:
@@ -246,7 +274,7 @@ def _stored_shapes(
 ) -> dict[str, tuple[tuple[int, ...], str]]:
     try:
         tree = checkpointer.metadata(folder).item_metadata.tree
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, LookupError, TypeError, RecursionError):
         raise InputError(f"{folder} is not a readable checkpoint") from None
     return {
         name: (tuple(leaf.shape), str(np.dtype(leaf.dtype)))

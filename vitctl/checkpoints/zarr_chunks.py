@@ -7,10 +7,11 @@ v3/core/index.html, "regular grids" and "chunk key encoding"; a scalar's only ch
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any
+
+from vitctl import strict_json
 
 META = "zarr.json"
 
@@ -19,13 +20,14 @@ def needed(description: bytes, leaf: Any) -> set[str] | None:
     """The names of the chunks that the devices of this process need of an array that becomes `leaf`
     (with `shape` and `sharding`); None if it is stored in a way that isn't known here: then all."""
     try:
-        stored = json.loads(description)
+        stored = strict_json.loads(description)
         grid, encoding = stored["chunk_grid"], stored["chunk_key_encoding"]
         shape, chunk = tuple(stored["shape"]), tuple(grid["configuration"]["chunk_shape"])
         separator = encoding.get("configuration", {}).get("separator", "/")
         usual = (grid["name"], encoding["name"]) == ("regular", "default")
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+    usual = usual and all(type(size) is int and size > 0 for size in chunk)
     if not usual or shape != tuple(leaf.shape) or len(chunk) != len(shape):
         return None
     parts = leaf.sharding.addressable_devices_indices_map(shape).values()
