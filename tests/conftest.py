@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.compiling import EIGHT_DEVICES
+from tests.compiling import EIGHT_DEVICES, KNOWN_TO_LIBTPU
 
 # Before anything imports jax. The compiled programs are kept between test runs, as the command line
 # keeps them between commands.
@@ -25,6 +26,11 @@ _COMPILED.mkdir(parents=True, exist_ok=True)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_COMPILED))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+
+# jax reads its flags once, for good. libtpu, which compiles for TPUs in some tests, reads the same
+# variable later, and a flag that it does not know ends the process.
+importlib.import_module("jax").devices()
+os.environ["XLA_FLAGS"] = KNOWN_TO_LIBTPU
 
 # A shell starts what runs in the background with Ctrl-C ignored, and what ignores a signal passes
 # that on to what it starts.

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import pytest
 
 from vitctl.artifacts import Artifact, Recipe, Store
-from vitctl.console.multiprocess import _seen, _told
+from vitctl.console.multiprocess import _described, _seen
 from vitctl.errors import InputError
+
+
+def published(store, content) -> Artifact:
+    recipe = Recipe(stage="shard", version=1, kind="dataset", config={"name": "a"})
+    with store.open(recipe, name="a") as draft:
+        (draft.path / "data").write_text(content)
+        return draft.publish(summary={})
 
 
 @pytest.fixture
 def dataset(tmp_path) -> Artifact:
-    recipe = Recipe(stage="shard", version=1, kind="dataset", config={"name": "a"})
-    with Store(tmp_path / "store").open(recipe, name="a") as draft:
-        (draft.path / "data").write_text("images")
-        return draft.publish(summary={})
+    return published(Store(tmp_path / "store"), "images")
 
 
 def seen(told, *, store, named=None, instead=lambda: None) -> Artifact:
@@ -26,7 +29,7 @@ def seen(told, *, store, named=None, instead=lambda: None) -> Artifact:
 
 def test_the_same_path_or_the_same_place_in_a_store_mounted_elsewhere(dataset, tmp_path):
     here = Store(tmp_path / "store")
-    told = _told(dataset, store=here)
+    told = _described(dataset, store=here)
     assert seen(told, store=Store(tmp_path / "own")).path == dataset.path
     shutil.move(tmp_path / "store", tmp_path / "mounted")
     there = seen(told, store=Store(tmp_path / "mounted"))
@@ -34,23 +37,22 @@ def test_the_same_path_or_the_same_place_in_a_store_mounted_elsewhere(dataset, t
 
 
 def test_a_copy_named_here_is_taken(dataset, tmp_path):
-    told = _told(dataset, store=Store(tmp_path / "store"))
+    told = _described(dataset, store=Store(tmp_path / "store"))
     shutil.copytree(dataset.path, tmp_path / "copy")
     copy = Artifact.load(tmp_path / "copy")
     assert seen(told, store=Store(tmp_path / "own"), named=copy).path == copy.path
 
 
 def test_a_copy_that_differs_is_refused_although_the_right_one_is_there(dataset, tmp_path):
-    told = _told(dataset, store=Store(tmp_path / "store"))
-    shutil.copytree(dataset.path, tmp_path / "copy")
-    manifest = tmp_path / "copy" / "artifact.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"digest": "0" * 64}))
+    told = _described(dataset, store=Store(tmp_path / "store"))
+    other = published(Store(tmp_path / "copy"), "other images")
+    assert other.id == dataset.id
     with pytest.raises(InputError, match="has not the dataset that process 0 works on"):
-        seen(told, store=Store(tmp_path / "own"), named=Artifact.load(tmp_path / "copy"))
+        seen(told, store=Store(tmp_path / "own"), named=other)
 
 
 def test_what_is_nowhere_is_said(dataset, tmp_path):
-    told = _told(dataset, store=Store(tmp_path / "store"))
+    told = _described(dataset, store=Store(tmp_path / "store"))
     shutil.rmtree(tmp_path / "store")
     with pytest.raises(InputError, match="has not the dataset"):
         seen(told, store=Store(tmp_path / "own"))
