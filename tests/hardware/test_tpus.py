@@ -62,7 +62,7 @@ def test_slices(text, name, devices):
     ("text", "says", "hint"),
     [
         ("v8:4x4", "unknown chip 'v8'", "did you mean"),
-        ("mi300x", "unknown chip 'mi300x'", "chips are v3"),
+        ("dojo", "unknown chip 'dojo'", "chips are v3"),
         ("lokal", "unknown chip 'lokal'", "did you mean local?"),
         ("v3", "has no shape", "v3:4x4"),
         ("v3:", "has no shape", "v3:4x4"),
