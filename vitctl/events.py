@@ -145,10 +145,15 @@ class Next:
     command: str
 
 
+@dataclass(frozen=True)
+class Answering:
+    """The answer is about to be written to stdout: nothing may be drawn below it."""
+
+
 Told = Doing | Trained | Stepped | Trail | Scored | Saved | Spent
 """What a training run tells."""
 
-Event = Note | Caution | Settings | Progress | Told | Next
+Event = Note | Caution | Settings | Progress | Told | Next | Answering
 Emit = Callable[[Event], None]
 
 

@@ -12,7 +12,6 @@ from stages.inspect.checks import Depth, Verdict, of_directory, of_entry
 from vitctl.artifacts import Store
 from vitctl.console.flags import Reference
 from vitctl.console.session import Session
-from vitctl.console.streams import answer
 from vitctl.console.text import safe
 from vitctl.console.tree import dim, warned
 from vitctl.console.verb import verb
@@ -53,7 +52,7 @@ def verify(
         if session.options.json:
             session.answer_json(verdict.as_json())
         else:
-            answer("\n".join(_lines(verdict, deep=deep)))
+            session.answer_text("\n".join(_lines(verdict, deep=deep)))
     if not checked:
         session.emit(Note(f"the store {session.store.root} is empty"))
     if damaged:

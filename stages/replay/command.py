@@ -10,7 +10,6 @@ from typer import Option
 from stages.replay.spec import Request
 from vitctl.console.flags import Source, count
 from vitctl.console.session import Session
-from vitctl.console.streams import answer
 from vitctl.console.verb import verb
 from vitctl.errors import UsageError
 
@@ -56,4 +55,5 @@ def replay(
         if session.options.json:
             session.answer_json(text.as_json(replayed))
         else:
-            answer(str(replayed.file) if replayed.file else text.as_text(replayed))
+            shown = str(replayed.file) if replayed.file else text.as_text(replayed)
+            session.answer_text(shown)

@@ -9,6 +9,7 @@ import pytest
 from vitctl.console import display as displays
 from vitctl.console.display import Display
 from vitctl.events import (
+    Answering,
     Caution,
     Doing,
     Left,
@@ -124,6 +125,18 @@ def test_a_terminal_gets_bars_and_the_next_command_in_one_piece(terminal):
     assert "train" in seen
     assert "loss 0.5  note [red]" in seen
     assert command in seen
+
+
+def test_nothing_is_drawn_below_an_answer_and_what_follows_gets_bars_again(terminal):
+    with showing() as show:
+        show(progress(3))
+        show(Answering())
+        before = terminal.getvalue()
+        show.stop()
+        assert terminal.getvalue() == before
+        show(progress(4))
+        show(Answering())
+    assert terminal.getvalue() != before
 
 
 def test_no_color_is_respected(terminal, monkeypatch):

@@ -27,6 +27,7 @@ from vitctl.console.live import Region
 from vitctl.console.text import safe
 from vitctl.events import (
     Activity,
+    Answering,
     Caution,
     Doing,
     Event,
@@ -85,6 +86,8 @@ class Display:
             self._settings(event)
         elif isinstance(event, Told):
             self._training(event)
+        elif isinstance(event, Answering):
+            self.stop()
         elif isinstance(event, Next) and self._live:
             self.stop()
             self._line(Text.assemble(("next: ", "bold"), safe(event.command)))

@@ -22,7 +22,7 @@ from vitctl.console import multiprocess
 from vitctl.console.streams import answer, read_references, stdin_is_pipe
 from vitctl.console.text import json_safe
 from vitctl.errors import UsageError
-from vitctl.events import Emit, Event, Next, Note
+from vitctl.events import Answering, Emit, Event, Next, Note
 from vitctl.places import Place
 from vitctl.settings.config import Config
 from vitctl.settings.overrides import Overrides, build, parse_set, read_toml, to_toml
@@ -259,9 +259,9 @@ class Session:
             event = Next(" ".join([event.command, *store_flags(self.store)]))
         self.emit(event)
 
-    @staticmethod
-    def answer_text(text: str) -> None:
+    def answer_text(self, text: str) -> None:
         """Lines for people on stdout."""
+        self.emit(Answering())
         answer(text)
 
     @staticmethod
@@ -274,9 +274,9 @@ class Session:
         if self.options.json:
             self.answer_json(artifact.as_json())
         else:
-            answer(str(artifact.path))
+            self.answer_text(str(artifact.path))
 
-    @staticmethod
-    def answer_json(value: Mapping[str, Any]) -> None:
+    def answer_json(self, value: Mapping[str, Any]) -> None:
         """One object on one line of stdout, in valid UTF-8."""
+        self.emit(Answering())
         answer(json.dumps(json_safe(value), ensure_ascii=False, allow_nan=False))

@@ -25,7 +25,7 @@ from vitctl.console.flag import Flags
 from vitctl.console.help import show_all
 from vitctl.console.session import Options, Session
 from vitctl.console.streams import silence_stdout
-from vitctl.events import Event, Note
+from vitctl.events import Answering, Event, Note
 from vitctl.hardware.compilation_cache import keep_compiled_programs
 from vitctl.hardware.machine import settle_platform
 from vitctl.places import place
@@ -326,6 +326,8 @@ class _Shown:
         if self.quiet:
             return
         if self._display is None:
+            if isinstance(event, Answering):
+                return
             from vitctl.console.display import Display
 
             self._display = Display()
