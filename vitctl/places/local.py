@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from pathlib import Path, PosixPath
+from typing import Any
 
 TEMPORARY = ".tmp-"
 """How names of files begin that are being written: never part of what is published."""
@@ -45,12 +46,13 @@ class LocalPath(PosixPath):
         for path in super().iterdir():
             yield self._derived(path)
 
-    def glob(self, pattern: str) -> Generator[LocalPath]:
-        for path in super().glob(pattern):
+    # Later versions of Python have options that earlier ones don't know, and pass them on inside.
+    def glob(self, pattern: str, **options: Any) -> Generator[LocalPath]:
+        for path in super().glob(pattern, **options):
             yield self._derived(path)
 
-    def rglob(self, pattern: str) -> Generator[LocalPath]:
-        for path in super().rglob(pattern):
+    def rglob(self, pattern: str, **options: Any) -> Generator[LocalPath]:
+        for path in super().rglob(pattern, **options):
             yield self._derived(path)
 
     def absolute(self) -> LocalPath:
