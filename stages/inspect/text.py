@@ -18,7 +18,7 @@ def in_words(kind: str, summary: Summary) -> str:
     """The summary of an artifact in one line. A summary of another shape than expected (a kind
     or version this vitctl doesn't know) is told field by field."""
     try:
-        parts = list(_TOLD[kind](summary))
+        parts = [str(part) for part in _TOLD[kind](summary)]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         flat = [f"{key} {value}" for key, value in summary.items() if _is_scalar(value)]
         parts = flat[:_MOST_FIELDS]

@@ -107,6 +107,7 @@ def store(tmp_path_factory):
 
 
 @settings(
+    derandomize=True,
     max_examples=200,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
