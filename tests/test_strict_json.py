@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -60,3 +63,65 @@ def test_each_limit_is_said(content, clause):
 
 def test_as_deep_as_allowed():
     assert strict_json.loads(b"[" * 64 + b"]" * 64) is not None
+
+
+def test_numbers_and_text_that_are_let_through_are_named_each():
+    assert strict_json.loads(b"[Infinity, 1e999]", allow_nan=True) == [float("inf")] * 2
+    assert strict_json.loads(b'{"\\ud800": "\\udcff"}', allow_surrogates=True) == {
+        "\ud800": "\udcff"
+    }
+    with pytest.raises(StrictJSONError):
+        strict_json.loads(b'["\\ud800"]', allow_nan=True)
+    with pytest.raises(StrictJSONError):
+        strict_json.loads(b"[NaN]", allow_surrogates=True)
+    with pytest.raises(StrictJSONError):
+        strict_json.loads(b"[" * 65 + b"]" * 65, allow_nan=True)
+
+
+@given(st.text(st.characters(exclude_categories=())) | st.floats())
+def test_what_processes_tell_each_other_is_not_limited(value):
+    assert repr(strict_json.own_text(json.dumps([value]))) == repr([value])
+
+
+# The tree
+
+ROOT = Path(__file__).parents[1]
+READERS = {"load", "loads", "JSONDecoder", "decoder"}
+
+
+def parsers(source: str) -> Iterator[str]:
+    """The calls in a program that parse JSON by themselves, as they are written there."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.ImportFrom(module="json"):
+                yield from (f"json.{a.name}" for a in node.names if a.name in READERS)
+            case ast.Attribute(ast.Name("json"), name) if name in READERS:
+                yield ast.unparse(node)
+            case ast.Attribute(_, "model_validate_json" | "validate_json"):
+                yield ast.unparse(node)
+
+
+def test_one_module_parses_json():
+    found = {
+        (path.relative_to(ROOT).as_posix(), call)
+        for folder in ("vitctl", "stages")
+        for path in (ROOT / folder).rglob("*.py")
+        for call in parsers(path.read_text())
+    }
+    assert {path for path, _ in found} == {"vitctl/strict_json.py"}, "use vitctl.strict_json"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "json.loads(text)",
+        "json.load(file)",
+        "from json import loads",
+        "read = json.loads",
+        "json.JSONDecoder()",
+        "Report.model_validate_json(content)",
+    ],
+)
+def test_that_another_would_be_seen(source):
+    assert list(parsers(source))
+    assert not list(parsers("strict_json.loads(text); json.dumps(value); Artifact.load(path)"))

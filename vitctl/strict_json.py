@@ -4,6 +4,12 @@ clause that says what is wrong.
 JSON as Python reads it may nest until the interpreter gives up, hold integers of a million digits,
 numbers that are not finite and text that is no Unicode (a lone surrogate). Each of them passes the
 parser and fails later, far from the file: where the value is hashed, written again or shown.
+
+    loads     what lies in a file, or what a person or another program sent
+    own_text  what this program wrote a moment ago and hands to another of its processes
+    finite    a row without the numbers that JSON can't hold
+
+No other module parses JSON; tests/test_strict_json.py looks.
 """
 
 from __future__ import annotations
@@ -23,8 +29,12 @@ class StrictJSONError(ValueError):
     """What is wrong, as a clause that follows "it": "is not JSON"."""
 
 
-def loads(content: bytes | str) -> Any:
-    """The value that `content` holds. Raises StrictJSONError."""
+def loads(content: bytes | str, *, allow_nan: bool = False, allow_surrogates: bool = False) -> Any:
+    """The value that `content` holds. Raises StrictJSONError.
+
+    `allow_nan`: numbers that are not finite are values, as in rows that older versions wrote.
+    `allow_surrogates`: so is text that is no Unicode, as in names of files from another system.
+    """
     if len(content) > MOST_BYTES:
         raise StrictJSONError(f"has {len(content):,} bytes, and at most {MOST_BYTES:,} are read")
     try:
@@ -32,7 +42,7 @@ def loads(content: bytes | str) -> Any:
     except UnicodeDecodeError as error:
         raise StrictJSONError(f"is not UTF-8 at byte {error.start:,}") from None
     try:
-        value = json.loads(text, parse_constant=_not_finite)
+        value = (_ANY_NUMBER if allow_nan else _FINITE).decode(text)
     except StrictJSONError:
         raise
     except RecursionError:
@@ -41,26 +51,35 @@ def loads(content: bytes | str) -> Any:
         if not isinstance(error, json.JSONDecodeError):  # Python's limit of digits
             raise StrictJSONError("holds a whole number of too many digits") from None
         raise StrictJSONError(f"is not JSON (line {error.lineno}, column {error.colno})") from None
-    check(value)
+    # Millions of rows are read so: most show by their text that `check` has nothing to find.
+    if not (allow_nan and _is_flat_ascii(text)):
+        check(value, allow_nan=allow_nan, allow_surrogates=allow_surrogates)
     return value
 
 
-def check(value: Any) -> None:
+def own_text(text: str | bytes) -> Any:
+    """The value of a text that this program made itself, for another of its processes: without
+    limits, as `json.dumps` writes it (a path may hold half a surrogate pair, a loss be NaN)."""
+    return json.loads(text)
+
+
+def check(value: Any, *, allow_nan: bool = False, allow_surrogates: bool = False) -> None:
     """Raise StrictJSONError for a value that nests too deep, or holds a number that is not finite
     or text that is no Unicode. Without recursion, so that it can't fail itself."""
     pending: list[tuple[Any, int]] = [(value, 0)]
     while pending:
         item, depth = pending.pop()
         if isinstance(item, str):
-            _check_text(item)
+            if not allow_surrogates:
+                _check_text(item)
         elif isinstance(item, float):
-            if not math.isfinite(item):
+            if not (allow_nan or math.isfinite(item)):
                 _not_finite(repr(item))
         elif isinstance(item, dict | list):
             if depth == DEEPEST:
                 raise StrictJSONError(f"nests more than {DEEPEST} levels deep")
             if isinstance(item, dict):
-                for key in item:
+                for key in () if allow_surrogates else item:
                     _check_text(key)
                 item = list(item.values())
             pending += ((below, depth + 1) for below in item)
@@ -75,6 +94,11 @@ def finite(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _is_flat_ascii(text: str) -> bool:
+    """Whether JSON text can neither nest too deep nor hold half a surrogate pair."""
+    return text.isascii() and "\\u" not in text and text.count("[") + text.count("{") <= DEEPEST
+
+
 def _check_text(text: str) -> None:
     if text.isascii():
         return
@@ -86,3 +110,8 @@ def _check_text(text: str) -> None:
 
 def _not_finite(text: str) -> NoReturn:
     raise StrictJSONError(f"holds a number that is not finite ({text})")
+
+
+# Made once: `json.loads` makes a decoder for each text that it reads with options.
+_FINITE = json.JSONDecoder(parse_constant=_not_finite)
+_ANY_NUMBER = json.JSONDecoder()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl import delimited
+from vitctl import delimited, strict_json
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.textfiles import Text, decode, read_bytes
 
@@ -150,7 +149,6 @@ def read_table(path: Path) -> Table:
         raise InputError(f"{path} has no rows", hint="it needs a header and a row a run")
     if len(lengths) > 1:
         raise InputError(f"{path} has columns of different lengths")
-    _refuse_broken_text(columns, str(path))
     rows = list(range(1, lengths.pop() + 1)) if read.rows is None else read.rows
     return Table(str(path), hashlib.sha256(data).hexdigest(), columns, rows, read.remarks)
 
@@ -169,9 +167,9 @@ def _tsv(data: bytes, source: str) -> _Columns:
 def _json(data: bytes, source: str) -> _Columns:
     text = decode(data, label=source)
     try:
-        value = json.loads(text.text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{source} is not valid JSON: {error}") from None
+        value = strict_json.loads(text.text, allow_nan=True)
+    except strict_json.StrictJSONError as error:
+        raise InputError(f"{source} {error}") from None
     if isinstance(value, dict) and all(isinstance(cells, list) for cells in value.values()):
         return _Columns(value, remarks=text.remarks)
     return _records(value, text)
@@ -181,9 +179,9 @@ def _json_lines(data: bytes, source: str) -> _Columns:
     records, text = [], decode(data, label=source)
     for number, line in text.numbered():
         try:
-            records.append(json.loads(line))
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"line {number} of {source} is not JSON: {error}") from None
+            records.append(strict_json.loads(line, allow_nan=True))
+        except strict_json.StrictJSONError as error:
+            raise InputError(f"line {number} of {source} {error}") from None
     return _records(records, text)
 
 
@@ -222,16 +220,6 @@ _READERS: dict[str, Callable[[bytes, str], _Columns]] = {
     ".jsonl": _json_lines,
     ".parquet": _parquet,
 }
-
-
-def _refuse_broken_text(columns: dict[str, list[Any]], source: str) -> None:
-    """JSON can hold half a surrogate pair, which no output could show."""
-    for name, cells in columns.items():
-        for text in (name, *(cell for cell in cells if isinstance(cell, str))):
-            try:
-                text.encode()
-            except UnicodeEncodeError:
-                raise InputError(f"{source} holds text that is not valid Unicode") from None
 
 
 def _as_number(cell: Any) -> float | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from vitctl import processes
+from vitctl import processes, strict_json
 from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.files import (
@@ -192,8 +192,8 @@ def read_note(path: Place) -> dict[str, str] | None:
     """What the draft at `path` says of itself: id, stage, kind, started; nothing if it is being
     cleared; None where there is no draft (a file of that name may be anybody's)."""
     try:
-        note = json.loads((path / DRAFT).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        note = strict_json.loads((path / DRAFT).read_bytes())
+    except (OSError, strict_json.StrictJSONError):
         return None
     if not isinstance(note, dict) or note.pop("vitctl", None) != DRAFT:
         return None

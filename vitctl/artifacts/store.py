@@ -7,7 +7,6 @@ Names are for people, ids decide: the same recipe under another name is found, n
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from vitctl import processes
+from vitctl import processes, strict_json
 from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact, load_if_finished, load_if_readable
 from vitctl.artifacts.drafts import Draft, claim, clear, is_blank, read_note
@@ -439,10 +438,10 @@ def _is_ours(path: Place) -> bool:
         return True
     for mark in (MANIFEST, RUN):
         try:
-            found = json.loads((path / mark).read_bytes())
+            found = strict_json.loads((path / mark).read_bytes())
         except OSError:
             continue
-        except (ValueError, RecursionError):  # damaged; then only our kind of name tells
+        except strict_json.StrictJSONError:  # damaged; then only our kind of name tells
             if re.fullmatch(r".+-[0-9a-f]{8}", path.name):
                 return True
             continue

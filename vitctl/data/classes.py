@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl import strict_json
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, silent
 from vitctl.places import Place
@@ -112,9 +112,9 @@ def read_pairs(path: Path, *, option: str, emit: Emit = silent) -> dict[str, str
     text = read_lines(path, option=option, emit=emit)
     if path.suffix == ".json":
         try:
-            pairs = json.loads(text.text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{option} {path} is not JSON: {error}") from None
+            pairs = strict_json.loads(text.text)
+        except strict_json.StrictJSONError as error:
+            raise InputError(f"{option} {path} {error}") from None
         if not isinstance(pairs, dict) or not all(isinstance(v, str) for v in pairs.values()):
             raise InputError(f"{option} {path} is not a JSON object of texts")
         return pairs

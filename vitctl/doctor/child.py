@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from vitctl import strict_json
 from vitctl.doctor.checks import Check
 from vitctl.doctor.finding import Finding, Request
 from vitctl.errors import OutOfReachError, VitctlError
@@ -21,7 +22,7 @@ from vitctl.errors import OutOfReachError, VitctlError
 
 def main() -> None:
     answer = int(sys.argv[1])
-    work = json.loads(sys.stdin.read())
+    work = strict_json.own_text(sys.stdin.read())
     _run([Check(**check) for check in work["checks"]], Request.from_json(work["request"]), answer)
     # Libraries that hang in their destructors must not keep the answer.
     os._exit(0)

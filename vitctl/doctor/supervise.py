@@ -20,6 +20,7 @@ from itertools import groupby
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+from vitctl import strict_json
 from vitctl.doctor.checks import Check
 from vitctl.doctor.finding import Finding, Request
 
@@ -143,7 +144,7 @@ def _lines(descriptor: int) -> Lines:
     while True:
         if b"\n" in pending:
             line, pending = pending.split(b"\n", 1)
-            patience = yield json.loads(line)
+            patience = yield strict_json.own_text(line)
             continue
         if not select.select([descriptor], [], [], max(0.0, patience))[0]:
             patience = yield None

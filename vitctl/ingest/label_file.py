@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from vitctl import strict_json
 from vitctl.data.classes import read_lines
 from vitctl.data.names import text_of
 from vitctl.errors import InputError
@@ -33,8 +33,8 @@ def read_labels(path: Path, *, emit: Emit = silent) -> dict[str, tuple[str, ...]
 
 def _label_row(line: str) -> tuple[str, list[str]] | None:
     try:
-        row = json.loads(line)
-    except ValueError:
+        row = strict_json.loads(line, allow_surrogates=True)  # names of files may hold them
+    except strict_json.StrictJSONError:
         return None
     if not isinstance(row, dict) or set(row) != {"id", "labels"}:
         return None

@@ -6,10 +6,10 @@ A stranger's `run.json` or `artifact.json` is told from ours by its fields.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection
 
+from vitctl import strict_json
 from vitctl.artifacts.files import DRAFT, RUN
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.data.sheet import MADE_BY
@@ -41,7 +41,7 @@ def is_replay_picture(data: bytes) -> bool:
 def _has_fields(path: bytes, fields: set[str]) -> bool:
     try:
         with open(path, "rb") as file:
-            content = json.loads(file.read(_MOST_BYTES))
-    except (OSError, ValueError, RecursionError):
+            content = strict_json.loads(file.read(_MOST_BYTES))
+    except (OSError, strict_json.StrictJSONError):
         return False
     return isinstance(content, dict) and fields <= content.keys()

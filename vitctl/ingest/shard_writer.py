@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from vitctl import strict_json
 from vitctl.artifacts.files import TEMPORARY, sha256_file, write_atomic
 from vitctl.data.example import Example, encode_example
 from vitctl.data.records import open_writer
@@ -165,7 +166,9 @@ def finished_reports(directory: Place, units: Sequence[Unit]) -> list[ShardRepor
 def finished_report(directory: Place, unit: Unit) -> ShardReport | None:
     """The report of a shard that an earlier run finished, None if it has to be made."""
     try:
-        report = ShardReport.model_validate_json(report_path(directory, unit).read_bytes())
+        report = ShardReport.model_validate(
+            strict_json.loads(report_path(directory, unit).read_bytes())
+        )
         size = (directory / unit.file_name).stat().st_size
     except (OSError, ValueError):
         return None

@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from vitctl import strict_json
 from vitctl.errors import InterruptedRun
 from vitctl.events import Emit, Note
 from vitctl.locks.holder import Holder
@@ -91,7 +92,7 @@ def read(path: Path) -> Beat | None:
     """Who holds the file; None if nobody does. A file being written counts as held by nobody
     known."""
     try:
-        return Beat(**json.loads(path.read_bytes()))
+        return Beat(**strict_json.loads(path.read_bytes()))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError):

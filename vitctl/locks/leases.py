@@ -28,6 +28,7 @@ from dataclasses import asdict
 from itertools import chain, repeat
 from typing import Any, NamedTuple
 
+from vitctl import strict_json
 from vitctl.errors import InterruptedRun, OutOfReachError
 from vitctl.events import Emit, Note
 from vitctl.locks.holder import Holder
@@ -288,8 +289,8 @@ def _highest_number(path: ObjectPath) -> int:
 
 def _fields(content: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(content)
-    except ValueError:
+        found = strict_json.loads(content)
+    except strict_json.StrictJSONError:
         return {}
     return found if isinstance(found, dict) else {}
 

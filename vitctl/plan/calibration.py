@@ -14,7 +14,6 @@ predicted from the others.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from vitctl import strict_json
 from vitctl.hardware.tpus import TPUS, Hardware
 from vitctl.model.config import ModelConfig, from_name
 from vitctl.plan.cost import Cost
@@ -67,7 +67,7 @@ def operations_seconds(cost: Cost) -> float:
 def measured() -> tuple[Measured, ...]:
     """The paper's models, from the file that ships; tests/plan/paper_costs.py makes it."""
     text = resources.files("vitctl.plan").joinpath(_FILE).read_text(encoding="utf-8")
-    return tuple(_read(row) for row in json.loads(text)["models"])
+    return tuple(_read(row) for row in strict_json.loads(text)["models"])
 
 
 def _read(row: Mapping[str, Any]) -> Measured:

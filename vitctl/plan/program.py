@@ -24,6 +24,7 @@ from typing import Any
 
 import jax
 
+from vitctl import strict_json
 from vitctl.model.remat import Remat
 from vitctl.places import nofollow
 from vitctl.places.local import based
@@ -186,7 +187,7 @@ def _kept(place: Path | None) -> Program | None:
     if place is None:
         return None
     try:
-        return Program(**json.loads(place.read_text()))
+        return Program(**strict_json.loads(place.read_bytes()))
     except (OSError, ValueError, TypeError):  # absent, or torn by a full disk: compile again
         return None
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from vitctl import strict_json
 from vitctl.errors import InterruptedRun, VitctlError
 from vitctl.processes import pulse
 
@@ -64,7 +65,7 @@ def share(name: str, make: Callable[[], T], *, patient: bool = False) -> T:
         value = make()
         client().key_value_set(f"{key}/0", json.dumps(value))
         # As the others get it: tuples are lists there.
-        return json.loads(json.dumps(value))
+        return strict_json.own_text(json.dumps(value))
     return _wait(f"{key}/0", owner=0, what=name, limit_s=None if patient else _LONG_S)
 
 
@@ -109,7 +110,7 @@ def agree(
     if count() == 1:
         return
     right = share(name, lambda: dict(value))
-    wrong = _difference(json.loads(json.dumps(value)), right)
+    wrong = _difference(strict_json.own_text(json.dumps(value)), right)
     sentences = [text for text in gather(f"{name}: the same", wrong) if text]
     if sentences:
         more = f" (and {len(sentences) - 1} more processes differ)" if len(sentences) > 1 else ""
@@ -155,7 +156,7 @@ def _wait(key: str, *, owner: int, what: str, limit_s: float | None) -> Any:
     while True:
         pulse.check()
         try:
-            return json.loads(client().blocking_key_value_get(key, _SLICE_MS))
+            return strict_json.own_text(client().blocking_key_value_get(key, _SLICE_MS))
         except RuntimeError as error:
             if "DEADLINE_EXCEEDED" not in str(error):
                 raise pulse.unreachable() from None

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from vitctl import strict_json
 from vitctl.errors import InterruptedRun, VitctlError
 
 _ROOT = "vitctl/pulse"
@@ -184,7 +185,7 @@ class Pulse:
         for key, text in rows:
             index = int(key.rpartition("/")[2])
             if what != "ended" or index != self.index:
-                found[index] = read(index, json.loads(text))
+                found[index] = read(index, strict_json.own_text(text))
         return [found[index] for index in sorted(found)]
 
     def _agree_on_stop(self) -> None:
@@ -197,7 +198,9 @@ class Pulse:
                 self._posted = True
                 return
             if self._posted and self._stop_at is None and len(words) == self.count:
-                posts = {int(key.rpartition("/")[2]): json.loads(words[key]) for key in words}
+                posts = {
+                    int(key.rpartition("/")[2]): strict_json.own_text(words[key]) for key in words
+                }
                 asker = next(i for i in sorted(posts) if posts[i][1] is not None)
                 self.reason = f"{posts[asker][1]} in process {asker}"
                 self._stop_at = 1 + max(passed for passed, _ in posts.values())

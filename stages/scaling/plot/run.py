@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from stages.scaling.analysis import resolve_config, say_guesses, study_table
 from stages.scaling.fit.spec import REPORT
 from stages.scaling.plot.spec import KIND, VERSION, FigureName, Inputs, PlotConfig
 from stages.scaling.user_table import errors_or_losses, resolve_metric
+from vitctl import strict_json
 from vitctl.artifacts import Artifact, Parent, Recipe, Store
 from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.store import slug
@@ -208,4 +208,11 @@ def _summary(
     if table is not None:
         return study_table(cfg.study, table, emit=emit)
     assert inputs.fit is not None
-    return json.loads((inputs.fit.path / REPORT).read_bytes())
+    path = inputs.fit.path / REPORT
+    try:
+        return strict_json.loads(path.read_bytes())
+    except strict_json.StrictJSONError as error:
+        raise InputError(
+            f"{path} is damaged: it {error}",
+            hint=f"see all: vitctl verify --deep {inputs.fit.path}",
+        ) from None

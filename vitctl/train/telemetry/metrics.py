@@ -167,8 +167,8 @@ def newest(path: Place) -> dict[str, dict[str, Any]]:
 def _row(line: bytes) -> dict[str, Any] | None:
     """The row that a line holds; None if this program did not write it so."""
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
+        row = strict_json.loads(line, allow_nan=True)  # older versions wrote such numbers
+    except strict_json.StrictJSONError:
         return None
     if not isinstance(row, dict) or type(row.get("step")) is not int or row["step"] < 0:
         return None
