@@ -53,7 +53,12 @@ _RUNNING = (
 )
 
 
-@verb(makes=False, sets=Flags(TrainConfig, _SETTINGS), runs=Flags(PlanRuntime, _RUNNING))
+@verb(
+    makes=False,
+    sets=Flags(TrainConfig, _SETTINGS),
+    runs=Flags(PlanRuntime, _RUNNING),
+    computes=True,
+)
 def plan(
     session: Session,
     model: flags.Model = None,

@@ -14,7 +14,7 @@ from vitctl.console.verb import verb
 from vitctl.errors import UsageError
 
 
-@verb(makes=False)
+@verb(makes=False, computes=True)
 def replay(
     session: Session,
     source: Source = None,

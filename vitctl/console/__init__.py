@@ -5,6 +5,7 @@ text           names from data made safe to show; plain styles
 tree           nested values as indented lines
 table          aligned columns: fitted to a terminal, one line a row elsewhere
 curve          a curve drawn in characters
+native_output  what C++ libraries write to stderr: caught, shown once, counted
 live           a live region at the bottom of a terminal
 display        events -> stderr, as a rich live view or plain lines
 training_view  the picture of a training run on a terminal

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleDimensions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -58,11 +59,31 @@ class _Bars(Bar):
                 yield Text(f"  {task.fields['extra']}", style="dim", no_wrap=True)
 
 
+class _Terminal(Console):
+    """Knows its size where descriptors 0, 1 and 2, of which rich asks, are pipes."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        settled = self._width is not None or self._height is not None or "LINES" in os.environ
+        if self.is_terminal and not self.is_dumb_terminal and not settled:
+            try:
+                columns, rows = os.get_terminal_size(self.file.fileno())
+            except (OSError, ValueError):
+                return super().size
+            if columns and rows:
+                return ConsoleDimensions(columns, rows)
+        return super().size
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
+
+
 class Display:
     """Shows events: call it with one. `stop` leaves the terminal in order."""
 
     def __init__(self) -> None:
-        self.console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+        self.console = _Terminal(file=sys.stderr, highlight=False, soft_wrap=True)
         self._live = self.console.is_terminal and not self.console.is_dumb_terminal
         self._bar: _Bars | None = None
         self._tasks: dict[str, TaskID] = {}

@@ -2,7 +2,8 @@
 
 Libraries print (Gloo, drivers, C++ code). So at process start the real stdout is moved to a private
 descriptor and descriptor 1 is made to mean stderr. Answers go to the private one, each as one
-write, and a closed pipe is not an error.
+write, and a closed pipe is not an error. Our own stderr is private, too, so that what others write
+to descriptor 2 can be caught (`native_output`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from vitctl.errors import InputError, NotFoundError
 from vitctl.events import Emit, Note
 
 _answer: int | None = None
+_terminal: int | None = None
 _PATIENCE_S = 1.0
 MOST_LINES = 100_000
 MOST_LINE_BYTES = 2 * 2**20
@@ -47,7 +49,7 @@ class _Forgiving(io.FileIO):
 def claim_stdout() -> None:
     """Move stdout to a private descriptor. Until `silence_stdout`, print() still reaches it, so
     that --help and completion work."""
-    global _answer
+    global _answer, _terminal
     if _answer is not None:
         return
     # A closed 0, 1 or 2 would be handed out to the next file opened; pin them to /dev/null.
@@ -60,11 +62,11 @@ def claim_stdout() -> None:
                 os.dup2(null, descriptor)
                 os.close(null)
             os.set_inheritable(descriptor, True)
-    _answer = os.dup(1)
+    _answer, _terminal = os.dup(1), os.dup(2)
     os.dup2(2, 1)
     sys.stdout = _text(_Forgiving(_answer, only=errno.EPIPE), errors="surrogateescape")
     # Progress that nobody can read any more is no reason to stop a week of training.
-    sys.stderr = _text(_Forgiving(2, only=None), errors="backslashreplace")
+    sys.stderr = _text(_Forgiving(_terminal, only=None), errors="backslashreplace")
 
 
 def _text(raw: io.FileIO, *, errors: str) -> io.TextIOWrapper:
@@ -104,6 +106,13 @@ def answer(text: str) -> None:
             return
         except BlockingIOError:  # whoever made the pipe wants it non-blocking
             select.select([], [_answer], [])
+
+
+def terminal() -> int:
+    """The descriptor of the real stderr, whatever 2 means by now."""
+    claim_stdout()
+    assert _terminal is not None
+    return _terminal
 
 
 def answer_columns() -> int | None:

@@ -11,6 +11,7 @@ place of all flags.
 from __future__ import annotations
 
 import inspect
+import threading
 import typing
 from collections.abc import Callable
 from functools import partial
@@ -23,8 +24,9 @@ from vitctl import processes, signals
 from vitctl.console import completion, multiprocess
 from vitctl.console.flag import Flags
 from vitctl.console.help import show_all
+from vitctl.console.native_output import NativeOutput, wanted
 from vitctl.console.session import Options, Session
-from vitctl.console.streams import silence_stdout
+from vitctl.console.streams import silence_stdout, terminal
 from vitctl.events import Answering, Event, Note
 from vitctl.hardware.compilation_cache import keep_compiled_programs
 from vitctl.hardware.machine import settle_platform
@@ -238,6 +240,7 @@ def verb(
     runs: Flags | None = None,
     makes: bool = True,
     parallel: bool = False,
+    computes: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add the flags that a command declares, and those that commands share.
 
@@ -248,6 +251,8 @@ def verb(
       makes: the command makes an artifact (--name, --out, --force).
       parallel: several processes may run it together (--processes, ...), where of other commands
         only the first process does.
+      computes: C++ code of jax or TensorFlow works in this process, as in what is parallel, and
+        writes to stderr.
     """
     shared = {
         **(_PLACES if makes else {}),
@@ -278,6 +283,7 @@ def verb(
                 arguments,
                 quiet=picked["quiet"],
                 processes_flags=processes if parallel else None,
+                computes=computes or parallel,
             )
             if code:
                 raise SystemExit(code)
@@ -320,22 +326,43 @@ class _Shown:
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
+        self.caught: NativeOutput | None = None
         self._display: Display | None = None
+        self._making = threading.Lock()
+
+    def catch(self) -> None:
+        """From now on what libraries write to stderr is shown as part of the display."""
+        if wanted():
+            self.caught = NativeOutput(
+                lambda sentence: self(Note(sentence)),
+                terminal=terminal(),
+                errors_only=lambda: self.quiet,
+            )
+            self.caught.begin()
 
     def __call__(self, event: Event) -> None:
         if self.quiet:
             return
-        if self._display is None:
-            if isinstance(event, Answering):
-                return
-            from vitctl.console.display import Display
+        if isinstance(event, Answering) and self.caught is not None:
+            self.caught.tell_repeated()
+        with self._making:
+            if self._display is None:
+                if isinstance(event, Answering):
+                    return
+                from vitctl.console.display import Display
 
-            self._display = Display()
+                self._display = Display()
         self._display(event)
 
     def stop(self) -> None:
         if self._display is not None:
             self._display.stop()
+
+    def end(self) -> None:
+        """Nothing more is shown or caught."""
+        self.stop()
+        if self.caught is not None:
+            self.caught.end()
 
 
 def _guarded(
@@ -345,6 +372,7 @@ def _guarded(
     *,
     quiet: bool,
     processes_flags: dict[str, Any] | None,
+    computes: bool,
 ) -> int:
     """Run a command and give its exit code. `options` may raise for a flag that makes no sense."""
     silence_stdout()
@@ -356,6 +384,8 @@ def _guarded(
         owner.acknowledge = lambda: shown(
             Note(f"{owner.name}: finishing and saving the current work; a second one stops at once")
         )
+    if computes:
+        shown.catch()
     try:
         place_in_cluster = cluster.told() if processes_flags is None else None
         if place_in_cluster is not None and place_in_cluster[0] > 0:
@@ -376,8 +406,8 @@ def _guarded(
         raise
     except BaseException as error:
         signals.settle()
-        shown.stop()
+        shown.end()
         return multiprocess.failed(error)
     finally:
-        shown.stop()
+        shown.end()
     return 0

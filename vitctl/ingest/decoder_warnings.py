@@ -8,15 +8,13 @@ about, and training repeats it every epoch; here it is known which image is bein
 from __future__ import annotations
 
 import os
-import re
 import tempfile
+
+from vitctl import native_log
 
 _MOST_BYTES = 2**16
 """Read of what is said about one image."""
 _STDERR = 2
-# How absl begins a line: severity and date, seconds or time of day, thread, file and line.
-_ABSL = re.compile(r"^[IWEF]\d{4} \S+\s+\d+ \S+:\d+\] ")
-_PREAMBLE = "WARNING: All log messages before absl"
 
 _caught: int | None = None
 """The file that takes the place of stderr in this process."""
@@ -46,13 +44,4 @@ def drain() -> set[str]:
     text = os.pread(_caught, min(end, _MOST_BYTES), 0).decode("utf-8", "replace")
     os.lseek(_caught, 0, os.SEEK_SET)
     os.ftruncate(_caught, 0)
-    return {kind for line in text.splitlines() if (kind := _kind(line))}
-
-
-def _kind(line: str) -> str | None:
-    line = line.strip()
-    informs = line.startswith("I") and _ABSL.match(line)
-    if not line or informs or line.startswith(_PREAMBLE):
-        return None
-    said = re.sub(r"\b(0x[0-9a-f]+|\d+)\b", "N", _ABSL.sub("", line))
-    return "".join(c if c.isprintable() else "?" for c in said)[:120]
+    return {kind for line in text.splitlines() if (kind := native_log.kind(line))}

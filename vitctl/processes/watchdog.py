@@ -90,7 +90,7 @@ class Watchdog:
     def _run(self) -> None:
         while not self._over.wait(self.tick_s):
             # Code that holds Python's lock stops this thread, too; faulthandler's is no Python one.
-            faulthandler.dump_traceback_later(self.silent_s + GRACE_S, file=2)
+            faulthandler.dump_traceback_later(self.silent_s + GRACE_S, file=_terminal())
             self.tick()
             if self.pulse.verdict is not None:
                 # The main thread leaves by itself if it can: it holds locks and open files.
@@ -201,8 +201,8 @@ class Watchdog:
         """This process's stacks to its file, and to stderr where they tell what is wrong."""
         if aloud:
             with suppress(OSError, ValueError):
-                os.write(2, f"stacks of process {self.pulse.index}:\n".encode())
-                faulthandler.dump_traceback(file=2)
+                os.write(_terminal(), f"stacks of process {self.pulse.index}:\n".encode())
+                faulthandler.dump_traceback(file=_terminal())
         if self.folder is None or self.create is None:
             return None
         create, folder, done = self.create, self.folder / STACKS, threading.Event()
@@ -218,6 +218,14 @@ class Watchdog:
         # The store may be the very thing that hangs.
         threading.Thread(target=write, daemon=True).start()
         return folder if done.wait(GRACE_S) else None
+
+
+def _terminal() -> int:
+    """The descriptor of Python's stderr; 2 may be one that only catches what C++ code writes."""
+    try:
+        return sys.stderr.fileno()
+    except (OSError, ValueError, AttributeError):
+        return 2
 
 
 def _position(doing: Doing) -> tuple[int, int]:
