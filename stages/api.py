@@ -204,10 +204,10 @@ def fewshot(
     """A checkpoint -> few-shot accuracies on a dataset. `source` left out is the newest checkpoint,
     `data` what it was trained on."""
     from stages.fewshot.settings import resolve
-    from stages.fewshot.spec import FewshotRuntime, Inputs
+    from vitctl.recipes.measuring import Measured, MeasuringRuntime
 
     call = _Call("fewshot", options)
-    runtime = call.runtime(FewshotRuntime)
+    runtime = call.runtime(MeasuringRuntime)
     checkpoint = call.input("checkpoint", source, option="source")
     dataset = call.measured_on(checkpoint, data)
     flags = {"shots": None if shots is None else sorted({*shots}), "features": features}
@@ -216,7 +216,7 @@ def fewshot(
     )
     from stages.fewshot.run import run
 
-    given = Inputs(checkpoint, dataset)
+    given = Measured(checkpoint, dataset)
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 
@@ -229,16 +229,16 @@ def evaluate(
     """A checkpoint -> top-1, top-5 and loss on a dataset. `source` left out is the newest
     checkpoint, `data` what it was trained on."""
     from stages.evaluate.settings import resolve
-    from stages.evaluate.spec import EvaluateRuntime, Inputs
+    from vitctl.recipes.measuring import Measured, MeasuringRuntime
 
     call = _Call("evaluate", options)
-    runtime = call.runtime(EvaluateRuntime)
+    runtime = call.runtime(MeasuringRuntime)
     checkpoint = call.input("checkpoint", source, option="source")
     dataset = call.measured_on(checkpoint, data)
     cfg = resolve(call.overrides, checkpoint, dataset, emit=call.emit)
     from stages.evaluate.run import run
 
-    given = Inputs(checkpoint, dataset)
+    given = Measured(checkpoint, dataset)
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 

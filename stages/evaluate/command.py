@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from stages.evaluate.settings import resolve
-from stages.evaluate.spec import EvaluateConfig, EvaluateRuntime, Inputs
+from stages.evaluate.spec import EvaluateConfig
 from vitctl.console import flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
+from vitctl.recipes.measuring import Measured, MeasuringRuntime
 
 
 def _read_class_map(text: str, *, name: str) -> dict[str, str]:
@@ -33,7 +34,7 @@ _SETTINGS = (
 
 @verb(
     sets=Flags(EvaluateConfig, _SETTINGS),
-    runs=Flags(EvaluateRuntime, flags.LOOKING),
+    runs=Flags(MeasuringRuntime, flags.LOOKING),
     parallel=True,
 )
 def evaluate(
@@ -44,8 +45,8 @@ def evaluate(
     Top-1, top-5 and loss over every labelled image once. Classes are matched by name; of several
     labels of an image any is right.
     """
-    runtime = session.runtime(EvaluateRuntime)
+    runtime = session.runtime(MeasuringRuntime)
     for checkpoint in session.many("checkpoint", source, option="--from"):
         dataset = session.measured_on(checkpoint, data)
         cfg = resolve(session.overrides, checkpoint, dataset, emit=session.emit)
-        session.deliver("evaluate", cfg, Inputs(checkpoint, dataset), runtime=runtime)
+        session.deliver("evaluate", cfg, Measured(checkpoint, dataset), runtime=runtime)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.evaluate.spec import VERSION, EvaluateConfig, EvaluateRuntime, Inputs
+from stages.evaluate.spec import VERSION, EvaluateConfig
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.store import slug
 from vitctl.data.batches import EvalBatch
@@ -22,6 +22,7 @@ from vitctl.inference import scoring, weights
 from vitctl.inference.confusion import Confusion
 from vitctl.probe import intervals
 from vitctl.recipes import branching
+from vitctl.recipes.measuring import Measured, MeasuringRuntime
 from vitctl.recipes.naming import name_of
 from vitctl.sharding import layout as layouts
 
@@ -31,26 +32,24 @@ _FORMAT = 1
 
 def run(
     cfg: EvaluateConfig,
-    inputs: Inputs,
+    inputs: Measured,
     *,
     store: Store,
-    runtime: EvaluateRuntime,
+    runtime: MeasuringRuntime,
     emit: Emit = silent,
 ) -> Artifact:
     """Score the checkpoint; `results.json` has each class and what was mistaken for what."""
-    parents = [inputs.checkpoint.as_parent("from")]
-    if inputs.dataset is not None:
-        parents.append(inputs.dataset.as_parent("data"))
     recipe = Recipe(
         stage="evaluate",
         version=VERSION,
         kind="evaluation",
         config=cfg.model_dump(mode="json"),
-        parents=tuple(parents),
+        parents=inputs.parents,
     )
     trained = branching.trained_with(inputs.checkpoint)
-    named = "mock" if inputs.dataset is None else inputs.dataset.path.name
-    name = runtime.name or slug(f"{name_of(inputs.checkpoint)}-{named}", default="evaluation")
+    name = runtime.name or slug(
+        f"{name_of(inputs.checkpoint)}-{inputs.images}", default="evaluation"
+    )
     with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
         artifact = draft.finished
         if artifact is None:
@@ -104,7 +103,7 @@ def run(
             summary = {
                 "model": trained.label,
                 "step": inputs.checkpoint.step,
-                "dataset": named,
+                "dataset": inputs.images,
                 "split": cfg.eval_split,
                 "weights": cfg.weights,
                 **scores.as_json(),

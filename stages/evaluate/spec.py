@@ -1,18 +1,12 @@
-"""What `vitctl evaluate` reads, decides and makes: its version, settings and inputs."""
+"""What `vitctl evaluate` decides: its version and settings. Inputs: `vitctl.recipes.measuring`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pydantic import PositiveInt
-
-from vitctl.artifacts import Artifact
 from vitctl.data.config import EvalPreprocess, MockConfig
 from vitctl.hardware.precision import Precision
 from vitctl.model.config import Loss
 from vitctl.optim.config import WeightsName
 from vitctl.settings.config import Config
-from vitctl.stage import ReadsImages
 
 VERSION = 1
 
@@ -33,20 +27,3 @@ class EvaluateConfig(Config):
     class_map: dict[str, str] | None = None
     weights: WeightsName = "raw"
     mock: MockConfig | None = None
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The checkpoint that is scored, and the images (None if mock)."""
-
-    checkpoint: Artifact
-    dataset: Artifact | None
-
-
-class EvaluateRuntime(ReadsImages):
-    """`batch`: images at a time. `devices`: so many of those there are, None takes all. `workers`:
-    threads that decode images, None takes one a core."""
-
-    batch: PositiveInt | None = None
-    devices: PositiveInt | None = None
-    workers: PositiveInt | None = None

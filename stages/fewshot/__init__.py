@@ -1,6 +1,6 @@
 """`vitctl fewshot`: a checkpoint and a dataset -> accuracies of many draws.
 
-spec      version, settings and inputs; imports no array library
+spec      version and settings; imports no array library
 settings  what a user gives -> the settings of the stage; needs no terminal
 command   the command-line flags, and how they become settings
 run       the stage from top to bottom

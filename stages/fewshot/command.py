@@ -8,11 +8,12 @@ from typing import Annotated
 from typer import Option
 
 from stages.fewshot.settings import read_features, read_shots, resolve
-from stages.fewshot.spec import FewshotConfig, FewshotRuntime, Inputs
+from stages.fewshot.spec import FewshotConfig
 from vitctl.console import completion, flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
+from vitctl.recipes.measuring import Measured, MeasuringRuntime
 
 _SETTINGS = (
     Flag(
@@ -36,7 +37,7 @@ _SETTINGS = (
 
 
 @verb(
-    sets=Flags(FewshotConfig, _SETTINGS), runs=Flags(FewshotRuntime, flags.LOOKING), parallel=True
+    sets=Flags(FewshotConfig, _SETTINGS), runs=Flags(MeasuringRuntime, flags.LOOKING), parallel=True
 )
 def fewshot(
     session: Session,
@@ -64,7 +65,7 @@ def fewshot(
     draws of the shots. Every image of the scored split counts. Several models, datasets and kinds
     of features (--features model,pixels,untrained) are probed one after another.
     """
-    runtime = session.runtime(FewshotRuntime)
+    runtime = session.runtime(MeasuringRuntime)
     kinds = read_features(features) if features is not None else []
     datasets = [*data] if data else [None]
     checkpoints = session.many("checkpoint", source, option="--from")
@@ -79,4 +80,4 @@ def fewshot(
             store=session.store,
             emit=session.emit,
         ):
-            session.deliver("fewshot", cfg, Inputs(checkpoint, dataset), runtime=runtime)
+            session.deliver("fewshot", cfg, Measured(checkpoint, dataset), runtime=runtime)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.fewshot.spec import VERSION, FewshotConfig, FewshotRuntime, Inputs
+from stages.fewshot.spec import VERSION, FewshotConfig
 from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store
 from vitctl.artifacts.store import slug
@@ -24,6 +24,7 @@ from vitctl.hardware import machine
 from vitctl.inference import features, weights
 from vitctl.probe import draws, fewshot
 from vitctl.recipes import branching, measuring
+from vitctl.recipes.measuring import Measured, MeasuringRuntime
 from vitctl.recipes.naming import name_of
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
@@ -39,25 +40,22 @@ _NAMES_SHOWN = 5
 
 def run(
     cfg: FewshotConfig,
-    inputs: Inputs,
+    inputs: Measured,
     *,
     store: Store,
-    runtime: FewshotRuntime,
+    runtime: MeasuringRuntime,
     emit: Emit = silent,
 ) -> Artifact:
     """Probe the checkpoint. `results.json` has every draw, the summary the means."""
-    parents = [inputs.checkpoint.as_parent("from")]
-    if inputs.dataset is not None:
-        parents.append(inputs.dataset.as_parent("data"))
     recipe = Recipe(
         stage="fewshot",
         version=VERSION,
         kind="fewshot",
         config=cfg.identity(),
-        parents=tuple(parents),
+        parents=inputs.parents,
     )
     model = name_of(inputs.checkpoint)
-    parts = [model, _named(inputs), *([] if cfg.features == "model" else [cfg.features])]
+    parts = [model, inputs.images, *([] if cfg.features == "model" else [cfg.features])]
     name = runtime.name or slug("-".join(parts), default="fewshot")
     with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
         artifact = draft.finished or _probed(
@@ -71,10 +69,10 @@ def run(
 def _probed(
     draft: Draft,
     cfg: FewshotConfig,
-    inputs: Inputs,
+    inputs: Measured,
     *,
     store: Store,
-    runtime: FewshotRuntime,
+    runtime: MeasuringRuntime,
     emit: Emit,
 ) -> Artifact:
     # Numbers: which images, before any is read
@@ -161,7 +159,7 @@ def _probed(
         "cooled": branching.is_cooled(inputs.checkpoint),
         "features": cfg.features,
         "weights": cfg.weights,
-        "dataset": _named(inputs),
+        "dataset": inputs.images,
         "split": cfg.eval_split,
         "classes": len(classes),
         **({"left_out": len(left_out)} if left_out else {}),
@@ -246,7 +244,7 @@ def _left_out_in_words(names: Sequence[str], *, shots: int, of: int) -> str:
 
 
 def _look(
-    cfg: FewshotConfig, inputs: Inputs, *, layout: Layout
+    cfg: FewshotConfig, inputs: Measured, *, layout: Layout
 ) -> Callable[[Iterable[EvalBatch]], Iterator[NDArray[np.float32]]]:
     """What turns batches into features, its weights loaded."""
     if cfg.features == "pixels":
@@ -273,15 +271,11 @@ def _check_fits(*, images: int, width: int) -> None:
         )
 
 
-def _named(inputs: Inputs) -> str:
-    return "mock" if inputs.dataset is None else inputs.dataset.path.name
-
-
 def _jsonable(row: dict[str, Any]) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in row.items()}
 
 
-def _next(inputs: Inputs) -> str:
+def _next(inputs: Measured) -> str:
     path = str(inputs.checkpoint.path)
     if measuring.can_cool(inputs.checkpoint):
         return shlex.join(["vitctl", "cooldown", "--from", path])

@@ -1,18 +1,15 @@
-"""What `vitctl fewshot` reads, decides and makes: its version, settings and inputs."""
+"""What `vitctl fewshot` decides: its version and settings. Inputs: `vitctl.recipes.measuring`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from vitctl.artifacts import Artifact
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess, MockConfig
 from vitctl.hardware.precision import Precision
 from vitctl.optim.config import WeightsName
 from vitctl.settings.config import Config
-from vitctl.stage import ReadsImages
 
 VERSION = 1
 
@@ -63,20 +60,3 @@ class FewshotConfig(Config):
         if self.too_few == "refuse":
             del tree["too_few"]
         return tree
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The checkpoint that is probed, and the images (None if mock)."""
-
-    checkpoint: Artifact
-    dataset: Artifact | None
-
-
-class FewshotRuntime(ReadsImages):
-    """`batch`: images at a time. `devices`: so many of those there are, None takes all. `workers`:
-    threads that decode images, None takes one a core."""
-
-    batch: PositiveInt | None = None
-    devices: PositiveInt | None = None
-    workers: PositiveInt | None = None

@@ -38,6 +38,15 @@ def test_a_flipped_bit(tmp_path, where, bit):
         pass
 
 
+def test_a_missing_one_and_a_link_are_damage(tmp_path):
+    with pytest.raises(InputError, match=r"position\.json cannot be read: No such file"):
+        position.read(tmp_path)
+    (tmp_path / "elsewhere.json").write_text(json.dumps(WHOLE))
+    (tmp_path / "position.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(InputError, match=r"position\.json is a symbolic link"):
+        position.read(tmp_path)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -82,7 +82,8 @@ def test_features_of_a_dataset_and_the_probe_are_what_the_command_measures(store
     import json
 
     from stages.fewshot import run as fewshot
-    from stages.fewshot.spec import FewshotConfig, FewshotRuntime, Inputs
+    from stages.fewshot.spec import FewshotConfig
+    from vitctl.recipes.measuring import Measured, MeasuringRuntime
 
     model = vitctl.load(checkpoint, store=store)
     train, val = (model.features_of(split=split) for split in ("train", "val"))
@@ -93,7 +94,7 @@ def test_features_of_a_dataset_and_the_probe_are_what_the_command_measures(store
     settings = {"shots": (1, 3), "draws": 4, "seed": 2, "eval_split": "val"}
     mock = made.config().data.mock
     cfg = FewshotConfig(**settings, precision="float32", mock=mock)
-    command = fewshot.run(cfg, Inputs(checkpoint, None), store=store, runtime=FewshotRuntime())
+    command = fewshot.run(cfg, Measured(checkpoint, None), store=store, runtime=MeasuringRuntime())
     results = json.loads((command.path / fewshot.RESULTS).read_bytes())["draws"]
     for row in rows:
         by_command = [draw["accuracy"] for draw in results if draw["shots"] == row.shots]

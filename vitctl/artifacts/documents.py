@@ -1,16 +1,16 @@
-"""Small JSON documents with a format version: read strictly, every damage one sentence."""
+"""Small JSON documents, most with a format version: read strictly, every damage one sentence."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from vitctl import strict_json
 from vitctl.errors import InputError, NewerFormatError, NotFoundError
 from vitctl.places import Place, nofollow
-from vitctl.settings.config import Config
+from vitctl.settings.config import Config, first_problem
 
 D = TypeVar("D", bound=Config)
 
@@ -36,21 +36,9 @@ def read_document(
       InputError: it cannot be read, is damaged, or is of a newer format.
     """
     try:
-        # Links on the way to the folder that it describes are their owner's.
-        content = nofollow.read_plain(path) if isinstance(path, Path) else path.read_bytes()
+        raw = _read_json(path, repair=repair)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(missing, hint=make) from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except nofollow.LinkError:
-        raise InputError(
-            f"{path} is a symbolic link, where the file itself is expected",
-            hint="put the file in its place; a link to the whole folder is followed",
-        ) from None
-    try:
-        raw = strict_json.loads(content)
-    except strict_json.StrictJSONError as error:
-        raise InputError(f"{path} is damaged: it {error}", hint=repair) from None
     found = raw.get("format") if isinstance(raw, dict) else None
     # Before validation: a newer format may have fields that this version cannot know.
     if isinstance(found, int | float) and found > newest:
@@ -58,9 +46,44 @@ def read_document(
             f"{path.parent} has {what} format {found}; this vitctl reads up to {newest}",
             hint="install a newer vitctl: pull its checkout, or pip install its newest wheel",
         )
+    return _validated(raw, model, path=path, repair=repair)
+
+
+def read_part(path: Place, model: type[D], *, repair: str | None = None) -> D:
+    """The document at `path`, as `model`. It has no format of its own: it is part of an artifact,
+    so that a missing one is damage.
+
+    Raises InputError if it is missing, cannot be read or is damaged.
+    """
+    try:
+        raw = _read_json(path, repair=repair)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", hint=repair) from None
+    return _validated(raw, model, path=path, repair=repair)
+
+
+def _read_json(path: Place, *, repair: str | None) -> Any:
+    """What a file holds. Raises FileNotFoundError, NotADirectoryError; InputError for all else."""
+    try:
+        # Links on the way to the folder that it describes are their owner's.
+        content = nofollow.read_plain(path) if isinstance(path, Path) else path.read_bytes()
+        return strict_json.loads(content)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except nofollow.LinkError:
+        raise InputError(
+            f"{path} is a symbolic link, where the file itself is expected",
+            hint="put the file in its place; a link to the whole folder is followed",
+        ) from None
+    except strict_json.StrictJSONError as error:
+        raise InputError(f"{path} is damaged: it {error}", hint=repair) from None
+
+
+def _validated(raw: Any, model: type[D], *, path: Place, repair: str | None) -> D:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the top level"
-        raise InputError(f"{path} is damaged: {where}: {first['msg']}", hint=repair) from None
+        problem = first_problem(error, whole="the top level")
+        raise InputError(f"{path} is damaged: {problem}", hint=repair) from None

@@ -11,7 +11,7 @@ of format 1 (until 2026-11) have no seal; they are read, and `verify` remarks it
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Self
 
 from vitctl.artifacts.canonical import canonical_json, fingerprint
 from vitctl.artifacts.documents import read_document
@@ -43,6 +43,11 @@ class Recipe(Config):
     kind: str
     config: dict[str, Any]
     parents: tuple[Parent, ...] = ()
+
+    @classmethod
+    def recorded_in(cls, document: Config) -> Self:
+        """Of a document that has these fields among others."""
+        return cls(**{name: getattr(document, name) for name in cls.model_fields})
 
     @property
     def id(self) -> str:
@@ -90,13 +95,7 @@ class Manifest(Config):
     @property
     def recipe(self) -> Recipe:
         """What was asked for, as the manifest records it."""
-        return Recipe(
-            stage=self.stage,
-            version=self.version,
-            kind=self.kind,
-            config=self.config,
-            parents=self.parents,
-        )
+        return Recipe.recorded_in(self)
 
     @property
     def contradiction(self) -> str | None:

@@ -108,13 +108,7 @@ class RunInfo(Config):
     @property
     def recipe(self) -> Recipe:
         """What was asked for, as `run.json` records it."""
-        return Recipe(
-            stage=self.stage,
-            version=self.version,
-            kind=self.kind,
-            config=self.config,
-            parents=self.parents,
-        )
+        return Recipe.recorded_in(self)
 
     @property
     def kept(self) -> tuple[int, ...]:

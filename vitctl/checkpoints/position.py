@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import NonNegativeInt, PositiveInt, ValidationError
+from pydantic import NonNegativeInt, PositiveInt
 
-from vitctl import strict_json
-from vitctl.errors import InputError
+from vitctl.artifacts.documents import read_part
 from vitctl.places import Place
 from vitctl.settings.config import Config
 
@@ -27,14 +26,4 @@ class Position(Config):
 
 def read(place: Place) -> Position:
     """Where a checkpoint is. Raises InputError if the file is damaged or missing."""
-    path = place / POSITION
-    try:
-        return Position.model_validate(strict_json.loads(path.read_bytes()))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except strict_json.StrictJSONError as error:
-        raise InputError(f"{path} is damaged: it {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the top level"
-        raise InputError(f"{path} is damaged: {where}: {first['msg']}") from None
+    return read_part(place / POSITION, Position)

@@ -1,4 +1,5 @@
-"""A checkpoint and the images it is measured on -> the settings to start from."""
+"""A checkpoint and the images it is measured on: a stage's inputs, how it runs, and the settings to
+start from."""
 
 from __future__ import annotations
 
@@ -6,8 +7,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from pydantic import PositiveInt
+
 from vitctl.artifacts import ancestry
 from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.manifest import Parent
 from vitctl.artifacts.pasteable import command
 from vitctl.artifacts.store import Store
 from vitctl.errors import UsageError
@@ -16,9 +20,39 @@ from vitctl.optim.config import WeightsName
 from vitctl.optim.schedules import OPEN_ENDED
 from vitctl.recipes import branching
 from vitctl.settings.trees import Tree
+from vitctl.stage import ReadsImages
 from vitctl.train.trained_classes import classes_trained_on
 
 Seen = Literal["all", "some", "none"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The checkpoint that is measured, and the images that it is measured on: those of a dataset,
+    or the synthetic ones it was trained on if that is None."""
+
+    checkpoint: Artifact
+    dataset: Artifact | None
+
+    @property
+    def parents(self) -> tuple[Parent, ...]:
+        """As a result records them."""
+        images = () if self.dataset is None else (self.dataset.as_parent("data"),)
+        return self.checkpoint.as_parent("from"), *images
+
+    @property
+    def images(self) -> str:
+        """What the images are called."""
+        return "mock" if self.dataset is None else self.dataset.path.name
+
+
+class MeasuringRuntime(ReadsImages):
+    """`batch`: images at a time. `devices`: so many of those there are, None takes all. `workers`:
+    threads that decode images, None takes one a core."""
+
+    batch: PositiveInt | None = None
+    devices: PositiveInt | None = None
+    workers: PositiveInt | None = None
 
 
 def settings(checkpoint: Artifact, dataset: Artifact | None, *, overrides: Tree) -> Tree:

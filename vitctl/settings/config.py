@@ -6,7 +6,7 @@ value would change a number. How fast or where is `Runtime`, which is not finger
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Config(BaseModel):
@@ -15,3 +15,18 @@ class Config(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=False, allow_inf_nan=False, validate_default=True
     )
+
+
+def first_problem(error: ValidationError, *, whole: str) -> str:
+    """The first of what is wrong, as `where: message`. `whole` stands for the place of a problem of
+    all the fields together."""
+    place, message = place_and_message(error)
+    return f"{place or whole}: {message}"
+
+
+def place_and_message(error: ValidationError) -> tuple[str, str]:
+    """The dotted key of the first problem, empty for one of all the fields together, and its
+    message, without pydantic's remark that a validator raised it."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return place, first["msg"].removeprefix("Value error, ")

@@ -19,7 +19,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from vitctl.errors import NotFoundError, UsageError
-from vitctl.settings.config import Config
+from vitctl.settings.config import Config, place_and_message
 from vitctl.settings.trees import Tree, drop, from_keys, merge, nested
 
 C = typing.TypeVar("C", bound=Config)
@@ -142,8 +142,8 @@ def build(model: type[C], tree: Mapping[str, Any]) -> C:
         return model.model_validate(_settled(model, tree))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ").partition(", unable to")[0]
+        where, message = place_and_message(error)
+        message = message.partition(", unable to")[0]
         if first["type"] == "missing":
             raise UsageError(f"{where} has no value", hint=f"give it: --set {where}=...") from None
         hint = None

@@ -13,7 +13,7 @@ from vitctl.model.config import Loss, ModelConfig
 from vitctl.model.remat import RematChoice
 from vitctl.optim.config import OptimConfig, WeightsName
 from vitctl.optim.schedules import ScheduleConfig
-from vitctl.settings.config import Config
+from vitctl.settings.config import Config, first_problem
 from vitctl.sharding import spec
 from vitctl.stage import ReadsImages
 
@@ -97,11 +97,10 @@ def from_identity(tree: dict[str, Any], *, total_steps: int) -> TrainConfig:
         schedule = {"total_steps": total_steps, **tree["schedule"]}
         return TrainConfig.model_validate({**fields, "schedule": schedule})
     except ValidationError as error:
-        first = error.errors()[0]
-        where, problem = ".".join(map(str, first["loc"])) or "they", first["msg"]
+        problem = first_problem(error, whole="they")
     except (KeyError, TypeError):
-        where, problem = "schedule", "is no table of settings"
-    raise InputError(f"the recorded settings are of no training run: {where}: {problem}")
+        problem = "schedule: is no table of settings"
+    raise InputError(f"the recorded settings are of no training run: {problem}")
 
 
 class TrainRuntime(ReadsImages):

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from stages.evaluate import run as stage
-from stages.evaluate.spec import EvaluateConfig, EvaluateRuntime, Inputs
+from stages.evaluate.spec import EvaluateConfig
 from stages.inspect.text import in_words
 from tests import made
 from vitctl.artifacts import Artifact, Store
@@ -21,6 +21,7 @@ from vitctl.errors import InputError
 from vitctl.events import Caution, Settings, silent
 from vitctl.inference import scoring, weights
 from vitctl.model import vit
+from vitctl.recipes.measuring import Measured, MeasuringRuntime
 
 MODEL = made.config().model
 NAMED = made.NamedDataset()
@@ -61,9 +62,9 @@ def evaluate(store: Store, checkpoint: Artifact, tmp_path: Path, monkeypatch: An
         )
         return stage.run(
             cfg,
-            Inputs(checkpoint, made.dataset_artifact(store)),
+            Measured(checkpoint, made.dataset_artifact(store)),
             store=store,
-            runtime=EvaluateRuntime(batch=batch, devices=devices, out=tmp_path / out),
+            runtime=MeasuringRuntime(batch=batch, devices=devices, out=tmp_path / out),
             emit=emit,
         )
 
@@ -166,8 +167,8 @@ def test_a_mock_run_is_scored_on_its_own_synthetic_images(store, tmp_path):
         precision="float32",
         mock=MockConfig(examples=90, eval_examples=37),
     )
-    runtime = EvaluateRuntime(out=tmp_path / "out")
-    summary = stage.run(cfg, Inputs(numbered, None), store=store, runtime=runtime).summary
+    runtime = MeasuringRuntime(out=tmp_path / "out")
+    summary = stage.run(cfg, Measured(numbered, None), store=store, runtime=runtime).summary
     right = logits().argmax(axis=1) == NAMED.labels("val")[:, 0]
     assert (summary["top1"], summary["dataset"]) == (pytest.approx(right.mean()), "mock")
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from sklearn.linear_model import Ridge
 
 from stages.fewshot import run as stage
-from stages.fewshot.spec import FewshotConfig, FewshotRuntime, Inputs
+from stages.fewshot.spec import FewshotConfig
 from tests import made
 from vitctl.artifacts import Artifact, Store
 from vitctl.data import pipeline
@@ -25,6 +25,7 @@ from vitctl.events import Caution, Settings, silent
 from vitctl.inference import weights
 from vitctl.model import vit
 from vitctl.recipes import measuring
+from vitctl.recipes.measuring import Measured, MeasuringRuntime
 
 MODEL = made.config().model
 MOCK = MockConfig(examples=90, eval_examples=37)
@@ -72,9 +73,9 @@ def fewshot(store: Store, checkpoint: Artifact, tmp_path: Path, monkeypatch: Any
         )
         return stage.run(
             cfg,
-            Inputs(checkpoint, artifact),
+            Measured(checkpoint, artifact),
             store=store,
-            runtime=FewshotRuntime(batch=batch, devices=devices, out=tmp_path / out),
+            runtime=MeasuringRuntime(batch=batch, devices=devices, out=tmp_path / out),
             emit=emit,
         )
 
