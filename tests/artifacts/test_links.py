@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -257,3 +258,19 @@ def test_names_of_a_run_that_are_not_ours_may_be_links(store, outside):
     (run / BATCHES / "notes").symlink_to(outside.root)
     train(store, step=13)
     assert outside.untouched
+
+
+def test_training_on_in_a_copy_by_hard_links_leaves_the_original_as_it_was(store, tmp_path):
+    train(store, step=5)
+    [original] = [entry.path for entry in store.entries()]
+    names = {path.name.split(".")[0] for path in original.iterdir()}
+    assert names >= {"metrics", "events", "goodput", "run"}
+
+    def state():
+        files = sorted(path for path in original.rglob("*") if path.is_file())
+        return [(str(path), path.stat().st_mtime_ns, path.read_bytes()) for path in files]
+
+    before = state()
+    shutil.copytree(store.root, tmp_path / "copy", copy_function=os.link)
+    train(Store(tmp_path / "copy"), step=13)
+    assert state() == before

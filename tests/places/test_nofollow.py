@@ -193,6 +193,35 @@ def test_a_folder_exchanged_for_a_link_between_look_and_write_is_not_followed(
     assert outside.state() == before
 
 
+# Hard links, as `cp -al STORE COPY` makes them
+
+
+@pytest.mark.parametrize("action", ["write", "append", "truncate", "write_atomic"])
+def test_what_changes_a_file_changes_it_under_one_name(tmp_path, action):
+    original, copy = tmp_path / "original", place(tmp_path) / "copy"
+    original.write_text("rows")
+    original.chmod(0o640)
+    os.link(original, copy)
+    ALL[action](copy)
+    assert original.read_text() == "rows"
+    assert (original.stat().st_nlink, copy.stat().st_nlink) == (1, 1)
+    expected = {"append": "rowsother", "truncate": ""}
+    assert copy.read_text() == expected.get(action, "other")
+    if action in ("append", "truncate"):
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o640
+    assert {path.name for path in tmp_path.iterdir()} == {"original", "copy"}
+
+
+def test_a_file_with_one_name_stays_the_same_file(tmp_path):
+    path = place(tmp_path) / "file"
+    path.write_text("rows")
+    inode = path.stat().st_ino
+    _append(path)
+    nofollow.truncate(path, 4)
+    _write(path)
+    assert path.stat().st_ino == inode
+
+
 # Paths
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from vitctl.errors import InputError
-from vitctl.places.local import LocalPath
+from vitctl.places.local import TEMPORARY, LocalPath
 
 # O_PATH needs no right to read a folder, only to pass it; other systems don't have it.
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
@@ -144,7 +144,10 @@ def descriptor(path: Path, flags: int, mode: int = 0o666) -> int:
 
 
 def opened(path: Path, mode: str, **more: Any) -> IO[Any]:
-    """Like `open`, never through a link."""
+    """Like `open`, never through a link. What begins anew or is appended to is a file with this
+    name only: a copy of a store by hard links (`cp -al`) shares its files with the original."""
+    if mode[0] in "aw":
+        _unshare(path, keep=mode[0] == "a")
     return open(path, mode, opener=lambda _, flags: descriptor(path, flags), **more)
 
 
@@ -223,12 +226,46 @@ def link(source: Path, target: Path) -> None:
 
 
 def truncate(path: Path, size: int) -> None:
-    """Cut a file."""
+    """Cut a file, under this name only (see `opened`)."""
+    _unshare(path, keep=True)
     number = descriptor(path, os.O_WRONLY)
     try:
         os.ftruncate(number, size)
     finally:
         os.close(number)
+
+
+def _unshare(path: Path, *, keep: bool) -> None:
+    """Make a file with several names one of its own, with the same content if `keep`, before it is
+    changed in its place."""
+    with _parent(path) as (folder, name):
+        try:
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink == 1:
+            return
+        if not keep:
+            os.unlink(name, dir_fd=folder)
+            return
+        aside = f"{TEMPORARY}{name}.{os.getpid()}"
+        with suppress(FileNotFoundError):  # of a process of the same number that was killed
+            os.unlink(aside, dir_fd=folder)
+        reading = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        making = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            with (
+                open(reading, "rb") as source,
+                open(os.open(aside, making, status.st_mode, dir_fd=folder), "wb") as copy,
+            ):
+                shutil.copyfileobj(source, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+            os.rename(aside, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException as error:
+            with suppress(FileNotFoundError):
+                os.unlink(aside, dir_fd=folder)
+            raise _named(error, path) if isinstance(error, OSError) else error from None
 
 
 def remove(path: Path, *, missing_ok: bool = False) -> None:
