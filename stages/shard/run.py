@@ -16,6 +16,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from stages.shard.announce import announce_outcome, announce_plan, announce_source
 from stages.shard.source import (
     chosen_classes,
@@ -49,7 +51,7 @@ from vitctl.ingest.shard_writer import (
     set_up_worker,
     write_shard,
 )
-from vitctl.ingest.sources import Listing
+from vitctl.ingest.sources import Listing, Source
 from vitctl.ingest.worker_pool import Done, Moving, run_tasks
 from vitctl.places import Place
 from vitctl.places.scratch import check_room
@@ -77,7 +79,7 @@ def run(
     listing, cfg = resolve(listing, cfg)
     emit(Note(listing.reading))
     splitting = assign_splits(
-        listing.entries,
+        listing,
         val_fraction=cfg.val_fraction or 0.0,
         val_per_class=cfg.val_per_class,
     )
@@ -110,6 +112,7 @@ def run(
             announce_source(listing, emit=emit)
             units = make_units(
                 splitting.by_split,
+                names=listing.names,
                 classes=classes,
                 shard_bytes=cfg.shard_bytes,
                 shards=cfg.shards,
@@ -118,7 +121,15 @@ def run(
             announce_plan(units, classes=classes, splitting=splitting, emit=emit)
 
             # ---- Do it
-            reports = _convert(units, draft=draft, cfg=cfg, runtime=runtime, stop=stop, emit=emit)
+            reports = _convert(
+                units,
+                source=listing.source,
+                draft=draft,
+                cfg=cfg,
+                runtime=runtime,
+                stop=stop,
+                emit=emit,
+            )
             raise_if_asked()
             _check_unchanged(
                 listing,
@@ -178,7 +189,9 @@ def _recipe(
         proof = canonical_fingerprint(list(classes))
         parents.append(outside("classes_from", proof, str(inputs.classes_from)))
     if inputs.labels is not None:
-        proof = canonical_fingerprint([[e.id, list(e.class_names)] for e in listing.entries])
+        proof = canonical_fingerprint(
+            [[e.id, list(listing.class_names(e))] for e in listing.entries]
+        )
         parents.append(outside("labels", proof, str(inputs.labels)))
     if titles is not None:
         proof = canonical_fingerprint(list(titles))
@@ -198,6 +211,7 @@ def _recipe(
 def _convert(
     units: Sequence[Unit],
     *,
+    source: Source,
     draft: Draft,
     cfg: ShardConfig,
     runtime: ShardRuntime,
@@ -219,6 +233,7 @@ def _convert(
     allowed = runtime.max_bad_fraction * meter.total
     work = functools.partial(
         write_shard,
+        source=source,
         directory=draft.path,
         max_pixels=cfg.max_pixels,
         keep_bytes=cfg.keep_bytes,
@@ -279,8 +294,8 @@ def _check_space(place: Place, units: Sequence[Unit], workers: int, *, max_pixel
     """Raise DoesNotFitError if the disk is too small. A bucket has no end; the disk here then
     holds the shards that are being made."""
     limit = largest_file(max_pixels)
-    usable = [[entry for entry in unit.entries if entry.size <= limit] for unit in units]
-    shard_bytes = [sum(entry.size for entry in entries) for entries in usable]
+    usable = [np.where(unit.entries.sizes <= limit, unit.entries.sizes, 0) for unit in units]
+    shard_bytes = [int(sizes.sum()) for sizes in usable]
     if not isinstance(place, Path):
         at_once = sum(sorted(shard_bytes)[-max(1, workers) :])
         here = Path(tempfile.gettempdir())
@@ -289,7 +304,8 @@ def _check_space(place: Place, units: Sequence[Unit], workers: int, *, max_pixel
     needed_bytes = sum(shard_bytes)
     free_bytes = shutil.disk_usage(place).free
     if needed_bytes > free_bytes:
-        largest = max(itertools.chain.from_iterable(usable), key=lambda entry: entry.size)
+        i = max(range(len(units)), key=lambda i: usable[i].max())
+        largest = units[i].entries[int(usable[i].argmax())]
         raise DoesNotFitError(
             f"the shards take about {needed_bytes / 2**30:.1f} GiB, and {place} has "
             f"{free_bytes / 2**30:.1f} GiB left (the largest file is {largest.id}, "

@@ -6,9 +6,12 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from stages.shard.spec import DEFAULT_VAL_FRACTION, DIGITS, Inputs, ShardConfig, ShardRuntime
 from vitctl.artifacts import Store
 from vitctl.data.classes import read_class_list, read_pairs, select_classes, titles_for
+from vitctl.data.dataset import SPLITS
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.ingest.digits import list_digits
@@ -114,7 +117,7 @@ def _check_excluded(words: Sequence[str], listing: Listing, *, emit: Emit) -> No
 def resolve(listing: Listing, cfg: ShardConfig) -> tuple[Listing, ShardConfig]:
     """The chosen classes only, and the configuration without open questions."""
     chosen = chosen_classes(listing, cfg.classes)
-    own_splits = {entry.split for entry in chosen.entries} - {None, "train"}
+    own_splits = {SPLITS[i] for i in np.unique(chosen.entries.splits) if i >= 0} - {"train"}
     option = "--val-fraction" if cfg.val_fraction is not None else "--val-per-class"
     asked = cfg.val_fraction is not None or cfg.val_per_class is not None
     if "val" in own_splits and asked:

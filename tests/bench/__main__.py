@@ -185,18 +185,29 @@ def plan_of(classes: int, folder: Path) -> None:
     from stages.shard.source import class_list
     from vitctl.data.classes import select_classes
     from vitctl.events import silent
+    from vitctl.ingest.columns import EntriesBuilder
+    from vitctl.ingest.digits import InMemory
     from vitctl.ingest.shard_plan import assign_splits, make_units
-    from vitctl.ingest.sources import Entry, Listing
+    from vitctl.ingest.sources import Listing
 
     names = [f"n{i:08d}" for i in range(classes)]
     file = folder / f"{classes}.txt"
     file.write_text("\n".join(names))
-    entries = [Entry(f"{c}/{i}.jpg", (c,), None, b"", 100, 0) for c in names for i in range(3)]
-    listed = class_list(Listing("bench", entries), file, emit=silent)
+    entries = EntriesBuilder()
+    for number, name in enumerate(names):
+        for i in range(3):
+            entries.add(f"{name}/{i}.jpg".encode(), size=100, mtime_ns=0, labels=(number,))
+    listing = Listing("bench", InMemory(b""), entries.build(), names)
+    listed = class_list(listing, file, emit=silent)
     select_classes(",".join(names), available=names)
-    splitting = assign_splits(entries, val_fraction=0.1)
+    splitting = assign_splits(listing, val_fraction=0.1)
     make_units(
-        splitting.by_split, classes=listed, shard_bytes=10**9, shards=None, largest_file=10**9
+        splitting.by_split,
+        names=names,
+        classes=listed,
+        shard_bytes=10**9,
+        shards=None,
+        largest_file=10**9,
     )
 
 

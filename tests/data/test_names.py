@@ -6,7 +6,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitctl.data.names import text_of
+from vitctl.data.names import bytes_of, text_of
 
 
 @given(st.binary(max_size=12))
@@ -26,6 +26,17 @@ parts = st.lists(
 @given(parts, parts)
 def test_different_paths_stay_different(one, other):
     assert (text_of(one) == text_of(other)) == (one == other)
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=12),
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=6).map(str.encode),
+        parts,
+    )
+)
+def test_the_text_gives_the_path_again(path):
+    assert bytes_of(text_of(path)) == path
 
 
 def test_readable_names_stay_as_they_are():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import unicodedata
 
 import pytest
@@ -188,6 +189,12 @@ def test_what_vitctl_made_is_no_source(tmp_path, name, content):
         list_folder(tmp_path / "mine")
     (tmp_path / "mine" / name).write_text('{"format": 1}')  # a stranger's
     assert "mine" in list_folder(tmp_path).classes
+
+
+def test_a_pipe_with_the_name_of_a_manifest_is_not_waited_for(tmp_path):
+    tree(tmp_path, "cat", "dog")
+    os.mkfifo(tmp_path / "cat" / "run.json")
+    assert list_folder(tmp_path).classes == ["cat", "dog"]
 
 
 def test_places_that_are_written_to_are_no_source(tmp_path):

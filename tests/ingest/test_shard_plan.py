@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,18 +9,34 @@ from hypothesis import strategies as st
 from vitctl.data.order import sample_key
 from vitctl.errors import UsageError
 from vitctl.ingest import shard_plan
+from vitctl.ingest.columns import EntriesBuilder
+from vitctl.ingest.digits import InMemory
 from vitctl.ingest.shard_plan import assign_splits, make_units
-from vitctl.ingest.sources import Entry
+from vitctl.ingest.sources import Listing
+
+
+def listing(rows, *, size=100):
+    """A listing of (id, class names, split)."""
+    builder, numbers = EntriesBuilder(), {}
+    for id_, names, split in rows:
+        labels = [numbers.setdefault(name, len(numbers)) for name in names]
+        builder.add(id_.encode(), size=size, mtime_ns=0, split=split, labels=labels)
+    return Listing("test", InMemory(b""), builder.build(), list(numbers))
+
+
+def rows(n, *, split=None):
+    return [(f"{i % 3}/{i}.jpg", (str(i % 3),), split) for i in range(n)]
 
 
 def entries(n, *, size=100, split=None):
-    return [Entry(f"{i % 3}/{i}.jpg", (str(i % 3),), split, b"", size, 0) for i in range(n)]
+    return listing(rows(n, split=split), size=size)
 
 
-def units_of(found, *, val_fraction=0.2, shard_bytes=10**9, shards=None):
-    by_split = assign_splits(found, val_fraction=val_fraction).by_split
+def units_of(source, *, val_fraction=0.2, shard_bytes=10**9, shards=None):
+    by_split = assign_splits(source, val_fraction=val_fraction).by_split
     return make_units(
         by_split,
+        names=source.names,
         classes=["0", "1", "2"],
         shard_bytes=shard_bytes,
         shards=shards,
@@ -28,19 +46,21 @@ def units_of(found, *, val_fraction=0.2, shard_bytes=10**9, shards=None):
 
 @given(st.integers(3, 200), st.integers(100, 5000), st.randoms())
 def test_every_image_is_in_one_place_whatever_the_listing_order(n, shard_bytes, random):
-    found = entries(n)
-    made = units_of(found, shard_bytes=shard_bytes)
-    shuffled = random.sample(found, n)
-    assert units_of(shuffled, shard_bytes=shard_bytes) == made
+    made = units_of(entries(n), shard_bytes=shard_bytes)
+    shuffled = units_of(listing(random.sample(rows(n), n)), shard_bytes=shard_bytes)
+    assert [(u.split, u.file_name, list(u.entries)) for u in shuffled] == [
+        (u.split, u.file_name, list(u.entries)) for u in made
+    ]
     assert sorted(entry.id for unit in made for entry in unit.entries) == sorted(
-        entry.id for entry in found
+        id_ for id_, _, _ in rows(n)
     )
-    assert all(unit.entries for unit in made)
+    assert all(len(unit.entries) for unit in made)
     for split in ("train", "val"):
         keys = [sample_key(e.id) for unit in made if unit.split == split for e in unit.entries]
         assert keys == sorted(keys)
     for unit in made:
-        assert [label for (label,) in unit.labels] == [int(e.class_names[0]) for e in unit.entries]
+        # The classes of the dataset are "0", "1" and "2", and an id begins with its class.
+        assert [e.labels for e in unit.entries] == [(int(e.id[0]),) for e in unit.entries]
         # Shards are even: one of 100-byte images exceeds the target by an image at most.
         assert sum(entry.size for entry in unit.entries) <= shard_bytes + 100
 
@@ -54,7 +74,9 @@ def test_more_images_move_none_to_the_other_side():
 
 
 def test_own_splits_stay_and_val_comes_from_train_alone():
-    found = entries(400, split="test") + entries(400, split="train")
+    found = listing(
+        [(f"{split}/{i}.jpg", ("a",), split) for split in ("test", "train") for i in range(400)]
+    )
     by_split = assign_splits(found, val_fraction=0.0).by_split
     assert {split: len(part) for split, part in by_split.items()} == {"train": 400, "test": 400}
     by_split = assign_splits(found, val_fraction=0.5).by_split
@@ -86,21 +108,28 @@ def test_too_many_shards(monkeypatch):
 
 def named(*counts, split=None):
     """Entries of as many classes as there are counts, with so many images each."""
-    return [
-        Entry(f"c{c}/{i}.jpg", (f"c{c}",), split, b"", 1, 0)
-        for c, count in enumerate(counts)
-        for i in range(count)
-    ]
+    return listing(
+        (f"c{c}/{i}.jpg", (f"c{c}",), split) for c, count in enumerate(counts) for i in range(count)
+    )
+
+
+def class_of(entry):
+    return entry.id.split("/")[0]
+
+
+def fraction_of(sample_id):
+    digest = hashlib.sha256(sample_id.encode()).digest()
+    return int.from_bytes(digest[8:14], "little") / 2**48
 
 
 @given(st.lists(st.integers(1, 8), min_size=1, max_size=40), st.floats(0, 0.99))
 def test_no_class_loses_its_last_image_to_val(counts, fraction):
     found = named(*counts)
     made = assign_splits(found, val_fraction=fraction)
-    trained = {entry.class_names[0] for entry in made.by_split["train"]}
+    trained = {class_of(entry) for entry in made.by_split["train"]}
     assert trained == {f"c{c}" for c in range(len(counts))}
     # The hash alone decides about all others, so datasets that starved no class are what they were.
-    alone = {e.id for e in found if shard_plan._fraction_of(e.id) < fraction}
+    alone = {entry.id for entry in found.entries if fraction_of(entry.id) < fraction}
     val = {entry.id for entry in made.by_split.get("val", [])}
     held_back = {entry.id for entry in made.held_back}
     assert val | held_back == alone
@@ -108,17 +137,19 @@ def test_no_class_loses_its_last_image_to_val(counts, fraction):
     starved = {
         c for c in range(len(counts)) if all(f"c{c}/{i}.jpg" in alone for i in range(counts[c]))
     }
-    assert {entry.class_names[0] for entry in made.held_back} == {f"c{c}" for c in starved}
+    assert {class_of(entry) for entry in made.held_back} == {f"c{c}" for c in starved}
 
 
 def test_an_image_of_several_classes_can_stay_for_all_of_them():
-    found = [Entry(f"{i}.jpg", ("a", "b"), None, b"", 1, 0) for i in range(3)]
+    found = listing((f"{i}.jpg", ("a", "b"), None) for i in range(3))
     made = assign_splits(found, val_fraction=0.999)
     assert [len(made.by_split[split]) for split in ("train", "val")] == [1, 2]
 
 
 def test_own_splits_of_a_source_are_not_mended():
-    found = named(3, split="val") + named(1, 1, split="train")[1:]
+    found = listing(
+        [*((f"c0/{i}.jpg", ("c0",), "val") for i in range(3)), ("c1/0.jpg", ("c1",), "train")]
+    )
     made = assign_splits(found)
     assert {split: len(part) for split, part in made.by_split.items()} == {"train": 1, "val": 3}
 
@@ -127,7 +158,7 @@ def test_own_splits_of_a_source_are_not_mended():
 def test_so_many_of_each_class(counts, asked):
     made = assign_splits(named(*counts), val_per_class=asked)
     for c, count in enumerate(counts):
-        own = sum(entry.class_names == (f"c{c}",) for entry in made.by_split.get("val", []))
+        own = sum(class_of(entry) == f"c{c}" for entry in made.by_split.get("val", []))
         assert own == min(asked, count - 1)
     assert made.few == {f"c{c}": n - 1 for c, n in enumerate(counts) if n - 1 < asked}
 
@@ -141,6 +172,6 @@ def test_more_of_each_class_contain_fewer():
 
 
 def test_so_many_of_each_class_needs_one_class_each():
-    found = [Entry("1.jpg", ("a", "b"), None, b"", 1, 0)]
+    found = listing([("1.jpg", ("a", "b"), None)])
     with pytest.raises(UsageError, match=r"1\.jpg has 2"):
         assign_splits(found, val_per_class=1)

@@ -5,11 +5,12 @@ import os
 
 import pytest
 
+from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError
 from vitctl.ingest.digits import list_digits
 from vitctl.ingest.folder import list_folder
 from vitctl.ingest.label_file import read_labels
-from vitctl.ingest.sources import fingerprint
+from vitctl.ingest.sources import pieces, read
 
 
 def make(root, *paths):
@@ -23,7 +24,14 @@ def make(root, *paths):
 
 
 def listed(root):
-    return [(entry.id, *entry.class_names, entry.split) for entry in list_folder(root).entries]
+    listing = list_folder(root)
+    return [(entry.id, *listing.class_names(entry), entry.split) for entry in listing.entries]
+
+
+def contents(listing):
+    """id -> bytes."""
+    with listing.source.reader() as reader:
+        return {entry.id: read(reader, entry) for entry in listing.entries}
 
 
 def test_class_folders(tmp_path):
@@ -106,7 +114,10 @@ def test_any_bytes_make_good_names(tmp_path):
         ("new\\x0aline/\\xff\\xfe.jpg", "new\\x0aline", None),
         ("plain/\\x5cxff.jpg", "plain", None),
     ]
-    assert all(entry.read() for entry in list_folder(tmp_path).entries)
+    listing = list_folder(tmp_path)
+    assert {text_of(data): id_ for id_, data in contents(listing).items()} == {
+        id_: id_ for id_, *_ in listed(tmp_path)
+    }
 
 
 def test_the_fingerprint_sees_names_sizes_and_times(tmp_path):
@@ -122,21 +133,23 @@ def test_the_fingerprint_sees_names_sizes_and_times(tmp_path):
 
 def test_rehash_sees_contents_only(tmp_path):
     make(tmp_path, "a/1.jpg", "b/2.jpg")
-    before = fingerprint(list_folder(tmp_path).entries, contents=True)
+    before = list_folder(tmp_path).fingerprint_of(contents=True)
     os.utime(tmp_path / "a/1.jpg", ns=(1, 1))
-    assert fingerprint(list_folder(tmp_path).entries, contents=True) == before
+    assert list_folder(tmp_path).fingerprint_of(contents=True) == before
     info = (tmp_path / "a/1.jpg").stat()
     (tmp_path / "a/1.jpg").write_bytes(b"A/1.jpg")
     os.utime(tmp_path / "a/1.jpg", ns=(info.st_atime_ns, info.st_mtime_ns))
-    assert fingerprint(list_folder(tmp_path).entries, contents=True) != before
+    assert list_folder(tmp_path).fingerprint_of(contents=True) != before
 
 
 def test_a_file_that_changed_since_is_not_read(tmp_path):
     make(tmp_path, "a/1.jpg")
-    entry = list_folder(tmp_path).entries[0]
+    listing = list_folder(tmp_path)
     (tmp_path / "a/1.jpg").write_bytes(b"longer than before")
     with pytest.raises(InputError, match="changed while it was read"):
-        entry.read()
+        contents(listing)
+    with listing.source.reader() as reader, pytest.raises(InputError, match="changed"):
+        list(pieces(reader, listing.entries[0]))
 
 
 def test_sources_without_images_say_what_to_do(tmp_path):
@@ -165,12 +178,14 @@ def test_digits_are_scikit_learns():
     assert listing.classes == [str(i) for i in range(10)]
     assert len({entry.id for entry in listing.entries}) == 1797
     digits = load_digits()
-    for entry in listing.entries[::100]:
-        number = int(entry.id.split("/")[1].removesuffix(".png"))
-        pixels = np.asarray(Image.open(io.BytesIO(entry.read()))).astype(int)
+    for id_, data in list(contents(listing).items())[::100]:
+        number = int(id_.split("/")[1].removesuffix(".png"))
+        pixels = np.asarray(Image.open(io.BytesIO(data))).astype(int)
         assert np.array_equal(np.round(pixels * 16 / 255), digits.images[number])
         assert pixels.max() == 255 or digits.images[number].max() < 16
-        assert entry.class_names == (str(digits.target[number]),)
+        assert id_.split("/")[0] == str(digits.target[number])
+    for entry in listing.entries:
+        assert listing.class_names(entry) == (entry.id.split("/")[0],)
 
 
 def test_without_scikit_learn_the_hint_names_the_extra(monkeypatch):
@@ -191,7 +206,7 @@ def test_a_label_file_gives_any_number_of_labels(tmp_path):
     root = make(tmp_path / "src", "val/1.jpg", "val/deep/2.jpg", "val/3.jpg", "val/4.jpg")
     rows = [("val/1.jpg", ["cat", "sofa", "cat"]), ("val/deep/2.jpg", []), ("val/3.jpg", ["sofa"])]
     listing = list_folder(root, labels=label_file(tmp_path / "labels.jsonl", rows))
-    assert [(e.id, e.class_names, e.split) for e in listing.entries] == [
+    assert [(e.id, listing.class_names(e), e.split) for e in listing.entries] == [
         ("val/1.jpg", ("cat", "sofa"), "val"),
         ("val/3.jpg", ("sofa",), "val"),
         ("val/deep/2.jpg", (), "val"),

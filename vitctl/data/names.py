@@ -7,6 +7,7 @@ must stay different: bytes that aren't UTF-8 become `\xNN`, control and directio
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 # Control, format (with the direction marks), surrogate, private, unassigned, line, paragraph.
@@ -34,3 +35,20 @@ def _character(c: str) -> str:
         # byte, which is written with two digits.
         return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def bytes_of(text: str) -> bytes:
+    """The name that `text_of` made this text of."""
+    if "\\" not in text:
+        return text.encode()
+    return _ESCAPE.sub(_unescaped, text.encode())
+
+
+_ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))")
+
+
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    byte, *code = match.groups()
+    if byte is not None:
+        return bytes([int(byte, 16)])
+    return chr(int(code[0] or code[1], 16)).encode()

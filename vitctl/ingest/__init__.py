@@ -1,8 +1,11 @@
 """Foreign files -> the records of a dataset: listing, conversion, shards.
 
-sources           the images of a source: name, size and time, listed without opening one
+columns           names, sizes, times and labels of a source's images, as columns
+sources           what every source is: a listing in columns, and readers of its images
 folder            a folder as a source
+tree              the meaning of files by their paths: classes, splits, or a label file's
 folder_layout     the meaning of a source's folders: classes, or splits that hold classes
+relabel           exclusions, a label file and one spelling a class, for a listing of any source
 label_file        labels from a file, for images with several, or in no class folders
 digits            the built-in source: 1,797 handwritten digits of 8 x 8 pixels
 litter            files that lie among images without being any

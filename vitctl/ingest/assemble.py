@@ -19,6 +19,7 @@ from vitctl.data.dataset import (
 )
 from vitctl.data.order import sample_key
 from vitctl.errors import InputError
+from vitctl.ingest.columns import Entries
 from vitctl.ingest.shard_plan import Unit
 from vitctl.ingest.shard_writer import ShardReport
 from vitctl.ingest.tfds_files import description_files
@@ -70,34 +71,35 @@ def assemble(
     converted: Counter[str] = Counter()
     differ: Counter[str] = Counter()
     warnings: Counter[str] = Counter()
-    keys: dict[Split, list[int]] = {unit.split: [] for unit in units}
-    labels: dict[Split, list[tuple[int, ...]]] = {unit.split: [] for unit in units}
+    parts: dict[Split, list[Entries]] = {unit.split: [] for unit in units}
     for unit, report in zip(units, reports, strict=True):
         converted.update(report.converted)
         differ.update(report.differ)
         warnings.update(report.warnings)
-        rejected = {reject.position for reject in report.rejects}
-        for position, entry in enumerate(unit.entries):
-            if position not in rejected:
-                keys[unit.split].append(sample_key(entry.id))
-                labels[unit.split].append(unit.labels[position])
-    unusable = tuple(split for split, rows in keys.items() if not rows)
-    if len(unusable) == len(keys):
+        usable = np.ones(len(unit.entries), bool)
+        usable[[reject.position for reject in report.rejects]] = False
+        parts[unit.split].append(unit.entries.where(usable))
+    unusable = tuple(split for split, own in parts.items() if not any(map(len, own)))
+    if len(unusable) == len(parts):
         raise InputError("no image is usable")
     for split in unusable:
-        del keys[split], labels[split]
-    width = max((len(row) for rows in labels.values() for row in rows), default=1) or 1
+        del parts[split]
+    counts = (part.label_counts for own in parts.values() for part in own if len(part))
+    width = max((int(count.max()) for count in counts), default=1) or 1
     info = DatasetInfo(
         classes=tuple(classes),
         class_titles=titles,
         multi_label=multi_label,
         max_labels=width,
-        splits={split: _split_info(split, units, reports) for split in keys},
+        splits={split: _split_info(split, units, reports) for split in parts},
     )
     return Outcome(
         info=info,
-        keys={split: np.array(found, "<u8") for split, found in keys.items()},
-        labels={split: _padded(rows, width) for split, rows in labels.items()},
+        keys={split: np.concatenate([_keys(part) for part in own]) for split, own in parts.items()},
+        labels={
+            split: np.concatenate([_padded(part, width) for part in own])
+            for split, own in parts.items()
+        },
         converted=dict(sorted(converted.items())),
         differ=dict(sorted(differ.items())),
         warnings=dict(sorted(warnings.items())),
@@ -114,6 +116,14 @@ def _split_info(split: Split, units: Sequence[Unit], reports: Sequence[ShardRepo
     )
 
 
-def _padded(rows: Sequence[tuple[int, ...]], width: int) -> NDArray[np.int32]:
-    """int32[n, width], -1 where a row is shorter."""
-    return np.array([(*row, *(-1,) * (width - len(row))) for row in rows], "<i4")
+def _keys(entries: Entries) -> NDArray[np.uint64]:
+    return np.fromiter(map(sample_key, map(bytes.decode, entries.ids)), "<u8", len(entries))
+
+
+def _padded(entries: Entries, width: int) -> NDArray[np.int32]:
+    """int32[n, width], -1 where an image has fewer labels."""
+    padded = np.full((len(entries), width), -1, "<i4")
+    counts = entries.label_counts
+    places = np.arange(len(entries.labels)) - np.repeat(entries.label_ends - counts, counts)
+    padded[entries.rows_of_labels, places] = entries.labels
+    return padded

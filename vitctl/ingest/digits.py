@@ -7,9 +7,29 @@ shipped with scikit-learn; nothing is downloaded.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from vitctl.errors import NotFoundError
-from vitctl.ingest.sources import Entry, Listing
+from vitctl.ingest.columns import EntriesBuilder, Entry
+from vitctl.ingest.sources import Access, Listing
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Images that a listing made, one after another; `Entry.offset` is where each begins."""
+
+    data: bytes
+    access: Access = "random"
+
+    @contextmanager
+    def reader(self) -> Iterator[InMemory]:
+        yield self
+
+    @contextmanager
+    def open(self, entry: Entry) -> Iterator[io.BytesIO]:
+        yield io.BytesIO(self.data[entry.offset : entry.offset + entry.size])
 
 
 def list_digits() -> Listing:
@@ -27,22 +47,24 @@ def list_digits() -> Listing:
     digits = load_digits()
     # Sixteen levels of ink, 0 to 16, onto 0 to 255.
     pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)
-    entries = []
+    entries = EntriesBuilder()
+    data = bytearray()
     for i, (image, target) in enumerate(zip(pixels, digits.target, strict=True)):
         out = io.BytesIO()
         Image.fromarray(image).save(out, "PNG")
-        data = out.getvalue()
-        entries.append(
-            Entry(
-                id=f"{target}/{i:04d}.png",
-                class_names=(str(target),),
-                split=None,
-                path=None,
-                size=len(data),
-                mtime_ns=0,
-                data=data,
-            )
+        entries.add(
+            f"{target}/{i:04d}.png".encode(),
+            size=len(out.getvalue()),
+            mtime_ns=0,
+            labels=(int(target),),
+            offset=len(data),
         )
-    entries.sort(key=lambda entry: entry.id)
-    reading = "digits are 10 classes, without splits of their own"
-    return Listing("digits", entries, by_contents=True, reading=reading)
+        data += out.getvalue()
+    return Listing(
+        "digits",
+        InMemory(bytes(data)),
+        entries.build(),
+        [str(digit) for digit in range(10)],
+        by_contents=True,
+        reading="digits are 10 classes, without splits of their own",
+    )

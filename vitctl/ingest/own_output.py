@@ -7,7 +7,6 @@ A stranger's `run.json` or `artifact.json` is told from ours by its fields.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
 
 from vitctl import strict_json
 from vitctl.artifacts.files import DRAFT, RUN
@@ -25,10 +24,10 @@ _MOST_BYTES = 64 << 20
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def made_by_vitctl(folder: bytes, names: Collection[bytes]) -> bool:
-    """Whether a folder with files of these names is an artifact, a run or a draft of either."""
+def made_by_vitctl(folder: bytes) -> bool:
+    """Whether a folder is an artifact, a run or a draft of either."""
     return any(
-        os.fsencode(mark) in names and _has_fields(os.path.join(folder, os.fsencode(mark)), fields)
+        _has_fields(os.path.join(folder, os.fsencode(mark)), fields)
         for mark, fields in _MARKS.items()
     )
 
@@ -39,6 +38,8 @@ def is_replay_picture(data: bytes) -> bool:
 
 
 def _has_fields(path: bytes, fields: set[str]) -> bool:
+    if not os.path.isfile(path):  # a pipe of that name would never end
+        return False
     try:
         with open(path, "rb") as file:
             content = strict_json.loads(file.read(_MOST_BYTES))

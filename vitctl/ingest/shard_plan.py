@@ -11,23 +11,26 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vitctl.data.dataset import SPLITS, Split, shard_name
-from vitctl.data.order import sample_key
-from vitctl.errors import UsageError
-from vitctl.ingest.sources import Entry
+import numpy as np
+from numpy.typing import NDArray
 
+from vitctl.data.dataset import SPLITS, Split, shard_name
+from vitctl.errors import UsageError
+from vitctl.ingest.columns import NO_SPLIT, Entries, Entry
+from vitctl.ingest.sources import Listing
+
+_TRAIN = SPLITS.index("train")
 _MAX_SHARDS = 100_000  # the file names have five digits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Unit:
-    """The work of one shard."""
+    """The work of one shard. The labels of `entries` are the numbers of classes."""
 
     split: Split
     index: int
     shards: int
-    entries: tuple[Entry, ...]
-    labels: tuple[tuple[int, ...], ...]
+    entries: Entries
 
     @property
     def file_name(self) -> str:
@@ -39,92 +42,122 @@ class Splitting:
     """Which image is in which split.
 
     Attributes:
-      by_split: entries by split, each in record order; no split is empty.
+      by_split: images by split, each in record order; no split is empty.
       held_back: images that the share would have sent to `val`, and that stay to train on because
         their classes have no others.
       few: classes that have fewer images for `val` than were asked for of each -> how many.
     """
 
-    by_split: dict[Split, list[Entry]]
+    by_split: dict[Split, Entries]
     held_back: tuple[Entry, ...] = ()
     few: Mapping[str, int] = field(default_factory=dict)
 
 
 def assign_splits(
-    entries: Sequence[Entry], *, val_fraction: float = 0.0, val_per_class: int | None = None
+    listing: Listing, *, val_fraction: float = 0.0, val_per_class: int | None = None
 ) -> Splitting:
     """Send a share of the images to train on to `val`, or so many of each class.
 
     Which ones is a hash of the id alone: with a share, adding images moves no other one to the
     other side. A class keeps one image to train on at least.
     """
-    chosen = [entry.split or "train" for entry in entries]
-    trains = [i for i, split in enumerate(chosen) if split == "train"]
-    fractions = {i: _fraction_of(entries[i].id) for i in trains}
+    entries = listing.entries
+    keys, fractions = _hashes(entries)
+    chosen = np.where(entries.splits == NO_SPLIT, _TRAIN, entries.splits)
+    trains = chosen == _TRAIN
     few: dict[str, int] = {}
     held_back: list[Entry] = []
     if val_per_class is not None:
-        to_val, few = _of_each_class(entries, fractions, count=val_per_class)
+        to_val, few = _of_each_class(listing, fractions, trains=trains, count=val_per_class)
     else:
-        to_val = {i for i, fraction in fractions.items() if fraction < val_fraction}
-        back = _last_of_classes(entries, fractions, to_val=to_val)
-        to_val -= back
-        held_back = sorted((entries[i] for i in back), key=lambda entry: entry.id)
-    by_split: dict[Split, list[Entry]] = {split: [] for split in SPLITS}
-    for i, entry in enumerate(entries):
-        by_split["val" if i in to_val else chosen[i]].append(entry)
-    ordered = {
-        split: sorted(part, key=lambda entry: (sample_key(entry.id), entry.id))
-        for split, part in by_split.items()
-        if part
-    }
-    return Splitting(ordered, tuple(held_back), few)
+        to_val = trains & (fractions < val_fraction)
+        back = _last_of_classes(listing, fractions, trains=trains, to_val=to_val)
+        to_val[back] = False
+        held_back = [entries[row] for row in back]
+    chosen[to_val] = SPLITS.index("val")
+    # Equal keys stay in the order of ids, in which a listing is.
+    order = np.argsort(keys, kind="stable")
+    by_split: dict[Split, Entries] = {}
+    for number, split in enumerate(SPLITS):
+        rows = order[chosen[order] == number]
+        if len(rows):
+            by_split[split] = entries.take(rows)
+    return Splitting(by_split, tuple(held_back), few)
+
+
+def _hashes(entries: Entries) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
+    """Two independent hashes of each id: uint64[n], the keys of the record order, and float64[n]
+    in [0, 1)."""
+    keys = np.empty(len(entries), np.uint64)
+    fractions = np.empty(len(entries), np.float64)
+    for row, id_ in enumerate(entries.ids):
+        digest = hashlib.sha256(id_).digest()
+        keys[row] = int.from_bytes(digest[:8], "little")  # as `sample_key`
+        fractions[row] = int.from_bytes(digest[8:14], "little") / 2**48
+    return keys, fractions
 
 
 def _last_of_classes(
-    entries: Sequence[Entry], fractions: Mapping[int, float], *, to_val: set[int]
-) -> set[int]:
+    listing: Listing,
+    fractions: NDArray[np.float64],
+    *,
+    trains: NDArray[np.bool_],
+    to_val: NDArray[np.bool_],
+) -> list[int]:
     """Of each class that would have no image left to train on, the one furthest from `val`."""
-    trained = {name for i in fractions if i not in to_val for name in entries[i].class_names}
+    entries = listing.entries
+    rows = entries.rows_of_labels
+    trained = set(entries.labels[(trains & ~to_val)[rows]].tolist())
     candidates: dict[str, list[int]] = {}
-    for i in to_val:
-        for name in entries[i].class_names:
-            if name not in trained:
-                candidates.setdefault(name, []).append(i)
+    in_val = to_val[rows]
+    for row, label in zip(rows[in_val].tolist(), entries.labels[in_val].tolist(), strict=True):
+        if label not in trained:
+            candidates.setdefault(listing.names[label], []).append(row)
     back: set[int] = set()
     for name in sorted(candidates):
         if back.isdisjoint(candidates[name]):  # an image of several classes may serve them all
-            back.add(max(candidates[name], key=lambda i: (fractions[i], entries[i].id)))
-    return back
+            # Rows are in the order of ids.
+            back.add(max(candidates[name], key=lambda row: (fractions[row], row)))
+    return sorted(back)
 
 
 def _of_each_class(
-    entries: Sequence[Entry], fractions: Mapping[int, float], *, count: int
-) -> tuple[set[int], dict[str, int]]:
-    """The `count` images of each class that come first, but never all; and which have fewer."""
+    listing: Listing,
+    fractions: NDArray[np.float64],
+    *,
+    trains: NDArray[np.bool_],
+    count: int,
+) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    """bool[n]: the `count` images of each class that come first, but never all; and which classes
+    have fewer."""
+    entries = listing.entries
+    several = trains & (entries.label_counts != 1)
+    if several.any():
+        entry = entries[int(np.argmax(several))]
+        raise UsageError(
+            f"--val-per-class needs images of one class each, and {entry.id} has "
+            f"{len(entry.labels)}",
+            hint="give a share instead: --val-fraction 0.1",
+        )
     of_class: dict[str, list[int]] = {}
-    for i in fractions:
-        names = entries[i].class_names
-        if len(names) != 1:
-            raise UsageError(
-                f"--val-per-class needs images of one class each, and {entries[i].id} has "
-                f"{len(names)}",
-                hint="give a share instead: --val-fraction 0.1",
-            )
-        of_class.setdefault(names[0], []).append(i)
-    to_val: set[int] = set()
+    rows = np.flatnonzero(trains)
+    firsts = (entries.label_ends - entries.label_counts)[rows]
+    for row, label in zip(rows.tolist(), entries.labels[firsts].tolist(), strict=True):
+        of_class.setdefault(listing.names[label], []).append(row)
+    to_val = np.zeros(len(entries), bool)
     few: dict[str, int] = {}
-    for name, indices in of_class.items():
-        own = min(count, len(indices) - 1)
+    for name, own_rows in of_class.items():
+        own = min(count, len(own_rows) - 1)
         if own < count:
             few[name] = own
-        to_val.update(sorted(indices, key=lambda i: (fractions[i], entries[i].id))[:own])
+        to_val[sorted(own_rows, key=lambda row: (fractions[row], row))[:own]] = True
     return to_val, few
 
 
 def make_units(
-    by_split: dict[Split, list[Entry]],
+    by_split: dict[Split, Entries],
     *,
+    names: Sequence[str],
     classes: Sequence[str],
     shard_bytes: int,
     shards: int | None,
@@ -132,12 +165,15 @@ def make_units(
 ) -> list[Unit]:
     """Cut every split into shards of about `shard_bytes` of images, or into `shards` in all.
 
-    Files above `largest_file` bytes are no images, and don't count. Every shard has an image.
-    Raises `UsageError` for more shards than images.
+    `names` are the classes of the entries' labels, `classes` those of the dataset, in the order of
+    their numbers. Files above `largest_file` bytes are no images, and don't count. Every shard has
+    an image. Raises `UsageError` for more shards than images.
     """
-    label_of = {name: i for i, name in enumerate(classes)}
+    number_of = {name: number for number, name in enumerate(classes)}
+    # Names without an image may be in no list of classes.
+    numbers = np.array([number_of.get(name, -1) for name in names], np.int32)
     image_bytes = {
-        split: sum(entry.size for entry in entries if entry.size <= largest_file)
+        split: int(entries.sizes[entries.sizes <= largest_file].sum())
         for split, entries in by_split.items()
     }
     counts = _shard_counts(
@@ -147,23 +183,14 @@ def make_units(
     for split, entries in by_split.items():
         count = counts[split]
         for index in range(count):
-            part = entries[index * len(entries) // count : (index + 1) * len(entries) // count]
-            units.append(
-                Unit(
-                    split=split,
-                    index=index,
-                    shards=count,
-                    entries=tuple(part),
-                    labels=tuple(
-                        tuple(label_of[name] for name in entry.class_names) for entry in part
-                    ),
-                )
-            )
+            rows = range(index * len(entries) // count, (index + 1) * len(entries) // count)
+            own = entries.take(rows).relabelled(numbers)
+            units.append(Unit(split=split, index=index, shards=count, entries=own))
     return units
 
 
 def _shard_counts(
-    by_split: dict[Split, list[Entry]],
+    by_split: Mapping[Split, Entries],
     *,
     image_bytes: dict[Split, int],
     shard_bytes: int,
@@ -191,8 +218,3 @@ def _shard_counts(
         largest = max(counts, key=lambda split: len(by_split[split]) / counts[split])
         counts[largest] += 1
     return counts
-
-
-def _fraction_of(sample_id: str) -> float:
-    """[0, 1) from bytes of the hash that the record order doesn't use."""
-    return int.from_bytes(hashlib.sha256(sample_id.encode()).digest()[8:14], "little") / 2**48

@@ -21,11 +21,12 @@ from vitctl.data.records import open_writer
 from vitctl.data.tensorflow import load_tensorflow
 from vitctl.errors import InputError
 from vitctl.ingest import decoder_warnings
+from vitctl.ingest.columns import Entry
 from vitctl.ingest.header import BadImageError, check_head
 from vitctl.ingest.own_output import is_replay_picture
 from vitctl.ingest.prepare import prepare
 from vitctl.ingest.shard_plan import Unit
-from vitctl.ingest.sources import Entry
+from vitctl.ingest.sources import Reader, Source, read
 from vitctl.places import Place, buckets, nofollow
 from vitctl.places.copies import upload
 from vitctl.places.scratch import scratch
@@ -64,13 +65,14 @@ class ShardReport(Config):
 def write_shard(
     unit: Unit,
     *,
+    source: Source,
     directory: Place,
     max_pixels: int,
     keep_bytes: bool = False,
     poisoned: Mapping[int, str],
     begin: Callable[[int], None],
 ) -> ShardReport:
-    """Write one shard and its report.
+    """Write one shard of a source's images and its report.
 
     `poisoned` images (position -> reason) crashed a decoder before and are not touched;
     `begin(position)` is called before each image, so that whoever watches knows the next one.
@@ -82,14 +84,14 @@ def write_shard(
     warnings: Counter[str] = Counter()
     record_bytes = 0
     with _delivered(directory, unit.file_name) as (temporary, delivered):
-        with open_writer(temporary) as writer:
+        with open_writer(temporary) as writer, source.reader() as reader:
             for position, entry in enumerate(unit.entries):
                 begin(position)
                 decoder_warnings.drain()  # of an image that was rejected or converted
                 try:
                     if position in poisoned:
                         raise BadImageError(poisoned[position])
-                    data = _read(entry, max_pixels=max_pixels)
+                    data = _read(reader, entry, max_pixels=max_pixels)
                     if is_replay_picture(data):
                         raise BadImageError("it is a picture that vitctl replay made")
                     prepared = prepare(data, max_pixels=max_pixels, keep_bytes=keep_bytes)
@@ -102,7 +104,7 @@ def write_shard(
                     warnings.update(decoder_warnings.drain())
                 if prepared.differs is not None:
                     differ[prepared.differs] += 1
-                example = Example(prepared.image, unit.labels[position], entry.id)
+                example = Example(prepared.image, entry.labels, entry.id)
                 record = encode_example(example)
                 writer.write(record)
                 record_bytes += len(record)
@@ -191,9 +193,9 @@ def set_up_worker() -> None:
     decoder_warnings.drain()
 
 
-def _read(entry: Entry, *, max_pixels: int) -> bytes:
+def _read(reader: Reader, entry: Entry, *, max_pixels: int) -> bytes:
     try:
-        return entry.read(look=functools.partial(check_head, max_pixels=max_pixels))
+        return read(reader, entry, look=functools.partial(check_head, max_pixels=max_pixels))
     except FileNotFoundError:
         raise InputError(
             f"{entry.id} vanished while the source was read",

@@ -1,92 +1,100 @@
-"""What a source holds: its images, by name, size and time, listed without opening one."""
+"""What every source of images is: a listing in columns, and a reader of the bytes of each image.
+
+    listing = list_folder(root)                    names, sizes, times, labels; nothing is opened
+    with listing.source.reader() as reader:        in each worker, one of its own
+        data = read(reader, listing.entries[0])
+
+A source is small, immutable and picklable. It says how its images can be read: at random (files, a
+tar, a zip), or only in the order of `Entry.part` and `Entry.offset` (what is compressed as a
+whole); `spool.py` makes the second the first.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
 from vitctl.data.classes import sort_classes
-from vitctl.data.dataset import Split
-from vitctl.errors import InputError
+from vitctl.ingest.columns import Entries, Entry
 from vitctl.ingest.file_kinds import HEAD_BYTES
 from vitctl.ingest.folder_layout import LayoutName
 
 Look = Callable[[bytes, int], None]
 """Is shown the first `HEAD_BYTES` of a file and its size, before the rest is read."""
+Access = Literal["random", "in order"]
 
 _PIECE_BYTES = 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One file that should be an image."""
+class Bytes(Protocol):
+    """The bytes of one image; a file object."""
 
-    id: str
-    """Stable and unique: its path below the source, as text."""
-    class_names: tuple[str, ...]
-    """Its labels; one, unless a label file says otherwise."""
-    split: Split | None
-    """None: the source doesn't say."""
-    path: bytes | None
-    """Where to read it; None if `data` holds it."""
-    size: int
-    mtime_ns: int
-    data: bytes | None = None
+    def read(self, size: int = -1, /) -> bytes | None: ...
 
-    def read(self, *, look: Look | None = None) -> bytes:
-        """Its bytes. `look` sees its beginning and its size first, and may raise.
 
-        Raises `InputError` if it is no longer the file that was listed, OSError if it can't be
-        read.
-        """
-        if self.data is not None:
-            if look is not None:
-                look(self.data[:HEAD_BYTES], len(self.data))
-            return self.data
-        with self._opened() as file:
-            if look is not None:
-                look(os.pread(file.fileno(), HEAD_BYTES, 0), self.size)
-            return file.read()
+class Reader(Protocol):
+    """Opens images of one source; used by one worker at a time."""
 
-    def pieces(self) -> Iterator[bytes]:
-        """Its bytes, a part at a time; otherwise like `read`."""
-        if self.data is not None:
-            yield self.data
-            return
-        with self._opened() as file:
-            while piece := file.read(_PIECE_BYTES):
-                yield piece
+    def open(self, entry: Entry) -> AbstractContextManager[Bytes]:
+        """The bytes of an image. Raises `InputError` if it is no longer what was listed, OSError
+        or `BadImageError` if it can't be read."""
+        ...
 
-    @contextmanager
-    def _opened(self) -> Iterator[io.FileIO]:
-        assert self.path is not None
-        with open(self.path, "rb", buffering=0) as file:
-            self._check_unchanged(os.fstat(file.fileno()))
-            yield file
-            self._check_unchanged(os.fstat(file.fileno()))
 
-    def _check_unchanged(self, info: os.stat_result) -> None:
-        if (info.st_size, info.st_mtime_ns) != (self.size, self.mtime_ns):
-            raise InputError(
-                f"{self.id} changed while it was read",
-                hint="wait until nothing writes to the source, then run the command again",
-            )
+class Source(Protocol):
+    """Where the images of a listing are."""
+
+    @property
+    def access(self) -> Access: ...
+
+    def reader(self) -> AbstractContextManager[Reader]: ...
+
+
+def read(reader: Reader, entry: Entry, *, look: Look | None = None) -> bytes:
+    """The bytes of an image. `look` sees its beginning and its size first, and may raise."""
+    with reader.open(entry) as file:
+        head = _exactly(file, min(HEAD_BYTES, entry.size))
+        if look is not None:
+            look(head, entry.size)
+        return head + _exactly(file, entry.size - len(head))
+
+
+def pieces(reader: Reader, entry: Entry) -> Iterator[bytes]:
+    """The bytes of an image, a part at a time; otherwise like `read`."""
+    with reader.open(entry) as file:
+        left = entry.size
+        while left and (piece := file.read(min(left, _PIECE_BYTES))):
+            left -= len(piece)
+            yield piece
+
+
+def _exactly(file: Bytes, size: int) -> bytes:
+    """So many bytes, fewer only where the file ends; never more, whatever lies behind them."""
+    data = file.read(size) or b""
+    while len(data) < size and (more := file.read(size - len(data))):
+        data += more
+    return data
 
 
 @dataclass(frozen=True)
 class Listing:
-    """All entries of a source, sorted by id, and what else was seen."""
+    """All images of a source, sorted by id, and what else was seen."""
 
     root: str
     """How to name the source to a person."""
-    entries: list[Entry]
+    source: Source
+    entries: Entries
+    names: Sequence[str]
+    """The class of each label; classes without an image, too."""
     by_contents: bool = False
     """Whether the fingerprint reads the images: the built-in ones have no file times."""
     skipped: Counter[str] = field(default_factory=Counter)
@@ -111,46 +119,62 @@ class Listing:
     def fingerprint_of(self, *, contents: bool) -> str:
         """sha256 over the sorted (id, size, mtime_ns), with `contents` over (id, sha256 of bytes);
         and over the classes that were united, which no file shows."""
-        proof = fingerprint(self.entries, contents=contents)
+        digest = hashlib.sha256()
+        # Ids hold no control characters, so a line is unambiguous.
+        for line in self._contents() if contents else self._times():
+            digest.update(line)
+        proof = digest.hexdigest()
         return canonical_fingerprint([proof, list(self.united)]) if self.united else proof
+
+    def _times(self) -> Iterator[bytes]:
+        entries = self.entries
+        columns = zip(entries.ids, entries.sizes.data, entries.mtimes_ns.data, strict=True)
+        for id_, size, mtime_ns in columns:
+            yield b"%b\n%d %d\n" % (id_, size, mtime_ns)
+
+    def _contents(self) -> Iterator[bytes]:
+        proofs = [""] * len(self.entries)
+        with self.source.reader() as reader:
+            for row in self.entries.in_reading_order():
+                proofs[row] = _content_proof(reader, self.entries[row])
+        for id_, proof in zip(self.entries.ids, proofs, strict=True):
+            yield b"%b\n%b\n" % (id_, proof.encode())
 
     @property
     def classes(self) -> list[str]:
-        return sort_classes(list({name for entry in self.entries for name in entry.class_names}))
+        """Those that have an image, in the order of their numbers."""
+        return sort_classes([self.names[label] for label in np.unique(self.entries.labels)])
 
-    def only(self, classes: set[str]) -> Listing:
+    def class_names(self, entry: Entry) -> tuple[str, ...]:
+        return tuple(self.names[label] for label in entry.labels)
+
+    def only(self, classes: Collection[str]) -> Listing:
         """The images whose labels are all among these, with a fingerprint of their own."""
-        entries = [entry for entry in self.entries if classes.issuperset(entry.class_names)]
+        mask = self.entries.have(self._marked(classes), all_of_them=True)
         united = tuple(name for name in self.united if name in classes)
-        return replace(self, entries=entries, empty_classes=[], united=united)
+        return replace(self, entries=self.entries.where(mask), empty_classes=[], united=united)
 
     def without(self, classes: Collection[str], *, ids: Collection[str] = ()) -> Listing:
         """All images but those with a label among `classes` and those named by `ids`."""
-        classes, ids = set(classes), set(ids)
-        entries = [
-            entry
-            for entry in self.entries
-            if classes.isdisjoint(entry.class_names) and entry.id not in ids
-        ]
+        classes = set(classes)
+        mask = ~self.entries.have(self._marked(classes))
+        if ids:
+            wanted = {name.encode("utf-8", "surrogatepass") for name in ids}
+            mask &= np.fromiter(
+                (id_ not in wanted for id_ in self.entries.ids), bool, len(self.entries)
+            )
         left = [name for name in self.empty_classes if name not in classes]
         united = tuple(name for name in self.united if name not in classes)
-        return replace(self, entries=entries, empty_classes=left, united=united)
+        return replace(self, entries=self.entries.where(mask), empty_classes=left, united=united)
+
+    def _marked(self, classes: Collection[str]) -> NDArray[np.bool_]:
+        return np.fromiter((name in classes for name in self.names), bool, len(self.names))
 
 
-def fingerprint(entries: list[Entry], *, contents: bool = False) -> str:
-    """sha256 over the sorted (id, size, mtime_ns), with `contents` over (id, sha256 of bytes)."""
-    digest = hashlib.sha256()
-    for entry in sorted(entries, key=lambda entry: entry.id):
-        proof = _content_proof(entry) if contents else f"{entry.size} {entry.mtime_ns}"
-        # Ids hold no control characters, so a line is unambiguous.
-        digest.update(f"{entry.id}\n{proof}\n".encode())
-    return digest.hexdigest()
-
-
-def _content_proof(entry: Entry) -> str:
+def _content_proof(reader: Reader, entry: Entry) -> str:
     digest = hashlib.sha256()
     try:
-        for piece in entry.pieces():
+        for piece in pieces(reader, entry):
             digest.update(piece)
         return digest.hexdigest()
     except OSError:

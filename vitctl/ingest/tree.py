@@ -1,0 +1,267 @@
+"""What a tree of files means, wherever it lies: classes, splits, or only what a label file says.
+
+SRC/CLASS/any/depth/image.jpg                one split, `val` taken from it by hash
+SRC/{train,val,test}/CLASS/any/depth/...     splits as they are; see folder_layout.py
+SRC/any/depth/image.jpg and a label file     any number of labels an image
+SRC/any/depth/image.jpg, unlabelled          no labels; splits as they are, too
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl.data.dataset import SPLITS
+from vitctl.errors import InputError
+from vitctl.ingest import folder_layout
+from vitctl.ingest.columns import NO_SPLIT, Entries
+from vitctl.ingest.folder_layout import Layout, LayoutName, Top
+from vitctl.ingest.relabel import fitting_labels, with_labels, with_one_spelling, without
+from vitctl.ingest.sources import Listing, Source
+
+OUTSIDE = "images outside a class folder"
+_NO_LINE = "images without a line in the label file"
+_ASIDE = "images outside the folders of splits"
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Files by their paths.
+
+    Attributes:
+      path: what the user gave, as a command repeats it.
+      shown: the same in sentences.
+      files: without labels and splits; the id of each is its path.
+      folders: those at the top and those directly in them, with images or without.
+      excluded: those at the top that were left out by name, in NFC.
+      skipped: why files were left alone -> how many.
+    """
+
+    path: str
+    shown: str
+    source: Source
+    files: Entries
+    folders: Mapping[str, Collection[str]]
+    excluded: Collection[str] = ()
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+def read_tree(
+    tree: Tree,
+    *,
+    labels: Mapping[str, tuple[str, ...]] | None = None,
+    unlabelled: bool = False,
+    layout: LayoutName | None = None,
+    exclude: Collection[str] = (),
+) -> Listing:
+    """The images of a tree of class folders, or with `labels` (id -> class names) or `unlabelled`
+    of images anywhere in it.
+
+    `layout` says what its folders are where their names do not; `exclude` names top folders,
+    classes or ids that are left out. Raises `InputError` and `UsageError` with what to do.
+    """
+    if unlabelled:
+        listing = _unlabelled(tree, asked=layout)
+    elif labels is not None:
+        listing = _labelled(tree, labels, asked=layout)
+    else:
+        listing = _in_classes(tree, asked=layout)
+    return with_one_spelling(without(listing, exclude, matched=tree.excluded))
+
+
+def _in_classes(tree: Tree, *, asked: LayoutName | None) -> Listing:
+    subfolders: dict[bytes, set[bytes]] = {}
+    for path in tree.files.ids:
+        top, *rest = path.split(b"/", 2)
+        if rest:
+            below = subfolders.setdefault(top, set())
+            below.update(rest[:-1])
+    layout = folder_layout.read_class_layout(
+        [
+            Top(top.decode(), frozenset(name.decode() for name in below))
+            for top, below in subfolders.items()
+        ],
+        asked=asked,
+        root=tree.shown,
+        source=shlex.quote(tree.path),
+    )
+    names = _Numbers()
+    labels = np.full(len(tree.files), -1, np.int32)
+    splits = np.full(len(tree.files), NO_SPLIT, np.int8)
+    split_of = _split_numbers(layout)
+    skipped = Counter(tree.skipped)
+    for row, path in enumerate(tree.files.ids):
+        parts = path.split(b"/", 2)
+        position = 0
+        if layout.name == "splits" and len(parts) > 1:
+            splits[row] = split_of.get(parts[0], NO_SPLIT)
+            position = 1
+            if splits[row] == NO_SPLIT:
+                skipped[_ASIDE] += 1
+                continue
+        if len(parts) <= position + 1:
+            skipped[OUTSIDE] += 1
+            continue
+        labels[row] = names[parts[position]]
+    if (labels < 0).all():
+        raise _nothing_found(tree, skipped)
+    files = replace(tree.files, splits=splits).labelled_one_each(labels)
+    classes = [name.decode() for name in names]
+    return Listing(
+        tree.shown,
+        tree.source,
+        files.where(labels >= 0),
+        classes,
+        skipped=skipped,
+        empty_classes=_empty(tree, layout, classes),
+        reading=_class_reading(tree.shown, layout),
+        layout=_unless_first(tree, layout),
+    )
+
+
+def _labelled(
+    tree: Tree, labels: Mapping[str, tuple[str, ...]], *, asked: LayoutName | None
+) -> Listing:
+    ids = [id_.decode() for id_ in tree.files.ids]
+    labels = fitting_labels(labels, ids, shown=tree.shown)
+    tops = dict.fromkeys(name.split("/", 1)[0] for name in ids if name in labels and "/" in name)
+    others = any("/" in name and name.split("/", 1)[0] not in tops for name in ids)
+    layout = folder_layout.read_flat_layout(
+        tops, others=others, asked=asked, root=tree.shown, source=shlex.quote(tree.path)
+    )
+    listing = with_labels(
+        Listing(tree.shown, tree.source, _in_splits(tree.files, layout), ()), labels
+    )
+    files = listing.entries
+    skipped = Counter(tree.skipped)
+    if unnamed := len(tree.files) - len(labels):
+        skipped[_NO_LINE] += unnamed
+    if layout.splits:
+        aside = _aside(files, layout)
+        if aside.any():
+            skipped[_ASIDE] += int(aside.sum())
+        files = files.where(~aside)
+    nested = folder_layout.first_version_layout(list(tree.folders), nested=True)
+    same = (nested == "splits") == bool(layout.splits)
+    return replace(
+        listing,
+        entries=files,
+        skipped=skipped,
+        reading=f"{tree.shown} is read by its label file, {_splits_in_words(layout)}",
+        layout=None if same else layout.name,
+    )
+
+
+def _unlabelled(tree: Tree, *, asked: LayoutName | None) -> Listing:
+    paths = [path.partition(b"/") for path in tree.files.ids]
+    layout = folder_layout.read_flat_layout(
+        dict.fromkeys(top.decode() for top, separator, _ in paths if separator),
+        others=any(not separator for _, separator, _ in paths),
+        asked=asked,
+        root=tree.shown,
+        source=shlex.quote(tree.path),
+    )
+    files = _in_splits(tree.files, layout)
+    skipped = Counter(tree.skipped)
+    if layout.splits:
+        aside = files.splits == NO_SPLIT
+        if aside.any():
+            skipped[_ASIDE] += int(aside.sum())
+        files = files.where(~aside)
+    if not len(files):
+        raise _nothing_found(tree, skipped)
+    return Listing(
+        tree.shown,
+        tree.source,
+        files,
+        (),
+        skipped=skipped,
+        reading=f"{tree.shown} is read without labels, {_splits_in_words(layout)}",
+        layout=layout.name,
+    )
+
+
+class _Numbers(dict[bytes, int]):
+    """Names, numbered in the order in which they are first asked for."""
+
+    def __missing__(self, name: bytes) -> int:
+        self[name] = len(self)
+        return self[name]
+
+
+def _split_numbers(layout: Layout) -> dict[bytes, int]:
+    return {name.encode(): SPLITS.index(split) for name, split in layout.splits.items()}
+
+
+def _in_splits(files: Entries, layout: Layout) -> Entries:
+    """With the splits that the top folders are."""
+    numbers = _split_numbers(layout)
+    splits = np.full(len(files), NO_SPLIT, np.int8)
+    if numbers:
+        for row, path in enumerate(files.ids):
+            top, separator, _ = path.partition(b"/")
+            if separator:
+                splits[row] = numbers.get(top, NO_SPLIT)
+    return replace(files, splits=splits)
+
+
+def _aside(files: Entries, layout: Layout) -> NDArray[np.bool_]:
+    """bool[n]: files in top folders that are no splits; those in no folder are of all splits."""
+    in_folder = np.fromiter((b"/" in path for path in files.ids), bool, len(files))
+    return in_folder & (files.splits == NO_SPLIT)
+
+
+def _unless_first(tree: Tree, layout: Layout) -> LayoutName | None:
+    """The layout, if the first version would have read these folders in another way."""
+    nested = any(tree.folders.values())
+    first = folder_layout.first_version_layout(list(tree.folders), nested=nested)
+    return None if layout.name == first else layout.name
+
+
+def _empty(tree: Tree, layout: Layout, classes: Iterable[str]) -> list[str]:
+    """Folders that would be classes, had they an image."""
+    if layout.name == "splits":
+        folders = {
+            name for top, names in tree.folders.items() for name in names if top in layout.splits
+        }
+    else:
+        folders = set(tree.folders)
+    return sorted(folders.difference(classes))
+
+
+def _class_reading(shown: str, layout: Layout) -> str:
+    if layout.name == "splits":
+        return f"{shown} is read {_splits_in_words(layout)}; the folders in them are the classes"
+    return f"{shown} is read as folders of classes"
+
+
+def _splits_in_words(layout: Layout) -> str:
+    if not layout.splits:
+        return "without splits of its own"
+    named = [
+        name if name == split else f"{name} (as {split})"
+        for name, split in sorted(layout.splits.items(), key=lambda item: SPLITS.index(item[1]))
+    ]
+    return f"as folders of splits: {', '.join(named)}"
+
+
+def _nothing_found(tree: Tree, skipped: Counter[str]) -> InputError:
+    if skipped[OUTSIDE] and not tree.folders:
+        return InputError(
+            f"{tree.path} holds files but no class folders",
+            hint="put the images of each class into a folder of its name, or give the folder "
+            "above; images without labels: --unlabelled",
+        )
+    seen = ", ".join(f"{count} {what}" for what, count in skipped.most_common(_SHOWN))
+    return InputError(
+        f"there is no image in {tree.path}" + (f" (it holds {seen})" if seen else ""),
+        hint="give a folder of class folders with images, of images without labels with "
+        "--unlabelled, or `digits` for the built-in ones",
+    )
