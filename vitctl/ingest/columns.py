@@ -1,8 +1,8 @@
 """The images of a source as columns: tens of millions of them fit in memory.
 
-A Python object with its strings was 500 bytes and more (2026-11-28); here an image is its name and 41 bytes (a label
-and its number of labels included), so that a listing and the plan made of it stay below 400 bytes
-an image together.
+A Python object with its strings was more than 500 bytes (2026-11-28). Here an image is its name and
+45 bytes (a label and the number of labels included), so that a listing and the plan made of it stay
+below 400 bytes an image together.
 """
 
 from __future__ import annotations
