@@ -119,21 +119,26 @@ def test_before_it_begins(tmp_path, words, when, name):
     assert not list(tmp_path.rglob(".lock*"))
 
 
-def test_the_first_step_is_finished_and_saved_and_nothing_lost_to_the_next_command(tmp_path):
-    compiling = """
+def test_a_step_is_finished_and_saved_but_nothing_is_to_be_saved_before_the_first(tmp_path):
+    calling = """
 from vitctl.train.run import setup
-make_step = setup.make_step
+make_step, calls = setup.make_step, []
 def made(*args, **options):
     step = make_step(*args, **options)
-    return lambda *args: (send(), step(*args))[1]
+    def call(*args):
+        calls.append(None)
+        if len(calls) == {}:
+            send()
+        return step(*args)
+    return call
 setup.make_step = made
 """
-    code, out, err = run(tmp_path, *PRETRAIN, prelude=sending(compiling))
+    code, out, err = run(tmp_path, *PRETRAIN, prelude=sending(calling.format(1)))
+    assert (code, out, err) == (10, "", LATER.format("SIGTERM"))
+    assert not list(tmp_path.rglob(".lock*"))
+    code, out, err = run(tmp_path, *PRETRAIN, prelude=sending(calling.format(2)))
     assert (code, out) == (10, ""), err
-    assert "stopped: SIGTERM after step 1; it is saved in " in err
-    # The same command, stopped once more before its loop begins, and then left alone.
-    code, _, err = run(tmp_path, *PRETRAIN, prelude=sending(RESTORING))
-    assert (code, err) == (10, BEFORE.format("SIGTERM"))
+    assert "stopped: SIGTERM after step 2; it is saved in " in err
     code, out, err = run(tmp_path, *PRETRAIN)
     assert (code, err) == (0, "")
     assert out.endswith("/checkpoints/4\n")
@@ -247,6 +252,7 @@ print("here", flush=True)
 """
 WAITING = "lib.pthread_mutex_lock(mutex)"
 IN_A_LOOP = f"with signals.graceful():\n    {WAITING}"
+COMPILING = f"with signals.graceful(), signals.nothing_to_save():\n    {WAITING}"
 
 
 def stuck(how, *, grace_s=0.5, ignored=""):
@@ -259,8 +265,9 @@ def stuck(how, *, grace_s=0.5, ignored=""):
     return process
 
 
-def test_a_main_thread_that_hears_nothing_is_left_behind():
-    process = stuck(WAITING)
+@pytest.mark.parametrize("how", [WAITING, COMPILING])
+def test_a_main_thread_that_hears_nothing_is_left_behind(how):
+    process = stuck(how)
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=20)
     assert (process.returncode, out) == (10, b"left SIGTERM\n")

@@ -54,3 +54,20 @@ except KeyboardInterrupt:
     assert process.returncode == 130
     assert told == b""
     assert took < 15 if prompt else took > 0.3
+
+
+def test_sigterm_is_taken_back_from_a_library():
+    """libtpu takes it, behind Python's back, and prints its stacks when it comes."""
+    code = """
+import ctypes, os, signal
+from vitctl.plan.topology import _take_back_sigterm
+libc = ctypes.CDLL(None)
+exit_7 = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda number: os._exit(7))
+libc.signal(signal.SIGTERM, exit_7)
+if {takes_back}:
+    _take_back_sigterm()
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    for takes_back, ended in ((False, 7), (True, -signal.SIGTERM)):
+        program = [sys.executable, "-c", code.format(takes_back=takes_back)]
+        assert subprocess.run(program, cwd=ROOT, check=False).returncode == ended

@@ -79,6 +79,40 @@ def test_one_process_is_the_default():
     batch_script = {k: v for k, v in SRUN.items() if k != "SLURM_STEP_NODELIST"}
     assert cluster.place(Place(), environment=batch_script) is None
     assert cluster.place(Place(), environment={**SRUN, "SLURM_NTASKS": "1"}) is None
+    # An interactive step in an allocation of four.
+    interactive = {**SRUN, "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}
+    assert cluster.place(Place(), environment=interactive) is None
+    assert cluster.told(interactive) is None
+
+
+def test_the_count_of_the_step_is_the_count():
+    step = {**SRUN, "SLURM_STEP_NUM_TASKS": "3"}
+    assert cluster.place(Place(), environment=step) == Place(processes=3)
+    assert cluster.told(step) == (2, 3)
+    whole = {**SRUN, "SLURM_STEP_NUM_TASKS": "4"}
+    assert cluster.place(Place(), environment=whole) == Place()
+    # The daemons of mpirun, which srun started.
+    assert cluster.told({**SRUN, **OMPI, "SLURM_STEP_NUM_TASKS": "9"}) == cluster.told(OMPI)
+
+
+@pytest.mark.parametrize(
+    ("environment", "place", "who", "hint"),
+    [
+        ({**SRUN, "SLURM_PROCID": "0"}, Place(), "the other processes did", "SLURM is said to run"),
+        (SRUN, Place(), "process 0 did", "of which this is number 2"),
+        ({}, Place(), "some of the processes did", "several processes: start"),
+        (SRUN, Place(2, 0, "node1:9"), "the other processes did not come at node1:9", "start all"),
+    ],
+)  # fmt: skip
+def test_a_process_that_waits_in_vain_blames_others(environment, place, who, hint, monkeypatch):
+    for name in {*SRUN, *OMPI, *GKE, *SLICES}:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    error = start._missing(place, start_s=300)
+    assert error.message.startswith(who)
+    assert error.message.endswith("within 300 s")
+    assert hint in error.hint
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from vitctl.console.help import show_all
 from vitctl.console.native_output import NativeOutput, wanted
 from vitctl.console.session import Options, Session
 from vitctl.console.streams import silence_stdout, terminal
-from vitctl.events import Answering, Event, Note
+from vitctl.events import Activity, Answering, Doing, Event, Note
 from vitctl.hardware.compilation_cache import keep_compiled_programs
 from vitctl.hardware.machine import settle_platform
 from vitctl.places import place
@@ -329,6 +329,14 @@ class _Shown:
         self.caught: NativeOutput | None = None
         self._display: Display | None = None
         self._making = threading.Lock()
+        self._activity: Activity | None = None
+
+    def awaited(self, signal: str) -> str:
+        """What happens after the first signal."""
+        doing = "finishing and saving the current work"
+        if self._activity == "compile":
+            doing = "a compilation cannot be broken off; when it is finished, the work is saved"
+        return f"{signal}: {doing}; a second one stops at once"
 
     def catch(self) -> None:
         """From now on what libraries write to stderr is shown as part of the display."""
@@ -341,6 +349,8 @@ class _Shown:
             self.caught.begin()
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, Doing):
+            self._activity = event.activity
         if self.quiet:
             return
         if isinstance(event, Answering) and self.caught is not None:
@@ -381,9 +391,7 @@ def _guarded(
     shown = _Shown(quiet=quiet)
     if (owner := signals.owner()) is not None:
         owner.leave = partial(multiprocess.leave, shown.stop)
-        owner.acknowledge = lambda: shown(
-            Note(f"{owner.name}: finishing and saving the current work; a second one stops at once")
-        )
+        owner.acknowledge = lambda: shown(Note(shown.awaited(owner.name)))
     if computes:
         shown.catch()
     try:

@@ -6,7 +6,9 @@ import difflib
 import math
 import os
 import re
+import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,7 +175,16 @@ def absent_devices(topology: Topology) -> Sequence[Any]:
             hint="take a shape the vendor sells, as in v3:32x32 or v5e:16x16",
         ) from None
     assert len(found) == topology.devices, (len(found), topology)
+    _take_back_sigterm()
     return found
+
+
+def _take_back_sigterm() -> None:
+    """Let SIGTERM end this process as ever: libtpu prints a page of its stacks first, unless Python
+    has a handler (libtpu 0.0.52)."""
+    with suppress(ValueError):  # not the main thread
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def local() -> tuple[Topology, Sequence[Any]]:

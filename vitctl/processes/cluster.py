@@ -24,11 +24,14 @@ _LAUNCHERS = {
 }
 # What jax looks for, too; a batch script of SLURM that has not called srun lacks it.
 _MARKS = {"SLURM": "SLURM_STEP_NODELIST", "Open MPI": "OMPI_MCA_orte_hnp_uri"}
+_STEP_TASKS = "SLURM_STEP_NUM_TASKS"
+"""An interactive step is one task in an allocation of several, whose number is in SLURM_NTASKS, and
+which is what jax takes. Of a step that `srun` starts both say the same."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """One process among several. None is for jax to detect."""
+    """One process among several. None is for jax to detect: without a coordinator, all that is."""
 
     processes: int | None = None
     process_id: int | None = None
@@ -44,7 +47,9 @@ def place(asked: Place, *, environment: Mapping[str, str] = os.environ) -> Place
     """
     given = (asked.processes, asked.process_id, asked.coordinator)
     if given == (None, None, None):
-        return Place() if _is_one_of_several(environment) else None
+        if not _is_one_of_several(environment):
+            return None
+        return Place(processes=_tasks_of_other_step(environment))
     if asked.processes == 1 and asked.process_id in (None, 0):
         return None
     if None in given:
@@ -78,13 +83,31 @@ def told(environment: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
     can find out: Cloud TPU's metadata server and Kubernetes are asked over the network."""
     if environment.get(PROCESSES) == "1":
         return None
-    pairs = [(PROCESSES, PROCESS_ID)]
-    pairs += [names for launcher, names in _LAUNCHERS.items() if _MARKS[launcher] in environment]
+    launcher = launched_by(environment)
+    pairs = [(PROCESSES, PROCESS_ID), *([_LAUNCHERS[launcher]] if launcher else [])]
     for count, index in pairs:
         processes, process_id = _number(environment.get(count)), _number(environment.get(index))
+        if launcher == "SLURM" and count != PROCESSES:
+            processes = _number(environment.get(_STEP_TASKS)) or processes
         if processes is not None and process_id is not None:
             return (process_id, processes) if processes > 1 else None
     return _told_of_tpus(environment)
+
+
+def launched_by(environment: Mapping[str, str] = os.environ) -> str | None:
+    """What started this process as one of several tasks, by name; None if nothing did."""
+    for launcher, names in _LAUNCHERS.items():
+        if _MARKS[launcher] in environment and all(name in environment for name in names):
+            return launcher
+    return None
+
+
+def _tasks_of_other_step(environment: Mapping[str, str]) -> int | None:
+    """The number of this step's tasks where jax would take another for it."""
+    if launched_by(environment) != "SLURM":
+        return None
+    tasks = _number(environment.get(_STEP_TASKS))
+    return None if tasks == _number(environment.get(_LAUNCHERS["SLURM"][0])) else tasks
 
 
 def _told_of_tpus(environment: Mapping[str, str]) -> tuple[int, int] | None:

@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from vitctl.errors import InterruptedRun, NotFoundError, UsageError, VitctlError
-from vitctl.processes import exchange, pulse
+from vitctl.processes import cluster, exchange, pulse
 from vitctl.processes.cluster import Place
 from vitctl.processes.pulse import AGAIN, Pulse
 from vitctl.processes.watchdog import GRACE_S, Watchdog, phrase
@@ -56,7 +57,7 @@ def start(
 
     # It would take SIGTERM for itself; `pulse` stops all processes at the same step.
     jax.config.update("jax_enable_preemption_service", False)
-    _survive_abort(report, missing=_missing(place, start_s=start_s))
+    _survive_abort(report, missing=lambda: _missing(place, start_s=start_s))
     global _connected
     try:
         jax.distributed.initialize(
@@ -67,7 +68,7 @@ def start(
             heartbeat_timeout_seconds=_NEVER_S,
             shutdown_timeout_seconds=_LEAVE_S,
             # All is said: nothing is left to detect, and a cluster must not contradict it.
-            cluster_detection_method=None if place.processes is None else "deactivate",
+            cluster_detection_method=None if place.coordinator is None else "deactivate",
         )
     except (RuntimeError, ValueError) as error:
         raise _not_started(place, error, start_s=start_s) from None
@@ -221,14 +222,38 @@ def _stay_s(beat: Pulse) -> float:
     return 2 * beat.every_s + GRACE_S + 1
 
 
+def _detected(place: Place) -> Place:
+    """Which process this is among how many: as given, else as jax found it or would find it."""
+    if place.coordinator is not None:
+        return place
+    from jax._src.distributed import global_state
+
+    if global_state.coordinator_address is not None:
+        place = replace(place, coordinator=global_state.coordinator_address)
+    index, count = cluster.told() or (None, None)
+    if index is None and place.coordinator is not None:
+        index = global_state.process_id
+    return replace(place, processes=place.processes or count, process_id=index)
+
+
 def _missing(place: Place, *, start_s: int) -> VitctlError:
     """Not all came."""
-    who = "the other processes" if place.process_id == 0 else "process 0"
-    at = f" at {place.coordinator}" if place.coordinator else ""
-    return NotFoundError(
-        f"{who} did not come{at} within {start_s} s",
-        hint="start all of them, with one --coordinator; to train alone: --processes 1",
+    here = _detected(place)
+    who = {None: "some of the processes", 0: "the other processes"}.get(
+        here.process_id, "process 0"
     )
+    at = f" at {here.coordinator}" if here.coordinator else ""
+    if place.coordinator is not None:
+        hint = "start all of them, with one --coordinator; to train alone: --processes 1"
+    else:
+        source = cluster.launched_by() or "the cluster"
+        counted = f"{here.processes} processes" if here.processes else "several processes"
+        me = "" if here.process_id is None else f", of which this is number {here.process_id}"
+        hint = (
+            f"{source} is said to run {counted}{me}: start all of them; to train alone: "
+            "--processes 1"
+        )
+    return NotFoundError(f"{who} did not come{at} within {start_s} s", hint=hint)
 
 
 def _not_started(place: Place, error: Exception, *, start_s: int) -> VitctlError:
@@ -241,7 +266,7 @@ def _not_started(place: Place, error: Exception, *, start_s: int) -> VitctlError
     )
 
 
-def _survive_abort(report: Report, *, missing: VitctlError) -> None:
+def _survive_abort(report: Report, *, missing: Callable[[], VitctlError]) -> None:
     """Give abort() a better end where the reason is that another process is gone.
 
     jax's client aborts the process the moment its connection to process 0 closes, also while they
@@ -261,7 +286,7 @@ def _survive_abort(report: Report, *, missing: VitctlError) -> None:
         if global_state.process_id == 0:
             if _connected:
                 return  # abort() goes on
-            error = missing
+            error = missing()
         else:
             host, _, port = (global_state.coordinator_address or "").rpartition(":")
             if not port:

@@ -6,7 +6,7 @@ loops       the blocks in which a first signal is only a request
 unraisable  interrupts in finalizers and callbacks, where Python can raise nothing
 """
 
-from vitctl.signals.loops import graceful, unless_owned
+from vitctl.signals.loops import graceful, nothing_to_save, unless_owned
 from vitctl.signals.ownership import (
     Interrupted,
     Owner,
@@ -26,6 +26,7 @@ __all__ = [
     "go_on",
     "graceful",
     "keep_interrupts",
+    "nothing_to_save",
     "own_signals",
     "owner",
     "raise_if_asked",

@@ -64,5 +64,29 @@ def _loop_of(command: Owner, stop: Stop) -> Iterator[None]:
         yield
     finally:
         # In this order a signal in between still finds the loop's stop.
-        command.phase = phase
+        if command.phase is Phase.LOOP:
+            command.phase = phase
         command.stop = outer
+
+
+@contextmanager
+def nothing_to_save() -> Iterator[None]:
+    """Within a loop's block: the first signal is raised as between loops, since what it breaks off
+    leaves nothing to save. Compiling the first step takes minutes in which no step ends.
+
+    Where no command owns the signals, nothing changes.
+    """
+    command = owner()
+    if command is None or command.stop is None:
+        yield
+        return
+    raise_if_asked()
+    stop, command.stop = command.stop, None
+    command.phase = Phase.BETWEEN
+    try:
+        yield
+    finally:
+        if command.phase is Phase.BETWEEN:
+            command.phase = Phase.LOOP
+        command.stop = stop
+    raise_if_asked()  # one that came between the block and here

@@ -2,7 +2,7 @@
 
 What the first one does depends on what the main thread is at:
 
-    BETWEEN    Interrupted is raised in it, as Ctrl-C is
+    BETWEEN    Interrupted is raised in it, as Ctrl-C is; also in a loop that has nothing to save
     LOOP       the loop is asked to stop, finishes its step and saves (loops.py)
     UNWINDING  (Interrupted is on its way out, and releases locks and leases)
     SETTLED    nothing: the answer is given, or an error told
@@ -30,7 +30,8 @@ from vitctl.signals.stop import SIGNALS, Insisting, Stop, heeded
 _SOON_S = 0.02
 # Most steps are over sooner, and say so by ending.
 _PATIENCE_S = 1.0
-_DEAF_S = 5.0
+# Compiling is done in C++. People wait no longer before they insist.
+_DEAF_S = 2.5
 # Downloads that are under way are awaited; clusters kill after 30 s.
 _UNWINDING_S = 20.0
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from vitctl.optim import schedules
 from vitctl.places import nofollow
 from vitctl.places.local import based
 from vitctl.quantities import show_count
-from vitctl.signals import Stop, graceful, unless_owned
+from vitctl.signals import Stop, graceful, nothing_to_save, unless_owned
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.program.state import TrainState
 from vitctl.train.run import rollback
@@ -158,15 +159,18 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
         before: Update | None = None
 
         while step < cfg.steps:
-            # One step. The first batch waits for imports and open files, the first step compiles.
-            processes.mark("data" if before else "start", step=step)
-            with report.waiting_for_data():
-                batch = next(batches)
-            processes.mark("step" if before else "compile", step=step)
-            rate = np.float32(schedules.value(cfg.schedule, step=step))
-            arrays = layout.place_batch(batch.local)
-            scalars = layout.place((rate, np.int32(step)))
-            state, stats = train_step(state, *arrays, *scalars)
+            # One step. The first batch waits for imports and open files, the first step compiles;
+            # of several processes none may leave the others alone with that.
+            alone_at_first = before is None and processes.count() == 1
+            with nothing_to_save() if alone_at_first else nullcontext():
+                processes.mark("data" if before else "start", step=step)
+                with report.waiting_for_data():
+                    batch = next(batches)
+                processes.mark("step" if before else "compile", step=step)
+                rate = np.float32(schedules.value(cfg.schedule, step=step))
+                arrays = layout.place_batch(batch.local)
+                scalars = layout.place((rate, np.int32(step)))
+                state, stats = train_step(state, *arrays, *scalars)
             # Looking at the step before keeps one step under way on the device.
             _check_finite(before, report)
             before = Update(batch, float(rate), stats)
