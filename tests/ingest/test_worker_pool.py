@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing.spawn
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from vitctl.errors import InputError
+from vitctl.errors import DoesNotFitError, InputError, UsageError
 from vitctl.ingest.worker_pool import Done, run_tasks
 
 
@@ -87,9 +89,28 @@ def test_a_bug_keeps_the_workers_traceback():
     assert "in total" in "".join(error.value.__notes__)
 
 
-def test_workers_that_never_start_are_an_error_not_a_loop():
-    with pytest.raises(RuntimeError, match="before they begin"):
-        list(run_tasks(total, [[1]], workers=1, setup=never_ready))
+def killed_at_once():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("setup", "error", "says"),
+    [
+        (never_ready, UsageError, "worker processes cannot start (exit code 3); each runs /"),
+        (killed_at_once, DoesNotFitError, "(SIGKILL): it is what a system short of memory does"),
+    ],
+)
+def test_workers_that_never_start_are_an_error_not_a_loop(setup, error, says):
+    with pytest.raises(error, match=re.escape(says)) as raised:
+        list(run_tasks(total, [[1]], workers=1, setup=setup))
+    assert "--workers 0" in raised.value.hint
+
+
+def test_an_interpreter_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(multiprocessing.spawn, "_python_exe", b"/nowhere/python")
+    with pytest.raises(UsageError, match=r"cannot start .*; each runs") as raised:
+        list(run_tasks(total, [[1]], workers=1))
+    assert "--workers 0" in raised.value.hint
 
 
 def test_closing_stops_the_workers():

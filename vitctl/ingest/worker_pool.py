@@ -22,6 +22,8 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
+from vitctl.errors import DoesNotFitError, UsageError, VitctlError
+
 # Deaths with the same item in hand before it is called poisoned. Two, because the first may be
 # the kernel's out-of-memory killer and not the item's fault.
 _DEATHS = 2
@@ -141,6 +143,8 @@ class _Pool:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()
+        except OSError as error:
+            raise _cannot_start(error.strerror or str(error), 0) from None
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         theirs.close()
@@ -163,8 +167,17 @@ class _Pool:
             return
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         if position == _NOTHING:
-            raise RuntimeError(f"worker processes die before they begin ({how})")
+            raise _cannot_start(how, code)
         self.poisoned.setdefault(worker.task, {})[position] = f"it crashes the decoder ({how})"
+
+
+def _cannot_start(how: str, code: int) -> VitctlError:
+    """Of no item's fault: too little memory for another interpreter, or one that cannot be read."""
+    sentence = f"worker processes cannot start ({how})"
+    alone = "--workers 1 needs less memory, --workers 0 works in this process"
+    if code == -signal.SIGKILL:
+        return DoesNotFitError(f"{sentence}: it is what a system short of memory does", hint=alone)
+    return UsageError(f"{sentence}; each runs {sys.executable}", hint=alone)
 
 
 @dataclass(frozen=True)
