@@ -16,6 +16,7 @@
     recipes      published recipes, and how one becomes the settings of a run
     ingest       foreign files -> the records of a dataset
     data         images on disk -> batches in memory
+    formula      images made by formulas: integers -> pictures
     model        the vision transformer: variants, accounting, forward pass
     optim        optimizers, schedules, averages of weights
     train        training: the step, the run around it, its measurements
