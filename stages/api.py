@@ -25,6 +25,7 @@ from vitctl.artifacts.pasteable import usual_store
 from vitctl.events import Emit, silent
 from vitctl.hardware.compilation_cache import keep_compiled_programs
 from vitctl.hardware.machine import settle_platform
+from vitctl.ingest.format_names import FormatName
 from vitctl.optim.config import WeightsName
 from vitctl.optim.schedules import CooldownShape
 from vitctl.places import Place, place
@@ -73,10 +74,11 @@ def shard(
     class_titles: Path | str | None = None,
     classes_from: Place | str | None = None,
     exclude: Sequence[str] = (),
+    format: FormatName | None = None,
     rehash: bool = False,
     **options: Unpack[Options],
 ) -> Artifact:
-    """Images -> a dataset. `source` is a folder; "digits" is built in."""
+    """Images -> a dataset. `source` is a folder, an archive or several; "digits" is built in."""
     from stages.shard.run import run
     from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
 
@@ -90,6 +92,7 @@ def shard(
         classes_from=None if classes_from is None else place(str(classes_from)),
         class_titles=None if class_titles is None else Path(class_titles),
         labels=None if labels is None else Path(labels),
+        format=format,
     )
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 

@@ -17,6 +17,7 @@ from vitctl.console import completion
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
+from vitctl.ingest.format_names import FormatName
 from vitctl.places import place
 
 _SETTINGS = (
@@ -68,8 +69,9 @@ def shard(
     src: Annotated[
         str,
         Argument(
-            help="Folder with a folder of images for each class, or 'digits', which is built in "
-            "(the default; ./digits is a folder).",
+            help="Folder with a folder of images for each class, archives of such folders "
+            "('shards/{000..099}.tar'), or 'digits', which is built in (the default; ./digits is "
+            "a folder).",
             show_default=False,
         ),
     ] = DIGITS,
@@ -102,6 +104,10 @@ def shard(
             '["cat", "sofa"]}.',
         ),
     ] = None,
+    format: Annotated[
+        FormatName | None,
+        Option(help="Format of SRC (default: detected from its contents)."),
+    ] = None,
     rehash: Annotated[
         bool,
         Option("--rehash", help="Detect a changed source by file contents instead of file times."),
@@ -122,5 +128,6 @@ def shard(
         classes_from=classes_from,
         class_titles=class_titles,
         labels=labels,
+        format=format,
     )
     session.deliver("shard", cfg, inputs, runtime=session.runtime(ShardRuntime))

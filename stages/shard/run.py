@@ -26,6 +26,7 @@ from stages.shard.source import (
     list_source,
     own_places,
     resolve,
+    source_name,
 )
 from stages.shard.spec import (
     VERSION,
@@ -52,6 +53,7 @@ from vitctl.ingest.shard_writer import (
     write_shard,
 )
 from vitctl.ingest.sources import Listing, Source
+from vitctl.ingest.spool import at_random
 from vitctl.ingest.worker_pool import Done, Moving, run_tasks
 from vitctl.places import Place
 from vitctl.places.scratch import check_room
@@ -100,7 +102,7 @@ def run(
         )
         emit(_next(earlier))
         return earlier
-    name = runtime.name or slug(Path(inputs.source).resolve().name, default="images")
+    name = runtime.name or slug(source_name(inputs.source), default="images")
 
     stop = Stop()
     with (
@@ -231,19 +233,32 @@ def _convert(
     meter.done = meter.before = meter.total - sum(len(units[i].entries) for i in todo)
     meter.rejected = sum(len(report.rejects) for report in reports.values() if report is not None)
     allowed = runtime.max_bad_fraction * meter.total
-    work = functools.partial(
-        write_shard,
-        source=source,
-        directory=draft.path,
-        max_pixels=cfg.max_pixels,
-        keep_bytes=cfg.keep_bytes,
-    )
     workers = runtime.workers
     if workers is None:
         workers = min(available_cores(), 1 + (meter.total - meter.done) // _IMAGES_WORTH_A_WORKER)
     _check_space(draft.path, [units[i] for i in todo], workers, max_pixels=cfg.max_pixels)
-    events = run_tasks(work, [units[i] for i in todo], workers=workers, setup=set_up_worker)
-    with closing(events):
+    with (
+        at_random(
+            source,
+            [units[i].entries for i in todo],
+            largest=largest_file(cfg.max_pixels),
+            emit=emit,
+        ) as readable,
+        closing(
+            run_tasks(
+                functools.partial(
+                    write_shard,
+                    source=readable,
+                    directory=draft.path,
+                    max_pixels=cfg.max_pixels,
+                    keep_bytes=cfg.keep_bytes,
+                ),
+                [units[i] for i in todo],
+                workers=workers,
+                setup=set_up_worker,
+            )
+        ) as events,
+    ):
         # Until then nothing is lost if a signal breaks it off.
         first = list(itertools.islice(events, 1))
         with graceful(stop):
@@ -343,6 +358,10 @@ def _check_rejects(
 def _check_unchanged(
     listing: Listing, list_again: Callable[[], Listing], classes: str | None
 ) -> None:
+    if listing.parts:
+        for part in listing.parts:
+            part.check_unchanged()
+        return
     now = chosen_classes(list_again(), classes)
     if now.fingerprint != listing.fingerprint:
         raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,12 +16,21 @@ from vitctl.data.dataset import SPLITS
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.ingest.digits import list_digits
-from vitctl.ingest.folder import list_folder
 from vitctl.ingest.folder_layout import LayoutName
+from vitctl.ingest.formats import list_images
 from vitctl.ingest.label_file import read_labels
 from vitctl.ingest.sources import Listing
 from vitctl.places import Place
 from vitctl.textfiles import read_text, slashed
+
+
+def source_name(given: str) -> str:
+    """What to call a dataset of this source: its folder or file without an archive's endings, and
+    of a pattern what comes before `{`, `*` or `?`."""
+    name = Path(given).resolve().name
+    if Path(given).is_dir():
+        return name
+    return re.split(r"[{*?[]|\.(?:tar|t[gbx]z\w*|zip)\b", name, flags=re.IGNORECASE)[0].strip("-_.")
 
 
 def own_places(store: Store, runtime: ShardRuntime) -> list[Path]:
@@ -44,8 +54,9 @@ def list_source(
         labels = read_labels(inputs.labels, emit=emit)
     if inputs.source != DIGITS:
         exclude = _excluded(inputs.exclude, emit=emit)
-        listing = list_folder(
-            Path(inputs.source),
+        listing = list_images(
+            inputs.source,
+            format=inputs.format,
             labels=labels,
             unlabelled=unlabelled,
             layout=layout,
@@ -55,6 +66,7 @@ def list_source(
         _check_excluded(inputs.exclude, listing, emit=emit)
         return listing
     given = {
+        "--format": inputs.format is not None,
         "--labels": labels is not None,
         "--layout": layout is not None,
         "--unlabelled": unlabelled,

@@ -9,6 +9,7 @@ from typing import Any, Self
 from pydantic import ByteSize, Field, model_validator
 
 from vitctl.ingest.folder_layout import LayoutName
+from vitctl.ingest.format_names import FormatName
 from vitctl.places import Place
 from vitctl.settings.config import Config
 from vitctl.stage import Runtime
@@ -78,7 +79,7 @@ LATER = ("val_per_class", "layout", "unlabelled", "stratified")
 class Inputs:
     """What is read. The files enter the id by their contents, the source by names, sizes and
     times, or with `rehash` by contents too, and without what `exclude` names: classes, folders of
-    the source, ids of images."""
+    the source, ids of images. `format` says what the source is, instead of its contents."""
 
     source: str
     rehash: bool = False
@@ -86,6 +87,7 @@ class Inputs:
     classes_from: Place | None = None
     class_titles: Path | None = None
     labels: Path | None = None
+    format: FormatName | None = None
 
 
 class ShardRuntime(Runtime):

@@ -2,7 +2,17 @@
 
 columns           names, sizes, times and labels of a source's images, as columns
 sources           what every source is: a listing in columns, and readers of its images
+formats           the formats of sources, told apart by contents; the door to all of them
+format_names      what `--format` calls them
 folder            a folder as a source
+tar               tars as sources: of class folders, of tars, WebDataset
+tar_members       the members of a tar
+archive_tree      paths of an archive's members -> a tree of files
+table             sources that say themselves which class each image has
+parts             larger files that hold images
+windows           images that lie in larger files as they are, read at random
+streams           files read from front to back, decompressed, with bounds
+spool             a source that is read in order, made one that is read at random
 tree              the meaning of files by their paths: classes, splits, or a label file's
 folder_layout     the meaning of a source's folders: classes, or splits that hold classes
 relabel           exclusions, a label file and one spelling a class, for a listing of any source

@@ -29,6 +29,14 @@ class Strings:
         self._data = data
         self._ends = ends
 
+    @classmethod
+    def of(cls, strings: Iterable[bytes]) -> Strings:
+        data, ends = bytearray(), array("q")
+        for string in strings:
+            data += string
+            ends.append(len(data))
+        return cls(data, np.array(ends, np.int64))
+
     def __len__(self) -> int:
         return len(self._ends)
 
@@ -226,6 +234,14 @@ class EntriesBuilder:
         self._label_ends.append(len(self._labels))
         self._parts.append(part)
         self._offsets.append(offset)
+
+    def pop(self) -> None:
+        """Take the newest image back, which has no labels."""
+        for column in (self._ends, self._sizes, self._mtimes_ns, self._splits, self._label_ends):
+            column.pop()
+        self._parts.pop()
+        self._offsets.pop()
+        del self._ids[self._ends[-1] if self._ends else 0 :]
 
     def build(self) -> Entries:
         """The images, sorted by id. The builder can't be used afterwards."""

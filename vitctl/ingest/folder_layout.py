@@ -76,7 +76,7 @@ def read_class_layout(
     if asked == "classes":
         return Layout("classes", {})
     named = {top.name: split for top in tops if (split := split_named(top.name))}
-    similar = {top.name: split for top in tops if (split := _split_in(top.name))}
+    similar = {top.name: split for top in tops if (split := split_in(top.name))}
     if asked == "splits":
         return _splits(named or similar, root=root)
     if named and len(named) == len(tops):
@@ -130,7 +130,7 @@ def first_version_layout(tops: Collection[str], *, nested: bool) -> LayoutName:
     return "splits" if tops and nested and set(tops) <= _FIRST_VERSION else "classes"
 
 
-def _split_in(folder: str) -> Split | None:
+def split_in(folder: str) -> Split | None:
     """The split whose name is a word of the folder's: train2017, images_val."""
     words = re.split(r"[^a-z]+", folder.casefold().replace("hold-out", "holdout"))
     return next((_SPLITS[word] for word in words if word in _SPLITS), None)

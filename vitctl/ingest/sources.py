@@ -27,6 +27,8 @@ from vitctl.data.classes import sort_classes
 from vitctl.ingest.columns import Entries, Entry
 from vitctl.ingest.file_kinds import HEAD_BYTES
 from vitctl.ingest.folder_layout import LayoutName
+from vitctl.ingest.header import BadImageError
+from vitctl.ingest.parts import Part
 
 Look = Callable[[bytes, int], None]
 """Is shown the first `HEAD_BYTES` of a file and its size, before the rest is read."""
@@ -110,6 +112,12 @@ class Listing:
     """Classes whose folders were spelled in two ways of Unicode."""
     unmatched: tuple[str, ...] = ()
     """What was to be left out and is not there."""
+    declared: bool = False
+    """Whether labels and splits are not those of the paths; then they are in the fingerprint."""
+    parts: tuple[Part, ...] = ()
+    """The files that hold the images, where they hold many: if these are as they were, all is."""
+    cautions: tuple[str, ...] = ()
+    """What was wrong with them, a sentence each."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -123,6 +131,9 @@ class Listing:
         # Ids hold no control characters, so a line is unambiguous.
         for line in self._contents() if contents else self._times():
             digest.update(line)
+        if self.declared:
+            for entry in self.entries:
+                digest.update(repr((entry.split, self.class_names(entry))).encode())
         proof = digest.hexdigest()
         return canonical_fingerprint([proof, list(self.united)]) if self.united else proof
 
@@ -177,5 +188,5 @@ def _content_proof(reader: Reader, entry: Entry) -> str:
         for piece in pieces(reader, entry):
             digest.update(piece)
         return digest.hexdigest()
-    except OSError:
+    except (OSError, BadImageError):
         return "unreadable"  # it will be rejected

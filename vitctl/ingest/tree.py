@@ -42,6 +42,7 @@ class Tree:
       folders: those at the top and those directly in them, with images or without.
       excluded: those at the top that were left out by name, in NFC.
       skipped: why files were left alone -> how many.
+      below: a folder that holds all of them and is no part of their paths.
     """
 
     path: str
@@ -51,6 +52,7 @@ class Tree:
     folders: Mapping[str, Collection[str]]
     excluded: Collection[str] = ()
     skipped: Counter[str] = field(default_factory=Counter)
+    below: str | None = None
 
 
 def read_tree(
@@ -70,9 +72,13 @@ def read_tree(
     if unlabelled:
         listing = _unlabelled(tree, asked=layout)
     elif labels is not None:
+        if tree.below is not None:
+            labels = {id_.removeprefix(f"{tree.below}/"): names for id_, names in labels.items()}
         listing = _labelled(tree, labels, asked=layout)
     else:
         listing = _in_classes(tree, asked=layout)
+    if tree.below is not None:
+        listing = replace(listing, reading=f"{listing.reading} (all lie in its {tree.below}/)")
     return with_one_spelling(without(listing, exclude, matched=tree.excluded))
 
 

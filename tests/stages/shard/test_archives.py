@@ -1,0 +1,68 @@
+"""The same images from a folder and from archives of it make the same dataset, byte for byte."""
+
+from __future__ import annotations
+
+import tarfile
+
+import pytest
+
+from stages import api
+from tests.stages.shard.test_run import photos
+from vitctl.artifacts import Store
+from vitctl.errors import InputError
+from vitctl.events import Caution, Note
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return photos(tmp_path_factory.mktemp("images") / "photos")
+
+
+@pytest.fixture(scope="module")
+def of_the_folder(folder, tmp_path_factory):
+    return sharded(folder, tmp_path_factory.mktemp("store"))
+
+
+def sharded(source, store, *, emit=None, **options):
+    events = [] if emit is None else emit
+    return api.shard(
+        source,
+        store=Store(store),
+        runtime={"workers": 0},
+        set={"val_per_class": 1, "shards": 3},
+        emit=events.append,
+        **options,
+    )
+
+
+def tar_of(path, folder, mode="w"):
+    with tarfile.open(path, mode) as tar:
+        tar.add(folder, arcname=folder.name)
+    return path
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_tar(folder, of_the_folder, tmp_path, mode):
+    tar, events = tar_of(tmp_path / "p.tar", folder, mode), []
+    dataset = sharded(tar, tmp_path / "store", emit=events)
+    assert dataset.digest == of_the_folder.digest
+    assert dataset.id != of_the_folder.id
+    assert dataset.path.name.startswith("p-")
+    assert any("from a tar" in event.text for event in events if isinstance(event, Note))
+    assert sharded(tar, tmp_path / "store").path == dataset.path
+
+
+def test_a_damaged_tar_says_where(folder, tmp_path):
+    tar, events = tar_of(tmp_path / "p.tar", folder), []
+    data = tar.read_bytes().rstrip(b"\0")
+    tar.write_bytes(data[: len(data) * 3 // 4])
+    dataset = sharded(tar, tmp_path / "store", emit=events)
+    assert 0 < sum(dataset.summary["examples"].values()) < 18
+    assert any("damaged at byte" in e.text for e in events if isinstance(e, Caution))
+
+
+def test_a_tar_that_changes_meanwhile(folder, tmp_path, monkeypatch):
+    tar = tar_of(tmp_path / "p.tar", folder)
+    monkeypatch.setattr("stages.shard.run.raise_if_asked", lambda: tar.touch())
+    with pytest.raises(InputError, match=r"p\.tar changed while it was read"):
+        sharded(tar, tmp_path / "store")

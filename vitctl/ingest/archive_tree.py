@@ -1,0 +1,153 @@
+"""Paths of an archive's members -> a tree of files, as if it had been unpacked.
+
+No member is ever written under its name, so none can escape; still `..` is refused, since what lies
+outside the archive is no part of the source.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import replace
+
+import numpy as np
+
+from vitctl.data.names import text_of
+from vitctl.errors import InputError
+from vitctl.ingest.columns import Entries, EntriesBuilder, Strings
+from vitctl.ingest.folder_layout import split_named
+from vitctl.ingest.litter import file_kind, folder_kind
+from vitctl.ingest.parts import Part
+from vitctl.ingest.relabel import nfc
+from vitctl.ingest.sources import Source
+from vitctl.ingest.tree import Tree
+
+_OUT = "members whose path leads out of the archive (..)"
+_AGAIN = "members that a later one of the same name replaces"
+# Of folders: the one that may hold all, classes or splits in it, and classes in those.
+_DEPTH = 3
+
+
+class ArchiveTree:
+    """Takes members one by one."""
+
+    def __init__(self, *, exclude: Collection[str] = ()) -> None:
+        self.files = EntriesBuilder()
+        self.skipped: Counter[str] = Counter()
+        self._exclude = set(map(nfc, exclude))
+        self._folders: set[tuple[str, ...]] = set()
+
+    def add_file(self, name: bytes, *, size: int, part: Part, number: int, offset: int) -> bool:
+        """Whether a member may be an image, and is taken. `number` is that of the part."""
+        parts = self._clean(name)
+        if not parts:
+            return False
+        self._folders.update(
+            tuple(parts[:depth]) for depth in range(1, min(len(parts), _DEPTH + 1))
+        )
+        if kind := file_kind(os.fsdecode(name.rsplit(b"/", 1)[-1])):
+            self.skipped[kind] += 1
+            return False
+        self.files.add(
+            "/".join(parts).encode(),
+            size=size,
+            mtime_ns=part.mtime_ns,
+            part=number,
+            offset=offset,
+        )
+        return True
+
+    def add_folder(self, name: bytes) -> None:
+        if parts := self._clean(name, is_file=False):
+            self._folders.update(
+                tuple(parts[:depth]) for depth in range(1, min(len(parts), _DEPTH) + 1)
+            )
+
+    def _clean(self, name: bytes, *, is_file: bool = True) -> list[str]:
+        """The names of folders and file; none if the member is left alone, which is counted."""
+        parts = [part for part in name.split(b"/") if part not in (b"", b".")]
+        kind = None
+        if b".." in parts:
+            kind = _OUT
+        else:
+            kinds = (folder_kind(os.fsdecode(part)) for part in parts[: -1 if is_file else None])
+            kind = next((kind for kind in kinds if kind), None)
+        if kind is not None:
+            self.skipped[kind] += is_file
+            return []
+        return [text_of(part) for part in parts]
+
+    def build(self, *, path: str, shown: str, source: Source, parts: Collection[Part]) -> Tree:
+        """The tree. Raises `InputError` where two archives hold one path."""
+        files = self.files.build()
+        files = self._last_of_each(files, list(parts))
+        below, files = _without_lone_top(files)
+        files, excluded = self._without_excluded(files)
+        folders: dict[str, set[str]] = {}
+        for names in self._folders:
+            if names[:1] == (below,):
+                names = names[1:]
+            if names:
+                folders.setdefault(names[0], set()).update(names[1:2])
+        return Tree(
+            path=path,
+            shown=shown,
+            source=source,
+            files=files,
+            folders=folders,
+            excluded=excluded,
+            skipped=self.skipped,
+            below=below,
+        )
+
+    def _without_excluded(self, files: Entries) -> tuple[Entries, set[str]]:
+        """Without what is in top folders that are excluded, and their names."""
+        if not self._exclude:
+            return files, set()
+        excluded: set[str] = set()
+        keep = np.ones(len(files), bool)
+        for row, path in enumerate(files.ids):
+            top, slash, _ = path.partition(b"/")
+            if slash and (name := nfc(top.decode())) in self._exclude:
+                excluded.add(name)
+                keep[row] = False
+        if not keep.all():
+            self.skipped["images in folders left out by --exclude"] += int((~keep).sum())
+        return files.where(keep), excluded
+
+    def _last_of_each(self, files: Entries, parts: list[Part]) -> Entries:
+        """Without members that are there again, as unpacking would leave them."""
+        keep = np.ones(len(files), bool)
+        ids = iter(files.ids)
+        previous = next(ids, None)
+        for row, id_ in enumerate(ids, start=1):
+            if id_ == previous:
+                one, other = (parts[files.parts[i]].shown for i in (row - 1, row))
+                if one != other:
+                    raise InputError(
+                        f"{one} and {other} both hold {id_.decode()}",
+                        hint="give one of them; if they are shards of a WebDataset, say so: "
+                        "--format webdataset",
+                    )
+                keep[row - 1] = False
+            previous = id_
+        if not keep.all():
+            self.skipped[_AGAIN] += int((~keep).sum())
+        return files.where(keep)
+
+
+def _without_lone_top(files: Entries) -> tuple[str | None, Entries]:
+    """Archives often hold one folder, and the classes in it: that folder, and paths below it."""
+    if not len(files):
+        return None, files
+    top, *rest = files.ids[0].split(b"/")
+    start = top + b"/"
+    nested = False
+    for path in files.ids:
+        if not path.startswith(start):
+            return None, files
+        nested = nested or path.count(b"/") > 1
+    if not rest or not nested or split_named(top.decode()):
+        return None, files
+    return top.decode(), replace(files, ids=Strings.of(path[len(start) :] for path in files.ids))

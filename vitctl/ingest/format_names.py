@@ -1,0 +1,6 @@
+"""What `--format` calls the formats of sources; a stage's settings name them, and load without
+numpy."""
+
+from typing import Literal
+
+FormatName = Literal["folder", "tar", "webdataset"]

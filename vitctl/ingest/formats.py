@@ -1,0 +1,181 @@
+"""The formats of sources, told apart by their contents; every one is listed by `list_images`.
+
+A new one is a row of `FORMATS`: what it is called, how its first bytes look, and what lists it.
+"""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+from vitctl.data.names import text_of
+from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.ingest.file_kinds import HEAD_BYTES, kind_of
+from vitctl.ingest.folder import list_folder
+from vitctl.ingest.folder_layout import LayoutName
+from vitctl.ingest.format_names import FormatName
+from vitctl.ingest.parts import DamagedError
+from vitctl.ingest.sources import Listing
+from vitctl.ingest.streams import compression_of, open_stream
+from vitctl.ingest.tar import list_tars
+from vitctl.ingest.tar_members import is_tar
+
+_MOST_FILES = 100_000
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way in which images are stored in files.
+
+    Attributes:
+      name: what `--format` calls it.
+      words: what it is, in a list of all.
+      recognises: whether a file is of this format, from its first bytes, decompressed; None for
+        one that is never guessed.
+      list_files: lists files of this format.
+    """
+
+    name: FormatName
+    words: str
+    recognises: Callable[[bytes], bool] | None
+    list_files: Callable[..., Listing]
+
+
+FORMATS = (
+    Format("tar", "tar (also .tar.gz, .tar.bz2, .tar.xz)", is_tar, list_tars),
+    Format("webdataset", "WebDataset", None, partial(list_tars, kind="webdataset")),
+)
+
+
+def list_images(
+    given: str,
+    *,
+    format: FormatName | None = None,
+    labels: Mapping[str, tuple[str, ...]] | None = None,
+    unlabelled: bool = False,
+    layout: LayoutName | None = None,
+    exclude: Collection[str] = (),
+    own: Iterable[Path] = (),
+) -> Listing:
+    """The images of a folder, a file, or files whose names `given` spells with braces or `*`.
+
+    `format` says what they are instead of their contents. Otherwise as `list_folder`.
+    """
+    options: dict[str, Any] = {
+        "labels": labels,
+        "unlabelled": unlabelled,
+        "layout": layout,
+        "exclude": exclude,
+    }
+    paths = expanded(given)
+    if format == "folder" or (len(paths) == 1 and os.path.isdir(paths[0])):
+        if format not in (None, "folder"):
+            raise UsageError(
+                f"--format {format} is for files, and {given} is a folder",
+                hint=f"give the files in it: '{given.rstrip('/')}/*'",
+            )
+        return list_folder(Path(given), own=own, **options)
+    chosen = _named(format) if format is not None else _format_of(paths)
+    if format == "tar":
+        options["kind"] = "tar"
+    try:
+        return chosen.list_files(given, paths, **options)
+    except DamagedError as error:
+        raise InputError(f"{given} can't be read {error}") from None
+    except OSError as error:
+        raise InputError(f"{given} can't be read ({error.strerror or error})") from None
+
+
+def expanded(given: str) -> list[bytes]:
+    """The files that one word names: itself if it is there, else `{000..099}`, `{a,b}`, `*` and `?`
+    as shells read them. Raises `NotFoundError`."""
+    if os.path.lexists(given):
+        return [os.fsencode(given)]
+    words = list(itertools.islice(_braces(given), _MOST_FILES + 1))
+    if len(words) > _MOST_FILES:
+        raise UsageError(f"{given} names more than {_MOST_FILES:,} files")
+    paths: list[str] = []
+    missing: list[str] = []
+    for word in words:
+        matches = sorted(glob.glob(word)) if glob.has_magic(word) else [word]
+        missing += [match for match in matches or [word] if not os.path.exists(match)]
+        paths += matches
+    if missing:
+        several = f" ({len(missing)} of {len(words)} are missing)" if len(words) > 1 else ""
+        raise NotFoundError(
+            f"{missing[0]} does not exist{several}",
+            hint="give a folder of class folders, archives of such, or `digits` for the built-in "
+            "ones",
+        )
+    return [os.fsencode(path) for path in dict.fromkeys(paths)]
+
+
+def _braces(word: str) -> Iterable[str]:
+    match = re.search(r"\{([^{}]*)\}", word)
+    if match is None or not ("," in match[1] or _RANGE.fullmatch(match[1])):
+        yield word
+        return
+    if span := _RANGE.fullmatch(match[1]):
+        first, last = int(span[1]), int(span[2])
+        width = len(span[1]) if span[1].startswith("0") else 1
+        step = 1 if last >= first else -1
+        middles: Iterable[str] = (f"{i:0{width}d}" for i in range(first, last + step, step))
+    else:
+        middles = match[1].split(",")
+    for middle in middles:
+        for rest in _braces(word[match.end() :]):
+            yield word[: match.start()] + middle + rest
+
+
+def _named(name: FormatName) -> Format:
+    return next(format for format in FORMATS if format.name == name)
+
+
+def _format_of(paths: Sequence[bytes]) -> Format:
+    """The format of files, from the contents of the first and the last. Raises `InputError`."""
+    first, last = (_recognised(path) for path in (paths[0], paths[-1]))
+    if first != last:
+        raise InputError(
+            f"{text_of(paths[0])} is {first.words}, and {text_of(paths[-1])} is {last.words}",
+            hint="give files of one format",
+        )
+    return first
+
+
+def _recognised(path: bytes) -> Format:
+    shown = text_of(path)
+    if not os.path.isfile(path):
+        kind = "a folder" if os.path.isdir(path) else "a pipe or a device"
+        raise InputError(f"{shown} is {kind}, where a file is expected")
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(HEAD_BYTES)
+        head = raw
+        if compression_of(raw) is not None:
+            with open_stream(path) as stream:
+                head = stream.read(HEAD_BYTES)
+    except DamagedError:
+        head = raw
+    except OSError as error:
+        raise InputError(f"{shown} can't be read ({error.strerror})") from None
+    for format in FORMATS:
+        if format.recognises is not None and format.recognises(head):
+            return format
+    kind_found = kind_of(head)
+    what = f" (it is {kind_found.name})" if kind_found is not None else ""
+    readable = ", ".join(format.words for format in FORMATS)
+    raise InputError(
+        f"{shown} is not a source of images that vitctl can read{what}",
+        hint=f"these are read: folders, {readable}; --format says which one it is",
+    )
+
+
+assert {format.name for format in FORMATS} | {"folder"} == set(get_args(FormatName))
