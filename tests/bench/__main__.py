@@ -4,6 +4,7 @@ input       images/s of training batches: all threads against one
 step        images/s of the train step: scanned layers with full remat against without
 classes     seconds a plan of 65,529 images in 21,843 classes takes, against 2,184 of them
 checkpoint  seconds a save of S/16 stops training, against the time of one step of 8 images
+saves       seconds a save of a tiny model takes, each described anew by orbax, or by the first
 """
 
 from __future__ import annotations
@@ -180,6 +181,33 @@ def bench_checkpoint() -> None:
     )
 
 
+def bench_saves() -> None:
+    from tests.train.conftest import config
+    from vitctl.artifacts import Recipe, Store
+    from vitctl.checkpoints import arrays
+    from vitctl.checkpoints.series import Series
+    from vitctl.sharding import layout as layouts
+    from vitctl.train.program import state
+    from vitctl.train.run import saving
+
+    parts = saving.parts(state.fresh(config(8), layout=layouts.make(devices=1)))
+    rates = {}
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = Recipe(stage="pretrain", version=1, kind="run", config={})
+        with Store(folder).open_run(recipe, name="tiny") as run:
+            steps = iter(range(10**6))
+            for label, begin in (("as the first", arrays.begin), ("after it", Series().begin)):
+
+                def save(begin: Any = begin) -> None:
+                    step = next(steps)
+                    begin(run.empty_place(step), parts=parts, position={}).finish()
+                    run.publish(step, summary={}, started="", volatile=arrays.VOLATILE)
+                    run.drop(step)
+
+                rates[label] = timed(save)
+    told("saves", rates, "s")
+
+
 def plan_of(classes: int, folder: Path) -> None:
     """What `vitctl shard --classes-from FILE` works out before it reads an image, 3 a class."""
     from stages.shard.source import class_list
@@ -226,6 +254,7 @@ def main(names: list[str]) -> None:
         "step": bench_step,
         "classes": bench_classes,
         "checkpoint": bench_checkpoint,
+        "saves": bench_saves,
     }
     for name in names or benches:
         benches[name]()

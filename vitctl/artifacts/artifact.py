@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vitctl import processes
-from vitctl.artifacts.files import sha256_file
+from vitctl.artifacts.files import AT_ONCE, sha256_file
 from vitctl.artifacts.manifest import MANIFEST, FileEntry, Manifest, Parent, read_manifest
 from vitctl.errors import InputError, NotFoundError, VitctlError
 from vitctl.places import ObjectPath, Place, buckets, nofollow, place
@@ -144,8 +144,8 @@ class Artifact:
 
     def check_contents(self) -> list[str]:
         """One sentence a file whose bytes are not those that were published. Reads everything."""
-        each = buckets.together if isinstance(self.path, ObjectPath) else map
-        found = each(self.check_content, self.manifest.files)
+        at_once = buckets.AT_ONCE if isinstance(self.path, ObjectPath) else AT_ONCE
+        found = buckets.together(self.check_content, self.manifest.files, at_once=at_once)
         return [problem for problem in found if problem is not None]
 
     def _linked(self, error: nofollow.LinkError) -> str:

@@ -65,14 +65,15 @@ class Writing:
 
     place: Path
     position: dict[str, Any]
-    checkpointers: tuple[ocp.AsyncCheckpointer, ...]
+    jobs: tuple[Callable[[], None], ...]
+    """What is left to do, each whatever became of the others."""
 
     def finish(self) -> None:
         """Wait until all is written. Raises what went wrong, after all parts came to an end."""
         errors: list[Exception] = []
-        for checkpointer in self.checkpointers:
+        for job in self.jobs:
             try:
-                checkpointer.close()
+                job()
             except Exception as error:
                 errors.append(error)
         if errors:
@@ -93,8 +94,12 @@ def begin(
 
     Raises DoesNotFitError, before anything is written, if the disk has no room for them.
     """
-    _check_room(place, parts, apart=apart)
+    check_room(place, parts, apart=apart)
     begun: list[ocp.AsyncCheckpointer] = []
+
+    def writing() -> Writing:
+        return Writing(place, position, tuple(writer.close for writer in begun))
+
     try:
         for part, tree in parts.items():
             options = _options(apart)
@@ -110,9 +115,9 @@ def begin(
             begun[-1].save(nofollow.checked(place / part), tree)
     except BaseException:
         with suppress(Exception):
-            Writing(place, position, tuple(begun)).finish()
+            writing().finish()
         raise
-    return Writing(place, position, tuple(begun))
+    return writing()
 
 
 def save(place: Path, *, parts: Mapping[str, Any], position: dict[str, Any]) -> None:
@@ -211,7 +216,7 @@ def _options(apart: bool) -> ocp.options.MultiprocessingOptions:
     return ocp.options.MultiprocessingOptions(primary_host=None if apart else 0)
 
 
-def _check_room(place: Path, tree: Any, *, apart: bool) -> None:
+def check_room(place: Path, tree: Any, *, apart: bool = False) -> None:
     """A disk that fills up in the middle of a save makes orbax's threads print pages of traces."""
     leaves = jax.tree.leaves(tree)
     size = _own_bytes if apart else _bytes

@@ -19,6 +19,7 @@ import shlex
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -31,6 +32,9 @@ _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 # What open says of a link that it must not follow (EMLINK on FreeBSD); of one that should be a
 # folder, that it is none.
 _REFUSALS = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR})
+
+
+_AT_ONCE = 8
 
 
 class LinkError(InputError):
@@ -104,31 +108,48 @@ def sizes(path: Path, names: Iterable[str]) -> Iterator[int | OSError | LinkErro
 def listing(path: Path) -> list[Entry]:
     """What is directly in a folder, sorted by name."""
     with _folder(path) as folder:
-        inner = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
-        try:
-            with os.scandir(inner) as entries:
-                found = [
-                    Entry(
-                        entry.name,
-                        is_file=entry.is_file(follow_symlinks=False),
-                        is_folder=entry.is_dir(follow_symlinks=False),
-                        is_link=entry.is_symlink(),
-                    )
-                    for entry in entries
-                ]
-        finally:
-            os.close(inner)
-    return sorted(found)
+        return _listed(folder)
 
 
 def below(path: Path) -> Iterator[tuple[str, Entry]]:
     """Relative POSIX path and kind of everything below a folder that is no folder itself."""
-    for entry in listing(path):
-        if entry.is_folder:
-            for relative, inner in below(path / entry.name):
-                yield f"{entry.name}/{relative}", inner
-        else:
-            yield entry.name, entry
+    with _folder(path) as folder:
+        yield from _below(folder, "", path)
+
+
+def _listed(folder: int) -> list[Entry]:
+    inner = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        with os.scandir(inner) as entries:
+            found = [
+                Entry(
+                    entry.name,
+                    is_file=entry.is_file(follow_symlinks=False),
+                    is_folder=entry.is_dir(follow_symlinks=False),
+                    is_link=entry.is_symlink(),
+                )
+                for entry in entries
+            ]
+    finally:
+        os.close(inner)
+    return sorted(found)
+
+
+def _below(folder: int, above: str, path: Path) -> Iterator[tuple[str, Entry]]:
+    """A checkpoint has more folders than files: each is opened from the one above, once."""
+    for entry in _listed(folder):
+        relative = above + entry.name
+        if not entry.is_folder:
+            yield relative, entry
+            continue
+        try:
+            inner = os.open(entry.name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+        except OSError as error:
+            raise _explained(error, path / relative, entry.name, folder) from None
+        try:
+            yield from _below(inner, f"{relative}/", path)
+        finally:
+            os.close(inner)
 
 
 # Opening
@@ -181,13 +202,19 @@ def sync(path: Path) -> None:
     opening = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if _is_base(path) else None
     number = descriptor(path, os.O_RDONLY) if opening is None else opening
     try:
+        sync_opened(number)
+    finally:
+        os.close(number)
+
+
+def sync_opened(number: int) -> None:
+    """Like `sync`, of a descriptor."""
+    try:
         os.fsync(number)
     except OSError as error:
         # Some network file systems have no fsync for folders; their renames are durable anyway.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
-    finally:
-        os.close(number)
 
 
 # Changing
@@ -202,7 +229,7 @@ def make_folder(path: Path) -> None:
         for number, name in enumerate(parts, start=1):
             with suppress(FileExistsError):
                 os.mkdir(name, dir_fd=folder)
-            folder = _step(folder, name, Path(base, *parts[:number]))
+            folder = _step(folder, name, base, parts[:number])
     finally:
         os.close(folder)
 
@@ -293,10 +320,33 @@ def remove_tree(path: Path, *, ignore_errors: bool = False) -> None:
         with _parent(path) as (folder, name):
             if _is_link(name, folder):
                 raise LinkError(path)
+            _remove_inner(path, depth=2)
             shutil.rmtree(name, dir_fd=folder, ignore_errors=ignore_errors)
     except OSError as error:
         if not ignore_errors:
             raise _named(error, path) from None
+
+
+def _remove_inner(path: Path, *, depth: int) -> None:
+    """Remove the folders that lie so deep below a folder, several at a time: a checkpoint has
+    hundreds, and each removal waits for a server on NFS. What cannot be removed is left."""
+    with suppress(OSError), ThreadPoolExecutor(_AT_ONCE) as threads, _folder(path) as folder:
+        _remove_at(folder, depth, threads)
+
+
+def _remove_at(folder: int, depth: int, threads: ThreadPoolExecutor) -> None:
+    names = [entry.name for entry in _listed(folder) if entry.is_folder]
+    if depth == 1:
+        for _ in threads.map(lambda n: shutil.rmtree(n, True, dir_fd=folder), names):
+            pass
+        return
+    for name in names:
+        with suppress(OSError):
+            inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+            try:
+                _remove_at(inner, depth - 1, threads)
+            finally:
+                os.close(inner)
 
 
 # Walking
@@ -325,7 +375,7 @@ def _folder(path: Path) -> Iterator[int]:
     folder = os.open(base, _FOLDER)
     try:
         for number, name in enumerate(parts, start=1):
-            folder = _step(folder, name, Path(base, *parts[:number]))
+            folder = _step(folder, name, base, parts[:number])
         yield folder
     finally:
         os.close(folder)
@@ -341,18 +391,19 @@ def _parent(path: Path) -> Iterator[tuple[int, str]]:
     folder = os.open(base, _FOLDER)
     try:
         for number, name in enumerate(parts[:-1], start=1):
-            folder = _step(folder, name, Path(base, *parts[:number]))
+            folder = _step(folder, name, base, parts[:number])
         yield folder, parts[-1]
     finally:
         os.close(folder)
 
 
-def _step(folder: int, name: str, path: Path) -> int:
-    """The descriptor of a folder in `folder`, which is closed if it is found, else left open."""
+def _step(folder: int, name: str, base: str, parts: tuple[str, ...]) -> int:
+    """The descriptor of the folder `base/parts`, which is `name` in `folder`; that is closed if it
+    is found, else left open."""
     try:
         inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
     except OSError as error:
-        raise _explained(error, path, name, folder) from None
+        raise _explained(error, Path(base, *parts), name, folder) from None
     os.close(folder)
     return inner
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from vitctl.artifacts.provenance import now
 from vitctl.checkpoints import arrays
+from vitctl.checkpoints.series import Series
 from vitctl.data.digest import ConsumedSamples
 from vitctl.events import Saved
 from vitctl.inference.scoring import Scoring
@@ -39,6 +40,7 @@ class Saver:
         self.damaged = set(damaged)
         self.passed = training.images.passed
         self.started = now()
+        self.series = Series()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._saved: list[Saved] = []
@@ -78,7 +80,7 @@ class Saver:
             self.run.mark_result(step)
         if again:  # a shorter request going over ground that was trained before
             return
-        writing = arrays.begin(
+        writing = self.series.begin(
             self.run.empty_place(step),
             parts=parts(state),
             position={
