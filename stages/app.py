@@ -136,8 +136,8 @@ def root(
     """
 
 
-def _resumes(words: Sequence[str]) -> bool:
-    verb = VERBS.get(words[0]) if words else None
+def _resumes(arguments: Sequence[str]) -> bool:
+    verb = VERBS.get(arguments[0]) if arguments else None
     return verb is not None and verb.resumes
 
 

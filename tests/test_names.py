@@ -24,47 +24,34 @@ PACKAGES = sorted(
     if path.suffix == ".py" or (path / "__init__.py").exists()
 )
 NOT_YET = {
-    "stages/app.py",
-    "stages/fewshot",
-    "stages/finetune",
-    "stages/inspect",
-    "stages/plan",
-    "stages/replay",
-    "stages/scaling",
     "stages/shard",
     "vitctl/artifacts",
     "vitctl/checkpoints",
-    "vitctl/console",
     "vitctl/data",
-    "vitctl/doctor",
-    "vitctl/figures",
     "vitctl/formula",
-    "vitctl/hardware",
     "vitctl/inference",
     "vitctl/ingest",
     "vitctl/interop",
     "vitctl/locks",
     "vitctl/model",
-    "vitctl/native_log.py",
-    "vitctl/optim",
     "vitctl/places",
-    "vitctl/plan",
-    "vitctl/probe",
-    "vitctl/processes",
-    "vitctl/recipes",
-    "vitctl/scaling",
-    "vitctl/settings",
-    "vitctl/sharding",
-    "vitctl/signals",
-    "vitctl/textfiles.py",
     "vitctl/train",
 }
+PUBLIC = {
+    ("stages/scaling/plot/spec.py", "ends"),
+    ("vitctl/plan/answer.py", "compiled"),
+    ("vitctl/plan/answer.py", "measured"),
+}
+"""Keys of settings and of JSON answers, which keep their names."""
 
 
 def named(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and name of everything that a syntax tree gives a name to."""
+    """Line and name of everything that a syntax tree gives a name to. A method `start` is one of
+    the interface of threads."""
     for node in ast.walk(tree):
         match node:
+            case ast.FunctionDef(name="start", args=ast.arguments(args=[ast.arg(arg="self"), *_])):
+                pass
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 yield node.lineno, node.name
             case ast.arg():
@@ -91,6 +78,7 @@ def test_names_say_type_or_role(package):
         f"{file.relative_to(ROOT)}:{line}: {name}"
         for file in files
         for line, name in banned(file.read_text(encoding="utf-8"))
+        if (str(file.relative_to(ROOT)), name) not in PUBLIC
     ]
     faults += [f"{file.relative_to(ROOT)}: the module" for file in files if file.stem in BANNED]
     if package not in NOT_YET:

@@ -27,18 +27,18 @@ def text(line: str) -> str | None:
     severity = _severity(line)
     if severity == "I" or line.startswith(_PREAMBLE):
         return None
-    words = _TSL.sub("", _ABSL.sub("", line))
-    if not words.strip("*-= ") or _SLOW_COMPILE.match(words):
+    content = _TSL.sub("", _ABSL.sub("", line))
+    if not content.strip("*-= ") or _SLOW_COMPILE.match(content):
         return None
-    return "".join(c if c.isprintable() else "?" for c in words)
+    return "".join(c if c.isprintable() else "?" for c in content)
 
 
 def kind(line: str) -> str | None:
     """`text` with numbers as N, so that lines that differ in them are of one kind."""
-    words = text(line)
-    if words is None:
+    content = text(line)
+    if content is None:
         return None
-    return re.sub(r"\b(0x[0-9a-f]+|\d+)\b", "N", words)[:_MOST_CHARACTERS]
+    return re.sub(r"\b(0x[0-9a-f]+|\d+)\b", "N", content)[:_MOST_CHARACTERS]
 
 
 def is_error(line: str) -> bool:

@@ -124,7 +124,7 @@ def decode(data: bytes, *, label: str) -> Text:
     try:
         text = data[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
-        _refuse(data, label=label, encoding=encoding, error=error, start=len(mark))
+        _refuse(data, label=label, encoding=encoding, error=error, offset=len(mark))
     if mark and encoding == "utf-8":
         remarks.append("a byte-order mark was left out")
     elif text.startswith(_MARK) or f"\n{_MARK}" in text:
@@ -172,7 +172,7 @@ def _encoding(data: bytes) -> tuple[bytes, str, str | None]:
 
 
 def _refuse(
-    data: bytes, *, label: str, encoding: str, error: UnicodeDecodeError, start: int
+    data: bytes, *, label: str, encoding: str, error: UnicodeDecodeError, offset: int
 ) -> NoReturn:
     for magic, kind, hint in _NOT_TEXT:
         if data.startswith(magic):
@@ -180,12 +180,12 @@ def _refuse(
     if encoding != "utf-8":
         name = encoding.upper().replace("-LE", "").replace("-BE", "")
         raise InputError(
-            f"{label} is damaged: it begins as {name} text, and byte {start + error.start} is not",
+            f"{label} is damaged: it begins as {name} text, and byte {offset + error.start} is not",
             hint="save it again as UTF-8",
         ) from None
-    line = data.count(b"\n", 0, start + error.start) + 1
+    line = data.count(b"\n", 0, offset + error.start) + 1
     raise InputError(
-        f"{label} is not UTF-8 text (line {line}, byte {start + error.start})",
+        f"{label} is not UTF-8 text (line {line}, byte {offset + error.start})",
         hint="save it as UTF-8; if it is of an older Windows: "
         "iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW",
     ) from None

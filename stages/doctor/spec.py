@@ -1,4 +1,4 @@
-"""What `vitctl doctor` is told and finds: its inputs and its report."""
+"""The inputs and the report of `vitctl doctor`."""
 
 from __future__ import annotations
 

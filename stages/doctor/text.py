@@ -18,7 +18,7 @@ def lines(finding: Finding, *, width: int) -> str:
     )
     indent = " " * (4 + 2 + width + 2)
     columns = max(20, (answer_columns() or 10_000) - len(indent))
-    first, *more = _wrapped(finding.told, columns)
+    first, *more = _wrapped(finding.message, columns)
     if finding.hint is not None:
         more += _wrapped(f"hint: {finding.hint}", columns)
     return "\n".join([f"{word}  {finding.check:<{width}}  {first}", *(indent + s for s in more)])

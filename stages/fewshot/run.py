@@ -144,8 +144,8 @@ def _probed(
         test=test,
         labels=labels[scored],
     )
-    for done, found in enumerate(regressions, start=1):
-        results += found
+    for done, accuracies in enumerate(regressions, start=1):
+        results += accuracies
         processes.mark("save")
         emit(Progress("regressions", done, cfg.draws, "draws"))
 
@@ -163,7 +163,7 @@ def _probed(
         "split": cfg.eval_split,
         "classes": len(classes),
         **({"left_out": len(left_out)} if left_out else {}),
-        "seen": measuring.seen(classes, trained_on=known),
+        "seen": measuring.share_trained_on(classes, trained_on=known),
         "examples": len(scored),
         "l2": cfg.l2,
         "shots": [_jsonable(asdict(row)) for row in fewshot.summarise(results)],

@@ -34,7 +34,7 @@ def run(
     """Train all weights of the checkpoint on the dataset to `cfg.steps`."""
     recipe = recipe_of(cfg, inputs)
 
-    def start(images: Images) -> StartingPoint:
+    def starting_point(images: Images) -> StartingPoint:
         emit(Note(_head(inputs.checkpoint, images.classes)))
         weights = partial(
             _pretrained, cfg=cfg, checkpoint=inputs.checkpoint, classes=images.classes
@@ -46,7 +46,7 @@ def run(
     checkpoint = trained(
         recipe,
         cfg,
-        start=start,
+        start=starting_point,
         source=inputs.checkpoint,
         dataset=inputs.dataset,
         name=runtime.name or name_of(inputs.checkpoint),

@@ -67,18 +67,18 @@ def of_entry(
     if isinstance(entry, Artifact):
         _check_artifact(entry, verdict, store=store, depth=depth, emit=emit)
         return verdict
-    for kept in entry.steps() if step is None else [step]:
+    for number in entry.steps() if step is None else [step]:
         try:
-            checkpoint = entry.checkpoint(kept, check=False)
+            checkpoint = entry.checkpoint(number, check=False)
         except VitctlError as error:
-            verdict.problems.append(f"checkpoint {kept}: {error.message}")
+            verdict.problems.append(f"checkpoint {number}: {error.message}")
             continue
         part = Verdict(checkpoint.path, checkpoint.kind, checkpoint.id)
         _check_artifact(checkpoint, part, store=store, depth=depth, emit=emit)
-        if part.problems and kept not in entry.steps():
+        if part.problems and number not in entry.steps():
             continue  # the run is being trained, and dropped this checkpoint meanwhile
-        verdict.problems += [f"checkpoint {kept}: {problem}" for problem in part.problems]
-        verdict.remarks += [f"checkpoint {kept}: {remark}" for remark in part.remarks]
+        verdict.problems += [f"checkpoint {number}: {problem}" for problem in part.problems]
+        verdict.remarks += [f"checkpoint {number}: {remark}" for remark in part.remarks]
         verdict.files += part.files
         verdict.bytes += part.bytes
     for place in entry.batches() if step is None else ():
@@ -146,11 +146,11 @@ def _check_parent(parent: Parent, verdict: Verdict, *, store: Store) -> None:
     if parent.kind == SOURCE:
         return
     try:
-        found = store.parent(parent)
+        artifact = store.parent(parent)
     except VitctlError as error:
         verdict.problems.append(f"its input {parent.role}: {error.message}")
         return
-    if found is None:
+    if artifact is None:
         verdict.remarks.append(
             f"its input {parent.role}, {parent.kind} {parent.id[:8]}, is not in this store"
         )
@@ -159,12 +159,12 @@ def _check_parent(parent: Parent, verdict: Verdict, *, store: Store) -> None:
 def _unfinished(run: Run) -> Iterator[str]:
     folder = run.path / CHECKPOINTS
     every = children(folder) if folder.is_dir() else ()
-    kept, begun = {str(step) for step in run.steps()}, run.unfinished()
-    told = "is not finished yet" if begun and run.is_working else _LEFT
+    finished, begun = {str(step) for step in run.steps()}, run.unfinished()
+    status = "is not finished yet" if begun and run.is_working else _LEFT
     for place in begun:
-        yield f"{place.parent.name}/{place.name} {told}"
+        yield f"{place.parent.name}/{place.name} {status}"
     for child in every:
-        if child.name not in kept and child not in begun:
+        if child.name not in finished and child not in begun:
             yield f"{CHECKPOINTS}/{child.name} is no finished checkpoint"
 
 

@@ -52,9 +52,9 @@ def check_records(artifact: Artifact) -> tuple[list[str], int]:
         dataset = Dataset.load(artifact.path)
     except VitctlError:
         return [], 0  # told by check_counts
-    found = verify.check_records(dataset)
-    problems = list(itertools.islice(found, _MOST_PROBLEMS))
-    if next(found, None) is not None:
+    record_problems = verify.check_records(dataset)
+    problems = list(itertools.islice(record_problems, _MOST_PROBLEMS))
+    if next(record_problems, None) is not None:
         problems.append(f"more than {_MOST_PROBLEMS} records are damaged; these are the first")
     return problems, sum(split.examples for split in dataset.info.splits.values())
 

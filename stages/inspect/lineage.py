@@ -66,16 +66,16 @@ def _branches(tree: Sequence[Ancestor], *, indent: str) -> Iterator[str]:
         yield from _branches(branch.ancestors, indent=indent + below)
 
 
-def _fitted(lead: str, head: str, path: str, told: str, *, below: str) -> Iterator[str]:
+def _fitted(lead: str, head: str, path: str, summary: str, *, below: str) -> Iterator[str]:
     """One line, or where a terminal is too narrow for it the path on a second one."""
     from rich.text import Text  # a help page doesn't need it
 
-    line = "  ".join(part for part in (lead + head, path, told) if part)
+    line = "  ".join(part for part in (lead + head, path, summary) if part)
     width = answer_columns()
     if width is None or Text.from_ansi(line).cell_len <= width:
         yield line
         return
-    yield "  ".join(part for part in (lead + head, told) if part)
+    yield "  ".join(part for part in (lead + head, summary) if part)
     if path:
         yield below + path
 
@@ -85,8 +85,8 @@ def _label(entry: Artifact | Run) -> tuple[str, str, str]:
     if isinstance(entry, Run):
         return f"{bold('run')} {entry.info.id[:8]}", safe(entry.path), ""
     step = f" step {show_count(entry.step)}" if entry.step is not None else ""
-    told = text.in_words(entry.kind, labelled(entry))
-    return f"{bold(safe(entry.kind))}{step} {entry.id[:8]}", _near(entry.path), dim(safe(told))
+    summary = text.in_words(entry.kind, labelled(entry))
+    return f"{bold(safe(entry.kind))}{step} {entry.id[:8]}", _near(entry.path), dim(safe(summary))
 
 
 def _near(path: Place) -> str:
@@ -109,16 +109,16 @@ def _shown(branch: Ancestor) -> tuple[str, str, str]:
 def _node(branch: Ancestor) -> dict[str, Any]:
     """One input: as recorded, where it is now, and what went into it."""
     parent = branch.parent
-    found = branch.artifact
+    artifact = branch.artifact
     return {
         "role": parent.role,
         "kind": parent.kind,
         "id": parent.id,
         "digest": parent.digest,
-        "path": str(found.path) if found is not None else parent.path,
-        "found": found is not None,
+        "path": str(artifact.path) if artifact is not None else parent.path,
+        "found": artifact is not None,
         "problem": branch.problem,
-        "summary": found.summary if found is not None else {},
+        "summary": artifact.summary if artifact is not None else {},
         "inputs": [_node(above) for above in branch.ancestors],
     }
 

@@ -63,8 +63,12 @@ class Row:
 
 def rows(store: Store, *, kind: str | None = None) -> list[Row]:
     """The rows of a store, oldest first. `kind="checkpoint"` lists those of the runs one by one."""
-    found = store.each_directory(lambda d: list(_rows_at(d, checkpoints=kind == "checkpoint")))
-    wanted = [row for several in found for row in several if kind is None or row.kind == kind]
+    per_directory = store.each_directory(
+        lambda d: list(_rows_at(d, checkpoints=kind == "checkpoint"))
+    )
+    wanted = [
+        row for several in per_directory for row in several if kind is None or row.kind == kind
+    ]
     return sorted(wanted, key=lambda row: (row.made, str(row.path)))
 
 
@@ -118,15 +122,15 @@ def _of_artifact(artifact: Artifact) -> Row:
 
 
 def _of_run(run: Run) -> Row:
-    kept = run.steps()
-    newest = load_if_readable(run.place(kept[-1])) if kept else None
+    steps = run.steps()
+    newest = load_if_readable(run.place(steps[-1])) if steps else None
     made, _ = run.order
-    state: State = "finished" if kept and kept[-1] in run.info.results else "unfinished"
+    state: State = "finished" if steps and steps[-1] in run.info.results else "unfinished"
     problem = None
-    if kept and newest is None:
-        state, problem = "damaged", f"the manifest of checkpoint {kept[-1]} is damaged"
+    if steps and newest is None:
+        state, problem = "damaged", f"the manifest of checkpoint {steps[-1]} is damaged"
     elif newest is not None and (problems := newest.check_sizes()):
-        state, problem = "damaged", f"checkpoint {kept[-1]}: {problems[0]}"
+        state, problem = "damaged", f"checkpoint {steps[-1]}: {problems[0]}"
     if run.is_working:
         state = "working"
     return Row(
@@ -137,7 +141,7 @@ def _of_run(run: Run) -> Row:
         id=run.info.id,
         digest=None,
         state=state,
-        steps=tuple(kept),
+        steps=tuple(steps),
         made=made,
         summary=labelled(newest) if newest is not None else {},
         problem=problem,

@@ -62,15 +62,15 @@ def ls(
 def _cells(row: Row) -> list[str | Text]:
     from rich.text import Text
 
-    told = row.problem or text.in_words(
+    summary_text = row.problem or text.in_words(
         "checkpoint" if row.kind == "run" else row.kind, row.summary
     )
     if row.kind == "run":
-        told = told or "no checkpoint yet"
-        told = told if row.stage == "pretrain" else f"{row.stage}: {told}"
-    summary = Text(safe(told))
+        summary_text = summary_text or "no checkpoint yet"
+        summary_text = summary_text if row.stage == "pretrain" else f"{row.stage}: {summary_text}"
+    summary = Text(safe(summary_text))
     if row.state in _MARKS:
-        mark = row.state if not told else f"{row.state}: "
+        mark = row.state if not summary_text else f"{row.state}: "
         summary = Text.assemble((mark, _MARKS[row.state]), summary)
     short = (row.id or "")[:8]
     made = text.ago(row.made) if row.made else ""

@@ -101,8 +101,8 @@ def _of_run(run: Run) -> Iterator[str]:
     yield from ("", bold("checkpoints"))
     for step, checkpoint in _checkpoints(run):
         summary = text.in_words("checkpoint", labelled(checkpoint)) if checkpoint else "damaged"
-        answered = "  (answered)" if step in info.results else ""
-        yield f"  {show_count(step):>8}  {safe(summary)}{dim(answered)}"
+        printed = "  (answered)" if step in info.results else ""
+        yield f"  {show_count(step):>8}  {safe(summary)}{dim(printed)}"
     if newest is None:
         yield "  none yet"
     if info.rollbacks:

@@ -33,11 +33,11 @@ def size(count: int) -> str:
     return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{value:.3g} {units[0]}"
 
 
-def steps(kept: tuple[int, ...]) -> str:
+def steps(all_steps: tuple[int, ...]) -> str:
     """`10k`, `10k 20k`, or the first and last of many."""
-    if len(kept) <= _MOST_STEPS:
-        return " ".join(show_count(step) for step in kept)
-    return f"{show_count(kept[0])}..{show_count(kept[-1])} ({len(kept)})"
+    if len(all_steps) <= _MOST_STEPS:
+        return " ".join(show_count(step) for step in all_steps)
+    return f"{show_count(all_steps[0])}..{show_count(all_steps[-1])} ({len(all_steps)})"
 
 
 def ago(when: str, *, now: datetime | None = None) -> str:

@@ -135,6 +135,6 @@ def plan(
     if session.options.json:
         session.answer_json(report.as_json())
     else:
-        from stages.plan.text import told
+        from stages.plan.text import as_text
 
-        session.answer_text(told(report))
+        session.answer_text(as_text(report))

@@ -16,7 +16,7 @@ from vitctl.plan.topology import Topology
 def answer(
     option: Option,
     *,
-    there: Topology,
+    target_topology: Topology,
     held: Memory,
     fits: bool | None,
     rate: Rate,
@@ -32,8 +32,8 @@ def answer(
         model=cfg.label,
         resolution=cfg.model.resolution,
         classes=cfg.model.classes,
-        topology=there.name,
-        devices=there.devices,
+        topology=target_topology.name,
+        devices=target_topology.devices,
         precision=cfg.precision,
         batch=cfg.data.batch,
         batch_per_device=cfg.data.batch // option.plan.mesh.batch_shards,
@@ -54,7 +54,7 @@ def answer(
         else bill(
             images=images,
             images_per_second_per_device=rate.predicted,
-            devices=there.devices,
+            devices=target_topology.devices,
             price=runtime.price,
             watts=runtime.watts,
         ),
@@ -73,7 +73,7 @@ def search(searched: Searched, *, counted: int, worth: int) -> Search:
     )
 
 
-def compiled(tried: Tried) -> Candidate:
+def compiled_candidate(tried: Tried) -> Candidate:
     option = tried.option
     return Candidate(
         mesh=str(option.plan.mesh),
@@ -87,7 +87,7 @@ def compiled(tried: Tried) -> Candidate:
     )
 
 
-def counted(option: Option, *, available: int | None) -> Candidate:
+def counted_candidate(option: Option, *, available: int | None) -> Candidate:
     """Not compiled; its rate is on another scale than a calibrated one, so it has none."""
     return Candidate(
         mesh=str(option.plan.mesh),

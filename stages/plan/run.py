@@ -34,8 +34,8 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
       UsageError: a batch or mesh that the devices do not divide, an unknown topology or remat.
     """
     # Devices
-    there, devices = _devices(inputs)
-    hardware = there.hardware
+    target_topology, devices = _devices(inputs)
+    hardware = target_topology.hardware
     available = hardware.memory if hardware and inputs.topology else machine.device_bytes()
     if devices is None:
         emit(
@@ -46,19 +46,25 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
         )
 
     # Options, by counting
-    found = _options(cfg, runtime, there=there)
+    ways = _options(cfg, runtime, target_topology=target_topology)
     if runtime.search:
-        worth = candidates.worth_compiling(found, available=available, slack=devices is not None)
-        emit(Note(f"{_ways(len(found))} counted, {len(worth)} of them may fit"))
+        worth = candidates.worth_compiling(ways, available=available, slack=devices is not None)
+        emit(Note(f"{_ways(len(ways))} counted, {len(worth)} of them may fit"))
     else:
-        worth = _as_pretrain(cfg, found, runtime, there=there, available=available, emit=emit)
+        worth = _as_pretrain(
+            cfg, ways, runtime, target_topology=target_topology, available=available, emit=emit
+        )
 
     # Programs
     if devices is None:
         return _estimated(
-            worth, counted=len(found), there=there, available=available, runtime=runtime
+            worth,
+            counted=len(ways),
+            target_topology=target_topology,
+            available=available,
+            runtime=runtime,
         )
-    target = Target(there, devices)
+    target = Target(target_topology, devices)
     for_cost = COST_COMPILES if hardware is not None else 0
     budget = max(1, runtime.max_compiles - for_cost)
     compiler = Compiler(target, emit=emit, at_most=runtime.max_compiles)
@@ -92,7 +98,10 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
                 )
             )
             cost = estimate(
-                best.option.cfg, best.option.plan, hardware=hardware, devices=there.devices
+                best.option.cfg,
+                best.option.plan,
+                hardware=hardware,
+                devices=target_topology.devices,
             )
 
     # Answer
@@ -104,17 +113,21 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
         rate = judge.estimated_rate(best.option, hardware=hardware)
     return results.answer(
         best.option,
-        there=there,
+        target_topology=target_topology,
         held=held,
         fits=fits,
         rate=rate,
         basis="compiled",
         runtime=runtime,
-        advice=() if fits else judge.advice(best.option, there=there, available=available),
+        advice=()
+        if fits
+        else judge.advice(best.option, target_topology=target_topology, available=available),
         searched=None
         if searched is None
-        else results.search(searched, counted=len(found), worth=len(worth)),
-        candidates=() if searched is None else [results.compiled(t) for t in searched.tried],
+        else results.search(searched, counted=len(ways), worth=len(worth)),
+        candidates=()
+        if searched is None
+        else [results.compiled_candidate(t) for t in searched.tried],
     )
 
 
@@ -134,9 +147,9 @@ def _devices(inputs: Inputs) -> tuple[Topology, Sequence[Any] | None]:
 # Options
 
 
-def _options(cfg: TrainConfig, runtime: PlanRuntime, *, there: Topology) -> list[Option]:
+def _options(cfg: TrainConfig, runtime: PlanRuntime, *, target_topology: Topology) -> list[Option]:
     """What there is to choose from, the fastest by the estimate first."""
-    devices = there.devices
+    devices = target_topology.devices
     mesh, remat = _requested(runtime)
     batches = {cfg.data.batch}
     if runtime.search and runtime.largest_batch is not None:
@@ -146,16 +159,16 @@ def _options(cfg: TrainConfig, runtime: PlanRuntime, *, there: Topology) -> list
         resolved.check_model(cfg.model)
         if len(batches) == 1:
             resolved.check_batch(cfg.data.batch)
-    found = candidates.options(
+    ways = candidates.options(
         cfg,
         devices=devices,
-        hardware=there.hardware,
+        hardware=target_topology.hardware,
         specs=[mesh] if mesh else list(candidates.meshes(cfg, devices=devices)),
         remats=LADDER if remat is None else (remat,),
         microbatch=runtime.microbatch,
         batches=sorted(batches),
     )
-    if not found:
+    if not ways:
         # Says what would divide.
         plain = (mesh or MeshSpec()).resolve(devices=devices)
         plain.check_batch(cfg.data.batch)
@@ -163,7 +176,7 @@ def _options(cfg: TrainConfig, runtime: PlanRuntime, *, there: Topology) -> list
             runtime.microbatch, images=cfg.data.batch // plain.batch_shards
         )
         raise UsageError(f"no mesh of {devices} devices divides a batch of {cfg.data.batch}")
-    return found
+    return ways
 
 
 def _requested(runtime: PlanRuntime) -> tuple[MeshSpec | None, Remat | None]:
@@ -181,10 +194,10 @@ def _requested(runtime: PlanRuntime) -> tuple[MeshSpec | None, Remat | None]:
 
 def _as_pretrain(
     cfg: TrainConfig,
-    found: Sequence[Option],
+    ways: Sequence[Option],
     runtime: PlanRuntime,
     *,
-    there: Topology,
+    target_topology: Topology,
     available: int | None,
     emit: Emit,
 ) -> list[Option]:
@@ -193,7 +206,7 @@ def _as_pretrain(
     try:
         chosen = footprint.choose(
             cfg,
-            devices=there.devices,
+            devices=target_topology.devices,
             available=available,
             mesh=mesh,
             remat=remat or "auto",
@@ -201,17 +214,17 @@ def _as_pretrain(
         )
     except DoesNotFitError as error:
         emit(Note(f"pretrain would refuse these settings: {error.message}"))
-        return [min(found, key=lambda o: o.needed)]
+        return [min(ways, key=lambda o: o.needed)]
     if chosen.reason:
         emit(Note(chosen.reason))
     first = candidates.option(
         cfg,
         Plan(chosen.spec, chosen.remat, runtime.microbatch),
         batch=cfg.data.batch,
-        hardware=there.hardware,
-        devices=there.devices,
+        hardware=target_topology.hardware,
+        devices=target_topology.devices,
     )
-    return [first, *(o for o in found if o.needed < first.needed)]
+    return [first, *(o for o in ways if o.needed < first.needed)]
 
 
 # Answer
@@ -221,31 +234,33 @@ def _estimated(
     worth: Sequence[Option],
     *,
     counted: int,
-    there: Topology,
+    target_topology: Topology,
     available: int | None,
     runtime: PlanRuntime,
 ) -> Answer:
     """The answer where nothing can be compiled."""
     best = worth[0]
     held = judge.counted_memory(best, available=available)
-    hardware = there.hardware
+    hardware = target_topology.hardware
     assert hardware is not None  # only slices are estimated, and they have one
     fits = available is None or held.peak <= available
     rate = judge.estimated_rate(best, hardware=hardware) if fits else judge.UNKNOWN
     return results.answer(
         best,
-        there=there,
+        target_topology=target_topology,
         held=held,
         fits=fits,
         rate=rate,
         basis="estimated",
         runtime=runtime,
-        advice=() if fits else judge.advice(best, there=there, available=available),
+        advice=()
+        if fits
+        else judge.advice(best, target_topology=target_topology, available=available),
         searched=Search(counted, 0, counted - len(worth), 0, len(worth))
         if runtime.search
         else None,
         candidates=[
-            results.counted(o, available=available)
+            results.counted_candidate(o, available=available)
             for o in (candidates.distinct(worth)[:_SHOWN] if runtime.search else ())
         ],
     )

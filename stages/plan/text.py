@@ -11,7 +11,7 @@ from vitctl.quantities import show_count
 from vitctl.train.program.footprint import gib
 
 
-def told(answer: Answer) -> str:
+def as_text(answer: Answer) -> str:
     """The whole answer as text."""
     return "\n".join(_lines(answer))
 
@@ -80,7 +80,7 @@ def _speed(answer: Answer) -> dict[str, str]:
     if rate.predicted is None or rate.roofline is None or rate.efficiency is None:
         return {"predicted": "unknown: " + _why_unknown(answer)}
     mfu = f", MFU {rate.mfu:.0%}" if rate.mfu is not None else ""
-    told = {
+    as_text = {
         "predicted": f"{_rounded(rate.predicted)} images/s a device{_range(rate)}, "
         f"{_count(rate.predicted * answer.devices)} in all{mfu}",
         "at most": f"{_rounded(rate.roofline)} images/s a device by the roofline, an upper bound",
@@ -88,8 +88,8 @@ def _speed(answer: Answer) -> dict[str, str]:
         + (", an assumption: measured on v3" if rate.assumed else ", as the paper measured"),
     }
     if rate.left_out is not None:
-        told["calibration"] = _calibration(answer, rate.left_out)
-    return told
+        as_text["calibration"] = _calibration(answer, rate.left_out)
+    return as_text
 
 
 def _range(rate: Rate) -> str:
@@ -135,12 +135,12 @@ def _bill(answer: Answer) -> dict[str, str]:
         return {"device-hours": "unknown"}
     days = bill.wall_hours / 24
     took = f"{days:,.3g} days" if days >= 1 else f"{bill.wall_hours:.3g} hours"
-    told = {"device-hours": f"{_count(bill.device_hours)}; {took} on {answer.devices:,} devices"}
+    as_text = {"device-hours": f"{_count(bill.device_hours)}; {took} on {answer.devices:,} devices"}
     if bill.money is not None:
-        told["money"] = _count(bill.money)
+        as_text["money"] = _count(bill.money)
     if bill.energy_kwh is not None:
-        told["energy"] = f"{_count(bill.energy_kwh)} kWh"
-    return told
+        as_text["energy"] = f"{_count(bill.energy_kwh)} kWh"
+    return as_text
 
 
 def _rounded(value: float) -> str:

@@ -36,7 +36,7 @@ _MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
-class Found:
+class Shown:
     """The batch, what was named, the file that was written, if one was requested, and where the
     batch was kept, if it was not computed again."""
 
@@ -44,12 +44,12 @@ class Found:
     id: str
     batch: Replayed
     file: Path | None
-    kept: Place | None
+    saved: Place | None
 
 
 def run(
     request: Request, entry: Artifact | Run, *, at: int | None, store: Store, emit: Emit = silent
-) -> Found:
+) -> Shown:
     """Replay a step of `entry`: a run, one of its checkpoints, or a batch that was kept because the
     step diverged, which is shown as it was. `at` is the step of RUN@STEP.
 
@@ -63,33 +63,37 @@ def run(
     if step > cfg.steps:
         raise UsageError(f"{entry.path} ends at step {cfg.steps}, before step {step}")
     passed = _passed(entry, store=store)
-    kept = _kept(entry, step, passed=passed, emit=emit)
+    saved = _saved(entry, step, passed=passed, emit=emit)
 
     # The batch, and what was requested of it: as it was kept, or computed again
     first, file = request.first, request.file
     cut = first is None and file is not None and file.suffix == PICTURE
     first = _MOST_PICTURED if cut else first
-    seen: Pixels | None = None
-    if kept is not None:
-        found, seen = load(kept, cfg)
-        if spoilt := _not_finite(seen):
+    pictures: Pixels | None = None
+    if saved is not None:
+        replayed, pictures = load(saved, cfg)
+        if spoilt := _not_finite(pictures):
             emit(Note(f"{sum(spoilt.values())} values of images are not finite, {_rows(spoilt)}"))
-        found = replace(found, images=found.images[:first])
-        seen = Pixels(seen.augmented[:first], seen.learnt[:first])
+        replayed = replace(replayed, images=replayed.images[:first])
+        pictures = Pixels(pictures.augmented[:first], pictures.learnt[:first])
     else:
         dataset = _dataset(entry, cfg, parents, store=store)
         folder = local_images(cfg, dataset, cache=None, emit=emit)
         images = replace(open_images(cfg, folder, workers=None), passed=passed)
-        found = replay(images, step=step, first=first)
+        replayed = replay(images, step=step, first=first)
         if file is not None:
-            seen = pixels(images, found)
-    if cut and len(found.images) < found.batch:
-        emit(Note(f"the first {len(found.images)} of {found.batch:,} images; --first shows more"))
+            pictures = pixels(images, replayed)
+    if cut and len(replayed.images) < replayed.batch:
+        emit(
+            Note(
+                f"the first {len(replayed.images)} of {replayed.batch:,} images; --first shows more"
+            )
+        )
     if file is not None:
-        assert seen is not None
-        _write(file, found, seen)
+        assert pictures is not None
+        _write(file, replayed, pictures)
     identity = entry.info.id if isinstance(entry, Run) else entry.id
-    return Found(entry.path, identity, found, file, None if kept is None else kept.path)
+    return Shown(entry.path, identity, replayed, file, None if saved is None else saved.path)
 
 
 def _step(request: Request, entry: Artifact | Run, at: int | None) -> int:
@@ -108,7 +112,7 @@ def _step(request: Request, entry: Artifact | Run, at: int | None) -> int:
     return step
 
 
-def _kept(
+def _saved(
     entry: Artifact | Run, step: int, *, passed: tuple[Window, ...], emit: Emit
 ) -> Artifact | None:
     """The batch to show as it was kept: the one that is named, or the one that a run diverged on
@@ -121,29 +125,29 @@ def _kept(
         if batch.step != step:
             continue
         summary = batch.summary
-        words = diverged_in_words({n: summary[n] for n in MUST_BE_FINITE if n in summary})
+        norms = diverged_in_words({n: summary[n] for n in MUST_BE_FINITE if n in summary})
         same = summary["number"] == number
-        told = f"step {step} diverged ({words}) on {'this' if same else 'another'} batch"
+        event = f"step {step} diverged ({norms}) on {'this' if same else 'another'} batch"
         if step <= done or not same:
             emit(
-                Note(f"{told} before; to see that batch: vitctl replay --from {quote(str(place))}")
+                Note(f"{event} before; to see that batch: vitctl replay --from {quote(str(place))}")
             )
         elif problems := batch.check_contents():
             emit(
-                Caution(f"{told}, kept in {place}, but {problems[0]}; the batch is computed again")
+                Caution(f"{event}, kept in {place}, but {problems[0]}; the batch is computed again")
             )
             return None
         else:
-            emit(Note(f"{told}; the batch is shown as it was saved in {place}"))
+            emit(Note(f"{event}; the batch is shown as it was saved in {place}"))
             return batch
     if step > done:
         emit(Note(f"step {step} was not trained yet (step {done} was): this is what it will see"))
     return None
 
 
-def _not_finite(seen: Pixels) -> dict[int, int]:
+def _not_finite(pictures: Pixels) -> dict[int, int]:
     """Row -> how many of its values are not finite, where any are."""
-    counts = (~np.isfinite(seen.augmented)).sum(axis=(1, 2, 3))
+    counts = (~np.isfinite(pictures.augmented)).sum(axis=(1, 2, 3))
     return {row: int(count) for row, count in enumerate(counts) if count}
 
 
@@ -210,9 +214,13 @@ def _dataset(
     return dataset
 
 
-def _write(file: Path, found: Replayed, seen: Pixels) -> None:
+def _write(file: Path, replayed: Replayed, pictures: Pixels) -> None:
     picture = file.suffix == PICTURE
-    content = sheet(seen.learnt, list(_captions(found, seen))) if picture else _arrays(found, seen)
+    content = (
+        sheet(pictures.learnt, list(_captions(replayed, pictures)))
+        if picture
+        else _arrays(replayed, pictures)
+    )
     try:
         folder = based(file.parent)
         make_folder(folder)
@@ -221,14 +229,14 @@ def _write(file: Path, found: Replayed, seen: Pixels) -> None:
         raise UsageError(f"--out {file} cannot be written: {error.strerror}") from None
 
 
-def _captions(found: Replayed, seen: Pixels) -> Iterator[list[str]]:
+def _captions(replayed: Replayed, pictures: Pixels) -> Iterator[list[str]]:
     """Class, row and epoch of each image; where it is mixed, how much of which row is in it; and
     how many of its values are not finite."""
-    spoilt = _not_finite(seen)
-    for image in found.images:
+    spoilt = _not_finite(pictures)
+    for image in replayed.images:
         lines = [_classes(image), f"#{image.row} epoch {image.epoch}"]
-        if found.mixup is not None:
-            lines.append(f"+ {1 - found.mixup:.1%} of #{(image.row - 1) % found.batch}")
+        if replayed.mixup is not None:
+            lines.append(f"+ {1 - replayed.mixup:.1%} of #{(image.row - 1) % replayed.batch}")
         if image.row in spoilt:
             lines.append(f"{spoilt[image.row]} not finite")
         yield lines
@@ -238,20 +246,20 @@ def _classes(image: Seen) -> str:
     return ", ".join(image.labels) or "no label"
 
 
-def _arrays(found: Replayed, seen: Pixels) -> bytes:
+def _arrays(replayed: Replayed, pictures: Pixels) -> bytes:
     """An .npz file. Loading it needs no pickle: ids are plain text."""
     out = io.BytesIO()
-    rows = found.images
+    rows = replayed.images
     np.savez(
         out,
-        images=seen.augmented,
-        learnt=seen.learnt,
+        images=pictures.augmented,
+        learnt=pictures.learnt,
         ids=np.array([row.id or "" for row in rows], np.str_),
         labels=np.array([_classes(row) for row in rows], np.str_),
         keys=np.array([row.key for row in rows], np.uint64),
         positions=np.array([row.position for row in rows], np.int64),
         epochs=np.array([row.epoch for row in rows], np.int64),
-        mixup=np.float32(np.nan if found.mixup is None else found.mixup),
-        step=np.int64(found.step),
+        mixup=np.float32(np.nan if replayed.mixup is None else replayed.mixup),
+        step=np.int64(replayed.step),
     )
     return out.getvalue()

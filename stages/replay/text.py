@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from stages.replay.run import Found
+from stages.replay.run import Shown
 from vitctl.console.table import table
 
 
-def as_json(found: Found) -> dict[str, Any]:
+def as_json(shown: Shown) -> dict[str, Any]:
     """What `vitctl replay --json` prints; docs/schemas/batch.schema.json."""
-    batch = found.batch
+    batch = shown.batch
     return {
-        "path": str(found.run),
-        "id": found.id,
+        "path": str(shown.run),
+        "id": shown.id,
         "step": batch.step,
         "batch": batch.batch,
         "mixup": batch.mixup,
@@ -29,14 +29,14 @@ def as_json(found: Found) -> dict[str, Any]:
             }
             for image in batch.images
         ],
-        "file": str(found.file) if found.file else None,
-        "kept": str(found.kept) if found.kept else None,
+        "file": str(shown.file) if shown.file else None,
+        "kept": str(shown.saved) if shown.saved else None,
     }
 
 
-def as_text(found: Found) -> str:
+def as_text(shown: Shown) -> str:
     """A line an image."""
-    batch = found.batch
+    batch = shown.batch
     mixed = "" if batch.mixup is None else f", mixed {batch.mixup:.3f} to {1 - batch.mixup:.3f}"
     rows = [
         [str(image.row), str(image.epoch), ", ".join(image.labels) or "-", image.id or "made up"]

@@ -30,11 +30,11 @@ def resolve_config(cfg: ScalingConfig, table: Table) -> ScalingConfig:
     return cfg.model_copy(update={"against": resolve_against(cfg)})
 
 
-def say_guesses(asked: ScalingConfig, resolved: ScalingConfig, table: Table, *, emit: Emit) -> None:
+def say_guesses(given: ScalingConfig, resolved: ScalingConfig, table: Table, *, emit: Emit) -> None:
     """Tell what reading the table changed, and everything that was not asked but guessed."""
     if table.remarks:
         emit(Note(f"{table.source}: {', '.join(table.remarks)}"))
-    values = guesses(asked.columns, resolved.columns, table)
+    values = guesses(given.columns, resolved.columns, table)
     values["frontier"] = f"{_FRONTIERS[resolved.law.frontier]} (--frontier)"
     emit(Settings(f"how {table.source} is read", values))
 

@@ -48,15 +48,15 @@ def resolve_metric(columns: ColumnsConfig, table: Table) -> ColumnsConfig:
     return columns.model_copy(update={"unit": unit})
 
 
-def guesses(asked: ColumnsConfig, resolved: ColumnsConfig, table: Table) -> dict[str, str]:
+def guesses(given: ColumnsConfig, resolved: ColumnsConfig, table: Table) -> dict[str, str]:
     """What the table was taken to say without being asked, and the flag that says otherwise."""
     out = {}
-    if asked.compute is None and resolved.compute is not None:
+    if given.compute is None and resolved.compute is not None:
         out["compute"] = f"column {resolved.compute} (--compute)"
     kind = "error" if resolved.accuracy is None else "accuracy"
-    if asked.metric is None:
+    if given.metric is None:
         out[kind] = f"column {resolved.metric} (--error, --accuracy or --loss)"
-    if asked.unit is None and resolved.metric is not None:
+    if given.unit is None and resolved.metric is not None:
         values = table.where(resolved.where).numbers(resolved.metric)
         known = values[np.isfinite(values)]
         out["unit"] = (
@@ -64,7 +64,7 @@ def guesses(asked: ColumnsConfig, resolved: ColumnsConfig, table: Table) -> dict
             "(--unit; none for a loss)"
         )
     for name in _USUAL:
-        if getattr(asked, name) is None and (column := getattr(resolved, name)) is not None:
+        if getattr(given, name) is None and (column := getattr(resolved, name)) is not None:
             out[name.replace("_", " ")] = f"column {column} (--set columns.{name}=)"
     return out
 

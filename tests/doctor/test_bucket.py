@@ -21,7 +21,7 @@ def test_a_store_that_is_fit(checked, monkeypatch):
     monkeypatch.setattr(bucket, "_SLOW", 0)
     for check in (bucket.reach, bucket.objects, bucket.speed):
         assert check(checked).verdict == "ok", check(checked)
-    assert bucket.speed(checked).measured["objects_per_s"] > 0
+    assert bucket.speed(checked).numbers["objects_per_s"] > 0
     assert buckets.below(checked.store) == {}  # nothing is left behind
 
 
@@ -35,8 +35,8 @@ def test_a_clock_that_is_off(checked, monkeypatch):
     monkeypatch.setattr(
         buckets, "look_up", lambda path: real(path)._replace(modified_ns=1_000_000_000)
     )
-    found = bucket.objects(checked)
-    assert (found.verdict, "clock" in found.told) == ("warn", True)
+    finding = bucket.objects(checked)
+    assert (finding.verdict, "clock" in finding.message) == ("warn", True)
 
 
 def test_one_that_creates_twice(checked, monkeypatch):
@@ -44,8 +44,8 @@ def test_one_that_creates_twice(checked, monkeypatch):
     monkeypatch.setattr(
         buckets, "put", lambda path, content, *, new=False, **more: real(path, content)
     )
-    found = bucket.lease(checked)
-    assert (found.verdict, found.measured["created"]) == ("warn", 8)
+    finding = bucket.lease(checked)
+    assert (finding.verdict, finding.numbers["created"]) == ("warn", 8)
 
 
 def test_leases_that_nobody_sees(checked, monkeypatch):
@@ -57,8 +57,8 @@ def test_one_that_is_slow_or_damages(checked, monkeypatch):
     monkeypatch.setattr(bucket, "_SLOW", 10**15)
     assert bucket.speed(checked).verdict == "warn"
     monkeypatch.setattr(bucket, "download", lambda *_, **__: False)
-    found = bucket.speed(checked)
-    assert (found.verdict, found.exit_code) == ("fail", 3)
+    finding = bucket.speed(checked)
+    assert (finding.verdict, finding.exit_code) == ("fail", 3)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_one_that_cannot_be_reached(checked, monkeypatch, error, code):
 
     monkeypatch.setattr(buckets, "ask", cut)
     (reach,) = [check for check in checks(checked.store) if check.name == "reach"]
-    found = child._finding(reach, checked)
-    told = error.hint or "docs/guide/doctor.md says what this check does"
-    assert (found.verdict, found.told, found.hint) == ("fail", error.message, told)
-    assert found.exit_code == code
+    finding = child._finding(reach, checked)
+    message = error.hint or "docs/guide/doctor.md says what this check does"
+    assert (finding.verdict, finding.message, finding.hint) == ("fail", error.message, message)
+    assert finding.exit_code == code

@@ -26,8 +26,10 @@ GOOD = {"jax": "0.10.2", "jaxlib": "0.10.2", "numpy": "2.4.6", "tensorflow-cpu":
 
 
 def troubles(driver=None, tpu=False, **changes):
-    found = {k: v for k, v in (GOOD | changes).items() if v is not None}
-    return [(bad, told) for bad, told, _ in packages.known_bad(found, driver=driver, tpu=tpu)]
+    versions = {k: v for k, v in (GOOD | changes).items() if v is not None}
+    return [
+        (bad, message) for bad, message, _ in packages.known_bad(versions, driver=driver, tpu=tpu)
+    ]
 
 
 def test_versions_that_go_together():
@@ -40,12 +42,12 @@ def test_versions_that_go_together():
 @pytest.mark.parametrize(
     ("changes", "fatal", "word"),
     [
-        ({"jax": "0.13.0", "jaxlib": "0.13.0"}, True, "not one that vitctl was made for"),
-        ({"jax": "0.9.9", "jaxlib": "0.9.9"}, True, "not one that vitctl was made for"),
-        ({"jaxlib": "0.10.3"}, True, "not of one release"),
-        ({"jax": "0.11.0"}, True, "not of one release"),
+        ({"jax": "0.13.0", "jaxlib": "0.13.0"}, True, "not a version that vitctl supports"),
+        ({"jax": "0.9.9", "jaxlib": "0.9.9"}, True, "not a version that vitctl supports"),
+        ({"jaxlib": "0.10.3"}, True, "not of the same release"),
+        ({"jax": "0.11.0"}, True, "not of the same release"),
         ({"jaxlib": None}, True, "jaxlib is not installed"),
-        ({"tensorflow-cpu": None}, False, "no TensorFlow"),
+        ({"tensorflow-cpu": None}, False, "TensorFlow is not installed"),
         ({"tensorflow": "2.21.0"}, False, "each other's files"),
         ({"jax-cuda13-plugin": "0.10.1"}, True, "does not belong to jaxlib"),
         ({"jax-cuda13-plugin": "0.10.2", "driver": 535}, True, "older than CUDA 13 needs"),
@@ -55,12 +57,12 @@ def test_versions_that_go_together():
     ids=str,
 )
 def test_versions_that_do_not(changes, fatal, word):
-    assert [(bad, word in told) for bad, told in troubles(**changes)] == [(fatal, True)]
+    assert [(bad, word in message) for bad, message in troubles(**changes)] == [(fatal, True)]
 
 
 def test_two_plugins():
     both = {"jax-cuda12-plugin": "0.10.2", "jax-cuda13-plugin": "0.10.2"}
-    assert any("two versions of CUDA" in told for _, told in troubles(**both))
+    assert any("two versions of CUDA" in message for _, message in troubles(**both))
 
 
 def test_a_library_for_tpus_that_are_not_there(monkeypatch):
@@ -73,21 +75,21 @@ def test_a_library_for_tpus_that_are_not_there(monkeypatch):
 def test_this_machine_is_fit(checked, tmp_path):
     for check in (machine.clock, machine.memory, store.rename, store.lock):
         assert check(checked).verdict in ("ok", "warn"), check
-    found = store.disk(checked)
-    assert found.measured["free_bytes"] > 0
-    assert found.measured["write_bytes_per_s"] > 0
+    finding = store.disk(checked)
+    assert finding.numbers["free_bytes"] > 0
+    assert finding.numbers["write_bytes_per_s"] > 0
     assert list(tmp_path.iterdir()) == []  # nothing is left behind
 
 
 @pytest.mark.parametrize(("soft", "verdict"), [(100, "fail"), (256, "warn"), (1024, "ok")])
 def test_open_files(checked, monkeypatch, soft, verdict):
     monkeypatch.setattr(machine.resource, "getrlimit", lambda _: (soft, 4096))
-    found = machine.files(checked)
-    assert (found.verdict, found.exit_code if found.hint else 6) == (verdict, 6)
+    finding = machine.files(checked)
+    assert (finding.verdict, finding.exit_code if finding.hint else 6) == (verdict, 6)
     monkeypatch.setattr(
         machine.resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     )
-    assert machine.files(checked).told == "no limit"
+    assert machine.files(checked).message == "no limit"
 
 
 @pytest.mark.parametrize(("gib", "verdict"), [(1, "fail"), (3, "warn"), (8, "ok")])
@@ -99,14 +101,14 @@ def test_memory(checked, monkeypatch, gib, verdict):
 def test_a_clock_that_jumps(checked, monkeypatch):
     times = iter([4e9, 4e9 + 3600, 4e9 + 3600])
     monkeypatch.setattr(machine.time, "time", lambda: next(times))
-    assert "moved by" in machine.clock(checked).told
+    assert "moved by" in machine.clock(checked).message
 
 
 def test_a_disk_that_is_full(checked, monkeypatch):
     full = store.shutil.disk_usage("/")._replace(free=10_000)
     monkeypatch.setattr(store.shutil, "disk_usage", lambda _: full)
-    found = store.disk(checked)
-    assert (found.verdict, found.exit_code) == ("fail", 6)
+    finding = store.disk(checked)
+    assert (finding.verdict, finding.exit_code) == ("fail", 6)
 
 
 def test_a_slow_disk(checked, monkeypatch):
@@ -127,15 +129,15 @@ def test_renames_that_do_not_replace(checked, monkeypatch):
 
 def test_a_file_server_whose_clock_is_off(checked, monkeypatch):
     monkeypatch.setattr(store.time, "time", lambda: 1e9)
-    assert "clock" in store.rename(checked).told
+    assert "clock" in store.rename(checked).message
 
 
 def test_a_flock_that_is_only_known_for_this_machine(checked, monkeypatch):
-    assert store.lock(checked).told == "flock keeps a second process out"
+    assert store.lock(checked).message == "flock keeps a second process out"
     monkeypatch.setattr(store.mounts, "shared", lambda folder: "nfs4")
-    found = store.lock(checked)
-    assert found.verdict == "ok"
-    assert "on this machine, and .lock.held those on others (nfs4)" in found.told
+    finding = store.lock(checked)
+    assert finding.verdict == "ok"
+    assert "on this machine, and .lock.held those on others (nfs4)" in finding.message
 
 
 def test_locks_that_keep_nobody_out(checked, monkeypatch):
@@ -146,15 +148,15 @@ def test_locks_that_keep_nobody_out(checked, monkeypatch):
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(store.fcntl, "flock", unsupported)
-    assert "not supported" in store.lock(checked).told
+    assert "not supported" in store.lock(checked).message
 
 
 def test_eight_devices_compute_and_exchange(checked):
-    assert devices.devices(checked).measured["devices"] == 8
+    assert devices.devices(checked).numbers["devices"] == 8
     assert devices.compute(checked).verdict == "ok"
-    found = devices.collective(checked)
-    assert found.verdict == "ok"
-    assert "over 8 devices" in found.told
+    finding = devices.collective(checked)
+    assert finding.verdict == "ok"
+    assert "over 8 devices" in finding.message
 
 
 def test_devices_that_jax_cannot_start(checked, monkeypatch):
@@ -166,10 +168,10 @@ def test_devices_that_jax_cannot_start(checked, monkeypatch):
     monkeypatch.setattr(jax, "devices", none)
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")
     (check,) = [check for check in checks(checked.store) if check.name == "devices"]
-    found = child._finding(check, checked)
-    assert (found.verdict, found.exit_code) == ("fail", 2)
-    assert found.told == "JAX_PLATFORMS=cuda, but jax cannot start cuda: it sees no NVIDIA GPU"
-    assert "export JAX_PLATFORMS=cpu" in (found.hint or "")
+    finding = child._finding(check, checked)
+    assert (finding.verdict, finding.exit_code) == ("fail", 2)
+    assert finding.message == "JAX_PLATFORMS=cuda, but jax cannot start cuda: it sees no NVIDIA GPU"
+    assert "export JAX_PLATFORMS=cpu" in (finding.hint or "")
 
 
 @pytest.mark.parametrize(
@@ -185,15 +187,15 @@ def test_an_accelerator_that_jax_passes_over(checked, monkeypatch, chosen, tpu, 
     monkeypatch.setenv("JAX_PLATFORMS", chosen)
     monkeypatch.setattr(packages, "tpu_is_there", lambda: tpu)
     monkeypatch.setattr(packages, "driver", lambda: driver)
-    found = devices.devices(checked)
-    assert found.verdict == verdict
+    finding = devices.devices(checked)
+    assert finding.verdict == verdict
     if verdict == "fail":
-        assert f"JAX_PLATFORMS={'tpu' if tpu else 'cuda'} vitctl doctor" in (found.hint or "")
+        assert f"JAX_PLATFORMS={'tpu' if tpu else 'cuda'} vitctl doctor" in (finding.hint or "")
 
 
 @pytest.mark.parametrize("group", ["store", "devices"])
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (AssertionError(), "AssertionError in "),
         (ValueError("so\n so"), "ValueError: so so"),
@@ -204,16 +206,16 @@ def test_an_accelerator_that_jax_passes_over(checked, monkeypatch, chosen, tpu, 
     ],
     ids=lambda value: str(value) if isinstance(value, str) else "",
 )
-def test_every_failure_has_a_sentence_and_a_hint(checked, monkeypatch, error, told, group):
+def test_every_failure_has_a_sentence_and_a_hint(checked, monkeypatch, error, message, group):
     def fails(*_):
         raise error
 
     monkeypatch.setattr(Check, "run", fails)
-    found = child._finding(Check("any", "module", "function", group, 1), checked)
-    assert found.verdict == "fail"
-    assert found.told.startswith(told)
-    assert found.hint
-    assert ("--store" in found.hint) == (group == "store" and isinstance(error, OSError))
+    finding = child._finding(Check("any", "module", "function", group, 1), checked)
+    assert finding.verdict == "fail"
+    assert finding.message.startswith(message)
+    assert finding.hint
+    assert ("--store" in finding.hint) == (group == "store" and isinstance(error, OSError))
 
 
 def test_wrong_results_are_seen(checked, monkeypatch):
@@ -222,26 +224,26 @@ def test_wrong_results_are_seen(checked, monkeypatch):
     jit = jax.jit
     off = lambda function, **kw: jit(lambda *a: function(*a).at[..., 3].add(1), **kw)  # noqa: E731
     monkeypatch.setattr(jax, "jit", off)
-    assert len(devices.compute(checked).measured["wrong"]) == 8
-    found = devices.collective(checked)
-    assert found.verdict == "fail"
+    assert len(devices.compute(checked).numbers["wrong"]) == 8
+    finding = devices.collective(checked)
+    assert finding.verdict == "fail"
 
 
 def test_batches(checked, tmp_path):
-    found = batches.mock_batch(checked)
-    assert found.measured["images_per_s"] > 0
-    assert batches.first_batch(checked).told == "there is no dataset yet"
+    finding = batches.mock_batch(checked)
+    assert finding.numbers["images_per_s"] > 0
+    assert batches.first_batch(checked).message == "there is no dataset yet"
     broken = dataset(Store(tmp_path)).path
     (broken / "dataset_info.json").write_text("{")
-    found = batches.first_batch(Request(tmp_path, broken))
-    assert (found.verdict, found.exit_code) == ("fail", 3)
-    assert np.isfinite(found.seconds)
+    finding = batches.first_batch(Request(tmp_path, broken))
+    assert (finding.verdict, finding.exit_code) == ("fail", 3)
+    assert np.isfinite(finding.seconds)
 
 
 def test_every_check_has_a_limit(tmp_path):
     for store_ in (tmp_path, place("gs://bucket/store")):
-        found = checks(store_)
-        assert all(0 < check.patience_s <= 180 for check in found)
-        assert len({check.name for check in found}) == len(found)
-        for check in found:
+        listed = checks(store_)
+        assert all(0 < check.patience_s <= 180 for check in listed)
+        assert len({check.name for check in listed}) == len(listed)
+        for check in listed:
             assert callable(getattr(importlib.import_module(check.module), check.function))

@@ -51,15 +51,15 @@ def look(tmp_path, monkeypatch):
     return run
 
 
-def verdicts(found):
-    return [(finding.check, finding.verdict) for finding in found]
+def verdicts(rows):
+    return [(finding.check, finding.verdict) for finding in rows]
 
 
 def test_findings_come_back_whole(look, tmp_path):
-    (found,) = look("well")
-    assert found.told == f"looked at {tmp_path}"
-    assert found.measured == {"n": 1}
-    assert found.seconds >= 0
+    (rows,) = look("well")
+    assert rows.message == f"looked at {tmp_path}"
+    assert rows.numbers == {"n": 1}
+    assert rows.seconds >= 0
 
 
 def test_what_libraries_print_is_no_answer(look, capfd):
@@ -69,40 +69,40 @@ def test_what_libraries_print_is_no_answer(look, capfd):
 
 def test_one_that_hangs_is_ended_and_the_others_go_on(look, tmp_path):
     began = time.monotonic()
-    found = look("well", "hangs", "well", patience=1.0)
-    assert verdicts(found) == [("well", "ok"), ("hangs", "fail"), ("well", "ok")]
-    assert found[1].told == "no answer within 1 s"
+    rows = look("well", "hangs", "well", patience=1.0)
+    assert verdicts(rows) == [("well", "ok"), ("hangs", "fail"), ("well", "ok")]
+    assert rows[1].message == "the check did not end within 1 s"
     assert time.monotonic() - began < 25
     pid = (tmp_path / "pid").read_text()
     assert not Path(f"/proc/{pid}").exists()
 
 
 def test_one_that_crashes_leaves_its_last_words(look):
-    found = look("dies", "well")
-    assert verdicts(found) == [("dies", "fail"), ("well", "ok")]
-    assert found[0].told == "the process that checked it died (SIGSEGV): the driver is broken"
-    assert "exit code 7" in look("leaves")[0].told
+    rows = look("dies", "well")
+    assert verdicts(rows) == [("dies", "fail"), ("well", "ok")]
+    assert rows[0].message == "the process of the check died (SIGSEGV): the driver is broken"
+    assert "exit code 7" in look("leaves")[0].message
 
 
 def test_errors_are_findings(look):
     raises, full, forbidden = look("raises", "full", "forbidden")
-    assert raises.told == "ValueError: odd things"
-    assert (full.told, full.hint, full.exit_code) == ("no room", "make some", 6)
-    assert "No such file or directory" in forbidden.told
+    assert raises.message == "ValueError: odd things"
+    assert (full.message, full.hint, full.exit_code) == ("no room", "make some", 6)
+    assert "No such file or directory" in forbidden.message
     assert {raises.verdict, full.verdict, forbidden.verdict} == {"fail"}
 
 
 def test_what_the_rest_needs(look):
-    found = look("raises", "well", "well", needed=("raises",))
-    assert verdicts(found) == [("raises", "fail"), ("well", "warn"), ("well", "warn")]
-    assert found[1].told == "not checked, as raises failed"
+    rows = look("raises", "well", "well", needed=("raises",))
+    assert verdicts(rows) == [("raises", "fail"), ("well", "warn"), ("well", "warn")]
+    assert rows[1].message == "not checked, as raises failed"
 
 
 def test_a_process_that_cannot_even_start(tmp_path):
     check = Check("well", "strange", "well", "g", 1.0)
-    (found,) = findings([check], Request(tmp_path), command=[sys.executable, "-c", "1/0"])
-    assert found.verdict == "fail"
-    assert "ZeroDivisionError" in found.told
+    (rows,) = findings([check], Request(tmp_path), command=[sys.executable, "-c", "1/0"])
+    assert rows.verdict == "fail"
+    assert "ZeroDivisionError" in rows.message
 
 
 def test_the_first_failure_gives_the_exit_code():

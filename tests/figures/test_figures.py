@@ -228,7 +228,7 @@ def test_branches_leave_their_trunk_where_the_cooldown_begins() -> None:
     whole = ScheduleConfig(kind="rsqrt", peak_lr=1.0, warmup_steps=10_000, timescale_steps=10_000)
     for step, rate in zip(*trunk.get_data(), strict=True):
         assert rate == value(whole, step=int(step))
-    for branch, end in zip(branches, PAPER.ends, strict=True):
+    for branch, end in zip(branches, PAPER.lengths, strict=True):
         steps, rates = branch.get_data()
         assert steps[0] == end - 25_000
         assert rates[0] == value(whole, step=int(steps[0]))

@@ -25,7 +25,7 @@ def test_it_is_the_weighted_mean_of_all_weights_after_an_update(decay):
     like the weights themselves, so min(t, 1 / (1 - d)) of them add up, randomly: their root."""
     seen = weights(300)
     step = jax.jit(partial(average.update, decay=decay))
-    state = average.start({"w": jnp.full((3, 5), 1e6)})  # the start is no part of it
+    state = average.initial({"w": jnp.full((3, 5), 1e6)})  # the start is no part of it
     for p in seen:
         state = step(state, {"w": jnp.asarray(p)})
     factors = decay ** np.arange(len(seen) - 1, -1, -1, dtype=np.float64)
@@ -37,7 +37,7 @@ def test_it_is_the_weighted_mean_of_all_weights_after_an_update(decay):
 
 def test_the_first_update_is_its_own_average():
     (p,) = weights(1)
-    state = average.start({"w": jnp.full((3, 5), 1e6)})
+    state = average.initial({"w": jnp.full((3, 5), 1e6)})
     state = average.update(state, {"w": jnp.asarray(p)}, decay=0.9)
     np.testing.assert_array_equal(np.asarray(state.weights["w"]), p)
 
@@ -54,6 +54,6 @@ def test_the_share_of_an_update_is_exact_for_slow_averages():
 def test_it_shares_no_memory_with_the_weights():
     """A train step gives both up, and a buffer can be given up once."""
     params = {"w": jnp.ones((64, 64))}
-    begin = jax.jit(lambda p: (p, average.start(p)))
+    begin = jax.jit(lambda p: (p, average.initial(p)))
     given, state = begin(params)
     assert given["w"].unsafe_buffer_pointer() != state.weights["w"].unsafe_buffer_pointer()

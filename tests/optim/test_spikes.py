@@ -17,7 +17,7 @@ JUDGE = jax.jit(partial(spikes.judge, sigmas=SPIKE_SIGMAS))
 
 def judged(norms, history=None):
     """(bool[t] which were spikes, the history after them)."""
-    history = spikes.start() if history is None else history
+    history = spikes.initial() if history is None else history
     found = []
     for norm in norms:
         spike, history = JUDGE(history, jnp.float32(norm))

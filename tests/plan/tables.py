@@ -30,7 +30,7 @@ def calibrated() -> list[str]:
         "| model | measured | roofline | operations + links | share | left out |",
         "|" + "---|" * 6,
     ]
-    for row in sorted(calibration.measured(), key=lambda r: -r.images_per_second):
+    for row in sorted(calibration.paper_models(), key=lambda r: -r.images_per_second):
         operations = row.images / calibration.operations_seconds(row.cost)
         lines.append(
             f"| {row.model} | {row.images_per_second:.4g} "
@@ -42,7 +42,7 @@ def calibrated() -> list[str]:
 
 def off_by() -> str:
     """How good the calibration is, and how good the roofline alone would be: root mean squares."""
-    rows = calibration.measured()
+    rows = calibration.paper_models()
     roofline = {r.model: r.images_per_second * r.cost.least_seconds / r.images for r in rows}
     alone = [
         math.prod(v for other, v in roofline.items() if other != model) ** (1 / (len(rows) - 1))

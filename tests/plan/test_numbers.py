@@ -156,7 +156,7 @@ def test_leave_one_out_in_numpy(rows):
 
 
 def test_a_measured_model_gets_its_measured_rate():
-    for row in calibration.measured():
+    for row in calibration.paper_models():
         model = from_name(row.model, classes=1000)
         found = calibration.efficiency(row.cost, model=model, hardware=TPUS["v3"])
         predicted = row.images / row.cost.seconds * found.value

@@ -22,7 +22,7 @@ from vitctl.checkpoints import arrays
 from vitctl.console.failure import as_expected
 from vitctl.errors import VitctlError
 from vitctl.places import ObjectPath, Place
-from vitctl.processes import cluster, start
+from vitctl.processes import cluster, connection
 
 RECIPE = Recipe(stage="pretrain", version=1, kind="run", config={"a": 1}, parents=())
 
@@ -102,15 +102,15 @@ def main() -> None:
     try:
         if int(count) > 1:
             place = cluster.Place(int(count), int(index), f"localhost:{port}")
-            start.start(place, report=report, start_s=60)
+            connection.connect(place, report=report, start_s=60)
         told = work(Store(store), int(steps))
         if processes.first():
             print(json.dumps(told), flush=True)
         if int(count) > 1:
-            start.finish()
+            connection.finish()
     except Exception as caught:
         error = as_expected(caught)
         if error is None:
             raise
         report(error)
-        start.leave_now(error)
+        connection.leave_now(error)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from vitctl.errors import InterruptedRun, UsageError
-from vitctl.processes import cluster, exchange, start
+from vitctl.processes import cluster, connection, exchange
 from vitctl.processes import pulse as pulse_of
 from vitctl.processes.cluster import Place
 from vitctl.processes.pulse import Ended, Pulse
@@ -82,17 +82,19 @@ def test_one_process_is_the_default():
     # An interactive step in an allocation of four.
     interactive = {**SRUN, "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}
     assert cluster.place(Place(), environment=interactive) is None
-    assert cluster.told(interactive) is None
+    assert cluster.in_environment(interactive) is None
 
 
 def test_the_count_of_the_step_is_the_count():
     step = {**SRUN, "SLURM_STEP_NUM_TASKS": "3"}
     assert cluster.place(Place(), environment=step) == Place(processes=3)
-    assert cluster.told(step) == (2, 3)
+    assert cluster.in_environment(step) == (2, 3)
     whole = {**SRUN, "SLURM_STEP_NUM_TASKS": "4"}
     assert cluster.place(Place(), environment=whole) == Place()
     # The daemons of mpirun, which srun started.
-    assert cluster.told({**SRUN, **OMPI, "SLURM_STEP_NUM_TASKS": "9"}) == cluster.told(OMPI)
+    assert cluster.in_environment(
+        {**SRUN, **OMPI, "SLURM_STEP_NUM_TASKS": "9"}
+    ) == cluster.in_environment(OMPI)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +111,7 @@ def test_a_process_that_waits_in_vain_blames_others(environment, place, who, hin
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    error = start._missing(place, start_s=300)
+    error = connection._missing(place, start_s=300)
     assert error.message.startswith(who)
     assert error.message.endswith("within 300 s")
     assert hint in error.hint
@@ -130,9 +132,9 @@ def test_clusters_are_left_to_jax(environment):
 
 
 def test_what_the_environment_tells_without_jax():
-    assert cluster.told(SRUN) == (2, 4)
-    assert cluster.told({"VITCTL_PROCESSES": "2", "VITCTL_PROCESS_ID": "1"}) == (1, 2)
-    assert cluster.told({}) is None
+    assert cluster.in_environment(SRUN) == (2, 4)
+    assert cluster.in_environment({"VITCTL_PROCESSES": "2", "VITCTL_PROCESS_ID": "1"}) == (1, 2)
+    assert cluster.in_environment({}) is None
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_jax_counts_alike(environment, told, monkeypatch):
     known = (clusters.OmpiCluster, clusters.SlurmCluster, clusters.GkeTpuCluster)
     found = next(kind for kind in known if kind.is_env_present())
     assert (found.get_process_id(), found.get_process_count()) == told
-    assert cluster.told(environment) == told
+    assert cluster.in_environment(environment) == told
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_jax_counts_alike(environment, told, monkeypatch):
     ],
 )
 def test_nothing_is_told_of_one_host_or_by_half(environment):
-    assert cluster.told(environment) is None
+    assert cluster.in_environment(environment) is None
 
 
 def test_other_hosts_of_a_slice_leave_a_command_to_the_first(tmp_path):
@@ -471,6 +473,6 @@ def test_process_0_stays_until_all_of_many_have_heard_why_it_leaves(monkeypatch,
         if slept[0] >= at_s:
             beat.ended = [Ended(i, 2, "no", None) for i in range(1, count)]
 
-    monkeypatch.setattr(start.time, "sleep", sleep)
-    start._stay(beat)
+    monkeypatch.setattr(connection.time, "sleep", sleep)
+    connection._stay(beat)
     assert slept[0] == pytest.approx(at_s, abs=0.11)

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from vitctl.artifacts import Artifact, Recipe, Store
-from vitctl.console.multiprocess import _described, _seen
+from vitctl.console.multiprocess import _described, _same_artifact
 from vitctl.errors import InputError
 
 
@@ -24,7 +24,7 @@ def dataset(tmp_path) -> Artifact:
 
 
 def seen(told, *, store, named=None, instead=lambda: None) -> Artifact:
-    return _seen(told, named=named, instead=instead, store=store)
+    return _same_artifact(told, named=named, instead=instead, store=store)
 
 
 def test_the_same_path_or_the_same_place_in_a_store_mounted_elsewhere(dataset, tmp_path):

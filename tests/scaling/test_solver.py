@@ -60,7 +60,7 @@ def test_costs_are_scipys(objective: Objective) -> None:
             compute,
             error,
             weight=np.ones(len(compute)),
-            start=START,
+            initial=START,
             lower=LOWER,
             upper=UPPER,
             objective=objective,
@@ -78,7 +78,7 @@ def test_a_batch_is_its_problems_one_by_one() -> None:
         np.stack([compute for compute, _ in problems]),
         np.stack([error for _, error in problems]),
         weight=np.ones((5, 24)),
-        start=np.tile(START, (5, 1)),
+        initial=np.tile(START, (5, 1)),
         lower=LOWER,
         upper=UPPER,
         objective=Objective(),
@@ -88,7 +88,7 @@ def test_a_batch_is_its_problems_one_by_one() -> None:
             compute,
             error,
             weight=np.ones(24),
-            start=START,
+            initial=START,
             lower=LOWER,
             upper=UPPER,
             objective=Objective(),
@@ -102,7 +102,7 @@ def test_a_weight_of_zero_leaves_a_point_out() -> None:
     weight[[2, 11]] = 0
     spoiled = error.copy()
     spoiled[[2, 11]] = 0.99
-    common = {"start": START, "lower": LOWER, "upper": UPPER, "objective": Objective()}
+    common = {"initial": START, "lower": LOWER, "upper": UPPER, "objective": Objective()}
     masked = solve(compute, spoiled, weight=weight, **common)
     kept = weight > 0
     without = solve(compute[kept], error[kept], weight=np.ones(22), **common)
@@ -117,7 +117,7 @@ def test_equal_bounds_hold_a_parameter() -> None:
         compute,
         error,
         weight=np.ones(24),
-        start=START,
+        initial=START,
         lower=lower,
         upper=upper,
         objective=Objective(),
@@ -139,7 +139,7 @@ def test_units_of_compute_do_not_matter() -> None:
                 compute * unit,
                 error,
                 weight=np.ones(24),
-                start=start,
+                initial=start,
                 lower=LOWER,
                 upper=UPPER * np.array([1, 1, 1, unit]),
                 objective=Objective(),

@@ -33,27 +33,27 @@ _STAGES = {"dataset": ("shard",), "checkpoint": _TRAINED, "scaling-fit": ("scali
 
 def models(incomplete: str) -> Words:
     """Names of models, `g/14`, or as `g14` for a word that goes on so."""
-    words = []
+    pairs = []
     for name in variants.NAMES:
         size = variants.VARIANTS[name.partition("/")[0]]
         spelled = name if name.startswith(incomplete) else name.replace("/", "")
-        words.append((spelled, f"width {size.width}, depth {size.depth}"))
-    return _beginning(words, incomplete)
+        pairs.append((spelled, f"width {size.width}, depth {size.depth}"))
+    return _beginning(pairs, incomplete)
 
 
 def topologies(incomplete: str) -> Words:
     """`local`, and a slice of each TPU to go on from."""
-    words = [("local", "the devices of this machine")]
+    pairs = [("local", "the devices of this machine")]
     for chip in TPUS.values():
         shape = "x".join(["2"] * chip.axes)
-        words.append((f"{chip.name}:{shape}", f"{2**chip.axes} chips of {chip.kind}"))
-    return _beginning(words, incomplete)
+        pairs.append((f"{chip.name}:{shape}", f"{2**chip.axes} chips of {chip.kind}"))
+    return _beginning(pairs, incomplete)
 
 
 def kinds(incomplete: str) -> Words:
     """Kinds of artifacts, and runs."""
-    words = [("run", "vitctl pretrain --model S16"), ("batch", "of a run that diverged")]
-    return _beginning([*MAKE.items(), *words], incomplete)
+    pairs = [("run", "vitctl pretrain --model S16"), ("batch", "of a run that diverged")]
+    return _beginning([*MAKE.items(), *pairs], incomplete)
 
 
 def settings_of(model: type[Config]) -> Callable[[str], Words]:
@@ -96,14 +96,14 @@ def _named(ctx: typer.Context, incomplete: str, *, stages: tuple[str, ...] | Non
     run, at, _ = incomplete.partition("@")
     if at:
         return _steps(Path(root), run, incomplete)
-    words = [(LATEST, "the newest")]
+    pairs = [(LATEST, "the newest")]
     with suppress(OSError):  # a completion never complains
-        words += [
+        pairs += [
             (folder.name, folder.parent.name)
             for folder in _folders(Path(root))
             if stages is None or folder.parent.name in stages
         ]
-    return _beginning(words, incomplete)
+    return _beginning(pairs, incomplete)
 
 
 def _folders(root: Path) -> Iterator[Path]:
@@ -120,11 +120,11 @@ def _steps(root: Path, run: str, incomplete: str) -> Words:
     with suppress(OSError):
         for folder in _folders(root):
             if run in (folder.name, folder.name.rpartition("-")[0]):
-                kept = (folder / CHECKPOINTS).glob("[0-9]*")
-                steps |= {int(p.name) for p in kept if p.name.isdigit() and p.name.isascii()}
-    words = [(f"{run}@{show_count(step)}", f"step {step}") for step in sorted(steps, reverse=True)]
-    return _beginning(words, incomplete)
+                checkpoints = (folder / CHECKPOINTS).glob("[0-9]*")
+                steps |= {int(p.name) for p in checkpoints if p.name.isdigit() and p.name.isascii()}
+    pairs = [(f"{run}@{show_count(step)}", f"step {step}") for step in sorted(steps, reverse=True)]
+    return _beginning(pairs, incomplete)
 
 
-def _beginning(words: Any, incomplete: str) -> Words:
-    return [(word, text) for word, text in words if word.startswith(incomplete)]
+def _beginning(pairs: Any, incomplete: str) -> Words:
+    return [(word, text) for word, text in pairs if word.startswith(incomplete)]

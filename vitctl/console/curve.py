@@ -110,13 +110,14 @@ def _joined(heights: Mapping[int, float], *, cells_x: int, cells_y: int) -> set[
 
     dots = set()
     columns = sorted(heights)
-    for here, there in zip(columns, [*columns[1:], columns[-1]], strict=True):
-        for x in range(here, max(there, here + 1)):
+    for column, following in zip(columns, [*columns[1:], columns[-1]], strict=True):
+        for x in range(column, max(following, column + 1)):
             before, after = (
-                heights[here] + (heights[there] - heights[here]) * (at - here) / (there - here)
-                if there > here
-                else heights[here]
-                for at in (x, min(x + 1, there))
+                heights[column]
+                + (heights[following] - heights[column]) * (at - column) / (following - column)
+                if following > column
+                else heights[column]
+                for at in (x, min(x + 1, following))
             )
             top, bottom = sorted((row(before), row(after)))
             # The dot where the next column begins is that column's own.

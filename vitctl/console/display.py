@@ -100,9 +100,9 @@ class Display:
         if isinstance(event, Progress):
             self._progress(event)
         elif isinstance(event, Note):
-            self._words(Text(safe(event.text)))
+            self._prose(Text(safe(event.text)))
         elif isinstance(event, Caution):
-            self._words(Text.assemble(("caution: ", "yellow"), safe(event.text)))
+            self._prose(Text.assemble(("caution: ", "yellow"), safe(event.text)))
         elif isinstance(event, Settings):
             self._settings(event)
         elif isinstance(event, Told):
@@ -128,7 +128,7 @@ class Display:
         """One line whatever its length, so that it can be pasted, or read by a program."""
         self.console.print(text)
 
-    def _words(self, text: Text) -> None:
+    def _prose(self, text: Text) -> None:
         """Prose: wrapped between words where a person reads it."""
         self.console.print(text, soft_wrap=not self._live)
 

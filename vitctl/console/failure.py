@@ -46,15 +46,15 @@ def as_expected(error: BaseException) -> VitctlError | None:
         return _usage(error)
     if isinstance(error, OSError) and (expected := _system(error)) is not None:
         return expected
-    # Libraries in C++ say it only in words, and wrap it.
-    words = " ".join(str(cause) for cause in _causes(error))
-    if os.strerror(errno.ENOSPC) in words:
+    # C++ libraries give the reason only in the text of an error, and wrap that error.
+    messages = " ".join(str(cause) for cause in _causes(error))
+    if os.strerror(errno.ENOSPC) in messages:
         return _expected(6, f"cannot write: {_FULL[errno.ENOSPC]}", hint=_FREE)
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in words:
-        text = str(error).strip().splitlines()
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in messages:
+        lines = str(error).strip().splitlines()
         return _expected(
             6,
-            "out of memory" + (f": {text[0][:200]}" if text else ""),
+            "out of memory" + (f": {lines[0][:200]}" if lines else ""),
             hint="a smaller --batch, --res or --model needs less",
         )
     return None

@@ -19,7 +19,7 @@ from vitctl.console.failure import as_expected, report, stopped
 from vitctl.console.streams import drop_prints
 from vitctl.errors import InputError, NotFoundError, VitctlError
 from vitctl.places import inside, place
-from vitctl.processes import cluster, start
+from vitctl.processes import cluster, connection
 from vitctl.processes.pulse import Followed
 
 
@@ -36,11 +36,11 @@ def connect(flags: dict[str, Any], *, stop_display: Callable[[], None]) -> None:
         stop_display()
         _tell(error)
 
-    start.start(
+    connection.connect(
         place,
         report=tell,
         hang_s=flags["hang_timeout"],
-        start_s=flags["start_timeout"] or start.START_S,
+        start_s=flags["start_timeout"] or connection.START_S,
     )
 
 
@@ -71,7 +71,7 @@ def inputs(
     processes.mark("start")
     if processes.first():
         return local
-    return [_seen(row, named=named(), instead=instead, store=store) for row in shared]
+    return [_same_artifact(row, named=named(), instead=instead, store=store) for row in shared]
 
 
 def _described(artifact: Artifact, *, store: Store) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _described(artifact: Artifact, *, store: Store) -> dict[str, Any]:
     }
 
 
-def _seen(
+def _same_artifact(
     shared: dict[str, Any],
     *,
     named: Artifact | None,
@@ -116,7 +116,7 @@ def _seen(
 def finish() -> None:
     """All are done: leave together."""
     if processes.count() > 1:
-        start.finish()
+        connection.finish()
 
 
 def failed(error: BaseException) -> int:
@@ -128,14 +128,16 @@ def failed(error: BaseException) -> int:
         _leave_once(by_signal)
     if processes.count() == 1:
         return report(error)
-    expected = error if isinstance(error, VitctlError) else start.blame(error) or as_expected(error)
+    expected = (
+        error if isinstance(error, VitctlError) else connection.blame(error) or as_expected(error)
+    )
     if expected is None:
         code = report(error, prefix=_prefix())
         expected = VitctlError(f"{type(error).__name__}, see its messages above")
         expected.exit_code = code
     else:
         _tell(expected)
-    start.leave_now(expected)
+    connection.leave_now(expected)
     raise AssertionError("leave_now ends the process")
 
 
@@ -159,12 +161,12 @@ def _leave_once(error: VitctlError) -> NoReturn:
             report(error)
         else:
             _tell(error)
-    start.leave_now(error)
+    connection.leave_now(error)
 
 
 def _tell(error: VitctlError) -> None:
     """Once: not what process 0 says, nor, but in process 0, what another one ended with."""
-    if not processes.first() and (isinstance(error, Followed) or start.fails_alike(error)):
+    if not processes.first() and (isinstance(error, Followed) or connection.fails_alike(error)):
         return
     report(error, prefix=_prefix())
 

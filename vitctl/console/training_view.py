@@ -167,8 +167,8 @@ class Picture:
         if self._left is None:
             return [_field("eta", "not known yet")]
         passed = self._clock() - self._event_at
-        ends = (self._left.likely, self._left.low, self._left.high)
-        left = Left(*(max(0.0, seconds - passed) for seconds in ends))
+        estimates = (self._left.likely, self._left.low, self._left.high)
+        left = Left(*(max(0.0, seconds - passed) for seconds in estimates))
         eta = quantities.duration(left.likely) if narrow else quantities.eta(left)
         fields = [_field("eta", eta)]
         if self._saved is not None and not narrow:

@@ -395,7 +395,7 @@ def _guarded(
     if computes:
         shown.catch()
     try:
-        place_in_cluster = cluster.told() if processes_flags is None else None
+        place_in_cluster = cluster.in_environment() if processes_flags is None else None
         if place_in_cluster is not None and place_in_cluster[0] > 0:
             index, count = place_in_cluster
             shown(

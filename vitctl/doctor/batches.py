@@ -27,33 +27,37 @@ _PATIENCE_S = 60.0
 
 
 def mock_batch(request: Request) -> Finding:
-    """A batch of made-up images: the code works, whatever the data."""
+    """A batch of synthetic images: whether the code works, whatever the data."""
     first, rate = _timed(_batches(MockDataset(classes=10, train_examples=1000, val_examples=10)))
-    measured = {"first_s": round(first, 3), "images_per_s": round(rate, 1)}
-    return Finding("mock batch", "ok", f"{first:.1f} s", None, measured)
+    numbers = {"first_s": round(first, 3), "images_per_s": round(rate, 1)}
+    return Finding("mock batch", "ok", f"{first:.1f} s", None, numbers)
 
 
 def first_batch(request: Request) -> Finding:
     """A batch of the dataset, decoded and augmented; importing TensorFlow is part of the wait."""
     if request.dataset is None:
-        told = "there is no dataset yet"
-        return Finding("first batch", "ok", told, None, {})
+        message = "there is no dataset yet"
+        return Finding("first batch", "ok", message, None, {})
     try:
         folder = _here(request.dataset)
         if folder is None:
-            told = f"{request.dataset} is copied to this machine by the first command that reads it"
-            return Finding("first batch", "ok", told, None, {})
+            message = (
+                f"{request.dataset} is copied to this machine by the first command that reads it"
+            )
+            return Finding("first batch", "ok", message, None, {})
         dataset = Dataset.load(folder)
         first, rate = _timed(_batches(dataset))
     except VitctlError as error:
         hint = error.hint or f"see what is damaged: vitctl verify --deep {request.dataset}"
         return Finding("first batch", "fail", error.message, hint, {}, exit_code=3)
-    measured = {"first_s": round(first, 3), "images_per_s": round(rate, 1)}
-    told = f"after {first:.1f} s, then {rate:,.0f} images/s at {_RESOLUTION} px ({request.dataset})"
+    numbers = {"first_s": round(first, 3), "images_per_s": round(rate, 1)}
+    message = (
+        f"after {first:.1f} s, then {rate:,.0f} images/s at {_RESOLUTION} px ({request.dataset})"
+    )
     if first > _PATIENCE_S:
         hint = "the disk is slow for many small reads; copy the dataset to a local one"
-        return Finding("first batch", "warn", told, hint, measured)
-    return Finding("first batch", "ok", told, None, measured)
+        return Finding("first batch", "warn", message, hint, numbers)
+    return Finding("first batch", "ok", message, None, numbers)
 
 
 def _here(dataset: Place) -> Path | None:

@@ -1,4 +1,4 @@
-"""What a store in a bucket can do: artifacts rest on objects created once, and on leases."""
+"""Checks of a store in a bucket: artifacts rely on objects that are created once, and on leases."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def reach(request: Request) -> Finding:
     """Whether the bucket is there and these credentials may list it."""
     root = _root(request)
     began = time.perf_counter()
-    there = sum(1 for _ in children(root))
+    folders = sum(1 for _ in children(root))
     seconds = time.perf_counter() - began
     began = time.perf_counter()
     buckets.is_object(root / ".doctor-asks")
     answer = time.perf_counter() - began
-    measured = {"list_s": round(seconds, 3), "answer_s": round(answer, 3)}
-    told = f"{root} answers in {1000 * answer:.0f} ms, and has {there} folders"
-    return Finding("reach", "ok", told, None, measured)
+    numbers = {"list_s": round(seconds, 3), "answer_s": round(answer, 3)}
+    message = f"{root} responds in {1000 * answer:.0f} ms, and has {folders} folders"
+    return Finding("reach", "ok", message, None, numbers)
 
 
 def objects(request: Request) -> Finding:
@@ -51,19 +51,19 @@ def objects(request: Request) -> Finding:
         place.write_bytes(b"old")
         skew = place.stat().st_mtime_ns / 1e9 - time.time()
         place.write_bytes(b"newer")
-        seen = (place.read_bytes(), place.stat().st_size, [c.name for c in folder.iterdir()])
+        state = (place.read_bytes(), place.stat().st_size, [c.name for c in folder.iterdir()])
         place.unlink()
         gone = not place.is_file() and not folder.is_dir()
-    measured = {"skew_s": round(skew, 2)}
-    if seen != (b"newer", 5, ["content"]) or not gone:
-        told = "what was written or removed is not seen at once"
-        hint = "choose a store with strong consistency, and no cache before it"
-        return Finding("objects", "fail", told, hint, measured)
+    numbers = {"skew_s": round(skew, 2)}
+    if state != (b"newer", 5, ["content"]) or not gone:
+        message = "a written or removed object is not visible at once"
+        hint = "choose a store with strong consistency, and without a cache in front"
+        return Finding("objects", "fail", message, hint, numbers)
     if abs(skew) > _SKEW_S:
-        told = f"are seen at once, but the store's clock is {skew:+.0f} s off ours"
-        return Finding("objects", "warn", told, "set this machine's clock by NTP", measured)
-    told = "are written, listed, replaced and removed, and that is seen at once"
-    return Finding("objects", "ok", told, None, measured)
+        message = f"changes are visible at once, but the store's clock is {skew:+.0f} s off"
+        return Finding("objects", "warn", message, "set this machine's clock by NTP", numbers)
+    message = "are written, listed, replaced and removed, and each change is visible at once"
+    return Finding("objects", "ok", message, None, numbers)
 
 
 def lease(request: Request) -> Finding:
@@ -82,16 +82,16 @@ def lease(request: Request) -> Finding:
         with leases.lease(folder / ".lock", emit=silent, waiting=""):
             held = leases.is_held(folder / ".lock")
         free = not leases.is_held(folder / ".lock")
-    measured = {"created": made, "of": _AT_ONCE}
+    numbers = {"created": made, "of": _AT_ONCE}
     if not (held and free):
-        told = "a lease is not seen by who looks for it"
-        return Finding("lease", "fail", told, "choose a store with strong consistency", measured)
+        message = "a lease that is held is not visible to others"
+        return Finding("lease", "fail", message, "choose a store with strong consistency", numbers)
     if made != 1:
-        told = f"{made} of {_AT_ONCE} created one object: the store does not refuse a second time"
-        hint = "run one command at a time on a recipe; AWS S3, Google's and MinIO refuse"
-        return Finding("lease", "warn", told, hint, measured)
+        message = f"{made} of {_AT_ONCE} attempts created the same object, instead of one"
+        hint = "never run the same command twice at a time, or use AWS S3, Google's store or MinIO"
+        return Finding("lease", "warn", message, hint, numbers)
     return Finding(
-        "lease", "ok", "an object is created once, so one command has it", None, measured
+        "lease", "ok", "an object can be created only once, so leases hold", None, numbers
     )
 
 
@@ -110,30 +110,32 @@ def speed(request: Request) -> Finding:
         small = [folder / f"small-{number}" for number in range(_SMALL)]
         buckets.together(lambda place: buckets.write(place, b"small"), small)
         rate = _SMALL / (time.perf_counter() - began)
-    measured = {
+    numbers = {
         "write_bytes_per_s": round(written),
         "read_bytes_per_s": round(read),
         "objects_per_s": round(rate, 1),
     }
     if not whole:
-        told = "a file does not come back as it was sent"
-        return Finding("speed", "fail", told, "tell who runs the store", measured, exit_code=3)
-    told = (
+        message = "a file that was sent comes back changed"
+        return Finding(
+            "speed", "fail", message, "report it to the operator of the store", numbers, exit_code=3
+        )
+    message = (
         f"writes {written / _MB:,.0f} MB/s, reads {read / _MB:,.0f} MB/s, "
         f"{rate:,.0f} small objects/s"
     )
     if min(written, read) < _SLOW:
         hint = "use a bucket in the region of this machine; save less often: --checkpoint-every"
-        return Finding("speed", "warn", told, hint, measured)
-    return Finding("speed", "ok", told, None, measured)
+        return Finding("speed", "warn", message, hint, numbers)
+    return Finding("speed", "ok", message, None, numbers)
 
 
 def disk(request: Request) -> Finding:
     """The disk that checkpoints and shards pass through."""
     where = Path(tempfile.gettempdir())
-    found = store.disk(Request(where))
-    hint = None if found.hint is None else "set TMPDIR to a larger or faster disk"
-    return replace(found, told=f"{found.told} ({where})", hint=hint)
+    finding = store.disk(Request(where))
+    hint = None if finding.hint is None else "set TMPDIR to a larger or faster disk"
+    return replace(finding, message=f"{finding.message} ({where})", hint=hint)
 
 
 def _root(request: Request) -> ObjectPath:
@@ -143,7 +145,7 @@ def _root(request: Request) -> ObjectPath:
 
 @contextmanager
 def _room(request: Request) -> Iterator[ObjectPath]:
-    """A part of the store of its own, gone afterwards."""
+    """A temporary folder in the store, removed afterwards."""
     folder = _root(request) / f".doctor-{uuid.uuid4().hex}"
     try:
         yield folder

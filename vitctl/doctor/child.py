@@ -38,7 +38,7 @@ def _run(checks: Iterable[Check], request: Request, answer: int) -> None:
 
 
 def _finding(check: Check, request: Request) -> Finding:
-    """What the check says; an exception is a finding, too."""
+    """The result of a check; an exception is a finding, too."""
     try:
         return check.run(request)
     except (VitctlError, OutOfReachError) as error:
@@ -51,21 +51,25 @@ def _finding(check: Check, request: Request) -> Finding:
         )
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        told = f"{error.strerror or _named(error)}{where}"
-        hint = "choose a --store that you may write to" if check.group in _OF_STORE else _REPORT
-        return Finding(check.name, "fail", told, hint)
+        message = f"{error.strerror or _named(error)}{where}"
+        hint = (
+            "choose a --store that you have permission to write to"
+            if check.group in _OF_STORE
+            else _REPORT
+        )
+        return Finding(check.name, "fail", message, hint)
     except Exception as error:
         return Finding(check.name, "fail", _named(error), _REPORT)
 
 
 _OF_STORE = ("store", "bucket", "bucket disk")
-_REPORT = "vitctl did not expect this; please report it with the line above"
+_REPORT = "vitctl did not expect this error; please report it with the line above"
 
 
 def _named(error: Exception) -> str:
-    """Its kind and what it says, or where it was raised if it says nothing."""
-    if told := " ".join(str(error).split())[:300]:
-        return f"{type(error).__name__}: {told}"
+    """Type and text of an error, or the place where it was raised if it has no text."""
+    if message := " ".join(str(error).split())[:300]:
+        return f"{type(error).__name__}: {message}"
     raised = traceback.extract_tb(error.__traceback__)[-1:]
     return type(error).__name__ + "".join(f" in {at.filename}:{at.lineno}" for at in raised)
 

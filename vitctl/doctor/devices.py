@@ -1,4 +1,4 @@
-"""What jax sees, whether it computes and exchanges rightly."""
+"""The devices that jax finds, and whether they compute and exchange correctly."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ _EXCHANGED = 2**20
 def devices(request: Request) -> Finding:
     """Kind, number and memory of the devices. Where nobody chose, jax takes the CPU if it cannot
     start a TPU, and does not say why."""
-    found = machine.devices()
+    local_devices = machine.devices()
     memory = machine.device_bytes()
-    kind = found[0].device_kind
-    told = f"{len(found)} x {kind} ({found[0].platform})"
+    kind = local_devices[0].device_kind
+    message = f"{len(local_devices)} x {kind} ({local_devices[0].platform})"
     if memory is not None:
-        told += f", {memory / _GIB:.1f} GiB each"
-    measured = {
-        "platform": found[0].platform,
+        message += f", {memory / _GIB:.1f} GiB each"
+    numbers = {
+        "platform": local_devices[0].platform,
         "kind": kind,
-        "devices": len(found),
+        "devices": len(local_devices),
         "memory_bytes": memory,
     }
-    told += _of_slice()
+    message += _of_slice()
     unused = "tpu" if packages.tpu_is_there() else "cuda" if packages.driver() else None
-    if found[0].platform == "cpu" and unused and not os.environ.get("JAX_PLATFORMS"):
-        told += f", although this machine has what JAX_PLATFORMS={unused} would use"
-        hint = f"see why: JAX_PLATFORMS={unused} vitctl doctor; or choose: JAX_PLATFORMS=cpu"
-        return Finding("devices", "fail", told, hint, measured)
-    return Finding("devices", "ok", told, None, measured)
+    if local_devices[0].platform == "cpu" and unused and not os.environ.get("JAX_PLATFORMS"):
+        message += f", although this machine has hardware for JAX_PLATFORMS={unused}"
+        hint = f"see the reason: JAX_PLATFORMS={unused} vitctl doctor; or choose: JAX_PLATFORMS=cpu"
+        return Finding("devices", "fail", message, hint, numbers)
+    return Finding("devices", "ok", message, None, numbers)
 
 
 def _of_slice() -> str:
@@ -73,11 +73,13 @@ def compute(request: Request) -> Finding:
         got = np.asarray(product(jax.device_put(a, device), jax.device_put(b, device)))
         if not np.array_equal(got, right):
             wrong.append(str(device))
-    measured: dict[str, Any] = {"seconds": round(time.perf_counter() - began, 3), "wrong": wrong}
+    numbers: dict[str, Any] = {"seconds": round(time.perf_counter() - began, 3), "wrong": wrong}
     if wrong:
-        told = f"a matrix product is wrong on {', '.join(wrong)}"
-        return Finding("compute", "fail", told, "do not train on it; replace the device", measured)
-    return Finding("compute", "ok", "a matrix product is exact on each device", None, measured)
+        message = f"a matrix product is wrong on {', '.join(wrong)}"
+        return Finding(
+            "compute", "fail", message, "do not train on that device; have it replaced", numbers
+        )
+    return Finding("compute", "ok", "a matrix product is exact on each device", None, numbers)
 
 
 def collective(request: Request) -> Finding:
@@ -102,12 +104,14 @@ def collective(request: Request) -> Finding:
     jax.block_until_ready(total(rows))
     seconds = time.perf_counter() - began
     right = len(every) * (len(every) + 1) / 2
-    measured = {"devices": len(every), "seconds": round(seconds, 5)}
+    numbers = {"devices": len(every), "seconds": round(seconds, 5)}
     if not np.all(got == right):
-        told = f"the sum over {len(every)} devices is {got.flat[0]:g} instead of {right:g}"
+        message = f"the sum over {len(every)} devices is {got.flat[0]:g} instead of {right:g}"
         hint = "check the links between the devices (nvidia-smi topo -m; NCCL_DEBUG=INFO)"
-        return Finding("collective", "fail", told, hint, measured)
+        return Finding("collective", "fail", message, hint, numbers)
     if len(every) == 1:
-        return Finding("collective", "ok", "one device: nothing to exchange", None, measured)
-    told = f"4 MiB summed over {len(every)} devices in {1000 * seconds:.1f} ms, rightly"
-    return Finding("collective", "ok", told, None, measured)
+        return Finding(
+            "collective", "ok", "one device: there is nothing to exchange", None, numbers
+        )
+    message = f"4 MiB summed over {len(every)} devices in {1000 * seconds:.1f} ms, correctly"
+    return Finding("collective", "ok", message, None, numbers)

@@ -26,50 +26,52 @@ def clock(request: Request) -> Finding:
     time.sleep(0.2)
     drift = abs((time.time() - wall) - (time.monotonic() - began))
     installed = Path(version.__file__).stat().st_mtime
-    measured = {"drift_s": round(drift, 4)}
-    told = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    numbers = {"drift_s": round(drift, 4)}
+    message = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     if time.time() < installed - _DAY_S:
         return Finding(
             "clock",
             "warn",
-            f"{told}, before this program was installed",
-            "set it: ages in vitctl ls and 'the newest' go by it",
-            measured,
+            f"{message}, which is before vitctl was installed",
+            "set the clock: the newest artifact is chosen by it",
+            numbers,
         )
     if drift > _DRIFT_S:
         return Finding(
             "clock",
             "warn",
-            f"{told}, and it moved by {drift:.2f} s within 0.2 s",
-            "something sets it while programs run; let NTP slew it instead",
-            measured,
+            f"{message}, and the clock moved by {drift:.2f} s within 0.2 s",
+            "a program sets the clock in jumps; let NTP slew it instead",
+            numbers,
         )
-    return Finding("clock", "ok", told, None, measured)
+    return Finding("clock", "ok", message, None, numbers)
 
 
 def memory(request: Request) -> Finding:
     """Main memory that can still be had, and cores."""
     free = machine.host_bytes()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    measured = {"free_bytes": free, "cores": cores}
+    numbers = {"free_bytes": free, "cores": cores}
     if free is None:
-        return Finding("memory", "warn", f"unknown; {cores} cores", None, measured)
-    told = f"{free / _GIB:.1f} GiB free, {cores} cores"
+        return Finding("memory", "warn", f"unknown; {cores} cores", None, numbers)
+    message = f"{free / _GIB:.1f} GiB free, {cores} cores"
     hint = "end other programs, or raise the limit of the container or job"
     if free < _LEAST_BYTES:
-        return Finding("memory", "fail", told, hint, measured, exit_code=6)
+        return Finding("memory", "fail", message, hint, numbers, exit_code=6)
     if free < _GOOD_BYTES:
-        return Finding("memory", "warn", told, hint, measured)
-    return Finding("memory", "ok", told, None, measured)
+        return Finding("memory", "warn", message, hint, numbers)
+    return Finding("memory", "ok", message, None, numbers)
 
 
 def files(request: Request) -> Finding:
     """How many files may be open at once."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     endless = soft == resource.RLIM_INFINITY
-    told = "no limit" if endless else f"{soft:,} at once"
-    measured = {"soft": soft, "hard": hard}
+    message = "no limit" if endless else f"{soft:,} at once"
+    numbers = {"soft": soft, "hard": hard}
     if endless or soft >= _GOOD_FILES:
-        return Finding("open files", "ok", told, None, measured)
+        return Finding("open files", "ok", message, None, numbers)
     verdict: Verdict = "fail" if soft < _LEAST_FILES else "warn"
-    return Finding("open files", verdict, told, "allow more: ulimit -n 4096", measured, exit_code=6)
+    return Finding(
+        "open files", verdict, message, "allow more: ulimit -n 4096", numbers, exit_code=6
+    )

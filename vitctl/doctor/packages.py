@@ -22,80 +22,92 @@ _NVIDIA = Path("/proc/driver/nvidia/version")
 
 Versions = Mapping[str, str]
 Trouble = tuple[bool, str, str]
-"""Whether it is fatal, what is wrong, what helps."""
+"""Whether the problem is fatal, its description, and a hint."""
 
 
 def versions(request: Request) -> Finding:
-    """Installed versions and what does not go together."""
-    found = installed()
-    troubles = list(known_bad(found, driver=driver(), tpu=tpu_is_there()))
-    shown = [f"{name} {found[name]}" for name in (*_SHOWN, *_TENSORFLOW) if name in found]
-    told = ", ".join([f"python {platform.python_version()}", *shown])
+    """Installed versions, and combinations that do not work."""
+    packages = installed()
+    troubles = list(known_bad(packages, driver=driver(), tpu=tpu_is_there()))
+    shown = [f"{name} {packages[name]}" for name in (*_SHOWN, *_TENSORFLOW) if name in packages]
+    message = ", ".join([f"python {platform.python_version()}", *shown])
     if troubles:
         fatal = any(bad for bad, _, _ in troubles)
-        told = "; ".join(what for _, what, _ in troubles) + f" ({told})"
+        message = "; ".join(what for _, what, _ in troubles) + f" ({message})"
         hint = "; ".join(dict.fromkeys(hint for _, _, hint in troubles))
-        return Finding("versions", "fail" if fatal else "warn", told, hint, {"versions": found})
-    return Finding("versions", "ok", told, None, {"versions": found})
+        return Finding(
+            "versions", "fail" if fatal else "warn", message, hint, {"versions": packages}
+        )
+    return Finding("versions", "ok", message, None, {"versions": packages})
 
 
 def installed() -> dict[str, str]:
-    """Distribution -> version of what matters here."""
-    found = {}
+    """Distribution -> version, of the packages that matter to vitctl."""
+    packages = {}
     for name in (*_SHOWN, *_TENSORFLOW, *_CUDA_PLUGINS, "protobuf", "tensorboard"):
         try:
-            found[name] = metadata.version(name)
+            packages[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return packages
 
 
-def known_bad(found: Versions, *, driver: int | None, tpu: bool) -> Iterator[Trouble]:
+def known_bad(packages: Versions, *, driver: int | None, tpu: bool) -> Iterator[Trouble]:
     """Combinations that fail late or strangely.
 
     `driver`: the NVIDIA driver's major version; `tpu`: whether the machine has one.
     """
     for name in ("jax", "jaxlib", "numpy"):
-        if name not in found:
+        if name not in packages:
             yield True, f"{name} is not installed", "pip install vitctl"
     oldest, too_new = JAX_RELEASES
-    if "jax" in found and not oldest <= _release(found["jax"])[:2] < too_new:
+    if "jax" in packages and not oldest <= _release(packages["jax"])[:2] < too_new:
         hint = 'pip install "jax>={}.{},<{}.{}"'.format(*oldest, *too_new)
-        yield True, f"jax {found['jax']} is not one that vitctl was made for", hint
-    if {"jax", "jaxlib"} <= found.keys():
-        jax, jaxlib = _release(found["jax"]), _release(found["jaxlib"])
+        yield True, f"jax {packages['jax']} is not a version that vitctl supports", hint
+    if {"jax", "jaxlib"} <= packages.keys():
+        jax, jaxlib = _release(packages["jax"]), _release(packages["jaxlib"])
         if jaxlib > jax or jaxlib[:2] != jax[:2]:
-            told = f"jax {found['jax']} and jaxlib {found['jaxlib']} are not of one release"
-            yield True, told, f"pip install jaxlib=={found['jax']}"
-    if not any(name in found for name in _TENSORFLOW):
-        told = "there is no TensorFlow: datasets cannot be read, only --mock works"
-        yield False, told, "pip install tensorflow-cpu"
-    if all(name in found for name in _TENSORFLOW):
-        told = "tensorflow and tensorflow-cpu are both installed, over each other's files"
-        yield False, told, "pip uninstall tensorflow tensorflow-cpu, then install one of them"
-    yield from _of_accelerators(found, driver=driver, tpu=tpu)
+            message = (
+                f"jax {packages['jax']} and jaxlib {packages['jaxlib']} are not of the same release"
+            )
+            yield True, message, f"pip install jaxlib=={packages['jax']}"
+    if not any(name in packages for name in _TENSORFLOW):
+        message = "TensorFlow is not installed: datasets cannot be read, only --mock works"
+        yield False, message, "pip install tensorflow-cpu"
+    if all(name in packages for name in _TENSORFLOW):
+        message = (
+            "tensorflow and tensorflow-cpu are both installed and overwrite each other's files"
+        )
+        yield False, message, "pip uninstall tensorflow tensorflow-cpu, then install one of them"
+    yield from _of_accelerators(packages, driver=driver, tpu=tpu)
 
 
-def _of_accelerators(found: Versions, *, driver: int | None, tpu: bool) -> Iterator[Trouble]:
-    plugins = [name for name in _CUDA_PLUGINS if name in found]
+def _of_accelerators(packages: Versions, *, driver: int | None, tpu: bool) -> Iterator[Trouble]:
+    plugins = [name for name in _CUDA_PLUGINS if name in packages]
     if len(plugins) > 1:
-        told = "jax plugins for two versions of CUDA are installed"
-        yield True, told, f"pip uninstall {plugins[0]} {plugins[0].replace('plugin', 'pjrt')}"
+        message = "jax plugins for two versions of CUDA are installed"
+        yield True, message, f"pip uninstall {plugins[0]} {plugins[0].replace('plugin', 'pjrt')}"
     for name in plugins:
-        if "jaxlib" in found and _release(found[name]) != _release(found["jaxlib"]):
-            told = f"{name} {found[name]} does not belong to jaxlib {found['jaxlib']}"
-            yield True, told, f"pip install {name}=={found['jaxlib']}"
+        if "jaxlib" in packages and _release(packages[name]) != _release(packages["jaxlib"]):
+            message = f"{name} {packages[name]} does not belong to jaxlib {packages['jaxlib']}"
+            yield True, message, f"pip install {name}=={packages['jaxlib']}"
         cuda = re.sub(r"\D", "", name)
         if driver is not None and driver < _DRIVER_OF_CUDA[cuda]:
-            told = f"the NVIDIA driver {driver} is older than CUDA {cuda} needs"
-            yield True, told, f"a driver from {_DRIVER_OF_CUDA[cuda]} on, or jax for an older CUDA"
+            message = f"the NVIDIA driver {driver} is older than CUDA {cuda} needs"
+            yield (
+                True,
+                message,
+                f"a driver from {_DRIVER_OF_CUDA[cuda]} on, or jax for an older CUDA",
+            )
     if driver is not None and not plugins:
         yield True, "there is an NVIDIA GPU that jax cannot use", 'pip install "vitctl[cuda]"'
-    if tpu and "libtpu" not in found:
+    if tpu and "libtpu" not in packages:
         yield True, "there is a TPU that jax cannot use", 'pip install "vitctl[tpu]"'
-    if not tpu and "libtpu" in found and not os.environ.get("JAX_PLATFORMS"):
-        told = "libtpu is installed and there is no TPU: jax looks for one at each start"
-        yield False, told, "export JAX_PLATFORMS=cpu, or cuda"
+    if not tpu and "libtpu" in packages and not os.environ.get("JAX_PLATFORMS"):
+        message = (
+            "libtpu is installed but this machine has no TPU: jax searches for one at each start"
+        )
+        yield False, message, "export JAX_PLATFORMS=cpu, or cuda"
 
 
 def driver() -> int | None:

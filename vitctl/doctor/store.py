@@ -1,4 +1,4 @@
-"""What the store's file system can do: artifacts rest on rename, flock and room."""
+"""Checks of the store's file system: artifacts rely on rename, flock and free space."""
 
 from __future__ import annotations
 
@@ -32,23 +32,29 @@ def disk(request: Request) -> Finding:
     with _room(request) as folder:
         usage = shutil.disk_usage(folder)
         names = os.statvfs(folder).f_favail
-        measured = {"free_bytes": usage.free, "free_names": names}
-        told = f"{usage.free / _GIB:.1f} GiB free of {usage.total / _GIB:.1f}"
-        hint = f"free some room, or choose another --store than {request.store}"
+        numbers = {"free_bytes": usage.free, "free_names": names}
+        message = f"{usage.free / _GIB:.1f} GiB free of {usage.total / _GIB:.1f}"
+        hint = f"free some disk space, or choose another --store than {request.store}"
         if usage.free < _LEAST_FREE:
-            return Finding("disk", "fail", told, hint, measured, exit_code=6)
+            return Finding("disk", "fail", message, hint, numbers, exit_code=6)
         written, read = _speeds(folder / "probe")
-    measured |= {"write_bytes_per_s": round(written), "read_bytes_per_s": round(read)}
-    told += f", writes {written / _MB:,.0f} MB/s, reads {read / _MB:,.0f} MB/s"
+    numbers |= {"write_bytes_per_s": round(written), "read_bytes_per_s": round(read)}
+    message += f", writes {written / _MB:,.0f} MB/s, reads {read / _MB:,.0f} MB/s"
     if 0 < names < _LEAST_NAMES:
-        told += f", {names:,} names left"
-        return Finding("disk", "warn", told, "remove small files: it runs out of inodes", measured)
+        message += f", {names:,} names left"
+        return Finding(
+            "disk",
+            "warn",
+            message,
+            "remove small files: the disk is running out of inodes",
+            numbers,
+        )
     if usage.free < _GOOD_FREE:
-        return Finding("disk", "warn", told, hint, measured)
+        return Finding("disk", "warn", message, hint, numbers)
     if min(written, read) < _SLOW:
-        hint = "a local disk is faster: let the store, or at least the datasets, lie on one"
-        return Finding("disk", "warn", told, hint, measured)
-    return Finding("disk", "ok", told, None, measured)
+        hint = "put the store, or at least the datasets, on a faster local disk"
+        return Finding("disk", "warn", message, hint, numbers)
+    return Finding("disk", "ok", message, None, numbers)
 
 
 def rename(request: Request) -> Finding:
@@ -58,20 +64,24 @@ def rename(request: Request) -> Finding:
         write_atomic(place, b"old")
         with place.open("rb") as before:
             write_atomic(place, b"new")
-            kept, now = before.read(), place.read_bytes()
+            before_bytes, now = before.read(), place.read_bytes()
         left = [path.name for path in folder.iterdir() if path != place]
         skew = place.stat().st_mtime - time.time()
-    measured = {"skew_s": round(skew, 2)}
-    if (kept, now) != (b"old", b"new") or left:
-        told = "a file that is replaced does not stay whole for who reads it"
+    numbers = {"skew_s": round(skew, 2)}
+    if (before_bytes, now) != (b"old", b"new") or left:
+        message = "a file that is replaced does not stay complete for its readers"
         hint = "keep the store on a POSIX file system (ext4, xfs, NFS, Lustre)"
-        return Finding("rename", "fail", told, hint, measured)
+        return Finding("rename", "fail", message, hint, numbers)
     if abs(skew) > _SKEW_S:
-        told = f"works, but the file server's clock is {skew:+.0f} s off ours"
+        message = f"works, but the file server's clock is {skew:+.0f} s off this machine's"
         return Finding(
-            "rename", "warn", told, "keep both on NTP: ages and order go by it", measured
+            "rename",
+            "warn",
+            message,
+            "set both clocks by NTP: the order of artifacts depends on them",
+            numbers,
         )
-    return Finding("rename", "ok", "replaces a file in one go", None, measured)
+    return Finding("rename", "ok", "replaces a file in one go", None, numbers)
 
 
 def lock(request: Request) -> Finding:
@@ -87,8 +97,8 @@ def lock(request: Request) -> Finding:
             except BlockingIOError:
                 return Finding("lock", "ok", _kept_out(mounts.shared(folder)))
         except OSError as error:
-            told = f"flock is not supported ({error.strerror})"
-            return Finding("lock", "warn", told, _ALONE)
+            message = f"flock is not supported ({error.strerror})"
+            return Finding("lock", "warn", message, _ALONE)
         finally:
             os.close(first)
             os.close(second)
@@ -96,10 +106,10 @@ def lock(request: Request) -> Finding:
 
 
 def _kept_out(shared: str | None) -> str:
-    told = "flock keeps a second process out"
+    message = "flock keeps a second process out"
     if shared is None:
-        return told
-    return f"{told} on this machine, and {HELD} those on others ({shared})"
+        return message
+    return f"{message} on this machine, and {HELD} those on others ({shared})"
 
 
 _ALONE = (

@@ -1,7 +1,8 @@
 """Starts the processes that check, and ends the ones that hang.
 
 A driver or a network disk that hangs does so in a system call, where no exception and no thread
-helps: only another process can look on. It is killed, and if even that hangs, left behind.
+helps: only another process can watch. The hanging process is killed; if
+even that fails, it is abandoned.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ _START_S = 30.0
 
 Lines = Generator[dict[str, Any] | None, float, None]
 _HINTS = {
-    "store": "a network file system does not answer: see mount and dmesg",
-    "bucket": "the store does not answer: see the network, its address and its service's health",
+    "store": "a network file system does not respond: check mount and dmesg",
+    "bucket": "the store does not respond: check the network, its address and the service's status",
     "devices": "another program may hold the devices (nvidia-smi; lsof /dev/accel*), or a host of "
     "the slice is missing",
-    "batches": "the dataset's disk does not answer, or is very slow",
+    "batches": "the dataset's disk does not respond, or is very slow",
 }
 
 
@@ -45,7 +46,8 @@ def findings(
     patience_s: float | None = None,
     command: Sequence[str] = _COMMAND,
 ) -> Iterator[Finding]:
-    """What each check says, in order, as soon as known. `patience_s` stands for each one's own."""
+    """The finding of each check, in order, as soon as it is known. `patience_s` replaces the time
+    limits of the checks."""
     for _, group in groupby(checks, key=lambda check: check.group):
         rest = list(group)
         while rest:
@@ -54,8 +56,8 @@ def findings(
                 yield finding
                 done += 1
                 if finding.verdict == "fail" and rest[done - 1].needed:
-                    told = f"not checked, as {rest[done - 1].name} failed"
-                    yield from (Finding(c.name, "warn", told) for c in rest[done:])
+                    message = f"not checked, as {rest[done - 1].name} failed"
+                    yield from (Finding(c.name, "warn", message) for c in rest[done:])
                     done = len(rest)
                     break
             rest = rest[done:]
@@ -64,15 +66,15 @@ def findings(
 def _one_process(
     checks: Sequence[Check], request: Request, *, patience_s: float | None, command: Sequence[str]
 ) -> Iterator[Finding]:
-    """Findings until all are there, or one check hangs or kills its process: it is the last."""
+    """The findings of all checks, or up to the first check that hangs or kills its process."""
     reading, writing = os.pipe()
     # What libraries print is of no use here, but for the last words of one that dies.
-    with TemporaryFile() as said:
+    with TemporaryFile() as output_file:
         process = subprocess.Popen(
             [*command, str(writing)],
             stdin=subprocess.PIPE,
-            stdout=said,
-            stderr=said,
+            stdout=output_file,
+            stderr=output_file,
             pass_fds=(writing,),
             start_new_session=True,
         )
@@ -86,9 +88,11 @@ def _one_process(
             next(lines)
             for check in checks:
                 patience = check.patience_s if patience_s is None else patience_s
-                finding = _await(lines, check, patience=patience, process=process, said=said)
+                finding = _await(
+                    lines, check, patience=patience, process=process, output_file=output_file
+                )
                 yield finding
-                if finding.measured.get("ended"):
+                if finding.numbers.get("ended"):
                     return
         finally:
             os.close(reading)
@@ -101,9 +105,9 @@ def _await(
     *,
     patience: float,
     process: subprocess.Popen[bytes],
-    said: IO[bytes],
+    output_file: IO[bytes],
 ) -> Finding:
-    """The finding of `check`; `measured["ended"]` where its process is of no more use."""
+    """The finding of `check`; `numbers["ended"]` where its process is of no more use."""
     began, limit = time.monotonic(), _START_S + patience
     while True:
         passed = time.monotonic() - began
@@ -112,7 +116,7 @@ def _await(
             return Finding(
                 check.name,
                 "fail",
-                f"no answer within {patience:g} s",
+                f"the check did not end within {patience:g} s",
                 _HINTS.get(check.group),
                 {"ended": "timeout"},
                 seconds=round(time.monotonic() - began, 3),
@@ -120,25 +124,26 @@ def _await(
         if "begins" in line:
             began, limit = time.monotonic(), patience
         elif "finding" in line:
-            return Finding(**line["finding"])
+            return Finding.from_json(line["finding"])
         else:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(1)
-            return _crashed(check, process.poll(), said)
+            return _crashed(check, process.poll(), output_file)
 
 
-def _crashed(check: Check, code: int | None, said: IO[bytes]) -> Finding:
-    said.seek(0, os.SEEK_END)
-    said.seek(max(0, said.tell() - 2000))
-    words = said.read().decode(errors="replace").strip().splitlines()
-    last = f": {words[-1][:200]}" if words else ""
+def _crashed(check: Check, code: int | None, output_file: IO[bytes]) -> Finding:
+    output_file.seek(0, os.SEEK_END)
+    output_file.seek(max(0, output_file.tell() - 2000))
+    output = output_file.read().decode(errors="replace").strip().splitlines()
+    last = f": {output[-1][:200]}" if output else ""
     how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
-    told = f"the process that checked it died ({how}){last}"
-    return Finding(check.name, "fail", told, _HINTS.get(check.group), {"ended": how})
+    message = f"the process of the check died ({how}){last}"
+    return Finding(check.name, "fail", message, _HINTS.get(check.group), {"ended": how})
 
 
 def _lines(descriptor: int) -> Lines:
-    """Send seconds, get the next line within them; None if there is none, {} at the end."""
+    """A generator of lines as JSON: send it seconds, and it gives the next line, None if none came
+    within that time, or {} at the end of the stream."""
     pending = b""
     patience = yield None
     while True:
@@ -157,7 +162,7 @@ def _lines(descriptor: int) -> Lines:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill it and what it started; one that the kernel cannot end is left behind."""
+    """Kill a process and its children. A process that the kernel cannot end is abandoned."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     with suppress(subprocess.TimeoutExpired):

@@ -161,14 +161,14 @@ def error_by_data_size(summary: Summary, theme: Theme) -> Figure | None:
     noun = measure_of(summary)
     pairs = best["by_model_and_data"] or best["by_data"]
     models = [row["model"] for row in best["by_model"]] or [None]
-    ends = []
+    line_ends = []
     for i, (name, colour) in enumerate(
         zip(models, ordered_colours(len(models), theme), strict=True)
     ):
         line = [row for row in pairs if name is None or row["model"] == name]
         _best_line(ax, [row["data_size"] for row in line], line, colour=colour, number=i, style="-")
         if name is not None:
-            ends.append((name, line[-1]["data_size"], line[-1]["error"], colour))
+            line_ends.append((name, line[-1]["data_size"], line[-1]["error"], colour))
     ax.set_xscale("log")
     sizes = [row["data_size"] for row in best["by_data"]]
     ax.set_xticks(sizes, counts(sizes))
@@ -187,7 +187,7 @@ def error_by_data_size(summary: Summary, theme: Theme) -> Figure | None:
         max(r["error"] for r in pairs),
         measure=measure_of(summary),
     )
-    label_ends(ax, ends, theme)
+    label_ends(ax, line_ends, theme)
     if _explain_short(ax, pairs, theme):
         legend(ax, theme, *ax.get_legend_handles_labels(), loc="upper left")
     return drawn
@@ -202,14 +202,14 @@ def error_over_images(summary: Summary, theme: Theme) -> Figure | None:
     drawn = figure(theme, width=7.2, height=5.2)
     ax = drawn.subplots()
     noun = measure_of(summary)
-    ends = []
+    line_ends = []
     for i, (name, colour) in enumerate(
         zip(models, ordered_colours(len(models), theme), strict=True)
     ):
         own = [row for row in rows if row["model"] == name]
         line = [
-            min((r for r in own if r["images"] == seen), key=lambda r: r["error"])
-            for seen in sorted({row["images"] for row in own})
+            min((r for r in own if r["images"] == images), key=lambda r: r["error"])
+            for images in sorted({row["images"] for row in own})
         ]
         ax.plot(
             [row["images"] for row in line],
@@ -219,7 +219,7 @@ def error_over_images(summary: Summary, theme: Theme) -> Figure | None:
             marker=MARKERS[i % len(MARKERS)],
             markersize=5.5,
         )
-        ends.append((name, line[-1]["images"], line[-1]["error"], colour))
+        line_ends.append((name, line[-1]["images"], line[-1]["error"], colour))
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
     dress(
@@ -235,7 +235,7 @@ def error_over_images(summary: Summary, theme: Theme) -> Figure | None:
         max(r["error"] for r in rows),
         measure=measure_of(summary),
     )
-    label_ends(ax, ends, theme)
+    label_ends(ax, line_ends, theme)
     return drawn
 
 

@@ -28,7 +28,7 @@ class Branches:
     timescale_steps: int
     drop_end_steps: int
     cooldown_steps: int
-    ends: Sequence[int]
+    lengths: Sequence[int]
 
 
 PAPER = Branches(
@@ -36,7 +36,7 @@ PAPER = Branches(
     timescale_steps=10_000,
     drop_end_steps=50_000,
     cooldown_steps=25_000,
-    ends=(221_900, 443_900, 517_900),
+    lengths=(221_900, 443_900, 517_900),
 )
 """Figure 7: 3, 6 and 7 epochs of JFT-300M at batch 4096."""
 
@@ -69,12 +69,12 @@ def schedules(branches: Branches, theme: Theme) -> Figure:
 
 
 def _panel(ax: Axes, branches: Branches, theme: Theme, *, kind: Kind, peak: float) -> None:
-    colours = ordered_colours(len(branches.ends), theme)
-    longest = max(branches.ends)
+    colours = ordered_colours(len(branches.lengths), theme)
+    longest = max(branches.lengths)
     if kind != "linear":
         trunk = _config(branches, kind=kind, peak=peak, end=None)
         _line(ax, trunk, 0, longest, color=theme.muted, linewidth=4.5, alpha=0.45, label="trunk")
-    for i, (end, colour) in enumerate(zip(branches.ends, colours, strict=True)):
+    for i, (end, colour) in enumerate(zip(branches.lengths, colours, strict=True)):
         branch = _config(branches, kind=kind, peak=peak, end=end)
         begin = 0 if kind == "linear" else end - branches.cooldown_steps
         label = f"ends at {end / 1000:g}k"

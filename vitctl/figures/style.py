@@ -150,14 +150,14 @@ def log_values(ax: Axes, low: float, high: float, *, measure: Measure) -> None:
 
 
 def label_ends(
-    ax: Axes, ends: Sequence[tuple[str, float, float, str]], theme: Theme, *, gap: float = 0.034
+    ax: Axes, labels: Sequence[tuple[str, float, float, str]], theme: Theme, *, gap: float = 0.034
 ) -> None:
     """Names beside the right ends (name, x, y, colour) of lines, moved apart where they collide.
 
     `gap` is the least distance of two names, as a share of the axes' height.
     """
     to_axes = ax.transData + ax.transAxes.inverted()
-    placed = sorted(((to_axes.transform((x, y))[1], name, x, y, c) for name, x, y, c in ends))
+    placed = sorted(((to_axes.transform((x, y))[1], name, x, y, c) for name, x, y, c in labels))
     heights: list[float] = []
     for height, *_ in placed:
         heights.append(max(height, heights[-1] + gap) if heights else height)

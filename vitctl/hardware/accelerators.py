@@ -144,10 +144,10 @@ def gpus(text: str) -> Gpus | None:
     count, bare = 1, text
     if _GPU_WORD.fullmatch(text):
         pass
-    elif before := re.fullmatch(r"(\d{1,5}) ?[x*] ?(.+)", text):
-        count, bare = int(before[1]), before[2]
-    elif behind := re.fullmatch(r"(.+?) ?[x:*] ?(\d{1,5})", text):
-        count, bare = int(behind[2]), behind[1]
+    elif leading := re.fullmatch(r"(\d{1,5}) ?[x*] ?(.+)", text):
+        count, bare = int(leading[1]), leading[2]
+    elif trailing := re.fullmatch(r"(.+?) ?[x:*] ?(\d{1,5})", text):
+        count, bare = int(trailing[2]), trailing[1]
     named = _GPU_WORD.fullmatch(bare)
     return None if named is None else Gpus(bare.upper(), count)
 

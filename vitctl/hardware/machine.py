@@ -16,8 +16,8 @@ from vitctl.errors import UsageError
 def host_bytes() -> int | None:
     """Main memory a process can still get: the lesser of what is available and the cgroup's
     limit. None where the system does not tell."""
-    found = [value for value in (_available(), _cgroup_left()) if value is not None]
-    return min(found) if found else None
+    limits = [value for value in (_available(), _cgroup_left()) if value is not None]
+    return min(limits) if limits else None
 
 
 def available_cores() -> int:
@@ -79,24 +79,24 @@ _CUDA_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin")
 
 def _no_devices(text: str) -> UsageError:
     """Why there are none, from what jax said, which is nothing where it sees no GPU for CUDA."""
-    asked = os.environ.get("JAX_PLATFORMS", "")
-    found = re.match(r"Unable to initialize backend '([^']*)': (.*)", text)
-    failing, told = found.groups() if found else (asked, text)
-    told = re.sub(r"^[A-Z_]+: | \((set JAX_PLATFORMS=|you may need to uninstall).*$", "", told)
-    told = told.rstrip(". ")[:200] or "it sees no NVIDIA GPU"
-    if known := re.search(r"list of known backends: \[(.*)\]", told):
+    platforms = os.environ.get("JAX_PLATFORMS", "")
+    match = re.match(r"Unable to initialize backend '([^']*)': (.*)", text)
+    failing, reason = match.groups() if match else (platforms, text)
+    reason = re.sub(r"^[A-Z_]+: | \((set JAX_PLATFORMS=|you may need to uninstall).*$", "", reason)
+    reason = reason.rstrip(". ")[:200] or "it sees no NVIDIA GPU"
+    if known := re.search(r"list of known backends: \[(.*)\]", reason):
         # Of "gpu", jax names only the last of the kinds it tries.
-        failing = "gpu" if "gpu" in asked.split(",") else failing
-        told = f"it has only {known[1].replace(chr(39), '')}"
-    said = f"JAX_PLATFORMS={asked}, but " if asked else ""
+        failing = "gpu" if "gpu" in platforms.split(",") else failing
+        reason = f"it has only {known[1].replace(chr(39), '')}"
+    said = f"JAX_PLATFORMS={platforms}, but " if platforms else ""
     hints = []
-    wanted = {failing, *asked.split(",")}
+    wanted = {failing, *platforms.split(",")}
     if wanted & {"cuda", "gpu"} and not any(map(find_spec, _CUDA_PLUGINS)):
         hints.append('for NVIDIA GPUs: pip install "vitctl[cuda]"')
     if "tpu" in wanted and not find_spec("libtpu"):
         hints.append('for TPUs: pip install "vitctl[tpu]"')
     return UsageError(
-        f"{said}jax cannot start {failing or 'any device'}: {told}",
+        f"{said}jax cannot start {failing or 'any device'}: {reason}",
         hint="; ".join([*hints, "to compute on the CPU: export JAX_PLATFORMS=cpu"]),
     )
 

@@ -28,7 +28,7 @@ class Average(NamedTuple):
     updates: Int[Array, ""]
 
 
-def start(params: Params) -> Average:
+def initial(params: Params) -> Average:
     """The average of no update yet: as long as there is none, the weights themselves."""
     return Average(jax.tree.map(jnp.copy, params), jnp.int32(0))
 

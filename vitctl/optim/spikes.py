@@ -44,7 +44,7 @@ class NormHistory(NamedTuple):
     skipped: Int[Array, ""]
 
 
-def start() -> NormHistory:
+def initial() -> NormHistory:
     """No norm seen."""
     return NormHistory(jnp.float32(0), jnp.float32(0), jnp.int32(0), jnp.int32(0))
 

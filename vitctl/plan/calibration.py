@@ -64,7 +64,7 @@ def operations_seconds(cost: Cost) -> float:
 
 
 @cache
-def measured() -> tuple[Measured, ...]:
+def paper_models() -> tuple[Measured, ...]:
     """The paper's models, from the file that ships; tests/plan/paper_costs.py makes it."""
     text = resources.files("vitctl.plan").joinpath(_FILE).read_text(encoding="utf-8")
     return tuple(_read(row) for row in strict_json.loads(text)["models"])
@@ -93,7 +93,7 @@ def _read(row: Mapping[str, Any]) -> Measured:
 
 def leave_one_out(of: Sequence[Measured] | None = None) -> dict[str, float]:
     """Each model's throughput as the others predict it, over the measured one."""
-    rows = measured() if of is None else of
+    rows = paper_models() if of is None else of
     return {
         row.model: _mean(other.share for other in rows if other is not row) / row.share
         for row in rows
@@ -111,7 +111,7 @@ class Efficiency:
 
     Attributes:
       assumed: it was measured on other hardware.
-      measured: the paper measured this model.
+      in_paper: the paper measured this model.
       left_out: error of its rate as the other models predict it, over the measured one, less 1; of
         a model that was not measured the largest such error. None without the compiler's estimate.
     """
@@ -120,7 +120,7 @@ class Efficiency:
     low: float | None
     high: float | None
     assumed: bool
-    measured: bool
+    in_paper: bool
     left_out: float | None
 
 
@@ -132,14 +132,19 @@ def efficiency(cost: Cost, *, model: ModelConfig, hardware: Hardware) -> Efficie
     and all of what the compiler estimates. Without the compiler's estimate of operations the
     efficiencies of the paper's models themselves are the range.
     """
-    rows = measured()
+    rows = paper_models()
     own = next((row for row in rows if _same(row.model, model)), None)
     here = hardware.kind == _ON.kind
     if cost.cycle_seconds is None:
-        found = [row.efficiency for row in rows]
-        value = own.efficiency if own is not None else _mean(found)
+        efficiencies = [row.efficiency for row in rows]
+        value = own.efficiency if own is not None else _mean(efficiencies)
         return Efficiency(
-            value, min(found), max(found), assumed=not here, measured=own is not None, left_out=None
+            value,
+            min(efficiencies),
+            max(efficiencies),
+            assumed=not here,
+            in_paper=own is not None,
+            left_out=None,
         )
     per_share = cost.seconds / operations_seconds(cost)
     value = own.share if own is not None else _mean(row.share for row in rows)
@@ -154,7 +159,7 @@ def efficiency(cost: Cost, *, model: ModelConfig, hardware: Hardware) -> Efficie
         None if low is None else low * per_share,
         None if high is None else high * per_share,
         assumed=not here,
-        measured=own is not None,
+        in_paper=own is not None,
         left_out=worst_error() if own is None else leave_one_out()[own.model] - 1,
     )
 

@@ -76,7 +76,7 @@ def options(
     batches: Sequence[int],
 ) -> list[Option]:
     """Every combination that divides, the fastest by the estimate first."""
-    found = []
+    ways = []
     for spec in specs:
         for batch in batches:
             for remat in remats:
@@ -87,7 +87,7 @@ def options(
                     footprint.checked_microbatch(microbatch, images=batch // mesh.batch_shards)
                 except UsageError:
                     continue
-                found.append(
+                ways.append(
                     option(
                         cfg,
                         Plan(mesh, remat, microbatch),
@@ -97,7 +97,7 @@ def options(
                     )
                 )
     return sorted(
-        found, key=lambda o: (-o.rate, step_flops(cfg.model, remat=o.plan.remat), o.needed)
+        ways, key=lambda o: (-o.rate, step_flops(cfg.model, remat=o.plan.remat), o.needed)
     )
 
 
@@ -130,14 +130,14 @@ def need(cfg: TrainConfig, plan: Plan) -> footprint.Need:
     return footprint.need(cfg, spec=plan.mesh, remat=plan.remat, microbatch=plan.microbatch)
 
 
-def worth_compiling(found: Sequence[Option], *, available: int | None, slack: bool) -> list[Option]:
+def worth_compiling(ways: Sequence[Option], *, available: int | None, slack: bool) -> list[Option]:
     """Those that fit by the count, then, with `slack`, those that may; if none, the one that needs
     least."""
     if available is None:
-        return list(found)
-    fit = [o for o in found if o.needed <= available]
-    may = [o for o in found if available < o.needed <= available * SLACK] if slack else []
-    return [*fit, *may] or [min(found, key=lambda o: o.needed)]
+        return list(ways)
+    fit = [o for o in ways if o.needed <= available]
+    may = [o for o in ways if available < o.needed <= available * SLACK] if slack else []
+    return [*fit, *may] or [min(ways, key=lambda o: o.needed)]
 
 
 def batches_to_try(devices: int, *, most: int) -> list[int]:
@@ -145,9 +145,9 @@ def batches_to_try(devices: int, *, most: int) -> list[int]:
     return [devices * 2**k for k in range(10) if devices * 2**k <= most]
 
 
-def distinct(found: Sequence[Option]) -> list[Option]:
+def distinct(ways: Sequence[Option]) -> list[Option]:
     """The first of those that differ only in how many devices an axis has."""
     first: dict[object, Option] = {}
-    for o in found:
+    for o in ways:
         first.setdefault((kind(o.plan.mesh), o.plan.remat, o.cfg.data.batch), o)
     return list(first.values())

@@ -63,8 +63,8 @@ def read(module: str) -> list[Collective]:
 def _read(module: str) -> Iterator[Collective]:
     chains = set()
     for line in hlo.lines(module):
-        found = _OPERATION.search(line.text)
-        if found is None:
+        match = _OPERATION.search(line.text)
+        if match is None:
             continue
         # One that goes on beside other work is written in each fusion that it goes on beside, from
         # its start to its end: links of one chain.
@@ -72,9 +72,9 @@ def _read(module: str) -> Iterator[Collective]:
             if (chain[1], chain[2], line.times) in chains:
                 continue
             chains.add((chain[1], chain[2], line.times))
-        kind, started = found[2], found[3] is not None
+        kind, started = match[2], match[3] is not None
         group = _group(line.text) if kind != "collective-permute" else ()
-        payload = _payload(kind, found[1], started=started, line=line.text, group=group)
+        payload = _payload(kind, match[1], started=started, line=line.text, group=group)
         # libtpu has no reduce-scatter of its own on some chips: it fuses an all-reduce with the
         # slice that each device keeps.
         if kind == "all-reduce" and "all-reduce-scatter" in line.computation:
@@ -120,14 +120,14 @@ def _group(line: str) -> tuple[int, ...]:
 
 def _iota(text: str) -> np.ndarray:
     """`[2,4]<=[8]`, `[2,4]<=[4,2]T(1,0)`: numbers in order, reshaped, transposed, reshaped."""
-    found = _IOTA.search(text)
-    if found is None:
+    match = _IOTA.search(text)
+    if match is None:
         raise ValueError(f"device ids are not understood: {text!r}")
-    shape = [int(n) for n in found[1].split(",")]
-    source = [int(n) for n in (found[2] or found[1]).split(",")]
+    shape = [int(n) for n in match[1].split(",")]
+    source = [int(n) for n in (match[2] or match[1]).split(",")]
     ids = np.arange(math.prod(source)).reshape(source)
-    if found[3]:
-        ids = ids.transpose([int(n) for n in found[3].split(",")])
+    if match[3]:
+        ids = ids.transpose([int(n) for n in match[3].split(",")])
     return ids.reshape(shape)
 
 

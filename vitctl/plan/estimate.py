@@ -58,8 +58,8 @@ def step_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat) -> float:
     again = recomputed_flops(model, remat=remat) / (8 * n * d * d + 4 * n * n * d + 4 * n * d * f)
     stream = n * (9 * d + 2 * f) * dtype_bytes
     attention = model.heads * n * n * (_FLOAT + dtype_bytes)
-    kept = footprint.kept_bytes(model, dtype_bytes=dtype_bytes, remat=remat)
-    return model.depth * 2 * ((3 + again) * (stream + attention) + kept)
+    saved_bytes = footprint.kept_bytes(model, dtype_bytes=dtype_bytes, remat=remat)
+    return model.depth * 2 * ((3 + again) * (stream + attention) + saved_bytes)
 
 
 def update_bytes(cfg: TrainConfig, *, spec: MeshSpec) -> float:

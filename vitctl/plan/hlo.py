@@ -62,18 +62,18 @@ def cycles(module: str) -> int:
     """
     total = 0
     for line in lines(module):
-        if (found := _CYCLES.search(line.text)) is not None:
-            total += line.times * int(found[1])
+        if (match := _CYCLES.search(line.text)) is not None:
+            total += line.times * int(match[1])
     return total
 
 
 def _computations(module: str) -> tuple[dict[str, _Computation], str]:
-    found: dict[str, _Computation] = {}
+    computations: dict[str, _Computation] = {}
     entry: str | None = None
     current: _Computation | None = None
     for text in module.splitlines():
         if not text.startswith(" ") and (opened := _OPENED.match(text)) is not None:
-            current = found.setdefault(opened[2], _Computation())
+            current = computations.setdefault(opened[2], _Computation())
             entry = opened[2] if opened[1] else entry
         elif text.startswith("}"):
             current = None
@@ -81,7 +81,7 @@ def _computations(module: str) -> tuple[dict[str, _Computation], str]:
             current.lines.append(text)
     if entry is None:
         raise ValueError("the HLO module has no entry")
-    return found, entry
+    return computations, entry
 
 
 def _rounds(condition: _Computation) -> int:

@@ -62,7 +62,7 @@ def _rate(
         roofline=roofline,
         efficiency=predicted * cost.seconds / images,
         assumed=efficiency.assumed,
-        measured=efficiency.measured,
+        measured=efficiency.in_paper,
         left_out=efficiency.left_out,
         mfu=flops * predicted / hardware.flops,
     )
@@ -73,8 +73,8 @@ def memory(best: Tried, *, available: int | None) -> Memory:
     that the program has for them: they are not all there at the worst moment."""
     needed = need(best.option.cfg, best.option.plan)
     program = best.program
-    kept = needed.parameters + needed.optimizer + needed.batch
-    inside = max(0, program.peak - kept) if program.fits else program.temporaries
+    resident = needed.parameters + needed.optimizer + needed.batch
+    inside = max(0, program.peak - resident) if program.fits else program.temporaries
     gradients = min(needed.gradients, inside)
     activations = min(needed.activations, inside - gradients)
     return Memory(
@@ -102,15 +102,15 @@ def counted_memory(option: Option, *, available: int | None) -> Memory:
     )
 
 
-def advice(option: Option, *, there: Topology, available: int | None) -> list[str]:
+def advice(option: Option, *, target_topology: Topology, available: int | None) -> list[str]:
     """What would make it fit, by the count from shapes."""
     if available is None:
         return []
-    cfg, devices = option.cfg, there.devices
+    cfg, devices = option.cfg, target_topology.devices
     other = candidates.options(
         cfg,
         devices=devices,
-        hardware=there.hardware,
+        hardware=target_topology.hardware,
         specs=list(candidates.meshes(cfg, devices=devices)),
         remats=("full",),
         microbatch=option.plan.microbatch,

@@ -34,7 +34,7 @@ from vitctl.plan.topology import Topology
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.spec import MeshSpec
 from vitctl.train.config import TrainConfig
-from vitctl.train.program import lowered as ahead
+from vitctl.train.program import lowered as lowering
 
 _OUT_OF_MEMORY = re.compile(r"required[^()]*\(([\d.]+)([KMGT]?)\)[^()]*exceeds")
 _UNIT = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -102,29 +102,29 @@ def compile_step(
         model = cfg.model.model_copy(update={"depth": depth})
         cfg = cfg.model_copy(update={"model": model})
     layout = layouts.make(plan.mesh, devices=target.devices)
-    lowered = ahead.lower(
+    lowered = lowering.lower(
         cfg, layout=layout, remat=plan.remat, microbatch=plan.microbatch, scan=depth is None
     )
     place = _place(lowered, layout=layout, target=target)
-    if (kept := _kept(place)) is not None:
-        return kept
-    program = interruptible(lambda: _compiled(lowered, layout=layout, target=target))
-    _keep(place, program)
+    if (cached := _cached(place)) is not None:
+        return cached
+    program = interruptible(lambda: _compile(lowered, layout=layout, target=target))
+    _cache(place, program)
     return program
 
 
-def _compiled(lowered: Any, *, layout: layouts.Layout, target: Target) -> Program:
+def _compile(lowered: Any, *, layout: layouts.Layout, target: Target) -> Program:
     try:
-        compiled = lowered.compile()
+        executable = lowered.compile()
     except Exception as error:  # jaxlib's own kinds, by version
         needed = _OUT_OF_MEMORY.search(str(error))
         if needed is None or "RESOURCE_EXHAUSTED" not in str(error):
             raise
         temporaries = int(float(needed[1]) * _UNIT[needed[2]])
         return Program(False, 0.0, 0.0, 0, None, 0, temporaries, 0)
-    costs = compiled.cost_analysis() or {}
-    memory = compiled.memory_analysis()
-    text = _text(compiled)
+    costs = executable.cost_analysis() or {}
+    memory = executable.memory_analysis()
+    text = _text(executable)
     hardware, shape = target.topology.hardware, target.topology.shape
     links, cycles = None, 0
     if target.topology.devices == 1:
@@ -153,11 +153,11 @@ def _compiled(lowered: Any, *, layout: layouts.Layout, target: Target) -> Progra
     )
 
 
-def _text(compiled: Any) -> str | None:
+def _text(executable: Any) -> str | None:
     """The program's HLO; None where jaxlib cannot print what its compiler made (0.10.2 refuses the
     asynchronous updates in programs of tpu7x)."""
     try:
-        return compiled.as_text()
+        return executable.as_text()
     except (jax.errors.JaxRuntimeError, NotImplementedError):
         return None
 
@@ -183,7 +183,7 @@ def _place(lowered: Any, *, layout: layouts.Layout, target: Target) -> Path | No
     return based(folder) / f"vitctl-plan-{digest[:32]}.json"
 
 
-def _kept(place: Path | None) -> Program | None:
+def _cached(place: Path | None) -> Program | None:
     if place is None:
         return None
     try:
@@ -192,7 +192,7 @@ def _kept(place: Path | None) -> Program | None:
         return None
 
 
-def _keep(place: Path | None, program: Program) -> None:
+def _cache(place: Path | None, program: Program) -> None:
     if place is None:
         return
     with suppress(OSError, nofollow.LinkError):

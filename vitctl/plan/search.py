@@ -55,7 +55,7 @@ class Searched:
 
 
 def first_that_fits(
-    found: Sequence[Option],
+    ways: Sequence[Option],
     *,
     compiles: int,
     available: int | None,
@@ -68,7 +68,7 @@ def first_that_fits(
     needs least.
     """
     tried: list[Tried] = []
-    while len(tried) < compiles and (left := _left(found, tried, available=available)):
+    while len(tried) < compiles and (left := _left(ways, tried, available=available)):
         last = tried and len(tried) == compiles - 1
         option = min(left, key=lambda o: o.needed) if last else left[0]
         tried.append(_try(option, hardware=hardware, compile_one=compile_one))
@@ -78,7 +78,7 @@ def first_that_fits(
 
 
 def fastest(
-    found: Sequence[Option],
+    ways: Sequence[Option],
     *,
     compiles: int,
     available: int | None,
@@ -92,18 +92,18 @@ def fastest(
     would all be one mesh with other numbers.
     """
     tried: list[Tried] = []
-    while len(tried) < compiles and (left := _left(found, tried, available=available)):
+    while len(tried) < compiles and (left := _left(ways, tried, available=available)):
         best = min(tried, key=_order, default=None)
         if best is None or not best.program.fits:
             candidate = left[0]
         else:
             candidate = _next_to(best.option, left, tried, turn=len(tried) - 1)
         tried.append(_try(candidate, hardware=hardware, compile_one=compile_one))
-    left = _left(found, tried, available=available)
-    roomy = _not_refused(found, tried, available=available)
+    left = _left(ways, tried, available=available)
+    roomy = _not_refused(ways, tried, available=available)
     return Searched(
         sorted(tried, key=_order),
-        refused=len(found) - len(tried) - len(roomy),
+        refused=len(ways) - len(tried) - len(roomy),
         slower=len(roomy) - len(left),
         untried=len(left),
     )
@@ -122,14 +122,14 @@ def _order(tried: Tried) -> tuple[bool, float]:
 
 
 def _not_refused(
-    found: Sequence[Option], tried: Sequence[Tried], *, available: int | None
+    ways: Sequence[Option], tried: Sequence[Tried], *, available: int | None
 ) -> list[Option]:
     """What was not tried and is not too large by what the compiler asked for what it refused."""
     done = [t.option for t in tried]
     refused = [t for t in tried if not t.program.fits]
     return [
         o
-        for o in found
+        for o in ways
         if o not in done and not any(_too_large(o, t, available=available) for t in refused)
     ]
 
@@ -146,12 +146,10 @@ def _too_large(option: Option, refused: Tried, *, available: int | None) -> bool
     )
 
 
-def _left(
-    found: Sequence[Option], tried: Sequence[Tried], *, available: int | None
-) -> list[Option]:
+def _left(ways: Sequence[Option], tried: Sequence[Tried], *, available: int | None) -> list[Option]:
     """What is still worth compiling."""
     fitting = max((t.option.rate for t in tried if t.program.fits), default=0.0)
-    roomy = _not_refused(found, tried, available=available)
+    roomy = _not_refused(ways, tried, available=available)
     return [o for o in roomy if o.rate * SLACK >= fitting]
 
 

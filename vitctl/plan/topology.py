@@ -165,7 +165,7 @@ def absent_devices(topology: Topology) -> Sequence[Any]:
     if math.prod(topology.shape) == 1:
         options["chips_per_host_bounds"] = [1, 1, 1]
     try:
-        found = topologies.get_topology_desc(
+        devices = topologies.get_topology_desc(
             platform="tpu", topology_name=topology.name, **options
         ).devices
     except Exception as error:  # jaxlib raises its own kinds, by version
@@ -174,9 +174,9 @@ def absent_devices(topology: Topology) -> Sequence[Any]:
             f"libtpu does not know the topology {topology.name}: {first}",
             hint="take a shape the vendor sells, as in v3:32x32 or v5e:16x16",
         ) from None
-    assert len(found) == topology.devices, (len(found), topology)
+    assert len(devices) == topology.devices, (len(devices), topology)
     _take_back_sigterm()
-    return found
+    return devices
 
 
 def _take_back_sigterm() -> None:
@@ -189,9 +189,9 @@ def _take_back_sigterm() -> None:
 
 def local() -> tuple[Topology, Sequence[Any]]:
     """The devices of this machine. Imports jax."""
-    found = machine.devices()
-    kind = found[0].device_kind
-    return Topology(f"local ({len(found)} x {kind})", (), len(found), by_kind(kind)), found
+    devices = machine.devices()
+    kind = devices[0].device_kind
+    return Topology(f"local ({len(devices)} x {kind})", (), len(devices), by_kind(kind)), devices
 
 
 def prepare() -> None:

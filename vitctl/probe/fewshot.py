@@ -92,8 +92,10 @@ def accuracies(
         raise InputError("no test image has a label")
     drawn = drawing.all_draws(learned, names=names, shots=counts[-1], draws=draws, seed=seed)
     rows = drawn.positions
-    found = regress(train, rows, shots=counts, l2=l2, test=test[scored], labels=wanted[scored])
-    return summarise([result for results in found for result in results])
+    regressions = regress(
+        train, rows, shots=counts, l2=l2, test=test[scored], labels=wanted[scored]
+    )
+    return summarise([result for results in regressions for result in results])
 
 
 def _two_axes(
@@ -149,14 +151,14 @@ def summarise(results: Sequence[Draw]) -> list[Accuracy]:
     summary = []
     for shots in sorted({result.shots for result in results}):
         same = [result for result in results if result.shots == shots]
-        found = intervals.over_draws([result.accuracy for result in same])
+        interval = intervals.over_draws([result.accuracy for result in same])
         summary.append(
             Accuracy(
                 shots=shots,
-                accuracy_mean=found.mean,
-                accuracy_std=found.std,
-                interval=found.interval,
-                test_interval=intervals.binomial(found.mean, examples=same[0].examples),
+                accuracy_mean=interval.mean,
+                accuracy_std=interval.std,
+                interval=interval.interval,
+                test_interval=intervals.binomial(interval.mean, examples=same[0].examples),
                 draws=len(same),
             )
         )

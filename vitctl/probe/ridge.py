@@ -71,10 +71,10 @@ def fit(
 def predict(classifier: Classifier, features: NDArray[np.floating]) -> NDArray[np.int64]:
     """int64[n]: the class of the largest score of each row; ties go to the lower index."""
     answers = np.empty(len(features), np.int64)
-    for start in range(0, len(features), _ROWS):
-        rows = np.asarray(features[start : start + _ROWS], np.float64)
+    for first in range(0, len(features), _ROWS):
+        rows = np.asarray(features[first : first + _ROWS], np.float64)
         scores = rows @ classifier.weights + classifier.bias
-        answers[start : start + _ROWS] = np.argmax(scores, axis=1)
+        answers[first : first + _ROWS] = np.argmax(scores, axis=1)
     return answers
 
 

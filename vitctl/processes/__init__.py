@@ -1,7 +1,7 @@
 """Several processes that work on one model together, through `jax.distributed`.
 
     cluster   the number of processes and this one's index: flags, the environment
-    start     connecting, and leaving: in good order, or because of an error
+    connection  connecting, and leaving: in good order, or because of an error
     exchange  values between processes: share, gather, collect, agree
     pulse     the state of each process, and the step at which all stop
     compile_barrier  programs that all processes have compiled before one runs them
@@ -11,9 +11,9 @@ One process is the default and needs none of it: then `first()` is True, `share`
 nothing waits, and nothing here but `compile_barrier` imports jax.
 """
 
+from vitctl.processes.connection import shared_stop, stacks_in
 from vitctl.processes.exchange import agree, collect, count, first, gather, index, share
 from vitctl.processes.pulse import mark, starved, starved_others
-from vitctl.processes.start import stacks_in, together
 
 __all__ = [
     "agree",
@@ -24,8 +24,8 @@ __all__ = [
     "index",
     "mark",
     "share",
+    "shared_stop",
     "stacks_in",
     "starved",
     "starved_others",
-    "together",
 ]

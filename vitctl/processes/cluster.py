@@ -38,19 +38,19 @@ class Place:
     coordinator: str | None = None
 
 
-def place(asked: Place, *, environment: Mapping[str, str] = os.environ) -> Place | None:
+def place(flags: Place, *, environment: Mapping[str, str] = os.environ) -> Place | None:
     """What to start with; None for one process alone.
 
     Flags win over the cluster's environment: `--processes 1` trains alone in any of them.
 
     Raises UsageError for flags that leave something open or contradict each other.
     """
-    given = (asked.processes, asked.process_id, asked.coordinator)
+    given = (flags.processes, flags.process_id, flags.coordinator)
     if given == (None, None, None):
         if not _is_one_of_several(environment):
             return None
         return Place(processes=_tasks_of_other_step(environment))
-    if asked.processes == 1 and asked.process_id in (None, 0):
+    if flags.processes == 1 and flags.process_id in (None, 0):
         return None
     if None in given:
         names = ("--processes", "--process-id", "--coordinator")
@@ -61,24 +61,24 @@ def place(asked: Place, *, environment: Mapping[str, str] = os.environ) -> Place
             f"{' and '.join(missing)}",
             hint="--processes N --process-id I --coordinator HOST:PORT, in each of the N processes",
         )
-    assert asked.processes is not None
-    assert asked.process_id is not None
-    assert asked.coordinator is not None
-    if asked.processes < 1 or not 0 <= asked.process_id < asked.processes:
+    assert flags.processes is not None
+    assert flags.process_id is not None
+    assert flags.coordinator is not None
+    if flags.processes < 1 or not 0 <= flags.process_id < flags.processes:
         raise UsageError(
-            f"--process-id {asked.process_id} of --processes {asked.processes}",
+            f"--process-id {flags.process_id} of --processes {flags.processes}",
             hint="ids go from 0 to the number of processes less one",
         )
-    host, colon, port = asked.coordinator.rpartition(":")
+    host, colon, port = flags.coordinator.rpartition(":")
     if not (host and colon and port.isdecimal() and 0 < int(port) < 2**16):
         raise UsageError(
-            f"--coordinator {asked.coordinator!r} is not HOST:PORT",
+            f"--coordinator {flags.coordinator!r} is not HOST:PORT",
             hint="the address of process 0, with a free port: --coordinator node1:4321",
         )
-    return asked
+    return flags
 
 
-def told(environment: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
+def in_environment(environment: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
     """(index, count) as the environment alone tells it; None for one process, or where only jax
     can find out: Cloud TPU's metadata server and Kubernetes are asked over the network."""
     if environment.get(PROCESSES) == "1":
@@ -130,7 +130,7 @@ def _tpu_hosts(environment: Mapping[str, str]) -> str:
 
 def _is_one_of_several(environment: Mapping[str, str]) -> bool:
     """Whether jax should be asked. On a single machine it must not be: that needs an address."""
-    if told(environment) is not None:
+    if in_environment(environment) is not None:
         return True
     hosts = _tpu_hosts(environment)
     if "," in hosts or (_number(environment.get("MEGASCALE_NUM_SLICES")) or 1) > 1:

@@ -139,10 +139,10 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     """Nested objects as dotted names."""
     if not isinstance(value, dict) or not value:
         return {prefix: value}
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, inner in value.items():
-        found |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
-    return found
+        flat |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    return flat
 
 
 def _key(name: str) -> str:

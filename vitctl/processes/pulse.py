@@ -96,7 +96,7 @@ class Pulse:
         self._over = threading.Event()
         self._hurry = threading.Event()
         self._stop = threading.Condition()
-        self._asked: Callable[[], str | None] = lambda: None
+        self._reason_of_stop: Callable[[], str | None] = lambda: None
         self._passed = 0
         self._posted = False
         self._stop_at: int | None = None
@@ -137,10 +137,10 @@ class Pulse:
 
     # Stopping together
 
-    def watch_for_stop(self, asked: Callable[[], str | None], *, step: int) -> None:
+    def watch_for_stop(self, reason_of_stop: Callable[[], str | None], *, step: int) -> None:
         """`asked` gives the reason once this process was told to stop; `step` is the first one."""
         with self._stop:
-            self._asked, self._passed = asked, step
+            self._reason_of_stop, self._passed = reason_of_stop, step
 
     def stops_after(self, step: int) -> bool:
         """Whether all stop after this step. The main thread asks after every step."""
@@ -163,7 +163,7 @@ class Pulse:
     def _round(self) -> None:
         """Tell and hear once. A failure is only counted: whether it lasts, the watchdog judges."""
         self._beat += 1
-        told = {
+        record = {
             "beat": self._beat,
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -171,7 +171,7 @@ class Pulse:
             "starved_s": self.starved_s,
         }
         try:
-            self.client.key_value_set(f"{_ROOT}/beat/{self.index}", json.dumps(told), True)
+            self.client.key_value_set(f"{_ROOT}/beat/{self.index}", json.dumps(record), True)
             self.peers = self._heard("beat", _peer, self.peers)
             self.ended = self._heard("ended", _ended, self.ended)
             self._agree_on_stop()
@@ -181,25 +181,26 @@ class Pulse:
 
     def _heard(self, what: str, read: Callable[[int, Any], Any], before: list[Any]) -> list[Any]:
         rows = self.client.key_value_dir_get(f"{_ROOT}/{what}/")
-        found = {peer.index: peer for peer in before}
+        by_index = {peer.index: peer for peer in before}
         for key, text in rows:
             index = int(key.rpartition("/")[2])
             if what != "ended" or index != self.index:
-                found[index] = read(index, strict_json.own_text(text))
-        return [found[index] for index in sorted(found)]
+                by_index[index] = read(index, strict_json.own_text(text))
+        return [by_index[index] for index in sorted(by_index)]
 
     def _agree_on_stop(self) -> None:
-        reason = self._asked()
-        words = dict(self.client.key_value_dir_get(f"{_ROOT}/stop/"))
+        reason = self._reason_of_stop()
+        posts_by_key = dict(self.client.key_value_dir_get(f"{_ROOT}/stop/"))
         with self._stop:
-            if not self._posted and (reason is not None or words):
+            if not self._posted and (reason is not None or posts_by_key):
                 word = json.dumps([self._passed, reason])
                 self.client.key_value_set(f"{_ROOT}/stop/{self.index}", word)
                 self._posted = True
                 return
-            if self._posted and self._stop_at is None and len(words) == self.count:
+            if self._posted and self._stop_at is None and len(posts_by_key) == self.count:
                 posts = {
-                    int(key.rpartition("/")[2]): strict_json.own_text(words[key]) for key in words
+                    int(key.rpartition("/")[2]): strict_json.own_text(posts_by_key[key])
+                    for key in posts_by_key
                 }
                 asker = next(i for i in sorted(posts) if posts[i][1] is not None)
                 self.reason = f"{posts[asker][1]} in process {asker}"
@@ -265,11 +266,16 @@ def as_error(ended: Ended) -> VitctlError:
     return error
 
 
-def _peer(index: int, told: Any) -> Peer:
+def _peer(index: int, record: Any) -> Peer:
     return Peer(
-        index, told["beat"], told["host"], told["pid"], Doing(*told["doing"]), told["starved_s"]
+        index,
+        record["beat"],
+        record["host"],
+        record["pid"],
+        Doing(*record["doing"]),
+        record["starved_s"],
     )
 
 
-def _ended(index: int, told: Any) -> Ended:
-    return Ended(index, told["code"], told["message"], told["hint"])
+def _ended(index: int, record: Any) -> Ended:
+    return Ended(index, record["code"], record["message"], record["hint"])

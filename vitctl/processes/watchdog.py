@@ -69,7 +69,7 @@ class Watchdog:
         # Six looks within the time: one of them just before its end.
         self.tick_s = min(_TICK_S, (hang_s or _FLOOR_S) / 6)
         self._clock, self._looked = clock, clock()
-        self._seen = list(pulse.peers)
+        self._peers = list(pulse.peers)
         self._quiet_s, self._still_s = [0.0] * pulse.count, [0.0] * pulse.count
         """Seconds since each one's beat moved, and since its main thread began something."""
         self._rounds, self._deaf_s = 0, 0.0
@@ -141,7 +141,7 @@ class Watchdog:
         if heard:
             self._deaf_s = 0.0
         own = self.pulse.index
-        for i, before in enumerate(self._seen):
+        for i, before in enumerate(self._peers):
             now = self.pulse.peers[i]
             if i == own:
                 now = Peer(i, now.beat, now.host, now.pid, self.pulse.doing)
@@ -149,7 +149,7 @@ class Watchdog:
             self._quiet_s[i] = 0.0 if moved else self._quiet_s[i] + more_s
             began = now.doing.marks != before.doing.marks
             self._still_s[i] = 0.0 if began else self._still_s[i] + passed_s
-            self._seen[i] = now
+            self._peers[i] = now
             if i == own and now.doing.phase in _STEADY:
                 self._steady_s += passed_s
                 self._steps += max(0, now.doing.step - before.doing.step)
@@ -167,15 +167,15 @@ class Watchdog:
         own = self.pulse.index
         if self._still_s[own] < self.limit_s("step"):
             return []
-        last = min(_position(peer.doing) for peer in self._seen)
-        behind = [i for i, peer in enumerate(self._seen) if _position(peer.doing) == last]
-        overdue = all(self._still_s[i] >= self.limit_s(self._seen[i].doing.phase) for i in behind)
-        return behind if overdue else []
+        last = min(_position(peer.doing) for peer in self._peers)
+        slowest = [i for i, peer in enumerate(self._peers) if _position(peer.doing) == last]
+        overdue = all(self._still_s[i] >= self.limit_s(self._peers[i].doing.phase) for i in slowest)
+        return slowest if overdue else []
 
     # Telling
 
     def _gone_sentence(self, gone: list[int]) -> str:
-        peer = self._seen[gone[0]]
+        peer = self._peers[gone[0]]
         more = f" (and {len(gone) - 1} more)" if len(gone) > 1 else ""
         return (
             f"{peer.named}{more} gave no sign of life for {self._quiet_s[gone[0]]:.0f} "
@@ -183,7 +183,7 @@ class Watchdog:
         )
 
     def _hanging_sentence(self, hanging: list[int]) -> str:
-        peer = self._seen[hanging[0]]
+        peer = self._peers[hanging[0]]
         for_s = f"for {self._still_s[hanging[0]]:.0f} s"
         if len(hanging) == self.pulse.count:
             return f"all processes have been {phrase(peer.doing)} {for_s}, and none is behind"
@@ -191,8 +191,8 @@ class Watchdog:
         return f"{peer.named}{more} has been {phrase(peer.doing)} {for_s}; the others wait for it"
 
     def _end(self, sentence: str, *, dump: bool) -> None:
-        own = self._seen[self.pulse.index].doing
-        guilty = all(_position(own) <= _position(peer.doing) for peer in self._seen)
+        own = self._peers[self.pulse.index].doing
+        guilty = all(_position(own) <= _position(peer.doing) for peer in self._peers)
         where = self._dump(aloud=guilty) if dump else None
         hint = f"{AGAIN}; stacks are in {where}" if where else AGAIN
         self.pulse.verdict = InterruptedRun(sentence, hint=hint)

@@ -121,5 +121,5 @@ def _uncooled(checkpoint: Artifact, began: int) -> str:
     if source is not None and source.path:
         return source.path
     run = run_of(checkpoint)
-    kept = [step for step in run.steps() if step <= began] if run else []
-    return f"{run.path}@{kept[-1]}" if run and kept else f"step {show_count(began)} or before"
+    steps = [step for step in run.steps() if step <= began] if run else []
+    return f"{run.path}@{steps[-1]}" if run and steps else f"step {show_count(began)} or before"

@@ -37,12 +37,12 @@ def resolve(
         if duration is None
         else quantities.to_steps(*duration, batch=batch, examples=images.examples)
     )
-    asked = positive(overrides, "model.resolution")
+    requested = positive(overrides, "model.resolution")
     usual = rules.resolution.of(width=model.width, resolution=model.resolution)
     chosen = usual if usual == model.resolution else nearest_sizes(usual, patch=model.patch)[0]
     # Who says what to span, or changes the model, says it in place of the recipe.
     free = "position_grid" not in (overrides.get("model") or {})
-    span = _span(model, resolution=asked or chosen) if free else None
+    span = _span(model, resolution=requested or chosen) if free else None
     tree = before.model_dump(mode="json", exclude={"optim", "schedule", "from_weights"})
     merge(
         tree,
@@ -68,7 +68,7 @@ def resolve(
         rules.settings,
     )
     notes = [f"recipe: {rules.title}"]
-    if asked is None and chosen != model.resolution:
+    if requested is None and chosen != model.resolution:
         nearest = "" if chosen == usual else f"; of the recipe's {usual} px the nearest size"
         divided = "" if chosen == usual else f" that patches of {model.patch} px divide"
         notes.append(f"--res {chosen} (pretrained at {model.resolution} px{nearest}{divided})")

@@ -157,7 +157,7 @@ def known(checkpoint: Artifact, *, store: Store) -> Known:
     return Known(frozenset(names), tuple(gone))
 
 
-def seen(classes: Collection[str], *, trained_on: Collection[str]) -> Seen:
+def share_trained_on(classes: Collection[str], *, trained_on: Collection[str]) -> Seen:
     """How many of these classes were among those trained on, by name."""
     known = sum(name in trained_on for name in classes)
     return "all" if known == len(classes) else "some" if known else "none"

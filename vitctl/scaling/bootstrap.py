@@ -123,7 +123,7 @@ def refit(fit: Fit, compute: Floats, error: Floats, weight: Floats) -> Floats:
         packed[0],
         packed[1],
         weight=packed[2],
-        start=np.repeat(starts, draws, axis=0),
+        initial=np.repeat(starts, draws, axis=0),
         lower=lower,
         upper=upper,
         objective=fit.objective,

@@ -109,17 +109,17 @@ class Score:
 def scores(extrapolations: Sequence[Extrapolation]) -> tuple[Score, ...]:
     """The forms that could be fitted in every extrapolation that predicts anything, the best
     first."""
-    asked = [one for one in extrapolations if one.predicted]
+    predicted = [one for one in extrapolations if one.predicted]
     out = []
-    for form in FREE if asked else ():
+    for form in FREE if predicted else ():
         squares = [
             one.predicted * forecast.rmse**2
-            for one in asked
+            for one in predicted
             for forecast in one.forecasts
             if forecast.form == form and forecast.rmse is not None
         ]
-        total = sum(one.predicted for one in asked)
-        if len(squares) == len(asked):
+        total = sum(one.predicted for one in predicted)
+        if len(squares) == len(predicted):
             out.append(Score(form=form, rmse=math.sqrt(sum(squares) / total), predicted=total))
     return tuple(sorted(out, key=lambda score: score.rmse))
 

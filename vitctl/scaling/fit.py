@@ -126,12 +126,12 @@ def fit_law(
     unit = bounds.unit(compute)
     lower, upper = bounds.arrays(form, largest_compute=float(compute.max()), unit=unit)
     x = compute / unit
-    start = starts(x, error, weight=weight, lower=lower, upper=upper)
+    initial = starts(x, error, weight=weight, lower=lower, upper=upper)
     solution = solve(
         x,
         error,
         weight=weight,
-        start=start,
+        initial=initial,
         lower=lower,
         upper=upper,
         objective=objective,
@@ -156,7 +156,7 @@ def fit_law(
         scatter=math.sqrt(float(np.sum((predict(theta, x) - error) ** 2)) / (n - k)),
         aic=aic,
         aicc=aicc,
-        starts=len(start),
+        starts=len(initial),
         starts_at_minimum=int(np.sum(solution.cost <= cost * (1 + _SAME_MINIMUM) + 1e-18)),
         at_bound=at_bound,
         correlation=_correlation(

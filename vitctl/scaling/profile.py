@@ -38,11 +38,13 @@ def profile_intervals(
     position, each refit starting from its neighbour on the path and from the fit itself.
     """
     names = FREE[fit.form]
-    ends = _Ends.of(fit, compute, names)
-    index, sign = ends.index, ends.sign
+    limits_to_find = _Limits.of(fit, compute, names)
+    index, sign = limits_to_find.index, limits_to_find.sign
     at_end = (np.arange(len(index)), index)
-    limit = np.where(sign < 0, ends.lower[at_end], ends.upper[at_end])
-    room = np.minimum((limit - ends.centre[at_end]) * sign, np.where(index == 0, _FARTHEST, np.inf))
+    limit = np.where(sign < 0, limits_to_find.lower[at_end], limits_to_find.upper[at_end])
+    room = np.minimum(
+        (limit - limits_to_find.centre[at_end]) * sign, np.where(index == 0, _FARTHEST, np.inf)
+    )
 
     threshold = _threshold(fit, level)
     sizes = np.array([1.0, 1.0, np.ptp(error), max(fit.theta[3], (compute / fit.unit).min())])
@@ -50,16 +52,16 @@ def profile_intervals(
     inside, outside = np.zeros(len(index)), np.full(len(index), np.nan)
     # The root of the rise in cost is nearly straight in the offset, which makes it easy to solve.
     low, high = np.zeros(len(index)), np.full(len(index), np.nan)
-    start = ends.centre.copy()
+    initial = limits_to_find.centre.copy()
 
     def try_out(at: np.ndarray, offset: Floats) -> np.ndarray:
         """Move `inside` or `outside` of the ends `at` to their offsets; whether inside."""
-        cost, theta = ends.take(at).refit(fit, error, sign[at] * offset, start[at])
+        cost, theta = limits_to_find.take(at).refit(fit, error, sign[at] * offset, initial[at])
         rise = np.sqrt(np.maximum(cost - fit.cost, 0.0))
         within = cost <= threshold
         inside[at[within]], low[at[within]] = offset[within], rise[within]
         outside[at[~within]], high[at[~within]] = offset[~within], rise[~within]
-        start[at[within]] = theta[within]
+        initial[at[within]] = theta[within]
         return within
 
     searching = room > 0
@@ -78,11 +80,11 @@ def profile_intervals(
         share = np.clip(share + np.where(share < 0.5, 0.02, -0.02), 0.02, 0.98)
         try_out(at, inside[at] + share * (outside[at] - inside[at]))
 
-    limits = np.where(np.isfinite(outside), ends.centre[at_end] + sign * outside, limit)
+    limits = np.where(np.isfinite(outside), limits_to_find.centre[at_end] + sign * outside, limit)
     # Reaching zero is a true end (no floor, no shift); any other bound excludes nothing.
     open_end = ~np.isfinite(outside) & ~((sign < 0) & (index > 0))
     # Nor does an end where another parameter's upper bound, not the data, raised the cost.
-    held = (start >= ends.upper) & (ends.upper > ends.lower)
+    held = (initial >= limits_to_find.upper) & (limits_to_find.upper > limits_to_find.lower)
     open_end |= held[:, 1] & (index != 1) | held[:, 3] & (index != 3)
     limits = np.where(index == 3, limits * fit.unit, limits)
     values = [
@@ -92,7 +94,7 @@ def profile_intervals(
 
 
 @dataclass(frozen=True)
-class _Ends:
+class _Limits:
     """The ends of all intervals, two a parameter: which one [m], in which direction [m], and the
     problem to refit for each: compute [m, n], the fit's theta and its bounds [m, 4].
 
@@ -108,7 +110,7 @@ class _Ends:
     upper: Floats
 
     @staticmethod
-    def of(fit: Fit, compute: Floats, names: Sequence[Parameter]) -> _Ends:
+    def of(fit: Fit, compute: Floats, names: Sequence[Parameter]) -> _Limits:
         index = np.repeat([PARAMETERS.index(name) for name in names], 2)
         largest = float(compute.max())
 
@@ -119,13 +121,13 @@ class _Ends:
 
         rows = [stacked(1.0 if i == 0 else fit.unit) for i in index]
         columns = [np.stack(column) for column in zip(*rows, strict=True)]
-        return _Ends(index, np.tile([-1.0, 1.0], len(names)), *columns)
+        return _Limits(index, np.tile([-1.0, 1.0], len(names)), *columns)
 
-    def take(self, at: np.ndarray) -> _Ends:
-        return _Ends(*(getattr(self, one.name)[at] for one in fields(self)))
+    def take(self, at: np.ndarray) -> _Limits:
+        return _Limits(*(getattr(self, one.name)[at] for one in fields(self)))
 
     def refit(
-        self, fit: Fit, error: Floats, offset: Floats, start: Floats
+        self, fit: Fit, error: Floats, offset: Floats, initial: Floats
     ) -> tuple[Floats, Floats]:
         """Cost [m] and theta [m, 4] with each end's parameter held `offset` away from the fit."""
         m = len(self.index)
@@ -136,7 +138,7 @@ class _Ends:
             np.concatenate([self.compute, self.compute]),
             error,
             weight=np.ones(len(error)),
-            start=np.concatenate([start, self.centre]),
+            initial=np.concatenate([initial, self.centre]),
             lower=np.concatenate([low, low]),
             upper=np.concatenate([high, high]),
             objective=fit.objective,

@@ -69,7 +69,7 @@ class _Projected:
 
 
 def search(
-    compute: Floats, error: Floats, weight: Floats, start: Floats, lower: Floats, upper: Floats
+    compute: Floats, error: Floats, weight: Floats, initial: Floats, lower: Floats, upper: Floats
 ) -> tuple[Floats, np.ndarray]:
     """theta [batch, 4] = (log a, b, c, d) of the least squares, and which problems converged.
 
@@ -80,10 +80,10 @@ def search(
     middle = np.sum(weight * np.log(compute), axis=1) / total
     problem = _Problem(compute, error, weight, middle, np.stack([lower, upper]))
     low, high = lower[:, [1, 3]], upper[:, [1, 3]]
-    shape = np.clip(start[:, [1, 3]], low, high)  # (b, d)
+    shape = np.clip(initial[:, [1, 3]], low, high)  # (b, d)
     at = _project(problem, shape)
-    damping = np.full(len(start), 1e-3)
-    running = np.ones(len(start), bool)
+    damping = np.full(len(initial), 1e-3)
+    running = np.ones(len(initial), bool)
     for _ in range(_MAX_STEPS):
         i = np.flatnonzero(running)
         if not len(i):

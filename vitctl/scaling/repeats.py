@@ -183,7 +183,7 @@ def _costs(
         np.repeat(counted, k, axis=0),
         y,
         weight=np.ones(len(y)),
-        start=np.tile(starts, (m, 1)),
+        initial=np.tile(starts, (m, 1)),
         lower=lower,
         upper=upper,
         objective=near.objective,

@@ -140,12 +140,12 @@ def _fits(
     used = int(np.count_nonzero(weight, axis=1).max())
     columns = np.argsort(weight == 0, axis=1, kind="stable")[:, :used]
     y, w = (np.take_along_axis(values, columns, axis=1) for values in (tables, weight))
-    start = np.tile(fit.theta, (len(tables), 1))
+    initial = np.tile(fit.theta, (len(tables), 1))
     costs = []
     for counted in shares:
         x = (points.compute * counted / fit.unit)[columns]
         solution = solve(
-            x, y, weight=w, start=start, lower=lower, upper=upper, objective=fit.objective
+            x, y, weight=w, initial=initial, lower=lower, upper=upper, objective=fit.objective
         )
         costs.append(solution.cost)
     cost = np.stack(costs)  # [m, draws]

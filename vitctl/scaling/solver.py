@@ -72,7 +72,7 @@ def solve(
     error: Floats,
     *,
     weight: Floats,
-    start: Floats,
+    initial: Floats,
     lower: Floats,
     upper: Floats,
     objective: Objective,
@@ -82,15 +82,15 @@ def solve(
     Shapes: compute, error and weight [n] or [batch, n]; start [batch, 4]; bounds [4] or [batch, 4].
     Every problem ends on a cost no higher than its start's.
     """
-    batch, n = len(start), compute.shape[-1]
+    batch, n = len(initial), compute.shape[-1]
     compute = np.broadcast_to(compute, (batch, n))
     error, weight = np.broadcast_to(error, (batch, n)), np.broadcast_to(weight, (batch, n))
     lower, upper = np.broadcast_to(lower, (batch, 4)), np.broadcast_to(upper, (batch, 4))
     if objective == LEAST_SQUARES:
-        theta, converged = search(compute, error, weight, start, lower, upper)
+        theta, converged = search(compute, error, weight, initial, lower, upper)
         lowest = cost(theta, compute, error, weight, objective=objective)
         return Solution(theta=theta, cost=lowest, converged=converged)
-    theta = np.clip(start, lower, upper)
+    theta = np.clip(initial, lower, upper)
     value = cost(theta, compute, error, weight, objective=objective)
     damping = np.full(batch, 1e-3)
     running = np.ones(batch, bool)

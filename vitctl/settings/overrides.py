@@ -217,8 +217,8 @@ def choices_of(model: type[Config], key: str) -> tuple[str, ...]:
     kinds = typing.get_args(declared.annotation)
     if declared.annotation is bool:
         return "true", "false"
-    words = [word for kind in (declared.annotation, *kinds) for word in _choices(kind)]
-    return (*words, *(["none"] if types.NoneType in kinds else []))
+    choices = [word for kind in (declared.annotation, *kinds) for word in _choices(kind)]
+    return (*choices, *(["none"] if types.NoneType in kinds else []))
 
 
 def keys_of(model: type[Config], *, prefix: str = "") -> Iterable[str]:

@@ -81,8 +81,8 @@ class Layout:
         names = leaf_names(params)
         axes = axes_of(names)
         shapes = dict(zip(names, (p.shape for p in jax.tree.leaves(params)), strict=True))
-        found = axes_of_state(opt, axes=axes, shapes=shapes)
-        return jax.tree.map(lambda a: self._named(a, _STATE), found, is_leaf=is_axes)
+        state_axes = axes_of_state(opt, axes=axes, shapes=shapes)
+        return jax.tree.map(lambda a: self._named(a, _STATE), state_axes, is_leaf=is_axes)
 
     def constrain(self, x: Array, axes: str) -> Array:
         """Pin an activation's sharding; `axes` has a letter for each of its axes.
@@ -179,10 +179,10 @@ def make(spec: MeshSpec | None = None, *, devices: Sequence[Any] | int | None = 
 
 def first(count: int | None) -> list[Any]:
     """The first `count` devices, or all there are. UsageError if there are fewer, or none."""
-    there = machine.devices()
-    if count is not None and count > len(there):
-        raise UsageError(f"{count} devices were asked for, and there are {len(there)}")
-    return there[:count]
+    local_devices = machine.devices()
+    if count is not None and count > len(local_devices):
+        raise UsageError(f"{count} devices were asked for, and there are {len(local_devices)}")
+    return local_devices[:count]
 
 
 def like(shapes: Any, shardings: Any) -> Any:
@@ -208,10 +208,10 @@ def _used_forward(
 
 
 def _used_backward(
-    used: NamedSharding, given: NamedSharding, dtype: Any, kept: Any, grad: Array
+    used: NamedSharding, given: NamedSharding, dtype: Any, residuals: Any, grad: Array
 ) -> tuple[Array]:
     del used, dtype
-    return (jax.lax.with_sharding_constraint(grad, given).astype(kept.dtype),)
+    return (jax.lax.with_sharding_constraint(grad, given).astype(residuals.dtype),)
 
 
 _used.defvjp(_used_forward, _used_backward)

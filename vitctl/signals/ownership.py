@@ -69,7 +69,7 @@ class Owner:
         """How many signals are to come that this process sends itself."""
 
     @property
-    def asked(self) -> bool:
+    def has_signal(self) -> bool:
         """Whether the main thread received a signal."""
         return self._received is not None
 
@@ -83,7 +83,7 @@ class Owner:
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """A signal's handler."""
-        if self.asked:
+        if self.has_signal:
             return  # the other thread, which did not wait for this one, judges it
         self._received = number
         if self.stop is not None:
@@ -131,7 +131,7 @@ class Owner:
             self.acknowledge()
 
     def _leave_if_deaf(self) -> None:
-        if not self.asked:
+        if not self.has_signal:
             self._leave()
 
     def _leave_if_unwinding(self) -> None:
@@ -189,7 +189,7 @@ def go_on() -> None:
 def raise_if_asked() -> None:
     """Raise Interrupted if a signal came that nobody has answered, as to a loop that had just come
     to its end."""
-    if _owner is not None and _owner.asked:
+    if _owner is not None and _owner.has_signal:
         _owner.interrupt()
 
 

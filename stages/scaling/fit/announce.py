@@ -44,11 +44,11 @@ class Values:
         return shown if self.is_loss else f"{shown} points"
 
     def interval(self, pair: Sequence[float | None]) -> str:
-        ends = (
+        numbers = (
             "?" if end is None else f"{end:.4g}" if self.is_loss else f"{100 * end:.1f}"
             for end in pair
         )
-        return f"[{', '.join(ends)}]"
+        return f"[{', '.join(numbers)}]"
 
 
 def announce(summary: Mapping[str, Any], *, emit: Emit) -> None:

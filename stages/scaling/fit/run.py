@@ -32,8 +32,8 @@ def run(
     """Study the table and return the fit; found or made anew."""
     # ---- What is asked of which table
     table = read_table(inputs.table)
-    asked, cfg = cfg, resolve_config(cfg, table)
-    say_guesses(asked, cfg, table, emit=emit)
+    given, cfg = cfg, resolve_config(cfg, table)
+    say_guesses(given, cfg, table, emit=emit)
     recipe = Recipe(
         stage="scaling-fit",
         version=VERSION,

@@ -49,9 +49,9 @@ def run(
     table = None if inputs.table is None else read_table(inputs.table)
     wanted = _wanted(cfg, table)
     if table is not None:
-        asked, cfg = cfg, resolve(cfg, table)
+        given, cfg = cfg, resolve(cfg, table)
         if set(wanted) & set(_OF_STUDY):
-            say_guesses(asked.study, cfg.study, table, emit=emit)
+            say_guesses(given.study, cfg.study, table, emit=emit)
     recipe = Recipe(
         stage="scaling-plot",
         version=VERSION,
@@ -75,7 +75,7 @@ def run(
                     file = f"{figure}-{theme}.{form}"
                     data = make(theme, form)
                     if data is None:
-                        _cannot(figure, asked=cfg.figures is not None, emit=emit)
+                        _cannot(figure, requested=cfg.figures is not None, emit=emit)
                         break
                     write_atomic(draft.path / file, data)
                     drawn.append({"figure": figure, "theme": theme, "format": form, "file": file})
@@ -130,9 +130,9 @@ def _stem(inputs: Inputs) -> str:
     return re.sub(r"-[0-9a-f]{8}$", "", inputs.fit.path.name)
 
 
-def _cannot(figure: FigureName, *, asked: bool, emit: Emit) -> None:
+def _cannot(figure: FigureName, *, requested: bool, emit: Emit) -> None:
     why = f"the figure {figure} can't be drawn: {_LACKING[figure]}"
-    if asked:
+    if requested:
         raise InputError(why, hint="name such a column: --set study.columns.model=COLUMN, ...")
     emit(Note(why))
 

@@ -195,8 +195,8 @@ def test_only_images_that_are_needed_are_read(fewshot, monkeypatch):
 
 def test_classes_seen_in_training_are_marked(fewshot):
     assert fewshot(NAMED, out="a").summary["seen"] == "all"
-    assert measuring.seen(["ant", "hen", "bee"], trained_on=made.CLASSES) == "some"
-    assert measuring.seen(["hen", "owl"], trained_on=made.CLASSES) == "none"
+    assert measuring.share_trained_on(["ant", "hen", "bee"], trained_on=made.CLASSES) == "some"
+    assert measuring.share_trained_on(["hen", "owl"], trained_on=made.CLASSES) == "none"
 
 
 def test_what_the_trunk_was_trained_on_was_seen_too(tmp_path):

@@ -75,9 +75,9 @@ def beside(
     """What a run that starts from these weights keeps beside them: their average, its norms."""
     wanted, mean, norms = shardings(cfg, layout), None, None
     if cfg.optim.ema is not None:
-        mean = jax.jit(average.start, out_shardings=wanted.average)(params)
+        mean = jax.jit(average.initial, out_shardings=wanted.average)(params)
     if cfg.optim.skip_spikes is not None:
-        norms = layout.place(spikes.start())
+        norms = layout.place(spikes.initial())
     return mean, norms
 
 
@@ -130,8 +130,8 @@ def shapes_of(model: ModelConfig, optim: OptimConfig) -> TrainState:
         params=params,
         opt=jax.eval_shape(optimizer_of(model, optim).init, params),
         finite=jax.eval_shape(lambda: jnp.bool_(True)),
-        average=None if optim.ema is None else jax.eval_shape(average.start, params),
-        norms=None if optim.skip_spikes is None else jax.eval_shape(spikes.start),
+        average=None if optim.ema is None else jax.eval_shape(average.initial, params),
+        norms=None if optim.skip_spikes is None else jax.eval_shape(spikes.initial),
     )
 
 

@@ -150,7 +150,7 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
     report = Reporter(training, step=step, meter=meter)
     saver = Saver(training, damaged=damaged)
     score = _Scoring(training, evaluator(training, meter=meter), report)
-    stop = processes.together(signal, step=step)  # of all processes, at the same step
+    stop = processes.shared_stop(signal, step=step)  # of all processes, at the same step
 
     with graceful(signal), report, saver:
         if training.start.step < step < cfg.steps:

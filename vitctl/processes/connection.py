@@ -36,7 +36,7 @@ Report = Callable[[VitctlError], None]
 _watchdog: Watchdog | None = None
 
 
-def start(
+def connect(
     place: Place,
     *,
     report: Report,
@@ -179,10 +179,10 @@ def stacks_in(folder: Path, *, create: Callable[[Path], IO[str]]) -> None:
 class _Together(Stop):
     """All processes stop after the same step, whichever was asked to."""
 
-    def __init__(self, beat: Pulse, asked: Stop, *, step: int) -> None:
+    def __init__(self, beat: Pulse, stop: Stop, *, step: int) -> None:
         super().__init__()
         self._beat = beat
-        beat.watch_for_stop(lambda: asked.reason if asked.requested else None, step=step)
+        beat.watch_for_stop(lambda: stop.reason if stop.requested else None, step=step)
 
     @property
     def requested(self) -> bool:
@@ -201,11 +201,11 @@ class _Together(Stop):
         return self._beat.reason or "nobody"
 
 
-def together(asked: Stop, *, step: int) -> Stop:
+def shared_stop(stop: Stop, *, step: int) -> Stop:
     """`asked` for all processes: each stops when any is asked to, after the same step. `step` are
     done when the loop begins."""
     beat = pulse.current()
-    return asked if beat is None else _Together(beat, asked, step=step)
+    return stop if beat is None else _Together(beat, stop, step=step)
 
 
 def _stay(beat: Pulse) -> None:
@@ -230,7 +230,7 @@ def _detected(place: Place) -> Place:
 
     if global_state.coordinator_address is not None:
         place = replace(place, coordinator=global_state.coordinator_address)
-    index, count = cluster.told() or (None, None)
+    index, count = cluster.in_environment() or (None, None)
     if index is None and place.coordinator is not None:
         index = global_state.process_id
     return replace(place, processes=place.processes or count, process_id=index)
@@ -298,12 +298,12 @@ def _survive_abort(report: Report, *, missing: Callable[[], VitctlError]) -> Non
         report(error)
         os._exit(error.exit_code)  # saying goodbye would need the client that aborts
 
-    global _kept
-    _kept = aborted
+    global _abort_handler
+    _abort_handler = aborted
     ctypes.CDLL(None).signal(signal.SIGABRT, aborted)
 
 
-_kept: Any = None
+_abort_handler: Any = None
 """The C function must outlive the signal."""
 _connected = _done = False
 """How far this process came: all were there once; all are done, and its answer is out."""
