@@ -19,8 +19,6 @@ _NAMES_SHOWN = 5
 
 
 def announce_source(listing: Listing, *, emit: Emit) -> None:
-    for caution in listing.cautions:
-        emit(Caution(caution))
     if listing.skipped:
         emit(Note(f"left alone in {listing.root}: {_counts(listing.skipped)}"))
     misnamed = sum(count for kind, count in listing.skipped.items() if kind.startswith(MISNAMED))

@@ -39,7 +39,7 @@ from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
 from vitctl.artifacts.files import TEMPORARY, make_folder, remove, remove_tree, write_atomic
 from vitctl.artifacts.store import slug
 from vitctl.errors import DoesNotFitError, InputError, InterruptedRun
-from vitctl.events import Emit, Next, Note, Progress, silent
+from vitctl.events import Caution, Emit, Next, Note, Progress, silent
 from vitctl.hardware.machine import available_cores
 from vitctl.ingest.assemble import Outcome, assemble
 from vitctl.ingest.header import largest_file
@@ -80,6 +80,8 @@ def run(
     listing = list_source(inputs, layout=cfg.layout, unlabelled=cfg.unlabelled, own=own, emit=emit)
     listing, cfg = resolve(listing, cfg)
     emit(Note(listing.reading))
+    for caution in listing.cautions:
+        emit(Caution(caution))
     splitting = assign_splits(
         listing,
         val_fraction=cfg.val_fraction or 0.0,

@@ -7,6 +7,8 @@ format_names      what `--format` calls them
 folder            a folder as a source
 tar               tars as sources: of class folders, of tars, WebDataset
 tar_members       the members of a tar
+zip               zips as sources
+zip_members       the members of a zip
 archive_tree      paths of an archive's members -> a tree of files
 table             sources that say themselves which class each image has
 parts             larger files that hold images

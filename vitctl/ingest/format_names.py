@@ -3,4 +3,4 @@ numpy."""
 
 from typing import Literal
 
-FormatName = Literal["folder", "tar", "webdataset"]
+FormatName = Literal["folder", "tar", "webdataset", "zip"]

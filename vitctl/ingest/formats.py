@@ -26,6 +26,8 @@ from vitctl.ingest.sources import Listing
 from vitctl.ingest.streams import compression_of, open_stream
 from vitctl.ingest.tar import list_tars
 from vitctl.ingest.tar_members import is_tar
+from vitctl.ingest.zip import list_zips
+from vitctl.ingest.zip_members import is_zip
 
 _MOST_FILES = 100_000
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
@@ -37,20 +39,21 @@ class Format:
 
     Attributes:
       name: what `--format` calls it.
-      words: what it is, in a list of all.
+      description: what it is, in a list of all.
       recognises: whether a file is of this format, from its first bytes, decompressed; None for
         one that is never guessed.
       list_files: lists files of this format.
     """
 
     name: FormatName
-    words: str
+    description: str
     recognises: Callable[[bytes], bool] | None
     list_files: Callable[..., Listing]
 
 
 FORMATS = (
     Format("tar", "tar (also .tar.gz, .tar.bz2, .tar.xz)", is_tar, list_tars),
+    Format("zip", "zip", is_zip, list_zips),
     Format("webdataset", "WebDataset", None, partial(list_tars, kind="webdataset")),
 )
 
@@ -99,17 +102,17 @@ def expanded(given: str) -> list[bytes]:
     as shells read them. Raises `NotFoundError`."""
     if os.path.lexists(given):
         return [os.fsencode(given)]
-    words = list(itertools.islice(_braces(given), _MOST_FILES + 1))
-    if len(words) > _MOST_FILES:
+    spelled = list(itertools.islice(_braces(given), _MOST_FILES + 1))
+    if len(spelled) > _MOST_FILES:
         raise UsageError(f"{given} names more than {_MOST_FILES:,} files")
     paths: list[str] = []
     missing: list[str] = []
-    for word in words:
+    for word in spelled:
         matches = sorted(glob.glob(word)) if glob.has_magic(word) else [word]
         missing += [match for match in matches or [word] if not os.path.exists(match)]
         paths += matches
     if missing:
-        several = f" ({len(missing)} of {len(words)} are missing)" if len(words) > 1 else ""
+        several = f" ({len(missing)} of {len(spelled)} are missing)" if len(spelled) > 1 else ""
         raise NotFoundError(
             f"{missing[0]} does not exist{several}",
             hint="give a folder of class folders, archives of such, or `digits` for the built-in "
@@ -144,7 +147,8 @@ def _format_of(paths: Sequence[bytes]) -> Format:
     first, last = (_recognised(path) for path in (paths[0], paths[-1]))
     if first != last:
         raise InputError(
-            f"{text_of(paths[0])} is {first.words}, and {text_of(paths[-1])} is {last.words}",
+            f"{text_of(paths[0])} and {text_of(paths[-1])} are of two formats: "
+            f"{first.description}; {last.description}",
             hint="give files of one format",
         )
     return first
@@ -169,9 +173,9 @@ def _recognised(path: bytes) -> Format:
     for format in FORMATS:
         if format.recognises is not None and format.recognises(head):
             return format
-    kind_found = kind_of(head)
-    what = f" (it is {kind_found.name})" if kind_found is not None else ""
-    readable = ", ".join(format.words for format in FORMATS)
+    file_kind = kind_of(head)
+    what = f" (it is {file_kind.name})" if file_kind is not None else ""
+    readable = ", ".join(format.description for format in FORMATS)
     raise InputError(
         f"{shown} is not a source of images that vitctl can read{what}",
         hint=f"these are read: folders, {readable}; --format says which one it is",

@@ -108,11 +108,11 @@ def members(stream: Stream, *, size: int | None = None) -> Iterator[Member]:
             hard=type_ == b"1",
         )
         override = {}
-        behind = stream.at - begin  # what was read of it
+        passed = stream.at - begin  # what was read of it
         padded = -(-bytes_ // _BLOCK) * _BLOCK
-        if behind < bytes_ and stream.skip(bytes_ - behind) < bytes_ - behind:
+        if passed < bytes_ and stream.skip(bytes_ - passed) < bytes_ - passed:
             raise DamagedError(at, "the archive ends in the middle of a file")
-        stream.skip(padded - max(bytes_, behind))
+        stream.skip(padded - max(bytes_, passed))
 
 
 def _name(header: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 
 import pytest
@@ -50,6 +51,11 @@ def test_a_tar(folder, of_the_folder, tmp_path, mode):
     assert dataset.path.name.startswith("p-")
     assert any("from a tar" in event.text for event in events if isinstance(event, Note))
     assert sharded(tar, tmp_path / "store").path == dataset.path
+
+
+def test_a_zip(folder, of_the_folder, tmp_path):
+    path = shutil.make_archive(tmp_path / "p", "zip", folder.parent, folder.name)
+    assert sharded(path, tmp_path / "store").digest == of_the_folder.digest
 
 
 def test_a_damaged_tar_says_where(folder, tmp_path):
