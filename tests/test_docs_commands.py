@@ -24,6 +24,7 @@ from stages.app import VERBS, app
 from vitctl.console import flags
 from vitctl.console.flag import Flags
 from vitctl.console.session import Options
+from vitctl.events import silent
 from vitctl.plan import topology
 from vitctl.recipes.settings import length
 from vitctl.settings.config import Config
@@ -149,15 +150,15 @@ def parse(monkeypatch):
     models: list[type[Config]] = []
     given: list[Options] = []
 
-    def take(self, arguments):
-        tree = taken(self, arguments)
+    def take(self, arguments, **options):
+        tree = taken(self, arguments, **options)
         models.append(self.model)
         check_values(self.model, tree)
         return tree
 
     def begin(function, options, arguments, **_):
         models.clear()
-        given.append(options())  # reads the texts of flags: 20k, 1,5,10
+        given.append(options(silent))  # reads the texts of flags: 20k, 1,5,10
         if given[-1].settings:
             tree = parse_set(given[-1].settings)
             check_keys(models[0], tree)

@@ -10,13 +10,14 @@ from vitctl.console import flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
+from vitctl.events import Emit
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
 
 
-def _read_class_map(text: str, *, name: str) -> dict[str, str]:
+def _read_class_map(text: str, *, name: str, emit: Emit) -> dict[str, str]:
     from vitctl.data.classes import read_pairs
 
-    return read_pairs(Path(text), option=name)
+    return read_pairs(Path(text), option=name, emit=emit)
 
 
 _SETTINGS = (
@@ -26,6 +27,7 @@ _SETTINGS = (
         "Names of the dataset's classes in the model, where they differ: a file of lines "
         "dataset-class<TAB>model-class.",
         reads=_read_class_map,
+        remarks=True,
         metavar="FILE",
     ),
     flags.WEIGHTS,

@@ -81,3 +81,14 @@ def test_what_was_given_is_a_tree_and_the_rest_is_left():
     assert flags.taken(nothing) == {}
     with pytest.raises(UsageError, match="--steps 'many' is not a whole number"):
         flags.taken(given | {"steps": "many"})
+
+
+def test_what_was_unusual_about_a_file_is_shown(tmp_path):
+    from stages.evaluate.command import _SETTINGS
+
+    file = tmp_path / "map.tsv"
+    file.write_bytes("\ufeffhen\tbee\r\n".encode())
+    flag = next(flag for flag in _SETTINGS if flag.key == "class_map")
+    notes = []
+    assert flag.value(str(file), emit=notes.append) == {"hen": "bee"}
+    assert "byte-order mark" in notes[0].text

@@ -95,3 +95,17 @@ def test_titles(tmp_path):
     as_json = tmp_path / "titles.json"
     as_json.write_text('{"a": "Ä"}')
     assert read_pairs(as_json, option="--class-titles") == {"a": "Ä"}
+
+
+def test_forms_of_unicode_are_one_name():
+    """macOS writes names of files decomposed, Linux as they were typed."""
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    assert class_mapping(dataset=[decomposed, "a"], model=["a", composed]).tolist() == [1, 0]
+    assert class_mapping(dataset=[composed], model=["a", decomposed]).tolist() == [1]
+    renamed = class_mapping(dataset=["x"], model=["a", composed], class_map={"x": decomposed})
+    assert renamed.tolist() == [1]
+    # A model that has both tells them apart, and a third spelling is none of them.
+    both = ["\u1e9b\u0323", "\u017f\u0323\u0307"]
+    assert class_mapping(dataset=both[::-1], model=both).tolist() == [1, 0]
+    with pytest.raises(InputError, match="the classes differ"):
+        class_mapping(dataset=["\u1e9b\u0323".replace("\u1e9b", "\u017f\u0307")], model=both)

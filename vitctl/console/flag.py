@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from vitctl.events import Emit, silent
 from vitctl.settings.config import Config
 from vitctl.settings.trees import Tree, from_keys
 
@@ -33,6 +34,7 @@ class Flag:
       name: None takes the last part of the key, `data.batch` being `--batch`.
       reads: makes the value of a text, called with `name=` for its errors; None takes the text as
         the setting's type says.
+      remarks: `reads` is called with `emit=`, too, and shows what was unusual.
       sets: makes it a switch that sets this value.
       many: the flag may be repeated; the setting is the tuple of all values.
       rare: shown by `--help-all` only.
@@ -43,6 +45,7 @@ class Flag:
     help: str
     name: str | None = None
     reads: Callable[..., Any] | None = None
+    remarks: bool = False
     sets: Any = None
     many: bool = False
     rare: bool = False
@@ -85,18 +88,20 @@ class Flag:
         )
         return Annotated[kind | None, option]
 
-    def value(self, given: Any) -> Any:
+    def value(self, given: Any, *, emit: Emit = silent) -> Any:
         """What is set; None if the flag was not given."""
         if given is None or (self.sets is not None and not given):
             return None
         if self.many:
-            return tuple(self._read(text) for text in given) or None
+            return tuple(self._read(text, emit) for text in given) or None
         if self.sets is not None:
             return self.sets
-        return self._read(given)
+        return self._read(given, emit)
 
-    def _read(self, given: Any) -> Any:
-        return given if self.reads is None else self.reads(given, name=self.flag)
+    def _read(self, given: Any, emit: Emit) -> Any:
+        if self.reads is None:
+            return given
+        return self.reads(given, name=self.flag, **({"emit": emit} if self.remarks else {}))
 
 
 @dataclass(frozen=True)
@@ -110,9 +115,11 @@ class Flags:
         """Parameter -> (its type, its default)."""
         return {flag.parameter: (flag.annotation(self.model), None) for flag in self.flags}
 
-    def taken(self, arguments: dict[str, Any]) -> Tree:
+    def taken(self, arguments: dict[str, Any], *, emit: Emit = silent) -> Tree:
         """The settings that were given. Removes the flags' values from `arguments`."""
-        values = {flag.key: flag.value(arguments.pop(flag.parameter)) for flag in self.flags}
+        values = {
+            flag.key: flag.value(arguments.pop(flag.parameter), emit=emit) for flag in self.flags
+        }
         return from_keys({key: value for key, value in values.items() if value is not None})
 
     @property

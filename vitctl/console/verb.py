@@ -27,7 +27,7 @@ from vitctl.console.help import show_all
 from vitctl.console.native_output import NativeOutput, wanted
 from vitctl.console.session import Options, Session
 from vitctl.console.streams import silence_stdout, terminal
-from vitctl.events import Activity, Answering, Doing, Event, Note
+from vitctl.events import Activity, Answering, Doing, Emit, Event, Note
 from vitctl.hardware.compilation_cache import keep_compiled_programs
 from vitctl.hardware.machine import settle_platform
 from vitctl.places import place
@@ -275,9 +275,9 @@ def verb(
             processes = {key: arguments.pop(key) for key in several}
             code = _guarded(
                 function,
-                lambda: Options(
+                lambda emit: Options(
                     **picked,
-                    flags=sets.taken(arguments) if sets is not None else {},
+                    flags=sets.taken(arguments, emit=emit) if sets is not None else {},
                     running=runs.taken(arguments) if runs is not None else {},
                 ),
                 arguments,
@@ -377,7 +377,7 @@ class _Shown:
 
 def _guarded(
     function: Callable[..., None],
-    options: Callable[[], Options],
+    options: Callable[[Emit], Options],
     arguments: dict[str, Any],
     *,
     quiet: bool,
@@ -405,7 +405,7 @@ def _guarded(
         if processes_flags is not None:
             multiprocess.connect(processes_flags, stop_display=shown.stop)
             shown.quiet = shown.quiet or not processes.first()
-        session = Session(options(), shown)
+        session = Session(options(shown), shown)
         function(session, **arguments)
         signals.settle()
         shown.stop()

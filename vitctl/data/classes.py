@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl import strict_json
+from vitctl.data.names import compose
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, silent
 from vitctl.places import Place
@@ -30,7 +31,8 @@ def class_mapping(
     """int32[len(dataset)]: the model's index of each of the dataset's classes.
 
     The model may know more classes than the dataset has. `class_map` renames classes of the
-    dataset first. Raises `InputError` with both counts and three examples when the model lacks one,
+    dataset first. A name in another form of Unicode is the same name (macOS decomposes names of
+    files). Raises `InputError` with both counts and three examples when the model lacks one,
     and when the map renames nothing.
     """
     if class_map and not class_map.keys() & set(dataset):
@@ -40,7 +42,11 @@ def class_mapping(
             hint=f"the dataset's classes begin with {', '.join(dataset[:3])}",
         )
     index = {name: i for i, name in enumerate(model)}
-    names = [(class_map or {}).get(name, name) for name in dataset]
+    composed: dict[str, str | None] = {}
+    for name in model:  # twins among the model's own are told apart
+        composed[compose(name)] = None if compose(name) in composed else name
+    renamed = [(class_map or {}).get(name, name) for name in dataset]
+    names = [name if name in index else composed.get(compose(name)) or name for name in renamed]
     unknown = [name for name in names if name not in index]
     if unknown:
         shown = ", ".join(repr(name) for name in unknown[:3])

@@ -14,6 +14,11 @@ import unicodedata
 _ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
+def compose(name: str) -> str:
+    """The form of Unicode in which names of classes are compared: NFC."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
 def text_of(path: bytes) -> str:
     """The name of a path as clean text; different paths give different texts."""
     text = path.decode("utf-8", "surrogateescape")

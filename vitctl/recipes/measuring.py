@@ -14,6 +14,7 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.manifest import Parent
 from vitctl.artifacts.pasteable import command
 from vitctl.artifacts.store import Store
+from vitctl.data.names import compose
 from vitctl.errors import UsageError
 from vitctl.inference import weights_choice
 from vitctl.optim.config import WeightsName
@@ -158,6 +159,7 @@ def known(checkpoint: Artifact, *, store: Store) -> Known:
 
 
 def share_trained_on(classes: Collection[str], *, trained_on: Collection[str]) -> Seen:
-    """How many of these classes were among those trained on, by name."""
-    known = sum(name in trained_on for name in classes)
+    """How many of these classes were among those trained on, by name in any form of Unicode."""
+    names = set(map(compose, trained_on))
+    known = sum(compose(name) in names for name in classes)
     return "all" if known == len(classes) else "some" if known else "none"

@@ -255,7 +255,7 @@ def test_too_many_bad_images_end_the_work_early(source, store, monkeypatch):
 
     monkeypatch.setattr(shards_module, "prepare", refuse)
     monkeypatch.setattr("stages.shard.run._ENOUGH_REJECTS", 3)
-    with pytest.raises(InputError, match=r"4 of 4 images are bad, more than 1\.0% of all 18"):
+    with pytest.raises(InputError, match=r"4 of 4 images are bad, more than 16\.7% of all 18"):
         shard(source, store, shards=18)
     assert len(looked) == 4
 

@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from vitctl.data.classes import class_mapping
+from vitctl.data.names import compose
 from vitctl.model.config import ModelConfig
 from vitctl.model.resize import resized
 
@@ -16,8 +18,8 @@ CHANGES = "position", "head"
 
 
 def same_classes(before: Sequence[str], after: Sequence[str]) -> bool:
-    """Whether two lists name the same classes, in any order."""
-    return sorted(before) == sorted(after)
+    """Whether two lists name the same classes, in any order and any form of Unicode."""
+    return sorted(map(compose, before)) == sorted(map(compose, after))
 
 
 def adapt(
@@ -44,8 +46,7 @@ def adapt(
         key=jax.random.key(seed),
     )
     if keep:
-        column = {name: i for i, name in enumerate(classes_before)}
-        order = np.array([column[name] for name in classes_after])
+        order = class_mapping(dataset=classes_after, model=classes_before)
         head = jax.tree.map(np.asarray, fitted["head"])
         fitted["head"] = {"kernel": head["kernel"][:, order], "bias": head["bias"][order]}
     return fitted
