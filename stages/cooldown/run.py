@@ -6,10 +6,11 @@ import shlex
 
 from stages.cooldown.spec import VERSION, Inputs
 from vitctl.artifacts import Artifact, Recipe, Store
-from vitctl.events import Emit, Next, silent
+from vitctl.events import Caution, Emit, Next, silent
 from vitctl.recipes.naming import cooled_name, name_of
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.run import beginning as begin
+from vitctl.train.run import chance
 from vitctl.train.run.trainer import trained
 
 
@@ -43,5 +44,7 @@ def run(
         runtime=runtime,
         emit=emit,
     )
+    if (caution := chance.sentence(checkpoint, cfg, inputs.dataset)) is not None:
+        emit(Caution(caution))
     emit(Next(f"vitctl fewshot --from {shlex.quote(str(checkpoint.path))}"))
     return checkpoint

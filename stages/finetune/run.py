@@ -8,7 +8,7 @@ from functools import partial
 from stages.finetune.spec import Inputs, recipe_of
 from vitctl.artifacts import Artifact, Store
 from vitctl.data.digest import ConsumedSamples
-from vitctl.events import Emit, Next, Note, silent
+from vitctl.events import Caution, Emit, Next, Note, silent
 from vitctl.inference import weights as frozen
 from vitctl.recipes.branching import trained_with
 from vitctl.recipes.naming import name_of
@@ -16,7 +16,7 @@ from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.program import state
 from vitctl.train.program.state import TrainState
-from vitctl.train.run import warm_start
+from vitctl.train.run import chance, warm_start
 from vitctl.train.run.beginning import StartingPoint
 from vitctl.train.run.images import Images
 from vitctl.train.run.trainer import trained
@@ -54,6 +54,8 @@ def run(
         runtime=runtime,
         emit=emit,
     )
+    if (caution := chance.sentence(checkpoint, cfg, inputs.dataset)) is not None:
+        emit(Caution(caution))
     emit(Next(f"vitctl evaluate --from {shlex.quote(str(checkpoint.path))}"))
     return checkpoint
 

@@ -7,9 +7,10 @@ import shlex
 from stages.pretrain.spec import Inputs, recipe_of
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.store import slug
-from vitctl.events import Emit, Next, silent
+from vitctl.events import Caution, Emit, Next, silent
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.run import beginning as begin
+from vitctl.train.run import chance
 from vitctl.train.run.trainer import trained
 
 
@@ -33,8 +34,12 @@ def run(
         runtime=runtime,
         emit=emit,
     )
-    if cfg.schedule.open_ended:
-        emit(Next(f"vitctl cooldown --from {shlex.quote(str(checkpoint.path))}"))
+    quoted = shlex.quote(str(checkpoint.path))
+    if (caution := chance.sentence(checkpoint, cfg, inputs.dataset)) is not None:
+        emit(Caution(caution))
+        emit(Next(f"vitctl replay --from {quoted} --out batch.png"))
+    elif cfg.schedule.open_ended:
+        emit(Next(f"vitctl cooldown --from {quoted}"))
     else:
-        emit(Next(f"vitctl fewshot --from {shlex.quote(str(checkpoint.path))}"))
+        emit(Next(f"vitctl fewshot --from {quoted}"))
     return checkpoint

@@ -37,7 +37,9 @@ def resolve(
         nonlocal inputs
         if mock:
             made_up = build(MockConfig, at(tree, "data.mock") or {})
-            return pretraining.Images(made_up.examples, _MOCK_CLASSES, eval_split="val")
+            return pretraining.Images(
+                made_up.examples, _MOCK_CLASSES, eval_split="val", made_up=True
+            )
         artifact = dataset()
         inputs = Inputs(artifact)
         return pretraining.images_of(artifact, split=at(tree, "data.split") or "train")

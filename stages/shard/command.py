@@ -58,7 +58,10 @@ _SETTINGS = (
     ),
 )
 _RUNNING = (
-    Flag("max_bad_fraction", "Give up if a larger fraction of the images is bad (default: 0.01)."),
+    Flag(
+        "max_bad_fraction",
+        "Give up if a larger fraction of the images is bad (default: 0.01, or 3 images).",
+    ),
     Flag("workers", "Number of processes (default: one per core)."),
 )
 

@@ -62,6 +62,7 @@ from vitctl.signals import Stop, graceful, raise_if_asked, unless_owned
 # A worker spends about 10 s of processor time on importing TensorFlow, in which another one that
 # is there already checks some thousand images.
 _IMAGES_WORTH_A_WORKER = 2_000
+_BAD_FRACTION, _BAD_IMAGES = 0.01, 3
 # Few rejects are worth having all in the list; a source that is all wrong is not worth hours.
 _ENOUGH_REJECTS = 1_000
 
@@ -234,7 +235,7 @@ def _convert(
     meter = _Meter(total=sum(len(unit.entries) for unit in units), emit=emit)
     meter.done = meter.before = meter.total - sum(len(units[i].entries) for i in todo)
     meter.rejected = sum(len(report.rejects) for report in reports.values() if report is not None)
-    allowed = runtime.max_bad_fraction * meter.total
+    allowed = _allowed_rejects(runtime.max_bad_fraction, total=meter.total)
     workers = runtime.workers
     if workers is None:
         workers = min(available_cores(), 1 + (meter.total - meter.done) // _IMAGES_WORTH_A_WORKER)
@@ -329,6 +330,13 @@ def _check_space(place: Place, units: Sequence[Unit], workers: int, *, max_pixel
             f"{largest.size / 2**20:,.1f} MiB)",
             hint="free some space, or choose another place with --store",
         )
+
+
+def _allowed_rejects(fraction: float | None, *, total: int) -> float:
+    """So many rejects don't end the command. Of a hundred images one in a hundred would be none."""
+    if fraction is not None:
+        return fraction * total
+    return max(_BAD_FRACTION * total, min(_BAD_IMAGES, total // 4))
 
 
 def _check_rejects(

@@ -92,7 +92,8 @@ class Inputs:
 
 class ShardRuntime(Runtime):
     """`workers`: processes, None takes one a core, 0 works in this very process (nothing then
-    survives a crash of the decoder). `max_bad_fraction`: give up above this share of rejects."""
+    survives a crash of the decoder). `max_bad_fraction`: give up above this share of rejects; None
+    is a hundredth, or a few of few images."""
 
     workers: int | None = Field(None, ge=0)
-    max_bad_fraction: float = Field(0.01, ge=0, le=1)
+    max_bad_fraction: float | None = Field(None, ge=0, le=1)

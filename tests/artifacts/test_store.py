@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from tests.artifacts.making import made, recipe, trained
-from vitctl.artifacts import Artifact, Run, Store
+from vitctl.artifacts import Artifact, Run, Store, inputs
 from vitctl.artifacts.store import checked_name, slug
 from vitctl.errors import InputError, UsageError
 
@@ -127,3 +127,15 @@ def test_a_place_of_other_bytes_than_utf8_is_found_by_its_id(tmp_path):
     assert Store(root).parent(recorded) == photos
     child = made(Store(root), recipe("pretrain", "checkpoint", parents=(recorded,)))
     assert Artifact.load(child.path).manifest.parent("data") == recorded
+
+
+def test_a_dataset_that_is_not_named_is_the_newest_with_labels(store):
+    labelled = made(store, recipe(), name="labelled", summary={"classes": 3})
+    made(store, recipe(larger=True), name="plain", summary={"classes": 0})
+    notes = []
+    assert inputs.newest("dataset", option="--data", store=store, emit=notes.append) == labelled
+    assert "plain-" in notes[0].text
+    assert "is newer and has no labels" in notes[0].text
+    shutil.rmtree(labelled.path)
+    with pytest.raises(UsageError, match="with labels \\(there are 1 without\\)"):
+        inputs.newest("dataset", option="--data", store=store, emit=notes.append)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from stages.finetune.spec import Inputs, recipe_of
@@ -127,3 +129,13 @@ def test_a_run_that_an_earlier_version_began_is_continued(resolved, tmp_path):
     with store.open_run(recipe_of(cfg, inputs), name="new"):
         pass
     assert continued() == (cfg, ("as now",)), "one of its own counts"
+
+
+def test_a_sigmoid_starts_calmly_and_a_few_images_make_no_batch_of_one(resolved):
+    few = Images(examples=14, classes=5, eval_split="val")
+    _, cfg, _, earlier = resolved({"resolution": 32, "patch": 8}, images=few, loss="sigmoid")
+    assert cfg.model.head_bias == pytest.approx(-math.log(5), abs=1e-4)
+    assert cfg.data.batch == 8
+    assert (earlier.model.head_bias, earlier.data.batch) == (0.0, 1)
+    _, cfg, _, earlier = resolved({"resolution": 32, "patch": 8}, images=SMALL)
+    assert (cfg.model.head_bias, cfg.data.batch, earlier) == (0.0, 96, None)

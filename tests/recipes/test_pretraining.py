@@ -176,3 +176,55 @@ def test_a_name_of_the_user_s_own_needs_a_size_beside_it():
     name = pretraining.size_of(None, {"name": "b16", "model": {"resolution": 64}})
     with pytest.raises(UsageError, match="unknown model 'b16'"):
         resolved(name, DIGITS)
+
+
+MADE_UP = Images(examples=100_000, classes=1000, eval_split="val", made_up=True)
+
+
+def test_made_up_images_are_few_unless_a_batch_is_given():
+    small, notes = resolved("test", MADE_UP)
+    assert (small.data.batch, small.steps, small.model.resolution) == (16, 1000, 32)
+    assert any(note.startswith("--batch 16") for note in notes)
+    assert resolved("S16", MADE_UP)[0].model.resolution == 224
+    # As ever, for benchmarks; and earlier runs of the default are found.
+    given, _ = resolved("test", MADE_UP, data={"batch": 1024})
+    assert (given.steps, given.model.resolution) == (8790, 224)
+    found = pretraining.resolve(
+        model="test", recipe=None, images=MADE_UP, duration=None, overrides={}
+    )
+    before = build(TrainConfig, merge({"precision": "float32"}, found.tree, found.before))
+    assert before.identity() == given.identity()
+
+
+@pytest.mark.parametrize(("examples", "batch"), [(14, 8), (5, 5), (64, 8), (100, 8), (160, 16)])
+def test_a_few_images_are_mixed_with_others(examples, batch):
+    images = Images(examples=examples, classes=2, eval_split=None)
+    found = pretraining.resolve(
+        model="S16", recipe=None, images=images, duration=None, overrides={}
+    )
+    assert found.tree["data"]["batch"] == batch
+    # What was chosen before is continued.
+    usual = max(1, examples // 8 if examples < 64 else examples // 64 * 8)
+    assert (found.before or found.tree)["data"]["batch"] == usual
+
+
+def test_a_batch_of_one_is_mixed_with_itself():
+    one, _ = resolved("S16", DIGITS, data={"batch": 1})
+    assert "in a batch of 1 with itself" in pretraining.mixed_alone(one.data)
+    two, _ = resolved("S16", DIGITS, data={"batch": 2})
+    plain, _ = resolved("S16", DIGITS, data={"batch": 1, "augment": {"mixup_alpha": None}})
+    assert pretraining.mixed_alone(two.data) is None
+    assert pretraining.mixed_alone(plain.data) is None
+
+
+def test_a_rate_that_is_not_scaled_is_said():
+    def rates(images, **overrides):
+        return [note for note in resolved("S16", images, **overrides)[1] if "--lr" in note]
+
+    assert rates(DIGITS) == [
+        "--lr 0.001 is the recipe's for batches of 1024 and is not scaled to 176; by the square "
+        "root it would be --lr 0.00041"
+    ]
+    assert rates(IMAGENET) == []
+    assert len(rates(IMAGENET, data={"batch": 64})) == 1
+    assert rates(DIGITS, schedule={"peak_lr": 1e-4}) == rates(MADE_UP) == []

@@ -29,14 +29,25 @@ def named(
 
 
 def newest(kind: str, *, option: str, store: Store, emit: Emit) -> Artifact:
-    """The newest finished artifact of `kind` in the store. Raises UsageError if it has none."""
-    artifact = store.newest(kind)
+    """The newest finished artifact of `kind` in the store; of datasets one with labels, which is
+    what training means. Raises UsageError if it has none."""
+    unlabelled: list[Artifact] = []
+
+    def wanted(artifact: Artifact) -> bool:
+        if kind == "dataset" and artifact.summary.get("classes") == 0:
+            unlabelled.append(artifact)
+            return False
+        return True
+
+    artifact = store.newest(kind, wanted=wanted)
     if artifact is None:
+        without = f" with labels (there are {len(unlabelled)} without)" if unlabelled else ""
         raise UsageError(
-            f"no {option} given, and there is no finished {kind} in {store.root}",
+            f"no {option} given, and there is no finished {kind}{without} in {store.root}",
             hint=f"make one: {MAKE[kind]}",
         )
-    emit(Note(f"{option} {artifact.path} (the newest {kind} in {store.root})"))
+    newer = f"; {unlabelled[0].path.name} is newer and has no labels" if unlabelled else ""
+    emit(Note(f"{option} {artifact.path} (the newest {kind} in {store.root}{newer})"))
     return artifact
 
 

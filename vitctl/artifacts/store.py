@@ -348,9 +348,11 @@ class Store:
     def _is_here(self, path: ObjectPath) -> bool:
         return isinstance(self.root, ObjectPath) and path.is_relative_to(self.root)
 
-    def newest(self, kind: str) -> Artifact | None:
-        """The most recently finished undamaged artifact of a kind; of a run, its newest
-        checkpoint."""
+    def newest(
+        self, kind: str, *, wanted: Callable[[Artifact], bool] = lambda artifact: True
+    ) -> Artifact | None:
+        """The most recently finished undamaged artifact of a kind that is `wanted`; of a run, its
+        newest checkpoint."""
         candidates = []
         for entry in self.entries(check=False):
             if isinstance(entry, Run):
@@ -360,7 +362,8 @@ class Store:
             elif entry.kind == kind:
                 candidates.append(entry)
         ordered = sorted(candidates, key=lambda artifact: artifact.order, reverse=True)
-        return next((artifact for artifact in ordered if not artifact.check_sizes()), None)
+        usable = (artifact for artifact in ordered if wanted(artifact))
+        return next((artifact for artifact in usable if not artifact.check_sizes()), None)
 
     # Places
 

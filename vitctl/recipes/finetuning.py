@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import assert_never
+from typing import assert_never, get_args
 
 from vitctl import quantities
 from vitctl.artifacts.artifact import Artifact
-from vitctl.model.config import ModelConfig, nearest_sizes
+from vitctl.model.config import Loss, ModelConfig, calm_bias, nearest_sizes
 from vitctl.recipes.branching import Branch, trained_with
-from vitctl.recipes.pretraining import Images
-from vitctl.recipes.recipe import FinetuneRecipe, load_finetune
-from vitctl.settings.trees import Tree, at, merge, positive
+from vitctl.recipes.pretraining import Images, unscaled
+from vitctl.recipes.recipe import load_finetune
+from vitctl.settings.trees import Tree, merge, positive
 
 
 def resolve(
@@ -29,14 +28,25 @@ def resolve(
     rules = load_finetune()
     before = trained_with(checkpoint)
     model = before.model
-    batch = positive(overrides, "data.batch") or rules.batch.of(
-        width=model.width, examples=images.examples
-    )
-    steps = (
-        rules.duration.of(batch=batch, examples=images.examples)
-        if duration is None
-        else quantities.to_steps(*duration, batch=batch, examples=images.examples)
-    )
+
+    def lengths(batch: int) -> Tree:
+        steps = (
+            rules.duration.of(batch=batch, examples=images.examples)
+            if duration is None
+            else quantities.to_steps(*duration, batch=batch, examples=images.examples)
+        )
+        warmup = min(rules.warmup.of(whole=steps), steps - 1)
+        return {
+            "data": {"batch": batch},
+            "schedule": {"total_steps": steps, "warmup_steps": warmup},
+        }
+
+    size = {"width": model.width, "examples": images.examples}
+    given = positive(overrides, "data.batch")
+    batch = given or rules.batch.of(**size)
+    loss = overrides.get("loss") or rules.settings["loss"]
+    # Of a new head; one that is kept has its own. Another word is refused where settings are built.
+    bias = calm_bias(loss, classes=images.classes) if loss in get_args(Loss) else 0.0
     requested = positive(overrides, "model.resolution")
     usual = rules.resolution.of(width=model.width, resolution=model.resolution)
     chosen = usual if usual == model.resolution else nearest_sizes(usual, patch=model.patch)[0]
@@ -51,20 +61,16 @@ def resolve(
                 "resolution": chosen,
                 "position_grid": span,
                 "classes": images.classes,
-                "head_bias": 0.0,
+                "head_bias": bias,
             },
             "data": {
                 "split": "train",
                 "eval_split": images.eval_split,
-                "batch": batch,
                 "augment": {"randaugment": None, "mixup_alpha": None},
                 "mock": None,
             },
-            "schedule": {
-                "total_steps": steps,
-                "warmup_steps": min(rules.warmup.of(whole=steps), steps - 1),
-            },
         },
+        lengths(batch),
         rules.settings,
     )
     notes = [f"recipe: {rules.title}"]
@@ -77,10 +83,22 @@ def resolve(
             f"position embeddings span the {span}x{span} patches of pretraining "
             "(--set model.position_grid=none counts on beyond them)"
         )
-    notes += _unscaled(rules, batch=batch, overrides=overrides)
-    earlier = {"model": {"resolution": usual, "position_grid": None}}
-    differs = chosen != usual or span is not None
-    return Branch(tree, tuple(notes), before=earlier if differs else None)
+    notes += unscaled(
+        rules.settings["schedule"]["peak_lr"],
+        batch=batch,
+        usual=rules.batch.whole(width=model.width),
+        adaptive=False,
+        overrides=overrides,
+    )
+    before_tree: Tree = {}
+    if chosen != usual or span is not None:
+        before_tree = {"model": {"resolution": usual, "position_grid": None}}
+    if bias != 0.0:
+        merge(before_tree, {"model": {"head_bias": 0.0}})
+    if given is None:
+        merge(before_tree, lengths(rules.batch.of(**size, least=1)))
+    differs = merge({}, tree, before_tree) != tree
+    return Branch(tree, tuple(notes), before=before_tree if differs else None)
 
 
 def _span(model: ModelConfig, *, resolution: int) -> int | None:
@@ -94,15 +112,3 @@ def _span(model: ModelConfig, *, resolution: int) -> int | None:
             return None if span == resolution // model.patch else span
         case _:
             assert_never(model.position)
-
-
-def _unscaled(rules: FinetuneRecipe, *, batch: int, overrides: Tree) -> Iterator[str]:
-    """The learning rate is the recipe's whatever the batch: said where the batch is another."""
-    if at(overrides, "schedule.peak_lr") is not None or batch == rules.batch.images:
-        return
-    rate = rules.settings["schedule"]["peak_lr"]
-    proportional = rate * batch / rules.batch.images
-    yield (
-        f"--lr {rate:g} is the recipe's for batches of {rules.batch.images} and is not scaled to "
-        f"{batch}; in proportion it would be --lr {proportional:.2g}"
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import get_args
 
@@ -13,6 +14,7 @@ from vitctl.model.config import Loss, ModelConfig, calm_bias, nearest_sizes
 from vitctl.optim.schedules import OPEN_ENDED
 from vitctl.recipes.recipe import RecipeName, load
 from vitctl.settings.trees import Tree, at, merge, positive
+from vitctl.train.config import DataConfig
 
 # From here on the paper's recipe is the better start: sizes it was made for, or data
 # large enough that strong augmentation is not needed.
@@ -20,6 +22,8 @@ _PAPER_WIDTH = 1408
 _PAPER_IMAGES = 1_000_000
 _RESOLUTION = 224
 _DEFAULT_MODEL = "S/16"
+# Of synthetic images, where no batch is given: seconds a step on any machine.
+_MADE_UP_BATCH, _MADE_UP_STEPS, _MADE_UP_RESOLUTION = 16, 1_000, 32
 _SIZES = {"width", "depth", "mlp_dim", "heads", "patch"}
 
 
@@ -30,6 +34,8 @@ class Images:
     examples: int
     classes: int
     eval_split: str | None
+    made_up: bool = False
+    """Synthetic, to try something out: not what a plan for hardware stands for."""
 
 
 def images_of(dataset: Artifact, *, split: str) -> Images:
@@ -104,24 +110,45 @@ def resolve(
         notes.append(f"recipe {recipe} (as requested): {load(recipe).title}")
     rules = load(recipe)
 
-    batch = positive(overrides, "data.batch") or rules.batch.of(
-        width=width, examples=images.examples
-    )
-    own = rules.duration.of(batch=batch, examples=images.examples)
-    steps = (
-        own
-        if duration is None
-        else quantities.to_steps(*duration, batch=batch, examples=images.examples)
-    )
-    classes = positive(overrides, "model.classes") or images.classes
     closed = (at(overrides, "schedule.kind") or "rsqrt") not in OPEN_ENDED
+
+    def lengths(batch: int, own: int) -> Tree:
+        """`own`: the steps of the recipe itself."""
+        steps = own
+        if duration is not None:
+            steps = quantities.to_steps(*duration, batch=batch, examples=images.examples)
+        return {
+            "data": {"batch": batch},
+            "schedule": {
+                "total_steps": steps,
+                # Shares are of the recipe's own duration, not of the asked one: more steps must
+                # continue the same run, so its warmup may not depend on them. A closed schedule is
+                # never continued.
+                "warmup_steps": rules.warmup.of(whole=steps if closed else own),
+                "timescale_steps": rules.timescale.of(whole=own),
+            },
+        }
+
+    given = positive(overrides, "data.batch")
+    batch = given or rules.batch.of(width=width, examples=images.examples)
+    own = rules.duration.of(batch=batch, examples=images.examples)
+    before: Tree = {}
+    if given is None:
+        usual = rules.batch.of(width=width, examples=images.examples, least=1)
+        before = lengths(usual, rules.duration.of(batch=usual, examples=images.examples))
+    small = images.made_up and given is None
+    if small:
+        batch, own = min(batch, _MADE_UP_BATCH), min(own, _MADE_UP_STEPS)
+        notes.append(f"--batch {batch} (synthetic images are to try something out)")
+    classes = positive(overrides, "model.classes") or images.classes
     resolution = named.resolution
     if resolution is None:
         patch = positive(overrides, "model.patch") or named.patch
-        resolution = nearest_sizes(_RESOLUTION, patch=patch)[0]
-        if resolution != _RESOLUTION and at(overrides, "model.resolution") is None:
+        usual_side = _MADE_UP_RESOLUTION if small and size.name == "test" else _RESOLUTION
+        resolution = nearest_sizes(usual_side, patch=patch)[0]
+        if resolution != usual_side and at(overrides, "model.resolution") is None:
             notes.append(
-                f"--res {resolution} (of the usual {_RESOLUTION} px the nearest size that patches "
+                f"--res {resolution} (of the usual {usual_side} px the nearest size that patches "
                 f"of {patch} px divide)"
             )
     tree: Tree = {
@@ -136,23 +163,42 @@ def resolve(
             "resolution": resolution,
             "classes": classes,
         },
-        "data": {"batch": batch, "eval_split": images.eval_split},
-        "schedule": {
-            "total_steps": steps,
-            # Shares are of the recipe's own duration, not of the asked one: more steps must
-            # continue the same run, so its warmup may not depend on them. A closed schedule is
-            # never continued.
-            "warmup_steps": rules.warmup.of(whole=steps if closed else own),
-            "timescale_steps": rules.timescale.of(whole=own),
-        },
+        "data": {"eval_split": images.eval_split},
     }
+    merge(tree, lengths(batch, own))
     merge(tree, rules.settings)
     loss = overrides.get("loss") or tree["loss"]
     if loss in get_args(Loss):  # another word is refused where the settings are validated
         tree["model"]["head_bias"] = calm_bias(loss, classes=classes)
-    differs = named.resolution is None and resolution != _RESOLUTION
-    before: Tree | None = {"model": {"resolution": _RESOLUTION}} if differs else None
-    return Resolved(tree, tuple(notes), before=before)
+    if not images.made_up:
+        notes += unscaled(
+            tree["schedule"]["peak_lr"],
+            batch=batch,
+            usual=rules.batch.whole(width=width),
+            adaptive=True,
+            overrides=overrides,
+        )
+    if before == lengths(batch, own):
+        before = {}
+    if named.resolution is None and resolution != _RESOLUTION:
+        before["model"] = {"resolution": _RESOLUTION}
+    return Resolved(tree, tuple(notes), before=before or None)
+
+
+def unscaled(
+    rate: float, *, batch: int, usual: int, adaptive: bool, overrides: Tree
+) -> Iterator[str]:
+    """The learning rate is the recipe's whatever the batch: said where the batch is another.
+    `adaptive`: of Adam and its like, whose rates people scale with the square root of the batch."""
+    if at(overrides, "schedule.peak_lr") is not None or batch == usual:
+        return
+    share = batch / usual
+    scaled = rate * (share**0.5 if adaptive else share)
+    how = "by the square root" if adaptive else "in proportion"
+    yield (
+        f"--lr {rate:g} is the recipe's for batches of {usual} and is not scaled to "
+        f"{batch}; {how} it would be --lr {scaled:.2g}"
+    )
 
 
 def check_images(*, mock: bool, dataset: bool) -> None:
@@ -178,6 +224,16 @@ def edge(model: ModelConfig) -> str | None:
         f"patches of {model.patch} px do not divide {model.resolution} px: the last "
         f"{model.resolution - model.covered} px at the right and at the bottom of every image are "
         f"not seen; {' or '.join(f'--res {size}' for size in sizes)} would lose none"
+    )
+
+
+def mixed_alone(data: DataConfig) -> str | None:
+    """A caution about a batch whose only image is mixed with itself, or None."""
+    if data.batch > 1 or data.augment.mixup_alpha is None:
+        return None
+    return (
+        "mixup mixes an image with its neighbour in the batch, and in a batch of 1 with itself: "
+        "--set data.augment.mixup_alpha=none leaves it out"
     )
 
 

@@ -14,19 +14,27 @@ from vitctl.quantities import to_steps
 from vitctl.settings.config import Config
 from vitctl.train.config import RecipeName
 
+LEAST_BATCH = 8
+"""Below it, statistics of a batch say little, and mixup has hardly anything to mix."""
+
 
 class BatchRule(Config):
-    """Images a step: a number, more from some widths on, never over a share of the dataset."""
+    """Images a step: a number, more from some widths on, never over a share of the dataset, unless
+    that share is smaller than `LEAST_BATCH`."""
 
     images: PositiveInt
     images_from_width: dict[str, PositiveInt] | None = None
     share: PositiveFloat | None = None
 
-    def of(self, *, width: int, examples: int) -> int:
+    def whole(self, *, width: int) -> int:
+        """Of a dataset that is large enough; the learning rate is meant for it."""
         wide = [n for w, n in (self.images_from_width or {}).items() if width >= int(w)]
-        batch = max([self.images, *wide])
+        return max([self.images, *wide])
+
+    def of(self, *, width: int, examples: int, least: int = LEAST_BATCH) -> int:
+        batch = self.whole(width=width)
         if self.share is not None:
-            batch = min(batch, int(examples * self.share))
+            batch = min(batch, max(int(examples * self.share), min(least, examples)))
         # A multiple of 8 divides over the devices people have.
         return max(batch // 8 * 8, 1) if batch >= 8 else max(batch, 1)
 

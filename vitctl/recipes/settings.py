@@ -56,7 +56,8 @@ class Settings:
             steps=self.cfg.steps,
             warmup=self.cfg.schedule.warmup_steps,
         )
-        for sentence in (caution, pretraining.edge(self.cfg.model)):
+        alone = pretraining.mixed_alone(self.cfg.data)
+        for sentence in (caution, pretraining.edge(self.cfg.model), alone):
             if sentence:
                 emit(Caution(sentence))
 

@@ -172,12 +172,22 @@ def test_a_half_written_shard_is_made_again(source, store, monkeypatch):
     assert shard(source, store, shards=3).digest == reference.digest
 
 
+@pytest.mark.parametrize(
+    ("total", "allowed"), [(3, 0), (5, 1), (14, 3), (99, 3), (300, 3), (1000, 10)]
+)
+def test_a_few_bad_images_are_allowed_however_few_there_are(total, allowed):
+    from stages.shard.run import _allowed_rejects
+
+    assert int(_allowed_rejects(None, total=total)) == allowed
+    assert _allowed_rejects(0.0, total=total) == 0
+
+
 def test_bad_images_are_listed_and_left_out(source, store):
     (source / "bee" / "broken.jpg").write_bytes(encode(rgb(50, 50), "JPEG")[:-100])
     (source / "ant" / "text.jpg").write_bytes(b"hello")
     (source / "ant" / "bomb.png").write_bytes(images.bomb())
     with pytest.raises(InputError, match="3 of 21 images are bad") as error:
-        shard(source, store)
+        shard(source, store, runtime=ShardRuntime(workers=0, max_bad_fraction=0.1))
     assert "--max-bad-fraction 0.15" in error.value.hint
     draft = next(store.root.glob("shard/*"))
     listed = [json.loads(line) for line in (draft / "rejects.jsonl").read_text().splitlines()]

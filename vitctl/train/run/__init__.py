@@ -8,6 +8,8 @@ warm_start      pretrained weights made to fit the classes of a dataset, by name
 images          the images of a run, from a dataset on disk or made up
 jitted          jitted functions whose compilation is measured and announced
 cadence         when to log, score and save, and which checkpoints stay
+least_time      the least time a run can take here, before anything compiles
+chance          whether a model is no better than the frequencies of its classes
 reporting       rows of metrics, where time went, and progress events
 held_out        scores of the held-out split while a run trains
 saving          checkpoints: which are written, what they record, which are deleted

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Literal
 
-from vitctl import processes
+from vitctl import processes, quantities
 from vitctl.events import (
     Activity,
     Caution,
@@ -27,6 +27,7 @@ from vitctl.inference.scoring import Scoring
 from vitctl.model import accounting
 from vitctl.train.program.step import StepStats
 from vitctl.train.run.diverged import Diverged
+from vitctl.train.run.least_time import LONG_S
 from vitctl.train.run.setup import Training
 from vitctl.train.telemetry import goodput, starvation
 from vitctl.train.telemetry.device_idle import StepEnds
@@ -71,6 +72,7 @@ class Reporter:
         self._step = self._told_step = step
         self._told_at: float | None = None
         self._first: tuple[int, float] | None = None
+        self._long_told = False
         self._read = 0.0
         self._idle = self._paused = self._active = 0.0
 
@@ -158,7 +160,17 @@ class Reporter:
             self._pace.early(step - self._first[0], active - self._first[1])
 
     def _left(self, step: int) -> Left | None:
-        return self._pace.left(self.cfg.steps - step, pauses=self.cadence.pauses_after(step))
+        left = self._pace.left(self.cfg.steps - step, pauses=self.cadence.pauses_after(step))
+        if left is not None and left.likely >= LONG_S and not self._long_told:
+            rest = quantities.duration(left.likely)
+            self.emit(
+                Caution(
+                    f"at the pace of the first steps the rest takes {rest}; Ctrl-C saves, and the "
+                    "same command continues"
+                )
+            )
+        self._long_told = self._long_told or left is not None
+        return left
 
     def _active_s(self) -> float:
         """Seconds so far without starting, compiling and pauses."""

@@ -10,7 +10,7 @@ from vitctl import processes
 from vitctl.artifacts.runs import RunDraft
 from vitctl.data.order import Window
 from vitctl.errors import UsageError
-from vitctl.events import Emit, Note, Settings
+from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.hardware import machine
 from vitctl.inference import scoring
 from vitctl.processes.compile_barrier import in_step
@@ -20,6 +20,7 @@ from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.program import footprint
 from vitctl.train.program.step import make_step
+from vitctl.train.run import least_time
 from vitctl.train.run.announcement import announced
 from vitctl.train.run.beginning import StartingPoint
 from vitctl.train.run.cadence import Cadence
@@ -107,6 +108,9 @@ def prepare(
         emit(Note(memory.reason))
     numbers = announced(cfg, layout, memory, examples=images.examples, classes=len(images.classes))
     emit(Settings(f"{run.info.stage} {cfg.label}", numbers))
+    begun = max(run.steps(), default=start.step)
+    if (caution := least_time.sentence(cfg, layout, from_step=begun)) is not None:
+        emit(Caution(caution))
     if layout.platform == "cpu":
         machine.keep_freed_memory()
 
