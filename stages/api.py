@@ -67,6 +67,20 @@ class Options(TypedDict, total=False):
     emit: Emit
 
 
+def import_(
+    source: Path | str, *, classes: Path | str | None = None, **options: Unpack[Options]
+) -> Artifact:
+    """Weights of another codebase, a file or a folder -> a run. `classes` is a file of names."""
+    from stages.import_.run import run
+    from stages.import_.spec import ImportConfig, ImportRuntime, Inputs
+
+    call = _Call("import", options)
+    cfg = call.overrides.build(ImportConfig, {})
+    given = Inputs(Path(source), None if classes is None else Path(classes))
+    runtime = call.runtime(ImportRuntime)
+    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
 def shard(
     source: Path | str = "digits",
     *,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import keyword
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,8 +25,8 @@ _CTRL_C = 130
 @dataclass(frozen=True)
 class Verb:
     """Where a command lives and the line that lists it. `module` defines a function of the
-    verb's name, or `app`, a typer app with commands of its own. `resumes`: the same command
-    continues one that was stopped."""
+    verb's name (`import_` where that is a keyword of Python), or `app`, a typer app with commands
+    of its own. `resumes`: the same command continues one that was stopped."""
 
     module: str
     help: str
@@ -45,6 +46,9 @@ VERBS: dict[str, Verb] = {
     ),
     "finetune": Verb(
         "stages.finetune.command", "Fine-tune all weights on a dataset.", "Train", True
+    ),
+    "import": Verb(
+        "stages.import_.command", "Weights of another codebase -> a run.", "Train", True
     ),
     "fewshot": Verb("stages.fewshot.command", "Closed-form few-shot linear probe.", "Measure"),
     "evaluate": Verb("stages.evaluate.command", "Top-1, top-5 and loss on a dataset.", "Measure"),
@@ -99,7 +103,9 @@ def load(name: str) -> Any:
     else:
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         settings = {"help_option_names": ["-h", "--help"]}
-        single.command(name, cls=Command, context_settings=settings)(getattr(module, name))
+        single.command(name, cls=Command, context_settings=settings)(
+            getattr(module, f"{name}_" if keyword.iskeyword(name) else name)
+        )
         command = typer.main.get_command(single)
     command.name = name
     return command

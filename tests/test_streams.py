@@ -1,5 +1,4 @@
-"""stdin, stdout, stderr and exit codes, as a shell sees them: every case is a real process, most
-are forks (`tests.forking`)."""
+"""stdin, stdout, stderr and exit codes, as a shell sees them: every case is a real process."""
 
 from __future__ import annotations
 
@@ -16,9 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import forking
 from tests.artifacts.making import dataset, made, recipe
-from tests.forking import COMMAND, LOOKING, shell_command
 from vitctl.artifacts import Store
 
 ROOT = Path(__file__).parents[1]
@@ -43,13 +40,14 @@ def first(store):
 def vitctl(tmp_path, store):
     """Run a command in the folder of the store."""
 
-    def run(*arguments, program=(), **options):
-        options = {"cwd": tmp_path, "env": _environment(), "timeout": 60} | options
-        if program:
-            options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-            done = subprocess.run([*program, *map(str, arguments)], **options, check=False)
-        else:
-            done = forking.run(COMMAND, *arguments, preload=LOOKING, **options)
+    def run(*arguments, program=VITCTL, **options):
+        done = subprocess.run(
+            [*program, *map(str, arguments)],
+            cwd=tmp_path,
+            env=_environment(),
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 60} | options,
+            check=False,
+        )
         return done.returncode, _text(done.stdout), _text(done.stderr)
 
     return run
@@ -58,7 +56,7 @@ def vitctl(tmp_path, store):
 @pytest.fixture
 def shell(vitctl):
     """Run a line of bash in which `vitctl` is the command."""
-    command = f'vitctl() {{ {shell_command(COMMAND, preload=LOOKING)} "$@"; }}; '
+    command = f'vitctl() {{ {" ".join(VITCTL)} "$@"; }}; '
 
     def run(line, **options):
         return vitctl("-c", command + line, program=["bash"], **options)

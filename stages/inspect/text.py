@@ -82,7 +82,10 @@ def _dataset(summary: Summary) -> Iterable[str]:
 
 def _checkpoint(summary: Summary) -> Iterable[str]:
     yield str(summary["model"])
-    yield "cooled" if summary["finished_schedule"] else ""
+    if "imported" in summary:
+        yield f"imported from {summary['imported']['layout']}"
+    else:
+        yield "cooled" if summary["finished_schedule"] else ""
     yield f"loss {summary['loss']:.3g}" if summary.get("loss") is not None else ""
     if (scores := summary.get("eval")) is not None:
         yield f"top-1 {percent(scores['top1'])}"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import get_args
+from typing import Any, get_args
 
 import jax
 import pytest
@@ -9,6 +9,17 @@ import pytest
 from vitctl.model import vit
 from vitctl.model.accounting import forward_flops, matmul_flops, parameters
 from vitctl.model.config import Head, ModelConfig, Position, from_name
+
+PARTS: list[dict[str, Any]] = [
+    {"classes": 0},
+    {"registers": 3, "head": "token"},
+    {"registers": 2, "class_token": True},
+    {"class_token": True, "head": "gap", "norm_after_pool": True},
+    {"stem_norm": True, "patch_bias": False},
+    {"pre_logits": 24, "projection": "linear", "head": "token"},
+    {"qk_norm": True, "qkv_bias": False},
+    {"layer_scale": 0.1, "gelu": "exact", "pixel_mean": (0.1, 0.2, 0.3)},
+]
 
 # Backbone; with the MAP head; and with 29,593 classes too: big_vision under `jax.eval_shape`.
 COUNTS = {
@@ -71,6 +82,19 @@ def test_closed_form_equals_the_model(head: str, pre_logits: int | None, positio
     assert parameters(config).total == sum(x.size for x in jax.tree.leaves(shapes))
 
 
+@pytest.mark.parametrize("parts", PARTS, ids=lambda parts: "+".join(parts))
+def test_closed_forms_of_parts_that_other_families_have(parts: dict[str, Any]) -> None:
+    """Against the shapes of the weights and of what the model computes."""
+    config = ModelConfig(**from_name("test", classes=7, resolution=36).model_dump() | parts)
+    params = jax.eval_shape(lambda: vit.init(config, key=jax.random.key(0)))
+    assert parameters(config).total == sum(x.size for x in jax.tree.leaves(params))
+    images = jax.ShapeDtypeStruct((2, 36, 36, 3), "float32")
+    outputs = jax.eval_shape(lambda p, x: vit.apply(p, x, config=config), params, images)
+    assert outputs.encoded.shape == (2, config.sequence, config.width)
+    assert outputs.pre_logits.shape == (2, config.features)
+    assert outputs.logits.shape == (2, config.classes)
+
+
 @pytest.mark.parametrize("head", get_args(Head))
 @pytest.mark.parametrize("pre_logits", [None, 24])
 def test_widths_and_lengths_equal_the_model(head: str, pre_logits: int | None) -> None:
@@ -80,6 +104,14 @@ def test_widths_and_lengths_equal_the_model(head: str, pre_logits: int | None) -
     outputs = jax.eval_shape(lambda p, x: vit.apply(p, x, config=config), params, images)
     assert outputs.encoded.shape == (2, config.sequence, config.width)
     assert outputs.pre_logits.shape == (2, config.features)
+
+
+def test_a_map_head_reads_patches_alone_and_blocks_read_registers_too() -> None:
+    bare = from_name("test", classes=7, resolution=32)
+    with_registers = ModelConfig(**bare.model_dump(), registers=3, class_token=True)
+    apart = forward_flops(with_registers) - forward_flops(bare)
+    d, f, n, m = 32, 64, 16, 20
+    assert apart == 2 * (2 * (m - n) * (4 * d * d + 2 * d * f) + 4 * (m * m - n * n) * d)
 
 
 @pytest.mark.parametrize("head", get_args(Head))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from vitctl.model.config import ModelConfig, from_name, nearest_sizes
+from vitctl.model.config import LATER, ModelConfig, from_name, nearest_sizes
 
 
 def test_pixels_that_fill_no_patch_are_not_tokens() -> None:
@@ -24,11 +24,16 @@ def test_pixels_that_fill_no_patch_are_not_tokens() -> None:
         ({"position": "sincos2d", "width": 30, "heads": 1}, "that 4 divides, not 30"),
         ({"position": "sincos2d", "width": 4, "heads": 1}, "at least 8"),
         ({"depth": 0}, "greater than 0"),
-        ({"classes": 0}, "greater than 0"),
+        ({"classes": -1}, "greater than or equal to 0"),
         ({"head": "cls"}, "'map', 'gap' or 'token'"),
         ({"widht": 32}, "Extra inputs are not permitted"),
         ({"position_grid": 3}, "position_grid is of position='sincos2d'"),
         ({"head_bias": float("nan")}, "finite number"),
+        ({"head": "token", "class_token": True}, "head='token' has one"),
+        ({"head": "map", "norm_after_pool": True}, "MAP reads normed tokens"),
+        ({"projection": "linear"}, "needs pre_logits"),
+        ({"pixel_std": (0.2, 0.0, 0.2)}, "outside"),
+        ({"layer_scale": 0}, "greater than 0"),
     ],
 )
 def test_what_does_not_fit_is_refused(change: dict, message: str) -> None:
@@ -53,6 +58,16 @@ def test_a_later_field_is_named_only_where_it_is_set() -> None:
     spanning = ModelConfig(**config.model_dump(), position_grid=3)
     assert spanning.model_dump(mode="json")["position_grid"] == 3
     assert spanning != config
+
+
+def test_every_later_field_has_a_default_that_is_not_named() -> None:
+    config = from_name("test", classes=4)
+    first = {
+        "width", "depth", "mlp_dim", "heads", "patch", "resolution", "classes", "head",
+        "pre_logits", "position", "head_bias",
+    }  # fmt: skip
+    assert set(config.model_dump()) == set(config.model_dump(mode="json")) == first
+    assert ModelConfig.model_fields.keys() - first == set(LATER)
 
 
 def test_names_validate_without_an_array_library() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from vitctl.interop import big_vision
 from vitctl.model import vit
-from vitctl.model.config import Head, Position, from_name
+from vitctl.model.config import Head, ModelConfig, Position, from_name
 from vitctl.model.roles import STACKED, RoleTable
 from vitctl.optim import decay
 from vitctl.optim.optimizer import names
@@ -20,21 +20,29 @@ from vitctl.sharding import rules
 SOURCE = Path(vit.__file__).parents[1]
 
 
-def family() -> set[str]:
-    """Every parameter name of any model there is."""
+LATER = {"registers": 2, "stem_norm": True, "qk_norm": True, "layer_scale": 0.1}
+"""Parts of other families: they add parameters to any of the models."""
+
+
+def family(*, later: bool = True) -> set[str]:
+    """Every parameter name of any model there is, or of those without later parts."""
     every: set[str] = set()
     for head, position, pre_logits in product(get_args(Head), get_args(Position), (None, 16)):
         config = from_name("test", classes=3, head=head, position=position, pre_logits=pre_logits)
         every |= set(names(jax.eval_shape(lambda c=config: vit.init(c, key=jax.random.key(0)))))
-    return every
+    if not later:
+        return every
+    config = ModelConfig(**from_name("test", classes=3).model_dump(), **LATER)
+    return every | set(names(jax.eval_shape(lambda: vit.init(config, key=jax.random.key(0)))))
 
 
-STACKED_NAMES = {name for name in family() if name.startswith(f"{STACKED}/")}
+FIRST = family(later=False)
+STACKED_NAMES = {name for name in FIRST if name.startswith(f"{STACKED}/")}
 TABLES = [
     (decay.GROUPS, family()),
     (rules.DIVIDED, family()),
     (big_vision._IN_BLOCKS, STACKED_NAMES),
-    (big_vision._OUTSIDE, family() - STACKED_NAMES),
+    (big_vision._OUTSIDE, FIRST - STACKED_NAMES),
 ]
 
 

@@ -41,6 +41,11 @@ def class_mapping(
             f"--class-map renames none of the dataset's {len(dataset)} classes (it names {shown})",
             hint=f"the dataset's classes begin with {', '.join(dataset[:3])}",
         )
+    if not model:
+        raise InputError(
+            "the model has no classifier: its features can be probed, or a head trained on them",
+            hint="vitctl fewshot, or vitctl finetune",
+        )
     index = {name: i for i, name in enumerate(model)}
     composed: dict[str, str | None] = {}
     for name in model:  # twins among the model's own are told apart

@@ -1,4 +1,16 @@
-"""Parameter trees of other codebases, mapped to and from ours. Nothing is imported here.
+"""Models of other codebases: their files read and written, their tensors matched with ours.
+Nothing is imported here.
 
-big_vision  parameters under big_vision's names, both ways
+    safetensors       headers held against the file, tensors read one by one; writing
+    npz               big_vision's archives of arrays
+    weight_files      which files hold a model's weights; pickles are refused
+    matching          tensors matched by name and shape, both ways
+    torch_names       what torch codebases call each part
+    layout_names      what `--layout` takes
+    layouts           which codebase's names a file has
+    big_vision        parameters under big_vision's names, both ways
+    big_vision_files  big_vision's and vision_transformer's files, old names too
+    described         what the JSON files beside the weights say
+    reading           a file of weights -> parameters and their model
+    fitting           another size of image or patch
 """

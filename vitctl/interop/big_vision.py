@@ -13,9 +13,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from vitctl.errors import InputError
+from vitctl.interop.matching import check, flattened, nested, numbers
 from vitctl.model import vit
-from vitctl.model.config import ModelConfig
+from vitctl.model.config import LATER, ModelConfig
 from vitctl.model.roles import RoleTable, is_stacked
 
 Params = dict[str, Any]
@@ -55,22 +55,34 @@ def from_big_vision(named: Mapping[str, np.ndarray], *, config: ModelConfig) -> 
     """
     shapes = jax.eval_shape(lambda: vit.init(config, key=jax.random.key(0)))
     expected = {name: shape for name, shape, _, _ in _correspondence(shapes)}
-    _check(expected, found={name: tuple(array.shape) for name, array in named.items()})
+    check(expected, actual={name: tuple(array.shape) for name, array in named.items()})
     flat: dict[str, np.ndarray] = {}
     layers: dict[str, list[np.ndarray]] = {}
     for name, _, ours, layer in _correspondence(shapes):
-        array = np.asarray(named[name], np.float32)
+        array = numbers(name, np.asarray(named[name]))
         if layer is None:
             flat[ours] = array
         else:
             layers.setdefault(ours, []).append(array)
     flat |= {ours: np.stack(arrays) for ours, arrays in layers.items()}
-    return _nest(flat)
+    return nested(flat)
+
+
+def lacks(config: ModelConfig) -> list[str]:
+    """The fields of a model that make it another one than big_vision's can be."""
+    usual = ("position", "position_grid", "head_bias")
+    set_fields = [name for name in LATER if name not in usual]
+    return [
+        name
+        for name in set_fields
+        if getattr(config, name) != ModelConfig.model_fields[name].default
+    ]
 
 
 def to_big_vision(params: Params) -> dict[str, np.ndarray]:
-    """Our parameters as arrays under big_vision's names, blocks apart."""
-    flat = _flatten(params)
+    """Our parameters as arrays under big_vision's names, blocks apart. ValueError for parts that
+    its model has not, see `lacks`."""
+    flat = flattened(params)
     return {
         name: np.asarray(flat[ours] if layer is None else flat[ours][layer])
         for name, _, ours, layer in _correspondence(params)
@@ -81,7 +93,7 @@ def _correspondence(
     params: Params,
 ) -> Iterator[tuple[str, tuple[int, ...], str, int | None]]:
     """(their name, shape, our name, layer) of every tensor they know; layers in order."""
-    flat = _flatten(params)
+    flat = flattened(params)
     stacked = [name for name in flat if is_stacked(name)]
     theirs = _IN_BLOCKS.matches(stacked) | _OUTSIDE.matches(n for n in flat if not is_stacked(n))
     for ours, (match, template) in theirs.items():
@@ -92,49 +104,3 @@ def _correspondence(
                 yield inside, tuple(leaf.shape[1:]), ours, layer
         else:
             yield name, tuple(leaf.shape), ours, None
-
-
-def _check(
-    expected: Mapping[str, tuple[int, ...]], *, found: Mapping[str, tuple[int, ...]]
-) -> None:
-    missing = sorted(expected.keys() - found.keys())
-    extra = sorted(found.keys() - expected.keys())
-    if missing or extra:
-        raise InputError(
-            "the weights do not match the model: "
-            f"missing {_some(missing)}; not expected {_some(extra)}.",
-            hint="check the model's size, head and pre_logits.",
-        )
-    wrong = [
-        f"{name}: expected {list(shape)}, got {list(found[name])}"
-        for name, shape in expected.items()
-        if found[name] != shape
-    ]
-    if wrong:
-        raise InputError(
-            f"the weights do not have the model's shapes: {_some(wrong)}.",
-            hint="check the model's width, patch, resolution and number of classes.",
-        )
-
-
-def _some(names: list[str], *, count: int = 5) -> str:
-    if not names:
-        return "nothing"
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return ", ".join(names[:count]) + more
-
-
-def _flatten(params: Params) -> dict[str, Any]:
-    leaves = jax.tree_util.tree_flatten_with_path(params)[0]
-    return {"/".join(k.key for k in path): leaf for path, leaf in leaves}
-
-
-def _nest(flat: Mapping[str, np.ndarray]) -> Params:
-    tree: Params = {}
-    for name, array in flat.items():
-        *parents, last = name.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = array
-    return tree

@@ -46,12 +46,12 @@ def parameters(config: ModelConfig) -> Parameters:
     d, e, y = config.width, config.features, config.classes
     norm = 2 * d
     return Parameters(
-        embedding=3 * config.patch**2 * d + d,
+        embedding=3 * config.patch**2 * d + (d if config.patch_bias else 0),
         position=_position(config),
-        blocks=config.depth * (_attention(config) + _mlp(config) + 2 * norm),
-        norm=norm,
+        blocks=config.depth * (_attention(config) + _mlp(config) + 2 * norm + _extras(config)),
+        norm=norm + (norm if config.stem_norm else 0),
         pooling=_pooling(config),
-        pre_logits=0 if config.pre_logits is None else config.pooled * e + e,
+        pre_logits=_projection(config),
         classifier=e * y + y,
     )
 
@@ -59,6 +59,27 @@ def parameters(config: ModelConfig) -> Parameters:
 def _attention(config: ModelConfig) -> int:
     d = config.width
     return 4 * d * d + 4 * d
+
+
+def _extras(config: ModelConfig) -> int:
+    """What the configured blocks have beyond the usual ones, or lack (then below 0)."""
+    d = config.width
+    scales = 0 if config.layer_scale is None else 2 * d
+    norms = 4 * config.head_dim if config.qk_norm else 0
+    return scales + norms - (0 if config.qkv_bias else 3 * d)
+
+
+def _projection(config: ModelConfig) -> int:
+    if config.pre_logits is None:
+        return 0
+    e = config.pre_logits
+    match config.projection:
+        case "tanh":
+            return config.pooled * e + e
+        case "linear":
+            return config.pooled * e
+        case _:
+            assert_never(config.projection)
 
 
 def _mlp(config: ModelConfig) -> int:
@@ -77,15 +98,15 @@ def _position(config: ModelConfig) -> int:
 
 
 def _pooling(config: ModelConfig) -> int:
-    """Parameters of the head: of `map` probe, attention, norm and MLP; of `token` the token."""
+    """Parameters of the head: of `map` probe, attention, norm and MLP; and of the tokens in front
+    of the patches, [class] token and registers."""
     d = config.width
+    prefix = config.prefix * d
     match config.head:
         case "map":
-            return d + _attention(config) + 2 * d + _mlp(config)
-        case "gap":
-            return 0
-        case "token":
-            return d
+            return prefix + d + _attention(config) + 2 * d + _mlp(config)
+        case "gap" | "token":
+            return prefix
         case _:
             assert_never(config.head)
 
@@ -100,7 +121,8 @@ def matmul_flops(config: ModelConfig) -> int:
 
 
 def forward_flops(config: ModelConfig) -> int:
-    """FLOPs of one image's whole forward pass: with [class] token, pooling and classifier."""
+    """FLOPs of one image's whole forward pass: with [class] token, registers, pooling and
+    classifier."""
     e, y = config.features, config.classes
     blocks = config.depth * _block_flops(config, tokens=config.sequence)
     projection = 0 if config.pre_logits is None else 2 * config.pooled * e
@@ -118,7 +140,7 @@ def _block_flops(config: ModelConfig, *, tokens: int) -> int:
 
 def _pooling_flops(config: ModelConfig) -> int:
     """Of `map`: keys and values of all tokens, query, output and MLP of the probe, attention."""
-    d, f, n = config.width, config.mlp_dim, config.sequence
+    d, f, n = config.width, config.mlp_dim, config.tokens
     match config.head:
         case "map":
             return 2 * (2 * n * d * d + 2 * d * d + 2 * d * f) + 4 * n * d

@@ -6,7 +6,13 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal, assert_never
 
-from pydantic import PositiveInt, model_serializer, model_validator
+from pydantic import (
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_serializer,
+    model_validator,
+)
 
 from vitctl.model import variants
 from vitctl.settings.config import Config
@@ -15,6 +21,13 @@ Head = Literal["map", "gap", "token"]
 Position = Literal["learned", "sincos2d"]
 Loss = Literal["sigmoid", "softmax"]
 """How the classifier's outputs are read: each class on its own, or one of all."""
+Gelu = Literal["tanh", "exact", "quick"]
+Projection = Literal["tanh", "linear"]
+Colours = tuple[float, float, float]
+"""Red, green, blue."""
+
+HALF: Colours = (0.5, 0.5, 0.5)
+"""Mean and standard deviation that turn pixels of [0, 1] into [-1, 1]."""
 
 
 class ModelConfig(Config):
@@ -27,7 +40,7 @@ class ModelConfig(Config):
       heads: attention heads; they divide the width.
       patch: side of a patch in pixels. Pixels that don't fill a patch are dropped.
       resolution: side of the square input image in pixels.
-      classes: outputs of the classifier.
+      classes: outputs of the classifier; 0 means there is none, as in an imported backbone.
       head: how tokens become one vector. `map`: attention pooling by a learned probe (the
         paper's choice, section 3.2); `gap`: mean; `token`: an extra [class] token.
       pre_logits: features of a tanh projection before the classifier (the original ViT's
@@ -36,6 +49,25 @@ class ModelConfig(Config):
       position_grid: of `sincos2d`, the side in patches of the grid whose range of coordinates is
         spanned: what a model was pretrained on, where it is fine-tuned on another. None: its own.
       head_bias: initial bias of the classifier; -ln(classes) starts a sigmoid loss calmly.
+
+    What other families of vision transformers have and this one lacks; off unless it is set:
+
+      gelu: of the MLPs. `tanh`: its approximation (big_vision, SigLIP); `exact`: with erf (timm,
+        DeiT, DINO); `quick`: x * sigmoid(1.702 x) (OpenAI's CLIP).
+      norm_epsilon: added to the variance in every norm.
+      qkv_bias: whether query, key and value have biases.
+      qk_norm: a norm of queries and keys over the features of each head (ViT-22B,
+        https://arxiv.org/abs/2302.05442, section 2.1).
+      layer_scale: initial value of a learned factor a feature on what attention and MLP add
+        (CaiT, https://arxiv.org/abs/2103.17239); None means off.
+      registers: learned tokens that no head reads (https://arxiv.org/abs/2309.16588).
+      class_token: a [class] token that a head other than `token` does not read.
+      stem_norm: a norm between position embeddings and blocks (CLIP).
+      patch_bias: whether the patch embedding has a bias.
+      norm_after_pool: whether the final norm follows pooling in place of preceding it (MAE).
+      projection: what `pre_logits` is: a dense layer and tanh, or a matrix alone (CLIP).
+      pixel_mean, pixel_std: of pixels between 0 and 1, by colour: what the patch embedding sees is
+        (pixel - mean) / std. A model is given images of [-1, 1] whatever these are.
     """
 
     width: PositiveInt
@@ -44,19 +76,33 @@ class ModelConfig(Config):
     heads: PositiveInt
     patch: PositiveInt
     resolution: PositiveInt = 224
-    classes: PositiveInt
+    classes: NonNegativeInt
     head: Head = "map"
     pre_logits: PositiveInt | None = None
     position: Position = "learned"
     head_bias: float = 0.0
     position_grid: PositiveInt | None = None
+    gelu: Gelu = "tanh"
+    norm_epsilon: PositiveFloat = 1e-6
+    qkv_bias: bool = True
+    qk_norm: bool = False
+    layer_scale: PositiveFloat | None = None
+    registers: NonNegativeInt = 0
+    class_token: bool = False
+    stem_norm: bool = False
+    patch_bias: bool = True
+    norm_after_pool: bool = False
+    projection: Projection = "tanh"
+    pixel_mean: Colours = HALF
+    pixel_std: Colours = HALF
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """`position_grid` is named only where it is set: ids of models without it stay theirs."""
+        """Later fields are named only where they are set: ids of models without them stay."""
         tree = dump(self)
-        if tree.get("position_grid", ...) is None:
-            del tree["position_grid"]
+        for name in LATER:
+            if name in tree and getattr(self, name) == type(self).model_fields[name].default:
+                del tree[name]
         return tree
 
     @model_validator(mode="after")
@@ -69,6 +115,16 @@ class ModelConfig(Config):
             )
         if self.position_grid is not None and self.position != "sincos2d":
             raise ValueError("position_grid is of position='sincos2d'; learned ones are resampled")
+        if self.class_token and self.head == "token":
+            raise ValueError("class_token is for heads that do not read it; head='token' has one")
+        if self.norm_after_pool and self.head == "map":
+            raise ValueError(
+                "norm_after_pool is for head='gap' or 'token': MAP reads normed tokens"
+            )
+        if self.projection != "tanh" and self.pre_logits is None:
+            raise ValueError(f"projection={self.projection!r} needs pre_logits, its width")
+        if any(not 0 < std < 100 for std in self.pixel_std):
+            raise ValueError(f"pixel_std {list(self.pixel_std)} has a value outside (0, 100)")
         if self.resolution < self.patch:
             raise ValueError(
                 f"resolution={self.resolution} is smaller than one patch of {self.patch} pixels"
@@ -108,19 +164,24 @@ class ModelConfig(Config):
 
     @property
     def class_tokens(self) -> int:
-        """Learned tokens that the head puts in front of the patches."""
+        """[class] tokens in front of the patches."""
         match self.head:
             case "token":
                 return 1
             case "map" | "gap":
-                return 0
+                return int(self.class_token)
             case _:
                 assert_never(self.head)
 
     @property
+    def prefix(self) -> int:
+        """Tokens in front of the patches: [class] token, then registers."""
+        return self.class_tokens + self.registers
+
+    @property
     def sequence(self) -> int:
-        """Tokens per image that the blocks work on: patches and [class] token."""
-        return self.class_tokens + self.tokens
+        """Tokens per image that the blocks work on: patches, [class] token and registers."""
+        return self.prefix + self.tokens
 
     @property
     def pooled(self) -> int:
@@ -135,6 +196,14 @@ class ModelConfig(Config):
     def features(self) -> int:
         """Features that the classifier, and few-shot regression, see."""
         return self.pooled if self.pre_logits is None else self.pre_logits
+
+
+LATER = (
+    "position_grid", "gelu", "norm_epsilon", "qkv_bias", "qk_norm", "layer_scale", "registers",
+    "class_token", "stem_norm", "patch_bias", "norm_after_pool", "projection", "pixel_mean",
+    "pixel_std",
+)  # fmt: skip
+"""Fields that the first version did not have."""
 
 
 def nearest_sizes(resolution: int, *, patch: int) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import jax
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
 
 from vitctl.errors import UsageError
 from vitctl.model import posemb, vit
@@ -35,10 +35,11 @@ def resized(
       UsageError: the models differ in more than resolution and classes, or a classifier is to be
         kept for another number of classes.
     """
-    old, new = source.model_dump(), target.model_dump()
-    differing = sorted(f for f in old if f not in FREE_FIELDS and old[f] != new[f])
+    fixed = sorted(set(ModelConfig.model_fields) - FREE_FIELDS)
+    differing = [(f, getattr(source, f), getattr(target, f)) for f in fixed]
+    differing = [(f, old, new) for f, old, new in differing if old != new]
     if differing:
-        told = ", ".join(f"{f} {old[f]} -> {new[f]}" for f in differing)
+        told = ", ".join(f"{f} {old} -> {new}" for f, old, new in differing)
         raise UsageError(f"the checkpoint is of another architecture: {told}.")
     if head == "keep" and source.classes != target.classes:
         raise UsageError(
@@ -55,3 +56,22 @@ def resized(
     if head == "fresh":
         moved["head"] = jax.jit(lambda k: vit.init(target, key=k)["head"])(key)
     return moved
+
+
+def patch_resized(kernel: Float[np.ndarray, "p p 3 d"], *, size: int) -> Float[np.ndarray, "..."]:
+    """A patch embedding for patches of another size, [size, size, 3, d].
+
+    With B the matrix that resizes a patch, the kernel w' that for patches x minimises
+    |w·x - w'·Bx|: the pseudo-inverse of B, transposed, on w (FlexiViT, https://arxiv.org/abs/
+    2212.08013, section 3.4). Exact where patches become larger. Resizing one of ours twice is worse
+    than once.
+    """
+    old = kernel.shape[0]
+    if old == size:
+        return kernel
+    pixels = np.eye(old * old, dtype=np.float32).reshape(old, old, old * old)
+    resized_pixels = jax.image.resize(pixels, (size, size, old * old), "bilinear")
+    matrix = np.asarray(resized_pixels, np.float64).reshape(size * size, old * old)
+    flat = kernel.astype(np.float64).reshape(old * old, -1)
+    moved = np.linalg.pinv(matrix).T @ flat
+    return moved.reshape(size, size, *kernel.shape[2:]).astype(kernel.dtype)

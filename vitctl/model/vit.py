@@ -4,14 +4,19 @@ Parameters are one nested dict of fp32 arrays, whatever way they are computed wi
 stacked: every array under `blocks` has a leading layer axis, and `apply` scans over it (compile
 time does not grow with depth) or unrolls it; the tree is the same.
 
-    embedding/{kernel [p p 3 d], bias}   position [1 n d]   cls [1 1 d]
+    embedding/{kernel [p p 3 d], bias}   position [1 n d]   cls [1 1 d]   registers [1 r d]
+    stem_norm/{scale, bias}
     blocks/{attention_norm, mlp_norm}/{scale, bias}
     blocks/attention/{query, key, value}/{kernel [d h k], bias [h k]}
     blocks/attention/out/{kernel [h k d], bias}
+    blocks/attention/{query_norm, key_norm}/{scale [k], bias [k]}
+    blocks/{attention_scale, mlp_scale}/scale [d]
     blocks/mlp/{up, down}/{kernel, bias}
     norm/{scale, bias}
     map_head/{probe [1 1 d], attention, norm, mlp}
     pre_logits/{kernel, bias}   head/{kernel [d y], bias}
+
+A part that a configuration leaves out has no name in its tree.
 
 Initialisation is the table in `vitctl.model.layers`.
 """
@@ -28,15 +33,17 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from vitctl.model import posemb
-from vitctl.model.config import ModelConfig
+from vitctl.model.config import HALF, ModelConfig
 from vitctl.model.layers import (
     ActivationSharding,
     Block,
     Dense,
     How,
+    Initializer,
     MapHead,
     Norm,
     WeightUse,
+    form_of,
     lecun_normal,
     zeros,
 )
@@ -61,7 +68,8 @@ class Outputs(NamedTuple):
     Attributes:
       logits: classifier outputs, fp32.
       pre_logits: the features that the classifier, and few-shot regression, see; fp32.
-      encoded: tokens after the final norm, fp32; the [class] token, if any, comes first.
+      encoded: tokens after the final norm, fp32; the [class] token, if any, comes first, then
+        registers. With `norm_after_pool`, tokens before that norm.
     """
 
     logits: Float[Array, "b y"]
@@ -75,39 +83,65 @@ class Vit(nnx.Module):
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs) -> None:
         self.config = config
         d, p = config.width, config.patch
-        self.embedding = Dense((p, p, 3), (d,), kernel=lecun_normal, rngs=rngs)
+        norm = partial(Norm, d, epsilon=config.norm_epsilon, rngs=rngs)
+        self.embedding = Dense(
+            (p, p, 3), (d,), kernel=lecun_normal, bias=_bias_if(config.patch_bias), rngs=rngs
+        )
         self.position = _position(config, rngs=rngs)
         self.cls = _class_tokens(config, rngs=rngs)
+        self.registers = _registers(config, rngs=rngs)
+        self.stem_norm = norm() if config.stem_norm else None
         self.blocks = _stacked_blocks(config, key=rngs.params())
-        self.norm = Norm(d, rngs=rngs)
+        self.norm = norm()
         self.map_head = _map_head(config, rngs=rngs)
         e, hidden = config.features, config.pre_logits is not None
-        projection = partial(Dense, (config.pooled,), (e,), kernel=lecun_normal)
+        projected = _bias_if(config.projection == "tanh")
+        projection = partial(Dense, (config.pooled,), (e,), kernel=lecun_normal, bias=projected)
         self.pre_logits = projection(rngs=rngs) if hidden else None
         bias = jax.nn.initializers.constant(config.head_bias)
-        self.head = Dense((e,), (config.classes,), kernel=zeros, bias=bias, rngs=rngs)
+        classifier = partial(Dense, (e,), (config.classes,), kernel=zeros, bias=bias)
+        self.head = classifier(rngs=rngs) if config.classes else None
 
     def __call__(
         self, images: Float[Array, "b i j 3"], *, how: How, remat: Remat, scan: bool
     ) -> Outputs:
-        x = _patches(images.astype(how.dtype), config=self.config)
+        x = _patches(_normalised(images, config=self.config).astype(how.dtype), config=self.config)
         x = self.embedding(x, dtype=how.dtype).astype(jnp.float32)
         x = x.reshape(x.shape[0], self.config.tokens, self.config.width)
         x = x + self._positions()
-        if self.cls is not None:
-            cls = jnp.broadcast_to(self.cls[...], (x.shape[0], *self.cls.shape[1:]))
-            x = jnp.concatenate([cls, x], axis=1)
+        prefix = [p[...] for p in (self.cls, self.registers) if p is not None]
+        if prefix:
+            repeated = [jnp.broadcast_to(p, (x.shape[0], *p.shape[1:])) for p in prefix]
+            x = jnp.concatenate([*repeated, x], axis=1)
+        if self.stem_norm is not None:
+            x = self.stem_norm(x, dtype=x.dtype)
         x = how.constrain(x.astype(how.dtype), "bnd")
         x = _run_blocks(self.blocks, x, how=how, remat=remat, scan=scan)
 
         exact = How(dtype=jnp.dtype(jnp.float32), constrain=how.constrain)
-        encoded = exact.constrain(self.norm(x, dtype=exact.dtype), "bnd")
+        after = self.config.norm_after_pool
+        x = x.astype(exact.dtype) if after else self.norm(x, dtype=exact.dtype)
+        encoded = exact.constrain(x, "bnd")
         x = self._pool(encoded, how=exact)
+        if after:
+            x = self.norm(x, dtype=exact.dtype)
         if self.pre_logits is not None:
-            x = jnp.tanh(self.pre_logits(x, dtype=exact.dtype))
+            x = self._projected(self.pre_logits(x, dtype=exact.dtype))
         pre_logits = exact.constrain(x, "bd")
-        logits = exact.constrain(self.head(x, dtype=exact.dtype), "by")
+        if self.head is None:
+            logits = jnp.zeros((x.shape[0], 0), exact.dtype)
+        else:
+            logits = exact.constrain(self.head(x, dtype=exact.dtype), "by")
         return Outputs(logits=logits, pre_logits=pre_logits, encoded=encoded)
+
+    def _projected(self, x: Float[Array, "b e"]) -> Float[Array, "b e"]:
+        match self.config.projection:
+            case "tanh":
+                return jnp.tanh(x)
+            case "linear":
+                return x
+            case _:
+                assert_never(self.config.projection)
 
     def _positions(self) -> Float[Array, "1 n d"] | Float[np.ndarray, "1 n d"]:
         """Position embeddings of the patches."""
@@ -127,13 +161,13 @@ class Vit(nnx.Module):
                 assert_never(self.config.position)
 
     def _pool(self, encoded: Float[Array, "b n d"], *, how: How) -> Float[Array, "b d"]:
-        """One vector of all tokens, the way of the head."""
+        """One vector of all tokens, the way of the head. Those that pool read patches alone."""
         match self.config.head:
             case "map":
                 assert self.map_head is not None  # see _map_head
-                return self.map_head(encoded, how=how)
+                return self.map_head(encoded[:, self.config.prefix :], how=how)
             case "gap":
-                return jnp.mean(encoded, axis=1)
+                return jnp.mean(encoded[:, self.config.prefix :], axis=1)
             case "token":
                 return encoded[:, 0]
             case _:
@@ -200,6 +234,15 @@ def apply(
     return nnx.merge(graph, params)(images, how=how, remat=remat, scan=scan)
 
 
+def _normalised(images: Float[Array, "b i j 3"], *, config: ModelConfig) -> Array:
+    """Images of [-1, 1] as the patch embedding was trained to see them."""
+    if config.pixel_mean == config.pixel_std == HALF:
+        return images
+    mean, std = np.array(config.pixel_mean), np.array(config.pixel_std)
+    factor, shift = (0.5 / std).astype(np.float32), ((0.5 - mean) / std).astype(np.float32)
+    return images.astype(jnp.float32) * factor[None, None, None] + shift[None, None, None]
+
+
 def _patches(images: Float[Array, "b i j 3"], *, config: ModelConfig) -> Array:
     """[b x c p p 3]: a convolution whose stride is its size is a matmul over patches.
 
@@ -233,22 +276,29 @@ def _class_tokens(config: ModelConfig, *, rngs: nnx.Rngs) -> nnx.Param | None:
     return nnx.Param(zeros(rngs.params(), (1, config.class_tokens, config.width), jnp.float32))
 
 
+def _registers(config: ModelConfig, *, rngs: nnx.Rngs) -> nnx.Param | None:
+    if not config.registers:
+        return None
+    small = jax.nn.initializers.normal(1e-6)
+    return nnx.Param(small(rngs.params(), (1, config.registers, config.width), jnp.float32))
+
+
+def _bias_if(wanted: bool) -> Initializer | None:
+    return zeros if wanted else None
+
+
 def _map_head(config: ModelConfig, *, rngs: nnx.Rngs) -> MapHead | None:
     match config.head:
         case "map":
-            return MapHead(config.width, **_sizes(config), rngs=rngs)
+            return MapHead(config.width, form=form_of(config), rngs=rngs)
         case "gap" | "token":
             return None
         case _:
             assert_never(config.head)
 
 
-def _sizes(config: ModelConfig) -> dict[str, int]:
-    return {"heads": config.heads, "mlp_dim": config.mlp_dim}
-
-
 def _block(config: ModelConfig, *, key: PRNGKeyArray | int) -> Block:
-    return Block(config.width, **_sizes(config), rngs=nnx.Rngs(params=key))
+    return Block(config.width, form=form_of(config), rngs=nnx.Rngs(params=key))
 
 
 def _stacked_blocks(config: ModelConfig, *, key: PRNGKeyArray) -> Block:

@@ -16,7 +16,7 @@ GROUPS: RoleTable[Group] = RoleTable(
         (r"head/kernel", "head"),
         (r".*/kernel", "body"),
         (r".*/(bias|scale)", "none"),
-        (r"position|cls|map_head/probe", "none"),
+        (r"position|cls|registers|map_head/probe", "none"),
     ),
 )
 """Paper section 3.1: the classifier's own decay is worth 5 points of few-shot accuracy. Only

@@ -17,6 +17,9 @@ from vitctl.recipes.recipe import load
 from vitctl.settings.trees import Tree
 from vitctl.train.config import TrainConfig, from_identity
 
+IMPORT = "import"
+"""The stage whose checkpoints no training made."""
+
 
 @dataclass(frozen=True)
 class Branch:
@@ -41,6 +44,11 @@ def cooled(checkpoint: Artifact, *, steps: int | None, shape: CooldownShape) -> 
     Raises UsageError for a checkpoint whose learning rate is already falling to 0; the hint names
     one that is not.
     """
+    if checkpoint.manifest.stage == IMPORT:
+        raise UsageError(
+            f"{checkpoint.path} was imported, without the schedule that it was trained on",
+            hint="go on with its weights on images of yours: vitctl finetune --from it",
+        )
     cfg = trained_with(checkpoint)
     at = checkpoint.step
     assert at is not None  # see trained_with

@@ -23,7 +23,7 @@ DIVIDED: RoleTable[Axes] = RoleTable(
         (r"(.*/)?mlp/up/bias", ("tensor",)),
         (r"(.*/)?mlp/down/kernel", ("tensor", "fsdp")),
         (r"(pre_logits|head)/kernel", ("fsdp", None)),
-        (r"(.*/)?(bias|scale)|cls|map_head/probe", ()),
+        (r"(.*/)?(bias|scale)|cls|registers|map_head/probe", ()),
     ),
 )
 """`tensor` divides heads and hidden features, so that a block's two products need one sum over

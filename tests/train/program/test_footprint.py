@@ -162,12 +162,21 @@ def test_activations_of_one_block_by_hand():
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("remat", LADDER)
-@pytest.mark.parametrize("head", ["map", "token"])
-def test_what_is_kept_of_a_block_is_what_differentiation_keeps(head, remat, dtype):
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"head": "map"},
+        {"head": "token"},
+        {"gelu": "exact", "qk_norm": True, "registers": 2},
+        {"gelu": "quick", "layer_scale": 0.1, "qkv_bias": False},
+    ],
+    ids=str,
+)
+def test_what_is_kept_of_a_block_is_what_differentiation_keeps(parts, remat, dtype):
     """Against the residuals of jax's own backward pass: those with an axis of 3 layers and one of 7
     images."""
     model = ModelConfig(
-        width=48, depth=3, mlp_dim=80, heads=4, patch=8, resolution=40, classes=8, head=head
+        width=48, depth=3, mlp_dim=80, heads=4, patch=8, resolution=40, classes=8, **parts
     )
 
     def backward(params, images):

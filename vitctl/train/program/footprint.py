@@ -121,7 +121,9 @@ def kept_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat, tensor: in
     With recomputation its input and what `vit.SAVED` names. Without, all that differentiation asks
     for, as it is stacked by the scan, where a compiler fuses nothing away: three arrays of each
     norm in fp32 and its output, queries, keys, values and the attention's mix, attention weights in
-    fp32 and in the compute type, six arrays of the MLP's nonlinearity, means and deviations.
+    fp32 and in the compute type, six arrays of the MLP's nonlinearity (four of any but the tanh
+    approximation), means and deviations; norms of queries and keys are as other norms, in heads,
+    whose outputs take the place of what they norm; a layer scale keeps what it multiplies.
     """
     n = model.sequence
     d, f = n * model.width * dtype_bytes, n * model.mlp_dim * dtype_bytes // tensor
@@ -130,7 +132,11 @@ def kept_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat, tensor: in
         case "none":
             norms = 6 * n * model.width * _FLOAT + 2 * d + 4 * n * _FLOAT
             weights = heads * n * n * (_FLOAT + dtype_bytes) + 2 * heads * n * _FLOAT
-            return norms + 4 * divided + weights + 6 * f
+            if model.qk_norm:
+                norms += 6 * n * model.width // tensor * _FLOAT + 4 * n * heads * _FLOAT
+            scales = 0 if model.layer_scale is None else 2 * d
+            nonlinear = 6 if model.gelu == "tanh" else 4
+            return norms + 4 * divided + weights + nonlinear * f + scales
         case "dots":
             return 2 * d + 4 * divided + f
         case "mlp":

@@ -89,6 +89,8 @@ def prepare(
       DoesNotFitError: it needs more memory than there is.
     """
     # Numbers
+    if not cfg.model.classes:
+        raise UsageError("model.classes is 0, and a model without classes has nothing to learn")
     if runtime.devices is not None and processes.count() > 1:
         raise UsageError(
             "--devices is for one process; several use all that they see",

@@ -1,0 +1,7 @@
+"""`vitctl import`: weights of another codebase -> a run that every stage accepts.
+
+spec      version, settings and inputs; imports no array library
+settings  what a user gives -> the settings of the stage; needs no terminal
+command   the command-line flags, and how they become settings
+run       the stage from top to bottom
+"""

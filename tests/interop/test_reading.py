@@ -1,0 +1,188 @@
+"""What a file of weights is: layouts, sizes, what files beside say, and bad input."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.interop import reading, safetensors, weight_files
+from vitctl.interop.fitting import fitted
+from vitctl.model.config import ModelConfig
+
+STORED = Path(__file__).parents[1] / "reference" / "libraries"
+
+
+@pytest.fixture
+def tensors() -> dict[str, np.ndarray]:
+    file = safetensors.open_file(STORED / "timm-avg" / "model.safetensors")
+    return {name: file.read(name).astype(np.float32) for name in file.tensors}
+
+
+def read(folder: Path, tensors: dict[str, np.ndarray], **said) -> reading.Model:
+    safetensors.write(folder / "model.safetensors", tensors)
+    weights = weight_files.open_weights(folder)
+    return reading.read(weights, said=reading.Said(**{"heads": 2, "pixels": "half"} | said))
+
+
+@pytest.mark.parametrize(
+    ("folder", "layout"),
+    [
+        ("timm-map", "timm"), ("hf-vit", "hf-vit"), ("hf-dinov2-registers", "hf-dinov2"),
+        ("hf-siglip", "hf-siglip"), ("hf-clip", "hf-clip"), ("open-clip", "open-clip"),
+    ],
+)  # fmt: skip
+def test_layouts_are_told_apart(folder, layout):
+    weights = weight_files.open_weights(STORED / folder)
+    assert reading.read(weights, said=reading.Said()).layout == layout
+    assert reading.read(weights, said=reading.Said(layout=layout)).layout == layout
+
+
+def test_another_layout_than_the_names_have_is_refused():
+    weights = weight_files.open_weights(STORED / "timm-map")
+    with pytest.raises(InputError, match="not of the layout hf-vit"):
+        reading.read(weights, said=reading.Said(layout="hf-vit"))
+
+
+def test_a_text_tower_is_left_out_and_named():
+    model = reading.read(weight_files.open_weights(STORED / "open-clip"), said=reading.Said())
+    assert model.matched == 32
+    assert "text_projection" in model.left_out
+    assert all(not name.startswith("visual.") for name in model.left_out)
+
+
+def test_missing_and_unexpected_tensors_are_both_listed(tmp_path, tensors):
+    tensors["blocks.0.mlp.fc9.bias"] = tensors.pop("blocks.0.mlp.fc1.bias")
+    with pytest.raises(InputError, match=r"missing .*fc1.bias; not expected .*fc9.bias"):
+        read(tmp_path, tensors)
+
+
+def test_a_transposed_tensor_is_seen(tmp_path, tensors):
+    name = "blocks.1.mlp.fc2.weight"
+    tensors[name] = np.ascontiguousarray(tensors[name].T)
+    with pytest.raises(InputError, match=r"fc2.weight: .*\[16, 32\], got \[32, 16\] \(transposed"):
+        read(tmp_path, tensors)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_refused(tmp_path, tensors, value):
+    tensors["fc_norm.weight"][3] = value
+    with pytest.raises(InputError, match=r"fc_norm\.weight has 1 values that are not finite"):
+        read(tmp_path, tensors).load()
+
+
+def test_whole_numbers_are_no_weights(tmp_path, tensors):
+    tensors["cls_token"] = np.ones((1, 1, 16), np.int64)
+    with pytest.raises(InputError, match="cls_token is of int64"):
+        read(tmp_path, tensors).load()
+
+
+def test_heads_that_nothing_says_are_asked_for(tmp_path, tensors):
+    with pytest.raises(UsageError, match="how many attention heads share the width 16") as caught:
+        read(tmp_path, tensors, heads=None)
+    assert "--heads" in caught.value.hint
+    with pytest.raises(InputError, match="heads=3 does not divide"):
+        read(tmp_path, tensors, heads=3)
+
+
+def test_a_grid_of_no_square_is_asked_for(tmp_path, tensors):
+    tensors["pos_embed"] = np.zeros((1, 1 + 14, 16), np.float32)
+    with pytest.raises(UsageError, match="15 position embeddings are of no square"):
+        read(tmp_path, tensors)
+    assert read(tmp_path, tensors, grid=(2, 7)).grid == (2, 7)
+    with pytest.raises(UsageError, match="--grid 3x7 has 21 patches"):
+        read(tmp_path, tensors, grid=(3, 7))
+
+
+def test_pixels_that_nothing_says_are_a_caution(tmp_path, tensors):
+    model = read(tmp_path, tensors, pixels=None)
+    assert model.config.pixel_mean == (0.5, 0.5, 0.5)
+    (sentence,) = model.assumed
+    assert "--pixels half|imagenet|clip" in sentence
+
+
+def test_an_activation_that_the_family_lacks_is_refused(tmp_path):
+    shutil.copytree(STORED / "hf-vit", tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config | {"hidden_act": "relu"}))
+    with pytest.raises(InputError, match="activation is 'relu'"):
+        reading.read(weight_files.open_weights(tmp_path / "m"), said=reading.Said())
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"num_attention_heads": "two", "image_size": []}'])
+def test_files_beside_are_read_with_care(tmp_path, tensors, text):
+    """What is no JSON is refused, what has other types is as if it were not there."""
+    (tmp_path / "config.json").write_text(text)
+    if text == "{":
+        with pytest.raises(InputError, match=r"config\.json is damaged"):
+            read(tmp_path, tensors)
+    else:
+        assert read(tmp_path, tensors).config.heads == 2
+
+
+def test_pickles_are_refused_with_how_to_convert(tmp_path):
+    for name, content in (
+        ("pytorch_model.bin", b"PK\x03\x04 torch's zip"),
+        ("model.safetensors", pickle.dumps({"a": 1})),
+        ("weights.pth", b"anything"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match="can run any code") as caught:
+            weight_files.open_weights(tmp_path / name)
+        assert "weights_only=True" in caught.value.hint
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"pytorch_model.bin is a pickle"):
+        weight_files.open_weights(tmp_path)
+
+
+def test_a_folder_without_weights_and_one_with_several_are_told_apart(tmp_path, tensors):
+    with pytest.raises(NotFoundError, match="has no weights"):
+        weight_files.open_weights(tmp_path)
+    for name in ("a", "b"):
+        safetensors.write(tmp_path / f"{name}.safetensors", tensors)
+    with pytest.raises(InputError, match=r"has 2 files of weights: a\.safetensors, b\.safetensors"):
+        weight_files.open_weights(tmp_path)
+    with pytest.raises(NotFoundError, match="does not exist"):
+        weight_files.open_weights(tmp_path / "c.safetensors")
+
+
+def test_weights_in_several_files_are_one_model(tmp_path, tensors):
+    names = sorted(tensors)
+    parts = {"1.safetensors": names[::2], "2.safetensors": names[1::2]}
+    for file, held in parts.items():
+        safetensors.write(tmp_path / file, {name: tensors[name] for name in held})
+    where = {name: file for file, held in parts.items() for name in held}
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": where}))
+    weights = weight_files.open_weights(tmp_path)
+    model = reading.read(weights, said=reading.Said(heads=2, pixels="half"))
+    assert model.matched == len(tensors)
+    np.testing.assert_array_equal(model.load()["head"]["bias"], tensors["head.bias"])
+    index.write_text(json.dumps({"weight_map": where | {"more": "1.safetensors"}}))
+    with pytest.raises(InputError, match="disagree on the tensor more"):
+        weight_files.open_weights(tmp_path)
+    index.write_text(json.dumps({"weight_map": {"a": "../1.safetensors"}}))
+    with pytest.raises(InputError, match="outside of its folder"):
+        weight_files.open_weights(tmp_path)
+
+
+def test_positions_and_patches_of_another_size(tmp_path, tensors):
+    """Images that are enlarged by whole pixels are seen as before by an enlarged patch embedding:
+    bilinear resizing has a left inverse there."""
+    model = read(tmp_path, tensors)
+    config = ModelConfig(**model.config.model_dump() | {"patch": 8, "resolution": 40})
+    params = fitted(model.load(), grid=model.grid, patch=4, config=config)
+    assert params["position"].shape == (1, 25, 16)
+    kernel = model.load()["embedding"]["kernel"]
+    import jax
+
+    patch = np.random.default_rng(0).normal(size=(4, 4, 3)).astype(np.float32)
+    large = np.asarray(jax.image.resize(patch, (8, 8, 3), "bilinear"))
+    before = np.einsum("ijc,ijcd->d", patch, kernel)
+    after = np.einsum("ijc,ijcd->d", large, params["embedding"]["kernel"])
+    np.testing.assert_allclose(after, before, atol=1e-4)
