@@ -89,6 +89,8 @@ def shard(
     classes_from: Place | str | None = None,
     exclude: Sequence[str] = (),
     format: FormatName | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
     rehash: bool = False,
     **options: Unpack[Options],
 ) -> Artifact:
@@ -107,6 +109,8 @@ def shard(
         class_titles=None if class_titles is None else Path(class_titles),
         labels=None if labels is None else Path(labels),
         format=format,
+        image_column=image_column,
+        label_column=label_column,
     )
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 

@@ -26,7 +26,9 @@ def announce_source(listing: Listing, *, emit: Emit) -> None:
         emit(
             Caution(f"{misnamed:,} images are left alone for their names; rename them to take them")
         )
-    without = sum(not os.path.splitext(id_)[1] for id_ in listing.entries.ids)
+    without = (
+        0 if listing.declared else sum(not os.path.splitext(id_)[1] for id_ in listing.entries.ids)
+    )
     if without:
         emit(Note(f"{without:,} files without an ending are taken for images"))
     if listing.united:

@@ -111,6 +111,14 @@ def shard(
         FormatName | None,
         Option(help="Format of SRC (default: detected from its contents)."),
     ] = None,
+    image_column: Annotated[
+        str | None,
+        Option(metavar="NAME", help="Column of SRC that holds the images, where several could."),
+    ] = None,
+    label_column: Annotated[
+        str | None,
+        Option(metavar="NAME", help="Column of SRC that holds the labels, where several could."),
+    ] = None,
     rehash: Annotated[
         bool,
         Option("--rehash", help="Detect a changed source by file contents instead of file times."),
@@ -132,5 +140,7 @@ def shard(
         class_titles=class_titles,
         labels=labels,
         format=format,
+        image_column=image_column,
+        label_column=label_column,
     )
     session.deliver("shard", cfg, inputs, runtime=session.runtime(ShardRuntime))

@@ -150,7 +150,7 @@ def run(
                 reports,
                 classes=classes,
                 titles=titles,
-                multi_label=inputs.labels is not None or cfg.unlabelled,
+                multi_label=inputs.labels is not None or cfg.unlabelled or listing.multi_label,
             )
             announce_outcome(outcome, source=inputs.source, emit=emit)
             units, reports = _of_splits(outcome, units, reports, draft=draft)

@@ -57,6 +57,8 @@ def list_source(
         listing = list_images(
             inputs.source,
             format=inputs.format,
+            image_column=inputs.image_column,
+            label_column=inputs.label_column,
             labels=labels,
             unlabelled=unlabelled,
             layout=layout,
@@ -67,6 +69,8 @@ def list_source(
         return listing
     given = {
         "--format": inputs.format is not None,
+        "--image-column": inputs.image_column is not None,
+        "--label-column": inputs.label_column is not None,
         "--labels": labels is not None,
         "--layout": layout is not None,
         "--unlabelled": unlabelled,

@@ -79,7 +79,8 @@ LATER = ("val_per_class", "layout", "unlabelled", "stratified")
 class Inputs:
     """What is read. The files enter the id by their contents, the source by names, sizes and
     times, or with `rehash` by contents too, and without what `exclude` names: classes, folders of
-    the source, ids of images. `format` says what the source is, instead of its contents."""
+    the source, ids of images. `format` says what the source is, instead of its contents;
+    `image_column` and `label_column` which columns of a table are read."""
 
     source: str
     rehash: bool = False
@@ -88,6 +89,8 @@ class Inputs:
     class_titles: Path | None = None
     labels: Path | None = None
     format: FormatName | None = None
+    image_column: str | None = None
+    label_column: str | None = None
 
 
 class ShardRuntime(Runtime):

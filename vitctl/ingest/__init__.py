@@ -9,6 +9,7 @@ tar               tars as sources: of class folders, of tars, WebDataset
 tar_members       the members of a tar
 zip               zips as sources
 zip_members       the members of a zip
+parquet           Parquet with images in it, as Hugging Face datasets stores them
 archive_tree      paths of an archive's members -> a tree of files
 table             sources that say themselves which class each image has
 parts             larger files that hold images

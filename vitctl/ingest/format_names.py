@@ -3,4 +3,4 @@ numpy."""
 
 from typing import Literal
 
-FormatName = Literal["folder", "tar", "webdataset", "zip"]
+FormatName = Literal["folder", "parquet", "tar", "webdataset", "zip"]

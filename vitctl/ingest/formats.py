@@ -21,6 +21,7 @@ from vitctl.ingest.file_kinds import HEAD_BYTES, kind_of
 from vitctl.ingest.folder import list_folder
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.format_names import FormatName
+from vitctl.ingest.parquet import is_parquet, list_parquets
 from vitctl.ingest.parts import DamagedError
 from vitctl.ingest.sources import Listing
 from vitctl.ingest.streams import compression_of, open_stream
@@ -54,6 +55,7 @@ class Format:
 FORMATS = (
     Format("tar", "tar (also .tar.gz, .tar.bz2, .tar.xz)", is_tar, list_tars),
     Format("zip", "zip", is_zip, list_zips),
+    Format("parquet", "Parquet with images in it", is_parquet, list_parquets),
     Format("webdataset", "WebDataset", None, partial(list_tars, kind="webdataset")),
 )
 
@@ -66,11 +68,14 @@ def list_images(
     unlabelled: bool = False,
     layout: LayoutName | None = None,
     exclude: Collection[str] = (),
+    image_column: str | None = None,
+    label_column: str | None = None,
     own: Iterable[Path] = (),
 ) -> Listing:
     """The images of a folder, a file, or files whose names `given` spells with braces or `*`.
 
-    `format` says what they are instead of their contents. Otherwise as `list_folder`.
+    `format` says what they are instead of their contents, `image_column` and `label_column` which
+    columns of a table are read. Otherwise as `list_folder`.
     """
     options: dict[str, Any] = {
         "labels": labels,
@@ -85,10 +90,16 @@ def list_images(
                 f"--format {format} is for files, and {given} is a folder",
                 hint=f"give the files in it: '{given.rstrip('/')}/*'",
             )
+        _refuse_columns({"image_column": image_column, "label_column": label_column}, given)
         return list_folder(Path(given), own=own, **options)
     chosen = _named(format) if format is not None else _format_of(paths)
     if format == "tar":
         options["kind"] = "tar"
+    columns = {"image_column": image_column, "label_column": label_column}
+    if chosen.name == "parquet":
+        options |= columns
+    else:
+        _refuse_columns(columns, given)
     try:
         return chosen.list_files(given, paths, **options)
     except DamagedError as error:
@@ -97,9 +108,15 @@ def list_images(
         raise InputError(f"{given} can't be read ({error.strerror or error})") from None
 
 
+def _refuse_columns(columns: Mapping[str, str | None], given: str) -> None:
+    for name, value in columns.items():
+        if value is not None:
+            raise UsageError(f"--{name.replace('_', '-')} is for tables, and {given} is none")
+
+
 def expanded(given: str) -> list[bytes]:
-    """The files that one word names: itself if it is there, else `{000..099}`, `{a,b}`, `*` and `?`
-    as shells read them. Raises `NotFoundError`."""
+    """The files that one word names: itself if it exists, else as shells read `{000..099}`,
+    `{a,b}`, `*`, `?` and `**`. Raises `NotFoundError`."""
     if os.path.lexists(given):
         return [os.fsencode(given)]
     spelled = list(itertools.islice(_braces(given), _MOST_FILES + 1))
@@ -108,7 +125,7 @@ def expanded(given: str) -> list[bytes]:
     paths: list[str] = []
     missing: list[str] = []
     for word in spelled:
-        matches = sorted(glob.glob(word)) if glob.has_magic(word) else [word]
+        matches = sorted(glob.glob(word, recursive=True)) if glob.has_magic(word) else [word]
         missing += [match for match in matches or [word] if not os.path.exists(match)]
         paths += matches
     if missing:

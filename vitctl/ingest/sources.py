@@ -156,6 +156,11 @@ class Listing:
         """Those that have an image, in the order of their numbers."""
         return sort_classes([self.names[label] for label in np.unique(self.entries.labels)])
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether the source itself gives an image none or several labels."""
+        return self.declared and bool((self.entries.label_counts != 1).any())
+
     def class_names(self, entry: Entry) -> tuple[str, ...]:
         return tuple(self.names[label] for label in entry.labels)
 

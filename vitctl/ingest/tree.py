@@ -28,6 +28,7 @@ OUTSIDE = "images outside a class folder"
 _NO_LINE = "images without a line in the label file"
 _ASIDE = "images outside the folders of splits"
 
+_ARCHIVES = (".tar", ".zip", ".parquet", ".tgz")
 _SHOWN = 3
 
 
@@ -265,6 +266,14 @@ def _nothing_found(tree: Tree, skipped: Counter[str]) -> InputError:
             hint="put the images of each class into a folder of its name, or give the folder "
             "above; images without labels: --unlabelled",
         )
+    for ending in _ARCHIVES:
+        if skipped[f"{ending} files"]:
+            return InputError(
+                f"there is no image in {tree.path}, but {skipped[f'{ending} files']:,} {ending} "
+                "files",
+                hint="give these: vitctl shard "
+                + shlex.quote(f"{tree.path.rstrip('/')}/**/*{ending}"),
+            )
     seen = ", ".join(f"{count} {what}" for what, count in skipped.most_common(_SHOWN))
     return InputError(
         f"there is no image in {tree.path}" + (f" (it holds {seen})" if seen else ""),

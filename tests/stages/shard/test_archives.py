@@ -8,8 +8,9 @@ import tarfile
 import pytest
 
 from stages import api
-from tests.stages.shard.test_run import photos
+from tests.stages.shard.test_run import everything, photos
 from vitctl.artifacts import Store
+from vitctl.data.dataset import Dataset
 from vitctl.errors import InputError
 from vitctl.events import Caution, Note
 
@@ -56,6 +57,26 @@ def test_a_tar(folder, of_the_folder, tmp_path, mode):
 def test_a_zip(folder, of_the_folder, tmp_path):
     path = shutil.make_archive(tmp_path / "p", "zip", folder.parent, folder.name)
     assert sharded(path, tmp_path / "store").digest == of_the_folder.digest
+
+
+def test_several_labels_of_a_table(folder, tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    files = sorted(folder.rglob("*.png"))
+    labels = [["a", "b"][: i % 3] for i in range(len(files))]
+    table = pa.table({"image": [file.read_bytes() for file in files], "label": labels})
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=5)
+    artifact = api.shard(
+        tmp_path / "x.parquet",
+        store=Store(tmp_path / "store"),
+        runtime={"workers": 0},
+        set={"val_fraction": 0.3},
+    )
+    dataset = Dataset.load(artifact.path)
+    assert dataset.info.multi_label
+    assert dataset.info.classes == ("a", "b")
+    for id_, example in everything(dataset).items():
+        assert example.image == files[int(id_)].read_bytes()
+        assert example.labels == ((), (0,), (0, 1))[int(id_) % 3]
 
 
 def test_a_damaged_tar_says_where(folder, tmp_path):
