@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from tests.compiling import QUICK
+from tests.forking import COMMAND, TRAINING, Forked
 
 ROOT = Path(__file__).parents[1]
-PROGRAM = "from stages.app import main; main()"
 PRETRAIN = [
     "pretrain", "--model", "test", "--mock", "--batch", "16", "--res", "16", "--warmup", "2",
     "--set", "data.mock.examples=64", "--set", "data.eval_split=none", "--set", "model.classes=4",
-    "--set", "model.depth=1", "--set", "schedule.timescale_steps=20", "--steps", "4",
-    "--checkpoint-every", "2", "--quiet",
+    "--set", "model.depth=1", "--set", "model.head=gap", "--set", "schedule.timescale_steps=20",
+    "--steps", "4", "--checkpoint-every", "2", "--quiet",
 ]  # fmt: skip
 BEFORE = "stopped: {} before work began\nhint: run the same command again\n"
 LATER = (
@@ -41,8 +41,9 @@ def send(*args):
 """
 
 
-def start(folder, *words, prelude="", **options):
-    code = f"{prelude}\nimport sys; sys.argv = ['vitctl', *sys.argv[1:]]\n{PROGRAM}"
+def start(folder, *words, prelude="", preload=TRAINING, **options):
+    """By `preload=()` a new interpreter, which has to import everything."""
+    code = f"{prelude}\nimport sys; sys.argv = ['vitctl', *sys.argv[1:]]\n{COMMAND}"
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("VITCTL_")},
         "PYTHONPATH": str(ROOT),
@@ -50,16 +51,11 @@ def start(folder, *words, prelude="", **options):
         "XLA_FLAGS": QUICK,
         "VITCTL_STORE": str(folder / "store"),
     }
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, words)],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
+    options |= {"cwd": folder, "env": environment, "stdin": subprocess.DEVNULL, "text": True}
+    options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    if preload:
+        return Forked(code, *words, preload=preload, **options)
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, words)], **options)
 
 
 def run(folder, *words, **options):
@@ -113,7 +109,7 @@ stage.list_digits = lambda: (send(), list_digits())[1]
     ids=["loading", "import", "lost", "restoring", "shard"],
 )
 def test_before_it_begins(tmp_path, words, when, name):
-    code, out, err = run(tmp_path, *words, prelude=sending(when, name=name))
+    code, out, err = run(tmp_path, *words, prelude=sending(when, name=name), preload=())
     assert (code, out) == (10, ""), err
     assert err.lstrip("\n") == BEFORE.format(name)
     assert not list(tmp_path.rglob(".lock*"))
@@ -188,14 +184,21 @@ stage.run_tasks = tasks
     assert (code, err) == (0, "")
 
 
+def ignores(pid, number):
+    ignored = Path(f"/proc/{pid}/status").read_text().partition("SigIgn:")[2].split()[0]
+    return int(ignored, 16) >> (number - 1) & 1
+
+
 def test_ctrl_c_to_all_while_the_workers_start(tmp_path):
     """The terminal sends it to them, too."""
     words = ["shard", "digits", "--shards", "6", "--workers", "2"]
-    process = start(tmp_path, *words, start_new_session=True)
+    process = start(tmp_path, *words, start_new_session=True, preload=())
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while len(children.read_text().split()) < 3:  # one of them tracks resources
+    while True:  # one of three tracks resources; all ignore Ctrl-C before they import much
+        workers = children.read_text().split()
+        if len(workers) == 3 and all(ignores(worker, signal.SIGINT) for worker in workers):
+            break
         time.sleep(0.01)
-    time.sleep(0.6)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (10, "")
@@ -261,15 +264,38 @@ def stuck(how, *, grace_s=0.5, ignored=""):
         code = f"import signal; signal.signal({ignored}, signal.SIG_IGN)\n{code}"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"here\n"
-    time.sleep(0.5)
+    wait_until_it_waits(process)
     return process
+
+
+def wait_until_it_waits(process):
+    """Until its main thread sleeps, as it does in nothing but the wait that `how` is."""
+    looks = 0
+    for _ in range(6000):
+        stat = Path(f"/proc/{process.pid}/task/{process.pid}/stat").read_text()
+        looks = looks + 1 if stat.rpartition(")")[2].split()[0] == "S" else 0
+        if looks == 5:
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came to wait")
+
+
+def wait_until_delivered(process, number):
+    """Until it pends no more: of two that pend, the kernel may deliver the later one first."""
+    for _ in range(6000):
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        pending = int(status.partition("ShdPnd:")[2].split()[0], 16)
+        if not pending >> (number - 1) & 1:
+            return
+        time.sleep(0.01)
+    raise AssertionError("it was not delivered")
 
 
 @pytest.mark.parametrize("how", [WAITING, COMPILING])
 def test_a_main_thread_that_hears_nothing_is_left_behind(how):
     process = stuck(how)
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (10, b"left SIGTERM\n")
 
 
@@ -290,7 +316,7 @@ except signals.Interrupted:
 def test_one_that_is_cleaning_up_has_more_time(takes_s, limit_s, ended):
     process = stuck(f"of._UNWINDING_S = {limit_s}\n{CLEANING.format(takes_s)}", grace_s=0.2)
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == ended
 
 
@@ -299,7 +325,7 @@ def test_what_the_process_was_started_to_ignore_stays_ignored():
     process = stuck("import time; time.sleep(2); print('done')", ignored="signal.SIGINT")
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, b"done\n")
 
 
@@ -309,7 +335,7 @@ def test_a_step_under_way_is_not():
     time.sleep(1.5)
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=20) == 143
+    assert process.wait(timeout=60) == 143
 
 
 def test_a_step_that_takes_long_is_told_of():
@@ -318,16 +344,16 @@ def test_a_step_that_takes_long_is_told_of():
     process.send_signal(signal.SIGTERM)
     assert process.stdout.readline() == b"told\n"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=20) == 143
+    assert process.wait(timeout=60) == 143
 
 
 @pytest.mark.parametrize("how", [WAITING, IN_A_LOOP])
 def test_the_second_signal_ends_it_now(how):
     process = stuck(how, grace_s=1000.0)
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.1)
+    wait_until_delivered(process, signal.SIGTERM)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 130
+    assert process.wait(timeout=60) == 130
 
 
 @pytest.mark.parametrize("own", ["signals.own_signals(leave)\n", ""], ids=["owned", "embedded"])
@@ -347,13 +373,13 @@ def test_a_signal_that_comes_twice_at_once_is_one(own):
         words = [sys.executable, "-c", code.replace("{then}", then)]
         process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE)
         assert process.stdout.readline() == b"here\n"
-        time.sleep(0.5)
+        wait_until_it_waits(process)
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == b"saving\n"
         if ended:
             time.sleep(0.7)
             process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == ended
+        assert process.wait(timeout=60) == ended
 
 
 def test_a_forked_child_has_signals_of_its_own():
@@ -368,13 +394,13 @@ def test_a_forked_child_has_signals_of_its_own():
         "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)\n"
         "time.sleep(1)\n"
     )
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, b"-15\n")
 
 
 def test_other_commands_end_as_ever(tmp_path):
     """130 and 143: nothing of them goes on."""
     for name, code in (("SIGINT", 130), ("SIGTERM", -signal.SIGTERM)):
-        found, _, err = run(tmp_path, "ls", prelude=sending(LOADING, name=name))
+        found, _, err = run(tmp_path, "ls", prelude=sending(LOADING, name=name), preload=())
         assert found == code
         assert "stopped" not in err

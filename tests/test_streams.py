@@ -1,4 +1,5 @@
-"""stdin, stdout, stderr and exit codes, as a shell sees them: every case is a real process."""
+"""stdin, stdout, stderr and exit codes, as a shell sees them: every case is a real process, most
+are forks (`tests.forking`)."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import forking
 from tests.artifacts.making import dataset, made, recipe
+from tests.forking import COMMAND, LOOKING, shell_command
 from vitctl.artifacts import Store
 
 ROOT = Path(__file__).parents[1]
@@ -40,14 +43,13 @@ def first(store):
 def vitctl(tmp_path, store):
     """Run a command in the folder of the store."""
 
-    def run(*arguments, program=VITCTL, **options):
-        done = subprocess.run(
-            [*program, *map(str, arguments)],
-            cwd=tmp_path,
-            env=_environment(),
-            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 60} | options,
-            check=False,
-        )
+    def run(*arguments, program=(), **options):
+        options = {"cwd": tmp_path, "env": _environment(), "timeout": 60} | options
+        if program:
+            options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+            done = subprocess.run([*program, *map(str, arguments)], **options, check=False)
+        else:
+            done = forking.run(COMMAND, *arguments, preload=LOOKING, **options)
         return done.returncode, _text(done.stdout), _text(done.stderr)
 
     return run
@@ -56,7 +58,7 @@ def vitctl(tmp_path, store):
 @pytest.fixture
 def shell(vitctl):
     """Run a line of bash in which `vitctl` is the command."""
-    command = f'vitctl() {{ {" ".join(VITCTL)} "$@"; }}; '
+    command = f'vitctl() {{ {shell_command(COMMAND, preload=LOOKING)} "$@"; }}; '
 
     def run(line, **options):
         return vitctl("-c", command + line, program=["bash"], **options)

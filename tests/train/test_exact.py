@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 from tests import rounding
 from tests.compiling import QUICK
+from tests.forking import COMMAND, TRAINING, Forked
 from tests.train.conftest import contents
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.runs import run_of
@@ -176,37 +176,45 @@ def test_the_rate_that_is_logged_is_the_rate_that_was_used(pretrain):
         assert rates[step] == pytest.approx(rate, rel=1e-6, abs=1e-12)
 
 
-COMMAND = """
-pretrain --mock --model test --res 16 --batch 16 --warmup 2 --steps 48 --quiet --checkpoint-every 4
+WORDS = """
+pretrain --mock --model test --res 16 --batch 16 --warmup 2 --steps 24 --quiet --checkpoint-every 4
 --set model.classes=4 --set model.depth=1 --set optim.name=adafactor
 --set data.mock.examples=40 --set data.mock.eval_examples=8 --set data.augment.mixup_alpha=none
 """
 
 
 # The command line, telling at its end whether it loaded what reads images from disk.
-PROGRAM = """
+PROGRAM = f"""
 import atexit, sys
-from stages.app import main
-loaded = lambda: {"tensorflow", "array_record"} & sys.modules.keys()
+loaded = lambda: {{"tensorflow", "array_record"}} & sys.modules.keys()
 atexit.register(lambda: print("loaded:", sorted(loaded()), file=sys.stderr))
-main()
+{COMMAND}
 """
 
 
 ALONE = {**os.environ, "XLA_FLAGS": QUICK}
 
 
-def command(store: Path) -> list[str]:
-    return [sys.executable, "-c", PROGRAM, *COMMAND.split(), "--store", str(store)]
+def started(store: Path) -> Forked:
+    return Forked(
+        PROGRAM,
+        *WORDS.split(),
+        "--store",
+        store,
+        preload=TRAINING,
+        env=ALONE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def finish(store: Path) -> Artifact:
-    answer = subprocess.run(
-        command(store), env=ALONE, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert answer.returncode == 0, answer.stderr
-    assert "loaded: []" in answer.stderr  # made-up images need neither
-    return Artifact.load(Path(answer.stdout.strip()))
+    process = started(store)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "loaded: []" in err  # made-up images need neither
+    return Artifact.load(Path(out.strip()))
 
 
 @pytest.fixture(scope="module")
@@ -216,9 +224,7 @@ def uninterrupted(tmp_path_factory) -> Artifact:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, uninterrupted, number):
-    process = subprocess.Popen(
-        command(tmp_path), env=ALONE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = started(tmp_path)
     random.seed(number)
     _wait_for_checkpoint(tmp_path, process)
     time.sleep(random.random() * 0.2)

@@ -1,0 +1,136 @@
+"""A fork of the server is what a new interpreter would be, to who looks at it from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.forking import COMMAND, LOOKING, TRAINING, Forked, run, shell_command
+
+BARE = ("json",)
+
+ALL = """
+import atexit, os, sys, threading, time
+print(sys.argv, __name__, os.getcwd(), os.environ.get("MINE"), sys.stdin.read())
+print("error", file=sys.stderr)
+atexit.register(lambda: print("exiting"))
+threading.Thread(target=lambda: (time.sleep(0.1), print("thread"))).start()
+sys.exit(7)
+"""
+
+
+@pytest.fixture(params=["interpreter", "fork"])
+def started(request):
+    """started(code, *words, options...): the same by `subprocess` and by the server."""
+
+    def start(code, *words, **options):
+        if request.param == "fork":
+            return Forked(code, *words, preload=BARE, **options)
+        return subprocess.Popen([sys.executable, "-c", code, *words], **options)
+
+    return start
+
+
+PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+
+
+def test_words_folder_environment_streams_threads_and_exit_code(started, tmp_path):
+    environment = {**os.environ, "MINE": "é"}
+    process = started(ALL, "a b", cwd=tmp_path, env=environment, text=True, **PIPES)
+    out, err = process.communicate("in", timeout=60)
+    lines = [f"['-c', 'a b'] __main__ {tmp_path} é in", "thread", "exiting"]
+    assert (process.returncode, out.splitlines(), err) == (7, lines, "error\n")
+
+
+def test_an_exception_is_a_traceback_and_1(started):
+    process = started("print(open(0).read(), end=''); 1 / 0", **PIPES)
+    out, err = process.communicate(b"as it is", timeout=60)
+    assert (process.returncode, out) == (1, b"as it is")
+    assert err.startswith(b"Traceback")
+    assert err.endswith(b"ZeroDivisionError: division by zero\n")
+
+
+def test_no_descriptor_is_left_open(started):
+    code = "import os; print(*sorted(os.listdir('/proc/self/fd')))"
+    out, _ = started(code, **PIPES).communicate(timeout=60)
+    assert out.split() == [b"0", b"1", b"2", b"3"]  # 3 is the listing's own
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_signals(started, number):
+    process = started("import time; print(1, flush=True); time.sleep(60)", **PIPES)
+    assert process.stdout.readline() == b"1\n"
+    assert process.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.01)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == -number
+    assert (b"KeyboardInterrupt" in err) == (number == signal.SIGINT)
+
+
+def test_a_group_of_its_own(started):
+    code = "import os; print(os.getsid(0) == os.getpid(), os.getpid())"
+    process = started(code, start_new_session=True, **PIPES)
+    out, _ = process.communicate(timeout=60)
+    assert out.split() == [b"True", str(process.pid).encode()]
+
+
+def test_a_shell_gives_it_words_streams_and_gets_its_exit_code():
+    code = "import sys; print(sys.argv[1:], sys.stdin and sys.stdin.read()); sys.exit(4)"
+    line = f'called() {{ {shell_command(code, preload=BARE)} "$@"; }}; '
+    line += "echo x | called 'a b'; echo $?; called <&-; called >&-"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "['a b'] x\n\n4\n[] None\n"
+    assert (done.returncode, done.stderr) == (4, "")
+
+
+def test_what_is_read_at_the_start_cannot_be_given_to_a_fork():
+    environment = {**os.environ, "JAX_ENABLE_X64": "1"}
+    done = run("print('runs')", preload=BARE, env=environment, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "JAX_ENABLE_X64 is read at the start" in done.stderr
+
+
+def test_devices_are_those_of_the_fork_and_tensorflow_is_not_imported():
+    code = "import jax, sys; print(jax.device_count(), 'tensorflow' in sys.modules)"
+    flags = "--xla_force_host_platform_device_count=3"
+    done = run(code, preload=TRAINING, env={**os.environ, "XLA_FLAGS": flags}, check=True)
+    assert done.stdout == b"3 False\n"
+
+
+def test_looking_needs_neither_numpy_nor_jax():
+    code = f"import sys; sys.argv[1:] = ['--version']\ntry:\n    {COMMAND}\nfinally:\n"
+    code += "    print({'jax', 'numpy', 'tensorflow'} & sys.modules.keys(), file=sys.stderr)"
+    assert run(code, preload=LOOKING, check=True).stderr == b"set()\n"
+
+
+def test_a_process_ends_with_the_test_that_ordered_it_and_the_server_with_the_last_one(tmp_path):
+    code = """
+from tests.forking import Forked, process
+forked = Forked("import time; time.sleep(600)", preload=("json",))
+print(forked.pid, process._server(("json",)), flush=True)
+import os, signal
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_XDIST_TESTRUNUID"}
+    root = str(Path(__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment | {"PYTHONPATH": root},
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode == -signal.SIGKILL
+    pid, socket = done.stdout.split()
+    for _ in range(6000):
+        if not os.path.exists(f"/proc/{int(pid)}") and not os.path.exists(socket):
+            return
+        time.sleep(0.01)
+    raise AssertionError("they live on")
