@@ -17,8 +17,7 @@ import codecs
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import IO, Literal, NoReturn, Protocol
 
 from vitctl.errors import InputError, NotFoundError
 
@@ -49,9 +48,9 @@ _MOST_BYTES = 8 << 30  # labels of a hundred million images; a sparse or endless
 
 
 class Readable(Protocol):
-    """A place whose bytes can be had: a path, or an object in a bucket."""
+    """What can be read from its beginning: a path, or an object in a bucket."""
 
-    def read_bytes(self) -> bytes: ...
+    def open(self, mode: Literal["rb"]) -> IO[bytes]: ...
 
 
 @dataclass(frozen=True)
@@ -96,11 +95,8 @@ def read_bytes(path: Readable, *, label: str, most_bytes: int = _MOST_BYTES) -> 
     """The bytes of a file, with the errors of `read_text`. Pipes and devices are read, too, so an
     endless one is refused at `most_bytes`."""
     try:
-        if isinstance(path, Path):
-            with path.open("rb") as file:
-                data = file.read(most_bytes + 1)
-        else:
-            data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(most_bytes + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(f"{label} does not exist") from None
     except IsADirectoryError:

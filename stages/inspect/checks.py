@@ -15,7 +15,7 @@ from vitctl.artifacts.references import id_of
 from vitctl.artifacts.runs import CHECKPOINTS
 from vitctl.errors import VitctlError
 from vitctl.events import Emit, Progress
-from vitctl.places import Place, children
+from vitctl.places import Place
 
 Depth = Literal["sizes", "contents"]
 
@@ -158,7 +158,7 @@ def _check_parent(parent: Parent, verdict: Verdict, *, store: Store) -> None:
 
 def _unfinished(run: Run) -> Iterator[str]:
     folder = run.path / CHECKPOINTS
-    every = children(folder) if folder.is_dir() else ()
+    every = folder.children() if folder.is_dir() else ()
     finished, begun = {str(step) for step in run.steps()}, run.unfinished()
     status = "is not finished yet" if begun and run.is_working else _LEFT
     for place in begun:

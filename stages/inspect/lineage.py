@@ -17,7 +17,7 @@ from vitctl.console.streams import answer, answer_columns
 from vitctl.console.text import safe
 from vitctl.console.tree import bold, dim, warned
 from vitctl.console.verb import verb
-from vitctl.places import Place
+from vitctl.places import Place, place
 from vitctl.quantities import show_count
 
 
@@ -91,10 +91,7 @@ def _label(entry: Artifact | Run) -> tuple[str, str, str]:
 
 def _near(path: Place) -> str:
     """As it is named from here, if it lies here: parents are recorded by their whole path."""
-    here = Path.cwd()
-    if isinstance(path, Path) and path.is_relative_to(here):
-        return safe(path.relative_to(here))
-    return safe(path)
+    return safe(path.inside(place(Path.cwd())) or path)
 
 
 def _shown(branch: Ancestor) -> tuple[str, str, str]:

@@ -12,7 +12,6 @@ import numpy as np
 
 from stages.replay.spec import PICTURE, Request
 from vitctl.artifacts import Artifact, Parent, Run, Store
-from vitctl.artifacts.files import make_folder, write_atomic
 from vitctl.artifacts.run_info import MUST_BE_FINITE, diverged_in_words
 from vitctl.artifacts.runs import CHECKPOINTS
 from vitctl.data.order import Window, batch_of_step, windows_from_json
@@ -223,8 +222,8 @@ def _write(file: Path, replayed: Replayed, pictures: Pixels) -> None:
     )
     try:
         folder = based(file.parent)
-        make_folder(folder)
-        write_atomic(folder / file.name, content)
+        folder.make_folder()
+        (folder / file.name).write_atomic(content)
     except OSError as error:
         raise UsageError(f"--out {file} cannot be written: {error.strerror}") from None
 

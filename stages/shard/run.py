@@ -36,7 +36,7 @@ from stages.shard.spec import (
 )
 from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store
 from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
-from vitctl.artifacts.files import TEMPORARY, make_folder, remove, remove_tree, write_atomic
+from vitctl.artifacts.files import TEMPORARY
 from vitctl.artifacts.store import slug
 from vitctl.errors import DoesNotFitError, InputError, InterruptedRun
 from vitctl.events import Caution, Emit, Next, Note, Progress, silent
@@ -224,10 +224,10 @@ def _convert(
     emit: Emit,
 ) -> list[ShardReport]:
     """The report of every unit; those an earlier run finished are not made again."""
-    make_folder(draft.path / REPORTS)
-    if isinstance(draft.path, Path):
-        for leftover in draft.path.glob(f"{TEMPORARY}*"):
-            remove(leftover, missing_ok=True)
+    (draft.path / REPORTS).make_folder()
+    if draft.path.local is not None:
+        for leftover in draft.path.local.glob(f"{TEMPORARY}*"):
+            leftover.remove(missing_ok=True)
     reports = dict(enumerate(finished_reports(draft.path, units)))
     todo = [i for i, report in reports.items() if report is None]
     if len(todo) < len(units):
@@ -314,13 +314,13 @@ def _check_space(place: Place, units: Sequence[Unit], workers: int, *, max_pixel
     limit = largest_file(max_pixels)
     usable = [np.where(unit.entries.sizes <= limit, unit.entries.sizes, 0) for unit in units]
     shard_bytes = [int(sizes.sum()) for sizes in usable]
-    if not isinstance(place, Path):
+    if place.local is None:
         at_once = sum(sorted(shard_bytes)[-max(1, workers) :])
         here = Path(tempfile.gettempdir())
         check_room(here, at_once, hint="fewer --workers, a smaller --shard-size, or another TMPDIR")
         return
     needed_bytes = sum(shard_bytes)
-    free_bytes = shutil.disk_usage(place).free
+    free_bytes = shutil.disk_usage(place.local).free
     if needed_bytes > free_bytes:
         i = max(range(len(units)), key=lambda i: usable[i].max())
         largest = units[i].entries[int(usable[i].argmax())]
@@ -352,7 +352,7 @@ def _check_rejects(
         key=lambda reject: reject["id"],
     )
     lines = "".join(json.dumps(reject, ensure_ascii=False) + "\n" for reject in rejects)
-    write_atomic(draft.path / REJECTS, lines.encode())
+    (draft.path / REJECTS).write_atomic(lines.encode())
     if len(rejects) <= allowed:
         return
     seen = sum(report.records + len(report.rejects) for report in reports.values())
@@ -389,7 +389,7 @@ def _of_splits(
     """Units and reports of the splits that have images; the shards of others go."""
     for unit in units:
         if unit.split not in outcome.info.splits:
-            remove(draft.path / unit.file_name, missing_ok=True)
+            (draft.path / unit.file_name).remove(missing_ok=True)
     pairs = [
         (unit, report)
         for unit, report in zip(units, reports, strict=True)
@@ -407,7 +407,7 @@ def _publish(
     skipped: Counter[str],
 ) -> Artifact:
     for name, content in outcome.files().items():
-        write_atomic(draft.path / name, content)
+        (draft.path / name).write_atomic(content)
     for unit, report in zip(units, reports, strict=True):
         draft.record(unit.file_name, size=report.file_bytes, sha256=report.sha256)
     info = outcome.info
@@ -423,5 +423,5 @@ def _publish(
             "skipped": dict(sorted(skipped.items())),
         }
     )
-    remove_tree(draft.path / REPORTS)
+    (draft.path / REPORTS).remove_tree()
     return artifact

@@ -20,7 +20,7 @@ from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.formats import list_images
 from vitctl.ingest.label_file import read_labels
 from vitctl.ingest.sources import Listing
-from vitctl.places import Place
+from vitctl.places import Place, place
 from vitctl.textfiles import read_text, slashed
 
 
@@ -35,7 +35,8 @@ def source_name(given: str) -> str:
 
 def own_places(store: Store, runtime: ShardRuntime) -> list[Path]:
     """Where this command writes, which is no part of any source."""
-    return [path for path in (store.root, runtime.out) if isinstance(path, Path)]
+    places = [store.root, *([] if runtime.out is None else [place(runtime.out)])]
+    return [path.local for path in places if path.local is not None]
 
 
 def list_source(

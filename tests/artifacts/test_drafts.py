@@ -10,8 +10,9 @@ import pytest
 
 from tests.artifacts.making import made, recipe
 from vitctl.artifacts import Store
-from vitctl.artifacts.files import strangers, write_atomic
+from vitctl.artifacts.files import strangers
 from vitctl.errors import InputError, OverwriteError, UsageError
+from vitctl.places import place
 from vitctl.places.nofollow import sync
 
 
@@ -165,14 +166,14 @@ def test_finished_work_is_found_where_nothing_may_be_written(store, monkeypatch)
 
 def test_atomic_writes_leave_the_old_or_the_new(tmp_path, monkeypatch):
     file = tmp_path / "f"
-    write_atomic(file, b"old")
+    place(file).write_atomic(b"old")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space") as error:
-        write_atomic(file, b"new")
+        place(file).write_atomic(b"new")
     assert error.value.filename == str(file)
     assert file.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["f"]

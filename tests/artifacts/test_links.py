@@ -13,7 +13,7 @@ from tests.artifacts.making import made, recipe, trained
 from vitctl.artifacts import Store
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.drafts import read_note
-from vitctl.artifacts.files import HELD, write_atomic
+from vitctl.artifacts.files import HELD
 from vitctl.artifacts.pins import pin
 from vitctl.artifacts.runs import BATCHES, Run
 from vitctl.artifacts.staging import staged
@@ -71,7 +71,7 @@ def train(store: Store, *, step: int, trunk: Artifact | None = None, **places) -
         with ledger, Metrics(draft.metrics, keep_to=0, tensorboard=True) as metrics:
             metrics.row("train", step, loss=1.0)
         folder = draft.empty_place(step)
-        write_atomic(folder / "weights.bin", b"weights")
+        place(folder / "weights.bin").write_atomic(b"weights")
         draft.publish(step, summary={"step": step}, started="2026-01-01")
         for old in draft.steps():
             if old != step:

@@ -11,6 +11,7 @@ from tests.artifacts.making import made, recipe, trained
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.manifest import FileEntry, Parent, Recipe, digest_of, read_manifest
 from vitctl.errors import InputError, NotFoundError
+from vitctl.places import place
 
 
 def changed(artifact, **fields):
@@ -86,14 +87,14 @@ def test_damaged_manifests_are_one_sentence(store, content):
 def test_a_manifest_that_is_a_folder_is_not_a_crash(tmp_path):
     (tmp_path / "artifact.json").mkdir()
     with pytest.raises(InputError, match="cannot be read"):
-        read_manifest(tmp_path)
+        read_manifest(place(tmp_path))
 
 
 def test_without_a_manifest_nothing_is_finished(tmp_path):
     with pytest.raises(NotFoundError, match="not a finished artifact"):
-        read_manifest(tmp_path)
+        read_manifest(place(tmp_path))
     with pytest.raises(NotFoundError):
-        read_manifest(tmp_path / "nowhere")
+        read_manifest(place(tmp_path / "nowhere"))
 
 
 def test_unknown_fields_are_damage_not_ignored(store):

@@ -9,6 +9,7 @@ from tests.artifacts.making import made, recipe, trained
 from vitctl.artifacts import pins
 from vitctl.artifacts.runs import Run, run_of
 from vitctl.errors import DoesNotFitError, InputError, NotFoundError, OverwriteError
+from vitctl.places.local import LocalPath
 
 TRUNK = recipe("pretrain", "run", lr=1)
 
@@ -112,7 +113,7 @@ def test_what_killed_commands_left_goes_when_the_run_is_worked_on_again(store):
 def test_nothing_is_cleared_away_without_the_lock(store, monkeypatch):
     path = trained(store, TRUNK, steps=(10,))
     (path / "checkpoints/7").mkdir()
-    monkeypatch.setattr("vitctl.artifacts.store._is_read_only", lambda path: True)
+    monkeypatch.setattr(LocalPath, "is_read_only", True)
     with store.open_run(TRUNK, name="x"):
         assert (path / "checkpoints/7").is_dir()
 

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from vitctl.places.local import based
+
 REPEATS = 5
 
 
@@ -161,7 +163,7 @@ def bench_checkpoint() -> None:
         under_way: list[arrays.Writing] = []
 
         def begin() -> None:
-            place = Path(folder) / str(next(places))
+            place = based(folder) / str(next(places))
             place.mkdir()
             under_way.append(arrays.begin(place, parts=saving.parts(current), position={}))
 

@@ -10,12 +10,14 @@ import pytest
 
 from vitctl.checkpoints import arrays
 from vitctl.errors import InputError
+from vitctl.places import place
 
 TREE = {"a": {"k": np.ones((4, 3), np.float32)}, "b": np.ones((), np.float32)}
 
 
 @pytest.fixture
 def params(tmp_path):
+    tmp_path = place(tmp_path)
     arrays.save(tmp_path, parts={"params": jax.device_put(TREE)}, position={})
     return tmp_path / "params"
 

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from vitctl.checkpoints import position
 from vitctl.data.digest import ConsumedSamples
 from vitctl.errors import InputError
+from vitctl.places import place
 
 WHOLE = {"step": 3, "consumed": ConsumedSamples(step=3).to_json(), "passed": [[1, 2]]}
 
 
 def read(folder, content):
     (folder / "position.json").write_bytes(content)
-    return position.read(folder)
+    return position.read(place(folder))
 
 
 def test_as_it_was_written(tmp_path):
@@ -40,11 +41,11 @@ def test_a_flipped_bit(tmp_path, where, bit):
 
 def test_a_missing_one_and_a_link_are_damage(tmp_path):
     with pytest.raises(InputError, match=r"position\.json cannot be read: No such file"):
-        position.read(tmp_path)
+        position.read(place(tmp_path))
     (tmp_path / "elsewhere.json").write_text(json.dumps(WHOLE))
     (tmp_path / "position.json").symlink_to(tmp_path / "elsewhere.json")
     with pytest.raises(InputError, match=r"position\.json is a symbolic link"):
-        position.read(tmp_path)
+        position.read(place(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from vitctl.checkpoints import arrays
 from vitctl.checkpoints.series import Series
 from vitctl.errors import DoesNotFitError
+from vitctl.places.local import LocalPath, based
 from vitctl.places.nofollow import LinkError
 
 VOLATILE = {name.rpartition("/")[2] for name in arrays.VOLATILE}
@@ -54,8 +55,8 @@ def files(place: Path) -> dict[str, bytes]:
     }
 
 
-def made(folder: Path, name: str) -> Path:
-    place = folder / name
+def made(folder: Path, name: str) -> LocalPath:
+    place = based(folder / name)
     place.mkdir()
     return place
 
@@ -70,7 +71,7 @@ def test_byte_for_byte_what_orbax_writes(tmp_path):
         names = [{str(p.relative_to(x)) for p in x.rglob("*")} for x in (place, plain)]
         assert names[0] == names[1]
     restored = arrays.restore(
-        tmp_path / "series2",
+        based(tmp_path / "series2"),
         "params",
         like=jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree(2)

@@ -15,11 +15,12 @@ from vitctl.doctor.checks import Check, checks
 from vitctl.doctor.finding import Request
 from vitctl.errors import InputError, UsageError
 from vitctl.places import place
+from vitctl.places.local import LocalPath
 
 
 @pytest.fixture
 def checked(tmp_path):
-    return Request(tmp_path / "artifacts" / "not" / "there" / "yet")
+    return Request(place(tmp_path) / "artifacts" / "not" / "there" / "yet")
 
 
 GOOD = {"jax": "0.10.2", "jaxlib": "0.10.2", "numpy": "2.4.6", "tensorflow-cpu": "2.21.0"}
@@ -123,7 +124,7 @@ def test_renames_that_do_not_replace(checked, monkeypatch):
         with path.open("wb" if not path.exists() else "r+b") as file:
             file.write(content)
 
-    monkeypatch.setattr(store, "write_atomic", in_place)
+    monkeypatch.setattr(LocalPath, "write_atomic", in_place)
     assert store.rename(checked).verdict == "fail"
 
 
@@ -235,13 +236,13 @@ def test_batches(checked, tmp_path):
     assert batches.first_batch(checked).message == "there is no dataset yet"
     broken = dataset(Store(tmp_path)).path
     (broken / "dataset_info.json").write_text("{")
-    finding = batches.first_batch(Request(tmp_path, broken))
+    finding = batches.first_batch(Request(place(tmp_path), broken))
     assert (finding.verdict, finding.exit_code) == ("fail", 3)
     assert np.isfinite(finding.seconds)
 
 
 def test_every_check_has_a_limit(tmp_path):
-    for store_ in (tmp_path, place("gs://bucket/store")):
+    for store_ in (place(tmp_path), place("gs://bucket/store")):
         listed = checks(store_)
         assert all(0 < check.patience_s <= 180 for check in listed)
         assert len({check.name for check in listed}) == len(listed)

@@ -11,6 +11,7 @@ import pytest
 from vitctl.doctor.checks import Check
 from vitctl.doctor.finding import Finding, Request, exit_code, worst
 from vitctl.doctor.supervise import findings
+from vitctl.places import place
 
 # What the checks below are, in a module that the child process can import.
 _MODULE = """
@@ -46,7 +47,7 @@ def look(tmp_path, monkeypatch):
         checks = [
             Check(name, "strange", name, group, patience, needed=name in needed) for name in names
         ]
-        return list(findings(checks, Request(tmp_path)))
+        return list(findings(checks, Request(place(tmp_path))))
 
     return run
 
@@ -100,7 +101,7 @@ def test_what_the_rest_needs(look):
 
 def test_a_process_that_cannot_even_start(tmp_path):
     check = Check("well", "strange", "well", "g", 1.0)
-    (rows,) = findings([check], Request(tmp_path), command=[sys.executable, "-c", "1/0"])
+    (rows,) = findings([check], Request(place(tmp_path)), command=[sys.executable, "-c", "1/0"])
     assert rows.verdict == "fail"
     assert "ZeroDivisionError" in rows.message
 

@@ -9,12 +9,13 @@ from tests.artifacts.making import made, recipe
 from vitctl.artifacts import Store
 from vitctl.events import silent
 from vitctl.locks.exclusive import exclusive, is_locked
+from vitctl.places import place
 
 _spawned = multiprocessing.get_context("spawn")
 
 
 def hold(path, held, release):
-    with exclusive(path, emit=silent, waiting=""):
+    with exclusive(place(path), emit=silent, waiting=""):
         held.set()
         release.wait(30)
 
@@ -49,20 +50,20 @@ def test_a_killed_holder_leaves_no_lock(tmp_path):
     other = _spawned.Process(target=hold, args=(path, held, release))
     other.start()
     assert held.wait(30)
-    assert is_locked(path)
+    assert is_locked(place(path))
     os.kill(other.pid, signal.SIGKILL)
     other.join(30)
     assert path.exists()
-    assert not is_locked(path)
-    with exclusive(path, emit=silent, waiting=""):
-        assert is_locked(path)
+    assert not is_locked(place(path))
+    with exclusive(place(path), emit=silent, waiting=""):
+        assert is_locked(place(path))
     assert not path.exists()
 
 
 def test_asking_is_not_taking(tmp_path):
-    assert not is_locked(tmp_path / "nothing")
+    assert not is_locked(place(tmp_path / "nothing"))
     (tmp_path / ".lock").touch()
-    assert not is_locked(tmp_path / ".lock")
+    assert not is_locked(place(tmp_path / ".lock"))
     assert (tmp_path / ".lock").exists()
 
 

@@ -15,12 +15,12 @@ from dataclasses import replace
 import pytest
 
 from tests.artifacts.making import recipe, trained
-from vitctl.artifacts.files import write_atomic
 from vitctl.errors import InterruptedRun
 from vitctl.locks import exclusive as locks
 from vitctl.locks import heartbeat, mounts
 from vitctl.locks.heartbeat import Beat
 from vitctl.locks.holder import Holder, started
+from vitctl.places import place
 
 _spawned = multiprocessing.get_context("spawn")
 
@@ -39,7 +39,9 @@ def quick(monkeypatch):
 
 
 def take(path, order, name, *, hold_s=0.0):
-    with locks.exclusive(path, emit=lambda event: order.append(event.text), waiting="waiting"):
+    with locks.exclusive(
+        place(path), emit=lambda event: order.append(event.text), waiting="waiting"
+    ):
         order.append(f"{name} has it")
         time.sleep(hold_s)
         order.append(f"{name} leaves")
@@ -60,21 +62,21 @@ def test_one_at_a_time(tmp_path):
     first.start()
     while "first has it" not in order:
         time.sleep(0.01)
-    assert locks.is_locked(path)
+    assert locks.is_locked(place(path))
     take(path, order, "second")  # longer than STALE_S: the holder's count moves
     first.join()
     expected = ["first has it", "waiting", "first leaves", "second has it", "second leaves"]
     assert order == expected
-    assert not locks.is_locked(path)
+    assert not locks.is_locked(place(path))
     assert not heartbeat.beside(path).exists()
 
 
 def test_a_count_that_stands_still_is_taken_over(tmp_path):
     path, order = tmp_path / ".lock", []
     leave(path, ELSEWHERE)
-    assert locks.is_locked(path)  # another machine's: not known to be dead
+    assert locks.is_locked(place(path))  # another machine's: not known to be dead
     os.utime(heartbeat.beside(path), (0, 0))
-    assert not locks.is_locked(path)
+    assert not locks.is_locked(place(path))
     began = time.monotonic()
     take(path, order, "next")
     assert time.monotonic() - began >= heartbeat.STALE_S
@@ -119,10 +121,10 @@ def test_a_dead_process_of_this_machine_is_seen_at_once(tmp_path, monkeypatch):
     other.start()
     where = heartbeat._where(replace(Holder.this(), since=started(other.pid)))
     leave(path, Beat("someone", "here", where, other.pid))
-    assert locks.is_locked(path)
+    assert locks.is_locked(place(path))
     os.kill(other.pid, signal.SIGKILL)
     other.join()
-    assert not locks.is_locked(path)
+    assert not locks.is_locked(place(path))
     order = []
     take(path, order, "next")
     assert order == ["next has it", "next leaves"]
@@ -134,7 +136,7 @@ def test_of_many_that_find_it_stale_one_gets_it_at_a_time(tmp_path):
     leave(path, ELSEWHERE)
 
     def work():
-        with locks.exclusive(path, emit=order.append, waiting=""):
+        with locks.exclusive(place(path), emit=order.append, waiting=""):
             inside.append(1)
             worst.append(len(inside))
             time.sleep(0.03)
@@ -166,7 +168,7 @@ def test_a_holder_that_lost_its_lock_ends(tmp_path, capfd):
 
 def hold_without_flock(path):
     fcntl.flock, heartbeat.BEAT_S = no_flock, 0.05
-    with locks.exclusive(path, emit=lambda event: None, waiting=""):
+    with locks.exclusive(place(path), emit=lambda event: None, waiting=""):
         time.sleep(60)
 
 
@@ -176,8 +178,8 @@ def test_a_holder_that_stood_still_writes_nothing_when_it_goes_on(tmp_path):
     other = _spawned.Process(target=stand_still_and_write, args=(path, written))
     other.start()
     os.waitid(os.P_PID, other.pid, os.WSTOPPED)
-    with locks.exclusive(path, emit=lambda event: None, waiting=""):
-        write_atomic(written, b"the next holder's")
+    with locks.exclusive(place(path), emit=lambda event: None, waiting=""):
+        place(written).write_atomic(b"the next holder's")
         os.kill(other.pid, signal.SIGCONT)
         other.join(30)
         assert other.exitcode == 10
@@ -186,11 +188,11 @@ def test_a_holder_that_stood_still_writes_nothing_when_it_goes_on(tmp_path):
 
 def stand_still_and_write(path, written):
     fcntl.flock, heartbeat.BEAT_S = no_flock, 1.0
-    with locks.exclusive(path, emit=lambda event: None, waiting=""):
-        write_atomic(written, b"the first holder's")
+    with locks.exclusive(place(path), emit=lambda event: None, waiting=""):
+        place(written).write_atomic(b"the first holder's")
         os.kill(os.getpid(), signal.SIGSTOP)
         try:
-            write_atomic(written, b"late")
+            place(written).write_atomic(b"late")
         except InterruptedRun as error:
             sys.exit(error.exit_code)
 
@@ -237,12 +239,12 @@ def test_a_lock_that_is_put_back_at_once_is_not_lost(tmp_path, monkeypatch):
     """A waiter took it by mistake."""
     path = tmp_path / ".lock"
     monkeypatch.setattr(heartbeat, "BEAT_S", 60)
-    with locks.exclusive(path, emit=lambda event: None, waiting=""):
+    with locks.exclusive(place(path), emit=lambda event: None, waiting=""):
         held = heartbeat.beside(path)
         held.rename(tmp_path / "aside")
         back = threading.Timer(2 * heartbeat._POLL_S, (tmp_path / "aside").rename, (held,))
         back.start()
-        write_atomic(tmp_path / "run.json", b"mine")
+        place(tmp_path / "run.json").write_atomic(b"mine")
         back.join()
     assert (tmp_path / "run.json").read_bytes() == b"mine"
 
@@ -261,7 +263,7 @@ def on_nfs(monkeypatch):
 def test_a_flock_of_one_machine_is_not_trusted(tmp_path):
     path, order = tmp_path / ".lock", []
     leave(path, ELSEWHERE)  # another machine's, whose flock this one does not see
-    assert locks.is_locked(path)
+    assert locks.is_locked(place(path))
     began = time.monotonic()
     take(path, order, "next")
     assert time.monotonic() - began >= heartbeat.STALE_S
@@ -272,7 +274,7 @@ def test_a_flock_of_one_machine_is_not_trusted(tmp_path):
 @pytest.mark.usefixtures("on_nfs")
 def test_another_machine_sees_who_holds_it(tmp_path):
     path = tmp_path / ".lock"
-    with locks.exclusive(path, emit=lambda event: None, waiting=""):
+    with locks.exclusive(place(path), emit=lambda event: None, waiting=""):
         assert heartbeat.read(heartbeat.beside(path)).pid == os.getpid()
         assert path.exists()
     assert list(tmp_path.iterdir()) == []
@@ -281,7 +283,7 @@ def test_another_machine_sees_who_holds_it(tmp_path):
 def test_a_disk_of_this_machine_needs_no_beats(tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(mounts, "shared", lambda folder: None)
-    with locks.exclusive(tmp_path / ".lock", emit=lambda event: None, waiting=""):
+    with locks.exclusive(place(tmp_path / ".lock"), emit=lambda event: None, waiting=""):
         assert [p.name for p in tmp_path.iterdir()] == [".lock"]
 
 

@@ -13,13 +13,12 @@ from dataclasses import asdict
 
 import pytest
 
-from vitctl.artifacts.files import write_atomic
 from vitctl.errors import InterruptedRun, OutOfReachError
 from vitctl.events import silent
 from vitctl.locks import leases
 from vitctl.locks.holder import Holder
 from vitctl.locks.leases import is_held, lease
-from vitctl.places import buckets, guards
+from vitctl.places import buckets, guards, place
 
 
 @pytest.fixture(autouse=True)
@@ -118,12 +117,12 @@ def test_a_living_process_of_this_machine_is_not_dead(lock):
 def test_who_was_taken_over_changes_nothing_any_more(lock):
     target = lock.parent / "data"
     with hold(lock):
-        write_atomic(target, b"mine")
+        place(target).write_atomic(b"mine")
         stranger(lock, number=2)
         time.sleep(10 * leases.BEAT_S)
         with pytest.raises(InterruptedRun, match="took over"):
-            write_atomic(target, b"late")
-        for change in (target.unlink, lambda: write_atomic(target, b"late")):
+            place(target).write_atomic(b"late")
+        for change in (target.unlink, lambda: place(target).write_atomic(b"late")):
             with pytest.raises(InterruptedRun):
                 change()
     assert target.read_bytes() != b"late"
@@ -143,7 +142,7 @@ def test_who_cannot_renew_stops_before_others_may_begin(lock, monkeypatch):
         monkeypatch.setattr(buckets, "put", broken)
         time.sleep(leases.PATIENCE_S + 0.1)
         with pytest.raises(InterruptedRun, match="could not be renewed"):
-            write_atomic(lock.parent / "data", b"late")
+            place(lock.parent / "data").write_atomic(b"late")
         monkeypatch.undo()
 
 
@@ -233,7 +232,7 @@ def test_a_lease_that_somebody_removed_is_written_again(lock):
         buckets.remove([lock / "00000001"])
         time.sleep(5 * leases.BEAT_S)
         assert is_held(lock)
-        write_atomic(lock.parent / "data", b"mine")
+        place(lock.parent / "data").write_atomic(b"mine")
 
 
 # Several processes under one lease
@@ -242,7 +241,7 @@ def test_a_lease_that_somebody_removed_is_written_again(lock):
 def following(lock, told):
     """What a guard of a process that follows says; None if it may write."""
     try:
-        write_atomic(lock.parent / "part", b"part")
+        place(lock.parent / "part").write_atomic(b"part")
     except InterruptedRun as error:
         return error.message
     return None

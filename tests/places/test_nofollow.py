@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vitctl.artifacts.files import write_atomic
 from vitctl.places import nofollow, place
 from vitctl.places.local import LocalPath, based
 from vitctl.places.nofollow import LinkError
@@ -89,7 +88,7 @@ def _size(path: LocalPath) -> None:
 REFUSED: dict[str, Callable[[LocalPath], object]] = {
     "write": _write,
     "append": _append,
-    "write_atomic": lambda path: write_atomic(path, b"other"),
+    "write_atomic": lambda path: place(path).write_atomic(b"other"),
     "rename": _renamed_to,
     "make_folder": nofollow.make_folder,
     "make_below": lambda path: nofollow.make_folder(path / "more"),
@@ -250,7 +249,7 @@ def test_above_its_base_a_path_is_a_base_itself(tmp_path):
     run = base.parent.parent
     assert run.base == str(run)
     assert (run / "pins").base == str(run)
-    assert based("a/b", on="a").parent.parent.base == "."
+    assert (based("a") / "b").parent.parent.base == "."
 
 
 def test_a_path_that_leaves_its_base_or_has_none_changes_nothing(tmp_path):
@@ -266,11 +265,11 @@ def test_a_relative_base_is_one_too(tmp_path, monkeypatch):
     (tmp_path / "outside").mkdir()
     (tmp_path / "link").symlink_to("outside")
     for base in (".", "store"):
-        write_atomic(place(base) / "file", b"") if base == "." else nofollow.make_folder(
+        place(place(base) / "file").write_atomic(b"") if base == "." else nofollow.make_folder(
             place(base) / "a"
         )
     with pytest.raises(LinkError):
-        write_atomic(place(".") / "link" / "file", b"")
+        place(place(".") / "link" / "file").write_atomic(b"")
     assert not list((tmp_path / "outside").iterdir())
 
 

@@ -10,11 +10,10 @@ import pytest
 pytest.importorskip("s3fs", reason="pip install 'vitctl[test-all]'")
 
 from tests.places import fakes
-from vitctl.artifacts.files import write_atomic
 from vitctl.errors import DeniedError, OutOfReachError
 from vitctl.events import silent
 from vitctl.locks import leases
-from vitctl.places import ObjectPath, buckets, children, copies, place
+from vitctl.places import ObjectPath, buckets, copies, place
 
 pytestmark = pytest.mark.slow
 
@@ -63,10 +62,10 @@ def doored(fake, reach, request):
 
 def test_what_pathlib_does(root):
     assert not root.exists()
-    write_atomic(root / "a b", b"1")  # a name that URLs must quote
-    write_atomic(root / "sub" / "x", b"22")
-    write_atomic(root / "subway", b"")
-    assert [(c.name, c.is_dir()) for c in children(root)] == [
+    place(root / "a b").write_atomic(b"1")  # a name that URLs must quote
+    place(root / "sub" / "x").write_atomic(b"22")
+    place(root / "subway").write_atomic(b"")
+    assert [(c.name, c.is_dir()) for c in place(root).children()] == [
         ("a b", False),
         ("sub", True),
         ("subway", False),
@@ -74,7 +73,7 @@ def test_what_pathlib_does(root):
     assert (root / "a b").read_bytes() == b"1"
     assert (root / "sub" / "x").stat().st_size == 2
     assert list(buckets.below(root)) == ["a b", "sub/x", "subway"]
-    write_atomic(root / "a b", b"changed")
+    place(root / "a b").write_atomic(b"changed")
     assert (root / "a b").read_bytes() == b"changed"
     (root / "a b").unlink()
     for missing in (root / "a b", root / "nothing"):
@@ -129,18 +128,18 @@ def test_what_arrives_changed_is_sent_again(root, tmp_path, monkeypatch):
 
 def test_cut_connections_and_busy_stores_are_asked_again(doored):
     door, root = doored
-    write_atomic(root / "first", b"1")
+    place(root / "first").write_atomic(b"1")
     for fault in ("cut", "lose", 503, 500):
         left = [fault, fault]
         door.fault = lambda method, path, left=left: left.pop() if left else None
-        write_atomic(root / "x", str(fault).encode())
+        place(root / "x").write_atomic(str(fault).encode())
         assert not left
         assert (root / "x").read_bytes() == str(fault).encode()
 
 
 def test_a_lost_answer_to_a_create_is_not_anothers(doored):
     door, root = doored
-    write_atomic(root / "first", b"1")
+    place(root / "first").write_atomic(b"1")
     left = ["lose"]
     door.fault = lambda method, path: left.pop() if method in ("PUT", "POST") and left else None
     buckets.write(root / "one", b"mine", new=True)
@@ -158,7 +157,7 @@ def test_a_store_that_refuses(doored):
 def test_no_such_bucket(fake, reach):
     reach(fake.scheme, fake.port)
     lost = ObjectPath(fake.scheme, "nosuchbucket/store/x")
-    for ask in (lost.read_bytes, lost.is_file, lambda: write_atomic(lost, b"1"), lost.is_dir):
+    for ask in (lost.read_bytes, lost.is_file, lambda: place(lost).write_atomic(b"1"), lost.is_dir):
         buckets._answered.clear()
         with pytest.raises(OutOfReachError, match="no bucket") as caught:
             ask()

@@ -21,7 +21,7 @@ from vitctl.artifacts.manifest import FileEntry
 from vitctl.checkpoints import arrays
 from vitctl.console.failure import as_expected
 from vitctl.errors import VitctlError
-from vitctl.places import ObjectPath, Place
+from vitctl.places import Place
 from vitctl.processes import cluster, connection
 
 RECIPE = Recipe(stage="pretrain", version=1, kind="run", config={"a": 1}, parents=())
@@ -77,7 +77,7 @@ def work(store: Store, steps: int) -> dict[str, object]:
                 draft.empty_place(step),
                 parts={"params": state(step)},
                 position={"step": step},
-                apart=isinstance(draft.path, ObjectPath),
+                apart=draft.path.local is None,
             )
             writing.finish()
             artifact = draft.publish(

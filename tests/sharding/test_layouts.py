@@ -15,6 +15,7 @@ from tests.train.conftest import config
 from vitctl.checkpoints import arrays
 from vitctl.inference import weights
 from vitctl.model import vit
+from vitctl.places import place
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
 from vitctl.sharding.spec import parse
@@ -151,7 +152,7 @@ def test_a_state_saved_under_one_layout_restores_under_another(tmp_path):
         like = layouts.like(state.shapes(CFG), state.shardings(CFG, after))
         each = (("params", like.params), ("opt", like.opt))
         for part, there in each:
-            found = arrays.restore(tmp_path, part, like=there)
+            found = arrays.restore(place(tmp_path), part, like=there)
             assert jax.tree.map(lambda x: x.sharding, found) == jax.tree.map(
                 lambda x: x.sharding, there
             )

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vitctl import processes
-from vitctl.artifacts.files import AT_ONCE, sha256_file
+from vitctl.artifacts.files import sha256_file
 from vitctl.artifacts.manifest import MANIFEST, FileEntry, Manifest, Parent, read_manifest
 from vitctl.errors import InputError, NotFoundError, VitctlError
-from vitctl.places import ObjectPath, Place, buckets, nofollow, place
-from vitctl.places.local import based
+from vitctl.places import Place, nofollow, place
 
 
 @dataclass(frozen=True)
@@ -25,12 +23,11 @@ class Artifact:
     manifest: Manifest
 
     @classmethod
-    def load(cls, path: Place | str, *, check: bool = True) -> Artifact:
+    def load(cls, path: Place | Path | str, *, check: bool = True) -> Artifact:
         """Read the manifest and, with `check`, see that every file is there in its size (no
         content is read)."""
-        path = place(path)
         # Links on the way to an artifact are its owner's; in it there are none.
-        path = based(path) if isinstance(path, Path) else path
+        path = place(path).based()
         artifact = cls(path, read_manifest(path))
         problems = artifact.check_sizes() if check else []
         if problems:
@@ -96,13 +93,8 @@ class Artifact:
     def check_sizes(self) -> list[str]:
         """One sentence a file that is missing or has another size."""
         names = [entry.path for entry in self.manifest.files]
-        sizes: Iterable[int | OSError | nofollow.LinkError]
-        if isinstance(self.path, Path):
-            sizes = nofollow.sizes(self.path, names)
-        else:
-            sizes = map(self._listed_size(), names)
         problems = []
-        for entry, size in zip(self.manifest.files, sizes, strict=True):
+        for entry, size in zip(self.manifest.files, self.path.sizes(names), strict=True):
             if isinstance(size, nofollow.LinkError):
                 problems.append(self._linked(size))
             elif isinstance(size, OSError):
@@ -110,18 +102,6 @@ class Artifact:
             elif size != entry.size:
                 problems.append(f"{entry.path} has {size} bytes instead of {entry.size}")
         return problems
-
-    def _listed_size(self) -> Callable[[str], int | OSError]:
-        """The size of a file in a bucket, or an error: by one listing of all."""
-        assert isinstance(self.path, ObjectPath)
-        listed = buckets.below(self.path)
-
-        def size(name: str) -> int | OSError:
-            if name not in listed:
-                return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-            return listed[name].size
-
-        return size
 
     def require_whole(self) -> None:
         """Read everything; InputError if any byte is not as it was published. Of several processes
@@ -144,15 +124,12 @@ class Artifact:
 
     def check_contents(self) -> list[str]:
         """One sentence a file whose bytes are not those that were published. Reads everything."""
-        at_once = buckets.AT_ONCE if isinstance(self.path, ObjectPath) else AT_ONCE
-        found = buckets.together(self.check_content, self.manifest.files, at_once=at_once)
+        found = self.path.each(self.check_content, self.manifest.files, reads=True)
         return [problem for problem in found if problem is not None]
 
     def _linked(self, error: nofollow.LinkError) -> str:
-        assert isinstance(self.path, Path)
-        return (
-            f"{os.path.relpath(error.link, self.path)} is a symbolic link, not what was published"
-        )
+        link = os.path.relpath(error.link, str(self.path))
+        return f"{link} is a symbolic link, not what was published"
 
     def check_content(self, entry: FileEntry) -> str | None:
         """What is wrong with one file, by its bytes; None if it is as it was published."""

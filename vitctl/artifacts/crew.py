@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from vitctl import processes
@@ -20,7 +21,7 @@ from vitctl.artifacts.files import LOCK, TEMPORARY
 from vitctl.artifacts.manifest import Recipe
 from vitctl.errors import InputError, NotFoundError, VitctlError
 from vitctl.locks import leases
-from vitctl.places import ObjectPath, Place, inside, nofollow, place
+from vitctl.places import Place, nofollow, place
 
 # NFS clients keep what they know of a folder for up to a minute, but a name they never asked for
 # they look up at once; this is for slow servers.
@@ -38,19 +39,21 @@ def show(path: Place, *, root: Place) -> None:
 
     Raises NotFoundError, in all processes, naming one that does not.
     """
-    if isinstance(path, ObjectPath):  # the same for everyone who can reach it
-        held = leases.told(path / LOCK)
-        told = {"path": str(path), "lease": held, "inside": inside(path, root)}
+    if path.remote is not None:  # the same for everyone who can reach it
+        held = leases.told(path.remote / LOCK)
+        told = {"path": str(path), "lease": held, "inside": path.inside(root)}
         processes.share("place", lambda: told)
         _all_see(None)
         return
+    assert path.local is not None
+    path = path.local
     token = f"{TEMPORARY}seen-{uuid.uuid4().hex}"
     try:
         with nofollow.opened(path / token, "xb"):
             pass
     except OSError:  # a store that only may be read: what is finished in it is found
         token = "."
-    told = {"path": str(path.absolute()), "token": token, "inside": inside(path, root)}
+    told = {"path": str(path.absolute()), "token": token, "inside": path.inside(root)}
     processes.share("place", lambda: told)
     try:
         _all_see(None)
@@ -67,19 +70,19 @@ class Shown(NamedTuple):
 
     def following(self) -> AbstractContextManager[None]:
         """What to write below the path in."""
-        if self.lease is None or not isinstance(self.path, ObjectPath):
+        if self.lease is None or self.path.remote is None:
             return nullcontext()
-        return leases.follow(self.path / LOCK, self.lease)
+        return leases.follow(self.path.remote / LOCK, self.lease)
 
 
-def find(*, root: Place, out: Place | None) -> Shown:
+def find(*, root: Place, out: Place | Path | None) -> Shown:
     """Where process 0 works."""
     told: dict[str, Any] = processes.share("place", dict, patient=True)
     path = place(out) if out else (root / told["inside"] if told["inside"] else place(told["path"]))
-    if isinstance(path, ObjectPath):
+    if path.local is None:
         seen = str(path) == told["path"]
     else:
-        token = path / (told["token"] or "")
+        token = path.local / (told["token"] or "")
         seen = _await(lambda: os.path.lexists(token))
     _all_see(
         None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -66,7 +65,7 @@ def _read_json(path: Place, *, repair: str | None) -> Any:
     """What a file holds. Raises FileNotFoundError, NotADirectoryError; InputError for all else."""
     try:
         # Links on the way to the folder that it describes are their owner's.
-        content = nofollow.read_plain(path) if isinstance(path, Path) else path.read_bytes()
+        content = path.read_itself()
         return strict_json.loads(content)
     except (FileNotFoundError, NotADirectoryError):
         raise

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from vitctl import processes, strict_json
@@ -20,13 +19,8 @@ from vitctl.artifacts.files import (
     LOCK,
     RUN,
     TEMPORARY,
-    becomes,
     entries,
-    make_folder,
     publish_manifest,
-    remove,
-    remove_tree,
-    write_atomic,
 )
 from vitctl.artifacts.manifest import (
     FORMAT,
@@ -41,6 +35,7 @@ from vitctl.artifacts.manifest import (
 from vitctl.artifacts.provenance import now, provenance
 from vitctl.errors import OverwriteError
 from vitctl.places import Place, guards, nofollow
+from vitctl.places.local import becomes
 
 # What makes a directory look finished, or like a run.
 _FINISHED = (MANIFEST, RUN)
@@ -65,7 +60,7 @@ class Draft:
     def write(self, name: str, content: bytes) -> None:
         """Write a file that every process knows the content of; one does it."""
         if processes.first():
-            write_atomic(self.path / name, content)
+            (self.path / name).write_atomic(content)
 
     def publish(self, *, summary: dict[str, Any], volatile: Iterable[str] = ()) -> Artifact:
         """Write `artifact.json`: from here on nothing in the directory changes."""
@@ -79,7 +74,7 @@ class Draft:
                 known=self._known,
                 volatile=volatile,
             )
-            remove(self.path / DRAFT, missing_ok=True)
+            (self.path / DRAFT).remove(missing_ok=True)
             return artifact
 
         self.finished = crew.published(self.path, make)
@@ -96,7 +91,7 @@ def publish(
     volatile: Iterable[str] = (),
 ) -> Artifact:
     """Hash the content of `path` and write its manifest last."""
-    if isinstance(path, Path):
+    if path.local is not None:
         sweep(path)
     files = entries(path, known=known, volatile=volatile)
     manifest = Manifest(
@@ -120,9 +115,8 @@ def publish(
 def claim(path: Place, *, recipe: Recipe) -> None:
     """Mark `path` as this recipe's draft. Raises OverwriteError if it holds something else."""
     if path.is_dir():
-        if isinstance(path, Path):
-            for name in (*_FINISHED, DRAFT):
-                nofollow.check(path / name)
+        for name in (*_FINISHED, DRAFT):
+            (path / name).refuse_link()
         note = read_note(path)
         if note is not None and "id" not in note:
             clear(path)  # what an interrupted clear left
@@ -143,14 +137,12 @@ def claim(path: Place, *, recipe: Recipe) -> None:
                     hint="choose another --out, or pass --force to start over",
                 )
             owner = None
-        if isinstance(path, Path):
-            for entry in nofollow.listing(path):
-                if entry.is_link:
-                    raise nofollow.LinkError(path / entry.name)
+        for name in path.links():
+            raise nofollow.LinkError(str(path / name))
         sweep(path)
         if owner == recipe.id:
             return
-    make_folder(path)
+    path.make_folder()
     _write_note(path, id=recipe.id, stage=recipe.stage, kind=recipe.kind, started=now())
 
 
@@ -167,14 +159,15 @@ def clear(path: Place) -> None:
     if rest:
         _write_note(path)
     guards.check(path)
+    links = path.links()
     for name in _FINISHED:
-        remove(path / name, missing_ok=True)
+        (path / name).remove(missing_ok=True)
     for child in rest:
-        if child.is_dir() and not (isinstance(child, Path) and child.is_symlink()):
-            remove_tree(child)
+        if child.is_dir() and child.name not in links:
+            child.remove_tree()
         else:
-            remove(child)
-    remove(path / DRAFT, missing_ok=True)
+            child.remove()
+    (path / DRAFT).remove(missing_ok=True)
 
 
 def sweep(path: Place) -> None:
@@ -185,7 +178,7 @@ def sweep(path: Place) -> None:
     for child in path.iterdir():
         name = child.name
         if name.startswith(TEMPORARY) and not name.startswith(_WAITING) and child.is_file():
-            remove(child, missing_ok=True)
+            child.remove(missing_ok=True)
 
 
 def read_note(path: Place) -> dict[str, str] | None:
@@ -208,4 +201,4 @@ def _is_bookkeeping(name: str) -> bool:
 
 def _write_note(path: Place, **fields: str) -> None:
     content = {"vitctl": DRAFT, **fields}
-    write_atomic(path / DRAFT, (json.dumps(content) + "\n").encode())
+    (path / DRAFT).write_atomic((json.dumps(content) + "\n").encode())

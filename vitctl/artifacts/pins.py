@@ -15,12 +15,12 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from vitctl.artifacts.files import LOCK, RUN, make_folder, remove, write_atomic
+from vitctl.artifacts.files import LOCK, RUN
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.artifacts.run_info import CHECKPOINTS, read_info
 from vitctl.errors import DeniedError, UsageError, VitctlError
 from vitctl.locks.exclusive import is_locked
-from vitctl.places import Place, children, place
+from vitctl.places import Place, place
 
 PINS = "pins"
 
@@ -32,14 +32,14 @@ def pin(run: Place, step: int, *, by: Place, id: str) -> None:
     file = run / PINS / _name(step, id)
     # Where nothing may be written nobody thins out either.
     with suppress(OSError, DeniedError):
-        make_folder(file.parent)
-        write_atomic(file, os.fsencode(str(by.resolve())))
+        file.parent.make_folder()
+        file.write_atomic(os.fsencode(str(by.resolve())))
 
 
 def unpin(run: Place, step: int, *, id: str) -> None:
     """The run of this id is finished, or begins elsewhere."""
     with suppress(OSError, DeniedError):
-        remove(run / PINS / _name(step, id), missing_ok=True)
+        (run / PINS / _name(step, id)).remove(missing_ok=True)
 
 
 def pinned(run: Place) -> set[int]:
@@ -50,7 +50,7 @@ def pinned(run: Place) -> set[int]:
 def unfinished(run: Place) -> list[tuple[int, Place]]:
     """(step of `run` that it begins from, its run) of unfinished work, by step."""
     try:
-        pins = children(run / PINS)
+        pins = (run / PINS).children()
     except OSError:
         return []
     held = [(int(pin.name.partition("-")[0]), by) for pin in pins if (by := _held_by(pin))]
@@ -60,9 +60,9 @@ def unfinished(run: Place) -> list[tuple[int, Place]]:
 def remove_dead(run: Place) -> None:
     """Remove pins that hold nothing. Only under the run's lock."""
     with suppress(OSError, DeniedError):
-        for pin in children(run / PINS):
+        for pin in (run / PINS).children():
             if _is_pin(pin) and _held_by(pin) is None:
-                remove(pin, missing_ok=True)
+                pin.remove(missing_ok=True)
 
 
 def _name(step: int, id: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import field_validator
 
 from vitctl.artifacts.documents import read_document
-from vitctl.artifacts.files import RUN, write_atomic
+from vitctl.artifacts.files import RUN
 from vitctl.artifacts.manifest import Parent, Recipe
 from vitctl.errors import InputError
 from vitctl.places import Place
@@ -152,4 +152,4 @@ def read_info(path: Place) -> RunInfo:
 
 def write_info(path: Place, info: RunInfo) -> None:
     text = json.dumps(info.model_dump(mode="json"), indent=1, ensure_ascii=False)
-    write_atomic(path / RUN, (text + "\n").encode())
+    (path / RUN).write_atomic((text + "\n").encode())

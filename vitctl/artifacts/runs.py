@@ -21,17 +21,7 @@ from vitctl import processes
 from vitctl.artifacts import crew, pins
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.drafts import clear, publish, read_note, sweep
-from vitctl.artifacts.files import (
-    DRAFT,
-    HELD,
-    LOCK,
-    RUN,
-    TEMPORARY,
-    make_folder,
-    remove,
-    remove_tree,
-    write_atomic,
-)
+from vitctl.artifacts.files import DRAFT, HELD, LOCK, RUN, TEMPORARY
 from vitctl.artifacts.manifest import MANIFEST, FileEntry, Recipe
 from vitctl.artifacts.provenance import now, versions
 from vitctl.artifacts.run_info import CHECKPOINTS, Rollback, RunInfo, Segment, read_info, write_info
@@ -45,9 +35,9 @@ from vitctl.errors import (
 from vitctl.events import Caution, Emit, silent
 from vitctl.locks import leases
 from vitctl.locks.exclusive import is_locked
-from vitctl.places import ObjectPath, Place, buckets, children, guards, nofollow
+from vitctl.places import ObjectPath, Place, buckets, guards, nofollow, place
 from vitctl.places.copies import files_below, upload_folder
-from vitctl.places.local import based
+from vitctl.places.local import LocalPath
 from vitctl.places.scratch import scratch
 from vitctl.processes.watchdog import STACKS
 
@@ -72,12 +62,12 @@ class Run:
         self.info = info
 
     @classmethod
-    def load(cls, path: Place) -> Run:
+    def load(cls, path: Place | Path) -> Run:
         """Raises NotFoundError without a `run.json`, InputError if it is damaged, was edited, or is
         too new."""
-        info = read_info(path)
         # Links on the way to a run are its owner's.
-        return cls(based(path) if isinstance(path, Path) else path, info)
+        folder = place(path).based()
+        return cls(folder, read_info(folder))
 
     @property
     def order(self) -> tuple[str, int]:
@@ -100,13 +90,10 @@ class Run:
 
     def links(self) -> list[str]:
         """Symbolic links where a command that trains this run would write or remove something."""
-        if isinstance(self.path, ObjectPath):
-            return []
-        found = [e.name for e in nofollow.listing(self.path) if e.is_link and _is_ours(e.name)]
+        found = [name for name in self.path.links() if _is_ours(name)]
         for folder in (CHECKPOINTS, BATCHES):
             with suppress(OSError, nofollow.LinkError):
-                inner = nofollow.listing(self.path / folder)
-                steps = (e.name for e in inner if e.is_link and _STEP.fullmatch(e.name))
+                steps = filter(_STEP.fullmatch, (self.path / folder).links())
                 found += [f"{folder}/{name}" for name in steps]
         return found
 
@@ -115,9 +102,8 @@ class Run:
         folder = self.path / CHECKPOINTS
         if not folder.is_dir():
             return []
-        named = [c for c in folder.iterdir() if _STEP.fullmatch(c.name)]
-        each = buckets.together if isinstance(folder, ObjectPath) else map
-        finished = each(lambda child: (child / MANIFEST).is_file(), named)
+        named: list[Place] = [c for c in folder.iterdir() if _STEP.fullmatch(c.name)]
+        finished = folder.each(lambda child: (child / MANIFEST).is_file(), named)
         return sorted(int(c.name) for c, there in zip(named, finished, strict=True) if there)
 
     def place(self, step: int) -> Place:
@@ -137,9 +123,8 @@ class Run:
         found: list[Place] = []
         for name in (CHECKPOINTS, BATCHES):
             with suppress(FileNotFoundError, NotADirectoryError):
-                named = [c for c in children(self.path / name) if _STEP.fullmatch(c.name)]
-                each = buckets.together if isinstance(self.path, ObjectPath) else map
-                bare = each(_has_no_manifest, named)
+                named = [c for c in (self.path / name).children() if _STEP.fullmatch(c.name)]
+                bare = self.path.each(_has_no_manifest, named)
                 found += [c for c, is_bare in zip(named, bare, strict=True) if is_bare]
         pinned = pins.pinned(self.path) if found else ()
         return [c for c in found if c.parent.name != CHECKPOINTS or int(c.name) not in pinned]
@@ -176,7 +161,7 @@ class RunDraft(Run):
         super().__init__(path, info)
         self.recipe = recipe
         # Checkpoints of a run in a bucket that are being written on this disk.
-        self._unsent: dict[int, tuple[ExitStack, Path]] = {}
+        self._unsent: dict[int, tuple[ExitStack, LocalPath]] = {}
 
     def sweep(self) -> None:
         """Remove what killed commands left half made. Only under the lock, and before others that
@@ -184,10 +169,10 @@ class RunDraft(Run):
         with suppress(DeniedError):  # who may not remove anything may still train
             sweep(self.path)
             if read_note(self.path) is not None:
-                remove(self.path / DRAFT, missing_ok=True)
+                (self.path / DRAFT).remove(missing_ok=True)
             pins.remove_dead(self.path)
             for place in self.unfinished():
-                remove_tree(place, ignore_errors=True)
+                place.remove_tree(ignore_errors=True)
 
     def begin(self, *, from_step: int, runtime: dict[str, Any]) -> None:
         """Write down that a segment starts."""
@@ -263,20 +248,20 @@ class RunDraft(Run):
             self.mark_result(step)
         return newest
 
-    def empty_place(self, step: int) -> Path:
+    def empty_place(self, step: int) -> LocalPath:
         """The folder to write a checkpoint to, emptied of what a crash left there. For a run in a
         bucket it is one on this disk, of each process its own, which `publish` sends."""
         place = self.place(step)
 
         def empty() -> None:
-            make_folder(place)
+            place.make_folder()
             clear(place)
-            if isinstance(place, ObjectPath):
-                leases.hold_on(place.parent.parent / LOCK, on=processes.count() > 1)
+            if place.remote is not None:
+                leases.hold_on(place.remote.parent.parent / LOCK, on=processes.count() > 1)
 
         processes.share(f"emptied {step}", empty)
-        if isinstance(place, Path):
-            return place
+        if place.local is not None:
+            return place.local
         self.discard()
         with ExitStack() as stack:
             local = stack.enter_context(scratch())
@@ -299,7 +284,7 @@ class RunDraft(Run):
     ) -> Artifact:
         """Make what was written to `empty_place` an artifact."""
         place = self.place(step)
-        known = {} if isinstance(place, Path) else self._send(step, place)
+        known = {} if place.remote is None else self._send(step, place.remote)
         return crew.published(
             place,
             lambda: publish(
@@ -340,8 +325,8 @@ class RunDraft(Run):
         """Remove a checkpoint that is no part of this run any more, whoever begins from it."""
         if processes.first():
             guards.check(self.place(step))
-            remove(self.place(step) / MANIFEST, missing_ok=True)
-            remove_tree(self.place(step), ignore_errors=True)
+            (self.place(step) / MANIFEST).remove(missing_ok=True)
+            self.place(step).remove_tree(ignore_errors=True)
 
     def drop(self, step: int) -> None:
         """Remove a checkpoint, its manifest first; not one that unfinished work begins from."""
@@ -351,12 +336,12 @@ class RunDraft(Run):
         guards.check(manifest)
         with suppress(FileNotFoundError):
             content = manifest.read_bytes()
-            remove(manifest)
+            manifest.remove()
             # Who pins looks for the manifest after that: whoever comes second sees the other.
             if step in pins.pinned(self.path):
-                write_atomic(manifest, content)
+                manifest.write_atomic(content)
                 return
-        remove_tree(self.place(step), ignore_errors=True)
+        self.place(step).remove_tree(ignore_errors=True)
 
     def begin_from(self, checkpoint: Artifact) -> None:
         """Hold a checkpoint of another run, which this one begins from, until `finish_from`.
@@ -384,7 +369,7 @@ def _is_ours(name: str) -> bool:
 def _has_no_manifest(folder: Place) -> bool:
     """By its listing: of a single name, NFS may remember for a minute that it was not there."""
     try:
-        return MANIFEST not in {child.name for child in children(folder)}
+        return MANIFEST not in {child.name for child in folder.children()}
     except (FileNotFoundError, NotADirectoryError):
         return False
 

@@ -8,7 +8,6 @@ Both compare size and sha256 with the manifest on the way, so what lies here is 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import threading
@@ -23,14 +22,13 @@ from vitctl.artifacts.manifest import FileEntry, read_manifest
 from vitctl.errors import InputError
 from vitctl.events import Emit, Note, Progress, silent
 from vitctl.locks.exclusive import exclusive
-from vitctl.places import ObjectPath, Place, buckets, nofollow
+from vitctl.places import Place, buckets, nofollow
 from vitctl.places.copies import download
 from vitctl.places.local import LocalPath, based
 from vitctl.places.scratch import check_room, scratch
 
 # Large files: a few at a time fill the network.
 _AT_ONCE = 4
-_BLOCK = 1 << 20
 _LOOK_S = 2.0
 
 
@@ -56,8 +54,8 @@ def staged(
       DoesNotFitError: before anything is copied, if the disk has no room for what is missing.
       InputError: the artifact's files are not as they were published.
     """
-    if isinstance(artifact.path, Path) and cache is None:
-        return artifact.path
+    if artifact.path.local is not None and cache is None:
+        return artifact.path.local
     if (there := staged_before(artifact, wanted=wanted, cache=cache)) is not None:
         return there
     folder = _folder(artifact, cache)
@@ -136,8 +134,8 @@ def fetched(
 
     Raises InputError if they are not as they were published.
     """
-    if isinstance(place, Path):
-        yield place
+    if place.local is not None:
+        yield place.local
         return
     every = read_manifest(place).files
     files = [e for e in every if e.path.startswith(prefix) and wanted(e.path)]
@@ -195,16 +193,6 @@ def _copy(source: Place, folder: Path, files: Sequence[FileEntry], *, emit: Emit
 def _copied(source: Place, target: Path, entry: FileEntry) -> bool:
     """Copy one file; whether it is the one of the manifest."""
     try:
-        if isinstance(source, ObjectPath):
-            return download(source, target, size=entry.size, sha256=entry.sha256)
-        digest = hashlib.sha256()
-        with (
-            nofollow.opened(source, "rb") as reading,
-            nofollow.opened(target, "wb") as writing,
-        ):
-            while block := reading.read(_BLOCK):
-                digest.update(block)
-                writing.write(block)
-        return digest.hexdigest() == entry.sha256
+        return download(source, target, size=entry.size, sha256=entry.sha256)
     except FileNotFoundError:
         return False

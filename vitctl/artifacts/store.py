@@ -7,7 +7,6 @@ Names are for people, ids decide: the same recipe under another name is found, n
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,7 +17,7 @@ from vitctl import processes, strict_json
 from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact, load_if_finished, load_if_readable
 from vitctl.artifacts.drafts import Draft, claim, clear, is_blank, read_note
-from vitctl.artifacts.files import DRAFT, LOCK, RUN, remove
+from vitctl.artifacts.files import DRAFT, LOCK, RUN
 from vitctl.artifacts.manifest import MANIFEST, Parent, Recipe
 from vitctl.artifacts.run_info import new_info, write_info
 from vitctl.artifacts.runs import CHECKPOINTS, Run, RunDraft
@@ -32,7 +31,7 @@ from vitctl.errors import (
 )
 from vitctl.events import Emit, silent
 from vitctl.locks.exclusive import exclusive
-from vitctl.places import ObjectPath, Place, buckets, children, nofollow, place
+from vitctl.places import Place, nofollow, place
 
 R = TypeVar("R")
 
@@ -42,7 +41,7 @@ _SHORT = 8
 class Store:
     """A directory of artifacts, or a part of a bucket. Creating the object touches nothing."""
 
-    def __init__(self, root: Place | str = "artifacts") -> None:
+    def __init__(self, root: Place | Path | str = "artifacts") -> None:
         self.root = place(root)
 
     # Making
@@ -53,7 +52,7 @@ class Store:
         recipe: Recipe,
         *,
         name: str,
-        out: Place | None = None,
+        out: Place | Path | None = None,
         force: bool = False,
         emit: Emit = silent,
         resumable: bool = True,
@@ -89,7 +88,7 @@ class Store:
         recipe: Recipe,
         *,
         name: str,
-        out: Place | None,
+        out: Place | Path | None,
         force: bool,
         emit: Emit,
         resumable: bool,
@@ -117,7 +116,7 @@ class Store:
                     if draft.finished is None and (not resumable or is_blank(path)):
                         clear(path)
                         if is_new:
-                            after.callback(_remove_empty, path)
+                            after.callback(path.remove_if_empty)
                 raise
 
     @contextmanager
@@ -126,7 +125,7 @@ class Store:
         recipe: Recipe,
         *,
         name: str,
-        out: Place | None = None,
+        out: Place | Path | None = None,
         force: bool = False,
         emit: Emit = silent,
     ) -> Iterator[RunDraft]:
@@ -149,7 +148,9 @@ class Store:
         with shown.following():
             yield from _closed(RunDraft(shown.path, Run.load(shown.path).info, recipe))
 
-    def answered(self, recipe: Recipe, step: int, *, out: Place | None = None) -> Artifact | None:
+    def answered(
+        self, recipe: Recipe, step: int, *, out: Place | Path | None = None
+    ) -> Artifact | None:
         """The checkpoint of a step that a command was answered with before, if it is undamaged:
         found without the lock, as such checkpoints stay. None for all that needs it to be sure."""
         if processes.count() > 1:  # they must all find the same
@@ -164,7 +165,7 @@ class Store:
             return None
         return checkpoint if not checkpoint.check_contents() else None
 
-    def has_begun(self, recipe: Recipe, *, out: Place | None = None) -> bool:
+    def has_begun(self, recipe: Recipe, *, out: Place | Path | None = None) -> bool:
         """Whether there is a run of this recipe, finished or not, where `open_run` would look."""
         path = self._place(recipe, name="any", out=out)
         try:
@@ -172,7 +173,7 @@ class Store:
         except VitctlError:
             return False
 
-    def made(self, recipe: Recipe, *, out: Place | None = None) -> Artifact | None:
+    def made(self, recipe: Recipe, *, out: Place | Path | None = None) -> Artifact | None:
         """The finished, undamaged artifact of a recipe if there is one, found without the lock."""
         if processes.count() > 1:  # they must all find the same
             return None
@@ -180,7 +181,7 @@ class Store:
 
     @contextmanager
     def _open_run(
-        self, recipe: Recipe, *, name: str, out: Place | None, force: bool, emit: Emit
+        self, recipe: Recipe, *, name: str, out: Place | Path | None, force: bool, emit: Emit
     ) -> Iterator[RunDraft]:
         path = self._place(recipe, name=name, out=out)
         with ExitStack() as after, self._lock_run(path, emit=emit) as locked:
@@ -203,15 +204,15 @@ class Store:
             claim(path, recipe=recipe)
             info = new_info(recipe, name=name)
             write_info(path, info)
-            remove(path / DRAFT, missing_ok=True)
+            (path / DRAFT).remove(missing_ok=True)
             draft = RunDraft(path, info, recipe)
             try:
                 yield from _closed(draft)
             except VitctlError:
                 # Refused before it began, as what is too large, with nothing made.
                 if not draft.info.segments and not (path / CHECKPOINTS).is_dir():
-                    remove(path / RUN, missing_ok=True)
-                    after.callback(_remove_empty, path)
+                    (path / RUN).remove(missing_ok=True)
+                    after.callback(path.remove_if_empty)
                 raise
 
     @classmethod
@@ -241,7 +242,7 @@ class Store:
         """Whether it is locked: where nothing may be written nobody trains, and a finished run can
         be asked without lock."""
         with ExitStack() as stack:
-            locked = not ((path / RUN).is_file() and _is_read_only(path))
+            locked = not ((path / RUN).is_file() and path.is_read_only)
             if locked:
                 try:
                     stack.enter_context(
@@ -276,9 +277,7 @@ class Store:
 
     def each_directory(self, function: Callable[[Place], R]) -> list[R]:
         """`function` of every directory, in order; in a bucket of several at a time."""
-        if isinstance(self.root, ObjectPath):
-            return buckets.together(function, self.directories())
-        return [function(directory) for directory in self.directories()]
+        return self.root.each(function, self.directories())
 
     def directories(self) -> Iterator[Place]:
         """Every directory where an artifact, run or draft of this store would lie."""
@@ -337,16 +336,13 @@ class Store:
             recorded = place(parent.path) if parent.path else None
         except UsageError:  # of a kind of store that a later version knows
             recorded = None
-        away = isinstance(recorded, ObjectPath) and not self._is_here(recorded)
         there = [] if recorded is None else [recorded]
+        away = any(p.remote is not None and p.inside(self.root) is None for p in there)
         for path in () if away else there:
             yield from filter(None, [load_if_readable(path)])
         yield from self._with_id(parent.id)
         for path in there if away else ():
             yield from filter(None, [load_if_readable(path)])
-
-    def _is_here(self, path: ObjectPath) -> bool:
-        return isinstance(self.root, ObjectPath) and path.is_relative_to(self.root)
 
     def newest(
         self, kind: str, *, wanted: Callable[[Artifact], bool] = lambda artifact: True
@@ -367,10 +363,11 @@ class Store:
 
     # Places
 
-    def _place(self, recipe: Recipe, *, name: str, out: Place | None) -> Place:
+    def _place(self, recipe: Recipe, *, name: str, out: Place | Path | None) -> Place:
         if out is not None:
+            out = place(out)
             _refuse_file(out, "--out")
-            return place(out)
+            return out
         _refuse_file(self.root, "--store")
         folder = self.root / recipe.stage
         short = recipe.id[:_SHORT]
@@ -385,12 +382,6 @@ def _closed(draft: RunDraft) -> Iterator[RunDraft]:
         yield draft
     finally:
         draft.discard()
-
-
-def _remove_empty(folder: Place) -> None:
-    if isinstance(folder, Path):
-        with suppress(OSError):  # someone else has put something there
-            nofollow.remove_folder(folder)
 
 
 def checked_name(name: str) -> str:
@@ -412,7 +403,7 @@ def slug(text: str, *, default: str) -> str:
 def _folders(parent: Place) -> list[Place]:
     """The visible folders in `parent`, sorted; none where there is no such place."""
     try:
-        found = children(parent)
+        found = parent.children()
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -422,16 +413,8 @@ def _folders(parent: Place) -> list[Place]:
 
 def _refuse_file(path: Place, option: str) -> None:
     """UsageError where something that is no folder stands in the way of `path`."""
-    if isinstance(path, ObjectPath):
-        return  # objects stand in nobody's way
-    for above in (path, *path.parents):
-        if os.path.lexists(above) and not above.is_dir():
-            raise UsageError(f"{option} {path}: {above} is not a folder")
-
-
-def _is_read_only(path: Place) -> bool:
-    """Whether nothing may be written; of a bucket that is known when it is tried."""
-    return isinstance(path, Path) and not os.access(path, os.W_OK)
+    if (file := path.stands_in_the_way()) is not None:
+        raise UsageError(f"{option} {path}: {file} is not a folder")
 
 
 def _is_ours(path: Place) -> bool:

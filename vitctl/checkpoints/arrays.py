@@ -30,12 +30,12 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from vitctl import processes
-from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.staging import fetched
 from vitctl.checkpoints import zarr_chunks
 from vitctl.checkpoints.position import POSITION
 from vitctl.errors import DoesNotFitError, InputError
-from vitctl.places import Place, buckets, nofollow
+from vitctl.places import Place, nofollow
+from vitctl.places.local import LocalPath, based
 
 PARAMS = "params"
 OPT = "opt"
@@ -63,7 +63,7 @@ for _name in ("absl", "asyncio"):
 class Writing:
     """A checkpoint on its way to the disk. Its arrays are copies: the devices' may change."""
 
-    place: Path
+    place: LocalPath
     position: dict[str, Any]
     jobs: tuple[Callable[[], None], ...]
     """What is left to do, each whatever became of the others."""
@@ -80,11 +80,11 @@ class Writing:
             raise errors[0]
         if processes.first():
             text = json.dumps(self.position, sort_keys=True) + "\n"
-            write_atomic(self.place / POSITION, text.encode())
+            (self.place / POSITION).write_atomic(text.encode())
 
 
 def begin(
-    place: Path, *, parts: Mapping[str, Any], position: dict[str, Any], apart: bool = False
+    place: LocalPath, *, parts: Mapping[str, Any], position: dict[str, Any], apart: bool = False
 ) -> Writing:
     """Copy `parts` (name -> tree of arrays) off the devices and begin to write them, and the
     position, into the empty folder `place`. Training may go on when this returns.
@@ -122,7 +122,7 @@ def begin(
 
 def save(place: Path, *, parts: Mapping[str, Any], position: dict[str, Any]) -> None:
     """Like `begin`, and wait until all is written."""
-    begin(place, parts=parts, position=position).finish()
+    begin(based(place), parts=parts, position=position).finish()
 
 
 def restore(place: Place, part: str, *, like: Any) -> Any:
@@ -171,7 +171,7 @@ def _check_chunks(folder: Path, like: Any, *, shown: Place) -> None:
 def _needed(folder: Place, like: Any) -> Callable[[str], bool]:
     """Which files below `folder`, in a bucket, this process must fetch: of several processes each
     has its devices' chunks of the arrays to read."""
-    if isinstance(folder, Path) or processes.count() == 1:
+    if folder.local is not None or processes.count() == 1:
         return lambda name: True
     leaves = list(named(like).items())
 
@@ -184,7 +184,7 @@ def _needed(folder: Place, like: Any) -> Callable[[str], bool]:
             return array, None
         return array, zarr_chunks.needed(described, leaf)
 
-    needed = dict(buckets.together(look, leaves))
+    needed = dict(folder.each(look, leaves))
 
     def wanted(name: str) -> bool:
         array, _, file = name.removeprefix(f"{folder.name}/").partition("/")

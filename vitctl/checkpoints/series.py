@@ -25,6 +25,7 @@ from vitctl import processes
 from vitctl.checkpoints import arrays, zarr_chunks
 from vitctl.checkpoints.arrays import Writing
 from vitctl.places import nofollow
+from vitctl.places.local import LocalPath
 
 _TIMES = "_CHECKPOINT_METADATA"
 
@@ -64,7 +65,7 @@ class Series:
 
     def begin(
         self,
-        place: Path,
+        place: LocalPath,
         *,
         parts: Mapping[str, Any],
         position: dict[str, Any],
@@ -87,7 +88,7 @@ class Series:
 
     def _again(
         self,
-        place: Path,
+        place: LocalPath,
         parts: Mapping[str, Any],
         position: dict[str, Any],
         *,

@@ -91,7 +91,7 @@ def fits(ctx: typer.Context, incomplete: str) -> Words:
 def _named(ctx: typer.Context, incomplete: str, *, stages: tuple[str, ...] | None) -> Words:
     """Folder names in the store at hand; a folder that is no finished work is left out."""
     root = ctx.params.get("store") or usual_store()
-    if not isinstance(root, str | Path) or "://" in str(root):
+    if "://" in str(root):
         return []
     run, at, _ = incomplete.partition("@")
     if at:

@@ -18,7 +18,7 @@ from vitctl.artifacts.store import Store
 from vitctl.console.failure import as_expected, report, stopped
 from vitctl.console.streams import drop_prints
 from vitctl.errors import InputError, NotFoundError, VitctlError
-from vitctl.places import inside, place
+from vitctl.places import place
 from vitctl.processes import cluster, connection
 from vitctl.processes.pulse import Followed
 
@@ -78,7 +78,7 @@ def _described(artifact: Artifact, *, store: Store) -> dict[str, Any]:
     path = artifact.path.absolute()
     return {
         "path": str(path),
-        "inside": inside(path, store.root.absolute()),
+        "inside": path.inside(store.root.absolute()),
         "kind": artifact.kind,
         "id": artifact.id,
         "digest": artifact.digest,

@@ -23,7 +23,7 @@ from vitctl.console.streams import answer, read_references, stdin_is_pipe
 from vitctl.console.text import json_safe
 from vitctl.errors import UsageError
 from vitctl.events import Answering, Emit, Event, Next, Note
-from vitctl.places import Place
+from vitctl.places import Place, place
 from vitctl.settings.config import Config
 from vitctl.settings.overrides import Overrides, build, parse_set, read_toml, to_toml
 from vitctl.settings.trees import Tree
@@ -37,7 +37,7 @@ R = TypeVar("R", bound=Runtime)
 class Options:
     """The flags every command has."""
 
-    store: Place = Path("artifacts")
+    store: Place = field(default_factory=lambda: place("artifacts"))
     name: str | None = None
     out: Place | None = None
     force: bool = False
@@ -211,16 +211,16 @@ class Session:
 
     def _check_places(self) -> None:
         """Answers are lines, and not every library takes paths that aren't text."""
-        for place, option in ((self.options.store, "--store"), (self.options.out, "--out")):
-            if place is None:
+        for folder, option in ((self.options.store, "--store"), (self.options.out, "--out")):
+            if folder is None:
                 continue
-            if "\n" in str(place):
+            if "\n" in str(folder):
                 raise UsageError(
-                    f"{option} {str(place)!r}: a path with a line break is not one line of output"
+                    f"{option} {str(folder)!r}: a path with a line break is not one line of output"
                 )
-            if not inputs.is_text(place.absolute()):
+            if not inputs.is_text(folder.absolute()):
                 raise UsageError(
-                    f"{option} {place} is not UTF-8", hint="choose another place for results"
+                    f"{option} {folder} is not UTF-8", hint="choose another place for results"
                 )
 
     # Answers

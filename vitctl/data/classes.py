@@ -15,7 +15,7 @@ from vitctl.data.names import compose
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, silent
 from vitctl.places import Place
-from vitctl.textfiles import Text, read_text
+from vitctl.textfiles import Readable, Text, read_text
 
 
 def sort_classes(names: Sequence[str]) -> list[str]:
@@ -150,7 +150,7 @@ def titles_for(classes: Sequence[str], titles: Mapping[str, str]) -> tuple[str, 
     return tuple(titles.get(name, name) for name in classes)
 
 
-def read_lines(path: Place, *, option: str, emit: Emit = silent) -> Text:
+def read_lines(path: Readable, *, option: str, emit: Emit = silent) -> Text:
     """The text of a file that an option names; what was unusual about it is said."""
     text = read_text(path, label=f"{option} {path}")
     if text.remarks:

@@ -97,7 +97,7 @@ class Dataset:
     info: DatasetInfo
 
     @staticmethod
-    def load(path: Place | str) -> Dataset:
+    def load(path: Place | Path | str) -> Dataset:
         """Raises `NotFoundError` where there is no dataset, `InputError` where it is damaged."""
         path = place(path)
         info = read_document(
@@ -113,9 +113,9 @@ class Dataset:
 
     def shards(self, split: str) -> tuple[Shard, ...]:
         """The files of a split, which only a local dataset has; see `vitctl.data.local_shards`."""
-        if not isinstance(self.path, Path):
+        folder = self.path.local
+        if folder is None:
             raise TypeError(f"expected a local folder, got {self.path}")
-        folder = self.path
         lengths = self.info.split(split).shard_lengths
         return tuple(
             Shard(folder / shard_name(split, index=i, shards=len(lengths)), records)

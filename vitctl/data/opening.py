@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from vitctl.data.config import MockConfig
 from vitctl.data.dataset import Dataset
 from vitctl.data.image_source import ImageSource
@@ -9,7 +11,9 @@ from vitctl.data.mock import MockDataset
 from vitctl.places import Place
 
 
-def open_source(dataset: Place | None, *, mock: MockConfig | None, classes: int) -> ImageSource:
+def open_source(
+    dataset: Place | Path | None, *, mock: MockConfig | None, classes: int
+) -> ImageSource:
     """The images of a dataset, or of `mock` with as many `classes` where that is asked for.
 
     The only place that knows of the choice. Raises `NotFoundError` where there is no dataset,

@@ -62,8 +62,8 @@ def first_batch(request: Request) -> Finding:
 
 def _here(dataset: Place) -> Path | None:
     """Where to read it; None for one in a bucket that is not on this machine yet."""
-    if isinstance(dataset, Path):
-        return dataset
+    if dataset.local is not None:
+        return dataset.local
     return copied(Artifact.load(dataset), splits=("train",))
 
 

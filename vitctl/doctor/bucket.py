@@ -17,8 +17,9 @@ from vitctl.doctor.finding import Finding, Request
 from vitctl.errors import OutOfReachError
 from vitctl.events import silent
 from vitctl.locks import leases
-from vitctl.places import ObjectPath, buckets, children, nofollow
+from vitctl.places import ObjectPath, buckets, nofollow
 from vitctl.places.copies import download, upload
+from vitctl.places.local import based
 from vitctl.places.scratch import scratch
 
 _MB = 10**6
@@ -34,7 +35,7 @@ def reach(request: Request) -> Finding:
     """Whether the bucket is there and these credentials may list it."""
     root = _root(request)
     began = time.perf_counter()
-    folders = sum(1 for _ in children(root))
+    folders = sum(1 for _ in root.children())
     seconds = time.perf_counter() - began
     began = time.perf_counter()
     buckets.is_object(root / ".doctor-asks")
@@ -133,14 +134,14 @@ def speed(request: Request) -> Finding:
 def disk(request: Request) -> Finding:
     """The disk that checkpoints and shards pass through."""
     where = Path(tempfile.gettempdir())
-    finding = store.disk(Request(where))
+    finding = store.disk(Request(based(where)))
     hint = None if finding.hint is None else "set TMPDIR to a larger or faster disk"
     return replace(finding, message=f"{finding.message} ({where})", hint=hint)
 
 
 def _root(request: Request) -> ObjectPath:
-    assert isinstance(request.store, ObjectPath)
-    return request.store
+    assert request.store.remote is not None
+    return request.store.remote
 
 
 @contextmanager
@@ -151,4 +152,4 @@ def _room(request: Request) -> Iterator[ObjectPath]:
         yield folder
     finally:
         with suppress(OutOfReachError):
-            buckets.remove(folder / name for name in buckets.below(folder))
+            folder.remove_tree()

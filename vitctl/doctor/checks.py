@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vitctl.doctor.finding import Finding, Request
-from vitctl.places import ObjectPath, Place
+from vitctl.places import Place
 
 
 @dataclass(frozen=True)
@@ -66,4 +66,4 @@ _REST = (
 
 def checks(store: Place) -> tuple[Check, ...]:
     """Those for a machine whose store is there."""
-    return (*_MACHINE, *(_BUCKET if isinstance(store, ObjectPath) else _FOLDER), *_REST)
+    return (*_MACHINE, *(_FOLDER if store.local is not None else _BUCKET), *_REST)

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vitctl.artifacts.files import HELD, write_atomic
+from vitctl.artifacts.files import HELD
 from vitctl.doctor.finding import Finding, Request
 from vitctl.locks import mounts
 from vitctl.places import nofollow
-from vitctl.places.local import based
+from vitctl.places.local import LocalPath, based
 
 _GIB, _MB = 2**30, 10**6
 # A checkpoint of S/16 with its optimizer takes 0.2 GiB, one of g/14 6 GiB.
@@ -61,9 +61,9 @@ def rename(request: Request) -> Finding:
     """Whether a file can be replaced in one go, and the file server's clock is ours."""
     with _room(request) as folder:
         place = folder / "content"
-        write_atomic(place, b"old")
+        place.write_atomic(b"old")
         with place.open("rb") as before:
-            write_atomic(place, b"new")
+            place.write_atomic(b"new")
             before_bytes, now = before.read(), place.read_bytes()
         left = [path.name for path in folder.iterdir() if path != place]
         skew = place.stat().st_mtime - time.time()
@@ -118,13 +118,13 @@ _ALONE = (
 
 
 @contextmanager
-def _room(request: Request) -> Iterator[Path]:
+def _room(request: Request) -> Iterator[LocalPath]:
     """An own folder on the store's file system, gone afterwards."""
-    assert isinstance(request.store, Path)
     place = request.store.absolute()
+    assert place.local is not None
     while not place.is_dir():
         place = place.parent
-    folder = based(tempfile.mkdtemp(prefix=".doctor-", dir=place))
+    folder = based(tempfile.mkdtemp(prefix=".doctor-", dir=place.local))
     try:
         yield folder
     finally:

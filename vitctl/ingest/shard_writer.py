@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import Field
 
 from vitctl import strict_json
-from vitctl.artifacts.files import TEMPORARY, sha256_file, write_atomic
+from vitctl.artifacts.files import TEMPORARY, sha256_file
 from vitctl.data.example import Example, encode_example
 from vitctl.data.records import open_writer
 from vitctl.data.tensorflow import load_tensorflow
@@ -27,7 +27,7 @@ from vitctl.ingest.own_output import is_replay_picture
 from vitctl.ingest.prepare import prepare
 from vitctl.ingest.shard_plan import Unit
 from vitctl.ingest.sources import Reader, Source, read
-from vitctl.places import Place, buckets, nofollow
+from vitctl.places import Place, nofollow
 from vitctl.places.copies import upload
 from vitctl.places.scratch import scratch
 from vitctl.settings.config import Config
@@ -119,7 +119,7 @@ def write_shard(
         differ=dict(sorted(differ.items())),
         warnings=dict(sorted(warnings.items())),
     )
-    write_atomic(report_path(directory, unit), report.model_dump_json().encode())
+    report_path(directory, unit).write_atomic(report.model_dump_json().encode())
     return report
 
 
@@ -127,28 +127,30 @@ def write_shard(
 def _delivered(directory: Place, name: str) -> Iterator[tuple[Path, Callable[[], tuple[int, str]]]]:
     """(where to write a file, what then gives it its name in `directory` and tells its size and
     sha256). ArrayRecord writes local files only, so one for a bucket is written here and sent."""
-    if not isinstance(directory, Path):
+    if directory.remote is not None:
+        bucket = directory.remote
         with scratch() as folder:
 
             def send() -> tuple[int, str]:
-                sent = upload(folder / name, directory / name)
+                sent = upload(folder / name, bucket / name)
                 return sent.size, sent.sha256
 
             yield folder / name, send
         return
     # A name of our own: a worker that outlived its parent may still be writing the same shard.
-    temporary = directory / f"{TEMPORARY}{name}.{os.getpid()}"
+    local = directory.local
+    temporary = local / f"{TEMPORARY}{name}.{os.getpid()}"
 
     def rename() -> tuple[int, str]:
         found = sha256_file(temporary)
-        nofollow.rename(temporary, directory / name)
-        nofollow.sync(directory)
+        nofollow.rename(temporary, local / name)
+        local.sync()
         return found
 
     try:
         yield temporary, rename
     finally:
-        nofollow.remove(temporary, missing_ok=True)
+        temporary.remove(missing_ok=True)
 
 
 def finished_reports(directory: Place, units: Sequence[Unit]) -> list[ShardReport | None]:
@@ -157,11 +159,9 @@ def finished_reports(directory: Place, units: Sequence[Unit]) -> list[ShardRepor
     def one(unit: Unit) -> ShardReport | None:
         return finished_report(directory, unit)
 
-    if isinstance(directory, Path):
-        return [one(unit) for unit in units]
-    there = buckets.below(directory / REPORTS)  # most often none is
+    there = {report.name for report in (directory / REPORTS).children()}  # most often none is
     found = [unit for unit in units if report_path(directory, unit).name in there]
-    reports = dict(zip((u.file_name for u in found), buckets.together(one, found), strict=True))
+    reports = dict(zip((u.file_name for u in found), directory.each(one, found), strict=True))
     return [reports.get(unit.file_name) for unit in units]
 
 

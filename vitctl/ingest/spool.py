@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from vitctl.events import Emit, Note
 from vitctl.ingest.columns import Entries, Entry
 from vitctl.ingest.sources import Access, Source, pieces
 from vitctl.ingest.windows import Window
+from vitctl.places import nofollow
 from vitctl.places.scratch import scratch
 
 I64 = NDArray[np.int64]
@@ -87,10 +89,10 @@ def at_random(
                 "source is read from front to back only"
             )
         )
-        yield _copied(source, entries, path=os.path.join(folder, "images"), largest=largest)
+        yield _copied(source, entries, path=folder / "images", largest=largest)
 
 
-def _copied(source: Source, entries: Sequence[Entries], *, path: str, largest: int) -> Spooled:
+def _copied(source: Source, entries: Sequence[Entries], *, path: Path, largest: int) -> Spooled:
     numbers = np.concatenate([np.full(len(part), i) for i, part in enumerate(entries)])
     rows = np.concatenate([np.arange(len(part)) for part in entries])
     parts = np.concatenate([part.parts.astype(np.int64) for part in entries])
@@ -98,7 +100,7 @@ def _copied(source: Source, entries: Sequence[Entries], *, path: str, largest: i
     order = np.lexsort((offsets, parts))
     starts, sizes = np.zeros(len(order), np.int64), np.zeros(len(order), np.int64)
     try:
-        with open(path, "wb") as file, source.reader() as reader:
+        with nofollow.opened(path, "wb") as file, source.reader() as reader:
             for i, row in enumerate(order):
                 starts[i] = file.tell()
                 for piece in pieces(reader, entries[numbers[row]][int(rows[row])]):
@@ -111,4 +113,4 @@ def _copied(source: Source, entries: Sequence[Entries], *, path: str, largest: i
             f"the images can't be copied to {path} ({error.strerror})",
             hint="set TMPDIR to a larger disk",
         ) from None
-    return Spooled(path, parts[order], offsets[order], starts, sizes)
+    return Spooled(str(path), parts[order], offsets[order], starts, sizes)

@@ -20,7 +20,7 @@ from pathlib import Path
 from vitctl.errors import VitctlError
 from vitctl.events import Emit, Note
 from vitctl.locks import heartbeat, leases, mounts
-from vitctl.places import ObjectPath, Place, nofollow
+from vitctl.places import Place, nofollow
 
 _POLL_S = 0.2
 # What flock says where there is none: NFS without a lock server, FUSE, some cluster file systems.
@@ -31,22 +31,23 @@ _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.E
 def exclusive(path: Place, *, emit: Emit, waiting: str, several: bool = False) -> Iterator[None]:
     """Hold the lock file `path`; if another process has it, say `waiting` once and wait.
     `several`: processes beside this one write under it, too."""
-    if isinstance(path, ObjectPath):
-        with leases.lease(path, emit=emit, waiting=waiting, several=several):
+    if path.remote is not None:
+        with leases.lease(path.remote, emit=emit, waiting=waiting, several=several):
             yield
         return
-    descriptor = _acquire(path, emit=emit, waiting=waiting)
+    file = path.local
+    descriptor = _acquire(file, emit=emit, waiting=waiting)
     try:
         with ExitStack() as stack:
-            if descriptor is None or mounts.shared(path.parent) is not None:
-                held = heartbeat.beside(path)
+            if descriptor is None or mounts.shared(file.parent) is not None:
+                held = heartbeat.beside(file)
                 stack.enter_context(heartbeat.exclusive(held, emit=emit, waiting=waiting))
             yield
     finally:
         if descriptor is not None:
             # Safe to remove: a waiter that opened this very file sees below that it is gone.
             with suppress(OSError):
-                nofollow.remove(path, missing_ok=True)
+                file.remove(missing_ok=True)
             os.close(descriptor)
 
 
@@ -86,12 +87,13 @@ def _is_still(path: Path, descriptor: int) -> bool:
 
 def is_locked(path: Place) -> bool:
     """Whether a living process seems to hold the lock file `path` now; only good for telling."""
-    if isinstance(path, ObjectPath):
-        return leases.is_held(path)
-    if heartbeat.is_held(heartbeat.beside(path)):
+    if path.remote is not None:
+        return leases.is_held(path.remote)
+    file = path.local
+    if heartbeat.is_held(heartbeat.beside(file)):
         return True
     try:
-        descriptor = nofollow.descriptor(path, os.O_RDONLY)
+        descriptor = nofollow.descriptor(file, os.O_RDONLY)
     except (OSError, VitctlError):
         return False
     try:

@@ -29,7 +29,7 @@ from vitctl.events import Emit, Note
 from vitctl.locks.holder import Holder
 from vitctl.locks.names import HELD
 from vitctl.places import guards, nofollow
-from vitctl.places.local import TEMPORARY
+from vitctl.places.based_path import TEMPORARY
 
 BEAT_S = 3.0
 # Ten beats: a file server may be away that long and come back.

@@ -1,10 +1,12 @@
 """Where files lie: a folder, or objects in a bucket.
 
-    place              text -> a `Place`: a `pathlib.Path` or an `ObjectPath`
+    place              text -> a `Place`: a `LocalPath` or an `ObjectPath`
+    contract           what every place answers, so that nobody asks which kind it is
     address            the name of an object in a bucket, and of its neighbours: text alone
-    local              `LocalPath`: a `Path` that follows no link below a given folder
+    based_path         a path that knows below which folder it lies: text alone
+    local              `LocalPath`: a based path, and what the disk answers
     nofollow           the only module that writes, replaces and removes files; never through a link
-    objects            `ObjectPath`: the part of a Path's interface that objects can have
+    objects            `ObjectPath`: an address, and what the store answers
     buckets            the requests to object stores, through fsspec, with retries
     explain            a failure of a store -> one sentence, a hint, an exit code
     copies             whole files to and from a bucket, verified
@@ -18,6 +20,6 @@ works with local folders never loads it.
 """
 
 from vitctl.places.objects import ObjectPath
-from vitctl.places.place import Place, children, inside, place
+from vitctl.places.place import Place, place
 
-__all__ = ["ObjectPath", "Place", "children", "inside", "place"]
+__all__ = ["ObjectPath", "Place", "place"]

@@ -10,15 +10,15 @@ from contextlib import suppress
 
 from vitctl.errors import InterruptedRun, OutOfReachError
 from vitctl.places import buckets
-from vitctl.places.objects import ObjectPath
+from vitctl.places.address import Address
 
 _changed = threading.Condition()
-_waiting: dict[ObjectPath, bytes] = {}
-_sending: set[ObjectPath] = set()
+_waiting: dict[Address, bytes] = {}
+_sending: set[Address] = set()
 _working = False
 
 
-def write_behind(path: ObjectPath, content: bytes) -> None:
+def write_behind(path: Address, content: bytes) -> None:
     """Put an object sometime soon; if that fails it is left out."""
     global _working
     with _changed:
@@ -28,7 +28,7 @@ def write_behind(path: ObjectPath, content: bytes) -> None:
             threading.Thread(target=_send, name="write-behind", daemon=True).start()
 
 
-def write_now(path: ObjectPath, content: bytes) -> None:
+def write_now(path: Address, content: bytes) -> None:
     """Put an object after, and instead of, what waits for it."""
     with _changed:
         _waiting.pop(path, None)

@@ -249,7 +249,7 @@ def remove(paths: Iterable[Address], *, guarded: bool = True) -> None:
 def together(function: Callable[[T], R], items: Iterable[T], *, at_once: int = AT_ONCE) -> list[R]:
     """`function` of each item, several at a time, in their order; raises the first error."""
     todo = list(items)
-    if len(todo) < 2:
+    if len(todo) < 2 or at_once == 1:
         return [function(item) for item in todo]
     with ThreadPoolExecutor(min(at_once, len(todo)), thread_name_prefix="bucket") as threads:
         return list(threads.map(function, todo))

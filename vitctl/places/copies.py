@@ -12,6 +12,7 @@ from vitctl.errors import OutOfReachError
 from vitctl.places import buckets, nofollow
 from vitctl.places.buckets import Listed, ask, below, look_up, together
 from vitctl.places.objects import ObjectPath
+from vitctl.places.place import Place
 
 # Larger files are sent in parts of this size, several parts of several files at a time: at most
 # AT_ONCE * _PARTS_AT_ONCE * PART bytes of memory.
@@ -69,14 +70,14 @@ def upload_folder(
     return sent
 
 
-def download(source: ObjectPath, target: Path, *, size: int, sha256: str) -> bool:
-    """Fetch one object; whether it is the one expected. Read again once if not: it may have been
-    the way here."""
+def download(source: Place, target: Path, *, size: int, sha256: str) -> bool:
+    """Fetch one file; whether it is the one expected. Read again once if not: it may have been the
+    way here."""
     for _ in range(2):
         digest = hashlib.sha256()
         read = 0
         with nofollow.opened(target, "wb") as file:
-            for block in buckets.blocks(source):
+            for block in source.blocks():
                 file.write(block)
                 digest.update(block)
                 read += len(block)

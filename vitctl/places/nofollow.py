@@ -2,7 +2,7 @@
 
 A store is written by everyone who may write to it, and copied from anywhere. A symbolic link in it
 would let a command empty, replace or remove what lies outside. So each function here walks from
-the base of a `LocalPath` folder by folder, by descriptors, and refuses a link on the way
+the base of a `BasedPath` folder by folder, by descriptors, and refuses a link on the way
 (`O_NOFOLLOW`): no folder can be exchanged for a link between a look and what follows it. Links
 above the base, and the base itself, are its owner's. A plain `Path` is taken to lie directly in
 its base.
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from vitctl.errors import InputError
-from vitctl.places.local import TEMPORARY, LocalPath
+from vitctl.places.based_path import TEMPORARY, BasedPath
 
 # O_PATH needs no right to read a folder, only to pass it; other systems don't have it.
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
@@ -354,7 +354,7 @@ def _remove_at(folder: int, depth: int, threads: ThreadPoolExecutor) -> None:
 
 def _split(path: Path) -> tuple[str, tuple[str, ...]]:
     """The base, and the names below it."""
-    if not isinstance(path, LocalPath):
+    if not isinstance(path, BasedPath):
         return (str(path.parent), (path.name,)) if path.name not in ("", "..") else (str(path), ())
     if path.base is None:
         raise ValueError(f"{path} has no base: it was not made from a store's path")

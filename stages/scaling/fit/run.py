@@ -13,7 +13,6 @@ from stages.scaling.analysis import resolve_config, say_guesses, study_table
 from stages.scaling.fit.announce import announce
 from stages.scaling.fit.spec import KIND, REPORT, RESIDUALS, VERSION, Inputs
 from vitctl.artifacts import Artifact, Parent, Recipe, Store
-from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.store import slug
 from vitctl.events import Emit, Next, silent
 from vitctl.scaling.config import ScalingConfig
@@ -51,8 +50,8 @@ def run(
             summary = {key: value for key, value in whole.items() if key != "band"}
 
             # ---- Publish it
-            write_atomic(draft.path / REPORT, _json(whole))
-            write_atomic(draft.path / RESIDUALS, _csv(summary["residuals"]))
+            (draft.path / REPORT).write_atomic(_json(whole))
+            (draft.path / RESIDUALS).write_atomic(_csv(summary["residuals"]))
             artifact = draft.publish(summary=summary)
         else:
             artifact = draft.finished

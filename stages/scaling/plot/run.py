@@ -13,7 +13,6 @@ from stages.scaling.plot.spec import KIND, VERSION, FigureName, Inputs, PlotConf
 from stages.scaling.user_table import errors_or_losses, resolve_metric
 from vitctl import strict_json
 from vitctl.artifacts import Artifact, Parent, Recipe, Store
-from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, silent
@@ -77,7 +76,7 @@ def run(
                     if data is None:
                         _cannot(figure, requested=cfg.figures is not None, emit=emit)
                         break
-                    write_atomic(draft.path / file, data)
+                    (draft.path / file).write_atomic(data)
                     drawn.append({"figure": figure, "theme": theme, "format": form, "file": file})
                 else:
                     continue

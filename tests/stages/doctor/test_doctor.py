@@ -13,6 +13,7 @@ from vitctl.console.session import Options, Session
 from vitctl.doctor.finding import Finding
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.events import silent
+from vitctl.places import place
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def doctor(tmp_path, monkeypatch):
             given.clear()
 
         monkeypatch.setattr(stage.supervise, "findings", findings)
-        session = Session(Options(store=tmp_path, **options), silent)
+        session = Session(Options(store=place(tmp_path), **options), silent)
         command.check_machine(session, data=None, timeout_s=None)
         return said
 

@@ -33,6 +33,7 @@ from vitctl.artifacts.runs import run_of
 from vitctl.data.sheet import sheet
 from vitctl.errors import DivergedError, InputError, NotFoundError, OverwriteError, UsageError
 from vitctl.events import Caution, Note
+from vitctl.places.local import LocalPath
 from vitctl.recipes import branching, finetuning, pretraining
 from vitctl.settings.trees import merge
 from vitctl.train.config import TrainConfig, TrainRuntime
@@ -322,14 +323,14 @@ def test_a_damaged_batch_is_not_shown(consumed, bad_read, store, photos, tmp_pat
 
 def test_arrays_of_another_batch(consumed, bad_read, store, photos, monkeypatch):
     """Whole by its manifest, and yet not one batch."""
-    written = diverged_batch.write_atomic
+    written = LocalPath.write_atomic
 
     def reversed_(path, content):
         if path.name == "keys.npy":
             content = diverged_batch._npy(np.load(io.BytesIO(content))[::-1])
         written(path, content)
 
-    monkeypatch.setattr(diverged_batch, "write_atomic", reversed_)
+    monkeypatch.setattr(LocalPath, "write_atomic", reversed_)
     with pytest.raises(DivergedError):
         pretrained(store, photos, steps=4)
     (trunk,) = [entry for entry in store.entries() if isinstance(entry, Run)]

@@ -14,6 +14,7 @@ from vitctl.checkpoints import arrays as checkpoints
 from vitctl.errors import DivergedError, DoesNotFitError, InputError, UsageError
 from vitctl.events import Caution
 from vitctl.model import shapes
+from vitctl.places import place
 from vitctl.recipes import branching
 from vitctl.sharding import layout as layouts
 from vitctl.train.program import state
@@ -149,7 +150,7 @@ def test_a_closed_schedule_cannot_be_cooled(pretrain):
 def test_rows_after_a_crash_are_cut_back(tmp_path):
     from vitctl.train.telemetry.metrics import Metrics
 
-    path = tmp_path / "metrics.jsonl"
+    path = place(tmp_path) / "metrics.jsonl"
     rows = [{"kind": "train", "step": s, "loss": float(s)} for s in (1, 2, 3)]
     path.write_text("".join(json.dumps(r) + "\n" for r in rows) + '{"kind": "tra')
     with Metrics(path, keep_to=2) as metrics:

@@ -22,6 +22,7 @@ from vitctl.errors import UsageError
 from vitctl.events import Trained
 from vitctl.inference import weights as frozen
 from vitctl.model import shapes
+from vitctl.places import place
 from vitctl.recipes import measuring
 from vitctl.sharding import layout as layouts
 from vitctl.train.program import state
@@ -210,7 +211,9 @@ def test_what_is_saved_is_the_state_when_the_save_began(tmp_path):
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(current.params))
     writing.finish()
     like = layouts.like(shapes.of_params(cfg.model), layout.replicated)
-    restored = checkpoints.named(checkpoints.restore(tmp_path, checkpoints.PARAMS, like=like))
+    restored = checkpoints.named(
+        checkpoints.restore(place(tmp_path), checkpoints.PARAMS, like=like)
+    )
     for name, array in before.items():
         np.testing.assert_array_equal(np.asarray(restored[name]), array)
 

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 
+from vitctl.places import place
 from vitctl.train.telemetry import goodput
 from vitctl.train.telemetry.goodput import ACCOUNTS, Ledger, Meter
 
@@ -35,7 +36,7 @@ def machine():
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / goodput.FILE
+    return place(tmp_path) / goodput.FILE
 
 
 def start(machine, path, step, *, before=0.0):

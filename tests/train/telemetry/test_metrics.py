@@ -12,13 +12,14 @@ from tests import schemas
 from vitctl.artifacts.runs import run_of
 from vitctl.events import Caution, Scored
 from vitctl.inference import scoring
+from vitctl.places import place
 from vitctl.train.telemetry import metrics as telemetry
 from vitctl.train.telemetry import tensorboard
 from vitctl.train.telemetry.metrics import Metrics, newest, read, read_counting
 
 
 def test_a_number_that_is_not_finite_is_null(tmp_path):
-    path = tmp_path / "metrics.jsonl"
+    path = place(tmp_path) / "metrics.jsonl"
     with Metrics(path, keep_to=0, tensorboard=True) as metrics:
         metrics.row("eval", 2, split="val", loss=math.inf, ema_loss=math.nan, top1=0.5, examples=3)
     (row,) = read(path)
@@ -37,7 +38,7 @@ def test_a_number_that_is_not_finite_is_null(tmp_path):
 
 
 def test_a_row_of_a_literal_that_is_no_json_is_read_and_mended(tmp_path):
-    path = tmp_path / "metrics.jsonl"
+    path = place(tmp_path) / "metrics.jsonl"
     path.write_text('{"kind": "eval", "step": 1, "loss": Infinity}\n')
     with Metrics(path, keep_to=1):
         pass
@@ -83,7 +84,7 @@ ROWS = [
 
 def test_a_flipped_bit_costs_a_line_and_is_counted(tmp_path):
     """Each byte of a file with its highest bit set: the rest is read, and the run goes on."""
-    path = tmp_path / "metrics.jsonl"
+    path = place(tmp_path) / "metrics.jsonl"
     whole = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
     for at, byte in enumerate(whole):
         path.write_bytes(whole[:at] + bytes([byte | 0x80]) + whole[at + 1 :])
@@ -101,7 +102,7 @@ def test_a_flipped_bit_costs_a_line_and_is_counted(tmp_path):
     ids=lambda line: line[:30],
 )  # fmt: skip
 def test_a_row_of_another_shape_is_damaged(tmp_path, line):
-    path = tmp_path / "metrics.jsonl"
+    path = place(tmp_path) / "metrics.jsonl"
     path.write_bytes(line.encode("utf-8", "surrogateescape") + b"\n")
     assert read_counting(path) == ([], 1)
 
@@ -110,9 +111,9 @@ def test_a_row_of_another_shape_is_damaged(tmp_path, line):
 def test_the_newest_rows_are_those_of_the_whole_file(tmp_path, monkeypatch, block):
     """Whatever the blocks in which it is read from its end."""
     monkeypatch.setattr(telemetry, "_BLOCK_BYTES", block)
-    path = tmp_path / "metrics.jsonl"
+    path = place(tmp_path) / "metrics.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in ROWS) + '{"kind": "tra')
     assert newest(path) == {row["kind"]: row for row in read(path)}
     path.write_text("")
     assert newest(path) == {}
-    assert newest(tmp_path / "none.jsonl") == {}
+    assert newest(place(tmp_path) / "none.jsonl") == {}

@@ -23,7 +23,6 @@ from vitctl import processes
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.drafts import clear, publish
-from vitctl.artifacts.files import make_folder, write_atomic
 from vitctl.artifacts.manifest import Recipe
 from vitctl.artifacts.provenance import now
 from vitctl.artifacts.runs import BATCHES, RunDraft
@@ -56,7 +55,7 @@ def keep(run: RunDraft, update: Update, *, images: Images, passed: tuple[Window,
     there = load_if_readable(place)
     if there is not None and there.id == recipe.id and not there.check_contents():
         return place
-    make_folder(place)
+    place.make_folder()
     clear(place)
     arrays: dict[str, NDArray] = {
         "images": batch.images,
@@ -64,7 +63,7 @@ def keep(run: RunDraft, update: Update, *, images: Images, passed: tuple[Window,
         "keys": batch.keys,
     }
     for name, array in arrays.items():
-        write_atomic(place / f"{name}.npy", _npy(array))
+        (place / f"{name}.npy").write_atomic(_npy(array))
     content = {
         "format": _FORMAT,
         "step": batch.step + 1,
@@ -75,7 +74,7 @@ def keep(run: RunDraft, update: Update, *, images: Images, passed: tuple[Window,
         **update.numbers,
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomic(place / "batch.json", f"{text}\n".encode())
+    (place / "batch.json").write_atomic(f"{text}\n".encode())
     summary = {
         "step": batch.step + 1,
         "number": batch.number,

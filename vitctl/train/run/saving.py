@@ -20,7 +20,6 @@ from vitctl.data.digest import ConsumedSamples
 from vitctl.events import Saved
 from vitctl.inference.scoring import Scoring
 from vitctl.model import accounting
-from vitctl.places import ObjectPath
 from vitctl.train.program.state import TrainState
 from vitctl.train.run import rollback
 from vitctl.train.run.setup import Training
@@ -88,7 +87,7 @@ class Saver:
                 "consumed": consumed.to_json(),
                 "passed": [list(window) for window in rollback.until(self.passed, step)],
             },
-            apart=isinstance(self.run.path, ObjectPath),
+            apart=self.run.path.local is None,
         )
         summary = self._summary(step, state=state, loss=loss, scores=scores)
         stall_s = time.perf_counter() - began

@@ -14,7 +14,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 
 import numpy as np
 
@@ -283,7 +282,5 @@ class _Scoring:
 
 def _write_stacks_beside(run: RunDraft) -> None:
     """Where the stacks of a process that hangs are written, when nothing else works any more."""
-    folder = run.path
-    if not isinstance(folder, Path):
-        folder = based(tempfile.gettempdir()) / f"vitctl-{folder.name}"
+    folder = run.path.local or based(tempfile.gettempdir()) / f"vitctl-{run.path.name}"
     processes.stacks_in(folder, create=nofollow.create)

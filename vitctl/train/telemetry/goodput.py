@@ -26,11 +26,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from vitctl import processes, quantities, strict_json
-from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.runs import GOODPUT
 from vitctl.errors import VitctlError
-from vitctl.places import ObjectPath, Place
-from vitctl.places.background_writes import write_behind
+from vitctl.places import Place
 
 Account = Literal[
     "step", "data_wait", "compile", "checkpoint", "evaluation", "start", "redone", "stopped"
@@ -165,7 +163,7 @@ class Ledger:
         with self._lock:
             self._over.set()
             self.row.ended = "finished" if kind is None else "stopped"
-            self._write(write_atomic)
+            self._write(self.path.write_atomic)
 
     def _keep_up(self) -> None:
         while not self._over.wait(_FLUSH_S):
@@ -174,7 +172,7 @@ class Ledger:
                     return
                 # A disk that is full, or gone, is met by who writes what matters.
                 with suppress(OSError, VitctlError):
-                    self._write(_without_waiting)
+                    self._write(self.path.write_behind)  # training goes on meanwhile
 
     def at(self, step: int) -> None:
         """`step` steps are done; the next one is new, or known already."""
@@ -184,21 +182,21 @@ class Ledger:
         self._reached = max(self._reached, step)
         if self.meter.now() - self._flushed >= _FLUSH_S:
             with self._lock:
-                self._write(_without_waiting)
+                self._write(self.path.write_behind)  # training goes on meanwhile
 
     def flush(self) -> None:
         """Write what is known now."""
         with self._lock:
-            self._write(write_atomic)
+            self._write(self.path.write_atomic)
 
-    def _write(self, write: Callable[[Place, bytes], None]) -> None:
+    def _write(self, write: Callable[[bytes], None]) -> None:
         self.meter.settle()
         stopped = self.row.seconds["stopped"]
         self.row.seconds = {**self.meter.seconds, "stopped": stopped}
         rows = [asdict(row) for row in [*self.past, self.row]]
         if processes.first():  # of several, the one whose time is told
             text = json.dumps({"format": _FORMAT, "starts": rows}) + "\n"
-            write(self.path, text.encode())
+            write(text.encode())
         self._flushed = self.meter.now()
 
     def total(self) -> dict[str, float]:
@@ -209,14 +207,6 @@ class Ledger:
             account: current[account] + sum(row.seconds.get(account, 0.0) for row in self.past)
             for account in ACCOUNTS
         }
-
-
-def _without_waiting(path: Place, content: bytes) -> None:
-    """Training goes on meanwhile, where writing takes a while."""
-    if isinstance(path, ObjectPath):
-        write_behind(path, content)
-    else:
-        write_atomic(path, content)
 
 
 def read(path: Place) -> list[Row]:

@@ -12,16 +12,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from vitctl import processes, strict_json
-from vitctl.artifacts.files import write_atomic
-from vitctl.places import ObjectPath, Place, buckets, children, nofollow
-from vitctl.places.background_writes import write_behind, write_now
+from vitctl.places import Place, nofollow
 from vitctl.places.scratch import scratch
 from vitctl.train.telemetry.tensorboard import PREFIX, EventFile
 
@@ -39,18 +36,18 @@ class Metrics:
         """Rows of steps up to `keep_to` stay; `row` ignores steps that are already there. With
         `tensorboard` they are also written as event files beside it."""
         self._stack = ExitStack()
-        self._bucket: ObjectPath | None = None
+        self._bucket: Place | None = None
         every, self.damaged = read_counting(path)
         rows = [strict_json.finite(row) for row in every if row["step"] <= keep_to]
         text = "".join(_line(row) for row in rows)
         # Every process has the same rows; one writes them.
         self._writes = processes.first()
-        if isinstance(path, ObjectPath):
+        if path.local is None:
             self._bucket = path.parent if self._writes else None
-            path = self._stack.enter_context(scratch()) / path.name
-        self._path = path
+        self._path = path.local or self._stack.enter_context(scratch()) / path.name
+        path = self._path
         if self._writes and (not path.exists() or path.read_text(encoding="utf-8") != text):
-            write_atomic(path, text.encode())
+            path.write_atomic(text.encode())
         self._there = {(row["kind"], row["step"]) for row in rows}
         tensorboard = tensorboard and self._writes
         self._events = EventFile(path.parent, rows=rows, keep_to=keep_to) if tensorboard else None
@@ -96,7 +93,8 @@ class Metrics:
         if self._events is not None:
             self._events.row(row)
         if self._bucket is not None and time.monotonic() - self._sent_at > _SEND_EVERY_S:
-            self._send(self._bucket, write=write_behind)
+            for copy, content in self._copies(self._bucket):
+                copy.write_behind(content)
 
     def sync(self) -> None:
         """Make what was written survive a power cut."""
@@ -107,18 +105,21 @@ class Metrics:
         if self._bucket is not None:
             self._send(self._bucket)
 
-    def _send(
-        self, bucket: ObjectPath, *, write: Callable[[ObjectPath, bytes], None] = write_now
-    ) -> None:
+    def _send(self, bucket: Place) -> None:
         """Put the files into the bucket, whole."""
-        ours = sorted(path for path in self._path.parent.iterdir() if path.is_file())
-        for path in ours:
-            write(bucket / path.name, path.read_bytes())
+        for copy, content in self._copies(bucket):
+            copy.write_atomic(content)
+
+    def _copies(self, bucket: Place) -> Iterator[tuple[Place, bytes]]:
+        """Where each file goes, and what it holds."""
+        for path in sorted(path for path in self._path.parent.iterdir() if path.is_file()):
+            yield bucket / path.name, path.read_bytes()
         self._sent_at = time.monotonic()
 
-    def _remove_events(self, bucket: ObjectPath) -> None:
+    def _remove_events(self, bucket: Place) -> None:
         """The event file here has all rows, also those of earlier starts."""
-        buckets.remove(bucket / c.name for c in children(bucket) if c.name.startswith(PREFIX))
+        events = [child for child in bucket.children() if child.name.startswith(PREFIX)]
+        bucket.each(lambda child: child.remove(missing_ok=True), events)
 
 
 def read(path: Place) -> list[dict[str, Any]]:
@@ -141,11 +142,11 @@ def read_counting(path: Place) -> tuple[list[dict[str, Any]], int]:
 def newest(path: Place) -> dict[str, dict[str, Any]]:
     """Kind -> its newest row, read from the end of the file: a long run has millions of rows. A
     kind whose newest row lies further back than `_TAIL_BYTES` is left out."""
-    if not isinstance(path, Path):
+    if path.local is None:
         return {row["kind"]: row for row in read(path)}
     rows: dict[str, dict[str, Any]] = {}
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             end = file.seek(0, os.SEEK_END)
             first = max(0, end - _TAIL_BYTES)
             rest = b""
