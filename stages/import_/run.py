@@ -20,6 +20,7 @@ from vitctl.hardware import precision
 from vitctl.interop import reading, weight_files
 from vitctl.interop.fitting import fitted
 from vitctl.model import accounting
+from vitctl.places import place
 from vitctl.sharding import layout as layouts
 from vitctl.train.config import TrainConfig
 
@@ -52,7 +53,7 @@ def run(
     for sentence in model.assumed:
         emit(Caution(sentence))
     config = model_of(model, cfg)
-    given = None if inputs.classes is None else read_class_list(inputs.classes, emit=emit)
+    given = None if inputs.classes is None else read_class_list(place(inputs.classes), emit=emit)
     classes, unsure = classes_of(config, model.described, given=given)
     if unsure is not None:
         emit(Caution(unsure))

@@ -19,6 +19,7 @@ from vitctl import strict_json
 from vitctl.artifacts.files import sha256_file
 from vitctl.errors import InputError, NotFoundError
 from vitctl.interop import npz, safetensors
+from vitctl.places import place
 
 NAMES = (
     "model.safetensors",
@@ -93,7 +94,7 @@ def _of_one(
     metadata: Mapping[str, str],
     configs: Mapping[str, Any],
 ) -> Weights:
-    size, sha256 = sha256_file(file)
+    size, sha256 = sha256_file(place(file).resolve())  # a cache of downloads is full of links
     return Weights(file.name, sha256, size, shapes, read, metadata, configs)
 
 
