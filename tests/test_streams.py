@@ -219,7 +219,7 @@ def test_pipes_sockets_and_fifos_are_read(vitctl, shell, first):
 def test_an_upstream_that_failed_is_exit_4(vitctl, command, upstream):
     code, out, err = vitctl(command, input=upstream.encode())
     assert (code, out) == (4, "")
-    assert err.startswith("error: the previous step gave no artifact")
+    assert err.startswith("error: the command before the pipe printed no artifact")
     assert "pipefail" in err
 
 

@@ -12,7 +12,7 @@ _COLOURS = {"ok": "32", "warn": "33", "fail": "1;31"}
 
 
 def lines(finding: Finding, *, width: int) -> str:
-    """Verdict, name of the check (`width` characters), what was found; a hint below."""
+    """Verdict, name of the check (`width` characters), message; a hint below."""
     word = styled(
         f"{finding.verdict:<4}", _COLOURS[finding.verdict], terminal=answer_columns() is not None
     )

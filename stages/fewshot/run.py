@@ -152,7 +152,7 @@ def _probed(
     # Publish
     known, gone = measuring.known(inputs.checkpoint, store=store)
     for sentence in gone:
-        emit(Caution(f"{sentence}: classes that only it was trained on count as not seen"))
+        emit(Caution(f"{sentence}: classes from that training count as new"))
     summary = {
         "model": trained.label,
         "step": inputs.checkpoint.step,
@@ -266,7 +266,7 @@ def _check_fits(*, images: int, width: int) -> None:
     if free is not None and needed > free:
         raise DoesNotFitError(
             f"{width:,} features of each of {images:,} images need {footprint.gib(needed)}, "
-            f"and {footprint.gib(free)} is free",
+            f"but only {footprint.gib(free)} are free",
             hint="fewer --shots and --draws, or a smaller split to score, need less",
         )
 

@@ -50,7 +50,7 @@ def read_features(text: str) -> list[Features]:
     kinds = list(dict.fromkeys(part.strip() for part in text.split(",")))
     if unknown := [kind for kind in kinds if kind not in known]:
         raise UsageError(
-            f"--features {unknown[0]!r} is none of {', '.join(known)}",
+            f"--features {unknown[0]!r} is not one of {', '.join(known)}",
             hint="one or several, as in --features model,pixels",
         )
     return [known[kind] for kind in kinds]

@@ -25,9 +25,9 @@ _LEFT = "was never finished; the command that trains the run clears it away"
 
 @dataclass
 class Verdict:
-    """What was found of one entry. Problems make it damaged, remarks don't.
+    """The result for one entry. Problems make it damaged, remarks don't.
 
-    files and bytes count what was looked at, records what was read of datasets.
+    files and bytes count what was checked, records the records of datasets that were read.
     """
 
     path: Place
@@ -134,7 +134,7 @@ def _check_artifact(
 
 
 def _check_contents(artifact: Artifact, *, emit: Emit) -> Iterator[str]:
-    """`Artifact.check_contents`, told as it goes."""
+    """`Artifact.check_contents`, with progress."""
     files = artifact.manifest.files
     for done, entry in enumerate(files, start=1):
         if (problem := artifact.check_content(entry)) is not None:

@@ -22,7 +22,7 @@ from vitctl.errors import NotFoundError, VitctlError
 from vitctl.recipes.branching import trained_with
 from vitctl.train.config import TrainConfig
 
-# A damaged dataset may have a million bad records; some tell what is wrong.
+# A damaged dataset may have a million bad records; a few are enough to show the cause.
 _MOST_PROBLEMS = 100
 
 

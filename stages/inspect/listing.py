@@ -27,7 +27,7 @@ class Row:
 
     state    finished; working (a process is at it now); unfinished (none is, and the command that
              made it has not got its answer); damaged
-    steps    of a run its kept checkpoints, of a checkpoint its own
+    steps    of a run its checkpoints, of a checkpoint its own step
     made     ISO time: when it was finished, else when work began; empty if unknown
     summary  of the artifact; of a run, of its newest checkpoint
     """

@@ -84,5 +84,5 @@ def _check_kind(kind: str, session: Session) -> None:
         near = difflib.get_close_matches(kind, known, n=1)
         raise UsageError(
             f"there is no kind {kind!r}",
-            hint=f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}",
+            hint=f"did you mean {near[0]}?" if near else f"kinds are {', '.join(sorted(known))}",
         )

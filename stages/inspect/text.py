@@ -1,4 +1,4 @@
-"""Summaries, sizes and times in a few words, for tables."""
+"""Summaries, sizes and times as short text, for tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_FIELDS = 4
 
 def in_words(kind: str, summary: Summary) -> str:
     """The summary of an artifact in one line. A summary of another shape than expected (a kind
-    or version this vitctl doesn't know) is told field by field."""
+    or version this vitctl doesn't know) is shown field by field."""
     try:
         parts = [str(part) for part in _TOLD[kind](summary)]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):

@@ -95,7 +95,7 @@ def plan(
     that the paper measured. What does not fit is an answer, too: exit 0.
     """
     if data is not None and examples is not None:
-        raise UsageError("--data and --examples both say how many images there are",
+        raise UsageError("--data and --examples both give the number of images",
                          hint="keep one of them")  # fmt: skip
     where = None if topology.strip().lower() == LOCAL else parse(topology)
     dataset = None if data is None else session.one("dataset", data, option="--data")

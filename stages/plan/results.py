@@ -1,4 +1,4 @@
-"""What was found -> the answer."""
+"""Programs, memory and rates -> the answer."""
 
 from __future__ import annotations
 

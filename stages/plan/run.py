@@ -40,7 +40,7 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
     if devices is None:
         emit(
             Caution(
-                "libtpu is not installed, so nothing is compiled: an estimate "
+                "libtpu is not installed, so nothing is compiled and the answer is an estimate "
                 "(pip install 'vitctl[tpu]' compiles the real step)"
             )
         )
@@ -135,7 +135,7 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
 
 
 def _devices(inputs: Inputs) -> tuple[Topology, Sequence[Any] | None]:
-    """What it runs on, and its devices; None where programs for them cannot be compiled."""
+    """The topology and its devices; None if programs for them cannot be compiled."""
     if inputs.topology is None:
         return topology.local()
     topology.prepare()
@@ -148,7 +148,7 @@ def _devices(inputs: Inputs) -> tuple[Topology, Sequence[Any] | None]:
 
 
 def _options(cfg: TrainConfig, runtime: PlanRuntime, *, target_topology: Topology) -> list[Option]:
-    """What there is to choose from, the fastest by the estimate first."""
+    """All options, the fastest by the estimate first."""
     devices = target_topology.devices
     mesh, remat = _requested(runtime)
     batches = {cfg.data.batch}
@@ -180,7 +180,10 @@ def _options(cfg: TrainConfig, runtime: PlanRuntime, *, target_topology: Topolog
 
 
 def _requested(runtime: PlanRuntime) -> tuple[MeshSpec | None, Remat | None]:
-    """What the user fixed; None is left to choose. UsageError for words that there are not."""
+    """Mesh and remat that the user fixed; None means that plan chooses.
+
+    Raises UsageError for an unknown remat.
+    """
     mesh = specs.parse(runtime.mesh) if runtime.mesh else None
     if runtime.remat in (None, "auto"):
         return mesh, None
@@ -201,7 +204,8 @@ def _as_pretrain(
     available: int | None,
     emit: Emit,
 ) -> list[Option]:
-    """The way that `pretrain` would take, then, should the compiler refuse it, what needs less."""
+    """The layout that `pretrain` would choose, then, should the compiler refuse it, those that need
+    less memory."""
     mesh, remat = _requested(runtime)
     try:
         chosen = footprint.choose(

@@ -1,4 +1,4 @@
-"""An answer in words, for people."""
+"""The answer as text for people."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _lines(answer: Answer) -> Iterator[str]:
     yield from ("", bold(f"whole schedule: {length}"))
     yield from fields(_bill(answer))
     if answer.candidates:
-        yield from ("", bold("looked at"))
+        yield from ("", bold("compared"))
         yield table(_COLUMNS, [_row(candidate) for candidate in answer.candidates])
     if answer.search:
         yield f"  {_left_out(answer.search)}"

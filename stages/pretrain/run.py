@@ -22,7 +22,8 @@ def run(
     runtime: TrainRuntime,
     emit: Emit = silent,
 ) -> Artifact:
-    """Train to `cfg.steps` and return that checkpoint; found, continued or made anew."""
+    """Train to `cfg.steps` and return that checkpoint. A checkpoint that exists is returned, and
+    an unfinished run continued."""
     recipe = recipe_of(cfg, inputs)
     checkpoint = trained(
         recipe,

@@ -29,7 +29,7 @@ from vitctl.train.run.replay import Pixels, Replayed, Seen, pixels, replay
 from vitctl.train.telemetry import metrics
 
 _MOST_PICTURED = 256
-"""Images of a picture unless told otherwise; in one of 16,384 nobody would see any."""
+"""Images in a picture without --first; with 16,384 each would be too small to see."""
 _MOST_NAMED = 8
 """Rows that a sentence names."""
 
@@ -49,13 +49,14 @@ class Shown:
 def run(
     request: Request, entry: Artifact | Run, *, at: int | None, store: Store, emit: Emit = silent
 ) -> Shown:
-    """Replay a step of `entry`: a run, one of its checkpoints, or a batch that was kept because the
-    step diverged, which is shown as it was. `at` is the step of RUN@STEP.
+    """Replay a step of `entry`: a run, one of its checkpoints, or a batch that was saved because
+    the step diverged. `at` is the step of RUN@STEP.
 
     Raises:
-      NotFoundError: the dataset is gone.
-      InputError: it or a kept batch is not what it was, or `entry` is no run.
-      UsageError: no step is named, or another than that of a kept batch; the run ends before it.
+      NotFoundError: the dataset is not in the store.
+      InputError: the dataset or a saved batch changed, or `entry` is not a run.
+      UsageError: no step is named, or another step than that of a saved batch; the run ends
+        before that step.
     """
     step = _step(request, entry, at)
     cfg, parents = _settings(entry, step)
@@ -64,7 +65,7 @@ def run(
     passed = _passed(entry, store=store)
     saved = _saved(entry, step, passed=passed, emit=emit)
 
-    # The batch, and what was requested of it: as it was kept, or computed again
+    # The batch, as it was saved, or computed again
     first, file = request.first, request.file
     cut = first is None and file is not None and file.suffix == PICTURE
     first = _MOST_PICTURED if cut else first
@@ -106,7 +107,7 @@ def _step(request: Request, entry: Artifact | Run, at: int | None) -> int:
     if isinstance(entry, Artifact) and entry.kind == KIND and step != own:
         raise UsageError(
             f"{entry.path} is the batch of step {own}, not of step {step}",
-            hint="leave the step out, or name the run in place of its batch",
+            hint="leave out the step, or name the run instead of its batch",
         )
     return step
 
@@ -114,7 +115,7 @@ def _step(request: Request, entry: Artifact | Run, at: int | None) -> int:
 def _saved(
     entry: Artifact | Run, step: int, *, passed: tuple[Window, ...], emit: Emit
 ) -> Artifact | None:
-    """The batch to show as it was kept: the one that is named, or the one that a run diverged on
+    """The saved batch to show: the one that is named, or the one that a run diverged on
     and would take for this step again. Says if the step diverged, or was not trained."""
     if isinstance(entry, Artifact):
         return entry if entry.kind == KIND else None
@@ -133,14 +134,21 @@ def _saved(
             )
         elif problems := batch.check_contents():
             emit(
-                Caution(f"{event}, kept in {place}, but {problems[0]}; the batch is computed again")
+                Caution(
+                    f"{event}, saved in {place}, but {problems[0]}; the batch is computed again"
+                )
             )
             return None
         else:
             emit(Note(f"{event}; the batch is shown as it was saved in {place}"))
             return batch
     if step > done:
-        emit(Note(f"step {step} was not trained yet (step {done} was): this is what it will see"))
+        emit(
+            Note(
+                f"step {step} was not trained yet (step {done} was): "
+                "these are the images that it will use"
+            )
+        )
     return None
 
 
@@ -163,7 +171,7 @@ def _settings(entry: Artifact | Run, step: int) -> tuple[TrainConfig, tuple[Pare
     if entry.kind not in ("checkpoint", KIND):
         raise InputError(
             f"{entry.path} is a {entry.kind}, where a run or checkpoint is expected",
-            hint="see what there is: vitctl ls --kind checkpoint",
+            hint="list checkpoints: vitctl ls --kind checkpoint",
         )
     cfg = trained_with(entry)
     if cfg.schedule.open_ended:
@@ -172,7 +180,7 @@ def _settings(entry: Artifact | Run, step: int) -> tuple[TrainConfig, tuple[Pare
 
 
 def _passed(entry: Artifact | Run, *, store: Store) -> tuple[Window, ...]:
-    """The windows of batches that it passed over."""
+    """The windows of batches that the run skipped."""
     if isinstance(entry, Artifact):
         return windows_from_json(entry.config.get("passed", ()))
     source = next((p for p in entry.info.parents if p.role == "from"), None)
@@ -206,9 +214,9 @@ def _dataset(
     dataset = store.parent(parent)
     if dataset is None:
         raise NotFoundError(
-            f"the dataset that {entry.path} was trained on is gone (id {parent.id[:8]}, last seen "
-            f"at {parent.path})",
-            hint="copy the dataset back, or into this store",
+            f"the dataset that {entry.path} was trained on is not in this store "
+            f"(id {parent.id[:8]}, last at {parent.path})",
+            hint="copy the dataset to that path, or into this store",
         )
     return dataset
 

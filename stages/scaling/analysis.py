@@ -31,7 +31,7 @@ def resolve_config(cfg: ScalingConfig, table: Table) -> ScalingConfig:
 
 
 def say_guesses(given: ScalingConfig, resolved: ScalingConfig, table: Table, *, emit: Emit) -> None:
-    """Tell what reading the table changed, and everything that was not asked but guessed."""
+    """Report what was unusual in the table, and everything that was guessed."""
     if table.remarks:
         emit(Note(f"{table.source}: {', '.join(table.remarks)}"))
     values = guesses(given.columns, resolved.columns, table)

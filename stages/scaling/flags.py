@@ -68,11 +68,9 @@ def only_one_metric(
     named = {"--error": error, "--accuracy": accuracy, "--loss": loss}
     given = [flag for flag, column in named.items() if column is not None]
     if len(given) > 1:
-        raise UsageError(
-            f"{' and '.join(given)} are both given", hint="keep the one that the column holds"
-        )
+        raise UsageError(f"{' and '.join(given)} are both given", hint="keep one of them")
     if loss is not None and unit not in (None, "none"):
         raise UsageError(
-            f"--loss {loss} has no --unit {unit}: a loss is fitted as it is",
+            f"--loss {loss} cannot have --unit {unit}: a loss is fitted as it is",
             hint=f"if it is an error rate: --error {loss} --unit {unit}",
         )

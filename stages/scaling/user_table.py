@@ -1,4 +1,4 @@
-"""A user's table -> points: columns found, units told, the choice written into the Config."""
+"""A user's table -> points: columns and units are resolved, and written into the Config."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def resolve_metric(columns: ColumnsConfig, table: Table) -> ColumnsConfig:
 
 
 def guesses(given: ColumnsConfig, resolved: ColumnsConfig, table: Table) -> dict[str, str]:
-    """What the table was taken to say without being asked, and the flag that says otherwise."""
+    """Everything that was guessed about the table, with the flag that overrides it."""
     out = {}
     if given.compute is None and resolved.compute is not None:
         out["compute"] = f"column {resolved.compute} (--compute)"
@@ -86,7 +86,7 @@ def read_points(table: Table, columns: ColumnsConfig) -> tuple[Points, int, Seed
         if gaps.any() and columns.missing == "refuse":
             raise InputError(
                 f"{name} is empty in row {chosen.rows[int(np.argmax(gaps))]} of {table.source}",
-                hint="leave such rows out: --set columns.missing=skip",
+                hint="skip such rows: --set columns.missing=skip",
             )
         empty |= gaps
     if empty.all():
@@ -152,12 +152,12 @@ def _default(name: str, table: Table, *, flags: str) -> str:
     losses = [c for c in numeric if any(word in c.lower() for word in _LOSS_WORDS)]
     if name == "error" and losses:
         raise UsageError(
-            f"say which column holds the error: {flags}",
+            f"the column of the error is not clear: give {flags}",
             hint=f"perhaps --loss {losses[0]}, fitted as a loss",
         )
     near = difflib.get_close_matches(name, numeric, n=2, cutoff=0.4)
     raise UsageError(
-        f"say which column holds the {name}: {flags}",
+        f"the column of the {name} is not clear: give {flags}",
         hint=f"perhaps {' or '.join(near)}" if near else f"numbers are in {', '.join(numeric)}",
     )
 
@@ -170,19 +170,20 @@ def _numeric(table: Table, column: str) -> bool:
 
 
 def _unit(values: NDArray[np.float64], column: str, *, is_error: bool) -> str:
-    """Fractions lie in 0..1, percentages nearly always above 1; between the two, ask. A column that
-    is named as a loss is, or whose values are no percentages, is not taken for an error rate."""
+    """Fractions lie in 0..1, percentages nearly always above 1; where the values allow both,
+    --unit is required. A column that is named like a loss, or whose values are not percentages, is
+    refused as an error rate."""
     known = values[np.isfinite(values)]
     if is_error and any(word in column.lower() for word in _LOSS_WORDS):
         raise UsageError(
-            f"{column} is named as a loss, not as an error rate",
+            f"{column} is named like a loss, not like an error rate",
             hint=f"fit it as a loss: --loss {column}; if it is an error rate: --unit percent or "
             "--unit fraction",
         )
     if len(known) and (np.median(known) > 100 or np.median(known) < 0):
         raise UsageError(
-            f"{column} goes from {known.min():g} to {known.max():g}, so it is no rate in percent",
-            hint=f"if it is a loss: --loss {column}" if is_error else "is it another column?",
+            f"{column} goes from {known.min():g} to {known.max():g}, so it is not in percent",
+            hint=f"if it is a loss: --loss {column}" if is_error else "name another column",
         )
     named = any(word in column.lower() for word in _PERCENT_WORDS)
     if len(known) and (known > 1).all():
@@ -192,7 +193,7 @@ def _unit(values: NDArray[np.float64], column: str, *, is_error: bool) -> str:
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
     raise UsageError(
         f"{column} goes from {low:g} to {high:g}: percent or fraction?",
-        hint="say it: --unit percent or --unit fraction; for a loss --unit none",
+        hint="give --unit percent or --unit fraction; for a loss --unit none",
     )
 
 

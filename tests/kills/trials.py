@@ -114,7 +114,7 @@ class Bench:
                 result.hits += 1
                 result.hit[f"process {victim}: {left_behind(store)}"] += 1
                 for number, code in enumerate(codes):
-                    in_vain = code == 4 and "did not come" in group[number].err
+                    in_vain = code == 4 and "did not connect" in group[number].err
                     if number != victim and code not in (0, 10) and not in_vain:
                         told = f"process {number} of them ended with {code}"
                         result.unequal.append(f"{told}: {group[number].told}")

@@ -103,7 +103,7 @@ def test_the_count_of_the_step_is_the_count():
         ({**SRUN, "SLURM_PROCID": "0"}, Place(), "the other processes did", "SLURM is said to run"),
         (SRUN, Place(), "process 0 did", "of which this is number 2"),
         ({}, Place(), "some of the processes did", "several processes: start"),
-        (SRUN, Place(2, 0, "node1:9"), "the other processes did not come at node1:9", "start all"),
+        (SRUN, Place(2, 0, "node1:9"), "the other processes did not connect", "start all"),
     ],
 )  # fmt: skip
 def test_a_process_that_waits_in_vain_blames_others(environment, place, who, hint, monkeypatch):
@@ -338,7 +338,7 @@ def test_who_waits_for_one_that_is_busy_waits_on(monkeypatch):
     service.blocking_key_value_get = get
     monkeypatch.setattr(pulse_of, "_pulse", own)
     monkeypatch.setattr(exchange, "client", lambda: service)
-    with pytest.raises(InterruptedRun, match="process 0 did not come to 'memory' within 3600 s"):
+    with pytest.raises(InterruptedRun, match="process 0 did not reach 'memory' within 3600 s"):
         exchange._wait("key", owner=0, what="memory", limit_s=3600)
     assert slices == 19_000 + 2 * 3600
 

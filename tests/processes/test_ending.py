@@ -276,7 +276,7 @@ def test_an_abort_while_connecting_says_who_is_missing(tmp_path):
     running = begin(1, *words, *two, folder=tmp_path, prelude=ABORTING)
     (ended,) = running.ended(within_s=60)
     assert ended.code == 4, ended.err
-    assert "the other processes did not come" in ended.err
+    assert "the other processes did not connect" in ended.err
 
 
 def test_a_stopped_process_is_found(tmp_path):

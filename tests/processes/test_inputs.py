@@ -47,12 +47,12 @@ def test_a_copy_that_differs_is_refused_although_the_right_one_is_there(dataset,
     told = _described(dataset, store=Store(tmp_path / "store"))
     other = published(Store(tmp_path / "copy"), "other images")
     assert other.id == dataset.id
-    with pytest.raises(InputError, match="has not the dataset that process 0 works on"):
+    with pytest.raises(InputError, match="does not see the dataset that process 0 works on"):
         seen(told, store=Store(tmp_path / "own"), named=other)
 
 
 def test_what_is_nowhere_is_said(dataset, tmp_path):
     told = _described(dataset, store=Store(tmp_path / "store"))
     shutil.rmtree(tmp_path / "store")
-    with pytest.raises(InputError, match="has not the dataset"):
+    with pytest.raises(InputError, match="does not see the dataset"):
         seen(told, store=Store(tmp_path / "own"))

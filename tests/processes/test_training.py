@@ -146,7 +146,7 @@ def test_each_may_have_its_own_copy_of_the_dataset(tmp_path):
     ended = run(2, *words, "--force", own=own, folder=tmp_path / "differ")
     assert [e.code for e in ended] == [3, 3], ended
     assert "process 1 ended: process 1 (" in ended[0].err
-    assert "has not the dataset that process 0 works on" in ended[0].err
+    assert "does not see the dataset that process 0 works on" in ended[0].err
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ def test_rank_correlation_is_spearmans(rows: list[tuple[int, int]]) -> None:
         ([1, 2, 4, 8], [0.5, float("nan"), 0.3, 0.2], "the error is not a number in row 2"),
         ([1, 0, -4, 8], [0.5, 0.4, 0.3, 0.2], "compute is not positive in row 2 and 1 more"),
         ([1, 2, 4, 8], [0.5, 0.4, 0.3, 1.2], "outside 0..1 in row 4"),
-        ([1, 2], [0.5, 0.4], "no law can be told from 2 runs at 2 values of compute"),
+        ([1, 2], [0.5, 0.4], "no law can be fitted to 2 runs at 2 values of compute"),
         ([5, 5, 5, 5], [0.5, 0.4, 0.3, 0.2], "4 runs at 1 value of compute"),
         ([1, 2, 4, 8], [0.4, 0.4, 0.4, 0.4], "flat: every run has error 0.4"),
         ([1, 2, 4, 8], [0.2, 0.3, 0.4, 0.5], "the error grows with compute"),

@@ -138,7 +138,7 @@ def test_pairs_are_checked_against_the_models(paper) -> None:
     with pytest.raises(UsageError, match="no model 'Ti16'") as refusal:
         settings(cfg, paper())
     assert "Ti/16" in str(refusal.value.hint)
-    with pytest.raises(UsageError, match="is no pair"):
+    with pytest.raises(UsageError, match="is not a pair"):
         settings(ScalingConfig(compare=("Ti/16",)), paper())
 
 

@@ -46,8 +46,8 @@ def test_what_makes_no_mesh_is_refused(text, message, hint):
 @pytest.mark.parametrize(
     ("spec", "message", "hint"),
     [
-        (MeshSpec(data=4, fsdp=3), "a mesh of 12 devices, and there are 8", "sizes whose product"),
-        (MeshSpec(data=2, fsdp=2), "a mesh of 4 devices, and there are 8", "data=4"),
+        (MeshSpec(data=4, fsdp=3), "a mesh of 12 devices, but there are 8", "sizes whose product"),
+        (MeshSpec(data=2, fsdp=2), "a mesh of 4 devices, but there are 8", "data=4"),
         (MeshSpec(fsdp=3), "3 does not divide the 8 devices", "divisors of 8"),
         (MeshSpec(data=8, zero=3), "zero=3 does not divide data=8", "divisor of 8"),
     ],

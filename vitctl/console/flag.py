@@ -139,7 +139,7 @@ def _declared(model: type[Config], key: str) -> Any:
     for table in tables:
         below = _config_in(model.model_fields[table].annotation)
         if below is None:
-            raise KeyError(f"{key}: {table} is no table of settings")
+            raise KeyError(f"{key}: {table} is not a table of settings")
         model = below
     return model.model_fields[last].annotation
 

@@ -107,8 +107,8 @@ def _same_artifact(
             if artifact and (artifact.id, artifact.digest) == (shared["id"], shared["digest"]):
                 return artifact
     raise InputError(
-        f"process {processes.index()} ({socket.gethostname()}) has not the {shared['kind']} that "
-        f"process 0 works on: {shared['path']} ({shared['digest'][:8]})",
+        f"process {processes.index()} ({socket.gethostname()}) does not see the "
+        f"{shared['kind']} that process 0 works on: {shared['path']} ({shared['digest'][:8]})",
         hint="all processes need the same inputs: share the store, or give each its own copy",
     )
 
@@ -133,7 +133,7 @@ def failed(error: BaseException) -> int:
     )
     if expected is None:
         code = report(error, prefix=_prefix())
-        expected = VitctlError(f"{type(error).__name__}, see its messages above")
+        expected = VitctlError(f"{type(error).__name__}, see the messages above")
         expected.exit_code = code
     else:
         _tell(expected)

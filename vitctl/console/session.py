@@ -176,9 +176,7 @@ class Session:
         """The dataset `--data` names; left out, the one the checkpoint was trained on, or None
         where that was synthetic. What was not named is announced."""
         if data is None and inputs.is_synthetic(checkpoint):
-            self.emit(
-                Note(f"--data left out: synthetic images, as {checkpoint.path} was trained on")
-            )
+            self.emit(Note(f"no --data: synthetic images, as {checkpoint.path} was trained on"))
             return None
         return self.one("dataset", data, option="--data", stdin=False, of=checkpoint)
 
@@ -215,9 +213,7 @@ class Session:
             if folder is None:
                 continue
             if "\n" in str(folder):
-                raise UsageError(
-                    f"{option} {str(folder)!r}: a path with a line break is not one line of output"
-                )
+                raise UsageError(f"{option} {str(folder)!r}: a path must not have a line break")
             if not inputs.is_text(folder.absolute()):
                 raise UsageError(
                     f"{option} {folder} is not UTF-8", hint="choose another place for results"

@@ -172,15 +172,16 @@ def read_references(*, what: str, several: bool, emit: Emit) -> list[str]:
             break
     if not lines:
         raise NotFoundError(
-            f"the previous step gave no artifact: stdin ended without the path of a {what}",
-            hint="see its message above; 'set -o pipefail' lets the shell report it, too",
+            "the command before the pipe printed no artifact: "
+            f"stdin ended without the path of a {what}",
+            hint="see its message above; 'set -o pipefail' makes the shell report it, too",
         )
     return lines
 
 
 def _no_references(what: str, holds: str) -> InputError:
     return InputError(
-        f"stdin holds {holds}, and the path of a {what} is expected there",
+        f"stdin holds {holds}, but the path of a {what} is expected",
         hint="pipe in the answer of another vitctl command, or give the path as an argument",
     )
 

@@ -46,7 +46,7 @@ def reach(request: Request) -> Finding:
 
 
 def objects(request: Request) -> Finding:
-    """A small object: written, seen at once, replaced, removed; and the store's clock."""
+    """Whether changes of a small object are visible at once; and the store's clock."""
     with _room(request) as folder:
         place = folder / "content"
         place.write_bytes(b"old")

@@ -45,7 +45,7 @@ def devices(request: Request) -> Finding:
 
 
 def _of_slice() -> str:
-    """What a Cloud TPU machine says it is part of, in the words that `plan` takes."""
+    """The slice that a Cloud TPU machine belongs to, spelled as for `plan --topology`."""
     name = os.environ.get("TPU_ACCELERATOR_TYPE")
     if not name:
         return ""

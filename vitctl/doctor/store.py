@@ -119,7 +119,7 @@ _ALONE = (
 
 @contextmanager
 def _room(request: Request) -> Iterator[LocalPath]:
-    """An own folder on the store's file system, gone afterwards."""
+    """A temporary folder on the store's file system, removed afterwards."""
     place = request.store.absolute()
     assert place.local is not None
     while not place.is_dir():

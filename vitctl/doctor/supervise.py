@@ -68,7 +68,7 @@ def _one_process(
 ) -> Iterator[Finding]:
     """The findings of all checks, or up to the first check that hangs or kills its process."""
     reading, writing = os.pipe()
-    # What libraries print is of no use here, but for the last words of one that dies.
+    # The output of libraries is ignored, except the last line of a process that dies.
     with TemporaryFile() as output_file:
         process = subprocess.Popen(
             [*command, str(writing)],

@@ -254,7 +254,7 @@ def count(value: float, *, digits: int = 6) -> str:
 
 
 def counts(values: Sequence[float]) -> list[str]:
-    """The same for several, with digits enough to tell different ones apart."""
+    """The same for several, with enough digits to distinguish them."""
     for digits in range(6, 18):
         labels = [count(value, digits=digits) for value in values]
         if len(set(labels)) == len(set(values)):

@@ -1,4 +1,4 @@
-"""How pictures look: two themes, colours the colour-blind can tell apart, marks for grey print.
+"""How pictures look: two themes, colours for colour-blind readers, marks for grey print.
 
 Meaning never rests on colour: series differ in marker or line style too, and carry their name.
 Ordered series (models by size) take their colour from cividis or viridis, which rise evenly in

@@ -6,5 +6,5 @@ gpus               peak rates of GPUs, by NVIDIA's data sheets
 peaks              the peak of a device, as the base of MFU
 machine            devices and memory of this machine
 precision          the type of matrix multiplications
-compilation_cache  compiled programs kept between commands
+compilation_cache  a cache of compiled programs, for later commands
 """

@@ -61,7 +61,7 @@ GPUS = {
     "nd96isr_h100_v5": "H100",
     "nd96isr_h200_v5": "H200",
 }
-"""Machines with NVIDIA GPUs, 8 where the name tells no number:
+"""Machines with NVIDIA GPUs, 8 if the name has no number:
 https://cloud.google.com/compute/docs/accelerator-optimized-machines,
 https://aws.amazon.com/ec2/instance-types/accelerated-computing/,
 https://learn.microsoft.com/azure/virtual-machines/sizes/overview"""
@@ -89,7 +89,7 @@ def tpu_slice(text: str) -> tuple[Hardware, float] | None:
     >>> chip.name, chips
     ('v4', 16.0)
 
-    The number of chips may be one that no slice has (also half a chip); `box` tells.
+    The number of chips may be one that no slice has (also half a chip); `box` checks it.
     """
     text = text.strip().lower()
     if machine := re.fullmatch(r"(\w+)-(?:hightpu|standard)-(\d{1,2})t", text):

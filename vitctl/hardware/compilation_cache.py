@@ -1,4 +1,4 @@
-"""Compiled programs kept between commands.
+"""A cache of compiled programs, for later commands.
 
 A trunk, its continuation and its cooldowns run one program; compiling it takes longer than a small
 run. jax reads these settings when it is imported, so they go into the environment before that, and

@@ -1,4 +1,4 @@
-"""What this machine has to compute with, devices and memory, and how memory is kept."""
+"""Devices and memory of this machine, and the reuse of freed memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitctl.errors import UsageError
 
 def host_bytes() -> int | None:
     """Main memory a process can still get: the lesser of what is available and the cgroup's
-    limit. None where the system does not tell."""
+    limit. None if the system does not report it."""
     limits = [value for value in (_available(), _cgroup_left()) if value is not None]
     return min(limits) if limits else None
 
@@ -59,7 +59,9 @@ def _read(file: Path) -> str:
 def devices() -> list[Any]:
     """All that jax computes on, of all processes. Imports jax.
 
-    Whatever may be the first to need a device asks here. Raises UsageError where jax has none.
+    Every caller that may be the first to need a device uses this function.
+
+    Raises UsageError if jax has no device.
     """
     import jax
 
@@ -67,7 +69,7 @@ def devices() -> list[Any]:
         return jax.devices()
     except (RuntimeError, AssertionError) as error:
         text = " ".join(str(error).split())
-        # A process that is gone breaks this off as well, and is blamed for it elsewhere.
+        # A process that died also ends this call; `connection.blame` names that process.
         if processes.count() > 1 and any(word in text for word in _LOST_TOUCH):
             raise
         raise _no_devices(text) from None
@@ -78,7 +80,7 @@ _CUDA_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin")
 
 
 def _no_devices(text: str) -> UsageError:
-    """Why there are none, from what jax said, which is nothing where it sees no GPU for CUDA."""
+    """The error without devices, from jax's text, which is empty if jax finds no GPU for CUDA."""
     platforms = os.environ.get("JAX_PLATFORMS", "")
     match = re.match(r"Unable to initialize backend '([^']*)': (.*)", text)
     failing, reason = match.groups() if match else (platforms, text)

@@ -1,7 +1,7 @@
 """What accelerators can do, by public sources. Imports no array library.
 
 Numbers are of one JAX device: a core where a chip shows as two devices, else the chip. What no
-public source tells is None, and what follows from it is unknown, too.
+public source gives is None, and numbers computed from it are unknown, too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Hardware:
       kind: jax's `device_kind`.
       devices_per_chip: devices that share a chip's links.
       memory: bytes that a program may use. TPUs: the limit libtpu 0.0.52 states when it refuses a
-        program (asked with 800 GiB of temporaries, 2026-11-24).
+        program (from a program with 800 GiB of temporaries, 2026-11-24).
       flops: peak of bf16 matrix products, in 1/s.
       bandwidth: of the device's memory, in bytes/s.
       links: of a chip, to its neighbours in a torus.

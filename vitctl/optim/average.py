@@ -29,7 +29,7 @@ class Average(NamedTuple):
 
 
 def initial(params: Params) -> Average:
-    """The average of no update yet: as long as there is none, the weights themselves."""
+    """The average before the first update: a copy of the weights, count 0."""
     return Average(jax.tree.map(jnp.copy, params), jnp.int32(0))
 
 

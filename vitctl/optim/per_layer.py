@@ -1,7 +1,7 @@
 """Treat stacked layers as the separate parameters they are.
 
-Arrays under `blocks` have a leading layer axis. A transformation that looks at shapes must not see
-it: with 32 layers or more, optax's factored second moments would factor a stack of biases over
+Arrays under `blocks` have a leading layer axis. A transformation that depends on shapes must not
+see it: with 32 layers or more, optax's factored second moments would factor a stack of biases over
 the layer axis, and share statistics among layers that have nothing in common.
 """
 

@@ -45,7 +45,7 @@ class NormHistory(NamedTuple):
 
 
 def initial() -> NormHistory:
-    """No norm seen."""
+    """The history before the first update: all zeros, count 0."""
     return NormHistory(jnp.float32(0), jnp.float32(0), jnp.int32(0), jnp.int32(0))
 
 

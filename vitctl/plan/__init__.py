@@ -1,6 +1,6 @@
 """Does a training run fit hardware one doesn't have, how fast is it there, what does it cost.
 
-topology     `v3:32x32` -> a slice of chips, and its devices as jax sees them
+topology     `v3:32x32` -> a slice of chips, and its devices as jax objects
 program      the real train step, compiled for absent devices; its costs and its memory
 compiler     the programs that an answer needs: the real one, and shallow ones for counting
 hlo          the text of an optimized HLO module: its lines, and how often each runs

@@ -69,7 +69,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to run that a search looked at."""
+    """One layout that a search considered."""
 
     mesh: str
     remat: str
@@ -101,7 +101,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Answer:
-    """All that was found."""
+    """The answer of `vitctl plan`."""
 
     model: str
     resolution: int

@@ -16,7 +16,7 @@ from vitctl.train.program import footprint
 
 SLACK = 1.25
 """The count from shapes is off by about this factor either way: what it puts over the memory by
-more, or makes slower than what was found to fit by more, is not compiled."""
+more, or makes slower by more than one that fits, is not compiled."""
 
 
 @dataclass(frozen=True)

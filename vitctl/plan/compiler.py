@@ -68,7 +68,7 @@ def _of_one_part(option: Option, parts: int) -> Option:
 
 def repeated(cost: Cost, parts: int, option: Option, *, whole: Program, hardware: Hardware) -> Cost:
     """The cost of `parts` microbatches and one update. What is sent for each part and what once
-    only the program that runs tells."""
+    only the program that runs gives."""
     if parts == 1:
         return cost
     update = update_bytes(option.cfg, spec=option.plan.mesh)

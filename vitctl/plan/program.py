@@ -39,7 +39,7 @@ from vitctl.train.program import lowered as lowering
 _OUT_OF_MEMORY = re.compile(r"required[^()]*\(([\d.]+)([KMGT]?)\)[^()]*exceeds")
 _UNIT = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _FORMAT = 2
-"""Raised when what is kept of a program changes its meaning."""
+"""Version of the cached results; raised when their meaning changes."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def compile_step(
     target: Target,
     depth: int | None = None,
 ) -> Program:
-    """Compile the step of `cfg`; what was found is kept, so that asking again takes seconds.
+    """Compile the step of `cfg`; the result is cached, so that the same plan again takes seconds.
 
     Args:
       depth: so many layers, unrolled, for costs; None: all of them, scanned, as it runs.
@@ -162,7 +162,7 @@ def _text(executable: Any) -> str | None:
         return None
 
 
-# What was found, by what was asked
+# The cache of results
 
 
 def _place(lowered: Any, *, layout: layouts.Layout, target: Target) -> Path | None:

@@ -62,10 +62,10 @@ def first_that_fits(
     hardware: Hardware | None,
     compile_one: Callable[[Option], Program],
 ) -> Tried:
-    """Compile one after another, at most so many, until one fits; if none does, the last one.
+    """Compile options in order, at most `compiles`, until one fits; if none fits, return the last.
 
-    What would be refused, too, judged by what was, is not compiled; the last chance is for what
-    needs least.
+    An option that would be refused, judged by those that were, is not compiled; the last
+    compilation is for the option that needs the least memory.
     """
     tried: list[Tried] = []
     while len(tried) < compiles and (left := _left(ways, tried, available=available)):
@@ -85,10 +85,10 @@ def fastest(
     hardware: Hardware | None,
     compile_one: Callable[[Option], Program],
 ) -> Searched:
-    """Compile at most so many, the best by estimate first; then always what differs in one thing
-    from the fastest so far: recomputation, mesh, batch, each in its turn.
+    """Compile at most `compiles` options, the best by estimate first; then one that differs from
+    the fastest so far in one thing: recomputation, mesh or batch, in turn.
 
-    An estimate tells a mesh from its neighbours by less than it errs: compiled in its order they
+    Estimates of neighbouring meshes differ by less than their error: compiled in that order they
     would all be one mesh with other numbers.
     """
     tried: list[Tried] = []
@@ -124,7 +124,7 @@ def _order(tried: Tried) -> tuple[bool, float]:
 def _not_refused(
     ways: Sequence[Option], tried: Sequence[Tried], *, available: int | None
 ) -> list[Option]:
-    """What was not tried and is not too large by what the compiler asked for what it refused."""
+    """Options not tried yet, less those too large by the memory that refused programs needed."""
     done = [t.option for t in tried]
     refused = [t for t in tried if not t.program.fits]
     return [
@@ -147,7 +147,7 @@ def _too_large(option: Option, refused: Tried, *, available: int | None) -> bool
 
 
 def _left(ways: Sequence[Option], tried: Sequence[Tried], *, available: int | None) -> list[Option]:
-    """What is still worth compiling."""
+    """Options that are still worth compiling."""
     fitting = max((t.option.rate for t in tried if t.program.fits), default=0.0)
     roomy = _not_refused(ways, tried, available=available)
     return [o for o in roomy if o.rate * SLACK >= fitting]

@@ -1,4 +1,4 @@
-"""`v3:32x32` -> a slice of chips, and its devices as jax sees them."""
+"""`v3:32x32` -> a slice of chips, and its devices as jax objects."""
 
 from __future__ import annotations
 

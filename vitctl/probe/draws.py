@@ -90,7 +90,7 @@ def all_draws(
     classes are not probed.
     """
     if len(names) < 2:
-        raise InputError("a probe tells classes apart, and there is only one")
+        raise InputError("a probe needs two classes or more, and the dataset has one")
     positions = positions_by_class(single_labels(labels), classes=len(names))
     classes = classes_with_enough(positions, names=names, shots=shots, leave_out=leave_out)
     own = [positions[i] for i in classes]

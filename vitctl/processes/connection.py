@@ -244,7 +244,7 @@ def _missing(place: Place, *, start_s: int) -> VitctlError:
     )
     at = f" at {here.coordinator}" if here.coordinator else ""
     if place.coordinator is not None:
-        hint = "start all of them, with one --coordinator; to train alone: --processes 1"
+        hint = "start all processes with one --coordinator; to train in one process: --processes 1"
     else:
         source = cluster.launched_by() or "the cluster"
         counted = f"{here.processes} processes" if here.processes else "several processes"
@@ -253,7 +253,7 @@ def _missing(place: Place, *, start_s: int) -> VitctlError:
             f"{source} is said to run {counted}{me}: start all of them; to train alone: "
             "--processes 1"
         )
-    return NotFoundError(f"{who} did not come{at} within {start_s} s", hint=hint)
+    return NotFoundError(f"{who} did not connect{at} within {start_s} s", hint=hint)
 
 
 def _not_started(place: Place, error: Exception, *, start_s: int) -> VitctlError:
@@ -262,7 +262,7 @@ def _not_started(place: Place, error: Exception, *, start_s: int) -> VitctlError
         return _missing(place, start_s=start_s)
     return UsageError(
         f"jax could not connect the processes: {text[:300]}",
-        hint="name them: --processes N --process-id I --coordinator HOST:PORT",
+        hint="give their number and address: --processes N --process-id I --coordinator HOST:PORT",
     )
 
 

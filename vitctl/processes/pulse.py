@@ -256,7 +256,7 @@ def check() -> None:
 
 def unreachable() -> VitctlError:
     """The coordination service does not answer: process 0, which holds it, is gone."""
-    return InterruptedRun("process 0 is gone, and with it what connects the others", hint=AGAIN)
+    return InterruptedRun("process 0 is gone, which connects the other processes", hint=AGAIN)
 
 
 def as_error(ended: Ended) -> VitctlError:

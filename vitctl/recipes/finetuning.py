@@ -50,7 +50,7 @@ def resolve(
     requested = positive(overrides, "model.resolution")
     usual = rules.resolution.of(width=model.width, resolution=model.resolution)
     chosen = usual if usual == model.resolution else nearest_sizes(usual, patch=model.patch)[0]
-    # Who says what to span, or changes the model, says it in place of the recipe.
+    # Settings of the user that give the grid, or change the model, win over the recipe.
     free = "position_grid" not in (overrides.get("model") or {})
     span = _span(model, resolution=requested or chosen) if free else None
     tree = before.model_dump(mode="json", exclude={"optim", "schedule", "from_weights"})

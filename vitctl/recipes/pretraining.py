@@ -216,7 +216,7 @@ def check_images(*, mock: bool, dataset: bool) -> None:
 
 
 def edge(model: ModelConfig) -> str | None:
-    """A caution about a size whose last pixels no patch sees, or None."""
+    """A caution about a size whose last pixels no patch covers, or None."""
     if model.covered == model.resolution:
         return None
     sizes = nearest_sizes(model.resolution, patch=model.patch)

@@ -1,7 +1,7 @@
 """What a user gives -> the settings of a training run: what `pretrain` trains and `plan` plans.
 
 No terminal is needed: the command line and the Python API (`stages.api`) both come here, so the
-same words make the same settings, and so the same id.
+same arguments make the same settings, and so the same id.
 """
 
 from __future__ import annotations

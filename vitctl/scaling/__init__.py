@@ -13,7 +13,7 @@
     bootstrap     refits of drawn tables
     compare       the forms against each other, by AIC and by extrapolation
     points        runs as columns; what no law can describe
-    repeats       the worth of images seen again
+    repeats       the worth of repeated images
     repeats_luck  the effect of choosing lucky runs on that worth
     seeds         runs of one cell, averaged
     bottlenecks   best error by model and by training set

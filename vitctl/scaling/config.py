@@ -29,7 +29,7 @@ class ColumnsConfig(Config):
       compute_unit: how to name the unit of compute; None takes the column's name.
       model, data_size, images: further columns; None takes `model`, `data_size` and `images_seen`
         where the table has them.
-      seed: column by which runs of one cell are told apart, to be averaged; None takes `seed` where
+      seed: column of seeds: runs of one cell are averaged; None takes `seed` where
         the table has it, an empty name takes every row as a cell.
       where: conditions a row must meet, as in `model=G/14` or `steps>=20000`.
       missing: refuse a row with an empty cell that is needed, or skip it.
@@ -50,7 +50,7 @@ class ColumnsConfig(Config):
     @model_validator(mode="after")
     def _one_metric(self) -> Self:
         if self.error is not None and self.accuracy is not None:
-            raise ValueError("error and accuracy are both given; keep the one the column holds")
+            raise ValueError("error and accuracy are both given; keep one of them")
         if self.accuracy is not None and self.unit == "none":
             raise ValueError("an accuracy is percent or a fraction; a loss goes with error")
         return self

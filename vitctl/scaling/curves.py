@@ -19,7 +19,7 @@ from vitctl.scaling.points import Points
 @dataclass(frozen=True)
 class Curve:
     """Falling errors [n] over a growing axis [n] (as logarithms), and the standard deviation of
-    one measured error; None where too few points tell. `freedom` is what that deviation was
+    one measured error; None with too few points. `freedom` is what that deviation was
     estimated with, None if it is known."""
 
     name: str

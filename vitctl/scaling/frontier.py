@@ -1,7 +1,7 @@
 """The frontier: the runs that no cheaper run beats.
 
 The paper fits its law to "models with the best allocation of compute to model shape and training
-duration" (section 2.2) and doesn't spell out how these are found. The running minimum reproduces
+duration" (section 2.2) and doesn't spell out how these are chosen. The running minimum reproduces
 its printed coefficients on JFT; on the ImageNet-21k points a few lucky runs fool it, and the lower
 convex hull in log space comes nearer. `all` takes every point: for tables that already are a
 frontier, such as one curve's measurements, where picking the lucky ones would bend the law.

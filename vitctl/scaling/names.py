@@ -1,4 +1,4 @@
-"""The words for choices. Imports nothing heavy: command lines and configurations use them."""
+"""Names of choices in settings. Imports nothing heavy: command lines use them."""
 
 from __future__ import annotations
 

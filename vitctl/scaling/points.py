@@ -1,4 +1,4 @@
-"""Measured runs as columns, and the questions that can't be asked of them."""
+"""Measured runs as columns, and the tables to which no law can be fitted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Points:
     row: np.ndarray
     model: np.ndarray | None = None  # names
     data_size: Floats | None = None  # images in the training set
-    images: Floats | None = None  # images seen, epochs counted in
+    images: Floats | None = None  # images seen in training, each epoch counted
     measure: Measure = "error"
 
     def __len__(self) -> int:
@@ -65,14 +65,14 @@ def check(points: Points, *, metric: Literal["error", "accuracy"] = "error") -> 
         _refuse((error < 0) | (error > ceiling), points, f"the {noun} is outside 0..{ceiling:g}")
     if (values := len(np.unique(compute))) < 3:
         raise InputError(
-            f"no law can be told from {_plural(len(points), 'run')} at {_plural(values, 'value')} "
+            f"no law can be fitted to {_plural(len(points), 'run')} at {_plural(values, 'value')} "
             "of compute",
             hint="give runs at six or more different values; --where may leave out too many",
         )
     if np.ptp(error) == 0:
         raise InputError(
             f"the curve is flat: every run has {noun} {error[0]:g}, so there is no law to fit",
-            hint="the one thing it tells is that constant",
+            hint="the only result is that constant",
         )
     trend, threshold = rank_correlation(compute, error), _significant(len(points))
     if trend >= threshold:
@@ -120,5 +120,5 @@ def _refuse(bad: np.ndarray, points: Points, what: str) -> None:
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
         raise InputError(
             f"{what} in row {rows[0]}{more}",
-            hint="correct the table, or leave such rows out with --where",
+            hint="correct the table, or skip such rows with --where",
         )

@@ -3,7 +3,7 @@
 A value belongs to the interval while the cost stays under cost_min (1 + F(1, n - k) / (n - k)),
 the likelihood-ratio bound for normal scatter of unknown size. It follows the curved valleys of
 this law, where a bound from the curvature alone would be too short on one side. The frontier's
-points are taken as given; `selection` asks how they came to be chosen.
+points are taken as given; `selection` corrects for how they were chosen.
 """
 
 from __future__ import annotations

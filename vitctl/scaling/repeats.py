@@ -1,4 +1,4 @@
-"""Repeated data: an image that is seen again teaches less than a new one.
+"""Repeated data: an image that is repeated teaches less than a new one.
 
     E = a (C n(e) + d)^-b + c      n(e) = (1 + r (1 - exp(-(e - 1) / r))) / e,  1 for e <= 1
 

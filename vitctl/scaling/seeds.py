@@ -1,7 +1,7 @@
-"""Repeated runs: several seeds of one cell are one measurement, and tell its noise.
+"""Repeated runs: several seeds of one cell are one measurement, and give an estimate of its noise.
 
 A running minimum over single runs picks the luckiest seed of each cell. So the runs of a cell are
-averaged, and their scatter about the averages is the noise of a run, told without any law:
+averaged, and their scatter about the averages is the noise of a run, without any law:
 sigma^2 = sum (E - mean)^2 / sum (k - 1) over cells of k runs. An average has sigma / sqrt(k).
 """
 
@@ -20,7 +20,7 @@ _ENOUGH = 4  # degrees of freedom from which the noise is believed: to about a t
 
 @dataclass(frozen=True)
 class Seeds:
-    """What repetition tells: `noise` is the standard deviation of one run's error, `noise_of_cell`
+    """Estimates from repeats: `noise` is the standard deviation of one run's error, `noise_of_cell`
     that of an average (root mean square over cells), `freedom` what they are estimated with."""
 
     runs: int
@@ -31,7 +31,7 @@ class Seeds:
 
     @property
     def known(self) -> float | None:
-        """The noise of a cell, None where too few repetitions tell it."""
+        """The noise of a cell, None with too few repetitions."""
         return self.noise_of_cell if self.freedom >= _ENOUGH and self.noise > 0 else None
 
 

@@ -71,7 +71,7 @@ def selection(
             fit, Law(*law), compute, np.where(near, np.nan, error), sigma, rule, draws, seed
         )
         if len(theta) < draws // 2:
-            break  # such noise leaves hardly a frontier; keep what was found so far
+            break  # such noise leaves hardly a frontier; keep the tables so far
         if noise is None and scatter > 0:
             simulated = float(np.median(spread))
             sigma *= float(np.clip(scatter / max(simulated, 1e-12), 0.7, 1.5))

@@ -16,7 +16,7 @@ from vitctl.scaling.study import Settings
 
 
 def settings(cfg: ScalingConfig, points: Points, *, seeds: Seeds | None = None) -> Settings:
-    """Raises UsageError for a pair of models that the points don't have. `seeds` tell the noise
+    """Raises UsageError for a pair of models that the points don't have. `seeds` give the noise
     where the configuration does not."""
     noise = cfg.noise if cfg.noise is not None or seeds is None else seeds.known
     law, ceiling = cfg.law, CEILING[points.measure]
@@ -55,7 +55,7 @@ def resolve_against(cfg: ScalingConfig) -> str:
 
 
 def loss_bounds(config: BoundsConfig) -> BoundsConfig:
-    """Bounds of a loss: without a ceiling of c, but for one that was asked for."""
+    """Bounds of a loss: without a ceiling of c, unless the settings have one."""
     if "c_max" in config.model_fields_set:
         return config
     return config.model_copy(update={"c_max": None})
@@ -82,7 +82,9 @@ def _bounds(config: BoundsConfig, *, ceiling: float | None) -> Bounds:
 def _pair(text: str, points: Points) -> tuple[str, str]:
     one, colon, other = text.partition(":")
     if not colon or not one or not other:
-        raise UsageError(f"--compare {text!r} is no pair", hint="as in --compare Ti/16:L/16")
+        raise UsageError(
+            f"--compare {text!r} is not a pair of models", hint="as in --compare Ti/16:L/16"
+        )
     if points.model is None:
         raise UsageError(
             "--compare needs model names, and the table has no column for them",

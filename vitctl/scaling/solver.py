@@ -1,6 +1,6 @@
 """Many bounded fits of the law at once.
 
-Every question asked of the law is many fits: many starts, a thousand bootstrap tables, a profile
+Every part of the study is many fits: many starts, a thousand bootstrap tables, a profile
 along each parameter. So the solver takes a batch of problems, each with its own points, start and
 bounds. A weight of zero leaves a point out, equal bounds hold a parameter fixed.
 

@@ -56,7 +56,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Study:
-    """Everything that was found. `residual` and `off` are by row of `points`: measured minus law,
+    """All results of a study. `residual` and `off` are by row of `points`: measured minus law,
     and the same in units of the scatter; `without_largest` is fitted without the frontier's last
     point, None where too few remain."""
 
@@ -175,7 +175,7 @@ def cautions(result: Study) -> list[str]:
     if result.points.model is not None and len(result.points.models) == 1:
         sentences.append(
             f"one model only ({result.points.models[0]}): this is its own curve, not the frontier "
-            "over models; a larger one may lie below, and no bottleneck or best model can be told"
+            "over models; a larger one may lie below, and no bottleneck or best model can be named"
         )
     if fit.points < 2 * len(fit.free):
         sentences.append(
@@ -208,7 +208,7 @@ def cautions(result: Study) -> list[str]:
         own_score = next((one for one in held_out if one.form == fit.form), None)
         if own_score is not None and own_score.rmse > 1.2 * held_out[0].rmse:
             sentences.append(
-                f"the form {held_out[0].form!r}, fitted to the cheap runs, foretells the dear ones "
+                f"the form {held_out[0].form!r}, fitted to the cheap runs, predicts the others "
                 f"better than {fit.form!r} does"
             )
     if result.drawn.resampling != result.settings.resampling:
@@ -220,7 +220,7 @@ def cautions(result: Study) -> list[str]:
 
 
 def _bootstrap(fit: Fit, points: Points, s: Settings) -> Bootstrap:
-    """As asked, or of residuals where most drawn tables of few runs can't be fitted."""
+    """As set, or of residuals where most drawn tables of few runs can't be fitted."""
 
     def draw(resampling: Resampling) -> Bootstrap:
         return bootstrap(

@@ -203,7 +203,7 @@ def _choices(annotation: Any) -> tuple[Any, ...]:
 
 
 def choices_of(model: type[Config], key: str) -> tuple[str, ...]:
-    """The words that the setting under a dotted key takes, if it is a choice or a switch."""
+    """The values of the setting under a dotted key, if it is a choice or a switch; else ()."""
     *tables, last = key.split(".")
     for table in tables:
         named = model.model_fields.get(table)

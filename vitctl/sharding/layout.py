@@ -145,7 +145,7 @@ class Layout:
         return jax.tree.map(_placed, tree, shardings)
 
     def on_host(self, tree: Any) -> Any:
-        """Device arrays as host arrays, whole in each process. All processes must ask together:
+        """Device arrays as host arrays, whole in each process. All processes must call this:
         no one of them can reach the others' parts alone."""
         whole = jax.jit(lambda x: x, out_shardings=self.replicated)
         return jax.tree.map(lambda x: np.asarray(whole(x)), tree)
@@ -178,10 +178,12 @@ def make(spec: MeshSpec | None = None, *, devices: Sequence[Any] | int | None = 
 
 
 def first(count: int | None) -> list[Any]:
-    """The first `count` devices, or all there are. UsageError if there are fewer, or none."""
+    """The first `count` devices (None: all). Raises UsageError if there are fewer, or none."""
     local_devices = machine.devices()
     if count is not None and count > len(local_devices):
-        raise UsageError(f"{count} devices were asked for, and there are {len(local_devices)}")
+        raise UsageError(
+            f"{count} devices are requested, but this machine has {len(local_devices)}"
+        )
     return local_devices[:count]
 
 

@@ -63,7 +63,7 @@ class MeshSpec:
             other = devices // rest if devices % rest == 0 else None
             hint = f"data={other}" if other else f"sizes whose product is {devices}"
             raise UsageError(
-                f"--mesh {self} is a mesh of {self.devices} devices, and there are {devices}",
+                f"--mesh {self} is a mesh of {self.devices} devices, but there are {devices}",
                 hint=f"take {hint}, or leave out --mesh",
             )
         if self.data % self.zero:
@@ -85,7 +85,7 @@ class MeshSpec:
                 fits = next(n for n in range(size - 1, 0, -1) if count % n == 0)
                 raise UsageError(
                     f"--mesh {self}: {axis} = {size} does not divide the model's {what}, {count}",
-                    hint=f"{fits} is the next smaller that does",
+                    hint=f"{fits} is the next smaller size that does",
                 )
 
     def check_batch(self, batch: int) -> None:
@@ -100,7 +100,7 @@ class MeshSpec:
 
 
 def parse(text: str) -> MeshSpec | None:
-    """The mesh that `text` asks for; None for "auto".
+    """The mesh that `text` describes; None for "auto".
 
     >>> str(parse("fsdp=2,data=4"))
     'data=4,fsdp=2'

@@ -1,4 +1,4 @@
-"""The blocks in which a first signal only asks."""
+"""Blocks in which a first signal only requests a stop."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from vitctl.signals.stop import Stop, heeded
 
 @contextmanager
 def graceful(stop: Stop | None = None) -> Iterator[Stop]:
-    """Within this block the first signal only asks. `stop` is that of a block before, if this one
-    goes on with its work.
+    """Within this block the first signal only requests a stop. `stop` is that of the block before,
+    if this block continues its work.
 
     Outside the main thread nothing changes, unless a command owns the signals.
     """

@@ -3,9 +3,9 @@
 What the first one does depends on what the main thread is at:
 
     BETWEEN    Interrupted is raised in it, as Ctrl-C is; also in a loop that has nothing to save
-    LOOP       the loop is asked to stop, finishes its step and saves (loops.py)
+    LOOP       a stop is requested; the loop finishes its step and saves (loops.py)
     UNWINDING  (Interrupted is on its way out, and releases locks and leases)
-    SETTLED    nothing: the answer is given, or an error told
+    SETTLED    nothing: the answer is printed, or an error reported
 
 Python calls handlers in the main thread alone, and not before code that is no Python returns. So
 another thread reads the signals as they come: it ends the process if the main thread does not hear
@@ -37,7 +37,7 @@ _UNWINDING_S = 20.0
 
 
 class Interrupted(KeyboardInterrupt):
-    """The first signal, where no loop asks for it. Not an Exception: nobody may take it for a
+    """The first signal, outside loops that poll for it. Not an Exception: nobody may take it for a
     failure of what they tried."""
 
 

@@ -1,4 +1,4 @@
-"""Whether someone asked to stop, and whether someone insists."""
+"""Whether a stop was requested, and whether a second signal insists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TWICE_S = 0.5
 
 
 class Stop:
-    """Whether someone asked to stop. A stage polls `requested` between steps."""
+    """Whether a stop was requested. A stage polls `requested` between steps."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -23,7 +23,7 @@ class Stop:
         return self.signal is not None
 
     def after(self, step: int) -> bool:
-        """Whether to stop after `step` finished steps. A loop asks after each."""
+        """Whether to stop after `step` finished steps. A loop calls this after each."""
         return self.requested
 
     @property

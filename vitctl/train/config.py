@@ -99,7 +99,7 @@ def from_identity(tree: dict[str, Any], *, total_steps: int) -> TrainConfig:
     except ValidationError as error:
         problem = first_problem(error, whole="they")
     except (KeyError, TypeError):
-        problem = "schedule: is no table of settings"
+        problem = "schedule: is not a table of settings"
     raise InputError(f"the recorded settings are of no training run: {problem}")
 
 

@@ -1,4 +1,4 @@
-"""The fit in words: what stderr tells of a summary."""
+"""The report of a fit on stderr, from its summary."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def _seeds(summary: Mapping[str, Any], show: Values, *, emit: Emit) -> None:
     if seeds is None:
         return
     if not seeds["freedom"]:
-        emit(Note(f"the column of seeds repeats no cell: all {seeds['runs']} runs differ"))
+        emit(Note(f"no cell is repeated with another seed: all {seeds['runs']} runs differ"))
         return
     emit(
         Note(
@@ -264,7 +264,7 @@ def _allocation(summary: Mapping[str, Any], show: Values, *, emit: Emit) -> None
                 "" if size == 1 else f", or one that costs {size:.2g} times as much an image"
             )
             values["duration"] = f"{_count(one['images'])} images {_counts(one['images_interval'])}"
-            values["told by"] = one["how"]
+            values["estimated by"] = one["how"]
         others = [c for c in one["candidates"] if c["share"] >= 0.01]
         if len(others) > 1:
             values["sure to"] = ", ".join(f"{c['model']} {100 * c['share']:.0f} %" for c in others)

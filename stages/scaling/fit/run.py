@@ -28,8 +28,8 @@ def run(
     runtime: Runtime,
     emit: Emit = silent,
 ) -> Artifact:
-    """Study the table and return the fit; found or made anew."""
-    # ---- What is asked of which table
+    """Study the table and return the fit: the finished one of this recipe, or a new one."""
+    # ---- Table and recipe
     table = read_table(inputs.table)
     given, cfg = cfg, resolve_config(cfg, table)
     say_guesses(given, cfg, table, emit=emit)

@@ -62,7 +62,7 @@ def plot(
     if inputs.fit is not None and "study" in overrides.tree():
         raise UsageError(
             f"{inputs.fit.path} is a fit, whose columns and form are settled",
-            hint="give the table in its place, or leave these settings out",
+            hint="give the table instead, or leave these settings out",
         )
     if session.options.print_config and inputs.table is not None:
         from stages.scaling.plot.run import resolve

@@ -43,7 +43,7 @@ def run(
     runtime: Runtime,
     emit: Emit = silent,
 ) -> Artifact:
-    """Draw the figures and return the artifact of their files; found or made anew."""
+    """Draw the figures and return their artifact: the finished one of this recipe, or a new one."""
     # ---- What can be drawn of which input
     table = None if inputs.table is None else read_table(inputs.table)
     wanted = _wanted(cfg, table)
@@ -88,11 +88,11 @@ def run(
 
 
 def _wanted(cfg: PlotConfig, table: Table | None) -> tuple[FigureName, ...]:
-    """The figures asked for, or all that the input has columns for."""
+    """The requested figures, or all that the input has columns for."""
     if cfg.figures is not None:
         if "weight-decay" in cfg.figures and table is None:
             raise UsageError(
-                "a fit holds no weight decays to draw", hint="give the table of runs in its place"
+                "a fit has no weight decays to draw", hint="give the table of runs instead"
             )
         return cfg.figures
     if table is None:
@@ -132,7 +132,7 @@ def _stem(inputs: Inputs) -> str:
 def _cannot(figure: FigureName, *, requested: bool, emit: Emit) -> None:
     why = f"the figure {figure} can't be drawn: {_LACKING[figure]}"
     if requested:
-        raise InputError(why, hint="name such a column: --set study.columns.model=COLUMN, ...")
+        raise InputError(why, hint="name the columns: --set study.columns.model=COLUMN, ...")
     emit(Note(why))
 
 
@@ -177,7 +177,7 @@ def _makers(
         columns = cfg.study.columns
         if columns.unit == "none":
             raise UsageError(
-                "the map of weight decays is drawn of accuracies or error rates, not of a loss",
+                "the map of weight decays shows accuracies or error rates, not of a loss",
                 hint="name such a column: --accuracy COLUMN",
             )
         metric = errors_or_losses(rows, columns)

@@ -371,7 +371,7 @@ def test_a_step_that_was_trained_on_another_batch_later(consumed, bad_read, stor
 def test_a_dataset_that_is_gone(consumed, store, photos):
     trunk = pretrained(store, photos, steps=2)
     (photos.path / "artifact.json").unlink()
-    with pytest.raises(NotFoundError, match="is gone"):
+    with pytest.raises(NotFoundError, match="is not in this store"):
         of(trunk, 1, store=store)
 
 

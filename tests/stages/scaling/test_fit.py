@@ -263,7 +263,7 @@ def test_every_other_setting_matters(tmp_path: Path) -> None:
 
 
 BAD = [
-    ({"compute": [1, 2], "error": [0.5, 0.4]}, {}, InputError, "no law can be told from 2 runs"),
+    ({"compute": [1, 2], "error": [0.5, 0.4]}, {}, InputError, "no law can be fitted to 2 runs"),
     ({"compute": [1, 2, 4, 8], "error": [0.5, 0.4, 0.3, 0.25]}, {}, InputError, "4 of 4 runs"),
     ({"compute": [1, 2, 4, 8], "error": [0.4] * 4}, {}, InputError, "the curve is flat"),
     ({"compute": [1, 2, 0, 8], "error": [0.5, 0.4, 0.3, 0.2]}, {}, InputError, "not positive"),
@@ -331,7 +331,7 @@ def of_losses() -> dict[str, list[Any]]:
 def test_losses_are_fitted_as_losses_or_refused(store: Store, tmp_path: Path) -> None:
     """Values from 2.8 to 6.5 could be percent: never in silence, and not under such a name."""
     table = write(tmp_path / "t.csv", **of_losses())
-    with pytest.raises(UsageError, match="val_loss is named as a loss") as refused:
+    with pytest.raises(UsageError, match="val_loss is named like a loss") as refused:
         fit(store, table, columns={"error": "val_loss"})
     assert "--loss val_loss" in str(refused.value.hint)
     said: list[Event] = []
@@ -351,7 +351,7 @@ def test_losses_are_fitted_as_losses_or_refused(store: Store, tmp_path: Path) ->
     assert "none for a loss" in str(read)
 
     far = write(tmp_path / "v.csv", compute=[1, 2, 4], y=[900, 700, 650])
-    with pytest.raises(UsageError, match="y goes from 650 to 900, so it is no rate in percent"):
+    with pytest.raises(UsageError, match="y goes from 650 to 900, so it is not in percent"):
         fit(store, far, columns={"error": "y"})
 
 
