@@ -43,8 +43,9 @@ def cooldown(
 ) -> None:
     """Example: vitctl cooldown --from RUN@20k --steps 2k
 
-    Branch off any checkpoint of an open-ended run, also one still training, and let the learning
-    rate fall to 0: a finished model. The trunk is left alone and can go on.
+    Make a finished model: start from any checkpoint of a run with an open-ended schedule, which may
+    still be training, and lower the learning rate to 0. The run itself is not changed and can
+    continue.
     """
     length = flags.count(steps, "--steps")
     runtime = session.runtime(TrainRuntime)

@@ -53,8 +53,9 @@ def doctor(
     """Example: vitctl doctor --store /mnt/artifacts
 
     Check devices, memory, disk, locks, versions, an exchange between the devices, and the time to
-    the first batch. Each check says ok, warn or fail, with a hint; it never hangs. The exit code
-    is 0 if none failed, else 2 (set-up), 3 (data) or 6 (room), that of the first that did.
+    the first batch. Each check reports ok, warn or fail, with a hint; the command never hangs. The
+    exit code is 0 if no check failed, else that of the first failed check: 2 (set-up), 3 (data),
+    4 (no such bucket), 6 (memory or disk) or 10 (no response).
     """
     check_machine(session, data=data, timeout_s=timeout)
 

@@ -44,8 +44,8 @@ def evaluate(
 ) -> None:
     """Example: vitctl evaluate --from RUN --data DATASET
 
-    Top-1, top-5 and loss over every labelled image once. Classes are matched by name; of several
-    labels of an image any is right.
+    Score a model on all labelled images of a dataset: top-1, top-5 and loss. Classes are matched by
+    name. If an image has several labels, each of them counts as right.
     """
     runtime = session.runtime(MeasuringRuntime)
     for checkpoint in session.many("checkpoint", source, option="--from"):

@@ -61,9 +61,9 @@ def fewshot(
 ) -> None:
     """Example: vitctl fewshot --from RUN --data DATASET --shots 1,5,10,25
 
-    Few-shot accuracy of a frozen model: closed-form ridge regression on its features, over several
-    draws of the shots. Every image of the scored split counts. Several models, datasets and kinds
-    of features (--features model,pixels,untrained) are probed one after another.
+    Measure the few-shot accuracy of a frozen model: closed-form ridge regression on its features,
+    over several draws of the training images (shots), scored on a whole split. Several models,
+    datasets and kinds of features (--features model,pixels,untrained) are probed one after another.
     """
     runtime = session.runtime(MeasuringRuntime)
     kinds = read_features(features) if features is not None else []

@@ -29,7 +29,7 @@ def lineage(
     """Example: vitctl lineage RUN@20k
 
     Draw the tree of inputs: which checkpoint, which images and which folder a result was made
-    from. Inputs that changed or are gone are marked.
+    from. Inputs that changed or are missing are marked.
     """
     for named, step in session.named(ref):
         entry = _checkpoint(named, step)

@@ -32,8 +32,8 @@ def show(
 ) -> None:
     """Example: vitctl show RUN@20k
 
-    Show one artifact or run: its settings, summary, inputs, files, and how it was made. With
-    --json all that is recorded.
+    Show one artifact or run: its settings, summary, inputs, files, and how it was made.
+    --json prints everything that is recorded.
     """
     for number, (named, step) in enumerate(session.named(ref)):
         entry = named

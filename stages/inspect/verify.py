@@ -32,8 +32,8 @@ def verify(
     """Example: vitctl verify --all --deep
 
     Check that an artifact or run is still what was published: files, sizes and counts, and that
-    its inputs have not changed. --deep reads it all. What is wrong is listed, one line each; then
-    the exit code is 3.
+    its inputs have not changed. --deep reads all data. Problems are listed, one per line, and
+    make the exit code 3.
     """
     if every and ref is not None:
         raise UsageError("--all and REF are both given", hint="keep one of them")

@@ -90,9 +90,10 @@ def plan(
 ) -> None:
     """Example: vitctl plan --model G14 --topology v3:32x32 --batch 32768
 
-    Whether a training run fits hardware that need not be here, how fast it is there, and what it
-    costs. The real train step is compiled for it; the prediction is calibrated on the throughput
-    that the paper measured. What does not fit is an answer, too: exit 0.
+    Predict whether a training run fits on hardware that you may not have, how fast it runs there
+    and what it costs. vitctl compiles the real train step for that hardware, and calibrates the
+    prediction on the throughput that the paper measured. A run that does not fit is an answer,
+    too: exit code 0.
     """
     if data is not None and examples is not None:
         raise UsageError("--data and --examples both give the number of images",

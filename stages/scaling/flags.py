@@ -24,12 +24,17 @@ def study(prefix: str = "") -> tuple[Flag, ...]:
         return Flag(prefix + key, help, **more)
 
     return (
-        flag("columns.compute", "Column of what a run cost (default: compute).", metavar="COLUMN"),
+        flag(
+            "columns.compute", "Column of each run's compute (default: compute).", metavar="COLUMN"
+        ),
         flag("columns.error", "Column of error rates.", metavar="COLUMN"),
         flag(
             "columns.accuracy", "Column of accuracies, in place of error rates.", metavar="COLUMN"
         ),
-        flag("columns.unit", "Unit of that column; none for a loss (default: by its values)."),
+        flag(
+            "columns.unit",
+            "Unit of errors or accuracies; none for a loss (default: by the values).",
+        ),
         flag(
             "columns.compute_unit",
             "Name of the unit of compute (default: the column's).",

@@ -127,8 +127,8 @@ def shard(
     """Example: vitctl shard ~/photos --val-fraction 0.05
 
     Turn a folder of images into a dataset: SRC/CLASS/image.jpg, or SRC/{train,val,test}/CLASS/,
-    or any layout with --labels (several labels an image, or none) or --unlabelled.
-    A file is stored byte for byte if every common decoder makes the same pixels of it, else as
+    or any layout with --labels (several labels per image, or none) or --unlabelled.
+    A file is stored byte for byte if every common decoder reads the same pixels, else as
     8-bit PNG. Every image is checked; bad ones are listed in rejects.jsonl.
     """
     cfg = session.overrides.build(ShardConfig, {})

@@ -176,18 +176,19 @@ REMAT = _running(
 TRAINING = (
     _running(
         "checkpoint_every",
-        "Steps between checkpoints (default: by the length).",
+        "Steps between checkpoints (default: chosen by the run's length).",
         **_STEPS,
     ),
     _running(
         "eval_every",
-        "Steps between evaluations; 0 evaluates only at the end (default: by the length).",
+        "Steps between evaluations; 0 evaluates only at the end (default: chosen by "
+        "the run's length).",
         **_STEPS,
     ),
     DEVICES,
     _running(
         "keep_every",
-        "Keep the checkpoints at multiples of this step for good (default: by the length).",
+        "Never delete checkpoints at multiples of this step (default: chosen by the run's length).",
         rare=True,
         **_STEPS,
     ),

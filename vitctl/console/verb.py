@@ -83,7 +83,7 @@ _PLACES: dict[str, tuple[Any, Any]] = {
         Annotated[
             str | None,
             typer.Option(
-                help="Name of the result's folder (default: made from the input's).",
+                help="Name of the result's folder (default: from the input's name).",
                 rich_help_panel=_PLACE,
             ),
         ],
@@ -106,7 +106,7 @@ _PLACES: dict[str, tuple[Any, Any]] = {
             bool,
             typer.Option(
                 "--force",
-                help="Start from nothing, also if the result is finished or begun.",
+                help="Start again from nothing, even if the result exists.",
                 rich_help_panel=_PLACE,
             ),
         ],
