@@ -25,12 +25,13 @@ from vitctl.textfiles import read_text, slashed
 
 
 def source_name(given: str) -> str:
-    """What to call a dataset of this source: its folder or file without an archive's endings, and
-    of a pattern what comes before `{`, `*` or `?`."""
-    name = Path(given).resolve().name
-    if Path(given).is_dir():
-        return name
-    return re.split(r"[{*?[]|\.(?:tar|t[gbx]z\w*|zip)\b", name, flags=re.IGNORECASE)[0].strip("-_.")
+    """What to call a dataset of this source: its folder, its file without endings, or of a pattern
+    what comes before `{`, `*` or `?`, if only the folder."""
+    path = Path(given).resolve()
+    if path.is_dir():
+        return path.name
+    name = re.split(r"[{*?[]|\.(?:tar|t[gbx]z\w*|zip|parquet|npz|bin)\b", path.name)[0].strip("-_.")
+    return name or path.parent.name
 
 
 def own_places(store: Store, runtime: ShardRuntime) -> list[Path]:

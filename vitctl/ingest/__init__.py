@@ -10,6 +10,10 @@ tar_members       the members of a tar
 zip               zips as sources
 zip_members       the members of a zip
 parquet           Parquet with images in it, as Hugging Face datasets stores them
+idx               IDX (MNIST and its kin) as a source
+cifar             CIFAR's binary files as a source
+npz               npz with images and labels as a source
+arrays            what these have in common: blocks of pixels
 archive_tree      paths of an archive's members -> a tree of files
 table             sources that say themselves which class each image has
 parts             larger files that hold images

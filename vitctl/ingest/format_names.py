@@ -3,4 +3,4 @@ numpy."""
 
 from typing import Literal
 
-FormatName = Literal["folder", "parquet", "tar", "webdataset", "zip"]
+FormatName = Literal["cifar", "folder", "idx", "npz", "parquet", "tar", "webdataset", "zip"]

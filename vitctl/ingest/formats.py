@@ -17,10 +17,13 @@ from typing import Any, get_args
 
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.ingest.cifar import is_cifar, list_cifar
 from vitctl.ingest.file_kinds import HEAD_BYTES, kind_of
 from vitctl.ingest.folder import list_folder
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.format_names import FormatName
+from vitctl.ingest.idx import is_idx, list_idx
+from vitctl.ingest.npz import is_npz, list_npz
 from vitctl.ingest.parquet import is_parquet, list_parquets
 from vitctl.ingest.parts import DamagedError
 from vitctl.ingest.sources import Listing
@@ -41,21 +44,24 @@ class Format:
     Attributes:
       name: what `--format` calls it.
       description: what it is, in a list of all.
-      recognises: whether a file is of this format, from its first bytes, decompressed; None for
-        one that is never guessed.
+      recognises: whether a file is of this format, from its first bytes, decompressed, and its
+        path; None for one that is never guessed.
       list_files: lists files of this format.
     """
 
     name: FormatName
     description: str
-    recognises: Callable[[bytes], bool] | None
+    recognises: Callable[[bytes, bytes], bool] | None
     list_files: Callable[..., Listing]
 
 
 FORMATS = (
     Format("tar", "tar (also .tar.gz, .tar.bz2, .tar.xz)", is_tar, list_tars),
+    Format("npz", "npz of images and labels", is_npz, list_npz),
     Format("zip", "zip", is_zip, list_zips),
     Format("parquet", "Parquet with images in it", is_parquet, list_parquets),
+    Format("idx", "IDX (as MNIST; also .gz)", is_idx, list_idx),
+    Format("cifar", "CIFAR-10 and -100, binary version", is_cifar, list_cifar),
     Format("webdataset", "WebDataset", None, partial(list_tars, kind="webdataset")),
 )
 
@@ -187,8 +193,14 @@ def _recognised(path: bytes) -> Format:
         head = raw
     except OSError as error:
         raise InputError(f"{shown} can't be read ({error.strerror})") from None
+    if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
+        raise InputError(
+            f"{shown} is a Python pickle, which can run any code when it is read, so it is not",
+            hint="of CIFAR, take the binary version; else save the arrays: numpy.savez(FILE, "
+            "x_train=images, y_train=labels)",
+        )
     for format in FORMATS:
-        if format.recognises is not None and format.recognises(head):
+        if format.recognises is not None and format.recognises(head, path):
             return format
     file_kind = kind_of(head)
     what = f" (it is {file_kind.name})" if file_kind is not None else ""

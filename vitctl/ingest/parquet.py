@@ -33,7 +33,7 @@ _MOST_METADATA = 2**26
 _USUAL_LABELS = ("label", "labels", "class", "fine_label")
 
 
-def is_parquet(head: bytes) -> bool:
+def is_parquet(head: bytes, path: bytes = b"") -> bool:
     return head.startswith(b"PAR1")
 
 

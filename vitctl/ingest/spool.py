@@ -85,7 +85,7 @@ def at_random(
     with scratch(needed) as folder:
         emit(
             Note(
-                f"{needed / 2**20:,.1f} MiB of images are copied to {folder}, since a compressed "
+                f"{needed / 2**20:,.1f} MiB of images are copied to {folder}, since this "
                 "source is read from front to back only"
             )
         )

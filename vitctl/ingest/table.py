@@ -11,15 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from vitctl.data.dataset import SPLITS
+from vitctl.data.dataset import SPLITS, Split
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, UsageError
 from vitctl.ingest.columns import NO_SPLIT, Entries, EntriesBuilder
 from vitctl.ingest.folder_layout import LayoutName, split_in
 from vitctl.ingest.relabel import fitting_labels, with_labels, with_one_spelling, without
 from vitctl.ingest.sources import Listing
-
-_SHOWN = 3
 
 
 def read_table(
@@ -67,12 +65,24 @@ def in_parts(
 ) -> tuple[Entries, str]:
     """Images of several files: with ids that begin with the name of theirs, in the split that it
     names, and these splits in words. Raises `InputError` where only some names have one."""
+    names = part_names(paths)
+    splits, reading = named_splits(names, layout=layout, shown=shown)
+    if len(paths) > 1:
+        files = _prefixed(files, names)
+    numbers = np.array([NO_SPLIT if s is None else SPLITS.index(s) for s in splits], np.int8)
+    files = replace(files, splits=numbers[files.parts])
+    return files, reading
+
+
+def named_splits(
+    names: Sequence[str], *, layout: LayoutName | None, shown: str
+) -> tuple[list[Split | None], str]:
+    """The splits that names of files or arrays say, and the same in words."""
     if layout == "classes":
         raise UsageError(
             f"--layout classes is for folders, and {shown} says itself what its classes are",
-            hint="--layout splits or flat chooses whether names of files are splits",
+            hint="--layout splits or flat chooses whether names are splits",
         )
-    names = part_names(paths)
     splits = [None if layout == "flat" else split_in(name) for name in names]
     if layout == "splits" and None in splits:
         missing = names[splits.index(None)]
@@ -80,17 +90,13 @@ def in_parts(
     if any(splits) and None in splits:
         missing = names[splits.index(None)]
         raise InputError(
-            f"some files of {shown} have the name of a split, and {missing} does not",
+            f"some parts of {shown} have the name of a split, and {missing} does not",
             hint="name them all by their splits, give fewer, or take all as one: --layout flat",
         )
-    if len(paths) > 1:
-        files = _prefixed(files, names)
-    numbers = np.array([NO_SPLIT if s is None else SPLITS.index(s) for s in splits], np.int8)
-    files = replace(files, splits=numbers[files.parts])
     if not any(splits):
-        return files, "without splits of its own"
+        return splits, "without splits of its own"
     used = [split for split in SPLITS if split in splits]
-    return files, f"with the splits that the names of its files say: {', '.join(used)}"
+    return splits, f"with the splits that its names say: {', '.join(used)}"
 
 
 def _prefixed(files: Entries, names: Sequence[str]) -> Entries:

@@ -46,7 +46,7 @@ class Member:
     hard: bool = False
 
 
-def is_tar(head: bytes) -> bool:
+def is_tar(head: bytes, path: bytes = b"") -> bool:
     """Whether the first 512 bytes of a file are a header of a tar; V7 wrote no mark into it."""
     return len(head) >= _BLOCK and head[:1] != b"\0" and _checksum_holds(head[:_BLOCK])
 

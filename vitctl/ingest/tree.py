@@ -278,5 +278,6 @@ def _nothing_found(tree: Tree, skipped: Counter[str]) -> InputError:
     return InputError(
         f"there is no image in {tree.path}" + (f" (it holds {seen})" if seen else ""),
         hint="give a folder of class folders with images, of images without labels with "
-        "--unlabelled, or `digits` for the built-in ones",
+        "--unlabelled, or `digits` for the built-in ones; of archives or tables the files: "
+        f"vitctl shard {shlex.quote(tree.path.rstrip('/') + '/*')}",
     )

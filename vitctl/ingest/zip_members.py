@@ -43,7 +43,7 @@ class Member:
     offset: int
 
 
-def is_zip(head: bytes) -> bool:
+def is_zip(head: bytes, path: bytes = b"") -> bool:
     return head.startswith((b"PK\3\4", b"PK\5\6", b"PK\6\6"))
 
 
