@@ -43,7 +43,7 @@ class Progress:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
-Activity = Literal["start", "restore", "open", "compile", "step", "score", "save"]
+Activity = Literal["import", "start", "restore", "open", "compile", "step", "score", "save"]
 
 
 @dataclass(frozen=True)

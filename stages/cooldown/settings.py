@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vitctl.artifacts import Artifact
-from vitctl.events import Caution, Emit, Note
+from vitctl.events import Caution, Doing, Emit, Note
 from vitctl.optim.config import WeightsName
 from vitctl.optim.schedules import CooldownShape
 from vitctl.recipes import branching, measuring
@@ -31,4 +31,5 @@ def resolve(
         emit(Note(note))
     cfg = overrides.build(TrainConfig, branch.tree)
     branching.check_goes_on(cfg, checkpoint)
+    emit(Doing("import"))
     return cfg

@@ -7,7 +7,7 @@ from dataclasses import replace
 from stages.finetune.spec import Inputs, recipe_of
 from vitctl.artifacts import Artifact, Store
 from vitctl.errors import UsageError
-from vitctl.events import Caution, Emit
+from vitctl.events import Caution, Doing, Emit
 from vitctl.recipes import finetuning, measuring, pretraining, settings
 from vitctl.settings.overrides import Overrides, check_keys
 from vitctl.settings.trees import at, merge
@@ -55,4 +55,5 @@ def resolve(
     )
     resolved = replace(resolved, notes=(*resolved.notes, *chosen.notes))
     resolved.announce(emit)
+    emit(Doing("import"))
     return resolved.cfg, inputs

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from stages.pretrain.spec import Inputs, recipe_of
 from vitctl.artifacts import Artifact, Store
 from vitctl.data.config import MockConfig
-from vitctl.events import Emit
+from vitctl.events import Doing, Emit
 from vitctl.recipes import pretraining, settings
 from vitctl.recipes.recipe import RecipeName
 from vitctl.settings.overrides import Overrides, build
@@ -36,12 +36,14 @@ def resolve(
     def images(tree: Tree) -> pretraining.Images:
         nonlocal inputs
         if mock:
+            emit(Doing("import"))
             made_up = build(MockConfig, at(tree, "data.mock") or {})
             return pretraining.Images(
                 made_up.examples, _MOCK_CLASSES, eval_split="val", made_up=True
             )
         artifact = dataset()
         inputs = Inputs(artifact)
+        emit(Doing("import"))  # what the precision is, jax knows
         return pretraining.images_of(artifact, split=at(tree, "data.split") or "train")
 
     resolved = settings.resolve(

@@ -225,3 +225,16 @@ def test_plain_lines_name_what_is_compiled(plain):
         for activity in ("start", "open", "compile", "step", "score", "compile", "score"):
             show(Doing(activity))
     assert plain.getvalue().splitlines() == ["compiling the training step", "compiling the scoring"]
+
+
+def test_an_import_is_shown_on_a_terminal(terminal):
+    with showing() as show:
+        show(Doing("import"))
+        show._region.refresh()
+    assert "importing jax" in terminal.getvalue()
+
+
+def test_an_import_is_nothing_for_logs(plain):
+    with showing() as show:
+        show(Doing("import"))
+    assert plain.getvalue() == ""

@@ -260,9 +260,9 @@ class Session:
         self.emit(Answering())
         answer(text)
 
-    @staticmethod
-    def print_config(cfg: Config) -> None:
+    def print_config(self, cfg: Config) -> None:
         """The resolved settings on stdout, as TOML."""
+        self.emit(Answering())
         answer(to_toml(cfg).rstrip("\n"))
 
     def answer(self, artifact: Artifact) -> None:

@@ -22,6 +22,7 @@ _MOST_POINTS = 2_000
 _NARROW, _WIDE, _SHORT = 60, 100, 14
 _CURVE_ROWS, _CURVE_ROWS_WIDE = 5, 7
 _WORDS: dict[Activity, str] = {
+    "import": "importing jax",
     "start": "starting",
     "restore": "restoring",
     "open": "opening the data",

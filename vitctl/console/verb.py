@@ -27,7 +27,7 @@ from vitctl.console.help import show_all
 from vitctl.console.native_output import NativeOutput, wanted
 from vitctl.console.session import Options, Session
 from vitctl.console.streams import silence_stdout, terminal
-from vitctl.events import Activity, Answering, Doing, Emit, Event, Note
+from vitctl.events import Activity, Answering, Doing, Emit, Event, Next, Note
 from vitctl.hardware.compilation_cache import keep_compiled_programs
 from vitctl.hardware.machine import settle_platform
 from vitctl.places import place
@@ -353,7 +353,7 @@ class _Shown:
             self._activity = event.activity
         if self.quiet:
             return
-        if isinstance(event, Answering) and self.caught is not None:
+        if isinstance(event, Answering | Next) and self.caught is not None:
             self.caught.tell_repeated()
         with self._making:
             if self._display is None:
