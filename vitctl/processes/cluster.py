@@ -79,8 +79,8 @@ def place(flags: Place, *, environment: Mapping[str, str] = os.environ) -> Place
 
 
 def in_environment(environment: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
-    """(index, count) as the environment alone tells it; None for one process, or where only jax
-    can find out: Cloud TPU's metadata server and Kubernetes are asked over the network."""
+    """(index, count) by the environment alone; None for one process, or where only jax can detect
+    them, by requests over the network to Cloud TPU's metadata server or to Kubernetes."""
     if environment.get(PROCESSES) == "1":
         return None
     launcher = launched_by(environment)
@@ -124,12 +124,12 @@ def _told_of_tpus(environment: Mapping[str, str]) -> tuple[int, int] | None:
 
 
 def _tpu_hosts(environment: Mapping[str, str]) -> str:
-    """The hosts of this slice, with commas in between; empty where nothing is said of them."""
+    """The hosts of this slice, separated by commas; empty if the environment has none."""
     return environment.get("TPU_PROCESS_ADDRESSES", environment.get("TPU_WORKER_HOSTNAMES", ""))
 
 
 def _is_one_of_several(environment: Mapping[str, str]) -> bool:
-    """Whether jax should be asked. On a single machine it must not be: that needs an address."""
+    """Whether jax should detect a cluster. On a single machine it must not: it needs an address."""
     if in_environment(environment) is not None:
         return True
     hosts = _tpu_hosts(environment)

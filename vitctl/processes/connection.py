@@ -1,4 +1,4 @@
-"""Connecting the processes, and leaving: together, or because of an error."""
+"""Connecting the processes, and leaving: all at the end, or because of an error."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def connect(
 ) -> None:
     """Connect this process with the others, before anything touches a device.
 
-    `report` tells the user of the error that ends this process when its main thread can't.
+    `report` prints the error that ends this process when its main thread can't.
 
-    Raises NotFoundError if they do not all come within `start_s`, UsageError if they are not of one
-    version.
+    Raises NotFoundError if not all processes connect within `start_s`, UsageError if their versions
+    differ.
     """
     global _watchdog
-    # Level 2 and up: errors. jax's service warns of what it was asked to do.
+    # Level 2 and up: errors. jax's service warns about normal events.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import jax
 
@@ -67,7 +67,7 @@ def connect(
             initialization_timeout=start_s,
             heartbeat_timeout_seconds=_NEVER_S,
             shutdown_timeout_seconds=_LEAVE_S,
-            # All is said: nothing is left to detect, and a cluster must not contradict it.
+            # The arguments are complete: jax must not detect a cluster that contradicts them.
             cluster_detection_method=None if place.coordinator is None else "deactivate",
         )
     except (RuntimeError, ValueError) as error:
@@ -92,7 +92,7 @@ def connect(
 
 
 def finish() -> None:
-    """Leave when all are done. Does nothing in a process alone."""
+    """Leave when all processes are done. Does nothing in a single process."""
     beat = pulse.current()
     if beat is None:
         return
@@ -111,7 +111,8 @@ def finish() -> None:
 def leave_now(error: VitctlError) -> NoReturn:
     """End this process because of an error, without waiting for those that hang.
 
-    Process 0 holds what connects the others, so it stays until they have heard why and left.
+    Process 0 runs the coordination service, so it stays until the others have read the error and
+    left.
     """
     beat = pulse.current()
     if beat is not None:
@@ -126,7 +127,7 @@ def leave_now(error: VitctlError) -> NoReturn:
 
 
 def blame(error: BaseException) -> VitctlError | None:
-    """What another process did, when this one fails in a collective; None if all are well.
+    """The error of another process, when this one fails in a collective; None if all are well.
 
     A connection breaks the moment a process dies; its beat is missed only after some rounds.
     """
@@ -158,7 +159,7 @@ def blame(error: BaseException) -> VitctlError | None:
 
 
 def fails_alike(error: VitctlError) -> bool:
-    """Whether process 0 ends with the same words, so that they need not be said again."""
+    """Whether process 0 ends with the same message, so that it need not be printed again."""
     beat = pulse.current()
     if beat is None or beat.index == 0:
         return False
@@ -171,13 +172,13 @@ def fails_alike(error: VitctlError) -> bool:
 
 
 def stacks_in(folder: Path, *, create: Callable[[Path], IO[str]]) -> None:
-    """Where the watchdog may write, now that there is a run; `create` makes a file there."""
+    """Set the folder for stacks, now that there is a run; `create` makes a file in it."""
     if _watchdog is not None:
         _watchdog.folder, _watchdog.create = folder, create
 
 
 class _Together(Stop):
-    """All processes stop after the same step, whichever was asked to."""
+    """All processes stop after the same step, whichever of them received a signal."""
 
     def __init__(self, beat: Pulse, stop: Stop, *, step: int) -> None:
         super().__init__()
@@ -193,7 +194,7 @@ class _Together(Stop):
 
     @property
     def breaks_off(self) -> bool:
-        """Never: what they compute together is finished by all of them."""
+        """Never: a collective that began must be finished by all processes."""
         return False
 
     @property
@@ -202,8 +203,8 @@ class _Together(Stop):
 
 
 def shared_stop(stop: Stop, *, step: int) -> Stop:
-    """`asked` for all processes: each stops when any is asked to, after the same step. `step` are
-    done when the loop begins."""
+    """`stop` for all processes: all stop after the same step when one of them receives a signal.
+    `step` is the number of steps done when the loop begins."""
     beat = pulse.current()
     return stop if beat is None else _Together(beat, stop, step=step)
 
@@ -217,8 +218,8 @@ def _stay(beat: Pulse) -> None:
 
 
 def _stay_s(beat: Pulse) -> float:
-    """Until the others have heard (they tell, then ask) and their watchdogs have ended those whose
-    main threads hang."""
+    """Seconds until the others have read the error (a round writes first, then reads), and their
+    watchdogs have ended those whose main threads hang."""
     return 2 * beat.every_s + GRACE_S + 1
 
 
@@ -237,7 +238,7 @@ def _detected(place: Place) -> Place:
 
 
 def _missing(place: Place, *, start_s: int) -> VitctlError:
-    """Not all came."""
+    """The error if not all processes connect."""
     here = _detected(place)
     who = {None: "some of the processes", 0: "the other processes"}.get(
         here.process_id, "process 0"
@@ -267,7 +268,7 @@ def _not_started(place: Place, error: Exception, *, start_s: int) -> VitctlError
 
 
 def _survive_abort(report: Report, *, missing: Callable[[], VitctlError]) -> None:
-    """Give abort() a better end where the reason is that another process is gone.
+    """End with an error message instead of abort() if the reason is that another process died.
 
     jax's client aborts the process the moment its connection to process 0 closes, also while they
     still wait for one another; in process 0 where another one died in the middle of connecting

@@ -56,7 +56,7 @@ def share(name: str, make: Callable[[], T], *, patient: bool = False) -> T:
 
     `patient`: process 0 may take as long as it likes, as when it waits for another command.
 
-    Raises what `make` raises, in all processes; InterruptedRun when process 0 is gone.
+    Raises the error of `make` in all processes; InterruptedRun if process 0 died.
     """
     if count() == 1:
         return make()
@@ -72,7 +72,7 @@ def share(name: str, make: Callable[[], T], *, patient: bool = False) -> T:
 def gather(name: str, value: T, *, limit_s: float = _LONG_S) -> list[T]:
     """The values of all processes, by index. Nobody goes on before all have come.
 
-    Raises InterruptedRun, naming who did not come.
+    Raises InterruptedRun, which names a process that did not reach this call.
     """
     if count() == 1:
         return [value]
@@ -87,7 +87,7 @@ def collect(name: str, value: T) -> list[T] | None:
     """The values of all processes, by index, in process 0; None in the others, which do not wait.
     For values that are large: `gather` brings each to everyone.
 
-    Raises InterruptedRun in process 0, naming who did not come.
+    Raises InterruptedRun in process 0, which names a process that did not reach this call.
     """
     if count() == 1:
         return [value]
@@ -172,7 +172,7 @@ def _wait(key: str, *, owner: int, what: str, limit_s: float | None) -> Any:
 
 
 def _state() -> Any:
-    """jax's own record of who this is; None in a process alone. Imports nothing."""
+    """jax's own record of this process; None in a single process. Imports nothing."""
     module = sys.modules.get("jax._src.distributed")
     state = getattr(module, "global_state", None)
     return state if state is not None and state.client is not None else None

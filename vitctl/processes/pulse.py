@@ -1,14 +1,14 @@
-"""What each process is doing, who ended, and at which step all stop.
+"""The state of each process, processes that ended, and the step at which all stop.
 
-A thread tells the coordination service every second how often it has told it before (a count, never
-a time: clocks differ and jump), with the step and the phase of the main thread, and reads the same
-of the others. It keeps beating while the main thread waits for the devices.
+A thread writes to the coordination service every second: a count of its writes (never a time:
+clocks differ and jump), and the step and phase of the main thread. It reads the same of the other
+processes. The thread goes on while the main thread waits for the devices.
 
-Stopping together. A signal reaches one process; all must stop after the same step, or some would
-wait in a collective for those that left. Whoever hears of a stop freezes: its main thread finishes
-the step under way and waits, and its thread posts the last step the main thread has passed. When
-all have posted, all stop after the highest of them plus one, which nobody has passed. Only threads
-post, so no main thread can be missed because it waits for another one's step.
+Stopping. A signal reaches one process; all must stop after the same step, or some would wait in a
+collective for those that left. A process that reads of a stop freezes: its main thread finishes the
+step under way and waits, and its thread posts the last step that the main thread has passed. When
+all processes have posted, all stop after the highest of these steps plus one, which no process has
+passed. Only threads post, so a main thread that waits for another process's step cannot block this.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from vitctl.errors import InterruptedRun, VitctlError
 
 _ROOT = "vitctl/pulse"
 _EVERY_S = 1.0
-# With many processes each asks less often, so that the service answers about 64 a second.
+# With many processes each writes less often, so that the service gets about 64 requests a second.
 _ASKS_PER_S = 64
 _HURRY_S = 0.05
 
 
 class Followed(VitctlError):
-    """Another process ended, which said why itself."""
+    """Another process ended and reported its error itself."""
 
 
 AGAIN = "run the same command again in all processes to continue"
@@ -40,7 +40,7 @@ AGAIN = "run the same command again in all processes to continue"
 
 @dataclass(frozen=True)
 class Doing:
-    """What a main thread is at. `marks` counts what it began, so that it moves with any progress.
+    """The state of a main thread. `marks` counts the phases it began: any progress counts.
 
     Phases: "wait" (for another command), "copy" (images to this machine), "start", "data" (waits
     for a batch), "compile" (a first step), "step" (runs one, or waits for the devices), "scoring"
@@ -54,7 +54,7 @@ class Doing:
 
 @dataclass(frozen=True)
 class Peer:
-    """What one process last told. `starved_s`: seconds its devices had no batch so far."""
+    """The last report of one process. `starved_s`: seconds that its devices had no batch so far."""
 
     index: int
     beat: int = -1
@@ -70,7 +70,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that left by an error: what it said."""
+    """A process that ended with an error: its exit code, message and hint."""
 
     index: int
     code: int
@@ -79,7 +79,7 @@ class Ended:
 
 
 class Pulse:
-    """This process's beat, and what it hears. One a process; see `begin`."""
+    """Reports of this process, and those it reads of others. One per process; see `begin`."""
 
     def __init__(self, client: Any, *, index: int, count: int) -> None:
         self.client, self.index, self.count = client, index, count
@@ -89,9 +89,9 @@ class Pulse:
         self.peers = [Peer(i) for i in range(count)]
         self.ended: list[Ended] = []
         self.verdict: VitctlError | None = None
-        """What the watchdog found; `check` raises it."""
+        """The watchdog's error; `check` raises it."""
         self.rounds = 0
-        """Rounds of telling and hearing that worked."""
+        """Rounds of writing and reading that worked."""
         self._beat = 0
         self._over = threading.Event()
         self._hurry = threading.Event()
@@ -113,7 +113,7 @@ class Pulse:
         if self._thread is not threading.current_thread():
             self._thread.join(timeout=5)
 
-    # What the main thread tells
+    # Called by the main thread
 
     def mark(self, phase: str, *, step: int | None = None) -> None:
         """The main thread begins something."""
@@ -121,29 +121,30 @@ class Pulse:
         self.doing = Doing(now.step if step is None else step, phase, now.marks + 1)
 
     def say_ended(self, error: VitctlError) -> None:
-        """Tell the others why this process leaves. Never raises: they may be gone."""
+        """Report to the others why this process leaves. Never raises: they may have ended."""
         word = {"code": error.exit_code, "message": error.message, "hint": error.hint}
         try:
             self.client.key_value_set(f"{_ROOT}/ended/{self.index}", json.dumps(word), True)
-        except Exception:  # the service is gone, and nobody hears us
+        except Exception:  # the service has ended, and no process can read this
             return
 
     def check(self) -> None:
-        """Raise when going on makes no sense: another process left, or the watchdog found one."""
+        """Raise if another process ended, or the watchdog has an error."""
         if self.verdict is not None:
             raise self.verdict
         if self.ended:
             raise as_error(self.ended[0])
 
-    # Stopping together
+    # Stopping
 
     def watch_for_stop(self, reason_of_stop: Callable[[], str | None], *, step: int) -> None:
-        """`asked` gives the reason once this process was told to stop; `step` is the first one."""
+        """`reason_of_stop` gives the reason once this process received a signal, else None;
+        `step` is the number of steps done."""
         with self._stop:
             self._reason_of_stop, self._passed = reason_of_stop, step
 
     def stops_after(self, step: int) -> bool:
-        """Whether all stop after this step. The main thread asks after every step."""
+        """Whether all stop after this step. The main thread calls this after every step."""
         with self._stop:
             self._passed = step
             while self._posted and self._stop_at is None:
@@ -161,7 +162,7 @@ class Pulse:
             self._round()
 
     def _round(self) -> None:
-        """Tell and hear once. A failure is only counted: whether it lasts, the watchdog judges."""
+        """Write and read once. A failure is only counted; the watchdog judges whether it lasts."""
         self._beat += 1
         record = {
             "beat": self._beat,
@@ -220,18 +221,18 @@ def begin(client: Any, *, index: int, count: int) -> Pulse:
 
 
 def current() -> Pulse | None:
-    """This process's pulse; None in a process alone."""
+    """This process's pulse; None in a single process."""
     return _pulse
 
 
 def mark(phase: str, *, step: int | None = None) -> None:
-    """Say what begins. Costs nothing in a process alone."""
+    """Report the phase that begins. Costs nothing in a single process."""
     if _pulse is not None:
         _pulse.mark(phase, step=step)
 
 
 def starved(seconds: float) -> None:
-    """Say that for so long the devices of this process had no batch."""
+    """Add seconds in which the devices of this process had no batch."""
     if _pulse is not None:
         _pulse.starved_s += seconds
 
@@ -244,7 +245,7 @@ def starved_others() -> dict[str, float]:
 
 
 def marks(index: int) -> int:
-    """How often that process's main thread has begun something, as far as was heard."""
+    """The number of phases that a process's main thread has begun, by its last report."""
     return 0 if _pulse is None else _pulse.peers[index].doing.marks
 
 
@@ -255,12 +256,12 @@ def check() -> None:
 
 
 def unreachable() -> VitctlError:
-    """The coordination service does not answer: process 0, which holds it, is gone."""
+    """The error if the coordination service does not respond: process 0, which runs it, died."""
     return InterruptedRun("process 0 is gone, which connects the other processes", hint=AGAIN)
 
 
 def as_error(ended: Ended) -> VitctlError:
-    """What another process ended with, as this one's own error, with the same exit code."""
+    """The error of another process as this one's own, with the same exit code."""
     error = Followed(f"process {ended.index} ended: {ended.message}", hint=ended.hint)
     error.exit_code = ended.code
     return error

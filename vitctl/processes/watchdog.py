@@ -1,8 +1,8 @@
-"""Who hangs, or is gone; and the end of a process that would wait for it forever.
+"""Detects a process that hangs or died, and ends the processes that would wait for it forever.
 
-A thread looks on. It measures the seconds between its own looks, and of a look that comes late it
-counts only what was expected: after a clock jumped, or this process or its machine stood still,
-nothing is late.
+A thread checks at intervals. It measures the seconds between its own checks; if a check comes late,
+it counts only the usual interval: after a clock jumped, or this process or its machine was
+suspended, nothing is overdue.
 
 A process is
   gone       its beat stands still: killed, stopped, or cut off from the network
@@ -31,13 +31,13 @@ from vitctl.processes.pulse import AGAIN, Doing, Peer, Pulse, as_error, unreacha
 # A step may take so many times the usual, but always so long: a file server that is restarted is
 # back within minutes, and a false alarm costs a restart.
 _TIMES, _FLOOR_S = 20.0, 300.0
-# Starting, compiling and saving take their time, and tell nothing meanwhile; a disk or a network
+# Starting, compiling and saving take long and report nothing meanwhile; a disk or a network
 # that copies may stand still as long.
 _SLOW_S = 1800.0
 _STEADY = frozenset({"data", "step", "score"})
 _SILENT_S = 60.0
-# So many rounds may bring no news of one that is well: it told up to one round before it was heard,
-# and was heard up to one before now. Twice that: where many ask a service, rounds take longer.
+# A healthy process may have no news for this many rounds: it wrote up to one round before it was
+# read, and was read up to one round ago. Twice that: with many processes rounds take longer.
 _SILENT_ROUNDS = 4
 # In all that is more than so many ticks, or rounds, this process itself stood still, or was deaf.
 _LATE = 2
@@ -51,7 +51,7 @@ STACKS = "stacks"
 
 
 class Watchdog:
-    """Looks on from its own thread. `folder` is where stacks are written, once there is a run."""
+    """Checks the processes from its own thread. `folder` gets the stacks, once there is a run."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Watchdog:
         self._rounds, self._deaf_s = 0, 0.0
         """Seconds since the coordination service last answered."""
         self._steps, self._steady_s = 0, 0.0
-        """How many steps were seen to end, and in how many seconds."""
+        """Number of steps that ended while the watchdog ran, and their seconds."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vitctl-watchdog", daemon=True)
 
@@ -83,7 +83,7 @@ class Watchdog:
         self._thread.start()
 
     def end(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         self._over.set()
         faulthandler.cancel_dump_traceback_later()
 
@@ -101,7 +101,7 @@ class Watchdog:
     # Looking
 
     def tick(self) -> None:
-        """Look once; what is wrong, if anything, becomes the pulse's verdict."""
+        """Check once; an error becomes the pulse's verdict."""
         if self.pulse.verdict is not None:
             return
         self._count()
@@ -117,12 +117,12 @@ class Watchdog:
 
     @property
     def silent_s(self) -> float:
-        """How long a beat may stand still."""
+        """Seconds without a report after which a process counts as dead."""
         return max(min(_SILENT_S, self.hang_s or _SILENT_S), self._late_news_s)
 
     @property
     def _late_news_s(self) -> float:
-        """How old the last word of one that is well may be."""
+        """Greatest age of the last report of a healthy process."""
         return _SILENT_ROUNDS * self.pulse.every_s
 
     def _passed_s(self) -> float:
@@ -163,7 +163,7 @@ class Watchdog:
         return steady if phase in _STEADY else max(steady, _SLOW_S)
 
     def _hanging(self) -> list[int]:
-        """Those furthest behind, if this process waits and they are overdue."""
+        """The processes with the least progress, if this process waits and they are overdue."""
         own = self.pulse.index
         if self._still_s[own] < self.limit_s("step"):
             return []
@@ -198,7 +198,7 @@ class Watchdog:
         self.pulse.verdict = InterruptedRun(sentence, hint=hint)
 
     def _dump(self, *, aloud: bool) -> Path | None:
-        """This process's stacks to its file, and to stderr where they tell what is wrong."""
+        """Write this process's stacks to its file; with `aloud` also to stderr."""
         if aloud:
             with suppress(OSError, ValueError):
                 os.write(_terminal(), f"stacks of process {self.pulse.index}:\n".encode())
