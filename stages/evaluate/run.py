@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.evaluate.spec import VERSION, EvaluateConfig
-from vitctl.artifacts import Artifact, Recipe, Store
+from vitctl.artifacts import Artifact, Recipe, Store, crew
 from vitctl.artifacts.store import slug
 from vitctl.data.batches import EvalBatch
 from vitctl.data.classes import class_mapping, map_labels
@@ -50,7 +50,9 @@ def run(
     name = runtime.name or slug(
         f"{name_of(inputs.checkpoint)}-{inputs.images}", default="evaluation"
     )
-    with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
+    with crew.of(store).open(
+        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
+    ) as draft:
         artifact = draft.finished
         if artifact is None:
             # Numbers: classes by name, images with a label

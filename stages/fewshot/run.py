@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from stages.fewshot.spec import VERSION, FewshotConfig
 from vitctl import processes
-from vitctl.artifacts import Artifact, Draft, Recipe, Store
+from vitctl.artifacts import Artifact, Draft, Recipe, Store, crew
 from vitctl.artifacts.store import slug
 from vitctl.data.batches import EvalBatch
 from vitctl.data.classes import map_labels
@@ -57,7 +57,9 @@ def run(
     model = name_of(inputs.checkpoint)
     parts = [model, inputs.images, *([] if cfg.features == "model" else [cfg.features])]
     name = runtime.name or slug("-".join(parts), default="fewshot")
-    with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
+    with crew.of(store).open(
+        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
+    ) as draft:
         artifact = draft.finished or _probed(
             draft, cfg, inputs, store=store, runtime=runtime, emit=emit
         )

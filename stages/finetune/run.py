@@ -6,7 +6,7 @@ import shlex
 from functools import partial
 
 from stages.finetune.spec import Inputs, recipe_of
-from vitctl.artifacts import Artifact, Store
+from vitctl.artifacts import Artifact, Store, crew
 from vitctl.data.digest import ConsumedSamples
 from vitctl.events import Caution, Emit, Next, Note, silent
 from vitctl.inference import weights as frozen
@@ -64,7 +64,7 @@ def _pretrained(
     layout: Layout, *, cfg: TrainConfig, checkpoint: Artifact, classes: tuple[str, ...]
 ) -> TrainState:
     """The checkpoint's weights, made to fit, with a new optimizer."""
-    checkpoint.require_whole()
+    crew.require_whole(checkpoint)
     before = trained_with(checkpoint)
     params = frozen.weights_of(
         checkpoint.path, model=before.model, layout=layout, weights=cfg.from_weights

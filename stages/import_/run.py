@@ -7,7 +7,7 @@ from typing import Any
 
 from stages.import_.settings import classes_of, model_of, name_of, trained_as
 from stages.import_.spec import VERSION, ImportConfig, ImportRuntime, Inputs
-from vitctl.artifacts import Artifact, Parent, Recipe, Store
+from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
 from vitctl.artifacts.ancestry import SOURCE
 from vitctl.artifacts.provenance import now
 from vitctl.artifacts.runs import RunDraft
@@ -85,7 +85,7 @@ def run(
         ),
     )
     folder = runtime.name or slug(f"{name}-{model.layout}", default="imported")
-    with store.open_run(
+    with crew.of(store).open_run(
         recipe, name=folder, out=runtime.out, force=runtime.force, emit=emit
     ) as draft:
         checkpoint = draft.result(_STEP, emit=emit)

@@ -34,7 +34,7 @@ from stages.shard.spec import (
     ShardConfig,
     ShardRuntime,
 )
-from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store
+from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store, crew
 from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
 from vitctl.artifacts.files import TEMPORARY
 from vitctl.artifacts.store import slug
@@ -95,7 +95,7 @@ def run(
     classes = [] if cfg.unlabelled else class_list(listing, inputs.classes_from, emit=emit)
     titles = class_titles(classes, inputs.class_titles, emit=emit)
     recipe = _recipe(listing, cfg, inputs=inputs, classes=classes, titles=titles)
-    earlier = None if runtime.force else store.made(_version_1(recipe), out=runtime.out)
+    earlier = None if runtime.force else crew.of(store).made(_version_1(recipe), out=runtime.out)
     if earlier is not None:
         emit(
             Note(
@@ -109,7 +109,9 @@ def run(
 
     stop = Stop()
     with (
-        store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft,
+        crew.of(store).open(
+            recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
+        ) as draft,
         unless_owned(stop),
     ):
         if draft.finished is None:

@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vitctl import processes
-from vitctl.artifacts import Recipe, Store, staging
+from vitctl.artifacts import Recipe, Store, crew, staging
 from vitctl.artifacts.manifest import FileEntry
 from vitctl.checkpoints import arrays
 from vitctl.console.failure import as_expected
@@ -49,7 +49,7 @@ def like(step: int) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def work(store: Store, steps: int) -> dict[str, object]:
-    with store.open_run(RECIPE, name="S16") as draft:
+    with crew.of(store).open_run(RECIPE, name="S16") as draft:
         fetched: list[str] = []
         copied = staging._copied
 

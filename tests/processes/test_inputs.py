@@ -6,14 +6,14 @@ import shutil
 
 import pytest
 
-from vitctl.artifacts import Artifact, Recipe, Store
+from vitctl.artifacts import Artifact, Recipe, Store, crew
 from vitctl.console.multiprocess import _described, _same_artifact
 from vitctl.errors import InputError
 
 
 def published(store, content) -> Artifact:
     recipe = Recipe(stage="shard", version=1, kind="dataset", config={"name": "a"})
-    with store.open(recipe, name="a") as draft:
+    with crew.of(store).open(recipe, name="a") as draft:
         (draft.path / "data").write_text(content)
         return draft.publish(summary={})
 

@@ -9,7 +9,7 @@
     runs        a growing directory of checkpoints, each a finished artifact
     pins        checkpoints that unfinished work begins from
     drafts      a directory on its way to being finished
-    crew        one draft, several processes: process 0 locks, clears and publishes
+    crew        several processes at one draft or run: process 0 locks, decides and publishes
     staging     files of an artifact on the local disk, for libraries that only read files
     store       where artifacts live, and their lookup by name, id or kind
     references  how a person or a pipe names an artifact

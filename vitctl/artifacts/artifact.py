@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitctl import processes
 from vitctl.artifacts.files import sha256_file
 from vitctl.artifacts.manifest import MANIFEST, FileEntry, Manifest, Parent, read_manifest
 from vitctl.errors import InputError, NotFoundError, VitctlError
@@ -104,9 +103,11 @@ class Artifact:
         return problems
 
     def require_whole(self) -> None:
-        """Read everything; InputError if any byte is not as it was published. Of several processes
-        one reads."""
-        problems = processes.share(f"{self.id} is whole", self.check_contents)
+        """Read everything; InputError if any byte is not as it was published."""
+        self.refuse(self.check_contents())
+
+    def refuse(self, problems: Sequence[str]) -> None:
+        """Raise InputError for the first of what `check_contents` has found, if anything."""
         if problems:
             raise InputError(
                 f"{self.path} is damaged: {problems[0]}",

@@ -10,8 +10,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from vitctl import processes, strict_json
-from vitctl.artifacts import crew
+from vitctl import strict_json
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.files import (
     DRAFT,
@@ -58,26 +57,20 @@ class Draft:
         self._known[relative] = FileEntry(path=relative, size=size, sha256=sha256)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file that every process knows the content of; one does it."""
-        if processes.first():
-            (self.path / name).write_atomic(content)
+        """Write a file. (Of several processes every one knows its content; see `crew`.)"""
+        (self.path / name).write_atomic(content)
 
     def publish(self, *, summary: dict[str, Any], volatile: Iterable[str] = ()) -> Artifact:
         """Write `artifact.json`: from here on nothing in the directory changes."""
-
-        def make() -> Artifact:
-            artifact = publish(
-                self.path,
-                recipe=self.recipe,
-                summary=summary,
-                started=self.started,
-                known=self._known,
-                volatile=volatile,
-            )
-            (self.path / DRAFT).remove(missing_ok=True)
-            return artifact
-
-        self.finished = crew.published(self.path, make)
+        self.finished = publish(
+            self.path,
+            recipe=self.recipe,
+            summary=summary,
+            started=self.started,
+            known=self._known,
+            volatile=volatile,
+        )
+        (self.path / DRAFT).remove(missing_ok=True)
         return self.finished
 
 

@@ -12,13 +12,12 @@ with more steps continues the same run.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from vitctl import processes
-from vitctl.artifacts import crew, pins
+from vitctl.artifacts import pins
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.drafts import clear, publish, read_note, sweep
 from vitctl.artifacts.files import DRAFT, HELD, LOCK, RUN, TEMPORARY
@@ -33,7 +32,6 @@ from vitctl.errors import (
     VitctlError,
 )
 from vitctl.events import Caution, Emit, silent
-from vitctl.locks import leases
 from vitctl.locks.exclusive import is_locked
 from vitctl.places import ObjectPath, Place, buckets, guards, nofollow, place
 from vitctl.places.copies import files_below, upload_folder
@@ -154,8 +152,11 @@ class Run:
 
 
 class RunDraft(Run):
-    """A run that this process holds the lock of; of several processes, the first does, which
-    decides and writes for all."""
+    """A run that this process holds the lock of. (Of several processes the first does, which
+    decides and writes for all; see `crew`.)"""
+
+    several = False
+    """Whether processes beside this one write below the same lock."""
 
     def __init__(self, path: Place, info: RunInfo, recipe: Recipe) -> None:
         super().__init__(path, info)
@@ -187,12 +188,10 @@ class RunDraft(Run):
 
     def _update(self, **changes: Any) -> None:
         self.info = self.info.model_copy(update=changes)
-        if processes.first():
-            write_info(self.path, self.info)
+        self._write_info()
 
-    def steps(self) -> list[int]:
-        """Steps with a finished checkpoint, ascending; the same in all processes."""
-        return processes.share("steps", super().steps)
+    def _write_info(self) -> None:
+        write_info(self.path, self.info)
 
     def mark_rollback(self, rollback: Rollback) -> None:
         """Write down that training goes back."""
@@ -208,19 +207,6 @@ class RunDraft(Run):
 
     def usable(self, *, at_most: int) -> tuple[Artifact | None, dict[int, str]]:
         """The newest undamaged checkpoint up to a step, and step -> sentence for damaged ones."""
-        if processes.count() == 1:
-            return self._usable(at_most=at_most)
-
-        def look() -> tuple[int | None, str, list[tuple[int, str]]]:
-            artifact, problems = self._usable(at_most=at_most)
-            step, digest = (artifact.step, artifact.digest) if artifact else (None, "")
-            return step, digest, list(problems.items())
-
-        step, digest, problems = processes.share("usable", look)
-        artifact = None if step is None else crew.load(self.place(step), digest=digest)
-        return artifact, dict(problems)
-
-    def _usable(self, *, at_most: int) -> tuple[Artifact | None, dict[int, str]]:
         problems: dict[int, str] = {}
         for step in reversed([s for s in Run.steps(self) if s <= at_most]):
             try:
@@ -251,15 +237,8 @@ class RunDraft(Run):
     def empty_place(self, step: int) -> LocalPath:
         """The folder to write a checkpoint to, emptied of what a crash left there. For a run in a
         bucket it is one on this disk, of each process its own, which `publish` sends."""
+        self._empty(step)
         place = self.place(step)
-
-        def empty() -> None:
-            place.make_folder()
-            clear(place)
-            if place.remote is not None:
-                leases.hold_on(place.remote.parent.parent / LOCK, on=processes.count() > 1)
-
-        processes.share(f"emptied {step}", empty)
         if place.local is not None:
             return place.local
         self.discard()
@@ -267,6 +246,10 @@ class RunDraft(Run):
             local = stack.enter_context(scratch())
             self._unsent[step] = stack.pop_all(), local
         return local
+
+    def _empty(self, step: int) -> None:
+        self.place(step).make_folder()
+        clear(self.place(step))
 
     def discard(self) -> None:
         """Forget what was written for a bucket and not published."""
@@ -285,52 +268,57 @@ class RunDraft(Run):
         """Make what was written to `empty_place` an artifact."""
         place = self.place(step)
         known = {} if place.remote is None else self._send(step, place.remote)
-        return crew.published(
-            place,
-            lambda: publish(
-                place,
-                recipe=self.recipe_at(step, passed=passed),
-                summary=summary,
-                started=started,
-                volatile=volatile,
-                known=known,
-            ),
+        return self._publish(
+            step, summary=summary, started=started, volatile=volatile, passed=passed, known=known
         )
 
-    def _send(self, step: int, place: ObjectPath) -> dict[str, FileEntry]:
-        """Send a checkpoint to its bucket; in the process that publishes, what was hashed on the
-        way, of all processes."""
+    def _publish(
+        self,
+        step: int,
+        *,
+        summary: dict[str, Any],
+        started: str,
+        volatile: Iterable[str],
+        passed: Sequence[Sequence[int]],
+        known: dict[str, FileEntry],
+    ) -> Artifact:
+        return publish(
+            self.place(step),
+            recipe=self.recipe_at(step, passed=passed),
+            summary=summary,
+            started=started,
+            volatile=volatile,
+            known=known,
+        )
+
+    def _send(self, step: int, bucket: ObjectPath) -> dict[str, FileEntry]:
+        """Send a checkpoint to its bucket; what was hashed on the way."""
+        sent = self._upload(step, bucket)
+        check_arrived(bucket, sent)
+        return sent
+
+    def _upload(
+        self,
+        step: int,
+        bucket: ObjectPath,
+        *,
+        names: Callable[[list[str]], list[str]] = lambda written: written,
+    ) -> dict[str, FileEntry]:
+        """Send those `names` of what was written for a step."""
         stack, local = self._unsent.pop(step)
         with stack:
-            # Each has the names of arrays and its own part of their content.
-            own = files_below(local)
-            names = processes.share(f"sends {step}", lambda: own)
-            if not processes.first():
-                own = sorted({*own} - {*names})
-            sent = upload_folder(local, place, names=own)
-        told = {name: (of.size, of.sha256) for name, of in sent.items()}
-        parts = processes.collect(f"sent {step}", told)
-        if parts is None:
-            return {}
-        leases.hold_on(place.parent.parent / LOCK, on=False)
-        entries = {
-            name: FileEntry(path=name, size=size, sha256=sha256)
-            for part in parts
-            for name, (size, sha256) in part.items()
-        }
-        _check_arrived(place, entries)
-        return entries
+            sent = upload_folder(local, bucket, names=names(files_below(local)))
+        return {n: FileEntry(path=n, size=of.size, sha256=of.sha256) for n, of in sent.items()}
 
     def abandon(self, step: int) -> None:
         """Remove a checkpoint that is no part of this run any more, whoever begins from it."""
-        if processes.first():
-            guards.check(self.place(step))
-            (self.place(step) / MANIFEST).remove(missing_ok=True)
-            self.place(step).remove_tree(ignore_errors=True)
+        guards.check(self.place(step))
+        (self.place(step) / MANIFEST).remove(missing_ok=True)
+        self.place(step).remove_tree(ignore_errors=True)
 
     def drop(self, step: int) -> None:
         """Remove a checkpoint, its manifest first; not one that unfinished work begins from."""
-        if not processes.first() or step in pins.pinned(self.path):
+        if step in pins.pinned(self.path):
             return
         manifest = self.place(step) / MANIFEST
         guards.check(manifest)
@@ -349,7 +337,7 @@ class RunDraft(Run):
         Raises NotFoundError or InputError if it was thinned out in this very moment.
         """
         trunk = run_of(checkpoint)
-        if trunk is None or checkpoint.step is None or not processes.first():
+        if trunk is None or checkpoint.step is None:
             return
         pins.pin(trunk.path, checkpoint.step, by=self.path, id=self.info.id)
         Artifact.load(checkpoint.path)
@@ -357,7 +345,7 @@ class RunDraft(Run):
     def finish_from(self, checkpoint: Artifact) -> None:
         """This run is finished: the trunk may let go of where it began."""
         trunk = run_of(checkpoint)
-        if trunk is not None and checkpoint.step is not None and processes.first():
+        if trunk is not None and checkpoint.step is not None:
             pins.unpin(trunk.path, checkpoint.step, id=self.info.id)
 
 
@@ -374,7 +362,7 @@ def _has_no_manifest(folder: Place) -> bool:
         return False
 
 
-def _check_arrived(place: ObjectPath, sent: dict[str, FileEntry]) -> None:
+def check_arrived(place: ObjectPath, sent: dict[str, FileEntry]) -> None:
     """Remove what is not of this checkpoint: a process that was given up may have written there
     until a moment ago. OutOfReachError if something of it is missing."""
     there = buckets.below(place)

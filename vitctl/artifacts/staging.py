@@ -12,12 +12,12 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from vitctl import processes
+from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.files import HELD, LOCK, TEMPORARY
+from vitctl.artifacts.files import LOCK, TEMPORARY
 from vitctl.artifacts.manifest import FileEntry, read_manifest
 from vitctl.errors import InputError
 from vitctl.events import Emit, Note, Progress, silent
@@ -29,7 +29,6 @@ from vitctl.places.scratch import check_room, scratch
 
 # Large files: a few at a time fill the network.
 _AT_ONCE = 4
-_LOOK_S = 2.0
 
 
 def default_cache() -> LocalPath:
@@ -61,7 +60,7 @@ def staged(
     folder = _folder(artifact, cache)
     files = [entry for entry in artifact.manifest.files if wanted(entry.path)]
     waiting = f"another vitctl copies {artifact.path} to {folder}; waiting for it to finish"
-    with _growth_told(folder), exclusive(folder / LOCK, emit=emit, waiting=waiting):
+    with crew.growth_told(folder), exclusive(folder / LOCK, emit=emit, waiting=waiting):
         missing = _missing(folder, files)
         _clear_leftovers(folder)
         needed = sum(entry.size for entry in missing)
@@ -72,43 +71,6 @@ def staged(
             emit(Note(f"copying {artifact.path} to {folder}, once"))
             _copy(artifact.path, folder, missing, emit=emit)
     return folder
-
-
-@contextmanager
-def _growth_told(folder: Path) -> Iterator[None]:
-    """Mark, for the processes that wait, whenever there is more in the folder: from this process or
-    from the one that it waits for."""
-    if processes.count() == 1:
-        yield
-        return
-    over = threading.Event()
-
-    def look() -> None:
-        before = _bytes_in(folder)
-        while not over.wait(_LOOK_S):
-            if (now := _bytes_in(folder)) != before and not over.is_set():
-                processes.mark("copy")
-            before = now
-
-    processes.mark("copy")
-    thread = threading.Thread(target=look, name="growth", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        processes.mark("start")
-
-
-def _bytes_in(folder: Path) -> int:
-    size = 0
-    for file in folder.rglob("*"):
-        if HELD in file.name:  # who waits for a lock makes and removes such files
-            continue
-        with suppress(OSError):  # it just got its name
-            size += file.stat().st_size
-    return size
 
 
 def staged_before(

@@ -13,8 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from vitctl import processes, strict_json
-from vitctl.artifacts import crew
+from vitctl import strict_json
 from vitctl.artifacts.artifact import Artifact, load_if_finished, load_if_readable
 from vitctl.artifacts.drafts import Draft, claim, clear, is_blank, read_note
 from vitctl.artifacts.files import DRAFT, LOCK, RUN
@@ -56,58 +55,28 @@ class Store:
         force: bool = False,
         emit: Emit = silent,
         resumable: bool = True,
+        kind: type[Draft] = Draft,
     ) -> Iterator[Draft]:
         """The draft of a recipe, locked. `draft.finished` is set if there is nothing to do.
 
         Where making it fails, what is there stays for the same command to continue; a draft without
         any file goes, as nothing can be continued, and so does one that is not `resumable`.
-        Of several processes the first locks it, and all get it.
         """
-        if processes.count() > 1:
-            crew.same_inputs(recipe)
-            processes.mark("wait")
-        if processes.first():
-            with self._open(
-                recipe, name=name, out=out, force=force, emit=emit, resumable=resumable
-            ) as draft:
-                if processes.count() > 1:
-                    crew.show(draft.path, root=self.root)
-                    processes.mark("start")
-                done = draft.finished
-                processes.share("finished", lambda: done.digest if done else None)
-                yield draft
-            return
-        path = crew.find(root=self.root, out=out).path
-        processes.mark("start")
-        digest: str | None = processes.share("finished", lambda: None)
-        yield Draft(path, recipe, finished=crew.load(path, digest=digest) if digest else None)
-
-    @contextmanager
-    def _open(
-        self,
-        recipe: Recipe,
-        *,
-        name: str,
-        out: Place | Path | None,
-        force: bool,
-        emit: Emit,
-        resumable: bool,
-    ) -> Iterator[Draft]:
         path = self._place(recipe, name=name, out=out)
         # Without the lock first: where nothing may be written finished work is still found.
         done = None if force else self._whole(path, recipe)
         if done is not None:
-            yield Draft(path, recipe, finished=done)
+            yield kind(path, recipe, finished=done)
             return
         is_new = not path.exists()
         with ExitStack() as after, exclusive(path / LOCK, emit=emit, waiting=_waiting(path)):
             if not force and (done := self._finished(path, recipe)) is not None:
-                yield Draft(path, recipe, finished=done)
+                yield kind(path, recipe, finished=done)
                 return
             if force and path.is_dir() and (out is None or _is_ours(path)):
                 clear(path)
             claim(path, recipe=recipe)
-            draft = Draft(path, recipe)
+            draft = kind(path, recipe)
             try:
                 yield draft
             except BaseException:
@@ -128,33 +97,46 @@ class Store:
         out: Place | Path | None = None,
         force: bool = False,
         emit: Emit = silent,
+        kind: type[RunDraft] = RunDraft,
     ) -> Iterator[RunDraft]:
-        """The run of a recipe, locked, new or with the checkpoints it has.
-
-        Of several processes the first locks it, and all get it.
-        """
-        if processes.count() > 1:
-            crew.same_inputs(recipe)
-            processes.mark("wait")
-        if processes.first():
-            with self._open_run(recipe, name=name, out=out, force=force, emit=emit) as draft:
-                if processes.count() > 1:
-                    crew.show(draft.path, root=self.root)
-                    processes.mark("start")
-                yield draft
-            return
-        shown = crew.find(root=self.root, out=out)
-        processes.mark("start")
-        with shown.following():
-            yield from _closed(RunDraft(shown.path, Run.load(shown.path).info, recipe))
+        """The run of a recipe, locked, new or with the checkpoints it has."""
+        path = self._place(recipe, name=name, out=out)
+        with ExitStack() as after, self._lock_run(path, several=kind.several, emit=emit) as locked:
+            if (path / RUN).is_file() and not force:
+                run = Run.load(path)
+                if run.info.id != recipe.id:
+                    raise OverwriteError(
+                        f"{path} already holds another run ({run.info.stage} {run.info.id[:8]})",
+                        hint="choose another --out, or pass --force to replace it",
+                    )
+                draft = kind(path, run.info, recipe)
+                if links := draft.links():
+                    raise nofollow.LinkError(str(path / links[0]))
+                if locked:
+                    draft.sweep()
+                yield from closed(draft)
+                return
+            if force and path.is_dir() and (out is None or _is_ours(path)):
+                clear(path)
+            claim(path, recipe=recipe)
+            info = new_info(recipe, name=name)
+            write_info(path, info)
+            (path / DRAFT).remove(missing_ok=True)
+            draft = kind(path, info, recipe)
+            try:
+                yield from closed(draft)
+            except VitctlError:
+                # Refused before it began, as what is too large, with nothing made.
+                if not draft.info.segments and not (path / CHECKPOINTS).is_dir():
+                    (path / RUN).remove(missing_ok=True)
+                    after.callback(path.remove_if_empty)
+                raise
 
     def answered(
         self, recipe: Recipe, step: int, *, out: Place | Path | None = None
     ) -> Artifact | None:
         """The checkpoint of a step that a command was answered with before, if it is undamaged:
         found without the lock, as such checkpoints stay. None for all that needs it to be sure."""
-        if processes.count() > 1:  # they must all find the same
-            return None
         path = self._place(recipe, name="any", out=out)
         try:
             run = Run.load(path)
@@ -175,45 +157,7 @@ class Store:
 
     def made(self, recipe: Recipe, *, out: Place | Path | None = None) -> Artifact | None:
         """The finished, undamaged artifact of a recipe if there is one, found without the lock."""
-        if processes.count() > 1:  # they must all find the same
-            return None
         return self._whole(self._place(recipe, name="any", out=out), recipe)
-
-    @contextmanager
-    def _open_run(
-        self, recipe: Recipe, *, name: str, out: Place | Path | None, force: bool, emit: Emit
-    ) -> Iterator[RunDraft]:
-        path = self._place(recipe, name=name, out=out)
-        with ExitStack() as after, self._lock_run(path, emit=emit) as locked:
-            if (path / RUN).is_file() and not force:
-                run = Run.load(path)
-                if run.info.id != recipe.id:
-                    raise OverwriteError(
-                        f"{path} already holds another run ({run.info.stage} {run.info.id[:8]})",
-                        hint="choose another --out, or pass --force to replace it",
-                    )
-                draft = RunDraft(path, run.info, recipe)
-                if links := draft.links():
-                    raise nofollow.LinkError(str(path / links[0]))
-                if locked:
-                    draft.sweep()
-                yield from _closed(draft)
-                return
-            if force and path.is_dir() and (out is None or _is_ours(path)):
-                clear(path)
-            claim(path, recipe=recipe)
-            info = new_info(recipe, name=name)
-            write_info(path, info)
-            (path / DRAFT).remove(missing_ok=True)
-            draft = RunDraft(path, info, recipe)
-            try:
-                yield from _closed(draft)
-            except VitctlError:
-                # Refused before it began, as what is too large, with nothing made.
-                if not draft.info.segments and not (path / CHECKPOINTS).is_dir():
-                    (path / RUN).remove(missing_ok=True)
-                    after.callback(path.remove_if_empty)
-                raise
 
     @classmethod
     def _whole(cls, path: Place, recipe: Recipe) -> Artifact | None:
@@ -238,7 +182,7 @@ class Store:
 
     @staticmethod
     @contextmanager
-    def _lock_run(path: Place, *, emit: Emit) -> Iterator[bool]:
+    def _lock_run(path: Place, *, several: bool, emit: Emit) -> Iterator[bool]:
         """Whether it is locked: where nothing may be written nobody trains, and a finished run can
         be asked without lock."""
         with ExitStack() as stack:
@@ -250,7 +194,7 @@ class Store:
                             path / LOCK,
                             emit=emit,
                             waiting=_waiting(path),
-                            several=processes.count() > 1,
+                            several=several,
                         )
                     )
                 except DeniedError:
@@ -377,7 +321,7 @@ class Store:
         return folder / f"{checked_name(name)}-{short}"
 
 
-def _closed(draft: RunDraft) -> Iterator[RunDraft]:
+def closed(draft: RunDraft) -> Iterator[RunDraft]:
     try:
         yield draft
     finally:

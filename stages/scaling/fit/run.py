@@ -12,7 +12,7 @@ from typing import Any
 from stages.scaling.analysis import resolve_config, say_guesses, study_table
 from stages.scaling.fit.announce import announce
 from stages.scaling.fit.spec import KIND, REPORT, RESIDUALS, VERSION, Inputs
-from vitctl.artifacts import Artifact, Parent, Recipe, Store
+from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
 from vitctl.artifacts.store import slug
 from vitctl.events import Emit, Next, silent
 from vitctl.scaling.config import ScalingConfig
@@ -41,7 +41,7 @@ def run(
         parents=(_outside(table, inputs.table),),
     )
     name = runtime.name or slug(f"{inputs.table.stem}-{cfg.columns.metric}", default="table")
-    with store.open(
+    with crew.of(store).open(
         recipe, name=name, out=runtime.out, force=runtime.force, emit=emit, resumable=False
     ) as draft:
         if draft.finished is None:

@@ -12,7 +12,7 @@ from stages.scaling.fit.spec import REPORT
 from stages.scaling.plot.spec import KIND, VERSION, FigureName, Inputs, PlotConfig
 from stages.scaling.user_table import errors_or_losses, resolve_metric
 from vitctl import strict_json
-from vitctl.artifacts import Artifact, Parent, Recipe, Store
+from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, silent
@@ -59,7 +59,7 @@ def run(
         parents=(_parent(inputs, table),),
     )
     name = runtime.name or slug(_stem(inputs), default="table")
-    with store.open(
+    with crew.of(store).open(
         recipe, name=name, out=runtime.out, force=runtime.force, emit=emit, resumable=False
     ) as draft:
         if draft.finished is not None:

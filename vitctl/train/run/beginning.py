@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact
 from vitctl.checkpoints import arrays, position
 from vitctl.data.digest import ConsumedSamples
@@ -52,7 +53,7 @@ def continued(cfg: TrainConfig, checkpoint: Artifact) -> StartingPoint:
 
     Raises InputError if its bytes are not those that were published.
     """
-    checkpoint.require_whole()
+    crew.require_whole(checkpoint)
     start = replace(of_checkpoint(cfg, checkpoint), classes=classes_trained_on(checkpoint))
     if cfg.from_weights == "raw":
         return start

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl import processes
+from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.drafts import clear, publish
@@ -91,7 +92,7 @@ def load(kept: Artifact, cfg: TrainConfig) -> tuple[Replayed, Pixels]:
 
     Raises InputError if it is damaged.
     """
-    kept.require_whole()
+    crew.require_whole(kept)
     verify = f"see what is wrong: vitctl verify --deep {kept.path}"
     told = read_document(
         kept.path / "batch.json",

@@ -18,6 +18,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from vitctl import processes
+from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.manifest import Recipe
 from vitctl.artifacts.runs import RunDraft
@@ -67,10 +68,10 @@ def trained(
       As `train`.
     """
     # Without the lock first: a run that trains on still answers for what it is done with.
-    done = None if runtime.force else store.answered(recipe, cfg.steps, out=runtime.out)
+    done = None if runtime.force else crew.of(store).answered(recipe, cfg.steps, out=runtime.out)
     if done is not None:
         return done
-    with store.open_run(
+    with crew.of(store).open_run(
         recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
     ) as draft:
         checkpoint = draft.result(cfg.steps, emit=emit)
