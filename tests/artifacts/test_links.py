@@ -14,7 +14,6 @@ from vitctl.artifacts import Store
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.drafts import read_note
 from vitctl.artifacts.files import HELD
-from vitctl.artifacts.pins import pin
 from vitctl.artifacts.runs import BATCHES, Run
 from vitctl.artifacts.staging import staged
 from vitctl.errors import InputError, VitctlError
@@ -213,7 +212,7 @@ def test_pins_of_a_trunk_that_are_a_link_are_refused(store, outside, to):
     trunk = Run.load(trained(store, recipe("pretrain", "run", b=1), steps=(5,)))
     Path(trunk.path / "pins").symlink_to(outside.root / to)
     with pytest.raises(LinkError, match="pins"):
-        pin(trunk.path, 5, by=store.root / "x", id="0" * 64)
+        trunk.pins.pin(5, by=store.root / "x", id="0" * 64)
     with pytest.raises(LinkError, match="pins"):
         train(store, step=13, trunk=trunk.checkpoint(5))
     assert outside.untouched

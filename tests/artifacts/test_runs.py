@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 from tests.artifacts.making import made, recipe, trained
-from vitctl.artifacts import pins
 from vitctl.artifacts.runs import Run, run_of
 from vitctl.errors import DoesNotFitError, InputError, NotFoundError, OverwriteError
+from vitctl.locks.pins import PINS, Pins
 from vitctl.places.local import LocalPath
 
 TRUNK = recipe("pretrain", "run", lr=1)
@@ -185,23 +185,23 @@ def test_a_pin_that_a_kill_left_behind_a_finished_run_holds_nothing(store):
         place = child.empty_place(step)
         (place / "weights.bin").write_bytes(b"")
         child.mark_result(step)
-        assert pins.pinned(trunk) == {10}  # not yet published
+        assert Run.load(trunk).pins.steps() == {10}  # not yet published
         child.publish(step, summary={"step": step}, started="2026-01-01")
 
     with store.open_run(branch, name="branch") as child:
         child.begin_from(beginning)
         finish(child, 15)
-        assert pins.pinned(trunk) == {10}  # somebody works on it
-    assert pins.pinned(trunk) == set()
-    assert pins.unfinished(trunk) == []
+        assert Run.load(trunk).pins.steps() == {10}  # somebody works on it
+    assert Run.load(trunk).pins.steps() == set()
+    assert Run.load(trunk).pins.held() == []
     with store.open_run(branch, name="branch") as child:  # asked for more, and interrupted
         child.begin(from_step=15, runtime={})
-    assert pins.pinned(trunk) == {10}
+    assert Run.load(trunk).pins.steps() == {10}
     with store.open_run(branch, name="branch") as child:
         finish(child, 20)
-    assert list((trunk / pins.PINS).iterdir())
+    assert list((trunk / PINS).iterdir())
     with store.open_run(TRUNK, name="S16") as run:
-        assert not list((trunk / pins.PINS).iterdir())
+        assert not list((trunk / PINS).iterdir())
         run.drop(10)
         assert run.steps() == [20, 30]
 
@@ -212,10 +212,10 @@ def test_a_pin_of_work_that_is_gone_or_of_nobody_holds_nothing(store):
     branch = recipe("cooldown", "run", parents=(beginning.as_parent("from"),))
     with store.open_run(branch, name="branch") as child:
         child.begin_from(beginning)
-    (trunk / pins.PINS / "notes.txt").write_text("anybody's")
-    assert pins.pinned(trunk) == {10}
+    (trunk / PINS / "notes.txt").write_text("anybody's")
+    assert Run.load(trunk).pins.steps() == {10}
     shutil.rmtree(child.path)
-    assert pins.pinned(trunk) == set()
+    assert Run.load(trunk).pins.steps() == set()
 
 
 def test_dropping_and_pinning_at_once_end_in_one_of_the_two(store, monkeypatch):
@@ -223,7 +223,7 @@ def test_dropping_and_pinning_at_once_end_in_one_of_the_two(store, monkeypatch):
     trunk = trained(store, TRUNK, steps=(10,))
     before = (trunk / "checkpoints" / "10" / "artifact.json").read_bytes()
     looks = iter([set(), {10}])
-    monkeypatch.setattr(pins, "pinned", lambda run: next(looks))
+    monkeypatch.setattr(Pins, "steps", lambda pins: next(looks))
     with store.open_run(TRUNK, name="S16") as run:
         run.drop(10)
     assert (trunk / "checkpoints" / "10" / "artifact.json").read_bytes() == before

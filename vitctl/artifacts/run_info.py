@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import field_validator
 
 from vitctl.artifacts.documents import read_document
-from vitctl.artifacts.files import RUN
-from vitctl.artifacts.manifest import Parent, Recipe
-from vitctl.errors import InputError
+from vitctl.artifacts.files import LOCK, RUN
+from vitctl.artifacts.manifest import MANIFEST, Parent, Recipe
+from vitctl.errors import InputError, VitctlError
+from vitctl.locks.exclusive import is_locked
 from vitctl.places import Place
 from vitctl.settings.config import Config
 
@@ -148,6 +149,22 @@ def read_info(path: Place) -> RunInfo:
             hint="bring back the file as it was; other settings make another run",
         )
     return info
+
+
+def needs_its_start(run: Place) -> bool:
+    """Whether what a run began from may still be asked for: it is there, and has not given the
+    answer of its last start, or somebody works on it."""
+    if not (run / RUN).is_file():
+        return False
+    try:
+        info = read_info(run)
+    except VitctlError:  # damaged: what it still needs is not known
+        return True
+    last = max(info.results, default=None)
+    if last is None or not (run / CHECKPOINTS / str(last) / MANIFEST).is_file():
+        return True
+    begun = info.segments[-1].from_step if info.segments else 0
+    return begun >= last or is_locked(run / LOCK)
 
 
 def write_info(path: Place, info: RunInfo) -> None:

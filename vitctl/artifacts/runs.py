@@ -17,13 +17,20 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from vitctl.artifacts import pins
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.drafts import clear, publish, read_note, sweep
 from vitctl.artifacts.files import DRAFT, HELD, LOCK, RUN, TEMPORARY
 from vitctl.artifacts.manifest import MANIFEST, FileEntry, Recipe
 from vitctl.artifacts.provenance import now, versions
-from vitctl.artifacts.run_info import CHECKPOINTS, Rollback, RunInfo, Segment, read_info, write_info
+from vitctl.artifacts.run_info import (
+    CHECKPOINTS,
+    Rollback,
+    RunInfo,
+    Segment,
+    needs_its_start,
+    read_info,
+    write_info,
+)
 from vitctl.errors import (
     DeniedError,
     NewerFormatError,
@@ -33,6 +40,7 @@ from vitctl.errors import (
 )
 from vitctl.events import Caution, Emit, silent
 from vitctl.locks.exclusive import is_locked
+from vitctl.locks.pins import PINS, Pins
 from vitctl.places import ObjectPath, Place, buckets, guards, nofollow, place
 from vitctl.places.copies import files_below, upload_folder
 from vitctl.places.local import LocalPath
@@ -47,7 +55,7 @@ EVENTS = "events.out.tfevents."
 GOODPUT = "goodput.json"
 
 _OURS = frozenset(
-    {RUN, DRAFT, MANIFEST, LOCK, HELD, METRICS, GOODPUT, STACKS, CHECKPOINTS, BATCHES, pins.PINS}
+    {RUN, DRAFT, MANIFEST, LOCK, HELD, METRICS, GOODPUT, STACKS, CHECKPOINTS, BATCHES, PINS}
 )
 _STEP = re.compile(r"0|[1-9][0-9]*")
 
@@ -80,6 +88,11 @@ class Run:
     @property
     def metrics(self) -> Place:
         return self.path / METRICS
+
+    @property
+    def pins(self) -> Pins:
+        """Which of its checkpoints other work still begins from."""
+        return Pins(self.path, holds=needs_its_start)
 
     @property
     def is_working(self) -> bool:
@@ -124,7 +137,7 @@ class Run:
                 named = [c for c in (self.path / name).children() if _STEP.fullmatch(c.name)]
                 bare = self.path.each(_has_no_manifest, named)
                 found += [c for c, is_bare in zip(named, bare, strict=True) if is_bare]
-        pinned = pins.pinned(self.path) if found else ()
+        pinned = self.pins.steps() if found else ()
         return [c for c in found if c.parent.name != CHECKPOINTS or int(c.name) not in pinned]
 
     def checkpoint(self, step: int, *, check: bool = True) -> Artifact:
@@ -171,7 +184,7 @@ class RunDraft(Run):
             sweep(self.path)
             if read_note(self.path) is not None:
                 (self.path / DRAFT).remove(missing_ok=True)
-            pins.remove_dead(self.path)
+            self.pins.remove_dead()
             for place in self.unfinished():
                 place.remove_tree(ignore_errors=True)
 
@@ -318,7 +331,7 @@ class RunDraft(Run):
 
     def drop(self, step: int) -> None:
         """Remove a checkpoint, its manifest first; not one that unfinished work begins from."""
-        if step in pins.pinned(self.path):
+        if step in self.pins.steps():
             return
         manifest = self.place(step) / MANIFEST
         guards.check(manifest)
@@ -326,7 +339,7 @@ class RunDraft(Run):
             content = manifest.read_bytes()
             manifest.remove()
             # Who pins looks for the manifest after that: whoever comes second sees the other.
-            if step in pins.pinned(self.path):
+            if step in self.pins.steps():
                 manifest.write_atomic(content)
                 return
         self.place(step).remove_tree(ignore_errors=True)
@@ -339,14 +352,14 @@ class RunDraft(Run):
         trunk = run_of(checkpoint)
         if trunk is None or checkpoint.step is None:
             return
-        pins.pin(trunk.path, checkpoint.step, by=self.path, id=self.info.id)
+        trunk.pins.pin(checkpoint.step, by=self.path, id=self.info.id)
         Artifact.load(checkpoint.path)
 
     def finish_from(self, checkpoint: Artifact) -> None:
         """This run is finished: the trunk may let go of where it began."""
         trunk = run_of(checkpoint)
         if trunk is not None and checkpoint.step is not None:
-            pins.unpin(trunk.path, checkpoint.step, id=self.info.id)
+            trunk.pins.unpin(checkpoint.step, id=self.info.id)
 
 
 def _is_ours(name: str) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.pins import unfinished
 from vitctl.artifacts.runs import Run, run_of
 from vitctl.errors import InputError, UsageError, VitctlError
 from vitctl.optim.schedules import OPEN_ENDED, CooldownShape, ScheduleConfig
@@ -74,7 +73,7 @@ def unfinished_before(checkpoint: Artifact) -> str | None:
     run = run_of(checkpoint)
     if run is None:
         return None
-    for step, by in reversed(unfinished(run.path)):
+    for step, by in reversed(run.pins.held()):
         if step < (checkpoint.step or 0) and _waits(by):
             again = shlex.quote(f"{run.path}@{step}")
             return f"{by} off step {show_count(step)} is unfinished; to continue it: --from {again}"
