@@ -10,7 +10,8 @@
     drafts      a directory on its way to being finished
     crew        several processes at one draft or run: process 0 locks, decides and publishes
     staging     files of an artifact on the local disk, for libraries that only read files
-    store       where artifacts live, and their lookup by name, id or kind
+    catalog     what lies in a store, found by id, kind, age, or as an input of another
+    store       where artifacts are made, under a name and an id
     references  how a person or a pipe names an artifact
     inputs      the meaning of a left-out input
     pasteable   command lines for hints, in the current store

@@ -1,4 +1,4 @@
-"""Where artifacts live, and how they are found.
+"""Where artifacts live, and how they are made there.
 
     <store>/<stage>/<name>-<first 8 of the id>/
 
@@ -8,22 +8,21 @@ Names are for people, ids decide: the same recipe under another name is found, n
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from vitctl import strict_json
-from vitctl.artifacts.artifact import Artifact, load_if_finished, load_if_readable
+from vitctl.artifacts.artifact import Artifact, load_if_finished
+from vitctl.artifacts.catalog import Catalog, folders
 from vitctl.artifacts.drafts import Draft, claim, clear, is_blank, read_note
 from vitctl.artifacts.files import DRAFT, LOCK, RUN
-from vitctl.artifacts.manifest import MANIFEST, Parent, Recipe
+from vitctl.artifacts.manifest import MANIFEST, Recipe
 from vitctl.artifacts.run_info import new_info, write_info
 from vitctl.artifacts.runs import CHECKPOINTS, Run, RunDraft
 from vitctl.errors import (
     DeniedError,
-    InputError,
-    NotFoundError,
     OverwriteError,
     UsageError,
     VitctlError,
@@ -37,13 +36,8 @@ R = TypeVar("R")
 _SHORT = 8
 
 
-class Store:
+class Store(Catalog):
     """A directory of artifacts, or a part of a bucket. Creating the object touches nothing."""
-
-    def __init__(self, root: Place | Path | str = "artifacts") -> None:
-        self.root = place(root)
-
-    # Making
 
     @contextmanager
     def open(
@@ -203,110 +197,6 @@ class Store:
                     locked = False
             yield locked
 
-    # Finding
-
-    def entries(self, *, check: bool = True) -> Iterator[Artifact | Run]:
-        """Every run and finished artifact of the store, oldest first. Those without a readable
-        manifest are left out, with `check` also those whose files are missing or cut short."""
-
-        def loaded(directory: Place) -> list[tuple[tuple[str, int], str, Artifact | Run]]:
-            try:
-                entry = self.load(directory, check=check)
-                return [(entry.order, str(directory), entry)]
-            except (VitctlError, OSError):
-                return []
-
-        found = [row for rows in self.each_directory(loaded) for row in rows]
-        yield from (entry for _, _, entry in sorted(found, key=lambda row: row[:2]))
-
-    def each_directory(self, function: Callable[[Place], R]) -> list[R]:
-        """`function` of every directory, in order; in a bucket of several at a time."""
-        return self.root.each(function, self.directories())
-
-    def directories(self) -> Iterator[Place]:
-        """Every directory where an artifact, run or draft of this store would lie."""
-        for stage in _folders(self.root):
-            yield from _folders(stage)
-
-    @staticmethod
-    def load(path: Place, *, check: bool = True) -> Artifact | Run:
-        """The run or artifact at `path`."""
-        return Run.load(path) if (path / RUN).is_file() else Artifact.load(path, check=check)
-
-    def find(self, id: str) -> Artifact | None:
-        """A finished artifact (a checkpoint, too) with this id; its files are not checked."""
-        return next(self._with_id(id), None)
-
-    def _with_id(self, id: str) -> Iterator[Artifact]:
-        for artifact in self.finished():
-            if artifact.id == id:
-                yield artifact
-
-    def finished(self) -> Iterator[Artifact]:
-        """Every artifact with a readable manifest, the checkpoints of runs among them."""
-        for entry in self.entries(check=False):
-            if isinstance(entry, Artifact):
-                yield entry
-                continue
-            for step in entry.steps():
-                checkpoint = load_if_readable(entry.place(step))
-                if checkpoint is not None:
-                    yield checkpoint
-
-    def parent(self, parent: Parent) -> Artifact | None:
-        """The artifact behind a recorded input, where it was or anywhere in this store.
-
-        Raises InputError if it is there but no longer what it was (its digest differs).
-        """
-
-        changed: Artifact | None = None
-        for candidate in self._candidates(parent):
-            if candidate.id == parent.id and candidate.digest == parent.digest:
-                return candidate
-            if candidate.id == parent.id:
-                changed = changed or candidate
-        if changed is None:
-            return None
-        raise InputError(
-            f"{changed.path} is not what it was: its digest is {changed.digest[:8]}, "
-            f"recorded was {parent.digest[:8]}",
-            hint=f"see what changed: vitctl verify --deep {changed.path}",
-        )
-
-    def _candidates(self, parent: Parent) -> Iterator[Artifact]:
-        """Where it was, then whatever has its id here. A bucket that this store is not in is asked
-        last: copies of a store must do without it."""
-        try:
-            recorded = place(parent.path) if parent.path else None
-        except UsageError:  # of a kind of store that a later version knows
-            recorded = None
-        there = [] if recorded is None else [recorded]
-        away = any(p.remote is not None and p.inside(self.root) is None for p in there)
-        for path in () if away else there:
-            yield from filter(None, [load_if_readable(path)])
-        yield from self._with_id(parent.id)
-        for path in there if away else ():
-            yield from filter(None, [load_if_readable(path)])
-
-    def newest(
-        self, kind: str, *, wanted: Callable[[Artifact], bool] = lambda artifact: True
-    ) -> Artifact | None:
-        """The most recently finished undamaged artifact of a kind that is `wanted`; of a run, its
-        newest checkpoint."""
-        candidates = []
-        for entry in self.entries(check=False):
-            if isinstance(entry, Run):
-                steps = entry.steps() if kind == "checkpoint" else []
-                last = load_if_readable(entry.place(steps[-1])) if steps else None
-                candidates += [last] if last is not None else []
-            elif entry.kind == kind:
-                candidates.append(entry)
-        ordered = sorted(candidates, key=lambda artifact: artifact.order, reverse=True)
-        usable = (artifact for artifact in ordered if wanted(artifact))
-        return next((artifact for artifact in usable if not artifact.check_sizes()), None)
-
-    # Places
-
     def _place(self, recipe: Recipe, *, name: str, out: Place | Path | None) -> Place:
         if out is not None:
             out = place(out)
@@ -315,7 +205,7 @@ class Store:
         _refuse_file(self.root, "--store")
         folder = self.root / recipe.stage
         short = recipe.id[:_SHORT]
-        for directory in _folders(folder):
+        for directory in folders(folder):
             if directory.name.endswith(f"-{short}"):
                 return directory
         return folder / f"{checked_name(name)}-{short}"
@@ -342,17 +232,6 @@ def slug(text: str, *, default: str) -> str:
     """A folder name made of any text."""
     kept = re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-._")[:60]
     return kept or default
-
-
-def _folders(parent: Place) -> list[Place]:
-    """The visible folders in `parent`, sorted; none where there is no such place."""
-    try:
-        found = parent.children()
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise NotFoundError(f"{parent} cannot be listed: {error.strerror}") from None
-    return [child for child in found if not child.name.startswith(".") and child.is_dir()]
 
 
 def _refuse_file(path: Place, option: str) -> None:
