@@ -9,7 +9,6 @@ from typer import Option
 from stages.doctor.spec import Inputs
 from vitctl.console import completion
 from vitctl.console.session import Session
-from vitctl.console.streams import answer
 from vitctl.console.verb import verb
 from vitctl.doctor.finding import Finding, exit_code
 from vitctl.errors import (
@@ -71,7 +70,7 @@ def check_machine(session: Session, *, data: str | None, timeout_s: float | None
 
     def show(finding: Finding) -> None:
         if not session.options.json:
-            answer(lines(finding, width=width))
+            session.answer_text(lines(finding, width=width))
 
     report = run(inputs, timeout_s=timeout_s, report=show)
     if session.options.json:

@@ -46,7 +46,7 @@ _SETTINGS = (
 )
 
 
-@verb(sets=Flags(ImportConfig, _SETTINGS), runs=Flags(ImportRuntime, ()))
+@verb(sets=Flags(ImportConfig, _SETTINGS), runs=Flags(ImportRuntime, ()), computes=True)
 def import_(
     session: Session,
     src: Annotated[

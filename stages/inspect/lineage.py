@@ -13,7 +13,7 @@ from vitctl.artifacts.ancestry import SOURCE, Ancestor, ancestors_of
 from vitctl.artifacts.references import id_of
 from vitctl.console.flags import Reference
 from vitctl.console.session import Session
-from vitctl.console.streams import answer, answer_columns
+from vitctl.console.streams import answer_columns
 from vitctl.console.text import safe
 from vitctl.console.tree import bold, dim, warned
 from vitctl.console.verb import verb
@@ -37,7 +37,7 @@ def lineage(
         if session.options.json:
             session.answer_json({**_as_json(entry), "inputs": [_node(branch) for branch in tree]})
         else:
-            answer("\n".join(_drawn(entry, tree)))
+            session.answer_text("\n".join(_drawn(entry, tree)))
 
 
 def _checkpoint(entry: Artifact | Run, step: int | None) -> Artifact | Run:

@@ -12,7 +12,6 @@ from stages.inspect.listing import Row, rows
 from vitctl.artifacts.references import MAKE, kind_named
 from vitctl.console import completion
 from vitctl.console.session import Session
-from vitctl.console.streams import answer
 from vitctl.console.text import safe
 from vitctl.console.verb import verb
 from vitctl.errors import UsageError
@@ -52,7 +51,7 @@ def ls(
     elif every:
         from vitctl.console.table import table  # rich: a help page doesn't need it
 
-        answer(table(_COLUMNS, [_cells(row) for row in every]))
+        session.answer_text(table(_COLUMNS, [_cells(row) for row in every]))
     else:
         what = "nothing" if kind is None else f"no {kind}"
         session.emit(Note(f"{what} in {session.store.root} yet"))

@@ -15,7 +15,6 @@ from vitctl.artifacts.artifact import load_if_readable
 from vitctl.artifacts.manifest import Provenance
 from vitctl.console.flags import Reference
 from vitctl.console.session import Session
-from vitctl.console.streams import answer
 from vitctl.console.text import safe
 from vitctl.console.tree import bold, dim, fields, warned
 from vitctl.console.verb import verb
@@ -43,7 +42,7 @@ def show(
             session.answer_json(as_json(entry))
             continue
         lines = _of_run(entry) if isinstance(entry, Run) else _of_artifact(entry)
-        answer("\n".join([*([""] if number else []), *lines]))
+        session.answer_text("\n".join([*([""] if number else []), *lines]))
 
 
 def as_json(entry: Artifact | Run) -> dict[str, Any]:

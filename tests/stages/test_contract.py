@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -65,3 +66,21 @@ def test_every_stage_is_reached_and_every_command_is_in_the_readme():
     readme = (ROOT / "README.md").read_text()
     guide = "".join(path.read_text() for path in (ROOT / "docs" / "guide").glob("*.md"))
     assert [verb for verb in VERBS if f"vitctl {verb}" not in readme + guide] == []
+
+
+def test_answers_are_written_where_the_display_ends_first():
+    """Only `Session` writes to stdout: it says `Answering` before, so the answer is the last thing
+    on a screen."""
+    writers = [
+        path.relative_to(ROOT).as_posix()
+        for room in ("stages", "vitctl")
+        for path in sorted((ROOT / room).rglob("*.py"))
+        if re.search(
+            r"from vitctl\.console\.streams import [^\n]*\banswer\b(?!_)", path.read_text("utf-8")
+        )
+    ]
+    assert writers == ["vitctl/console/session.py"]
+    source = (ROOT / "vitctl/console/session.py").read_text("utf-8")
+    calls = re.findall(r"(.*)\n\s+answer\(", source)
+    assert calls
+    assert all("Answering()" in line for line in calls)

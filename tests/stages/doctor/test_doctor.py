@@ -20,7 +20,7 @@ from vitctl.places import place
 def doctor(tmp_path, monkeypatch):
     """doctor(findings, **options): the lines it prints, and what it raises."""
     said = []
-    monkeypatch.setattr(command, "answer", said.append)
+    monkeypatch.setattr(Session, "answer_text", lambda self, text: said.append(text))
     monkeypatch.setattr(Session, "answer_json", lambda self, value: said.append(json.dumps(value)))
 
     def run(*found, **options):
