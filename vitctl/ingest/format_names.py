@@ -3,4 +3,6 @@ numpy."""
 
 from typing import Literal
 
-FormatName = Literal["cifar", "folder", "idx", "npz", "parquet", "tar", "webdataset", "zip"]
+FormatName = Literal[
+    "cifar", "folder", "idx", "npz", "parquet", "tar", "tfrecord", "webdataset", "zip"
+]

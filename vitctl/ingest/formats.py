@@ -30,6 +30,7 @@ from vitctl.ingest.sources import Listing
 from vitctl.ingest.streams import compression_of, open_stream
 from vitctl.ingest.tar import list_tars
 from vitctl.ingest.tar_members import is_tar
+from vitctl.ingest.tfrecord import is_tfrecord, list_tfrecords
 from vitctl.ingest.zip import list_zips
 from vitctl.ingest.zip_members import is_zip
 
@@ -62,6 +63,7 @@ FORMATS = (
     Format("parquet", "Parquet with images in it", is_parquet, list_parquets),
     Format("idx", "IDX (as MNIST; also .gz)", is_idx, list_idx),
     Format("cifar", "CIFAR-10 and -100, binary version", is_cifar, list_cifar),
+    Format("tfrecord", "TFRecord of tf.train.Example", is_tfrecord, list_tfrecords),
     Format("webdataset", "WebDataset", None, partial(list_tars, kind="webdataset")),
 )
 
@@ -102,7 +104,7 @@ def list_images(
     if format == "tar":
         options["kind"] = "tar"
     columns = {"image_column": image_column, "label_column": label_column}
-    if chosen.name == "parquet":
+    if chosen.name in ("parquet", "tfrecord"):
         options |= columns
     else:
         _refuse_columns(columns, given)
