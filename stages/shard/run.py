@@ -192,6 +192,12 @@ def _recipe(
 
     proof = listing.fingerprint_of(contents=True) if inputs.rehash else listing.fingerprint
     parents = [outside("source", proof, listing.root)]
+    if (made := listing.artifact) is not None:
+        parents.append(
+            Parent(
+                role="dataset", kind="dataset", id=made.id, digest=made.digest, path=str(made.path)
+            )
+        )
     if inputs.classes_from is not None:
         proof = canonical_fingerprint(list(classes))
         parents.append(outside("classes_from", proof, str(inputs.classes_from)))
@@ -370,6 +376,8 @@ def _check_rejects(
 def _check_unchanged(
     listing: Listing, list_again: Callable[[], Listing], classes: str | None
 ) -> None:
+    if listing.artifact is not None:
+        return  # what is published is not changed; each record has a checksum
     if listing.parts:
         for part in listing.parts:
             part.check_unchanged()

@@ -15,6 +15,7 @@ cifar             CIFAR's binary files as a source
 npz               npz with images and labels as a source
 arrays            what these have in common: blocks of pixels
 tfrecord          TFRecord files of `tf.train.Example` as a source
+artifact          a dataset artifact as a source
 archive_tree      paths of an archive's members -> a tree of files
 table             sources that say themselves which class each image has
 parts             larger files that hold images

@@ -17,6 +17,7 @@ from typing import Any, get_args
 
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.ingest.artifact import is_dataset, list_artifact
 from vitctl.ingest.cifar import is_cifar, list_cifar
 from vitctl.ingest.file_kinds import HEAD_BYTES, kind_of
 from vitctl.ingest.folder import list_folder
@@ -98,6 +99,8 @@ def list_images(
                 f"--format {format} is for files, and {given} is a folder",
                 hint=f"give the files in it: '{given.rstrip('/')}/*'",
             )
+        if format is None and is_dataset(given):
+            return list_artifact(given, **options)
         _refuse_columns({"image_column": image_column, "label_column": label_column}, given)
         return list_folder(Path(given), own=own, **options)
     chosen = _named(format) if format is not None else _format_of(paths)

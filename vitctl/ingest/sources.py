@@ -22,6 +22,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl.artifacts import Artifact
 from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
 from vitctl.data.classes import sort_classes
 from vitctl.ingest.columns import Entries, Entry
@@ -118,6 +119,8 @@ class Listing:
     """The files that hold the images, where they hold many: if these are as they were, all is."""
     cautions: tuple[str, ...] = ()
     """What was wrong with them, a sentence each."""
+    artifact: Artifact | None = None
+    """The dataset that the images are of, if they are of one."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -134,6 +137,8 @@ class Listing:
         if self.declared:
             for entry in self.entries:
                 digest.update(repr((entry.split, self.class_names(entry))).encode())
+        if self.artifact is not None:  # records have no times
+            digest.update(self.artifact.digest.encode())
         proof = digest.hexdigest()
         return canonical_fingerprint([proof, list(self.united)]) if self.united else proof
 

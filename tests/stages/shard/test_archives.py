@@ -59,6 +59,49 @@ def test_a_zip(folder, of_the_folder, tmp_path):
     assert sharded(path, tmp_path / "store").digest == of_the_folder.digest
 
 
+def test_a_dataset_artifact(of_the_folder, tmp_path):
+    """Sharded again in the same way it is the same; in another way, the same images."""
+    events = []
+    again = api.shard(
+        of_the_folder.path,
+        store=Store(tmp_path / "store"),
+        runtime={"workers": 0},
+        set={"shards": 3},
+        emit=events.append,
+    )
+    assert again.digest == of_the_folder.digest
+    parents = {parent.role: parent for parent in again.manifest.recipe.parents}
+    assert parents["dataset"].id == of_the_folder.id
+    assert any("is a dataset that vitctl made" in e.text for e in events if isinstance(e, Note))
+    few = api.shard(
+        of_the_folder.path,
+        store=Store(tmp_path / "store"),
+        runtime={"workers": 0},
+        set={"layout": "flat", "val_fraction": 0.0, "classes": "bee,cat"},
+        exclude=["cat/0.png"],
+    )
+    assert few.summary["examples"] == {"train": 11}
+    dataset, original = Dataset.load(few.path), Dataset.load(of_the_folder.path)
+    assert dataset.info.classes == ("bee", "cat")
+    images = everything(original)
+    for id_, example in everything(dataset).items():
+        assert example.image == images[id_].image
+        assert dataset.info.classes[example.labels[0]] == id_.split("/")[0]
+
+
+def test_a_damaged_dataset_is_refused(of_the_folder, tmp_path):
+    copy = shutil.copytree(of_the_folder.path, tmp_path / "copy")
+    shard = next(copy.glob("*train*00000*"))
+    data = bytearray(shard.read_bytes())
+    data[data.index(b"\x89PNG") + 20] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(InputError, match=shard.name):
+        api.shard(copy, store=Store(tmp_path / "store"), runtime={"workers": 0})
+    (copy / "artifact.json").write_text("{}")
+    with pytest.raises(InputError):
+        sharded(copy, tmp_path / "store")
+
+
 def test_several_labels_of_a_table(folder, tmp_path):
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     files = sorted(folder.rglob("*.png"))

@@ -1,0 +1,116 @@
+"""A dataset artifact as a source: sharded again, of fewer classes or images, or in other shards."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from vitctl.artifacts import Artifact
+from vitctl.data.dataset import SPLITS, Dataset
+from vitctl.data.example import decode_example
+from vitctl.data.records import ShardedRecords
+from vitctl.errors import InputError, UsageError, VitctlError
+from vitctl.ingest.columns import EntriesBuilder, Entry
+from vitctl.ingest.folder_layout import LayoutName
+from vitctl.ingest.sources import Access, Bytes, Listing
+from vitctl.ingest.table import read_table
+
+_RECORDS = 64
+
+
+@dataclass(frozen=True)
+class ArtifactImages:
+    """Images of a dataset; `Entry.part` is the number of a split, `Entry.offset` of a record."""
+
+    path: Path
+    access: Access = "random"
+
+    @contextmanager
+    def reader(self) -> Iterator[_ArtifactReader]:
+        reader = _ArtifactReader(Dataset.load(self.path))
+        try:
+            yield reader
+        finally:
+            for records in reader.opened.values():
+                records.close()
+
+
+@dataclass
+class _ArtifactReader:
+    dataset: Dataset
+    opened: dict[int, ShardedRecords] = field(default_factory=dict)
+
+    @contextmanager
+    def open(self, entry: Entry) -> Iterator[Bytes]:
+        if entry.part not in self.opened:
+            self.opened[entry.part] = self.dataset.records(SPLITS[entry.part])
+        (record,) = self.opened[entry.part].read(np.array([entry.offset]))
+        yield io.BytesIO(decode_example(record).image)
+
+
+def is_dataset(path: str) -> bool:
+    """Whether a folder is a dataset artifact."""
+    try:
+        return Artifact.load(Path(path), check=False).kind == "dataset"
+    except VitctlError:  # a folder like others
+        return False
+
+
+def list_artifact(
+    given: str,
+    *,
+    labels: Mapping[str, tuple[str, ...]] | None = None,
+    unlabelled: bool = False,
+    layout: LayoutName | None = None,
+    exclude: Collection[str] = (),
+) -> Listing:
+    """The images of a dataset artifact, under the ids that they have in it. Raises `InputError`
+    where it is damaged."""
+    if layout == "classes":
+        raise UsageError(
+            f"--layout classes is for folders, and {given} says itself what its classes are",
+            hint="--layout flat takes its splits as one",
+        )
+    artifact = Artifact.load(Path(given))
+    dataset = Dataset.load(Path(given))
+    builder = EntriesBuilder()
+    for number, split in enumerate(SPLITS):
+        if split not in dataset.info.splits:
+            continue
+        records = dataset.records(split)
+        try:
+            count = dataset.info.examples(split)
+            for first in range(0, count, _RECORDS):
+                rows = np.arange(first, min(first + _RECORDS, count))
+                for row, record in zip(rows.tolist(), records.read(rows), strict=True):
+                    try:
+                        example = decode_example(record)
+                    except ValueError as error:
+                        where, position = records.locate(row)
+                        raise InputError(f"record {position} of {where}: {error}") from None
+                    builder.add(
+                        example.id.encode(),
+                        size=len(example.image),
+                        mtime_ns=0,
+                        split=None if layout == "flat" else split,
+                        labels=example.labels,
+                        part=number,
+                        offset=row,
+                    )
+        finally:
+            records.close()
+    splits = "as one, without splits" if layout == "flat" else ", ".join(dataset.info.splits)
+    listing = Listing(
+        given,
+        ArtifactImages(Path(given)),
+        builder.build(),
+        dataset.info.classes,
+        reading=f"{given} is a dataset that vitctl made: its images and labels, {splits}",
+        artifact=artifact,
+    )
+    return read_table(listing, labels=labels, unlabelled=unlabelled, exclude=exclude)
