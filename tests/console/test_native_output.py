@@ -134,6 +134,15 @@ def test_last_words_reach_the_terminal(last_words, number):
         assert 'File "<string>"' in text
 
 
+def test_stacks_that_a_user_asked_for_are_there_before_the_end():
+    """Not copied once the process is gone, when a shell has written its prompt already."""
+    end_the_keeper = "os.write(caught._life, b'end\\n')"
+    sigsegv = "import faulthandler\nfaulthandler._sigsegv()"
+    code, _, err = run(f"{end_the_keeper}\n{sigsegv}", PYTHONFAULTHANDLER="1")
+    assert code == -signal.SIGSEGV
+    assert sum(line.startswith("Fatal Python error: Segmentation fault") for line in err) == 1
+
+
 def test_a_library_that_holds_the_lock_is_never_blocked():
     code, out, _ = run("for _ in range(50_000):\n    holding_the_lock.write(2, b'x' * 60, 60)")
     assert (code, out) == (0, "the answer\n")

@@ -16,6 +16,7 @@ lock: the socket is one that drops what it has no room for.
 from __future__ import annotations
 
 import array
+import faulthandler
 import fcntl
 import os
 import socket
@@ -76,6 +77,8 @@ class NativeOutput:
         if _same_file(_OUT, _ERR):
             os.dup2(self._writing.fileno(), _OUT)
         os.dup2(self._writing.fileno(), _ERR)
+        if faulthandler.is_enabled():  # by the user; it kept the number 2
+            faulthandler.enable(self._terminal)
         self._thread = threading.Thread(target=self._read, name="vitctl-stderr", daemon=True)
         self._thread.start()
 
