@@ -283,7 +283,7 @@ def test_a_kept_batch_is_shown_as_it_was(consumed, bad_read, store, photos, tmp_
     # Under the run's name it is the same, and said to be.
     picture = tmp_path / "batch.png"
     shown = of(trunk, 3, store=store, file=picture, first=5, emit=said.append)
-    assert (shown.run, shown.kept, len(shown.batch.images)) == (trunk.path, batch.path, 5)
+    assert (shown.run, shown.saved, len(shown.batch.images)) == (trunk.path, batch.path, 5)
     told = [event.text for event in said if isinstance(event, Note)]
     assert told == [
         "step 3 diverged (loss nan, gradient norm 1) on this batch; the batch is shown as it was "
@@ -315,7 +315,7 @@ def test_a_damaged_batch_is_not_shown(consumed, bad_read, store, photos, tmp_pat
     with pytest.raises(InputError, match="other bytes than were published"):
         of(batch, 3, store=store)
     said = []
-    assert of(trunk, 3, store=store, emit=said.append).kept is None
+    assert of(trunk, 3, store=store, emit=said.append).saved is None
     (told,) = [event.text for event in said if isinstance(event, Caution)]
     assert told.startswith("step 3 diverged")
     assert "the batch is computed again" in told
@@ -346,7 +346,7 @@ def test_a_step_that_diverged_before_it_was_trained(consumed, bad_read, store, p
     done = pretrained(store, photos, steps=4)
     said = []
     found = of(run_of(done), 3, store=store, emit=said.append)
-    assert found.kept is None
+    assert found.saved is None
     place = run_of(done).path / "batches" / "2"
     (told,) = [event.text for event in said if isinstance(event, Note)]
     assert told == (
@@ -359,7 +359,7 @@ def test_a_step_that_was_trained_on_another_batch_later(consumed, bad_read, stor
     done = pretrained(store, photos, steps=4, on_divergence="rollback")
     said = []
     found = of(run_of(done), 3, store=store, emit=said.append)
-    assert found.kept is None
+    assert found.saved is None
     assert [row.key for row in found.batch.images] != np.load(
         run_of(done).path / "batches" / "2" / "keys.npy"
     ).tolist()
