@@ -94,8 +94,13 @@ def _of_one(
     metadata: Mapping[str, str],
     configs: Mapping[str, Any],
 ) -> Weights:
-    size, sha256 = sha256_file(place(file).resolve())  # a cache of downloads is full of links
+    size, sha256 = _sha256_file(file)
     return Weights(file.name, sha256, size, shapes, read, metadata, configs)
+
+
+def _sha256_file(file: Path) -> tuple[int, str]:
+    """(size in bytes, sha256); a cache of downloads is full of links, which are followed."""
+    return sha256_file(place(file).resolve())
 
 
 def _in_folder(folder: Path) -> Path:
@@ -148,7 +153,7 @@ def _sharded(index: Path, configs: Mapping[str, Any]) -> Weights:
     if shapes.keys() != where.keys():
         stray = sorted(shapes.keys() ^ where.keys())
         raise InputError(f"{index} is damaged: it and its files disagree on the tensor {stray[0]}")
-    hashes = [(name, *sha256_file(index.parent / name)) for name in names]
+    hashes = [(name, *_sha256_file(index.parent / name)) for name in names]
     digest = hashlib.sha256("".join(f"{name}\0{sha}\0" for name, _, sha in hashes).encode())
     return Weights(
         index.name,

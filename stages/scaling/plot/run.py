@@ -162,13 +162,21 @@ def _makers(
     summary: Mapping[str, Any] = {}
     if set(wanted) & set(_OF_STUDY):
         summary = _summary(cfg, inputs, table, emit=emit)
+    branches = cfg.schedules
     figures: dict[FigureName, Callable[[style.Theme], Any]] = {
         "compute": lambda theme: scaling.error_over_compute(summary, theme),
         "model-size": lambda theme: scaling.error_by_model_size(summary, theme),
         "data-size": lambda theme: scaling.error_by_data_size(summary, theme),
         "images-seen": lambda theme: scaling.error_over_images(summary, theme),
         "schedules": lambda theme: schedules.schedules(
-            schedules.Branches(**cfg.schedules.model_dump()), theme
+            schedules.Branches(
+                warmup_steps=branches.warmup_steps,
+                timescale_steps=branches.timescale_steps,
+                drop_end_steps=branches.drop_end_steps,
+                cooldown_steps=branches.cooldown_steps,
+                lengths=branches.ends,
+            ),
+            theme,
         ),
     }
     if "weight-decay" in wanted:

@@ -274,8 +274,18 @@ BAD = [
     ({"compute": [1, 2, 4], "error": [50, 40, 130]}, {}, InputError, "error is 130 in row 3"),
     ({"compute": [1, 2, 4], "error": [0.5, 0.4, 2]}, {}, UsageError, "percent or fraction"),
     ({"compute": [1, 2, 4], "err_pct": [0.5, 0.4, 0.3]}, {"error": "err_pct"}, UsageError, "perc"),
-    ({"compute": [1, 2], "loss": [0.5, 0.4]}, {}, UsageError, "which column holds the error"),
-    ({"flops": [1, 2], "error": [0.5, 0.4]}, {}, UsageError, "which column holds the compute"),
+    (
+        {"compute": [1, 2], "loss": [0.5, 0.4]},
+        {},
+        UsageError,
+        "the column of the error is not clear",
+    ),
+    (
+        {"flops": [1, 2], "error": [0.5, 0.4]},
+        {},
+        UsageError,
+        "the column of the compute is not clear",
+    ),
     ({"compute": [1, 2], "error": [0.5, 0.4]}, {"error": "errr"}, InputError, "no column 'errr'"),
     ({"compute": [1, 2], "error": [0.5, 0.4]}, {"model": "m"}, InputError, "no column 'm'"),
     (

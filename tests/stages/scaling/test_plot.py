@@ -103,7 +103,7 @@ def test_a_fit_holds_no_weight_decays(store: Store, examples: Path) -> None:
     study = ScalingConfig.model_validate({"columns": PAPER, "draws": 100, "compare": ()})
     table = FitInputs(examples / "paper_fewshot.csv")
     fit = run_fit(study, table, store=store, runtime=Runtime())
-    with pytest.raises(UsageError, match="holds no weight decays"):
+    with pytest.raises(UsageError, match="has no weight decays"):
         plot(store, fit, figures=("weight-decay",))
 
 
