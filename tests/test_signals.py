@@ -299,6 +299,36 @@ def test_a_main_thread_that_hears_nothing_is_left_behind(how):
     assert (process.returncode, out) == (10, b"left SIGTERM\n")
 
 
+DEAF = """
+with signals.ending_if_deaf(lambda: print("left", flush=True)):
+    print("ready", flush=True)
+    {}
+"""
+CAUGHT = """try:
+        signal.pause()
+    except KeyboardInterrupt:
+        print("released", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "grace_s", "ended"),
+    [(WAITING, 0.3, (130, b"left\n")), (CAUGHT, 5.0, (0, b"released\n"))],
+)
+def test_ctrl_c_ends_other_commands_that_hear_nothing(how, grace_s, ended):
+    """Those that hear it clean up as long as they like."""
+    code = STUCK.replace("signals.own_signals(leave)\n", "").format(
+        how=DEAF.format(how), grace_s=grace_s
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"here\n"
+    assert process.stdout.readline() == b"ready\n"
+    time.sleep(0.5)  # until it waits
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert (process.returncode, out) == ended
+
+
 CLEANING = """try:
     signal.pause()
 except signals.Interrupted:

@@ -14,6 +14,7 @@ import inspect
 import threading
 import typing
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -405,8 +406,9 @@ def _guarded(
         if processes_flags is not None:
             multiprocess.connect(processes_flags, stop_display=shown.stop)
             shown.quiet = shown.quiet or not processes.first()
-        session = Session(options(shown), shown)
-        function(session, **arguments)
+        with signals.ending_if_deaf(shown.stop) if computes else nullcontext():
+            session = Session(options(shown), shown)
+            function(session, **arguments)
         signals.settle()
         shown.stop()
         multiprocess.finish()

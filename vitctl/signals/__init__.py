@@ -3,9 +3,11 @@
 stop        whether a stop was requested, and whether a second signal insists
 ownership   the signals of a command that the same command continues
 loops       the blocks in which a first signal is only a request
+deaf        Ctrl-C in commands of another kind, while their main thread hears nothing
 unraisable  interrupts in finalizers and callbacks, where Python can raise nothing
 """
 
+from vitctl.signals.deaf import ending_if_deaf
 from vitctl.signals.loops import graceful, nothing_to_save, unless_owned
 from vitctl.signals.ownership import (
     Interrupted,
@@ -23,6 +25,7 @@ __all__ = [
     "Interrupted",
     "Owner",
     "Stop",
+    "ending_if_deaf",
     "go_on",
     "graceful",
     "keep_interrupts",
