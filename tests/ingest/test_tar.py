@@ -186,6 +186,7 @@ def test_no_path_leads_out(tmp_path):
             link.type, link.linkname = kind, str(target)
             tar.addfile(link)
         tar.addfile(tarfile.TarInfo("abs/c/2.jpg"))
+        tar.addfile(tarfile.TarInfo("abs/c/."))
         fifo = tarfile.TarInfo("abs/c/3.jpg")
         fifo.type = tarfile.FIFOTYPE
         tar.addfile(fifo)
@@ -195,6 +196,7 @@ def test_no_path_leads_out(tmp_path):
     assert listing.skipped == {
         "members whose path leads out of the archive (..)": 2,
         "links in the archive": 2,
+        "members without a name": 1,
         "devices, pipes and sparse files": 1,
     }
 

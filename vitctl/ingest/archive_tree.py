@@ -24,6 +24,7 @@ from vitctl.ingest.sources import Source
 from vitctl.ingest.tree import Tree
 
 _OUT = "members whose path leads out of the archive (..)"
+_NO_FILES = {b"..": _OUT, b".": "members without a name", b"": "members without a name"}
 _AGAIN = "members that a later one of the same name replaces"
 # Of folders: the one that may hold all, classes or splits in it, and classes in those.
 _DEPTH = 3
@@ -37,20 +38,21 @@ class ArchiveTree:
         self.skipped: Counter[str] = Counter()
         self._exclude = set(map(nfc, exclude))
         self._folders: set[tuple[str, ...]] = set()
+        self._folder: bytes | None = None
+        self._below = b""
+        self._left_alone: str | None = None
 
     def add_file(self, name: bytes, *, size: int, part: Part, number: int, offset: int) -> bool:
         """Whether a member may be an image, and is taken. `number` is that of the part."""
-        parts = self._clean(name)
-        if not parts:
-            return False
-        self._folders.update(
-            tuple(parts[:depth]) for depth in range(1, min(len(parts), _DEPTH + 1))
-        )
-        if kind := file_kind(os.fsdecode(name.rsplit(b"/", 1)[-1])):
+        folder, _, file = name.rpartition(b"/")
+        if folder != self._folder:  # members of one lie together
+            self._folder, (self._below, self._left_alone) = folder, self._entered(folder)
+        kind = self._left_alone or _NO_FILES.get(file) or file_kind(os.fsdecode(file))
+        if kind is not None:
             self.skipped[kind] += 1
             return False
         self.files.add(
-            "/".join(parts).encode(),
+            self._below + text_of(file).encode(),
             size=size,
             mtime_ns=part.mtime_ns,
             part=number,
@@ -59,24 +61,19 @@ class ArchiveTree:
         return True
 
     def add_folder(self, name: bytes) -> None:
-        if parts := self._clean(name, is_file=False):
-            self._folders.update(
-                tuple(parts[:depth]) for depth in range(1, min(len(parts), _DEPTH) + 1)
-            )
+        self._entered(name)
 
-    def _clean(self, name: bytes, *, is_file: bool = True) -> list[str]:
-        """The names of folders and file; none if the member is left alone, which is counted."""
-        parts = [part for part in name.split(b"/") if part not in (b"", b".")]
-        kind = None
+    def _entered(self, folder: bytes) -> tuple[bytes, str | None]:
+        """What the paths of its files begin with; and why they are left alone, if they are."""
+        parts = [part for part in folder.split(b"/") if part not in (b"", b".")]
         if b".." in parts:
-            kind = _OUT
-        else:
-            kinds = (folder_kind(os.fsdecode(part)) for part in parts[: -1 if is_file else None])
-            kind = next((kind for kind in kinds if kind), None)
-        if kind is not None:
-            self.skipped[kind] += is_file
-            return []
-        return [text_of(part) for part in parts]
+            return b"", _OUT
+        kinds = (folder_kind(os.fsdecode(part)) for part in parts)
+        if (kind := next((kind for kind in kinds if kind), None)) is not None:
+            return b"", kind
+        names = [text_of(part) for part in parts]
+        self._folders.update(tuple(names[:depth]) for depth in range(1, len(names) + 1)[:_DEPTH])
+        return "".join(f"{name}/" for name in names).encode(), None
 
     def build(self, *, path: str, shown: str, source: Source, parts: Collection[Part]) -> Tree:
         """The tree. Raises `InputError` where two archives hold one path."""

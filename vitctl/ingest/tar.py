@@ -109,6 +109,8 @@ class _Walk:
 
 
 def _ending(name: bytes) -> bytes | None:
+    if b".t" not in name[-8:].lower():  # most, at a tenth of the time
+        return None
     low = name.lower()
     return next((ending for ending in _NESTED if low.endswith(ending)), None)
 

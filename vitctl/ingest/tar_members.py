@@ -1,8 +1,8 @@
 """The members of a tar, one after another: what POSIX.1-2017 (pax), GNU and V7 tar write.
 
-The standard library's `tarfile` keeps an object of a member (1 kB, 30 us), and takes a header that
-is damaged for the end. Here a member costs 10 us and no memory, and damage has a place. Tests hold
-both against each other.
+The standard library's `tarfile` keeps an object of a member (1 kB, 41 us), and takes a header that
+is damaged for the end. Here a member costs 16 us and no memory, and damage has a place. Tests hold
+both against each other. (200,000 members, 2 busy cores, 2026-11-28.)
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def members(stream: Stream, *, size: int | None = None) -> Iterator[Member]:
         if "size" in override:
             bytes_ = _decimal(override["size"], at=at)
         kind: Kind = _KINDS.get(type_, "other")
-        if any(key.startswith("GNU.sparse") for key in override):
+        if override and any(key.startswith("GNU.sparse") for key in override):
             kind = "other"
         name = override.get("path") or _name(header)
         if type_ == b"\0" and name.endswith(b"/"):
@@ -127,11 +127,12 @@ def _checksum_holds(header: bytes) -> bool:
     if not _OCTAL.fullmatch(stored):
         return False
     wanted = int(stored, 8)
+    # Its own eight bytes count as spaces.
+    total = sum(header) - sum(header[148:156]) + 256
+    if wanted == total:
+        return True
     without = header[:148] + header[156:]
-    # Sun's tar added signed bytes.
-    return wanted == sum(without) + 256 or wanted == (
-        sum(without) + 256 - 256 * sum(byte > 127 for byte in without)
-    )
+    return wanted == total - 256 * sum(byte > 127 for byte in without)  # Sun's tar: signed bytes
 
 
 def _number(digits: bytes, *, at: int) -> int:
