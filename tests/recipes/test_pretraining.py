@@ -168,6 +168,11 @@ def test_a_custom_shape_keeps_its_name_in_the_settings_and_is_shown_as_custom():
     assert (named.name, named.label) == ("birds", "birds")
 
 
+def test_a_custom_shape_is_not_compared_with_a_published_one():
+    assert any("is not s/16" in note for note in resolved("S16", DIGITS)[1])
+    assert not any("is not s/16" in note for note in resolved("S16", DIGITS, model=CUSTOM)[1])
+
+
 def test_a_name_of_the_user_s_own_needs_a_size_beside_it():
     assert pretraining.size_of(None, {"name": "birds", "model": CUSTOM}) == "S/16"
     assert pretraining.size_of(None, {"name": "B16", "model": CUSTOM}) == "B16"

@@ -98,7 +98,8 @@ def resolve(
     named = variants.parse(model)
     size = named.variant
     notes = []
-    if (twin := variants.case_twin(model)) is not None:
+    custom = _SIZES & (overrides.get("model") or {}).keys()
+    if not custom and (twin := variants.case_twin(model)) is not None:
         notes.append(twin)
 
     width = positive(overrides, "model.width") or size.width
