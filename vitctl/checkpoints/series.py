@@ -21,7 +21,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl import processes
+from vitctl import processes, strict_json
 from vitctl.checkpoints import arrays, zarr_chunks
 from vitctl.checkpoints.arrays import Writing
 from vitctl.places import nofollow
@@ -170,7 +170,7 @@ def _write(folder: Path, copies: Copies, *, described: _Part, began: int) -> Non
                 {
                     **_ZARR,
                     "kvstore": {"driver": "file", "path": f"{folder / name.replace('/', '.')}/"},
-                    "metadata": json.loads(described.arrays[name]),
+                    "metadata": strict_json.own_text(described.arrays[name]),
                 },
                 create=True,
                 open=True,
@@ -196,5 +196,5 @@ def _write(folder: Path, copies: Copies, *, described: _Part, began: int) -> Non
 def _timed(content: bytes, *, began: int) -> bytes:
     """orbax's record of when a save began and ended, with this save's times."""
     times = {"init_timestamp_nsecs": began, "commit_timestamp_nsecs": time.time_ns()}
-    record = json.loads(content)
+    record = strict_json.own_text(content)
     return json.dumps({k: times.get(k, v) for k, v in record.items()}).encode()

@@ -7,7 +7,6 @@ or lists of either. Row groups are decoded from front to back, a few rows at a t
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from vitctl import strict_json
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError, UsageError, one_line
 from vitctl.ingest.columns import EntriesBuilder, Entry
@@ -297,8 +297,8 @@ def _features(schema: pa.Schema) -> dict[str, Any]:
     """The features that `datasets` wrote into the metadata; none if they are not as it writes."""
     text = (schema.metadata or {}).get(b"huggingface", b"")
     try:
-        features = json.loads(text)["info"]["features"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        features = strict_json.loads(text)["info"]["features"]
+    except (ValueError, KeyError, TypeError):
         return {}
     return features if isinstance(features, dict) else {}
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from vitctl import strict_json
 from vitctl.errors import InputError
+from vitctl.places import nofollow
 
 TYPES: dict[str, Any] = {
     "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16,
@@ -105,7 +106,7 @@ def write(
         at += array.nbytes
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # so that tensors begin at a multiple of 8 bytes
-    with open(path, "wb") as file:
+    with nofollow.opened(path, "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for _, array in sorted(tensors.items()):
             file.write(np.ascontiguousarray(array).tobytes())
