@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from stages.inspect import text
+from stages.inspect import mistakes, text
 from stages.inspect.listing import labelled
 from vitctl import quantities
 from vitctl.artifacts import Artifact, Parent, Run
@@ -79,6 +79,8 @@ def _of_artifact(artifact: Artifact) -> Iterator[str]:
         }
     )
     yield from _section("summary", labelled(artifact))
+    if wrong := [f"  {line}" for line in mistakes.lines(artifact)]:
+        yield from ("", bold("mistakes"), *wrong)
     yield from _section("settings", artifact.config, exact=True)
     yield from _inputs(manifest.parents)
     yield from _files(artifact)

@@ -1,0 +1,61 @@
+"""What `show` says of an evaluation's mistakes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from stages.inspect import mistakes, show
+from tests.artifacts.making import recipe
+from vitctl.artifacts import Store
+
+CLASSES = [{"class": f"c{i}", "examples": 10, "top1": i / 10} for i in range(8)]
+CONFUSIONS = [{"label": f"c{i}", "predicted": "c7", "count": 9 - i} for i in range(7)]
+
+
+def evaluation(folder, content):
+    with Store(folder).open(recipe("evaluate", "evaluation"), name="e") as draft:
+        (draft.path / "results.json").write_text(content)
+        return draft.publish(summary={"model": "S/16", "top1": 0.5, "top5": 0.9, "loss": 1.5})
+
+
+def test_the_worst_few_and_where_all_are(tmp_path):
+    content = {"format": 1, "classes": CLASSES, "confusions": CONFUSIONS}
+    artifact = evaluation(tmp_path, json.dumps(content))
+    lines = list(mistakes.lines(artifact))
+    assert lines[0] == "     9  c0 predicted as c7"
+    assert lines[5] == "  0.0%  right of 10 images of c0"
+    assert len(lines) == 11
+    assert lines[-1] == f"all 7 pairs, 8 classes: {artifact.path / 'results.json'}"
+    assert "  " + lines[0] in list(show._of_artifact(artifact))
+
+
+def test_without_a_mistake_there_is_nothing_to_say(tmp_path):
+    content = {"format": 1, "classes": CLASSES[:3], "confusions": []}
+    assert list(mistakes.lines(evaluation(tmp_path, json.dumps(content)))) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "{}",
+        "[" * 5000,
+        '{"classes": [], "confusions": [{"label": 1, "predicted": "a", "count": 2}]}',
+        '{"classes": [1], "confusions": []}',
+        '{"classes": null, "confusions": []}',
+        '{"classes": [{"class": "a", "examples": -1, "top1": 1.0}], "confusions": []}',
+    ],
+    ids=lambda text: text[:40],
+)
+def test_damaged_results_are_a_sentence(tmp_path, content):
+    (line,) = mistakes.lines(evaluation(tmp_path, content))
+    assert "is damaged" in line
+
+
+def test_names_of_classes_cannot_write_to_the_terminal(tmp_path):
+    pair = {"label": "\x1b[2J", "predicted": "a\nb", "count": 1}
+    artifact = evaluation(tmp_path, json.dumps({"classes": [], "confusions": [pair]}))
+    assert not any("\x1b" in line or "\n" in line for line in mistakes.lines(artifact))
