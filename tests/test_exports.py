@@ -25,6 +25,15 @@ def test_import_loads_no_library():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("name", ["load", "apply"])
+def test_names_that_import_jax_spare_it_the_search_for_a_tpu(monkeypatch, name):
+    calls = []
+    monkeypatch.setattr("vitctl.hardware.machine.settle_platform", lambda: calls.append(name))
+    monkeypatch.delitem(vars(vitctl), name, raising=False)
+    getattr(vitctl, name)
+    assert calls == [name]
+
+
 def test_the_names_are_there():
     assert {"load", "Store", "fewshot", "apply"} <= set(dir(vitctl))
     assert set(vitctl.__all__) <= set(dir(vitctl))

@@ -71,6 +71,8 @@ else:
         """Import what a name stands for (PEP 562): `import vitctl` alone loads no array library."""
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name in ("apply", "load"):  # as commands do, before jax is imported
+            import_module("vitctl.hardware.machine").settle_platform()
         module, attribute = _MODULES[name]
         value = globals()[name] = getattr(import_module(module), attribute)
         return value
