@@ -7,6 +7,7 @@ pretrain  a dataset -> a run of checkpoints
 cooldown  a checkpoint of a run -> a finished model
 finetune  a pretrained checkpoint -> a model for a dataset's classes
 import_   weights of another codebase -> a run
+export    a checkpoint -> files that another library loads
 fewshot   a checkpoint and a dataset -> few-shot accuracies
 evaluate  a checkpoint and a dataset -> top-1, top-5 and loss
 scaling   tables of runs -> fitted and drawn scaling laws

@@ -50,6 +50,7 @@ VERBS: dict[str, Verb] = {
     "import": Verb(
         "stages.import_.command", "Weights of another codebase -> a run.", "Train", True
     ),
+    "export": Verb("stages.export.command", "A model for another library.", "Train"),
     "fewshot": Verb("stages.fewshot.command", "Closed-form few-shot linear probe.", "Measure"),
     "evaluate": Verb("stages.evaluate.command", "Top-1, top-5 and loss on a dataset.", "Measure"),
     "scaling": Verb("stages.scaling.command", "Fit and plot scaling laws.", "Measure"),

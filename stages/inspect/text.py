@@ -114,6 +114,11 @@ def _evaluation(summary: Summary) -> Iterable[str]:
     yield "loss not finite" if summary["loss"] is None else f"loss {summary['loss']:.3g}"
 
 
+def _export(summary: Summary) -> Iterable[str]:
+    yield f"{summary['model']} for {summary['to']}"
+    yield f"differs by {summary['error']:.2g}"
+
+
 def _scaling_fit(summary: Summary) -> Iterable[str]:
     for name in ("a", "b", "c", "d"):
         yield f"{name} {summary[name]:.3g}" if summary.get(name) is not None else ""
@@ -129,6 +134,7 @@ _TOLD: dict[str, Callable[[Summary], Iterable[str]]] = {
     "batch": _batch,
     "fewshot": _fewshot,
     "evaluation": _evaluation,
+    "export": _export,
     "scaling-fit": _scaling_fit,
     "scaling-plot": _scaling_plot,
 }

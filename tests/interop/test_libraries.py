@@ -81,3 +81,31 @@ def test_every_kind_of_model_computes_the_same_here(made: Path) -> None:
     errors = {path.name: apart(path) for path in kinds}
     assert max(errors.values()) < 1e-4, errors
     print(errors)
+
+
+@pytest.mark.slow
+def test_libraries_load_what_is_exported(tmp_path: Path) -> None:
+    from tests.interop.exporting import export
+
+    if not has_libraries():
+        pytest.skip("needs the extra interop here or in VITCTL_INTEROP_PYTHON")
+    export(STORED[0].parent, tmp_path / "out")
+    folders = sorted((tmp_path / "out").iterdir())
+    kinds = ("features", "logits")
+    expected = {
+        (folder, kind): np.load(folder / f"{kind}.npy")
+        for folder in folders
+        for kind in kinds
+        if (folder / f"{kind}.npy").exists()
+    }
+    for folder, kind in expected:  # what is compared is what the library writes
+        (folder / f"{kind}.npy").unlink()
+    subprocess.run(
+        [PYTHON, str(SCRIPT), "load", str(tmp_path / "out")], check=True, capture_output=True
+    )
+    errors = {
+        f"{folder.name} {kind}": float(np.abs(np.load(folder / f"{kind}.npy") - array).max())
+        for (folder, kind), array in expected.items()
+    }
+    assert max(errors.values()) < 1e-4, errors
+    print(errors)

@@ -33,6 +33,7 @@ MAKE = {
     "checkpoint": "vitctl pretrain --model S16 --data DATASET",
     "fewshot": "vitctl fewshot --from RUN",
     "evaluation": "vitctl evaluate --from RUN",
+    "export": "vitctl export --from RUN --to timm",
     "scaling-fit": "vitctl scaling fit TABLE",
     "scaling-plot": "vitctl scaling plot TABLE",
 }

@@ -12,5 +12,9 @@ Nothing is imported here.
     big_vision_files  big_vision's and vision_transformer's files, old names too
     described         what the JSON files beside the weights say
     reading           a file of weights -> parameters and their model
+    native            our own parameters in a safetensors file
+    targets           what an export may be for
+    writing           parameters -> another library's files
+    stablehlo         a program that runs without this package
     fitting           another size of image or patch
 """

@@ -18,9 +18,10 @@ def fitted(params: Params, *, grid: tuple[int, int], patch: int, config: ModelCo
     """
     made = dict(params)
     side = config.grid
-    made["position"] = posemb.resample(
-        np.asarray(params["position"]), old_grid=grid, new_grid=(side, side)
-    )
+    if "position" in params:
+        made["position"] = posemb.resample(
+            np.asarray(params["position"]), old_grid=grid, new_grid=(side, side)
+        )
     if patch != config.patch:
         kernel = np.asarray(params["embedding"]["kernel"])
         made["embedding"] = {

@@ -6,5 +6,5 @@ from typing import Literal
 
 LayoutName = Literal[
     "timm", "open-clip", "open-clip-timm", "hf-vit", "hf-dinov2", "hf-siglip", "hf-clip",
-    "big-vision",
+    "big-vision", "vitctl",
 ]  # fmt: skip

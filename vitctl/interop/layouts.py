@@ -162,7 +162,8 @@ def detect(names: Collection[str], *, wanted: LayoutName | None) -> Detected:
                 return Detected(layout, base)
     shown = ", ".join(sorted(names)[:4])
     if wanted is not None:
-        needed = " and ".join(LAYOUTS[wanted].has)
+        wants = LAYOUTS[wanted].has if wanted in LAYOUTS else ("metadata of vitctl",)
+        needed = " and ".join(wants)
         raise InputError(
             f"the {len(names)} tensors are not of the layout {wanted}: it has {needed}, they "
             f"begin with {shown}",

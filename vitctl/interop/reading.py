@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from vitctl.errors import InputError, UsageError
-from vitctl.interop import big_vision_files, matching, torch_names
+from vitctl.interop import big_vision_files, matching, native, torch_names
 from vitctl.interop.described import Described, described
 from vitctl.interop.layout_names import LayoutName
 from vitctl.interop.layouts import PIXELS, Detected, detect
@@ -70,6 +70,8 @@ class Model:
 def read(weights: Weights, *, said: Said) -> Model:
     """What the file's model is, by names, shapes and the files beside it; no tensor of torch is
     read before `Model.load`. Raises InputError, UsageError."""
+    if native.MODEL in weights.metadata and said.layout in (None, "vitctl"):
+        return _of_our_own(weights)
     if weights.name.endswith(".npz") or said.layout == "big-vision":
         return _of_big_vision(weights, said)
     detected = detect(weights.shapes.keys(), wanted=said.layout)
@@ -100,6 +102,19 @@ def read(weights: Weights, *, said: Said) -> Model:
         tuple(left_out),
         tuple(taken.notes),
         tuple(taken.assumed),
+    )
+
+
+def _of_our_own(weights: Weights) -> Model:
+    config = native.config_of(weights)
+    return Model(
+        partial(native.params_of, weights, config=config),
+        config,
+        (config.grid, config.grid),
+        "vitctl",
+        "an export of vitctl",
+        Described(),
+        len(weights.shapes),
     )
 
 

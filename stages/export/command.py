@@ -1,0 +1,34 @@
+"""The flags of `vitctl export`, and how they become its settings."""
+
+from __future__ import annotations
+
+from stages.export.settings import resolve
+from stages.export.spec import ExportConfig, ExportRuntime, Inputs
+from vitctl.console import flags
+from vitctl.console.flag import Flag, Flags
+from vitctl.console.session import Session
+from vitctl.console.verb import verb
+
+_SETTINGS = (
+    Flag(
+        "to",
+        "Program that is to load the files: safetensors, timm, huggingface, big_vision or "
+        "stablehlo. Required.",
+        metavar="NAME",
+    ),
+    Flag("features", "Leave the classifier out: the model computes features alone.", sets=True),
+    flags.WEIGHTS,
+)
+
+
+@verb(sets=Flags(ExportConfig, _SETTINGS), runs=Flags(ExportRuntime, ()))
+def export(session: Session, source: flags.Source = None) -> None:
+    """Example: vitctl export --from RUN --to timm
+
+    Write a model's weights for another library, with a model card. Before it is published, the
+    export is read back and computes the same images; the largest difference is shown.
+    """
+    runtime = session.runtime(ExportRuntime)
+    for checkpoint in session.many("checkpoint", source, option="--from"):
+        cfg = resolve(session.overrides, checkpoint, emit=session.emit)
+        session.deliver("export", cfg, Inputs(checkpoint), runtime=runtime)
