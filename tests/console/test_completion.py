@@ -22,7 +22,7 @@ def store(tmp_path):
         ("pretrain/S-16-5e6f7a8b", "run.json"),
         ("cooldown/S-16-20000-9c0d1e2f", "run.json"),
         ("fewshot/S-16-aaaa1111", "artifact.json"),
-        ("scaling.fit/runs-bbbb2222", "artifact.json"),
+        ("scaling-fit/runs-bbbb2222", "artifact.json"),
         ("shard/draft-cccc3333", "draft.json"),
     ):
         place = tmp_path / folder

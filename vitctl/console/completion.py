@@ -28,7 +28,7 @@ from vitctl.settings.overrides import choices_of, keys_of
 Words = list[tuple[str, str]]
 
 _TRAINED = ("pretrain", "cooldown", "finetune")
-_STAGES = {"dataset": ("shard",), "checkpoint": _TRAINED, "scaling-fit": ("scaling.fit",)}
+_STAGES = {"dataset": ("shard",), "checkpoint": _TRAINED, "scaling-fit": ("scaling-fit",)}
 
 
 def models(incomplete: str) -> Words:
