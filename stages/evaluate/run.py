@@ -66,7 +66,7 @@ def run(
             )
             classes: tuple[str, ...] = tuple(inputs.checkpoint.summary["classes"])
             mapping = _mapping(cfg, dataset.info.classes, model=classes, emit=emit)
-            labels = dataset.labels(cfg.eval_split)
+            labels = np.asarray(dataset.labels(cfg.eval_split))
             scored = np.flatnonzero((labels >= 0).any(axis=1))
 
             # Arrays

@@ -90,7 +90,7 @@ def _probed(
     )
     all_classes = dataset.info.classes
     probed, drawn = draws.all_draws(
-        dataset.labels(cfg.train_split),
+        np.asarray(dataset.labels(cfg.train_split)),
         names=all_classes,
         shots=cfg.shots[-1],
         draws=cfg.draws,
@@ -102,7 +102,9 @@ def _probed(
     if left_out:
         emit(Caution(_left_out_in_words(left_out, shots=cfg.shots[-1], of=len(all_classes))))
     shown = np.unique(drawn)
-    labels = _renumbered(dataset.labels(cfg.eval_split), probed, classes=len(all_classes))
+    labels = _renumbered(
+        np.asarray(dataset.labels(cfg.eval_split)), probed, classes=len(all_classes)
+    )
     scored = np.flatnonzero((labels >= 0).any(axis=1))
     if not scored.size:
         raise InputError(f"no image of the split {cfg.eval_split!r} has a label")

@@ -3,6 +3,8 @@
     config        what happens to an image between its file and the model; no TensorFlow
     image_source  what training, probing and scoring need of a set of images
     dataset       the dataset artifact on disk, and how it is opened
+    columns       a value for each image: an array, or arithmetic on positions
+    formula_images  formula images, made when they are read
     opening       text of a command -> the images behind it: a dataset, or made-up ones
     mock          synthetic images, numpy only, for `--mock`, tests and benchmarks
     subset        some images of a source, without a copy of any

@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from vitctl.artifacts.documents import read_document
 from vitctl.data.config import AugmentConfig
@@ -29,6 +29,7 @@ from vitctl.data.read_clock import ReadClock
 from vitctl.data.records import Shard, ShardedRecords
 from vitctl.data.views import Request, View
 from vitctl.errors import InputError, NotFoundError
+from vitctl.formula.family import FormulaConfig
 from vitctl.hardware.machine import available_cores
 from vitctl.places import Place, place
 from vitctl.settings.config import Config
@@ -66,6 +67,16 @@ class DatasetInfo(Config):
     max_labels: int = 1
     """L: the most labels any image has."""
     splits: dict[Split, SplitInfo]
+    formula: FormulaConfig | None = None
+    """Whose pictures these are, where they are made when they are read and no shard holds them."""
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Datasets of files are described as they were before there were others."""
+        tree: dict[str, Any] = handler(self)
+        if self.formula is None:
+            del tree["formula"]
+        return tree
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetInfo:
@@ -150,13 +161,14 @@ class Dataset:
     ) -> Iterator[NDArray[np.float32]]:
         """See `ImageSource`; decoded by TensorFlow (5 to 10 s to import) in `workers` threads.
         Raises `InputError` naming shard and record."""
-        from vitctl.data.tf_pipeline import image_function, images_in_order
+        from vitctl.data.tf_pipeline import RecordImages, image_function, images_in_order
 
+        function = image_function(view)
         return images_in_order(
-            lambda: self.records(split),
+            lambda: RecordImages(lambda: self.records(split), function),
             requests,
             batch=batch,
-            function=image_function(view),
+            function=function,
             workers=workers or available_cores(),
             clock=clock,
         )

@@ -1,8 +1,9 @@
 """What training, probing and scoring need of a set of images, wherever these come from.
 
-    Dataset      a dataset artifact on disk      vitctl.data.dataset
-    MockDataset  images made up by arithmetic    vitctl.data.mock
-    Subset       some images of another source   vitctl.data.subset
+    Dataset        a dataset artifact on disk       vitctl.data.dataset
+    FormulaImages  pictures made when they are read vitctl.data.formula_images
+    MockDataset    images made up by arithmetic     vitctl.data.mock
+    Subset         some images of another source    vitctl.data.subset
 
 Which example comes when is arithmetic on positions (`vitctl.data.order`), so a source answers for
 positions in any order, as often as it is asked; nothing downstream knows which member it has.
@@ -16,6 +17,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl.data.columns import Column
 from vitctl.data.config import AugmentConfig
 from vitctl.data.dataset import DatasetInfo
 from vitctl.data.image_cost import ImageCost
@@ -31,10 +33,10 @@ class ImageSource(Protocol):
     def info(self) -> DatasetInfo:
         """Classes and splits."""
 
-    def keys(self, split: str) -> NDArray[np.uint64]:
+    def keys(self, split: str) -> Column:
         """uint64[n]: the sample keys of a split in record order."""
 
-    def labels(self, split: str) -> NDArray[np.int32]:
+    def labels(self, split: str) -> Column:
         """int32[n, L]: the class indices of a split in record order, padded with -1."""
 
     def images(

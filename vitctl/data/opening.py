@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vitctl.data.config import MockConfig
 from vitctl.data.dataset import Dataset
+from vitctl.data.formula_images import FormulaImages
 from vitctl.data.image_source import ImageSource
 from vitctl.data.mock import MockDataset
 from vitctl.places import Place
@@ -25,4 +26,6 @@ def open_source(
         )
     if dataset is None:
         raise ValueError("expected a dataset or a mock one")
-    return Dataset.load(dataset)
+    on_disk = Dataset.load(dataset)
+    formula = on_disk.info.formula
+    return on_disk if formula is None else FormulaImages(on_disk.info, formula)

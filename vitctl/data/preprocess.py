@@ -1,4 +1,4 @@
-"""Encoded image and seed -> float32[h, w, 3] in [-1, 1], in TensorFlow.
+"""Image and seed -> float32[h, w, 3] in [-1, 1], in TensorFlow.
 
 Every random number is a stateless function of the example's seed, so the result doesn't depend on
 the number of threads, the batch size or what was read before. Works eagerly and inside `tf.data`.
@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 _CROP, _FLIP, _RANDAUGMENT = 1, 2, 3
 
 
+def decoded(data: Tensor) -> Tensor:
+    """uint8[h, w, 3] of an encoded image, string[], or of pixels themselves."""
+    tf = load_tensorflow()
+    return data if data.dtype == tf.uint8 else decode(data)
+
+
 def train_image(data: Tensor, seed: Tensor, *, resolution: int, augment: AugmentConfig) -> Tensor:
-    """string[], int32[2] -> float32[resolution, resolution, 3]."""
+    """string[] or uint8[h, w, 3], int32[2] -> float32[resolution, resolution, 3]."""
     tf = load_tensorflow()
     if augment.crop == "inception":
         image = _inception_crop(data, _fold(seed, _CROP), augment=augment)
     else:
-        image = decode(data)
+        image = decoded(data)
     if augment.crop == "none":
         size = tf.shape(image)
         message = f"it is not {resolution} x {resolution} pixels, which crop=none asks for"
@@ -48,9 +54,9 @@ def train_image(data: Tensor, seed: Tensor, *, resolution: int, augment: Augment
 
 
 def eval_image(data: Tensor, *, resolution: int, preprocess: EvalPreprocess) -> Tensor:
-    """string[] -> float32[resolution, resolution, 3], nothing random."""
+    """string[] or uint8[h, w, 3] -> float32[resolution, resolution, 3], nothing random."""
     tf = load_tensorflow()
-    image = decode(data)
+    image = decoded(data)
     side = round(resolution * preprocess.ratio)
 
     if preprocess.resize == "small":
@@ -124,11 +130,12 @@ def _inception_crop(data: Tensor, seed: Tensor, *, augment: AugmentConfig) -> Te
         return decode_jpeg_window(data, window(tf.io.extract_jpeg_shape(data)[:2]))
 
     def from_other() -> Tensor:
-        image = decode(data)
+        image = decoded(data)
         top, left, height, width = tf.unstack(window(tf.shape(image)[:2]))
         return image[top : top + height, left : left + width]
 
-    image = tf.cond(tf.io.is_jpeg(data), from_jpeg, from_other)
+    is_encoded = data.dtype == tf.string
+    image = tf.cond(tf.io.is_jpeg(data), from_jpeg, from_other) if is_encoded else from_other()
     image.set_shape([None, None, 3])
     return image
 

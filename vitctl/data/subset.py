@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl.data.columns import Column
 from vitctl.data.config import AugmentConfig
 from vitctl.data.dataset import DatasetInfo, SplitInfo
 from vitctl.data.image_cost import ImageCost
@@ -35,10 +36,10 @@ class Subset:
         }
         return whole.model_copy(update={"splits": splits})
 
-    def keys(self, split: str) -> NDArray[np.uint64]:
+    def keys(self, split: str) -> Column:
         return self._own(self.source.keys(split), split)
 
-    def labels(self, split: str) -> NDArray[np.int32]:
+    def labels(self, split: str) -> Column:
         return self._own(self.source.labels(split), split)
 
     def images(
@@ -66,5 +67,5 @@ class Subset:
     ) -> ImageCost | None:
         return self.source.image_cost(split=split, resolution=resolution, augment=augment)
 
-    def _own(self, rows: NDArray, split: str) -> NDArray:
+    def _own(self, rows: Column, split: str) -> Column:
         return rows[self.positions[split]] if split in self.positions else rows

@@ -8,7 +8,7 @@ costs 20 to 30 %, and Python threads that call a compiled function run at a thir
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,61 @@ from vitctl.data.views import Request, TrainView, View
 from vitctl.errors import InputError
 
 ImageFunction = Callable[[Any, Any], Any]
-"""string[], int32[2] -> float32[h, w, 3]"""
+"""string[] or uint8[h, w, 3], int32[2] -> float32[h, w, 3]"""
 
 # Batches made ahead of the one in use.
 _PREFETCH = 2
+
+
+class StoredImages(Protocol):
+    """Images by position, as they are before decoding and augmentation."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(h, w, 3) of images that are pixels, () of images that are encoded."""
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """object[b] of bytes, or uint8[b, h, w, 3]."""
+
+    def culprit(self, indices: NDArray[np.int64], error: Exception) -> Exception:
+        """The error that names the image because of which a batch failed; else the given one."""
+
+    def close(self) -> None: ...
+
+
+class RecordImages:
+    """The encoded images of records."""
+
+    shape: tuple[int, ...] = ()
+
+    def __init__(self, open_records: Callable[[], ShardedRecords], function: ImageFunction) -> None:
+        self._open_records = open_records
+        self._records = open_records()
+        self._function = function
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.object_]:
+        return np.array(
+            [example.image for example in read_examples(self._records, indices)], object
+        )
+
+    def culprit(self, indices: NDArray[np.int64], error: Exception) -> Exception:
+        tf = load_tensorflow()
+        records = self._open_records()  # a thread may still read from the others
+        examples = read_examples(records, indices)
+        for index, example in zip(indices, examples, strict=True):
+            try:
+                self._function(tf.constant(example.image), tf.zeros([2], tf.int32))
+            except tf.errors.OpError as alone:
+                path, position = records.locate(int(index))
+                return InputError(
+                    f"the image {example.id} (record {position} of {path}) can't be used: "
+                    f"{tf_reason(alone)}",
+                    hint="see what is damaged: vitctl verify --deep " + str(path.parent),
+                )
+        return error
+
+    def close(self) -> None:
+        self._records.close()
 
 
 def image_function(view: View) -> ImageFunction:
@@ -45,7 +96,7 @@ def eval_function(*, resolution: int, preprocess: EvalPreprocess) -> ImageFuncti
 
 
 def images_in_order(
-    open_records: Callable[[], ShardedRecords],
+    open_images: Callable[[], StoredImages],
     requests: Iterable[Request],
     *,
     batch: int,
@@ -55,26 +106,27 @@ def images_in_order(
 ) -> Iterator[NDArray[np.float32]]:
     """One float32[b, h, w, 3] block a request, in order.
 
-    All requests but the last have `batch` rows. Raises `InputError` naming shard and record.
+    All requests but the last have `batch` rows. Raises `InputError` naming the image that can't be
+    used.
     """
     tf = load_tensorflow()
     clock = clock or ReadClock()
-    records = open_records()
+    images = open_images()
     # The reading thread runs ahead of the consumer; what it was asked for is kept until it is
     # delivered, to find the culprit when an image fails.
     pending: list[NDArray[np.int64]] = []
     failure: list[Exception] = []
 
-    def raw_batches() -> Iterator[tuple[NDArray[np.object_], NDArray[np.int32]]]:
+    def raw_batches() -> Iterator[tuple[NDArray[Any], NDArray[np.int32]]]:
         for indices, seeds in requests:
             try:
                 with clock.reading():
-                    images = [example.image for example in read_examples(records, indices)]
+                    block = images.read(indices)
             except Exception as error:  # re-raised by the consumer: TensorFlow would wrap it
                 failure.append(error)
                 return
             pending.append(indices)
-            yield np.array(images, object), seeds
+            yield block, seeds
 
     options = tf.data.Options()
     options.threading.private_threadpool_size = workers
@@ -83,7 +135,7 @@ def images_in_order(
         tf.data.Dataset.from_generator(
             raw_batches,
             output_signature=(
-                tf.TensorSpec([None], tf.string),
+                tf.TensorSpec([None, *images.shape], tf.uint8 if images.shape else tf.string),
                 tf.TensorSpec([None, 2], tf.int32),
             ),
         )
@@ -104,9 +156,7 @@ def images_in_order(
             except tf.errors.OpError as error:
                 if failure:
                     raise failure[0] from None
-                raise _culprit(
-                    open_records(), indices=pending[0], function=function, error=error
-                ) from None
+                raise images.culprit(pending[0], error) from None
             pending.pop(0)
             yield block.numpy()
         if failure:
@@ -114,7 +164,7 @@ def images_in_order(
     finally:
         # First the threads that read, then what they read from.
         del blocks, data
-        records.close()
+        images.close()
 
 
 def read_examples(records: ShardedRecords, indices: NDArray[np.int64]) -> list[Any]:
@@ -127,25 +177,3 @@ def read_examples(records: ShardedRecords, indices: NDArray[np.int64]) -> list[A
             path, position = records.locate(int(index))
             raise InputError(f"record {position} of {path} can't be read: {error}") from None
     return examples
-
-
-def _culprit(
-    records: ShardedRecords,
-    *,
-    indices: NDArray[np.int64],
-    function: ImageFunction,
-    error: Exception,
-) -> Exception:
-    """The error that names the image of a failed batch; the original one if none fails alone."""
-    tf = load_tensorflow()
-    for index, example in zip(indices, read_examples(records, indices), strict=True):
-        try:
-            function(tf.constant(example.image), tf.zeros([2], tf.int32))
-        except tf.errors.OpError as alone:
-            path, position = records.locate(int(index))
-            return InputError(
-                f"the image {example.id} (record {position} of {path}) can't be used: "
-                f"{tf_reason(alone)}",
-                hint="see what is damaged: vitctl verify --deep " + str(path.parent),
-            )
-    return error

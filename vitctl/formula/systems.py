@@ -29,7 +29,7 @@ _LARGEST_STRETCH = 2.0
 square; more would turn lines into noise."""
 _LARGEST_SINGULAR_VALUE = 0.98
 """A jittered map stays at least this contractive."""
-_POINTS, _BURN_IN = 2048, 24
+_ORBITS, _BURN_IN, _SEEN = 512, 20, 4
 _TAG_SYSTEM, _TAG_ORBIT = 0x51, 0x52
 
 
@@ -132,12 +132,18 @@ def _to_square(
     keys: NDArray[np.uint32],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """The same system in coordinates in which its attractor fills [-1, 1]^2."""
-    draws = random_words(np, keys, _TAG_ORBIT, _POINTS * _BURN_IN).reshape(_BURN_IN, _POINTS)
-    points = np.zeros((_POINTS, 2))
+    steps = _BURN_IN + _SEEN
+    draws = random_words(np, keys, _TAG_ORBIT, _ORBITS * steps).reshape(steps, _ORBITS)
+    x = y = np.zeros(_ORBITS)
+    points = []
     for step in draws % np.uint32(CHOICES):
         which = chosen[step]
-        points = np.einsum("nij,nj->ni", matrices[which], points) + shifts[which]
-    low, high = points.min(axis=0), points.max(axis=0)
+        (a, b), (c, d) = matrices[which].transpose(1, 2, 0)
+        e, f = shifts[which].T
+        x, y = a * x + b * y + e, c * x + d * y + f
+        points.append(np.stack([x, y]))
+    seen = np.stack(points[_BURN_IN:])
+    low, high = seen.min(axis=(0, 2)), seen.max(axis=(0, 2))
     centre, half = (low + high) / 2, (high - low) / 2
     if half.min() < 0.01 or half.max() > 100:
         return None

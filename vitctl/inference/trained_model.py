@@ -154,7 +154,7 @@ class TrainedModel:
         source = stored.open_dataset(
             dataset, mock=mock, classes=self.config.classes, splits=(split,)
         )
-        labels = source.labels(split)
+        labels = np.asarray(source.labels(split))
         batches = stored.batches(
             source,
             split=split,

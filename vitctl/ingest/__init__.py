@@ -27,6 +27,7 @@ folder_layout     the meaning of a source's folders: classes, or splits that hol
 relabel           exclusions, a label file and one spelling a class, for a listing of any source
 label_file        labels from a file, for images with several, or in no class folders
 digits            the built-in source: 1,797 handwritten digits of 8 x 8 pixels
+formula           formula images, made and encoded when a worker reads them
 litter            files that lie among images without being any
 own_output        output of vitctl itself, which is never a source
 file_kinds        the kind of a file, from its first bytes

@@ -1,0 +1,149 @@
+"""Formula images that are made when they are read: a dataset without a byte of images on disk.
+
+Position p of a split is picture p // classes of class p % classes, so that a set of more pictures a
+class begins with the smaller one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl.data.columns import Computed
+from vitctl.data.config import AugmentConfig
+from vitctl.data.dataset import DatasetInfo, SplitInfo
+from vitctl.data.image_cost import ImageCost
+from vitctl.data.order import hash64
+from vitctl.data.read_clock import ReadClock
+from vitctl.data.views import Request, View
+from vitctl.errors import NotFoundError
+from vitctl.formula.family import FAMILIES, FormulaConfig
+from vitctl.formula.maker import BLOCK, HostMaker
+from vitctl.hardware.machine import available_cores
+
+_TAG_KEY = 110
+_MEASURED = 32
+
+
+def described(config: FormulaConfig) -> DatasetInfo:
+    """The description of a set that is made when it is read."""
+    return DatasetInfo(
+        classes=tuple(config.class_name(index) for index in range(config.classes)),
+        multi_label=config.max_labels > 1,
+        max_labels=config.max_labels,
+        splits={
+            split: SplitInfo(shard_lengths=(config.pictures(split),), record_bytes=0)
+            for split in ("train", "val")
+            if config.pictures(split)
+        },
+        formula=config,
+    )
+
+
+@dataclass(frozen=True)
+class FormulaImages:
+    """See `ImageSource`."""
+
+    info: DatasetInfo
+    config: FormulaConfig
+
+    @cached_property
+    def maker(self) -> HostMaker:
+        return HostMaker(self.config)
+
+    def keys(self, split: str) -> Computed:
+        """A hash of (family, seed, class, instance)."""
+        family = FAMILIES.index(self.config.family)
+
+        def rows(positions: NDArray[np.int64]) -> NDArray[np.uint64]:
+            classes, instances = self.named(split, positions)
+            return hash64(self.config.seed, family, classes, instances, tag=_TAG_KEY)
+
+        return Computed(self.info.examples(split), rows, what="sample keys")
+
+    def labels(self, split: str) -> Computed:
+        def rows(positions: NDArray[np.int64]) -> NDArray[np.int32]:
+            return self.maker.labels(*self.named(split, positions))
+
+        return Computed(self.info.examples(split), rows, what="labels")
+
+    def named(
+        self, split: str, positions: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """int64[b] class and instance at each position."""
+        instances, classes = np.divmod(positions, self.config.classes)
+        return classes, instances + self.config.first_instance(split)
+
+    def images(
+        self,
+        requests: Iterable[Request],
+        *,
+        split: str,
+        view: View,
+        batch: int,
+        workers: int | None = None,
+        clock: ReadClock | None = None,
+    ) -> Iterator[NDArray[np.float32]]:
+        """See `ImageSource`; made by NumPy in `workers` threads, then seen as decoded images are,
+        by TensorFlow (5 to 10 s to import)."""
+        from vitctl.data.tf_pipeline import image_function, images_in_order
+
+        workers = workers or available_cores()
+        return images_in_order(
+            lambda: _Pictures(self, split, workers=workers),
+            requests,
+            batch=batch,
+            function=image_function(view),
+            workers=workers,
+            clock=clock,
+        )
+
+    def pictures(self, split: str, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """uint8[b, r, r, 3]: the pictures themselves."""
+        return self.maker.pictures(*self.named(split, positions))
+
+    def ids(self, split: str, positions: NDArray[np.int64]) -> Sequence[str]:
+        if split not in self.info.splits:
+            raise NotFoundError(f"the dataset has no split {split!r}")
+        classes, instances = self.named(split, positions)
+        return [
+            self.config.picture_id(int(index), int(instance))
+            for index, instance in zip(classes, instances, strict=True)
+        ]
+
+    def image_cost(
+        self, *, split: str, resolution: int, augment: AugmentConfig
+    ) -> ImageCost | None:
+        """None: making a picture is measured by the training itself."""
+        return None
+
+
+class _Pictures:
+    """Pictures of a split, as `images_in_order` reads them."""
+
+    def __init__(self, source: FormulaImages, split: str, *, workers: int) -> None:
+        self._source = source
+        self._split = split
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="formula")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        size = self._source.config.resolution
+        return (size, size, 3)
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        blocks = [indices[i : i + BLOCK] for i in range(0, len(indices), BLOCK)]
+        return np.concatenate(
+            list(self._pool.map(lambda block: self._source.pictures(self._split, block), blocks))
+        )
+
+    def culprit(self, indices: NDArray[np.int64], error: Exception) -> Exception:
+        return error
+
+    def close(self) -> None:
+        self._pool.shutdown()
