@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from stages.shard.formula import check_options, formula_settings
 from stages.shard.spec import (
     DIGITS,
     Inputs,
@@ -17,6 +18,7 @@ from vitctl.console import completion
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
+from vitctl.formula.family import Family
 from vitctl.ingest.format_names import FormatName
 from vitctl.places import place
 
@@ -73,8 +75,8 @@ def shard(
         str,
         Argument(
             help="Folder with a folder of images for each class, archives of such folders "
-            "('shards/{000..099}.tar'), or 'digits', which is built in (the default; ./digits is "
-            "a folder).",
+            "('shards/{000..099}.tar'), 'digits', which are built in (the default), or 'formula', "
+            "images made by formulas (./digits is a folder).",
             show_default=False,
         ),
     ] = DIGITS,
@@ -119,6 +121,35 @@ def shard(
         str | None,
         Option(metavar="NAME", help="Column of SRC that holds the labels, where several could."),
     ] = None,
+    family: Annotated[
+        Family | None,
+        Option(
+            help="SRC formula: the kind of pictures (default: fractal).",
+            show_default=False,
+        ),
+    ] = None,
+    per_class: Annotated[
+        int | None,
+        Option(
+            metavar="N",
+            help="SRC formula: pictures of each class to train on (default: 1000).",
+        ),
+    ] = None,
+    res: Annotated[
+        int | None,
+        Option(metavar="PIXELS", help="SRC formula: size of the pictures (default: 256)."),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        Option(help="SRC formula: seed of classes and pictures (default: 0)."),
+    ] = None,
+    virtual: Annotated[
+        bool,
+        Option(
+            "--virtual",
+            help="SRC formula: store no picture; each is made whenever it is read.",
+        ),
+    ] = False,
     rehash: Annotated[
         bool,
         Option("--rehash", help="Detect a changed source by file contents instead of file times."),
@@ -132,6 +163,10 @@ def shard(
     8-bit PNG. Every image is checked; bad ones are listed in rejects.jsonl.
     """
     cfg = session.overrides.build(ShardConfig, {})
+    given = {"family": family, "per_class": per_class, "resolution": res, "seed": seed}
+    cfg, formula = formula_settings(
+        src, cfg, {name: value for name, value in given.items() if value is not None}, virtual
+    )
     inputs = Inputs(
         src,
         rehash=rehash,
@@ -142,5 +177,9 @@ def shard(
         format=format,
         image_column=image_column,
         label_column=label_column,
+        formula=formula,
+        virtual=virtual,
     )
+    if formula is not None:
+        check_options(inputs, cfg)
     session.deliver("shard", cfg, inputs, runtime=session.runtime(ShardRuntime))

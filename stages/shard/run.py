@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.shard.announce import announce_outcome, announce_plan, announce_source
+from stages.shard.formula import describe, formula_recipe
 from stages.shard.source import (
     chosen_classes,
     class_list,
@@ -76,6 +77,10 @@ def run(
     emit: Emit = silent,
 ) -> Artifact:
     """Shard `inputs.source` and return the dataset; found, continued or made anew."""
+    if inputs.virtual:
+        assert inputs.formula is not None
+        return describe(inputs.formula, store=store, runtime=runtime, emit=emit)
+
     # ---- What there is
     own = own_places(store, runtime)
     listing = list_source(inputs, layout=cfg.layout, unlabelled=cfg.unlabelled, own=own, emit=emit)
@@ -105,7 +110,8 @@ def run(
         )
         emit(_next(earlier))
         return earlier
-    name = runtime.name or slug(source_name(inputs.source), default="images")
+    kind = inputs.formula.family if inputs.formula is not None else source_name(inputs.source)
+    name = runtime.name or slug(kind, default="images")
 
     stop = Stop()
     with (
@@ -190,6 +196,8 @@ def _recipe(
     def outside(role: str, proof: str, path: str) -> Parent:
         return Parent(role=role, kind="source", id=proof, digest=proof, path=path)
 
+    if inputs.formula is not None:
+        return formula_recipe(inputs.formula, cfg)
     proof = listing.fingerprint_of(contents=True) if inputs.rehash else listing.fingerprint
     parents = [outside("source", proof, listing.root)]
     if (made := listing.artifact) is not None:

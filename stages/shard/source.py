@@ -18,6 +18,7 @@ from vitctl.events import Caution, Emit, Note, silent
 from vitctl.ingest.digits import list_digits
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.formats import list_images
+from vitctl.ingest.formula import list_formula
 from vitctl.ingest.label_file import read_labels
 from vitctl.ingest.sources import Listing
 from vitctl.places import Place, place
@@ -51,6 +52,8 @@ def list_source(
     emit: Emit = silent,
 ) -> Listing:
     """The images of the source, as its layout says, without what is excluded."""
+    if inputs.formula is not None:
+        return list_formula(inputs.formula)
     if unlabelled:
         _check_unlabelled(inputs)
     labels = None

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pydantic import ByteSize, Field, model_validator
 
+from vitctl.formula.family import FormulaConfig
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.format_names import FormatName
 from vitctl.places import Place
@@ -19,6 +20,7 @@ VERSION = 2
 file says about its pixels is obeyed. Datasets of version 1 are still found."""
 
 DIGITS = "digits"
+FORMULA = "formula"
 DEFAULT_VAL_FRACTION = 0.1
 
 
@@ -91,6 +93,10 @@ class Inputs:
     format: FormatName | None = None
     image_column: str | None = None
     label_column: str | None = None
+    formula: FormulaConfig | None = None
+    """The set of pictures, where the source is `FORMULA`."""
+    virtual: bool = False
+    """Store the description of a set of formula images; pictures are made when they are read."""
 
 
 class ShardRuntime(Runtime):
