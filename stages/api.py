@@ -23,6 +23,7 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack
 from vitctl.artifacts import Artifact, Store, inputs
 from vitctl.artifacts.pasteable import usual_store
 from vitctl.events import Emit, silent
+from vitctl.formula.family import FormulaConfig
 from vitctl.hardware.compilation_cache import keep_compiled_programs
 from vitctl.hardware.machine import settle_platform
 from vitctl.ingest.format_names import FormatName
@@ -92,9 +93,13 @@ def shard(
     image_column: str | None = None,
     label_column: str | None = None,
     rehash: bool = False,
+    formula: FormulaConfig | None = None,
+    virtual: bool = False,
     **options: Unpack[Options],
 ) -> Artifact:
-    """Images -> a dataset. `source` is a folder, an archive or several; "digits" is built in."""
+    """Images -> a dataset. `source` is a folder, an archive or several; "digits" is built in, and
+    "formula" makes the pictures that `formula` describes, with `virtual` whenever they are read."""
+    from stages.shard.formula import check_source
     from stages.shard.run import run
     from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
 
@@ -111,7 +116,10 @@ def shard(
         format=format,
         image_column=image_column,
         label_column=label_column,
+        formula=formula,
+        virtual=virtual,
     )
+    check_source(given, cfg)
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 

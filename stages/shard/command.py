@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from stages.shard.formula import check_options, formula_settings
+from stages.shard.formula import check_source, formula_settings
 from stages.shard.spec import (
     DIGITS,
     Inputs,
@@ -161,6 +161,7 @@ def shard(
     or any layout with --labels (several labels per image, or none) or --unlabelled.
     A file is stored byte for byte if every common decoder reads the same pixels, else as
     8-bit PNG. Every image is checked; bad ones are listed in rejects.jsonl.
+    Formula images: vitctl shard formula --family fractal --classes 1000 --per-class 1000
     """
     cfg = session.overrides.build(ShardConfig, {})
     given = {"family": family, "per_class": per_class, "resolution": res, "seed": seed}
@@ -180,6 +181,5 @@ def shard(
         formula=formula,
         virtual=virtual,
     )
-    if formula is not None:
-        check_options(inputs, cfg)
+    check_source(inputs, cfg)
     session.deliver("shard", cfg, inputs, runtime=session.runtime(ShardRuntime))

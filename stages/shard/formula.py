@@ -1,22 +1,14 @@
-"""`vitctl shard formula`: what names a set of formula images, and sets that hold no image."""
+"""`vitctl shard formula`: its options, and the set of pictures that they name."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from stages.shard.spec import FORMULA, VERSION, Inputs, ShardConfig, ShardRuntime
-from vitctl.artifacts import Artifact, Parent, Recipe, Store
-from vitctl.artifacts.canonical import fingerprint
-from vitctl.artifacts.files import write_atomic
-from vitctl.artifacts.store import slug
-from vitctl.data.dataset import DESCRIPTION
-from vitctl.data.formula_images import described
+from stages.shard.spec import FORMULA, Inputs, ShardConfig
 from vitctl.errors import UsageError
-from vitctl.events import Emit, Next, Note
 from vitctl.formula.family import FormulaConfig
 
 OPTIONS = {
@@ -64,9 +56,18 @@ def formula_settings(
     return cfg.model_copy(update={"classes": None, "val_per_class": None}), formula
 
 
-def check_options(inputs: Inputs, cfg: ShardConfig) -> None:
-    """Raise UsageError for options that say something about files, or about formula images where
-    the source is none."""
+def check_source(inputs: Inputs, cfg: ShardConfig) -> None:
+    """Raise UsageError where the source and a set of formula images do not belong together, and for
+    options about files where it is one."""
+    if (inputs.source == FORMULA) != (inputs.formula is not None) or (
+        inputs.virtual and inputs.formula is None
+    ):
+        raise UsageError(
+            f"the source {FORMULA} and a description of its pictures go together",
+            hint=f'api.shard("{FORMULA}", formula=FormulaConfig(family="fractal"))',
+        )
+    if inputs.formula is None:
+        return
     about_files = {
         "--format": inputs.format,
         "--labels": inputs.labels,
@@ -86,50 +87,3 @@ def check_options(inputs: Inputs, cfg: ShardConfig) -> None:
             "of their own",
             hint="leave it out; for a folder of that name: vitctl shard ./formula",
         )
-
-
-def formula_recipe(config: FormulaConfig, cfg: ShardConfig) -> Recipe:
-    """The set is the source: its integers are its fingerprint."""
-    proof = fingerprint(config.model_dump(mode="json"))
-    source = Parent(role="source", kind="source", id=proof, digest=proof, path="formula")
-    return Recipe(
-        stage="shard",
-        version=VERSION,
-        kind="dataset",
-        config={**cfg.identity(), "formula": config.model_dump(mode="json")},
-        parents=(source,),
-    )
-
-
-def describe(config: FormulaConfig, *, store: Store, runtime: ShardRuntime, emit: Emit) -> Artifact:
-    """A dataset artifact of a description alone, found or made."""
-    recipe = Recipe(
-        stage="shard",
-        version=VERSION,
-        kind="dataset",
-        config={"formula": config.model_dump(mode="json"), "virtual": True},
-        parents=(),
-    )
-    info = described(config)
-    name = runtime.name or slug(config.family, default="formula")
-    with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
-        artifact = draft.finished
-        if artifact is None:
-            content = (info.model_dump_json(indent=1) + "\n").encode()
-            write_atomic(draft.path / DESCRIPTION, content)
-            artifact = draft.publish(
-                summary={
-                    "classes": len(info.classes),
-                    "examples": {split: part.examples for split, part in info.splits.items()},
-                    "shards": dict.fromkeys(info.splits, 0),
-                    "bytes": 0,
-                    "converted": {},
-                    "differ": {},
-                    "rejected": 0,
-                    "skipped": {},
-                }
-            )
-    pictures = sum(part.examples for part in info.splits.values())
-    emit(Note(f"{pictures:,} pictures that are made when they are read; none is stored"))
-    emit(Next(f"vitctl pretrain --data {shlex.quote(str(artifact.path))}"))
-    return artifact

@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 
 from stages.shard.announce import announce_outcome, announce_plan, announce_source
-from stages.shard.formula import describe, formula_recipe
 from stages.shard.source import (
     chosen_classes,
     class_list,
@@ -36,6 +35,8 @@ from stages.shard.spec import (
     ShardRuntime,
 )
 from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store, crew
+from stages.shard.virtual import describe, formula_recipe
+from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store
 from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
 from vitctl.artifacts.files import TEMPORARY
 from vitctl.artifacts.store import slug

@@ -1,0 +1,62 @@
+"""`vitctl shard formula`: what names a set of formula images, and a dataset that holds no image."""
+
+from __future__ import annotations
+
+import shlex
+
+from stages.shard.spec import VERSION, ShardConfig, ShardRuntime
+from vitctl.artifacts import Artifact, Parent, Recipe, Store
+from vitctl.artifacts.canonical import fingerprint
+from vitctl.artifacts.files import write_atomic
+from vitctl.artifacts.store import slug
+from vitctl.data.dataset import DESCRIPTION
+from vitctl.data.formula_images import described
+from vitctl.events import Emit, Next, Note
+from vitctl.formula.family import FormulaConfig
+
+
+def formula_recipe(config: FormulaConfig, cfg: ShardConfig) -> Recipe:
+    """The set is the source: its integers are its fingerprint."""
+    proof = fingerprint(config.model_dump(mode="json"))
+    source = Parent(role="source", kind="source", id=proof, digest=proof, path="formula")
+    return Recipe(
+        stage="shard",
+        version=VERSION,
+        kind="dataset",
+        config={**cfg.identity(), "formula": config.model_dump(mode="json")},
+        parents=(source,),
+    )
+
+
+def describe(config: FormulaConfig, *, store: Store, runtime: ShardRuntime, emit: Emit) -> Artifact:
+    """A dataset artifact of a description alone, found or made."""
+    recipe = Recipe(
+        stage="shard",
+        version=VERSION,
+        kind="dataset",
+        config={"formula": config.model_dump(mode="json"), "virtual": True},
+        parents=(),
+    )
+    info = described(config)
+    name = runtime.name or slug(config.family, default="formula")
+    with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
+        artifact = draft.finished
+        if artifact is None:
+            content = (info.model_dump_json(indent=1) + "\n").encode()
+            write_atomic(draft.path / DESCRIPTION, content)
+            artifact = draft.publish(
+                summary={
+                    "classes": len(info.classes),
+                    "examples": {split: part.examples for split, part in info.splits.items()},
+                    "shards": dict.fromkeys(info.splits, 0),
+                    "bytes": 0,
+                    "converted": {},
+                    "differ": {},
+                    "rejected": 0,
+                    "skipped": {},
+                }
+            )
+    pictures = sum(part.examples for part in info.splits.values())
+    emit(Note(f"{pictures:,} pictures that are made when they are read; none is stored"))
+    emit(Next(f"vitctl pretrain --data {shlex.quote(str(artifact.path))}"))
+    return artifact

@@ -1,0 +1,116 @@
+"""`vitctl shard formula`: stored, described, and refused."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages import api
+from stages.inspect.images import check_counts, check_records
+from stages.shard.formula import check_source, formula_settings
+from stages.shard.spec import Inputs, ShardConfig
+from vitctl.artifacts import Store
+from vitctl.data.dataset import Dataset
+from vitctl.data.example import decode_example
+from vitctl.data.opening import open_source
+from vitctl.errors import UsageError
+from vitctl.formula.family import FormulaConfig
+from vitctl.formula.maker import HostMaker
+
+CONFIG = FormulaConfig(family="multi", classes=6, per_class=3, val_per_class=1, resolution=40)
+
+
+def sharded(store, config=CONFIG, *, shards=2, **options):
+    settings = {"runtime": {"workers": 0}} | ({"set": {"shards": shards}} if shards else {})
+    return api.shard("formula", formula=config, store=Store(store), **settings, **options)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    return sharded(tmp_path_factory.mktemp("store"))
+
+
+def test_records_are_the_pictures_without_loss(stored):
+    dataset = Dataset.load(stored.path)
+    assert stored.summary["examples"] == {"train": 18, "val": 6}
+    assert dataset.info.formula is None
+    assert dataset.info.multi_label
+    maker, records = HostMaker(CONFIG), dataset.records("train")
+    for position in range(18):
+        example = decode_example(records.read(np.asarray([position]))[0])
+        split, name, number = example.id.removesuffix(".png").split("/")
+        assert split == "train"
+        picture = (np.asarray([dataset.info.classes.index(name)]), np.asarray([int(number)]))
+        assert np.array_equal(
+            np.asarray(Image.open(io.BytesIO(example.image))), maker.pictures(*picture)[0]
+        )
+        labels = dataset.labels("train")[position]
+        expected = maker.labels(*picture)[0]
+        assert set(labels[labels >= 0]) == set(expected[expected >= 0])
+    records.close()
+
+
+def test_the_same_set_is_found_and_another_is_another(stored):
+    store = str(stored.path.parents[1])
+    assert sharded(store).path == stored.path
+    more = CONFIG.model_copy(update={"per_class": 4})
+    assert sharded(store, more).id != stored.id
+
+
+def test_a_description_alone(tmp_path):
+    config = CONFIG.model_copy(update={"per_class": 10**8})
+    artifact = sharded(tmp_path, config, shards=None, virtual=True)
+    assert sorted(path.name for path in artifact.path.iterdir()) == [
+        "artifact.json",
+        "dataset.json",
+    ]
+    assert artifact.summary["examples"]["train"] == 6 * 10**8
+    source = open_source(artifact.path, mock=None, classes=0)
+    positions = np.asarray([0, 599_999_999])
+    expected = HostMaker(config).labels(positions % 6, positions // 6)
+    assert np.array_equal(source.labels("train")[positions], expected)
+    assert list(check_counts(artifact)) == []
+    assert check_records(artifact) == ([], 0)
+    assert sharded(tmp_path, config, shards=None, virtual=True).path == artifact.path
+
+
+@pytest.mark.parametrize(
+    ("source", "cfg", "given", "virtual", "message"),
+    [
+        ("photos", {}, {"per_class": 3}, False, "--per-class is about formula images"),
+        ("photos", {}, {}, True, "--virtual is about formula images"),
+        ("formula", {"classes": "0-5"}, {}, False, "give how many classes"),
+        ("formula", {"classes": "1"}, {}, False, "--classes: .*greater than or equal to 2, got 1"),
+        ("formula", {}, {"resolution": 4}, False, "--res: .*greater than or equal to 32, got 4"),
+        ("formula", {}, {"per_class": 0}, False, "--per-class: .*, got 0"),
+    ],
+)
+def test_settings_that_make_no_set(source, cfg, given, virtual, message):
+    with pytest.raises(UsageError, match=message):
+        formula_settings(source, ShardConfig(**cfg), given, virtual)
+
+
+def test_settings():
+    cfg = ShardConfig(classes="30", val_per_class=2, shards=3)
+    left, formula = formula_settings("formula", cfg, {"family": "atom"}, False)
+    assert left == ShardConfig(shards=3)
+    assert formula == FormulaConfig(family="atom", classes=30, val_per_class=2)
+    assert formula_settings("photos", cfg, {}, False) == (cfg, None)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "cfg", "message"),
+    [
+        (Inputs("formula", formula=CONFIG, rehash=True), {}, "--rehash is about image files"),
+        (Inputs("formula", formula=CONFIG), {"layout": "flat"}, "--layout is about image files"),
+        (Inputs("formula"), {}, "go together"),
+        (Inputs("photos", formula=CONFIG), {}, "go together"),
+        (Inputs("photos", virtual=True), {}, "go together"),
+    ],
+)
+def test_sources_and_options_that_do_not_go_together(inputs, cfg, message):
+    with pytest.raises(UsageError, match=message):
+        check_source(inputs, ShardConfig(**cfg))
