@@ -70,6 +70,8 @@ def check_source(inputs: Inputs, cfg: ShardConfig) -> None:
         return
     about_files = {
         "--format": inputs.format,
+        "--image-column": inputs.image_column,
+        "--label-column": inputs.label_column,
         "--labels": inputs.labels,
         "--classes-from": inputs.classes_from,
         "--class-titles": inputs.class_titles,

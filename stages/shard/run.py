@@ -34,9 +34,8 @@ from stages.shard.spec import (
     ShardConfig,
     ShardRuntime,
 )
-from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store, crew
 from stages.shard.virtual import describe, formula_recipe
-from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store
+from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store, crew
 from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
 from vitctl.artifacts.files import TEMPORARY
 from vitctl.artifacts.store import slug

@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 
 from stages.shard.spec import VERSION, ShardConfig, ShardRuntime
-from vitctl.artifacts import Artifact, Parent, Recipe, Store
+from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
 from vitctl.artifacts.canonical import fingerprint
-from vitctl.artifacts.files import write_atomic
 from vitctl.artifacts.store import slug
 from vitctl.data.dataset import DESCRIPTION
 from vitctl.data.formula_images import described
@@ -39,11 +38,13 @@ def describe(config: FormulaConfig, *, store: Store, runtime: ShardRuntime, emit
     )
     info = described(config)
     name = runtime.name or slug(config.family, default="formula")
-    with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
+    with crew.of(store).open(
+        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
+    ) as draft:
         artifact = draft.finished
         if artifact is None:
             content = (info.model_dump_json(indent=1) + "\n").encode()
-            write_atomic(draft.path / DESCRIPTION, content)
+            (draft.path / DESCRIPTION).write_atomic(content)
             artifact = draft.publish(
                 summary={
                     "classes": len(info.classes),

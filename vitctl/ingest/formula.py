@@ -73,6 +73,7 @@ def list_formula(config: FormulaConfig) -> Listing:
         source=FormulaSource(config),
         entries=entries.build(),
         names=[config.class_name(index) for index in range(config.classes)],
+        declared=config.max_labels > 1,
         reading=f"formula images of the family {config.family}: {config.classes:,} classes, "
         f"{config.per_class:,} pictures each to train on and {config.val_per_class:,} held out",
     )
