@@ -58,5 +58,5 @@ def test_the_card(tmp_path: Path):
     assert (row["shots"], row["draws"]) == (10, 3)
     assert 0 <= row["interval"][0] <= row["accuracy_mean"] <= row["interval"][1] <= 1
     assert summary["step"] == 9
-    for said in ("the newest dataset", "g/14", "recipe small"):
+    for said in ("the newest dataset", "custom (width 16, depth 1, patch 8)", "recipe small"):
         assert said in answer.stderr
