@@ -9,13 +9,13 @@ import pytest
 from flax import nnx
 from jaxtyping import TypeCheckError
 
-from vitctl.model.layers import How, Mlp
+from vitctl.model.layers import Form, How, Mlp
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_another_shape_than_the_annotated_one_is_found():
-    mlp = Mlp(4, hidden=8, rngs=nnx.Rngs(0))
+    mlp = Mlp(4, form=Form(heads=1, mlp_dim=8), rngs=nnx.Rngs(0))
     mlp(jnp.zeros((2, 3, 4)), how=How())
     with pytest.raises(TypeCheckError):
         mlp(jnp.zeros((3, 4)), how=How())

@@ -369,7 +369,7 @@ def test_names_from_data_cannot_steer_the_terminal(vitctl, store):
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        (b"a\nb", "'a\\nb': a path with a line break is not one line"),
+        (b"a\nb", "'a\\nb': a path must not have a line break"),
         (b"caf\xe9", "UTF-8"),
     ],
 )

@@ -24,6 +24,12 @@ from tests.forking import client
 
 _READ_AT_START = re.compile(r"JAX_|TF_|PYTHON(?!PATH$)|LANG|LC_")
 """Variables that a fork would read too late: they are as the server has them, or it is an error."""
+SET_BY_VITCTL = {
+    "TF_ENABLE_ONEDNN_OPTS": "0",  # vitctl.data.tensorflow
+    "JAX_ENABLE_COMPILATION_CACHE": "0",  # vitctl.plan.topology
+}
+"""What vitctl sets for libraries, in whichever test process runs such code first, and what that
+process passes on. A new command begins without them and sets them itself where it needs to."""
 _PATIENCE_S = 60
 
 
@@ -119,7 +125,11 @@ class _Server:
             else:
                 os.close(number)
         os.chdir(process["folder"])
-        environment = process["environment"]
+        environment = {
+            name: value
+            for name, value in process["environment"].items()
+            if name in self.environment or SET_BY_VITCTL.get(name) != value
+        }
         for name in {*self.environment, *environment}:
             same = self.environment.get(name) == environment.get(name)
             if not same and _READ_AT_START.match(name):
@@ -159,6 +169,9 @@ def _imported(modules: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    for _name, _value in SET_BY_VITCTL.items():
+        if os.environ.get(_name) == _value:
+            del os.environ[_name]
     _environment = dict(os.environ)
     _imported(sys.argv[2:])
     gc.collect()

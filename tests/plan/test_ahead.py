@@ -59,7 +59,7 @@ def test_a_small_step_on_an_absent_slice(absent, tmp_path, monkeypatch):
     assert found.link_seconds > 2 * 3 / 4 * 2 * parameters / (4 * 83e9)
 
     # Asked again, nothing is compiled.
-    monkeypatch.setattr(programs, "_compiled", None)
+    monkeypatch.setattr(programs, "_compile", None)
     assert compile_step(cfg, plan(8), target=target) == found
 
 

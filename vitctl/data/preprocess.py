@@ -23,8 +23,12 @@ _CROP, _FLIP, _RANDAUGMENT = 1, 2, 3
 
 def decoded(data: Tensor) -> Tensor:
     """uint8[h, w, 3] of an encoded image, string[], or of pixels themselves."""
+    return decode(data) if _is_encoded(data) else data
+
+
+def _is_encoded(data: Tensor) -> bool:
     tf = load_tensorflow()
-    return data if data.dtype == tf.uint8 else decode(data)
+    return tf.as_dtype(getattr(data, "dtype", tf.string)) == tf.string
 
 
 def train_image(data: Tensor, seed: Tensor, *, resolution: int, augment: AugmentConfig) -> Tensor:
@@ -134,8 +138,10 @@ def _inception_crop(data: Tensor, seed: Tensor, *, augment: AugmentConfig) -> Te
         top, left, height, width = tf.unstack(window(tf.shape(image)[:2]))
         return image[top : top + height, left : left + width]
 
-    is_encoded = data.dtype == tf.string
-    image = tf.cond(tf.io.is_jpeg(data), from_jpeg, from_other) if is_encoded else from_other()
+    if _is_encoded(data):
+        image = tf.cond(tf.io.is_jpeg(data), from_jpeg, from_other)
+    else:
+        image = from_other()
     image.set_shape([None, None, 3])
     return image
 

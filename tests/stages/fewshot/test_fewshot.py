@@ -314,7 +314,7 @@ def test_one_command_probes_several_models_and_kinds_of_features(tmp_path):
     assert refused.returncode == 2
     assert "this makes 2 results" in refused.stderr
     refused = subprocess.run([*words, "--features", "pixel"], **given, input=lines)
-    assert "none of model, pixels, untrained" in refused.stderr
+    assert "not one of model, pixels, untrained" in refused.stderr
 
 
 def test_classes_left_out_are_as_if_they_were_not_there(fewshot):

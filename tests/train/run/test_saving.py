@@ -203,7 +203,7 @@ def test_what_is_saved_is_the_state_when_the_save_began(tmp_path):
     current = state.fresh(cfg, layout=layout)
     before = {n: np.array(x) for n, x in checkpoints.named(current.params).items()}
     spoil = jax.jit(lambda tree: jax.tree.map(lambda x: x + 1, tree), donate_argnums=0)
-    writing = checkpoints.begin(tmp_path, parts=saving.parts(current), position={"step": 1})
+    writing = checkpoints.begin(place(tmp_path), parts=saving.parts(current), position={"step": 1})
     params = current.params
     for _ in range(20):
         params = spoil(params)
