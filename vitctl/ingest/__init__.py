@@ -1,6 +1,7 @@
 """Foreign files -> the records of a dataset: listing, conversion, shards.
 
 columns           names, sizes, times and labels of a source's images, as columns
+choices           what a user says of a source: labels, layout, exclusions, columns
 sources           what every source is: a listing in columns, and readers of its images
 formats           the formats of sources, told apart by contents; the door to all of them
 format_names      what `--format` calls them

@@ -9,7 +9,7 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from vitctl.data.names import text_of
 from vitctl.errors import InputError
+from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import EntriesBuilder, Entry
-from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.sources import Access, Bytes, Listing
 from vitctl.ingest.streams import open_stream
@@ -170,10 +170,7 @@ def blocks_listing(
     parts: tuple[Part, ...],
     blocks: Sequence[Labelled],
     kind: str,
-    labels: Mapping[str, tuple[str, ...]] | None,
-    unlabelled: bool,
-    layout: LayoutName | None,
-    exclude: Collection[str],
+    choices: Choices,
     *,
     names: Sequence[str] | None = None,
     cautions: Sequence[str] = (),
@@ -184,14 +181,16 @@ def blocks_listing(
             f"{shown} holds no array of images",
             hint="images are arrays of bytes: N x HEIGHT x WIDTH, or with 3 channels behind",
         )
-    splits, in_words = named_splits([b.block.name for b in blocks], layout=layout, shown=shown)
+    splits, in_words = named_splits(
+        [b.block.name for b in blocks], layout=choices.layout, shown=shown
+    )
     numbers: dict[int, int] = {}
     builder = EntriesBuilder()
     skipped = 0
     for number, (labelled, split) in enumerate(zip(blocks, splits, strict=True)):
         block = labelled.block
         for i, value in enumerate(labelled.labels.tolist()):
-            if value < 0 and labels is None and not unlabelled:
+            if value < 0 and choices.takes_labels:
                 skipped += 1
                 continue
             if value >= (_MOST_CLASSES if names is None else len(names)):
@@ -217,4 +216,4 @@ def blocks_listing(
     )
     if skipped:
         listing.skipped["images with a negative label"] += skipped
-    return read_table(listing, labels=labels, unlabelled=unlabelled, exclude=exclude)
+    return read_table(listing, choices)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +15,8 @@ from vitctl.data.dataset import SPLITS, Dataset
 from vitctl.data.example import decode_example
 from vitctl.data.records import ShardedRecords
 from vitctl.errors import InputError, UsageError, VitctlError
+from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import EntriesBuilder, Entry
-from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.sources import Access, Bytes, Listing
 from vitctl.ingest.table import read_table
 
@@ -63,15 +63,11 @@ def is_dataset(path: str) -> bool:
 
 def list_artifact(
     given: str,
-    *,
-    labels: Mapping[str, tuple[str, ...]] | None = None,
-    unlabelled: bool = False,
-    layout: LayoutName | None = None,
-    exclude: Collection[str] = (),
+    choices: Choices,
 ) -> Listing:
     """The images of a dataset artifact, under the ids that they have in it. Raises `InputError`
     where it is damaged."""
-    if layout == "classes":
+    if choices.layout == "classes":
         raise UsageError(
             f"--layout classes is for folders, and {given} says itself what its classes are",
             hint="--layout flat takes its splits as one",
@@ -97,14 +93,16 @@ def list_artifact(
                         example.id.encode(),
                         size=len(example.image),
                         mtime_ns=0,
-                        split=None if layout == "flat" else split,
+                        split=None if choices.layout == "flat" else split,
                         labels=example.labels,
                         part=number,
                         offset=row,
                     )
         finally:
             records.close()
-    splits = "as one, without splits" if layout == "flat" else ", ".join(dataset.info.splits)
+    splits = (
+        "as one, without splits" if choices.layout == "flat" else ", ".join(dataset.info.splits)
+    )
     listing = Listing(
         given,
         ArtifactImages(Path(given)),
@@ -113,4 +111,4 @@ def list_artifact(
         reading=f"{given} is a dataset that vitctl made: its images and labels, {splits}",
         artifact=artifact,
     )
-    return read_table(listing, labels=labels, unlabelled=unlabelled, exclude=exclude)
+    return read_table(listing, choices)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from vitctl.data.names import text_of
 from vitctl.errors import InputError
 from vitctl.ingest.arrays import Block, Labelled, blocks_listing
-from vitctl.ingest.folder_layout import LayoutName
+from vitctl.ingest.choices import Choices
 from vitctl.ingest.parts import Part
 from vitctl.ingest.sources import Listing
 from vitctl.ingest.table import part_names
@@ -27,11 +27,7 @@ _MOST_CHECKED = 1000
 def list_cifar(
     given: str,
     paths: Sequence[bytes],
-    *,
-    labels: Mapping[str, tuple[str, ...]] | None = None,
-    unlabelled: bool = False,
-    layout: LayoutName | None = None,
-    exclude: Collection[str] = (),
+    choices: Choices,
 ) -> Listing:
     """The images of CIFAR's binary files, with the names of classes that lie beside them."""
     parts = tuple(Part.of(path) for path in paths)
@@ -57,9 +53,7 @@ def list_cifar(
     metadata = "batches.meta.txt" if skip == 1 else "fine_label_names.txt"
     names = _names_beside(parts[0].path, metadata)
     kind = "CIFAR-10" if skip == 1 else "CIFAR-100 (fine labels)"
-    return blocks_listing(
-        given, parts, blocks, kind, labels, unlabelled, layout, exclude, names=names
-    )
+    return blocks_listing(given, parts, blocks, kind, choices, names=names)
 
 
 def is_cifar(head: bytes, path: bytes) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from vitctl.data.names import bytes_of, text_of
 from vitctl.errors import InputError, NotFoundError
 from vitctl.ingest import own_output
+from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import EntriesBuilder, Entry
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.litter import file_kind, folder_kind
@@ -76,10 +77,7 @@ def list_folder(
         raise InputError(f"{root} is not a folder", hint="give a folder of class folders")
     return read_tree(
         _walk(root, exclude=set(map(nfc, exclude)), own=own),
-        labels=labels,
-        unlabelled=unlabelled,
-        layout=layout,
-        exclude=exclude,
+        Choices(labels=labels, unlabelled=unlabelled, layout=layout, exclude=exclude),
     )
 
 

@@ -13,11 +13,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.ingest.artifact import is_dataset, list_artifact
+from vitctl.ingest.choices import Choices
 from vitctl.ingest.cifar import is_cifar, list_cifar
 from vitctl.ingest.file_kinds import HEAD_BYTES, kind_of
 from vitctl.ingest.folder import list_folder
@@ -49,22 +50,24 @@ class Format:
       recognises: whether a file is of this format, from its first bytes, decompressed, and its
         path; None for one that is never guessed.
       list_files: lists files of this format.
+      is_table: whether images and labels are columns.
     """
 
     name: FormatName
     description: str
     recognises: Callable[[bytes, bytes], bool] | None
-    list_files: Callable[..., Listing]
+    list_files: Callable[[str, Sequence[bytes], Choices], Listing]
+    is_table: bool = False
 
 
 FORMATS = (
     Format("tar", "tar (also .tar.gz, .tar.bz2, .tar.xz)", is_tar, list_tars),
     Format("npz", "npz of images and labels", is_npz, list_npz),
     Format("zip", "zip", is_zip, list_zips),
-    Format("parquet", "Parquet with images in it", is_parquet, list_parquets),
+    Format("parquet", "Parquet with images in it", is_parquet, list_parquets, is_table=True),
     Format("idx", "IDX (as MNIST; also .gz)", is_idx, list_idx),
     Format("cifar", "CIFAR-10 and -100, binary version", is_cifar, list_cifar),
-    Format("tfrecord", "TFRecord of tf.train.Example", is_tfrecord, list_tfrecords),
+    Format("tfrecord", "TFRecord of tf.train.Example", is_tfrecord, list_tfrecords, is_table=True),
     Format("webdataset", "WebDataset", None, partial(list_tars, kind="webdataset")),
 )
 
@@ -86,12 +89,7 @@ def list_images(
     `format` says what they are instead of their contents, `image_column` and `label_column` which
     columns of a table are read. Otherwise as `list_folder`.
     """
-    options: dict[str, Any] = {
-        "labels": labels,
-        "unlabelled": unlabelled,
-        "layout": layout,
-        "exclude": exclude,
-    }
+    choices = Choices(labels, unlabelled, layout, exclude, image_column, label_column)
     paths = expanded(given)
     if format == "folder" or (len(paths) == 1 and os.path.isdir(paths[0])):
         if format not in (None, "folder"):
@@ -100,29 +98,33 @@ def list_images(
                 hint=f"give the files in it: '{given.rstrip('/')}/*'",
             )
         if format is None and is_dataset(given):
-            return list_artifact(given, **options)
-        _refuse_columns({"image_column": image_column, "label_column": label_column}, given)
-        return list_folder(Path(given), own=own, **options)
+            return list_artifact(given, choices)
+        _refuse_columns(choices, given)
+        return list_folder(
+            Path(given),
+            labels=labels,
+            unlabelled=unlabelled,
+            layout=layout,
+            exclude=exclude,
+            own=own,
+        )
     chosen = _named(format) if format is not None else _format_of(paths)
-    if format == "tar":
-        options["kind"] = "tar"
-    columns = {"image_column": image_column, "label_column": label_column}
-    if chosen.name in ("parquet", "tfrecord"):
-        options |= columns
-    else:
-        _refuse_columns(columns, given)
+    if not chosen.is_table:
+        _refuse_columns(choices, given)
+    # A tar that is called one is no WebDataset, whatever lies in it.
+    list_files = partial(list_tars, kind="tar") if format == "tar" else chosen.list_files
     try:
-        return chosen.list_files(given, paths, **options)
+        return list_files(given, paths, choices)
     except DamagedError as error:
         raise InputError(f"{given} can't be read {error}") from None
     except OSError as error:
         raise InputError(f"{given} can't be read ({error.strerror or error})") from None
 
 
-def _refuse_columns(columns: Mapping[str, str | None], given: str) -> None:
-    for name, value in columns.items():
-        if value is not None:
-            raise UsageError(f"--{name.replace('_', '-')} is for tables, and {given} is none")
+def _refuse_columns(choices: Choices, given: str) -> None:
+    for option, column in (("image", choices.image_column), ("label", choices.label_column)):
+        if column is not None:
+            raise UsageError(f"--{option}-column is for tables, and {given} is none")
 
 
 def expanded(given: str) -> list[bytes]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from vitctl.ingest.arrays import (
     Labelled,
     blocks_listing,
 )
-from vitctl.ingest.folder_layout import LayoutName
+from vitctl.ingest.choices import Choices
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.sources import Listing
 from vitctl.ingest.streams import open_stream
@@ -31,11 +31,7 @@ from vitctl.ingest.table import part_names
 def list_idx(
     given: str,
     paths: Sequence[bytes],
-    *,
-    labels: Mapping[str, tuple[str, ...]] | None = None,
-    unlabelled: bool = False,
-    layout: LayoutName | None = None,
-    exclude: Collection[str] = (),
+    choices: Choices,
 ) -> Listing:
     """The images of IDX files, with the files of labels of the same names."""
     parts = tuple(Part.of(path) for path in paths)
@@ -64,23 +60,21 @@ def list_idx(
         block = _whole(block, part, cautions)
         of_labels = numbers.get(_pair(name))
         values = np.full(block.count, -1, np.int64)
-        if of_labels is not None and labels is None and not unlabelled:
+        if of_labels is not None and choices.takes_labels:
             values = _idx_labels(parts[of_labels], shapes[of_labels][0])
             if len(values) != block.count:
                 raise InputError(
                     f"{parts[of_labels].shown} has {len(values):,} labels, and {part.shown} "
                     f"{block.count:,} images"
                 )
-        elif labels is None and not unlabelled:
+        elif choices.takes_labels:
             raise InputError(
                 f"the labels of {part.shown} are not among the given files",
                 hint=f"give both, as '{os.path.dirname(given) or '.'}/*ubyte*', or shard without "
                 "labels: --unlabelled",
             )
         blocks.append(Labelled(block, values))
-    return blocks_listing(
-        given, parts, blocks, "IDX", labels, unlabelled, layout, exclude, cautions=cautions
-    )
+    return blocks_listing(given, parts, blocks, "IDX", choices, cautions=cautions)
 
 
 def is_idx(head: bytes, path: bytes) -> bool:

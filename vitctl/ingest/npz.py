@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from vitctl.ingest.arrays import (
     blocks_listing,
     content_of,
 )
-from vitctl.ingest.folder_layout import LayoutName
+from vitctl.ingest.choices import Choices
 from vitctl.ingest.parts import Part
 from vitctl.ingest.sources import Listing
 from vitctl.ingest.table import part_names
@@ -36,11 +36,7 @@ _PAIRS = (
 def list_npz(
     given: str,
     paths: Sequence[bytes],
-    *,
-    labels: Mapping[str, tuple[str, ...]] | None = None,
-    unlabelled: bool = False,
-    layout: LayoutName | None = None,
-    exclude: Collection[str] = (),
+    choices: Choices,
 ) -> Listing:
     """The images of npz files: arrays of bytes, with the arrays of labels of the same names."""
     parts = tuple(Part.of(path) for path in paths)
@@ -50,16 +46,14 @@ def list_npz(
         try:
             with zipfile.ZipFile(os.fsdecode(part.path)) as archive:
                 blocks += [
-                    _npz_block(
-                        archive, member, number, part, prefix, labels is None and not unlabelled
-                    )
+                    _npz_block(archive, member, number, part, prefix, choices.takes_labels)
                     for member in _image_arrays(archive, part)
                 ]
         except InputError:
             raise
         except Exception as error:  # zipfile and numpy raise what the bytes make them raise
             raise InputError(f"{part.shown} can't be read ({one_line(error)})") from None
-    return blocks_listing(given, parts, blocks, "npz", labels, unlabelled, layout, exclude)
+    return blocks_listing(given, parts, blocks, "npz", choices)
 
 
 def is_npz(head: bytes, path: bytes) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from vitctl import strict_json
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError, UsageError, one_line
+from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import EntriesBuilder, Entry
-from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.sources import Access, Bytes, Listing
 from vitctl.ingest.table import in_parts, read_table
@@ -100,13 +100,7 @@ class _ParquetReader:
 def list_parquets(
     given: str,
     paths: Sequence[bytes],
-    *,
-    labels: Mapping[str, tuple[str, ...]] | None = None,
-    unlabelled: bool = False,
-    layout: LayoutName | None = None,
-    exclude: Collection[str] = (),
-    image_column: str | None = None,
-    label_column: str | None = None,
+    choices: Choices,
 ) -> Listing:
     """The images of Parquet files, `given` by the user as one word."""
     shown = text_of(os.fsencode(given))
@@ -117,14 +111,19 @@ def list_parquets(
     columns: Columns | None = None
     for number, part in enumerate(parts):
         with _opened(part.path) as file:
-            own = _columns(file.schema_arrow, part.shown, image=image_column, label=label_column)
+            own = _columns(
+                file.schema_arrow,
+                part.shown,
+                image=choices.image_column,
+                label=choices.label_column,
+            )
             if columns is not None and own != columns:
                 raise InputError(
                     f"{parts[0].shown} and {part.shown} have other columns or other classes",
                     hint="give files of one dataset",
                 )
             columns = own
-            wanted = own if labels is None and not unlabelled else replace(own, label=None)
+            wanted = own if choices.takes_labels else replace(own, label=None)
             if wanted.names is not None:
                 numbers = {name: i for i, name in enumerate(wanted.names)}
             try:
@@ -152,12 +151,12 @@ def list_parquets(
                     "before is taken"
                 )
     assert columns is not None
-    if columns.label is None and labels is None and not unlabelled:
+    if columns.label is None and choices.takes_labels:
         raise InputError(
             f"{shown} has no column of labels",
             hint="give labels with --labels FILE, or shard without any: --unlabelled",
         )
-    files, splits = in_parts(builder.build(), paths, layout=layout, shown=shown)
+    files, splits = in_parts(builder.build(), paths, layout=choices.layout, shown=shown)
     of_labels = "" if columns.label is None else f" and labels of {columns.label}"
     many = "a Parquet file" if len(parts) == 1 else f"{len(parts):,} Parquet files"
     listing = Listing(
@@ -170,7 +169,7 @@ def list_parquets(
         parts=parts,
         cautions=tuple(cautions),
     )
-    return read_table(listing, labels=labels, unlabelled=unlabelled, exclude=exclude)
+    return read_table(listing, choices)
 
 
 @contextmanager

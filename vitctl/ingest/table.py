@@ -6,7 +6,7 @@ Their splits are in the names of their files, if anywhere: `train-00000.tar`, `v
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,37 +14,32 @@ import numpy as np
 from vitctl.data.dataset import SPLITS, Split
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, UsageError
+from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import NO_SPLIT, Entries, EntriesBuilder
 from vitctl.ingest.folder_layout import LayoutName, split_in
 from vitctl.ingest.relabel import fitting_labels, with_labels, with_one_spelling, without
 from vitctl.ingest.sources import Listing
 
 
-def read_table(
-    listing: Listing,
-    *,
-    labels: Mapping[str, tuple[str, ...]] | None = None,
-    unlabelled: bool = False,
-    exclude: Collection[str] = (),
-) -> Listing:
+def read_table(listing: Listing, choices: Choices) -> Listing:
     """A listing whose source declares labels and splits, with those of a label file instead, or
     none, and without what is excluded."""
     if not len(listing.entries):
         raise InputError(f"there is no image in {listing.root} that can be taken")
-    if unlabelled:
+    if choices.unlabelled:
         entries = listing.entries.unlabelled()
         listing = replace(
             listing, entries=entries, names=(), reading=f"{listing.reading}, and without labels"
         )
-    elif labels is not None:
+    elif choices.labels is not None:
         ids = [id_.decode() for id_ in listing.entries.ids]
-        fitting = fitting_labels(labels, ids, shown=listing.root)
+        fitting = fitting_labels(choices.labels, ids, shown=listing.root)
         if unnamed := len(ids) - len(fitting):
             listing.skipped["images without a line in the label file"] += unnamed
         listing = replace(
             with_labels(listing, fitting), reading=f"{listing.reading}, and by its label file"
         )
-    return with_one_spelling(without(replace(listing, declared=True), exclude, matched=()))
+    return with_one_spelling(without(replace(listing, declared=True), choices.exclude, matched=()))
 
 
 def part_names(paths: Sequence[bytes]) -> list[str]:

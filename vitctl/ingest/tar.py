@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -22,8 +22,8 @@ import numpy as np
 from vitctl.data.names import text_of
 from vitctl.errors import InputError
 from vitctl.ingest.archive_tree import ArchiveTree
+from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import Entry
-from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.sources import Access, Listing
 from vitctl.ingest.streams import Compression, Stream, decompressed, open_stream
@@ -189,17 +189,14 @@ class _Samples:
 def list_tars(
     given: str,
     paths: Sequence[bytes],
+    choices: Choices,
     *,
     kind: TarKind | None = None,
-    labels: Mapping[str, tuple[str, ...]] | None = None,
-    unlabelled: bool = False,
-    layout: LayoutName | None = None,
-    exclude: Collection[str] = (),
 ) -> Listing:
     """The images of tars, `given` by the user as one word. `kind` says what they are; by default a
     tar with a .cls file is a WebDataset."""
     parts = tuple(Part.of(path) for path in paths)
-    tree = ArchiveTree(exclude=exclude)
+    tree = ArchiveTree(exclude=choices.exclude)
     samples = _Samples()
     offsets, numbers = array("q"), array("q")
     in_order = False
@@ -231,7 +228,7 @@ def list_tars(
     source = TarsInOrder(parts) if in_order else InParts(parts)
     where = np.array(numbers if in_order else offsets, np.int64)
     webdataset = kind == "webdataset" or (kind is None and bool(samples.names))
-    if webdataset and not samples.names and labels is None and not unlabelled:
+    if webdataset and not samples.names and choices.takes_labels:
         raise InputError(
             f"{shown} holds no .cls file, so its images have no classes",
             hint="give labels with --labels FILE, or shard without any: --unlabelled",
@@ -239,13 +236,15 @@ def list_tars(
     if webdataset:
         files = tree.files.build()
         classes = np.array(samples.labels, np.int32)[files.offsets]
-        if unlabelled or labels is not None:
+        if not choices.takes_labels:
             files = files.unlabelled()
         else:
             if missing := int((classes < 0).sum()):
                 tree.skipped[_NO_CLASS] += missing
             files = files.labelled_one_each(classes).where(classes >= 0)
-        files, splits = in_parts(files, [part.path for part in parts], layout=layout, shown=shown)
+        files, splits = in_parts(
+            files, [part.path for part in parts], layout=choices.layout, shown=shown
+        )
         listing = read_table(
             Listing(
                 shown,
@@ -255,17 +254,12 @@ def list_tars(
                 skipped=tree.skipped,
                 reading=f"{shown} is read as a WebDataset, {splits}",
             ),
-            labels=labels,
-            unlabelled=unlabelled,
-            exclude=exclude,
+            choices,
         )
     else:
         listing = read_tree(
             tree.build(path=given, shown=shown, source=source, parts=parts),
-            labels=labels,
-            unlabelled=unlabelled,
-            layout=layout,
-            exclude=exclude,
+            choices,
         )
     tars = "a tar" if len(parts) == 1 else f"{len(parts):,} tars"
     return replace(

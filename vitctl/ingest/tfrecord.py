@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, UsageError
+from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import EntriesBuilder
-from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.sources import Listing
 from vitctl.ingest.streams import compression_of
@@ -55,13 +55,7 @@ def is_tfrecord(head: bytes, path: bytes = b"") -> bool:
 def list_tfrecords(
     given: str,
     paths: Sequence[bytes],
-    *,
-    labels: Mapping[str, tuple[str, ...]] | None = None,
-    unlabelled: bool = False,
-    layout: LayoutName | None = None,
-    exclude: Collection[str] = (),
-    image_column: str | None = None,
-    label_column: str | None = None,
+    choices: Choices,
 ) -> Listing:
     """The images of TFRecords, `given` by the user as one word. Columns are features."""
     shown = text_of(os.fsencode(given))
@@ -70,22 +64,21 @@ def list_tfrecords(
     numbers: dict[str, int] = {}
     skipped: Counter[str] = Counter()
     cautions: list[str] = []
-    image, label = image_column, label_column
-    needs_labels = labels is None and not unlabelled
+    image, label = choices.image_column, choices.label_column
     for number, part in enumerate(parts):
         try:
             for row, (start, record) in enumerate(_records(part)):
                 features = example(record, at=start)
                 if image is None:
                     image = _chosen(_IMAGES, features, what="image", shown=part.shown)
-                if label is None and needs_labels:
+                if label is None and choices.takes_labels:
                     label = _chosen(_LABELS, features, what="label", shown=part.shown)
                 texts = features.get(image, Feature()).texts
                 if len(texts) != 1:
                     skipped[f"records without an image in {image}"] += 1
                     continue
                 names = _names(record, features.get(label or "", Feature()))
-                if needs_labels and not names:
+                if choices.takes_labels and not names:
                     skipped[f"records without a label in {label}"] += 1
                     continue
                 builder.add(
@@ -93,7 +86,7 @@ def list_tfrecords(
                     size=texts[0][1] - texts[0][0],
                     mtime_ns=part.mtime_ns,
                     labels=[numbers.setdefault(name, len(numbers)) for name in names]
-                    if needs_labels
+                    if choices.takes_labels
                     else (),
                     part=number,
                     offset=start + texts[0][0],
@@ -103,12 +96,12 @@ def list_tfrecords(
                 f"{part.shown} is damaged at byte {error.at:,} ({error.reason}); what lies before "
                 "is taken"
             )
-    for option, column in (("image", image_column), ("label", label_column)):
+    for option, column in (("image", choices.image_column), ("label", choices.label_column)):
         if column is not None and not len(builder):
             raise UsageError(f"--{option}-column: no record of {shown} has what it names")
-    files, splits = in_parts(builder.build(), paths, layout=layout, shown=shown)
+    files, splits = in_parts(builder.build(), paths, layout=choices.layout, shown=shown)
     many = "a TFRecord" if len(parts) == 1 else f"{len(parts):,} TFRecords"
-    of_labels = f" and labels of {label}" if needs_labels else ""
+    of_labels = f" and labels of {label}" if choices.takes_labels else ""
     listing = Listing(
         shown,
         InParts(parts),
@@ -119,7 +112,7 @@ def list_tfrecords(
         parts=parts,
         cautions=tuple(cautions),
     )
-    return read_table(listing, labels=labels, unlabelled=unlabelled, exclude=exclude)
+    return read_table(listing, choices)
 
 
 def example(record: bytes, *, at: int) -> dict[str, Feature]:

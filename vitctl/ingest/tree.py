@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from vitctl.data.dataset import SPLITS
 from vitctl.errors import InputError
 from vitctl.ingest import folder_layout
+from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import NO_SPLIT, Entries
 from vitctl.ingest.folder_layout import Layout, LayoutName, Top
 from vitctl.ingest.relabel import fitting_labels, with_labels, with_one_spelling, without
@@ -56,31 +57,22 @@ class Tree:
     below: str | None = None
 
 
-def read_tree(
-    tree: Tree,
-    *,
-    labels: Mapping[str, tuple[str, ...]] | None = None,
-    unlabelled: bool = False,
-    layout: LayoutName | None = None,
-    exclude: Collection[str] = (),
-) -> Listing:
-    """The images of a tree of class folders, or with `labels` (id -> class names) or `unlabelled`
-    of images anywhere in it.
-
-    `layout` says what its folders are where their names do not; `exclude` names top folders,
-    classes or ids that are left out. Raises `InputError` and `UsageError` with what to do.
+def read_tree(tree: Tree, choices: Choices) -> Listing:
+    """The images of a tree of class folders, or without labels of its own of images anywhere in
+    it. Raises `InputError` and `UsageError` with what to do.
     """
-    if unlabelled:
-        listing = _unlabelled(tree, asked=layout)
+    labels = choices.labels
+    if choices.unlabelled:
+        listing = _unlabelled(tree, asked=choices.layout)
     elif labels is not None:
         if tree.below is not None:
             labels = {id_.removeprefix(f"{tree.below}/"): names for id_, names in labels.items()}
-        listing = _labelled(tree, labels, asked=layout)
+        listing = _labelled(tree, labels, asked=choices.layout)
     else:
-        listing = _in_classes(tree, asked=layout)
+        listing = _in_classes(tree, asked=choices.layout)
     if tree.below is not None:
         listing = replace(listing, reading=f"{listing.reading} (all lie in its {tree.below}/)")
-    return with_one_spelling(without(listing, exclude, matched=tree.excluded))
+    return with_one_spelling(without(listing, choices.exclude, matched=tree.excluded))
 
 
 def _in_classes(tree: Tree, *, asked: LayoutName | None) -> Listing:

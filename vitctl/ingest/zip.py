@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import os
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
 from vitctl.data.names import text_of
 from vitctl.errors import InputError
 from vitctl.ingest.archive_tree import ArchiveTree
+from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import Entry
-from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.header import BadImageError
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.sources import Access, Bytes, Listing
@@ -132,15 +132,11 @@ class _MemberBytes:
 def list_zips(
     given: str,
     paths: Sequence[bytes],
-    *,
-    labels: Mapping[str, tuple[str, ...]] | None = None,
-    unlabelled: bool = False,
-    layout: LayoutName | None = None,
-    exclude: Collection[str] = (),
+    choices: Choices,
 ) -> Listing:
     """The images of zips, `given` by the user as one word."""
     parts = tuple(Part.of(path) for path in paths)
-    tree = ArchiveTree(exclude=exclude)
+    tree = ArchiveTree(exclude=choices.exclude)
     cautions = []
     for number, part in enumerate(parts):
         with open(part.path, "rb", buffering=0) as file:
@@ -171,10 +167,7 @@ def list_zips(
         )
     listing = read_tree(
         tree.build(path=given, shown=shown, source=Zips(parts), parts=parts),
-        labels=labels,
-        unlabelled=unlabelled,
-        layout=layout,
-        exclude=exclude,
+        choices,
     )
     zips = "a zip" if len(parts) == 1 else f"{len(parts):,} zips"
     return replace(
