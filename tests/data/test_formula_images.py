@@ -18,7 +18,7 @@ from vitctl.data.tf_pipeline import image_function
 from vitctl.data.views import EvalView, TrainView
 from vitctl.errors import DoesNotFitError
 from vitctl.formula.family import VALIDATION, FormulaConfig
-from vitctl.formula.maker import HostMaker
+from vitctl.formula.maker import labels_of
 
 CONFIG = FormulaConfig(family="atom", classes=7, per_class=5, val_per_class=2, resolution=40)
 SOURCE = FormulaImages(described(CONFIG), CONFIG)
@@ -84,7 +84,7 @@ def test_several_labels():
     assert source.info.multi_label
     assert source.info.max_labels == 5
     labels = source.labels("train")[np.arange(35)]
-    assert np.array_equal(labels, HostMaker(config).labels(*source.named("train", np.arange(35))))
+    assert np.array_equal(labels, labels_of(config, *source.named("train", np.arange(35))))
 
 
 def test_datasets_of_files_are_described_as_before():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vitctl.formula.family import FAMILIES, FormulaConfig
-from vitctl.formula.maker import HostMaker, device_maker
+from vitctl.formula.maker import HostMaker, device_maker, labels_of
 
 CLASSES = np.asarray([0, 3, 1, 19, 3])
 INSTANCES = np.asarray([0, 1, 2, 500, 2**31 - 1])
@@ -83,9 +83,9 @@ def test_pictures_of_a_class_differ_and_none_is_empty(family, makers):
     assert not any(np.array_equal(one, two) for one, two in zip(pictures, other, strict=True))
 
 
-def test_labels_of_several_fractals(makers):
+def test_labels_of_several_fractals():
     classes, instances = np.arange(2000) % 20, np.arange(2000)
-    labels = makers["multi"].labels(classes, instances)
+    labels = labels_of(config("multi"), classes, instances)
     assert labels.shape == (2000, 5)
     assert np.array_equal(labels[:, 0], classes)
     counts = (labels >= 0).sum(axis=1)
@@ -94,4 +94,4 @@ def test_labels_of_several_fractals(makers):
         known = row[row >= 0]
         assert len(set(known.tolist())) == len(known)
         assert (row[len(known) :] == -1).all()
-    assert makers["fractal"].labels(classes, instances).tolist() == classes[:, None].tolist()
+    assert labels_of(config("fractal"), classes, instances).tolist() == classes[:, None].tolist()

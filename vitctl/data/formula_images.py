@@ -21,9 +21,8 @@ from vitctl.data.image_cost import ImageCost
 from vitctl.data.order import hash64
 from vitctl.data.read_clock import ReadClock
 from vitctl.data.views import Request, View
-from vitctl.errors import NotFoundError
 from vitctl.formula.family import FAMILIES, FormulaConfig
-from vitctl.formula.maker import BLOCK, HostMaker
+from vitctl.formula.maker import BLOCK, HostMaker, labels_of
 from vitctl.hardware.machine import available_cores
 
 _TAG_KEY = 110
@@ -68,7 +67,7 @@ class FormulaImages:
 
     def labels(self, split: str) -> Computed:
         def rows(positions: NDArray[np.int64]) -> NDArray[np.int32]:
-            return self.maker.labels(*self.named(split, positions))
+            return labels_of(self.config, *self.named(split, positions))
 
         return Computed(self.info.examples(split), rows, what="labels")
 
@@ -108,8 +107,7 @@ class FormulaImages:
         return self.maker.pictures(*self.named(split, positions))
 
     def ids(self, split: str, positions: NDArray[np.int64]) -> Sequence[str]:
-        if split not in self.info.splits:
-            raise NotFoundError(f"the dataset has no split {split!r}")
+        self.info.split(split)
         classes, instances = self.named(split, positions)
         return [
             self.config.picture_id(int(index), int(instance))
@@ -128,6 +126,8 @@ class _Pictures:
 
     def __init__(self, source: FormulaImages, split: str, *, workers: int) -> None:
         self._source = source
+        # Before there are threads, of which each would draw the classes.
+        self._maker = source.maker
         self._split = split
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="formula")
 
@@ -137,9 +137,14 @@ class _Pictures:
         return (size, size, 3)
 
     def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        named = self._source.named
         blocks = [indices[i : i + BLOCK] for i in range(0, len(indices), BLOCK)]
         return np.concatenate(
-            list(self._pool.map(lambda block: self._source.pictures(self._split, block), blocks))
+            list(
+                self._pool.map(
+                    lambda block: self._maker.pictures(*named(self._split, block)), blocks
+                )
+            )
         )
 
     def culprit(self, indices: NDArray[np.int64], error: Exception) -> Exception:

@@ -20,6 +20,7 @@ from vitctl.formula.integers import (
     ONE,
     POINT,
     Array,
+    below,
     bytes_of,
     looked_up,
     random_bytes,
@@ -103,9 +104,7 @@ def _unpacked(pairs: Array) -> tuple[Array, Array]:
 def _jittered(xp: Any, keys: Array, systems: Systems) -> Array:
     """int32[b, 256, 6]: the map of each byte, one map of every image scaled by 0.8 to 1.1."""
     words = random_words(xp, keys, _INSTANCE, 2)
-    picked = (
-        ((words[:, 0] >> np.uint32(16)) * systems.count.astype(np.uint32)) >> np.uint32(16)
-    ).astype(np.int32)
+    picked = below(words[:, 0], systems.count.astype(np.uint32))
     factor = uniform(words[:, 1], ONE * 8 // 10, ONE * 11 // 10)[:, None]
     factor = xp.minimum(factor, xp.maximum(systems.largest, np.int32(ONE * 8 // 10)))
     scaled = times(systems.maps, factor[:, :, None])
@@ -156,13 +155,9 @@ def small_views(xp: Any, keys: Array, size: int) -> View:
     """How each of several fractals in one picture lies in it: 0.15 to 0.6 of its width, whole."""
     words = random_words(xp, keys, _INSTANCE, 8)[:, 2:]
     half = uniform(words[:, 0:1], max(2, size * 15 // 200), max(3, size * 60 // 200))
-    # Uniform over the places where it fits: 16 random bits of what is left.
+    # Uniform over the places where it fits.
     left = (np.int32(size) - half - half).astype(np.uint32)
-    centres = [
-        (((words[:, axis : axis + 1] >> np.uint32(16)) * left) >> np.uint32(16)).astype(np.int32)
-        + half
-        for axis in (1, 2)
-    ]
+    centres = [below(words[:, axis : axis + 1], left) + half for axis in (1, 2)]
     return _view(xp, words[:, 3:4], half * np.int32(32), centres, size)
 
 

@@ -100,8 +100,12 @@ def looked_up(xp: Any, table: Array, index: Array) -> Array:
 
 def uniform(words: Array, low: int, high: int) -> Array:
     """int32 in [low, high], both ends included, from random words; `high - low` below 65,536."""
-    span = np.uint32(high - low + 1)
-    return (((words >> np.uint32(16)) * span) >> np.uint32(16)).astype(np.int32) + np.int32(low)
+    return below(words, np.uint32(high - low + 1)) + np.int32(low)
+
+
+def below(words: Array, ends: Array) -> Array:
+    """int32 in [0, end) from random words; `ends`, uint32, are 65,536 at most."""
+    return (((words >> np.uint32(16)) * ends) >> np.uint32(16)).astype(np.int32)
 
 
 def times(left: Array, right: Array) -> Array:

@@ -6,6 +6,7 @@ they agree to the bit.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -48,10 +49,6 @@ class HostMaker:
         ]
         return np.concatenate(blocks)
 
-    def labels(self, classes: NDArray[np.int64], instances: NDArray[np.int64]) -> NDArray[np.int32]:
-        """int32[b, L] class indices, padded with -1; no class twice in a row."""
-        return labels_of(self.config, classes, instances)
-
 
 def device_maker(config: FormulaConfig) -> tuple[Systems | Rings, Callable[..., Any]]:
     """Tables of the classes, and a function (tables, classes int32[b], instances int32[b]) ->
@@ -67,8 +64,9 @@ def device_maker(config: FormulaConfig) -> tuple[Systems | Rings, Callable[..., 
     return class_tables(config), pictures
 
 
+@functools.lru_cache(maxsize=4)
 def class_tables(config: FormulaConfig) -> Systems | Rings:
-    """The classes of a set, drawn on the host; a thousand take half a second."""
+    """The classes of a set, drawn on the host once a process; a thousand fractals take 3 s."""
     match config.family:
         case "fractal" | "multi":
             return draw_systems(config.seed, config.classes)
@@ -130,7 +128,7 @@ def _slots(xp: Any, config: FormulaConfig, keys: Array, classes: Array) -> tuple
 def labels_of(
     config: FormulaConfig, classes: NDArray[np.int64], instances: NDArray[np.int64]
 ) -> NDArray[np.int32]:
-    """int32[b, L]: see `HostMaker.labels`; no picture is made."""
+    """int32[b, L] class indices, padded with -1, no class twice in a row; nothing is drawn."""
     if config.family != "multi":
         return classes.astype(np.int32)[:, None]
     keys = image_keys(np, config.seed, _FAMILY[config.family], classes, instances)

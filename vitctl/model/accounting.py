@@ -115,9 +115,15 @@ def matmul_flops(config: ModelConfig) -> int:
     """FLOPs of one image's forward pass through the backbone.
 
     2·3p²·d·n + L·(2n(4d² + 2df) + 4n²d), without [class] token, pooling and classifier, as the
-    paper counts. A training step costs three times as much: backward is two matmuls per matmul.
+    paper counts.
     """
     return _stem_flops(config) + config.depth * _block_flops(config, tokens=config.tokens)
+
+
+def trained_flops(config: ModelConfig) -> int:
+    """FLOPs that training on one image costs: three of `matmul_flops`, as the backward pass is two
+    matmuls per matmul."""
+    return 3 * matmul_flops(config)
 
 
 def forward_flops(config: ModelConfig) -> int:

@@ -54,7 +54,7 @@ def _rate(
     images = option.images_per_device
     roofline = images / cost.least_seconds
     predicted = min(unscaled * efficiency.value, roofline)
-    flops = 3 * accounting.matmul_flops(option.cfg.model)
+    flops = accounting.trained_flops(option.cfg.model)
     return Rate(
         predicted=predicted,
         low=None if efficiency.low is None else min(unscaled * efficiency.low, roofline),

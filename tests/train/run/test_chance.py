@@ -47,7 +47,7 @@ def said(monkeypatch, *, loss, top1=None, examples=900, split="val", step=500):
     source = SimpleNamespace(
         info=SimpleNamespace(examples=lambda split: 900), labels=lambda split: labels
     )
-    monkeypatch.setattr(chance.Dataset, "load", lambda path: source)
+    monkeypatch.setattr(chance, "open_source", lambda *_, **__: source)
     scores = None if top1 is None else {"top1": top1, "loss": loss, "examples": examples}
     cfg = SimpleNamespace(
         loss="softmax",

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.artifacts.artifact import Artifact
-from vitctl.data.dataset import Dataset
+from vitctl.data.image_source import ImageSource
+from vitctl.data.opening import open_source
 from vitctl.errors import OutOfReachError, VitctlError
 from vitctl.model.config import Loss
 from vitctl.train.config import TrainConfig
@@ -52,18 +53,20 @@ def sentence(checkpoint: Artifact, cfg: TrainConfig, dataset: Artifact | None) -
     if dataset is None:
         return None
     try:
-        return _sentence(checkpoint, cfg, Dataset.load(dataset.path))
+        return _sentence(
+            checkpoint, cfg, open_source(dataset.path, mock=None, classes=cfg.model.classes)
+        )
     except (VitctlError, OutOfReachError):  # the run is finished, and was good
         return None
 
 
-def _sentence(checkpoint: Artifact, cfg: TrainConfig, source: Dataset) -> str | None:
+def _sentence(checkpoint: Artifact, cfg: TrainConfig, source: ImageSource) -> str | None:
     scores = checkpoint.summary.get("eval")
     split = cfg.data.split if scores is None else cfg.data.eval_split
     loss = checkpoint.summary.get("loss") if scores is None else scores.get("loss")
     if split is None or loss is None or source.info.examples(split) > _MOST_LABELS:
         return None
-    least, share = priors(cfg.loss, source.labels(split), classes=cfg.model.classes)
+    least, share = priors(cfg.loss, np.asarray(source.labels(split)), classes=cfg.model.classes)
     if loss < _LOSS_SHARE * least:
         return None
     found = f"loss {loss:.4g}, {least:.4g} of the frequencies of classes alone"

@@ -14,8 +14,6 @@ from vitctl.train.config import TrainConfig
 
 LONG_S = 7 * 24 * 3600.0
 """From here on a person is told."""
-# A training step costs three forward passes: the backward pass is two matmuls per matmul.
-_PASSES = 3
 _SIDE = 1024
 # No machine that this is measured on does more in a week than this.
 _WORTH_MEASURING = 1e11 * LONG_S
@@ -25,7 +23,7 @@ def sentence(cfg: TrainConfig, layout: Layout, *, from_step: int) -> str | None:
     """A caution if the steps after `from_step` take a week or more at the devices' peak; of CPUs,
     at the rate of a plain matrix product, which is measured (some 50 ms) where it could be so."""
     steps = cfg.steps - from_step
-    flops = float(_PASSES * accounting.matmul_flops(cfg.model)) * cfg.data.batch * steps
+    flops = float(accounting.trained_flops(cfg.model)) * cfg.data.batch * steps
     if layout.platform == "cpu":
         if flops < _WORTH_MEASURING:
             return None

@@ -38,8 +38,6 @@ from vitctl.train.telemetry.metrics import Metrics, read
 Pause = Literal["checkpoint", "evaluation"]
 
 _ACTIVITY: dict[Pause, Activity] = {"checkpoint": "save", "evaluation": "score"}
-# A training step costs three forward passes: the backward pass is two matmuls per matmul.
-_PASSES = 3
 # Between rows, a screen is told of finished steps so often.
 _STEPPED_EVERY_S = 1.0
 
@@ -65,7 +63,7 @@ class Reporter:
         self._images, self._starving = training.images, starvation.Watch()
         self._others = starvation.Others()
         self._shared = mesh.devices.flat[0].platform == "cpu"
-        self._flops = _PASSES * accounting.matmul_flops(cfg.model)
+        self._flops = accounting.trained_flops(cfg.model)
         peak = peak_flops(mesh.devices.flat[0].device_kind)
         self._peak = None if peak is None else peak * mesh.size
         self._task = f"{run.info.stage} {cfg.label}"
