@@ -150,10 +150,10 @@ class Answering:
     """The answer is about to be written to stdout: nothing may be drawn below it."""
 
 
-Told = Doing | Trained | Stepped | Trail | Scored | Saved | Spent
+TrainingEvent = Doing | Trained | Stepped | Trail | Scored | Saved | Spent
 """What a training run tells."""
 
-Event = Note | Caution | Settings | Progress | Told | Next | Answering
+Event = Note | Caution | Settings | Progress | TrainingEvent | Next | Answering
 Emit = Callable[[Event], None]
 
 

@@ -11,8 +11,8 @@ from vitctl.formula.integers import (
     bytes_of,
     image_keys,
     mix,
+    random_bits,
     random_bytes,
-    random_words,
     uniform,
 )
 
@@ -53,7 +53,7 @@ def test_streams_are_uniform_and_unlike_one_another():
     for left, right in ((draws[0], draws[1]), (draws[0], other[0])):
         assert abs(np.corrcoef(left, right)[0, 1]) < 6 / 256
     # A longer stream begins with the shorter one.
-    assert np.array_equal(random_words(np, keys, 1, 10), random_words(np, keys, 1, 99)[:, :10])
+    assert np.array_equal(random_bits(np, keys, 1, 10), random_bits(np, keys, 1, 99)[:, :10])
 
 
 def test_bytes_are_the_words_little_endian():
@@ -62,7 +62,7 @@ def test_bytes_are_the_words_little_endian():
 
 
 def test_uniform_reaches_both_ends_and_no_further():
-    words = random_words(np, image_keys(np, np.asarray([5])), 0, 1 << 14)
+    words = random_bits(np, image_keys(np, np.asarray([5])), 0, 1 << 14)
     values = uniform(words, -3, 9)
     assert set(values.ravel().tolist()) == set(range(-3, 10))
 

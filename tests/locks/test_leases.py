@@ -255,7 +255,7 @@ def elsewhere(monkeypatch):
 
 def test_who_follows_may_write_while_the_lease_lives(lock, elsewhere):
     held = leases._acquire(lock, emit=silent, waiting="", several=True)
-    with leases.follow(lock, leases.Told(held.number, held.token)):
+    with leases.follow(lock, leases.HeldLease(held.number, held.token)):
         time.sleep(2 * leases.PATIENCE_S)
         assert following(lock, held) is None
         held.release()
@@ -268,7 +268,7 @@ def test_who_follows_stops_before_others_may_begin(lock, elsewhere):
     """The holder is dead: its lease stands still."""
     stranger(lock, token="t", beat=7)
     began = time.monotonic()
-    with leases.follow(lock, leases.Told(1, "t")):
+    with leases.follow(lock, leases.HeldLease(1, "t")):
         assert following(lock, None) is None
         time.sleep(leases.PATIENCE_S)
         assert "could not be renewed" in following(lock, None)

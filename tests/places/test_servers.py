@@ -28,7 +28,7 @@ def fake(request):
 def _fresh():
     """No connection of another test's environment."""
     buckets.filesystem.cache_clear()
-    buckets._answered.clear()
+    buckets._reachable.clear()
     yield
     buckets.filesystem.cache_clear()
 
@@ -158,7 +158,7 @@ def test_no_such_bucket(fake, reach):
     reach(fake.scheme, fake.port)
     lost = ObjectPath(fake.scheme, "nosuchbucket/store/x")
     for ask in (lost.read_bytes, lost.is_file, lambda: place(lost).write_atomic(b"1"), lost.is_dir):
-        buckets._answered.clear()
+        buckets._reachable.clear()
         with pytest.raises(OutOfReachError, match="no bucket") as caught:
             ask()
         assert caught.value.exit_code == 4

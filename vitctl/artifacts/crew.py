@@ -252,7 +252,7 @@ def _show(path: Place, *, root: Place) -> None:
     Raises NotFoundError, in all processes, naming one that does not.
     """
     if path.remote is not None:  # the same for everyone who can reach it
-        held = leases.told(path.remote / LOCK)
+        held = leases.held_lease(path.remote / LOCK)
         told = {"path": str(path), "lease": held, "inside": path.inside(root)}
         processes.share("place", lambda: told)
         _all_see(None)
@@ -278,7 +278,7 @@ class _Shown(NamedTuple):
     """Where process 0 works, as this process sees it, and the lease that it holds there."""
 
     path: Place
-    lease: leases.Told | None
+    lease: leases.HeldLease | None
 
     def following(self) -> AbstractContextManager[None]:
         """What to write below the path in."""
@@ -303,7 +303,7 @@ def _find(*, root: Place, out: Place | Path | None) -> _Shown:
         f"process 0: {path.absolute()} is not {told['path']} there"
     )
     lease = told.get("lease")
-    return _Shown(path, leases.Told(*lease) if lease else None)
+    return _Shown(path, leases.HeldLease(*lease) if lease else None)
 
 
 def _published(path: Place, make: Callable[[], Artifact]) -> Artifact:

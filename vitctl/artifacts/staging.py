@@ -147,7 +147,7 @@ def _copy(source: Place, folder: Path, files: Sequence[FileEntry], *, emit: Emit
             done += entry.size
             emit(Progress("copying", done >> 20, total >> 20, "MiB"))
 
-    buckets.together(one, files, at_once=_AT_ONCE)
+    buckets.concurrently(one, files, at_once=_AT_ONCE)
     for parent in {(folder / entry.path).parent for entry in files}:
         nofollow.sync(parent)
 

@@ -40,8 +40,8 @@ from vitctl.events import (
     Settings,
     Spent,
     Stepped,
-    Told,
     Trained,
+    TrainingEvent,
 )
 
 _PLAIN_EVERY_S = 10.0
@@ -105,7 +105,7 @@ class Display:
             self._prose(Text.assemble(("caution: ", "yellow"), safe(event.text)))
         elif isinstance(event, Settings):
             self._settings(event)
-        elif isinstance(event, Told):
+        elif isinstance(event, TrainingEvent):
             self._training(event)
         elif isinstance(event, Answering):
             self.stop()
@@ -177,7 +177,7 @@ class Display:
             self._tasks[event.task], completed=event.done, total=event.total, extra=fields
         )
 
-    def _training(self, event: Told) -> None:
+    def _training(self, event: TrainingEvent) -> None:
         if not self._live:
             self._plain_training(event)
             return
@@ -187,7 +187,7 @@ class Display:
             self._region.start()
         self._picture(event)
 
-    def _plain_training(self, event: Told) -> None:
+    def _plain_training(self, event: TrainingEvent) -> None:
         if isinstance(event, Scored):
             self._scored = event
             self._line(Text(training_view.plain_scores(event)))

@@ -12,7 +12,18 @@ from rich.text import Text
 from vitctl import quantities
 from vitctl.console.curve import Point, curve, thinned, unicode_shown
 from vitctl.console.text import safe
-from vitctl.events import Activity, Doing, Left, Saved, Scored, Spent, Stepped, Told, Trail, Trained
+from vitctl.events import (
+    Activity,
+    Doing,
+    Left,
+    Saved,
+    Scored,
+    Spent,
+    Stepped,
+    Trail,
+    Trained,
+    TrainingEvent,
+)
 from vitctl.quantities import show_count
 from vitctl.train.telemetry import goodput
 
@@ -54,7 +65,7 @@ class Picture:
         self._since = self._began
         self._unicode = unicode_shown()
 
-    def __call__(self, event: Told) -> None:
+    def __call__(self, event: TrainingEvent) -> None:
         if isinstance(event, Doing):
             self._activity, self._since = event.activity, self._clock()
         elif isinstance(event, Trained):

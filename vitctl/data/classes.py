@@ -84,10 +84,10 @@ def select_classes(wanted: str, *, available: Sequence[str]) -> list[str]:
             chosen.add(part)
         elif span and len(numbers) == len(available):
             low, high = int(span[1]), int(span[2])
-            found = {name for number, name in numbers.items() if low <= number <= high}
-            if not found:
+            matches = {name for number, name in numbers.items() if low <= number <= high}
+            if not matches:
                 raise UsageError(f"--classes: no class lies in the range {part}")
-            chosen |= found
+            chosen |= matches
         else:
             raise UsageError(
                 f"--classes: there is no class {part!r}",

@@ -54,9 +54,9 @@ def _bilinear(image: Tensor, *, wanted: Tensor, scale: Tensor) -> Tensor:
     share = tf.cast(at - floor, tf.float32)
     lower = tf.maximum(tf.cast(floor, tf.int32), 0)
     upper = tf.minimum(tf.cast(tf.math.ceil(at), tf.int32), last)
-    start = lower[:, 0]
-    window = tf.cast(_cut(image, start, upper[:, -1] + 1), tf.float32)
-    lower, upper = lower - start[:, None], upper - start[:, None]
+    first_row = lower[:, 0]
+    window = tf.cast(_cut(image, first_row, upper[:, -1] + 1), tf.float32)
+    lower, upper = lower - first_row[:, None], upper - first_row[:, None]
     for axis in (0, 1):
         low, high = (tf.gather(window, index[axis], axis=axis) for index in (lower, upper))
         shares = tf.reshape(share[axis], [-1, 1, 1] if axis == 0 else [1, -1, 1])
@@ -69,10 +69,10 @@ def _area(image: Tensor, *, wanted: Tensor, scale: Tensor) -> Tensor:
     tf = load_tensorflow()
     size = tf.cast(tf.shape(image)[:2, None], tf.float64)
     begin, end = (tf.minimum(edge * scale[:, None], size) for edge in (wanted, wanted + 1))
-    start = tf.cast(tf.floor(begin[:, 0]), tf.int32)
+    first_row = tf.cast(tf.floor(begin[:, 0]), tf.int32)
     # Whole numbers to begin with: exact, and half the memory.
-    means = tf.cast(_cut(image, start, tf.cast(tf.math.ceil(end[:, -1]), tf.int32)), tf.int32)
-    origin = tf.cast(start[:, None], tf.float64)
+    means = tf.cast(_cut(image, first_row, tf.cast(tf.math.ceil(end[:, -1]), tf.int32)), tf.int32)
+    origin = tf.cast(first_row[:, None], tf.float64)
     begin, end = begin - origin, end - origin
 
     def integral(values: Tensor, edges: Tensor) -> Tensor:

@@ -49,8 +49,8 @@ class MockDataset:
         return hash64(self.seed, split == "val", np.arange(examples), tag=_TAG_KEY)
 
     def labels(self, split: str) -> NDArray[np.int32]:
-        words = hash64(self.seed, self.keys(split), tag=_TAG_LABEL)
-        return (words % np.uint64(self.classes)).astype(np.int32)[:, None]
+        bits = hash64(self.seed, self.keys(split), tag=_TAG_LABEL)
+        return (bits % np.uint64(self.classes)).astype(np.int32)[:, None]
 
     def images(
         self,
@@ -95,6 +95,6 @@ class MockDataset:
             yield block
 
 
-def _uniform(words: NDArray[np.uint64]) -> NDArray[np.float32]:
+def _uniform(bits: NDArray[np.uint64]) -> NDArray[np.float32]:
     """float32 in [-1, 1) from the upper 24 bits."""
-    return (words >> np.uint64(40)).astype(np.float32) * np.float32(2**-23) - np.float32(1)
+    return (bits >> np.uint64(40)).astype(np.float32) * np.float32(2**-23) - np.float32(1)

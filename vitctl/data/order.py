@@ -66,8 +66,8 @@ def mix64(x: U64) -> U64:
         return x ^ (x >> np.uint64(31))
 
 
-def hash64(seed: int, *words: ArrayLike, tag: int) -> U64:
-    """Hash of (tag, seed, words...) into 64 bits, broadcasting over the words.
+def hash64(seed: int, *integers: ArrayLike, tag: int) -> U64:
+    """Hash of (tag, seed, integers...) into 64 bits, broadcasting over the integers.
 
     Raises `UsageError` for a seed outside [0, 2^64).
     """
@@ -76,8 +76,8 @@ def hash64(seed: int, *words: ArrayLike, tag: int) -> U64:
     with np.errstate(over="ignore"):
         state = mix64(np.asarray(np.uint64(tag) * _GOLDEN + np.uint64(0x632BE59BD9B4E019)))
         state = mix64(state + np.uint64(seed) + _GOLDEN)
-        for word in words:
-            state = mix64(state + np.asarray(word).astype(np.uint64) + _GOLDEN)
+        for integer in integers:
+            state = mix64(state + np.asarray(integer).astype(np.uint64) + _GOLDEN)
     return state
 
 
@@ -119,12 +119,12 @@ def _feistel(values: U64, keys: U64, half_bits: np.uint64) -> U64:
 def windows_from_json(value: Any) -> tuple[Window, ...]:
     """[[step, batches], ...] as a checkpoint records them. InputError if it is anything else."""
     try:
-        found = tuple(Window(*map(operator.index, pair)) for pair in value)
+        windows = tuple(Window(*map(operator.index, pair)) for pair in value)
     except TypeError:
         raise InputError(f"{value!r} tells no windows of batches") from None
-    if any(window.step < 0 or window.batches < 1 for window in found):
+    if any(window.step < 0 or window.batches < 1 for window in windows):
         raise InputError(f"{value!r} tells no windows of batches")
-    return found
+    return windows
 
 
 def batch_of_step(step: int, *, passed: Iterable[Window] = ()) -> int:
@@ -159,5 +159,5 @@ def augment_seeds(*, seed: int, epochs: ArrayLike, keys: U64) -> NDArray[np.int3
     A function of (seed, epoch, sample key) alone: the batch size, the order and the number of
     workers do not enter, so an example is augmented the same way wherever it is read.
     """
-    words = hash64(seed, epochs, keys, tag=_TAG_AUGMENT)
-    return np.ascontiguousarray(words).view(np.int32).reshape(*words.shape, 2)
+    bits = hash64(seed, epochs, keys, tag=_TAG_AUGMENT)
+    return np.ascontiguousarray(bits).view(np.int32).reshape(*bits.shape, 2)

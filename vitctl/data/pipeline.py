@@ -112,11 +112,11 @@ def eval_batches(
     empty = np.zeros((0, resolution, resolution, 3), np.float32)
     for indices, part in zip(parts, own, strict=True):
         block = next(images) if len(part) else empty
-        there = indices >= 0
+        is_image = indices >= 0
         yield EvalBatch(
             images=_filled(block, size, 0),
-            labels=np.where(there[:, None], labels[indices], -1),
-            mask=there,
+            labels=np.where(is_image[:, None], labels[indices], -1),
+            mask=is_image,
             indices=indices,
             rows=rows,
         )

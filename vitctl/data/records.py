@@ -109,14 +109,14 @@ def _open_reader(path: Path, *, records: int) -> Any:
         reader = array_record_module.ArrayRecordReader(
             str(path), _READER_OPTIONS, file_reader_buffer_size=_READER_BUFFER_BYTES
         )
-        found = reader.num_records() if reader.ok() else None
+        records_in_file = reader.num_records() if reader.ok() else None
     except RuntimeError:
-        found = None
-    if found is None:
+        records_in_file = None
+    if records_in_file is None:
         raise InputError(f"the shard {path} is truncated or damaged", hint=_REMAKE)
-    if found != records:
+    if records_in_file != records:
         raise InputError(
-            f"the shard {path} holds {found:,} records where {records:,} were written",
+            f"the shard {path} holds {records_in_file:,} records where {records:,} were written",
             hint=_REMAKE,
         )
     return reader
@@ -138,7 +138,7 @@ class ShardedRecords:
 
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._shards = tuple(shards)
-        self._ends = np.cumsum([shard.records for shard in shards], dtype=np.int64)
+        self._end_offsets = np.cumsum([shard.records for shard in shards], dtype=np.int64)
         self._open: OrderedDict[int, Any] = OrderedDict()
         self._limit = _open_limit()
         self._threads = ThreadPoolExecutor(
@@ -146,7 +146,7 @@ class ShardedRecords:
         )
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return int(self._end_offsets[-1]) if len(self._end_offsets) else 0
 
     def read(self, indices: NDArray[np.int64]) -> list[bytes]:
         """The records at `indices`, int64[b], in that order.
@@ -173,9 +173,9 @@ class ShardedRecords:
 
     def locate(self, index: int) -> tuple[Path, int]:
         """The shard that holds record `index`, and its position there; for messages."""
-        shard = int(np.searchsorted(self._ends, index, side="right"))
+        shard = int(np.searchsorted(self._end_offsets, index, side="right"))
         return self._shards[shard].path, int(
-            index - self._ends[shard] + self._shards[shard].records
+            index - self._end_offsets[shard] + self._shards[shard].records
         )
 
     def close(self) -> None:
@@ -187,12 +187,12 @@ class ShardedRecords:
         self, indices: NDArray[np.int64]
     ) -> Iterator[list[tuple[int, NDArray[np.int64], list[int]]]]:
         """(shard, places in `indices`, positions in the shard), as many as may be open at once."""
-        shard_of = np.searchsorted(self._ends, indices, side="right")
+        shard_of = np.searchsorted(self._end_offsets, indices, side="right")
         group = []
         for shard in np.unique(shard_of).tolist():
             places = np.flatnonzero(shard_of == shard)
-            start = self._ends[shard] - self._shards[shard].records
-            group.append((shard, places, (indices[places] - start).tolist()))
+            first_record = self._end_offsets[shard] - self._shards[shard].records
+            group.append((shard, places, (indices[places] - first_record).tolist()))
             if len(group) == self._limit:
                 yield group
                 group = []

@@ -61,6 +61,6 @@ def tf_reason(error: Exception) -> str:
     """What TensorFlow says on one line, without the node names it wraps it in."""
     text = one_line(error)
     for wrapping in ("}} ", "[[{{"):
-        head, found, tail = text.partition(wrapping)
-        text = (tail if wrapping == "}} " else head) if found else text
+        head, separator, tail = text.partition(wrapping)
+        text = (tail if wrapping == "}} " else head) if separator else text
     return text.split(" [Op:", 1)[0].strip()

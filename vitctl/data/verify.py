@@ -35,11 +35,11 @@ def _check_split(dataset: Dataset, split: str) -> Iterator[str]:
     keys, labels = dataset.keys(split), dataset.labels(split)
     if len(np.unique(keys)) != len(keys):
         yield f"two examples of {split} have the same id"
-    start = 0
+    offset = 0
     lengths = dataset.info.split(split).shard_lengths
     for index, length in enumerate(lengths):
-        own = slice(start, start + length)
-        start += length
+        own = slice(offset, offset + length)
+        offset += length
         name = shard_name(split, index=index, shards=len(lengths))
         try:
             with fetched(dataset.path, name) as here:
@@ -89,8 +89,8 @@ def _problem(record: bytes, *, key: np.uint64, labels: NDArray[np.int32]) -> str
 
 def _each(records: ShardedRecords) -> Iterator[tuple[int, bytes | VitctlError]]:
     """Every record; where a batch can't be read, one by one, with the error in its place."""
-    for start in range(0, len(records), _BATCH):
-        indices = np.arange(start, min(start + _BATCH, len(records)))
+    for offset in range(0, len(records), _BATCH):
+        indices = np.arange(offset, min(offset + _BATCH, len(records)))
         try:
             yield from zip(indices.tolist(), records.read(indices), strict=True)
         except VitctlError:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vitctl.formula.integers import Array, random_bytes, random_words, uniform
+from vitctl.formula.integers import Array, random_bits, random_bytes, uniform
 
 HUES = np.asarray(
     [[round(255 * part) for part in colorsys.hsv_to_rgb(hue / 256, 1, 1)] for hue in range(256)],
@@ -22,11 +22,11 @@ _DOUBLINGS = 5
 def palettes(xp: Any, keys: Array, stream: int) -> Array:
     """int32[b, 256, 3] RGB: one turn of the hue wheel from a random start, at a random saturation
     of at least 0.3 and a value of at least 0.5 (Anderson & Farrell 2021, section 3.3)."""
-    words = random_words(xp, keys, stream, 3)
-    start = uniform(words[:, 0:1], 0, 255)
-    saturation = uniform(words[:, 1:2], 77, 255)[:, :, None]
-    value = uniform(words[:, 2:3], 128, 255)[:, :, None]
-    hues = (start + xp.arange(256, dtype=np.int32)[None, :]) & np.int32(255)
+    bits = random_bits(xp, keys, stream, 3)
+    first_hue = uniform(bits[:, 0:1], 0, 255)
+    saturation = uniform(bits[:, 1:2], 77, 255)[:, :, None]
+    value = uniform(bits[:, 2:3], 128, 255)[:, :, None]
+    hues = (first_hue + xp.arange(256, dtype=np.int32)[None, :]) & np.int32(255)
     wheel = xp.asarray(HUES)[hues]
     washed = np.int32(255) - saturation * (np.int32(255) - wheel) // np.int32(255)
     return value * washed // np.int32(255)
@@ -37,7 +37,7 @@ def clouds(xp: Any, keys: Array, stream: int, size: int) -> Array:
     factor of 0.4 to 0.8 with each halving of its scale, as by midpoint displacement (Anderson &
     Farrell 2021, section 3.3)."""
     images = keys.shape[0]
-    decay = uniform(random_words(xp, keys, stream, 1), 102, 205)[:, :, None]
+    decay = uniform(random_bits(xp, keys, stream, 1), 102, 205)[:, :, None]
     side = -(-(size - 1) // 2**_DOUBLINGS) + 1
     field = _noise(xp, keys, stream + 1, side) << np.int32(8)
     amplitude = xp.full((images, 1, 1), np.int32(256))

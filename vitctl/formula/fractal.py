@@ -23,8 +23,8 @@ from vitctl.formula.integers import (
     below,
     bytes_of,
     looked_up,
+    random_bits,
     random_bytes,
-    random_words,
     times,
     uniform,
 )
@@ -103,9 +103,9 @@ def _unpacked(pairs: Array) -> tuple[Array, Array]:
 
 def _jittered(xp: Any, keys: Array, systems: Systems) -> Array:
     """int32[b, 256, 6]: the map of each byte, one map of every image scaled by 0.8 to 1.1."""
-    words = random_words(xp, keys, _INSTANCE, 2)
-    picked = below(words[:, 0], systems.count.astype(np.uint32))
-    factor = uniform(words[:, 1], ONE * 8 // 10, ONE * 11 // 10)[:, None]
+    bits = random_bits(xp, keys, _INSTANCE, 2)
+    picked = below(bits[:, 0], systems.count.astype(np.uint32))
+    factor = uniform(bits[:, 1], ONE * 8 // 10, ONE * 11 // 10)[:, None]
     factor = xp.minimum(factor, xp.maximum(systems.largest, np.int32(ONE * 8 // 10)))
     scaled = times(systems.maps, factor[:, :, None])
     own = xp.arange(MAPS, dtype=np.int32)[None, :] == picked[:, None]
@@ -115,14 +115,14 @@ def _jittered(xp: Any, keys: Array, systems: Systems) -> Array:
 
 def views(xp: Any, keys: Array, size: int) -> View:
     """How each image looks at its attractor."""
-    words = random_words(xp, keys, _INSTANCE, 8)[:, 2:]
-    zoom = uniform(words[:, 0:1], ONE * 7 // 10, 2 * ONE)
+    bits = random_bits(xp, keys, _INSTANCE, 8)[:, 2:]
+    zoom = uniform(bits[:, 0:1], ONE * 7 // 10, 2 * ONE)
     reach = size // 10
     scale = np.int32((size // 2) * 32 * 64) // (zoom >> np.int32(POINT - 6))
     centres = [
-        uniform(words[:, axis : axis + 1], -reach, reach) + np.int32(size // 2) for axis in (1, 2)
+        uniform(bits[:, axis : axis + 1], -reach, reach) + np.int32(size // 2) for axis in (1, 2)
     ]
-    return _view(xp, words[:, 3:4], scale, centres, size)
+    return _view(xp, bits[:, 3:4], scale, centres, size)
 
 
 def _view(xp: Any, word: Array, scale: Array, centres: list[Array], size: int) -> View:
@@ -153,12 +153,12 @@ def pixels(xp: Any, x: Array, y: Array, view: View, size: int) -> Array:
 
 def small_views(xp: Any, keys: Array, size: int) -> View:
     """How each of several fractals in one picture lies in it: 0.15 to 0.6 of its width, whole."""
-    words = random_words(xp, keys, _INSTANCE, 8)[:, 2:]
-    half = uniform(words[:, 0:1], max(2, size * 15 // 200), max(3, size * 60 // 200))
+    bits = random_bits(xp, keys, _INSTANCE, 8)[:, 2:]
+    half = uniform(bits[:, 0:1], max(2, size * 15 // 200), max(3, size * 60 // 200))
     # Uniform over the places where it fits.
     left = (np.int32(size) - half - half).astype(np.uint32)
-    centres = [below(words[:, axis : axis + 1], left) + half for axis in (1, 2)]
-    return _view(xp, words[:, 3:4], half * np.int32(32), centres, size)
+    centres = [below(bits[:, axis : axis + 1], left) + half for axis in (1, 2)]
+    return _view(xp, bits[:, 3:4], half * np.int32(32), centres, size)
 
 
 def counted(xp: Any, pixels: Array, size: int) -> Array:

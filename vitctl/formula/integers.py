@@ -28,35 +28,35 @@ SINES = np.asarray(
 _GOLDEN = np.uint32(0x9E3779B9)
 
 
-def mix(words: Array) -> Array:
+def mix(bits: Array) -> Array:
     """uint32 -> uint32, a bijection in which each bit of the result depends on every bit given.
 
     The constants are those of Wellons' hash prospector, "triple32" (2018): exact bias 0.021.
     """
-    words = words ^ (words >> np.uint32(17))
-    words = words * np.uint32(0xED5AD4BB)
-    words = words ^ (words >> np.uint32(11))
-    words = words * np.uint32(0xAC4C1B51)
-    words = words ^ (words >> np.uint32(15))
-    words = words * np.uint32(0x31848BAB)
-    return words ^ (words >> np.uint32(14))
+    bits = bits ^ (bits >> np.uint32(17))
+    bits = bits * np.uint32(0xED5AD4BB)
+    bits = bits ^ (bits >> np.uint32(11))
+    bits = bits * np.uint32(0xAC4C1B51)
+    bits = bits ^ (bits >> np.uint32(15))
+    bits = bits * np.uint32(0x31848BAB)
+    return bits ^ (bits >> np.uint32(14))
 
 
-def _mix_quickly(words: Array) -> Array:
+def _mix_quickly(bits: Array) -> Array:
     """As `mix` with two multiplications: "lowbias32" of the same source, exact bias 0.17."""
-    words = words ^ (words >> np.uint32(16))
-    words = words * np.uint32(0x7FEB352D)
-    words = words ^ (words >> np.uint32(15))
-    words = words * np.uint32(0x846CA68B)
-    return words ^ (words >> np.uint32(16))
+    bits = bits ^ (bits >> np.uint32(16))
+    bits = bits * np.uint32(0x7FEB352D)
+    bits = bits ^ (bits >> np.uint32(15))
+    bits = bits * np.uint32(0x846CA68B)
+    return bits ^ (bits >> np.uint32(16))
 
 
 def image_keys(xp: Any, *integers: Array | int) -> Array:
     """uint32[b, 2]: the key of each image, from integers that name it, of which some are arrays
     of b. Two names have one key with a chance of 2^-64."""
     halves = []
-    for start in (0x243F6A88, 0x85A308D3):  # digits of pi
-        half = xp.zeros((1,), np.uint32) + np.uint32(start)
+    for salt in (0x243F6A88, 0x85A308D3):  # digits of pi
+        half = xp.zeros((1,), np.uint32) + np.uint32(salt)
         for integer in integers:
             word = (
                 np.uint32(integer & 0xFFFFFFFF)
@@ -68,8 +68,8 @@ def image_keys(xp: Any, *integers: Array | int) -> Array:
     return xp.stack(xp.broadcast_arrays(*halves), axis=-1)
 
 
-def random_words(xp: Any, keys: Array, stream: int, count: int) -> Array:
-    """uint32[b, count]: independent streams of random words, by image and by purpose."""
+def random_bits(xp: Any, keys: Array, stream: int, count: int) -> Array:
+    """uint32[b, count]: independent streams of random bits, by image and by purpose."""
     purpose = np.uint32((stream * int(_GOLDEN)) & 0xFFFFFFFF)
     first = mix(keys[:, 0:1] + purpose)
     second = keys[:, 1:2] ^ purpose
@@ -78,17 +78,17 @@ def random_words(xp: Any, keys: Array, stream: int, count: int) -> Array:
 
 
 def random_bytes(xp: Any, keys: Array, stream: int, count: int) -> Array:
-    """uint8[b, count]: four of every word of `random_words`."""
-    return bytes_of(xp, random_words(xp, keys, stream, -(-count // 4)))[:, :count]
+    """uint8[b, count]: four of every word of `random_bits`."""
+    return bytes_of(xp, random_bits(xp, keys, stream, -(-count // 4)))[:, :count]
 
 
-def bytes_of(xp: Any, words: Array) -> Array:
+def bytes_of(xp: Any, bits: Array) -> Array:
     """uint32[..., n] -> uint8[..., 4 n], the lowest byte of each word first."""
     if xp is np:
-        return np.ascontiguousarray(words, "<u4").view(np.uint8)
-    shifts = np.asarray([0, 8, 16, 24], np.uint32).reshape((1,) * words.ndim + (4,))
-    parts = (words[..., None] >> shifts) & np.uint32(255)
-    return parts.astype(np.uint8).reshape(*words.shape[:-1], -1)
+        return np.ascontiguousarray(bits, "<u4").view(np.uint8)
+    shifts = np.asarray([0, 8, 16, 24], np.uint32).reshape((1,) * bits.ndim + (4,))
+    parts = (bits[..., None] >> shifts) & np.uint32(255)
+    return parts.astype(np.uint8).reshape(*bits.shape[:-1], -1)
 
 
 def looked_up(xp: Any, table: Array, index: Array) -> Array:
@@ -98,14 +98,14 @@ def looked_up(xp: Any, table: Array, index: Array) -> Array:
     return table[index]
 
 
-def uniform(words: Array, low: int, high: int) -> Array:
-    """int32 in [low, high], both ends included, from random words; `high - low` below 65,536."""
-    return below(words, np.uint32(high - low + 1)) + np.int32(low)
+def uniform(bits: Array, low: int, high: int) -> Array:
+    """int32 in [low, high], both included, from random bits; `high - low` below 65,536."""
+    return below(bits, np.uint32(high - low + 1)) + np.int32(low)
 
 
-def below(words: Array, ends: Array) -> Array:
-    """int32 in [0, end) from random words; `ends`, uint32, are 65,536 at most."""
-    return (((words >> np.uint32(16)) * ends) >> np.uint32(16)).astype(np.int32)
+def below(bits: Array, limits: Array) -> Array:
+    """int32 in [0, limit) from random bits; `limits`, uint32, are 65,536 at most."""
+    return (((bits >> np.uint32(16)) * limits) >> np.uint32(16)).astype(np.int32)
 
 
 def times(left: Array, right: Array) -> Array:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vitctl.formula import fractal, rings
 from vitctl.formula.family import MOST_FRACTALS, FormulaConfig
-from vitctl.formula.integers import Array, image_keys, random_words, uniform
+from vitctl.formula.integers import Array, image_keys, random_bits, uniform
 from vitctl.formula.rings import Rings
 from vitctl.formula.systems import Systems, draw_systems
 
@@ -116,12 +116,12 @@ def _several(
 def _slots(xp: Any, config: FormulaConfig, keys: Array, classes: Array) -> tuple[Array, Array]:
     """int32[b] fractals of each picture, and int32[b, 5] the class of each place; the first is the
     picture's own, so that every class has as many pictures as any other."""
-    words = random_words(xp, keys, _SLOTS, MOST_FRACTALS)
-    count = uniform(words[:, 0], 1, MOST_FRACTALS)
+    bits = random_bits(xp, keys, _SLOTS, MOST_FRACTALS)
+    count = uniform(bits[:, 0], 1, MOST_FRACTALS)
     if config.classes <= 1 << 16:
-        others = uniform(words[:, 1:], 0, config.classes - 1)
+        others = uniform(bits[:, 1:], 0, config.classes - 1)
     else:
-        others = (words[:, 1:] % np.uint32(config.classes)).astype(np.int32)
+        others = (bits[:, 1:] % np.uint32(config.classes)).astype(np.int32)
     return count, xp.concatenate([classes.astype(np.int32)[:, None], others], axis=1)
 
 

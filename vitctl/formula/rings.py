@@ -30,8 +30,8 @@ from vitctl.formula.integers import (
     Array,
     image_keys,
     looked_up,
+    random_bits,
     random_bytes,
-    random_words,
     uniform,
 )
 
@@ -73,22 +73,22 @@ class Rings:
 def draw_rings(family: RingFamily, seed: int, classes: int) -> Rings:
     """The classes 0 to `classes` - 1. More classes begin with the same ones."""
     index = np.arange(classes)
-    words = random_words(np, image_keys(np, seed, _TAG_RINGS, int(family == "atom"), index), 0, 8)
+    bits = random_bits(np, image_keys(np, seed, _TAG_RINGS, int(family == "atom"), index), 0, 8)
     if family == "atom":
-        vertices = uniform(words[:, 0], 200, 1000)
+        vertices = uniform(bits[:, 0], 200, 1000)
         step = np.full(classes, ONE // 5, np.int32)
     else:
         # Exponential with a mean of 100, cut to 3 to 200; by a table, the same on every machine.
-        vertices = np.asarray(_exponential())[uniform(words[:, 0], 0, 255)]
-        step = uniform(words[:, 4], 0, ONE * 5 // 4)
-    first = uniform(words[:, 5], 0, 20)
-    second = (first + uniform(words[:, 6], 1, 20)) % 21
+        vertices = np.asarray(_exponential())[uniform(bits[:, 0], 0, 255)]
+        step = uniform(bits[:, 4], 0, ONE * 5 // 4)
+    first = uniform(bits[:, 5], 0, 20)
+    second = (first + uniform(bits[:, 6], 1, 20)) % 21
     return Rings(
         vertices=vertices.astype(np.int32),
-        lines=uniform(words[:, 1], 1, 200).astype(np.int32) * LINES // 200 + 1,
-        noise=uniform(words[:, 2], 0, 4 * ONE - 1),
+        lines=uniform(bits[:, 1], 1, 200).astype(np.int32) * LINES // 200 + 1,
+        noise=uniform(bits[:, 2], 0, 4 * ONE - 1),
         step=step.astype(np.int32),
-        oval=np.stack([uniform(words[:, 3], ONE, 2 * ONE), uniform(words[:, 7], ONE, 2 * ONE)], 1),
+        oval=np.stack([uniform(bits[:, 3], ONE, 2 * ONE), uniform(bits[:, 7], ONE, 2 * ONE)], 1),
         waves=np.stack([first, second], axis=1).astype(np.int32),
     )
 
@@ -110,16 +110,16 @@ def ring_points(
     int32[b, LINES].
     """
     images = keys.shape[0]
-    words = random_words(xp, keys, _INSTANCE, 3)
+    bits = random_bits(xp, keys, _INSTANCE, 3)
     vertices = rings.vertices[:, None, None]
     if family == "atom":
-        radius = uniform(words[:, 0], 20, 120)
-        centre = uniform(words[:, 1:3], _DESIGNED_FOR // 8, _DESIGNED_FOR * 7 // 8)
+        radius = uniform(bits[:, 0], 20, 120)
+        centre = uniform(bits[:, 1:3], _DESIGNED_FOR // 8, _DESIGNED_FOR * 7 // 8)
         grey = random_bytes(xp, keys, _GREY, LINES).astype(np.int32)
         grey = xp.maximum(grey, np.int32(32))
     else:
-        radius = uniform(words[:, 0], 20, 140)
-        centre = uniform(words[:, 1:3], _DESIGNED_FOR // 4, _DESIGNED_FOR * 3 // 4)
+        radius = uniform(bits[:, 0], 20, 140)
+        centre = uniform(bits[:, 1:3], _DESIGNED_FOR // 4, _DESIGNED_FOR * 3 // 4)
         grey = random_bytes(xp, keys, _GREY, LINES).astype(np.int32) >> np.int32(1)
     # Each point lies between two vertices: which, and how far from the first, with 10 fractional
     # bits. The number of vertices differs by image, the number of points does not.
@@ -129,18 +129,18 @@ def ring_points(
     after = xp.where(before + np.int32(1) == vertices, np.int32(0), before + np.int32(1))
     radii = _radii(xp, family, keys, rings, radius)
     sine = xp.asarray(SINES)
-    ends = []
+    pairs = []
     for vertex in (before, after):
         angle = vertex * np.int32(TURN) // vertices
         along = xp.take_along_axis(radii, xp.broadcast_to(vertex, (images, LINES, POINTS)), axis=2)
         cos = looked_up(xp, sine, (angle + np.int32(TURN // 4)) & np.int32(TURN - 1))
         sin = looked_up(xp, sine, angle)
         # A radius of up to 1,023 pixels with 6 bits times a sine of 13 bits fits 31.
-        ends.append([(along * turned) >> np.int32(POINT) for turned in (cos, sin)])
+        pairs.append([(along * turned) >> np.int32(POINT) for turned in (cos, sin)])
     inside = xp.arange(LINES, dtype=np.int32)[None, :, None] < rings.lines[:, None, None]
     lengths = []
     for axis in range(2):
-        first, second = ends[0][axis], ends[1][axis]
+        first, second = pairs[0][axis], pairs[1][axis]
         length = first + ((second - first) * share >> np.int32(10))
         stretched = length * (rings.oval[:, axis, None, None] >> np.int32(POINT - 6)) >> np.int32(6)
         middle = (centre[:, axis] << np.int32(_LENGTH))[:, None, None]

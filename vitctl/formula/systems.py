@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.formula.integers import ONE, image_keys, random_words
+from vitctl.formula.integers import ONE, image_keys, random_bits
 
 MAPS = 4
 """The most maps of a system."""
@@ -66,8 +66,8 @@ def _draw(
     for attempt in range(64):
         keys = image_keys(np, seed, _TAG_SYSTEM, np.asarray([index]), attempt)
         # 53 bits, as a float64 in [0, 1)
-        words = random_words(np, keys, 0, 128)[0].astype(np.uint64)
-        uniforms = iter((((words[::2] << np.uint64(32)) | words[1::2]) >> np.uint64(11)) * 2.0**-53)
+        bits = random_bits(np, keys, 0, 128)[0].astype(np.uint64)
+        uniforms = iter((((bits[::2] << np.uint64(32)) | bits[1::2]) >> np.uint64(11)) * 2.0**-53)
         count = 2 + int(next(uniforms) * 3)
         sigma = (5 + count) / 2 + next(uniforms) / 2
         singular = singular_values(count, sigma, uniforms)
@@ -133,7 +133,7 @@ def _to_square(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """The same system in coordinates in which its attractor fills [-1, 1]^2."""
     steps = _BURN_IN + _SEEN
-    draws = random_words(np, keys, _TAG_ORBIT, _ORBITS * steps).reshape(steps, _ORBITS)
+    draws = random_bits(np, keys, _TAG_ORBIT, _ORBITS * steps).reshape(steps, _ORBITS)
     x = y = np.zeros(_ORBITS)
     points = []
     for step in draws % np.uint32(CHOICES):
@@ -142,8 +142,8 @@ def _to_square(
         e, f = shifts[which].T
         x, y = a * x + b * y + e, c * x + d * y + f
         points.append(np.stack([x, y]))
-    seen = np.stack(points[_BURN_IN:])
-    low, high = seen.min(axis=(0, 2)), seen.max(axis=(0, 2))
+    orbit = np.stack(points[_BURN_IN:])
+    low, high = orbit.min(axis=(0, 2)), orbit.max(axis=(0, 2))
     centre, half = (low + high) / 2, (high - low) / 2
     if half.min() < 0.01 or half.max() > 100:
         return None

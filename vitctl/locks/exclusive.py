@@ -78,11 +78,11 @@ def _acquire(path: Path, *, emit: Emit, waiting: str) -> int | None:
 
 def _is_still(path: Path, descriptor: int) -> bool:
     try:
-        there = os.lstat(path)
+        at_path = os.lstat(path)
     except FileNotFoundError:
         return False
     here = os.fstat(descriptor)
-    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+    return (at_path.st_dev, at_path.st_ino) == (here.st_dev, here.st_ino)
 
 
 def is_locked(path: Place) -> bool:

@@ -70,16 +70,16 @@ def exclusive(path: Path, *, emit: Emit, waiting: str) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-        found = read(path)
-        if found is not None and found.owner == own.owner:
+        beat = read(path)
+        if beat is not None and beat.owner == own.owner:
             nofollow.remove(path, missing_ok=True)
 
 
 def is_held(path: Path) -> bool:
     """Whether a process seems to hold the file now: one on another machine by the time of its last
     beat, by the file server's clock and ours, so only good for telling."""
-    found = read(path)
-    if found is None or _is_dead(found):
+    beat = read(path)
+    if beat is None or _is_dead(beat):
         return False
     try:
         beaten = path.stat().st_mtime
@@ -101,19 +101,19 @@ def read(path: Path) -> Beat | None:
 
 def _acquire(path: Path, own: Beat, *, emit: Emit, waiting: str) -> None:
     announced = False
-    seen, looks = None, 0
+    previous, looks = None, 0
     while True:
         nofollow.make_folder(path.parent)
         nofollow.check(path)
         if _create(path, own):
             return
-        found = read(path)
-        if found is None:
+        beat = read(path)
+        if beat is None:
             continue
-        looks = looks + 1 if found == seen else 0
-        seen = found
-        if _is_dead(found) or looks * _POLL_S >= STALE_S:
-            _remove_stale(path, found)
+        looks = looks + 1 if beat == previous else 0
+        previous = beat
+        if _is_dead(beat) or looks * _POLL_S >= STALE_S:
+            _remove_stale(path, beat)
             continue
         if not announced:
             emit(Note(waiting))
@@ -162,17 +162,17 @@ def _check(path: Path, own: Beat) -> None:
     """Raise InterruptedRun if another process holds the file. The thread that beats sees that, too,
     but seconds after a process that stood still goes on."""
     for _ in range(_LOOKS):
-        found = read(path)
-        if found is not None and found.owner == own.owner:
+        beat = read(path)
+        if beat is not None and beat.owner == own.owner:
             return
-        if found is not None and found.owner != "?":
+        if beat is not None and beat.owner != "?":
             break
         time.sleep(_POLL_S)  # a waiter that took it by mistake puts it back at once
-    if found is None or found.owner != "?":
-        raise _lost(path)
+    if beat is None or beat.owner != "?":
+        raise _taken_over(path)
 
 
-def _lost(path: Path) -> InterruptedRun:
+def _taken_over(path: Path) -> InterruptedRun:
     return InterruptedRun(
         f"another vitctl took over {path.parent}: this process stood still for more than "
         f"{STALE_S:g} s",
@@ -184,14 +184,14 @@ def _beat(path: Path, own: Beat, over: threading.Event) -> None:
     beat = missed = 0
     while not over.wait(_POLL_S if missed else BEAT_S):
         beat += 1
-        found = read(path)
-        gone = found is None or (found.owner != own.owner and found.owner != "?")
+        current = read(path)
+        gone = current is None or (current.owner != own.owner and current.owner != "?")
         # Twice: a waiter that took it by mistake puts it back at once.
         missed = missed + 1 if gone else 0
         if missed > 1:
             # What the main thread waits for (a device, a file server) may take long, and it writes
             # to more than the guards know of.
-            error = _lost(path)
+            error = _taken_over(path)
             print(f"stopped: {error.message}\nhint: {error.hint}", file=sys.stderr, flush=True)
             os._exit(error.exit_code)
         if gone:

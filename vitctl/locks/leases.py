@@ -43,7 +43,7 @@ _DIGITS = 8
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
-class _Seen(NamedTuple):
+class _Newest(NamedTuple):
     """The highest lease of a path; number 0 is none."""
 
     number: int
@@ -62,7 +62,7 @@ class _Seen(NamedTuple):
         return not self.fields.get("several") and _is_gone(self.fields)
 
 
-class Told(NamedTuple):
+class HeldLease(NamedTuple):
     """What who follows a lease must know of it."""
 
     number: int
@@ -87,12 +87,12 @@ def lease(path: ObjectPath, *, emit: Emit, waiting: str, several: bool = False) 
 
 
 @contextmanager
-def follow(path: ObjectPath, told: Told) -> Iterator[None]:
+def follow(path: ObjectPath, lease: HeldLease) -> Iterator[None]:
     """Work under the lease at `path` that another process holds for this one, too.
 
     Once it is lost or released, changing anything beside it raises InterruptedRun.
     """
-    followed = _Followed(path, told)
+    followed = _Followed(path, lease)
     try:
         with guards.guarded(path.parent, followed.check):
             yield
@@ -100,10 +100,10 @@ def follow(path: ObjectPath, told: Told) -> Iterator[None]:
         followed.end()
 
 
-def told(path: ObjectPath) -> Told | None:
+def held_lease(path: ObjectPath) -> HeldLease | None:
     """The lease that this process holds at `path`, for those who follow it; None without one."""
     held = _ours.get(path)
-    return None if held is None else Told(held.number, held.token)
+    return None if held is None else HeldLease(held.number, held.token)
 
 
 def hold_on(path: ObjectPath, *, on: bool) -> None:
@@ -116,34 +116,34 @@ def hold_on(path: ObjectPath, *, on: bool) -> None:
 def is_held(path: ObjectPath) -> bool:
     """Whether a process seems to hold the lease at `path` now: by the store's clock and ours, so
     only good for telling."""
-    seen = _highest(path)
-    if seen.is_free:
+    newest = _highest(path)
+    if newest.is_free:
         return False
     try:
-        written = buckets.look_up(_numbered(path, seen.number)).modified_ns
+        written = buckets.look_up(_numbered(path, newest.number)).modified_ns
     except FileNotFoundError:
         return False
     return time.time() - written / 1e9 < PATIENCE_S
 
 
-class _Kept:
+class _Lease:
     """A lease that a thread looks after; `_look` says since when it is surely alive."""
 
     def __init__(self, path: ObjectPath, number: int) -> None:
         self._path, self.number = path, number
         self._alive = _now_s()
-        self._lost = False
+        self._is_lost = False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
     def check(self) -> None:
         """Raise InterruptedRun if another process may have taken over."""
         silent_s = _now_s() - self._alive
-        if not self._lost and silent_s < PATIENCE_S:
+        if not self._is_lost and silent_s < PATIENCE_S:
             return
         raise InterruptedRun(
             f"another vitctl took over {self._path.parent}"
-            if self._lost
+            if self._is_lost
             else f"{self._path.parent} may have been taken over: the lease could not be renewed "
             f"for {silent_s:.0f} s",
             hint="run the same command again: it goes on, or waits for the other to finish",
@@ -161,16 +161,16 @@ class _Kept:
                 alive = self._look()
             except (OutOfReachError, OSError):
                 continue  # `check` minds how long it has been
-            if self._lost:
+            if self._is_lost:
                 return
             self._alive = alive
 
     def _look(self) -> float:
-        """Look, and set `_lost`. The moment, by `_now_s`, at which it was alive for certain."""
+        """Look, and set `_is_lost`. The moment, by `_now_s`, at which it was alive for certain."""
         raise NotImplementedError
 
 
-class _Held(_Kept):
+class _Held(_Lease):
     """A lease of this process, kept alive by the thread."""
 
     def __init__(self, path: ObjectPath, number: int, fields: dict[str, Any]) -> None:
@@ -182,7 +182,7 @@ class _Held(_Kept):
 
     def release(self) -> None:
         self.end()
-        if self._lost or self.holds_on:
+        if self._is_lost or self.holds_on:
             return
         with suppress(OutOfReachError, OSError):
             if self._is_anothers():
@@ -192,21 +192,21 @@ class _Held(_Kept):
             buckets.remove((_numbered(self._path, n) for n in older), guarded=False)
 
     def _look(self) -> float:
-        asked = _now_s()
+        now = _now_s()
         if self._is_anothers():
-            self._lost = True
-            return asked
+            self._is_lost = True
+            return now
         self._fields["beat"] += 1
         self._write()
-        self._lost = _highest_number(self._path) > self.number
-        return asked
+        self._is_lost = _highest_number(self._path) > self.number
+        return now
 
     def _is_anothers(self) -> bool:
         """Whether another process made the lease of this very number: a store that doesn't know
         the condition lets the last of several do so, also after the others looked."""
         with suppress(FileNotFoundError):
-            there = _fields(buckets.read(_numbered(self._path, self.number)))
-            return there.get("token") != self.token
+            fields = _fields(buckets.read(_numbered(self._path, self.number)))
+            return fields.get("token") != self.token
         return False
 
     def _write(self, **more: Any) -> None:
@@ -214,27 +214,27 @@ class _Held(_Kept):
         buckets.put(_numbered(self._path, self.number), content)
 
 
-class _Followed(_Kept):
+class _Followed(_Lease):
     """A lease of another process, watched by the thread."""
 
-    def __init__(self, path: ObjectPath, told: Told) -> None:
-        super().__init__(path, told.number)
-        self._token = told.token
-        self._beat, self._asked = -1, self._alive
+    def __init__(self, path: ObjectPath, lease: HeldLease) -> None:
+        super().__init__(path, lease.number)
+        self._token = lease.token
+        self._beat, self._last_look_s = -1, self._alive
         self._look()
         self._thread.start()
 
     def _look(self) -> float:
         """A beat that is new was written after the look before: who waits for this lease to run
         out began to count then at the earliest."""
-        asked, alive = _now_s(), self._alive
-        seen = _highest(self._path)
-        fields = seen.fields
-        ours = (seen.number, fields.get("token")) == (self.number, self._token)
-        self._lost = not ours or bool(fields.get("released"))
-        if not self._lost and fields.get("beat") != self._beat:
-            self._beat, alive = fields["beat"], self._asked
-        self._asked = asked
+        now, alive = _now_s(), self._alive
+        newest = _highest(self._path)
+        fields = newest.fields
+        ours = (newest.number, fields.get("token")) == (self.number, self._token)
+        self._is_lost = not ours or bool(fields.get("released"))
+        if not self._is_lost and fields.get("beat") != self._beat:
+            self._beat, alive = fields["beat"], self._last_look_s
+        self._last_look_s = now
         return alive
 
 
@@ -244,13 +244,13 @@ _ours: dict[ObjectPath, _Held] = {}
 
 def _acquire(path: ObjectPath, *, emit: Emit, waiting: str, several: bool = False) -> _Held:
     announced = False
-    seen, since = _Seen(0, b""), _now_s()
+    last, since = _Newest(0, b""), _now_s()
     while True:
         now = _highest(path)
-        if now != seen:
-            seen, since = now, _now_s()
-        if seen.is_free or _now_s() - since > PATIENCE_S:
-            held = _take(path, seen.number + 1, several=several)
+        if now != last:
+            last, since = now, _now_s()
+        if last.is_free or _now_s() - since > PATIENCE_S:
+            held = _take(path, last.number + 1, several=several)
             if held is not None:
                 return held
             continue
@@ -275,11 +275,11 @@ def _take(path: ObjectPath, number: int, *, several: bool = False) -> _Held | No
     return _Held(path, number, fields)
 
 
-def _highest(path: ObjectPath) -> _Seen:
+def _highest(path: ObjectPath) -> _Newest:
     while (number := _highest_number(path)) > 0:
         with suppress(FileNotFoundError):  # removed by the next holder meanwhile
-            return _Seen(number, buckets.read(_numbered(path, number)))
-    return _Seen(0, b"")
+            return _Newest(number, buckets.read(_numbered(path, number)))
+    return _Newest(0, b"")
 
 
 def _highest_number(path: ObjectPath) -> int:
@@ -289,10 +289,10 @@ def _highest_number(path: ObjectPath) -> int:
 
 def _fields(content: bytes) -> dict[str, Any]:
     try:
-        found = strict_json.loads(content)
+        value = strict_json.loads(content)
     except strict_json.StrictJSONError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _numbered(path: ObjectPath, number: int) -> ObjectPath:

@@ -45,8 +45,8 @@ def shared(folder: Path) -> str | None:
         mountinfo = Path("/proc/self/mountinfo").read_bytes()
     except OSError:
         return None
-    found = type_of(os.path.realpath(folder), os.fsdecode(mountinfo))
-    return found if found is not None and is_shared(found) else None
+    filesystem = type_of(os.path.realpath(folder), os.fsdecode(mountinfo))
+    return filesystem if filesystem is not None and is_shared(filesystem) else None
 
 
 def is_shared(type: str) -> bool:
@@ -57,7 +57,7 @@ def is_shared(type: str) -> bool:
 def type_of(path: str, mountinfo: str) -> str | None:
     """The type of the file system that an absolute path without links lies on; proc(5) tells what
     the lines hold."""
-    found, longest = None, -1
+    filesystem, longest = None, -1
     for line in mountinfo.splitlines():
         before, dash, after = line.partition(" - ")
         fields = before.split(" ")
@@ -67,5 +67,5 @@ def type_of(path: str, mountinfo: str) -> str | None:
         above = point.rstrip("/") + "/"
         # The later of two at one place hides the earlier.
         if f"{path}/".startswith(above) and len(above) >= longest:
-            found, longest = after.split(" ")[0], len(above)
-    return found
+            filesystem, longest = after.split(" ")[0], len(above)
+    return filesystem

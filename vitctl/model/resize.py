@@ -39,8 +39,8 @@ def resized(
     differing = [(f, getattr(source, f), getattr(target, f)) for f in fixed]
     differing = [(f, old, new) for f, old, new in differing if old != new]
     if differing:
-        told = ", ".join(f"{f} {old} -> {new}" for f, old, new in differing)
-        raise UsageError(f"the checkpoint is of another architecture: {told}.")
+        differences = ", ".join(f"{f} {old} -> {new}" for f, old, new in differing)
+        raise UsageError(f"the checkpoint is of another architecture: {differences}.")
     if head == "keep" and source.classes != target.classes:
         raise UsageError(
             f"a classifier of {source.classes} classes cannot be kept for {target.classes}.",

@@ -37,7 +37,7 @@ AT_ONCE = 16
 
 _TIMEOUT_S = 120
 
-_answered: set[str] = set()
+_reachable: set[str] = set()
 
 
 class Listed(NamedTuple):
@@ -54,7 +54,7 @@ def ask(path: Address, request: Callable[[Any], T], *, guarded: bool | None = No
     `guarded`: then the guards are asked before each try."""
     fs = filesystem(path.scheme, os.getpid())
     bucket = f"{path.scheme}://{path.bucket}"
-    pauses = iter(PAUSES_S if bucket in _answered else ())
+    pauses = iter(PAUSES_S if bucket in _reachable else ())
     while True:
         if guarded:
             guards.check(path)
@@ -64,9 +64,9 @@ def ask(path: Address, request: Callable[[Any], T], *, guarded: bool | None = No
             raise
         except FileNotFoundError:
             # What was to be changed is missing: perhaps the whole bucket is.
-            if bucket not in _answered or guarded is not None:
+            if bucket not in _reachable or guarded is not None:
                 _check_bucket(path)
-                _answered.add(bucket)
+                _reachable.add(bucket)
             raise no_such_object(path) from None
         except Exception as error:
             trouble: Trouble | None = explained(error, path)
@@ -77,7 +77,7 @@ def ask(path: Address, request: Callable[[Any], T], *, guarded: bool | None = No
                 raise trouble.error from error
             time.sleep(pause)
         else:
-            _answered.add(bucket)
+            _reachable.add(bucket)
             return answer
 
 
@@ -149,10 +149,10 @@ def _check_bucket(path: Address) -> None:
 
 def look_up(path: Address) -> Listed:
     """Raises FileNotFoundError where there is no such object."""
-    found = ask(path, lambda fs: fs.info(path.key))
-    if found["type"] != "file":
+    entry = ask(path, lambda fs: fs.info(path.key))
+    if entry["type"] != "file":
         raise no_such_object(path)
-    return _listed(found)
+    return _listed(entry)
 
 
 def is_object(path: Address) -> bool:
@@ -170,11 +170,11 @@ def has_objects(path: Address) -> bool:
 def children(path: Address) -> Iterator[tuple[str, Literal["file", "directory"]]]:
     """(name, kind) of what is directly below, sorted."""
     try:
-        found = ask(path, lambda fs: fs.ls(path.key, detail=True))
+        entries = ask(path, lambda fs: fs.ls(path.key, detail=True))
     except FileNotFoundError:
         return
     kinds = {}
-    for entry in found:
+    for entry in entries:
         key = entry["name"].strip("/")
         if key.startswith(f"{path.key}/"):  # not the object of this very name
             kinds[key.rpartition("/")[2]] = entry["type"]
@@ -184,14 +184,14 @@ def children(path: Address) -> Iterator[tuple[str, Literal["file", "directory"]]
 def below(path: Address) -> dict[str, Listed]:
     """Every object below `path`: relative name -> what the store says of it, sorted."""
     try:
-        found = ask(path, lambda fs: fs.find(path.key, detail=True))
+        entries = ask(path, lambda fs: fs.find(path.key, detail=True))
     except FileNotFoundError:
         return {}
-    start = f"{path.key}/"
+    prefix = f"{path.key}/"
     listed = {
-        entry["name"].strip("/").removeprefix(start): _listed(entry)
-        for entry in found.values()
-        if entry["type"] == "file" and entry["name"].strip("/").startswith(start)
+        entry["name"].strip("/").removeprefix(prefix): _listed(entry)
+        for entry in entries.values()
+        if entry["type"] == "file" and entry["name"].strip("/").startswith(prefix)
     }
     return dict(sorted(listed.items()))
 
@@ -243,10 +243,12 @@ def remove(paths: Iterable[Address], *, guarded: bool = True) -> None:
         with suppress(FileNotFoundError):
             ask(path, lambda fs: fs.rm_file(path.key), guarded=guarded)
 
-    together(one, paths)
+    concurrently(one, paths)
 
 
-def together(function: Callable[[T], R], items: Iterable[T], *, at_once: int = AT_ONCE) -> list[R]:
+def concurrently(
+    function: Callable[[T], R], items: Iterable[T], *, at_once: int = AT_ONCE
+) -> list[R]:
     """`function` of each item, several at a time, in their order; raises the first error."""
     todo = list(items)
     if len(todo) < 2 or at_once == 1:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vitctl.errors import OutOfReachError
 from vitctl.places import buckets, nofollow
-from vitctl.places.buckets import Listed, ask, below, look_up, together
+from vitctl.places.buckets import Listed, ask, below, concurrently, look_up
 from vitctl.places.objects import ObjectPath
 from vitctl.places.place import Place
 
@@ -61,11 +61,11 @@ def upload_folder(
         _put(source / name, target / name)
         return sent
 
-    sent = dict(zip(names, together(one, names, at_once=_at_once(source, names)), strict=True))
-    there = below(target) if sent else {}
+    sent = dict(zip(names, concurrently(one, names, at_once=_at_once(source, names)), strict=True))
+    remote = below(target) if sent else {}
     _confirm(
         {target / name: (source / name, of) for name, of in sent.items()},
-        {target / name: listed for name, listed in there.items()},
+        {target / name: listed for name, listed in remote.items()},
     )
     return sent
 
@@ -116,12 +116,12 @@ def _put(source: Path, target: ObjectPath) -> None:
     ask(target, lambda fs: fs.put_file(str(source), target.key, **sized), guarded=True)
 
 
-def _confirm(sent: dict[ObjectPath, tuple[Path, Sent]], there: dict[ObjectPath, Listed]) -> None:
+def _confirm(sent: dict[ObjectPath, tuple[Path, Sent]], remote: dict[ObjectPath, Listed]) -> None:
     """Send again what the store does not have as it was sent."""
 
     def one(target: ObjectPath) -> None:
         source, of = sent[target]
-        listed = there.get(target)
+        listed = remote.get(target)
         for _ in range(_TRIES):
             if listed is not None and _is_same(target, listed, of):
                 return
@@ -133,7 +133,7 @@ def _confirm(sent: dict[ObjectPath, tuple[Path, Sent]], there: dict[ObjectPath, 
             hint="run the same command again; if it stays so, tell who runs the store",
         )
 
-    together(one, sent)
+    concurrently(one, sent)
 
 
 def _is_same(target: ObjectPath, listed: Listed, sent: Sent) -> bool:

@@ -60,25 +60,25 @@ def explained(error: Exception, path: Address) -> Trouble | None:
         return Trouble(error, passing=False)
     chain = list(_causes(error))
     names = {name.__name__ for cause in chain for name in type(cause).__mro__}
-    status = next((found for cause in chain if (found := _status(cause)) is not None), None)
-    words = _words(chain)
+    status = next((code for cause in chain if (code := _status(cause)) is not None), None)
+    cause_text = _text(chain)
     bucket = f"{path.scheme}://{path.bucket}"
     if names & _NO_CREDENTIALS or (status == 401 and path.scheme == "gs"):
-        sentence = f"there are no credentials for {bucket} ({words})"
+        sentence = f"there are no credentials for {bucket} ({cause_text})"
         return _final(DeniedError(sentence, exit_code=2, hint=_LOG_IN.get(path.scheme)))
     if isinstance(error, PermissionError) or status in (401, 403):
-        sentence = f"access to {path} was denied ({words})"
+        sentence = f"access to {path} was denied ({cause_text})"
         hint = f"see who may read and write there: {bucket}"
         return _final(DeniedError(sentence, exit_code=2, hint=hint))
     busy = status in _BUSY or (isinstance(error, OSError) and error.errno in _BUSY_ERRNO)
     if busy:
-        sentence = f"the store of {bucket} does not do its work ({words})"
+        sentence = f"the store of {bucket} does not do its work ({cause_text})"
         return Trouble(OutOfReachError(sentence, exit_code=10, hint=_GO_ON), passing=True)
     if names & _NO_CONNECTION or any(isinstance(c, socket.gaierror) for c in chain):
-        sentence = f"the store of {bucket} cannot be reached ({words})"
+        sentence = f"the store of {bucket} cannot be reached ({cause_text})"
         return Trouble(OutOfReachError(sentence, exit_code=10, hint=_GO_ON), passing=True)
     if isinstance(error, OSError | ValueError) and _is_theirs(chain):
-        sentence = f"the store of {bucket} refused a request for {path} ({words})"
+        sentence = f"the store of {bucket} refused a request for {path} ({cause_text})"
         return _final(OutOfReachError(sentence, exit_code=2))
     return None
 
@@ -88,24 +88,24 @@ def _final(error: OutOfReachError) -> Trouble:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _status(error: BaseException) -> int | None:
     """The HTTP status behind an error, wherever its package keeps it."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):  # botocore
-        found = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        status_code = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     else:  # gcsfs, aiohttp
-        found = getattr(error, "code", None) or getattr(error, "status", None)
-    if isinstance(found, str) and found.isdigit():
-        return int(found)
-    if found is None and str(error).startswith("Forbidden: "):  # gcsfs
+        status_code = getattr(error, "code", None) or getattr(error, "status", None)
+    if isinstance(status_code, str) and status_code.isdigit():
+        return int(status_code)
+    if status_code is None and str(error).startswith("Forbidden: "):  # gcsfs
         return 403
-    return found if isinstance(found, int) else None
+    return status_code if isinstance(status_code, int) else None
 
 
 def _is_theirs(chain: list[BaseException]) -> bool:
@@ -115,7 +115,7 @@ def _is_theirs(chain: list[BaseException]) -> bool:
     )
 
 
-def _words(chain: list[BaseException]) -> str:
+def _text(chain: list[BaseException]) -> str:
     """What the error says of itself, in one line."""
     said = next((text for cause in chain if (text := " ".join(str(cause).split()))), "")
     text = said or type(chain[0]).__name__

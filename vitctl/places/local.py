@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from vitctl.places import guards, nofollow
 from vitctl.places.based_path import TEMPORARY, BasedPath
-from vitctl.places.buckets import together
+from vitctl.places.buckets import concurrently
 from vitctl.places.contract import PlaceContract
 
 T = TypeVar("T")
@@ -82,7 +82,7 @@ class LocalPath(BasedPath, PlaceContract):
     def each(
         self, function: Callable[[T], R], items: Iterable[T], *, reads: bool = False
     ) -> list[R]:
-        return together(function, items, at_once=_AT_ONCE if reads else 1)
+        return concurrently(function, items, at_once=_AT_ONCE if reads else 1)
 
     # Changing
 
@@ -129,10 +129,8 @@ class LocalPath(BasedPath, PlaceContract):
 
 def becomes(name: str) -> str | None:
     """What the file is to become that `write_atomic` calls `name`; None if it does not."""
-    start, _, pid = name.rpartition(".")
-    return (
-        start.removeprefix(TEMPORARY) if start.startswith(TEMPORARY) and pid.isdecimal() else None
-    )
+    stem, _, pid = name.rpartition(".")
+    return stem.removeprefix(TEMPORARY) if stem.startswith(TEMPORARY) and pid.isdecimal() else None
 
 
 def based(path: str | os.PathLike[str]) -> LocalPath:

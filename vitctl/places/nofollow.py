@@ -98,11 +98,11 @@ def sizes(path: Path, names: Iterable[str]) -> Iterator[int | OSError | LinkErro
                 if (link := link_above(name, folder)) is not None:
                     yield LinkError(path / link)
                     continue
-                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                status = os.stat(name, dir_fd=folder, follow_symlinks=False)
             except OSError as error:
                 yield _named(error, path / name)
             else:
-                yield LinkError(path / name) if stat.S_ISLNK(found.st_mode) else found.st_size
+                yield LinkError(path / name) if stat.S_ISLNK(status.st_mode) else status.st_size
 
 
 def listing(path: Path) -> list[Entry]:
@@ -120,19 +120,19 @@ def below(path: Path) -> Iterator[tuple[str, Entry]]:
 def _listed(folder: int) -> list[Entry]:
     inner = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
     try:
-        with os.scandir(inner) as entries:
-            found = [
+        with os.scandir(inner) as scanned:
+            entries = [
                 Entry(
                     entry.name,
                     is_file=entry.is_file(follow_symlinks=False),
                     is_folder=entry.is_dir(follow_symlinks=False),
                     is_link=entry.is_symlink(),
                 )
-                for entry in entries
+                for entry in scanned
             ]
     finally:
         os.close(inner)
-    return sorted(found)
+    return sorted(entries)
 
 
 def _below(folder: int, above: str, path: Path) -> Iterator[tuple[str, Entry]]:
@@ -237,19 +237,21 @@ def make_folder(path: Path) -> None:
 def rename(source: Path, target: Path) -> None:
     """Give a file another name, in the place of what has it. Raises LinkError if that is a link,
     though it would only be replaced: somebody meant something by it."""
-    with _parent(source) as (here, name), _parent(target) as (there, other):
-        if _is_link(other, there):
+    with _parent(source) as (source_folder, name), _parent(target) as (target_folder, other):
+        if _is_link(other, target_folder):
             raise LinkError(target)
         try:
-            os.rename(name, other, src_dir_fd=here, dst_dir_fd=there)
+            os.rename(name, other, src_dir_fd=source_folder, dst_dir_fd=target_folder)
         except OSError as error:
             raise _named(error, target) from None
 
 
 def link(source: Path, target: Path) -> None:
     """Give a file another name besides. Raises FileExistsError where that is taken."""
-    with _parent(source) as (here, name), _parent(target) as (there, other):
-        os.link(name, other, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
+    with _parent(source) as (source_folder, name), _parent(target) as (target_folder, other):
+        os.link(
+            name, other, src_dir_fd=source_folder, dst_dir_fd=target_folder, follow_symlinks=False
+        )
 
 
 def truncate(path: Path, size: int) -> None:

@@ -67,8 +67,8 @@ class ObjectPath(Address, PlaceContract):
 
     def stat(self) -> Stat:
         """Raises FileNotFoundError where there is no such object."""
-        found = buckets.look_up(self)
-        return Stat(found.size, found.modified_ns)
+        listed = buckets.look_up(self)
+        return Stat(listed.size, listed.modified_ns)
 
     def iterdir(self) -> Iterator[ObjectPath]:
         """What is directly below; nothing below an empty folder or none, which are the same."""
@@ -122,7 +122,7 @@ class ObjectPath(Address, PlaceContract):
     def each(
         self, function: Callable[[T], R], items: Iterable[T], *, reads: bool = False
     ) -> list[R]:
-        return buckets.together(function, items)
+        return buckets.concurrently(function, items)
 
     # Changing
 
