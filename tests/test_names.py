@@ -24,10 +24,8 @@ PACKAGES = sorted(
     if path.suffix == ".py" or (path / "__init__.py").exists()
 )
 NOT_YET = {
-    "stages/shard",
     "vitctl/artifacts",
     "vitctl/inference",
-    "vitctl/ingest",
     "vitctl/train",
 }
 PUBLIC = {

@@ -82,10 +82,10 @@ def announce_plan(
     if splitting.few:
         names = [f"{name} has {count}" for name, count in splitting.few.items()]
         emit(Caution(f"{len(names):,} classes have fewer images for val: {_some(names)}"))
-    seen = {unit.split for unit in units}
-    if "train" not in seen:
+    splits = {unit.split for unit in units}
+    if "train" not in splits:
         emit(Caution("there is no image to train on: all fell to val"))
-    elif len(seen) == 1:
+    elif len(splits) == 1:
         emit(Caution("there is no image to score on: all fell to train"))
 
 

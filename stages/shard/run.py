@@ -93,7 +93,7 @@ def run(
         val_fraction=cfg.val_fraction or 0.0,
         val_per_class=cfg.val_per_class,
     )
-    asked, cfg = (
+    choices, cfg = (
         cfg,
         cfg.model_copy(update={"layout": listing.layout, "stratified": bool(splitting.held_back)}),
     )
@@ -147,9 +147,9 @@ def run(
             _check_unchanged(
                 listing,
                 lambda: list_source(
-                    inputs, layout=asked.layout, unlabelled=asked.unlabelled, own=own
+                    inputs, layout=choices.layout, unlabelled=choices.unlabelled, own=own
                 ),
-                asked.classes,
+                choices.classes,
             )
 
             # ---- Describe it
@@ -313,15 +313,15 @@ class _Meter:
 
     def show(self, *, in_hand: int) -> None:
         """`in_hand`: images begun in shards that aren't finished."""
-        seen = self.done + in_hand
+        handled = self.done + in_hand
         fields = {"rejected": str(self.rejected)}
         if self.started is not None:
-            rate = (seen - self.before) / max(1e-3, time.monotonic() - self.started)
+            rate = (handled - self.before) / max(1e-3, time.monotonic() - self.started)
             fields = {"img/s": f"{rate:,.0f}", **fields}
-        elif seen > self.before:
+        elif handled > self.before:
             # Workers import TensorFlow for some seconds first; that is no part of the rate.
-            self.started, self.before = time.monotonic(), seen
-        self.emit(Progress("shard", seen, self.total, "images", fields))
+            self.started, self.before = time.monotonic(), handled
+        self.emit(Progress("shard", handled, self.total, "images", fields))
 
 
 def _check_space(place: Place, units: Sequence[Unit], workers: int, *, max_pixels: int) -> None:
@@ -371,13 +371,13 @@ def _check_rejects(
     (draft.path / REJECTS).write_atomic(lines.encode())
     if len(rejects) <= allowed:
         return
-    seen = sum(report.records + len(report.rejects) for report in reports.values())
+    examined = sum(report.records + len(report.rejects) for report in reports.values())
     first = rejects[0]
     raise InputError(
-        f"{len(rejects)} of {seen} images are bad, more than {allowed / total:.1%} of all "
+        f"{len(rejects)} of {examined} images are bad, more than {allowed / total:.1%} of all "
         f"{total}: {first['id']}: {first['reason']}; all are listed in {draft.path / REJECTS}",
         hint="remove or repair them, or go on without them: "
-        f"--max-bad-fraction {math.ceil(100 * len(rejects) / seen) / 100:.2f}",
+        f"--max-bad-fraction {math.ceil(100 * len(rejects) / examined) / 100:.2f}",
     )
 
 

@@ -106,24 +106,24 @@ def _check_unlabelled(inputs: Inputs) -> None:
             )
 
 
-def _excluded(words: Sequence[str], *, emit: Emit) -> list[str]:
+def _excluded(arguments: Sequence[str], *, emit: Emit) -> list[str]:
     """The names that `--exclude` gives, by themselves or in files of one a line."""
     names: list[str] = []
-    for word in words:
-        if Path(word).is_file():
-            text = read_text(Path(word), label=f"--exclude {word}")
+    for argument in arguments:
+        if Path(argument).is_file():
+            text = read_text(Path(argument), label=f"--exclude {argument}")
             if text.remarks:
                 emit(Note(text.remark()))
             names += [slashed(line.strip()) for _, line in text.numbered()]
         else:
-            names += [slashed(word).rstrip("/")]
+            names += [slashed(argument).rstrip("/")]
     return names
 
 
-def _check_excluded(words: Sequence[str], listing: Listing, *, emit: Emit) -> None:
+def _check_excluded(names: Sequence[str], listing: Listing, *, emit: Emit) -> None:
     """Refuse a name that was typed and is not there; of those in files, count them."""
     missing = set(listing.unmatched)
-    typed = [word for word in words if slashed(word).rstrip("/") in missing]
+    typed = [name for name in names if slashed(name).rstrip("/") in missing]
     if typed:
         near = difflib.get_close_matches(typed[0], listing.classes, n=1)
         raise UsageError(
@@ -142,14 +142,14 @@ def resolve(listing: Listing, cfg: ShardConfig) -> tuple[Listing, ShardConfig]:
     chosen = chosen_classes(listing, cfg.classes)
     own_splits = {SPLITS[i] for i in np.unique(chosen.entries.splits) if i >= 0} - {"train"}
     option = "--val-fraction" if cfg.val_fraction is not None else "--val-per-class"
-    asked = cfg.val_fraction is not None or cfg.val_per_class is not None
-    if "val" in own_splits and asked:
+    splits_wanted = cfg.val_fraction is not None or cfg.val_per_class is not None
+    if "val" in own_splits and splits_wanted:
         raise UsageError(
             f"{option} is of no use: {listing.root} has validation images of its own",
             hint="leave it out",
         )
     fraction = cfg.val_fraction
-    if not asked and not own_splits:
+    if not splits_wanted and not own_splits:
         fraction = DEFAULT_VAL_FRACTION
     return chosen, cfg.model_copy(update={"val_fraction": fraction})
 

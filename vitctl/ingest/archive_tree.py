@@ -139,12 +139,12 @@ def _without_lone_top(files: Entries) -> tuple[str | None, Entries]:
     if not len(files):
         return None, files
     top, *rest = files.ids[0].split(b"/")
-    start = top + b"/"
+    prefix = top + b"/"
     nested = False
     for path in files.ids:
-        if not path.startswith(start):
+        if not path.startswith(prefix):
             return None, files
         nested = nested or path.count(b"/") > 1
     if not rest or not nested or split_named(top.decode()):
         return None, files
-    return top.decode(), replace(files, ids=Strings.of(path[len(start) :] for path in files.ids))
+    return top.decode(), replace(files, ids=Strings.of(path[len(prefix) :] for path in files.ids))

@@ -49,7 +49,7 @@ class Block:
     name: str
     part: int
     member: str | None
-    start: int
+    offset: int
     shape: tuple[int, int, int]
     channels: int
     skip: int = 0
@@ -110,7 +110,7 @@ class _ArrayReader:
                 self.files.close()
                 part.check_unchanged()
                 self.content = self.files.enter_context(content_of(part, block.member))
-                self.content.skip(block.start)
+                self.content.skip(block.offset)
                 self.block, self.next_image = entry.part, 0
             stride = block.skip + block.pixel_bytes
             self.content.skip((entry.offset - self.next_image) * stride + block.skip)

@@ -25,41 +25,43 @@ NO_SPLIT = -1
 class Strings:
     """Byte strings one after another: 8 bytes each besides their own."""
 
-    def __init__(self, data: bytes | bytearray, ends: I64) -> None:
+    def __init__(self, data: bytes | bytearray, end_offsets: I64) -> None:
         self._data = data
-        self._ends = ends
+        self._end_offsets = end_offsets
 
     @classmethod
     def of(cls, strings: Iterable[bytes]) -> Strings:
-        data, ends = bytearray(), array("q")
+        data, end_offsets = bytearray(), array("q")
         for string in strings:
             data += string
-            ends.append(len(data))
-        return cls(data, np.array(ends, np.int64))
+            end_offsets.append(len(data))
+        return cls(data, np.array(end_offsets, np.int64))
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self._end_offsets)
 
     def __getitem__(self, i: int) -> bytes:
-        start = self._ends[i - 1] if i else 0
-        return bytes(self._data[start : self._ends[i]])
+        first = self._end_offsets[i - 1] if i else 0
+        return bytes(self._data[first : self._end_offsets[i]])
 
     def __iter__(self) -> Iterator[bytes]:
-        start = 0
-        for end in self._ends.data:
-            yield bytes(self._data[start:end])
-            start = end
+        first = 0
+        for end in self._end_offsets.data:
+            yield bytes(self._data[first:end])
+            first = end
 
     def take(self, rows: I64) -> Strings:
-        lengths = np.diff(self._ends, prepend=0)[rows]
+        lengths = np.diff(self._end_offsets, prepend=0)[rows]
         data = bytearray(int(lengths.sum()))
-        ends = np.cumsum(lengths, dtype=np.int64)
-        own, starts = memoryview(self._data), (self._ends[rows] - lengths).data
+        end_offsets = np.cumsum(lengths, dtype=np.int64)
+        own, starts = memoryview(self._data), (self._end_offsets[rows] - lengths).data
         to = 0
-        for start, end in zip(starts, ends.data, strict=True):  # no list of a million strings
-            data[to:end] = own[start : start + end - to]
+        for first, end in zip(
+            starts, end_offsets.data, strict=True
+        ):  # no list of a million strings
+            data[to:end] = own[first : first + end - to]
             to = end
-        return Strings(data, ends)
+        return Strings(data, end_offsets)
 
 
 class Entry(NamedTuple):
@@ -126,8 +128,8 @@ class Entries:
         return self.ids[i].decode()
 
     def labels_of(self, i: int) -> tuple[int, ...]:
-        start = self.label_ends[i - 1] if i else 0
-        return tuple(self.labels[start : self.label_ends[i]].tolist())
+        first = self.label_ends[i - 1] if i else 0
+        return tuple(self.labels[first : self.label_ends[i]].tolist())
 
     @property
     def label_counts(self) -> I64:
@@ -143,17 +145,17 @@ class Entries:
         """The images of these rows, in this order."""
         rows = np.asarray(rows, np.int64)
         counts = self.label_counts[rows]
-        ends = np.cumsum(counts, dtype=np.int64)
+        end_offsets = np.cumsum(counts, dtype=np.int64)
         # For each label taken, its place among all: its image's first, and how far it is from it.
         firsts = (self.label_ends - self.label_counts)[rows]
-        places = np.repeat(firsts - (ends - counts), counts) + np.arange(counts.sum())
+        places = np.repeat(firsts - (end_offsets - counts), counts) + np.arange(counts.sum())
         return Entries(
             self.ids.take(rows),
             self.sizes[rows],
             self.mtimes_ns[rows],
             self.splits[rows],
             self.labels[places],
-            ends,
+            end_offsets,
             self.parts[rows],
             self.offsets[rows],
         )
@@ -192,8 +194,8 @@ class Entries:
         return replace(self, labels=labels, label_ends=np.arange(1, len(self) + 1))
 
     def unlabelled(self) -> Entries:
-        ends = np.zeros(len(self), np.int64)
-        return replace(self, labels=np.zeros(0, np.int32), label_ends=ends)
+        end_offsets = np.zeros(len(self), np.int64)
+        return replace(self, labels=np.zeros(0, np.int32), label_ends=end_offsets)
 
 
 class EntriesBuilder:
@@ -201,7 +203,7 @@ class EntriesBuilder:
 
     def __init__(self) -> None:
         self._ids = bytearray()
-        self._ends = array("q")
+        self._end_offsets = array("q")
         self._sizes = array("q")
         self._mtimes_ns = array("q")
         self._splits = array("b")
@@ -211,7 +213,7 @@ class EntriesBuilder:
         self._offsets = array("q")
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self._end_offsets)
 
     def add(
         self,
@@ -226,7 +228,7 @@ class EntriesBuilder:
     ) -> None:
         """`id_` in UTF-8."""
         self._ids += id_
-        self._ends.append(len(self._ids))
+        self._end_offsets.append(len(self._ids))
         self._sizes.append(size)
         self._mtimes_ns.append(mtime_ns)
         self._splits.append(NO_SPLIT if split is None else SPLITS.index(split))
@@ -237,11 +239,17 @@ class EntriesBuilder:
 
     def pop(self) -> None:
         """Take the newest image back, which has no labels."""
-        for column in (self._ends, self._sizes, self._mtimes_ns, self._splits, self._label_ends):
+        for column in (
+            self._end_offsets,
+            self._sizes,
+            self._mtimes_ns,
+            self._splits,
+            self._label_ends,
+        ):
             column.pop()
         self._parts.pop()
         self._offsets.pop()
-        del self._ids[self._ends[-1] if self._ends else 0 :]
+        del self._ids[self._end_offsets[-1] if self._end_offsets else 0 :]
 
     def build(self) -> Entries:
         """The images, sorted by id. The builder can't be used afterwards."""
@@ -250,7 +258,7 @@ class EntriesBuilder:
             return np.frombuffer(values, dtype) if values else np.zeros(0, dtype)
 
         entries = Entries(
-            Strings(self._ids, column(self._ends, "i8")),
+            Strings(self._ids, column(self._end_offsets, "i8")),
             column(self._sizes, "i8"),
             column(self._mtimes_ns, "i8"),
             column(self._splits, "i1"),

@@ -126,20 +126,20 @@ def _text_kind(head: bytes) -> FileKind | None:
             break
     else:
         text = head.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
-    start = text.lstrip()[:1024].lower()
+    head_text = text.lstrip()[:1024].lower()
     # What may come before the element that tells: comments, a declaration, a document type.
-    start = re.sub(r"\A(?:\s*<(?:\?xml[^>]*\?|!--.*?--)>)+\s*", "", start, flags=re.DOTALL)
-    if re.match(r"<(!doctype\s+)?svg\b", start):
+    head_text = re.sub(r"\A(?:\s*<(?:\?xml[^>]*\?|!--.*?--)>)+\s*", "", head_text, flags=re.DOTALL)
+    if re.match(r"<(!doctype\s+)?svg\b", head_text):
         return FileKind("an SVG drawing", "render it to PNG")
-    if re.match(r"<(!doctype\s+html|html|head|body)\b", start):
+    if re.match(r"<(!doctype\s+html|html|head|body)\b", head_text):
         return FileKind("an HTML page", _DOWNLOAD)
-    if re.match(r"<(\?xml|\w+[\s>/])", start):
+    if re.match(r"<(\?xml|\w+[\s>/])", head_text):
         return FileKind("an XML document", _DOWNLOAD)
-    if re.match(r"data:image/", start):
+    if re.match(r"data:image/", head_text):
         return FileKind("a data: URL", "decode its base64")
-    if re.match(r"/9j/|ivborw0kggo", start):
+    if re.match(r"/9j/|ivborw0kggo", head_text):
         return FileKind("an image in base64", "decode it: base64 -d")
-    if re.match(r'[{\[]\s*["{\[\]}0-9]', start):
+    if re.match(r'[{\[]\s*["{\[\]}0-9]', head_text):
         return FileKind("JSON", _DOWNLOAD)
     shown = "".join(c for c in text[:256] if not c.isspace())
     if shown and all(c.isprintable() and c != "\ufffd" for c in shown):

@@ -61,23 +61,23 @@ def split_named(folder: str) -> Split | None:
 
 
 def read_class_layout(
-    tops: Sequence[Top], *, asked: LayoutName | None, root: str, source: str
+    tops: Sequence[Top], *, chosen: LayoutName | None, root: str, source: str
 ) -> Layout:
     """The layout of a source whose folders name the classes.
 
     `root` names the source in sentences, `source` in a command. Raises UsageError for a choice that
     does not fit, InputError where both readings are possible.
     """
-    if asked == "flat":
+    if chosen == "flat":
         raise UsageError(
             "--layout flat has no classes",
             hint="give labels with --labels FILE, or shard without any: --unlabelled",
         )
-    if asked == "classes":
+    if chosen == "classes":
         return Layout("classes", {})
     named = {top.name: split for top in tops if (split := split_named(top.name))}
     similar = {top.name: split for top in tops if (split := split_in(top.name))}
-    if asked == "splits":
+    if chosen == "splits":
         return _splits(named or similar, root=root)
     if named and len(named) == len(tops):
         # Two classes that happen to be called train and test hold images, not folders of them.
@@ -94,24 +94,24 @@ def read_flat_layout(
     tops: Collection[str],
     *,
     others: bool = False,
-    asked: LayoutName | None,
+    chosen: LayoutName | None,
     root: str,
     source: str,
 ) -> Layout:
     """The layout of a source whose labels come from elsewhere: its top folders are splits or mean
     nothing. `tops` are those with images that are taken, `others` whether there are more with
     images that are not. Raises as `read_class_layout` does."""
-    if asked == "classes":
+    if chosen == "classes":
         raise UsageError(
             "with --labels or --unlabelled no folder is a class",
             hint="--layout splits or flat chooses what the folders mean",
         )
-    if asked == "flat":
+    if chosen == "flat":
         return Layout("flat", {})
     named = {name: split for name in tops if (split := split_named(name))}
     several = len(set(named.values())) > 1
     # One folder called train, among others, says little.
-    if asked == "splits" or (named and len(named) == len(tops) and (several or not others)):
+    if chosen == "splits" or (named and len(named) == len(tops) and (several or not others)):
         return _splits(named, root=root)
     if several:
         rest = [name for name in tops if name not in named]
@@ -132,18 +132,18 @@ def first_version_layout(tops: Collection[str], *, nested: bool) -> LayoutName:
 
 def split_in(folder: str) -> Split | None:
     """The split whose name is a word of the folder's: train2017, images_val."""
-    words = re.split(r"[^a-z]+", folder.casefold().replace("hold-out", "holdout"))
-    return next((_SPLITS[word] for word in words if word in _SPLITS), None)
+    parts = re.split(r"[^a-z]+", folder.casefold().replace("hold-out", "holdout"))
+    return next((_SPLITS[word] for word in parts if word in _SPLITS), None)
 
 
 def _repeated(tops: Sequence[Top], *, among: Collection[str]) -> list[str]:
     """Sub-folders that a folder like a split shares with another top folder."""
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for top in tops:
         for name in top.subfolders:
-            seen[name] = seen.get(name, 0) + 1
+            counts[name] = counts.get(name, 0) + 1
     like_splits = {name for top in tops if top.name in among for name in top.subfolders}
-    return sorted(name for name in like_splits if seen[name] > 1)
+    return sorted(name for name in like_splits if counts[name] > 1)
 
 
 def _splits(named: Mapping[str, Split], *, root: str) -> Layout:

@@ -99,7 +99,7 @@ def _idx_shape(part: Part) -> tuple[int, ...]:
 def _whole(block: Block, part: Part, cautions: list[str]) -> Block:
     """The block with the images that the file can have room for."""
     with open_stream(part.path) as stream:
-        room = part.size * (MOST_EXPANSION if stream.compressed else 1) - block.start
+        room = part.size * (MOST_EXPANSION if stream.compressed else 1) - block.offset
     count = min(block.count, max(0, room) // max(1, block.pixel_bytes))
     if count < block.count:
         cautions.append(

@@ -61,10 +61,10 @@ def file_kind(name: str) -> str | None:
 
 def misnamed(name: str) -> str | None:
     """How the name of an image hides that it is one: "images with ..."; None if it does not."""
-    found = _ENDING.search(name)
-    if found is None:
+    ending = _ENDING.search(name)
+    if ending is None:
         return None
-    tail = name[found.start() :].lower()
+    tail = name[ending.start() :].lower()
     if _HALF.fullmatch(tail):
         return "downloads that did not finish (photo.jpg.part)"
     for pattern, how in _MISNAMED:

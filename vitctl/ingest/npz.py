@@ -92,7 +92,7 @@ def _npy_header(
 def _npz_block(
     archive: zipfile.ZipFile, member: str, number: int, part: Part, prefix: str, labelled: bool
 ) -> Labelled:
-    start, shape, fortran, dtype = _npy_header(archive, member, part)
+    header_size, shape, fortran, dtype = _npy_header(archive, member, part)
     name = member.removesuffix(".npy")
     planar = len(shape) == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3)
     if planar:
@@ -116,12 +116,12 @@ def _npz_block(
         or prefix + name,
         number,
         member,
-        start,
+        header_size,
         (shape[0], shape[1], shape[2]),
         channels,
         planar=planar,
     )
-    if block.count * block.pixel_bytes + start > info.compress_size * MOST_EXPANSION:
+    if block.count * block.pixel_bytes + header_size > info.compress_size * MOST_EXPANSION:
         raise InputError(f"the array {name} of {part.shown} claims more than its file can hold")
     if not labelled:
         return Labelled(block, np.full(block.count, -1, np.int64))
@@ -139,7 +139,7 @@ def _npz_labels(archive: zipfile.ZipFile, name: str, block: Block, part: Part) -
             f"{', '.join(archive.namelist()[:8])})",
             hint="name them x_train and y_train, or shard without labels: --unlabelled",
         )
-    start, shape, _, dtype = _npy_header(archive, candidate, part)
+    header_size, shape, _, dtype = _npy_header(archive, candidate, part)
     values = int(np.prod(shape))
     if values != block.count or dtype.kind not in "iu" or values * 8 > MOST_LABEL_BYTES:
         raise InputError(
@@ -148,7 +148,7 @@ def _npz_labels(archive: zipfile.ZipFile, name: str, block: Block, part: Part) -
             hint="labels are one whole number an image",
         )
     with content_of(part, candidate) as content:
-        content.skip(start)
+        content.skip(header_size)
         data = content.read(values * dtype.itemsize)
     if len(data) < values * dtype.itemsize:
         raise InputError(f"the array {candidate} of {part.shown} breaks off")

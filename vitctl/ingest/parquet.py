@@ -271,15 +271,15 @@ def _columns(schema: pa.Schema, shown: str, *, image: str | None, label: str | N
 
 
 def _one(
-    names: Sequence[str], asked: str | None, *, of: Sequence[str], what: str, shown: str
+    names: Sequence[str], chosen: str | None, *, of: Sequence[str], what: str, shown: str
 ) -> str | None:
-    if asked is not None:
-        if asked not in of:
+    if chosen is not None:
+        if chosen not in of:
             raise UsageError(
-                f"--{what}-column: {shown} has no column {asked}",
+                f"--{what}-column: {shown} has no column {chosen}",
                 hint=f"its columns: {_listed(of)}",
             )
-        return asked
+        return chosen
     if len(names) > 1:
         raise InputError(
             f"{shown} has {len(names)} columns of {what}s: {_listed(names)}",

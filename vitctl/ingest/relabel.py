@@ -54,11 +54,13 @@ def with_labels(listing: Listing, labels: Mapping[str, tuple[str, ...]]) -> List
     entries = entries.take(rows)
     numbers: dict[str, int] = {}
     flat: list[int] = []
-    ends: list[int] = []
+    label_ends: list[int] = []
     for id_ in entries.ids:
         flat += (numbers.setdefault(name, len(numbers)) for name in labels[id_.decode()])
-        ends.append(len(flat))
-    entries = replace(entries, labels=np.array(flat, np.int32), label_ends=np.array(ends, np.int64))
+        label_ends.append(len(flat))
+    entries = replace(
+        entries, labels=np.array(flat, np.int32), label_ends=np.array(label_ends, np.int64)
+    )
     return replace(listing, entries=entries, names=list(numbers))
 
 

@@ -142,10 +142,10 @@ def _delivered(directory: Place, name: str) -> Iterator[tuple[Path, Callable[[],
     temporary = local / f"{TEMPORARY}{name}.{os.getpid()}"
 
     def rename() -> tuple[int, str]:
-        found = sha256_file(temporary)
+        size_and_hash = sha256_file(temporary)
         nofollow.rename(temporary, local / name)
         local.sync()
-        return found
+        return size_and_hash
 
     try:
         yield temporary, rename
@@ -159,9 +159,9 @@ def finished_reports(directory: Place, units: Sequence[Unit]) -> list[ShardRepor
     def one(unit: Unit) -> ShardReport | None:
         return finished_report(directory, unit)
 
-    there = {report.name for report in (directory / REPORTS).children()}  # most often none is
-    found = [unit for unit in units if report_path(directory, unit).name in there]
-    reports = dict(zip((u.file_name for u in found), directory.each(one, found), strict=True))
+    reported = {report.name for report in (directory / REPORTS).children()}  # most often none is
+    finished = [unit for unit in units if report_path(directory, unit).name in reported]
+    reports = dict(zip((u.file_name for u in finished), directory.each(one, finished), strict=True))
     return [reports.get(unit.file_name) for unit in units]
 
 

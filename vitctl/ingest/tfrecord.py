@@ -67,8 +67,8 @@ def list_tfrecords(
     image, label = choices.image_column, choices.label_column
     for number, part in enumerate(parts):
         try:
-            for row, (start, record) in enumerate(_records(part)):
-                features = example(record, at=start)
+            for row, (offset, record) in enumerate(_records(part)):
+                features = example(record, at=offset)
                 if image is None:
                     image = _chosen(_IMAGES, features, what="image", shown=part.shown)
                 if label is None and choices.takes_labels:
@@ -89,7 +89,7 @@ def list_tfrecords(
                     if choices.takes_labels
                     else (),
                     part=number,
-                    offset=start + texts[0][0],
+                    offset=offset + texts[0][0],
                 )
         except DamagedError as error:
             cautions.append(

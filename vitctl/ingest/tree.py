@@ -63,19 +63,19 @@ def read_tree(tree: Tree, choices: Choices) -> Listing:
     """
     labels = choices.labels
     if choices.unlabelled:
-        listing = _unlabelled(tree, asked=choices.layout)
+        listing = _unlabelled(tree, chosen=choices.layout)
     elif labels is not None:
         if tree.below is not None:
             labels = {id_.removeprefix(f"{tree.below}/"): names for id_, names in labels.items()}
-        listing = _labelled(tree, labels, asked=choices.layout)
+        listing = _labelled(tree, labels, chosen=choices.layout)
     else:
-        listing = _in_classes(tree, asked=choices.layout)
+        listing = _in_classes(tree, chosen=choices.layout)
     if tree.below is not None:
         listing = replace(listing, reading=f"{listing.reading} (all lie in its {tree.below}/)")
     return with_one_spelling(without(listing, choices.exclude, matched=tree.excluded))
 
 
-def _in_classes(tree: Tree, *, asked: LayoutName | None) -> Listing:
+def _in_classes(tree: Tree, *, chosen: LayoutName | None) -> Listing:
     subfolders: dict[bytes, set[bytes]] = {}
     for path in tree.files.ids:
         top, *rest = path.split(b"/", 2)
@@ -87,7 +87,7 @@ def _in_classes(tree: Tree, *, asked: LayoutName | None) -> Listing:
             Top(top.decode(), frozenset(name.decode() for name in below))
             for top, below in subfolders.items()
         ],
-        asked=asked,
+        chosen=chosen,
         root=tree.shown,
         source=shlex.quote(tree.path),
     )
@@ -126,14 +126,14 @@ def _in_classes(tree: Tree, *, asked: LayoutName | None) -> Listing:
 
 
 def _labelled(
-    tree: Tree, labels: Mapping[str, tuple[str, ...]], *, asked: LayoutName | None
+    tree: Tree, labels: Mapping[str, tuple[str, ...]], *, chosen: LayoutName | None
 ) -> Listing:
     ids = [id_.decode() for id_ in tree.files.ids]
     labels = fitting_labels(labels, ids, shown=tree.shown)
     tops = dict.fromkeys(name.split("/", 1)[0] for name in ids if name in labels and "/" in name)
     others = any("/" in name and name.split("/", 1)[0] not in tops for name in ids)
     layout = folder_layout.read_flat_layout(
-        tops, others=others, asked=asked, root=tree.shown, source=shlex.quote(tree.path)
+        tops, others=others, chosen=chosen, root=tree.shown, source=shlex.quote(tree.path)
     )
     listing = with_labels(
         Listing(tree.shown, tree.source, _in_splits(tree.files, layout), ()), labels
@@ -158,12 +158,12 @@ def _labelled(
     )
 
 
-def _unlabelled(tree: Tree, *, asked: LayoutName | None) -> Listing:
+def _unlabelled(tree: Tree, *, chosen: LayoutName | None) -> Listing:
     paths = [path.partition(b"/") for path in tree.files.ids]
     layout = folder_layout.read_flat_layout(
         dict.fromkeys(top.decode() for top, separator, _ in paths if separator),
         others=any(not separator for _, separator, _ in paths),
-        asked=asked,
+        chosen=chosen,
         root=tree.shown,
         source=shlex.quote(tree.path),
     )
@@ -188,7 +188,7 @@ def _unlabelled(tree: Tree, *, asked: LayoutName | None) -> Listing:
 
 
 class _Numbers(dict[bytes, int]):
-    """Names, numbered in the order in which they are first asked for."""
+    """Names, numbered in the order in which they are first chosen for."""
 
     def __missing__(self, name: bytes) -> int:
         self[name] = len(self)
@@ -266,9 +266,9 @@ def _nothing_found(tree: Tree, skipped: Counter[str]) -> InputError:
                 hint="give these: vitctl shard "
                 + shlex.quote(f"{tree.path.rstrip('/')}/**/*{ending}"),
             )
-    seen = ", ".join(f"{count} {what}" for what, count in skipped.most_common(_SHOWN))
+    contents = ", ".join(f"{count} {what}" for what, count in skipped.most_common(_SHOWN))
     return InputError(
-        f"there is no image in {tree.path}" + (f" (it holds {seen})" if seen else ""),
+        f"there is no image in {tree.path}" + (f" (it holds {contents})" if contents else ""),
         hint="give a folder of class folders with images, of images without labels with "
         "--unlabelled, or `digits` for the built-in ones; of archives or tables the files: "
         f"vitctl shard {shlex.quote(tree.path.rstrip('/') + '/*')}",

@@ -46,8 +46,8 @@ class _WindowReader:
 class Window:
     """A stretch of an open file, read from its beginning."""
 
-    def __init__(self, descriptor: int, start: int, size: int) -> None:
-        self._descriptor, self._at, self._end = descriptor, start, start + size
+    def __init__(self, descriptor: int, offset: int, size: int) -> None:
+        self._descriptor, self._at, self._end = descriptor, offset, offset + size
 
     def read(self, size: int = -1, /) -> bytes:
         left = self._end - self._at
