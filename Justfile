@@ -63,7 +63,7 @@ pin:
       pinned=$(printf '%s\n' "${pair#* }" rust-just uv | uv pip compile --quiet pyproject.toml - \
         --extra test-all --universal --python-version "$version" --no-annotate --no-header)
       printf '%s\n' "# Versions that the checks run with, on Python $version. They constrain, they do not install." \
-        "$pinned" >"$file"
+        "$pinned" | grep -v '^libtpu==' >"$file"
     done
 
 _venv:
