@@ -54,7 +54,10 @@ def test_pinned_versions_are_among_those_that_are_asked_for(path, python):
     extras = PROJECT["optional-dependencies"]
     for line in PROJECT["dependencies"] + extras["dev"] + extras["cloud"] + extras["demo"]:
         asked = Requirement(line)
-        if asked.marker is None or asked.marker.evaluate(on(python)):
+        if asked.name == "libtpu":  # each jax asks for its own, see `tpu`
+            assert "libtpu" not in pins
+            assert [part.operator for part in asked.specifier] == ["=="]
+        elif asked.marker is None or asked.marker.evaluate(on(python)):
             (pin,) = pins[re.sub(r"[-_.]+", "-", asked.name).lower()].specifier
             assert pin.operator == "=="
             assert asked.specifier.contains(pin.version), line
