@@ -92,6 +92,7 @@ def shard(
     format: FormatName | None = None,
     image_column: str | None = None,
     label_column: str | None = None,
+    label_separator: str | None = None,
     rehash: bool = False,
     formula: FormulaConfig | None = None,
     virtual: bool = False,
@@ -116,6 +117,7 @@ def shard(
         format=format,
         image_column=image_column,
         label_column=label_column,
+        label_separator=label_separator,
         formula=formula,
         virtual=virtual,
     )

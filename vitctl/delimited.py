@@ -34,9 +34,9 @@ class Rows:
     remarks: tuple[str, ...] = ()
 
 
-def parse(text: Text, *, separator: str = ",") -> Rows:
-    """The header and rows of a text. Raises InputError: empty, bad quotes, rows of other lengths,
-    two columns of a name."""
+def parse(text: Text, *, separator: str = ",", numbers: bool = True) -> Rows:
+    """The header and rows of a text; `numbers` says whether a decimal comma becomes a point.
+    Raises InputError: empty, bad quotes, rows of other lengths, two columns of a name."""
     cells, problem = _split(text, separator)
     chosen, remarks = separator, []
     if problem or not _is_table(cells):
@@ -49,20 +49,20 @@ def parse(text: Text, *, separator: str = ",") -> Rows:
     if problem:
         raise InputError(f"{text.label} is not valid CSV: {problem}")
     if not cells:
-        raise InputError(f"{text.label} is empty", hint="it needs a header and a row a run")
+        raise InputError(f"{text.label} is empty", hint="it needs a header and rows below it")
     cells, trailing = _without_trailing(cells)
     if trailing:
         remarks.append("separators after the last cell were left out")
     header, rows = cells[0], cells[1:]
-    numbers = [number for number, row in enumerate(rows, start=1) if any(row)]
-    if len(numbers) < len(rows):
-        remarks.append(f"rows without any cell were left out ({len(rows) - len(numbers)})")
+    places = [number for number, row in enumerate(rows, start=1) if any(row)]
+    if len(places) < len(rows):
+        remarks.append(f"rows without any cell were left out ({len(rows) - len(places)})")
         rows = [row for row in rows if any(row)]
-    _check(header, rows, numbers, label=text.label)
-    if chosen != "," and _has_decimal_commas(rows):
+    _check(header, rows, places, label=text.label)
+    if numbers and chosen != "," and _has_decimal_commas(rows):
         rows = [[_with_point(cell) for cell in row] for row in rows]
         remarks.append("commas were read as decimal points")
-    return Rows(header=header, rows=rows, numbers=numbers, remarks=tuple(remarks))
+    return Rows(header=header, rows=rows, numbers=places, remarks=tuple(remarks))
 
 
 def _split(text: Text, separator: str) -> tuple[list[list[str]], str | None]:

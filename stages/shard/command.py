@@ -105,8 +105,8 @@ def shard(
         Path | None,
         Option(
             metavar="FILE",
-            help='Labels of each image: a file of lines like {"id": "val/1.jpg", "labels": '
-            '["cat", "sofa"]}.',
+            help="Labels of each image: a table (CSV, TSV, or JSON lines like "
+            '{"id": "val/1.jpg", "labels": ["cat", "sofa"]}); one that lies in SRC is found.',
         ),
     ] = None,
     format: Annotated[
@@ -115,11 +115,22 @@ def shard(
     ] = None,
     image_column: Annotated[
         str | None,
-        Option(metavar="NAME", help="Column of SRC that holds the images, where several could."),
+        Option(
+            metavar="NAME",
+            help="Column of a table that holds or names the images, where several could.",
+        ),
     ] = None,
     label_column: Annotated[
         str | None,
-        Option(metavar="NAME", help="Column of SRC that holds the labels, where several could."),
+        Option(
+            metavar="NAME|A,B,C",
+            help="Column of a table that holds the labels, where several could; or columns of 0 "
+            "and 1, one for each class.",
+        ),
+    ] = None,
+    label_separator: Annotated[
+        str | None,
+        Option(metavar="TEXT", help="Text between several labels in a cell of a table."),
     ] = None,
     family: Annotated[
         Family | None,
@@ -178,6 +189,7 @@ def shard(
         format=format,
         image_column=image_column,
         label_column=label_column,
+        label_separator=label_separator,
         formula=formula,
         virtual=virtual,
     )

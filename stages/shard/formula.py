@@ -72,6 +72,7 @@ def check_source(inputs: Inputs, cfg: ShardConfig) -> None:
         "--format": inputs.format,
         "--image-column": inputs.image_column,
         "--label-column": inputs.label_column,
+        "--label-separator": inputs.label_separator,
         "--labels": inputs.labels,
         "--classes-from": inputs.classes_from,
         "--class-titles": inputs.class_titles,

@@ -86,6 +86,8 @@ def run(
     listing = list_source(inputs, layout=cfg.layout, unlabelled=cfg.unlabelled, own=own, emit=emit)
     listing, cfg = resolve(listing, cfg)
     emit(Note(listing.reading))
+    for note in listing.notes:
+        emit(Note(note))
     for caution in listing.cautions:
         emit(Caution(caution))
     splitting = assign_splits(
@@ -158,7 +160,7 @@ def run(
                 reports,
                 classes=classes,
                 titles=titles,
-                multi_label=inputs.labels is not None or cfg.unlabelled or listing.multi_label,
+                multi_label=cfg.unlabelled or listing.multi_label,
             )
             announce_outcome(outcome, source=inputs.source, emit=emit)
             units, reports = _of_splits(outcome, units, reports, draft=draft)

@@ -56,9 +56,17 @@ def list_source(
         return list_formula(inputs.formula)
     if unlabelled:
         _check_unlabelled(inputs)
+    if inputs.label_separator == "":
+        raise UsageError("--label-separator is empty", hint="give the text between two labels")
     labels = None
     if inputs.labels is not None:
-        labels = read_labels(inputs.labels, emit=emit)
+        labels = read_labels(
+            inputs.labels,
+            folder=_folder_below(inputs.source, inputs.labels),
+            image_column=inputs.image_column,
+            label_column=inputs.label_column,
+            separator=inputs.label_separator,
+        )
     if inputs.source != DIGITS:
         exclude = _excluded(inputs.exclude, emit=emit)
         listing = list_images(
@@ -66,6 +74,7 @@ def list_source(
             format=inputs.format,
             image_column=inputs.image_column,
             label_column=inputs.label_column,
+            label_separator=inputs.label_separator,
             labels=labels,
             unlabelled=unlabelled,
             layout=layout,
@@ -78,6 +87,7 @@ def list_source(
         "--format": inputs.format is not None,
         "--image-column": inputs.image_column is not None,
         "--label-column": inputs.label_column is not None,
+        "--label-separator": inputs.label_separator is not None,
         "--labels": labels is not None,
         "--layout": layout is not None,
         "--unlabelled": unlabelled,
@@ -91,10 +101,17 @@ def list_source(
     return list_digits().without(names, ids=names)
 
 
+def _folder_below(source: str, file: Path) -> str:
+    """Where a file lies below a source that is a folder; empty if it lies elsewhere."""
+    folder, root = file.resolve().parent, Path(source).resolve()
+    return folder.relative_to(root).as_posix().strip(".") if folder.is_relative_to(root) else ""
+
+
 def _check_unlabelled(inputs: Inputs) -> None:
     """Refuse options that are about labels or classes."""
     given = {
         "--labels": inputs.labels,
+        "--label-separator": inputs.label_separator,
         "--classes-from": inputs.classes_from,
         "--class-titles": inputs.class_titles,
     }

@@ -82,7 +82,8 @@ class Inputs:
     """What is read. The files enter the id by their contents, the source by names, sizes and
     times, or with `rehash` by contents too, and without what `exclude` names: classes, folders of
     the source, ids of images. `format` says what the source is, instead of its contents;
-    `image_column` and `label_column` which columns of a table are read."""
+    `image_column` and `label_column` which columns of a table are read, and `label_separator` what
+    separates several labels in a cell."""
 
     source: str
     rehash: bool = False
@@ -93,6 +94,7 @@ class Inputs:
     format: FormatName | None = None
     image_column: str | None = None
     label_column: str | None = None
+    label_separator: str | None = None
     formula: FormulaConfig | None = None
     """The set of pictures, where the source is `FORMULA`."""
     virtual: bool = False

@@ -120,8 +120,8 @@ def test_label_files_and_folders_of_splits(tmp_path):
     root = make(tmp_path / "src", "train/1.jpg", "Valid/2.jpg", "extra/3.jpg", "notes/readme.txt")
     two = label_file(tmp_path / "l", [(i, ["a"]) for i in ("train/1.jpg", "Valid/2.jpg")])
     assert splits_of(list_folder(root, labels=two)) == {"train": "train", "Valid": "val"}
-    (tmp_path / "l").unlink()
-    three = {**two, "extra/3.jpg": ("b",)}
+    rows = [("train/1.jpg", ["a"]), ("Valid/2.jpg", ["a"]), ("extra/3.jpg", ["b"])]
+    three = label_file(tmp_path / "l", rows)
     with pytest.raises(InputError, match=r"read in two ways.*extra would be left out"):
         list_folder(root, labels=three)
     assert set(splits_of(list_folder(root, labels=three, layout="flat")).values()) == {None}

@@ -122,7 +122,7 @@ def test_what_could_be_either_is_asked_for(tmp_path):
     assert listing.classes == ["amphibian", "fish"]
     with pytest.raises(UsageError, match="has no column nothing"):
         list_images(path, image_column="nothing")
-    with pytest.raises(UsageError, match="is for tables"):
+    with pytest.raises(UsageError, match="are for tables"):
         list_images(str(make(tmp_path / "f", "a/1.jpg", "b/1.jpg")), label_column="label")
 
 

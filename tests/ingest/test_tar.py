@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.ingest.test_sources import contents, make
+from tests.ingest.test_sources import contents, label_file, make
 from tests.ingest.test_tar_members import written
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError, UsageError
@@ -74,7 +74,7 @@ def test_a_tar_of_a_folder_is_the_folder(photos, tmp_path, mode, top):
         assert listing.unmatched == folder.unmatched
         assert ("front to back" in listing.reading) == (mode != "w")
     assert listing.skipped[".txt files"] == 1
-    labels = {"train/cat/1.jpg": ("a", "b"), "val/dog/x": ()}
+    labels = label_file(tmp_path / "l", [("train/cat/1.jpg", ["a", "b"]), ("val/dog/x", [])])
     assert rows(list_images(str(tar), labels=labels)) == rows(list_folder(photos, labels=labels))
 
 
@@ -137,7 +137,7 @@ def test_webdataset(tmp_path):
     assert contents(listing)["1/0.jpg"] == b"0"
     assert list_images(source, exclude=["tench"]).classes == ["shark"]
     assert len(list_images(source, unlabelled=True).entries) == 5
-    labels = {"0/0.jpg": ("a",), "1/0.jpg": ("b", "a")}
+    labels = label_file(tmp_path / "l", [("0/0.jpg", ["a"]), ("1/0.jpg", ["b", "a"])])
     assert [row[3] for row in rows(list_images(source, labels=labels))] == [("a",), ("b", "a")]
 
 

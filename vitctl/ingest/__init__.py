@@ -25,8 +25,13 @@ streams           files read from front to back, decompressed, with bounds
 spool             a source that is read in order, made one that is read at random
 tree              the meaning of files by their paths: classes, splits, or a label file's
 folder_layout     the meaning of a source's folders: classes, or splits that hold classes
-relabel           exclusions, a label file and one spelling a class, for a listing of any source
-label_file        labels from a file, for images with several, or in no class folders
+relabel           exclusions, labels of a table and one spelling a class, of any listing
+label_file        labels from tables, for images with several, or in no class folders
+label_cells       CSV, TSV or JSON lines as columns of cells
+label_columns     which columns of a table hold images, labels and splits
+label_paths       which image each cell of a table means
+tables_inside      tables of labels that lie among the images
+spelling          one form of Unicode for a name
 digits            the built-in source: 1,797 handwritten digits of 8 x 8 pixels
 formula           formula images, made and encoded when a worker reads them
 litter            files that lie among images without being any

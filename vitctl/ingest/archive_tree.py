@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -19,8 +20,9 @@ from vitctl.ingest.columns import Entries, EntriesBuilder, Strings
 from vitctl.ingest.folder_layout import split_named
 from vitctl.ingest.litter import file_kind, folder_kind
 from vitctl.ingest.parts import Part
-from vitctl.ingest.relabel import nfc
 from vitctl.ingest.sources import Source
+from vitctl.ingest.spelling import nfc
+from vitctl.ingest.tables_inside import MOST_BYTES, may_be_table
 from vitctl.ingest.tree import Tree
 
 _OUT = "members whose path leads out of the archive (..)"
@@ -41,6 +43,8 @@ class ArchiveTree:
         self._folder: bytes | None = None
         self._below = b""
         self._left_alone: str | None = None
+        self._tables: dict[str, bytes] = {}
+        self._table_bytes = 0
 
     def add_file(self, name: bytes, *, size: int, part: Part, number: int, offset: int) -> bool:
         """Whether a member may be an image, and is taken. `number` is that of the part."""
@@ -59,6 +63,18 @@ class ArchiveTree:
             offset=offset,
         )
         return True
+
+    def wants_table(self, name: bytes, *, size: int) -> bool:
+        """Whether a member that is no image may be a table of labels, of which not too much was
+        read already."""
+        return self._left_alone is None and (
+            may_be_table(name.decode("utf-8", "replace")) and self._table_bytes + size <= MOST_BYTES
+        )
+
+    def add_table(self, name: bytes, data: bytes) -> None:
+        """A table of labels among the members, right after `add_file` has refused it."""
+        self._table_bytes += len(data)
+        self._tables[self._below.decode() + text_of(name.rpartition(b"/")[2])] = data
 
     def add_folder(self, name: bytes) -> None:
         self._entered(name)
@@ -96,6 +112,10 @@ class ArchiveTree:
             excluded=excluded,
             skipped=self.skipped,
             below=below,
+            tables={
+                path.removeprefix(f"{below}/"): partial(_same, data)
+                for path, data in self._tables.items()
+            },
         )
 
     def _without_excluded(self, files: Entries) -> tuple[Entries, set[str]]:
@@ -132,6 +152,10 @@ class ArchiveTree:
         if not keep.all():
             self.skipped[_AGAIN] += int((~keep).sum())
         return files.where(keep)
+
+
+def _same(data: bytes) -> bytes:
+    return data
 
 
 def _without_lone_top(files: Entries) -> tuple[str | None, Entries]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from vitctl.ingest.folder_layout import LayoutName
+from vitctl.ingest.label_file import LabelTable
 
 
 @dataclass(frozen=True)
@@ -13,20 +14,28 @@ class Choices:
     """How images are labelled and split, and which are left out.
 
     Attributes:
-      labels: id -> class names, of a label file that replaces what the source says.
+      labels: a table of labels that replaces what the source says.
       unlabelled: whether images are taken without labels.
       layout: what folders or names mean where they leave it open.
       exclude: top folders, classes and ids that are left out.
       image_column: the column of a table that holds the images, where several could.
       label_column: the column of a table that holds the labels, where several could.
+      label_separator: what separates several labels in a cell of a table.
     """
 
-    labels: Mapping[str, tuple[str, ...]] | None = None
+    labels: LabelTable | None = None
     unlabelled: bool = False
     layout: LayoutName | None = None
     exclude: Collection[str] = ()
     image_column: str | None = None
     label_column: str | None = None
+    label_separator: str | None = None
+
+    @property
+    def names_columns(self) -> bool:
+        """Whether anything is said of the columns of a table."""
+        named = (self.image_column, self.label_column, self.label_separator)
+        return any(name is not None for name in named)
 
     @property
     def takes_labels(self) -> bool:

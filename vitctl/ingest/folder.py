@@ -8,9 +8,10 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vitctl.data.names import bytes_of, text_of
@@ -19,10 +20,13 @@ from vitctl.ingest import own_output
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import EntriesBuilder, Entry
 from vitctl.ingest.folder_layout import LayoutName
+from vitctl.ingest.label_file import LabelTable
 from vitctl.ingest.litter import file_kind, folder_kind
-from vitctl.ingest.relabel import nfc
 from vitctl.ingest.sources import Access, Listing
+from vitctl.ingest.spelling import nfc
+from vitctl.ingest.tables_inside import MOST_BYTES, Reading, may_be_table
 from vitctl.ingest.tree import Tree, read_tree
+from vitctl.textfiles import read_bytes
 
 
 @dataclass(frozen=True)
@@ -55,19 +59,21 @@ def _check_unchanged(entry: Entry, info: os.stat_result) -> None:
 def list_folder(
     root: Path,
     *,
-    labels: Mapping[str, tuple[str, ...]] | None = None,
+    labels: LabelTable | None = None,
     unlabelled: bool = False,
     layout: LayoutName | None = None,
     exclude: Collection[str] = (),
     own: Iterable[Path] = (),
 ) -> Listing:
-    """List a folder of class folders, or with `labels` (id -> class names) or `unlabelled` of
-    images anywhere.
+    """List a folder of class folders, or with `labels` or `unlabelled` of images anywhere: see
+    `Choices`. `own` are places that this command writes to."""
+    choices = Choices(labels=labels, unlabelled=unlabelled, layout=layout, exclude=exclude)
+    return read_folder(root, choices, own=own)
 
-    `layout` says what its folders are where they do not; `exclude` names folders directly in it,
-    classes or ids that are left out; `own` are places that this command writes to. Raises
-    `NotFoundError`, or `InputError` and `UsageError` with what to do.
-    """
+
+def read_folder(root: Path, choices: Choices, *, own: Iterable[Path] = ()) -> Listing:
+    """List a folder as `choices` say. Raises `NotFoundError`, or `InputError` and `UsageError` with
+    what to do."""
     if not root.exists():
         raise NotFoundError(
             f"{root} does not exist",
@@ -75,10 +81,7 @@ def list_folder(
         )
     if not root.is_dir():
         raise InputError(f"{root} is not a folder", hint="give a folder of class folders")
-    return read_tree(
-        _walk(root, exclude=set(map(nfc, exclude)), own=own),
-        Choices(labels=labels, unlabelled=unlabelled, layout=layout, exclude=exclude),
-    )
+    return read_tree(_walk(root, exclude=set(map(nfc, choices.exclude)), own=own), choices)
 
 
 def _walk(root: Path, *, exclude: Collection[str], own: Iterable[Path]) -> Tree:
@@ -87,6 +90,7 @@ def _walk(root: Path, *, exclude: Collection[str], own: Iterable[Path]) -> Tree:
     files = EntriesBuilder()
     folders: dict[str, set[str]] = {}
     excluded: set[str] = set()
+    tables: dict[str, Reading] = {}
     skipped: Counter[str] = Counter()
     outputs = {_identity(os.stat(path)) for path in own if path.is_dir()}
     stack = [(base, b"", frozenset([_identity(os.stat(base))]))]
@@ -125,6 +129,8 @@ def _walk(root: Path, *, exclude: Collection[str], own: Iterable[Path]) -> Tree:
                         stack.append((item.path, path, above | {identity}))
                 elif kind := file_kind(name):
                     skipped[kind] += 1
+                    if may_be_table(text := text_of(path)) and item.is_file():
+                        tables[text] = partial(_contents, item.path)
                 elif not item.is_file():
                     broken = item.is_symlink() and not os.path.exists(item.path)
                     skipped["broken links" if broken else "pipes, sockets and devices"] += 1
@@ -141,7 +147,13 @@ def _walk(root: Path, *, exclude: Collection[str], own: Iterable[Path]) -> Tree:
         folders=folders,
         excluded=excluded,
         skipped=skipped,
+        tables=tables,
     )
+
+
+def _contents(path: bytes) -> bytes:
+    """A table that lies among images."""
+    return read_bytes(Path(os.fsdecode(path)), label=text_of(path), most_bytes=MOST_BYTES)
 
 
 def _scan(folder: bytes) -> Iterator[os.DirEntry[bytes]]:

@@ -9,8 +9,9 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -21,15 +22,17 @@ from vitctl.ingest.artifact import is_dataset, list_artifact
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.cifar import is_cifar, list_cifar
 from vitctl.ingest.file_kinds import HEAD_BYTES, kind_of
-from vitctl.ingest.folder import list_folder
+from vitctl.ingest.folder import read_folder
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.format_names import FormatName
 from vitctl.ingest.idx import is_idx, list_idx
+from vitctl.ingest.label_file import LabelTable
 from vitctl.ingest.npz import is_npz, list_npz
 from vitctl.ingest.parquet import is_parquet, list_parquets
 from vitctl.ingest.parts import DamagedError
 from vitctl.ingest.sources import Listing
 from vitctl.ingest.streams import compression_of, open_stream
+from vitctl.ingest.tables_inside import may_be_table
 from vitctl.ingest.tar import list_tars
 from vitctl.ingest.tar_members import is_tar
 from vitctl.ingest.tfrecord import is_tfrecord, list_tfrecords
@@ -51,6 +54,7 @@ class Format:
         path; None for one that is never guessed.
       list_files: lists files of this format.
       is_table: whether images and labels are columns.
+      is_tree: whether it may hold tables of labels.
     """
 
     name: FormatName
@@ -58,17 +62,18 @@ class Format:
     recognises: Callable[[bytes, bytes], bool] | None
     list_files: Callable[[str, Sequence[bytes], Choices], Listing]
     is_table: bool = False
+    is_tree: bool = False
 
 
 FORMATS = (
-    Format("tar", "tar (also .tar.gz, .tar.bz2, .tar.xz)", is_tar, list_tars),
+    Format("tar", "tar (also .tar.gz, .tar.bz2, .tar.xz)", is_tar, list_tars, is_tree=True),
     Format("npz", "npz of images and labels", is_npz, list_npz),
-    Format("zip", "zip", is_zip, list_zips),
+    Format("zip", "zip", is_zip, list_zips, is_tree=True),
     Format("parquet", "Parquet with images in it", is_parquet, list_parquets, is_table=True),
     Format("idx", "IDX (as MNIST; also .gz)", is_idx, list_idx),
     Format("cifar", "CIFAR-10 and -100, binary version", is_cifar, list_cifar),
     Format("tfrecord", "TFRecord of tf.train.Example", is_tfrecord, list_tfrecords, is_table=True),
-    Format("webdataset", "WebDataset", None, partial(list_tars, kind="webdataset")),
+    Format("webdataset", "WebDataset", None, partial(list_tars, kind="webdataset"), is_tree=True),
 )
 
 
@@ -76,20 +81,28 @@ def list_images(
     given: str,
     *,
     format: FormatName | None = None,
-    labels: Mapping[str, tuple[str, ...]] | None = None,
+    labels: LabelTable | None = None,
     unlabelled: bool = False,
     layout: LayoutName | None = None,
     exclude: Collection[str] = (),
     image_column: str | None = None,
     label_column: str | None = None,
+    label_separator: str | None = None,
     own: Iterable[Path] = (),
 ) -> Listing:
     """The images of a folder, a file, or files whose names `given` spells with braces or `*`.
 
-    `format` says what they are instead of their contents, `image_column` and `label_column` which
-    columns of a table are read. Otherwise as `list_folder`.
+    `format` says what they are instead of their contents; the rest is as `Choices` has it.
     """
-    choices = Choices(labels, unlabelled, layout, exclude, image_column, label_column)
+    choices = Choices(
+        labels=labels,
+        unlabelled=unlabelled,
+        layout=layout,
+        exclude=exclude,
+        image_column=image_column,
+        label_column=label_column,
+        label_separator=label_separator,
+    )
     paths = expanded(given)
     if format == "folder" or (len(paths) == 1 and os.path.isdir(paths[0])):
         if format not in (None, "folder"):
@@ -98,18 +111,15 @@ def list_images(
                 hint=f"give the files in it: '{given.rstrip('/')}/*'",
             )
         if format is None and is_dataset(given):
+            _refuse_columns(choices, given)
             return list_artifact(given, choices)
-        _refuse_columns(choices, given)
-        return list_folder(
-            Path(given),
-            labels=labels,
-            unlabelled=unlabelled,
-            layout=layout,
-            exclude=exclude,
-            own=own,
-        )
+        return read_folder(Path(given), choices, own=own)
     chosen = _named(format) if format is not None else _format_of(paths)
-    if not chosen.is_table:
+    if chosen.is_table:
+        # The column of images is one of the source, and the label file's is found.
+        if labels is not None:
+            choices = replace(choices, labels=replace(labels, image_column=None))
+    elif not chosen.is_tree:
         _refuse_columns(choices, given)
     # A tar that is called one is no WebDataset, whatever lies in it.
     list_files = partial(list_tars, kind="tar") if format == "tar" else chosen.list_files
@@ -122,9 +132,11 @@ def list_images(
 
 
 def _refuse_columns(choices: Choices, given: str) -> None:
-    for option, column in (("image", choices.image_column), ("label", choices.label_column)):
-        if column is not None:
-            raise UsageError(f"--{option}-column is for tables, and {given} is none")
+    if choices.names_columns and choices.labels is None:
+        raise UsageError(
+            f"--image-column, --label-column and --label-separator are for tables, and {given} is "
+            "none"
+        )
 
 
 def expanded(given: str) -> list[bytes]:
@@ -209,6 +221,12 @@ def _recognised(path: bytes) -> Format:
     for format in FORMATS:
         if format.recognises is not None and format.recognises(head, path):
             return format
+    if may_be_table(os.path.basename(shown)):
+        raise InputError(
+            f"{shown} is a table, and holds no images",
+            hint="give the folder or archive of the images: a table that lies in it is found, "
+            f"another is named: vitctl shard SRC --labels {shlex.quote(shown)}",
+        )
     file_kind = kind_of(head)
     what = f" (it is {file_kind.name})" if file_kind is not None else ""
     readable = ", ".join(format.description for format in FORMATS)

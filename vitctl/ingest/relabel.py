@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
 
-from vitctl.errors import InputError
+from vitctl.data.dataset import SPLITS
+from vitctl.ingest.columns import NO_SPLIT
+from vitctl.ingest.label_file import Fitted
 from vitctl.ingest.sources import Listing
-from vitctl.textfiles import slashed
+from vitctl.ingest.spelling import nfc
 
 
 def without(listing: Listing, exclude: Collection[str], *, matched: Collection[str]) -> Listing:
@@ -46,9 +47,10 @@ def with_one_spelling(listing: Listing) -> Listing:
     )
 
 
-def with_labels(listing: Listing, labels: Mapping[str, tuple[str, ...]]) -> Listing:
-    """The images that `labels` names, with its class names. It may name no others: see
-    `fitting_labels`."""
+def with_labels(listing: Listing, fitted: Fitted) -> Listing:
+    """The images that a table of labels names, with its class names, and its splits if it has
+    any."""
+    labels = fitted.labels
     entries = listing.entries
     rows = [row for row, id_ in enumerate(entries.ids) if id_.decode() in labels]
     entries = entries.take(rows)
@@ -61,27 +63,17 @@ def with_labels(listing: Listing, labels: Mapping[str, tuple[str, ...]]) -> List
     entries = replace(
         entries, labels=np.array(flat, np.int32), label_ends=np.array(label_ends, np.int64)
     )
-    return replace(listing, entries=entries, names=list(numbers))
-
-
-def fitting_labels(
-    labels: Mapping[str, tuple[str, ...]], ids: Sequence[str], *, shown: str
-) -> dict[str, tuple[str, ...]]:
-    """A label file's rows, with ids spelled as the source does. Raises `InputError` if it names
-    images that are not among `ids`, or none."""
-    known = set(ids)
-    fitting = {slashed(name, known=known): names for name, names in labels.items()}
-    strange = sorted(fitting.keys() - known)
-    if strange:
-        raise InputError(
-            f"{len(strange)} of the {len(fitting)} images in the label file are not in "
-            f"{shown} ({', '.join(strange[:3])}{', ...' if len(strange) > 3 else ''})",
-            hint="an id is the path of the image below the source",
-        )
-    if not fitting:
-        raise InputError("the label file names no image", hint="give it a line for each image")
-    return fitting
-
-
-def nfc(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+    if fitted.splits:
+        splits = (fitted.splits.get(id_.decode()) for id_ in entries.ids)
+        numbered = (NO_SPLIT if split is None else SPLITS.index(split) for split in splits)
+        entries = replace(entries, splits=np.fromiter(numbered, np.int8, len(entries)))
+    return replace(
+        listing,
+        entries=entries,
+        names=list(numbers),
+        skipped=listing.skipped + fitted.skipped,
+        notes=(*listing.notes, *fitted.notes),
+        cautions=(*listing.cautions, *fitted.cautions),
+        several_labels=fitted.several,
+        declared=listing.declared or bool(fitted.splits),
+    )

@@ -119,6 +119,10 @@ class Listing:
     """The files that hold the images, where they hold many: if these are as they were, all is."""
     cautions: tuple[str, ...] = ()
     """What was wrong with them, a sentence each."""
+    notes: tuple[str, ...] = ()
+    """What else a user may want to know of them, a sentence each."""
+    several_labels: bool = False
+    """Whether labels were given so that an image may have none or several."""
     artifact: Artifact | None = None
     """The dataset that the images are of, if they are of one."""
 
@@ -163,8 +167,10 @@ class Listing:
 
     @property
     def multi_label(self) -> bool:
-        """Whether the source itself gives an image none or several labels."""
-        return self.declared and bool((self.entries.label_counts != 1).any())
+        """Whether the source itself gives an image none or several labels, or could."""
+        return self.several_labels or (
+            self.declared and bool((self.entries.label_counts != 1).any())
+        )
 
     def class_names(self, entry: Entry) -> tuple[str, ...]:
         return tuple(self.names[label] for label in entry.labels)

@@ -17,7 +17,7 @@ from vitctl.errors import InputError, UsageError
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import NO_SPLIT, Entries, EntriesBuilder
 from vitctl.ingest.folder_layout import LayoutName, split_in
-from vitctl.ingest.relabel import fitting_labels, with_labels, with_one_spelling, without
+from vitctl.ingest.relabel import with_labels, with_one_spelling, without
 from vitctl.ingest.sources import Listing
 
 
@@ -33,11 +33,12 @@ def read_table(listing: Listing, choices: Choices) -> Listing:
         )
     elif choices.labels is not None:
         ids = [id_.decode() for id_ in listing.entries.ids]
-        fitting = fitting_labels(choices.labels, ids, shown=listing.root)
-        if unnamed := len(ids) - len(fitting):
+        fitted = choices.labels.fit(ids, shown=listing.root)
+        if unnamed := len(ids) - len(fitted.labels):
             listing.skipped["images without a line in the label file"] += unnamed
         listing = replace(
-            with_labels(listing, fitting), reading=f"{listing.reading}, and by its label file"
+            with_labels(listing, fitted),
+            reading=f"{listing.reading}, and by its label file ({fitted.reading})",
         )
     return with_one_spelling(without(replace(listing, declared=True), choices.exclude, matched=()))
 

@@ -214,6 +214,8 @@ def list_tars(
                     offsets.append(file.offset)
                     numbers.append(file.number)
                     in_order = in_order or file.stream.compressed
+                elif choices.takes_labels and tree.wants_table(file.name, size=file.size):
+                    tree.add_table(file.name, file.read(file.size))
         if walk.cut is not None and numbers and numbers[-1] == walk.cut:
             tree.files.pop()
         samples.end()
@@ -266,6 +268,6 @@ def list_tars(
         listing,
         entries=replace(listing.entries, offsets=where[listing.entries.offsets]),
         parts=parts,
-        cautions=tuple(cautions),
+        cautions=(*cautions, *listing.cautions),
         reading=f"{listing.reading}, from {tars}{' read from front to back' * in_order}",
     )

@@ -2,35 +2,48 @@
 
 SRC/CLASS/any/depth/image.jpg                one split, `val` taken from it by hash
 SRC/{train,val,test}/CLASS/any/depth/...     splits as they are; see folder_layout.py
-SRC/any/depth/image.jpg and a label file     any number of labels an image
+SRC/any/depth/image.jpg and a table          any number of labels an image: one that lies there, or
+                                             a label file
 SRC/any/depth/image.jpg, unlabelled          no labels; splits as they are, too
 """
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.data.dataset import SPLITS
-from vitctl.errors import InputError
+from vitctl.errors import InputError, UsageError, VitctlError
 from vitctl.ingest import folder_layout
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import NO_SPLIT, Entries
 from vitctl.ingest.folder_layout import Layout, LayoutName, Top
-from vitctl.ingest.relabel import fitting_labels, with_labels, with_one_spelling, without
+from vitctl.ingest.label_file import Fitted
+from vitctl.ingest.label_paths import split_of_name
+from vitctl.ingest.relabel import with_labels, with_one_spelling, without
 from vitctl.ingest.sources import Listing, Source
+from vitctl.ingest.tables_inside import Inside, Reading, tables_inside
 
 OUTSIDE = "images outside a class folder"
 _NO_LINE = "images without a line in the label file"
+_NO_ROW = "images without a row in the table"
 _ASIDE = "images outside the folders of splits"
 
 _ARCHIVES = (".tar", ".zip", ".parquet", ".tgz")
 _SHOWN = 3
+# Folders that are no classes where a table names the images in them: images, images_001, masks.
+_OF_IMAGES = re.compile(
+    r"(images?|imgs?|photos?|pictures?|pics?|jpe?gs?|pngs?|tiffs?|masks?|data|dataset)"
+    r"([-_ ]?[0-9]+)?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,7 @@ class Tree:
       excluded: those at the top that were left out by name, in NFC.
       skipped: why files were left alone -> how many.
       below: a folder that holds all of them and is no part of their paths.
+      tables: files that may be tables of labels, by their paths.
     """
 
     path: str
@@ -55,19 +69,28 @@ class Tree:
     excluded: Collection[str] = ()
     skipped: Counter[str] = field(default_factory=Counter)
     below: str | None = None
+    tables: Mapping[str, Reading] = field(default_factory=dict)
 
 
 def read_tree(tree: Tree, choices: Choices) -> Listing:
     """The images of a tree of class folders, or without labels of its own of images anywhere in
     it. Raises `InputError` and `UsageError` with what to do.
     """
-    labels = choices.labels
+    if choices.names_columns and choices.labels is None and not tree.tables:
+        raise UsageError(
+            f"--image-column, --label-column and --label-separator are for tables, and {tree.path} "
+            "is none"
+        )
     if choices.unlabelled:
         listing = _unlabelled(tree, chosen=choices.layout)
-    elif labels is not None:
-        if tree.below is not None:
-            labels = {id_.removeprefix(f"{tree.below}/"): names for id_, names in labels.items()}
-        listing = _labelled(tree, labels, chosen=choices.layout)
+    elif choices.labels is not None:
+        ids = [id_.decode() for id_ in tree.files.ids]
+        fitted = choices.labels.fit(ids, shown=tree.shown, below=tree.below)
+        listing = _labelled(
+            tree, fitted, ids, by="its label file", no_row=_NO_LINE, chosen=choices.layout
+        )
+    elif tree.tables and choices.layout != "classes":
+        listing = _in_classes_or_tables(tree, choices)
     else:
         listing = _in_classes(tree, chosen=choices.layout)
     if tree.below is not None:
@@ -125,35 +148,127 @@ def _in_classes(tree: Tree, *, chosen: LayoutName | None) -> Listing:
     )
 
 
-def _labelled(
-    tree: Tree, labels: Mapping[str, tuple[str, ...]], *, chosen: LayoutName | None
-) -> Listing:
+def _in_classes_or_tables(tree: Tree, choices: Choices) -> Listing:
+    """By the tables that lie among the images, unless folders name the classes. Where both could
+    be meant it is the folders, and what the tables say otherwise is said."""
     ids = [id_.decode() for id_ in tree.files.ids]
-    labels = fitting_labels(labels, ids, shown=tree.shown)
+    folders, refused = None, None
+    if choices.layout != "flat":
+        try:
+            folders = _in_classes(tree, chosen=choices.layout)
+        except VitctlError as error:
+            refused = error
+    by_folders = folders is not None and _names_classes(folders) and not choices.names_columns
+    try:
+        inside = tables_inside(tree.tables, ids, choices=choices, root=tree.path, below=tree.below)
+    except InputError as error:
+        # A single folder of a class is legitimate, with the classes of another dataset.
+        if folders is None or choices.names_columns or _is_of_no_class(folders.classes):
+            raise
+        remark = "" if by_folders else f"the tables in {tree.shown} are not read: {error}"
+        return replace(folders, cautions=(*folders.cautions, *filter(None, [remark])))
+    if folders is not None and by_folders:
+        return replace(folders, cautions=(*folders.cautions, *_disagreement(folders, inside)))
+    if folders is not None and inside.fitted is None:
+        return replace(folders, cautions=(*folders.cautions, *inside.notes))
+    if inside.fitted is None:
+        raise _no_table(tree, inside) if len(tree.files) else refused or _no_table(tree, inside)
+    skipped = Counter(tree.skipped)
+    for table in inside.tables:
+        skipped[f"{os.path.splitext(table)[1].lower()} files"] -= 1
+    tables = ", ".join(inside.tables[:_SHOWN]) + (", ..." if len(inside.tables) > _SHOWN else "")
+    listing = _labelled(
+        replace(tree, skipped=+skipped),
+        inside.fitted,
+        ids,
+        by=f"its {tables}",
+        no_row=_NO_ROW,
+        chosen=choices.layout,
+    )
+    return replace(listing, declared=True, notes=(*inside.notes, *listing.notes))
+
+
+def _names_classes(folders: Listing) -> bool:
+    """Whether folders have names of classes: more than one, not all of splits or of images."""
+    names = folders.classes
+    if len(names) < 2:
+        return False
+    if folders.layout == "splits" or any(split >= 0 for split in folders.entries.splits.tolist()):
+        return True
+    return not _is_of_no_class(names)
+
+
+def _is_of_no_class(names: Sequence[str]) -> bool:
+    """Whether folders have names of splits or of what images are called, and of no class."""
+    return all(split_of_name(name) or _OF_IMAGES.fullmatch(name) for name in names)
+
+
+def _disagreement(folders: Listing, inside: Inside) -> Iterator[str]:
+    """A sentence, if tables say other classes of images than their folders."""
+    if inside.fitted is None:
+        return
+    labels = inside.fitted.labels
+    other = sum(
+        entry.id in labels and labels[entry.id] != folders.class_names(entry)
+        for entry in folders.entries
+    )
+    if other:
+        yield (
+            f"{', '.join(inside.tables[:_SHOWN])} names other labels for {other:,} of these images "
+            f"({inside.fitted.reading}); --label-column NAME takes the table "
+            "instead of the folders"
+        )
+
+
+def _no_table(tree: Tree, inside: Inside) -> InputError:
+    return InputError(
+        f"{tree.shown} has no folders of classes, and no table in it names its images: "
+        + "; ".join(inside.notes[:_SHOWN]),
+        hint="give labels with --labels FILE, or shard without any: --unlabelled",
+    )
+
+
+def _labelled(
+    tree: Tree,
+    fitted: Fitted,
+    ids: Sequence[str],
+    *,
+    by: str,
+    no_row: str,
+    chosen: LayoutName | None,
+) -> Listing:
+    labels = fitted.labels
+    if chosen == "flat":
+        fitted = replace(fitted, splits={})
     tops = dict.fromkeys(name.split("/", 1)[0] for name in ids if name in labels and "/" in name)
     others = any("/" in name and name.split("/", 1)[0] not in tops for name in ids)
-    layout = folder_layout.read_flat_layout(
-        tops, others=others, chosen=chosen, root=tree.shown, source=shlex.quote(tree.path)
-    )
-    listing = with_labels(
-        Listing(tree.shown, tree.source, _in_splits(tree.files, layout), ()), labels
-    )
-    files = listing.entries
+    layout = Layout("flat", {})
+    if not fitted.splits or chosen == "classes":
+        layout = folder_layout.read_flat_layout(
+            tops, others=others, chosen=chosen, root=tree.shown, source=shlex.quote(tree.path)
+        )
     skipped = Counter(tree.skipped)
     if unnamed := len(tree.files) - len(labels):
-        skipped[_NO_LINE] += unnamed
+        skipped[no_row] += unnamed
+    listing = with_labels(
+        Listing(tree.shown, tree.source, _in_splits(tree.files, layout), (), skipped=skipped),
+        fitted,
+    )
+    files = listing.entries
     if layout.splits:
         aside = _aside(files, layout)
         if aside.any():
-            skipped[_ASIDE] += int(aside.sum())
+            listing.skipped[_ASIDE] += int(aside.sum())
         files = files.where(~aside)
     nested = folder_layout.first_version_layout(list(tree.folders), nested=True)
     same = (nested == "splits") == bool(layout.splits)
+    splits = _splits_in_words(layout)
+    if fitted.splits:
+        splits = "with the splits that it says"
     return replace(
         listing,
         entries=files,
-        skipped=skipped,
-        reading=f"{tree.shown} is read by its label file, {_splits_in_words(layout)}",
+        reading=f"{tree.shown} is read by {by} ({fitted.reading}), {splits}",
         layout=None if same else layout.name,
     )
 

@@ -63,22 +63,22 @@ class _ZipReader:
             self.opened[entry.part] = descriptor
         descriptor = self.opened[entry.part]
         part.check_unchanged(os.fstat(descriptor))
-        yield _MemberBytes(descriptor, entry)
+        yield _MemberBytes(descriptor, entry.offset, entry.size)
         part.check_unchanged(os.fstat(descriptor))
 
 
 class _MemberBytes:
     """The bytes of a member, checked by their checksum once all are read."""
 
-    def __init__(self, descriptor: int, entry: Entry) -> None:
-        header = os.pread(descriptor, LOCAL.size, entry.offset)
+    def __init__(self, descriptor: int, offset: int, size: int) -> None:
+        header = os.pread(descriptor, LOCAL.size, offset)
         if len(header) < LOCAL.size or header[:4] != b"PK\3\4":
             raise BadImageError("the archive is damaged where it should be")
         _, _, flags, method, _, _, checksum, _, _, name_bytes, extra_bytes = LOCAL.unpack(header)
         if flags & ENCRYPTED or method not in (STORED, DEFLATED):
             raise BadImageError("the archive is damaged where it should be")
-        self._descriptor, self._left = descriptor, entry.size
-        self._at = entry.offset + LOCAL.size + name_bytes + extra_bytes
+        self._descriptor, self._left = descriptor, size
+        self._at = offset + LOCAL.size + name_bytes + extra_bytes
         self._decoder = zlib.decompressobj(-zlib.MAX_WBITS) if method == DEFLATED else None
         # It lies behind the bytes if it was not known before them.
         self._wanted = None if flags & DESCRIPTOR_FOLLOWS else checksum
@@ -146,14 +146,21 @@ def list_zips(
                         tree.add_folder(member.name)
                     elif member.kind in _KINDS:
                         tree.skipped[_KINDS[member.kind]] += 1
-                    else:
-                        tree.add_file(
+                    elif (
+                        not tree.add_file(
                             member.name,
                             size=member.size,
                             part=part,
                             number=number,
                             offset=member.offset,
                         )
+                        and choices.takes_labels
+                        and tree.wants_table(member.name, size=member.size)
+                    ):
+                        bytes_ = _MemberBytes(file.fileno(), member.offset, member.size)
+                        tree.add_table(member.name, bytes_.read())
+            except BadImageError as error:
+                raise InputError(f"a table in {part.shown} can't be read: {error}") from None
             except DamagedError as error:
                 cautions.append(
                     f"{part.shown} is damaged at byte {error.at:,} ({error.reason}); what lies "
@@ -173,6 +180,6 @@ def list_zips(
     return replace(
         listing,
         parts=parts,
-        cautions=tuple(cautions),
+        cautions=(*cautions, *listing.cautions),
         reading=f"{listing.reading}, from {zips}",
     )

@@ -1,0 +1,130 @@
+"""Tables of labels as columns of cells: CSV, TSV or JSON lines, by the one reader of text files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vitctl import delimited, strict_json
+from vitctl.errors import InputError
+from vitctl.ingest.litter import IMAGE_ENDINGS
+from vitctl.textfiles import Text
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
+"""Of tables that are looked for among images."""
+
+Cell = str | tuple[str, ...] | None
+"""Text, a list of texts, or nothing."""
+
+_MOST_COLUMNS = 100_000
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A table of labels before anything is known of its meaning.
+
+    Attributes:
+      label: how sentences name it.
+      columns: name -> cells, each as long as the table.
+      remarks: what reading changed, a phrase each.
+    """
+
+    label: str
+    columns: dict[str, list[Cell]]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def texts(self, name: str) -> list[str] | None:
+        """A column of texts, empty where there is nothing; None if it holds lists."""
+        cells = self.columns[name]
+        if any(isinstance(cell, tuple) for cell in cells):
+            return None
+        return [cell if isinstance(cell, str) else "" for cell in cells]
+
+
+def cells_of(text: Text, *, name: str) -> Cells:
+    """The cells of a table; `name` is that of its file. Raises InputError."""
+    first = text.text.lstrip()[:1]
+    if not first:
+        raise InputError(f"{text.label} is empty", hint="give it a row for each image")
+    # A header in CSV may begin with a brace only if it is called so, which none is.
+    if first == "{" or name.lower().endswith((".jsonl", ".ndjson")):
+        return _from_json(text)
+    return _from_delimited(text, separator="\t" if name.lower().endswith(".tsv") else ",")
+
+
+def _from_delimited(text: Text, *, separator: str) -> Cells:
+    table = delimited.parse(text, separator=separator, numbers=False)
+    header, rows, remarks = table.header, table.rows, [*text.remarks, *table.remarks]
+    if any(os.path.splitext(cell)[1].lower() in IMAGE_ENDINGS for cell in header):
+        rows = [header, *rows]
+        header = [f"column {number}" for number in range(1, len(header) + 1)]
+        remarks.append("without a header: its first row names an image")
+    # pandas writes the numbers of rows into a column without a name.
+    columns: dict[str, list[Cell]] = {
+        name: [row[place] for row in rows] for place, name in enumerate(header) if name
+    }
+    return Cells(text.label, columns, tuple(remarks))
+
+
+def _from_json(text: Text) -> Cells:
+    columns: dict[str, list[Cell]] = {}
+    count = 0
+    for number, line in text.numbered():
+        row = _json_row(line)
+        if row is None:
+            raise InputError(
+                f"line {number} of {text.label} is not what it should be",
+                hint='each line is like {"id": "val/1.jpg", "labels": ["cat", "sofa"]}',
+            )
+        for name, value in row.items():
+            cell, is_cell = _cell(value)
+            if is_cell:
+                if name not in columns and len(columns) == _MOST_COLUMNS:
+                    raise InputError(f"{text.label} has more than {_MOST_COLUMNS:,} columns")
+                column = columns.setdefault(name, [])
+                column += [None] * (count - len(column))
+                column.append(cell)
+        count += 1
+    for column in columns.values():
+        column += [None] * (count - len(column))
+    return Cells(text.label, columns, text.remarks)
+
+
+def _json_row(line: str) -> dict[str, Any] | None:
+    try:
+        row = strict_json.loads(line, allow_surrogates=True)  # names of files may hold them
+    except strict_json.StrictJSONError:
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _cell(value: Any) -> tuple[Cell, bool]:
+    """A value as a cell, and whether it is one: boxes and other objects are not."""
+    if value is None or isinstance(value, str):
+        return value, True
+    if isinstance(value, int | float):
+        return _number(value), True
+    if isinstance(value, list):
+        return _texts(value)
+    return None, False
+
+
+def _texts(values: Sequence[Any]) -> tuple[Cell, bool]:
+    texts = []
+    for value in values:
+        if not isinstance(value, str | int):
+            return None, False
+        texts.append(value if isinstance(value, str) else _number(value))
+    return tuple(texts), True
+
+
+def _number(value: float) -> str:
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(int(value)) if value == int(value) else str(value)

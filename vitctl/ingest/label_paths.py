@@ -1,0 +1,160 @@
+"""Which image each cell of a table means: by its path, without its ending, by its name alone, or by
+a number that lost its leading zeros.
+
+    train/0001.jpg     val\\1.jpg     0001     /kaggle/input/x/train/0001.jpg     1
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl.data.dataset import Split
+from vitctl.ingest.folder_layout import split_in
+from vitctl.ingest.litter import IMAGE_ENDINGS
+from vitctl.ingest.spelling import nfc
+from vitctl.textfiles import slashed
+
+MISSING, AMBIGUOUS = -1, -2
+_NUMBER = re.compile(r"[0-9]+")
+_TRAIN: Split = "train"
+
+
+@dataclass(frozen=True)
+class Match:
+    """Cells as images.
+
+    Attributes:
+      rows: int64[n], the image that each cell means, `MISSING` or `AMBIGUOUS`.
+      manner: how cells name images, as a phrase; empty where they are paths.
+    """
+
+    rows: NDArray[np.int64]
+    manner: str = ""
+
+    @property
+    def images(self) -> int:
+        """How many images are meant."""
+        return len(np.unique(self.rows[self.rows >= 0]))
+
+
+def split_of_name(name: str) -> Split | None:
+    """The split that the name of a file or folder says, also in one word with others:
+    train_images, trainLabels, ISIC_2019_Training_GroundTruth."""
+    return split_in(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name))
+
+
+class Paths:
+    """Images, to be found by what people write for them.
+
+    `folder` is where the table lies below the source, `below` a folder that holds all images and is
+    no part of their paths.
+    """
+
+    def __init__(
+        self, ids: Sequence[str], *, folder: str = "", below: str | None = None, table: str = ""
+    ) -> None:
+        self._ids = ids
+        self._folder = f"{folder}/" if folder else ""
+        self._below = f"{below}/" if below is not None else None
+        self._split = split_of_name(os.path.basename(table)) or _TRAIN
+        self._keys: dict[str, dict[str, int]] = {}
+        self._known = set(ids)
+
+    def match(self, cells: Sequence[str]) -> Match:
+        """The manner that finds most images; of two the first."""
+        best = Match(np.full(len(cells), MISSING, np.int64))
+        most = 0
+        for manner, rows in self._tries(cells):
+            match = Match(rows, manner)
+            if (images := match.images) > most:
+                best, most = match, images
+            if most and (rows >= 0).all():
+                break
+            if not best.images and (rows == AMBIGUOUS).any():
+                best = match
+        return best
+
+    def _tries(self, cells: Sequence[str]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+        names = [slashed(cell, known=self._known) for cell in cells]
+        yield "", self._paths(names, self._by("path", lambda path: path))
+        yield "paths without endings", self._paths(names, self._by("stem", _stem))
+        bases = [name.rpartition("/")[2] for name in names]
+        yield "names of files", _looked_up(bases, self._by("base", _base))
+        stems = self._by("base stem", lambda path: _stem(_base(path)))
+        yield "names of files without endings", _looked_up(bases, stems)
+        # Of a path with another ending: labels of .tif files, and .jpg ones that were made of them.
+        own = [_stem(base) for base in bases]
+        if own != bases:
+            yield "names of files with other endings", _looked_up(own, stems)
+        if all(_NUMBER.fullmatch(stem) for stem in own if stem):
+            numbers = self._by("number", lambda path: _number(_stem(_base(path))))
+            yield (
+                "numbers of files, whose leading zeros the table has lost",
+                _looked_up([_number(stem) or "" for stem in own], numbers),
+            )
+
+    def _paths(self, names: Sequence[str], keys: dict[str, int]) -> NDArray[np.int64]:
+        rows = np.full(len(names), MISSING, np.int64)
+        for i, name in enumerate(names):
+            if not name:
+                continue
+            row = keys.get(self._folder + name, MISSING) if self._folder else MISSING
+            if row == MISSING:
+                row = keys.get(name, MISSING)
+            if row == MISSING and self._below is not None and name.startswith(self._below):
+                row = keys.get(name.removeprefix(self._below), MISSING)
+            if row == MISSING and not name.isascii():
+                row = keys.get(nfc(name), MISSING)
+            rows[i] = row
+        return rows
+
+    def _by(self, manner: str, key_of: Callable[[str], str | None]) -> dict[str, int]:
+        """Images by a part of their paths; where several share it, the one in a folder of the
+        table's split, if that is one."""
+        if manner in self._keys:
+            return self._keys[manner]
+        keys: dict[str, int] = {}
+        several: dict[str, list[int]] = {}
+        for row, path in enumerate(self._ids):
+            key = key_of(path)
+            if key is None:
+                continue
+            if key in keys:
+                several.setdefault(key, [keys[key]]).append(row)
+            keys[key] = row
+        for key, rows in several.items():
+            own = [row for row in rows if self._in_split(self._ids[row])]
+            keys[key] = own[0] if len(own) == 1 else AMBIGUOUS
+        if manner == "path":  # macOS decomposes names
+            for path in list(keys):
+                if not path.isascii():
+                    keys.setdefault(nfc(path), keys[path])
+        self._keys[manner] = keys
+        return keys
+
+    def _in_split(self, path: str) -> bool:
+        return any(split_of_name(name) == self._split for name in path.split("/")[:-1])
+
+
+def _looked_up(names: Sequence[str], keys: dict[str, int]) -> NDArray[np.int64]:
+    rows = (keys.get(name, MISSING) if name else MISSING for name in names)
+    return np.fromiter(rows, np.int64, len(names))
+
+
+def _base(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _stem(path: str) -> str:
+    stem, ending = os.path.splitext(path)
+    return stem if ending.lower() in IMAGE_ENDINGS else path
+
+
+def _number(stem: str) -> str | None:
+    return str(int(stem)) if _NUMBER.fullmatch(stem) and len(stem) < 20 else None
