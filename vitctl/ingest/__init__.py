@@ -11,6 +11,8 @@ tar_members       the members of a tar
 zip               zips as sources
 zip_members       the members of a zip
 parquet           Parquet with images in it, as Hugging Face datasets stores them
+arrow             Arrow with images in it, as `save_to_disk` of datasets writes it
+arrow_table       columns of images and labels in Arrow's terms, for both
 idx               IDX (MNIST and its kin) as a source
 cifar             CIFAR's binary files as a source
 npz               npz with images and labels as a source

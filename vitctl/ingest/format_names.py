@@ -4,5 +4,5 @@ numpy."""
 from typing import Literal
 
 FormatName = Literal[
-    "cifar", "folder", "idx", "npz", "parquet", "tar", "tfrecord", "webdataset", "zip"
+    "arrow", "cifar", "folder", "idx", "npz", "parquet", "tar", "tfrecord", "webdataset", "zip"
 ]

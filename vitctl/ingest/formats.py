@@ -18,6 +18,7 @@ from typing import get_args
 
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.ingest.arrow import is_arrow, is_saved, list_arrows, list_saved
 from vitctl.ingest.artifact import is_dataset, list_artifact
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.cifar import is_cifar, list_cifar
@@ -70,6 +71,7 @@ FORMATS = (
     Format("npz", "npz of images and labels", is_npz, list_npz),
     Format("zip", "zip", is_zip, list_zips, is_tree=True),
     Format("parquet", "Parquet with images in it", is_parquet, list_parquets, is_table=True),
+    Format("arrow", "Arrow with images in it", is_arrow, list_arrows, is_table=True),
     Format("idx", "IDX (as MNIST; also .gz)", is_idx, list_idx),
     Format("cifar", "CIFAR-10 and -100, binary version", is_cifar, list_cifar),
     Format("tfrecord", "TFRecord of tf.train.Example", is_tfrecord, list_tfrecords, is_table=True),
@@ -113,22 +115,34 @@ def list_images(
         if format is None and is_dataset(given):
             _refuse_columns(choices, given)
             return list_artifact(given, choices)
+        if format is None and is_saved(given):
+            return _listed(list_saved, given, _for_table(choices))
         return read_folder(Path(given), choices, own=own)
     chosen = _named(format) if format is not None else _format_of(paths)
     if chosen.is_table:
-        # The column of images is one of the source, and the label file's is found.
-        if labels is not None:
-            choices = replace(choices, labels=replace(labels, image_column=None))
+        choices = _for_table(choices)
     elif not chosen.is_tree:
         _refuse_columns(choices, given)
     # A tar that is called one is no WebDataset, whatever lies in it.
     list_files = partial(list_tars, kind="tar") if format == "tar" else chosen.list_files
+    return _listed(list_files, given, paths, choices)
+
+
+def _listed(list_files: Callable[..., Listing], given: str, *arguments: object) -> Listing:
     try:
-        return list_files(given, paths, choices)
+        return list_files(given, *arguments)
     except DamagedError as error:
         raise InputError(f"{given} can't be read {error}") from None
     except OSError as error:
         raise InputError(f"{given} can't be read ({error.strerror or error})") from None
+
+
+def _for_table(choices: Choices) -> Choices:
+    """Where columns hold the images, `--image-column` is one of them; that of a label file is the
+    one that names them."""
+    if choices.labels is None:
+        return choices
+    return replace(choices, labels=replace(choices.labels, image_column=None))
 
 
 def _refuse_columns(choices: Choices, given: str) -> None:
