@@ -27,6 +27,7 @@ from vitctl.formula.family import FormulaConfig
 from vitctl.hardware.compilation_cache import keep_compiled_programs
 from vitctl.hardware.machine import settle_platform
 from vitctl.ingest.format_names import FormatName
+from vitctl.ingest.imagenet_files import ImageNetFiles
 from vitctl.optim.config import WeightsName
 from vitctl.optim.schedules import CooldownShape
 from vitctl.places import Place, place
@@ -95,12 +96,15 @@ def shard(
     label_separator: str | None = None,
     rehash: bool = False,
     formula: FormulaConfig | None = None,
+    imagenet: ImageNetFiles | None = None,
     virtual: bool = False,
     **options: Unpack[Options],
 ) -> Artifact:
-    """Images -> a dataset. `source` is a folder, an archive or several; "digits" is built in, and
-    "formula" makes the pictures that `formula` describes, with `virtual` whenever they are read."""
+    """Images -> a dataset. `source` is a folder, an archive or several; "digits" is built in,
+    "imagenet" is read from the files that `imagenet` names, and "formula" makes the pictures that
+    `formula` describes, with `virtual` whenever they are read."""
     from stages.shard.formula import check_source
+    from stages.shard.imagenet import check_imagenet
     from stages.shard.run import run
     from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
 
@@ -119,9 +123,11 @@ def shard(
         label_column=label_column,
         label_separator=label_separator,
         formula=formula,
+        imagenet=imagenet,
         virtual=virtual,
     )
     check_source(given, cfg)
+    check_imagenet(given, cfg)
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from stages.shard.formula import check_source, formula_settings
+from stages.shard.imagenet import check_imagenet, imagenet_files
 from stages.shard.spec import (
     DIGITS,
     Inputs,
@@ -75,8 +76,8 @@ def shard(
         str,
         Argument(
             help="Folder with a folder of images for each class, archives of such folders "
-            "('shards/{000..099}.tar'), 'digits', which are built in (the default), or 'formula', "
-            "images made by formulas (./digits is a folder).",
+            "('shards/{000..099}.tar'), 'digits', which are built in (the default), 'imagenet', as "
+            "its makers give it out, or 'formula', images made by formulas (./digits is a folder).",
             show_default=False,
         ),
     ] = DIGITS,
@@ -161,6 +162,33 @@ def shard(
             help="SRC formula: store no picture; each is made whenever it is read.",
         ),
     ] = False,
+    train: Annotated[
+        Path | None,
+        Option(
+            metavar="TAR",
+            help="SRC imagenet: ILSVRC2012_img_train.tar, or a tar of ImageNet-21k.",
+        ),
+    ] = None,
+    val: Annotated[
+        Path | None,
+        Option(metavar="TAR", help="SRC imagenet: ILSVRC2012_img_val.tar."),
+    ] = None,
+    devkit: Annotated[
+        Path | None,
+        Option(
+            metavar="TAR|DIR",
+            help="SRC imagenet: ILSVRC2012_devkit_t12.tar.gz, which holds the classes of the "
+            "validation images.",
+        ),
+    ] = None,
+    kaggle: Annotated[
+        Path | None,
+        Option(
+            metavar="ZIP|DIR|TAR",
+            help="SRC imagenet: the zip of Kaggle's ImageNet Object Localization Challenge, or "
+            "what was unpacked from it.",
+        ),
+    ] = None,
     rehash: Annotated[
         bool,
         Option("--rehash", help="Detect a changed source by file contents instead of file times."),
@@ -172,6 +200,9 @@ def shard(
     or any layout with --labels (several labels per image, or none) or --unlabelled.
     A file is stored byte for byte if every common decoder reads the same pixels, else as
     8-bit PNG. Every image is checked; bad ones are listed in rejects.jsonl.
+
+    ImageNet: vitctl shard imagenet --train TAR --val TAR --devkit TAR
+
     Formula images: vitctl shard formula --family fractal --classes 1000 --per-class 1000
     """
     cfg = session.overrides.build(ShardConfig, {})
@@ -179,6 +210,7 @@ def shard(
     cfg, formula = formula_settings(
         src, cfg, {name: value for name, value in given.items() if value is not None}, virtual
     )
+    imagenet = imagenet_files(src, train=train, val=val, devkit=devkit, kaggle=kaggle)
     inputs = Inputs(
         src,
         rehash=rehash,
@@ -191,7 +223,9 @@ def shard(
         label_column=label_column,
         label_separator=label_separator,
         formula=formula,
+        imagenet=imagenet,
         virtual=virtual,
     )
     check_source(inputs, cfg)
+    check_imagenet(inputs, cfg)
     session.deliver("shard", cfg, inputs, runtime=session.runtime(ShardRuntime))

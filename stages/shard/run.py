@@ -29,6 +29,7 @@ from stages.shard.source import (
     source_name,
 )
 from stages.shard.spec import (
+    IMAGENET,
     VERSION,
     Inputs,
     ShardConfig,
@@ -99,8 +100,10 @@ def run(
         cfg,
         cfg.model_copy(update={"layout": listing.layout, "stratified": bool(splitting.held_back)}),
     )
-    classes = [] if cfg.unlabelled else class_list(listing, inputs.classes_from, emit=emit)
-    titles = class_titles(classes, inputs.class_titles, emit=emit)
+    classes: list[str] = []
+    if not cfg.unlabelled:
+        listing, classes = class_list(listing, inputs.classes_from, emit=emit)
+    titles = class_titles(listing, classes, inputs.class_titles, emit=emit)
     recipe = _recipe(listing, cfg, inputs=inputs, classes=classes, titles=titles)
     earlier = None if runtime.force else crew.of(store).made(_version_1(recipe), out=runtime.out)
     if earlier is not None:
@@ -112,8 +115,11 @@ def run(
         )
         emit(_next(earlier))
         return earlier
-    kind = inputs.formula.family if inputs.formula is not None else source_name(inputs.source)
-    name = runtime.name or slug(kind, default="images")
+    if inputs.formula is not None:
+        origin: str = inputs.formula.family
+    else:
+        origin = IMAGENET if inputs.imagenet is not None else source_name(inputs.source)
+    name = runtime.name or slug(origin, default="images")
 
     stop = Stop()
     with (
@@ -218,7 +224,7 @@ def _recipe(
         parents.append(outside("labels", proof, str(inputs.labels)))
     if titles is not None:
         proof = canonical_fingerprint(list(titles))
-        parents.append(outside("class_titles", proof, str(inputs.class_titles)))
+        parents.append(outside("class_titles", proof, str(inputs.class_titles or listing.root)))
     return Recipe(
         stage="shard",
         version=VERSION,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ from vitctl.data.classes import read_class_list, read_pairs, select_classes, tit
 from vitctl.data.dataset import SPLITS
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
+from vitctl.ingest.choices import Choices
 from vitctl.ingest.digits import list_digits
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.formats import list_images
 from vitctl.ingest.formula import list_formula
+from vitctl.ingest.imagenet import list_imagenet
 from vitctl.ingest.label_file import read_labels
 from vitctl.ingest.sources import Listing
 from vitctl.places import Place, place
@@ -67,6 +70,11 @@ def list_source(
             label_column=inputs.label_column,
             separator=inputs.label_separator,
         )
+    if inputs.imagenet is not None:
+        exclude = _excluded(inputs.exclude, emit=emit)
+        listing = list_imagenet(inputs.imagenet, Choices(exclude=exclude), own=own)
+        _check_excluded(inputs.exclude, listing, emit=emit)
+        return listing
     if inputs.source != DIGITS:
         exclude = _excluded(inputs.exclude, emit=emit)
         listing = list_images(
@@ -178,11 +186,24 @@ def chosen_classes(listing: Listing, classes: str | None) -> Listing:
     return listing.only(set(select_classes(classes, available=listing.classes)))
 
 
-def class_list(listing: Listing, classes_from: Place | None, *, emit: Emit) -> list[str]:
-    """The classes in the order of their numbers."""
+def class_list(
+    listing: Listing, classes_from: Place | None, *, emit: Emit
+) -> tuple[Listing, list[str]]:
+    """The classes in the order of their numbers; and the listing, in which folders that are called
+    by such numbers have the names of their classes."""
     classes = listing.classes
     if classes_from is not None:
         listed = read_class_list(classes_from, emit=emit)
+        if (renamed := _by_number(listing, listed)) is not None:
+            listing = renamed
+            first = min(classes, key=int)
+            emit(
+                Note(
+                    f"the classes in {listing.root} are read as numbers, from 0 on, of those of "
+                    f"{classes_from}: {first} is {listed[int(first)]}"
+                )
+            )
+            classes = listing.classes
         unlisted = sorted(set(classes).difference(listed))
         if unlisted:
             raise InputError(
@@ -199,12 +220,31 @@ def class_list(listing: Listing, classes_from: Place | None, *, emit: Emit) -> l
             hint="give a folder of at least two class folders; for a part of a larger list of "
             "classes, name the list with --classes-from; without labels: --unlabelled",
         )
-    return classes
+    return listing, classes
+
+
+def _by_number(listing: Listing, listed: Sequence[str]) -> Listing | None:
+    """The listing with each class `7` called as the one of that number, where all are called so and
+    none is in the list by that name, as in ImageNet-V2; None for others."""
+    classes = listing.classes
+    if not classes or set(classes) & set(listed):
+        return None
+    if not all(name.isascii() and name.isdecimal() and int(name) < len(listed) for name in classes):
+        return None
+    if len({int(name) for name in classes}) < len(classes):  # 7 and 007
+        return None
+    used = set(classes)
+    return replace(
+        listing, names=[listed[int(name)] if name in used else name for name in listing.names]
+    )
 
 
 def class_titles(
-    classes: Sequence[str], file: Path | None, *, emit: Emit
+    listing: Listing, classes: Sequence[str], file: Path | None, *, emit: Emit
 ) -> tuple[str, ...] | None:
-    if file is None:
+    """A readable name for each class: from the user's file, else from the source itself."""
+    if file is not None:
+        return titles_for(classes, read_pairs(file, option="--class-titles", emit=emit))
+    if not any(name in listing.titles for name in classes):
         return None
-    return titles_for(classes, read_pairs(file, option="--class-titles", emit=emit))
+    return titles_for(classes, listing.titles)

@@ -11,6 +11,7 @@ from pydantic import ByteSize, Field, model_validator
 from vitctl.formula.family import FormulaConfig
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.format_names import FormatName
+from vitctl.ingest.imagenet_files import ImageNetFiles
 from vitctl.places import Place
 from vitctl.settings.config import Config
 from vitctl.stage import Runtime
@@ -21,6 +22,7 @@ file says about its pixels is obeyed. Datasets of version 1 are still found."""
 
 DIGITS = "digits"
 FORMULA = "formula"
+IMAGENET = "imagenet"
 DEFAULT_VAL_FRACTION = 0.1
 
 
@@ -97,6 +99,8 @@ class Inputs:
     label_separator: str | None = None
     formula: FormulaConfig | None = None
     """The set of pictures, where the source is `FORMULA`."""
+    imagenet: ImageNetFiles | None = None
+    """Where its files are, where the source is `IMAGENET`."""
     virtual: bool = False
     """Store the description of a set of formula images; pictures are made when they are read."""
 

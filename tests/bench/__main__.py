@@ -228,7 +228,7 @@ def plan_of(classes: int, folder: Path) -> None:
         for i in range(3):
             entries.add(f"{name}/{i}.jpg".encode(), size=100, mtime_ns=0, labels=(number,))
     listing = Listing("bench", InMemory(b""), entries.build(), names)
-    listed = class_list(listing, file, emit=silent)
+    _, listed = class_list(listing, file, emit=silent)
     select_classes(",".join(names), available=names)
     splitting = assign_splits(listing, val_fraction=0.1)
     make_units(

@@ -18,6 +18,9 @@ cifar             CIFAR's binary files as a source
 npz               npz with images and labels as a source
 arrays            what these have in common: blocks of pixels
 tfrecord          TFRecord files of `tf.train.Example` as a source
+imagenet          ImageNet as its makers give it out: tars, Kaggle's zip
+imagenet_files    where these are
+imagenet_truth    classes of its validation images and words for all, from its makers' tables
 artifact          a dataset artifact as a source
 archive_tree      paths of an archive's members -> a tree of files
 table             sources that say themselves which class each image has

@@ -25,7 +25,7 @@ from vitctl.ingest.litter import file_kind, folder_kind
 from vitctl.ingest.sources import Access, Listing
 from vitctl.ingest.spelling import nfc
 from vitctl.ingest.tables_inside import MOST_BYTES, Reading, may_be_table
-from vitctl.ingest.tree import Tree, read_tree
+from vitctl.ingest.tree import ReadTree, Tree, read_tree
 from vitctl.textfiles import read_bytes
 
 
@@ -71,9 +71,11 @@ def list_folder(
     return read_folder(root, choices, own=own)
 
 
-def read_folder(root: Path, choices: Choices, *, own: Iterable[Path] = ()) -> Listing:
-    """List a folder as `choices` say. Raises `NotFoundError`, or `InputError` and `UsageError` with
-    what to do."""
+def read_folder(
+    root: Path, choices: Choices, *, own: Iterable[Path] = (), read: ReadTree = read_tree
+) -> Listing:
+    """List a folder as `choices` say; `read` gives its files a meaning. Raises `NotFoundError`, or
+    `InputError` and `UsageError` with what to do."""
     if not root.exists():
         raise NotFoundError(
             f"{root} does not exist",
@@ -81,7 +83,7 @@ def read_folder(root: Path, choices: Choices, *, own: Iterable[Path] = ()) -> Li
         )
     if not root.is_dir():
         raise InputError(f"{root} is not a folder", hint="give a folder of class folders")
-    return read_tree(_walk(root, exclude=set(map(nfc, choices.exclude)), own=own), choices)
+    return read(_walk(root, exclude=set(map(nfc, choices.exclude)), own=own), choices)
 
 
 def _walk(root: Path, *, exclude: Collection[str], own: Iterable[Path]) -> Tree:

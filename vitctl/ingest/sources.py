@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -123,6 +123,8 @@ class Listing:
     """What else a user may want to know of them, a sentence each."""
     several_labels: bool = False
     """Whether labels were given so that an image may have none or several."""
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """Readable names of classes, where the source itself gives them."""
     artifact: Artifact | None = None
     """The dataset that the images are of, if they are of one."""
 

@@ -29,7 +29,7 @@ from vitctl.ingest.sources import Access, Listing
 from vitctl.ingest.streams import Compression, Stream, decompressed, open_stream
 from vitctl.ingest.table import in_parts, read_table
 from vitctl.ingest.tar_members import members
-from vitctl.ingest.tree import read_tree
+from vitctl.ingest.tree import ReadTree, read_tree
 from vitctl.ingest.windows import InParts
 
 TarKind = Literal["tar", "webdataset"]
@@ -192,9 +192,10 @@ def list_tars(
     choices: Choices,
     *,
     kind: TarKind | None = None,
+    read: ReadTree = read_tree,
 ) -> Listing:
     """The images of tars, `given` by the user as one word. `kind` says what they are; by default a
-    tar with a .cls file is a WebDataset."""
+    tar with a .cls file is a WebDataset. `read` gives the files of others a meaning."""
     parts = tuple(Part.of(path) for path in paths)
     tree = ArchiveTree(exclude=choices.exclude)
     samples = _Samples()
@@ -259,7 +260,7 @@ def list_tars(
             choices,
         )
     else:
-        listing = read_tree(
+        listing = read(
             tree.build(path=given, shown=shown, source=source, parts=parts),
             choices,
         )

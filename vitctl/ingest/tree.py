@@ -13,7 +13,7 @@ import os
 import re
 import shlex
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -70,6 +70,10 @@ class Tree:
     skipped: Counter[str] = field(default_factory=Counter)
     below: str | None = None
     tables: Mapping[str, Reading] = field(default_factory=dict)
+
+
+ReadTree = Callable[[Tree, Choices], Listing]
+"""Gives the files of a tree classes and splits."""
 
 
 def read_tree(tree: Tree, choices: Choices) -> Listing:
@@ -303,7 +307,7 @@ def _unlabelled(tree: Tree, *, chosen: LayoutName | None) -> Listing:
 
 
 class _Numbers(dict[bytes, int]):
-    """Names, numbered in the order in which they are first chosen for."""
+    """Names, numbered in the order in which they are first looked up."""
 
     def __missing__(self, name: bytes) -> int:
         self[name] = len(self)

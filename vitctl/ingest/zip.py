@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +17,7 @@ from vitctl.ingest.columns import Entry
 from vitctl.ingest.header import BadImageError
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.sources import Access, Bytes, Listing
-from vitctl.ingest.tree import read_tree
+from vitctl.ingest.tree import ReadTree, read_tree
 from vitctl.ingest.zip_members import (
     DEFLATED,
     DESCRIPTOR_FOLLOWS,
@@ -133,8 +133,10 @@ def list_zips(
     given: str,
     paths: Sequence[bytes],
     choices: Choices,
+    *,
+    read: ReadTree = read_tree,
 ) -> Listing:
-    """The images of zips, `given` by the user as one word."""
+    """The images of zips, `given` by the user as one word. `read` gives their files a meaning."""
     parts = tuple(Part.of(path) for path in paths)
     tree = ArchiveTree(exclude=choices.exclude)
     cautions = []
@@ -172,7 +174,7 @@ def list_zips(
             f"the members of {shown} are encrypted",
             hint="unpack it with its password, and give the folder",
         )
-    listing = read_tree(
+    listing = read(
         tree.build(path=given, shown=shown, source=Zips(parts), parts=parts),
         choices,
     )
@@ -183,3 +185,30 @@ def list_zips(
         cautions=(*cautions, *listing.cautions),
         reading=f"{listing.reading}, from {zips}",
     )
+
+
+def read_members(path: bytes, names: Collection[str], *, most_bytes: int) -> dict[str, bytes]:
+    """The files of these names in a zip, wherever in it; those that it has. Raises `InputError` for
+    one that is damaged or of more than `most_bytes`."""
+    files: dict[str, bytes] = {}
+    with open(path, "rb", buffering=0) as file:
+        try:
+            for member in members(
+                functools.partial(os.pread, file.fileno()), os.stat(path).st_size
+            ):
+                name = text_of(member.name.rpartition(b"/")[2])
+                if name not in names or member.kind != "file":
+                    continue
+                label = f"{text_of(member.name)} of {text_of(path)}"
+                if member.size > most_bytes:
+                    raise InputError(f"{label} is larger than {most_bytes >> 20} MiB")
+                try:
+                    data = _MemberBytes(file.fileno(), member.offset, member.size).read()
+                except BadImageError as error:
+                    raise InputError(f"{label} can't be read: {error}") from None
+                if len(data) < member.size:
+                    raise InputError(f"{label} can't be read: it is cut off")
+                files[name] = data
+        except DamagedError:
+            pass  # the listing reports it
+    return files
