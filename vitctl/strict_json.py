@@ -6,6 +6,7 @@ numbers that are not finite and text that is no Unicode (a lone surrogate). Each
 parser and fails later, far from the file: where the value is hashed, written again or shown.
 
     loads     what lies in a file, or what a person or another program sent
+    elements  the elements of long lists in a file, one after another
     own_text  what this program wrote a moment ago and hands to another of its processes
     finite    a row without the numbers that JSON can't hold
 
@@ -14,10 +15,12 @@ No other module parses JSON; tests/test_strict_json.py looks.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
-from collections.abc import Mapping
-from typing import Any, NoReturn
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import IO, Any, NoReturn
 
 MOST_BYTES = 256 * 2**20
 """A manifest of a checkpoint of 100,000 files has some 15 MB."""
@@ -55,6 +58,101 @@ def loads(content: bytes | str, *, allow_nan: bool = False, allow_surrogates: bo
     if not (allow_nan and _is_flat_ascii(text)):
         check(value, allow_nan=allow_nan, allow_surrogates=allow_surrogates)
     return value
+
+
+def elements(file: IO[bytes], *, lists: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """(name of a list, element) of an object whose lists are too long for memory, as annotations of
+    a million images are; other values of the object are passed. Raises StrictJSONError.
+
+    Numbers beyond what a float holds, and half surrogate pairs, are not looked for.
+    """
+    text = _Window(file)
+    if text.next_character() != "{":
+        raise StrictJSONError("is no JSON object")
+    text.at += 1
+    if text.next_character() == "}":
+        return
+    while True:
+        name = text.value()
+        if not isinstance(name, str) or text.next_character() != ":":
+            raise StrictJSONError(f"is not JSON (character {text.place:,})")
+        text.at += 1
+        if name in lists and text.next_character() == "[":
+            text.at += 1
+            if text.next_character() == "]":
+                text.at += 1
+            else:
+                while True:
+                    yield name, text.value()
+                    if text.separator("]"):
+                        break
+        else:
+            text.value()
+        if text.separator("}"):
+            return
+
+
+class _Window:
+    """JSON text, as much of it as a value needs."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        self._text, self._passed, self._whole = "", 0, False
+        self.at = 0
+
+    @property
+    def place(self) -> int:
+        return self._passed + self.at
+
+    def next_character(self) -> str:
+        """The one behind white space; empty at the end."""
+        while True:
+            self.at = _WHITESPACE.match(self._text, self.at).end()  # type: ignore[union-attr]
+            if self.at < len(self._text) or self._whole:
+                return self._text[self.at : self.at + 1]
+            self._read(_PIECE)
+
+    def separator(self, last: str) -> bool:
+        """Pass a comma, or `last`, which ends the list: whether it was that."""
+        character = self.next_character()
+        if character not in (",", last) or not character:
+            raise StrictJSONError(f"is not JSON (character {self.place:,})")
+        self.at += 1
+        return character == last
+
+    def value(self) -> Any:
+        self.next_character()
+        piece = _PIECE
+        while True:
+            try:
+                value, end = _FINITE.raw_decode(self._text, self.at)
+                # A number at the edge may go on: 12 as 123, 1 as 1e5, of which 1e is there.
+                if self._whole or self._text[end : end + 1] in _AFTER_VALUE:
+                    self.at = end
+                    return value
+            except RecursionError:
+                raise StrictJSONError("nests too deep") from None
+            except StrictJSONError:
+                raise
+            except ValueError:
+                if self._whole:
+                    raise StrictJSONError(f"is not JSON (character {self.place:,})") from None
+            if len(self._text) - self.at > _MOST_ELEMENT:
+                raise StrictJSONError(f"is not JSON, or has a value of more than {_MOST_ELEMENT:,}")
+            self._read(piece)
+            piece *= 2
+
+    def _read(self, size: int) -> None:
+        data = self._file.read(size)
+        self._whole = not data
+        try:
+            more = self._decoder.decode(data, final=self._whole)
+        except UnicodeDecodeError:
+            raise StrictJSONError("is not UTF-8") from None
+        self._passed += self.at
+        self._text = self._text[self.at :] + more
+        self.at = 0
 
 
 def own_text(text: str | bytes) -> Any:
@@ -112,6 +210,10 @@ def _not_finite(text: str) -> NoReturn:
     raise StrictJSONError(f"holds a number that is not finite ({text})")
 
 
+_PIECE = 2**20
+_MOST_ELEMENT = 2**26
+_AFTER_VALUE = frozenset(",:]} \t\n\r")
+_WHITESPACE = re.compile(r"[ \t\n\r]*")
 # Made once: `json.loads` makes a decoder for each text that it reads with options.
 _FINITE = json.JSONDecoder(parse_constant=_not_finite)
 _ANY_NUMBER = json.JSONDecoder()

@@ -6,11 +6,11 @@ outside the archive is no part of the source.
 
 from __future__ import annotations
 
+import io
 import os
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from vitctl.ingest.litter import file_kind, folder_kind
 from vitctl.ingest.parts import Part
 from vitctl.ingest.sources import Source
 from vitctl.ingest.spelling import nfc
-from vitctl.ingest.tables_inside import MOST_BYTES, may_be_table
+from vitctl.ingest.tables_inside import MOST_BYTES, Sidecars, may_be_table
 from vitctl.ingest.tree import Tree
 
 _OUT = "members whose path leads out of the archive (..)"
@@ -103,6 +103,7 @@ class ArchiveTree:
                 names = names[1:]
             if names:
                 folders.setdefault(names[0], set()).update(names[1:2])
+        tables = {path.removeprefix(f"{below}/"): data for path, data in self._tables.items()}
         return Tree(
             path=path,
             shown=shown,
@@ -112,10 +113,7 @@ class ArchiveTree:
             excluded=excluded,
             skipped=self.skipped,
             below=below,
-            tables={
-                path.removeprefix(f"{below}/"): partial(_same, data)
-                for path, data in self._tables.items()
-            },
+            sidecars=Sidecars(tables, lambda path: io.BytesIO(tables[path])),
         )
 
     def _without_excluded(self, files: Entries) -> tuple[Entries, set[str]]:
@@ -152,10 +150,6 @@ class ArchiveTree:
         if not keep.all():
             self.skipped[_AGAIN] += int((~keep).sum())
         return files.where(keep)
-
-
-def _same(data: bytes) -> bytes:
-    return data
 
 
 def _without_lone_top(files: Entries) -> tuple[str | None, Entries]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from vitctl.data.names import bytes_of, text_of
 from vitctl.errors import InputError, NotFoundError
@@ -24,9 +25,8 @@ from vitctl.ingest.label_file import LabelTable
 from vitctl.ingest.litter import file_kind, folder_kind
 from vitctl.ingest.sources import Access, Listing
 from vitctl.ingest.spelling import nfc
-from vitctl.ingest.tables_inside import MOST_BYTES, Reading, may_be_table
+from vitctl.ingest.tables_inside import Sidecars, may_be_table
 from vitctl.ingest.tree import ReadTree, Tree, read_tree
-from vitctl.textfiles import read_bytes
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _walk(root: Path, *, exclude: Collection[str], own: Iterable[Path]) -> Tree:
     files = EntriesBuilder()
     folders: dict[str, set[str]] = {}
     excluded: set[str] = set()
-    tables: dict[str, Reading] = {}
+    sidecars: list[str] = []
     skipped: Counter[str] = Counter()
     outputs = {_identity(os.stat(path)) for path in own if path.is_dir()}
     stack = [(base, b"", frozenset([_identity(os.stat(base))]))]
@@ -132,7 +132,7 @@ def _walk(root: Path, *, exclude: Collection[str], own: Iterable[Path]) -> Tree:
                 elif kind := file_kind(name):
                     skipped[kind] += 1
                     if may_be_table(text := text_of(path)) and item.is_file():
-                        tables[text] = partial(_contents, item.path)
+                        sidecars.append(text)
                 elif not item.is_file():
                     broken = item.is_symlink() and not os.path.exists(item.path)
                     skipped["broken links" if broken else "pipes, sockets and devices"] += 1
@@ -149,13 +149,18 @@ def _walk(root: Path, *, exclude: Collection[str], own: Iterable[Path]) -> Tree:
         folders=folders,
         excluded=excluded,
         skipped=skipped,
-        tables=tables,
+        sidecars=Sidecars(sidecars, partial(_opened, base)),
     )
 
 
-def _contents(path: bytes) -> bytes:
-    """A table that lies among images."""
-    return read_bytes(Path(os.fsdecode(path)), label=text_of(path), most_bytes=MOST_BYTES)
+@contextmanager
+def _opened(base: bytes, path: str) -> Iterator[IO[bytes]]:
+    """A file that lies among images."""
+    try:
+        with open(os.path.join(base, bytes_of(path)), "rb") as file:
+            yield file
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror})") from None
 
 
 def _scan(folder: bytes) -> Iterator[os.DirEntry[bytes]]:

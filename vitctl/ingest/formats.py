@@ -27,13 +27,13 @@ from vitctl.ingest.folder import read_folder
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.format_names import FormatName
 from vitctl.ingest.idx import is_idx, list_idx
+from vitctl.ingest.label_cells import ENDINGS as LABEL_ENDINGS
 from vitctl.ingest.label_file import LabelTable
 from vitctl.ingest.npz import is_npz, list_npz
 from vitctl.ingest.parquet import is_parquet, list_parquets
 from vitctl.ingest.parts import DamagedError
 from vitctl.ingest.sources import Listing
 from vitctl.ingest.streams import compression_of, open_stream
-from vitctl.ingest.tables_inside import may_be_table
 from vitctl.ingest.tar import list_tars
 from vitctl.ingest.tar_members import is_tar
 from vitctl.ingest.tfrecord import is_tfrecord, list_tfrecords
@@ -235,7 +235,7 @@ def _recognised(path: bytes) -> Format:
     for format in FORMATS:
         if format.recognises is not None and format.recognises(head, path):
             return format
-    if may_be_table(os.path.basename(shown)):
+    if shown.lower().endswith(LABEL_ENDINGS):
         raise InputError(
             f"{shown} is a table, and holds no images",
             hint="give the folder or archive of the images: a table that lies in it is found, "

@@ -29,11 +29,13 @@ class Cells:
       label: how sentences name it.
       columns: name -> cells, each as long as the table.
       remarks: what reading changed, a phrase each.
+      kind: what to call it, where its columns are of no interest to a user.
     """
 
     label: str
     columns: dict[str, list[Cell]]
     remarks: tuple[str, ...] = ()
+    kind: str = ""
 
     @property
     def rows(self) -> int:

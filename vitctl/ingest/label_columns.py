@@ -127,7 +127,7 @@ def label_rows(
         if unite:
             phrase += ", a row for each object"
     manner = f" ({match.manner})" if match.manner else ""
-    reading = f"images in {image}{manner}, {phrase}"
+    reading = cells.kind or f"images in {image}{manner}, {phrase}"
     if split_column is not None:
         reading += f", splits in {split_column}"
     return LabelRows(match, names, several or unite, unite, splits, reading, tuple(notes))

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from vitctl.data.dataset import Split
 from vitctl.errors import InputError
+from vitctl.ingest.annotations import NoAnnotationsError, coco_cells, voc_cells
 from vitctl.ingest.label_cells import Cells, cells_of
 from vitctl.ingest.label_columns import LabelRows, image_column, label_rows
 from vitctl.ingest.label_paths import AMBIGUOUS, MISSING, Paths
@@ -116,8 +117,7 @@ def read_labels(
     separator: str | None = None,
 ) -> LabelTable:
     """The table that `--labels` names; the rest is as `LabelTable` has it. Raises InputError."""
-    text = read_text(path, label=f"--labels {path}")
-    cells = cells_of(text, name=path.name)
+    cells = _cells(path, label=f"--labels {path}")
     return LabelTable(
         cells,
         path.name,
@@ -126,6 +126,29 @@ def read_labels(
         label_column=label_column,
         separator=separator,
     )
+
+
+def _cells(path: Path, *, label: str) -> Cells:
+    """A table, COCO's JSON, or a folder of Pascal VOC's XML."""
+    try:
+        if path.is_dir():
+            pages = sorted(item.name for item in path.iterdir() if item.suffix.lower() == ".xml")
+            if not pages:
+                raise InputError(
+                    f"{label} is a folder without XML files",
+                    hint="give a table, COCO's JSON, or a folder of annotations of Pascal VOC",
+                )
+            return voc_cells(pages, (), lambda name: (path / name).open("rb"))
+        if path.suffix.lower() == ".json" and path.is_file():
+            with path.open("rb") as file:
+                return coco_cells(file, label=label)
+    except NoAnnotationsError as error:
+        raise InputError(
+            f"{label} {error}", hint="give a table (CSV, TSV or JSON lines), or COCO's JSON"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{label} can't be read ({error.strerror})") from None
+    return cells_of(read_text(path, label=label), name=path.name)
 
 
 def fitted(

@@ -1,5 +1,6 @@
 """Tables of labels that lie among the images: Kaggle's train.csv and labels.csv, Roboflow's
-`_classes.csv` in each split, Hugging Face's metadata.csv and metadata.jsonl.
+`_classes.csv` in each split, Hugging Face's metadata.csv and metadata.jsonl; and annotations of the
+objects in them, as COCO, Pascal VOC and YOLO have.
 
 A table is one if a column of it names images that lie there. What Kaggle wants filled in
 (sample_submission.csv) is none.
@@ -9,13 +10,22 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from vitctl.data.dataset import Split
 from vitctl.errors import InputError
+from vitctl.ingest.annotations import (
+    NoAnnotationsError,
+    Opening,
+    coco_cells,
+    voc_cells,
+    yolo_cells,
+)
 from vitctl.ingest.choices import Choices
-from vitctl.ingest.label_cells import ENDINGS, cells_of
+from vitctl.ingest.label_cells import ENDINGS, Cells, cells_of
 from vitctl.ingest.label_file import Fitted, LabelTable, fitted, united
 from vitctl.ingest.label_paths import split_of_name
 from vitctl.textfiles import decode
@@ -25,90 +35,155 @@ MOST_BYTES = 2**28
 _MOST_TABLES = 20
 # Deeper down, files belong to something else.
 _MOST_FOLDERS = 2
+_NAME_BYTES = 300
 _FORM = re.compile(r"sample[-_ ]?submission|submission[-_ ]?(sample|format)")
 
-Reading = Callable[[], bytes]
-"""The contents of a table. Raises InputError above `MOST_BYTES`."""
+
+@dataclass(frozen=True)
+class Sidecars:
+    """Files among images that may say their labels.
+
+    Attributes:
+      paths: below the source.
+      opening: opens one.
+    """
+
+    paths: Collection[str] = ()
+    opening: Opening = open  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
 class Inside:
-    """Labels by the tables that lie among images.
+    """Labels by the tables and annotations that lie among images.
 
     Attributes:
-      tables: their paths below the source.
+      tables: what was read, by paths below the source.
       fitted: what they say; None if there is none.
-      notes: on tables that are not read, a sentence each.
+      notes: on what is not read, a sentence each.
+      endings: of the files that were read -> how many.
     """
 
     tables: tuple[str, ...]
     fitted: Fitted | None
     notes: tuple[str, ...] = ()
+    endings: Counter[str] = field(default_factory=Counter)
 
 
 def may_be_table(path: str) -> bool:
-    """Whether a file may be a table of labels, by its path below the source."""
-    return path.lower().endswith(ENDINGS) and path.count("/") <= _MOST_FOLDERS
+    """Whether a file may say labels of images, by its path below the source."""
+    low = path.lower()
+    folders = low.count("/")
+    if low.endswith((*ENDINGS, ".json")):
+        return folders <= _MOST_FOLDERS
+    if low.endswith(".xml"):
+        return folders <= _MOST_FOLDERS or "annotations/" in low[-_NAME_BYTES:]
+    if low.endswith(".txt"):
+        inner = f"/{low}"
+        return "/imagesets/main/" in inner or "/labels/" in inner or inner.endswith("/classes.txt")
+    return low.endswith((".yaml", ".yml")) and folders <= 1
 
 
 def tables_inside(
-    tables: Mapping[str, Reading],
+    sidecars: Sidecars,
     ids: Sequence[str],
     *,
     choices: Choices,
     root: str,
     below: str | None = None,
+    annotations: bool = True,
 ) -> Inside:
-    """The labels that tables give images. Raises `InputError` where tables contradict each other or
-    leave open which column is meant."""
-    if len(tables) > _MOST_TABLES:
-        return Inside((), None, (f"{len(tables):,} tables are not read: they are too many",))
+    """The labels that tables, and with `annotations` those of objects, give images. Raises
+    `InputError` where they contradict each other or leave open which column is meant."""
     notes: list[str] = []
     parts: dict[str, Fitted] = {}
-    for path, read in sorted(tables.items()):
-        if _FORM.search(os.path.basename(path).lower()):
-            notes.append(f"{path} is not read: it is a form for predictions")
+    endings: Counter[str] = Counter()
+    for path, paths, read in _candidates(sidecars, notes, annotations=annotations):
+        try:
+            cells = read()
+        except (InputError, NoAnnotationsError) as error:
+            if not path.lower().endswith((".json", ".txt")):  # most are something else
+                notes.append(f"{path} is not read: it {error}".replace(f"it {path}", "it"))
             continue
-        table = _table(path, read, choices)
-        if table is None:
+        if not cells.rows:
             continue
-        if isinstance(table, str):
-            notes.append(f"{path} is not read: {table}")
-            continue
+        table = _chosen(cells, path, choices)
         rows = table.find(ids, below=below)
         if rows is None:
             notes.append(f"{path} is not read: it names no image that is there, or no labels")
             continue
-        if 2 * int((rows.images.rows >= 0).sum()) <= table.cells.rows:
+        if 2 * int((rows.images.rows >= 0).sum()) <= cells.rows:
             notes.append(
-                f"{path} is not read: most of its {table.cells.rows:,} rows name no image that is "
-                f"there (--labels {os.path.join(root, path)} says why)"
+                f"{path} is not read: most of its {cells.rows:,} rows name no image that is there "
+                f"(--labels {os.path.join(root, path)} says why)"
             )
             continue
-        parts[path] = fitted(rows, ids, label=path, shown=root, remarks=table.cells.remarks)
+        parts[path] = fitted(rows, ids, label=path, shown=root, remarks=cells.remarks)
+        endings.update(os.path.splitext(file)[1].lower() for file in paths)
     if not parts:
         return Inside((), None, tuple(notes))
     one = _with_splits(united(parts, root=root), parts)
-    return Inside(tuple(parts), one, tuple(notes))
+    return Inside(tuple(parts), one, tuple(notes), endings)
 
 
-def _table(path: str, read: Reading, choices: Choices) -> LabelTable | str | None:
-    """A table, or a clause on why it can't be one; None for what holds nothing."""
-    try:
-        cells = cells_of(decode(read(), label=path), name=path)
-    except InputError as error:
-        return str(error)
-    if not cells.rows:
-        return None
+def _candidates(
+    sidecars: Sidecars, notes: list[str], *, annotations: bool
+) -> Iterator[tuple[str, list[str], Callable[[], Cells]]]:
+    """(what to call it, its files, what reads its cells) of each table and kind of annotation."""
+    tables = [path for path in sidecars.paths if path.lower().endswith(ENDINGS)]
+    if len(tables) > _MOST_TABLES:
+        notes.append(f"{len(tables):,} tables are not read: they are too many")
+        tables = []
+    for path in sorted(tables):
+        if _FORM.search(os.path.basename(path).lower()):
+            notes.append(f"{path} is not read: it is a form for predictions")
+        else:
+            yield path, [path], partial(_table_cells, path, sidecars.opening)
+    if not annotations:
+        return
+    endings = [(path, os.path.splitext(path)[1].lower()) for path in sidecars.paths]
+    documents = sorted(path for path, ending in endings if ending == ".json")
+    instances = {
+        os.path.dirname(path)
+        for path in documents
+        if os.path.basename(path).lower().startswith("instances")
+    }
+    for path in documents[:_MOST_TABLES]:
+        other = not os.path.basename(path).lower().startswith("instances")
+        if not (other and os.path.dirname(path) in instances):
+            yield path, [path], partial(_coco_cells, path, sidecars.opening)
+    texts = [path for path, ending in endings if ending in (".txt", ".yaml", ".yml")]
+    if pages := sorted(path for path, ending in endings if ending == ".xml"):
+        read = partial(voc_cells, pages, texts, sidecars.opening)
+        yield "Annotations", pages, read
+    lines = sorted(
+        path for path in texts if "/labels/" in f"/{path}" and path.lower().endswith(".txt")
+    )
+    if lines:
+        yield "labels", lines, partial(yolo_cells, lines, texts, sidecars.opening)
+
+
+def _table_cells(path: str, opening: Opening) -> Cells:
+    with opening(path) as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise InputError(f"is larger than {MOST_BYTES >> 20} MiB")
+    return cells_of(decode(data, label=path), name=path)
+
+
+def _coco_cells(path: str, opening: Opening) -> Cells:
+    with opening(path) as file:
+        return coco_cells(file, label=path)
+
+
+def _chosen(cells: Cells, path: str, choices: Choices) -> LabelTable:
     image_column, label_column = choices.image_column, choices.label_column
+    several = label_column is not None and "," in label_column
     return LabelTable(
         cells,
         os.path.basename(path),
         folder=os.path.dirname(path),
         image_column=image_column if image_column in cells.columns else None,
-        label_column=label_column
-        if label_column is not None and (label_column in cells.columns or "," in label_column)
-        else None,
+        label_column=label_column if several or label_column in cells.columns else None,
         separator=choices.label_separator,
     )
 

@@ -9,7 +9,6 @@ SRC/any/depth/image.jpg, unlabelled          no labels; splits as they are, too
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections import Counter
@@ -29,7 +28,7 @@ from vitctl.ingest.label_file import Fitted
 from vitctl.ingest.label_paths import split_of_name
 from vitctl.ingest.relabel import with_labels, with_one_spelling, without
 from vitctl.ingest.sources import Listing, Source
-from vitctl.ingest.tables_inside import Inside, Reading, tables_inside
+from vitctl.ingest.tables_inside import Inside, Sidecars, tables_inside
 
 OUTSIDE = "images outside a class folder"
 _NO_LINE = "images without a line in the label file"
@@ -40,7 +39,8 @@ _ARCHIVES = (".tar", ".zip", ".parquet", ".tgz")
 _SHOWN = 3
 # Folders that are no classes where a table names the images in them: images, images_001, masks.
 _OF_IMAGES = re.compile(
-    r"(images?|imgs?|photos?|pictures?|pics?|jpe?gs?|pngs?|tiffs?|masks?|data|dataset)"
+    r"(images?|imgs?|photos?|pictures?|pics?|jpe?gs?|pngs?|tiffs?|masks?|data|dataset|"
+    r"jpegimages|segmentation(class|object)|voc)"
     r"([-_ ]?[0-9]+)?",
     re.IGNORECASE,
 )
@@ -58,7 +58,7 @@ class Tree:
       excluded: those at the top that were left out by name, in NFC.
       skipped: why files were left alone -> how many.
       below: a folder that holds all of them and is no part of their paths.
-      tables: files that may be tables of labels, by their paths.
+      sidecars: files that may say the labels of images.
     """
 
     path: str
@@ -69,7 +69,7 @@ class Tree:
     excluded: Collection[str] = ()
     skipped: Counter[str] = field(default_factory=Counter)
     below: str | None = None
-    tables: Mapping[str, Reading] = field(default_factory=dict)
+    sidecars: Sidecars = field(default_factory=Sidecars)
 
 
 ReadTree = Callable[[Tree, Choices], Listing]
@@ -80,7 +80,7 @@ def read_tree(tree: Tree, choices: Choices) -> Listing:
     """The images of a tree of class folders, or without labels of its own of images anywhere in
     it. Raises `InputError` and `UsageError` with what to do.
     """
-    if choices.names_columns and choices.labels is None and not tree.tables:
+    if choices.names_columns and choices.labels is None and not tree.sidecars.paths:
         raise UsageError(
             f"--image-column, --label-column and --label-separator are for tables, and {tree.path} "
             "is none"
@@ -93,7 +93,7 @@ def read_tree(tree: Tree, choices: Choices) -> Listing:
         listing = _labelled(
             tree, fitted, ids, by="its label file", no_row=_NO_LINE, chosen=choices.layout
         )
-    elif tree.tables and choices.layout != "classes":
+    elif tree.sidecars.paths and choices.layout != "classes":
         listing = _in_classes_or_tables(tree, choices)
     else:
         listing = _in_classes(tree, chosen=choices.layout)
@@ -164,7 +164,14 @@ def _in_classes_or_tables(tree: Tree, choices: Choices) -> Listing:
             refused = error
     by_folders = folders is not None and _names_classes(folders) and not choices.names_columns
     try:
-        inside = tables_inside(tree.tables, ids, choices=choices, root=tree.path, below=tree.below)
+        inside = tables_inside(
+            tree.sidecars,
+            ids,
+            choices=choices,
+            root=tree.path,
+            below=tree.below,
+            annotations=not by_folders,
+        )
     except InputError as error:
         # A single folder of a class is legitimate, with the classes of another dataset.
         if folders is None or choices.names_columns or _is_of_no_class(folders.classes):
@@ -176,10 +183,11 @@ def _in_classes_or_tables(tree: Tree, choices: Choices) -> Listing:
     if folders is not None and inside.fitted is None:
         return replace(folders, cautions=(*folders.cautions, *inside.notes))
     if inside.fitted is None:
-        raise _no_table(tree, inside) if len(tree.files) else refused or _no_table(tree, inside)
+        useful = inside.notes and len(tree.files)
+        raise refused if refused is not None and not useful else _no_table(tree, inside)
     skipped = Counter(tree.skipped)
-    for table in inside.tables:
-        skipped[f"{os.path.splitext(table)[1].lower()} files"] -= 1
+    for ending, count in inside.endings.items():
+        skipped[f"{ending} files"] -= count
     tables = ", ".join(inside.tables[:_SHOWN]) + (", ..." if len(inside.tables) > _SHOWN else "")
     listing = _labelled(
         replace(tree, skipped=+skipped),
