@@ -34,9 +34,9 @@ def source_name(given: str) -> str:
     path = Path(given).resolve()
     if path.is_dir():
         return path.name
-    name = re.split(r"[{*?[]|\.(?:tar|t[gbx]z\w*|zip|parquet|arrow|npz|bin|tfrecord)\b", path.name)[
-        0
-    ].strip("-_.")
+    name = re.split(
+        r"[{*?[]|\.(?:tar|t[gbx]z\w*|zip|parquet|arrow|npz|bin|tfrecord|array_record)\b", path.name
+    )[0].strip("-_.")
     return name or path.parent.name
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from tests.ingest.test_sources import contents, label_file
 from tests.ingest.test_tar import rows
 from vitctl.errors import InputError, UsageError
+from vitctl.ingest.examples import example
 from vitctl.ingest.formats import list_images
 from vitctl.ingest.parts import DamagedError
-from vitctl.ingest.tfrecord import example, is_tfrecord
+from vitctl.ingest.tfrecord import is_tfrecord
 
 # tf.io.TFRecordWriter (TensorFlow 2.21): image/encoded "first image" and "second",
 # image/class/label [3] and [-7, 300], image/class/text "tench" and "shark", and in the first

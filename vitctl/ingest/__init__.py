@@ -18,6 +18,9 @@ cifar             CIFAR's binary files as a source
 npz               npz with images and labels as a source
 arrays            what these have in common: blocks of pixels
 tfrecord          TFRecord files of `tf.train.Example` as a source
+array_records     ArrayRecord files of the same
+examples          images and labels in `tf.train.Example`, whatever file holds them
+tfds_folder       folders that TensorFlow Datasets prepared
 imagenet          ImageNet as its makers give it out: tars, Kaggle's zip
 imagenet_files    where these are
 imagenet_truth    classes of its validation images and words for all, from its makers' tables

@@ -4,5 +4,15 @@ numpy."""
 from typing import Literal
 
 FormatName = Literal[
-    "arrow", "cifar", "folder", "idx", "npz", "parquet", "tar", "tfrecord", "webdataset", "zip"
+    "array_record",
+    "arrow",
+    "cifar",
+    "folder",
+    "idx",
+    "npz",
+    "parquet",
+    "tar",
+    "tfrecord",
+    "webdataset",
+    "zip",
 ]

@@ -18,6 +18,7 @@ from typing import get_args
 
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.ingest.array_records import is_array_record, list_array_records
 from vitctl.ingest.arrow import is_arrow, is_saved, list_arrows, list_saved
 from vitctl.ingest.artifact import is_dataset, list_artifact
 from vitctl.ingest.choices import Choices
@@ -36,6 +37,7 @@ from vitctl.ingest.sources import Listing
 from vitctl.ingest.streams import compression_of, open_stream
 from vitctl.ingest.tar import list_tars
 from vitctl.ingest.tar_members import is_tar
+from vitctl.ingest.tfds_folder import is_prepared, list_prepared
 from vitctl.ingest.tfrecord import is_tfrecord, list_tfrecords
 from vitctl.ingest.zip import list_zips
 from vitctl.ingest.zip_members import is_zip
@@ -75,6 +77,13 @@ FORMATS = (
     Format("idx", "IDX (as MNIST; also .gz)", is_idx, list_idx),
     Format("cifar", "CIFAR-10 and -100, binary version", is_cifar, list_cifar),
     Format("tfrecord", "TFRecord of tf.train.Example", is_tfrecord, list_tfrecords, is_table=True),
+    Format(
+        "array_record",
+        "ArrayRecord of tf.train.Example",
+        is_array_record,
+        list_array_records,
+        is_table=True,
+    ),
     Format("webdataset", "WebDataset", None, partial(list_tars, kind="webdataset"), is_tree=True),
 )
 
@@ -117,6 +126,8 @@ def list_images(
             return list_artifact(given, choices)
         if format is None and is_saved(given):
             return _listed(list_saved, given, _for_table(choices))
+        if format is None and is_prepared(given):
+            return _listed(list_prepared, given, _for_table(choices))
         return read_folder(Path(given), choices, own=own)
     chosen = _named(format) if format is not None else _format_of(paths)
     if chosen.is_table:
