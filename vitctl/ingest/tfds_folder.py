@@ -86,7 +86,7 @@ def _versions(root: Path, depth: int = 0) -> Iterator[Path]:
 
 def _folders_only(folder: Path) -> list[str]:
     """The folders in one that holds nothing else, and few: those above prepared ones are so."""
-    names = []
+    names: list[str] = []
     try:
         with os.scandir(folder) as items:
             for item in items:
