@@ -51,6 +51,7 @@ from vitctl.ingest.shard_writer import (
     REPORTS,
     ShardReport,
     finished_reports,
+    reader_closed_after,
     set_up_worker,
     write_shard,
 )
@@ -271,6 +272,7 @@ def _convert(
             largest=largest_file(cfg.max_pixels),
             emit=emit,
         ) as readable,
+        reader_closed_after(),
         closing(
             run_tasks(
                 functools.partial(

@@ -26,14 +26,20 @@ PATHS = (
 )
 
 
+zstandard = pytest.importorskip("zstandard")
+
+
 @pytest.fixture
 def photos(tmp_path):
     return make(tmp_path / "photos", *PATHS)
 
 
 def packed(path, folder, *, mode="w", top="", format_=tarfile.PAX_FORMAT):
-    with tarfile.open(path, mode, format=format_) as tar:
+    plain = "w" if mode == "w:zst" else mode  # tarfile writes it from Python 3.14 on
+    with tarfile.open(path, plain, format=format_) as tar:
         tar.add(folder, arcname=top or ".")
+    if mode == "w:zst":
+        path.write_bytes(zstandard.compress(path.read_bytes()))
     return path
 
 
@@ -55,7 +61,7 @@ def spooled(listing):
             return files
 
 
-@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz", "w:zst"])
 @pytest.mark.parametrize("top", ["", "photos"])
 def test_a_tar_of_a_folder_is_the_folder(photos, tmp_path, mode, top):
     ending = mode.replace("w:", ".").replace("w", "")
@@ -303,3 +309,33 @@ def test_what_cannot_be_read_says_what_can(tmp_path):
         list_images(str(tmp_path / "x.pdf"), format="tar")
     with pytest.raises(UsageError, match="is for files"):
         list_images(str(tmp_path), format="tar")
+
+
+def test_zstd_that_was_cut_off_or_needs_too_much_memory(photos, tmp_path):
+    whole = packed(tmp_path / "p.tar.zst", photos, mode="w:zst").read_bytes()
+    (tmp_path / "cut.tar.zst").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="no image"):
+        list_images(str(tmp_path / "cut.tar.zst"), unlabelled=True, format="tar")
+    noise = np.random.default_rng(0).bytes(400_000)
+    for i in range(3):
+        (photos / "train" / f"{i}.jpg").write_bytes(noise)
+    whole = packed(tmp_path / "p.tar.zst", photos, mode="w:zst").read_bytes()
+    (tmp_path / "cut.tar.zst").write_bytes(whole[:-1000])
+    listing = list_images(str(tmp_path / "cut.tar.zst"), unlabelled=True, layout="flat")
+    assert "break off" in listing.cautions[0]
+    assert listing.entries
+    wide = zstandard.ZstdCompressionParameters.from_level(1, window_log=30, enable_ldm=True)
+    data = zstandard.ZstdCompressor(compression_params=wide).compressobj()
+    content = data.compress((tmp_path / "p.tar.zst").read_bytes()) + data.flush()
+    (tmp_path / "wide.tar.zst").write_bytes(content)
+    with pytest.raises(InputError):
+        list_images(str(tmp_path / "wide.tar.zst"), format="tar")
+
+
+def test_without_zstd_the_hint_names_the_extra(photos, tmp_path, monkeypatch):
+    path = packed(tmp_path / "p.tar.zst", photos, mode="w:zst")
+    for name in ("compression", "zstandard"):
+        monkeypatch.setitem(__import__("sys").modules, name, None)
+    with pytest.raises(InputError) as caught:
+        list_images(str(path))
+    assert "vitctl[zstd]" in caught.value.hint

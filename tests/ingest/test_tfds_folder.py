@@ -190,8 +190,7 @@ def test_what_vitctl_made_and_folders_of_classes_are_none(tmp_path):
     prepared(tmp_path / "d" / "cats", {"train": [images(1)]}, features)
     assert not is_prepared(str(tmp_path / "d"))
     prepared(tmp_path / "e" / "1.0.0", {"train": [images(1)]}, features)
-    (tmp_path / "e" / "1.0.0" / "manifest.json").write_text("{}")
-    (tmp_path / "e" / "x.jpg").write_text("")
+    (tmp_path / "e" / "1.0.0" / "artifact.json").write_text("{}")
     assert not is_prepared(str(tmp_path / "e"))
 
 

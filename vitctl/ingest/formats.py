@@ -69,7 +69,9 @@ class Format:
 
 
 FORMATS = (
-    Format("tar", "tar (also .tar.gz, .tar.bz2, .tar.xz)", is_tar, list_tars, is_tree=True),
+    Format(
+        "tar", "tar (also .tar.gz, .tar.bz2, .tar.xz, .tar.zst)", is_tar, list_tars, is_tree=True
+    ),
     Format("npz", "npz of images and labels", is_npz, list_npz),
     Format("zip", "zip", is_zip, list_zips, is_tree=True),
     Format("parquet", "Parquet with images in it", is_parquet, list_parquets, is_table=True),

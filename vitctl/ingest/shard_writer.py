@@ -9,7 +9,7 @@ import functools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pydantic import Field
@@ -62,6 +62,39 @@ class ShardReport(Config):
     """What a decoder warned of in images that are stored -> how many; caught in workers only."""
 
 
+class _Held:
+    """The reader of the source that this process reads: opening a thousand archives again for each
+    shard would cost more than it need."""
+
+    def __init__(self) -> None:
+        self._source: Source | None = None
+        self._reader: Reader | None = None
+        self._files = ExitStack()
+
+    def reader_of(self, source: Source) -> Reader:
+        if self._reader is None or source != self._source:
+            self.close()
+            self._reader = self._files.enter_context(source.reader())
+            self._source = source
+        return self._reader
+
+    def close(self) -> None:
+        self._source = self._reader = None
+        self._files.close()
+
+
+_held = _Held()
+
+
+@contextmanager
+def reader_closed_after() -> Iterator[None]:
+    """Closes what `write_shard` has kept open in this process; workers end with theirs."""
+    try:
+        yield
+    finally:
+        _held.close()
+
+
 def write_shard(
     unit: Unit,
     *,
@@ -84,7 +117,8 @@ def write_shard(
     warnings: Counter[str] = Counter()
     record_bytes = 0
     with _delivered(directory, unit.file_name) as (temporary, delivered):
-        with open_writer(temporary) as writer, source.reader() as reader:
+        reader = _held.reader_of(source)
+        with open_writer(temporary) as writer:
             for position, entry in enumerate(unit.entries):
                 begin(position)
                 decoder_warnings.drain()  # of an image that was rejected or converted

@@ -17,10 +17,13 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Literal, Protocol
+from typing import IO, TYPE_CHECKING, Literal, Protocol
 
 from vitctl.errors import InputError
 from vitctl.ingest.parts import DamagedError
+
+if TYPE_CHECKING:
+    import zstandard
 
 Compression = Literal["gzip", "bzip2", "xz", "zstd"]
 
@@ -37,6 +40,10 @@ _MOST_EXPANSION = 200
 _SUSPICIOUS_BYTES = 2**28
 # xz -9 needs 65 MiB; a header can claim 4 GiB.
 _XZ_MEMORY = 2**28
+# zstd -19 needs 8 MiB, and `--long` 128; a header can claim 2 GiB.
+_ZSTD_WINDOW_LOG = 27
+# A block of 4 bytes can be 128 KiB of one byte, so this much is 256 MiB at most.
+_ZSTD_PIECE = 2**13
 
 
 class Stream(Protocol):
@@ -151,10 +158,64 @@ def _opened(file: IO[bytes], compression: Compression) -> IO[bytes]:
         return bz2.BZ2File(file)
     if compression == "xz":
         return io.BufferedReader(_Xz(file))
-    raise InputError(
-        "it is compressed by zstd, which this version of Python does not read",
-        hint="decompress it: unzstd FILE",
-    )
+    return _zstd(file)
+
+
+def _zstd(file: IO[bytes]) -> IO[bytes]:
+    """By Python's own library from 3.14 on, or by the package zstandard."""
+    try:
+        from compression import zstd
+    except ImportError:
+        pass
+    else:
+        limit = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
+        return zstd.ZstdFile(file, options=limit)
+    try:
+        import zstandard  # noqa: F401 - only whether it is there
+    except ImportError:
+        raise InputError(
+            "it is compressed by zstd, which this Python does not read by itself",
+            hint="pip install 'vitctl[zstd]', or decompress it: unzstd FILE",
+        ) from None
+    return io.BufferedReader(_Zstd(file))
+
+
+class _Zstd(io.RawIOBase):
+    """The package zstandard's decompressor, with a limit of memory, and errors that others know."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._decoder: zstandard.ZstdDecompressionObj | None = None
+        self._packed = self._data = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        while not self._data:
+            packed = self._packed or self._file.read(_ZSTD_PIECE)
+            self._packed = b""
+            if not packed:
+                if self._decoder is not None:
+                    raise EOFError
+                return 0
+            self._decompress(packed)
+        size = min(len(buffer), len(self._data))
+        buffer[:size], self._data = self._data[:size], self._data[size:]
+        return size
+
+    def _decompress(self, packed: bytes) -> None:
+        import zstandard
+
+        try:
+            if self._decoder is None:
+                limited = zstandard.ZstdDecompressor(max_window_size=2**_ZSTD_WINDOW_LOG)
+                self._decoder = limited.decompressobj()
+            self._data = self._decoder.decompress(packed)
+        except zstandard.ZstdError as error:
+            raise OSError(str(error)) from None
+        if self._decoder.eof:  # another frame may follow
+            self._packed, self._decoder = self._decoder.unused_data, None
 
 
 class _Xz(io.RawIOBase):

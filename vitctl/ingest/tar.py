@@ -44,6 +44,7 @@ _NESTED: dict[bytes, Compression | None] = {
     **dict.fromkeys((b".tar.gz", b".tgz"), "gzip"),
     **dict.fromkeys((b".tar.bz2", b".tbz2", b".tbz"), "bzip2"),
     **dict.fromkeys((b".tar.xz", b".txz"), "xz"),
+    **dict.fromkeys((b".tar.zst", b".tzst"), "zstd"),
 }
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from vitctl import strict_json
+from vitctl.artifacts.manifest import MANIFEST
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, UsageError
 from vitctl.ingest import own_output
@@ -77,6 +78,9 @@ def _versions(root: Path, depth: int = 0) -> Iterator[Path]:
     if own_output.made_by_vitctl(os.fsencode(root)):
         return
     if os.path.isfile(root / _INFO) and os.path.isfile(root / _FEATURES):
+        # A dataset of vitctl is one, too; where it is damaged, that is what is wrong with it.
+        if os.path.lexists(root / MANIFEST):
+            return
         if not depth or _VERSION.fullmatch(root.name):
             yield root
     elif depth < _DEEPEST:
