@@ -28,7 +28,6 @@ from vitctl.hardware.compilation_cache import keep_compiled_programs
 from vitctl.hardware.machine import settle_platform
 from vitctl.ingest.format_names import FormatName
 from vitctl.ingest.imagenet_files import ImageNetFiles
-from vitctl.optim.config import WeightsName
 from vitctl.optim.schedules import CooldownShape
 from vitctl.places import Place, place
 from vitctl.quantities import parse_count
@@ -37,6 +36,7 @@ from vitctl.recipes.settings import length
 from vitctl.settings.overrides import Overrides, build, read_toml
 from vitctl.settings.trees import from_keys
 from vitctl.stage import Runtime
+from vitctl.summaries import WeightsName
 
 Reference = Artifact | Path | str
 """An artifact, or how the command line names one: a path, a name, an id, RUN@STEP, "latest"."""

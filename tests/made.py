@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from tests.artifacts.making import checkpoint_summary
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.provenance import now
 from vitctl.checkpoints import arrays
@@ -65,7 +66,7 @@ def checkpoint(
     **changes: Any,
 ) -> Artifact:
     """A finished checkpoint of `config(**changes)` in the store, as training publishes one; of its
-    summary as much as others read, and `summary`."""
+    summary what its kind requires, and `summary`."""
     cfg = config(**changes)
     recipe = Recipe(
         stage="cooldown" if parent else "pretrain",
@@ -85,9 +86,9 @@ def checkpoint(
             },
             position={"step": step},
         )
-        told = {"step": step, "classes": list(classes), "finished_schedule": cooled}
-        told |= summary or {}
-        return run.publish(step, summary=told, started=now(), volatile=arrays.VOLATILE)
+        recorded = checkpoint_summary(step, classes=list(classes), finished_schedule=cooled)
+        recorded |= summary or {}
+        return run.publish(step, summary=recorded, started=now(), volatile=arrays.VOLATILE)
 
 
 def dataset_artifact(store: Store, *, name: str = "made") -> Artifact:

@@ -3,6 +3,7 @@
     errors       expected errors, and the one table of exit codes
     events       what a stage reports while it works
     stage        what every stage is made of
+    summaries    what typed summaries of results are made of
     version      the version of the package; the build reads it from here
     losses       losses, mixup and top-k correctness, for one label an image or several
     quantities   numbers as people write and read them: counts, durations, rates, shares

@@ -12,8 +12,8 @@ from vitctl.console import flags
 from vitctl.console.flag import Flags, none_of
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
-from vitctl.optim.config import WeightsName
 from vitctl.optim.schedules import CooldownShape
+from vitctl.summaries import WeightsName
 from vitctl.train.config import TrainConfig, TrainRuntime
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from vitctl.artifacts import Artifact
 from vitctl.events import Caution, Doing, Emit, Note
-from vitctl.optim.config import WeightsName
 from vitctl.optim.schedules import CooldownShape
 from vitctl.recipes import branching, measuring
 from vitctl.settings.overrides import Overrides
+from vitctl.summaries import WeightsName
 from vitctl.train.config import TrainConfig
 
 

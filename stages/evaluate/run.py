@@ -6,13 +6,14 @@ import json
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.evaluate.spec import VERSION, EvaluateConfig
 from vitctl.artifacts import Artifact, Recipe, Store, crew
+from vitctl.artifacts.kinds import CHECKPOINT, EVALUATION
+from vitctl.artifacts.kinds.evaluation import Evaluation
 from vitctl.artifacts.store import slug
 from vitctl.data.batches import EvalBatch
 from vitctl.data.classes import class_mapping, map_labels
@@ -42,7 +43,7 @@ def run(
     recipe = Recipe(
         stage="evaluate",
         version=VERSION,
-        kind="evaluation",
+        kind=EVALUATION.name,
         config=cfg.model_dump(mode="json"),
         parents=inputs.parents,
     )
@@ -64,7 +65,8 @@ def run(
                 cache=runtime.cache_dir,
                 emit=emit,
             )
-            classes: tuple[str, ...] = tuple(inputs.checkpoint.summary["classes"])
+            checkpoint = CHECKPOINT.summary(inputs.checkpoint)
+            classes = checkpoint.classes
             mapping = _mapping(cfg, dataset.info.classes, model=classes, emit=emit)
             labels = np.asarray(dataset.labels(cfg.eval_split))
             scored = np.flatnonzero((labels >= 0).any(axis=1))
@@ -102,40 +104,41 @@ def run(
             if not scores.is_finite:
                 emit(Caution("the loss is not finite: some image's logits are too large for fp32"))
             interval = intervals.binomial(scores.top1, examples=scores.examples)
-            summary = {
-                "model": trained.label,
-                "step": inputs.checkpoint.step,
-                "dataset": inputs.images,
-                "split": cfg.eval_split,
-                "weights": cfg.weights,
-                **scores.as_json(),
-                "top1_interval": list(interval),
-                "without_label": len(labels) - len(scored),
-            }
+            recorded = scores.recorded().as_json()
+            summary = Evaluation(
+                model=trained.label,
+                step=checkpoint.step,
+                dataset=inputs.images,
+                split=cfg.eval_split,
+                weights=cfg.weights,
+                **recorded,
+                top1_interval=interval,
+                without_label=len(labels) - len(scored),
+            )
             content = {
                 "format": _FORMAT,
-                **scores.as_json(),
+                **recorded,
                 "classes": confusion.per_class(),
                 "confusions": confusion.most_frequent(),
             }
             text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
             draft.write(RESULTS, f"{text}\n".encode())
-            artifact = draft.publish(summary=summary)
-    emit(Settings("evaluation", readable(artifact.summary)))
+            artifact = draft.publish(summary=summary.as_json())
+    emit(Settings("evaluation", readable(EVALUATION.summary(artifact))))
     emit(Next(shlex.join(["vitctl", "show", str(artifact.path)])))
     return artifact
 
 
-def readable(summary: dict[str, Any]) -> dict[str, str]:
+def readable(summary: Evaluation) -> dict[str, str]:
     """The scores as a person reads them."""
-    low, high = summary["top1_interval"]
+    low, high = summary.top1_interval
     return {
-        "model": f"{summary['model']} at step {summary['step']}"
-        + (", averaged weights" if summary.get("weights") == "ema" else ""),
-        "data": f"{summary['dataset']} {summary['split']}: {summary['examples']:,} images",
-        "top-1": f"{summary['top1']:.2%} (95 % for other images: {low:.2%} to {high:.2%})",
-        "top-5": f"{summary['top5']:.2%}",
-        "loss": "not finite" if summary["loss"] is None else f"{summary['loss']:.4g}",
+        "model": f"{summary.model} at step {summary.step}"
+        + (", averaged weights" if summary.weights == "ema" else ""),
+        "data": f"{summary.dataset} {summary.split}: {summary.examples:,} images",
+        "top-1": f"{summary.top1:.2%} (95 % for other images: {low:.2%} to {high:.2%})",
+        "top-5": f"{summary.top5:.2%}",
+        "loss": "not finite" if summary.loss is None else f"{summary.loss:.4g}",
     }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from vitctl.data.config import EvalPreprocess, MockConfig
 from vitctl.hardware.precision import Precision
 from vitctl.model.config import Loss
-from vitctl.optim.config import WeightsName
 from vitctl.settings.config import Config
+from vitctl.summaries import WeightsName
 
 VERSION = 1
 

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 from stages.fewshot.spec import VERSION, FewshotConfig
 from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store, crew
+from vitctl.artifacts.kinds import CHECKPOINT, FEWSHOT
+from vitctl.artifacts.kinds.fewshot import Fewshot, Shots
 from vitctl.artifacts.store import slug
 from vitctl.data.batches import EvalBatch
 from vitctl.data.classes import map_labels
@@ -28,6 +29,7 @@ from vitctl.recipes.measuring import Measured, MeasuringRuntime
 from vitctl.recipes.naming import name_of
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
+from vitctl.summaries import Interval
 from vitctl.train.program import footprint
 from vitctl.train.program import state as states
 
@@ -50,7 +52,7 @@ def run(
     recipe = Recipe(
         stage="fewshot",
         version=VERSION,
-        kind="fewshot",
+        kind=FEWSHOT.name,
         config=cfg.identity(),
         parents=inputs.parents,
     )
@@ -63,7 +65,7 @@ def run(
         artifact = draft.finished or _probed(
             draft, cfg, inputs, store=store, runtime=runtime, emit=emit
         )
-    emit(Settings("few-shot accuracy", readable(artifact.summary)))
+    emit(Settings("few-shot accuracy", readable(FEWSHOT.summary(artifact))))
     emit(Next(_next(inputs)))
     return artifact
 
@@ -157,21 +159,21 @@ def _probed(
     known, gone = measuring.known(inputs.checkpoint, store=store)
     for sentence in gone:
         emit(Caution(f"{sentence}: classes from that training count as new"))
-    summary = {
-        "model": trained.label,
-        "step": inputs.checkpoint.step,
-        "cooled": branching.is_cooled(inputs.checkpoint),
-        "features": cfg.features,
-        "weights": cfg.weights,
-        "dataset": inputs.images,
-        "split": cfg.eval_split,
-        "classes": len(classes),
+    summary = Fewshot(
+        model=trained.label,
+        step=CHECKPOINT.summary(inputs.checkpoint).step,
+        cooled=branching.is_cooled(inputs.checkpoint),
+        features=cfg.features,
+        weights=cfg.weights,
+        dataset=inputs.images,
+        split=cfg.eval_split,
+        classes=len(classes),
         **({"left_out": len(left_out)} if left_out else {}),
-        "seen": measuring.share_trained_on(classes, trained_on=known),
-        "examples": len(scored),
-        "l2": cfg.l2,
-        "shots": [_jsonable(asdict(row)) for row in fewshot.summarise(results)],
-    }
+        seen=measuring.share_trained_on(classes, trained_on=known),
+        examples=len(scored),
+        l2=cfg.l2,
+        shots=tuple(Shots(**asdict(row)) for row in fewshot.summarise(results)),
+    )
     content = {
         "format": _FORMAT,
         "classes": list(classes),
@@ -192,38 +194,38 @@ def _probed(
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     draft.write(RESULTS, f"{text}\n".encode())
-    return draft.publish(summary=summary)
+    return draft.publish(summary=summary.as_json())
 
 
-def readable(summary: dict[str, Any]) -> dict[str, str]:
+def readable(summary: Fewshot) -> dict[str, str]:
     """What was probed, and a line for each number of shots."""
     what = {"model": "", "pixels": " (its raw pixels)", "untrained": " (untrained)"}
-    if summary.get("weights") == "ema" and summary["features"] == "model":
+    if summary.weights == "ema" and summary.features == "model":
         what["model"] = ", averaged weights"
     known = {"all": "all seen in training", "some": "some seen in training", "none": "none seen"}
     return {
-        "model": f"{summary['model']} at step {summary['step']}{what[summary['features']]}",
-        "data": f"{summary['dataset']} {summary['split']}: {summary['examples']:,} images, "
-        f"{summary['classes']} classes{_less(summary)}, {known[summary['seen']]}",
-        **{f"{row['shots']}-shot": _line(row) for row in summary["shots"]},
+        "model": f"{summary.model} at step {summary.step}{what[summary.features]}",
+        "data": f"{summary.dataset} {summary.split}: {summary.examples:,} images, "
+        f"{summary.classes} classes{_less(summary)}, {known[summary.seen]}",
+        **{f"{row.shots}-shot": _line(row) for row in summary.shots},
     }
 
 
-def _less(summary: dict[str, Any]) -> str:
-    return f" ({summary['left_out']} with too few images left out)" if "left_out" in summary else ""
+def _less(summary: Fewshot) -> str:
+    return f" ({summary.left_out} with too few images left out)" if summary.left_out else ""
 
 
-def _line(row: dict[str, Any]) -> str:
-    test = f"test set ± {_half_width(row['test_interval']):.2f}"
-    if row["interval"] is None:
-        return f"{row['accuracy_mean']:.2%} (one draw; {test})"
+def _line(row: Shots) -> str:
+    test = f"test set ± {_half_width(row.test_interval):.2f}"
+    if row.interval is None:
+        return f"{row.accuracy_mean:.2%} (one draw; {test})"
     return (
-        f"{row['accuracy_mean']:.2%} ± {_half_width(row['interval']):.2f} "
-        f"(95 % of the mean over {row['draws']} draws; {test})"
+        f"{row.accuracy_mean:.2%} ± {_half_width(row.interval):.2f} "
+        f"(95 % of the mean over {row.draws} draws; {test})"
     )
 
 
-def _half_width(interval: list[float]) -> float:
+def _half_width(interval: Interval) -> float:
     """In points of a percent."""
     low, high = interval
     return 100 * (high - low) / 2
@@ -273,10 +275,6 @@ def _check_fits(*, images: int, width: int) -> None:
             f"but only {footprint.gib(free)} are free",
             hint="fewer --shots and --draws, or a smaller split to score, need less",
         )
-
-
-def _jsonable(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in row.items()}
 
 
 def _next(inputs: Measured) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
-from stages.fewshot.spec import Features, FewshotConfig
+from stages.fewshot.spec import FewshotConfig
 from vitctl.artifacts import Artifact, Store
 from vitctl.data.config import FEWSHOT_PREPROCESS
 from vitctl.errors import UsageError
@@ -13,6 +13,7 @@ from vitctl.events import Caution, Emit, Note
 from vitctl.quantities import parse_count
 from vitctl.recipes import measuring
 from vitctl.settings.overrides import Overrides
+from vitctl.summaries import Features
 
 
 def resolve(

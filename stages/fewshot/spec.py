@@ -8,12 +8,11 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess, MockConfig
 from vitctl.hardware.precision import Precision
-from vitctl.optim.config import WeightsName
 from vitctl.settings.config import Config
+from vitctl.summaries import Features, WeightsName
 
 VERSION = 1
 
-Features = Literal["model", "pixels", "untrained"]
 TooFew = Literal["refuse", "leave-out"]
 
 

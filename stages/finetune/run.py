@@ -7,6 +7,7 @@ from functools import partial
 
 from stages.finetune.spec import Inputs, recipe_of
 from vitctl.artifacts import Artifact, Store, crew
+from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.data.digest import ConsumedSamples
 from vitctl.events import Caution, Emit, Next, Note, silent
 from vitctl.inference import weights as frozen
@@ -74,7 +75,7 @@ def _pretrained(
         {**params, **layout.on_host(changes)},
         before=before.model,
         after=cfg.model,
-        classes_before=checkpoint.summary["classes"],
+        classes_before=CHECKPOINT.summary(checkpoint).classes,
         classes_after=classes,
         seed=cfg.seed,
     )
@@ -83,7 +84,7 @@ def _pretrained(
 
 
 def _head(checkpoint: Artifact, classes: tuple[str, ...]) -> str:
-    before = checkpoint.summary["classes"]
+    before = CHECKPOINT.summary(checkpoint).classes
     if warm_start.same_classes(before, classes):
         return f"the head is kept: the same {len(classes)} classes"
     return f"a new head: {len(classes)} classes, pretrained were {len(before)}"

@@ -10,6 +10,7 @@ from vitctl.artifacts import Artifact, Parent, Run, Store
 from vitctl.artifacts.ancestry import SOURCE
 from vitctl.artifacts.drafts import read_note
 from vitctl.artifacts.files import strangers
+from vitctl.artifacts.kinds import CHECKPOINT, DATASET
 from vitctl.artifacts.manifest import SEALED_SINCE
 from vitctl.artifacts.references import id_of
 from vitctl.artifacts.runs import CHECKPOINTS
@@ -188,6 +189,6 @@ def _check_checkpoint(artifact: Artifact, verdict: Verdict, *, store: Store, dep
 
 
 _OF_KIND: dict[str, Callable[..., None]] = {
-    "dataset": _check_dataset,
-    "checkpoint": _check_checkpoint,
+    DATASET.name: _check_dataset,
+    CHECKPOINT.name: _check_checkpoint,
 }

@@ -10,6 +10,7 @@ import numpy as np
 
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.ancestry import inherited
+from vitctl.artifacts.kinds import DATASET
 from vitctl.checkpoints import position
 from vitctl.data import verify
 from vitctl.data.batches import keys_of_steps
@@ -30,8 +31,9 @@ def check_counts(artifact: Artifact) -> Iterator[str]:
     """One sentence for each count that does not fit another; opens no shard."""
     try:
         dataset = Dataset.load(artifact.path)
+        recorded = DATASET.summary(artifact).examples
         for split, info in dataset.info.splits.items():
-            promised = artifact.summary.get("examples", {}).get(split)
+            promised = recorded.get(split)
             if promised != info.examples:
                 yield (
                     f"{split} has {info.examples:,} records by dataset.json, "

@@ -9,7 +9,7 @@ from typer import Option
 
 from stages.inspect import text
 from stages.inspect.listing import Row, rows
-from vitctl.artifacts.references import MAKE, kind_named
+from vitctl.artifacts.kinds import KINDS, example_of, kind_named
 from vitctl.console import completion
 from vitctl.console.session import Session
 from vitctl.console.text import safe
@@ -55,7 +55,7 @@ def ls(
     else:
         what = "nothing" if kind is None else f"no {kind}"
         session.emit(Note(f"{what} in {session.store.root} yet"))
-        session.emit(Next(MAKE.get(kind or "dataset", MAKE["checkpoint"])))
+        session.emit(Next(example_of(kind or "dataset")))
 
 
 def _cells(row: Row) -> list[str | Text]:
@@ -78,7 +78,7 @@ def _cells(row: Row) -> list[str | Text]:
 
 def _check_kind(kind: str, session: Session) -> None:
     """Nothing of a kind is an answer, but not for a kind there never is."""
-    known = {"run", "batch", *MAKE, *(row.kind for row in rows(session.store))}
+    known = {"run", *KINDS, *(row.kind for row in rows(session.store))}
     if kind not in known:
         near = difflib.get_close_matches(kind, known, n=1)
         raise UsageError(

@@ -12,6 +12,7 @@ import numpy as np
 
 from stages.replay.spec import PICTURE, Request
 from vitctl.artifacts import Artifact, Parent, Run, Store
+from vitctl.artifacts.kinds import BATCH, CHECKPOINT
 from vitctl.artifacts.run_info import MUST_BE_FINITE, diverged_in_words
 from vitctl.artifacts.runs import CHECKPOINTS
 from vitctl.data.order import Window, batch_of_step, windows_from_json
@@ -23,7 +24,7 @@ from vitctl.places.local import based
 from vitctl.recipes.branching import trained_with
 from vitctl.train.config import TrainConfig, from_identity
 from vitctl.train.run import rollback
-from vitctl.train.run.diverged_batch import KIND, load
+from vitctl.train.run.diverged_batch import load
 from vitctl.train.run.images import local_images, open_images
 from vitctl.train.run.replay import Pixels, Replayed, Seen, pixels, replay
 from vitctl.train.telemetry import metrics
@@ -104,7 +105,7 @@ def _step(request: Request, entry: Artifact | Run, at: int | None) -> int:
             f"the step of {entry.path} is not given",
             hint="give --step, or name the run as RUN@STEP",
         )
-    if isinstance(entry, Artifact) and entry.kind == KIND and step != own:
+    if isinstance(entry, Artifact) and entry.kind == BATCH.name and step != own:
         raise UsageError(
             f"{entry.path} is the batch of step {own}, not of step {step}",
             hint="leave out the step, or name the run instead of its batch",
@@ -118,16 +119,17 @@ def _saved(
     """The saved batch to show: the one that is named, or the one that a run diverged on
     and would take for this step again. Says if the step diverged, or was not trained."""
     if isinstance(entry, Artifact):
-        return entry if entry.kind == KIND else None
+        return entry if entry.kind == BATCH.name else None
     done, number = _trained(entry), batch_of_step(step - 1, passed=passed)
     for place in entry.batches():
         batch = Artifact.load(place, check=False)
         if batch.step != step:
             continue
-        summary = batch.summary
-        norms = diverged_in_words({n: summary[n] for n in MUST_BE_FINITE if n in summary})
-        same = summary["number"] == number
-        event = f"step {step} diverged ({norms}) on {'this' if same else 'another'} batch"
+        summary = BATCH.summary(batch)
+        numbers = {name: text for name in MUST_BE_FINITE if (text := getattr(summary, name))}
+        words = diverged_in_words(numbers)
+        same = summary.number == number
+        event = f"step {step} diverged ({words}) on {'this' if same else 'another'} batch"
         if step <= done or not same:
             emit(
                 Note(f"{event} before; to see that batch: vitctl replay --from {quote(str(place))}")
@@ -168,7 +170,7 @@ def _settings(entry: Artifact | Run, step: int) -> tuple[TrainConfig, tuple[Pare
     """How it trained, on what. An open-ended run gets `step` as its length."""
     if isinstance(entry, Run):
         return from_identity(entry.info.config, total_steps=step), entry.info.parents
-    if entry.kind not in ("checkpoint", KIND):
+    if entry.kind not in (CHECKPOINT.name, BATCH.name):
         raise InputError(
             f"{entry.path} is a {entry.kind}, where a run or checkpoint is expected",
             hint="list checkpoints: vitctl ls --kind checkpoint",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 from stages.scaling.user_table import guesses, read_points, resolve
 from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.scaling import report
@@ -12,6 +9,7 @@ from vitctl.scaling.config import ScalingConfig
 from vitctl.scaling.names import FrontierRule
 from vitctl.scaling.settings import loss_bounds, resolve_against, settings
 from vitctl.scaling.study import study
+from vitctl.scaling.summary import FitReport
 from vitctl.tables import Table
 
 _FRONTIERS: dict[FrontierRule, str] = {
@@ -39,13 +37,13 @@ def say_guesses(given: ScalingConfig, resolved: ScalingConfig, table: Table, *, 
     emit(Settings(f"how {table.source} is read", values))
 
 
-def study_table(cfg: ScalingConfig, table: Table, *, emit: Emit) -> dict[str, Any]:
+def study_table(cfg: ScalingConfig, table: Table, *, emit: Emit) -> FitReport:
     """The summary of a resolved configuration, with the law's `band` for drawing."""
     points, skipped, seeds = read_points(table, cfg.columns)
     if skipped:
         emit(Caution(f"{skipped} rows with empty cells were skipped"))
     result = study(points, settings(cfg, points, seeds=seeds))
     against = None if cfg.against == "none" else cfg.against
-    summary = report.summary(result, unit=cfg.columns.compute_unit or "", against=against)
-    summary["seeds"] = None if seeds is None else asdict(seeds)
-    return {**summary, "band": report.band(result)}
+    unit = cfg.columns.compute_unit or ""
+    summary = report.summary(result, unit=unit, against=against, seeds=seeds)
+    return FitReport(**dict(summary), band=report.band(result))

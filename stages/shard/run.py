@@ -39,6 +39,8 @@ from stages.shard.virtual import describe, formula_recipe
 from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store, crew
 from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
 from vitctl.artifacts.files import TEMPORARY
+from vitctl.artifacts.kinds import DATASET
+from vitctl.artifacts.kinds.dataset import Dataset
 from vitctl.artifacts.store import slug
 from vitctl.errors import DoesNotFitError, InputError, InterruptedRun
 from vitctl.events import Caution, Emit, Next, Note, Progress, silent
@@ -185,7 +187,7 @@ def _version_1(recipe: Recipe) -> Recipe:
 
 
 def _next(dataset: Artifact) -> Next:
-    verb = "pretrain --data" if dataset.summary["classes"] else "show"
+    verb = "pretrain --data" if DATASET.summary(dataset).classes else "show"
     return Next(f"vitctl {verb} {shlex.quote(str(dataset.path))}")
 
 
@@ -229,7 +231,7 @@ def _recipe(
     return Recipe(
         stage="shard",
         version=VERSION,
-        kind="dataset",
+        kind=DATASET.name,
         config=cfg.identity(),
         parents=tuple(parents),
     )
@@ -440,16 +442,16 @@ def _publish(
         draft.record(unit.file_name, size=report.file_bytes, sha256=report.sha256)
     info = outcome.info
     artifact = draft.publish(
-        summary={
-            "classes": len(info.classes),
-            "examples": {split: part.examples for split, part in info.splits.items()},
-            "shards": {split: len(part.shard_lengths) for split, part in info.splits.items()},
-            "bytes": sum(report.file_bytes for report in reports),
-            "converted": outcome.converted,
-            "differ": outcome.differ,
-            "rejected": outcome.rejected,
-            "skipped": dict(sorted(skipped.items())),
-        }
+        summary=Dataset(
+            classes=len(info.classes),
+            examples={split: part.examples for split, part in info.splits.items()},
+            shards={split: len(part.shard_lengths) for split, part in info.splits.items()},
+            bytes=sum(report.file_bytes for report in reports),
+            converted=outcome.converted,
+            differ=outcome.differ,
+            rejected=outcome.rejected,
+            skipped=dict(sorted(skipped.items())),
+        ).as_json()
     )
     (draft.path / REPORTS).remove_tree()
     return artifact

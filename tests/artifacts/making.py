@@ -37,6 +37,36 @@ def made(
         return draft.finished
 
 
+def checkpoint_summary(step: int, **changes: Any) -> dict[str, Any]:
+    """What training records of a checkpoint: no less than its kind requires."""
+    return {
+        "step": step,
+        "images": 4 * step,
+        "model": "S/16",
+        "resolution": 8,
+        "parameters": 1000,
+        "classes": ["cat", "dog"],
+        "finished_schedule": False,
+        "loss": None,
+        "eval": None,
+        **changes,
+    }
+
+
+def dataset_summary(examples: dict[str, int], **changes: Any) -> dict[str, Any]:
+    """What `shard` records of a dataset of two classes."""
+    return {
+        "classes": 2,
+        "examples": examples,
+        "shards": dict.fromkeys(examples, 1),
+        "bytes": 1000,
+        "converted": {},
+        "rejected": 0,
+        "skipped": {},
+        **changes,
+    }
+
+
 def trained(
     store: Store,
     wanted: Recipe,
@@ -52,8 +82,7 @@ def trained(
         for step in steps:
             place = draft.empty_place(step)
             (place / "weights.bin").write_bytes(b"weights %d" % step)
-            summary = {"step": step, "model": "S/16", "finished_schedule": False}
-            draft.publish(step, summary=summary, started="2026-01-01")
+            draft.publish(step, summary=checkpoint_summary(step), started="2026-01-01")
         for step in results:
             draft.mark_result(step)
         return draft.path
@@ -80,8 +109,7 @@ def dataset(store: Store, *, images: int = 6, name: str = "photos", **config: An
             splits[split] = SplitInfo(shard_lengths=(each,) * shards, record_bytes=1)
         info = DatasetInfo(classes=("cat", "dog"), splits=splits)
         (draft.path / "dataset.json").write_text(info.model_dump_json())
-        summary = {"classes": 2, "examples": dict.fromkeys(splits, images)}
-        return draft.publish(summary=summary)
+        return draft.publish(summary=dataset_summary(dict.fromkeys(splits, images)))
 
 
 def parent_of(artifact: Artifact, role: str = "data") -> Parent:

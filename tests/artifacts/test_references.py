@@ -6,7 +6,8 @@ import pytest
 
 from tests.artifacts.making import made, recipe, trained
 from vitctl.artifacts import Artifact, Run
-from vitctl.artifacts.references import find, kind_named, resolve
+from vitctl.artifacts.kinds import kind_named
+from vitctl.artifacts.references import find, resolve
 from vitctl.errors import InputError, NotFoundError, UsageError
 
 TRUNK = recipe("pretrain", "run", lr=1)
@@ -207,6 +208,7 @@ def test_latest_is_the_last_finished_of_any_kind(store, photos, run):
         ("fewshot", "fewshot"),
         ("checkpoint", "checkpoint"),
         ("run", "run"),
+        ("pretrain", "pretrain"),  # makes checkpoints and batches
         ("fit", "fit"),
     ],
 )

@@ -32,6 +32,7 @@ from vitctl.scaling import report
 from vitctl.scaling.laws import Law
 from vitctl.scaling.points import Points
 from vitctl.scaling.study import Settings, study
+from vitctl.scaling.summary import Bottlenecks, FitReport
 
 THEME = THEMES["light"]
 
@@ -57,7 +58,8 @@ def summary():
         images=np.array([row[2] for row in rows]),
     )
     found = study(points, Settings(draws=100))
-    return {**report.summary(found, unit="hours", against=None), "band": report.band(found)}
+    summary = report.summary(found, unit="hours", against=None)
+    return FitReport(**dict(summary), band=report.band(found))
 
 
 def texts(drawn: Figure) -> str:
@@ -102,7 +104,7 @@ def test_every_figure_renders_on_its_paper(summary) -> None:
 
 def test_losses_are_drawn_without_percent(summary) -> None:
     """The same runs as losses: other words and numbers on the axes, the same picture."""
-    drawn = all_figures({**summary, "measure": "loss"}, THEME)
+    drawn = all_figures(summary.model_copy(update={"measure": "loss"}), THEME)
     for name in ("compute", "models", "data", "images"):
         shown = texts(drawn[name])
         assert "loss" in shown
@@ -176,30 +178,26 @@ def test_series_differ_without_colour(theme: Theme) -> None:
 def test_the_main_figure_names_its_parts(summary) -> None:
     drawn = scaling.error_over_compute(summary, THEME)
     shown = texts(drawn)
-    on = len(summary["frontier"])
+    on = len(summary.frontier)
     assert f"frontier, {on} of 36 runs" in shown
-    assert f"{summary['a']:.3g}" in shown
+    assert f"{summary.a:.3g}" in shown
     assert "compute (hours)" in shown
     assert "its 95 % interval" in shown
     marks = [line for line in drawn.axes[0].lines if str(line.get_label()).startswith("frontier")]
-    np.testing.assert_array_equal(
-        marks[0].get_xdata(), [row["compute"] for row in summary["frontier"]]
-    )
+    np.testing.assert_array_equal(marks[0].get_xdata(), [row.compute for row in summary.frontier])
 
 
 def test_everything_measured_is_inside_the_axes(summary) -> None:
     ax = scaling.error_over_compute(summary, THEME).axes[0]
     (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
-    for row in summary["residuals"]:
-        assert left <= row["compute"] <= right
-        assert low <= row["error"] <= high
+    for row in summary.residuals:
+        assert left <= row.compute <= right
+        assert low <= row.error <= high
 
 
 def test_figures_that_lack_a_column_are_left_out(summary) -> None:
-    bare = {
-        **summary,
-        "bottlenecks": {"by_model": [], "by_data": [], "by_model_and_data": []},
-    }
+    nothing = Bottlenecks(by_model=(), by_data=(), by_model_and_data=())
+    bare = summary.model_copy(update={"bottlenecks": nothing})
     assert scaling.error_by_model_size(bare, THEME) is None
     assert scaling.error_by_data_size(bare, THEME) is None
     assert scaling.error_over_images(bare, THEME) is None

@@ -24,7 +24,7 @@ QUICK = {"draws": 100}
 @pytest.fixture(scope="module")
 def summary(paper):
     found = study(paper(), Settings(budgets=(5000.0,), **QUICK))
-    return report.summary(found, unit="TPUv3 core-days", against="imagenet-10shot")
+    return report.summary(found, unit="TPUv3 core-days", against="imagenet-10shot").as_json()
 
 
 def test_g14_against_this_law_and_the_printed_one(summary) -> None:
@@ -66,7 +66,7 @@ def test_the_band_holds_the_law(paper) -> None:
     band = report.band(study(paper(), Settings(**QUICK)))
     assert all(
         low <= error <= high
-        for low, error, high in zip(band["low"], band["error"], band["high"], strict=True)
+        for low, error, high in zip(band.low, band.error, band.high, strict=True)
     )
 
 
@@ -96,7 +96,7 @@ def test_few_points_make_wide_intervals_not_a_lie() -> None:
     assert any("5 points for 4 parameters" in said for said in cautions(few))
     assert any("draws residuals instead" in said for said in cautions(few))
     band = report.band(few)
-    assert all(low < high for low, high in zip(band["low"], band["high"], strict=True))
+    assert all(low < high for low, high in zip(band.low, band.high, strict=True))
     more = study(of_one_model(9), Settings(**QUICK))
     for name in ("b", "c"):
         widths = []

@@ -32,8 +32,8 @@ def summary(points: Points, unit: float, **chosen: Any) -> dict[str, Any]:
     asked = Settings(budgets=tuple(budget * unit for budget in BUDGETS), **SMALL, **chosen)
     found = study(scaled, asked)
     return {
-        **report.summary(found, unit="", against=None),
-        "band": report.band(found),
+        **report.summary(found, unit="", against=None).as_json(),
+        "band": report.band(found).as_json(),
     }
 
 

@@ -3,6 +3,7 @@
     canonical   values -> the one JSON form that is hashed
     documents   JSON documents with a format version
     manifest    artifact.json, typed
+    kinds       every kind of artifact, with its typed summary
     files       hashing, atomic small writes, paths that stay inside their folder
     artifact    a finished, immutable directory
     run_info    run.json: recipe, starts, answers, roll-backs

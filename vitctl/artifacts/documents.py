@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from vitctl import strict_json
 from vitctl.errors import InputError, NewerFormatError, NotFoundError
 from vitctl.places import Place, nofollow
-from vitctl.settings.config import Config, first_problem
+from vitctl.settings.config import first_problem
 
-D = TypeVar("D", bound=Config)
+D = TypeVar("D", bound=BaseModel)
 
 
 def read_document(

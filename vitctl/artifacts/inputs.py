@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from vitctl.artifacts.ancestry import inherited
 from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.references import MAKE, resolve
+from vitctl.artifacts.kinds import example_of
+from vitctl.artifacts.references import resolve
 from vitctl.artifacts.store import Store
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, silent
@@ -44,7 +45,7 @@ def newest(kind: str, *, option: str, store: Store, emit: Emit) -> Artifact:
         without = f" with labels (there are {len(unlabelled)} without)" if unlabelled else ""
         raise UsageError(
             f"no {option} given, and there is no finished {kind}{without} in {store.root}",
-            hint=f"make one: {MAKE[kind]}",
+            hint=f"make one: {example_of(kind)}",
         )
     newer = f"; {unlabelled[0].path.name} is newer and has no labels" if unlabelled else ""
     emit(Note(f"{option} {artifact.path} (the newest {kind} in {store.root}{newer})"))

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.drafts import read_note
 from vitctl.artifacts.files import RUN
+from vitctl.artifacts.kinds import CHECKPOINT, DATASET, example_of
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.artifacts.runs import CHECKPOINTS, Run
 from vitctl.artifacts.store import Store, slug
@@ -27,34 +28,7 @@ Entry = Artifact | Run
 
 LATEST = "latest"
 
-# Every kind of artifact, and the command that makes one.
-MAKE = {
-    "dataset": "vitctl shard SRC",
-    "checkpoint": "vitctl pretrain --model S16 --data DATASET",
-    "fewshot": "vitctl fewshot --from RUN",
-    "evaluation": "vitctl evaluate --from RUN",
-    "export": "vitctl export --from RUN --to timm",
-    "scaling-fit": "vitctl scaling fit TABLE",
-    "scaling-plot": "vitctl scaling plot TABLE",
-}
-
-# Kinds that are called otherwise than the command that makes them.
-_BY_COMMAND = {
-    "".join(command.split()[1 : 3 if command.startswith("vitctl scaling") else 2]): kind
-    for kind, command in MAKE.items()
-    if kind != "checkpoint"
-}
-
 _SHORTEST_ID = 4
-
-
-def kind_named(text: str) -> str:
-    """The kind that a person means: its own name, or the command that makes it (`scaling fit`,
-    `evaluate`), in any case and with spaces, hyphens or underscores. Other text is returned as it
-    is."""
-    plain = re.sub(r"[\s_-]+", "", text).lower()
-    own = {kind.replace("-", ""): kind for kind in MAKE}
-    return own.get(plain) or _BY_COMMAND.get(plain, text)
 
 
 def resolve(
@@ -73,12 +47,12 @@ def resolve(
         newest = store.newest(kind)
         if newest is None:
             raise NotFoundError(
-                f"there is no finished {kind} in {store.root}", hint=f"make one: {MAKE[kind]}"
+                f"there is no finished {kind} in {store.root}", hint=f"make one: {example_of(kind)}"
             )
         return newest
     entry, step = find(reference, store=store, kind=kind, trunk=trunk, emit=emit)
     if isinstance(entry, Run):
-        if kind != "checkpoint":
+        if kind != CHECKPOINT.name:
             raise InputError(
                 f"{entry.path} is a run, where a {kind} is expected", hint=_hint_for(kind)
             )
@@ -86,7 +60,7 @@ def resolve(
     if step is not None:
         raise InputError(f"{entry.path} is one {entry.kind}; only a run takes @{step}")
     if entry.kind != kind:
-        expected = "run or checkpoint" if kind == "checkpoint" else kind
+        expected = "run or checkpoint" if kind == CHECKPOINT.name else kind
         raise InputError(
             f"{entry.path} is a {entry.kind}, where a {expected} is expected",
             hint=_hint_for(kind),
@@ -153,7 +127,7 @@ def _meant(
 
 def kind_of(entry: Artifact | Run) -> str:
     """What an entry can be an input as: a run stands for its checkpoints."""
-    return "checkpoint" if isinstance(entry, Run) else entry.kind
+    return CHECKPOINT.name if isinstance(entry, Run) else entry.kind
 
 
 def id_of(entry: Artifact | Run) -> str:
@@ -173,7 +147,7 @@ def _newest(store: Store, *, kind: str | None) -> Artifact | Run:
     entries = [e for e in store.entries() if kind is None or kind_of(e) == kind]
     if not entries:
         raise NotFoundError(
-            f"there is nothing in {store.root} yet", hint=f"begin: {MAKE['dataset']}"
+            f"there is nothing in {store.root} yet", hint=f"begin: {DATASET.example}"
         )
     return entries[-1]
 

@@ -15,9 +15,10 @@ from typing import Any
 import typer
 
 from vitctl.artifacts.files import RUN
+from vitctl.artifacts.kinds import CHECKPOINT, DATASET, KINDS, SCALING_FIT, Kind
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.artifacts.pasteable import usual_store
-from vitctl.artifacts.references import LATEST, MAKE
+from vitctl.artifacts.references import LATEST
 from vitctl.artifacts.runs import CHECKPOINTS
 from vitctl.hardware.tpus import TPUS
 from vitctl.model import variants
@@ -26,9 +27,6 @@ from vitctl.settings.config import Config
 from vitctl.settings.overrides import choices_of, keys_of
 
 Words = list[tuple[str, str]]
-
-_TRAINED = ("pretrain", "cooldown", "finetune")
-_STAGES = {"dataset": ("shard",), "checkpoint": _TRAINED, "scaling-fit": ("scaling-fit",)}
 
 
 def models(incomplete: str) -> Words:
@@ -52,8 +50,8 @@ def topologies(incomplete: str) -> Words:
 
 def kinds(incomplete: str) -> Words:
     """Kinds of artifacts, and runs."""
-    pairs = [("run", "vitctl pretrain --model S16"), ("batch", "of a run that diverged")]
-    return _beginning([*MAKE.items(), *pairs], incomplete)
+    pairs = [(kind.name, kind.example or "of a run that diverged") for kind in KINDS.values()]
+    return _beginning([*pairs, ("run", "vitctl pretrain --model S16")], incomplete)
 
 
 def settings_of(model: type[Config]) -> Callable[[str], Words]:
@@ -70,25 +68,25 @@ def settings_of(model: type[Config]) -> Callable[[str], Words]:
 
 def artifacts(ctx: typer.Context, incomplete: str) -> Words:
     """Artifacts and runs of any kind."""
-    return _named(ctx, incomplete, stages=None)
+    return _named(ctx, incomplete, kind=None)
 
 
 def datasets(ctx: typer.Context, incomplete: str) -> Words:
     """Datasets."""
-    return _named(ctx, incomplete, stages=_STAGES["dataset"])
+    return _named(ctx, incomplete, kind=DATASET)
 
 
 def checkpoints(ctx: typer.Context, incomplete: str) -> Words:
     """Runs, and behind `RUN@` the steps that are kept."""
-    return _named(ctx, incomplete, stages=_STAGES["checkpoint"])
+    return _named(ctx, incomplete, kind=CHECKPOINT)
 
 
 def fits(ctx: typer.Context, incomplete: str) -> Words:
     """Fits of scaling laws."""
-    return _named(ctx, incomplete, stages=_STAGES["scaling-fit"])
+    return _named(ctx, incomplete, kind=SCALING_FIT)
 
 
-def _named(ctx: typer.Context, incomplete: str, *, stages: tuple[str, ...] | None) -> Words:
+def _named(ctx: typer.Context, incomplete: str, *, kind: Kind[Any] | None) -> Words:
     """Folder names in the store at hand; a folder that is no finished work is left out."""
     root = ctx.params.get("store") or usual_store()
     if "://" in str(root):
@@ -101,7 +99,7 @@ def _named(ctx: typer.Context, incomplete: str, *, stages: tuple[str, ...] | Non
         pairs += [
             (folder.name, folder.parent.name)
             for folder in _folders(Path(root))
-            if stages is None or folder.parent.name in stages
+            if kind is None or folder.parent.name in kind.stages
         ]
     return _beginning(pairs, incomplete)
 

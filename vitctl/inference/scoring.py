@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import NDArray
 
 from vitctl import losses, processes, strict_json
+from vitctl.artifacts.kinds import checkpoint
 from vitctl.data.batches import EvalBatch
 from vitctl.errors import InputError
 from vitctl.inference.weights import applied, on_devices, one_behind
@@ -42,9 +43,9 @@ class Scores:
         """Whether the loss is: a finite weight may still be so large that a logit is not."""
         return math.isfinite(self.loss)
 
-    def as_json(self) -> dict[str, float | int | None]:
+    def recorded(self) -> checkpoint.Scores:
         """As it is recorded: null for a loss that is not finite."""
-        return strict_json.finite(asdict(self))
+        return checkpoint.Scores(**strict_json.finite(asdict(self)))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vitctl.artifacts import references
 from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.kinds import CHECKPOINT, DATASET
 from vitctl.artifacts.pasteable import usual_store
 from vitctl.artifacts.runs import Run
 from vitctl.artifacts.store import Store
@@ -26,9 +27,9 @@ from vitctl.inference import weights as stored
 from vitctl.inference.weights_choice import chosen
 from vitctl.model import shapes, vit
 from vitctl.model.config import ModelConfig
-from vitctl.optim.config import WeightsName
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
+from vitctl.summaries import WeightsName
 from vitctl.train.config import TrainConfig, from_identity
 
 Reference = str | os.PathLike[str]
@@ -150,7 +151,7 @@ class TrainedModel:
         if dataset is None and mock is None:
             raise UsageError("which dataset? This model was not trained on synthetic images")
         if not isinstance(dataset, Artifact | None):
-            dataset = references.resolve(os.fspath(dataset), store=self.store, kind="dataset")
+            dataset = references.resolve(os.fspath(dataset), store=self.store, kind=DATASET.name)
         source = stored.open_dataset(
             dataset, mock=mock, classes=self.config.classes, splits=(split,)
         )
@@ -232,9 +233,9 @@ def load(
         store = Store(os.fspath(store or usual_store()))
     if isinstance(checkpoint, Run):
         checkpoint = checkpoint.newest()
-    if not isinstance(checkpoint, Artifact) or checkpoint.kind != "checkpoint":
+    if not isinstance(checkpoint, Artifact) or checkpoint.kind != CHECKPOINT.name:
         reference = checkpoint.path if isinstance(checkpoint, Artifact) else checkpoint
-        checkpoint = references.resolve(str(reference), store=store, kind="checkpoint")
+        checkpoint = references.resolve(str(reference), store=store, kind=CHECKPOINT.name)
     step = checkpoint.step
     assert step is not None  # every checkpoint's summary has it
     training = from_identity(checkpoint.config, total_steps=step)
@@ -244,7 +245,7 @@ def load(
         checkpoint=checkpoint,
         store=store,
         training=training,
-        classes=tuple(checkpoint.summary["classes"]),
+        classes=CHECKPOINT.summary(checkpoint).classes,
         params=stored.restored(checkpoint, model=training.model, layout=layout, weights=weights),
         weights=weights,
         precision=precision or training.precision,

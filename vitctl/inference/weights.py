@@ -28,10 +28,10 @@ from vitctl.events import Emit, silent
 from vitctl.model import shapes, vit
 from vitctl.model.config import ModelConfig
 from vitctl.optim import average
-from vitctl.optim.config import WeightsName
 from vitctl.places import Place
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
+from vitctl.summaries import WeightsName
 
 T = TypeVar("T")
 

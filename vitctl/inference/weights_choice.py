@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vitctl.artifacts.artifact import Artifact
 from vitctl.errors import UsageError
-from vitctl.optim.config import WeightsName
+from vitctl.summaries import WeightsName
 
 
 def chosen(checkpoint: Artifact, *, requested: WeightsName | None) -> WeightsName:

@@ -9,8 +9,6 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from vitctl.settings.config import Config
 
 Name = Literal["adafactor", "adam", "sgd"]
-WeightsName = Literal["raw", "ema"]
-"""The weights of the last step, or their Polyak average (`vitctl.optim.average`)."""
 MomentumDtype = Literal["bfloat16", "float32"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 SPIKE_SIGMAS = 6.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.artifacts.runs import Run, run_of
 from vitctl.errors import InputError, UsageError, VitctlError
 from vitctl.optim.schedules import OPEN_ENDED, CooldownShape, ScheduleConfig
@@ -100,7 +101,7 @@ def check_goes_on(cfg: TrainConfig, checkpoint: Artifact) -> None:
 
 def is_cooled(checkpoint: Artifact) -> bool:
     """Whether this checkpoint is the end of a schedule, a finished model."""
-    return bool(checkpoint.summary.get("finished_schedule"))
+    return CHECKPOINT.summary(checkpoint).finished_schedule
 
 
 def _trunk(schedule: ScheduleConfig, *, at: int, checkpoint: Artifact) -> ScheduleConfig:

@@ -5,26 +5,25 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import PositiveInt
 
 from vitctl.artifacts import ancestry
 from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.kinds import CHECKPOINT, DATASET
 from vitctl.artifacts.manifest import Parent
 from vitctl.artifacts.pasteable import command
 from vitctl.artifacts.store import Store
 from vitctl.data.names import compose
 from vitctl.errors import UsageError
 from vitctl.inference import weights_choice
-from vitctl.optim.config import WeightsName
 from vitctl.optim.schedules import OPEN_ENDED
 from vitctl.recipes import branching
 from vitctl.settings.trees import Tree
 from vitctl.stage import ReadsImages
+from vitctl.summaries import Seen, WeightsName
 from vitctl.train.trained_classes import classes_trained_on
-
-Seen = Literal["all", "some", "none"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def settings(checkpoint: Artifact, dataset: Artifact | None, *, overrides: Tree)
         return tree
     from vitctl.data.dataset import Dataset, check_classes, scoring_split
 
-    check_classes(dataset.summary.get("classes", -1), dataset=dataset.path)
+    check_classes(DATASET.summary(dataset).classes, dataset=dataset.path)
     if "eval_split" not in overrides:
         tree["eval_split"] = scoring_split(Dataset.load(dataset.path).info)
     return tree
@@ -143,17 +142,17 @@ def known(checkpoint: Artifact, *, store: Store) -> Known:
     """The classes that the checkpoint, or what it was made from, was trained with. It records them;
     only of one that an earlier version made the ancestors are read."""
     names, gone = set(classes_trained_on(checkpoint)), []
-    recorded = "classes_before" in checkpoint.summary
+    recorded = CHECKPOINT.summary(checkpoint).classes_before is not None
     queue = [] if recorded else list(ancestry.ancestors(checkpoint, store=store))
     while queue:
         above = queue.pop()
-        if above.parent.kind != "checkpoint":
+        if above.parent.kind != CHECKPOINT.name:
             continue
         if above.artifact is None:
             gone.append(f"{above.parent.path or above.parent.id[:8]} is {above.problem}")
             continue
         names |= classes_trained_on(above.artifact)
-        if "classes_before" not in above.artifact.summary:
+        if CHECKPOINT.summary(above.artifact).classes_before is None:
             queue += above.ancestors
     return Known(frozenset(names), tuple(gone))
 

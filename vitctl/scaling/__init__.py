@@ -22,7 +22,9 @@
     allocation    the best model and duration for a budget
     published     the laws the paper prints
     study         all of it for one table
-    report        a study as plain values: for `--json` and fit.json
+    fit_line      the parameters of a law, for lists of artifacts
+    summary       a study as typed values: for `--json` and fit.json; imports no array library
+    report        a study -> its summary
 
 Numbers in, numbers out: nothing here opens a file, prints or draws.
 """

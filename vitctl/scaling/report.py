@@ -1,4 +1,4 @@
-"""A study as plain values: what `--json` prints and what fit.json holds."""
+"""A study -> its summary."""
 
 from __future__ import annotations
 
@@ -8,104 +8,100 @@ from typing import Any
 
 import numpy as np
 
+from vitctl.scaling.allocation import Allocation
 from vitctl.scaling.bottlenecks import Best
 from vitctl.scaling.compare import Extrapolation, Variant, scores
+from vitctl.scaling.efficiency import SampleEfficiency
 from vitctl.scaling.laws import PARAMETERS, Law
 from vitctl.scaling.published import DECIMALS, PUBLISHED
 from vitctl.scaling.repeats import Repeats, share
+from vitctl.scaling.seeds import Seeds
 from vitctl.scaling.study import OFF_LAW, Study, cautions
+from vitctl.scaling.summary import (
+    AllocationSummary,
+    Band,
+    BestRun,
+    Bootstrap,
+    Bottlenecks,
+    CandidateSummary,
+    EfficiencySummary,
+    ExtrapolationSummary,
+    FitSummary,
+    ForecastSummary,
+    HeldOut,
+    LargestRun,
+    LawSummary,
+    Methods,
+    PublishedLaw,
+    Repeated,
+    RepeatsSummary,
+    RunToLaw,
+    SeedsSummary,
+    SelectionSummary,
+    Starts,
+    VariantSummary,
+    WithoutTerm,
+)
 
 _EPOCHS = (2, 4, 10, 40, 100)
 
 
-def summary(result: Study, *, unit: str, against: str | None) -> dict[str, Any]:
+def summary(
+    result: Study, *, unit: str, against: str | None, seeds: Seeds | None = None
+) -> FitSummary:
     """The answer: law, intervals, frontier, residuals, and all that follows from them.
 
-    Errors are fractions, or losses as they are; residuals are measured minus law. `unit` names the
-    unit of compute, `against` a published law to measure residuals from as well.
+    `unit` names the unit of compute, `against` a published law to measure residuals from as well;
+    `seeds` is what repeated runs told.
     """
     fit, drawn = result.fit, result.drawn
     rows = residuals(result, against=PUBLISHED[against].law if against else None)
-    return {
-        **{name: getattr(fit.law, name) for name in PARAMETERS},
-        "form": fit.form,
-        "measure": result.points.measure,
-        "compute_unit": unit,
-        "intervals": {name: _pair(result.intervals.get(name)) for name in PARAMETERS},
-        "interval_level": result.settings.level,
-        "interval_methods": {
-            "profile": {name: _pair(pair) for name, pair in result.profile.items()},
-            "bootstrap": {
-                name: _pair(drawn.interval(name, level=result.settings.level)) for name in fit.free
+    return FitSummary(
+        **_parameters(fit.law),
+        form=fit.form,
+        measure=result.points.measure,
+        compute_unit=unit,
+        intervals={name: result.intervals.get(name) for name in PARAMETERS},
+        interval_level=result.settings.level,
+        interval_methods=Methods(
+            profile=dict(result.profile),
+            bootstrap={
+                name: drawn.interval(name, level=result.settings.level) for name in fit.free
             },
-        },
-        "selection": _selection(result),
-        "bootstrap": {
-            "resampling": drawn.resampling,
-            "fitted": len(drawn.theta),
-            "failed": drawn.failed,
-        },
-        "correlation": fit.correlation,
-        "scatter": fit.scatter,
-        "points": len(result.points),
-        "starts": {"tried": fit.starts, "at_minimum": fit.starts_at_minimum},
-        "at_bound": list(fit.at_bound),
-        "frontier": [rows[i] for i in result.frontier],
-        "residuals": rows,
-        "off_law": [rows[i] for i in result.frontier if rows[i]["off_law"]],
-        "largest_run": largest_run(result, against=against),
-        "variants": [_variant(variant) for variant in result.variants],
-        "extrapolation": [_extrapolation(one) for one in result.extrapolations],
-        "held_out": [
-            {"form": one.form, "rmse": one.rmse, "predicted": one.predicted}
+        ),
+        selection=_selection(result),
+        bootstrap=Bootstrap(
+            resampling=drawn.resampling, fitted=len(drawn.theta), failed=drawn.failed
+        ),
+        correlation=fit.correlation,
+        scatter=fit.scatter,
+        points=len(result.points),
+        starts=Starts(tried=fit.starts, at_minimum=fit.starts_at_minimum),
+        at_bound=fit.at_bound,
+        frontier=tuple(rows[i] for i in result.frontier),
+        residuals=tuple(rows),
+        off_law=tuple(rows[i] for i in result.frontier if rows[i].off_law),
+        largest_run=largest_run(result, against=against),
+        variants=tuple(_variant(variant) for variant in result.variants),
+        extrapolation=tuple(_extrapolation(one) for one in result.extrapolations),
+        held_out=tuple(
+            HeldOut(form=one.form, rmse=one.rmse, predicted=one.predicted)
             for one in scores(result.extrapolations)
-        ],
-        "repeats": _repeats(result.repeats),
-        "bottlenecks": {
-            "by_model": [_best(result, best) for best in result.by_model],
-            "by_data": [_best(result, best) for best in result.by_data],
-            "by_model_and_data": [_best(result, best) for best in result.by_model_and_data],
-        },
-        "sample_efficiency": [
-            {
-                "model": one.model,
-                "reference": one.reference,
-                "factor": one.factor,
-                "interval": _pair(one.interval),
-                "errors": _pair(one.errors),
-                "factor_at_lowest_error": one.at_lowest,
-                "factor_at_highest_error": one.at_highest,
-                "reason": one.reason,
-            }
-            for one in result.efficiencies
-        ],
-        "allocation": [
-            {
-                "budget": one.budget,
-                "error": one.error,
-                "error_interval": _pair(one.error_interval),
-                "how": one.how,
-                "model": one.model,
-                "size_factor": one.size_factor,
-                "images": one.images,
-                "images_interval": _pair(one.images_interval),
-                "cost_per_image": one.cost_per_image,
-                "candidates": [
-                    {"model": c.model, "error": c.error, "share": c.share} for c in one.candidates
-                ],
-                "images_exponent": one.trend.exponent if one.trend else None,
-                "images_exponent_interval": _pair(one.trend.exponent_interval)
-                if one.trend
-                else None,
-                "reason": one.reason,
-            }
-            for one in result.allocations
-        ],
-        "cautions": cautions(result),
-    }
+        ),
+        repeats=_repeats(result.repeats),
+        bottlenecks=Bottlenecks(
+            by_model=tuple(_best(result, best) for best in result.by_model),
+            by_data=tuple(_best(result, best) for best in result.by_data),
+            by_model_and_data=tuple(_best(result, best) for best in result.by_model_and_data),
+        ),
+        sample_efficiency=tuple(_efficiency(one) for one in result.efficiencies),
+        allocation=tuple(_allocation(one) for one in result.allocations),
+        cautions=tuple(cautions(result)),
+        seeds=None if seeds is None else SeedsSummary(**asdict(seeds)),
+    )
 
 
-def band(result: Study) -> dict[str, list[float]]:
+def band(result: Study) -> Band:
     """The law and its interval from a third of the smallest to three times the largest compute.
 
     The interval spans the bootstrap and the law behind lucky runs; without a usable bootstrap it
@@ -122,11 +118,11 @@ def band(result: Study) -> dict[str, list[float]]:
         unlucky = result.selection.law.error(grid)
         low, high = np.minimum(low, unlucky), np.maximum(high, unlucky)
     columns = {"compute": grid, "error": error, "low": low, "high": high}
-    return {name: [float(value) for value in column] for name, column in columns.items()}
+    return Band(**{name: column.tolist() for name, column in columns.items()})
 
 
-def residuals(result: Study, *, against: Law | None) -> list[dict[str, Any]]:
-    """One object a run, in the table's order.
+def residuals(result: Study, *, against: Law | None) -> list[RunToLaw]:
+    """One a run, in the table's order.
 
     `off` is the residual in standard deviations of the frontier's scatter. A run is `off_law`
     where that passes two, on the frontier or not; runs above the frontier mostly are.
@@ -134,51 +130,65 @@ def residuals(result: Study, *, against: Law | None) -> list[dict[str, Any]]:
     points, on = result.points, result.on_frontier
     predicted = result.law.error(points.compute)
     printed = None if against is None else against.error(points.compute)
-    rows = []
-    for i in range(len(points)):
-        row = {
+    return [
+        RunToLaw(
             **_run_of(result, i),
-            "predicted": float(predicted[i]),
-            "residual": float(result.residual[i]),
-            "off": float(result.off[i]),
-            "on_frontier": bool(on[i]),
-            "off_law": bool(abs(result.off[i]) > OFF_LAW),
-        }
-        if printed is not None:
-            row["residual_against"] = float(points.error[i] - printed[i])
-        rows.append(row)
-    return rows
+            predicted=float(predicted[i]),
+            residual=float(result.residual[i]),
+            off=float(result.off[i]),
+            on_frontier=bool(on[i]),
+            off_law=bool(abs(result.off[i]) > OFF_LAW),
+            **_given(
+                residual_against=None if printed is None else float(points.error[i] - printed[i])
+            ),
+        )
+        for i in range(len(points))
+    ]
 
 
-def largest_run(result: Study, *, against: str | None) -> dict[str, Any]:
+def largest_run(result: Study, *, against: str | None) -> LargestRun:
     """The run of most compute (the best of them): how it stands to the law, and to a published
     one, whose printed coefficients are rounded; `rounding` is what that alone can move."""
     points = result.points
     top = points.compute == points.compute.max()
     i = int(min((j for j in range(len(points)) if top[j]), key=lambda j: points.error[j]))
-    out: dict[str, Any] = {
-        **_run_of(result, i),
-        "predicted": float(result.law.error(points.compute[i])),
-        "predicted_without": None,
-        "residual": float(result.residual[i]),
-        "against": None,
-    }
+    without = None
     if result.without_largest is not None and i == result.frontier[-1]:
-        out["predicted_without"] = float(result.without_largest.error(points.compute[i]))
-    if against is not None:
-        law = PUBLISHED[against].law
-        compute = float(points.compute[i])
-        predicted = float(law.error(compute))
-        out["against"] = {
-            "name": against,
-            "title": PUBLISHED[against].title,
-            **{name: getattr(law, name) for name in PARAMETERS},
-            "decimals": DECIMALS,
-            "predicted": predicted,
-            "residual": float(points.error[i]) - predicted,
-            "rounding": law.rounding(compute, decimals=DECIMALS),
-        }
-    return out
+        without = float(result.without_largest.error(points.compute[i]))
+    return LargestRun(
+        **_run_of(result, i),
+        predicted=float(result.law.error(points.compute[i])),
+        predicted_without=without,
+        residual=float(result.residual[i]),
+        against=None if against is None else _published(result, i, name=against),
+    )
+
+
+def _published(result: Study, i: int, *, name: str) -> PublishedLaw:
+    """How run `i` stands to a published law."""
+    law, compute = PUBLISHED[name].law, float(result.points.compute[i])
+    predicted = float(law.error(compute))
+    return PublishedLaw(
+        name=name,
+        title=PUBLISHED[name].title,
+        **_parameters(law),
+        decimals=DECIMALS,
+        predicted=predicted,
+        residual=float(result.points.error[i]) - predicted,
+        rounding=law.rounding(compute, decimals=DECIMALS),
+    )
+
+
+def _parameters(law: Law) -> dict[str, Any]:
+    return {name: getattr(law, name) for name in PARAMETERS}
+
+
+_NO_PARAMETERS: dict[str, Any] = dict.fromkeys(PARAMETERS)
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    """Without fields that are not recorded where there is nothing to say."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _run_of(result: Study, i: int) -> dict[str, Any]:
@@ -193,62 +203,90 @@ def _run_of(result: Study, i: int) -> dict[str, Any]:
     }
 
 
-def _selection(result: Study) -> dict[str, Any] | None:
-    if result.selection is None:
+def _selection(result: Study) -> SelectionSummary | None:
+    chosen = result.selection
+    if chosen is None:
         return None
-    law = {name: getattr(result.selection.law, name) for name in PARAMETERS}
-    return {"law": law, "noise": result.selection.noise, "crowd": result.selection.crowd}
+    law = LawSummary(**_parameters(chosen.law))
+    return SelectionSummary(law=law, noise=chosen.noise, crowd=chosen.crowd)
 
 
-def _variant(variant: Variant) -> dict[str, Any]:
+def _variant(variant: Variant) -> VariantSummary:
     fit = variant.fit
-    law: dict[str, Any] = {n: getattr(fit.law, n) if fit else None for n in PARAMETERS}
-    return {
-        "form": variant.form,
-        **law,
-        "scatter": fit.scatter if fit else None,
-        "aic": fit.aic if fit else None,
-        "aicc": fit.aicc if fit else None,
-        "delta_aicc": variant.delta_aicc,
-        "weight": variant.weight,
-    }
+    return VariantSummary(
+        form=variant.form,
+        **(_parameters(fit.law) if fit else _NO_PARAMETERS),
+        scatter=fit.scatter if fit else None,
+        aic=fit.aic if fit else None,
+        aicc=fit.aicc if fit else None,
+        delta_aicc=variant.delta_aicc,
+        weight=variant.weight,
+    )
 
 
-def _extrapolation(one: Extrapolation) -> dict[str, Any]:
-    return {
-        "below": one.below,
-        "fitted": one.fitted,
-        "predicted": one.predicted,
-        "forecasts": [{"form": f.form, "rmse": f.rmse, "bias": f.bias} for f in one.forecasts],
-    }
+def _extrapolation(one: Extrapolation) -> ExtrapolationSummary:
+    return ExtrapolationSummary(
+        below=one.below,
+        fitted=one.fitted,
+        predicted=one.predicted,
+        forecasts=tuple(
+            ForecastSummary(form=f.form, rmse=f.rmse, bias=f.bias) for f in one.forecasts
+        ),
+    )
 
 
-def _repeats(one: Repeats | None) -> dict[str, Any] | None:
+def _repeats(one: Repeats | None) -> RepeatsSummary | None:
     """`worth` is null where repeating costs nothing that shows (an infinite r)."""
     if one is None:
         return None
     plain = one.without
-    return {
-        "law": {name: getattr(one.law, name) for name in PARAMETERS},
-        "worth": None if math.isinf(one.worth) else one.worth,
-        "interval": _pair(one.interval),
-        "profile": _pair(one.profile),
-        "shares": {str(e): float(share(float(e), one.worth)) for e in _EPOCHS},
-        "points": len(one.index),
-        "most_epochs": float(one.epochs.max()),
-        "scatter": one.scatter,
-        "gain": one.gain,
-        "without": {
-            "law": {name: getattr(plain.law, name) for name in PARAMETERS},
-            "scatter": plain.scatter,
-        },
-        "extrapolation": [asdict(test) for test in one.foretold],
-    }
+    return RepeatsSummary(
+        law=LawSummary(**_parameters(one.law)),
+        worth=None if math.isinf(one.worth) else one.worth,
+        interval=one.interval,
+        profile=one.profile,
+        shares={str(e): float(share(float(e), one.worth)) for e in _EPOCHS},
+        points=len(one.index),
+        most_epochs=float(one.epochs.max()),
+        scatter=one.scatter,
+        gain=one.gain,
+        without=WithoutTerm(law=LawSummary(**_parameters(plain.law)), scatter=plain.scatter),
+        extrapolation=tuple(Repeated(**asdict(test)) for test in one.foretold),
+    )
 
 
-def _best(result: Study, best: Best) -> dict[str, Any]:
-    return {**_run_of(result, best.index), "runs": best.runs, "short": best.short}
+def _best(result: Study, best: Best) -> BestRun:
+    return BestRun(**_run_of(result, best.index), runs=best.runs, short=best.short)
 
 
-def _pair(pair: tuple[float | None, float | None] | None) -> list[float | None] | None:
-    return None if pair is None else list(pair)
+def _efficiency(one: SampleEfficiency) -> EfficiencySummary:
+    return EfficiencySummary(
+        model=one.model,
+        reference=one.reference,
+        factor=one.factor,
+        interval=one.interval,
+        errors=one.errors,
+        factor_at_lowest_error=one.at_lowest,
+        factor_at_highest_error=one.at_highest,
+        reason=one.reason,
+    )
+
+
+def _allocation(one: Allocation) -> AllocationSummary:
+    return AllocationSummary(
+        budget=one.budget,
+        error=one.error,
+        error_interval=one.error_interval,
+        how=one.how,
+        model=one.model,
+        size_factor=one.size_factor,
+        images=one.images,
+        images_interval=one.images_interval,
+        cost_per_image=one.cost_per_image,
+        candidates=tuple(
+            CandidateSummary(model=c.model, error=c.error, share=c.share) for c in one.candidates
+        ),
+        images_exponent=one.trend.exponent if one.trend else None,
+        images_exponent_interval=one.trend.exponent_interval if one.trend else None,
+        reason=one.reason,
+    )

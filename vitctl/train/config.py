@@ -11,11 +11,12 @@ from vitctl.errors import InputError
 from vitctl.hardware.precision import Precision
 from vitctl.model.config import Loss, ModelConfig
 from vitctl.model.remat import RematChoice
-from vitctl.optim.config import OptimConfig, WeightsName
+from vitctl.optim.config import OptimConfig
 from vitctl.optim.schedules import ScheduleConfig
 from vitctl.settings.config import Config, first_problem
 from vitctl.sharding import spec
 from vitctl.stage import ReadsImages
+from vitctl.summaries import WeightsName
 
 RecipeName = Literal["paper", "small"]
 OnDivergence = Literal["stop", "rollback"]

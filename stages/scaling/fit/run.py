@@ -11,8 +11,9 @@ from typing import Any
 
 from stages.scaling.analysis import resolve_config, say_guesses, study_table
 from stages.scaling.fit.announce import announce
-from stages.scaling.fit.spec import KIND, REPORT, RESIDUALS, VERSION, Inputs
+from stages.scaling.fit.spec import REPORT, RESIDUALS, VERSION, Inputs
 from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
+from vitctl.artifacts.kinds import SCALING_FIT
 from vitctl.artifacts.store import slug
 from vitctl.events import Emit, Next, silent
 from vitctl.scaling.config import ScalingConfig
@@ -36,7 +37,7 @@ def run(
     recipe = Recipe(
         stage="scaling-fit",
         version=VERSION,
-        kind=KIND,
+        kind=SCALING_FIT.name,
         config=cfg.model_dump(mode="json"),
         parents=(_outside(table, inputs.table),),
     )
@@ -46,7 +47,8 @@ def run(
     ) as draft:
         if draft.finished is None:
             # ---- Study it
-            whole = study_table(cfg, table, emit=emit)
+            report = study_table(cfg, table, emit=emit)
+            whole = report.as_json()
             summary = {key: value for key, value in whole.items() if key != "band"}
 
             # ---- Publish it
@@ -55,7 +57,7 @@ def run(
             artifact = draft.publish(summary=summary)
         else:
             artifact = draft.finished
-    announce(artifact.summary, emit=emit)
+    announce(SCALING_FIT.summary(artifact), emit=emit)
     emit(Next(f"vitctl scaling plot {artifact.path}"))
     return artifact
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VERSION = 1
-KIND = "scaling-fit"
 REPORT = "fit.json"
 RESIDUALS = "residuals.csv"
 

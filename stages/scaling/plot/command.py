@@ -8,8 +8,8 @@ from typing import Annotated
 from typer import Argument
 
 from stages.scaling import flags
-from stages.scaling.fit import spec as fit
 from stages.scaling.plot.spec import FIGURES, Inputs, PlotConfig
+from vitctl.artifacts.kinds import SCALING_FIT
 from vitctl.console import completion
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
@@ -78,4 +78,4 @@ def _inputs(session: Session, table: str | None) -> Inputs:
         return Inputs(table=Path(str(table)), fit=None)
     if table not in (None, "-") and Path(str(table)).suffix and not Path(str(table)).exists():
         raise NotFoundError(f"there is no table {table}")
-    return Inputs(table=None, fit=session.one(fit.KIND, table, option="TABLE"))
+    return Inputs(table=None, fit=session.one(SCALING_FIT.name, table, option="TABLE"))

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from stages.scaling.analysis import resolve_config, say_guesses, study_table
 from stages.scaling.fit.spec import REPORT
-from stages.scaling.plot.spec import KIND, VERSION, FigureName, Inputs, PlotConfig
+from stages.scaling.plot.spec import VERSION, FigureName, Inputs, PlotConfig
 from stages.scaling.user_table import errors_or_losses, resolve_metric
-from vitctl import strict_json
 from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
+from vitctl.artifacts.documents import read_part
+from vitctl.artifacts.kinds import SCALING_PLOT
+from vitctl.artifacts.kinds.plots import Drawn, Plots
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, silent
+from vitctl.scaling.summary import FitReport
 from vitctl.stage import Runtime
 from vitctl.tables import Table, read_table
 
@@ -54,7 +58,7 @@ def run(
     recipe = Recipe(
         stage="scaling-plot",
         version=VERSION,
-        kind=KIND,
+        kind=SCALING_PLOT.name,
         config=cfg.model_dump(mode="json"),
         parents=(_parent(inputs, table),),
     )
@@ -77,11 +81,11 @@ def run(
                         _cannot(figure, requested=cfg.figures is not None, emit=emit)
                         break
                     (draft.path / file).write_atomic(data)
-                    drawn.append({"figure": figure, "theme": theme, "format": form, "file": file})
+                    drawn.append(Drawn(figure=figure, theme=theme, format=form, file=file))
                 else:
                     continue
                 break
-        return draft.publish(summary={"figures": drawn})
+        return draft.publish(summary=Plots(figures=tuple(drawn)).as_json())
 
 
 # Choosing
@@ -159,15 +163,8 @@ def _makers(
             raise
         raise UsageError("drawing needs matplotlib", hint="pip install 'vitctl[report]'") from None
 
-    summary: Mapping[str, Any] = {}
-    if set(wanted) & set(_OF_STUDY):
-        summary = _summary(cfg, inputs, table, emit=emit)
     branches = cfg.schedules
     figures: dict[FigureName, Callable[[style.Theme], Any]] = {
-        "compute": lambda theme: scaling.error_over_compute(summary, theme),
-        "model-size": lambda theme: scaling.error_by_model_size(summary, theme),
-        "data-size": lambda theme: scaling.error_by_data_size(summary, theme),
-        "images-seen": lambda theme: scaling.error_over_images(summary, theme),
         "schedules": lambda theme: schedules.schedules(
             schedules.Branches(
                 warmup_steps=branches.warmup_steps,
@@ -179,6 +176,14 @@ def _makers(
             theme,
         ),
     }
+    if set(wanted) & set(_OF_STUDY):
+        report = _report(cfg, inputs, table, emit=emit)
+        figures |= {
+            "compute": partial(scaling.error_over_compute, report),
+            "model-size": partial(scaling.error_by_model_size, report),
+            "data-size": partial(scaling.error_by_data_size, report),
+            "images-seen": partial(scaling.error_over_images, report),
+        }
     if "weight-decay" in wanted:
         assert table is not None
         rows = table.where(cfg.study.columns.where)
@@ -209,17 +214,9 @@ def _makers(
     return {name: maker(name) for name in wanted}
 
 
-def _summary(
-    cfg: PlotConfig, inputs: Inputs, table: Table | None, *, emit: Emit
-) -> Mapping[str, Any]:
+def _report(cfg: PlotConfig, inputs: Inputs, table: Table | None, *, emit: Emit) -> FitReport:
     if table is not None:
         return study_table(cfg.study, table, emit=emit)
     assert inputs.fit is not None
-    path = inputs.fit.path / REPORT
-    try:
-        return strict_json.loads(path.read_bytes())
-    except strict_json.StrictJSONError as error:
-        raise InputError(
-            f"{path} is damaged: it {error}",
-            hint=f"see all: vitctl verify --deep {inputs.fit.path}",
-        ) from None
+    repair = f"see all: vitctl verify --deep {inputs.fit.path}"
+    return read_part(inputs.fit.path / REPORT, FitReport, repair=repair)

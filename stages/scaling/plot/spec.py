@@ -13,7 +13,6 @@ from vitctl.scaling.config import ScalingConfig
 from vitctl.settings.config import Config
 
 VERSION = 1
-KIND = "scaling-plot"
 
 FigureName = Literal[
     "compute", "model-size", "data-size", "images-seen", "schedules", "weight-decay"

@@ -16,6 +16,7 @@ from stages.evaluate.spec import EvaluateConfig
 from stages.inspect.text import in_words
 from tests import made
 from vitctl.artifacts import Artifact, Store
+from vitctl.artifacts.kinds import EVALUATION
 from vitctl.data.config import MockConfig
 from vitctl.errors import InputError
 from vitctl.events import Caution, Settings, silent
@@ -191,5 +192,5 @@ def test_a_loss_that_is_not_finite_is_null(evaluate, monkeypatch):
     assert done.summary["loss"] is None
     assert json.loads((done.path / stage.RESULTS).read_text())["loss"] is None
     assert any("not finite" in event.text for event in seen if isinstance(event, Caution))
-    assert stage.readable(done.summary)["loss"] == "not finite"
+    assert stage.readable(EVALUATION.summary(done))["loss"] == "not finite"
     assert "loss not finite" in in_words("evaluation", done.summary)

@@ -18,6 +18,7 @@ from stages.fewshot import run as stage
 from stages.fewshot.spec import FewshotConfig
 from tests import made
 from vitctl.artifacts import Artifact, Store
+from vitctl.artifacts.kinds import FEWSHOT
 from vitctl.data import pipeline
 from vitctl.data.config import MockConfig
 from vitctl.errors import DoesNotFitError, InputError
@@ -331,7 +332,7 @@ def test_classes_left_out_are_as_if_they_were_not_there(fewshot):
     assert whole.summary["left_out"] == len(results(whole)["classes_left_out"]) == 7 - len(enough)
     said = [event.text for event in events if isinstance(event, Caution)]
     assert any(f"{7 - len(enough)} of 7 classes have fewer than {most} images" in t for t in said)
-    assert "too few images left out" in stage.readable(whole.summary)["data"]
+    assert "too few images left out" in stage.readable(FEWSHOT.summary(whole))["data"]
 
 
 def test_settings_that_came_later_leave_older_ids_alone():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stages.inspect.checks import of_directory, of_entry
-from tests.artifacts.making import dataset, made, recipe, trained
+from tests.artifacts.making import dataset, dataset_summary, made, recipe, trained
 from vitctl.artifacts import Run, Store
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.manifest import seal_of
@@ -58,7 +58,7 @@ def test_sizes_find_what_is_missing_or_cut_and_only_contents_a_flipped_bit(store
 
 def test_counts_must_agree_with_each_other(store):
     photos = dataset(store)
-    summary = {"classes": 2, "examples": {"train": 5, "val": 6}}
+    summary = dataset_summary({"train": 5, "val": 6})
     seal = seal_of("dataset", summary)
     found = checked(rewritten(photos.path, summary=summary, seal=seal), store)
     assert found.problems == ["train has 6 records by dataset.json, 5 by the manifest"]

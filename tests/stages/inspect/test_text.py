@@ -5,7 +5,18 @@ from datetime import UTC, datetime
 import pytest
 
 from stages.inspect import text
+from tests.artifacts.making import checkpoint_summary, dataset_summary
 from vitctl.console.tree import fields
+
+MEASURED = {"model": "S/16", "step": 8, "dataset": "digits", "split": "val", "examples": 9}
+SHOTS = {
+    "shots": 1,
+    "accuracy_mean": 0.5,
+    "accuracy_std": None,
+    "interval": None,
+    "test_interval": [0.4, 0.6],
+    "draws": 1,
+}
 
 
 @pytest.mark.parametrize(
@@ -13,43 +24,57 @@ from vitctl.console.tree import fields
     [
         (
             "dataset",
-            {"classes": 1000, "examples": {"train": 1_281_167, "val": 50_000}, "rejected": 3},
+            dataset_summary({"train": 1_281_167, "val": 50_000}, classes=1000, rejected=3),
             "1,000 classes, 1,281,167 train, 50,000 val, 3 rejected",
         ),
         (
             "checkpoint",
-            {
-                "model": "S/16",
-                "finished_schedule": True,
-                "loss": 1.23456,
-                "eval": {"top1": 0.6123},
-            },
+            checkpoint_summary(
+                8,
+                finished_schedule=True,
+                loss=1.23456,
+                eval={"top1": 0.6123, "top5": 1.0, "loss": None, "examples": 9},
+            ),
             "S/16, cooled, loss 1.23, top-1 61.2%",
         ),
+        ("checkpoint", checkpoint_summary(8), "S/16"),
+        ("checkpoint", checkpoint_summary(8, of_a_later_version=[1]), "S/16"),
         (
             "checkpoint",
-            {"model": "S/16", "finished_schedule": False, "loss": None, "eval": None},
-            "S/16",
+            checkpoint_summary(8, loss="low"),
+            "step 8, images 32, model S/16, resolution 8",
         ),
         (
             "fewshot",
             {
-                "model": "S/16",
+                **MEASURED,
                 "features": "pixels",
-                "dataset": "digits",
-                "shots": [
-                    {"shots": 1, "accuracy_mean": 0.5},
-                    {"shots": 10, "accuracy_mean": 0.75},
-                ],
+                "cooled": True,
+                "classes": 10,
+                "seen": "all",
+                "l2": 1024.0,
+                "shots": [SHOTS, {**SHOTS, "shots": 10, "accuracy_mean": 0.75}],
             },
             "S/16 (pixels), on digits, 1-shot 50.0%, 10-shot 75.0%",
         ),
         (
             "evaluation",
-            {"model": "S/16", "dataset": "digits", "top1": 0.5, "top5": 0.9, "loss": 2},
+            {
+                **MEASURED,
+                "top1": 0.5,
+                "top5": 0.9,
+                "loss": 2,
+                "top1_interval": [0.4, 0.6],
+                "without_label": 0,
+            },
             "S/16, on digits, top-1 50.0%, top-5 90.0%, loss 2",
         ),
         ("scaling-fit", {"a": 0.5, "b": 0.25, "c": 0.1, "d": None}, "a 0.5, b 0.25, c 0.1"),
+        (
+            "scaling-plot",
+            {"figures": [dict.fromkeys(("figure", "theme", "format", "file"), "x")] * 2},
+            "x",
+        ),
         ("dataset", {"classes": "of another version"}, "classes of another version"),
         ("novelty", {"x": 1, "y": [1], "z": {}, "w": "a"}, "x 1, w a"),
         ("checkpoint", {}, ""),

@@ -15,7 +15,7 @@ import pytest
 
 from stages.scaling.analysis import resolve_config, study_table
 from stages.scaling.fit.run import run
-from stages.scaling.fit.spec import KIND, VERSION, Inputs
+from stages.scaling.fit.spec import VERSION, Inputs
 from stages.scaling.user_table import read_points, resolve
 from tests import schemas
 from vitctl.artifacts import Artifact, Parent, Recipe, Store
@@ -104,7 +104,7 @@ def test_fits_made_by_older_code_are_found(examples: Path) -> None:
     recipe = Recipe(
         stage="scaling-fit",
         version=VERSION,
-        kind=KIND,
+        kind="scaling-fit",
         config=resolve_config(cfg, table).model_dump(mode="json"),
         parents=(Parent(role="table", kind="source", id=table.sha256, digest=table.sha256),),
     )
@@ -241,7 +241,8 @@ def test_every_other_setting_matters(tmp_path: Path) -> None:
 
     def summary(**chosen: Any) -> dict[str, Any]:
         cfg = ScalingConfig.model_validate({"draws": 100, **chosen})
-        return study_table(resolve_config(cfg, table), table, emit=lambda event: None)
+        report = study_table(resolve_config(cfg, table), table, emit=lambda event: None)
+        return report.as_json()
 
     only = {"compare": ("Ti/16:S/16",), "columns": PAPER, "below": ()}
     plain = summary(**only)

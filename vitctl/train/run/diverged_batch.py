@@ -24,6 +24,8 @@ from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.drafts import clear, publish
+from vitctl.artifacts.kinds import BATCH
+from vitctl.artifacts.kinds.batch import Batch
 from vitctl.artifacts.manifest import Recipe
 from vitctl.artifacts.provenance import now
 from vitctl.artifacts.runs import BATCHES, RunDraft
@@ -37,7 +39,6 @@ from vitctl.train.run.diverged import Update
 from vitctl.train.run.images import Images
 from vitctl.train.run.replay import Pixels, Replayed, Seen, learnt, mixup, replay
 
-KIND = "batch"
 _FORMAT = 1
 
 
@@ -76,14 +77,14 @@ def keep(run: RunDraft, update: Update, *, images: Images, passed: tuple[Window,
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     (place / "batch.json").write_atomic(f"{text}\n".encode())
-    summary = {
-        "step": batch.step + 1,
-        "number": batch.number,
-        "images": len(batch.images),
-        "resolution": images.cfg.model.resolution,
+    summary = Batch(
+        step=batch.step + 1,
+        number=batch.number,
+        images=len(batch.images),
+        resolution=images.cfg.model.resolution,
         **update.numbers,
-    }
-    publish(place, recipe=recipe, summary=summary, started=started)
+    )
+    publish(place, recipe=recipe, summary=summary.as_json(), started=started)
     return place
 
 
@@ -144,7 +145,7 @@ def _recipe(run: RunDraft, batch: TrainBatch, *, passed: tuple[Window, ...]) -> 
     """That of the checkpoint that the step would have led to, and which batch it took."""
     recipe = run.recipe_at(batch.step + 1, passed=passed)
     config = {**recipe.config, "batch": batch.number}
-    return recipe.model_copy(update={"kind": KIND, "config": config})
+    return recipe.model_copy(update={"kind": BATCH.name, "config": config})
 
 
 def _npy(array: NDArray) -> bytes:

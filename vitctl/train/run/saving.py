@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
+from vitctl.artifacts.kinds.checkpoint import Checkpoint
 from vitctl.artifacts.provenance import now
 from vitctl.checkpoints import arrays
 from vitctl.checkpoints.series import Series
@@ -34,8 +35,8 @@ class Saver:
 
     def __init__(self, training: Training, *, damaged: Iterable[int]) -> None:
         self.run, self.cfg, self.cadence = training.run, training.cfg, training.cadence
-        self.classes = list(training.images.classes)
-        self.classes_before = sorted({*training.start.classes} - {*self.classes})
+        self.classes = tuple(training.images.classes)
+        self.classes_before = tuple(sorted({*training.start.classes} - {*self.classes}))
         self.damaged = set(damaged)
         self.passed = training.images.passed
         self.started = now()
@@ -129,17 +130,17 @@ class Saver:
         writing: arrays.Writing,
         *,
         before: list[int],
-        summary: dict[str, Any],
+        summary: Checkpoint,
         stall_s: float,
     ) -> Saved:
         """In the thread: everything but copying the arrays. Several processes exchange nothing here
         under a name that the loop uses, too."""
         began = time.perf_counter()
-        step = summary["step"]
+        step = summary.step
         writing.finish()
         artifact = self.run.publish(
             step,
-            summary=summary,
+            summary=summary.as_json(),
             started=self.started,
             volatile=arrays.VOLATILE,
             passed=rollback.until(self.passed, step),
@@ -157,24 +158,24 @@ class Saver:
 
     def _summary(
         self, step: int, *, state: TrainState, loss: float | None, scores: Scoring | None
-    ) -> dict[str, Any]:
+    ) -> Checkpoint:
         model, optim = self.cfg.model, self.cfg.optim
-        return {
-            "step": step,
-            "images": step * self.cfg.data.batch,
-            "model": self.cfg.label,
-            "resolution": model.resolution,
-            "parameters": accounting.parameters(model).total,
-            "classes": self.classes,
-            "classes_before": self.classes_before,
-            "finished_schedule": not self.cfg.schedule.open_ended and step == self.cfg.steps,
-            "loss": loss,
-            "eval": None if scores is None else scores.raw.as_json(),
-            "ema": optim.ema,
-            "eval_ema": None if scores is None or scores.ema is None else scores.ema.as_json(),
-            "passed": sum(window.batches for window in rollback.until(self.passed, step)),
-            "skipped": None if state.norms is None else int(state.norms.skipped),
-        }
+        return Checkpoint(
+            step=step,
+            images=step * self.cfg.data.batch,
+            model=self.cfg.label,
+            resolution=model.resolution,
+            parameters=accounting.parameters(model).total,
+            classes=self.classes,
+            classes_before=self.classes_before,
+            finished_schedule=not self.cfg.schedule.open_ended and step == self.cfg.steps,
+            loss=loss,
+            eval=None if scores is None else scores.raw.recorded(),
+            ema=optim.ema,
+            eval_ema=None if scores is None or scores.ema is None else scores.ema.recorded(),
+            passed=sum(window.batches for window in rollback.until(self.passed, step)),
+            skipped=None if state.norms is None else int(state.norms.skipped),
+        )
 
 
 def parts(state: TrainState) -> dict[str, Any]:

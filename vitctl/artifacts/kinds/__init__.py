@@ -1,0 +1,124 @@
+"""Every kind of artifact: what makes one, its typed summary, its one line of words.
+
+    kind        what is known of a kind
+    dataset     the summary of a dataset
+    checkpoint  the summary of a checkpoint, and the scores in it
+    batch       the summary of a batch that a step diverged on
+    evaluation  the summary of the scores of a checkpoint
+    fewshot     the summary of a few-shot probe
+    plots       the summary of drawn figures
+    schema      the JSON schema of artifacts, made from all summaries
+
+A new kind is a row of the table below and a class beside the others. Listing, completion, hints,
+`--kind`, the schema and its test take it from there. Kinds that no row names are listed, too: a
+later version may have made them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from vitctl.artifacts.kinds.kind import Kind
+
+if TYPE_CHECKING:
+    from vitctl.artifacts.kinds.batch import Batch
+    from vitctl.artifacts.kinds.checkpoint import Checkpoint
+    from vitctl.artifacts.kinds.dataset import Dataset
+    from vitctl.artifacts.kinds.evaluation import Evaluation
+    from vitctl.artifacts.kinds.fewshot import Fewshot
+    from vitctl.artifacts.kinds.plots import Plots
+    from vitctl.scaling.fit_line import FitLine
+    from vitctl.scaling.summary import FitSummary
+
+
+def _dataset() -> type[Dataset]:
+    from vitctl.artifacts.kinds.dataset import Dataset
+
+    return Dataset
+
+
+def _checkpoint() -> type[Checkpoint]:
+    from vitctl.artifacts.kinds.checkpoint import Checkpoint
+
+    return Checkpoint
+
+
+def _fewshot() -> type[Fewshot]:
+    from vitctl.artifacts.kinds.fewshot import Fewshot
+
+    return Fewshot
+
+
+def _evaluation() -> type[Evaluation]:
+    from vitctl.artifacts.kinds.evaluation import Evaluation
+
+    return Evaluation
+
+
+def _scaling_fit() -> type[FitSummary]:
+    from vitctl.scaling.summary import FitSummary
+
+    return FitSummary
+
+
+def _scaling_line() -> type[FitLine]:
+    from vitctl.scaling.fit_line import FitLine
+
+    return FitLine
+
+
+def _scaling_plot() -> type[Plots]:
+    from vitctl.artifacts.kinds.plots import Plots
+
+    return Plots
+
+
+def _batch() -> type[Batch]:
+    from vitctl.artifacts.kinds.batch import Batch
+
+    return Batch
+
+
+_TRAINING = ("pretrain", "cooldown", "finetune")
+
+DATASET = Kind("dataset", ("shard",), _dataset, "vitctl shard SRC")
+CHECKPOINT = Kind(
+    "checkpoint", _TRAINING, _checkpoint, "vitctl pretrain --model S16 --data DATASET"
+)
+FEWSHOT = Kind("fewshot", ("fewshot",), _fewshot, "vitctl fewshot --from RUN")
+EVALUATION = Kind("evaluation", ("evaluate",), _evaluation, "vitctl evaluate --from RUN")
+SCALING_FIT = Kind(
+    "scaling-fit", ("scaling fit",), _scaling_fit, "vitctl scaling fit TABLE", line=_scaling_line
+)
+SCALING_PLOT = Kind("scaling-plot", ("scaling plot",), _scaling_plot, "vitctl scaling plot TABLE")
+BATCH = Kind("batch", _TRAINING, _batch)
+
+KINDS: dict[str, Kind[Any]] = {
+    kind.name: kind
+    for kind in (DATASET, CHECKPOINT, FEWSHOT, EVALUATION, SCALING_FIT, SCALING_PLOT, BATCH)
+}
+
+
+def kind_named(text: str) -> str:
+    """The kind that a person means: its own name, or a command that makes it and nothing else
+    (`scaling fit`, `evaluate`), in any case and with spaces, hyphens or underscores. Other text is
+    returned as it is."""
+    plain = _plain(text)
+    for kind in KINDS.values():
+        if plain == _plain(kind.name):
+            return kind.name
+    fitting = [
+        kind.name for kind in KINDS.values() if plain in {_plain(word) for word in kind.commands}
+    ]
+    return fitting[0] if len(fitting) == 1 else text
+
+
+def example_of(kind: str) -> str:
+    """A command line that makes a kind, or what comes before it: a checkpoint."""
+    known = KINDS.get(kind)
+    return (known.example if known else None) or CHECKPOINT.example or ""
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\s_-]+", "", text).lower()

@@ -1,0 +1,37 @@
+"""What is recorded of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic import Field
+
+from vitctl.summaries import Count, Summary
+
+
+class Dataset(Summary):
+    """A dataset, made by `vitctl shard`."""
+
+    classes: Count = Field(description="Number of classes; 0 of images without labels.")
+    examples: dict[str, Count] = Field(description="Images in each split.")
+    shards: dict[str, Count] = Field(description="Files in each split.")
+    bytes: Count = Field(description="Bytes of all shards.")
+    converted: dict[str, Count] = Field(
+        description="Images stored as PNG because training or other readers would decode their "
+        "bytes otherwise: reason -> how many."
+    )
+    differ: dict[str, Count] = Field(
+        default={},
+        description="Images kept as they are (--keep-bytes) of which other readers make other "
+        "pixels or channels than training: reason -> how many.",
+    )
+    rejected: Count = Field(description="Bad images that were left out; rejects.jsonl lists them.")
+    skipped: dict[str, Count] = Field(
+        description="Files that are no images: what they are -> how many."
+    )
+
+    def words(self) -> Iterable[str]:
+        yield f"{self.classes:,} classes" if self.classes else "no labels"
+        for split, examples in self.examples.items():
+            yield f"{examples:,} {split}"
+        yield f"{self.rejected:,} rejected" if self.rejected else ""

@@ -1,0 +1,40 @@
+"""What is recorded of the scores of a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic import Field
+
+from vitctl.artifacts.kinds.checkpoint import Scores
+from vitctl.summaries import Count, Interval, Summary, WeightsName, percent
+
+
+class _OnImages(Summary):
+    """A checkpoint, and what it was measured on."""
+
+    model: str = Field(description="Name of the measured model.")
+    step: Count = Field(description="Step of the measured checkpoint.")
+    dataset: str = Field(description="Name of the dataset, or mock.")
+    split: str = Field(description="The split that was scored.")
+    weights: WeightsName = Field(
+        default="raw",
+        description="Which weights were measured: the last ones, or their average.",
+    )
+
+
+# Fields of a later base come first: what was measured on what, then the scores.
+class Evaluation(Scores, _OnImages):
+    """Scores of a checkpoint, made by `vitctl evaluate`."""
+
+    top1_interval: Interval = Field(
+        description="95 % interval of top-1 for other images of the same kind (binomial)."
+    )
+    without_label: Count = Field(description="Images left out because they have no label.")
+
+    def words(self) -> Iterable[str]:
+        yield self.model
+        yield f"on {self.dataset}"
+        yield f"top-1 {percent(self.top1)}"
+        yield f"top-5 {percent(self.top5)}"
+        yield "loss not finite" if self.loss is None else f"loss {self.loss:.3g}"

@@ -1,0 +1,70 @@
+"""What is recorded of a few-shot probe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from vitctl.summaries import (
+    Count,
+    Features,
+    Interval,
+    Many,
+    Part,
+    Seen,
+    Share,
+    Summary,
+    WeightsName,
+    percent,
+)
+
+
+class Shots(Part):
+    """The accuracies of one number of shots, in 0..1."""
+
+    shots: PositiveInt = Field(description="Images of each class that were learned from.")
+    accuracy_mean: Share = Field(description="Mean accuracy over the draws.")
+    accuracy_std: float | None = Field(
+        description="Standard deviation over the draws (n - 1); null for a single draw."
+    )
+    interval: Interval | None = Field(
+        description="95 % t interval of the mean over draws; null for a single draw."
+    )
+    test_interval: Interval = Field(
+        description="95 % interval of one accuracy on so many test images (binomial): what other "
+        "test images would change."
+    )
+    draws: PositiveInt = Field(description="Number of draws.")
+
+
+class Fewshot(Summary):
+    """A few-shot probe, made by `vitctl fewshot`."""
+
+    model: str = Field(description="Name of the probed model.")
+    step: Count = Field(description="Step of the probed checkpoint.")
+    cooled: bool = Field(description="Whether the probed checkpoint is a finished model.")
+    features: Features = Field(description="What was probed: the model, or a baseline.")
+    weights: WeightsName = Field(
+        default="raw",
+        description="Which weights were measured: the last ones, or their average.",
+    )
+    dataset: str = Field(description="Name of the dataset, or mock.")
+    split: str = Field(description="The split that was scored.")
+    classes: Count = Field(description="Number of classes told apart.")
+    left_out: Count = Field(
+        default=0,
+        description="Classes that were left out, as they have fewer images than shots.",
+    )
+    seen: Seen = Field(description="How many of these classes the model was trained on.")
+    examples: Count = Field(description="Images of the scored split.")
+    l2: PositiveFloat = Field(description="Ridge penalty.")
+    shots: Many[Shots] = Field(
+        description="One object for each number of shots, ascending.", min_length=1
+    )
+
+    def words(self) -> Iterable[str]:
+        yield self.model + ("" if self.features == "model" else f" ({self.features})")
+        yield f"on {self.dataset}"
+        for row in self.shots:
+            yield f"{row.shots}-shot {percent(row.accuracy_mean)}"

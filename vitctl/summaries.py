@@ -1,0 +1,54 @@
+"""What typed summaries of results are made of: their base, and the numbers in them.
+
+A summary is read strictly (a count is no text, no fraction and no truth value), but fields that
+this version does not know are ignored: later versions may add some. A field is required if every
+version has recorded it; a younger one has a default, which is what its absence means.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Many = Annotated[tuple[T, ...], Field(strict=False)]
+"""JSON has lists only."""
+Interval = Annotated[tuple[float, float], Field(strict=False)]
+
+# The words for choices that are recorded.
+WeightsName = Literal["raw", "ema"]
+"""The weights of the last step, or their Polyak average (`vitctl.optim.average`)."""
+Features = Literal["model", "pixels", "untrained"]
+Seen = Literal["all", "some", "none"]
+"""Of the classes that are told apart, how many the model was trained on."""
+
+
+class Part(BaseModel):
+    """Some fields of a summary that belong together."""
+
+    # Validators are built when the first is read: most commands read one kind or none.
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", strict=True, allow_inf_nan=False, defer_build=True
+    )
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields that were given, in the order of the class: as a manifest records them."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class Summary(Part):
+    """Counts and final numbers of a result."""
+
+    @abstractmethod
+    def words(self) -> Iterable[str]:
+        """What one line of `vitctl ls` says of it; empty ones are left out."""
+
+
+def percent(value: float) -> str:
+    return f"{value:.1%}"
