@@ -103,7 +103,7 @@ def run(
             scores = tally.scores()
             if not scores.is_finite:
                 emit(Caution("the loss is not finite: some image's logits are too large for fp32"))
-            interval = intervals.binomial(scores.top1, examples=scores.examples)
+            interval = intervals.binomial(scores.means["top1"], examples=scores.examples)
             recorded = scores.recorded().as_json()
             summary = Evaluation(
                 model=trained.label,
@@ -131,14 +131,13 @@ def run(
 
 def readable(summary: Evaluation) -> dict[str, str]:
     """The scores as a person reads them."""
-    low, high = summary.top1_interval
+    scores, (low, high) = summary.shown(digits=2), summary.top1_interval
     return {
         "model": f"{summary.model} at step {summary.step}"
         + (", averaged weights" if summary.weights == "ema" else ""),
         "data": f"{summary.dataset} {summary.split}: {summary.examples:,} images",
-        "top-1": f"{summary.top1:.2%} (95 % for other images: {low:.2%} to {high:.2%})",
-        "top-5": f"{summary.top5:.2%}",
-        "loss": "not finite" if summary.loss is None else f"{summary.loss:.4g}",
+        **scores,
+        "top-1": f"{scores['top-1']} (95 % for other images: {low:.2%} to {high:.2%})",
     }
 
 

@@ -10,6 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from vitctl import quantities
+from vitctl.artifacts.kinds.checkpoint import TITLES, is_share
 from vitctl.console.curve import Point, curve, thinned, unicode_shown
 from vitctl.console.text import safe
 from vitctl.events import (
@@ -249,11 +250,12 @@ def spent(event: Spent) -> str:
     return f"time {goodput.in_words(event.seconds, starts=event.starts)}"
 
 
-_NAMES = {"top1": "top-1", "top5": "top-5", "loss": "loss", "ema_top1": "averaged top-1"}
+_NAMES = {**TITLES, "ema_top1": "averaged top-1"}
 
 
 def _score(name: str, value: float) -> str:
-    return f"{value:.4g}" if name == "loss" else quantities.percent(value, digits=1)
+    shares = is_share(name.removeprefix("ema_"))
+    return quantities.percent(value, digits=1) if shares else f"{value:.4g}"
 
 
 def _top1(event: Scored) -> float:

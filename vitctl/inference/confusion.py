@@ -27,7 +27,7 @@ class Confusion:
 
     def add(self, labels: NDArray[np.int32], rows: Rows) -> None:
         """`labels` int32[b, l], padded with -1, and what the model made of these images."""
-        labels, right = labels[rows.counted], rows.top1[rows.counted]
+        labels, right = labels[rows.counted], rows.values["top1"][rows.counted]
         predicted = rows.predicted[rows.counted]
         for own, is_right, answer in zip(labels, right, predicted, strict=True):
             names = np.unique(own[own >= 0])

@@ -1,4 +1,4 @@
-"""Loss, top-1 and top-5 over every example exactly once, whatever the batch size.
+"""The mean of every metric over every example exactly once, whatever the batch size.
 
 Images without any label are left out; one of several labels is enough to be right. That is how
 ImageNet ReaL is scored (big_vision, evaluators/classification.py).
@@ -7,8 +7,8 @@ ImageNet ReaL is scored (big_vision, evaluators/classification.py).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from vitctl import losses, processes, strict_json
 from vitctl.artifacts.kinds import checkpoint
 from vitctl.data.batches import EvalBatch
 from vitctl.errors import InputError
+from vitctl.inference.metrics import METRICS, Predictions
 from vitctl.inference.weights import applied, on_devices, one_behind
 from vitctl.model import shapes
 from vitctl.model.config import ModelConfig
@@ -31,21 +32,23 @@ from vitctl.sharding.layout import Layout
 
 @dataclass(frozen=True)
 class Scores:
-    """Means over `examples` labelled images."""
+    """Means of the metrics over `examples` labelled images."""
 
-    top1: float
-    top5: float
-    loss: float
+    means: Mapping[str, float]
     examples: int
 
     @property
     def is_finite(self) -> bool:
         """Whether the loss is: a finite weight may still be so large that a logit is not."""
-        return math.isfinite(self.loss)
+        return all(map(math.isfinite, self.means.values()))
+
+    def as_row(self) -> dict[str, float | int]:
+        """The means by name, and how many images they are of."""
+        return {**self.means, "examples": self.examples}
 
     def recorded(self) -> checkpoint.Scores:
         """As it is recorded: null for a loss that is not finite."""
-        return checkpoint.Scores(**strict_json.finite(asdict(self)))
+        return checkpoint.Scores(**strict_json.finite(self.as_row()))
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,12 @@ class Scoring:
 
 
 class Rows(NamedTuple):
-    """What the model made of each image of a batch. `counted`: it is an image and has a label."""
+    """What the model made of each image of a batch. `counted`: it is an image and has a label;
+    `values` has those of each metric."""
 
     counted: Any
-    top1: Any
-    top5: Any
-    loss: Any
     predicted: Any
+    values: dict[str, Any]
 
 
 Scorer = Callable[[Any, Array, Array, Array], Rows]
@@ -78,7 +80,7 @@ def make_scorer(
     config: ModelConfig, *, loss: losses.Loss, precision: str, layout: Layout
 ) -> Scorer:
     """A compiled function of (params, images [b i j 3], labels [b l], mask [b]) giving `Rows`: bool
-    [b] of counted, top-1 and top-5 right, fp32 [b] of loss, int32 [b] of the predicted class."""
+    [b] of counted, int32 [b] of the predicted class, bool or fp32 [b] of each metric."""
     frozen_apply = applied(config, precision=precision, layout=layout)
 
     def score(
@@ -89,12 +91,11 @@ def make_scorer(
     ) -> Rows:
         logits = frozen_apply(params, images).logits
         targets = losses.multi_hot(labels, classes=config.classes)
+        predictions = Predictions(logits, labels, targets, loss)
         return Rows(
             counted=mask & losses.has_label(labels),
-            top1=losses.top_k_correct(logits, labels, k=1),
-            top5=losses.top_k_correct(logits, labels, k=5),
-            loss=losses.per_example(loss, logits, targets=targets),
             predicted=jnp.argmax(logits, axis=-1).astype(jnp.int32),
+            values={name: metric(predictions) for name, metric in METRICS.items()},
         )
 
     weights, split = layout.params(shapes.of_params(config)), layout.batch
@@ -114,32 +115,29 @@ def each(
 
     for batch, rows in one_behind(dispatched()):
         processes.mark("score")
-        yield batch, Rows(*(np.asarray(values) for values in rows))
+        yield batch, jax.tree.map(np.asarray, rows)
 
 
 class Tally:
     """Sums of `Rows`, in float64, so that their order hardly matters."""
 
     def __init__(self) -> None:
-        self._sums: NDArray[np.float64] = np.zeros(4)
+        self._sums: NDArray[np.float64] = np.zeros(1 + len(METRICS))
 
     @property
     def examples(self) -> int:
         return int(self._sums[0])
 
     def add(self, rows: Rows) -> None:
-        values = (rows.counted, rows.top1, rows.top5, rows.loss)
+        values = (rows.counted, *(rows.values[name] for name in METRICS))
         self._sums += [np.sum(v[rows.counted], dtype=np.float64) for v in values]
 
     def scores(self) -> Scores:
-        """`top5` of fewer than five classes is 1: any answer is among the five.
-
-        Raises InputError if no image had a label.
-        """
+        """Raises InputError if no image had a label."""
         if not self.examples:
             raise InputError("there is no labelled image to score")
-        top1, top5, loss = self._sums[1:] / self.examples
-        return Scores(top1=float(top1), top5=float(top5), loss=float(loss), examples=self.examples)
+        means = (self._sums[1:] / self.examples).tolist()
+        return Scores(dict(zip(METRICS, means, strict=True)), self.examples)
 
 
 def score(
@@ -163,7 +161,7 @@ def score(
 
     for found in one_behind(dispatched()):
         for tally, rows in zip(tallies, found, strict=True):
-            tally.add(Rows(*(np.asarray(values) for values in rows)))
+            tally.add(jax.tree.map(np.asarray, rows))
         if breaks_off():
             return None
     return Scoring(*(tally.scores() for tally in tallies))

@@ -186,7 +186,9 @@ def test_a_finished_evaluation_is_found_again(evaluate):
 def test_a_loss_that_is_not_finite_is_null(evaluate, monkeypatch):
     honest, seen = scoring.Tally.scores, []
     monkeypatch.setattr(
-        scoring.Tally, "scores", lambda tally: replace(honest(tally), loss=math.inf)
+        scoring.Tally,
+        "scores",
+        lambda tally: replace(scores := honest(tally), means={**scores.means, "loss": math.inf}),
     )
     done = evaluate(out="infinite", emit=seen.append)
     assert done.summary["loss"] is None

@@ -6,20 +6,51 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from vitctl.summaries import Count, Many, Part, Share, Summary, percent
+from vitctl.summaries import Count, Many, Part, Share, Summary
 
 
 class Scores(Part):
     """Scores on held-out images."""
 
-    top1: Share = Field(description="Share of images whose highest score is a right class.")
+    # Fields with a title are means of `vitctl.inference.metrics`; the title is what people read.
+    top1: Share = Field(
+        title="top-1", description="Share of images whose highest score is a right class."
+    )
     top5: Share = Field(
-        description="Share of images with a right class among the five highest scores."
+        title="top-5",
+        description="Share of images with a right class among the five highest scores.",
     )
     loss: float | None = Field(
-        description="Mean loss, of the kind the model was trained with; null if it is not finite."
+        title="loss",
+        description="Mean loss, of the kind the model was trained with; null if it is not finite.",
     )
     examples: Count = Field(description="Images that were scored.")
+
+    def shown(self, *, digits: int = 1) -> dict[str, str]:
+        """The scores that were recorded as people read them, by their titles: shares in percent to
+        so many decimals, others to as many places behind the second."""
+        return {
+            title: show_score(name, getattr(self, name), digits=digits)
+            for name, title in TITLES.items()
+            if name in self.model_fields_set
+        }
+
+
+TITLES = {name: field.title for name, field in Scores.model_fields.items() if field.title}
+"""Of every metric, by its name."""
+
+
+def show_score(name: str, value: float | None, *, digits: int = 1) -> str:
+    """The value of a metric as people read it."""
+    if value is None:
+        return "not finite"
+    return f"{value:.{digits}%}" if is_share(name) else f"{value:.{digits + 2}g}"
+
+
+def is_share(name: str) -> bool:
+    """Whether a metric is a share of the images, at most 1."""
+    limits = Scores.model_fields[name].metadata
+    return any(getattr(limit, "le", None) == 1 for limit in limits)
 
 
 class Checkpoint(Summary):
@@ -70,4 +101,4 @@ class Checkpoint(Summary):
         yield self.model
         yield "cooled" if self.finished_schedule else ""
         yield f"loss {self.loss:.3g}" if self.loss is not None else ""
-        yield f"top-1 {percent(self.eval.top1)}" if self.eval is not None else ""
+        yield f"top-1 {show_score('top1', self.eval.top1)}" if self.eval is not None else ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pydantic import Field
 
 from vitctl.artifacts.kinds.checkpoint import Scores
-from vitctl.summaries import Count, Interval, Summary, WeightsName, percent
+from vitctl.summaries import Count, Interval, Summary, WeightsName
 
 
 class _OnImages(Summary):
@@ -35,6 +35,4 @@ class Evaluation(Scores, _OnImages):
     def words(self) -> Iterable[str]:
         yield self.model
         yield f"on {self.dataset}"
-        yield f"top-1 {percent(self.top1)}"
-        yield f"top-5 {percent(self.top5)}"
-        yield "loss not finite" if self.loss is None else f"loss {self.loss:.3g}"
+        yield from (f"{title} {value}" for title, value in self.shown().items())

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Literal
 
@@ -257,9 +256,9 @@ class Reporter:
     def scored(self, step: int, scores: Scoring) -> None:
         """A row of held-out scores; those of the averaged weights begin with `ema_`."""
         self.scores, self.scored_at = scores, step
-        raw, split = asdict(scores.raw), self.cfg.data.eval_split
-        ema = {} if scores.ema is None else asdict(scores.ema)
-        values = {**raw, **{f"ema_{name}": ema[name] for name in ema if name != "examples"}}
+        split = self.cfg.data.eval_split
+        ema = {} if scores.ema is None else scores.ema.means
+        values = {**scores.raw.as_row(), **{f"ema_{name}": mean for name, mean in ema.items()}}
         self.metrics.row("eval", step, split=split, **values)
         assert split is not None  # there would be nothing to score
         self.emit(Scored(step, split, values))
