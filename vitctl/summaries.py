@@ -46,7 +46,7 @@ class Summary(Part):
     """Counts and final numbers of a result."""
 
     @abstractmethod
-    def words(self) -> Iterable[str]:
+    def phrases(self) -> Iterable[str]:
         """What one line of `vitctl ls` says of it; empty ones are left out."""
 
 

@@ -4,11 +4,11 @@ command line: a card goes where the files go."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from stages.export.spec import ExportConfig
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.ancestry import Ancestor, ancestors
+from vitctl.artifacts.kinds import CHECKPOINT, DATASET, EVALUATION, FEWSHOT
 from vitctl.interop.targets import Target
 from vitctl.model import accounting
 from vitctl.model.config import ModelConfig
@@ -63,10 +63,10 @@ def _lines(
     yield f"- weights: {'averaged' if cfg.weights == 'ema' else 'of the last step'}"
     yield f"- largest difference of any output after reading it back: {error:.2g}"
     yield from ("", "## Training", "")
-    imported = checkpoint.summary.get("imported")
+    imported = CHECKPOINT.summary(checkpoint).imported
     if imported is not None:
-        yield f"- imported from {imported['file']} (layout {imported['layout']})"
-        yield f"- sha256 {imported['sha256']}"
+        yield f"- imported from {imported.file} (layout {imported.layout})"
+        yield f"- sha256 {imported.sha256}"
     else:
         schedule, data = trained.schedule, trained.data
         yield f"- {checkpoint.step:,} steps of {data.batch:,} images, loss: {trained.loss}"
@@ -87,36 +87,39 @@ def _lines(
 
 def _lineage(tree: tuple[Ancestor, ...], *, depth: int) -> Iterator[str]:
     for branch in tree:
-        above, summary = branch.parent, {} if branch.artifact is None else branch.artifact.summary
+        above, artifact = branch.parent, branch.artifact
         about = ""
-        if above.kind == "dataset" and summary:
-            examples = ", ".join(f"{n:,} {split}" for split, n in summary["examples"].items())
-            about = f": {summary['classes']:,} classes, images: {examples}"
+        if isinstance(artifact, Artifact) and artifact.kind == DATASET.name:
+            summary = DATASET.summary(artifact)
+            examples = ", ".join(f"{n:,} {split}" for split, n in summary.examples.items())
+            about = f": {summary.classes:,} classes, images: {examples}"
         yield f"{'  ' * depth}- {above.role}: {above.kind} {above.id[:16]}{about}"
         yield from _lineage(branch.ancestors, depth=depth + 1)
 
 
 def _numbers(checkpoint: Artifact, *, store: Store) -> Iterator[str]:
-    held_out = checkpoint.summary.get("eval")
+    held_out = CHECKPOINT.summary(checkpoint).eval
     if held_out is not None:
-        yield f"- held out while training: top-1 {held_out['top1']:.2%}"
+        yield f"- held out while training: top-1 {held_out.top1:.2%}"
     for artifact in store.finished():
         parent = artifact.manifest.parent("from")
         if parent is None or parent.id != checkpoint.id:
             continue
-        yield from _scores(artifact.kind, artifact.summary)
+        yield from _scores(artifact)
 
 
-def _scores(kind: str, summary: dict[str, Any]) -> Iterator[str]:
-    if kind == "evaluation":
-        low, high = summary["top1_interval"]
+def _scores(artifact: Artifact) -> Iterator[str]:
+    if artifact.kind == EVALUATION.name:
+        scored = EVALUATION.summary(artifact)
+        low, high = scored.top1_interval
         yield (
-            f"- {summary['examples']:,} images, split {summary['split']}: top-1 "
-            f"{summary['top1']:.2%} (95 %: {low:.2%} to {high:.2%})"
+            f"- {scored.examples:,} images, split {scored.split}: top-1 "
+            f"{scored.top1:.2%} (95 %: {low:.2%} to {high:.2%})"
         )
-    if kind == "fewshot" and summary["features"] == "model":
-        for row in summary["shots"]:
+    if artifact.kind == FEWSHOT.name:
+        probed = FEWSHOT.summary(artifact)
+        for row in probed.shots if probed.features == "model" else ():
             yield (
-                f"- {row['shots']}-shot, {summary['classes']:,} classes: "
-                f"{row['accuracy_mean']:.2%} over {row['draws']} draws"
+                f"- {row.shots}-shot, {probed.classes:,} classes: "
+                f"{row.accuracy_mean:.2%} over {row.draws} draws"
             )

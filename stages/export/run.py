@@ -13,6 +13,8 @@ import numpy as np
 from stages.export import card
 from stages.export.spec import VERSION, ExportConfig, ExportRuntime, Inputs
 from vitctl.artifacts import Artifact, Recipe, Store
+from vitctl.artifacts.kinds import CHECKPOINT, EXPORT
+from vitctl.artifacts.kinds.export import Export
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError
 from vitctl.events import Emit, Next, Settings, silent
@@ -56,7 +58,7 @@ def run(
                 inputs.checkpoint, model=trained.model, layout=layout, weights=cfg.weights
             )
             params = jax.tree.map(np.asarray, params)
-            config, classes = trained.model, tuple(inputs.checkpoint.summary["classes"])
+            config, classes = trained.model, CHECKPOINT.summary(inputs.checkpoint).classes
             if cfg.features and config.classes:
                 params = {key: value for key, value in params.items() if key != "head"}
                 config, classes = config.model_copy(update={"classes": 0}), ()
@@ -75,28 +77,28 @@ def run(
             for file, content in {**files, card.CARD: text.encode()}.items():
                 draft.write(file, content)
             artifact = draft.publish(
-                summary={
-                    "model": trained.label,
-                    "step": inputs.checkpoint.step,
-                    "to": cfg.to,
-                    "weights": cfg.weights,
-                    "resolution": config.resolution,
-                    "classes": config.classes,
-                    "error": error,
-                    "outputs_compared": _IMAGES * (config.features + config.classes),
-                }
+                summary=Export(
+                    model=trained.label,
+                    step=CHECKPOINT.summary(inputs.checkpoint).step,
+                    to=cfg.to,
+                    weights=cfg.weights,
+                    resolution=config.resolution,
+                    classes=config.classes,
+                    error=error,
+                    outputs_compared=_IMAGES * (config.features + config.classes),
+                ).as_json()
             )
-    emit(Settings("export", readable(artifact.summary)))
+    emit(Settings("export", readable(EXPORT.summary(artifact))))
     emit(Next(shlex.join(["vitctl", "show", str(artifact.path)])))
     return artifact
 
 
-def readable(summary: dict[str, Any]) -> dict[str, str]:
+def readable(summary: Export) -> dict[str, str]:
     """What was exported, and how it was checked."""
     return {
-        "model": f"{summary['model']} at step {summary['step']}, for {summary['to']}",
-        "checked": f"read back, {summary['outputs_compared']:,} outputs differ by at most "
-        f"{summary['error']:.2g}",
+        "model": f"{summary.model} at step {summary.step}, for {summary.to}",
+        "checked": f"read back, {summary.outputs_compared:,} outputs differ by at most "
+        f"{summary.error:.2g}",
     }
 
 

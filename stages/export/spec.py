@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from vitctl.artifacts import Artifact
 from vitctl.interop.targets import Target
-from vitctl.optim.config import WeightsName
 from vitctl.settings.config import Config
 from vitctl.stage import Runtime
+from vitctl.summaries import WeightsName
 
 VERSION = 1
 

@@ -9,6 +9,8 @@ from stages.import_.settings import classes_of, model_of, name_of, trained_as
 from stages.import_.spec import VERSION, ImportConfig, ImportRuntime, Inputs
 from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
 from vitctl.artifacts.ancestry import SOURCE
+from vitctl.artifacts.kinds import CHECKPOINT
+from vitctl.artifacts.kinds.checkpoint import Checkpoint, Imported
 from vitctl.artifacts.provenance import now
 from vitctl.artifacts.runs import RunDraft
 from vitctl.artifacts.store import slug
@@ -62,18 +64,18 @@ def run(
     trained = trained_as(config, model.described, name=name, precision=precision.resolve())
 
     # Which run that is
-    imported = {
-        "file": weights.name,
-        "sha256": weights.sha256,
-        "layout": model.layout,
-        "matched": model.matched,
-        "left_out": len(model.left_out),
-    }
+    imported = Imported(
+        file=weights.name,
+        sha256=weights.sha256,
+        layout=model.layout,
+        matched=model.matched,
+        left_out=len(model.left_out),
+    )
     recipe = Recipe(
         stage="import",
         version=VERSION,
         kind="run",
-        config={**trained.identity(), "imported": imported, "classes": list(classes)},
+        config={**trained.identity(), "imported": imported.as_json(), "classes": list(classes)},
         parents=(
             Parent(
                 role="weights",
@@ -134,7 +136,7 @@ def _save(
     trained: TrainConfig,
     *,
     classes: tuple[str, ...],
-    imported: dict[str, Any],
+    imported: Imported,
 ) -> Artifact:
     """Write the weights as the checkpoint of step 0 and publish it."""
     started = now()
@@ -146,23 +148,23 @@ def _save(
     draft.mark_result(_STEP)
     return draft.publish(
         _STEP,
-        summary={
-            "step": _STEP,
-            "images": 0,
-            "model": trained.label,
-            "resolution": trained.model.resolution,
-            "parameters": accounting.parameters(trained.model).total,
-            "classes": list(classes),
-            "classes_before": [],
-            "finished_schedule": True,
-            "loss": None,
-            "eval": None,
-            "ema": None,
-            "eval_ema": None,
-            "passed": 0,
-            "skipped": None,
-            "imported": imported,
-        },
+        summary=Checkpoint(
+            step=_STEP,
+            images=0,
+            model=trained.label,
+            resolution=trained.model.resolution,
+            parameters=accounting.parameters(trained.model).total,
+            classes=classes,
+            classes_before=(),
+            finished_schedule=True,
+            loss=None,
+            eval=None,
+            ema=None,
+            eval_ema=None,
+            passed=0,
+            skipped=None,
+            imported=imported,
+        ).as_json(),
         started=started,
         volatile=arrays.VOLATILE,
     )
@@ -172,7 +174,7 @@ def _readable(checkpoint: Artifact, config: Any, model: reading.Model) -> dict[s
     counted = accounting.parameters(config)
     head = f"{config.classes:,} classes" if config.classes else "no classifier"
     return {
-        "model": f"{checkpoint.summary['model']}, {counted.total:,} parameters",
+        "model": f"{CHECKPOINT.summary(checkpoint).model}, {counted.total:,} parameters",
         "images": f"{config.resolution} px, patches of {config.patch} px",
         "head": f"{config.head}, {config.features:,} features, {head}",
         "tensors": f"all {model.matched:,} matched by name and shape"

@@ -19,11 +19,11 @@ def in_words(kind: str, summary: Summary) -> str:
     """The summary of an artifact in one line. One that is not of its kind (made by hand, or by a
     version with other kinds) is shown field by field."""
     known = KINDS.get(kind)
-    words = None if known is None else known.words(summary)
-    if words is None:
+    line = None if known is None else known.in_one_line(summary)
+    if line is None:
         fields = [f"{key} {value}" for key, value in summary.items() if _is_scalar(value)]
         return ", ".join(fields[:_MOST_FIELDS])
-    return words
+    return line
 
 
 def size(count: int) -> str:

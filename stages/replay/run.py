@@ -127,9 +127,9 @@ def _saved(
             continue
         summary = BATCH.summary(batch)
         numbers = {name: text for name in MUST_BE_FINITE if (text := getattr(summary, name))}
-        words = diverged_in_words(numbers)
+        norms = diverged_in_words(numbers)
         same = summary.number == number
-        event = f"step {step} diverged ({words}) on {'this' if same else 'another'} batch"
+        event = f"step {step} diverged ({norms}) on {'this' if same else 'another'} batch"
         if step <= done or not same:
             emit(
                 Note(f"{event} before; to see that batch: vitctl replay --from {quote(str(place))}")

@@ -7,6 +7,7 @@ import shlex
 from stages.shard.spec import VERSION, ShardConfig, ShardRuntime
 from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
 from vitctl.artifacts.canonical import fingerprint
+from vitctl.artifacts.kinds.dataset import Dataset
 from vitctl.artifacts.store import slug
 from vitctl.data.dataset import DESCRIPTION
 from vitctl.data.formula_images import described
@@ -46,16 +47,16 @@ def describe(config: FormulaConfig, *, store: Store, runtime: ShardRuntime, emit
             content = (info.model_dump_json(indent=1) + "\n").encode()
             (draft.path / DESCRIPTION).write_atomic(content)
             artifact = draft.publish(
-                summary={
-                    "classes": len(info.classes),
-                    "examples": {split: part.examples for split, part in info.splits.items()},
-                    "shards": dict.fromkeys(info.splits, 0),
-                    "bytes": 0,
-                    "converted": {},
-                    "differ": {},
-                    "rejected": 0,
-                    "skipped": {},
-                }
+                summary=Dataset(
+                    classes=len(info.classes),
+                    examples={split: part.examples for split, part in info.splits.items()},
+                    shards=dict.fromkeys(info.splits, 0),
+                    bytes=0,
+                    converted={},
+                    differ={},
+                    rejected=0,
+                    skipped={},
+                ).as_json()
             )
     pictures = sum(part.examples for part in info.splits.values())
     emit(Note(f"{pictures:,} pictures that are made when they are read; none is stored"))

@@ -12,7 +12,7 @@ import pytest
 
 from tests.artifacts.making import checkpoint_summary, dataset_summary, made, recipe
 from vitctl.artifacts import Store, kinds
-from vitctl.artifacts.kinds import CHECKPOINT, DATASET, KINDS
+from vitctl.artifacts.kinds import BATCH, CHECKPOINT, DATASET, KINDS
 from vitctl.errors import InputError
 from vitctl.scaling.summary import FitSummary
 from vitctl.summaries import Summary
@@ -57,7 +57,7 @@ def test_what_older_code_recorded_is_read_and_recorded_the_same():
         kind = KINDS[manifest["kind"]]
         typed = kind.model.model_validate(manifest["summary"])
         assert json.dumps(typed.as_json()) == json.dumps(manifest["summary"])
-        assert kind.words(manifest["summary"])
+        assert kind.in_one_line(manifest["summary"])
         seen.add(kind.name)
     assert seen >= {"dataset", "checkpoint", "fewshot", "evaluation", "scaling-fit"}
 
@@ -84,7 +84,7 @@ def test_a_summary_of_other_types_is_one_sentence(store, change, problem):
     expected = f"the summary of {artifact.path} is not that of a checkpoint: {problem}"
     assert error.value.message.startswith(expected)
     assert "\n" not in error.value.message
-    assert CHECKPOINT.words(artifact.summary) is None
+    assert CHECKPOINT.in_one_line(artifact.summary) is None
 
 
 @pytest.mark.parametrize("absent", ["classes", "examples", "bytes"])
@@ -102,5 +102,5 @@ def test_fields_of_later_versions_are_ignored(store):
 
 
 def test_commands_that_make_several_kinds_name_none_of_them():
-    assert {kinds.kind_named(command) for command in CHECKPOINT.commands} == {*CHECKPOINT.commands}
+    assert {kinds.kind_named(command) for command in BATCH.commands} == {*BATCH.commands}
     assert kinds.example_of("batch") == kinds.example_of("novelty") == CHECKPOINT.example

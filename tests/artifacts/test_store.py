@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.artifacts.making import made, recipe, trained
+from tests.artifacts.making import dataset_summary, made, recipe, trained
 from vitctl.artifacts import Artifact, Run, Store, inputs
 from vitctl.artifacts.store import checked_name, slug
 from vitctl.errors import InputError, UsageError
@@ -130,8 +130,8 @@ def test_a_place_of_other_bytes_than_utf8_is_found_by_its_id(tmp_path):
 
 
 def test_a_dataset_that_is_not_named_is_the_newest_with_labels(store):
-    labelled = made(store, recipe(), name="labelled", summary={"classes": 3})
-    made(store, recipe(larger=True), name="plain", summary={"classes": 0})
+    labelled = made(store, recipe(), name="labelled", summary=dataset_summary({"train": 6}))
+    made(store, recipe(larger=True), name="plain", summary=dataset_summary({"train": 6}, classes=0))
     notes = []
     assert inputs.newest("dataset", option="--data", store=store, emit=notes.append) == labelled
     assert "plain-" in notes[0].text

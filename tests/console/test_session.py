@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.artifacts.making import made, recipe, trained
+from tests.artifacts.making import dataset_summary, made, recipe, trained
 from vitctl.artifacts import Store, pasteable
 from vitctl.console import session as sessions
 from vitctl.console.session import Options, Session
@@ -103,7 +103,7 @@ def test_the_lineage_comes_before_the_newest(session, root):
 
 def test_a_pipe_comes_before_everything(session, root, monkeypatch):
     first = made(Store(root), recipe(a=1), name="first")
-    made(Store(root), recipe(a=2), name="second")
+    made(Store(root), recipe(a=2), name="second", summary=dataset_summary({"train": 6}))
     one = session()
     monkeypatch.setattr(sessions, "stdin_is_pipe", lambda: True)
     monkeypatch.setattr(sessions, "read_references", lambda **_: [str(first.path)])

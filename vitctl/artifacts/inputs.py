@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from vitctl.artifacts.ancestry import inherited
 from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.kinds import example_of
+from vitctl.artifacts.kinds import DATASET, example_of
 from vitctl.artifacts.references import resolve
 from vitctl.artifacts.store import Store
 from vitctl.errors import InputError, UsageError
@@ -35,7 +35,7 @@ def newest(kind: str, *, option: str, store: Store, emit: Emit) -> Artifact:
     unlabelled: list[Artifact] = []
 
     def wanted(artifact: Artifact) -> bool:
-        if kind == "dataset" and artifact.summary.get("classes") == 0:
+        if kind == DATASET.name and not DATASET.summary(artifact).classes:
             unlabelled.append(artifact)
             return False
         return True

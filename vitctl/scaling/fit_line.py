@@ -18,6 +18,6 @@ class FitLine(Summary):
     c: float = Field(description="Parameter c of error = a (compute + d)^-b + c.")
     d: float = Field(description="Parameter d of error = a (compute + d)^-b + c.")
 
-    def words(self) -> Iterable[str]:
+    def phrases(self) -> Iterable[str]:
         for name in ("a", "b", "c", "d"):
             yield f"{name} {getattr(self, name):.3g}"

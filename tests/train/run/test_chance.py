@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.artifacts.making import checkpoint_summary
 from vitctl import losses
 from vitctl.train.run import chance
 
@@ -48,14 +49,18 @@ def said(monkeypatch, *, loss, top1=None, examples=900, split="val", step=500):
         info=SimpleNamespace(examples=lambda split: 900), labels=lambda split: labels
     )
     monkeypatch.setattr(chance, "open_source", lambda *_, **__: source)
-    scores = None if top1 is None else {"top1": top1, "loss": loss, "examples": examples}
+    scores = None
+    if top1 is not None:
+        scores = {"top1": top1, "top5": 1.0, "loss": loss, "examples": examples}
     cfg = SimpleNamespace(
         loss="softmax",
         data=SimpleNamespace(split="train", eval_split=split),
         model=SimpleNamespace(classes=3),
         schedule=SimpleNamespace(warmup_steps=100),
     )
-    checkpoint = SimpleNamespace(step=step, summary={"eval": scores, "loss": loss})
+    checkpoint = SimpleNamespace(
+        step=step, summary=checkpoint_summary(step, eval=scores, loss=loss)
+    )
     return chance.sentence(checkpoint, cfg, SimpleNamespace(path="there"))
 
 

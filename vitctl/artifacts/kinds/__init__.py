@@ -6,6 +6,7 @@
     batch       the summary of a batch that a step diverged on
     evaluation  the summary of the scores of a checkpoint
     fewshot     the summary of a few-shot probe
+    export      the summary of an export
     plots       the summary of drawn figures
     schema      the JSON schema of artifacts, made from all summaries
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from vitctl.artifacts.kinds.checkpoint import Checkpoint
     from vitctl.artifacts.kinds.dataset import Dataset
     from vitctl.artifacts.kinds.evaluation import Evaluation
+    from vitctl.artifacts.kinds.export import Export
     from vitctl.artifacts.kinds.fewshot import Fewshot
     from vitctl.artifacts.kinds.plots import Plots
     from vitctl.scaling.fit_line import FitLine
@@ -56,6 +58,12 @@ def _evaluation() -> type[Evaluation]:
     return Evaluation
 
 
+def _export() -> type[Export]:
+    from vitctl.artifacts.kinds.export import Export
+
+    return Export
+
+
 def _scaling_fit() -> type[FitSummary]:
     from vitctl.scaling.summary import FitSummary
 
@@ -81,13 +89,15 @@ def _batch() -> type[Batch]:
 
 
 _TRAINING = ("pretrain", "cooldown", "finetune")
+_WITH_WEIGHTS = (*_TRAINING, "import")
 
 DATASET = Kind("dataset", ("shard",), _dataset, "vitctl shard SRC")
 CHECKPOINT = Kind(
-    "checkpoint", _TRAINING, _checkpoint, "vitctl pretrain --model S16 --data DATASET"
+    "checkpoint", _WITH_WEIGHTS, _checkpoint, "vitctl pretrain --model S16 --data DATASET"
 )
 FEWSHOT = Kind("fewshot", ("fewshot",), _fewshot, "vitctl fewshot --from RUN")
 EVALUATION = Kind("evaluation", ("evaluate",), _evaluation, "vitctl evaluate --from RUN")
+EXPORT = Kind("export", ("export",), _export, "vitctl export --from RUN --to timm")
 SCALING_FIT = Kind(
     "scaling-fit", ("scaling fit",), _scaling_fit, "vitctl scaling fit TABLE", line=_scaling_line
 )
@@ -96,7 +106,16 @@ BATCH = Kind("batch", _TRAINING, _batch)
 
 KINDS: dict[str, Kind[Any]] = {
     kind.name: kind
-    for kind in (DATASET, CHECKPOINT, FEWSHOT, EVALUATION, SCALING_FIT, SCALING_PLOT, BATCH)
+    for kind in (
+        DATASET,
+        CHECKPOINT,
+        FEWSHOT,
+        EVALUATION,
+        EXPORT,
+        SCALING_FIT,
+        SCALING_PLOT,
+        BATCH,
+    )
 }
 
 

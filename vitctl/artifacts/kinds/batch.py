@@ -30,7 +30,7 @@ class Batch(Summary):
         description="The norm of the weights before it, as text: JSON has no infinity.",
     )
 
-    def words(self) -> Iterable[str]:
+    def phrases(self) -> Iterable[str]:
         yield f"step {self.step} diverged on it"
         yield f"loss {self.loss}"
         yield f"gradient norm {self.grad_norm}"

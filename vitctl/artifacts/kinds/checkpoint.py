@@ -53,8 +53,18 @@ def is_share(name: str) -> bool:
     return any(getattr(limit, "le", None) == 1 for limit in limits)
 
 
+class Imported(Part):
+    """Of an import: the file that the weights are from."""
+
+    file: str = Field(description="Name of the file, without its folders.")
+    sha256: str = Field(description="Of the file; of several, of their names and hashes.")
+    layout: str = Field(description="Whose names the tensors have.")
+    matched: Count = Field(description="Tensors that were matched by name and shape.")
+    left_out: Count = Field(description="Tensors that are no part of the image model.")
+
+
 class Checkpoint(Summary):
-    """One checkpoint of a run, made by `vitctl pretrain`, `cooldown` or `finetune`."""
+    """One checkpoint of a run, made by `vitctl pretrain`, `cooldown`, `finetune` or `import`."""
 
     step: Count = Field(description="Training steps done.")
     images: Count = Field(description="Images seen, with repetition.")
@@ -96,9 +106,15 @@ class Checkpoint(Summary):
         default=None,
         description="Updates left out as spikes so far; null if they are not judged.",
     )
+    imported: Imported | None = Field(
+        default=None, description="Of an import: the file that the weights are from."
+    )
 
-    def words(self) -> Iterable[str]:
+    def phrases(self) -> Iterable[str]:
         yield self.model
-        yield "cooled" if self.finished_schedule else ""
+        if self.imported is not None:
+            yield f"imported from {self.imported.layout}"
+        else:
+            yield "cooled" if self.finished_schedule else ""
         yield f"loss {self.loss:.3g}" if self.loss is not None else ""
         yield f"top-1 {show_score('top1', self.eval.top1)}" if self.eval is not None else ""

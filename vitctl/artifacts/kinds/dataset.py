@@ -30,7 +30,7 @@ class Dataset(Summary):
         description="Files that are no images: what they are -> how many."
     )
 
-    def words(self) -> Iterable[str]:
+    def phrases(self) -> Iterable[str]:
         yield f"{self.classes:,} classes" if self.classes else "no labels"
         for split, examples in self.examples.items():
             yield f"{examples:,} {split}"

@@ -32,7 +32,7 @@ class Evaluation(Scores, _OnImages):
     )
     without_label: Count = Field(description="Images left out because they have no label.")
 
-    def words(self) -> Iterable[str]:
+    def phrases(self) -> Iterable[str]:
         yield self.model
         yield f"on {self.dataset}"
         yield from (f"{title} {value}" for title, value in self.shown().items())

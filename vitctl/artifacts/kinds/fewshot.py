@@ -63,7 +63,7 @@ class Fewshot(Summary):
         description="One object for each number of shots, ascending.", min_length=1
     )
 
-    def words(self) -> Iterable[str]:
+    def phrases(self) -> Iterable[str]:
         yield self.model + ("" if self.features == "model" else f" ({self.features})")
         yield f"on {self.dataset}"
         for row in self.shots:

@@ -62,10 +62,10 @@ class Kind(Generic[S]):
                 hint=f"see it: vitctl show {artifact.path}",
             ) from None
 
-    def words(self, summary: Mapping[str, Any]) -> str | None:
+    def in_one_line(self, summary: Mapping[str, Any]) -> str | None:
         """A recorded summary in one line; None if it is not one of this kind."""
         try:
-            parts = self._line.model_validate(summary).words()
+            parts = self._line.model_validate(summary).phrases()
             return ", ".join(part for part in parts if part)
         except ValidationError:
             return None

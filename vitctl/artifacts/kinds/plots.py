@@ -23,5 +23,5 @@ class Plots(Summary):
 
     figures: Many[Drawn] = Field(description="The files that were drawn.")
 
-    def words(self) -> Iterable[str]:
+    def phrases(self) -> Iterable[str]:
         yield from dict.fromkeys(drawn.figure for drawn in self.figures)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.data.image_source import ImageSource
 from vitctl.data.opening import open_source
 from vitctl.errors import OutOfReachError, VitctlError
@@ -61,9 +62,10 @@ def sentence(checkpoint: Artifact, cfg: TrainConfig, dataset: Artifact | None) -
 
 
 def _sentence(checkpoint: Artifact, cfg: TrainConfig, source: ImageSource) -> str | None:
-    scores = checkpoint.summary.get("eval")
+    summary = CHECKPOINT.summary(checkpoint)
+    scores = summary.eval
     split = cfg.data.split if scores is None else cfg.data.eval_split
-    loss = checkpoint.summary.get("loss") if scores is None else scores.get("loss")
+    loss = summary.loss if scores is None else scores.loss
     if split is None or loss is None or source.info.examples(split) > _MOST_LABELS:
         return None
     least, share = priors(cfg.loss, np.asarray(source.labels(split)), classes=cfg.model.classes)
@@ -71,18 +73,16 @@ def _sentence(checkpoint: Artifact, cfg: TrainConfig, source: ImageSource) -> st
         return None
     found = f"loss {loss:.4g}, {least:.4g} of the frequencies of classes alone"
     if scores is not None:
-        error = math.sqrt(share * (1 - share) / max(1, scores["examples"]))
-        if scores["top1"] > share + _ERRORS * error:
+        error = math.sqrt(share * (1 - share) / max(1, scores.examples))
+        if scores.top1 > share + _ERRORS * error:
             return None
         found = (
-            f"top-1 {scores['top1']:.1%}, {share:.1%} by always naming the most frequent class; "
+            f"top-1 {scores.top1:.1%}, {share:.1%} by always naming the most frequent class; "
             f"{found}"
         )
     warmup = cfg.schedule.warmup_steps
-    still = (
-        f"; the warmup alone takes {warmup} steps" if 2 * warmup > (checkpoint.step or 0) else ""
-    )
+    still = f"; the warmup alone takes {warmup} steps" if 2 * warmup > summary.step else ""
     return (
-        f"after {checkpoint.step} steps the model is no better than chance ({split}: {found})"
+        f"after {summary.step} steps the model is no better than chance ({split}: {found})"
         f"{still}. More --steps or another --lr may help, and `vitctl replay` shows what it sees"
     )
