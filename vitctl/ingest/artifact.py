@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from vitctl.artifacts import Artifact
-from vitctl.data.dataset import SPLITS, Dataset
+from vitctl.data.dataset import DESCRIPTION, SPLITS, Dataset
 from vitctl.data.example import decode_example
 from vitctl.data.records import ShardedRecords
-from vitctl.errors import InputError, UsageError, VitctlError
+from vitctl.errors import InputError, NotFoundError, UsageError, VitctlError
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import EntriesBuilder, Entry
 from vitctl.ingest.sources import Access, Bytes, Listing
@@ -54,11 +54,16 @@ class _ArtifactReader:
 
 
 def is_dataset(path: str) -> bool:
-    """Whether a folder is a dataset artifact."""
+    """Whether a folder is a dataset artifact. Raises `InputError` for one with a damaged manifest,
+    whose shards others would read without it."""
     try:
         return Artifact.load(Path(path), check=False).kind == "dataset"
-    except VitctlError:  # a folder like others
+    except NotFoundError:
         return False
+    except VitctlError:
+        if (Path(path) / DESCRIPTION).is_file():
+            raise
+        return False  # a folder like others
 
 
 def list_artifact(
