@@ -42,8 +42,8 @@ _SUSPICIOUS_BYTES = 2**28
 _XZ_MEMORY = 2**28
 # zstd -19 needs 8 MiB, and `--long` 128; a header can claim 2 GiB.
 _ZSTD_WINDOW_LOG = 27
-# A block of 4 bytes can be 128 KiB of one byte, so this much is 256 MiB at most.
-_ZSTD_PIECE = 2**13
+# A block of 4 bytes can be 128 KiB of one byte, so this much is 64 MiB at most.
+_ZSTD_PIECE = 2**11
 
 
 class Stream(Protocol):
@@ -186,7 +186,7 @@ class _Zstd(io.RawIOBase):
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._decoder: zstandard.ZstdDecompressionObj | None = None
-        self._packed = self._data = b""
+        self._packed, self._data = b"", memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -211,7 +211,7 @@ class _Zstd(io.RawIOBase):
             if self._decoder is None:
                 limited = zstandard.ZstdDecompressor(max_window_size=2**_ZSTD_WINDOW_LOG)
                 self._decoder = limited.decompressobj()
-            self._data = self._decoder.decompress(packed)
+            self._data = memoryview(self._decoder.decompress(packed))
         except zstandard.ZstdError as error:
             raise OSError(str(error)) from None
         if self._decoder.eof:  # another frame may follow
