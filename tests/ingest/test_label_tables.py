@@ -220,6 +220,10 @@ def test_columns_that_leave_it_open(tmp_path):
     assert list_images(str(tmp_path), label_column="colour").classes == ["b", "r"]
     with pytest.raises(UsageError, match="has no column x"):
         list_folder(tmp_path, labels=read_labels(file, label_column="x"))
+    for option in ("image_column", "label_column"):
+        with pytest.raises(UsageError, match=r"no table in .* has a column nope") as caught:
+            list_images(str(tmp_path), **{option: "nope"})
+        assert "colour" in caught.value.hint
     table(file, ["id", "text"], *((i, f"caption {i}") for i in range(4)))
     with pytest.raises(InputError, match="4 different values in 4 rows"):
         list_folder(tmp_path)

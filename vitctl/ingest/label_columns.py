@@ -128,7 +128,7 @@ def label_rows(
             phrase += ", a row for each object"
     manner = f" ({match.manner})" if match.manner else ""
     reading = cells.kind or f"images in {image}{manner}, {phrase}"
-    if split_column is not None:
+    if split_column is not None and not cells.kind:
         reading += f", splits in {split_column}"
     return LabelRows(match, names, several or unite, unite, splits, reading, tuple(notes))
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from vitctl.data.dataset import Split
-from vitctl.errors import InputError
+from vitctl.errors import InputError, UsageError
 from vitctl.ingest.annotations import (
     NoAnnotationsError,
     Opening,
@@ -97,6 +97,7 @@ def tables_inside(
     notes: list[str] = []
     parts: dict[str, Fitted] = {}
     endings: Counter[str] = Counter()
+    tables: list[tuple[str, list[str], Cells]] = []
     for path, paths, read in _candidates(sidecars, notes, annotations=annotations):
         try:
             cells = read()
@@ -104,8 +105,10 @@ def tables_inside(
             if not path.lower().endswith((".json", ".txt")):  # most are something else
                 notes.append(f"{path} is not read: it {error}".replace(f"it {path}", "it"))
             continue
-        if not cells.rows:
-            continue
+        if cells.rows:
+            tables.append((path, paths, cells))
+    _check_named(choices, [name for *_, cells in tables for name in cells.columns], root=root)
+    for path, paths, cells in tables:
         table = _chosen(cells, path, choices)
         rows = table.find(ids, below=below)
         if rows is None:
@@ -123,6 +126,17 @@ def tables_inside(
         return Inside((), None, tuple(notes))
     one = _with_splits(united(parts, root=root), parts)
     return Inside(tuple(parts), one, tuple(notes), endings)
+
+
+def _check_named(choices: Choices, columns: Sequence[str], *, root: str) -> None:
+    """Refuse a name of a column that no table has."""
+    for option, name in (("image", choices.image_column), ("label", choices.label_column)):
+        if name is None or name in columns or (option == "label" and "," in name):
+            continue
+        raise UsageError(
+            f"--{option}-column: no table in {root} has a column {name}",
+            hint=f"their columns: {', '.join(dict.fromkeys(columns[:8]))}" if columns else None,
+        )
 
 
 def _candidates(
@@ -154,12 +168,14 @@ def _candidates(
     texts = [path for path, ending in endings if ending in (".txt", ".yaml", ".yml")]
     if pages := sorted(path for path, ending in endings if ending == ".xml"):
         read = partial(voc_cells, pages, texts, sidecars.opening)
-        yield "Annotations", pages, read
+        lists = [path for path in texts if "imagesets/main/" in path.lower()]
+        yield "Annotations", [*pages, *lists], read
     lines = sorted(
         path for path in texts if "/labels/" in f"/{path}" and path.lower().endswith(".txt")
     )
     if lines:
-        yield "labels", lines, partial(yolo_cells, lines, texts, sidecars.opening)
+        titles = [path for path in texts if "/" not in path]
+        yield "labels", [*lines, *titles], partial(yolo_cells, lines, texts, sidecars.opening)
 
 
 def _table_cells(path: str, opening: Opening) -> Cells:
