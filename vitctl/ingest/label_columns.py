@@ -67,7 +67,8 @@ def image_column(cells: Cells, paths: Paths, *, wanted: str | None) -> tuple[str
         texts = cells.texts(wanted)
         return None if texts is None else (wanted, paths.match(texts))
     best: tuple[int, int, str, Match] | None = None
-    for place, name in enumerate(cells.columns):
+    usual = sorted(cells.columns, key=lambda name: _rank(name, _IMAGES))
+    for place, name in enumerate(usual):
         texts = cells.texts(name)
         if texts is None or not _may_name_images(texts, paths):
             continue
@@ -75,6 +76,8 @@ def image_column(cells: Cells, paths: Paths, *, wanted: str | None) -> tuple[str
         score = (match.images, -_rank(name, _IMAGES) - place)
         if best is None or score > best[:2]:
             best = (*score, name, match)
+            if match.images == len(texts):  # no other means more
+                break
     return None if best is None else best[2:]
 
 

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,7 @@ class Paths:
         self._split = split_of_name(os.path.basename(table)) or _TRAIN
         self._keys: dict[str, dict[str, int]] = {}
         self._known = set(ids)
+        self._in_splits: dict[str, bool] = {}
 
     def match(self, cells: Sequence[str]) -> Match:
         """The manner that finds most images; of two the first."""
@@ -139,7 +141,11 @@ class Paths:
         return keys
 
     def _in_split(self, path: str) -> bool:
-        return any(split_of_name(name) == self._split for name in path.split("/")[:-1])
+        folder = path.rpartition("/")[0]
+        if folder not in self._in_splits:
+            names = folder.split("/")
+            self._in_splits[folder] = any(split_of_name(name) == self._split for name in names)
+        return self._in_splits[folder]
 
 
 def _looked_up(names: Sequence[str], keys: dict[str, int]) -> NDArray[np.int64]:
@@ -152,8 +158,14 @@ def _base(path: str) -> str:
 
 
 def _stem(path: str) -> str:
-    stem, ending = os.path.splitext(path)
-    return stem if ending.lower() in IMAGE_ENDINGS else path
+    stem, _, ending = path.rpartition(".")
+    return stem if stem and is_image_ending(ending) else path
+
+
+@lru_cache(maxsize=1000)
+def is_image_ending(ending: str) -> bool:
+    """Whether images have this ending, which is given without its dot."""
+    return f".{ending.lower()}" in IMAGE_ENDINGS
 
 
 def _number(stem: str) -> str | None:
