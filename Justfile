@@ -35,6 +35,10 @@ smoke *args: (_install "dev")
     {{python}} -m pytest -n 2 --dist worksteal -m "not slow and not device" \
       tests/stages/test_card.py tests/train/test_exact.py tests/stages/test_app.py {{args}}
 
+# The processor time of the suite, or of what is named, and its dearest files and tests.
+test-cost *args: (_install "dev")
+    {{python}} -m pytest -n 2 --dist loadfile -m "not slow and not device" -p tests.costs -q {{args}}
+
 # The slow tests too: other libraries, many kills. Leaves a dated line in docs/log.
 test-all: (_install "test-all")
     @rm -f .pytest_cache/all.xml

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.forking import COMMAND, LOOKING, TRAINING, Forked, run, shell_command
+from tests.forking.process import cpu_seconds
 
 BARE = ("json",)
 
@@ -134,3 +135,13 @@ os.kill(os.getpid(), signal.SIGKILL)
             return
         time.sleep(0.01)
     raise AssertionError("they live on")
+
+
+def test_its_processor_time_is_counted_with_that_of_its_children():
+    """As `just test-cost` lists it."""
+    spin = "import time\nwhile time.process_time() < 0.2: pass"
+    before = cpu_seconds()
+    run(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {spin!r}])", preload=BARE)
+    assert 0.2 <= cpu_seconds() - before < 2
+    run("import time; time.sleep(0.3)", preload=BARE)
+    assert cpu_seconds() - before < 2

@@ -10,6 +10,14 @@ client.py     orders a process of a server; a program for a shell, too
 server.py     imports, and forks for each order
 """
 
-from tests.forking.process import COMMAND, LOOKING, TRAINING, Forked, run, shell_command
+from tests.forking.process import (
+    COMMAND,
+    LOOKING,
+    SCALING,
+    TRAINING,
+    Forked,
+    run,
+    shell_command,
+)
 
-__all__ = ["COMMAND", "LOOKING", "TRAINING", "Forked", "run", "shell_command"]
+__all__ = ["COMMAND", "LOOKING", "SCALING", "TRAINING", "Forked", "run", "shell_command"]

@@ -28,9 +28,11 @@ def order(connection: socket.socket, process: dict[str, Any], *, descriptors: li
     return int.from_bytes(receive(connection, 4), "big")
 
 
-def status(connection: socket.socket) -> int:
-    """Wait for its end: what `os.waitpid` said."""
-    return int.from_bytes(receive(connection, 4), "big")
+def status(connection: socket.socket) -> tuple[int, float]:
+    """Wait for its end: what `os.waitpid` said, and the processor time of it and its children in
+    seconds."""
+    content = receive(connection, 12)
+    return int.from_bytes(content[:4], "big"), int.from_bytes(content[4:], "big") / 1e6
 
 
 def receive(connection: socket.socket, length: int) -> bytes:
@@ -55,7 +57,7 @@ def _main(path: str, code: str, *words: str) -> None:
     process = {"code": code, "words": words, "folder": os.getcwd(), "session": False}
     connection = connect(path)
     order(connection, process | {"environment": dict(os.environ)}, descriptors=descriptors)
-    code_of_it = os.waitstatus_to_exitcode(status(connection))
+    code_of_it = os.waitstatus_to_exitcode(status(connection)[0])
     os._exit(code_of_it if code_of_it >= 0 else 128 - code_of_it)
 
 

@@ -33,7 +33,9 @@ LOOKING = (
     "rich.table",
 )
 """Modules of commands that compute nothing: neither NumPy nor jax is among what they import."""
-TRAINING = (*LOOKING, "stages.pretrain.run", "stages.cooldown.run", "orbax.checkpoint")
+SCALING = (*LOOKING, "stages.scaling.fit.run", "stages.scaling.plot.run")
+"""And of those that fit laws: SciPy."""
+TRAINING = (*LOOKING, "stages.pretrain.run", "stages.cooldown.run", "stages.fewshot.run")
 """And of those that train on made-up images: no TensorFlow."""
 _START_S = 300
 _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
@@ -74,8 +76,9 @@ class Forked(subprocess.Popen[Any]):
         assert self._connection is not None
         if wait_flags & os.WNOHANG and not select.select([self._connection], [], [], 0)[0]:
             return 0, 0
-        status = client.status(self._connection)
+        status, seconds = client.status(self._connection)
         self._connection.close()
+        _CPU_SECONDS.append(seconds)
         return self.pid, status
 
     def _internal_poll(self, *_: Any, **__: Any) -> int | None:
@@ -135,6 +138,12 @@ def _server(preload: tuple[str, ...]) -> str:
     return str(path)
 
 
+def cpu_seconds() -> float:
+    """The processor time of all forks that this process has waited for."""
+    return sum(_CPU_SECONDS)
+
+
+_CPU_SECONDS: list[float] = []
 _KEEPING: list[socket.socket] = []
 _PARTS: list[subprocess.Popen[bytes]] = []
 

@@ -92,10 +92,11 @@ class _Server:
         self.selector.unregister(ends)
         os.close(ends)
         pid, connection = self.children.pop(ends)
-        _, status = os.waitpid(pid, 0)
+        _, status, usage = os.wait4(pid, 0)
+        microseconds = round((usage.ru_utime + usage.ru_stime) * 1e6)
         if connection in self.connections:
             try:
-                connection.sendall(status.to_bytes(4, "big"))
+                connection.sendall(status.to_bytes(4, "big") + microseconds.to_bytes(8, "big"))
             except OSError:  # nobody waits for it any more
                 self._left(connection)
 

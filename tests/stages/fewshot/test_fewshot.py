@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,8 @@ from sklearn.linear_model import Ridge
 
 from stages.fewshot import run as stage
 from stages.fewshot.spec import FewshotConfig
-from tests import made
+from tests import forking, made
+from tests.forking import COMMAND, LOOKING, TRAINING
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.kinds import FEWSHOT
 from vitctl.data import pipeline
@@ -273,16 +272,10 @@ def test_an_uncooled_checkpoint_is_told_apart(tmp_path):
 def test_the_command_fills_in_what_is_left_out(tmp_path):
     """Mock images, split and precision of the checkpoint; it loads no array library for that."""
     made.checkpoint(Store(tmp_path / "artifacts"), cooled=False)
-    command = "-m stages.app fewshot --from made --shots 10,1,5 --draws 3 --print-config"
-    done = subprocess.run(
-        [sys.executable, *command.split()],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(stage.__file__).parents[2])},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = "fewshot --from made --shots 10,1,5 --draws 3 --print-config"
+    streams = {"stdin": subprocess.DEVNULL, "text": True}
+    words = command.split()
+    done = forking.run(COMMAND, *words, preload=LOOKING, cwd=tmp_path, check=True, **streams)
     import tomllib
 
     cfg = FewshotConfig.model_validate(tomllib.loads(done.stdout))
@@ -297,24 +290,26 @@ def test_one_command_probes_several_models_and_kinds_of_features(tmp_path):
     """On made-up images, so without TensorFlow; each result is an artifact of its own."""
     store = Store(tmp_path / "artifacts")
     first, second = made.checkpoint(store), made.checkpoint(store, seed=1)
-    command = (
-        "-m stages.app fewshot --features pixels,untrained --shots 1 --draws 2 --set eval_split=val"
-    )
-    words = [sys.executable, *command.split()]
-    given = {"cwd": tmp_path, "capture_output": True, "text": True}
-    given["env"] = {**os.environ, "PYTHONPATH": str(Path(stage.__file__).parents[2])}
+    command = "fewshot --features pixels,untrained --shots 1 --draws 2 --set eval_split=val"
     lines = f"{first.path}\n{second.path}\n"
-    done = subprocess.run(words, **given, input=lines, check=True)
+
+    def probe(*more):
+        words = (*command.split(), *more)
+        options = {"cwd": tmp_path, "text": True, "input": lines}
+        return forking.run(COMMAND, *words, preload=TRAINING, **options)
+
+    done = probe()
+    assert done.returncode == 0, done.stderr
     found = [Artifact.load(tmp_path / line) for line in done.stdout.splitlines()]
     probed = [(a.manifest.parent("from").id, a.summary["features"]) for a in found]
     kinds = ("pixels", "untrained")
     assert probed == [(above.id, kind) for above in (first, second) for kind in kinds]
     assert len({artifact.id for artifact in found}) == 4
 
-    refused = subprocess.run([*words, "--out", "one"], **given, input=lines)
+    refused = probe("--out", "one")
     assert refused.returncode == 2
     assert "this makes 2 results" in refused.stderr
-    refused = subprocess.run([*words, "--features", "pixel"], **given, input=lines)
+    refused = probe("--features", "pixel")
     assert "not one of model, pixels, untrained" in refused.stderr
 
 

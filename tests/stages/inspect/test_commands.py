@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import forking
 from tests.artifacts.making import dataset, recipe, trained
+from tests.forking import COMMAND, LOOKING
 
 ROOT = Path(__file__).parents[3]
 
@@ -18,13 +18,9 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def vitctl(store):
     def run(*arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "stages.app", *arguments, "--store", str(store.root)],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
+        words = (*arguments, "--store", store.root)
+        done = forking.run(
+            COMMAND, *words, preload=LOOKING, stdin=subprocess.DEVNULL, text=True, timeout=60
         )
         return done.returncode, done.stdout, done.stderr
 

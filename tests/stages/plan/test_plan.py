@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import typer
 
 from stages.app import app
-from tests import schemas
+from tests import forking, schemas
+from tests.forking import TRAINING
 from vitctl.plan import topology
 
 G14 = ["plan", "--model", "G14", "--topology", "v3:32x32", "--batch", "32768"]
@@ -163,7 +161,6 @@ def test_this_machine(ask):
 
 
 def test_planning_for_a_slice_imports_no_tensorflow():
-    root = Path(__file__).parents[3]
     code = (
         "import sys; from vitctl.plan import topology; topology.has_libtpu = lambda: False\n"
         "from stages.app import main\n"
@@ -171,8 +168,6 @@ def test_planning_for_a_slice_imports_no_tensorflow():
         "except SystemExit as stop: assert not stop.code\n"
         "print([m for m in ('tensorflow', 'array_record') if m in sys.modules], file=sys.stderr)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
-    )
+    done = forking.run(code, preload=TRAINING, text=True, check=True)
     assert done.stderr.splitlines()[-1] == "[]"
     assert done.stdout.startswith("S/16 at 224 px on v3:4x4")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -26,7 +23,8 @@ from stages.replay.spec import Request
 from stages.shard import run as shard_stage
 from stages.shard.spec import Inputs as ShardInputs
 from stages.shard.spec import ShardConfig, ShardRuntime
-from tests import made, schemas
+from tests import forking, made, schemas
+from tests.forking import COMMAND, TRAINING
 from vitctl import losses
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.runs import run_of
@@ -244,14 +242,9 @@ def test_a_file_that_is_there_is_replaced_only_by_force(store, tmp_path):
 def test_one_file_is_not_for_two_batches(store, tmp_path):
     path = made.checkpoint(store).path
     file = tmp_path / "batch.npz"
-    done = subprocess.run(
-        [sys.executable, "-m", "stages.app", "replay", "--from", "-", "--out", str(file)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
-        input=f"{path}\n{path}\n",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ("replay", "--from", "-", "--out", file)
+    lines = f"{path}\n{path}\n"
+    done = forking.run(COMMAND, *words, preload=TRAINING, input=lines, text=True)
     assert done.returncode == 2, done.stderr
     assert "--out names one file, and this replays 2 batches" in done.stderr
     assert done.stdout == ""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,8 @@ from stages.scaling.analysis import resolve_config, study_table
 from stages.scaling.fit.run import run
 from stages.scaling.fit.spec import VERSION, Inputs
 from stages.scaling.user_table import read_points, resolve
-from tests import schemas
+from tests import forking, schemas
+from tests.forking import COMMAND, SCALING
 from vitctl.artifacts import Artifact, Parent, Recipe, Store
 from vitctl.errors import InputError, NotFoundError, UsageError, VitctlError
 from vitctl.events import Event, Note, Settings
@@ -401,14 +400,8 @@ def test_what_reading_changed_is_said(store: Store, tmp_path: Path) -> None:
 
 
 def vitctl(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "stages.app", *map(str, words)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
+    streams = {"stdin": subprocess.DEVNULL, "text": True}
+    return forking.run(COMMAND, *words, preload=SCALING, cwd=cwd, **streams)
 
 
 def test_the_command_line(tmp_path: Path, examples: Path) -> None:
