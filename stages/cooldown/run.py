@@ -36,7 +36,7 @@ def run(
     checkpoint = trained(
         recipe,
         cfg,
-        start=lambda images: begin.continued(cfg, inputs.checkpoint),
+        origin=lambda images: begin.continued(cfg, inputs.checkpoint),
         source=inputs.checkpoint,
         dataset=inputs.dataset,
         name=runtime.name or cooled_name(name_of(inputs.checkpoint), steps=cfg.steps),

@@ -132,7 +132,7 @@ def _probed(
         def show(done: int) -> None:
             emit(Progress(f"{split} features", done, len(indices), "images"))
 
-        return features.gathered(look(batches), examples=len(indices), width=width, seen=show)
+        return features.gathered(look(batches), examples=len(indices), width=width, progress=show)
 
     train = features_of(shown, cfg.train_split)
     test = features_of(scored, cfg.eval_split)

@@ -47,7 +47,7 @@ def run(
     checkpoint = trained(
         recipe,
         cfg,
-        start=starting_point,
+        origin=starting_point,
         source=inputs.checkpoint,
         dataset=inputs.dataset,
         name=runtime.name or name_of(inputs.checkpoint),

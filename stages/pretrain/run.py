@@ -28,7 +28,7 @@ def run(
     checkpoint = trained(
         recipe,
         cfg,
-        start=lambda images: begin.scratch(cfg),
+        origin=lambda images: begin.scratch(cfg),
         dataset=inputs.dataset,
         name=runtime.name or slug(cfg.label, default="run"),
         store=store,

@@ -43,13 +43,13 @@ def _ancestor(parent: Parent, *, store: Store, above: frozenset[str]) -> Ancesto
     if parent.id in above:
         return Ancestor(parent, None, "its own ancestor: a manifest was forged", ())
     try:
-        found = store.parent(parent)
+        artifact = store.parent(parent)
     except VitctlError as error:
         return Ancestor(parent, None, error.message, ())
-    if found is None:
+    if artifact is None:
         return Ancestor(parent, None, "not in this store any more", ())
-    below = ancestors_of(found.manifest.parents, store=store, above=above | {parent.id})
-    return Ancestor(parent, found, None, below)
+    below = ancestors_of(artifact.manifest.parents, store=store, above=above | {parent.id})
+    return Ancestor(parent, artifact, None, below)
 
 
 def inherited(artifact: Artifact, role: str, *, store: Store) -> Artifact:
@@ -57,23 +57,23 @@ def inherited(artifact: Artifact, role: str, *, store: Store) -> Artifact:
 
     Raises NotFoundError if there is none or it is gone, InputError if it changed.
     """
-    queue, seen = [artifact], {artifact.id}
+    queue, visited = [artifact], {artifact.id}
     while queue:
         current = queue.pop(0)
         parent = current.manifest.parent(role)
         if parent is not None:
-            found = store.parent(parent)
-            if found is None:
+            ancestor = store.parent(parent)
+            if ancestor is None:
                 raise NotFoundError(
                     f"the {parent.kind} that {artifact.path} was made from is gone "
                     f"(id {parent.id[:8]}, last seen at {parent.path})",
                     hint="name it, wherever it is now",
                 )
-            return found
+            return ancestor
         for other in current.manifest.parents:
-            if other.kind == SOURCE or other.id in seen:
+            if other.kind == SOURCE or other.id in visited:
                 continue
-            seen.add(other.id)
+            visited.add(other.id)
             above = store.parent(other)
             if above is not None:
                 queue.append(above)

@@ -125,8 +125,8 @@ class Artifact:
 
     def check_contents(self) -> list[str]:
         """One sentence a file whose bytes are not those that were published. Reads everything."""
-        found = self.path.each(self.check_content, self.manifest.files, reads=True)
-        return [problem for problem in found if problem is not None]
+        problems = self.path.each(self.check_content, self.manifest.files, reads=True)
+        return [problem for problem in problems if problem is not None]
 
     def _linked(self, error: nofollow.LinkError) -> str:
         link = os.path.relpath(error.link, str(self.path))

@@ -33,8 +33,8 @@ class Catalog:
             except (VitctlError, OSError):
                 return []
 
-        found = [row for rows in self.each_directory(loaded) for row in rows]
-        yield from (entry for _, _, entry in sorted(found, key=lambda row: row[:2]))
+        entries = [row for rows in self.each_directory(loaded) for row in rows]
+        yield from (entry for _, _, entry in sorted(entries, key=lambda row: row[:2]))
 
     def each_directory(self, function: Callable[[Place], R]) -> list[R]:
         """`function` of every directory, in order; in a bucket of several at a time."""
@@ -97,12 +97,12 @@ class Catalog:
             recorded = place(parent.path) if parent.path else None
         except UsageError:  # of a kind of store that a later version knows
             recorded = None
-        there = [] if recorded is None else [recorded]
-        away = any(p.remote is not None and p.inside(self.root) is None for p in there)
-        for path in () if away else there:
+        places = [] if recorded is None else [recorded]
+        away = any(p.remote is not None and p.inside(self.root) is None for p in places)
+        for path in () if away else places:
             yield from filter(None, [load_if_readable(path)])
         yield from self._with_id(parent.id)
-        for path in there if away else ():
+        for path in places if away else ():
             yield from filter(None, [load_if_readable(path)])
 
     def newest(
@@ -126,9 +126,9 @@ class Catalog:
 def folders(parent: Place) -> list[Place]:
     """The visible folders in `parent`, sorted; none where there is no such place."""
     try:
-        found = parent.children()
+        children = parent.children()
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise NotFoundError(f"{parent} cannot be listed: {error.strerror}") from None
-    return [child for child in found if not child.name.startswith(".") and child.is_dir()]
+    return [child for child in children if not child.name.startswith(".") and child.is_dir()]

@@ -115,13 +115,13 @@ class CrewStore:
         with shown.following():
             yield from closed(CrewRun(shown.path, Run.load(shown.path).info, recipe))
 
-    def answered(
+    def earlier_result(
         self, recipe: Recipe, step: int, *, out: Place | Path | None = None
     ) -> Artifact | None:
         """None: what is found without the lock, all would have to find."""
 
     def made(self, recipe: Recipe, *, out: Place | Path | None = None) -> Artifact | None:
-        """None, as `answered`."""
+        """None, as `earlier_result`."""
 
 
 class CrewDraft(Draft):
@@ -253,8 +253,8 @@ def _show(path: Place, *, root: Place) -> None:
     """
     if path.remote is not None:  # the same for everyone who can reach it
         held = leases.held_lease(path.remote / LOCK)
-        told = {"path": str(path), "lease": held, "inside": path.inside(root)}
-        processes.share("place", lambda: told)
+        message = {"path": str(path), "lease": held, "inside": path.inside(root)}
+        processes.share("place", lambda: message)
         _all_see(None)
         return
     assert path.local is not None
@@ -265,8 +265,8 @@ def _show(path: Place, *, root: Place) -> None:
             pass
     except OSError:  # a store that only may be read: what is finished in it is found
         token = "."
-    told = {"path": str(path.absolute()), "token": token, "inside": path.inside(root)}
-    processes.share("place", lambda: told)
+    message = {"path": str(path.absolute()), "token": token, "inside": path.inside(root)}
+    processes.share("place", lambda: message)
     try:
         _all_see(None)
     finally:
@@ -289,20 +289,24 @@ class _Shown(NamedTuple):
 
 def _find(*, root: Place, out: Place | Path | None) -> _Shown:
     """Where process 0 works."""
-    told: dict[str, Any] = processes.share("place", dict, patient=True)
-    path = place(out) if out else (root / told["inside"] if told["inside"] else place(told["path"]))
+    message: dict[str, Any] = processes.share("place", dict, patient=True)
+    path = (
+        place(out)
+        if out
+        else (root / message["inside"] if message["inside"] else place(message["path"]))
+    )
     if path.local is None:
-        seen = str(path) == told["path"]
+        is_visible = str(path) == message["path"]
     else:
-        token = path.local / (told["token"] or "")
-        seen = _await(lambda: os.path.lexists(token))
+        token = path.local / (message["token"] or "")
+        is_visible = _await(lambda: os.path.lexists(token))
     _all_see(
         None
-        if seen
+        if is_visible
         else f"process {processes.index()} ({socket.gethostname()}) does not see the work of "
-        f"process 0: {path.absolute()} is not {told['path']} there"
+        f"process 0: {path.absolute()} is not {message['path']} there"
     )
-    lease = told.get("lease")
+    lease = message.get("lease")
     return _Shown(path, leases.HeldLease(*lease) if lease else None)
 
 
@@ -321,14 +325,14 @@ def _published(path: Place, make: Callable[[], Artifact]) -> Artifact:
 
 def _load(path: Place, *, digest: str) -> Artifact:
     """The artifact that another process published at `path`, as soon as it is seen here."""
-    found: list[Artifact] = []
+    artifacts: list[Artifact] = []
 
     def look() -> bool:
         with suppress(VitctlError):
             artifact = Artifact.load(path)
             if artifact.digest == digest:
-                found.append(artifact)
-        return bool(found)
+                artifacts.append(artifact)
+        return bool(artifacts)
 
     if not _await(look):
         raise NotFoundError(
@@ -336,7 +340,7 @@ def _load(path: Place, *, digest: str) -> Artifact:
             "process 0 published",
             hint="the store must be a directory that all processes see",
         )
-    return found[0]
+    return artifacts[0]
 
 
 def _all_see(complaint: str | None) -> None:

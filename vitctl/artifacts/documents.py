@@ -38,11 +38,11 @@ def read_document(
         raw = _read_json(path, repair=repair)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(missing, hint=make) from None
-    found = raw.get("format") if isinstance(raw, dict) else None
+    version = raw.get("format") if isinstance(raw, dict) else None
     # Before validation: a newer format may have fields that this version cannot know.
-    if isinstance(found, int | float) and found > newest:
+    if isinstance(version, int | float) and version > newest:
         raise NewerFormatError(
-            f"{path.parent} has {what} format {found}; this vitctl reads up to {newest}",
+            f"{path.parent} has {what} format {version}; this vitctl reads up to {newest}",
             hint="install a newer vitctl: pull its checkout, or pip install its newest wheel",
         )
     return _validated(raw, model, path=path, repair=repair)

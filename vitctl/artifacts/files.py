@@ -78,12 +78,12 @@ def entries(
     unstable = frozenset(volatile)
 
     def entry(relative: str) -> FileEntry:
-        found = known.get(relative)
-        if found is None:
+        known_entry = known.get(relative)
+        if known_entry is None:
             # The manifest must not reach the disk before what it names.
             size, sha256 = sha256_file(directory / relative, sync=True)
-            found = FileEntry(path=relative, size=size, sha256=sha256)
-        return found.model_copy(update={"volatile": relative in unstable})
+            known_entry = FileEntry(path=relative, size=size, sha256=sha256)
+        return known_entry.model_copy(update={"volatile": relative in unstable})
 
     names = sorted(filter(_is_content, directory.files_below(refuse_links=True)))
     return tuple(directory.each(entry, names, reads=True))

@@ -21,6 +21,6 @@ def store_flags(store: Store) -> list[str]:
     return [] if root == usual_store() else ["--store", shlex.quote(root)]
 
 
-def command(*words: object, store: Store) -> str:
+def command(*arguments: object, store: Store) -> str:
     """`vitctl WORDS`, quoted, in this store."""
-    return " ".join([shlex.join(["vitctl", *map(str, words)]), *store_flags(store)])
+    return " ".join([shlex.join(["vitctl", *map(str, arguments)]), *store_flags(store)])

@@ -38,13 +38,13 @@ def provenance(*, started: str) -> Provenance:
 @cache
 def versions() -> dict[str, str]:
     """Installed versions of the packages that can change numbers, read from their metadata."""
-    found = {"vitctl": __version__, "python": platform.python_version()}
+    packages = {"vitctl": __version__, "python": platform.python_version()}
     for name in (*_PACKAGES, "tensorflow-cpu", "tensorflow"):
         try:
-            found[name] = metadata.version(name)
+            packages[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return packages
 
 
 @cache

@@ -165,9 +165,9 @@ def _nothing(base: str, *, store: Store) -> NotFoundError:
     """Why no entry fits: what is at that path instead, or the nearest names."""
     path = place(base)
     try:
-        there, is_folder = path.exists(), path.is_dir()
+        exists, is_folder = path.exists(), path.is_dir()
     except (OSError, ValueError):
-        there = is_folder = False
+        exists = is_folder = False
     if is_folder and read_note(path) is not None:
         return NotFoundError(
             f"{path} is not finished", hint="run the command that makes it again: it continues"
@@ -179,7 +179,7 @@ def _nothing(base: str, *, store: Store) -> NotFoundError:
             f"{path} is a folder, but no artifact",
             hint=f"to make a dataset of the images in it: vitctl shard {path}",
         )
-    if there:
+    if exists:
         return NotFoundError(f"{path} is a file, not an artifact")
     names = [entry.path.name for entry in store.entries(check=False)]
     near = difflib.get_close_matches(base, names, n=2, cutoff=0.5)
@@ -209,13 +209,13 @@ def _named(base: str, *, store: Store) -> list[Artifact | Run]:
     if len(base) >= _SHORTEST_ID:
         tests += (lambda entry: id_of(entry).startswith(base),)
     for fits in tests:
-        found = [entry for entry in entries if fits(entry)]
-        if found:
-            return found
+        matches = [entry for entry in entries if fits(entry)]
+        if matches:
+            return matches
     if re.fullmatch(rf"[0-9a-f]{{{_SHORTEST_ID},64}}", base):
         runs = [entry for entry in entries if isinstance(entry, Run)]
         checkpoints = [load_if_readable(run.place(step)) for run in runs for step in run.steps()]
-        return [found for found in checkpoints if found is not None and found.id.startswith(base)]
+        return [entry for entry in checkpoints if entry is not None and entry.id.startswith(base)]
     return []
 
 

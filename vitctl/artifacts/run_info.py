@@ -44,8 +44,8 @@ _ALWAYS_TOLD = ("loss", "grad_norm")
 def diverged_in_words(numbers: Mapping[str, str]) -> str:
     """Loss and gradient norm, and what else is not finite: "loss 2.1, gradient norm inf"."""
     values = {name: float(text) for name, text in numbers.items()}
-    told = (n for n in values if n in _ALWAYS_TOLD or not math.isfinite(values[n]))
-    return ", ".join(f"{MUST_BE_FINITE[name]} {values[name]:g}" for name in told)
+    shown = (n for n in values if n in _ALWAYS_TOLD or not math.isfinite(values[n]))
+    return ", ".join(f"{MUST_BE_FINITE[name]} {values[name]:g}" for name in shown)
 
 
 class Rollback(Config):
@@ -112,7 +112,7 @@ class RunInfo(Config):
         return Recipe.recorded_in(self)
 
     @property
-    def kept(self) -> tuple[int, ...]:
+    def kept_intervals(self) -> tuple[int, ...]:
         """Intervals whose multiples stay: what each start of the run promised to keep."""
         intervals = {segment.runtime.get("keep") for segment in self.segments}
         return tuple(sorted(interval for interval in intervals if isinstance(interval, int)))

@@ -101,12 +101,12 @@ class Run:
 
     def links(self) -> list[str]:
         """Symbolic links where a command that trains this run would write or remove something."""
-        found = [name for name in self.path.links() if _is_ours(name)]
+        names = [name for name in self.path.links() if _is_ours(name)]
         for folder in (CHECKPOINTS, BATCHES):
             with suppress(OSError, nofollow.LinkError):
                 steps = filter(_STEP.fullmatch, (self.path / folder).links())
-                found += [f"{folder}/{name}" for name in steps]
-        return found
+                names += [f"{folder}/{name}" for name in steps]
+        return names
 
     def steps(self) -> list[int]:
         """Steps with a finished checkpoint, ascending."""
@@ -115,7 +115,9 @@ class Run:
             return []
         named: list[Place] = [c for c in folder.iterdir() if _STEP.fullmatch(c.name)]
         finished = folder.each(lambda child: (child / MANIFEST).is_file(), named)
-        return sorted(int(c.name) for c, there in zip(named, finished, strict=True) if there)
+        return sorted(
+            int(c.name) for c, is_finished in zip(named, finished, strict=True) if is_finished
+        )
 
     def place(self, step: int) -> Place:
         return self.path / CHECKPOINTS / str(step)
@@ -125,29 +127,29 @@ class Run:
         folder = self.path / BATCHES
         if not folder.is_dir():
             return []
-        found: list[Place] = [c for c in folder.iterdir() if (c / MANIFEST).is_file()]
-        return sorted(found, key=lambda child: (len(child.name), child.name))
+        folders: list[Place] = [c for c in folder.iterdir() if (c / MANIFEST).is_file()]
+        return sorted(folders, key=lambda child: (len(child.name), child.name))
 
     def unfinished(self) -> list[Place]:
         """Checkpoints and batches that were begun and never finished, or half removed: what goes
         when the run is worked on again. What other work begins from is left to it."""
-        found: list[Place] = []
+        leftovers: list[Place] = []
         for name in (CHECKPOINTS, BATCHES):
             with suppress(FileNotFoundError, NotADirectoryError):
                 named = [c for c in (self.path / name).children() if _STEP.fullmatch(c.name)]
                 bare = self.path.each(_has_no_manifest, named)
-                found += [c for c, is_bare in zip(named, bare, strict=True) if is_bare]
-        pinned = self.pins.steps() if found else ()
-        return [c for c in found if c.parent.name != CHECKPOINTS or int(c.name) not in pinned]
+                leftovers += [c for c, is_bare in zip(named, bare, strict=True) if is_bare]
+        pinned = self.pins.steps() if leftovers else ()
+        return [c for c in leftovers if c.parent.name != CHECKPOINTS or int(c.name) not in pinned]
 
     def checkpoint(self, step: int, *, check: bool = True) -> Artifact:
         """The checkpoint of `step`. NotFoundError names the nearest kept ones."""
         if (self.place(step) / MANIFEST).is_file():
             return Artifact.load(self.place(step), check=check)
-        kept = Run.steps(self)
-        if not kept:
+        steps = Run.steps(self)
+        if not steps:
             raise NotFoundError(f"{self.path} has no finished checkpoint yet")
-        nearest = sorted(sorted(kept, key=lambda s: abs(s - step))[:3])
+        nearest = sorted(sorted(steps, key=lambda s: abs(s - step))[:3])
         raise NotFoundError(
             f"{self.path} has no checkpoint at step {step}",
             hint="nearest kept: " + ", ".join(f"{self.path}@{s}" for s in nearest),
@@ -155,13 +157,13 @@ class Run:
 
     def newest(self) -> Artifact:
         """The checkpoint of the highest step."""
-        kept = Run.steps(self)
-        if not kept:
+        steps = Run.steps(self)
+        if not steps:
             raise NotFoundError(
                 f"{self.path} has no finished checkpoint yet",
                 hint="run the same command again to continue it",
             )
-        return Artifact.load(self.place(kept[-1]))
+        return Artifact.load(self.place(steps[-1]))
 
 
 class RunDraft(Run):
@@ -229,10 +231,10 @@ class RunDraft(Run):
             except VitctlError as error:
                 problems[step] = error.message
                 continue
-            found = artifact.check_contents()
-            if not found:
+            damage = artifact.check_contents()
+            if not damage:
                 return artifact, problems
-            problems[step] = f"{artifact.path} is damaged: {found[0]}"
+            problems[step] = f"{artifact.path} is damaged: {damage[0]}"
         return None, problems
 
     def result(self, step: int, *, emit: Emit = silent) -> Artifact | None:
@@ -378,10 +380,10 @@ def _has_no_manifest(folder: Place) -> bool:
 def check_arrived(place: ObjectPath, sent: dict[str, FileEntry]) -> None:
     """Remove what is not of this checkpoint: a process that was given up may have written there
     until a moment ago. OutOfReachError if something of it is missing."""
-    there = buckets.below(place)
-    buckets.remove(place / name for name in there.keys() - sent.keys())
+    stored = buckets.below(place)
+    buckets.remove(place / name for name in stored.keys() - sent.keys())
     for name, entry in sent.items():
-        if name not in there or there[name].size != entry.size:
+        if name not in stored or stored[name].size != entry.size:
             raise OutOfReachError(
                 f"{place / name} is not what was written there",
                 exit_code=10,

@@ -55,8 +55,8 @@ def staged(
     """
     if artifact.path.local is not None and cache is None:
         return artifact.path.local
-    if (there := staged_before(artifact, wanted=wanted, cache=cache)) is not None:
-        return there
+    if (earlier := staged_before(artifact, wanted=wanted, cache=cache)) is not None:
+        return earlier
     folder = _folder(artifact, cache)
     files = [entry for entry in artifact.manifest.files if wanted(entry.path)]
     waiting = f"another vitctl copies {artifact.path} to {folder}; waiting for it to finish"

@@ -126,7 +126,7 @@ class Store(Catalog):
                     after.callback(path.remove_if_empty)
                 raise
 
-    def answered(
+    def earlier_result(
         self, recipe: Recipe, step: int, *, out: Place | Path | None = None
     ) -> Artifact | None:
         """The checkpoint of a step that a command was answered with before, if it is undamaged:
@@ -230,8 +230,8 @@ def checked_name(name: str) -> str:
 
 def slug(text: str, *, default: str) -> str:
     """A folder name made of any text."""
-    kept = re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-._")[:60]
-    return kept or default
+    cleaned = re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-._")[:60]
+    return cleaned or default
 
 
 def _refuse_file(path: Place, option: str) -> None:
@@ -247,14 +247,14 @@ def _is_ours(path: Place) -> bool:
         return True
     for mark in (MANIFEST, RUN):
         try:
-            found = strict_json.loads((path / mark).read_bytes())
+            content = strict_json.loads((path / mark).read_bytes())
         except OSError:
             continue
         except strict_json.StrictJSONError:  # damaged; then only our kind of name tells
             if re.fullmatch(r".+-[0-9a-f]{8}", path.name):
                 return True
             continue
-        if isinstance(found, dict) and found.keys() >= {"format", "id", "stage", "version"}:
+        if isinstance(content, dict) and content.keys() >= {"format", "id", "stage", "version"}:
             return True
     return False
 

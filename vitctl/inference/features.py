@@ -66,7 +66,7 @@ def gathered(
     *,
     examples: int,
     width: int,
-    seen: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> NDArray[np.float32]:
     """The parts as one float32[examples, width]; `seen` is told how many rows there are so far."""
     out = np.empty((examples, width), np.float32)
@@ -74,7 +74,7 @@ def gathered(
     for part in parts:
         out[done : done + len(part)] = part
         done += len(part)
-        seen(done)
+        progress(done)
     if done != examples:
         raise ValueError(f"expected features of {examples} images, got {done}")
     return out

@@ -159,8 +159,8 @@ def score(
             arrays = on_devices(batch, layout=layout)
             yield [scorer(each_of, *arrays) for each_of in weights]
 
-    for found in one_behind(dispatched()):
-        for tally, rows in zip(tallies, found, strict=True):
+    for batch_scores in one_behind(dispatched()):
+        for tally, rows in zip(tallies, batch_scores, strict=True):
             tally.add(jax.tree.map(np.asarray, rows))
         if breaks_off():
             return None

@@ -193,11 +193,11 @@ class TrainedModel:
         size = self.layout.whole_shards(min(batch, 1 << max(0, n - 1).bit_length()))
 
         def dispatched() -> Iterator[tuple[slice, tuple[Array, ...]]]:
-            for start in range(0, n, size):
-                part = in_range(pixels[start : start + size])
+            for first in range(0, n, size):
+                part = in_range(pixels[first : first + size])
                 filled = np.zeros((size, *part.shape[1:]), np.float32)
                 filled[: len(part)] = part
-                rows = slice(start, start + len(part))
+                rows = slice(first, first + len(part))
                 yield rows, function(self.params, self.layout.place_batch(filled))
 
         outputs = tuple(np.empty((n, width), np.float32) for width in widths)

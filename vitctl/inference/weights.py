@@ -61,10 +61,10 @@ def restored(
             if sha256_file(checkpoint.path / entry.path) != (entry.size, entry.sha256)
         ]
 
-    found = processes.share(f"{checkpoint.id} has whole weights", damaged)
-    if found:
+    damage = processes.share(f"{checkpoint.id} has whole weights", damaged)
+    if damage:
         raise InputError(
-            f"{checkpoint.path} is damaged: {found[0]} has other bytes than were published",
+            f"{checkpoint.path} is damaged: {damage[0]} has other bytes than were published",
             hint=f"see all: vitctl verify --deep {checkpoint.path}",
         )
     return weights_of(checkpoint.path, model=model, layout=layout, weights=weights)
@@ -79,8 +79,8 @@ def weights_of(
     if weights == "raw":
         return arrays.restore(place, arrays.PARAMS, like=like)
     updates: Any = jax.ShapeDtypeStruct((), jnp.int32, sharding=layout.replicated)
-    kept = average.Average(like, updates)
-    return arrays.restore(place, arrays.EMA, like=kept).weights
+    like_average = average.Average(like, updates)
+    return arrays.restore(place, arrays.EMA, like=like_average).weights
 
 
 def applied(

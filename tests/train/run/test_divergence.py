@@ -238,8 +238,8 @@ def info(*, results=(), back=(), keep=4):
 )
 def test_where_it_goes_back_to(step, start, known, expected):
     runtime = TrainRuntime(checkpoint_every=10, keep_every=100)
-    cadence = Cadence.of(runtime, start=start, total=1000)
-    assert rollback.goes_back_to(step, start=start, cadence=cadence, info=known) == expected
+    cadence = Cadence.of(runtime, first_step=start, total=1000)
+    assert rollback.goes_back_to(step, first_step=start, cadence=cadence, info=known) == expected
 
 
 def test_a_checkpoint_of_lost_weights_is_left_behind(pretrain, spoil, monkeypatch):

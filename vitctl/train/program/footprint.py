@@ -109,10 +109,10 @@ def activation_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat, tens
     weights = model.heads // tensor * n * n
     weights *= _FLOAT + (dtype_bytes if dtype_bytes != _FLOAT else 0)
     passing = 5 * d + 4 * (d // tensor) + 2 * f + weights
-    kept = kept_bytes(model, dtype_bytes=dtype_bytes, remat=remat, tensor=tensor)
-    body = model.depth * kept + (0 if remat == "none" else passing)
-    ends = 3 * n * model.width * _FLOAT + 3 * model.classes * _FLOAT
-    return body + ends
+    per_block = kept_bytes(model, dtype_bytes=dtype_bytes, remat=remat, tensor=tensor)
+    body = model.depth * per_block + (0 if remat == "none" else passing)
+    head_and_tail = 3 * n * model.width * _FLOAT + 3 * model.classes * _FLOAT
+    return body + head_and_tail
 
 
 def kept_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat, tensor: int = 1) -> int:
@@ -252,8 +252,8 @@ def _divided_by(model: ModelConfig, optim: Any, spec: MeshSpec, size: int) -> _S
             strict=True,
         )
     )
-    kept, update = spec.fsdp, spec.fsdp * spec.zero
-    parameters = sum(_bytes(leaf, own, fsdp=kept, tensor=spec.tensor) for leaf, own in params)
+    over_fsdp, update = spec.fsdp, spec.fsdp * spec.zero
+    parameters = sum(_bytes(leaf, own, fsdp=over_fsdp, tensor=spec.tensor) for leaf, own in params)
     gradients = sum(_bytes(leaf, own, fsdp=update, tensor=spec.tensor) for leaf, own in params)
     # Weights as they are multiplied with, in the compute type: of all layers, since compilers move
     # the conversion out of the loop, unless they are gathered layer by layer.

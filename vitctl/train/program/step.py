@@ -75,7 +75,7 @@ def make_step(
     """
     alpha = cfg.data.augment.mixup_alpha
     each = cfg.data.batch // layout.batch_shards
-    return _compiled(
+    return _jitted(
         cfg.model,
         cfg.optim,
         loss=cfg.loss,
@@ -89,7 +89,7 @@ def make_step(
 
 
 @cache
-def _compiled(
+def _jitted(
     model: ModelConfig,
     optim: OptimConfig,
     *,
@@ -133,8 +133,8 @@ def _compiled(
         )
 
         def add(sums: Any, part: tuple[Array, Array]) -> tuple[Any, None]:
-            found = jax.value_and_grad(loss_of)(params, *part)
-            return jax.tree.map(jnp.add, sums, found), None
+            gradients = jax.value_and_grad(loss_of)(params, *part)
+            return jax.tree.map(jnp.add, sums, gradients), None
 
         nothing = jax.tree.map(jnp.zeros_like, params)
         nothing = jax.lax.with_sharding_constraint(nothing, divided)

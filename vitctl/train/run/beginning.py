@@ -54,16 +54,16 @@ def continued(cfg: TrainConfig, checkpoint: Artifact) -> StartingPoint:
     Raises InputError if its bytes are not those that were published.
     """
     crew.require_whole(checkpoint)
-    start = replace(of_checkpoint(cfg, checkpoint), classes=classes_trained_on(checkpoint))
+    point = replace(of_checkpoint(cfg, checkpoint), classes=classes_trained_on(checkpoint))
     if cfg.from_weights == "raw":
-        return start
-    before = start.state
+        return point
+    before = point.state
 
     def averaged(layout: Layout) -> TrainState:
         params = weights.weights_of(checkpoint.path, model=cfg.model, layout=layout, weights="ema")
         return before(layout)._replace(params=params)
 
-    return replace(start, state=averaged)
+    return replace(point, state=averaged)
 
 
 def of_checkpoint(cfg: TrainConfig, checkpoint: Artifact) -> StartingPoint:

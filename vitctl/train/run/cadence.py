@@ -25,8 +25,8 @@ class Cadence:
     newest: int
 
     @classmethod
-    def of(cls, runtime: TrainRuntime, *, start: int, total: int) -> Cadence:
-        length = total - start
+    def of(cls, runtime: TrainRuntime, *, first_step: int, total: int) -> Cadence:
+        length = total - first_step
         tenth = max(1, -(-length // _POINTS))
         save = runtime.checkpoint_every or min(_SAVE, tenth)
         keep = runtime.keep_every or max(save, -(-tenth // save) * save)

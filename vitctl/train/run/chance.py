@@ -71,18 +71,18 @@ def _sentence(checkpoint: Artifact, cfg: TrainConfig, source: ImageSource) -> st
     least, share = priors(cfg.loss, np.asarray(source.labels(split)), classes=cfg.model.classes)
     if loss < _LOSS_SHARE * least:
         return None
-    found = f"loss {loss:.4g}, {least:.4g} of the frequencies of classes alone"
+    numbers = f"loss {loss:.4g}, {least:.4g} of the frequencies of classes alone"
     if scores is not None:
         error = math.sqrt(share * (1 - share) / max(1, scores.examples))
         if scores.top1 > share + _ERRORS * error:
             return None
-        found = (
+        numbers = (
             f"top-1 {scores.top1:.1%}, {share:.1%} by always naming the most frequent class; "
-            f"{found}"
+            f"{numbers}"
         )
     warmup = cfg.schedule.warmup_steps
     still = f"; the warmup alone takes {warmup} steps" if 2 * warmup > summary.step else ""
     return (
-        f"after {summary.step} steps the model is no better than chance ({split}: {found})"
+        f"after {summary.step} steps the model is no better than chance ({split}: {numbers})"
         f"{still}. More --steps or another --lr may help, and `vitctl replay` shows what it sees"
     )

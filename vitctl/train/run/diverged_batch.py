@@ -54,8 +54,8 @@ def keep(run: RunDraft, update: Update, *, images: Images, passed: tuple[Window,
     if processes.count() > 1:
         batch = images.batch_of_step(batch.step)
     recipe = _recipe(run, batch, passed=passed)
-    there = load_if_readable(place)
-    if there is not None and there.id == recipe.id and not there.check_contents():
+    earlier = load_if_readable(place)
+    if earlier is not None and earlier.id == recipe.id and not earlier.check_contents():
         return place
     place.make_folder()
     clear(place)
@@ -70,7 +70,7 @@ def keep(run: RunDraft, update: Update, *, images: Images, passed: tuple[Window,
         "format": _FORMAT,
         "step": batch.step + 1,
         "number": batch.number,
-        "images": [asdict(seen) for seen in replay(images, step=batch.step + 1).images],
+        "images": [asdict(image) for image in replay(images, step=batch.step + 1).images],
         "classes": list(images.classes),
         "lr": update.rate,
         **update.numbers,
@@ -88,42 +88,42 @@ def keep(run: RunDraft, update: Update, *, images: Images, passed: tuple[Window,
     return place
 
 
-def load(kept: Artifact, cfg: TrainConfig) -> tuple[Replayed, Pixels]:
+def load(artifact: Artifact, cfg: TrainConfig) -> tuple[Replayed, Pixels]:
     """The batch of such an artifact and all its images, every byte checked.
 
     Raises InputError if it is damaged.
     """
-    crew.require_whole(kept)
-    verify = f"see what is wrong: vitctl verify --deep {kept.path}"
-    told = read_document(
-        kept.path / "batch.json",
+    crew.require_whole(artifact)
+    verify = f"see what is wrong: vitctl verify --deep {artifact.path}"
+    document = read_document(
+        artifact.path / "batch.json",
         _Batch,
         what="batch",
         newest=_FORMAT,
-        missing=f"{kept.path} has no batch.json",
+        missing=f"{artifact.path} has no batch.json",
         repair=verify,
     )
     try:
         images, labels, keys = (
-            np.load(io.BytesIO((kept.path / f"{name}.npy").read_bytes()), allow_pickle=False)
+            np.load(io.BytesIO((artifact.path / f"{name}.npy").read_bytes()), allow_pickle=False)
             for name in ("images", "labels", "keys")
         )
-        named = [tuple(told.classes[label] for label in row if label >= 0) for row in labels]
+        named = [tuple(document.classes[label] for label in row if label >= 0) for row in labels]
     except (OSError, ValueError, IndexError) as error:
-        raise InputError(f"{kept.path} holds no batch: {error}", hint=verify) from None
-    rows = [(image.key, image.labels) for image in told.images]
+        raise InputError(f"{artifact.path} holds no batch: {error}", hint=verify) from None
+    rows = [(image.key, image.labels) for image in document.images]
     if len(images) != len(rows) or rows != list(zip(keys.tolist(), named, strict=True)):
         raise InputError(
-            f"{kept.path} is not one batch: batch.json tells of other images than the arrays hold",
+            f"{artifact.path} is not one batch: batch.json lists other images than the arrays hold",
             hint=verify,
         )
-    found = Replayed(
-        step=told.step,
+    replayed = Replayed(
+        step=document.step,
         batch=len(rows),
-        mixup=mixup(cfg, step=told.step),
-        images=told.images,
+        mixup=mixup(cfg, step=document.step),
+        images=document.images,
     )
-    return found, learnt(images, last=images[-1], mixup=found.mixup)
+    return replayed, learnt(images, last=images[-1], mixup=replayed.mixup)
 
 
 class _Batch(Config):

@@ -19,7 +19,7 @@ def evaluator(training: Training, *, meter: Meter) -> Evaluate | None:
     split = training.cfg.data.eval_split
     if training.scorer is None or split is None:
         return None
-    scorer = training.scorer.measured(meter=meter, emit=training.emit)
+    scorer = training.scorer.timed(meter=meter, emit=training.emit)
     layout = training.layout
 
     def evaluate(state: TrainState, breaks_off: Callable[[], bool]) -> scoring.Scoring | None:

@@ -115,7 +115,7 @@ class Images:
         if cost is None:
             return ["images of a dataset, which all cores decode (one thread makes images up)"]
         cores = machine.available_cores()
-        found = starvation.Input(
+        measurement = starvation.Input(
             images_per_s=images_per_s,
             reading=reading,
             decode_s=cost.decode_s,
@@ -126,7 +126,7 @@ class Images:
             cores=cores,
             shared=shared,
         )
-        return starvation.advice(found)
+        return starvation.advice(measurement)
 
     def eval_batches(self, split: str, layout: Layout) -> Iterator[EvalBatch]:
         """Every example of a split once."""

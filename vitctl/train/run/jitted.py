@@ -19,7 +19,7 @@ class Jitted(Generic[P, T]):
         self._function = function
         self._called = False
 
-    def measured(self, *, meter: Meter, emit: Emit) -> Callable[P, T]:
+    def timed(self, *, meter: Meter, emit: Emit) -> Callable[P, T]:
         """The function; the time of the first call of all counts as compiling."""
 
         def call(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -98,8 +98,8 @@ def pixels(images: Images, replayed: Replayed) -> Pixels:
     shown = len(replayed.images)
     # The last row, too: row 0 is mixed with it.
     rows = np.unique([*range(shown), replayed.batch - 1]).astype(np.int64)
-    found = images.batch_of_step(replayed.step - 1, rows=rows).images
-    return learnt(found[:shown], last=found[-1], mixup=replayed.mixup)
+    rows_of_images = images.batch_of_step(replayed.step - 1, rows=rows).images
+    return learnt(rows_of_images[:shown], last=rows_of_images[-1], mixup=replayed.mixup)
 
 
 def learnt(

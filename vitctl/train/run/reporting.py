@@ -52,12 +52,12 @@ class Reporter:
         self.last_loss: float | None = None
         self.scores: Scoring | None = None
         self.scored_at = -1
-        kept = max(run.steps(), default=0)
+        newest = max(run.steps(), default=0)
         self.metrics = Metrics(
-            run.metrics, keep_to=max(kept, step), tensorboard=training.runtime.tensorboard
+            run.metrics, keep_to=max(newest, step), tensorboard=training.runtime.tensorboard
         )
         self.ledger = Ledger(run.path / goodput.FILE, meter=meter, step=step)
-        self._ends = StepEnds(clock=meter.now)
+        self._step_ends = StepEnds(clock=meter.now)
         self._pace = Pace()
         self._images, self._starving = training.images, starvation.Watch()
         self._others = starvation.Others()
@@ -75,7 +75,7 @@ class Reporter:
 
     def __enter__(self) -> Reporter:
         with ExitStack() as stack:
-            for part in (self.metrics, self._ends, self.ledger):
+            for part in (self.metrics, self._step_ends, self.ledger):
                 stack.enter_context(part)
             self._parts = stack.pop_all()
         if self.metrics.damaged:
@@ -109,13 +109,13 @@ class Reporter:
     def waiting_for_data(self) -> Iterator[None]:
         """Time within in which the devices have nothing to do counts as waiting for the input; all
         of it, until the first batch, as starting."""
-        asked = self.meter.now()
+        since = self.meter.now()
         yield
         if self.meter.account == "start":
             self.meter.switch("step")
             self._active = self._active_s()
             return
-        idle = self._ends.idle(since=asked, now=self.meter.now())
+        idle = self._step_ends.idle(since=since, now=self.meter.now())
         self.meter.move(idle, "step", "data_wait")
         self._idle += idle
         processes.starved(idle)
@@ -124,10 +124,10 @@ class Reporter:
     def pausing(self, what: Pause) -> Iterator[None]:
         """Time within is not part of the training rate."""
         self.emit(Doing(_ACTIVITY[what]))
-        began, compiled = self.meter.now(), self.meter.seconds["compile"]
+        began, compile_s = self.meter.now(), self.meter.seconds["compile"]
         with self.meter.during(what):
             yield
-        took = self.meter.now() - began - (self.meter.seconds["compile"] - compiled)
+        took = self.meter.now() - began - (self.meter.seconds["compile"] - compile_s)
         self._paused += took
         self._pace.pause(what, took)
         self.ledger.flush()
@@ -135,11 +135,11 @@ class Reporter:
 
     def stepped(self, step: int, stats: StepStats) -> None:
         """`step` steps are queued; `stats` are of the last."""
-        self._ends.follow(stats.finite)
+        self._step_ends.follow(stats.finite)
         self.ledger.at(step)
         now = self.meter.now()
         if self._told_at is None or now - self._told_at >= _STEPPED_EVERY_S:
-            self._tell_finished(step - self._ends.under_way(), now)
+            self._tell_finished(step - self._step_ends.under_way(), now)
 
     def _tell_finished(self, step: int, now: float) -> None:
         """An event of the last step the devices finished, if it is news."""

@@ -42,7 +42,7 @@ def until(windows: Iterable[Window], step: int) -> tuple[Window, ...]:
     return tuple(window for window in windows if window.step < step)
 
 
-def goes_back_to(step: int, *, start: int, cadence: Cadence, info: RunInfo) -> int:
+def goes_back_to(step: int, *, first_step: int, cadence: Cadence, info: RunInfo) -> int:
     """The last checkpoint that was due after at most `step` updates and that the run has not gone
     back to before: there it would diverge again.
 
@@ -50,13 +50,13 @@ def goes_back_to(step: int, *, start: int, cadence: Cadence, info: RunInfo) -> i
     was published stays a part of the run. There it goes back to as often as it may.
     """
     been = {back.step for back in info.rollbacks}
-    floor = max([start, *(result for result in info.results if start < result <= step)])
+    floor = max([first_step, *(result for result in info.results if first_step < result <= step)])
 
     def last_due(every: int) -> int:
         due = range(step // every * every, floor, -every)
         return next((each for each in due if each not in been), floor)
 
-    return max(map(last_due, {cadence.save, cadence.keep, *info.kept}))
+    return max(map(last_due, {cadence.save, cadence.keep, *info.kept_intervals}))
 
 
 def window_of(step: int, *, back_to: int, windows: Sequence[Window]) -> Window:
@@ -69,8 +69,8 @@ def answer(
     run: RunDraft,
     update: Update,
     *,
-    kept: Place,
-    start: int,
+    batch: Place,
+    first_step: int,
     cadence: Cadence,
     windows: Sequence[Window],
     runtime: TrainRuntime,
@@ -80,35 +80,35 @@ def answer(
     Raises DivergedError if it must not, or went back often enough.
     """
     step = update.batch.step
-    told = (
+    event = (
         f"step {step + 1} diverged ({diverged_in_words(update.numbers)}); nothing of it was "
-        f"applied or saved, and its batch is kept in {kept}"
+        f"applied or saved, and its batch is kept in {batch}"
     )
     if any(beyond > step for beyond in run.steps()):
         raise DivergedError(
-            f"{told}; the run had passed this step before, so the hardware is at fault, or "
+            f"{event}; the run had passed this step before, so the hardware is at fault, or "
             "versions have changed",
             hint="run the same command again; if it diverges again, on another machine",
         )
     if runtime.on_divergence == "stop":
         raise DivergedError(
-            told,
+            event,
             hint="go on without this stretch of the data: --on-divergence rollback; or take a "
             "lower --lr, a longer --warmup or --set optim.beta2=0.95",
         )
     if len(run.info.rollbacks) >= runtime.max_rollbacks:
         raise DivergedError(
-            f"{told}; it went back {len(run.info.rollbacks)} times already",
+            f"{event}; it went back {len(run.info.rollbacks)} times already",
             hint="a lower --lr or a longer --warmup often helps; --max-rollbacks allows more",
         )
-    back_to = goes_back_to(step, start=start, cadence=cadence, info=run.info)
+    back_to = goes_back_to(step, first_step=first_step, cadence=cadence, info=run.info)
     back = Rollback(
         at=now(),
         diverged=step + 1,
         step=back_to,
         batches=window_of(step, back_to=back_to, windows=windows).batches,
         **update.numbers,
-        kept=f"{BATCHES}/{kept.name}",
+        kept=f"{BATCHES}/{batch.name}",
     )
     run.mark_rollback(back)
     return back

@@ -36,7 +36,7 @@ class Saver:
     def __init__(self, training: Training, *, damaged: Iterable[int]) -> None:
         self.run, self.cfg, self.cadence = training.run, training.cfg, training.cadence
         self.classes = tuple(training.images.classes)
-        self.classes_before = tuple(sorted({*training.start.classes} - {*self.classes}))
+        self.classes_before = tuple(sorted({*training.origin.classes} - {*self.classes}))
         self.damaged = set(damaged)
         self.passed = training.images.passed
         self.started = now()
@@ -108,10 +108,10 @@ class Saver:
     def finished(self) -> list[Saved]:
         """What was finished since the last call."""
         self._raise()
-        found = []
+        done = []
         while self._saved:  # one by one: the thread may add another meanwhile
-            found.append(self._saved.pop(0))
-        return found
+            done.append(self._saved.pop(0))
+        return done
 
     def wait(self) -> None:
         """Until nothing is under way."""
@@ -150,7 +150,7 @@ class Saver:
         if step > max(before, default=0):  # only what is new ground pushes older ones out
             stay = (*self.run.info.results, step)
             for old in self.cadence.to_drop(
-                [*before, step], keep=stay, intervals=self.run.info.kept
+                [*before, step], keep=stay, intervals=self.run.info.kept_intervals
             ):
                 self.run.drop(old)
         written = sum(entry.size for entry in artifact.manifest.files)

@@ -46,7 +46,7 @@ class Training:
     cfg: TrainConfig
     runtime: TrainRuntime
     images: Images
-    start: StartingPoint
+    origin: StartingPoint
     layout: Layout
     memory: footprint.Plan
     cadence: Cadence
@@ -77,7 +77,7 @@ def prepare(
     cfg: TrainConfig,
     *,
     images: Images,
-    start: StartingPoint,
+    origin: StartingPoint,
     runtime: TrainRuntime,
     emit: Emit,
 ) -> Training:
@@ -110,7 +110,7 @@ def prepare(
         emit(Note(memory.reason))
     numbers = announced(cfg, layout, memory, examples=images.examples, classes=len(images.classes))
     emit(Settings(f"{run.info.stage} {cfg.label}", numbers))
-    begun = max(run.steps(), default=start.step)
+    begun = max(run.steps(), default=origin.step)
     if (caution := least_time.sentence(cfg, layout, from_step=begun)) is not None:
         emit(Caution(caution))
     if layout.platform == "cpu":
@@ -128,10 +128,10 @@ def prepare(
         cfg=cfg,
         runtime=runtime,
         images=images,
-        start=start,
+        origin=origin,
         layout=layout,
         memory=memory,
-        cadence=Cadence.of(runtime, start=start.step, total=cfg.steps),
+        cadence=Cadence.of(runtime, first_step=origin.step, total=cfg.steps),
         step=Jitted(in_step(step)),
         scorer=scorer,
         emit=emit,

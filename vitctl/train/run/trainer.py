@@ -49,7 +49,7 @@ def trained(
     recipe: Recipe,
     cfg: TrainConfig,
     *,
-    start: Callable[[Images], StartingPoint],
+    origin: Callable[[Images], StartingPoint],
     source: Artifact | None = None,
     dataset: Artifact | None,
     name: str,
@@ -60,7 +60,7 @@ def trained(
     """The checkpoint of `cfg.steps`: found, or trained by a run that is continued or made anew.
 
     Args:
-      start: where a run begins that has no checkpoint of its own.
+      origin: where a run begins that has no checkpoint of its own.
       source: the checkpoint it begins from, which its run keeps until this one is finished.
       dataset: what is trained on; None if the images are synthetic.
 
@@ -68,7 +68,9 @@ def trained(
       As `train`.
     """
     # Without the lock first: a run that trains on still answers for what it is done with.
-    done = None if runtime.force else crew.of(store).answered(recipe, cfg.steps, out=runtime.out)
+    done = (
+        None if runtime.force else crew.of(store).earlier_result(recipe, cfg.steps, out=runtime.out)
+    )
     if done is not None:
         return done
     with crew.of(store).open_run(
@@ -81,7 +83,7 @@ def trained(
             local = local_images(cfg, dataset, cache=runtime.cache_dir, emit=emit)
             images = open_images(cfg, local, workers=runtime.workers)
             checkpoint = train(
-                draft, cfg, images=images, start=start(images), runtime=runtime, emit=emit
+                draft, cfg, images=images, origin=origin(images), runtime=runtime, emit=emit
             )
         if source is not None:
             draft.finish_from(source)
@@ -93,7 +95,7 @@ def train(
     cfg: TrainConfig,
     *,
     images: Images,
-    start: StartingPoint,
+    origin: StartingPoint,
     runtime: TrainRuntime,
     emit: Emit,
 ) -> Artifact:
@@ -107,11 +109,11 @@ def train(
       InputError: the data is not what the checkpoint was trained on.
       DoesNotFitError: it needs more memory than there is.
     """
-    prepared = prepare(run, cfg, images=images, start=start, runtime=runtime, emit=emit)
+    prepared = prepare(run, cfg, images=images, origin=origin, runtime=runtime, emit=emit)
     signal = Stop()
     with unless_owned(signal):
         while True:
-            training = prepared.skipping(rollback.passed(run.info, before=start.passed))
+            training = prepared.skipping(rollback.passed(run.info, before=origin.passed))
             try:
                 return _attempt(training, signal)
             except Diverged as divergence:
@@ -146,14 +148,14 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
     _write_stacks_beside(run)
 
     # What each step, and what is due after it, is done with
-    train_step = training.step.measured(meter=meter, emit=emit)
+    train_step = training.step.timed(meter=meter, emit=emit)
     report = Reporter(training, step=step, meter=meter)
     saver = Saver(training, damaged=damaged)
     score = _Scoring(training, evaluator(training, meter=meter), report)
     stop = processes.shared_stop(signal, step=step)  # of all processes, at the same step
 
     with graceful(signal), report, saver:
-        if training.start.step < step < cfg.steps:
+        if training.origin.step < step < cfg.steps:
             score.make_up_for(state, step=step, stop=stop)
         batches = iter(images.train_batches(layout, start_step=step))
         before: Update | None = None
@@ -220,15 +222,15 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
 def _begin(training: Training) -> tuple[TrainState, int, ConsumedSamples, list[int]]:
     """The state to go on from: the run's newest whole checkpoint, else where it starts; and the
     steps whose checkpoints are damaged."""
-    run, cfg, start = training.run, training.cfg, training.start
+    run, cfg, origin = training.run, training.cfg, training.origin
     newest, problems = run.usable(at_most=cfg.steps)
     for problem in problems.values():
         training.emit(Caution(f"{problem}; going back to the checkpoint before it"))
     if newest is not None:
         training.emit(Doing("restore"))
-        start = of_checkpoint(cfg, newest)
-        training.emit(Note(f"continuing {run.path} from step {show_count(start.step)}"))
-    return start.state(training.layout), start.step, start.consumed, list(problems)
+        origin = of_checkpoint(cfg, newest)
+        training.emit(Note(f"continuing {run.path} from step {show_count(origin.step)}"))
+    return origin.state(training.layout), origin.step, origin.consumed, list(problems)
 
 
 def _go_back(training: Training, update: Update) -> None:
@@ -239,8 +241,8 @@ def _go_back(training: Training, update: Update) -> None:
     back = rollback.answer(
         training.run,
         update,
-        kept=batch,
-        start=training.start.step,
+        batch=batch,
+        first_step=training.origin.step,
         cadence=training.cadence,
         windows=windows,
         runtime=training.runtime,

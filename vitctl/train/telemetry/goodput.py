@@ -251,8 +251,8 @@ def in_words(seconds: Mapping[str, float], *, starts: int) -> str:
         for account, share in sorted(shares(seconds).items(), key=lambda item: -item[1])
         if share >= 0.005
     ]
-    told = f" in {starts} starts" if starts > 1 else ""
-    return f"{quantities.duration(sum(seconds.values()))}{told}: {', '.join(parts)}"
+    in_starts = f" in {starts} starts" if starts > 1 else ""
+    return f"{quantities.duration(sum(seconds.values()))}{in_starts}: {', '.join(parts)}"
 
 
 def as_json(rows: Sequence[Row]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Metrics:
         path = self._path
         if self._writes and (not path.exists() or path.read_text(encoding="utf-8") != text):
             path.write_atomic(text.encode())
-        self._there = {(row["kind"], row["step"]) for row in rows}
+        self._recorded = {(row["kind"], row["step"]) for row in rows}
         tensorboard = tensorboard and self._writes
         self._events = EventFile(path.parent, rows=rows, keep_to=keep_to) if tensorboard else None
 
@@ -77,14 +77,14 @@ class Metrics:
         self._stack.close()
 
     def has(self, kind: str, step: int) -> bool:
-        return (kind, step) in self._there
+        return (kind, step) in self._recorded
 
     def row(self, kind: str, step: int, **values: Any) -> None:
         """Write one row, whole, unless this step has it already; null for a number that is not
         finite."""
-        if (kind, step) in self._there:
+        if (kind, step) in self._recorded:
             return
-        self._there.add((kind, step))
+        self._recorded.add((kind, step))
         if not self._writes:
             return
         row = strict_json.finite({"kind": kind, "step": step, **values})

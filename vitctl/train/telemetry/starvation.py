@@ -87,38 +87,38 @@ class Input:
         return self.decode_s + self.augment_s
 
 
-def advice(found: Input) -> list[str]:
+def advice(feed: Input) -> list[str]:
     """What would help, most first; never empty."""
-    can = min(found.workers, found.cores) / found.image_s
-    if found.reading >= _BUSY:
+    can = min(feed.workers, feed.cores) / feed.image_s
+    if feed.reading >= _BUSY:
         return [
-            f"reading takes {quantities.percent(found.reading)} of the time, decoding alone would "
+            f"reading takes {quantities.percent(feed.reading)} of the time, decoding alone would "
             f"give {can:,.0f} images/s: copy the dataset to a faster, local disk"
         ]
-    told = []
-    if found.workers < found.cores and not found.shared:
-        told.append(f"--workers {found.cores} ({found.workers} now)")
-    if found.pixels >= _LARGE * found.resolution**2:
-        side = round(found.pixels**0.5)
-        told.append(
+    hints = []
+    if feed.workers < feed.cores and not feed.shared:
+        hints.append(f"--workers {feed.cores} ({feed.workers} now)")
+    if feed.pixels >= _LARGE * feed.resolution**2:
+        side = round(feed.pixels**0.5)
+        hints.append(
             f"shard smaller copies: stored images have about {side} x {side} pixels, training "
-            f"sees {found.resolution} x {found.resolution}"
+            f"sees {feed.resolution} x {feed.resolution}"
         )
-    if found.augment_s >= _DEAR * found.image_s:
-        told.append(
+    if feed.augment_s >= _DEAR * feed.image_s:
+        hints.append(
             f"leave RandAugment out (--set data.augment.randaugment=none makes another run): "
-            f"{1000 * found.augment_s:.1f} of {1000 * found.image_s:.1f} ms an image"
+            f"{1000 * feed.augment_s:.1f} of {1000 * feed.image_s:.1f} ms an image"
         )
-    if found.shared:
-        told.append(
-            f"steps and decoding share {found.cores} cores: an accelerator, or more of them"
+    if feed.shared:
+        hints.append(
+            f"steps and decoding share {feed.cores} cores: an accelerator, or more of them"
         )
-    elif not told:
-        told.append(
-            f"more cores, or more hosts: an image takes {1000 * found.image_s:.1f} ms of a core, "
-            f"so {found.cores} cores give at most {found.cores / found.image_s:,.0f} images/s"
+    elif not hints:
+        hints.append(
+            f"more cores, or more hosts: an image takes {1000 * feed.image_s:.1f} ms of a core, "
+            f"so {feed.cores} cores give at most {feed.cores / feed.image_s:,.0f} images/s"
         )
-    return told
+    return hints
 
 
 def sentence(share: float, helps: list[str], *, of: str | None = None) -> str:

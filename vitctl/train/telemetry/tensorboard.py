@@ -53,10 +53,10 @@ class EventFile:
 
     def __init__(self, folder: Path, *, rows: Iterable[Mapping[str, Any]], keep_to: int) -> None:
         self._folder, self._keep_to = folder, keep_to
-        there: set[tuple[str, int]] = set()
+        written: set[tuple[str, int]] = set()
         for path in files(folder):
-            there |= _cut(path, keep_to=keep_to)
-        self._late = [row for row in rows if (row["kind"], row["step"]) not in there]
+            written |= _cut(path, keep_to=keep_to)
+        self._late = [row for row in rows if (row["kind"], row["step"]) not in written]
 
     def __enter__(self) -> EventFile:
         name = f"{PREFIX}{int(time.time())}.{os.getpid()}.vitctl"
@@ -100,25 +100,25 @@ class EventFile:
 
 def files(folder: Path) -> list[Path]:
     """The event files of a run, in the order they were written."""
-    found = [path for path in folder.glob(f"{PREFIX}*") if path.is_file()]
-    return sorted(found, key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)])
+    paths = [path for path in folder.glob(f"{PREFIX}*") if path.is_file()]
+    return sorted(paths, key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)])
 
 
 def _cut(path: Path, *, keep_to: int) -> set[tuple[str, int]]:
     """Cut a file before its first event of a later step, or its first damaged one. What stays, as
     (kind, step)."""
     content = nofollow.read(path)
-    there: set[tuple[str, int]] = set()
+    written: set[tuple[str, int]] = set()
     end = 0
     for event, after in _records(content):
         step, kinds = _read(event)
         if kinds and step > keep_to:
             break
-        there |= {(kind, step) for kind in kinds}
+        written |= {(kind, step) for kind in kinds}
         end = after
     if end < len(content):
         nofollow.truncate(path, end)
-    return there
+    return written
 
 
 # Records
@@ -134,11 +134,11 @@ def _records(content: bytes) -> Iterator[tuple[bytes, int]]:
     at = 0
     while at + _HEADER.size <= len(content):
         length, crc = _HEADER.unpack_from(content, at)
-        start, after = at + _HEADER.size, at + _HEADER.size + length + _CRC.size
+        begin, after = at + _HEADER.size, at + _HEADER.size + length + _CRC.size
         if after > len(content) or _CRC.pack(crc) != _masked_crc(content[at : at + 8]):
             return
-        data = content[start : start + length]
-        if content[start + length : after] != _masked_crc(data):
+        data = content[begin : begin + length]
+        if content[begin + length : after] != _masked_crc(data):
             return
         yield data, after
         at = after
