@@ -54,8 +54,9 @@ def test_training_goes_on_where_held_out_images_score_infinity(pretrain, monkeyp
         found = honest(*given, **more)
         if [e for e in seen if isinstance(e, Scored)]:
             return found
-        lost = dataclasses.replace(getattr(found, which), loss=math.inf)
-        return dataclasses.replace(found, **{which: lost})
+        scores = getattr(found, which)
+        infinite = dataclasses.replace(scores, means={**scores.means, "loss": math.inf})
+        return dataclasses.replace(found, **{which: infinite})
 
     monkeypatch.setattr(scoring, "score", score)
     done = pretrain(8, emit=seen.append, runtime={"eval_every": 4}, optim={"ema": 0.5})
