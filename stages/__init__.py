@@ -10,6 +10,7 @@ import_   weights of another codebase -> a run
 export    a checkpoint -> files that another library loads
 fewshot   a checkpoint and a dataset -> few-shot accuracies
 evaluate  a checkpoint and a dataset -> top-1, top-5 and loss
+predict   a checkpoint and image files -> the likeliest classes of each
 scaling   tables of runs -> fitted and drawn scaling laws
 plan      settings and hardware -> memory, speed and cost
 replay    a run and a step -> the batch it trained on

@@ -16,10 +16,12 @@ setting, and `set` takes it by the key that `--print-config` shows (docs/guide/p
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
+from stages.predict.spec import Answer
 from vitctl.artifacts import Artifact, Store, inputs
 from vitctl.artifacts.pasteable import usual_store
 from vitctl.events import Emit, silent
@@ -277,6 +279,30 @@ def evaluate(
 
     given = Measured(checkpoint, dataset)
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
+def predict(
+    source: Reference | None = None,
+    *,
+    images: Iterable[Path | str],
+    **options: Unpack[Options],
+) -> Iterator[Answer]:
+    """A checkpoint and files of images -> an answer each, in order, as it is computed: `classes`,
+    pairs of name and probability, or the `reason` why there are none. `source` left out is the
+    newest checkpoint."""
+    from stages.predict import names
+    from stages.predict.settings import resolve
+    from stages.predict.spec import Inputs, PredictRuntime
+
+    call = _Call("predict", options)
+    runtime = call.runtime(PredictRuntime)
+    checkpoint = call.input("checkpoint", source, option="source")
+    cfg = resolve(call.overrides, checkpoint, store=call.store, emit=call.emit)
+    from stages.predict.run import run
+
+    files = map(names.named, map(str, images))
+    batches = run(cfg, Inputs(checkpoint, files), store=call.store, runtime=runtime, emit=call.emit)
+    return chain.from_iterable(batches)
 
 
 class _Call:

@@ -53,6 +53,7 @@ VERBS: dict[str, Verb] = {
     "export": Verb("stages.export.command", "A model for another library.", "Train"),
     "fewshot": Verb("stages.fewshot.command", "Closed-form few-shot linear probe.", "Measure"),
     "evaluate": Verb("stages.evaluate.command", "Top-1, top-5 and loss on a dataset.", "Measure"),
+    "predict": Verb("stages.predict.command", "The likeliest classes of images.", "Measure"),
     "scaling": Verb("stages.scaling.command", "Fit and plot scaling laws.", "Measure"),
     "plan": Verb(
         "stages.plan.command", "Does it fit, how fast, at what cost, on any hardware.", "Plan"

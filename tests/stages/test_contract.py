@@ -81,6 +81,6 @@ def test_answers_are_written_where_the_display_ends_first():
     ]
     assert writers == ["vitctl/console/session.py"]
     source = (ROOT / "vitctl/console/session.py").read_text("utf-8")
-    calls = re.findall(r"(.*)\n\s+answer\(", source)
+    calls = re.findall(r"(.*)\n\s+(?:return )?answer\(", source)
     assert calls
     assert all("Answering()" in line for line in calls)

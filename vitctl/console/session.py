@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from vitctl.artifacts.pasteable import store_flags
 from vitctl.artifacts.references import LATEST, Entry, find
 from vitctl.artifacts.store import Store, checked_name
 from vitctl.console import multiprocess
-from vitctl.console.streams import answer, read_references, stdin_is_pipe
+from vitctl.console.streams import answer, answer_columns, read_references, stdin_is_pipe
 from vitctl.console.text import json_safe
 from vitctl.errors import UsageError
 from vitctl.events import Answering, Emit, Event, Next, Note
@@ -272,7 +272,27 @@ class Session:
         else:
             self.answer_text(str(artifact.path))
 
+    @cached_property
+    def answers_on_screen(self) -> bool:
+        """Whether a person watches the answers come."""
+        return answer_columns() is not None
+
+    def answer_lines(self, lines: Iterable[str]) -> bool:
+        """Some lines of a longer answer; False if nobody reads them any more. A bar on a terminal
+        goes on if the answers go elsewhere."""
+        if self.answers_on_screen:
+            self.emit(Answering())
+        return answer("\n".join(lines))
+
+    def answer_json_lines(self, values: Iterable[Mapping[str, Any]]) -> bool:
+        """Some objects of a longer answer, a line each; see `answer_lines`."""
+        return self.answer_lines(_json_line(value) for value in values)
+
     def answer_json(self, value: Mapping[str, Any]) -> None:
         """One object on one line of stdout, in valid UTF-8."""
         self.emit(Answering())
-        answer(json.dumps(json_safe(value), ensure_ascii=False, allow_nan=False))
+        answer(_json_line(value))
+
+
+def _json_line(value: Mapping[str, Any]) -> str:
+    return json.dumps(json_safe(value), ensure_ascii=False, allow_nan=False)

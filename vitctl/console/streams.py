@@ -91,11 +91,11 @@ def drop_prints() -> None:
     os.close(null)
 
 
-def answer(text: str) -> None:
+def answer(text: str) -> bool:
     """Write a line (or several) to the real stdout; of several processes, the first does. A reader
-    that went away is not an error."""
+    that went away is not an error: False says so."""
     if not processes.first():
-        return
+        return True
     claim_stdout()
     assert _answer is not None
     data = os.fsencode(text) + b"\n"
@@ -103,9 +103,10 @@ def answer(text: str) -> None:
         try:
             data = data[os.write(_answer, data) :]
         except BrokenPipeError:
-            return
+            return False
         except BlockingIOError:  # whoever made the pipe wants it non-blocking
             select.select([], [_answer], [])
+    return True
 
 
 def terminal() -> int:

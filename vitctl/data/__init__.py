@@ -17,6 +17,7 @@
     decode        the one decoder, for training, evaluation and the check at shard time
     long_images   the centre of an image that is many times longer than wide, resized
     preprocess    encoded image and seed -> float32[h, w, 3] in [-1, 1], in TensorFlow
+    numpy_preprocess  what evaluation makes of pixels, the same bits without TensorFlow
     randaugment   RandAugment in TensorFlow, stateless
     tf_pipeline   records -> decoded, augmented batches, on TensorFlow's threads
     tensorflow    TensorFlow without accelerators and without its messages

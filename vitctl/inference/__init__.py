@@ -4,6 +4,7 @@ weights         the weights of a checkpoint, and the images they are applied to
 weights_choice  raw or averaged weights; imports no array library
 features        the `pre_logits` of images, the features under the classifier
 metrics         what a model is scored by, each a value an image
+prediction      the likeliest classes, and their probabilities
 scoring         the mean of every metric over every example exactly once
 confusion       classes that are right, and the ones they are mistaken for
 trained_model   a trained model for Python: what `vitctl.load` returns

@@ -51,6 +51,8 @@ orientation       which way up an image is, wherever its container says so
 pnm               PGM and PPM whose brightest value is not 255
 convert           whether an image is stored as it is or as 8-bit PNG, and why
 decoder_warnings  warnings of the decoders' C libraries, caught and counted by image
+png_damage        what is wrong with the bytes of a PNG
+pixels            the pixels that training sees of a file, without TensorFlow
 prepare           bytes of a file -> bytes to store, checked by the training decoder
 shard_plan        which image goes into which shard
 shard_writer      the work of one shard, from reading to writing

@@ -83,17 +83,21 @@ def other_readers_reason(header: Header) -> str | None:
 
 
 def convert_to_png(data: bytes, header: Header) -> bytes:
-    """The image as training should see it, upright, 8-bit grey or RGB, first frame, losslessly.
+    """The image as training should see it, losslessly; see `seen_in_training`."""
+    return _encode_png(seen_in_training(data, header))
+
+
+def seen_in_training(data: bytes, header: Header) -> Image.Image:
+    """The image as training should see it, upright, 8-bit grey or RGB, first frame.
 
     The header is that of `data`, checked before. Raises `BadImageError` when it can't be decoded.
     """
     try:
-        image = _decoded(data, header)
+        return _decoded(data, header)
     except BadImageError:
         raise
     except Exception as error:  # Pillow's decoders raise whatever the bytes make them raise
         raise BadImageError(f"it can't be decoded ({one_line(error)})") from error
-    return _encode_png(image)
 
 
 def _decoded(data: bytes, header: Header) -> Image.Image:

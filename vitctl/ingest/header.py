@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -96,20 +97,42 @@ def read_header(data: bytes, *, max_pixels: int) -> Header:
         raise BadImageError(f"its header can't be read ({one_line(error)})") from error
 
 
+class _WithoutLimits:
+    """Pillow's limit of pixels and its warnings belong to the process: the first thread that opens
+    an image takes them away, and the last one that is done with its image puts them back."""
+
+    def __init__(self) -> None:
+        self._changing = threading.Lock()
+        self._open = 0
+        self._before = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._changing:
+            if not self._open:
+                limit = Image.MAX_IMAGE_PIXELS
+                self._before.callback(setattr, Image, "MAX_IMAGE_PIXELS", limit)
+                self._before.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")
+                Image.MAX_IMAGE_PIXELS = None
+            self._open += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._changing:
+            self._open -= 1
+            if not self._open:
+                self._before.close()
+
+
+_PILLOW = _WithoutLimits()
+
+
 @contextmanager
 def open_image(data: bytes) -> Iterator[Image.Image]:
     """Pillow's image, not decoded yet. Our pixel limit takes the place of Pillow's, and its
     warnings are ours to report."""
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
     formats = ("HEIF",) if is_heic(data) and _heif_reader() else _PILLOW_FORMATS
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with _open(data, formats) as image:
-                yield image
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+    with _PILLOW, _open(data, formats) as image:
+        yield image
 
 
 def _open(data: bytes, formats: tuple[str, ...]) -> Image.Image:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 
 from vitctl.data.decode import decode
 from vitctl.data.tensorflow import load_tensorflow, tf_reason
 from vitctl.ingest.convert import convert_to_png, other_readers_reason, training_reason
 from vitctl.ingest.header import BadImageError, Header, read_header
-from vitctl.ingest.orientation import png_chunks
-
-_PIECE_BYTES = 2**20
-_CRITICAL = (b"IHDR", b"PLTE")
+from vitctl.ingest.png_damage import damage
 
 
 @dataclass(frozen=True)
@@ -50,9 +46,9 @@ def _trouble(data: bytes, header: Header) -> str | None:
     try:
         size = _decoded_size(data)
     except BadImageError:
-        if header.format == "PNG" and (damage := _damage(data)) is not None:
+        if header.format == "PNG" and (damaged := damage(data)) is not None:
             # The other decoder doesn't look.
-            raise BadImageError(f"it is damaged ({damage}); copy or download it again") from None
+            raise BadImageError(f"it is damaged ({damaged}); copy or download it again") from None
         return f"{header.format} that TensorFlow can't decode"
     if size != (header.height, header.width):
         return f"{header.format} that TensorFlow decodes in part"
@@ -67,42 +63,3 @@ def _decoded_size(data: bytes) -> tuple[int, int]:
     except tf.errors.OpError as error:
         raise BadImageError(f"it can't be decoded ({tf_reason(error)})") from None
     return height, width
-
-
-def _damage(data: bytes) -> str | None:
-    """What is not as it was written in a PNG; None if its pixels are.
-
-    Pixels have two checksums, of their chunks and of the compressed stream. The second decides: a
-    chunk's may be wrong because a program changed the file and forgot it.
-    """
-    pixels = []
-    broken = None
-    at = 8
-    for kind, content in png_chunks(data):
-        if kind == b"IDAT":
-            pixels.append(content)
-        stored = data[at + 8 + len(content) : at + 12 + len(content)]
-        if zlib.crc32(content, zlib.crc32(kind)).to_bytes(4, "big") != stored:
-            broken = broken or kind
-        at += 12 + len(content)
-    checksum_holds = _inflated(pixels)
-    if checksum_holds is None:
-        return "its pixels end too early, or are garbled"
-    if not checksum_holds:
-        return "the checksum of its pixels is wrong"
-    return f"the checksum of its {broken.decode()} is wrong" if broken in _CRITICAL else None
-
-
-def _inflated(parts: list[memoryview]) -> bool | None:
-    """Whether a zlib stream has the checksum it says (RFC 1950), None if it doesn't even end; in
-    little memory."""
-    stream = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-    checksum = 1
-    rest = b"".join(parts)[2:]
-    try:
-        while rest and not stream.eof:
-            checksum = zlib.adler32(stream.decompress(rest, _PIECE_BYTES), checksum)
-            rest = stream.unconsumed_tail
-    except zlib.error:
-        return None
-    return stream.unused_data[:4] == checksum.to_bytes(4, "big") if stream.eof else None

@@ -1,0 +1,59 @@
+"""The evaluation's preprocessing without TensorFlow, against the pipeline that evaluation runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.encoded_images import encode
+from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess
+from vitctl.data.numpy_preprocess import eval_pixels
+from vitctl.data.tf_pipeline import eval_function, images_in_order
+
+SIZES = (
+    *((375, 500), (256, 256), (224, 224), (100, 130), (23, 37), (257, 511), (427, 640)),
+    *((1, 1), (1, 40), (40, 1), (17, 400), (300, 20), (2000, 90), (10, 3000), (900, 1200)),
+    *map(tuple, np.random.default_rng(7).integers(1, 500, (25, 2)).tolist()),
+)
+IMAGES = [
+    np.random.default_rng(h * w).integers(0, 256, (h, w, 3)).astype(np.uint8) for h, w in SIZES
+]
+
+
+class Stored:
+    """The images as PNG."""
+
+    shape = ()
+
+    def read(self, indices):
+        found = [encode(Image.fromarray(IMAGES[i]), "PNG", compress_level=1) for i in indices]
+        return np.array(found, object)
+
+    def culprit(self, indices, error):
+        return error
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("resolution", "preprocess"),
+    [
+        (224, EvalPreprocess()),
+        (224, FEWSHOT_PREPROCESS),
+        (32, EvalPreprocess()),
+        (28, EvalPreprocess(resize="squash", ratio=1.0)),
+        (300, EvalPreprocess(ratio=1.1)),
+    ],
+    ids=str,
+)
+def test_every_bit_is_the_pipelines(resolution, preprocess):
+    """In the graph, where TensorFlow rewrites the arithmetic that it finds."""
+    requests = [(np.array([i]), np.zeros((1, 2), np.int32)) for i in range(len(IMAGES))]
+    function = eval_function(resolution=resolution, preprocess=preprocess)
+    blocks = images_in_order(Stored, requests, batch=1, function=function, workers=2)
+    for size, image, (expected,) in zip(SIZES, IMAGES, blocks, strict=True):
+        seen = eval_pixels(image, resolution=resolution, preprocess=preprocess)
+        assert seen.dtype == np.float32
+        assert np.array_equal(seen, expected), size
