@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import zipfile
 
 import pytest
 from hypothesis import given, settings
@@ -64,6 +65,27 @@ def test_coco(tmp_path):
     assert "COCO annotations" in listing.reading
     file = tmp_path / "annotations" / "instances_val2017.json"
     assert len(list_folder(tmp_path / "val2017", labels=read_labels(file)).entries) == 2
+
+
+def test_coco_in_the_zips_that_it_is_given_out_in(tmp_path):
+    """A zip of each folder; nothing is unpacked, and annotations are read as a stream."""
+    for split in ("train", "val"):
+        with zipfile.ZipFile(tmp_path / f"{split}2017.zip", "w") as archive:
+            archive.writestr(f"{split}2017/{split}.jpg", "x")
+    annotations = tmp_path / "annotations_trainval2017.zip"
+    with zipfile.ZipFile(annotations, "w", zipfile.ZIP_DEFLATED) as archive:
+        for split in ("train", "val"):
+            path = coco(tmp_path / "x.json", {f"{split}.jpg": [18]})
+            archive.write(path, f"annotations/instances_{split}2017.json")
+    listing = list_images(str(tmp_path / "{train2017,val2017,annotations_trainval2017}.zip"))
+    assert splits(listing) == {"train2017/train.jpg": "train", "val2017/val.jpg": "val"}
+    assert set(labelled(listing).values()) == {("dog",)}
+    data = bytearray(annotations.read_bytes())
+    data[80:120] = bytes(40)
+    annotations.write_bytes(data)
+    damaged = list_images(str(tmp_path / "{train2017,val2017,annotations_trainval2017}.zip"))
+    assert set(labelled(damaged)) == {"val2017/val.jpg"}
+    assert "instances_train2017.json is not read: it is damaged in the archive" in damaged.notes[0]
 
 
 def test_roboflows_coco(tmp_path):

@@ -9,8 +9,11 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
+from typing import IO
 
 import numpy as np
 
@@ -43,7 +46,7 @@ class ArchiveTree:
         self._folder: bytes | None = None
         self._below = b""
         self._left_alone: str | None = None
-        self._tables: dict[str, bytes] = {}
+        self._tables: dict[str, Callable[[], AbstractContextManager[IO[bytes]]]] = {}
         self._table_bytes = 0
 
     def add_file(self, name: bytes, *, size: int, part: Part, number: int, offset: int) -> bool:
@@ -64,17 +67,23 @@ class ArchiveTree:
         )
         return True
 
-    def wants_table(self, name: bytes, *, size: int) -> bool:
-        """Whether a member that is no image may be a table of labels, of which not too much was
-        read already."""
-        return self._left_alone is None and (
-            may_be_table(name.decode("utf-8", "replace")) and self._table_bytes + size <= MOST_BYTES
-        )
+    def wants_table(self, name: bytes) -> bool:
+        """Whether a member that `add_file` has just refused may be a table of labels."""
+        return self._left_alone is None and may_be_table(name.decode("utf-8", "replace"))
 
-    def add_table(self, name: bytes, data: bytes) -> None:
+    def add_table(
+        self, name: bytes, opening: Callable[[], AbstractContextManager[IO[bytes]]]
+    ) -> None:
         """A table of labels among the members, right after `add_file` has refused it."""
-        self._table_bytes += len(data)
-        self._tables[self._below.decode() + text_of(name.rpartition(b"/")[2])] = data
+        self._tables[self._below.decode() + text_of(name.rpartition(b"/")[2])] = opening
+
+    def hold_table(self, name: bytes, read: Callable[[], bytes], *, size: int) -> None:
+        """A table in an archive that is read once, from front to back: its contents are kept."""
+        if self._table_bytes + size > MOST_BYTES:
+            self.skipped["tables too large to be kept from a compressed archive"] += 1
+            return
+        self._table_bytes += size
+        self.add_table(name, partial(io.BytesIO, read()))
 
     def add_folder(self, name: bytes) -> None:
         self._entered(name)
@@ -103,7 +112,7 @@ class ArchiveTree:
                 names = names[1:]
             if names:
                 folders.setdefault(names[0], set()).update(names[1:2])
-        tables = {path.removeprefix(f"{below}/"): data for path, data in self._tables.items()}
+        tables = {path.removeprefix(f"{below}/"): opening for path, opening in self._tables.items()}
         return Tree(
             path=path,
             shown=shown,
@@ -113,7 +122,7 @@ class ArchiveTree:
             excluded=excluded,
             skipped=self.skipped,
             below=below,
-            sidecars=Sidecars(tables, lambda path: io.BytesIO(tables[path])),
+            sidecars=Sidecars(tables, lambda path: tables[path]()),
         )
 
     def _without_excluded(self, files: Entries) -> tuple[Entries, set[str]]:

@@ -36,6 +36,7 @@ _MOST_TABLES = 20
 # Deeper down, files belong to something else.
 _MOST_FOLDERS = 2
 _NAME_BYTES = 300
+_ANNOTATIONS = re.compile(r"(^|/)instances|coco")
 _FORM = re.compile(r"sample[-_ ]?submission|submission[-_ ]?(sample|format)")
 
 
@@ -102,7 +103,8 @@ def tables_inside(
         try:
             cells = read()
         except (InputError, NoAnnotationsError) as error:
-            if not path.lower().endswith((".json", ".txt")):  # most are something else
+            # Most files of JSON are something else; a damaged one of annotations is said.
+            if not path.lower().endswith(".json") or _ANNOTATIONS.search(path.lower()):
                 notes.append(f"{path} is not read: it {error}".replace(f"it {path}", "it"))
             continue
         if cells.rows:

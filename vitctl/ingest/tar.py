@@ -15,6 +15,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -30,7 +31,7 @@ from vitctl.ingest.streams import Compression, Stream, decompressed, open_stream
 from vitctl.ingest.table import in_parts, read_table
 from vitctl.ingest.tar_members import members
 from vitctl.ingest.tree import ReadTree, read_tree
-from vitctl.ingest.windows import InParts
+from vitctl.ingest.windows import InParts, opened_window
 
 TarKind = Literal["tar", "webdataset"]
 
@@ -216,8 +217,13 @@ def list_tars(
                     offsets.append(file.offset)
                     numbers.append(file.number)
                     in_order = in_order or file.stream.compressed
-                elif choices.takes_labels and tree.wants_table(file.name, size=file.size):
-                    tree.add_table(file.name, file.read(file.size))
+                elif choices.takes_labels and tree.wants_table(file.name):
+                    if file.stream.compressed:
+                        contents = partial(file.read, file.size)
+                        tree.hold_table(file.name, contents, size=file.size)
+                    else:
+                        window = partial(opened_window, part, file.offset, file.size)
+                        tree.add_table(file.name, window)
         if walk.cut is not None and numbers and numbers[-1] == walk.cut:
             tree.files.pop()
         samples.end()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from vitctl.ingest.columns import Entry
 from vitctl.ingest.parts import Part
@@ -41,6 +42,14 @@ class _WindowReader:
         self.parts[entry.part].check_unchanged(os.fstat(descriptor))
         yield Window(descriptor, entry.offset, entry.size)
         self.parts[entry.part].check_unchanged(os.fstat(descriptor))
+
+
+@contextmanager
+def opened_window(part: Part, offset: int, size: int) -> Iterator[Any]:
+    """A stretch of a file, to be read from its beginning."""
+    with open(part.path, "rb", buffering=0) as file:
+        part.check_unchanged(os.fstat(file.fileno()))
+        yield Window(file.fileno(), offset, size)
 
 
 class Window:

@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 from vitctl.data.names import text_of
 from vitctl.errors import InputError
@@ -129,6 +131,16 @@ class _MemberBytes:
             raise BadImageError("its checksum in the archive is wrong")
 
 
+@contextmanager
+def _opened_table(part: Part, offset: int, size: int) -> Iterator[Any]:
+    with open(part.path, "rb", buffering=0) as file:
+        part.check_unchanged(os.fstat(file.fileno()))
+        try:
+            yield _MemberBytes(file.fileno(), offset, size)
+        except BadImageError as error:
+            raise InputError(f"is damaged in the archive: {error}") from None
+
+
 def list_zips(
     given: str,
     paths: Sequence[bytes],
@@ -157,12 +169,10 @@ def list_zips(
                             offset=member.offset,
                         )
                         and choices.takes_labels
-                        and tree.wants_table(member.name, size=member.size)
+                        and tree.wants_table(member.name)
                     ):
-                        bytes_ = _MemberBytes(file.fileno(), member.offset, member.size)
-                        tree.add_table(member.name, bytes_.read())
-            except BadImageError as error:
-                raise InputError(f"a table in {part.shown} can't be read: {error}") from None
+                        opening = partial(_opened_table, part, member.offset, member.size)
+                        tree.add_table(member.name, opening)
             except DamagedError as error:
                 cautions.append(
                     f"{part.shown} is damaged at byte {error.at:,} ({error.reason}); what lies "
