@@ -30,7 +30,6 @@ _PIECE_BYTES = 2**16
 _FULL_16, _FULL_32 = 0xFFFF, 0xFFFFFFFF
 STORED, DEFLATED = 0, 8
 ENCRYPTED, DESCRIPTOR_FOLLOWS = 1, 8
-_UTF_8 = 2**11
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def members(pread: Pread, size: int) -> Iterator[Member]:
         if offset + shift + LOCAL.size > size or size_ >= 2**62:
             raise DamagedError(at, "the directory claims what the file is too short for")
         yield Member(
-            _clean(name, flags),
+            _clean(name),
             _kind(name, flags=flags, method=method, attributes=attributes),
             size_,
             offset + shift,
@@ -153,7 +152,7 @@ def _from_the_front(pread: Pread, size: int) -> Iterator[Member]:
         if begin + packed > size:
             return
         kind = _kind(name, flags=flags, method=method, attributes=0)
-        yield Member(_clean(name, flags), kind, size_, at)
+        yield Member(_clean(name), kind, size_, at)
         at = begin + packed + following
 
 
@@ -185,12 +184,11 @@ def _kind(name: bytes, *, flags: int, method: int, attributes: int) -> Kind:
     return "file" if method in (STORED, DEFLATED) else "unreadable"
 
 
-def _clean(name: bytes, flags: int) -> bytes:
-    """In UTF-8 with forward slashes. Without the flag the standard says code page 437; many write
+def _clean(name: bytes) -> bytes:
+    """In UTF-8 with forward slashes. Without a flag the standard says code page 437; many write
     UTF-8 all the same, and Windows backslashes."""
-    if not flags & _UTF_8:
-        try:
-            name.decode()
-        except UnicodeDecodeError:
-            name = name.decode("cp437").encode()
+    try:
+        name.decode()
+    except UnicodeDecodeError:  # damaged, if it is flagged as UTF-8
+        name = name.decode("cp437").encode()
     return name if b"/" in name else name.replace(b"\\", b"/")
