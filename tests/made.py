@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -48,9 +49,15 @@ def config(**changes: Any) -> TrainConfig:
 
 
 @cache
+def _init(model: ModelConfig) -> Any:
+    """One program for all seeds."""
+    return jax.jit(lambda key: vit.init(model, key=key))
+
+
+@cache
 def weights(model: ModelConfig, *, seed: int = 3) -> dict[str, Any]:
     """Initial weights with a classifier that is not zero, so that it has opinions."""
-    params = jax.jit(lambda: vit.init(model, key=jax.random.key(seed)))()
+    params = _init(model)(jax.random.key(seed))
     head = np.random.default_rng(seed).normal(size=params["head"]["kernel"].shape)
     return params | {"head": params["head"] | {"kernel": head.astype(np.float32)}}
 
@@ -63,10 +70,12 @@ def checkpoint(
     cooled: bool = True,
     parent: Artifact | None = None,
     summary: dict[str, Any] | None = None,
+    saved: bool = True,
     **changes: Any,
 ) -> Artifact:
     """A finished checkpoint of `config(**changes)` in the store, as training publishes one; of its
-    summary what its kind requires, and `summary`."""
+    summary what its kind requires, and `summary`. `saved=False`: without weights, whose drawing and
+    saving takes 3 s of processor time a shape of model, for what reads settings alone."""
     cfg = config(**changes)
     recipe = Recipe(
         stage="cooldown" if parent else "pretrain",
@@ -75,17 +84,20 @@ def checkpoint(
         config=cfg.identity(),
         parents=(parent.as_parent("from"),) if parent else (),
     )
-    average = Average(weights(cfg.model, seed=4), np.asarray(step, np.int32))
     with store.open_run(recipe, name="made") as run:
-        arrays.save(
-            run.empty_place(step),
-            parts={
+        place = run.empty_place(step)
+        position = {"step": step}
+        if saved:
+            parts = {
                 arrays.PARAMS: weights(cfg.model),
                 arrays.OPT: {"count": np.zeros((), np.int32)},
-                **({} if cfg.optim.ema is None else {arrays.EMA: average}),
-            },
-            position={"step": step},
-        )
+            }
+            if cfg.optim.ema is not None:
+                mean = weights(cfg.model, seed=4)
+                parts[arrays.EMA] = Average(mean, np.asarray(step, np.int32))
+            arrays.save(place, parts=parts, position=position)
+        else:
+            (place / "position.json").write_text(json.dumps(position))
         recorded = checkpoint_summary(step, classes=list(classes), finished_schedule=cooled)
         recorded |= summary or {}
         return run.publish(step, summary=recorded, started=now(), volatile=arrays.VOLATILE)

@@ -26,7 +26,7 @@ def resolved(tmp_path):
 
     def resolve(pretrained, /, *, images=IMAGENET, **overrides):
         pretrained = {"resolution": 224, "width": 64, "heads": 2} | pretrained
-        before = made.checkpoint(Store(tmp_path / "store"), model=pretrained)
+        before = made.checkpoint(Store(tmp_path / "store"), model=pretrained, saved=False)
         branch = finetuning.resolve(before, images=images, duration=None, overrides=overrides)
         cfg = build(TrainConfig, merge({}, branch.tree, overrides))
         earlier = branch.before and build(

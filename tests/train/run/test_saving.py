@@ -4,17 +4,15 @@ checkpoints are written beside its steps."""
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from tests import schemas
+from tests import forking, schemas
 from tests.compiling import KNOWN_TO_LIBTPU
+from tests.forking import TRAINING
 from tests.train.conftest import config, contents
 from vitctl.artifacts.runs import run_of
 from vitctl.checkpoints import arrays as checkpoints
@@ -29,8 +27,6 @@ from vitctl.train.program import state
 from vitctl.train.run import saving
 from vitctl.train.run.beginning import continued, scratch
 from vitctl.train.telemetry.metrics import read
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def arrays(checkpoint, part, *, cfg):
@@ -148,14 +144,9 @@ assert [row["skipped"] for row in rows] == [0] * 8
 def test_an_ordinary_run_is_untouched_by_the_search_for_spikes(tmp_path):
     """Two programs whose shared part is equal to the bit, as XLA fuses them unless told otherwise;
     the flags that make tests quick (`tests.compiling`) fuse the two differently."""
-    ended = subprocess.run(
-        [sys.executable, "-c", SEARCHED, str(tmp_path)],
-        env={**os.environ, "XLA_FLAGS": KNOWN_TO_LIBTPU, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=540,
-        check=False,
-    )
+    environment = {**os.environ, "XLA_FLAGS": KNOWN_TO_LIBTPU}
+    options = {"preload": TRAINING, "env": environment, "text": True, "timeout": 540}
+    ended = forking.run(SEARCHED, tmp_path, **options)
     assert ended.returncode == 0, ended.stderr
 
 
