@@ -30,6 +30,7 @@ from vitctl.hardware.compilation_cache import keep_compiled_programs
 from vitctl.hardware.machine import settle_platform
 from vitctl.ingest.format_names import FormatName
 from vitctl.ingest.imagenet_files import ImageNetFiles
+from vitctl.interop.targets import Target
 from vitctl.optim.schedules import CooldownShape
 from vitctl.places import Place, place
 from vitctl.quantities import parse_count
@@ -230,6 +231,29 @@ def finetune(
     from stages.finetune.run import run
 
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
+def export(
+    source: Reference | None = None,
+    *,
+    to: Target,
+    features: bool = False,
+    weights: WeightsName | None = None,
+    **options: Unpack[Options],
+) -> Artifact:
+    """A checkpoint -> files that the library `to` loads. `source` left out is the newest
+    checkpoint; `features` leaves its classifier out."""
+    from stages.export.settings import resolve
+    from stages.export.spec import ExportRuntime, Inputs
+
+    call = _Call("export", options)
+    runtime = call.runtime(ExportRuntime)
+    checkpoint = call.input("checkpoint", source, option="source")
+    flags = {"to": to, "features": features or None, "weights": weights}
+    cfg = resolve(call.overrides.with_flags(flags), checkpoint, emit=call.emit)
+    from stages.export.run import run
+
+    return run(cfg, Inputs(checkpoint), store=call.store, runtime=runtime, emit=call.emit)
 
 
 def fewshot(

@@ -83,7 +83,7 @@ def test_pretrain(both):
     assert (inputs, runtime) == (same, other)
 
 
-def test_cooldown_fewshot_and_evaluate(both, tmp_path):
+def test_what_begins_from_a_checkpoint(both, tmp_path):
     checkpoint = made.checkpoint(Store(tmp_path / "artifacts"), cooled=False)
     source = str(checkpoint.path)
     for stage, words, call in (
@@ -96,6 +96,11 @@ def test_cooldown_fewshot_and_evaluate(both, tmp_path):
             "fewshot",
             ["--shots", "2,1", "--draws", "3", "--features", "pixels"],
             lambda: api.fewshot(source, shots=[2, 1], features="pixels", set={"draws": 3}),
+        ),
+        (
+            "export",
+            ["--to", "safetensors", "--features", "--name", "given"],
+            lambda: api.export(source, to="safetensors", features=True, name="given"),
         ),
         ("evaluate", ["--set", "eval_split=val"], lambda: api.evaluate(set={"eval_split": "val"})),
     ):
