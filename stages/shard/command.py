@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from typer import Argument, Option
 
@@ -112,7 +112,11 @@ def shard(
     ] = None,
     format: Annotated[
         FormatName | None,
-        Option(help="Format of SRC (default: detected from its contents)."),
+        Option(
+            metavar="FORMAT",
+            help=f"Format of SRC: {', '.join(get_args(FormatName))} (default: detected from its "
+            "contents).",
+        ),
     ] = None,
     image_column: Annotated[
         str | None,
