@@ -32,6 +32,7 @@ from vitctl.textfiles import decode
 
 MOST_BYTES = 2**28
 """A table of ten million images."""
+_SMALL_BYTES = 2**22  # some 100,000 rows
 _MOST_TABLES = 20
 # Deeper down, files belong to something else.
 _MOST_FOLDERS = 2
@@ -91,15 +92,16 @@ def tables_inside(
     choices: Choices,
     root: str,
     below: str | None = None,
-    annotations: bool = True,
+    in_doubt: bool = True,
 ) -> Inside:
-    """The labels that tables, and with `annotations` those of objects, give images. Raises
-    `InputError` where they contradict each other or leave open which column is meant."""
+    """The labels that tables and annotations of objects give images. Where folders say them
+    already, not `in_doubt`, only small tables are looked at, so that listing costs no more.
+    Raises `InputError` where they contradict each other or leave open which column is meant."""
     notes: list[str] = []
     parts: dict[str, Fitted] = {}
     endings: Counter[str] = Counter()
     tables: list[tuple[str, list[str], Cells]] = []
-    for path, paths, read in _candidates(sidecars, notes, annotations=annotations):
+    for path, paths, read in _candidates(sidecars, notes, in_doubt=in_doubt):
         try:
             cells = read()
         except (InputError, NoAnnotationsError) as error:
@@ -142,9 +144,10 @@ def _check_named(choices: Choices, columns: Sequence[str], *, root: str) -> None
 
 
 def _candidates(
-    sidecars: Sidecars, notes: list[str], *, annotations: bool
+    sidecars: Sidecars, notes: list[str], *, in_doubt: bool
 ) -> Iterator[tuple[str, list[str], Callable[[], Cells]]]:
     """(what to call it, its files, what reads its cells) of each table and kind of annotation."""
+    most = MOST_BYTES if in_doubt else _SMALL_BYTES
     tables = [path for path in sidecars.paths if path.lower().endswith(ENDINGS)]
     if len(tables) > _MOST_TABLES:
         notes.append(f"{len(tables):,} tables are not read: they are too many")
@@ -153,8 +156,8 @@ def _candidates(
         if _FORM.search(os.path.basename(path).lower()):
             notes.append(f"{path} is not read: it is a form for predictions")
         else:
-            yield path, [path], partial(_table_cells, path, sidecars.opening)
-    if not annotations:
+            yield path, [path], partial(_table_cells, path, sidecars.opening, most)
+    if not in_doubt:
         return
     endings = [(path, os.path.splitext(path)[1].lower()) for path in sidecars.paths]
     documents = sorted(path for path, ending in endings if ending == ".json")
@@ -180,11 +183,11 @@ def _candidates(
         yield "labels", [*lines, *titles], partial(yolo_cells, lines, texts, sidecars.opening)
 
 
-def _table_cells(path: str, opening: Opening) -> Cells:
+def _table_cells(path: str, opening: Opening, most_bytes: int) -> Cells:
     with opening(path) as file:
-        data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise InputError(f"is larger than {MOST_BYTES >> 20} MiB")
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise InputError(f"is larger than {most_bytes >> 20} MiB")
     return cells_of(decode(data, label=path), name=path)
 
 

@@ -170,7 +170,7 @@ def _in_classes_or_tables(tree: Tree, choices: Choices) -> Listing:
             choices=choices,
             root=tree.path,
             below=tree.below,
-            annotations=not by_folders,
+            in_doubt=not by_folders,
         )
     except InputError as error:
         # A single folder of a class is legitimate, with the classes of another dataset.
