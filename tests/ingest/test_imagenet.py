@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.ingest import miniature_imagenet as mini
 from tests.ingest.test_tar import spooled
 from vitctl.errors import InputError, NotFoundError, VitctlError
+from vitctl.ingest import imagenet_truth
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.imagenet import list_imagenet
 from vitctl.ingest.imagenet_files import ImageNetFiles
@@ -159,9 +160,11 @@ def test_a_cut_tar_keeps_what_lies_before_and_is_reported(tmp_path):
     assert 0 < len(listing.entries) < len(mini.expected())
 
 
-@settings(max_examples=25)
+@pytest.mark.slow
+@settings(max_examples=100)
 @given(st.data())
 def test_garbled_tables_are_refused_in_a_sentence(tmp_path_factory, data):
+    """SciPy's reader has crashed and asked for 40 GiB on such files."""
     folder = tmp_path_factory.mktemp("garbled")
     meta, truth = bytearray(mini.meta_mat()), bytearray(mini.ground_truth())
     for target in (meta, truth):
@@ -173,3 +176,22 @@ def test_garbled_tables_are_refused_in_a_sentence(tmp_path_factory, data):
     except VitctlError:
         return
     assert set(kit.classes.values()) <= set(kit.titles)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os; os.abort()",
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**32,) * 2); bytes(2**40)",
+        "print('[[1, 2]]')",
+        "print('no JSON')",
+        "import time; time.sleep(60)",
+    ],
+    ids=["crash", "memory", "other rows", "other text", "endless"],
+)
+def test_a_reader_of_matlabs_files_that_fails_is_a_sentence(tmp_path, monkeypatch, code):
+    monkeypatch.setattr(imagenet_truth, "_READ_SYNSETS", code)
+    if "sleep" in code:
+        monkeypatch.setattr(imagenet_truth, "_PATIENCE_S", 0.2)
+    with pytest.raises(InputError, match="is not the list of classes"):
+        read_devkit(mini.devkit(tmp_path / "kit.tar.gz"))

@@ -10,9 +10,10 @@ numbers are not the order of the WordNet ids. Kaggle has `LOC_val_solution.csv` 
 from __future__ import annotations
 
 import csv
-import io
 import os
 import re
+import subprocess
+import sys
 import tarfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError
 from vitctl.ingest.zip import read_members
 from vitctl.ingest.zip_members import is_zip
+from vitctl.strict_json import StrictJSONError, loads
 from vitctl.textfiles import decode
 
 _META = "meta.mat"
@@ -53,7 +55,7 @@ class Truth:
 def read_devkit(path: Path) -> Truth:
     """The development kit of ILSVRC-2012. Raises `NotFoundError`, or `InputError` for another file.
 
-    MATLAB's file is parsed by SciPy, which builds arrays from it and runs nothing.
+    MATLAB's file is parsed by SciPy, which builds arrays from it and runs no code of it.
     """
     files = (_in_folder if path.is_dir() else _in_tar)(path, (_META, _GROUND_TRUTH))
     for name in (_META, _GROUND_TRUTH):
@@ -77,32 +79,47 @@ def read_devkit(path: Path) -> Truth:
 
 
 def _synsets(data: bytes, *, label: str) -> tuple[dict[int, str], dict[str, str]]:
-    """ILSVRC2012_ID -> WordNet id of the classes without others below them; id -> words."""
-    from scipy.io import loadmat  # 0.2 s, which only this source needs
+    """ILSVRC2012_ID -> WordNet id of the classes without others below them; id -> words.
 
+    SciPy's reader can crash or ask for any memory where bytes are damaged (seen with 1.17), so it
+    runs in a process of its own.
+    """
     try:
-        table = loadmat(io.BytesIO(data), squeeze_me=True)["synsets"].ravel()
+        answer = subprocess.run(
+            [sys.executable, "-c", _READ_SYNSETS],
+            input=data,
+            capture_output=True,
+            timeout=_PATIENCE_S,
+            check=True,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        )
         rows = [
-            (int(row["ILSVRC2012_ID"]), str(row["WNID"]), str(row["words"]))
-            for row in table
-            if not int(row["num_children"])
+            (int(number), str(wnid), str(words)) for number, wnid, words in loads(answer.stdout)
         ]
-    except MemoryError:
-        raise
-    except Exception as error:  # SciPy raises whatever broken bytes lead to
+    except (subprocess.SubprocessError, StrictJSONError, ValueError, TypeError):
         raise InputError(
-            f"{label} is not the list of classes that it should be ({type(error).__name__})",
+            f"{label} is not the list of classes that it should be",
             hint="download the development kit again; its md5 is fa75699e90414af021442c21a62c3abf",
         ) from None
     wnids = {number: wnid for number, wnid, _ in rows}
     wrong = next((wnid for wnid in wnids.values() if not _WNID.fullmatch(wnid)), None)
-    if wrong is not None or not wnids:
-        raise InputError(
-            f"{label} has a class {wrong!r}, which is no WordNet id"
-            if wrong
-            else f"{label} has no class"
-        )
+    if wrong is not None:
+        raise InputError(f"{label} has a class {wrong!r}, which is no WordNet id")
     return wnids, {wnid: _one_line(text) for _, wnid, text in rows}
+
+
+_PATIENCE_S = 120
+_READ_SYNSETS = """
+import io, json, resource, sys
+from scipy.io import loadmat
+resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+table = loadmat(io.BytesIO(sys.stdin.buffer.read()), squeeze_me=True)["synsets"].ravel()
+json.dump([
+    (int(row["ILSVRC2012_ID"]), str(row["WNID"]), str(row["words"]))
+    for row in table if not int(row["num_children"])
+], sys.stdout)
+"""
 
 
 def read_kaggle(path: Path) -> Truth:
