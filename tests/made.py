@@ -33,6 +33,7 @@ TINY: dict[str, Any] = {
         "depth": 1,
         "mlp_dim": 16,
         "heads": 2,
+        "head": "gap",
         "patch": 4,
         "resolution": 8,
         "classes": len(CLASSES),
