@@ -31,8 +31,8 @@ lint: (_install "dev")
     {{venv}}/bin/lint-imports
 
 # Minutes: the four commands on mock data, and the bitwise promises. For another Python or jax.
-smoke *args: (_install "dev")
-    {{python}} -m pytest -n 2 --dist worksteal -m "not slow and not device" \
+smoke *args: (_install "smoke")
+    {{python}} -m pytest -n 2 --dist worksteal -m "smoke and not slow and not device" \
       tests/stages/test_card.py tests/train/test_exact.py tests/stages/test_app.py {{args}}
 
 # The processor time of the suite, or of what is named, and its dearest files and tests.

@@ -15,6 +15,8 @@ from stages.app import app
 from vitctl.console.failure import as_expected
 from vitctl.errors import VitctlError
 
+pytestmark = pytest.mark.smoke
+
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.compiling import QUICK
 
 TINY = (
@@ -25,6 +27,7 @@ vitctl fewshot --shots 10 --json --set draws=3
 """
 
 
+@pytest.mark.smoke
 def test_the_card(tmp_path: Path):
     commands = tmp_path / "bin"
     commands.mkdir()

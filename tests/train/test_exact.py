@@ -50,6 +50,7 @@ def test_another_seed_is_another_run(pretrain):
     assert pretrain(4, store="a").digest != pretrain(4, store="b", seed=1).digest
 
 
+@pytest.mark.smoke
 def test_more_steps_continue_the_same_run(pretrain):
     short = pretrain(4, store="a")
     long = pretrain(8, store="a")
@@ -73,6 +74,7 @@ def test_fewer_steps_return_that_checkpoint(pretrain):
     assert sorted(losses(six)) == list(range(1, 9))  # and the longer run's rows are left alone
 
 
+@pytest.mark.smoke
 def test_trunk_and_cooldown_equal_one_run_with_a_cooldown(pretrain, cooldown):
     trunk = pretrain(8, store="a")
     branch = cooldown(trunk, 4)
@@ -149,6 +151,7 @@ def test_an_interrupted_cooldown_finds_its_beginning_again(pretrain, cooldown, t
     assert trunk.steps() == [12, 20]  # 12 was an answer
 
 
+@pytest.mark.smoke
 def test_one_device_and_eight_agree(pretrain, monkeypatch):
     """As far as sums of a batch in another order let them."""
 
@@ -222,6 +225,7 @@ def uninterrupted(tmp_path_factory) -> Artifact:
     return finish(tmp_path_factory.mktemp("whole"))
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, uninterrupted, number):
     process = started(tmp_path)
