@@ -94,7 +94,8 @@ def _synsets(data: bytes, *, label: str) -> tuple[dict[int, str], dict[str, str]
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )
         rows = [
-            (int(number), str(wnid), str(words)) for number, wnid, words in loads(answer.stdout)
+            (int(number), str(wnid), str(synonyms))
+            for number, wnid, synonyms in loads(answer.stdout)
         ]
     except (subprocess.SubprocessError, StrictJSONError, ValueError, TypeError):
         raise InputError(
