@@ -36,8 +36,8 @@ _SETTINGS = (
     ),
     Flag(
         "layout",
-        "Meaning of the folders in SRC, where their names leave it open: splits, classes, or flat "
-        "(default: by their names).",
+        "Meaning of the folders in SRC, where their names leave it open: splits, classes, "
+        "inner-splits (CLASS/train/), or flat (default: by their names).",
     ),
     Flag(
         "unlabelled",

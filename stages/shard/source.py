@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -215,9 +216,13 @@ def class_list(
         classes = listed
     if len(classes) < 2:
         only = f"one class only ({classes[0]})" if classes else "no class"
+        below = None if listing.inside is None else f"{listing.root.rstrip('/')}/{listing.inside}"
         raise InputError(
             f"{listing.root} has {only}; there is nothing to tell apart",
-            hint="give a folder of at least two class folders; for a part of a larger list of "
+            hint=f"if the folders in {listing.inside} are the classes: "
+            f"vitctl shard {shlex.quote(below)}"
+            if below is not None
+            else "give a folder of at least two class folders; for a part of a larger list of "
             "classes, name the list with --classes-from; without labels: --unlabelled",
         )
     return listing, classes

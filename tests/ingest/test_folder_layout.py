@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import unicodedata
+from collections import Counter
 
 import pytest
 
@@ -80,6 +81,65 @@ def test_what_could_be_either_is_refused_with_both_readings(tmp_path, tops):
     listing = list_folder(tmp_path, layout="splits")
     assert listing.classes == ["cat", "dog"]
     assert set(splits_of(listing)) == {top for top in tops if top not in ("docs", "extra", "other")}
+
+
+def test_splits_in_each_class_folder(tmp_path):
+    tree(tmp_path, *(f"{c}/{split}" for c in ("cat", "dog") for split in ("train", "Valid")), n=2)
+    tree(tmp_path, "eel/train")
+    listing = list_folder(tmp_path)
+    assert listing.classes == ["cat", "dog", "eel"]
+    by_split = Counter((entry.id.split("/")[1], entry.split) for entry in listing.entries)
+    assert by_split == {("train", "train"): 5, ("Valid", "val"): 4}
+    assert "each as folders of splits: train, Valid (as val)" in listing.reading
+    # The first version took all of them to train on.
+    assert listing.layout == "inner-splits"
+    plain = list_folder(tmp_path, layout="classes")
+    assert (plain.layout, {entry.split for entry in plain.entries}) == (None, {None})
+    assert "9 images lie deeper (in Valid/)" in plain.reading
+
+
+@pytest.mark.parametrize("other", ["cat/0.jpg", "cat/more/0.jpg", "eel/0.jpg"])
+def test_class_folders_that_hold_splits_and_more_are_refused(tmp_path, other):
+    tree(tmp_path, *(f"{c}/{split}" for c in ("cat", "dog") for split in ("train", "test")))
+    make(tmp_path, other)
+    with pytest.raises(InputError, match=r"read in two ways.*or as classes alone") as error:
+        list_folder(tmp_path)
+    assert "--layout inner-splits" in error.value.hint
+    chosen = list_folder(tmp_path, layout="inner-splits")
+    assert (len(chosen.entries), chosen.classes) == (4, ["cat", "dog"])
+    assert chosen.skipped["images outside the folders of splits"] == 1
+
+
+def test_one_class_with_a_folder_of_a_splits_name_stays_a_class(tmp_path):
+    tree(tmp_path, "cat/train", "cat/val", "dog", "eel")
+    assert list_folder(tmp_path).layout is None
+
+
+def test_what_lies_deeper_is_said(tmp_path):
+    tree(tmp_path, "cat/images", "dog/images")
+    assert "2 images lie deeper (in images/)" in list_folder(tmp_path).reading
+
+
+@pytest.mark.parametrize("val", ["val", "test"])
+def test_a_split_in_one_folder_that_is_no_class_is_refused(tmp_path, val):
+    """Tiny ImageNet: the labels of val/images/ are in a file."""
+    tree(tmp_path, "train/cat/images", "train/dog/images", f"{val}/images", n=2)
+    with pytest.raises(InputError, match=rf"{val} lie in one folder, images") as error:
+        list_folder(tmp_path)
+    assert f"--exclude {val}" in error.value.hint
+    assert list_folder(tmp_path, exclude=[val]).classes == ["cat", "dog"]
+
+
+def test_splits_of_other_classes_are_taken(tmp_path):
+    tree(tmp_path, "train/a", "train/b", "val/c", "val/d")
+    assert list_folder(tmp_path).classes == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("layout", ["images/{}", "data/{}/val"])
+def test_one_folder_around_the_classes_is_named(tmp_path, layout):
+    tree(tmp_path, *(layout.format(c) for c in ("cat", "dog")))
+    listing = list_folder(tmp_path)
+    assert listing.classes == [listing.inside] == [layout.split("/")[0]]
 
 
 def test_excluding_a_folder_settles_it(tmp_path):

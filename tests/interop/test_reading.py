@@ -12,7 +12,9 @@ import pytest
 
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.interop import reading, safetensors, weight_files
+from vitctl.interop.described import described
 from vitctl.interop.fitting import fitted
+from vitctl.interop.layouts import LAYOUTS
 from vitctl.model.config import ModelConfig
 
 STORED = Path(__file__).parents[1] / "reference" / "libraries"
@@ -112,6 +114,24 @@ def test_an_activation_that_the_family_lacks_is_refused(tmp_path):
     (tmp_path / "m" / "config.json").write_text(json.dumps(config | {"hidden_act": "relu"}))
     with pytest.raises(InputError, match="activation is 'relu'"):
         reading.read(weight_files.open_weights(tmp_path / "m"), said=reading.Said())
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"architecture": "vit", "pretrained_cfg": {"input_size": [3, "a", {}], "crop_pct": 1e-320}},
+        {"architecture": "vit", "pretrained_cfg": {"mean": [10**400] * 3, "std": [1, 1, 1]}},
+        {"architecture": "vit", "model_args": {"init_values": 10**400, "num_heads": "two"}},
+        {"id2label": {"9" * 5000: "a", "x": "b"}, "image_size": [8, "8"], "layer_norm_eps": []},
+        {"image_size": True, "hidden_act": 3},
+    ],
+)
+def test_what_has_another_type_is_not_believed(config):
+    images = {"resample": [], "size": 3, "crop_size": [], "do_center_crop": "yes"}
+    configs = {"config.json": config, "preprocessor_config.json": images}
+    about = described(configs, layout=LAYOUTS["timm"])
+    assert (about.heads, about.image, about.pixels, about.epsilon) == (None, None, None, None)
+    assert (about.layer_scale, about.crop_ratio, about.interpolation) == (None, None, None)
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"num_attention_heads": "two", "image_size": []}'])

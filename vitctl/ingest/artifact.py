@@ -72,9 +72,10 @@ def list_artifact(
 ) -> Listing:
     """The images of a dataset artifact, under the ids that they have in it. Raises `InputError`
     where it is damaged."""
-    if choices.layout == "classes":
+    if choices.layout in ("classes", "inner-splits"):
         raise UsageError(
-            f"--layout classes is for folders, and {given} says itself what its classes are",
+            f"--layout {choices.layout} is for folders, and {given} says itself what its "
+            "classes are",
             hint="--layout flat takes its splits as one",
         )
     artifact = Artifact.load(Path(given))

@@ -1,8 +1,9 @@
 """What the folders of a source mean: classes, or splits that hold classes.
 
-    splits    SRC/{train,val,test}/CLASS/image.jpg
-    classes   SRC/CLASS/image.jpg
-    flat      SRC/image.jpg, where labels come from a file or are not there
+    splits        SRC/{train,val,test}/CLASS/image.jpg
+    classes       SRC/CLASS/image.jpg
+    inner-splits  SRC/CLASS/{train,val,test}/image.jpg
+    flat          SRC/image.jpg, where labels come from a file or are not there
 
 Names of splits are known in any case (train, training; val, valid, validation, dev, eval, holdout;
 test, testing). Only folders with images count. Where the folders could mean either, nothing is
@@ -21,7 +22,7 @@ from vitctl.errors import InputError, UsageError
 if TYPE_CHECKING:  # a stage's settings name layouts, and load without numpy
     from vitctl.data.dataset import Split
 
-LayoutName = Literal["splits", "classes", "flat"]
+LayoutName = Literal["splits", "classes", "inner-splits", "flat"]
 
 _SPLITS: dict[str, Split] = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -41,15 +42,18 @@ class Top:
     Attributes:
       name: as text.
       subfolders: those directly in it that have images below them.
+      holds_images: whether images lie directly in it.
     """
 
     name: str
     subfolders: frozenset[str]
+    holds_images: bool = False
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the folders of a source are read; `splits` are the top folders that are one."""
+    """How the folders of a source are read; `splits` are the top folders that are one, or those
+    in each class folder."""
 
     name: LayoutName
     splits: Mapping[str, Split]
@@ -79,6 +83,9 @@ def read_class_layout(
     similar = {top.name: split for top in tops if (split := split_in(top.name))}
     if chosen == "splits":
         return _splits(named or similar, root=root)
+    inner, only_splits = _inner_splits(tops)
+    if chosen == "inner-splits":
+        return _inner(inner, root=root)
     if named and len(named) == len(tops):
         # Two classes that happen to be called train and test hold images, not folders of them.
         if any(top.subfolders for top in tops):
@@ -87,6 +94,15 @@ def read_class_layout(
     repeated = _repeated(tops, among=similar)
     if repeated and (named or len(set(similar.values())) > 1):
         _refuse(tops, named or similar, repeated=repeated, root=root, source=source)
+    if inner and only_splits:
+        return _inner(inner, root=root)
+    if inner:
+        raise InputError(
+            f"the folders of {root} can be read in two ways: as classes, each with folders of "
+            f"splits ({_listed(inner)}), or as classes alone: some of them hold images elsewhere",
+            hint=f"choose one: vitctl shard {source} --layout inner-splits, which leaves out what "
+            "is in no split, or --layout classes",
+        )
     return Layout("classes", {})
 
 
@@ -101,7 +117,7 @@ def read_flat_layout(
     """The layout of a source whose labels come from elsewhere: its top folders are splits or mean
     nothing. `tops` are those with images that are taken, `others` whether there are more with
     images that are not. Raises as `read_class_layout` does."""
-    if chosen == "classes":
+    if chosen in ("classes", "inner-splits"):
         raise UsageError(
             "with --labels or --unlabelled no folder is a class",
             hint="--layout splits or flat chooses what the folders mean",
@@ -136,6 +152,23 @@ def split_in(folder: str) -> Split | None:
     return next((_SPLITS[word] for word in parts if word in _SPLITS), None)
 
 
+def _inner_splits(tops: Sequence[Top]) -> tuple[dict[str, Split], bool]:
+    """Folders of splits in the class folders, if half of these or more hold several; and whether
+    all images lie in them."""
+    of_each = [
+        {name: split for name in top.subfolders if (split := split_named(name))} for top in tops
+    ]
+    several = sum(len(set(named.values())) > 1 for named in of_each)
+    if len(tops) < 2 or 2 * several < len(tops):
+        return {}, False
+    inner = {name: split for named in of_each for name, split in named.items()}
+    only = all(
+        named and len(named) == len(top.subfolders) and not top.holds_images
+        for named, top in zip(of_each, tops, strict=True)
+    )
+    return dict(sorted(inner.items())), only
+
+
 def _repeated(tops: Sequence[Top], *, among: Collection[str]) -> list[str]:
     """Sub-folders that a folder like a split shares with another top folder."""
     counts: dict[str, int] = {}
@@ -161,6 +194,10 @@ def _splits(named: Mapping[str, Split], *, root: str) -> Layout:
             )
         by_split[split] = name
     return Layout("splits", dict(named))
+
+
+def _inner(named: Mapping[str, Split], *, root: str) -> Layout:
+    return Layout("inner-splits", _splits(named, root=f"the class folders of {root}").splits)
 
 
 def _refuse(

@@ -109,6 +109,8 @@ class Listing:
     layout: LayoutName | None = None
     """What they were taken for, where the first version of `vitctl shard` took them for something
     else: what two readings of the same files make must have two ids."""
+    inside: str | None = None
+    """The one folder that all images lie in, where the folders in it may be the classes."""
     united: tuple[str, ...] = ()
     """Classes whose folders were spelled in two ways of Unicode."""
     unmatched: tuple[str, ...] = ()

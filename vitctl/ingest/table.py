@@ -74,9 +74,9 @@ def named_splits(
     names: Sequence[str], *, layout: LayoutName | None, shown: str
 ) -> tuple[list[Split | None], str]:
     """The splits that names of files or arrays say, and the same in words."""
-    if layout == "classes":
+    if layout in ("classes", "inner-splits"):
         raise UsageError(
-            f"--layout classes is for folders, and {shown} says itself what its classes are",
+            f"--layout {layout} is for folders, and {shown} says itself what its classes are",
             hint="--layout splits or flat chooses whether names are splits",
         )
     splits = [None if layout == "flat" else split_in(name) for name in names]

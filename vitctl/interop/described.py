@@ -7,6 +7,7 @@ missing, nothing is believed that has another type.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ _GELU: dict[str, Gelu] = {
     "gelu_tanh": "tanh", "gelu_fast": "tanh", "quick_gelu": "quick", "quickgelu": "quick",
 }  # fmt: skip
 _NO_CHANGE = 0.0
+_LEAST_CROP = 1e-3
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -63,20 +66,20 @@ def _of_timm(config: Mapping[str, Any]) -> Described:
         quick, tanh = "quickgelu" in architecture, "siglip" in architecture
         gelu = "quick" if quick else "tanh" if tanh else "exact"
     size = trained.get("input_size")
-    image = (int(size[1]), int(size[2])) if isinstance(size, list) and len(size) == 3 else None
-    crop = trained.get("crop_pct")
+    sides = [_int(side) for side in size[1:]] if isinstance(size, list) and len(size) == 3 else []
+    crop = _float(trained.get("crop_pct"))
     names = trained.get("label_names")
     return Described(
         heads=_int(arguments.get("num_heads")),
         gelu=gelu,
-        image=image,
+        image=(sides[0], sides[1]) if sides and sides[0] and sides[1] else None,
         pixels=_pixels(trained.get("mean"), trained.get("std")),
         pool=_text(arguments.get("global_pool") or config.get("global_pool")),
         layer_scale=_float(arguments.get("init_values")),
         classes=tuple(map(str, names)) if isinstance(names, list) else (),
         architecture=architecture or None,
         squashed=trained.get("crop_mode") == "squash" if "crop_mode" in trained else None,
-        crop_ratio=1 / crop if isinstance(crop, float | int) and 0 < crop <= 1 else None,
+        crop_ratio=1 / crop if crop is not None and _LEAST_CROP <= crop <= 1 else None,
         interpolation=_text(trained.get("interpolation")),
     )
 
@@ -88,12 +91,12 @@ def _of_transformers(config: Mapping[str, Any], images: Mapping[str, Any]) -> De
     act = _text(config.get("hidden_act"))
     size = config.get("image_size")
     image = None
-    if isinstance(size, int):
-        image = (size, size)
-    elif isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) for s in size):
-        image = (size[0], size[1])
+    sides = [_int(side) for side in (size if isinstance(size, list) else [size, size])]
+    if len(sides) == 2 and sides[0] and sides[1]:
+        image = (sides[0], sides[1])
     labels = _table(config.get("id2label"))
-    ordered = sorted(labels, key=lambda key: int(key) if key.isdecimal() else -1)
+    ordered = sorted(labels, key=_number_of)
+    resample = _int(images.get("resample"))
     normalised = images.get("do_normalize")
     pixels = _pixels(images.get("image_mean"), images.get("image_std"))
     if normalised is False:
@@ -113,7 +116,7 @@ def _of_transformers(config: Mapping[str, Any], images: Mapping[str, Any]) -> De
         architecture=_text(config.get("model_type")),
         squashed=squashed,
         crop_ratio=1.0 if squashed else shortest / height if has_crop else None,  # type: ignore[operator]
-        interpolation={2: "bilinear", 3: "bicubic"}.get(images.get("resample", -1)),
+        interpolation={2: "bilinear", 3: "bicubic"}.get(resample or -1),
     )
 
 
@@ -157,7 +160,15 @@ def _pixels(mean: Any, std: Any) -> tuple[Colours, Colours] | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is a finite number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
+
+
+def _number_of(key: str) -> int:
+    """A class's number, which is text in JSON; -1 for a key that is none."""
+    return int(key) if key.isdecimal() and len(key) <= _MOST_DIGITS else -1
 
 
 def _table(value: Any) -> dict[str, Any]:
