@@ -17,7 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.fixtures.old_store import make
 from vitctl.artifacts.manifest import FileEntry, Recipe, digest_of, seal_of
+
+MADE: dict[str, dict[str, str]] = json.loads(
+    (Path(make.__file__).parent / "expected.json").read_text()
+)["artifacts"]
+"""What the store of the fixture holds: path, kind, id and digest by name."""
 
 T = TypeVar("T")
 Pick = Callable[[Sequence[T]], T]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -27,7 +26,7 @@ from vitctl.errors import VitctlError
 from vitctl.recipes.branching import trained_with
 
 FIXTURE = Path(make.__file__).parent
-MADE = json.loads((FIXTURE / "expected.json").read_text())["artifacts"]
+MADE = hostile.MADE
 COMMANDS = {
     "verify": ("verify", "--all", "--deep"),
     "lineage": ("lineage", MADE["probe"]["path"]),
