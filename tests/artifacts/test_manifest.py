@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from tests.artifacts.making import made, recipe, trained
 from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.inputs import is_synthetic
 from vitctl.artifacts.manifest import FileEntry, Parent, Recipe, digest_of, read_manifest
 from vitctl.errors import InputError, NotFoundError
+from vitctl.inference.weights_choice import average_decay
 from vitctl.places import place
 
 
@@ -28,6 +30,15 @@ def test_round_trip(store):
     assert artifact.summary == {"classes": 3, "rate": 0.5}
     assert artifact.config == {"shards": 2}
     assert artifact.manifest.provenance.versions["python"]
+
+
+@pytest.mark.parametrize("optim", ["text", None, [], {"ema": "0.9"}, {}])
+def test_recorded_settings_of_other_types_are_as_if_absent(store, optim):
+    """Edited by hand, in a store that no digest protects."""
+    checkpoint = made(store, recipe(optim=optim, data="x"))
+    assert checkpoint.setting("optim.lr.peak") is None
+    assert average_decay(checkpoint) is None
+    assert not is_synthetic(checkpoint)
 
 
 def test_the_digest_is_of_the_files(store):

@@ -21,6 +21,11 @@ def info(**changes):
     return DatasetInfo(**values)
 
 
+def lengths_in_text(*lengths):
+    split = {"record_bytes": 1, "shard_lengths": lengths}
+    return json.dumps({"classes": ["a"], "splits": {"val": split}})
+
+
 def saved(path, described):
     (path / "dataset.json").write_text(described.model_dump_json())
     return Dataset.load(path)
@@ -57,6 +62,9 @@ def test_side_files_are_counted(tmp_path):
         ('{"classes": ["a", "a"], "splits": {}}', "two classes have the same name"),
         ('{"classes": ["a"], "class_titles": [], "splits": {}}', "as many class titles"),
         ('{"format": 2}', "dataset format 2"),
+        (lengths_in_text(10**60), "shard_lengths"),
+        (lengths_in_text(-1), "shard_lengths"),
+        (lengths_in_text(2**53, 1), "more than 9,007,199,254,740,992 records"),
     ],
 )
 def test_damaged_descriptions(tmp_path, content, message):

@@ -134,6 +134,17 @@ def test_what_has_another_type_is_not_believed(config):
     assert (about.layer_scale, about.crop_ratio, about.interpolation) == (None, None, None)
 
 
+def test_a_zip_of_a_version_to_come_is_no_npz(tmp_path):
+    path = tmp_path / "w.npz"
+    np.savez(path, a=np.zeros(3))
+    content = bytearray(path.read_bytes())
+    directory = content.index(b"PK\1\2")
+    content[directory + 6] = 109  # the version that unpacking needs
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="no readable"):
+        reading.read(weight_files.open_weights(path), said=reading.Said())
+
+
 @pytest.mark.parametrize("text", ["{", "[1]", '{"num_attention_heads": "two", "image_size": []}'])
 def test_files_beside_are_read_with_care(tmp_path, tensors, text):
     """What is no JSON is refused, what has other types is as if it were not there."""

@@ -12,6 +12,7 @@ from vitctl.artifacts.files import sha256_file
 from vitctl.artifacts.manifest import MANIFEST, FileEntry, Manifest, Parent, read_manifest
 from vitctl.errors import InputError, NotFoundError, VitctlError
 from vitctl.places import Place, nofollow, place
+from vitctl.settings.trees import at
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ class Artifact:
     @property
     def config(self) -> dict[str, Any]:
         return self.manifest.config
+
+    def setting(self, key: str) -> Any:
+        """The recorded setting under a dotted key; None where there is none."""
+        return at(self.config, key)
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def trained_on(checkpoint: Artifact, *, option: str, store: Store, emit: Emit) -
 
 def is_synthetic(checkpoint: Artifact) -> bool:
     """Whether a checkpoint was trained on synthetic images, so that no dataset belongs to it."""
-    return checkpoint.config["data"].get("mock") is not None
+    return checkpoint.setting("data.mock") is not None
 
 
 def is_text(path: Place) -> bool:

@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from vitctl.artifacts.documents import read_document
 from vitctl.data.config import AugmentConfig
@@ -44,11 +44,21 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _REMAKE = "make the dataset again with `vitctl shard`, or copy it again from where it is whole"
 
 
+MOST_EXAMPLES = 2**53
+"""Of a split. A float counts so far, and positions in many epochs of it fit 64 bits."""
+
+
 class SplitInfo(Config):
     """How many records, in which files."""
 
-    shard_lengths: tuple[int, ...]
-    record_bytes: int
+    shard_lengths: tuple[Annotated[int, Field(ge=0, le=MOST_EXAMPLES)], ...]
+    record_bytes: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _countable(self) -> SplitInfo:
+        if self.examples > MOST_EXAMPLES:
+            raise ValueError(f"more than {MOST_EXAMPLES:,} records")
+        return self
 
     @property
     def examples(self) -> int:

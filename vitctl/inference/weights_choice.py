@@ -22,5 +22,5 @@ def chosen(checkpoint: Artifact, *, requested: WeightsName | None) -> WeightsNam
 
 def average_decay(checkpoint: Artifact) -> float | None:
     """The decay of the average of its weights; None if it has none."""
-    decay: float | None = checkpoint.config.get("optim", {}).get("ema")
-    return decay
+    decay = checkpoint.setting("optim.ema")
+    return float(decay) if isinstance(decay, int | float) else None

@@ -138,7 +138,10 @@ class Content:
             while size > 0 and (piece := self._file.read(min(size, 2**20))):
                 pieces.append(piece)
                 size -= len(piece)
-        except (OSError, EOFError, zlib.error, zipfile.BadZipFile, ValueError):
+        except (
+            *(OSError, EOFError, ValueError, zlib.error),
+            *(zipfile.BadZipFile, NotImplementedError),  # of another version of zip
+        ):
             raise DamagedError(0, "its data are garbled") from None
         return b"".join(pieces)
 

@@ -7,6 +7,7 @@ bfloat16. Object arrays, which are pickles, are refused.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,5 +67,8 @@ def _opened(path: Path) -> Iterator[Any]:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise InputError(f"{path} is one array, not an .npz of named ones")
             yield archive
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
+    except (
+        *(zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error),
+        *(ValueError, OSError, EOFError, KeyError, SyntaxError),
+    ) as error:
         raise InputError(f"{path} is no readable .npz: {error}") from None

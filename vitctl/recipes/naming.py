@@ -7,6 +7,7 @@ from vitctl.artifacts.runs import Run, run_of
 from vitctl.artifacts.store import slug
 from vitctl.errors import VitctlError
 from vitctl.recipes.branching import trained_with
+from vitctl.settings.trees import at
 
 
 def name_of(checkpoint: Artifact) -> str:
@@ -19,7 +20,7 @@ def name_of(checkpoint: Artifact) -> str:
         return slug(cfg.label, default="run")
     name = run.info.name
     if run.info.stage == "cooldown":
-        steps = run.info.config.get("schedule", {}).get("total_steps")
+        steps = at(run.info.config, "schedule.total_steps")
         name = name.removesuffix(f"-{steps}")
     return name or slug(cfg.label, default="run")
 
