@@ -43,7 +43,7 @@ def run(
     recipe = Recipe(
         stage="export",
         version=VERSION,
-        kind="export",
+        kind=EXPORT.name,
         config=cfg.model_dump(mode="json"),
         parents=(inputs.checkpoint.as_parent("from"),),
     )

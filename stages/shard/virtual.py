@@ -7,6 +7,7 @@ import shlex
 from stages.shard.spec import VERSION, ShardConfig, ShardRuntime
 from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
 from vitctl.artifacts.canonical import fingerprint
+from vitctl.artifacts.kinds import DATASET
 from vitctl.artifacts.kinds.dataset import Dataset
 from vitctl.artifacts.store import slug
 from vitctl.data.dataset import DESCRIPTION
@@ -22,7 +23,7 @@ def formula_recipe(config: FormulaConfig, cfg: ShardConfig) -> Recipe:
     return Recipe(
         stage="shard",
         version=VERSION,
-        kind="dataset",
+        kind=DATASET.name,
         config={**cfg.identity(), "formula": config.model_dump(mode="json")},
         parents=(source,),
     )
@@ -33,7 +34,7 @@ def describe(config: FormulaConfig, *, store: Store, runtime: ShardRuntime, emit
     recipe = Recipe(
         stage="shard",
         version=VERSION,
-        kind="dataset",
+        kind=DATASET.name,
         config={"formula": config.model_dump(mode="json"), "virtual": True},
         parents=(),
     )
