@@ -214,7 +214,11 @@ def _recipe(
     if (made := listing.artifact) is not None:
         parents.append(
             Parent(
-                role="dataset", kind=DATASET.name, id=made.id, digest=made.digest, path=str(made.path)
+                role="dataset",
+                kind=DATASET.name,
+                id=made.id,
+                digest=made.digest,
+                path=str(made.path),
             )
         )
     if inputs.classes_from is not None:
