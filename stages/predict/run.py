@@ -213,7 +213,8 @@ def _read(path: str, *, max_pixels: int) -> bytes:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    """Opens a file to read it; of a pipe, without waiting for its other end."""
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _answer(

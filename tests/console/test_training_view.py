@@ -12,6 +12,13 @@ from vitctl.console.live import Region
 from vitctl.console.training_view import Picture, plain, plain_scores
 from vitctl.events import Doing, Left, Scored, Stepped, Trail, Trained
 
+
+@pytest.fixture(autouse=True)
+def _terminal(monkeypatch):
+    """Where TERM is `dumb`, as in some CI, rich moves no cursor."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
 LEFT = Left(3600.0, 3300.0, 4200.0)
 
 
