@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vitctl.errors import InputError
-from vitctl.interop import reading, weight_files
+from vitctl.interop import npz, reading, weight_files
 from vitctl.interop.matching import flattened
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "reference_small.npz"
@@ -128,3 +128,22 @@ def test_bad_files_are_one_sentence(tmp_path):
         read(tmp_path, named).load()
     with pytest.raises(InputError, match=r"no vision transformer of big_vision"):
         read(tmp_path, {"a": np.ones(3)})
+
+
+def test_any_byte_of_a_file_may_be_wrong(tmp_path):
+    """What zipfile raises depends on the field: versions, methods, encryption, offsets."""
+    whole = tmp_path / "whole.npz"
+    np.savez_compressed(whole, **{"params/head/bias": np.zeros(3, np.float32)})
+    content = whole.read_bytes()
+    path = tmp_path / "spoilt.npz"
+    refusals = []
+    for at in range(len(content)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0x55]) + content[at + 1 :])
+        try:
+            opened = npz.open_file(path)
+            for name in opened.shapes:
+                opened.read(name)
+        except InputError as error:
+            refusals.append(error.message)
+    assert refusals
+    assert not any("\n" in message for message in refusals)

@@ -68,8 +68,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "replay": ("replay", "--from", "adam", "--step", "3"),
     "replay-picture": ("replay", "--from", "adam@4", "--step", "3", "--force", "--out", "b.png"),
     "export": ("export", "--from", "cooled", "--to", "safetensors"),
-    "export-timm": ("export", "--from", "adam@6", "--to", "big_vision"),
-    "shard": ("shard", "DATASET", "--name", "again", "--workers", "0", "--val-fraction", "0.2"),
+    "export-trunk": ("export", "--from", "adam@6", "--to", "safetensors", "--weights", "raw"),
+    "shard": ("shard", "DATASET", "--name", "again", "--workers", "0"),
     "classes-from": ("shard", "IMAGES", "--classes-from", "DATASET", "--workers", "0"),
 }
 

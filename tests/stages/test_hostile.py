@@ -20,9 +20,11 @@ from tests.stages import hostile
 from tests.stages.inspect.test_hostile import look_at
 from tests.stages.warm import Warm
 from vitctl.artifacts import Artifact, Run, Store
+from vitctl.artifacts.inputs import is_synthetic
 from vitctl.checkpoints import position
 from vitctl.data.dataset import Dataset
 from vitctl.errors import VitctlError
+from vitctl.inference.weights_choice import average_decay
 from vitctl.recipes.branching import trained_with
 
 FIXTURE = Path(make.__file__).parent
@@ -69,6 +71,8 @@ def read_all(store: Store) -> None:
         for artifact in readable:
             if artifact.kind == "checkpoint":
                 attempt(partial(trained_with, artifact))
+                attempt(partial(average_decay, artifact))
+                attempt(partial(is_synthetic, artifact))
                 attempt(partial(position.read, artifact.path))
             if artifact.kind == "dataset":
                 attempt(

@@ -6,6 +6,7 @@ bfloat16. Object arrays, which are pickles, are refused.
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,12 @@ from numpy.typing import NDArray
 
 from vitctl.errors import InputError
 
+# Of what zipfile, zlib and NumPy raise for a damaged file, the last two are for versions, methods
+# and encryption that zipfile does not know.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, ValueError, OSError, EOFError, KeyError),
+    *(NotImplementedError, RuntimeError),
+)
 PREFIXES = ("params/", "opt/target/")
 """Where a training checkpoint has its parameters; bare ones have none."""
 
@@ -67,8 +74,5 @@ def _opened(path: Path) -> Iterator[Any]:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise InputError(f"{path} is one array, not an .npz of named ones")
             yield archive
-    except (
-        *(zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error),
-        *(ValueError, OSError, EOFError, KeyError, SyntaxError),
-    ) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{path} is no readable .npz: {error}") from None
