@@ -8,6 +8,7 @@ from typing import Annotated
 from typer import Option
 
 from stages.replay.spec import Request
+from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.console.flags import Source, count
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
@@ -44,7 +45,7 @@ def replay(
     from stages.replay.run import run
 
     request = Request(count(step, "--step"), first, out, force)
-    named = session.named(source)
+    named = session.named(source, kind=CHECKPOINT.name)
     if out is not None and len(named) > 1:
         raise UsageError(
             f"--out names one file, and this replays {len(named)} batches",

@@ -113,6 +113,17 @@ def test_a_pipe_comes_before_everything(session, root, monkeypatch):
     assert one.one("dataset", None, option="--data", stdin=False).id != first.id
 
 
+def test_a_name_that_a_dataset_shares_with_a_run_is_the_kind_that_is_wanted(session, root):
+    store = Store(root)
+    dataset = made(store, recipe(), name="photos", summary=dataset_summary({"train": 6}))
+    run = trained(store, recipe("pretrain", "run"), steps=(1, 2), name="photos")
+    one = session()
+    with pytest.raises(UsageError, match="fits several"):
+        one.named("photos")
+    assert [e.path.name for e, _ in one.named("photos", kind="checkpoint")] == [run.name]
+    assert [e.path.name for e, _ in one.named(None, kind="dataset")] == [dataset.path.name]
+
+
 def test_config_file_then_flags_then_set(session, tmp_path):
     (tmp_path / "c.toml").write_text("steps = 2\nclip = 'none'\n[optim]\nlr = 2.0\n")
     one = session(config=Path("c.toml"), settings=("optim.lr=4",))

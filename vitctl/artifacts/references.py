@@ -146,8 +146,9 @@ def _means_latest(reference: str) -> bool:
 def _newest(store: Store, *, kind: str | None) -> Artifact | Run:
     entries = [e for e in store.entries() if kind is None or kind_of(e) == kind]
     if not entries:
+        what = "nothing" if kind is None else f"no {kind}"
         raise NotFoundError(
-            f"there is nothing in {store.root} yet", hint=f"begin: {DATASET.example}"
+            f"there is {what} in {store.root} yet", hint=f"begin: {DATASET.example}"
         )
     return entries[-1]
 

@@ -96,13 +96,18 @@ class Session:
         self.check_one_place(len(artifacts))
         return artifacts
 
-    def named(self, reference: str | None) -> list[tuple[Entry, int | None]]:
+    def named(
+        self, reference: str | None, *, kind: str | None = None
+    ) -> list[tuple[Entry, int | None]]:
         """Entries of any kind, with the step if one was given, not checked for damage: what
-        `reference` names; else the lines of stdin if it is a pipe; else the newest."""
+        `reference` names; else the lines of stdin if it is a pipe; else the newest. Of several that
+        a name fits, and to be the newest, those of `kind` count if it is given."""
         references = [reference]
         if reference == "-" or (reference is None and stdin_is_pipe()):
             references = list(read_references(what="artifact", several=True, emit=self.emit))
-        return [find(text or LATEST, store=self.store) for text in references]
+        return [
+            find(text or LATEST, store=self.store, kind=kind, emit=self.emit) for text in references
+        ]
 
     def _inputs(
         self,

@@ -80,6 +80,13 @@ def list_artifact(
         )
     artifact = Artifact.load(Path(given))
     dataset = Dataset.load(Path(given))
+    if (formula := dataset.info.formula) is not None:
+        raise InputError(
+            f"{given} holds a description of formula images, and no image",
+            hint=f"store the images: vitctl shard formula --family {formula.family} --classes "
+            f"{formula.classes} --per-class {formula.per_class} --val-per-class "
+            f"{formula.val_per_class} --res {formula.resolution} --seed {formula.seed}",
+        )
     builder = EntriesBuilder()
     for number, split in enumerate(SPLITS):
         if split not in dataset.info.splits:

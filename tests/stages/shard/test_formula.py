@@ -16,7 +16,7 @@ from vitctl.artifacts import Store
 from vitctl.data.dataset import Dataset
 from vitctl.data.example import decode_example
 from vitctl.data.opening import open_source
-from vitctl.errors import UsageError
+from vitctl.errors import InputError, UsageError
 from vitctl.formula.family import FormulaConfig
 from vitctl.formula.maker import HostMaker, labels_of
 
@@ -75,6 +75,9 @@ def test_a_description_alone(tmp_path):
     assert list(check_counts(artifact)) == []
     assert check_records(artifact) == ([], 0)
     assert sharded(tmp_path, config, shards=None, virtual=True).path == artifact.path
+    with pytest.raises(InputError, match="a description of formula images") as error:
+        api.shard(artifact.path, store=Store(tmp_path / "again"))
+    assert f"--classes {config.classes} " in error.value.hint
 
 
 @pytest.mark.parametrize(
