@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stages.shard.spec import FORMULA, Inputs, ShardConfig
+from stages.shard.spec import FORMULA, Inputs, ShardConfig, reading_options
 from vitctl.errors import UsageError
 from vitctl.formula.family import FormulaConfig
 
@@ -69,17 +69,11 @@ def check_source(inputs: Inputs, cfg: ShardConfig) -> None:
     if inputs.formula is None:
         return
     about_files = {
-        "--format": inputs.format,
-        "--image-column": inputs.image_column,
-        "--label-column": inputs.label_column,
-        "--label-separator": inputs.label_separator,
-        "--labels": inputs.labels,
+        **reading_options(inputs, cfg),
         "--classes-from": inputs.classes_from,
         "--class-titles": inputs.class_titles,
         "--exclude": inputs.exclude,
         "--rehash": inputs.rehash,
-        "--layout": cfg.layout,
-        "--unlabelled": cfg.unlabelled,
         "--val-fraction": cfg.val_fraction,
         "--keep-bytes": cfg.keep_bytes,
     }

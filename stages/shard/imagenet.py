@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stages.shard.spec import IMAGENET, Inputs, ShardConfig
+from stages.shard.spec import IMAGENET, Inputs, ShardConfig, reading_options
 from vitctl.errors import UsageError
 from vitctl.ingest.imagenet_files import ImageNetFiles
 
@@ -53,15 +53,8 @@ def check_imagenet(inputs: Inputs, cfg: ShardConfig) -> None:
             f"the source {IMAGENET} and files with its images go together",
             hint=f'api.shard("{IMAGENET}", imagenet=ImageNetFiles(train=..., val=..., devkit=...))',
         )
-    settled = {
-        "--format": inputs.format,
-        "--image-column": inputs.image_column,
-        "--label-column": inputs.label_column,
-        "--labels": inputs.labels,
-        "--layout": cfg.layout,
-        "--unlabelled": cfg.unlabelled,
-    }
-    option = next((name for name, value in settled.items() if value), None)
+    given = reading_options(inputs, cfg)
+    option = next((name for name, is_given in given.items() if is_given), None)
     if option is not None:
         raise UsageError(
             f"{option} is of no use: ImageNet's files say what its classes and splits are",

@@ -87,7 +87,7 @@ def run(
 
     # ---- What there is
     own = own_places(store, runtime)
-    listing = list_source(inputs, layout=cfg.layout, unlabelled=cfg.unlabelled, own=own, emit=emit)
+    listing = list_source(inputs, cfg, own=own, emit=emit)
     listing, cfg = resolve(listing, cfg)
     emit(Note(listing.reading))
     for note in listing.notes:
@@ -157,9 +157,7 @@ def run(
             raise_if_asked()
             _check_unchanged(
                 listing,
-                lambda: list_source(
-                    inputs, layout=choices.layout, unlabelled=choices.unlabelled, own=own
-                ),
+                lambda: list_source(inputs, choices, own=own),
                 choices.classes,
             )
 

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.shard.spec import DEFAULT_VAL_FRACTION, DIGITS, Inputs, ShardConfig, ShardRuntime
+from stages.shard.spec import (
+    DEFAULT_VAL_FRACTION,
+    DIGITS,
+    Inputs,
+    ShardConfig,
+    ShardRuntime,
+    reading_options,
+)
 from vitctl.artifacts import Store
 from vitctl.data.classes import read_class_list, read_pairs, select_classes, titles_for
 from vitctl.data.dataset import SPLITS
@@ -19,7 +26,6 @@ from vitctl.errors import InputError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.digits import list_digits
-from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.formats import list_images
 from vitctl.ingest.formula import list_formula
 from vitctl.ingest.imagenet import list_imagenet
@@ -48,17 +54,12 @@ def own_places(store: Store, runtime: ShardRuntime) -> list[Path]:
 
 
 def list_source(
-    inputs: Inputs,
-    *,
-    layout: LayoutName | None = None,
-    unlabelled: bool = False,
-    own: Sequence[Path] = (),
-    emit: Emit = silent,
+    inputs: Inputs, cfg: ShardConfig, *, own: Sequence[Path] = (), emit: Emit = silent
 ) -> Listing:
     """The images of the source, as its layout says, without what is excluded."""
     if inputs.formula is not None:
         return list_formula(inputs.formula)
-    if unlabelled:
+    if cfg.unlabelled:
         _check_unlabelled(inputs)
     if inputs.label_separator == "":
         raise UsageError("--label-separator is empty", hint="give the text between two labels")
@@ -71,13 +72,19 @@ def list_source(
             label_column=inputs.label_column,
             separator=inputs.label_separator,
         )
+    if inputs.source == DIGITS:
+        given = reading_options(inputs, cfg)
+        option = next((name for name, is_given in given.items() if is_given), None)
+        if option is not None:
+            raise UsageError(f"{option} is for a folder; the digits have classes of their own")
+        if Path(DIGITS).is_dir():
+            emit(Note("digits are the built-in ones; the folder of that name is ./digits"))
+        names = _excluded(inputs.exclude, emit=emit)
+        return list_digits().without(names, ids=names)
+    exclude = _excluded(inputs.exclude, emit=emit)
     if inputs.imagenet is not None:
-        exclude = _excluded(inputs.exclude, emit=emit)
         listing = list_imagenet(inputs.imagenet, Choices(exclude=exclude), own=own)
-        _check_excluded(inputs.exclude, listing, emit=emit)
-        return listing
-    if inputs.source != DIGITS:
-        exclude = _excluded(inputs.exclude, emit=emit)
+    else:
         listing = list_images(
             inputs.source,
             format=inputs.format,
@@ -85,29 +92,13 @@ def list_source(
             label_column=inputs.label_column,
             label_separator=inputs.label_separator,
             labels=labels,
-            unlabelled=unlabelled,
-            layout=layout,
+            unlabelled=cfg.unlabelled,
+            layout=cfg.layout,
             exclude=exclude,
             own=own,
         )
-        _check_excluded(inputs.exclude, listing, emit=emit)
-        return listing
-    given = {
-        "--format": inputs.format is not None,
-        "--image-column": inputs.image_column is not None,
-        "--label-column": inputs.label_column is not None,
-        "--label-separator": inputs.label_separator is not None,
-        "--labels": labels is not None,
-        "--layout": layout is not None,
-        "--unlabelled": unlabelled,
-    }
-    option = next((name for name, is_given in given.items() if is_given), None)
-    if option is not None:
-        raise UsageError(f"{option} is for a folder; the digits have classes of their own")
-    if Path(DIGITS).is_dir():
-        emit(Note("digits are the built-in ones; the folder of that name is ./digits"))
-    names = _excluded(inputs.exclude, emit=emit)
-    return list_digits().without(names, ids=names)
+    _check_excluded(inputs.exclude, listing, emit=emit)
+    return listing
 
 
 def _folder_below(source: str, file: Path) -> str:

@@ -105,6 +105,21 @@ class Inputs:
     """Store the description of a set of formula images; pictures are made when they are read."""
 
 
+def reading_options(inputs: Inputs, cfg: ShardConfig) -> dict[str, bool]:
+    """Option -> whether it was given, of those that say how files are read; sources that leave no
+    room for them refuse them."""
+    values = {
+        "--format": inputs.format,
+        "--image-column": inputs.image_column,
+        "--label-column": inputs.label_column,
+        "--label-separator": inputs.label_separator,
+        "--labels": inputs.labels,
+        "--layout": cfg.layout,
+    }
+    given = {option: value is not None for option, value in values.items()}
+    return {**given, "--unlabelled": cfg.unlabelled}
+
+
 class ShardRuntime(Runtime):
     """`workers`: processes, None takes one a core, 0 works in this very process (nothing then
     survives a crash of the decoder). `max_bad_fraction`: give up above this share of rejects; None

@@ -290,11 +290,10 @@ class _Shown(NamedTuple):
 def _find(*, root: Place, out: Place | Path | None) -> _Shown:
     """Where process 0 works."""
     message: dict[str, Any] = processes.share("place", dict, patient=True)
-    path = (
-        place(out)
-        if out
-        else (root / message["inside"] if message["inside"] else place(message["path"]))
-    )
+    if out:
+        path = place(out)
+    else:
+        path = root / message["inside"] if message["inside"] else place(message["path"])
     if path.local is None:
         is_visible = str(path) == message["path"]
     else:

@@ -21,6 +21,7 @@ tfrecord          TFRecord files of `tf.train.Example` as a source
 array_records     ArrayRecord files of the same
 examples          images and labels in `tf.train.Example`, whatever file holds them
 tfds_folder       folders that TensorFlow Datasets prepared
+json_files        JSON beside the images of other programs' folders
 imagenet          ImageNet as its makers give it out: tars, Kaggle's zip
 imagenet_files    where these are
 imagenet_truth    classes of its validation images and words for all, from its makers' tables

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vitctl import strict_json
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, VitctlError, one_line
 from vitctl.ingest.arrow_table import (
@@ -30,10 +29,10 @@ from vitctl.ingest.arrow_table import (
     pyarrow_missing,
 )
 from vitctl.ingest.choices import Choices
+from vitctl.ingest.json_files import read_object
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.sources import Listing
 from vitctl.ingest.windows import InParts
-from vitctl.textfiles import read_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 _CONTINUES = b"\xff\xff\xff\xff"
 _MAGIC = b"ARROW1\0\0"  # of Arrow's files (Feather), which are a stream and a directory behind it
 _MOST_SCHEMA = 2**26
-_MOST_JSON = 2**26
 _STATE, _DICT, _INFO = "state.json", "dataset_dict.json", "dataset_info.json"
 _SAFE = re.compile(r"(?!\.)[^/\\\0]+")
 
@@ -74,7 +72,7 @@ def list_saved(given: str, choices: Choices) -> Listing:
     if not paths:
         raise InputError(f"{given} is a saved dataset without any file of data")
     info = folders[0] / _INFO
-    features = _json(info).get("features") if info.is_file() else None
+    features = read_object(info).get("features") if info.is_file() else None
     return list_arrows(
         given, paths, choices, features=features if isinstance(features, dict) else {}
     )
@@ -107,7 +105,7 @@ def _source_of(parts: tuple[Part, ...], image: str) -> InParts:
 def _parts_of(root: Path) -> list[Path]:
     """The folders of a saved dataset that hold data: itself, or one for each split."""
     if (root / _DICT).is_file():
-        splits = _json(root / _DICT).get("splits")
+        splits = read_object(root / _DICT).get("splits")
         if isinstance(splits, list) and all(
             isinstance(name, str) and _SAFE.fullmatch(name) for name in splits
         ):
@@ -120,7 +118,7 @@ def _parts_of(root: Path) -> list[Path]:
 
 def _data_files(folder: Path) -> list[str]:
     """The names of its files, in their order."""
-    files = _json(folder / _STATE).get("_data_files")
+    files = read_object(folder / _STATE).get("_data_files")
     names = [file.get("filename") for file in files or () if isinstance(file, dict)]
     if not isinstance(files, list) or len(names) < len(files):
         raise InputError(f"{folder / _STATE} does not name its files of data")
@@ -128,16 +126,6 @@ def _data_files(folder: Path) -> list[str]:
         if not isinstance(name, str) or not _SAFE.fullmatch(name):
             raise InputError(f"{folder / _STATE} names a file outside its folder: {name!r}")
     return [str(name) for name in names]
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = strict_json.loads(read_bytes(path, label=str(path), most_bytes=_MOST_JSON))
-    except strict_json.StrictJSONError as error:
-        raise InputError(f"{path} {error}") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path} is no JSON object")
-    return value
 
 
 @dataclass(frozen=True)

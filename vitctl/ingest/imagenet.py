@@ -35,7 +35,7 @@ from vitctl.ingest.sources import Listing
 from vitctl.ingest.tar import list_tars
 from vitctl.ingest.tree import ReadTree, Tree
 from vitctl.ingest.zip import list_zips
-from vitctl.ingest.zip_members import is_zip
+from vitctl.ingest.zip_members import is_zip_file
 
 _TEST = "ILSVRC2012_test_"
 _UNKNOWN = "images in no folder with the name of a WordNet id"
@@ -77,9 +77,8 @@ def _listed(
         given, paths = str(path), [os.fsencode(path)]
         if path.is_dir():
             return read_folder(path, choices, own=own, read=read)
-        with path.open("rb") as file:
-            if is_zip(file.read(4), paths[0]):
-                return list_zips(given, paths, choices, read=read)
+        if is_zip_file(paths[0]):
+            return list_zips(given, paths, choices, read=read)
     else:
         images = [path for path in (files.train, files.val) if path is not None]
         given, paths = str(images[0]), [os.fsencode(path) for path in images]

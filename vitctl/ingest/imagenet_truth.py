@@ -16,16 +16,16 @@ import subprocess
 import sys
 import tarfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError
 from vitctl.ingest.zip import read_members
-from vitctl.ingest.zip_members import is_zip
+from vitctl.ingest.zip_members import is_zip_file
 from vitctl.strict_json import StrictJSONError, loads
-from vitctl.textfiles import decode
+from vitctl.textfiles import decode, read_bytes
 
 _META = "meta.mat"
 _GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
@@ -133,8 +133,8 @@ def read_kaggle(path: Path) -> Truth:
         )
     else:
         files = _in_folder(path.absolute().parent, wanted, deep=False)
-        if _is_zip(path):
-            files |= read_members(os.fsencode(path), wanted, most_bytes=_MOST_BYTES)
+        if is_zip_file(archive := os.fsencode(path)):
+            files |= read_members(archive, wanted, most_bytes=_MOST_BYTES)
     titles = {}
     if _MAPPING in files:
         text = decode(files[_MAPPING], label=f"{_MAPPING} of {path}")
@@ -175,11 +175,6 @@ def _one_line(text: str) -> str:
     return text_of(" ".join(text.split()).encode())
 
 
-def _is_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return is_zip(file.read(4), os.fsencode(path))
-
-
 def _in_folder(path: Path, names: tuple[str, ...], *, deep: bool = True) -> dict[str, bytes]:
     """Files of these names in a folder, or with `deep` in one of those in it."""
     folders = [path, *(sorted(p for p in path.iterdir() if p.is_dir()) if deep else [])]
@@ -189,8 +184,9 @@ def _in_folder(path: Path, names: tuple[str, ...], *, deep: bool = True) -> dict
     for name in names:
         for folder in folders:
             if (folder / name).is_file():
-                with (folder / name).open("rb") as file:
-                    files[name] = _limited(file.read, label=str(folder / name))
+                files[name] = read_bytes(
+                    folder / name, label=str(folder / name), most_bytes=_MOST_BYTES
+                )
                 break
     return files
 
@@ -205,7 +201,12 @@ def _in_tar(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:
                 if name in names and member.isfile() and name not in files:
                     file = archive.extractfile(member)
                     assert file is not None
-                    files[name] = _limited(file.read, label=f"{name} of {path}")
+                    files[name] = file.read(_MOST_BYTES + 1)
+                    if len(files[name]) > _MOST_BYTES:
+                        raise InputError(
+                            f"{name} of {path} is larger than {_MOST_BYTES >> 20} MiB, so it is "
+                            "another file"
+                        )
     except FileNotFoundError:
         raise NotFoundError(f"--devkit {path} does not exist") from None
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
@@ -214,10 +215,3 @@ def _in_tar(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:
             hint="give ILSVRC2012_devkit_t12.tar.gz, or the folder that it was unpacked to",
         ) from None
     return files
-
-
-def _limited(read: Callable[[int], bytes], *, label: str) -> bytes:
-    data = read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
-        raise InputError(f"{label} is larger than {_MOST_BYTES >> 20} MiB, so it is another file")
-    return data

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vitctl import strict_json
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, UsageError
@@ -27,12 +26,12 @@ from vitctl.ingest.array_records import list_array_records
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.examples import Meaning
 from vitctl.ingest.folder_layout import split_named
+from vitctl.ingest.json_files import read_object
 from vitctl.ingest.sources import Listing
 from vitctl.ingest.tfrecord import list_tfrecords
-from vitctl.textfiles import read_bytes, read_text
+from vitctl.textfiles import read_text
 
 _INFO, _FEATURES = "dataset_info.json", "features.json"
-_MOST_JSON = 2**26
 _MOST_SHARDS = 1_000_000
 _DEEPEST = 3
 _MOST_CONFIGS = 50
@@ -64,7 +63,7 @@ def list_prepared(given: str, choices: Choices) -> Listing:
             hint=f"give one of them: {folders[0]}",
         )
     (folder,) = folders
-    info, features = _json(folder / _INFO), _json(folder / _FEATURES)
+    info, features = read_object(folder / _INFO), read_object(folder / _FEATURES)
     format_, paths, meaning, unread = _files(folder, info)
     meaning = _with_features(meaning, features, info, folder=folder, choices=choices)
     list_files = list_array_records if format_ == "array_record" else list_tfrecords
@@ -237,13 +236,3 @@ def _flat(feature: Any, name: str, *, several: bool, depth: int) -> Iterator[tup
         for kind in ("image", "classLabel"):
             if kind in feature and not (kind == "image" and several):
                 yield name, kind, several
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = strict_json.loads(read_bytes(path, label=str(path), most_bytes=_MOST_JSON))
-    except strict_json.StrictJSONError as error:
-        raise InputError(f"{path} {error}") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path} is no JSON object")
-    return value

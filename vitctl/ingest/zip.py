@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import zlib
 from collections.abc import Collection, Iterator, Sequence
@@ -155,7 +154,7 @@ def list_zips(
     for number, part in enumerate(parts):
         with open(part.path, "rb", buffering=0) as file:
             try:
-                for member in members(functools.partial(os.pread, file.fileno()), part.size):
+                for member in members(partial(os.pread, file.fileno()), part.size):
                     if member.kind == "folder":
                         tree.add_folder(member.name)
                     elif member.kind in _KINDS:
@@ -203,9 +202,7 @@ def read_members(path: bytes, names: Collection[str], *, most_bytes: int) -> dic
     files: dict[str, bytes] = {}
     with open(path, "rb", buffering=0) as file:
         try:
-            for member in members(
-                functools.partial(os.pread, file.fileno()), os.stat(path).st_size
-            ):
+            for member in members(partial(os.pread, file.fileno()), os.stat(path).st_size):
                 name = text_of(member.name.rpartition(b"/")[2])
                 if name not in names or member.kind != "file":
                     continue

@@ -46,6 +46,12 @@ def is_zip(head: bytes, path: bytes = b"") -> bool:
     return head.startswith((b"PK\3\4", b"PK\5\6", b"PK\6\6"))
 
 
+def is_zip_file(path: bytes) -> bool:
+    """Whether a file begins as a zip does. Raises OSError."""
+    with open(path, "rb") as file:
+        return is_zip(file.read(4), path)
+
+
 def members(pread: Pread, size: int) -> Iterator[Member]:
     """The members of a zip of `size` bytes. Raises `DamagedError` after the last whole one."""
     end = _end_record(pread, size)

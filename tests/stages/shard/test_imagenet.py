@@ -120,6 +120,8 @@ def test_a_folder_of_that_name_is_a_folder(tmp_path, monkeypatch):
 
 
 def test_options_that_its_files_settle(files, store):
+    with pytest.raises(UsageError, match="--label-separator is of no use"):
+        sharded("imagenet", store, imagenet=files, label_separator=";")
     with pytest.raises(UsageError, match="--unlabelled is of no use"):
         sharded("imagenet", store, imagenet=files, set={"unlabelled": True})
     with pytest.raises(UsageError, match="go together"):
