@@ -32,7 +32,10 @@ parts             larger files that hold images
 windows           images that lie in larger files as they are, read at random
 streams           files read from front to back, decompressed, with bounds
 spool             a source that is read in order, made one that is read at random
-tree              the meaning of files by their paths: classes, splits, or a label file's
+tree              a tree of files, wherever it lies
+tree_reading      the meaning of files by their paths: classes, splits, or a label file's
+tree_classes      folders of a tree as classes, or as splits that hold classes
+tree_labels       images of a tree whose labels are in a table, or nowhere
 folder_layout     the meaning of a source's folders: classes, or splits that hold classes
 relabel           exclusions, labels of a table and one spelling a class, of any listing
 label_file        labels from tables, for images with several, or in no class folders
@@ -40,7 +43,7 @@ label_cells       CSV, TSV or JSON lines as columns of cells
 label_columns     which columns of a table hold images, labels and splits
 label_paths       which image each cell of a table means
 annotations       COCO's, Pascal VOC's and YOLO's annotations of objects as labels of images
-tables_inside      tables of labels that lie among the images
+tables_inside     tables of labels that lie among the images
 spelling          one form of Unicode for a name
 digits            the built-in source: 1,797 handwritten digits of 8 x 8 pixels
 formula           formula images, made and encoded when a worker reads them

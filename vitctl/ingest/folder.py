@@ -26,7 +26,8 @@ from vitctl.ingest.litter import file_kind, folder_kind
 from vitctl.ingest.sources import Access, Listing
 from vitctl.ingest.spelling import nfc
 from vitctl.ingest.tables_inside import Sidecars, may_be_table
-from vitctl.ingest.tree import ReadTree, Tree, read_tree
+from vitctl.ingest.tree import ReadTree, Tree
+from vitctl.ingest.tree_reading import read_tree
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ from vitctl.ingest.sources import Access, Listing
 from vitctl.ingest.streams import Compression, Stream, decompressed, open_stream
 from vitctl.ingest.table import in_parts, read_table
 from vitctl.ingest.tar_members import members
-from vitctl.ingest.tree import ReadTree, read_tree
+from vitctl.ingest.tree import ReadTree
+from vitctl.ingest.tree_reading import read_tree
 from vitctl.ingest.windows import InParts, opened_window
 
 TarKind = Literal["tar", "webdataset"]

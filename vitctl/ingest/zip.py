@@ -18,7 +18,8 @@ from vitctl.ingest.columns import Entry
 from vitctl.ingest.header import BadImageError
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.sources import Access, Bytes, Listing
-from vitctl.ingest.tree import ReadTree, read_tree
+from vitctl.ingest.tree import ReadTree
+from vitctl.ingest.tree_reading import read_tree
 from vitctl.ingest.zip_members import (
     DEFLATED,
     DESCRIPTOR_FOLLOWS,
