@@ -12,7 +12,7 @@ from vitctl.artifacts.ancestry import SOURCE
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.artifacts.kinds.checkpoint import Checkpoint, Imported
 from vitctl.artifacts.provenance import now
-from vitctl.artifacts.runs import RunDraft
+from vitctl.artifacts.run_draft import RunDraft
 from vitctl.artifacts.store import slug
 from vitctl.checkpoints import arrays
 from vitctl.data.classes import read_class_list

@@ -4,7 +4,7 @@ import traceback
 
 import pytest
 
-from vitctl.artifacts import drafts, runs
+from vitctl.artifacts import drafts, run_draft
 
 
 @pytest.fixture(autouse=True)
@@ -22,4 +22,4 @@ def published_as_documented(monkeypatch):
 
     publish = drafts.publish
     monkeypatch.setattr(drafts, "publish", checked)
-    monkeypatch.setattr(runs, "publish", checked)
+    monkeypatch.setattr(run_draft, "publish", checked)

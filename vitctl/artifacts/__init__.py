@@ -8,6 +8,7 @@
     artifact    a finished, immutable directory
     run_info    run.json: recipe, starts, answers, roll-backs
     runs        a growing directory of checkpoints, each a finished artifact
+    run_draft   a run that a process holds the lock of, and writes to
     drafts      a directory on its way to being finished
     crew        several processes at one draft or run: process 0 locks, decides and publishes
     staging     files of an artifact on the local disk, for libraries that only read files

@@ -25,7 +25,8 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.drafts import Draft
 from vitctl.artifacts.files import HELD, LOCK, TEMPORARY
 from vitctl.artifacts.manifest import FileEntry, Recipe
-from vitctl.artifacts.runs import Run, RunDraft, check_arrived
+from vitctl.artifacts.run_draft import RunDraft, check_arrived
+from vitctl.artifacts.runs import Run
 from vitctl.artifacts.store import Store, closed
 from vitctl.errors import InputError, NotFoundError, VitctlError
 from vitctl.events import Emit, silent

@@ -19,8 +19,9 @@ from vitctl.artifacts.catalog import Catalog, folders
 from vitctl.artifacts.drafts import Draft, claim, clear, is_blank, read_note
 from vitctl.artifacts.files import DRAFT, LOCK, RUN
 from vitctl.artifacts.manifest import MANIFEST, Recipe
+from vitctl.artifacts.run_draft import RunDraft
 from vitctl.artifacts.run_info import new_info, write_info
-from vitctl.artifacts.runs import CHECKPOINTS, Run, RunDraft
+from vitctl.artifacts.runs import CHECKPOINTS, Run
 from vitctl.errors import (
     DeniedError,
     OverwriteError,

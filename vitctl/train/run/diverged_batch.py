@@ -28,7 +28,8 @@ from vitctl.artifacts.kinds import BATCH
 from vitctl.artifacts.kinds.batch import Batch
 from vitctl.artifacts.manifest import Recipe
 from vitctl.artifacts.provenance import now
-from vitctl.artifacts.runs import BATCHES, RunDraft
+from vitctl.artifacts.run_draft import RunDraft
+from vitctl.artifacts.runs import BATCHES
 from vitctl.data.batches import TrainBatch
 from vitctl.data.order import Window
 from vitctl.errors import InputError

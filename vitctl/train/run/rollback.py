@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from vitctl.artifacts.provenance import now
+from vitctl.artifacts.run_draft import RunDraft
 from vitctl.artifacts.run_info import Rollback, RunInfo, diverged_in_words
-from vitctl.artifacts.runs import BATCHES, RunDraft
+from vitctl.artifacts.runs import BATCHES
 from vitctl.checkpoints import position
 from vitctl.data.order import Window, batch_of_step, windows_from_json
 from vitctl.errors import DivergedError, VitctlError

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vitctl import processes
-from vitctl.artifacts.runs import RunDraft
+from vitctl.artifacts.run_draft import RunDraft
 from vitctl.data.order import Window
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Emit, Note, Settings

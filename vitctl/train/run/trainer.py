@@ -21,7 +21,7 @@ from vitctl import processes
 from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.manifest import Recipe
-from vitctl.artifacts.runs import RunDraft
+from vitctl.artifacts.run_draft import RunDraft
 from vitctl.artifacts.store import Store
 from vitctl.data.digest import ConsumedSamples
 from vitctl.errors import DivergedError, InterruptedRun
