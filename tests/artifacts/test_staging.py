@@ -9,7 +9,8 @@ import pytest
 
 from tests.artifacts.making import dataset
 from vitctl import processes
-from vitctl.artifacts import crew, staging
+from vitctl.artifacts import staging
+from vitctl.artifacts.crew import growth
 from vitctl.artifacts.files import LOCK
 from vitctl.events import silent
 from vitctl.locks.exclusive import exclusive
@@ -21,7 +22,7 @@ LOOK_S = 0.02
 def marks(monkeypatch):
     """What one of two processes tells."""
     told = []
-    monkeypatch.setattr(crew, "_GROWTH_S", LOOK_S)
+    monkeypatch.setattr(growth, "_GROWTH_S", LOOK_S)
     monkeypatch.setattr(processes, "count", lambda: 2)
     monkeypatch.setattr(processes, "mark", told.append)
     return told
