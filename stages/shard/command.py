@@ -9,12 +9,7 @@ from typer import Argument, Option
 
 from stages.shard.formula import check_source, formula_settings
 from stages.shard.imagenet import check_imagenet, imagenet_files
-from stages.shard.spec import (
-    DIGITS,
-    Inputs,
-    ShardConfig,
-    ShardRuntime,
-)
+from stages.shard.spec import DIGITS, Inputs, ShardConfig, ShardRuntime
 from vitctl.console import completion
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session

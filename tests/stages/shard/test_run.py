@@ -176,7 +176,7 @@ def test_a_half_written_shard_is_made_again(source, store, monkeypatch):
     ("total", "allowed"), [(3, 0), (5, 1), (14, 3), (99, 3), (300, 3), (1000, 10)]
 )
 def test_a_few_bad_images_are_allowed_however_few_there_are(total, allowed):
-    from stages.shard.run import _allowed_rejects
+    from stages.shard.shards import _allowed_rejects
 
     assert int(_allowed_rejects(None, total=total)) == allowed
     assert _allowed_rejects(0.0, total=total) == 0
@@ -250,7 +250,7 @@ def test_a_full_disk_loses_nothing(source, store, monkeypatch):
 
 def test_too_little_space_is_said_before_any_work(source, store, monkeypatch):
     usage = shutil.disk_usage(source)._replace(free=100)
-    monkeypatch.setattr("stages.shard.run.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("stages.shard.shards.shutil.disk_usage", lambda path: usage)
     monkeypatch.setattr(shards_module, "prepare", None)
     with pytest.raises(DoesNotFitError, match="GiB left"):
         shard(source, store)
@@ -264,7 +264,7 @@ def test_too_many_bad_images_end_the_work_early(source, store, monkeypatch):
         raise BadImageError("no")
 
     monkeypatch.setattr(shards_module, "prepare", refuse)
-    monkeypatch.setattr("stages.shard.run._ENOUGH_REJECTS", 3)
+    monkeypatch.setattr("stages.shard.shards._ENOUGH_REJECTS", 3)
     with pytest.raises(InputError, match=r"4 of 4 images are bad, more than 16\.7% of all 18"):
         shard(source, store, shards=18)
     assert len(looked) == 4

@@ -1,0 +1,203 @@
+"""A plan of shards -> shards: worker processes, their progress, room on the disk, rejects."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stages.shard.spec import ShardConfig, ShardRuntime
+from vitctl.artifacts import Draft
+from vitctl.artifacts.files import TEMPORARY
+from vitctl.errors import DoesNotFitError, InputError, InterruptedRun
+from vitctl.events import Emit, Note, Progress
+from vitctl.hardware.machine import available_cores
+from vitctl.ingest.header import largest_file
+from vitctl.ingest.shard_plan import Unit
+from vitctl.ingest.shard_writer import (
+    REJECTS,
+    REPORTS,
+    ShardReport,
+    finished_reports,
+    reader_closed_after,
+    set_up_worker,
+    write_shard,
+)
+from vitctl.ingest.sources import Source
+from vitctl.ingest.spool import at_random
+from vitctl.ingest.worker_pool import Done, Moving, run_tasks
+from vitctl.places import Place
+from vitctl.places.scratch import check_room
+from vitctl.signals import Stop, graceful
+
+# A worker spends about 10 s of processor time on importing TensorFlow, in which another one that
+# is there already checks some thousand images.
+_IMAGES_WORTH_A_WORKER = 2_000
+_BAD_FRACTION, _BAD_IMAGES = 0.01, 3
+
+
+# Few rejects are worth having all in the list; a source that is all wrong is not worth hours.
+_ENOUGH_REJECTS = 1_000
+
+
+def make_shards(
+    units: Sequence[Unit],
+    *,
+    source: Source,
+    draft: Draft,
+    cfg: ShardConfig,
+    runtime: ShardRuntime,
+    stop: Stop,
+    emit: Emit,
+) -> list[ShardReport]:
+    """The report of every unit; those an earlier run finished are not made again."""
+    (draft.path / REPORTS).make_folder()
+    if draft.path.local is not None:
+        for leftover in draft.path.local.glob(f"{TEMPORARY}*"):
+            leftover.remove(missing_ok=True)
+    reports = dict(enumerate(finished_reports(draft.path, units)))
+    todo = [i for i, report in reports.items() if report is None]
+    if len(todo) < len(units):
+        emit(Note(f"continuing: {len(units) - len(todo)} of {len(units)} shards are there"))
+    meter = _Meter(total=sum(len(unit.entries) for unit in units), emit=emit)
+    meter.done = meter.before = meter.total - sum(len(units[i].entries) for i in todo)
+    meter.rejected = sum(len(report.rejects) for report in reports.values() if report is not None)
+    allowed = _allowed_rejects(runtime.max_bad_fraction, total=meter.total)
+    workers = runtime.workers
+    if workers is None:
+        workers = min(available_cores(), 1 + (meter.total - meter.done) // _IMAGES_WORTH_A_WORKER)
+    _check_space(draft.path, [units[i] for i in todo], workers, max_pixels=cfg.max_pixels)
+    with (
+        at_random(
+            source,
+            [units[i].entries for i in todo],
+            largest=largest_file(cfg.max_pixels),
+            emit=emit,
+        ) as readable,
+        reader_closed_after(),
+        closing(
+            run_tasks(
+                functools.partial(
+                    write_shard,
+                    source=readable,
+                    directory=draft.path,
+                    max_pixels=cfg.max_pixels,
+                    keep_bytes=cfg.keep_bytes,
+                ),
+                [units[i] for i in todo],
+                workers=workers,
+                setup=set_up_worker,
+            )
+        ) as events,
+    ):
+        # Until then nothing is lost if a signal breaks it off.
+        first = list(itertools.islice(events, 1))
+        with graceful(stop):
+            for event in itertools.chain(first, events):
+                if isinstance(event, Done):
+                    reports[todo[event.task]] = event.result
+                    meter.done += len(units[todo[event.task]].entries)
+                    meter.rejected += len(event.result.rejects)
+                    if meter.rejected > max(allowed, _ENOUGH_REJECTS):
+                        break  # it fails anyway; `_check_rejects` says why
+                meter.show(in_hand=event.items if isinstance(event, Moving) else 0)
+                if stop.requested and meter.done < meter.total:
+                    finished = sum(report is not None for report in reports.values())
+                    raise InterruptedRun(
+                        f"{finished} of {len(units)} shards are done ({stop.reason})",
+                        hint="the same command goes on from there",
+                    )
+    made = {i: report for i, report in reports.items() if report is not None}
+    _check_rejects(made, total=meter.total, draft=draft, allowed=allowed)
+    return list(made.values())
+
+
+@dataclass
+class _Meter:
+    """Counts images, and tells of them."""
+
+    total: int
+    emit: Emit
+    done: int = 0
+    before: int = 0
+    rejected: int = 0
+    started: float | None = None
+
+    def show(self, *, in_hand: int) -> None:
+        """`in_hand`: images begun in shards that aren't finished."""
+        handled = self.done + in_hand
+        fields = {"rejected": str(self.rejected)}
+        if self.started is not None:
+            rate = (handled - self.before) / max(1e-3, time.monotonic() - self.started)
+            fields = {"img/s": f"{rate:,.0f}", **fields}
+        elif handled > self.before:
+            # Workers import TensorFlow for some seconds first; that is no part of the rate.
+            self.started, self.before = time.monotonic(), handled
+        self.emit(Progress("shard", handled, self.total, "images", fields))
+
+
+def _check_space(place: Place, units: Sequence[Unit], workers: int, *, max_pixels: int) -> None:
+    """Raise DoesNotFitError if the disk is too small. A bucket has no end; the disk here then
+    holds the shards that are being made."""
+    limit = largest_file(max_pixels)
+    usable = [np.where(unit.entries.sizes <= limit, unit.entries.sizes, 0) for unit in units]
+    shard_bytes = [int(sizes.sum()) for sizes in usable]
+    if place.local is None:
+        at_once = sum(sorted(shard_bytes)[-max(1, workers) :])
+        here = Path(tempfile.gettempdir())
+        check_room(here, at_once, hint="fewer --workers, a smaller --shard-size, or another TMPDIR")
+        return
+    needed_bytes = sum(shard_bytes)
+    free_bytes = shutil.disk_usage(place.local).free
+    if needed_bytes > free_bytes:
+        i = max(range(len(units)), key=lambda i: usable[i].max())
+        largest = units[i].entries[int(usable[i].argmax())]
+        raise DoesNotFitError(
+            f"the shards take about {needed_bytes / 2**30:.1f} GiB, and {place} has "
+            f"{free_bytes / 2**30:.1f} GiB left (the largest file is {largest.id}, "
+            f"{largest.size / 2**20:,.1f} MiB)",
+            hint="free some space, or choose another place with --store",
+        )
+
+
+def _allowed_rejects(fraction: float | None, *, total: int) -> float:
+    """So many rejects don't end the command. Of a hundred images one in a hundred would be none."""
+    if fraction is not None:
+        return fraction * total
+    return max(_BAD_FRACTION * total, min(_BAD_IMAGES, total // 4))
+
+
+def _check_rejects(
+    reports: Mapping[int, ShardReport], *, total: int, draft: Draft, allowed: float
+) -> None:
+    """Write the list of rejects; raise `InputError` when they are too many."""
+    rejects = sorted(
+        (
+            {"id": reject.id, "reason": reject.reason}
+            for report in reports.values()
+            for reject in report.rejects
+        ),
+        key=lambda reject: reject["id"],
+    )
+    lines = "".join(json.dumps(reject, ensure_ascii=False) + "\n" for reject in rejects)
+    (draft.path / REJECTS).write_atomic(lines.encode())
+    if len(rejects) <= allowed:
+        return
+    examined = sum(report.records + len(report.rejects) for report in reports.values())
+    first = rejects[0]
+    raise InputError(
+        f"{len(rejects)} of {examined} images are bad, more than {allowed / total:.1%} of all "
+        f"{total}: {first['id']}: {first['reason']}; all are listed in {draft.path / REJECTS}",
+        hint="remove or repair them, or go on without them: "
+        f"--max-bad-fraction {math.ceil(100 * len(rejects) / examined) / 100:.2f}",
+    )
