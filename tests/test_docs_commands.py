@@ -171,7 +171,7 @@ def parse(monkeypatch):
         return 0
 
     monkeypatch.setattr(Flags, "taken", take)
-    monkeypatch.setattr(vitctl.console.verb, "_guarded", begin)
+    monkeypatch.setattr(vitctl.console.verb, "run_guarded", begin)
 
     def run(words):
         name, command, context = "vitctl", typer.main.get_command(app), None

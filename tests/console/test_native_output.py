@@ -43,10 +43,10 @@ if wanted():
 """
 LIVE = """
 import ctypes, os, sys, time
-from vitctl.console import streams, verb
+from vitctl.console import guarded, streams
 from vitctl.events import Answering, Doing, Stepped
 streams.silence_stdout()
-shown = verb._Shown(quiet=False)
+shown = guarded.LateDisplay(quiet=False)
 shown.catch()
 shown(Doing("step"))
 for step in range(1, 21):

@@ -22,7 +22,7 @@ class Made(Exception):
 def both(tmp_path, monkeypatch):
     """(settings, inputs, runtime) of a stage by the command line and by the API; neither works."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("vitctl.console.verb.silence_stdout", lambda: None)
+    monkeypatch.setattr("vitctl.console.guarded.silence_stdout", lambda: None)
     monkeypatch.setattr("vitctl.console.session.stdin_is_pipe", lambda: False)
 
     def compare(stage, words, call):

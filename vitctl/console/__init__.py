@@ -11,7 +11,9 @@ display        events -> stderr, as a rich live view or plain lines
 training_view  the picture of a training run on a terminal
 flag           a flag's help and the key of its setting, in one line
 flags          the flags that several commands have
+shared_flags   the flags that all commands have, or all of a kind
 verb           a function with the shared flags added, ready for typer
+guarded        a command that runs: display, signals, processes, exit code
 session        what a command has at hand: store, inputs, delivery of the answer
 multiprocess   several processes at the command line: connection, output, end
 help           help pages: the example first, then the options in panels

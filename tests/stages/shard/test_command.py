@@ -27,7 +27,7 @@ def called_with(monkeypatch, *arguments):
         raise Reached("here")
 
     monkeypatch.setattr(stages.shard.run, "run", run)
-    monkeypatch.setattr("vitctl.console.verb.silence_stdout", lambda: None)
+    monkeypatch.setattr("vitctl.console.guarded.silence_stdout", lambda: None)
     with pytest.raises(SystemExit) as stop:
         load("shard").main(list(arguments), standalone_mode=False)
     return stop.value.code, seen
