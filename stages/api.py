@@ -134,6 +134,35 @@ def shard(
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 
+def subset(
+    data: Reference | None = None,
+    *,
+    ids: Path | str | Iterable[str] | None = None,
+    exclude_ids: Path | str | Iterable[str] | None = None,
+    **options: Unpack[Options],
+) -> Artifact:
+    """Some images of a dataset -> a dataset that copies none of them. `data` left out is the newest
+    of the store; `ids` and `exclude_ids` are names of images, or a file of them."""
+    from stages.subset.ids import read_ids
+    from stages.subset.run import run
+    from stages.subset.spec import Ids, Inputs, SubsetConfig, SubsetRuntime
+
+    call = _Call("subset", options)
+
+    def listed(names: Path | str | Iterable[str] | None, option: str) -> Ids | None:
+        if names is None or isinstance(names, Path | str):
+            path = None if names is None else Path(names)
+            return read_ids(path, option=option, emit=call.emit)
+        return Ids(tuple(names))
+
+    cfg = call.overrides.build(SubsetConfig, {})
+    given = Inputs(
+        call.input("dataset", data), listed(ids, "ids"), listed(exclude_ids, "exclude_ids")
+    )
+    runtime = call.runtime(SubsetRuntime)
+    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
 def pretrain(
     *,
     model: str | None = None,

@@ -38,6 +38,7 @@ VERBS: dict[str, Verb] = {
     "shard": Verb(
         "stages.shard.command", "Images -> a dataset of ArrayRecord shards.", "Train", True
     ),
+    "subset": Verb("stages.subset.command", "Some images of a dataset, none copied.", "Train"),
     "pretrain": Verb(
         "stages.pretrain.command", "Pretrain a ViT; more steps continue it.", "Train", True
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from vitctl.data.batches import keys_of_steps
 from vitctl.data.dataset import Dataset
 from vitctl.data.digest import ConsumedSamples
 from vitctl.data.image_source import ImageSource
-from vitctl.data.opening import open_source
+from vitctl.data.local_shards import local_folder
+from vitctl.data.opening import PartGoneError, open_dataset, open_source
 from vitctl.data.order import windows_from_json
 from vitctl.errors import NotFoundError, VitctlError
 from vitctl.recipes.branching import trained_with
@@ -30,7 +32,7 @@ _MOST_PROBLEMS = 100
 def check_counts(artifact: Artifact) -> Iterator[str]:
     """One sentence for each count that does not fit another; opens no shard."""
     try:
-        dataset = Dataset.load(artifact.path)
+        dataset = open_dataset(artifact)
         recorded = DATASET.summary(artifact).examples
         for split, info in dataset.info.splits.items():
             promised = recorded.get(split)
@@ -39,9 +41,9 @@ def check_counts(artifact: Artifact) -> Iterator[str]:
                     f"{split} has {info.examples:,} records by dataset.json, "
                     f"{promised} by the manifest"
                 )
-            if dataset.info.formula is not None:
-                continue  # its keys and labels are arithmetic, and may be billions
             keys, labels = dataset.keys(split), dataset.labels(split)
+            if not isinstance(keys, np.ndarray) or not isinstance(labels, np.ndarray):
+                continue  # arithmetic, and may be billions
             if len(np.unique(keys)) != len(keys):
                 yield f"{split} has {len(keys) - len(np.unique(keys)):,} ids twice"
             if labels.max(initial=-1) >= len(dataset.info.classes) or labels.min(initial=0) < -1:
@@ -53,12 +55,16 @@ def check_counts(artifact: Artifact) -> Iterator[str]:
 def check_records(artifact: Artifact) -> tuple[list[str], int]:
     """Read every record: what is wrong, and how many there are."""
     try:
-        dataset = Dataset.load(artifact.path)
+        dataset = open_dataset(artifact)
+        if dataset.info.formula is not None:
+            return [], 0
+        if dataset.info.has_shards:
+            record_problems = verify.check_records(Dataset.load(artifact.path))
+        else:
+            everything = partial(local_folder, splits=tuple(dataset.info.splits))
+            record_problems = verify.check_parts(open_dataset(artifact, folder=everything))
     except VitctlError:
         return [], 0  # told by check_counts
-    if dataset.info.formula is not None:
-        return [], 0
-    record_problems = verify.check_records(dataset)
     problems = list(itertools.islice(record_problems, _MOST_PROBLEMS))
     if next(record_problems, None) is not None:
         problems.append(f"more than {_MOST_PROBLEMS} records are damaged; these are the first")
@@ -83,7 +89,7 @@ def check_consumed(artifact: Artifact, *, store: Store) -> tuple[list[str], list
         if consumed.step != artifact.step:
             return [f"its samples are those of step {consumed.step}"], []
         consumed.check(keys)
-    except NotFoundError as error:
+    except (NotFoundError, PartGoneError) as error:
         return [], [f"its samples cannot be checked: {error.message}"]
     except VitctlError as error:
         return [error.message], []
@@ -92,5 +98,5 @@ def check_consumed(artifact: Artifact, *, store: Store) -> tuple[list[str], list
 
 def _dataset(artifact: Artifact, cfg: TrainConfig, *, store: Store) -> ImageSource:
     mock = cfg.data.mock
-    folder = inherited(artifact, "data", store=store).path if mock is None else None
-    return open_source(folder, mock=mock, classes=cfg.model.classes)
+    dataset = inherited(artifact, "data", store=store) if mock is None else None
+    return open_source(dataset, mock=mock, classes=cfg.model.classes)

@@ -25,7 +25,7 @@ from vitctl.recipes.branching import trained_with
 from vitctl.train.config import TrainConfig, from_identity
 from vitctl.train.run import rollback
 from vitctl.train.run.diverged_batch import load
-from vitctl.train.run.images import local_images, open_images
+from vitctl.train.run.images import open_images
 from vitctl.train.run.replay import Pixels, Replayed, Seen, pixels, replay
 from vitctl.train.telemetry import metrics
 
@@ -79,8 +79,7 @@ def run(
         pictures = Pixels(pictures.augmented[:first], pictures.learnt[:first])
     else:
         dataset = _dataset(entry, cfg, parents, store=store)
-        folder = local_images(cfg, dataset, cache=None, emit=emit)
-        images = replace(open_images(cfg, folder, workers=None), passed=passed)
+        images = replace(open_images(cfg, dataset, workers=None, emit=emit), passed=passed)
         replayed = replay(images, step=step, first=first)
         if file is not None:
             pictures = pixels(images, replayed)

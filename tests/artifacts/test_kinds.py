@@ -12,7 +12,7 @@ import pytest
 
 from tests.artifacts.making import checkpoint_summary, dataset_summary, made, recipe
 from vitctl.artifacts import Store, kinds
-from vitctl.artifacts.kinds import CHECKPOINT, DATASET, KINDS
+from vitctl.artifacts.kinds import BATCH, CHECKPOINT, DATASET, KINDS
 from vitctl.errors import InputError
 from vitctl.scaling.summary import FitSummary
 from vitctl.summaries import Summary
@@ -102,5 +102,8 @@ def test_fields_of_later_versions_are_ignored(store):
 
 
 def test_commands_that_make_several_kinds_name_none_of_them():
-    assert {kinds.kind_named(command) for command in CHECKPOINT.commands} == {*CHECKPOINT.commands}
+    training = {*CHECKPOINT.commands} & {*BATCH.commands}
+    assert {kinds.kind_named(command) for command in training} == training
+    assert kinds.kind_named("import") == "checkpoint"
+    assert {kinds.kind_named(command) for command in DATASET.commands} == {"dataset"}
     assert kinds.example_of("batch") == kinds.example_of("novelty") == CHECKPOINT.example

@@ -12,17 +12,20 @@ from vitctl.data.config import AugmentConfig, EvalPreprocess, MockConfig
 from vitctl.data.mock import MockDataset
 from vitctl.data.opening import open_source
 from vitctl.data.pipeline import eval_batches, train_batches
-from vitctl.data.subset import Subset
+from vitctl.data.subset import subset_of
 from vitctl.data.views import EvalView, TrainView
 
 ROOT = Path(__file__).parents[2]
 MOCK = MockDataset(classes=5, train_examples=100, val_examples=23)
 EVERY_THIRD = np.arange(0, 100, 3)
+THIRD = subset_of(MOCK, {"train": EVERY_THIRD})
 VIEWS = [TrainView(16, AugmentConfig()), EvalView(16, EvalPreprocess())]
 MEMBERS = {
     "mock": MOCK,
-    "subset": Subset(MOCK, {"train": EVERY_THIRD}),
-    "subset of a subset": Subset(Subset(MOCK, {"train": EVERY_THIRD}), {"train": np.arange(9)}),
+    "subset": subset_of(MOCK, {"train": EVERY_THIRD}),
+    "subset of a subset": subset_of(
+        subset_of(MOCK, {"train": EVERY_THIRD}), {"train": np.arange(9)}
+    ),
 }
 
 

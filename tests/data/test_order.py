@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitctl.data.order import (
+    Shuffled,
     Window,
     augment_seeds,
     batch_indices,
@@ -38,17 +39,17 @@ def test_each_epoch_is_a_permutation(examples, seed, epoch):
 def test_batches_are_consecutive_cuts_of_the_epochs(examples, batch, seed, start):
     """Replayed from any step, whatever the batch size: position p holds the same example."""
     steps = [
-        batch_indices(seed=seed, examples=examples, batch=batch, step=start + i) for i in (0, 1)
+        batch_indices(Shuffled(examples), seed=seed, batch=batch, step=start + i) for i in (0, 1)
     ]
     indices = np.concatenate([step.indices for step in steps])
     epochs = np.concatenate([step.epochs for step in steps])
     for offset in {0, batch - 1, batch, 2 * batch - 1}:
-        one = batch_indices(seed=seed, examples=examples, batch=1, step=start * batch + offset)
+        one = batch_indices(Shuffled(examples), seed=seed, batch=1, step=start * batch + offset)
         assert (one.indices[0], one.epochs[0]) == (indices[offset], epochs[offset])
 
 
 def test_an_epoch_of_batches_sees_every_example_once():
-    steps = [batch_indices(seed=5, examples=60, batch=12, step=t) for t in range(10)]
+    steps = [batch_indices(Shuffled(60), seed=5, batch=12, step=t) for t in range(10)]
     for epoch in (0, 1):
         part = steps[5 * epoch : 5 * epoch + 5]
         assert {int(e) for step in part for e in step.epochs} == {epoch}

@@ -21,7 +21,7 @@ from vitctl.data.dataset import (
     shard_name,
 )
 from vitctl.data.example import Example, encode_example
-from vitctl.data.order import batch_indices, sample_key
+from vitctl.data.order import Shuffled, batch_indices, sample_key
 from vitctl.data.pipeline import eval_batches, train_batches
 from vitctl.data.preprocess import train_image
 from vitctl.data.records import open_writer
@@ -115,7 +115,7 @@ def test_batches_are_those_of_the_order(dataset):
     keys, labels, records = dataset.keys("train"), dataset.labels("train"), dataset.records("train")
     augment = AugmentConfig(randaugment=RandAugmentConfig(layers=1))
     for step, batch in enumerate(train(dataset, count=5, augment=augment)):
-        order = batch_indices(seed=11, examples=14, batch=4, step=step)
+        order = batch_indices(Shuffled(14), seed=11, batch=4, step=step)
         assert np.array_equal(batch.keys, keys[order.indices])
         assert np.array_equal(batch.labels, labels[order.indices])
         assert np.array_equal(batch.epochs, order.epochs)

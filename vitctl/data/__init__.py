@@ -7,7 +7,9 @@
     formula_images  formula images, made when they are read
     opening       text of a command -> the images behind it: a dataset, or made-up ones
     mock          synthetic images, numpy only, for `--mock`, tests and benchmarks
+    parts         what a dataset that is made of others records of them
     subset        some images of a source, without a copy of any
+    selection     which images a subset takes
     local_shards  the images of a dataset on this machine's disk
     views         positions in a set of images, and how each image is seen
     order         which example comes when: arithmetic, not a shuffle buffer

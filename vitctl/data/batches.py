@@ -73,11 +73,10 @@ def keys_of_steps(
 ) -> Callable[[int], NDArray[np.uint64]]:
     """step -> uint64[batch], the sample keys of the global batch that the update after `step`
     finished ones trains on, in order. Reads no image."""
-    keys = dataset.keys(split)
+    keys, order = dataset.keys(split), dataset.order(split)
 
     def keys_of(step: int) -> NDArray[np.uint64]:
         number = batch_of_step(step, passed=passed)
-        order = batch_indices(seed=seed, examples=len(keys), batch=batch, step=number)
-        return keys[order.indices]
+        return keys[batch_indices(order, seed=seed, batch=batch, step=number).indices]
 
     return keys_of

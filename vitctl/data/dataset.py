@@ -7,6 +7,9 @@
     dataset_info.json features.json label.labels.txt
                                              so that TensorFlow Datasets reads the folder as it is
 
+    images-train.rows                        of a dataset that is some images of another, in place
+                                             of all files but the first: `vitctl.data.subset`
+
 The two side files are in the order of the records. They make the sample digest, class counts and
 few-shot draws arithmetic on arrays, without touching an image.
 """
@@ -25,6 +28,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from vitctl.artifacts.documents import read_document
 from vitctl.data.config import AugmentConfig
 from vitctl.data.image_cost import ImageCost
+from vitctl.data.order import Shuffled
+from vitctl.data.parts import SubsetInfo
 from vitctl.data.read_clock import ReadClock
 from vitctl.data.records import Shard, ShardedRecords
 from vitctl.data.views import Request, View
@@ -35,6 +40,8 @@ from vitctl.places import Place, place
 from vitctl.settings.config import Config
 
 FORMAT = 1
+FORMAT_OF_PARTS = 2
+"""Of datasets that are made of others, which older versions refuse by it."""
 DESCRIPTION = "dataset.json"
 STEM = "images"
 
@@ -79,14 +86,22 @@ class DatasetInfo(Config):
     splits: dict[Split, SplitInfo]
     formula: FormulaConfig | None = None
     """Whose pictures these are, where they are made when they are read and no shard holds them."""
+    subset: SubsetInfo | None = None
+    """Of which dataset these are some images, where no shard here holds them."""
 
     @model_serializer(mode="wrap")
     def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Datasets of files are described as they were before there were others."""
         tree: dict[str, Any] = handler(self)
-        if self.formula is None:
-            del tree["formula"]
+        for name in ("formula", "subset"):
+            if tree[name] is None:
+                del tree[name]
         return tree
+
+    @property
+    def has_shards(self) -> bool:
+        """Whether shards beside the description hold the images, and side files their keys."""
+        return self.formula is None and self.subset is None
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetInfo:
@@ -125,7 +140,7 @@ class Dataset:
             path / DESCRIPTION,
             DatasetInfo,
             what="dataset",
-            newest=FORMAT,
+            newest=FORMAT_OF_PARTS,
             missing=f"{path} is not a dataset (it has no {DESCRIPTION})",
             make="make one with `vitctl shard FOLDER`",
             repair=_REMAKE,
@@ -158,6 +173,9 @@ class Dataset:
                 f"{self.path / name} has labels outside the {classes} classes", hint=_REMAKE
             )
         return labels
+
+    def order(self, split: str) -> Shuffled:
+        return Shuffled(self.info.examples(split))
 
     def images(
         self,

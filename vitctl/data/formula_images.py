@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,15 @@ from numpy.typing import NDArray
 from vitctl.data.columns import Computed
 from vitctl.data.config import AugmentConfig
 from vitctl.data.dataset import DatasetInfo, SplitInfo
+from vitctl.data.example import Example, encode_example
 from vitctl.data.image_cost import ImageCost
-from vitctl.data.order import hash64
+from vitctl.data.order import Shuffled, hash64
 from vitctl.data.read_clock import ReadClock
+from vitctl.data.records import Records
 from vitctl.data.views import Request, View
 from vitctl.formula.family import FAMILIES, FormulaConfig
 from vitctl.formula.maker import BLOCK, HostMaker, labels_of
+from vitctl.formula.png import as_png
 from vitctl.hardware.machine import available_cores
 
 _TAG_KEY = 110
@@ -78,6 +82,13 @@ class FormulaImages:
         instances, classes = np.divmod(positions, self.config.classes)
         return classes, instances + self.config.first_instance(split)
 
+    def order(self, split: str) -> Shuffled:
+        return Shuffled(self.info.examples(split))
+
+    def records(self, split: str) -> Records:
+        """Examples with the pictures as PNG, made when they are read."""
+        return _PictureRecords(self, split)
+
     def images(
         self,
         requests: Iterable[Request],
@@ -119,6 +130,36 @@ class FormulaImages:
     ) -> ImageCost | None:
         """None: making a picture is measured by the training itself."""
         return None
+
+
+@dataclass(frozen=True)
+class _PictureRecords:
+    """Pictures of a split, encoded."""
+
+    source: FormulaImages
+    split: str
+    stored = False
+
+    def __len__(self) -> int:
+        return self.source.info.examples(self.split)
+
+    def read(self, indices: NDArray[np.int64]) -> list[bytes]:
+        labels = self.source.labels(self.split)[indices]
+        return [
+            encode_example(Example(as_png(picture), tuple(row[row >= 0].tolist()), id))
+            for picture, row, id in zip(
+                self.source.pictures(self.split, indices),
+                labels,
+                self.source.ids(self.split, indices),
+                strict=True,
+            )
+        ]
+
+    def locate(self, index: int) -> tuple[Path, int]:
+        return Path("formula"), index
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class _Pictures:

@@ -21,7 +21,9 @@ from vitctl.data.columns import Column
 from vitctl.data.config import AugmentConfig
 from vitctl.data.dataset import DatasetInfo
 from vitctl.data.image_cost import ImageCost
+from vitctl.data.order import Order
 from vitctl.data.read_clock import ReadClock
+from vitctl.data.records import Records
 from vitctl.data.views import Request, View
 
 
@@ -38,6 +40,13 @@ class ImageSource(Protocol):
 
     def labels(self, split: str) -> Column:
         """int32[n, L]: the class indices of a split in record order, padded with -1."""
+
+    def order(self, split: str) -> Order:
+        """In which order training takes the examples of a split."""
+
+    def records(self, split: str) -> Records:
+        """The encoded examples of a split; labels in them may be numbers of another list of
+        classes than `info` has, `labels` are right. Raises `UsageError` where none are stored."""
 
     def images(
         self,

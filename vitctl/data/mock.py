@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from vitctl.data.config import AugmentConfig
 from vitctl.data.dataset import DatasetInfo, SplitInfo
-from vitctl.data.order import hash64, mix64
+from vitctl.data.order import Shuffled, hash64, mix64
 from vitctl.data.read_clock import ReadClock
+from vitctl.data.records import Records
 from vitctl.data.views import Request, View
+from vitctl.errors import UsageError
 
 _CELLS = 4
 _NOISES = 16
@@ -51,6 +53,13 @@ class MockDataset:
     def labels(self, split: str) -> NDArray[np.int32]:
         bits = hash64(self.seed, self.keys(split), tag=_TAG_LABEL)
         return (bits % np.uint64(self.classes)).astype(np.int32)[:, None]
+
+    def order(self, split: str) -> Shuffled:
+        return Shuffled(self.info.examples(split))
+
+    def records(self, split: str) -> Records:
+        """None are stored."""
+        raise UsageError("synthetic images are not stored")
 
     def images(
         self,

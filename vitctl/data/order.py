@@ -17,7 +17,8 @@ from __future__ import annotations
 import hashlib
 import operator
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,6 +55,37 @@ class BatchIndices(NamedTuple):
     """int64[b], the epoch each example is drawn in."""
     indices: I64
     """int64[b], positions in the split, 0 to examples - 1."""
+
+
+class Order(Protocol):
+    """An endless order of the examples of a split: which one each draw takes, as arithmetic."""
+
+    @property
+    def examples(self) -> int:
+        """Examples in the split; so many draws are called an epoch where lengths are counted."""
+
+    def at(self, draws: I64, *, seed: int) -> BatchIndices:
+        """What the draws take, int64[b] numbers from 0: a function of (seed, draw) alone."""
+
+    def restricted(self, rows: NDArray[Any]) -> Order:
+        """The order of those examples alone, at ascending int[m] `rows`, which are numbered anew
+        from 0."""
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Each epoch is a permutation of its own of all examples."""
+
+    examples: int
+
+    def at(self, draws: I64, *, seed: int) -> BatchIndices:
+        epochs, within = np.divmod(draws, self.examples)
+        return BatchIndices(
+            epochs, permute(within, examples=self.examples, seed=seed, epochs=epochs)
+        )
+
+    def restricted(self, rows: NDArray[Any]) -> Shuffled:
+        return Shuffled(len(rows))
 
 
 def mix64(x: U64) -> U64:
@@ -136,16 +168,14 @@ def batch_of_step(step: int, *, passed: Iterable[Window] = ()) -> int:
     return step + sum(window.batches for window in passed if window.step <= step)
 
 
-def batch_indices(*, seed: int, examples: int, batch: int, step: int) -> BatchIndices:
-    """The examples of global batch `step` of the order (from 0; see `batch_of_step`): int64[batch]
+def batch_indices(order: Order, *, seed: int, batch: int, step: int) -> BatchIndices:
+    """The examples of global batch `step` of an order (from 0; see `batch_of_step`): int64[batch]
     epochs and indices.
 
     A batch may cross from one epoch into the next, or through several when it is larger than the
     dataset: nothing is ever dropped or padded.
     """
-    positions = np.arange(step * batch, (step + 1) * batch, dtype=np.int64)
-    epochs, within = np.divmod(positions, examples)
-    return BatchIndices(epochs, permute(within, examples=examples, seed=seed, epochs=epochs))
+    return order.at(np.arange(step * batch, (step + 1) * batch, dtype=np.int64), seed=seed)
 
 
 def sample_key(sample_id: str) -> int:

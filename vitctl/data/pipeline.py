@@ -43,10 +43,11 @@ def train_batches(
     turns out damaged.
     """
     keys, labels = dataset.keys(split), dataset.labels(split)
+    whole_order = dataset.order(split)
 
     def order(step: int) -> BatchIndices:
         number = batch_of_step(step, passed=passed)
-        return batch_indices(seed=seed, examples=len(keys), batch=batch, step=number)
+        return batch_indices(whole_order, seed=seed, batch=batch, step=number)
 
     def requests() -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
         step = start_step

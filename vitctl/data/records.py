@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,49 @@ _MAX_OPEN_SHARDS = 4096
 _THREADS = 16
 
 _REMAKE = "make the dataset again with `vitctl shard`, or copy it again from where it is whole"
+
+
+class Records(Protocol):
+    """Records as one sequence, whatever holds them."""
+
+    @property
+    def stored(self) -> bool:
+        """Whether they lie on a disk; others are made when they are read."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: NDArray[np.int64]) -> list[bytes]:
+        """The records at `indices`, int64[b], in that order. Raises `InputError` for a damaged
+        one."""
+
+    def locate(self, index: int) -> tuple[Path, int]:
+        """Where record `index` is, for messages: a file or a folder, and the position there."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class ChosenRecords:
+    """The records at `rows`, int[n], of others."""
+
+    records: Records
+    rows: NDArray[Any]
+
+    @property
+    def stored(self) -> bool:
+        return self.records.stored
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, indices: NDArray[np.int64]) -> list[bytes]:
+        return self.records.read(self.rows[indices].astype(np.int64))
+
+    def locate(self, index: int) -> tuple[Path, int]:
+        return self.records.locate(int(self.rows[index]))
+
+    def close(self) -> None:
+        self.records.close()
 
 
 class RecordWriter:
@@ -135,6 +178,8 @@ class ShardedRecords:
 
     Reads several shards at a time, but is itself not to be shared between threads.
     """
+
+    stored = True
 
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._shards = tuple(shards)

@@ -1,46 +1,59 @@
-"""Some images of a source, without a copy of any."""
+"""Some images of a source, without a copy of any.
+
+images-train.rows   uint32[n] or uint64[n] little-endian, ascending: positions in the source
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl.data.classes import class_mapping, map_labels
 from vitctl.data.columns import Column
 from vitctl.data.config import AugmentConfig
 from vitctl.data.dataset import DatasetInfo, SplitInfo
 from vitctl.data.image_cost import ImageCost
 from vitctl.data.image_source import ImageSource
+from vitctl.data.order import Order
 from vitctl.data.read_clock import ReadClock
+from vitctl.data.records import ChosenRecords, Records
 from vitctl.data.views import Request, View
+from vitctl.errors import InputError
+from vitctl.places import Place
+
+Rows = NDArray[Any]
+"""int[n] positions in a split, ascending."""
+
+
+HINT = "make the dataset again with --force, or copy it again from where it is whole"
 
 
 @dataclass(frozen=True)
 class Subset:
-    """The images of `source` at `positions` (split -> int64[m]), in that order; splits that are not
-    among them are as they were. Classes keep their numbers."""
+    """The images of `source` at `rows` (split -> positions, in that order); splits that are not
+    among them are as they were. Classes that `info` does not have are no labels."""
 
     source: ImageSource
-    positions: Mapping[str, NDArray[np.int64]]
-
-    @property
-    def info(self) -> DatasetInfo:
-        whole = self.source.info
-        splits = {
-            split: SplitInfo(shard_lengths=(len(self.positions[split]),), record_bytes=0)
-            if split in self.positions
-            else info
-            for split, info in whole.splits.items()
-        }
-        return whole.model_copy(update={"splits": splits})
+    rows: Mapping[str, Rows]
+    info: DatasetInfo
 
     def keys(self, split: str) -> Column:
         return self._own(self.source.keys(split), split)
 
     def labels(self, split: str) -> Column:
-        return self._own(self.source.labels(split), split)
+        labels = self._own(self.source.labels(split), split)
+        theirs = self.source.info.classes
+        if self.info.classes == theirs:
+            return labels
+        return renumbered(np.asarray(labels), before=theirs, after=self.info.classes)
+
+    def order(self, split: str) -> Order:
+        whole = self.source.order(split)
+        return whole.restricted(self.rows[split]) if split in self.rows else whole
 
     def images(
         self,
@@ -52,20 +65,107 @@ class Subset:
         workers: int | None = None,
         clock: ReadClock | None = None,
     ) -> Iterator[NDArray[np.float32]]:
-        at = self.positions.get(split)
-        theirs = ((indices if at is None else at[indices], seeds) for indices, seeds in requests)
+        theirs = ((self._theirs(indices, split), seeds) for indices, seeds in requests)
         return self.source.images(
             theirs, split=split, view=view, batch=batch, workers=workers, clock=clock
         )
 
+    def records(self, split: str) -> Records:
+        records = self.source.records(split)
+        return ChosenRecords(records, self.rows[split]) if split in self.rows else records
+
     def ids(self, split: str, positions: NDArray[np.int64]) -> Sequence[str | None]:
-        at = self.positions.get(split)
-        return self.source.ids(split, positions if at is None else at[positions])
+        return self.source.ids(split, self._theirs(positions, split))
 
     def image_cost(
         self, *, split: str, resolution: int, augment: AugmentConfig
     ) -> ImageCost | None:
         return self.source.image_cost(split=split, resolution=resolution, augment=augment)
 
-    def _own(self, rows: Column, split: str) -> Column:
-        return rows[self.positions[split]] if split in self.positions else rows
+    def _own(self, column: Column, split: str) -> Column:
+        return column[self.rows[split]] if split in self.rows else column
+
+    def _theirs(self, positions: NDArray[np.int64], split: str) -> NDArray[np.int64]:
+        return self.rows[split][positions].astype(np.int64) if split in self.rows else positions
+
+
+class RowFiles(Mapping[str, Rows]):
+    """Split -> its rows in a source, as the files in `folder` have them. Each is read when it is
+    first asked for: a copy for training has those of its splits alone."""
+
+    def __init__(self, folder: Place, *, info: DatasetInfo, within: DatasetInfo) -> None:
+        """`info` describes the subset, `within` the source."""
+        assert info.subset is not None
+        self._folder, self._info, self._within = folder, info, within
+        self._subset = info.subset
+        self._read: dict[str, Rows] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._subset.splits)
+
+    def __len__(self) -> int:
+        return len(self._subset.splits)
+
+    def __contains__(self, split: object) -> bool:
+        return split in self._subset.splits
+
+    def __getitem__(self, split: str) -> Rows:
+        """Raises `InputError` where the file is not one of ascending rows of the source."""
+        if split not in self._subset.splits:
+            raise KeyError(split)
+        if split not in self._read:
+            self._read[split] = self._rows(split)
+        return self._read[split]
+
+    def _rows(self, split: str) -> Rows:
+        path = self._folder / rows_name(split)
+        count, most = self._info.examples(split), self._within.examples(split)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            content = b""
+        if len(content) != count * self._subset.row_bytes:
+            raise InputError(
+                f"{path} does not hold the {count:,} row numbers of the split", hint=HINT
+            )
+        rows = np.frombuffer(content, f"<u{self._subset.row_bytes}")
+        if (rows[-1:] >= most).any() or (rows[1:] <= rows[:-1]).any():
+            raise InputError(
+                f"{path} holds row numbers that are not ascending and below {most:,}", hint=HINT
+            )
+        return rows
+
+
+def subset_of(source: ImageSource, rows: Mapping[str, Rows]) -> Subset:
+    """The images of `source` at `rows`, of the same classes."""
+    return Subset(source, rows, source.info.model_copy(update={"splits": splits_of(source, rows)}))
+
+
+def splits_of(source: ImageSource, rows: Mapping[str, Rows]) -> dict[Any, SplitInfo]:
+    """The splits of a subset, none where no image is left."""
+    examples = {
+        split: len(rows[split]) if split in rows else info.examples
+        for split, info in source.info.splits.items()
+    }
+    return {
+        split: SplitInfo(shard_lengths=(count,), record_bytes=0)
+        for split, count in examples.items()
+        if count
+    }
+
+
+def renumbered(
+    labels: NDArray[np.int32], *, before: Sequence[str], after: Sequence[str]
+) -> NDArray[np.int32]:
+    """int32[n, L]: labels among the classes `before` as labels among those `after`, which may be
+    fewer: labels of others go, and what is left of an image's moves to the front."""
+    names = set(after)
+    mapping = np.full(len(before), -1, np.int32)
+    stays = np.array([name in names for name in before], bool)
+    mapping[stays] = class_mapping(dataset=[name for name in before if name in names], model=after)
+    labels = map_labels(labels, mapping)
+    return np.take_along_axis(labels, np.argsort(labels < 0, axis=1, kind="stable"), axis=1)
+
+
+def rows_name(split: str) -> str:
+    return f"images-{split}.rows"

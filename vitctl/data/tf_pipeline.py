@@ -17,7 +17,7 @@ from vitctl.data.config import AugmentConfig, EvalPreprocess
 from vitctl.data.example import decode_example
 from vitctl.data.preprocess import eval_image, train_image
 from vitctl.data.read_clock import ReadClock
-from vitctl.data.records import ShardedRecords
+from vitctl.data.records import Records
 from vitctl.data.tensorflow import as_it_is, load_tensorflow, tf_reason
 from vitctl.data.views import Request, TrainView, View
 from vitctl.errors import InputError
@@ -50,7 +50,7 @@ class RecordImages:
 
     shape: tuple[int, ...] = ()
 
-    def __init__(self, open_records: Callable[[], ShardedRecords], function: ImageFunction) -> None:
+    def __init__(self, open_records: Callable[[], Records], function: ImageFunction) -> None:
         self._open_records = open_records
         self._records = open_records()
         self._function = function
@@ -167,7 +167,7 @@ def images_in_order(
         images.close()
 
 
-def read_examples(records: ShardedRecords, indices: NDArray[np.int64]) -> list[Any]:
+def read_examples(records: Records, indices: NDArray[np.int64]) -> list[Any]:
     """The decoded `Example`s at `indices`. Raises `InputError` naming shard and record."""
     examples = []
     for index, record in zip(indices, records.read(indices), strict=True):

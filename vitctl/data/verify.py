@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from vitctl.artifacts.staging import fetched
 from vitctl.data.dataset import Dataset, shard_name
 from vitctl.data.example import decode_example
+from vitctl.data.image_source import ImageSource
 from vitctl.data.order import sample_key
-from vitctl.data.records import Shard, ShardedRecords
+from vitctl.data.records import Records, Shard, ShardedRecords
 from vitctl.errors import VitctlError
 
 _BATCH = 256
@@ -29,6 +30,20 @@ def check_records(dataset: Dataset) -> Iterator[str]:
             yield from _check_split(dataset, split)
         except VitctlError as error:
             yield error.message
+
+
+def check_parts(dataset: ImageSource) -> Iterator[str]:
+    """Of a dataset that is made of others: every record that it uses, against its keys. Pictures
+    that are made when they are read cannot be damaged."""
+    for split in dataset.info.splits:
+        with closing(dataset.records(split)) as records:
+            keys = dataset.keys(split) if records.stored else ()
+            for index, record in _each(records) if records.stored else ():
+                path, position = records.locate(index)
+                if isinstance(record, VitctlError):
+                    yield record.message
+                elif (problem := _wrong_id(record, key=keys[index])) is not None:
+                    yield f"record {position} of {path} {problem}"
 
 
 def _check_split(dataset: Dataset, split: str) -> Iterator[str]:
@@ -73,21 +88,29 @@ def _check_shard(
                 yield f"{where} {problem}"
 
 
-def _problem(record: bytes, *, key: np.uint64, labels: NDArray[np.int32]) -> str | None:
-    """What is wrong with a record, to go on after its name."""
+def _wrong_id(record: bytes, *, key: np.uint64) -> str | None:
+    """Like `_problem`, of an example whose labels may be numbered otherwise."""
     try:
         example = decode_example(record)
     except ValueError as error:
         return f"can't be read: {error}"
     if sample_key(example.id) != key:
         return f"is {example.id!r}, another example than the index says"
+    return None
+
+
+def _problem(record: bytes, *, key: np.uint64, labels: NDArray[np.int32]) -> str | None:
+    """What is wrong with a record, to go on after its name."""
+    if (problem := _wrong_id(record, key=key)) is not None:
+        return problem
+    example = decode_example(record)
     known = tuple(label for label in labels.tolist() if label >= 0)
     if example.labels != known:
         return f"has the labels {example.labels}, the index says {known}"
     return None
 
 
-def _each(records: ShardedRecords) -> Iterator[tuple[int, bytes | VitctlError]]:
+def _each(records: Records) -> Iterator[tuple[int, bytes | VitctlError]]:
     """Every record; where a batch can't be read, one by one, with the error in its place."""
     for offset in range(0, len(records), _BATCH):
         indices = np.arange(offset, min(offset + _BATCH, len(records)))

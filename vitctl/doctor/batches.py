@@ -11,13 +11,12 @@ from typing import Any
 from vitctl.artifacts.artifact import Artifact
 from vitctl.data import pipeline
 from vitctl.data.config import AugmentConfig
-from vitctl.data.dataset import Dataset
 from vitctl.data.image_source import ImageSource
 from vitctl.data.local_shards import copied
 from vitctl.data.mock import MockDataset
+from vitctl.data.opening import open_dataset
 from vitctl.doctor.finding import Finding, Request
 from vitctl.errors import VitctlError
-from vitctl.places import Place
 
 # What most models are pretrained at; the rate of another size goes by its pixels.
 _RESOLUTION, _BATCH = 224, 64
@@ -39,14 +38,11 @@ def first_batch(request: Request) -> Finding:
         message = "there is no dataset yet"
         return Finding("first batch", "ok", message, None, {})
     try:
-        folder = _here(request.dataset)
-        if folder is None:
-            message = (
-                f"{request.dataset} is copied to this machine by the first command that reads it"
-            )
-            return Finding("first batch", "ok", message, None, {})
-        dataset = Dataset.load(folder)
+        dataset = open_dataset(Artifact.load(request.dataset), folder=_here)
         first, rate = _timed(_batches(dataset))
+    except _ElsewhereError:
+        message = f"{request.dataset} is copied to this machine by the first command that reads it"
+        return Finding("first batch", "ok", message, None, {})
     except VitctlError as error:
         hint = error.hint or f"see what is damaged: vitctl verify --deep {request.dataset}"
         return Finding("first batch", "fail", error.message, hint, {}, exit_code=3)
@@ -60,11 +56,16 @@ def first_batch(request: Request) -> Finding:
     return Finding("first batch", "ok", message, None, numbers)
 
 
-def _here(dataset: Place) -> Path | None:
-    """Where to read it; None for one in a bucket that is not on this machine yet."""
-    if dataset.local is not None:
-        return dataset.local
-    return copied(Artifact.load(dataset), splits=("train",))
+class _ElsewhereError(Exception):
+    """A dataset lies in a bucket, and there is no copy of it here yet."""
+
+
+def _here(dataset: Artifact) -> Path:
+    """Where to read it."""
+    folder = dataset.path.local or copied(dataset, splits=("train",))
+    if folder is None:
+        raise _ElsewhereError
+    return folder
 
 
 def _batches(dataset: ImageSource) -> Iterator[Any]:

@@ -7,4 +7,5 @@ fractal    fractals as pictures
 rings      closed lines around a centre as pictures
 colours    palettes, and clouds of noise
 maker      pictures from (class, instance), on hosts and on devices
+png        a picture as a file
 """

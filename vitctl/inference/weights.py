@@ -107,10 +107,12 @@ def open_dataset(
 ) -> ImageSource:
     """The dataset behind an artifact, or the synthetic one that a `--mock` run was trained on.
     Records of `splits` can be read, from copies in `cache` if there is one."""
-    folder = None
-    if dataset is not None:
-        folder = local_folder(dataset, splits=splits, cache=cache, emit=emit)
-    return open_source(folder, mock=None if dataset is not None else mock, classes=classes)
+    return open_source(
+        dataset,
+        mock=None if dataset is not None else mock,
+        classes=classes,
+        folder=partial(local_folder, splits=splits, cache=cache, emit=emit),
+    )
 
 
 def batches(

@@ -6,14 +6,18 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from vitctl.artifacts import Artifact
-from vitctl.data.dataset import DESCRIPTION, SPLITS, Dataset
+from vitctl.data.dataset import DESCRIPTION, SPLITS
 from vitctl.data.example import decode_example
-from vitctl.data.records import ShardedRecords
+from vitctl.data.image_source import ImageSource
+from vitctl.data.local_shards import local_folder
+from vitctl.data.opening import open_dataset
+from vitctl.data.records import Records
 from vitctl.errors import InputError, NotFoundError, UsageError, VitctlError
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import EntriesBuilder, Entry
@@ -32,7 +36,7 @@ class ArtifactImages:
 
     @contextmanager
     def reader(self) -> Iterator[_ArtifactReader]:
-        reader = _ArtifactReader(Dataset.load(self.path))
+        reader = _ArtifactReader(_opened(Artifact.load(self.path)))
         try:
             yield reader
         finally:
@@ -42,8 +46,8 @@ class ArtifactImages:
 
 @dataclass
 class _ArtifactReader:
-    dataset: Dataset
-    opened: dict[int, ShardedRecords] = field(default_factory=dict)
+    dataset: ImageSource
+    opened: dict[int, Records] = field(default_factory=dict)
 
     @contextmanager
     def open(self, entry: Entry) -> Iterator[Bytes]:
@@ -51,6 +55,11 @@ class _ArtifactReader:
             self.opened[entry.part] = self.dataset.records(SPLITS[entry.part])
         (record,) = self.opened[entry.part].read(np.array([entry.offset]))
         yield io.BytesIO(decode_example(record).image)
+
+
+def _opened(artifact: Artifact) -> ImageSource:
+    """A dataset whose images can be read here, also of one in a bucket that this one is made of."""
+    return open_dataset(artifact, folder=partial(local_folder, splits=SPLITS))
 
 
 def is_dataset(path: str) -> bool:
@@ -79,7 +88,7 @@ def list_artifact(
             hint="--layout flat takes its splits as one",
         )
     artifact = Artifact.load(Path(given))
-    dataset = Dataset.load(Path(given))
+    dataset = _opened(artifact)
     if (formula := dataset.info.formula) is not None:
         raise InputError(
             f"{given} holds a description of formula images, and no image",
@@ -91,7 +100,7 @@ def list_artifact(
     for number, split in enumerate(SPLITS):
         if split not in dataset.info.splits:
             continue
-        records = dataset.records(split)
+        records, labels = dataset.records(split), dataset.labels(split)
         try:
             count = dataset.info.examples(split)
             for first in range(0, count, _RECORDS):
@@ -107,7 +116,7 @@ def list_artifact(
                         size=len(example.image),
                         mtime_ns=0,
                         split=None if choices.layout == "flat" else split,
-                        labels=example.labels,
+                        labels=[label for label in labels[row].tolist() if label >= 0],
                         part=number,
                         offset=row,
                     )

@@ -8,16 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from vitctl.data.dataset import Split
 from vitctl.formula.family import FormulaConfig
 from vitctl.formula.maker import HostMaker, labels_of
+from vitctl.formula.png import as_png
 from vitctl.ingest.columns import EntriesBuilder, Entry
 from vitctl.ingest.sources import Access, Listing
 
 _PNG_OVERHEAD = 1024
-_COMPRESS_LEVEL = 1  # 6, Pillow's default, takes four times as long for 5 % fewer bytes
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,7 @@ class FormulaReader:
     @contextmanager
     def open(self, entry: Entry) -> Iterator[io.BytesIO]:
         picture = self._maker.pictures(np.asarray([entry.part]), np.asarray([entry.offset]))[0]
-        file = io.BytesIO()
-        Image.fromarray(picture).save(file, "PNG", compress_level=_COMPRESS_LEVEL)
-        file.seek(0)
-        yield file
+        yield io.BytesIO(as_png(picture))
 
 
 def list_formula(config: FormulaConfig) -> Listing:

@@ -68,7 +68,7 @@ def test_a_description_alone(tmp_path):
         "dataset.json",
     ]
     assert artifact.summary["examples"]["train"] == 6 * 10**8
-    source = open_source(artifact.path, mock=None, classes=0)
+    source = open_source(artifact, mock=None, classes=0)
     positions = np.asarray([0, 599_999_999])
     expected = labels_of(config, positions % 6, positions // 6)
     assert np.array_equal(source.labels("train")[positions], expected)

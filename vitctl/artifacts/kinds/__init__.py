@@ -91,7 +91,7 @@ def _batch() -> type[Batch]:
 _TRAINING = ("pretrain", "cooldown", "finetune")
 _WITH_WEIGHTS = (*_TRAINING, "import")
 
-DATASET = Kind("dataset", ("shard",), _dataset, "vitctl shard SRC")
+DATASET = Kind("dataset", ("shard", "subset"), _dataset, "vitctl shard SRC")
 CHECKPOINT = Kind(
     "checkpoint", _WITH_WEIGHTS, _checkpoint, "vitctl pretrain --model S16 --data DATASET"
 )
@@ -120,7 +120,7 @@ KINDS: dict[str, Kind[Any]] = {
 
 
 def kind_named(text: str) -> str:
-    """The kind that a person means: its own name, or the one command that makes it
+    """The kind that a person means: its own name, or a command that makes no other
     (`scaling fit`, `evaluate`), in any case and with spaces, hyphens or underscores. Other text is
     returned as it is."""
     plain = _plain(text)
@@ -128,7 +128,7 @@ def kind_named(text: str) -> str:
         if plain == _plain(kind.name):
             return kind.name
     fitting = [
-        kind.name for kind in KINDS.values() if [plain] == [_plain(word) for word in kind.commands]
+        kind.name for kind in KINDS.values() if plain in [_plain(word) for word in kind.commands]
     ]
     return fitting[0] if len(fitting) == 1 else text
 

@@ -10,7 +10,7 @@ from vitctl.summaries import Count, Summary
 
 
 class Dataset(Summary):
-    """A dataset, made by `vitctl shard`."""
+    """A dataset, made by `vitctl shard` or of others."""
 
     classes: Count = Field(description="Number of classes; 0 of images without labels.")
     examples: dict[str, Count] = Field(description="Images in each split.")
@@ -30,8 +30,15 @@ class Dataset(Summary):
         description="Files that are no images: what they are -> how many."
     )
 
+    selected_from: dict[str, Count] = Field(
+        default={},
+        description="Of some images of another dataset (`vitctl subset`): images in each split "
+        "there.",
+    )
+
     def phrases(self) -> Iterable[str]:
         yield f"{self.classes:,} classes" if self.classes else "no labels"
         for split, examples in self.examples.items():
-            yield f"{examples:,} {split}"
+            whole = self.selected_from.get(split, examples)
+            yield f"{examples:,} {split}" + (f" of {whole:,}" if whole != examples else "")
         yield f"{self.rejected:,} rejected" if self.rejected else ""

@@ -55,7 +55,7 @@ def sentence(checkpoint: Artifact, cfg: TrainConfig, dataset: Artifact | None) -
         return None
     try:
         return _sentence(
-            checkpoint, cfg, open_source(dataset.path, mock=None, classes=cfg.model.classes)
+            checkpoint, cfg, open_source(dataset, mock=None, classes=cfg.model.classes)
         )
     except (VitctlError, OutOfReachError):  # the run is finished, and was good
         return None

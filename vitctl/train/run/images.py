@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from vitctl.data.local_shards import local_folder
 from vitctl.data.opening import open_source
 from vitctl.data.order import BatchIndices, Window, batch_indices, batch_of_step
 from vitctl.data.read_clock import ReadClock
-from vitctl.events import Emit
+from vitctl.events import Emit, silent
 from vitctl.hardware import machine
 from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig
@@ -70,9 +70,8 @@ class Images:
     def order_of_step(self, step: int) -> BatchIndices:
         """Epochs and positions in the split of that batch's images; reads no image."""
         number = batch_of_step(step, passed=self.passed)
-        return batch_indices(
-            seed=self.cfg.seed, examples=self.examples, batch=self.cfg.data.batch, step=number
-        )
+        order = self.dataset.order(self.cfg.data.split)
+        return batch_indices(order, seed=self.cfg.seed, batch=self.cfg.data.batch, step=number)
 
     def train_batches(self, layout: Layout, *, start_step: int) -> Iterator[TrainBatch]:
         """The endless stream from a step on."""
@@ -143,20 +142,24 @@ class Images:
         )
 
 
-def local_images(
-    cfg: TrainConfig, dataset: Artifact | None, *, cache: Path | None, emit: Emit
-) -> Path | None:
-    """The folder to give `open_images`: the dataset's, or a copy of it on this machine's disk."""
-    if dataset is None:
-        return None
+def open_images(
+    cfg: TrainConfig,
+    dataset: Artifact | None,
+    *,
+    workers: int | None,
+    cache: Path | None = None,
+    emit: Emit = silent,
+) -> Images:
+    """The images of a dataset, of copies in `cache` if there is one, or made-up ones where
+    `cfg.data.mock` says so."""
     splits = (cfg.data.split, cfg.data.eval_split)
-    return local_folder(dataset, splits=splits, cache=cache, emit=emit)
-
-
-def open_images(cfg: TrainConfig, dataset: Path | None, *, workers: int | None) -> Images:
-    """Open the dataset at a path, or make up images where `cfg.data.mock` says so."""
-    source = open_source(dataset, mock=cfg.data.mock, classes=cfg.model.classes)
-    for split in (cfg.data.split, cfg.data.eval_split):
+    source = open_source(
+        dataset,
+        mock=cfg.data.mock,
+        classes=cfg.model.classes,
+        folder=partial(local_folder, splits=splits, cache=cache, emit=emit),
+    )
+    for split in splits:
         if split is not None:
             source.info.split(split)
     return Images(source, cfg, workers=workers)

@@ -38,7 +38,7 @@ from vitctl.train.run.beginning import StartingPoint, of_checkpoint
 from vitctl.train.run.diverged import Diverged, Update
 from vitctl.train.run.diverged_batch import keep
 from vitctl.train.run.held_out import Evaluate, evaluator
-from vitctl.train.run.images import Images, local_images, open_images
+from vitctl.train.run.images import Images, open_images
 from vitctl.train.run.reporting import Reporter
 from vitctl.train.run.saving import Saver
 from vitctl.train.run.setup import Training, prepare
@@ -80,8 +80,9 @@ def trained(
         if checkpoint is None:
             if source is not None:
                 draft.begin_from(source)
-            local = local_images(cfg, dataset, cache=runtime.cache_dir, emit=emit)
-            images = open_images(cfg, local, workers=runtime.workers)
+            images = open_images(
+                cfg, dataset, workers=runtime.workers, cache=runtime.cache_dir, emit=emit
+            )
             checkpoint = train(
                 draft, cfg, images=images, origin=origin(images), runtime=runtime, emit=emit
             )

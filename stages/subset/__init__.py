@@ -1,0 +1,8 @@
+"""`vitctl subset`: some images of a dataset, as a dataset that copies none of them.
+
+command   its flags
+spec      what it reads, decides and makes
+run       how it works
+choice    which images the settings choose
+ids       a file of ids
+"""

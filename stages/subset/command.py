@@ -1,0 +1,76 @@
+"""The flags of `vitctl subset`, and how they become its settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from stages.subset.ids import read_ids
+from stages.subset.spec import Inputs, SubsetConfig, SubsetRuntime
+from vitctl import quantities
+from vitctl.console import flags
+from vitctl.console.flag import Flag, Flags
+from vitctl.console.session import Session
+from vitctl.console.verb import verb
+
+_SETTINGS = (
+    Flag(
+        "images",
+        "Take N images, for example 10k; with one seed a smaller subset lies inside a larger one.",
+        reads=quantities.parse_count,
+        metavar="N",
+    ),
+    Flag("fraction", "Take this fraction of the images instead.", metavar="SHARE"),
+    Flag("per_class", "Take N images of each class instead.", metavar="N"),
+    Flag("split", "Split that these make smaller (default: train).", metavar="SPLIT"),
+    Flag(
+        "classes",
+        "Take only images of these classes, in all splits.",
+        metavar="A,B,C|0-5|FILE",
+    ),
+    Flag(
+        "drop_classes",
+        "Number the classes that still have images anew (default: the classes of the dataset, so "
+        "that models of several subsets compare).",
+        sets=True,
+    ),
+    Flag(
+        "dedup",
+        "Leave out images with the same bytes as another one, in all splits; reads every image.",
+        sets=True,
+    ),
+    Flag("seed", "Seed of the choice (default: 0)."),
+)
+
+
+@verb(sets=Flags(SubsetConfig, _SETTINGS), runs=Flags(SubsetRuntime, ()))
+def subset(
+    session: Session,
+    data: flags.Data = None,
+    ids: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="Take only images whose ids are in this file, one per line; splits of which it "
+            "names no image stay whole.",
+        ),
+    ] = None,
+    exclude_ids: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="Leave out images whose ids are in this file, one per line."),
+    ] = None,
+) -> None:
+    """Example: vitctl subset --data photos --images 10k
+
+    Select images of a dataset without copying any: the result is a dataset of row numbers, which
+    every command takes as --data as long as the dataset it was made of is there.
+    """
+    cfg = session.overrides.build(SubsetConfig, {})
+    inputs = Inputs(
+        session.one("dataset", data, option="--data"),
+        read_ids(ids, option="--ids", emit=session.emit),
+        read_ids(exclude_ids, option="--exclude-ids", emit=session.emit),
+    )
+    session.deliver("subset", cfg, inputs, runtime=session.runtime(SubsetRuntime))

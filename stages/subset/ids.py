@@ -1,0 +1,18 @@
+"""A file of ids, one a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stages.subset.spec import Ids
+from vitctl.events import Emit
+
+
+def read_ids(path: Path | None, *, option: str, emit: Emit) -> Ids | None:
+    """The ids in a file that an option names, None where it names none."""
+    if path is None:
+        return None
+    from vitctl.data.classes import read_lines
+
+    text = read_lines(path, option=option, emit=emit)
+    return Ids(tuple(line.rstrip() for _, line in text.numbered()), str(path))
