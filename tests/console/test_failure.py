@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -68,6 +69,17 @@ def test_what_the_system_reports(error, code, words, monkeypatch):
     assert found == code
     assert words in lines[0]
     assert len(lines) <= 2
+
+
+def test_a_folder_that_a_user_may_not_enter_is_named(tmp_path, monkeypatch):
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed)
+    error = PermissionError(errno.EACCES, "x", str(closed / "a" / "b.csv"))
+    code, lines = said(error, monkeypatch)
+    assert code == 2
+    assert lines[0] == f"error: permission denied ({closed}/a/b.csv)"
+    assert lines[1].endswith(f"ls -ld {closed}")
 
 
 def test_a_full_disk_is_found_behind_other_exceptions():

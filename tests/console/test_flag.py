@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
+import typer
 from pydantic import ByteSize, Field, PositiveInt
 
 from vitctl.console.flag import Flag, Flags
+from vitctl.console.help import Command
 from vitctl.errors import UsageError
 from vitctl.quantities import parse_count
 from vitctl.settings.config import Config
@@ -92,3 +94,16 @@ def test_what_was_unusual_about_a_file_is_shown(tmp_path):
     notes = []
     assert flag.value(str(file), emit=notes.append) == {"hen": "bee"}
     assert "byte-order mark" in notes[0].text
+
+
+def test_a_word_with_a_tilde_is_a_path_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    words = []
+    program = typer.Typer()
+
+    @program.command(cls=Command)
+    def show(source: str, store: str = "") -> None:
+        words.extend([source, store])
+
+    typer.main.get_command(program).main(["~/a", "--store=~/b"], standalone_mode=False)
+    assert words == [f"{tmp_path}/a", f"{tmp_path}/b"]

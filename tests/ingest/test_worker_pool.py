@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import multiprocessing.context
 import multiprocessing.spawn
 import os
 import re
@@ -111,6 +113,26 @@ def test_an_interpreter_that_is_not_there(monkeypatch):
     with pytest.raises(UsageError, match=r"cannot start .*; each runs") as raised:
         list(run_tasks(total, [[1]], workers=1))
     assert "--workers 0" in raised.value.hint
+
+
+def test_a_folder_for_shared_memory_that_cannot_be_written(monkeypatch):
+    def read_only(context, kind, value):
+        raise OSError(errno.EROFS, "Read-only file system", "/dev/shm/pym-1")
+
+    monkeypatch.setattr(multiprocessing.context.SpawnContext, "RawValue", read_only)
+    with pytest.raises(UsageError, match=r"share memory .*: /dev/shm/pym-1") as raised:
+        list(run_tasks(total, [[1]], workers=1))
+    assert "--workers 0" in raised.value.hint
+    assert list(run_tasks(total, [[1]], workers=0))
+
+
+def test_workers_start_where_the_working_folder_is_gone(tmp_path, monkeypatch):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    events = run_tasks(total, [[1, 2]], workers=1)
+    assert [event.result for event in events if isinstance(event, Done)] == [(3, {})]
 
 
 def test_closing_stops_the_workers():

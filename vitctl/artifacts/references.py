@@ -22,6 +22,7 @@ from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Emit, Note, silent
 from vitctl.model import variants
 from vitctl.places import Place, place
+from vitctl.places.local import is_there
 from vitctl.quantities import parse_count
 
 Entry = Artifact | Run
@@ -166,7 +167,11 @@ def _nothing(base: str, *, store: Store) -> NotFoundError:
     """Why no entry fits: what is at that path instead, or the nearest names."""
     path = place(base)
     try:
+        if path.local is not None:
+            is_there(path.local)
         exists, is_folder = path.exists(), path.is_dir()
+    except PermissionError:
+        raise
     except (OSError, ValueError):
         exists = is_folder = False
     if is_folder and read_note(path) is not None:

@@ -8,7 +8,6 @@ Both compare size and sha256 with the manifest on the way, so what lies here is 
 
 from __future__ import annotations
 
-import os
 import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,11 +18,12 @@ from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.files import LOCK, TEMPORARY
 from vitctl.artifacts.manifest import FileEntry, read_manifest
-from vitctl.errors import InputError
+from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, Progress, silent
 from vitctl.locks.exclusive import exclusive
 from vitctl.places import Place, buckets, nofollow
 from vitctl.places.copies import download
+from vitctl.places.home import cache_home, expanded
 from vitctl.places.local import LocalPath, based
 from vitctl.places.scratch import check_room, scratch
 
@@ -32,9 +32,16 @@ _AT_ONCE = 4
 
 
 def default_cache() -> LocalPath:
-    """Where staged files are kept unless told otherwise."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return based(Path(base) / "vitctl")
+    """Where staged files are kept unless told otherwise.
+
+    Raises UsageError if this user has no home folder.
+    """
+    if (base := cache_home()) is None:
+        raise UsageError(
+            "there is no place for copies of a dataset: this user has no home folder",
+            hint="choose a folder: --cache-dir, or set HOME",
+        )
+    return based(base / "vitctl")
 
 
 def staged(
@@ -83,7 +90,7 @@ def staged_before(
 
 
 def _folder(artifact: Artifact, cache: Path | None) -> LocalPath:
-    root = default_cache() if cache is None else based(cache)
+    root = default_cache() if cache is None else based(expanded(str(cache)))
     return root / f"{artifact.kind}-{artifact.digest[:16]}"
 
 

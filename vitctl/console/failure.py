@@ -6,8 +6,10 @@ import difflib
 import errno
 import os
 import re
+import shlex
 import sys
 import traceback
+from pathlib import Path
 
 import typer
 
@@ -107,6 +109,12 @@ def _system(error: OSError) -> VitctlError | None:
     if error.errno in _FULL:
         return _expected(6, f"cannot write: {_FULL[error.errno]}{where}", hint=_FREE)
     if error.errno in _FORBIDDEN:
+        if where and (closed := _closed_folder(os.fsdecode(error.filename))) is not None:
+            return _expected(
+                2,
+                f"{_FORBIDDEN[error.errno]}{where}",
+                hint=f"this user may not enter {closed}: ls -ld {shlex.quote(closed)}",
+            )
         if where and os.path.exists(error.filename) and not os.access(error.filename, os.R_OK):
             return _expected(
                 2,
@@ -124,6 +132,14 @@ def _system(error: OSError) -> VitctlError | None:
         return _expected(2, f"the name is too long{where}", hint="choose a shorter --name or --out")
     if error.errno == errno.EMFILE:
         return _expected(6, "too many files are open", hint="allow more: ulimit -n 4096")
+    return None
+
+
+def _closed_folder(path: str) -> str | None:
+    """The first folder above a path that this user may not enter."""
+    for folder in reversed(Path(path).absolute().parents):
+        if folder.is_dir() and not os.access(folder, os.X_OK):
+            return str(folder)
     return None
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitctl import processes, signals
@@ -13,6 +14,7 @@ from vitctl.console import multiprocess
 from vitctl.console.native_output import NativeOutput, wanted
 from vitctl.console.session import Options, Session
 from vitctl.console.streams import silence_stdout, terminal
+from vitctl.errors import NotFoundError
 from vitctl.events import Activity, Answering, Doing, Emit, Event, Next, Note
 from vitctl.hardware.compilation_cache import keep_compiled_programs
 from vitctl.hardware.machine import settle_platform
@@ -42,6 +44,7 @@ def run_guarded(
     if computes:
         shown.catch()
     try:
+        _check_working_folder()
         place_in_cluster = cluster.in_environment() if processes_flags is None else None
         if place_in_cluster is not None and place_in_cluster[0] > 0:
             index, count = place_in_cluster
@@ -121,3 +124,12 @@ class LateDisplay:
         self.stop()
         if self.caught is not None:
             self.caught.end()
+
+
+def _check_working_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise NotFoundError(
+            "the working folder was removed", hint="enter a folder that exists: cd"
+        ) from None

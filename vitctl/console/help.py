@@ -26,7 +26,12 @@ Rows = list[tuple[str, str]]
 
 
 class Command(TyperCommand):
-    """A command with such a help page."""
+    """A command with such a help page, in whose words `~/` is the home folder."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        from vitctl.places.home import expanded_word  # where only verbs are listed, never loaded
+
+        return super().parse_args(ctx, [expanded_word(word) for word in args])
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(page(self, ctx))

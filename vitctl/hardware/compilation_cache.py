@@ -8,16 +8,17 @@ what the user has set there wins.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from vitctl.places import nofollow
+from vitctl.places.home import cache_home
 from vitctl.places.local import based
 
 
 def keep_compiled_programs() -> None:
-    """Point jax's compilation cache to `$XDG_CACHE_HOME/vitctl/compiled`."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base) / "vitctl" / "compiled"
+    """Point jax's compilation cache to `$XDG_CACHE_HOME/vitctl/compiled`, if it can be written."""
+    if (base := cache_home()) is None:
+        return
+    folder = base / "vitctl" / "compiled"
     try:
         nofollow.make_folder(based(folder))
     except OSError:

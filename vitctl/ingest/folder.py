@@ -28,6 +28,7 @@ from vitctl.ingest.spelling import nfc
 from vitctl.ingest.tables_inside import Sidecars, may_be_table
 from vitctl.ingest.tree import ReadTree, Tree
 from vitctl.ingest.tree_reading import read_tree
+from vitctl.places.local import is_there
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def read_folder(
 ) -> Listing:
     """List a folder as `choices` say; `read` gives its files a meaning. Raises `NotFoundError`, or
     `InputError` and `UsageError` with what to do."""
-    if not root.exists():
+    if not is_there(root):
         raise NotFoundError(
             f"{root} does not exist",
             hint="give a folder of class folders, or `digits` for the built-in ones",

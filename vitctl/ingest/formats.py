@@ -41,6 +41,7 @@ from vitctl.ingest.tfds_folder import is_prepared, list_prepared
 from vitctl.ingest.tfrecord import is_tfrecord, list_tfrecords
 from vitctl.ingest.zip import list_zips
 from vitctl.ingest.zip_members import is_zip
+from vitctl.places.local import is_there
 
 _MOST_FILES = 100_000
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
@@ -178,7 +179,7 @@ def expanded(given: str) -> list[bytes]:
     missing: list[str] = []
     for word in spelled:
         matches = sorted(glob.glob(word, recursive=True)) if glob.has_magic(word) else [word]
-        missing += [match for match in matches or [word] if not os.path.exists(match)]
+        missing += [match for match in matches or [word] if not is_there(match)]
         paths += matches
     if missing:
         several = f" ({len(missing)} of {len(spelled)} are missing)" if len(spelled) > 1 else ""

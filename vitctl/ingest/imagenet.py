@@ -36,6 +36,7 @@ from vitctl.ingest.tar import list_tars
 from vitctl.ingest.tree import ReadTree, Tree
 from vitctl.ingest.zip import list_zips
 from vitctl.ingest.zip_members import is_zip_file
+from vitctl.places.local import is_there
 
 _TEST = "ILSVRC2012_test_"
 _UNKNOWN = "images in no folder with the name of a WordNet id"
@@ -53,7 +54,7 @@ def list_imagenet(files: ImageNetFiles, choices: Choices, *, own: Iterable[Path]
     image has no known class.
     """
     for option, path in files.given.items():
-        if not path.exists():
+        if not is_there(path):
             raise NotFoundError(f"{option} {path} does not exist")
     tables = None
     if files.devkit is not None:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnContext
 from typing import Any, Protocol
 
 from vitctl.errors import DoesNotFitError, UsageError, VitctlError
@@ -130,7 +131,7 @@ class _Pool:
         # spawn: a fork of a process with threads (TensorFlow's, JAX's) may hang.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        position = context.RawValue("q", _NOTHING)
+        position = _shared_number(context)
         process = context.Process(
             target=_serve,
             args=(theirs, position, self.work, self.setup),
@@ -141,6 +142,7 @@ class _Pool:
         # its start would end the mask.
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        _enter_a_folder()
         try:
             process.start()
         except OSError as error:
@@ -178,6 +180,31 @@ def _cannot_start(how: str, code: int) -> VitctlError:
     if code == -signal.SIGKILL:
         return DoesNotFitError(f"{sentence}: it is what a system short of memory does", hint=alone)
     return UsageError(f"{sentence}; each runs {sys.executable}", hint=alone)
+
+
+def _enter_a_folder() -> None:
+    """A new process enters the working folder of this one, and dies where that was removed, or
+    where this user may not enter it: after `sudo -u` in a home, or in a container. No relative path
+    leads anywhere from there."""
+    try:
+        os.getcwd()
+        usable = os.access(".", os.X_OK)
+    except FileNotFoundError:
+        usable = False
+    if not usable:
+        os.chdir("/")
+
+
+def _shared_number(context: SpawnContext) -> Any:
+    """A number that a worker writes and this process reads: a file in /dev/shm, else in TMPDIR."""
+    try:
+        return context.RawValue("q", _NOTHING)
+    except OSError as error:
+        reason = f"{error.strerror}: {error.filename or '/dev/shm'}"
+        raise UsageError(
+            f"worker processes cannot start, as they share memory in a file ({reason})",
+            hint="make that folder writable, or work in this process: --workers 0",
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from vitctl.artifacts.files import sha256_file
 from vitctl.errors import InputError, NotFoundError
 from vitctl.interop import npz, safetensors
 from vitctl.places import place
+from vitctl.places.local import is_there
 
 NAMES = (
     "model.safetensors",
@@ -71,7 +72,7 @@ def open_weights(source: Path) -> Weights:
       NotFoundError: it is not there, or the folder has none.
       InputError: it is damaged, or a pickle, which can run any code.
     """
-    if not source.exists():
+    if not is_there(source):
         raise NotFoundError(f"{source} does not exist")
     file = _in_folder(source) if source.is_dir() else source
     beside = {name: file.parent / name for name in CONFIGS}

@@ -12,6 +12,7 @@
     copies             whole files to and from a bucket, verified
     background_writes  writes to a bucket that nobody waits for
     guards             what must hold before a path is published, replaced or removed
+    home               the home folder: what `~/` means, and where caches lie
     scratch            folders on the local disk for files on their way to or from a bucket
 
 An object store has no folders and no renames; an object is replaced as a whole. So what makes

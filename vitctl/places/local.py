@@ -127,6 +127,18 @@ class LocalPath(BasedPath, PlaceContract):
         nofollow.sync(self)
 
 
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Whether something is at a path. Raises PermissionError where this user cannot know, which
+    `os.path.exists` takes for "no"."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        raise
+    except (OSError, ValueError):  # also a name that no file can have
+        return False
+    return True
+
+
 def becomes(name: str) -> str | None:
     """What the file is to become that `write_atomic` calls `name`; None if it does not."""
     stem, _, pid = name.rpartition(".")

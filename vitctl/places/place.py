@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vitctl.places.home import expanded
 from vitctl.places.local import LocalPath, based
 from vitctl.places.objects import ObjectPath
 
@@ -11,7 +12,7 @@ Place = LocalPath | ObjectPath
 
 
 def place(text: Place | Path | str) -> Place:
-    """A URL as an `ObjectPath`, anything else as a path that is a base of its own.
+    """A URL as an `ObjectPath`, anything else as a path that is a base of its own, `~/` expanded.
 
     Raises UsageError for a URL that is not of a store we know, or names no bucket.
     """
@@ -19,4 +20,4 @@ def place(text: Place | Path | str) -> Place:
         return text
     if isinstance(text, Path):
         return based(text)
-    return ObjectPath.parsed(text) or based(text)
+    return ObjectPath.parsed(text) or based(expanded(text))
