@@ -392,5 +392,8 @@ def test_paths_of_other_bytes_than_utf8_can_be_looked_at(vitctl, tmp_path):
     code, out, _ = vitctl("show", "--json", "--store", root, "photos")
     assert code == 0
     assert "caf\\xe9" in json.loads(out)["path"]
+    named = json.loads(out)
+    code, out, _ = vitctl("verify", "--json", input=json.dumps(named).encode())
+    assert (code, json.loads(out)["path"]) == (0, named["path"])
     code, out, _ = script(vitctl, r"from vitctl.console.streams import answer; answer('caf\udce9')")
     assert (code, os.fsencode(out)) == (0, b"caf\xe9\n")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -177,3 +178,11 @@ def test_settings_of_a_run_that_were_edited_are_refused(store):
     (path / "run.json").write_text(json.dumps({**info, "config": {"lr": 2}}))
     with pytest.raises(InputError, match="changed after the run began"):
         Run.load(path)
+
+
+def test_an_input_at_a_path_that_is_not_utf8_is_recorded(store):
+    path = os.fsdecode(b"/tables/caf\xe9.csv")
+    table = Parent(role="table", kind="source", id="0" * 64, digest="0" * 64, path=path)
+    artifact = made(store, recipe(parents=(table,)))
+    [recorded] = Artifact.load(artifact.path).manifest.parents
+    assert recorded.path == r"/tables/caf\xe9.csv"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitctl.console.text import json_safe, safe, styled
+from vitctl.console.text import json_safe, path_of, safe, styled
 
 # All that names and manifests can hold, undecodable bytes (PEP 383) and lone surrogates too.
 anything = st.text(st.characters(), max_size=20) | st.binary(max_size=20).map(os.fsdecode)
@@ -75,3 +75,19 @@ def test_colour_only_where_it_is_wanted(monkeypatch, environment, terminal, colo
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert (styled("x", "1", terminal=terminal) != "x") == coloured
+
+
+@given(st.binary(max_size=20).filter(lambda name: b"\0" not in name).map(os.fsdecode))
+def test_a_path_of_any_bytes_is_found_again_in_json(path):
+    written = json.loads(json.dumps(json_safe({"path": path}), ensure_ascii=False).encode())["path"]
+    if any(unicodedata.category(character) == "Cs" for character in path):
+        assert path_of(written) == path
+    else:
+        assert written == path
+
+
+def test_a_path_that_is_there_as_it_is_written_is_meant(tmp_path):
+    there = tmp_path / r"caf\xe9"
+    assert path_of(str(there)) == str(tmp_path / os.fsdecode(b"caf\xe9"))
+    there.touch()
+    assert path_of(str(there)) == str(there)

@@ -121,3 +121,19 @@ def test_an_aborted_write_leaves_no_handle(tmp_path):
         interrupted()
     with pytest.raises(InputError):
         ShardedRecords([Shard(tmp_path / "shard", 2)]).read(np.array([0]))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no other name for an open file")
+def test_shards_below_a_path_that_is_not_utf8_are_read(sharded, tmp_path):
+    """The library takes text only; what names the open file is gone when it is used."""
+    shards, contents = sharded
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    copies = [Shard(folder / shard.path.name, shard.records) for shard in shards]
+    for shard, copy in zip(shards, copies, strict=True):
+        copy.path.write_bytes(shard.path.read_bytes())
+    before = len(os.listdir("/proc/self/fd"))
+    reader = ShardedRecords(copies)
+    assert reader.read(np.arange(30)) == contents
+    reader.close()
+    assert len(os.listdir("/proc/self/fd")) == before

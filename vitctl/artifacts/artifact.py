@@ -81,7 +81,7 @@ class Artifact:
             kind=self.kind,
             id=self.id,
             digest=self.digest,
-            path=_writable(self.path.resolve()),
+            path=str(self.path.resolve()),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -166,12 +166,4 @@ def load_if_readable(path: Place) -> Artifact | None:
     try:
         return load_if_finished(path)
     except VitctlError:
-        return None
-
-
-def _writable(path: Place) -> str | None:
-    """A path as text for JSON; None if it is not UTF-8 (the artifact is then found by its id)."""
-    try:
-        return str(path).encode().decode()
-    except UnicodeEncodeError:
         return None

@@ -26,6 +26,13 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
+def printable(text: str) -> str:
+    r"""Text of the system that JSON can hold: bytes that are not UTF-8 are written `\xNN`."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _refuse(value: Any, where: str) -> None:
     if value is None or isinstance(value, bool | str | int):
         return

@@ -10,7 +10,7 @@ from vitctl.artifacts.references import resolve
 from vitctl.artifacts.store import Store
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, silent
-from vitctl.places import Place
+from vitctl.places.based_path import is_text
 
 
 def named(
@@ -21,7 +21,7 @@ def named(
     Raises InputError also for a path that isn't text, which not every library can read.
     """
     artifact = resolve(reference, store=store, kind=kind, trunk=trunk, emit=emit)
-    if not is_text(artifact.path.absolute()):
+    if not is_text(str(artifact.path.absolute())):
         raise InputError(
             f"{artifact.path} is not UTF-8, which not every library can read",
             hint="rename or move the artifact; it is identified by its id",
@@ -63,12 +63,3 @@ def trained_on(checkpoint: Artifact, *, option: str, store: Store, emit: Emit) -
 def is_synthetic(checkpoint: Artifact) -> bool:
     """Whether a checkpoint was trained on synthetic images, so that no dataset belongs to it."""
     return checkpoint.setting("data.mock") is not None
-
-
-def is_text(path: Place) -> bool:
-    """Whether a path can be written as UTF-8."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True

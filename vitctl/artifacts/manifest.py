@@ -13,7 +13,9 @@ from __future__ import annotations
 import json
 from typing import Any, Self
 
-from vitctl.artifacts.canonical import canonical_json, fingerprint
+from pydantic import field_validator
+
+from vitctl.artifacts.canonical import canonical_json, fingerprint, printable
 from vitctl.artifacts.documents import read_document
 from vitctl.errors import InputError
 from vitctl.places import Place
@@ -26,13 +28,19 @@ MANIFEST = "artifact.json"
 
 
 class Parent(Config):
-    """An input of a result. `path` only helps to find it again; it is not part of any id."""
+    r"""An input of a result. `path` only helps to find it again; it is not part of any id, and
+    bytes of it that are not UTF-8 are written `\xNN`, as JSON cannot hold them."""
 
     role: str
     kind: str
     id: str
     digest: str
     path: str | None = None
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _path_is_text(cls, path: object) -> object:
+        return printable(path) if isinstance(path, str) else path
 
 
 class Recipe(Config):

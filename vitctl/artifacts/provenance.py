@@ -11,6 +11,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from vitctl.artifacts.canonical import printable
 from vitctl.artifacts.manifest import Provenance
 from vitctl.version import __version__
 
@@ -26,7 +27,7 @@ def now() -> str:
 
 def provenance(*, started: str) -> Provenance:
     return Provenance(
-        command=tuple(_printable(part) for part in sys.argv),
+        command=tuple(printable(part) for part in sys.argv),
         versions=versions(),
         git_commit=_git_commit(),
         host=platform.node(),
@@ -66,8 +67,3 @@ def _git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip() or None
-
-
-def _printable(text: str) -> str:
-    """Command-line arguments may hold undecodable bytes; JSON may not."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -24,6 +24,7 @@ from vitctl.console.text import json_safe
 from vitctl.errors import UsageError
 from vitctl.events import Answering, Emit, Event, Next, Note
 from vitctl.places import Place, place
+from vitctl.places.based_path import is_text
 from vitctl.settings.config import Config
 from vitctl.settings.overrides import Overrides, build, parse_set, read_toml, to_toml
 from vitctl.settings.trees import Tree
@@ -219,7 +220,7 @@ class Session:
                 continue
             if "\n" in str(folder):
                 raise UsageError(f"{option} {str(folder)!r}: a path must not have a line break")
-            if not inputs.is_text(folder.absolute()):
+            if not is_text(str(folder.absolute())):
                 raise UsageError(
                     f"{option} {folder} is not UTF-8", hint="choose another place for results"
                 )

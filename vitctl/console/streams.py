@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 from vitctl import processes, strict_json
+from vitctl.console.text import path_of
 from vitctl.errors import InputError, NotFoundError
 from vitctl.events import Emit, Note
 
@@ -196,4 +197,4 @@ def _reference(line: str) -> str:
         path = None
     if not isinstance(path, str):
         raise InputError("stdin holds a line that is neither a path nor an object of --json")
-    return path
+    return path_of(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import unicodedata
 
@@ -24,14 +25,35 @@ def _shown(character: str) -> str:
 
 
 def json_safe(value: object) -> object:
-    """Strings within `value` made valid UTF-8 (undecodable bytes shown as `\\xNN`)."""
+    r"""Strings within `value` made valid UTF-8: in those that hold bytes that are none, such a byte
+    is `\xNN` and a backslash `\x5c`, so that `path_of` finds the bytes again."""
     if isinstance(value, str):
-        return "".join(_shown(c) if unicodedata.category(c) == "Cs" else c for c in value)
+        return value if value.isascii() else _json_text(value)
     if isinstance(value, dict):
         return {str(json_safe(k)): json_safe(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [json_safe(item) for item in value]
     return value
+
+
+def _json_text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        escaped = text.replace("\\", r"\x5c")
+        return "".join(_shown(c) if unicodedata.category(c) == "Cs" else c for c in escaped)
+    return text
+
+
+def path_of(text: str) -> str:
+    r"""The path that an object of --json names: the one that is there as it is written, else the
+    one whose bytes that are not UTF-8 are written `\xNN`."""
+    if "\\" not in text or os.path.lexists(text):
+        return text
+    return os.fsdecode(_BYTE.sub(lambda byte: bytes([int(byte[1], 16)]), text.encode()))
+
+
+_BYTE = re.compile(rb"\\x([0-9a-f]{2})")
 
 
 def styled(text: str, code: str, *, terminal: bool | None = None) -> str:

@@ -7,6 +7,7 @@ Records are always read in batches: one by one is many times slower.
 
 from __future__ import annotations
 
+import os
 import resource
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from vitctl.errors import DoesNotFitError, InputError
 from vitctl.places import nofollow
+from vitctl.places.based_path import is_text
 
 # One record a chunk makes every record readable by itself; images are compressed already.
 _WRITER_OPTIONS = "group_size:1,uncompressed"
@@ -33,6 +35,8 @@ _READER_BUFFER_BYTES = 32 * 1024
 _MAX_OPEN_SHARDS = 4096
 # Reads wait for the disk without holding Python's lock; on a network disk each takes milliseconds.
 _THREADS = 16
+
+_OPEN_FILES = "/proc/self/fd"
 
 _REMAKE = "make the dataset again with `vitctl shard`, or copy it again from where it is whole"
 
@@ -135,6 +139,26 @@ def _writing(path: Path) -> Iterator[None]:
         raise OSError(f"{path} could not be written ({text})") from error
 
 
+@contextmanager
+def text_name(path: str | os.PathLike[str]) -> Iterator[str]:
+    """A name by which a library that takes only UTF-8 can open a file meanwhile. Raises InputError
+    where the path is not UTF-8 and the system has no other name for an open file."""
+    name = os.fspath(path)
+    if is_text(name):
+        yield name
+        return
+    if not os.path.isdir(_OPEN_FILES):
+        raise InputError(
+            f"{name} is not UTF-8, which the library that reads it cannot open",
+            hint="rename or move it",
+        )
+    number = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield f"{_OPEN_FILES}/{number}"
+    finally:
+        os.close(number)
+
+
 def _close_quietly(writer: Any) -> None:
     try:
         writer.close()
@@ -149,9 +173,10 @@ def _open_reader(path: Path, *, records: int) -> Any:
     if not path.is_file():
         raise InputError(f"the shard {path} is missing", hint=_REMAKE)
     try:
-        reader = array_record_module.ArrayRecordReader(
-            str(path), _READER_OPTIONS, file_reader_buffer_size=_READER_BUFFER_BYTES
-        )
+        with text_name(path) as name:
+            reader = array_record_module.ArrayRecordReader(
+                name, _READER_OPTIONS, file_reader_buffer_size=_READER_BUFFER_BYTES
+            )
         records_in_file = reader.num_records() if reader.ok() else None
     except RuntimeError:
         records_in_file = None

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from vitctl.data.names import text_of
+from vitctl.data.records import text_name
 from vitctl.errors import InputError, one_line
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import Entry
@@ -119,9 +120,10 @@ def _opened(part: Part) -> Iterator[Any]:
 
     path = os.fsdecode(part.path)
     try:
-        file = array_record_module.ArrayRecordReader(
-            path, _OPTIONS, file_reader_buffer_size=_BUFFER_BYTES
-        )
+        with text_name(path) as name:
+            file = array_record_module.ArrayRecordReader(
+                name, _OPTIONS, file_reader_buffer_size=_BUFFER_BYTES
+            )
         if not file.ok():
             raise RuntimeError("its directory of records is missing")
     except RuntimeError as error:

@@ -16,6 +16,15 @@ TEMPORARY = ".tmp-"
 """How names of files begin that are being written: never part of what is published."""
 
 
+def is_text(path: str) -> bool:
+    """Whether a path can be written as UTF-8; not every library takes one that cannot."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class BasedPath(PosixPath):
     """A `pathlib.Path` with a `base`; paths made from it below the base keep that base.
 

@@ -20,7 +20,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "path": {
         "type": "string",
         "description": "Where it lies, as given or relative to the working directory. Bytes that "
-        "are not UTF-8 are shown as \\xNN.",
+        "are not UTF-8 are written \\xNN, and its backslashes \\x5c then.",
     },
     "id": {
         **_SHA256,
