@@ -9,7 +9,8 @@ cooldown  a checkpoint of a run -> a finished model
 finetune  a pretrained checkpoint -> a model for a dataset's classes
 import_   weights of another codebase -> a run
 export    a checkpoint -> files that another library loads
-fewshot   a checkpoint and a dataset -> few-shot accuracies
+embed     a checkpoint and images -> their features, kept
+fewshot   features of labelled images -> few-shot accuracies
 evaluate  a checkpoint and a dataset -> top-1, top-5 and loss
 predict   a checkpoint and image files -> the likeliest classes of each
 scaling   tables of runs -> fitted and drawn scaling laws

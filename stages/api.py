@@ -19,7 +19,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack, get_args
 
 from stages.predict.spec import Answer
 from vitctl.artifacts import Artifact, Store, inputs
@@ -39,7 +39,7 @@ from vitctl.recipes.settings import length
 from vitctl.settings.overrides import Overrides, build, read_toml
 from vitctl.settings.trees import from_keys
 from vitctl.stage import Runtime
-from vitctl.summaries import WeightsName
+from vitctl.summaries import Features, WeightsName
 
 Reference = Artifact | Path | str
 """An artifact, or how the command line names one: a path, a name, an id, RUN@STEP, "latest"."""
@@ -285,21 +285,58 @@ def export(
     return run(cfg, Inputs(checkpoint), store=call.store, runtime=runtime, emit=call.emit)
 
 
+def embed(
+    source: Reference | None = None,
+    *,
+    data: Reference | None = None,
+    at: str | None = None,
+    splits: Sequence[str] | None = None,
+    **options: Unpack[Options],
+) -> Artifact:
+    """A checkpoint -> features of a dataset's images, kept. `source` left out is the newest
+    checkpoint, `data` what it was trained on, `splits` all."""
+    from stages.embed.settings import resolve
+    from vitctl.recipes.measuring import Measured, MeasuringRuntime
+
+    call = _Call("embed", options)
+    runtime = call.runtime(MeasuringRuntime)
+    checkpoint = call.input("checkpoint", source, option="source")
+    dataset = call.measured_on(checkpoint, data)
+    flags = {"at": at, "splits": None if splits is None else list(splits)}
+    cfg = resolve(call.overrides.with_flags(flags), checkpoint, dataset, emit=call.emit)
+    from stages.embed.run import run
+
+    given = Measured(checkpoint, dataset)
+    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
 def fewshot(
     source: Reference | None = None,
     *,
     data: Reference | None = None,
     shots: Sequence[int] | None = None,
-    features: Literal["model", "pixels", "untrained"] | None = None,
+    features: Reference | None = None,
     **options: Unpack[Options],
 ) -> Artifact:
     """A checkpoint -> few-shot accuracies on a dataset. `source` left out is the newest checkpoint,
-    `data` what it was trained on."""
-    from stages.fewshot.settings import resolve
+    `data` what it was trained on. `features`: "model", "pixels" or "untrained"; or such that are
+    there already, of `embed` or in another program's files, with neither source nor data."""
+    from stages.fewshot.settings import features_in_files, resolve, resolve_given
+    from stages.fewshot.spec import Given
     from vitctl.recipes.measuring import Measured, MeasuringRuntime
 
     call = _Call("fewshot", options)
     runtime = call.runtime(MeasuringRuntime)
+    if features is not None and features not in get_args(Features):
+        if source is not None or data is not None:
+            raise TypeError("fewshot() takes no source and no data with features that are there")
+        from stages.fewshot.run import run
+
+        files = None if isinstance(features, Artifact) else features_in_files(Path(features))
+        given_features = files or Given(call.input("feature-set", features, option="features"))
+        set_here = {"shots": None if shots is None else sorted({*shots})}
+        cfg = resolve_given(call.overrides.with_flags(set_here), given_features, emit=call.emit)
+        return run(cfg, given_features, store=call.store, runtime=runtime, emit=call.emit)
     checkpoint = call.input("checkpoint", source, option="source")
     dataset = call.measured_on(checkpoint, data)
     flags = {"shots": None if shots is None else sorted({*shots}), "features": features}

@@ -52,6 +52,7 @@ VERBS: dict[str, Verb] = {
         "stages.import_.command", "Weights of another codebase -> a run.", "Train", True
     ),
     "export": Verb("stages.export.command", "A model for another library.", "Train"),
+    "embed": Verb("stages.embed.command", "Features of images, kept.", "Measure", True),
     "fewshot": Verb("stages.fewshot.command", "Closed-form few-shot linear probe.", "Measure"),
     "evaluate": Verb("stages.evaluate.command", "Top-1, top-5 and loss on a dataset.", "Measure"),
     "predict": Verb("stages.predict.command", "The likeliest classes of images.", "Measure"),

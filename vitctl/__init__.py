@@ -20,6 +20,7 @@
     formula      images made by formulas: integers -> pictures
     model        the vision transformer: variants, accounting, forward pass
     optim        optimizers, schedules, averages of weights
+    feature_sets  features of images, kept: on disk, or another program's
     train        training: the step, the run around it, its measurements
     inference    a trained model in use: weights, features, scores
     probe        the few-shot probe: a linear model on frozen features

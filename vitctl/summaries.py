@@ -24,8 +24,9 @@ Interval = Annotated[tuple[float, float], Field(strict=False)]
 # The words for choices that are recorded.
 WeightsName = Literal["raw", "ema"]
 """The weights of the last step, or their Polyak average (`vitctl.optim.average`)."""
-Features = Literal["model", "pixels", "untrained"]
-Seen = Literal["all", "some", "none"]
+Features = Literal["model", "pixels", "untrained", "given"]
+"""Of a model, its pixels, an untrained model of its shape, or what was given as a file."""
+Seen = Literal["all", "some", "none", "unknown"]
 """Of the classes that are told apart, how many the model was trained on."""
 
 

@@ -1,7 +1,8 @@
-"""`vitctl fewshot`: a checkpoint and a dataset -> accuracies of many draws.
+"""`vitctl fewshot`: features of labelled images -> accuracies of many draws.
 
-spec      version and settings; imports no array library
+spec      version, settings and inputs; imports no array library
 settings  what a user gives -> the settings of the stage; needs no terminal
 command   the command-line flags, and how they become settings
+subjects  what is probed: a model, or features that are there already
 run       the stage from top to bottom
 """

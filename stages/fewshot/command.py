@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
-from stages.fewshot.settings import read_features, read_shots, resolve
-from stages.fewshot.spec import FewshotConfig
+from stages.fewshot.settings import (
+    features_in_files,
+    read_features,
+    read_shots,
+    resolve,
+    resolve_given,
+)
+from stages.fewshot.spec import FewshotConfig, Given
 from vitctl.console import completion, flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
+from vitctl.errors import UsageError
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
 
 _SETTINGS = (
@@ -51,11 +59,14 @@ def fewshot(
         ),
     ] = None,
     features: Annotated[
-        str | None,
+        list[str] | None,
         Option(
-            metavar="KIND,...",
+            metavar="KIND,...|REF|FILE",
             help="Features to classify: the model's (model, the default), or as baselines the "
-            "pixels (pixels) and an untrained model's (untrained).",
+            "pixels (pixels) and an untrained model's (untrained); or features that are there "
+            "already: of vitctl embed, or another program's npz, Parquet or folder of npy. "
+            "Repeatable.",
+            autocompletion=completion.probed_features,
         ),
     ] = None,
 ) -> None:
@@ -66,7 +77,15 @@ def fewshot(
     datasets and kinds of features (--features model,pixels,untrained) are probed one after another.
     """
     runtime = session.runtime(MeasuringRuntime)
-    kinds = read_features(features) if features is not None else []
+    kinds, references = read_features(features or [])
+    if references and not kinds:
+        _check_nothing_computed(source, data)
+        inputs = [given for text in references for given in _given(session, text)]
+        session.check_one_place(len(inputs))
+        for given in inputs:
+            cfg = resolve_given(session.overrides, given, emit=session.emit)
+            session.deliver("fewshot", cfg, given, runtime=runtime)
+        return
     datasets = [*data] if data else [None]
     checkpoints = session.many("checkpoint", source, option="--from")
     session.check_one_place(len(checkpoints) * len(datasets) * max(1, len(kinds)))
@@ -81,3 +100,20 @@ def fewshot(
             emit=session.emit,
         ):
             session.deliver("fewshot", cfg, Measured(checkpoint, dataset), runtime=runtime)
+
+
+def _given(session: Session, text: str) -> list[Given]:
+    """What `--features` names besides kinds of features: another program's files, or artifacts."""
+    files = features_in_files(Path(text)) if text != "-" else None
+    if files is not None:
+        return [files]
+    return [Given(artifact) for artifact in session.many("feature-set", text, option="--features")]
+
+
+def _check_nothing_computed(source: str | None, data: list[str] | None) -> None:
+    for option, value in (("--from", source), ("--data", data)):
+        if value:
+            raise UsageError(
+                f"{option} is for features to compute, and those of --features are there already",
+                hint="leave one of the two out; for a comparison, probe them one after the other",
+            )

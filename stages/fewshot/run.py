@@ -1,37 +1,31 @@
-"""How `vitctl fewshot` works: a checkpoint and a dataset -> accuracies of many draws."""
+"""How `vitctl fewshot` works: features of labelled images -> accuracies of many draws."""
 
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.fewshot.spec import VERSION, FewshotConfig
+from stages.fewshot import subjects
+from stages.fewshot.spec import VERSION, FewshotConfig, Given
+from stages.fewshot.subjects import Subject
 from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store, crew
-from vitctl.artifacts.kinds import CHECKPOINT, FEWSHOT
+from vitctl.artifacts.kinds import FEWSHOT
 from vitctl.artifacts.kinds.fewshot import Fewshot, Shots
 from vitctl.artifacts.store import slug
-from vitctl.data.batches import EvalBatch
 from vitctl.data.classes import map_labels
 from vitctl.errors import DoesNotFitError, InputError
 from vitctl.events import Caution, Emit, Next, Progress, Settings, silent
 from vitctl.hardware import machine
-from vitctl.inference import features, weights
 from vitctl.probe import draws, fewshot
-from vitctl.recipes import branching, measuring
+from vitctl.recipes import measuring
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
-from vitctl.recipes.naming import name_of
-from vitctl.sharding import layout as layouts
-from vitctl.sharding.layout import Layout
 from vitctl.summaries import Interval
 from vitctl.train.program import footprint
-from vitctl.train.program import state as states
 
 RESULTS = "results.json"
 _FORMAT = 1
@@ -42,57 +36,51 @@ _NAMES_SHOWN = 5
 
 def run(
     cfg: FewshotConfig,
-    inputs: Measured,
+    inputs: Measured | Given,
     *,
     store: Store,
     runtime: MeasuringRuntime,
     emit: Emit = silent,
 ) -> Artifact:
-    """Probe the checkpoint. `results.json` has every draw, the summary the means."""
+    """Probe the features. `results.json` has every draw, the summary the means."""
+    subject = subjects.subject_of(inputs)
     recipe = Recipe(
         stage="fewshot",
         version=VERSION,
         kind=FEWSHOT.name,
         config=cfg.identity(),
-        parents=inputs.parents,
+        parents=subject.parents,
     )
-    model = name_of(inputs.checkpoint)
-    parts = [model, inputs.images, *([] if cfg.features == "model" else [cfg.features])]
-    name = runtime.name or slug("-".join(parts), default="fewshot")
+    computed = isinstance(inputs, Measured)
+    images = [subject.images] if computed else []
+    kind = [] if cfg.features in ("model", "given") else [cfg.features]
+    name = runtime.name or slug("-".join([subject.name, *images, *kind]), default="fewshot")
     with crew.of(store).open(
         recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
     ) as draft:
         artifact = draft.finished or _probed(
-            draft, cfg, inputs, store=store, runtime=runtime, emit=emit
+            draft, cfg, inputs, subject, store=store, runtime=runtime, emit=emit
         )
     emit(Settings("few-shot accuracy", readable(FEWSHOT.summary(artifact))))
-    emit(Next(_next(inputs)))
+    emit(Next(subjects.next_command(inputs, artifact)))
     return artifact
 
 
 def _probed(
     draft: Draft,
     cfg: FewshotConfig,
-    inputs: Measured,
+    inputs: Measured | Given,
+    subject: Subject,
     *,
     store: Store,
     runtime: MeasuringRuntime,
     emit: Emit,
 ) -> Artifact:
-    # Numbers: which images, before any is read
-    trained = branching.trained_with(inputs.checkpoint)
-    model = trained.model
-    dataset = weights.open_dataset(
-        inputs.dataset,
-        mock=cfg.mock,
-        classes=model.classes,
-        splits=(cfg.train_split, cfg.eval_split),
-        cache=runtime.cache_dir,
-        emit=emit,
-    )
-    all_classes = dataset.info.classes
+    # Numbers: which images, before any feature is computed
+    source = subjects.opened(cfg, inputs, store=store, runtime=runtime, emit=emit)
+    all_classes = source.classes
     probed, drawn = draws.all_draws(
-        np.asarray(dataset.labels(cfg.train_split)),
+        source.labels(cfg.train_split),
         names=all_classes,
         shots=cfg.shots[-1],
         draws=cfg.draws,
@@ -104,38 +92,21 @@ def _probed(
     if left_out:
         emit(Caution(_left_out_in_words(left_out, shots=cfg.shots[-1], of=len(all_classes))))
     shown = np.unique(drawn)
-    labels = _renumbered(
-        np.asarray(dataset.labels(cfg.eval_split)), probed, classes=len(all_classes)
-    )
+    labels = _renumbered(source.labels(cfg.eval_split), probed, classes=len(all_classes))
     scored = np.flatnonzero((labels >= 0).any(axis=1))
     if not scored.size:
         raise InputError(f"no image of the split {cfg.eval_split!r} has a label")
-    width = model.resolution**2 * 3 if cfg.features == "pixels" else model.features
-    _check_fits(images=len(shown) + len(scored), width=width)
+    _check_fits(images=len(shown) + len(scored), width=source.width)
 
     # Arrays: features of the images drawn, and of those scored
-    layout = layouts.make(devices=runtime.devices)
-    look = _look(cfg, inputs, layout=layout)
-
-    def features_of(indices: NDArray[np.int64], split: str) -> NDArray[np.float32]:
-        batches = weights.batches(
-            dataset,
-            split=split,
-            resolution=model.resolution,
-            preprocess=cfg.preprocess,
-            layout=layout,
-            batch=runtime.batch,
-            indices=indices,
-            workers=runtime.workers,
-        )
-
+    def features_of(split: str, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         def show(done: int) -> None:
-            emit(Progress(f"{split} features", done, len(indices), "images"))
+            emit(Progress(f"{split} features", done, len(positions), "images"))
 
-        return features.gathered(look(batches), examples=len(indices), width=width, progress=show)
+        return source.rows(split, positions, progress=show)
 
-    train = features_of(shown, cfg.train_split)
-    test = features_of(scored, cfg.eval_split)
+    train = features_of(cfg.train_split, shown)
+    test = features_of(cfg.eval_split, scored)
 
     # Regressions: process 0 makes them, the others wait where it publishes
     processes.mark("save")
@@ -156,20 +127,20 @@ def _probed(
         emit(Progress("regressions", done, cfg.draws, "draws"))
 
     # Publish
-    known, gone = measuring.known(inputs.checkpoint, store=store)
-    for sentence in gone:
-        emit(Caution(f"{sentence}: classes from that training count as new"))
+    known = subjects.trained_on(inputs, source, store=store, emit=emit)
     summary = Fewshot(
-        model=trained.label,
-        step=CHECKPOINT.summary(inputs.checkpoint).step,
-        cooled=branching.is_cooled(inputs.checkpoint),
+        model=subject.label,
+        step=subject.step,
+        cooled=subject.cooled,
         features=cfg.features,
         weights=cfg.weights,
-        dataset=inputs.images,
+        dataset=subject.images,
         split=cfg.eval_split,
         classes=len(classes),
         **({"left_out": len(left_out)} if left_out else {}),
-        seen=measuring.share_trained_on(classes, trained_on=known),
+        seen=(
+            "unknown" if known is None else measuring.share_trained_on(classes, trained_on=known)
+        ),
         examples=len(scored),
         l2=cfg.l2,
         shots=tuple(Shots(**asdict(row)) for row in fewshot.summarise(results)),
@@ -177,9 +148,9 @@ def _probed(
     content = {
         "format": _FORMAT,
         "classes": list(classes),
-        "classes_seen": [name for name in classes if name in known],
+        **({} if known is None else {"classes_seen": [c for c in classes if c in known]}),
         **({"classes_left_out": left_out} if left_out else {}),
-        "feature_width": width,
+        "feature_width": source.width,
         "examples": len(scored),
         "draws": [
             {
@@ -199,14 +170,20 @@ def _probed(
 
 def readable(summary: Fewshot) -> dict[str, str]:
     """What was probed, and a line for each number of shots."""
-    what = {"model": "", "pixels": " (its raw pixels)", "untrained": " (untrained)"}
+    what = {"pixels": " (its raw pixels)", "untrained": " (untrained)"}.get(summary.features, "")
     if summary.weights == "ema" and summary.features == "model":
-        what["model"] = ", averaged weights"
-    known = {"all": "all seen in training", "some": "some seen in training", "none": "none seen"}
+        what = ", averaged weights"
+    at = "" if summary.step is None else f" at step {summary.step}"
+    known = {
+        "all": ", all seen in training",
+        "some": ", some seen in training",
+        "none": ", none seen",
+        "unknown": "",
+    }
     return {
-        "model": f"{summary.model} at step {summary.step}{what[summary.features]}",
+        "model": f"{summary.model}{at}{what}",
         "data": f"{summary.dataset} {summary.split}: {summary.examples:,} images, "
-        f"{summary.classes} classes{_less(summary)}, {known[summary.seen]}",
+        f"{summary.classes} classes{_less(summary)}{known[summary.seen]}",
         **{f"{row.shots}-shot": _line(row) for row in summary.shots},
     }
 
@@ -249,23 +226,6 @@ def _left_out_in_words(names: Sequence[str], *, shots: int, of: int) -> str:
     )
 
 
-def _look(
-    cfg: FewshotConfig, inputs: Measured, *, layout: Layout
-) -> Callable[[Iterable[EvalBatch]], Iterator[NDArray[np.float32]]]:
-    """What turns batches into features, its weights loaded."""
-    if cfg.features == "pixels":
-        return partial(features.of_pixels, layout=layout)
-    trained = branching.trained_with(inputs.checkpoint)
-    if cfg.features == "untrained":
-        params = states.drawn(trained, layout=layout)
-    else:
-        params = weights.restored(
-            inputs.checkpoint, model=trained.model, layout=layout, weights=cfg.weights
-        )
-    extractor = features.make_extractor(trained.model, precision=cfg.precision, layout=layout)
-    return partial(features.of_model, extractor, params, layout=layout)
-
-
 def _check_fits(*, images: int, width: int) -> None:
     """Raise DoesNotFitError if the features are more than this machine can hold."""
     needed, free = images * width * _FLOAT, machine.host_bytes()
@@ -275,11 +235,3 @@ def _check_fits(*, images: int, width: int) -> None:
             f"but only {footprint.gib(free)} are free",
             hint="fewer --shots and --draws, or a smaller split to score, need less",
         )
-
-
-def _next(inputs: Measured) -> str:
-    path = str(inputs.checkpoint.path)
-    if measuring.can_cool(inputs.checkpoint):
-        return shlex.join(["vitctl", "cooldown", "--from", path])
-    data = [] if inputs.dataset is None else ["--data", str(inputs.dataset.path)]
-    return shlex.join(["vitctl", "finetune", "--from", path, *data])

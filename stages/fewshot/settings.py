@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
 from typing import get_args
 
-from stages.fewshot.spec import FewshotConfig
+from stages.fewshot.spec import FewshotConfig, Given
 from vitctl.artifacts import Artifact, Store
+from vitctl.artifacts.manifest import MANIFEST
 from vitctl.data.config import FEWSHOT_PREPROCESS
-from vitctl.errors import UsageError
+from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Emit, Note
 from vitctl.quantities import parse_count
 from vitctl.recipes import measuring
@@ -40,21 +43,86 @@ def resolve(
     caution = measuring.uncooled(checkpoint, store=store)
     for kind in features or (None,):
         cfg = overrides.with_flags({"features": kind}).build(FewshotConfig, base)
+        if cfg.features == "given":
+            raise UsageError(
+                "features=given is of features that are there already",
+                hint="name them: vitctl fewshot --features FILE",
+            )
         if caution and cfg.features == "model":
             emit(Caution(caution))
         yield cfg
 
 
-def read_features(text: str) -> list[Features]:
-    """`model,pixels` -> ["model", "pixels"]. UsageError for another word."""
-    known = {name: name for name in get_args(Features)}
-    kinds = list(dict.fromkeys(part.strip() for part in text.split(",")))
-    if unknown := [kind for kind in kinds if kind not in known]:
+def resolve_given(overrides: Overrides, given: Given, *, emit: Emit) -> FewshotConfig:
+    """The settings that probe features which are there already. What was read as what is said.
+
+    Raises NotFoundError if they are of the split alone that is learned from.
+    """
+    if isinstance(given.features, Artifact):
+        from vitctl.feature_sets.stored import StoredFeatures
+
+        info = StoredFeatures.load(given.features).info
+        if not info.classes:
+            raise InputError(
+                f"the images of {given.features.path} have no labels, which a probe learns from",
+                hint="embed a dataset with classes",
+            )
+        splits, sha256 = tuple(info.splits), None
+    else:
+        emit(Note(f"--features {given.features.name}: {given.features.reading}"))
+        splits, sha256 = tuple(given.features.splits), given.features.sha256
+    base = {"features": "given", "features_sha256": sha256, "precision": "float32"}
+    if "eval_split" not in overrides.tree():
+        scored = next((split for split in ("val", "test") if split in splits), None)
+        if scored is None:
+            raise NotFoundError(
+                f"there are features of {', '.join(splits)} alone, none of val or test to score",
+                hint="score the training images themselves with --eval-split train"
+                if isinstance(given.features, Artifact)
+                else "give those that are scored as test_features and test_labels",
+            )
+        base["eval_split"] = scored
+    return overrides.build(FewshotConfig, base)
+
+
+def read_features(texts: Sequence[str]) -> tuple[list[Features], list[str]]:
+    """`["model,pixels", "a.npz"]` -> the kinds of features, and references to such that are there.
+
+    Raises UsageError where both are named, or a word among several is neither.
+    """
+    known = {name: name for name in get_args(Features) if name != "given"}
+    kinds: list[Features] = []
+    references = []
+    for text in texts:
+        parts = [part.strip() for part in text.split(",")]
+        unknown = [word for word in parts if word not in known]
+        mistyped = get_close_matches(text, known, n=1, cutoff=0.75) and not Path(text).exists()
+        if len(unknown) == len(parts) and not mistyped:
+            references.append(text)
+        elif unknown:
+            raise UsageError(
+                f"--features {unknown[0]!r} is not one of {', '.join(known)}",
+                hint="one or several, as in --features model,pixels; a file or a set of features "
+                "takes a --features of its own",
+            )
+        else:
+            kinds += [known[word] for word in parts]
+    if kinds and references:
         raise UsageError(
-            f"--features {unknown[0]!r} is not one of {', '.join(known)}",
-            hint="one or several, as in --features model,pixels",
+            f"--features {references[0]} is there already, and {kinds[0]} is to be computed",
+            hint="probe them one after the other: a result each",
         )
-    return [known[kind] for kind in kinds]
+    return list(dict.fromkeys(kinds)), list(dict.fromkeys(references))
+
+
+def features_in_files(path: Path) -> Given | None:
+    """Features that another program wrote to a file or a folder; None where there is nothing, or
+    an artifact."""
+    if not path.exists() or (path / MANIFEST).exists():
+        return None
+    from vitctl.ingest.feature_files import read_features as read_files
+
+    return Given(read_files(path))
 
 
 def read_shots(text: str, *, name: str) -> list[int]:

@@ -1,19 +1,32 @@
-"""What `vitctl fewshot` decides: its version and settings. Inputs: `vitctl.recipes.measuring`."""
+"""What `vitctl fewshot` reads and decides: its version, settings and inputs. Those of a model are
+`vitctl.recipes.measuring.Measured`."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from vitctl.artifacts import Artifact
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess, MockConfig
 from vitctl.hardware.precision import Precision
 from vitctl.settings.config import Config
 from vitctl.summaries import Features, WeightsName
 
+if TYPE_CHECKING:
+    from vitctl.feature_sets.foreign import ForeignFeatures
+
 VERSION = 1
 
 TooFew = Literal["refuse", "leave-out"]
+
+
+@dataclass(frozen=True)
+class Given:
+    """Features that are there already: an artifact of `vitctl embed`, or of another program."""
+
+    features: Artifact | ForeignFeatures
 
 
 class FewshotConfig(Config):
@@ -23,7 +36,9 @@ class FewshotConfig(Config):
     draws       how often they are drawn anew; draw i takes seed + i
     l2          the ridge penalty; 2^10 is the public protocol's
     features    model: the checkpoint's; pixels: the image itself, at the model's resolution;
-                untrained: the same model with the weights its training started from
+                untrained: the same model with the weights its training started from;
+                given: features that are there already
+    features_sha256  of the files of features that another program made
     precision   of the model's matrix multiplications; the regression is solved in float64
     weights     the checkpoint's weights as they are, or their average
     mock        the synthetic images a --mock run was trained on, instead of a dataset
@@ -36,6 +51,7 @@ class FewshotConfig(Config):
     seed: NonNegativeInt = 0
     l2: PositiveFloat = 2.0**10
     features: Features = "model"
+    features_sha256: str | None = None
     train_split: str = "train"
     eval_split: str
     preprocess: EvalPreprocess = FEWSHOT_PREPROCESS
@@ -53,9 +69,15 @@ class FewshotConfig(Config):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """What names a result; the setting that came later only where it is used, so that all
-        older results keep their ids."""
+        """What names a result; settings that came later only where they are used, so that all older
+        results keep their ids, and of given features nothing that would decide how to compute
+        them."""
         tree = self.model_dump(mode="json")
         if self.too_few == "refuse":
             del tree["too_few"]
+        if self.features_sha256 is None:
+            del tree["features_sha256"]
+        if self.features == "given":
+            for key in ("preprocess", "precision", "weights", "mock"):
+                del tree[key]
         return tree

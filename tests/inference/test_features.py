@@ -3,6 +3,7 @@ from __future__ import annotations
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from tests import made
 from vitctl.artifacts import Store
 from vitctl.data.config import EvalPreprocess
 from vitctl.errors import InputError
+from vitctl.feature_sets.point import Point
 from vitctl.inference import features
 from vitctl.inference import weights as frozen
 from vitctl.model import vit
@@ -100,3 +102,33 @@ def test_untrained_weights_are_those_training_starts_from():
     # Compiled differently: normal numbers may differ in the last bit.
     expected = vit.init(cfg.model, key=jax.random.key(5))
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), found, expected)
+
+
+@pytest.mark.parametrize("head", ["gap", "token", "map"])
+def test_tokens_after_a_block_are_those_of_a_model_whose_later_blocks_do_nothing(head):
+    """A block adds what its last products give; where these are zero it passes tokens on."""
+    config = made.config(model={"depth": 3, "head": head}).model
+    params = made.weights(config)
+    blocks = params["blocks"]
+    still = jax.tree.map(np.array, blocks)
+    for part in (still["attention"]["out"], still["mlp"]["down"]):
+        for value in part.values():
+            value[1:] = 0
+    shown_images = images(np.arange(9))
+    layout = layouts.make(devices=1)
+
+    def look(at: Point, params: object) -> np.ndarray:
+        extractor = features.make_extractor(config, precision="float32", layout=layout, at=at)
+        return np.asarray(extractor(layout.place(params), shown_images))
+
+    first = look(Point(1, pooled=False), params)
+    still_last = look(Point(None, pooled=False), params | {"blocks": still})
+    np.testing.assert_allclose(first, still_last, rtol=0, atol=2e-6)
+    assert first.shape == (9, features.width_at(config, Point(1, pooled=False)))
+    last = look(Point(None, pooled=False), params)
+    np.testing.assert_array_equal(last, look(Point(3, pooled=False), params))
+    assert np.abs(last - first).max() > 0.01
+    encoded = vit.apply(params, jnp.asarray(shown_images), config=config).encoded
+    np.testing.assert_allclose(
+        last, np.asarray(encoded)[:, config.prefix :].mean(axis=1), rtol=0, atol=2e-6
+    )

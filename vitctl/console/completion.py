@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from vitctl.artifacts.files import RUN
-from vitctl.artifacts.kinds import CHECKPOINT, DATASET, KINDS, SCALING_FIT, Kind
+from vitctl.artifacts.kinds import CHECKPOINT, DATASET, FEATURE_SET, KINDS, SCALING_FIT, Kind
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.artifacts.pasteable import usual_store
 from vitctl.artifacts.references import LATEST
@@ -79,6 +79,16 @@ def datasets(ctx: typer.Context, incomplete: str) -> Words:
 def checkpoints(ctx: typer.Context, incomplete: str) -> Words:
     """Runs, and behind `RUN@` the steps that are kept."""
     return _named(ctx, incomplete, kind=CHECKPOINT)
+
+
+def probed_features(ctx: typer.Context, incomplete: str) -> Words:
+    """The words for features, and sets of them that were kept."""
+    kinds_of_features = [
+        ("model", "the model's"),
+        ("pixels", "the raw pixels"),
+        ("untrained", "an untrained model's"),
+    ]
+    return _beginning(kinds_of_features, incomplete) + _named(ctx, incomplete, kind=FEATURE_SET)
 
 
 def fits(ctx: typer.Context, incomplete: str) -> Words:

@@ -1,4 +1,5 @@
-"""What a frozen model makes of images: its `pre_logits`, the features under the classifier."""
+"""What a frozen model makes of images: its `pre_logits`, the features under the classifier, or
+tokens on the way there."""
 
 from __future__ import annotations
 
@@ -7,34 +8,53 @@ from functools import cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
 from vitctl import processes
 from vitctl.data.batches import EvalBatch
+from vitctl.feature_sets.point import Point
 from vitctl.inference.weights import applied, one_behind
 from vitctl.model import shapes
 from vitctl.model.config import ModelConfig
+from vitctl.model.roles import STACKED
 from vitctl.processes.compile_barrier import in_step
 from vitctl.sharding.layout import Layout
 
 Extractor = Callable[[Any, Array], Array]
 
+_PRE_LOGITS = Point(None, pooled=True)
+
 
 @cache
-def make_extractor(config: ModelConfig, *, precision: str, layout: Layout) -> Extractor:
+def make_extractor(
+    config: ModelConfig, *, precision: str, layout: Layout, at: Point = _PRE_LOGITS
+) -> Extractor:
     """A compiled function of (params, images [b i j 3]) giving fp32 features [b e], on every
-    device. The classifier is not computed."""
-    run = applied(config, precision=precision, layout=layout)
+    device; `width_at` says how many. What comes after the point is not computed."""
+    passed = config if at.blocks is None else config.model_copy(update={"depth": at.blocks})
+    run = applied(passed, precision=precision, layout=layout)
 
     def features(params: Any, images: Float[Array, "b i j 3"]) -> Float[Array, "b e"]:
-        return run(params, images).pre_logits
+        if at.blocks is not None:
+            first = jax.tree.map(lambda layers: layers[: at.blocks], params[STACKED])
+            params = {**params, STACKED: first}
+        outputs = run(params, images)
+        if at.pooled:
+            return outputs.pre_logits
+        return jnp.mean(outputs.encoded[:, config.prefix :], axis=1)
 
     weights = layout.params(shapes.of_params(config))
     return in_step(
         jax.jit(features, in_shardings=(weights, layout.batch), out_shardings=layout.replicated)
     )
+
+
+def width_at(config: ModelConfig, at: Point) -> int:
+    """Numbers an image."""
+    return config.features if at.pooled else config.width
 
 
 def of_model(

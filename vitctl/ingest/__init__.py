@@ -22,6 +22,7 @@ array_records     ArrayRecord files of the same
 examples          images and labels in `tf.train.Example`, whatever file holds them
 tfds_folder       folders that TensorFlow Datasets prepared
 json_files        JSON beside the images of other programs' folders
+feature_files     features that other programs computed, with their labels
 imagenet          ImageNet as its makers give it out: tars, Kaggle's zip
 imagenet_files    where these are
 imagenet_truth    classes of its validation images and words for all, from its makers' tables

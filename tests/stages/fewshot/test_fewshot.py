@@ -26,6 +26,7 @@ from vitctl.inference import weights
 from vitctl.model import vit
 from vitctl.recipes import measuring
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
+from vitctl.settings.overrides import read_toml
 
 MODEL = made.config().model
 MOCK = MockConfig(examples=90, eval_examples=37)
@@ -276,9 +277,8 @@ def test_the_command_fills_in_what_is_left_out(tmp_path):
     streams = {"stdin": subprocess.DEVNULL, "text": True}
     words = command.split()
     done = forking.run(COMMAND, *words, preload=LOOKING, cwd=tmp_path, check=True, **streams)
-    import tomllib
-
-    cfg = FewshotConfig.model_validate(tomllib.loads(done.stdout))
+    (tmp_path / "printed.toml").write_text(done.stdout)
+    cfg = FewshotConfig.model_validate(read_toml(tmp_path / "printed.toml"))
     assert cfg == FewshotConfig(
         shots=(1, 5, 10), draws=3, eval_split="val", precision="float32", mock=MOCK
     )

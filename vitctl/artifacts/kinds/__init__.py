@@ -6,6 +6,7 @@
     batch       the summary of a batch that a step diverged on
     evaluation  the summary of the scores of a checkpoint
     fewshot     the summary of a few-shot probe
+    feature_set  the summary of a set of features
     export      the summary of an export
     plots       the summary of drawn figures
     schema      the JSON schema of artifacts, made from all summaries
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from vitctl.artifacts.kinds.dataset import Dataset
     from vitctl.artifacts.kinds.evaluation import Evaluation
     from vitctl.artifacts.kinds.export import Export
+    from vitctl.artifacts.kinds.feature_set import FeatureSet
     from vitctl.artifacts.kinds.fewshot import Fewshot
     from vitctl.artifacts.kinds.plots import Plots
     from vitctl.scaling.fit_line import FitLine
@@ -44,6 +46,12 @@ def _checkpoint() -> type[Checkpoint]:
     from vitctl.artifacts.kinds.checkpoint import Checkpoint
 
     return Checkpoint
+
+
+def _feature_set() -> type[FeatureSet]:
+    from vitctl.artifacts.kinds.feature_set import FeatureSet
+
+    return FeatureSet
 
 
 def _fewshot() -> type[Fewshot]:
@@ -95,6 +103,9 @@ DATASET = Kind("dataset", ("shard", "subset"), _dataset, "vitctl shard SRC")
 CHECKPOINT = Kind(
     "checkpoint", _WITH_WEIGHTS, _checkpoint, "vitctl pretrain --model S16 --data DATASET"
 )
+FEATURE_SET = Kind(
+    "feature-set", ("embed",), _feature_set, "vitctl embed --from RUN --data DATASET"
+)
 FEWSHOT = Kind("fewshot", ("fewshot",), _fewshot, "vitctl fewshot --from RUN")
 EVALUATION = Kind("evaluation", ("evaluate",), _evaluation, "vitctl evaluate --from RUN")
 EXPORT = Kind("export", ("export",), _export, "vitctl export --from RUN --to timm")
@@ -109,6 +120,7 @@ KINDS: dict[str, Kind[Any]] = {
     for kind in (
         DATASET,
         CHECKPOINT,
+        FEATURE_SET,
         FEWSHOT,
         EVALUATION,
         EXPORT,

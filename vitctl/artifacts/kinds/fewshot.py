@@ -42,9 +42,15 @@ class Fewshot(Summary):
     """A few-shot probe, made by `vitctl fewshot`."""
 
     model: str = Field(description="Name of the probed model.")
-    step: Count = Field(description="Step of the probed checkpoint.")
-    cooled: bool = Field(description="Whether the probed checkpoint is a finished model.")
-    features: Features = Field(description="What was probed: the model, or a baseline.")
+    step: Count | None = Field(
+        description="Step of the probed checkpoint; null of features of another program."
+    )
+    cooled: bool | None = Field(
+        description="Whether the probed checkpoint is a finished model; null where nobody knows."
+    )
+    features: Features = Field(
+        description="What was probed: the model, a baseline, or features that were given."
+    )
     weights: WeightsName = Field(
         default="raw",
         description="Which weights were measured: the last ones, or their average.",
@@ -64,7 +70,8 @@ class Fewshot(Summary):
     )
 
     def phrases(self) -> Iterable[str]:
-        yield self.model + ("" if self.features == "model" else f" ({self.features})")
+        plain = self.features in ("model", "given")
+        yield self.model + ("" if plain else f" ({self.features})")
         yield f"on {self.dataset}"
         for row in self.shots:
             yield f"{row.shots}-shot {percent(row.accuracy_mean)}"

@@ -1,0 +1,7 @@
+"""`vitctl embed`: a checkpoint and images -> their features, kept.
+
+spec      version and settings; imports no array library
+settings  what a user gives -> the settings of the stage; needs no terminal
+command   the command-line flags, and how they become settings
+run       the stage from top to bottom
+"""

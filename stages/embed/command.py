@@ -1,0 +1,63 @@
+"""The flags of `vitctl embed`, and how they become its settings."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Annotated
+
+from typer import Option
+
+from stages.embed.settings import read_splits, resolve
+from stages.embed.spec import EmbedConfig
+from vitctl.console import completion, flags
+from vitctl.console.flag import Flag, Flags
+from vitctl.console.session import Session
+from vitctl.console.verb import verb
+from vitctl.recipes.measuring import Measured, MeasuringRuntime
+
+_SETTINGS = (
+    Flag(
+        "at",
+        "Where features are read: what the classifier sees (pre_logits, the default), the mean of "
+        "the last tokens (tokens), or of the tokens after N blocks (block:N).",
+        metavar="POINT",
+    ),
+    Flag(
+        "splits",
+        "Splits to read, for example train,val (default: all).",
+        reads=lambda text, *, name: read_splits(text),
+        metavar="SPLIT,...",
+    ),
+    flags.WEIGHTS,
+)
+
+
+@verb(
+    sets=Flags(EmbedConfig, _SETTINGS), runs=Flags(MeasuringRuntime, flags.LOOKING), parallel=True
+)
+def embed(
+    session: Session,
+    source: flags.Source = None,
+    data: Annotated[
+        list[str] | None,
+        Option(
+            metavar="REF",
+            help="Dataset: path, name or id; repeatable (default: what the run was trained on).",
+            autocompletion=completion.datasets,
+        ),
+    ] = None,
+) -> None:
+    """Example: vitctl embed --from RUN --data DATASET
+
+    Keep the features of a frozen model: a row of numbers an image, in npy files that NumPy reads.
+    `vitctl fewshot` finds them again instead of computing them. Needs no labels. The same command
+    continues one that was stopped.
+    """
+    runtime = session.runtime(MeasuringRuntime)
+    datasets = [*data] if data else [None]
+    checkpoints = session.many("checkpoint", source, option="--from")
+    session.check_one_place(len(checkpoints) * len(datasets))
+    for checkpoint, reference in product(checkpoints, datasets):
+        dataset = session.measured_on(checkpoint, reference)
+        cfg = resolve(session.overrides, checkpoint, dataset, emit=session.emit)
+        session.deliver("embed", cfg, Measured(checkpoint, dataset), runtime=runtime)
