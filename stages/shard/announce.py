@@ -42,14 +42,16 @@ def announce_source(listing: Listing, *, emit: Emit) -> None:
         folders = f"{len(listing.empty_classes):,} class folders hold no image"
         emit(Caution(f"{folders}: {_some(listing.empty_classes)}"))
     if twins := _case_twins(listing.classes):
-        emit(Caution(f"classes that differ by case only stay apart: {_some(twins)}"))
+        emit(
+            Caution(f"classes that differ by case or outer spaces only stay apart: {_some(twins)}")
+        )
 
 
 def _case_twins(classes: Sequence[str]) -> list[str]:
     by_fold: dict[str, list[str]] = {}
     for name in classes:
         by_fold.setdefault(name.casefold().strip(), []).append(name)
-    return [" and ".join(names) for names in by_fold.values() if len(names) > 1]
+    return [" and ".join(map(repr, names)) for names in by_fold.values() if len(names) > 1]
 
 
 def _counts(counter: Counter[str]) -> str:

@@ -189,6 +189,28 @@ def test_leading_zeros_that_a_spreadsheet_lost(tmp_path):
     assert "whose leading zeros the table has lost" in listing.reading
 
 
+def test_numbers_to_which_pandas_added_decimals(tmp_path):
+    make(tmp_path, *(f"images/{i:03d}.jpg" for i in (1, 2, 10)))
+    table(tmp_path / "l.csv", ["id", "label"], ("1.0", "a"), ("2.0", "b"), ("10.0", "a"))
+    listing = list_folder(tmp_path)
+    assert labelled(listing) == {
+        f"images/{i}.jpg": (c,) for i, c in zip(("001", "002", "010"), "aba", strict=True)
+    }
+    assert "added decimals" in listing.reading
+
+
+def test_names_in_another_case_are_found_where_nothing_else_is(tmp_path):
+    make(tmp_path, "images/IMG_1.JPG", "images/img_2.jpg", "images/Img_2.JPG", "images/b.jpg")
+    rows = [("img_1.jpg", "a"), ("IMG_2.jpg", "b"), ("B.JPG", "b")]
+    table(tmp_path / "l.csv", ["file", "label"], *rows)
+    listing = list_folder(tmp_path)
+    assert labelled(listing) == {"images/IMG_1.JPG": ("a",), "images/b.jpg": ("b",)}
+    assert "names of files in another case" in listing.reading
+    exact = [("img_1.jpg", "a"), ("img_2.jpg", "b"), ("b.jpg", "a")]
+    table(tmp_path / "l.csv", ["file", "label"], *exact)
+    assert labelled(list_folder(tmp_path)) == {"images/img_2.jpg": ("b",), "images/b.jpg": ("a",)}
+
+
 def test_rows_that_do_not_fit_are_counted(tmp_path):
     make(tmp_path, *(f"images/{i}.jpg" for i in range(8)))
     rows = [(f"{i}.jpg", "ab"[i % 2]) for i in range(5)]

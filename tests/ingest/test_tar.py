@@ -147,6 +147,29 @@ def test_webdataset(tmp_path):
     assert [row[3] for row in rows(list_images(source, labels=labels))] == [("a",), ("b", "a")]
 
 
+def test_a_key_of_several_classes_is_left_out(tmp_path):
+    """Tars that were joined: WebDataset itself refuses files of one name."""
+    same = [("x", b"tench"), ("x", b"tench")]
+    source = shards(tmp_path, [("0", b"tench"), ("0", b"shark"), ("1", b"shark"), *same])
+    listing = list_images(source)
+    assert [row[3] for row in rows(listing)] == [("shark",), ("tench",), ("tench",)]
+    assert "2 images" in listing.cautions[0]
+    assert "several classes" in listing.cautions[0]
+    assert not any("without a .cls" in what for what in listing.skipped)
+
+
+def test_classes_that_do_not_lie_next_to_their_images(tmp_path):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as tar:
+        for name in ("0.cls", "1.cls", "0.jpg", "1.jpg"):
+            member = tarfile.TarInfo(name)
+            member.size = 1
+            tar.addfile(member, io.BytesIO(b"x"))
+    with pytest.raises(InputError, match=r"has a \.cls file next to it") as caught:
+        list_images(str(path))
+    assert "--sort=name" in caught.value.hint
+
+
 def test_labels_of_a_webdataset_are_in_its_fingerprint(tmp_path):
     """By contents, the files with classes are not those of images."""
     proofs = set()

@@ -1,7 +1,7 @@
-"""Which image each cell of a table means: by its path, without its ending, by its name alone, or by
-a number that lost its leading zeros.
+"""Which image each cell of a table means: by its path, without its ending, by its name alone, by
+a number that lost its leading zeros or became a fraction, or in another case.
 
-    train/0001.jpg     val\\1.jpg     0001     /kaggle/input/x/train/0001.jpg     1
+    train/0001.jpg     val\\1.jpg     0001     /kaggle/input/x/train/0001.jpg     1     1.0
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from vitctl.textfiles import slashed
 
 MISSING, AMBIGUOUS = -1, -2
 _NUMBER = re.compile(r"[0-9]+")
+_WHOLE = re.compile(r"[0-9]+\.0+")
 _TRAIN: Split = "train"
 
 
@@ -70,9 +71,15 @@ class Paths:
 
     def match(self, cells: Sequence[str]) -> Match:
         """The manner that finds most images; of two the first."""
-        best = Match(np.full(len(cells), MISSING, np.int64))
+        best = self._best(self._tries(cells), len(cells))
+        return best if best.images else self._best(self._last_tries(cells), len(cells), best=best)
+
+    def _best(
+        self, tries: Iterator[tuple[str, NDArray[np.int64]]], cells: int, best: Match | None = None
+    ) -> Match:
+        best = best or Match(np.full(cells, MISSING, np.int64))
         most = 0
-        for manner, rows in self._tries(cells):
+        for manner, rows in tries:
             match = Match(rows, manner)
             if (images := match.images) > most:
                 best, most = match, images
@@ -100,6 +107,19 @@ class Paths:
                 "numbers of files, whose leading zeros the table has lost",
                 _looked_up([_number(stem) or "" for stem in own], numbers),
             )
+
+    def _last_tries(self, cells: Sequence[str]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+        """Where nothing else finds an image."""
+        bases = [_base(slashed(cell, known=self._known)) for cell in cells]
+        if all(_WHOLE.fullmatch(base) for base in bases if base):
+            numbers = self._by("number", lambda path: _number(_stem(_base(path))))
+            whole = [_number(base.partition(".")[0]) or "" for base in bases]
+            yield "numbers of files, to which a program added decimals", _looked_up(whole, numbers)
+        lower = self._by("lower case", lambda path: _stem(_base(path)).lower())
+        yield (
+            "names of files in another case",
+            _looked_up([_stem(base).lower() for base in bases], lower),
+        )
 
     def _paths(self, names: Sequence[str], keys: dict[str, int]) -> NDArray[np.int64]:
         rows = np.full(len(names), MISSING, np.int64)

@@ -37,6 +37,7 @@ from vitctl.ingest.windows import InParts, opened_window
 TarKind = Literal["tar", "webdataset"]
 
 _NO_CLASS = "images without a .cls file"
+_NONE, _SEVERAL = -1, -2
 _OTHER = "devices, pipes and sparse files"
 _LINKS = "links in the archive"
 _MOST_CLASS_BYTES = 4096
@@ -162,9 +163,10 @@ class _Samples:
     def __init__(self) -> None:
         self.names: dict[str, int] = {}
         self.labels = array("i")
-        """Of each image that was taken; -1 if it has no class."""
+        """Of each image that was taken; `_NONE` if it has no class, `_SEVERAL` if its sample says
+        several."""
         self._key: bytes | None = None
-        self._class = -1
+        self._class = _NONE
         self._first = 0
 
     def see(self, file: _File) -> None:
@@ -177,16 +179,17 @@ class _Samples:
             self._key = key
         if ending == b"cls" and file.size <= _MOST_CLASS_BYTES and (text := file.read(file.size)):
             name_ = text_of(text.strip())
-            self._class = self.names.setdefault(name_, len(self.names))
+            label = self.names.setdefault(name_, len(self.names))
+            self._class = label if self._class in (_NONE, label) else _SEVERAL
 
     def add_image(self) -> None:
-        self.labels.append(-1)
+        self.labels.append(_NONE)
 
     def end(self) -> None:
         """The sample is over."""
         for i in range(self._first, len(self.labels)):
             self.labels[i] = self._class
-        self._key, self._class, self._first = None, -1, len(self.labels)
+        self._key, self._class, self._first = None, _NONE, len(self.labels)
 
 
 def list_tars(
@@ -250,8 +253,18 @@ def list_tars(
         if not choices.takes_labels:
             files = files.unlabelled()
         else:
-            if missing := int((classes < 0).sum()):
+            if missing := int((classes == _NONE).sum()):
                 tree.skipped[_NO_CLASS] += missing
+            if several := int((classes == _SEVERAL).sum()):
+                cautions.append(
+                    f"{several:,} images of {shown} are left out: files of one key say several "
+                    "classes, so it is not known which is whose"
+                )
+            if len(classes) and (classes == _NONE).all():
+                raise InputError(
+                    f"no image in {shown} has a .cls file next to it",
+                    hint="the files of a key must follow each other: make the tar with --sort=name",
+                )
             files = files.labelled_one_each(classes).where(classes >= 0)
         files, splits = in_parts(
             files, [part.path for part in parts], layout=choices.layout, shown=shown
