@@ -146,7 +146,8 @@ def _mapping(
 ) -> NDArray[np.int32]:
     """int32[dataset's classes]: the model's index of each. Raises InputError if one has none."""
     renamed = cfg.class_map or {}
-    stray = [name for name in renamed if name not in dataset]
+    known = frozenset(dataset)
+    stray = [name for name in renamed if name not in known]
     if stray and len(stray) == len(renamed):
         raise InputError(
             f"--class-map renames none of the dataset's {len(dataset)} classes; it names "

@@ -3,6 +3,9 @@
 input       images/s of training batches: all threads against one
 step        images/s of the train step: scanned layers with full remat against without
 classes     seconds a plan of 65,529 images in 21,843 classes takes, against 2,184 of them
+names       seconds of evaluating, probing and showing by name: 21,843 classes against 2,184
+listing     milliseconds an artifact of `ls`: a store of 10,000 of them against one of 1,000
+lookup      milliseconds a reference by name, id and completion takes in a store of 1,000
 checkpoint  seconds a save of S/16 stops training, against the time of one step of 8 images
 saves       seconds a save of a tiny model takes, each described anew by orbax, or by the first
 """
@@ -46,7 +49,7 @@ def told(name: str, rates: dict[str, list[float]], unit: str) -> None:
         medians[label] = statistics.median(values)
         print(f"{name:<10} {label:<24} {medians[label]:10.4g} {unit}", end="")
         print(f"   ({min(values):.4g} to {max(values):.4g})")
-    first, second = medians.values()
+    first, second, *_ = medians.values()
     print(f"{name:<10} ratio {first / second:.2f}\n")
 
 
@@ -250,11 +253,94 @@ def bench_classes() -> None:
     told("classes", rates, "s")  # ten times the classes: a ratio above 15 is not linear
 
 
+def names_of(classes: int) -> None:
+    """What commands do with the names of classes besides images: `evaluate` of a model whose
+    classes have another order, the choice of `fewshot`, and the lines of `show`."""
+    from stages.evaluate.run import _mapping
+    from stages.evaluate.spec import EvaluateConfig
+    from stages.inspect.listing import labelled
+    from stages.inspect.show import _of_artifact
+    from tests.artifacts.making import checkpoint_summary, made, recipe
+    from vitctl.artifacts import Store
+    from vitctl.data.classes import sort_classes, titles_for
+    from vitctl.events import silent
+    from vitctl.probe.draws import classes_with_enough, positions_by_class
+
+    names = tuple(sort_classes([f"n{i:08d}" for i in range(classes)]))
+    renamed = {name: f"model {name}" for name in names}
+    cfg = EvaluateConfig.model_construct(class_map=renamed)
+    _mapping(cfg, names[::-1], model=tuple(renamed.values()), emit=silent)
+    titles_for(names, renamed)
+    labels = np.repeat(np.arange(classes, dtype=np.int32), 3)
+    positions = positions_by_class(labels, classes=classes)
+    classes_with_enough(positions, shots=2, names=names, leave_out=True)
+    with tempfile.TemporaryDirectory() as folder:
+        summary = checkpoint_summary(5, classes=list(names))
+        artifact = made(Store(folder), recipe("pretrain", "checkpoint"), summary=summary)
+        labelled(artifact)
+        list(_of_artifact(artifact))
+
+
+def bench_names() -> None:
+    rates = {
+        f"{classes:,} classes": timed(lambda n=classes: names_of(n)) for classes in (21_843, 2_184)
+    }
+    told("names", rates, "s")  # ten times the classes: a ratio above 15 is not linear
+
+
+def filled(folder: Path, *, artifacts: int) -> Any:
+    """A store of so many small datasets."""
+    from tests.artifacts.making import dataset_summary, made, recipe
+    from vitctl.artifacts import Store
+
+    store = Store(folder)
+    for number in range(artifacts):
+        summary = dataset_summary({"train": 6, "val": 3})
+        made(store, recipe(number=number), name=f"photos{number}", summary=summary)
+    return store
+
+
+def bench_listing() -> None:
+    from stages.inspect.listing import rows
+    from stages.inspect.ls import _cells
+
+    rates = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for artifacts in (10_000, 1_000):
+            store = filled(Path(folder) / str(artifacts), artifacts=artifacts)
+            listed = timed(lambda store=store: [_cells(row) for row in rows(store)])
+            rates[f"{artifacts:,} artifacts"] = [1000 * s / artifacts for s in listed]
+    told("listing", rates, "ms")
+
+
+def bench_lookup() -> None:
+    from types import SimpleNamespace
+
+    from vitctl.artifacts.references import find
+    from vitctl.console import completion
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = filled(Path(folder), artifacts=1_000)
+        entry, _ = find("photos500", store=store)
+        context: Any = SimpleNamespace(params={"store": Path(folder)})
+        works: dict[str, Callable[[], Any]] = {
+            "path": lambda: find(str(entry.path), store=store),
+            "name": lambda: find("photos500", store=store),
+            "id": lambda: find(entry.path.name[-8:], store=store),
+            "completion": lambda: completion.artifacts(context, "photos50"),
+        }
+        rates = {word: [1000 * s for s in timed(work)] for word, work in works.items()}
+    told("lookup", rates, "ms")
+
+
 def main(names: list[str]) -> None:
     benches = {
         "input": bench_input,
         "step": bench_step,
         "classes": bench_classes,
+        "names": bench_names,
+        "listing": bench_listing,
+        "lookup": bench_lookup,
         "checkpoint": bench_checkpoint,
         "saves": bench_saves,
     }
