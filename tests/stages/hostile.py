@@ -54,6 +54,16 @@ def copied(store: Path, folder: Path) -> Path:
     return Path(shutil.copytree(store, folder, copy_function=os.link))
 
 
+def trimmed(store: Path) -> Path:
+    """The store, cut in its place to the dataset and the last checkpoints of two runs, `adam@6`
+    and `cooled@6`: a copy of it takes a fifth of the time."""
+    keep = [store.parent / MADE[name]["path"] for name in ("dataset", "trunk", "cooled")]
+    for folder in (*store.glob("*/*"), *store.glob("*/*/checkpoints/*")):
+        if not any(kept.is_relative_to(folder) for kept in keep):
+            shutil.rmtree(folder, ignore_errors=True)  # gone with its run
+    return store
+
+
 def forge(store: Path, pick: Pick[Any]) -> str:
     """Change one thing below `store`; says what."""
     files = sorted(str(p.relative_to(store)) for p in store.rglob("*") if p.is_file())
