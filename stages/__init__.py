@@ -4,6 +4,7 @@ app       the typer app: the table of verbs, and the console script
 api       the commands as Python functions
 shard     images -> a dataset artifact
 subset    a dataset -> some of its images, none copied
+mix       datasets -> one of all their images, by weight
 pretrain  a dataset -> a run of checkpoints
 cooldown  a checkpoint of a run -> a finished model
 finetune  a pretrained checkpoint -> a model for a dataset's classes

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack, get_args
@@ -24,6 +25,7 @@ from typing import Any, TypedDict, TypeVar, Unpack, get_args
 from stages.predict.spec import Answer
 from vitctl.artifacts import Artifact, Store, inputs
 from vitctl.artifacts.pasteable import usual_store
+from vitctl.errors import UsageError
 from vitctl.events import Emit, silent
 from vitctl.formula.family import FormulaConfig
 from vitctl.hardware.compilation_cache import keep_compiled_programs
@@ -161,6 +163,27 @@ def subset(
     )
     runtime = call.runtime(SubsetRuntime)
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
+def mix(
+    *datasets: Reference, weights: Sequence[float | str] | None = None, **options: Unpack[Options]
+) -> Artifact:
+    """Several datasets -> one of all their images, drawn by `weights`, one for each, or without
+    them every image equally often. `set={"balance": True}` draws classes evenly."""
+    from stages.mix.run import run
+    from stages.mix.spec import Inputs, MixConfig, MixRuntime
+    from stages.mix.weights import positive
+
+    call = _Call("mix", options)
+    cfg = call.overrides.build(MixConfig, {})
+    if weights is not None and len(weights) != len(datasets):
+        raise UsageError(f"{len(datasets)} datasets have {len(weights)} weights")
+    # As it is written, not as it is stored in binary: 0.7 is 7/10.
+    fractions = [positive(Fraction(str(weight)), str(weight)) for weight in weights or ()]
+    given = Inputs(
+        tuple(call.input("dataset", dataset) for dataset in datasets), tuple(fractions) or None
+    )
+    return run(cfg, given, store=call.store, runtime=call.runtime(MixRuntime), emit=call.emit)
 
 
 def pretrain(

@@ -39,6 +39,7 @@ VERBS: dict[str, Verb] = {
         "stages.shard.command", "Images -> a dataset of ArrayRecord shards.", "Train", True
     ),
     "subset": Verb("stages.subset.command", "Some images of a dataset, none copied.", "Train"),
+    "mix": Verb("stages.mix.command", "Several datasets as one, by weight.", "Train"),
     "pretrain": Verb(
         "stages.pretrain.command", "Pretrain a ViT; more steps continue it.", "Train", True
     ),

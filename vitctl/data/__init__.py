@@ -10,6 +10,8 @@
     parts         what a dataset that is made of others records of them
     subset        some images of a source, without a copy of any
     selection     which images a subset takes
+    mixture       the images of several sources
+    mixed_order   orders that draw some examples more often than others
     local_shards  the images of a dataset on this machine's disk
     views         positions in a set of images, and how each image is seen
     order         which example comes when: arithmetic, not a shuffle buffer

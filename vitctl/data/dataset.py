@@ -29,7 +29,7 @@ from vitctl.artifacts.documents import read_document
 from vitctl.data.config import AugmentConfig
 from vitctl.data.image_cost import ImageCost
 from vitctl.data.order import Shuffled
-from vitctl.data.parts import SubsetInfo
+from vitctl.data.parts import MixtureInfo, SubsetInfo
 from vitctl.data.read_clock import ReadClock
 from vitctl.data.records import Shard, ShardedRecords
 from vitctl.data.views import Request, View
@@ -88,12 +88,14 @@ class DatasetInfo(Config):
     """Whose pictures these are, where they are made when they are read and no shard holds them."""
     subset: SubsetInfo | None = None
     """Of which dataset these are some images, where no shard here holds them."""
+    mixture: MixtureInfo | None = None
+    """Of which datasets these are the images, where no shard here holds them."""
 
     @model_serializer(mode="wrap")
     def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Datasets of files are described as they were before there were others."""
         tree: dict[str, Any] = handler(self)
-        for name in ("formula", "subset"):
+        for name in ("formula", "subset", "mixture"):
             if tree[name] is None:
                 del tree[name]
         return tree
@@ -101,7 +103,7 @@ class DatasetInfo(Config):
     @property
     def has_shards(self) -> bool:
         """Whether shards beside the description hold the images, and side files their keys."""
-        return self.formula is None and self.subset is None
+        return self.formula is None and self.subset is None and self.mixture is None
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetInfo:

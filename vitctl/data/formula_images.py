@@ -138,7 +138,9 @@ class _PictureRecords:
 
     source: FormulaImages
     split: str
-    stored = False
+
+    def stored(self) -> NDArray[np.int64]:
+        return np.empty(0, np.int64)
 
     def __len__(self) -> int:
         return self.source.info.examples(self.split)

@@ -13,6 +13,7 @@ from vitctl.data.config import MockConfig
 from vitctl.data.dataset import Dataset
 from vitctl.data.formula_images import FormulaImages
 from vitctl.data.image_source import ImageSource
+from vitctl.data.mixture import Mixture
 from vitctl.data.mock import MockDataset
 from vitctl.data.parts import DatasetRef
 from vitctl.data.subset import HINT, RowFiles, Subset
@@ -63,6 +64,11 @@ def open_dataset(dataset: Artifact, *, folder: Folder = in_place) -> ImageSource
     info = on_disk.info
     if info.formula is not None:
         return FormulaImages(info, info.formula)
+    if info.mixture is not None:
+        parts = [
+            open_dataset(_part(dataset, part), folder=folder) for part in info.mixture.datasets
+        ]
+        return Mixture(tuple(parts), info)
     if info.subset is None:
         return on_disk
     source = open_dataset(_part(dataset, info.subset.dataset), folder=folder)
@@ -85,7 +91,7 @@ def _part(dataset: Artifact, part: DatasetRef) -> Artifact:
     raise PartGoneError(
         f"the dataset that {dataset.path} takes its images from is gone "
         f"(id {parent.id[:8]}{_last_place(parent)})",
-        hint="bring it back to that place, or copy it into this store: a subset holds no images",
+        hint="bring it back to that place, or copy it into this store: it alone holds the images",
     )
 
 

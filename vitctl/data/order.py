@@ -38,6 +38,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 # One tag per purpose, so that no two purposes ever hash the same message.
 _TAG_ORDER = 1
 _TAG_AUGMENT = 2
+_TAG_STREAM = 6
 
 
 class Window(NamedTuple):
@@ -137,7 +138,23 @@ def permute(positions: ArrayLike, *, examples: int, seed: int, epochs: ArrayLike
     return values.astype(np.int64).reshape(positions.shape)
 
 
-def _feistel(values: U64, keys: U64, half_bits: np.uint64) -> U64:
+def permute_each(positions: I64, *, examples: I64, streams: I64, seed: int, epochs: I64) -> I64:
+    """`permute` with a size for each position, int64[b] all: `streams` tells permutations of
+    one size apart."""
+    values = positions.astype(np.uint64)
+    keys = hash64(seed, streams, examples, epochs, tag=_TAG_STREAM)
+    # The exponent of a float is the bit length of an integer below 2^53.
+    bit_lengths = np.frexp((examples - 1).astype(np.float64))[1]
+    half_bits = (np.maximum(_MIN_BITS, bit_lengths + 1) // 2).astype(np.uint64)
+    limits = examples.astype(np.uint64)
+    outside = np.ones(values.shape, bool)
+    while outside.any():
+        values[outside] = _feistel(values[outside], keys[outside], half_bits[outside])
+        outside = values >= limits
+    return values.astype(np.int64)
+
+
+def _feistel(values: U64, keys: U64, half_bits: np.uint64 | U64) -> U64:
     """Encipher `values` of 2 * half_bits bits, each under its own key."""
     mask = (np.uint64(1) << half_bits) - np.uint64(1)
     left, right = values >> half_bits, values & mask

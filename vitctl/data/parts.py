@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, PositiveInt, model_validator
 
 from vitctl.settings.config import Config
 
@@ -27,3 +27,22 @@ class SubsetInfo(Config):
     """Size of each number in the files of rows."""
     splits: tuple[str, ...]
     """Those that have a file of rows; the others are as they are in the dataset."""
+
+
+class MixtureInfo(Config):
+    """The images of several datasets."""
+
+    datasets: Annotated[tuple[DatasetRef, ...], Field(min_length=1)]
+    weights: tuple[PositiveInt, ...] | None = None
+    """Of each dataset, how many of every sum(weights) draws of training take it; None draws every
+    image equally often."""
+    balanced: bool = False
+    """Whether training draws every class equally often instead."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.weights is not None and len(self.weights) != len(self.datasets):
+            raise ValueError("there are not as many weights as datasets")
+        if self.weights is not None and self.balanced:
+            raise ValueError("weights and balanced are two ways to draw")
+        return self

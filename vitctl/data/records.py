@@ -44,9 +44,9 @@ _REMAKE = "make the dataset again with `vitctl shard`, or copy it again from whe
 class Records(Protocol):
     """Records as one sequence, whatever holds them."""
 
-    @property
-    def stored(self) -> bool:
-        """Whether they lie on a disk; others are made when they are read."""
+    def stored(self) -> NDArray[np.int64]:
+        """int64[m]: the positions of those that lie on a disk, ascending; others are made when they
+        are read."""
 
     def __len__(self) -> int: ...
 
@@ -67,9 +67,8 @@ class ChosenRecords:
     records: Records
     rows: NDArray[Any]
 
-    @property
-    def stored(self) -> bool:
-        return self.records.stored
+    def stored(self) -> NDArray[np.int64]:
+        return np.flatnonzero(np.isin(self.rows, self.records.stored()))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -82,6 +81,43 @@ class ChosenRecords:
 
     def close(self) -> None:
         self.records.close()
+
+
+class JoinedRecords:
+    """The records of several sequences, one after the other."""
+
+    def __init__(self, parts: Sequence[Records]) -> None:
+        self._parts = tuple(parts)
+        self._end_offsets = np.cumsum([len(part) for part in parts], dtype=np.int64)
+
+    def stored(self) -> NDArray[np.int64]:
+        return np.concatenate(
+            [part.stored() + self._first(number) for number, part in enumerate(self._parts)]
+        )
+
+    def __len__(self) -> int:
+        return int(self._end_offsets[-1])
+
+    def read(self, indices: NDArray[np.int64]) -> list[bytes]:
+        out: list[bytes] = [b""] * len(indices)
+        part_of = np.searchsorted(self._end_offsets, indices, side="right")
+        for number in np.unique(part_of).tolist():
+            places = np.flatnonzero(part_of == number)
+            records = self._parts[number].read(indices[places] - self._first(number))
+            for place, record in zip(places.tolist(), records, strict=True):
+                out[place] = record
+        return out
+
+    def locate(self, index: int) -> tuple[Path, int]:
+        number = int(np.searchsorted(self._end_offsets, index, side="right"))
+        return self._parts[number].locate(index - self._first(number))
+
+    def close(self) -> None:
+        for part in self._parts:
+            part.close()
+
+    def _first(self, number: int) -> int:
+        return int(self._end_offsets[number]) - len(self._parts[number])
 
 
 class RecordWriter:
@@ -204,8 +240,6 @@ class ShardedRecords:
     Reads several shards at a time, but is itself not to be shared between threads.
     """
 
-    stored = True
-
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._shards = tuple(shards)
         self._end_offsets = np.cumsum([shard.records for shard in shards], dtype=np.int64)
@@ -235,6 +269,9 @@ class ShardedRecords:
                 for place, record in zip(places, job.result(), strict=True):
                     out[place] = record
         return out
+
+    def stored(self) -> NDArray[np.int64]:
+        return np.arange(len(self), dtype=np.int64)
 
     def open(self) -> None:
         """Open every shard now. Raises `InputError` for the first that is not whole."""

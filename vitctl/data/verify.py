@@ -37,12 +37,14 @@ def check_parts(dataset: ImageSource) -> Iterator[str]:
     that are made when they are read cannot be damaged."""
     for split in dataset.info.splits:
         with closing(dataset.records(split)) as records:
-            keys = dataset.keys(split) if records.stored else ()
-            for index, record in _each(records) if records.stored else ():
+            keys = dataset.keys(split)
+            for index, record in _each(records, records.stored()):
                 path, position = records.locate(index)
                 if isinstance(record, VitctlError):
                     yield record.message
-                elif (problem := _wrong_id(record, key=keys[index])) is not None:
+                    continue
+                problem = _wrong_id(record, key=keys[np.array([index])][0])
+                if problem is not None:
                     yield f"record {position} of {path} {problem}"
 
 
@@ -78,7 +80,7 @@ def _check_shard(
     """`shown` is where the shard belongs, `keys` and `labels` are what the index says of it."""
     with closing(ShardedRecords([shard])) as records:
         records.open()
-        for position, record in _each(records):
+        for position, record in _each(records, np.arange(len(records))):
             where = f"record {position} of {shown}"
             if isinstance(record, VitctlError):
                 yield record.message
@@ -110,10 +112,13 @@ def _problem(record: bytes, *, key: np.uint64, labels: NDArray[np.int32]) -> str
     return None
 
 
-def _each(records: Records) -> Iterator[tuple[int, bytes | VitctlError]]:
-    """Every record; where a batch can't be read, one by one, with the error in its place."""
-    for offset in range(0, len(records), _BATCH):
-        indices = np.arange(offset, min(offset + _BATCH, len(records)))
+def _each(
+    records: Records, positions: NDArray[np.int64]
+) -> Iterator[tuple[int, bytes | VitctlError]]:
+    """The records at `positions`; where a batch can't be read, one by one, with the error in the
+    place of a record."""
+    for offset in range(0, len(positions), _BATCH):
+        indices = positions[offset : offset + _BATCH]
         try:
             yield from zip(indices.tolist(), records.read(indices), strict=True)
         except VitctlError:

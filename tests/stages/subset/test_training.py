@@ -1,11 +1,16 @@
-"""A subset is trained on, bitwise the same whether the run was interrupted or not, and replayed."""
+"""Subsets and mixtures are trained on and replayed; an interrupted run is bitwise the same."""
 
 from __future__ import annotations
+
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from stages.mix import run as mix_stage
+from stages.mix.spec import Inputs as MixInputs
+from stages.mix.spec import MixConfig, MixRuntime
 from stages.pretrain import run as pretrain_stage
 from stages.pretrain.spec import Inputs as PretrainInputs
 from stages.replay.run import run as replay
@@ -46,10 +51,23 @@ def subset_of_photos(folder, store):
     )
 
 
+def mixed(photos, store, **settings):
+    weights = None if settings else (Fraction(2), Fraction(1))
+    parts = (photos,) if settings else (photos, photos)
+    return mix_stage.run(
+        MixConfig(**settings), MixInputs(parts, weights), store=store, runtime=MixRuntime()
+    )
+
+
 # Shards, trains three times and decodes with TensorFlow: 20 s.
 @pytest.mark.slow
-def test_resumed_bitwise_and_replayed(store, tmp_path):
+@pytest.mark.parametrize("kind", ["subset", "mixture", "balanced"])
+def test_resumed_bitwise_and_replayed(store, tmp_path, kind):
     images = subset_of_photos(tmp_path / "photos", store)
+    if kind == "mixture":
+        images = mixed(images, store)
+    if kind == "balanced":
+        images = mixed(images, store, balance=True)
 
     def pretrained(steps, place):
         changes = {

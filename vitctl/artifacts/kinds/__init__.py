@@ -99,7 +99,7 @@ def _batch() -> type[Batch]:
 _TRAINING = ("pretrain", "cooldown", "finetune")
 _WITH_WEIGHTS = (*_TRAINING, "import")
 
-DATASET = Kind("dataset", ("shard", "subset"), _dataset, "vitctl shard SRC")
+DATASET = Kind("dataset", ("shard", "subset", "mix"), _dataset, "vitctl shard SRC")
 CHECKPOINT = Kind(
     "checkpoint", _WITH_WEIGHTS, _checkpoint, "vitctl pretrain --model S16 --data DATASET"
 )

@@ -1,0 +1,7 @@
+"""`vitctl mix`: several datasets as one, by weight, or one with its classes drawn evenly.
+
+command  its flags
+spec     what it reads, decides and makes
+run      how it works
+weights  numbers and sizes -> how often each dataset is drawn
+"""

@@ -1,0 +1,65 @@
+"""The flags of `vitctl mix`, and how they become its settings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from typer import Argument
+
+from stages.mix.spec import Inputs, MixConfig, MixRuntime
+from stages.mix.weights import split_weight
+from vitctl.console import completion
+from vitctl.console.flag import Flag, Flags
+from vitctl.console.session import Session
+from vitctl.console.verb import verb
+from vitctl.errors import UsageError
+
+_SETTINGS = (
+    Flag(
+        "temperature",
+        "Weight each dataset by its training images to the power of 1/T; a larger T draws small "
+        "datasets more often.",
+        metavar="T",
+    ),
+    Flag(
+        "balance",
+        "Draw every class equally often in training; also of a single dataset.",
+        sets=True,
+    ),
+)
+
+
+@verb(sets=Flags(MixConfig, _SETTINGS), runs=Flags(MixRuntime, ()))
+def mix(
+    session: Session,
+    data: Annotated[
+        list[str],
+        Argument(
+            metavar="REF[=WEIGHT]",
+            help="Datasets, each with a weight (relative to the others) or none of them with one: "
+            "then every image is drawn equally often.",
+            show_default=False,
+            autocompletion=completion.datasets,
+        ),
+    ],
+) -> None:
+    """Example: vitctl mix photos=0.7 drawings=0.3
+
+    Several datasets as one, without copying an image: training draws them by their weights, classes
+    are united by name, and the held-out splits are joined.
+
+    Evenly by class: vitctl mix photos --balance
+    """
+    cfg = session.overrides.build(MixConfig, {})
+    pairs = [split_weight(text) for text in data]
+    weights = tuple(weight for _, weight in pairs if weight is not None)
+    if weights and len(weights) < len(pairs):
+        bare = next(text for text, weight in pairs if weight is None)
+        raise UsageError(
+            f"{bare} has no weight, and others have one", hint=f"give it one, too: {bare}=0.5"
+        )
+    datasets = tuple(
+        session.one("dataset", reference, option="REF", stdin=False) for reference, _ in pairs
+    )
+    runtime = session.runtime(MixRuntime)
+    session.deliver("mix", cfg, Inputs(datasets, weights or None), runtime=runtime)
