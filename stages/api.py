@@ -191,6 +191,7 @@ def pretrain(
     model: str | None = None,
     recipe: RecipeName | None = None,
     data: Reference | None = None,
+    from_: Reference | None = None,
     steps: Count | None = None,
     images: Count | None = None,
     epochs: float | None = None,
@@ -198,19 +199,30 @@ def pretrain(
     **options: Unpack[Options],
 ) -> Artifact:
     """A dataset -> the checkpoint at the end of a run; more steps continue it. `data` left out is
-    the newest dataset of the store; `mock` trains on synthetic images."""
-    from stages.pretrain.settings import resolve
+    the newest dataset of the store, and with `from_`, a checkpoint to go on from, the one that it
+    was trained on; `mock` trains on synthetic images."""
+    from stages.pretrain.settings import has_dataset, inherits_mock, resolve
     from vitctl.train.config import TrainRuntime
 
     call = _Call("pretrain", options)
     runtime = call.runtime(TrainRuntime)
+    checkpoint = None
+    if from_ is not None:
+        checkpoint = call.input("checkpoint", from_, option="from_", trunk=True)
+        mock = mock or (data is None and inherits_mock(checkpoint, emit=call.emit))
+
+    def dataset() -> Artifact:
+        own = has_dataset(checkpoint) if data is None else None
+        return call.input("dataset", data) if own is None else call.trained_on(own)
+
     cfg, inputs = resolve(
         call.overrides,
         model=model,
         recipe=recipe,
         length=length({"steps": steps, "images": images, "epochs": epochs}),
-        dataset=lambda: call.input("dataset", data, option="data"),
+        dataset=dataset,
         mock=mock,
+        checkpoint=checkpoint,
         store=call.store,
         runtime=runtime,
         emit=call.emit,

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from functools import partial
 
 from stages.finetune.spec import Inputs, recipe_of
-from vitctl.artifacts import Artifact, Store, crew
+from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.kinds import CHECKPOINT
-from vitctl.data.digest import ConsumedSamples
 from vitctl.events import Caution, Emit, Next, Note, silent
-from vitctl.inference import weights as frozen
-from vitctl.recipes.branching import trained_with
 from vitctl.recipes.naming import name_of
-from vitctl.sharding.layout import Layout
+from vitctl.train.carried_over import same_classes
 from vitctl.train.config import TrainConfig, TrainRuntime
-from vitctl.train.program import state
-from vitctl.train.program.state import TrainState
-from vitctl.train.run import chance, warm_start
+from vitctl.train.run import beginning as begin
+from vitctl.train.run import chance
 from vitctl.train.run.beginning import StartingPoint
 from vitctl.train.run.images import Images
 from vitctl.train.run.trainer import trained
-from vitctl.train.trained_classes import classes_trained_on
 
 
 def run(
@@ -37,12 +31,7 @@ def run(
 
     def starting_point(images: Images) -> StartingPoint:
         emit(Note(_head(inputs.checkpoint, images.classes)))
-        weights = partial(
-            _pretrained, cfg=cfg, checkpoint=inputs.checkpoint, classes=images.classes
-        )
-        return StartingPoint(
-            0, weights, ConsumedSamples(), classes=classes_trained_on(inputs.checkpoint)
-        )
+        return begin.warm(cfg, inputs.checkpoint, classes=images.classes)
 
     checkpoint = trained(
         recipe,
@@ -61,30 +50,8 @@ def run(
     return checkpoint
 
 
-def _pretrained(
-    layout: Layout, *, cfg: TrainConfig, checkpoint: Artifact, classes: tuple[str, ...]
-) -> TrainState:
-    """The checkpoint's weights, made to fit, with a new optimizer."""
-    crew.require_whole(checkpoint)
-    before = trained_with(checkpoint)
-    params = frozen.weights_of(
-        checkpoint.path, model=before.model, layout=layout, weights=cfg.from_weights
-    )
-    changes = {name: params[name] for name in warm_start.CHANGES if name in params}
-    fitted = warm_start.adapt(
-        {**params, **layout.on_host(changes)},
-        before=before.model,
-        after=cfg.model,
-        classes_before=CHECKPOINT.summary(checkpoint).classes,
-        classes_after=classes,
-        seed=cfg.seed,
-    )
-    params = layout.place(fitted, layout.params(fitted))
-    return state.with_params(cfg, params, layout=layout)
-
-
 def _head(checkpoint: Artifact, classes: tuple[str, ...]) -> str:
     before = CHECKPOINT.summary(checkpoint).classes
-    if warm_start.same_classes(before, classes):
+    if same_classes(before, classes):
         return f"the head is kept: the same {len(classes)} classes"
     return f"a new head: {len(classes)} classes, pretrained were {len(before)}"

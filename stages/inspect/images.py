@@ -86,6 +86,7 @@ def check_consumed(artifact: Artifact, *, store: Store) -> tuple[list[str], list
             seed=cfg.seed,
             batch=cfg.data.batch,
             passed=passed,
+            first_step=cfg.data.first_step,
         )
         if consumed.step != artifact.step:
             return [f"its samples are those of step {consumed.step}"], []

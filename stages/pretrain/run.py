@@ -1,4 +1,4 @@
-"""How `vitctl pretrain` works: dataset -> a run of checkpoints."""
+"""How `vitctl pretrain` works: dataset, and a checkpoint to begin from -> a run of checkpoints."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import shlex
 
 from stages.pretrain.spec import Inputs, recipe_of
 from vitctl.artifacts import Artifact, Store
+from vitctl.artifacts.references import plain_name
 from vitctl.artifacts.store import slug
-from vitctl.events import Caution, Emit, Next, silent
+from vitctl.events import Caution, Emit, Next, Note, silent
+from vitctl.recipes.naming import name_of
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.run import beginning as begin
-from vitctl.train.run import chance
+from vitctl.train.run import chance, warm_start
+from vitctl.train.run.images import Images
 from vitctl.train.run.trainer import trained
 
 
@@ -25,12 +28,20 @@ def run(
     """Train to `cfg.steps` and return that checkpoint. A checkpoint that exists is returned, and
     an unfinished run continued."""
     recipe = recipe_of(cfg, inputs)
+
+    def starting_point(images: Images) -> begin.StartingPoint:
+        if inputs.checkpoint is None:
+            return begin.scratch(cfg)
+        emit(Note(warm_start.taken(inputs.checkpoint, cfg, classes=images.classes)))
+        return begin.further(cfg, inputs.checkpoint, classes=images.classes)
+
     checkpoint = trained(
         recipe,
         cfg,
-        origin=lambda images: begin.scratch(cfg),
+        origin=starting_point,
+        source=inputs.checkpoint,
         dataset=inputs.dataset,
-        name=runtime.name or slug(cfg.label, default="run"),
+        name=runtime.name or _name(cfg, inputs),
         store=store,
         runtime=runtime,
         emit=emit,
@@ -44,3 +55,11 @@ def run(
     else:
         emit(Next(f"vitctl fewshot --from {quoted}"))
     return checkpoint
+
+
+def _name(cfg: TrainConfig, inputs: Inputs) -> str:
+    """Of a run that goes on from another: that one's name, and that of its images."""
+    if inputs.checkpoint is None:
+        return slug(cfg.label, default="run")
+    images = "mock" if inputs.dataset is None else plain_name(inputs.dataset)
+    return slug(f"{name_of(inputs.checkpoint)}-{images}", default="run")

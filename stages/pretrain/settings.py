@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 from stages.pretrain.spec import Inputs, recipe_of
 from vitctl.artifacts import Artifact, Store
+from vitctl.artifacts import inputs as artifact_inputs
 from vitctl.data.config import MockConfig
-from vitctl.events import Doing, Emit
-from vitctl.recipes import pretraining, settings
+from vitctl.events import Doing, Emit, Note
+from vitctl.recipes import going_on, pretraining, settings
+from vitctl.recipes.branching import IMPORT
 from vitctl.recipes.recipe import RecipeName
 from vitctl.settings.overrides import Overrides, build
 from vitctl.settings.trees import Tree, at
 from vitctl.train.config import TrainConfig, TrainRuntime
-
-_MOCK_CLASSES = 1000
 
 
 def resolve(
@@ -25,12 +25,23 @@ def resolve(
     length: settings.Length | None,
     dataset: Callable[[], Artifact],
     mock: bool,
+    checkpoint: Artifact | None = None,
     store: Store,
     runtime: TrainRuntime,
     emit: Emit,
 ) -> tuple[TrainConfig, Inputs]:
-    """The settings and inputs of a run. `dataset` is called once the settings are known to make
-    sense, and not with `mock`."""
+    """The settings and inputs of a run, from random weights or from those of `checkpoint`.
+    `dataset` is called once the settings are known to make sense, and not with `mock`."""
+    if checkpoint is not None:
+        return _further(
+            overrides,
+            checkpoint,
+            model=model,
+            recipe=recipe,
+            length=length,
+            dataset=None if mock else dataset(),
+            emit=emit,
+        )
     inputs = Inputs(None)
 
     def images(tree: Tree) -> pretraining.Images:
@@ -39,7 +50,7 @@ def resolve(
             emit(Doing("import"))
             made_up = build(MockConfig, at(tree, "data.mock") or {})
             return pretraining.Images(
-                made_up.examples, _MOCK_CLASSES, eval_split="val", made_up=True
+                made_up.examples, pretraining.MOCK_CLASSES, eval_split="val", made_up=True
             )
         artifact = dataset()
         inputs = Inputs(artifact)
@@ -57,3 +68,45 @@ def resolve(
     )
     resolved.announce(emit)
     return resolved.cfg, inputs
+
+
+def _further(
+    overrides: Overrides,
+    checkpoint: Artifact,
+    *,
+    model: str | None,
+    recipe: RecipeName | None,
+    length: settings.Length | None,
+    dataset: Artifact | None,
+    emit: Emit,
+) -> tuple[TrainConfig, Inputs]:
+    """The settings and inputs of a run that goes on from a checkpoint; synthetic images without a
+    dataset."""
+    emit(Doing("import"))
+    if dataset is None:
+        images = going_on.made_up(checkpoint, overrides)
+    else:
+        split = at(overrides.tree(), "data.split") or "train"
+        images = pretraining.images_of(dataset, split=split)
+    source = going_on.Source(checkpoint, dataset, images)
+    resolved = going_on.resolve(source, overrides, model=model, recipe=recipe, length=length)
+    pretraining.check_images(mock=resolved.cfg.data.mock is not None, dataset=dataset is not None)
+    resolved.announce(emit)
+    return resolved.cfg, Inputs(dataset, checkpoint)
+
+
+def inherits_mock(checkpoint: Artifact, *, emit: Emit) -> bool:
+    """Whether a run that goes on from this checkpoint, and names no images, sees synthetic ones, as
+    that did."""
+    if not artifact_inputs.is_synthetic(checkpoint):
+        return False
+    emit(Note(f"no --data: synthetic images, as {checkpoint.path} was trained on"))
+    return True
+
+
+def has_dataset(checkpoint: Artifact | None) -> Artifact | None:
+    """The checkpoint, if a dataset is recorded that a run which goes on from it may mean; an import
+    has none."""
+    if checkpoint is None or checkpoint.manifest.stage == IMPORT:
+        return None
+    return None if artifact_inputs.is_synthetic(checkpoint) else checkpoint

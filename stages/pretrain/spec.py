@@ -12,17 +12,20 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Inputs:
-    """The images; None with --mock."""
+    """The images, None if they are synthetic; and the checkpoint it begins from, None from random
+    weights."""
 
     dataset: Artifact | None
+    checkpoint: Artifact | None = None
 
 
 def recipe_of(cfg: TrainConfig, inputs: Inputs) -> Recipe:
     """What names the run of these settings."""
+    given = {"from": inputs.checkpoint, "data": inputs.dataset}
     return Recipe(
         stage="pretrain",
         version=VERSION,
         kind="run",
         config=cfg.identity(),
-        parents=(inputs.dataset.as_parent("data"),) if inputs.dataset else (),
+        parents=tuple(artifact.as_parent(role) for role, artifact in given.items() if artifact),
     )

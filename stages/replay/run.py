@@ -63,8 +63,8 @@ def run(
     cfg, parents = _settings(entry, step)
     if step > cfg.steps:
         raise UsageError(f"{entry.path} ends at step {cfg.steps}, before step {step}")
-    passed = _passed(entry, store=store)
-    saved = _saved(entry, step, passed=passed, emit=emit)
+    passed = _passed(entry, cfg, store=store)
+    saved = _saved(entry, step, cfg, passed=passed, emit=emit)
 
     # The batch, as it was saved, or computed again
     first, file = request.first, request.file
@@ -113,13 +113,18 @@ def _step(request: Request, entry: Artifact | Run, at: int | None) -> int:
 
 
 def _saved(
-    entry: Artifact | Run, step: int, *, passed: tuple[Window, ...], emit: Emit
+    entry: Artifact | Run,
+    step: int,
+    cfg: TrainConfig,
+    *,
+    passed: tuple[Window, ...],
+    emit: Emit,
 ) -> Artifact | None:
     """The saved batch to show: the one that is named, or the one that a run diverged on
     and would take for this step again. Says if the step diverged, or was not trained."""
     if isinstance(entry, Artifact):
         return entry if entry.kind == BATCH.name else None
-    done, number = _trained(entry), batch_of_step(step - 1, passed=passed)
+    done, number = _trained(entry), _number(step, cfg, passed=passed)
     for place in entry.batches():
         batch = Artifact.load(place, check=False)
         if batch.step != step:
@@ -180,13 +185,19 @@ def _settings(entry: Artifact | Run, step: int) -> tuple[TrainConfig, tuple[Pare
     return cfg, entry.manifest.parents
 
 
-def _passed(entry: Artifact | Run, *, store: Store) -> tuple[Window, ...]:
+def _number(step: int, cfg: TrainConfig, *, passed: tuple[Window, ...]) -> int:
+    """Of the batch that a step trained on, in the order of the data."""
+    return batch_of_step(step - 1, passed=passed, first_step=cfg.data.first_step)
+
+
+def _passed(entry: Artifact | Run, cfg: TrainConfig, *, store: Store) -> tuple[Window, ...]:
     """The windows of batches that the run skipped."""
     if isinstance(entry, Artifact):
         return windows_from_json(entry.config.get("passed", ()))
     source = next((p for p in entry.info.parents if p.role == "from"), None)
     before: tuple[Window, ...] = ()
-    if entry.info.stage == "cooldown" and source is not None:
+    goes_on = entry.info.stage == "cooldown" or cfg.from_schedule == "continue"
+    if goes_on and source is not None:
         trunk = store.parent(source)
         if trunk is None:
             raise NotFoundError(
@@ -194,7 +205,9 @@ def _passed(entry: Artifact | Run, *, store: Store) -> tuple[Window, ...]:
                 "batches it skipped are unknown",
                 hint=f"name a checkpoint of the run: {entry.path / CHECKPOINTS}/STEP",
             )
-        before = windows_from_json(trunk.config.get("passed", ()))
+        # Unless it begins another order where the trunk left off.
+        if entry.info.stage == "cooldown" or cfg.data.first_step != trunk.step:
+            before = windows_from_json(trunk.config.get("passed", ()))
     return rollback.passed(entry.info, before=before)
 
 

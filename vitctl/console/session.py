@@ -81,9 +81,13 @@ class Session:
         option: str,
         stdin: bool = True,
         of: Artifact | None = None,
+        trunk: bool = False,
     ) -> Artifact:
         """The input artifact; see `many`. More than one line on stdin is for others to read."""
-        return self._inputs(kind, reference, option=option, stdin=stdin, of=of, several=False)[0]
+        (artifact,) = self._inputs(
+            kind, reference, option=option, stdin=stdin, of=of, several=False, trunk=trunk
+        )
+        return artifact
 
     def many(
         self, kind: str, reference: str | None, *, option: str, trunk: bool = False

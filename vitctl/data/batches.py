@@ -70,13 +70,14 @@ def keys_of_steps(
     seed: int,
     batch: int,
     passed: Sequence[Window] = (),
+    first_step: int = 0,
 ) -> Callable[[int], NDArray[np.uint64]]:
     """step -> uint64[batch], the sample keys of the global batch that the update after `step`
-    finished ones trains on, in order. Reads no image."""
+    finished ones trains on, in order, if the order begins at `first_step`. Reads no image."""
     keys, order = dataset.keys(split), dataset.order(split)
 
     def keys_of(step: int) -> NDArray[np.uint64]:
-        number = batch_of_step(step, passed=passed)
+        number = batch_of_step(step, passed=passed, first_step=first_step)
         return keys[batch_indices(order, seed=seed, batch=batch, step=number).indices]
 
     return keys_of

@@ -34,6 +34,10 @@ class ConsumedSamples:
     anchor_step: int = 0
     anchor_digest: str = _EMPTY
 
+    def anchored(self) -> ConsumedSamples:
+        """The same where another order goes on: what came before is not recomputed from it."""
+        return ConsumedSamples(self.step, self.digest, self.step, self.digest)
+
     def advance(self, keys: NDArray[np.uint64]) -> ConsumedSamples:
         """The state after one more global batch, whose sample keys are `keys`, uint64[b]."""
         digest = _chain(self.digest, self.step, keys)

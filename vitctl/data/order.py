@@ -176,13 +176,14 @@ def windows_from_json(value: Any) -> tuple[Window, ...]:
     return windows
 
 
-def batch_of_step(step: int, *, passed: Iterable[Window] = ()) -> int:
+def batch_of_step(step: int, *, passed: Iterable[Window] = (), first_step: int = 0) -> int:
     """Which batch of the order, from 0, the update after `step` finished ones trains on.
 
     The only place that knows: feeding, the digest of what was consumed and the replay of a batch
-    all ask here. Without windows passed over it is `step` itself.
+    all ask here. Without windows passed over it is `step` itself, counted from `first_step`, the
+    step that the order begins at.
     """
-    return step + sum(window.batches for window in passed if window.step <= step)
+    return step - first_step + sum(window.batches for window in passed if window.step <= step)
 
 
 def batch_indices(order: Order, *, seed: int, batch: int, step: int) -> BatchIndices:

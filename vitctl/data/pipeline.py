@@ -32,10 +32,12 @@ def train_batches(
     start_step: int = 0,
     rows: Rows = ALL,
     passed: Sequence[Window] = (),
+    first_step: int = 0,
     workers: int | None = None,
     clock: ReadClock | None = None,
 ) -> Generator[TrainBatch, None, None]:
-    """The endless training stream from `start_step` on, without the windows `passed` over.
+    """The endless training stream from `start_step` on, without the windows `passed` over; the
+    order begins at `first_step`.
 
     Batch t is the same whatever the start, the workers (threads; None takes all cores) and the
     number of processes; `rows` are those of every global `batch` whose images this process reads.
@@ -46,7 +48,7 @@ def train_batches(
     whole_order = dataset.order(split)
 
     def order(step: int) -> BatchIndices:
-        number = batch_of_step(step, passed=passed)
+        number = batch_of_step(step, passed=passed, first_step=first_step)
         return batch_indices(whole_order, seed=seed, batch=batch, step=number)
 
     def requests() -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
@@ -68,7 +70,7 @@ def train_batches(
         epochs, indices = order(step)
         yield TrainBatch(
             step=step,
-            number=batch_of_step(step, passed=passed),
+            number=batch_of_step(step, passed=passed, first_step=first_step),
             images=block,
             labels=labels[indices],
             keys=keys[indices],

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from vitctl.model import variants
-from vitctl.settings.config import Config
+from vitctl.settings.config import Config, without_defaults
 
 Head = Literal["map", "gap", "token"]
 Position = Literal["learned", "sincos2d"]
@@ -98,12 +98,7 @@ class ModelConfig(Config):
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """Later fields are named only where they are set: ids of models without them stay."""
-        tree = dump(self)
-        for name in LATER:
-            if name in tree and getattr(self, name) == type(self).model_fields[name].default:
-                del tree[name]
-        return tree
+        return without_defaults(self, dump, later=LATER)
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> ModelConfig:
@@ -204,6 +199,11 @@ LATER = (
     "pixel_std",
 )  # fmt: skip
 """Fields that the first version did not have."""
+
+
+FREE_FIELDS = frozenset({"resolution", "position_grid", "classes", "head_bias"})
+"""What may differ between two models of which one begins with the other's weights; every other
+field is a different architecture."""
 
 
 def nearest_sizes(resolution: int, *, patch: int) -> tuple[int, ...]:

@@ -10,11 +10,8 @@ from jaxtyping import Float, PRNGKeyArray
 
 from vitctl.errors import UsageError
 from vitctl.model import posemb, vit
-from vitctl.model.config import ModelConfig
+from vitctl.model.config import FREE_FIELDS, ModelConfig
 from vitctl.model.vit import Params
-
-FREE_FIELDS = frozenset({"resolution", "position_grid", "classes", "head_bias"})
-"""What may differ between the two models; every other field is a different architecture."""
 
 
 def resized(

@@ -1,6 +1,7 @@
 """Learning rates as a function of the step, computed on the host in float64.
 
-A schedule is trunk(t) · min(1, t / warmup) · cooldown(t). Steps count from 0, so the first update
+A schedule is trunk(t) · min(1, t / warmup) · cooldown(t), and a second warmup where it goes on with
+a new optimizer. Steps count from 0, so the first update
 of a warmed-up run has rate 0 and the last of a cooldown has a rate just above 0. Past the end the
 rate is 0, never negative. Because the cooldown is a factor that is exactly 1 before it starts, a
 trunk trained to N - c steps and then cooled for c sees bitwise the rates of one run of N steps.
@@ -12,11 +13,19 @@ Forms: "Scaling Vision Transformers" section 3.5 and figure 7, and big_vision's
 from __future__ import annotations
 
 import math
-from typing import Literal, assert_never
+from collections.abc import Callable
+from typing import Any, Literal, assert_never
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_serializer,
+    model_validator,
+)
 
-from vitctl.settings.config import Config
+from vitctl.settings.config import Config, without_defaults
 
 Kind = Literal["rsqrt", "constant", "trapezoid", "linear", "cosine"]
 CooldownShape = Literal["linear", "1-sqrt"]
@@ -40,6 +49,8 @@ class ScheduleConfig(Config):
       cooldown_steps: how many of the last steps cool down to 0; None means off.
       cooldown_shape: the factor over the cooldown's progress q: 1 - q, or 1 - sqrt(q)
         (https://arxiv.org/abs/2405.18392).
+      rewarm_at, rewarm_steps: a second linear warmup, of a schedule that goes on with a new
+        optimizer: from 0 to the trunk's rate over so many steps; 0 steps means none.
     """
 
     kind: Kind = "rsqrt"
@@ -51,6 +62,12 @@ class ScheduleConfig(Config):
     total_steps: PositiveInt | None = None
     cooldown_steps: PositiveInt | None = None
     cooldown_shape: CooldownShape = "linear"
+    rewarm_at: NonNegativeInt = 0
+    rewarm_steps: NonNegativeInt = 0
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return without_defaults(self, dump, later=("rewarm_at", "rewarm_steps"))
 
     @model_validator(mode="after")
     def _lengths_fit(self) -> ScheduleConfig:
@@ -110,6 +127,7 @@ def value(config: ScheduleConfig, *, step: int) -> float:
         config.peak_lr
         * _trunk(config, step=step)
         * _warmup(config, step=step)
+        * _rewarm(config, step=step)
         * _cooldown(config, step=step)
     )
 
@@ -141,6 +159,13 @@ def _progress(config: ScheduleConfig, *, after: int) -> float:
 
 def _warmup(config: ScheduleConfig, *, step: int) -> float:
     return min(1.0, step / config.warmup_steps) if config.warmup_steps else 1.0
+
+
+def _rewarm(config: ScheduleConfig, *, step: int) -> float:
+    since = step - config.rewarm_at
+    if since < 0 or since >= config.rewarm_steps:
+        return 1.0
+    return since / config.rewarm_steps
 
 
 def _cooldown(config: ScheduleConfig, *, step: int) -> float:

@@ -4,6 +4,7 @@ recipe       the form of a recipe file
 settings     what a user gives -> the settings of a training run
 pretraining  model, data and recipe -> the settings of pretraining
 branching    a checkpoint -> the settings of a run that branches off it
+going_on     a checkpoint and images -> the settings of pretraining that goes on from it
 finetuning   a pretrained checkpoint and a dataset -> the settings of fine-tuning
 measuring    a checkpoint and the images it is measured on: inputs, runtime, first settings
 naming       default names of artifacts made from a checkpoint

@@ -9,13 +9,14 @@ from typing import Any
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.artifacts.runs import Run, run_of
-from vitctl.errors import InputError, UsageError, VitctlError
+from vitctl.errors import UsageError, VitctlError
 from vitctl.optim.schedules import OPEN_ENDED, CooldownShape, ScheduleConfig
 from vitctl.places import Place
 from vitctl.quantities import show_count
 from vitctl.recipes.recipe import load
 from vitctl.settings.trees import Tree
-from vitctl.train.config import TrainConfig, from_identity
+from vitctl.train.carried_over import trained_with
+from vitctl.train.config import TrainConfig
 
 IMPORT = "import"
 """The stage whose checkpoints no training made."""
@@ -31,28 +32,16 @@ class Branch:
     """What an earlier version would have chosen differently: its runs are continued."""
 
 
-def trained_with(checkpoint: Artifact) -> TrainConfig:
-    """The settings of the run a checkpoint belongs to. InputError if none are recorded."""
-    if checkpoint.step is None:
-        raise InputError(f"{checkpoint.path} records no step, so it is no checkpoint of training")
-    return from_identity(checkpoint.config, total_steps=checkpoint.step)
-
-
 def cooled(checkpoint: Artifact, *, steps: int | None, shape: CooldownShape) -> Branch:
     """The trunk's settings with a cooldown from here on.
 
     Raises UsageError for a checkpoint whose learning rate is already falling to 0; the hint names
     one that is not.
     """
-    if checkpoint.manifest.stage == IMPORT:
-        raise UsageError(
-            f"{checkpoint.path} was imported, without the schedule that it was trained on",
-            hint="go on with its weights on images of yours: vitctl finetune --from it",
-        )
     cfg = trained_with(checkpoint)
+    trunk = trunk_of(checkpoint)
     at = checkpoint.step
     assert at is not None  # see trained_with
-    trunk = _trunk(cfg.schedule, at=at, checkpoint=checkpoint)
     notes = []
     if steps is None:
         steps = load(cfg.recipe).cooldown.of(trunk=at)
@@ -64,7 +53,7 @@ def cooled(checkpoint: Artifact, *, steps: int | None, shape: CooldownShape) -> 
         raise UsageError(f"a cooldown takes at least one step, not {steps}")
     schedule = trunk.cooled(at_step=at, cooldown_steps=steps, shape=shape)
     tree = cfg.model_dump(mode="json") | {"schedule": schedule.model_dump(mode="json")}
-    tree["from_weights"] = "raw"  # which the trunk began from is its own affair
+    tree |= {"from_weights": "raw", "from_schedule": None}  # how the trunk began is its own affair
     return Branch(tree, tuple(notes))
 
 
@@ -104,7 +93,20 @@ def is_cooled(checkpoint: Artifact) -> bool:
     return CHECKPOINT.summary(checkpoint).finished_schedule
 
 
-def _trunk(schedule: ScheduleConfig, *, at: int, checkpoint: Artifact) -> ScheduleConfig:
+def trunk_of(checkpoint: Artifact) -> ScheduleConfig:
+    """The open-ended schedule that a checkpoint is on.
+
+    Raises UsageError for one that is on none: it was imported, its schedule ends by itself, or its
+    learning rate is already falling to 0; then the hint names one that is.
+    """
+    if checkpoint.manifest.stage == IMPORT:
+        raise UsageError(
+            f"{checkpoint.path} was imported, without the schedule that it was trained on",
+            hint="go on with its weights on images of yours: vitctl finetune --from it, or "
+            "vitctl pretrain --from it",
+        )
+    schedule, at = trained_with(checkpoint).schedule, checkpoint.step
+    assert at is not None  # see trained_with
     if schedule.open_ended:
         return schedule
     if schedule.kind not in OPEN_ENDED:

@@ -52,8 +52,11 @@ def resolve(
     chosen = usual if usual == model.resolution else nearest_sizes(usual, patch=model.patch)[0]
     # Settings of the user that give the grid, or change the model, win over the recipe.
     free = "position_grid" not in (overrides.get("model") or {})
-    span = _span(model, resolution=requested or chosen) if free else None
-    tree = before.model_dump(mode="json", exclude={"optim", "schedule", "from_weights"})
+    span = span_of(model, resolution=requested or chosen) if free else None
+    tree = before.model_dump(
+        mode="json", exclude={"optim", "schedule", "from_weights", "from_schedule"}
+    )
+    tree["data"].pop("first_step", None)
     merge(
         tree,
         {
@@ -101,7 +104,7 @@ def resolve(
     return Branch(tree, tuple(notes), before=before_tree if differs else None)
 
 
-def _span(model: ModelConfig, *, resolution: int) -> int | None:
+def span_of(model: ModelConfig, *, resolution: int) -> int | None:
     """The grid whose coordinates fixed position embeddings span at another resolution: that of
     pretraining, as features then move least (docs/log, 2026-11-28). None for its own."""
     match model.position:

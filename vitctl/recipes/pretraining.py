@@ -24,6 +24,8 @@ _RESOLUTION = 224
 _DEFAULT_MODEL = "S/16"
 # Of synthetic images, where no batch is given: seconds a step on any machine.
 _MADE_UP_BATCH, _MADE_UP_STEPS, _MADE_UP_RESOLUTION = 16, 1_000, 32
+MOCK_CLASSES = 1000
+"""Of synthetic images, where nothing says how many."""
 _SIZES = {"width", "depth", "mlp_dim", "heads", "patch"}
 
 
@@ -34,6 +36,8 @@ class Images:
     examples: int
     classes: int
     eval_split: str | None
+    names: tuple[str, ...] = ()
+    """Of the classes, where what is trained before is matched by them."""
     made_up: bool = False
     """Synthetic, to try something out: not what a plan for hardware stands for."""
 
@@ -48,6 +52,7 @@ def images_of(dataset: Artifact, *, split: str) -> Images:
     return Images(
         examples=info.examples(split),
         classes=len(info.classes),
+        names=info.classes,
         eval_split=scoring_split(info) if {"val", "test"} & set(info.splits) else None,
     )
 
@@ -238,8 +243,13 @@ def mixed_alone(data: DataConfig) -> str | None:
     )
 
 
-def check(*, batch: int, examples: int, steps: int, warmup: int) -> str | None:
-    """A caution about these lengths, or None. Raises UsageError for a batch over the dataset."""
+def check(
+    *, batch: int, examples: int, steps: int, warmup: int, flag: str = "--warmup"
+) -> str | None:
+    """A caution about these lengths, or None. `flag` sets the warmup.
+
+    Raises UsageError for a batch over the dataset.
+    """
     if batch > examples:
         raise UsageError(
             f"a batch of {batch} images is larger than the dataset of {examples}",
@@ -248,6 +258,6 @@ def check(*, batch: int, examples: int, steps: int, warmup: int) -> str | None:
     if warmup * 4 > steps:
         return (
             f"the warmup takes {quantities.show_count(warmup)} of {quantities.show_count(steps)} "
-            f"steps; --warmup {max(1, steps // 10)} would leave more at the full rate"
+            f"steps; {flag} {max(1, steps // 10)} would leave more at the full rate"
         )
     return None

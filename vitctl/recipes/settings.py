@@ -36,12 +36,14 @@ Length = tuple[float, quantities.Unit]
 @dataclass(frozen=True)
 class Settings:
     """The settings of a run, the images they were made for, and sentences that say where the
-    settings come from. `before`: what an earlier version would have chosen, if that differs."""
+    settings come from. `before`: what an earlier version would have chosen, if that differs.
+    `from_step`: where a schedule goes on, that of the checkpoint it goes on from."""
 
     cfg: TrainConfig
     images: pretraining.Images
     notes: tuple[str, ...]
     before: TrainConfig | None = None
+    from_step: int = 0
 
     def announce(self, emit: Emit) -> None:
         """Emit the notes, and a caution where lengths or sizes are unusual.
@@ -50,11 +52,13 @@ class Settings:
         """
         for note in self.notes:
             emit(Note(note))
+        schedule = self.cfg.schedule
         caution = pretraining.check(
             batch=self.cfg.data.batch,
             examples=self.images.examples,
-            steps=self.cfg.steps,
-            warmup=self.cfg.schedule.warmup_steps,
+            steps=self.cfg.steps - self.from_step,
+            warmup=schedule.rewarm_steps if self.from_step else schedule.warmup_steps,
+            flag="--rewarm" if self.from_step else "--warmup",
         )
         alone = pretraining.mixed_alone(self.cfg.data)
         for sentence in (caution, pretraining.edge(self.cfg.model), alone):

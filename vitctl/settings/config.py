@@ -6,6 +6,9 @@ value would change a number. How fast or where is `Runtime`, which is not finger
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 
@@ -15,6 +18,18 @@ class Config(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=False, allow_inf_nan=False, validate_default=True
     )
+
+
+def without_defaults(
+    config: Config, dump: Callable[[Any], dict[str, Any]], *, later: Iterable[str]
+) -> dict[str, Any]:
+    """What a model serializer of mode "wrap" returns for a Config that got the fields `later` after
+    its first version: they are named only where they are set, so that ids without them stay."""
+    tree = dump(config)
+    for name in later:
+        if name in tree and getattr(config, name) == type(config).model_fields[name].default:
+            del tree[name]
+    return tree
 
 
 def first_problem(error: ValidationError, *, whole: str) -> str:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, Self
 
-from pydantic import NonNegativeInt, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import (
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from vitctl.data.config import AugmentConfig, EvalPreprocess, MockConfig
 from vitctl.errors import InputError
@@ -13,13 +21,14 @@ from vitctl.model.config import Loss, ModelConfig
 from vitctl.model.remat import RematChoice
 from vitctl.optim.config import OptimConfig
 from vitctl.optim.schedules import ScheduleConfig
-from vitctl.settings.config import Config, first_problem
+from vitctl.settings.config import Config, first_problem, without_defaults
 from vitctl.sharding import spec
 from vitctl.stage import ReadsImages
 from vitctl.summaries import WeightsName
 
 RecipeName = Literal["paper", "small"]
 OnDivergence = Literal["stop", "rollback"]
+FromSchedule = Literal["continue", "restart"]
 
 
 class DataConfig(Config):
@@ -32,6 +41,8 @@ class DataConfig(Config):
       augment: how training sees an image.
       evaluation: how scoring sees an image.
       mock: synthetic images instead of a dataset.
+      first_step: the step that takes the first batch of the order: where a run goes on from a
+        checkpoint with other images.
     """
 
     split: str = "train"
@@ -40,6 +51,11 @@ class DataConfig(Config):
     augment: AugmentConfig = AugmentConfig()
     evaluation: EvalPreprocess = EvalPreprocess()
     mock: MockConfig | None = None
+    first_step: NonNegativeInt = 0
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return without_defaults(self, dump, later=("first_step",))
 
 
 class TrainConfig(Config):
@@ -50,6 +66,8 @@ class TrainConfig(Config):
       recipe: where the settings came from; it decides the default length of a cooldown.
       from_weights: of the checkpoint it begins from, the weights as they are or their average
         (`optim.ema`). A run from scratch has no such choice.
+      from_schedule: of pretraining that begins from a checkpoint, whether the checkpoint's schedule
+        goes on, from its step, or a new one begins, from step 0. None: of all other runs.
     """
 
     name: str
@@ -62,6 +80,11 @@ class TrainConfig(Config):
     seed: NonNegativeInt = 0
     precision: Precision
     from_weights: WeightsName = "raw"
+    from_schedule: FromSchedule | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return without_defaults(self, dump, later=("from_schedule",))
 
     @model_validator(mode="after")
     def _has_a_length(self) -> Self:

@@ -106,6 +106,17 @@ class Checkpoint(Summary):
         default=None,
         description="Updates left out as spikes so far; null if they are not judged.",
     )
+    images_before: Count | None = Field(
+        default=None,
+        description="Images that its weights had seen before step 0, in what the run was made "
+        "from, as far as is recorded; null if none is.",
+    )
+    flops: float | None = Field(
+        default=None,
+        description="FLOPs of the training of its weights since they were random, that of what "
+        "the run was made from included: for each image three times the matrix products of a "
+        "forward pass. Null if some of it is not recorded, absent in earlier versions.",
+    )
     imported: Imported | None = Field(
         default=None, description="Of an import: the file that the weights are from."
     )

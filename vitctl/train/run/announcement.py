@@ -15,7 +15,7 @@ def announced(
     """Topic -> sentence: model, data, schedule, optimizer, devices. `examples` images of `classes`
     classes are trained on."""
     flops = accounting.matmul_flops(cfg.model)
-    epochs = cfg.steps * cfg.data.batch / examples
+    epochs = (cfg.steps - cfg.data.first_step) * cfg.data.batch / examples
     schedule = cfg.schedule
     each = cfg.data.batch // layout.batch_shards
     parts = f", {memory.microbatch} of {each} images at a time" if memory.microbatch < each else ""

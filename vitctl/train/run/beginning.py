@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.checkpoints import arrays, position
 from vitctl.data.digest import ConsumedSamples
 from vitctl.data.order import Window, windows_from_json
 from vitctl.errors import InputError, UsageError
 from vitctl.inference import weights
+from vitctl.model import accounting
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
+from vitctl.train.carried_over import flops_spent, images_seen, keeps_state, trained_with
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import state as states
 from vitctl.train.program.state import TrainState
+from vitctl.train.run import warm_start
 from vitctl.train.trained_classes import classes_trained_on
 
 
@@ -27,7 +31,8 @@ class StartingPoint:
 
     `state` makes the arrays in a given layout; `consumed` is what was seen before `step`, `passed`
     the windows of batches that were passed over on the way, `classes` the names of those that the
-    weights were trained on before.
+    weights were trained on before. `images` were seen from step 0 to `step`, `images_before` ahead
+    of step 0 (None: as far as is known, none); `flops` is what all of that took, None if unknown.
     """
 
     step: int
@@ -35,10 +40,31 @@ class StartingPoint:
     consumed: ConsumedSamples
     passed: tuple[Window, ...] = ()
     classes: frozenset[str] = frozenset()
+    images: int = 0
+    images_before: int | None = None
+    flops: float | None = 0.0
+
+    def images_at(self, step: int, *, cfg: TrainConfig) -> int:
+        """Images seen from step 0 to `step` of a run that begins here."""
+        return self.images + (step - self.step) * cfg.data.batch
+
+    def flops_at(self, step: int, *, cfg: TrainConfig) -> float | None:
+        """FLOPs of all training of the weights until `step` of a run that begins here."""
+        if self.flops is None:
+            return None
+        images = (step - self.step) * cfg.data.batch
+        return self.flops + float(images * accounting.trained_flops(cfg.model))
 
 
 def scratch(cfg: TrainConfig) -> StartingPoint:
-    """Random weights, nothing seen. UsageError if the average of others is asked for."""
+    """Random weights, nothing seen. UsageError for settings of a run that begins from others."""
+    if cfg.from_schedule is not None or cfg.data.first_step:
+        name = "from_schedule" if cfg.from_schedule is not None else "data.first_step"
+        raise UsageError(
+            f"{name} is of a run that begins from a checkpoint, and this one begins from random "
+            "weights",
+            hint="name the checkpoint: --from RUN",
+        )
     if cfg.from_weights != "raw":
         raise UsageError(
             f"from_weights={cfg.from_weights} is of what a run begins from, and this one begins "
@@ -54,7 +80,14 @@ def continued(cfg: TrainConfig, checkpoint: Artifact) -> StartingPoint:
     Raises InputError if its bytes are not those that were published.
     """
     crew.require_whole(checkpoint)
-    point = replace(of_checkpoint(cfg, checkpoint), classes=classes_trained_on(checkpoint))
+    summary = CHECKPOINT.summary(checkpoint)
+    point = replace(
+        of_checkpoint(cfg, checkpoint),
+        classes=classes_trained_on(checkpoint),
+        images=summary.images,
+        images_before=summary.images_before,
+        flops=flops_spent(checkpoint),
+    )
     if cfg.from_weights == "raw":
         return point
     before = point.state
@@ -64,6 +97,69 @@ def continued(cfg: TrainConfig, checkpoint: Artifact) -> StartingPoint:
         return before(layout)._replace(params=params)
 
     return replace(point, state=averaged)
+
+
+def warm(cfg: TrainConfig, checkpoint: Artifact, *, classes: Sequence[str]) -> StartingPoint:
+    """The weights of a checkpoint alone, made to fit `cfg` and `classes`, at step 0: nothing of the
+    new order is seen, and the optimizer is new.
+
+    Raises InputError if its bytes are not those that were published.
+    """
+    return StartingPoint(
+        0,
+        partial(_warm, cfg, checkpoint, tuple(classes)),
+        ConsumedSamples(),
+        classes=classes_trained_on(checkpoint),
+        images_before=images_seen(checkpoint),
+        flops=flops_spent(checkpoint),
+    )
+
+
+def further(cfg: TrainConfig, checkpoint: Artifact, *, classes: Sequence[str]) -> StartingPoint:
+    """Where pretraining that goes on from a checkpoint begins: at its step with its schedule, or at
+    step 0 with a new one (`cfg.from_schedule`). The optimizer's state is kept where it fits.
+
+    Raises:
+      InputError: the checkpoint is damaged, or its samples are not those that `cfg` goes on from.
+      UsageError: `cfg.data.first_step` lies ahead.
+    """
+    if cfg.from_schedule == "restart":
+        return warm(cfg, checkpoint, classes=classes)
+    point = continued(cfg, checkpoint)
+    if cfg.data.first_step > point.step:
+        raise UsageError(
+            f"data.first_step={cfg.data.first_step} is after step {point.step}, where training "
+            "goes on"
+        )
+    if cfg.data.first_step == point.step:  # another order, from its beginning
+        point = replace(point, consumed=point.consumed.anchored(), passed=())
+    before = trained_with(checkpoint)
+    classes_before = CHECKPOINT.summary(checkpoint).classes
+    if keeps_state(before, cfg, classes_before=classes_before, classes_after=classes):
+        return point
+    return replace(point, state=partial(_warm, cfg, checkpoint, tuple(classes)))
+
+
+def _warm(
+    cfg: TrainConfig, checkpoint: Artifact, classes: tuple[str, ...], layout: Layout
+) -> TrainState:
+    """The checkpoint's weights, made to fit, with a new optimizer."""
+    crew.require_whole(checkpoint)
+    before = trained_with(checkpoint)
+    params = weights.weights_of(
+        checkpoint.path, model=before.model, layout=layout, weights=cfg.from_weights
+    )
+    changes = {name: params[name] for name in warm_start.CHANGES if name in params}
+    fitted = warm_start.adapt(
+        {**params, **layout.on_host(changes)},
+        before=before.model,
+        after=cfg.model,
+        classes_before=CHECKPOINT.summary(checkpoint).classes,
+        classes_after=classes,
+        seed=cfg.seed,
+    )
+    params = layout.place(fitted, layout.params(fitted))
+    return states.with_params(cfg, params, layout=layout)
 
 
 def of_checkpoint(cfg: TrainConfig, checkpoint: Artifact) -> StartingPoint:

@@ -61,6 +61,7 @@ class Images:
             seed=self.cfg.seed,
             batch=data.batch,
             passed=self.passed,
+            first_step=data.first_step,
         )
 
     def keys_of_step(self, step: int) -> NDArray[np.uint64]:
@@ -69,9 +70,10 @@ class Images:
 
     def order_of_step(self, step: int) -> BatchIndices:
         """Epochs and positions in the split of that batch's images; reads no image."""
-        number = batch_of_step(step, passed=self.passed)
-        order = self.dataset.order(self.cfg.data.split)
-        return batch_indices(order, seed=self.cfg.seed, batch=self.cfg.data.batch, step=number)
+        data = self.cfg.data
+        number = batch_of_step(step, passed=self.passed, first_step=data.first_step)
+        order = self.dataset.order(data.split)
+        return batch_indices(order, seed=self.cfg.seed, batch=data.batch, step=number)
 
     def train_batches(self, layout: Layout, *, start_step: int) -> Iterator[TrainBatch]:
         """The endless stream from a step on."""
@@ -97,6 +99,7 @@ class Images:
             start_step=start_step,
             rows=rows,
             passed=self.passed,
+            first_step=data.first_step,
             workers=self.workers,
             clock=self.clock,
         )

@@ -59,6 +59,7 @@ class Reporter:
         self.ledger = Ledger(run.path / goodput.FILE, meter=meter, step=step)
         self._step_ends = StepEnds(clock=meter.now)
         self._pace = Pace()
+        self._origin = training.origin
         self._images, self._starving = training.images, starvation.Watch()
         self._others = starvation.Others()
         self._shared = mesh.devices.flat[0].platform == "cpu"
@@ -213,7 +214,7 @@ class Reporter:
         self.metrics.row(
             "train",
             step,
-            images=step * self.cfg.data.batch,
+            images=self._origin.images_at(step, cfg=self.cfg),
             lr=rate,
             loss=loss,
             grad_norm=float(stats.grad_norm),

@@ -35,6 +35,7 @@ class Saver:
 
     def __init__(self, training: Training, *, damaged: Iterable[int]) -> None:
         self.run, self.cfg, self.cadence = training.run, training.cfg, training.cadence
+        self.origin = training.origin
         self.classes = tuple(training.images.classes)
         self.classes_before = tuple(sorted({*training.origin.classes} - {*self.classes}))
         self.damaged = set(damaged)
@@ -162,7 +163,7 @@ class Saver:
         model, optim = self.cfg.model, self.cfg.optim
         return Checkpoint(
             step=step,
-            images=step * self.cfg.data.batch,
+            images=self.origin.images_at(step, cfg=self.cfg),
             model=self.cfg.label,
             resolution=model.resolution,
             parameters=accounting.parameters(model).total,
@@ -175,6 +176,8 @@ class Saver:
             eval_ema=None if scores is None or scores.ema is None else scores.ema.recorded(),
             passed=sum(window.batches for window in rollback.until(self.passed, step)),
             skipped=None if state.norms is None else int(state.norms.skipped),
+            images_before=self.origin.images_before,
+            flops=self.origin.flops_at(step, cfg=self.cfg),
         )
 
 

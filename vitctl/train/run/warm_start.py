@@ -8,18 +8,17 @@ from typing import Any
 import jax
 import numpy as np
 
+from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.data.classes import class_mapping
-from vitctl.data.names import compose
+from vitctl.model import shapes
 from vitctl.model.config import ModelConfig
 from vitctl.model.resize import resized
+from vitctl.train.carried_over import same_classes, trained_with
+from vitctl.train.config import TrainConfig
 
 CHANGES = "position", "head"
 """Parameters that depend on resolution or classes."""
-
-
-def same_classes(before: Sequence[str], after: Sequence[str]) -> bool:
-    """Whether two lists name the same classes, in any order and any form of Unicode."""
-    return sorted(map(compose, before)) == sorted(map(compose, after))
 
 
 def adapt(
@@ -50,3 +49,29 @@ def adapt(
         head = jax.tree.map(np.asarray, fitted["head"])
         fitted["head"] = {"kernel": head["kernel"][:, order], "bias": head["bias"][order]}
     return fitted
+
+
+def taken(checkpoint: Artifact, cfg: TrainConfig, *, classes: Sequence[str]) -> str:
+    """Which of a checkpoint's tensors a run with these settings and classes begins with: taken,
+    resampled, made new."""
+    before, summary = trained_with(checkpoint), CHECKPOINT.summary(checkpoint)
+    old, new = (
+        {name: len(jax.tree.leaves(part)) for name, part in shapes.of_params(model).items()}
+        for model in (before.model, cfg.model)
+    )
+    changed = []
+    if cfg.model.classes and same_classes(summary.classes, classes):
+        order = "" if list(summary.classes) == list(classes) else ", its columns moved by name"
+        changed.append(f"the head is kept: the same {len(classes):,} classes{order}")
+    else:
+        new.pop("head", None)
+        changed.append(
+            f"a new head: {len(classes):,} classes, before were {len(summary.classes):,}"
+        )
+    grids = [f"{model.grid}x{model.grid}" for model in (before.model, cfg.model)]
+    if grids[0] != grids[1]:
+        how = "resampled" if "position" in old else "fixed, span the same image"
+        changed.append(f"position embeddings of {grids[0]} patches, {how} for {grids[1]}")
+    whose = "averaged weights" if cfg.from_weights == "ema" else "weights"
+    count = sum(number for name, number in new.items() if name in old)
+    return f"{count:,} tensors of {checkpoint.path} ({whose}); {'; '.join(changed)}"
