@@ -46,6 +46,7 @@ _SETTINGS = (
         "from_schedule",
         "With --from: continue its schedule, or restart one (default: continue one that is "
         "open-ended, restart for an import).",
+        rare=True,
     ),
     Flag(
         "from_weights",

@@ -3,7 +3,7 @@
 What a user expects of "go on with other data" is that training goes on: model, optimizer, schedule
 and augmentation of the checkpoint, its learning rate where it was. That needs a schedule that is
 open-ended; of weights without one (imported, fine-tuned, cooled down) a new schedule begins, with
-the recipe of this dataset and model. Why, and what differs: docs/decisions/0022.
+the recipe of this dataset and model. Why, and what differs: docs/decisions/0023.
 """
 
 from __future__ import annotations
@@ -143,14 +143,14 @@ def _from_schedule(source: Source, *, requested: Any) -> FromSchedule:
 def _check_model(source: Source, model: str | None, tree: Tree) -> None:
     """Raise UsageError for a model, or parts of one, that are not the checkpoint's."""
     before = source.before.model
-    asked = {k: v for k, v in (tree.get("model") or {}).items() if k not in FREE_FIELDS}
+    requested = {k: v for k, v in (tree.get("model") or {}).items() if k not in FREE_FIELDS}
     if model is not None:
         named = variants.parse(model)
         sizes = ("width", "depth", "mlp_dim", "heads")
-        asked |= {size: getattr(named.variant, size) for size in sizes} | {"patch": named.patch}
+        requested |= {size: getattr(named.variant, size) for size in sizes} | {"patch": named.patch}
     differing = [
         f"{name} {getattr(before, name)}, not {value}"
-        for name, value in asked.items()
+        for name, value in requested.items()
         if name in ModelConfig.model_fields and getattr(before, name) != value
     ]
     if differing:

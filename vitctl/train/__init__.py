@@ -2,6 +2,7 @@
 
 config           everything that decides the weights; imports no array library
 trained_classes  the classes that weights were trained on; imports no array library
+carried_over     what of a checkpoint goes over to a run that begins from it; no array library
 program          what the devices execute: the train step, its state, its memory
 run              the story of a run: beginning, loop, saving, scoring, rollback
 telemetry        metrics, speed, time, idle devices
