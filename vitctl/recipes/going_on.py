@@ -3,7 +3,7 @@
 What a user expects of "go on with other data" is that training goes on: model, optimizer, schedule
 and augmentation of the checkpoint, its learning rate where it was. That needs a schedule that is
 open-ended; of weights without one (imported, fine-tuned, cooled down) a new schedule begins, with
-the recipe of this dataset and model. Why, and what differs: docs/decisions/0023.
+the recipe of this dataset and model. Why, and what differs: docs/decisions/0024.
 """
 
 from __future__ import annotations
