@@ -44,7 +44,7 @@ def evaluate(
 ) -> None:
     """Example: vitctl evaluate --from RUN --data DATASET
 
-    Score a model on all labelled images of a dataset: top-1, top-5 and loss. Classes are matched by
+    Score a model on all labelled images of a split: top-1, top-5 and loss. Classes are matched by
     name. If an image has several labels, each of them counts as right.
     """
     runtime = session.runtime(MeasuringRuntime)

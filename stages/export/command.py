@@ -25,8 +25,8 @@ _SETTINGS = (
 def export(session: Session, source: flags.Source = None) -> None:
     """Example: vitctl export --from RUN --to timm
 
-    Write a model's weights for another library, with a model card. Before it is published, the
-    export is read back and computes the same images; the largest difference is shown.
+    Write a model's weights for another library, with a model card. The files are
+    read back and compared with the model on the same images; the largest difference is shown.
     """
     runtime = session.runtime(ExportRuntime)
     for checkpoint in session.many("checkpoint", source, option="--from"):

@@ -34,7 +34,9 @@ _SETTINGS = (
     flags.EMA,
     flags.SKIP_SPIKES,
     Flag(
-        "seed", "Seed of data order, augmentation and a new head (default: the run's).", rare=True
+        "seed",
+        "Seed of data order, augmentation and a new classifier (default: the run's).",
+        rare=True,
     ),
     flags.TRAIN_SPLIT,
     flags.EVAL_SPLIT,
@@ -54,7 +56,7 @@ def finetune(
 
     Fine-tune all weights of a pretrained model: SGD with momentum, cosine, no weight decay.
     At another resolution learned position embeddings are resampled, and fixed ones span the grid
-    of pretraining. Classes that differ get a new head.
+    of pretraining. For other classes the classifier is made anew.
     """
     check_keys(TrainConfig, session.overrides.tree())  # before it may wait for a pipe
     given_length = length({"steps": steps, "images": images, "epochs": epochs})

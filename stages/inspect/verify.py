@@ -31,7 +31,7 @@ def verify(
 ) -> None:
     """Example: vitctl verify --all --deep
 
-    Check that an artifact or run is still what was published: files, sizes and counts, and that
+    Check that an artifact or run is still what was written: files, sizes and counts, and that
     its inputs have not changed. --deep reads all data. Problems are listed, one per line, and
     make the exit code 3.
     """

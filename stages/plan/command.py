@@ -81,7 +81,7 @@ def plan(
     ] = None,
     examples: Annotated[
         str | None,
-        Option(metavar="N", help="Number of images, if there is no dataset yet (default: 1.28M)."),
+        Option(metavar="N", help="Images in the dataset, if there is none yet (default: 1.28M)."),
     ] = None,
     steps: flags.Steps = None,
     images: flags.Images = None,

@@ -48,8 +48,8 @@ def predict(
     """Example: vitctl predict --from RUN photos/
 
     Name the likeliest classes of images, with probabilities, as `vitctl evaluate` computes them. It
-    also filters a stream of paths: find photos/ -name '*.jpg' | vitctl predict - . An image that
-    cannot be read is reported in its line, and the exit code at the end is not 0.
+    also filters a stream of paths, as in "find photos/ -name '*.jpg' | vitctl predict -". An image
+    that cannot be read is reported in its line, and the exit code at the end is not 0.
     """
     from stages.predict import names
 

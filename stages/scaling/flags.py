@@ -42,7 +42,7 @@ def study(prefix: str = "") -> tuple[Flag, ...]:
         ),
         flag(
             "columns.where",
-            "Use only these rows: model=G/14, steps>=1000; repeatable.",
+            "Use only these rows, for example 'steps>=1000' (in quotes); repeatable.",
             many=True,
             metavar="CONDITION",
         ),

@@ -36,11 +36,14 @@ _SETTINGS = (
     ),
     Flag(
         "unlabelled",
-        "Take all images in SRC without labels, to compute features of them in Python; no folder "
-        "is a class.",
+        "Take all images in SRC without labels, for vitctl embed; no folder is a class.",
         sets=True,
     ),
-    Flag("classes", "Use only these classes (default: all).", metavar="A,B,C|0-5"),
+    Flag(
+        "classes",
+        "Use only these classes (default: all); of SRC formula their number.",
+        metavar="A,B,C|0-5",
+    ),
     Flag(
         "shard_bytes",
         "Image bytes per shard (default: 256MiB).",
@@ -60,7 +63,7 @@ _RUNNING = (
         "max_bad_fraction",
         "Give up if a larger fraction of the images is bad (default: 0.01, or 3 images).",
     ),
-    Flag("workers", "Number of processes (default: one per core)."),
+    Flag("workers", "Worker processes on this machine (default: one per core)."),
 )
 
 

@@ -32,7 +32,7 @@ _SETTINGS = (
     ),
     Flag(
         "drop_classes",
-        "Number the classes that still have images anew (default: the classes of the dataset, so "
+        "Give the classes that still have images new numbers (default: the dataset's numbers, so "
         "that models of several subsets compare).",
         sets=True,
     ),

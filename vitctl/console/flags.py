@@ -29,7 +29,7 @@ Source = Annotated[
     Option(
         "--from",
         metavar="REF",
-        help="Run, RUN@STEP or checkpoint; - reads stdin (default: the newest checkpoint).",
+        help="Run, RUN@STEP or checkpoint (default: the one that is piped in, else the newest).",
         autocompletion=completion.checkpoints,
     ),
 ]
@@ -37,7 +37,7 @@ Data = Annotated[
     str | None,
     Option(
         metavar="REF",
-        help="Dataset: path, name, id, or - for stdin (default: the newest in the store).",
+        help="Dataset: path, name or id (default: the one that is piped in, else the newest).",
         autocompletion=completion.datasets,
     ),
 ]
@@ -130,7 +130,7 @@ EVAL_SPLIT = Flag(
 )
 WEIGHTS = Flag(
     "weights",
-    "Weights of the last step (raw) or their average (ema; the default if the run kept one).",
+    "The checkpoint's weights (raw) or their average (ema; the default if the run kept one).",
 )
 SCORED_SPLIT = Flag("eval_split", "Split to score (default: val, else test).")
 
@@ -141,7 +141,8 @@ def _running(key: str, help: str, **more: Any) -> Flag:
 
 # How to run.
 LOOK_BATCH = _running(
-    "batch", "Images processed at a time (default: fitted to the devices); no effect on the result."
+    "batch",
+    "Images at a time, over all devices (default: fitted to them); no effect on the result.",
 )
 WORKERS = _running("workers", "Threads that decode images (default: one per core).", rare=True)
 CACHE_DIR = _running(

@@ -50,7 +50,7 @@ ALWAYS: dict[str, tuple[Any, Any]] = {
         Annotated[
             bool,
             typer.Option(
-                "--quiet", "-q", help="Print nothing but errors on stderr.", rich_help_panel=_OUTPUT
+                "--quiet", "-q", help="On stderr, print errors only.", rich_help_panel=_OUTPUT
             ),
         ],
         False,
