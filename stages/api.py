@@ -16,6 +16,7 @@ setting, and `set` takes it by the key that `--print-config` shows (docs/guide/p
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain
@@ -152,9 +153,10 @@ def subset(
     call = _Call("subset", options)
 
     def listed(names: Path | str | Iterable[str] | None, option: str) -> Ids | None:
-        if names is None or isinstance(names, Path | str):
-            path = None if names is None else Path(names)
-            return read_ids(path, option=option, emit=call.emit)
+        if names is None:
+            return read_ids(None, option=option, emit=call.emit)
+        if isinstance(names, str | os.PathLike):
+            return read_ids(Path(names), option=option, emit=call.emit)
         return Ids(tuple(names))
 
     cfg = call.overrides.build(SubsetConfig, {})
