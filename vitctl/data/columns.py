@@ -3,7 +3,7 @@ would not fit in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +23,18 @@ class Column(Protocol):
         """The rows at int64[b] positions."""
 
     def __array__(self, dtype: Any = None, /) -> NDArray[Any]: ...
+
+
+def by_part(
+    end_offsets: NDArray[np.int64], positions: NDArray[np.int64]
+) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+    """Positions, int64[b], in parts that lie one after the other and end before `end_offsets`, int64[m]:
+    of each part that has some its number, the places of those in `positions`, and where they are
+    within the part."""
+    part_of = np.searchsorted(end_offsets, positions, side="right")
+    for number in np.unique(part_of).tolist():
+        places = np.flatnonzero(part_of == number)
+        yield number, places, positions[places] - (end_offsets[number - 1] if number else 0)
 
 
 class Computed:

@@ -16,7 +16,7 @@ few-shot draws arithmetic on arrays, without touching an image.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -113,6 +113,10 @@ class DatasetInfo(Config):
             raise ValueError("there are not as many class titles as classes")
         return self
 
+    def as_document(self) -> bytes:
+        """The content of `dataset.json`."""
+        return (self.model_dump_json(indent=1) + "\n").encode()
+
     def examples(self, split: str) -> int:
         """Records in a split. Raises `NotFoundError` if there is no such split."""
         return self.split(split).examples
@@ -191,14 +195,13 @@ class Dataset:
     ) -> Iterator[NDArray[np.float32]]:
         """See `ImageSource`; decoded by TensorFlow (5 to 10 s to import) in `workers` threads.
         Raises `InputError` naming shard and record."""
-        from vitctl.data.tf_pipeline import RecordImages, image_function, images_in_order
+        from vitctl.data.tf_pipeline import record_images_in_order
 
-        function = image_function(view)
-        return images_in_order(
-            lambda: RecordImages(lambda: self.records(split), function),
+        return record_images_in_order(
+            lambda: self.records(split),
             requests,
+            view=view,
             batch=batch,
-            function=function,
             workers=workers or available_cores(),
             clock=clock,
         )
@@ -258,14 +261,19 @@ def check_classes(classes: int, *, dataset: Place) -> None:
         )
 
 
+def held_out(splits: Container[str]) -> Split | None:
+    """The split that is not trained on: `val`, else `test`, else None."""
+    held: tuple[Split, ...] = ("val", "test")
+    return next((split for split in held if split in splits), None)
+
+
 def scoring_split(info: DatasetInfo) -> Split:
     """The split scores are measured on unless told otherwise: `val`, else `test`.
 
     Raises `NotFoundError` when the dataset has neither.
     """
-    for split in ("val", "test"):
-        if split in info.splits:
-            return split
+    if (split := held_out(info.splits)) is not None:
+        return split
     raise NotFoundError(
         "the dataset has neither a val nor a test split to score on",
         hint="make one with `vitctl shard FOLDER --val-fraction 0.1`, "

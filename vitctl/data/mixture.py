@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.data.classes import class_mapping, map_labels
-from vitctl.data.columns import Column, Computed
+from vitctl.data.columns import Column, Computed, by_part
 from vitctl.data.config import AugmentConfig
 from vitctl.data.dataset import DatasetInfo
 from vitctl.data.image_cost import ImageCost
@@ -62,14 +62,13 @@ class Mixture:
         clock: ReadClock | None = None,
     ) -> Iterator[NDArray[np.float32]]:
         """See `ImageSource`; records of all parts, decoded by TensorFlow."""
-        from vitctl.data.tf_pipeline import RecordImages, image_function, images_in_order
+        from vitctl.data.tf_pipeline import record_images_in_order
 
-        function = image_function(view)
-        return images_in_order(
-            lambda: RecordImages(lambda: self.records(split), function),
+        return record_images_in_order(
+            lambda: self.records(split),
             requests,
+            view=view,
             batch=batch,
-            function=function,
             workers=workers or available_cores(),
             clock=clock,
         )
@@ -79,13 +78,10 @@ class Mixture:
 
     def ids(self, split: str, positions: NDArray[np.int64]) -> Sequence[str | None]:
         parts = self._with(split)
-        stops = np.cumsum([part.info.examples(split) for part in parts])
-        part_of = np.searchsorted(stops, positions, side="right")
+        end_offsets = np.cumsum([part.info.examples(split) for part in parts])
         names: list[str | None] = [None] * len(positions)
-        for number, part in enumerate(parts):
-            places = np.flatnonzero(part_of == number)
-            own = positions[places] - (stops[number] - part.info.examples(split))
-            for place, name in zip(places.tolist(), part.ids(split, own), strict=True):
+        for number, places, own in by_part(end_offsets, positions):
+            for place, name in zip(places.tolist(), parts[number].ids(split, own), strict=True):
                 names[place] = name
         return names
 
@@ -120,15 +116,13 @@ def _joined(columns: Sequence[Column], *, what: str) -> Column:
     """One after the other; an array where all are."""
     if all(isinstance(column, np.ndarray) for column in columns):
         return np.concatenate([np.asarray(column) for column in columns])
-    stops = np.cumsum([len(column) for column in columns])
+    end_offsets = np.cumsum([len(column) for column in columns])
 
     def rows(positions: NDArray[np.int64]) -> NDArray[Any]:
-        part_of = np.searchsorted(stops, positions, side="right")
         first = np.asarray(columns[0][np.zeros(1, np.int64)])
         out = np.empty((len(positions), *first.shape[1:]), first.dtype)
-        for number, column in enumerate(columns):
-            mine = part_of == number
-            out[mine] = column[positions[mine] - (stops[number] - len(column))]
+        for number, places, own in by_part(end_offsets, positions):
+            out[places] = columns[number][own]
         return out
 
-    return Computed(int(stops[-1]), rows, what=what)
+    return Computed(int(end_offsets[-1]), rows, what=what)

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl.data.columns import by_part
 from vitctl.errors import DoesNotFitError, InputError
 from vitctl.places import nofollow
 from vitctl.places.based_path import is_text
@@ -100,10 +101,8 @@ class JoinedRecords:
 
     def read(self, indices: NDArray[np.int64]) -> list[bytes]:
         out: list[bytes] = [b""] * len(indices)
-        part_of = np.searchsorted(self._end_offsets, indices, side="right")
-        for number in np.unique(part_of).tolist():
-            places = np.flatnonzero(part_of == number)
-            records = self._parts[number].read(indices[places] - self._first(number))
+        for number, places, own in by_part(self._end_offsets, indices):
+            records = self._parts[number].read(own)
             for place, record in zip(places.tolist(), records, strict=True):
                 out[place] = record
         return out
@@ -294,12 +293,9 @@ class ShardedRecords:
         self, indices: NDArray[np.int64]
     ) -> Iterator[list[tuple[int, NDArray[np.int64], list[int]]]]:
         """(shard, places in `indices`, positions in the shard), as many as may be open at once."""
-        shard_of = np.searchsorted(self._end_offsets, indices, side="right")
         group = []
-        for shard in np.unique(shard_of).tolist():
-            places = np.flatnonzero(shard_of == shard)
-            first_record = self._end_offsets[shard] - self._shards[shard].records
-            group.append((shard, places, (indices[places] - first_record).tolist()))
+        for shard, places, within in by_part(self._end_offsets, indices):
+            group.append((shard, places, within.tolist()))
             if len(group) == self._limit:
                 yield group
                 group = []

@@ -95,6 +95,27 @@ def eval_function(*, resolution: int, preprocess: EvalPreprocess) -> ImageFuncti
     return lambda data, seed: eval_image(data, resolution=resolution, preprocess=preprocess)
 
 
+def record_images_in_order(
+    open_records: Callable[[], Records],
+    requests: Iterable[Request],
+    *,
+    view: View,
+    batch: int,
+    workers: int,
+    clock: ReadClock | None = None,
+) -> Iterator[NDArray[np.float32]]:
+    """`images_in_order` of the images in records, as `view` has them."""
+    function = image_function(view)
+    return images_in_order(
+        lambda: RecordImages(open_records, function),
+        requests,
+        batch=batch,
+        function=function,
+        workers=workers,
+        clock=clock,
+    )
+
+
 def images_in_order(
     open_images: Callable[[], StoredImages],
     requests: Iterable[Request],

@@ -43,7 +43,7 @@ def check_parts(dataset: ImageSource) -> Iterator[str]:
                 if isinstance(record, VitctlError):
                     yield record.message
                     continue
-                problem = _wrong_id(record, key=keys[np.array([index])][0])
+                problem = _problem(record, key=keys[np.array([index])][0])
                 if problem is not None:
                     yield f"record {position} of {path} {problem}"
 
@@ -90,22 +90,19 @@ def _check_shard(
                 yield f"{where} {problem}"
 
 
-def _wrong_id(record: bytes, *, key: np.uint64) -> str | None:
-    """Like `_problem`, of an example whose labels may be numbered otherwise."""
+def _problem(
+    record: bytes, *, key: np.uint64, labels: NDArray[np.int32] | None = None
+) -> str | None:
+    """What is wrong with a record, to go on after its name. Without `labels` those of its example
+    may be numbered otherwise."""
     try:
         example = decode_example(record)
     except ValueError as error:
         return f"can't be read: {error}"
     if sample_key(example.id) != key:
         return f"is {example.id!r}, another example than the index says"
-    return None
-
-
-def _problem(record: bytes, *, key: np.uint64, labels: NDArray[np.int32]) -> str | None:
-    """What is wrong with a record, to go on after its name."""
-    if (problem := _wrong_id(record, key=key)) is not None:
-        return problem
-    example = decode_example(record)
+    if labels is None:
+        return None
     known = tuple(label for label in labels.tolist() if label >= 0)
     if example.labels != known:
         return f"has the labels {example.labels}, the index says {known}"

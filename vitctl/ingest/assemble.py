@@ -44,7 +44,7 @@ class Outcome:
     def files(self) -> dict[str, bytes]:
         """Every file beside the shards: name -> content."""
         return {
-            DESCRIPTION: (self.info.model_dump_json(indent=1) + "\n").encode(),
+            DESCRIPTION: self.info.as_document(),
             **description_files(self.info),
             **{keys_name(split): keys.tobytes() for split, keys in self.keys.items()},
             **{labels_name(split): labels.tobytes() for split, labels in self.labels.items()},
