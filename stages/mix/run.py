@@ -83,8 +83,7 @@ def run(
         if artifact is None:
             # ---- Describe it
             _announce(inputs.datasets, parts, info, emit=emit)
-            description = (info.model_dump_json(indent=1) + "\n").encode()
-            (draft.path / DESCRIPTION).write_atomic(description)
+            (draft.path / DESCRIPTION).write_atomic(info.as_document())
             artifact = draft.publish(summary=_summary(info).as_json())
     verb = "pretrain --data" if info.classes else "show"
     emit(Next(f"vitctl {verb} {shlex.quote(str(artifact.path))}"))
@@ -208,13 +207,7 @@ def _announce(
 
 
 def _summary(info: DatasetInfo) -> Dataset:
-    return Dataset(
+    return Dataset.without_files(
         classes=len(info.classes),
         examples={split: part.examples for split, part in info.splits.items()},
-        shards=dict.fromkeys(info.splits, 0),
-        bytes=0,
-        converted={},
-        differ={},
-        rejected=0,
-        skipped={},
     )

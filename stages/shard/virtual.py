@@ -45,18 +45,11 @@ def describe(config: FormulaConfig, *, store: Store, runtime: ShardRuntime, emit
     ) as draft:
         artifact = draft.finished
         if artifact is None:
-            content = (info.model_dump_json(indent=1) + "\n").encode()
-            (draft.path / DESCRIPTION).write_atomic(content)
+            (draft.path / DESCRIPTION).write_atomic(info.as_document())
             artifact = draft.publish(
-                summary=Dataset(
+                summary=Dataset.without_files(
                     classes=len(info.classes),
                     examples={split: part.examples for split, part in info.splits.items()},
-                    shards=dict.fromkeys(info.splits, 0),
-                    bytes=0,
-                    converted={},
-                    differ={},
-                    rejected=0,
-                    skipped={},
                 ).as_json()
             )
     pictures = sum(part.examples for part in info.splits.values())

@@ -78,8 +78,7 @@ def run(
             for split in info.subset.splits:
                 stored = rows[split].astype(f"<u{info.subset.row_bytes}")
                 (draft.path / rows_name(split)).write_atomic(stored.tobytes())
-            description = (info.model_dump_json(indent=1) + "\n").encode()
-            (draft.path / DESCRIPTION).write_atomic(description)
+            (draft.path / DESCRIPTION).write_atomic(info.as_document())
             artifact = draft.publish(summary=_summary(info, source.info).as_json())
     emit(_next(artifact))
     return artifact
@@ -197,15 +196,9 @@ def _announce(
 
 
 def _summary(info: DatasetInfo, before: DatasetInfo) -> Dataset:
-    return Dataset(
+    return Dataset.without_files(
         classes=len(info.classes),
         examples={split: part.examples for split, part in info.splits.items()},
-        shards=dict.fromkeys(info.splits, 0),
-        bytes=0,
-        converted={},
-        differ={},
-        rejected=0,
-        skipped={},
         selected_from={split: part.examples for split, part in before.splits.items()},
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pydantic import Field
 
@@ -35,6 +35,25 @@ class Dataset(Summary):
         description="Of some images of another dataset (`vitctl subset`): images in each split "
         "there.",
     )
+
+    @classmethod
+    def without_files(
+        cls, *, classes: int, examples: Mapping[str, int], **more: Mapping[str, int]
+    ) -> Dataset:
+        """Of a dataset whose images lie elsewhere or are made when they are read."""
+        return cls.model_validate(
+            {
+                "classes": classes,
+                "examples": dict(examples),
+                "shards": dict.fromkeys(examples, 0),
+                "bytes": 0,
+                "converted": {},
+                "differ": {},
+                "rejected": 0,
+                "skipped": {},
+                **more,
+            }
+        )
 
     def phrases(self) -> Iterable[str]:
         yield f"{self.classes:,} classes" if self.classes else "no labels"
