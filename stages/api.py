@@ -364,6 +364,7 @@ def fewshot(
 
     call = _Call("fewshot", options)
     runtime = call.runtime(MeasuringRuntime)
+    overrides = call.overrides.with_flags({"shots": None if shots is None else sorted({*shots})})
     if features is not None and features not in get_args(Features):
         if source is not None or data is not None:
             raise TypeError("fewshot() takes no source and no data with features that are there")
@@ -371,15 +372,12 @@ def fewshot(
 
         files = None if isinstance(features, Artifact) else features_in_files(Path(features))
         given_features = files or Given(call.input("feature-set", features, option="features"))
-        set_here = {"shots": None if shots is None else sorted({*shots})}
-        cfg = resolve_given(call.overrides.with_flags(set_here), given_features, emit=call.emit)
+        cfg = resolve_given(overrides, given_features, emit=call.emit)
         return run(cfg, given_features, store=call.store, runtime=runtime, emit=call.emit)
     checkpoint = call.input("checkpoint", source, option="source")
     dataset = call.measured_on(checkpoint, data)
-    flags = {"shots": None if shots is None else sorted({*shots}), "features": features}
-    (cfg,) = resolve(
-        call.overrides.with_flags(flags), checkpoint, dataset, store=call.store, emit=call.emit
-    )
+    overrides = overrides.with_flags({"features": features})
+    (cfg,) = resolve(overrides, checkpoint, dataset, store=call.store, emit=call.emit)
     from stages.fewshot.run import run
 
     given = Measured(checkpoint, dataset)

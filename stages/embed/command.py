@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Annotated
-
-from typer import Option
 
 from stages.embed.settings import read_splits, resolve
 from stages.embed.spec import EmbedConfig
-from vitctl.console import completion, flags
+from vitctl.console import flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
@@ -38,14 +35,7 @@ _SETTINGS = (
 def embed(
     session: Session,
     source: flags.Source = None,
-    data: Annotated[
-        list[str] | None,
-        Option(
-            metavar="REF",
-            help="Dataset: path, name or id; repeatable (default: what the run was trained on).",
-            autocompletion=completion.datasets,
-        ),
-    ] = None,
+    data: flags.InheritedDatasets = None,
 ) -> None:
     """Example: vitctl embed --from RUN --data DATASET
 

@@ -16,7 +16,7 @@ from vitctl.artifacts.kinds.feature_set import FeatureSet
 from vitctl.artifacts.store import slug
 from vitctl.data.image_source import ImageSource
 from vitctl.errors import InputError
-from vitctl.events import Caution, Emit, Next, Progress, Settings, silent
+from vitctl.events import Emit, Next, Progress, Settings, silent
 from vitctl.feature_sets import point, stored
 from vitctl.feature_sets.stored import FeaturesInfo, SplitFeatures
 from vitctl.inference import features, weights
@@ -132,9 +132,7 @@ def _embedded(
     for split in splits:
         draft.write(stored.labels_name(split), stored.as_npy(np.asarray(dataset.labels(split))))
         draft.write(stored.keys_name(split), stored.as_npy(np.asarray(dataset.keys(split))))
-    known, gone = measuring.known(inputs.checkpoint, store=store)
-    for sentence in gone:
-        emit(Caution(f"{sentence}: classes from that training count as new"))
+    known = measuring.known_classes(inputs.checkpoint, store=store, emit=emit)
     described = FeaturesInfo(
         classes=dataset.info.classes,
         at=cfg.at,

@@ -32,14 +32,14 @@ def resolve(
     splits: list[str]
     if dataset is None:
         assert trained.data.mock is not None  # only such a checkpoint is measured without data
-        base |= {"mock": trained.data.mock.model_dump(mode="json"), "splits": ["train", "val"]}
+        base["mock"] = trained.data.mock.model_dump(mode="json")
         splits = ["train", "val"]
     else:
         from vitctl.data.dataset import Dataset
 
         info = Dataset.load(dataset.path).info
         splits = [split for split in info.splits if info.examples(split)]
-        base["splits"] = splits
+    base["splits"] = splits
     cfg = overrides.build(EmbedConfig, base)
     missing = [split for split in cfg.splits if split not in splits]
     if missing:

@@ -50,14 +50,7 @@ _SETTINGS = (
 def fewshot(
     session: Session,
     source: flags.Source = None,
-    data: Annotated[
-        list[str] | None,
-        Option(
-            metavar="REF",
-            help="Dataset: path, name or id; repeatable (default: what the run was trained on).",
-            autocompletion=completion.datasets,
-        ),
-    ] = None,
+    data: flags.InheritedDatasets = None,
     features: Annotated[
         list[str] | None,
         Option(

@@ -73,7 +73,9 @@ def resolve_given(overrides: Overrides, given: Given, *, emit: Emit) -> FewshotC
         splits, sha256 = tuple(given.features.splits), given.features.sha256
     base = {"features": "given", "features_sha256": sha256, "precision": "float32"}
     if "eval_split" not in overrides.tree():
-        scored = next((split for split in ("val", "test") if split in splits), None)
+        from vitctl.data.dataset import held_out
+
+        scored = held_out(splits)
         if scored is None:
             raise NotFoundError(
                 f"there are features of {', '.join(splits)} alone, none of val or test to score",

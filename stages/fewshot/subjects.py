@@ -19,7 +19,7 @@ from vitctl.artifacts.manifest import Parent
 from vitctl.data.batches import EvalBatch
 from vitctl.data.image_source import ImageSource
 from vitctl.errors import VitctlError
-from vitctl.events import Caution, Emit, Note
+from vitctl.events import Emit, Note
 from vitctl.feature_sets.contract import FeatureSource
 from vitctl.feature_sets.foreign import ForeignFeatures
 from vitctl.feature_sets.point import PRE_LOGITS
@@ -30,6 +30,7 @@ from vitctl.recipes.measuring import Measured, MeasuringRuntime
 from vitctl.recipes.naming import name_of
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
+from vitctl.train.config import TrainConfig
 from vitctl.train.program import state as states
 
 
@@ -95,10 +96,7 @@ def trained_on(
         return frozenset(source.info.trained_on)
     if not isinstance(inputs, Measured):
         return None
-    known, gone = measuring.known(inputs.checkpoint, store=store)
-    for sentence in gone:
-        emit(Caution(f"{sentence}: classes from that training count as new"))
-    return known
+    return measuring.known_classes(inputs.checkpoint, store=store, emit=emit)
 
 
 def next_command(inputs: Measured | Given, result: Artifact) -> str:
@@ -140,6 +138,7 @@ class _Computed:
 
     cfg: FewshotConfig
     inputs: Measured
+    trained: TrainConfig
     runtime: MeasuringRuntime
     dataset: ImageSource
     stored: StoredFeatures | None
@@ -157,16 +156,17 @@ class _Computed:
         stored = _stored_features(cfg, inputs, store=store) if cfg.features == "model" else None
         if stored is not None:
             emit(Note(f"features are read from {stored.artifact.path}, not computed again"))
+        trained = branching.trained_with(inputs.checkpoint)
         dataset = weights.open_dataset(
             inputs.dataset,
             mock=cfg.mock,
-            classes=branching.trained_with(inputs.checkpoint).model.classes,
+            classes=trained.model.classes,
             splits=() if stored else (cfg.train_split, cfg.eval_split),
             cache=runtime.cache_dir,
             emit=emit,
         )
         layout = layouts.make(devices=runtime.devices)
-        return _Computed(cfg, inputs, runtime, dataset, stored, layout)
+        return _Computed(cfg, inputs, trained, runtime, dataset, stored, layout)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -174,7 +174,7 @@ class _Computed:
 
     @property
     def width(self) -> int:
-        model = branching.trained_with(self.inputs.checkpoint).model
+        model = self.trained.model
         return model.resolution**2 * 3 if self.cfg.features == "pixels" else model.features
 
     def labels(self, split: str) -> NDArray[np.int32]:
@@ -192,7 +192,7 @@ class _Computed:
         batches = weights.batches(
             self.dataset,
             split=split,
-            resolution=branching.trained_with(self.inputs.checkpoint).model.resolution,
+            resolution=self.trained.model.resolution,
             preprocess=self.cfg.preprocess,
             layout=self.layout,
             batch=self.runtime.batch,
@@ -206,10 +206,9 @@ class _Computed:
     @cached_property
     def _look(self) -> Callable[[Iterable[EvalBatch]], Iterator[NDArray[np.float32]]]:
         """What turns batches into features, its weights loaded."""
-        cfg, layout = self.cfg, self.layout
+        cfg, trained, layout = self.cfg, self.trained, self.layout
         if cfg.features == "pixels":
             return partial(features.of_pixels, layout=layout)
-        trained = branching.trained_with(self.inputs.checkpoint)
         if cfg.features == "untrained":
             params = states.drawn(trained, layout=layout)
         else:

@@ -49,6 +49,15 @@ InheritedData = Annotated[
         autocompletion=completion.datasets,
     ),
 ]
+InheritedDatasets = Annotated[
+    list[str] | None,
+    Option(
+        "--data",
+        metavar="REF",
+        help="Dataset: path, name or id; repeatable (default: what the run was trained on).",
+        autocompletion=completion.datasets,
+    ),
+]
 Reference = Annotated[
     str | None,
     Argument(

@@ -7,11 +7,21 @@ ComputedFeatures  a checkpoint and its images    stages.fewshot.subjects
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vitctl.errors import NotFoundError
+
+
+def no_split(name: str, *, of: object, splits: Iterable[str]) -> NotFoundError:
+    """What is raised for a split that a source does not have; `of` names it."""
+    return NotFoundError(
+        f"{of} has no features of a split {name!r}",
+        hint=f"it has {', '.join(splits)}: --train-split and --eval-split choose one",
+    )
 
 
 class FeatureSource(Protocol):

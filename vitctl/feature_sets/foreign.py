@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.errors import NotFoundError
+from vitctl.feature_sets.contract import no_split
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,5 @@ class ForeignFeatures:
 
     def _of(self, split: str) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         if split not in self.splits:
-            raise NotFoundError(
-                f"{self.name} has no features of a split {split!r}",
-                hint=f"it has {', '.join(self.splits)}: --train-split and --eval-split choose one",
-            )
+            raise no_split(split, of=self.name, splits=self.splits)
         return self.splits[split]

@@ -23,7 +23,8 @@ from pydantic import Field, PositiveInt
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.files import sha256_file
-from vitctl.errors import InputError, NotFoundError
+from vitctl.errors import InputError
+from vitctl.feature_sets.contract import no_split
 from vitctl.settings.config import Config
 
 FORMAT = 1
@@ -153,11 +154,7 @@ class StoredFeatures:
     def _split(self, name: str) -> SplitFeatures:
         info = self.info.splits.get(name)
         if info is None:
-            raise NotFoundError(
-                f"{self.artifact.path} has no features of a split {name!r}",
-                hint=f"it has {', '.join(self.info.splits)}: --train-split and --eval-split "
-                "choose one",
-            )
+            raise no_split(name, of=self.artifact.path, splits=self.info.splits)
         return info
 
     def _array(self, name: str) -> NDArray[Any]:

@@ -17,6 +17,7 @@ from vitctl.artifacts.pasteable import command
 from vitctl.artifacts.store import Store
 from vitctl.data.names import compose
 from vitctl.errors import UsageError
+from vitctl.events import Caution, Emit
 from vitctl.inference import weights_choice
 from vitctl.optim.schedules import OPEN_ENDED
 from vitctl.recipes import branching
@@ -155,6 +156,14 @@ def known(checkpoint: Artifact, *, store: Store) -> Known:
         if CHECKPOINT.summary(above.artifact).classes_before is None:
             queue += above.ancestors
     return Known(frozenset(names), tuple(gone))
+
+
+def known_classes(checkpoint: Artifact, *, store: Store, emit: Emit) -> frozenset[str]:
+    """`known(...).classes`; a caution says which training could not be read."""
+    classes, gone = known(checkpoint, store=store)
+    for sentence in gone:
+        emit(Caution(f"{sentence}: classes from that training count as new"))
+    return classes
 
 
 def share_trained_on(classes: Collection[str], *, trained_on: Collection[str]) -> Seen:
