@@ -28,9 +28,9 @@ class Column(Protocol):
 def by_part(
     end_offsets: NDArray[np.int64], positions: NDArray[np.int64]
 ) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
-    """Positions, int64[b], in parts that lie one after the other and end before `end_offsets`, int64[m]:
-    of each part that has some its number, the places of those in `positions`, and where they are
-    within the part."""
+    """Positions, int64[b], in parts that lie one after the other and end before `end_offsets`,
+    int64[m]: of each part that has some its number, the places of those in `positions`, and where
+    they are within the part."""
     part_of = np.searchsorted(end_offsets, positions, side="right")
     for number in np.unique(part_of).tolist():
         places = np.flatnonzero(part_of == number)
