@@ -66,6 +66,7 @@ VERBS: dict[str, Verb] = {
     "lineage": Verb("stages.inspect.lineage", "The tree of inputs of an artifact.", "Inspect"),
     "replay": Verb("stages.replay.command", "The batch that a step trained on.", "Inspect"),
     "verify": Verb("stages.inspect.verify", "Check that an artifact is whole.", "Inspect"),
+    "rm": Verb("stages.rm.command", "Remove artifacts, and what only they need.", "Inspect"),
     "doctor": Verb("stages.doctor.command", "Is this machine fit to train on?", "Inspect"),
 }
 

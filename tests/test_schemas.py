@@ -137,7 +137,17 @@ def test_the_examples_of_the_guide_are_valid():
     """Each JSON block of the page, by the schema its heading names."""
     text = GUIDE.read_text()
     blocks = re.findall(r"\((?:\.\./schemas/)(\w+)\.schema\.json\).*?```json\n(.*?)```", text, re.S)
-    names = {"artifact", "listing", "lineage", "plan", "verdict", "doctor", "batch", "prediction"}
+    names = {
+        "artifact",
+        "listing",
+        "lineage",
+        "plan",
+        "verdict",
+        "doctor",
+        "batch",
+        "prediction",
+        "removal",
+    }
     assert {name for name, _ in blocks} == names
     for name, block in blocks:
         schemas.check(json.loads(block), name)

@@ -59,6 +59,14 @@ def show_count(value: int) -> str:
     return str(value)
 
 
+def show_bytes(count: int) -> str:
+    """Bytes, in units of 1024."""
+    value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
+    while value >= 1024 and len(units) > 1:
+        value, units = value / 1024, units[1:]
+    return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{value:.3g} {units[0]}"
+
+
 def to_steps(amount: float, unit: Unit, *, batch: int, examples: int) -> int:
     """Steps of `batch` images that see at least `amount` of a unit (1 epoch = `examples`)."""
     if unit == "steps":

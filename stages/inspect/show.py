@@ -18,7 +18,7 @@ from vitctl.console.session import Session
 from vitctl.console.text import safe
 from vitctl.console.tree import bold, dim, fields, warned
 from vitctl.console.verb import verb
-from vitctl.quantities import show_count
+from vitctl.quantities import show_bytes, show_count
 from vitctl.train.telemetry import goodput, metrics
 
 _MOST_FILES = 8
@@ -137,10 +137,10 @@ def _inputs(parents: Iterable[Parent]) -> Iterator[str]:
 def _files(artifact: Artifact) -> Iterator[str]:
     files = artifact.manifest.files
     yield from ("", bold("files"))
-    yield f"  {len(files)} files, {text.size(sum(entry.size for entry in files))}"
+    yield f"  {len(files)} files, {show_bytes(sum(entry.size for entry in files))}"
     largest = sorted(files, key=lambda entry: (-entry.size, entry.path))[:_MOST_FILES]
     for entry in largest:
-        yield f"  {text.size(entry.size):>8}  {safe(entry.path)}"
+        yield f"  {show_bytes(entry.size):>8}  {safe(entry.path)}"
     if len(largest) < len(files):
         yield f"  {'...':>8}  {len(files) - len(largest):,} smaller ones"
 

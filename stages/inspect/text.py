@@ -26,14 +26,6 @@ def in_words(kind: str, summary: Summary) -> str:
     return line
 
 
-def size(count: int) -> str:
-    """Bytes, in units of 1024."""
-    value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
-    while value >= 1024 and len(units) > 1:
-        value, units = value / 1024, units[1:]
-    return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{value:.3g} {units[0]}"
-
-
 def steps(all_steps: tuple[int, ...]) -> str:
     """`10k`, `10k 20k`, or the first and last of many."""
     if len(all_steps) <= _MOST_STEPS:

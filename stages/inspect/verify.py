@@ -7,7 +7,6 @@ from typing import Annotated
 
 from typer import Option
 
-from stages.inspect import text
 from stages.inspect.checks import Depth, Verdict, of_directory, of_entry
 from vitctl.artifacts import Store
 from vitctl.console.flags import Reference
@@ -17,6 +16,7 @@ from vitctl.console.tree import dim, warned
 from vitctl.console.verb import verb
 from vitctl.errors import InputError, UsageError, VitctlError
 from vitctl.events import Emit, Note
+from vitctl.quantities import show_bytes
 
 
 @verb(makes=False)
@@ -77,7 +77,7 @@ def _every(store: Store, *, depth: Depth, emit: Emit) -> Iterator[Verdict]:
 
 
 def _lines(verdict: Verdict, *, deep: bool) -> Iterator[str]:
-    counts = f"{verdict.files:,} files, {text.size(verdict.bytes)}"
+    counts = f"{verdict.files:,} files, {show_bytes(verdict.bytes)}"
     if verdict.records:
         counts += f", {verdict.records:,} records"
     looked = dim(f"({counts}{' read' if deep else ''})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,11 @@ def dataset(store: Store, *, images: int = 6, name: str = "photos", **config: An
 
 def parent_of(artifact: Artifact, role: str = "data") -> Parent:
     return artifact.as_parent(role)
+
+
+def half_made(store: Store, **config: Any) -> Path:
+    """What a command that failed on its way left: a draft with a file in it."""
+    with suppress(ZeroDivisionError), store.open(recipe(**config), name="half") as draft:
+        (draft.path / "shard-0").write_bytes(b"half")
+        raise ZeroDivisionError
+    return draft.path

@@ -18,6 +18,8 @@
     inputs      the meaning of a left-out input
     pasteable   command lines for hints, in the current store
     ancestry    parents of parents
+    descent     who was made from whom, in a whole store
+    removal     taking artifacts away, with what only they need
     provenance  where and with what a result was made
 
 An artifact is a directory whose `artifact.json`, written last, means finished.

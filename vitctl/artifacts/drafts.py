@@ -7,7 +7,7 @@ goes on. `artifact.json` is written last.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 from vitctl import strict_json
@@ -145,10 +145,11 @@ def is_blank(path: Place) -> bool:
     return all(p.name in own or _is_bookkeeping(p.name) for p in path.iterdir())
 
 
-def clear(path: Place) -> None:
-    """Empty a directory that is ours. It never looks finished on the way, and always ours."""
+def clear(path: Place, *, keep: Container[str] = ()) -> None:
+    """Empty a directory that is ours, but for names to `keep`. It never looks finished on the way,
+    and always ours."""
     stay = (LOCK, HELD, DRAFT, *_FINISHED)
-    rest = [child for child in path.iterdir() if child.name not in stay]
+    rest = [child for child in path.iterdir() if child.name not in stay and child.name not in keep]
     if rest:
         _write_note(path)
     guards.check(path)

@@ -79,7 +79,7 @@ class Run:
 
     def links(self) -> list[str]:
         """Symbolic links where a command that trains this run would write or remove something."""
-        names = [name for name in self.path.links() if _is_ours(name)]
+        names = [name for name in self.path.links() if is_of_a_run(name)]
         for folder in (CHECKPOINTS, BATCHES):
             with suppress(OSError, nofollow.LinkError):
                 steps = filter(_STEP.fullmatch, (self.path / folder).links())
@@ -154,7 +154,7 @@ def run_of(checkpoint: Artifact) -> Run | None:
         return None
 
 
-def _is_ours(name: str) -> bool:
+def is_of_a_run(name: str) -> bool:
     """Whether a command writes a file or folder of this name directly into a run."""
     return name in _OURS or name.startswith((TEMPORARY, EVENTS))
 

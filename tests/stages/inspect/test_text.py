@@ -84,14 +84,6 @@ def test_summaries(kind, summary, told):
     assert text.in_words(kind, summary) == told
 
 
-@pytest.mark.parametrize(
-    ("bytes_", "told"),
-    [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (3 * 2**29, "1.5 GiB"), (2**62, "4.1e+03 PiB")],
-)
-def test_sizes(bytes_, told):
-    assert text.size(bytes_) == told
-
-
 def test_steps():
     assert text.steps(()) == ""
     assert text.steps((10, 2000)) == "10 2k"

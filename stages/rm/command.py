@@ -1,0 +1,196 @@
+"""`vitctl rm`: what goes, said before it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+from typer import Argument, Option
+
+from vitctl.artifacts import Artifact, Run, Store, removal
+from vitctl.artifacts.descent import Member, checkpoint_of, member_at, members
+from vitctl.artifacts.references import find
+from vitctl.artifacts.removal import Descendants, Removal
+from vitctl.artifacts.runs import CHECKPOINTS, run_of
+from vitctl.console import completion
+from vitctl.console.session import Session
+from vitctl.console.streams import read_references
+from vitctl.console.text import safe
+from vitctl.console.verb import verb
+from vitctl.errors import UsageError
+from vitctl.events import Emit, Note
+from vitctl.places import Place, place
+from vitctl.quantities import show_bytes
+
+_REASONS = {
+    "named": "",
+    "descendant": "made from what goes",
+    "input": "nothing else was made from it",
+    "unfinished": "never finished",
+}
+
+
+@verb(makes=False)
+def rm(
+    session: Session,
+    refs: Annotated[
+        list[str] | None,
+        Argument(
+            metavar="REF",
+            help="Artifacts, runs, RUN@STEP or unfinished work: path, name or id; - reads them "
+            "from stdin, a line each.",
+            autocompletion=completion.artifacts,
+        ),
+    ] = None,
+    descending: Annotated[
+        Descendants,
+        Option(
+            "--descendants",
+            help="What was made from them: refuse to go on if there is anything, keep it without "
+            "its inputs, or remove it too.",
+        ),
+    ] = "refuse",
+    inputs: Annotated[
+        bool,
+        Option(
+            "--inputs",
+            help="Remove their inputs too, and the inputs of those, where nothing else in the "
+            "store was made from them.",
+        ),
+    ] = False,
+    unfinished: Annotated[
+        bool,
+        Option(
+            "--unfinished",
+            help="Remove what was never finished and no process works on: drafts, runs without a "
+            "checkpoint, leftovers of killed commands. Given again, the command that began such "
+            "work starts anew.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Remove nothing; show what would go, and its size.")
+    ] = False,
+) -> None:
+    """Example: vitctl rm S-16@20k --dry-run
+
+    Remove artifacts, runs or single checkpoints from the store. What others in the store were made
+    from, what a process works on, and checkpoints that an unfinished cooldown begins from are not
+    removed unless a flag says so. Files in these folders that are not vitctl's stay. There is no
+    way back.
+    """
+    if bool(refs) == unfinished:
+        raise UsageError(
+            "REF and --unfinished are both given" if refs else "nothing is named",
+            hint="keep one of them" if refs else "see what there is: vitctl ls",
+        )
+    every = members(session.store)
+    if unfinished:
+        removals = removal.unfinished(every)
+    else:
+        named = _named(refs or [], every, session=session)
+        removals = removal.chosen(named, among=every, descending=descending, inputs=inputs)
+    files = total = 0
+    for one in removals:
+        if not dry_run:
+            removal.remove(one, emit=session.emit)
+        _answer(one, removed=not dry_run, session=session)
+        files, total = files + one.files, total + one.bytes
+    if unfinished:
+        freed = _leftovers(every, dry_run=dry_run, session=session)
+        files, total = files + freed[0], total + freed[1]
+    done = "would be removed" if dry_run else "removed"
+    session.emit(Note(f"{files:,} files, {show_bytes(total)} {done}"))
+
+
+def _named(references: Sequence[str], every: Sequence[Member], *, session: Session) -> list[Member]:
+    """What is named, once each; of a run and its checkpoints the run."""
+    if "-" in references:
+        if len(references) > 1:
+            raise UsageError(
+                "- (stdin) and other references are both given", hint="keep one of them"
+            )
+        references = list(read_references(what="artifact", several=True, emit=session.emit))
+    named = {
+        str(member.path.resolve()): member
+        for member in (
+            _member(r, every, store=session.store, emit=session.emit) for r in references
+        )
+    }
+    return [
+        member
+        for member in named.values()
+        if member.path.parent.name != CHECKPOINTS
+        or str(member.path.parent.parent.resolve()) not in named
+    ]
+
+
+def _member(reference: str, every: Sequence[Member], *, store: Store, emit: Emit) -> Member:
+    """What a reference names, damaged and unfinished work by its path or the name of its folder."""
+    path = place(reference).absolute()
+    for member in every:
+        is_nothing_else = member.entry is None and member.path.name == reference
+        if is_nothing_else or member.path.absolute() == path:
+            return member
+    if path.parent.name == CHECKPOINTS and path.name.isdecimal():
+        run = member_at(path.parent.parent)
+        if run is not None and isinstance(run.entry, Run):
+            return checkpoint_of(run.entry, int(path.name))
+    if (elsewhere := _damaged_or_unfinished(path)) is not None:
+        return elsewhere
+    entry, step = find(reference, store=store, emit=emit)
+    if isinstance(entry, Artifact) and (run_around := run_of(entry)) is not None:
+        return checkpoint_of(run_around, int(entry.path.name))
+    if isinstance(entry, Run) and step is not None:
+        return checkpoint_of(entry, step)
+    member_of_entry = member_at(entry.path)
+    assert member_of_entry is not None, entry.path
+    return member_of_entry
+
+
+def _damaged_or_unfinished(path: Place) -> Member | None:
+    """A folder outside the store that `find` would not name."""
+    member = member_at(path) if path.is_dir() else None
+    return member if member is not None and member.entry is None and member.unfinished else None
+
+
+def _leftovers(every: Iterable[Member], *, dry_run: bool, session: Session) -> tuple[int, int]:
+    """Files and bytes that killed commands left in what is finished."""
+    files = total = 0
+    for member in every:
+        if not (left := removal.leftovers(member)):
+            continue
+        count, size = removal.size_of(left)
+        if not dry_run:
+            removal.free_leftovers(member, emit=session.emit)
+        _line(member, "leftovers of killed commands", files=count, bytes=size,
+              removed=not dry_run, session=session)  # fmt: skip
+        files, total = files + count, total + size
+    return files, total
+
+
+def _answer(one: Removal, *, removed: bool, session: Session) -> None:
+    reason = _REASONS[one.reason]
+    if one.strangers:
+        others = f"{', '.join(one.strangers[:3])}{', ...' if len(one.strangers) > 3 else ''}"
+        session.emit(Note(f"{one.member.path}: what is not vitctl's stays: {safe(others)}"))
+    _line(one.member, reason, files=one.files, bytes=one.bytes, removed=removed, session=session)
+
+
+def _line(
+    member: Member, reason: str, *, files: int, bytes: int, removed: bool, session: Session
+) -> None:
+    if session.options.json:
+        fields: dict[str, Any] = {
+            "path": str(member.path),
+            "id": member.id,
+            "kind": member.kind,
+            "files": files,
+            "bytes": bytes,
+            "removed": removed,
+            "reason": reason or None,
+        }
+        session.answer_json(fields)
+        return
+    done = "removed" if removed else "would go"
+    why = f"  ({reason})" if reason else ""
+    session.answer_text(f"{done}  {show_bytes(bytes):>9}  {member.kind}  {safe(member.path)}{why}")

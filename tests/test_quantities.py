@@ -1,0 +1,15 @@
+"""Quantities as people write and read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from vitctl.quantities import show_bytes
+
+
+@pytest.mark.parametrize(
+    ("bytes_", "shown"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (3 * 2**29, "1.5 GiB"), (2**62, "4.1e+03 PiB")],
+)
+def test_bytes(bytes_, shown):
+    assert show_bytes(bytes_) == shown

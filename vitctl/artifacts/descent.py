@@ -1,0 +1,147 @@
+"""What lies in a store, and who descends from whom: what must be known before anything goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from vitctl.artifacts.artifact import Artifact, load_if_readable
+from vitctl.artifacts.catalog import Catalog
+from vitctl.artifacts.drafts import read_note
+from vitctl.artifacts.runs import Run
+from vitctl.errors import NotFoundError, VitctlError
+from vitctl.places import Place
+
+UNKNOWN = "unknown"
+
+_NONE: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Member:
+    """What can go as one: an artifact, a run with its checkpoints, one checkpoint of a run, or work
+    that was never finished.
+
+    Attributes:
+      path: its folder.
+      kind: of the artifact, "run", of unfinished work what it was to become.
+      id: of the artifact or run; None where nothing readable tells it.
+      ids: of all in it that others can descend from.
+      parents: ids of what it and all in it were made from.
+      entry: the artifact or run; None where it is unfinished or damaged.
+      unfinished: nothing was ever finished here: a draft, or a run without a checkpoint.
+    """
+
+    path: Place
+    kind: str
+    id: str | None
+    ids: frozenset[str]
+    parents: frozenset[str]
+    entry: Artifact | Run | None
+    unfinished: bool = False
+
+
+def members(catalog: Catalog) -> list[Member]:
+    """Everything in a store that can go as one, in the order of the folders."""
+    return [member for some in catalog.each_directory(_at) for member in some]
+
+
+def member_at(path: Place) -> Member | None:
+    """What lies in a folder, wherever that is; None where nothing of ours does."""
+    return next(iter(_at(path)), None)
+
+
+def checkpoint_of(run: Run, step: int) -> Member:
+    """One checkpoint of a run. Raises NotFoundError, which names the nearest that are kept."""
+    place = run.place(step)
+    if not place.is_dir():
+        run.checkpoint(step, check=False)
+    artifact = load_if_readable(place)
+    if artifact is None:
+        return Member(place, "checkpoint", None, _NONE, _NONE, None)
+    parents = frozenset(parent.id for parent in artifact.manifest.parents)
+    return Member(place, artifact.kind, artifact.id, frozenset([artifact.id]), parents, artifact)
+
+
+def descendants(roots: Iterable[Member], *, among: Sequence[Member]) -> list[Member]:
+    """The members that were made from the roots or from what was made from them, the nearest
+    first. What has a copy elsewhere in the store, with the same id, has no descendants that would
+    miss it."""
+    leaving = list(roots)
+    count = len(leaving)
+    while True:
+        ids_gone = _ids_gone(leaving, among=among)
+        rest = _others(leaving, among=among)
+        more = [member for member in rest if not member.parents.isdisjoint(ids_gone)]
+        if not more:
+            return leaving[count:]
+        leaving += more
+
+
+def only_needed_by(leaving: Sequence[Member], *, among: Sequence[Member]) -> list[Member]:
+    """The inputs, and theirs, of what is leaving that nothing else in the store was made from."""
+    users: dict[str, set[str]] = {}
+    for member in among:
+        for id in member.parents:
+            users.setdefault(id, set()).add(str(member.path))
+    taken = list(leaving)
+    while True:
+        going = {str(member.path) for member in taken}
+        needed = _NONE.union(*(member.parents for member in taken))
+        more = [
+            member
+            for member in _others(taken, among=among)
+            if not member.ids.isdisjoint(needed)
+            and all(users.get(id, set()) <= {*going, str(member.path)} for id in member.ids)
+        ]
+        if not more:
+            return taken[len(leaving) :]
+        taken += more
+
+
+def _others(leaving: Sequence[Member], *, among: Sequence[Member]) -> list[Member]:
+    """The members but for those that leave, and the runs that leaving checkpoints lie in."""
+    going = {str(path) for member in leaving for path in (member.path, member.path.parent.parent)}
+    return [member for member in among if str(member.path) not in going]
+
+
+def _ids_gone(leaving: Sequence[Member], *, among: Sequence[Member]) -> frozenset[str]:
+    """Ids that nothing in the store has any more."""
+    going = {str(member.path) for member in leaving}
+    staying: set[str] = set()
+    for member in among:
+        if str(member.path) not in going:
+            within = (m.ids for m in leaving if m.path.parent.parent == member.path)
+            staying |= member.ids.difference(*within)
+    return _NONE.union(*(member.ids for member in leaving)) - staying
+
+
+def _at(path: Place) -> Iterator[Member]:
+    try:
+        entry = Catalog.load(path, check=False)
+    except NotFoundError:
+        note = read_note(path)
+        if note is not None:
+            kind = note.get("kind", UNKNOWN)
+            yield Member(path, kind, note.get("id"), _NONE, _NONE, None, unfinished=True)
+        return
+    except VitctlError:
+        yield Member(path, UNKNOWN, None, _NONE, _NONE, None)
+        return
+    yield _of_run(entry) if isinstance(entry, Run) else _of_artifact(entry)
+
+
+def _of_artifact(artifact: Artifact) -> Member:
+    parents = frozenset(parent.id for parent in artifact.manifest.parents)
+    ids = frozenset([artifact.id])
+    return Member(artifact.path, artifact.kind, artifact.id, ids, parents, artifact)
+
+
+def _of_run(run: Run) -> Member:
+    steps = run.steps()
+    places = [*(run.place(step) for step in steps), *run.batches()]
+    inner = [artifact for p in places if (artifact := load_if_readable(p)) is not None]
+    ids = frozenset([run.info.id, *(artifact.id for artifact in inner)])
+    own = [*run.info.parents, *(parent for a in inner for parent in a.manifest.parents)]
+    parents = frozenset(parent.id for parent in own) - ids
+    return Member(run.path, "run", run.info.id, ids, parents, run, unfinished=not steps)
