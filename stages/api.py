@@ -303,19 +303,19 @@ def export(
     source: Reference | None = None,
     *,
     to: Target,
-    features: bool = False,
+    no_classifier: bool = False,
     weights: WeightsName | None = None,
     **options: Unpack[Options],
 ) -> Artifact:
     """A checkpoint -> files that the library `to` loads. `source` left out is the newest
-    checkpoint; `features` leaves its classifier out."""
+    checkpoint; `no_classifier` leaves its classifier out."""
     from stages.export.settings import resolve
     from stages.export.spec import ExportRuntime, Inputs
 
     call = _Call("export", options)
     runtime = call.runtime(ExportRuntime)
     checkpoint = call.input("checkpoint", source, option="source")
-    flags = {"to": to, "features": features or None, "weights": weights}
+    flags = {"to": to, "features": no_classifier or None, "weights": weights}
     cfg = resolve(call.overrides.with_flags(flags), checkpoint, emit=call.emit)
     from stages.export.run import run
 

@@ -35,11 +35,9 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
-    "shard": Verb(
-        "stages.shard.command", "Images -> a dataset of ArrayRecord shards.", "Train", True
-    ),
-    "subset": Verb("stages.subset.command", "Some images of a dataset, none copied.", "Train"),
-    "mix": Verb("stages.mix.command", "Several datasets as one, by weight.", "Train"),
+    "shard": Verb("stages.shard.command", "Make a dataset from images.", "Data", True),
+    "subset": Verb("stages.subset.command", "Select images of a dataset, without copies.", "Data"),
+    "mix": Verb("stages.mix.command", "Combine datasets by weight, without copies.", "Data"),
     "pretrain": Verb(
         "stages.pretrain.command", "Pretrain a ViT; more steps continue it.", "Train", True
     ),
@@ -49,25 +47,29 @@ VERBS: dict[str, Verb] = {
     "finetune": Verb(
         "stages.finetune.command", "Fine-tune all weights on a dataset.", "Train", True
     ),
-    "import": Verb(
-        "stages.import_.command", "Weights of another codebase -> a run.", "Train", True
+    "fewshot": Verb("stages.fewshot.command", "Measure few-shot accuracy of features.", "Measure"),
+    "evaluate": Verb(
+        "stages.evaluate.command", "Score a model on a dataset: top-1, top-5, loss.", "Measure"
     ),
-    "export": Verb("stages.export.command", "A model for another library.", "Train"),
-    "embed": Verb("stages.embed.command", "Features of images, kept.", "Measure", True),
-    "fewshot": Verb("stages.fewshot.command", "Closed-form few-shot linear probe.", "Measure"),
-    "evaluate": Verb("stages.evaluate.command", "Top-1, top-5 and loss on a dataset.", "Measure"),
-    "predict": Verb("stages.predict.command", "The likeliest classes of images.", "Measure"),
     "scaling": Verb("stages.scaling.command", "Fit and plot scaling laws.", "Measure"),
-    "plan": Verb(
-        "stages.plan.command", "Does it fit, how fast, at what cost, on any hardware.", "Plan"
+    "predict": Verb("stages.predict.command", "Name the likeliest classes of images.", "Use"),
+    "embed": Verb("stages.embed.command", "Store a model's features of images.", "Use", True),
+    "import": Verb(
+        "stages.import_.command", "Turn weights of another library into a run.", "Use", True
     ),
-    "ls": Verb("stages.inspect.ls", "List artifacts and runs.", "Inspect"),
-    "show": Verb("stages.inspect.show", "Show one artifact or run.", "Inspect"),
-    "lineage": Verb("stages.inspect.lineage", "The tree of inputs of an artifact.", "Inspect"),
-    "replay": Verb("stages.replay.command", "The batch that a step trained on.", "Inspect"),
-    "verify": Verb("stages.inspect.verify", "Check that an artifact is whole.", "Inspect"),
-    "rm": Verb("stages.rm.command", "Remove artifacts, and what only they need.", "Inspect"),
-    "doctor": Verb("stages.doctor.command", "Is this machine fit to train on?", "Inspect"),
+    "export": Verb("stages.export.command", "Write a model for another library.", "Use"),
+    "ls": Verb("stages.inspect.ls", "List artifacts and runs.", "Results"),
+    "show": Verb("stages.inspect.show", "Show one artifact or run.", "Results"),
+    "lineage": Verb(
+        "stages.inspect.lineage", "Draw the inputs of an artifact as a tree.", "Results"
+    ),
+    "replay": Verb("stages.replay.command", "Show the batch that a step trained on.", "Results"),
+    "verify": Verb("stages.inspect.verify", "Check that artifacts are undamaged.", "Results"),
+    "rm": Verb("stages.rm.command", "Remove artifacts, and what only they need.", "Results"),
+    "plan": Verb(
+        "stages.plan.command", "Predict memory, speed and cost, also on other TPUs.", "Hardware"
+    ),
+    "doctor": Verb("stages.doctor.command", "Check that this machine can train.", "Hardware"),
 }
 
 
@@ -143,8 +145,9 @@ def root(
 ) -> None:
     """Example: vitctl shard photos/ | vitctl pretrain --model S16 | vitctl cooldown
 
-    Pretrain vision transformers as in "Scaling Vision Transformers": each command reads and
-    writes versioned artifacts, prints their path on stdout, and so chains in a pipe.
+    Pretrain vision transformers as in "Scaling Vision Transformers". Each command reads and writes
+    artifacts (datasets, runs, results) in a folder, and prints their paths on stdout, so that
+    commands chain in a pipe. vitctl COMMAND --help shows the options of a command.
     """
 
 

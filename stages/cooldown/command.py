@@ -23,7 +23,11 @@ def cooldown(
     source: flags.Source = None,
     steps: Annotated[
         str | None,
-        Option(metavar="N", help="Length in steps, for example 2k (default: the recipe's rule)."),
+        Option(
+            metavar="N",
+            help="Length of the cooldown in steps, counted from the checkpoint, for example 2k "
+            "(default: by the run's recipe: small 20% of its step, paper 10k to 50k).",
+        ),
     ] = None,
     shape: Annotated[
         CooldownShape,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from vitctl.console.streams import answer_columns
-from vitctl.console.text import safe, styled
+from vitctl.console.text import safe, styled, wrapped
 from vitctl.doctor.finding import Finding
 
 _COLOURS = {"ok": "32", "warn": "33", "fail": "1;31"}
@@ -18,11 +16,7 @@ def lines(finding: Finding, *, width: int) -> str:
     )
     indent = " " * (4 + 2 + width + 2)
     columns = max(20, (answer_columns() or 10_000) - len(indent))
-    first, *more = _wrapped(finding.message, columns)
+    first, *more = wrapped(safe(finding.message), columns)
     if finding.hint is not None:
-        more += _wrapped(f"hint: {finding.hint}", columns)
+        more += wrapped(safe(f"hint: {finding.hint}"), columns)
     return "\n".join([f"{word}  {finding.check:<{width}}  {first}", *(indent + s for s in more)])
-
-
-def _wrapped(text: str, columns: int) -> list[str]:
-    return textwrap.wrap(safe(text), columns, break_long_words=False) or [""]

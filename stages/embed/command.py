@@ -15,8 +15,9 @@ from vitctl.recipes.measuring import Measured, MeasuringRuntime
 _SETTINGS = (
     Flag(
         "at",
-        "Where features are read: what the classifier sees (pre_logits, the default), the mean of "
-        "the last tokens (tokens), or of the tokens after N blocks (block:N).",
+        "Where in the model features are taken: what the classifier sees (pre_logits, the "
+        "default), the mean of the last tokens (tokens), or of the tokens after N blocks "
+        "(block:N).",
         metavar="POINT",
     ),
     Flag(
@@ -39,9 +40,11 @@ def embed(
 ) -> None:
     """Example: vitctl embed --from RUN --data DATASET
 
-    Keep the features of a frozen model: a row of numbers an image, in npy files that NumPy reads.
-    `vitctl fewshot` finds them again instead of computing them. Needs no labels. The same command
-    continues one that was stopped.
+    Store what a model makes of images, its features: a row of numbers per image, in npy files that
+    NumPy reads. vitctl fewshot uses stored features instead of computing them again. Images need no
+    labels. The same command continues one that was stopped.
+
+    Embed and probe: vitctl embed --from RUN | vitctl fewshot --features -
     """
     runtime = session.runtime(MeasuringRuntime)
     datasets = [*data] if data else [None]

@@ -25,7 +25,7 @@ _SETTINGS = (
     Flag(
         "class_map",
         "Names of the dataset's classes in the model, where they differ: a file of lines "
-        "dataset-class<TAB>model-class.",
+        "dataset-class<TAB>model-class (default: the same names).",
         reads=_read_class_map,
         remarks=True,
         metavar="FILE",
@@ -44,8 +44,9 @@ def evaluate(
 ) -> None:
     """Example: vitctl evaluate --from RUN --data DATASET
 
-    Score a model on all labelled images of a split: top-1, top-5 and loss. Classes are matched by
-    name. If an image has several labels, each of them counts as right.
+    Score a model on all labelled images of a split: top-1, top-5 and loss. The dataset's classes
+    are matched with the model's by name. If an image has several labels, each of them counts as
+    right.
     """
     runtime = session.runtime(MeasuringRuntime)
     for checkpoint in session.many("checkpoint", source, option="--from"):

@@ -12,11 +12,16 @@ from vitctl.console.verb import verb
 _SETTINGS = (
     Flag(
         "to",
-        "Program that is to load the files: safetensors, timm, huggingface, big_vision or "
-        "stablehlo. Required.",
+        "Library or format to write for: safetensors, timm, huggingface, big_vision or stablehlo. "
+        "Required.",
         metavar="NAME",
     ),
-    Flag("features", "Leave the classifier out: the model computes features alone.", sets=True),
+    Flag(
+        "features",
+        "Leave the classifier out: the exported model returns features, not classes.",
+        name="--no-classifier",
+        sets=True,
+    ),
     flags.WEIGHTS,
 )
 
@@ -25,8 +30,8 @@ _SETTINGS = (
 def export(session: Session, source: flags.Source = None) -> None:
     """Example: vitctl export --from RUN --to timm
 
-    Write a model's weights for another library, with a model card. The files are
-    read back and compared with the model on the same images; the largest difference is shown.
+    Write a model's weights for another library, with a model card. The files are read back and
+    compared with the model on the same images; the largest difference is shown.
     """
     runtime = session.runtime(ExportRuntime)
     for checkpoint in session.many("checkpoint", source, option="--from"):

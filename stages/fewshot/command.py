@@ -56,18 +56,20 @@ def fewshot(
         Option(
             metavar="KIND,...|REF|FILE",
             help="Features to classify: the model's (model, the default), or as baselines the "
-            "pixels (pixels) and an untrained model's (untrained); or features that are there "
-            "already: of vitctl embed, or another program's npz, Parquet or folder of npy. "
-            "Repeatable.",
+            "pixels (pixels) and an untrained model's (untrained); or stored features: REF of "
+            "vitctl embed, or another program's npz, Parquet or folder of npy. Repeatable.",
             autocompletion=completion.probed_features,
         ),
     ] = None,
 ) -> None:
     """Example: vitctl fewshot --from RUN --data DATASET --shots 1,5,10,25
 
-    Measure the few-shot accuracy of a frozen model: closed-form ridge regression on its features,
-    over several draws of the training images (shots), scored on a whole split. Several models,
-    datasets and kinds of features (--features model,pixels,untrained) are probed one after another.
+    Measure the few-shot accuracy of a model whose weights stay as they are: closed-form ridge
+    regression on its features, over several draws of a few training images per class (shots),
+    scored on a whole split. Several models, datasets and kinds of features are probed one after
+    another.
+
+    With baselines: vitctl fewshot --from RUN --features model,pixels,untrained
     """
     runtime = session.runtime(MeasuringRuntime)
     kinds, references = read_features(features or [])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Annotated
+
+from typer import Option
 
 from stages.finetune.settings import resolve
 from vitctl.console import flags
@@ -48,15 +51,22 @@ def finetune(
     session: Session,
     source: flags.Source = None,
     data: flags.InheritedData = None,
-    steps: flags.Steps = None,
+    steps: Annotated[
+        str | None,
+        Option(
+            metavar="N",
+            help="Total length of fine-tuning in steps, for example 2k (default: 20k, or 100 "
+            "epochs if they are fewer).",
+        ),
+    ] = None,
     images: flags.Images = None,
     epochs: flags.Epochs = None,
 ) -> None:
     """Example: vitctl finetune --from RUN --data DATASET --res 384
 
-    Fine-tune all weights of a pretrained model: SGD with momentum, cosine, no weight decay.
-    At another resolution learned position embeddings are resampled, and fixed ones span the grid
-    of pretraining. For other classes the classifier is made anew.
+    Fine-tune all weights of a pretrained model: SGD with momentum, a cosine schedule, no weight
+    decay. At another resolution learned position embeddings are resampled, and fixed ones span the
+    grid of pretraining. A dataset with other classes gets a new classifier.
     """
     check_keys(TrainConfig, session.overrides.tree())  # before it may wait for a pipe
     given_length = length({"steps": steps, "images": images, "epochs": epochs})

@@ -15,14 +15,14 @@ from vitctl.console.verb import verb
 _SETTINGS = (
     Flag(
         "layout",
-        "Whose names the tensors have: timm, hf-vit, hf-dinov2, hf-siglip, hf-clip, open-clip, "
+        "Library that named the tensors: timm, hf-vit, hf-dinov2, hf-siglip, hf-clip, open-clip, "
         "open-clip-timm or big-vision (default: detected).",
         metavar="NAME",
     ),
     Flag(
         "resolution",
-        "Side of the square images to come; position embeddings are resampled (default: the "
-        "model's).",
+        "Side of the square input images from now on, in pixels; position embeddings are resampled "
+        "(default: the model's).",
         name="--res",
     ),
     Flag(
@@ -33,13 +33,13 @@ _SETTINGS = (
     Flag("heads", "Number of attention heads (default: as the files say, or usual for this size)."),
     Flag(
         "grid",
-        "Rows and columns of the position embeddings, if they are of no square.",
+        "Rows and columns of the position embeddings, if they are no square, for example 12x16.",
         metavar="ROWSxCOLUMNS",
     ),
     Flag(
         "pixels",
-        "Mean and standard deviation of pixels in training: half is [-1, 1] (default: as the files "
-        "say).",
+        "How pixels are scaled: to [-1, 1] (half), or by mean and standard deviation of ImageNet "
+        "or of CLIP (default: as the files say).",
     ),
     Flag("gelu", "Activation of the MLPs (default: as the files say).", rare=True),
     Flag("norm_epsilon", "Epsilon of the norms (default: as the files say).", rare=True),
@@ -54,7 +54,7 @@ def import_(
         Argument(
             metavar="FILE|FOLDER",
             help="Weights: a .safetensors or .npz file, or a folder with one and its config.json, "
-            "as a snapshot in a Hugging Face cache.",
+            "such as a snapshot in a Hugging Face cache.",
             show_default=False,
         ),
     ],
@@ -62,7 +62,8 @@ def import_(
         Path | None,
         Option(
             metavar="FILE",
-            help="Names of the classifier's classes, one a line (default: as the files say).",
+            help="File with the names of the classifier's classes, one per line (default: as the "
+            "files say).",
         ),
     ] = None,
 ) -> None:
@@ -70,7 +71,7 @@ def import_(
 
     Turn weights of timm, Hugging Face transformers (ViT, DeiT, DINOv2, CLIP, SigLIP), open_clip,
     big_vision or vision_transformer into a run for fewshot, evaluate and finetune. Every tensor is
-    matched by name and shape, or nothing is imported. Nothing is fetched.
+    matched by name and shape, or nothing is imported. Nothing is downloaded.
     """
     cfg = session.overrides.build(ImportConfig, {})
     inputs = Inputs(src, classes)

@@ -30,7 +30,7 @@ def ls(
     kind: Annotated[
         str | None,
         Option(
-            help="List only this kind: dataset, run, checkpoint, fewshot, evaluation, ...",
+            help=f"List only this kind: {', '.join(['run', *KINDS])}.",
             autocompletion=completion.kinds,
         ),
     ] = None,

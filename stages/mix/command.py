@@ -17,13 +17,13 @@ from vitctl.errors import UsageError
 _SETTINGS = (
     Flag(
         "temperature",
-        "Weight each dataset by its training images to the power of 1/T; a larger T draws small "
-        "datasets more often.",
+        "Weight each dataset by the number of its training images to the power of 1/T; a larger T "
+        "draws small datasets more often.",
         metavar="T",
     ),
     Flag(
         "balance",
-        "Draw every class equally often in training; also of a single dataset.",
+        "Draw every class equally often in training; works with a single dataset, too.",
         sets=True,
     ),
 )
@@ -36,8 +36,8 @@ def mix(
         list[str],
         Argument(
             metavar="REF[=WEIGHT]",
-            help="Datasets, each with a weight (relative to the others) or none of them with one: "
-            "then every image is drawn equally often.",
+            help="Datasets, each with a weight relative to the others, or none of them with a "
+            "weight: then every image is drawn equally often.",
             show_default=False,
             autocompletion=completion.datasets,
         ),
@@ -45,8 +45,8 @@ def mix(
 ) -> None:
     """Example: vitctl mix photos=0.7 drawings=0.3
 
-    Several datasets as one, without copying an image: training draws them by their weights, classes
-    are united by name, and the held-out splits are joined.
+    Combine several datasets into one, without copying an image: training draws from each by its
+    weight, classes of the same name become one, and the held-out splits are joined.
 
     Evenly by class: vitctl mix photos --balance
     """

@@ -40,16 +40,30 @@ _SETTINGS = (
     flags.BATCH,
     flags.RESOLUTION,
     replace(flags.HEAD, rare=False),
-    Flag("model.classes", "Number of classes, if there is no dataset yet (default: 1000)."),
+    Flag("model.classes", "Number of classes, where no dataset is given (default: 1000)."),
 )
 _RUNNING = (
     replace(flags.MESH, panel=None, rare=False, help=f"{_MESH} (default: plan chooses)."),
     replace(flags.REMAT, panel=None, rare=False),
     replace(flags.MICROBATCH, panel=None, rare=False),
     Flag("search", "Find the fastest mesh, remat and batch that fit.", sets=True),
-    Flag("max_compiles", "Compile at most N programs (default: 6).", metavar="N"),
-    Flag("price", "Price of one device for an hour.", reads=_read_price, metavar="MONEY"),
-    Flag("watts", "Power of one device in watts.", reads=_read_watts, metavar="WATTS"),
+    Flag(
+        "max_compiles",
+        "Compile at most N programs, a minute or more each (default: 6).",
+        metavar="N",
+    ),
+    Flag(
+        "price",
+        "Price of one device for an hour, in any currency, to compute costs.",
+        reads=_read_price,
+        metavar="MONEY",
+    ),
+    Flag(
+        "watts",
+        "Power of one device in watts, to compute energy.",
+        reads=_read_watts,
+        metavar="WATTS",
+    ),
 )
 
 
@@ -65,8 +79,8 @@ def plan(
     topology: Annotated[
         str,
         Option(
-            help="TPU chips, for example v3:32x32, or a slice, for example v4-32 (default: local, "
-            "the devices of this machine).",
+            help="TPUs to plan for: chips as in v3:32x32, or a slice as in v4-32; local means the "
+            "TPUs, GPUs or CPU of this machine (default: local). Other GPUs cannot be planned for.",
             show_default=False,
             autocompletion=completion.topologies,
         ),
@@ -75,13 +89,14 @@ def plan(
         str | None,
         Option(
             metavar="REF",
-            help="Dataset that gives the number of images and classes.",
+            help="Dataset whose numbers of images and classes are planned with (default: those of "
+            "ImageNet-1k).",
             autocompletion=completion.datasets,
         ),
     ] = None,
     examples: Annotated[
         str | None,
-        Option(metavar="N", help="Images in the dataset, if there is none yet (default: 1.28M)."),
+        Option(metavar="N", help="Images to train on, where no dataset is given (default: 1.28M)."),
     ] = None,
     steps: flags.Steps = None,
     images: flags.Images = None,
@@ -90,10 +105,10 @@ def plan(
 ) -> None:
     """Example: vitctl plan --model G14 --topology v3:32x32 --batch 32768
 
-    Predict whether a training run fits on hardware that you may not have, how fast it runs there
-    and what it costs. vitctl compiles the real train step for that hardware, and calibrates the
-    prediction on the throughput that the paper measured. A run that does not fit is an answer,
-    too: exit code 0.
+    Predict whether a training run fits into the memory of TPUs that you may not have, or of this
+    machine, how fast it runs there and what it costs. vitctl compiles the real train step for that
+    hardware, and calibrates the prediction on the throughput that the paper measured. A run that
+    does not fit is an answer, too: exit code 0.
     """
     if data is not None and examples is not None:
         raise UsageError("--data and --examples both give the number of images",

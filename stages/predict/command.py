@@ -19,7 +19,7 @@ from vitctl.events import Note, Progress
 
 _STDIN = "-"
 _SETTINGS = (
-    Flag("top", "Number of classes to show of each image (default: 5).", metavar="N"),
+    Flag("top", "Number of classes to show per image (default: 5).", metavar="N"),
     flags.WEIGHTS,
 )
 _RUNNING = (flags.LOOK_BATCH, flags.DEVICES, flags.WORKERS)
@@ -37,19 +37,24 @@ def predict(
         list[str] | None,
         Argument(
             metavar="IMAGE|FOLDER|-",
-            help="Image files, and folders of them; - reads paths from stdin, one a line.",
+            help="Image files, and folders of them; - reads paths from stdin, one per line.",
         ),
     ] = None,
     source: flags.Source = None,
     null: Annotated[
-        bool, Option("--null", "-0", help="Paths on stdin end in NUL, as of find -print0.")
+        bool,
+        Option(
+            "--null", "-0", help="Paths on stdin end in a NUL byte, as find -print0 writes them."
+        ),
     ] = False,
 ) -> None:
     """Example: vitctl predict --from RUN photos/
 
-    Name the likeliest classes of images, with probabilities, as `vitctl evaluate` computes them. It
-    also filters a stream of paths, as in "find photos/ -name '*.jpg' | vitctl predict -". An image
-    that cannot be read is reported in its line, and the exit code at the end is not 0.
+    Name the likeliest classes of images, with probabilities, as vitctl evaluate computes them.
+    Paths may come as a stream, and are answered as they come. An image that cannot be read is
+    reported in its line, and the exit code at the end is not 0.
+
+    A stream: find photos/ -name '*.jpg' | vitctl predict --from RUN -
     """
     from stages.predict import names
 

@@ -21,7 +21,8 @@ _SETTINGS = (
     flags.LR,
     Flag(
         "schedule.cooldown_steps",
-        "Cool the learning rate down to 0 over the last N steps (default: no cooldown).",
+        "Cool the learning rate down to 0 over the last N steps; such a run cannot be continued "
+        "(default: no cooldown).",
         name="--cooldown",
         reads=parse_count,
         metavar="N",
@@ -35,8 +36,8 @@ _SETTINGS = (
     flags.WARMUP,
     Flag(
         "schedule.rewarm_steps",
-        "With --from and a schedule that goes on: steps of warmup to its learning rate (default: "
-        "the recipe's where the optimizer starts anew, else none).",
+        "With --from, where the schedule continues: steps in which the learning rate rises again "
+        "(default: the recipe's warmup if the optimizer starts anew, else 0).",
         name="--rewarm",
         reads=parse_count,
         metavar="N",
@@ -44,13 +45,14 @@ _SETTINGS = (
     ),
     Flag(
         "from_schedule",
-        "With --from: continue its schedule, or restart one (default: continue one that is "
-        "open-ended, restart for an import).",
+        "With --from: continue its schedule, which must be open-ended, or restart with a new one "
+        "(default: continue; restart for an import).",
         rare=True,
     ),
     Flag(
         "from_weights",
-        "With --from: begin from the weights of the last step (raw) or from their average (ema).",
+        "With --from: begin from the weights of the last step (raw) or from their average (ema) "
+        "(default: raw; ema where a schedule restarts and there is an average).",
         name="--weights",
         rare=True,
     ),
@@ -58,7 +60,7 @@ _SETTINGS = (
     Flag("optim.wd_head", "Weight decay of the classifier (default: the recipe's).", rare=True),
     Flag(
         "optim.wd_body",
-        "Weight decay of all other matrices of weights (default: the recipe's).",
+        "Weight decay of all other weight matrices (default: the recipe's).",
         rare=True,
     ),
     flags.EMA,
@@ -79,12 +81,19 @@ def pretrain(
         Option(
             "--from",
             metavar="REF",
-            help="Go on from the weights of this run, RUN@STEP, checkpoint or import; - reads "
-            "stdin (default: from random weights).",
+            help="Start from the weights of this run, RUN@STEP, checkpoint or import; - reads it "
+            "from stdin (default: random weights).",
             autocompletion=completion.checkpoints,
         ),
     ] = None,
-    steps: flags.Steps = None,
+    steps: Annotated[
+        str | None,
+        Option(
+            metavar="N",
+            help="Total length of the run in steps, for example 20k; a larger total continues it. "
+            "With --from counted from there (default: the recipe's).",
+        ),
+    ] = None,
     images: flags.Images = None,
     epochs: flags.Epochs = None,
     recipe: flags.RecipeChoice = None,
@@ -94,9 +103,10 @@ def pretrain(
 ) -> None:
     """Example: vitctl pretrain --model S16 --steps 20k
 
-    Pretrain a vision transformer. On an open-ended schedule (both recipes') the same command with
-    more steps continues the run, and any checkpoint can be cooled down into a finished model.
-    With --from, a new run goes on from the weights of another, on these images.
+    Pretrain a vision transformer. On an open-ended schedule (the default) the same command with
+    more steps continues the run, and vitctl cooldown makes a finished model from any of its
+    checkpoints. With --from, a new run starts from the weights of another, on the same images or
+    others.
     """
     runtime = session.runtime(TrainRuntime)
     checkpoint = None

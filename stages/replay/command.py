@@ -28,7 +28,10 @@ def replay(
     ] = None,
     out: Annotated[
         Path | None,
-        Option(metavar="FILE", help="Write the images to a picture (.png) or exact arrays (.npz)."),
+        Option(
+            metavar="FILE",
+            help="Write the images to this file: as one picture (.png) or exact arrays (.npz).",
+        ),
     ] = None,
     force: Annotated[bool, Option("--force", help="Overwrite FILE if it exists.")] = False,
     first: Annotated[

@@ -46,16 +46,17 @@ def rm(
         Descendants,
         Option(
             "--descendants",
-            help="What was made from them: refuse to go on if there is anything, keep it without "
-            "its inputs, or remove it too.",
+            help="What was made from these: end with an error if there is any (refuse, the "
+            "default), keep it without its inputs (keep), or remove it, too (remove).",
+            show_default=False,
         ),
     ] = "refuse",
     inputs: Annotated[
         bool,
         Option(
             "--inputs",
-            help="Remove their inputs too, and the inputs of those, where nothing else in the "
-            "store was made from them.",
+            help="Remove their inputs, too, and the inputs of those, if nothing else in the store "
+            "was made from them.",
         ),
     ] = False,
     unfinished: Annotated[

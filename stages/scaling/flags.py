@@ -27,9 +27,11 @@ def study(prefix: str = "") -> tuple[Flag, ...]:
         flag(
             "columns.compute", "Column of each run's compute (default: compute).", metavar="COLUMN"
         ),
-        flag("columns.error", "Column of error rates.", metavar="COLUMN"),
+        flag("columns.error", "Column of error rates (default: error).", metavar="COLUMN"),
         flag(
-            "columns.accuracy", "Column of accuracies, in place of error rates.", metavar="COLUMN"
+            "columns.accuracy",
+            "Column of accuracies, in place of error rates (default: accuracy, if there is one).",
+            metavar="COLUMN",
         ),
         flag(
             "columns.unit",
@@ -46,8 +48,16 @@ def study(prefix: str = "") -> tuple[Flag, ...]:
             many=True,
             metavar="CONDITION",
         ),
-        flag("law.form", "Form of the law (default: saturating)."),
-        flag("law.frontier", "Runs that the law is fitted to (default: running-minimum)."),
+        flag(
+            "law.form",
+            "Form of the law: saturating, a(C+d)^-b+c for compute C (the default); or with d=0 "
+            "(floor), with c=0 (shift), with both 0 (power).",
+        ),
+        flag(
+            "law.frontier",
+            "Runs that the law is fitted to: those that no cheaper run beats (running-minimum, the "
+            "default), of these the lower convex hull (hull), or all.",
+        ),
     )
 
 

@@ -21,7 +21,7 @@ from vitctl.places import place
 _SETTINGS = (
     Flag(
         "val_fraction",
-        "Fraction of the images held out as the split val (default: 0.1 where SRC has neither "
+        "Fraction of the images that is held out as the split val (default: 0.1 if SRC has neither "
         "val/ nor test/).",
     ),
     Flag(
@@ -31,8 +31,8 @@ _SETTINGS = (
     ),
     Flag(
         "layout",
-        "Meaning of the folders in SRC, where their names leave it open: splits, classes, "
-        "inner-splits (CLASS/train/), or flat (default: by their names).",
+        "Meaning of the folders in SRC, if their names leave it open: splits, classes, "
+        "inner-splits (CLASS/train/), or flat, no meaning (default: by their names).",
     ),
     Flag(
         "unlabelled",
@@ -41,7 +41,7 @@ _SETTINGS = (
     ),
     Flag(
         "classes",
-        "Use only these classes (default: all); of SRC formula their number.",
+        "Use only these classes (default: all). SRC formula: the number of classes.",
         metavar="A,B,C|0-5",
     ),
     Flag(
@@ -73,9 +73,10 @@ def shard(
     src: Annotated[
         str,
         Argument(
-            help="Folder with a folder of images for each class, archives of such folders "
-            "('shards/{000..099}.tar'), 'digits', which are built in (the default), 'imagenet', as "
-            "its makers give it out, or 'formula', images made by formulas (./digits is a folder).",
+            help="Folder with a folder of images for each class, or archives of such folders, for "
+            "example 'shards/{000..099}.tar'. Or a word: digits, 1,797 small images that are "
+            "built in (the default); imagenet, from its original archives; formula, images made "
+            "by formulas. A folder of such a name is ./digits.",
             show_default=False,
         ),
     ] = DIGITS,
@@ -84,7 +85,8 @@ def shard(
         Option(
             parser=place,
             metavar="DATASET|FILE",
-            help="Number the classes as this dataset or list of names does.",
+            help="Number the classes as this dataset, or this file of names, one per line, does "
+            "(default: alphabetically).",
             autocompletion=completion.datasets,
         ),
     ] = None,
@@ -105,7 +107,7 @@ def shard(
         Option(
             metavar="FILE",
             help="Labels of each image: a table (CSV, TSV, or JSON lines like "
-            '{"id": "val/1.jpg", "labels": ["cat", "sofa"]}); one that lies in SRC is found.',
+            '{"id": "val/1.jpg", "labels": ["cat", "sofa"]}; default: such a table in SRC).',
         ),
     ] = None,
     format: Annotated[
@@ -146,12 +148,14 @@ def shard(
         int | None,
         Option(
             metavar="N",
-            help="SRC formula: pictures of each class to train on (default: 1000).",
+            help="SRC formula: training pictures per class (default: 1000).",
         ),
     ] = None,
     res: Annotated[
         int | None,
-        Option(metavar="PIXELS", help="SRC formula: size of the pictures (default: 256)."),
+        Option(
+            metavar="PIXELS", help="SRC formula: side of the pictures in pixels (default: 256)."
+        ),
     ] = None,
     seed: Annotated[
         int | None,
@@ -161,7 +165,7 @@ def shard(
         bool,
         Option(
             "--virtual",
-            help="SRC formula: store no picture; each is made whenever it is read.",
+            help="SRC formula: store no picture; each is computed whenever it is read.",
         ),
     ] = False,
     train: Annotated[
@@ -193,7 +197,7 @@ def shard(
     ] = None,
     rehash: Annotated[
         bool,
-        Option("--rehash", help="Detect a changed source by file contents instead of file times."),
+        Option("--rehash", help="Detect a changed SRC by file contents instead of file times."),
     ] = False,
 ) -> None:
     """Example: vitctl shard ~/photos --val-fraction 0.05
@@ -205,7 +209,7 @@ def shard(
 
     ImageNet: vitctl shard imagenet --train TAR --val TAR --devkit TAR
 
-    Formula images: vitctl shard formula --family fractal --classes 1000 --per-class 1000
+    Formula images: vitctl shard formula --family fractal --classes 1000
     """
     cfg = session.overrides.build(ShardConfig, {})
     given = {"family": family, "per_class": per_class, "resolution": res, "seed": seed}

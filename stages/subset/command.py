@@ -22,9 +22,17 @@ _SETTINGS = (
         reads=quantities.parse_count,
         metavar="N",
     ),
-    Flag("fraction", "Take this fraction of the images instead.", metavar="SHARE"),
-    Flag("per_class", "Take N images of each class instead.", metavar="N"),
-    Flag("split", "Split that these make smaller (default: train).", metavar="SPLIT"),
+    Flag(
+        "fraction",
+        "Take this fraction of the images, for example 0.1, instead of a number.",
+        metavar="SHARE",
+    ),
+    Flag("per_class", "Take N images of each class, instead of a number in all.", metavar="N"),
+    Flag(
+        "split",
+        "Split that --images, --fraction or --per-class make smaller (default: train).",
+        metavar="SPLIT",
+    ),
     Flag(
         "classes",
         "Take only images of these classes, in all splits.",
@@ -32,8 +40,8 @@ _SETTINGS = (
     ),
     Flag(
         "drop_classes",
-        "Give the classes that still have images new numbers (default: the dataset's numbers, so "
-        "that models of several subsets compare).",
+        "Number the classes that still have images anew, from 0 (default: the dataset's numbers, "
+        "so that models of several subsets compare).",
         sets=True,
     ),
     Flag(
@@ -41,7 +49,7 @@ _SETTINGS = (
         "Leave out images with the same bytes as another one, in all splits; reads every image.",
         sets=True,
     ),
-    Flag("seed", "Seed of the choice (default: 0)."),
+    Flag("seed", "Seed of the random choice (default: 0)."),
 )
 
 
@@ -53,8 +61,8 @@ def subset(
         Path | None,
         Option(
             metavar="FILE",
-            help="Take only images whose ids are in this file, one per line; splits of which it "
-            "names no image stay whole.",
+            help="Take only images whose ids are in this file, one per line; a split of which it "
+            "names no image stays whole.",
         ),
     ] = None,
     exclude_ids: Annotated[
@@ -65,7 +73,7 @@ def subset(
     """Example: vitctl subset --data photos --images 10k
 
     Select images of a dataset without copying any: the result is a dataset of row numbers, which
-    every command takes as --data as long as the dataset it was made of is there.
+    every command takes as --data as long as the dataset that it was made of exists.
     """
     cfg = session.overrides.build(SubsetConfig, {})
     inputs = Inputs(

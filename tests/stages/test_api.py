@@ -99,8 +99,8 @@ def test_what_begins_from_a_checkpoint(both, tmp_path):
         ),
         (
             "export",
-            ["--to", "safetensors", "--features", "--name", "given"],
-            lambda: api.export(source, to="safetensors", features=True, name="given"),
+            ["--to", "safetensors", "--no-classifier", "--name", "given"],
+            lambda: api.export(source, to="safetensors", no_classifier=True, name="given"),
         ),
         ("evaluate", ["--set", "eval_split=val"], lambda: api.evaluate(set={"eval_split": "val"})),
     ):

@@ -77,20 +77,28 @@ RecipeChoice = Annotated[
     RecipeName | None,
     Option(
         "--recipe",
-        help="Recipe that fills in the settings (default: chosen by model and dataset size).",
+        help="Settings to start from: paper, as published, or small, for small datasets (default: "
+        "paper for 1M images or more and for models from g/14 on, else small).",
     ),
 ]
+# The length of a run is a total, in every command. `pretrain` and `finetune` say more of theirs.
 Steps = Annotated[
     str | None,
-    Option(metavar="N", help="Train for N steps, for example 20k (default: the recipe's)."),
+    Option(
+        metavar="N",
+        help="Total length of the run in steps, for example 20k (default: the recipe's).",
+    ),
 ]
 Images = Annotated[
     str | None,
-    Option(metavar="N", help="Train for N images instead of steps, for example 1.2M."),
+    Option(
+        metavar="N",
+        help="Total length in images instead of steps, each pass counted, for example 1.2M.",
+    ),
 ]
 Epochs = Annotated[
     str | None,
-    Option(metavar="N", help="Train for N passes over the training split instead of steps."),
+    Option(metavar="N", help="Total length in passes over the training split, instead of steps."),
 ]
 
 # Settings of a training run (TrainConfig).
@@ -103,8 +111,8 @@ RESOLUTION = Flag(
 )
 HEAD = Flag(
     "model.head",
-    "Pooling of the tokens into one vector: attention (map, the default), mean (gap), [class] "
-    "token (token).",
+    "How tokens become one vector for the classifier: by attention (map, the default), their mean "
+    "(gap), or a [class] token (token).",
     rare=True,
 )
 LR = Flag("schedule.peak_lr", "Peak learning rate (default: the recipe's).", name="--lr")
@@ -118,13 +126,14 @@ WARMUP = Flag(
 )
 EMA = Flag(
     "optim.ema",
-    "Decay of an average of the weights that is kept beside them, for example 0.9999 (default: "
-    "none is kept).",
+    "Also save a moving average of the weights with this decay, for example 0.9999 (default: no "
+    "average).",
     rare=True,
 )
 SKIP_SPIKES = Flag(
     "optim.skip_spikes",
-    "Skip updates whose gradient norm is an outlier.",
+    f"Skip updates whose gradient norm is more than {SPIKE_SIGMAS:g} standard deviations above its "
+    "recent mean.",
     sets=SPIKE_SIGMAS,
     rare=True,
 )
@@ -156,19 +165,25 @@ LOOK_BATCH = _running(
 WORKERS = _running("workers", "Threads that decode images (default: one per core).", rare=True)
 CACHE_DIR = _running(
     "cache_dir",
-    "Copy shards to this local folder and read them there (default: only from buckets).",
+    "Copy the dataset's files to this local folder and read them there (default: a dataset in a "
+    "bucket is copied to ~/.cache/vitctl, any other read in place).",
     envvar="VITCTL_CACHE_DIR",
     metavar="DIR",
     rare=True,
 )
-LOOKING = (LOOK_BATCH, replace(WORKERS, rare=False), replace(CACHE_DIR, rare=False))
-"""How to run what looks at a trained model."""
 
 _STEPS: dict[str, Any] = {"reads": quantities.parse_count, "metavar": "STEPS"}
-DEVICES = _running("devices", "Use N local devices (default: all).", metavar="N")
+DEVICES = _running(
+    "devices",
+    "Use the first N devices (GPUs, TPU cores) of this machine (default: all).",
+    metavar="N",
+)
+LOOKING = (LOOK_BATCH, DEVICES, replace(WORKERS, rare=False), replace(CACHE_DIR, rare=False))
+"""How to run what looks at a trained model."""
 MESH = _running(
     "mesh",
-    "Number of devices along each mesh axis, for example data=4,fsdp=2 (default: auto).",
+    "Number of devices along each mesh axis, for example data=4,fsdp=2 (default: auto: all along "
+    "data; along fsdp what memory needs).",
     rare=True,
 )
 MICROBATCH = _running(
@@ -186,33 +201,40 @@ REMAT = _running(
 TRAINING = (
     _running(
         "checkpoint_every",
-        "Steps between checkpoints (default: chosen by the run's length).",
+        "Steps between checkpoints (default: a tenth of the run, at most 1000).",
         **_STEPS,
     ),
     _running(
         "eval_every",
-        "Steps between evaluations; 0 evaluates only at the end (default: chosen by "
-        "the run's length).",
+        "Steps between evaluations; 0 evaluates only at the end (default: as --checkpoint-every).",
         **_STEPS,
     ),
     DEVICES,
     _running(
         "keep_every",
-        "Never delete checkpoints at multiples of this step (default: chosen by the run's length).",
+        "Keep each checkpoint whose step is a multiple of this; older others are deleted (default: "
+        "a tenth of the run, in multiples of --checkpoint-every).",
         rare=True,
         **_STEPS,
     ),
     _running(
-        "keep_newest", "Also keep the N newest checkpoints (default: 2).", metavar="N", rare=True
-    ),
-    _running(
-        "on_divergence",
-        "When the loss is not finite, stop the run (the default), or roll back to the last "
-        "checkpoint and skip the batches after it.",
+        "keep_newest",
+        "Also keep the N newest checkpoints, whatever their steps (default: 2).",
+        metavar="N",
         rare=True,
     ),
     _running(
-        "max_rollbacks", "Stop after N rollbacks in one run (default: 3).", metavar="N", rare=True
+        "on_divergence",
+        "If the loss or a gradient is not a finite number: end with an error (stop, the default), "
+        "or return to the last checkpoint and train on without the batches since (rollback).",
+        rare=True,
+    ),
+    _running(
+        "max_rollbacks",
+        "With --on-divergence rollback: roll back at most N times in a run, then stop (default: "
+        "3).",
+        metavar="N",
+        rare=True,
     ),
     MESH,
     MICROBATCH,

@@ -6,20 +6,23 @@ highlighter (0.2 s) to draw boxes that leave half of 80 columns to the text.
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
-import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from vitctl.console.text import styled
+from vitctl.console.text import styled, wrapped
 
 _WIDEST = 100
 _NARROWEST = 50
 _NAMES = 28
+_LEAST_TEXT = 40
+"""Columns of text beside the names; with fewer it goes below them."""
+_BELOW = 6
 _EXAMPLE = "Example: "
 
 Rows = list[tuple[str, str]]
@@ -100,9 +103,12 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _prose(paragraph: str, *, width: int) -> str:
-    if paragraph.startswith(_EXAMPLE):  # never wrapped: it is there to be pasted
-        return _bold(_EXAMPLE.strip()) + " " + paragraph.removeprefix(_EXAMPLE)
-    return textwrap.fill(paragraph, width)
+    """A sentence, wrapped, or an example (`Example: vitctl ...`), which is not: it is there to be
+    pasted. Only sentences end in a full stop."""
+    if not paragraph.endswith("."):
+        label, colon, line = paragraph.partition(": ")
+        return f"{_bold(label + colon.strip())} {line}" if colon else paragraph
+    return "\n".join(wrapped(paragraph, width))
 
 
 def _commands(group: TyperGroup, ctx: Any) -> dict[str, Rows]:
@@ -125,6 +131,9 @@ def _first_sentence(text: str) -> str:
     return paragraphs[0].split(". ")[0].rstrip(".") + "." if paragraphs else ""
 
 
+_LIMIT = re.compile(r"\[x>=([\d.]+)\]")
+
+
 def _options(command: Any, ctx: Any, *, left_out: Collection[str]) -> dict[str, Rows]:
     panels: dict[str, Rows] = {}
     for parameter in command.get_params(ctx):
@@ -135,15 +144,17 @@ def _options(command: Any, ctx: Any, *, left_out: Collection[str]) -> dict[str, 
         if parameter.param_type_name == "argument":
             usual, name = "Arguments", _argument(parameter)
         panel = getattr(parameter, "rich_help_panel", None)
-        row = (name.replace(" range>", ">"), text)
+        row = (name.replace(" range>", ">"), _LIMIT.sub(r"At least \1.", text))
         panels.setdefault(panel if isinstance(panel, str) else usual, []).append(row)
     return panels
 
 
 def _panels(panels: dict[str, Rows], *, width: int) -> list[str]:
-    """One block a panel; all share the width of their first column."""
+    """One block a panel; all share the width of their first column, where there is room for it."""
     lengths = [len(name) for rows in panels.values() for name, _ in rows if len(name) <= _NAMES]
     column = max(lengths, default=0) + 4
+    if width - column < _LEAST_TEXT:
+        column = _BELOW
     return [
         "\n".join([_bold(title), *(_row(*row, column=column, width=width) for row in rows)])
         for title, rows in panels.items()
@@ -151,12 +162,23 @@ def _panels(panels: dict[str, Rows], *, width: int) -> list[str]:
 
 
 def _row(name: str, text: str, *, column: int, width: int) -> str:
-    lines: Sequence[str] = textwrap.wrap(" ".join(text.split()), width - column) or [""]
-    first, rest = f"  {_cyan(name)}", lines
+    first, *rest = wrapped(" ".join(text.split()), width - column)
+    names = [f"  {_cyan(line)}" for line in _name_lines(name, width=width - 2)]
     if len(name) + 4 <= column:
-        first = (f"  {_cyan(name)}" + " " * (column - 2 - len(name)) + lines[0]).rstrip()
-        rest = lines[1:]
-    return "\n".join([first, *(" " * column + line for line in rest)])
+        names = [(names[0] + " " * (column - 2 - len(name)) + first).rstrip()]
+    else:
+        rest = [first, *rest]
+    return "\n".join([*names, *(" " * column + line for line in rest)])
+
+
+def _name_lines(name: str, *, width: int) -> list[str]:
+    """`--figure a|b|c`, broken behind a `|` where one line does not hold it."""
+    lines = [""]
+    for part in re.findall(r"[^|]*\|?", name):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("  ")
+        lines[-1] += part
+    return lines
 
 
 def _bold(text: str) -> str:

@@ -61,7 +61,7 @@ PLACES: dict[str, tuple[Any, Any]] = {
         Annotated[
             str | None,
             typer.Option(
-                help="Name of the result's folder (default: from the input's name).",
+                help="Name of the result; its folder is NAME-ID (default: by model or input).",
                 rich_help_panel=_PLACE,
             ),
         ],
@@ -73,7 +73,7 @@ PLACES: dict[str, tuple[Any, Any]] = {
             typer.Option(
                 parser=place,
                 metavar="DIR|URL",
-                help="Exact folder of the result, instead of one in the store.",
+                help="Exact folder of the result, instead of NAME-ID in the store.",
                 rich_help_panel=_PLACE,
             ),
         ],
@@ -84,7 +84,8 @@ PLACES: dict[str, tuple[Any, Any]] = {
             bool,
             typer.Option(
                 "--force",
-                help="Start again from nothing, even if the result exists.",
+                help="Make the result again: deletes the existing one, of a training run all its "
+                "checkpoints.",
                 rich_help_panel=_PLACE,
             ),
         ],
@@ -97,8 +98,8 @@ PROCESSES: dict[str, tuple[Any, Any]] = {
             int | None,
             typer.Option(
                 metavar="N",
-                help="Number of processes in this run; 1 ignores a cluster (default: the "
-                "cluster's, else 1).",
+                help="Number of processes that work together; 1 ignores a cluster "
+                "(default: as SLURM, MPI, Kubernetes or Cloud TPU say, else 1).",
                 envvar=cluster.PROCESSES,
                 rich_help_panel=_SEVERAL,
             ),

@@ -1,10 +1,11 @@
-"""Names from data (paths, classes, manifests) made safe to show on a terminal; plain styles."""
+"""Names from data (paths, classes, manifests) made safe for a terminal; lines, plain styles."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
+import textwrap
 import unicodedata
 
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -54,6 +55,12 @@ def path_of(text: str) -> str:
 
 
 _BYTE = re.compile(rb"\\x([0-9a-f]{2})")
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of `width` characters and at least one, broken at blanks only: a value, an option or a
+    path (`s-16`, `--keep-every`) stays in one piece, even if it is longer."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def styled(text: str, code: str, *, terminal: bool | None = None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 
@@ -12,7 +11,7 @@ from rich.text import Text
 from vitctl import quantities
 from vitctl.artifacts.kinds.checkpoint import TITLES, is_share
 from vitctl.console.curve import Point, curve, thinned, unicode_shown
-from vitctl.console.text import safe
+from vitctl.console.text import safe, wrapped
 from vitctl.events import (
     Activity,
     Doing,
@@ -282,5 +281,5 @@ def _filled(fields: list[Text], columns: int) -> Iterator[Text]:
 
 def _sentence(text: str, columns: int) -> Iterator[Text]:
     """Prose, broken between words."""
-    for line in textwrap.wrap(text, max(10, columns - 2), break_long_words=False):
+    for line in wrapped(text, max(10, columns - 2)):
         yield Text(f" {line}")

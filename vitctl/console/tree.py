@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vitctl.console.streams import answer_columns
-from vitctl.console.text import safe, styled
+from vitctl.console.text import safe, styled, wrapped
 
 _MOST_ITEMS = 8
 _LEAST_PLAIN = 4
@@ -54,7 +53,7 @@ def _wrapped(text: str, *, beside: int) -> list[str]:
     if columns is None or beside + len(text) <= columns:
         return [text]
     width = max(_NARROWEST, columns - beside)
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+    return wrapped(text, width)
 
 
 def _flat(value: Any, *, exact: bool) -> str | None:

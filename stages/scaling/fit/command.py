@@ -18,12 +18,17 @@ from vitctl.stage import Runtime
 
 _SETTINGS = (
     *flags.study(),
-    Flag("law.space", "Minimise squares of the error or of its logarithm (default: error)."),
-    Flag("law.huber", "Count residuals beyond this linearly (Huber loss; default: off)."),
+    Flag(
+        "law.space",
+        "Minimise squared deviations of the error or of its logarithm (default: error).",
+    ),
+    Flag(
+        "law.huber", "Count residuals above this linearly, as the Huber loss does (default: off)."
+    ),
     Flag("noise", "Standard deviation of one run's error, as a fraction (default: estimated)."),
     Flag(
         "budgets",
-        "Recommend a model and duration for this compute; repeatable.",
+        "Recommend a model and duration for this compute, in the unit of --compute; repeatable.",
         name="--budget",
         reads=parse_amount,
         many=True,
@@ -31,7 +36,8 @@ _SETTINGS = (
     ),
     Flag(
         "compare",
-        "Compare the images two models need for equal error; repeatable (default: all pairs).",
+        "Compare how many images two models need for the same error; repeatable (default: all "
+        "pairs).",
         many=True,
         metavar="MODEL:OTHER",
     ),
@@ -47,7 +53,8 @@ _SETTINGS = (
 def fit(
     session: Session,
     table: Annotated[
-        Path, Argument(help="CSV, TSV, JSON, JSON lines or Parquet; with one row for each run.")
+        Path,
+        Argument(help="Table with one row for each run: CSV, TSV, JSON, JSON lines or Parquet."),
     ],
     loss: flags.Loss = None,
 ) -> None:
