@@ -13,6 +13,7 @@ import pytest
 
 from tests.train.conftest import config
 from vitctl.checkpoints import arrays
+from vitctl.errors import UsageError
 from vitctl.inference import weights
 from vitctl.model import vit
 from vitctl.places import place
@@ -186,3 +187,12 @@ def test_only_what_is_multiplied_in_it_is_rounded_to_bf16():
     for one, divided in zip(*found.values(), strict=True):
         # Rounded to bf16 the head alone would move these by some 1e-3.
         np.testing.assert_allclose(divided, one, rtol=0, atol=1e-5 * np.abs(one).max())
+
+
+def test_a_number_of_devices_is_for_one_process(monkeypatch):
+    """Of several the first devices are all of process 0."""
+    assert len(layouts.make(devices=2).mesh.devices.flat) == 2
+    monkeypatch.setattr("vitctl.processes.count", lambda: 2)
+    with pytest.raises(UsageError, match="--devices is for one process"):
+        layouts.make(devices=2)
+    assert len(layouts.make().mesh.devices.flat) == 8

@@ -13,6 +13,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 from numpy.typing import NDArray
 
+from vitctl import processes
 from vitctl.errors import UsageError
 from vitctl.hardware import machine
 from vitctl.model.roles import is_stacked
@@ -178,7 +179,15 @@ def make(spec: MeshSpec | None = None, *, devices: Sequence[Any] | int | None = 
 
 
 def first(count: int | None) -> list[Any]:
-    """The first `count` devices (None: all). Raises UsageError if there are fewer, or none."""
+    """The first `count` devices (None: all of all processes).
+
+    Raises UsageError if there are fewer or none, or for a count where several processes work.
+    """
+    if count is not None and processes.count() > 1:
+        raise UsageError(
+            "--devices is for one process; several use all that they see",
+            hint="show each process fewer: CUDA_VISIBLE_DEVICES, TPU_VISIBLE_CHIPS",
+        )
     local_devices = machine.devices()
     if count is not None and count > len(local_devices):
         raise UsageError(

@@ -91,11 +91,6 @@ def prepare(
     # Numbers
     if not cfg.model.classes:
         raise UsageError("model.classes is 0, and a model without classes has nothing to learn")
-    if runtime.devices is not None and processes.count() > 1:
-        raise UsageError(
-            "--devices is for one process; several use all that they see",
-            hint="show each process fewer: CUDA_VISIBLE_DEVICES, TPU_VISIBLE_CHIPS",
-        )
     devices = layouts.first(runtime.devices)
     memory = footprint.choose(
         cfg,
