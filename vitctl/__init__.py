@@ -23,6 +23,7 @@
     feature_sets  features of images, kept: on disk, or another program's
     train        training: the step, the run around it, its measurements
     inference    a trained model in use: weights, features, scores
+    measures     metrics of a classifier's answers, with intervals
     probe        the few-shot probe: a linear model on frozen features
     scaling      scaling laws: error against compute
     plan         memory, speed and cost of a run on hardware one doesn't have

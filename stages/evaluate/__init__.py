@@ -1,7 +1,8 @@
-"""`vitctl evaluate`: a checkpoint and a dataset -> top-1, top-5 and loss.
+"""`vitctl evaluate`: a checkpoint and a dataset -> scores, metrics, every answer.
 
 spec      version and settings; imports no array library
 settings  what a user gives -> the settings of the stage; needs no terminal
 command   the command-line flags, and how they become settings
+written   the files of an evaluation
 run       the stage from top to bottom
 """

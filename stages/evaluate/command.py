@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stages.evaluate.settings import resolve
+from stages.evaluate.settings import read_tops, resolve
 from stages.evaluate.spec import EvaluateConfig
 from vitctl.console import flags
 from vitctl.console.flag import Flag, Flags
@@ -31,6 +31,13 @@ _SETTINGS = (
         metavar="FILE",
     ),
     flags.WEIGHTS,
+    Flag(
+        "top",
+        "Measure whether a right class is among the N best answers, for example 1,5,10 "
+        "(default: 1,5).",
+        reads=read_tops,
+        metavar="N,N,...",
+    ),
 )
 
 
@@ -44,9 +51,10 @@ def evaluate(
 ) -> None:
     """Example: vitctl evaluate --from RUN --data DATASET
 
-    Score a model on all labelled images of a split: top-1, top-5 and loss. The dataset's classes
-    are matched with the model's by name. If an image has several labels, each of them counts as
-    right.
+    Score a model on all labelled images of a split: top-1, top-5, loss, accuracy per class,
+    calibration, and mAP where images have several labels; each with a 95 % interval. The dataset's
+    classes are matched with the model's by name. If an image has several labels, each of them
+    counts as right.
     """
     runtime = session.runtime(MeasuringRuntime)
     for checkpoint in session.many("checkpoint", source, option="--from"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stages.evaluate.spec import EvaluateConfig
 from vitctl.artifacts import Artifact
 from vitctl.events import Emit, Note
+from vitctl.quantities import parse_count
 from vitctl.recipes import branching, measuring
 from vitctl.settings.overrides import Overrides
 
@@ -26,3 +27,8 @@ def resolve(
         **measuring.settings(checkpoint, dataset, overrides=tree),
     }
     return overrides.build(EvaluateConfig, base)
+
+
+def read_tops(text: str, *, name: str) -> list[int]:
+    """`10,1,5` -> [1, 5, 10]."""
+    return sorted({parse_count(part, name=name) for part in text.split(",")})

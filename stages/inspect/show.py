@@ -78,7 +78,7 @@ def _of_artifact(artifact: Artifact) -> Iterator[str]:
             "by": f"{manifest.stage} (version {manifest.version})",
         }
     )
-    yield from _section("summary", labelled(artifact))
+    yield from _section("summary", _with_metrics_in_lines(labelled(artifact)))
     if wrong := [f"  {line}" for line in mistakes.lines(artifact)]:
         yield from ("", bold("mistakes"), *wrong)
     yield from _section("settings", artifact.config, exact=True)
@@ -127,6 +127,29 @@ def _of_run(run: Run) -> Iterator[str]:
 def _section(title: str, values: dict[str, Any], *, exact: bool = False) -> Iterator[str]:
     if values:
         yield from ("", bold(title), *fields(values, exact=exact))
+
+
+def _with_metrics_in_lines(summary: dict[str, Any]) -> dict[str, Any]:
+    """The summary of an evaluation with `value (low to high)` for each metric; others, and what is
+    no metric, as they are."""
+    metrics = summary.get("metrics")
+    if not isinstance(metrics, dict):
+        return summary
+
+    def line(metric: Any) -> Any:
+        match metric:
+            case {
+                "value": int() | float() as value,
+                "interval": [int() | float(), int() | float()],
+            }:
+                low, high = metric["interval"]
+                return f"{value:.4g} ({low:.4g} to {high:.4g})"
+            case {"value": int() | float() as value}:
+                return f"{value:.4g}"
+            case _:
+                return metric
+
+    return {**summary, "metrics": {name: line(metric) for name, metric in metrics.items()}}
 
 
 def _inputs(parents: Iterable[Parent]) -> Iterator[str]:

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import NDArray
 
-from vitctl import losses, processes, strict_json
+from vitctl import losses, strict_json
 from vitctl.artifacts.kinds import checkpoint
 from vitctl.data.batches import EvalBatch
 from vitctl.errors import InputError
@@ -72,6 +72,23 @@ class Rows(NamedTuple):
     values: dict[str, Any]
 
 
+def rows_of(
+    logits: Float[Array, "b y"],
+    labels: Int[Array, "b l"],
+    mask: Bool[Array, " b"],
+    *,
+    loss: losses.Loss,
+) -> Rows:
+    """Bool [b] of counted, int32 [b] of the predicted class, bool or fp32 [b] of each metric."""
+    targets = losses.multi_hot(labels, classes=logits.shape[-1])
+    predictions = Predictions(logits, labels, targets, loss)
+    return Rows(
+        counted=mask & losses.has_label(labels),
+        predicted=jnp.argmax(logits, axis=-1).astype(jnp.int32),
+        values={name: metric(predictions) for name, metric in METRICS.items()},
+    )
+
+
 Scorer = Callable[[Any, Array, Array, Array], Rows]
 
 
@@ -79,8 +96,7 @@ Scorer = Callable[[Any, Array, Array, Array], Rows]
 def make_scorer(
     config: ModelConfig, *, loss: losses.Loss, precision: str, layout: Layout
 ) -> Scorer:
-    """A compiled function of (params, images [b i j 3], labels [b l], mask [b]) giving `Rows`: bool
-    [b] of counted, int32 [b] of the predicted class, bool or fp32 [b] of each metric."""
+    """A compiled function of (params, images [b i j 3], labels [b l], mask [b]) giving `Rows`."""
     frozen_apply = applied(config, precision=precision, layout=layout)
 
     def score(
@@ -89,33 +105,12 @@ def make_scorer(
         labels: Int[Array, "b l"],
         mask: Bool[Array, " b"],
     ) -> Rows:
-        logits = frozen_apply(params, images).logits
-        targets = losses.multi_hot(labels, classes=config.classes)
-        predictions = Predictions(logits, labels, targets, loss)
-        return Rows(
-            counted=mask & losses.has_label(labels),
-            predicted=jnp.argmax(logits, axis=-1).astype(jnp.int32),
-            values={name: metric(predictions) for name, metric in METRICS.items()},
-        )
+        return rows_of(frozen_apply(params, images).logits, labels, mask, loss=loss)
 
     weights, split = layout.params(shapes.of_params(config)), layout.batch
     return in_step(
         jax.jit(score, in_shardings=(weights, split, split, split), out_shardings=layout.replicated)
     )
-
-
-def each(
-    scorer: Scorer, params: Any, batches: Iterable[EvalBatch], *, layout: Layout
-) -> Iterator[tuple[EvalBatch, Rows]]:
-    """Every batch with what the model made of it, as numpy arrays."""
-
-    def dispatched() -> Iterator[tuple[EvalBatch, Rows]]:
-        for batch in batches:
-            yield batch, scorer(params, *on_devices(batch, layout=layout))
-
-    for batch, rows in one_behind(dispatched()):
-        processes.mark("score")
-        yield batch, jax.tree.map(np.asarray, rows)
 
 
 class Tally:

@@ -10,17 +10,20 @@ import jax
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn import metrics as sklearn
 
 from stages.evaluate import run as stage
+from stages.evaluate import written
 from stages.evaluate.spec import EvaluateConfig
 from stages.inspect.text import in_words
 from tests import made
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.kinds import EVALUATION
 from vitctl.data.config import MockConfig
-from vitctl.errors import InputError
+from vitctl.errors import InputError, UsageError
 from vitctl.events import Caution, Settings, silent
 from vitctl.inference import scoring, weights
+from vitctl.measures import bootstrap
 from vitctl.model import vit
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
 
@@ -52,6 +55,7 @@ def evaluate(store: Store, checkpoint: Artifact, tmp_path: Path, monkeypatch: An
         **fields: Any,
     ) -> Artifact:
         monkeypatch.setattr(weights, "open_dataset", lambda *_, **__: dataset)
+        monkeypatch.setattr(bootstrap, "_MOST_DRAWS", 100)
         cfg = EvaluateConfig(
             **{
                 "eval_split": "val",
@@ -73,7 +77,7 @@ def evaluate(store: Store, checkpoint: Artifact, tmp_path: Path, monkeypatch: An
 
 
 def results(artifact: Artifact) -> dict[str, Any]:
-    return json.loads((artifact.path / stage.RESULTS).read_bytes())
+    return json.loads((artifact.path / written.RESULTS).read_bytes())
 
 
 def logits() -> np.ndarray:
@@ -134,6 +138,88 @@ def test_results_count_every_image_and_mistake(evaluate):
         assert row["count"] == np.sum((labels == pair[0]) & (answers == pair[1]))
 
 
+def test_metrics_have_intervals_and_are_what_scikit_learn_computes(evaluate):
+    z, labels = logits(), NAMED.labels("val")[:, 0]
+    done = evaluate(NAMED, loss="softmax", top=(1, 2), batch=16, out="softmax")
+    metrics = done.summary["metrics"]
+    assert [*metrics] == ["top1", "top2", "per_class", "ece", "brier", "loss"]
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    expected = {
+        "top1": sklearn.accuracy_score(labels, z.argmax(axis=1)),
+        "top2": sklearn.top_k_accuracy_score(labels, z, k=2, labels=range(7)),
+        "per_class": sklearn.balanced_accuracy_score(labels, z.argmax(axis=1)),
+        "brier": sklearn.brier_score_loss(labels, p, labels=range(7), scale_by_half=False),
+        "loss": sklearn.log_loss(labels, p, labels=range(7)),
+    }
+    for name, value in expected.items():
+        assert metrics[name]["value"] == pytest.approx(value, rel=1e-5), name
+        low, high = metrics[name]["interval"]
+        assert low <= value <= high
+    shown = stage.readable(EVALUATION.summary(done))
+    assert shown["mean per class"].startswith(f"{expected['per_class']:.2%} (")
+    rows = results(done)["metrics"]
+    assert {row["name"]: row["value"] for row in rows} == {
+        name: of["value"] for name, of in metrics.items()
+    }
+
+
+def test_several_labels_an_image_have_average_precision(evaluate):
+    dataset = made.NamedDataset(multi=True)
+    done = evaluate(dataset, out="several")
+    z, labels = logits(), dataset.labels("val")
+    shown = (labels >= 0).any(axis=1)
+    truth = (labels[:, :, None] == np.arange(7)).any(axis=1)
+    precisions = [sklearn.average_precision_score(truth[shown, c], z[shown, c]) for c in range(7)]
+    assert done.summary["metrics"]["map"]["value"] == pytest.approx(np.mean(precisions), rel=1e-6)
+    found = {row["class"]: row["average_precision"] for row in results(done)["classes"]}
+    assert found == pytest.approx(dict(zip(made.CLASSES, precisions, strict=True)), rel=1e-6)
+
+
+def test_every_answer_is_a_line(evaluate):
+    done = evaluate(batch=16, out="lines")
+    lines = [json.loads(line) for line in (done.path / written.ANSWERS).read_text().splitlines()]
+    z, labels = logits(), NAMED.labels("val")[:, 0]
+    assert [line["position"] for line in lines] == [*range(37)]
+    assert [int(line["key"], 16) for line in lines] == NAMED.keys("val").tolist()
+    assert [line["labels"] for line in lines] == [[made.CLASSES[c]] for c in labels]
+    assert [line["predicted"] for line in lines] == [made.CLASSES[c] for c in z.argmax(axis=1)]
+    assert [line["right"] for line in lines] == (z.argmax(axis=1) == labels).tolist()
+    confidence = 1 / (1 + np.exp(-z.max(axis=1)))
+    assert [line["confidence"] for line in lines] == pytest.approx(confidence.tolist(), rel=1e-5)
+
+
+def test_mistakes_are_a_picture_of_the_surest_of_each_confusion(evaluate, monkeypatch):
+    captions: list[Any] = []
+    drawn = written.sheet
+    monkeypatch.setattr(written, "sheet", lambda *of: captions.extend(of[1]) or drawn(*of))
+    done = evaluate(out="pictures")
+    assert (done.path / written.MISTAKES).read_bytes().startswith(b"\x89PNG")
+    z, labels = logits(), NAMED.labels("val")[:, 0]
+    pairs = [(row["label"], row["predicted"]) for row in results(done)["confusions"][:8]]
+    assert list(dict.fromkeys((label, was[3:]) for label, was, _ in captions)) == pairs
+    for label, predicted in pairs:
+        at = [made.CLASSES.index(name) for name in (label, predicted)]
+        chosen = (labels == at[0]) & (z.argmax(axis=1) == at[1])
+        best = sorted(1 / (1 + np.exp(-z[chosen].max(axis=1))), reverse=True)[:3]
+        shares = [
+            text.split()[0] for name, was, text in captions if (name, was[3:]) == (label, predicted)
+        ]
+        assert shares == [f"{share:.0%}" for share in best]
+
+
+def test_settings_that_came_later_change_no_id():
+    cfg = EvaluateConfig(eval_split="val", loss="sigmoid", preprocess={}, precision="float32")
+    assert [*cfg.identity()] == [
+        *("eval_split", "loss", "preprocess", "precision", "class_map", "weights", "mock")
+    ]
+    assert cfg.model_copy(update={"top": (1, 10)}).identity()["top"] == [1, 10]
+
+
+def test_more_answers_than_classes_are_refused(evaluate):
+    with pytest.raises(UsageError, match="--top 8: of 7 classes"):
+        evaluate(top=(1, 8))
+
+
 def test_any_label_is_right_and_images_without_one_are_left_out(evaluate):
     dataset = made.NamedDataset(multi=True)
     found = evaluate(dataset).summary
@@ -192,7 +278,7 @@ def test_a_loss_that_is_not_finite_is_null(evaluate, monkeypatch):
     )
     done = evaluate(out="infinite", emit=seen.append)
     assert done.summary["loss"] is None
-    assert json.loads((done.path / stage.RESULTS).read_text())["loss"] is None
+    assert json.loads((done.path / written.RESULTS).read_text())["loss"] is None
     assert any("not finite" in event.text for event in seen if isinstance(event, Caution))
     assert stage.readable(EVALUATION.summary(done))["loss"] == "not finite"
     assert "loss not finite" in in_words("evaluation", done.summary)

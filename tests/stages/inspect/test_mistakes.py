@@ -59,3 +59,13 @@ def test_names_of_classes_cannot_write_to_the_terminal(tmp_path):
     pair = {"label": "\x1b[2J", "predicted": "a\nb", "count": 1}
     artifact = evaluation(tmp_path, json.dumps({"classes": [], "confusions": [pair]}))
     assert not any("\x1b" in line or "\n" in line for line in mistakes.lines(artifact))
+
+
+def test_metrics_are_a_line_each(tmp_path):
+    metrics = {"ece": {"value": 0.0123456, "interval": [0.01, 0.02]}, "map": {"value": 0.5}}
+    with Store(tmp_path).open(recipe("evaluate", "evaluation"), name="e") as draft:
+        artifact = draft.publish(summary={"model": "S/16", "metrics": {**metrics, "odd": "text"}})
+    lines = [line.split(maxsplit=1) for line in show._of_artifact(artifact)]
+    assert ["ece", "0.01235 (0.01 to 0.02)"] in lines
+    assert ["map", "0.5"] in lines
+    assert ["odd", "text"] in lines

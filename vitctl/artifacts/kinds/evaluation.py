@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pydantic import Field
 
 from vitctl.artifacts.kinds.checkpoint import Scores
-from vitctl.summaries import Count, Interval, Summary, WeightsName
+from vitctl.summaries import Count, Interval, Part, Summary, WeightsName
 
 
 class _OnImages(Summary):
@@ -23,6 +23,15 @@ class _OnImages(Summary):
     )
 
 
+class Metric(Part):
+    """A metric of all images that were scored."""
+
+    value: float = Field(description="The metric.")
+    interval: Interval | None = Field(
+        description="Its 95 % interval for other images of the same kind; null if there is none."
+    )
+
+
 # Fields of a later base come first: what was measured on what, then the scores.
 class Evaluation(Scores, _OnImages):
     """Scores of a checkpoint, made by `vitctl evaluate`."""
@@ -31,6 +40,11 @@ class Evaluation(Scores, _OnImages):
         description="95 % interval of top-1 for other images of the same kind (binomial)."
     )
     without_label: Count = Field(description="Images left out because they have no label.")
+    metrics: dict[str, Metric] = Field(
+        default={},
+        description="All metrics that mean something for these images, by name; results.json "
+        "describes each. Absent in earlier versions.",
+    )
 
     def phrases(self) -> Iterable[str]:
         yield self.model

@@ -1,0 +1,8 @@
+"""How good the answers of a classifier are, once all images are scored. Pure maths on arrays.
+
+answers    what a model answered to each image of a split
+metrics    the list of metrics; a new one is an entry there and nothing elsewhere
+ranking    average precision of a class
+table      all metrics of some answers, each with its interval
+bootstrap  95 % intervals by drawing the images again
+"""

@@ -1,0 +1,49 @@
+"""What a model answered to each image of a split: all that metrics of a whole split are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Probabilities = Literal["softmax", "sigmoid"]
+"""softmax: of one class among all, they add up to 1. sigmoid: of each class by itself that it is
+in the image, so that they add up to anything."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One row an image that has a label, n of them.
+
+    labels         int32[n, l], padded with -1: any of them is right
+    ranked         int32[n, k], the k classes of the highest scores, the highest first
+    confidence     float[n], the model's probability of the first of them
+    squared_error  float[n], sum over classes of (probability - (1 if it is a label else 0))²
+    loss           float[n], in nats
+    scores         float[n, y], or None where nothing needs them: one image has one label
+    """
+
+    labels: NDArray[np.int32]
+    ranked: NDArray[np.int32]
+    confidence: NDArray[np.floating]
+    squared_error: NDArray[np.floating]
+    loss: NDArray[np.floating]
+    classes: int
+    probabilities: Probabilities
+    scores: NDArray[np.floating] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def right(self, *, k: int = 1) -> NDArray[np.bool_]:
+        """bool[n]: whether a label is among the k classes of the highest scores."""
+        best = self.ranked[:, :k]
+        return (best[:, :, None] == self.labels[:, None, :]).any(axis=(1, 2))
+
+    @cached_property
+    def has_one_label(self) -> bool:
+        """Whether no image has several."""
+        return self.labels.shape[1] < 2 or bool(((self.labels >= 0).sum(axis=1) < 2).all())

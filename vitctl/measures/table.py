@@ -1,0 +1,39 @@
+"""All metrics of some answers, each with its 95 % interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vitctl.measures import bootstrap
+from vitctl.measures.answers import Answers
+from vitctl.measures.metrics import Applied, Metric, metrics
+from vitctl.probe import intervals
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric and its value; `interval` is None where there is none, `draws` 0 where it is not
+    from drawing the images again."""
+
+    metric: Metric
+    value: float
+    interval: tuple[float, float] | None
+    draws: int = 0
+
+
+def all_metrics(answers: Answers, *, tops: Sequence[int]) -> list[Measured]:
+    """Every metric that means something for these answers. Of shares of the images the interval is
+    Wilson's, of others from drawing the images again."""
+    rows = [(metric, of) for metric in metrics(tops) if (of := metric.of(answers)) is not None]
+    redrawn = [of for _, of in rows if of.successes is None]
+    drawn = iter(zip(redrawn, bootstrap.intervals(redrawn, images=len(answers)), strict=True))
+
+    def row(metric: Metric, of: Applied) -> Measured:
+        value = of.value(None)
+        if of.successes is not None:
+            return Measured(metric, value, intervals.binomial(value, examples=len(answers)))
+        _, interval = next(drawn)
+        return Measured(metric, value, interval, draws=bootstrap.draws_of(of) if interval else 0)
+
+    return [row(metric, of) for metric, of in rows]
