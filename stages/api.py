@@ -37,6 +37,7 @@ from vitctl.interop.targets import Target
 from vitctl.optim.schedules import CooldownShape
 from vitctl.places import Place, place
 from vitctl.quantities import parse_count
+from vitctl.quoting import quoted
 from vitctl.recipes.recipe import RecipeName
 from vitctl.recipes.settings import length
 from vitctl.settings.overrides import Overrides, build, read_toml
@@ -489,5 +490,7 @@ class _Call:
 
 def _unexpected(stage: str, name: str) -> str:
     near = difflib.get_close_matches(name, Options.__annotations__, n=1)
-    hint = f"did you mean {near[0]}=?" if near else f"a setting goes into set={{{name!r}: ...}}"
-    return f"{stage}() has no argument {name!r}; {hint}"
+    hint = (
+        f"did you mean {near[0]}=?" if near else f"a setting goes into set={{{quoted(name)}: ...}}"
+    )
+    return f"{stage}() has no argument {quoted(name)}; {hint}"

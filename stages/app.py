@@ -17,6 +17,7 @@ from vitctl import signals
 from vitctl.console.help import Command, Group
 from vitctl.console.streams import claim_stdout
 from vitctl.errors import UsageError
+from vitctl.quoting import quoted
 from vitctl.version import __version__
 
 _CTRL_C = 130
@@ -93,7 +94,7 @@ class LazyGroup(Group):
         if not name.startswith("-") and not ctx.resilient_parsing:
             near = difflib.get_close_matches(name, VERBS, n=2)
             raise UsageError(
-                f"there is no command {name!r}",
+                f"there is no command {quoted(name)}",
                 hint=f"did you mean {' or '.join(near)}?" if near else "see vitctl --help",
             )
         return super().resolve_command(ctx, args)

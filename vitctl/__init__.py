@@ -1,6 +1,7 @@
 """vitctl: the vocabulary. The commands built from it live in `stages`.
 
     errors       expected errors, and the one table of exit codes
+    quoting      names as messages quote them
     events       what a stage reports while it works
     stage        what every stage is made of
     summaries    what typed summaries of results are made of

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 
 from vitctl.errors import InputError
+from vitctl.quoting import quoted
 from vitctl.textfiles import Text
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -103,7 +104,7 @@ def _without_trailing(lines: list[list[str]]) -> tuple[list[list[str]], bool]:
 def _check(header: list[str], rows: list[list[str]], numbers: list[int], *, label: str) -> None:
     twice = {name for name in header if header.count(name) > 1}
     if twice:
-        raise InputError(f"{label} has more than one column {min(twice)!r}")
+        raise InputError(f"{label} has more than one column {quoted(min(twice))}")
     for number, row in zip(numbers, rows, strict=True):
         if len(row) != len(header):
             raise InputError(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from vitctl.quoting import as_bytes
+
 
 class VitctlError(Exception):
     """An expected error. `message` is one sentence; `hint` says what helps, if anything does."""
@@ -105,4 +107,4 @@ EXIT_CODES: dict[int, str] = {
 
 def one_line(error: BaseException) -> str:
     """An exception's text on one line, short enough for a list."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return as_bytes(" ".join(str(error).split()))[:200] or type(error).__name__

@@ -12,6 +12,7 @@ from typing import Literal
 
 from vitctl.errors import UsageError
 from vitctl.events import Left
+from vitctl.quoting import quoted
 
 _SCALE = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 
@@ -29,7 +30,7 @@ def parse_count(text: str | int, *, name: str) -> int:
     value = Decimal(match[1].replace("_", "")) * _SCALE[match[2].lower()] if match else None
     if value is None or value > _LARGEST or value != value.to_integral_value():
         raise UsageError(
-            f"{name} {text[:40]!r} is not a whole number up to 10^15",
+            f"{name} {quoted(text[:40])} is not a whole number up to 10^15",
             hint="write 500, 20k, 1.2M or 3B",
         )
     return int(value)
@@ -46,7 +47,7 @@ def parse_amount(text: str | float, *, name: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 < value < float("inf"):
-        raise UsageError(f"{name} {text!r} is not a positive number", hint="write 90 or 0.5")
+        raise UsageError(f"{name} {quoted(text)} is not a positive number", hint="write 90 or 0.5")
     return value
 
 

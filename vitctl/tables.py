@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from vitctl import delimited, strict_json
 from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.quoting import quoted
 from vitctl.textfiles import Text, decode, read_bytes
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -65,7 +66,7 @@ class Table:
             near = difflib.get_close_matches(name, self.columns, n=3, cutoff=0.5)
             listed = ", ".join(self.columns)
             raise InputError(
-                f"{self.source} has no column {name!r}",
+                f"{self.source} has no column {quoted(name)}",
                 hint=f"did you mean {' or '.join(near)}?" if near else f"it has {listed}",
             )
         return self.columns[name]
@@ -89,7 +90,7 @@ class Table:
             match = _CONDITION.fullmatch(condition)
             if not match:
                 raise UsageError(
-                    f"--where {condition!r} is no condition",
+                    f"--where {quoted(condition)} is no condition",
                     hint="write COLUMN=VALUE, or != < <= > >= in place of =",
                 )
             name, sign, text = match[1].strip(), match[2], match[3].strip()
@@ -119,7 +120,7 @@ class Table:
         value = _as_number(cell)
         if value is None:
             raise InputError(
-                f"{name} is not a number in row {row} of {self.source}: {str(cell)[:40]!r}",
+                f"{name} is not a number in row {row} of {self.source}: {quoted(str(cell)[:40])}",
                 hint="correct the table, or leave the row out with --where",
             )
         return value

@@ -10,6 +10,7 @@ from vitctl.data.config import FEWSHOT_PREPROCESS
 from vitctl.errors import UsageError
 from vitctl.events import Emit, Note
 from vitctl.feature_sets import point
+from vitctl.quoting import quoted
 from vitctl.recipes import branching, measuring
 from vitctl.settings.overrides import Overrides
 
@@ -44,7 +45,8 @@ def resolve(
     missing = [split for split in cfg.splits if split not in splits]
     if missing:
         raise UsageError(
-            f"there are no images of a split {missing[0]!r}", hint=f"it has {', '.join(splits)}"
+            f"there are no images of a split {quoted(missing[0])}",
+            hint=f"it has {', '.join(splits)}",
         )
     point.parse(cfg.at, depth=trained.model.depth)
     return cfg

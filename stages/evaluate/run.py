@@ -25,6 +25,7 @@ from vitctl.inference import answering, scoring, weights
 from vitctl.inference.confusion import Confusion
 from vitctl.measures import metrics, table
 from vitctl.probe import intervals
+from vitctl.quoting import quoted
 from vitctl.recipes import branching
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
 from vitctl.recipes.naming import name_of
@@ -194,7 +195,7 @@ def _mapping(
     if stray and len(stray) == len(renamed):
         raise InputError(
             f"--class-map renames none of the dataset's {len(dataset)} classes; it names "
-            f"{', '.join(map(repr, stray[:3]))}",
+            f"{', '.join(map(quoted, stray[:3]))}",
             hint="a line is dataset-class<TAB>model-class; the dataset's classes begin with "
             + ", ".join(dataset[:3]),
         )

@@ -22,6 +22,7 @@ from vitctl.errors import DoesNotFitError, InputError
 from vitctl.events import Caution, Emit, Next, Progress, Settings, silent
 from vitctl.hardware import machine
 from vitctl.probe import draws, fewshot
+from vitctl.quoting import quoted
 from vitctl.recipes import measuring
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
 from vitctl.summaries import Interval
@@ -95,7 +96,7 @@ def _probed(
     labels = _renumbered(source.labels(cfg.eval_split), probed, classes=len(all_classes))
     scored = np.flatnonzero((labels >= 0).any(axis=1))
     if not scored.size:
-        raise InputError(f"no image of the split {cfg.eval_split!r} has a label")
+        raise InputError(f"no image of the split {quoted(cfg.eval_split)} has a label")
     _check_fits(images=len(shown) + len(scored), width=source.width)
 
     # Arrays: features of the images drawn, and of those scored

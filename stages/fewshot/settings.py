@@ -14,6 +14,7 @@ from vitctl.data.config import FEWSHOT_PREPROCESS
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Emit, Note
 from vitctl.quantities import parse_count
+from vitctl.quoting import quoted
 from vitctl.recipes import measuring
 from vitctl.settings.overrides import Overrides
 from vitctl.summaries import Features
@@ -103,7 +104,7 @@ def read_features(texts: Sequence[str]) -> tuple[list[Features], list[str]]:
             references.append(text)
         elif unknown:
             raise UsageError(
-                f"--features {unknown[0]!r} is not one of {', '.join(known)}",
+                f"--features {quoted(unknown[0])} is not one of {', '.join(known)}",
                 hint="one or several, as in --features model,pixels; a file or a set of features "
                 "takes a --features of its own",
             )

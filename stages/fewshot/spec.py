@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from vitctl.artifacts import Artifact
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess, MockConfig
 from vitctl.hardware.precision import Precision
+from vitctl.quoting import quoted
 from vitctl.settings.config import Config
 from vitctl.summaries import Features, WeightsName
 
@@ -65,7 +66,9 @@ class FewshotConfig(Config):
         if list(self.shots) != sorted(set(self.shots)):
             raise ValueError(f"shots {list(self.shots)} are not ascending")
         if self.train_split == self.eval_split:
-            raise ValueError(f"shots are drawn from {self.train_split!r}, so it can't be scored")
+            raise ValueError(
+                f"shots are drawn from {quoted(self.train_split)}, so it can't be scored"
+            )
         return self
 
     def identity(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from vitctl.interop.reading import Model
 from vitctl.model import variants
 from vitctl.model.config import ModelConfig, nearest_sizes
 from vitctl.optim.schedules import ScheduleConfig
+from vitctl.quoting import quoted
 from vitctl.train.config import DataConfig, TrainConfig
 
 UNNAMED = "output"
@@ -75,7 +76,7 @@ def classes_of(
     if len(set(names)) < len(names):
         raise InputError("the files beside the weights name classes that cannot be told apart")
     first = next(name for name in counts if counts[name] > 1)
-    return names, f"several classes have one name, as {first!r}: their numbers are added"
+    return names, f"several classes have one name, as {quoted(first)}: their numbers are added"
 
 
 def trained_as(

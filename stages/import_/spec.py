@@ -11,6 +11,7 @@ from pydantic import PositiveFloat, PositiveInt, model_validator
 
 from vitctl.interop.layout_names import LayoutName
 from vitctl.model.config import Gelu
+from vitctl.quoting import quoted
 from vitctl.settings.config import Config
 from vitctl.stage import Runtime
 
@@ -45,7 +46,7 @@ class ImportConfig(Config):
     @model_validator(mode="after")
     def _grid_is_two_numbers(self) -> Self:
         if self.grid is not None and not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", self.grid):
-            raise ValueError(f"grid {self.grid!r} is not ROWSxCOLUMNS, as in 14x20")
+            raise ValueError(f"grid {quoted(self.grid)} is not ROWSxCOLUMNS, as in 14x20")
         return self
 
     @property

@@ -17,6 +17,7 @@ from vitctl.artifacts.runs import CHECKPOINTS
 from vitctl.errors import VitctlError
 from vitctl.events import Emit, Progress
 from vitctl.places import Place
+from vitctl.quoting import quoted
 
 Depth = Literal["sizes", "contents"]
 
@@ -126,7 +127,9 @@ def _check_artifact(
     listed = {entry.path for entry in manifest.files}
     strange = strangers(artifact.path, own=listed)
     if strange:
-        verdict.remarks.append(f"{len(strange)} files are not its own, such as {strange[0]!r}")
+        verdict.remarks.append(
+            f"{len(strange)} files are not its own, such as {quoted(strange[0])}"
+        )
     for parent in manifest.parents:
         _check_parent(parent, verdict, store=store)
     if (check := _OF_KIND.get(artifact.kind)) is not None:

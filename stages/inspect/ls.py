@@ -16,6 +16,7 @@ from vitctl.console.text import safe
 from vitctl.console.verb import verb
 from vitctl.errors import UsageError
 from vitctl.events import Next, Note
+from vitctl.quoting import quoted
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -82,6 +83,6 @@ def _check_kind(kind: str, session: Session) -> None:
     if kind not in known:
         near = difflib.get_close_matches(kind, known, n=1)
         raise UsageError(
-            f"there is no kind {kind!r}",
+            f"there is no kind {quoted(kind)}",
             hint=f"did you mean {near[0]}?" if near else f"kinds are {', '.join(sorted(known))}",
         )

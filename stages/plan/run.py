@@ -18,6 +18,7 @@ from vitctl.plan.compiler import COST_COMPILES, Compiler
 from vitctl.plan.estimate import estimate
 from vitctl.plan.program import Plan, Target
 from vitctl.plan.topology import Topology
+from vitctl.quoting import quoted
 from vitctl.sharding import spec as specs
 from vitctl.sharding.spec import MeshSpec
 from vitctl.train.config import TrainConfig
@@ -191,7 +192,7 @@ def _requested(runtime: PlanRuntime) -> tuple[MeshSpec | None, Remat | None]:
         if runtime.remat == known:
             return mesh, known
     raise UsageError(
-        f"--remat {runtime.remat!r} is not known", hint=f"choose one of {', '.join(LADDER)}"
+        f"--remat {quoted(runtime.remat)} is not known", hint=f"choose one of {', '.join(LADDER)}"
     )
 
 

@@ -13,6 +13,7 @@ from vitctl.ingest.litter import MISNAMED
 from vitctl.ingest.shard_plan import Splitting, Unit
 from vitctl.ingest.shard_writer import REJECTS
 from vitctl.ingest.sources import Listing
+from vitctl.quoting import quoted
 
 _KINDS_SHOWN = 8
 _NAMES_SHOWN = 5
@@ -51,7 +52,7 @@ def _case_twins(classes: Sequence[str]) -> list[str]:
     by_fold: dict[str, list[str]] = {}
     for name in classes:
         by_fold.setdefault(name.casefold().strip(), []).append(name)
-    return [" and ".join(map(repr, names)) for names in by_fold.values() if len(names) > 1]
+    return [" and ".join(map(quoted, names)) for names in by_fold.values() if len(names) > 1]
 
 
 def _counts(counter: Counter[str]) -> str:

@@ -32,6 +32,7 @@ from vitctl.ingest.imagenet import list_imagenet
 from vitctl.ingest.label_file import read_labels
 from vitctl.ingest.sources import Listing
 from vitctl.places import Place, place
+from vitctl.quoting import quoted
 from vitctl.textfiles import read_text, slashed
 
 
@@ -144,7 +145,7 @@ def _check_excluded(names: Sequence[str], listing: Listing, *, emit: Emit) -> No
     if typed:
         near = difflib.get_close_matches(typed[0], listing.classes, n=1)
         raise UsageError(
-            f"--exclude: {listing.root} has no class, top folder or image {typed[0]!r}",
+            f"--exclude: {listing.root} has no class, top folder or image {quoted(typed[0])}",
             hint=f"did you mean {near[0]}?"
             if near
             else "give a name, or a file of one name a line",

@@ -16,6 +16,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.data.selection import Mask
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Emit, Note, Progress
+from vitctl.quoting import quoted
 
 _FIRST_STAYS = ("test", "val", "train")
 """Of equal images in two splits, that of the first here stays: scores must not have been trained
@@ -38,7 +39,7 @@ def chosen_classes(
         names = {line.rstrip() for _, line in lines.numbered()}
         for name in sorted(names - set(available)):
             raise UsageError(
-                f"--classes {text}: there is no class {name!r}",
+                f"--classes {text}: there is no class {quoted(name)}",
                 hint=f"the {len(available)} classes begin with {', '.join(available[:5])}",
             )
         return tuple(name for name in available if name in names)

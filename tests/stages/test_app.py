@@ -213,6 +213,11 @@ def test_nothing_asked_is_a_help_page_on_stderr():
             "invalid value for '--recipe': 'papr' is not one of 'paper', 'small'",
             "did you mean paper?",
         ),
+        (
+            ["pretrain", "--recipe", os.fsdecode(b"caf\xe9")],
+            r"invalid value for '--recipe': 'caf\xe9' is not one of",
+            "see vitctl pretrain --help",
+        ),
         (["pretrain", "--batch", "many"], "invalid value for '--batch':", "vitctl pretrain --help"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -11,6 +11,8 @@ import json
 import math
 from typing import Any
 
+from vitctl.quoting import quoted
+
 
 def canonical_json(value: Any) -> bytes:
     """Sorted keys, no spaces, UTF-8. Raises TypeError or ValueError for what has no such form."""
@@ -47,7 +49,7 @@ def _refuse(value: Any, where: str) -> None:
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"{where} has the key {key!r}; only text keys are canonical")
+                raise TypeError(f"{where} has the key {quoted(key)}; only text keys are canonical")
             _refuse(item, f"{where}.{key}")
         return
     raise TypeError(f"{where} is a {type(value).__name__}, which has no canonical form")

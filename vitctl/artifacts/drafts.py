@@ -35,6 +35,7 @@ from vitctl.artifacts.provenance import now, provenance
 from vitctl.errors import OverwriteError
 from vitctl.places import Place, guards, nofollow
 from vitctl.places.local import becomes
+from vitctl.quoting import quoted
 
 # What makes a directory look finished, or like a run.
 _FINISHED = (MANIFEST, RUN)
@@ -120,7 +121,7 @@ def claim(path: Place, *, recipe: Recipe) -> None:
         ]
         if owner is None and strangers:
             raise OverwriteError(
-                f"{path} already holds {strangers[0]!r}, which is not this command's work",
+                f"{path} already holds {quoted(strangers[0])}, which is not this command's work",
                 hint="choose another --out, or empty the folder",
             )
         if owner is not None and owner != recipe.id:

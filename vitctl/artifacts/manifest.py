@@ -19,6 +19,7 @@ from vitctl.artifacts.canonical import canonical_json, fingerprint, printable
 from vitctl.artifacts.documents import read_document
 from vitctl.errors import InputError
 from vitctl.places import Place
+from vitctl.quoting import quoted
 from vitctl.settings.config import Config
 
 FORMAT = 2
@@ -149,7 +150,7 @@ def read_manifest(directory: Place) -> Manifest:
     )
     for entry in manifest.files:
         if not _stays_inside(entry.path):
-            raise InputError(f"{path} names a file outside its folder: {entry.path!r}")
+            raise InputError(f"{path} names a file outside its folder: {quoted(entry.path)}")
     if (contradiction := manifest.contradiction) is not None:
         raise InputError(
             f"{path} was changed after it was published: {contradiction}",

@@ -24,6 +24,7 @@ from vitctl.model import variants
 from vitctl.places import Place, place
 from vitctl.places.local import is_there
 from vitctl.quantities import parse_count
+from vitctl.quoting import quoted
 
 Entry = Artifact | Run
 
@@ -98,7 +99,7 @@ def find(
     if len(fitting) > 1:
         listed = ", ".join(str(entry.path) for entry in fitting[:4])
         raise UsageError(
-            f"{reference!r} fits several artifacts: {listed}", hint="give the path or the id"
+            f"{quoted(reference)} fits several artifacts: {listed}", hint="give the path or the id"
         )
     raise _nothing(base, store=store)
 
@@ -190,7 +191,7 @@ def _nothing(base: str, *, store: Store) -> NotFoundError:
     names = [entry.path.name for entry in store.entries(check=False)]
     near = difflib.get_close_matches(base, names, n=2, cutoff=0.5)
     return NotFoundError(
-        f"{base!r} is neither a path nor an artifact in {store.root}",
+        f"{quoted(base)} is neither a path nor an artifact in {store.root}",
         hint=f"did you mean {' or '.join(near)}?" if near else "see what there is: vitctl ls",
     )
 

@@ -31,6 +31,7 @@ from vitctl.errors import (
 from vitctl.events import Emit, silent
 from vitctl.locks.exclusive import exclusive
 from vitctl.places import Place, nofollow, place
+from vitctl.quoting import quoted
 
 R = TypeVar("R")
 
@@ -223,7 +224,7 @@ def checked_name(name: str) -> str:
     """A name for a folder, or UsageError."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise UsageError(
-            f"--name {name!r} is not usable as a folder name",
+            f"--name {quoted(name)} is not usable as a folder name",
             hint="use letters, digits, '.', '_' and '-' (at most 100)",
         )
     return name

@@ -16,6 +16,7 @@ import typer
 from vitctl import signals
 from vitctl.console.text import safe, styled
 from vitctl.errors import InterruptedRun, OutOfReachError, VitctlError
+from vitctl.quoting import as_bytes
 
 _FULL = {
     errno.ENOSPC: "the disk is full",
@@ -154,7 +155,7 @@ def _usage(error: Exception) -> VitctlError:
             2, f"{path} has no option {unknown}", hint=f"did you mean {' or '.join(near)}?"
         )
     sentence = " ".join(error.format_message().split())  # type: ignore[attr-defined]
-    sentence = sentence.removesuffix(".").replace("Value error, ", "")
+    sentence = as_bytes(sentence.removesuffix(".").replace("Value error, ", ""))
     sentence = re.sub(r"^No such option: (.*)$", rf"{path} has no option \1", sentence)
     choice = re.search(r"'([^']*)' is not one of (.*)$", sentence)
     if choice:

@@ -25,6 +25,7 @@ from vitctl.errors import UsageError
 from vitctl.events import Answering, Emit, Event, Next, Note
 from vitctl.places import Place, place
 from vitctl.places.based_path import is_text
+from vitctl.quoting import quoted
 from vitctl.settings.config import Config
 from vitctl.settings.overrides import Overrides, build, parse_set, read_toml, to_toml
 from vitctl.settings.trees import Tree
@@ -223,7 +224,9 @@ class Session:
             if folder is None:
                 continue
             if "\n" in str(folder):
-                raise UsageError(f"{option} {str(folder)!r}: a path must not have a line break")
+                raise UsageError(
+                    f"{option} {quoted(str(folder))}: a path must not have a line break"
+                )
             if not is_text(str(folder.absolute())):
                 raise UsageError(
                     f"{option} {folder} is not UTF-8", hint="choose another place for results"

@@ -15,6 +15,7 @@ from vitctl.data.names import compose
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, silent
 from vitctl.places import Place
+from vitctl.quoting import quoted
 from vitctl.textfiles import Readable, Text, read_text
 
 
@@ -36,7 +37,7 @@ def class_mapping(
     and when the map renames nothing.
     """
     if class_map and not class_map.keys() & set(dataset):
-        shown = ", ".join(repr(name) for name in list(class_map)[:3])
+        shown = ", ".join(quoted(name) for name in list(class_map)[:3])
         raise InputError(
             f"--class-map renames none of the dataset's {len(dataset)} classes (it names {shown})",
             hint=f"the dataset's classes begin with {', '.join(dataset[:3])}",
@@ -54,7 +55,7 @@ def class_mapping(
     names = [name if name in index else composed.get(compose(name)) or name for name in renamed]
     unknown = [name for name in names if name not in index]
     if unknown:
-        shown = ", ".join(repr(name) for name in unknown[:3])
+        shown = ", ".join(quoted(name) for name in unknown[:3])
         raise InputError(
             f"the classes differ: {len(unknown)} of the dataset's {len(dataset)} are not among "
             f"the model's {len(model)} ({shown}{', ...' if len(unknown) > 3 else ''})",
@@ -90,7 +91,7 @@ def select_classes(wanted: str, *, available: Sequence[str]) -> list[str]:
             chosen |= matches
         else:
             raise UsageError(
-                f"--classes: there is no class {part!r}",
+                f"--classes: there is no class {quoted(part)}",
                 hint=f"the {len(available)} classes begin with {', '.join(available[:5])}",
             )
     return [name for name in available if name in chosen]
@@ -109,7 +110,7 @@ def read_class_list(path: Place, *, emit: Emit = silent) -> list[str]:
     counts = Counter(names)
     repeated = next((name for name in names if counts[name] > 1), None)
     if repeated is not None:
-        raise InputError(f"{path} names the class {repeated!r} twice")
+        raise InputError(f"{path} names the class {quoted(repeated)} twice")
     if not names:
         raise InputError(f"{path} names no class")
     return names
@@ -135,7 +136,7 @@ def read_pairs(path: Path, *, option: str, emit: Emit = silent) -> dict[str, str
         if not separator or not value.strip():
             raise InputError(f"line {number} of {option} {path} is not name<TAB>text")
         if name in pairs:
-            raise InputError(f"line {number} of {option} {path} names {name!r} again")
+            raise InputError(f"line {number} of {option} {path} names {quoted(name)} again")
         pairs[name] = value.strip()
     return pairs
 

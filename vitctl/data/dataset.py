@@ -37,6 +37,7 @@ from vitctl.errors import InputError, NotFoundError
 from vitctl.formula.family import FormulaConfig
 from vitctl.hardware.machine import available_cores
 from vitctl.places import Place, place
+from vitctl.quoting import quoted
 from vitctl.settings.config import Config
 
 FORMAT = 1
@@ -126,7 +127,7 @@ class DatasetInfo(Config):
             if known == name:
                 return info
         raise NotFoundError(
-            f"the dataset has no split {name!r}",
+            f"the dataset has no split {quoted(name)}",
             hint=f"it has {', '.join(self.splits)}: --train-split and --eval-split choose one",
         )
 

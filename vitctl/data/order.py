@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vitctl.errors import InputError, UsageError
+from vitctl.quoting import quoted
 
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
@@ -170,9 +171,9 @@ def windows_from_json(value: Any) -> tuple[Window, ...]:
     try:
         windows = tuple(Window(*map(operator.index, pair)) for pair in value)
     except TypeError:
-        raise InputError(f"{value!r} tells no windows of batches") from None
+        raise InputError(f"{quoted(value)} tells no windows of batches") from None
     if any(window.step < 0 or window.batches < 1 for window in windows):
-        raise InputError(f"{value!r} tells no windows of batches")
+        raise InputError(f"{quoted(value)} tells no windows of batches")
     return windows
 
 

@@ -19,6 +19,7 @@ from vitctl.data.example import decode_example
 from vitctl.data.image_source import ImageSource
 from vitctl.data.order import hash64, sample_key
 from vitctl.errors import InputError
+from vitctl.quoting import quoted
 
 Mask = NDArray[np.bool_]
 
@@ -70,7 +71,7 @@ def with_ids(keys: Mapping[str, NDArray[np.uint64]], ids: Iterable[str]) -> dict
     listed = np.fromiter(wanted, np.uint64, len(wanted))
     missing = listed[~np.isin(listed, np.concatenate(list(keys.values())))]
     if len(missing):
-        named = ", ".join(repr(wanted[int(key)]) for key in missing[:3])
+        named = ", ".join(quoted(wanted[int(key)]) for key in missing[:3])
         raise InputError(
             f"{len(missing):,} of {len(wanted):,} ids are those of no image: {named}"
             f"{', ...' if len(missing) > 3 else ''}",

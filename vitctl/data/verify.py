@@ -19,6 +19,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.data.order import sample_key
 from vitctl.data.records import Records, Shard, ShardedRecords
 from vitctl.errors import VitctlError
+from vitctl.quoting import quoted
 
 _BATCH = 256
 
@@ -100,7 +101,7 @@ def _problem(
     except ValueError as error:
         return f"can't be read: {error}"
     if sample_key(example.id) != key:
-        return f"is {example.id!r}, another example than the index says"
+        return f"is {quoted(example.id)}, another example than the index says"
     if labels is None:
         return None
     known = tuple(label for label in labels.tolist() if label >= 0)

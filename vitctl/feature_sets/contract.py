@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.errors import NotFoundError
+from vitctl.quoting import quoted
 
 
 def no_split(name: str, *, of: object, splits: Iterable[str]) -> NotFoundError:
     """What is raised for a split that a source does not have; `of` names it."""
     return NotFoundError(
-        f"{of} has no features of a split {name!r}",
+        f"{of} has no features of a split {quoted(name)}",
         hint=f"it has {', '.join(splits)}: --train-split and --eval-split choose one",
     )
 

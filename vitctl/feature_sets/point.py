@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from vitctl.errors import UsageError
+from vitctl.quoting import quoted
 
 PATTERN = r"^(pre_logits|tokens|block:[1-9][0-9]*)$"
 """As settings and summaries have it."""
@@ -29,7 +30,7 @@ def parse(text: str, *, depth: int) -> Point:
     """
     if not re.match(PATTERN, text):
         raise UsageError(
-            f"--at {text!r} is not a point of the model",
+            f"--at {quoted(text)} is not a point of the model",
             hint="pre_logits (what the classifier sees), tokens (the mean of the last tokens) or "
             f"block:N, the mean of the tokens after N blocks, up to block:{depth}",
         )

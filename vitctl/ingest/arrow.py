@@ -33,6 +33,7 @@ from vitctl.ingest.json_files import read_object
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.sources import Listing
 from vitctl.ingest.windows import InParts
+from vitctl.quoting import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -124,7 +125,7 @@ def _data_files(folder: Path) -> list[str]:
         raise InputError(f"{folder / _STATE} does not name its files of data")
     for name in names:
         if not isinstance(name, str) or not _SAFE.fullmatch(name):
-            raise InputError(f"{folder / _STATE} names a file outside its folder: {name!r}")
+            raise InputError(f"{folder / _STATE} names a file outside its folder: {quoted(name)}")
     return [str(name) for name in names]
 
 

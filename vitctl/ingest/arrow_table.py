@@ -22,6 +22,7 @@ from vitctl.ingest.columns import EntriesBuilder
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.sources import Listing, Source
 from vitctl.ingest.table import in_parts, read_table
+from vitctl.quoting import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -213,7 +214,7 @@ def columns_of(
     except UnicodeDecodeError:
         raise InputError(f"{shown} is damaged: the names of its columns are no text") from None
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InputError(f"{shown} has more than one column {twice!r}")
+        raise InputError(f"{shown} has more than one column {quoted(twice)}")
     features = _features(schema) or features
     images = [
         name

@@ -28,6 +28,7 @@ from vitctl.feature_sets.foreign import ForeignFeatures
 from vitctl.hardware.machine import host_bytes
 from vitctl.ingest.arrow_table import pyarrow_missing
 from vitctl.ingest.folder_layout import split_named
+from vitctl.quoting import quoted
 
 _FEATURES = (
     *("features", "feature", "feats", "embeddings", "embedding", "embeds", "emb", "vectors"),
@@ -273,7 +274,7 @@ def _by_split(arrays: _Arrays, path: Path) -> dict[str, tuple[NDArray[Any], NDAr
 def _split_of(word: str, path: Path) -> str:
     split = split_named(word)
     if split is None:
-        raise InputError(f"{path}: {word!r} is no split", hint="expected train, val or test")
+        raise InputError(f"{path}: {quoted(word)} is no split", hint="expected train, val or test")
     return split
 
 

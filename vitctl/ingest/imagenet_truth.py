@@ -24,6 +24,7 @@ from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError
 from vitctl.ingest.zip import read_members
 from vitctl.ingest.zip_members import is_zip_file
+from vitctl.quoting import quoted
 from vitctl.strict_json import StrictJSONError, loads
 from vitctl.textfiles import decode, read_bytes
 
@@ -71,7 +72,7 @@ def read_devkit(path: Path) -> Truth:
         ilsvrc_id = int(line) if line.strip().isdecimal() and len(line) < 10 else None
         if ilsvrc_id not in wnids:
             raise InputError(
-                f"line {number} of {text.label} is {line.strip()[:40]!r}, where one of the "
+                f"line {number} of {text.label} is {quoted(line.strip()[:40])}, where one of the "
                 f"{len(wnids)} numbers in {_META} is expected"
             )
         classes[image] = wnids[ilsvrc_id]
@@ -105,7 +106,7 @@ def _synsets(data: bytes, *, label: str) -> tuple[dict[int, str], dict[str, str]
     wnids = {number: wnid for number, wnid, _ in rows}
     wrong = next((wnid for wnid in wnids.values() if not _WNID.fullmatch(wnid)), None)
     if wrong is not None:
-        raise InputError(f"{label} has a class {wrong!r}, which is no WordNet id")
+        raise InputError(f"{label} has a class {quoted(wrong)}, which is no WordNet id")
     return wnids, {wnid: _one_line(text) for _, wnid, text in rows}
 
 

@@ -16,6 +16,7 @@ from vitctl.errors import InputError, UsageError
 from vitctl.ingest.folder_layout import split_named
 from vitctl.ingest.label_cells import Cell, Cells
 from vitctl.ingest.label_paths import Match, Paths
+from vitctl.quoting import quoted
 
 # Of Kaggle's, Roboflow's and Hugging Face's tables; compared without case and punctuation.
 _IMAGES = (
@@ -176,8 +177,8 @@ def _labels(
         likely = _likely_separator(distinct)
         if chosen is None and likely is not None:
             notes.append(
-                f"cells of {name} in {cells.label} hold {likely!r}, which is read as a part of "
-                f"the names of classes; --label-separator {likely!r} splits them"
+                f"cells of {name} in {cells.label} hold {quoted(likely)}, which is read as a part "
+                f"of the names of classes; --label-separator {quoted(likely)} splits them"
             )
     cleaned: dict[str, tuple[str, ...] | None] = {}
     for text in distinct:
@@ -268,7 +269,7 @@ def _rank(name: str, usual: Sequence[str]) -> int:
 
 
 def _named(separator: str) -> str:
-    return "spaces" if separator == " " else repr(separator)
+    return "spaces" if separator == " " else quoted(separator)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from vitctl.ingest.annotations import NoAnnotationsError, coco_cells, voc_cells
 from vitctl.ingest.label_cells import Cells, cells_of
 from vitctl.ingest.label_columns import LabelRows, image_column, label_rows
 from vitctl.ingest.label_paths import AMBIGUOUS, MISSING, Paths
+from vitctl.quoting import quoted
 from vitctl.textfiles import read_text
 
 _SHOWN = 3
@@ -102,7 +103,7 @@ class LabelTable:
         first = next((t[0] for name in names if (t := self.cells.texts(name))), "")
         raise InputError(
             f"none of the {self.cells.rows:,} images in {self.cells.label} are in {shown} "
-            f"({first!r}, for one)",
+            f"({quoted(first)}, for one)",
             hint="an image is named by its path below the source, or by the name of its file, in "
             f"a column (its columns: {', '.join(names[:8])}); --image-column NAME chooses one",
         )

@@ -14,6 +14,7 @@ from typing import Literal
 
 from vitctl.ingest.parts import DamagedError
 from vitctl.ingest.streams import Stream
+from vitctl.quoting import quoted
 
 Kind = Literal["file", "folder", "link", "other"]
 
@@ -98,7 +99,8 @@ def members(stream: Stream, *, size: int | None = None) -> Iterator[Member]:
             bytes_ = 0
         begin = stream.at
         if end is not None and begin + bytes_ > end:
-            raise DamagedError(at, f"{name!r:.80} should have {bytes_:,} bytes, past the end")
+            shown = quoted(name.decode("utf-8", "surrogateescape"))
+            raise DamagedError(at, f"{shown} should have {bytes_:,} bytes, past the end")
         yield Member(
             name=name,
             kind=kind,

@@ -29,6 +29,7 @@ from vitctl.ingest.folder_layout import split_named
 from vitctl.ingest.json_files import read_object
 from vitctl.ingest.sources import Listing
 from vitctl.ingest.tfrecord import list_tfrecords
+from vitctl.quoting import quoted
 from vitctl.textfiles import read_text
 
 _INFO, _FEATURES = "dataset_info.json", "features.json"
@@ -128,7 +129,7 @@ def _files(folder: Path, info: dict[str, Any]) -> tuple[str, list[bytes], Meanin
         for number, length in enumerate(lengths):
             file = _filled(str(template), name, title, format_, number, len(lengths))
             if not _SAFE.fullmatch(file):
-                raise InputError(f"{where} names a file outside its folder: {file!r}")
+                raise InputError(f"{where} names a file outside its folder: {quoted(file)}")
             paths.append(os.fsencode(folder / file))
             of_files.append(split_named(title) if known else None)
             expected.append(int(length))

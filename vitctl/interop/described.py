@@ -15,6 +15,7 @@ from typing import Any
 from vitctl.errors import InputError
 from vitctl.interop.layouts import Layout
 from vitctl.model.config import Colours, Gelu
+from vitctl.quoting import quoted
 
 _GELU: dict[str, Gelu] = {
     "gelu": "exact", "gelu_python": "exact", "gelu_pytorch_tanh": "tanh", "gelu_new": "tanh",
@@ -146,7 +147,7 @@ def _of_open_clip(config: Mapping[str, Any]) -> Described:
 def _gelu(text: str) -> Gelu:
     if text not in _GELU:
         raise InputError(
-            f"the model's activation is {text!r}, which this family has not",
+            f"the model's activation is {quoted(text)}, which this family has not",
             hint=f"it has {', '.join(sorted(_GELU))}",
         )
     return _GELU[text]

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.errors import InputError
+from vitctl.quoting import quoted
 
 # Of what zipfile, zlib and NumPy raise for a damaged file, the last two are for versions, methods
 # and encryption that zipfile does not know.
@@ -56,12 +57,12 @@ def _shape(archive: Any, name: str, path: Path) -> tuple[int, ...]:
         version = np.lib.format.read_magic(member)
         read = getattr(np.lib.format, f"read_array_header_{version[0]}_0", None)
         if read is None:
-            raise InputError(f"{path}: the array {name!r} is of an unknown version of .npy")
+            raise InputError(f"{path}: the array {quoted(name)} is of an unknown version of .npy")
         shape, _, dtype = read(member)
     if dtype.hasobject:
         raise InputError(
-            f"{path}: the array {name!r} holds Python objects, that is a pickle, which can run "
-            "any code",
+            f"{path}: the array {quoted(name)} holds Python objects, that is a pickle, which can "
+            "run any code",
             hint="save numeric arrays alone with numpy.savez",
         )
     return tuple(shape)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from vitctl import strict_json
 from vitctl.errors import InputError
 from vitctl.places import nofollow
+from vitctl.quoting import quoted
 
 TYPES: dict[str, Any] = {
     "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16,
@@ -81,7 +82,7 @@ def open_file(path: Path) -> SafetensorsFile:
     at = begin
     for name, stored in sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].size)):
         if stored.begin != at:
-            raise _lies(path, f"the tensor {name!r} begins at byte {stored.begin}, not {at}")
+            raise _lies(path, f"the tensor {quoted(name)} begins at byte {stored.begin}, not {at}")
         at += stored.size
     if at != size:
         raise _lies(path, f"its tensors end at byte {at:,}, and the file has {size:,} bytes")
@@ -133,18 +134,22 @@ def _stored(name: str, value: Any, path: Path, begin: int) -> Stored:
         case {"dtype": str(kind), "shape": list(shape), "data_offsets": [first, end], **rest}:
             pass
         case _:
-            raise _lies(path, f"the tensor {name!r} is not described by dtype, shape, data_offsets")
+            raise _lies(
+                path, f"the tensor {quoted(name)} is not described by dtype, shape, data_offsets"
+            )
     numbers = [*shape, first, end]
     if rest or not all(type(number) is int and number >= 0 for number in numbers):
-        raise _lies(path, f"the description of the tensor {name!r} is malformed")
+        raise _lies(path, f"the description of the tensor {quoted(name)} is malformed")
     if kind not in TYPES:
         raise InputError(
-            f"{path}: the tensor {name!r} is of type {kind!r}, which is not read here",
+            f"{path}: the tensor {quoted(name)} is of type {quoted(kind)}, which is not read here",
             hint=f"convert it to one of {', '.join(TYPES)}",
         )
     dtype: np.dtype[Any] = np.dtype(TYPES[kind])
     if math.prod(shape) * dtype.itemsize != end - first:
-        raise _lies(path, f"the tensor {name!r} is {kind}{shape} and has {end - first:,} bytes")
+        raise _lies(
+            path, f"the tensor {quoted(name)} is {kind}{shape} and has {end - first:,} bytes"
+        )
     return Stored(dtype, tuple(shape), begin + first, end - first)
 
 

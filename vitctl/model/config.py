@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from vitctl.model import variants
+from vitctl.quoting import quoted
 from vitctl.settings.config import Config, without_defaults
 
 Head = Literal["map", "gap", "token"]
@@ -117,7 +118,7 @@ class ModelConfig(Config):
                 "norm_after_pool is for head='gap' or 'token': MAP reads normed tokens"
             )
         if self.projection != "tanh" and self.pre_logits is None:
-            raise ValueError(f"projection={self.projection!r} needs pre_logits, its width")
+            raise ValueError(f"projection={quoted(self.projection)} needs pre_logits, its width")
         if any(not 0 < std < 100 for std in self.pixel_std):
             raise ValueError(f"pixel_std {list(self.pixel_std)} has a value outside (0, 100)")
         if self.resolution < self.patch:

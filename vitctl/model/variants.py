@@ -15,6 +15,7 @@ import re
 from dataclasses import dataclass
 
 from vitctl.errors import UsageError
+from vitctl.quoting import quoted
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,17 @@ def parse(name: str) -> Named:
         if theirs["tag"]:
             plain = name[: theirs.start("tag")]
             raise UsageError(
-                f"model {name!r}: {theirs['tag'][1:]!r} names weights, and a model is only a size.",
+                f"model {quoted(name)}: {quoted(theirs['tag'][1:])} names weights, and a model is "
+                "only a size.",
                 hint=f"for a model of that size, from scratch: {plain}",
             )
         resolution = int(theirs["res"]) if theirs["res"] else None
         return _named(_TIMM[theirs["size"].lower()], patch=theirs["patch"], resolution=resolution)
     if ours := _OURS.fullmatch(name):
         return _named(ours["size"], patch=ours["patch"], resolution=None)
-    raise UsageError(f"unknown model {name!r}.", hint=f"did you mean {_either(nearest(name))}?")
+    raise UsageError(
+        f"unknown model {quoted(name)}.", hint=f"did you mean {_either(nearest(name))}?"
+    )
 
 
 def _named(size: str, *, patch: str | None, resolution: int | None) -> Named:
@@ -120,7 +124,8 @@ def _named(size: str, *, patch: str | None, resolution: int | None) -> Named:
     if pixels is None:
         usual = [n for n in PAPER_NAMES + _OTHER_NAMES if n.split("/")[0] == size]
         raise UsageError(
-            f"model {size!r} names no patch size.", hint=f"add it in pixels, e.g. {_either(usual)}"
+            f"model {quoted(size)} names no patch size.",
+            hint=f"add it in pixels, e.g. {_either(usual)}",
         )
     if pixels == 0:
         raise UsageError(f"model {size}/{patch}: a patch has at least 1 pixel.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vitctl.errors import UsageError
+from vitctl.quoting import quoted
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def amount(text: str | None, *, option: str, unit: str) -> float | None:
         value = float("nan")
     if not 0 < value < float("inf"):
         raise UsageError(
-            f"{option} {text!r} is not a positive number", hint=f"give it in {unit}, as in 1.5"
+            f"{option} {quoted(text)} is not a positive number",
+            hint=f"give it in {unit}, as in 1.5",
         )
     return value

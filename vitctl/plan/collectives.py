@@ -16,6 +16,7 @@ import numpy as np
 
 from vitctl.hardware.tpus import Hardware
 from vitctl.plan import hlo
+from vitctl.quoting import quoted
 
 Kind = Literal["all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute"]
 
@@ -122,7 +123,7 @@ def _iota(text: str) -> np.ndarray:
     """`[2,4]<=[8]`, `[2,4]<=[4,2]T(1,0)`: numbers in order, reshaped, transposed, reshaped."""
     match = _IOTA.search(text)
     if match is None:
-        raise ValueError(f"device ids are not understood: {text!r}")
+        raise ValueError(f"device ids are not understood: {quoted(text)}")
     shape = [int(n) for n in match[1].split(",")]
     source = [int(n) for n in (match[2] or match[1]).split(",")]
     ids = np.arange(math.prod(source)).reshape(source)

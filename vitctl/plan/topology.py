@@ -15,6 +15,7 @@ from typing import Any
 from vitctl.errors import UsageError
 from vitctl.hardware import accelerators, machine
 from vitctl.hardware.tpus import TPUS, Hardware, by_kind
+from vitctl.quoting import quoted
 
 LOCAL = "local"
 
@@ -65,14 +66,15 @@ def parse(text: str) -> Topology:
     example = "x".join(["4"] * chip.axes)
     if not colon or not re.fullmatch(r"[1-9]\d{0,3}(x[1-9]\d{0,3})*", sizes):
         raise UsageError(
-            f"topology {text!r} has no shape", hint=f"give it in chips, as in {name}:{example}"
+            f"topology {quoted(text)} has no shape",
+            hint=f"give it in chips, as in {name}:{example}",
         )
     shape = tuple(int(size) for size in sizes.split("x"))
     if len(shape) == 2 and chip.axes == 3:
         shape = (*shape, 1)
     if len(shape) != chip.axes:
         raise UsageError(
-            f"topology {text!r}: the chips of a {name} lie in {chip.axes} dimensions",
+            f"topology {quoted(text)}: the chips of a {name} lie in {chip.axes} dimensions",
             hint=f"as in {name}:{example}",
         )
     hosts = _HOST[: chip.axes]
@@ -82,13 +84,14 @@ def parse(text: str) -> Topology:
             str(-(-size // host) * host) for size, host in zip(shape, hosts, strict=True)
         )
         raise UsageError(
-            f"topology {text!r} does not divide into hosts of {'x'.join(map(str, hosts))} chips",
+            f"topology {quoted(text)} does not divide into hosts of {'x'.join(map(str, hosts))} "
+            "chips",
             hint=f"take {name}:{rounded}",
         )
     chips = math.prod(shape)
     if chips > chip.largest:
         raise UsageError(
-            f"topology {text!r} has {chips:,} chips, and the largest slice of {name} has "
+            f"topology {quoted(text)} has {chips:,} chips, and the largest slice of {name} has "
             f"{chip.largest:,}",
             hint="plan one slice with its part of the batch: several exchange gradients over the "
             "network between them, which is not in this count",
@@ -116,7 +119,7 @@ def _slice(text: str, chip: Hardware, chips: float) -> Topology:
         for size in near
     ]
     raise UsageError(
-        f"there is no slice {text!r}: none of {chip.name} has {chips:,g} chips",
+        f"there is no slice {quoted(text)}: none of {chip.name} has {chips:,g} chips",
         hint=f"take {' or '.join(named)}, or give the shape in chips",
     )
 
@@ -128,19 +131,19 @@ def _unknown(text: str, name: str) -> UsageError:
     """Why `name` is no chip to plan for, and what to do."""
     if (gpus := accelerators.gpus(text)) is not None:
         return UsageError(
-            f"--topology {text!r}: {gpus.count} x {gpus.kind} are GPUs, and only TPUs can be "
+            f"--topology {quoted(text)}: {gpus.count} x {gpus.kind} are GPUs, and only TPUs can be "
             "planned for from elsewhere",
             hint="on the machine that has them: vitctl plan --topology local",
         )
     if name.split("-")[0].split(":")[0] == _OLD:
         return UsageError(
-            f"--topology {text!r}: libtpu compiles no program for a TPU {_OLD} any more",
+            f"--topology {quoted(text)}: libtpu compiles no program for a TPU {_OLD} any more",
             hint="the nearest that can be planned for is v3, as in v3-8 (v3:2x2)",
         )
     chip = re.split(r"[-:]", name)[0]
     near = difflib.get_close_matches(chip, [*TPUS, *accelerators.ALIASES, LOCAL], n=2, cutoff=0.5)
     return UsageError(
-        f"there is no topology {text!r}: unknown chip {chip!r}",
+        f"there is no topology {quoted(text)}: unknown chip {quoted(chip)}",
         hint=f"did you mean {' or '.join(near)}?"
         if near
         else f"chips are {', '.join(TPUS)}, as in v3:32x32 or v4-32; or take local",

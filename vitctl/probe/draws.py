@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.errors import InputError
+from vitctl.quoting import quoted
 
 _SHOWN = 3
 
@@ -51,7 +52,7 @@ def classes_with_enough(
     enough = np.array([i for i, at in enumerate(positions) if len(at) >= shots], np.int64)
     if not few or (leave_out and len(enough) > 1):
         return enough
-    shown = ", ".join(f"{name!r} has {count}" for name, count in few[:_SHOWN])
+    shown = ", ".join(f"{quoted(name)} has {count}" for name, count in few[:_SHOWN])
     more = f"; too few in {len(few)} of {len(names)} classes" if len(few) > _SHOWN else ""
     most = min(count for _, count in few)
     hints = [f"every class has enough for --shots {most}"] if most else []

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitctl.errors import UsageError
+from vitctl.quoting import quoted
 
 PROCESSES, PROCESS_ID, COORDINATOR = "VITCTL_PROCESSES", "VITCTL_PROCESS_ID", "VITCTL_COORDINATOR"
 
@@ -72,7 +73,7 @@ def place(flags: Place, *, environment: Mapping[str, str] = os.environ) -> Place
     host, colon, port = flags.coordinator.rpartition(":")
     if not (host and colon and port.isdecimal() and 0 < int(port) < 2**16):
         raise UsageError(
-            f"--coordinator {flags.coordinator!r} is not HOST:PORT",
+            f"--coordinator {quoted(flags.coordinator)} is not HOST:PORT",
             hint="the address of process 0, with a free port: --coordinator node1:4321",
         )
     return flags

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from vitctl import strict_json
 from vitctl.errors import InterruptedRun, VitctlError
 from vitctl.processes import pulse
+from vitctl.quoting import quoted
 
 T = TypeVar("T")
 
@@ -166,7 +167,7 @@ def _wait(key: str, *, owner: int, what: str, limit_s: float | None) -> Any:
         marks = pulse.marks(owner)
         if limit_s is not None and waited_ms >= 1000 * limit_s:
             raise InterruptedRun(
-                f"process {owner} did not reach {what!r} within {limit_s:g} s",
+                f"process {owner} did not reach {quoted(what)} within {limit_s:g} s",
                 hint="run the same command again in all processes to continue",
             )
 

@@ -21,6 +21,7 @@ from vitctl.model import variants
 from vitctl.model.config import FREE_FIELDS, Loss, ModelConfig, calm_bias
 from vitctl.optim import schedules
 from vitctl.quantities import show_count
+from vitctl.quoting import quoted
 from vitctl.recipes import finetuning, measuring, pretraining
 from vitctl.recipes.branching import IMPORT, trained_with, trunk_of
 from vitctl.recipes.pretraining import MOCK_CLASSES, Images
@@ -120,7 +121,7 @@ def _from_schedule(source: Source, *, requested: Any) -> FromSchedule:
         return "restart"
     if requested not in (None, *get_args(FromSchedule)):
         raise UsageError(
-            f"from_schedule must be {' or '.join(get_args(FromSchedule))} (got {requested!r})"
+            f"from_schedule must be {' or '.join(get_args(FromSchedule))} (got {quoted(requested)})"
         )
     if source.checkpoint.manifest.stage == IMPORT:
         if requested is None:

@@ -11,6 +11,7 @@ from pydantic import PositiveFloat, PositiveInt
 
 from vitctl.errors import UsageError
 from vitctl.quantities import to_steps
+from vitctl.quoting import quoted
 from vitctl.settings.config import Config
 from vitctl.train.config import RecipeName
 
@@ -131,7 +132,7 @@ def load(name: RecipeName) -> TrainRecipe:
     """The recipe that ships under this name. UsageError for another name."""
     if name not in get_args(RecipeName):
         raise UsageError(
-            f"there is no recipe {name!r}", hint=f"choose {' or '.join(get_args(RecipeName))}"
+            f"there is no recipe {quoted(name)}", hint=f"choose {' or '.join(get_args(RecipeName))}"
         )
     return TrainRecipe.model_validate(_shipped(name))
 

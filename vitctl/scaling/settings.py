@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 
 from vitctl.errors import UsageError
+from vitctl.quoting import quoted
 from vitctl.scaling.config import BoundsConfig, ScalingConfig
 from vitctl.scaling.fit import Bounds
 from vitctl.scaling.laws import CEILING
@@ -83,7 +84,7 @@ def _pair(text: str, points: Points) -> tuple[str, str]:
     one, colon, other = text.partition(":")
     if not colon or not one or not other:
         raise UsageError(
-            f"--compare {text!r} is not a pair of models", hint="as in --compare Ti/16:L/16"
+            f"--compare {quoted(text)} is not a pair of models", hint="as in --compare Ti/16:L/16"
         )
     if points.model is None:
         raise UsageError(
@@ -94,7 +95,7 @@ def _pair(text: str, points: Points) -> tuple[str, str]:
         if name not in points.models:
             near = difflib.get_close_matches(name, points.models, n=3, cutoff=0.3)
             raise UsageError(
-                f"--compare {text!r}: the table has no model {name!r}",
+                f"--compare {quoted(text)}: the table has no model {quoted(name)}",
                 hint=f"did you mean {' or '.join(near)}?"
                 if near
                 else f"it has {', '.join(points.models)}",

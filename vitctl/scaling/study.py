@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from vitctl.errors import InputError
+from vitctl.quoting import quoted
 from vitctl.scaling.allocation import Allocation, allocate
 from vitctl.scaling.bootstrap import Bootstrap, bootstrap
 from vitctl.scaling.bottlenecks import Best, by_data, by_model, by_model_and_data
@@ -200,7 +201,7 @@ def cautions(result: Study) -> list[str]:
     own = next(variant for variant in result.variants if variant.form == fit.form)
     if best.form != fit.form and own.delta_aicc is not None and own.delta_aicc > 2:
         sentences.append(
-            f"the simpler form {best.form!r} explains these points better (AICc lower by "
+            f"the simpler form {quoted(best.form)} explains these points better (AICc lower by "
             f"{own.delta_aicc:.1f})"
         )
     held_out = scores(result.extrapolations)
@@ -208,8 +209,8 @@ def cautions(result: Study) -> list[str]:
         own_score = next((one for one in held_out if one.form == fit.form), None)
         if own_score is not None and own_score.rmse > 1.2 * held_out[0].rmse:
             sentences.append(
-                f"the form {held_out[0].form!r}, fitted to the cheap runs, predicts the others "
-                f"better than {fit.form!r} does"
+                f"the form {quoted(held_out[0].form)}, fitted to the cheap runs, predicts the "
+                f"others better than {quoted(fit.form)} does"
             )
     if result.drawn.resampling != result.settings.resampling:
         sentences.append(
@@ -264,7 +265,7 @@ def _enough(n: int, total: int, *, form: Form) -> None:
         return
     possible = [other for other in FREE if n >= len(FREE[other]) + 1]
     raise InputError(
-        f"{n} of {total} runs are on the frontier; the form {form!r} has {len(FREE[form])} "
+        f"{n} of {total} runs are on the frontier; the form {quoted(form)} has {len(FREE[form])} "
         f"parameters and needs {len(FREE[form]) + 1} points or more",
         hint=f"{' or '.join('--form ' + other for other in possible)} can be fitted to so few"
         if possible

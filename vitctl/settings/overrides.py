@@ -19,6 +19,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from vitctl.errors import NotFoundError, UsageError
+from vitctl.quoting import as_bytes, quoted
 from vitctl.settings.config import Config, place_and_message
 from vitctl.settings.trees import Tree, drop, from_keys, merge, nested
 
@@ -101,7 +102,7 @@ def _check_keys(
             unknown = _first_leaf(where + key, value)
             near = _nearest(unknown, list(keys_of(root)))
             raise UsageError(
-                f"there is no setting {unknown!r}",
+                f"there is no setting {quoted(unknown)}",
                 hint=f"did you mean {' or '.join(near)}?" if near else "see --print-config",
             )
         below = _table(model.model_fields[key].annotation)
@@ -163,7 +164,7 @@ def build(model: type[C], tree: Mapping[str, Any]) -> C:
 
 def _short(value: Any) -> str:
     """A value as a message shows it: of a long one, how it begins and ends."""
-    return reprlib.repr(value) if len(shown := repr(value)) > _LONGEST_SHOWN else shown
+    return as_bytes(reprlib.repr(value) if len(shown := repr(value)) > _LONGEST_SHOWN else shown)
 
 
 def to_toml(config: Config) -> str:

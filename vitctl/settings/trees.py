@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vitctl.errors import UsageError
+from vitctl.quoting import quoted
 
 Tree = dict[str, Any]
 
@@ -36,7 +37,7 @@ def positive(tree: Mapping[str, Any], key: str) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UsageError(f"{key}: expected a positive whole number (got {value!r})")
+        raise UsageError(f"{key}: expected a positive whole number (got {quoted(value)})")
     return value
 
 

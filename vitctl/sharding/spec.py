@@ -8,6 +8,7 @@ from typing import Self
 
 from vitctl.errors import UsageError
 from vitctl.model.config import ModelConfig
+from vitctl.quoting import quoted
 
 AUTO = "auto"
 
@@ -116,14 +117,15 @@ def parse(text: str) -> MeshSpec | None:
         if name not in axes:
             near = difflib.get_close_matches(name, axes, n=1)
             raise UsageError(
-                f"--mesh {text!r}: there is no axis {name!r}",
+                f"--mesh {quoted(text)}: there is no axis {quoted(name)}",
                 hint=f"did you mean {near[0]}?" if near else f"axes are {', '.join(axes)}",
             )
         if name in sizes:
-            raise UsageError(f"--mesh {text!r}: {name} is given twice")
+            raise UsageError(f"--mesh {quoted(text)}: {name} is given twice")
         if not equals or not size.isascii() or not size.isdigit() or int(size) < 1:
             raise UsageError(
-                f"--mesh {text!r}: {name} needs a number of devices", hint="e.g. data=4,fsdp=2"
+                f"--mesh {quoted(text)}: {name} needs a number of devices",
+                hint="e.g. data=4,fsdp=2",
             )
         sizes[name] = int(size)
     return MeshSpec(**sizes)
