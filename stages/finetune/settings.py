@@ -10,7 +10,7 @@ from vitctl.errors import UsageError
 from vitctl.events import Caution, Doing, Emit
 from vitctl.recipes import finetuning, measuring, pretraining, settings
 from vitctl.settings.overrides import Overrides, check_keys
-from vitctl.settings.trees import at, merge
+from vitctl.settings.trees import at
 from vitctl.train.config import TrainConfig, TrainRuntime
 
 
@@ -34,13 +34,10 @@ def resolve(
     if (caution := measuring.uncooled(checkpoint, store=store)) is not None:
         emit(Caution(caution))
     branch.tree["from_weights"] = chosen.name
-    flags = {"from_weights": chosen.name}
+    flags = ["from_weights"]
     if length is not None:  # a flag wins over a file
-        flags["schedule.total_steps"] = at(branch.tree, "schedule.total_steps")
-    overrides = overrides.with_flags(flags)
-    cfg, before = overrides.build(TrainConfig, branch.tree), None
-    if branch.before is not None:
-        before = overrides.build(TrainConfig, merge(branch.tree, branch.before))
+        flags.append("schedule.total_steps")
+    cfg, *before = settings.versions(overrides, branch.tree, branch.before, flags=flags)
     if cfg.data.mock is not None:
         raise UsageError(
             "fine-tuning needs a dataset, and data.mock requests synthetic images",
@@ -48,7 +45,7 @@ def resolve(
         )
     inputs = Inputs(checkpoint, dataset)
     resolved = settings.continued(
-        settings.Settings(cfg, images, branch.notes, before),
+        settings.Settings(cfg, images, branch.notes, tuple(before)),
         lambda cfg: recipe_of(cfg, inputs),
         store=store,
         runtime=runtime,

@@ -89,7 +89,8 @@ def announce_plan(
     if "train" not in splits:
         emit(Caution("there is no image to train on: all fell to val"))
     elif len(splits) == 1:
-        emit(Caution("there is no image to score on: all fell to train"))
+        way = "; --val-per-class 1 holds out one of each class" if classes else ""
+        emit(Caution(f"there is no image to score on: all fell to train{way}"))
 
 
 def announce_outcome(outcome: Outcome, *, source: str, emit: Emit) -> None:

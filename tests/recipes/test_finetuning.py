@@ -12,7 +12,7 @@ from vitctl.artifacts import Store
 from vitctl.recipes import finetuning
 from vitctl.recipes import settings as settings_of_runs
 from vitctl.recipes.pretraining import Images, edge
-from vitctl.settings.overrides import build
+from vitctl.settings.overrides import Overrides, build
 from vitctl.settings.trees import merge
 from vitctl.train.config import TrainConfig, TrainRuntime
 
@@ -22,17 +22,18 @@ SMALL = Images(examples=800, classes=5, eval_split="val")
 
 @pytest.fixture
 def resolved(tmp_path):
-    """Settings, notes, and the settings of earlier versions, of a checkpoint of this model."""
+    """Settings, notes, and the settings of the earliest version, of a checkpoint of this model."""
 
     def resolve(pretrained, /, *, images=IMAGENET, **overrides):
         pretrained = {"resolution": 224, "width": 64, "heads": 2} | pretrained
         before = made.checkpoint(Store(tmp_path / "store"), model=pretrained, saved=False)
         branch = finetuning.resolve(before, images=images, duration=None, overrides=overrides)
         cfg = build(TrainConfig, merge({}, branch.tree, overrides))
-        earlier = branch.before and build(
-            TrainConfig, merge({}, branch.tree, branch.before, overrides)
-        )
-        return before, cfg, branch.notes, earlier
+        earlier = [
+            build(TrainConfig, merge({}, branch.tree, version, overrides))
+            for version in branch.before
+        ]
+        return before, cfg, branch.notes, earlier[-1] if earlier else None
 
     return resolve
 
@@ -106,7 +107,7 @@ def test_a_run_that_an_earlier_version_began_is_continued(resolved, tmp_path):
     store = Store(tmp_path / "store")
     before, cfg, _, earlier = resolved({"patch": 28, "position": "sincos2d"})
     inputs = Inputs(before, before)  # only its id matters here
-    settings = settings_of_runs.Settings(cfg, IMAGENET, ("as now",), earlier)
+    settings = settings_of_runs.Settings(cfg, IMAGENET, ("as now",), (earlier,))
 
     def continued(**runtime):
         taken = settings_of_runs.continued(
@@ -139,3 +140,33 @@ def test_a_sigmoid_starts_calmly_and_a_few_images_make_no_batch_of_one(resolved)
     assert (earlier.model.head_bias, earlier.data.batch) == (0.0, 1)
     _, cfg, _, earlier = resolved({"resolution": 32, "patch": 8}, images=SMALL)
     assert (cfg.model.head_bias, cfg.data.batch, earlier) == (0.0, 96, None)
+
+
+def test_crops_of_small_images_keep_more(resolved):
+    """Also where the model is trained on photos: 5 % of 32 px are 7 px."""
+    small = Images(examples=800, classes=5, eval_split="val", side=32)
+    model = {"patch": 16, "position": "learned"}
+    _, cfg, notes, earlier = resolved(model, images=small)
+    assert cfg.data.augment.area_min == 0.56
+    assert earlier.data.augment.area_min == 0.05
+    assert any("crops keep 56% of an image or more" in note for note in notes)
+    _, cfg, _, earlier = resolved(model, images=SMALL)
+    assert (cfg.data.augment.area_min, earlier) == (0.05, None)
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_each_version_has_its_own_length(tmp_path, epochs):
+    """Epochs of 6 images: a step each, and six with the batch of 1 that was once chosen. One epoch
+    was refused, for the warmup of the six."""
+    checkpoint = made.checkpoint(Store(tmp_path / "store"), saved=False)
+    images = Images(examples=6, classes=5, eval_split="val")
+    branch = finetuning.resolve(
+        checkpoint, images=images, duration=(epochs, "epochs"), overrides={}
+    )
+    now, before = settings_of_runs.versions(
+        Overrides(), branch.tree, branch.before, flags=("schedule.total_steps",)
+    )
+    assert (now.data.batch, now.steps) == (6, epochs)
+    assert (before.data.batch, before.steps) == (1, 6 * epochs)
+    refused = {"schedule": {"warmup_steps": now.steps}}
+    assert settings_of_runs.versions(Overrides(), branch.tree, [refused], flags=()) == (now,)

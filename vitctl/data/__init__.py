@@ -9,6 +9,7 @@
     mock          synthetic images, numpy only, for `--mock`, tests and benchmarks
     parts         what a dataset that is made of others records of them
     subset        some images of a source, without a copy of any
+    stored_size   how large the images of a source are, of a few headers
     selection     which images a subset takes
     mixture       the images of several sources
     mixed_order   orders that draw some examples more often than others

@@ -245,7 +245,8 @@ def list_tars(
     if webdataset and not samples.names and choices.takes_labels:
         raise InputError(
             f"{shown} holds no .cls file, so its images have no classes",
-            hint="give labels with --labels FILE, or shard without any: --unlabelled",
+            hint="give labels that lie in other files (KEY.json, KEY.txt) as one table of images "
+            "and labels, --labels FILE, or shard without any: --unlabelled",
         )
     if webdataset:
         files = tree.files.build()

@@ -70,7 +70,8 @@ def nothing_found(tree: Tree, skipped: Counter[str]) -> InputError:
         return InputError(
             f"{tree.path} holds files but no class folders",
             hint="put the images of each class into a folder of its name, or give the folder "
-            "above; images without labels: --unlabelled",
+            "above; labels in other files (KEY.json or KEY.txt beside KEY.jpg) as one table of "
+            "images and labels: --labels FILE; images without labels: --unlabelled",
         )
     for ending in _ARCHIVES:
         if skipped[f"{ending} files"]:

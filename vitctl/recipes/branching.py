@@ -28,8 +28,9 @@ class Branch:
 
     tree: dict[str, Any]
     notes: tuple[str, ...]
-    before: Tree | None = None
-    """What an earlier version would have chosen differently: its runs are continued."""
+    before: tuple[Tree, ...] = ()
+    """What earlier versions would have chosen differently, the newest first: their runs are
+    continued."""
 
 
 def cooled(checkpoint: Artifact, *, steps: int | None, shape: CooldownShape) -> Branch:

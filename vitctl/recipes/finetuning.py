@@ -7,8 +7,9 @@ from typing import assert_never, get_args
 from vitctl import quantities
 from vitctl.artifacts.artifact import Artifact
 from vitctl.model.config import Loss, ModelConfig, calm_bias, nearest_sizes
+from vitctl.recipes import cropping
 from vitctl.recipes.branching import Branch, trained_with
-from vitctl.recipes.pretraining import Images, unscaled
+from vitctl.recipes.pretraining import Images, earlier_versions, unscaled
 from vitctl.recipes.recipe import load_finetune
 from vitctl.settings.trees import Tree, merge, positive
 
@@ -23,7 +24,7 @@ def resolve(
     """Settings for `TrainConfig`, to be merged under `overrides`, which they take into account.
 
     Model, seed, precision and the way images are cropped and flipped come from the checkpoint;
-    the strong augmentation of pretraining does not.
+    the strong augmentation of pretraining does not. Of small images crops keep more.
     """
     rules = load_finetune()
     before = trained_with(checkpoint)
@@ -93,6 +94,14 @@ def resolve(
         adaptive=False,
         overrides=overrides,
     )
+    crops = cropping.of_small_images(
+        images.side, rules.crop, usual=before.data.augment, overrides=overrides
+    )
+    notes += crops.notes
+    cropped: Tree = {}
+    if crops.area_min is not None:
+        merge(tree, {"data": {"augment": {"area_min": crops.area_min}}})
+        cropped = {"data": {"augment": {"area_min": before.data.augment.area_min}}}
     before_tree: Tree = {}
     if chosen != usual or span is not None:
         before_tree = {"model": {"resolution": usual, "position_grid": None}}
@@ -101,7 +110,8 @@ def resolve(
     if given is None:
         merge(before_tree, lengths(rules.batch.of(**size, least=1)))
     differs = merge({}, tree, before_tree) != tree
-    return Branch(tree, tuple(notes), before=before_tree if differs else None)
+    versions = earlier_versions(cropped, before_tree if differs else {})
+    return Branch(tree, tuple(notes), before=versions)
 
 
 def span_of(model: ModelConfig, *, resolution: int) -> int | None:

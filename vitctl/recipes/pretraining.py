@@ -8,10 +8,12 @@ from typing import get_args
 
 from vitctl import quantities
 from vitctl.artifacts.artifact import Artifact
+from vitctl.data.config import AugmentConfig
 from vitctl.errors import UsageError
 from vitctl.model import variants
 from vitctl.model.config import Loss, ModelConfig, calm_bias, nearest_sizes
 from vitctl.optim.schedules import OPEN_ENDED
+from vitctl.recipes import cropping
 from vitctl.recipes.recipe import RecipeName, load
 from vitctl.settings.trees import Tree, at, merge, positive
 from vitctl.train.config import DataConfig
@@ -40,11 +42,13 @@ class Images:
     """Of the classes, where what is trained before is matched by them."""
     made_up: bool = False
     """Synthetic, to try something out: not what a plan for hardware stands for."""
+    side: int | None = None
+    """Of small ones, as `cropping.side_of` gives it."""
 
 
 def images_of(dataset: Artifact, *, split: str) -> Images:
-    """Read off a dataset artifact's description; no image is opened. Raises `InputError` for one
-    without labels."""
+    """Read off a dataset artifact's description; images are looked at if they may be small. Raises
+    `InputError` for one without labels."""
     from vitctl.data.dataset import Dataset, check_classes, scoring_split
 
     info = Dataset.load(dataset.path).info
@@ -54,6 +58,7 @@ def images_of(dataset: Artifact, *, split: str) -> Images:
         classes=len(info.classes),
         names=info.classes,
         eval_split=scoring_split(info) if {"val", "test"} & set(info.splits) else None,
+        side=cropping.side_of(dataset, split=split),
     )
 
 
@@ -63,8 +68,9 @@ class Resolved:
 
     tree: Tree
     notes: tuple[str, ...]
-    before: Tree | None = None
-    """What an earlier version would have chosen differently: its runs are continued."""
+    before: tuple[Tree, ...] = ()
+    """What earlier versions would have chosen differently, the newest first: their runs are
+    continued."""
 
 
 def choose(*, width: int, examples: int) -> tuple[RecipeName, str]:
@@ -130,7 +136,9 @@ def resolve(
                 # Shares are of the recipe's own duration, not of the asked one: more steps must
                 # continue the same run, so its warmup may not depend on them. A closed schedule is
                 # never continued.
-                "warmup_steps": rules.warmup.of(whole=steps if closed else own),
+                "warmup_steps": min(rules.warmup.of(whole=steps), steps - 1)
+                if closed
+                else rules.warmup.of(whole=own),
                 "timescale_steps": rules.timescale.of(whole=own),
             },
         }
@@ -184,11 +192,30 @@ def resolve(
             adaptive=True,
             overrides=overrides,
         )
+    augment = AugmentConfig.model_validate(tree["data"]["augment"])
+    crops = cropping.of_small_images(images.side, rules.crop, usual=augment, overrides=overrides)
+    notes += crops.notes
+    earlier: Tree = {}
+    if crops.area_min is not None:
+        tree["data"]["augment"]["area_min"] = crops.area_min
+        earlier = {"data": {"augment": {"area_min": augment.area_min}}}
     if before == lengths(batch, own):
         before = {}
     if named.resolution is None and resolution != _RESOLUTION:
         before["model"] = {"resolution": _RESOLUTION}
-    return Resolved(tree, tuple(notes), before=before or None)
+    return Resolved(tree, tuple(notes), before=earlier_versions(earlier, before))
+
+
+def earlier_versions(*changes: Tree) -> tuple[Tree, ...]:
+    """What each version before had otherwise than now, the newest first, of what one change after
+    another has replaced."""
+    versions: list[Tree] = []
+    whole: Tree = {}
+    for change in changes:
+        if change:
+            whole = merge({}, whole, change)
+            versions.append(whole)
+    return tuple(versions)
 
 
 def unscaled(
@@ -255,9 +282,10 @@ def check(
             f"a batch of {batch} images is larger than the dataset of {examples}",
             hint=f"use --batch {max(1, examples // 8)} or less",
         )
-    if warmup * 4 > steps:
+    shorter = max(1, steps // 10)
+    if warmup * 4 > steps and shorter < warmup:
         return (
             f"the warmup takes {quantities.show_count(warmup)} of {quantities.show_count(steps)} "
-            f"steps; {flag} {max(1, steps // 10)} would leave more at the full rate"
+            f"steps; {flag} {shorter} would leave more at the full rate"
         )
     return None

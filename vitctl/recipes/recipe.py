@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from functools import cache
 from importlib import resources
@@ -9,11 +10,15 @@ from typing import Any, get_args
 
 from pydantic import PositiveFloat, PositiveInt
 
+from vitctl.data.config import AugmentConfig
 from vitctl.errors import UsageError
 from vitctl.quantities import to_steps
 from vitctl.quoting import quoted
 from vitctl.settings.config import Config
 from vitctl.train.config import RecipeName
+
+USUAL_AREA_MIN: float = AugmentConfig.model_fields["area_min"].default
+"""Of crops of large images."""
 
 LEAST_BATCH = 8
 """Below it, statistics of a batch say little, and mixup has hardly anything to mix."""
@@ -90,6 +95,23 @@ class CooldownRule(Config):
         return round(self.short.steps + progress * (self.long.steps - self.short.steps))
 
 
+class CropRule(Config):
+    """The smallest share of an image that a crop keeps, where images are small: what is
+    `least_side` pixels wide, but no more than `most` of it."""
+
+    least_side: PositiveInt
+    most: PositiveFloat
+
+    @property
+    def from_side(self) -> int:
+        """Images of at least this side in pixels are cropped as large ones are."""
+        return math.ceil(self.least_side / USUAL_AREA_MIN**0.5)
+
+    def of(self, *, side: int) -> float:
+        """The share, of images of `side` pixels, to two digits."""
+        return round(min(self.most, max(USUAL_AREA_MIN, (self.least_side / side) ** 2)), 2)
+
+
 class TrainRecipe(Config):
     """A recipe: rules for lengths, and settings taken as they are."""
 
@@ -99,6 +121,7 @@ class TrainRecipe(Config):
     warmup: LengthRule
     timescale: LengthRule
     cooldown: CooldownRule
+    crop: CropRule | None = None
     settings: dict[str, Any]
 
 
@@ -123,6 +146,7 @@ class FinetuneRecipe(Config):
     batch: BatchRule
     duration: DurationRule
     warmup: LengthRule
+    crop: CropRule | None = None
     settings: dict[str, Any]
     resolution: ResolutionRule
 

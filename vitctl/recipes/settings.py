@@ -6,7 +6,8 @@ same arguments make the same settings, and so the same id.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from vitctl import processes, quantities
@@ -36,13 +37,13 @@ Length = tuple[float, quantities.Unit]
 @dataclass(frozen=True)
 class Settings:
     """The settings of a run, the images they were made for, and sentences that say where the
-    settings come from. `before`: what an earlier version would have chosen, if that differs.
+    settings come from. `before`: what earlier versions would have chosen, where that differs.
     `from_step`: where a schedule goes on, that of the checkpoint it goes on from."""
 
     cfg: TrainConfig
     images: pretraining.Images
     notes: tuple[str, ...]
-    before: TrainConfig | None = None
+    before: tuple[TrainConfig, ...] = ()
     from_step: int = 0
 
     def announce(self, emit: Emit) -> None:
@@ -120,14 +121,33 @@ def resolve(
         base["precision"] = target_precision or precision.resolve()
     if mock:
         base["data"]["mock"] = {}
-    if length is not None:  # a flag wins over a file
-        steps = at(base, "schedule.total_steps")
-        overrides = overrides.with_flags({"schedule.total_steps": steps})
-    cfg = overrides.build(TrainConfig, base, without=without)
-    before = None
-    if resolved.before is not None:
-        before = overrides.build(TrainConfig, merge(base, resolved.before), without=without)
-    return Settings(cfg, described, resolved.notes, before)
+    # A flag wins over a file.
+    flags = ("schedule.total_steps",) if length is not None else ()
+    cfg, *before = versions(overrides, base, resolved.before, flags=flags, without=without)
+    return Settings(cfg, described, resolved.notes, tuple(before))
+
+
+def versions(
+    overrides: Overrides,
+    tree: Tree,
+    before: Sequence[Tree],
+    *,
+    flags: Sequence[str],
+    without: Sequence[str] = (),
+) -> tuple[TrainConfig, ...]:
+    """The settings of now and of earlier versions, which chose `before` differently; a version that
+    would have refused its own has begun no run. `flags` are keys whose values in each version's
+    tree win over a file. Raises UsageError."""
+
+    def build(version: Tree) -> TrainConfig:
+        own = overrides.with_flags({key: at(version, key) for key in flags})
+        return own.build(TrainConfig, version, without=without)
+
+    configs = [build(tree)]
+    for earlier in before:
+        with suppress(UsageError):
+            configs.append(build(merge({}, tree, earlier)))
+    return tuple(configs)
 
 
 def continued(
@@ -137,22 +157,27 @@ def continued(
     store: Store,
     runtime: Runtime,
 ) -> Settings:
-    """The settings to train with: `before`, what an earlier version chose, if it has begun such a
-    run in the store and these settings have begun none."""
-    before = settings.before
-    if before is None or runtime.force:
+    """The settings to train with: those of `before`, what earlier versions chose, with which a run
+    was begun in the store, if these settings have begun none."""
+    if not settings.before or runtime.force:
         return settings
 
-    def has_begun() -> bool:
-        new, old = (
-            store.has_begun(recipe_of(cfg), out=runtime.out) for cfg in (settings.cfg, before)
+    def begun() -> int | None:
+        candidates = (settings.cfg, *settings.before)
+        return next(
+            (
+                index
+                for index, cfg in enumerate(candidates)
+                if store.has_begun(recipe_of(cfg), out=runtime.out)
+            ),
+            None,
         )
-        return bool(old and not new)
 
-    if not processes.share("begun before", has_begun):
+    index = processes.share("begun before", begun)
+    if not index:
         return settings
     note = (
         "continuing a run that an earlier version began, with the settings it chose; --force "
         "starts anew"
     )
-    return Settings(before, settings.images, (note,))
+    return Settings(settings.before[index - 1], settings.images, (note,))

@@ -1,0 +1,86 @@
+"""The smallest crop of small images: 5 % of a photo show a face, 5 % of 48 x 48 pixels nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vitctl.artifacts.artifact import Artifact
+from vitctl.data.config import AugmentConfig
+from vitctl.errors import VitctlError
+from vitctl.recipes.recipe import USUAL_AREA_MIN, CropRule, load
+from vitctl.settings.trees import Tree, at
+
+_BUCKET = 0
+"""Instead of a side in pixels: images of a bucket, which are not fetched to look at them."""
+
+
+@dataclass(frozen=True)
+class Crops:
+    """`area_min`: what the recipe sets, where that is not what it sets for large images. `notes`:
+    sentences about it."""
+
+    area_min: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+def small_rule() -> CropRule:
+    """The rule of the recipe for small datasets, which others are measured by."""
+    rule = load("small").crop
+    assert rule is not None  # a test of the recipes sees to it
+    return rule
+
+
+def side_of(dataset: Artifact, *, split: str) -> int | None:
+    """The typical side of a dataset's images in pixels, where they are so small that a rule may
+    crop them otherwise; None of large ones, and of those that cannot be read, which training
+    reports."""
+    from vitctl.data.opening import open_dataset
+    from vitctl.data.stored_size import may_be_below, typical_side
+
+    below = small_rule().from_side
+    try:
+        source = open_dataset(dataset)
+        if not may_be_below(source, split, below=below):
+            return None
+        return _BUCKET if dataset.path.local is None else typical_side(source, split, below=below)
+    except VitctlError:
+        return None
+
+
+def of_small_images(
+    side: int | None, rule: CropRule | None, *, usual: AugmentConfig, overrides: Tree
+) -> Crops:
+    """The crops of images of a side as `side_of` gives it. A recipe without a rule keeps its
+    `usual` ones, with a sentence that reports what they show."""
+    given = at(overrides, "data.augment")
+    given = given if isinstance(given, Mapping) else {}
+    if side is None or given.get("crop", usual.crop) != "inception" or "area_min" in given:
+        return Crops()
+    share = f"{usual.area_min:.0%}"
+    if side == _BUCKET:
+        if usual.area_min > USUAL_AREA_MIN:
+            return Crops()
+        return Crops(
+            notes=(
+                f"crops keep {share} of an image or more; images in a bucket are not looked at: if "
+                f"they are under {small_rule().from_side} px wide, raise it with --set "
+                "data.augment.area_min",
+            )
+        )
+    wanted = (rule or small_rule()).of(side=side)
+    most = given.get("area_max", usual.area_max)  # of another type it is refused later
+    if wanted <= usual.area_min or (isinstance(most, int | float) and most < wanted):
+        return Crops()
+    usually = f"{round(usual.area_min**0.5 * side)} px"
+    if rule is not None:
+        sentence = (
+            f"crops keep {wanted:.0%} of an image or more, as images are about {side} px wide "
+            f"({share} would be {usually}); --set data.augment.area_min sets it"
+        )
+        return Crops(wanted, (sentence,))
+    sentence = (
+        f"crops keep {share} of an image or more, {usually} of images about {side} px wide; "
+        f"--set data.augment.area_min={wanted:g} would keep {round(wanted**0.5 * side)} px"
+    )
+    return Crops(notes=(sentence,))
