@@ -8,6 +8,7 @@ mix       datasets -> one of all their images, by weight
 pretrain  a dataset -> a run of checkpoints
 cooldown  a checkpoint of a run -> a finished model
 finetune  a pretrained checkpoint -> a model for a dataset's classes
+average   checkpoints of one model -> a run of their mean
 import_   weights of another codebase -> a run
 export    a checkpoint -> files that another library loads
 embed     a checkpoint and images -> their features, kept

@@ -300,6 +300,30 @@ def finetune(
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 
+def average(
+    *checkpoints: Reference,
+    last: int | None = None,
+    data: Reference | None = None,
+    **options: Unpack[Options],
+) -> Artifact:
+    """Several checkpoints -> a run of the mean of their weights; of one run its `last` so many.
+    `data` are the images that `set={"rule": "greedy"}` chooses by."""
+    from stages.average.settings import newest_of, resolve
+    from vitctl.recipes.measuring import MeasuringRuntime
+
+    call = _Call("average", options)
+    runtime = call.runtime(MeasuringRuntime)
+    sources: Sequence[Reference | None] = checkpoints or [None]
+    named = [call.input("checkpoint", source) for source in sources]
+    if last is not None:
+        named = newest_of(named, count=last)
+    dataset = None if data is None else call.input("dataset", data)
+    cfg, given = resolve(call.overrides, named, dataset, emit=call.emit)
+    from stages.average.run import run
+
+    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
 def export(
     source: Reference | None = None,
     *,

@@ -48,6 +48,7 @@ VERBS: dict[str, Verb] = {
     "finetune": Verb(
         "stages.finetune.command", "Fine-tune all weights on a dataset.", "Train", True
     ),
+    "average": Verb("stages.average.command", "Average the weights of checkpoints.", "Train"),
     "fewshot": Verb("stages.fewshot.command", "Measure few-shot accuracy of features.", "Measure"),
     "evaluate": Verb(
         "stages.evaluate.command", "Score a model on a dataset: top-1, top-5, loss.", "Measure"

@@ -16,6 +16,7 @@ from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.provenance import now
 from vitctl.checkpoints import arrays
 from vitctl.data.dataset import DatasetInfo
+from vitctl.data.digest import ConsumedSamples
 from vitctl.data.mock import MockDataset
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
@@ -72,11 +73,13 @@ def checkpoint(
     parent: Artifact | None = None,
     summary: dict[str, Any] | None = None,
     saved: bool = True,
+    drawn: int = 3,
     **changes: Any,
 ) -> Artifact:
     """A finished checkpoint of `config(**changes)` in the store, as training publishes one; of its
-    summary what its kind requires, and `summary`. `saved=False`: without weights, whose drawing and
-    saving takes 3 s of processor time a shape of model, for what reads settings alone."""
+    summary what its kind requires, and `summary`. `drawn`: the seed of its weights. `saved=False`:
+    without weights, whose drawing and saving takes 3 s of processor time a shape of model, for what
+    reads settings alone."""
     cfg = config(**changes)
     recipe = Recipe(
         stage="cooldown" if parent else "pretrain",
@@ -87,10 +90,10 @@ def checkpoint(
     )
     with store.open_run(recipe, name="made") as run:
         place = run.empty_place(step)
-        position = {"step": step}
+        position = {"step": step, "consumed": ConsumedSamples().to_json()}
         if saved:
             parts = {
-                arrays.PARAMS: weights(cfg.model),
+                arrays.PARAMS: weights(cfg.model, seed=drawn),
                 arrays.OPT: {"count": np.zeros((), np.int32)},
             }
             if cfg.optim.ema is not None:

@@ -110,6 +110,23 @@ def test_what_begins_from_a_checkpoint(both, tmp_path):
         assert runtime == other, stage
 
 
+def test_what_takes_several_checkpoints(both, tmp_path):
+    store = Store(tmp_path / "artifacts")
+    of = [made.checkpoint(store, step=step, saved=False, cooled=False) for step in (4, 8, 12)]
+    for words, call in (
+        (
+            [str(of[0].path), str(of[2].path), "--rule", "ema", "--decay", "0.5"],
+            lambda: api.average(of[0], of[2], set={"rule": "ema", "decay": 0.5}),
+        ),
+        (["made", "--last", "2"], lambda: api.average("made", last=2)),
+    ):
+        (cfg, inputs, runtime), (again, same, other) = both("average", words, call)
+        assert cfg == again
+        assert [c.id for c in inputs.checkpoints] == [c.id for c in same.checkpoints]
+        assert len(inputs.checkpoints) == 2
+        assert runtime == other
+
+
 def test_what_is_no_argument_is_a_type_error_that_helps():
     with pytest.raises(TypeError, match=r"no argument 'stor'; did you mean store="):
         api.pretrain(stor="x")

@@ -3,5 +3,6 @@
 arrays       the arrays of a checkpoint, written and read through orbax
 series       the saves of one run: only the first has to describe its arrays
 zarr_chunks  which files of a stored array hold the parts that this process needs
+mean         the weighted mean of several checkpoints' weights
 position     where in its data a checkpoint is: `position.json`; imports no array library
 """

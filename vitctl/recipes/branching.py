@@ -19,7 +19,9 @@ from vitctl.train.carried_over import trained_with
 from vitctl.train.config import TrainConfig
 
 IMPORT = "import"
-"""The stage whose checkpoints no training made."""
+"""The stage whose checkpoints no training of ours made."""
+AVERAGE = "average"
+"""The stage whose checkpoints are means of others."""
 
 
 @dataclass(frozen=True)
@@ -94,15 +96,23 @@ def is_cooled(checkpoint: Artifact) -> bool:
     return CHECKPOINT.summary(checkpoint).finished_schedule
 
 
+def off_schedule(checkpoint: Artifact) -> str | None:
+    """What a checkpoint is that never was on a schedule, as the rest of a sentence about it."""
+    return {
+        IMPORT: "was imported, without the schedule that it was trained on",
+        AVERAGE: "is a mean of checkpoints, which is on no schedule",
+    }.get(checkpoint.manifest.stage)
+
+
 def trunk_of(checkpoint: Artifact) -> ScheduleConfig:
     """The open-ended schedule that a checkpoint is on.
 
     Raises UsageError for one that is on none: it was imported, its schedule ends by itself, or its
     learning rate is already falling to 0; then the hint names one that is.
     """
-    if checkpoint.manifest.stage == IMPORT:
+    if (why := off_schedule(checkpoint)) is not None:
         raise UsageError(
-            f"{checkpoint.path} was imported, without the schedule that it was trained on",
+            f"{checkpoint.path} {why}",
             hint="go on with its weights on images of yours: vitctl finetune --from it, or "
             "vitctl pretrain --from it",
         )

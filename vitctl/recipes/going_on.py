@@ -23,7 +23,7 @@ from vitctl.optim import schedules
 from vitctl.quantities import show_count
 from vitctl.quoting import quoted
 from vitctl.recipes import finetuning, measuring, pretraining
-from vitctl.recipes.branching import IMPORT, trained_with, trunk_of
+from vitctl.recipes.branching import IMPORT, off_schedule, trained_with, trunk_of
 from vitctl.recipes.pretraining import MOCK_CLASSES, Images
 from vitctl.recipes.recipe import RecipeName, load
 from vitctl.recipes.settings import Length, Settings
@@ -115,19 +115,20 @@ def resolve(
 
 
 def _from_schedule(source: Source, *, requested: Any) -> FromSchedule:
-    """Whether the schedule of the checkpoint goes on: if it is open-ended. Of an import a new one
-    begins; of other weights only where that is requested, as a step of a trunk is usually meant."""
+    """Whether the schedule of the checkpoint goes on: if it is open-ended. Of an import or a mean
+    a new one begins; of other weights only where that is requested, as a step of a trunk is usually
+    meant."""
     if requested == "restart":
         return "restart"
     if requested not in (None, *get_args(FromSchedule)):
         raise UsageError(
             f"from_schedule must be {' or '.join(get_args(FromSchedule))} (got {quoted(requested)})"
         )
-    if source.checkpoint.manifest.stage == IMPORT:
+    if (why := off_schedule(source.checkpoint)) is not None:
         if requested is None:
             return "restart"
         raise UsageError(
-            f"{source.checkpoint.path} was imported, without a schedule that could go on",
+            f"{source.checkpoint.path} {why}",
             hint="leave out --from-schedule: a new schedule begins with its weights",
         )
     try:

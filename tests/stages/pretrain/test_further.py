@@ -185,7 +185,7 @@ def test_an_import_has_no_schedule_to_go_on_with(tmp_path, further, monkeypatch)
     manifest = before.manifest.model_copy(update={"stage": "import"})
     imported = Artifact(before.path, manifest)
     assert further(imported, trains=False).from_schedule == "restart"
-    with pytest.raises(UsageError, match="was imported, without a schedule"):
+    with pytest.raises(UsageError, match="was imported, without the schedule"):
         further(imported, trains=False, from_schedule="continue")
 
 

@@ -97,7 +97,7 @@ def _batch() -> type[Batch]:
 
 
 _TRAINING = ("pretrain", "cooldown", "finetune")
-_WITH_WEIGHTS = (*_TRAINING, "import")
+_WITH_WEIGHTS = (*_TRAINING, "import", "average")
 
 DATASET = Kind("dataset", ("shard", "subset", "mix"), _dataset, "vitctl shard SRC")
 CHECKPOINT = Kind(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from pydantic import Field
 
-from vitctl.summaries import Count, Many, Part, Share, Summary
+from vitctl.summaries import Count, Many, Part, Share, Summary, WeightsName
 
 
 class Scores(Part):
@@ -63,8 +64,26 @@ class Imported(Part):
     left_out: Count = Field(description="Tensors that are no part of the image model.")
 
 
+class Ingredient(Part):
+    """Of an average: one checkpoint in it."""
+
+    step: Count = Field(description="Its training step.")
+    id: str = Field(description="Its id.")
+    weights: WeightsName = Field(description="Its weights as they are, or their average.")
+    share: Share = Field(description="How much of it is in the mean; 0 if a soup left it out.")
+
+
+class Averaged(Part):
+    """Of an average: the checkpoints that it is the mean of."""
+
+    rule: Literal["uniform", "ema", "greedy"] = Field(description="How the shares were chosen.")
+    decay: float | None = Field(description="Of rule ema: the share of each next older one.")
+    ingredients: Many[Ingredient] = Field(description="The checkpoints, the newest first.")
+
+
 class Checkpoint(Summary):
-    """One checkpoint of a run, made by `vitctl pretrain`, `cooldown`, `finetune` or `import`."""
+    """One checkpoint of a run, made by `vitctl pretrain`, `cooldown`, `finetune`, `import` or
+    `average`."""
 
     step: Count = Field(description="Training steps done.")
     images: Count = Field(description="Images seen, with repetition.")
@@ -120,11 +139,17 @@ class Checkpoint(Summary):
     imported: Imported | None = Field(
         default=None, description="Of an import: the file that the weights are from."
     )
+    averaged: Averaged | None = Field(
+        default=None, description="Of an average: the checkpoints that it is the mean of."
+    )
 
     def phrases(self) -> Iterable[str]:
         yield self.model
         if self.imported is not None:
             yield f"imported from {self.imported.layout}"
+        elif self.averaged is not None:
+            used = sum(part.share > 0 for part in self.averaged.ingredients)
+            yield f"mean of {used} checkpoints"
         else:
             yield "cooled" if self.finished_schedule else ""
         yield f"loss {self.loss:.3g}" if self.loss is not None else ""
