@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,19 @@ class Spent:
 
 @dataclass(frozen=True)
 class Next:
-    """A pasteable command that makes sense after this one."""
+    """A command that makes sense after this one: its arguments, without `vitctl`."""
 
-    command: str
+    arguments: tuple[str, ...]
+
+    @classmethod
+    def of(cls, *arguments: object) -> Self:
+        """`Next.of("pretrain", "--data", path)`."""
+        return cls(tuple(map(str, arguments)))
+
+    @property
+    def command(self) -> str:
+        """As one pastes it into a shell."""
+        return shlex.join(["vitctl", *self.arguments])
 
 
 @dataclass(frozen=True)

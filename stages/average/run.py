@@ -11,6 +11,7 @@ import numpy as np
 from stages.average import soup
 from stages.average.spec import VERSION, AverageConfig, Inputs
 from vitctl.artifacts import Artifact, Recipe, Store, crew
+from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.artifacts.kinds.checkpoint import Averaged, Checkpoint, Ingredient, Scores
 from vitctl.artifacts.provenance import now
@@ -19,7 +20,7 @@ from vitctl.artifacts.runs import run_of
 from vitctl.artifacts.store import slug
 from vitctl.checkpoints import arrays, mean, position
 from vitctl.data.classes import class_mapping, map_labels
-from vitctl.events import Emit, Next, Note, Progress, Settings, silent
+from vitctl.events import Emit, Note, Progress, Settings, silent
 from vitctl.inference import scoring, weights, weights_choice
 from vitctl.recipes import branching
 from vitctl.recipes.measuring import MeasuringRuntime
@@ -90,7 +91,7 @@ def run(
                 draft, averaged, cfg, inputs, trained=trained, layout=layout, names=names
             )
     emit(Settings("average", _readable(CHECKPOINT.summary(checkpoint))))
-    emit(Next(f"vitctl evaluate --from {checkpoint.path}"))
+    emit(following(checkpoint))
     return checkpoint
 
 

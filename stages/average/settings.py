@@ -11,6 +11,7 @@ from vitctl.artifacts.kinds import CHECKPOINT, DATASET
 from vitctl.artifacts.runs import run_of
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Emit, Note
+from vitctl.quoting import quoted
 from vitctl.recipes import branching
 from vitctl.settings.overrides import Overrides
 
@@ -73,7 +74,7 @@ def resolve(
         splits = DATASET.summary(dataset).examples
         if cfg.split not in splits:
             raise NotFoundError(
-                f"{dataset.path} has no split {cfg.split!r} to choose by",
+                f"{dataset.path} has no split {quoted(cfg.split)} to choose by",
                 hint=f"it has {', '.join(splits)}: --split NAME",
             )
         if cfg.split == "test":

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-
 from stages.cooldown.spec import VERSION, Inputs
 from vitctl.artifacts import Artifact, Recipe, Store
-from vitctl.events import Caution, Emit, Next, silent
+from vitctl.artifacts.following import following
+from vitctl.events import Caution, Emit, silent
 from vitctl.recipes.naming import cooled_name, name_of
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.run import beginning as begin
@@ -46,5 +45,5 @@ def run(
     )
     if (caution := chance.sentence(checkpoint, cfg, inputs.dataset)) is not None:
         emit(Caution(caution))
-    emit(Next(f"vitctl fewshot --from {shlex.quote(str(checkpoint.path))}"))
+    emit(following(checkpoint))
     return checkpoint

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +10,13 @@ from numpy.typing import NDArray
 from stages.embed.spec import VERSION, EmbedConfig
 from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store, crew
+from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import CHECKPOINT, FEATURE_SET
 from vitctl.artifacts.kinds.feature_set import FeatureSet
 from vitctl.artifacts.store import slug
 from vitctl.data.image_source import ImageSource
 from vitctl.errors import InputError
-from vitctl.events import Emit, Next, Progress, Settings, silent
+from vitctl.events import Emit, Progress, Settings, silent
 from vitctl.feature_sets import point, stored
 from vitctl.feature_sets.stored import FeaturesInfo, SplitFeatures
 from vitctl.inference import features, weights
@@ -52,11 +52,7 @@ def run(
             draft, cfg, inputs, store=store, runtime=runtime, emit=emit
         )
     emit(Settings("features", readable(FEATURE_SET.summary(artifact))))
-    path = str(artifact.path)
-    has_labels = FEATURE_SET.summary(artifact).classes > 0
-    emit(
-        Next(shlex.join(["vitctl", *(["fewshot", "--features"] if has_labels else ["show"]), path]))
-    )
+    emit(following(artifact))
     return artifact
 
 

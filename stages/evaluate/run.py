@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -13,13 +12,14 @@ from stages.evaluate import written
 from stages.evaluate.spec import VERSION, EvaluateConfig
 from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store, crew
+from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import CHECKPOINT, EVALUATION
 from vitctl.artifacts.kinds.evaluation import Evaluation, Metric
 from vitctl.artifacts.store import slug
 from vitctl.data.batches import EvalBatch
 from vitctl.data.classes import class_mapping, map_labels
 from vitctl.errors import InputError, UsageError
-from vitctl.events import Caution, Emit, Next, Note, Progress, Settings, silent
+from vitctl.events import Caution, Emit, Note, Progress, Settings, silent
 from vitctl.hardware import machine
 from vitctl.inference import answering, scoring, weights
 from vitctl.inference.confusion import Confusion
@@ -56,7 +56,7 @@ def run(
     ) as draft:
         artifact = draft.finished or _scored(draft, cfg, inputs, runtime=runtime, emit=emit)
     emit(Settings("evaluation", readable(EVALUATION.summary(artifact))))
-    emit(Next(shlex.join(["vitctl", "show", str(artifact.path)])))
+    emit(following(artifact))
     return artifact
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ import numpy as np
 from stages.export import card
 from stages.export.spec import VERSION, ExportConfig, ExportRuntime, Inputs
 from vitctl.artifacts import Artifact, Recipe, Store
+from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import CHECKPOINT, EXPORT
 from vitctl.artifacts.kinds.export import Export
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError
-from vitctl.events import Emit, Next, Settings, silent
+from vitctl.events import Emit, Settings, silent
 from vitctl.inference import weights
 from vitctl.interop import reading, weight_files, writing
 from vitctl.model import vit
@@ -89,7 +89,7 @@ def run(
                 ).as_json()
             )
     emit(Settings("export", readable(EXPORT.summary(artifact))))
-    emit(Next(shlex.join(["vitctl", "show", str(artifact.path)])))
+    emit(following(artifact))
     return artifact
 
 

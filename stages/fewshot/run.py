@@ -19,7 +19,7 @@ from vitctl.artifacts.kinds.fewshot import Fewshot, Shots
 from vitctl.artifacts.store import slug
 from vitctl.data.classes import map_labels
 from vitctl.errors import DoesNotFitError, InputError
-from vitctl.events import Caution, Emit, Next, Progress, Settings, silent
+from vitctl.events import Caution, Emit, Progress, Settings, silent
 from vitctl.hardware import machine
 from vitctl.probe import draws, fewshot
 from vitctl.quoting import quoted
@@ -63,7 +63,7 @@ def run(
             draft, cfg, inputs, subject, store=store, runtime=runtime, emit=emit
         )
     emit(Settings("few-shot accuracy", readable(FEWSHOT.summary(artifact))))
-    emit(Next(subjects.next_command(inputs, artifact)))
+    emit(subjects.next_command(inputs, artifact))
     return artifact
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -14,12 +13,13 @@ from stages.fewshot.spec import FewshotConfig, Given
 from vitctl import processes
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.catalog import folders
+from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import CHECKPOINT, FEATURE_SET
 from vitctl.artifacts.manifest import Parent
 from vitctl.data.batches import EvalBatch
 from vitctl.data.image_source import ImageSource
 from vitctl.errors import VitctlError
-from vitctl.events import Emit, Note
+from vitctl.events import Emit, Next, Note
 from vitctl.feature_sets.contract import FeatureSource
 from vitctl.feature_sets.foreign import ForeignFeatures
 from vitctl.feature_sets.point import PRE_LOGITS
@@ -99,15 +99,15 @@ def trained_on(
     return measuring.known_classes(inputs.checkpoint, store=store, emit=emit)
 
 
-def next_command(inputs: Measured | Given, result: Artifact) -> str:
+def next_command(inputs: Measured | Given, result: Artifact) -> Next:
     """What one would do after the probe."""
     if not isinstance(inputs, Measured):
-        return shlex.join(["vitctl", "show", str(result.path)])
-    path = str(inputs.checkpoint.path)
+        return following(result)
+    path = inputs.checkpoint.path
     if measuring.can_cool(inputs.checkpoint):
-        return shlex.join(["vitctl", "cooldown", "--from", path])
-    data = [] if inputs.dataset is None else ["--data", str(inputs.dataset.path)]
-    return shlex.join(["vitctl", "finetune", "--from", path, *data])
+        return Next.of("cooldown", "--from", path)
+    data = [] if inputs.dataset is None else ["--data", inputs.dataset.path]
+    return Next.of("finetune", "--from", path, *data)
 
 
 def opened(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-
 from stages.finetune.spec import Inputs, recipe_of
 from vitctl.artifacts import Artifact, Store
+from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import CHECKPOINT
-from vitctl.events import Caution, Emit, Next, Note, silent
+from vitctl.events import Caution, Emit, Note, silent
 from vitctl.recipes.naming import name_of
 from vitctl.train.carried_over import same_classes
 from vitctl.train.config import TrainConfig, TrainRuntime
@@ -46,7 +45,7 @@ def run(
     )
     if (caution := chance.sentence(checkpoint, cfg, inputs.dataset)) is not None:
         emit(Caution(caution))
-    emit(Next(f"vitctl evaluate --from {shlex.quote(str(checkpoint.path))}"))
+    emit(following(checkpoint))
     return checkpoint
 
 

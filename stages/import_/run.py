@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 from stages.import_.settings import classes_of, model_of, name_of, trained_as
 from stages.import_.spec import VERSION, ImportConfig, ImportRuntime, Inputs
 from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
 from vitctl.artifacts.ancestry import SOURCE
+from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.artifacts.kinds.checkpoint import Checkpoint, Imported
 from vitctl.artifacts.provenance import now
@@ -96,7 +96,7 @@ def run(
             params = fitted(model.load(), grid=model.grid, patch=model.config.patch, config=config)
             checkpoint = _save(draft, params, trained, classes=classes, imported=imported)
     emit(Settings("imported", _readable(checkpoint, config, model)))
-    emit(Next(f"vitctl fewshot --from {shlex.quote(str(checkpoint.path))} --data DATASET"))
+    emit(Next((*following(checkpoint).arguments, "--data", "DATASET")))
     return checkpoint
 
 

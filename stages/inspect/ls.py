@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
@@ -56,7 +57,7 @@ def ls(
     else:
         what = "nothing" if kind is None else f"no {kind}"
         session.emit(Note(f"{what} in {session.store.root} yet"))
-        session.emit(Next(example_of(kind or "dataset")))
+        session.emit(Next.of(*shlex.split(example_of(kind or "dataset"))[1:]))
 
 
 def _cells(row: Row) -> list[str | Text]:

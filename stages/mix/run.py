@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from stages.mix.spec import VERSION, Inputs, MixConfig, MixRuntime
 from stages.mix.weights import MOST_DRAWS, as_draws, by_temperature
 from vitctl.artifacts import Artifact, Recipe, Store, crew
+from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import DATASET
 from vitctl.artifacts.kinds.dataset import Dataset
 from vitctl.artifacts.references import plain_name
@@ -22,7 +22,7 @@ from vitctl.data.names import compose
 from vitctl.data.opening import open_dataset
 from vitctl.data.parts import DatasetRef, MixtureInfo
 from vitctl.errors import InputError, UsageError
-from vitctl.events import Emit, Next, Note, silent
+from vitctl.events import Emit, Note, silent
 
 _TRAIN = "train"
 
@@ -85,8 +85,7 @@ def run(
             _announce(inputs.datasets, parts, info, emit=emit)
             (draft.path / DESCRIPTION).write_atomic(info.as_document())
             artifact = draft.publish(summary=_summary(info).as_json())
-    verb = "pretrain --data" if info.classes else "show"
-    emit(Next(f"vitctl {verb} {shlex.quote(str(artifact.path))}"))
+    emit(following(artifact))
     return artifact
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 from stages.pretrain.spec import Inputs, recipe_of
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.references import plain_name
@@ -46,14 +44,13 @@ def run(
         runtime=runtime,
         emit=emit,
     )
-    quoted = shlex.quote(str(checkpoint.path))
     if (caution := chance.sentence(checkpoint, cfg, inputs.dataset)) is not None:
         emit(Caution(caution))
-        emit(Next(f"vitctl replay --from {quoted} --out batch.png"))
+        emit(Next.of("replay", "--from", checkpoint.path, "--out", "batch.png"))
     elif cfg.schedule.open_ended:
-        emit(Next(f"vitctl cooldown --from {quoted}"))
+        emit(Next.of("cooldown", "--from", checkpoint.path))
     else:
-        emit(Next(f"vitctl fewshot --from {quoted}"))
+        emit(Next.of("fewshot", "--from", checkpoint.path))
     return checkpoint
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -21,11 +20,12 @@ from stages.shard.spec import IMAGENET, VERSION, Inputs, ShardConfig, ShardRunti
 from stages.shard.virtual import describe, formula_recipe
 from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store, crew
 from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
+from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import DATASET
 from vitctl.artifacts.kinds.dataset import Dataset
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError
-from vitctl.events import Caution, Emit, Next, Note, silent
+from vitctl.events import Caution, Emit, Note, silent
 from vitctl.ingest.assemble import Outcome, assemble
 from vitctl.ingest.header import largest_file
 from vitctl.ingest.shard_plan import Unit, assign_splits, make_units
@@ -78,7 +78,7 @@ def run(
                 "16-bit and transparent images; --force makes it anew"
             )
         )
-        emit(_next(earlier))
+        emit(following(earlier))
         return earlier
     if inputs.formula is not None:
         origin: str = inputs.formula.family
@@ -136,7 +136,7 @@ def run(
             artifact = _publish(draft, units, reports, outcome=outcome, skipped=listing.skipped)
         else:
             artifact = draft.finished
-    emit(_next(artifact))
+    emit(following(artifact))
     return artifact
 
 
@@ -144,11 +144,6 @@ def _version_1(recipe: Recipe) -> Recipe:
     """The recipe as the first version of this stage wrote it."""
     config = {key: value for key, value in recipe.config.items() if key != "keep_bytes"}
     return recipe.model_copy(update={"version": 1, "config": config})
-
-
-def _next(dataset: Artifact) -> Next:
-    verb = "pretrain --data" if DATASET.summary(dataset).classes else "show"
-    return Next(f"vitctl {verb} {shlex.quote(str(dataset.path))}")
 
 
 # Identity

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
-
 from stages.shard.spec import VERSION, ShardConfig, ShardRuntime
 from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
 from vitctl.artifacts.canonical import fingerprint
+from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import DATASET
 from vitctl.artifacts.kinds.dataset import Dataset
 from vitctl.artifacts.store import slug
 from vitctl.data.dataset import DESCRIPTION
 from vitctl.data.formula_images import described
-from vitctl.events import Emit, Next, Note
+from vitctl.events import Emit, Note
 from vitctl.formula.family import FormulaConfig
 
 
@@ -54,5 +53,5 @@ def describe(config: FormulaConfig, *, store: Store, runtime: ShardRuntime, emit
             )
     pictures = sum(part.examples for part in info.splits.values())
     emit(Note(f"{pictures:,} pictures that are made when they are read; none is stored"))
-    emit(Next(f"vitctl pretrain --data {shlex.quote(str(artifact.path))}"))
+    emit(following(artifact))
     return artifact

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from stages.subset.spec import VERSION, Inputs, SubsetConfig, SubsetRuntime
 from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
 from vitctl.artifacts.ancestry import SOURCE
 from vitctl.artifacts.canonical import fingerprint
+from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import DATASET
 from vitctl.artifacts.kinds.dataset import Dataset
 from vitctl.artifacts.references import plain_name
@@ -26,7 +26,7 @@ from vitctl.data.opening import in_place, open_dataset
 from vitctl.data.parts import DatasetRef, SubsetInfo
 from vitctl.data.subset import rows_name, splits_of
 from vitctl.errors import UsageError
-from vitctl.events import Emit, Next, Note, silent
+from vitctl.events import Emit, Note, silent
 from vitctl.places import Place
 from vitctl.quantities import show_count
 
@@ -80,7 +80,7 @@ def run(
                 (draft.path / rows_name(split)).write_atomic(stored.tobytes())
             (draft.path / DESCRIPTION).write_atomic(info.as_document())
             artifact = draft.publish(summary=_summary(info, source.info).as_json())
-    emit(_next(artifact))
+    emit(following(artifact))
     return artifact
 
 
@@ -201,8 +201,3 @@ def _summary(info: DatasetInfo, before: DatasetInfo) -> Dataset:
         examples={split: part.examples for split, part in info.splits.items()},
         selected_from={split: part.examples for split, part in before.splits.items()},
     )
-
-
-def _next(dataset: Artifact) -> Next:
-    verb = "pretrain --data" if DATASET.summary(dataset).classes else "show"
-    return Next(f"vitctl {verb} {shlex.quote(str(dataset.path))}")

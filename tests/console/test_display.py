@@ -53,7 +53,7 @@ def test_plain_lines(plain):
         show(Note("seen once"))
         show(Caution("careful"))
         show(Settings("run", {"model": "S/16", "batch": "8"}))
-        show(Next("vitctl ls"))
+        show(Next.of("ls"))
     assert plain.getvalue().splitlines() == [
         "seen once",
         "caution: careful",
@@ -119,7 +119,7 @@ def test_a_terminal_gets_bars_and_the_next_command_in_one_piece(terminal):
     with showing() as show:
         for done in range(3):
             show(progress(done, loss=0.5, note="[red]"))
-        show(Next(command))
+        show(Next.of(*command.split()[1:]))
     seen = terminal.getvalue()
     assert "\x1b[" in seen
     assert "train" in seen

@@ -175,8 +175,8 @@ def test_the_next_command_uses_the_same_store(session, monkeypatch, store, varia
     command = pasteable.command("cooldown", "--from", Path("a b"), store=one.store)
     assert command == f"vitctl cooldown --from 'a b'{flags}"
     assert shlex.split(command)[:4] == ["vitctl", "cooldown", "--from", "a b"]
-    one._with_store(Next("vitctl ls"))
-    assert one.said == [Next(f"vitctl ls{flags}")]
+    one._with_store(Next.of("ls"))
+    assert [event.command for event in one.said] == [f"vitctl ls{flags}"]
 
 
 def test_a_file_of_settings_is_read_once_and_stays_as_it_was_read(session, root, tmp_path):

@@ -17,6 +17,7 @@
     references  how a person or a pipe names an artifact
     inputs      the meaning of a left-out input
     pasteable   command lines for hints, in the current store
+    following   what one would do with an artifact next
     ancestry    parents of parents
     descent     who was made from whom, in a whole store
     removal     taking artifacts away, with what only they need

@@ -15,12 +15,12 @@ def usual_store() -> str:
     return os.environ.get("VITCTL_STORE") or USUAL_STORE
 
 
-def store_flags(store: Store) -> list[str]:
-    """What a later command needs to use the same store: nothing where it will anyway."""
+def store_flags(store: Store) -> tuple[str, ...]:
+    """Words that a later command needs to use the same store: none where it will anyway."""
     root = str(store.root)
-    return [] if root == usual_store() else ["--store", shlex.quote(root)]
+    return () if root == usual_store() else ("--store", root)
 
 
 def command(*arguments: object, store: Store) -> str:
     """`vitctl WORDS`, quoted, in this store."""
-    return " ".join([shlex.join(["vitctl", *map(str, arguments)]), *store_flags(store)])
+    return shlex.join(["vitctl", *map(str, arguments), *store_flags(store)])

@@ -265,7 +265,7 @@ class Session:
     def _with_store(self, event: Event) -> None:
         """Show an event; a stage's next command goes on in the same store."""
         if isinstance(event, Next):
-            event = Next(" ".join([event.command, *store_flags(self.store)]))
+            event = Next((*event.arguments, *store_flags(self.store)))
         self.emit(event)
 
     def answer_text(self, text: str) -> None:

@@ -13,9 +13,10 @@ from stages.scaling.analysis import resolve_config, say_guesses, study_table
 from stages.scaling.fit.announce import announce
 from stages.scaling.fit.spec import REPORT, RESIDUALS, VERSION, Inputs
 from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
+from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import SCALING_FIT
 from vitctl.artifacts.store import slug
-from vitctl.events import Emit, Next, silent
+from vitctl.events import Emit, silent
 from vitctl.scaling.config import ScalingConfig
 from vitctl.stage import Runtime
 from vitctl.tables import Table, read_table
@@ -58,7 +59,7 @@ def run(
         else:
             artifact = draft.finished
     announce(SCALING_FIT.summary(artifact), emit=emit)
-    emit(Next(f"vitctl scaling plot {artifact.path}"))
+    emit(following(artifact))
     return artifact
 
 

@@ -1,0 +1,35 @@
+"""What one would do with an artifact next: the command that a stage names when it has made one.
+
+A stage that knows more (pretraining at chance, a probe of a model that could be cooled down) names
+a command of its own.
+"""
+
+from __future__ import annotations
+
+from vitctl.artifacts.artifact import Artifact
+from vitctl.artifacts.kinds import CHECKPOINT, DATASET, FEATURE_SET, SCALING_FIT
+from vitctl.events import Next
+
+_OF_STAGE = {
+    "cooldown": ("fewshot", "--from"),
+    "finetune": ("evaluate", "--from"),
+    "average": ("evaluate", "--from"),
+    "import": ("fewshot", "--from"),
+}
+"""Of a checkpoint, by the stage that made it: what comes before its path."""
+
+
+def following(artifact: Artifact) -> Next:
+    """Training for a dataset with classes, a probe for features with classes, figures for a fit,
+    measuring for a model; `vitctl show` for everything else."""
+    arguments: tuple[str, ...] = ("show",)
+    match artifact.kind:
+        case DATASET.name if DATASET.summary(artifact).classes:
+            arguments = ("pretrain", "--data")
+        case FEATURE_SET.name if FEATURE_SET.summary(artifact).classes:
+            arguments = ("fewshot", "--features")
+        case SCALING_FIT.name:
+            arguments = ("scaling", "plot")
+        case CHECKPOINT.name:
+            arguments = _OF_STAGE.get(artifact.manifest.stage, arguments)
+    return Next.of(*arguments, artifact.path)
