@@ -118,7 +118,7 @@ def _probed(
         train,
         np.searchsorted(shown, drawn),
         shots=cfg.shots,
-        l2=cfg.l2,
+        l2s=[cfg.l2],
         test=test,
         labels=labels[scored],
     )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
 from vitctl.errors import UsageError
-from vitctl.probe import ridge
+from vitctl.probe import moments, ridge
 
 
 def problem(n: int, d: int, *, classes: int, seed: int = 0, offset: float = 3.0):
@@ -57,12 +57,60 @@ def test_scores_are_those_of_an_independent_ridge(n, d, l2):
 
 @given(st.integers(2, 5), st.integers(1, 12), st.integers(0, 12), st.integers(0, 2**32 - 1))
 def test_primal_and_dual_are_one_solution(classes, d, extra, seed):
+    features, labels = problem(classes + extra, d, classes=classes, seed=seed)
+    known = moments.of(features, labels, classes=classes)
+    [primal] = ridge.of_moments(known, l2s=[16.0])
+    [dual] = ridge._dual(features, labels, classes=classes, l2s=[16.0])
+    np.testing.assert_allclose(primal.weights, dual.weights, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(primal.bias, dual.bias, rtol=0, atol=1e-9)
+
+
+def nested(*, classes: int, most: int, d: int, seed: int = 0):
+    """Features of 2 `most` images a class, and rows of `most` of each."""
+    features, labels = problem(2 * most * classes, d, classes=classes, seed=seed)
+    labels = np.tile(np.arange(classes), 2 * most)
+    features += labels[:, None] % 3
     rng = np.random.default_rng(seed)
-    n = classes + extra
-    z = np.concatenate([rng.normal(size=(n, d)), np.full((n, 1), 100.0)], axis=1)
-    y = np.sign(rng.normal(size=(n, classes)))
-    primal, dual = ridge._primal(z, y, l2=16.0), ridge._dual(z, y, l2=16.0)
-    np.testing.assert_allclose(primal, dual, rtol=0, atol=1e-9)
+    rows = np.stack([rng.permutation(np.where(labels == c)[0])[:most] for c in range(classes)])
+    return features, rows
+
+
+@pytest.mark.parametrize("l2s", [[1024.0], [4.0**i for i in range(-3, 10)]], ids=["one", "many"])
+@pytest.mark.parametrize("d", [3, 17, 200], ids=["primal", "dual then primal", "dual"])
+def test_nested_shots_and_many_penalties_are_each_the_regression_alone(d, l2s):
+    """Chan's update and the eigendecomposition against scikit-learn's SVD of each."""
+    features, rows = nested(classes=4, most=6, d=d)
+    test, _ = problem(50, d, classes=4, seed=9)
+    shots = (1, 2, 4, 6)
+    fitted = list(ridge.fit_nested(features, rows, shots=shots, l2s=l2s))
+    assert [len(row) for row in fitted] == [len(l2s)] * 4
+    for k, row in zip(shots, fitted, strict=True):
+        learned = features[rows[:, :k].reshape(-1)]
+        for l2, one in zip(l2s, row, strict=True):
+            labels = np.repeat(np.arange(4), k)
+            theirs = reference_scores(learned, labels, test, classes=4, l2=l2)
+            ours = test.astype(np.float64) @ one.weights + one.bias
+            tolerance = max(1e-9, 1e-14 * 1e4 * 4 * k / l2)
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance)
+
+
+def test_moments_add_up_far_from_zero():
+    """A feature of spread 1e-3 at 1e4: its squares have 14 digits in common."""
+    rng = np.random.default_rng(0)
+    features = 1e4 + 1e-3 * rng.normal(size=(40, 3))
+    features[:, 1] = 7.0
+    labels = rng.integers(3, size=40)
+    whole = moments.of(features, labels, classes=3)
+    added = moments.of(features[:13], labels[:13], classes=3)
+    added += moments.of(features[13:], labels[13:], classes=3)
+    expected = np.cov(features.T, bias=True) * 40
+    for known in (whole, added):
+        np.testing.assert_allclose(known.scatter, expected, rtol=1e-6, atol=1e-12)
+        assert known.scatter[1, 1] == 0
+        np.testing.assert_array_equal(known.counts, np.bincount(labels))
+        for c in range(3):
+            sums = (features[labels == c] - features.mean(axis=0)).sum(axis=0)
+            np.testing.assert_allclose(known.sums[c], sums, atol=1e-10)
 
 
 def test_a_constant_feature_changes_nothing():
@@ -90,6 +138,9 @@ def test_a_penalty_that_float64_cannot_see_is_refused():
     twice = np.concatenate([features, features], axis=1)
     with pytest.raises(UsageError, match="too small"):
         ridge.fit(twice, labels, classes=2, l2=1e-20)
+    rows = np.arange(20).reshape(2, 10)
+    with pytest.raises(UsageError, match="penalty of 1e-20 is too small"):
+        list(ridge.fit_nested(twice, rows, shots=[10], l2s=[1e-20 * 2**i for i in range(20)]))
 
 
 @pytest.mark.parametrize(

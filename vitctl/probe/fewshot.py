@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vitctl.errors import InputError, UsageError
 from vitctl.probe import draws as drawing
-from vitctl.probe import intervals, ridge
+from vitctl.probe import intervals, ridge, scoring
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Draw:
 
     shots: int
     draw: int
+    l2: float
     correct: int
     examples: int
 
@@ -93,7 +94,7 @@ def accuracies(
     drawn = drawing.all_draws(learned, names=names, shots=counts[-1], draws=draws, seed=seed)
     rows = drawn.positions
     regressions = regress(
-        train, rows, shots=counts, l2=l2, test=test[scored], labels=wanted[scored]
+        train, rows, shots=counts, l2s=[l2], test=test[scored], labels=wanted[scored]
     )
     return summarise([result for results in regressions for result in results])
 
@@ -117,32 +118,30 @@ def regress(
     drawn: NDArray[np.int64],
     *,
     shots: Sequence[int],
-    l2: float,
+    l2s: Sequence[float],
     test: NDArray[np.floating],
     labels: NDArray[np.int32],
 ) -> Iterator[list[Draw]]:
-    """For each draw, its regressions on so many shots.
+    """For each draw, its regressions on so many shots with each penalty.
 
     Args:
       train: [n, d] features that shots are drawn from.
       drawn: [draws, classes, k] rows of `train`; the first s of the k are the draw of s shots.
-      shots: how many of the k are learned from.
+      shots: how many of the k are learned from, ascending.
+      l2s: ridge penalties.
       test: [m, d] features to classify.
       labels: [m, l] their classes, padded with -1; an image of several is right when any of them
         is answered.
     """
-    classes = drawn.shape[1]
+    scorer = scoring.Scorer.of(test, like=train)
     for i, rows in enumerate(drawn):
         results = []
-        for k in shots:
-            fitted = ridge.fit(
-                train[rows[:, :k].reshape(-1)],
-                np.repeat(np.arange(classes), k),
-                classes=classes,
-                l2=l2,
-            )
-            right = (labels == ridge.predict(fitted, test)[:, None]).any(axis=1)
-            results.append(Draw(shots=k, draw=i, correct=int(right.sum()), examples=len(right)))
+        for k, fitted in zip(
+            shots, ridge.fit_nested(train, rows, shots=shots, l2s=l2s), strict=True
+        ):
+            for l2, classes in zip(l2s, scorer.answers(fitted).classes, strict=True):
+                correct = int((labels == classes[:, None]).any(axis=1).sum())
+                results.append(Draw(k, draw=i, l2=l2, correct=correct, examples=len(labels)))
         yield results
 
 

@@ -11,12 +11,19 @@ The protocol of big_vision `evaluators/fewshot_lsr.py`, which the paper's few-sh
     answer = argmax [(x - mu) / sd, 100] W
 
 There, an fp32 eigendecomposition solves it; here, a float64 Cholesky does, which agrees with a
-direct solve at small penalties, too.
+direct solve at small penalties, too. Many penalties share one float64 eigendecomposition: at width
+1664 it takes as long as eleven Cholesky solutions for 1000 classes (docs/log, 2026-11-29), so that
+few penalties are solved one by one.
+
+The columns of (X - mu) / sd sum to zero, so Z^T Z has a block for the features and one number for
+the bias, and the -1 of Y reaches the bias alone. The primal is solved from `moments` that way, and
+nested shots share them.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +31,8 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from vitctl.errors import UsageError
+from vitctl.probe import moments
+from vitctl.probe.moments import Moments
 
 L2 = 2.0**10
 """big_vision's fixed penalty."""
@@ -32,6 +41,8 @@ _BIAS = 100.0
 _STD_OFFSET = 1e-5
 # Rows of features turned to float64 at a time: 55 MB at width 1664.
 _ROWS = 4096
+# Measured, 2026-11-29: see above.
+_DECOMPOSED_FROM = 12
 
 
 @dataclass(frozen=True)
@@ -58,14 +69,56 @@ def fit(
       UsageError: `l2` is too small for these features: the equations are singular in float64.
     """
     _check(features, labels, classes=classes, l2=l2)
-    x = np.asarray(features, np.float64)
-    mean, scale = x.mean(axis=0), x.std(axis=0) + _STD_OFFSET
-    n, d = x.shape
-    z = np.concatenate([(x - mean) / scale, np.full((n, 1), _BIAS)], axis=1)
-    y = np.where(labels[:, None] == np.arange(classes), 1.0, -1.0)
-    w = _primal(z, y, l2=l2) if n >= d + 1 else _dual(z, y, l2=l2)
-    weights = w[:-1] / scale[:, None]
-    return Classifier(weights=weights, bias=_BIAS * w[-1] - mean @ weights)
+    n, d = features.shape
+    if n < d + 1:
+        return _dual(features, labels, classes=classes, l2s=[l2])[0]
+    return of_moments(moments.of(features, labels, classes=classes), l2s=[l2])[0]
+
+
+def fit_nested(
+    features: NDArray[np.floating],
+    rows: NDArray[np.int64],
+    *,
+    shots: Sequence[int],
+    l2s: Sequence[float] = (L2,),
+) -> Iterator[list[Classifier]]:
+    """For each of the ascending `shots`, a classifier for each penalty.
+
+    Args:
+      features: [n, d].
+      rows: [y, k], rows of `features`: k examples of each class, of which the first s are the s
+        shots.
+      shots: how many of the k are learned from.
+      l2s: penalties.
+    """
+    classes, width = len(rows), features.shape[1]
+    known: Moments | None = None
+    done = 0
+    for k in shots:
+        if classes * k < width + 1:
+            taken = rows[:, :k]
+            labels = np.repeat(np.arange(classes), k)
+            yield _dual(features[taken.reshape(-1)], labels, classes=classes, l2s=l2s)
+            continue
+        new = rows[:, done:k]
+        labels = np.repeat(np.arange(classes), k - done)
+        added = moments.of(features[new.reshape(-1)], labels, classes=classes)
+        known, done = added if known is None else known + added, k
+        yield of_moments(known, l2s=l2s)
+
+
+def of_moments(known: Moments, *, l2s: Sequence[float]) -> list[Classifier]:
+    """Classifiers from the moments of at least as many examples as columns, one a penalty."""
+    n = known.examples
+    scale = np.sqrt(np.diagonal(known.scatter) / n) + _STD_OFFSET
+    gram = known.scatter / scale
+    gram /= scale[:, None]
+    fitted = []
+    for l2, w in zip(l2s, _solved(gram, 2 * known.sums.T / scale[:, None], l2s=l2s), strict=True):
+        weights = w / scale[:, None]
+        bias = _BIAS * (2 * known.counts - n) / (_BIAS**2 * n + l2)
+        fitted.append(Classifier(weights, _BIAS * bias - known.mean @ weights))
+    return fitted
 
 
 def predict(classifier: Classifier, features: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -78,28 +131,62 @@ def predict(classifier: Classifier, features: NDArray[np.floating]) -> NDArray[n
     return answers
 
 
-def _primal(z: NDArray[np.float64], y: NDArray[np.float64], *, l2: float) -> NDArray[np.float64]:
-    return _solve(z.T @ z, z.T @ y, l2=l2)
+def _dual(
+    features: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    *,
+    classes: int,
+    l2s: Sequence[float],
+) -> list[Classifier]:
+    """Classifiers from fewer examples than columns, one a penalty."""
+    x = np.asarray(features, np.float64)
+    mean, scale = x.mean(axis=0), x.std(axis=0) + _STD_OFFSET
+    z = np.concatenate([(x - mean) / scale, np.full((len(x), 1), _BIAS)], axis=1)
+    y = np.where(labels[:, None] == np.arange(classes), 1.0, -1.0)
+    fitted = []
+    for a in _solved(z @ z.T, y, l2s=l2s):
+        w = z.T @ a
+        weights = w[:-1] / scale[:, None]
+        fitted.append(Classifier(weights, _BIAS * w[-1] - mean @ weights))
+    return fitted
 
 
-def _dual(z: NDArray[np.float64], y: NDArray[np.float64], *, l2: float) -> NDArray[np.float64]:
-    return z.T @ _solve(z @ z.T, y, l2=l2)
+def _solved(
+    gram: NDArray[np.float64], right: NDArray[np.float64], *, l2s: Sequence[float]
+) -> Iterator[NDArray[np.float64]]:
+    """(gram + l2 I)^-1 right for each penalty."""
+    if len(l2s) < _DECOMPOSED_FROM:
+        yield from (_cholesky(gram, right, l2=l2) for l2 in l2s)
+        return
+    # LAPACK's divide and conquer, the fastest for all vectors.
+    values, vectors = scipy.linalg.eigh(gram, driver="evd")
+    turned = vectors.T @ right
+    for l2 in l2s:
+        shifted = np.maximum(values, 0.0) + l2
+        if shifted[0] <= np.finfo(np.float64).eps * shifted[-1]:
+            raise _singular(l2)
+        yield vectors @ (turned / shifted[:, None])
 
 
-def _solve(
+def _cholesky(
     gram: NDArray[np.float64], right: NDArray[np.float64], *, l2: float
 ) -> NDArray[np.float64]:
     """(gram + l2 I)^-1 right."""
-    gram[np.diag_indices_from(gram)] += l2
+    shifted = gram.copy()
+    shifted[np.diag_indices_from(shifted)] += l2
     with warnings.catch_warnings():
         warnings.simplefilter("error", scipy.linalg.LinAlgWarning)
         try:
-            return scipy.linalg.solve(gram, right, assume_a="pos", overwrite_a=True)
+            return scipy.linalg.solve(shifted, right, assume_a="pos", overwrite_a=True)
         except (np.linalg.LinAlgError, scipy.linalg.LinAlgWarning):
-            raise UsageError(
-                f"a penalty of {l2:g} is too small for these features: the equations are singular",
-                hint=f"use --l2 {L2:g}, the protocol's",
-            ) from None
+            raise _singular(l2) from None
+
+
+def _singular(l2: float) -> UsageError:
+    return UsageError(
+        f"a penalty of {l2:g} is too small for these features: the equations are singular",
+        hint=f"use --l2 {L2:g}, the protocol's",
+    )
 
 
 def _check(
