@@ -413,21 +413,22 @@ def evaluate(
     source: Reference | None = None,
     *,
     data: Reference | None = None,
+    labels: Path | str | None = None,
     **options: Unpack[Options],
 ) -> Artifact:
-    """A checkpoint -> top-1, top-5 and loss on a dataset. `source` left out is the newest
-    checkpoint, `data` what it was trained on."""
+    """A checkpoint -> scores and metrics on a dataset. `source` left out is the newest checkpoint,
+    `data` what it was trained on; `labels` is a file of labels in place of the dataset's."""
     from stages.evaluate.settings import resolve
-    from vitctl.recipes.measuring import Measured, MeasuringRuntime
+    from vitctl.recipes.measuring import MeasuringRuntime
 
     call = _Call("evaluate", options)
     runtime = call.runtime(MeasuringRuntime)
     checkpoint = call.input("checkpoint", source, option="source")
     dataset = call.measured_on(checkpoint, data)
-    cfg = resolve(call.overrides, checkpoint, dataset, emit=call.emit)
+    file = None if labels is None else Path(labels)
+    cfg, given = resolve(call.overrides, checkpoint, dataset, labels=file, emit=call.emit)
     from stages.evaluate.run import run
 
-    given = Measured(checkpoint, dataset)
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 

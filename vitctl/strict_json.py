@@ -19,8 +19,11 @@ import codecs
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import IO, Any, NoReturn
+
+from vitctl.quoting import quoted
 
 MOST_BYTES = 256 * 2**20
 """A manifest of a checkpoint of 100,000 files has some 15 MB."""
@@ -32,11 +35,18 @@ class StrictJSONError(ValueError):
     """What is wrong, as a clause that follows "it": "is not JSON"."""
 
 
-def loads(content: bytes | str, *, allow_nan: bool = False, allow_surrogates: bool = False) -> Any:
+def loads(
+    content: bytes | str,
+    *,
+    allow_nan: bool = False,
+    allow_surrogates: bool = False,
+    unique_keys: bool = False,
+) -> Any:
     """The value that `content` holds. Raises StrictJSONError.
 
     `allow_nan`: numbers that are not finite are values, as in rows that older versions wrote.
     `allow_surrogates`: so is text that is no Unicode, as in names of files from another system.
+    `unique_keys`: an object that names something twice is wrong, where Python takes the last.
     """
     if len(content) > MOST_BYTES:
         raise StrictJSONError(f"has {len(content):,} bytes, and at most {MOST_BYTES:,} are read")
@@ -45,7 +55,8 @@ def loads(content: bytes | str, *, allow_nan: bool = False, allow_surrogates: bo
     except UnicodeDecodeError as error:
         raise StrictJSONError(f"is not UTF-8 at byte {error.start:,}") from None
     try:
-        value = (_ANY_NUMBER if allow_nan else _FINITE).decode(text)
+        decoder = _UNIQUE_KEYS if unique_keys else _ANY_NUMBER if allow_nan else _FINITE
+        value = decoder.decode(text)
     except StrictJSONError:
         raise
     except RecursionError:
@@ -210,6 +221,14 @@ def _not_finite(text: str) -> NoReturn:
     raise StrictJSONError(f"holds a number that is not finite ({text})")
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = dict(pairs)
+    if len(keys) < len(pairs):
+        repeated = next(key for key, count in Counter(k for k, _ in pairs).items() if count > 1)
+        raise StrictJSONError(f"names {quoted(repeated)} twice")
+    return keys
+
+
 _PIECE = 2**20
 _MOST_ELEMENT = 2**26
 _AFTER_VALUE = frozenset(",:]} \t\n\r")
@@ -217,3 +236,4 @@ _WHITESPACE = re.compile(r"[ \t\n\r]*")
 # Made once: `json.loads` makes a decoder for each text that it reads with options.
 _FINITE = json.JSONDecoder(parse_constant=_not_finite)
 _ANY_NUMBER = json.JSONDecoder()
+_UNIQUE_KEYS = json.JSONDecoder(parse_constant=_not_finite, object_pairs_hook=_unique)

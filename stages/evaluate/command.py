@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Option
 
 from stages.evaluate.settings import read_tops, resolve
 from stages.evaluate.spec import EvaluateConfig
@@ -11,13 +14,14 @@ from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.events import Emit
-from vitctl.recipes.measuring import Measured, MeasuringRuntime
+from vitctl.recipes.measuring import MeasuringRuntime
 
 
-def _read_class_map(text: str, *, name: str, emit: Emit) -> dict[str, str]:
-    from vitctl.data.classes import read_pairs
+def _read_class_map(text: str, *, name: str, emit: Emit) -> dict[str, Any]:
+    from vitctl.data.class_map import read_class_map
 
-    return read_pairs(Path(text), option=name, emit=emit)
+    del name
+    return dict(read_class_map(Path(text), emit=emit))
 
 
 _SETTINGS = (
@@ -25,10 +29,16 @@ _SETTINGS = (
     Flag(
         "class_map",
         "Names of the dataset's classes in the model, where they differ: a file of lines "
-        "dataset-class<TAB>model-class (default: the same names).",
+        "dataset-class<TAB>model-class, with a tab and a name more for each further class that is "
+        "right; JSON; or the folder mappings of ObjectNet (default: the same names).",
         reads=_read_class_map,
         remarks=True,
         metavar="FILE",
+    ),
+    Flag(
+        "answers",
+        "Classes that may be answered: all of the model's (model, the default), or only those that "
+        "images of the split have (dataset), as ImageNet-A and ImageNet-R are scored.",
     ),
     flags.WEIGHTS,
     Flag(
@@ -47,7 +57,17 @@ _SETTINGS = (
     parallel=True,
 )
 def evaluate(
-    session: Session, source: flags.Source = None, data: flags.InheritedData = None
+    session: Session,
+    source: flags.Source = None,
+    data: flags.InheritedData = None,
+    labels: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="Labels in place of the dataset's, by the names of its images: JSON (also the "
+            "real.json of ImageNet ReaL), JSON lines, CSV or TSV (default: the dataset's own).",
+        ),
+    ] = None,
 ) -> None:
     """Example: vitctl evaluate --from RUN --data DATASET
 
@@ -59,5 +79,7 @@ def evaluate(
     runtime = session.runtime(MeasuringRuntime)
     for checkpoint in session.many("checkpoint", source, option="--from"):
         dataset = session.measured_on(checkpoint, data)
-        cfg = resolve(session.overrides, checkpoint, dataset, emit=session.emit)
-        session.deliver("evaluate", cfg, Measured(checkpoint, dataset), runtime=runtime)
+        cfg, inputs = resolve(
+            session.overrides, checkpoint, dataset, labels=labels, emit=session.emit
+        )
+        session.deliver("evaluate", cfg, inputs, runtime=runtime)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from stages.evaluate import written
-from stages.evaluate.spec import VERSION, EvaluateConfig
+from stages.evaluate.spec import VERSION, EvaluateConfig, Inputs
+from stages.evaluate.targets import Targets, targets
 from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store, crew
 from vitctl.artifacts.following import following
@@ -17,24 +16,22 @@ from vitctl.artifacts.kinds import CHECKPOINT, EVALUATION
 from vitctl.artifacts.kinds.evaluation import Evaluation, Metric
 from vitctl.artifacts.store import slug
 from vitctl.data.batches import EvalBatch
-from vitctl.data.classes import class_mapping, map_labels
-from vitctl.errors import InputError, UsageError
+from vitctl.errors import UsageError
 from vitctl.events import Caution, Emit, Note, Progress, Settings, silent
 from vitctl.hardware import machine
 from vitctl.inference import answering, scoring, weights
 from vitctl.inference.confusion import Confusion
 from vitctl.measures import metrics, table
 from vitctl.probe import intervals
-from vitctl.quoting import quoted
 from vitctl.recipes import branching
-from vitctl.recipes.measuring import Measured, MeasuringRuntime
+from vitctl.recipes.measuring import MeasuringRuntime
 from vitctl.recipes.naming import name_of
 from vitctl.sharding import layout as layouts
 
 
 def run(
     cfg: EvaluateConfig,
-    inputs: Measured,
+    inputs: Inputs,
     *,
     store: Store,
     runtime: MeasuringRuntime,
@@ -48,8 +45,9 @@ def run(
         config=cfg.identity(),
         parents=inputs.parents,
     )
+    labels = [] if inputs.labels is None else [inputs.labels.path.stem]
     name = runtime.name or slug(
-        f"{name_of(inputs.checkpoint)}-{inputs.images}", default="evaluation"
+        "-".join([name_of(inputs.checkpoint), inputs.images, *labels]), default="evaluation"
     )
     with crew.of(store).open(
         recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
@@ -61,9 +59,9 @@ def run(
 
 
 def _scored(
-    draft: Draft, cfg: EvaluateConfig, inputs: Measured, *, runtime: MeasuringRuntime, emit: Emit
+    draft: Draft, cfg: EvaluateConfig, inputs: Inputs, *, runtime: MeasuringRuntime, emit: Emit
 ) -> Artifact:
-    # Numbers: classes by name, images with a label
+    # Numbers: what is right for each image
     trained = branching.trained_with(inputs.checkpoint)
     dataset = weights.open_dataset(
         inputs.dataset,
@@ -74,11 +72,9 @@ def _scored(
         emit=emit,
     )
     checkpoint = CHECKPOINT.summary(inputs.checkpoint)
-    classes = checkpoint.classes
-    mapping = _mapping(cfg, dataset.info.classes, model=classes, emit=emit)
+    right = targets(cfg, inputs, dataset, model=checkpoint.classes, emit=emit)
+    scored, classes = right.scored, right.answers
     _check_tops(cfg.top, classes=len(classes))
-    labels = np.asarray(dataset.labels(cfg.eval_split))
-    scored = np.flatnonzero((labels >= 0).any(axis=1))
 
     # Arrays
     layout = layouts.make(devices=runtime.devices)
@@ -91,7 +87,8 @@ def _scored(
         precision=cfg.precision,
         layout=layout,
         top=max(cfg.top),
-        keep_scores=_keeps_scores(labels[scored], classes=len(classes), emit=emit),
+        among=right.among,
+        keep_scores=_keeps_scores(right, emit=emit),
     )
     batches = weights.batches(
         dataset,
@@ -105,12 +102,13 @@ def _scored(
     )
 
     # Loop
-    tally, confusion, collected = scoring.Tally(), Confusion(classes), answering.Collected()
+    tally, collected = scoring.Tally(), answering.Collected()
+    confusion = Confusion(right.classes, answers=classes)
     for batch, batch_answers in answering.each(
-        answerer, params, _renamed(batches, mapping), layout=layout
+        answerer, params, _with_labels(batches, right), layout=layout
     ):
         tally.add(batch_answers.rows)
-        confusion.add(batch.labels, batch_answers.rows)
+        confusion.add(right.own_of(batch.indices), batch_answers.rows)
         collected.add(batch, batch_answers)
         emit(Progress("evaluate", tally.examples, len(scored), "images"))
     scores = tally.scores()
@@ -121,11 +119,19 @@ def _scored(
     processes.mark("save")
     if not processes.first():
         return draft.publish(summary={})
-    answers = collected.answers(classes=len(classes), loss=cfg.loss)
+    positions = collected.positions
+    own_labels = right.own_of(positions)
+    answers = collected.answers(classes=len(classes), loss=cfg.loss, own_labels=own_labels)
     rows = table.all_metrics(answers, tops=cfg.top)
 
     # Publish
     recorded = scores.recorded().as_json()
+    special: dict[str, Any] = {
+        "labels": None if inputs.labels is None else inputs.labels.path.name,
+        "answers": None if right.among is None else len(classes),
+        "without_counterpart": right.without_counterpart or None,
+    }
+    special = {name: value for name, value in special.items() if value is not None}
     summary = Evaluation(
         model=trained.label,
         step=checkpoint.step,
@@ -134,13 +140,16 @@ def _scored(
         weights=cfg.weights,
         **recorded,
         top1_interval=intervals.binomial(scores.means["top1"], examples=scores.examples),
-        without_label=len(labels) - len(scored),
+        without_label=dataset.info.examples(cfg.eval_split)
+        - len(scored)
+        - right.without_counterpart,
+        **special,
         metrics={row.metric.name: Metric(value=row.value, interval=row.interval) for row in rows},
     )
     table_of_answers = written.AnswerTable(
         answers,
-        positions=collected.positions,
-        labels=[[classes[c] for c in own if c >= 0] for own in answers.labels.tolist()],
+        positions=positions,
+        labels=[[right.classes[c] for c in own if c >= 0] for own in own_labels.tolist()],
         names=classes,
     )
     files = {
@@ -168,11 +177,24 @@ def readable(summary: Evaluation) -> dict[str, str]:
     return {
         "model": f"{summary.model} at step {summary.step}"
         + (", averaged weights" if summary.weights == "ema" else ""),
-        "data": f"{summary.dataset} {summary.split}: {summary.examples:,} images",
+        "data": f"{summary.dataset} {summary.split}: {summary.examples:,} images{_which(summary)}",
         **scores,
         "top-1": f"{scores['top-1']} (95 % for other images: {low:.2%} to {high:.2%})",
         **{metrics.title(name): _shown(name, of) for name, of in others.items()},
     }
+
+
+def _which(summary: Evaluation) -> str:
+    """What was left out, and what is not as usual."""
+    phrases = (
+        f"labels of {summary.labels}" if summary.labels else "",
+        f"{summary.without_label:,} without a label left out" if summary.without_label else "",
+        f"{summary.without_counterpart:,} without a counterpart left out"
+        if summary.without_counterpart
+        else "",
+        f"answers among {summary.answers:,} classes" if summary.answers is not None else "",
+    )
+    return "".join(f", {phrase}" for phrase in phrases if phrase)
 
 
 def _shown(name: str, metric: Metric) -> str:
@@ -185,29 +207,10 @@ def _shown(name: str, metric: Metric) -> str:
     return f"{number(metric.value)} ({number(low)} to {number(high)})"
 
 
-def _mapping(
-    cfg: EvaluateConfig, dataset: tuple[str, ...], *, model: tuple[str, ...], emit: Emit
-) -> NDArray[np.int32]:
-    """int32[dataset's classes]: the model's index of each. Raises InputError if one has none."""
-    renamed = cfg.class_map or {}
-    known = frozenset(dataset)
-    stray = [name for name in renamed if name not in known]
-    if stray and len(stray) == len(renamed):
-        raise InputError(
-            f"--class-map renames none of the dataset's {len(dataset)} classes; it names "
-            f"{', '.join(map(quoted, stray[:3]))}",
-            hint="a line is dataset-class<TAB>model-class; the dataset's classes begin with "
-            + ", ".join(dataset[:3]),
-        )
-    if stray:
-        emit(Note(f"--class-map: {len(stray)} of its {len(renamed)} names are not in the dataset"))
-    return class_mapping(dataset=dataset, model=model, class_map=renamed)
-
-
-def _renamed(batches: Iterable[EvalBatch], mapping: NDArray[np.int32]) -> Iterator[EvalBatch]:
-    """The batches with the model's class indices in place of the dataset's."""
+def _with_labels(batches: Iterable[EvalBatch], right: Targets) -> Iterator[EvalBatch]:
+    """The batches with what is right in place of the dataset's labels."""
     for batch in batches:
-        yield replace(batch, labels=map_labels(batch.labels, mapping))
+        yield replace(batch, labels=right.of(batch.indices))
 
 
 def _check_tops(tops: tuple[int, ...], *, classes: int) -> None:
@@ -220,17 +223,18 @@ def _check_tops(tops: tuple[int, ...], *, classes: int) -> None:
         )
 
 
-def _keeps_scores(labels: NDArray[np.int32], *, classes: int, emit: Emit) -> bool:
-    """Whether all scores are kept, for average precision: images have several labels, and the
-    scores of all fit in a quarter of the memory that is free."""
-    if not ((labels >= 0).sum(axis=1) > 1).any():
+def _keeps_scores(right: Targets, *, emit: Emit) -> bool:
+    """Whether all scores are kept, for average precision: images have several labels of their own,
+    and the scores of all fit in a quarter of the memory that is free."""
+    if not ((right.own_labels >= 0).sum(axis=1) > 1).any():
         return False
-    needed, free = len(labels) * classes * 4, machine.host_bytes()
+    images, classes = len(right.scored), len(right.answers)
+    needed, free = images * classes * 4, machine.host_bytes()
     if free is None or needed <= free / 4:
         return True
     emit(
         Note(
-            f"no mAP: {classes:,} scores of each of {len(labels):,} images take "
+            f"no mAP: {classes:,} scores of each of {images:,} images take "
             f"{needed / 2**30:.3g} GiB, of {free / 2**30:.3g} free"
         )
     )

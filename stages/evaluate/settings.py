@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from stages.evaluate.spec import EvaluateConfig
+from pathlib import Path
+from typing import Any
+
+from stages.evaluate.spec import EvaluateConfig, Inputs
 from vitctl.artifacts import Artifact
 from vitctl.events import Emit, Note
 from vitctl.quantities import parse_count
@@ -11,22 +14,32 @@ from vitctl.settings.overrides import Overrides
 
 
 def resolve(
-    overrides: Overrides, checkpoint: Artifact, dataset: Artifact | None, *, emit: Emit
-) -> EvaluateConfig:
+    overrides: Overrides,
+    checkpoint: Artifact,
+    dataset: Artifact | None,
+    *,
+    labels: Path | None = None,
+    emit: Emit,
+) -> tuple[EvaluateConfig, Inputs]:
     """The settings that score a checkpoint on a dataset, or on the synthetic images that it was
-    trained on."""
+    trained on, and what is read; `labels` is a file of labels in place of the dataset's."""
+    from vitctl.ingest.replaced_labels import read_replaced_labels
+
+    replaced = None if labels is None else read_replaced_labels(labels)
     tree = overrides.tree()
     trained = branching.trained_with(checkpoint)
     chosen = measuring.weights(checkpoint, requested=tree.get("weights"))
     for note in chosen.notes:
         emit(Note(note))
-    base = {
+    base: dict[str, Any] = {
         "weights": chosen.name,
         "loss": trained.loss,
         "preprocess": trained.data.evaluation.model_dump(mode="json"),
         **measuring.settings(checkpoint, dataset, overrides=tree),
     }
-    return overrides.build(EvaluateConfig, base)
+    if replaced is not None:
+        base["labels_sha256"] = replaced.sha256
+    return overrides.build(EvaluateConfig, base), Inputs(checkpoint, dataset, replaced)
 
 
 def read_tops(text: str, *, name: str) -> list[int]:

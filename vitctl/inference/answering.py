@@ -119,7 +119,9 @@ class Collected:
         """int64[n]: where in its split each image is."""
         return np.concatenate(self._positions)
 
-    def answers(self, *, classes: int, loss: losses.Loss) -> Answers:
+    def answers(
+        self, *, classes: int, loss: losses.Loss, own_labels: NDArray[np.int32] | None = None
+    ) -> Answers:
         whole = jax.tree.map(lambda *parts: np.concatenate(parts), *self._parts)
         return Answers(
             labels=np.concatenate(self._labels),
@@ -130,4 +132,5 @@ class Collected:
             classes=classes,
             probabilities=loss,
             scores=whole.scores,
+            own_labels=own_labels,
         )

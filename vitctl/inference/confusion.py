@@ -19,8 +19,10 @@ class Confusion:
     """Counts over scored images. Of an image with several labels each counts, and all are right if
     any was answered; confusions are counted for images of one label."""
 
-    def __init__(self, classes: Sequence[str]) -> None:
+    def __init__(self, classes: Sequence[str], *, answers: Sequence[str] | None = None) -> None:
+        """`classes` are those that labels number, `answers` those that answers do, if others."""
         self._classes = classes
+        self._answers = classes if answers is None else answers
         self._examples = np.zeros(len(classes), np.int64)
         self._right = np.zeros(len(classes), np.int64)
         self._mistakes: Counter[tuple[int, int]] = Counter()
@@ -54,6 +56,6 @@ class Confusion:
         """The mistakes made most often, at most 1000; among equals in the order of the classes."""
         ordered = sorted(self._mistakes.items(), key=lambda item: (-item[1], item[0]))
         return [
-            {"label": self._classes[label], "predicted": self._classes[answer], "count": count}
+            {"label": self._classes[label], "predicted": self._answers[answer], "count": count}
             for (label, answer), count in ordered[:_MOST]
         ]

@@ -44,6 +44,7 @@ label_cells       CSV, TSV or JSON lines as columns of cells
 label_columns     which columns of a table hold images, labels and splits
 label_paths       which image each cell of a table means
 annotations       COCO's, Pascal VOC's and YOLO's annotations of objects as labels of images
+replaced_labels   labels from a file in place of those that a dataset has
 tables_inside     tables of labels that lie among the images
 spelling          one form of Unicode for a name
 digits            the built-in source: 1,797 handwritten digits of 8 x 8 pixels

@@ -23,6 +23,8 @@ class Answers:
     confidence     float[n], the model's probability of the first of them
     squared_error  float[n], sum over classes of (probability - (1 if it is a label else 0))²
     loss           float[n], in nats
+    own_labels     int32[n, m], the classes whose images are counted, where those are not the
+                   labels: a class of the images may stand for several that are right
     scores         float[n, y], or None where nothing needs them: one image has one label
     """
 
@@ -34,6 +36,7 @@ class Answers:
     classes: int
     probabilities: Probabilities
     scores: NDArray[np.floating] | None = None
+    own_labels: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -81,14 +81,18 @@ def _mean(values: NDArray[np.floating], *, most: float = math.inf) -> Applied:
 
 
 def _per_class(answers: Answers) -> Applied | None:
-    images, places = np.nonzero(answers.labels >= 0)
-    labels, right = answers.labels[images, places], answers.right()[images]
+    own = answers.labels if answers.own_labels is None else answers.own_labels
+    images, places = np.nonzero(own >= 0)
+    labels, right = own[images, places], answers.right()[images]
 
     def value(weights: Weights) -> float:
         counted = None if weights is None else weights[images]
-        shown = np.bincount(labels, weights=counted, minlength=answers.classes)
+        shown = np.bincount(
+            labels,
+            weights=counted,
+        )
         correct = right.astype(np.float64) if counted is None else right * counted
-        hits = np.bincount(labels, weights=correct, minlength=answers.classes)
+        hits = np.bincount(labels, weights=correct)
         has_images = shown > 0
         return float(np.mean(hits[has_images] / shown[has_images]))
 

@@ -14,7 +14,7 @@ from sklearn import metrics as sklearn
 
 from stages.evaluate import run as stage
 from stages.evaluate import written
-from stages.evaluate.spec import EvaluateConfig
+from stages.evaluate.spec import EvaluateConfig, Inputs
 from stages.inspect.text import in_words
 from tests import made
 from vitctl.artifacts import Artifact, Store
@@ -23,9 +23,10 @@ from vitctl.data.config import MockConfig
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Caution, Settings, silent
 from vitctl.inference import scoring, weights
+from vitctl.ingest.replaced_labels import read_replaced_labels
 from vitctl.measures import bootstrap
 from vitctl.model import vit
-from vitctl.recipes.measuring import Measured, MeasuringRuntime
+from vitctl.recipes.measuring import MeasuringRuntime
 
 MODEL = made.config().model
 NAMED = made.NamedDataset()
@@ -52,6 +53,7 @@ def evaluate(store: Store, checkpoint: Artifact, tmp_path: Path, monkeypatch: An
         devices: int = 1,
         out: str = "out",
         emit: Any = silent,
+        labels: Any = None,
         **fields: Any,
     ) -> Artifact:
         monkeypatch.setattr(weights, "open_dataset", lambda *_, **__: dataset)
@@ -67,7 +69,7 @@ def evaluate(store: Store, checkpoint: Artifact, tmp_path: Path, monkeypatch: An
         )
         return stage.run(
             cfg,
-            Measured(checkpoint, made.dataset_artifact(store)),
+            Inputs(checkpoint, made.dataset_artifact(store), labels),
             store=store,
             runtime=MeasuringRuntime(batch=batch, devices=devices, out=tmp_path / out),
             emit=emit,
@@ -245,6 +247,91 @@ def test_a_class_map_of_other_names_is_refused(evaluate):
         evaluate(NAMED, class_map={"owl": "ant"})
 
 
+class Numbered(made.NamedDataset):
+    """Its images are called as ImageNet's validation images, in another order than they lie in."""
+
+    def ids(self, split, positions):
+        return [f"val/ILSVRC2012_val_{NUMBERS[i]:08d}.JPEG" for i in positions]
+
+
+NUMBERS = np.random.default_rng(0).permutation(37) + 1
+
+
+def test_labels_of_a_file_take_the_place_of_the_datasets(evaluate, tmp_path):
+    """As ReaL is scored: any of an image's labels is right, images without one do not count."""
+    rng = np.random.default_rng(1)
+    entries = [rng.choice(7, rng.integers(0, 4), replace=False).tolist() for _ in range(37)]
+    (tmp_path / "real.json").write_text(json.dumps(entries))
+    labels, notes = read_replaced_labels(tmp_path / "real.json"), []
+    done = evaluate(
+        Numbered(), labels=labels, labels_sha256=labels.sha256, emit=notes.append, out="real"
+    )
+    answers = logits().argmax(axis=1)
+    own = [entries[number - 1] for number in NUMBERS]
+    hits = [answer in names for answer, names in zip(answers, own, strict=True) if names]
+    assert done.summary["top1"] == pytest.approx(np.mean(hits))
+    assert done.summary["examples"] == len(hits)
+    assert done.summary["without_label"] == 37 - len(hits) == own.count([])
+    assert done.summary["labels"] == "real.json"
+    assert any("numbers of the dataset's 7 classes" in getattr(e, "text", "") for e in notes)
+    assert (
+        f"{own.count([])} without a label left out"
+        in stage.readable(EVALUATION.summary(done))["data"]
+    )
+
+
+MANY = {
+    "ant": ("ant", "bee"),
+    "bee": "cat",
+    "cat": (),
+    "dog": ("dog", "eel", "fox"),
+    "eel": (),
+    "fox": ("fox",),
+    "gnu": "gnu",
+}
+
+
+def test_a_class_may_stand_for_several_of_the_models_or_none(evaluate):
+    """As ObjectNet is scored: any of them is right; classes are counted as the dataset has them."""
+    events: list[Any] = []
+    done = evaluate(class_map=MANY, emit=events.append, out="many")
+    answers, labels = logits().argmax(axis=1), NAMED.labels("val")[:, 0]
+    lists = [(of,) if isinstance(of, str) else of for of in MANY.values()]
+    names = [lists[label] for label in labels]
+    hits = [made.CLASSES[a] in own for a, own in zip(answers, names, strict=True) if own]
+    assert done.summary["top1"] == pytest.approx(np.mean(hits))
+    assert done.summary["examples"] == len(hits)
+    assert done.summary["without_counterpart"] == 37 - len(hits) > 0
+    assert done.summary["without_label"] == 0
+    assert any("images of 2 classes that --class-map" in getattr(e, "text", "") for e in events)
+    by_class = {row["class"]: row for row in results(done)["classes"]}
+    assert [*by_class] == [name for name, of in MANY.items() if of]
+    ants = [
+        made.CLASSES[a] in ("ant", "bee") for a, c in zip(answers, labels, strict=True) if c == 0
+    ]
+    assert by_class["ant"]["top1"] == pytest.approx(np.mean(ants))
+    accuracies = [row["top1"] for row in by_class.values()]
+    assert done.summary["metrics"]["per_class"]["value"] == pytest.approx(np.mean(accuracies))
+    lines = [json.loads(line) for line in (done.path / written.ANSWERS).read_text().splitlines()]
+    assert [line["right"] for line in lines] == hits
+
+
+def test_answers_may_be_restricted_to_the_classes_of_the_images(evaluate):
+    """As ImageNet-A and -R are scored: the highest of the scores of the dataset's classes."""
+    few = made.NamedDataset(names=("gnu", "bee", "cat"))
+    done = evaluate(few, answers="dataset", loss="softmax", out="restricted")
+    chosen = [made.CLASSES.index(name) for name in ("bee", "cat", "gnu")]
+    labels = NAMED.labels("val")[:, 0]
+    scored = np.isin(labels, chosen)
+    z, truth = logits()[scored][:, chosen], np.searchsorted(chosen, labels[scored])
+    assert done.summary["top1"] == sklearn.accuracy_score(truth, z.argmax(axis=1))
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    assert done.summary["loss"] == pytest.approx(sklearn.log_loss(truth, p, labels=range(3)), 1e-5)
+    assert done.summary["answers"] == 3
+    assert done.summary["top1"] >= evaluate(few, loss="softmax", out="all").summary["top1"]
+    assert {row["predicted"] for row in results(done)["confusions"]} <= {"bee", "cat", "gnu"}
+
+
 def test_a_mock_run_is_scored_on_its_own_synthetic_images(store, tmp_path):
     numbered = made.checkpoint(store, classes=NAMED.plain.info.classes, seed=9)
     cfg = EvaluateConfig(
@@ -255,7 +342,7 @@ def test_a_mock_run_is_scored_on_its_own_synthetic_images(store, tmp_path):
         mock=MockConfig(examples=90, eval_examples=37),
     )
     runtime = MeasuringRuntime(out=tmp_path / "out")
-    summary = stage.run(cfg, Measured(numbered, None), store=store, runtime=runtime).summary
+    summary = stage.run(cfg, Inputs(numbered, None), store=store, runtime=runtime).summary
     right = logits().argmax(axis=1) == NAMED.labels("val")[:, 0]
     assert (summary["top1"], summary["dataset"]) == (pytest.approx(right.mean()), "mock")
 

@@ -40,6 +40,19 @@ class Evaluation(Scores, _OnImages):
         description="95 % interval of top-1 for other images of the same kind (binomial)."
     )
     without_label: Count = Field(description="Images left out because they have no label.")
+    labels: str | None = Field(
+        default=None,
+        description="Name of the file whose labels were taken in place of the dataset's.",
+    )
+    answers: Count | None = Field(
+        default=None,
+        description="How many of the model's classes could be answered, if not all of them.",
+    )
+    without_counterpart: Count = Field(
+        default=0,
+        description="Images left out because the class map gives their class no counterpart in "
+        "the model.",
+    )
     metrics: dict[str, Metric] = Field(
         default={},
         description="All metrics that mean something for these images, by name; results.json "
