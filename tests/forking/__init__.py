@@ -8,10 +8,12 @@ imported, when, and what happens before that is tested with `subprocess` itself.
 process.py    Forked, run and shell_command: what tests call
 client.py     orders a process of a server; a program for a shell, too
 server.py     imports, and forks for each order
+tensorflow.py imports TensorFlow as vitctl does, for a server
 """
 
 from tests.forking.process import (
     COMMAND,
+    DECODING,
     LOOKING,
     SCALING,
     TRAINING,
@@ -20,4 +22,4 @@ from tests.forking.process import (
     shell_command,
 )
 
-__all__ = ["COMMAND", "LOOKING", "SCALING", "TRAINING", "Forked", "run", "shell_command"]
+__all__ = ["COMMAND", "DECODING", "LOOKING", "SCALING", "TRAINING", "Forked", "run", "shell_command"]

@@ -1,5 +1,6 @@
-"""Order a process of a server. As a program (SOCKET CODE WORDS...) it is that process for a shell:
-its descriptors, folder and environment are passed on, and it ends with the same exit code."""
+"""Order a process of a server. As a program (SOCKET PAYER CODE WORDS...) it is that process for a
+shell: its descriptors, folder and environment are passed on, and it ends with the same exit code.
+PAYER is the id of the test process whose processor time it is."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ def receive(connection: socket.socket, length: int) -> bytes:
     return content
 
 
-def _main(path: str, code: str, *words: str) -> None:
+def _main(path: str, payer: str, code: str, *words: str) -> None:
     descriptors = []
     for number in (0, 1, 2):
         try:
@@ -55,6 +56,7 @@ def _main(path: str, code: str, *words: str) -> None:
         else:
             descriptors.append(number)
     process = {"code": code, "words": words, "folder": os.getcwd(), "session": False}
+    process["payer"] = payer
     connection = connect(path)
     order(connection, process | {"environment": dict(os.environ)}, descriptors=descriptors)
     code_of_it = os.waitstatus_to_exitcode(status(connection)[0])

@@ -37,6 +37,8 @@ SCALING = (*LOOKING, "stages.scaling.fit.run", "stages.scaling.plot.run")
 """And of those that fit laws: SciPy."""
 TRAINING = (*LOOKING, "stages.pretrain.run", "stages.cooldown.run", "stages.fewshot.run")
 """And of those that train on made-up images: no TensorFlow."""
+DECODING = (*TRAINING, "stages.shard.run", "tests.forking.tensorflow")
+"""And of those that decode images of datasets by TensorFlow."""
 _START_S = 300
 _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
 _POPEN = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr-defined]
@@ -117,8 +119,8 @@ def run(
 
 def shell_command(code: str, *, preload: Sequence[str]) -> str:
     """What a shell calls with words: the process, for its exit code."""
-    program = [sys.executable, "-I", "-S", client.__file__, _server(tuple(preload)), code]
-    return shlex.join(program)
+    program = [sys.executable, "-I", "-S", client.__file__, _server(tuple(preload))]
+    return shlex.join([*program, str(os.getpid()), code])
 
 
 @cache
@@ -139,8 +141,10 @@ def _server(preload: tuple[str, ...]) -> str:
 
 
 def cpu_seconds() -> float:
-    """The processor time of all forks that this process has waited for."""
-    return sum(_CPU_SECONDS)
+    """The processor time of all forks that this process, or a shell for it, has waited for."""
+    bills = [Path(server.getpeername()).with_name(f"{os.getpid()}.us") for server in _KEEPING]
+    of_shells = sum(int(bill.read_text()) for bill in bills if bill.exists())
+    return sum(_CPU_SECONDS) + of_shells / 1e6
 
 
 _CPU_SECONDS: list[float] = []

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.compiling import QUICK
+from tests.forking import COMMAND, DECODING, shell_command
 
 TINY = (
     "--set model.width=16 --set model.depth=1 --set model.mlp_dim=32 --set model.heads=2 "
@@ -32,7 +32,7 @@ def test_the_card(tmp_path: Path):
     commands = tmp_path / "bin"
     commands.mkdir()
     vitctl = commands / "vitctl"
-    vitctl.write_text(f'#!/bin/sh\nexec {sys.executable} -m stages.app "$@"\n')
+    vitctl.write_text(f'#!/bin/sh\nexec {shell_command(COMMAND, preload=DECODING)} "$@"\n')
     vitctl.chmod(0o755)
     root = Path(__file__).resolve().parents[2]
     environment = {
