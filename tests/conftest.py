@@ -29,8 +29,8 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_COMPILED))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
-# A store is hundreds of small files, each synced: in memory they take two thirds of the processor time
-# that they take on a disk, and wait for no other program's. `--basetemp` chooses a disk.
+# A store is hundreds of small files, each synced: in memory they take two thirds of the processor
+# time that they take on a disk, and wait for no other program. `--basetemp` chooses a disk.
 _MEMORY, _ROOM_BYTES = Path("/dev/shm"), 4 * 2**30
 if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))

@@ -22,4 +22,13 @@ from tests.forking.process import (
     shell_command,
 )
 
-__all__ = ["COMMAND", "DECODING", "LOOKING", "SCALING", "TRAINING", "Forked", "run", "shell_command"]
+__all__ = [
+    "COMMAND",
+    "DECODING",
+    "LOOKING",
+    "SCALING",
+    "TRAINING",
+    "Forked",
+    "run",
+    "shell_command",
+]
