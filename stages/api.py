@@ -381,8 +381,8 @@ def fewshot(
     **options: Unpack[Options],
 ) -> Artifact:
     """A checkpoint -> few-shot accuracies on a dataset. `source` left out is the newest checkpoint,
-    `data` what it was trained on. `features`: "model", "pixels" or "untrained"; or such that are
-    there already, of `embed` or in another program's files, with neither source nor data."""
+    `data` what it was trained on. `features`: "model", "pixels" or "untrained"; or stored features,
+    of `embed` or in another program's files, with neither source nor data."""
     from stages.fewshot.settings import features_in_files, resolve, resolve_given
     from stages.fewshot.spec import Given
     from vitctl.recipes.measuring import Measured, MeasuringRuntime

@@ -17,15 +17,16 @@ from vitctl.recipes.measuring import MeasuringRuntime
 _SETTINGS = (
     Flag(
         "rule",
-        "uniform (the default): their mean. ema: newer ones count more, see --decay. greedy: from "
-        "the best down, those that do not lower top-1 on held-out images, see --data.",
+        "How weights are averaged: uniform (the default), their mean; ema, newer checkpoints "
+        "count more, see --decay; greedy, from the best checkpoint down, those that do not lower "
+        "top-1 on held-out images, see --data.",
     ),
     Flag(
         "decay",
-        "Of rule ema: how much a checkpoint counts, as a part of the next newer one, for example "
-        "0.8.",
+        "With --rule ema: how much a checkpoint counts, as a fraction of the next newer one, for "
+        "example 0.8.",
     ),
-    Flag("split", "Of rule greedy: the split that chooses (default: val)."),
+    Flag("split", "With --rule greedy: split of --data to choose by (default: val)."),
     flags.WEIGHTS,
 )
 
@@ -51,7 +52,7 @@ def average(
         str | None,
         Option(
             metavar="REF",
-            help="Of rule greedy: the dataset whose held-out images choose.",
+            help="With --rule greedy: dataset whose held-out images choose the checkpoints.",
             autocompletion=completion.datasets,
         ),
     ] = None,
@@ -59,8 +60,8 @@ def average(
     """Example: vitctl average RUN --last 5
 
     Average the weights of several checkpoints of one model into a run that every command takes: the
-    last ones of a trunk, which saves a cooldown, or fine-tuned models that began from one
-    checkpoint.
+    last ones of a trunk, which can stand in for a cooldown, or fine-tuned models that began from
+    the same checkpoint.
     """
     named: list[str | None] = [*refs] if refs else [None]
     checkpoints = [

@@ -72,7 +72,7 @@ def evaluate(
     """Example: vitctl evaluate --from RUN --data DATASET
 
     Score a model on all labelled images of a split: top-1, top-5, loss, accuracy per class,
-    calibration, and mAP where images have several labels; each with a 95 % interval. The dataset's
+    calibration, and mAP where images have several labels; each with a 95% interval. The dataset's
     classes are matched with the model's by name. If an image has several labels, each of them
     counts as right.
     """

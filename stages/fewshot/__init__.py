@@ -3,6 +3,6 @@
 spec      version, settings and inputs; imports no array library
 settings  what a user gives -> the settings of the stage; needs no terminal
 command   the command-line flags, and how they become settings
-subjects  what is probed: a model, or features that are there already
+subjects  what is probed: a model, or stored features
 run       the stage from top to bottom
 """

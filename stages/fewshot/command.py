@@ -109,6 +109,6 @@ def _check_nothing_computed(source: str | None, data: list[str] | None) -> None:
     for option, value in (("--from", source), ("--data", data)):
         if value:
             raise UsageError(
-                f"{option} is for features to compute, and those of --features are there already",
+                f"{option} is for features to compute, and --features names stored ones",
                 hint="leave one of the two out; for a comparison, probe them one after the other",
             )

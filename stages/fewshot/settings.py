@@ -46,7 +46,7 @@ def resolve(
         cfg = overrides.with_flags({"features": kind}).build(FewshotConfig, base)
         if cfg.features == "given":
             raise UsageError(
-                "features=given is of features that are there already",
+                "features=given stands for stored features",
                 hint="name them: vitctl fewshot --features FILE",
             )
         if caution and cfg.features == "model":
@@ -55,7 +55,7 @@ def resolve(
 
 
 def resolve_given(overrides: Overrides, given: Given, *, emit: Emit) -> FewshotConfig:
-    """The settings that probe features which are there already. What was read as what is said.
+    """The settings that probe stored features. What was read as what is said.
 
     Raises NotFoundError if they are of the split alone that is learned from.
     """
@@ -112,7 +112,7 @@ def read_features(texts: Sequence[str]) -> tuple[list[Features], list[str]]:
             kinds += [known[word] for word in parts]
     if kinds and references:
         raise UsageError(
-            f"--features {references[0]} is there already, and {kinds[0]} is to be computed",
+            f"--features {references[0]} names stored features, and {kinds[0]} is to be computed",
             hint="probe them one after the other: a result each",
         )
     return list(dict.fromkeys(kinds)), list(dict.fromkeys(references))

@@ -25,7 +25,7 @@ TooFew = Literal["refuse", "leave-out"]
 
 @dataclass(frozen=True)
 class Given:
-    """Features that are there already: an artifact of `vitctl embed`, or of another program."""
+    """Stored features: an artifact of `vitctl embed`, or of another program."""
 
     features: Artifact | ForeignFeatures
 
@@ -38,7 +38,7 @@ class FewshotConfig(Config):
     l2          the ridge penalty; 2^10 is the public protocol's
     features    model: the checkpoint's; pixels: the image itself, at the model's resolution;
                 untrained: the same model with the weights its training started from;
-                given: features that are there already
+                given: stored features
     features_sha256  of the files of features that another program made
     precision   of the model's matrix multiplications; the regression is solved in float64
     weights     the checkpoint's weights as they are, or their average

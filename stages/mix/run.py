@@ -132,7 +132,7 @@ def _described(
     unlabelled = [not part.info.classes for part in parts]
     if any(unlabelled) and not all(unlabelled):
         raise InputError(
-            f"{datasets[unlabelled.index(True)].path} has no labels, and other datasets have",
+            f"{datasets[unlabelled.index(True)].path} has no labels, but other datasets have some",
             hint="leave it out, or take the images of all without labels",
         )
     classes, titles = _united(parts)

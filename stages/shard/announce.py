@@ -21,17 +21,15 @@ _NAMES_SHOWN = 5
 
 def announce_source(listing: Listing, *, emit: Emit) -> None:
     if listing.skipped:
-        emit(Note(f"left alone in {listing.root}: {_counts(listing.skipped)}"))
+        emit(Note(f"skipped in {listing.root}: {_counts(listing.skipped)}"))
     misnamed = sum(count for kind, count in listing.skipped.items() if kind.startswith(MISNAMED))
     if misnamed:
-        emit(
-            Caution(f"{misnamed:,} images are left alone for their names; rename them to take them")
-        )
+        emit(Caution(f"{misnamed:,} images are skipped for their names; rename them to use them"))
     without = (
         0 if listing.declared else sum(not os.path.splitext(id_)[1] for id_ in listing.entries.ids)
     )
     if without:
-        emit(Note(f"{without:,} files without an ending are taken for images"))
+        emit(Note(f"{without:,} files without an ending are read as images"))
     if listing.united:
         emit(
             Note(

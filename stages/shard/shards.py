@@ -68,7 +68,7 @@ def make_shards(
     reports = dict(enumerate(finished_reports(draft.path, units)))
     todo = [i for i, report in reports.items() if report is None]
     if len(todo) < len(units):
-        emit(Note(f"continuing: {len(units) - len(todo)} of {len(units)} shards are there"))
+        emit(Note(f"continuing: {len(units) - len(todo)} of {len(units)} shards exist already"))
     meter = _Meter(total=sum(len(unit.entries) for unit in units), emit=emit)
     meter.done = meter.before = meter.total - sum(len(units[i].entries) for i in todo)
     meter.rejected = sum(len(report.rejects) for report in reports.values() if report is not None)

@@ -72,7 +72,7 @@ def test_classes_and_ids():
     masks = selection.with_ids(of, ["train/2", "train/0", "train/2"])
     assert masks["train"].tolist() == [True, False, True, False]
     assert not masks["val"].any()
-    with pytest.raises(InputError, match=r"2 of 3 ids are those of no image: '(x|y)', '(x|y)'"):
+    with pytest.raises(InputError, match=r"2 of 3 ids belong to no image: '(x|y)', '(x|y)'"):
         selection.with_ids(of, ["x", "val/0", "y"])
 
 

@@ -73,7 +73,7 @@ def with_ids(keys: Mapping[str, NDArray[np.uint64]], ids: Iterable[str]) -> dict
     if len(missing):
         named = ", ".join(quoted(wanted[int(key)]) for key in missing[:3])
         raise InputError(
-            f"{len(missing):,} of {len(wanted):,} ids are those of no image: {named}"
+            f"{len(missing):,} of {len(wanted):,} ids belong to no image: {named}"
             f"{', ...' if len(missing) > 3 else ''}",
             hint="an id is what `vitctl replay` shows of an image, such as train/cat/1.jpg",
         )

@@ -88,7 +88,7 @@ def _of_timm(config: Mapping[str, Any]) -> Described:
 def _of_transformers(config: Mapping[str, Any], images: Mapping[str, Any]) -> Described:
     config = {**config, **_table(config.get("vision_config"))}
     if config.get("use_swiglu_ffn") is True:
-        raise InputError("the model has gated MLPs (SwiGLU), which this family has not")
+        raise InputError("the model has gated MLPs (SwiGLU), which vitctl's models do not have")
     act = _text(config.get("hidden_act"))
     size = config.get("image_size")
     image = None
@@ -147,7 +147,7 @@ def _of_open_clip(config: Mapping[str, Any]) -> Described:
 def _gelu(text: str) -> Gelu:
     if text not in _GELU:
         raise InputError(
-            f"the model's activation is {quoted(text)}, which this family has not",
+            f"the model's activation is {quoted(text)}, which vitctl's models do not have",
             hint=f"it has {', '.join(sorted(_GELU))}",
         )
     return _GELU[text]

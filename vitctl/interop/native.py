@@ -34,7 +34,7 @@ def config_of(weights: Weights) -> ModelConfig:
     try:
         return ModelConfig.model_validate(strict_json.loads(weights.metadata[MODEL]))
     except (strict_json.StrictJSONError, ValidationError):
-        raise InputError(f"{weights.name} describes no model of this family") from None
+        raise InputError(f"{weights.name} describes no model that vitctl has") from None
 
 
 def params_of(weights: Weights, *, config: ModelConfig) -> matching.Params:

@@ -83,7 +83,7 @@ def read(weights: Weights, *, said: Said) -> Model:
         config = _config(shape, taken, about, grid)
     except ValidationError as error:
         first = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise InputError(f"the tensors are of no model of this family: {first}") from None
+        raise InputError(f"the tensors are of no model that vitctl has: {first}") from None
     groups = torch_names.groups(
         config, detected.layout.names, base=detected.base, embedded=embedded, tokens=math.prod(grid)
     )

@@ -113,8 +113,8 @@ def trunk_of(checkpoint: Artifact) -> ScheduleConfig:
     if (why := off_schedule(checkpoint)) is not None:
         raise UsageError(
             f"{checkpoint.path} {why}",
-            hint="go on with its weights on images of yours: vitctl finetune --from it, or "
-            "vitctl pretrain --from it",
+            hint="go on with its weights on images of yours: vitctl finetune --from "
+            f"{shlex.quote(str(checkpoint.path))} --data DATASET (or vitctl pretrain)",
         )
     schedule, at = trained_with(checkpoint).schedule, checkpoint.step
     assert at is not None  # see trained_with

@@ -1,0 +1,61 @@
+"""Defaults that help pages tell as numbers are those that commands take."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from stages.app import load
+from vitctl.quantities import show_count
+from vitctl.recipes import pretraining, recipe
+from vitctl.train.config import TrainRuntime
+from vitctl.train.run.cadence import Cadence
+
+
+def help_of(command, option):
+    """The help of an option."""
+    (text,) = (p.help for p in load(command).params if option in p.opts)
+    return text
+
+
+@pytest.mark.parametrize("command", ["pretrain", "cooldown", "finetune"])
+def test_checkpoints(command):
+    assert "a tenth of the run, at most 1000" in help_of(command, "--checkpoint-every")
+    assert "as --checkpoint-every" in help_of(command, "--eval-every")
+    assert "a tenth of the run, in multiples of --checkpoint-every" in help_of(
+        command, "--keep-every"
+    )
+    for total, saves, keeps in ((500, 50, 50), (10_000, 1000, 1000), (95_000, 1000, 10_000)):
+        cadence = Cadence.of(TrainRuntime(), first_step=0, total=total)
+        assert (cadence.save, cadence.evaluate, cadence.keep) == (saves, saves, keeps)
+    default = re.search(r"default: (\d+)", help_of(command, "--keep-newest"))[1]
+    assert int(default) == TrainRuntime().keep_newest
+
+
+def test_lengths():
+    cooldown = help_of("cooldown", "--steps")
+    small, paper = recipe.load("small").cooldown, recipe.load("paper").cooldown
+    assert f"small {small.share:.0%} of its step" in cooldown
+    shortest, longest = paper.of(trunk=1), paper.of(trunk=10**9)
+    assert f"paper {show_count(shortest)} to {show_count(longest)}" in cooldown
+    duration = recipe.load_finetune().duration
+    finetune = help_of("finetune", "--steps")
+    assert f"{show_count(duration.steps)}, or {duration.epochs:g} epochs" in finetune
+
+
+@pytest.mark.parametrize(
+    ("width", "examples", "name"),
+    [(1408, 10, "paper"), (1407, 10, "small"), (384, 10**6, "paper"), (384, 10**6 - 1, "small")],
+)
+def test_the_recipe(width, examples, name):
+    text = help_of("pretrain", "--recipe")
+    assert "paper for 1M images or more and for models from g/14 on, else small" in text
+    assert pretraining.choose(width=width, examples=examples)[0] == name
+    assert pretraining.variants.parse("g/14").variant.width == 1408
+
+
+def test_every_command_counts_a_total():
+    for command in ("pretrain", "finetune", "plan"):
+        for option in ("--steps", "--images", "--epochs"):
+            assert help_of(command, option).startswith("Total length"), (command, option)
