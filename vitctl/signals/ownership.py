@@ -20,6 +20,7 @@ import enum
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -226,6 +227,11 @@ def _loads_native_code(frame: FrameType | None) -> bool:
 
 def soon(call: Callable[[], None], *, after_s: float = _SOON_S) -> None:
     """Call it then from a thread of its own, unless the process has ended."""
-    timer = threading.Timer(after_s, call)
-    timer.daemon = True
-    timer.start()
+
+    def later() -> None:
+        time.sleep(after_s)
+        call()
+
+    # Not a threading.Timer: its `start` waits for the thread, on a busy machine longer than that
+    # sleeps, and what is then raised in here would be lost.
+    _thread.start_new_thread(later, ())
