@@ -64,8 +64,7 @@ def test_every_stage_is_independent_by_contract():
 def test_every_stage_is_reached_and_every_command_is_in_the_readme():
     assert {verb.module.split(".")[1] for verb in VERBS.values()} == {s.name for s in STAGES}
     readme = (ROOT / "README.md").read_text()
-    guide = "".join(path.read_text() for path in (ROOT / "docs" / "guide").glob("*.md"))
-    assert [verb for verb in VERBS if f"vitctl {verb}" not in readme + guide] == []
+    assert [verb for verb in VERBS if not re.search(rf"vitctl {verb}\b", readme)] == []
 
 
 def test_answers_are_written_where_the_display_ends_first():
