@@ -1,4 +1,4 @@
-"""Command lines in README.md and docs/guide are ones that vitctl takes.
+"""Command lines in README.md, docs/guide and help pages are ones that vitctl takes.
 
 The real commands parse them, and nothing runs: a flag that was renamed, or a value of another form,
 fails with file and line.
@@ -33,6 +33,7 @@ from vitctl.settings.trees import Tree
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+HELP = sorted((ROOT / "tests" / "golden").glob("help*.txt"))
 SHELLS = {"", "sh", "bash", "shell", "console"}
 FENCE = re.compile(r" {0,3}```+\s*(\w*)")
 ENDS = set(";|&()")
@@ -121,7 +122,17 @@ def _simple(line: str) -> Iterator[tuple[str, ...]]:
             yield tuple(words[words.index("vitctl") + 1 :])
 
 
+def examples(page: str, text: str) -> Iterator[Line]:
+    """The command lines that a help page is pasted from: `Example: vitctl ls`."""
+    for number, row in enumerate(text.splitlines(), start=1):
+        label, colon, line = row.partition(": ")
+        if colon and re.fullmatch(r"[A-Z][a-zA-Z ]*", label) and not line.endswith("."):
+            for words in _simple(line) if label != "Usage" and "vitctl " in line else ():
+                yield Line(page, number, words)
+
+
 FOUND = [line for page in PAGES for line in commands(page.name, page.read_text(encoding="utf-8"))]
+FOUND += [line for page in HELP for line in examples(page.name, page.read_text(encoding="utf-8"))]
 
 
 def check_values(model: type[Config], tree: Tree) -> None:
@@ -199,6 +210,11 @@ def test_a_command_line_of_the_guide_parses(parse, line):
         parse(line.words)
     except Exception as error:
         pytest.fail(f"{line}\n{error}", pytrace=False)
+
+
+def test_each_help_page_has_an_example():
+    assert {line.page for line in FOUND} >= {page.name for page in HELP}
+    assert len([line for line in FOUND if line.page == "help_shard.txt"]) == 3
 
 
 def test_most_commands_are_shown():
