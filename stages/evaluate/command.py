@@ -42,6 +42,12 @@ _SETTINGS = (
     ),
     flags.WEIGHTS,
     Flag(
+        "preprocess.trim_border",
+        "Cut N pixels off each side of the images first: 1 for ObjectNet, which has a red line "
+        "there (default: 0).",
+        metavar="N",
+    ),
+    Flag(
         "top",
         "Measure whether a right class is among the N best answers, for example 1,5,10 "
         "(default: 1,5).",

@@ -32,7 +32,7 @@ from stages.predict.spec import (
 from vitctl.artifacts import Store
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.data.numpy_preprocess import eval_pixels
-from vitctl.errors import one_line
+from vitctl.errors import InputError, one_line
 from vitctl.events import Emit, Note, silent
 from vitctl.hardware.machine import available_cores
 from vitctl.inference import prediction, weights
@@ -186,6 +186,8 @@ def image_of(named: Named, *, resolution: int, cfg: PredictConfig) -> Image | Fa
         return eval_pixels(image, resolution=resolution, preprocess=cfg.preprocess)
     except BadImageError as error:
         return Failure(named.name, str(error))
+    except InputError as error:  # smaller than the border to cut off
+        return Failure(named.name, error.message)
     except FileNotFoundError:
         return Failure(named.name, "there is no such file", missing=True)
     except IsADirectoryError:

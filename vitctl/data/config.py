@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from vitctl.settings.config import Config
+from vitctl.settings.config import Config, without_defaults
 
 # The reference code and most ViT papers evaluate 224 px as the centre of a 256 px image.
 CROP_RATIO = 256 / 224
@@ -56,10 +62,16 @@ class EvalPreprocess(Config):
              or bilinearly where that enlarges (evaluation); "squash": both sides do, bilinearly
              without antialiasing (the few-shot protocol)
     ratio    1.0 leaves nothing to cut
+    trim_border  pixels that are cut off each side first, as the red line around ObjectNet's images
     """
 
     resize: Literal["small", "squash"] = "small"
     ratio: float = Field(default=CROP_RATIO, ge=1, le=4)
+    trim_border: int = Field(default=0, ge=0, le=1000)
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_defaults(self, handler, later=("trim_border",))
 
 
 class MockConfig(Config):

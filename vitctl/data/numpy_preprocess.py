@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vitctl.data.config import EvalPreprocess
 from vitctl.data.long_images import LONG
+from vitctl.errors import InputError
 
 Pixels = NDArray[np.uint8]
 Image = NDArray[np.float32]
@@ -24,7 +25,9 @@ _F = np.float32
 
 
 def eval_pixels(pixels: Pixels, *, resolution: int, preprocess: EvalPreprocess) -> Image:
-    """uint8[h, w, 3] -> float32[resolution, resolution, 3] in [-1, 1]."""
+    """uint8[h, w, 3] -> float32[resolution, resolution, 3] in [-1, 1]. Raises InputError for one
+    that is smaller than the border to cut off."""
+    pixels = _trimmed(pixels, preprocess.trim_border)
     height, width = pixels.shape[:2]
     side = round(resolution * preprocess.ratio)
     if preprocess.resize == "squash":
@@ -35,6 +38,12 @@ def eval_pixels(pixels: Pixels, *, resolution: int, preprocess: EvalPreprocess) 
         size = _small_size(height, width, side)
         image = _centre_of_resized(pixels, size, resolution, area=side <= min(height, width))
     return image / _F(127.5) - _F(1)
+
+
+def _trimmed(pixels: Pixels, border: int) -> Pixels:
+    if min(pixels.shape[:2]) <= 2 * border:
+        raise InputError(f"it is too small to cut {border} pixels off each side")
+    return pixels[border:-border, border:-border] if border else pixels
 
 
 def _small_size(height: int, width: int, side: int) -> tuple[int, int]:

@@ -60,7 +60,7 @@ def train_image(data: Tensor, seed: Tensor, *, resolution: int, augment: Augment
 def eval_image(data: Tensor, *, resolution: int, preprocess: EvalPreprocess) -> Tensor:
     """string[] or uint8[h, w, 3] -> float32[resolution, resolution, 3], nothing random."""
     tf = load_tensorflow()
-    image = decoded(data)
+    image = _trimmed(decoded(data), preprocess.trim_border)
     side = round(resolution * preprocess.ratio)
 
     if preprocess.resize == "small":
@@ -74,6 +74,17 @@ def eval_image(data: Tensor, *, resolution: int, preprocess: EvalPreprocess) -> 
         image = _centre(resized, resolution)
     image.set_shape([resolution, resolution, 3])
     return to_range(image)
+
+
+def _trimmed(image: Tensor, border: int) -> Tensor:
+    """Without so many pixels at each side."""
+    if not border:
+        return image
+    tf = load_tensorflow()
+    message = f"it is too small to cut {border} pixels off each side"
+    smaller = tf.reduce_min(tf.shape(image)[:2])
+    with tf.control_dependencies([tf.debugging.assert_greater(smaller, 2 * border, message)]):
+        return image[border:-border, border:-border]
 
 
 def _is_long(image: Tensor) -> Tensor:
