@@ -3,5 +3,6 @@
 command  its flags
 spec     what it reads, decides and makes
 run      how it works
+overlap  images that a mixture has twice
 weights  numbers and sizes -> how often each dataset is drawn
 """

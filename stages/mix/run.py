@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stages.mix.overlap import shared_images
 from stages.mix.spec import VERSION, Inputs, MixConfig, MixRuntime
 from stages.mix.weights import MOST_DRAWS, as_draws, by_temperature
 from vitctl.artifacts import Artifact, Recipe, Store, crew
@@ -22,7 +23,7 @@ from vitctl.data.names import compose
 from vitctl.data.opening import open_dataset
 from vitctl.data.parts import DatasetRef, MixtureInfo
 from vitctl.errors import InputError, UsageError
-from vitctl.events import Emit, Note, silent
+from vitctl.events import Caution, Emit, Note, silent
 
 _TRAIN = "train"
 
@@ -83,6 +84,8 @@ def run(
         if artifact is None:
             # ---- Describe it
             _announce(inputs.datasets, parts, info, emit=emit)
+            for sentence in shared_images(inputs.datasets, parts):
+                emit(Caution(sentence))
             (draft.path / DESCRIPTION).write_atomic(info.as_document())
             artifact = draft.publish(summary=_summary(info).as_json())
     emit(following(artifact))

@@ -87,7 +87,8 @@ def announce_plan(
     if "train" not in splits:
         emit(Caution("there is no image to train on: all fell to val"))
     elif len(splits) == 1:
-        way = "; --val-per-class 1 holds out one of each class" if classes else ""
+        several = classes and not splitting.held_back
+        way = "; --val-per-class 1 holds out one of each class" if several else ""
         emit(Caution(f"there is no image to score on: all fell to train{way}"))
 
 

@@ -199,3 +199,30 @@ def alive_since(pid):
     except OSError:
         return pid, None
     return pid, None if fields[0] == "Z" else fields[19]
+
+
+SCRIPT = """
+import functools, json, sys
+from tests.ingest.test_worker_pool import total
+from vitctl.ingest.worker_pool import Done, run_tasks
+
+print("the program runs", flush=True)
+done = [e.result for e in run_tasks(total, [[1, 2], [3]], workers=2) if isinstance(e, Done)]
+print(sorted(done), flush=True)
+assert sys.modules["__main__"].SCRIPT_IS_MAIN
+"""
+
+
+def test_a_script_needs_no_guard_around_its_main_program(tmp_path):
+    """Workers ran the script again, which ran its workers again (pytorch/pytorch#5858)."""
+    script = tmp_path / "script.py"
+    script.write_text("SCRIPT_IS_MAIN = True\n" + SCRIPT)
+    done = subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["the program runs", "[(3, {}), (3, {})]"]

@@ -17,10 +17,12 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext
+from types import ModuleType
 from typing import Any, Protocol
 
 from vitctl.errors import DoesNotFitError, UsageError, VitctlError
@@ -144,7 +146,8 @@ class _Pool:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         _enter_a_folder()
         try:
-            process.start()
+            with _without_main():
+                process.start()
         except OSError as error:
             raise _cannot_start(error.strerror or str(error), 0) from None
         finally:
@@ -180,6 +183,19 @@ def _cannot_start(how: str, code: int) -> VitctlError:
     if code == -signal.SIGKILL:
         return DoesNotFitError(f"{sentence}: it is what a system short of memory does", hint=alone)
     return UsageError(f"{sentence}; each runs {sys.executable}", hint=alone)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """A process that is spawned runs the main program again, to find there what it is to call. What
+    is called here is in modules, so that a script needs no `if __name__ == "__main__"`, and a
+    worker does not import what a program imports."""
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
 
 
 def _enter_a_folder() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from vitctl.signals.ownership import Owner, Phase, owner, raise_if_asked
@@ -29,11 +29,9 @@ def graceful(stop: Stop | None = None) -> Iterator[Stop]:
         stop.insists.after(number)
         stop.signal = stop.signal or number
 
-    try:
+    before = {}
+    with suppress(ValueError):  # not the main thread: the embedding program owns the signals
         before = {number: signal.signal(number, handle) for number in heeded()}
-    except ValueError:  # not the main thread: the embedding program owns the signals
-        yield stop
-        return
     try:
         yield stop
     finally:

@@ -17,7 +17,7 @@ from vitctl.data.batches import keys_of_steps
 from vitctl.data.example import decode_example
 from vitctl.data.opening import open_dataset
 from vitctl.errors import InputError, UsageError
-from vitctl.events import Note, silent
+from vitctl.events import Caution, Note, silent
 from vitctl.formula.family import FormulaConfig
 from vitctl.ingest.artifact import list_artifact
 from vitctl.ingest.choices import Choices
@@ -161,3 +161,23 @@ def test_weights_in_whole_numbers():
     assert draws[2] == 1
     assert sum(draws) - MOST_DRAWS in (0, 1)
     assert abs(draws[0] / sum(draws) - 0.123456789) < 2 / MOST_DRAWS
+
+
+def test_images_that_two_parts_share_are_counted(store, photos, drawings):
+    """Of one dataset, whatever was made of it; two others may use the same ids."""
+
+    def cautions(*parts):
+        events = []
+        mix(*parts, store=store, emit=events.append)
+        return [event.text for event in events if isinstance(event, Caution)]
+
+    few = api.subset(photos, store=store, set={"images": 5})
+    assert cautions(photos, few) == [
+        "photos and photos-5 have 5 images of train and 12 images of val in common, which the "
+        "mixture has twice: they are drawn more often, and scored twice"
+    ]
+    both = mix(few, drawings, store=store)
+    (sentence,) = cautions(both, photos)
+    assert "have 5 images of train and 12 images of val in common" in sentence
+    assert cautions(photos, drawings) == []
+    assert len(cautions(photos, photos)) == 1
