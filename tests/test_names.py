@@ -30,6 +30,12 @@ PUBLIC = {
     ("vitctl/plan/answer.py", "measured"),
 }
 """Keys of settings, of records and of JSON answers, which keep their names."""
+NOUNS = """Answers Block Bootstrap Candidate Dataset Doing Drawn Entry Group Layout Measured Member
+Metric Named Options Part Request Rows Run Scores Source Table Weights Window"""
+TWICE = frozenset(NOUNS.split())
+"""Nouns that name two classes in different packages. There may be fewer, not more."""
+EVERYWHERE = {"Inputs"}
+"""Each command has one."""
 
 
 def named(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -111,3 +117,17 @@ def test_uses_do_not_count():
 def test_a_range_may_have_a_start():
     assert banned("def f(data, start, stop): return data[start:stop]") == []
     assert banned("def f(data, start): return data[start:]") == [(1, "start")]
+
+
+def test_a_noun_names_one_class():
+    """A reader who greps `class Plan` wants one answer."""
+    places: dict[str, list[str]] = {}
+    for package in PACKAGES:
+        path = ROOT / package
+        for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
+            for node in ast.parse(file.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places.setdefault(node.name, []).append(file.relative_to(ROOT).as_posix())
+    several = {name for name, files in places.items() if len(files) > 1} - EVERYWHERE
+    assert not {name: places[name] for name in several - TWICE}
+    assert not TWICE - several, "these are one class now"

@@ -13,7 +13,7 @@ from tests import made
 from vitctl.artifacts import Store
 from vitctl.artifacts.runs import run_of
 from vitctl.recipes import finetuning, pretraining
-from vitctl.recipes.pretraining import Images
+from vitctl.recipes.pretraining import ImageFacts
 from vitctl.settings.config import Config
 from vitctl.settings.overrides import build, read_toml
 from vitctl.settings.trees import merge
@@ -30,7 +30,7 @@ TINY = {
     "data": {"batch": 8, "mock": {"examples": 40, "eval_examples": 16}},
     "precision": "float32",
 }
-IMAGES = Images(examples=40, classes=7, eval_split="val")
+IMAGES = ImageFacts(examples=40, classes=7, eval_split="val")
 STEPS = (2, "steps")
 
 

@@ -45,7 +45,7 @@ def resolve(
         )
     inputs = Inputs(checkpoint, dataset)
     resolved = settings.continued(
-        settings.Settings(cfg, images, branch.notes, tuple(before)),
+        settings.RunSettings(cfg, images, branch.notes, tuple(before)),
         lambda cfg: recipe_of(cfg, inputs),
         store=store,
         runtime=runtime,

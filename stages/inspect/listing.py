@@ -22,7 +22,7 @@ State = Literal["finished", "working", "unfinished", "damaged"]
 
 
 @dataclass(frozen=True)
-class Row:
+class ListedRow:
     """One line of `vitctl ls`.
 
     state    finished; working (a process is at it now); unfinished (none is, and the command that
@@ -61,7 +61,7 @@ class Row:
         }
 
 
-def rows(store: Store, *, kind: str | None = None) -> list[Row]:
+def rows(store: Store, *, kind: str | None = None) -> list[ListedRow]:
     """The rows of a store, oldest first. `kind="checkpoint"` lists those of the runs one by one."""
     per_directory = store.each_directory(
         lambda d: list(_rows_at(d, checkpoints=kind == "checkpoint"))
@@ -86,7 +86,7 @@ def labelled(artifact: Artifact) -> dict[str, Any]:
     return {**summary, "model": variants.label(name, **shape)}
 
 
-def _rows_at(path: Place, *, checkpoints: bool) -> Iterator[Row]:
+def _rows_at(path: Place, *, checkpoints: bool) -> Iterator[ListedRow]:
     try:
         entry = Store.load(path, check=False)
     except VitctlError as error:
@@ -104,9 +104,9 @@ def _rows_at(path: Place, *, checkpoints: bool) -> Iterator[Row]:
         yield _of_artifact(entry)
 
 
-def _of_artifact(artifact: Artifact) -> Row:
+def _of_artifact(artifact: Artifact) -> ListedRow:
     problems = artifact.check_sizes()
-    return Row(
+    return ListedRow(
         path=artifact.path,
         kind=artifact.kind,
         stage=artifact.manifest.stage,
@@ -121,7 +121,7 @@ def _of_artifact(artifact: Artifact) -> Row:
     )
 
 
-def _of_run(run: Run) -> Row:
+def _of_run(run: Run) -> ListedRow:
     steps = run.steps()
     newest = load_if_readable(run.place(steps[-1])) if steps else None
     made, _ = run.order
@@ -133,7 +133,7 @@ def _of_run(run: Run) -> Row:
         state, problem = "damaged", f"checkpoint {steps[-1]}: {problems[0]}"
     if run.is_working:
         state = "working"
-    return Row(
+    return ListedRow(
         path=run.path,
         kind="run",
         stage=run.info.stage,
@@ -148,7 +148,7 @@ def _of_run(run: Run) -> Row:
     )
 
 
-def _of_checkpoints(run: Run) -> Iterator[Row]:
+def _of_checkpoints(run: Run) -> Iterator[ListedRow]:
     for step in run.steps():
         try:
             row = _of_artifact(Artifact.load(run.place(step), check=False))
@@ -158,10 +158,10 @@ def _of_checkpoints(run: Run) -> Iterator[Row]:
                 place, {"kind": "checkpoint"}, state="damaged", problem=error.message
             )
             continue
-        yield Row(**{**vars(row), "name": f"{plain_name(run)}@{step}"})
+        yield ListedRow(**{**vars(row), "name": f"{plain_name(run)}@{step}"})
 
 
-def _of_batches(run: Run) -> Iterator[Row]:
+def _of_batches(run: Run) -> Iterator[ListedRow]:
     """The batches that a step of the run diverged on."""
     for place in run.batches():
         try:
@@ -170,13 +170,13 @@ def _of_batches(run: Run) -> Iterator[Row]:
             kind = {"kind": "batch"}
             yield _without_manifest(place, kind, state="damaged", problem=error.message)
             continue
-        yield Row(**{**vars(row), "name": f"{plain_name(run)} batch {place.name}"})
+        yield ListedRow(**{**vars(row), "name": f"{plain_name(run)} batch {place.name}"})
 
 
 def _without_manifest(
     path: Place, note: dict[str, str], *, state: State, problem: str | None = None
-) -> Row:
-    return Row(
+) -> ListedRow:
+    return ListedRow(
         path=path,
         kind=note.get("kind", "unknown"),
         stage=note.get("stage", path.parent.name),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from stages.inspect import text
-from stages.inspect.listing import Row, rows
+from stages.inspect.listing import ListedRow, rows
 from vitctl.artifacts.kinds import KINDS, example_of, kind_named
 from vitctl.console import completion
 from vitctl.console.session import Session
@@ -60,7 +60,7 @@ def ls(
         session.emit(Next.of(*shlex.split(example_of(kind or "dataset"))[1:]))
 
 
-def _cells(row: Row) -> list[str | Text]:
+def _cells(row: ListedRow) -> list[str | Text]:
     from rich.text import Text
 
     summary_text = row.problem or text.in_words(

@@ -24,7 +24,7 @@ from vitctl.settings.trees import at
 from vitctl.train.config import TrainConfig
 
 # What is planned for where nothing says how many images and classes there are.
-_IMAGENET = pretraining.Images(examples=1_281_167, classes=1000, eval_split=None)
+_IMAGENET = pretraining.ImageFacts(examples=1_281_167, classes=1000, eval_split=None)
 _MESH = "Number of devices along each mesh axis, for example data=512,fsdp=4"
 
 
@@ -120,7 +120,7 @@ def plan(
         described = pretraining.images_of(dataset, split="train")
     elif examples is not None:
         count = parse_count(examples, name="--examples")
-        described = pretraining.Images(count, _IMAGENET.classes, None)
+        described = pretraining.ImageFacts(count, _IMAGENET.classes, None)
         if described.examples < 1:
             raise UsageError("--examples 0 leaves nothing to train on")
     resolved = resolve(

@@ -16,7 +16,7 @@ from vitctl.plan.answer import Answer, Search
 from vitctl.plan.candidates import Option
 from vitctl.plan.compiler import COST_COMPILES, Compiler
 from vitctl.plan.estimate import estimate
-from vitctl.plan.program import Plan, Target
+from vitctl.plan.program import StepPlan, Target
 from vitctl.plan.topology import Topology
 from vitctl.quoting import quoted
 from vitctl.sharding import spec as specs
@@ -224,7 +224,7 @@ def _as_pretrain(
         emit(Note(chosen.reason))
     first = candidates.option(
         cfg,
-        Plan(chosen.spec, chosen.remat, runtime.microbatch),
+        StepPlan(chosen.spec, chosen.remat, runtime.microbatch),
         batch=cfg.data.batch,
         hardware=target_topology.hardware,
         devices=target_topology.devices,

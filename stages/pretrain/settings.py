@@ -44,12 +44,12 @@ def resolve(
         )
     inputs = Inputs(None)
 
-    def images(tree: Tree) -> pretraining.Images:
+    def images(tree: Tree) -> pretraining.ImageFacts:
         nonlocal inputs
         if mock:
             emit(Doing("import"))
             made_up = build(MockConfig, at(tree, "data.mock") or {})
-            return pretraining.Images(
+            return pretraining.ImageFacts(
                 made_up.examples, pretraining.MOCK_CLASSES, eval_split="val", made_up=True
             )
         artifact = dataset()

@@ -31,7 +31,7 @@ from vitctl.optim.schedules import ScheduleConfig, value
 from vitctl.scaling import report
 from vitctl.scaling.laws import Law
 from vitctl.scaling.points import Points
-from vitctl.scaling.study import Settings, study
+from vitctl.scaling.study import StudySettings, study
 from vitctl.scaling.summary import Bottlenecks, FitReport
 
 THEME = THEMES["light"]
@@ -57,7 +57,7 @@ def summary():
         data_size=np.array([row[1] for row in rows]),
         images=np.array([row[2] for row in rows]),
     )
-    found = study(points, Settings(draws=100))
+    found = study(points, StudySettings(draws=100))
     summary = report.summary(found, unit="hours", against=None)
     return FitReport(**dict(summary), band=report.band(found))
 

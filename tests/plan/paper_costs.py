@@ -24,7 +24,7 @@ from typing import Any
 
 from vitctl.model.config import from_name
 from vitctl.plan.cost import DEPTHS
-from vitctl.plan.program import Plan, Program, Target, compile_step
+from vitctl.plan.program import Program, StepPlan, Target, compile_step
 from vitctl.plan.topology import absent_devices, parse, prepare
 from vitctl.sharding.spec import MeshSpec
 from vitctl.train.config import TrainConfig
@@ -81,7 +81,7 @@ def compiled(model: str, depth: int) -> Program:
     topology = parse(SLICES.get(model, "v3:8x8"))
     target = Target(topology, absent_devices(topology))
     cfg = config(model, batch=IMAGES.get(model, 32) * topology.devices)
-    plan = Plan(MeshSpec().resolve(devices=topology.devices), REMAT.get(model, "none"))
+    plan = StepPlan(MeshSpec().resolve(devices=topology.devices), REMAT.get(model, "none"))
     return compile_step(cfg, plan, target=target, depth=depth)
 
 

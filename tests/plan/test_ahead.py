@@ -13,7 +13,7 @@ import pytest
 from tests.plan import paper_costs, tables
 from vitctl.model.config import ModelConfig
 from vitctl.plan import program as programs
-from vitctl.plan.program import Plan, Target, compile_step
+from vitctl.plan.program import StepPlan, Target, compile_step
 from vitctl.sharding.spec import MeshSpec
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import state as states
@@ -27,8 +27,8 @@ def tiny(*, batch, depth=2, head="map", **model) -> TrainConfig:
     return cfg.model_copy(update={"model": sizes, "name": "tiny"})
 
 
-def plan(devices, remat="none", **mesh) -> Plan:
-    return Plan(MeshSpec(**mesh).resolve(devices=devices), remat)
+def plan(devices, remat="none", **mesh) -> StepPlan:
+    return StepPlan(MeshSpec(**mesh).resolve(devices=devices), remat)
 
 
 def padded_bytes(tree) -> int:

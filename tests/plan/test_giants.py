@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.plan import paper_costs
-from vitctl.plan.program import Plan, Target, compile_step
+from vitctl.plan.program import StepPlan, Target, compile_step
 from vitctl.sharding.spec import MeshSpec
 
 USABLE = 15.48 * 2**30
@@ -23,7 +23,7 @@ def test_the_paper_s_giants_fit_a_core(absent, name, images, peak):
     cfg = paper_costs.config(name, batch=images * MESH.batch_shards)
     assert (cfg.model.classes, cfg.model.head, cfg.optim.name) == (29_593, "map", "adafactor")
     assert cfg.precision == "bfloat16"
-    found = compile_step(cfg, Plan(MESH, "dots"), target=Target(topology, devices))
+    found = compile_step(cfg, StepPlan(MESH, "dots"), target=Target(topology, devices))
     assert found.fits
     assert found.peak < USABLE
     assert found.peak / 2**30 == pytest.approx(peak, rel=0.1)
@@ -38,7 +38,7 @@ def test_one_token_more_pads_to_half_as_many_again(absent):
         cfg = paper_costs.config("B/16", batch=32 * len(devices))
         sizes = {"head": head, "patch": 14, "depth": 4, "classes": 10}
         cfg = cfg.model_copy(update={"model": cfg.model.model_copy(update=sizes)})
-        plan = Plan(MeshSpec(len(devices)), "none")
+        plan = StepPlan(MeshSpec(len(devices)), "none")
         found = compile_step(cfg, plan, target=Target(topology, devices))
         temporaries[head] = found.temporaries
     assert temporaries["token"] > 1.15 * temporaries["map"]

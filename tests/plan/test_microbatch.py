@@ -13,7 +13,7 @@ from vitctl.model.config import ModelConfig
 from vitctl.plan import candidates
 from vitctl.plan.compiler import Compiler, repeated
 from vitctl.plan.cost import Cost
-from vitctl.plan.program import Plan, Program, Target
+from vitctl.plan.program import Program, StepPlan, Target
 from vitctl.plan.topology import local
 from vitctl.sharding.spec import MeshSpec
 
@@ -29,7 +29,7 @@ def costs():
     compiler = Compiler(target, emit=silent, at_most=9)
     found = {}
     for part in (None, 2):
-        plan = Plan(MeshSpec(1), "none", part)
+        plan = StepPlan(MeshSpec(1), "none", part)
         option = candidates.option(cfg, plan, batch=8, hardware=TPUS["v3"], devices=1)
         whole = compiler.whole(option)
         found[part] = whole, compiler.cost(option, whole=whole, hardware=TPUS["v3"])
@@ -63,7 +63,7 @@ def test_the_time_on_the_links_is_that_of_the_program_that_runs():
     whole = Program(True, 1.0, 1.0, 1, 0.017, 1, 1, 2)
     cfg = config("S/16", batch=64)
     option = candidates.option(
-        cfg, Plan(MeshSpec(8), "none", 2), batch=64, hardware=TPUS["v3"], devices=8
+        cfg, StepPlan(MeshSpec(8), "none", 2), batch=64, hardware=TPUS["v3"], devices=8
     )
     found = repeated(one, 4, option, whole=whole, hardware=TPUS["v3"])
     assert found.link_seconds == 0.017

@@ -12,7 +12,7 @@ from vitctl.plan import candidates as options
 from vitctl.plan import compiler, program, search
 from vitctl.plan.compiler import Compiler
 from vitctl.plan.estimate import estimate
-from vitctl.plan.program import Plan, Program
+from vitctl.plan.program import Program, StepPlan
 from vitctl.sharding.spec import MeshSpec
 
 V5E = TPUS["v5e"]
@@ -29,7 +29,7 @@ def test_the_text_of_what_cannot_be_printed_is_none():
 
 @pytest.fixture
 def option():
-    plan = Plan(MeshSpec(data=8), "none", None)
+    plan = StepPlan(MeshSpec(data=8), "none", None)
     return options.option(config("S/16", batch=64), plan, batch=64, hardware=V5E, devices=8)
 
 

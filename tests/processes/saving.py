@@ -101,8 +101,8 @@ def main() -> None:
 
     try:
         if int(count) > 1:
-            place = cluster.Place(int(count), int(index), f"localhost:{port}")
-            connection.connect(place, report=report, start_s=60)
+            membership = cluster.Membership(int(count), int(index), f"localhost:{port}")
+            connection.connect(membership, report=report, start_s=60)
         told = work(Store(store), int(steps))
         if processes.first():
             print(json.dumps(told), flush=True)

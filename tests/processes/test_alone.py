@@ -13,7 +13,7 @@ import pytest
 from vitctl.errors import InterruptedRun, UsageError
 from vitctl.processes import cluster, connection, exchange
 from vitctl.processes import pulse as pulse_of
-from vitctl.processes.cluster import Place
+from vitctl.processes.cluster import Membership
 from vitctl.processes.pulse import Ended, Pulse
 from vitctl.processes.watchdog import Watchdog
 
@@ -75,22 +75,22 @@ def tell(*every):
 
 
 def test_one_process_is_the_default():
-    assert cluster.place(Place(), environment={}) is None
+    assert cluster.membership(Membership(), environment={}) is None
     batch_script = {k: v for k, v in SRUN.items() if k != "SLURM_STEP_NODELIST"}
-    assert cluster.place(Place(), environment=batch_script) is None
-    assert cluster.place(Place(), environment={**SRUN, "SLURM_NTASKS": "1"}) is None
+    assert cluster.membership(Membership(), environment=batch_script) is None
+    assert cluster.membership(Membership(), environment={**SRUN, "SLURM_NTASKS": "1"}) is None
     # An interactive step in an allocation of four.
     interactive = {**SRUN, "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}
-    assert cluster.place(Place(), environment=interactive) is None
+    assert cluster.membership(Membership(), environment=interactive) is None
     assert cluster.in_environment(interactive) is None
 
 
 def test_the_count_of_the_step_is_the_count():
     step = {**SRUN, "SLURM_STEP_NUM_TASKS": "3"}
-    assert cluster.place(Place(), environment=step) == Place(processes=3)
+    assert cluster.membership(Membership(), environment=step) == Membership(processes=3)
     assert cluster.in_environment(step) == (2, 3)
     whole = {**SRUN, "SLURM_STEP_NUM_TASKS": "4"}
-    assert cluster.place(Place(), environment=whole) == Place()
+    assert cluster.membership(Membership(), environment=whole) == Membership()
     # The daemons of mpirun, which srun started.
     assert cluster.in_environment(
         {**SRUN, **OMPI, "SLURM_STEP_NUM_TASKS": "9"}
@@ -100,10 +100,10 @@ def test_the_count_of_the_step_is_the_count():
 @pytest.mark.parametrize(
     ("environment", "place", "who", "hint"),
     [
-        ({**SRUN, "SLURM_PROCID": "0"}, Place(), "the other processes did", "SLURM is said to run"),
-        (SRUN, Place(), "process 0 did", "of which this is number 2"),
-        ({}, Place(), "some of the processes did", "several processes: start"),
-        (SRUN, Place(2, 0, "node1:9"), "the other processes did not connect", "start all"),
+        ({**SRUN, "SLURM_PROCID": "0"}, Membership(), "the other processes did", "SLURM is said"),
+        (SRUN, Membership(), "process 0 did", "of which this is number 2"),
+        ({}, Membership(), "some of the processes did", "several processes: start"),
+        (SRUN, Membership(2, 0, "node1:9"), "the other processes did not connect", "start all"),
     ],
 )  # fmt: skip
 def test_a_process_that_waits_in_vain_blames_others(environment, place, who, hint, monkeypatch):
@@ -127,8 +127,8 @@ def test_a_process_that_waits_in_vain_blames_others(environment, place, who, hin
     ],
 )
 def test_clusters_are_left_to_jax(environment):
-    assert cluster.place(Place(), environment=environment) == Place()
-    assert cluster.place(Place(processes=1), environment=environment) is None
+    assert cluster.membership(Membership(), environment=environment) == Membership()
+    assert cluster.membership(Membership(processes=1), environment=environment) is None
 
 
 def test_what_the_environment_tells_without_jax():
@@ -202,16 +202,16 @@ def test_other_hosts_of_a_slice_leave_a_command_to_the_first(tmp_path):
 @pytest.mark.parametrize(
     ("place", "says"),
     [
-        (Place(processes=2, process_id=0), "without --coordinator"),
-        (Place(coordinator="a:1"), "without --processes and --process-id"),
-        (Place(2, 2, "a:1"), "--process-id 2 of --processes 2"),
-        (Place(2, 0, "a"), "is not HOST:PORT"),
-        (Place(2, 0, "a:99999"), "is not HOST:PORT"),
+        (Membership(processes=2, process_id=0), "without --coordinator"),
+        (Membership(coordinator="a:1"), "without --processes and --process-id"),
+        (Membership(2, 2, "a:1"), "--process-id 2 of --processes 2"),
+        (Membership(2, 0, "a"), "is not HOST:PORT"),
+        (Membership(2, 0, "a:99999"), "is not HOST:PORT"),
     ],
 )
 def test_flags_that_leave_something_open(place, says):
     with pytest.raises(UsageError, match=says):
-        cluster.place(place, environment={})
+        cluster.membership(place, environment={})
 
 
 def test_alone_nothing_imports_jax():

@@ -12,14 +12,14 @@ from vitctl.artifacts import Store
 from vitctl.data.config import AugmentConfig
 from vitctl.recipes import cropping, pretraining
 from vitctl.recipes import settings as settings_of_runs
-from vitctl.recipes.pretraining import Images
+from vitctl.recipes.pretraining import ImageFacts
 from vitctl.settings.overrides import build
 from vitctl.settings.trees import merge
 from vitctl.train.config import TrainConfig, TrainRuntime
 
 
 def images(side, examples=1000):
-    return Images(examples=examples, classes=3, eval_split="val", side=side)
+    return ImageFacts(examples=examples, classes=3, eval_split="val", side=side)
 
 
 def resolved(images, *, recipe=None, **overrides):
@@ -83,7 +83,7 @@ def test_runs_of_every_earlier_version_are_continued(tmp_path):
         (8, 0.05),
         (1, 0.05),
     ]
-    settings = settings_of_runs.Settings(now, images(48), (), tuple(before))
+    settings = settings_of_runs.RunSettings(now, images(48), (), tuple(before))
     inputs = Inputs(made.dataset_artifact(Store(tmp_path / "data")))
     for number, begun in enumerate(before):
         store = Store(tmp_path / str(number))

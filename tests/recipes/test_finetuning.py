@@ -11,13 +11,13 @@ from tests import made
 from vitctl.artifacts import Store
 from vitctl.recipes import finetuning
 from vitctl.recipes import settings as settings_of_runs
-from vitctl.recipes.pretraining import Images, edge
+from vitctl.recipes.pretraining import ImageFacts, edge
 from vitctl.settings.overrides import Overrides, build
 from vitctl.settings.trees import merge
 from vitctl.train.config import TrainConfig, TrainRuntime
 
-IMAGENET = Images(examples=1_281_167, classes=1000, eval_split="val")
-SMALL = Images(examples=800, classes=5, eval_split="val")
+IMAGENET = ImageFacts(examples=1_281_167, classes=1000, eval_split="val")
+SMALL = ImageFacts(examples=800, classes=5, eval_split="val")
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_run_that_an_earlier_version_began_is_continued(resolved, tmp_path):
     store = Store(tmp_path / "store")
     before, cfg, _, earlier = resolved({"patch": 28, "position": "sincos2d"})
     inputs = Inputs(before, before)  # only its id matters here
-    settings = settings_of_runs.Settings(cfg, IMAGENET, ("as now",), (earlier,))
+    settings = settings_of_runs.RunSettings(cfg, IMAGENET, ("as now",), (earlier,))
 
     def continued(**runtime):
         taken = settings_of_runs.continued(
@@ -133,7 +133,7 @@ def test_a_run_that_an_earlier_version_began_is_continued(resolved, tmp_path):
 
 
 def test_a_sigmoid_starts_calmly_and_a_few_images_make_no_batch_of_one(resolved):
-    few = Images(examples=14, classes=5, eval_split="val")
+    few = ImageFacts(examples=14, classes=5, eval_split="val")
     _, cfg, _, earlier = resolved({"resolution": 32, "patch": 8}, images=few, loss="sigmoid")
     assert cfg.model.head_bias == pytest.approx(-math.log(5), abs=1e-4)
     assert cfg.data.batch == 8
@@ -144,7 +144,7 @@ def test_a_sigmoid_starts_calmly_and_a_few_images_make_no_batch_of_one(resolved)
 
 def test_crops_of_small_images_keep_more(resolved):
     """Also where the model is trained on photos: 5 % of 32 px are 7 px."""
-    small = Images(examples=800, classes=5, eval_split="val", side=32)
+    small = ImageFacts(examples=800, classes=5, eval_split="val", side=32)
     model = {"patch": 16, "position": "learned"}
     _, cfg, notes, earlier = resolved(model, images=small)
     assert cfg.data.augment.area_min == 0.56
@@ -159,7 +159,7 @@ def test_each_version_has_its_own_length(tmp_path, epochs):
     """Epochs of 6 images: a step each, and six with the batch of 1 that was once chosen. One epoch
     was refused, for the warmup of the six."""
     checkpoint = made.checkpoint(Store(tmp_path / "store"), saved=False)
-    images = Images(examples=6, classes=5, eval_split="val")
+    images = ImageFacts(examples=6, classes=5, eval_split="val")
     branch = finetuning.resolve(
         checkpoint, images=images, duration=(epochs, "epochs"), overrides={}
     )

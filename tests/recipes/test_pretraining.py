@@ -6,14 +6,14 @@ import pytest
 
 from vitctl.errors import UsageError
 from vitctl.recipes import pretraining
-from vitctl.recipes.pretraining import Images
+from vitctl.recipes.pretraining import ImageFacts
 from vitctl.recipes.recipe import load
 from vitctl.settings.overrides import build, read_toml, to_toml
 from vitctl.settings.trees import merge
 from vitctl.train.config import TrainConfig
 
-IMAGENET = Images(examples=1_281_167, classes=1000, eval_split="val")
-DIGITS = Images(examples=1437, classes=10, eval_split="val")
+IMAGENET = ImageFacts(examples=1_281_167, classes=1000, eval_split="val")
+DIGITS = ImageFacts(examples=1437, classes=10, eval_split="val")
 
 
 def resolved(model, images, /, *, recipe=None, duration=None, **overrides):
@@ -25,7 +25,7 @@ def resolved(model, images, /, *, recipe=None, duration=None, **overrides):
 
 def test_the_paper_s_own_run():
     """Appendix C: batch 16384, 1M steps, 10k warmup, lr 8e-4, decay 3.0 and 0.03, sigmoid."""
-    jft = Images(examples=3_000_000_000, classes=29_593, eval_split=None)
+    jft = ImageFacts(examples=3_000_000_000, classes=29_593, eval_split=None)
     cfg, notes = resolved("g14", jft)
     assert (cfg.data.batch, cfg.steps, cfg.loss) == (16_384, 1_000_000, "sigmoid")
     assert (cfg.schedule.kind, cfg.schedule.peak_lr) == ("rsqrt", 8e-4)
@@ -44,7 +44,7 @@ def test_the_paper_s_own_run():
         ("S16", DIGITS, "small", 176),
         ("g14", DIGITS, "paper", 16_384),
         ("G14", IMAGENET, "paper", 16_384),
-        ("B16", Images(examples=100_000, classes=5, eval_split="val"), "small", 1024),
+        ("B16", ImageFacts(examples=100_000, classes=5, eval_split="val"), "small", 1024),
     ],
 )
 def test_the_recipe_is_chosen_by_model_and_data(model, images, recipe, batch):
@@ -183,7 +183,7 @@ def test_a_name_of_the_user_s_own_needs_a_size_beside_it():
         resolved(name, DIGITS)
 
 
-MADE_UP = Images(examples=100_000, classes=1000, eval_split="val", made_up=True)
+MADE_UP = ImageFacts(examples=100_000, classes=1000, eval_split="val", made_up=True)
 
 
 def test_made_up_images_are_few_unless_a_batch_is_given():
@@ -203,7 +203,7 @@ def test_made_up_images_are_few_unless_a_batch_is_given():
 
 @pytest.mark.parametrize(("examples", "batch"), [(14, 8), (5, 5), (64, 8), (100, 8), (160, 16)])
 def test_a_few_images_are_mixed_with_others(examples, batch):
-    images = Images(examples=examples, classes=2, eval_split=None)
+    images = ImageFacts(examples=examples, classes=2, eval_split=None)
     found = pretraining.resolve(
         model="S16", recipe=None, images=images, duration=None, overrides={}
     )

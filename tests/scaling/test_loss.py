@@ -16,7 +16,7 @@ from vitctl.scaling.points import Points, check
 from vitctl.scaling.profile import profile_intervals
 from vitctl.scaling.settings import loss_bounds, resolve_against, settings
 from vitctl.scaling.solver import Objective
-from vitctl.scaling.study import Settings, study
+from vitctl.scaling.study import StudySettings, study
 
 TRUTH = Law(a=20.0, b=0.35, c=2.1, d=3.0)
 FREE = Bounds(c=(0.0, None))
@@ -85,7 +85,7 @@ def test_intervals_hold_the_truth_at_their_rate() -> None:
 
 
 def test_a_study_of_losses() -> None:
-    found = study(points(), Settings(bounds=FREE, draws=100, budgets=(1e6,)))
+    found = study(points(), StudySettings(bounds=FREE, draws=100, budgets=(1e6,)))
     assert found.law.c == pytest.approx(2.1, abs=0.05)
     low, high = found.intervals["c"]
     assert 1 < low < 2.1 < high

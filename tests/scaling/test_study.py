@@ -16,14 +16,14 @@ from vitctl.scaling.names import Against
 from vitctl.scaling.points import Points
 from vitctl.scaling.published import PUBLISHED
 from vitctl.scaling.settings import resolve_against, settings
-from vitctl.scaling.study import Settings, cautions, study
+from vitctl.scaling.study import StudySettings, cautions, study
 
 QUICK = {"draws": 100}
 
 
 @pytest.fixture(scope="module")
 def summary(paper):
-    found = study(paper(), Settings(budgets=(5000.0,), **QUICK))
+    found = study(paper(), StudySettings(budgets=(5000.0,), **QUICK))
     return report.summary(found, unit="TPUv3 core-days", against="imagenet-10shot").as_json()
 
 
@@ -63,7 +63,7 @@ def test_every_run_has_its_residual(summary, paper) -> None:
 
 
 def test_the_band_holds_the_law(paper) -> None:
-    band = report.band(study(paper(), Settings(**QUICK)))
+    band = report.band(study(paper(), StudySettings(**QUICK)))
     assert all(
         low <= error <= high
         for low, error, high in zip(band.low, band.error, band.high, strict=True)
@@ -72,7 +72,8 @@ def test_the_band_holds_the_law(paper) -> None:
 
 def test_the_same_settings_give_the_same_study(paper) -> None:
     one, two = (
-        report.summary(study(paper(), Settings(**QUICK)), unit="", against=None) for _ in range(2)
+        report.summary(study(paper(), StudySettings(**QUICK)), unit="", against=None)
+        for _ in range(2)
     )
     assert one == two
 
@@ -85,19 +86,19 @@ def of_one_model(n: int, **more: object) -> Points:
 
 
 def test_one_model_only_is_said() -> None:
-    found = study(of_one_model(12, model=np.array(["B/16"] * 12)), Settings(**QUICK))
+    found = study(of_one_model(12, model=np.array(["B/16"] * 12)), StudySettings(**QUICK))
     assert any("one model only (B/16)" in said for said in cautions(found))
 
 
 def test_few_points_make_wide_intervals_not_a_lie() -> None:
     """With five points for four parameters one degree of freedom is left, and Student's t of that
     is 12.7: the interval is an order of magnitude wider than the scatter seems to warrant."""
-    few = study(of_one_model(5), Settings(**QUICK))
+    few = study(of_one_model(5), StudySettings(**QUICK))
     assert any("5 points for 4 parameters" in said for said in cautions(few))
     assert any("draws residuals instead" in said for said in cautions(few))
     band = report.band(few)
     assert all(low < high for low, high in zip(band.low, band.high, strict=True))
-    more = study(of_one_model(9), Settings(**QUICK))
+    more = study(of_one_model(9), StudySettings(**QUICK))
     for name in ("b", "c"):
         widths = []
         for found in (few, more):
@@ -108,11 +109,11 @@ def test_few_points_make_wide_intervals_not_a_lie() -> None:
 
 def test_too_few_frontier_points_name_what_can_be_fitted() -> None:
     with pytest.raises(InputError, match="4 of 4 runs are on the frontier") as refusal:
-        study(of_one_model(4), Settings(**QUICK))
+        study(of_one_model(4), StudySettings(**QUICK))
     assert refusal.value.hint == (
         "--form floor or --form shift or --form power can be fitted to so few"
     )
-    assert study(of_one_model(4), Settings(form="floor", **QUICK)).fit.form == "floor"
+    assert study(of_one_model(4), StudySettings(form="floor", **QUICK)).fit.form == "floor"
 
 
 def test_a_straight_line_is_not_given_a_floor() -> None:
@@ -120,7 +121,7 @@ def test_a_straight_line_is_not_given_a_floor() -> None:
     compute = np.geomspace(1, 1e4, 20)
     rng = np.random.default_rng(3)
     error = 0.8 * compute**-0.2 + 0.002 * rng.standard_normal(20)
-    found = study(Points(compute, error, np.arange(1, 21)), Settings(rule="all", **QUICK))
+    found = study(Points(compute, error, np.arange(1, 21)), StudySettings(rule="all", **QUICK))
     assert found.intervals["c"][0] == 0.0
     assert any("simpler form" in said for said in cautions(found))
 
@@ -129,8 +130,8 @@ def test_an_error_of_zero_has_no_logarithm() -> None:
     points = of_one_model(10)
     points.error[-1] = 0.0
     with pytest.raises(InputError, match="error 0, which has no logarithm"):
-        study(points, Settings(rule="hull", **QUICK))
-    study(points, Settings(**QUICK))
+        study(points, StudySettings(rule="hull", **QUICK))
+    study(points, StudySettings(**QUICK))
 
 
 def test_pairs_are_checked_against_the_models(paper) -> None:

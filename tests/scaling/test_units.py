@@ -19,7 +19,7 @@ from vitctl.scaling.points import Points
 from vitctl.scaling.profile import profile_intervals
 from vitctl.scaling.settings import settings
 from vitctl.scaling.solver import Objective
-from vitctl.scaling.study import Settings, study
+from vitctl.scaling.study import StudySettings, study
 
 BUDGETS = (5e3, 5e4)
 SMALL: dict[str, Any] = {"draws": 100, "pairs": (("Ti/16", "L/16"),)}
@@ -29,7 +29,7 @@ IN_UNIT = {"compute", "below", "budget", "cost_per_image"}
 
 def summary(points: Points, unit: float, **chosen: Any) -> dict[str, Any]:
     scaled = replace(points, compute=points.compute * unit)
-    asked = Settings(budgets=tuple(budget * unit for budget in BUDGETS), **SMALL, **chosen)
+    asked = StudySettings(budgets=tuple(budget * unit for budget in BUDGETS), **SMALL, **chosen)
     found = study(scaled, asked)
     return {
         **report.summary(found, unit="", against=None).as_json(),

@@ -25,10 +25,10 @@ from vitctl.processes.pulse import Followed
 
 def connect(flags: dict[str, Any], *, stop_display: Callable[[], None]) -> None:
     """Connect with the others, if there are any."""
-    place = cluster.place(
-        cluster.Place(flags["processes"], flags["process_id"], flags["coordinator"])
+    membership = cluster.membership(
+        cluster.Membership(flags["processes"], flags["process_id"], flags["coordinator"])
     )
-    if place is None:
+    if membership is None:
         return
     drop_prints()
 
@@ -37,7 +37,7 @@ def connect(flags: dict[str, Any], *, stop_display: Callable[[], None]) -> None:
         _tell(error)
 
     connection.connect(
-        place,
+        membership,
         report=tell,
         hang_s=flags["hang_timeout"],
         start_s=flags["start_timeout"] or connection.START_S,

@@ -22,7 +22,7 @@ from vitctl.data.names import text_of
 from vitctl.errors import InputError, VitctlError, one_line
 from vitctl.ingest.arrow_table import (
     Columns,
-    Row,
+    ImageRow,
     images_of,
     labels_of,
     list_tables,
@@ -138,7 +138,7 @@ class _ArrowFile:
     size: int
     shown: str
 
-    def rows(self, columns: Columns) -> Iterator[Row]:
+    def rows(self, columns: Columns) -> Iterator[ImageRow]:
         import pyarrow as pa
 
         row = 0
@@ -153,7 +153,7 @@ class _ArrowFile:
                 for size, offset, labels in zip(
                     sizes, offsets, labels_of(batch, columns), strict=True
                 ):
-                    yield Row(size, offset, labels)
+                    yield ImageRow(size, offset, labels)
                     row += 1
         except (pa.ArrowException, OSError, MemoryError, ValueError, EOFError) as error:
             raise DamagedError(row, one_line(error)) from None

@@ -45,7 +45,7 @@ class Columns:
     names: tuple[str, ...] | None
 
 
-class Row(NamedTuple):
+class ImageRow(NamedTuple):
     """An image of a table and its labels."""
 
     size: int
@@ -61,7 +61,7 @@ class TableFile(Protocol):
     @property
     def schema(self) -> pa.Schema: ...
 
-    def rows(self, columns: Columns) -> Iterator[Row]:
+    def rows(self, columns: Columns) -> Iterator[ImageRow]:
         """Its rows from front to back. Raises `DamagedError`."""
         ...
 

@@ -16,7 +16,7 @@ from vitctl.data.names import text_of
 from vitctl.errors import InputError, one_line
 from vitctl.ingest.arrow_table import (
     Columns,
-    Row,
+    ImageRow,
     images_of,
     labels_of,
     list_tables,
@@ -104,9 +104,9 @@ class _ParquetFile:
     def schema(self) -> pa.Schema:
         return self.file.schema_arrow
 
-    def rows(self, columns: Columns) -> Iterator[Row]:
+    def rows(self, columns: Columns) -> Iterator[ImageRow]:
         for row, (image, labels) in enumerate(self._rows(columns)):
-            yield Row(len(image or b""), row, labels)
+            yield ImageRow(len(image or b""), row, labels)
 
     def images(self, columns: Columns) -> Iterator[bytes | None]:
         return (image for image, _ in self._rows(columns))

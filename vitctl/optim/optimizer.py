@@ -30,7 +30,7 @@ ADAFACTOR_EPSILON = 1e-30
 """Added to squared gradients before averaging (https://arxiv.org/abs/1804.04235, section 8)."""
 
 
-class Update(Protocol):
+class UpdateFunction(Protocol):
     def __call__(
         self, grads: Params, state: PerLayerState, params: Params, *, lr: Any
     ) -> tuple[Params, PerLayerState]: ...
@@ -44,7 +44,7 @@ class Optimizer(NamedTuple):
     """
 
     init: Any
-    update: Update
+    update: UpdateFunction
 
 
 class Stats(NamedTuple):

@@ -9,7 +9,7 @@ from vitctl.errors import UsageError
 from vitctl.hardware.tpus import Hardware
 from vitctl.model.remat import Remat
 from vitctl.plan.estimate import estimate, step_flops
-from vitctl.plan.program import Plan
+from vitctl.plan.program import StepPlan
 from vitctl.sharding.spec import MeshSpec
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import footprint
@@ -30,7 +30,7 @@ class Option:
     """
 
     cfg: TrainConfig
-    plan: Plan
+    plan: StepPlan
     needed: int
     seconds: float | None
 
@@ -90,7 +90,7 @@ def options(
                 ways.append(
                     option(
                         cfg,
-                        Plan(mesh, remat, microbatch),
+                        StepPlan(mesh, remat, microbatch),
                         batch=batch,
                         hardware=hardware,
                         devices=devices,
@@ -102,7 +102,7 @@ def options(
 
 
 def option(
-    cfg: TrainConfig, plan: Plan, *, batch: int, hardware: Hardware | None, devices: int
+    cfg: TrainConfig, plan: StepPlan, *, batch: int, hardware: Hardware | None, devices: int
 ) -> Option:
     """What counts say about one way to run."""
     cfg = with_batch(cfg, batch)
@@ -125,7 +125,7 @@ def with_batch(cfg: TrainConfig, batch: int) -> TrainConfig:
     )
 
 
-def need(cfg: TrainConfig, plan: Plan) -> footprint.Need:
+def need(cfg: TrainConfig, plan: StepPlan) -> footprint.Need:
     """Bytes on one device by shapes, nothing compiled: the count that `pretrain` refuses by."""
     return footprint.need(cfg, spec=plan.mesh, remat=plan.remat, microbatch=plan.microbatch)
 

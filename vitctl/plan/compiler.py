@@ -9,7 +9,7 @@ from vitctl.hardware.tpus import Hardware
 from vitctl.plan.candidates import Option
 from vitctl.plan.cost import DEPTHS, Cost, extrapolate
 from vitctl.plan.estimate import estimate, update_bytes
-from vitctl.plan.program import Plan, Program, Target, compile_step
+from vitctl.plan.program import Program, StepPlan, Target, compile_step
 
 COST_COMPILES = len(DEPTHS)
 """Programs for the cost of a step."""
@@ -61,7 +61,7 @@ def _of_one_part(option: Option, parts: int) -> Option:
     if parts == 1:
         return option
     data = option.cfg.data.model_copy(update={"batch": option.cfg.data.batch // parts})
-    plan = Plan(option.plan.mesh, option.plan.remat, None)
+    plan = StepPlan(option.plan.mesh, option.plan.remat, None)
     cfg = option.cfg.model_copy(update={"data": data})
     return Option(cfg, plan, option.needed, option.seconds)
 

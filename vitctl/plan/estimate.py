@@ -15,7 +15,7 @@ from vitctl.model.config import ModelConfig
 from vitctl.model.remat import Remat
 from vitctl.optim.config import OptimConfig
 from vitctl.plan.cost import Cost
-from vitctl.plan.program import Plan
+from vitctl.plan.program import StepPlan
 from vitctl.sharding.spec import MeshSpec
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import footprint
@@ -79,7 +79,7 @@ def update_flops(optim: OptimConfig) -> float:
             assert_never(optim.name)
 
 
-def link_bytes(model: ModelConfig, plan: Plan, *, images: float, dtype_bytes: int) -> float:
+def link_bytes(model: ModelConfig, plan: StepPlan, *, images: float, dtype_bytes: int) -> float:
     """Bytes a device sends: gradients summed over the data axis in fp32, weights gathered where
     they are divided, and, with a tensor axis, two sums of activations a block and pass."""
     parameters = accounting.parameters(model).total
@@ -94,7 +94,7 @@ def link_bytes(model: ModelConfig, plan: Plan, *, images: float, dtype_bytes: in
     return sums + gathers + activations
 
 
-def estimate(cfg: TrainConfig, plan: Plan, *, hardware: Hardware, devices: int) -> Cost:
+def estimate(cfg: TrainConfig, plan: StepPlan, *, hardware: Hardware, devices: int) -> Cost:
     """The cost of a step, nothing compiled."""
     model, spec = cfg.model, plan.mesh
     images = cfg.data.batch / spec.batch_shards

@@ -55,7 +55,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StepPlan:
     """How a step runs: mesh, recomputation, and images a device at a time (None: all at once)."""
 
     mesh: MeshSpec
@@ -88,7 +88,7 @@ class Program:
 
 def compile_step(
     cfg: TrainConfig,
-    plan: Plan,
+    plan: StepPlan,
     *,
     target: Target,
     depth: int | None = None,

@@ -31,7 +31,7 @@ which is what jax takes. Of a step that `srun` starts both say the same."""
 
 
 @dataclass(frozen=True)
-class Place:
+class Membership:
     """One process among several. None is for jax to detect: without a coordinator, all that is."""
 
     processes: int | None = None
@@ -39,7 +39,9 @@ class Place:
     coordinator: str | None = None
 
 
-def place(flags: Place, *, environment: Mapping[str, str] = os.environ) -> Place | None:
+def membership(
+    flags: Membership, *, environment: Mapping[str, str] = os.environ
+) -> Membership | None:
     """What to start with; None for one process alone.
 
     Flags win over the cluster's environment: `--processes 1` trains alone in any of them.
@@ -50,7 +52,7 @@ def place(flags: Place, *, environment: Mapping[str, str] = os.environ) -> Place
     if given == (None, None, None):
         if not _is_one_of_several(environment):
             return None
-        return Place(processes=_tasks_of_other_step(environment))
+        return Membership(processes=_tasks_of_other_step(environment))
     if flags.processes == 1 and flags.process_id in (None, 0):
         return None
     if None in given:

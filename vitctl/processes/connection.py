@@ -16,7 +16,7 @@ from typing import IO, Any, NoReturn
 
 from vitctl.errors import InterruptedRun, NotFoundError, UsageError, VitctlError
 from vitctl.processes import cluster, exchange, pulse
-from vitctl.processes.cluster import Place
+from vitctl.processes.cluster import Membership
 from vitctl.processes.pulse import AGAIN, Pulse
 from vitctl.processes.watchdog import GRACE_S, Watchdog, phrase
 from vitctl.signals import Stop
@@ -37,7 +37,7 @@ _watchdog: Watchdog | None = None
 
 
 def connect(
-    place: Place,
+    membership: Membership,
     *,
     report: Report,
     hang_s: float | None = None,
@@ -57,21 +57,21 @@ def connect(
 
     # It would take SIGTERM for itself; `pulse` stops all processes at the same step.
     jax.config.update("jax_enable_preemption_service", False)
-    _survive_abort(report, missing=lambda: _missing(place, start_s=start_s))
+    _survive_abort(report, missing=lambda: _missing(membership, start_s=start_s))
     global _connected
     try:
         jax.distributed.initialize(
-            place.coordinator,
-            place.processes,
-            place.process_id,
+            membership.coordinator,
+            membership.processes,
+            membership.process_id,
             initialization_timeout=start_s,
             heartbeat_timeout_seconds=_NEVER_S,
             shutdown_timeout_seconds=_LEAVE_S,
             # The arguments are complete: jax must not detect a cluster that contradicts them.
-            cluster_detection_method=None if place.coordinator is None else "deactivate",
+            cluster_detection_method=None if membership.coordinator is None else "deactivate",
         )
     except (RuntimeError, ValueError) as error:
-        raise _not_started(place, error, start_s=start_s) from None
+        raise _not_started(membership, error, start_s=start_s) from None
     _connected = True
     if exchange.count() == 1:
         return
@@ -223,28 +223,28 @@ def _stay_s(beat: Pulse) -> float:
     return 2 * beat.every_s + GRACE_S + 1
 
 
-def _detected(place: Place) -> Place:
+def _detected(membership: Membership) -> Membership:
     """Which process this is among how many: as given, else as jax found it or would find it."""
-    if place.coordinator is not None:
-        return place
+    if membership.coordinator is not None:
+        return membership
     from jax._src.distributed import global_state
 
     if global_state.coordinator_address is not None:
-        place = replace(place, coordinator=global_state.coordinator_address)
+        membership = replace(membership, coordinator=global_state.coordinator_address)
     index, count = cluster.in_environment() or (None, None)
-    if index is None and place.coordinator is not None:
+    if index is None and membership.coordinator is not None:
         index = global_state.process_id
-    return replace(place, processes=place.processes or count, process_id=index)
+    return replace(membership, processes=membership.processes or count, process_id=index)
 
 
-def _missing(place: Place, *, start_s: int) -> VitctlError:
+def _missing(membership: Membership, *, start_s: int) -> VitctlError:
     """The error if not all processes connect."""
-    here = _detected(place)
+    here = _detected(membership)
     who = {None: "some of the processes", 0: "the other processes"}.get(
         here.process_id, "process 0"
     )
     at = f" at {here.coordinator}" if here.coordinator else ""
-    if place.coordinator is not None:
+    if membership.coordinator is not None:
         hint = "start all processes with one --coordinator; to train in one process: --processes 1"
     else:
         source = cluster.launched_by() or "the cluster"
@@ -257,10 +257,10 @@ def _missing(place: Place, *, start_s: int) -> VitctlError:
     return NotFoundError(f"{who} did not connect{at} within {start_s} s", hint=hint)
 
 
-def _not_started(place: Place, error: Exception, *, start_s: int) -> VitctlError:
+def _not_started(membership: Membership, error: Exception, *, start_s: int) -> VitctlError:
     text = " ".join(str(error).split())
     if "DEADLINE_EXCEEDED" in text or "UNAVAILABLE" in text:
-        return _missing(place, start_s=start_s)
+        return _missing(membership, start_s=start_s)
     return UsageError(
         f"jax could not connect the processes: {text[:300]}",
         hint="give their number and address: --processes N --process-id I --coordinator HOST:PORT",

@@ -9,7 +9,7 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.model.config import Loss, ModelConfig, calm_bias, nearest_sizes
 from vitctl.recipes import cropping
 from vitctl.recipes.branching import Branch, trained_with
-from vitctl.recipes.pretraining import Images, earlier_versions, unscaled
+from vitctl.recipes.pretraining import ImageFacts, earlier_versions, unscaled
 from vitctl.recipes.recipe import load_finetune
 from vitctl.settings.trees import Tree, merge, positive
 
@@ -17,7 +17,7 @@ from vitctl.settings.trees import Tree, merge, positive
 def resolve(
     checkpoint: Artifact,
     *,
-    images: Images,
+    images: ImageFacts,
     duration: tuple[float, quantities.Unit] | None,
     overrides: Tree,
 ) -> Branch:

@@ -24,9 +24,9 @@ from vitctl.quantities import show_count
 from vitctl.quoting import quoted
 from vitctl.recipes import finetuning, measuring, pretraining
 from vitctl.recipes.branching import IMPORT, off_schedule, trained_with, trunk_of
-from vitctl.recipes.pretraining import MOCK_CLASSES, Images
+from vitctl.recipes.pretraining import MOCK_CLASSES, ImageFacts
 from vitctl.recipes.recipe import RecipeName, load
-from vitctl.recipes.settings import Length, Settings
+from vitctl.recipes.settings import Length, RunSettings
 from vitctl.settings.overrides import Overrides, build, check_keys
 from vitctl.settings.trees import Tree, at, merge, positive
 from vitctl.train.carried_over import keeps_state, same_classes
@@ -39,7 +39,7 @@ class Source:
 
     checkpoint: Artifact
     dataset: Artifact | None
-    images: Images
+    images: ImageFacts
 
     @property
     def before(self) -> TrainConfig:
@@ -59,7 +59,7 @@ class Source:
         return same_classes(self.classes, self.images.names)
 
 
-def made_up(checkpoint: Artifact, overrides: Overrides) -> Images:
+def made_up(checkpoint: Artifact, overrides: Overrides) -> ImageFacts:
     """Synthetic images to go on with: the checkpoint's own, if it was trained on such."""
     from vitctl.data.mock import MockDataset
 
@@ -67,7 +67,7 @@ def made_up(checkpoint: Artifact, overrides: Overrides) -> Images:
     check_keys(TrainConfig, tree)
     mock = build(MockConfig, merge(_mock_of(before), at(tree, "data.mock") or {}))
     classes = positive(tree, "model.classes") or before.model.classes or MOCK_CLASSES
-    return Images(
+    return ImageFacts(
         mock.examples,
         classes,
         eval_split="val",
@@ -88,7 +88,7 @@ def resolve(
     recipe: RecipeName | None,
     length: Length | None,
     target_precision: precision.Precision | None = None,
-) -> Settings:
+) -> RunSettings:
     """The settings of pretraining that goes on from a checkpoint.
 
     Args:
@@ -179,7 +179,7 @@ def _model_of(source: Source, tree: Tree, *, loss: Any) -> Tree:
 
 def _continued(
     source: Source, overrides: Overrides, *, recipe: RecipeName | None, length: Length | None
-) -> Settings:
+) -> RunSettings:
     """The checkpoint's schedule goes on from its step, with its settings."""
     before, images, step, tree = source.before, source.images, source.step, overrides.tree()
     named = recipe or at(tree, "recipe")
@@ -233,7 +233,7 @@ def _continued(
     ]
     if length is None and at(tree, "schedule.total_steps") is None:
         notes.append(f"--steps {show_count(added)} (the {before.recipe} recipe's for this dataset)")
-    return Settings(cfg, images, (*notes, *_loss(source, cfg)), from_step=step)
+    return RunSettings(cfg, images, (*notes, *_loss(source, cfg)), from_step=step)
 
 
 def _rate(cfg: TrainConfig, *, step: int, keeps: bool) -> str:
@@ -278,7 +278,7 @@ def _restarted(
     recipe: RecipeName | None,
     length: Length | None,
     target_precision: precision.Precision | None,
-) -> Settings:
+) -> RunSettings:
     """A new schedule, by the recipe of this dataset and model, with the checkpoint's weights."""
     before, tree = source.before, overrides.tree()
     size = {name: getattr(before.model, name) for name in ("width", "patch", "resolution")}
@@ -319,7 +319,7 @@ def _restarted(
         f"{schedule.peak_lr:g}, a new optimizer"
     ]
     notes += [*weights.notes, *resolved.notes]
-    return Settings(cfg, source.images, (*notes, *_loss(source, cfg)))
+    return RunSettings(cfg, source.images, (*notes, *_loss(source, cfg)))
 
 
 def _loss(source: Source, cfg: TrainConfig) -> list[str]:

@@ -32,7 +32,7 @@ _SIZES = {"width", "depth", "mlp_dim", "heads", "patch"}
 
 
 @dataclass(frozen=True)
-class Images:
+class ImageFacts:
     """What the settings depend on of the images."""
 
     examples: int
@@ -46,14 +46,14 @@ class Images:
     """Of small ones, as `cropping.side_of` gives it."""
 
 
-def images_of(dataset: Artifact, *, split: str) -> Images:
+def images_of(dataset: Artifact, *, split: str) -> ImageFacts:
     """Read off a dataset artifact's description; images are looked at if they may be small. Raises
     `InputError` for one without labels."""
     from vitctl.data.dataset import Dataset, check_classes, scoring_split
 
     info = Dataset.load(dataset.path).info
     check_classes(len(info.classes), dataset=dataset.path)
-    return Images(
+    return ImageFacts(
         examples=info.examples(split),
         classes=len(info.classes),
         names=info.classes,
@@ -100,7 +100,7 @@ def resolve(
     *,
     model: str,
     recipe: RecipeName | None,
-    images: Images,
+    images: ImageFacts,
     duration: tuple[float, quantities.Unit] | None,
     overrides: Tree,
 ) -> Resolved:

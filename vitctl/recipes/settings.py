@@ -35,13 +35,13 @@ Length = tuple[float, quantities.Unit]
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunSettings:
     """The settings of a run, the images they were made for, and sentences that say where the
     settings come from. `before`: what earlier versions would have chosen, where that differs.
     `from_step`: where a schedule goes on, that of the checkpoint it goes on from."""
 
     cfg: TrainConfig
-    images: pretraining.Images
+    images: pretraining.ImageFacts
     notes: tuple[str, ...]
     before: tuple[TrainConfig, ...] = ()
     from_step: int = 0
@@ -85,10 +85,10 @@ def resolve(
     model: str | None,
     recipe: RecipeName | None,
     length: Length | None,
-    images: Callable[[Tree], pretraining.Images],
+    images: Callable[[Tree], pretraining.ImageFacts],
     mock: bool,
     target_precision: precision.Precision | None = None,
-) -> Settings:
+) -> RunSettings:
     """The settings of a run.
 
     Args:
@@ -124,7 +124,7 @@ def resolve(
     # A flag wins over a file.
     flags = ("schedule.total_steps",) if length is not None else ()
     cfg, *before = versions(overrides, base, resolved.before, flags=flags, without=without)
-    return Settings(cfg, described, resolved.notes, tuple(before))
+    return RunSettings(cfg, described, resolved.notes, tuple(before))
 
 
 def versions(
@@ -151,12 +151,12 @@ def versions(
 
 
 def continued(
-    settings: Settings,
+    settings: RunSettings,
     recipe_of: Callable[[TrainConfig], Recipe],
     *,
     store: Store,
     runtime: Runtime,
-) -> Settings:
+) -> RunSettings:
     """The settings to train with: those of `before`, what earlier versions chose, with which a run
     was begun in the store, if these settings have begun none."""
     if not settings.before or runtime.force:
@@ -180,4 +180,4 @@ def continued(
         "continuing a run that an earlier version began, with the settings it chose; --force "
         "starts anew"
     )
-    return Settings(settings.before[index - 1], settings.images, (note,))
+    return RunSettings(settings.before[index - 1], settings.images, (note,))

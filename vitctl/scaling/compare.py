@@ -16,7 +16,7 @@ from vitctl.scaling.solver import Objective
 
 
 @dataclass(frozen=True)
-class Variant:
+class ComparedForm:
     """One form's fit, and how much worse it is than the best by AICc (the small-sample AIC).
 
     `weight` is the Akaike weight, the share of belief among the forms that could be fitted.
@@ -52,7 +52,7 @@ class Extrapolation:
 
 def compare_forms(
     compute: Floats, error: Floats, *, objective: Objective, bounds: Bounds
-) -> tuple[Variant, ...]:
+) -> tuple[ComparedForm, ...]:
     """Every form on the same frontier [n], best AICc first."""
     fits = {form: _try(compute, error, form, objective, bounds) for form in FREE}
     scores = {form: fit.aicc for form, fit in fits.items() if fit and fit.aicc is not None}
@@ -62,7 +62,7 @@ def compare_forms(
     for form, fit in fits.items():
         delta = scores[form] - best if form in scores and best is not None else None
         weight = None if delta is None else math.exp(-0.5 * delta) / total
-        variants.append(Variant(form=form, fit=fit, delta_aicc=delta, weight=weight))
+        variants.append(ComparedForm(form=form, fit=fit, delta_aicc=delta, weight=weight))
     return tuple(sorted(variants, key=lambda v: math.inf if v.delta_aicc is None else v.delta_aicc))
 
 

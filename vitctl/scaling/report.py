@@ -10,7 +10,7 @@ import numpy as np
 
 from vitctl.scaling.allocation import Allocation
 from vitctl.scaling.bottlenecks import Best
-from vitctl.scaling.compare import Extrapolation, Variant, scores
+from vitctl.scaling.compare import ComparedForm, Extrapolation, scores
 from vitctl.scaling.efficiency import SampleEfficiency
 from vitctl.scaling.laws import PARAMETERS, Law
 from vitctl.scaling.published import DECIMALS, PUBLISHED
@@ -211,7 +211,7 @@ def _selection(result: Study) -> SelectionSummary | None:
     return SelectionSummary(law=law, noise=chosen.noise, crowd=chosen.crowd)
 
 
-def _variant(variant: Variant) -> VariantSummary:
+def _variant(variant: ComparedForm) -> VariantSummary:
     fit = variant.fit
     return VariantSummary(
         form=variant.form,

@@ -13,17 +13,17 @@ from vitctl.scaling.points import Points
 from vitctl.scaling.published import by_columns
 from vitctl.scaling.seeds import Seeds
 from vitctl.scaling.solver import Objective
-from vitctl.scaling.study import Settings
+from vitctl.scaling.study import StudySettings
 
 
-def settings(cfg: ScalingConfig, points: Points, *, seeds: Seeds | None = None) -> Settings:
+def settings(cfg: ScalingConfig, points: Points, *, seeds: Seeds | None = None) -> StudySettings:
     """Raises UsageError for a pair of models that the points don't have. `seeds` give the noise
     where the configuration does not."""
     noise = cfg.noise if cfg.noise is not None or seeds is None else seeds.known
     law, ceiling = cfg.law, CEILING[points.measure]
     if ceiling is not None:
         _at_most(ceiling, noise=cfg.noise, c_min=law.bounds.c_min, c_max=law.bounds.c_max)
-    return Settings(
+    return StudySettings(
         form=law.form,
         rule=law.frontier,
         objective=Objective(space=law.space, huber=law.huber),

@@ -13,8 +13,8 @@ from vitctl.scaling.allocation import Allocation, allocate
 from vitctl.scaling.bootstrap import Bootstrap, bootstrap
 from vitctl.scaling.bottlenecks import Best, by_data, by_model, by_model_and_data
 from vitctl.scaling.compare import (
+    ComparedForm,
     Extrapolation,
-    Variant,
     compare_forms,
     default_budgets,
     extrapolate,
@@ -35,7 +35,7 @@ OFF_LAW = 2.0  # standard deviations from which a point of the frontier counts a
 
 
 @dataclass(frozen=True)
-class Settings:
+class StudySettings:
     """What decides the study. `pairs` None compares all models; `below` None takes the budgets of
     `default_budgets`; `noise` is the known standard deviation of one run's error, None if not;
     `metric` is what the table's column holds."""
@@ -62,7 +62,7 @@ class Study:
     point, None where too few remain."""
 
     points: Points
-    settings: Settings
+    settings: StudySettings
     frontier: np.ndarray
     fit: Fit
     profile: dict[Parameter, Interval]
@@ -72,7 +72,7 @@ class Study:
     without_largest: Law | None
     residual: Floats
     off: Floats
-    variants: tuple[Variant, ...]
+    variants: tuple[ComparedForm, ...]
     extrapolations: tuple[Extrapolation, ...]
     repeats: Repeats | None
     by_model: tuple[Best, ...]
@@ -92,7 +92,7 @@ class Study:
         return mask
 
 
-def study(points: Points, settings: Settings) -> Study:
+def study(points: Points, settings: StudySettings) -> Study:
     """Study a table of runs. Raises InputError where no law can be fitted, saying what can."""
     check(points, metric=settings.metric)
     if np.any(points.error == 0) and (settings.objective.space == "log" or settings.rule == "hull"):
@@ -220,7 +220,7 @@ def cautions(result: Study) -> list[str]:
     return sentences
 
 
-def _bootstrap(fit: Fit, points: Points, s: Settings) -> Bootstrap:
+def _bootstrap(fit: Fit, points: Points, s: StudySettings) -> Bootstrap:
     """As set, or of residuals where most drawn tables of few runs can't be fitted."""
 
     def draw(resampling: Resampling) -> Bootstrap:
@@ -238,7 +238,7 @@ def _bootstrap(fit: Fit, points: Points, s: Settings) -> Bootstrap:
     return drawn if drawn.usable else draw("residuals")
 
 
-def _without_largest(compute: Floats, error: Floats, settings: Settings) -> Law | None:
+def _without_largest(compute: Floats, error: Floats, settings: StudySettings) -> Law | None:
     """The law of the frontier [n] but for its last point, which then is a prediction."""
     s = settings
     if len(compute) - 1 < len(FREE[s.form]) + 1:
@@ -247,7 +247,7 @@ def _without_largest(compute: Floats, error: Floats, settings: Settings) -> Law 
     return fit_law(x, y, form=s.form, objective=s.objective, bounds=s.bounds).law
 
 
-def _efficiencies(points: Points, settings: Settings) -> tuple[SampleEfficiency, ...]:
+def _efficiencies(points: Points, settings: StudySettings) -> tuple[SampleEfficiency, ...]:
     if points.model is None:
         return ()
     return sample_efficiencies(

@@ -115,7 +115,7 @@ def test_another_architecture_is_refused():
 def test_the_paper_s_numbers(tmp_path):
     """Appendix D: batch 512, 20k steps, 500 warmup, cosine, no decay, 384 px."""
     before = made.checkpoint(Store(tmp_path / "store"), model={"resolution": 224, "patch": 16})
-    images = pretraining.Images(examples=1_281_167, classes=1000, eval_split="val")
+    images = pretraining.ImageFacts(examples=1_281_167, classes=1000, eval_split="val")
     branch = finetuning.resolve(before, images=images, duration=None, overrides={})
     cfg = TrainConfig.model_validate(branch.tree)
     assert (cfg.data.batch, cfg.steps, cfg.schedule.warmup_steps) == (512, 20_000, 500)

@@ -67,7 +67,7 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
     """How a run is laid out, and what it needs. `reason`: why it is not the plain way; None if it
     is, or if it was asked for."""
 
@@ -155,7 +155,7 @@ def choose(
     mesh: MeshSpec | None = None,
     remat: RematChoice = "auto",
     microbatch: int | None = None,
-) -> Plan:
+) -> MemoryPlan:
     """Mesh and recomputation: what was asked for, else the fastest that fits.
 
     What is tried, in this order: less recomputation first, as it costs up to a quarter of the time;
@@ -174,7 +174,7 @@ def choose(
     at_once = checked_microbatch(microbatch, images=images)
     ladder = LADDER if remat == "auto" else (remat,)
     plans = [
-        Plan(spec, rung, at_once, need(cfg, spec=spec, remat=rung, microbatch=at_once))
+        MemoryPlan(spec, rung, at_once, need(cfg, spec=spec, remat=rung, microbatch=at_once))
         for rung in ladder
         for spec in specs
     ]
@@ -293,7 +293,7 @@ def _specs(cfg: TrainConfig, *, devices: int) -> Iterator[MeshSpec]:
         yield MeshSpec(data=devices // parts, fsdp=parts)
 
 
-def _reason(plan: Plan, plain: Plan, *, available: int) -> str:
+def _reason(plan: MemoryPlan, plain: MemoryPlan, *, available: int) -> str:
     chosen = [f"--mesh {plan.spec}"] if plan.spec != plain.spec else []
     chosen += [f"remat {plan.remat}"] if plan.remat != plain.remat else []
     return (
@@ -302,7 +302,7 @@ def _reason(plan: Plan, plain: Plan, *, available: int) -> str:
     )
 
 
-def _hint(cfg: TrainConfig, plan: Plan, *, available: int) -> str:
+def _hint(cfg: TrainConfig, plan: MemoryPlan, *, available: int) -> str:
     """What would fit: fewer images at a time, as they change no result, else fewer images."""
     images = cfg.data.batch // plan.spec.batch_shards
 

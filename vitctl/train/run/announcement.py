@@ -10,7 +10,7 @@ from vitctl.train.program import footprint
 
 
 def announced(
-    cfg: TrainConfig, layout: Layout, memory: footprint.Plan, *, examples: int, classes: int
+    cfg: TrainConfig, layout: Layout, memory: footprint.MemoryPlan, *, examples: int, classes: int
 ) -> dict[str, str]:
     """Topic -> sentence: model, data, schedule, optimizer, devices. `examples` images of `classes`
     classes are trained on."""

@@ -11,7 +11,7 @@ from vitctl.train.program.step import StepStats
 
 
 @dataclass(frozen=True)
-class Update:
+class UpdateRecord:
     """One update that was given to the devices: its batch, the rate it used, what came of it."""
 
     batch: TrainBatch
@@ -30,7 +30,7 @@ class Diverged(Exception):
     `spent` is where the time of the run went until then, to be told if it ends here.
     """
 
-    def __init__(self, update: Update) -> None:
+    def __init__(self, update: UpdateRecord) -> None:
         super().__init__()
         self.update = update
         self.spent: Spent | None = None

@@ -36,14 +36,16 @@ from vitctl.errors import InputError
 from vitctl.places import Place
 from vitctl.settings.config import Config
 from vitctl.train.config import TrainConfig
-from vitctl.train.run.diverged import Update
+from vitctl.train.run.diverged import UpdateRecord
 from vitctl.train.run.images import Images
 from vitctl.train.run.replay import Pixels, Replayed, Seen, learnt, mixup, replay
 
 _FORMAT = 1
 
 
-def keep(run: RunDraft, update: Update, *, images: Images, passed: tuple[Window, ...]) -> Place:
+def keep(
+    run: RunDraft, update: UpdateRecord, *, images: Images, passed: tuple[Window, ...]
+) -> Place:
     """The artifact of the batch of an update that diverged, written unless it is there.
 
     Of several processes each has a part of the images only; the first reads them all again.

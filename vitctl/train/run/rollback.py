@@ -25,7 +25,7 @@ from vitctl.errors import DivergedError, VitctlError
 from vitctl.places import Place
 from vitctl.train.config import TrainRuntime
 from vitctl.train.run.cadence import Cadence
-from vitctl.train.run.diverged import Update
+from vitctl.train.run.diverged import UpdateRecord
 
 
 def passed(info: RunInfo, *, before: Iterable[Window]) -> tuple[Window, ...]:
@@ -68,7 +68,7 @@ def window_of(step: int, *, back_to: int, windows: Sequence[Window]) -> Window:
 
 def answer(
     run: RunDraft,
-    update: Update,
+    update: UpdateRecord,
     *,
     batch: Place,
     first_step: int,

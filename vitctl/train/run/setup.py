@@ -48,7 +48,7 @@ class Training:
     images: Images
     origin: StartingPoint
     layout: Layout
-    memory: footprint.Plan
+    memory: footprint.MemoryPlan
     cadence: Cadence
     step: Jitted[..., Any]
     scorer: Jitted[..., scoring.Rows] | None

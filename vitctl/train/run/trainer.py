@@ -35,7 +35,7 @@ from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.program.state import TrainState
 from vitctl.train.run import rollback
 from vitctl.train.run.beginning import StartingPoint, of_checkpoint
-from vitctl.train.run.diverged import Diverged, Update
+from vitctl.train.run.diverged import Diverged, UpdateRecord
 from vitctl.train.run.diverged_batch import keep
 from vitctl.train.run.held_out import Evaluate, evaluator
 from vitctl.train.run.images import Images, open_images
@@ -159,7 +159,7 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
         if training.origin.step < step < cfg.steps:
             score.make_up_for(state, step=step, stop=stop)
         batches = iter(images.train_batches(layout, start_step=step))
-        before: Update | None = None
+        before: UpdateRecord | None = None
 
         while step < cfg.steps:
             # One step. The first batch waits for imports and open files, the first step compiles;
@@ -176,7 +176,7 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
                 state, stats = train_step(state, *arrays, *scalars)
             # Looking at the step before keeps one step under way on the device.
             _check_finite(before, report)
-            before = Update(batch, float(rate), stats)
+            before = UpdateRecord(batch, float(rate), stats)
             consumed = consumed.advance(batch.keys)
             step += 1
             report.stepped(step, stats)
@@ -234,7 +234,7 @@ def _begin(training: Training) -> tuple[TrainState, int, ConsumedSamples, list[i
     return origin.state(training.layout), origin.step, origin.consumed, list(problems)
 
 
-def _go_back(training: Training, update: Update) -> None:
+def _go_back(training: Training, update: UpdateRecord) -> None:
     """Keep the batch of an update that diverged, and record that the run goes back before it.
     Raises DivergedError if the run must not, or went back often enough."""
     windows = training.images.passed
@@ -251,7 +251,7 @@ def _go_back(training: Training, update: Update) -> None:
     training.emit(Caution(back.in_words))
 
 
-def _check_finite(update: Update | None, report: Reporter) -> None:
+def _check_finite(update: UpdateRecord | None, report: Reporter) -> None:
     """Raise Diverged if that update was not finite."""
     if update is not None and not bool(update.stats.finite):
         report.metrics.sync()

@@ -57,7 +57,7 @@ _REPEATABLE = frozenset({"step", "data_wait", "checkpoint", "evaluation"})
 
 
 @dataclass
-class Row:
+class StartRow:
     """One start of a run. Times are seconds; `began` is seconds since 1970.
 
     `ended` is None as long as nothing ended it, and after a crash.
@@ -143,7 +143,7 @@ class Ledger:
         self._reached = max((row.step for row in self.past), default=step)
         meter.settle()
         began = wall() - sum(meter.seconds.values())
-        self.row = Row(began=began, from_step=step, step=step)
+        self.row = StartRow(began=began, from_step=step, step=step)
         if self.past and self.past[-1].ended != "finished":
             last = self.past[-1]
             # A clock that was set back must not make time negative.
@@ -209,7 +209,7 @@ class Ledger:
         }
 
 
-def read(path: Place) -> list[Row]:
+def read(path: Place) -> list[StartRow]:
     """The starts a run had, oldest first; none where nothing readable was written."""
     try:
         document = strict_json.loads(path.read_bytes())
@@ -220,9 +220,9 @@ def read(path: Place) -> list[Row]:
         return []
 
 
-def _row(fields: Mapping[str, Any]) -> Row:
+def _row(fields: Mapping[str, Any]) -> StartRow:
     """Raises ValueError or TypeError for what this program did not write."""
-    row = Row(**fields)
+    row = StartRow(**fields)
     numbers = [row.began, *row.seconds.values()]
     if not all(isinstance(value, int | float) and value >= 0 for value in numbers):
         raise ValueError("times are numbers of seconds")
@@ -233,7 +233,7 @@ def _row(fields: Mapping[str, Any]) -> Row:
     return row
 
 
-def total(rows: Sequence[Row]) -> dict[str, float]:
+def total(rows: Sequence[StartRow]) -> dict[str, float]:
     """Seconds by account over all starts."""
     return {a: sum(row.seconds.get(a, 0.0) for row in rows) for a in ACCOUNTS}
 
@@ -255,7 +255,7 @@ def in_words(seconds: Mapping[str, float], *, starts: int) -> str:
     return f"{quantities.duration(sum(seconds.values()))}{in_starts}: {', '.join(parts)}"
 
 
-def as_json(rows: Sequence[Row]) -> dict[str, Any]:
+def as_json(rows: Sequence[StartRow]) -> dict[str, Any]:
     """What `vitctl show --json` tells of a run's time."""
     seconds = total(rows)
     whole = sum(seconds.values())
