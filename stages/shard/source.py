@@ -176,7 +176,7 @@ def chosen_classes(listing: Listing, classes: str | None) -> Listing:
     """The images of the classes that `--classes` names; all if it is left out."""
     if classes is None:
         return listing
-    return listing.only(set(select_classes(classes, available=listing.classes)))
+    return listing.only(select_classes(classes, available=listing.classes))
 
 
 def class_list(

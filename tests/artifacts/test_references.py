@@ -5,10 +5,11 @@ import os
 import pytest
 
 from tests.artifacts.making import made, recipe, trained
-from vitctl.artifacts import Artifact, Run
+from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.kinds import kind_named
 from vitctl.artifacts.references import find, resolve
 from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.places import place
 
 TRUNK = recipe("pretrain", "run", lr=1)
 
@@ -220,3 +221,42 @@ def test_a_kind_is_named_by_itself_or_by_its_command(text, kind):
 def test_every_spelling_of_a_model_names_its_run(store, spelling):
     trained(store, TRUNK, name="S-16", steps=(10, 20))
     assert step_of(f"{spelling}@10", store) == 10
+
+
+def test_only_what_a_name_fits_is_read(store, run, monkeypatch):
+    """A manifest costs half a millisecond, and stores hold thousands; the folders say enough."""
+    others = [made(store, recipe(number=n), name=f"other{n}") for n in range(5)]
+    loaded = []
+    load = Store.load
+
+    def counting(path, *, check=True):
+        loaded.append(path.name)
+        return load(path, check=check)
+
+    monkeypatch.setattr(Store, "load", staticmethod(counting))
+    wanted = others[3]
+    for reference in ("other3", wanted.path.name, wanted.id, wanted.id[:8], wanted.id[:5]):
+        loaded.clear()
+        assert find(reference, store=store)[0].id == wanted.id
+        assert loaded == [wanted.path.name], reference
+    loaded.clear()
+    with pytest.raises(NotFoundError, match="neither a path") as error:
+        find("oter3", store=store)
+    assert wanted.path.name in error.value.hint
+    assert run.path.name not in loaded
+
+
+def test_ids_that_no_folder_shows(store, photos):
+    """Made with `--out` in the store, once below a name that looks like another's id."""
+    for number, folder in enumerate(("mine", "mine-deadbeef")):
+        out = made(store, recipe(number=number), out=place(store.root / "shard" / folder))
+        for reference in (out.id, out.id[:12]):
+            assert find(reference, store=store)[0].path == out.path
+
+
+def test_a_damaged_folder_is_not_suggested(store, photos):
+    broken = made(store, recipe(a=1), name="photosss")
+    (broken.path / "artifact.json").write_text("{")
+    with pytest.raises(NotFoundError) as error:
+        find("photosss", store=store)
+    assert error.value.hint == f"did you mean {photos.path.name}?"

@@ -4,8 +4,8 @@ input       images/s of training batches: all threads against one
 step        images/s of the train step: scanned layers with full remat against without
 classes     seconds a plan of 65,529 images in 21,843 classes takes, against 2,184 of them
 names       seconds of evaluating, probing and showing by name: 21,843 classes against 2,184
-listing     milliseconds an artifact of `ls`: a store of 10,000 of them against one of 1,000
-lookup      milliseconds a reference by name, id and completion takes in a store of 1,000
+listing     milliseconds an artifact of `ls` and `ls --json`: 10,000 of them against 1,000
+lookup      milliseconds a reference by path, name, id, `show` and completion take among 10,000
 probe       processor seconds a ridge regression of 1,000 classes takes, of a job of 12, against
             scikit-learn's of one draw of 10 shots; wall seconds of the job
 checkpoint  seconds a save of S/16 stops training, against the time of one step of 8 images
@@ -14,7 +14,9 @@ saves       seconds a save of a tiny model takes, each described anew by orbax, 
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
 import statistics
 import sys
 import tempfile
@@ -291,14 +293,22 @@ def bench_names() -> None:
 
 
 def filled(folder: Path, *, artifacts: int) -> Any:
-    """A store of so many small datasets."""
+    """A store of so many small datasets: one is made as ever, the others are written as copies of
+    it with an id of their own (0.2 ms each, where making one takes several)."""
     from tests.artifacts.making import dataset_summary, made, recipe
     from vitctl.artifacts import Store
+    from vitctl.artifacts.manifest import MANIFEST, manifest_bytes
 
     store = Store(folder)
-    for number in range(artifacts):
-        summary = dataset_summary({"train": 6, "val": 3})
-        made(store, recipe(number=number), name=f"photos{number}", summary=summary)
+    summary = dataset_summary({"train": 6, "val": 3})
+    first = made(store, recipe(number=0), name="photos0", summary=summary)
+    for number in range(1, artifacts):
+        asked = recipe(number=number)
+        copy = folder / "shard" / f"photos{number}-{asked.id[:8]}"
+        copy.mkdir()
+        (copy / "data.bin").write_bytes(b"content")
+        manifest = first.manifest.model_copy(update={"config": asked.config, "id": asked.id})
+        (copy / MANIFEST).write_bytes(manifest_bytes(manifest))
     return store
 
 
@@ -310,25 +320,39 @@ def bench_listing() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for artifacts in (10_000, 1_000):
             store = filled(Path(folder) / str(artifacts), artifacts=artifacts)
-            listed = timed(lambda store=store: [_cells(row) for row in rows(store)])
-            rates[f"{artifacts:,} artifacts"] = [1000 * s / artifacts for s in listed]
+            works: dict[str, Callable[[], Any]] = {
+                "": lambda store=store: [_cells(row) for row in rows(store)],
+                " --json": lambda store=store: [json.dumps(row.as_json()) for row in rows(store)],
+            }
+            for flag, work in works.items():
+                listed = [1000 * s / artifacts for s in timed(work)]
+                rates[f"ls{flag}, {artifacts:,} artifacts"] = listed
     told("listing", rates, "ms")
 
 
 def bench_lookup() -> None:
     from types import SimpleNamespace
 
+    from stages.inspect.show import _of_artifact
     from vitctl.artifacts.references import find
     from vitctl.console import completion
+    from vitctl.errors import NotFoundError
 
     with tempfile.TemporaryDirectory() as folder:
-        store = filled(Path(folder), artifacts=1_000)
+        store = filled(Path(folder), artifacts=10_000)
         entry, _ = find("photos500", store=store)
         context: Any = SimpleNamespace(params={"store": Path(folder)})
+
+        def misspelled() -> None:
+            with contextlib.suppress(NotFoundError):
+                find("phtos500", store=store)
+
         works: dict[str, Callable[[], Any]] = {
             "path": lambda: find(str(entry.path), store=store),
             "name": lambda: find("photos500", store=store),
             "id": lambda: find(entry.path.name[-8:], store=store),
+            "no such name": misspelled,
+            "show by name": lambda: list(_of_artifact(find("photos500", store=store)[0])),
             "completion": lambda: completion.artifacts(context, "photos50"),
         }
         rates = {word: [1000 * s for s in timed(work)] for word, work in works.items()}

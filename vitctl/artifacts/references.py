@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 
 from vitctl.artifacts.artifact import Artifact, load_if_readable
+from vitctl.artifacts.catalog import tail_of
 from vitctl.artifacts.drafts import read_note
 from vitctl.artifacts.files import RUN
 from vitctl.artifacts.kinds import CHECKPOINT, DATASET, example_of
@@ -138,7 +139,12 @@ def id_of(entry: Artifact | Run) -> str:
 
 def plain_name(entry: Artifact | Run) -> str:
     """The name of the folder without the part of the id in it."""
-    return re.sub(r"-[0-9a-f]{8}$", "", entry.path.name)
+    return _without_id(entry.path.name)
+
+
+def _without_id(folder: str) -> str:
+    tail = tail_of(folder)
+    return folder if tail is None else folder.removesuffix(f"-{tail}")
 
 
 def _means_latest(reference: str) -> bool:
@@ -188,8 +194,10 @@ def _nothing(base: str, *, store: Store) -> NotFoundError:
         )
     if exists:
         return NotFoundError(f"{path} is a file, not an artifact")
-    names = [entry.path.name for entry in store.entries(check=False)]
-    near = difflib.get_close_matches(base, names, n=2, cutoff=0.5)
+    names = [directory.name for directory in store.directories()]
+    alike = set(difflib.get_close_matches(base, names, n=10, cutoff=0.5))
+    usable = [entry.path.name for entry in store.entries(check=False, named=alike.__contains__)]
+    near = difflib.get_close_matches(base, usable, n=2, cutoff=0.5)
     return NotFoundError(
         f"{quoted(base)} is neither a path nor an artifact in {store.root}",
         hint=f"did you mean {' or '.join(near)}?" if near else "see what there is: vitctl ls",
@@ -203,27 +211,41 @@ def _split_step(reference: str) -> tuple[str, int | None]:
     return match[1], parse_count(match[2], name="step")
 
 
-def _named(base: str, *, store: Store) -> list[Artifact | Run]:
-    """Entries whose folder, name or id fits. A full folder name beats a name, a name an id."""
-    entries = list(store.entries(check=False))
-    tests: tuple[Callable[[Entry], bool], ...] = (
-        lambda entry: entry.path.name == base,
-        lambda entry: plain_name(entry) == base,
-    )
+def _named(base: str, *, store: Store) -> list[Entry]:
+    """Entries whose folder, name or id fits. A full folder name beats a name, a name an id.
+
+    Names of folders decide what is read: only an id that no folder shows needs all manifests.
+    """
+    tests: list[Callable[[str], bool]] = [
+        lambda folder: folder == base,
+        lambda folder: _without_id(folder) == base,
+    ]
     if (model := variants.spelled(base)) is not None:
         # S16, S/16, ViT-S/16: a run of that model is called S-16.
-        tests += (lambda entry: plain_name(entry) == slug(model, default=base),)
-    if len(base) >= _SHORTEST_ID:
-        tests += (lambda entry: id_of(entry).startswith(base),)
+        tests.append(lambda folder: _without_id(folder) == slug(model, default=base))
     for fits in tests:
-        matches = [entry for entry in entries if fits(entry)]
-        if matches:
+        if matches := list(store.entries(check=False, named=fits)):
             return matches
-    if re.fullmatch(rf"[0-9a-f]{{{_SHORTEST_ID},64}}", base):
-        runs = [entry for entry in entries if isinstance(entry, Run)]
-        checkpoints = [load_if_readable(run.place(step)) for run in runs for step in run.steps()]
-        return [entry for entry in checkpoints if entry is not None and entry.id.startswith(base)]
-    return []
+    return _of_id(base, store=store)
+
+
+def _of_id(prefix: str, *, store: Store) -> list[Entry]:
+    """Entries whose id begins so. What was made with `--out` in the store, and checkpoints, show no
+    id in the names of their folders."""
+    if not re.fullmatch(rf"[0-9a-f]{{{_SHORTEST_ID},64}}", prefix):
+        return []
+
+    def may_be(folder: str) -> bool:
+        tail = tail_of(folder)
+        return tail is None or prefix.startswith(tail) or tail.startswith(prefix)
+
+    for named in (may_be, None):
+        entries = list(store.entries(check=False, named=named))
+        if matches := [entry for entry in entries if id_of(entry).startswith(prefix)]:
+            return matches
+    runs = [entry for entry in entries if isinstance(entry, Run)]
+    checkpoints = [load_if_readable(run.place(step)) for run in runs for step in run.steps()]
+    return [entry for entry in checkpoints if entry is not None and entry.id.startswith(prefix)]
 
 
 def _hint_for(kind: str) -> str:

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from vitctl import strict_json
 from vitctl.artifacts.artifact import Artifact, load_if_finished
-from vitctl.artifacts.catalog import Catalog, folders
+from vitctl.artifacts.catalog import SHORT, Catalog, folders, tail_of
 from vitctl.artifacts.drafts import Draft, claim, clear, is_blank, read_note
 from vitctl.artifacts.files import DRAFT, LOCK, RUN
 from vitctl.artifacts.manifest import MANIFEST, Recipe
@@ -34,8 +34,6 @@ from vitctl.places import Place, nofollow, place
 from vitctl.quoting import quoted
 
 R = TypeVar("R")
-
-_SHORT = 8
 
 
 class Store(Catalog):
@@ -206,7 +204,7 @@ class Store(Catalog):
             return out
         _refuse_file(self.root, "--store")
         folder = self.root / recipe.stage
-        short = recipe.id[:_SHORT]
+        short = recipe.id[:SHORT]
         for directory in folders(folder):
             if directory.name.endswith(f"-{short}"):
                 return directory
@@ -253,7 +251,7 @@ def _is_ours(path: Place) -> bool:
         except OSError:
             continue
         except strict_json.StrictJSONError:  # damaged; then only our kind of name tells
-            if re.fullmatch(r".+-[0-9a-f]{8}", path.name):
+            if tail_of(path.name) is not None:
                 return True
             continue
         if isinstance(content, dict) and content.keys() >= {"format", "id", "stage", "version"}:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -179,15 +179,17 @@ class Listing:
     def class_names(self, entry: Entry) -> tuple[str, ...]:
         return tuple(self.names[label] for label in entry.labels)
 
-    def only(self, classes: Collection[str]) -> Listing:
+    def only(self, classes: Iterable[str]) -> Listing:
         """The images whose labels are all among these, with a fingerprint of their own."""
+        classes = frozenset(classes)
         mask = self.entries.have(self._marked(classes), all_of_them=True)
         united = tuple(name for name in self.united if name in classes)
         return replace(self, entries=self.entries.where(mask), empty_classes=[], united=united)
 
-    def without(self, classes: Collection[str], *, ids: Collection[str] = ()) -> Listing:
+    def without(self, classes: Iterable[str], *, ids: Iterable[str] = ()) -> Listing:
         """All images but those with a label among `classes` and those named by `ids`."""
-        classes = set(classes)
+        classes = frozenset(classes)
+        ids = frozenset(ids)
         mask = ~self.entries.have(self._marked(classes))
         if ids:
             wanted = {name.encode("utf-8", "surrogatepass") for name in ids}
@@ -198,7 +200,7 @@ class Listing:
         united = tuple(name for name in self.united if name not in classes)
         return replace(self, entries=self.entries.where(mask), empty_classes=left, united=united)
 
-    def _marked(self, classes: Collection[str]) -> NDArray[np.bool_]:
+    def _marked(self, classes: frozenset[str]) -> NDArray[np.bool_]:
         return np.fromiter((name in classes for name in self.names), bool, len(self.names))
 
 

@@ -40,7 +40,8 @@ class LocalPath(BasedPath, PlaceContract):
     # Looking
 
     def children(self) -> list[LocalPath]:
-        return sorted(self.iterdir())
+        # As paths are ordered, without comparing their folders each time.
+        return sorted(self.iterdir(), key=lambda child: child.name)
 
     def files_below(self, *, refuse_links: bool = False) -> list[str]:
         names = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
 from vitctl.artifacts.documents import read_part
 from vitctl.artifacts.kinds import SCALING_PLOT
 from vitctl.artifacts.kinds.plots import Drawn, Plots
+from vitctl.artifacts.references import plain_name
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, silent
@@ -130,7 +130,7 @@ def _stem(inputs: Inputs) -> str:
     if inputs.table is not None:
         return inputs.table.stem
     assert inputs.fit is not None
-    return re.sub(r"-[0-9a-f]{8}$", "", inputs.fit.path.name)
+    return plain_name(inputs.fit)
 
 
 def _cannot(figure: FigureName, *, requested: bool, emit: Emit) -> None:
