@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.compiling import QUICK
-from tests.forking import COMMAND, TRAINING, Forked
+from tests.forking import COMMAND, DECODING, LOOKING, TRAINING, Forked
 
 ROOT = Path(__file__).parents[1]
 PRETRAIN = [
@@ -28,6 +28,10 @@ LATER = (
     "stopped: {} between two steps of its work; finished work is kept\n"
     "hint: run the same command again (without --force) to continue\n"
 )
+PATIENT = "from vitctl.signals import ownership as of; of._DEAF_S = of._UNWINDING_S = 1000.0"
+"""A machine may be so busy that no thread runs for seconds, which is not what deafness is about."""
+PATIENCE_S = 600
+"""For what comes as soon as a processor is free."""
 # A signal when something is called, once. (What stands for {when} runs before the command.)
 SENDING = """
 import os, signal, sys
@@ -42,8 +46,8 @@ def send(*args):
 
 
 def start(folder, *words, prelude="", preload=TRAINING, **options):
-    """By `preload=()` a new interpreter, which has to import everything."""
-    code = f"{prelude}\nimport sys; sys.argv = ['vitctl', *sys.argv[1:]]\n{COMMAND}"
+    """By `preload=LOOKING` a process that has to import all but the command line, jax among it."""
+    code = f"{PATIENT}\n{prelude}\nimport sys; sys.argv = ['vitctl', *sys.argv[1:]]\n{COMMAND}"
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("VITCTL_")},
         "PYTHONPATH": str(ROOT),
@@ -53,14 +57,12 @@ def start(folder, *words, prelude="", preload=TRAINING, **options):
     }
     options |= {"cwd": folder, "env": environment, "stdin": subprocess.DEVNULL, "text": True}
     options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    if preload:
-        return Forked(code, *words, preload=preload, **options)
-    return subprocess.Popen([sys.executable, "-c", code, *map(str, words)], **options)
+    return Forked(code, *words, preload=preload, **options)
 
 
 def run(folder, *words, **options):
     process = start(folder, *words, **options)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE_S)
     return process.returncode, out, err
 
 
@@ -98,18 +100,18 @@ stage.list_digits = lambda: (send(), list_digits())[1]
 
 
 @pytest.mark.parametrize(
-    ("words", "when", "name"),
+    ("words", "when", "name", "preload"),
     [
-        (PRETRAIN, LOADING, "SIGINT"),
-        (PRETRAIN, IMPORT, "SIGTERM"),
-        (PRETRAIN, COLLECTING, "SIGINT"),
-        (PRETRAIN, RESTORING, "SIGTERM"),
-        (["shard", "digits", "--workers", "0", "--quiet"], LISTING, "SIGTERM"),
+        (PRETRAIN, LOADING, "SIGINT", LOOKING),
+        (PRETRAIN, IMPORT, "SIGTERM", LOOKING),
+        (PRETRAIN, COLLECTING, "SIGINT", LOOKING),
+        (PRETRAIN, RESTORING, "SIGTERM", TRAINING),
+        (["shard", "digits", "--workers", "0", "--quiet"], LISTING, "SIGTERM", TRAINING),
     ],
     ids=["loading", "import", "lost", "restoring", "shard"],
 )
-def test_before_it_begins(tmp_path, words, when, name):
-    code, out, err = run(tmp_path, *words, prelude=sending(when, name=name), preload=())
+def test_before_it_begins(tmp_path, words, when, name, preload):
+    code, out, err = run(tmp_path, *words, prelude=sending(when, name=name), preload=preload)
     assert (code, out) == (10, ""), err
     assert err.lstrip("\n") == BEFORE.format(name)
     assert not list(tmp_path.rglob(".lock*"))
@@ -163,7 +165,7 @@ session.signals.settle = lambda: (settle(), send())
         assert process.stdout.readline().endswith("/checkpoints/4\n")
         time.sleep(after_s)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, err) == (0, "")
 
 
@@ -178,9 +180,9 @@ def tasks(*args, **options):
 stage.run_tasks = tasks
 """
     words = ["shard", "digits", "--workers", "0", "--quiet"]
-    code, out, err = run(tmp_path, *words, prelude=sending(when))
+    code, out, err = run(tmp_path, *words, prelude=sending(when), preload=DECODING)
     assert (code, out, err) == (10, "", LATER.format("SIGTERM"))
-    code, out, err = run(tmp_path, *words)
+    code, out, err = run(tmp_path, *words, preload=DECODING)
     assert (code, err) == (0, "")
 
 
@@ -192,7 +194,7 @@ def ignores(pid, number):
 def test_ctrl_c_to_all_while_the_workers_start(tmp_path):
     """The terminal sends it to them, too."""
     words = ["shard", "digits", "--shards", "6", "--workers", "2"]
-    process = start(tmp_path, *words, start_new_session=True, preload=())
+    process = start(tmp_path, *words, start_new_session=True)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while True:  # one of three tracks resources; all ignore Ctrl-C before they import much
         workers = children.read_text().split()
@@ -200,7 +202,7 @@ def test_ctrl_c_to_all_while_the_workers_start(tmp_path):
             break
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (10, "")
     assert "stopped: " in err
     assert "Traceback" not in err
@@ -225,13 +227,12 @@ def test_waiting_for_another_command(tmp_path):
     (folder,) = (tmp_path / "store" / "pretrain").iterdir()
     lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    patient = "from vitctl.signals import ownership as of; of._DEAF_S = of._UNWINDING_S = 1000.0"
-    process = start(tmp_path, *waits, "--steps", "6", prelude=patient)
+    process = start(tmp_path, *waits, "--steps", "6")
     for line in process.stderr:
         if "another vitctl works on" in line:
             break
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (10, ""), err
     assert BEFORE.format("SIGTERM") in err
     assert (folder / ".lock").exists()
@@ -271,7 +272,7 @@ def stuck(how, *, grace_s=0.5, ignored=""):
 def wait_until_it_waits(process):
     """Until its main thread sleeps, as it does in nothing but the wait that `how` is."""
     looks = 0
-    for _ in range(6000):
+    for _ in range(PATIENCE_S * 100):
         stat = Path(f"/proc/{process.pid}/task/{process.pid}/stat").read_text()
         looks = looks + 1 if stat.rpartition(")")[2].split()[0] == "S" else 0
         if looks == 5:
@@ -282,7 +283,7 @@ def wait_until_it_waits(process):
 
 def wait_until_delivered(process, number):
     """Until it pends no more: of two that pend, the kernel may deliver the later one first."""
-    for _ in range(6000):
+    for _ in range(PATIENCE_S * 100):
         status = Path(f"/proc/{process.pid}/status").read_text()
         pending = int(status.partition("ShdPnd:")[2].split()[0], 16)
         if not pending >> (number - 1) & 1:
@@ -295,7 +296,7 @@ def wait_until_delivered(process, number):
 def test_a_main_thread_that_hears_nothing_is_left_behind(how):
     process = stuck(how)
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (10, b"left SIGTERM\n")
 
 
@@ -313,7 +314,7 @@ CAUGHT = """try:
 
 @pytest.mark.parametrize(
     ("how", "grace_s", "ended"),
-    [(WAITING, 0.3, (130, b"left\n")), (CAUGHT, 5.0, (0, b"released\n"))],
+    [(WAITING, 0.3, (130, b"left\n")), (CAUGHT, 1000.0, (0, b"released\n"))],
 )
 def test_ctrl_c_ends_other_commands_that_hear_nothing(how, grace_s, ended):
     """Those that hear it clean up as long as they like."""
@@ -323,30 +324,38 @@ def test_ctrl_c_ends_other_commands_that_hear_nothing(how, grace_s, ended):
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"here\n"
     assert process.stdout.readline() == b"ready\n"
-    time.sleep(0.5)  # until it waits
+    wait_until_it_waits(process)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == ended
 
 
-CLEANING = """try:
+# It cleans up until it was asked whether its main thread is deaf, which is asked once it cleans up.
+CLEANING = """
+cleaning, asked = threading.Event(), threading.Event()
+ask = of.Owner._leave_if_deaf
+of.Owner._leave_if_deaf = lambda owner: (cleaning.wait(), ask(owner), asked.set())
+try:
     signal.pause()
 except signals.Interrupted:
-    import time
-    time.sleep({})
+    cleaning.set()
+    {until}
     print("released", flush=True)
     os._exit(0)
 """
 
 
 @pytest.mark.parametrize(
-    ("takes_s", "limit_s", "ended"),
-    [(1, 1000.0, (0, b"released\n")), (1000, 0.6, (10, b"left SIGTERM\n"))],
+    ("until", "limit_s", "ended"),
+    [
+        ("asked.wait()", 1000.0, (0, b"released\n")),
+        ("threading.Event().wait()", 0.6, (10, b"left SIGTERM\n")),
+    ],
 )
-def test_one_that_is_cleaning_up_has_more_time(takes_s, limit_s, ended):
-    process = stuck(f"of._UNWINDING_S = {limit_s}\n{CLEANING.format(takes_s)}", grace_s=0.2)
+def test_one_that_is_cleaning_up_has_more_time(until, limit_s, ended):
+    process = stuck(f"of._UNWINDING_S = {limit_s}\n{CLEANING.format(until=until)}", grace_s=0.2)
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == ended
 
 
@@ -355,7 +364,7 @@ def test_what_the_process_was_started_to_ignore_stays_ignored():
     process = stuck("import time; time.sleep(2); print('done')", ignored="signal.SIGINT")
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (0, b"done\n")
 
 
@@ -364,17 +373,18 @@ def test_a_step_under_way_is_not():
     process.send_signal(signal.SIGTERM)
     time.sleep(1.5)
     assert process.poll() is None
+    wait_until_delivered(process, signal.SIGTERM)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 143
+    assert process.wait(timeout=PATIENCE_S) == 143
 
 
 def test_a_step_that_takes_long_is_told_of():
     told = "signals.owner().acknowledge = lambda: print('told', flush=True)"
     process = stuck(f"{told}\n{IN_A_LOOP}")
     process.send_signal(signal.SIGTERM)
-    assert process.stdout.readline() == b"told\n"
+    assert process.stdout.readline() == b"told\n"  # so it was delivered
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 143
+    assert process.wait(timeout=PATIENCE_S) == 143
 
 
 @pytest.mark.parametrize("how", [WAITING, IN_A_LOOP])
@@ -383,14 +393,16 @@ def test_the_second_signal_ends_it_now(how):
     process.send_signal(signal.SIGTERM)
     wait_until_delivered(process, signal.SIGTERM)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=PATIENCE_S) == 130
 
 
 @pytest.mark.parametrize("own", ["signals.own_signals(leave)\n", ""], ids=["owned", "embedded"])
 def test_a_signal_that_comes_twice_at_once_is_one(own):
     """As of coreutils' timeout, which signals the process and then its group."""
     code = STUCK.replace("signals.own_signals(leave)\n", own).format(
-        how="with signals.graceful() as stop:\n"
+        how="from vitctl.signals import stop as stops\n"
+        "stops._TWICE_S = {within_s}\n"
+        "with signals.graceful() as stop:\n"
         "    import time\n"
         "    while not stop.requested:\n"
         "        time.sleep(0.01)\n"
@@ -399,17 +411,18 @@ def test_a_signal_that_comes_twice_at_once_is_one(own):
         "    {then}",
         grace_s=1000.0,
     )
-    for then, ended in (("pass", 0), ("time.sleep(60)", 143)):
-        words = [sys.executable, "-c", code.replace("{then}", then)]
+    for then, within_s, ended in (("pass", 1000.0, 0), ("time.sleep(600)", 0.5, 143)):
+        program = code.replace("{then}", then).replace("{within_s}", str(within_s))
+        words = [sys.executable, "-c", program]
         process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE)
         assert process.stdout.readline() == b"here\n"
         wait_until_it_waits(process)
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == b"saving\n"
         if ended:
-            time.sleep(0.7)
+            time.sleep(0.7)  # longer than it takes the two for one
             process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == ended
+        assert process.wait(timeout=PATIENCE_S) == ended
 
 
 def test_a_forked_child_has_signals_of_its_own():
@@ -424,13 +437,13 @@ def test_a_forked_child_has_signals_of_its_own():
         "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)\n"
         "time.sleep(1)\n"
     )
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (0, b"-15\n")
 
 
 def test_other_commands_end_as_ever(tmp_path):
     """130 and 143: nothing of them goes on."""
     for name, code in (("SIGINT", 130), ("SIGTERM", -signal.SIGTERM)):
-        found, _, err = run(tmp_path, "ls", prelude=sending(LOADING, name=name), preload=())
+        found, _, err = run(tmp_path, "ls", prelude=sending(LOADING, name=name), preload=LOOKING)
         assert found == code
         assert "stopped" not in err

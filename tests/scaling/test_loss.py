@@ -73,15 +73,17 @@ def test_losses_of_another_size_are_the_same_law() -> None:
 
 
 def test_intervals_hold_the_truth_at_their_rate() -> None:
-    """60 curves at 90 %: fewer than 46 or 60 of 60 happens once in 300 and 550 trials."""
+    """24 curves at 90 %: fewer than 17 happens once in 200 trials, 24 of 24 for all of the four
+    (of which b and c go together, and so do a and d) once in 100."""
     held = dict.fromkeys("abcd", 0)
-    for seed in range(60):
+    for seed in range(24):
         compute, loss = losses(seed, noise=0.02)
         fit = fit_law(compute, loss, bounds=FREE)
         for name, (low, high) in profile_intervals(fit, compute, loss, level=0.9).items():
             truth = getattr(TRUTH, name)
             held[name] += (low is None or low <= truth) and (high is None or truth <= high)
-    assert all(46 <= count < 60 for count in held.values()), held
+    assert all(count >= 17 for count in held.values()), held
+    assert sum(held.values()) < 4 * 24, held
 
 
 def test_a_study_of_losses() -> None:

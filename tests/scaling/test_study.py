@@ -22,9 +22,13 @@ QUICK = {"draws": 100}
 
 
 @pytest.fixture(scope="module")
-def summary(paper):
-    found = study(paper(), StudySettings(budgets=(5000.0,), **QUICK))
-    return report.summary(found, unit="TPUv3 core-days", against="imagenet-10shot").as_json()
+def paper_study(paper):
+    return study(paper(), StudySettings(budgets=(5000.0,), **QUICK))
+
+
+@pytest.fixture(scope="module")
+def summary(paper_study):
+    return report.summary(paper_study, unit="TPUv3 core-days", against="imagenet-10shot").as_json()
 
 
 def test_g14_against_this_law_and_the_printed_one(summary) -> None:
@@ -62,20 +66,18 @@ def test_every_run_has_its_residual(summary, paper) -> None:
     }
 
 
-def test_the_band_holds_the_law(paper) -> None:
-    band = report.band(study(paper(), StudySettings(**QUICK)))
+def test_the_band_holds_the_law(paper_study) -> None:
+    band = report.band(paper_study)
     assert all(
         low <= error <= high
         for low, error, high in zip(band.low, band.error, band.high, strict=True)
     )
 
 
-def test_the_same_settings_give_the_same_study(paper) -> None:
-    one, two = (
-        report.summary(study(paper(), StudySettings(**QUICK)), unit="", against=None)
-        for _ in range(2)
-    )
-    assert one == two
+def test_the_same_settings_give_the_same_study(paper, summary) -> None:
+    again = study(paper(), StudySettings(budgets=(5000.0,), **QUICK))
+    unit, against = "TPUv3 core-days", "imagenet-10shot"
+    assert report.summary(again, unit=unit, against=against).as_json() == summary
 
 
 def of_one_model(n: int, **more: object) -> Points:

@@ -1,8 +1,8 @@
 """Commands one after the other in one process that is warm: imports, and programs that jax has
 compiled, are there after the first. What they print and exit with is as ever.
 
-`Warm` is that process. Run as a program, with FOLDER and PRELUDE, it takes a command a line on
-stdin, as JSON.
+`Warm` is that process, a fork of one that has imported TensorFlow. `serve` takes a command a line
+on stdin, as JSON.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
+from tests.forking import DECODING, Forked
+
+_SERVE = "import sys; from tests.stages.warm import serve; serve(*sys.argv[1:])"
+
 
 class Done(NamedTuple):
     code: int
@@ -30,7 +34,7 @@ class Warm:
 
     def __init__(self, folder: Path, *, environment: Mapping[str, str], prelude: str = "") -> None:
         self._folder, self._environment, self._prelude = folder, environment, prelude
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Forked | None = None
 
     def __enter__(self) -> Warm:
         return self
@@ -47,8 +51,11 @@ class Warm:
 
     def run(self, *words: str) -> Done:
         if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, __file__, str(self._folder), self._prelude],
+            self._process = Forked(
+                _SERVE,
+                self._folder,
+                self._prelude,
+                preload=DECODING,
                 cwd=self._folder,
                 env={**self._environment},
                 stdin=subprocess.PIPE,
@@ -65,7 +72,7 @@ class Warm:
         return Done(int(answer), out, err)
 
 
-def _serve(folder: str, prelude: str) -> None:
+def serve(folder: str, prelude: str) -> None:
     from stages.app import main
     from vitctl.console import streams
 
@@ -87,7 +94,3 @@ def _serve(folder: str, prelude: str) -> None:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         print(code, file=answers, flush=True)
-
-
-if __name__ == "__main__":
-    _serve(*sys.argv[1:])
