@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, Unpack, get_args
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, get_args
 
 from stages.predict.spec import Answer
 from vitctl.artifacts import Artifact, Store, inputs
@@ -376,7 +376,7 @@ def fewshot(
     source: Reference | None = None,
     *,
     data: Reference | None = None,
-    shots: Sequence[int] | None = None,
+    shots: Sequence[int] | Literal["all"] | None = None,
     features: Reference | None = None,
     **options: Unpack[Options],
 ) -> Artifact:
@@ -389,7 +389,9 @@ def fewshot(
 
     call = _Call("fewshot", options)
     runtime = call.runtime(MeasuringRuntime)
-    overrides = call.overrides.with_flags({"shots": None if shots is None else sorted({*shots})})
+    overrides = call.overrides.with_flags(
+        {"shots": shots if shots is None or shots == "all" else sorted({*shots})}
+    )
     if features is not None and features not in get_args(Features):
         if source is not None or data is not None:
             raise TypeError("fewshot() takes no source and no data with features that are there")

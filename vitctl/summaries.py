@@ -26,6 +26,8 @@ WeightsName = Literal["raw", "ema"]
 """The weights of the last step, or their Polyak average (`vitctl.optim.average`)."""
 Features = Literal["model", "pixels", "untrained", "given"]
 """Of a model, its pixels, an untrained model of its shape, or what was given as a file."""
+ProbeName = Literal["ridge", "knn", "logistic"]
+"""What tells classes from features (`vitctl.probe.probes`)."""
 Seen = Literal["all", "some", "none", "unknown"]
 """Of the classes that are told apart, how many the model was trained on."""
 

@@ -120,6 +120,6 @@ def _scores(artifact: Artifact) -> Iterator[str]:
         probed = FEWSHOT.summary(artifact)
         for row in probed.shots if probed.features == "model" else ():
             yield (
-                f"- {row.shots}-shot, {probed.classes:,} classes: "
+                f"- {row.name}, {probed.classes:,} classes: "
                 f"{row.accuracy_mean:.2%} over {row.draws} draws"
             )

@@ -11,6 +11,8 @@ from typer import Option
 from stages.fewshot.settings import (
     features_in_files,
     read_features,
+    read_l2,
+    read_neighbours,
     read_shots,
     resolve,
     resolve_given,
@@ -26,13 +28,30 @@ from vitctl.recipes.measuring import Measured, MeasuringRuntime
 _SETTINGS = (
     Flag(
         "shots",
-        "Training images per class, for example 1,5,10,25 (the default).",
+        "Training images per class, for example 1,5,10,25 (the default); all: every image, once.",
         reads=read_shots,
         metavar="N,N,...",
     ),
     Flag("draws", "Number of random draws of the training images (default: 10)."),
     Flag("seed", "Seed of the first draw; draw i uses seed + i (default: 0)."),
-    Flag("l2", "L2 penalty of the ridge regression (default: 1024)."),
+    Flag(
+        "probe",
+        "What learns from the features: ridge regression (ridge, the default), k nearest "
+        "neighbours (knn) or logistic regression (logistic).",
+    ),
+    Flag(
+        "l2",
+        "L2 penalty (default: 1024 for ridge, auto for logistic); auto: chosen for each draw on "
+        "training images that are held out of it, never on those that are scored.",
+        reads=read_l2,
+        metavar="X|auto",
+    ),
+    Flag(
+        "neighbours",
+        "Number of neighbours of --probe knn (default: 20); auto: chosen like --l2 auto.",
+        reads=read_neighbours,
+        metavar="N|auto",
+    ),
     Flag(
         "too_few",
         "Classes with fewer images than shots: end with an error (refuse, the default), or probe "

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.fewshot import subjects
+from stages.fewshot.results import cautions, parameter, readable, recorded, shots_of
 from stages.fewshot.spec import VERSION, FewshotConfig, Given
 from stages.fewshot.subjects import Subject
 from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store, crew
 from vitctl.artifacts.kinds import FEWSHOT
-from vitctl.artifacts.kinds.fewshot import Fewshot, Shots
+from vitctl.artifacts.kinds.fewshot import Fewshot
 from vitctl.artifacts.store import slug
 from vitctl.data.classes import map_labels
 from vitctl.errors import DoesNotFitError, InputError
 from vitctl.events import Caution, Emit, Progress, Settings, silent
+from vitctl.feature_sets.contract import FeatureSource
 from vitctl.hardware import machine
-from vitctl.probe import draws, fewshot
+from vitctl.probe import draws, fewshot, probes
+from vitctl.probe.probes import Knn, Logistic, Probe, Ridge
 from vitctl.quoting import quoted
 from vitctl.recipes import measuring
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
-from vitctl.summaries import Interval
 from vitctl.train.program import footprint
 
 RESULTS = "results.json"
@@ -80,19 +82,17 @@ def _probed(
     # Numbers: which images, before any feature is computed
     source = subjects.opened(cfg, inputs, store=store, runtime=runtime, emit=emit)
     all_classes = source.classes
-    probed, drawn = draws.all_draws(
-        source.labels(cfg.train_split),
-        names=all_classes,
-        shots=cfg.shots[-1],
-        draws=cfg.draws,
-        seed=cfg.seed,
-        leave_out=cfg.too_few == "leave-out",
-    )
+    probed, drawn = _drawn(cfg, source)
+    probe = _probe(cfg)
+    shots = (drawn.shape[2],) if cfg.shots == "all" else cfg.shots
+    if isinstance(probe, Knn) and probe.neighbours:
+        fewest = int((drawn[0, :, : shots[0]] >= 0).sum())
+        probes.check_neighbours(probe.neighbours, examples=fewest)
     classes = [all_classes[i] for i in probed]
     left_out = [all_classes[i] for i in np.setdiff1d(np.arange(len(all_classes)), probed)]
     if left_out:
-        emit(Caution(_left_out_in_words(left_out, shots=cfg.shots[-1], of=len(all_classes))))
-    shown = np.unique(drawn)
+        emit(Caution(_left_out_in_words(left_out, shots=_most(cfg), of=len(all_classes))))
+    shown = np.unique(drawn[drawn >= 0])
     labels = _renumbered(source.labels(cfg.eval_split), probed, classes=len(all_classes))
     scored = np.flatnonzero((labels >= 0).any(axis=1))
     if not scored.size:
@@ -108,27 +108,31 @@ def _probed(
 
     train = features_of(cfg.train_split, shown)
     test = features_of(cfg.eval_split, scored)
+    _check_finite({cfg.train_split: train, cfg.eval_split: test})
 
-    # Regressions: process 0 makes them, the others wait where it publishes
+    # Probes: process 0 makes them, the others wait where it publishes
     processes.mark("save")
     results: list[fewshot.Draw] = []
     if not processes.first():
         return draft.publish(summary={})
-    regressions = fewshot.regress(
+    probing = fewshot.probed(
         train,
-        np.searchsorted(shown, drawn),
-        shots=cfg.shots,
-        l2s=[cfg.l2],
+        np.where(drawn >= 0, np.searchsorted(shown, drawn), -1),
+        shots=shots,
+        probe=probe,
         test=test,
         labels=labels[scored],
     )
-    for done, accuracies in enumerate(regressions, start=1):
-        results += accuracies
+    for done, of_draw in enumerate(probing, start=1):
+        results += of_draw
         processes.mark("save")
-        emit(Progress("regressions", done, cfg.draws, "draws"))
+        emit(Progress("probes", done, cfg.draws, "draws"))
+    for caution in cautions(cfg, results):
+        emit(Caution(caution))
 
     # Publish
     known = subjects.trained_on(inputs, source, store=store, emit=emit)
+    only_some = parameter(cfg) | ({"left_out": len(left_out)} if left_out else {})
     summary = Fewshot(
         model=subject.label,
         step=subject.step,
@@ -138,13 +142,12 @@ def _probed(
         dataset=subject.images,
         split=cfg.eval_split,
         classes=len(classes),
-        **({"left_out": len(left_out)} if left_out else {}),
+        **only_some,
         seen=(
             "unknown" if known is None else measuring.share_trained_on(classes, trained_on=known)
         ),
         examples=len(scored),
-        l2=cfg.l2,
-        shots=tuple(Shots(**asdict(row)) for row in fewshot.summarise(results)),
+        shots=tuple(shots_of(cfg, row, results) for row in fewshot.summarise(results)),
     )
     content = {
         "format": _FORMAT,
@@ -155,11 +158,12 @@ def _probed(
         "examples": len(scored),
         "draws": [
             {
-                "shots": row.shots,
+                "shots": None if cfg.shots == "all" else row.shots,
                 "draw": row.draw,
                 "seed": cfg.seed + row.draw,
                 "correct": row.correct,
                 "accuracy": row.accuracy,
+                **recorded(cfg, row),
             }
             for row in results
         ],
@@ -167,46 +171,6 @@ def _probed(
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     draft.write(RESULTS, f"{text}\n".encode())
     return draft.publish(summary=summary.as_json())
-
-
-def readable(summary: Fewshot) -> dict[str, str]:
-    """What was probed, and a line for each number of shots."""
-    what = {"pixels": " (its raw pixels)", "untrained": " (untrained)"}.get(summary.features, "")
-    if summary.weights == "ema" and summary.features == "model":
-        what = ", averaged weights"
-    at = "" if summary.step is None else f" at step {summary.step}"
-    known = {
-        "all": ", all seen in training",
-        "some": ", some seen in training",
-        "none": ", none seen",
-        "unknown": "",
-    }
-    return {
-        "model": f"{summary.model}{at}{what}",
-        "data": f"{summary.dataset} {summary.split}: {summary.examples:,} images, "
-        f"{summary.classes} classes{_less(summary)}{known[summary.seen]}",
-        **{f"{row.shots}-shot": _line(row) for row in summary.shots},
-    }
-
-
-def _less(summary: Fewshot) -> str:
-    return f" ({summary.left_out} with too few images left out)" if summary.left_out else ""
-
-
-def _line(row: Shots) -> str:
-    test = f"test set ± {_half_width(row.test_interval):.2f}"
-    if row.interval is None:
-        return f"{row.accuracy_mean:.2%} (one draw; {test})"
-    return (
-        f"{row.accuracy_mean:.2%} ± {_half_width(row.interval):.2f} "
-        f"(95 % of the mean over {row.draws} draws; {test})"
-    )
-
-
-def _half_width(interval: Interval) -> float:
-    """In points of a percent."""
-    low, high = interval
-    return 100 * (high - low) / 2
 
 
 def _renumbered(
@@ -225,6 +189,53 @@ def _left_out_in_words(names: Sequence[str], *, shots: int, of: int) -> str:
         f"{len(names):,} of {of:,} classes have fewer than {shots} images to draw from and are "
         f"left out, also of the score: {shown}{more}"
     )
+
+
+def _drawn(cfg: FewshotConfig, source: FeatureSource) -> draws.Drawn:
+    labels, leave_out = source.labels(cfg.train_split), cfg.too_few == "leave-out"
+    if cfg.shots == "all":
+        return draws.everything(labels, names=source.classes, seed=cfg.seed, leave_out=leave_out)
+    return draws.all_draws(
+        labels,
+        names=source.classes,
+        shots=cfg.shots[-1],
+        draws=cfg.draws,
+        seed=cfg.seed,
+        leave_out=leave_out,
+    )
+
+
+def _most(cfg: FewshotConfig) -> int:
+    """Images that a class needs."""
+    return 1 if cfg.shots == "all" else cfg.shots[-1]
+
+
+def _probe(cfg: FewshotConfig) -> Probe:
+    l2 = None if cfg.l2 == "auto" else cfg.l2
+    match cfg.probe:
+        case "ridge":
+            return Ridge(l2)
+        case "logistic":
+            return Logistic(l2)
+        case "knn":
+            neighbours = None if cfg.neighbours == "auto" else cfg.neighbours
+            return Knn(neighbours, cfg.temperature)
+        case _:
+            assert_never(cfg.probe)
+
+
+def _check_finite(features: Mapping[str, NDArray[np.float32]]) -> None:
+    """Raise InputError if a feature is no number."""
+    for split, rows in features.items():
+        # A sum is finite if all are, or so large that each is looked at.
+        if not np.isfinite(rows.sum(dtype=np.float64)) and not np.isfinite(rows).all():
+            bad = int((~np.isfinite(rows)).any(axis=1).sum())
+            raise InputError(
+                f"the features of {bad:,} of {len(rows):,} images of the split {split!r} are not "
+                "finite (NaN or infinite)",
+                hint="the model has diverged, or computes in too few bits: try another step, or "
+                "--set precision=float32",
+            )
 
 
 def _check_fits(*, images: int, width: int) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
-from stages.fewshot.spec import FewshotConfig, Given
+from stages.fewshot.spec import PARAMETERS, FewshotConfig, Given
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.data.config import FEWSHOT_PREPROCESS
@@ -36,6 +36,7 @@ def resolve(
     for note in chosen.notes:
         emit(Note(note))
     base = {
+        **_of_probe(tree),
         "weights": chosen.name,
         # A tree, so that --set of one field leaves the others as the protocol has them.
         "preprocess": FEWSHOT_PREPROCESS.model_dump(mode="json"),
@@ -72,7 +73,12 @@ def resolve_given(overrides: Overrides, given: Given, *, emit: Emit) -> FewshotC
     else:
         emit(Note(f"--features {given.features.name}: {given.features.reading}"))
         splits, sha256 = tuple(given.features.splits), given.features.sha256
-    base = {"features": "given", "features_sha256": sha256, "precision": "float32"}
+    base = {
+        **_of_probe(overrides.tree()),
+        "features": "given",
+        "features_sha256": sha256,
+        "precision": "float32",
+    }
     if "eval_split" not in overrides.tree():
         from vitctl.data.dataset import held_out
 
@@ -86,6 +92,26 @@ def resolve_given(overrides: Overrides, given: Given, *, emit: Emit) -> FewshotC
             )
         base["eval_split"] = scored
     return overrides.build(FewshotConfig, base)
+
+
+def _of_probe(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults that depend on other settings: logistic regression has no penalty that is usual
+    whatever the features, and there is one draw of all images.
+
+    Raises UsageError if a setting is of another probe."""
+    base: dict[str, Any] = {}
+    probe = tree.get("probe", "ridge")
+    for key in ("l2", "neighbours", "temperature"):
+        if key in tree and key not in PARAMETERS.get(probe, (key,)):
+            raise UsageError(
+                f"{key} is no setting of the probe {probe}",
+                hint=f"{probe} has {' and '.join(PARAMETERS[probe])}; --probe chooses another",
+            )
+    if probe == "logistic" and "l2" not in tree:
+        base["l2"] = "auto"
+    if tree.get("shots") == "all" and "draws" not in tree:
+        base["draws"] = 1
+    return base
 
 
 def read_features(texts: Sequence[str]) -> tuple[list[Features], list[str]]:
@@ -128,6 +154,25 @@ def features_in_files(path: Path) -> Given | None:
     return Given(read_files(path))
 
 
-def read_shots(text: str, *, name: str) -> list[int]:
-    """`10,1,5` -> [1, 5, 10]."""
+def read_l2(text: str, *, name: str) -> float | str:
+    """`auto`, or a penalty."""
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(
+            f"{name} {text!r} is neither a number nor auto", hint=f"as in {name} 1024"
+        ) from None
+
+
+def read_neighbours(text: str, *, name: str) -> int | str:
+    """`auto`, or how many."""
+    return text if text == "auto" else parse_count(text, name=name)
+
+
+def read_shots(text: str, *, name: str) -> list[int] | str:
+    """`10,1,5` -> [1, 5, 10]; `all` is itself."""
+    if text == "all":
+        return text
     return sorted({parse_count(part, name=name) for part in text.split(",")})

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -13,13 +13,21 @@ from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess, MockConfig
 from vitctl.hardware.precision import Precision
 from vitctl.quoting import quoted
 from vitctl.settings.config import Config
-from vitctl.summaries import Features, WeightsName
+from vitctl.summaries import Features, ProbeName, WeightsName
 
 if TYPE_CHECKING:
     from vitctl.feature_sets.foreign import ForeignFeatures
 
 VERSION = 1
 
+Auto = Literal["auto"]
+PARAMETERS: dict[ProbeName, tuple[str, ...]] = {
+    "ridge": ("l2",),
+    "logistic": ("l2",),
+    "knn": ("neighbours", "temperature"),
+}
+"""Which settings a probe has."""
+L2 = 2.0**10
 TooFew = Literal["refuse", "leave-out"]
 
 
@@ -35,7 +43,12 @@ class FewshotConfig(Config):
 
     shots       images of each class that are learned from
     draws       how often they are drawn anew; draw i takes seed + i
-    l2          the ridge penalty; 2^10 is the public protocol's
+                all: every image of the split once, whatever its class has
+    probe       what learns from them, of `vitctl.probe.probes`
+    l2          the penalty of ridge or logistic regression; 2^10 is the public protocol's for
+                ridge; auto: chosen for each draw on shots that are held out of it
+    neighbours  of knn; auto: chosen likewise
+    temperature how fast the votes of knn fade: exp(cosine / temperature)
     features    model: the checkpoint's; pixels: the image itself, at the model's resolution;
                 untrained: the same model with the weights its training started from;
                 given: stored features
@@ -47,10 +60,13 @@ class FewshotConfig(Config):
                 leave-out probes the others, on whose images alone it is scored
     """
 
-    shots: tuple[PositiveInt, ...] = Field((1, 5, 10, 25), min_length=1)
+    shots: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] | Literal["all"] = (1, 5, 10, 25)
     draws: PositiveInt = 10
     seed: NonNegativeInt = 0
-    l2: PositiveFloat = 2.0**10
+    probe: ProbeName = "ridge"
+    l2: PositiveFloat | Auto = L2
+    neighbours: PositiveInt | Auto = 20
+    temperature: PositiveFloat = 0.07
     features: Features = "model"
     features_sha256: str | None = None
     train_split: str = "train"
@@ -63,7 +79,10 @@ class FewshotConfig(Config):
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        if list(self.shots) != sorted(set(self.shots)):
+        if self.shots == "all":
+            if self.draws != 1:
+                raise ValueError("all images can be drawn once only: draws must be 1")
+        elif list(self.shots) != sorted(set(self.shots)):
             raise ValueError(f"shots {list(self.shots)} are not ascending")
         if self.train_split == self.eval_split:
             raise ValueError(
@@ -78,6 +97,11 @@ class FewshotConfig(Config):
         tree = self.model_dump(mode="json")
         if self.too_few == "refuse":
             del tree["too_few"]
+        if self.probe == "ridge":
+            del tree["probe"]
+        for key in ("l2", "neighbours", "temperature"):
+            if key not in PARAMETERS[self.probe]:
+                del tree[key]
         if self.features_sha256 is None:
             del tree["features_sha256"]
         if self.features == "given":

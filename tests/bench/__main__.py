@@ -375,14 +375,18 @@ def imagenet_like(*, classes: int, width: int, test: int, shots: int) -> tuple[A
 def bench_probe() -> None:
     from sklearn.linear_model import Ridge
 
-    from vitctl.probe import fewshot, ridge
+    from vitctl.probe import ridge
+    from vitctl.probe.scoring import Scorer
 
     shots, draws, penalties = (1, 5, 10, 25), 3, (64.0, 1024.0, 16384.0)
     train, rows, test, labels = imagenet_like(classes=1000, width=1664, test=50_000, shots=25)
 
     def ours(l2s: tuple[float, ...]) -> None:
-        drawn = np.stack([rows[:, np.random.default_rng(i).permutation(25)] for i in range(draws)])
-        list(fewshot.regress(train, drawn, shots=shots, l2s=l2s, test=test, labels=labels))
+        scorer = Scorer.of(test, like=train)
+        for draw in range(draws):
+            order = rows[:, np.random.default_rng(draw).permutation(25)]
+            for equations in ridge.nested(train, order, shots=shots):
+                (scorer.answers(equations.solved(l2s)).classes == labels[:, 0]).mean(axis=1)
 
     def theirs() -> None:
         x = train[rows[:, :10].reshape(-1)].astype(np.float64)

@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitctl.errors import InputError
-from vitctl.probe.draws import classes_with_enough, draw, positions_by_class, single_labels
+from vitctl.probe.draws import (
+    classes_with_enough,
+    draw,
+    everything,
+    positions_by_class,
+    single_labels,
+)
 
 
 def labels_of(seed: int, *, n: int = 200, classes: int = 4) -> np.ndarray:
@@ -78,3 +84,17 @@ def test_classes_with_too_few_images_may_be_left_out():
         classes_with_enough(positions, names=names, shots=4, leave_out=True)
     with pytest.raises(InputError, match="'cat' has 1"):  # one class is nothing to tell apart
         classes_with_enough(positions, names=names, shots=3, leave_out=True)
+
+
+def test_everything_is_every_image_of_one_class_once():
+    labels = np.array([[1, -1], [0, 2], [-1, -1], [2, -1], [-1, 0], [2, -1]], np.int32)
+    drawn = everything(labels, names=list("abc"), seed=0)
+    assert drawn.positions.shape == (1, 3, 2)
+    assert [sorted(row[row >= 0].tolist()) for row in drawn.positions[0]] == [[4], [0], [3, 5]]
+    with pytest.raises(InputError, match="'d' has 0"):
+        everything(labels, names=list("abcd"), seed=0)
+    assert everything(labels, names=list("abcd"), seed=0, leave_out=True).classes.tolist() == [
+        0,
+        1,
+        2,
+    ]

@@ -82,7 +82,7 @@ def test_nested_shots_and_many_penalties_are_each_the_regression_alone(d, l2s):
     features, rows = nested(classes=4, most=6, d=d)
     test, _ = problem(50, d, classes=4, seed=9)
     shots = (1, 2, 4, 6)
-    fitted = list(ridge.fit_nested(features, rows, shots=shots, l2s=l2s))
+    fitted = [one.solved(l2s) for one in ridge.nested(features, rows, shots=shots)]
     assert [len(row) for row in fitted] == [len(l2s)] * 4
     for k, row in zip(shots, fitted, strict=True):
         learned = features[rows[:, :k].reshape(-1)]
@@ -139,8 +139,9 @@ def test_a_penalty_that_float64_cannot_see_is_refused():
     with pytest.raises(UsageError, match="too small"):
         ridge.fit(twice, labels, classes=2, l2=1e-20)
     rows = np.arange(20).reshape(2, 10)
+    [equations] = ridge.nested(twice, rows, shots=[10])
     with pytest.raises(UsageError, match="penalty of 1e-20 is too small"):
-        list(ridge.fit_nested(twice, rows, shots=[10], l2s=[1e-20 * 2**i for i in range(20)]))
+        equations.solved([1e-20 * 2**i for i in range(20)])
 
 
 @pytest.mark.parametrize(

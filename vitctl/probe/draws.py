@@ -69,7 +69,7 @@ class Drawn(NamedTuple):
 
     Attributes:
       classes: int64[c], which classes are probed, ascending.
-      positions: int64[draws, c, shots], rows of the labels they were drawn by.
+      positions: int64[draws, c, shots], rows of the labels they were drawn by, padded with -1.
     """
 
     classes: NDArray[np.int64]
@@ -96,6 +96,26 @@ def all_draws(
     classes = classes_with_enough(positions, names=names, shots=shots, leave_out=leave_out)
     own = [positions[i] for i in classes]
     return Drawn(classes, np.stack([draw(own, shots=shots, seed=seed + i) for i in range(draws)]))
+
+
+def everything(
+    labels: NDArray[np.int32], *, names: Sequence[str], seed: int, leave_out: bool = False
+) -> Drawn:
+    """One draw of all images that have one of `labels` [n, l]; as many shots as the largest class
+    has images, and -1 where another has fewer.
+
+    Raises InputError if there is one class only, or one has no image (`leave_out`: is not probed).
+    """
+    if len(names) < 2:
+        raise InputError("a probe needs two classes or more, and the dataset has one")
+    positions = positions_by_class(single_labels(labels), classes=len(names))
+    classes = classes_with_enough(positions, names=names, shots=1, leave_out=leave_out)
+    most = max(len(positions[i]) for i in classes)
+    drawn = np.full((1, len(classes), most), -1, np.int64)
+    rng = np.random.default_rng(seed)
+    for row, i in zip(drawn[0], classes, strict=True):
+        row[: len(positions[i])] = rng.permutation(positions[i])
+    return Drawn(classes, drawn)
 
 
 def draw(positions: Sequence[NDArray[np.int64]], *, shots: int, seed: int) -> NDArray[np.int64]:

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.errors import InputError, UsageError
 from vitctl.probe import draws as drawing
-from vitctl.probe import intervals, ridge, scoring
+from vitctl.probe import intervals, ridge
+from vitctl.probe.probes import Probe, Ridge
+from vitctl.probe.scoring import Scorer
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One regression: `correct` of `examples` test images. `draw` counts from 0."""
+    """One probe: `correct` of `examples` test images. `draw` counts from 0; `right` [m] is of each
+    image, and `parameter` what `vitctl.probe.probes` says."""
 
     shots: int
     draw: int
-    l2: float
     correct: int
     examples: int
+    parameter: float
+    chosen: bool
+    converged: bool
+    right: NDArray[np.bool_]
 
     @property
     def accuracy(self) -> float:
@@ -50,7 +57,8 @@ def accuracies(
     shots: Sequence[int] = (1, 5, 10, 25),
     draws: int = 10,
     seed: int = 0,
-    l2: float = ridge.L2,
+    l2: float | Literal["auto"] = ridge.L2,
+    probe: Probe | None = None,
     classes: Sequence[str] | None = None,
 ) -> list[Accuracy]:
     """The whole probe on arrays: draws shots from `train`, regresses on them, classifies `test`.
@@ -63,7 +71,8 @@ def accuracies(
       test_labels: [m] or [m, l]; images without a label are left out.
       shots: images of each class that are learned from.
       draws: how often they are drawn anew; draw i takes seed + i.
-      l2: the ridge penalty.
+      l2: the ridge penalty, or `auto`: chosen on held-out shots.
+      probe: another probe than ridge regression, of `vitctl.probe.probes`.
       classes: names, for errors and to say how many there are; the numbers up to the largest
         label if left out.
 
@@ -91,12 +100,13 @@ def accuracies(
     scored = (wanted >= 0).any(axis=1)
     if not scored.any():
         raise InputError("no test image has a label")
+    chosen = probe or Ridge(None if l2 == "auto" else l2)
     drawn = drawing.all_draws(learned, names=names, shots=counts[-1], draws=draws, seed=seed)
     rows = drawn.positions
-    regressions = regress(
-        train, rows, shots=counts, l2s=[l2], test=test[scored], labels=wanted[scored]
+    results = probed(
+        train, rows, shots=counts, probe=chosen, test=test[scored], labels=wanted[scored]
     )
-    return summarise([result for results in regressions for result in results])
+    return summarise([result for of_draw in results for result in of_draw])
 
 
 def _two_axes(
@@ -113,35 +123,45 @@ def _two_axes(
     return labels.reshape(len(labels), -1).astype(np.int32)
 
 
-def regress(
+def probed(
     train: NDArray[np.floating],
     drawn: NDArray[np.int64],
     *,
     shots: Sequence[int],
-    l2s: Sequence[float],
+    probe: Probe,
     test: NDArray[np.floating],
     labels: NDArray[np.int32],
 ) -> Iterator[list[Draw]]:
-    """For each draw, its regressions on so many shots with each penalty.
+    """For each draw, the probes that learn from so many shots.
 
     Args:
       train: [n, d] features that shots are drawn from.
-      drawn: [draws, classes, k] rows of `train`; the first s of the k are the draw of s shots.
+      drawn: [draws, classes, k] rows of `train`, padded with -1; the first s of the k are the draw
+        of s shots.
       shots: how many of the k are learned from, ascending.
-      l2s: ridge penalties.
+      probe: how.
       test: [m, d] features to classify.
       labels: [m, l] their classes, padded with -1; an image of several is right when any of them
         is answered.
     """
-    scorer = scoring.Scorer.of(test, like=train)
+    scorer = Scorer.of(test, like=train)
     for i, rows in enumerate(drawn):
+        outcomes = probe.outcomes(train, rows, shots=shots, scorer=scorer)
         results = []
-        for k, fitted in zip(
-            shots, ridge.fit_nested(train, rows, shots=shots, l2s=l2s), strict=True
-        ):
-            for l2, classes in zip(l2s, scorer.answers(fitted).classes, strict=True):
-                correct = int((labels == classes[:, None]).any(axis=1).sum())
-                results.append(Draw(k, draw=i, l2=l2, correct=correct, examples=len(labels)))
+        for k, outcome in zip(shots, outcomes, strict=True):
+            right = (labels == outcome.classes[:, None]).any(axis=1)
+            results.append(
+                Draw(
+                    shots=k,
+                    draw=i,
+                    correct=int(right.sum()),
+                    examples=len(right),
+                    parameter=outcome.parameter,
+                    chosen=outcome.chosen,
+                    converged=outcome.converged,
+                    right=right,
+                )
+            )
         yield results
 
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import scipy.linalg
@@ -75,36 +76,60 @@ def fit(
     return of_moments(moments.of(features, labels, classes=classes), l2s=[l2])[0]
 
 
-def fit_nested(
-    features: NDArray[np.floating],
-    rows: NDArray[np.int64],
-    *,
-    shots: Sequence[int],
-    l2s: Sequence[float] = (L2,),
-) -> Iterator[list[Classifier]]:
-    """For each of the ascending `shots`, a classifier for each penalty.
+class Equations(Protocol):
+    """The regression on some examples, its penalty open."""
+
+    def solved(self, l2s: Sequence[float]) -> list[Classifier]:
+        """A classifier for each penalty. Raises UsageError if one is too small."""
+
+
+def nested(
+    features: NDArray[np.floating], rows: NDArray[np.int64], *, shots: Sequence[int]
+) -> Iterator[Equations]:
+    """For each of the ascending `shots`, the regression on them.
 
     Args:
       features: [n, d].
-      rows: [y, k], rows of `features`: k examples of each class, of which the first s are the s
-        shots.
+      rows: [y, k], rows of `features`: up to k examples of each class, padded with -1, of which the
+        first s are the s shots.
       shots: how many of the k are learned from.
-      l2s: penalties.
     """
     classes, width = len(rows), features.shape[1]
     known: Moments | None = None
     done = 0
     for k in shots:
-        if classes * k < width + 1:
-            taken = rows[:, :k]
-            labels = np.repeat(np.arange(classes), k)
-            yield _dual(features[taken.reshape(-1)], labels, classes=classes, l2s=l2s)
+        taken, labels = examples(rows[:, :k])
+        if len(taken) < width + 1:
+            yield _Dual(features[taken], labels, classes)
             continue
-        new = rows[:, done:k]
-        labels = np.repeat(np.arange(classes), k - done)
-        added = moments.of(features[new.reshape(-1)], labels, classes=classes)
+        taken, labels = examples(rows[:, done:k])
+        added = moments.of(features[taken], labels, classes=classes)
         known, done = added if known is None else known + added, k
-        yield of_moments(known, l2s=l2s)
+        yield _Primal(known)
+
+
+def examples(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows by class [y, k], padded with -1 -> the rows [n] and their classes [n]."""
+    real = rows >= 0
+    return rows[real], np.nonzero(real)[0]
+
+
+@dataclass(frozen=True)
+class _Primal:
+    known: Moments
+
+    def solved(self, l2s: Sequence[float]) -> list[Classifier]:
+        return of_moments(self.known, l2s=l2s)
+
+
+@dataclass(frozen=True)
+class _Dual:
+    features: NDArray[np.floating]
+    labels: NDArray[np.int64]
+    classes: int
+
+    def solved(self, l2s: Sequence[float]) -> list[Classifier]:
+        return _dual(self.features, self.labels, classes=self.classes, l2s=l2s)
 
 
 def of_moments(known: Moments, *, l2s: Sequence[float]) -> list[Classifier]:

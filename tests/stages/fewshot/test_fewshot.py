@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from sklearn.linear_model import Ridge
 
 from stages.fewshot import run as stage
+from stages.fewshot.settings import _of_probe, read_l2
 from stages.fewshot.spec import FewshotConfig
 from tests import forking, made
 from tests.forking import COMMAND, LOOKING, TRAINING
@@ -20,7 +21,7 @@ from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.kinds import FEWSHOT
 from vitctl.data import pipeline
 from vitctl.data.config import MockConfig
-from vitctl.errors import DoesNotFitError, InputError
+from vitctl.errors import DoesNotFitError, InputError, UsageError
 from vitctl.events import Caution, Settings, silent
 from vitctl.inference import weights
 from vitctl.model import vit
@@ -333,5 +334,83 @@ def test_classes_left_out_are_as_if_they_were_not_there(fewshot):
 def test_settings_that_came_later_leave_older_ids_alone():
     cfg = FewshotConfig(eval_split="val", precision="float32")
     assert "too_few" not in cfg.identity()
+    assert not {"probe", "neighbours", "temperature"} & cfg.identity().keys()
+    assert cfg.identity()["l2"] == 1024.0
     changed = cfg.model_copy(update={"too_few": "leave-out"})
     assert changed.identity() == {**cfg.identity(), "too_few": "leave-out"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "key", "usual"),
+    [
+        ({"l2": "auto"}, "l2", 1024.0),
+        ({"probe": "logistic", "l2": "auto"}, "l2", 1.0),
+        ({"probe": "knn", "neighbours": "auto"}, "neighbours", None),
+    ],
+    ids=["ridge", "logistic", "knn"],
+)
+def test_what_each_draw_chose_is_recorded_and_one_shot_chooses_nothing(fewshot, fields, key, usual):
+    events: list[Any] = []
+    artifact = fewshot(NAMED, shots=(1, 5), too_few="leave-out", emit=events.append, **fields)
+    rows = results(artifact)["draws"]
+    fixed, chosen = ([row for row in rows if row["shots"] == k] for k in (1, 5))
+    assert not any(row["chosen"] for row in fixed)
+    assert all(row["chosen"] for row in chosen)
+    assert {row[key] for row in fixed} == {usual or artifact.summary["classes"]}
+    one, five = artifact.summary["shots"]
+    assert "chosen" not in one
+    assert five["chosen"] == [row[key] for row in chosen]
+    assert artifact.summary["l2"] is None
+    said = [event.text for event in events if isinstance(event, Caution)]
+    assert any("1 shot a class leaves none to hold out" in text for text in said)
+    assert "chosen" in stage.readable(FEWSHOT.summary(artifact))["5-shot"]
+
+
+def test_all_images_are_probed_once(fewshot):
+    artifact = fewshot(NAMED, shots="all", draws=1, probe="knn", neighbours=3)
+    [row] = artifact.summary["shots"]
+    assert (row["shots"], row["draws"], artifact.summary["neighbours"]) == (None, 1, 3)
+    assert results(artifact)["draws"][0]["shots"] is None
+    from sklearn.neighbors import KNeighborsClassifier
+
+    flat = {split: images(split).reshape(-1, MODEL.resolution**2 * 3) for split in ("train", "val")}
+    model = KNeighborsClassifier(
+        3, metric="cosine", weights=lambda d: np.exp((d.min(axis=1, keepdims=True) - d) / 0.07)
+    )
+    model.fit(flat["train"].astype(np.float64), NAMED.labels("train")[:, 0])
+    expected = model.score(flat["val"].astype(np.float64), NAMED.labels("val")[:, 0])
+    assert row["accuracy_mean"] == pytest.approx(expected)
+    assert "all images" in stage.readable(FEWSHOT.summary(artifact))
+
+
+def test_more_neighbours_than_shots_are_refused_before_any_image_is_read(fewshot, monkeypatch):
+    monkeypatch.setattr(pipeline, "eval_batches", None)
+    with pytest.raises(UsageError, match=r"20 neighbours need 20 images .* there are 7"):
+        fewshot(shots=(1, 3), probe="knn")
+
+
+def test_features_that_are_not_finite_are_refused(fewshot, monkeypatch):
+    monkeypatch.setattr(
+        "vitctl.inference.features.gathered",
+        lambda batches, *, examples, width, progress: np.full((examples, width), np.nan, "f4"),
+    )
+    with pytest.raises(
+        InputError, match=r"of (\d+) of \1 images of the split 'train' are not finite"
+    ):
+        fewshot()
+
+
+def test_settings_of_another_probe_are_refused():
+    for tree in (
+        {"probe": "knn", "l2": 1.0},
+        {"neighbours": 3},
+        {"probe": "ridge", "temperature": 1},
+    ):
+        with pytest.raises(UsageError, match="is no setting of the probe"):
+            _of_probe(tree)
+    assert _of_probe({"probe": "logistic"}) == {"l2": "auto"}
+    assert _of_probe({"probe": "logistic", "l2": 3.0}) == {}
+    assert _of_probe({"shots": "all"}) == {"draws": 1}
+    assert read_l2("auto", name="--l2") == "auto"
+    with pytest.raises(UsageError, match="'much' is neither"):
+        read_l2("much", name="--l2")

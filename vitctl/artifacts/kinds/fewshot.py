@@ -12,6 +12,7 @@ from vitctl.summaries import (
     Interval,
     Many,
     Part,
+    ProbeName,
     Seen,
     Share,
     Summary,
@@ -23,7 +24,9 @@ from vitctl.summaries import (
 class Shots(Part):
     """The accuracies of one number of shots, in 0..1."""
 
-    shots: PositiveInt = Field(description="Images of each class that were learned from.")
+    shots: PositiveInt | None = Field(
+        description="Images of each class that were learned from; null: all of them."
+    )
     accuracy_mean: Share = Field(description="Mean accuracy over the draws.")
     accuracy_std: float | None = Field(
         description="Standard deviation over the draws (n - 1); null for a single draw."
@@ -36,6 +39,16 @@ class Shots(Part):
         "test images would change."
     )
     draws: PositiveInt = Field(description="Number of draws.")
+    chosen: Many[PositiveFloat] | None = Field(
+        default=None,
+        description="The penalty, or number of neighbours, that each draw chose on shots held out "
+        "of it; absent where it was given, or there was nothing to hold out.",
+    )
+
+    @property
+    def name(self) -> str:
+        """As people say it."""
+        return "all images" if self.shots is None else f"{self.shots}-shot"
 
 
 class Fewshot(Summary):
@@ -64,7 +77,13 @@ class Fewshot(Summary):
     )
     seen: Seen = Field(description="How many of these classes the model was trained on.")
     examples: Count = Field(description="Images of the scored split.")
-    l2: PositiveFloat = Field(description="Ridge penalty.")
+    probe: ProbeName = Field(default="ridge", description="What learned from the features.")
+    l2: PositiveFloat | None = Field(
+        description="Penalty of the regression; null where each draw chose its own, or for knn."
+    )
+    neighbours: PositiveInt | None = Field(
+        default=None, description="Neighbours of knn; null where each draw chose its own."
+    )
     shots: Many[Shots] = Field(
         description="One object for each number of shots, ascending.", min_length=1
     )
@@ -72,6 +91,7 @@ class Fewshot(Summary):
     def phrases(self) -> Iterable[str]:
         plain = self.features in ("model", "given")
         yield self.model + ("" if plain else f" ({self.features})")
+        yield "" if self.probe == "ridge" else self.probe
         yield f"on {self.dataset}"
         for row in self.shots:
-            yield f"{row.shots}-shot {percent(row.accuracy_mean)}"
+            yield f"{row.name} {percent(row.accuracy_mean)}"

@@ -1,0 +1,111 @@
+"""What is recorded and said of few-shot probes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from stages.fewshot.spec import FewshotConfig
+from vitctl.artifacts.kinds.fewshot import Fewshot, Shots
+from vitctl.probe import fewshot
+from vitctl.summaries import Interval
+
+
+def readable(summary: Fewshot) -> dict[str, str]:
+    """What was probed, and a line for each number of shots."""
+    what = {"pixels": " (its raw pixels)", "untrained": " (untrained)"}.get(summary.features, "")
+    if summary.weights == "ema" and summary.features == "model":
+        what = ", averaged weights"
+    at = "" if summary.step is None else f" at step {summary.step}"
+    known = {
+        "all": ", all seen in training",
+        "some": ", some seen in training",
+        "none": ", none seen",
+        "unknown": "",
+    }
+    return {
+        "model": f"{summary.model}{at}{what}",
+        "data": f"{summary.dataset} {summary.split}: {summary.examples:,} images, "
+        f"{summary.classes} classes{_less(summary)}{known[summary.seen]}",
+        **({} if summary.probe == "ridge" else {"probe": _with(summary)}),
+        **{row.name: _line(row) for row in summary.shots},
+    }
+
+
+def _with(summary: Fewshot) -> str:
+    """The probe, and its parameter if that was given."""
+    if summary.probe == "knn":
+        count = "" if summary.neighbours is None else f"{summary.neighbours} "
+        return f"{count}nearest neighbours by cosine"
+    return "logistic regression" + ("" if summary.l2 is None else f", l2 {summary.l2:g}")
+
+
+def _less(summary: Fewshot) -> str:
+    return f" ({summary.left_out} with too few images left out)" if summary.left_out else ""
+
+
+def _line(row: Shots) -> str:
+    chosen = "" if row.chosen is None else f"; chosen {_range(row.chosen)}"
+    test = f"test set ± {_half_width(row.test_interval):.2f}"
+    if row.interval is None:
+        return f"{row.accuracy_mean:.2%} (one draw; {test}{chosen})"
+    return (
+        f"{row.accuracy_mean:.2%} ± {_half_width(row.interval):.2f} "
+        f"(95 % of the mean over {row.draws} draws; {test}{chosen})"
+    )
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _half_width(interval: Interval) -> float:
+    """In points of a percent."""
+    low, high = interval
+    return 100 * (high - low) / 2
+
+
+def parameter(cfg: FewshotConfig) -> dict[str, Any]:
+    """What the summary says of the probe."""
+    if cfg.probe == "knn":
+        count = None if cfg.neighbours == "auto" else cfg.neighbours
+        return {"probe": cfg.probe, "l2": None, "neighbours": count}
+    named: dict[str, Any] = {} if cfg.probe == "ridge" else {"probe": cfg.probe}
+    return {**named, "l2": None if cfg.l2 == "auto" else cfg.l2}
+
+
+def shots_of(cfg: FewshotConfig, row: fewshot.Accuracy, results: Sequence[fewshot.Draw]) -> Shots:
+    fields = asdict(row)
+    if cfg.shots == "all":
+        fields["shots"] = None
+    own = [result for result in results if result.shots == row.shots]
+    if any(result.chosen for result in own):
+        fields["chosen"] = tuple(float(result.parameter) for result in own)
+    return Shots(**fields)
+
+
+def recorded(cfg: FewshotConfig, row: fewshot.Draw) -> dict[str, Any]:
+    """The parameter of a draw, where it is not the same in all of them."""
+    key = "neighbours" if cfg.probe == "knn" else "l2"
+    if getattr(cfg, key) != "auto":
+        return {}
+    return {key: row.parameter, "chosen": row.chosen}
+
+
+def cautions(cfg: FewshotConfig, results: Sequence[fewshot.Draw]) -> Iterator[str]:
+    key = "neighbours" if cfg.probe == "knn" else "l2"
+    if getattr(cfg, key) == "auto":
+        fixed = [row for row in results if not row.chosen]
+        if fixed:
+            yield (
+                f"{fixed[0].shots} shot a class leaves none to hold out: {key} is "
+                f"{fixed[0].parameter:g} there, as without auto"
+            )
+    ended = sum(not row.converged for row in results)
+    if ended:
+        yield (
+            f"{ended} of {len(results)} logistic regressions ended before they converged; a larger "
+            "--l2 makes them converge"
+        )
