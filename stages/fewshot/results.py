@@ -101,7 +101,7 @@ def cautions(cfg: FewshotConfig, results: Sequence[fewshot.Draw]) -> Iterator[st
         if fixed:
             yield (
                 f"{fixed[0].shots} shot a class leaves none to hold out: {key} is "
-                f"{fixed[0].parameter:g} there, as without auto"
+                f"{fixed[0].parameter:g} there"
             )
     ended = sum(not row.converged for row in results)
     if ended:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -159,11 +160,14 @@ def read_l2(text: str, *, name: str) -> float | str:
     if text == "auto":
         return text
     try:
-        return float(text)
+        l2 = float(text)
     except ValueError:
+        l2 = math.nan
+    if not 0 < l2 < math.inf:
         raise UsageError(
-            f"{name} {text!r} is neither a number nor auto", hint=f"as in {name} 1024"
-        ) from None
+            f"{name} {text!r} is neither auto nor a number above 0", hint=f"as in {name} 1024"
+        )
+    return l2
 
 
 def read_neighbours(text: str, *, name: str) -> int | str:

@@ -412,5 +412,6 @@ def test_settings_of_another_probe_are_refused():
     assert _of_probe({"probe": "logistic", "l2": 3.0}) == {}
     assert _of_probe({"shots": "all"}) == {"draws": 1}
     assert read_l2("auto", name="--l2") == "auto"
-    with pytest.raises(UsageError, match="'much' is neither"):
-        read_l2("much", name="--l2")
+    for text in ("much", "0", "-1", "nan", "inf"):
+        with pytest.raises(UsageError, match=f"--l2 '{text}' is neither"):
+            read_l2(text, name="--l2")
