@@ -59,7 +59,8 @@ def _init(model: ModelConfig) -> Any:
 @cache
 def weights(model: ModelConfig, *, seed: int = 3) -> dict[str, Any]:
     """Initial weights with a classifier that is not zero, so that it has opinions."""
-    params = _init(model)(jax.random.key(seed))
+    with jax.ensure_compile_time_eval():  # arrays, also where the first to ask is being traced
+        params = _init(model)(jax.random.key(seed))
     head = np.random.default_rng(seed).normal(size=params["head"]["kernel"].shape)
     return params | {"head": params["head"] | {"kernel": head.astype(np.float32)}}
 

@@ -13,7 +13,7 @@ from stages.average import soup
 from stages.average.settings import newest_of, resolve
 from stages.average.spec import AverageConfig
 from stages.evaluate import run as evaluate_stage
-from stages.evaluate.spec import EvaluateConfig
+from stages.evaluate import spec as evaluate_spec
 from tests import made
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.kinds import CHECKPOINT
@@ -22,7 +22,7 @@ from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Note, silent
 from vitctl.inference.trained_model import load
 from vitctl.recipes import branching
-from vitctl.recipes.measuring import Measured, MeasuringRuntime
+from vitctl.recipes.measuring import MeasuringRuntime
 from vitctl.settings.overrides import Overrides
 
 RUNTIME = MeasuringRuntime(devices=1, batch=16)
@@ -102,14 +102,16 @@ def test_equal_weights_stay_bitwise():
 def test_a_mean_is_a_model_that_others_take(store, trunk):
     artifact = average(store, trunk)
     cfg = branching.trained_with(artifact)
-    given = EvaluateConfig(
+    given = evaluate_spec.EvaluateConfig(
         eval_split="val",
         loss=cfg.loss,
         preprocess=cfg.data.evaluation,
         precision=cfg.precision,
         mock=cfg.data.mock,
     )
-    scored = evaluate_stage.run(given, Measured(artifact, None), store=store, runtime=RUNTIME)
+    scored = evaluate_stage.run(
+        given, evaluate_spec.Inputs(artifact, None), store=store, runtime=RUNTIME
+    )
     assert scored.summary["examples"] == 37
     with pytest.raises(UsageError, match="mean of checkpoints"):
         branching.cooled(artifact, steps=2, shape="linear")
@@ -125,7 +127,7 @@ def test_a_soup_is_scored_as_evaluate_scores_it(store, trunk):
     artifact = average(store, trunk, rule="greedy", emit=emit)
     summary = CHECKPOINT.summary(artifact)
     cfg = branching.trained_with(artifact)
-    given = EvaluateConfig(
+    given = evaluate_spec.EvaluateConfig(
         eval_split="val",
         loss=cfg.loss,
         preprocess=cfg.data.evaluation,
@@ -133,9 +135,9 @@ def test_a_soup_is_scored_as_evaluate_scores_it(store, trunk):
         mock=cfg.data.mock,
     )
     top1 = {
-        c.id: evaluate_stage.run(given, Measured(c, None), store=store, runtime=RUNTIME).summary[
-            "top1"
-        ]
+        c.id: evaluate_stage.run(
+            given, evaluate_spec.Inputs(c, None), store=store, runtime=RUNTIME
+        ).summary["top1"]
         for c in (artifact, *trunk)
     }
     assert summary.eval.top1 == top1[artifact.id]
