@@ -6,6 +6,8 @@ escapes is a bug and keeps its traceback (exit code 1).
 
 from __future__ import annotations
 
+import errno
+import os
 from functools import partial
 from typing import Any
 
@@ -103,6 +105,20 @@ EXIT_CODES: dict[int, str] = {
     11: "diverged: a loss or gradient was not finite",
     130: "stopped by Ctrl-C (143: by SIGTERM)",
 }
+
+
+NO_ROOM: dict[int, str] = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file grew too large for this file system, or for this shell (ulimit -f)",
+}
+"""Reasons of the system why nothing more can be written (exit code 6)."""
+
+
+def no_room(text: str) -> str | None:
+    """The reason in `NO_ROOM` that a message of a library names, which wrapped the error."""
+    reasons = (reason for number, reason in NO_ROOM.items() if os.strerror(number) in text)
+    return next(reasons, None)
 
 
 def one_line(error: BaseException) -> str:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,10 +103,29 @@ def test_a_flipped_byte_is_found_and_located(tmp_path):
 
 def test_a_full_disk_is_told_as_such():
     """/dev/full takes no byte; the library reports that late, as a text."""
-    from pathlib import Path
-
     with pytest.raises(DoesNotFitError, match="disk is full"):
         write(Path("/dev/full"), [b"x" * 100_000] * 100)
+
+
+def test_a_limit_of_the_shell_is_no_full_disk(tmp_path):
+    """Of the process that writes; Python ignores the signal that would end it."""
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
+        "from tests.data.test_records import write\n"
+        "from vitctl.errors import DoesNotFitError\n"
+        "from pathlib import Path\n"
+        "try: write(Path('shard'), [b'x' * 100_000] * 100)\n"
+        "except DoesNotFitError as error: print(error.message)\n"
+    )
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+    )
+    assert "ulimit -f" in done.stdout, done.stderr
 
 
 def test_a_missing_folder_is_an_os_error(tmp_path):

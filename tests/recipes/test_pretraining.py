@@ -191,14 +191,17 @@ def test_made_up_images_are_few_unless_a_batch_is_given():
     assert (small.data.batch, small.steps, small.model.resolution) == (16, 1000, 32)
     assert any(note.startswith("--batch 16") for note in notes)
     assert resolved("S16", MADE_UP)[0].model.resolution == 224
-    # As ever, for benchmarks; and earlier runs of the default are found.
+    assert any(note.startswith("--res 32") for note in notes)
     given, _ = resolved("test", MADE_UP, data={"batch": 1024})
-    assert (given.steps, given.model.resolution) == (8790, 224)
-    found = pretraining.resolve(
-        model="test", recipe=None, images=MADE_UP, duration=None, overrides={}
-    )
-    before = build(TrainConfig, merge({"precision": "float32"}, found.tree, *found.before))
-    assert before.identity() == given.identity()
+    assert (given.steps, given.model.resolution) == (8790, 32)
+    # Runs of what each version chose before are found.
+    first, _ = resolved("test", MADE_UP, data={"batch": 1024}, model={"resolution": 224})
+    for overrides in ({}, {"data": {"batch": 1024}}):
+        found = pretraining.resolve(
+            model="test", recipe=None, images=MADE_UP, duration=None, overrides=overrides
+        )
+        changes = merge({"precision": "float32"}, found.tree, *found.before, overrides)
+        assert build(TrainConfig, changes).identity() == first.identity()
 
 
 @pytest.mark.parametrize(("examples", "batch"), [(14, 8), (5, 5), (64, 8), (100, 8), (160, 16)])

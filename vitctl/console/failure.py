@@ -15,14 +15,9 @@ import typer
 
 from vitctl import signals
 from vitctl.console.text import safe, styled
-from vitctl.errors import InterruptedRun, OutOfReachError, VitctlError
+from vitctl.errors import NO_ROOM, InterruptedRun, OutOfReachError, VitctlError, no_room
 from vitctl.quoting import as_bytes
 
-_FULL = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file grew too large for this file system",
-}
 _FORBIDDEN = {
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission denied",
@@ -51,8 +46,8 @@ def as_expected(error: BaseException) -> VitctlError | None:
         return expected
     # C++ libraries give the reason only in the text of an error, and wrap that error.
     messages = " ".join(str(cause) for cause in _causes(error))
-    if os.strerror(errno.ENOSPC) in messages:
-        return _expected(6, f"cannot write: {_FULL[errno.ENOSPC]}", hint=_FREE)
+    if (reason := no_room(messages)) is not None:
+        return _expected(6, f"cannot write: {reason}", hint=_FREE)
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in messages:
         lines = str(error).strip().splitlines()
         return _expected(
@@ -107,8 +102,8 @@ def _expected(code: int, message: str, *, hint: str | None) -> VitctlError:
 def _system(error: OSError) -> VitctlError | None:
     """The error of a system call that the user can do something about."""
     where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
-    if error.errno in _FULL:
-        return _expected(6, f"cannot write: {_FULL[error.errno]}{where}", hint=_FREE)
+    if error.errno in NO_ROOM:
+        return _expected(6, f"cannot write: {NO_ROOM[error.errno]}{where}", hint=_FREE)
     if error.errno in _FORBIDDEN:
         if where and (closed := _closed_folder(os.fsdecode(error.filename))) is not None:
             return _expected(

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.data.columns import by_part
-from vitctl.errors import DoesNotFitError, InputError
+from vitctl.errors import DoesNotFitError, InputError, no_room
 from vitctl.places import nofollow
 from vitctl.places.based_path import is_text
 
@@ -165,9 +165,9 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except RuntimeError as error:
         text = " ".join(str(error).split())
-        if any(cause in text for cause in ("No space left", "quota exceeded", "File too large")):
+        if (reason := no_room(text)) is not None:
             raise DoesNotFitError(
-                f"the disk is full: a shard could not be written to {path.parent}",
+                f"{reason}: a shard could not be written to {path.parent}",
                 hint="free some space, or choose another place with --store; "
                 "what is finished is kept",
             ) from error

@@ -158,9 +158,14 @@ def resolve(
     resolution = named.resolution
     if resolution is None:
         patch = positive(overrides, "model.patch") or named.patch
-        usual_side = _MADE_UP_RESOLUTION if small and size.name == "test" else _RESOLUTION
+        tiny = images.made_up and size.name == "test"
+        usual_side = _MADE_UP_RESOLUTION if tiny else _RESOLUTION
         resolution = nearest_sizes(usual_side, patch=patch)[0]
-        if resolution != usual_side and at(overrides, "model.resolution") is None:
+        if at(overrides, "model.resolution") is not None:
+            pass
+        elif tiny:
+            notes.append(f"--res {resolution} (synthetic images are to try something out)")
+        elif resolution != usual_side:
             notes.append(
                 f"--res {resolution} (of the usual {usual_side} px the nearest size that patches "
                 f"of {patch} px divide)"

@@ -85,3 +85,12 @@ def test_what_learned_anything_is_left_alone(monkeypatch, loss, top1):
 
 def test_synthetic_images_are_left_alone():
     assert chance.sentence(SimpleNamespace(), SimpleNamespace(), None) is None
+
+
+@pytest.mark.parametrize(
+    ("examples", "top1", "told"), [(2, 1.0, False), (2, 0, False), (9, 0, True)]
+)
+def test_a_few_images_tell_nothing(monkeypatch, examples, top1, told):
+    """Naming one of three classes always gets two images right once in nine times."""
+    sentence = said(monkeypatch, loss=1.3, top1=top1, examples=examples)
+    assert (sentence is not None) == told

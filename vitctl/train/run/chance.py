@@ -26,6 +26,8 @@ from vitctl.train.config import TrainConfig
 # A loss this little below that of the frequencies, and a top-1 this many standard errors above, say
 # nothing of the images was learned.
 _LOSS_SHARE, _ERRORS = 0.98, 2.0
+_TELLING = 0.05
+"""Where always naming one class gets all images right as often as this, scores tell nothing."""
 _MOST_LABELS = 50_000_000
 """Of larger splits the labels (4 bytes each) are not read for this."""
 
@@ -73,6 +75,8 @@ def _sentence(checkpoint: Artifact, cfg: TrainConfig, source: ImageSource) -> st
         return None
     numbers = f"loss {loss:.4g}, {least:.4g} of the frequencies of classes alone"
     if scores is not None:
+        if share**scores.examples > _TELLING:
+            return None
         error = math.sqrt(share * (1 - share) / max(1, scores.examples))
         if scores.top1 > share + _ERRORS * error:
             return None
