@@ -57,20 +57,20 @@ def test_a_choice_is_the_best_of_the_folds_whatever_is_scored(probe: Probe):
     """Written out by the probe with each parameter given; test images do not matter."""
     features, rows = noisy()
     test = np.random.default_rng(1).normal(size=(30, 40)).astype(np.float32)
-    outcomes = {
+    answers_of = {
         k: [
-            next(probe.outcomes(features, rows, shots=[k], scorer=Scorer.of(x, like=features)))
+            next(probe.answers(features, rows, shots=[k], scorer=Scorer.of(x, like=features)))
             for x in (test, 1e3 * test[::-1])
         ]
         for k in (1, 2, 12)
     }
-    assert [one.chosen for one in outcomes[1]] == [False, False]
+    assert [one.chosen for one in answers_of[1]] == [False, False]
     for k in (2, 12):
-        first, second = outcomes[k]
+        first, second = answers_of[k]
         assert first.chosen
         assert first.parameter == second.parameter
         fixed = type(probe)(first.parameter)
-        [again] = fixed.outcomes(features, rows, shots=[k], scorer=Scorer.of(test, like=features))
+        [again] = fixed.answers(features, rows, shots=[k], scorer=Scorer.of(test, like=features))
         np.testing.assert_array_equal(again.classes, first.classes)
 
         def held_out_right(parameter, k=k):
@@ -78,7 +78,7 @@ def test_a_choice_is_the_best_of_the_folds_whatever_is_scored(probe: Probe):
             for learned, held in held_out.folds(rows[:, :k]):
                 images = held[held >= 0]
                 scorer = Scorer.of(features[images], like=features)
-                [one] = type(probe)(parameter).outcomes(features, learned, shots=[k], scorer=scorer)
+                [one] = type(probe)(parameter).answers(features, learned, shots=[k], scorer=scorer)
                 total += (one.classes == np.nonzero(held >= 0)[0]).sum()
             return total
 

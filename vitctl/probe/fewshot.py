@@ -146,19 +146,19 @@ def probed(
     """
     scorer = Scorer.of(test, like=train)
     for i, rows in enumerate(drawn):
-        outcomes = probe.outcomes(train, rows, shots=shots, scorer=scorer)
+        answers_of = probe.answers(train, rows, shots=shots, scorer=scorer)
         results = []
-        for k, outcome in zip(shots, outcomes, strict=True):
-            right = (labels == outcome.classes[:, None]).any(axis=1)
+        for k, prediction in zip(shots, answers_of, strict=True):
+            right = (labels == prediction.classes[:, None]).any(axis=1)
             results.append(
                 Draw(
                     shots=k,
                     draw=i,
                     correct=int(right.sum()),
                     examples=len(right),
-                    parameter=outcome.parameter,
-                    chosen=outcome.chosen,
-                    converged=outcome.converged,
+                    parameter=prediction.parameter,
+                    chosen=prediction.chosen,
+                    converged=prediction.converged,
                     right=right,
                 )
             )

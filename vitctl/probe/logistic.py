@@ -31,7 +31,7 @@ _ITERATIONS = 2_000
 _GRADIENT = 1e-8
 
 
-class Fitted(NamedTuple):
+class LogisticFit(NamedTuple):
     """`converged` is false where the search ended before the gradient vanished."""
 
     classifier: Classifier
@@ -44,7 +44,7 @@ def fit(
     *,
     classes: int,
     l2s: Sequence[float],
-) -> Iterator[Fitted]:
+) -> Iterator[LogisticFit]:
     """For each penalty the classifier of `features` [n, d] with class indices `labels` [n]; a
     search begins where the one before it ended, so strong penalties had better come first."""
     x = np.asarray(features, np.float64)
@@ -77,7 +77,7 @@ def fit(
         weights = whitened / scale[:, None]
         classifier = Classifier(weights, solution[-1] - mean @ weights)
         gradient = float(np.abs(search.jac).max())
-        yield Fitted(classifier, converged=bool(search.success) or gradient < 10 * _GRADIENT)
+        yield LogisticFit(classifier, converged=bool(search.success) or gradient < 10 * _GRADIENT)
 
 
 def _loss(

@@ -31,7 +31,7 @@ _NEIGHBOURS = (1, 2, 5, 10, 20, 50, 100, 200)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProbeAnswer:
     """What a probe answers.
 
     Attributes:
@@ -50,9 +50,9 @@ class Outcome:
 class Probe(Protocol):
     """Learns classes from features."""
 
-    def outcomes(
+    def answers(
         self, train: NDArray[np.floating], rows: Rows, *, shots: Sequence[int], scorer: Scorer
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[ProbeAnswer]:
         """For each of the ascending `shots`: learned from the first so many columns of `rows`,
         which are rows of `train` [n, d] by class, what is answered for the images of `scorer`."""
 
@@ -63,9 +63,9 @@ class Ridge:
 
     l2: float | None = ridge.L2
 
-    def outcomes(
+    def answers(
         self, train: NDArray[np.floating], rows: Rows, *, shots: Sequence[int], scorer: Scorer
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[ProbeAnswer]:
         def right(learned: Rows, held: Rows) -> NDArray[np.int64]:
             [equations] = ridge.nested(train, learned, shots=[rows.shape[1]])
             images, classes = ridge.examples(held)
@@ -78,7 +78,7 @@ class Ridge:
             if chosen:
                 l2 = held_out.choose(_RIDGE_L2S, rows[:, :k], right=right, usual=ridge.L2)
             [classes] = scorer.answers(equations.solved([l2])).classes
-            yield Outcome(classes, l2, chosen)
+            yield ProbeAnswer(classes, l2, chosen)
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,10 @@ class Knn:
     neighbours: int | None = NEIGHBOURS
     temperature: float = TEMPERATURE
 
-    def outcomes(
+    def answers(
         self, train: NDArray[np.floating], rows: Rows, *, shots: Sequence[int], scorer: Scorer
-    ) -> Iterator[Outcome]:
-        def answers(
+    ) -> Iterator[ProbeAnswer]:
+        def voted(
             learned: Rows, test: NDArray[np.floating], counts: Sequence[int]
         ) -> NDArray[np.int64]:
             images, labels = ridge.examples(learned)
@@ -116,15 +116,15 @@ class Knn:
                     learned: Rows, held: Rows, counts: Sequence[int] = counts
                 ) -> NDArray[np.int64]:
                     images, classes = ridge.examples(held)
-                    return (answers(learned, train[images], counts) == classes).sum(axis=1)
+                    return (voted(learned, train[images], counts) == classes).sum(axis=1)
 
                 count = int(held_out.choose(counts, own, right=right, usual=count))
             available = int((own >= 0).sum())
             if self.neighbours is None:
                 count = min(count, available)
             check_neighbours(count, examples=available)
-            [classes] = answers(own, scorer.features, [count])
-            yield Outcome(classes, count, chosen)
+            [classes] = voted(own, scorer.features, [count])
+            yield ProbeAnswer(classes, count, chosen)
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ class Logistic:
 
     l2: float | None = None
 
-    def outcomes(
+    def answers(
         self, train: NDArray[np.floating], rows: Rows, *, shots: Sequence[int], scorer: Scorer
-    ) -> Iterator[Outcome]:
-        def fitted(learned: Rows, l2s: Sequence[float]) -> list[logistic.Fitted]:
+    ) -> Iterator[ProbeAnswer]:
+        def fitted(learned: Rows, l2s: Sequence[float]) -> list[logistic.LogisticFit]:
             images, labels = ridge.examples(learned)
             return list(logistic.fit(train[images], labels, classes=len(rows), l2s=l2s))
 
@@ -154,7 +154,7 @@ class Logistic:
                 l2 = held_out.choose(_LOGISTIC_L2S, own, right=right, usual=logistic.L2)
             [one] = fitted(own, [l2])
             [classes] = scorer.answers([one.classifier]).classes
-            yield Outcome(classes, l2, chosen, one.converged)
+            yield ProbeAnswer(classes, l2, chosen, one.converged)
 
 
 def check_neighbours(count: int, *, examples: int) -> None:
