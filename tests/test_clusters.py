@@ -15,6 +15,7 @@ import typer
 import yaml
 
 from stages.app import VERBS, load
+from tests.waiting import PATIENCE_S
 from vitctl.errors import EXIT_CODES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,7 +105,7 @@ mkdir -p ~/.vitctl/bin; [ "$1" != pip ] || cp {folder}/vitctl ~/.vitctl/bin""",
             },
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )
         (tmp_path / "stderr").write_text(done.stderr)
@@ -313,7 +314,7 @@ def test_the_command_trains(cluster, tmp_path):
     line += ["--store", str(tmp_path / "store")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     answers = [
-        subprocess.run(line, env=environment, capture_output=True, text=True, timeout=500)
+        subprocess.run(line, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
         for _ in range(2)
     ]
     assert [done.returncode for done in answers] == [0, 0], answers[0].stderr

@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.forking import COMMAND, LOOKING, TRAINING, Forked, run, shell_command
 from tests.forking.process import cpu_seconds
+from tests.waiting import PATIENCE_S, until
 
 BARE = ("json",)
 
@@ -44,14 +44,14 @@ PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subproce
 def test_words_folder_environment_streams_threads_and_exit_code(started, tmp_path):
     environment = {**os.environ, "MINE": "é"}
     process = started(ALL, "a b", cwd=tmp_path, env=environment, text=True, **PIPES)
-    out, err = process.communicate("in", timeout=60)
+    out, err = process.communicate("in", timeout=PATIENCE_S)
     lines = [f"['-c', 'a b'] __main__ {tmp_path} é in", "thread", "exiting"]
     assert (process.returncode, out.splitlines(), err) == (7, lines, "error\n")
 
 
 def test_an_exception_is_a_traceback_and_1(started):
     process = started("print(open(0).read(), end=''); 1 / 0", **PIPES)
-    out, err = process.communicate(b"as it is", timeout=60)
+    out, err = process.communicate(b"as it is", timeout=PATIENCE_S)
     assert (process.returncode, out) == (1, b"as it is")
     assert err.startswith(b"Traceback")
     assert err.endswith(b"ZeroDivisionError: division by zero\n")
@@ -59,7 +59,7 @@ def test_an_exception_is_a_traceback_and_1(started):
 
 def test_no_descriptor_is_left_open(started):
     code = "import os; print(*sorted(os.listdir('/proc/self/fd')))"
-    out, _ = started(code, **PIPES).communicate(timeout=60)
+    out, _ = started(code, **PIPES).communicate(timeout=PATIENCE_S)
     assert out.split() == [b"0", b"1", b"2", b"3"]  # 3 is the listing's own
 
 
@@ -71,7 +71,7 @@ def test_signals(started, number):
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=0.01)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == -number
     assert (b"KeyboardInterrupt" in err) == (number == signal.SIGINT)
 
@@ -79,7 +79,7 @@ def test_signals(started, number):
 def test_a_group_of_its_own(started):
     code = "import os; print(os.getsid(0) == os.getpid(), os.getpid())"
     process = started(code, start_new_session=True, **PIPES)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=PATIENCE_S)
     assert out.split() == [b"True", str(process.pid).encode()]
 
 
@@ -87,7 +87,7 @@ def test_a_shell_gives_it_words_streams_and_gets_its_exit_code():
     code = "import sys; print(sys.argv[1:], sys.stdin and sys.stdin.read()); sys.exit(4)"
     line = f'called() {{ {shell_command(code, preload=BARE)} "$@"; }}; '
     line += "echo x | called 'a b'; echo $?; called <&-; called >&-"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.stdout == "['a b'] x\n\n4\n[] None\n"
     assert (done.returncode, done.stderr) == (4, "")
 
@@ -126,15 +126,12 @@ os.kill(os.getpid(), signal.SIGKILL)
         [sys.executable, "-c", code],
         env=environment | {"PYTHONPATH": root},
         capture_output=True,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == -signal.SIGKILL
     pid, socket = done.stdout.split()
-    for _ in range(6000):
-        if not os.path.exists(f"/proc/{int(pid)}") and not os.path.exists(socket):
-            return
-        time.sleep(0.01)
-    raise AssertionError("they live on")
+    until(lambda: not os.path.exists(f"/proc/{int(pid)}"), "the process lives on")
+    until(lambda: not os.path.exists(socket), "the server lives on")
 
 
 def test_its_processor_time_is_counted_with_that_of_its_children():

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 ROOT = Path(__file__).parents[1]
 
 CODE = """
@@ -39,7 +41,7 @@ def test_an_interrupt_in_a_callback_of_the_collector_is_not_lost(kept):
     """Without us Python reports it and goes on: that is what would have to change."""
     code = CODE.format(kept=kept, times=2)
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S
     )
     if kept:
         assert (done.returncode, done.stderr) == (130, "")

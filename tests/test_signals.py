@@ -15,6 +15,7 @@ import pytest
 
 from tests.compiling import QUICK
 from tests.forking import COMMAND, DECODING, LOOKING, TRAINING, Forked
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
 PRETRAIN = [
@@ -30,8 +31,6 @@ LATER = (
 )
 PATIENT = "from vitctl.signals import ownership as of; of._DEAF_S = of._UNWINDING_S = 1000.0"
 """A machine may be so busy that no thread runs for seconds, which is not what deafness is about."""
-PATIENCE_S = 600
-"""For what comes as soon as a processor is free."""
 # A signal when something is called, once. (What stands for {when} runs before the command.)
 SENDING = """
 import os, signal, sys

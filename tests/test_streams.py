@@ -19,6 +19,7 @@ import pytest
 from tests import forking
 from tests.artifacts.making import dataset, made, recipe
 from tests.forking import COMMAND, LOOKING, shell_command
+from tests.waiting import PATIENCE_S
 from vitctl.artifacts import Store
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +45,7 @@ def vitctl(tmp_path, store):
     """Run a command in the folder of the store."""
 
     def run(*arguments, program=(), **options):
-        options = {"cwd": tmp_path, "env": _environment(), "timeout": 60} | options
+        options = {"cwd": tmp_path, "env": _environment(), "timeout": PATIENCE_S} | options
         if program:
             options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
             done = subprocess.run([*program, *map(str, arguments)], **options, check=False)
@@ -308,7 +309,7 @@ def test_waiting_is_announced_once_and_a_signal_ends_it(tmp_path, store, number)
             break
     time.sleep(0.3)
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 10
     assert out == b""
     assert f"stopped: {number.name} before work began\n".encode() in err
@@ -349,7 +350,7 @@ def test_a_terminal_is_recognised_behind_our_own_descriptor(tmp_path, store):
         while part := os.read(ours, 4096):
             seen += part
     os.close(ours)
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert b"newest" in seen
     assert b"\x1b[" in seen
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.artifacts.making import made, recipe
+from tests.waiting import PATIENCE_S
 from vitctl import processes
 from vitctl.artifacts import Artifact, Store, crew
 from vitctl.artifacts.runs import Run
@@ -37,7 +38,10 @@ class Together:
 
         self._values.clear()
         with ThreadPoolExecutor(COUNT) as threads:
-            return [future.result(30) for future in [threads.submit(one, i) for i in range(COUNT)]]
+            return [
+                future.result(PATIENCE_S)
+                for future in [threads.submit(one, i) for i in range(COUNT)]
+            ]
 
     @property
     def index(self) -> int:
@@ -66,7 +70,7 @@ class Together:
     def _get(self, name: str, index: int) -> Any:
         key = name, self._own.uses[name], index
         with self._changed:
-            assert self._changed.wait_for(lambda: key in self._values, 20), key
+            assert self._changed.wait_for(lambda: key in self._values, PATIENCE_S), key
             return json.loads(self._values[key])
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.data.encoded_images import encode, rgb
 from tests.ingest.test_convert import BAD, MAX_PIXELS, TABLE, seen_in_training
+from tests.waiting import PATIENCE_S
 from vitctl.ingest.header import BadImageError, open_image
 from vitctl.ingest.pixels import pixels
 from vitctl.ingest.prepare import prepare
@@ -65,13 +66,13 @@ def test_threads_leave_the_limits_of_pillow_as_they_were():
 
     def long_reader():
         with open_image(data):
-            opened.wait(10)
-            closing.wait(10)
+            opened.wait(PATIENCE_S)
+            closing.wait(PATIENCE_S)
             assert Image.MAX_IMAGE_PIXELS is None
 
     thread = threading.Thread(target=long_reader)
     thread.start()
-    opened.wait(10)
+    opened.wait(PATIENCE_S)
     with open_image(data) as image:
         image.load()
     assert Image.MAX_IMAGE_PIXELS is None  # the other reader is at work

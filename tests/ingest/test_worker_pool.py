@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S, until
 from vitctl.errors import DoesNotFitError, InputError, UsageError
 from vitctl.ingest.worker_pool import Done, run_tasks
 
@@ -36,7 +37,7 @@ def total(task, *, poisoned, begin):
         if item == "bug":
             raise ZeroDivisionError("a bug")
         if item == "wait":
-            time.sleep(60)
+            time.sleep(10 * PATIENCE_S)
         result += item
     return result, dict(poisoned)
 
@@ -140,7 +141,7 @@ def test_closing_stops_the_workers():
     next(events)
     started = time.monotonic()
     events.close()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < PATIENCE_S
 
 
 _ORPHANING = """
@@ -159,7 +160,7 @@ if __name__ == "__main__":
 
 
 def slow_setup():
-    time.sleep(60)
+    time.sleep(10 * PATIENCE_S)
 
 
 def no_setup():
@@ -183,13 +184,8 @@ def test_a_worker_ends_with_its_killed_parent(tmp_path, setup):
     worker = alive_since(int(parent.stdout.readline()))
     parent.stdin.write("x")
     parent.stdin.close()
-    assert parent.wait(timeout=60) == -signal.SIGKILL
-    for _ in range(300):
-        if alive_since(worker[0]) != worker:
-            return
-        time.sleep(0.1)
-    os.kill(worker[0], signal.SIGKILL)
-    pytest.fail("the worker outlived its parent")
+    assert parent.wait(timeout=PATIENCE_S) == -signal.SIGKILL
+    until(lambda: alive_since(worker[0]) != worker, "the worker outlived its parent")
 
 
 def alive_since(pid):
@@ -222,7 +218,7 @@ def test_a_script_needs_no_guard_around_its_main_program(tmp_path):
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert done.stderr == ""
     assert done.stdout.splitlines() == ["the program runs", "[(3, {}), (3, {})]"]

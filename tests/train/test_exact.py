@@ -17,6 +17,7 @@ from tests import rounding
 from tests.compiling import QUICK
 from tests.forking import COMMAND, TRAINING, Forked
 from tests.train.conftest import contents
+from tests.waiting import PATIENCE_S, until
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.runs import run_of
 from vitctl.data import pipeline
@@ -26,11 +27,7 @@ from vitctl.train.telemetry.metrics import read
 
 def wait_for(run: Run, step: int) -> None:
     """Until a checkpoint is there: it is written while training goes on."""
-    for _ in range(6000):
-        if step in run.steps():
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"no checkpoint of step {step} appeared")
+    until(lambda: step in run.steps(), f"no checkpoint of step {step} appeared")
 
 
 def losses(checkpoint: Artifact) -> dict[int, float]:
@@ -214,7 +211,7 @@ def started(store: Path) -> Forked:
 
 def finish(store: Path) -> Artifact:
     process = started(store)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert "loaded: []" in err  # made-up images need neither
     return Artifact.load(Path(out.strip()))
@@ -233,7 +230,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, uninterrupted, 
     _wait_for_checkpoint(tmp_path, process)
     time.sleep(random.random() * 0.2)
     process.send_signal(number)
-    out, error = process.communicate(timeout=120)
+    out, error = process.communicate(timeout=PATIENCE_S)
     if number == signal.SIGTERM and process.returncode != 0:
         assert process.returncode == 10, error
         assert "stopped: SIGTERM after step" in error
@@ -246,11 +243,10 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, uninterrupted, 
 
 
 def _wait_for_checkpoint(store: Path, process: subprocess.Popen) -> None:
-    for _ in range(1500):
-        if list(store.glob("pretrain/*/checkpoints/*/artifact.json")) or process.poll() is not None:
-            return
-        time.sleep(0.05)
-    raise AssertionError("no checkpoint appeared")
+    def appeared() -> bool:
+        return any(store.glob("pretrain/*/checkpoints/*/artifact.json"))
+
+    until(lambda: appeared() or process.poll() is not None, "no checkpoint appeared")
 
 
 def test_volatile_files_are_the_only_ones_that_differ(pretrain):

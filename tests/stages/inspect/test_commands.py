@@ -11,6 +11,7 @@ import pytest
 from tests import forking
 from tests.artifacts.making import dataset, recipe, trained
 from tests.forking import COMMAND, LOOKING
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[3]
 
@@ -20,7 +21,12 @@ def vitctl(store):
     def run(*arguments):
         words = (*arguments, "--store", store.root)
         done = forking.run(
-            COMMAND, *words, preload=LOOKING, stdin=subprocess.DEVNULL, text=True, timeout=60
+            COMMAND,
+            *words,
+            preload=LOOKING,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=PATIENCE_S,
         )
         return done.returncode, done.stdout, done.stderr
 

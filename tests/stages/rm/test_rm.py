@@ -9,6 +9,7 @@ import pytest
 from tests import forking, schemas
 from tests.artifacts.making import dataset, half_made, recipe, trained
 from tests.forking import COMMAND, LOOKING
+from tests.waiting import PATIENCE_S
 from vitctl.artifacts import Store
 
 
@@ -21,7 +22,9 @@ def store(tmp_path):
 def rm(store):
     def run(*arguments, stdin=""):
         words = ("rm", *map(str, arguments), "--store", store.root)
-        done = forking.run(COMMAND, *words, preload=LOOKING, input=stdin, text=True, timeout=60)
+        done = forking.run(
+            COMMAND, *words, preload=LOOKING, input=stdin, text=True, timeout=PATIENCE_S
+        )
         return done.returncode, done.stdout, done.stderr
 
     return run

@@ -14,6 +14,7 @@ from tests import forking, schemas
 from tests.compiling import KNOWN_TO_LIBTPU
 from tests.forking import TRAINING
 from tests.train.conftest import config, contents
+from tests.waiting import PATIENCE_S
 from vitctl.artifacts.runs import run_of
 from vitctl.checkpoints import arrays as checkpoints
 from vitctl.errors import UsageError
@@ -145,7 +146,7 @@ def test_an_ordinary_run_is_untouched_by_the_search_for_spikes(tmp_path):
     """Two programs whose shared part is equal to the bit, as XLA fuses them unless told otherwise;
     the flags that make tests quick (`tests.compiling`) fuse the two differently."""
     environment = {**os.environ, "XLA_FLAGS": KNOWN_TO_LIBTPU}
-    options = {"preload": TRAINING, "env": environment, "text": True, "timeout": 540}
+    options = {"preload": TRAINING, "env": environment, "text": True, "timeout": PATIENCE_S}
     ended = forking.run(SEARCHED, tmp_path, **options)
     assert ended.returncode == 0, ended.stderr
 
@@ -220,7 +221,7 @@ def test_training_goes_on_while_a_checkpoint_is_written(pretrain, monkeypatch):
     def finish(self):
         order.append(("begun", self.position["step"]))
         if self.position["step"] == 4:
-            assert hold.wait(60)
+            assert hold.wait(PATIENCE_S)
         real(self)
         order.append(("written", self.position["step"]))
 

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.waiting import until
 from vitctl.train.telemetry import device_idle
 from vitctl.train.telemetry.device_idle import StepEnds
 
@@ -34,11 +35,7 @@ def follow(monkeypatch):
 def finish(steps, now, result, *, at):
     now[0] = at
     result.done.set()
-    for _ in range(1000):
-        if not steps._under_way:
-            return
-        time.sleep(0.002)
-    raise AssertionError("the end of the step was not seen")
+    until(lambda: not steps._under_way, "the end of the step was not seen")
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
+from tests.waiting import until
 from vitctl.places import place
 from vitctl.train.telemetry import goodput
 from vitctl.train.telemetry.goodput import ACCOUNTS, Ledger, Meter
@@ -145,12 +144,8 @@ def test_what_takes_long_is_written_down_meanwhile(machine, path, monkeypatch):
     monkeypatch.setattr(goodput, "_FLUSH_S", 0.01)
     with start(machine, path, 0) as ledger, ledger.meter.during("compile"):
         machine.works(900)
-        for _ in range(1000):
-            (row,) = goodput.read(path)
-            if row.seconds["compile"] == 900:
-                break
-            time.sleep(0.01)
-        assert row.seconds["compile"] == 900
+        until(lambda: goodput.read(path)[0].seconds["compile"] == 900, "nothing is written")
+        (row,) = goodput.read(path)
         assert row.ended is None
     (row,) = goodput.read(path)
     assert row.ended == "finished"
