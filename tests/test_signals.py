@@ -16,6 +16,7 @@ import pytest
 from tests.compiling import QUICK
 from tests.forking import COMMAND, DECODING, LOOKING, TRAINING, Forked
 from tests.waiting import PATIENCE_S
+from vitctl.signals.stop import Insisting
 
 ROOT = Path(__file__).parents[1]
 PRETRAIN = [
@@ -114,6 +115,27 @@ def test_before_it_begins(tmp_path, words, when, name, preload):
     assert (code, out) == (10, ""), err
     assert err.lstrip("\n") == BEFORE.format(name)
     assert not list(tmp_path.rglob(".lock*"))
+
+
+def test_a_closed_terminal_is_a_first_signal(tmp_path):
+    """It killed the run, which lost the steps since its last checkpoint (mmsegmentation#1998)."""
+    code, out, err = run(tmp_path, *PRETRAIN, prelude=sending(RESTORING, name="SIGHUP"))
+    assert (code, out) == (10, ""), err
+    assert err.lstrip("\n") == BEFORE.format("SIGHUP")
+
+
+def test_nobody_insists_by_closing_a_terminal(monkeypatch):
+    """The system sends the signal and so does the shell, later on a busy machine."""
+    ends = []
+    monkeypatch.setattr(os, "_exit", ends.append)
+    insists = Insisting()
+    insists.after(signal.SIGHUP)
+    later = time.monotonic() + 60
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    insists.after(signal.SIGHUP)
+    assert ends == []
+    insists.after(signal.SIGTERM)
+    assert ends == [143]
 
 
 def test_a_step_is_finished_and_saved_but_nothing_is_to_be_saved_before_the_first(tmp_path):

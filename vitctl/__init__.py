@@ -35,7 +35,7 @@
     checkpoints  arrays of a checkpoint on disk, and its position in the data
     locks        one process at a time works below a path
     places       folders on disk and objects in buckets, behind one interface
-    signals      SIGINT and SIGTERM: finish the step, save, exit
+    signals      SIGINT, SIGTERM, SIGHUP: finish the step, save, exit
     console      the terminal side of a command
     figures      pictures of numbers, with matplotlib
     doctor       checks of a machine that is to train

@@ -118,3 +118,19 @@ def test_usage_errors_of_typer_speak_our_language(monkeypatch):
     assert typer.BadParameter.__mro__[1].__name__ == "UsageError"
     code, lines = said(typer.BadParameter("Input is bad.", param_hint="--x"), monkeypatch)
     assert (code, lines[0]) == (2, "error: invalid value for --x: Input is bad")
+
+
+def test_a_file_that_hides_a_package_is_named(tmp_path, monkeypatch):
+    """`jax.py` in the working folder, and PYTHONPATH=. (python/cpython#101210)."""
+    (tmp_path / "typer.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "typer"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ImportError) as raised:
+        import typer.testing  # noqa: F401
+    expected = as_expected(raised.value)
+    assert expected.exit_code == 2
+    assert expected.message.startswith(f"{tmp_path / 'typer.py'} hides the package typer, which is")
+    assert str(tmp_path) in expected.hint
+    assert as_expected(ImportError("no such thing", name="nowhere")) is None
+    assert as_expected(ImportError("a bug of ours", name="vitctl.nothing")) is None

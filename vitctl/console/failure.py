@@ -9,6 +9,7 @@ import re
 import shlex
 import sys
 import traceback
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import typer
@@ -43,6 +44,8 @@ def as_expected(error: BaseException) -> VitctlError | None:
     if isinstance(error, Exception) and isinstance(error, _TyperUsageError):
         return _usage(error)
     if isinstance(error, OSError) and (expected := _system(error)) is not None:
+        return expected
+    if isinstance(error, ImportError) and (expected := _hidden(error)) is not None:
         return expected
     # C++ libraries give the reason only in the text of an error, and wrap that error.
     messages = " ".join(str(cause) for cause in _causes(error))
@@ -129,6 +132,25 @@ def _system(error: OSError) -> VitctlError | None:
     if error.errno == errno.EMFILE:
         return _expected(6, "too many files are open", hint="allow more: ulimit -n 4096")
     return None
+
+
+def _hidden(error: ImportError) -> VitctlError | None:
+    """A file of the user's that Python finds in place of a package: `jax.py`, with PYTHONPATH=."""
+    name = (error.name or "").partition(".")[0]
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+    if file is None:
+        return None
+    whole = Path(file).parent if Path(file).name == "__init__.py" else Path(file)
+    others = [entry for entry in sys.path if Path(entry or ".").resolve() != whole.parent.resolve()]
+    package = PathFinder.find_spec(name, others)
+    if package is None or package.origin is None or not Path(package.origin).is_file():
+        return None
+    return _expected(
+        2,
+        f"{whole} hides the package {name}, which is in {Path(package.origin).parent}",
+        hint=f"rename it, or take {whole.parent} out of PYTHONPATH",
+    )
 
 
 def _closed_folder(path: str) -> str | None:

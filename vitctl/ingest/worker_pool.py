@@ -33,6 +33,9 @@ _DEATHS = 2
 _POLL_S = 0.2
 _NOTHING = -1
 _PR_SET_PDEATHSIG = 1
+_OF_THE_GROUP = {signal.SIGINT, signal.SIGHUP}
+"""Ctrl-C and a closed terminal go to the whole group of processes; the parent decides what they
+mean."""
 
 
 class Work(Protocol):
@@ -140,10 +143,10 @@ class _Pool:
             kwargs={"parent": os.getpid()},
             daemon=True,
         )
-        # Until it ignores Ctrl-C itself; the mask is inherited. What tracks resources comes first:
+        # Until it ignores them itself; the mask is inherited. What tracks resources comes first:
         # its start would end the mask.
         resource_tracker.ensure_running()
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_GROUP)
         _enter_a_folder()
         try:
             with _without_main():
@@ -151,7 +154,7 @@ class _Pool:
         except OSError as error:
             raise _cannot_start(error.strerror or str(error), 0) from None
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_THE_GROUP)
         theirs.close()
         return _Worker(process, ours, position)
 
@@ -257,9 +260,9 @@ def _serve(
 ) -> None:
     """A worker's life: tasks in, results out, until the parent closes the pipe or is gone."""
     _end_with(parent)
-    # Ctrl-C goes to the whole group of processes; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    for number in _OF_THE_GROUP:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_THE_GROUP)
     if setup is not None:
         setup()
 

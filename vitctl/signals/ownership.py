@@ -205,6 +205,7 @@ def _disown() -> None:
         for number, default in (
             (signal.SIGINT, signal.default_int_handler),
             (signal.SIGTERM, signal.SIG_DFL),
+            (signal.SIGHUP, signal.SIG_DFL),
         ):
             if number in heeded():
                 signal.signal(number, default)

@@ -6,7 +6,8 @@ import os
 import signal
 import time
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The last one says that the terminal was closed, or the connection to it lost."""
 # Programs such as coreutils' timeout signal a process and then its group: one signal comes twice.
 _TWICE_S = 0.5
 
@@ -52,6 +53,8 @@ class Insisting:
         now = time.monotonic()
         if self._first is None:
             self._first, self._at = number, now
+        elif number == signal.SIGHUP:
+            return  # the shell and the system both send it; nobody is there to insist
         elif number != self._first or now - self._at > _TWICE_S:
             # os._exit: no finalizer may write again after the user insisted.
             os._exit(128 + number)
