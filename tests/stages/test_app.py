@@ -218,7 +218,17 @@ def test_nothing_asked_is_a_help_page_on_stderr():
             r"invalid value for '--recipe': 'caf\xe9' is not one of",
             "see vitctl pretrain --help",
         ),
-        (["pretrain", "--batch", "many"], "invalid value for '--batch':", "vitctl pretrain --help"),
+        (
+            ["pretrain", "--batch", "many"],
+            "--batch must be a whole number (got 'many')",
+            "see vitctl pretrain --help",
+        ),
+        (["pretrain", "--lr", "1e"], "--lr must be a number (got '1e')", "pretrain --help"),
+        (
+            ["average", "RUN", "--last", "1"],
+            "--last must be at least 2 (got '1')",
+            "average --help",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -17,7 +17,7 @@ import typer
 from vitctl import signals
 from vitctl.console.text import safe, styled
 from vitctl.errors import NO_ROOM, InterruptedRun, OutOfReachError, VitctlError, no_room
-from vitctl.quoting import as_bytes
+from vitctl.quoting import as_bytes, quoted
 
 _FORBIDDEN = {
     errno.EROFS: "the file system is read-only",
@@ -171,6 +171,8 @@ def _usage(error: Exception) -> VitctlError:
         return _expected(
             2, f"{path} has no option {unknown}", hint=f"did you mean {' or '.join(near)}?"
         )
+    if (sentence := _unreadable(error)) is not None:
+        return _expected(2, sentence, hint=f"see {path} --help")
     sentence = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     sentence = as_bytes(sentence.removesuffix(".").replace("Value error, ", ""))
     sentence = re.sub(r"^No such option: (.*)$", rf"{path} has no option \1", sentence)
@@ -181,6 +183,29 @@ def _usage(error: Exception) -> VitctlError:
         if near:
             return _expected(2, _lower(sentence), hint=f"did you mean {near[0]}?")
     return _expected(2, _lower(sentence), hint=f"see {path} --help")
+
+
+_NUMBERS = {
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+}
+
+
+def _unreadable(error: Exception) -> str | None:
+    """A sentence on a value that its option cannot be read from, which pydantic checks for typer;
+    None for other errors. Choices and parsers of our own have messages of their own."""
+    problems, option = getattr(error.__cause__, "errors", None), getattr(error, "param", None)
+    if problems is None or option is None:
+        return None
+    first = problems()[0]
+    said = first["msg"].removeprefix("Input should be ")
+    said = said.replace("greater than or equal to", "at least")
+    said = _NUMBERS.get(first["type"]) or said.replace("less than or equal to", "at most")
+    if first["type"] in ("value_error", "literal_error", "enum"):
+        return None
+    name = option.opts[0] if option.param_type_name == "option" else option.human_readable_name
+    return f"{name} must be {said} (got {quoted(first['input'])})"
 
 
 def _lower(sentence: str) -> str:
