@@ -83,10 +83,9 @@ def fewshot(
 ) -> None:
     """Example: vitctl fewshot --from RUN --data DATASET --shots 1,5,10,25
 
-    Measure the few-shot accuracy of a model whose weights stay as they are: closed-form ridge
-    regression on its features, over several draws of a few training images per class (shots),
-    scored on a whole split. Several models, datasets and kinds of features are probed one after
-    another.
+    Measure the few-shot accuracy of a model whose weights stay as they are: a simple classifier is
+    fitted to its features of a few training images per class (shots), in several draws, and scored
+    on a whole split. Several models, datasets and kinds of features are probed one after another.
 
     With baselines: vitctl fewshot --from RUN --features model,pixels,untrained
     """

@@ -231,8 +231,8 @@ def _check_finite(features: Mapping[str, NDArray[np.float32]]) -> None:
         if not np.isfinite(rows.sum(dtype=np.float64)) and not np.isfinite(rows).all():
             bad = int((~np.isfinite(rows)).any(axis=1).sum())
             raise InputError(
-                f"the features of {bad:,} of {len(rows):,} images of the split {split!r} are not "
-                "finite (NaN or infinite)",
+                f"the features of {bad:,} of {len(rows):,} images of the split {quoted(split)} "
+                "are not finite (NaN or infinite)",
                 hint="the model has diverged, or computes in too few bits: try another step, or "
                 "--set precision=float32",
             )

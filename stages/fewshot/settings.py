@@ -165,7 +165,7 @@ def read_l2(text: str, *, name: str) -> float | str:
         l2 = math.nan
     if not 0 < l2 < math.inf:
         raise UsageError(
-            f"{name} {text!r} is neither auto nor a number above 0", hint=f"as in {name} 1024"
+            f"{name} {quoted(text)} is neither auto nor a number above 0", hint=f"as in {name} 1024"
         )
     return l2
 

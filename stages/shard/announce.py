@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from vitctl.data.dataset import Split
 from vitctl.events import Caution, Emit, Note, Settings
-from vitctl.ingest.assemble import Outcome
+from vitctl.ingest.assemble import SourceOutcome
 from vitctl.ingest.litter import MISNAMED
 from vitctl.ingest.shard_plan import Splitting, Unit
 from vitctl.ingest.shard_writer import REJECTS
@@ -92,7 +92,7 @@ def announce_plan(
         emit(Caution(f"there is no image to score on: all fell to train{way}"))
 
 
-def announce_outcome(outcome: Outcome, *, source: str, emit: Emit) -> None:
+def announce_outcome(outcome: SourceOutcome, *, source: str, emit: Emit) -> None:
     for reason, count in outcome.converted.items():
         emit(Note(f"converted to PNG: {count} ({reason})"))
     for reason, count in outcome.differ.items():

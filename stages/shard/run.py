@@ -26,7 +26,7 @@ from vitctl.artifacts.kinds.dataset import Dataset
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError
 from vitctl.events import Caution, Emit, Note, silent
-from vitctl.ingest.assemble import Outcome, assemble
+from vitctl.ingest.assemble import SourceOutcome, assemble
 from vitctl.ingest.header import largest_file
 from vitctl.ingest.shard_plan import Unit, assign_splits, make_units
 from vitctl.ingest.shard_writer import REPORTS, ShardReport
@@ -217,7 +217,7 @@ def _check_unchanged(
 
 
 def _of_splits(
-    outcome: Outcome, units: Sequence[Unit], reports: Sequence[ShardReport], *, draft: Draft
+    outcome: SourceOutcome, units: Sequence[Unit], reports: Sequence[ShardReport], *, draft: Draft
 ) -> tuple[list[Unit], list[ShardReport]]:
     """Units and reports of the splits that have images; the shards of others go."""
     for unit in units:
@@ -236,7 +236,7 @@ def _publish(
     units: Sequence[Unit],
     reports: Sequence[ShardReport],
     *,
-    outcome: Outcome,
+    outcome: SourceOutcome,
     skipped: Counter[str],
 ) -> Artifact:
     for name, content in outcome.files().items():

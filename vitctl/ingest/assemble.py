@@ -26,7 +26,7 @@ from vitctl.ingest.tfds_files import description_files
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SourceOutcome:
     """A dataset in all but its images."""
 
     info: DatasetInfo
@@ -65,7 +65,7 @@ def assemble(
     classes: Sequence[str],
     titles: tuple[str, ...] | None,
     multi_label: bool = False,
-) -> Outcome:
+) -> SourceOutcome:
     """What the shards hold, rejects left out. A split without any usable image is not part of the
     dataset; where no split has one, `InputError` is raised."""
     converted: Counter[str] = Counter()
@@ -93,7 +93,7 @@ def assemble(
         max_labels=width,
         splits={split: _split_info(split, units, reports) for split in parts},
     )
-    return Outcome(
+    return SourceOutcome(
         info=info,
         keys={split: np.concatenate([_keys(part) for part in own]) for split, own in parts.items()},
         labels={

@@ -26,7 +26,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedLabels:
     """Labels of images of a source.
 
     Attributes:
@@ -80,7 +80,7 @@ class LabelTable:
             self.cells, image, match, wanted=self.label_column, separator=self.separator
         )
 
-    def fit(self, ids: Sequence[str], *, shown: str, below: str | None = None) -> Fitted:
+    def fit(self, ids: Sequence[str], *, shown: str, below: str | None = None) -> FittedLabels:
         """The labels of these images. Raises `InputError` if most rows name none of them, or the
         columns are not clear."""
         if not self.cells.rows:
@@ -154,7 +154,7 @@ def _cells(path: Path, *, label: str) -> Cells:
 
 def fitted(
     rows: LabelRows, ids: Sequence[str], *, label: str, shown: str, remarks: Sequence[str] = ()
-) -> Fitted:
+) -> FittedLabels:
     """The labels of images by the rows of a table. Rows of images that are not there, without
     labels, or that contradict each other are left alone and counted."""
     labels: dict[str, tuple[str, ...]] = {}
@@ -199,7 +199,7 @@ def fitted(
             del labels[id_]
     if again:
         skipped[f"rows in {label} that repeat another"] += again
-    return Fitted(
+    return FittedLabels(
         labels,
         rows.several,
         splits,
@@ -227,7 +227,7 @@ def _check_missing(rows: LabelRows, *, label: str, shown: str, cautions: list[st
         cautions.append(f"{sentence}; they are left out")
 
 
-def united(parts: Mapping[str, Fitted], *, root: str) -> Fitted:
+def united(parts: Mapping[str, FittedLabels], *, root: str) -> FittedLabels:
     """The labels of several tables as one. Raises `InputError` where two say different things of
     an image."""
     labels: dict[str, tuple[str, ...]] = {}
@@ -246,7 +246,7 @@ def united(parts: Mapping[str, Fitted], *, root: str) -> Fitted:
         splits.update(part.splits)
         skipped.update(part.skipped)
     readings = list(dict.fromkeys(part.reading for part in parts.values()))
-    return Fitted(
+    return FittedLabels(
         labels,
         any(part.several for part in parts.values()),
         splits,

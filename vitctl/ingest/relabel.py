@@ -9,7 +9,7 @@ import numpy as np
 
 from vitctl.data.dataset import SPLITS
 from vitctl.ingest.columns import NO_SPLIT
-from vitctl.ingest.label_file import Fitted
+from vitctl.ingest.label_file import FittedLabels
 from vitctl.ingest.sources import Listing
 from vitctl.ingest.spelling import nfc
 
@@ -47,7 +47,7 @@ def with_one_spelling(listing: Listing) -> Listing:
     )
 
 
-def with_labels(listing: Listing, fitted: Fitted) -> Listing:
+def with_labels(listing: Listing, fitted: FittedLabels) -> Listing:
     """The images that a table of labels names, with its class names, and its splits if it has
     any."""
     labels = fitted.labels

@@ -26,7 +26,7 @@ from vitctl.ingest.annotations import (
 )
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.label_cells import ENDINGS, Cells, cells_of
-from vitctl.ingest.label_file import Fitted, LabelTable, fitted, united
+from vitctl.ingest.label_file import FittedLabels, LabelTable, fitted, united
 from vitctl.ingest.label_paths import split_of_name
 from vitctl.textfiles import decode
 
@@ -66,7 +66,7 @@ class Inside:
     """
 
     tables: tuple[str, ...]
-    fitted: Fitted | None
+    fitted: FittedLabels | None
     notes: tuple[str, ...] = ()
     endings: Counter[str] = field(default_factory=Counter)
 
@@ -98,7 +98,7 @@ def tables_inside(
     already, not `in_doubt`, only small tables are looked at, so that listing costs no more.
     Raises `InputError` where they contradict each other or leave open which column is meant."""
     notes: list[str] = []
-    parts: dict[str, Fitted] = {}
+    parts: dict[str, FittedLabels] = {}
     endings: Counter[str] = Counter()
     tables: list[tuple[str, list[str], Cells]] = []
     for path, paths, read in _candidates(sidecars, notes, in_doubt=in_doubt):
@@ -209,7 +209,7 @@ def _chosen(cells: Cells, path: str, choices: Choices) -> LabelTable:
     )
 
 
-def _with_splits(one: Fitted, parts: Mapping[str, Fitted]) -> Fitted:
+def _with_splits(one: FittedLabels, parts: Mapping[str, FittedLabels]) -> FittedLabels:
     """With the splits that names of tables say, where several say different ones: train.csv and
     val.csv of images in one folder."""
     splits: dict[str, Split | None] = {

@@ -16,7 +16,7 @@ from vitctl.ingest import folder_layout
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import NO_SPLIT, Entries
 from vitctl.ingest.folder_layout import Layout, LayoutName
-from vitctl.ingest.label_file import Fitted
+from vitctl.ingest.label_file import FittedLabels
 from vitctl.ingest.label_paths import split_of_name
 from vitctl.ingest.relabel import with_labels
 from vitctl.ingest.sources import Listing
@@ -128,7 +128,7 @@ def _no_table(tree: Tree, inside: Inside) -> InputError:
 
 def read_labelled(
     tree: Tree,
-    fitted: Fitted,
+    fitted: FittedLabels,
     ids: Sequence[str],
     *,
     by: str,
