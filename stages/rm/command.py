@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from vitctl.artifacts import Artifact, Run, Store, removal
-from vitctl.artifacts.descent import Member, checkpoint_of, member_at, members
+from vitctl.artifacts.descent import Member, below, checkpoint_of, member_at, members
 from vitctl.artifacts.references import find
 from vitctl.artifacts.removal import Descendants, Removal
 from vitctl.artifacts.runs import CHECKPOINTS, run_of
@@ -86,6 +86,7 @@ def rm(
         )
     every = members(session.store)
     if unfinished:
+        every = _in_the_store(every, emit=session.emit)
         removals = removal.unfinished(every)
     else:
         named = _named(refs or [], every, session=session)
@@ -114,7 +115,8 @@ def _named(references: Sequence[str], every: Sequence[Member], *, session: Sessi
     named = {
         str(member.path.resolve()): member
         for member in (
-            _member(r, every, store=session.store, emit=session.emit) for r in references
+            below(_member(r, every, store=session.store, emit=session.emit), session.store.root)
+            for r in references
         )
     }
     return [
@@ -123,6 +125,16 @@ def _named(references: Sequence[str], every: Sequence[Member], *, session: Sessi
         if member.path.parent.name != CHECKPOINTS
         or str(member.path.parent.parent.resolve()) not in named
     ]
+
+
+def _in_the_store(every: Sequence[Member], *, emit: Emit) -> list[Member]:
+    """Those that no link leads to."""
+    elsewhere = removal.behind_links(every)
+    if elsewhere:
+        more = f" and {len(elsewhere) - 1:,} more" if len(elsewhere) > 1 else ""
+        emit(Note(f"behind symbolic links, and left as it is: {elsewhere[0].path}{more}"))
+    paths = {str(member.path) for member in elsewhere}
+    return [member for member in every if str(member.path) not in paths]
 
 
 def _member(reference: str, every: Sequence[Member], *, store: Store, emit: Emit) -> Member:

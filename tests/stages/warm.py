@@ -1,8 +1,8 @@
 """Commands one after the other in one process that is warm: imports, and programs that jax has
 compiled, are there after the first. What they print and exit with is as ever.
 
-`Warm` is that process, a fork of one that has imported TensorFlow. `serve` takes a command a line
-on stdin, as JSON.
+`Warm` is that process, a fork of one that has imported TensorFlow, or less. `serve` takes a command
+a line on stdin, as JSON.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -30,10 +30,18 @@ class Done(NamedTuple):
 
 class Warm:
     """A context manager. What is printed passes through `folder`; `prelude` is Python that runs
-    before the first command."""
+    before the first command; `preload`, the modules that are imported (see `tests.forking`)."""
 
-    def __init__(self, folder: Path, *, environment: Mapping[str, str], prelude: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        environment: Mapping[str, str],
+        prelude: str = "",
+        preload: Sequence[str] = DECODING,
+    ) -> None:
         self._folder, self._environment, self._prelude = folder, environment, prelude
+        self._preload = preload
         self._process: Forked | None = None
 
     def __enter__(self) -> Warm:
@@ -55,7 +63,7 @@ class Warm:
                 _SERVE,
                 self._folder,
                 self._prelude,
-                preload=DECODING,
+                preload=self._preload,
                 cwd=self._folder,
                 env={**self._environment},
                 stdin=subprocess.PIPE,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.catalog import Catalog
 from vitctl.artifacts.drafts import read_note
-from vitctl.artifacts.runs import Run
+from vitctl.artifacts.runs import CHECKPOINTS, Run
 from vitctl.errors import NotFoundError, VitctlError
-from vitctl.places import Place
+from vitctl.places import Place, place
 
 UNKNOWN = "unknown"
 
@@ -23,7 +24,8 @@ class Member:
     that was never finished.
 
     Attributes:
-      path: its folder.
+      path: its folder, below the base that it was looked for in: nothing is removed through a link
+        between them.
       kind: of the artifact, "run", of unfinished work what it was to become.
       id: of the artifact or run; None where nothing readable tells it.
       ids: of all in it that others can descend from.
@@ -49,6 +51,23 @@ def members(catalog: Catalog) -> list[Member]:
 def member_at(path: Place) -> Member | None:
     """What lies in a folder, wherever that is; None where nothing of ours does."""
     return next(iter(_at(path)), None)
+
+
+def below(member: Member, root: Place) -> Member:
+    """The same with the store as the base of its path if it lies there, else with the folder around
+    it: what was named by a link, or lies behind one in the store, is not there to be removed."""
+    if member.path.local is None:
+        return member
+    is_inner = member.path.parent.name == CHECKPOINTS
+    folder = member.path.parent.parent if is_inner else member.path
+    path = folder.parent / folder.name
+    if root.local is not None:
+        inside = place(os.path.abspath(str(folder))).inside(place(os.path.abspath(root.local)))
+        if inside and (root / inside).resolve() == folder.resolve():
+            path = root / inside
+    if is_inner:
+        path = path / CHECKPOINTS / member.path.name
+    return replace(member, path=path)
 
 
 def checkpoint_of(run: Run, step: int) -> Member:
@@ -128,20 +147,20 @@ def _at(path: Place) -> Iterator[Member]:
     except VitctlError:
         yield Member(path, UNKNOWN, None, _NONE, _NONE, None)
         return
-    yield _of_run(entry) if isinstance(entry, Run) else _of_artifact(entry)
+    yield _of_run(path, entry) if isinstance(entry, Run) else _of_artifact(path, entry)
 
 
-def _of_artifact(artifact: Artifact) -> Member:
+def _of_artifact(path: Place, artifact: Artifact) -> Member:
     parents = frozenset(parent.id for parent in artifact.manifest.parents)
     ids = frozenset([artifact.id])
-    return Member(artifact.path, artifact.kind, artifact.id, ids, parents, artifact)
+    return Member(path, artifact.kind, artifact.id, ids, parents, artifact)
 
 
-def _of_run(run: Run) -> Member:
+def _of_run(path: Place, run: Run) -> Member:
     steps = run.steps()
     places = [*(run.place(step) for step in steps), *run.batches()]
     inner = [artifact for p in places if (artifact := load_if_readable(p)) is not None]
     ids = frozenset([run.info.id, *(artifact.id for artifact in inner)])
     own = [*run.info.parents, *(parent for a in inner for parent in a.manifest.parents)]
     parents = frozenset(parent.id for parent in own) - ids
-    return Member(run.path, "run", run.info.id, ids, parents, run, unfinished=not steps)
+    return Member(path, "run", run.info.id, ids, parents, run, unfinished=not steps)

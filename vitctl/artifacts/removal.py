@@ -20,7 +20,7 @@ from vitctl.artifacts.runs import CHECKPOINTS, Run, is_of_a_run
 from vitctl.errors import OverwriteError
 from vitctl.events import Emit
 from vitctl.locks.exclusive import exclusive, is_locked
-from vitctl.places import Place
+from vitctl.places import Place, nofollow
 from vitctl.places.based_path import TEMPORARY
 
 Descendants = Literal["refuse", "keep", "remove"]
@@ -74,6 +74,19 @@ def chosen(
         "input": above,
     }
     return [_sized(member, reason) for reason, some in reasons.items() for member in some]
+
+
+def behind_links(among: Sequence[Member]) -> list[Member]:
+    """What lies elsewhere: a link in the store leads to it, and nothing is removed through one."""
+
+    def is_there(member: Member) -> bool:
+        try:
+            member.path.refuse_link()
+        except nofollow.LinkError:
+            return False
+        return True
+
+    return [member for member in among if not is_there(member)]
 
 
 def unfinished(among: Sequence[Member]) -> list[Removal]:
@@ -187,6 +200,7 @@ def _refuse_what_is_needed(member: Member, *, going: Container[str]) -> None:
 
 
 def _refuse_working(path: Place) -> None:
+    path.refuse_link()
     if is_locked(path / LOCK):
         raise OverwriteError(
             f"another vitctl works on {path} now", hint="wait until it ends, or stop it"
