@@ -147,6 +147,7 @@ def test_the_examples_of_the_guide_are_valid():
         "batch",
         "prediction",
         "removal",
+        "comparison",
     }
     assert {name for name, _ in blocks} == names
     for name, block in blocks:

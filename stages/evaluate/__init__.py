@@ -4,6 +4,7 @@ spec      version and settings; imports no array library
 settings  what a user gives -> the settings of the stage; needs no terminal
 command   the command-line flags, and how they become settings
 targets   what is right for each image
+compare   two evaluations of the same images
 written   the files of an evaluation
 run       the stage from top to bottom
 """

@@ -9,10 +9,13 @@ from typer import Option
 
 from stages.evaluate.settings import read_tops, resolve
 from stages.evaluate.spec import EvaluateConfig
+from vitctl.artifacts import Artifact
 from vitctl.console import flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
+from vitctl.console.text import safe
 from vitctl.console.verb import verb
+from vitctl.errors import UsageError
 from vitctl.events import Emit
 from vitctl.recipes.measuring import MeasuringRuntime
 
@@ -74,18 +77,70 @@ def evaluate(
             "real.json of ImageNet ReaL), JSON lines, CSV or TSV (default: the dataset's own).",
         ),
     ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        Option(
+            metavar="A B",
+            help="Compare two models image by image: two runs, which are evaluated on the same "
+            "dataset, or two evaluations.",
+        ),
+    ] = None,
 ) -> None:
     """Example: vitctl evaluate --from RUN --data DATASET
 
     Score a model on all labelled images of a split: top-1, top-5, loss, accuracy per class,
     calibration, and mAP where images have several labels; each with a 95% interval. The dataset's
     classes are matched with the model's by name. If an image has several labels, each of them
-    counts as right.
+    counts as right. --compare A B prints whether one of two models is right more often.
     """
     runtime = session.runtime(MeasuringRuntime)
+    if compare is not None:
+        _compare(session, compare, source, data, labels, runtime=runtime)
+        return
     for checkpoint in session.many("checkpoint", source, option="--from"):
         dataset = session.measured_on(checkpoint, data)
         cfg, inputs = resolve(
             session.overrides, checkpoint, dataset, labels=labels, emit=session.emit
         )
         session.deliver("evaluate", cfg, inputs, runtime=runtime)
+
+
+def _compare(
+    session: Session,
+    references: tuple[str, str],
+    source: str | None,
+    data: str | None,
+    labels: Path | None,
+    *,
+    runtime: MeasuringRuntime,
+) -> None:
+    """Print how two evaluations differ, or make those of two runs on the same dataset first."""
+    if source is not None:
+        raise UsageError("--from and --compare are both given", hint="--compare names both models")
+    session.check_one_place(2)
+    named = [session.named(reference, kind="checkpoint")[0][0] for reference in references]
+    evaluations = [e for e in named if isinstance(e, Artifact) and e.kind == "evaluation"]
+    if not evaluations:
+        checkpoints = [
+            session.one("checkpoint", reference, option="--compare") for reference in references
+        ]
+        dataset = session.measured_on(checkpoints[0], data)
+        for checkpoint in checkpoints:
+            cfg, inputs = resolve(
+                session.overrides, checkpoint, dataset, labels=labels, emit=session.emit
+            )
+            made = session.result_of("evaluate", cfg, inputs, runtime=runtime)
+            evaluations += [made] if made is not None else []
+        if not evaluations:
+            return  # --print-config
+    elif len(evaluations) == 1:
+        raise UsageError(
+            "--compare names an evaluation and a run", hint="give two runs or two evaluations"
+        )
+    from stages.evaluate.compare import compare
+
+    comparison = compare(*evaluations)
+    if session.options.json:
+        session.answer_json(comparison.as_json())
+    else:
+        session.answer_text("\n".join(map(safe, comparison.lines())))

@@ -237,9 +237,18 @@ class Session:
     def deliver(self, stage: str, cfg: Config, given: Any, *, runtime: Runtime) -> None:
         """Run `stages.<stage>.run` and print the artifact it made, or with --print-config only
         the resolved configuration."""
+        artifact = self.result_of(stage, cfg, given, runtime=runtime)
+        if artifact is not None:
+            self.answer(artifact)
+
+    def result_of(
+        self, stage: str, cfg: Config, given: Any, *, runtime: Runtime
+    ) -> Artifact | None:
+        """Like `deliver`, for a command that prints something else of the artifact; None where the
+        configuration was printed."""
         if self.options.print_config:
             self.print_config(cfg)
-            return
+            return None
         signals.go_on()
         self._check_places()
         processes.agree(
@@ -260,7 +269,7 @@ class Session:
         # answers once all have come here.
         signals.settle()
         processes.collect("answers", None)
-        self.answer(artifact)
+        return artifact
 
     def _with_store(self, event: Event) -> None:
         """Show an event; a stage's next command goes on in the same store."""

@@ -4,5 +4,6 @@ answers    what a model answered to each image of a split
 metrics    the list of metrics; a new one is an entry there and nothing elsewhere
 ranking    average precision of a class
 table      all metrics of some answers, each with its interval
+paired     two classifiers on the same images
 bootstrap  95 % intervals by drawing the images again
 """
