@@ -60,17 +60,28 @@ def test_both_themes_and_formats(store: Store, examples: Path) -> None:
     assert b"<svg" in (artifact.path / "weight-decay-light.svg").read_bytes()
 
 
-def test_a_fit_is_drawn_as_its_table(store: Store, examples: Path) -> None:
+STUDY = {"draws": 100, "compare": ()}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Seven runs, so that a study takes tenths of a second; the paper's 262 are drawn above."""
+    rows = "\n".join(f"{10**i},{0.6 - 0.07 * i}" for i in range(7))
+    path = tmp_path / "t.csv"
+    path.write_text(f"compute,error\n{rows}\n")
+    return path
+
+
+@pytest.fixture
+def fit(store: Store, table: Path) -> Artifact:
+    study = ScalingConfig.model_validate(STUDY)
+    return run_fit(study, FitInputs(table), store=store, runtime=Runtime())
+
+
+def test_a_fit_is_drawn_as_its_table(store: Store, table: Path, fit: Artifact) -> None:
     """The same pictures either way, byte for byte: nothing is fitted anew in another way."""
-    table, study = (
-        examples / "paper_fewshot.csv",
-        {"columns": PAPER, "draws": 100, "compare": ("Ti/16:L/16",)},
-    )
-    fit = run_fit(
-        ScalingConfig.model_validate(study), FitInputs(table), store=store, runtime=Runtime()
-    )
     one = plot(store, fit, figures=("compute",), **LIGHT)
-    two = plot(store, table, study=study, figures=("compute",), **LIGHT)
+    two = plot(store, table, study=STUDY, figures=("compute",), **LIGHT)
     assert one.path != two.path
     assert one.digest == two.digest
     assert one.manifest.parent("fit").id == fit.id
@@ -82,11 +93,8 @@ def test_the_weight_decay_table(store: Store, examples: Path) -> None:
     assert drawn(artifact) == ["schedules-light.svg", "weight-decay-light.svg"]
 
 
-def test_figures_a_table_can_not_feed(store: Store, tmp_path: Path) -> None:
+def test_figures_a_table_can_not_feed(store: Store, table: Path) -> None:
     """Left out with a note, or refused when asked for."""
-    rows = "\n".join(f"{10**i},{0.6 - 0.07 * i}" for i in range(7))
-    table = tmp_path / "t.csv"
-    table.write_text(f"compute,error\n{rows}\n")
     said: list[Event] = []
     artifact = plot(store, table, emit=said.append, study={"draws": 100}, **LIGHT)
     assert drawn(artifact) == ["compute-light.svg", "schedules-light.svg"]
@@ -99,10 +107,7 @@ def test_figures_a_table_can_not_feed(store: Store, tmp_path: Path) -> None:
         plot(store, table, figures=("weight-decay",), **LIGHT)
 
 
-def test_a_fit_holds_no_weight_decays(store: Store, examples: Path) -> None:
-    study = ScalingConfig.model_validate({"columns": PAPER, "draws": 100, "compare": ()})
-    table = FitInputs(examples / "paper_fewshot.csv")
-    fit = run_fit(study, table, store=store, runtime=Runtime())
+def test_a_fit_holds_no_weight_decays(store: Store, fit: Artifact) -> None:
     with pytest.raises(UsageError, match="has no weight decays"):
         plot(store, fit, figures=("weight-decay",))
 

@@ -142,6 +142,7 @@ assert [row["skipped"] for row in rows] == [0] * 8
 """
 
 
+@pytest.mark.slow
 def test_an_ordinary_run_is_untouched_by_the_search_for_spikes(tmp_path):
     """Two programs whose shared part is equal to the bit, as XLA fuses them unless told otherwise;
     the flags that make tests quick (`tests.compiling`) fuse the two differently."""
@@ -149,6 +150,17 @@ def test_an_ordinary_run_is_untouched_by_the_search_for_spikes(tmp_path):
     options = {"preload": TRAINING, "env": environment, "text": True, "timeout": PATIENCE_S}
     ended = forking.run(SEARCHED, tmp_path, **options)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_the_search_for_spikes_changes_no_loss(pretrain):
+    """Within rounding, as the flags that make tests quick fuse the two programs differently; to the
+    bit in the slow test above, which compiles both for half a minute."""
+    judged = rows(pretrain(8, store="a", optim={"skip_spikes": 6.0}), "train")
+    plain = rows(pretrain(8, store="b"), "train")
+    assert [row["skipped"] for row in judged] == [0] * 8
+    losses = [row["loss"] for row in plain]
+    assert [row["loss"] for row in judged] == pytest.approx(losses, rel=1e-5)
+    assert len(set(losses)) == 8
 
 
 def test_a_spike_is_left_out_counted_and_resumed(pretrain, monkeypatch):
