@@ -26,6 +26,9 @@ _LOAD: dict[Target, str] = {
     "stablehlo": "from jax import export\nfrom safetensors.numpy import load_file\n"
     'program = export.deserialize(bytearray(open("model.stablehlo", "rb").read()))\n'
     'outputs = program.call(load_file("weights.safetensors"), images)  # [n, side, side, 3]',
+    "onnx": "import onnxruntime\n"
+    'session = onnxruntime.InferenceSession("model.onnx")\n'
+    'outputs = session.run(None, {"images": images})  # fp32 [n, 3, side, side]',
 }
 
 
@@ -53,7 +56,7 @@ def _lines(
 ) -> Iterator[str]:
     counted = accounting.parameters(config)
     mean, std = list(config.pixel_mean), list(config.pixel_std)
-    own = cfg.to in ("safetensors", "stablehlo", "big_vision")
+    own = cfg.to in ("safetensors", "stablehlo", "onnx", "big_vision")
     pixels = "from -1 to 1" if own else f"(pixel - {mean}) / {std} of pixels from 0 to 1"
     yield from (f"# {trained.label}", "", "A vision transformer, exported by vitctl.", "")
     yield from ("```python", _LOAD[cfg.to], "```", "")
@@ -67,6 +70,10 @@ def _lines(
     if imported is not None:
         yield f"- imported from {imported.file} (layout {imported.layout})"
         yield f"- sha256 {imported.sha256}"
+    elif (averaged := CHECKPOINT.summary(checkpoint).averaged) is not None:
+        used = [part for part in averaged.ingredients if part.share]
+        yield f"- mean of the weights of {len(used)} checkpoints (rule {averaged.rule})"
+        yield from (f"- {part.share:.1%} of step {part.step:,}, {part.id[:16]}" for part in used)
     else:
         schedule, data = trained.schedule, trained.data
         yield f"- {checkpoint.step:,} steps of {data.batch:,} images, loss: {trained.loss}"

@@ -12,8 +12,8 @@ from vitctl.console.verb import verb
 _SETTINGS = (
     Flag(
         "to",
-        "Library or format to write for: safetensors, timm, huggingface, big_vision or stablehlo. "
-        "Required.",
+        "Library or format to write for: safetensors, timm, huggingface, big_vision, stablehlo or "
+        "onnx. Required.",
         metavar="NAME",
     ),
     Flag(

@@ -117,6 +117,10 @@ def _apart(
             from vitctl.interop import stablehlo
 
             again = stablehlo.run_again(Path(folder), images)
+        elif cfg.to == "onnx":
+            from vitctl.interop import onnx_files
+
+            again = onnx_files.run_again(Path(folder), images)
         else:
             opened = weight_files.open_weights(Path(folder))
             model = reading.read(opened, said=reading.Said())

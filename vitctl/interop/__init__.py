@@ -16,5 +16,6 @@ Nothing is imported here.
     targets           what an export may be for
     writing           parameters -> another library's files
     stablehlo         a program that runs without this package
+    onnx_files        a graph that onnxruntime runs, and its weights
     fitting           another size of image or patch
 """

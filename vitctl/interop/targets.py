@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from typing import Literal
 
-Target = Literal["safetensors", "timm", "huggingface", "big_vision", "stablehlo"]
+Target = Literal["safetensors", "timm", "huggingface", "big_vision", "stablehlo", "onnx"]

@@ -81,6 +81,10 @@ def files(model: Exported, *, to: Target) -> dict[str, bytes]:
             from vitctl.interop import stablehlo
 
             return stablehlo.files(model.params, config=model.config)
+        case "onnx":
+            from vitctl.interop import onnx_files
+
+            return onnx_files.files(model.params, config=model.config, classes=model.classes)
         case _:
             assert_never(to)
 
@@ -266,7 +270,7 @@ def _refuse(library: str, lacks: dict[str, bool]) -> None:
     if missing:
         raise UsageError(
             f"{library} has no {', no '.join(missing)}",
-            hint="export to another library, or with --to safetensors or stablehlo",
+            hint="export to another library, or with --to safetensors, stablehlo or onnx",
         )
 
 

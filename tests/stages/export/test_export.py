@@ -3,6 +3,7 @@ is named."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,12 +44,13 @@ def exported(tmp_path, checkpoint: Artifact, **config) -> Artifact:
         ("hf-siglip", "huggingface", "preprocessor_config.json"),
         ("timm-qk-norm", "safetensors", "model.safetensors"),
         ("hf-siglip", "stablehlo", "model.stablehlo"),
+        ("hf-siglip", "onnx", "model.onnx.data"),
     ],
 )
 def test_an_export_computes_what_its_checkpoint_does(tmp_path, name, to, file):
     checkpoint = imported(tmp_path, STORED / name)
     artifact = exported(tmp_path, checkpoint, to=to)
-    # The same program on the same weights, or for stablehlo another program: a few ulp of 2.
+    # The same program on the same weights, for stablehlo and onnx another program: a few ulp of 2.
     assert artifact.summary["error"] < 2e-6
     assert (artifact.path / file).is_file()
     card = (artifact.path / "README.md").read_text()
@@ -70,3 +72,11 @@ def test_what_a_library_lacks_is_named(tmp_path):
     with pytest.raises(UsageError, match="big_vision has no gelu, no qkv_bias, no qk_norm"):
         exported(tmp_path, checkpoint, to="big_vision")
     assert not list((tmp_path / "store").glob("export/*/*"))
+
+
+def test_without_the_packages_of_onnx(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    checkpoint = imported(tmp_path, STORED / "hf-siglip")
+    with pytest.raises(UsageError, match="onnx and onnxruntime") as refusal:
+        exported(tmp_path, checkpoint, to="onnx")
+    assert "vitctl[onnx]" in refusal.value.hint
