@@ -32,8 +32,8 @@ _SETTINGS = (
     Flag(
         "class_map",
         "Names of the dataset's classes in the model, where they differ: a file of lines "
-        "dataset-class<TAB>model-class, with a tab and a name more for each further class that is "
-        "right; JSON; or the folder mappings of ObjectNet (default: the same names).",
+        "dataset-class<TAB>model-class (with further tabs and names where several are right), "
+        "JSON, or ObjectNet's folder mappings (default: the same names).",
         reads=_read_class_map,
         remarks=True,
         metavar="FILE",
