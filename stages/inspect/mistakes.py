@@ -12,6 +12,7 @@ from vitctl.console.text import safe
 
 KIND = "evaluation"
 RESULTS = "results.json"
+PICTURE = "mistakes.png"
 _SHOWN = 5
 
 
@@ -57,5 +58,7 @@ def lines(artifact: Artifact) -> Iterator[str]:
     weakest = sorted(classes, key=lambda row: row.top1)[:_SHOWN]
     for row in weakest if mistakes else ():
         yield f"{row.top1:>6.1%}  right of {row.examples:,} images of {safe(row.name)}"
+    if (artifact.path / PICTURE).is_file():
+        yield f"images of the most frequent: {safe(artifact.path / PICTURE)}"
     if len(mistakes) > _SHOWN or len(classes) > _SHOWN:
         yield f"all {len(mistakes)} pairs, {len(classes)} classes: {safe(artifact.path / RESULTS)}"

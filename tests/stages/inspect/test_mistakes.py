@@ -31,6 +31,16 @@ def test_the_worst_few_and_where_all_are(tmp_path):
     assert "  " + lines[0] in list(show._of_artifact(artifact))
 
 
+def test_the_picture_of_mistakes_is_named(tmp_path):
+    with Store(tmp_path).open(recipe("evaluate", "evaluation"), name="e") as draft:
+        content = {"format": 1, "classes": CLASSES[:2], "confusions": CONFUSIONS[:1]}
+        (draft.path / "results.json").write_text(json.dumps(content))
+        (draft.path / "mistakes.png").write_bytes(b"")
+        artifact = draft.publish(summary={"model": "S/16"})
+    last = list(mistakes.lines(artifact))[-1]
+    assert last == f"images of the most frequent: {artifact.path / 'mistakes.png'}"
+
+
 def test_without_a_mistake_there_is_nothing_to_say(tmp_path):
     content = {"format": 1, "classes": CLASSES[:3], "confusions": []}
     assert list(mistakes.lines(evaluation(tmp_path, json.dumps(content)))) == []
