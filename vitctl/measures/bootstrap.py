@@ -18,7 +18,8 @@ from vitctl.probe.intervals import CONFIDENCE
 _MOST_DRAWS = 1000
 _LEAST_DRAWS = 100
 _NUMBERS = 500_000_000
-"""Numbers that all draws of a metric may touch: a few seconds on a core."""
+"""Numbers that all draws of a metric may touch: one second on a core for most metrics, ten for mAP
+(measured 2026-11-29, docs/log/2026-11.md)."""
 
 
 def draws_of(metric: Applied) -> int:
