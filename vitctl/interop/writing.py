@@ -176,7 +176,9 @@ def _huggingface(model: Exported) -> dict[str, bytes]:
         title = "Dinov2WithRegistersModel" if config.registers else "Dinov2Model"
         lacks |= {
             f"head={config.head}": config.head != "token",
-            "classifier over the [class] token (--features leaves it out)": bool(config.classes),
+            "classifier over the [class] token (--no-classifier leaves it out)": bool(
+                config.classes
+            ),
             "pre_logits": config.pre_logits is not None,
             "model without layer_scale": config.layer_scale is None,
         }
@@ -208,7 +210,7 @@ def _huggingface(model: Exported) -> dict[str, bytes]:
         lacks |= {
             "qkv_bias": not config.qkv_bias,
             "pre_logits": config.pre_logits is not None,
-            "classifier over a MAP head (--features leaves it out)": config.head == "map"
+            "classifier over a MAP head (--no-classifier leaves it out)": config.head == "map"
             and bool(config.classes),
             "mean pooling without a classifier": config.head == "gap" and not config.classes,
         }
