@@ -31,7 +31,7 @@ import orbax.checkpoint as ocp
 
 from vitctl import processes
 from vitctl.artifacts.staging import fetched
-from vitctl.checkpoints import zarr_chunks
+from vitctl.checkpoints import event_loops, zarr_chunks
 from vitctl.checkpoints.position import POSITION
 from vitctl.errors import DoesNotFitError, InputError
 from vitctl.places import Place, nofollow
@@ -143,7 +143,8 @@ def restore(place: Place, part: str, *, like: Any) -> Any:
         _check_chunks(folder, like, shown=place / part)
         arguments = ocp.checkpoint_utils.construct_restore_args(like)
         try:
-            return checkpointer.restore(folder, item=like, restore_args=arguments)
+            with event_loops.ended():
+                return checkpointer.restore(folder, item=like, restore_args=arguments)
         except Exception as error:
             if type(error) is not Exception or _UNREADABLE not in str(error):
                 raise
@@ -278,7 +279,8 @@ def _stored_shapes(
     checkpointer: ocp.Checkpointer, folder: Path
 ) -> dict[str, tuple[tuple[int, ...], str]]:
     try:
-        tree = checkpointer.metadata(folder).item_metadata.tree
+        with event_loops.ended():
+            tree = checkpointer.metadata(folder).item_metadata.tree
     except (OSError, ValueError, AttributeError, LookupError, TypeError, RecursionError):
         raise InputError(f"{folder} is not a readable checkpoint") from None
     return {
