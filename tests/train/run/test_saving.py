@@ -160,7 +160,7 @@ def test_the_search_for_spikes_changes_no_loss(pretrain):
     assert [row["skipped"] for row in judged] == [0] * 8
     losses = [row["loss"] for row in plain]
     assert [row["loss"] for row in judged] == pytest.approx(losses, rel=1e-5)
-    assert len(set(losses)) == 8
+    assert max(losses) > 1.05 * min(losses)  # so that updates left out would be seen
 
 
 def test_a_spike_is_left_out_counted_and_resumed(pretrain, monkeypatch):
