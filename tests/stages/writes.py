@@ -36,7 +36,7 @@ ALLOWED = (
     Allowed(
         "etils",
         "",
-        r"/checkpoints/\d+/(params|opt|ema)(\.orbax-checkpoint-tmp(/\w+(\.txt)?)?)?$",
+        r"/checkpoints/\d+/(params|opt|ema|norms)(\.orbax-checkpoint-tmp(/\w+(\.txt)?)?)?$",
         "orbax opens files by name; nofollow.checked looks at the folder just before",
     ),
 )
