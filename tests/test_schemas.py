@@ -145,6 +145,7 @@ def test_the_examples_of_the_guide_are_valid():
         "verdict",
         "doctor",
         "batch",
+        "fewshot_comparison",
         "prediction",
         "removal",
         "comparison",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Annotated
@@ -18,12 +19,17 @@ from stages.fewshot.settings import (
     resolve_given,
 )
 from stages.fewshot.spec import FewshotConfig, Given
+from vitctl import processes
+from vitctl.artifacts import Artifact
+from vitctl.artifacts.kinds import FEWSHOT
 from vitctl.console import completion, flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.errors import UsageError
+from vitctl.events import Caution, Settings
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
+from vitctl.summaries import Features
 
 _SETTINGS = (
     Flag(
@@ -80,6 +86,15 @@ def fewshot(
             autocompletion=completion.probed_features,
         ),
     ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        Option(
+            metavar="A B",
+            help="Compare two runs, checkpoints or results of vitctl fewshot on the same draws: "
+            "prints the difference (B minus A) with its 95% interval.",
+            autocompletion=completion.checkpoints,
+        ),
+    ] = None,
 ) -> None:
     """Example: vitctl fewshot --from RUN --data DATASET --shots 1,5,10,25
 
@@ -88,22 +103,48 @@ def fewshot(
     on a whole split. Several models, datasets and kinds of features are probed one after another.
 
     With baselines: vitctl fewshot --from RUN --features model,pixels,untrained
+
+    Two runs compared: vitctl fewshot --compare RUN RUN --data DATASET
     """
     runtime = session.runtime(MeasuringRuntime)
     kinds, references = read_features(features or [])
+    if compare:
+        _check_comparable(source, data, kinds, references)
+        _compare(session, compare, data[0] if data else None, kinds, runtime=runtime)
+        return
     if references and not kinds:
         _check_nothing_computed(source, data)
         inputs = [given for text in references for given in _given(session, text)]
         session.check_one_place(len(inputs))
+        made = []
         for given in inputs:
             cfg = resolve_given(session.overrides, given, emit=session.emit)
-            session.deliver("fewshot", cfg, given, runtime=runtime)
+            made.append(_result(session, cfg, given, runtime=runtime))
+        _show_table(session, made)
         return
     datasets = [*data] if data else [None]
     checkpoints = session.many("checkpoint", source, option="--from")
     session.check_one_place(len(checkpoints) * len(datasets) * max(1, len(kinds)))
+    made = []
     for checkpoint, reference in product(checkpoints, datasets):
-        dataset = session.measured_on(checkpoint, reference)
+        made += _probe(session, checkpoint, reference, kinds, runtime=runtime)
+    _show_table(session, made)
+
+
+def _probe(
+    session: Session,
+    checkpoint: Artifact,
+    reference: str | None,
+    kinds: Sequence[Features],
+    *,
+    runtime: MeasuringRuntime,
+    prints: bool = True,
+) -> list[Artifact | None]:
+    """A checkpoint on a dataset (None: what it was trained on): a result for each kind."""
+    dataset = session.measured_on(checkpoint, reference)
+    given = Measured(checkpoint, dataset)
+    return [
+        _result(session, cfg, given, runtime=runtime, prints=prints)
         for cfg in resolve(
             session.overrides,
             checkpoint,
@@ -111,8 +152,89 @@ def fewshot(
             features=kinds,
             store=session.store,
             emit=session.emit,
-        ):
-            session.deliver("fewshot", cfg, Measured(checkpoint, dataset), runtime=runtime)
+        )
+    ]
+
+
+def _result(
+    session: Session,
+    cfg: FewshotConfig,
+    given: Measured | Given,
+    *,
+    runtime: MeasuringRuntime,
+    prints: bool = True,
+) -> Artifact | None:
+    """One result, which is printed if it `prints`; None where the settings were."""
+    artifact = session.result_of("fewshot", cfg, given, runtime=runtime)
+    if artifact is not None and prints:
+        session.answer(artifact)
+    return artifact
+
+
+def _show_table(session: Session, made: Sequence[Artifact | None]) -> None:
+    """Several results in one table, for people."""
+    results = [artifact for artifact in made if artifact is not None]
+    if len(results) < 2:
+        return
+    from stages.fewshot.results import in_a_table
+
+    session.emit(Settings("few-shot accuracies", in_a_table(results)))
+
+
+def _check_comparable(
+    source: str | None,
+    data: list[str] | None,
+    kinds: Sequence[Features],
+    references: Sequence[str],
+) -> None:
+    if source or references:
+        raise UsageError(
+            f"{'--from' if source else '--features'} names what to probe, and so does --compare",
+            hint="--compare A B takes runs and results of vitctl fewshot; stored features are "
+            "probed first",
+        )
+    if len(data or ()) > 1 or len(kinds) > 1:
+        raise UsageError("--compare is on one dataset and one kind of features")
+
+
+def _compare(
+    session: Session,
+    references: tuple[str, str],
+    data: str | None,
+    kinds: Sequence[Features],
+    *,
+    runtime: MeasuringRuntime,
+) -> None:
+    """Probe what is not a result yet, and print the differences."""
+    session.check_one_place(len(references))
+    pair: list[Artifact | None] = []
+    for text in references:
+        [(entry, step)] = session.named(text)
+        if isinstance(entry, Artifact) and entry.kind == FEWSHOT.name and step is None:
+            pair.append(entry)
+            continue
+        [checkpoint] = session.many("checkpoint", text, option="--compare")
+        pair += _probe(session, checkpoint, data, kinds, runtime=runtime, prints=False)
+    if None in pair or not processes.first():  # --print-config, or another process answers
+        return
+    from stages.fewshot.comparison import COLUMNS, cells, compare, is_assumed
+    from vitctl.console.table import table
+
+    first, second = (artifact for artifact in pair if artifact is not None)
+    differences = compare(first, second)
+    if is_assumed(first, second):
+        session.emit(
+            Caution("no record says that both are of the same images in the same order: assumed")
+        )
+    if session.options.json:
+        session.answer_json(
+            {
+                "results": [first.as_json(), second.as_json()],
+                "comparison": [row.as_json() for row in differences],
+            }
+        )
+    else:
+        session.answer_text(table(COLUMNS, cells(differences)))
 
 
 def _given(session: Session, text: str) -> list[Given]:

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from stages.fewshot.spec import FewshotConfig
+from vitctl.artifacts import Artifact
+from vitctl.artifacts.kinds import FEWSHOT
 from vitctl.artifacts.kinds.fewshot import Fewshot, Shots
 from vitctl.probe import fewshot
 from vitctl.summaries import Interval
@@ -31,6 +33,21 @@ def readable(summary: Fewshot) -> dict[str, str]:
         **({} if summary.probe == "ridge" else {"probe": _with(summary)}),
         **{row.name: _line(row) for row in summary.shots},
     }
+
+
+def in_a_table(artifacts: Sequence[Artifact]) -> dict[str, str]:
+    """A line for each result: what was probed -> its accuracies."""
+    rows = {}
+    for artifact in artifacts:
+        summary = FEWSHOT.summary(artifact)
+        kind = "" if summary.features in ("model", "given") else f" ({summary.features})"
+        at = "" if summary.step is None else f" at step {summary.step}"
+        name = f"{summary.model}{at}{kind} on {summary.dataset}"
+        if name in rows:
+            name = f"{name}, {artifact.path.name}"
+        cells = (f"{row.name} {row.accuracy_mean:7.2%}" for row in summary.shots)
+        rows[name] = "  ".join(cells)
+    return rows
 
 
 def _with(summary: Fewshot) -> str:

@@ -18,7 +18,8 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class DrawStatistics:
-    """Of accuracies in 0..1. `std` (ddof 1) and `interval` are None for one draw."""
+    """Of accuracies in 0..1, or of their differences. `std` (ddof 1) and `interval` are None for
+    one draw."""
 
     mean: float
     std: float | None
@@ -27,15 +28,24 @@ class DrawStatistics:
 
 def over_draws(accuracies: Sequence[float], *, confidence: float = CONFIDENCE) -> DrawStatistics:
     """Mean, standard deviation and Student's t interval of the mean, cut to 0..1."""
-    values = np.asarray(accuracies, np.float64)
-    if values.ndim != 1 or not values.size:
-        raise ValueError(f"expected accuracies of at least one draw, got shape {values.shape}")
-    mean, n = float(values.mean()), values.size
+    over = differences(accuracies, confidence=confidence)
+    if over.interval is None:
+        return over
+    low, high = over.interval
+    return DrawStatistics(over.mean, over.std, (max(0.0, low), min(1.0, high)))
+
+
+def differences(values: Sequence[float], *, confidence: float = CONFIDENCE) -> DrawStatistics:
+    """Mean, standard deviation and Student's t interval of the mean of one number a draw."""
+    numbers = np.asarray(values, np.float64)
+    if numbers.ndim != 1 or not numbers.size:
+        raise ValueError(f"expected accuracies of at least one draw, got shape {numbers.shape}")
+    mean, n = float(numbers.mean()), numbers.size
     if n == 1:
         return DrawStatistics(mean, None, None)
-    std = float(values.std(ddof=1))
+    std = float(numbers.std(ddof=1))
     half = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * std / math.sqrt(n)
-    return DrawStatistics(mean, std, (max(0.0, mean - half), min(1.0, mean + half)))
+    return DrawStatistics(mean, std, (mean - half, mean + half))
 
 
 def binomial(

@@ -10,12 +10,15 @@ import jax
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from scipy import stats
 from sklearn.linear_model import Ridge
 
+from stages.fewshot import comparison
 from stages.fewshot import run as stage
+from stages.fewshot.results import in_a_table
 from stages.fewshot.settings import _of_probe, read_l2
 from stages.fewshot.spec import FewshotConfig
-from tests import forking, made
+from tests import forking, made, schemas
 from tests.forking import COMMAND, LOOKING, TRAINING
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.kinds import FEWSHOT
@@ -291,7 +294,8 @@ def test_one_command_probes_several_models_and_kinds_of_features(tmp_path):
     """On made-up images, so without TensorFlow; each result is an artifact of its own."""
     store = Store(tmp_path / "artifacts")
     first, second = made.checkpoint(store), made.checkpoint(store, seed=1)
-    command = "fewshot --features pixels,untrained --shots 1 --draws 2 --set eval_split=val"
+    command = "fewshot --shots 1 --draws 2 --set eval_split=val"
+    both = ("--features", "pixels,untrained")
     lines = f"{first.path}\n{second.path}\n"
 
     def probe(*more):
@@ -299,7 +303,7 @@ def test_one_command_probes_several_models_and_kinds_of_features(tmp_path):
         options = {"cwd": tmp_path, "text": True, "input": lines}
         return forking.run(COMMAND, *words, preload=TRAINING, **options)
 
-    done = probe()
+    done = probe(*both)
     assert done.returncode == 0, done.stderr
     found = [Artifact.load(tmp_path / line) for line in done.stdout.splitlines()]
     probed = [(a.manifest.parent("from").id, a.summary["features"]) for a in found]
@@ -307,10 +311,17 @@ def test_one_command_probes_several_models_and_kinds_of_features(tmp_path):
     assert probed == [(above.id, kind) for above in (first, second) for kind in kinds]
     assert len({artifact.id for artifact in found}) == 4
 
-    refused = probe("--out", "one")
+    pair = ("--compare", str(first.path), str(second.path))
+    compared = probe("--features", "pixels", *pair, "--json")
+    document = json.loads(compared.stdout)
+    assert [result["id"] for result in document["results"]] == [found[0].id, found[2].id]
+    assert document["comparison"][0]["draws"] == 2
+    schemas.check(document, "fewshot_comparison")
+
+    refused = probe(*both, "--out", "one")
     assert refused.returncode == 2
     assert "this makes 2 results" in refused.stderr
-    refused = probe("--features", "pixel")
+    refused = probe("--features", "pixels,pixel")
     assert "not one of model, pixels, untrained" in refused.stderr
 
 
@@ -415,3 +426,49 @@ def test_settings_of_another_probe_are_refused():
     for text in ("much", "0", "-1", "nan", "inf"):
         with pytest.raises(UsageError, match=f"--l2 '{text}' is neither"):
             read_l2(text, name="--l2")
+
+
+def test_a_comparison_pairs_the_draws(fewshot):
+    """Against scipy's paired t test; and what is on other images is refused."""
+    first = fewshot(NAMED, shots=(1, 3), out="first")
+    second = fewshot(NAMED, shots=(1, 3), features="untrained", out="second")
+    rows = comparison.compare(first, second)
+    for row in rows:
+        one, two = (
+            [r["accuracy"] for r in results(a)["draws"] if r["shots"] == row.shots]
+            for a in (first, second)
+        )
+        expected = stats.ttest_rel(two, one).confidence_interval(0.95)
+        assert row.difference == pytest.approx(np.mean(two) - np.mean(one))
+        assert row.interval == pytest.approx(expected)
+        assert (row.first, row.second) == pytest.approx((np.mean(one), np.mean(two)))
+    assert [row.shots for row in rows] == [1, 3]
+    schemas.check(
+        {
+            "results": [first.as_json(), second.as_json()],
+            "comparison": [row.as_json() for row in rows],
+        },
+        "fewshot_comparison",
+    )
+    assert not comparison.is_assumed(first, second)
+    assert comparison.cells(rows)[0][:2] == ["1", f"{rows[0].first:.2%}"]
+    single = fewshot(NAMED, shots=(3,), draws=1, out="single")
+    [row] = comparison.compare(single, second)
+    assert (row.interval, row.draws) == (None, 1)
+    with pytest.raises(UsageError, match="not of the same images: 37 of 7 classes in"):
+        comparison.compare(first, fewshot(shots=(1, 3), out="mock"))
+    with pytest.raises(UsageError, match="no draw in common"):
+        comparison.compare(first, fewshot(NAMED, shots=(2,), out="other"))
+    (first.path / stage.RESULTS).write_text("{}")
+    with pytest.raises(InputError, match="cannot be read as few-shot results"):
+        comparison.compare(first, second)
+
+
+def test_several_results_are_a_table(fewshot):
+    made = [fewshot(NAMED, out="a"), fewshot(NAMED, features="untrained", out="b")]
+    lines = in_a_table(made)
+    assert [name.split(" on ")[0] for name in lines] == [
+        "tiny at step 8 (pixels)", "tiny at step 8 (untrained)",
+    ]  # fmt: skip
+    for artifact, line in zip(made, lines.values(), strict=True):
+        assert f"{artifact.summary['shots'][1]['accuracy_mean']:.2%}" in line
