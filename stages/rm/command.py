@@ -8,7 +8,14 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from vitctl.artifacts import Artifact, Run, Store, removal
-from vitctl.artifacts.descent import Member, below, checkpoint_of, member_at, members
+from vitctl.artifacts.descent import (
+    Member,
+    below,
+    checkpoint_of,
+    member_at,
+    members,
+    store_around,
+)
 from vitctl.artifacts.references import find
 from vitctl.artifacts.removal import Descendants, Removal
 from vitctl.artifacts.runs import CHECKPOINTS, run_of
@@ -89,7 +96,9 @@ def rm(
         every = _in_the_store(every, emit=session.emit)
         removals = removal.unfinished(every)
     else:
-        named = _named(refs or [], every, session=session)
+        named, every = _with_their_stores(
+            _named(refs or [], every, session=session), every, root=session.store.root
+        )
         removals = removal.chosen(named, among=every, descending=descending, inputs=inputs)
     files = total = 0
     for one in removals:
@@ -125,6 +134,22 @@ def _named(references: Sequence[str], every: Sequence[Member], *, session: Sessi
         if member.path.parent.name != CHECKPOINTS
         or str(member.path.parent.parent.resolve()) not in named
     ]
+
+
+def _with_their_stores(
+    named: Sequence[Member], every: Sequence[Member], *, root: Place
+) -> tuple[list[Member], list[Member]]:
+    """What is named, and all members of the store and of the other stores that it lies in: there,
+    too, something may have been made from it."""
+    placed: list[Member] = []
+    others: dict[str, Place] = {}
+    for member in named:
+        around = None if member.path.inside(root) else store_around(member)
+        if around is not None:
+            around = others.setdefault(str(around.resolve()), around)
+            member = below(member, around)
+        placed.append(member)
+    return placed, [*every, *(m for other in others.values() for m in members(Store(other)))]
 
 
 def _in_the_store(every: Sequence[Member], *, emit: Emit) -> list[Member]:

@@ -256,6 +256,30 @@ def test_a_damaged_manifest_can_go(family):
     assert not top1.path.exists()
 
 
+def test_a_draft_that_was_finished_meanwhile_stays(family):
+    """It has the same id as before."""
+    half_made(family, x=2)
+    (one,) = removal.unfinished(members(family))
+    draft = one.member.path
+    with family.open(recipe(x=2), name="half") as again:
+        assert again.path == draft
+        again.publish(summary={})
+    assert member_at(draft).id == one.member.id
+    with pytest.raises(OverwriteError, match="not what it was"):
+        removal.remove(one, emit=silent)
+    assert not member_at(draft).unfinished
+
+
+def test_a_run_that_got_a_checkpoint_meanwhile_stays(family):
+    wanted = recipe("pretrain", "run", x=3)
+    path = trained(family, wanted, steps=(), name="empty")
+    (one,) = removal.unfinished(members(family))
+    trained(family, wanted, steps=(5,), name="empty")
+    with pytest.raises(OverwriteError, match="not what it was"):
+        removal.remove(one, emit=silent)
+    assert Run.load(path).steps() == [5]
+
+
 def test_one_that_was_made_anew_meanwhile_stays(family):
     (top1,) = named(family, "cooled-top1")
     (one,) = removal.chosen([top1], among=members(family))

@@ -59,15 +59,37 @@ def below(member: Member, root: Place) -> Member:
     if member.path.local is None:
         return member
     is_inner = member.path.parent.name == CHECKPOINTS
-    folder = member.path.parent.parent if is_inner else member.path
+    folder = _whole(member)
     path = folder.parent / folder.name
     if root.local is not None:
-        inside = place(os.path.abspath(str(folder))).inside(place(os.path.abspath(root.local)))
-        if inside and (root / inside).resolve() == folder.resolve():
-            path = root / inside
+        absolute = place(os.path.abspath(str(folder)))
+        # A store may be named by more than one path: compared without links on the way, too.
+        for at, base in (
+            (absolute, place(os.path.abspath(root.local))),
+            (absolute.parent.resolve() / absolute.name, root.resolve()),
+        ):
+            inside = at.inside(base)
+            if inside and (root / inside).resolve() == folder.resolve():
+                path = root / inside
+                break
     if is_inner:
         path = path / CHECKPOINTS / member.path.name
     return replace(member, path=path)
+
+
+def store_around(member: Member) -> Place | None:
+    """The root of the store that a member lies in as `Store` would place it, below the folder of
+    its stage; None for what lies elsewhere, as with `--out`."""
+    if not isinstance(member.entry, Artifact | Run):
+        return None
+    entry = member.entry
+    stage = entry.info.stage if isinstance(entry, Run) else entry.manifest.stage
+    folder = _whole(member)
+    ways = [folder]
+    if folder.local is not None:
+        absolute = place(os.path.abspath(str(folder)))
+        ways += [absolute, absolute.parent.resolve() / absolute.name]
+    return next((way.parent.parent for way in ways if way.parent.name == stage), None)
 
 
 def checkpoint_of(run: Run, step: int) -> Member:
@@ -116,6 +138,12 @@ def only_needed_by(leaving: Sequence[Member], *, among: Sequence[Member]) -> lis
         if not more:
             return taken[len(leaving) :]
         taken += more
+
+
+def _whole(member: Member) -> Place:
+    """The folder of an artifact or run, of a checkpoint that of the run around it."""
+    path = member.path
+    return path.parent.parent if path.parent.name == CHECKPOINTS else path
 
 
 def _others(leaving: Sequence[Member], *, among: Sequence[Member]) -> list[Member]:

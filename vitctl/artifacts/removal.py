@@ -131,7 +131,9 @@ def remove(removal: Removal, *, emit: Emit) -> None:
             _drop(path)
             return
         now = member_at(path)
-        if (now.id if now is not None else None) != removal.member.id:
+        # A draft has the id of the artifact that it becomes.
+        was_finished = removal.member.unfinished and now is not None and not now.unfinished
+        if was_finished or (now.id if now is not None else None) != removal.member.id:
             raise OverwriteError(f"{path} is not what it was when this command looked at it")
         clear(path, keep=frozenset(removal.strangers))
         after.callback(path.remove_if_empty)

@@ -10,7 +10,7 @@ from tests import forking, schemas
 from tests.artifacts.making import dataset, half_made, recipe, trained
 from tests.forking import COMMAND, LOOKING
 from tests.waiting import PATIENCE_S
-from vitctl.artifacts import Store
+from vitctl.artifacts import Run, Store
 
 
 @pytest.fixture
@@ -59,6 +59,36 @@ def test_refused_with_the_flags_that_help(rm, photos, trunk):
     assert f"{trunk} was made from it" in err
     assert "--descendants keep" in err
     assert photos.path.is_dir()
+
+
+@pytest.mark.parametrize("way", ["alias/pretrain", "stage"])
+def test_what_is_named_by_another_path_to_its_store_is_refused_all_the_same(
+    rm, store, trunk, tmp_path, way
+):
+    child = Run.load(trunk).checkpoint(20).as_parent("from")
+    trained(store, recipe("cooldown", "run", parents=(child,)), steps=(25,), name="cooled")
+    (tmp_path / "alias").symlink_to(store.root)
+    (tmp_path / "stage").symlink_to(trunk.parent)
+    for step in ("", "@20"):
+        code, out, err = rm(f"{tmp_path / way / trunk.name}{step}")
+        assert (code, out) == (5, "")
+        assert "was made from it" in err
+    assert Run.load(trunk).steps() == [10, 20]
+
+
+def test_descendants_in_another_store_that_is_named_by_its_path_count(rm, tmp_path):
+    other = Store(tmp_path / "other")
+    data = dataset(other)
+    parents = (data.as_parent("data"),)
+    run = trained(other, recipe("pretrain", "run", parents=parents), steps=(10,), name="S16")
+    code, out, err = rm(data.path)
+    assert (code, out) == (5, "")
+    assert f"{run} was made from it" in err
+    code, out, err = rm(data.path, "--descendants", "remove")
+    assert code == 0, err
+    assert len(out.splitlines()) == 2
+    assert not run.exists()
+    assert not data.path.exists()
 
 
 def test_names_steps_and_json(rm, photos, trunk):
