@@ -161,6 +161,17 @@ def test_what_is_not_ours_stays_with_its_folder(family):
     assert left(family) == ["early-top1", "photos", "trunk"]
 
 
+def test_what_is_not_ours_in_a_checkpoint_stays(family):
+    (trunk,) = named(family, "trunk")
+    at_10 = checkpoint_of(trunk.entry, 10)
+    (at_10.path / "notes.txt").write_text("mine")
+    (one,) = removal.chosen([at_10], among=members(family), descending="keep")
+    assert one.strangers == ("notes.txt",)
+    removal.remove(one, emit=silent)
+    assert [path.name for path in at_10.path.iterdir()] == ["notes.txt"]
+    assert trunk.entry.steps() == [20]
+
+
 def test_sizes_are_those_of_the_files(family):
     (trunk,) = named(family, "trunk")
     (one,) = removal.chosen([trunk], among=members(family), descending="keep")

@@ -128,7 +128,9 @@ def remove(removal: Removal, *, emit: Emit) -> None:
         exclusive(locked / LOCK, emit=emit, waiting=_waiting(locked)),
     ):
         if run is not None:
-            _drop(path)
+            # The run's folder stays, with the other checkpoints.
+            clear(path, keep=frozenset(removal.strangers))
+            path.remove_if_empty()
             return
         now = member_at(path)
         # A draft has the id of the artifact that it becomes.
@@ -151,12 +153,6 @@ def size_of(places: Sequence[Place]) -> tuple[int, int]:
         files += len(names)
         total += sum(size for size in sizes if isinstance(size, int))
     return files, total
-
-
-def _drop(checkpoint: Place) -> None:
-    """Its manifest first. The run's folder stays, with the other checkpoints."""
-    clear(checkpoint)
-    checkpoint.remove_if_empty()
 
 
 def _sized(member: Member, reason: Reason) -> Removal:
