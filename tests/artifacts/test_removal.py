@@ -267,6 +267,19 @@ def test_a_damaged_manifest_can_go(family):
     assert not top1.path.exists()
 
 
+@pytest.mark.parametrize("content", ["{", '{"format": 99}'])
+def test_a_damaged_run_keeps_its_family(family, content):
+    """Its checkpoints still say what they were made from, and others what was made from them."""
+    (trunk,) = named(family, "trunk")
+    (trunk.path / "run.json").write_text(content)
+    with pytest.raises(OverwriteError, match="made from it"):
+        remove(family, "trunk")
+    with pytest.raises(OverwriteError, match=r"trunk-\w+.* made from it"):
+        remove(family, "photos")
+    assert left(family) == EVERYTHING
+    assert remove(family, "trunk", descending="keep") == ["trunk"]
+
+
 def test_a_draft_that_was_finished_meanwhile_stays(family):
     """It has the same id as before."""
     half_made(family, x=2)

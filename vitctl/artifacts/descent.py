@@ -173,9 +173,19 @@ def _at(path: Place) -> Iterator[Member]:
             yield Member(path, kind, note.get("id"), _NONE, _NONE, None, unfinished=True)
         return
     except VitctlError:
-        yield Member(path, UNKNOWN, None, _NONE, _NONE, None)
+        # Others may have been made from the checkpoints of a run whose own file is damaged.
+        inner = _readable_checkpoints(path)
+        ids = frozenset(artifact.id for artifact in inner)
+        parents = frozenset(parent.id for a in inner for parent in a.manifest.parents) - ids
+        yield Member(path, UNKNOWN, None, ids, parents, None)
         return
     yield _of_run(path, entry) if isinstance(entry, Run) else _of_artifact(path, entry)
+
+
+def _readable_checkpoints(path: Place) -> list[Artifact]:
+    folder = path / CHECKPOINTS
+    steps = folder.children() if folder.is_dir() else []
+    return [artifact for step in steps if (artifact := load_if_readable(step)) is not None]
 
 
 def _of_artifact(path: Place, artifact: Artifact) -> Member:
