@@ -16,7 +16,7 @@ from vitctl.artifacts.descent import (
     members,
     store_around,
 )
-from vitctl.artifacts.references import find
+from vitctl.artifacts.references import find, plain_name
 from vitctl.artifacts.removal import Descendants, Removal
 from vitctl.artifacts.runs import CHECKPOINTS, run_of
 from vitctl.console import completion
@@ -28,6 +28,7 @@ from vitctl.errors import UsageError
 from vitctl.events import Emit, Note
 from vitctl.places import Place, place
 from vitctl.quantities import show_bytes
+from vitctl.quoting import quoted
 
 _REASONS = {
     "named": "",
@@ -166,9 +167,22 @@ def _member(reference: str, every: Sequence[Member], *, store: Store, emit: Emit
     """What a reference names, damaged and unfinished work by its path or the name of its folder."""
     path = place(reference).absolute()
     for member in every:
-        is_nothing_else = member.entry is None and member.path.name == reference
-        if is_nothing_else or member.path.absolute() == path:
+        if member.path.absolute() == path:
             return member
+    called = [
+        member
+        for member in every
+        if reference in (member.path.name, member.entry and plain_name(member.entry))
+    ]
+    if any(member.entry is None for member in called):
+        if len(called) > 1:
+            listed = ", ".join(str(member.path) for member in called[:4])
+            raise UsageError(
+                f"{quoted(reference)} fits several, of which some are not finished or damaged: "
+                f"{listed}",
+                hint="give the path",
+            )
+        return called[0]
     if path.parent.name == CHECKPOINTS and path.name.isdecimal():
         run = member_at(path.parent.parent)
         if run is not None and isinstance(run.entry, Run):

@@ -91,6 +91,20 @@ def test_descendants_in_another_store_that_is_named_by_its_path_count(rm, tmp_pa
     assert not data.path.exists()
 
 
+def test_a_draft_that_is_called_as_a_run_is_not_taken_for_it(rm, store, trunk):
+    half_made(store, x=2)
+    (path,) = store.root.glob("*/half-*")
+    called_alike = path.rename(path.with_name("S16"))
+    code, out, err = rm("S16")
+    assert (code, out) == (2, "")
+    assert "'S16' fits several" in err
+    assert called_alike.is_dir()
+    assert trunk.is_dir()
+    assert rm(called_alike)[0] == 0
+    assert rm("S16")[0] == 0
+    assert not trunk.exists()
+
+
 def test_names_steps_and_json(rm, photos, trunk):
     code, out, err = rm("S16@10", "--json")
     assert code == 0, err
