@@ -137,6 +137,8 @@ def _compare(
         raise UsageError(
             "--compare names an evaluation and a run", hint="give two runs or two evaluations"
         )
+    else:
+        _check_nothing_scored(session, data, labels)
     from stages.evaluate.compare import compare
 
     comparison = compare(*evaluations)
@@ -144,3 +146,14 @@ def _compare(
         session.answer_json(comparison.as_json())
     else:
         session.answer_text("\n".join(map(safe, comparison.lines())))
+
+
+def _check_nothing_scored(session: Session, data: str | None, labels: Path | None) -> None:
+    """Raises UsageError if something is set that evaluations which are there no longer take."""
+    settings = session.overrides.tree()
+    given = ["--data"] * (data is not None) + ["--labels"] * (labels is not None) + [*settings]
+    if given:
+        raise UsageError(
+            f"--compare names two evaluations, and {given[0]} is for one that is made",
+            hint="leave it out, or name the two runs, which are evaluated with it",
+        )

@@ -113,7 +113,7 @@ def compare(first: Artifact, second: Artifact) -> Comparison:
         raise InputError(
             f"{first.path} and {second.path} are not of the same images: {len(alone):,} are in "
             f"only one of them, {len(one.keys() & other.keys()):,} in both",
-            hint="evaluate both on the same dataset and split: vitctl evaluate --compare A B "
+            hint="evaluate both on the same dataset and split: vitctl evaluate --compare RUN RUN "
             "--data DATASET",
         )
     differ = [key for key, line in one.items() if line.labels != other[key].labels]

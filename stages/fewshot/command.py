@@ -47,8 +47,8 @@ _SETTINGS = (
     ),
     Flag(
         "l2",
-        "L2 penalty (default: 1024 for ridge, auto for logistic); auto: chosen for each draw on "
-        "training images that are held out of it, never on those that are scored.",
+        "L2 penalty (default: 1024 for ridge, auto for logistic); auto: chosen for each draw by "
+        "cross-validation within its training images, never on those that are scored.",
         reads=read_l2,
         metavar="X|auto",
     ),

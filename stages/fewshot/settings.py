@@ -99,14 +99,17 @@ def _of_probe(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Defaults that depend on other settings: logistic regression has no penalty that is usual
     whatever the features, and there is one draw of all images.
 
-    Raises UsageError if a setting is of another probe."""
+    Raises UsageError if a setting is of another probe, unless it is what it is by default, as in a
+    file that --print-config wrote."""
     base: dict[str, Any] = {}
     probe = tree.get("probe", "ridge")
+    own = next((keys for name, keys in PARAMETERS.items() if name == probe), None)
     for key in ("l2", "neighbours", "temperature"):
-        if key in tree and key not in PARAMETERS.get(probe, (key,)):
+        usual = FewshotConfig.model_fields[key].default
+        if own is not None and key not in own and tree.get(key, usual) != usual:
             raise UsageError(
                 f"{key} is no setting of the probe {probe}",
-                hint=f"{probe} has {' and '.join(PARAMETERS[probe])}; --probe chooses another",
+                hint=f"{probe} has {' and '.join(own)}; --probe chooses another",
             )
     if probe == "logistic" and "l2" not in tree:
         base["l2"] = "auto"

@@ -46,7 +46,7 @@ class FewshotConfig(Config):
                 all: every image of the split once, whatever its class has
     probe       what learns from them, of `vitctl.probe.probes`
     l2          the penalty of ridge or logistic regression; 2^10 is the public protocol's for
-                ridge; auto: chosen for each draw on shots that are held out of it
+                ridge; auto: chosen for each draw by cross-validation within its shots
     neighbours  of knn; auto: chosen likewise
     temperature how fast the votes of knn fade: exp(cosine / temperature)
     features    model: the checkpoint's; pixels: the image itself, at the model's resolution;

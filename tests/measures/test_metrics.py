@@ -201,6 +201,23 @@ def test_an_interval_covers_the_truth_as_often_as_it_says(monkeypatch):
     assert all(hits >= 106 for hits in covered.values()), covered
 
 
+def test_the_ends_of_an_interval_are_ordered_values_there_can_be():
+    """Of a model that is calibrated by luck: all redrawn errors are larger than twice its own."""
+    right = np.arange(200) % 2 == 0
+    answers = Answers(
+        labels=np.zeros((200, 1), np.int32),
+        ranked=np.where(right, 0, 1)[:, None].astype(np.int32),
+        confidence=np.repeat([0.5, 0.55, 0.45, 0.5], 50),
+        squared_error=np.zeros(200),
+        loss=np.zeros(200),
+        classes=2,
+        probabilities="softmax",
+    )
+    [of] = [of for m in METRICS if m.name == "ece" and (of := m.of(answers))]
+    lucky = type(of)(lambda w: 0.0 if w is None else of.value(w) + 0.01, of.numbers, range=of.range)
+    assert bootstrap.intervals([lucky], images=200) == [(0.0, 0.0)]
+
+
 def test_an_interval_that_would_take_minutes_is_left_out(logits, several):
     answers = answered(logits, several, probabilities="sigmoid")
     chosen = [m.of(answers) for m in METRICS if m.name in ("map", "ece")]

@@ -3,7 +3,9 @@
 The basic interval: what a redrawn set of images adds to a metric, these images added to the truth,
 so quantiles of the redrawn values are mirrored at the value. That corrects the first order of a
 bias, which the calibration error has: of few images it is too high, and of redrawn ones higher
-still, so that an interval of plain percentiles need not contain its own value.
+still. Where most redrawn values are on one side of the value, its interval is on the other, and
+does not contain it: it says where the metric of many images lies. Both ends are values there can
+be.
 """
 
 from __future__ import annotations
@@ -57,4 +59,5 @@ def _basic(
     tail = (1 - confidence) / 2
     low, high = np.quantile(redrawn, [tail, 1 - tail])
     least, most = metric.range
-    return max(least, float(2 * value - high)), min(most, float(2 * value - low))
+    clipped = np.clip([2 * value - high, 2 * value - low], least, most)
+    return float(clipped[0]), float(clipped[1])

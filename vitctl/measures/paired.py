@@ -46,9 +46,9 @@ class Paired:
         return (self.only_second - self.only_first) / self.images
 
     def interval(self, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
-        """Of the difference: Wald's with the adjustment of Bonett and Price (2012), half an image
-        more on each side, which Fagerland, Lydersen and Laake ("Recommended tests and confidence
-        intervals for paired binomial proportions", 2014) recommend."""
+        """Of the difference: Wald's with the adjustment of Bonett and Price (2012), one image more
+        that each alone has right, which Fagerland, Lydersen and Laake ("Recommended tests and
+        confidence intervals for paired binomial proportions", 2014) recommend."""
         n = self.images + 2
         first, second = (self.only_first + 1) / n, (self.only_second + 1) / n
         centre = second - first

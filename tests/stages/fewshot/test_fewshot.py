@@ -419,6 +419,9 @@ def test_settings_of_another_probe_are_refused():
     ):
         with pytest.raises(UsageError, match="is no setting of the probe"):
             _of_probe(tree)
+    for written in ({"l2": 1024.0, "probe": "knn"}, {"neighbours": 20, "temperature": 0.07}):
+        assert _of_probe(written) == {}, "a file of --print-config has the defaults of all probes"
+    assert _of_probe({"probe": ["knn"], "l2": 3.0}) == {}, "refused where settings are built"
     assert _of_probe({"probe": "logistic"}) == {"l2": "auto"}
     assert _of_probe({"probe": "logistic", "l2": 3.0}) == {}
     assert _of_probe({"shots": "all"}) == {"draws": 1}
