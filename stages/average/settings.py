@@ -16,6 +16,7 @@ from vitctl.recipes import branching
 from vitctl.settings.overrides import Overrides
 
 _SPLIT = "val"
+_LEAST_SHARE = 1e-6
 
 
 def newest_of(named: Sequence[Artifact], *, count: int) -> list[Artifact]:
@@ -67,6 +68,11 @@ def resolve(
             hint="name several: vitctl average RUN@10k RUN@20k; or of one run: --last 5",
         )
     ordered = sorted(unique.values(), key=lambda c: (c.step or 0, c.id), reverse=True)
+    if cfg.decay is not None and cfg.decay ** (len(ordered) - 1) < _LEAST_SHARE:
+        raise UsageError(
+            f"decay {cfg.decay:g} leaves nothing of the oldest of {len(ordered)} checkpoints",
+            hint="name fewer of them, or a larger --decay",
+        )
     for other in ordered[1:]:
         _check_alike(ordered[0], other)
     _announce_kin(ordered, emit=emit)

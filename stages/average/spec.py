@@ -40,7 +40,7 @@ class AverageConfig(Config):
     @model_validator(mode="after")
     def _fits_its_rule(self) -> Self:
         if (self.decay is not None) != (self.rule == "ema"):
-            raise ValueError("decay goes with rule ema, and only with that")
+            raise ValueError("decay (for example 0.8) goes with rule ema, and only with that")
         if (self.split is not None) != (self.rule == "greedy"):
             raise ValueError("split goes with rule greedy, and only with that")
         return self

@@ -16,7 +16,7 @@ from vitctl.artifacts.descent import (
     members,
     store_around,
 )
-from vitctl.artifacts.references import find, plain_name
+from vitctl.artifacts.references import LATEST, find, plain_name
 from vitctl.artifacts.removal import Descendants, Removal
 from vitctl.artifacts.runs import CHECKPOINTS, run_of
 from vitctl.console import completion
@@ -84,8 +84,8 @@ def rm(
 
     Remove artifacts, runs or single checkpoints from the store. What others in the store were made
     from, what a process works on, and checkpoints that an unfinished cooldown begins from are not
-    removed unless a flag says so. Files in these folders that are not vitctl's stay. There is no
-    way back.
+    removed unless a flag says so. What lies directly in such a folder and is not vitctl's stays.
+    There is no way back.
     """
     if bool(refs) == unfinished:
         raise UsageError(
@@ -166,6 +166,11 @@ def _in_the_store(every: Sequence[Member], *, emit: Emit) -> list[Member]:
 def _member(reference: str, every: Sequence[Member], *, store: Store, emit: Emit) -> Member:
     """What a reference names, damaged and unfinished work by its path or the name of its folder."""
     path = place(reference).absolute()
+    if reference.partition("@")[0] in (LATEST, "ckpt") and not path.exists():
+        raise UsageError(
+            f"{reference} is whatever was made last, which is easily another than is meant",
+            hint="name what is to go: vitctl ls",
+        )
     for member in every:
         if member.path.absolute() == path:
             return member

@@ -19,7 +19,6 @@ from vitctl.artifacts.descent import (
     members,
     only_needed_by,
 )
-from vitctl.artifacts.drafts import read_note
 from vitctl.artifacts.files import LOCK
 from vitctl.errors import OverwriteError
 from vitctl.events import silent
@@ -161,15 +160,13 @@ def test_what_is_not_ours_stays_with_its_folder(family):
     assert left(family) == ["early-top1", "photos", "trunk"]
 
 
-def test_what_is_not_ours_in_a_checkpoint_stays(family):
+def test_a_checkpoint_with_files_of_others_is_refused(family):
+    """Training would clear them away, once the manifest is gone."""
     (trunk,) = named(family, "trunk")
-    at_10 = checkpoint_of(trunk.entry, 10)
-    (at_10.path / "notes.txt").write_text("mine")
-    (one,) = removal.chosen([at_10], among=members(family), descending="keep")
-    assert one.strangers == ("notes.txt",)
-    removal.remove(one, emit=silent)
-    assert [path.name for path in at_10.path.iterdir()] == ["notes.txt"]
-    assert trunk.entry.steps() == [20]
+    checkpoint = checkpoint_of(trunk.entry, 10)
+    (checkpoint.path / "notes.txt").write_text("mine")
+    with pytest.raises(OverwriteError, match="such as 'notes.txt'"):
+        removal.chosen([checkpoint], among=members(family), descending="keep")
 
 
 def test_sizes_are_those_of_the_files(family):
@@ -230,7 +227,6 @@ def test_a_removal_that_is_killed_never_looks_finished(family, monkeypatch, afte
         removal.remove(one, emit=silent)
     monkeypatch.undo()
     rest = member_at(cooled.path)
-    assert read_note(cooled.path) is not None
     if not rest.unfinished:
         assert rest.entry.checkpoint(25)  # nothing is gone yet
     removals = (
@@ -345,3 +341,35 @@ def test_descent_is_reachability(seed, tmp_path):
             above.add(i)
     taken = only_needed_by([every[i] for i in sorted(leaving)], among=every)
     assert {int(m.path.name) for m in taken} == above
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_work_that_begins_from_it_in_the_last_moment_keeps_it(family, monkeypatch, whole):
+    """Pinned after the look and before the manifests are gone."""
+    (trunk,) = named(family, "trunk")
+    going = trunk if whole else checkpoint_of(trunk.entry, 10)
+    (one,) = removal.chosen([going], among=members(family), descending="keep")
+    wanted = recipe("cooldown", "run", parents=(trunk.entry.checkpoint(10).as_parent("from"),))
+    branch = trained(family, wanted, steps=(), name="begun")
+    trunk.entry.pins.pin(10, by=place(branch), id=wanted.id)
+    with pytest.raises(OverwriteError, match="not finished, and begins from"):
+        removal.remove(one, emit=silent)
+    assert [Run.load(trunk.path).checkpoint(step).step for step in (10, 20)] == [10, 20]
+
+
+def test_a_checkpoint_that_was_made_anew_meanwhile_stays(family):
+    (trunk,) = named(family, "trunk")
+    (one,) = removal.chosen(
+        [checkpoint_of(trunk.entry, 10)], among=members(family), descending="keep"
+    )
+    other = (trunk.path / "checkpoints" / "20" / "artifact.json").read_bytes()
+    (trunk.path / "checkpoints" / "10" / "artifact.json").write_bytes(other)
+    with pytest.raises(OverwriteError, match="not what it was"):
+        removal.remove(one, emit=silent)
+    assert (trunk.path / "checkpoints" / "10" / "weights.bin").exists()
+
+
+def test_named_results_go_before_what_they_were_made_from(family):
+    gone = remove(family, "photos", "trunk", "cooled-top1", "early-top1", "cooled")
+    assert gone.index("cooled-top1") < gone.index("cooled") < gone.index("trunk")
+    assert gone[-1] == "photos"

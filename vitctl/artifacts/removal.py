@@ -7,21 +7,29 @@ rm --unfinished` takes the rest.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.descent import Member, descendants, member_at, only_needed_by
+from vitctl.artifacts.descent import (
+    Member,
+    checkpoint_of,
+    descendants,
+    member_at,
+    only_needed_by,
+)
 from vitctl.artifacts.drafts import clear, sweep
 from vitctl.artifacts.files import LOCK, NOT_CONTENT
+from vitctl.artifacts.manifest import MANIFEST
 from vitctl.artifacts.run_draft import RunDraft
 from vitctl.artifacts.runs import CHECKPOINTS, Run, is_of_a_run
-from vitctl.errors import OverwriteError
+from vitctl.errors import OverwriteError, VitctlError
 from vitctl.events import Emit
 from vitctl.locks.exclusive import exclusive, is_locked
-from vitctl.places import Place, nofollow
+from vitctl.places import Place, guards, nofollow
 from vitctl.places.based_path import TEMPORARY
+from vitctl.quoting import quoted
 
 Descendants = Literal["refuse", "keep", "remove"]
 Reason = Literal["named", "descendant", "input", "unfinished"]
@@ -37,6 +45,8 @@ class Removal:
     bytes: int
     strangers: tuple[str, ...] = ()
     """Names in its folder that are not its own: they stay, and so does the folder."""
+    going: frozenset[str] = frozenset()
+    """Whole paths of all that goes with it."""
 
 
 def chosen(
@@ -64,16 +74,28 @@ def chosen(
         )
     leaving = [*named, *below] if descending == "remove" else list(named)
     above = only_needed_by(leaving, among=among) if inputs else []
-    going = {str(member.path.resolve()) for member in (*leaving, *above)}
+    going = frozenset(str(member.path.resolve()) for member in (*leaving, *above))
     for member in (*leaving, *above):
-        _refuse_what_is_needed(member, going=going)
-    # The farthest descendants first, so that what is left on the way always has its inputs.
-    reasons: dict[Reason, Sequence[Member]] = {
-        "descendant": leaving[len(named) :][::-1],
-        "named": named,
-        "input": above,
-    }
-    return [_sized(member, reason) for reason, some in reasons.items() for member in some]
+        _refuse_working(_run_around(member) or member.path)
+        _refuse_pinned(member, going=going)
+    why: dict[str, Reason] = dict.fromkeys((str(m.path) for m in below), "descendant")
+    why |= dict.fromkeys((str(m.path) for m in named), "named")
+    removals = [_sized(m, why[str(m.path)], going=going) for m in _last_results_first(leaving)]
+    return [*removals, *(_sized(member, "input", going=going) for member in above)]
+
+
+def _last_results_first(members: Sequence[Member]) -> list[Member]:
+    """So that what is left on the way always has its inputs."""
+    ordered: list[Member] = []
+    rest = list(members)
+    while rest:
+        needed = frozenset[str]().union(*(member.parents for member in rest))
+        # A forged manifest can be its own ancestor.
+        ends = [member for member in rest if member.ids.isdisjoint(needed)] or rest
+        ordered += ends
+        ended = {str(member.path) for member in ends}
+        rest = [member for member in rest if str(member.path) not in ended]
+    return ordered
 
 
 def behind_links(among: Sequence[Member]) -> list[Member]:
@@ -118,27 +140,52 @@ def free_leftovers(member: Member, *, emit: Emit) -> None:
 
 
 def remove(removal: Removal, *, emit: Emit) -> None:
-    """Take it away. Raises OverwriteError if somebody began to work on it meanwhile."""
-    path = removal.member.path
-    run = path.parent.parent if path.parent.name == CHECKPOINTS else None
+    """Take it away. Raises OverwriteError if somebody began to work on it or from it meanwhile."""
+    member, path = removal.member, removal.member.path
+    run = _run_around(member)
     locked = path if run is None else run
     _refuse_working(locked)
     with (
         ExitStack() as after,
         exclusive(locked / LOCK, emit=emit, waiting=_waiting(locked)),
     ):
-        if run is not None:
-            # The run's folder stays, with the other checkpoints.
-            clear(path, keep=frozenset(removal.strangers))
-            path.remove_if_empty()
-            return
-        now = member_at(path)
+        now = member_at(path) if run is None else _checkpoint_at(path)
         # A draft has the id of the artifact that it becomes.
-        was_finished = removal.member.unfinished and now is not None and not now.unfinished
-        if was_finished or (now.id if now is not None else None) != removal.member.id:
+        was_finished = member.unfinished and now is not None and not now.unfinished
+        if was_finished or (now.id if now is not None else None) != member.id:
             raise OverwriteError(f"{path} is not what it was when this command looked at it")
+        _unmark(member, going=removal.going)
         clear(path, keep=frozenset(removal.strangers))
-        after.callback(path.remove_if_empty)
+        if run is None:
+            after.callback(path.remove_if_empty)
+        else:  # its run stays, with the other checkpoints
+            path.remove_if_empty()
+
+
+def _unmark(member: Member, *, going: Container[str]) -> None:
+    """Take the manifests of checkpoints away, and put them back if unfinished work pinned one of
+    them until then: who pins looks for the manifest after that, so whoever comes second sees the
+    other."""
+    if isinstance(member.entry, Run):
+        run = member.entry
+        manifests = [run.place(step) / MANIFEST for step in run.steps()]
+    elif _run_around(member) is not None:
+        manifests = [member.path / MANIFEST]
+    else:
+        return
+    taken: list[tuple[Place, bytes]] = []
+    try:
+        for manifest in manifests:
+            guards.check(manifest)
+            with suppress(FileNotFoundError):
+                content = manifest.read_bytes()
+                manifest.remove()
+                taken.append((manifest, content))
+        _refuse_pinned(member, going=going)
+    except BaseException:
+        for manifest, content in taken:
+            manifest.write_atomic(content)
+        raise
 
 
 def size_of(places: Sequence[Place]) -> tuple[int, int]:
@@ -155,13 +202,19 @@ def size_of(places: Sequence[Place]) -> tuple[int, int]:
     return files, total
 
 
-def _sized(member: Member, reason: Reason) -> Removal:
+def _sized(member: Member, reason: Reason, *, going: frozenset[str] = frozenset()) -> Removal:
     strangers = tuple(_strangers(member))
+    if strangers and _run_around(member) is not None:
+        # Training clears away what has no manifest there.
+        raise OverwriteError(
+            f"{member.path} holds files that are not vitctl's, such as {quoted(strangers[0])}",
+            hint="move them to another folder first",
+        )
     # Of links only the links themselves go.
     left_out = {*strangers, *member.path.links()}
     own: list[Place] = [c for c in member.path.children() if c.name not in left_out]
     files, total = size_of(own)
-    return Removal(member, reason, files, total, strangers)
+    return Removal(member, reason, files, total, strangers, going)
 
 
 def _strangers(member: Member) -> Iterator[str]:
@@ -179,16 +232,27 @@ def _strangers(member: Member) -> Iterator[str]:
             yield child.name
 
 
-def _refuse_what_is_needed(member: Member, *, going: Container[str]) -> None:
+def _run_around(member: Member) -> Place | None:
+    """The run that a checkpoint lies in; None of all else."""
     path = member.path
-    is_checkpoint = path.parent.name == CHECKPOINTS
-    run_path = path.parent.parent if is_checkpoint else path
-    _refuse_working(run_path)
-    run = Run.load(run_path) if is_checkpoint else member.entry
+    return path.parent.parent if path.parent.name == CHECKPOINTS else None
+
+
+def _checkpoint_at(path: Place) -> Member | None:
+    try:
+        return checkpoint_of(Run.load(path.parent.parent), int(path.name))
+    except VitctlError:
+        return None
+
+
+def _refuse_pinned(member: Member, *, going: Container[str]) -> None:
+    """Raise OverwriteError if unfinished work that stays begins from it."""
+    around = _run_around(member)
+    run = member.entry if around is None else Run.load(around)
     if not isinstance(run, Run):
         return
     for pin in run.pins.held():
-        if is_checkpoint and str(pin.step) != path.name:
+        if around is not None and str(pin.step) != member.path.name:
             continue
         if str(pin.by.resolve()) not in going:
             raise OverwriteError(

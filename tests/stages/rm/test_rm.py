@@ -181,3 +181,7 @@ def test_usage(rm, photos):
     assert rm("photos", "--unfinished")[0] == 2
     assert rm("-", "photos", stdin="x\n")[0] == 2
     assert rm("nothing")[0] == 4
+    for newest in ("latest", "ckpt", "latest@4"):
+        code, _, err = rm(newest)
+        assert (code, "made last" in err) == (2, True)
+    assert photos.path.is_dir()
