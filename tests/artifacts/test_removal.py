@@ -165,7 +165,7 @@ def test_a_checkpoint_with_files_of_others_is_refused(family):
     (trunk,) = named(family, "trunk")
     checkpoint = checkpoint_of(trunk.entry, 10)
     (checkpoint.path / "notes.txt").write_text("mine")
-    with pytest.raises(OverwriteError, match="such as 'notes.txt'"):
+    with pytest.raises(OverwriteError, match=r"such as 'notes\.txt'"):
         removal.chosen([checkpoint], among=members(family), descending="keep")
 
 

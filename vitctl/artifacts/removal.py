@@ -91,9 +91,9 @@ def _last_results_first(members: Sequence[Member]) -> list[Member]:
     while rest:
         needed = frozenset[str]().union(*(member.parents for member in rest))
         # A forged manifest can be its own ancestor.
-        ends = [member for member in rest if member.ids.isdisjoint(needed)] or rest
-        ordered += ends
-        ended = {str(member.path) for member in ends}
+        last = [member for member in rest if member.ids.isdisjoint(needed)] or rest
+        ordered += last
+        ended = {str(member.path) for member in last}
         rest = [member for member in rest if str(member.path) not in ended]
     return ordered
 
@@ -265,7 +265,7 @@ def _refuse_working(path: Place) -> None:
     path.refuse_link()
     if is_locked(path / LOCK):
         raise OverwriteError(
-            f"another vitctl works on {path} now", hint="wait until it ends, or stop it"
+            f"another vitctl works on {path} now", hint="wait until it last, or stop it"
         )
 
 

@@ -29,6 +29,8 @@ _STD_OFFSET = 1e-5
 _ITERATIONS = 2_000
 # Of the gradient of the mean loss: the largest entry at which the search ends.
 _GRADIENT = 1e-8
+ROUGHLY = 1e-5
+"""Near enough to tell which penalty is the better one; takes a fraction of the iterations."""
 
 
 class LogisticFit(NamedTuple):
@@ -44,9 +46,11 @@ def fit(
     *,
     classes: int,
     l2s: Sequence[float],
+    tolerance: float = _GRADIENT,
 ) -> Iterator[LogisticFit]:
     """For each penalty the classifier of `features` [n, d] with class indices `labels` [n]; a
-    search begins where the one before it ended, so strong penalties had better come first."""
+    search begins where the one before it ended, so strong penalties had better come first.
+    `tolerance`: the largest entry of the mean loss's gradient at which a search ends."""
     x = np.asarray(features, np.float64)
     n, d = x.shape
     mean, scale = x.mean(axis=0), x.std(axis=0) + _STD_OFFSET
@@ -67,7 +71,7 @@ def fit(
             options={
                 "maxiter": _ITERATIONS,
                 "maxfun": 2 * _ITERATIONS,
-                "gtol": _GRADIENT,
+                "gtol": tolerance,
                 "ftol": 0,
             },
         )
@@ -77,7 +81,7 @@ def fit(
         weights = whitened / scale[:, None]
         classifier = Classifier(weights, solution[-1] - mean @ weights)
         gradient = float(np.abs(search.jac).max())
-        yield LogisticFit(classifier, converged=bool(search.success) or gradient < 10 * _GRADIENT)
+        yield LogisticFit(classifier, converged=bool(search.success) or gradient < 10 * tolerance)
 
 
 def _loss(

@@ -136,13 +136,15 @@ class Logistic:
     def answers(
         self, train: NDArray[np.floating], rows: Rows, *, shots: Sequence[int], scorer: Scorer
     ) -> Iterator[ProbeAnswer]:
-        def fitted(learned: Rows, l2s: Sequence[float]) -> list[logistic.LogisticFit]:
+        def fitted(learned: Rows, l2s: Sequence[float], **how: float) -> list[logistic.LogisticFit]:
             images, labels = ridge.examples(learned)
-            return list(logistic.fit(train[images], labels, classes=len(rows), l2s=l2s))
+            return list(logistic.fit(train[images], labels, classes=len(rows), l2s=l2s, **how))
 
         def right(learned: Rows, held: Rows) -> NDArray[np.int64]:
             images, classes = ridge.examples(held)
-            classifiers = [one.classifier for one in fitted(learned, _LOGISTIC_L2S)]
+            classifiers = [
+                one.classifier for one in fitted(learned, _LOGISTIC_L2S, tolerance=logistic.ROUGHLY)
+            ]
             scored = Scorer.of(train[images], like=train)
             return (scored.answers(classifiers).classes == classes).sum(axis=1)
 
