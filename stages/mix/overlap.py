@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from vitctl.artifacts.references import plain_name
 from vitctl.data.image_source import ImageSource
 from vitctl.data.mixture import Mixture
 from vitctl.data.subset import Subset
+
+# What a source is, its description says; the classes are named for their fields alone.
 
 _MANY = 20_000_000
 """Images of a split, beyond which they are not compared: a hundred bytes each."""
@@ -57,12 +60,11 @@ def _shared(one: tuple[str, ImageSource], other: tuple[str, ImageSource], split:
 
 def _bases(digest: str, source: ImageSource) -> set[str]:
     """The digests of the datasets that hold the images."""
-    if isinstance(source, Subset):
-        assert source.info.subset is not None
-        return _bases(source.info.subset.dataset.digest, source.source)
-    if isinstance(source, Mixture):
-        assert source.info.mixture is not None
-        parts = zip(source.info.mixture.datasets, source.parts, strict=True)
+    subset, mixture = source.info.subset, source.info.mixture
+    if subset is not None:
+        return _bases(subset.dataset.digest, cast(Subset, source).source)
+    if mixture is not None:
+        parts = zip(mixture.datasets, cast(Mixture, source).parts, strict=True)
         return set().union(*(_bases(ref.digest, part) for ref, part in parts))
     return {digest}
 
@@ -71,16 +73,16 @@ def _origins(
     digest: str, source: ImageSource, split: str, numbered: dict[str, int]
 ) -> NDArray[np.int32]:
     """int32[n]: a number for the dataset that holds each image of a split, by its digest."""
-    if isinstance(source, Subset):
-        assert source.info.subset is not None
-        whole = _origins(source.info.subset.dataset.digest, source.source, split, numbered)
-        return whole[source.rows[split]] if split in source.rows else whole
-    if isinstance(source, Mixture):
-        assert source.info.mixture is not None
+    subset, mixture = source.info.subset, source.info.mixture
+    if subset is not None:
+        of = cast(Subset, source)
+        whole = _origins(subset.dataset.digest, of.source, split, numbered)
+        return whole[of.rows[split]] if split in of.rows else whole
+    if mixture is not None:
         return np.concatenate(
             [
                 _origins(ref.digest, part, split, numbered)
-                for ref, part in zip(source.info.mixture.datasets, source.parts, strict=True)
+                for ref, part in zip(mixture.datasets, cast(Mixture, source).parts, strict=True)
                 if split in part.info.splits
             ]
         )

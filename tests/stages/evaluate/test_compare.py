@@ -132,14 +132,15 @@ def test_evaluations_of_earlier_versions_and_damaged_ones_are_refused(store):
     assert "--force" in error.value.hint
 
 
-def test_the_command_takes_evaluations_and_refuses_what_does_not_go_together(store, capfd):
+def test_the_command_takes_evaluations_and_refuses_what_does_not_go_together(store, monkeypatch):
     first, second = evaluation(store, "a", FIRST), evaluation(store, "b", SECOND)
     session = Session(Options(store=store.root, json=True), silent)
     references = (str(first.path), str(second.path))
     arguments = {"source": None, "data": None, "labels": None, "runtime": None}
+    lines: list[str] = []
+    monkeypatch.setattr("vitctl.console.session.answer", lines.append)
     command._compare(session, references, **arguments)
-    value = json.loads(capfd.readouterr().out)
-    assert value == compare(first, second).as_json()
+    assert json.loads(lines[0]) == compare(first, second).as_json()
     with pytest.raises(UsageError, match="--from and --compare"):
         command._compare(session, references, **arguments | {"source": "a"})
     with pytest.raises(UsageError, match="and --data is for one that is made"):
