@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from stages.fewshot.run import RESULTS
+from vitctl import strict_json
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.kinds import FEWSHOT
 from vitctl.errors import InputError, UsageError
@@ -130,7 +131,7 @@ def _in_words(artifact: Artifact) -> str:
 def _accuracies(artifact: Artifact) -> dict[tuple[int | None, int], float]:
     """(shots, seed) -> accuracy."""
     try:
-        rows = json.loads((artifact.path / RESULTS).read_bytes())["draws"]
+        rows = strict_json.loads((artifact.path / RESULTS).read_bytes())["draws"]
         return {(row["shots"], int(row["seed"])): float(row["accuracy"]) for row in rows}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
