@@ -150,6 +150,7 @@ def _answers(evaluation: Artifact) -> dict[str, _Line]:
             f"{evaluation.path} has no {ANSWERS}: an earlier version made it",
             hint="make it again: vitctl evaluate with the same flags and --force",
         ) from None
+    evaluation.require_files(lambda name: name == ANSWERS)
     reader = TypeAdapter(_Line)
     answers: dict[str, _Line] = {}
     repeated: Counter[str] = Counter()

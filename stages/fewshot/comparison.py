@@ -130,6 +130,7 @@ def _in_words(artifact: Artifact) -> str:
 
 def _accuracies(artifact: Artifact) -> dict[tuple[int | None, int], float]:
     """(shots, seed) -> accuracy."""
+    artifact.require_files(lambda name: name == RESULTS)
     try:
         rows = strict_json.loads((artifact.path / RESULTS).read_bytes())["draws"]
         return {(row["shots"], int(row["seed"])): float(row["accuracy"]) for row in rows}

@@ -462,8 +462,12 @@ def test_a_comparison_pairs_the_draws(fewshot):
         comparison.compare(first, fewshot(shots=(1, 3), out="mock"))
     with pytest.raises(UsageError, match="no draw in common"):
         comparison.compare(first, fewshot(NAMED, shots=(2,), out="other"))
+    edited = (second.path / "results.json").read_text().replace('"accuracy": 0', '"accuracy": 1', 1)
+    (second.path / "results.json").write_text(edited)
+    with pytest.raises(InputError, match=r"is damaged: results\.json has other bytes"):
+        comparison.compare(first, second)
     (first.path / stage.RESULTS).write_text("{}")
-    with pytest.raises(InputError, match="cannot be read as few-shot results"):
+    with pytest.raises(InputError, match=r"is damaged: results\.json has 2 bytes"):
         comparison.compare(first, second)
 
 

@@ -108,6 +108,20 @@ def test_a_row_of_another_shape_is_damaged(tmp_path, line):
     assert read_counting(path) == ([], 1)
 
 
+def test_a_run_goes_on_with_a_damaged_line(tmp_path):
+    """A flipped bit leaves bytes that are no text; the file is written anew without the line."""
+    path = place(tmp_path) / "metrics.jsonl"
+    lines = [(json.dumps(row) + "\n").encode() for row in ROWS]
+    damaged = bytes([lines[0][3] | 0x80])
+    path.write_bytes(lines[0][:3] + damaged + lines[0][4:] + b"".join(lines[1:]))
+    with Metrics(path, keep_to=10**6) as metrics:
+        assert metrics.damaged == 1
+        metrics.row("train", 10**6, loss=1.0)
+    rows, left = read_counting(path)
+    assert left == 0
+    assert rows[:-1] == [json.loads(line) for line in lines[1:]]
+
+
 @pytest.mark.parametrize("block", [1, 7, 64, 10**6])
 def test_the_newest_rows_are_those_of_the_whole_file(tmp_path, monkeypatch, block):
     """Whatever the blocks in which it is read from its end."""

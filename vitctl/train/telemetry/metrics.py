@@ -39,15 +39,16 @@ class Metrics:
         self._bucket: Place | None = None
         every, self.damaged = read_counting(path)
         rows = [strict_json.finite(row) for row in every if row["step"] <= keep_to]
-        text = "".join(_line(row) for row in rows)
+        content = "".join(_line(row) for row in rows).encode()
         # Every process has the same rows; one writes them.
         self._writes = processes.first()
         if path.local is None:
             self._bucket = path.parent if self._writes else None
         self._path = path.local or self._stack.enter_context(scratch()) / path.name
         path = self._path
-        if self._writes and (not path.exists() or path.read_text(encoding="utf-8") != text):
-            path.write_atomic(text.encode())
+        # As bytes: a damaged line need not be text.
+        if self._writes and (not path.exists() or path.read_bytes() != content):
+            path.write_atomic(content)
         self._recorded = {(row["kind"], row["step"]) for row in rows}
         tensorboard = tensorboard and self._writes
         self._events = EventFile(path.parent, rows=rows, keep_to=keep_to) if tensorboard else None
