@@ -28,6 +28,8 @@ Features = Literal["model", "pixels", "untrained", "given"]
 """Of a model, its pixels, an untrained model of its shape, or what was given as a file."""
 ProbeName = Literal["ridge", "knn", "logistic"]
 """What tells classes from features (`vitctl.probe.probes`)."""
+AverageRule = Literal["uniform", "ema", "greedy"]
+"""How much of each checkpoint is in a mean of several: `vitctl average`."""
 Seen = Literal["all", "some", "none", "unknown"]
 """Of the classes that are told apart, how many the model was trained on."""
 

@@ -54,9 +54,10 @@ def run(
     """Average the weights as the one checkpoint, of the newest one's step, of a run."""
     newest = inputs.checkpoints[0]
     trained = branching.trained_with(newest)
-    names = [_weights_of(c, cfg) for c in inputs.checkpoints]
+    names = [weights_choice.chosen(c, requested=cfg.weights) for c in inputs.checkpoints]
     # An average that a run maintains while it trains has no counterpart here.
-    identity = trained.identity() | {"optim": {**trained.identity()["optim"], "ema": None}}
+    identity = trained.identity()
+    identity["optim"]["ema"] = None
     recipe = Recipe(
         stage=branching.AVERAGE,
         version=VERSION,
@@ -95,10 +96,6 @@ def run(
     return checkpoint
 
 
-def _weights_of(checkpoint: Artifact, cfg: AverageConfig) -> WeightsName:
-    return weights_choice.chosen(checkpoint, requested=cfg.weights)
-
-
 def _weighted(
     cfg: AverageConfig, inputs: Inputs, *, load: Callable[[int], Params], emit: Emit
 ) -> _Mean:
@@ -124,25 +121,20 @@ def _soup(
     score: Callable[[Params], Scores],
     emit: Emit,
 ) -> _Mean:
-    last: list[Scores] = []
-
-    def accuracy_of(params: Params) -> float:
-        last[:] = [score(params)]
-        return last[0].top1
-
-    best: list[Scores] = []
-
-    def tell(number: int, accuracy: float, taken: bool) -> None:
+    def tell(number: int, scores: Scores, taken: bool) -> None:
         path = inputs.checkpoints[number].path
-        emit(Note(f"{'with' if taken else 'without'} {path}: top-1 {accuracy:.2%} with it"))
-        if taken and last:
-            best[:] = last
+        emit(Note(f"{'with' if taken else 'without'} {path}: top-1 {scores.top1:.2%} with it"))
 
-    made, _ = soup.greedy(len(inputs.checkpoints), load=load, accuracy_of=accuracy_of, tell=tell)
+    made, _ = soup.greedy(
+        len(inputs.checkpoints),
+        load=load,
+        score=score,
+        accuracy=lambda scores: scores.top1,
+        tell=tell,
+    )
     share = 1 / len(made.ingredients)
     shares = tuple(share * (n in made.ingredients) for n in range(len(inputs.checkpoints)))
-    scores = best[0] if len(made.ingredients) > 1 else score(made.params)
-    return _Mean(made.params, shares, scores)
+    return _Mean(made.params, shares, made.scores)
 
 
 def _scorer(

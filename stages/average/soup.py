@@ -7,8 +7,8 @@ down, each stays in the mean if that does not lower the accuracy on held-out ima
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from vitctl.checkpoints import mean
 
@@ -16,11 +16,11 @@ Params = Any
 S = TypeVar("S")
 
 
-class Soup(NamedTuple):
-    """The mean, its accuracy, and the numbers of the ingredients in the order they were added."""
+class Soup(NamedTuple, Generic[S]):
+    """The mean, its scores, and the numbers of the ingredients in the order they were added."""
 
     params: Params
-    accuracy: float
+    scores: S
     ingredients: tuple[int, ...]
 
 
@@ -28,24 +28,21 @@ def greedy(
     count: int,
     *,
     load: Callable[[int], Params],
-    accuracy_of: Callable[[Params], float],
-    tell: Callable[[int, float, bool], None] = lambda number, accuracy, taken: None,
-) -> tuple[Soup, list[float]]:
-    """The soup of candidates 0 to `count`, loaded one at a time, and the accuracy of each alone.
-    Of equal ones the lower number goes first."""
-    alone = [accuracy_of(load(number)) for number in range(count)]
-    order = _best_first(alone)
-    soup = Soup(mean.step(None, load(order[0]), share=1.0), alone[order[0]], (order[0],))
-    tell(order[0], soup.accuracy, True)
-    for number in order[1:]:
+    score: Callable[[Params], S],
+    accuracy: Callable[[S], float],
+    tell: Callable[[int, S, bool], None] = lambda number, scores, taken: None,
+) -> tuple[Soup[S], list[S]]:
+    """The soup of candidates 0 to `count`, loaded one at a time, and the scores of each alone.
+    Of equally accurate ones the lower number goes first."""
+    alone = [score(load(number)) for number in range(count)]
+    best, *others = sorted(range(count), key=lambda number: (-accuracy(alone[number]), number))
+    soup = Soup(mean.step(None, load(best), share=1.0), alone[best], (best,))
+    tell(best, soup.scores, True)
+    for number in others:
         tried = mean.step(soup.params, load(number), share=1 / (len(soup.ingredients) + 1))
-        accuracy = accuracy_of(tried)
-        taken = accuracy >= soup.accuracy
+        scores = score(tried)
+        taken = accuracy(scores) >= accuracy(soup.scores)
         if taken:
-            soup = Soup(tried, accuracy, (*soup.ingredients, number))
-        tell(number, accuracy, taken)
+            soup = Soup(tried, scores, (*soup.ingredients, number))
+        tell(number, scores, taken)
     return soup, alone
-
-
-def _best_first(accuracies: Sequence[float]) -> list[int]:
-    return sorted(range(len(accuracies)), key=lambda number: (-accuracies[number], number))

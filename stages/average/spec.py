@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.manifest import Parent
 from vitctl.settings.config import Config
-from vitctl.summaries import WeightsName
+from vitctl.summaries import AverageRule, WeightsName
 
 VERSION = 1
-
-Rule = Literal["uniform", "ema", "greedy"]
 
 CHOSEN_ON = "chosen_on"
 """The role of the images that a greedy soup is chosen by: not what the weights were trained on."""
@@ -32,7 +30,7 @@ class AverageConfig(Config):
     split    of greedy: the split of the images that it is chosen by
     """
 
-    rule: Rule = "uniform"
+    rule: AverageRule = "uniform"
     decay: float | None = Field(default=None, gt=0, lt=1)
     weights: WeightsName | None = None
     split: str | None = None

@@ -22,7 +22,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.data.sheet import sheet
 from vitctl.inference.confusion import Confusion
 from vitctl.measures.answers import Answers
-from vitctl.measures.metrics import average_precisions, reliability
+from vitctl.measures.metrics import reliability
 from vitctl.measures.table import Measured
 
 RESULTS = "results.json"
@@ -58,7 +58,7 @@ def results(
     """The content of `results.json`."""
     precisions = {
         table.names[label]: ranked.average_precision()
-        for label, ranked in average_precisions(table.answers).items()
+        for label, ranked in table.answers.rankings.items()
     }
     classes = [{**row, **_precision(precisions.get(row["class"]))} for row in confusion.per_class()]
     content = {

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from stages.fewshot.spec import FewshotConfig
+from stages.fewshot.spec import PARAMETERS, FewshotConfig
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.kinds import FEWSHOT
 from vitctl.artifacts.kinds.fewshot import Fewshot, Shots
@@ -105,14 +105,14 @@ def shots_of(cfg: FewshotConfig, row: fewshot.Accuracy, results: Sequence[fewsho
 
 def recorded(cfg: FewshotConfig, row: fewshot.Draw) -> dict[str, Any]:
     """The parameter of a draw, where it is not the same in all of them."""
-    key = "neighbours" if cfg.probe == "knn" else "l2"
+    key = PARAMETERS[cfg.probe][0]
     if getattr(cfg, key) != "auto":
         return {}
     return {key: row.parameter, "chosen": row.chosen}
 
 
 def cautions(cfg: FewshotConfig, results: Sequence[fewshot.Draw]) -> Iterator[str]:
-    key = "neighbours" if cfg.probe == "knn" else "l2"
+    key = PARAMETERS[cfg.probe][0]
     if getattr(cfg, key) == "auto":
         fixed = [row for row in results if not row.chosen]
         if fixed:

@@ -26,7 +26,7 @@ PARAMETERS: dict[ProbeName, tuple[str, ...]] = {
     "logistic": ("l2",),
     "knn": ("neighbours", "temperature"),
 }
-"""Which settings a probe has."""
+"""Which settings a probe has; the first is what `auto` chooses."""
 L2 = 2.0**10
 TooFew = Literal["refuse", "leave-out"]
 

@@ -132,8 +132,7 @@ def _named(references: Sequence[str], every: Sequence[Member], *, session: Sessi
     return [
         member
         for member in named.values()
-        if member.path.parent.name != CHECKPOINTS
-        or str(member.path.parent.parent.resolve()) not in named
+        if member.run_around is None or str(member.run_around.resolve()) not in named
     ]
 
 

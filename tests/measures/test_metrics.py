@@ -8,7 +8,7 @@ from sklearn import metrics as sklearn
 
 from vitctl.measures import bootstrap, table
 from vitctl.measures.answers import Answers
-from vitctl.measures.metrics import METRICS, average_precisions, metrics, reliability
+from vitctl.measures.metrics import METRICS, metrics, reliability
 from vitctl.measures.ranking import Ranked
 
 N, Y = 203, 6
@@ -110,7 +110,7 @@ def test_several_labels_an_image_against_scikit_learn(logits, several):
     classes = range(Y - 1)
     expected = [sklearn.average_precision_score(truth[:, c], logits[:, c]) for c in classes]
     assert scores["map"] == pytest.approx(np.mean(expected))
-    own = {c: ranked.average_precision() for c, ranked in average_precisions(answers).items()}
+    own = {c: ranked.average_precision() for c, ranked in answers.rankings.items()}
     assert own == pytest.approx(dict(zip(classes, expected, strict=True)))
     assert scores["top1"] == truth[np.arange(N), logits.argmax(axis=1)].mean()
     p = 1 / (1 + np.exp(-logits))

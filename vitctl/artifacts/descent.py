@@ -42,6 +42,16 @@ class Member:
     entry: Artifact | Run | None
     unfinished: bool = False
 
+    @property
+    def run_around(self) -> Place | None:
+        """The folder of the run that a checkpoint lies in; None of all else."""
+        return self.path.parent.parent if self.path.parent.name == CHECKPOINTS else None
+
+    @property
+    def whole(self) -> Place:
+        """The folder of an artifact or run, of a checkpoint that of the run around it."""
+        return self.run_around or self.path
+
 
 def members(catalog: Catalog) -> list[Member]:
     """Everything in a store that can go as one, in the order of the folders."""
@@ -58,8 +68,7 @@ def below(member: Member, root: Place) -> Member:
     it: what was named by a link, or lies behind one in the store, is not there to be removed."""
     if member.path.local is None:
         return member
-    is_inner = member.path.parent.name == CHECKPOINTS
-    folder = _whole(member)
+    folder = member.whole
     path = folder.parent / folder.name
     if root.local is not None:
         absolute = place(os.path.abspath(str(folder)))
@@ -72,7 +81,7 @@ def below(member: Member, root: Place) -> Member:
             if inside and (root / inside).resolve() == folder.resolve():
                 path = root / inside
                 break
-    if is_inner:
+    if member.run_around is not None:
         path = path / CHECKPOINTS / member.path.name
     return replace(member, path=path)
 
@@ -84,7 +93,7 @@ def store_around(member: Member) -> Place | None:
         return None
     entry = member.entry
     stage = entry.info.stage if isinstance(entry, Run) else entry.manifest.stage
-    folder = _whole(member)
+    folder = member.whole
     ways = [folder]
     if folder.local is not None:
         absolute = place(os.path.abspath(str(folder)))
@@ -140,26 +149,22 @@ def only_needed_by(leaving: Sequence[Member], *, among: Sequence[Member]) -> lis
         taken += more
 
 
-def _whole(member: Member) -> Place:
-    """The folder of an artifact or run, of a checkpoint that of the run around it."""
-    path = member.path
-    return path.parent.parent if path.parent.name == CHECKPOINTS else path
-
-
 def _others(leaving: Sequence[Member], *, among: Sequence[Member]) -> list[Member]:
     """The members but for those that leave, and the runs that leaving checkpoints lie in."""
-    going = {str(path) for member in leaving for path in (member.path, member.path.parent.parent)}
+    going = {str(path) for member in leaving for path in (member.path, member.whole)}
     return [member for member in among if str(member.path) not in going]
 
 
 def _ids_gone(leaving: Sequence[Member], *, among: Sequence[Member]) -> frozenset[str]:
     """Ids that nothing in the store has any more."""
     going = {str(member.path) for member in leaving}
+    within: dict[str, set[str]] = {}
+    for member in leaving:
+        within.setdefault(str(member.whole), set()).update(member.ids)
     staying: set[str] = set()
     for member in among:
-        if str(member.path) not in going:
-            within = (m.ids for m in leaving if m.path.parent.parent == member.path)
-            staying |= member.ids.difference(*within)
+        if (path := str(member.path)) not in going:
+            staying |= member.ids - within.get(path, set())
     return _NONE.union(*(member.ids for member in leaving)) - staying
 
 

@@ -23,7 +23,7 @@ from vitctl.artifacts.drafts import clear, sweep
 from vitctl.artifacts.files import LOCK, NOT_CONTENT
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.artifacts.run_draft import RunDraft
-from vitctl.artifacts.runs import CHECKPOINTS, Run, is_of_a_run
+from vitctl.artifacts.runs import Run, is_of_a_run
 from vitctl.errors import OverwriteError, VitctlError
 from vitctl.events import Emit
 from vitctl.locks.exclusive import exclusive, is_locked
@@ -76,7 +76,7 @@ def chosen(
     above = only_needed_by(leaving, among=among) if inputs else []
     going = frozenset(str(member.path.resolve()) for member in (*leaving, *above))
     for member in (*leaving, *above):
-        _refuse_working(_run_around(member) or member.path)
+        _refuse_working(member.whole)
         _refuse_pinned(member, going=going)
     why: dict[str, Reason] = dict.fromkeys((str(m.path) for m in below), "descendant")
     why |= dict.fromkeys((str(m.path) for m in named), "named")
@@ -142,24 +142,23 @@ def free_leftovers(member: Member, *, emit: Emit) -> None:
 def remove(removal: Removal, *, emit: Emit) -> None:
     """Take it away. Raises OverwriteError if somebody began to work on it or from it meanwhile."""
     member, path = removal.member, removal.member.path
-    run = _run_around(member)
-    locked = path if run is None else run
-    _refuse_working(locked)
+    whole, is_checkpoint = member.whole, member.run_around is not None
+    _refuse_working(whole)
     with (
         ExitStack() as after,
-        exclusive(locked / LOCK, emit=emit, waiting=_waiting(locked)),
+        exclusive(whole / LOCK, emit=emit, waiting=_waiting(whole)),
     ):
-        now = member_at(path) if run is None else _checkpoint_at(path)
+        now = _checkpoint_at(path) if is_checkpoint else member_at(path)
         # A draft has the id of the artifact that it becomes.
         was_finished = member.unfinished and now is not None and not now.unfinished
         if was_finished or (now.id if now is not None else None) != member.id:
             raise OverwriteError(f"{path} is not what it was when this command looked at it")
         _unmark(member, going=removal.going)
         clear(path, keep=frozenset(removal.strangers))
-        if run is None:
-            after.callback(path.remove_if_empty)
-        else:  # its run stays, with the other checkpoints
+        if is_checkpoint:  # its run stays, with the other checkpoints
             path.remove_if_empty()
+        else:
+            after.callback(path.remove_if_empty)
 
 
 def _unmark(member: Member, *, going: Container[str]) -> None:
@@ -169,7 +168,7 @@ def _unmark(member: Member, *, going: Container[str]) -> None:
     if isinstance(member.entry, Run):
         run = member.entry
         manifests = [run.place(step) / MANIFEST for step in run.steps()]
-    elif _run_around(member) is not None:
+    elif member.run_around is not None:
         manifests = [member.path / MANIFEST]
     else:
         return
@@ -204,7 +203,7 @@ def size_of(places: Sequence[Place]) -> tuple[int, int]:
 
 def _sized(member: Member, reason: Reason, *, going: frozenset[str] = frozenset()) -> Removal:
     strangers = tuple(_strangers(member))
-    if strangers and _run_around(member) is not None:
+    if strangers and member.run_around is not None:
         # Training clears away what has no manifest there.
         raise OverwriteError(
             f"{member.path} holds files that are not vitctl's, such as {quoted(strangers[0])}",
@@ -232,12 +231,6 @@ def _strangers(member: Member) -> Iterator[str]:
             yield child.name
 
 
-def _run_around(member: Member) -> Place | None:
-    """The run that a checkpoint lies in; None of all else."""
-    path = member.path
-    return path.parent.parent if path.parent.name == CHECKPOINTS else None
-
-
 def _checkpoint_at(path: Place) -> Member | None:
     try:
         return checkpoint_of(Run.load(path.parent.parent), int(path.name))
@@ -247,7 +240,7 @@ def _checkpoint_at(path: Place) -> Member | None:
 
 def _refuse_pinned(member: Member, *, going: Container[str]) -> None:
     """Raise OverwriteError if unfinished work that stays begins from it."""
-    around = _run_around(member)
+    around = member.run_around
     run = member.entry if around is None else Run.load(around)
     if not isinstance(run, Run):
         return

@@ -1,7 +1,8 @@
 """What a model is scored by: for each metric a value an image, whose mean over images is recorded.
 
-A new metric is an entry here and a field of `vitctl.artifacts.kinds.checkpoint.Scores`, which has
-its words. Training scores by it, too: `metrics.jsonl`, TensorBoard and the terminal show it.
+These are what training needs as it goes, `metrics.jsonl`, TensorBoard and the terminal show them;
+what `vitctl evaluate` measures besides is listed in `vitctl.measures.metrics`. A new one here is an
+entry and a field of `vitctl.artifacts.kinds.checkpoint.Scores`, which has its words.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def files(
     packages."""
     onnx, _ = library()
     graph = _Graph(onnx)
-    outputs = _model(graph, matching.nested(matching.flattened(params)), config=config)
+    outputs = _model(graph, params, config=config)
     side = config.resolution
     images = onnx.helper.make_tensor_value_info("images", _FLOAT, ["b", 3, side, side])
     widths = {"logits": config.classes, "features": config.features}

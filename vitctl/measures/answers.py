@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl.measures.ranking import Ranked
+
 Probabilities = Literal["softmax", "sigmoid"]
 """softmax: of one class among all, they add up to 1. sigmoid: of each class by itself that it is
 in the image, so that they add up to anything."""
@@ -50,3 +52,13 @@ class Answers:
     def has_one_label(self) -> bool:
         """Whether no image has several."""
         return self.labels.shape[1] < 2 or bool(((self.labels >= 0).sum(axis=1) < 2).all())
+
+    @cached_property
+    def rankings(self) -> dict[int, Ranked]:
+        """The images ranked for each class that one has; nothing where scores were not kept."""
+        if self.scores is None:
+            return {}
+        return {
+            int(label): Ranked.of(self.scores[:, label], (self.labels == label).any(axis=1))
+            for label in np.unique(self.labels[self.labels >= 0])
+        }

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.measures.answers import Answers
-from vitctl.measures.ranking import Ranked
 
 Weights = NDArray[np.float64] | None
 BINS = 15
@@ -73,11 +72,9 @@ def _share(right: NDArray[np.bool_]) -> Applied:
     )
 
 
-def _mean(values: NDArray[np.floating], *, most: float = math.inf) -> Applied:
+def _mean(values: NDArray[np.floating]) -> Applied:
     exact = values.astype(np.float64)
-    return Applied(
-        lambda weights: float(np.average(exact, weights=weights)), len(exact), range=(0.0, most)
-    )
+    return Applied(lambda weights: float(np.average(exact, weights=weights)), len(exact))
 
 
 def _per_class(answers: Answers) -> Applied | None:
@@ -87,10 +84,7 @@ def _per_class(answers: Answers) -> Applied | None:
 
     def value(weights: Weights) -> float:
         counted = None if weights is None else weights[images]
-        shown = np.bincount(
-            labels,
-            weights=counted,
-        )
+        shown = np.bincount(labels, weights=counted)
         correct = right.astype(np.float64) if counted is None else right * counted
         hits = np.bincount(labels, weights=correct)
         has_images = shown > 0
@@ -99,21 +93,10 @@ def _per_class(answers: Answers) -> Applied | None:
     return Applied(value, len(labels), range=(0.0, 1.0))
 
 
-def average_precisions(answers: Answers) -> dict[int, Ranked]:
-    """The ranking of each class that an image has; nothing where scores were not kept."""
-    if answers.scores is None:
-        return {}
-    shown = np.unique(answers.labels[answers.labels >= 0])
-    return {
-        int(label): Ranked.of(answers.scores[:, label], (answers.labels == label).any(axis=1))
-        for label in shown
-    }
-
-
 def _mean_average_precision(answers: Answers) -> Applied | None:
     if answers.has_one_label or answers.scores is None or not np.isfinite(answers.scores).all():
         return None
-    rankings = [*average_precisions(answers).values()]
+    rankings = [*answers.rankings.values()]
 
     def value(weights: Weights) -> float:
         return float(np.nanmean([ranked.average_precision(weights) for ranked in rankings]))

@@ -20,12 +20,11 @@ import scipy.optimize
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from vitctl.probe.ridge import Classifier
+from vitctl.probe.ridge import Classifier, whitening
 
 L2 = 1.0
 """scikit-learn's default."""
 
-_STD_OFFSET = 1e-5
 _ITERATIONS = 2_000
 # Of the gradient of the mean loss: the largest entry at which the search ends.
 _GRADIENT = 1e-8
@@ -53,7 +52,7 @@ def fit(
     `tolerance`: the largest entry of the mean loss's gradient at which a search ends."""
     x = np.asarray(features, np.float64)
     n, d = x.shape
-    mean, scale = x.mean(axis=0), x.std(axis=0) + _STD_OFFSET
+    mean, scale = whitening(x)
     x = (x - mean) / scale
     basis = None
     if n < d:

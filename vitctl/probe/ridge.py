@@ -156,6 +156,11 @@ def predict(classifier: Classifier, features: NDArray[np.floating]) -> NDArray[n
     return answers
 
 
+def whitening(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """mu and sd, float64[d] each, of shots [n, d]."""
+    return x.mean(axis=0), x.std(axis=0) + _STD_OFFSET
+
+
 def _dual(
     features: NDArray[np.floating],
     labels: NDArray[np.integer],
@@ -165,7 +170,7 @@ def _dual(
 ) -> list[Classifier]:
     """Classifiers from fewer examples than columns, one a penalty."""
     x = np.asarray(features, np.float64)
-    mean, scale = x.mean(axis=0), x.std(axis=0) + _STD_OFFSET
+    mean, scale = whitening(x)
     z = np.concatenate([(x - mean) / scale, np.full((len(x), 1), _BIAS)], axis=1)
     y = np.where(labels[:, None] == np.arange(classes), 1.0, -1.0)
     fitted = []

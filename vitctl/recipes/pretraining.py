@@ -161,15 +161,13 @@ def resolve(
         tiny = images.made_up and size.name == "test"
         usual_side = _MADE_UP_RESOLUTION if tiny else _RESOLUTION
         resolution = nearest_sizes(usual_side, patch=patch)[0]
-        if at(overrides, "model.resolution") is not None:
-            pass
-        elif tiny:
-            notes.append(f"--res {resolution} (synthetic images are to try something out)")
+        why = None
+        if tiny:
+            why = "synthetic images are to try something out"
         elif resolution != usual_side:
-            notes.append(
-                f"--res {resolution} (of the usual {usual_side} px the nearest size that patches "
-                f"of {patch} px divide)"
-            )
+            why = f"of the usual {usual_side} px the nearest size that patches of {patch} px divide"
+        if why is not None and at(overrides, "model.resolution") is None:
+            notes.append(f"--res {resolution} ({why})")
     tree: Tree = {
         "name": named.name,
         "recipe": recipe,

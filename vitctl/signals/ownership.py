@@ -21,10 +21,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from types import FrameType
+from types import CodeType, FrameType
 
 from vitctl.signals.stop import SIGNALS, Insisting, Stop, heeded
 
@@ -219,11 +219,14 @@ def _ignore() -> None:
 
 def _loads_native_code(frame: FrameType | None) -> bool:
     """Whether an extension module is being loaded, in this frame or in one that waits for it."""
+    return any(code.co_qualname.startswith("ExtensionFileLoader.") for code in called(frame))
+
+
+def called(frame: FrameType | None) -> Iterator[CodeType]:
+    """The functions that are being called, from this frame to those that wait for it."""
     while frame is not None:
-        if frame.f_code.co_qualname.startswith("ExtensionFileLoader."):
-            return True
+        yield frame.f_code
         frame = frame.f_back
-    return False
 
 
 def soon(call: Callable[[], None], *, after_s: float = _SOON_S) -> None:

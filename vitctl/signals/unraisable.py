@@ -7,9 +7,8 @@ import _thread
 import sys
 import threading
 import time
-from types import CodeType, FrameType
 
-from vitctl.signals.ownership import Interrupted, owner, soon
+from vitctl.signals.ownership import Interrupted, called, owner, soon
 
 _POLL_S = 0.01
 
@@ -32,17 +31,8 @@ def keep_interrupts() -> None:
     def interrupt() -> None:
         """Once the main thread has left the hook, however slow the machine."""
         main = threading.main_thread().ident
-        while _runs(hook.__code__, sys._current_frames().get(main or 0)):
+        while hook.__code__ in called(sys._current_frames().get(main or 0)):
             time.sleep(_POLL_S)
         _thread.interrupt_main()
 
     sys.unraisablehook = hook
-
-
-def _runs(code: CodeType, frame: FrameType | None) -> bool:
-    """Whether a function is being called in this frame or in one that waits for it."""
-    while frame is not None:
-        if frame.f_code is code:
-            return True
-        frame = frame.f_back
-    return False

@@ -53,6 +53,19 @@ def average(
     return stage.run(cfg, inputs, store=store, runtime=RUNTIME, emit=emit)
 
 
+def evaluated(store: Store, checkpoint: Artifact) -> Artifact:
+    cfg = branching.trained_with(checkpoint)
+    given = evaluate_spec.EvaluateConfig(
+        eval_split="val",
+        loss=cfg.loss,
+        preprocess=cfg.data.evaluation,
+        precision=cfg.precision,
+        mock=cfg.data.mock,
+    )
+    inputs = evaluate_spec.Inputs(checkpoint, None)
+    return evaluate_stage.run(given, inputs, store=store, runtime=RUNTIME)
+
+
 def by_hand(shares: dict[int, float]) -> Any:
     """In float64: seed of weights -> share."""
     trees = [made.weights(MODEL, seed=seed) for seed in shares]
@@ -101,17 +114,7 @@ def test_equal_weights_stay_bitwise():
 
 def test_a_mean_is_a_model_that_others_take(store, trunk):
     artifact = average(store, trunk)
-    cfg = branching.trained_with(artifact)
-    given = evaluate_spec.EvaluateConfig(
-        eval_split="val",
-        loss=cfg.loss,
-        preprocess=cfg.data.evaluation,
-        precision=cfg.precision,
-        mock=cfg.data.mock,
-    )
-    scored = evaluate_stage.run(
-        given, evaluate_spec.Inputs(artifact, None), store=store, runtime=RUNTIME
-    )
+    scored = evaluated(store, artifact)
     assert scored.summary["examples"] == 37
     with pytest.raises(UsageError, match="mean of checkpoints"):
         branching.cooled(artifact, steps=2, shape="linear")
@@ -126,20 +129,7 @@ def test_a_soup_is_scored_as_evaluate_scores_it(store, trunk):
 
     artifact = average(store, trunk, rule="greedy", emit=emit)
     summary = CHECKPOINT.summary(artifact)
-    cfg = branching.trained_with(artifact)
-    given = evaluate_spec.EvaluateConfig(
-        eval_split="val",
-        loss=cfg.loss,
-        preprocess=cfg.data.evaluation,
-        precision=cfg.precision,
-        mock=cfg.data.mock,
-    )
-    top1 = {
-        c.id: evaluate_stage.run(
-            given, evaluate_spec.Inputs(c, None), store=store, runtime=RUNTIME
-        ).summary["top1"]
-        for c in (artifact, *trunk)
-    }
+    top1 = {c.id: evaluated(store, c).summary["top1"] for c in (artifact, *trunk)}
     assert summary.eval.top1 == top1[artifact.id]
     assert summary.eval.top1 >= max(top1.values())
     shares = [part.share for part in summary.averaged.ingredients]
@@ -158,7 +148,9 @@ def test_greedy_as_recipe_1_says(seed):
     def accuracy_of(tree):
         return round(float(np.cos(3 * tree["x"])), 1)
 
-    result, alone = soup.greedy(5, load=lambda i: {"x": candidates[i]}, accuracy_of=accuracy_of)
+    result, alone = soup.greedy(
+        5, load=lambda i: {"x": candidates[i]}, score=accuracy_of, accuracy=lambda score: score
+    )
     # Written anew, with means of lists.
     order = sorted(range(5), key=lambda i: -alone[i])
     taken = [order[0]]

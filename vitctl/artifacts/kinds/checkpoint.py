@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 from pydantic import Field
 
-from vitctl.summaries import Count, Many, Part, Share, Summary, WeightsName
+from vitctl.summaries import AverageRule, Count, Many, Part, Share, Summary, WeightsName
 
 
 class Scores(Part):
@@ -76,7 +75,7 @@ class Ingredient(Part):
 class Averaged(Part):
     """Of an average: the checkpoints that it is the mean of."""
 
-    rule: Literal["uniform", "ema", "greedy"] = Field(description="How the shares were chosen.")
+    rule: AverageRule = Field(description="How the shares were chosen.")
     decay: float | None = Field(description="Of rule ema: the share of each next older one.")
     ingredients: Many[Ingredient] = Field(description="The checkpoints, the newest first.")
 
