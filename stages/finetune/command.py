@@ -19,7 +19,8 @@ from vitctl.train.config import TrainConfig, TrainRuntime
 _SETTINGS = (
     replace(
         flags.RESOLUTION,
-        help="Side of the square input image in pixels (default: 384 or more, by the model).",
+        help="Side of the square input image in pixels (default: 384, from ViT-g on 518, for "
+        "models pretrained at 224 px; others keep their size).",
     ),
     flags.BATCH,
     Flag(

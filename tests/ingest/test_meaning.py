@@ -77,6 +77,10 @@ def packed(values, bits):
 SAMPLES = [
     (1, "<", "black"),
     (1, "<", "white"),
+    (2, "<", "black"),
+    (2, ">", "white"),
+    (4, ">", "black"),
+    (4, "<", "white"),
     (8, ">", "black"),
     (8, "<", "white"),
     (12, "<", "black"),
@@ -309,7 +313,12 @@ WAYS = {
     "webp xmp": lambda o: webp_with_xmp(xmp(o)),
     "tiff": lambda o: encode(rgb(), "TIFF", tiffinfo={274: o}),
     "tiff lzw": lambda o: encode(rgb(), "TIFF", tiffinfo={274: o}, compression="tiff_lzw"),
+    "tiff xmp": lambda o: encode(rgb(), "TIFF", tiffinfo={700: xmp(o)}),
+    "tiff xmp lzw": lambda o: encode(
+        rgb(), "TIFF", tiffinfo={700: xmp(o, "element")}, compression="tiff_lzw"
+    ),
     "avif": lambda o: with_orientation(rgb(), "AVIF", o, quality=100, subsampling="4:4:4"),
+    "avif xmp": lambda o: encode(rgb(), "AVIF", xmp=xmp(o), quality=100, subsampling="4:4:4"),
 }
 # TIFF 6.0, tag 274: the sides where row 0 and column 0 of the stored pixels belong.
 UPRIGHT = {

@@ -44,6 +44,15 @@ def test_lengths():
     assert f"{show_count(duration.steps)}, or {duration.epochs:g} epochs" in finetune
 
 
+def test_sizes_of_fine_tuning():
+    rule = recipe.load_finetune().resolution
+    text = help_of("finetune", "--res")
+    assert f"{rule.smaller}, from ViT-g on {rule.larger}, for models" in text
+    assert f"pretrained at {rule.pretrained} px; others keep their size" in text
+    assert rule.below_width == pretraining.variants.parse("g/14").variant.width
+    assert [rule.of(width=192, resolution=side) for side in (32, 224, 256)] == [32, 384, 256]
+
+
 @pytest.mark.parametrize(
     ("width", "examples", "name"),
     [(1408, 10, "paper"), (1407, 10, "small"), (384, 10**6, "paper"), (384, 10**6 - 1, "small")],

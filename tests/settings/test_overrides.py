@@ -145,12 +145,32 @@ def test_what_is_printed_can_be_read_back(settings, tmp_path):
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(NotFoundError, match="does not exist"):
         read_toml(tmp_path / "no.toml")
-    with pytest.raises(NotFoundError, match="cannot be read"):
+    with pytest.raises(UsageError, match="is a folder, where a file is expected"):
         read_toml(tmp_path)
-    for content in (b"a = ", b"\xff\xfe"):
+    for content, reason in {
+        b"a = ": "is not TOML",
+        b"a = 1\nb = \xff": r"is not UTF-8 text \(line 2",
+        b"\xff\xfea": "is damaged: it begins as UTF-16 text",
+        b"\x1f\x8b\x08\x00\xff": "compressed by gzip",
+        b"a = 1\n\0": "NUL character",
+    }.items():
         (tmp_path / "bad.toml").write_bytes(content)
-        with pytest.raises(UsageError, match="is not TOML"):
+        with pytest.raises(UsageError, match=reason):
             read_toml(tmp_path / "bad.toml")
+    (tmp_path / "bad.toml").write_text(r'out = "C:\runs\Users"')
+    with pytest.raises(UsageError, match="is not TOML") as refused:
+        read_toml(tmp_path / "bad.toml")
+    assert "single quotes" in refused.value.hint
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_settings_as_other_programs_write_them(tmp_path, encoding, ends):
+    """Notepad, PowerShell's `>` and old Macs: the same settings, whatever the bytes."""
+    lines = ['name = "größe"', "steps = 7", "[optim]", "clip = 'none'", ""]
+    (tmp_path / "c.toml").write_bytes(ends.join(lines).encode(encoding))
+    wanted = {"name": "größe", "steps": 7, "optim": {"clip": None}}
+    assert read_toml(tmp_path / "c.toml") == wanted
 
 
 @pytest.mark.parametrize("text", ["9" * 5000, "[" * 1000, "[" * 1000 + "]" * 1000], ids=len)

@@ -18,13 +18,15 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
-from vitctl.errors import NotFoundError, UsageError
+from vitctl.errors import InputError, UsageError
 from vitctl.quoting import as_bytes, quoted
 from vitctl.settings.config import Config, place_and_message
 from vitctl.settings.trees import Tree, drop, from_keys, merge, nested
+from vitctl.textfiles import read_text
 
 C = typing.TypeVar("C", bound=Config)
 _LONGEST_SHOWN = 100
+_MOST_TOML_BYTES = 16 << 20
 _TOML_VALUES = (str, int, float, bool, list, dict)
 
 
@@ -61,19 +63,23 @@ class Overrides:
 
 
 def read_toml(path: Path) -> Tree:
-    """A TOML file as a tree, "none" being None. Raises NotFoundError, UsageError."""
+    """A TOML file as a tree, "none" being None, whatever program wrote the text. Raises
+    NotFoundError, UsageError."""
+    label = f"--config {path}"
     try:
-        return _off(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise NotFoundError(f"--config {path} does not exist") from None
-    except OSError as error:
-        raise NotFoundError(f"--config {path} cannot be read: {error.strerror}") from None
+        text = read_text(path, label=label, most_bytes=_MOST_TOML_BYTES).text
+    except InputError as error:
+        raise UsageError(error.message, hint=error.hint) from None
+    try:
+        return _off(tomllib.loads(text))
     except RecursionError:
-        raise UsageError(f"--config {path} nests too deep") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--config {path} is not TOML: {error}") from None
+        raise UsageError(f"{label} nests too deep") from None
+    except tomllib.TOMLDecodeError as error:
+        windows = re.search(r'"[A-Za-z]:\\', text)
+        hint = "write a path of Windows in single quotes: 'C:\\runs'" if windows else None
+        raise UsageError(f"{label} is not TOML: {error}", hint=hint) from None
     except ValueError:  # more digits than Python reads
-        raise UsageError(f"--config {path} holds a whole number of too many digits") from None
+        raise UsageError(f"{label} holds a whole number of too many digits") from None
 
 
 def parse_set(items: Iterable[str]) -> Tree:
