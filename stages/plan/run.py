@@ -104,6 +104,7 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
                 hardware=hardware,
                 devices=target_topology.devices,
             )
+    compiler.end()
 
     # Answer
     held = judge.memory(best, available=available)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import io
+import re
 from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 
+from vitctl.console import bars
 from vitctl.console import display as displays
 from vitctl.console.display import Display
 from vitctl.events import (
@@ -238,3 +240,82 @@ def test_an_import_is_nothing_for_logs(plain):
     with showing() as show:
         show(Doing("import"))
     assert plain.getvalue() == ""
+
+
+def screen_of(written, *, columns=80):
+    """What a terminal shows in the end; it knows the control codes of live regions."""
+    lines, row, column = [""], 0, 0
+    for code in re.findall(r"\x1b\[[0-9;?]*[a-zA-Z]|[\r\n]|[^\x1b\r\n]+", written):
+        if code == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+        elif code == "\r":
+            column = 0
+        elif code == "\x1b[2K":
+            lines[row] = ""
+        elif code == "\x1b[1A":
+            row -= 1
+        elif not code.startswith("\x1b"):
+            assert column + len(code) <= columns
+            lines[row] = lines[row][:column].ljust(column) + code
+            column += len(code)
+    return "\n".join(line.rstrip() for line in lines).rstrip().split("\n")
+
+
+@pytest.fixture
+def seconds(monkeypatch):
+    """A clock that the test sets."""
+    now = SimpleNamespace(seconds=100.0)
+    monkeypatch.setattr(bars.time, "monotonic", lambda: now.seconds)
+    return now
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_of_a_finished_bar_one_line_stays_above_what_came_of_it(
+    terminal, seconds, monkeypatch, columns
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with showing() as show:
+        for done in (64, 128, 256):
+            show(Progress("val features", done, 256, "images", {"img/s": str(done)}))
+            seconds.seconds += 30
+        for done in (1, 2):
+            show(Progress("probes", done, 2, "draws"))
+        show(Settings("few-shot", {"top-1": "50.0 %"}))
+        show(Next.of("ls"))
+        show(Answering())
+        terminal.write("artifacts/fewshot/x\n")
+    assert screen_of(terminal.getvalue(), columns=columns) == [
+        "val features: 256/256 images in 1 min 30 s  img/s 256",
+        "few-shot",
+        "  top-1  50.0 %",
+        "next: vitctl ls",
+        "artifacts/fewshot/x",
+    ]
+
+
+@pytest.mark.parametrize("total", [None, 500])
+def test_of_a_bar_that_is_broken_off_stays_how_far_it_came(terminal, seconds, total):
+    with showing() as show:
+        show(Progress("predict", 10, total, "images"))
+        seconds.seconds += 5
+        show(Note("said meanwhile"))
+        show(Progress("predict", 20, total, "images"))
+        before = screen_of(terminal.getvalue())
+        show.stop()
+    of = "" if total is None else "/500"
+    assert "predict" in before[-1]
+    assert screen_of(terminal.getvalue()) == [
+        "said meanwhile",
+        f"predict: 20{of} images in 5 s",
+    ]
+
+
+def test_what_took_no_time_leaves_nothing(terminal, seconds):
+    with showing() as show:
+        for done in range(1, 4):
+            show(Progress("names of images", done, 3, "images"))
+            seconds.seconds += 0.1
+        show(Progress("copying", 7, 7, "MiB"))
+        show(Answering())
+    assert screen_of(terminal.getvalue()) == [""]

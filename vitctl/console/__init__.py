@@ -7,6 +7,7 @@ table          aligned columns: fitted to a terminal, one line a row elsewhere
 curve          a curve drawn in characters
 native_output  what C++ libraries write to stderr: caught, shown once, counted
 live           a live region at the bottom of a terminal
+bars           progress bars, gone when the work is done
 display        events -> stderr, as a rich live view or plain lines
 training_view  the picture of a training run on a terminal
 flag           a flag's help and the key of its setting, in one line

@@ -5,25 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable
 
-from rich.console import Console, ConsoleDimensions, RenderableType
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import (
-    Progress as Bar,
-)
+from rich.console import Console, ConsoleDimensions
 from rich.table import Table
 from rich.text import Text
 
 from vitctl.console import training_view
+from vitctl.console.bars import Bars, counted, fields_of
 from vitctl.console.live import Region
 from vitctl.console.text import safe
 from vitctl.events import (
@@ -47,16 +35,6 @@ from vitctl.events import (
 _PLAIN_EVERY_S = 10.0
 # Before its first row a run has little to tell: that it goes on, now and then.
 _PLAIN_STEPS_EVERY_S = 60.0
-
-
-class _Bars(Bar):
-    """A bar a task, and its fields below: side by side they would need 160 columns."""
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        for task in self.tasks:
-            yield self.make_tasks_table([task])
-            if task.fields.get("extra"):
-                yield Text(f"  {task.fields['extra']}", style="dim", no_wrap=True)
 
 
 class _Terminal(Console):
@@ -85,8 +63,7 @@ class Display:
     def __init__(self) -> None:
         self.console = _Terminal(file=sys.stderr, highlight=False, soft_wrap=True)
         self._live = self.console.is_terminal and not self.console.is_dumb_terminal
-        self._bar: _Bars | None = None
-        self._tasks: dict[str, TaskID] = {}
+        self._bars = Bars(self.console)
         self._said: dict[str, tuple[float, int]] = {}
         self._picture: training_view.Picture | None = None
         self._region: Region | None = None
@@ -98,12 +75,13 @@ class Display:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Progress):
-            self._progress(event)
+            (self._bars if self._live else self._plain)(event)
         elif isinstance(event, Note):
             self._prose(Text(safe(event.text)))
         elif isinstance(event, Caution):
             self._prose(Text.assemble(("caution: ", "yellow"), safe(event.text)))
         elif isinstance(event, Settings):
+            self._bars.settle()
             self._settings(event)
         elif isinstance(event, TrainingEvent):
             self._training(event)
@@ -114,11 +92,8 @@ class Display:
             self._line(Text.assemble(("next: ", "bold"), safe(event.command)))
 
     def stop(self) -> None:
-        """End the live view; what it showed last stays on the screen."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-            self._tasks.clear()
+        """End the live view. The last picture of a training run stays on the screen."""
+        self._bars.stop()
         if self._region is not None and self._picture is not None:
             self._picture.end()
             self._region.stop()
@@ -143,39 +118,6 @@ class Display:
                 self.console.print(grid, soft_wrap=False)
             else:
                 self._line(lead + shown)
-
-    def _progress(self, event: Progress) -> None:
-        fields = "  ".join(f"{key} {safe(value)}" for key, value in event.fields.items())
-        if not self._live:
-            self._plain(event, fields)
-            return
-        if self._bar is None:
-            self._bar = _Bars(
-                SpinnerColumn(),
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=20),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[unit]}", markup=False),
-                TimeElapsedColumn(),
-                TextColumn("eta"),
-                TimeRemainingColumn(),
-                console=self.console,
-                refresh_per_second=5,
-            )
-            self._bar.start()
-        if event.task not in self._tasks:
-            # A bar that starts late (a resumed run) must not count the earlier part as speed.
-            self._tasks[event.task] = self._bar.add_task(
-                safe(event.task),
-                total=event.total,
-                completed=event.done,
-                unit=event.unit,
-                extra=fields,
-            )
-            return
-        self._bar.update(
-            self._tasks[event.task], completed=event.done, total=event.total, extra=fields
-        )
 
     def _training(self, event: TrainingEvent) -> None:
         if not self._live:
@@ -215,12 +157,9 @@ class Display:
             self._steps_at = now
             self._line(Text(training_view.plain_steps(event)))
 
-    def _plain(self, event: Progress, fields: str) -> None:
-        if not self._is_time(event.task, event.done, event.total):
-            return
-        total = f"/{event.total}" if event.total is not None else ""
-        line = f"{safe(event.task)}: {event.done}{total} {event.unit}"
-        self._line(Text(f"{line}  {fields}".rstrip()))
+    def _plain(self, event: Progress) -> None:
+        if self._is_time(event.task, event.done, event.total):
+            self._line(Text(f"{counted(event)}  {fields_of(event)}".rstrip()))
 
     def _is_time(self, task: str, done: int, total: int | None) -> bool:
         """Whether a plain line is due: not often, and the end for sure, but once."""

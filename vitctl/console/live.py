@@ -16,13 +16,23 @@ from rich.live_render import LiveRender
 from rich.segment import ControlType, Segment
 
 _REFRESHES_PER_S = 4
+_ERASE = (ControlType.ERASE_IN_LINE, 2)
+_UP = ((ControlType.CURSOR_UP, 1), _ERASE)
 
 
 class Region(Live):
-    """What `draw` returns, redrawn a few times a second and on request."""
+    """What `draw` returns, redrawn a few times a second and on request; erased at the end if it is
+    `transient`."""
 
-    def __init__(self, draw: Callable[[], RenderableType], *, console: Console) -> None:
-        super().__init__(console=console, refresh_per_second=_REFRESHES_PER_S, get_renderable=draw)
+    def __init__(
+        self, draw: Callable[[], RenderableType], *, console: Console, transient: bool = False
+    ) -> None:
+        super().__init__(
+            console=console,
+            refresh_per_second=_REFRESHES_PER_S,
+            get_renderable=draw,
+            transient=transient,
+        )
         self._live_render = _Reflowing(self.get_renderable(), console=console)
 
     def start(self, refresh: bool = False) -> None:
@@ -41,11 +51,14 @@ class _Reflowing(LiveRender):
     def position_cursor(self) -> Control:
         if not self._widths:
             return Control()
+        return Control(ControlType.CARRIAGE_RETURN, _ERASE, *_UP * (self._rows() - 1))
+
+    def restore_cursor(self) -> Control:
+        return Control(ControlType.CARRIAGE_RETURN, *_UP * self._rows())
+
+    def _rows(self) -> int:
         columns = max(1, self._console.size.width)
-        rows = sum(max(1, -(-width // columns)) for width in self._widths)
-        erase = (ControlType.ERASE_IN_LINE, 2)
-        up = ((ControlType.CURSOR_UP, 1), erase) * (rows - 1)
-        return Control(ControlType.CARRIAGE_RETURN, erase, *up)
+        return sum(max(1, -(-width // columns)) for width in self._widths)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         lines = console.render_lines(self.renderable, options, pad=False)

@@ -50,6 +50,10 @@ class Compiler:
             cost = replace(cost, link_seconds=counted.link_seconds)
         return repeated(cost, parts, option, whole=whole, hardware=hardware)
 
+    def end(self) -> None:
+        """What was done is all there was to do: of the most that were allowed, few are needed."""
+        self.emit(Progress("compiling", self.done, self.done, "programs"))
+
     def _one(self, option: Option, *, depth: int | None, what: str) -> Program:
         self.emit(Progress("compiling", self.done, self.at_most, "programs", {"now": what}))
         self.done += 1
