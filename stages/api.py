@@ -15,7 +15,6 @@ setting, and `set` takes it by the key that `--print-config` shows (docs/guide/p
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -43,6 +42,7 @@ from vitctl.recipes.settings import length
 from vitctl.settings.overrides import Overrides, build, read_toml
 from vitctl.settings.trees import from_keys
 from vitctl.stage import Runtime
+from vitctl.suggestions import did_you_mean, nearest
 from vitctl.summaries import Features, WeightsName
 
 Reference = Artifact | Path | str
@@ -516,8 +516,10 @@ class _Call:
 
 
 def _unexpected(stage: str, name: str) -> str:
-    near = difflib.get_close_matches(name, Options.__annotations__, n=1)
+    near = nearest(name, Options.__annotations__, count=1)
     hint = (
-        f"did you mean {near[0]}=?" if near else f"a setting goes into set={{{quoted(name)}: ...}}"
+        f"{did_you_mean([f'{near[0]}='])}"
+        if near
+        else f"a setting goes into set={{{quoted(name)}: ...}}"
     )
     return f"{stage}() has no argument {quoted(name)}; {hint}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import keyword
 import sys
@@ -18,6 +17,7 @@ from vitctl.console.help import Command, Group
 from vitctl.console.streams import claim_stdout
 from vitctl.errors import UsageError
 from vitctl.quoting import quoted
+from vitctl.suggestions import suggest
 from vitctl.version import __version__
 
 _CTRL_C = 130
@@ -93,10 +93,9 @@ class LazyGroup(Group):
         if name in VERBS:
             return name, load(name), args[1:]
         if not name.startswith("-") and not ctx.resilient_parsing:
-            near = difflib.get_close_matches(name, VERBS, n=2)
             raise UsageError(
                 f"there is no command {quoted(name)}",
-                hint=f"did you mean {' or '.join(near)}?" if near else "see vitctl --help",
+                hint=suggest(name, VERBS, otherwise="see vitctl --help"),
             )
         return super().resolve_command(ctx, args)
 

@@ -2,6 +2,7 @@
 
     errors       expected errors, and the one table of exit codes
     quoting      names as messages quote them
+    suggestions  names near to an unknown one: every "did you mean"
     events       what a stage reports while it works
     stage        what every stage is made of
     summaries    what typed summaries of results are made of

@@ -6,7 +6,6 @@ column into floats and names the row it can't; rows count from 1, the header not
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from vitctl import delimited, strict_json
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.quoting import quoted
+from vitctl.suggestions import suggest
 from vitctl.textfiles import Text, decode, read_bytes
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -63,11 +63,10 @@ class Table:
     def column(self, name: str) -> list[Any]:
         """Cells of a column. Raises InputError, naming the nearest ones."""
         if name not in self.columns:
-            near = difflib.get_close_matches(name, self.columns, n=3, cutoff=0.5)
             listed = ", ".join(self.columns)
             raise InputError(
                 f"{self.source} has no column {quoted(name)}",
-                hint=f"did you mean {' or '.join(near)}?" if near else f"it has {listed}",
+                hint=suggest(name, self.columns, otherwise=f"it has {listed}", count=3, cutoff=0.5),
             )
         return self.columns[name]
 

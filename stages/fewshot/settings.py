@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,6 +17,7 @@ from vitctl.quantities import parse_count
 from vitctl.quoting import quoted
 from vitctl.recipes import measuring
 from vitctl.settings.overrides import Overrides
+from vitctl.suggestions import nearest
 from vitctl.summaries import Features
 
 
@@ -129,7 +129,7 @@ def read_features(texts: Sequence[str]) -> tuple[list[Features], list[str]]:
     for text in texts:
         parts = [part.strip() for part in text.split(",")]
         unknown = [word for word in parts if word not in known]
-        mistyped = get_close_matches(text, known, n=1, cutoff=0.75) and not Path(text).exists()
+        mistyped = nearest(text, known, cutoff=0.75) and not Path(text).exists()
         if len(unknown) == len(parts) and not mistyped:
             references.append(text)
         elif unknown:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +17,7 @@ from vitctl.console.verb import verb
 from vitctl.errors import UsageError
 from vitctl.events import Next, Note
 from vitctl.quoting import quoted
+from vitctl.suggestions import suggest
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -82,8 +82,7 @@ def _check_kind(kind: str, session: Session) -> None:
     """Nothing of a kind is an answer, but not for a kind there never is."""
     known = {"run", *KINDS, *(row.kind for row in rows(session.store))}
     if kind not in known:
-        near = difflib.get_close_matches(kind, known, n=1)
         raise UsageError(
             f"there is no kind {quoted(kind)}",
-            hint=f"did you mean {near[0]}?" if near else f"kinds are {', '.join(sorted(known))}",
+            hint=suggest(kind, sorted(known), otherwise=f"kinds are {', '.join(sorted(known))}"),
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +9,7 @@ from vitctl.errors import InputError, UsageError
 from vitctl.scaling.config import ColumnsConfig
 from vitctl.scaling.points import Points
 from vitctl.scaling.seeds import Seeds, pool
+from vitctl.suggestions import either, nearest
 from vitctl.tables import Table
 
 _USUAL = {
@@ -155,10 +154,10 @@ def _default(name: str, table: Table, *, flags: str) -> str:
             f"the column of the error is not clear: give {flags}",
             hint=f"perhaps --loss {losses[0]}, fitted as a loss",
         )
-    near = difflib.get_close_matches(name, numeric, n=2, cutoff=0.4)
+    near = nearest(name, numeric, cutoff=0.4)
     raise UsageError(
         f"the column of the {name} is not clear: give {flags}",
-        hint=f"perhaps {' or '.join(near)}" if near else f"numbers are in {', '.join(numeric)}",
+        hint=f"perhaps {either(near)}" if near else f"numbers are in {', '.join(numeric)}",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
 from collections.abc import Sequence
@@ -33,6 +32,7 @@ from vitctl.ingest.label_file import read_labels
 from vitctl.ingest.sources import Listing
 from vitctl.places import Place, place
 from vitctl.quoting import quoted
+from vitctl.suggestions import suggest
 from vitctl.textfiles import read_text, slashed
 
 
@@ -143,12 +143,11 @@ def _check_excluded(names: Sequence[str], listing: Listing, *, emit: Emit) -> No
     missing = set(listing.unmatched)
     typed = [name for name in names if slashed(name).rstrip("/") in missing]
     if typed:
-        near = difflib.get_close_matches(typed[0], listing.classes, n=1)
         raise UsageError(
             f"--exclude: {listing.root} has no class, top folder or image {quoted(typed[0])}",
-            hint=f"did you mean {near[0]}?"
-            if near
-            else "give a name, or a file of one name a line",
+            hint=suggest(
+                typed[0], listing.classes, otherwise="give a name, or a file of one name a line"
+            ),
         )
     if missing:
         shown = ", ".join(sorted(missing)[:3])

@@ -144,6 +144,14 @@ def test_near_names_are_suggested(store, photos):
     assert error.value.hint == f"did you mean {photos.path.name}?"
 
 
+def test_a_near_name_counts_without_its_id(store, photos):
+    short = made(store, recipe(a=1), name="ab")
+    for reference, near in (("phtos", photos), ("Photos", photos), ("abc@4", short)):
+        with pytest.raises(NotFoundError) as error:
+            find(reference, store=store)
+        assert error.value.hint == f"did you mean {near.path.name}?"
+
+
 @pytest.mark.parametrize("reference", ["x" * 5000, "a\0b", "/proc/1/fd/x", "*", "@", "@5", "..x"])
 def test_odd_references_are_simply_not_found(store, reference):
     with pytest.raises(NotFoundError):

@@ -6,10 +6,10 @@ where no file has that name); a run takes `@STEP`.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable
+from itertools import chain
 
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.catalog import tail_of
@@ -26,12 +26,15 @@ from vitctl.places import Place, place
 from vitctl.places.local import is_there
 from vitctl.quantities import parse_count
 from vitctl.quoting import quoted
+from vitctl.suggestions import did_you_mean, nearest
 
 Entry = Artifact | Run
 
 LATEST = "latest"
 
 _SHORTEST_ID = 4
+_ALIKE = 10
+"""Folders whose manifests are read to suggest one."""
 
 
 def resolve(
@@ -194,14 +197,24 @@ def _nothing(base: str, *, store: Store) -> NotFoundError:
         )
     if exists:
         return NotFoundError(f"{path} is a file, not an artifact")
-    names = [directory.name for directory in store.directories()]
-    alike = set(difflib.get_close_matches(base, names, n=10, cutoff=0.5))
-    usable = [entry.path.name for entry in store.entries(check=False, named=alike.__contains__)]
-    near = difflib.get_close_matches(base, usable, n=2, cutoff=0.5)
     return NotFoundError(
         f"{quoted(base)} is neither a path nor an artifact in {store.root}",
-        hint=f"did you mean {' or '.join(near)}?" if near else "see what there is: vitctl ls",
+        hint=did_you_mean(_near(base, store=store)) or "see what there is: vitctl ls",
     )
+
+
+def _near(base: str, *, store: Store) -> list[str]:
+    """At most two folders of entries whose names, with their id or without it, are like `base`."""
+    called: dict[str, list[str]] = {}
+    for directory in store.directories():
+        for name in dict.fromkeys((directory.name, _without_id(directory.name))):
+            called.setdefault(name, []).append(directory.name)
+    alike = nearest(base, called, count=_ALIKE, cutoff=0.5)
+    folders = list(dict.fromkeys(chain.from_iterable(called[name] for name in alike)))[:_ALIKE]
+    usable = {
+        entry.path.name for entry in store.entries(check=False, named=set(folders).__contains__)
+    }
+    return [folder for folder in folders if folder in usable][:2]
 
 
 def _split_step(reference: str) -> tuple[str, int | None]:

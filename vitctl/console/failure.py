@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import os
 import re
@@ -18,6 +17,7 @@ from vitctl import signals
 from vitctl.console.text import safe, styled
 from vitctl.errors import NO_ROOM, InterruptedRun, OutOfReachError, VitctlError, no_room
 from vitctl.quoting import as_bytes, quoted
+from vitctl.suggestions import did_you_mean, nearest, suggest
 
 _FORBIDDEN = {
     errno.EROFS: "the file system is read-only",
@@ -167,10 +167,8 @@ def _usage(error: Exception) -> VitctlError:
     path = context.command_path if context is not None else "vitctl"
     unknown = getattr(error, "option_name", None)
     if unknown is not None and (possible := getattr(error, "possibilities", None)):
-        near = difflib.get_close_matches(unknown, possible, n=2, cutoff=0) or sorted(possible)
-        return _expected(
-            2, f"{path} has no option {unknown}", hint=f"did you mean {' or '.join(near)}?"
-        )
+        near = nearest(unknown, possible, cutoff=0)
+        return _expected(2, f"{path} has no option {unknown}", hint=did_you_mean(near))
     if (sentence := _unreadable(error)) is not None:
         return _expected(2, sentence, hint=f"see {path} --help")
     sentence = " ".join(error.format_message().split())  # type: ignore[attr-defined]
@@ -179,9 +177,8 @@ def _usage(error: Exception) -> VitctlError:
     choice = re.search(r"'([^']*)' is not one of (.*)$", sentence)
     if choice:
         options = re.findall(r"'([^']*)'", choice[2])
-        near = difflib.get_close_matches(choice[1], options, n=1)
-        if near:
-            return _expected(2, _lower(sentence), hint=f"did you mean {near[0]}?")
+        hint = suggest(choice[1], options, otherwise=f"see {path} --help")
+        return _expected(2, _lower(sentence), hint=hint)
     return _expected(2, _lower(sentence), hint=f"see {path} --help")
 
 

@@ -10,12 +10,12 @@ needs no array library: the command line validates names with it.
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 
 from vitctl.errors import UsageError
 from vitctl.quoting import quoted
+from vitctl.suggestions import did_you_mean, either, likeness
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,7 @@ def parse(name: str) -> Named:
         return _named(_TIMM[theirs["size"].lower()], patch=theirs["patch"], resolution=resolution)
     if ours := _OURS.fullmatch(name):
         return _named(ours["size"], patch=ours["patch"], resolution=None)
-    raise UsageError(
-        f"unknown model {quoted(name)}.", hint=f"did you mean {_either(nearest(name))}?"
-    )
+    raise UsageError(f"unknown model {quoted(name)}.", hint=did_you_mean(nearest(name)))
 
 
 def _named(size: str, *, patch: str | None, resolution: int | None) -> Named:
@@ -125,7 +123,7 @@ def _named(size: str, *, patch: str | None, resolution: int | None) -> Named:
         usual = [n for n in PAPER_NAMES + _OTHER_NAMES if n.split("/")[0] == size]
         raise UsageError(
             f"model {quoted(size)} names no patch size.",
-            hint=f"add it in pixels, e.g. {_either(usual)}",
+            hint=f"add it in pixels, e.g. {either(usual)}",
         )
     if pixels == 0:
         raise UsageError(f"model {size}/{patch}: a patch has at least 1 pixel.")
@@ -147,11 +145,7 @@ def nearest(name: str, *, count: int = 3) -> list[str]:
         ]
         if patched:
             return patched
-    score = {
-        k: difflib.SequenceMatcher(None, wanted, squeezed[k]).ratio()
-        + 0.01 * difflib.SequenceMatcher(None, bare, k).ratio()
-        for k in known
-    }
+    score = {k: likeness(wanted, squeezed[k]) + 0.01 * likeness(bare, k) for k in known}
     return sorted(known, key=lambda k: -score[k])[:count]
 
 
@@ -204,7 +198,3 @@ def case_twin(name: str) -> str | None:
                 f"{other.name}/{named.patch} (width {other.width}, depth {other.depth})"
             )
     return None
-
-
-def _either(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

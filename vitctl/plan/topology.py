@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import re
@@ -16,6 +15,7 @@ from vitctl.errors import UsageError
 from vitctl.hardware import accelerators, machine
 from vitctl.hardware.tpus import TPUS, Hardware, by_kind
 from vitctl.quoting import quoted
+from vitctl.suggestions import suggest
 
 LOCAL = "local"
 
@@ -141,12 +141,14 @@ def _unknown(text: str, name: str) -> UsageError:
             hint="the nearest that can be planned for is v3, as in v3-8 (v3:2x2)",
         )
     chip = re.split(r"[-:]", name)[0]
-    near = difflib.get_close_matches(chip, [*TPUS, *accelerators.ALIASES, LOCAL], n=2, cutoff=0.5)
     return UsageError(
         f"there is no topology {quoted(text)}: unknown chip {quoted(chip)}",
-        hint=f"did you mean {' or '.join(near)}?"
-        if near
-        else f"chips are {', '.join(TPUS)}, as in v3:32x32 or v4-32; or take local",
+        hint=suggest(
+            chip,
+            [*TPUS, *accelerators.ALIASES, LOCAL],
+            otherwise=f"chips are {', '.join(TPUS)}, as in v3:32x32 or v4-32; or take local",
+            cutoff=0.5,
+        ),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 from vitctl.errors import UsageError
 from vitctl.quoting import quoted
 from vitctl.scaling.config import BoundsConfig, ScalingConfig
@@ -14,6 +12,7 @@ from vitctl.scaling.published import by_columns
 from vitctl.scaling.seeds import Seeds
 from vitctl.scaling.solver import Objective
 from vitctl.scaling.study import StudySettings
+from vitctl.suggestions import suggest
 
 
 def settings(cfg: ScalingConfig, points: Points, *, seeds: Seeds | None = None) -> StudySettings:
@@ -93,11 +92,14 @@ def _pair(text: str, points: Points) -> tuple[str, str]:
         )
     for name in (one, other):
         if name not in points.models:
-            near = difflib.get_close_matches(name, points.models, n=3, cutoff=0.3)
             raise UsageError(
                 f"--compare {quoted(text)}: the table has no model {quoted(name)}",
-                hint=f"did you mean {' or '.join(near)}?"
-                if near
-                else f"it has {', '.join(points.models)}",
+                hint=suggest(
+                    name,
+                    points.models,
+                    otherwise=f"it has {', '.join(points.models)}",
+                    count=3,
+                    cutoff=0.3,
+                ),
             )
     return one, other

@@ -4,7 +4,6 @@ Config back to TOML."""
 from __future__ import annotations
 
 import copy
-import difflib
 import re
 import reprlib
 import tomllib
@@ -22,6 +21,7 @@ from vitctl.errors import InputError, UsageError
 from vitctl.quoting import as_bytes, quoted
 from vitctl.settings.config import Config, place_and_message
 from vitctl.settings.trees import Tree, drop, from_keys, merge, nested
+from vitctl.suggestions import did_you_mean, nearest
 from vitctl.textfiles import read_text
 
 C = typing.TypeVar("C", bound=Config)
@@ -106,10 +106,9 @@ def _check_keys(
     for key, value in tree.items():
         if key not in model.model_fields:
             unknown = _first_leaf(where + key, value)
-            near = _nearest(unknown, list(keys_of(root)))
+            near = did_you_mean(_nearest(unknown, list(keys_of(root))))
             raise UsageError(
-                f"there is no setting {quoted(unknown)}",
-                hint=f"did you mean {' or '.join(near)}?" if near else "see --print-config",
+                f"there is no setting {quoted(unknown)}", hint=near or "see --print-config"
             )
         below = _table(model.model_fields[key].annotation)
         if below is None:
@@ -138,7 +137,7 @@ def _nearest(unknown: str, every: list[str]) -> list[str]:
     last = {full: full.rsplit(".", 1)[-1] for full in every}
     same = [full for full in every if last[full] == name]
     word = [full for full in every if name in last[full].split("_")]
-    like = difflib.get_close_matches(unknown, every, n=3, cutoff=0.6)
+    like = nearest(unknown, every, count=3)
     return list(dict.fromkeys(same + word + like))[:3]
 
 
@@ -158,8 +157,7 @@ def build(model: type[C], tree: Mapping[str, Any]) -> C:
             given = str(first["input"])
             listed = first["ctx"]["expected"].replace(" or ", ", ").split(", ")
             options = [option.strip("'") for option in listed]
-            near = difflib.get_close_matches(given, options, n=1)
-            hint = f"did you mean {near[0]}?" if near else None
+            hint = did_you_mean(nearest(given, options))
         if first["type"] == "string_type" and isinstance(first["input"], int | float):
             hint = f"text that looks like a number needs quotes: --set '{where}=\"...\"'"
         shown = f" (got {_short(first['input'])})" if not isinstance(first["input"], dict) else ""

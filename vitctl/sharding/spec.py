@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, fields
 from typing import Self
 
 from vitctl.errors import UsageError
 from vitctl.model.config import ModelConfig
 from vitctl.quoting import quoted
+from vitctl.suggestions import suggest
 
 AUTO = "auto"
 
@@ -115,10 +115,9 @@ def parse(text: str) -> MeshSpec | None:
     for part in text.split(","):
         name, equals, size = (word.strip() for word in part.partition("="))
         if name not in axes:
-            near = difflib.get_close_matches(name, axes, n=1)
             raise UsageError(
                 f"--mesh {quoted(text)}: there is no axis {quoted(name)}",
-                hint=f"did you mean {near[0]}?" if near else f"axes are {', '.join(axes)}",
+                hint=suggest(name, axes, otherwise=f"axes are {', '.join(axes)}"),
             )
         if name in sizes:
             raise UsageError(f"--mesh {quoted(text)}: {name} is given twice")
