@@ -1,4 +1,8 @@
-"""Taking artifacts, runs and checkpoints out of a store.
+"""`vitctl rm`: taking artifacts, runs and checkpoints out of a store.
 
-command  the flags, what is named, and the lines that tell what went
+spec        what is to go, and what is said of each thing that went; no array library
+command     the command-line flags
+references  what is named, as members of a store
+run         what goes with it, and its removal, one after the other
+text        what went in words, for people
 """
