@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from stages.doctor.spec import Inputs, Report
+from vitctl.artifacts.newest import newest_whole
 from vitctl.artifacts.store import Store
 from vitctl.doctor import supervise
 from vitctl.doctor.checks import Check, checks
@@ -35,7 +36,7 @@ def run(
     # The newest dataset is not looked for before it is known whether the store answers.
     reached = not any(f.check == "reach" and f.verdict == "fail" for f in findings)
     if request.dataset is None and reached:
-        newest = Store(inputs.store).newest("dataset")
+        newest = newest_whole(Store(inputs.store), "dataset")
         request = replace(request, dataset=newest.path if newest is not None else None)
     look([check for check in wanted if check.group == "batches"])
     return Report(request.store, request.dataset, tuple(findings))

@@ -268,3 +268,29 @@ def test_a_damaged_folder_is_not_suggested(store, photos):
     with pytest.raises(NotFoundError) as error:
         find("photosss", store=store)
     assert error.value.hint == f"did you mean {photos.path.name}?"
+
+
+@pytest.mark.parametrize(
+    ("reference", "kind", "near"),
+    [
+        ("s16@20k", None, "S16-{run}@20000"),  # its case is all that differs
+        ("S61@20", "checkpoint", "S16-{run}@20"),
+        ("S61@7", "checkpoint", "S16-{run}"),  # no such step: the run alone
+        ("hpotos", "dataset", "photos-{photos}"),
+        ("S16x", "dataset", "S16-{other}"),
+    ],
+)
+def test_near_names_are_of_the_kind_and_have_the_step(store, photos, run, reference, kind, near):
+    other = made(store, recipe(a=2), name="S16")
+    ids = {"run": run.info.id[:8], "photos": photos.id[:8], "other": other.id[:8]}
+    with pytest.raises(NotFoundError) as error:
+        find(reference, store=store, kind=kind)
+    assert error.value.hint.removeprefix("did you mean ").startswith(near.format(**ids))
+
+
+def test_of_a_run_whose_newest_checkpoint_is_damaged_an_earlier_one_is_named(store, run):
+    (run.place(20_000) / "weights.bin").write_bytes(b"")
+    (run.place(20) / "artifact.json").write_text("{")
+    with pytest.raises(InputError, match=r"is damaged: weights\.bin") as error:
+        resolve("S16", store=store, kind="checkpoint")
+    assert error.value.hint == f"an earlier one is whole: {run.path}@10"

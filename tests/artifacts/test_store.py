@@ -8,6 +8,7 @@ import pytest
 
 from tests.artifacts.making import dataset_summary, made, recipe, trained
 from vitctl.artifacts import Artifact, Run, Store, inputs
+from vitctl.artifacts.newest import newest_whole
 from vitctl.artifacts.store import checked_name, slug
 from vitctl.errors import InputError, UsageError
 
@@ -51,9 +52,9 @@ def test_newest_goes_by_what_the_manifests_say(store):
     finished_at(old, "2026-01-01T00:00:00+00:00")
     finished_at(new, "2026-02-01T00:00:00+00:00")
     os.utime(old.path / "artifact.json", (4e9, 4e9))
-    assert store.newest("dataset").id == new.id
+    assert newest_whole(store, "dataset").id == new.id
     assert [entry.id for entry in store.entries()] == [old.id, new.id]
-    assert store.newest("checkpoint") is None
+    assert newest_whole(store, "checkpoint") is None
 
 
 def test_newest_passes_over_what_is_damaged(store):
@@ -62,7 +63,7 @@ def test_newest_passes_over_what_is_damaged(store):
         finished_at(artifact, f"2026-01-0{day}T00:00:00+00:00")
     (third.path / "artifact.json").write_text("{")
     (second.path / "data.bin").unlink()
-    assert store.newest("dataset").id == first.id
+    assert newest_whole(store, "dataset").id == first.id
 
 
 def test_the_newest_checkpoint_is_the_highest_step_of_the_newest_run(store):
@@ -71,7 +72,7 @@ def test_the_newest_checkpoint_is_the_highest_step_of_the_newest_run(store):
     run = Run.load(newer)
     for step in run.steps():
         finished_at(run.checkpoint(step), "2099-01-01T00:00:00+00:00")
-    assert store.newest("checkpoint").path == run.place(50)
+    assert newest_whole(store, "checkpoint").path == run.place(50)
 
 
 def test_entries_leave_out_what_cannot_be_read(store):

@@ -264,3 +264,10 @@ def test_rates_and_flops():
         "4 MFLOP/s",
         "5 FLOP/s",
     ]
+
+
+def test_a_long_title_leaves_room_for_the_steps(picture):
+    label = "finetune custom (width 32, depth 1, patch 4)"
+    picture(Trained(label, 26, 1_000, 2.5, 8e-4, 100.0, 0.0, 1e9))
+    assert drawn(picture, 60, 20)[0].endswith("3%  26/1,000")
+    assert label in drawn(picture, 100, 30)[0]

@@ -12,6 +12,7 @@ from tests.artifacts.making import dataset, made, recipe, trained
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts import staging as stages
 from vitctl.artifacts.ancestry import ancestors
+from vitctl.artifacts.newest import newest_whole
 from vitctl.artifacts.references import find, resolve
 from vitctl.artifacts.staging import fetched
 from vitctl.data.dataset import Dataset
@@ -211,7 +212,7 @@ def test_a_store_out_of_reach_is_not_an_empty_or_damaged_one(store, monkeypatch)
     monkeypatch.setattr(buckets, "ask", cut)
     for ask in (
         lambda: list(store.entries()),
-        lambda: store.newest("dataset"),
+        lambda: newest_whole(store, "dataset"),
         lambda: store.find("x"),
         lambda: Run.load(path),
         lambda: Artifact.load(thing.path),

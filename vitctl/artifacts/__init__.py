@@ -14,6 +14,7 @@
     staging     files of an artifact on the local disk, for libraries that only read files
     catalog     what lies in a store, found by id, kind, age, or as an input of another
     store       where artifacts are made, under a name and an id
+    newest      the newest of a kind, and what else there is where that is damaged
     references  how a person or a pipe names an artifact
     inputs      the meaning of a left-out input
     pasteable   command lines for hints, in the current store

@@ -122,23 +122,6 @@ class Catalog:
         for path in places if away else ():
             yield from filter(None, [load_if_readable(path)])
 
-    def newest(
-        self, kind: str, *, wanted: Callable[[Artifact], bool] = lambda artifact: True
-    ) -> Artifact | None:
-        """The most recently finished undamaged artifact of a kind that is `wanted`; of a run, its
-        newest checkpoint."""
-        candidates = []
-        for entry in self.entries(check=False):
-            if isinstance(entry, Run):
-                steps = entry.steps() if kind == "checkpoint" else []
-                last = load_if_readable(entry.place(steps[-1])) if steps else None
-                candidates += [last] if last is not None else []
-            elif entry.kind == kind:
-                candidates.append(entry)
-        ordered = sorted(candidates, key=lambda artifact: artifact.order, reverse=True)
-        usable = (artifact for artifact in ordered if wanted(artifact))
-        return next((artifact for artifact in usable if not artifact.check_sizes()), None)
-
 
 def tail_of(name: str) -> str | None:
     """What the name of a folder says of the id in it: its first `SHORT` digits, None without."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from vitctl.artifacts.ancestry import inherited
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.kinds import DATASET, example_of
+from vitctl.artifacts.newest import newest as newest_in
 from vitctl.artifacts.references import resolve
 from vitctl.artifacts.store import Store
 from vitctl.errors import InputError, UsageError
@@ -31,7 +32,7 @@ def named(
 
 def newest(kind: str, *, option: str, store: Store, emit: Emit) -> Artifact:
     """The newest finished artifact of `kind` in the store; of datasets one with labels, which is
-    what training means. Raises UsageError if it has none."""
+    what training means. Raises UsageError if it has none, InputError if that one is damaged."""
     unlabelled: list[Artifact] = []
 
     def wanted(artifact: Artifact) -> bool:
@@ -40,7 +41,7 @@ def newest(kind: str, *, option: str, store: Store, emit: Emit) -> Artifact:
             return False
         return True
 
-    artifact = store.newest(kind, wanted=wanted)
+    artifact = newest_in(store, kind, wanted=wanted)
     if artifact is None:
         without = f" with labels (there are {len(unlabelled)} without)" if unlabelled else ""
         raise UsageError(

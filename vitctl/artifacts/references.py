@@ -17,6 +17,7 @@ from vitctl.artifacts.drafts import read_note
 from vitctl.artifacts.files import RUN
 from vitctl.artifacts.kinds import CHECKPOINT, DATASET, example_of
 from vitctl.artifacts.manifest import MANIFEST
+from vitctl.artifacts.newest import newest
 from vitctl.artifacts.runs import CHECKPOINTS, Run
 from vitctl.artifacts.store import Store, slug
 from vitctl.errors import InputError, NotFoundError, UsageError
@@ -50,12 +51,12 @@ def resolve(
       InputError: it is damaged, or of another kind.
     """
     if _means_latest(reference):
-        newest = store.newest(kind)
-        if newest is None:
+        artifact = newest(store, kind)
+        if artifact is None:
             raise NotFoundError(
                 f"there is no finished {kind} in {store.root}", hint=f"make one: {example_of(kind)}"
             )
-        return newest
+        return artifact
     entry, step = find(reference, store=store, kind=kind, trunk=trunk, emit=emit)
     if isinstance(entry, Run):
         if kind != CHECKPOINT.name:
@@ -105,7 +106,7 @@ def find(
         raise UsageError(
             f"{quoted(reference)} fits several artifacts: {listed}", hint="give the path or the id"
         )
-    raise _nothing(base, store=store)
+    raise _nothing(base, store=store, kind=kind, step=step)
 
 
 def _meant(
@@ -173,7 +174,7 @@ def _at(path: Place) -> Artifact | Run | None:
     return Store.load(path, check=False) if marked else None
 
 
-def _nothing(base: str, *, store: Store) -> NotFoundError:
+def _nothing(base: str, *, store: Store, kind: str | None, step: int | None) -> NotFoundError:
     """Why no entry fits: what is at that path instead, or the nearest names."""
     path = place(base)
     try:
@@ -199,22 +200,31 @@ def _nothing(base: str, *, store: Store) -> NotFoundError:
         return NotFoundError(f"{path} is a file, not an artifact")
     return NotFoundError(
         f"{quoted(base)} is neither a path nor an artifact in {store.root}",
-        hint=did_you_mean(_near(base, store=store)) or "see what there is: vitctl ls",
+        hint=did_you_mean(_near(base, store=store, kind=kind, step=step))
+        or "see what there is: vitctl ls",
     )
 
 
-def _near(base: str, *, store: Store) -> list[str]:
-    """At most two folders of entries whose names, with their id or without it, are like `base`."""
+def _near(base: str, *, store: Store, kind: str | None, step: int | None) -> list[str]:
+    """At most two references to entries whose names, with their id or without it, are like `base`:
+    of the wanted kind if there are such; runs that have the step come first, with it."""
     called: dict[str, list[str]] = {}
     for directory in store.directories():
         for name in dict.fromkeys((directory.name, _without_id(directory.name))):
             called.setdefault(name, []).append(directory.name)
     alike = nearest(base, called, count=_ALIKE, cutoff=0.5)
     folders = list(dict.fromkeys(chain.from_iterable(called[name] for name in alike)))[:_ALIKE]
-    usable = {
-        entry.path.name for entry in store.entries(check=False, named=set(folders).__contains__)
-    }
-    return [folder for folder in folders if folder in usable][:2]
+    named = store.entries(check=False, named=set(folders).__contains__)
+    entries = {entry.path.name: entry for entry in named}
+    usable = [folder for folder in folders if folder in entries]
+    usable = [f for f in usable if kind is None or kind_of(entries[f]) == kind] or usable
+
+    def has_step(folder: str) -> bool:
+        entry = entries[folder]
+        return isinstance(entry, Run) and step in entry.steps()
+
+    nearest_first = sorted(usable, key=lambda folder: not has_step(folder))
+    return [f"{folder}@{step}" if has_step(folder) else folder for folder in nearest_first[:2]]
 
 
 def _split_step(reference: str) -> tuple[str, int | None]:

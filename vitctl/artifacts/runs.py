@@ -19,7 +19,7 @@ from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.files import DRAFT, HELD, LOCK, RUN, TEMPORARY
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.artifacts.run_info import CHECKPOINTS, RunInfo, needs_its_start, read_info
-from vitctl.errors import NotFoundError
+from vitctl.errors import InputError, NotFoundError
 from vitctl.locks.exclusive import is_locked
 from vitctl.locks.pins import PINS, Pins
 from vitctl.places import Place, nofollow, place
@@ -141,7 +141,18 @@ class Run:
                 f"{self.path} has no finished checkpoint yet",
                 hint="run the same command again to continue it",
             )
-        return Artifact.load(self.place(steps[-1]))
+        try:
+            return Artifact.load(self.place(steps[-1]))
+        except InputError as error:
+            raise InputError(error.message, hint=self._earlier(steps) or error.hint) from None
+
+    def _earlier(self, steps: list[int]) -> str | None:
+        """The hint that names the newest whole checkpoint but the last."""
+        for step in reversed(steps[:-1]):
+            checkpoint = load_if_readable(self.place(step))
+            if checkpoint is not None and not checkpoint.check_sizes():
+                return f"an earlier one is whole: {self.path}@{step}"
+        return None
 
 
 def run_of(checkpoint: Artifact) -> Run | None:

@@ -31,6 +31,7 @@ from vitctl.train.telemetry import goodput
 _MOST_POINTS = 2_000
 # Below this width only what fits a glance; below this height no curve.
 _NARROW, _WIDE, _SHORT = 60, 100, 14
+_SHORTEST_TITLE, _SHORTEST_BAR = 14, 5
 _CURVE_ROWS, _CURVE_ROWS_WIDE = 5, 7
 _WORDS: dict[Activity, str] = {
     "import": "importing jax",
@@ -133,8 +134,13 @@ class Picture:
         share = min(1.0, now.step / now.total)
         steps = f"{now.step:,}/{now.total:,}"
         tail = f" {share:4.0%}  {steps}" + ("" if narrow else " steps")
-        head = Text(f" {safe(now.task)}  ", style="bold")
-        width = max(5, columns - head.cell_len - len(tail) - 1)
+        head = Text(f" {safe(now.task)}", style="bold")
+        head.truncate(
+            max(_SHORTEST_TITLE, columns - len(tail) - _SHORTEST_BAR - 3),
+            overflow="ellipsis" if self._unicode else "crop",
+        )
+        head.append("  ")
+        width = max(_SHORTEST_BAR, columns - head.cell_len - len(tail) - 1)
         full = int(share * width)
         done, rest = ("━", "─") if self._unicode else ("=", "-")
         return Text.assemble(
