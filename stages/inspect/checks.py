@@ -18,10 +18,12 @@ from vitctl.errors import VitctlError
 from vitctl.events import Emit, Progress
 from vitctl.places import Place
 from vitctl.quoting import quoted
+from vitctl.train.telemetry import goodput, metrics
 
 Depth = Literal["sizes", "contents"]
 
 _LINKED = "is a symbolic link; a command that trains the run refuses to write through it"
+_MOST_LINES = 5
 _LEFT = "was never finished; the command that trains the run clears it away"
 
 
@@ -91,6 +93,7 @@ def of_entry(
     if step is None:
         verdict.remarks += [f"{name} {_LINKED}" for name in entry.links()]
         verdict.remarks += _unfinished(entry)
+        verdict.remarks += _damaged_records(entry, depth=depth)
         if not entry.steps():
             verdict.remarks.append("it has no finished checkpoint yet")
     return verdict
@@ -170,6 +173,22 @@ def _unfinished(run: Run) -> Iterator[str]:
     for child in every:
         if child.name not in finished and child not in begun:
             yield f"{CHECKPOINTS}/{child.name} is no finished checkpoint"
+
+
+def _damaged_records(run: Run, *, depth: Depth) -> Iterator[str]:
+    """What a run recorded of its course, on which nothing that it made depends: no digest covers
+    these files, and no damage of them is one of the run."""
+    if goodput.is_damaged(run.path / goodput.FILE):
+        yield f"{goodput.FILE} is damaged: where the time of the run went is not known any more"
+    if depth == "contents":
+        damaged = metrics.damaged_lines(run.metrics)
+        if damaged:
+            listed = ", ".join(map(str, damaged[:_MOST_LINES]))
+            more = f" and {len(damaged) - _MOST_LINES:,} more" if len(damaged) > _MOST_LINES else ""
+            yield (
+                f"{run.metrics.name} has damaged lines ({listed}{more}): they are left out of "
+                "curves, and of the file when the run goes on"
+            )
 
 
 def _check_dataset(artifact: Artifact, verdict: Verdict, *, store: Store, depth: Depth) -> None:

@@ -6,6 +6,7 @@ classes     seconds a plan of 65,529 images in 21,843 classes takes, against 2,1
 names       seconds of evaluating, probing and showing by name: 21,843 classes against 2,184
 listing     milliseconds an artifact of `ls` and `ls --json`: 10,000 of them against 1,000
 lookup      milliseconds a reference by path, name, id, `show` and completion take among 10,000
+show        milliseconds `show` of a run takes: of 1,000,000 rows of training alone against 1,000
 probe       processor seconds a ridge regression of 1,000 classes takes, of a job of 12, against
             scikit-learn's of one draw of 10 shots; wall seconds of the job
 checkpoint  seconds a save of S/16 stops training, against the time of one step of 8 images
@@ -359,6 +360,24 @@ def bench_lookup() -> None:
     told("lookup", rates, "ms")
 
 
+def bench_show() -> None:
+    """Without held-out scores and saves, whose rows it looks for, too."""
+    from stages.inspect.show import _of_run
+    from tests.artifacts.making import recipe, trained
+    from vitctl.artifacts import Run, Store
+
+    rates = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for rows in (1_000_000, 1_000):
+            run = Run.load(trained(Store(folder), recipe("pretrain", "run", rows=rows), steps=(1,)))
+            with run.metrics.open("wb") as file:
+                for step in range(rows):
+                    row = {"kind": "train", "step": step, "loss": 2.5, "lr": 1e-3, "img_per_s": 1e4}
+                    file.write(json.dumps(row).encode() + b"\n")
+            rates[f"{rows:,} rows"] = [1000 * s for s in timed(lambda run=run: list(_of_run(run)))]
+    told("show", rates, "ms")
+
+
 def imagenet_like(*, classes: int, width: int, test: int, shots: int) -> tuple[Any, ...]:
     """Features of classes in clusters: train [n, d], their rows [classes, k], test, its labels."""
     rng = np.random.default_rng(0)
@@ -416,6 +435,7 @@ def main(names: list[str]) -> None:
         "names": bench_names,
         "listing": bench_listing,
         "lookup": bench_lookup,
+        "show": bench_show,
         "probe": bench_probe,
         "checkpoint": bench_checkpoint,
         "saves": bench_saves,

@@ -248,3 +248,23 @@ def test_without_its_images_the_samples_cannot_be_checked(consumed, store):
     verdict = checked(run, store, deep=True)
     assert verdict.whole
     assert any("cannot be checked" in remark for remark in verdict.remarks)
+
+
+def test_what_a_run_recorded_of_its_course_is_looked_at(store):
+    """A note, as nothing depends on it: the run goes on, and its checkpoints are whole."""
+    run = Run.load(trained(store, recipe("pretrain", "run"), steps=(1,)))
+    row = b'{"kind": "train", "step": 1, "loss": 2.5}\n'
+    run.metrics.write_bytes(row + b'{"kind": "tra')
+    before = checked(run, store, deep=True)
+    assert (before.remarks, checked(run, store).remarks) == ([], [])
+    (run.path / "goodput.json").write_text('{"format": 1, "starts": [{"began": "long ago"}]}')
+    run.metrics.write_bytes(row + b"\xff\n" * 7 + row)
+    assert [remark.split(":")[0] for remark in checked(run, store).remarks] == [
+        "goodput.json is damaged"
+    ]
+    verdict = checked(run, store, deep=True)
+    assert verdict.problems == before.problems
+    assert [remark.split(":")[0] for remark in verdict.remarks] == [
+        "goodput.json is damaged",
+        "metrics.jsonl has damaged lines (2, 3, 4, 5, 6 and 2 more)",
+    ]

@@ -15,7 +15,7 @@ from vitctl.inference import scoring
 from vitctl.places import place
 from vitctl.train.telemetry import metrics as telemetry
 from vitctl.train.telemetry import tensorboard
-from vitctl.train.telemetry.metrics import Metrics, newest, read, read_counting
+from vitctl.train.telemetry.metrics import Metrics, damaged_lines, newest, read, read_counting
 
 
 def test_a_number_that_is_not_finite_is_null(tmp_path):
@@ -132,3 +132,37 @@ def test_the_newest_rows_are_those_of_the_whole_file(tmp_path, monkeypatch, bloc
     path.write_text("")
     assert newest(path) == {}
     assert newest(place(tmp_path) / "none.jsonl") == {}
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_of_many_rows_few_are_parsed(tmp_path, monkeypatch, others):
+    """Parsing is what takes time: of 64 MiB of rows of one kind, 5 s."""
+    path = place(tmp_path) / "metrics.jsonl"
+    many = [json.dumps({"kind": "train", "step": step, "loss": 1.0}) for step in range(20_000)]
+    first = [json.dumps(row) for row in ROWS if row["kind"] != "train"] if others else []
+    path.write_text("\n".join([*first, *many, ""]))
+    parsed, parse = [], telemetry._row
+    monkeypatch.setattr(telemetry, "_row", lambda line: parsed.append(line) or parse(line))
+    rows = newest(path)
+    assert rows["train"]["step"] == 19_999
+    assert rows.keys() == ({"train", "eval", "save"} if others else {"train"})
+    assert len(parsed) < 10
+
+
+def test_a_file_without_line_ends_takes_no_memory_for_each_block(tmp_path, monkeypatch):
+    monkeypatch.setattr(telemetry, "_BLOCK_BYTES", 2**10)
+    monkeypatch.setattr(telemetry, "_LONGEST_LINE", 2**10)
+    lengths, parse = [], telemetry._row
+    monkeypatch.setattr(telemetry, "_row", lambda line: lengths.append(len(line)) or parse(line))
+    path = place(tmp_path) / "metrics.jsonl"
+    path.write_bytes(b"\0" * 2**20)
+    assert newest(path) == {}
+    assert max(lengths) <= 2**11
+
+
+def test_damaged_lines_are_numbered(tmp_path):
+    path = place(tmp_path) / "metrics.jsonl"
+    lines = [json.dumps(row).encode() for row in ROWS]
+    path.write_bytes(b"\n".join([lines[0], b"\xff", *lines[1:], b"{}", b'{"kind": "tra']))
+    assert damaged_lines(path) == [2, 6]
+    assert damaged_lines(place(tmp_path) / "none") == []

@@ -212,12 +212,28 @@ class Ledger:
 def read(path: Place) -> list[StartRow]:
     """The starts a run had, oldest first; none where nothing readable was written."""
     try:
-        document = strict_json.loads(path.read_bytes())
-        if document["format"] > _FORMAT:
-            return []
-        return [_row(row) for row in document["starts"]]
+        return _starts(path.read_bytes())
     except (OSError, ValueError, KeyError, TypeError):
         return []
+
+
+def is_damaged(path: Place) -> bool:
+    """Whether there is a file that this program did not write so."""
+    try:
+        _starts(path.read_bytes())
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+    return False
+
+
+def _starts(content: bytes) -> list[StartRow]:
+    """Raises ValueError, KeyError or TypeError for what this program did not write."""
+    document = strict_json.loads(content)
+    if document["format"] > _FORMAT:
+        return []
+    return [_row(row) for row in document["starts"]]
 
 
 def _row(fields: Mapping[str, Any]) -> StartRow:

@@ -9,13 +9,14 @@ whole with each checkpoint and every half a minute.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from vitctl import processes, strict_json
 from vitctl.places import Place, nofollow
@@ -27,6 +28,8 @@ _NUMBERS = {"train": ("loss",), "eval": ("loss",), "save": ("stall_s",)}
 """The kinds of rows, and numbers that every row of a kind has."""
 _BLOCK_BYTES = 64 * 2**10
 _TAIL_BYTES = 64 * 2**20
+_LONGEST_LINE = 2**20
+"""Bytes that are kept of a line whose beginning was not reached yet: a row has some hundred."""
 
 
 class Metrics:
@@ -131,39 +134,62 @@ def read(path: Place) -> list[dict[str, Any]]:
 def read_counting(path: Place) -> tuple[list[dict[str, Any]], int]:
     """`read`, and how many lines are damaged. A last line without its end, which a crash leaves,
     is not counted."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return [], 0
-    *lines, _half_written = content.split(b"\n")
+    lines = _lines(path)
     rows = [row for line in lines if (row := _row(line)) is not None]
     return rows, len(lines) - len(rows)
+
+
+def damaged_lines(path: Place) -> list[int]:
+    """Numbers of the lines, from 1, that this program did not write so; see `read_counting`."""
+    return [number for number, line in enumerate(_lines(path), start=1) if _row(line) is None]
+
+
+def _lines(path: Place) -> list[bytes]:
+    try:
+        *lines, _half_written = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    return lines
 
 
 def newest(path: Place) -> dict[str, dict[str, Any]]:
     """Kind -> its newest row, read from the end of the file: a long run has millions of rows. A
     kind whose newest row lies further back than `_TAIL_BYTES` is left out."""
-    if path.local is None:
-        return {row["kind"]: row for row in read(path)}
-    rows: dict[str, dict[str, Any]] = {}
     try:
+        if path.local is None:
+            return _newest(io.BytesIO(path.read_bytes()))
         with path.open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            first = max(0, end - _TAIL_BYTES)
-            rest = b""
-            while end > first and rows.keys() != _NUMBERS.keys():
-                begin = max(first, end - _BLOCK_BYTES)
-                file.seek(begin)
-                rest, *lines = (file.read(end - begin) + rest).split(b"\n")
-                if begin == 0:
-                    lines.insert(0, rest)
-                for line in reversed(lines):
-                    if (row := _row(line)) is not None:
-                        rows.setdefault(row["kind"], row)
-                end = begin
+            return _newest(file)
     except FileNotFoundError:
-        pass
+        return {}
+
+
+def _newest(file: IO[bytes]) -> dict[str, dict[str, Any]]:
+    rows: dict[str, dict[str, Any]] = {}
+    # Of kinds that are known already, and of most there are many: parsing those takes seconds.
+    passed: tuple[bytes, ...] = ()
+    end = file.seek(0, os.SEEK_END)
+    first = max(0, end - _TAIL_BYTES)
+    rest = b""
+    while end > first and rows.keys() != _NUMBERS.keys():
+        begin = max(first, end - _BLOCK_BYTES)
+        file.seek(begin)
+        rest, *lines = (file.read(end - begin) + rest[:_LONGEST_LINE]).split(b"\n")
+        if begin == 0:
+            lines.insert(0, rest)
+        for line in reversed(lines):
+            if line.startswith(passed):
+                continue
+            if (row := _row(line)) is not None and row["kind"] not in rows:
+                rows[row["kind"]] = row
+                passed = tuple(_beginning(kind) for kind in rows)
+        end = begin
     return rows
+
+
+def _beginning(kind: str) -> bytes:
+    """How `_line` writes a row of a kind."""
+    return b'{"kind": "%s"' % kind.encode()
 
 
 def _row(line: bytes) -> dict[str, Any] | None:
