@@ -50,6 +50,52 @@ def test_extreme_logits_and_half_precision_stay_finite(name: losses.Loss) -> Non
     assert loss[0] == pytest.approx(2e4, rel=2e-3)  # bf16 rounds 10,000 to 9,984
 
 
+def test_smoothing_equals_its_closed_form() -> None:
+    """Softmax: (1 - s) · loss + s · mean over classes of -ln p, as the loss is linear in targets.
+    Sigmoid: the definition with targets (1 - s) t + s / C."""
+    logits, s, classes = LOGITS.astype(np.float64), 0.1, 7
+    targets = np.asarray(losses.multi_hot(jnp.asarray(LABELS), classes=classes))
+    labelled = targets.any(axis=1)
+
+    def ours(name: losses.Loss) -> np.ndarray:
+        wanted = losses.smoothed(name, jnp.asarray(targets), by=s)
+        return np.asarray(losses.per_example(name, jnp.asarray(LOGITS), targets=wanted))
+
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    plain = -(targets * log_p).sum(axis=1) / np.maximum(targets.sum(axis=1), 1)
+    expected = np.where(labelled, (1 - s) * plain - s * log_p.mean(axis=1), 0)
+    np.testing.assert_allclose(ours("softmax"), expected, rtol=1e-5)
+
+    p = 1 / (1 + np.exp(-logits))
+    t = (1 - s) * targets + np.where(labelled, s / classes, 0)[:, None]
+    expected = -(t * np.log(p) + (1 - t) * np.log(1 - p)).sum(axis=1)
+    np.testing.assert_allclose(ours("sigmoid"), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("beta", [0.9, 0.999, 0.9999])
+def test_balanced_weights_are_those_of_the_paper(beta: float) -> None:
+    """With whole numbers: 1 / E_n, E_n = sum of beta^j for j < n, is the paper's effective number
+    (its proposition 1), and the weights sum to the number of classes."""
+    counts = np.array([5000, 500, 50, 5, 1])
+    effective = np.array([sum(beta**j for j in range(n)) for n in counts])
+    expected = len(counts) / effective / (1 / effective).sum()
+    np.testing.assert_allclose(losses.balanced_weights(counts, beta=beta), expected, rtol=1e-9)
+
+
+def test_a_class_without_images_has_no_weight_and_moves_none() -> None:
+    few = losses.balanced_weights(np.array([30, 3]), beta=0.99)
+    more = losses.balanced_weights(np.array([30, 0, 3]), beta=0.99)
+    np.testing.assert_allclose(more, [few[0], 0, few[1]])
+    assert losses.balanced_weights(np.array([0, 0]), beta=0.99).tolist() == [0, 0]
+
+
+def test_an_example_weighs_what_its_labels_do_by_their_shares() -> None:
+    weights = jnp.asarray([1.0, 2.0, 4.0])
+    targets = jnp.asarray([[1.0, 0, 0], [0, 1, 1], [0, 0.25, 0.75], [0, 0, 0]])
+    ours = losses.example_weights(targets, weights=weights)
+    np.testing.assert_allclose(ours, [1, 3, 3.5, 1], rtol=1e-6)
+
+
 def test_mixup_is_convex_with_one_weight_and_the_previous_example() -> None:
     images = jnp.asarray(RNG.normal(size=(5, 4, 4, 3)), jnp.float32)
     targets = jnp.eye(5, dtype=jnp.float32)

@@ -1,4 +1,5 @@
-"""Losses, mixup and top-k correctness for single and multiple labels an image.
+"""Losses and what changes their targets (smoothing, class balance, mixup), and top-k correctness,
+for single and multiple labels an image.
 
 Labels arrive as int32 [b, l], padded with -1 (an image has one, several or no label), and become
 multi-hot targets [b, y] inside the step, where the compiler fuses them away. Losses are per
@@ -11,7 +12,9 @@ from typing import assert_never
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from numpy.typing import NDArray
 
 from vitctl.model.config import Loss
 
@@ -48,9 +51,50 @@ def softmax_xent(
 ) -> Float[Array, " b"]:
     """Cross-entropy with the targets normalised to sum to 1; an example without labels costs 0."""
     logits, targets = logits.astype(jnp.float32), targets.astype(jnp.float32)
+    return -jnp.sum(_summing_to_1(targets) * jax.nn.log_softmax(logits, axis=-1), axis=-1)
+
+
+def _summing_to_1(targets: Float[Array, "b y"]) -> Float[Array, "b y"]:
     total = jnp.sum(targets, axis=-1, keepdims=True)
-    targets = targets / jnp.where(total > 0.0, total, 1.0)
-    return -jnp.sum(targets * jax.nn.log_softmax(logits, axis=-1), axis=-1)
+    return targets / jnp.where(total > 0.0, total, 1.0)
+
+
+def smoothed(loss: Loss, targets: Float[Array, "b y"], *, by: float) -> Float[Array, "b y"]:
+    """(1 - by) · targets + by / classes (https://arxiv.org/abs/1512.00567, section 7), of softmax's
+    targets after they are made to sum to 1. An example without labels has none afterwards, either.
+    """
+    match loss:
+        case "sigmoid":
+            ...
+        case "softmax":
+            targets = _summing_to_1(targets)
+        case _:
+            assert_never(loss)
+    labelled = jnp.any(targets > 0.0, axis=-1, keepdims=True)
+    return (1.0 - by) * targets + jnp.where(labelled, by / targets.shape[-1], 0.0)
+
+
+def balanced_weights(counts: NDArray[np.int64], *, beta: float) -> NDArray[np.float64]:
+    """Class-balanced weights (Cui et al., https://arxiv.org/abs/1901.05555, section 4): of a class
+    of n images (1 - beta) / (1 - beta^n), scaled so that they sum to the number of classes.
+
+    Near beta = 1 that is 1 / n, at 0 the same for all. A class without images weighs nothing, and
+    is none of those that the sum counts.
+    """
+    present = counts > 0
+    weights = np.zeros(len(counts))
+    # expm1: 1 - beta^n would lose half its digits at beta = 0.9999.
+    weights[present] = (1.0 - beta) / -np.expm1(counts[present] * np.log(beta))
+    return weights * (present.sum() / weights.sum()) if present.any() else weights
+
+
+def example_weights(
+    targets: Float[Array, "b y"], *, weights: Float[Array, " y"]
+) -> Float[Array, " b"]:
+    """The mean weight of an example's labels, by their shares of a mixture; 1 without labels."""
+    total = jnp.sum(targets, axis=-1)
+    mean = targets @ weights / jnp.where(total > 0.0, total, 1.0)
+    return jnp.where(total > 0.0, mean, 1.0)
 
 
 def mixup(

@@ -34,7 +34,12 @@ _SETTINGS = (
         "the run kept one).",
         name="--weights",
     ),
+    flags.LAYER_DECAY,
     flags.WARMUP,
+    flags.FREEZE,
+    flags.MIXUP,
+    flags.SMOOTHING,
+    flags.BALANCE,
     flags.EMA,
     flags.SKIP_SPIKES,
     Flag(

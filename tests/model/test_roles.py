@@ -13,7 +13,7 @@ from vitctl.interop import big_vision
 from vitctl.model import vit
 from vitctl.model.config import Head, ModelConfig, Position, from_name
 from vitctl.model.roles import STACKED, RoleTable
-from vitctl.optim import decay
+from vitctl.optim import decay, rates
 from vitctl.optim.optimizer import names
 from vitctl.sharding import rules
 
@@ -41,6 +41,7 @@ STACKED_NAMES = {name for name in FIRST if name.startswith(f"{STACKED}/")}
 TABLES = [
     (decay.GROUPS, family()),
     (rules.DIVIDED, family()),
+    (rates.DEPTHS, family()),
     (big_vision._IN_BLOCKS, STACKED_NAMES),
     (big_vision._OUTSIDE, FIRST - STACKED_NAMES),
 ]

@@ -19,7 +19,7 @@ def weights(updates: int) -> np.ndarray:
     return (rng.normal(0, 1, (3, 5)) + np.cumsum(steps, axis=0)).astype(np.float32)
 
 
-@pytest.mark.parametrize("decay", [0.5, 0.99, 0.9999])
+@pytest.mark.parametrize("decay", [0.5, 0.99, 0.9999, 1.0])
 def test_it_is_the_weighted_mean_of_all_weights_after_an_update(decay):
     """An update rounds a weight of about 1 twice, 2^-23 in all at the worst; older roundings fade
     like the weights themselves, so min(t, 1 / (1 - d)) of them add up, randomly: their root."""
@@ -30,9 +30,22 @@ def test_it_is_the_weighted_mean_of_all_weights_after_an_update(decay):
         state = step(state, {"w": jnp.asarray(p)})
     factors = decay ** np.arange(len(seen) - 1, -1, -1, dtype=np.float64)
     expected = np.tensordot(factors, seen.astype(np.float64), axes=1) / factors.sum()
-    bound = 2.0**-23 * np.abs(seen).max() * np.sqrt(min(len(seen), 1 / (1 - decay))) * 2
+    bound = 2.0**-23 * np.abs(seen).max() * np.sqrt(min(len(seen), 1 / max(1 - decay, 1e-9))) * 2
     assert int(state.updates) == len(seen)
     np.testing.assert_allclose(np.asarray(state.weights["w"]), expected, atol=bound, rtol=0)
+
+
+def test_a_decay_of_1_is_the_running_mean_of_all_weights():
+    """As float64 keeps it: mean_t = mean_(t-1) + (p_t - mean_(t-1)) / t."""
+    seen, mean = weights(2000), np.zeros((3, 5))
+    step = jax.jit(partial(average.update, decay=1.0))
+    state = average.initial({"w": jnp.full((3, 5), 1e6)})
+    for t, p in enumerate(seen, start=1):
+        state = step(state, {"w": jnp.asarray(p)})
+        mean += (p.astype(np.float64) - mean) / t
+    np.testing.assert_allclose(mean, seen.astype(np.float64).mean(axis=0), rtol=1e-12)
+    bound = 2.0**-23 * np.abs(seen).max() * np.sqrt(len(seen))  # a rounding an update, at random
+    np.testing.assert_allclose(np.asarray(state.weights["w"]), mean, atol=bound, rtol=0)
 
 
 def test_the_first_update_is_its_own_average():

@@ -126,8 +126,8 @@ WARMUP = Flag(
 )
 EMA = Flag(
     "optim.ema",
-    "Also save a moving average of the weights with this decay, for example 0.9999 (default: no "
-    "average).",
+    "Also save a moving average of the weights with this decay, for example 0.9999; 1 is the mean "
+    "over the whole run (default: no average).",
     rare=True,
 )
 SKIP_SPIKES = Flag(
@@ -135,6 +135,39 @@ SKIP_SPIKES = Flag(
     f"Skip updates whose gradient norm is more than {SPIKE_SIGMAS:g} standard deviations above its "
     "recent mean.",
     sets=SPIKE_SIGMAS,
+    rare=True,
+)
+LAYER_DECAY = Flag(
+    "optim.layer_decay",
+    "Multiply the learning rate by this for each layer from the last to the first, for example "
+    "0.85 (default: one rate for all layers).",
+)
+FREEZE = Flag(
+    "optim.freeze",
+    "Do not train the parameters whose whole name matches this regular expression, for example "
+    "'embedding/.*' or 'blocks/[0-5]/.*'; repeatable (default: train all).",
+    metavar="REGEX",
+    many=True,
+    reads=lambda text, name: text,
+    rare=True,
+)
+MIXUP = Flag(
+    "data.augment.mixup_alpha",
+    "Mix each image with its neighbour in the batch, by mixup's Beta(A, A) (default: no mixup).",
+    name="--mixup",
+    metavar="A",
+    rare=True,
+)
+SMOOTHING = Flag(
+    "label_smoothing",
+    "Share of the target that is spread over all classes, for example 0.1 (default: 0).",
+    rare=True,
+)
+BALANCE = Flag(
+    "class_balance",
+    "Weigh images of rare classes more, by class-balanced weights with this beta, for example "
+    "0.999 (default: all images alike).",
+    metavar="BETA",
     rare=True,
 )
 SEED = Flag("seed", "Seed of weights, data order and augmentation (default: 0).", rare=True)

@@ -4,6 +4,7 @@
     optimizer  the optimizers, put together from optax's parts
     schedules  learning rates as a function of the step, in float64 on the host
     decay      which parameters decay: a table by role
+    rates      the share of the learning rate that a parameter takes: by depth, 0 where frozen
     momentum   momentum whose storage type is part of the arithmetic
     per_layer  stacked layers treated as the separate parameters they are
     average    Polyak average of the weights, without a bias to its start

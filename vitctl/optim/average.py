@@ -4,7 +4,8 @@
 
 which is a_t = a_{t-1} + w_t (p_t - a_{t-1}) with w_t = (1 - d) / (1 - d^t): what is stored is the
 average itself, ready to be scored, and the random weights a run starts from are not in it. After
-1 / (1 - d) updates w_t is nearly 1 - d, the usual form. (B. Polyak and A. Juditsky, "Acceleration
+1 / (1 - d) updates w_t is nearly 1 - d, the usual form; d = 1 is the limit w_t = 1 / t, the mean of
+all weights alike. (B. Polyak and A. Juditsky, "Acceleration
 of stochastic approximation by averaging", 1992; the correction is that of Adam's moments,
 https://arxiv.org/abs/1412.6980, section 3.)
 """
@@ -47,6 +48,8 @@ def update(average: Average, params: Params, *, decay: float) -> Average:
 
 def share_of(updates: Int[Array, ""], *, decay: float) -> Float[Array, ""]:
     """w_t of the newest of so many updates: 1 for the first, then falling to 1 - decay."""
+    if decay == 1.0:
+        return 1.0 / updates.astype(jnp.float32)
     # expm1, of a logarithm taken in float64: 1 - d^t would lose half its digits at d = 0.9999.
     rest = -jnp.expm1(updates.astype(jnp.float32) * jnp.float32(math.log(decay)))
     return jnp.float32(1.0 - decay) / rest

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator, model_serializer
 
-from vitctl.settings.config import Config
+from vitctl.settings.config import Config, without_defaults
 
 Name = Literal["adafactor", "adam", "sgd"]
 MomentumDtype = Literal["bfloat16", "float32"]
@@ -14,7 +16,8 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 SPIKE_SIGMAS = 6.0
 """Deviations above the mean from which on OLMo and MaxText leave an update out."""
 
-AverageDecay = Annotated[float, Field(gt=0, lt=1)]
+AverageDecay = Annotated[float, Field(gt=0, le=1)]
+LayerDecay = Annotated[float, Field(gt=0, le=1)]
 
 
 class OptimConfig(Config):
@@ -35,10 +38,13 @@ class OptimConfig(Config):
       wd_head: decay of the classifier's kernel.
       wd_body: decay of every other kernel. Biases, norms, embeddings of positions, the [class]
         token and the probe never decay.
-      ema: decay of a Polyak average of the weights (`vitctl.optim.average`), kept beside them;
-        None means off. It changes no weight.
+      ema: decay of a Polyak average of the weights (`vitctl.optim.average`), kept beside them; 1
+        is the mean of all updates alike; None means off. It changes no weight.
       skip_spikes: an update whose log gradient norm is so many standard deviations above its
         recent mean (`vitctl.optim.spikes`) is left out; None means off.
+      layer_decay: the learning rate is this times smaller with each layer from the last to the
+        first (`vitctl.optim.rates`); None means the same rate for all.
+      freeze: regular expressions of whole names of parameters that are not trained.
     """
 
     name: Name = "adafactor"
@@ -50,3 +56,19 @@ class OptimConfig(Config):
     wd_body: NonNegativeFloat = 0.03
     ema: AverageDecay | None = None
     skip_spikes: PositiveFloat | None = None
+    layer_decay: LayerDecay | None = None
+    freeze: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return without_defaults(self, dump, later=("layer_decay", "freeze"))
+
+    @field_validator("freeze")
+    @classmethod
+    def _are_expressions(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern} is no regular expression: {error}") from None
+        return patterns

@@ -1,13 +1,15 @@
 """The optimizers, put together from optax's parts.
 
-    clip by global norm -> direction (per layer) -> + decay · parameter -> · -lr
+    clip by global norm -> direction (per layer) -> + decay · parameter -> · -lr · share
 
 The learning rate is an argument of `update`: computed on the host in float64 and rounded once, it
-makes a trunk and its cooldowns share one compiled program.
+makes a trunk and its cooldowns share one compiled program. The share is 1 but for `layer_decay` and
+`freeze` (`vitctl.optim.rates`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, assert_never
 
 import jax
@@ -16,7 +18,7 @@ import optax
 from jaxtyping import Array, Float
 
 from vitctl.model.roles import STACKED
-from vitctl.optim import decay
+from vitctl.optim import decay, rates
 from vitctl.optim.config import OptimConfig
 from vitctl.optim.momentum import momentum
 from vitctl.optim.per_layer import PerLayerState, per_layer
@@ -61,10 +63,15 @@ def make(config: OptimConfig, *, params: Params) -> Optimizer:
     Statistics are per layer although blocks are stacked. Everything is traceable, so
     `jax.eval_shape(make(...).init, params)` gives the state's shapes without allocating.
 
+    Gradients of frozen parameters are 0 where the weights come from `hold`: they are clipped with
+    the rest.
+
     Raises:
-      ValueError: some parameter is covered by no decay rule.
+      ValueError: some parameter is covered by no rule of decay or depth, or `config.freeze` is of
+        no use (`vitctl.optim.rates`).
     """
     decays = _as_tree(decay.decays(names(params), config=config), like=params)
+    by_share = shares(params, config=config)
     off = config.clip_norm is None
     clip = optax.identity() if off else optax.clip_by_global_norm(config.clip_norm)
     direction = per_layer(_direction(config), stacked=STACKED)
@@ -76,11 +83,12 @@ def make(config: OptimConfig, *, params: Params) -> Optimizer:
         grads, _ = clip.update(grads, optax.EmptyState())
         directions, state = direction.update(grads, state, params)
 
-        def step(u: Array, p: Array, decay: float) -> Array:
+        def step(u: Array, p: Array, decay: float, share: Any) -> Array:
             u = u.astype(jnp.float32)
-            return -rate * (u + decay * p if decay else u)
+            own = rates.scaled(rate, share, ndim=p.ndim)
+            return -own * (u + decay * p if decay else u)
 
-        return jax.tree.map(step, directions, params, decays), state
+        return jax.tree.map(step, directions, params, decays, by_share), state
 
     return Optimizer(init=direction.init, update=update)
 
@@ -88,6 +96,20 @@ def make(config: OptimConfig, *, params: Params) -> Optimizer:
 def decay_table(params: Params, *, config: OptimConfig) -> dict[str, float]:
     """The decay of each parameter by name, e.g. {"head/kernel": 3.0, "head/bias": 0.0, ...}."""
     return decay.decays(names(params), config=config)
+
+
+def shares(params: Params, *, config: OptimConfig) -> Any:
+    """The share of the learning rate that each parameter takes: a tree like `params` of float64[],
+    or of float64[L] for stacked layers. ValueError as `rates.shares`."""
+    by_shape = dict(zip(names(params), (p.shape for p in jax.tree.leaves(params)), strict=True))
+    return _as_tree(rates.shares(by_shape, config=config), like=params)
+
+
+def hold(params: Params, *, config: OptimConfig) -> Params:
+    """The weights to differentiate by: without a gradient where `config.freeze` says so."""
+    if not config.freeze:
+        return params
+    return rates.hold(params, shares(params, config=config))
 
 
 def names(params: Params) -> list[str]:
@@ -157,5 +179,5 @@ def _adafactor(config: OptimConfig) -> optax.GradientTransformation:
     )
 
 
-def _as_tree(by_name: dict[str, float], *, like: Params) -> Any:
+def _as_tree(by_name: Mapping[str, Any], *, like: Params) -> Any:
     return jax.tree.unflatten(jax.tree.structure(like), [by_name[name] for name in names(like)])

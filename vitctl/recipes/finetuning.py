@@ -13,6 +13,16 @@ from vitctl.recipes.pretraining import ImageFacts, earlier_versions, unscaled
 from vitctl.recipes.recipe import load_finetune
 from vitctl.settings.trees import Tree, merge, positive
 
+_LEFT_BEHIND = {
+    "optim",
+    "schedule",
+    "from_weights",
+    "from_schedule",
+    "label_smoothing",
+    "class_balance",
+}
+"""What fine-tuning does not take over from the run that it begins from."""
+
 
 def resolve(
     checkpoint: Artifact,
@@ -54,9 +64,7 @@ def resolve(
     # Settings of the user that give the grid, or change the model, win over the recipe.
     free = "position_grid" not in (overrides.get("model") or {})
     span = span_of(model, resolution=requested or chosen) if free else None
-    tree = before.model_dump(
-        mode="json", exclude={"optim", "schedule", "from_weights", "from_schedule"}
-    )
+    tree = before.model_dump(mode="json", exclude=_LEFT_BEHIND)
     tree["data"].pop("first_step", None)
     merge(
         tree,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    Field,
     NonNegativeInt,
     PositiveInt,
     ValidationError,
@@ -29,6 +30,8 @@ from vitctl.summaries import WeightsName
 RecipeName = Literal["paper", "small"]
 OnDivergence = Literal["stop", "rollback"]
 FromSchedule = Literal["continue", "restart"]
+Smoothing = Annotated[float, Field(ge=0, lt=1)]
+ClassBalance = Annotated[float, Field(gt=0, lt=1)]
 
 
 class DataConfig(Config):
@@ -68,6 +71,9 @@ class TrainConfig(Config):
         (`optim.ema`). A run from scratch has no such choice.
       from_schedule: of pretraining that begins from a checkpoint, whether the checkpoint's schedule
         goes on, from its step, or a new one begins, from step 0. None: of all other runs.
+      label_smoothing: the share of the targets that is spread over all classes while training.
+      class_balance: beta of class-balanced weights (`vitctl.losses.balanced_weights`) by the counts
+        of classes in the training split; None: every image counts alike.
     """
 
     name: str
@@ -81,10 +87,13 @@ class TrainConfig(Config):
     precision: Precision
     from_weights: WeightsName = "raw"
     from_schedule: FromSchedule | None = None
+    label_smoothing: Smoothing = 0.0
+    class_balance: ClassBalance | None = None
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        return without_defaults(self, dump, later=("from_schedule",))
+        later = ("from_schedule", "label_smoothing", "class_balance")
+        return without_defaults(self, dump, later=later)
 
     @model_validator(mode="after")
     def _has_a_length(self) -> Self:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from vitctl import losses
@@ -63,6 +64,7 @@ def make_step(
     remat: Remat,
     microbatch: int | None = None,
     scan: bool = True,
+    class_weights: tuple[float, ...] | None = None,
 ) -> jax.stages.Wrapped:
     """The compiled step; it gives up the state. See the inner function for its arguments.
 
@@ -72,6 +74,7 @@ def make_step(
     Args:
       microbatch: images a device at a time; gradients of the parts are averaged in fp32. The whole
         batch is mixed first, so what is learnt from is the same.
+      class_weights: how much the loss of an image counts, by its class; None: all alike.
     """
     alpha = cfg.data.augment.mixup_alpha
     each = cfg.data.batch // layout.batch_shards
@@ -85,6 +88,8 @@ def make_step(
         remat=remat,
         parts=each // checked_microbatch(microbatch, images=each),
         scan=scan,
+        smoothing=cfg.label_smoothing,
+        class_weights=class_weights,
     )
 
 
@@ -100,17 +105,20 @@ def _jitted(
     remat: Remat,
     parts: int,
     scan: bool,
+    smoothing: float,
+    class_weights: tuple[float, ...] | None,
 ) -> jax.stages.Wrapped:
     update = states.optimizer_of(model, optim).update
     dtype = jnp.dtype(precision)
     shardings = states.shardings_of(model, optim, layout)
     divided = layout.grads(shardings.params)
+    balance = None if class_weights is None else np.asarray(class_weights, np.float32)
 
     def loss_of(
         params: vit.Params, images: Float[Array, "b i j 3"], targets: Float[Array, "b y"]
     ) -> Float[Array, ""]:
         out = vit.apply(
-            params,
+            optimizers.hold(params, config=optim),
             images,
             config=model,
             compute_dtype=dtype,
@@ -119,7 +127,11 @@ def _jitted(
             activation_sharding=layout.constrain,
             weight_use=layout.use,
         )
-        return jnp.mean(losses.per_example(loss, out.logits, targets=targets))
+        wanted = losses.smoothed(loss, targets, by=smoothing) if smoothing else targets
+        each = losses.per_example(loss, out.logits, targets=wanted)
+        if balance is not None:
+            each = each * losses.example_weights(targets, weights=jnp.asarray(balance))
+        return jnp.mean(each)
 
     def averaged(
         params: vit.Params, images: Float[Array, "b i j 3"], targets: Float[Array, "b y"]

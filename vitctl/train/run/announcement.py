@@ -39,10 +39,20 @@ def announced(
 
 
 def _extras(cfg: TrainConfig) -> str:
-    """What is kept or left out beside the plain update."""
+    """What is kept, changed or left out beside the plain update."""
     optim, sentence = cfg.optim, ""
     if optim.ema is not None:
         sentence += f"; average of the weights, decay {optim.ema:g}"
     if optim.skip_spikes is not None:
         sentence += f"; gradient norms over {optim.skip_spikes:g} sigma left out"
+    if optim.layer_decay is not None:
+        sentence += f"; rates times {optim.layer_decay:g} a layer down"
+    if optim.freeze:
+        sentence += f"; frozen: {', '.join(optim.freeze)}"
+    if (alpha := cfg.data.augment.mixup_alpha) is not None:
+        sentence += f"; mixup {alpha:g}"
+    if cfg.label_smoothing:
+        sentence += f"; label smoothing {cfg.label_smoothing:g}"
+    if cfg.class_balance is not None:
+        sentence += f"; classes balanced, beta {cfg.class_balance:g}"
     return sentence

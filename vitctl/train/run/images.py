@@ -52,6 +52,15 @@ class Images:
     def classes(self) -> tuple[str, ...]:
         return self.dataset.info.classes
 
+    @property
+    def class_counts(self) -> NDArray[np.int64]:
+        """int64[classes]: images of the training split with each class; all labels are read."""
+        labels = np.asarray(self.dataset.labels(self.cfg.data.split))
+        repeated = np.zeros(labels.shape, bool)  # a label that an image has twice counts once
+        labels = np.sort(labels, axis=1)
+        repeated[:, 1:] = labels[:, 1:] == labels[:, :-1]
+        return np.bincount(labels[(labels >= 0) & ~repeated], minlength=len(self.classes))
+
     @cached_property
     def _keys_of(self):
         data = self.cfg.data

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vitctl import processes
+from vitctl import losses, processes
 from vitctl.artifacts.run_draft import RunDraft
 from vitctl.data.order import Window
 from vitctl.errors import UsageError
@@ -112,7 +112,13 @@ def prepare(
         machine.keep_freed_memory()
 
     # Programs
-    step = make_step(cfg, layout=layout, remat=memory.remat, microbatch=memory.microbatch)
+    step = make_step(
+        cfg,
+        layout=layout,
+        remat=memory.remat,
+        microbatch=memory.microbatch,
+        class_weights=_class_weights(cfg, images),
+    )
     scorer = None
     if cfg.data.eval_split is not None:
         scorer = Jitted(
@@ -131,6 +137,12 @@ def prepare(
         scorer=scorer,
         emit=emit,
     )
+
+
+def _class_weights(cfg: TrainConfig, images: Images) -> tuple[float, ...] | None:
+    if cfg.class_balance is None:
+        return None
+    return tuple(losses.balanced_weights(images.class_counts, beta=cfg.class_balance).tolist())
 
 
 def _available_bytes() -> int | None:

@@ -24,7 +24,7 @@ from vitctl.artifacts.manifest import Recipe
 from vitctl.artifacts.run_draft import RunDraft
 from vitctl.artifacts.store import Store
 from vitctl.data.digest import ConsumedSamples
-from vitctl.errors import DivergedError, InterruptedRun
+from vitctl.errors import DivergedError, InterruptedRun, UsageError
 from vitctl.events import Caution, Doing, Emit, Note
 from vitctl.optim import schedules
 from vitctl.places import nofollow
@@ -32,6 +32,7 @@ from vitctl.places.local import based
 from vitctl.quantities import show_count
 from vitctl.signals import Stop, graceful, nothing_to_save, unless_owned
 from vitctl.train.config import TrainConfig, TrainRuntime
+from vitctl.train.program import state as states
 from vitctl.train.program.state import TrainState
 from vitctl.train.run import rollback
 from vitctl.train.run.beginning import StartingPoint, of_checkpoint
@@ -65,8 +66,10 @@ def trained(
       dataset: what is trained on; None if the images are synthetic.
 
     Raises:
-      As `train`.
+      UsageError: `optim.freeze` names no parameter of the model.
+      And as `train`.
     """
+    _check_parameters(cfg)
     # Without the lock first: a run that trains on still answers for what it is done with.
     done = (
         None if runtime.force else crew.of(store).earlier_result(recipe, cfg.steps, out=runtime.out)
@@ -218,6 +221,17 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
         for saved in saver.finished():
             report.saved(saved)
         return run.checkpoint(cfg.steps)
+
+
+def _check_parameters(cfg: TrainConfig) -> None:
+    """Raise UsageError for patterns of parameters that the model does not have."""
+    if cfg.optim.freeze:
+        try:
+            states.optimizer(cfg)
+        except ValueError as error:
+            raise UsageError(
+                str(error), hint="--freeze takes regular expressions of whole names"
+            ) from None
 
 
 def _begin(training: Training) -> tuple[TrainState, int, ConsumedSamples, list[int]]:
