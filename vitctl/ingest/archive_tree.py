@@ -19,6 +19,7 @@ import numpy as np
 
 from vitctl.data.names import text_of
 from vitctl.errors import InputError
+from vitctl.ingest import own_output
 from vitctl.ingest.columns import Entries, EntriesBuilder, Strings
 from vitctl.ingest.folder_layout import split_named
 from vitctl.ingest.litter import file_kind, folder_kind
@@ -48,6 +49,8 @@ class ArchiveTree:
         self._left_alone: str | None = None
         self._tables: dict[str, Callable[[], AbstractContextManager[IO[bytes]]]] = {}
         self._table_bytes = 0
+        self._own: set[bytes] = set()
+        self._pictures: list[bytes] = []
 
     def add_file(self, name: bytes, *, size: int, part: Part, number: int, offset: int) -> bool:
         """Whether a member may be an image, and is taken. `number` is that of the part."""
@@ -66,6 +69,27 @@ class ArchiveTree:
             offset=offset,
         )
         return True
+
+    def wants_mark(self, name: bytes, *, size: int) -> bool:
+        """Whether a member that `add_file` has just refused may say that vitctl made its folder."""
+        return (
+            self._left_alone is None
+            and own_output.may_be_mark(name.rpartition(b"/")[2])
+            and size <= own_output.MOST_BYTES
+        )
+
+    def see_mark(self, name: bytes, content: bytes) -> bool:
+        """Whether such a member, right after `add_file` has refused it, says so."""
+        if own_output.is_mark(name.rpartition(b"/")[2], content):
+            self._own.add(self._below)
+            return True
+        return False
+
+    def take_back_picture(self, name: bytes) -> None:
+        """The newest member, which was taken, is a picture of `vitctl replay`."""
+        self.files.pop()
+        self.skipped[own_output.PICTURES] += 1
+        self._pictures.append(self._below + text_of(name.rpartition(b"/")[2]).encode())
 
     def wants_table(self, name: bytes) -> bool:
         """Whether a member that `add_file` has just refused may be a table of labels."""
@@ -102,17 +126,25 @@ class ArchiveTree:
 
     def build(self, *, path: str, shown: str, source: Source, parts: Collection[Part]) -> Tree:
         """The tree. Raises `InputError` where two archives hold one path."""
-        files = self.files.build()
+        files = self.built_files(shown=shown)
         files = self._last_of_each(files, list(parts))
+        own = [*self._pictures, *(folder.removesuffix(b"/") for folder in self._own)]
+        empty = own_output.emptied(own, files)
         below, files = _without_lone_top(files)
         files, excluded = self._without_excluded(files)
         folders: dict[str, set[str]] = {}
         for names in self._folders:
+            if names in empty or _is_below(f"{'/'.join(names)}/".encode(), self._own):
+                continue
             if names[:1] == (below,):
                 names = names[1:]
             if names:
                 folders.setdefault(names[0], set()).update(names[1:2])
-        tables = {path.removeprefix(f"{below}/"): opening for path, opening in self._tables.items()}
+        tables = {
+            path.removeprefix(f"{below}/"): opening
+            for path, opening in self._tables.items()
+            if not _is_below(path.encode(), self._own)
+        }
         return Tree(
             path=path,
             shown=shown,
@@ -124,6 +156,19 @@ class ArchiveTree:
             below=below,
             sidecars=Sidecars(tables, lambda path: tables[path]()),
         )
+
+    def built_files(self, *, shown: str) -> Entries:
+        """All members that were taken but those in folders that vitctl made. Raises `InputError`
+        where it made all of the archive."""
+        if b"" in self._own:
+            raise own_output.refusal(shown)
+        files = self.files.build()
+        if not self._own:
+            return files
+        outermost = (own for own in self._own if not _is_below(own, self._own - {own}))
+        self.skipped[own_output.KIND] += sum(1 for _ in outermost)
+        mask = (not _is_below(id_, self._own) for id_ in files.ids)
+        return files.where(np.fromiter(mask, bool, len(files)))
 
     def _without_excluded(self, files: Entries) -> tuple[Entries, set[str]]:
         """Without what is in top folders that are excluded, and their names."""
@@ -159,6 +204,18 @@ class ArchiveTree:
         if not keep.all():
             self.skipped[_AGAIN] += int((~keep).sum())
         return files.where(keep)
+
+
+def _is_below(path: bytes, folders: Collection[bytes]) -> bool:
+    """Whether a path is in one of these folders, which end with a slash, or is one of them."""
+    if not folders:
+        return False
+    end = path.find(b"/")
+    while end >= 0:
+        if path[: end + 1] in folders:
+            return True
+        end = path.find(b"/", end + 1)
+    return False
 
 
 def _without_lone_top(files: Entries) -> tuple[str | None, Entries]:

@@ -26,7 +26,7 @@ from vitctl.ingest.litter import file_kind, folder_kind
 from vitctl.ingest.sources import Access, Listing
 from vitctl.ingest.spelling import nfc
 from vitctl.ingest.tables_inside import Sidecars, may_be_table
-from vitctl.ingest.tree import ReadTree, Tree
+from vitctl.ingest.tree import ReadTree, Tree, without_own_output
 from vitctl.ingest.tree_reading import read_tree
 from vitctl.places.local import is_there
 
@@ -85,7 +85,8 @@ def read_folder(
         )
     if not root.is_dir():
         raise InputError(f"{root} is not a folder", hint="give a folder of class folders")
-    return read(_walk(root, exclude=set(map(nfc, choices.exclude)), own=own), choices)
+    tree = _walk(root, exclude=set(map(nfc, choices.exclude)), own=own)
+    return read(without_own_output(tree), choices)
 
 
 def _walk(root: Path, *, exclude: Collection[str], own: Iterable[Path]) -> Tree:
@@ -96,17 +97,16 @@ def _walk(root: Path, *, exclude: Collection[str], own: Iterable[Path]) -> Tree:
     excluded: set[str] = set()
     sidecars: list[str] = []
     skipped: Counter[str] = Counter()
+    made: list[bytes] = []
     outputs = {_identity(os.stat(path)) for path in own if path.is_dir()}
     stack = [(base, b"", frozenset([_identity(os.stat(base))]))]
     while stack:
         folder, below, above = stack.pop()
         if own_output.made_by_vitctl(folder):
             if not below:
-                raise InputError(
-                    f"{text_of(base)} is what vitctl made of images, not a source of them",
-                    hint="give the folder of the images themselves",
-                )
+                raise own_output.refusal(text_of(base))
             skipped[own_output.KIND] += 1
+            made.append(below)
             continue
         parts = below.split(b"/") if below else []
         if len(parts) == 1:
@@ -126,6 +126,7 @@ def _walk(root: Path, *, exclude: Collection[str], own: Iterable[Path]) -> Tree:
                         skipped["links that lead back up"] += 1
                     elif identity in outputs:
                         skipped[own_output.KIND] += 1
+                        made.append(path)
                     elif not below and (top := nfc(text_of(item.name))) in exclude:
                         excluded.add(top)
                         skipped["folders left out by --exclude"] += 1
@@ -152,6 +153,7 @@ def _walk(root: Path, *, exclude: Collection[str], own: Iterable[Path]) -> Tree:
         excluded=excluded,
         skipped=skipped,
         sidecars=Sidecars(sidecars, partial(_opened, base)),
+        own=[text_of(path).encode() for path in made],
     )
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from vitctl.data.names import text_of
 from vitctl.errors import InputError
+from vitctl.ingest import own_output
 from vitctl.ingest.archive_tree import ArchiveTree
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import Entry
@@ -157,6 +158,14 @@ class _InOrderReader:
         )
 
 
+def _beginning(file: _File, size: int) -> bytes:
+    """The first bytes of a file, none where the archive is damaged: the walk meets that again."""
+    try:
+        return file.read(size)
+    except DamagedError:
+        return b""
+
+
 class _Samples:
     """The classes of images, from the .cls files beside them."""
 
@@ -217,13 +226,25 @@ def list_tars(
                 if tree.add_file(
                     file.name, size=file.size, part=part, number=number, offset=len(offsets)
                 ):
+                    if file.name[-4:].lower() == b".png" and own_output.is_replay_picture(
+                        _beginning(file, own_output.HEAD_BYTES)
+                    ):
+                        tree.take_back_picture(file.name)
+                        continue
                     samples.add_image()
                     offsets.append(file.offset)
                     numbers.append(file.number)
                     in_order = in_order or file.stream.compressed
-                elif choices.takes_labels and tree.wants_table(file.name):
+                    continue
+                content = None
+                if tree.wants_mark(file.name, size=file.size):
+                    content = _beginning(file, file.size)
+                    if tree.see_mark(file.name, content):
+                        continue
+                if choices.takes_labels and tree.wants_table(file.name):
                     if file.stream.compressed:
-                        contents = partial(file.read, file.size)
+                        unread = partial(file.read, file.size)
+                        contents = unread if content is None else partial(bytes, content)
                         tree.hold_table(file.name, contents, size=file.size)
                     else:
                         window = partial(opened_window, part, file.offset, file.size)
@@ -249,7 +270,7 @@ def list_tars(
             "and labels, --labels FILE, or shard without any: --unlabelled",
         )
     if webdataset:
-        files = tree.files.build()
+        files = tree.built_files(shown=shown)
         classes = np.array(samples.labels, np.int32)[files.offsets]
         if not choices.takes_labels:
             files = files.unlabelled()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vitctl.data.dataset import SPLITS
 from vitctl.errors import InputError
+from vitctl.ingest import own_output
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import Entries
 from vitctl.ingest.folder_layout import Layout
@@ -34,6 +35,7 @@ class Tree:
       skipped: why files were left alone -> how many.
       below: a folder that holds all of them and is no part of their paths.
       sidecars: files that may say the labels of images.
+      own: folders that vitctl made, whose files are left out.
     """
 
     path: str
@@ -45,10 +47,28 @@ class Tree:
     skipped: Counter[str] = field(default_factory=Counter)
     below: str | None = None
     sidecars: Sidecars = field(default_factory=Sidecars)
+    own: Collection[bytes] = ()
 
 
 ReadTree = Callable[[Tree, Choices], Listing]
 """Gives the files of a tree classes and splits."""
+
+
+def without_own_output(tree: Tree) -> Tree:
+    """A tree whose source is read at random, without pictures of `vitctl replay`, and without the
+    folders that hold nothing but what vitctl made."""
+    files, pictures = own_output.without_pictures(tree.files, tree.source)
+    if pictures:
+        tree.skipped[own_output.PICTURES] += len(pictures)
+    empty = own_output.emptied([*pictures, *tree.own], files)
+    if not empty and not pictures:
+        return tree
+    folders = {
+        name: [inner for inner in folders if (name, inner) not in empty]
+        for name, folders in tree.folders.items()
+        if (name,) not in empty
+    }
+    return replace(tree, files=files, folders=folders)
 
 
 def split_numbers(layout: Layout) -> dict[bytes, int]:
@@ -81,6 +101,8 @@ def nothing_found(tree: Tree, skipped: Counter[str]) -> InputError:
                 hint="give these: vitctl shard "
                 + shlex.quote(f"{tree.path.rstrip('/')}/**/*{ending}"),
             )
+    if skipped[own_output.KIND] or skipped[own_output.PICTURES]:
+        return own_output.refusal(tree.path)
     contents = ", ".join(f"{count} {what}" for what, count in skipped.most_common(_SHOWN))
     return InputError(
         f"there is no image in {tree.path}" + (f" (it holds {contents})" if contents else ""),

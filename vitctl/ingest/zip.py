@@ -18,7 +18,7 @@ from vitctl.ingest.columns import Entry
 from vitctl.ingest.header import BadImageError
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.sources import Access, Bytes, Listing
-from vitctl.ingest.tree import ReadTree
+from vitctl.ingest.tree import ReadTree, without_own_output
 from vitctl.ingest.tree_reading import read_tree
 from vitctl.ingest.zip_members import (
     DEFLATED,
@@ -26,6 +26,7 @@ from vitctl.ingest.zip_members import (
     ENCRYPTED,
     LOCAL,
     STORED,
+    Member,
     members,
 )
 
@@ -141,6 +142,14 @@ def _opened_table(part: Part, offset: int, size: int) -> Iterator[Any]:
             raise InputError(f"is damaged in the archive: {error}") from None
 
 
+def _content(descriptor: int, member: Member) -> bytes:
+    """The bytes of a member, none where it is damaged."""
+    try:
+        return _MemberBytes(descriptor, member.offset, member.size).read()
+    except BadImageError:
+        return b""
+
+
 def list_zips(
     given: str,
     paths: Sequence[bytes],
@@ -160,19 +169,20 @@ def list_zips(
                         tree.add_folder(member.name)
                     elif member.kind in _KINDS:
                         tree.skipped[_KINDS[member.kind]] += 1
-                    elif (
-                        not tree.add_file(
-                            member.name,
-                            size=member.size,
-                            part=part,
-                            number=number,
-                            offset=member.offset,
-                        )
-                        and choices.takes_labels
-                        and tree.wants_table(member.name)
+                    elif not tree.add_file(
+                        member.name,
+                        size=member.size,
+                        part=part,
+                        number=number,
+                        offset=member.offset,
                     ):
-                        opening = partial(_opened_table, part, member.offset, member.size)
-                        tree.add_table(member.name, opening)
+                        if tree.wants_mark(member.name, size=member.size) and tree.see_mark(
+                            member.name, _content(file.fileno(), member)
+                        ):
+                            continue
+                        if choices.takes_labels and tree.wants_table(member.name):
+                            opening = partial(_opened_table, part, member.offset, member.size)
+                            tree.add_table(member.name, opening)
             except DamagedError as error:
                 cautions.append(
                     f"{part.shown} is damaged at byte {error.at:,} ({error.reason}); what lies "
@@ -184,10 +194,8 @@ def list_zips(
             f"the members of {shown} are encrypted",
             hint="unpack it with its password, and give the folder",
         )
-    listing = read(
-        tree.build(path=given, shown=shown, source=Zips(parts), parts=parts),
-        choices,
-    )
+    files = tree.build(path=given, shown=shown, source=Zips(parts), parts=parts)
+    listing = read(without_own_output(files), choices)
     zips = "a zip" if len(parts) == 1 else f"{len(parts):,} zips"
     return replace(
         listing,

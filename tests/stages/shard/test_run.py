@@ -541,10 +541,16 @@ def test_out_may_lie_in_the_source(source, store):
 
 def test_replay_pictures_are_no_photos(source, store):
     picture = sheet(np.zeros((2, 8, 8, 3), np.float32), [["a"], ["b"]])
-    (source / "ant" / "batch.png").write_bytes(picture)
-    artifact = shard(source, store, runtime=ShardRuntime(workers=0, max_bad_fraction=0.1))
-    assert artifact.summary["rejected"] == 1
-    assert "vitctl replay" in (artifact.path / "rejects.jsonl").read_text()
+    (source / "replays").mkdir()
+    for name in ("ant/batch.png", *(f"replays/{i}.png" for i in range(9))):
+        (source / name).write_bytes(picture)
+    events = []
+    artifact = shard(source, store, emit=events)
+    assert artifact.summary["rejected"] == 0
+    assert artifact.summary["skipped"] == {"pictures that vitctl replay made": 10}
+    assert Dataset.load(artifact.path).info.classes == ("ant", "bee", "cat")
+    assert any("10 pictures that vitctl replay made" in text for text in said(events, Note))
+    assert said(events, Caution) == []
 
 
 def test_the_layout_is_announced(source, store):
