@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.locks.hand_clock import HandClock
 from vitctl.artifacts import Store
 from vitctl.places import ObjectPath, buckets, place
 
@@ -17,6 +18,12 @@ def memory(tmp_path_factory):
     bucket = place(f"memory://{tmp_path_factory.mktemp('bucket').name}/store")
     assert isinstance(bucket, ObjectPath)
     return bucket
+
+
+@pytest.fixture
+def clock():
+    """Of the locks of a test, which it moves itself."""
+    return HandClock()
 
 
 @pytest.fixture(autouse=True)

@@ -3,9 +3,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import time
 
-from tests.artifacts.making import made, recipe
+from tests.artifacts.making import recipe
+from tests.waiting import PATIENCE_S
 from vitctl.artifacts import Store
 from vitctl.events import silent
 from vitctl.locks.exclusive import exclusive, is_locked
@@ -17,7 +17,7 @@ _spawned = multiprocessing.get_context("spawn")
 def hold(path, held, release):
     with exclusive(place(path), emit=silent, waiting=""):
         held.set()
-        release.wait(30)
+        release.wait(PATIENCE_S)
 
 
 def make_slowly(root, started, notes):
@@ -33,13 +33,13 @@ def test_the_second_process_waits_and_finds_it_done(store):
     other = _spawned.Process(target=make_slowly, args=(store.root, started, notes))
     with store.open(recipe(a=1), name="thing") as draft:
         other.start()
-        assert started.wait(30)
-        waiting = notes.get(timeout=30)
+        assert started.wait(PATIENCE_S)
+        waiting = notes.get(timeout=PATIENCE_S)
         assert "waiting for it to finish" in waiting
         (draft.path / "data.bin").write_bytes(b"x")
         draft.publish(summary={})
-    assert notes.get(timeout=30) == "found"
-    other.join(30)
+    assert notes.get(timeout=PATIENCE_S) == "found"
+    other.join(PATIENCE_S)
     assert other.exitcode == 0
 
 
@@ -49,10 +49,10 @@ def test_a_killed_holder_leaves_no_lock(tmp_path):
     held, release = _spawned.Event(), _spawned.Event()
     other = _spawned.Process(target=hold, args=(path, held, release))
     other.start()
-    assert held.wait(30)
+    assert held.wait(PATIENCE_S)
     assert is_locked(place(path))
     os.kill(other.pid, signal.SIGKILL)
-    other.join(30)
+    other.join(PATIENCE_S)
     assert path.exists()
     assert not is_locked(place(path))
     with exclusive(place(path), emit=silent, waiting=""):
@@ -68,7 +68,23 @@ def test_asking_is_not_taking(tmp_path):
 
 
 def test_two_recipes_do_not_wait_for_each_other(store):
-    begun = time.monotonic()
-    with store.open(recipe(a=1), name="thing"):
-        made(store, recipe(a=2))
-    assert time.monotonic() - begun < 5
+    notes = []
+    with (
+        store.open(recipe(a=1), name="thing"),
+        store.open(recipe(a=2), name="thing", emit=notes.append) as draft,
+    ):
+        assert draft.finished is None
+    assert notes == []
+
+
+def test_who_waits_says_so_once_and_then_has_it(tmp_path, clock):
+    path, notes = place(tmp_path / "d" / ".lock"), []
+    first = exclusive(path, emit=silent, waiting="", clock=clock)
+    first.__enter__()
+    clock.once(lambda: first.__exit__(None, None, None), after_s=60)
+    began = clock.now_s()
+    with exclusive(path, emit=notes.append, waiting="it works", clock=clock):
+        assert clock.now_s() - began >= 60
+        assert is_locked(path)
+    assert [note.text for note in notes] == ["it works"]
+    assert not is_locked(path)

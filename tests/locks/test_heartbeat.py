@@ -15,12 +15,15 @@ from dataclasses import replace
 import pytest
 
 from tests.artifacts.making import recipe, trained
+from tests.locks.hand_clock import HandClock
+from tests.waiting import PATIENCE_S
 from vitctl.errors import InterruptedRun
+from vitctl.events import silent
 from vitctl.locks import exclusive as locks
 from vitctl.locks import heartbeat, mounts
 from vitctl.locks.heartbeat import Beat
 from vitctl.locks.holder import Holder, started
-from vitctl.places import place
+from vitctl.places import nofollow, place
 
 _spawned = multiprocessing.get_context("spawn")
 
@@ -30,21 +33,30 @@ def no_flock(descriptor, operation):
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Without flock, and with beats that a test can wait for."""
+def _no_flock(monkeypatch):
     monkeypatch.setattr(fcntl, "flock", no_flock)
-    monkeypatch.setattr(heartbeat, "BEAT_S", 0.05)
-    monkeypatch.setattr(heartbeat, "STALE_S", 0.6)
-    monkeypatch.setattr(heartbeat, "_POLL_S", 0.02)
 
 
-def take(path, order, name, *, hold_s=0.0):
-    with locks.exclusive(
-        place(path), emit=lambda event: order.append(event.text), waiting="waiting"
-    ):
-        order.append(f"{name} has it")
-        time.sleep(hold_s)
-        order.append(f"{name} leaves")
+@pytest.fixture
+def exclusive(clock):
+    """exclusive(path): its lock, by the clock of the test."""
+
+    def call(path, *, emit=silent):
+        return locks.exclusive(place(path), emit=emit, waiting="waiting", clock=clock)
+
+    return call
+
+
+@pytest.fixture
+def take(exclusive):
+    """take(path): what is said until it is had."""
+
+    def call(path):
+        notes = []
+        with exclusive(path, emit=notes.append):
+            return [note.text for note in notes]
+
+    return call
 
 
 def leave(path, holder):
@@ -55,67 +67,57 @@ def leave(path, holder):
 ELSEWHERE = Beat("someone", "node7", "node7 other-boot", 17)
 
 
-@pytest.mark.slow  # a loaded machine may starve a thread
-def test_one_at_a_time(tmp_path):
-    path, order = tmp_path / "run" / ".lock", []
-    first = threading.Thread(target=take, args=(path, order, "first"), kwargs={"hold_s": 1.0})
-    first.start()
-    while "first has it" not in order:
-        time.sleep(0.01)
+def test_one_at_a_time(tmp_path, exclusive, take, clock):
+    """The holder's count moves, so it is waited for much longer than one that stands still."""
+    path, began = tmp_path / "run" / ".lock", clock.now_s()
+    first = exclusive(path)
+    first.__enter__()
     assert locks.is_locked(place(path))
-    take(path, order, "second")  # longer than STALE_S: the holder's count moves
-    first.join()
-    expected = ["first has it", "waiting", "first leaves", "second has it", "second leaves"]
-    assert order == expected
+    long_s = 3 * heartbeat.STALE_S
+    clock.once(lambda: first.__exit__(None, None, None), after_s=long_s)
+    assert take(path) == ["waiting"]
+    assert clock.now_s() - began == pytest.approx(long_s, abs=2 * heartbeat._POLL_S)
     assert not locks.is_locked(place(path))
     assert not heartbeat.beside(path).exists()
 
 
-def test_a_count_that_stands_still_is_taken_over(tmp_path):
-    path, order = tmp_path / ".lock", []
+def test_a_count_that_stands_still_is_taken_over(tmp_path, take, clock):
+    path = tmp_path / ".lock"
     leave(path, ELSEWHERE)
     assert locks.is_locked(place(path))  # another machine's: not known to be dead
     os.utime(heartbeat.beside(path), (0, 0))
     assert not locks.is_locked(place(path))
-    began = time.monotonic()
-    take(path, order, "next")
-    assert time.monotonic() - began >= heartbeat.STALE_S
-    assert order == ["waiting", "next has it", "next leaves"]
+    began = clock.now_s()
+    assert take(path) == ["waiting"]
+    waited_s = clock.now_s() - began
+    assert heartbeat.STALE_S <= waited_s <= heartbeat.STALE_S + 2 * heartbeat._POLL_S
 
 
-@pytest.mark.slow  # a loaded machine may starve a thread
-def test_a_clock_that_jumps_takes_nothing_over(tmp_path, monkeypatch):
+def test_a_clock_that_jumps_takes_nothing_over(tmp_path, take, clock, monkeypatch):
     """Years pass on every clock; the holder's count moves, and that is all that counts."""
-    path, order = tmp_path / ".lock", []
-    for clock in ("time", "monotonic", "perf_counter"):
-        real, start = getattr(time, clock), time.perf_counter()
+    path, began = tmp_path / ".lock", clock.now_s()
+    for name in ("time", "monotonic", "perf_counter"):
+        real, start = getattr(time, name), time.perf_counter()
         jumped = lambda real=real, start=start: real() + 1e8  # noqa: E731
-        monkeypatch.setattr(time, clock, jumped)
+        monkeypatch.setattr(time, name, jumped)
     leave(path, ELSEWHERE)
     os.utime(heartbeat.beside(path), (0, 0))
-    over = threading.Event()
+    beats = iter(range(1, 30))
 
     def count():
-        for beat in range(100):
-            leave(path, replace(ELSEWHERE, beat=beat))
-            if over.wait(0.02):
-                break
-        heartbeat.beside(path).unlink()
+        beat = next(beats, None)
+        if beat is None:
+            heartbeat.beside(path).unlink()
+            return None
+        leave(path, replace(ELSEWHERE, beat=beat))
+        return heartbeat.BEAT_S
 
-    thread = threading.Thread(target=count)
-    thread.start()
-    waiting = threading.Thread(target=take, args=(path, order, "next"))
-    waiting.start()
-    waiting.join(timeout=2 * heartbeat.STALE_S)
-    assert order == ["waiting"]
-    over.set()
-    thread.join()
-    waiting.join()
-    assert order[-1] == "next leaves"
+    clock.repeat(count, after_s=heartbeat.BEAT_S)
+    assert take(path) == ["waiting"]
+    assert clock.now_s() - began >= 29 * heartbeat.BEAT_S
 
 
-def test_a_dead_process_of_this_machine_is_seen_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(heartbeat, "STALE_S", 1e9)
+def test_a_dead_process_of_this_machine_is_seen_at_once(tmp_path, take, clock):
     path = tmp_path / ".lock"
     other = _spawned.Process(target=time.sleep, args=(60,))
     other.start()
@@ -125,21 +127,20 @@ def test_a_dead_process_of_this_machine_is_seen_at_once(tmp_path, monkeypatch):
     os.kill(other.pid, signal.SIGKILL)
     other.join()
     assert not locks.is_locked(place(path))
-    order = []
-    take(path, order, "next")
-    assert order == ["next has it", "next leaves"]
+    began = clock.now_s()
+    assert take(path) == []
+    assert clock.now_s() == began
 
 
-@pytest.mark.slow  # a loaded machine may starve a thread
-def test_of_many_that_find_it_stale_one_gets_it_at_a_time(tmp_path):
-    path, order, inside, worst = tmp_path / ".lock", [], [], []
+def test_of_many_that_find_it_stale_one_gets_it_at_a_time(tmp_path, exclusive, clock):
+    path, inside, worst = tmp_path / ".lock", [], []
     leave(path, ELSEWHERE)
 
     def work():
-        with locks.exclusive(place(path), emit=order.append, waiting=""):
+        with exclusive(path):
             inside.append(1)
             worst.append(len(inside))
-            time.sleep(0.03)
+            clock.sleep(heartbeat.STALE_S)  # the others get to run
             inside.pop()
 
     threads = [threading.Thread(target=work) for _ in range(8)]
@@ -150,45 +151,61 @@ def test_of_many_that_find_it_stale_one_gets_it_at_a_time(tmp_path):
     assert worst == [1] * 8
 
 
-@pytest.mark.slow  # a loaded machine may starve a thread
-def test_a_holder_that_lost_its_lock_ends(tmp_path, capfd):
-    """It stood still for so long that another works there now."""
-    path = tmp_path / ".lock"
-    other = _spawned.Process(target=hold_without_flock, args=(path,))
-    other.start()
-    while heartbeat.read(heartbeat.beside(path)) is None:
-        time.sleep(0.01)
+def test_a_new_holder_s_file_that_was_taken_for_the_stale_one_is_put_back(tmp_path, monkeypatch):
+    """Another waiter was faster: in the moment before the file is moved it is that one's."""
+    path, rename = tmp_path / ".lock", nofollow.rename
     leave(path, ELSEWHERE)
-    other.join(30)
-    assert other.exitcode == 10
-    told = capfd.readouterr().err
-    assert f"stopped: another vitctl took over {tmp_path}" in told
-    assert "\nhint: run the same command again" in told
+    new = replace(ELSEWHERE, owner="another")
+
+    def late(source, target):
+        leave(path, new)
+        rename(source, target)
+
+    monkeypatch.setattr(nofollow, "rename", late)
+    heartbeat._remove_stale(heartbeat.beside(path), ELSEWHERE)
+    assert heartbeat.read(heartbeat.beside(path)) == new
+    assert list(tmp_path.iterdir()) == [heartbeat.beside(path)]
 
 
-def hold_without_flock(path):
-    fcntl.flock, heartbeat.BEAT_S = no_flock, 0.05
-    with locks.exclusive(place(path), emit=lambda event: None, waiting=""):
-        time.sleep(60)
+def test_a_holder_that_lost_its_lock_ends(tmp_path, exclusive, clock, monkeypatch, capfd):
+    """It stood still for so long that another works there now."""
+    path, ended = tmp_path / ".lock", []
+
+    def leave_at_once(code):
+        ended.append(code)
+        raise SystemExit(code)
+
+    monkeypatch.setattr(os, "_exit", leave_at_once)
+    with exclusive(path):
+        leave(path, ELSEWHERE)
+        clock.sleep(heartbeat.BEAT_S)
+        assert not ended  # one who took it by mistake would put it back now
+        with pytest.raises(SystemExit):
+            clock.sleep(heartbeat._POLL_S)
+    assert ended == [10]
+    err = capfd.readouterr().err
+    assert f"stopped: another vitctl took over {tmp_path}" in err
+    assert "\nhint: run the same command again" in err
+    assert heartbeat.read(heartbeat.beside(path)) == ELSEWHERE
 
 
-def test_a_holder_that_stood_still_writes_nothing_when_it_goes_on(tmp_path):
+def test_a_holder_that_stood_still_writes_nothing_when_it_goes_on(tmp_path, exclusive):
     """Not even in the moment before the thread that beats sees it."""
     path, written = tmp_path / ".lock", tmp_path / "run.json"
     other = _spawned.Process(target=stand_still_and_write, args=(path, written))
     other.start()
     os.waitid(os.P_PID, other.pid, os.WSTOPPED)
-    with locks.exclusive(place(path), emit=lambda event: None, waiting=""):
+    with exclusive(path):
         place(written).write_atomic(b"the next holder's")
         os.kill(other.pid, signal.SIGCONT)
-        other.join(30)
+        other.join(PATIENCE_S)
         assert other.exitcode == 10
         assert written.read_bytes() == b"the next holder's"
 
 
 def stand_still_and_write(path, written):
-    fcntl.flock, heartbeat.BEAT_S = no_flock, 1.0
-    with locks.exclusive(place(path), emit=lambda event: None, waiting=""):
+    fcntl.flock = no_flock
+    with locks.exclusive(place(path), emit=silent, waiting="", clock=HandClock()):
         place(written).write_atomic(b"the first holder's")
         os.kill(os.getpid(), signal.SIGSTOP)
         try:
@@ -200,7 +217,7 @@ def stand_still_and_write(path, written):
 @pytest.fixture
 def lost(monkeypatch, store):
     """Makes another process the holder of a folder of the store, where this one is at work."""
-    monkeypatch.setattr(heartbeat, "BEAT_S", 60)  # the thread would end this process
+    monkeypatch.setattr(heartbeat, "BEAT_S", 1e6)  # the thread would end this process
     return lambda folder: leave(folder / ".lock", ELSEWHERE)
 
 
@@ -235,18 +252,21 @@ def test_who_lost_the_lock_changes_and_removes_nothing_of_a_run(store, lost):
         assert {p: p.read_bytes() for p in path.rglob("*") if p.is_file()} == before
 
 
-def test_a_lock_that_is_put_back_at_once_is_not_lost(tmp_path, monkeypatch):
+@pytest.mark.parametrize("late", [False, True])
+def test_a_lock_that_is_put_back_at_once_is_not_lost(tmp_path, exclusive, clock, late):
     """A waiter took it by mistake."""
-    path = tmp_path / ".lock"
-    monkeypatch.setattr(heartbeat, "BEAT_S", 60)
-    with locks.exclusive(place(path), emit=lambda event: None, waiting=""):
+    path, written = tmp_path / ".lock", place(tmp_path / "run.json")
+    with exclusive(path):
         held = heartbeat.beside(path)
         held.rename(tmp_path / "aside")
-        back = threading.Timer(2 * heartbeat._POLL_S, (tmp_path / "aside").rename, (held,))
-        back.start()
-        place(tmp_path / "run.json").write_atomic(b"mine")
-        back.join()
-    assert (tmp_path / "run.json").read_bytes() == b"mine"
+        back_s = heartbeat._POLL_S * (heartbeat._LOOKS + 1 if late else 2)
+        clock.once(lambda: (tmp_path / "aside").rename(held), after_s=back_s)
+        if late:
+            with pytest.raises(InterruptedRun, match="took over"):
+                written.write_atomic(b"mine")
+        else:
+            written.write_atomic(b"mine")
+    assert (tmp_path / "run.json").exists() == (not late)
 
 
 # File systems that other machines see
@@ -260,21 +280,20 @@ def on_nfs(monkeypatch):
 
 
 @pytest.mark.usefixtures("on_nfs")
-def test_a_flock_of_one_machine_is_not_trusted(tmp_path):
-    path, order = tmp_path / ".lock", []
+def test_a_flock_of_one_machine_is_not_trusted(tmp_path, take, clock):
+    path = tmp_path / ".lock"
     leave(path, ELSEWHERE)  # another machine's, whose flock this one does not see
     assert locks.is_locked(place(path))
-    began = time.monotonic()
-    take(path, order, "next")
-    assert time.monotonic() - began >= heartbeat.STALE_S
-    assert order == ["waiting", "next has it", "next leaves"]
+    began = clock.now_s()
+    assert take(path) == ["waiting"]
+    assert clock.now_s() - began >= heartbeat.STALE_S
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("on_nfs")
 def test_another_machine_sees_who_holds_it(tmp_path):
     path = tmp_path / ".lock"
-    with locks.exclusive(place(path), emit=lambda event: None, waiting=""):
+    with locks.exclusive(place(path), emit=silent, waiting=""):
         assert heartbeat.read(heartbeat.beside(path)).pid == os.getpid()
         assert path.exists()
     assert list(tmp_path.iterdir()) == []
@@ -283,14 +302,14 @@ def test_another_machine_sees_who_holds_it(tmp_path):
 def test_a_disk_of_this_machine_needs_no_beats(tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(mounts, "shared", lambda folder: None)
-    with locks.exclusive(place(tmp_path / ".lock"), emit=lambda event: None, waiting=""):
+    with locks.exclusive(place(tmp_path / ".lock"), emit=silent, waiting=""):
         assert [p.name for p in tmp_path.iterdir()] == [".lock"]
 
 
-def test_other_errors_of_flock_are_not_hidden(tmp_path, monkeypatch):
+def test_other_errors_of_flock_are_not_hidden(tmp_path, take, monkeypatch):
     def broken(descriptor, operation):
         raise OSError(errno.EIO, "broken")
 
     monkeypatch.setattr(fcntl, "flock", broken)
     with pytest.raises(OSError, match="broken"):
-        take(tmp_path / ".lock", [], "nobody")
+        take(tmp_path / ".lock")

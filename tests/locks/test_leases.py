@@ -6,10 +6,10 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 
 import pytest
 
@@ -21,20 +21,25 @@ from vitctl.locks.leases import is_held, lease
 from vitctl.places import buckets, guards, place
 
 
-@pytest.fixture(autouse=True)
-def _fast(monkeypatch):
-    monkeypatch.setattr(leases, "BEAT_S", 0.03)
-    monkeypatch.setattr(leases, "PATIENCE_S", 1.5)
-    monkeypatch.setattr(leases, "_POLL_S", 0.02)
-
-
 @pytest.fixture
 def lock(memory):
     return memory / "thing" / ".lock"
 
 
-def hold(lock, emit=silent):
-    return lease(lock, emit=emit, waiting="waiting")
+@pytest.fixture
+def hold(lock, clock):
+    """hold(): the lease of this process."""
+    return partial(lease, lock, emit=silent, waiting="waiting", clock=clock)
+
+
+@pytest.fixture
+def acquire(lock, clock):
+    return partial(leases._acquire, lock, emit=silent, waiting="", clock=clock)
+
+
+@pytest.fixture
+def take(lock, clock):
+    return partial(leases._take, lock, clock=clock)
 
 
 def stranger(lock, number=1, **fields):
@@ -53,26 +58,26 @@ def dead():
     return json.loads(done.stdout)
 
 
-def test_free_held_and_free_again(lock):
+def test_free_held_and_free_again(lock, hold):
     assert not is_held(lock)
-    with hold(lock):
+    with hold():
         assert is_held(lock)
     assert not is_held(lock)
-    with hold(lock):
+    with hold():
         assert is_held(lock)
 
 
-def test_many_at_once_take_turns(lock):
+def test_many_at_once_take_turns(acquire, clock):
     inside, most, turns = 0, 0, 0
     guard = threading.Lock()
 
     def work(_):
         nonlocal inside, most, turns
-        held = leases._acquire(lock, emit=silent, waiting="")
+        held = acquire()
         with guard:
             inside, turns = inside + 1, turns + 1
             most = max(most, inside)
-        time.sleep(0.01)
+        clock.sleep(leases.PATIENCE_S)  # the others get to run
         with guard:
             inside -= 1
         held.release()
@@ -82,31 +87,30 @@ def test_many_at_once_take_turns(lock):
     assert (most, turns) == (1, 8)
 
 
-def test_a_living_holder_is_waited_for_and_told_once(lock):
-    said = []
-    with ThreadPoolExecutor(1) as threads:
-        with hold(lock):
-            waiter = threads.submit(leases._acquire, lock, emit=said.append, waiting="it works")
-            time.sleep(1.5 * leases.PATIENCE_S)  # its beats keep it alive
-            assert not waiter.done()
-        waiter.result(timeout=5).release()
-    assert [event.text for event in said] == ["it works"]
+def test_a_living_holder_is_waited_for_and_told_once(acquire, clock):
+    """Its beats keep it alive for ten times as long as one that stands still."""
+    notes, began = [], clock.now_s()
+    first = acquire()
+    clock.once(first.release, after_s=10 * leases.PATIENCE_S)
+    acquire(emit=notes.append, waiting="it works").release()
+    assert clock.now_s() - began == pytest.approx(10 * leases.PATIENCE_S, abs=2 * leases._POLL_S)
+    assert [note.text for note in notes] == ["it works"]
 
 
-def test_one_that_stands_still_is_over(lock):
+def test_one_that_stands_still_is_over(lock, hold, clock):
     stranger(lock, number=3)
-    began = time.monotonic()
-    with hold(lock):
-        assert time.monotonic() - began >= leases.PATIENCE_S
+    began = clock.now_s()
+    with hold():
+        waited_s = clock.now_s() - began
+        assert leases.PATIENCE_S < waited_s <= leases.PATIENCE_S + leases._POLL_S
         assert is_held(lock)
 
 
-def test_a_dead_process_of_this_machine_is_not_waited_for(lock, monkeypatch):
-    monkeypatch.setattr(leases, "PATIENCE_S", 60)
+def test_a_dead_process_of_this_machine_is_not_waited_for(lock, hold, clock):
     stranger(lock, **dead())
-    began = time.monotonic()
-    with hold(lock):
-        assert time.monotonic() - began < 10
+    began = clock.now_s()
+    with hold():
+        assert clock.now_s() == began
 
 
 def test_a_living_process_of_this_machine_is_not_dead(lock):
@@ -114,12 +118,12 @@ def test_a_living_process_of_this_machine_is_not_dead(lock):
     assert not leases._highest(lock).is_free
 
 
-def test_who_was_taken_over_changes_nothing_any_more(lock):
+def test_who_was_taken_over_changes_nothing_any_more(lock, hold, clock):
     target = lock.parent / "data"
-    with hold(lock):
+    with hold():
         place(target).write_atomic(b"mine")
         stranger(lock, number=2)
-        time.sleep(10 * leases.BEAT_S)
+        clock.sleep(leases.BEAT_S)
         with pytest.raises(InterruptedRun, match="took over"):
             place(target).write_atomic(b"late")
         for change in (target.unlink, lambda: place(target).write_atomic(b"late")):
@@ -130,7 +134,7 @@ def test_who_was_taken_over_changes_nothing_any_more(lock):
     assert json.loads((lock / "00000002").read_bytes()).get("released") is None
 
 
-def test_who_cannot_renew_stops_before_others_may_begin(lock, monkeypatch):
+def test_who_cannot_renew_stops_before_others_may_begin(lock, hold, clock, monkeypatch):
     real = buckets.put
 
     def broken(path, *rest, **more):
@@ -138,15 +142,17 @@ def test_who_cannot_renew_stops_before_others_may_begin(lock, monkeypatch):
             raise OutOfReachError("cut", exit_code=10)
         real(path, *rest, **more)
 
-    with hold(lock):
+    with hold():
         monkeypatch.setattr(buckets, "put", broken)
-        time.sleep(leases.PATIENCE_S + 0.1)
-        with pytest.raises(InterruptedRun, match="could not be renewed"):
+        clock.sleep(leases.PATIENCE_S - 1)
+        place(lock.parent / "data").write_atomic(b"in time")
+        clock.sleep(1)
+        with pytest.raises(InterruptedRun, match="could not be renewed for 60 s"):
             place(lock.parent / "data").write_atomic(b"late")
         monkeypatch.undo()
 
 
-def test_an_answer_that_was_lost_is_no_other_holder(lock, monkeypatch):
+def test_an_answer_that_was_lost_is_no_other_holder(lock, hold, monkeypatch):
     """The request is sent again, and finds what it made itself."""
     real = buckets.ask
 
@@ -155,11 +161,11 @@ def test_an_answer_that_was_lost_is_no_other_holder(lock, monkeypatch):
         return real(path, request, **more) if path.name.isdigit() and not answer else answer
 
     monkeypatch.setattr(buckets, "ask", twice)
-    with hold(lock):
+    with hold():
         assert is_held(lock)
 
 
-def test_a_store_without_the_condition_keeps_one_of_two(lock, monkeypatch):
+def test_a_store_without_the_condition_keeps_one_of_two(lock, take, monkeypatch):
     real = buckets.put
 
     def overtaken(path, content, *, new=False, guarded=False):
@@ -168,7 +174,7 @@ def test_a_store_without_the_condition_keeps_one_of_two(lock, monkeypatch):
             stranger(lock, number=int(path.name))
 
     monkeypatch.setattr(buckets, "put", overtaken)
-    assert leases._take(lock, 1) is None
+    assert take(1) is None
 
 
 @pytest.fixture
@@ -187,50 +193,45 @@ def lost(held):
     return True
 
 
-def test_of_two_that_both_made_the_lease_one_goes_on(lock, careless, monkeypatch):
+def test_of_two_that_both_made_the_lease_one_goes_on(lock, take, clock, careless):
     """The first had looked already when the second made it, too, and not yet written its beat."""
-    for name in ("BEAT_S", "_POLL_S"):
-        monkeypatch.setattr(leases, name, 0.3)
-    first, second = leases._take(lock, 1), leases._take(lock, 1)
+    first, second = take(1), take(1)
     assert first is not None
     assert second is not None
-    time.sleep(3 * leases.BEAT_S)
-    assert sorted([lost(first), lost(second)]) == [False, True]
-    ending, staying = (first, second) if lost(first) else (second, first)
-    ending.release()
-    assert leases._highest(lock).fields["token"] == staying.token
+    clock.sleep(3 * leases.BEAT_S)
+    assert [lost(first), lost(second)] == [True, False]
+    first.release()
+    assert leases._highest(lock).fields["token"] == second.token
     assert not leases._highest(lock).is_free
-    time.sleep(3 * leases.BEAT_S)
-    assert not lost(staying)
-    staying.release()
+    clock.sleep(3 * leases.BEAT_S)
+    assert not lost(second)
+    second.release()
     assert leases._highest(lock).is_free
 
 
-def test_who_leaves_at_once_releases_no_lease_of_another(lock, careless, monkeypatch):
+def test_who_leaves_at_once_releases_no_lease_of_another(lock, take, careless):
     """It had no time to see that it lost it."""
-    monkeypatch.setattr(leases, "BEAT_S", 60)
-    monkeypatch.setattr(leases, "_POLL_S", 60)
-    first, second = leases._take(lock, 1), leases._take(lock, 1)
+    first, second = take(1), take(1)
     first.release()
     assert not leases._highest(lock).is_free
     second.release()
     assert leases._highest(lock).is_free
 
 
-def test_who_took_the_same_number_is_seen_long_before_the_first_beat(lock, careless, monkeypatch):
-    monkeypatch.setattr(leases, "BEAT_S", 60)
-    monkeypatch.setattr(leases, "_POLL_S", 0.3)
-    first, second = leases._take(lock, 1), leases._take(lock, 1)
-    time.sleep(0.9)
-    assert sorted([lost(first), lost(second)]) == [False, True]
+def test_who_took_the_same_number_is_seen_long_before_the_first_beat(take, clock, careless):
+    first, second = take(1), take(1)
+    assert not lost(first)
+    clock.sleep(leases.BEAT_S / 10)
+    assert [lost(first), lost(second)] == [True, False]
     first.release()
     second.release()
 
 
-def test_a_lease_that_somebody_removed_is_written_again(lock):
-    with hold(lock):
+def test_a_lease_that_somebody_removed_is_written_again(lock, hold, clock):
+    with hold():
         buckets.remove([lock / "00000001"])
-        time.sleep(5 * leases.BEAT_S)
+        assert not is_held(lock)
+        clock.sleep(leases.BEAT_S)
         assert is_held(lock)
         place(lock.parent / "data").write_atomic(b"mine")
 
@@ -238,7 +239,7 @@ def test_a_lease_that_somebody_removed_is_written_again(lock):
 # Several processes under one lease
 
 
-def following(lock, told):
+def refusal(lock):
     """What a guard of a process that follows says; None if it may write."""
     try:
         place(lock.parent / "part").write_atomic(b"part")
@@ -253,47 +254,64 @@ def elsewhere(monkeypatch):
     monkeypatch.setattr(guards, "_checks", {})
 
 
-def test_who_follows_may_write_while_the_lease_lives(lock, elsewhere):
-    held = leases._acquire(lock, emit=silent, waiting="", several=True)
-    with leases.follow(lock, leases.HeldLease(held.number, held.token)):
-        time.sleep(2 * leases.PATIENCE_S)
-        assert following(lock, held) is None
+@pytest.fixture
+def follow(lock, clock):
+    return partial(leases.follow, lock, clock=clock)
+
+
+def test_who_follows_may_write_while_the_lease_lives(lock, acquire, follow, clock, elsewhere):
+    held = acquire(several=True)
+    with follow(leases.HeldLease(held.number, held.token)):
+        clock.sleep(10 * leases.PATIENCE_S)
+        assert refusal(lock) is None
         held.release()
-        time.sleep(5 * leases.BEAT_S)
-        assert "took over" in following(lock, held)
-    assert following(lock, held) is None  # outside, it is no business of its
+        clock.sleep(leases.BEAT_S)
+        assert "took over" in refusal(lock)
+    assert refusal(lock) is None  # outside, it is no business of its
 
 
-def test_who_follows_stops_before_others_may_begin(lock, elsewhere):
-    """The holder is dead: its lease stands still."""
+def test_who_follows_stops_before_others_may_begin(lock, follow, clock, elsewhere):
+    """The holder is dead: its lease stands still. Who waits for it to run out from the moment on
+    at which the follower first saw it may begin just when the follower stops."""
     stranger(lock, token="t", beat=7)
-    began = time.monotonic()
-    with leases.follow(lock, leases.HeldLease(1, "t")):
-        assert following(lock, None) is None
-        time.sleep(leases.PATIENCE_S)
-        assert "could not be renewed" in following(lock, None)
-        # It never lives longer than for who waits from now on.
-        assert time.monotonic() - began >= leases.PATIENCE_S
+    with follow(leases.HeldLease(1, "t")):
+        clock.sleep(leases.PATIENCE_S - 1)
+        assert refusal(lock) is None
+        clock.sleep(1)
+        assert "could not be renewed" in refusal(lock)
         stranger(lock, number=2)
-        time.sleep(5 * leases.BEAT_S)
-        assert "took over" in following(lock, None)
+        clock.sleep(leases.BEAT_S)
+        assert "took over" in refusal(lock)
 
 
-def test_of_several_none_is_taken_for_dead_at_once(lock):
+def test_a_beat_that_was_seen_late_is_not_young(lock, follow, clock, elsewhere):
+    """It may have been written just after the look before, and be waited for since then."""
+    stranger(lock, token="t", beat=7)
+    with follow(leases.HeldLease(1, "t")):
+        clock.sleep(5 * leases.BEAT_S)
+        stranger(lock, token="t", beat=8)
+        clock.sleep(leases.BEAT_S)
+        clock.sleep(leases.PATIENCE_S - 2 * leases.BEAT_S - 1)
+        assert refusal(lock) is None
+        clock.sleep(leases.BEAT_S)
+        assert "could not be renewed" in refusal(lock)
+
+
+def test_of_several_none_is_taken_for_dead_at_once(lock, hold, clock):
     """The first of them is gone; the others may still write."""
     stranger(lock, several=True, **dead())
-    began = time.monotonic()
-    with hold(lock):
-        assert time.monotonic() - began >= leases.PATIENCE_S
+    began = clock.now_s()
+    with hold():
+        assert clock.now_s() - began > leases.PATIENCE_S
 
 
-def test_a_lease_that_others_may_still_write_under_is_not_released(lock):
-    with hold(lock):
+def test_a_lease_that_others_may_still_write_under_is_not_released(lock, hold, clock):
+    with hold():
         leases.hold_on(lock, on=True)
     assert not leases._highest(lock).is_free
-    began = time.monotonic()
-    with hold(lock):
-        assert time.monotonic() - began >= leases.PATIENCE_S / 2
+    began = clock.now_s()
+    with hold():
+        assert clock.now_s() - began > leases.PATIENCE_S
         leases.hold_on(lock, on=True)
         leases.hold_on(lock, on=False)
     assert leases._highest(lock).is_free

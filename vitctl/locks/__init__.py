@@ -7,6 +7,7 @@
     pins       checkpoints of a run that other work begins from
     mounts     whether other machines may see a folder, too
     names      the names of lock files
+    timing     the clock that locks go by
 
 A holder that lost its lock writes, replaces and removes nothing more: see places/guards.py.
 """

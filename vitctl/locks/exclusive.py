@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from pathlib import Path
 from vitctl.errors import VitctlError
 from vitctl.events import Emit, Note
 from vitctl.locks import heartbeat, leases, mounts
+from vitctl.locks.timing import SYSTEM, Clock
 from vitctl.places import Place, nofollow
 
 _POLL_S = 0.2
@@ -28,20 +28,23 @@ _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.E
 
 
 @contextmanager
-def exclusive(path: Place, *, emit: Emit, waiting: str, several: bool = False) -> Iterator[None]:
+def exclusive(
+    path: Place, *, emit: Emit, waiting: str, several: bool = False, clock: Clock = SYSTEM
+) -> Iterator[None]:
     """Hold the lock file `path`; if another process has it, say `waiting` once and wait.
     `several`: processes beside this one write under it, too."""
     if path.remote is not None:
-        with leases.lease(path.remote, emit=emit, waiting=waiting, several=several):
+        with leases.lease(path.remote, emit=emit, waiting=waiting, several=several, clock=clock):
             yield
         return
     file = path.local
-    descriptor = _acquire(file, emit=emit, waiting=waiting)
+    descriptor = _acquire(file, emit=emit, waiting=waiting, clock=clock)
     try:
         with ExitStack() as stack:
             if descriptor is None or mounts.shared(file.parent) is not None:
                 held = heartbeat.beside(file)
-                stack.enter_context(heartbeat.exclusive(held, emit=emit, waiting=waiting))
+                beating = heartbeat.exclusive(held, emit=emit, waiting=waiting, clock=clock)
+                stack.enter_context(beating)
             yield
     finally:
         if descriptor is not None:
@@ -51,7 +54,7 @@ def exclusive(path: Place, *, emit: Emit, waiting: str, several: bool = False) -
             os.close(descriptor)
 
 
-def _acquire(path: Path, *, emit: Emit, waiting: str) -> int | None:
+def _acquire(path: Path, *, emit: Emit, waiting: str, clock: Clock) -> int | None:
     """The descriptor that holds the lock; None where this file system has no flock."""
     announced = False
     while True:
@@ -64,7 +67,7 @@ def _acquire(path: Path, *, emit: Emit, waiting: str) -> int | None:
             if not announced:
                 emit(Note(waiting))
                 announced = True
-            time.sleep(_POLL_S)
+            clock.sleep(_POLL_S)
             continue
         except BaseException as error:
             os.close(descriptor)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from vitctl.errors import InterruptedRun
 from vitctl.events import Emit, Note
 from vitctl.locks.holder import Holder
 from vitctl.locks.names import HELD
+from vitctl.locks.timing import SYSTEM, Clock
 from vitctl.places import guards, nofollow
 from vitctl.places.based_path import TEMPORARY
 
@@ -56,20 +56,17 @@ def beside(lock: Path) -> Path:
 
 
 @contextmanager
-def exclusive(path: Path, *, emit: Emit, waiting: str) -> Iterator[None]:
+def exclusive(path: Path, *, emit: Emit, waiting: str, clock: Clock = SYSTEM) -> Iterator[None]:
     """Hold `path`; if another process has it, say `waiting` once and wait."""
     process = Holder.this()
     own = Beat(uuid.uuid4().hex, process.host, _where(process), process.pid)
-    _acquire(path, own, emit=emit, waiting=waiting)
-    over = threading.Event()
-    thread = threading.Thread(target=_beat, args=(path, own, over), daemon=True)
-    thread.start()
+    _acquire(path, own, emit=emit, waiting=waiting, clock=clock)
+    beats = clock.repeat(_Beats(path, own).beat, after_s=BEAT_S, name="heartbeat")
     try:
-        with guards.guarded(path.parent, partial(_check, path, own)):
+        with guards.guarded(path.parent, partial(_check, path, own, clock=clock)):
             yield
     finally:
-        over.set()
-        thread.join()
+        beats.end()
         beat = read(path)
         if beat is not None and beat.owner == own.owner:
             nofollow.remove(path, missing_ok=True)
@@ -99,7 +96,7 @@ def read(path: Path) -> Beat | None:
         return Beat("?", "?", "?", 0)
 
 
-def _acquire(path: Path, own: Beat, *, emit: Emit, waiting: str) -> None:
+def _acquire(path: Path, own: Beat, *, emit: Emit, waiting: str, clock: Clock) -> None:
     announced = False
     previous, looks = None, 0
     while True:
@@ -118,7 +115,7 @@ def _acquire(path: Path, own: Beat, *, emit: Emit, waiting: str) -> None:
         if not announced:
             emit(Note(waiting))
             announced = True
-        time.sleep(_POLL_S)
+        clock.sleep(_POLL_S)
 
 
 def _create(path: Path, own: Beat) -> bool:
@@ -158,7 +155,7 @@ def _remove_stale(path: Path, stale: Beat) -> None:
     nofollow.remove(aside, missing_ok=True)
 
 
-def _check(path: Path, own: Beat) -> None:
+def _check(path: Path, own: Beat, *, clock: Clock) -> None:
     """Raise InterruptedRun if another process holds the file. The thread that beats sees that, too,
     but seconds after a process that stood still goes on."""
     for _ in range(_LOOKS):
@@ -167,7 +164,7 @@ def _check(path: Path, own: Beat) -> None:
             return
         if beat is not None and beat.owner != "?":
             break
-        time.sleep(_POLL_S)  # a waiter that took it by mistake puts it back at once
+        clock.sleep(_POLL_S)  # a waiter that took it by mistake puts it back at once
     if beat is None or beat.owner != "?":
         raise _taken_over(path)
 
@@ -180,24 +177,29 @@ def _taken_over(path: Path) -> InterruptedRun:
     )
 
 
-def _beat(path: Path, own: Beat, over: threading.Event) -> None:
-    beat = missed = 0
-    while not over.wait(_POLL_S if missed else BEAT_S):
-        beat += 1
-        current = read(path)
-        gone = current is None or (current.owner != own.owner and current.owner != "?")
+class _Beats:
+    def __init__(self, path: Path, own: Beat) -> None:
+        self._path, self._own = path, own
+        self._count = self._missed = 0
+
+    def beat(self) -> float:
+        """Raise the count; end the process if another holds the file. When to beat next."""
+        self._count += 1
+        current = read(self._path)
+        gone = current is None or current.owner not in (self._own.owner, "?")
         # Twice: a waiter that took it by mistake puts it back at once.
-        missed = missed + 1 if gone else 0
-        if missed > 1:
+        self._missed = self._missed + 1 if gone else 0
+        if self._missed > 1:
             # What the main thread waits for (a device, a file server) may take long, and it writes
             # to more than the guards know of.
-            error = _taken_over(path)
+            error = _taken_over(self._path)
             print(f"stopped: {error.message}\nhint: {error.hint}", file=sys.stderr, flush=True)
             os._exit(error.exit_code)
         if gone:
-            continue
-        with suppress(OSError), nofollow.opened(path, "r+b") as file:
-            file.write(_content(replace(own, beat=beat)))
+            return _POLL_S
+        with suppress(OSError), nofollow.opened(self._path, "r+b") as file:
+            file.write(_content(replace(self._own, beat=self._count)))
+        return BEAT_S
 
 
 def _content(beat: Beat) -> bytes:

@@ -19,19 +19,18 @@ may be.
 from __future__ import annotations
 
 import json
-import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 from vitctl import strict_json
 from vitctl.errors import InterruptedRun, OutOfReachError
 from vitctl.events import Emit, Note
 from vitctl.locks.holder import Holder
+from vitctl.locks.timing import SYSTEM, Clock, Repeating
 from vitctl.places import buckets, guards
 from vitctl.places.objects import ObjectPath
 
@@ -39,8 +38,6 @@ BEAT_S = 10.0
 PATIENCE_S = 60.0
 _POLL_S = 1.0
 _DIGITS = 8
-# Goes on while a machine sleeps, where there is such a clock.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class _Newest(NamedTuple):
@@ -70,13 +67,15 @@ class HeldLease(NamedTuple):
 
 
 @contextmanager
-def lease(path: ObjectPath, *, emit: Emit, waiting: str, several: bool = False) -> Iterator[None]:
+def lease(
+    path: ObjectPath, *, emit: Emit, waiting: str, several: bool = False, clock: Clock = SYSTEM
+) -> Iterator[None]:
     """Hold the lease at `path`, for everything beside it; say `waiting` once if another has it.
     `several`: others will `follow` it.
 
     Once it is lost, changing anything there raises InterruptedRun.
     """
-    held = _acquire(path, emit=emit, waiting=waiting, several=several)
+    held = _acquire(path, emit=emit, waiting=waiting, several=several, clock=clock)
     _ours[path] = held
     try:
         with guards.guarded(path.parent, held.check):
@@ -87,12 +86,12 @@ def lease(path: ObjectPath, *, emit: Emit, waiting: str, several: bool = False) 
 
 
 @contextmanager
-def follow(path: ObjectPath, lease: HeldLease) -> Iterator[None]:
+def follow(path: ObjectPath, lease: HeldLease, *, clock: Clock = SYSTEM) -> Iterator[None]:
     """Work under the lease at `path` that another process holds for this one, too.
 
     Once it is lost or released, changing anything beside it raises InterruptedRun.
     """
-    followed = _Followed(path, lease)
+    followed = _Followed(path, lease, clock=clock)
     try:
         with guards.guarded(path.parent, followed.check):
             yield
@@ -127,18 +126,22 @@ def is_held(path: ObjectPath) -> bool:
 
 
 class _Lease:
-    """A lease that a thread looks after; `_look` says since when it is surely alive."""
+    """A lease that is looked after beside all else; `_look` says since when it is surely alive."""
 
-    def __init__(self, path: ObjectPath, number: int) -> None:
-        self._path, self.number = path, number
-        self._alive = _now_s()
+    def __init__(self, path: ObjectPath, number: int, *, clock: Clock) -> None:
+        self._path, self.number, self._clock = path, number, clock
+        self._alive = clock.now_s()
         self._is_lost = False
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._looking: Repeating | None = None
+
+    def start(self) -> None:
+        # The first look comes early: who took the same number at the same moment is seen then.
+        after_s = min(_POLL_S, BEAT_S)
+        self._looking = self._clock.repeat(self._keep, after_s=after_s, name="lease")
 
     def check(self) -> None:
         """Raise InterruptedRun if another process may have taken over."""
-        silent_s = _now_s() - self._alive
+        silent_s = self._clock.now_s() - self._alive
         if not self._is_lost and silent_s < PATIENCE_S:
             return
         raise InterruptedRun(
@@ -150,35 +153,35 @@ class _Lease:
         )
 
     def end(self) -> None:
-        self._over.set()
-        self._thread.join()
+        if self._looking is not None:
+            self._looking.end()
 
-    def _keep(self) -> None:
-        # The first look comes early: who took the same number at the same moment is seen then.
-        pauses = chain([min(_POLL_S, BEAT_S)], repeat(BEAT_S))
-        while not self._over.wait(next(pauses)):
-            try:
-                alive = self._look()
-            except (OutOfReachError, OSError):
-                continue  # `check` minds how long it has been
-            if self._is_lost:
-                return
-            self._alive = alive
+    def _keep(self) -> float | None:
+        try:
+            alive = self._look()
+        except (OutOfReachError, OSError):
+            return BEAT_S  # `check` minds how long it has been
+        if self._is_lost:
+            return None
+        self._alive = alive
+        return BEAT_S
 
     def _look(self) -> float:
-        """Look, and set `_is_lost`. The moment, by `_now_s`, at which it was alive for certain."""
+        """Look, and set `_is_lost`. The moment, by the clock, at which it was alive for certain."""
         raise NotImplementedError
 
 
 class _Held(_Lease):
-    """A lease of this process, kept alive by the thread."""
+    """A lease of this process, which each look keeps alive."""
 
-    def __init__(self, path: ObjectPath, number: int, fields: dict[str, Any]) -> None:
-        super().__init__(path, number)
+    def __init__(
+        self, path: ObjectPath, number: int, fields: dict[str, Any], *, clock: Clock
+    ) -> None:
+        super().__init__(path, number, clock=clock)
         self._fields = fields
         self.token: str = fields["token"]
         self.holds_on = False
-        self._thread.start()
+        self.start()
 
     def release(self) -> None:
         self.end()
@@ -192,7 +195,7 @@ class _Held(_Lease):
             buckets.remove((_numbered(self._path, n) for n in older), guarded=False)
 
     def _look(self) -> float:
-        now = _now_s()
+        now = self._clock.now_s()
         if self._is_anothers():
             self._is_lost = True
             return now
@@ -215,19 +218,19 @@ class _Held(_Lease):
 
 
 class _Followed(_Lease):
-    """A lease of another process, watched by the thread."""
+    """A lease of another process, which is watched."""
 
-    def __init__(self, path: ObjectPath, lease: HeldLease) -> None:
-        super().__init__(path, lease.number)
+    def __init__(self, path: ObjectPath, lease: HeldLease, *, clock: Clock) -> None:
+        super().__init__(path, lease.number, clock=clock)
         self._token = lease.token
         self._beat, self._last_look_s = -1, self._alive
         self._look()
-        self._thread.start()
+        self.start()
 
     def _look(self) -> float:
         """A beat that is new was written after the look before: who waits for this lease to run
         out began to count then at the earliest."""
-        now, alive = _now_s(), self._alive
+        now, alive = self._clock.now_s(), self._alive
         newest = _highest(self._path)
         fields = newest.fields
         ours = (newest.number, fields.get("token")) == (self.number, self._token)
@@ -242,25 +245,29 @@ _ours: dict[ObjectPath, _Held] = {}
 """The leases of this process."""
 
 
-def _acquire(path: ObjectPath, *, emit: Emit, waiting: str, several: bool = False) -> _Held:
+def _acquire(
+    path: ObjectPath, *, emit: Emit, waiting: str, several: bool = False, clock: Clock = SYSTEM
+) -> _Held:
     announced = False
-    last, since = _Newest(0, b""), _now_s()
+    last, since = _Newest(0, b""), clock.now_s()
     while True:
         now = _highest(path)
         if now != last:
-            last, since = now, _now_s()
-        if last.is_free or _now_s() - since > PATIENCE_S:
-            held = _take(path, last.number + 1, several=several)
+            last, since = now, clock.now_s()
+        if last.is_free or clock.now_s() - since > PATIENCE_S:
+            held = _take(path, last.number + 1, several=several, clock=clock)
             if held is not None:
                 return held
             continue
         if not announced:
             emit(Note(waiting))
             announced = True
-        time.sleep(_POLL_S)
+        clock.sleep(_POLL_S)
 
 
-def _take(path: ObjectPath, number: int, *, several: bool = False) -> _Held | None:
+def _take(
+    path: ObjectPath, number: int, *, several: bool = False, clock: Clock = SYSTEM
+) -> _Held | None:
     """The lease of that number, if it is ours: of several who try, the store lets one create it."""
     fields = {"token": uuid.uuid4().hex, "beat": 0, "several": several, **asdict(Holder.this())}
     place = _numbered(path, number)
@@ -272,7 +279,7 @@ def _take(path: ObjectPath, number: int, *, several: bool = False) -> _Held | No
         return None
     if not ours or _highest_number(path) > number:
         return None
-    return _Held(path, number, fields)
+    return _Held(path, number, fields, clock=clock)
 
 
 def _highest(path: ObjectPath) -> _Newest:
@@ -297,10 +304,6 @@ def _fields(content: bytes) -> dict[str, Any]:
 
 def _numbered(path: ObjectPath, number: int) -> ObjectPath:
     return path / f"{number:0{_DIGITS}}"
-
-
-def _now_s() -> float:
-    return time.clock_gettime(_CLOCK)
 
 
 def _is_gone(fields: dict[str, Any]) -> bool:
