@@ -1,4 +1,4 @@
-"""The flags of `vitctl cooldown`, and how they become its settings."""
+"""The flags of `vitctl cooldown`, and what it prints."""
 
 from __future__ import annotations
 

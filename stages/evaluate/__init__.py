@@ -2,7 +2,7 @@
 
 spec      version and settings; imports no array library
 settings  what a user gives -> the settings of the stage; needs no terminal
-command   the command-line flags, and how they become settings
+command   the command-line flags
 targets   what is right for each image
 compare   two evaluations of the same images
 written   the files of an evaluation

@@ -1,4 +1,4 @@
-"""The flags of `vitctl evaluate`, and how they become its settings."""
+"""The flags of `vitctl evaluate`, and what it prints."""
 
 from __future__ import annotations
 

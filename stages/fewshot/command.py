@@ -1,4 +1,4 @@
-"""The flags of `vitctl fewshot`, and how they become its settings."""
+"""The flags of `vitctl fewshot`, and what it prints."""
 
 from __future__ import annotations
 

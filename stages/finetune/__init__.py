@@ -2,6 +2,6 @@
 
 spec      version, settings and inputs; imports no array library
 settings  what a user gives -> the settings of the stage; needs no terminal
-command   the command-line flags, and how they become settings
+command   the command-line flags
 run       the stage from top to bottom
 """

@@ -1,4 +1,4 @@
-"""The flags of `vitctl mix`, and how they become its settings."""
+"""The flags of `vitctl mix`, and what it prints."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from typing import Annotated
 
 from typer import Argument
 
-from stages.mix.spec import Inputs, MixConfig, MixRuntime
-from stages.mix.weights import split_weight
+from stages.mix.settings import resolve, written
+from stages.mix.spec import MixConfig, MixRuntime
 from vitctl.console import completion
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
-from vitctl.errors import UsageError
 
 _SETTINGS = (
     Flag(
@@ -50,16 +49,9 @@ def mix(
 
     Evenly by class: vitctl mix photos --balance
     """
-    cfg = session.overrides.build(MixConfig, {})
-    pairs = [split_weight(text) for text in data]
-    weights = tuple(weight for _, weight in pairs if weight is not None)
-    if weights and len(weights) < len(pairs):
-        bare = next(text for text, weight in pairs if weight is None)
-        raise UsageError(
-            f"{bare} has no weight, and others have one", hint=f"give it one, too: {bare}=0.5"
-        )
-    datasets = tuple(
-        session.one("dataset", reference, option="REF", stdin=False) for reference, _ in pairs
+    cfg, inputs = resolve(
+        session.overrides,
+        written(data),
+        lambda reference: session.one("dataset", reference, option="REF", stdin=False),
     )
-    runtime = session.runtime(MixRuntime)
-    session.deliver("mix", cfg, Inputs(datasets, weights or None), runtime=runtime)
+    session.deliver("mix", cfg, inputs, runtime=session.runtime(MixRuntime))

@@ -1,8 +1,9 @@
 """`vitctl plan`: settings and hardware -> memory, speed and cost.
 
-spec     version, settings and inputs; imports no array library
-command  the command-line flags, and how they become settings
-run      the stage from top to bottom
-results  programs and counts -> the answer
-text     the answer in words, for people
+spec      version, settings and inputs; imports no array library
+command   the command-line flags
+settings  what a user gives -> settings and inputs
+run       the stage from top to bottom
+results   programs and counts -> the answer
+text      the answer in words, for people
 """

@@ -1,4 +1,4 @@
-"""The flags of `vitctl plan`, and how they become its settings."""
+"""The flags of `vitctl plan`, and what it prints."""
 
 from __future__ import annotations
 
@@ -7,24 +7,17 @@ from typing import Annotated
 
 from typer import Option
 
-from stages.plan.spec import Inputs, PlanRuntime
+from stages.plan.settings import resolve
+from stages.plan.spec import PlanRuntime
 from vitctl.console import completion, flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
-from vitctl.errors import UsageError
-from vitctl.events import Note
 from vitctl.plan.bill import amount
-from vitctl.plan.topology import LOCAL, parse
-from vitctl.quantities import parse_count
-from vitctl.recipes import pretraining
-from vitctl.recipes.settings import length, resolve
-from vitctl.settings.overrides import build
-from vitctl.settings.trees import at
+from vitctl.plan.topology import LOCAL
+from vitctl.recipes.settings import length
 from vitctl.train.config import TrainConfig
 
-# What is planned for where nothing says how many images and classes there are.
-_IMAGENET = pretraining.ImageFacts(examples=1_281_167, classes=1000, eval_split=None)
 _MESH = "Number of devices along each mesh axis, for example data=512,fsdp=4"
 
 
@@ -110,44 +103,23 @@ def plan(
     hardware, and calibrates the prediction on the throughput that the paper measured. A run that
     does not fit is an answer, too: exit code 0.
     """
-    if data is not None and examples is not None:
-        raise UsageError("--data and --examples both give the number of images",
-                         hint="keep one of them")  # fmt: skip
-    where = None if topology.strip().lower() == LOCAL else parse(topology)
-    dataset = None if data is None else session.one("dataset", data, option="--data")
-    described = _IMAGENET
-    if dataset is not None:
-        described = pretraining.images_of(dataset, split="train")
-    elif examples is not None:
-        count = parse_count(examples, name="--examples")
-        described = pretraining.ImageFacts(count, _IMAGENET.classes, None)
-        if described.examples < 1:
-            raise UsageError("--examples 0 leaves nothing to train on")
-    resolved = resolve(
+    planned = resolve(
         session.overrides,
         model=model,
         recipe=recipe,
         length=length({"steps": steps, "images": images, "epochs": epochs}),
-        images=lambda overrides: described,
-        mock=dataset is None,
-        target_precision="bfloat16" if where else None,  # this machine decides for itself
+        topology=topology,
+        dataset=None if data is None else lambda: session.one("dataset", data, option="--data"),
+        examples=examples,
+        emit=session.emit,
     )
-    resolved.announce(session.emit)
-    cfg = resolved.cfg
-    if dataset is None and examples is None:
-        session.emit(
-            Note(f"for {described.examples:,} images in {cfg.model.classes:,} classes; "
-                 "--data, or --examples and --classes, say otherwise")
-        )  # fmt: skip
-    fixed_batch = at(session.overrides.flags, "data.batch") is not None
-    largest = {} if fixed_batch else {"largest_batch": described.examples}
-    runtime = build(PlanRuntime, {**session.options.running, **largest})
+    runtime = planned.runtime(session.options.running)
     if session.options.print_config:
-        session.print_config(cfg)
+        session.print_config(planned.cfg)
         return
     from stages.plan.run import run
 
-    report = run(cfg, Inputs(where), runtime=runtime, emit=session.emit)
+    report = run(planned.cfg, planned.inputs, runtime=runtime, emit=session.emit)
     if session.options.json:
         session.answer_json(report.as_json())
     else:

@@ -1,4 +1,4 @@
-"""The flags of `vitctl replay`, and how they become its settings."""
+"""The flags of `vitctl replay`, and what it prints."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Annotated
 
 from typer import Option
 
-from stages.replay.spec import Request
+from stages.replay.settings import resolve
+from stages.replay.spec import Inputs
 from vitctl.artifacts.kinds import CHECKPOINT
-from vitctl.console.flags import Source, count
+from vitctl.console.flags import Source
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.errors import UsageError
@@ -47,7 +48,7 @@ def replay(
     from stages.replay import text
     from stages.replay.run import run
 
-    request = Request(count(step, "--step"), first, out, force)
+    request = resolve(step=step, first=first, out=out, force=force)
     named = session.named(source, kind=CHECKPOINT.name)
     if out is not None and len(named) > 1:
         raise UsageError(
@@ -55,7 +56,7 @@ def replay(
             hint="leave out --out, or name one batch with --from",
         )
     for entry, at in named:
-        replayed = run(request, entry, at=at, store=session.store, emit=session.emit)
+        replayed = run(request, Inputs(entry, at), store=session.store, emit=session.emit)
         if session.options.json:
             session.answer_json(text.as_json(replayed))
         else:

@@ -10,7 +10,7 @@ from shlex import quote
 
 import numpy as np
 
-from stages.replay.spec import PICTURE, Request
+from stages.replay.spec import PICTURE, Inputs, Request
 from vitctl.artifacts import Artifact, Parent, Run, Store
 from vitctl.artifacts.kinds import BATCH, CHECKPOINT
 from vitctl.artifacts.run_info import MUST_BE_FINITE, diverged_in_words
@@ -47,19 +47,17 @@ class Shown:
     saved: Place | None
 
 
-def run(
-    request: Request, entry: Artifact | Run, *, at: int | None, store: Store, emit: Emit = silent
-) -> Shown:
-    """Replay a step of `entry`: a run, one of its checkpoints, or a batch that was saved because
-    the step diverged. `at` is the step of RUN@STEP.
+def run(request: Request, inputs: Inputs, *, store: Store, emit: Emit = silent) -> Shown:
+    """Replay a step of a run.
 
     Raises:
       NotFoundError: the dataset is not in the store.
-      InputError: the dataset or a saved batch changed, or `entry` is not a run.
+      InputError: the dataset or a saved batch changed, or the entry is not a run.
       UsageError: no step is named, or another step than that of a saved batch; the run ends
         before that step.
     """
-    step = _step(request, entry, at)
+    entry = inputs.entry
+    step = _step(request, entry, inputs.step)
     cfg, parents = _settings(entry, step)
     if step > cfg.steps:
         raise UsageError(f"{entry.path} ends at step {cfg.steps}, before step {step}")

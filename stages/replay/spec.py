@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from vitctl.artifacts import Artifact, Run
 from vitctl.errors import OverwriteError, UsageError
 
 PICTURE, ARRAYS = ".png", ".npz"
@@ -39,3 +40,12 @@ class Request:
                 f"--out {self.file} already exists",
                 hint="choose another --out, or replace the file with --force",
             )
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A run, one of its checkpoints, or a batch that was saved because its step diverged; and the
+    step of RUN@STEP, if it was named so."""
+
+    entry: Artifact | Run
+    step: int | None = None

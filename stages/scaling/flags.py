@@ -1,4 +1,4 @@
-"""What the flags of both commands mean together."""
+"""The flags of both commands."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Annotated, Any
 from typer import Option
 
 from vitctl.console.flag import Flag
-from vitctl.errors import UsageError
-from vitctl.settings.trees import Tree, at
 
 Loss = Annotated[
     str | None,
@@ -59,33 +57,3 @@ def study(prefix: str = "") -> tuple[Flag, ...]:
             "default), of these the lower convex hull (hull), or all.",
         ),
     )
-
-
-def with_loss(flags: Tree, loss: str | None, *, prefix: str = "") -> dict[str, Any]:
-    """What `--loss COLUMN` sets: the column, which has no unit. UsageError unless one column at
-    most is named, and `--unit` fits it."""
-    columns = at(flags, f"{prefix}columns") or {}
-    only_one_metric(
-        error=columns.get("error"),
-        accuracy=columns.get("accuracy"),
-        loss=loss,
-        unit=columns.get("unit"),
-    )
-    if loss is None:
-        return {}
-    return {f"{prefix}columns.error": loss, f"{prefix}columns.unit": "none"}
-
-
-def only_one_metric(
-    *, error: str | None, accuracy: str | None, loss: str | None, unit: str | None
-) -> None:
-    """Raise UsageError unless one column at most is named, and `--unit` fits it."""
-    named = {"--error": error, "--accuracy": accuracy, "--loss": loss}
-    given = [flag for flag, column in named.items() if column is not None]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} are both given", hint="keep one of them")
-    if loss is not None and unit not in (None, "none"):
-        raise UsageError(
-            f"--loss {loss} cannot have --unit {unit}: a loss is fitted as it is",
-            hint=f"if it is an error rate: --error {loss} --unit {unit}",
-        )

@@ -1,12 +1,13 @@
 """`vitctl shard`: images -> a dataset artifact.
 
 spec      version, settings and inputs; imports no array library
-command   the command-line flags, and how they become settings
+command   the command-line flags
+settings  what a user gives -> settings and inputs
 run       listing -> plan -> shards -> description -> artifact
 shards    a plan of shards -> shards, by worker processes
 source    the source as it was understood, its classes and their titles
-formula   formula images: their options, and the set that they name
-imagenet  ImageNet: its options, and the files that they name
+formula   formula images: the set that its options name
+imagenet  ImageNet: the files that its options name
 virtual   a dataset of formula images that holds none
 announce  sentences on a source, its plan and the result
 """

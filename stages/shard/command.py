@@ -1,4 +1,4 @@
-"""The flags of `vitctl shard`, and how they become its settings."""
+"""The flags of `vitctl shard`, and what it prints."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Annotated, Any, get_args
 
 from typer import Argument, Option
 
-from stages.shard.formula import check_source, formula_settings
-from stages.shard.imagenet import check_imagenet, imagenet_files
-from stages.shard.spec import DIGITS, Inputs, ShardConfig, ShardRuntime
+from stages.shard.settings import resolve
+from stages.shard.spec import DIGITS, ShardConfig, ShardRuntime
 from vitctl.console import completion
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
@@ -211,14 +210,12 @@ def shard(
 
     Formula images: vitctl shard formula --family fractal --classes 1000
     """
-    cfg = session.overrides.build(ShardConfig, {})
-    given = {"family": family, "per_class": per_class, "resolution": res, "seed": seed}
-    cfg, formula = formula_settings(
-        src, cfg, {name: value for name, value in given.items() if value is not None}, virtual
-    )
-    imagenet = imagenet_files(src, train=train, val=val, devkit=devkit, kaggle=kaggle)
-    inputs = Inputs(
+    cfg, inputs = resolve(
+        session.overrides,
         src,
+        formula={"family": family, "per_class": per_class, "resolution": res, "seed": seed},
+        virtual=virtual,
+        imagenet={"train": train, "val": val, "devkit": devkit, "kaggle": kaggle},
         rehash=rehash,
         exclude=tuple(exclude or ()),
         classes_from=classes_from,
@@ -228,10 +225,5 @@ def shard(
         image_column=image_column,
         label_column=label_column,
         label_separator=label_separator,
-        formula=formula,
-        imagenet=imagenet,
-        virtual=virtual,
     )
-    check_source(inputs, cfg)
-    check_imagenet(inputs, cfg)
     session.deliver("shard", cfg, inputs, runtime=session.runtime(ShardRuntime))

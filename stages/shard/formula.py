@@ -64,7 +64,7 @@ def check_source(inputs: Inputs, cfg: ShardConfig) -> None:
     ):
         raise UsageError(
             f"the source {FORMULA} and a description of its pictures go together",
-            hint=f'api.shard("{FORMULA}", formula=FormulaConfig(family="fractal"))',
+            hint=f'api.shard("{FORMULA}", family="fractal")',
         )
     if inputs.formula is None:
         return

@@ -9,12 +9,9 @@ from vitctl.errors import UsageError
 from vitctl.ingest.imagenet_files import ImageNetFiles
 
 
-def imagenet_files(
-    source: str, *, train: Path | None, val: Path | None, devkit: Path | None, kaggle: Path | None
-) -> ImageNetFiles | None:
+def imagenet_files(source: str, files: ImageNetFiles) -> ImageNetFiles | None:
     """The files that the options name; None where the source is another, a folder called `IMAGENET`
     included. Raises UsageError for options that do not go together."""
-    files = ImageNetFiles(train, val, devkit, kaggle)
     option = next(iter(files.given), None)
     if source != IMAGENET:
         if option is not None:
@@ -31,11 +28,12 @@ def imagenet_files(
             hint="--train ILSVRC2012_img_train.tar --val ILSVRC2012_img_val.tar --devkit "
             "ILSVRC2012_devkit_t12.tar.gz, or --kaggle imagenet-object-localization-challenge.zip",
         )
-    if kaggle is not None and (train is not None or val is not None):
+    images = files.train is not None or files.val is not None
+    if files.kaggle is not None and images:
         raise UsageError(
             "--kaggle gives all images, and so do --train and --val", hint="leave one out"
         )
-    if kaggle is None and train is None and val is None:
+    if files.kaggle is None and not images:
         raise UsageError(
             "--devkit holds the classes of validation images, and no image",
             hint="give --train ILSVRC2012_img_train.tar or --val ILSVRC2012_img_val.tar as well",
@@ -51,7 +49,7 @@ def check_imagenet(inputs: Inputs, cfg: ShardConfig) -> None:
     if inputs.source != IMAGENET or not set(inputs.imagenet.given) - {"--devkit"}:
         raise UsageError(
             f"the source {IMAGENET} and files with its images go together",
-            hint=f'api.shard("{IMAGENET}", imagenet=ImageNetFiles(train=..., val=..., devkit=...))',
+            hint=f'api.shard("{IMAGENET}", train=..., val=..., devkit=...)',
         )
     given = reading_options(inputs, cfg)
     option = next((name for name, is_given in given.items() if is_given), None)

@@ -1,4 +1,4 @@
-"""The flags of `vitctl subset`, and how they become its settings."""
+"""The flags of `vitctl subset`, and what it prints."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 from typer import Option
 
-from stages.subset.ids import read_ids
-from stages.subset.spec import Inputs, SubsetConfig, SubsetRuntime
+from stages.subset.settings import resolve
+from stages.subset.spec import SubsetConfig, SubsetRuntime
 from vitctl import quantities
 from vitctl.console import flags
 from vitctl.console.flag import Flag, Flags
@@ -75,10 +75,11 @@ def subset(
     Select images of a dataset without copying any: the result is a dataset of row numbers, which
     every command takes as --data as long as the dataset that it was made of exists.
     """
-    cfg = session.overrides.build(SubsetConfig, {})
-    inputs = Inputs(
-        session.one("dataset", data, option="--data"),
-        read_ids(ids, option="--ids", emit=session.emit),
-        read_ids(exclude_ids, option="--exclude-ids", emit=session.emit),
+    cfg, inputs = resolve(
+        session.overrides,
+        lambda: session.one("dataset", data, option="--data"),
+        ids=ids,
+        exclude_ids=exclude_ids,
+        emit=session.emit,
     )
     session.deliver("subset", cfg, inputs, runtime=session.runtime(SubsetRuntime))

@@ -13,6 +13,7 @@ from vitctl.data.dataset import DatasetInfo, SplitInfo, keys_name, labels_name, 
 from vitctl.data.example import Example, encode_example
 from vitctl.data.order import sample_key
 from vitctl.data.records import open_writer
+from vitctl.formula.family import FormulaConfig
 
 
 def recipe(stage: str = "shard", kind: str = "dataset", **config: Any) -> Recipe:
@@ -123,3 +124,15 @@ def half_made(store: Store, **config: Any) -> Path:
         (draft.path / "shard-0").write_bytes(b"half")
         raise ZeroDivisionError
     return draft.path
+
+
+def formula_options(config: FormulaConfig, **settings: Any) -> dict[str, Any]:
+    """Arguments of `api.shard("formula", ...)` that make this set of pictures."""
+    sizes = {"classes": str(config.classes), "val_per_class": config.val_per_class}
+    return {
+        "family": config.family,
+        "per_class": config.per_class,
+        "res": config.resolution,
+        "seed": config.seed,
+        "set": sizes | settings,
+    }

@@ -1,4 +1,4 @@
-"""The flags of `vitctl scaling fit`, and how they become its settings."""
+"""The flags of `vitctl scaling fit`, and what it prints."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typer import Argument
 
 from stages.scaling import flags
 from stages.scaling.fit.spec import Inputs
+from stages.scaling.settings import of_fit, settled_fit
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
@@ -63,12 +64,7 @@ def fit(
     Fit error = a (compute + d)^-b + c to the best runs of a table. Reports intervals, other forms
     of the law, residuals, bottlenecks, sample efficiency, and what to train next for a budget.
     """
-    overrides = session.overrides
-    overrides = overrides.with_flags(flags.with_loss(overrides.flags, loss))
-    cfg = overrides.build(ScalingConfig, {})
+    cfg = of_fit(session.overrides, loss=loss)
     if session.options.print_config:
-        from stages.scaling.analysis import resolve_config
-        from vitctl.tables import read_table
-
-        cfg = resolve_config(cfg, read_table(table))
+        cfg = settled_fit(cfg, table)
     session.deliver("scaling.fit", cfg, Inputs(table), runtime=session.runtime(Runtime))

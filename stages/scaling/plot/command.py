@@ -1,25 +1,23 @@
-"""The flags of `vitctl scaling plot`, and how they become its settings."""
+"""The flags of `vitctl scaling plot`, and what it prints."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from typer import Argument
 
 from stages.scaling import flags
-from stages.scaling.plot.spec import FIGURES, Inputs, PlotConfig
+from stages.scaling.plot.spec import FIGURES, PlotConfig
+from stages.scaling.settings import STUDY, of_plot, resolve_inputs, settled_plot
 from vitctl.artifacts.kinds import SCALING_FIT
 from vitctl.console import completion
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
-from vitctl.errors import NotFoundError, UsageError
 from vitctl.stage import Runtime
 
-_STUDY = "study."
 _SETTINGS = (
-    *flags.study(_STUDY),
+    *flags.study(STUDY),
     Flag(
         "figures",
         "Draw this figure; repeatable (default: all that the table has data for).",
@@ -55,27 +53,10 @@ def plot(
     Draw the study of a table as SVG and PNG: error over compute with frontier and law, by model
     size, by data size, over images seen, the schedules, and the weight decay map.
     """
-    overrides = session.overrides
-    overrides = overrides.with_flags(flags.with_loss(overrides.flags, loss, prefix=_STUDY))
-    cfg = overrides.build(PlotConfig, {})
-    inputs = _inputs(session, table)
-    if inputs.fit is not None and "study" in overrides.tree():
-        raise UsageError(
-            f"{inputs.fit.path} is a fit, whose columns and form are settled",
-            hint="give the table instead, or leave these settings out",
-        )
-    if session.options.print_config and inputs.table is not None:
-        from stages.scaling.plot.run import resolve
-        from vitctl.tables import read_table
-
-        cfg = resolve(cfg, read_table(inputs.table))
+    inputs = resolve_inputs(
+        table, lambda reference: session.one(SCALING_FIT.name, reference, option="TABLE")
+    )
+    cfg = of_plot(session.overrides, inputs, loss=loss)
+    if session.options.print_config:
+        cfg = settled_plot(cfg, inputs)
     session.deliver("scaling.plot", cfg, inputs, runtime=session.runtime(Runtime))
-
-
-def _inputs(session: Session, table: str | None) -> Inputs:
-    """A file is a table; anything else names a fit."""
-    if table not in (None, "-") and Path(str(table)).is_file():
-        return Inputs(table=Path(str(table)), fit=None)
-    if table not in (None, "-") and Path(str(table)).suffix and not Path(str(table)).exists():
-        raise NotFoundError(f"there is no table {table}")
-    return Inputs(table=None, fit=session.one(SCALING_FIT.name, table, option="TABLE"))

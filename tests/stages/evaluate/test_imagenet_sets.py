@@ -18,7 +18,6 @@ from tests.ingest import miniature_imagenet as mini
 from vitctl.artifacts import Store
 from vitctl.data.class_map import ilsvrc2012_classes
 from vitctl.data.dataset import Dataset
-from vitctl.ingest.imagenet_files import ImageNetFiles
 
 pytestmark = pytest.mark.slow
 
@@ -62,11 +61,9 @@ def test_real(store, checkpoint, tmp_path):
     dataset = sharded(
         store,
         "imagenet",
-        imagenet=ImageNetFiles(
-            train=mini.train_tar(tmp_path / "ILSVRC2012_img_train.tar"),
-            val=mini.val_tar(tmp_path / "ILSVRC2012_img_val.tar"),
-            devkit=mini.devkit(tmp_path / "ILSVRC2012_devkit_t12.tar.gz"),
-        ),
+        train=mini.train_tar(tmp_path / "ILSVRC2012_img_train.tar"),
+        val=mini.val_tar(tmp_path / "ILSVRC2012_img_val.tar"),
+        devkit=mini.devkit(tmp_path / "ILSVRC2012_devkit_t12.tar.gz"),
     )
     entries = [[3], [0, 1], [], [2, 3], [1]]
     (tmp_path / "real.json").write_text(json.dumps(entries))

@@ -10,7 +10,7 @@ import pytest
 from stages import api
 from stages.inspect.checks import of_entry
 from stages.mix.weights import MOST_DRAWS, as_draws, split_weight
-from tests.artifacts.making import dataset
+from tests.artifacts.making import dataset, formula_options
 from vitctl.artifacts import Store
 from vitctl.artifacts.kinds import DATASET
 from vitctl.data.batches import keys_of_steps
@@ -42,7 +42,7 @@ def drawings(store):
 @pytest.fixture
 def formula(store):
     config = FormulaConfig(family="atom", classes=4, per_class=5, val_per_class=1, resolution=40)
-    return api.shard("formula", formula=config, virtual=True, store=store)
+    return api.shard("formula", **formula_options(config), virtual=True, store=store)
 
 
 def mix(*parts, store, weights=None, emit=silent, **settings):
@@ -129,7 +129,7 @@ def test_what_is_refused(store, photos, drawings, formula):
     with pytest.raises(UsageError, match="a weight must be above 0"):
         mix(photos, drawings, weights=[1, 0], store=store)
     config = FormulaConfig(family="multi", classes=4, per_class=5, resolution=40)
-    several = api.shard("formula", formula=config, virtual=True, store=store)
+    several = api.shard("formula", **formula_options(config), virtual=True, store=store)
     with pytest.raises(UsageError, match="--balance needs one label an image"):
         mix(several, store=store, balance=True)
     made = mix(photos, drawings, store=store)

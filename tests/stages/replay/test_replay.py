@@ -19,7 +19,7 @@ from stages.pretrain import run as pretrain_stage
 from stages.pretrain.spec import Inputs as PretrainInputs
 from stages.replay import text
 from stages.replay.run import run
-from stages.replay.spec import Request
+from stages.replay.spec import Inputs, Request
 from stages.shard import run as shard_stage
 from stages.shard.spec import Inputs as ShardInputs
 from stages.shard.spec import ShardConfig, ShardRuntime
@@ -111,7 +111,7 @@ def pretrained(store, photos, *, steps: int, **runtime) -> Artifact:
 
 
 def of(entry, step, *, store, file=None, first=None, emit=lambda event: None):
-    return run(Request(step, first, file), entry, at=None, store=store, emit=emit)
+    return run(Request(step, first, file), Inputs(entry), store=store, emit=emit)
 
 
 def arrays(entry, step, *, store, folder):
@@ -235,7 +235,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(store, tmp_path):
         with pytest.raises(OverwriteError, match="is a folder"):
             Request(3, None, tmp_path / "folder.png", force)
     assert file.read_text() == "mine"
-    run(Request(3, 2, file, force=True), closed, at=None, store=store)
+    run(Request(3, 2, file, force=True), Inputs(closed), store=store)
     assert np.load(file)["step"] == 3
 
 
@@ -293,7 +293,7 @@ def test_a_kept_batch_is_shown_as_it_was(consumed, bad_read, store, photos, tmp_
 
     for step, at in ((9, None), (None, 9)):
         with pytest.raises(UsageError, match="is the batch of step 3, not of step 9"):
-            run(Request(step, None, None), batch, at=at, store=store)
+            run(Request(step, None, None), Inputs(batch, at), store=store)
 
 
 def test_a_damaged_batch_is_not_shown(consumed, bad_read, store, photos, tmp_path):

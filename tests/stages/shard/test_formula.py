@@ -12,6 +12,7 @@ from stages import api
 from stages.inspect.images import check_counts, check_records
 from stages.shard.formula import check_source, formula_settings
 from stages.shard.spec import Inputs, ShardConfig
+from tests.artifacts.making import formula_options
 from vitctl.artifacts import Store
 from vitctl.data.dataset import Dataset
 from vitctl.data.example import decode_example
@@ -24,8 +25,9 @@ CONFIG = FormulaConfig(family="multi", classes=6, per_class=3, val_per_class=1, 
 
 
 def sharded(store, config=CONFIG, *, shards=2, **options):
-    settings = {"runtime": {"workers": 0}} | ({"set": {"shards": shards}} if shards else {})
-    return api.shard("formula", formula=config, store=Store(store), **settings, **options)
+    settings = {"shards": shards} if shards else {}
+    words = formula_options(config, **settings) | {"runtime": {"workers": 0}}
+    return api.shard("formula", store=Store(store), **words, **options)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def imagenet(files, store):
-    return sharded("imagenet", store, imagenet=files)
+    return sharded("imagenet", store, **vars(files))
 
 
 def sharded(source, store, *, events=None, **options):
@@ -58,7 +58,7 @@ def test_its_dataset(imagenet):
 
 def test_kaggles_files_make_the_same_images(imagenet, store, tmp_path):
     path = mini.kaggle_zip(tmp_path / "imagenet-object-localization-challenge.zip")
-    kaggle = sharded("imagenet", store, imagenet=ImageNetFiles(kaggle=path))
+    kaggle = sharded("imagenet", store, kaggle=path)
     assert (
         Dataset.load(kaggle.path).info.splits.keys()
         == Dataset.load(imagenet.path).info.splits.keys()
@@ -108,21 +108,20 @@ def test_a_number_beyond_the_classes_is_refused(imagenet, store, v2):
 )
 def test_files_that_do_not_go_together(source, files, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    options = dict.fromkeys(("train", "val", "devkit", "kaggle")) | files
     with pytest.raises(UsageError, match=message):
-        imagenet_files(source, **options)
+        imagenet_files(source, ImageNetFiles(**files))
 
 
 def test_a_folder_of_that_name_is_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "imagenet").mkdir()
-    assert imagenet_files("imagenet", train=None, val=None, devkit=None, kaggle=None) is None
+    assert imagenet_files("imagenet", ImageNetFiles()) is None
 
 
 def test_options_that_its_files_settle(files, store):
     with pytest.raises(UsageError, match="--label-separator is of no use"):
-        sharded("imagenet", store, imagenet=files, label_separator=";")
+        sharded("imagenet", store, **vars(files), label_separator=";")
     with pytest.raises(UsageError, match="--unlabelled is of no use"):
-        sharded("imagenet", store, imagenet=files, set={"unlabelled": True})
-    with pytest.raises(UsageError, match="go together"):
-        sharded("photos", store, imagenet=files)
+        sharded("imagenet", store, **vars(files), set={"unlabelled": True})
+    with pytest.raises(UsageError, match="--train is about ImageNet's files"):
+        sharded("photos", store, **vars(files))

@@ -10,7 +10,7 @@ import pytest
 
 from stages import api
 from stages.inspect.checks import of_entry
-from tests.artifacts.making import dataset
+from tests.artifacts.making import dataset, formula_options
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.kinds import DATASET
 from vitctl.data.batches import keys_of_steps
@@ -230,7 +230,7 @@ def test_it_is_a_source_of_shard(photos):
 
 def test_formula_images_that_are_made_when_they_are_read(store):
     config = FormulaConfig(family="atom", classes=4, per_class=6, val_per_class=1, resolution=40)
-    virtual = api.shard("formula", formula=config, virtual=True, store=store)
+    virtual = api.shard("formula", **formula_options(config), virtual=True, store=store)
     few = subset(virtual, per_class=2)
     records = open_dataset(few).records("train")
     assert len({decode_example(r).id for r in records.read(np.arange(len(records)))}) == 8

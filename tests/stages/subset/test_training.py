@@ -14,6 +14,7 @@ from stages.mix.spec import MixConfig, MixRuntime
 from stages.pretrain import run as pretrain_stage
 from stages.pretrain.spec import Inputs as PretrainInputs
 from stages.replay.run import run as replay
+from stages.replay.spec import Inputs as ReplayInputs
 from stages.replay.spec import Request
 from stages.shard import run as shard_stage
 from stages.shard.spec import Inputs as ShardInputs
@@ -85,6 +86,6 @@ def test_resumed_bitwise_and_replayed(store, tmp_path, kind):
     pretrained(2, "resumed")
     resumed, straight = pretrained(4, "resumed"), pretrained(4, "straight")
     assert contents(resumed) == contents(straight)
-    shown = replay(Request(3, 8, None), resumed, at=None, store=store).batch
+    shown = replay(Request(3, 8, None), ReplayInputs(resumed), store=store).batch
     keys = {image.key for image in shown.images}
     assert keys <= set(np.asarray(open_dataset(images).keys("train")).tolist())

@@ -1,0 +1,60 @@
+"""The commands from Python: what the shell says, in a notebook or a sweep. Silent without `emit`.
+
+    call      the arguments of every command, and how an input is looked up
+    data      shard, subset, mix
+    train     pretrain, cooldown, finetune, average
+    measure   fewshot, evaluate, compare, scaling_fit, scaling_plot
+    use       predict, embed, import_, export
+    results   replay, rm
+    hardware  plan, doctor
+
+    from stages.api import cooldown, fewshot, pretrain
+
+    trunk = pretrain(model="S/16", data="photos", steps=20_000, set={"optim.wd_head": 1})
+    finished = cooldown(trunk, steps=2_000)
+    print(fewshot(finished).summary["shots"])
+
+Settings are resolved by the functions that the command line uses, so the same words make the same
+artifact, with the same id: what the shell has made is returned, and what it has begun goes on.
+
+Arguments are what is no setting: inputs, the name of a model, a length, `weights`. All else is a
+setting, and `set` takes it by the key that `--print-config` shows (docs/guide/python.md).
+"""
+
+from __future__ import annotations
+
+from stages.api.call import Configured, Count, Looking, Options, Reference
+from stages.api.data import mix, shard, subset
+from stages.api.hardware import doctor, plan
+from stages.api.measure import compare, evaluate, fewshot, scaling_fit, scaling_plot
+from stages.api.results import replay, rm
+from stages.api.train import average, cooldown, finetune, pretrain
+from stages.api.use import embed, export, import_, predict
+
+__all__ = [
+    "Configured",
+    "Count",
+    "Looking",
+    "Options",
+    "Reference",
+    "average",
+    "compare",
+    "cooldown",
+    "doctor",
+    "embed",
+    "evaluate",
+    "export",
+    "fewshot",
+    "finetune",
+    "import_",
+    "mix",
+    "plan",
+    "predict",
+    "pretrain",
+    "replay",
+    "rm",
+    "scaling_fit",
+    "scaling_plot",
+    "shard",
+    "subset",
+]

@@ -1,0 +1,144 @@
+"""One call of one command from Python: its store, its settings, and what its inputs are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypedDict, TypeVar
+
+from vitctl.artifacts import Artifact, Store, inputs
+from vitctl.artifacts.pasteable import usual_store
+from vitctl.artifacts.references import LATEST, Entry, find
+from vitctl.events import Emit, silent
+from vitctl.hardware.compilation_cache import keep_compiled_programs
+from vitctl.hardware.machine import settle_platform
+from vitctl.places import Place, place
+from vitctl.quoting import quoted
+from vitctl.settings.overrides import Overrides, build, read_toml
+from vitctl.settings.trees import from_keys
+from vitctl.stage import Runtime
+from vitctl.suggestions import did_you_mean, nearest
+
+Reference = Artifact | Path | str
+"""An artifact, or how the command line names one: a path, a name, an id, RUN@STEP, "latest"."""
+Count = int | str
+"""20_000, or as the command line writes it: "20k"."""
+
+R = TypeVar("R", bound=Runtime)
+
+
+class Looking(TypedDict, total=False):
+    """Keyword arguments of every command.
+
+    store  a `Store` or its place; left out: $VITCTL_STORE, else ./artifacts
+    emit   called with each event (`vitctl.events`): notes, cautions, progress
+    """
+
+    store: Store | Place | str
+    emit: Emit
+
+
+class Configured(Looking, total=False):
+    """Keyword arguments of every command that has settings.
+
+    config   a TOML file of settings
+    set      settings by their dotted keys; they win over the file
+    runtime  how to run, by the fields of the command's Runtime: {"eval_every": 500, "workers": 4}
+    """
+
+    config: Path | str | None
+    set: Mapping[str, Any]
+    runtime: Mapping[str, Any]
+
+
+class Options(Configured, total=False):
+    """Keyword arguments of every command that makes an artifact.
+
+    name   name of the result's folder in the store
+    out    exact folder of the result, instead of one in the store
+    force  make the result again although it is in the store
+    """
+
+    name: str | None
+    out: Place | str | None
+    force: bool
+
+
+class Call:
+    """One call: its store, its overrides, and what its inputs are. TypeError for an argument that
+    is none of `takes`."""
+
+    def __init__(
+        self, command: str, options: Mapping[str, Any], *, takes: type[Looking] = Options
+    ) -> None:
+        for name in options:
+            if name not in takes.__annotations__:
+                raise TypeError(_unexpected(command, name, takes))
+        # As the command line does, before jax is imported.
+        keep_compiled_programs()
+        settle_platform()
+        store = options.get("store") or usual_store()
+        self.store = store if isinstance(store, Store) else Store(place(str(store)))
+        self.emit: Emit = options.get("emit") or silent
+        file = options.get("config")
+        self.overrides = Overrides(
+            file=read_toml(Path(file)) if file is not None else {},
+            settings=from_keys(options.get("set") or {}),
+        )
+        self.running: Mapping[str, Any] = options.get("runtime") or {}
+        out = options.get("out")
+        self._where = {
+            "name": options.get("name"),
+            "out": None if out is None else place(str(out)),
+            "force": options.get("force", False),
+        }
+
+    def runtime(self, model: type[R]) -> R:
+        return build(model, {**self._where, **self.running})
+
+    def input(
+        self,
+        kind: str,
+        reference: Reference | None,
+        *,
+        option: str = "data",
+        trunk: bool = False,
+    ) -> Artifact:
+        """The artifact that `reference` names; left out, the newest of the store. With `trunk` a
+        name that fits several runs means one of `pretrain`."""
+        if isinstance(reference, Artifact):
+            return inputs.named(str(reference.path), kind=kind, store=self.store)
+        if reference is None:
+            return inputs.newest(kind, option=option, store=self.store, emit=self.emit)
+        return inputs.named(
+            str(reference), kind=kind, store=self.store, trunk=trunk, emit=self.emit
+        )
+
+    def named(self, reference: Reference) -> str:
+        """How the command line would name it."""
+        return str(reference.path) if isinstance(reference, Artifact) else str(reference)
+
+    def entry_and_step(
+        self, reference: Reference | None, *, kind: str | None = None
+    ) -> tuple[Entry, int | None]:
+        """An artifact or a run, not checked for damage, and the step if one was given; left out,
+        the newest, of `kind` if it is given."""
+        name = LATEST if reference is None else self.named(reference)
+        return find(name, store=self.store, kind=kind, emit=self.emit)
+
+    def trained_on(self, checkpoint: Artifact) -> Artifact:
+        return inputs.trained_on(checkpoint, option="data", store=self.store, emit=self.emit)
+
+    def measured_on(self, checkpoint: Artifact, reference: Reference | None) -> Artifact | None:
+        """The dataset given, else what the checkpoint was trained on: None if synthetic images."""
+        if reference is not None:
+            return self.input("dataset", reference)
+        return None if inputs.is_synthetic(checkpoint) else self.trained_on(checkpoint)
+
+
+def _unexpected(command: str, name: str, takes: type[Looking]) -> str:
+    near = did_you_mean([f"{one}=" for one in nearest(name, takes.__annotations__, count=1)])
+    takes_settings = "set" in takes.__annotations__
+    setting = f"a setting goes into set={{{quoted(name)}: ...}}" if takes_settings else None
+    hint = near or setting or f"it takes {', '.join(takes.__annotations__)}"
+    return f"{command}() has no argument {quoted(name)}; {hint}"

@@ -1,0 +1,109 @@
+"""Datasets: made of images, made smaller, and combined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Unpack
+
+from stages.api.call import Call, Options, Reference
+from vitctl.artifacts import Artifact
+from vitctl.formula.family import Family
+from vitctl.ingest.format_names import FormatName
+from vitctl.places import Place, place
+
+
+def shard(
+    source: Path | str = "digits",
+    *,
+    labels: Path | str | None = None,
+    class_titles: Path | str | None = None,
+    classes_from: Place | str | None = None,
+    exclude: Sequence[str] = (),
+    format: FormatName | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    label_separator: str | None = None,
+    rehash: bool = False,
+    family: Family | None = None,
+    per_class: int | None = None,
+    res: int | None = None,
+    seed: int | None = None,
+    virtual: bool = False,
+    train: Path | str | None = None,
+    val: Path | str | None = None,
+    devkit: Path | str | None = None,
+    kaggle: Path | str | None = None,
+    **options: Unpack[Options],
+) -> Artifact:
+    """Images -> a dataset. `source` is a folder, an archive or several; "digits" is built in,
+    "imagenet" is read from the files `train`, `val` and `devkit`, or `kaggle`, and "formula" makes
+    pictures of a `family`, so many `per_class`, with `virtual` whenever they are read."""
+    from stages.shard.settings import resolve
+    from stages.shard.spec import ShardRuntime
+
+    call = Call("shard", options)
+    runtime = call.runtime(ShardRuntime)
+    cfg, given = resolve(
+        call.overrides,
+        str(source),
+        formula={"family": family, "per_class": per_class, "resolution": res, "seed": seed},
+        virtual=virtual,
+        imagenet={"train": train, "val": val, "devkit": devkit, "kaggle": kaggle},
+        rehash=rehash,
+        exclude=tuple(exclude),
+        classes_from=None if classes_from is None else place(str(classes_from)),
+        class_titles=None if class_titles is None else Path(class_titles),
+        labels=None if labels is None else Path(labels),
+        format=format,
+        image_column=image_column,
+        label_column=label_column,
+        label_separator=label_separator,
+    )
+    from stages.shard.run import run
+
+    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
+def subset(
+    data: Reference | None = None,
+    *,
+    ids: Path | str | Iterable[str] | None = None,
+    exclude_ids: Path | str | Iterable[str] | None = None,
+    **options: Unpack[Options],
+) -> Artifact:
+    """Some images of a dataset -> a dataset that copies none of them. `data` left out is the newest
+    of the store; `ids` and `exclude_ids` are names of images, or a file of them."""
+    from stages.subset.settings import resolve
+    from stages.subset.spec import SubsetRuntime
+
+    call = Call("subset", options)
+    cfg, given = resolve(
+        call.overrides,
+        lambda: call.input("dataset", data),
+        ids=ids,
+        exclude_ids=exclude_ids,
+        emit=call.emit,
+    )
+    from stages.subset.run import run
+
+    runtime = call.runtime(SubsetRuntime)
+    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
+def mix(
+    *datasets: Reference, weights: Sequence[float | str] | None = None, **options: Unpack[Options]
+) -> Artifact:
+    """Several datasets -> one of all their images, drawn by `weights`, one for each, or without
+    them every image equally often. `set={"balance": True}` draws classes evenly."""
+    from stages.mix.settings import resolve, weighted
+    from stages.mix.spec import MixRuntime
+
+    call = Call("mix", options)
+    names = [str(one.path) if isinstance(one, Artifact) else str(one) for one in datasets]
+    cfg, given = resolve(
+        call.overrides, weighted(names, weights), lambda name: call.input("dataset", name)
+    )
+    from stages.mix.run import run
+
+    return run(cfg, given, store=call.store, runtime=call.runtime(MixRuntime), emit=call.emit)

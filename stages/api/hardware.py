@@ -1,0 +1,62 @@
+"""Machines: what a run would need of them, and whether they are fit to train on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from stages.api.call import Call, Configured, Count, Looking, Reference
+from vitctl.plan.topology import LOCAL
+from vitctl.recipes.recipe import RecipeName
+from vitctl.recipes.settings import length
+
+if TYPE_CHECKING:
+    from stages.doctor.spec import Report
+    from vitctl.plan.answer import Answer
+
+
+def plan(
+    *,
+    model: str | None = None,
+    topology: str = LOCAL,
+    data: Reference | None = None,
+    examples: Count | None = None,
+    recipe: RecipeName | None = None,
+    steps: Count | None = None,
+    images: Count | None = None,
+    epochs: float | None = None,
+    **options: Unpack[Configured],
+) -> Answer:
+    """Configured and hardware -> memory, speed and cost of the run that `pretrain` would make of
+    them. `topology` are TPUs, as in "v3:32x32", or this machine. `runtime` takes `search`, `mesh`,
+    `price` and the other fields of `PlanRuntime`."""
+    from stages.plan.settings import resolve
+
+    call = Call("plan", options, takes=Configured)
+    planned = resolve(
+        call.overrides,
+        model=model,
+        recipe=recipe,
+        length=length({"steps": steps, "images": images, "epochs": epochs}),
+        topology=topology,
+        dataset=None if data is None else lambda: call.input("dataset", data),
+        examples=examples,
+        emit=call.emit,
+    )
+    runtime = planned.runtime(call.running)
+    from stages.plan.run import run
+
+    return run(planned.cfg, planned.inputs, runtime=runtime, emit=call.emit)
+
+
+def doctor(
+    *, data: Reference | None = None, timeout: float | None = None, **options: Unpack[Looking]
+) -> Report:
+    """This machine -> the findings of all checks. `data` left out is the newest dataset of the
+    store, `timeout` the seconds that each check has of its own."""
+    from stages.doctor.run import run
+    from stages.doctor.spec import Inputs
+
+    call = Call("doctor", options, takes=Looking)
+    dataset = None if data is None else call.input("dataset", data)
+    given = Inputs(call.store.root.absolute(), None if dataset is None else dataset.path)
+    return run(given, timeout_s=timeout)

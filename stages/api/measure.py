@@ -1,0 +1,145 @@
+"""What models are worth: few-shot accuracies, scores, and the laws of many runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Unpack, get_args
+
+from stages.api.call import Call, Looking, Options, Reference
+from vitctl.artifacts import Artifact, Run
+from vitctl.artifacts.kinds import EVALUATION, FEWSHOT, SCALING_FIT
+from vitctl.errors import UsageError
+from vitctl.stage import Runtime
+from vitctl.summaries import Features
+
+if TYPE_CHECKING:
+    from stages.evaluate.compare import Comparison
+    from stages.fewshot.comparison import Difference
+
+
+def fewshot(
+    source: Reference | None = None,
+    *,
+    data: Reference | None = None,
+    shots: Sequence[int] | Literal["all"] | None = None,
+    features: Reference | None = None,
+    **options: Unpack[Options],
+) -> Artifact:
+    """A checkpoint -> few-shot accuracies on a dataset. `source` left out is the newest checkpoint,
+    `data` what it was trained on. `features`: "model", "pixels" or "untrained"; or stored features,
+    of `embed` or in another program's files, with neither source nor data."""
+    from stages.fewshot.settings import features_in_files, resolve, resolve_given
+    from stages.fewshot.spec import Given
+    from vitctl.recipes.measuring import Measured, MeasuringRuntime
+
+    call = Call("fewshot", options)
+    runtime = call.runtime(MeasuringRuntime)
+    overrides = call.overrides.with_flags(
+        {"shots": shots if shots is None or shots == "all" else sorted({*shots})}
+    )
+    if features is not None and features not in get_args(Features):
+        if source is not None or data is not None:
+            raise TypeError("fewshot() takes no source and no data with features that are there")
+        from stages.fewshot.run import run
+
+        files = None if isinstance(features, Artifact) else features_in_files(Path(features))
+        given_features = files or Given(call.input("feature-set", features, option="features"))
+        cfg = resolve_given(overrides, given_features, emit=call.emit)
+        return run(cfg, given_features, store=call.store, runtime=runtime, emit=call.emit)
+    checkpoint = call.input("checkpoint", source, option="source")
+    dataset = call.measured_on(checkpoint, data)
+    overrides = overrides.with_flags({"features": features})
+    (cfg,) = resolve(overrides, checkpoint, dataset, store=call.store, emit=call.emit)
+    from stages.fewshot.run import run
+
+    given = Measured(checkpoint, dataset)
+    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
+def evaluate(
+    source: Reference | None = None,
+    *,
+    data: Reference | None = None,
+    labels: Path | str | None = None,
+    **options: Unpack[Options],
+) -> Artifact:
+    """A checkpoint -> scores and metrics on a dataset. `source` left out is the newest checkpoint,
+    `data` what it was trained on; `labels` is a file of labels in place of the dataset's."""
+    from stages.evaluate.settings import resolve
+    from vitctl.recipes.measuring import MeasuringRuntime
+
+    call = Call("evaluate", options)
+    runtime = call.runtime(MeasuringRuntime)
+    checkpoint = call.input("checkpoint", source, option="source")
+    dataset = call.measured_on(checkpoint, data)
+    file = None if labels is None else Path(labels)
+    cfg, given = resolve(call.overrides, checkpoint, dataset, labels=file, emit=call.emit)
+    from stages.evaluate.run import run
+
+    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
+def compare(
+    first: Reference, second: Reference, **options: Unpack[Looking]
+) -> Comparison | Sequence[Difference]:
+    """Two results of `evaluate` on the same images, or of `fewshot` on the same draws -> how much
+    better the second one is, and whether by more than chance."""
+    call = Call("compare", options, takes=Looking)
+    one, other = _result(call, first), _result(call, second)
+    if one.kind == other.kind == EVALUATION.name:
+        from stages.evaluate.compare import compare as compare_evaluations
+
+        return compare_evaluations(one, other)
+    if one.kind == other.kind == FEWSHOT.name:
+        from stages.fewshot.comparison import compare as compare_fewshot
+
+        return compare_fewshot(one, other)
+    raise UsageError(
+        f"{one.path} is of kind {one.kind}, {other.path} of kind {other.kind}",
+        hint="compare two results of evaluate, or two of fewshot",
+    )
+
+
+def _result(call: Call, reference: Reference) -> Artifact:
+    entry, step = call.entry_and_step(reference)
+    if isinstance(entry, Run) or step is not None:
+        raise UsageError(
+            f"{call.named(reference)} is a run, and results are compared",
+            hint="evaluate or probe both runs first: compare(evaluate(A), evaluate(B))",
+        )
+    return entry
+
+
+def scaling_fit(
+    table: Path | str, *, loss: str | None = None, **options: Unpack[Options]
+) -> Artifact:
+    """A table with a row for each run -> the law fitted to it. `loss` names a column of losses, in
+    place of error rates."""
+    from stages.scaling.fit.spec import Inputs
+    from stages.scaling.settings import of_fit
+
+    call = Call("scaling_fit", options)
+    cfg = of_fit(call.overrides, loss=loss)
+    from stages.scaling.fit.run import run
+
+    given, runtime = Inputs(Path(table)), call.runtime(Runtime)
+    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
+def scaling_plot(
+    table: Reference | None = None, *, loss: str | None = None, **options: Unpack[Options]
+) -> Artifact:
+    """A table with a row for each run, or a fit, left out the newest -> its figures."""
+    from stages.scaling.settings import of_plot, resolve_inputs
+
+    call = Call("scaling_plot", options)
+    name = str(table.path) if isinstance(table, Artifact) else table
+    given = resolve_inputs(
+        None if name is None else str(name),
+        lambda reference: call.input(SCALING_FIT.name, reference, option="table"),
+    )
+    cfg = of_plot(call.overrides, given, loss=loss)
+    from stages.scaling.plot.run import run
+
+    return run(cfg, given, store=call.store, runtime=call.runtime(Runtime), emit=call.emit)

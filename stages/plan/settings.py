@@ -1,0 +1,80 @@
+"""What a user gives -> the settings and inputs of `vitctl plan`; needs no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stages.plan.spec import Inputs, PlanRuntime
+from vitctl.artifacts import Artifact
+from vitctl.errors import UsageError
+from vitctl.events import Emit, Note
+from vitctl.plan.topology import LOCAL, parse
+from vitctl.quantities import parse_count
+from vitctl.recipes import pretraining, settings
+from vitctl.recipes.recipe import RecipeName
+from vitctl.settings.overrides import Overrides, build
+from vitctl.settings.trees import at
+from vitctl.train.config import TrainConfig
+
+# What is planned for where nothing says how many images and classes there are.
+_IMAGENET = pretraining.ImageFacts(examples=1_281_167, classes=1000, eval_split=None)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a plan is of. `largest_batch`: that a search may take; None if the batch is fixed."""
+
+    cfg: TrainConfig
+    inputs: Inputs
+    largest_batch: int | None
+
+    def runtime(self, running: Mapping[str, Any]) -> PlanRuntime:
+        """How it is to run, by what is given of the fields of `PlanRuntime`."""
+        return build(PlanRuntime, {**running, "largest_batch": self.largest_batch})
+
+
+def resolve(
+    overrides: Overrides,
+    *,
+    model: str | None,
+    recipe: RecipeName | None,
+    length: settings.Length | None,
+    topology: str,
+    dataset: Callable[[], Artifact] | None,
+    examples: int | str | None,
+    emit: Emit,
+) -> Planned:
+    """The settings that `pretrain` would resolve, for a `dataset`, or for so many `examples`, or
+    for ImageNet-1k. UsageError for settings that make no sense, or an unknown topology."""
+    if dataset is not None and examples is not None:
+        raise UsageError(
+            "--data and --examples both give the number of images", hint="keep one of them"
+        )
+    where = None if topology.strip().lower() == LOCAL else parse(topology)
+    described = _IMAGENET
+    if dataset is not None:
+        described = pretraining.images_of(dataset(), split="train")
+    elif examples is not None:
+        count = parse_count(str(examples), name="--examples")
+        described = pretraining.ImageFacts(count, _IMAGENET.classes, None)
+        if described.examples < 1:
+            raise UsageError("--examples 0 leaves nothing to train on")
+    resolved = settings.resolve(
+        overrides,
+        model=model,
+        recipe=recipe,
+        length=length,
+        images=lambda tree: described,
+        mock=dataset is None,
+        target_precision="bfloat16" if where else None,  # this machine decides for itself
+    )
+    resolved.announce(emit)
+    cfg = resolved.cfg
+    if dataset is None and examples is None:
+        images, classes = f"{described.examples:,} images", f"{cfg.model.classes:,} classes"
+        emit(Note(f"for {images} in {classes}; --data, or --examples and --classes, say otherwise"))
+    layers = (overrides.flags, overrides.settings)
+    fixed = any(at(layer, "data.batch") is not None for layer in layers)
+    return Planned(cfg, Inputs(where), None if fixed else described.examples)

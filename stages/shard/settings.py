@@ -1,0 +1,51 @@
+"""What a user gives -> the settings and inputs of `vitctl shard`; needs no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stages.shard.formula import check_source, formula_settings
+from stages.shard.imagenet import check_imagenet, imagenet_files
+from stages.shard.spec import Inputs, ShardConfig
+from vitctl.ingest.imagenet_files import ImageNetFiles
+from vitctl.settings.overrides import Overrides
+
+
+def resolve(
+    overrides: Overrides,
+    source: str,
+    *,
+    formula: Mapping[str, Any],
+    virtual: bool,
+    imagenet: Mapping[str, Path | str | None],
+    **reading: Any,
+) -> tuple[ShardConfig, Inputs]:
+    """The settings and inputs of a dataset.
+
+    Args:
+      formula: what is given of a set of formula images, by the fields of its `FormulaConfig`; None
+        is not given.
+      virtual: store its description alone.
+      imagenet: ImageNet's files, by the fields of `ImageNetFiles`.
+      reading: how other sources are read, the other fields of `Inputs`.
+
+    Raises UsageError where these do not belong together, or to the source.
+    """
+    cfg = overrides.build(ShardConfig, {})
+    given = {name: value for name, value in formula.items() if value is not None}
+    cfg, pictures = formula_settings(source, cfg, given, virtual)
+    files = ImageNetFiles(
+        **{name: None if path is None else Path(path) for name, path in imagenet.items()}
+    )
+    inputs = Inputs(
+        source,
+        formula=pictures,
+        imagenet=imagenet_files(source, files),
+        virtual=virtual,
+        **reading,
+    )
+    check_source(inputs, cfg)
+    check_imagenet(inputs, cfg)
+    return cfg, inputs
