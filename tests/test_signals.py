@@ -4,10 +4,12 @@ each with a hook that says where it is or sends the signal itself."""
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +17,8 @@ import pytest
 
 from tests.compiling import QUICK
 from tests.forking import COMMAND, DECODING, LOOKING, TRAINING, Forked
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
+from vitctl.signals.abandoned import Abandoned, under_way, unless_abandoned
 from vitctl.signals.stop import Insisting
 
 ROOT = Path(__file__).parents[1]
@@ -161,6 +164,46 @@ setup.make_step = made
     code, out, err = run(tmp_path, *PRETRAIN)
     assert (code, err) == (0, "")
     assert out.endswith("/checkpoints/4\n")
+
+
+def test_a_compiler_of_scores_is_left_behind(tmp_path):
+    """It cannot be broken off, and takes 10 s and more; the step is saved without its scores."""
+    compiling = """
+import time
+from vitctl.train.run import setup
+make_scorer = setup.scoring.make_scorer
+def made(*args, **options):
+    def call(*args):
+        send()
+        time.sleep(1000)
+    return call
+setup.scoring.make_scorer = made
+"""
+    words = [
+        *("data.eval_split=val" if word == "data.eval_split=none" else word for word in PRETRAIN),
+        "--eval-every", "2",
+    ]  # fmt: skip
+    code, out, err = run(tmp_path, *words, prelude=sending(compiling))
+    assert (code, out) == (10, ""), err
+    assert "stopped: SIGTERM after step 2; it is saved in " in err
+    assert not list(tmp_path.rglob(".lock*"))
+    code, out, err = run(tmp_path, *words)
+    assert (code, err) == (0, "")
+    rows = [json.loads(line) for file in tmp_path.rglob("metrics.jsonl") for line in file.open()]
+    assert [row["step"] for row in rows if row["kind"] == "eval"] == [2, 4]
+
+
+def test_work_of_another_thread_is_awaited_or_abandoned():
+    assert unless_abandoned(lambda: 3, gives_up=lambda: False) == 3
+    with pytest.raises(ZeroDivisionError):
+        unless_abandoned(lambda: 1 // 0, gives_up=lambda: False)
+    assert not under_way()
+    goes_on = threading.Event()
+    with pytest.raises(Abandoned):
+        unless_abandoned(goes_on.wait, gives_up=lambda: True)
+    assert under_way()
+    goes_on.set()
+    until(lambda: not under_way(), "the thread goes on")
 
 
 def test_a_signal_after_its_work_is_told_or_changes_nothing(tmp_path):

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn
 
-from vitctl import processes
+from vitctl import processes, signals
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.store import Store
 from vitctl.console.failure import as_expected, report, stopped
@@ -127,7 +127,10 @@ def failed(error: BaseException) -> int:
         # and crash when Python goes.
         _leave_once(by_signal)
     if processes.count() == 1:
-        return report(error)
+        code = report(error)
+        if isinstance(error, VitctlError) and signals.under_way():
+            connection.leave_now(error)
+        return code
     expected = (
         error if isinstance(error, VitctlError) else connection.blame(error) or as_expected(error)
     )

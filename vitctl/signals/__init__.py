@@ -4,9 +4,11 @@ stop        whether a stop was requested, and whether a second signal insists
 ownership   the signals of a command that the same command continues
 loops       the blocks in which a first signal is only a request
 deaf        Ctrl-C in commands of another kind, while their main thread hears nothing
+abandoned   native work that a signal may leave behind
 unraisable  interrupts in finalizers and callbacks, where Python can raise nothing
 """
 
+from vitctl.signals.abandoned import Abandoned, under_way, unless_abandoned
 from vitctl.signals.deaf import ending_if_deaf
 from vitctl.signals.loops import graceful, nothing_to_save, unless_owned
 from vitctl.signals.ownership import (
@@ -22,6 +24,7 @@ from vitctl.signals.stop import Stop
 from vitctl.signals.unraisable import keep_interrupts
 
 __all__ = [
+    "Abandoned",
     "Interrupted",
     "Owner",
     "Stop",
@@ -34,5 +37,7 @@ __all__ = [
     "owner",
     "raise_if_asked",
     "settle",
+    "under_way",
+    "unless_abandoned",
     "unless_owned",
 ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vitctl.inference import scoring
+from vitctl.signals import Abandoned
 from vitctl.train.program.state import TrainState
 from vitctl.train.run.setup import Training
 from vitctl.train.telemetry.goodput import Meter
 
 Evaluate = Callable[[TrainState, Callable[[], bool]], scoring.Scoring | None]
-"""Scores of a state. The function is called between batches; where it returns True the scoring
-breaks off and gives None."""
+"""Scores of a state. The function is called between batches, and while the scoring is compiled;
+where it returns True the scoring breaks off and gives None."""
 
 
 def evaluator(training: Training, *, meter: Meter) -> Evaluate | None:
@@ -19,14 +20,18 @@ def evaluator(training: Training, *, meter: Meter) -> Evaluate | None:
     split = training.cfg.data.eval_split
     if training.scorer is None or split is None:
         return None
-    scorer = training.scorer.timed(meter=meter, emit=training.emit)
+    program = training.scorer
     layout = training.layout
 
     def evaluate(state: TrainState, breaks_off: Callable[[], bool]) -> scoring.Scoring | None:
         ema = None if state.average is None else state.average.weights
         batches = training.images.eval_batches(split, layout)
-        return scoring.score(
-            scorer, state.params, batches, layout=layout, ema=ema, breaks_off=breaks_off
-        )
+        scorer = program.timed(meter=meter, emit=training.emit, gives_up=breaks_off)
+        try:
+            return scoring.score(
+                scorer, state.params, batches, layout=layout, ema=ema, breaks_off=breaks_off
+            )
+        except Abandoned:
+            return None
 
     return evaluate

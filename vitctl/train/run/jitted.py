@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, ParamSpec, TypeVar
 
+from vitctl import processes
 from vitctl.events import Doing, Emit
+from vitctl.signals import unless_abandoned
 from vitctl.train.telemetry.goodput import Meter
 
 P = ParamSpec("P")
@@ -19,16 +21,27 @@ class Jitted(Generic[P, T]):
         self._function = function
         self._called = False
 
-    def timed(self, *, meter: Meter, emit: Emit) -> Callable[P, T]:
-        """The function; the time of the first call of all counts as compiling."""
+    def timed(
+        self, *, meter: Meter, emit: Emit, gives_up: Callable[[], bool] | None = None
+    ) -> Callable[P, T]:
+        """The function; the time of the first call of all counts as compiling.
+
+        With `gives_up` that call raises Abandoned when it says so, however long the compiler takes
+        from there; of several processes none may leave the others alone with it.
+        """
+
+        def first(*args: P.args, **kwargs: P.kwargs) -> T:
+            if gives_up is None or processes.count() > 1:
+                return self._function(*args, **kwargs)
+            return unless_abandoned(lambda: self._function(*args, **kwargs), gives_up=gives_up)
 
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
             if self._called:
                 return self._function(*args, **kwargs)
-            self._called = True
             emit(Doing("compile"))
             with meter.during("compile"):
-                result = self._function(*args, **kwargs)
+                result = first(*args, **kwargs)
+            self._called = True
             emit(Doing("score" if meter.account == "evaluation" else "step"))
             return result
 
