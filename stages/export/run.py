@@ -19,7 +19,7 @@ from vitctl.artifacts.store import slug
 from vitctl.errors import InputError
 from vitctl.events import Emit, Settings, silent
 from vitctl.inference import weights
-from vitctl.interop import reading, weight_files, writing
+from vitctl.interop import exported, reading, weight_files, writing
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
 from vitctl.recipes import branching
@@ -64,7 +64,7 @@ def run(
                 config, classes = config.model_copy(update={"classes": 0}), ()
 
             # Its files, read back
-            model = writing.Exported(params, config, classes, trained.data.evaluation)
+            model = exported.Exported(params, config, classes, trained.data.evaluation)
             files = writing.files(model, to=cfg.to)
             error, largest = _apart(files, params, config, cfg)
             if not error <= MOST_APART * max(1.0, largest):

@@ -16,6 +16,7 @@ from vitctl.console.streams import stdin_is_pipe
 from vitctl.console.verb import verb
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Note, Progress
+from vitctl.model.config import are_independent
 
 _STDIN = "-"
 _SETTINGS = (
@@ -99,7 +100,7 @@ def _answer(session: Session, cfg: PredictConfig, inputs: Inputs) -> None:
                 done, failures = done + len(answers), failures + len(failed)
                 missing = missing and all(answer.missing for answer in failed)
                 if session.options.json:
-                    independent = cfg.loss == "sigmoid"
+                    independent = are_independent(cfg.loss)
                     rows = [text.as_json(answer, independent=independent) for answer in answers]
                     is_read = session.answer_json_lines(rows)
                 else:

@@ -39,6 +39,7 @@ from vitctl.inference import prediction, weights
 from vitctl.ingest.file_kinds import HEAD_BYTES
 from vitctl.ingest.header import BadImageError, check_head, largest_file
 from vitctl.ingest.pixels import pixels
+from vitctl.model.config import are_independent
 from vitctl.recipes import branching
 from vitctl.sharding import layout as layouts
 
@@ -72,7 +73,7 @@ def run(
     """Answers in the order of the names, a batch at a time."""
     checkpoint, trained = inputs.checkpoint, branching.trained_with(inputs.checkpoint)
     classes = CHECKPOINT.summary(checkpoint).classes
-    independent = cfg.loss == "sigmoid"
+    independent = are_independent(cfg.loss)
 
     # Arrays
     layout = layouts.make(devices=runtime.devices)

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from vitctl.data.config import EvalPreprocess
-from vitctl.interop import reading, weight_files, writing
+from vitctl.interop import exported, reading, weight_files, writing
 from vitctl.interop.targets import Target
 
 WAYS: tuple[tuple[str, Target], ...] = (
@@ -24,7 +24,7 @@ def export(stored: Path, root: Path) -> None:
         folder = root / f"{name}+{target}"
         folder.mkdir(parents=True)
         classes = [f"class {i}" for i in range(model.config.classes)]
-        written = writing.Exported(model.load(), model.config, classes, EvalPreprocess())
+        written = exported.Exported(model.load(), model.config, classes, EvalPreprocess())
         for file, content in writing.files(written, to=target).items():
             (folder / file).write_bytes(content)
         for file in ("images", "features", "logits"):

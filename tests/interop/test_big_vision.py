@@ -10,7 +10,8 @@ import pytest
 from vitctl.errors import InputError
 from vitctl.interop import big_vision
 from vitctl.model import vit
-from vitctl.model.config import Head, ModelConfig
+from vitctl.model.config import ModelConfig
+from vitctl.model.heads import Head
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "reference_small.npz"
 

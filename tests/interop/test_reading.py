@@ -45,6 +45,33 @@ def test_layouts_are_told_apart(folder, layout):
     assert reading.read(weights, said=reading.Said(layout=layout)).layout == layout
 
 
+@pytest.mark.parametrize(
+    ("folder", "pool", "message"),
+    [
+        ("timm-avg", "avgmax", "pools its tokens by 'avgmax', which vitctl's models do not do"),
+        ("timm-avg", "map", "pooled by 'map', and the weights are of head='gap'"),
+        ("timm-map", "avg", "pooled by 'avg', and the weights are of head='map'"),
+    ],
+)
+def test_pooling_that_is_not_of_these_weights_is_refused(tmp_path, folder, pool, message):
+    shutil.copytree(STORED / folder, tmp_path, dirs_exist_ok=True)
+    about = json.loads((tmp_path / "config.json").read_text())
+    about["model_args"]["global_pool"] = pool
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    with pytest.raises(InputError, match=message):
+        reading.read(weight_files.open_weights(tmp_path), said=reading.Said())
+
+
+def test_a_norm_after_the_class_token_is_no_mean(tmp_path, tensors):
+    """timm builds that with fc_norm=True and global_pool='token'."""
+    width = tensors["norm.weight"].size if "norm.weight" in tensors else 16
+    renamed = {name: array for name, array in tensors.items() if not name.startswith("norm.")}
+    renamed |= {f"fc_norm.{part}": np.ones(width, np.float32) for part in ("weight", "bias")}
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "x", "global_pool": "token"}))
+    config = read(tmp_path, renamed).config
+    assert (config.head, config.norm_after_pool) == ("token", True)
+
+
 def test_another_layout_than_the_names_have_is_refused():
     weights = weight_files.open_weights(STORED / "timm-map")
     with pytest.raises(InputError, match="not of the layout hf-vit"):

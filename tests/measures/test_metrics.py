@@ -14,11 +14,11 @@ from vitctl.measures.ranking import Ranked
 N, Y = 203, 6
 
 
-def answered(logits: np.ndarray, labels: np.ndarray, *, probabilities: str = "softmax") -> Answers:
+def answered(logits: np.ndarray, labels: np.ndarray, *, loss_name: str = "softmax") -> Answers:
     """What a model with these logits, float[n, y], answers to images with these labels."""
     exponent = np.exp(logits - logits.max(axis=1, keepdims=True))
     p = exponent / exponent.sum(axis=1, keepdims=True)
-    if probabilities == "sigmoid":
+    if loss_name == "sigmoid":
         p = 1 / (1 + np.exp(-logits))
     truth = (labels[:, :, None] == np.arange(logits.shape[1])).any(axis=1)
     ranked = np.argsort(-logits, axis=1, kind="stable").astype(np.int32)
@@ -30,7 +30,7 @@ def answered(logits: np.ndarray, labels: np.ndarray, *, probabilities: str = "so
         squared_error=((p - truth) ** 2).sum(axis=1),
         loss=losses,
         classes=logits.shape[1],
-        probabilities=probabilities,
+        loss_name=loss_name,
         scores=logits,
     )
 
@@ -104,7 +104,7 @@ def test_a_probability_of_one_lies_in_the_last_bin():
 
 
 def test_several_labels_an_image_against_scikit_learn(logits, several):
-    answers = answered(logits, several, probabilities="sigmoid")
+    answers = answered(logits, several, loss_name="sigmoid")
     scores = values(answers)
     truth = (several[:, :, None] == np.arange(Y)).any(axis=1)
     classes = range(Y - 1)
@@ -137,11 +137,11 @@ def test_what_means_nothing_is_left_out(logits, single, several):
 def test_weights_are_repetitions(logits, several):
     """A metric of weighted images is that of the images repeated so often."""
     counts = np.random.default_rng(3).integers(0, 4, N)
-    plain = answered(logits, several, probabilities="sigmoid")
+    plain = answered(logits, several, loss_name="sigmoid")
     repeated = answered(
         np.repeat(logits, counts, axis=0),
         np.repeat(several, counts, axis=0),
-        probabilities="sigmoid",
+        loss_name="sigmoid",
     )
     for metric in metrics((1, 2)):
         of, truth = metric.of(plain), metric.of(repeated)
@@ -161,7 +161,7 @@ def test_average_precision_of_weights_against_scikit_learn(logits, several):
 
 
 def test_every_metric_has_words_and_an_interval(logits, several):
-    rows = table.all_metrics(answered(logits, several, probabilities="sigmoid"), tops=(1, 5))
+    rows = table.all_metrics(answered(logits, several, loss_name="sigmoid"), tops=(1, 5))
     names = [row.metric.name for row in rows]
     assert names == ["top1", "top5", *(metric.name for metric in METRICS)]
     assert len({*names, *(row.metric.title for row in rows)}) >= len(names)
@@ -190,7 +190,7 @@ def test_an_interval_covers_the_truth_as_often_as_it_says(monkeypatch):
             squared_error=np.where(right, 2 * 0.4**2, 2 * 0.6**2),
             loss=np.zeros(400),
             classes=2,
-            probabilities="softmax",
+            loss_name="softmax",
         )
         chosen = {m.name: of for m in METRICS if m.name in covered and (of := m.of(answers))}
         found = bootstrap.intervals([*chosen.values()], images=400, seed=number)
@@ -211,7 +211,7 @@ def test_the_ends_of_an_interval_are_ordered_values_there_can_be():
         squared_error=np.zeros(200),
         loss=np.zeros(200),
         classes=2,
-        probabilities="softmax",
+        loss_name="softmax",
     )
     [of] = [of for m in METRICS if m.name == "ece" and (of := m.of(answers))]
     lucky = type(of)(lambda w: 0.0 if w is None else of.value(w) + 0.01, of.numbers, range=of.range)
@@ -219,7 +219,7 @@ def test_the_ends_of_an_interval_are_ordered_values_there_can_be():
 
 
 def test_an_interval_that_would_take_minutes_is_left_out(logits, several):
-    answers = answered(logits, several, probabilities="sigmoid")
+    answers = answered(logits, several, loss_name="sigmoid")
     chosen = [m.of(answers) for m in METRICS if m.name in ("map", "ece")]
     many = [type(of)(of.value, 10**9, range=of.range) for of in chosen[:1] if of]
     assert bootstrap.draws_of(many[0]) == 0

@@ -8,7 +8,8 @@ import pytest
 
 from vitctl.model import vit
 from vitctl.model.accounting import forward_flops, matmul_flops, parameters
-from vitctl.model.config import Head, ModelConfig, Position, from_name
+from vitctl.model.config import ModelConfig, Position, from_name
+from vitctl.model.heads import Head
 
 PARTS: list[dict[str, Any]] = [
     {"classes": 0},

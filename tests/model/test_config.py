@@ -30,7 +30,7 @@ def test_pixels_that_fill_no_patch_are_not_tokens() -> None:
         ({"position_grid": 3}, "position_grid is of position='sincos2d'"),
         ({"head_bias": float("nan")}, "finite number"),
         ({"head": "token", "class_token": True}, "head='token' has one"),
-        ({"head": "map", "norm_after_pool": True}, "MAP reads normed tokens"),
+        ({"head": "map", "norm_after_pool": True}, "'map', which reads normed tokens"),
         ({"projection": "linear"}, "needs pre_logits"),
         ({"pixel_std": (0.2, 0.0, 0.2)}, "outside"),
         ({"layer_scale": 0}, "greater than 0"),

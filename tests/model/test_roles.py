@@ -11,7 +11,8 @@ import pytest
 
 from vitctl.interop import big_vision
 from vitctl.model import vit
-from vitctl.model.config import Head, ModelConfig, Position, from_name
+from vitctl.model.config import ModelConfig, Position, from_name
+from vitctl.model.heads import Head
 from vitctl.model.roles import STACKED, RoleTable
 from vitctl.optim import decay, rates
 from vitctl.optim.optimizer import names

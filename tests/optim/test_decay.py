@@ -7,7 +7,8 @@ import jax
 import pytest
 
 from vitctl.model import vit
-from vitctl.model.config import Head, from_name
+from vitctl.model.config import from_name
+from vitctl.model.heads import Head
 from vitctl.model.roles import RoleTable
 from vitctl.optim import decay
 from vitctl.optim.config import OptimConfig

@@ -24,7 +24,7 @@ ALLOWED = {
     ("vitctl/console/streams.py", "os.open"),
     # Folders of their own that libraries write models to, read back and gone.
     ("vitctl/interop/stablehlo.py", "tempfile.TemporaryDirectory"),
-    ("vitctl/interop/writing.py", "tempfile.TemporaryDirectory"),
+    ("vitctl/interop/exported.py", "tempfile.TemporaryDirectory"),
     ("stages/export/run.py", "tempfile.TemporaryDirectory"),
     ("stages/export/run.py", "(Path(folder) / name).write_bytes"),
     ("vitctl/console/native_output.py", "os.open"),

@@ -6,7 +6,8 @@ import jax
 import pytest
 
 from vitctl.model import vit
-from vitctl.model.config import Head, from_name
+from vitctl.model.config import from_name
+from vitctl.model.heads import Head
 from vitctl.optim.config import Name, OptimConfig
 from vitctl.optim.optimizer import make, names
 from vitctl.sharding import layout as layouts

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vitctl import losses, processes
 from vitctl.data.batches import EvalBatch
+from vitctl.inference.prediction import probabilities
 from vitctl.inference.scoring import Rows, rows_of
 from vitctl.inference.weights import applied, on_devices, one_behind
 from vitctl.measures.answers import Answers
@@ -68,7 +69,7 @@ def make_answerer(
             logits = logits[:, chosen]
         rows = rows_of(logits, labels, mask, loss=loss)
         logits = logits.astype(jnp.float32)
-        chances = jax.nn.sigmoid(logits) if loss == "sigmoid" else jax.nn.softmax(logits)
+        chances = probabilities(loss, logits)
         truth = losses.multi_hot(labels, classes=classes)
         return Answered(
             rows=rows,
@@ -130,7 +131,7 @@ class Collected:
             squared_error=whole.squared_error,
             loss=whole.rows.values["loss"],
             classes=classes,
-            probabilities=loss,
+            loss_name=loss,
             scores=whole.scores,
             own_labels=own_labels,
         )

@@ -14,6 +14,10 @@ Nothing is imported here.
     reading           a file of weights -> parameters and their model
     native            our own parameters in a safetensors file
     targets           what an export may be for
+    head_names        what other codebases call our heads, and which lack one
+    exported          a model to be written, and what all writers have in common
+    timm_files        a model as timm loads it
+    transformers_files  a model as Hugging Face's transformers load it
     writing           parameters -> another library's files
     stablehlo         a program that runs without this package
     onnx_files        a graph that onnxruntime runs, and its weights

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from vitctl.interop.head_names import names_of
 from vitctl.interop.matching import check, flattened, nested, numbers
 from vitctl.model import vit
 from vitctl.model.config import LATER, ModelConfig
@@ -69,14 +70,16 @@ def from_big_vision(named: Mapping[str, np.ndarray], *, config: ModelConfig) -> 
 
 
 def lacks(config: ModelConfig) -> list[str]:
-    """The fields of a model that make it another one than big_vision's can be."""
+    """What of a model makes it another one than big_vision's can be: its head, or fields."""
     usual = ("position", "position_grid", "head_bias")
     set_fields = [name for name in LATER if name not in usual]
-    return [
+    fields = [
         name
         for name in set_fields
         if getattr(config, name) != ModelConfig.model_fields[name].default
     ]
+    head = [f"head={config.head}"] if names_of(config.head).big_vision is None else []
+    return head + fields
 
 
 def to_big_vision(params: Params) -> dict[str, np.ndarray]:

@@ -148,8 +148,13 @@ def _model(graph: _Graph, params: Params, *, config: ModelConfig) -> list[str]:
         x = _norm(graph, x, params["norm"], "norm", config=config)
     if config.pre_logits is not None:
         x = _dense(graph, x, params["pre_logits"], "pre_logits", contracted=1)
-        if config.projection == "tanh":
-            x = graph.node("Tanh", [x], "pre_logits/tanh")
+        match config.projection:
+            case "tanh":
+                x = graph.node("Tanh", [x], "pre_logits/tanh")
+            case "linear":
+                pass
+            case _:
+                assert_never(config.projection)
     graph.node("Identity", [x], "features")
     if not config.classes:
         return ["features"]
@@ -179,7 +184,9 @@ def _embedded(graph: _Graph, params: Params, *, config: ModelConfig) -> str:
     x = graph.node("Conv", inputs, "embedding", strides=[config.patch] * 2)
     x = graph.reshaped(x, (0, config.width, config.tokens), "embedding/flat")
     x = graph.transposed(x, (0, 2, 1), "embedding/tokens")
-    x = graph.node("Add", [x, graph.weight("position", _positions(params, config))], "positioned")
+    fixed = posemb.fixed(config)
+    position = params["position"] if fixed is None else fixed
+    x = graph.node("Add", [x, graph.weight("position", position)], "positioned")
     prefix = [np.asarray(params[name])[0] for name in ("cls", "registers") if name in params]
     if not prefix:
         return x
@@ -191,38 +198,35 @@ def _embedded(graph: _Graph, params: Params, *, config: ModelConfig) -> str:
     return graph.node("Concat", [repeated, x], "with_prefix", axis=1)
 
 
-def _positions(params: Params, config: ModelConfig) -> Any:
-    match config.position:
-        case "learned":
-            return params["position"]
-        case "sincos2d":
-            span = config.position_grid
-            return posemb.sincos2d(
-                rows=config.grid,
-                columns=config.grid,
-                width=config.width,
-                spanning=None if span is None else (span, span),
-            )
-        case _:
-            assert_never(config.position)
-
-
 def _pooled(graph: _Graph, x: str, params: Params, *, config: ModelConfig) -> str:
-    if config.head == "token":
-        first = graph.constant("pool/first", 0)
-        return graph.node("Gather", [x, first], "pool", axis=1)
-    if config.prefix:
-        bounds = (("start", config.prefix), ("end", config.sequence), ("axis", 1))
-        limits = [graph.constant(f"patches/{word}", [value]) for word, value in bounds]
-        x = graph.node("Slice", [x, *limits], "patches")
-    match config.head:
-        case "gap":
-            axes = graph.constant("pool/axes", [1])
-            return graph.node("ReduceMean", [x, axes], "pool", keepdims=0)
-        case "map":
-            return _map_head(graph, x, params["map_head"], config=config)
-        case _:
-            assert_never(config.head)
+    """One vector of all tokens: the poolings of the head, side by side."""
+    vectors = []
+    for pooling in config.poolings:
+        root = "" if len(config.poolings) == 1 else f"{pooling}/"
+        match pooling:
+            case "class_token":
+                first = graph.constant(f"{root}pool/first", 0)
+                vector = graph.node("Gather", [x, first], f"{root}pool", axis=1)
+            case "mean":
+                patches = _patches(graph, x, root, config=config)
+                axes = graph.constant(f"{root}pool/axes", [1])
+                vector = graph.node("ReduceMean", [patches, axes], f"{root}pool", keepdims=0)
+            case "probe":
+                patches = _patches(graph, x, root, config=config)
+                vector = _map_head(graph, patches, params["map_head"], config=config)
+            case _:
+                assert_never(pooling)
+        vectors.append(vector)
+    return vectors[0] if len(vectors) == 1 else graph.node("Concat", vectors, "pooled", axis=1)
+
+
+def _patches(graph: _Graph, x: str, root: str, *, config: ModelConfig) -> str:
+    """The tokens of patches alone."""
+    if not config.prefix:
+        return x
+    bounds = (("start", config.prefix), ("end", config.sequence), ("axis", 1))
+    limits = [graph.constant(f"{root}patches/{word}", [value]) for word, value in bounds]
+    return graph.node("Slice", [x, *limits], f"{root}patches")
 
 
 def _map_head(graph: _Graph, x: str, head: Params, *, config: ModelConfig) -> str:
@@ -285,9 +289,10 @@ def _mlp(graph: _Graph, x: str, mlp: Params, name: str, *, gelu: Gelu) -> str:
 
 def _gelu(graph: _Graph, x: str, name: str, gelu: Gelu) -> str:
     match gelu:
-        case "tanh" | "exact":
-            approximation = "tanh" if gelu == "tanh" else "none"
-            return graph.node("Gelu", [x], name, approximate=approximation)
+        case "tanh":
+            return graph.node("Gelu", [x], name, approximate="tanh")
+        case "exact":
+            return graph.node("Gelu", [x], name, approximate="none")
         case "quick":
             factor = graph.constant(f"{name}/factor", np.float32(1.702))
             z = graph.node("Mul", [x, factor], f"{name}/steeper")

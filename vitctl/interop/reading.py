@@ -11,18 +11,20 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from pydantic import ValidationError
 
 from vitctl.errors import InputError, UsageError
-from vitctl.interop import big_vision_files, matching, native, torch_names
+from vitctl.interop import big_vision_files, head_names, matching, native, torch_names
 from vitctl.interop.described import Described, described
 from vitctl.interop.layout_names import LayoutName
 from vitctl.interop.layouts import PIXELS, Detected, detect
 from vitctl.interop.weight_files import Weights
 from vitctl.model import variants
-from vitctl.model.config import Gelu, Head, ModelConfig
+from vitctl.model.config import Gelu, ModelConfig
+from vitctl.model.heads import Head, reads_class_token
+from vitctl.quoting import quoted
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
@@ -257,8 +259,8 @@ class _Taken:
 
 class _Pooling(NamedTuple):
     head: Head
-    class_token: bool = False
-    norm_after: bool = False
+    class_token: bool
+    norm_after: bool
 
 
 def _config(shape: _Shape, taken: _Taken, about: Described, grid: tuple[int, int]) -> ModelConfig:
@@ -297,18 +299,35 @@ def _config(shape: _Shape, taken: _Taken, about: Described, grid: tuple[int, int
 
 
 def _pooling(shape: _Shape, taken: _Taken, about: Described) -> _Pooling:
-    """How tokens become one vector: by names, and where they fit two ways as the files say."""
+    """How tokens become one vector: as the files beside say, else by names. Raises InputError for a
+    way that our models lack, and where the weights have another one."""
     names = shape.names
-    probe = "latent" if names.map_style == "timm" else "probe"
-    if names.map_head is not None and shape.has(f"{names.map_head}.{probe}"):
-        return _Pooling("map", class_token=shape.has_class_token)
     after = names.norm_after is not None and shape.has(f"{names.norm_after}.weight")
-    averaged = after or about.pool in ("avg", "gap") or not shape.has_class_token
-    if averaged:
-        return _Pooling("gap", class_token=shape.has_class_token, norm_after=after)
-    if names is torch_names.TIMM and about.pool is None:
-        taken.notes.append("pooling by the [class] token (usual for timm)")
-    return _Pooling("token")
+    described_head = head_names.of_timm(about.pool) if about.pool else None
+    if about.pool and described_head is None:
+        raise InputError(
+            f"the model pools its tokens by {quoted(about.pool)}, which vitctl's models do not do",
+            hint=f"they have {', '.join(get_args(Head))}",
+        )
+    probe = "latent" if names.map_style == "timm" else "probe"
+    head: Head
+    if names.map_head is not None and shape.has(f"{names.map_head}.{probe}"):
+        head = "map"
+    elif described_head in ("gap", "token"):
+        head = described_head
+    elif after or not shape.has_class_token:
+        head = "gap"
+    else:
+        head = "token"
+        if names is torch_names.TIMM:
+            taken.notes.append("pooling by the [class] token (usual for timm)")
+    if described_head not in (None, head):
+        raise InputError(
+            f"the files beside the weights say that tokens are pooled by {quoted(about.pool)}, and "
+            f"the weights are of head={quoted(head)}"
+        )
+    is_apart = shape.has_class_token and not reads_class_token(head)
+    return _Pooling(head, class_token=is_apart, norm_after=after)
 
 
 def _grid(shape: _Shape, about: Described, said: Said) -> tuple[tuple[int, int], int]:

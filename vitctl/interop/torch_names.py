@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 
 from vitctl.interop.matching import Array, Group, in_blocks
 from vitctl.model.config import ModelConfig
+from vitctl.model.heads import Pooling
 
 Shape = tuple[int, ...]
 
@@ -213,8 +214,8 @@ class _Writer:
             yield from self._block(layer)
         norm = names.norm_after if config.norm_after_pool else names.norm
         yield from _norm(f"{base}{norm}", config.width, "norm")
-        if config.head == "map":
-            yield from self._map_head()
+        for pooling in config.poolings:
+            yield from self._pooling(pooling)
         if config.pre_logits is not None:
             yield from self._projection(config.pre_logits)
         if config.classes and names.head is not None:
@@ -314,6 +315,15 @@ class _Writer:
                 bias=config.qkv_bias,
             )  # fmt: skip
 
+    def _pooling(self, pooling: Pooling) -> Iterator[Group]:
+        match pooling:
+            case "probe":
+                yield from self._map_head()
+            case "mean" | "class_token":  # nothing but the tokens
+                pass
+            case _:
+                assert_never(pooling)
+
     def _map_head(self) -> Iterator[Group]:
         config, names = self.config, self.names
         d, f, h, k = config.width, config.mlp_dim, config.heads, config.head_dim
@@ -336,18 +346,21 @@ class _Writer:
     def _projection(self, features: int) -> Iterator[Group]:
         config, names = self.config, self.names
         d = config.pooled
-        if config.projection == "tanh":
-            name = f"{self.base}{names.pre_logits}"
-            yield from _dense(name, (d,), (features,), "pre_logits")
-        elif names.projection_turned:
-            yield _vector(f"{self.base}{names.projection}", (d, features), "pre_logits/kernel")
-        else:
-            yield Group(
-                {f"{names.projection}": (features, d)},
-                ("pre_logits/kernel",),
-                lambda arrays: [arrays[0].T],
-                lambda arrays: [arrays[0].T],
-            )
+        match config.projection:
+            case "tanh":
+                name = f"{self.base}{names.pre_logits}"
+                yield from _dense(name, (d,), (features,), "pre_logits")
+            case "linear" if names.projection_turned:
+                yield _vector(f"{self.base}{names.projection}", (d, features), "pre_logits/kernel")
+            case "linear":
+                yield Group(
+                    {f"{names.projection}": (features, d)},
+                    ("pre_logits/kernel",),
+                    lambda arrays: [arrays[0].T],
+                    lambda arrays: [arrays[0].T],
+                )
+            case _:
+                assert_never(config.projection)
 
 
 def _from_convolution(arrays: Sequence[Array]) -> list[Array]:

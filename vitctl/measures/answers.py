@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.measures.ranking import Ranked
-
-Probabilities = Literal["softmax", "sigmoid"]
-"""softmax: of one class among all, they add up to 1. sigmoid: of each class by itself that it is
-in the image, so that they add up to anything."""
+from vitctl.model.config import Loss
 
 
 @dataclass(frozen=True)
@@ -25,6 +21,8 @@ class Answers:
     confidence     float[n], the model's probability of the first of them
     squared_error  float[n], sum over classes of (probability - (1 if it is a label else 0))²
     loss           float[n], in nats
+    loss_name      that of training, which says what a probability is: of one class among all, or
+                   of each class by itself
     own_labels     int32[n, m], the classes whose images are counted, where those are not the
                    labels: a class of the images may stand for several that are right
     scores         float[n, y], or None where nothing needs them: one image has one label
@@ -36,7 +34,7 @@ class Answers:
     squared_error: NDArray[np.floating]
     loss: NDArray[np.floating]
     classes: int
-    probabilities: Probabilities
+    loss_name: Loss
     scores: NDArray[np.floating] | None = None
     own_labels: NDArray[np.int32] | None = None
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.measures.answers import Answers
+from vitctl.model.config import are_independent
 
 Weights = NDArray[np.float64] | None
 BINS = 15
@@ -123,7 +124,7 @@ def _bins(answers: Answers) -> NDArray[np.intp]:
 
 
 def _brier(answers: Answers) -> Applied | None:
-    if answers.probabilities == "softmax" and not answers.has_one_label:
+    if not are_independent(answers.loss_name) and not answers.has_one_label:
         return None  # probabilities of one class among all can't be right for two
     if not np.isfinite(answers.squared_error).all():
         return None

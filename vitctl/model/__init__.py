@@ -2,6 +2,7 @@
 
     variants    sizes by name, spellings of names, labels of other sizes
     config      what a model is: every shape follows from it
+    heads       how tokens become one vector: every head as a record
     accounting  parameters and FLOPs in closed form
     remat       what the backward pass computes again
     roles       tables by a parameter's role

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
-from vitctl.model.config import ModelConfig
+from vitctl.model.config import ModelConfig, projection_has_bias
+from vitctl.model.heads import needs_of
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,7 @@ def _projection(config: ModelConfig) -> int:
     if config.pre_logits is None:
         return 0
     e = config.pre_logits
-    match config.projection:
-        case "tanh":
-            return config.pooled * e + e
-        case "linear":
-            return config.pooled * e
-        case _:
-            assert_never(config.projection)
+    return config.pooled * e + (e if projection_has_bias(config.projection) else 0)
 
 
 def _mlp(config: ModelConfig) -> int:
@@ -98,17 +93,11 @@ def _position(config: ModelConfig) -> int:
 
 
 def _pooling(config: ModelConfig) -> int:
-    """Parameters of the head: of `map` probe, attention, norm and MLP; and of the tokens in front
-    of the patches, [class] token and registers."""
-    d = config.width
-    prefix = config.prefix * d
-    match config.head:
-        case "map":
-            return prefix + d + _attention(config) + 2 * d + _mlp(config)
-        case "gap" | "token":
-            return prefix
-        case _:
-            assert_never(config.head)
+    """Parameters of the head, and of the tokens in front of the patches: [class] token and
+    registers."""
+    d, f = config.width, config.mlp_dim
+    own = sum(needs_of(pooling).parameters(d, f) for pooling in config.poolings)
+    return config.prefix * d + own
 
 
 def matmul_flops(config: ModelConfig) -> int:
@@ -145,12 +134,5 @@ def _block_flops(config: ModelConfig, *, tokens: int) -> int:
 
 
 def _pooling_flops(config: ModelConfig) -> int:
-    """Of `map`: keys and values of all tokens, query, output and MLP of the probe, attention."""
     d, f, n = config.width, config.mlp_dim, config.tokens
-    match config.head:
-        case "map":
-            return 2 * (2 * n * d * d + 2 * d * d + 2 * d * f) + 4 * n * d
-        case "gap" | "token":
-            return 0
-        case _:
-            assert_never(config.head)
+    return sum(needs_of(pooling).flops(d, f, n) for pooling in config.poolings)

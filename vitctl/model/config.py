@@ -15,10 +15,10 @@ from pydantic import (
 )
 
 from vitctl.model import variants
+from vitctl.model.heads import Head, Pooling, needs_of, poolings_of, reads_class_token
 from vitctl.quoting import quoted
 from vitctl.settings.config import Config, without_defaults
 
-Head = Literal["map", "gap", "token"]
 Position = Literal["learned", "sincos2d"]
 Loss = Literal["sigmoid", "softmax"]
 """How the classifier's outputs are read: each class on its own, or one of all."""
@@ -111,11 +111,18 @@ class ModelConfig(Config):
             )
         if self.position_grid is not None and self.position != "sincos2d":
             raise ValueError("position_grid is of position='sincos2d'; learned ones are resampled")
-        if self.class_token and self.head == "token":
-            raise ValueError("class_token is for heads that do not read it; head='token' has one")
-        if self.norm_after_pool and self.head == "map":
+        if self.class_token and reads_class_token(self.head):
             raise ValueError(
-                "norm_after_pool is for head='gap' or 'token': MAP reads normed tokens"
+                f"class_token is for heads that do not read it; head={quoted(self.head)} has one"
+            )
+        if self.norm_after_pool and any(needs_of(p).normed for p in self.poolings):
+            raise ValueError(
+                f"norm_after_pool is not for head={quoted(self.head)}, which reads normed tokens"
+            )
+        if self.norm_after_pool and self.pooled != self.width:
+            raise ValueError(
+                f"norm_after_pool is not for head={quoted(self.head)}: the final norm is of "
+                f"{self.width} features, and the head makes {self.pooled}"
             )
         if self.projection != "tanh" and self.pre_logits is None:
             raise ValueError(f"projection={quoted(self.projection)} needs pre_logits, its width")
@@ -159,15 +166,14 @@ class ModelConfig(Config):
         return self.grid**2
 
     @property
+    def poolings(self) -> tuple[Pooling, ...]:
+        """What the head is made of; their vectors stand side by side."""
+        return poolings_of(self.head)
+
+    @property
     def class_tokens(self) -> int:
         """[class] tokens in front of the patches."""
-        match self.head:
-            case "token":
-                return 1
-            case "map" | "gap":
-                return int(self.class_token)
-            case _:
-                assert_never(self.head)
+        return int(self.class_token or reads_class_token(self.head))
 
     @property
     def prefix(self) -> int:
@@ -182,11 +188,7 @@ class ModelConfig(Config):
     @property
     def pooled(self) -> int:
         """Features of the one vector that the head makes of the tokens."""
-        match self.head:
-            case "map" | "gap" | "token":
-                return self.width
-            case _:
-                assert_never(self.head)
+        return len(self.poolings) * self.width
 
     @property
     def features(self) -> int:
@@ -221,6 +223,27 @@ def nearest_sizes(resolution: int, *, patch: int) -> tuple[int, ...]:
     sizes = [size for size in (below, below + patch) if size > 0]
     # Of two as near the larger, which sees more.
     return tuple(sorted(sizes, key=lambda size: (abs(size - resolution), -size)))
+
+
+def projection_has_bias(projection: Projection) -> bool:
+    match projection:
+        case "tanh":
+            return True
+        case "linear":
+            return False
+        case _:
+            assert_never(projection)
+
+
+def are_independent(loss: Loss) -> bool:
+    """Whether each class has a probability of its own; else they add up to 1."""
+    match loss:
+        case "sigmoid":
+            return True
+        case "softmax":
+            return False
+        case _:
+            assert_never(loss)
 
 
 def calm_bias(loss: Loss, *, classes: int) -> float:

@@ -5,8 +5,29 @@ Both run once, on the host, in float64, and are rounded to fp32 at the end. Toke
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import numpy as np
 from jaxtyping import Float
+
+from vitctl.model.config import ModelConfig
+
+
+def fixed(config: ModelConfig) -> Float[np.ndarray, "1 n d"] | None:
+    """The position embeddings that are no parameters of a model; None where they are learned."""
+    match config.position:
+        case "learned":
+            return None
+        case "sincos2d":
+            span = config.position_grid
+            return sincos2d(
+                rows=config.grid,
+                columns=config.grid,
+                width=config.width,
+                spanning=None if span is None else (span, span),
+            )
+        case _:
+            assert_never(config.position)
 
 
 def sincos2d(

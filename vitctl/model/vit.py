@@ -33,7 +33,8 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from vitctl.model import posemb
-from vitctl.model.config import HALF, ModelConfig
+from vitctl.model.config import HALF, ModelConfig, projection_has_bias
+from vitctl.model.heads import Pooling
 from vitctl.model.layers import (
     ActivationSharding,
     Block,
@@ -95,7 +96,7 @@ class Vit(nnx.Module):
         self.norm = norm()
         self.map_head = _map_head(config, rngs=rngs)
         e, hidden = config.features, config.pre_logits is not None
-        projected = _bias_if(config.projection == "tanh")
+        projected = _bias_if(projection_has_bias(config.projection))
         projection = partial(Dense, (config.pooled,), (e,), kernel=lecun_normal, bias=projected)
         self.pre_logits = projection(rngs=rngs) if hidden else None
         bias = jax.nn.initializers.constant(config.head_bias)
@@ -145,33 +146,30 @@ class Vit(nnx.Module):
 
     def _positions(self) -> Float[Array, "1 n d"] | Float[np.ndarray, "1 n d"]:
         """Position embeddings of the patches."""
-        match self.config.position:
-            case "learned":
-                assert self.position is not None  # see _position
-                return self.position[...]
-            case "sincos2d":
-                grid, spanned = self.config.grid, self.config.position_grid
-                return posemb.sincos2d(
-                    rows=grid,
-                    columns=grid,
-                    width=self.config.width,
-                    spanning=None if spanned is None else (spanned, spanned),
-                )
-            case _:
-                assert_never(self.config.position)
+        fixed = posemb.fixed(self.config)
+        if fixed is not None:
+            return fixed
+        assert self.position is not None  # see _position
+        return self.position[...]
 
-    def _pool(self, encoded: Float[Array, "b n d"], *, how: How) -> Float[Array, "b d"]:
-        """One vector of all tokens, the way of the head. Those that pool read patches alone."""
-        match self.config.head:
-            case "map":
+    def _pool(self, encoded: Float[Array, "b n d"], *, how: How) -> Float[Array, "b pooled"]:
+        """One vector of all tokens: the poolings of the head, side by side."""
+        vectors = [self._pooled(pooling, encoded, how=how) for pooling in self.config.poolings]
+        return vectors[0] if len(vectors) == 1 else jnp.concatenate(vectors, axis=-1)
+
+    def _pooled(
+        self, pooling: Pooling, encoded: Float[Array, "b n d"], *, how: How
+    ) -> Float[Array, "b d"]:
+        match pooling:
+            case "probe":
                 assert self.map_head is not None  # see _map_head
                 return self.map_head(encoded[:, self.config.prefix :], how=how)
-            case "gap":
+            case "mean":
                 return jnp.mean(encoded[:, self.config.prefix :], axis=1)
-            case "token":
+            case "class_token":
                 return encoded[:, 0]
             case _:
-                assert_never(self.config.head)
+                assert_never(pooling)
 
 
 def init(config: ModelConfig, *, key: PRNGKeyArray) -> Params:
@@ -288,13 +286,9 @@ def _bias_if(wanted: bool) -> Initializer | None:
 
 
 def _map_head(config: ModelConfig, *, rngs: nnx.Rngs) -> MapHead | None:
-    match config.head:
-        case "map":
-            return MapHead(config.width, form=form_of(config), rngs=rngs)
-        case "gap" | "token":
-            return None
-        case _:
-            assert_never(config.head)
+    if "probe" not in config.poolings:
+        return None
+    return MapHead(config.width, form=form_of(config), rngs=rngs)
 
 
 def _block(config: ModelConfig, *, key: PRNGKeyArray | int) -> Block:

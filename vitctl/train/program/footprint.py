@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from vitctl.errors import DoesNotFitError, UsageError
-from vitctl.model.config import ModelConfig
+from vitctl.model.config import Gelu, ModelConfig
 from vitctl.model.remat import LADDER, Remat, RematChoice
 from vitctl.optim.optimizer import names
 from vitctl.sharding.optimizer import axes_of_state
@@ -135,8 +135,7 @@ def kept_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat, tensor: in
             if model.qk_norm:
                 norms += 6 * n * model.width // tensor * _FLOAT + 4 * n * heads * _FLOAT
             scales = 0 if model.layer_scale is None else 2 * d
-            nonlinear = 6 if model.gelu == "tanh" else 4
-            return norms + 4 * divided + weights + nonlinear * f + scales
+            return norms + 4 * divided + weights + _nonlinear_arrays(model.gelu) * f + scales
         case "dots":
             return 2 * d + 4 * divided + f
         case "mlp":
@@ -145,6 +144,16 @@ def kept_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat, tensor: in
             return d
         case _:
             assert_never(remat)
+
+
+def _nonlinear_arrays(gelu: Gelu) -> int:
+    match gelu:
+        case "tanh":
+            return 6
+        case "exact" | "quick":
+            return 4
+        case _:
+            assert_never(gelu)
 
 
 def choose(

@@ -11,6 +11,7 @@ and is right as often as the most frequent class occurs.
 from __future__ import annotations
 
 import math
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +41,14 @@ def priors(loss: Loss, labels: NDArray[np.int32], *, classes: int) -> tuple[floa
     images = max(1, len(counted))
     flat, rows = counted[known], np.broadcast_to(1 / each, counted.shape)[known]
     occurs = np.bincount(flat, minlength=classes) / images
-    if loss == "sigmoid":
-        return float(_nats(occurs) + _nats(1 - occurs)), float(occurs.max())
-    return float(_nats(np.bincount(flat, rows, minlength=classes) / images)), float(occurs.max())
+    match loss:
+        case "sigmoid":
+            least = _nats(occurs) + _nats(1 - occurs)
+        case "softmax":
+            least = _nats(np.bincount(flat, rows, minlength=classes) / images)
+        case _:
+            assert_never(loss)
+    return least, float(occurs.max())
 
 
 def _nats(shares: NDArray[np.float64]) -> float:
