@@ -4,11 +4,14 @@ import multiprocessing
 import os
 import signal
 
+import pytest
+
 from tests.artifacts.making import recipe
+from tests.forking import LOOKING, Forked
 from tests.waiting import PATIENCE_S
 from vitctl.artifacts import Store
 from vitctl.events import silent
-from vitctl.locks.exclusive import exclusive, is_locked
+from vitctl.locks.exclusive import exclusive, is_locked, remove_stale
 from vitctl.places import place
 
 _spawned = multiprocessing.get_context("spawn")
@@ -58,6 +61,68 @@ def test_a_killed_holder_leaves_no_lock(tmp_path):
     with exclusive(place(path), emit=silent, waiting=""):
         assert is_locked(place(path))
     assert not path.exists()
+
+
+KILLED = """
+import os, signal, sys
+from tests.artifacts.making import recipe
+from vitctl.artifacts import Store
+
+store = Store(sys.argv[1])
+if sys.argv[2] == "run":
+    with store.open_run(recipe("pretrain", "run"), name="x"):
+        os.kill(os.getpid(), signal.SIGKILL)
+with store.open(recipe(), name="x") as draft:
+    (draft.path / "data.bin").write_bytes(b"content")
+    if sys.argv[2] == "published":
+        draft.publish(summary={})
+    os.kill(os.getpid(), signal.SIGKILL)  # before the lock is given back
+"""
+
+
+@pytest.fixture
+def killed(store):
+    """What a process leaves that is killed while it has a lock: the file, which nobody holds."""
+
+    def kill(moment):
+        process = Forked(KILLED, str(store.root), moment, preload=LOOKING)
+        assert process.wait(PATIENCE_S) == -signal.SIGKILL
+        (lock,) = store.root.rglob(".lock")
+        assert not is_locked(place(lock))
+        return place(lock)
+
+    return kill
+
+
+@pytest.mark.parametrize("moment", ["draft", "published"])
+def test_what_a_kill_leaves_of_a_lock_the_next_command_takes_away(store, killed, moment):
+    """Also beside finished work, which is found without the lock."""
+    lock = killed(moment)
+    with store.open(recipe(), name="x") as draft:
+        assert (draft.finished is not None) == (moment == "published")
+        assert is_locked(lock) == (moment == "draft")
+        if draft.finished is None:
+            draft.publish(summary={})
+    assert not list(store.root.rglob(".lock*"))
+
+
+def test_a_lock_of_a_killed_run_is_taken_away(store, killed):
+    lock = killed("run")
+    with store.open_run(recipe("pretrain", "run"), name="x"):
+        assert is_locked(lock)
+    assert not list(store.root.rglob(".lock*"))
+
+
+def test_a_lock_that_is_held_stays(tmp_path):
+    path = place(tmp_path / ".lock")
+    remove_stale(path)  # none there
+    with exclusive(path, emit=silent, waiting=""):
+        remove_stale(path)
+        assert is_locked(path)
+    (tmp_path / ".lock").symlink_to(tmp_path / "victim")
+    (tmp_path / "victim").touch()
+    remove_stale(path)
+    assert (tmp_path / "victim").exists()
 
 
 def test_asking_is_not_taking(tmp_path):

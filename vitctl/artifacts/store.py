@@ -29,7 +29,7 @@ from vitctl.errors import (
     VitctlError,
 )
 from vitctl.events import Emit, silent
-from vitctl.locks.exclusive import exclusive
+from vitctl.locks.exclusive import exclusive, remove_stale
 from vitctl.places import Place, nofollow, place
 from vitctl.quoting import quoted
 
@@ -60,6 +60,7 @@ class Store(Catalog):
         # Without the lock first: where nothing may be written finished work is still found.
         done = None if force else self._whole(path, recipe)
         if done is not None:
+            remove_stale(path / LOCK)
             yield kind(path, recipe, finished=done)
             return
         is_new = not path.exists()

@@ -79,6 +79,23 @@ def _acquire(path: Path, *, emit: Emit, waiting: str, clock: Clock) -> int | Non
         os.close(descriptor)  # the previous holder removed the file between our open and flock
 
 
+def remove_stale(path: Place) -> None:
+    """Remove the lock file that a killed process left where no other takes the lock any more:
+    beside finished work. One that is held stays, and so does one that may not be removed."""
+    if path.remote is not None or heartbeat.is_held(heartbeat.beside(path.local)):
+        return
+    file = path.local
+    try:
+        descriptor = nofollow.descriptor(file, os.O_RDWR)
+    except (OSError, VitctlError):
+        return
+    with suppress(OSError, VitctlError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_still(file, descriptor):
+            file.remove(missing_ok=True)
+    os.close(descriptor)
+
+
 def _is_still(path: Path, descriptor: int) -> bool:
     try:
         at_path = os.lstat(path)
