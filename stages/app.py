@@ -60,13 +60,15 @@ VERBS: dict[str, Verb] = {
         "stages.import_.command", "Turn weights of another library into a run.", "Use", True
     ),
     "export": Verb("stages.export.command", "Write a model for another library.", "Use"),
-    "ls": Verb("stages.inspect.ls", "List artifacts and runs.", "Results"),
-    "show": Verb("stages.inspect.show", "Show one artifact or run.", "Results"),
+    "ls": Verb("stages.inspect.ls.command", "List artifacts and runs.", "Results"),
+    "show": Verb("stages.inspect.show.command", "Show one artifact or run.", "Results"),
     "lineage": Verb(
-        "stages.inspect.lineage", "Draw the inputs of an artifact as a tree.", "Results"
+        "stages.inspect.lineage.command", "Draw the inputs of an artifact as a tree.", "Results"
     ),
     "replay": Verb("stages.replay.command", "Show the batch that a step trained on.", "Results"),
-    "verify": Verb("stages.inspect.verify", "Check that artifacts are undamaged.", "Results"),
+    "verify": Verb(
+        "stages.inspect.verify.command", "Check that artifacts are undamaged.", "Results"
+    ),
     "rm": Verb("stages.rm.command", "Remove artifacts, and what only they need.", "Results"),
     "plan": Verb(
         "stages.plan.command", "Predict memory, speed and cost, also on other TPUs.", "Hardware"

@@ -9,13 +9,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from stages.inspect import lineage, show
-from stages.inspect.checks import of_directory, of_entry
-from stages.inspect.listing import rows
+from stages.inspect.lineage.run import run as lineage
+from stages.inspect.lineage.spec import Inputs
+from stages.inspect.ls.run import rows
+from stages.inspect.show.run import as_json
+from stages.inspect.verify.checks import of_directory, of_entry
 from tests import schemas
 from tests.artifacts.making import dataset, made, recipe, trained
-from vitctl.artifacts import Run, Store
-from vitctl.artifacts.ancestry import ancestors_of
+from vitctl.artifacts import Store
 from vitctl.artifacts.kinds import KINDS, schema
 from vitctl.errors import EXIT_CODES, InputError
 from vitctl.events import silent
@@ -47,10 +48,7 @@ def test_rows_of_ls(store):
 
 def test_trees_of_lineage(store):
     for entry in store.entries():
-        newest = entry.newest() if isinstance(entry, Run) and entry.steps() else entry
-        parents = newest.info.parents if isinstance(newest, Run) else newest.manifest.parents
-        tree = [lineage._node(branch) for branch in ancestors_of(parents, store=store)]
-        schemas.check({**lineage._as_json(newest), "inputs": tree}, "lineage")
+        schemas.check(lineage(Inputs(entry), store=store).as_json(), "lineage")
 
 
 def test_verdicts_of_verify(store):
@@ -63,7 +61,7 @@ def test_verdicts_of_verify(store):
 
 def test_what_show_prints_begins_with_the_artifact(store):
     for entry in store.entries():
-        shown = show.as_json(entry)
+        shown = as_json(entry)
         assert {"path", "id", "digest", "kind", "summary"} <= shown.keys()
 
 

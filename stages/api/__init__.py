@@ -5,7 +5,7 @@
     train     pretrain, cooldown, finetune, average
     measure   fewshot, evaluate, compare, scaling_fit, scaling_plot
     use       predict, embed, import_, export
-    results   replay, rm
+    results   ls, show, lineage, verify, replay, rm
     hardware  plan, doctor
 
     from stages.api import cooldown, fewshot, pretrain
@@ -27,7 +27,7 @@ from stages.api.call import Configured, Count, Looking, Options, Reference
 from stages.api.data import mix, shard, subset
 from stages.api.hardware import doctor, plan
 from stages.api.measure import compare, evaluate, fewshot, scaling_fit, scaling_plot
-from stages.api.results import replay, rm
+from stages.api.results import lineage, ls, replay, rm, show, verify
 from stages.api.train import average, cooldown, finetune, pretrain
 from stages.api.use import embed, export, import_, predict
 
@@ -47,6 +47,8 @@ __all__ = [
     "fewshot",
     "finetune",
     "import_",
+    "lineage",
+    "ls",
     "mix",
     "plan",
     "predict",
@@ -56,5 +58,7 @@ __all__ = [
     "scaling_fit",
     "scaling_plot",
     "shard",
+    "show",
     "subset",
+    "verify",
 ]

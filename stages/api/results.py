@@ -3,15 +3,64 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from stages.api.call import Call, Count, Looking, Reference
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.artifacts.removal import Descendants
+from vitctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from stages.inspect.lineage.spec import Lineage
+    from stages.inspect.ls.spec import ListedRow
+    from stages.inspect.verify.spec import Verdict
     from stages.replay.run import Shown
     from stages.rm.spec import Removed
+
+
+def ls(*, kind: str | None = None, **options: Unpack[Looking]) -> list[ListedRow]:
+    """The artifacts and runs of the store, the newest last; with `kind` those of it, "checkpoint"
+    listing those of all runs."""
+    from stages.inspect.ls.run import run
+    from stages.inspect.ls.spec import Inputs
+
+    call = Call("ls", options, takes=Looking)
+    return run(Inputs(kind), store=call.store)
+
+
+def show(reference: Reference | None = None, **options: Unpack[Looking]) -> dict[str, Any]:
+    """All that is recorded of an artifact or run, as `vitctl show --json` prints it. `reference`
+    left out is the newest."""
+    from stages.inspect.show.run import run
+    from stages.inspect.show.spec import Inputs
+
+    call = Call("show", options, takes=Looking)
+    return run(Inputs(*call.entry_and_step(reference)))
+
+
+def lineage(reference: Reference | None = None, **options: Unpack[Looking]) -> Lineage:
+    """An artifact, and the tree of its inputs; of a run its newest checkpoint's."""
+    from stages.inspect.lineage.run import run
+    from stages.inspect.lineage.spec import Inputs
+
+    call = Call("lineage", options, takes=Looking)
+    return run(Inputs(*call.entry_and_step(reference)), store=call.store)
+
+
+def verify(
+    *references: Reference, every: bool = False, deep: bool = False, **options: Unpack[Looking]
+) -> list[Verdict]:
+    """Whether these, left out the newest, or with `every` all in the store, are as they were
+    published -> a verdict on each. `deep` reads every byte."""
+    from stages.inspect.verify.run import run
+    from stages.inspect.verify.spec import Inputs
+
+    call = Call("verify", options, takes=Looking)
+    if every and references:
+        raise UsageError("every=True and references are both given", hint="keep one of them")
+    named = None if every else tuple(map(call.entry_and_step, references or (None,)))
+    inputs = Inputs(named, "contents" if deep else "sizes")
+    return list(run(inputs, store=call.store, emit=call.emit))
 
 
 def replay(

@@ -1,12 +1,8 @@
-"""The commands that only look: ls, show, lineage, verify.
+"""The commands that only look.
 
-ls        `vitctl ls`: the contents of a store
-listing   the rows of ls: artifacts, runs and drafts, damaged ones too
-show      `vitctl show`: one artifact or run, whole
-lineage   `vitctl lineage`: the tree of an artifact's inputs
-verify    `vitctl verify`: is it still as published?
-mistakes  what an evaluation got wrong, for show
-checks    an artifact, a run or a draft against its manifest
-images    records of a dataset against its description, samples of a run against its order
-text      summaries, sizes and times in a few words, for tables
+text     summaries, steps and times in a few words, for tables
+ls       `vitctl ls`: what a store holds
+show     `vitctl show`: one artifact or run, whole
+lineage  `vitctl lineage`: the tree of an artifact's inputs
+verify   `vitctl verify`: is it still as published?
 """

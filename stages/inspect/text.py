@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from vitctl.artifacts import Artifact
 from vitctl.artifacts.kinds import KINDS
+from vitctl.model import variants
 from vitctl.quantities import show_count
 
 Summary = Mapping[str, Any]
 
+_SHAPE = ("width", "depth", "mlp_dim", "heads", "patch")
 _MOST_STEPS = 3
 _MOST_FIELDS = 4
 
@@ -24,6 +27,20 @@ def in_words(kind: str, summary: Summary) -> str:
         fields = [f"{key} {value}" for key, value in summary.items() if _is_scalar(value)]
         return ", ".join(fields[:_MOST_FIELDS])
     return line
+
+
+def labelled(artifact: Artifact) -> dict[str, Any]:
+    """The summary. Of a checkpoint, with its model as it is labelled now: earlier versions recorded
+    the name that its settings had, also where it stands for another size."""
+    config, summary = artifact.config, artifact.summary
+    sizes = config.get("model") if artifact.kind == "checkpoint" else None
+    name = config.get("name")
+    if not isinstance(sizes, dict) or not isinstance(name, str) or "model" not in summary:
+        return summary
+    shape = {field: sizes[field] for field in _SHAPE if isinstance(sizes.get(field), int)}
+    if len(shape) < len(_SHAPE):
+        return summary
+    return {**summary, "model": variants.label(name, **shape)}
 
 
 def steps(all_steps: tuple[int, ...]) -> str:

@@ -263,8 +263,8 @@ def names_of(classes: int) -> None:
     classes have another order, the choice of `fewshot`, and the lines of `show`."""
     from stages.evaluate.run import _mapping
     from stages.evaluate.spec import EvaluateConfig
-    from stages.inspect.listing import labelled
-    from stages.inspect.show import _of_artifact
+    from stages.inspect.show.text import of_artifact
+    from stages.inspect.text import labelled
     from tests.artifacts.making import checkpoint_summary, made, recipe
     from vitctl.artifacts import Store
     from vitctl.data.classes import sort_classes, titles_for
@@ -283,7 +283,7 @@ def names_of(classes: int) -> None:
         summary = checkpoint_summary(5, classes=list(names))
         artifact = made(Store(folder), recipe("pretrain", "checkpoint"), summary=summary)
         labelled(artifact)
-        list(_of_artifact(artifact))
+        list(of_artifact(artifact))
 
 
 def bench_names() -> None:
@@ -314,15 +314,15 @@ def filled(folder: Path, *, artifacts: int) -> Any:
 
 
 def bench_listing() -> None:
-    from stages.inspect.listing import rows
-    from stages.inspect.ls import _cells
+    from stages.inspect.ls.run import rows
+    from stages.inspect.ls.text import cells
 
     rates = {}
     with tempfile.TemporaryDirectory() as folder:
         for artifacts in (10_000, 1_000):
             store = filled(Path(folder) / str(artifacts), artifacts=artifacts)
             works: dict[str, Callable[[], Any]] = {
-                "": lambda store=store: [_cells(row) for row in rows(store)],
+                "": lambda store=store: [cells(row) for row in rows(store)],
                 " --json": lambda store=store: [json.dumps(row.as_json()) for row in rows(store)],
             }
             for flag, work in works.items():
@@ -334,7 +334,7 @@ def bench_listing() -> None:
 def bench_lookup() -> None:
     from types import SimpleNamespace
 
-    from stages.inspect.show import _of_artifact
+    from stages.inspect.show.text import of_artifact
     from vitctl.artifacts.references import find
     from vitctl.console import completion
     from vitctl.errors import NotFoundError
@@ -353,7 +353,7 @@ def bench_lookup() -> None:
             "name": lambda: find("photos500", store=store),
             "id": lambda: find(entry.path.name[-8:], store=store),
             "no such name": misspelled,
-            "show by name": lambda: list(_of_artifact(find("photos500", store=store)[0])),
+            "show by name": lambda: list(of_artifact(find("photos500", store=store)[0])),
             "completion": lambda: completion.artifacts(context, "photos50"),
         }
         rates = {word: [1000 * s for s in timed(work)] for word, work in works.items()}

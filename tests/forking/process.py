@@ -26,9 +26,9 @@ COMMAND = "from stages.app import main; main()"
 """`vitctl`."""
 LOOKING = (
     "stages.app",
-    "stages.inspect.ls",
-    "stages.inspect.show",
-    "stages.inspect.verify",
+    "stages.inspect.ls.text",
+    "stages.inspect.show.text",
+    "stages.inspect.verify.run",
     "vitctl.console.display",
     "rich.table",
 )

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from stages.inspect.checks import of_directory, of_entry
+from stages.inspect.verify.checks import of_directory, of_entry
 from tests.artifacts.making import dataset, dataset_summary, made, recipe, trained
 from vitctl.artifacts import Run, Store
 from vitctl.artifacts.artifact import Artifact

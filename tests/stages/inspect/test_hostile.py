@@ -10,8 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stages.inspect import listing, show
-from stages.inspect.ls import _cells
+from stages.inspect.ls import run as listing
+from stages.inspect.ls.text import cells
+from stages.inspect.show import run as show_run
+from stages.inspect.show import text as show
 from tests.artifacts.making import dataset, recipe, trained
 from tests.artifacts.making import made as of_kind
 from vitctl.artifacts import Run, Store
@@ -82,15 +84,15 @@ def look_at(store, only=None):
     for path in store.directories() if only is None else [only]:
         for checkpoints in (False, True):
             for row in listing._rows_at(path, checkpoints=checkpoints):
-                _cells(row)
+                cells(row)
                 canonical_json(row.as_json())
         try:
             entry = Store.load(path)
         except (InputError, NotFoundError):
             continue
-        lines = show._of_run(entry) if isinstance(entry, Run) else show._of_artifact(entry)
+        lines = show.of_run(entry) if isinstance(entry, Run) else show.of_artifact(entry)
         "\n".join(lines).encode()
-        canonical_json(show.as_json(entry))
+        canonical_json(show_run.as_json(entry))
 
 
 @pytest.fixture(scope="module")

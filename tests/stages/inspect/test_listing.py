@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stages.inspect.listing import rows
+from stages.inspect.ls.run import rows
 from tests.artifacts.making import dataset, made, recipe, trained
 from vitctl.artifacts import Recipe, Run
 from vitctl.artifacts.provenance import now

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from stages.inspect import mistakes, show
+from stages.inspect.show import mistakes
+from stages.inspect.show import text as show
 from tests.artifacts.making import recipe
 from vitctl.artifacts import Store
 
@@ -28,7 +29,7 @@ def test_the_worst_few_and_where_all_are(tmp_path):
     assert lines[5] == "  0.0%  right of 10 images of c0"
     assert len(lines) == 11
     assert lines[-1] == f"all 7 pairs, 8 classes: {artifact.path / 'results.json'}"
-    assert "  " + lines[0] in list(show._of_artifact(artifact))
+    assert "  " + lines[0] in list(show.of_artifact(artifact))
 
 
 def test_the_picture_of_mistakes_is_named(tmp_path):
@@ -75,7 +76,7 @@ def test_metrics_are_a_line_each(tmp_path):
     metrics = {"ece": {"value": 0.0123456, "interval": [0.01, 0.02]}, "map": {"value": 0.5}}
     with Store(tmp_path).open(recipe("evaluate", "evaluation"), name="e") as draft:
         artifact = draft.publish(summary={"model": "S/16", "metrics": {**metrics, "odd": "text"}})
-    lines = [line.split(maxsplit=1) for line in show._of_artifact(artifact)]
+    lines = [line.split(maxsplit=1) for line in show.of_artifact(artifact)]
     assert ["ece", "0.01235 (0.01 to 0.02)"] in lines
     assert ["map", "0.5"] in lines
     assert ["odd", "text"] in lines

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from stages.inspect import show
+from stages.inspect.show import run as show_run
+from stages.inspect.show import text as show
 from tests.artifacts.making import recipe, trained
 from vitctl.artifacts import Run, Store
 from vitctl.train.telemetry import goodput
@@ -32,10 +33,10 @@ def rows(*starts):
 def test_shares_of_all_starts(run):
     file = run.path / goodput.FILE
     file.write_text(rows({"step": 50.0, "start": 10.0}, {"step": 30.0, "stopped": 10.0}))
-    told = show._time(run)
+    told = show.time_by_account(run)
     assert told["in all"] == "1 min 40 s in 2 starts"
     assert told["training steps"].split() == ["80.0%", "1", "min", "20", "s"]
-    found = show.as_json(run)["time"]
+    found = show_run.as_json(run)["time"]
     assert (found["goodput"], found["wall_s"], found["starts"]) == (0.8, 100, 2)
     assert sum(found["shares"].values()) == pytest.approx(1)
 
@@ -44,5 +45,5 @@ def test_shares_of_all_starts(run):
 def test_a_run_whose_time_was_not_counted(run, content):
     if content is not None:
         (run.path / goodput.FILE).write_text(content)
-    assert show._time(run) == {}
-    assert show.as_json(run)["time"]["goodput"] is None
+    assert show.time_by_account(run) == {}
+    assert show_run.as_json(run)["time"]["goodput"] is None

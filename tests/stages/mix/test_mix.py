@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stages import api
-from stages.inspect.checks import of_entry
+from stages.inspect.verify.checks import of_entry
 from stages.mix.weights import MOST_DRAWS, as_draws, split_weight
 from tests.artifacts.making import dataset, formula_options
 from vitctl.artifacts import Store

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from stages import api
-from stages.inspect.images import check_counts, check_records
+from stages.inspect.verify.images import check_counts, check_records
 from stages.shard.formula import check_source, formula_settings
 from stages.shard.spec import Inputs, ShardConfig
 from tests.artifacts.making import formula_options

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stages import api
-from stages.inspect.checks import of_entry
+from stages.inspect.verify.checks import of_entry
 from tests.artifacts.making import dataset, formula_options
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.kinds import DATASET

@@ -9,8 +9,9 @@ import signal
 import numpy as np
 import pytest
 
-from stages.inspect import listing, show
-from stages.inspect.images import check_consumed
+from stages.inspect.ls import run as listing
+from stages.inspect.show import text as show
+from stages.inspect.verify.images import check_consumed
 from tests import schemas
 from tests.train.conftest import config, contents
 from vitctl.artifacts import Artifact, Store
@@ -101,7 +102,7 @@ def test_it_goes_back_and_on_without_that_stretch(pretrain, spoil, monkeypatch):
     (back,) = run.info.rollbacks
     assert (back.diverged, back.step, back.batches, back.loss) == (6, 4, 2, "nan")
     assert (run.path / back.kept / "artifact.json").exists()
-    assert any("going back to step 4" in line for line in show._of_run(run))
+    assert any("going back to step 4" in line for line in show.of_run(run))
     assert any("passing over 2 batches" in e.text for e in seen if isinstance(e, Caution))
     assert done.config["passed"] == [[4, 2]]
     assert done.summary["passed"] == 2

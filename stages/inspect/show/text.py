@@ -1,4 +1,4 @@
-"""`vitctl show`: one artifact or run, whole."""
+"""An artifact or run in lines: a section for each thing that is recorded."""
 
 from __future__ import annotations
 
@@ -7,64 +7,26 @@ import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from stages.inspect import mistakes, text
-from stages.inspect.listing import labelled
+from stages.inspect import text
+from stages.inspect.show import mistakes
+from stages.inspect.show.run import checkpoints, last_rows
 from vitctl import quantities
 from vitctl.artifacts import Artifact, Parent, Run
-from vitctl.artifacts.artifact import load_if_readable
 from vitctl.artifacts.manifest import Provenance
-from vitctl.console.flags import Reference
-from vitctl.console.session import Session
 from vitctl.console.text import safe
 from vitctl.console.tree import bold, dim, fields, warned
-from vitctl.console.verb import verb
 from vitctl.quantities import show_bytes, show_count
-from vitctl.train.telemetry import goodput, metrics
+from vitctl.train.telemetry import goodput
 
 _MOST_FILES = 8
 
 
-@verb(makes=False)
-def show(
-    session: Session,
-    ref: Reference = None,
-) -> None:
-    """Example: vitctl show RUN@20k
-
-    Show one artifact or run: its settings, summary, inputs, files, and how it was made.
-    --json prints everything that is recorded.
-    """
-    for number, (named, step) in enumerate(session.named(ref)):
-        entry = named
-        if isinstance(named, Run) and step is not None:
-            entry = named.checkpoint(step, check=False)
-        if session.options.json:
-            session.answer_json(as_json(entry))
-            continue
-        lines = _of_run(entry) if isinstance(entry, Run) else _of_artifact(entry)
-        session.answer_text("\n".join([*([""] if number else []), *lines]))
+def lines(entry: Artifact | Run) -> Iterator[str]:
+    """All sections."""
+    return of_run(entry) if isinstance(entry, Run) else of_artifact(entry)
 
 
-def as_json(entry: Artifact | Run) -> dict[str, Any]:
-    """All that is recorded: the manifest, or of a run `run.json` and its checkpoints."""
-    if isinstance(entry, Artifact):
-        return {**entry.as_json(), **entry.manifest.model_dump(mode="json")}
-    return {
-        "path": str(entry.path),
-        "digest": None,
-        "summary": {},
-        **entry.info.model_dump(mode="json"),
-        "kind": "run",
-        "working": entry.is_working,
-        "checkpoints": [
-            checkpoint.as_json() for _, checkpoint in _checkpoints(entry) if checkpoint
-        ],
-        "metrics": _last_rows(entry),
-        "time": goodput.as_json(goodput.read(entry.path / goodput.FILE)),
-    }
-
-
-def _of_artifact(artifact: Artifact) -> Iterator[str]:
+def of_artifact(artifact: Artifact) -> Iterator[str]:
     manifest = artifact.manifest
     yield f"{bold(safe(artifact.kind))} {safe(artifact.path)}"
     for problem in artifact.check_sizes():
@@ -78,7 +40,7 @@ def _of_artifact(artifact: Artifact) -> Iterator[str]:
             "by": f"{manifest.stage} (version {manifest.version})",
         }
     )
-    yield from _section("summary", _with_metrics_in_lines(labelled(artifact)))
+    yield from _section("summary", _with_metrics_in_lines(text.labelled(artifact)))
     if wrong := [f"  {line}" for line in mistakes.lines(artifact)]:
         yield from ("", bold("mistakes"), *wrong)
     yield from _section("settings", artifact.config, exact=True)
@@ -87,7 +49,7 @@ def _of_artifact(artifact: Artifact) -> Iterator[str]:
     yield from _provenance(made)
 
 
-def _of_run(run: Run) -> Iterator[str]:
+def of_run(run: Run) -> Iterator[str]:
     info = run.info
     yield f"{bold('run')} {safe(run.path)}"
     newest = max(run.steps(), default=None)
@@ -100,8 +62,10 @@ def _of_run(run: Run) -> Iterator[str]:
         }
     )
     yield from ("", bold("checkpoints"))
-    for step, checkpoint in _checkpoints(run):
-        summary = text.in_words("checkpoint", labelled(checkpoint)) if checkpoint else "damaged"
+    for step, checkpoint in checkpoints(run):
+        summary = (
+            text.in_words("checkpoint", text.labelled(checkpoint)) if checkpoint else "damaged"
+        )
         printed = "  (answered)" if step in info.results else ""
         yield f"  {show_count(step):>8}  {safe(summary)}{dim(printed)}"
     if newest is None:
@@ -111,8 +75,8 @@ def _of_run(run: Run) -> Iterator[str]:
         for back in info.rollbacks:
             yield f"  {safe(back.at)}  {safe(back.in_words)}"
             yield f"    {dim(safe(run.path / back.kept))}"
-    yield from _section("newest metrics", _last_rows(run))
-    yield from _section("time", _time(run))
+    yield from _section("newest metrics", last_rows(run))
+    yield from _section("time", time_by_account(run))
     yield from _section("settings", info.config, exact=True)
     yield from _inputs(info.parents)
     yield from ("", bold("worked on"))
@@ -183,18 +147,7 @@ def _provenance(made: Provenance) -> Iterator[str]:
     )
 
 
-def _checkpoints(run: Run) -> Iterator[tuple[int, Artifact | None]]:
-    for step in run.steps():
-        yield step, load_if_readable(run.place(step))
-
-
-def _last_rows(run: Run) -> dict[str, dict[str, Any]]:
-    """The newest row of each kind (train, eval, save) of the run's metrics."""
-    rows = metrics.newest(run.metrics)
-    return {kind: {k: v for k, v in row.items() if k != "kind"} for kind, row in rows.items()}
-
-
-def _time(run: Run) -> dict[str, str]:
+def time_by_account(run: Run) -> dict[str, str]:
     """Where the run's time went; nothing of a run that was made without counting it."""
     rows = goodput.read(run.path / goodput.FILE)
     seconds = goodput.total(rows)

@@ -1,64 +1,38 @@
-"""What a store holds: a row an artifact, run or draft, the damaged ones too."""
+"""How `vitctl ls` works: a store -> a row an artifact, run or draft, the damaged ones too."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
 
+from stages.inspect.ls.spec import Inputs, ListedRow, State
+from stages.inspect.text import labelled
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.artifact import load_if_readable
 from vitctl.artifacts.drafts import read_note
 from vitctl.artifacts.files import LOCK
+from vitctl.artifacts.kinds import KINDS, kind_named
 from vitctl.artifacts.references import plain_name
-from vitctl.errors import VitctlError
+from vitctl.errors import UsageError, VitctlError
 from vitctl.locks.exclusive import is_locked
-from vitctl.model import variants
 from vitctl.places import Place
-
-_SHAPE = ("width", "depth", "mlp_dim", "heads", "patch")
-
-State = Literal["finished", "working", "unfinished", "damaged"]
+from vitctl.quoting import quoted
+from vitctl.suggestions import suggest
 
 
-@dataclass(frozen=True)
-class ListedRow:
-    """One line of `vitctl ls`.
-
-    state    finished; working (a process is at it now); unfinished (none is, and the command that
-             made it has not got its answer); damaged
-    steps    of a run its checkpoints, of a checkpoint its own step
-    made     ISO time: when it was finished, else when work began; empty if unknown
-    summary  of the artifact; of a run, of its newest checkpoint
-    """
-
-    path: Place
-    kind: str
-    stage: str
-    name: str
-    id: str | None
-    digest: str | None
-    state: State
-    steps: tuple[int, ...]
-    made: str
-    summary: dict[str, Any]
-    problem: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """The object of `vitctl ls --json`; docs/schemas/listing.schema.json."""
-        return {
-            "path": str(self.path),
-            "id": self.id,
-            "digest": self.digest,
-            "kind": self.kind,
-            "summary": self.summary,
-            "name": self.name,
-            "stage": self.stage,
-            "state": self.state,
-            "steps": list(self.steps),
-            "made": self.made or None,
-            "problem": self.problem,
-        }
+def run(inputs: Inputs, *, store: Store) -> list[ListedRow]:
+    """The rows, oldest first. None of a kind is an answer, but not of a kind there never is:
+    UsageError."""
+    kind = None if inputs.kind is None else kind_named(inputs.kind)
+    every = rows(store, kind=kind)
+    if kind is not None and not every:
+        known = {"run", *KINDS, *(row.kind for row in rows(store))}
+        if kind not in known:
+            every_kind = sorted(known)
+            raise UsageError(
+                f"there is no kind {quoted(kind)}",
+                hint=suggest(kind, every_kind, otherwise=f"kinds are {', '.join(every_kind)}"),
+            )
+    return every
 
 
 def rows(store: Store, *, kind: str | None = None) -> list[ListedRow]:
@@ -70,20 +44,6 @@ def rows(store: Store, *, kind: str | None = None) -> list[ListedRow]:
         row for several in per_directory for row in several if kind is None or row.kind == kind
     ]
     return sorted(wanted, key=lambda row: (row.made, str(row.path)))
-
-
-def labelled(artifact: Artifact) -> dict[str, Any]:
-    """The summary. Of a checkpoint, with its model as it is labelled now: earlier versions recorded
-    the name that its settings had, also where it stands for another size."""
-    config, summary = artifact.config, artifact.summary
-    sizes = config.get("model") if artifact.kind == "checkpoint" else None
-    name = config.get("name")
-    if not isinstance(sizes, dict) or not isinstance(name, str) or "model" not in summary:
-        return summary
-    shape = {field: sizes[field] for field in _SHAPE if isinstance(sizes.get(field), int)}
-    if len(shape) < len(_SHAPE):
-        return summary
-    return {**summary, "model": variants.label(name, **shape)}
 
 
 def _rows_at(path: Place, *, checkpoints: bool) -> Iterator[ListedRow]:

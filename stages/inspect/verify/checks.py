@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal
 
+from stages.inspect.verify.spec import Depth, Verdict
 from vitctl.artifacts import Artifact, Parent, Run, Store
 from vitctl.artifacts.ancestry import SOURCE
 from vitctl.artifacts.drafts import read_note
@@ -20,46 +19,9 @@ from vitctl.places import Place
 from vitctl.quoting import quoted
 from vitctl.train.telemetry import goodput, metrics
 
-Depth = Literal["sizes", "contents"]
-
 _LINKED = "is a symbolic link; a command that trains the run refuses to write through it"
 _MOST_LINES = 5
 _LEFT = "was never finished; the command that trains the run clears it away"
-
-
-@dataclass
-class Verdict:
-    """The result for one entry. Problems make it damaged, remarks don't.
-
-    files and bytes count what was checked, records the records of datasets that were read.
-    """
-
-    path: Place
-    kind: str
-    id: str | None
-    problems: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    files: int = 0
-    bytes: int = 0
-    records: int = 0
-
-    @property
-    def whole(self) -> bool:
-        return not self.problems
-
-    def as_json(self) -> dict[str, Any]:
-        """The object of `vitctl verify --json`; docs/schemas/verdict.schema.json."""
-        return {
-            "path": str(self.path),
-            "id": self.id,
-            "kind": self.kind,
-            "whole": self.whole,
-            "problems": self.problems,
-            "remarks": self.remarks,
-            "files": self.files,
-            "bytes": self.bytes,
-            "records": self.records,
-        }
 
 
 def of_entry(
@@ -193,7 +155,7 @@ def _damaged_records(run: Run, *, depth: Depth) -> Iterator[str]:
 
 def _check_dataset(artifact: Artifact, verdict: Verdict, *, store: Store, depth: Depth) -> None:
     del store
-    from stages.inspect import images  # numpy, and array_record where records are read
+    from stages.inspect.verify import images  # numpy, and array_record where records are read
 
     verdict.problems += images.check_counts(artifact)
     if depth == "contents":
@@ -203,7 +165,7 @@ def _check_dataset(artifact: Artifact, verdict: Verdict, *, store: Store, depth:
 
 def _check_checkpoint(artifact: Artifact, verdict: Verdict, *, store: Store, depth: Depth) -> None:
     if depth == "contents":
-        from stages.inspect import images
+        from stages.inspect.verify import images
 
         problems, remarks = images.check_consumed(artifact, store=store)
         verdict.problems += problems

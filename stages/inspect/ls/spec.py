@@ -1,0 +1,58 @@
+"""What `vitctl ls` is asked for, and what a row of its answer is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vitctl.places import Place
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The kind that is listed; None lists all, but of the checkpoints of runs."""
+
+    kind: str | None = None
+
+
+State = Literal["finished", "working", "unfinished", "damaged"]
+
+
+@dataclass(frozen=True)
+class ListedRow:
+    """One line of `vitctl ls`.
+
+    state    finished; working (a process is at it now); unfinished (none is, and the command that
+             made it has not got its answer); damaged
+    steps    of a run its checkpoints, of a checkpoint its own step
+    made     ISO time: when it was finished, else when work began; empty if unknown
+    summary  of the artifact; of a run, of its newest checkpoint
+    """
+
+    path: Place
+    kind: str
+    stage: str
+    name: str
+    id: str | None
+    digest: str | None
+    state: State
+    steps: tuple[int, ...]
+    made: str
+    summary: dict[str, Any]
+    problem: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `vitctl ls --json`; docs/schemas/listing.schema.json."""
+        return {
+            "path": str(self.path),
+            "id": self.id,
+            "digest": self.digest,
+            "kind": self.kind,
+            "summary": self.summary,
+            "name": self.name,
+            "stage": self.stage,
+            "state": self.state,
+            "steps": list(self.steps),
+            "made": self.made or None,
+            "problem": self.problem,
+        }
