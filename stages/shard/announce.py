@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 
+from stages.shard.spec import ShardConfig
 from vitctl.data.dataset import Split
 from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.ingest.assemble import SourceOutcome
@@ -65,7 +66,12 @@ def _some(names: Sequence[str]) -> str:
 
 
 def announce_plan(
-    units: Sequence[Unit], *, classes: Sequence[str], splitting: Splitting, emit: Emit
+    units: Sequence[Unit],
+    *,
+    classes: Sequence[str],
+    splitting: Splitting,
+    cfg: ShardConfig,
+    emit: Emit,
 ) -> None:
     values = {"classes": str(len(classes)) if classes else "none (unlabelled)"}
     for split in dict.fromkeys(unit.split for unit in units):
@@ -73,6 +79,8 @@ def announce_plan(
         images = sum(len(unit.entries) for unit in parts)
         values[split] = f"{images:,} images in {len(parts)} shard{'s' * (len(parts) > 1)}"
     emit(Settings("dataset", values))
+    if (held_out := _held_out(splitting, cfg)) is not None:
+        emit(Note(held_out))
     if splitting.held_back:
         emit(
             Note(
@@ -80,7 +88,7 @@ def announce_plan(
                 f"their classes have no others ({_some([e.id for e in splitting.held_back])})"
             )
         )
-    if splitting.few:
+    if splitting.few and cfg.val_per_class is not None:
         names = [f"{name} has {count}" for name, count in splitting.few.items()]
         emit(Caution(f"{len(names):,} classes have fewer images for val: {_some(names)}"))
     splits = {unit.split for unit in units}
@@ -90,6 +98,27 @@ def announce_plan(
         several = classes and not splitting.held_back
         way = "; --val-per-class 1 holds out one of each class" if several else ""
         emit(Caution(f"there is no image to score on: all fell to train{way}"))
+
+
+def _held_out(splitting: Splitting, cfg: ShardConfig) -> str | None:
+    """One sentence: which images were held out, and how many. None if none were to be."""
+    val, train = (len(splitting.by_split.get(split, ())) for split in ("val", "train"))
+    counts = f"{val:,} of {val + train:,} images"
+    if cfg.val_per_class is not None:
+        each = f"{cfg.val_per_class:,} image{'s' * (cfg.val_per_class > 1)}"
+        return f"held out as val: {each} of each class, by a hash of their paths: {counts}"
+    share = f"{100 * (cfg.val_fraction or 0):.4g} %"
+    match splitting.share_of:
+        case None:
+            return None
+        case "class":
+            sentence = f"held out as val: {share} of each class, by a hash of their paths: {counts}"
+            if splitting.few:
+                small = f"classes that are too small for one in val: {len(splitting.few):,}"
+                sentence += f"; {small} (--val-per-class 1 takes one of each)"
+            return sentence
+        case "image":
+            return f"held out as val: {share} of all images, by a hash of each path: {counts}"
 
 
 def announce_outcome(outcome: SourceOutcome, *, source: str, emit: Emit) -> None:

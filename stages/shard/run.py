@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from stages.shard.announce import announce_outcome, announce_plan, announce_source
 from stages.shard.shards import make_shards
@@ -28,7 +28,7 @@ from vitctl.errors import InputError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.ingest.assemble import SourceOutcome, assemble
 from vitctl.ingest.header import largest_file
-from vitctl.ingest.shard_plan import Unit, assign_splits, make_units
+from vitctl.ingest.shard_plan import Splitting, Unit, assign_splits, make_units
 from vitctl.ingest.shard_writer import REPORTS, ShardReport
 from vitctl.ingest.sources import Listing
 from vitctl.signals import Stop, raise_if_asked, unless_owned
@@ -60,26 +60,31 @@ def run(
         listing,
         val_fraction=cfg.val_fraction or 0.0,
         val_per_class=cfg.val_per_class,
+        share_of=cfg.share_of,
     )
     choices, cfg = (
         cfg,
-        cfg.model_copy(update={"layout": listing.layout, "stratified": bool(splitting.held_back)}),
+        cfg.model_copy(
+            update={
+                "layout": listing.layout,
+                "stratified": bool(splitting.held_back),
+                "share_of": "class" if splitting.share_of == "class" else None,
+            }
+        ),
     )
     classes: list[str] = []
     if not cfg.unlabelled:
         listing, classes = class_list(listing, inputs.classes_from, emit=emit)
     titles = class_titles(listing, classes, inputs.class_titles, emit=emit)
     recipe = _recipe(listing, cfg, inputs=inputs, classes=classes, titles=titles)
-    earlier = None if runtime.force else crew.of(store).made(_version_1(recipe), out=runtime.out)
-    if earlier is not None:
-        emit(
-            Note(
-                f"{earlier.path} was made by an earlier version, which kept the bytes of palette, "
-                "16-bit and transparent images; --force makes it anew"
-            )
-        )
-        emit(following(earlier))
-        return earlier
+    if not runtime.force:
+        for earlier, how in _earlier_recipes(recipe, splitting):
+            artifact = crew.of(store).made(earlier, out=runtime.out)
+            if artifact is not None:
+                by_whom = f"{artifact.path} was made by an earlier version, {how}"
+                emit(Note(f"{by_whom}; --force makes it anew"))
+                emit(following(artifact))
+                return artifact
     if inputs.formula is not None:
         origin: str = inputs.formula.family
     else:
@@ -104,7 +109,7 @@ def run(
                 shards=cfg.shards,
                 largest_file=largest_file(cfg.max_pixels),
             )
-            announce_plan(units, classes=classes, splitting=splitting, emit=emit)
+            announce_plan(units, classes=classes, splitting=splitting, cfg=cfg, emit=emit)
 
             # ---- Do it
             reports = make_shards(
@@ -138,6 +143,22 @@ def run(
             artifact = draft.finished
     emit(following(artifact))
     return artifact
+
+
+def _earlier_recipes(recipe: Recipe, splitting: Splitting) -> Iterator[tuple[Recipe, str]]:
+    """The recipe as earlier versions wrote it, and what these did otherwise: a dataset that was
+    made stays the one that the same command returns."""
+    kept_bytes = "which kept the bytes of palette, 16-bit and transparent images"
+    config = dict(recipe.config)
+    if config.pop("share_of", None) is None:
+        yield _version_1(recipe), kept_bytes
+        return
+    if splitting.had_held_back:
+        config["stratified"] = True
+    of_all = recipe.model_copy(update={"config": config})
+    how = "which held images out by a hash of each, not a share of each class"
+    yield of_all, how
+    yield _version_1(of_all), f"{how}, and {kept_bytes.removeprefix('which ')}"
 
 
 def _version_1(recipe: Recipe) -> Recipe:

@@ -12,6 +12,7 @@ from vitctl.formula.family import FormulaConfig
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.format_names import FormatName
 from vitctl.ingest.imagenet_files import ImageNetFiles
+from vitctl.ingest.share import ShareOf
 from vitctl.places import Place
 from vitctl.settings.config import Config
 from vitctl.stage import Runtime
@@ -42,6 +43,8 @@ class ShardConfig(Config):
     unlabelled    images without labels, whatever the folders are called: the dataset has no classes
     stratified    whether images stay to train on that `val_fraction` alone would have held out,
                   since their classes have no others; settled by the images, not by the user
+    share_of      what `val_fraction` is a share of: each class, or all images by a hash of each
+                  alone; None is each class where every image has one, else all images
     """
 
     val_fraction: float | None = Field(None, ge=0, lt=1)
@@ -54,6 +57,7 @@ class ShardConfig(Config):
     layout: LayoutName | None = None
     unlabelled: bool = False
     stratified: bool = False
+    share_of: ShareOf | None = None
 
     @model_validator(mode="after")
     def _one_way_to_split(self) -> Self:
@@ -75,7 +79,7 @@ class ShardConfig(Config):
         return tree
 
 
-LATER = ("val_per_class", "layout", "unlabelled", "stratified")
+LATER = ("val_per_class", "layout", "unlabelled", "stratified", "share_of")
 """Settings that the first version did not have."""
 
 

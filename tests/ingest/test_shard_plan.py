@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -66,7 +68,9 @@ def test_every_image_is_in_one_place_whatever_the_listing_order(n, shard_bytes, 
 
 
 def test_more_images_move_none_to_the_other_side():
-    small, large = (assign_splits(entries(n), val_fraction=0.3).by_split for n in (100, 1000))
+    small, large = (
+        assign_splits(entries(n), val_fraction=0.3, share_of="image").by_split for n in (100, 1000)
+    )
     for split in ("train", "val"):
         assert {e.id for e in small[split]} <= {e.id for e in large[split]}
     # Binomial(1000, 0.3): deviation 14.5.
@@ -117,6 +121,10 @@ def class_of(entry):
     return entry.id.split("/")[0]
 
 
+def class_of_id(id_):
+    return id_.split("/")[0]
+
+
 def fraction_of(sample_id):
     digest = hashlib.sha256(sample_id.encode()).digest()
     return int.from_bytes(digest[8:14], "little") / 2**48
@@ -125,9 +133,11 @@ def fraction_of(sample_id):
 @given(st.lists(st.integers(1, 8), min_size=1, max_size=40), st.floats(0, 0.99))
 def test_no_class_loses_its_last_image_to_val(counts, fraction):
     found = named(*counts)
-    made = assign_splits(found, val_fraction=fraction)
+    made = assign_splits(found, val_fraction=fraction, share_of="image")
     trained = {class_of(entry) for entry in made.by_split["train"]}
     assert trained == {f"c{c}" for c in range(len(counts))}
+    assert made.had_held_back == bool(made.held_back)
+    assert assign_splits(found, val_fraction=fraction).had_held_back == made.had_held_back
     # The hash alone decides about all others, so datasets that starved no class are what they were.
     alone = {entry.id for entry in found.entries if fraction_of(entry.id) < fraction}
     val = {entry.id for entry in made.by_split.get("val", [])}
@@ -138,6 +148,74 @@ def test_no_class_loses_its_last_image_to_val(counts, fraction):
         c for c in range(len(counts)) if all(f"c{c}/{i}.jpg" in alone for i in range(counts[c]))
     }
     assert {class_of(entry) for entry in made.held_back} == {f"c{c}" for c in starved}
+
+
+def class_counts(part):
+    return Counter(class_of(entry) for entry in part)
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.floats(0, 0.99))
+def test_a_share_is_one_of_each_class(counts, fraction):
+    """Each class has its exact share, rounded up or down; all together have theirs, unless classes
+    are too small to give any."""
+    made = assign_splits(named(*counts), val_fraction=fraction)
+    assert made.share_of == ("class" if fraction else None)
+    val = class_counts(made.by_split.get("val", []))
+    for c, count in enumerate(counts):
+        assert val[f"c{c}"] < count
+        assert abs(val[f"c{c}"] - count * fraction) < 1
+    assert val.total() <= sum(counts) * fraction + 0.5
+    if all(count * (1 - fraction) >= 1 for count in counts):
+        assert abs(val.total() - sum(counts) * fraction) <= 0.5 + 1e-9
+    assert made.held_back == ()
+    if fraction:
+        assert made.few == {f"c{c}": 0 for c in range(len(counts)) if not val[f"c{c}"]}
+
+
+@given(
+    st.lists(st.integers(1, 30), min_size=1, max_size=12), st.floats(0.01, 0.99), st.integers(0, 11)
+)
+def test_one_more_image_moves_two_others_at_most(counts, fraction, which):
+    which %= len(counts)
+    more = [count + (c == which) for c, count in enumerate(counts)]
+    before, after = (
+        {e.id for e in assign_splits(named(*sizes), val_fraction=fraction).by_split.get("val", [])}
+        for sizes in (counts, more)
+    )
+    new = f"c{which}/{counts[which]}.jpg"
+    moved = (before ^ after) - {new}
+    assert len([id_ for id_ in moved if class_of_id(id_) == f"c{which}"]) <= 1
+    assert len([id_ for id_ in moved if class_of_id(id_) != f"c{which}"]) <= 1
+
+
+def test_a_larger_share_contains_a_smaller_of_even_classes():
+    few, many = (
+        {e.id for e in assign_splits(named(20, 20, 20), val_fraction=share).by_split["val"]}
+        for share in (0.1, 0.3)
+    )
+    assert few < many
+
+
+@pytest.mark.parametrize("each", [4, 12, 50])
+def test_of_two_thousand_classes_none_is_missed_by_luck(each):
+    """By a hash of each image alone some 10 of 2,000 classes of 50 have none of a tenth, and one in
+    four of classes of 12."""
+    source = named(*[each] * 2000)
+    val = class_counts(assign_splits(source, val_fraction=0.1).by_split["val"])
+    assert val.total() == 200 * each
+    assert set(val.values()) == {math.floor(each / 10), math.ceil(each / 10)} - {0}
+    by_luck = assign_splits(source, val_fraction=0.1, share_of="image").by_split["val"]
+    assert len(class_counts(by_luck)) < 2000
+
+
+@pytest.mark.parametrize("labels", [(), ("a", "b")])
+def test_where_images_have_no_one_class_the_share_is_of_all(labels):
+    source = listing([(f"{i}.jpg", labels if i else ("a",), None) for i in range(400)])
+    made = assign_splits(source, val_fraction=0.3)
+    assert made.share_of == "image"
+    assert {entry.id for entry in made.by_split["val"]} == {
+        f"{i}.jpg" for i in range(400) if fraction_of(f"{i}.jpg") < 0.3
+    }
 
 
 def test_an_image_of_several_classes_can_stay_for_all_of_them():
@@ -175,3 +253,5 @@ def test_so_many_of_each_class_needs_one_class_each():
     found = listing([("1.jpg", ("a", "b"), None)])
     with pytest.raises(UsageError, match=r"1\.jpg has 2"):
         assign_splits(found, val_per_class=1)
+    with pytest.raises(UsageError, match=r"share_of=class needs .* 1\.jpg has 2"):
+        assign_splits(found, val_fraction=0.1, share_of="class")

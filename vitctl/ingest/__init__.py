@@ -61,6 +61,7 @@ png_damage        what is wrong with the bytes of a PNG
 pixels            the pixels that training sees of a file, without TensorFlow
 prepare           bytes of a file -> bytes to store, checked by the training decoder
 shard_plan        which image goes into which shard
+share             how many images of each class are held out
 shard_writer      the work of one shard, from reading to writing
 worker_pool       worker processes that may die
 assemble          finished shards -> the description of their dataset

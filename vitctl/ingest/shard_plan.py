@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from vitctl.data.dataset import SPLITS, Split, shard_name
 from vitctl.errors import UsageError
 from vitctl.ingest.columns import NO_SPLIT, Entries, Entry
+from vitctl.ingest.share import ShareOf, shares
 from vitctl.ingest.sources import Listing
 
 _TRAIN = SPLITS.index("train")
@@ -43,37 +44,66 @@ class Splitting:
 
     Attributes:
       by_split: images by split, each in record order; no split is empty.
-      held_back: images that the share would have sent to `val`, and that stay to train on because
-        their classes have no others.
-      few: classes that have fewer images for `val` than were asked for of each -> how many.
+      share_of: how a share was held out; None where none was.
+      held_back: images that the share of all images would have sent to `val`, and that stay to
+        train on because their classes have no others.
+      had_held_back: whether a share of all images holds some back, also where it was one of each
+        class: the ids of older datasets say so.
+      few: classes that have fewer images for `val` than were asked for of each -> how many; of a
+        share, those that have none.
     """
 
     by_split: dict[Split, Entries]
+    share_of: ShareOf | None = None
     held_back: tuple[Entry, ...] = ()
+    had_held_back: bool = False
     few: Mapping[str, int] = field(default_factory=dict)
 
 
 def assign_splits(
-    listing: Listing, *, val_fraction: float = 0.0, val_per_class: int | None = None
+    listing: Listing,
+    *,
+    val_fraction: float = 0.0,
+    val_per_class: int | None = None,
+    share_of: ShareOf | None = None,
 ) -> Splitting:
-    """Send a share of the images to train on to `val`, or so many of each class.
+    """Send a share of the images to train on to `val`, or so many of each class; a class keeps one
+    image to train on at least.
 
-    Which ones is a hash of the id alone: with a share, adding images moves no other one to the
-    other side. A class keeps one image to train on at least.
+    Which images of a class go is a hash of their ids. A share is one of each class, where each
+    image has one class, so that no class is in `val` by luck more than others. `share_of="image"`
+    sends those whose own hash is small, whatever their class: adding images then moves no other one
+    to the other side.
     """
     entries = listing.entries
     keys, fractions = _hashes(entries)
     chosen = np.where(entries.splits == NO_SPLIT, _TRAIN, entries.splits)
     trains = chosen == _TRAIN
     few: dict[str, int] = {}
-    held_back: list[Entry] = []
+    held_back: list[int] = []
+    had_held_back = False
+    made: ShareOf | None = None
     if val_per_class is not None:
-        to_val, few = _of_each_class(listing, fractions, trains=trains, count=val_per_class)
+        _check_one_class_each(entries, trains, option="--val-per-class")
+        sizes = _sizes(listing, trains)
+        counts = {name: min(val_per_class, size - 1) for name, size in sizes.items()}
+        few = {name: count for name, count in counts.items() if count < val_per_class}
+        to_val = _first_of_each(listing, counts, fractions, trains=trains)
     else:
+        if share_of == "class" and val_fraction > 0:
+            _check_one_class_each(entries, trains, option="share_of=class")
         to_val = trains & (fractions < val_fraction)
-        back = _last_of_classes(listing, fractions, trains=trains, to_val=to_val)
-        to_val[back] = False
-        held_back = [entries[row] for row in back]
+        held_back = _last_of_classes(listing, fractions, trains=trains, to_val=to_val)
+        had_held_back = bool(held_back)
+        to_val[held_back] = False
+        if val_fraction > 0:
+            one_class_each = not (trains & (entries.label_counts != 1)).any()
+            made = "class" if one_class_each and share_of != "image" else "image"
+        if made == "class":
+            counts = shares(_sizes(listing, trains), fraction=val_fraction)
+            few = {name: 0 for name, count in counts.items() if not count}
+            to_val = _first_of_each(listing, counts, fractions, trains=trains)
+            held_back = []
     chosen[to_val] = SPLITS.index("val")
     # Equal keys stay in the order of ids, in which a listing is.
     order = np.argsort(keys, kind="stable")
@@ -82,7 +112,8 @@ def assign_splits(
         rows = order[chosen[order] == number]
         if len(rows):
             by_split[split] = entries.take(rows)
-    return Splitting(by_split, tuple(held_back), few)
+    left_to_train = tuple(entries[row] for row in held_back)
+    return Splitting(by_split, made, left_to_train, had_held_back, few)
 
 
 def _hashes(entries: Entries) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
@@ -121,37 +152,49 @@ def _last_of_classes(
     return sorted(back)
 
 
-def _of_each_class(
-    listing: Listing,
-    fractions: NDArray[np.float64],
-    *,
-    trains: NDArray[np.bool_],
-    count: int,
-) -> tuple[NDArray[np.bool_], dict[str, int]]:
-    """bool[n]: the `count` images of each class that come first, but never all; and which classes
-    have fewer."""
-    entries = listing.entries
+def _check_one_class_each(entries: Entries, trains: NDArray[np.bool_], *, option: str) -> None:
     several = trains & (entries.label_counts != 1)
     if several.any():
         entry = entries[int(np.argmax(several))]
         raise UsageError(
-            f"--val-per-class needs images of one class each, and {entry.id} has "
-            f"{len(entry.labels)}",
-            hint="give a share instead: --val-fraction 0.1",
+            f"{option} needs images of one class each, and {entry.id} has {len(entry.labels)}",
+            hint="hold out a share of all images instead: --val-fraction 0.1",
         )
-    of_class: dict[str, list[int]] = {}
+
+
+def _sizes(listing: Listing, trains: NDArray[np.bool_]) -> dict[str, int]:
+    """Images to train on of each class that has any, where each image has one class."""
+    numbers, sizes = np.unique(_single_labels(listing.entries)[trains], return_counts=True)
+    pairs = zip(numbers.tolist(), sizes.tolist(), strict=True)
+    return {listing.names[number]: size for number, size in pairs}
+
+
+def _single_labels(entries: Entries) -> NDArray[np.int32]:
+    """int32[n]: the label of each image; -1 where it has none, the first where it has several."""
+    has_one = entries.label_counts > 0
+    labels = np.full(len(entries), -1, np.int32)
+    labels[has_one] = entries.labels[(entries.label_ends - entries.label_counts)[has_one]]
+    return labels
+
+
+def _first_of_each(
+    listing: Listing,
+    counts: Mapping[str, int],
+    fractions: NDArray[np.float64],
+    *,
+    trains: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """bool[n]: so many of the images to train on of each class, those that come first by their
+    hash. In columns: of a hundred million images a list of rows has 4 GB."""
     rows = np.flatnonzero(trains)
-    firsts = (entries.label_ends - entries.label_counts)[rows]
-    for row, label in zip(rows.tolist(), entries.labels[firsts].tolist(), strict=True):
-        of_class.setdefault(listing.names[label], []).append(row)
-    to_val = np.zeros(len(entries), bool)
-    few: dict[str, int] = {}
-    for name, own_rows in of_class.items():
-        own = min(count, len(own_rows) - 1)
-        if own < count:
-            few[name] = own
-        to_val[sorted(own_rows, key=lambda row: (fractions[row], row))[:own]] = True
-    return to_val, few
+    labels = _single_labels(listing.entries)[rows]
+    order = np.lexsort((rows, fractions[rows], labels))
+    rows, labels = rows[order], labels[order]
+    rank = np.arange(len(rows)) - np.searchsorted(labels, labels)
+    wanted = np.array([counts.get(name, 0) for name in listing.names], np.int64)
+    first = np.zeros(len(fractions), bool)
+    first[rows[rank < wanted[labels]]] = True
+    return first
 
 
 def make_units(

@@ -480,13 +480,14 @@ def test_what_the_first_version_made_is_still_found(source, store, monkeypatch):
             k: v for k, v in fields(self, **options).items() if k != "keep_bytes"
         },
     )
-    old = shard(source, store)
+    old = shard(source, store, share_of="image")
     assert old.manifest.version == 1
     monkeypatch.undo()
     events = []
     assert shard(source, store, emit=events).id == old.id
     assert any("earlier version" in event.text for event in events if isinstance(event, Note))
-    anew = shard(source, store, runtime=ShardRuntime(workers=0, force=True))
+    forced = ShardRuntime(workers=0, force=True)
+    anew = shard(source, store, runtime=forced, share_of="image")
     assert anew.manifest.version == 2
     assert anew.digest == old.digest
 
@@ -565,10 +566,41 @@ def test_the_layout_is_announced(source, store):
 def test_no_class_is_left_without_an_image_to_train_on(tmp_path, store):
     root = photos(tmp_path / "tiny", classes=[f"c{i}" for i in range(10)], each=1)
     events = []
-    artifact = shard(root, store, emit=events, val_fraction=0.5)
+    artifact = shard(root, store, emit=events, val_fraction=0.5, share_of="image")
     assert artifact.summary["examples"] == {"train": 10}
     assert artifact.manifest.config["stratified"] is True
     assert any("stay to train on instead of going to val" in text for text in said(events, Note))
+
+
+def test_a_share_is_one_of_each_class_and_said(source, store):
+    events = []
+    artifact = shard(source, store, emit=events, val_fraction=0.34)
+    dataset = Dataset.load(artifact.path)
+    assert np.bincount(dataset.labels("val").ravel()).tolist() == [2, 2, 2]
+    assert artifact.manifest.config["share_of"] == "class"
+    assert "held out as val: 34 % of each class, by a hash of their paths: 6 of 18 images" in said(
+        events, Note
+    )
+    small = []
+    shard(source, store, emit=small, val_fraction=0.1)
+    assert any(
+        text.endswith(
+            "2 of 18 images; classes that are too small for one in val: 1 "
+            "(--val-per-class 1 takes one of each)"
+        )
+        for text in said(small, Note)
+    )
+
+
+def test_a_dataset_that_was_split_by_a_hash_of_each_image_is_found(source, store):
+    """The same command goes on to return the dataset that runs were trained on."""
+    earlier = shard(source, store, val_fraction=0.34, share_of="image")
+    assert "share_of" not in earlier.manifest.config
+    events = []
+    assert shard(source, store, emit=events, val_fraction=0.34).path == earlier.path
+    assert any("a hash of each, not a share of each class" in t for t in said(events, Note))
+    runtime = ShardRuntime(workers=0, force=True)
+    assert shard(source, store, runtime=runtime, val_fraction=0.34).path != earlier.path
 
 
 def test_so_many_images_of_each_class(source, store):
