@@ -61,15 +61,15 @@ __all__ = ["Store", "__version__", "apply", "fewshot", "load"]
 
 if TYPE_CHECKING:
     from vitctl.artifacts.store import Store
-    from vitctl.inference.trained_model import load
     from vitctl.model.vit import apply
     from vitctl.probe.fewshot import accuracies as fewshot
+    from vitctl.train.trained_model import load
 else:
     _MODULES = {
         "Store": ("vitctl.artifacts.store", "Store"),
         "apply": ("vitctl.model.vit", "apply"),
         "fewshot": ("vitctl.probe.fewshot", "accuracies"),
-        "load": ("vitctl.inference.trained_model", "load"),
+        "load": ("vitctl.train.trained_model", "load"),
     }
 
     def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Unpack
 from stages.api.call import Call, Configured, Options, Reference
 from stages.predict.spec import Answer
 from vitctl.artifacts import Artifact
-from vitctl.interop.targets import Target
+from vitctl.artifacts.kinds.export import Target
 from vitctl.summaries import WeightsName
 
 

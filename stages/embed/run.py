@@ -17,9 +17,10 @@ from vitctl.artifacts.store import slug
 from vitctl.data.image_source import ImageSource
 from vitctl.errors import InputError
 from vitctl.events import Emit, Progress, Settings, silent
-from vitctl.feature_sets import point, stored
+from vitctl.feature_sets import stored
 from vitctl.feature_sets.stored import FeaturesInfo, SplitFeatures
 from vitctl.inference import features, weights
+from vitctl.model import feature_point
 from vitctl.recipes import branching, measuring
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
 from vitctl.recipes.naming import name_of
@@ -42,7 +43,7 @@ def run(
         config=cfg.model_dump(mode="json"),
         parents=inputs.parents,
     )
-    at = [] if cfg.at == point.PRE_LOGITS else [cfg.at]
+    at = [] if cfg.at == feature_point.PRE_LOGITS else [cfg.at]
     parts = [name_of(inputs.checkpoint), inputs.images, *at]
     name = runtime.name or slug("-".join(parts), default="features")
     with crew.of(store).open(
@@ -67,7 +68,7 @@ def _embedded(
 ) -> Artifact:
     # Numbers: which images, in which parts
     trained = branching.trained_with(inputs.checkpoint)
-    model, at = trained.model, point.parse(cfg.at, depth=trained.model.depth)
+    model, at = trained.model, feature_point.parse(cfg.at, depth=trained.model.depth)
     dataset = weights.open_dataset(
         inputs.dataset,
         mock=cfg.mock,

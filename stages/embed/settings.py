@@ -9,7 +9,7 @@ from vitctl.artifacts import Artifact
 from vitctl.data.config import FEWSHOT_PREPROCESS
 from vitctl.errors import UsageError
 from vitctl.events import Emit, Note
-from vitctl.feature_sets import point
+from vitctl.model import feature_point
 from vitctl.quoting import quoted
 from vitctl.recipes import branching, measuring
 from vitctl.settings.overrides import Overrides
@@ -48,7 +48,7 @@ def resolve(
             f"there are no images of a split {quoted(missing[0])}",
             hint=f"it has {', '.join(splits)}",
         )
-    point.parse(cfg.at, depth=trained.model.depth)
+    feature_point.parse(cfg.at, depth=trained.model.depth)
     return cfg
 
 

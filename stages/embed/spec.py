@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess, MockConfig
-from vitctl.feature_sets.point import PATTERN, PRE_LOGITS
 from vitctl.hardware.precision import Precision
+from vitctl.model.feature_point import PATTERN, PRE_LOGITS
 from vitctl.settings.config import Config
 from vitctl.summaries import WeightsName
 

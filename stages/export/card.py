@@ -9,7 +9,7 @@ from stages.export.spec import ExportConfig
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.ancestry import Ancestor, ancestors
 from vitctl.artifacts.kinds import CHECKPOINT, DATASET, EVALUATION, FEWSHOT
-from vitctl.interop.targets import Target
+from vitctl.artifacts.kinds.export import Target
 from vitctl.model import accounting
 from vitctl.model.config import ModelConfig
 from vitctl.train.config import TrainConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vitctl.artifacts import Artifact
-from vitctl.interop.targets import Target
+from vitctl.artifacts.kinds.export import Target
 from vitctl.settings.config import Config
 from vitctl.stage import Runtime
 from vitctl.summaries import WeightsName

@@ -22,9 +22,9 @@ from vitctl.errors import VitctlError
 from vitctl.events import Emit, Next, Note
 from vitctl.feature_sets.contract import FeatureSource
 from vitctl.feature_sets.foreign import ForeignFeatures
-from vitctl.feature_sets.point import PRE_LOGITS
 from vitctl.feature_sets.stored import StoredFeatures
 from vitctl.inference import features, weights
+from vitctl.model.feature_point import PRE_LOGITS
 from vitctl.recipes import branching, measuring
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
 from vitctl.recipes.naming import name_of

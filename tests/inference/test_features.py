@@ -11,10 +11,10 @@ from tests import made
 from vitctl.artifacts import Store
 from vitctl.data.config import EvalPreprocess
 from vitctl.errors import InputError
-from vitctl.feature_sets.point import Point
 from vitctl.inference import features
 from vitctl.inference import weights as frozen
 from vitctl.model import vit
+from vitctl.model.feature_point import Point
 from vitctl.sharding import layout as layouts
 from vitctl.train.program import state
 

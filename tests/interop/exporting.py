@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from vitctl.artifacts.kinds.export import Target
 from vitctl.data.config import EvalPreprocess
 from vitctl.interop import exported, reading, weight_files, writing
-from vitctl.interop.targets import Target
 
 WAYS: tuple[tuple[str, Target], ...] = (
     ("timm-avg", "timm"), ("timm-map", "timm"), ("timm-registers", "timm"),

@@ -1,6 +1,5 @@
 """Features of images, kept: a row of numbers an image, with its classes.
 
-    point     where in a model features are read
     contract  what probes need of features, whoever computed them
     stored    features as an artifact, in parts
     foreign   features that other programs computed: npz, npy, Parquet

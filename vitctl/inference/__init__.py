@@ -8,5 +8,4 @@ prediction      the likeliest classes, and their probabilities
 scoring         the mean of every metric over every example exactly once
 answering       what a model answers to each image of a split
 confusion       classes that are right, and the ones they are mistaken for
-trained_model   a trained model for Python: what `vitctl.load` returns
 """

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from vitctl import processes
 from vitctl.data.batches import EvalBatch
-from vitctl.feature_sets.point import Point
 from vitctl.inference.weights import applied, one_behind
 from vitctl.model import shapes
 from vitctl.model.config import ModelConfig
+from vitctl.model.feature_point import Point
 from vitctl.model.roles import STACKED
 from vitctl.processes.compile_barrier import in_step
 from vitctl.sharding.layout import Layout

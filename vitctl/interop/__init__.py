@@ -13,7 +13,6 @@ Nothing is imported here.
     described         what the JSON files beside the weights say
     reading           a file of weights -> parameters and their model
     native            our own parameters in a safetensors file
-    targets           what an export may be for
     head_names        what other codebases call our heads, and which lack one
     exported          a model to be written, and what all writers have in common
     timm_files        a model as timm loads it

@@ -11,9 +11,9 @@ from typing import Any, assert_never
 
 import numpy as np
 
+from vitctl.artifacts.kinds.export import Target
 from vitctl.interop import big_vision, native, timm_files, transformers_files
 from vitctl.interop.exported import Exported, refuse, safetensors_files
-from vitctl.interop.targets import Target
 from vitctl.model import posemb
 
 NPZ = "model.npz"

@@ -1,16 +1,17 @@
 """The vision transformer: variants, accounting, forward pass. Nothing is imported here.
 
-    variants    sizes by name, spellings of names, labels of other sizes
-    config      what a model is: every shape follows from it
-    heads       how tokens become one vector: every head as a record
-    accounting  parameters and FLOPs in closed form
-    remat       what the backward pass computes again
-    roles       tables by a parameter's role
-    posemb      position embeddings: fixed ones, resampling of learned ones
-    shapes      shapes and types of the weights, nothing allocated
-    layers      the parts of a block: dense, norm, attention, MLP
-    vit         the model itself: `init` and `apply`
-    resize      trained parameters for another resolution or other classes
+    variants       sizes by name, spellings of names, labels of other sizes
+    config         what a model is: every shape follows from it
+    heads          how tokens become one vector: every head as a record
+    feature_point  where in a model features are read
+    accounting     parameters and FLOPs in closed form
+    remat          what the backward pass computes again
+    roles          tables by a parameter's role
+    posemb         position embeddings: fixed ones, resampling of learned ones
+    shapes         shapes and types of the weights, nothing allocated
+    layers         the parts of a block: dense, norm, attention, MLP
+    vit            the model itself: `init` and `apply`
+    resize         trained parameters for another resolution or other classes
 
 All but `layers`, `posemb`, `resize`, `shapes` and `vit` need no array library.
 

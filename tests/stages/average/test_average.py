@@ -20,10 +20,10 @@ from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.checkpoints import mean, position
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Note, silent
-from vitctl.inference.trained_model import load
 from vitctl.recipes import branching
 from vitctl.recipes.measuring import MeasuringRuntime
 from vitctl.settings.overrides import Overrides
+from vitctl.train.trained_model import load
 
 RUNTIME = MeasuringRuntime(devices=1, batch=16)
 MODEL = made.config().model

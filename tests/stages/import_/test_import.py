@@ -15,8 +15,8 @@ from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.runs import run_of
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Caution, Note, Settings
-from vitctl.inference import trained_model
 from vitctl.recipes import branching, measuring
+from vitctl.train import trained_model
 
 STORED = Path(__file__).parents[2] / "reference" / "libraries"
 

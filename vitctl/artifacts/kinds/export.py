@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from pydantic import Field
 
-from vitctl.interop.targets import Target
 from vitctl.summaries import Count, Summary, WeightsName
+
+Target = Literal["safetensors", "timm", "huggingface", "big_vision", "stablehlo", "onnx"]
+"""What an export may be for."""
 
 
 class Export(Summary):

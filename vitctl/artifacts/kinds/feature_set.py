@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pydantic import Field, PositiveInt
 
-from vitctl.feature_sets.point import PATTERN
+from vitctl.model.feature_point import PATTERN
 from vitctl.summaries import Count, Summary, WeightsName
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from vitctl.errors import UsageError
-from vitctl.feature_sets.point import Point, parse
+from vitctl.model.feature_point import Point, parse
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from tests import made
 from vitctl.artifacts import Artifact, Store
 from vitctl.checkpoints import arrays
 from vitctl.errors import InputError, NotFoundError, UsageError
-from vitctl.inference.trained_model import in_range
 from vitctl.model import vit
+from vitctl.train.trained_model import in_range
 
 MODEL = made.config().model
 SIDE = MODEL.resolution
