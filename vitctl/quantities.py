@@ -117,6 +117,12 @@ def eta(left: Left) -> str:
     return likely if low == high else f"{likely} ({low} to {high})"
 
 
+def with_interval(value: str, low: str, high: str) -> str:
+    """`0.5 (0.4 to 0.6)`; the value alone where both ends are written as it is, which says nothing
+    of how sure it is."""
+    return value if low == value == high else f"{value} ({low} to {high})"
+
+
 def apart(values: Sequence[float], *, digits: int = 3) -> list[str]:
     """Each value with the fewest significant digits, `digits` at least, by which different values
     are written differently: an axis never prints one label twice."""

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from stages.average.spec import AverageConfig, Inputs
 from vitctl.artifacts import Artifact
+from vitctl.artifacts.artifact import load_if_readable
 from vitctl.artifacts.inputs import is_synthetic
 from vitctl.artifacts.kinds import CHECKPOINT, DATASET
 from vitctl.artifacts.runs import run_of
-from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.data.config import MOCK_SPLITS
+from vitctl.errors import InputError, NotFoundError, OutOfReachError, UsageError, VitctlError
 from vitctl.events import Caution, Emit, Note
+from vitctl.inference import weights_choice
+from vitctl.places import place
 from vitctl.quoting import quoted
 from vitctl.recipes import branching
 from vitctl.settings.overrides import Overrides
+from vitctl.summaries import WeightsName
 
 _SPLIT = "val"
 _LEAST_SHARE = 1e-6
@@ -76,17 +82,17 @@ def resolve(
     for other in ordered[1:]:
         _check_alike(ordered[0], other)
     _announce_kin(ordered, emit=emit)
-    if dataset is not None and cfg.split is not None:
-        splits = DATASET.summary(dataset).examples
+    _announce_mixed(ordered, requested=cfg.weights, emit=emit)
+    if cfg.split is not None:
+        splits = MOCK_SPLITS if dataset is None else tuple(DATASET.summary(dataset).examples)
+        images = "synthetic images" if dataset is None else str(dataset.path)
         if cfg.split not in splits:
             raise NotFoundError(
-                f"{dataset.path} has no split {quoted(cfg.split)} to choose by",
-                hint=f"it has {', '.join(splits)}: --split NAME",
+                f"there is no split {quoted(cfg.split)} of {images} to choose by",
+                hint=f"give one of {', '.join(splits)}: --split NAME",
             )
         if cfg.split == "test":
             emit(Caution("chosen by the test split, the soup's accuracy there is no held-out one"))
-    if cfg.split is not None:
-        images = "synthetic images" if dataset is None else str(dataset.path)
         emit(Note(f"chosen by top-1 on {images}, split {cfg.split}"))
     return cfg, Inputs(tuple(ordered), dataset)
 
@@ -112,17 +118,25 @@ def _check_alike(first: Artifact, other: Artifact) -> None:
         )
 
 
+def _announce_mixed(
+    checkpoints: Sequence[Artifact], *, requested: WeightsName | None, emit: Emit
+) -> None:
+    """A caution where some of the weights are averages of a run already, and others are not."""
+    names = [weights_choice.chosen(c, requested=requested) for c in checkpoints]
+    if len(set(names)) > 1:
+        raw = checkpoints[names.index("raw")]
+        emit(
+            Caution(
+                f"{names.count('ema')} of {len(names)} checkpoints give the average that their run "
+                f"kept (ema), the others weights as they are (raw; {raw.path}, for one); --weights "
+                "raw takes all as they are"
+            )
+        )
+
+
 def _announce_kin(checkpoints: Sequence[Artifact], *, emit: Emit) -> None:
     """A caution if the weights may have begun apart: the mean of such is no better than random."""
-    runs = [run_of(checkpoint) for checkpoint in checkpoints]
-    origins = [
-        {
-            *((run.info.id,) if run is not None else ()),
-            *(p.id for p in checkpoint.manifest.parents if p.kind == CHECKPOINT.name),
-            *(p.id for p in checkpoint.manifest.parents if p.role == "weights"),
-        }
-        for run, checkpoint in zip(runs, checkpoints, strict=True)
-    ]
+    origins = [_origins(checkpoint) for checkpoint in checkpoints]
     if not set.intersection(*origins):
         emit(
             Caution(
@@ -130,3 +144,20 @@ def _announce_kin(checkpoints: Sequence[Artifact], *, emit: Emit) -> None:
                 "mean of weights that were trained apart from different random ones is no model"
             )
         )
+
+
+def _origins(checkpoint: Artifact) -> set[str]:
+    """Ids of what its weights began as: itself, its run, what that began from, and the run of
+    that."""
+    ids = {checkpoint.id}
+    if (run := run_of(checkpoint)) is not None:
+        ids.add(run.info.id)
+    for parent in checkpoint.manifest.parents:
+        if parent.kind != CHECKPOINT.name and parent.role != "weights":
+            continue
+        ids.add(parent.id)
+        with suppress(VitctlError, OSError, OutOfReachError):  # it may be gone
+            before = load_if_readable(place(parent.path)) if parent.path else None
+            if before is not None and (run := run_of(before)) is not None:
+                ids.add(run.info.id)
+    return ids

@@ -9,7 +9,7 @@ from typing import Any
 from stages.evaluate import written
 from stages.evaluate.spec import VERSION, EvaluateConfig, Inputs
 from stages.evaluate.targets import Targets, targets
-from vitctl import processes
+from vitctl import processes, quantities
 from vitctl.artifacts import Artifact, Draft, Recipe, Store, crew
 from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import CHECKPOINT, EVALUATION
@@ -204,7 +204,7 @@ def _shown(name: str, metric: Metric) -> str:
     if metric.interval is None:
         return number(metric.value)
     low, high = metric.interval
-    return f"{number(metric.value)} ({number(low)} to {number(high)})"
+    return quantities.with_interval(number(metric.value), number(low), number(high))
 
 
 def _with_labels(batches: Iterable[EvalBatch], right: Targets) -> Iterator[EvalBatch]:

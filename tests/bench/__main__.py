@@ -362,7 +362,7 @@ def bench_lookup() -> None:
 
 def bench_show() -> None:
     """Without held-out scores and saves, whose rows it looks for, too."""
-    from stages.inspect.show import _of_run
+    from stages.inspect.show.text import of_run
     from tests.artifacts.making import recipe, trained
     from vitctl.artifacts import Run, Store
 
@@ -374,7 +374,7 @@ def bench_show() -> None:
                 for step in range(rows):
                     row = {"kind": "train", "step": step, "loss": 2.5, "lr": 1e-3, "img_per_s": 1e4}
                     file.write(json.dumps(row).encode() + b"\n")
-            rates[f"{rows:,} rows"] = [1000 * s for s in timed(lambda run=run: list(_of_run(run)))]
+            rates[f"{rows:,} rows"] = [1000 * s for s in timed(lambda run=run: list(of_run(run)))]
     told("show", rates, "ms")
 
 

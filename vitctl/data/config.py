@@ -74,6 +74,10 @@ class EvalPreprocess(Config):
         return without_defaults(self, handler, later=("trim_border",))
 
 
+MOCK_SPLITS = ("train", "val")
+"""Of synthetic images."""
+
+
 class MockConfig(Config):
     """Synthetic images, so many; their classes are the model's."""
 

@@ -128,7 +128,7 @@ class DatasetInfo(Config):
                 return info
         raise NotFoundError(
             f"the dataset has no split {quoted(name)}",
-            hint=f"it has {', '.join(self.splits)}: --train-split and --eval-split choose one",
+            hint=f"it has {', '.join(self.splits)}",
         )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.data.config import AugmentConfig
+from vitctl.data.config import MOCK_SPLITS, AugmentConfig
 from vitctl.data.dataset import DatasetInfo, SplitInfo
 from vitctl.data.order import Shuffled, hash64, mix64
 from vitctl.data.read_clock import ReadClock
@@ -41,8 +41,10 @@ class MockDataset:
         return DatasetInfo(
             classes=tuple(str(i) for i in range(self.classes)),
             splits={
-                "train": SplitInfo(shard_lengths=(self.train_examples,), record_bytes=0),
-                "val": SplitInfo(shard_lengths=(self.val_examples,), record_bytes=0),
+                split: SplitInfo(shard_lengths=(examples,), record_bytes=0)
+                for split, examples in zip(
+                    MOCK_SPLITS, (self.train_examples, self.val_examples), strict=True
+                )
             },
         )
 

@@ -40,7 +40,7 @@ def of_artifact(artifact: Artifact) -> Iterator[str]:
             "by": f"{manifest.stage} (version {manifest.version})",
         }
     )
-    yield from _section("summary", _with_metrics_in_lines(text.labelled(artifact)))
+    yield from _section("summary", _of_interest(text.labelled(artifact)))
     if wrong := [f"  {line}" for line in mistakes.lines(artifact)]:
         yield from ("", bold("mistakes"), *wrong)
     yield from _section("settings", artifact.config, exact=True)
@@ -93,6 +93,18 @@ def _section(title: str, values: dict[str, Any], *, exact: bool = False) -> Iter
         yield from ("", bold(title), *fields(values, exact=exact))
 
 
+_OF_FILES = ("shards", "bytes", "rejected")
+
+
+def _of_interest(summary: dict[str, Any]) -> dict[str, Any]:
+    """The summary for people: without tables of nothing, and of images that lie elsewhere (a
+    subset) without the counts of its own files."""
+    shown = {name: value for name, value in summary.items() if value != {}}
+    if shown.get("selected_from") and shown.get("bytes") == 0:
+        shown = {name: value for name, value in shown.items() if name not in _OF_FILES}
+    return _with_metrics_in_lines(shown)
+
+
 def _with_metrics_in_lines(summary: dict[str, Any]) -> dict[str, Any]:
     """The summary of an evaluation with `value (low to high)` for each metric; others, and what is
     no metric, as they are."""
@@ -107,7 +119,7 @@ def _with_metrics_in_lines(summary: dict[str, Any]) -> dict[str, Any]:
                 "interval": [int() | float(), int() | float()],
             }:
                 low, high = metric["interval"]
-                return f"{value:.4g} ({low:.4g} to {high:.4g})"
+                return quantities.with_interval(f"{value:.4g}", f"{low:.4g}", f"{high:.4g}")
             case {"value": int() | float() as value}:
                 return f"{value:.4g}"
             case _:

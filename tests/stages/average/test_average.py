@@ -197,6 +197,31 @@ def test_images_that_choose(store, trunk):
         resolve(greedy, trunk, images, emit=silent)
 
 
+def test_a_split_that_synthetic_images_do_not_have_is_refused_before_work(store, trunk):
+    overrides = Overrides(file={}, flags={"rule": "greedy", "split": "nope"}, settings={})
+    with pytest.raises(NotFoundError, match="no split 'nope' of synthetic images") as error:
+        resolve(overrides, trunk, None, emit=silent)
+    assert error.value.hint == "give one of train, val: --split NAME"
+
+
+@pytest.mark.parametrize("requested", [None, "raw"])
+def test_averages_and_raw_weights_together_are_cautioned(store, trunk, requested):
+    cautions: list[str] = []
+
+    def emit(event):
+        if isinstance(event, Caution):
+            cautions.append(event.text)
+
+    averaging = made.checkpoint(
+        store, saved=False, classes=CLASSES, parent=trunk[2], optim={"ema": 0.5}
+    )
+    overrides = Overrides(file={}, flags={"weights": requested} if requested else {}, settings={})
+    resolve(overrides, [trunk[2], averaging], None, emit=emit)
+    assert [c.split(" (")[0] for c in cautions] == (
+        [] if requested else ["1 of 2 checkpoints give the average that their run kept"]
+    )
+
+
 def test_weights_that_began_apart_are_cautioned(store, trunk):
     cautions: list[str] = []
 
@@ -215,5 +240,7 @@ def test_weights_that_began_apart_are_cautioned(store, trunk):
     cautions.clear()
     resolve(overrides, branches, None, emit=emit)
     resolve(overrides, [trunk[2], trunk[0]], None, emit=emit)
+    resolve(overrides, [branches[0], trunk[2]], None, emit=emit)  # what it branched off
+    resolve(overrides, [branches[0], trunk[0]], None, emit=emit)  # an earlier one of that run
     assert not cautions
     assert AverageConfig().rule == "uniform"

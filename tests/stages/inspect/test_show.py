@@ -1,0 +1,35 @@
+"""What `vitctl show` prints for people."""
+
+from __future__ import annotations
+
+from stages.inspect.show import text
+from tests.artifacts.making import dataset_summary, made, recipe
+
+
+def summary_lines(artifact):
+    lines = list(text.of_artifact(artifact))
+    begin = lines.index("summary")
+    return [line.split()[0] for line in lines[begin + 1 : lines.index("", begin)]]
+
+
+def test_of_a_subset_only_what_it_has_is_shown(store):
+    nothing = {"bytes": 0, "shards": {"train": 0}, "selected_from": {"train": 24}}
+    subset = made(store, recipe("subset"), summary=dataset_summary({"train": 6}, **nothing))
+    assert summary_lines(subset) == ["classes", "examples", "train", "selected_from", "train"]
+
+
+def test_of_a_dataset_its_files_are_shown_also_none(store):
+    photos = made(store, recipe(), summary=dataset_summary({"train": 6}, bytes=0))
+    assert summary_lines(photos) == [
+        "classes", "examples", "train", "shards", "train", "bytes", "rejected",
+    ]  # fmt: skip
+
+
+def test_an_interval_that_is_one_number_is_not_shown(store):
+    metrics = {
+        "per_class": {"value": 0.1, "interval": [0.1, 0.1]},
+        "ece": {"value": 0.1, "interval": [0.05, 0.2]},
+        "map": {"value": 0.1, "interval": None},
+    }
+    shown = text._with_metrics_in_lines({"metrics": metrics})["metrics"]
+    assert shown == {"per_class": "0.1", "ece": "0.1 (0.05 to 0.2)", "map": "0.1"}
