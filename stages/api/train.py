@@ -9,7 +9,7 @@ from stages.api.call import Call, Count, Options, Reference
 from vitctl.artifacts import Artifact, inputs
 from vitctl.optim.schedules import CooldownShape
 from vitctl.quantities import parse_count
-from vitctl.recipes.recipe import RecipeName
+from vitctl.recipes.recipe import Preset, RateScaling, RecipeName
 from vitctl.recipes.settings import length
 from vitctl.summaries import WeightsName
 
@@ -100,10 +100,14 @@ def finetune(
     images: Count | None = None,
     epochs: float | None = None,
     weights: WeightsName | None = None,
+    preset: Preset | None = None,
+    sweep_lr: Sequence[float] | None = None,
+    scale_lr: RateScaling | None = None,
     **options: Unpack[Options],
 ) -> Artifact:
     """A checkpoint -> a model for a dataset's classes. `source` left out is the newest checkpoint,
-    `data` what it was trained on."""
+    `data` what it was trained on. The learning rate is the best of `sweep_lr` on held-out training
+    images; `scale_lr` scales it to the batch."""
     from stages.finetune.settings import resolve
     from vitctl.train.config import TrainRuntime
 
@@ -119,6 +123,9 @@ def finetune(
         store=call.store,
         runtime=runtime,
         emit=call.emit,
+        preset=preset,
+        scale_lr=scale_lr,
+        sweep_lr=sweep_lr,
     )
     from stages.finetune.run import run
 

@@ -12,6 +12,7 @@ from vitctl.console import flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
+from vitctl.recipes.recipe import Preset, RateScaling
 from vitctl.recipes.settings import length
 from vitctl.settings.overrides import check_keys
 from vitctl.train.config import TrainConfig, TrainRuntime
@@ -35,6 +36,7 @@ _SETTINGS = (
         name="--weights",
     ),
     flags.LAYER_DECAY,
+    flags.HOLD_OUT,
     flags.WARMUP,
     flags.FREEZE,
     flags.MIXUP,
@@ -67,6 +69,27 @@ def finetune(
     ] = None,
     images: flags.Images = None,
     epochs: flags.Epochs = None,
+    preset: Annotated[
+        Preset | None,
+        Option(
+            help="Settings of a known dataset (default: the paper's recipe, fitted to the data)."
+        ),
+    ] = None,
+    sweep_lr: Annotated[
+        str | None,
+        Option(
+            metavar="LR,LR",
+            help="Choose the learning rate: train with each on all but a part of the training "
+            "images (2%, or --hold-out), then on all with the best on that part.",
+        ),
+    ] = None,
+    scale_lr: Annotated[
+        RateScaling | None,
+        Option(
+            help="Scale the recipe's learning rate, or those of --sweep-lr, to the batch: linear "
+            "or sqrt (default: the same rate for any batch).",
+        ),
+    ] = None,
 ) -> None:
     """Example: vitctl finetune --from RUN --data DATASET --res 384
 
@@ -87,5 +110,8 @@ def finetune(
             store=session.store,
             runtime=runtime,
             emit=session.emit,
+            preset=preset,
+            scale_lr=scale_lr,
+            sweep_lr=sweep_lr,
         )
         session.deliver("finetune", cfg, inputs, runtime=runtime)

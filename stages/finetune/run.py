@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stages.finetune.spec import Inputs, recipe_of
+from stages.finetune.sweep import choose, train_candidates
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import CHECKPOINT
+from vitctl.artifacts.kinds.checkpoint import TriedRate
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.recipes.naming import name_of
 from vitctl.train.carried_over import same_classes
@@ -16,6 +20,8 @@ from vitctl.train.run.beginning import StartingPoint
 from vitctl.train.run.images import Images
 from vitctl.train.run.trainer import trained
 
+Tried = tuple[TriedRate, ...] | None
+
 
 def run(
     cfg: TrainConfig,
@@ -25,24 +31,43 @@ def run(
     runtime: TrainRuntime,
     emit: Emit = silent,
 ) -> Artifact:
-    """Train all weights of the checkpoint on the dataset to `cfg.steps`."""
-    recipe = recipe_of(cfg, inputs)
+    """Train the weights of the checkpoint on the dataset to `cfg.steps`, with the learning rate of
+    `cfg`, or the best of `inputs.sweep`."""
+    name = runtime.name or name_of(inputs.checkpoint)
 
-    def starting_point(images: Images) -> StartingPoint:
-        emit(Note(_head(inputs.checkpoint, images.classes)))
-        return begin.warm(cfg, inputs.checkpoint, classes=images.classes)
+    def train(
+        cfg: TrainConfig, runtime: TrainRuntime, *, name: str, tried: Tried = None
+    ) -> Artifact:
+        def starting_point(images: Images) -> StartingPoint:
+            emit(Note(_head(inputs.checkpoint, images.classes)))
+            point = begin.warm(cfg, inputs.checkpoint, classes=images.classes)
+            return replace(point, sweep=tried)
 
-    checkpoint = trained(
-        recipe,
-        cfg,
-        origin=starting_point,
-        source=inputs.checkpoint,
-        dataset=inputs.dataset,
-        name=runtime.name or name_of(inputs.checkpoint),
-        store=store,
-        runtime=runtime,
-        emit=emit,
-    )
+        return trained(
+            recipe_of(cfg, inputs),
+            cfg,
+            origin=starting_point,
+            source=inputs.checkpoint,
+            dataset=inputs.dataset,
+            name=name,
+            store=store,
+            runtime=runtime,
+            emit=emit,
+        )
+
+    tried = None
+    if inputs.sweep is not None:
+        in_store = runtime.model_copy(update={"out": None})
+        tried = train_candidates(
+            cfg,
+            inputs.sweep,
+            train=lambda of_rate: train(
+                of_rate, in_store, name=f"{name}-lr{of_rate.schedule.peak_lr:g}"
+            ),
+            emit=emit,
+        )
+        cfg, _ = choose(cfg, tried, emit=emit)
+    checkpoint = train(cfg, runtime, name=name, tried=tried)
     if (caution := chance.sentence(checkpoint, cfg, inputs.dataset)) is not None:
         emit(Caution(caution))
     emit(following(checkpoint))

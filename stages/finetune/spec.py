@@ -11,15 +11,27 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """Peak learning rates to choose from: each trains a run without `share` of the training images,
+    and the one that is best on those is what the run of all images is trained with."""
+
+    rates: tuple[float, ...]
+    share: float
+
+
+@dataclass(frozen=True)
 class Inputs:
-    """The pretrained checkpoint, and the images to fine-tune on."""
+    """The pretrained checkpoint, and the images to fine-tune on; with `sweep` the learning rate of
+    the settings is chosen before they are trained with."""
 
     checkpoint: Artifact
     dataset: Artifact
+    sweep: Sweep | None = None
 
 
 def recipe_of(cfg: TrainConfig, inputs: Inputs) -> Recipe:
-    """What names the run of these settings."""
+    """What names the run of these settings. How their learning rate was chosen is no part of it: a
+    run with the chosen rate is the same run."""
     return Recipe(
         stage="finetune",
         version=VERSION,

@@ -137,6 +137,13 @@ SKIP_SPIKES = Flag(
     sets=SPIKE_SIGMAS,
     rare=True,
 )
+HOLD_OUT = Flag(
+    "data.held_out",
+    "Hold out this share of the training images, for example 0.02, and score them while training, "
+    "as split held-out (default: train on all).",
+    name="--hold-out",
+    metavar="SHARE",
+)
 LAYER_DECAY = Flag(
     "optim.layer_decay",
     "Multiply the learning rate by this for each layer from the last to the first, for example "

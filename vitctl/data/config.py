@@ -17,6 +17,9 @@ from vitctl.settings.config import Config, without_defaults
 # The reference code and most ViT papers evaluate 224 px as the centre of a 256 px image.
 CROP_RATIO = 256 / 224
 
+HELD_OUT = "held-out"
+"""The split that a part of the images to train on is scored as."""
+
 
 class RandAugmentConfig(Config):
     """RandAugment (Cubuk et al., 2020): `layers` random operations, one after another."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import assert_never, get_args
 
 from vitctl import quantities
 from vitctl.artifacts.artifact import Artifact
+from vitctl.data.config import HELD_OUT
 from vitctl.model.config import Loss, ModelConfig, calm_bias, nearest_sizes
 from vitctl.recipes import cropping
 from vitctl.recipes.branching import Branch, trained_with
 from vitctl.recipes.pretraining import ImageFacts, earlier_versions, unscaled
-from vitctl.recipes.recipe import load_finetune
-from vitctl.settings.trees import Tree, merge, positive
+from vitctl.recipes.recipe import Preset, RateScaling, load_finetune
+from vitctl.settings.trees import Tree, at, merge, positive
 
 _LEFT_BEHIND = {
     "optim",
@@ -30,13 +32,16 @@ def resolve(
     images: ImageFacts,
     duration: tuple[float, quantities.Unit] | None,
     overrides: Tree,
+    preset: Preset | None = None,
+    scaling: RateScaling | None = None,
 ) -> Branch:
-    """Settings for `TrainConfig`, to be merged under `overrides`, which they take into account.
+    """Settings for `TrainConfig`, to be merged under `overrides`, which they take into account; the
+    recipe's, or those of a preset. With `scaling` its learning rate is scaled to the batch.
 
     Model, seed, precision and the way images are cropped and flipped come from the checkpoint;
     the strong augmentation of pretraining does not. Of small images crops keep more.
     """
-    rules = load_finetune()
+    rules = load_finetune(preset)
     before = trained_with(checkpoint)
     model = before.model
 
@@ -65,7 +70,9 @@ def resolve(
     free = "position_grid" not in (overrides.get("model") or {})
     span = span_of(model, resolution=requested or chosen) if free else None
     tree = before.model_dump(mode="json", exclude=_LEFT_BEHIND)
-    tree["data"].pop("first_step", None)
+    for own in ("first_step", "held_out"):
+        tree["data"].pop(own, None)
+    holds_out = at(overrides, "data.held_out") is not None
     merge(
         tree,
         {
@@ -77,7 +84,7 @@ def resolve(
             },
             "data": {
                 "split": "train",
-                "eval_split": images.eval_split,
+                "eval_split": HELD_OUT if holds_out else images.eval_split,
                 "augment": {"randaugment": None, "mixup_alpha": None},
                 "mock": None,
             },
@@ -86,6 +93,14 @@ def resolve(
         rules.settings,
     )
     notes = [f"recipe: {rules.title}"]
+    whole = rules.batch.whole(width=model.width)
+    if scaling is not None:
+        rate = rules.settings["schedule"]["peak_lr"]
+        scaled = scaled_rate(rate, batch=batch, usual=whole, scaling=scaling)
+        merge(tree, {"schedule": {"peak_lr": scaled}})
+        notes.append(
+            f"--lr {scaled:g} ({rate:g} of batches of {whole}, scaled to {batch}: {scaling})"
+        )
     if requested is None and chosen != model.resolution:
         nearest = "" if chosen == usual else f"; of the recipe's {usual} px the nearest size"
         divided = "" if chosen == usual else f" that patches of {model.patch} px divide"
@@ -95,13 +110,14 @@ def resolve(
             f"position embeddings span the {span}x{span} patches of pretraining "
             "(--set model.position_grid=none counts on beyond them)"
         )
-    notes += unscaled(
-        rules.settings["schedule"]["peak_lr"],
-        batch=batch,
-        usual=rules.batch.whole(width=model.width),
-        adaptive=False,
-        overrides=overrides,
-    )
+    if scaling is None:
+        notes += unscaled(
+            rules.settings["schedule"]["peak_lr"],
+            batch=batch,
+            usual=whole,
+            adaptive=False,
+            overrides=overrides,
+        )
     crops = cropping.of_small_images(
         images.side, rules.crop, usual=before.data.augment, overrides=overrides
     )
@@ -119,7 +135,20 @@ def resolve(
         merge(before_tree, lengths(rules.batch.of(**size, least=1)))
     differs = merge({}, tree, before_tree) != tree
     versions = earlier_versions(cropped, before_tree if differs else {})
+    if preset is not None or scaling is not None:
+        versions = ()  # earlier versions had neither
     return Branch(tree, tuple(notes), before=versions)
+
+
+def scaled_rate(rate: float, *, batch: int, usual: int, scaling: RateScaling) -> float:
+    """A rate that is meant for batches of `usual` images, for another batch."""
+    match scaling:
+        case "linear":
+            return rate * batch / usual
+        case "sqrt":
+            return rate * math.sqrt(batch / usual)
+        case _:
+            assert_never(scaling)
 
 
 def span_of(model: ModelConfig, *, resolution: int) -> int | None:

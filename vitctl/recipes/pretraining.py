@@ -231,9 +231,10 @@ def unscaled(
     share = batch / usual
     scaled = rate * (share**0.5 if adaptive else share)
     how = "by the square root" if adaptive else "in proportion"
+    flag = "" if adaptive else " (--scale-lr linear)"
     yield (
         f"--lr {rate:g} is the recipe's for batches of {usual} and is not scaled to "
-        f"{batch}; {how} it would be --lr {scaled:.2g}"
+        f"{batch}; {how} it would be --lr {scaled:.2g}{flag}"
     )
 
 

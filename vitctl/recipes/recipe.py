@@ -6,7 +6,7 @@ import math
 import tomllib
 from functools import cache
 from importlib import resources
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import PositiveFloat, PositiveInt
 
@@ -15,7 +15,15 @@ from vitctl.errors import UsageError
 from vitctl.quantities import to_steps
 from vitctl.quoting import quoted
 from vitctl.settings.config import Config
+from vitctl.settings.trees import merge
 from vitctl.train.config import RecipeName
+
+Preset = Literal[
+    "imagenet-384", "imagenet-518", "imagenet-518-average", "vtab", "cifar", "pets", "flowers"
+]
+"""Settings of fine-tuning for known datasets: the tables of finetune_presets.toml."""
+RateScaling = Literal["linear", "sqrt"]
+"""How a learning rate changes with the batch: in proportion, or with the square root."""
 
 USUAL_AREA_MIN: float = AugmentConfig.model_fields["area_min"].default
 """Of crops of large images."""
@@ -126,23 +134,26 @@ class TrainRecipe(Config):
 
 
 class ResolutionRule(Config):
-    """The side of fine-tuning images, in pixels, for models pretrained at `pretrained`."""
+    """The side of fine-tuning images, in pixels, for models pretrained at `pretrained`, or at any
+    size if that is None."""
 
-    pretrained: PositiveInt
+    pretrained: PositiveInt | None = None
     below_width: PositiveInt
     smaller: PositiveInt
     larger: PositiveInt
 
     def of(self, *, width: int, resolution: int) -> int:
-        if resolution != self.pretrained:
+        if self.pretrained is not None and resolution != self.pretrained:
             return resolution
         return self.smaller if width < self.below_width else self.larger
 
 
 class FinetuneRecipe(Config):
-    """The fine-tuning recipe."""
+    """The fine-tuning recipe. `hold_out`: the share of the training images that a learning rate is
+    chosen on."""
 
     title: str
+    hold_out: PositiveFloat
     batch: BatchRule
     duration: DurationRule
     warmup: LengthRule
@@ -162,9 +173,21 @@ def load(name: RecipeName) -> TrainRecipe:
 
 
 @cache
-def load_finetune() -> FinetuneRecipe:
-    """The fine-tuning recipe that ships."""
-    return FinetuneRecipe.model_validate(_shipped("finetune"))
+def load_finetune(preset: Preset | None = None) -> FinetuneRecipe:
+    """The fine-tuning recipe that ships, with the tables of a preset in place of its own.
+
+    Raises UsageError for another name.
+    """
+    usual = _shipped("finetune")
+    if preset is None:
+        return FinetuneRecipe.model_validate(usual)
+    if preset not in get_args(Preset):
+        raise UsageError(
+            f"there is no preset {quoted(preset)}", hint=f"choose {' or '.join(get_args(Preset))}"
+        )
+    own = _shipped("finetune_presets")[preset]
+    settings = merge({}, usual["settings"], own.get("settings", {}))
+    return FinetuneRecipe.model_validate({**usual, **own, "settings": settings})
 
 
 def _shipped(name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from vitctl.data.config import AugmentConfig, EvalPreprocess, MockConfig
+from vitctl.data.config import HELD_OUT, AugmentConfig, EvalPreprocess, MockConfig
 from vitctl.errors import InputError
 from vitctl.hardware.precision import Precision
 from vitctl.model.config import Loss, ModelConfig
@@ -30,6 +30,7 @@ from vitctl.summaries import WeightsName
 RecipeName = Literal["paper", "small"]
 OnDivergence = Literal["stop", "rollback"]
 FromSchedule = Literal["continue", "restart"]
+HeldOutShare = Annotated[float, Field(gt=0, lt=1)]
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 ClassBalance = Annotated[float, Field(gt=0, lt=1)]
 
@@ -44,6 +45,8 @@ class DataConfig(Config):
       augment: how training sees an image.
       evaluation: how scoring sees an image.
       mock: synthetic images instead of a dataset.
+      held_out: the share of `split` that is not trained on but is the split "held-out"
+        (`vitctl.data.held_out`), to choose by.
       first_step: the step that takes the first batch of the order: where a run goes on from a
         checkpoint with other images.
     """
@@ -55,10 +58,19 @@ class DataConfig(Config):
     evaluation: EvalPreprocess = EvalPreprocess()
     mock: MockConfig | None = None
     first_step: NonNegativeInt = 0
+    held_out: HeldOutShare | None = None
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        return without_defaults(self, dump, later=("first_step",))
+        return without_defaults(self, dump, later=("first_step", "held_out"))
+
+    @model_validator(mode="after")
+    def _holds_out_what_it_scores(self) -> Self:
+        if HELD_OUT in (self.split, self.eval_split) and self.held_out is None:
+            raise ValueError(f"there is no split {HELD_OUT} unless data.held_out says how much")
+        if self.split == HELD_OUT:
+            raise ValueError(f"the split {HELD_OUT} is scored, not trained on")
+        return self
 
 
 class TrainConfig(Config):

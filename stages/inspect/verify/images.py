@@ -19,11 +19,12 @@ from vitctl.data.dataset import Dataset
 from vitctl.data.digest import ConsumedSamples
 from vitctl.data.image_source import ImageSource
 from vitctl.data.local_shards import local_folder
-from vitctl.data.opening import PartGoneError, open_dataset, open_source
+from vitctl.data.opening import PartGoneError, open_dataset
 from vitctl.data.order import windows_from_json
 from vitctl.errors import NotFoundError, VitctlError
 from vitctl.recipes.branching import trained_with
 from vitctl.train.config import TrainConfig
+from vitctl.train.image_source import image_source
 
 # A damaged dataset may have a million bad records; a few are enough to show the cause.
 _MOST_PROBLEMS = 100
@@ -101,4 +102,4 @@ def check_consumed(artifact: Artifact, *, store: Store) -> tuple[list[str], list
 def _dataset(artifact: Artifact, cfg: TrainConfig, *, store: Store) -> ImageSource:
     mock = cfg.data.mock
     dataset = inherited(artifact, "data", store=store) if mock is None else None
-    return open_source(dataset, mock=mock, classes=cfg.model.classes)
+    return image_source(cfg, dataset)

@@ -80,6 +80,16 @@ class Averaged(Part):
     ingredients: Many[Ingredient] = Field(description="The checkpoints, the newest first.")
 
 
+class TriedRate(Part):
+    """Of a sweep: one learning rate that was tried."""
+
+    lr: float = Field(description="Its peak learning rate.")
+    scores: Scores | None = Field(
+        description="Scores on training images that were held out; null if the training diverged."
+    )
+    id: str | None = Field(description="Id of its checkpoint; null if the training diverged.")
+
+
 class Checkpoint(Summary):
     """One checkpoint of a run, made by `vitctl pretrain`, `cooldown`, `finetune`, `import` or
     `average`."""
@@ -134,6 +144,11 @@ class Checkpoint(Summary):
         description="FLOPs of the training of its weights since they were random, that of what "
         "the run was made from included: for each image three times the matrix products of a "
         "forward pass. Null if some of it is not recorded, absent in earlier versions.",
+    )
+    sweep: Many[TriedRate] | None = Field(
+        default=None,
+        description="Learning rates that were tried on held-out training images to choose that of "
+        "this run; null if it was given.",
     )
     imported: Imported | None = Field(
         default=None, description="Of an import: the file that the weights are from."

@@ -9,6 +9,7 @@ from functools import partial
 from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.kinds import CHECKPOINT
+from vitctl.artifacts.kinds.checkpoint import TriedRate
 from vitctl.checkpoints import arrays, position
 from vitctl.data.digest import ConsumedSamples
 from vitctl.data.order import Window, windows_from_json
@@ -33,6 +34,7 @@ class StartingPoint:
     the windows of batches that were passed over on the way, `classes` the names of those that the
     weights were trained on before. `images` were seen from step 0 to `step`, `images_before` ahead
     of step 0 (None: as far as is known, none); `flops` is what all of that took, None if unknown.
+    `sweep`: the learning rates that the run's was chosen from.
     """
 
     step: int
@@ -43,6 +45,7 @@ class StartingPoint:
     images: int = 0
     images_before: int | None = None
     flops: float | None = 0.0
+    sweep: tuple[TriedRate, ...] | None = None
 
     def images_at(self, step: int, *, cfg: TrainConfig) -> int:
         """Images seen from step 0 to `step` of a run that begins here."""

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.data.image_source import ImageSource
-from vitctl.data.opening import open_source
 from vitctl.errors import OutOfReachError, VitctlError
 from vitctl.model.config import Loss
 from vitctl.train.config import TrainConfig
+from vitctl.train.image_source import image_source
 
 # A loss this little below that of the frequencies, and a top-1 this many standard errors above, say
 # nothing of the images was learned.
@@ -62,9 +62,7 @@ def sentence(checkpoint: Artifact, cfg: TrainConfig, dataset: Artifact | None) -
     if dataset is None:
         return None
     try:
-        return _sentence(
-            checkpoint, cfg, open_source(dataset, mock=None, classes=cfg.model.classes)
-        )
+        return _sentence(checkpoint, cfg, image_source(cfg, dataset))
     except (VitctlError, OutOfReachError):  # the run is finished, and was good
         return None
 

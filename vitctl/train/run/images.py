@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 from vitctl.artifacts.artifact import Artifact
 from vitctl.data import pipeline
 from vitctl.data.batches import ALL, EvalBatch, Rows, TrainBatch, keys_of_steps
+from vitctl.data.config import HELD_OUT
 from vitctl.data.image_source import ImageSource
 from vitctl.data.local_shards import local_folder
-from vitctl.data.opening import open_source
 from vitctl.data.order import BatchIndices, Window, batch_indices, batch_of_step
 from vitctl.data.read_clock import ReadClock
 from vitctl.events import Emit, silent
 from vitctl.hardware import machine
 from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig
+from vitctl.train.image_source import image_source
 from vitctl.train.telemetry import starvation
 
 # Scoring keeps no gradients, so larger batches than training's would fit; this is enough to keep
@@ -165,12 +166,9 @@ def open_images(
     """The images of a dataset, of copies in `cache` if there is one, or made-up ones where
     `cfg.data.mock` says so."""
     splits = (cfg.data.split, cfg.data.eval_split)
-    source = open_source(
-        dataset,
-        mock=cfg.data.mock,
-        classes=cfg.model.classes,
-        folder=partial(local_folder, splits=splits, cache=cache, emit=emit),
-    )
+    stored = {cfg.data.split if split == HELD_OUT else split for split in splits}
+    folder = partial(local_folder, splits=stored, cache=cache, emit=emit)
+    source = image_source(cfg, dataset, folder=folder)
     for split in splits:
         if split is not None:
             source.info.split(split)

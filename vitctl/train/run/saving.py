@@ -178,6 +178,7 @@ class Saver:
             skipped=None if state.norms is None else int(state.norms.skipped),
             images_before=self.origin.images_before,
             flops=self.origin.flops_at(step, cfg=self.cfg),
+            sweep=self.origin.sweep,
         )
 
 

@@ -1,0 +1,111 @@
+"""Presets of fine-tuning against the numbers of their sources, written down here once more."""
+
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+import pytest
+
+from tests import made
+from vitctl.artifacts import Store
+from vitctl.errors import UsageError
+from vitctl.optim import schedules
+from vitctl.recipes import finetuning
+from vitctl.recipes.pretraining import ImageFacts
+from vitctl.recipes.recipe import Preset, load_finetune
+from vitctl.settings.overrides import build
+from vitctl.settings.trees import merge
+from vitctl.train.config import TrainConfig
+
+# batch, steps, warmup, rate, side (None: by the model), held out; appendix D of the paper, and
+# big_vision's configs/transfer.py for the last three.
+SOURCES = {
+    "imagenet-384": (512, 20_000, 500, 0.03, 384, 0.02),
+    "imagenet-518": (512, 20_000, 500, 0.03, 518, 0.02),
+    "imagenet-518-average": (512, 20_000, 500, 0.03, 518, 0.02),
+    "vtab": (512, 2_500, 500, 0.01, None, 0.2),
+    "cifar": (512, 10_000, 500, 0.01, None, 0.02),
+    "pets": (512, 500, 100, 0.003, None, 0.1),
+    "flowers": (512, 500, 100, 0.003, None, 0.1),
+}
+
+
+@pytest.fixture
+def resolved(tmp_path):
+    def resolve(preset, *, examples=50_000, scaling=None, model=None, **overrides):
+        images = ImageFacts(examples=examples, classes=10, eval_split="val")
+        model = {"resolution": 224, "patch": 16, "width": 64, "heads": 2} | (model or {})
+        before = made.checkpoint(Store(tmp_path / "store"), model=model, saved=False)
+        branch = finetuning.resolve(
+            before,
+            images=images,
+            duration=None,
+            overrides=overrides,
+            preset=preset,
+            scaling=scaling,
+        )
+        return build(TrainConfig, merge({}, branch.tree, overrides)), branch
+
+    return resolve
+
+
+@pytest.mark.parametrize("preset", get_args(Preset))
+def test_a_preset_has_the_numbers_of_its_source(resolved, preset):
+    batch, steps, warmup, rate, side, share = SOURCES[preset]
+    cfg, branch = resolved(preset, model={"patch": 14, "resolution": 224})
+    assert (cfg.data.batch, cfg.steps, cfg.schedule.warmup_steps) == (batch, steps, warmup)
+    assert (cfg.schedule.peak_lr, load_finetune(preset).hold_out) == (rate, share)
+    if side is not None:
+        assert cfg.model.resolution == {384: 378, 518: 518}[side]  # what patches of 14 px divide
+    assert (cfg.optim.name, cfg.optim.beta1, cfg.optim.clip_norm) == ("sgd", 0.9, 1.0)
+    assert (cfg.optim.wd_head, cfg.optim.wd_body, cfg.loss) == (0.0, 0.0, "softmax")
+    assert branch.before == (), "no earlier version had it"
+    assert load_finetune(preset).title in branch.notes[0]
+
+
+def test_its_size_is_that_whatever_the_model_was_pretrained_at(resolved):
+    cfg, _ = resolved("imagenet-384", model={"resolution": 96})
+    assert cfg.model.resolution == 384
+
+
+def test_the_average_is_of_a_flat_rate_on_a_run_with_an_end(resolved):
+    cfg, _ = resolved("imagenet-518-average", model={"patch": 14})
+    rates = [schedules.value(cfg.schedule, step=step) for step in (500, 10_000, 19_999)]
+    assert rates == [0.03] * 3
+    assert cfg.optim.ema == 1.0
+    assert not cfg.schedule.open_ended
+
+
+def test_a_batch_is_smaller_only_where_there_are_fewer_images(resolved):
+    assert resolved("vtab", examples=1000)[0].data.batch == 512
+    cfg, branch = resolved("vtab", examples=301)
+    assert (cfg.data.batch, cfg.steps) == (296, 2_500)
+    assert any("not scaled to 296" in note for note in branch.notes)
+
+
+@pytest.mark.parametrize(("scaling", "factor"), [("linear", 1 / 8), ("sqrt", math.sqrt(1 / 8))])
+def test_a_rate_is_scaled_to_the_batch_that_is_used(resolved, scaling, factor):
+    cfg, branch = resolved(None, scaling=scaling, data={"batch": 64})
+    assert cfg.schedule.peak_lr == pytest.approx(0.03 * factor, rel=1e-12)
+    assert any(f"scaled to 64: {scaling}" in note for note in branch.notes)
+    assert not any("not scaled" in note for note in branch.notes)
+    plain, branch = resolved(None, data={"batch": 64})
+    assert plain.schedule.peak_lr == 0.03
+    assert any("(--scale-lr linear)" in note for note in branch.notes)
+
+
+def test_a_length_that_is_given_wins_and_its_warmup_fits(resolved, tmp_path):
+    before = made.checkpoint(Store(tmp_path / "other"), saved=False)
+    images = ImageFacts(examples=1000, classes=10, eval_split="val")
+    branch = finetuning.resolve(
+        before, images=images, duration=(100, "steps"), overrides={}, preset="vtab"
+    )
+    assert branch.tree["schedule"]["total_steps"] == 100
+    assert branch.tree["schedule"]["warmup_steps"] == 99
+
+
+def test_another_word_is_refused():
+    with pytest.raises(UsageError, match="no preset") as caught:
+        load_finetune("imagenet")
+    assert "imagenet-384" in caught.value.hint
