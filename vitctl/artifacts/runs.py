@@ -31,9 +31,23 @@ METRICS = "metrics.jsonl"
 # What TensorBoard looks for in the names of files.
 EVENTS = "events.out.tfevents."
 GOODPUT = "goodput.json"
+TRACKING = "tracking.json"
 
 _OURS = frozenset(
-    {RUN, DRAFT, MANIFEST, LOCK, HELD, METRICS, GOODPUT, STACKS, CHECKPOINTS, BATCHES, PINS}
+    {
+        RUN,
+        DRAFT,
+        MANIFEST,
+        LOCK,
+        HELD,
+        METRICS,
+        GOODPUT,
+        TRACKING,
+        STACKS,
+        CHECKPOINTS,
+        BATCHES,
+        PINS,
+    }
 )
 _STEP = re.compile(r"0|[1-9][0-9]*")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer
 
@@ -25,6 +25,7 @@ from vitctl.model import variants
 from vitctl.quantities import show_count
 from vitctl.settings.config import Config
 from vitctl.settings.overrides import choices_of, keys_of
+from vitctl.train.config import TrackerName
 
 Words = list[tuple[str, str]]
 
@@ -46,6 +47,11 @@ def topologies(incomplete: str) -> Words:
         shape = "x".join(["2"] * chip.axes)
         pairs.append((f"{chip.name}:{shape}", f"{2**chip.axes} chips of {chip.kind}"))
     return _beginning(pairs, incomplete)
+
+
+def trackers(incomplete: str) -> Words:
+    """Experiment trackers."""
+    return _beginning([(name, "") for name in get_args(TrackerName)], incomplete)
 
 
 def kinds(incomplete: str) -> Words:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from typer import Argument, Option
 
@@ -12,6 +12,7 @@ from vitctl.console import completion
 from vitctl.console.flag import Flag
 from vitctl.optim.config import SPIKE_SIGMAS
 from vitctl.recipes.recipe import RecipeName
+from vitctl.train.config import TrackerName
 
 RUNNING = "Running"
 """Where and how fast: no flag of this panel changes a result beyond rounding, except for the
@@ -202,6 +203,15 @@ LOOK_BATCH = _running(
     "batch",
     "Images at a time, over all devices (default: fitted to them); no effect on the result.",
 )
+TRACK = _running(
+    "track",
+    f"Also send the metrics to an experiment tracker ({' or '.join(get_args(TrackerName))}); "
+    "repeatable.",
+    many=True,
+    metavar="TRACKER",
+    complete=completion.trackers,
+    rare=True,
+)
 WORKERS = _running("workers", "Threads that decode images (default: one per core).", rare=True)
 CACHE_DIR = _running(
     "cache_dir",
@@ -284,5 +294,6 @@ TRAINING = (
     _running(
         "tensorboard", "Also write the metrics as TensorBoard event files (default: on).", rare=True
     ),
+    TRACK,
 )
 """How to run what trains: fields of `TrainRuntime`."""

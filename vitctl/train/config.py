@@ -27,6 +27,9 @@ from vitctl.sharding import spec
 from vitctl.stage import ReadsImages
 from vitctl.summaries import WeightsName
 
+TrackerName = Literal["wandb", "mlflow"]
+"""Experiment trackers that rows of metrics can be sent to."""
+
 RecipeName = Literal["paper", "small"]
 OnDivergence = Literal["stop", "rollback"]
 FromSchedule = Literal["continue", "restart"]
@@ -167,6 +170,7 @@ class TrainRuntime(ReadsImages):
       remat: what the backward pass computes again, from nothing to everything; auto takes what
         fits.
       tensorboard: whether the metrics are also written as TensorBoard's event files.
+      track: experiment trackers that the metrics are also sent to.
     """
 
     devices: PositiveInt | None = None
@@ -182,6 +186,7 @@ class TrainRuntime(ReadsImages):
     microbatch: PositiveInt | None = None
     remat: RematChoice = "auto"
     tensorboard: bool = True
+    track: tuple[TrackerName, ...] = ()
 
     @field_validator("mesh")
     @classmethod

@@ -33,6 +33,7 @@ from vitctl.train.telemetry.device_idle import StepEnds
 from vitctl.train.telemetry.eta import Pace
 from vitctl.train.telemetry.goodput import Ledger, Meter
 from vitctl.train.telemetry.metrics import Metrics, read
+from vitctl.train.telemetry.tracker import Tracked
 
 Pause = Literal["checkpoint", "evaluation"]
 
@@ -54,7 +55,12 @@ class Reporter:
         self.scored_at = -1
         newest = max(run.steps(), default=0)
         self.metrics = Metrics(
-            run.metrics, keep_to=max(newest, step), tensorboard=training.runtime.tensorboard
+            run.metrics,
+            keep_to=max(newest, step),
+            tensorboard=training.runtime.tensorboard,
+            run=Tracked(run.info.name, run.info.stage, run.info.id, run.info.config),
+            track=training.runtime.track,
+            emit=training.emit,
         )
         self.ledger = Ledger(run.path / goodput.FILE, meter=meter, step=step)
         self._step_ends = StepEnds(clock=meter.now)

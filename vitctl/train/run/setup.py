@@ -26,6 +26,7 @@ from vitctl.train.run.beginning import StartingPoint
 from vitctl.train.run.cadence import Cadence
 from vitctl.train.run.images import Images
 from vitctl.train.run.jitted import Jitted
+from vitctl.train.telemetry.tracking import tracker
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ def prepare(
       DoesNotFitError: it needs more memory than there is.
     """
     # Numbers
+    for name in runtime.track if processes.first() else ():
+        tracker(name)  # a package that is missing is reported before anything is compiled
     if not cfg.model.classes:
         raise UsageError("model.classes is 0, and a model without classes has nothing to learn")
     devices = layouts.first(runtime.devices)

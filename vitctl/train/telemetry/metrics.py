@@ -13,15 +13,19 @@ import io
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import IO, Any
 
 from vitctl import processes, strict_json
+from vitctl.events import Emit, silent
 from vitctl.places import Place, nofollow
 from vitctl.places.scratch import scratch
+from vitctl.train.config import TrackerName
 from vitctl.train.telemetry.tensorboard import PREFIX, EventFile
+from vitctl.train.telemetry.tracker import Tracked
+from vitctl.train.telemetry.tracking import Tracking, Trackings, tracker
 
 _SEND_EVERY_S = 30.0
 _NUMBERS = {"train": ("loss",), "eval": ("loss",), "save": ("stall_s",)}
@@ -35,9 +39,23 @@ _LONGEST_LINE = 2**20
 class Metrics:
     """Appends rows to a run's metrics file. Use as a context manager."""
 
-    def __init__(self, path: Place, *, keep_to: int, tensorboard: bool = False) -> None:
+    def __init__(
+        self,
+        path: Place,
+        *,
+        keep_to: int,
+        tensorboard: bool = False,
+        run: Tracked | None = None,
+        track: Sequence[TrackerName] = (),
+        emit: Emit = silent,
+    ) -> None:
         """Rows of steps up to `keep_to` stay; `row` ignores steps that are already there. With
-        `tensorboard` they are also written as event files beside it."""
+        `tensorboard` they are also written as event files beside it; `track` sends those of `run`
+        to experiment trackers.
+
+        Raises UsageError if the package of a tracker is not installed.
+        """
+        folder = path.parent
         self._stack = ExitStack()
         self._bucket: Place | None = None
         every, self.damaged = read_counting(path)
@@ -55,6 +73,12 @@ class Metrics:
         self._recorded = {(row["kind"], row["step"]) for row in rows}
         tensorboard = tensorboard and self._writes
         self._events = EventFile(path.parent, rows=rows, keep_to=keep_to) if tensorboard else None
+        trackings = [
+            Tracking(tracker(name), run, rows=rows, keep_to=keep_to, emit=emit)
+            for name in track
+            if run is not None and self._writes
+        ]
+        self._trackings = Trackings(trackings, known=folder, folder=path.parent)
 
     def __enter__(self) -> Metrics:
         if self._writes:
@@ -63,6 +87,7 @@ class Metrics:
             self._file = open(os.devnull, "a", encoding="utf-8")
         if self._events is not None:
             self._events.__enter__()
+        self._trackings.__enter__()
         if self._bucket is not None:
             if self._events is not None:
                 self._remove_events(self._bucket)
@@ -78,6 +103,7 @@ class Metrics:
         self._file.close()
         if self._events is not None:
             self._events.__exit__(kind, error, trace)
+        self._trackings.__exit__(kind, error, trace)
         self._stack.close()
 
     def has(self, kind: str, step: int) -> bool:
@@ -96,6 +122,7 @@ class Metrics:
         self._file.flush()
         if self._events is not None:
             self._events.row(row)
+        self._trackings.row(row)
         if self._bucket is not None and time.monotonic() - self._sent_at > _SEND_EVERY_S:
             for copy, content in self._copies(self._bucket):
                 copy.write_behind(content)
@@ -106,6 +133,7 @@ class Metrics:
             os.fsync(self._file.fileno())
         if self._events is not None:
             self._events.sync()
+        self._trackings.sync()
         if self._bucket is not None:
             self._send(self._bucket)
 

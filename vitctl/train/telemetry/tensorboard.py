@@ -33,6 +33,7 @@ from vitctl.protobuf import (
     messages,
     varint,
 )
+from vitctl.train.telemetry.scalars import scalars
 
 PREFIX = EVENTS
 _VERSION = b"brain.Event:2"
@@ -82,9 +83,8 @@ class EventFile:
     def row(self, row: Mapping[str, Any]) -> None:
         """Every number of a metrics row, as `KIND/NAME` at its step."""
         values = b"".join(
-            length_delimited(_SUMMARY_VALUE, _value(f"{row['kind']}/{name}", value))
-            for name, value in row.items()
-            if name not in ("kind", "step") and _is_number(value)
+            length_delimited(_SUMMARY_VALUE, _value(tag, value))
+            for tag, value in scalars(row).items()
         )
         if values:
             self._write(_step(row["step"]) + length_delimited(_SUMMARY, values))
@@ -174,10 +174,6 @@ def _step(step: int) -> bytes:
 def _value(tag: str, value: float) -> bytes:
     simple = key(_VALUE_SIMPLE, FIXED32) + struct.pack("<f", value)
     return length_delimited(_VALUE_TAG, tag.encode()) + simple
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _read(event: bytes) -> tuple[int, set[str]]:
