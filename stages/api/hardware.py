@@ -8,6 +8,7 @@ from stages.api.call import Call, Configured, Count, Looking, Reference
 from vitctl.plan.topology import LOCAL
 from vitctl.recipes.recipe import RecipeName
 from vitctl.recipes.settings import length
+from vitctl.settings.overrides import build
 
 if TYPE_CHECKING:
     from stages.doctor.spec import Report
@@ -54,9 +55,9 @@ def doctor(
     """This machine -> the findings of all checks. `data` left out is the newest dataset of the
     store, `timeout` the seconds that each check has of its own."""
     from stages.doctor.run import run
-    from stages.doctor.spec import Inputs
+    from stages.doctor.spec import DoctorRuntime, Inputs
 
     call = Call("doctor", options, takes=Looking)
     dataset = None if data is None else call.input("dataset", data)
     given = Inputs(call.store.root.absolute(), None if dataset is None else dataset.path)
-    return run(given, timeout_s=timeout)
+    return run(given, runtime=build(DoctorRuntime, {"timeout_s": timeout}))

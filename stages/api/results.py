@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stages.inspect.lineage.spec import Lineage
     from stages.inspect.ls.spec import ListedRow
     from stages.inspect.verify.spec import Verdict
-    from stages.replay.run import Shown
+    from stages.replay.spec import Shown
     from stages.rm.spec import Removed
 
 

@@ -67,13 +67,14 @@ def import_(
     source: Path | str, *, classes: Path | str | None = None, **options: Unpack[Options]
 ) -> Artifact:
     """Weights of another codebase, a file or a folder -> a run. `classes` is a file of names."""
-    from stages.import_.run import run
-    from stages.import_.spec import ImportConfig, ImportRuntime, Inputs
+    from stages.import_.settings import resolve
+    from stages.import_.spec import ImportRuntime
 
     call = Call("import", options)
-    cfg = call.overrides.build(ImportConfig, {})
-    given = Inputs(Path(source), None if classes is None else Path(classes))
+    cfg, given = resolve(call.overrides, source, classes=classes)
     runtime = call.runtime(ImportRuntime)
+    from stages.import_.run import run
+
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 

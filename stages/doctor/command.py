@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Option
 
-from stages.doctor.spec import Inputs
+from stages.doctor.spec import DoctorRuntime, Inputs
 from vitctl.console import completion
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
@@ -19,6 +19,7 @@ from vitctl.errors import (
     UsageError,
     VitctlError,
 )
+from vitctl.settings.overrides import build
 
 _ERRORS: dict[int, type[VitctlError]] = {
     2: UsageError,
@@ -72,7 +73,7 @@ def check_machine(session: Session, *, data: str | None, timeout_s: float | None
         if not session.options.json:
             session.answer_text(lines(finding, width=width))
 
-    report = run(inputs, timeout_s=timeout_s, report=show)
+    report = run(inputs, runtime=build(DoctorRuntime, {"timeout_s": timeout_s}), report=show)
     if session.options.json:
         session.answer_json(report.as_json())
     if code := exit_code(report.findings):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from stages.doctor.spec import Inputs, Report
+from stages.doctor.spec import DoctorRuntime, Inputs, Report
 from vitctl.artifacts.newest import newest_whole
 from vitctl.artifacts.store import Store
 from vitctl.doctor import supervise
@@ -19,16 +19,15 @@ def names(inputs: Inputs) -> list[str]:
 
 
 def run(
-    inputs: Inputs, *, timeout_s: float | None, report: Callable[[Finding], None] = lambda _: None
+    inputs: Inputs, *, runtime: DoctorRuntime, report: Callable[[Finding], None] = lambda _: None
 ) -> Report:
-    """Check the machine. `report` gets each finding when its check ends; `timeout_s` is what each
-    check may take instead of its own time."""
+    """Check the machine. `report` gets each finding when its check ends."""
     request = Request(inputs.store, inputs.dataset)
     wanted = checks(inputs.store)
     findings: list[Finding] = []
 
     def look(some: Sequence[Check]) -> None:
-        for finding in supervise.findings(some, request, patience_s=timeout_s):
+        for finding in supervise.findings(some, request, patience_s=runtime.timeout_s):
             findings.append(finding)
             report(finding)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import PositiveFloat
+
 from vitctl.doctor.finding import Finding, worst
 from vitctl.places import Place
+from vitctl.settings.config import Config
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,12 @@ class Inputs:
 
     store: Place
     dataset: Place | None
+
+
+class DoctorRuntime(Config):
+    """`timeout_s`: what each check may take instead of its own time."""
+
+    timeout_s: PositiveFloat | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.embed.spec import VERSION, EmbedConfig
+from stages.embed.spec import VERSION, EmbedConfig, Inputs
 from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store, crew
 from vitctl.artifacts.following import following
@@ -29,7 +29,7 @@ from vitctl.sharding import layout as layouts
 
 def run(
     cfg: EmbedConfig,
-    inputs: Measured,
+    inputs: Inputs,
     *,
     store: Store,
     runtime: MeasuringRuntime,

@@ -1,4 +1,4 @@
-"""What `vitctl embed` decides: its version and settings. Inputs: `vitctl.recipes.measuring`."""
+"""What `vitctl embed` reads, decides and makes: its version, settings and inputs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from pydantic import Field
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess, MockConfig
 from vitctl.hardware.precision import Precision
 from vitctl.model.feature_point import PATTERN, PRE_LOGITS
+from vitctl.recipes.measuring import Measured
 from vitctl.settings.config import Config
 from vitctl.summaries import WeightsName
 
 VERSION = 1
+
+Inputs = Measured
 
 
 class EmbedConfig(Config):

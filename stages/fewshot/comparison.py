@@ -33,6 +33,7 @@ class Difference:
     draws: int
 
     def as_json(self) -> dict[str, Any]:
+        """A row of docs/schemas/fewshot_comparison.schema.json."""
         return asdict(self)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stages.fewshot import subjects
 from stages.fewshot.results import cautions, parameter, readable, recorded, shots_of
-from stages.fewshot.spec import VERSION, FewshotConfig, Given
+from stages.fewshot.spec import VERSION, FewshotConfig, Given, Inputs
 from stages.fewshot.subjects import Subject
 from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store, crew
@@ -39,7 +39,7 @@ _NAMES_SHOWN = 5
 
 def run(
     cfg: FewshotConfig,
-    inputs: Measured | Given,
+    inputs: Inputs,
     *,
     store: Store,
     runtime: MeasuringRuntime,

@@ -1,5 +1,4 @@
-"""What `vitctl fewshot` reads and decides: its version, settings and inputs. Those of a model are
-`vitctl.recipes.measuring.Measured`."""
+"""What `vitctl fewshot` reads, decides and makes: its version, settings and inputs."""
 
 from __future__ import annotations
 
@@ -12,6 +11,7 @@ from vitctl.artifacts import Artifact
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess, MockConfig
 from vitctl.hardware.precision import Precision
 from vitctl.quoting import quoted
+from vitctl.recipes.measuring import Measured
 from vitctl.settings.config import Config
 from vitctl.summaries import Features, ProbeName, WeightsName
 
@@ -36,6 +36,10 @@ class Given:
     """Stored features: an artifact of `vitctl embed`, or of another program."""
 
     features: Artifact | ForeignFeatures
+
+
+Inputs = Measured | Given
+"""What computes the features, or the features."""
 
 
 class FewshotConfig(Config):

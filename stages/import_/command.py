@@ -7,7 +7,8 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from stages.import_.spec import ImportConfig, ImportRuntime, Inputs
+from stages.import_.settings import resolve
+from stages.import_.spec import ImportConfig, ImportRuntime
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
@@ -73,6 +74,5 @@ def import_(
     big_vision or vision_transformer into a run for fewshot, evaluate and finetune. Every tensor is
     matched by name and shape, or nothing is imported. Nothing is downloaded.
     """
-    cfg = session.overrides.build(ImportConfig, {})
-    inputs = Inputs(src, classes)
+    cfg, inputs = resolve(session.overrides, src, classes=classes)
     session.deliver("import_", cfg, inputs, runtime=session.runtime(ImportRuntime))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stages.import_.settings import classes_of, model_of, name_of, trained_as
+from stages.import_.model_settings import classes_of, model_of, name_of, trained_as
 from stages.import_.spec import VERSION, ImportConfig, ImportRuntime, Inputs
 from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
 from vitctl.artifacts.ancestry import SOURCE

@@ -1,4 +1,4 @@
-"""Programs, memory and rates -> the answer."""
+"""Programs, memory and rates -> the answer, whose JSON is docs/schemas/plan.schema.json."""
 
 from __future__ import annotations
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
 import numpy as np
 
-from stages.replay.spec import PICTURE, Inputs, Request
+from stages.replay.spec import PICTURE, Inputs, Request, Shown
 from vitctl.artifacts import Artifact, Parent, Run, Store
 from vitctl.artifacts.kinds import BATCH, CHECKPOINT
 from vitctl.artifacts.run_info import MUST_BE_FINITE, diverged_in_words
@@ -19,7 +19,6 @@ from vitctl.data.order import Window, batch_of_step, windows_from_json
 from vitctl.data.sheet import sheet
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
-from vitctl.places import Place
 from vitctl.places.local import based
 from vitctl.recipes.branching import trained_with
 from vitctl.train.config import TrainConfig, from_identity
@@ -33,18 +32,6 @@ _MOST_PICTURED = 256
 """Images in a picture without --first; with 16,384 each would be too small to see."""
 _MOST_NAMED = 8
 """Rows that a sentence names."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """The batch, what was named, the file that was written, if one was requested, and where the
-    batch was kept, if it was not computed again."""
-
-    run: Place
-    id: str
-    batch: Replayed
-    file: Path | None
-    saved: Place | None
 
 
 def run(request: Request, inputs: Inputs, *, store: Store, emit: Emit = silent) -> Shown:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vitctl.artifacts import Artifact, Run
 from vitctl.errors import OverwriteError, UsageError
+from vitctl.places import Place
+
+if TYPE_CHECKING:
+    from vitctl.train.run.replay import Replayed  # jax
 
 PICTURE, ARRAYS = ".png", ".npz"
 
@@ -49,3 +54,15 @@ class Inputs:
 
     entry: Artifact | Run
     step: int | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The batch, what was named, the file that was written, if one was requested, and where the
+    batch was kept, if it was not computed again."""
+
+    run: Place
+    id: str
+    batch: Replayed
+    file: Path | None
+    saved: Place | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from stages.replay.run import Shown
+from stages.replay.spec import Shown
 from vitctl.console.table import table
 
 

@@ -1,130 +1,17 @@
-"""The Python API and the command line make the same artifact of the same words."""
+"""The Python API by itself: what it refuses, and what it hands back."""
 
 from __future__ import annotations
 
-import importlib
+import subprocess
+import sys
 
 import pytest
-import typer
 
 from stages import api
-from stages.app import app
 from tests import made
-from vitctl.artifacts import Artifact, Store
-from vitctl.errors import UsageError
-
-
-class Made(Exception):
-    """Thrown in place of the work, with the settings it would begin with."""
-
-
-@pytest.fixture
-def both(tmp_path, monkeypatch):
-    """(settings, inputs, runtime) of a stage by the command line and by the API; neither works."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("vitctl.console.guarded.silence_stdout", lambda: None)
-    monkeypatch.setattr("vitctl.console.session.stdin_is_pipe", lambda: False)
-
-    def compare(stage, words, call):
-        calls = []
-
-        def run(cfg, inputs, *, store, runtime, emit):
-            calls.append((cfg, inputs, runtime))
-            raise Made
-
-        monkeypatch.setattr(importlib.import_module(f"stages.{stage}.run"), "run", run)
-        command = typer.main.get_command(app)
-        with pytest.raises(SystemExit):  # a bug, as far as the command line knows
-            command.main([stage, *words], prog_name="vitctl", standalone_mode=False)
-        with pytest.raises(Made):
-            call()
-        shell, python = calls
-        return shell, python
-
-    return compare
-
-
-def named(inputs):
-    return {
-        name: value.id if isinstance(value, Artifact) else value
-        for name, value in vars(inputs).items()
-    }
-
-
-def test_pretrain(both):
-    (cfg, inputs, runtime), (again, same, other) = both(
-        "pretrain",
-        [
-            "--model",
-            "S/16",
-            "--mock",
-            "--steps",
-            "20k",
-            "--batch",
-            "64",
-            "--wd-head",
-            "1",
-            "--set",
-            "seed=3",
-            "--workers",
-            "2",
-        ],
-        lambda: api.pretrain(
-            model="S/16",
-            mock=True,
-            steps=20_000,
-            set={"data.batch": 64, "optim.wd_head": 1, "seed": 3},
-            runtime={"workers": 2},
-        ),
-    )
-    assert cfg == again
-    assert cfg.optim.wd_head == 1
-    assert cfg.schedule.total_steps == 20_000
-    assert (inputs, runtime) == (same, other)
-
-
-def test_what_begins_from_a_checkpoint(both, tmp_path):
-    checkpoint = made.checkpoint(Store(tmp_path / "artifacts"), cooled=False)
-    source = str(checkpoint.path)
-    for stage, words, call in (
-        (
-            "cooldown",
-            ["--steps", "2", "--shape", "1-sqrt", "--name", "short"],
-            lambda: api.cooldown(checkpoint, steps=2, shape="1-sqrt", name="short"),
-        ),
-        (
-            "fewshot",
-            ["--shots", "2,1", "--draws", "3", "--features", "pixels"],
-            lambda: api.fewshot(source, shots=[2, 1], features="pixels", set={"draws": 3}),
-        ),
-        (
-            "export",
-            ["--to", "safetensors", "--no-classifier", "--name", "given"],
-            lambda: api.export(source, to="safetensors", no_classifier=True, name="given"),
-        ),
-        ("evaluate", ["--set", "eval_split=val"], lambda: api.evaluate(set={"eval_split": "val"})),
-    ):
-        (cfg, inputs, runtime), (again, same, other) = both(stage, ["--from", source, *words], call)
-        assert cfg == again, stage
-        assert named(inputs) == named(same), stage
-        assert runtime == other, stage
-
-
-def test_what_takes_several_checkpoints(both, tmp_path):
-    store = Store(tmp_path / "artifacts")
-    of = [made.checkpoint(store, step=step, saved=False, cooled=False) for step in (4, 8, 12)]
-    for words, call in (
-        (
-            [str(of[0].path), str(of[2].path), "--rule", "ema", "--decay", "0.5"],
-            lambda: api.average(of[0], of[2], set={"rule": "ema", "decay": 0.5}),
-        ),
-        (["made", "--last", "2"], lambda: api.average("made", last=2)),
-    ):
-        (cfg, inputs, runtime), (again, same, other) = both("average", words, call)
-        assert cfg == again
-        assert [c.id for c in inputs.checkpoints] == [c.id for c in same.checkpoints]
-        assert len(inputs.checkpoints) == 2
-        assert runtime == other
+from tests.artifacts.making import dataset
+from vitctl.artifacts import Store
+from vitctl.errors import NotFoundError, UsageError
 
 
 def test_what_is_no_argument_is_a_type_error_that_helps():
@@ -142,3 +29,73 @@ def test_errors_name_the_setting(tmp_path):
         api.pretrain(mock=True, steps=3, epochs=1, store=tmp_path)
     with pytest.raises(UsageError, match="no finished checkpoint"):
         api.cooldown(store=tmp_path)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "artifacts")
+
+
+def test_looking_at_a_store(store):
+    photos, drawings = dataset(store), dataset(store, name="drawings", other=True)
+    assert {row.name for row in api.ls(store=store)} == {"photos", "drawings"}
+    listed = api.ls(kind="dataset", store=store)
+    assert {row.id for row in listed} == {photos.id, drawings.id}
+    assert api.ls(kind="checkpoint", store=store) == []
+    with pytest.raises(UsageError, match="no kind 'datset'") as raised:
+        api.ls(kind="datset", store=store)
+    assert raised.value.hint == "did you mean dataset?"
+    assert api.show(photos, store=store)["id"] == photos.id
+    assert api.show(store=store)["id"] in {photos.id, drawings.id}  # made in the same second
+    assert api.lineage("photos", store=store).inputs == ()
+    (photos.path / "dataset.json").write_text("{")
+    verdicts = {verdict.id: verdict.whole for verdict in api.verify(every=True, store=store)}
+    assert verdicts == {photos.id: False, drawings.id: True}
+    with pytest.raises(UsageError, match="both given"):
+        api.verify(photos, every=True, store=store)
+
+
+def test_removing(store):
+    photos, drawings = dataset(store), dataset(store, name="drawings", other=True)
+    events = []
+    (would,) = api.rm("photos", dry_run=True, store=store, emit=events.append)
+    assert (would.id, would.removed, photos.path.exists()) == (photos.id, False, True)
+    assert "would be removed" in events[-1].text
+    (gone,) = api.rm(photos, store=store)
+    assert (gone.removed, gone.bytes) == (True, would.bytes)
+    assert not photos.path.exists()
+    assert drawings.path.exists()
+    with pytest.raises(NotFoundError):
+        api.rm("photos", store=store)
+    with pytest.raises(UsageError, match="nothing is named"):
+        api.rm(store=store)
+    with pytest.raises(TypeError, match="no argument 'set'; it takes store, emit"):
+        api.rm("drawings", set={"a": 1}, store=store)
+
+
+def test_what_is_compared(store):
+    photos = dataset(store)
+    with pytest.raises(UsageError, match="of kind dataset"):
+        api.compare(photos, photos, store=store)
+    made.checkpoint(store, saved=False)
+    with pytest.raises(UsageError, match="is a run, and results are compared"):
+        api.compare("made", "made", store=store)
+
+
+def test_a_plan_reads_its_settings_as_the_shell_does(store):
+    for options, message in (
+        ({"topology": "v9:4x4"}, "unknown chip"),
+        ({"examples": 0}, "leaves nothing"),
+        ({"examples": 5, "data": "photos"}, "both give"),
+        ({"steps": 3, "epochs": 1}, "both give the length"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            api.plan(model="S/16", store=store, **options)
+
+
+@pytest.mark.smoke
+def test_importing_it_loads_nothing_heavy():
+    heavy = ("jax", "numpy", "tensorflow", "rich", "typer")
+    code = f"import sys, stages.api; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

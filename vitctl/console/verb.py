@@ -102,7 +102,10 @@ def verb(
         command.__doc__ = function.__doc__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in parameters}
+        command.__module__ = function.__module__
         command.rare = rare  # type: ignore[attr-defined]
+        command.tables = tables  # type: ignore[attr-defined]
+        command.shared = frozenset({*shared, *several})  # type: ignore[attr-defined]
         return command
 
     return wrap

@@ -12,7 +12,8 @@ from vitctl.train.telemetry import goodput, metrics
 
 
 def run(inputs: Inputs) -> dict[str, Any]:
-    """What `vitctl show --json` prints."""
+    """What `vitctl show --json` prints: the five fields of docs/schemas/artifact.schema.json, and
+    everything else that the manifest or `run.json` holds."""
     return as_json(inputs.entry())
 
 

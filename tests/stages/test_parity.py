@@ -1,0 +1,334 @@
+"""Python says what the shell says: it takes every flag, and the same words begin the same work."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+
+from stages import api
+from stages.app import app
+from tests import made
+from tests.artifacts.making import dataset
+from tests.artifacts.making import made as made_artifact
+from tests.artifacts.making import recipe as recipe_of
+from tests.stages.commands import COMMANDS
+from vitctl.artifacts import Artifact, Run, Store
+from vitctl.console.shared_flags import PROCESSES
+from vitctl.settings.config import Config
+from vitctl.settings.overrides import to_toml
+
+each_command = pytest.mark.parametrize("command", COMMANDS, ids=str)
+
+# ---- Every flag
+
+RENAMED = {
+    "source": "source",
+    "refs": "references",
+    "ref": "reference",
+    "src": "source",
+    "paths": "images",
+    "descending": "descendants",
+}
+"""Parameter of a command -> argument of its function, where they differ everywhere."""
+OF_ONE = {
+    ("pretrain", "source"): "from_",
+    ("mix", "data"): "datasets",
+    ("average", "refs"): "checkpoints",
+    ("verify", "ref"): "references",
+    ("evaluate", "compare"): "compare",
+    ("fewshot", "compare"): "compare",
+}
+"""And where they differ in one command. `compare` is a function of its own."""
+OF_THE_TERMINAL = {
+    ("predict", "null"): "how paths are separated on stdin",
+    "json": "the answer is an object",
+    "quiet": "nothing is shown without `emit`",
+    "print_config": "the settings are an argument of nothing",
+    "help_all": "help",
+}
+"""Flags that Python has no use for, and why; those of several processes are the shell's, too."""
+SHARED = {"settings": "set"}
+
+
+def unreachable(command: Any, arguments: set[str]) -> list[str]:
+    """The parameters of a command that a function with these arguments cannot be given."""
+    tables = command.function.tables
+    rows = {name for table in tables for name in table.parameters()}
+    missing = []
+    for name in inspect.signature(command.function).parameters:
+        if name in rows:
+            # Any setting and any field of the Runtime can be given by its key.
+            row_is_set = (
+                {"set"} if name in tables[0].parameters() and command.has_settings else set()
+            )
+            wanted = row_is_set or {"runtime"}
+        elif name in PROCESSES | OF_THE_TERMINAL.keys() or (str(command), name) in OF_THE_TERMINAL:
+            continue
+        else:
+            renamed = SHARED.get(name) or RENAMED.get(name, name)
+            wanted = {OF_ONE.get((str(command), name), renamed)}
+        if not wanted <= arguments:
+            missing.append(name)
+    return missing
+
+
+def arguments_of(function: Callable[..., Any]) -> set[str]:
+    """The names that a function of the API can be called with, those of its `**options` too."""
+    names = set()
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            (options,) = inspect.get_annotations(function, eval_str=False)[name][7:-1].split(",")
+            names |= set(getattr(api, options).__annotations__)
+        else:
+            names.add(name)
+    return names
+
+
+@each_command
+def test_every_flag_can_be_given_in_python(command):
+    assert unreachable(command, arguments_of(getattr(api, command.in_python)) | {"compare"}) == []
+
+
+def test_that_a_flag_out_of_reach_would_be_seen():
+    (evaluate,) = (command for command in COMMANDS if str(command) == "evaluate")
+    whole = arguments_of(api.evaluate) | {"compare"}
+    assert unreachable(evaluate, whole - {"labels"}) == ["labels"]
+    assert "eval_split" in unreachable(evaluate, whole - {"set"})
+    assert "workers" in unreachable(evaluate, whole - {"runtime"})
+
+
+# ---- The same words
+
+
+@dataclass(frozen=True)
+class Case:
+    """Words of a command line, and the call that says the same; `settled` makes of its settings
+    those that --print-config shows, where the work itself settles more."""
+
+    words: str
+    call: Callable[[], Any]
+    settled: Callable[[Any, Any], Any] = lambda cfg, inputs: cfg
+
+
+class Begun(Exception):
+    """Thrown in place of the work."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Something for every command to begin with."""
+    folder = tmp_path_factory.mktemp("work")
+    store = Store(folder / "artifacts")
+    dataset(store)
+    dataset(store, name="drawings", other=True)
+    for step in (4, 8, 12):
+        made.checkpoint(store, step=step, saved=False, cooled=False)
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / "one.png")
+    (folder / "ids.txt").write_text("train/1\ntrain/2\n")
+    (folder / "classes.txt").write_text("ant\nbee\n")
+    rows = [f"{compute},{0.9 / compute**0.3 + 0.1:.5f}" for compute in range(1, 12)]
+    (folder / "runs.csv").write_text("\n".join(["compute,error", *rows]))
+    made_artifact(store, recipe_of("scaling-fit", "scaling-fit"), name="law")
+    return folder
+
+
+CASES: dict[str, Case] = {
+    "shard": Case(
+        "digits --val-fraction 0.2 --shards 2 --set max_pixels=99 --exclude 3 "
+        "--workers 0 --rehash --name small",
+        lambda: api.shard(
+            "digits",
+            exclude=["3"],
+            rehash=True,
+            set={"val_fraction": 0.2, "shards": 2, "max_pixels": 99},
+            runtime={"workers": 0},
+            name="small",
+        ),
+    ),
+    "subset": Case(
+        "--data photos --images 3 --ids ids.txt --seed 2",
+        lambda: api.subset("photos", ids="ids.txt", set={"images": 3, "seed": 2}),
+    ),
+    "mix": Case(
+        "photos=0.7 drawings=0.3 --force",
+        lambda: api.mix("photos", "drawings", weights=[0.7, 0.3], force=True),
+    ),
+    "pretrain": Case(
+        "--model test --mock --images 2k --batch 8 --wd-head 1 --set seed=3 --eval-every 5",
+        lambda: api.pretrain(
+            model="test",
+            mock=True,
+            images=2000,
+            set={"data.batch": 8, "optim.wd_head": 1, "seed": 3},
+            runtime={"eval_every": 5},
+        ),
+    ),
+    "cooldown": Case(
+        "--from made@8 --steps 2 --shape 1-sqrt --name short",
+        lambda: api.cooldown("made@8", steps=2, shape="1-sqrt", name="short"),
+    ),
+    "finetune": Case(
+        "--from made@8 --data photos --epochs 3 --res 8 --lr 0.01 --batch 2",
+        lambda: api.finetune(
+            "made@8",
+            data="photos",
+            epochs=3,
+            set={"model.resolution": 8, "schedule.peak_lr": 0.01, "data.batch": 2},
+        ),
+    ),
+    "average": Case(
+        "made --last 2 --rule ema --decay 0.5",
+        lambda: api.average("made", last=2, set={"rule": "ema", "decay": 0.5}),
+    ),
+    "fewshot": Case(
+        "--from made@8 --shots 2,1 --draws 3 --features pixels --batch 4",
+        lambda: api.fewshot(
+            "made@8", shots=[2, 1], features="pixels", set={"draws": 3}, runtime={"batch": 4}
+        ),
+    ),
+    "evaluate": Case(
+        "--from made@8 --eval-split val --top 1,3",
+        lambda: api.evaluate("made@8", set={"eval_split": "val", "top": (1, 3)}),
+    ),
+    "embed": Case(
+        "--from made@8 --at tokens --splits val",
+        lambda: api.embed("made@8", at="tokens", splits=["val"]),
+    ),
+    "predict": Case(
+        "one.png --from made@8 --top 3",
+        lambda: list(api.predict("made@8", images=["one.png"], set={"top": 3})),
+    ),
+    "import": Case(
+        "model.npz --classes classes.txt --res 32 --gelu tanh",
+        lambda: api.import_(
+            "model.npz", classes="classes.txt", set={"resolution": 32, "gelu": "tanh"}
+        ),
+    ),
+    "export": Case(
+        "--from made@8 --to safetensors --no-classifier --out given",
+        lambda: api.export("made@8", to="safetensors", no_classifier=True, out="given"),
+    ),
+    "scaling fit": Case(
+        "runs.csv --loss error --form floor --budget 20",
+        lambda: api.scaling_fit(
+            "runs.csv", loss="error", set={"law.form": "floor", "budgets": (20,)}
+        ),
+        lambda cfg, inputs: importlib.import_module("stages.scaling.settings").settled_fit(
+            cfg, inputs.table
+        ),
+    ),
+    "scaling plot": Case(
+        "runs.csv --error error --figure compute --theme dark",
+        lambda: api.scaling_plot(
+            "runs.csv",
+            set={"study.columns.error": "error", "figures": ("compute",), "themes": ("dark",)},
+        ),
+        lambda cfg, inputs: importlib.import_module("stages.scaling.settings").settled_plot(
+            cfg, inputs
+        ),
+    ),
+    "plan": Case(
+        "--model S/16 --topology v3:4x4 --examples 1k --steps 20k --classes 7 --price 2",
+        lambda: api.plan(
+            model="S/16",
+            topology="v3:4x4",
+            examples="1k",
+            steps=20_000,
+            set={"model.classes": 7},
+            runtime={"price": 2},
+        ),
+    ),
+    "doctor": Case("--data photos --timeout 3", lambda: api.doctor(data="photos", timeout=3)),
+    "ls": Case("--kind dataset", lambda: api.ls(kind="dataset")),
+    "show": Case("made@8 --json", lambda: api.show("made@8")),
+    "lineage": Case("made@8", lambda: api.lineage("made@8")),
+    "verify": Case("photos --deep", lambda: api.verify("photos", deep=True)),
+    "replay": Case(
+        "--from made --step 2 --first 3 --out b.png --force",
+        lambda: api.replay("made", step=2, first=3, out="b.png", force=True),
+    ),
+    "rm": Case(
+        "photos made@8 --descendants keep --inputs --dry-run",
+        lambda: api.rm("photos", "made@8", descendants="keep", inputs=True, dry_run=True),
+    ),
+}
+
+
+@pytest.fixture
+def begun(folder, monkeypatch):
+    """The settings, inputs and Runtime that a command line or a call begins its work with."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("vitctl.console.guarded.silence_stdout", lambda: None)
+    monkeypatch.setattr("vitctl.console.session.stdin_is_pipe", lambda: False)
+
+    def begin(command: Any, work: Callable[[], Any]) -> tuple[Any, ...]:
+        calls = []
+
+        def run(*positional: Any, **keywords: Any) -> Any:
+            calls.append((*positional, keywords.get("runtime")))
+            raise Begun
+
+        with monkeypatch.context() as patched:
+            patched.setattr(importlib.import_module(f"{command.package}.run"), "run", run)
+            with pytest.raises((Begun, SystemExit)):  # a bug, as far as the command line knows
+                work()
+        (call,) = calls
+        return call
+
+    return begin
+
+
+def typed(*words: str) -> None:
+    typer.main.get_command(app).main(list(words), prog_name="vitctl", standalone_mode=False)
+
+
+def compared(value: Any) -> Any:
+    """What two are the same by: artifacts by their ids, what is read once by what it has."""
+    match value:
+        case Artifact():
+            return value.id
+        case Run():
+            return value.info.id
+        case Iterator():
+            return list(value)
+        case tuple():
+            return tuple(map(compared, value))
+    if is_dataclass(value):
+        own = {field.name: compared(getattr(value, field.name)) for field in fields(value)}
+        return type(value).__name__, own
+    return value
+
+
+@each_command
+def test_the_same_words_begin_the_same_work(command, begun):
+    case = CASES[str(command)]
+    shell = begun(command, lambda: typed(*command.words, *case.words.split()))
+    python = begun(command, case.call)
+    assert compared(shell) == compared(python)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.has_settings], ids=str)
+def test_the_settings_are_those_that_print_config_shows(command, begun, folder, monkeypatch):
+    case = CASES[str(command)]
+    cfg, inputs, _ = begun(command, case.call)
+    assert isinstance(cfg, Config)
+    printed = []
+    monkeypatch.setattr("vitctl.console.session.answer", printed.append)
+    typed(*command.words, *case.words.split(), "--print-config")
+    assert printed == [to_toml(case.settled(cfg, inputs)).rstrip("\n")]
+
+
+def test_that_other_words_would_be_seen(begun):
+    (subset,) = (command for command in COMMANDS if str(command) == "subset")
+    words = [*CASES["subset"].words.split(), "--split", "val"]
+    shell = begun(subset, lambda: typed("subset", *words))
+    assert compared(shell) != compared(begun(subset, CASES["subset"].call))
