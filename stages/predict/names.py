@@ -15,7 +15,7 @@ from stages.predict.spec import PAUSE, Named
 from vitctl.errors import InputError
 from vitctl.events import Emit, Note
 from vitctl.ingest import own_output
-from vitctl.ingest.litter import file_kind, folder_kind
+from vitctl.ingest.litter import file_kind, folder_kind, kinds_in_words
 
 STDIN = "-"
 _PAUSE_S = 0.1
@@ -60,8 +60,7 @@ def below(folder: str, *, emit: Emit) -> Iterator[Named]:
         images += 1
         yield image
     if skipped:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in skipped.most_common(3))
-        emit(Note(f"skipped in {folder}: {kinds}"))
+        emit(Note(f"skipped in {folder}: {kinds_in_words(skipped, most=3)}"))
     if not images:
         yield Named(folder, "the folder has no images")
 

@@ -10,7 +10,7 @@ from stages.shard.spec import ShardConfig
 from vitctl.data.dataset import Split
 from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.ingest.assemble import SourceOutcome
-from vitctl.ingest.litter import MISNAMED
+from vitctl.ingest.litter import MISNAMED, NAMED, kinds_in_words
 from vitctl.ingest.shard_plan import Splitting, Unit
 from vitctl.ingest.shard_writer import REJECTS
 from vitctl.ingest.sources import Listing
@@ -22,10 +22,19 @@ _NAMES_SHOWN = 5
 
 def announce_source(listing: Listing, *, emit: Emit) -> None:
     if listing.skipped:
-        emit(Note(f"skipped in {listing.root}: {_counts(listing.skipped)}"))
-    misnamed = sum(count for kind, count in listing.skipped.items() if kind.startswith(MISNAMED))
+        kinds = kinds_in_words(listing.skipped, most=_KINDS_SHOWN)
+        emit(Note(f"skipped in {listing.root}: {kinds}"))
+    misnamed = Counter(
+        {
+            kind.removeprefix(NAMED): count
+            for kind, count in listing.skipped.items()
+            if kind.startswith(MISNAMED)
+        }
+    )
     if misnamed:
-        emit(Caution(f"{misnamed:,} images are skipped for their names; rename them to use them"))
+        kinds = kinds_in_words(misnamed, most=len(misnamed))
+        total = f"skipped for their names: {misnamed.total():,} images"
+        emit(Caution(f"{total} ({kinds}); rename them to use them"))
     without = (
         0 if listing.declared else sum(not os.path.splitext(id_)[1] for id_ in listing.entries.ids)
     )
@@ -52,12 +61,6 @@ def _case_twins(classes: Sequence[str]) -> list[str]:
     for name in classes:
         by_fold.setdefault(name.casefold().strip(), []).append(name)
     return [" and ".join(map(quoted, names)) for names in by_fold.values() if len(names) > 1]
-
-
-def _counts(counter: Counter[str]) -> str:
-    shown = [f"{count:,} {what}" for what, count in counter.most_common(_KINDS_SHOWN)]
-    more = len(counter) - len(shown)
-    return ", ".join(shown) + (f" and {more} more kinds" if more else "")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from stages.shard.spec import (
     reading_options,
 )
 from vitctl.artifacts import Store
-from vitctl.data.classes import read_class_list, read_pairs, select_classes, titles_for
+from vitctl.data.classes import read_class_list, read_names, read_pairs, select_classes, titles_for
 from vitctl.data.dataset import SPLITS
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
@@ -33,7 +33,7 @@ from vitctl.ingest.sources import Listing
 from vitctl.places import Place, place
 from vitctl.quoting import quoted
 from vitctl.suggestions import suggest
-from vitctl.textfiles import read_text, slashed
+from vitctl.textfiles import slashed
 
 
 def source_name(given: str) -> str:
@@ -129,10 +129,8 @@ def _excluded(arguments: Sequence[str], *, emit: Emit) -> list[str]:
     names: list[str] = []
     for argument in arguments:
         if Path(argument).is_file():
-            text = read_text(Path(argument), label=f"--exclude {argument}")
-            if text.remarks:
-                emit(Note(text.remark()))
-            names += [slashed(line.strip()) for _, line in text.numbered()]
+            listed = read_names(Path(argument), option="--exclude", emit=emit)
+            names += [slashed(name.strip()) for name in listed]
         else:
             names += [slashed(argument).rstrip("/")]
     return names
@@ -202,7 +200,7 @@ def class_list(
                 f"{len(unlisted)} of the {len(classes)} classes in {listing.root} are not among "
                 f"the {len(listed)} of {classes_from} ({', '.join(unlisted[:3])}"
                 f"{', ...' if len(unlisted) > 3 else ''})",
-                hint="rename the folders, or choose classes with --classes or --exclude",
+                hint=_unlisted_hint(unlisted, listed),
             )
         classes = listed
     if len(classes) < 2:
@@ -217,6 +215,18 @@ def class_list(
             "classes, name the list with --classes-from; without labels: --unlabelled",
         )
     return listing, classes
+
+
+def _unlisted_hint(unlisted: Sequence[str], listed: Sequence[str]) -> str:
+    """What helps where classes are not in a list: names that stand among other words of a line, as
+    in `1 001.Ovenbird`, are the list's fault."""
+    missing = set(unlisted)
+    for line in listed:
+        tokens = re.split(r"[\s,;:]+", line)
+        name = next((token for token in tokens if token in missing), None)
+        if name is not None:
+            return f"write only a name on each line: {name}, where the file says {quoted(line)}"
+    return "rename the folders, or choose classes with --classes or --exclude"
 
 
 def _by_number(listing: Listing, listed: Sequence[str]) -> Listing | None:

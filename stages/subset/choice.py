@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stages.subset.spec import Inputs, SubsetConfig
 from vitctl.data import selection
-from vitctl.data.classes import read_lines, select_classes
+from vitctl.data.classes import read_names, select_classes
 from vitctl.data.image_source import ImageSource
 from vitctl.data.selection import Mask
 from vitctl.errors import UsageError
@@ -35,8 +35,7 @@ def chosen_classes(
     if not available:
         raise UsageError("--classes: the dataset has no labels", hint="leave it out")
     if text not in available and Path(text).is_file():
-        lines = read_lines(Path(text), option="--classes", emit=emit)
-        names = {line.rstrip() for _, line in lines.numbered()}
+        names = set(read_names(Path(text), option="--classes", emit=emit))
         for name in sorted(names - set(available)):
             raise UsageError(
                 f"--classes {text}: there is no class {quoted(name)}",

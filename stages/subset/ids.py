@@ -12,7 +12,6 @@ def read_ids(path: Path | None, *, option: str, emit: Emit) -> Ids | None:
     """The ids in a file that an option names, None where it names none."""
     if path is None:
         return None
-    from vitctl.data.classes import read_lines
+    from vitctl.data.classes import read_names
 
-    text = read_lines(path, option=option, emit=emit)
-    return Ids(tuple(line.rstrip() for _, line in text.numbered()), str(path))
+    return Ids(tuple(read_names(path, option=option, emit=emit)), str(path))

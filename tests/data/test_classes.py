@@ -82,6 +82,53 @@ def test_class_list_file(tmp_path):
         read_class_list(tmp_path / "none")
 
 
+@pytest.mark.parametrize(
+    ("text", "remark"),
+    [
+        ("zebra,\n\ntench, Tinca tinca,\nant\n", "commas at the ends of lines"),
+        ("zebra,\r\ntench, Tinca tinca,\r\nant,\r\n", "commas at the ends of lines"),
+        ('"zebra"\n"tench, Tinca tinca"\n"ant"\n', "quotes around names"),
+        ("  'zebra',\n  'tench, Tinca tinca',\n  'ant'\n", "quotes around names"),
+        ('["zebra", "tench, Tinca tinca", "ant"]', "a list in brackets"),
+        ("[\n 'zebra',\n 'tench, Tinca tinca',\n 'ant',\n]\n", "a list in brackets"),
+    ],
+)
+def test_lists_copied_out_of_code_and_tables(tmp_path, text, remark):
+    (tmp_path / "classes.txt").write_bytes(text.encode())
+    events = []
+    listed = read_class_list(tmp_path / "classes.txt", emit=events.append)
+    assert listed == ["zebra", "tench, Tinca tinca", "ant"]
+    assert remark in events[0].text
+
+
+@pytest.mark.parametrize(
+    "names", [["a,", "b"], ['"a"', "b"], ["[a]", "[b]"], ["a", "b,"], ["'a\"", "'b'x"]]
+)
+def test_what_only_some_names_have_is_a_part_of_them(tmp_path, names):
+    (tmp_path / "classes.txt").write_text("\n".join([*names, "c", ""]))
+    assert read_class_list(tmp_path / "classes.txt") == [*names, "c"]
+
+
+def test_a_list_of_one_line(tmp_path):
+    (tmp_path / "classes.txt").write_text("cat, dog,sofa\n")
+    events = []
+    assert read_class_list(tmp_path / "classes.txt", emit=events.append) == ["cat", "dog", "sofa"]
+    assert "commas between" in events[0].text
+
+
+def test_titles_in_csv(tmp_path):
+    file = tmp_path / "titles.csv"
+    file.write_text('class,title\nn01,"tench, Tinca tinca"\nn02,great white, a shark\n')
+    assert read_pairs(file, option="--class-titles") == {
+        "class": "title",
+        "n01": "tench, Tinca tinca",
+        "n02": "great white, a shark",
+    }
+    file.write_text("n01\n")
+    with pytest.raises(InputError, match="line 1"):
+        read_pairs(file, option="--class-titles")
+
+
 def test_titles(tmp_path):
     file = tmp_path / "titles.txt"
     file.write_text("n01\ttench, Tinca tinca\nn02 goldfish\n")

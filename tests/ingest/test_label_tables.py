@@ -211,6 +211,58 @@ def test_names_in_another_case_are_found_where_nothing_else_is(tmp_path):
     assert labelled(list_folder(tmp_path)) == {"images/img_2.jpg": ("b",), "images/b.jpg": ("a",)}
 
 
+@pytest.mark.parametrize(
+    "root",
+    [
+        r"C:\Users\me\photos",
+        r"\\nas\share\photos",
+        "/home/me/my photos",
+        "file:///C:/photos",
+        "data/photos",
+        "..",
+    ],
+)
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".txt"])
+def test_paths_of_another_machine(tmp_path, root, ending):
+    """The table was made where the images lay elsewhere: the end of each path is what counts, also
+    where the names of files alone are not unique."""
+    slash = "\\" if "\\" in root else "/"
+    images = [f"{c}/{i}.jpg" for c in ("x", "y") for i in range(4)]
+    make(tmp_path / "photos", *images)
+    rows = [(f"{root}/{path}".replace("/", slash), "ab"[i % 2]) for i, path in enumerate(images)]
+    file = tmp_path / f"labels{ending}"
+    if ending == ".csv":
+        table(file, ["path", "label"], *rows)
+    elif ending == ".jsonl":
+        json_lines(file, *({"path": path, "label": label} for path, label in rows))
+    else:
+        file.write_text("".join(f"{path} {label}\r\n" for path, label in rows))
+    listing = list_folder(tmp_path / "photos", labels=read_labels(file))
+    assert labelled(listing) == {path: ("ab"[i % 2],) for i, path in enumerate(images)}
+    assert "the ends of longer paths" in listing.reading
+
+
+def test_lists_of_a_path_and_labels(tmp_path):
+    make(tmp_path / "photos", "a/1.jpg", "a/my cat.JPEG", "2.png")
+    file = tmp_path / "train.txt"
+    file.write_text("a/1.jpg 0\na/my cat.JPEG 10\n\n2.png   0 \n")
+    listing = list_folder(tmp_path / "photos", labels=read_labels(file))
+    assert labelled(listing) == {"a/1.jpg": ("0",), "a/my cat.JPEG": ("10",), "2.png": ("0",)}
+    assert not listing.several_labels
+    file.write_text("a/1.jpg 0 3\na/my cat.JPEG 10\n2.png 3 0\n")
+    listing = list_folder(tmp_path / "photos", labels=read_labels(file))
+    assert set(labelled(listing)["2.png"]) == {"0", "3"}
+    assert listing.several_labels
+    file.write_text("a/1.jpg golden retriever\na/my cat.JPEG pug\n2.png pug\n")
+    listing = list_folder(tmp_path / "photos", labels=read_labels(file))
+    assert labelled(listing)["a/1.jpg"] == ("golden retriever",)
+    assert not listing.several_labels
+    file.write_text("a/1.jpg 0 1\na/my cat.JPEG 1 0\n2.png 1 1\n")
+    with pytest.raises(InputError, match="2 columns of 0 and 1, but no names") as refused:
+        read_labels(file)
+    assert "image,cat,dog" in refused.value.hint
+
+
 def test_rows_that_do_not_fit_are_counted(tmp_path):
     make(tmp_path, *(f"images/{i}.jpg" for i in range(8)))
     rows = [(f"{i}.jpg", "ab"[i % 2]) for i in range(5)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl import strict_json
+from vitctl.data.name_lists import names_in
 from vitctl.data.names import compose
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, silent
@@ -105,14 +107,26 @@ def read_class_list(path: Place, *, emit: Emit = silent) -> list[str]:
         classes = list(Dataset.load(path).info.classes)
         check_classes(len(classes), dataset=path)
         return classes
-    text = read_lines(path, option="--classes-from", emit=emit)
-    names = [line.rstrip() for _, line in text.numbered()]
+    names = read_names(path, option="--classes-from", emit=emit)
+    if len(names) == 1 and "," in names[0]:
+        names = [name.strip() for name in names[0].split(",") if name.strip()]
+        emit(Note(f"--classes-from {path}: its one line is read as names with commas between"))
     counts = Counter(names)
     repeated = next((name for name in names if counts[name] > 1), None)
     if repeated is not None:
         raise InputError(f"{path} names the class {quoted(repeated)} twice")
     if not names:
         raise InputError(f"{path} names no class")
+    return names
+
+
+def read_names(path: Readable, *, option: str, emit: Emit = silent) -> list[str]:
+    """The names in a file that an option names, one a line; what was unusual about it is said."""
+    label = f"{option} {path}"
+    text = read_text(path, label=label)
+    names, remarks = names_in(text)
+    if remarks := (*text.remarks, *remarks):
+        emit(Note(f"{label}: {', '.join(remarks)}"))
     return names
 
 
@@ -132,13 +146,25 @@ def read_pairs(path: Path, *, option: str, emit: Emit = silent) -> dict[str, str
         return pairs
     pairs = {}
     for number, line in text.numbered():
-        name, separator, value = line.partition("\t" if "\t" in line else " ")
+        if path.suffix.lower() == ".csv":
+            name, separator, value = _first_cell(line)
+        else:
+            name, separator, value = line.partition("\t" if "\t" in line else " ")
         if not separator or not value.strip():
             raise InputError(f"line {number} of {option} {path} is not name<TAB>text")
         if name in pairs:
             raise InputError(f"line {number} of {option} {path} names {quoted(name)} again")
         pairs[name] = value.strip()
     return pairs
+
+
+def _first_cell(line: str) -> tuple[str, str, str]:
+    """A line of CSV as its first cell, a comma and the rest; texts with commas may lack quotes."""
+    try:
+        name, *cells = next(csv.reader([line], strict=True))
+    except csv.Error:
+        return line, "", ""
+    return name.strip(), "," if cells else "", ",".join(cells)
 
 
 def titles_for(classes: Sequence[str], titles: Mapping[str, str]) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
-"""Tables of labels as columns of cells: CSV, TSV or JSON lines, by the one reader of text files."""
+"""Tables of labels as columns of cells: CSV, TSV, JSON lines, or lines of a path and labels after
+spaces, by the one reader of text files."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +21,9 @@ Cell = str | tuple[str, ...] | None
 """Text, a list of texts, or nothing."""
 
 _MOST_COLUMNS = 100_000
+_ENDS = "|".join(ending[1:] for ending in sorted(IMAGE_ENDINGS))
+_PATH_AND_LABELS = re.compile(rf"(\S.*?\.(?:{_ENDS}))[ \t]+(\S.*)", re.IGNORECASE)
+"""A line of the lists of Caffe and of many papers: `train/cat 1.jpg 7`."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,33 @@ def cells_of(text: Text, *, name: str) -> Cells:
     # A header in CSV may begin with a brace only if it is called so, which none is.
     if first == "{" or name.lower().endswith((".jsonl", ".ndjson")):
         return _from_json(text)
+    if (listed := _from_list(text)) is not None:
+        return listed
     return _from_delimited(text, separator="\t" if name.lower().endswith(".tsv") else ",")
+
+
+def _from_list(text: Text) -> Cells | None:
+    """Lines of a path and a label after it, or several that are numbers; None for another table.
+    Raises InputError where columns of 0 and 1 do not say of which classes they are."""
+    images: list[Cell] = []
+    labels: list[str] = []
+    for _, line in text.numbered():
+        match = _PATH_AND_LABELS.fullmatch(line.strip())
+        if match is None or any(separator in line for separator in ",;\t"):
+            return None
+        images.append(match[1])
+        labels.append(match[2])
+    remarks = (*text.remarks, "a path and a label after it on each line")
+    numbers = [tuple(label.split()) for label in labels]
+    counts = {len(row) for row in numbers}
+    if counts == {1} or not all(number.isdigit() for row in numbers for number in row):
+        return Cells(text.label, {"path": images, "label": [*labels]}, remarks)
+    if len(counts) == 1 and {number for row in numbers for number in row} <= {"0", "1"}:
+        raise InputError(
+            f"{text.label} has {counts.pop()} columns of 0 and 1, but no names of classes for them",
+            hint="write them as CSV, with a first line of the names: image,cat,dog",
+        )
+    return Cells(text.label, {"path": images, "labels": [*numbers]}, remarks)
 
 
 def _from_delimited(text: Text, *, separator: str) -> Cells:

@@ -1,7 +1,8 @@
-"""Which image each cell of a table means: by its path, without its ending, by its name alone, by
-a number that lost its leading zeros or became a fraction, or in another case.
+"""Which image each cell of a table means: by its path, without its ending, by the end of a path on
+another machine, by its name alone, by a number that lost its leading zeros or became a fraction, or
+in another case.
 
-    train/0001.jpg     val\\1.jpg     0001     /kaggle/input/x/train/0001.jpg     1     1.0
+    train/0001.jpg     val\\1.jpg     0001     C:\\Users\\x\\train\\0001.jpg     1     1.0
 """
 
 from __future__ import annotations
@@ -93,6 +94,11 @@ class Paths:
         names = [slashed(cell, known=self._known) for cell in cells]
         yield "", self._paths(names, self._by("path", lambda path: path))
         yield "paths without endings", self._paths(names, self._by("stem", _stem))
+        if any("/" in name for name in names):
+            yield (
+                "the ends of longer paths",
+                self._by_suffix(names, self._by("path", lambda path: path)),
+            )
         bases = [name.rpartition("/")[2] for name in names]
         yield "names of files", _looked_up(bases, self._by("base", _base))
         stems = self._by("base stem", lambda path: _stem(_base(path)))
@@ -134,6 +140,20 @@ class Paths:
             if row == MISSING and not name.isascii():
                 row = keys.get(nfc(name), MISSING)
             rows[i] = row
+        return rows
+
+    def _by_suffix(self, names: Sequence[str], keys: dict[str, int]) -> NDArray[np.int64]:
+        """By the longest end of each path that is an image's own: `C:/Users/x/photos/cat/1.jpg`
+        means `cat/1.jpg`. Names of files alone are another manner."""
+        rows = np.full(len(names), MISSING, np.int64)
+        deepest = max((path.count("/") for path in keys), default=0)
+        for i, name in enumerate(names):
+            parts = name.split("/")
+            for first in range(max(0, len(parts) - 1 - deepest), len(parts) - 1):
+                end = "/".join(parts[first:])
+                if (row := keys.get(end if end.isascii() else nfc(end))) is not None:
+                    rows[i] = row
+                    break
         return rows
 
     def _by(self, manner: str, key_of: Callable[[str], str | None]) -> dict[str, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 
 # Files with these endings, or none, are taken for images; others are counted and left alone.
 IMAGE_ENDINGS = frozenset(
@@ -73,5 +74,16 @@ def misnamed(name: str) -> str | None:
     return None
 
 
-MISNAMED = "files named as an image with"
+def kinds_in_words(counts: Counter[str], *, most: int) -> str:
+    """How many files of each kind were left alone, the most frequent ones first: "2 .txt files"."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{count:,} {kind}" for kind, count in ordered[:most]]
+    more = len(counts) - len(shown)
+    if more:
+        shown.append(f"and {more} more kind{'s' * (more > 1)}")
+    return ", ".join(shown)
+
+
+NAMED = "files named as an image "
+MISNAMED = f"{NAMED}with"
 """How the kinds of misnamed images begin."""

@@ -13,6 +13,7 @@ from vitctl.ingest import own_output
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import Entries
 from vitctl.ingest.folder_layout import Layout
+from vitctl.ingest.litter import kinds_in_words
 from vitctl.ingest.sources import Listing, Source
 from vitctl.ingest.tables_inside import Sidecars
 
@@ -103,7 +104,7 @@ def nothing_found(tree: Tree, skipped: Counter[str]) -> InputError:
             )
     if skipped[own_output.KIND] or skipped[own_output.PICTURES]:
         return own_output.refusal(tree.path)
-    contents = ", ".join(f"{count} {what}" for what, count in skipped.most_common(_SHOWN))
+    contents = kinds_in_words(skipped, most=_SHOWN)
     return InputError(
         f"there is no image in {tree.path}" + (f" (it holds {contents})" if contents else ""),
         hint="give a folder of class folders with images, of images without labels with "

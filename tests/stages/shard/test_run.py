@@ -629,6 +629,21 @@ def test_settings_that_came_later_leave_older_ids_alone():
     }
 
 
+def test_a_list_of_more_than_names_is_what_to_mend(source, store, tmp_path):
+    (tmp_path / "classes.txt").write_text("1 ant\n2 bee\n3 cat\n")
+    inputs = Inputs(str(source), classes_from=tmp_path / "classes.txt")
+    with pytest.raises(InputError, match="3 of the 3 classes") as refused:
+        shard(source, store, inputs=inputs)
+    assert refused.value.hint == (
+        "write only a name on each line: ant, where the file says '1 ant'"
+    )
+    names = tmp_path / "out.txt"
+    names.write_text('"bee",\n"ant/0.png"\n')
+    artifact = shard(source, store, inputs=Inputs(str(source), exclude=(str(names),)))
+    assert Dataset.load(artifact.path).info.classes == ("ant", "cat")
+    assert sum(artifact.summary["examples"].values()) == 11
+
+
 def test_a_split_without_a_usable_image_costs_the_others_nothing(tmp_path, store):
     root = tmp_path / "split"
     photos(root / "train")

@@ -1,0 +1,74 @@
+"""What `vitctl shard` says of a source: every kind of file that is left alone, however many."""
+
+from __future__ import annotations
+
+from collections import Counter, namedtuple
+
+import pytest
+
+from stages.shard.announce import announce_source
+from stages.shard.run import run
+from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
+from tests.ingest.test_sources import make
+from vitctl.artifacts import Store
+from vitctl.errors import DoesNotFitError, InputError
+from vitctl.events import Caution, Note
+from vitctl.ingest.folder import list_folder
+from vitctl.ingest.litter import kinds_in_words
+
+
+def said(root):
+    """(texts of notes, texts of cautions) of the source in a folder."""
+    events = []
+    announce_source(list_folder(root), emit=events.append)
+    notes, cautions = (
+        [event.text for event in events if isinstance(event, kind)] for kind in (Note, Caution)
+    )
+    return notes, cautions
+
+
+def test_misnamed_images_are_said_by_kind(tmp_path):
+    names = ["1.jpg?w=400", "2.jpg?x", "3.png.1", "4.jpeg (2)", "5.webp:large", "6.jpg.part"]
+    make(tmp_path, "cat/a.jpg", "dog/b.jpg", *(f"cat/{name}" for name in names))
+    notes, cautions = said(tmp_path)
+    assert cautions == [
+        "skipped for their names: 5 images (2 with a number after the ending (photo.jpg.1), 2 with "
+        "a web address's tail (photo.jpg?w=400), 1 with something after the ending "
+        "(photo.jpg:large)); rename them to use them"
+    ]
+    assert "1 downloads that did not finish (photo.jpg.part)" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "end"), [(8, ""), (9, "and 1 more kind"), (11, "and 3 more kinds")]
+)
+def test_of_many_kinds_the_most_frequent_are_said_and_the_others_counted(tmp_path, kinds, end):
+    make(tmp_path, "cat/a.jpg", "dog/b.jpg")
+    make(tmp_path, *(f"cat/{i}.x{kind:02}" for kind in range(kinds) for i in range(kinds - kind)))
+    (note,), cautions = said(tmp_path)
+    assert cautions == []
+    shown = [f"{kinds - kind} .x{kind:02} files" for kind in range(min(kinds, 8))]
+    assert note == f"skipped in {tmp_path}: {', '.join([*shown, *([end] if end else [])])}"
+
+
+def test_kinds_that_are_not_shown_are_counted_also_in_errors(tmp_path):
+    make(tmp_path, *(f"cat/a.x{kind}" for kind in range(5)))
+    with pytest.raises(InputError, match=r"it holds 1 \.x\d files, .*, and 2 more kinds\)"):
+        list_folder(tmp_path)
+    assert kinds_in_words(Counter(), most=3) == ""
+
+
+def test_too_small_a_disk_is_told_with_the_largest_file(tmp_path, monkeypatch):
+    root = make(tmp_path / "photos", *(f"{c}/{i}.jpg" for c in ("cat", "dog") for i in range(3)))
+    with open(root / "dog" / "huge.jpg", "wb") as file:
+        file.truncate(300 * 2**20)
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("stages.shard.shards.shutil.disk_usage", lambda _: usage(9, 9, 2**20))
+    with pytest.raises(DoesNotFitError) as refused:
+        run(
+            ShardConfig(),
+            Inputs(str(root)),
+            store=Store(tmp_path / "artifacts"),
+            runtime=ShardRuntime(workers=0),
+        )
+    assert "(the largest file is dog/huge.jpg, 300.0 MiB)" in refused.value.message
