@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
@@ -62,19 +62,24 @@ def evaluate(
     *,
     data: Reference | None = None,
     labels: Path | str | None = None,
+    class_map: Path | str | Mapping[str, str | Sequence[str]] | None = None,
     **options: Unpack[Options],
 ) -> Artifact:
     """A checkpoint -> scores and metrics on a dataset. `source` left out is the newest checkpoint,
-    `data` what it was trained on; `labels` is a file of labels in place of the dataset's."""
-    from stages.evaluate.settings import resolve
+    `data` what it was trained on; `labels` is a file of labels in place of the dataset's, and
+    `class_map` the model's names of the dataset's classes, or a file of them."""
+    from stages.evaluate.settings import read_classes, resolve
     from vitctl.recipes.measuring import MeasuringRuntime
 
     call = Call("evaluate", options)
     runtime = call.runtime(MeasuringRuntime)
     checkpoint = call.input("checkpoint", source, option="source")
     dataset = call.measured_on(checkpoint, data)
+    if isinstance(class_map, str | Path):
+        class_map = read_classes(class_map, name="class_map", emit=call.emit)
+    overrides = call.overrides.with_flags({"class_map": class_map})
     file = None if labels is None else Path(labels)
-    cfg, given = resolve(call.overrides, checkpoint, dataset, labels=file, emit=call.emit)
+    cfg, given = resolve(overrides, checkpoint, dataset, labels=file, emit=call.emit)
     from stages.evaluate.run import run
 
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)

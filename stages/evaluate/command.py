@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from typer import Option
 
-from stages.evaluate.settings import read_tops, resolve
+from stages.evaluate.settings import read_classes, read_tops, resolve
 from stages.evaluate.spec import EvaluateConfig
 from vitctl.artifacts import Artifact
 from vitctl.console import flags
@@ -16,16 +16,7 @@ from vitctl.console.session import Session
 from vitctl.console.text import safe
 from vitctl.console.verb import verb
 from vitctl.errors import UsageError
-from vitctl.events import Emit
 from vitctl.recipes.measuring import MeasuringRuntime
-
-
-def _read_class_map(text: str, *, name: str, emit: Emit) -> dict[str, Any]:
-    from vitctl.data.class_map import read_class_map
-
-    del name
-    return dict(read_class_map(Path(text), emit=emit))
-
 
 _SETTINGS = (
     flags.SCORED_SPLIT,
@@ -34,7 +25,7 @@ _SETTINGS = (
         "Names of the dataset's classes in the model, where they differ: a file of lines "
         "dataset-class<TAB>model-class (with further tabs and names where several are right), "
         "JSON, or ObjectNet's folder mappings (default: the same names).",
-        reads=_read_class_map,
+        reads=read_classes,
         remarks=True,
         metavar="FILE",
     ),

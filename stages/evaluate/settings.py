@@ -45,3 +45,12 @@ def resolve(
 def read_tops(text: str, *, name: str) -> list[int]:
     """`10,1,5` -> [1, 5, 10]."""
     return sorted({parse_count(part, name=name) for part in text.split(",")})
+
+
+def read_classes(text: Path | str, *, name: str, emit: Emit) -> dict[str, Any]:
+    """A file of names of classes, or ObjectNet's folder of them. Raises NotFoundError,
+    InputError."""
+    from vitctl.data.class_map import read_class_map
+
+    del name  # its errors say which option they are of
+    return dict(read_class_map(Path(text), emit=emit))

@@ -134,6 +134,7 @@ def folder(tmp_path_factory):
     pixels = np.zeros((8, 8, 3), np.uint8)
     Image.fromarray(pixels).save(folder / "one.png")
     (folder / "ids.txt").write_text("train/1\ntrain/2\n")
+    (folder / "map.txt").write_text("hen\tbee\nowl\tant\tcat\n")
     (folder / "classes.txt").write_text("ant\nbee\n")
     rows = [f"{compute},{0.9 / compute**0.3 + 0.1:.5f}" for compute in range(1, 12)]
     (folder / "runs.csv").write_text("\n".join(["compute,error", *rows]))
@@ -196,8 +197,10 @@ CASES: dict[str, Case] = {
         ),
     ),
     "evaluate": Case(
-        "--from made@8 --eval-split val --top 1,3",
-        lambda: api.evaluate("made@8", set={"eval_split": "val", "top": (1, 3)}),
+        "--from made@8 --eval-split val --top 1,3 --class-map map.txt",
+        lambda: api.evaluate(
+            "made@8", class_map="map.txt", set={"eval_split": "val", "top": (1, 3)}
+        ),
     ),
     "embed": Case(
         "--from made@8 --at tokens --splits val",
