@@ -4,6 +4,7 @@ app       the typer app: the table of verbs, and the console script
 api       the commands as Python functions
 shard     images -> a dataset artifact
 subset    a dataset -> some of its images, none copied
+dedup     a dataset -> the same without images that others have, too
 mix       datasets -> one of all their images, by weight
 pretrain  a dataset -> a run of checkpoints
 cooldown  a checkpoint of a run -> a finished model

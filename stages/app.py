@@ -38,6 +38,9 @@ class Verb:
 VERBS: dict[str, Verb] = {
     "shard": Verb("stages.shard.command", "Make a dataset from images.", "Data", True),
     "subset": Verb("stages.subset.command", "Select images of a dataset, without copies.", "Data"),
+    "dedup": Verb(
+        "stages.dedup.command", "Remove images that other datasets have, too.", "Data", True
+    ),
     "mix": Verb("stages.mix.command", "Combine datasets by weight, without copies.", "Data"),
     "pretrain": Verb(
         "stages.pretrain.command", "Pretrain a ViT; more steps continue it.", "Train", True

@@ -19,6 +19,7 @@
     recipes      published recipes, and how one becomes the settings of a run
     ingest       foreign files -> the records of a dataset
     data         images on disk -> batches in memory
+    duplicates   images that are the same picture, exactly or nearly
     formula      images made by formulas: integers -> pictures
     model        the vision transformer: variants, accounting, forward pass
     optim        optimizers, schedules, averages of weights

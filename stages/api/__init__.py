@@ -1,7 +1,7 @@
 """The commands from Python: what the shell says, in a notebook or a sweep. Silent without `emit`.
 
     call      the arguments of every command, and how an input is looked up
-    data      shard, subset, mix
+    data      shard, subset, dedup, mix
     train     pretrain, cooldown, finetune, average
     measure   fewshot, evaluate, compare, scaling_fit, scaling_plot
     use       predict, embed, import_, export
@@ -24,7 +24,7 @@ setting, and `set` takes it by the key that `--print-config` shows (docs/guide/p
 from __future__ import annotations
 
 from stages.api.call import Configured, Count, Looking, Options, Reference
-from stages.api.data import mix, shard, subset
+from stages.api.data import dedup, mix, shard, subset
 from stages.api.hardware import doctor, plan
 from stages.api.measure import compare, evaluate, fewshot, scaling_fit, scaling_plot
 from stages.api.results import lineage, ls, replay, rm, show, verify
@@ -40,6 +40,7 @@ __all__ = [
     "average",
     "compare",
     "cooldown",
+    "dedup",
     "doctor",
     "embed",
     "evaluate",

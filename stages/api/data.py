@@ -91,6 +91,30 @@ def subset(
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 
+def dedup(
+    data: Reference | None = None,
+    *,
+    against: Sequence[Reference] = (),
+    **options: Unpack[Options],
+) -> Artifact:
+    """A dataset -> the same without images that one of the datasets `against` has, exactly or
+    nearly; without these, without its own repetitions. `data` left out is the newest of the
+    store."""
+    from stages.dedup.settings import resolve
+    from stages.dedup.spec import DedupRuntime
+
+    call = Call("dedup", options)
+    cfg, given = resolve(
+        call.overrides,
+        lambda: call.input("dataset", data),
+        against,
+        lambda other: call.input("dataset", other, option="against"),
+    )
+    from stages.dedup.run import run
+
+    return run(cfg, given, store=call.store, runtime=call.runtime(DedupRuntime), emit=call.emit)
+
+
 def mix(
     *datasets: Reference, weights: Sequence[float | str] | None = None, **options: Unpack[Options]
 ) -> Artifact:

@@ -19,12 +19,12 @@ from vitctl.artifacts.kinds import DATASET
 from vitctl.artifacts.kinds.dataset import Dataset
 from vitctl.artifacts.references import plain_name
 from vitctl.artifacts.store import slug
-from vitctl.data.dataset import DESCRIPTION, FORMAT_OF_PARTS, SPLITS, DatasetInfo
+from vitctl.data.dataset import SPLITS, DatasetInfo
 from vitctl.data.image_source import ImageSource
 from vitctl.data.local_shards import local_folder
 from vitctl.data.opening import in_place, open_dataset
-from vitctl.data.parts import DatasetRef, SubsetInfo
-from vitctl.data.subset import rows_name, splits_of
+from vitctl.data.parts import DatasetRef
+from vitctl.data.subset import described, write_subset
 from vitctl.errors import UsageError
 from vitctl.events import Emit, Note, silent
 from vitctl.places import Place
@@ -74,11 +74,7 @@ def run(
             _announce(source.info, info, rows, cfg, emit=emit)
 
             # ---- Describe them
-            assert info.subset is not None
-            for split in info.subset.splits:
-                stored = rows[split].astype(f"<u{info.subset.row_bytes}")
-                (draft.path / rows_name(split)).write_atomic(stored.tobytes())
-            (draft.path / DESCRIPTION).write_atomic(info.as_document())
+            write_subset(draft.path, info, rows)
             artifact = draft.publish(summary=_summary(info, source.info).as_json())
     emit(following(artifact))
     return artifact
@@ -144,20 +140,12 @@ def _described(
         stays = [i for i in used if chosen is None or classes[i] in chosen]
         classes = tuple(classes[i] for i in stays)
         titles = None if titles is None else tuple(titles[i] for i in stays)
-    most = max(part.examples for part in info.splits.values())
-    splits = splits_of(source, rows)
-    return DatasetInfo(
-        format=FORMAT_OF_PARTS,
+    return described(
+        source,
+        rows,
+        of=DatasetRef(id=inputs.dataset.id, digest=inputs.dataset.digest),
         classes=classes,
         class_titles=titles,
-        multi_label=info.multi_label,
-        max_labels=info.max_labels,
-        splits=splits,
-        subset=SubsetInfo(
-            dataset=DatasetRef(id=inputs.dataset.id, digest=inputs.dataset.digest),
-            row_bytes=4 if most <= 2**32 else 8,
-            splits=tuple(split for split in splits if split in rows),
-        ),
     )
 
 

@@ -38,6 +38,7 @@ CASES = {
     ("fewshot", "fewshot"): ("show", {}),
     ("export", "export"): ("show", {}),
     ("batch", "pretrain"): ("show", {}),
+    ("image-hashes", "dedup"): ("show", {}),
 }
 
 

@@ -105,5 +105,5 @@ def test_commands_that_make_several_kinds_name_none_of_them():
     training = {*CHECKPOINT.commands} & {*BATCH.commands}
     assert {kinds.kind_named(command) for command in training} == training
     assert kinds.kind_named("import") == "checkpoint"
-    assert {kinds.kind_named(command) for command in DATASET.commands} == {"dataset"}
+    assert {kinds.kind_named(command) for command in DATASET.commands} == {"dataset", "dedup"}
     assert kinds.example_of("batch") == kinds.example_of("novelty") == CHECKPOINT.example

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from vitctl.data.classes import class_mapping, map_labels
 from vitctl.data.columns import Column
 from vitctl.data.config import AugmentConfig
-from vitctl.data.dataset import DatasetInfo, SplitInfo
+from vitctl.data.dataset import DESCRIPTION, FORMAT_OF_PARTS, DatasetInfo, SplitInfo
 from vitctl.data.image_cost import ImageCost
 from vitctl.data.image_source import ImageSource
 from vitctl.data.order import Order
+from vitctl.data.parts import DatasetRef, SubsetInfo
 from vitctl.data.read_clock import ReadClock
 from vitctl.data.records import ChosenRecords, Records
 from vitctl.data.views import Request, View
@@ -152,6 +153,42 @@ def splits_of(source: ImageSource, rows: Mapping[str, Rows]) -> dict[Any, SplitI
         for split, count in examples.items()
         if count
     }
+
+
+def described(
+    source: ImageSource,
+    rows: Mapping[str, Rows],
+    *,
+    of: DatasetRef,
+    classes: tuple[str, ...],
+    class_titles: tuple[str, ...] | None,
+) -> DatasetInfo:
+    """The description of the images of `source`, which is the dataset `of`, at `rows`."""
+    info = source.info
+    most = max(part.examples for part in info.splits.values())
+    splits = splits_of(source, rows)
+    return DatasetInfo(
+        format=FORMAT_OF_PARTS,
+        classes=classes,
+        class_titles=class_titles,
+        multi_label=info.multi_label,
+        max_labels=info.max_labels,
+        splits=splits,
+        subset=SubsetInfo(
+            dataset=of,
+            row_bytes=4 if most <= 2**32 else 8,
+            splits=tuple(split for split in splits if split in rows),
+        ),
+    )
+
+
+def write_subset(folder: Place, info: DatasetInfo, rows: Mapping[str, Rows]) -> None:
+    """The files of a subset, as `info` describes it."""
+    assert info.subset is not None
+    for split in info.subset.splits:
+        stored = rows[split].astype(f"<u{info.subset.row_bytes}")
+        (folder / rows_name(split)).write_atomic(stored.tobytes())
+    (folder / DESCRIPTION).write_atomic(info.as_document())
 
 
 def renumbered(

@@ -9,6 +9,7 @@
     feature_set  the summary of a set of features
     export      the summary of an export
     plots       the summary of drawn figures
+    image_hashes  the summary of hashes of a dataset's images
     schema      the JSON schema of artifacts, made from all summaries
 
 A new kind is a row of the table below and a class beside the others. Listing, completion, hints,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from vitctl.artifacts.kinds.export import Export
     from vitctl.artifacts.kinds.feature_set import FeatureSet
     from vitctl.artifacts.kinds.fewshot import Fewshot
+    from vitctl.artifacts.kinds.image_hashes import ImageHashes
     from vitctl.artifacts.kinds.plots import Plots
     from vitctl.scaling.fit_line import FitLine
     from vitctl.scaling.summary import FitSummary
@@ -90,6 +92,12 @@ def _scaling_plot() -> type[Plots]:
     return Plots
 
 
+def _image_hashes() -> type[ImageHashes]:
+    from vitctl.artifacts.kinds.image_hashes import ImageHashes
+
+    return ImageHashes
+
+
 def _batch() -> type[Batch]:
     from vitctl.artifacts.kinds.batch import Batch
 
@@ -99,7 +107,7 @@ def _batch() -> type[Batch]:
 _TRAINING = ("pretrain", "cooldown", "finetune")
 _WITH_WEIGHTS = (*_TRAINING, "import", "average")
 
-DATASET = Kind("dataset", ("shard", "subset", "mix"), _dataset, "vitctl shard SRC")
+DATASET = Kind("dataset", ("shard", "subset", "mix", "dedup"), _dataset, "vitctl shard SRC")
 CHECKPOINT = Kind(
     "checkpoint", _WITH_WEIGHTS, _checkpoint, "vitctl pretrain --model S16 --data DATASET"
 )
@@ -113,6 +121,12 @@ SCALING_FIT = Kind(
     "scaling-fit", ("scaling fit",), _scaling_fit, "vitctl scaling fit TABLE", line=_scaling_line
 )
 SCALING_PLOT = Kind("scaling-plot", ("scaling plot",), _scaling_plot, "vitctl scaling plot TABLE")
+IMAGE_HASHES = Kind(
+    "image-hashes",
+    ("dedup",),
+    _image_hashes,
+    "vitctl dedup --data DATASET",
+)
 BATCH = Kind("batch", _TRAINING, _batch)
 
 KINDS: dict[str, Kind[Any]] = {
@@ -126,6 +140,7 @@ KINDS: dict[str, Kind[Any]] = {
         EXPORT,
         SCALING_FIT,
         SCALING_PLOT,
+        IMAGE_HASHES,
         BATCH,
     )
 }

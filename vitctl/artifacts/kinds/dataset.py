@@ -36,6 +36,12 @@ class Dataset(Summary):
         "there.",
     )
 
+    left_out: dict[str, Count] = Field(
+        default={},
+        description="Of a dataset without duplicates (`vitctl dedup`): how they are equal (bytes, "
+        "pixels or near) -> images left out.",
+    )
+
     @classmethod
     def without_files(
         cls, *, classes: int, examples: Mapping[str, int], **more: Mapping[str, int]
@@ -60,4 +66,6 @@ class Dataset(Summary):
         for split, examples in self.examples.items():
             whole = self.selected_from.get(split, examples)
             yield f"{examples:,} {split}" + (f" of {whole:,}" if whole != examples else "")
+        duplicates = sum(self.left_out.values())
+        yield f"{duplicates:,} duplicates left out" if duplicates else ""
         yield f"{self.rejected:,} rejected" if self.rejected else ""
