@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(p for top in ("vitctl", "stages") for p in (ROOT / top).rglob("*.py"))
 NUMBERS_AND_DIGESTS = {
     "vitctl/__init__.py",  # a message of Python's own form
-    "vitctl/ingest/sources.py",
+    "vitctl/ingest/listing.py",
     "vitctl/settings/overrides.py",
     "vitctl/strict_json.py",
     "vitctl/train/run/diverged.py",

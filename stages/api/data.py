@@ -9,7 +9,7 @@ from typing import Unpack
 from stages.api.call import Call, Options, Reference
 from vitctl.artifacts import Artifact
 from vitctl.formula.family import Family
-from vitctl.ingest.format_names import FormatName
+from vitctl.ingest.sources.format_names import FormatName
 from vitctl.places import Place, place
 
 

@@ -23,7 +23,7 @@ def resolve(
 ) -> tuple[EvaluateConfig, Inputs]:
     """The settings that score a checkpoint on a dataset, or on the synthetic images that it was
     trained on, and what is read; `labels` is a file of labels in place of the dataset's."""
-    from vitctl.ingest.replaced_labels import read_replaced_labels
+    from vitctl.ingest.labels.replaced_labels import read_replaced_labels
 
     replaced = None if labels is None else read_replaced_labels(labels)
     tree = overrides.tree()

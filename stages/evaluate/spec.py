@@ -15,7 +15,7 @@ from vitctl.settings.config import Config
 from vitctl.summaries import WeightsName
 
 if TYPE_CHECKING:
-    from vitctl.ingest.replaced_labels import ReplacedLabels
+    from vitctl.ingest.labels.replaced_labels import ReplacedLabels
 
 VERSION = 1
 

@@ -13,7 +13,7 @@ from vitctl.data.classes import class_mapping
 from vitctl.data.image_source import ImageSource
 from vitctl.errors import InputError
 from vitctl.events import Caution, Emit, Note, Progress
-from vitctl.ingest.replaced_labels import ReplacedLabels, class_numbers
+from vitctl.ingest.labels.replaced_labels import ReplacedLabels, class_numbers
 from vitctl.quoting import quoted
 
 _NAMES_AT_ONCE = 512

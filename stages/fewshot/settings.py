@@ -153,7 +153,7 @@ def features_in_files(path: Path) -> Given | None:
     an artifact."""
     if not path.exists() or (path / MANIFEST).exists():
         return None
-    from vitctl.ingest.feature_files import read_features as read_files
+    from vitctl.ingest.sources.feature_files import read_features as read_files
 
     return Given(read_files(path))
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from stages.predict.spec import PAUSE, Named
 from vitctl.errors import InputError
 from vitctl.events import Emit, Note
-from vitctl.ingest import own_output
 from vitctl.ingest.litter import file_kind, folder_kind, kinds_in_words
+from vitctl.ingest.trees import own_output
 
 STDIN = "-"
 _PAUSE_S = 0.1

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from stages.shard.spec import ShardConfig
 from vitctl.data.dataset import Split
 from vitctl.events import Caution, Emit, Note, Settings
-from vitctl.ingest.assemble import SourceOutcome
+from vitctl.ingest.listing import Listing
 from vitctl.ingest.litter import MISNAMED, NAMED, kinds_in_words
-from vitctl.ingest.shard_plan import Splitting, Unit
-from vitctl.ingest.shard_writer import REJECTS
-from vitctl.ingest.sources import Listing
+from vitctl.ingest.write.assemble import SourceOutcome
+from vitctl.ingest.write.shard_plan import Splitting, Unit
+from vitctl.ingest.write.shard_writer import REJECTS
 from vitctl.quoting import quoted
 
 _KINDS_SHOWN = 8

@@ -14,7 +14,7 @@ from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.formula.family import Family
-from vitctl.ingest.format_names import FormatName
+from vitctl.ingest.sources.format_names import FormatName
 from vitctl.places import place
 
 _SETTINGS = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stages.shard.spec import IMAGENET, Inputs, ShardConfig, reading_options
 from vitctl.errors import UsageError
-from vitctl.ingest.imagenet_files import ImageNetFiles
+from vitctl.ingest.sources.imagenet_files import ImageNetFiles
 
 
 def imagenet_files(source: str, files: ImageNetFiles) -> ImageNetFiles | None:

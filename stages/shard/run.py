@@ -26,11 +26,11 @@ from vitctl.artifacts.kinds.dataset import Dataset
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError
 from vitctl.events import Caution, Emit, Note, silent
-from vitctl.ingest.assemble import SourceOutcome, assemble
-from vitctl.ingest.header import largest_file
-from vitctl.ingest.shard_plan import Splitting, Unit, assign_splits, make_units
-from vitctl.ingest.shard_writer import REPORTS, ShardReport
-from vitctl.ingest.sources import Listing
+from vitctl.ingest.listing import Listing
+from vitctl.ingest.pixels.header import largest_file
+from vitctl.ingest.write.assemble import SourceOutcome, assemble
+from vitctl.ingest.write.shard_plan import Splitting, Unit, assign_splits, make_units
+from vitctl.ingest.write.shard_writer import REPORTS, ShardReport
 from vitctl.signals import Stop, raise_if_asked, unless_owned
 
 

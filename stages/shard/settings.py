@@ -9,7 +9,7 @@ from typing import Any
 from stages.shard.formula import check_source, formula_settings
 from stages.shard.imagenet import check_imagenet, imagenet_files
 from stages.shard.spec import Inputs, ShardConfig
-from vitctl.ingest.imagenet_files import ImageNetFiles
+from vitctl.ingest.sources.imagenet_files import ImageNetFiles
 from vitctl.settings.overrides import Overrides
 
 

@@ -22,9 +22,11 @@ from vitctl.artifacts.files import TEMPORARY
 from vitctl.errors import DoesNotFitError, InputError, InterruptedRun
 from vitctl.events import Emit, Note, Progress
 from vitctl.hardware.machine import available_cores
-from vitctl.ingest.header import largest_file
-from vitctl.ingest.shard_plan import Unit
-from vitctl.ingest.shard_writer import (
+from vitctl.ingest.listing import Source
+from vitctl.ingest.pixels.header import largest_file
+from vitctl.ingest.reading.spool import at_random
+from vitctl.ingest.write.shard_plan import Unit
+from vitctl.ingest.write.shard_writer import (
     REJECTS,
     REPORTS,
     ShardReport,
@@ -33,9 +35,7 @@ from vitctl.ingest.shard_writer import (
     set_up_worker,
     write_shard,
 )
-from vitctl.ingest.sources import Source
-from vitctl.ingest.spool import at_random
-from vitctl.ingest.worker_pool import Done, Moving, run_tasks
+from vitctl.ingest.write.worker_pool import Done, Moving, run_tasks
 from vitctl.places import Place
 from vitctl.places.scratch import check_room
 from vitctl.signals import Stop, graceful

@@ -24,12 +24,12 @@ from vitctl.data.dataset import SPLITS
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.ingest.choices import Choices
-from vitctl.ingest.digits import list_digits
-from vitctl.ingest.formats import list_images
-from vitctl.ingest.formula import list_formula
-from vitctl.ingest.imagenet import list_imagenet
-from vitctl.ingest.label_file import read_labels
-from vitctl.ingest.sources import Listing
+from vitctl.ingest.labels.label_file import read_labels
+from vitctl.ingest.listing import Listing
+from vitctl.ingest.sources.digits import list_digits
+from vitctl.ingest.sources.formats import list_images
+from vitctl.ingest.sources.formula import list_formula
+from vitctl.ingest.sources.imagenet import list_imagenet
 from vitctl.places import Place, place
 from vitctl.quoting import quoted
 from vitctl.suggestions import suggest

@@ -10,9 +10,9 @@ from pydantic import ByteSize, Field, model_validator
 
 from vitctl.formula.family import FormulaConfig
 from vitctl.ingest.folder_layout import LayoutName
-from vitctl.ingest.format_names import FormatName
-from vitctl.ingest.imagenet_files import ImageNetFiles
-from vitctl.ingest.share import ShareOf
+from vitctl.ingest.sources.format_names import FormatName
+from vitctl.ingest.sources.imagenet_files import ImageNetFiles
+from vitctl.ingest.write.share import ShareOf
 from vitctl.places import Place
 from vitctl.settings.config import Config
 from vitctl.stage import Runtime

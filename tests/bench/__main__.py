@@ -224,9 +224,9 @@ def plan_of(classes: int, folder: Path) -> None:
     from vitctl.data.classes import select_classes
     from vitctl.events import silent
     from vitctl.ingest.columns import EntriesBuilder
-    from vitctl.ingest.digits import InMemory
-    from vitctl.ingest.shard_plan import assign_splits, make_units
-    from vitctl.ingest.sources import Listing
+    from vitctl.ingest.listing import Listing
+    from vitctl.ingest.sources.digits import InMemory
+    from vitctl.ingest.write.shard_plan import assign_splits, make_units
 
     names = [f"n{i:08d}" for i in range(classes)]
     file = folder / f"{classes}.txt"

@@ -11,9 +11,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitctl.ingest import folder
 from vitctl.ingest.columns import EntriesBuilder
-from vitctl.ingest.shard_plan import assign_splits, make_units
+from vitctl.ingest.trees import folder
+from vitctl.ingest.write.shard_plan import assign_splits, make_units
 
 ROWS = st.lists(
     st.tuples(

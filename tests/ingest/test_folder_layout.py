@@ -9,10 +9,10 @@ from collections import Counter
 
 import pytest
 
-from tests.ingest.test_sources import label_file, make
+from tests.ingest.trees.test_folder import label_file, make
 from vitctl.errors import InputError, UsageError
-from vitctl.ingest.folder import list_folder
 from vitctl.ingest.litter import file_kind
+from vitctl.ingest.trees.folder import list_folder
 
 
 def tree(root, *folders, n=1):
@@ -196,7 +196,7 @@ def test_windows_wrote_the_label_file(tmp_path):
         json.dumps({"id": i, "labels": ["a"]}) + "\r\n" for i in ("val\\1.jpg", ".\\val\\2.jpg")
     )
     (tmp_path / "l").write_bytes(b"\xef\xbb\xbf" + rows.encode())
-    from vitctl.ingest.label_file import read_labels
+    from vitctl.ingest.labels.label_file import read_labels
 
     listing = list_folder(root, labels=read_labels(tmp_path / "l"))
     assert [entry.id for entry in listing.entries] == ["val/1.jpg", "val/2.jpg"]

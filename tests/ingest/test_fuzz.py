@@ -19,18 +19,25 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.ingest.test_annotations import coco, voc
-from tests.ingest.test_arrow import saved, stream
-from tests.ingest.test_parquet import write as write_parquet
-from tests.ingest.test_sources import make
-from tests.ingest.test_tfds_folder import CLASS, IMAGE, a_dict, array_record, images, prepared
-from tests.ingest.test_tfrecord import TWO
+from tests.ingest.labels.test_annotations import coco, voc
+from tests.ingest.sources.test_arrow import saved, stream
+from tests.ingest.sources.test_parquet import write as write_parquet
+from tests.ingest.sources.test_tfds_folder import (
+    CLASS,
+    IMAGE,
+    a_dict,
+    array_record,
+    images,
+    prepared,
+)
+from tests.ingest.sources.test_tfrecord import TWO
+from tests.ingest.trees.test_folder import make
 from vitctl.errors import VitctlError
 from vitctl.events import silent
-from vitctl.ingest.formats import list_images
-from vitctl.ingest.header import BadImageError
-from vitctl.ingest.sources import read
-from vitctl.ingest.spool import at_random
+from vitctl.ingest.listing import read
+from vitctl.ingest.pixels.header import BadImageError
+from vitctl.ingest.reading.spool import at_random
+from vitctl.ingest.sources.formats import list_images
 
 pytestmark = pytest.mark.slow
 

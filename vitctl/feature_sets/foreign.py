@@ -1,4 +1,4 @@
-"""Features that other programs computed, in memory; `vitctl.ingest.feature_files` reads them."""
+"""Features that other programs computed, in memory; `ingest.sources.feature_files` reads them."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from vitctl.ingest.folder_layout import LayoutName
-from vitctl.ingest.label_file import LabelTable
+from vitctl.ingest.labels.label_file import LabelTable
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from vitctl.errors import InputError, UsageError
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import NO_SPLIT, Entries, EntriesBuilder
 from vitctl.ingest.folder_layout import LayoutName, split_in
-from vitctl.ingest.relabel import with_labels, with_one_spelling, without
-from vitctl.ingest.sources import Listing
+from vitctl.ingest.labels.relabel import with_labels, with_one_spelling, without
+from vitctl.ingest.listing import Listing
 
 
 def read_table(listing: Listing, choices: Choices) -> Listing:

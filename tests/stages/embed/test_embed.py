@@ -24,7 +24,7 @@ from vitctl.events import Note, Progress, silent
 from vitctl.feature_sets import stored
 from vitctl.feature_sets.stored import StoredFeatures
 from vitctl.inference import features
-from vitctl.ingest.feature_files import read_features
+from vitctl.ingest.sources.feature_files import read_features
 from vitctl.model import vit
 from vitctl.probe import fewshot as probe
 from vitctl.recipes.measuring import Measured, MeasuringRuntime

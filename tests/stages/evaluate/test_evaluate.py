@@ -23,7 +23,7 @@ from vitctl.data.config import MockConfig
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Caution, Settings, silent
 from vitctl.inference import scoring, weights
-from vitctl.ingest.replaced_labels import read_replaced_labels
+from vitctl.ingest.labels.replaced_labels import read_replaced_labels
 from vitctl.measures import bootstrap
 from vitctl.model import vit
 from vitctl.recipes.measuring import MeasuringRuntime

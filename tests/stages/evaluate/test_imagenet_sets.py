@@ -14,7 +14,7 @@ import stages.evaluate.written
 from stages import api
 from tests import made
 from tests.data.test_class_map import objectnet_mappings
-from tests.ingest import miniature_imagenet as mini
+from tests.ingest.sources import miniature_imagenet as mini
 from vitctl.artifacts import Store
 from vitctl.data.class_map import ilsvrc2012_classes
 from vitctl.data.dataset import Dataset

@@ -19,8 +19,8 @@ from vitctl.data.opening import open_dataset
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Caution, Note, silent
 from vitctl.formula.family import FormulaConfig
-from vitctl.ingest.artifact import list_artifact
 from vitctl.ingest.choices import Choices
+from vitctl.ingest.sources.artifact import list_artifact
 
 
 @pytest.fixture

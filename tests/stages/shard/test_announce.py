@@ -9,12 +9,12 @@ import pytest
 from stages.shard.announce import announce_source
 from stages.shard.run import run
 from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
-from tests.ingest.test_sources import make
+from tests.ingest.trees.test_folder import make
 from vitctl.artifacts import Store
 from vitctl.errors import DoesNotFitError, InputError
 from vitctl.events import Caution, Note
-from vitctl.ingest.folder import list_folder
 from vitctl.ingest.litter import kinds_in_words
+from vitctl.ingest.trees.folder import list_folder
 
 
 def said(root):

@@ -6,12 +6,12 @@ import pytest
 
 from stages import api
 from stages.shard.imagenet import imagenet_files
-from tests.ingest import miniature_imagenet as mini
+from tests.ingest.sources import miniature_imagenet as mini
 from vitctl.artifacts import Store
 from vitctl.data.dataset import Dataset
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Note
-from vitctl.ingest.imagenet_files import ImageNetFiles
+from vitctl.ingest.sources.imagenet_files import ImageNetFiles
 
 
 @pytest.fixture(scope="module")

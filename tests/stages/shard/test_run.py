@@ -17,7 +17,7 @@ from stages.shard.run import run
 from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
 from tests.data import encoded_images as images
 from tests.data.encoded_images import encode, rgb
-from tests.ingest.test_convert import TABLE, readers, seen_in_training
+from tests.ingest.pixels.test_convert import TABLE, readers, seen_in_training
 from vitctl.artifacts import Artifact, Draft, Store
 from vitctl.data.dataset import Dataset
 from vitctl.data.example import decode_example
@@ -26,8 +26,8 @@ from vitctl.data.sheet import sheet
 from vitctl.data.verify import check_records
 from vitctl.errors import DoesNotFitError, InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Note
-from vitctl.ingest import shard_writer as shards_module
-from vitctl.ingest.header import BadImageError
+from vitctl.ingest.pixels.header import BadImageError
+from vitctl.ingest.write import shard_writer as shards_module
 
 HERE = ShardRuntime(workers=0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitctl.ingest.digits import list_digits
+from vitctl.ingest.sources.digits import list_digits
 
 
 def test_taking_every_class_changes_nothing():

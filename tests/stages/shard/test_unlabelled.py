@@ -18,7 +18,7 @@ from vitctl.data.dataset import Dataset
 from vitctl.data.verify import check_records
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Next, Note
-from vitctl.ingest.folder import list_folder
+from vitctl.ingest.trees.folder import list_folder
 from vitctl.recipes import pretraining
 from vitctl.train.trained_model import load
 

@@ -20,8 +20,8 @@ from vitctl.data.order import sample_key
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Note, silent
 from vitctl.formula.family import FormulaConfig
-from vitctl.ingest.artifact import list_artifact
 from vitctl.ingest.choices import Choices
+from vitctl.ingest.sources.artifact import list_artifact
 
 
 @pytest.fixture

@@ -1,0 +1,217 @@
+"""IDX, CIFAR's binary files and npz, written out here as their pages describe them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import pickle
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.ingest.trees.test_folder import label_file
+from tests.ingest.trees.test_tar import rows, spooled
+from vitctl.errors import InputError
+from vitctl.ingest.sources.formats import list_images
+
+RNG = np.random.default_rng(0)
+
+
+def pixels_of(listing):
+    """id -> pixels, decoded by Pillow."""
+    return {id_: np.asarray(Image.open(io.BytesIO(data))) for id_, data in spooled(listing).items()}
+
+
+def idx(array):
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def mnist(folder, *, compress=True, **counts):
+    """Files named as MNIST's; the arrays by split."""
+    arrays = {}
+    for split, n in counts.items():
+        images = RNG.integers(0, 256, (n, 5, 4), np.uint8)
+        labels = RNG.integers(0, 10, n).astype(np.uint8)
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            data = idx(array)
+            path = folder / f"{split}-{kind}-ubyte{'.gz' * compress}"
+            path.write_bytes(gzip.compress(data) if compress else data)
+        arrays[split] = (images, labels)
+    return arrays
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_idx(tmp_path, compress):
+    arrays = mnist(tmp_path, compress=compress, train=20, t10k=8)
+    listing = list_images(str(tmp_path / "*ubyte*"))
+    assert {entry.split for entry in listing.entries} == {"train", "test"}
+    pixels = pixels_of(listing)
+    for name, split in (("train", "train"), ("t10k", "test")):
+        images, labels = arrays[name]
+        own = [entry for entry in listing.entries if entry.split == split]
+        assert [listing.class_names(entry) for entry in own] == [(str(n),) for n in labels]
+        for i, entry in enumerate(own):
+            assert np.array_equal(pixels[entry.id], images[i])
+    assert "IDX: 8 images of 5 x 4 x 1; 20 images of" in listing.reading
+    own = list_images(str(tmp_path / "train-images*"), unlabelled=True)
+    assert len(own.entries) == 20
+    with pytest.raises(InputError, match=r"labels of .* are not among"):
+        list_images(str(tmp_path / "train-images*"))
+    labels = label_file(tmp_path / "l", [(own.entries[3].id, ["a"]), (own.entries[4].id, ["b"])])
+    assert list_images(str(tmp_path / "train-images*"), labels=labels).classes == ["a", "b"]
+
+
+def test_idx_that_does_not_fit(tmp_path):
+    images = idx(RNG.integers(0, 256, (9, 4, 4), np.uint8))
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(images[:-40])
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(6, np.uint8)))
+    listing = list_images(str(tmp_path / "*ubyte"))
+    assert len(listing.entries) == 6
+    assert "should hold 9 images and ends after 6" in listing.cautions[0]
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(5, np.uint8)))
+    with pytest.raises(InputError, match=r"5 labels, and .* 6"):
+        list_images(str(tmp_path / "*ubyte"))
+    (tmp_path / "claims").write_bytes(struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**16, 2**16))
+    with pytest.raises(InputError, match="no image"):
+        list_images(str(tmp_path / "claims"), unlabelled=True)
+
+
+def cifar(images, *labels):
+    """Pixels N x 32 x 32 x 3 in CIFAR's order: all red of an image first."""
+    planes = images.transpose(0, 3, 1, 2)
+    return b"".join(bytes(ls) + image.tobytes() for *ls, image in zip(*labels, planes, strict=True))
+
+
+def test_cifar_10(tmp_path):
+    images = RNG.integers(0, 256, (6, 32, 32, 3), np.uint8)
+    labels = [3, 0, 9, 3, 1, 0]
+    (tmp_path / "data_batch_1.bin").write_bytes(cifar(images[:4], labels[:4]))
+    (tmp_path / "test_batch.bin").write_bytes(cifar(images[4:], labels[4:]))
+    listing = list_images(str(tmp_path / "*.bin"))
+    assert [(row[0], row[2], row[3]) for row in rows(listing)] == [
+        *((f"test_batch/{i:06d}", "test", (str(labels[4 + i]),)) for i in range(2)),
+        *((f"train_1/{i:06d}", "train", (str(labels[i]),)) for i in range(4)),
+    ]
+    for id_, pixels in pixels_of(listing).items():
+        first = 4 if id_.startswith("test") else 0
+        assert np.array_equal(pixels, images[first + int(id_[-6:])])
+    names = [f"class {i}" for i in range(10)]
+    (tmp_path / "batches.meta.txt").write_text("\n".join(names) + "\n\n")
+    named = list_images(str(tmp_path / "*.bin"))
+    assert named.classes == ["class 0", "class 1", "class 3", "class 9"]
+
+
+def test_cifar_100_has_fine_labels(tmp_path):
+    images = RNG.integers(0, 256, (3, 32, 32, 3), np.uint8)
+    (tmp_path / "train.bin").write_bytes(cifar(images, [1, 19, 0], [99, 20, 5]))
+    listing = list_images(str(tmp_path / "train.bin"))
+    assert [row[3] for row in rows(listing)] == [("99",), ("20",), ("5",)]
+    assert "CIFAR-100 (fine labels)" in listing.reading
+    (tmp_path / "data_batch_1.bin").write_bytes(cifar(images, [1, 2, 3]))
+    with pytest.raises(InputError, match="not all of CIFAR-10 or all of CIFAR-100"):
+        list_images(str(tmp_path / "*.bin"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((4, 3), "4 x 3 x 1"), ((4, 5, 3), "4 x 5 x 3"), ((3, 5, 6), "5 x 6 x 3")],
+)
+@pytest.mark.parametrize("names", ["x_{0} y_{0}", "{0}_images {0}_labels"])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz(tmp_path, shape, size, names, save):
+    arrays, expected = {}, {}
+    for split, n in (("train", 5), ("val", 2)):
+        images, labels = names.format(split).split()
+        arrays[images] = RNG.integers(0, 256, (n, *shape), np.uint8)
+        arrays[labels] = np.arange(n).reshape(-1, 1)
+        for i, image in enumerate(arrays[images]):
+            expected[f"{split}/{i:06d}"] = image.transpose(1, 2, 0) if shape == (3, 5, 6) else image
+    save(tmp_path / "x.npz", **arrays)
+    listing = list_images(str(tmp_path / "x.npz"))
+    assert {row[0]: row[2] for row in rows(listing)} == {id_: id_.split("/")[0] for id_ in expected}
+    assert all(row[3] == (str(int(row[0][-6:])),) for row in rows(listing))
+    for id_, pixels in pixels_of(listing).items():
+        assert np.array_equal(pixels, expected[id_])
+    assert f"5 images of {size}" in listing.reading
+
+
+def test_npz_that_does_not_fit(tmp_path):
+    images, path = RNG.integers(0, 256, (3, 4, 4), np.uint8), str(tmp_path / "x.npz")
+    np.savez(path, x_train=images)
+    with pytest.raises(InputError, match="no array of labels for x_train"):
+        list_images(path)
+    assert len(list_images(path, unlabelled=True).entries) == 3
+    np.savez(path, x_train=images, y_train=np.arange(4))
+    with pytest.raises(InputError, match="there are 3 images"):
+        list_images(path)
+    np.savez(path, x_train=images / 255, y_train=np.arange(3))
+    with pytest.raises(InputError, match="float64 of 3 x 4 x 4") as caught:
+        list_images(path)
+    assert "uint8" in caught.value.hint
+    np.savez(path, text=np.array(["a"]))
+    with pytest.raises(InputError, match="no array of images"):
+        list_images(path)
+
+
+class Evil:
+    def __reduce__(self):
+        return (pytest.fail, ("a pickle was run",))
+
+
+def test_pickles_are_refused_with_a_way(tmp_path):
+    np.savez(tmp_path / "x.npz", x_train=np.array([[[Evil()]]], object), y_train=np.arange(1))
+    (tmp_path / "data_batch_1").write_bytes(pickle.dumps({b"data": Evil()}))
+    for name in ("x.npz", "data_batch_1"):
+        with pytest.raises(InputError, match="pickle, which can run any code") as caught:
+            list_images(str(tmp_path / name))
+        assert "numpy.savez" in caught.value.hint
+
+
+def test_headers_that_claim_more_than_their_file(tmp_path):
+    header = np.lib.format.header_data_from_array_1_0(np.zeros((1, 4, 4, 3), np.uint8))
+    out = io.BytesIO()
+    np.lib.format.write_array_header_1_0(out, {**header, "shape": (10**9, 4, 4, 3)})
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("x.npy", out.getvalue() + bytes(48))
+        archive.writestr("y.npy", out.getvalue())
+    with pytest.raises(InputError, match="claims more than its file can hold"):
+        list_images(str(tmp_path / "x.npz"))
+
+
+def sources(tmp_path):
+    """(files, pattern) of each format."""
+    images = RNG.integers(0, 256, (3, 32, 32, 3), np.uint8)
+    out = io.BytesIO()
+    np.savez(out, x_train=images, y_train=np.arange(3))
+    gray = images[..., 0]
+    return {
+        "idx": ({"images": idx(gray), "labels": idx(np.arange(3, dtype=np.uint8))}, "*s"),
+        "cifar": ({"train.bin": cifar(images, [0, 1, 2])}, "train.bin"),
+        "npz": ({"x.npz": out.getvalue()}, "x.npz"),
+    }
+
+
+@settings(max_examples=90)
+@given(
+    st.sampled_from(["idx", "cifar", "npz"]),
+    st.lists(st.tuples(st.integers(0, 400), st.binary(min_size=1, max_size=5)), max_size=4),
+    st.integers(0, 9000),
+)
+def test_any_damage_is_a_listing_or_a_sentence(tmp_path_factory, format_, changes, cut):
+    folder = tmp_path_factory.mktemp("a")
+    files, pattern = sources(folder)[format_]
+    for name, content in files.items():
+        data = bytearray(content)
+        for at, piece in changes:
+            data[at : at + len(piece)] = piece
+        (folder / name).write_bytes(data[: max(40, len(data) - cut)])
+    try:
+        listing = list_images(str(folder / pattern), format=format_)
+        spooled(listing)
+    except InputError:
+        pass

@@ -1,0 +1,257 @@
+"""Labels from tables, for images that lie in no class folders or have several labels or none.
+
+table = read_labels(path)                  --labels FILE: CSV, TSV or JSON lines
+fitted = table.fit(ids, shown="photos")    which image has which classes
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+from vitctl.data.dataset import Split
+from vitctl.errors import InputError
+from vitctl.ingest.labels.annotations import NoAnnotationsError, coco_cells, voc_cells
+from vitctl.ingest.labels.label_cells import Cells, cells_of
+from vitctl.ingest.labels.label_columns import LabelRows, image_column, label_rows
+from vitctl.ingest.labels.label_paths import AMBIGUOUS, MISSING, Paths
+from vitctl.quoting import quoted
+from vitctl.textfiles import read_text
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class FittedLabels:
+    """Labels of images of a source.
+
+    Attributes:
+      labels: id -> class names.
+      several: whether an image may have none or several.
+      splits: id -> split, where a table says so.
+      reading: which columns were read, as a phrase.
+      skipped: why rows were left alone -> how many.
+      notes: what a user may want to know, a sentence each.
+      cautions: what was wrong, a sentence each.
+    """
+
+    labels: dict[str, tuple[str, ...]]
+    several: bool
+    splits: dict[str, Split]
+    reading: str
+    skipped: Counter[str] = field(default_factory=Counter)
+    notes: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """A table of labels and how a user wants it read.
+
+    Attributes:
+      cells: what it holds.
+      name: of its file, which may say a split.
+      folder: where it lies below the source; its paths may begin there.
+      image_column, label_column: names of columns, where several could be meant.
+      separator: what separates several labels in a cell.
+    """
+
+    cells: Cells
+    name: str
+    folder: str = ""
+    image_column: str | None = None
+    label_column: str | None = None
+    separator: str | None = None
+
+    def find(self, ids: Sequence[str], *, below: str | None = None) -> LabelRows | None:
+        """What its rows say of these images; None if it names none of them, or no labels."""
+        if not self.cells.columns or not self.cells.rows:
+            return None
+        paths = Paths(ids, folder=self.folder, below=below, table=self.name)
+        chosen = image_column(self.cells, paths, wanted=self.image_column)
+        if chosen is None:
+            return None
+        image, match = chosen
+        return label_rows(
+            self.cells, image, match, wanted=self.label_column, separator=self.separator
+        )
+
+    def fit(self, ids: Sequence[str], *, shown: str, below: str | None = None) -> FittedLabels:
+        """The labels of these images. Raises `InputError` if most rows name none of them, or the
+        columns are not clear."""
+        if not self.cells.rows:
+            raise InputError(f"{self.cells.label} names no image", hint="give it a row for each")
+        rows = self.find(ids, below=below)
+        if rows is None:
+            self._refuse(ids, shown=shown, below=below)
+        label, remarks = self.cells.label, self.cells.remarks
+        return fitted(rows, ids, label=label, shown=shown, remarks=remarks)
+
+    def _refuse(self, ids: Sequence[str], *, shown: str, below: str | None) -> NoReturn:
+        names = list(self.cells.columns)
+        paths = Paths(ids, folder=self.folder, below=below, table=self.name)
+        chosen = image_column(self.cells, paths, wanted=self.image_column)
+        if chosen is not None and chosen[1].images:
+            raise InputError(
+                f"{self.cells.label} has no column of labels beside {chosen[0]}",
+                hint=f"its columns: {', '.join(names[:8])}",
+            )
+        first = next((t[0] for name in names if (t := self.cells.texts(name))), "")
+        raise InputError(
+            f"none of the {self.cells.rows:,} images in {self.cells.label} are in {shown} "
+            f"({quoted(first)}, for one)",
+            hint="an image is named by its path below the source, or by the name of its file, in "
+            f"a column (its columns: {', '.join(names[:8])}); --image-column NAME chooses one",
+        )
+
+
+def read_labels(
+    path: Path,
+    *,
+    folder: str = "",
+    image_column: str | None = None,
+    label_column: str | None = None,
+    separator: str | None = None,
+) -> LabelTable:
+    """The table that `--labels` names; the rest is as `LabelTable` has it. Raises InputError."""
+    cells = _cells(path, label=f"--labels {path}")
+    return LabelTable(
+        cells,
+        path.name,
+        folder,
+        image_column=image_column,
+        label_column=label_column,
+        separator=separator,
+    )
+
+
+def _cells(path: Path, *, label: str) -> Cells:
+    """A table, COCO's JSON, or a folder of Pascal VOC's XML."""
+    try:
+        if path.is_dir():
+            pages = sorted(item.name for item in path.iterdir() if item.suffix.lower() == ".xml")
+            if not pages:
+                raise InputError(
+                    f"{label} is a folder without XML files",
+                    hint="give a table, COCO's JSON, or a folder of annotations of Pascal VOC",
+                )
+            return voc_cells(pages, (), lambda name: (path / name).open("rb"))
+        if path.suffix.lower() == ".json" and path.is_file():
+            with path.open("rb") as file:
+                return coco_cells(file, label=label)
+    except NoAnnotationsError as error:
+        raise InputError(
+            f"{label} {error}", hint="give a table (CSV, TSV or JSON lines), or COCO's JSON"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{label} can't be read ({error.strerror})") from None
+    return cells_of(read_text(path, label=label), name=path.name)
+
+
+def fitted(
+    rows: LabelRows, ids: Sequence[str], *, label: str, shown: str, remarks: Sequence[str] = ()
+) -> FittedLabels:
+    """The labels of images by the rows of a table. Rows of images that are not there, without
+    labels, or that contradict each other are left alone and counted."""
+    labels: dict[str, tuple[str, ...]] = {}
+    splits: dict[str, Split] = {}
+    contradicting: set[str] = set()
+    skipped: Counter[str] = Counter()
+    cautions: list[str] = []
+    again = 0
+    for place, row in enumerate(rows.images.rows.tolist()):
+        if row < 0:
+            continue
+        names = rows.names[place]
+        if names is None:
+            skipped[f"rows without a label in {label}"] += 1
+            continue
+        id_ = ids[row]
+        if rows.splits is not None and (split := rows.splits[place]) is not None:
+            splits[id_] = split
+        if id_ not in labels:
+            labels[id_] = names
+        elif rows.unite:
+            labels[id_] = tuple(dict.fromkeys((*labels[id_], *names)))
+        elif set(labels[id_]) == set(names):
+            again += 1
+        else:
+            contradicting.add(id_)
+    _check_missing(rows, label=label, shown=shown, cautions=cautions)
+    if contradicting:
+        first = min(contradicting)
+        sentence = (
+            f"{len(contradicting):,} images have rows in {label} that contradict each other "
+            f"({first}, for one)"
+        )
+        if len(contradicting) > len(labels) // 2:
+            raise InputError(
+                sentence,
+                hint="several labels of an image are one row: a list in JSON, or a cell with "
+                "--label-separator",
+            )
+        cautions.append(f"{sentence} and are left out")
+        for id_ in contradicting:
+            del labels[id_]
+    if again:
+        skipped[f"rows in {label} that repeat another"] += again
+    return FittedLabels(
+        labels,
+        rows.several,
+        splits,
+        rows.reading,
+        skipped=skipped,
+        notes=(*rows.notes, *([f"{label}: {', '.join(remarks)}"] if remarks else [])),
+        cautions=tuple(cautions),
+    )
+
+
+def _check_missing(rows: LabelRows, *, label: str, shown: str, cautions: list[str]) -> None:
+    meant = rows.images.rows
+    missing, ambiguous = int((meant == MISSING).sum()), int((meant == AMBIGUOUS).sum())
+    for count, what, hint in (
+        (missing, f"name images that are not in {shown}", "an id is the path of the image below "
+         "the source, or the name of its file"),
+        (ambiguous, f"name several images of {shown} at once", "leave all but one folder of them "
+         "out: --exclude FOLDER"),
+    ):  # fmt: skip
+        if not count:
+            continue
+        sentence = f"{count:,} of the {len(meant):,} rows in {label} {what}"
+        if 2 * count >= len(meant):
+            raise InputError(sentence, hint=hint)
+        cautions.append(f"{sentence}; they are left out")
+
+
+def united(parts: Mapping[str, FittedLabels], *, root: str) -> FittedLabels:
+    """The labels of several tables as one. Raises `InputError` where two say different things of
+    an image."""
+    labels: dict[str, tuple[str, ...]] = {}
+    splits: dict[str, Split] = {}
+    source: dict[str, str] = {}
+    skipped: Counter[str] = Counter()
+    for table, part in parts.items():
+        for id_, names in part.labels.items():
+            if id_ in labels and set(labels[id_]) != set(names):
+                raise InputError(
+                    f"{source[id_]} and {table} in {root} say different things of {id_}",
+                    hint=f"choose one: --labels {os.path.join(root, table)}",
+                )
+            labels[id_] = names
+            source[id_] = table
+        splits.update(part.splits)
+        skipped.update(part.skipped)
+    readings = list(dict.fromkeys(part.reading for part in parts.values()))
+    return FittedLabels(
+        labels,
+        any(part.several for part in parts.values()),
+        splits,
+        "; ".join(readings),
+        skipped=skipped,
+        notes=tuple(note for part in parts.values() for note in part.notes),
+        cautions=tuple(caution for part in parts.values() for caution in part.cautions),
+    )

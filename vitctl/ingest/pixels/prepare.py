@@ -1,0 +1,65 @@
+"""The bytes of a file -> the bytes to store, checked by the decoder that training uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vitctl.data.decode import decode
+from vitctl.data.tensorflow import load_tensorflow, tf_reason
+from vitctl.ingest.pixels.convert import convert_to_png, other_readers_reason, training_reason
+from vitctl.ingest.pixels.header import BadImageError, Header, read_header
+from vitctl.ingest.pixels.png_damage import damage
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image fit for a dataset."""
+
+    image: bytes
+    converted: str | None = None
+    """Why it became a PNG; None if these are the bytes of the file."""
+    differs: str | None = None
+    """Why other readers of the dataset see other pixels or channels than training does; only
+    where the bytes were kept on request."""
+
+
+def prepare(data: bytes, *, max_pixels: int, keep_bytes: bool = False) -> Prepared:
+    """What to store of an encoded image; `keep_bytes` stores what training decodes as it should
+    untouched, whatever other readers make of it.
+
+    Raises `BadImageError` with the reason if no decoder here can use it.
+    """
+    header = read_header(data, max_pixels=max_pixels)
+    differs = other_readers_reason(header)
+    reason = training_reason(header) or (None if keep_bytes else differs)
+    if reason is None:
+        reason = _trouble(data, header)
+    if reason is None:
+        return Prepared(data, differs=differs)
+    image = convert_to_png(data, header)
+    _decoded_size(image)
+    return Prepared(image, converted=reason)
+
+
+def _trouble(data: bytes, header: Header) -> str | None:
+    """Why TensorFlow can't decode all of an image whose header promised that it can."""
+    try:
+        size = _decoded_size(data)
+    except BadImageError:
+        if header.format == "PNG" and (damaged := damage(data)) is not None:
+            # The other decoder doesn't look.
+            raise BadImageError(f"it is damaged ({damaged}); copy or download it again") from None
+        return f"{header.format} that TensorFlow can't decode"
+    if size != (header.height, header.width):
+        return f"{header.format} that TensorFlow decodes in part"
+    return None
+
+
+def _decoded_size(data: bytes) -> tuple[int, int]:
+    """(height, width) as the training decoder sees the image."""
+    tf = load_tensorflow()
+    try:
+        height, width, _ = decode(tf.constant(data)).shape
+    except tf.errors.OpError as error:
+        raise BadImageError(f"it can't be decoded ({tf_reason(error)})") from None
+    return height, width

@@ -1,0 +1,6 @@
+"""Bytes of larger files: streams, windows, and what is read in order made random.
+
+streams  files read from front to back, decompressed, with bounds
+windows  images that lie in larger files as they are, read at random
+spool    a source that is read in order, made one that is read at random
+"""

@@ -1,0 +1,24 @@
+"""Sources by format: one door to all of them, and a lister for each.
+
+formats         the formats of sources, told apart by contents; the door to all of them
+format_names    what `--format` calls them
+parquet         Parquet with images in it, as Hugging Face datasets stores them
+arrow           Arrow with images in it, as `save_to_disk` of datasets writes it
+arrow_table     columns of images and labels in Arrow's terms, for both
+idx             IDX (MNIST and its kin) as a source
+cifar           CIFAR's binary files as a source
+npz             npz with images and labels as a source
+arrays          what these have in common: blocks of pixels
+tfrecord        TFRecord files of `tf.train.Example` as a source
+array_records   ArrayRecord files of the same
+examples        images and labels in `tf.train.Example`, whatever file holds them
+tfds_folder     folders that TensorFlow Datasets prepared
+json_files      JSON beside the images of other programs' folders
+feature_files   features that other programs computed, with their labels
+imagenet        ImageNet as its makers give it out: tars, Kaggle's zip
+imagenet_files  where these are
+imagenet_truth  classes of its validation images and words for all, from its makers' tables
+artifact        a dataset artifact as a source
+digits          the built-in source: 1,797 handwritten digits of 8 x 8 pixels
+formula         formula images, made and encoded when a worker reads them
+"""

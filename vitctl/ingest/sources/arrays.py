@@ -1,0 +1,222 @@
+"""Arrays of pixels as sources: blocks of images of one size; idx.py, cifar.py and npz.py list them.
+
+Every image is given as PGM or PPM, so what becomes of it is what becomes of any image.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitctl.data.names import text_of
+from vitctl.errors import InputError
+from vitctl.ingest.choices import Choices
+from vitctl.ingest.columns import EntriesBuilder, Entry
+from vitctl.ingest.listing import Access, Bytes, Listing
+from vitctl.ingest.parts import DamagedError, Part
+from vitctl.ingest.reading.streams import open_stream
+from vitctl.ingest.table import named_splits, read_table
+
+_MOST_CLASSES = 2**20
+# deflate's best, so that a header can't claim what its file can't hold.
+MOST_EXPANSION = 1032
+MOST_LABEL_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class Block:
+    """Images of one size, one after another.
+
+    Attributes:
+      name: begins their ids.
+      part: the number of their file.
+      member: the array in it, of an npz.
+      start: how many bytes are before the first.
+      shape: number of images, height, width.
+      skip: how many are before the pixels of each, its labels.
+      planar: whether all red comes before all green.
+    """
+
+    name: str
+    part: int
+    member: str | None
+    offset: int
+    shape: tuple[int, int, int]
+    channels: int
+    skip: int = 0
+    planar: bool = False
+
+    @property
+    def count(self) -> int:
+        return self.shape[0]
+
+    @property
+    def pixel_bytes(self) -> int:
+        return self.shape[1] * self.shape[2] * self.channels
+
+    @property
+    def header(self) -> bytes:
+        """PGM's or PPM's."""
+        magic = b"P5" if self.channels == 1 else b"P6"
+        return b"%b\n%d %d\n255\n" % (magic, self.shape[2], self.shape[1])
+
+    def encoded(self, pixels: bytes) -> bytes:
+        if self.planar and self.channels > 1:
+            planes = np.frombuffer(pixels, np.uint8).reshape(self.channels, -1)
+            pixels = planes.T.tobytes()
+        return self.header + pixels
+
+    def described(self) -> str:
+        return f"{self.count:,} images of {self.shape[1]} x {self.shape[2]} x {self.channels}"
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Images of blocks; `Entry.part` is the number of a block, `Entry.offset` of an image in it."""
+
+    parts: tuple[Part, ...]
+    blocks: tuple[Block, ...]
+    access: Access = "in order"
+
+    @contextmanager
+    def reader(self) -> Iterator[_ArrayReader]:
+        with ExitStack() as files:
+            yield _ArrayReader(self, files)
+
+
+@dataclass
+class _ArrayReader:
+    source: Arrays
+    files: ExitStack
+    block: int | None = None
+    next_image: int = 0
+    content: Content | None = field(default=None)
+
+    @contextmanager
+    def open(self, entry: Entry) -> Iterator[Bytes]:
+        block = self.source.blocks[entry.part]
+        part = self.source.parts[block.part]
+        try:
+            if entry.part != self.block or self.content is None:
+                self.files.close()
+                part.check_unchanged()
+                self.content = self.files.enter_context(content_of(part, block.member))
+                self.content.skip(block.offset)
+                self.block, self.next_image = entry.part, 0
+            stride = block.skip + block.pixel_bytes
+            self.content.skip((entry.offset - self.next_image) * stride + block.skip)
+            pixels = self.content.read(block.pixel_bytes)
+            self.next_image = entry.offset + 1
+        except DamagedError:
+            pixels = b""
+        # What breaks off is a broken image.
+        yield io.BytesIO(block.encoded(pixels) if len(pixels) == block.pixel_bytes else b"")
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes | None: ...
+
+
+class Content:
+    """The bytes of a file or of a member of an npz, decompressed, from front to back."""
+
+    def __init__(self, file: _Readable) -> None:
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        pieces = []
+        try:
+            while size > 0 and (piece := self._file.read(min(size, 2**20))):
+                pieces.append(piece)
+                size -= len(piece)
+        except (
+            *(OSError, EOFError, ValueError, zlib.error),
+            *(zipfile.BadZipFile, NotImplementedError),  # of another version of zip
+        ):
+            raise DamagedError(0, "its data are garbled") from None
+        return b"".join(pieces)
+
+    def skip(self, size: int) -> None:
+        while size > 0 and (piece := self.read(min(size, 2**20))):
+            size -= len(piece)
+
+
+@contextmanager
+def content_of(part: Part, member: str | None) -> Iterator[Content]:
+    if member is None:
+        with open_stream(part.path) as stream:
+            yield Content(stream)
+        return
+    with zipfile.ZipFile(os.fsdecode(part.path)) as archive, archive.open(member) as file:
+        yield Content(file)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A block with the class of each image; -1 has none."""
+
+    block: Block
+    labels: NDArray[np.int64]
+
+
+def blocks_listing(
+    given: str,
+    parts: tuple[Part, ...],
+    blocks: Sequence[Labelled],
+    kind: str,
+    choices: Choices,
+    *,
+    names: Sequence[str] | None = None,
+    cautions: Sequence[str] = (),
+) -> Listing:
+    shown = text_of(os.fsencode(given))
+    if not blocks:
+        raise InputError(
+            f"{shown} holds no array of images",
+            hint="images are arrays of bytes: N x HEIGHT x WIDTH, or with 3 channels behind",
+        )
+    splits, in_words = named_splits(
+        [b.block.name for b in blocks], layout=choices.layout, shown=shown
+    )
+    numbers: dict[int, int] = {}
+    builder = EntriesBuilder()
+    skipped = 0
+    for number, (labelled, split) in enumerate(zip(blocks, splits, strict=True)):
+        block = labelled.block
+        for i, value in enumerate(labelled.labels.tolist()):
+            if value < 0 and choices.takes_labels:
+                skipped += 1
+                continue
+            if value >= (_MOST_CLASSES if names is None else len(names)):
+                raise InputError(f"image {i:,} of {block.name} has the label {value}")
+            builder.add(
+                f"{block.name}/{i:06d}".encode(),
+                size=len(block.header) + block.pixel_bytes,
+                mtime_ns=parts[block.part].mtime_ns,
+                split=split,
+                labels=() if value < 0 else (numbers.setdefault(value, len(numbers)),),
+                part=number,
+                offset=i,
+            )
+    sizes = "; ".join(dict.fromkeys(labelled.block.described() for labelled in blocks))
+    listing = Listing(
+        shown,
+        Arrays(parts, tuple(labelled.block for labelled in blocks)),
+        builder.build(),
+        [str(value) if names is None else names[value] for value in numbers],
+        reading=f"{shown} is read as {kind}: {sizes}, {in_words}",
+        parts=parts,
+        cautions=tuple(cautions),
+    )
+    if skipped:
+        listing.skipped["images with a negative label"] += skipped
+    return read_table(listing, choices)

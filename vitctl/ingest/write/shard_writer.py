@@ -1,0 +1,239 @@
+"""The work of one shard: read, look, convert or reject, check with the training decoder, write.
+
+A pure function of its unit, whoever runs it: this process, a local worker, another machine.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from pydantic import Field
+
+from vitctl import strict_json
+from vitctl.artifacts.files import TEMPORARY, sha256_file
+from vitctl.data.example import Example, encode_example
+from vitctl.data.records import open_writer
+from vitctl.data.tensorflow import load_tensorflow
+from vitctl.errors import InputError
+from vitctl.ingest.columns import Entry
+from vitctl.ingest.listing import Reader, Source, read
+from vitctl.ingest.pixels import decoder_warnings
+from vitctl.ingest.pixels.header import BadImageError, check_head
+from vitctl.ingest.pixels.prepare import prepare
+from vitctl.ingest.trees.own_output import is_replay_picture
+from vitctl.ingest.write.shard_plan import Unit
+from vitctl.places import Place, nofollow
+from vitctl.places.copies import upload
+from vitctl.places.scratch import scratch
+from vitctl.settings.config import Config
+
+# Below the draft: what each finished shard reported. The files' names keep them out of what is
+# published; the folder is removed afterwards, so that no crash can lose it before.
+REPORTS = "reports"
+# In the dataset: what was left out, and why.
+REJECTS = "rejects.jsonl"
+
+
+class Reject(Config):
+    """One image that was left out. `position` is its place in the unit."""
+
+    position: int
+    id: str
+    reason: str
+
+
+class ShardReport(Config):
+    """What came out of a unit; written after the shard, so its presence means finished."""
+
+    records: int
+    record_bytes: int
+    file_bytes: int
+    sha256: str
+    rejects: tuple[Reject, ...]
+    converted: dict[str, int]
+    differ: dict[str, int] = Field(default_factory=dict)
+    """Why other readers see kept bytes otherwise than training -> how many images."""
+    warnings: dict[str, int] = Field(default_factory=dict)
+    """What a decoder warned of in images that are stored -> how many; caught in workers only."""
+
+
+class _Held:
+    """The reader of the source that this process reads: opening a thousand archives again for each
+    shard would cost more than it need."""
+
+    def __init__(self) -> None:
+        self._source: Source | None = None
+        self._reader: Reader | None = None
+        self._files = ExitStack()
+
+    def reader_of(self, source: Source) -> Reader:
+        if self._reader is None or source != self._source:
+            self.close()
+            self._reader = self._files.enter_context(source.reader())
+            self._source = source
+        return self._reader
+
+    def close(self) -> None:
+        self._source = self._reader = None
+        self._files.close()
+
+
+_held = _Held()
+
+
+@contextmanager
+def reader_closed_after() -> Iterator[None]:
+    """Closes what `write_shard` has kept open in this process; workers end with theirs."""
+    try:
+        yield
+    finally:
+        _held.close()
+
+
+def write_shard(
+    unit: Unit,
+    *,
+    source: Source,
+    directory: Place,
+    max_pixels: int,
+    keep_bytes: bool = False,
+    poisoned: Mapping[int, str],
+    begin: Callable[[int], None],
+) -> ShardReport:
+    """Write one shard of a source's images and its report.
+
+    `poisoned` images (position -> reason) crashed a decoder before and are not touched;
+    `begin(position)` is called before each image, so that whoever watches knows the next one.
+    Raises `InputError` when the source changed, `DoesNotFitError` when the disk is full.
+    """
+    rejects: list[Reject] = []
+    converted: Counter[str] = Counter()
+    differ: Counter[str] = Counter()
+    warnings: Counter[str] = Counter()
+    record_bytes = 0
+    with _delivered(directory, unit.file_name) as (temporary, delivered):
+        reader = _held.reader_of(source)
+        with open_writer(temporary) as writer:
+            for position, entry in enumerate(unit.entries):
+                begin(position)
+                decoder_warnings.drain()  # of an image that was rejected or converted
+                try:
+                    if position in poisoned:
+                        raise BadImageError(poisoned[position])
+                    data = _read(reader, entry, max_pixels=max_pixels)
+                    if is_replay_picture(data):
+                        raise BadImageError("it is a picture that vitctl replay made")
+                    prepared = prepare(data, max_pixels=max_pixels, keep_bytes=keep_bytes)
+                except BadImageError as error:
+                    rejects.append(Reject(position=position, id=entry.id, reason=str(error)))
+                    continue
+                if prepared.converted is not None:
+                    converted[prepared.converted] += 1
+                else:  # what is converted is decoded without a word in training
+                    warnings.update(decoder_warnings.drain())
+                if prepared.differs is not None:
+                    differ[prepared.differs] += 1
+                example = Example(prepared.image, entry.labels, entry.id)
+                record = encode_example(example)
+                writer.write(record)
+                record_bytes += len(record)
+        file_bytes, sha256 = delivered()
+    report = ShardReport(
+        records=writer.count,
+        record_bytes=record_bytes,
+        file_bytes=file_bytes,
+        sha256=sha256,
+        rejects=tuple(rejects),
+        converted=dict(sorted(converted.items())),
+        differ=dict(sorted(differ.items())),
+        warnings=dict(sorted(warnings.items())),
+    )
+    report_path(directory, unit).write_atomic(report.model_dump_json().encode())
+    return report
+
+
+@contextmanager
+def _delivered(directory: Place, name: str) -> Iterator[tuple[Path, Callable[[], tuple[int, str]]]]:
+    """(where to write a file, what then gives it its name in `directory` and tells its size and
+    sha256). ArrayRecord writes local files only, so one for a bucket is written here and sent."""
+    if directory.remote is not None:
+        bucket = directory.remote
+        with scratch() as folder:
+
+            def send() -> tuple[int, str]:
+                sent = upload(folder / name, bucket / name)
+                return sent.size, sent.sha256
+
+            yield folder / name, send
+        return
+    # A name of our own: a worker that outlived its parent may still be writing the same shard.
+    local = directory.local
+    temporary = local / f"{TEMPORARY}{name}.{os.getpid()}"
+
+    def rename() -> tuple[int, str]:
+        size_and_hash = sha256_file(temporary)
+        nofollow.rename(temporary, local / name)
+        local.sync()
+        return size_and_hash
+
+    try:
+        yield temporary, rename
+    finally:
+        temporary.remove(missing_ok=True)
+
+
+def finished_reports(directory: Place, units: Sequence[Unit]) -> list[ShardReport | None]:
+    """The reports of the shards that an earlier run finished, None where one has to be made."""
+
+    def one(unit: Unit) -> ShardReport | None:
+        return finished_report(directory, unit)
+
+    reported = {report.name for report in (directory / REPORTS).children()}  # most often none is
+    finished = [unit for unit in units if report_path(directory, unit).name in reported]
+    reports = dict(zip((u.file_name for u in finished), directory.each(one, finished), strict=True))
+    return [reports.get(unit.file_name) for unit in units]
+
+
+def finished_report(directory: Place, unit: Unit) -> ShardReport | None:
+    """The report of a shard that an earlier run finished, None if it has to be made."""
+    try:
+        report = ShardReport.model_validate(
+            strict_json.loads(report_path(directory, unit).read_bytes())
+        )
+        size = (directory / unit.file_name).stat().st_size
+    except (OSError, ValueError):
+        return None
+    whole = size == report.file_bytes
+    return report if whole and report.records + len(report.rejects) == len(unit.entries) else None
+
+
+def report_path(directory: Place, unit: Unit) -> Place:
+    name = f"{unit.split}-{unit.index:05d}-of-{unit.shards:05d}.json"
+    return directory / REPORTS / f"{TEMPORARY}{name}"
+
+
+def set_up_worker() -> None:
+    """One thread a worker process, for the processes are the parallelism; and no words of its own:
+    stderr belongs to the display. What the decoders write there is counted."""
+    decoder_warnings.catch()
+    tf = load_tensorflow()
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    decoder_warnings.drain()
+
+
+def _read(reader: Reader, entry: Entry, *, max_pixels: int) -> bytes:
+    try:
+        return read(reader, entry, look=functools.partial(check_head, max_pixels=max_pixels))
+    except FileNotFoundError:
+        raise InputError(
+            f"{entry.id} vanished while the source was read",
+            hint="wait until nothing writes to the source, then run the command again",
+        ) from None
+    except OSError as error:
+        raise BadImageError(f"it can't be read ({error.strerror})") from None
