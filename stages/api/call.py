@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
@@ -65,15 +66,19 @@ class Options(Configured, total=False):
 
 
 class Call:
-    """One call: its store, its overrides, and what its inputs are. TypeError for an argument that
-    is none of `takes`."""
+    """One call of a function: its store, its overrides, and what its inputs are. TypeError for
+    options that are none of `takes`."""
 
     def __init__(
-        self, command: str, options: Mapping[str, Any], *, takes: type[Looking] = Options
+        self,
+        function: Callable[..., Any],
+        options: Mapping[str, Any],
+        *,
+        takes: type[Looking] = Options,
     ) -> None:
         for name in options:
             if name not in takes.__annotations__:
-                raise TypeError(_unexpected(command, name, takes))
+                raise TypeError(_unexpected(function, name, takes))
         # As the command line does, before jax is imported.
         keep_compiled_programs()
         settle_platform()
@@ -136,9 +141,15 @@ class Call:
         return None if inputs.is_synthetic(checkpoint) else self.trained_on(checkpoint)
 
 
-def _unexpected(command: str, name: str, takes: type[Looking]) -> str:
-    near = did_you_mean([f"{one}=" for one in nearest(name, takes.__annotations__, count=1)])
+def _unexpected(function: Callable[..., Any], name: str, takes: type[Looking]) -> str:
+    own = [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    ]
+    every = [*own, *takes.__annotations__]
+    near = did_you_mean([f"{one}=" for one in nearest(name, every, count=1)])
     takes_settings = "set" in takes.__annotations__
     setting = f"a setting goes into set={{{quoted(name)}: ...}}" if takes_settings else None
-    hint = near or setting or f"it takes {', '.join(takes.__annotations__)}"
-    return f"{command}() has no argument {quoted(name)}; {hint}"
+    hint = near or setting or f"it takes {', '.join(every)}"
+    return f"{function.__name__}() has no argument {quoted(name)}; {hint}"

@@ -42,7 +42,7 @@ def shard(
     from stages.shard.settings import resolve
     from stages.shard.spec import ShardRuntime
 
-    call = Call("shard", options)
+    call = Call(shard, options)
     runtime = call.runtime(ShardRuntime)
     cfg, given = resolve(
         call.overrides,
@@ -77,7 +77,7 @@ def subset(
     from stages.subset.settings import resolve
     from stages.subset.spec import SubsetRuntime
 
-    call = Call("subset", options)
+    call = Call(subset, options)
     cfg, given = resolve(
         call.overrides,
         lambda: call.input("dataset", data),
@@ -123,7 +123,7 @@ def mix(
     from stages.mix.settings import resolve, weighted
     from stages.mix.spec import MixRuntime
 
-    call = Call("mix", options)
+    call = Call(mix, options)
     names = [str(one.path) if isinstance(one, Artifact) else str(one) for one in datasets]
     cfg, given = resolve(
         call.overrides, weighted(names, weights), lambda name: call.input("dataset", name)

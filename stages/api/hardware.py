@@ -32,7 +32,7 @@ def plan(
     `price` and the other fields of `PlanRuntime`."""
     from stages.plan.settings import resolve
 
-    call = Call("plan", options, takes=Configured)
+    call = Call(plan, options, takes=Configured)
     planned = resolve(
         call.overrides,
         model=model,
@@ -57,7 +57,7 @@ def doctor(
     from stages.doctor.run import run
     from stages.doctor.spec import DoctorRuntime, Inputs
 
-    call = Call("doctor", options, takes=Looking)
+    call = Call(doctor, options, takes=Looking)
     dataset = None if data is None else call.input("dataset", data)
     given = Inputs(call.store.root.absolute(), None if dataset is None else dataset.path)
     return run(given, runtime=build(DoctorRuntime, {"timeout_s": timeout}))

@@ -33,14 +33,14 @@ def fewshot(
     from stages.fewshot.spec import Given
     from vitctl.recipes.measuring import Measured, MeasuringRuntime
 
-    call = Call("fewshot", options)
+    call = Call(fewshot, options)
     runtime = call.runtime(MeasuringRuntime)
     overrides = call.overrides.with_flags(
         {"shots": shots if shots is None or shots == "all" else sorted({*shots})}
     )
     if features is not None and features not in get_args(Features):
         if source is not None or data is not None:
-            raise TypeError("fewshot() takes no source and no data with features that are there")
+            raise TypeError("fewshot() takes neither source nor data with stored features")
         from stages.fewshot.run import run
 
         files = None if isinstance(features, Artifact) else features_in_files(Path(features))
@@ -71,7 +71,7 @@ def evaluate(
     from stages.evaluate.settings import read_classes, resolve
     from vitctl.recipes.measuring import MeasuringRuntime
 
-    call = Call("evaluate", options)
+    call = Call(evaluate, options)
     runtime = call.runtime(MeasuringRuntime)
     checkpoint = call.input("checkpoint", source, option="source")
     dataset = call.measured_on(checkpoint, data)
@@ -90,7 +90,7 @@ def compare(
 ) -> Comparison | Sequence[Difference]:
     """Two results of `evaluate` on the same images, or of `fewshot` on the same draws -> how much
     better the second one is, and whether by more than chance."""
-    call = Call("compare", options, takes=Looking)
+    call = Call(compare, options, takes=Looking)
     one, other = _result(call, first), _result(call, second)
     if one.kind == other.kind == EVALUATION.name:
         from stages.evaluate.compare import compare as compare_evaluations
@@ -124,7 +124,7 @@ def scaling_fit(
     from stages.scaling.fit.spec import Inputs
     from stages.scaling.settings import of_fit
 
-    call = Call("scaling_fit", options)
+    call = Call(scaling_fit, options)
     cfg = of_fit(call.overrides, loss=loss)
     from stages.scaling.fit.run import run
 
@@ -138,7 +138,7 @@ def scaling_plot(
     """A table with a row for each run, or a fit, left out the newest -> its figures."""
     from stages.scaling.settings import of_plot, resolve_inputs
 
-    call = Call("scaling_plot", options)
+    call = Call(scaling_plot, options)
     name = str(table.path) if isinstance(table, Artifact) else table
     given = resolve_inputs(
         None if name is None else str(name),

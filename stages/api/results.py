@@ -24,7 +24,7 @@ def ls(*, kind: str | None = None, **options: Unpack[Looking]) -> list[ListedRow
     from stages.inspect.ls.run import run
     from stages.inspect.ls.spec import Inputs
 
-    call = Call("ls", options, takes=Looking)
+    call = Call(ls, options, takes=Looking)
     return run(Inputs(kind), store=call.store)
 
 
@@ -34,7 +34,7 @@ def show(reference: Reference | None = None, **options: Unpack[Looking]) -> dict
     from stages.inspect.show.run import run
     from stages.inspect.show.spec import Inputs
 
-    call = Call("show", options, takes=Looking)
+    call = Call(show, options, takes=Looking)
     return run(Inputs(*call.entry_and_step(reference)))
 
 
@@ -43,7 +43,7 @@ def lineage(reference: Reference | None = None, **options: Unpack[Looking]) -> L
     from stages.inspect.lineage.run import run
     from stages.inspect.lineage.spec import Inputs
 
-    call = Call("lineage", options, takes=Looking)
+    call = Call(lineage, options, takes=Looking)
     return run(Inputs(*call.entry_and_step(reference)), store=call.store)
 
 
@@ -55,7 +55,7 @@ def verify(
     from stages.inspect.verify.run import run
     from stages.inspect.verify.spec import Inputs
 
-    call = Call("verify", options, takes=Looking)
+    call = Call(verify, options, takes=Looking)
     if every and references:
         raise UsageError("every=True and references are both given", hint="keep one of them")
     named = None if every else tuple(map(call.entry_and_step, references or (None,)))
@@ -78,7 +78,7 @@ def replay(
     from stages.replay.settings import resolve
     from stages.replay.spec import Inputs
 
-    call = Call("replay", options, takes=Looking)
+    call = Call(replay, options, takes=Looking)
     request = resolve(step=step, first=first, out=out, force=force)
     entry, at = call.entry_and_step(source, kind=CHECKPOINT.name)
     from stages.replay.run import run
@@ -99,7 +99,7 @@ def rm(
     from stages.rm.run import run
     from stages.rm.spec import Inputs
 
-    call = Call("rm", options, takes=Looking)
+    call = Call(rm, options, takes=Looking)
     names = tuple(call.named(reference) for reference in references)
     given = Inputs(names, descendants, inputs, unfinished, dry_run)
     return list(run(given, store=call.store, emit=call.emit))

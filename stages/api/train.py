@@ -32,7 +32,7 @@ def pretrain(
     from stages.pretrain.settings import has_dataset, inherits_mock, resolve
     from vitctl.train.config import TrainRuntime
 
-    call = Call("pretrain", options)
+    call = Call(pretrain, options)
     runtime = call.runtime(TrainRuntime)
     checkpoint = None
     if from_ is not None:
@@ -74,7 +74,7 @@ def cooldown(
     from stages.cooldown.spec import Inputs
     from vitctl.train.config import TrainRuntime
 
-    call = Call("cooldown", options)
+    call = Call(cooldown, options)
     runtime = call.runtime(TrainRuntime)
     checkpoint = call.input("checkpoint", source, option="source", trunk=True)
     cfg = resolve(
@@ -111,7 +111,7 @@ def finetune(
     from stages.finetune.settings import resolve
     from vitctl.train.config import TrainRuntime
 
-    call = Call("finetune", options)
+    call = Call(finetune, options)
     runtime = call.runtime(TrainRuntime)
     checkpoint = call.input("checkpoint", source, option="source")
     dataset = call.trained_on(checkpoint) if data is None else call.input("dataset", data)
@@ -143,7 +143,7 @@ def average(
     from stages.average.settings import newest_of, resolve
     from vitctl.recipes.measuring import MeasuringRuntime
 
-    call = Call("average", options)
+    call = Call(average, options)
     runtime = call.runtime(MeasuringRuntime)
     sources: Sequence[Reference | None] = checkpoints or [None]
     named = [call.input("checkpoint", source) for source in sources]

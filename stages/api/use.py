@@ -27,7 +27,7 @@ def predict(
     from stages.predict.settings import resolve
     from stages.predict.spec import Inputs, PredictRuntime
 
-    call = Call("predict", options, takes=Configured)
+    call = Call(predict, options, takes=Configured)
     runtime = call.runtime(PredictRuntime)
     checkpoint = call.input("checkpoint", source, option="source")
     cfg = resolve(call.overrides, checkpoint, store=call.store, emit=call.emit)
@@ -51,7 +51,7 @@ def embed(
     from stages.embed.settings import resolve
     from vitctl.recipes.measuring import Measured, MeasuringRuntime
 
-    call = Call("embed", options)
+    call = Call(embed, options)
     runtime = call.runtime(MeasuringRuntime)
     checkpoint = call.input("checkpoint", source, option="source")
     dataset = call.measured_on(checkpoint, data)
@@ -70,7 +70,7 @@ def import_(
     from stages.import_.settings import resolve
     from stages.import_.spec import ImportRuntime
 
-    call = Call("import", options)
+    call = Call(import_, options)
     cfg, given = resolve(call.overrides, source, classes=classes)
     runtime = call.runtime(ImportRuntime)
     from stages.import_.run import run
@@ -91,7 +91,7 @@ def export(
     from stages.export.settings import resolve
     from stages.export.spec import ExportRuntime, Inputs
 
-    call = Call("export", options)
+    call = Call(export, options)
     runtime = call.runtime(ExportRuntime)
     checkpoint = call.input("checkpoint", source, option="source")
     flags = {"to": to, "features": no_classifier or None, "weights": weights}

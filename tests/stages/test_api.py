@@ -11,12 +11,14 @@ from stages import api
 from tests import made
 from tests.artifacts.making import dataset
 from vitctl.artifacts import Store
-from vitctl.errors import NotFoundError, UsageError
+from vitctl.errors import InputError, NotFoundError, UsageError
 
 
 def test_what_is_no_argument_is_a_type_error_that_helps():
     with pytest.raises(TypeError, match=r"no argument 'stor'; did you mean store="):
         api.pretrain(stor="x")
+    with pytest.raises(TypeError, match=r"no argument 'recipy'; did you mean recipe="):
+        api.plan(recipy="small")
     with pytest.raises(TypeError, match=r"a setting goes into set=\{'batch': \.\.\.\}"):
         api.pretrain(batch=3)
 
@@ -61,6 +63,8 @@ def test_removing(store):
     (would,) = api.rm("photos", dry_run=True, store=store, emit=events.append)
     assert (would.id, would.removed, photos.path.exists()) == (photos.id, False, True)
     assert "would be removed" in events[-1].text
+    with pytest.raises(InputError, match="is one dataset; only a run takes @7"):
+        api.rm("photos@7", store=store)
     (gone,) = api.rm(photos, store=store)
     assert (gone.removed, gone.bytes) == (True, would.bytes)
     assert not photos.path.exists()
@@ -69,7 +73,7 @@ def test_removing(store):
         api.rm("photos", store=store)
     with pytest.raises(UsageError, match="nothing is named"):
         api.rm(store=store)
-    with pytest.raises(TypeError, match="no argument 'set'; it takes store, emit"):
+    with pytest.raises(TypeError, match=r"no argument 'set'; it takes descendants, .*, emit"):
         api.rm("drawings", set={"a": 1}, store=store)
 
 

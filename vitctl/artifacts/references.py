@@ -64,8 +64,6 @@ def resolve(
                 f"{entry.path} is a run, where a {kind} is expected", hint=_hint_for(kind)
             )
         return entry.newest() if step is None else entry.checkpoint(step)
-    if step is not None:
-        raise InputError(f"{entry.path} is one {entry.kind}; only a run takes @{step}")
     if entry.kind != kind:
         expected = "run or checkpoint" if kind == CHECKPOINT.name else kind
         raise InputError(
@@ -83,11 +81,20 @@ def find(
     trunk: bool = False,
     emit: Emit = silent,
 ) -> tuple[Artifact | Run, int | None]:
-    """What `reference` names, and the step if it gave one; its files are not checked.
+    """What `reference` names, and of a run the step if it gave one; its files are not checked.
 
     A name that fits several entries is refused (UsageError) unless `kind` is given; then see
-    `resolve`.
+    `resolve`. InputError for a step of what is no run.
     """
+    entry, step = _looked_up(reference, store=store, kind=kind, trunk=trunk, emit=emit)
+    if step is not None and isinstance(entry, Artifact):
+        raise InputError(f"{entry.path} is one {entry.kind}; only a run takes @{step}")
+    return entry, step
+
+
+def _looked_up(
+    reference: str, *, store: Store, kind: str | None, trunk: bool, emit: Emit
+) -> tuple[Artifact | Run, int | None]:
     if not reference:
         raise UsageError("an empty reference names no artifact", hint="see them: vitctl ls")
     base, step = _split_step(reference)
