@@ -103,7 +103,7 @@ def dedup(
     from stages.dedup.settings import resolve
     from stages.dedup.spec import DedupRuntime
 
-    call = Call("dedup", options)
+    call = Call(dedup, options)
     cfg, given = resolve(
         call.overrides,
         lambda: call.input("dataset", data),
