@@ -159,6 +159,15 @@ CASES: dict[str, Case] = {
         "--data photos --images 3 --ids ids.txt --seed 2",
         lambda: api.subset("photos", ids="ids.txt", set={"images": 3, "seed": 2}),
     ),
+    "dedup": Case(
+        "--data photos --against drawings --distance 2 --against-splits val --workers 1",
+        lambda: api.dedup(
+            "photos",
+            against=["drawings"],
+            set={"distance": 2, "eval_splits": ["val"]},
+            runtime={"workers": 1},
+        ),
+    ),
     "mix": Case(
         "photos=0.7 drawings=0.3 --force",
         lambda: api.mix("photos", "drawings", weights=[0.7, 0.3], force=True),
