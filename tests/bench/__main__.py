@@ -192,7 +192,7 @@ def bench_checkpoint() -> None:
 
 
 def bench_saves() -> None:
-    from tests.train.conftest import config
+    from tests.train.conftest import ADAFACTOR, config
     from vitctl.artifacts import Recipe, Store
     from vitctl.checkpoints import arrays
     from vitctl.checkpoints.series import Series
@@ -200,7 +200,7 @@ def bench_saves() -> None:
     from vitctl.train.program import state
     from vitctl.train.run import saving
 
-    parts = saving.parts(state.fresh(config(8), layout=layouts.make(devices=1)))
+    parts = saving.parts(state.fresh(config(8, **ADAFACTOR), layout=layouts.make(devices=1)))
     rates = {}
     with tempfile.TemporaryDirectory() as folder:
         recipe = Recipe(stage="pretrain", version=1, kind="run", config={})

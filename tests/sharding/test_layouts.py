@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.train.conftest import config
+from tests.train.conftest import ADAFACTOR, config
 from vitctl.checkpoints import arrays
 from vitctl.errors import UsageError
 from vitctl.inference import weights
@@ -31,6 +31,7 @@ CFG = config(
     STEPS,
     model={"width": 32, "resolution": 24, "head": "gap"},
     data={"batch": BATCH, "augment": {"mixup_alpha": 0.2}},
+    **ADAFACTOR,
 )
 
 QUICK = ("data=2,zero=2,fsdp=2,tensor=2",)

@@ -16,7 +16,8 @@ import pytest
 from tests import rounding
 from tests.compiling import QUICK
 from tests.forking import COMMAND, TRAINING, Forked
-from tests.train.conftest import contents
+from tests.stages.warm import Warm
+from tests.train.conftest import ADAFACTOR, contents
 from tests.waiting import PATIENCE_S, until
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.runs import run_of
@@ -36,61 +37,70 @@ def losses(checkpoint: Artifact) -> dict[int, float]:
     return {row["step"]: row["loss"] for row in read(run.metrics) if row["kind"] == "train"}
 
 
-def test_two_identical_runs_are_equal(pretrain):
-    first, second = pretrain(8, store="a"), pretrain(8, store="b")
+def test_two_identical_runs_are_equal(uninterrupted, pretrain):
+    first, second = uninterrupted(8), pretrain(8)
     assert first.digest == second.digest
     assert first.id == second.id
     assert losses(first) == losses(second)
+    differing = {
+        a.path
+        for a, b in zip(first.manifest.files, second.manifest.files, strict=True)
+        if a.sha256 != b.sha256
+    }
+    assert differing <= {f.path for f in first.manifest.files if f.volatile}
+    assert json.loads((second.path / "position.json").read_text())["step"] == 8
 
 
-def test_another_seed_is_another_run(pretrain):
-    assert pretrain(4, store="a").digest != pretrain(4, store="b", seed=1).digest
+def test_another_seed_is_another_run(uninterrupted, pretrain):
+    first, other = contents(uninterrupted(4)), contents(pretrain(4, seed=1))
+    assert first.keys() == other.keys()
+    kernel = "params/head.kernel/c/0/0"
+    assert first[kernel] != other[kernel]
 
 
 @pytest.mark.smoke
-def test_more_steps_continue_the_same_run(pretrain):
-    short = pretrain(4, store="a")
-    long = pretrain(8, store="a")
+def test_more_steps_continue_the_same_run(trained, uninterrupted, pretrain):
+    short = trained(4)
+    long = pretrain(8)
     assert run_of(short).path == run_of(long).path
-    assert long.digest == pretrain(8, store="b").digest
+    assert long.digest == uninterrupted(8).digest
 
 
-def test_the_same_command_again_trains_nothing(pretrain):
-    first = pretrain(8, store="a")
-    seen = []
-    assert pretrain(8, store="a", emit=seen.append).digest == first.digest
-    assert not [event for event in seen if isinstance(event, Trained)]
+def test_the_same_command_again_trains_nothing(trained, pretrain):
+    first, events = trained(8), []
+    assert pretrain(8, emit=events.append).digest == first.digest
+    assert not [event for event in events if isinstance(event, Trained)]
 
 
-def test_fewer_steps_return_that_checkpoint(pretrain):
-    pretrain(8, store="a")
-    four = pretrain(4, store="a")
-    six = pretrain(6, store="a")  # not kept: trained again from step 4
+def test_fewer_steps_return_that_checkpoint(trained, uninterrupted, pretrain):
+    trained(8)
+    four = pretrain(4)
+    six = pretrain(6)  # not kept: trained again from step 4
     assert (four.step, six.step) == (4, 6)
-    assert six.digest == pretrain(6, store="b").digest
+    assert six.digest == uninterrupted(6).digest
     assert sorted(losses(six)) == list(range(1, 9))  # and the longer run's rows are left alone
 
 
 @pytest.mark.smoke
 def test_trunk_and_cooldown_equal_one_run_with_a_cooldown(pretrain, cooldown):
-    trunk = pretrain(8, store="a")
+    trunk = pretrain(8, store="a", **ADAFACTOR)
     branch = cooldown(trunk, 4)
-    whole = pretrain(12, store="b", schedule={"cooldown_steps": 4})
+    whole = pretrain(12, store="b", schedule={"cooldown_steps": 4}, **ADAFACTOR)
     assert contents(branch) == contents(whole)
     assert branch.summary["finished_schedule"]
 
 
-def test_a_cooldown_leaves_the_trunk_alone(pretrain, cooldown):
-    trunk = pretrain(8, store="a")
+def test_a_cooldown_leaves_the_trunk_alone(trained, uninterrupted, pretrain, cooldown):
+    trunk = trained(8)
     before = {p: p.read_bytes() for p in run_of(trunk).path.rglob("*") if p.is_file()}
     cooldown(trunk, 4)
     after = {p: p.read_bytes() for p in run_of(trunk).path.rglob("*") if p.is_file()}
     assert before == after
-    assert pretrain(12, store="a").digest == pretrain(12, store="b").digest
+    assert pretrain(12).digest == uninterrupted(12).digest
 
 
 def test_a_cooldown_begun_while_the_trunk_trains_equals_one_begun_after(
-    pretrain, cooldown, tmp_path
+    trained, uninterrupted, pretrain, cooldown, tmp_path
 ):
     branches = []
 
@@ -103,14 +113,13 @@ def test_a_cooldown_begun_while_the_trunk_trains_equals_one_begun_after(
             branches.append(cooldown(run.checkpoint(4), 4, store="a"))
 
     trunk = pretrain(8, store="a", emit=emit)
-    later = cooldown(run_of(pretrain(8, store="b")).checkpoint(4), 4, store="b")
+    later = cooldown(run_of(trained(8, store="b")).checkpoint(4), 4, store="b")
     assert branches[0].digest == later.digest
-    assert trunk.digest == pretrain(8, store="b").digest
+    assert trunk.digest == uninterrupted(8).digest
 
 
-def test_a_run_that_trains_answers_at_once_for_what_it_is_done_with(pretrain):
-    answer = pretrain(4)
-    found = []
+def test_a_run_that_trains_answers_at_once_for_what_it_is_done_with(trained, pretrain):
+    answer, answers = trained(4), []
 
     def no_waiting(event):
         if isinstance(event, Note):
@@ -118,17 +127,16 @@ def test_a_run_that_trains_answers_at_once_for_what_it_is_done_with(pretrain):
 
     def emit(event):
         if isinstance(event, Trained) and event.step == 6:
-            found.append(pretrain(4, emit=no_waiting))
+            answers.append(pretrain(4, emit=no_waiting))
 
     pretrain(8, emit=emit)
-    assert [checkpoint.digest for checkpoint in found] == [answer.digest]
+    assert [checkpoint.digest for checkpoint in answers] == [answer.digest]
 
 
-def test_an_interrupted_cooldown_finds_its_beginning_again(pretrain, cooldown, tmp_path):
+def test_an_interrupted_cooldown_finds_its_beginning_again(trained, pretrain, cooldown, tmp_path):
     """The trunk keeps its newest checkpoint alone, and trains on while the branch lies about."""
     thin = {"checkpoint_every": 4, "keep_every": 100, "keep_newest": 1}
-    (tmp_path / "b").mkdir()
-    wanted = cooldown(pretrain(4, store="b"), 4, store="b")
+    wanted = cooldown(trained(4, store="b"), 4, store="b")
 
     def crash(event):
         if isinstance(event, Trained):
@@ -149,24 +157,24 @@ def test_an_interrupted_cooldown_finds_its_beginning_again(pretrain, cooldown, t
 
 
 @pytest.mark.smoke
-def test_one_device_and_eight_agree(pretrain, monkeypatch):
+def test_one_device_and_eight_agree(uninterrupted, pretrain, monkeypatch):
     """As far as sums of a batch in another order let them."""
 
-    def trained(name, devices):
-        checkpoint = pretrain(8, store=name, runtime={"devices": devices})
-        return list(losses(checkpoint).values())
+    def on_one(name):
+        runtime = {"devices": 1, "checkpoint_every": 8}
+        return list(losses(pretrain(8, store=name, runtime=runtime)).values())
 
-    one, eight = trained("one", 1), trained("eight", 8)
+    one, eight = on_one("one"), list(losses(uninterrupted(8)).values())
     turned = []
     for rows in (1, 5, 11):
         monkeypatch.setattr(pipeline, "train_batches", rounding.turned(rows))
-        turned.append(trained(f"turned{rows}", 1))
+        turned.append(on_one(f"turned{rows}"))
         monkeypatch.undo()
     rounding.check(eight, one, turned, terms=16 * 4)
 
 
-def test_the_rate_that_is_logged_is_the_rate_that_was_used(pretrain):
-    run = run_of(pretrain(8, store="a"))
+def test_the_rate_that_is_logged_is_the_rate_that_was_used(uninterrupted):
+    run = run_of(uninterrupted(8))
     rates = {row["step"]: row["lr"] for row in read(run.metrics) if row["kind"] == "train"}
     # Closed form of rsqrt with warmup 2, timescale 4, peak 0.01; update t uses s(t - 1).
     expected = {1: 0.0, 2: 0.005, 3: 0.01} | {
@@ -178,7 +186,7 @@ def test_the_rate_that_is_logged_is_the_rate_that_was_used(pretrain):
 
 WORDS = """
 pretrain --mock --model test --res 16 --batch 16 --warmup 2 --steps 24 --quiet --checkpoint-every 4
---set model.classes=4 --set model.depth=1 --set optim.name=adafactor
+--set model.classes=4 --set model.depth=1 --set model.head=gap --set optim.name=adafactor
 --set data.mock.examples=40 --set data.mock.eval_examples=8 --set data.augment.mixup_alpha=none
 """
 
@@ -195,49 +203,52 @@ atexit.register(lambda: print("loaded:", sorted(loaded()), file=sys.stderr))
 ALONE = {**os.environ, "XLA_FLAGS": QUICK}
 
 
-def started(store: Path) -> Forked:
-    return Forked(
+@pytest.fixture(scope="module")
+def finish(tmp_path_factory):
+    """finish(store): the command's answer. One process gives them all: tracing is once 4 s."""
+    with Warm(tmp_path_factory.mktemp("warm"), environment=ALONE, preload=TRAINING) as process:
+
+        def call(store: Path) -> Artifact:
+            done = process.run(*WORDS.split(), "--store", str(store))
+            assert done.code == 0, done.err
+            return Artifact.load(Path(done.out.strip()))
+
+        yield call
+
+
+@pytest.fixture(scope="module")
+def never_interrupted(finish, tmp_path_factory) -> Artifact:
+    return finish(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, finish, never_interrupted, number):
+    process = Forked(
         PROGRAM,
         *WORDS.split(),
         "--store",
-        store,
+        tmp_path,
         preload=TRAINING,
         env=ALONE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def finish(store: Path) -> Artifact:
-    process = started(store)
-    out, err = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, err
-    assert "loaded: []" in err  # made-up images need neither
-    return Artifact.load(Path(out.strip()))
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory) -> Artifact:
-    return finish(tmp_path_factory.mktemp("whole"))
-
-
-@pytest.mark.smoke
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, uninterrupted, number):
-    process = started(tmp_path)
     random.seed(number)
     _wait_for_checkpoint(tmp_path, process)
     time.sleep(random.random() * 0.2)
     process.send_signal(number)
     out, error = process.communicate(timeout=PATIENCE_S)
+    if number == signal.SIGTERM:
+        assert "loaded: []" in error  # made-up images need neither
     if number == signal.SIGTERM and process.returncode != 0:
         assert process.returncode == 10, error
         assert "stopped: SIGTERM after step" in error
         assert out == ""
     again = finish(tmp_path)
-    assert again.digest == uninterrupted.digest
-    assert losses(again) == losses(uninterrupted)
+    assert again.digest == never_interrupted.digest
+    assert losses(again) == losses(never_interrupted)
     steps = [row["step"] for row in read(run_of(again).metrics) if row["kind"] == "train"]
     assert steps == sorted(set(steps))
 
@@ -247,14 +258,3 @@ def _wait_for_checkpoint(store: Path, process: subprocess.Popen) -> None:
         return any(store.glob("pretrain/*/checkpoints/*/artifact.json"))
 
     until(lambda: appeared() or process.poll() is not None, "no checkpoint appeared")
-
-
-def test_volatile_files_are_the_only_ones_that_differ(pretrain):
-    first, second = pretrain(8, store="a"), pretrain(8, store="b")
-    differing = {
-        a.path
-        for a, b in zip(first.manifest.files, second.manifest.files, strict=True)
-        if a.sha256 != b.sha256
-    }
-    assert differing <= {f.path for f in first.manifest.files if f.volatile}
-    assert json.loads((first.path / "position.json").read_text())["step"] == 8

@@ -23,7 +23,12 @@ def test_loss_frozen_weights_and_mean_are_those_computed_by_hand():
         loss="softmax",
         label_smoothing=0.1,
         data={"augment": {"mixup_alpha": 0.4}},
-        optim={"ema": 1.0, "layer_decay": 0.8, "freeze": ["embedding/.*", "blocks/0/.*"]},
+        optim={
+            "name": "adafactor",
+            "ema": 1.0,
+            "layer_decay": 0.8,
+            "freeze": ["embedding/.*", "blocks/0/.*"],
+        },
     )
     layout = layouts.make(devices=1)
     step = make_step(cfg, layout=layout, remat="none", class_weights=WEIGHTS)

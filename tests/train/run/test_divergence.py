@@ -13,7 +13,7 @@ from stages.inspect.ls import run as listing
 from stages.inspect.show import text as show
 from stages.inspect.verify.images import check_consumed
 from tests import schemas
-from tests.train.conftest import config, contents
+from tests.train.conftest import config, contents, pretrain_in
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.run_info import Rollback, RunInfo, Segment, diverged_in_words
 from vitctl.artifacts.runs import run_of
@@ -29,21 +29,33 @@ from vitctl.train.telemetry.metrics import read
 ROLLBACK = {"on_divergence": "rollback"}
 
 
-@pytest.fixture
-def spoil(monkeypatch):
-    """spoil(numbers): one pixel of these batches of the order is not a number."""
+def spoiled(*numbers):
+    """Instead of `Images.train_batches`: one pixel of these batches of the order is no number."""
     honest = Images.train_batches
 
-    def call(*numbers):
-        def spoiled(self, layout, *, start_step):
-            for batch in honest(self, layout, start_step=start_step):
-                if batch.number in numbers:
-                    batch.images[3, 0, 0, 0] = np.nan
-                yield batch
+    def batches(self, layout, *, start_step):
+        for batch in honest(self, layout, start_step=start_step):
+            if batch.number in numbers:
+                batch.images[3, 0, 0, 0] = np.nan
+            yield batch
 
-        monkeypatch.setattr(Images, "train_batches", spoiled)
+    return batches
 
-    return call
+
+@pytest.fixture
+def spoil(monkeypatch):
+    """spoil(numbers): it is so for the rest of the test."""
+    return lambda *numbers: monkeypatch.setattr(Images, "train_batches", spoiled(*numbers))
+
+
+@pytest.fixture(scope="module")
+def gone_back(tmp_path_factory):
+    """A run of 12 steps whose batch 5 is spoiled, which nothing but that stopped; its events."""
+    events = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Images, "train_batches", spoiled(5))
+        pretrain = pretrain_in(tmp_path_factory.mktemp("gone_back"))
+        return pretrain(12, emit=events.append, runtime=ROLLBACK), events
 
 
 def weights(checkpoint):
@@ -92,18 +104,16 @@ def _layout():
     return layout.make(devices=1)
 
 
-def test_it_goes_back_and_on_without_that_stretch(pretrain, spoil, monkeypatch):
+def test_it_goes_back_and_on_without_that_stretch(pretrain, gone_back, monkeypatch):
     """Bitwise a run that was fed all other batches, one after another."""
     honest = Images.train_batches
-    spoil(5)
-    seen = []
-    done = pretrain(12, store="a", emit=seen.append, runtime=ROLLBACK)
+    done, events = gone_back
     run = run_of(done)
     (back,) = run.info.rollbacks
     assert (back.diverged, back.step, back.batches, back.loss) == (6, 4, 2, "nan")
     assert (run.path / back.kept / "artifact.json").exists()
     assert any("going back to step 4" in line for line in show.of_run(run))
-    assert any("passing over 2 batches" in e.text for e in seen if isinstance(e, Caution))
+    assert any("passing over 2 batches" in e.text for e in events if isinstance(e, Caution))
     assert done.config["passed"] == [[4, 2]]
     assert done.summary["passed"] == 2
     assert json.loads((done.path / "position.json").read_text())["passed"] == [[4, 2]]
@@ -112,25 +122,25 @@ def test_it_goes_back_and_on_without_that_stretch(pretrain, spoil, monkeypatch):
     steps = [row["step"] for row in read(run.metrics) if row["kind"] == "train"]
     assert steps == list(range(1, 13))
     # Told once, at the end; what was compiled stays compiled; the curve goes back as well.
-    assert [event for event in seen if isinstance(event, Spent)] == [seen[-2]]
-    assert sum(isinstance(e, Doing) and e.activity == "compile" for e in seen) == 2
-    assert [len(event.losses) for event in seen if isinstance(event, Trail)] == [0, 4]
+    assert [event for event in events if isinstance(event, Spent)] == [events[-2]]
+    assert sum(isinstance(e, Doing) and e.activity == "compile" for e in events) == 2
+    assert [len(event.losses) for event in events if isinstance(event, Trail)] == [0, 4]
 
     def without(self, layout, *, start_step):
         assert start_step == 0
-        kept = (b for b in honest(self, layout, start_step=0) if b.number not in (4, 5))
-        for step, batch in enumerate(kept):
+        others = (b for b in honest(self, layout, start_step=0) if b.number not in (4, 5))
+        for step, batch in enumerate(others):
             yield type(batch)(**{**vars(batch), "step": step})
 
     monkeypatch.setattr(Images, "train_batches", without)
-    assert weights(pretrain(12, store="b")) == weights(done)
+    assert weights(pretrain(12)) == weights(done)
 
 
-def test_interrupted_or_not_it_goes_back_to_the_same_step(pretrain, spoil):
+def test_interrupted_or_not_it_goes_back_to_the_same_step(pretrain, spoil, gone_back):
     """SIGTERM saves step 5, off the cadence; what follows is trained from step 4 all the same.
     Killed right after it went back (the checkpoint of 5 not even dropped), as well."""
     spoil(5)
-    whole = pretrain(12, store="a", runtime=ROLLBACK)
+    whole, _ = gone_back
 
     def terminate(event):
         if isinstance(event, Scored) and event.step == 4:
@@ -160,23 +170,21 @@ def test_interrupted_or_not_it_goes_back_to_the_same_step(pretrain, spoil):
     assert pretrain(12, store="c").digest == whole.digest
 
 
-def test_a_stopped_run_goes_on_once_it_may(pretrain, spoil):
+def test_a_stopped_run_goes_on_once_it_may(pretrain, spoil, gone_back):
     spoil(5)
     with pytest.raises(DivergedError):
-        pretrain(12, store="a")
-    assert (
-        pretrain(12, store="a", runtime=ROLLBACK).digest
-        == pretrain(12, store="b", runtime=ROLLBACK).digest
-    )
+        pretrain(12)
+    whole, _ = gone_back
+    assert pretrain(12, runtime=ROLLBACK).digest == whole.digest
 
 
 def test_it_does_not_go_back_for_ever(pretrain, spoil):
     spoil(*range(5, 100))
-    seen = []
+    events = []
     with pytest.raises(DivergedError, match="went back 2 times already") as caught:
-        pretrain(12, runtime={**ROLLBACK, "max_rollbacks": 2}, emit=seen.append)
-    assert isinstance(seen[-1], Spent)
-    assert seen[-1].starts == 3
+        pretrain(12, runtime={**ROLLBACK, "max_rollbacks": 2}, emit=events.append)
+    assert isinstance(events[-1], Spent)
+    assert events[-1].starts == 3
     assert caught.value.exit_code == 11
 
 
@@ -189,9 +197,9 @@ def test_a_cooldown_goes_on_behind_what_its_trunk_passed_over(pretrain, cooldown
     assert contents(branch) == contents(whole)
 
 
-def test_a_step_that_was_passed_before_is_no_matter_of_data(pretrain, spoil):
+def test_a_step_that_was_passed_before_is_no_matter_of_data(trained, pretrain, spoil):
     """Only a fault explains it, and going back would give up a result."""
-    done = pretrain(8, store="a")
+    done = trained(8)
     weight = done.path / "params" / "head.kernel" / "c" / "0" / "0"
     weight.write_bytes(weight.read_bytes()[:-3])  # so that steps 5 to 8 are trained again
     spoil(5)

@@ -45,8 +45,8 @@ def scores(checkpoint):
     return [row for row in rows if row["kind"] == "eval"]
 
 
-def test_scoring_is_broken_off_and_made_up_for(pretrain, terminate, tmp_path):
-    whole = pretrain(8, store="a", runtime=SCORED)
+def test_scoring_is_broken_off_and_made_up_for(uninterrupted, pretrain, terminate, tmp_path):
+    whole = uninterrupted(8, runtime=SCORED)
     assert [row["step"] for row in scores(whole)] == [2, 4, 6, 8]
 
     terminate(3)
@@ -69,8 +69,8 @@ def test_the_last_scores_are_a_part_of_the_result(pretrain, terminate):
     assert done.summary["eval"]["top1"] == scores(done)[-1]["top1"]
 
 
-def test_a_cooldown_that_waits_is_told_of_when_its_trunk_has_moved_on(pretrain, cooldown):
-    trunk = pretrain(4)
+def test_a_cooldown_that_waits_is_told_of_when_its_trunk_has_moved_on(trained, pretrain, cooldown):
+    trunk = trained(4)
 
     def interrupt(event):
         if isinstance(event, Trained) and event.step == 5:

@@ -59,7 +59,7 @@ def test_training_goes_on_where_held_out_images_score_infinity(pretrain, monkeyp
         return dataclasses.replace(found, **{which: infinite})
 
     monkeypatch.setattr(scoring, "score", score)
-    done = pretrain(8, emit=seen.append, runtime={"eval_every": 4}, optim={"ema": 0.5})
+    done = pretrain(8, emit=seen.append, runtime={"eval_every": 4}, optim={"ema": 0.9})
     run = run_of(done)
     name = {"raw": "loss", "ema": "ema_loss"}[which]
     scored = [row for row in read(run.metrics) if row["kind"] == "eval"]
