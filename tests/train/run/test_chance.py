@@ -48,7 +48,7 @@ def said(monkeypatch, *, loss, top1=None, examples=900, split="val", step=500):
     source = SimpleNamespace(
         info=SimpleNamespace(examples=lambda split: 900), labels=lambda split: labels
     )
-    monkeypatch.setattr(chance, "open_source", lambda *_, **__: source)
+    monkeypatch.setattr(chance, "image_source", lambda *_: source)
     scores = None
     if top1 is not None:
         scores = {"top1": top1, "top5": 1.0, "loss": loss, "examples": examples}
