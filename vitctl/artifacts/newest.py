@@ -125,7 +125,7 @@ def _at(directory: Place, kind: str) -> Iterator[Candidate]:
     if isinstance(entry, Run):
         steps = entry.steps() if kind == CHECKPOINT.name else []
         if steps:
-            yield _candidate(entry.place(steps[-1]), run=entry)
+            yield _candidate(entry.place(entry.named_step(steps)), run=entry)
     elif entry.kind == kind:
         yield Candidate(directory, entry.order, entry)
 

@@ -56,6 +56,17 @@ class RunDraft(Run):
             results = tuple(sorted((*self.info.results, step)))
             self._update(results=results)
 
+    def mark_score(self, step: int, value: float | None) -> None:
+        """Write down a score that counts for which checkpoint is best; those of later steps, which
+        an earlier start wrote, go."""
+        before = tuple(score for score in self.info.scored if score[0] < step)
+        self._update(scored=(*before, (step, value)))
+
+    def mark_chosen(self, step: int) -> None:
+        """Write down that the run has come to its end, and `step` is its answer."""
+        results = tuple(sorted({*self.info.results, step}))
+        self._update(results=results, chosen=step)
+
     def _update(self, **changes: Any) -> None:
         self.info = self.info.model_copy(update=changes)
         self._write_info()

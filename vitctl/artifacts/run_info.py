@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic import field_validator
+from pydantic import field_validator, model_serializer
 
 from vitctl.artifacts.documents import read_document
 from vitctl.artifacts.files import LOCK, RUN
@@ -15,7 +15,7 @@ from vitctl.artifacts.manifest import MANIFEST, Parent, Recipe
 from vitctl.errors import InputError, VitctlError
 from vitctl.locks.exclusive import is_locked
 from vitctl.places import Place
-from vitctl.settings.config import Config
+from vitctl.settings.config import Config, without_defaults
 
 CHECKPOINTS = "checkpoints"
 FORMAT = 1
@@ -102,9 +102,19 @@ class RunInfo(Config):
     segments: tuple[Segment, ...] = ()
     results: tuple[int, ...] = ()
     """Steps that a command was asked for and answered with: these checkpoints are never dropped."""
+    scored: tuple[tuple[int, float | None], ...] = ()
+    """Where the best checkpoint is to be chosen (`keep_best`): steps and scores that count; null is
+    one that is not finite."""
+    chosen: int | None = None
+    """The step that was chosen by them when the run came to its end: what its name stands for."""
     rollbacks: tuple[Rollback, ...] = ()
     """Each time it went back, oldest first. It decides what is trained on from there: one that goes
     behind an earlier one takes its place."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Earlier versions read runs that choose nothing."""
+        return without_defaults(self, dump, later=("scored", "chosen"))
 
     @property
     def recipe(self) -> Recipe:
@@ -163,6 +173,8 @@ def needs_its_start(run: Place) -> bool:
     last = max(info.results, default=None)
     if last is None or not (run / CHECKPOINTS / str(last) / MANIFEST).is_file():
         return True
+    if info.chosen is not None:  # at the end of the run, however far behind the best lies
+        return is_locked(run / LOCK)
     begun = info.segments[-1].from_step if info.segments else 0
     return begun >= last or is_locked(run / LOCK)
 

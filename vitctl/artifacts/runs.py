@@ -12,6 +12,7 @@ with more steps continues the same run.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -71,7 +72,7 @@ class Run:
     def order(self) -> tuple[str, int]:
         """Sorts runs by when they last finished something; see `Artifact.order`."""
         steps = self.steps()
-        newest = load_if_readable(self.place(steps[-1])) if steps else None
+        newest = load_if_readable(self.place(self.named_step(steps))) if steps else None
         if newest is not None:
             return newest.order
         started = self.info.segments[-1].started if self.info.segments else ""
@@ -147,8 +148,15 @@ class Run:
             hint="nearest kept: " + ", ".join(f"{self.path}@{s}" for s in nearest),
         )
 
+    def named_step(self, steps: Sequence[int]) -> int:
+        """Of `steps`, which are not empty, the one that the run's name alone stands for: what was
+        chosen as the best at its end, else the newest."""
+        chosen = self.info.chosen
+        return steps[-1] if chosen is None or chosen not in steps else chosen
+
     def newest(self) -> Artifact:
-        """The checkpoint of the highest step."""
+        """The checkpoint that the run's name alone stands for: of the highest step, unless another
+        was chosen as the best."""
         steps = Run.steps(self)
         if not steps:
             raise NotFoundError(
@@ -156,7 +164,7 @@ class Run:
                 hint="run the same command again to continue it",
             )
         try:
-            return Artifact.load(self.place(steps[-1]))
+            return Artifact.load(self.place(self.named_step(steps)))
         except InputError as error:
             raise InputError(error.message, hint=self._earlier(steps) or error.hint) from None
 

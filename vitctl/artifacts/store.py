@@ -130,14 +130,16 @@ class Store(Catalog):
     def earlier_result(
         self, recipe: Recipe, step: int, *, out: Place | Path | None = None
     ) -> Artifact | None:
-        """The checkpoint of a step that a command was answered with before, if it is undamaged:
-        found without the lock, as such checkpoints stay. None for all that needs it to be sure."""
+        """The checkpoint of a step that a command was answered with before, or what was chosen in
+        its place, if it is undamaged: found without the lock, as such checkpoints stay. None
+        for all that needs it to be sure."""
         path = self._place(recipe, name="any", out=out)
         try:
             run = Run.load(path)
-            if run.info.id != recipe.id or step not in run.info.results:
+            answer = step if run.info.chosen is None else run.info.chosen
+            if run.info.id != recipe.id or answer not in run.info.results:
                 return None
-            checkpoint = run.checkpoint(step)
+            checkpoint = run.checkpoint(answer)
         except VitctlError:
             return None
         return checkpoint if not checkpoint.check_contents() else None

@@ -138,6 +138,26 @@ SKIP_SPIKES = Flag(
     sets=SPIKE_SIGMAS,
     rare=True,
 )
+KEEP_BEST = Flag(
+    "keep_best.metric",
+    "The result is the checkpoint with the best held-out top1, top5 or loss, never by split test "
+    "(default: the last).",
+    name="--keep-best",
+)
+PATIENCE = Flag(
+    "keep_best.patience",
+    "With --keep-best: stop after N scores in a row without a better one (default: train to the "
+    "end).",
+    metavar="N",
+)
+SCORE_EVERY = Flag(
+    "keep_best.every",
+    "With --keep-best: steps between scores that count (default: a twentieth of the run).",
+    name="--score-every",
+    reads=quantities.parse_count,
+    metavar="STEPS",
+    rare=True,
+)
 HOLD_OUT = Flag(
     "data.held_out",
     "Hold out this share of the training images, for example 0.02, and score them while training, "

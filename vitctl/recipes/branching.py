@@ -92,8 +92,14 @@ def check_goes_on(cfg: TrainConfig, checkpoint: Artifact) -> None:
 
 
 def is_cooled(checkpoint: Artifact) -> bool:
-    """Whether this checkpoint is the end of a schedule, a finished model."""
-    return CHECKPOINT.summary(checkpoint).finished_schedule
+    """Whether this checkpoint is the end of a schedule, or what its run chose in place of that: a
+    finished model."""
+    if CHECKPOINT.summary(checkpoint).finished_schedule:
+        return True
+    if checkpoint.setting("keep_best") is None:
+        return False
+    run = run_of(checkpoint)
+    return run is not None and run.info.chosen == checkpoint.step
 
 
 def off_schedule(checkpoint: Artifact) -> str | None:

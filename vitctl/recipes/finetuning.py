@@ -22,8 +22,12 @@ _LEFT_BEHIND = {
     "from_schedule",
     "label_smoothing",
     "class_balance",
+    "keep_best",
 }
 """What fine-tuning does not take over from the run that it begins from."""
+
+_SCORES = 20
+"""Scores in a run that the best checkpoint is chosen from, where nothing else is set."""
 
 
 def resolve(
@@ -52,10 +56,13 @@ def resolve(
             else quantities.to_steps(*duration, batch=batch, examples=images.examples)
         )
         warmup = min(rules.warmup.of(whole=steps), steps - 1)
-        return {
+        tree: Tree = {
             "data": {"batch": batch},
             "schedule": {"total_steps": steps, "warmup_steps": warmup},
         }
+        if overrides.get("keep_best"):
+            tree["keep_best"] = {"every": -(-steps // _SCORES)}
+        return tree
 
     size = {"width": model.width, "examples": images.examples}
     given = positive(overrides, "data.batch")

@@ -76,6 +76,20 @@ class DataConfig(Config):
         return self
 
 
+class KeepBest(Config):
+    """The result of a run is its best checkpoint, not its last.
+
+    Attributes:
+      metric: what is best: the most top-1 or top-5, the least loss, of the held-out split.
+      every: steps between scores that count; the last step's do, too.
+      patience: so many scores in a row without a better one end the training; None: none do.
+    """
+
+    metric: Literal["top1", "top5", "loss"] = "top1"
+    every: PositiveInt
+    patience: PositiveInt | None = None
+
+
 class TrainConfig(Config):
     """A whole training run. `schedule.total_steps` is its length.
 
@@ -87,6 +101,7 @@ class TrainConfig(Config):
       from_schedule: of pretraining that begins from a checkpoint, whether the checkpoint's schedule
         goes on, from its step, or a new one begins, from step 0. None: of all other runs.
       label_smoothing: the share of the targets that is spread over all classes while training.
+      keep_best: how the result is chosen among the checkpoints; None: it is the last.
       class_balance: beta of class-balanced weights (`vitctl.losses.balanced_weights`) by the counts
         of classes in the training split; None: every image counts alike.
     """
@@ -104,16 +119,35 @@ class TrainConfig(Config):
     from_schedule: FromSchedule | None = None
     label_smoothing: Smoothing = 0.0
     class_balance: ClassBalance | None = None
+    keep_best: KeepBest | None = None
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        later = ("from_schedule", "label_smoothing", "class_balance")
+        later = ("from_schedule", "label_smoothing", "class_balance", "keep_best")
         return without_defaults(self, dump, later=later)
 
     @model_validator(mode="after")
     def _has_a_length(self) -> Self:
         if self.schedule.total_steps is None:
             raise ValueError("schedule.total_steps has no value")
+        return self
+
+    @model_validator(mode="after")
+    def _chooses_by_what_is_held_out_and_no_test(self) -> Self:
+        if self.keep_best is None:
+            return self
+        split = self.data.eval_split
+        if split in (None, "test", self.data.split):
+            how = "needs held-out images" if split is None else f"would choose by split {split}"
+            raise ValueError(
+                f"keep_best {how}: --hold-out 0.02 holds some of the training images out for it, "
+                "or --eval-split names a split that is no test set"
+            )
+        if self.schedule.open_ended:
+            raise ValueError(
+                f"keep_best chooses when training ends, and a {self.schedule.kind} schedule has "
+                "no end: schedule.cooldown_steps gives it one"
+            )
         return self
 
     @property

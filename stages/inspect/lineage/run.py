@@ -18,7 +18,7 @@ def _checkpoint(entry: Artifact | Run, step: int | None) -> Artifact | Run:
     """Of a run one checkpoint, the newest if no step was given; an empty run stays a run."""
     if not isinstance(entry, Run) or (step is None and not entry.steps()):
         return entry
-    return entry.checkpoint(entry.steps()[-1] if step is None else step, check=False)
+    return entry.checkpoint(entry.named_step(entry.steps()) if step is None else step, check=False)
 
 
 def _ancestors(entry: Artifact | Run, *, store: Store) -> tuple[Ancestor, ...]:

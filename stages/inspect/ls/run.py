@@ -83,14 +83,15 @@ def _of_artifact(artifact: Artifact) -> ListedRow:
 
 def _of_run(run: Run) -> ListedRow:
     steps = run.steps()
-    newest = load_if_readable(run.place(steps[-1])) if steps else None
+    named = run.named_step(steps) if steps else None
+    newest = load_if_readable(run.place(named)) if named is not None else None
     made, _ = run.order
-    state: State = "finished" if steps and steps[-1] in run.info.results else "unfinished"
+    state: State = "finished" if named in run.info.results else "unfinished"
     problem = None
     if steps and newest is None:
-        state, problem = "damaged", f"the manifest of checkpoint {steps[-1]} is damaged"
+        state, problem = "damaged", f"the manifest of checkpoint {named} is damaged"
     elif newest is not None and (problems := newest.check_sizes()):
-        state, problem = "damaged", f"checkpoint {steps[-1]}: {problems[0]}"
+        state, problem = "damaged", f"checkpoint {named}: {problems[0]}"
     if run.is_working:
         state = "working"
     return ListedRow(

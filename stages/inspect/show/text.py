@@ -67,6 +67,8 @@ def of_run(run: Run) -> Iterator[str]:
             text.in_words("checkpoint", text.labelled(checkpoint)) if checkpoint else "damaged"
         )
         printed = "  (answered)" if step in info.results else ""
+        if step == info.chosen:
+            printed = "  (best, what the run's name stands for)"
         yield f"  {show_count(step):>8}  {safe(summary)}{dim(printed)}"
     if newest is None:
         yield "  none yet"

@@ -12,6 +12,7 @@ least_time      the least time a run can take here, before anything compiles
 chance          whether a model is no better than the frequencies of its classes
 reporting       rows of metrics, where time went, and progress events
 held_out        scores of the held-out split while a run trains
+selection       which checkpoint is the best by held-out scores, and when to stop looking
 saving          checkpoints: which are written, what they record, which are deleted
 diverged        an update that was not finite
 diverged_batch  the batch that a step diverged on, as an artifact

@@ -53,6 +53,9 @@ def _extras(cfg: TrainConfig) -> str:
         sentence += f"; mixup {alpha:g}"
     if cfg.label_smoothing:
         sentence += f"; label smoothing {cfg.label_smoothing:g}"
+    if (rule := cfg.keep_best) is not None:
+        until = f", until {rule.patience} are no better" if rule.patience is not None else ""
+        sentence += f"; best {rule.metric} every {show_count(rule.every)} steps{until}"
     if cfg.class_balance is not None:
         sentence += f"; classes balanced, beta {cfg.class_balance:g}"
     return sentence

@@ -25,12 +25,15 @@ class Cadence:
     newest: int
 
     @classmethod
-    def of(cls, runtime: TrainRuntime, *, first_step: int, total: int) -> Cadence:
+    def of(
+        cls, runtime: TrainRuntime, *, first_step: int, total: int, scored: int | None = None
+    ) -> Cadence:
+        """`scored`: the interval of scores that decide something; they are due anyway."""
         length = total - first_step
         tenth = max(1, -(-length // _POINTS))
         save = runtime.checkpoint_every or min(_SAVE, tenth)
         keep = runtime.keep_every or max(save, -(-tenth // save) * save)
-        evaluate = runtime.eval_every if runtime.eval_every is not None else save
+        evaluate = runtime.eval_every if runtime.eval_every is not None else scored or save
         log = runtime.log_every or max(1, min(_LOG, length // 50))
         return cls(total, log, evaluate, save, keep, runtime.keep_newest)
 

@@ -67,17 +67,19 @@ class Saver:
         consumed: ConsumedSamples,
         loss: float | None,
         scores: Scoring | None,
+        best: int | None = None,
     ) -> None:
         """Begin to write the checkpoint of `step` unless it is there; when it is, those that the
         rule gives up are dropped.
 
-        `loss` is the last logged one, `scores` those of this step if it was scored.
+        `loss` is the last logged one, `scores` those of this step if it was scored. `best`: the
+        step of the best checkpoint so far, which stays; the run's answer is chosen at its end.
         """
         began = time.perf_counter()
         self.wait()
         done = self.run.steps()
         again = step in done and step not in self.damaged
-        if step == self.cfg.steps:
+        if step == self.cfg.steps and best is None:
             self.run.mark_result(step)
         if again:  # a shorter request going over ground that was trained before
             return
@@ -97,7 +99,7 @@ class Saver:
         def finish() -> None:
             try:
                 self._saved.append(
-                    self._finish(writing, before=done, summary=summary, stall_s=stall_s)
+                    self._finish(writing, before=done, summary=summary, stall_s=stall_s, best=best)
                 )
             except BaseException as error:
                 self._error = error
@@ -133,6 +135,7 @@ class Saver:
         before: list[int],
         summary: Checkpoint,
         stall_s: float,
+        best: int | None,
     ) -> Saved:
         """In the thread: everything but copying the arrays. Several processes exchange nothing here
         under a name that the loop uses, too."""
@@ -149,7 +152,7 @@ class Saver:
         write_s = time.perf_counter() - began
         self.damaged.discard(step)
         if step > max(before, default=0):  # only what is new ground pushes older ones out
-            stay = (*self.run.info.results, step)
+            stay = (*self.run.info.results, step, *([] if best is None else [best]))
             for old in self.cadence.to_drop(
                 [*before, step], keep=stay, intervals=self.run.info.kept_intervals
             ):

@@ -135,7 +135,12 @@ def prepare(
         origin=origin,
         layout=layout,
         memory=memory,
-        cadence=Cadence.of(runtime, first_step=origin.step, total=cfg.steps),
+        cadence=Cadence.of(
+            runtime,
+            first_step=origin.step,
+            total=cfg.steps,
+            scored=None if cfg.keep_best is None else cfg.keep_best.every,
+        ),
         step=Jitted(in_step(step)),
         scorer=scorer,
         emit=emit,

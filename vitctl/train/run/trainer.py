@@ -6,7 +6,8 @@
     _attempt   restore, loop over steps, do what is due after each, end
 
 What is fixed before the first step is in `setup`; where a run begins in `beginning`; what is due
-when in `cadence`; `saving`, `held_out` and `reporting` do it.
+when in `cadence`; which checkpoint is the answer in `selection`; `saving`, `held_out` and
+`reporting` do it.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from vitctl.train.run.held_out import Evaluate, evaluator
 from vitctl.train.run.images import Images, open_images
 from vitctl.train.run.reporting import Reporter
 from vitctl.train.run.saving import Saver
+from vitctl.train.run.selection import BestSoFar
 from vitctl.train.run.setup import Training, prepare
 from vitctl.train.telemetry.goodput import Meter
 
@@ -79,7 +81,9 @@ def trained(
     with crew.of(store).open_run(
         recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
     ) as draft:
-        checkpoint = draft.result(cfg.steps, emit=emit)
+        # Where the best is kept, the answer is known once the run has chosen it.
+        answer = cfg.steps if cfg.keep_best is None else draft.info.chosen
+        checkpoint = None if answer is None else draft.result(answer, emit=emit)
         if checkpoint is None:
             if source is not None:
                 draft.begin_from(source)
@@ -103,7 +107,8 @@ def train(
     runtime: TrainRuntime,
     emit: Emit,
 ) -> Artifact:
-    """Train `run` up to `cfg.steps` and return that checkpoint; resume from the newest before it.
+    """Train `run` up to `cfg.steps` and return that checkpoint, or with `cfg.keep_best` the best;
+    resume from the newest before it.
 
     Raises:
       InterruptedRun: a signal came; everything done is saved. (Where a command owns the signals,
@@ -155,16 +160,17 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
     train_step = training.step.timed(meter=meter, emit=emit)
     report = Reporter(training, step=step, meter=meter)
     saver = Saver(training, damaged=damaged)
-    score = _Scoring(training, evaluator(training, meter=meter), report)
+    select = BestSoFar(run, cfg, step=step, emit=emit)
+    score = _Scoring(training, evaluator(training, meter=meter), report, select)
     stop = processes.shared_stop(signal, step=step)  # of all processes, at the same step
 
     with graceful(signal), report, saver:
-        if training.origin.step < step < cfg.steps:
+        if training.origin.step < step and (step < cfg.steps or select.missing(step)):
             score.make_up_for(state, step=step, stop=stop)
         batches = iter(images.train_batches(layout, start_step=step))
         before: UpdateRecord | None = None
 
-        while step < cfg.steps:
+        while step < cfg.steps and not select.is_over:
             # One step. The first batch waits for imports and open files, the first step compiles;
             # of several processes none may leave the others alone with that.
             alone_at_first = before is None and processes.count() == 1
@@ -196,7 +202,7 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
                 report.trained(step, stats, rate=float(rate))
             if scores and not score(state, step=step, stop=stop):
                 stopping = True
-            if stopping or cadence.saves(step):
+            if stopping or cadence.saves(step) or select.best == step:
                 processes.mark("save", step=step)
                 with report.pausing("checkpoint"):
                     report.metrics.sync()
@@ -206,6 +212,7 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
                         consumed=consumed,
                         loss=report.last_loss,
                         scores=report.scores_at(step),
+                        best=select.best,
                     )
             if stopping:
                 with report.pausing("checkpoint"):
@@ -220,7 +227,7 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
             saver.wait()
         for saved in saver.finished():
             report.saved(saved)
-        return run.checkpoint(cfg.steps)
+        return run.checkpoint(select.choose())
 
 
 def _check_parameters(cfg: TrainConfig) -> None:
@@ -238,7 +245,8 @@ def _begin(training: Training) -> tuple[TrainState, int, ConsumedSamples, list[i
     """The state to go on from: the run's newest whole checkpoint, else where it starts; and the
     steps whose checkpoints are damaged."""
     run, cfg, origin = training.run, training.cfg, training.origin
-    newest, problems = run.usable(at_most=cfg.steps)
+    # What was chosen and is damaged is made again.
+    newest, problems = run.usable(at_most=run.info.chosen or cfg.steps)
     for problem in problems.values():
         training.emit(Caution(f"{problem}; going back to the checkpoint before it"))
     if newest is not None:
@@ -275,16 +283,25 @@ def _check_finite(update: UpdateRecord | None, report: Reporter) -> None:
 class _Scoring:
     """Scores held-out images when they are due; a call says whether it came to its end."""
 
-    def __init__(self, training: Training, evaluate: Evaluate | None, report: Reporter) -> None:
+    def __init__(
+        self,
+        training: Training,
+        evaluate: Evaluate | None,
+        report: Reporter,
+        select: BestSoFar,
+    ) -> None:
         self._cadence, self._steps = training.cadence, training.cfg.steps
-        self._evaluate, self._report = evaluate, report
+        self._evaluate, self._report, self._select = evaluate, report, select
 
     def due(self, step: int) -> bool:
-        return self._evaluate is not None and self._cadence.due(self._cadence.evaluate, step)
+        if self._evaluate is None:
+            return False
+        return self._select.due(step) or self._cadence.due(self._cadence.evaluate, step)
 
     def make_up_for(self, state: TrainState, *, step: int, stop: Stop) -> None:
         """Score where a signal broke off the scores of an earlier start."""
-        if self.due(step) and not self._report.metrics.has("eval", step):
+        scored = self._report.metrics.has("eval", step) and not self._select.missing(step)
+        if self.due(step) and not scored:
             self(state, step=step, stop=stop)
 
     def __call__(self, state: TrainState, *, step: int, stop: Stop) -> bool:
@@ -295,6 +312,8 @@ class _Scoring:
             scores = self._evaluate(state, lambda: step < self._steps and stop.breaks_off)
             if scores is not None:
                 self._report.scored(step, scores)
+                if self._select.due(step):
+                    self._select.add(step, scores)
         return scores is not None
 
 
