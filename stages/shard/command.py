@@ -20,7 +20,7 @@ from vitctl.places import place
 _SETTINGS = (
     Flag(
         "val_fraction",
-        "Fraction of the images that is held out as the split val (default: 0.1 if SRC has neither "
+        "Fraction of each class that is held out as the split val (default: 0.1 if SRC has neither "
         "val/ nor test/).",
     ),
     Flag(

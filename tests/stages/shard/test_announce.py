@@ -6,15 +6,17 @@ from collections import Counter, namedtuple
 
 import pytest
 
-from stages.shard.announce import announce_source
+from stages.shard.announce import announce_plan, announce_source
 from stages.shard.run import run
 from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
 from tests.ingest.trees.test_folder import make
+from tests.ingest.write.test_shard_plan import named
 from vitctl.artifacts import Store
-from vitctl.errors import DoesNotFitError, InputError
+from vitctl.errors import DoesNotFitError, InputError, VitctlError
 from vitctl.events import Caution, Note
 from vitctl.ingest.litter import kinds_in_words
 from vitctl.ingest.trees.folder import list_folder
+from vitctl.ingest.write.shard_plan import assign_splits, make_units
 
 
 def said(root):
@@ -72,3 +74,80 @@ def test_too_small_a_disk_is_told_with_the_largest_file(tmp_path, monkeypatch):
             runtime=ShardRuntime(workers=0),
         )
     assert "(the largest file is dog/huge.jpg, 300.0 MiB)" in refused.value.message
+
+
+CLASSES = 2000
+SHORT = 400
+
+
+@pytest.fixture(scope="module")
+def two_thousand(tmp_path_factory):
+    root = tmp_path_factory.mktemp("source") / "photos"
+    return make(root, *(f"class number {c}/{i}.jpg" for c in range(CLASSES) for i in range(2)))
+
+
+def refused(root, tmp_path, cfg=None, **inputs):
+    """The error's sentence and its hint."""
+    with pytest.raises(VitctlError) as error:
+        run(
+            cfg or ShardConfig(),
+            Inputs(str(root), **inputs),
+            store=Store(tmp_path / "artifacts"),
+            runtime=ShardRuntime(workers=0),
+        )
+    return error.value.message, error.value.hint
+
+
+def test_errors_and_hints_of_two_thousand_classes_list_none_of_them_all(two_thousand, tmp_path):
+    listed = tmp_path / "classes.txt"
+    listed.write_text("".join(f"Class Number {c}\n" for c in range(CLASSES)))
+    errors = {
+        "not among": refused(two_thousand, tmp_path, classes_from=listed),
+        "no class, top": refused(two_thousand, tmp_path, exclude=("class nmber 7",)),
+        "there is no class": refused(two_thousand, tmp_path, ShardConfig(classes="class nmber 7")),
+        "none of the 2000": refused(two_thousand, tmp_path, class_titles=_titles(tmp_path)),
+    }
+    for phrase, (message, hint) in errors.items():
+        assert phrase in message
+        assert len(message) < SHORT
+        assert len(hint) < SHORT
+
+
+def _titles(tmp_path):
+    file = tmp_path / "titles.txt"
+    file.write_text("".join(f"n{c:08}\tclass number {c}\n" for c in range(CLASSES)))
+    return file
+
+
+@pytest.mark.parametrize(
+    "cfg",
+    [
+        ShardConfig(val_fraction=0.1),
+        ShardConfig(val_fraction=0.9, share_of="image"),
+        ShardConfig(val_per_class=2),
+    ],
+    ids=["share of each", "share of all", "per class"],
+)
+def test_what_is_said_of_two_thousand_classes_is_short(cfg):
+    listing = named(*[2] * CLASSES)
+    splitting = assign_splits(
+        listing,
+        val_fraction=cfg.val_fraction or 0,
+        val_per_class=cfg.val_per_class,
+        share_of=cfg.share_of,
+    )
+    classes = listing.classes
+    units = make_units(
+        splitting.by_split,
+        names=listing.names,
+        classes=classes,
+        shard_bytes=2**20,
+        shards=None,
+        largest_file=2**20,
+    )
+    events = []
+    announce_plan(units, classes=classes, splitting=splitting, cfg=cfg, emit=events.append)
+    texts = [event.text for event in events if isinstance(event, Note | Caution)]
+    assert any("held out as val" in text for text in texts)
+    assert all(len(text) < SHORT for text in texts)
+    assert len(texts) <= 3

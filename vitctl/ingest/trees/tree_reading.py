@@ -1,6 +1,6 @@
 """What a tree of files means, wherever it lies: classes, splits, or only what a label file says.
 
-SRC/CLASS/any/depth/image.jpg                one split, `val` taken from it by hash
+SRC/CLASS/any/depth/image.jpg                one split, a share of each class becomes `val`
 SRC/{train,val,test}/CLASS/any/depth/...     splits as they are; see folder_layout.py
 SRC/CLASS/{train,val,test}/any/depth/...     the same
 SRC/any/depth/image.jpg and a table          any number of labels an image: one that lies there, or
