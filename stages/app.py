@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from vitctl import signals
+from vitctl.console import completion_script
 from vitctl.console.help import Command, Group
 from vitctl.console.streams import claim_stdout
 from vitctl.errors import UsageError
@@ -170,6 +171,7 @@ def _leave() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """The console script `vitctl`."""
+    completion_script.use()
     claim_stdout()
     signals.keep_interrupts()
     code: object

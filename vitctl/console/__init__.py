@@ -19,5 +19,6 @@ session        what a command has at hand: store, inputs, delivery of the answer
 multiprocess   several processes at the command line: connection, output, end
 help           help pages: the example first, then the options in panels
 completion     values that a shell offers: models, kinds, settings, artifacts
+completion_script  what bash runs for it
 failure        an exception -> one sentence, a hint, an exit code
 """

@@ -1,0 +1,54 @@
+"""What bash runs to complete a command line of vitctl; typer's own script cannot do our values.
+
+Bash breaks words at `=`, `:` and `@` too, so that of `RUN@20k`, `KEY=VALUE` and `v3:2x2` it names
+the last part alone, and what is offered replaces that part alone. Here the line up to the cursor is
+broken at blanks, and what is offered loses what readline keeps. A key of `--set` gets no blank
+behind its `=`; names with special characters are quoted, and nothing is expanded as a pattern.
+"""
+
+from __future__ import annotations
+
+from typer import _completion_classes, _completion_shared
+
+BASH = r"""
+%(complete_func)s() {
+    local line=${COMP_LINE:0:COMP_POINT} words offered word character
+    IFS=$' \t' read -ra words <<<"$line"
+    local full= count=${#words[@]}
+    if [[ $line != *[[:blank:]] ]]; then
+        full=${line##*[[:blank:]]}
+        count=$((count - 1))
+    fi
+    local piece=$full
+    for character in = :; do
+        if [[ $COMP_WORDBREAKS == *"$character"* ]]; then
+            piece=${piece##*"$character"}
+        fi
+    done
+    if [[ $COMP_WORDBREAKS == *@* && $piece == *@* ]]; then
+        piece=@${piece##*@}  # which readline replaces, too
+    fi
+    local kept=${full%%"$piece"}
+    offered=$(env COMP_WORDS="$line" COMP_CWORD="$count" \
+              %(autocomplete_var)s=complete_bash "$1")
+    COMPREPLY=()
+    while IFS= read -r word; do
+        if [[ -n $word ]]; then
+            printf -v word %%q "${word#"$kept"}"
+            COMPREPLY+=("$word")
+        fi
+    done <<<"$offered"
+    if [[ ${COMPREPLY[0]} == *= ]]; then
+        compopt -o nospace
+    fi
+    return 0
+}
+
+complete -o default -F %(complete_func)s %(prog_name)s
+"""
+
+
+def use() -> None:
+    """Make it the one that `--install-completion` and `--show-completion` give for bash."""
+    _completion_shared._completion_scripts["bash"] = BASH
+    _completion_classes.BashComplete.source_template = BASH
