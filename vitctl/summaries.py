@@ -47,6 +47,18 @@ class Part(BaseModel):
         return self.model_dump(mode="json", exclude_unset=True)
 
 
+class Overlap(Part):
+    """Whether a model was trained on images that it is measured on, as far as anybody looked."""
+
+    state: Literal["unchecked", "left-out", "trained-on"] = Field(
+        description="Whether the training data was searched for the images: not, or those that "
+        "match were left out of it, or it was trained on as it is."
+    )
+    images: Count | None = Field(
+        default=None, description="Training images that match one of them; null if unchecked."
+    )
+
+
 class Summary(Part):
     """Counts and final numbers of a result."""
 

@@ -22,6 +22,7 @@ from vitctl.data.local_shards import local_folder
 from vitctl.data.opening import open_dataset
 from vitctl.data.parts import DatasetRef
 from vitctl.data.subset import described, write_subset
+from vitctl.duplicates import report
 from vitctl.duplicates.matching import Rules
 from vitctl.errors import UsageError
 from vitctl.events import Emit, Note, Settings, silent
@@ -114,7 +115,7 @@ def _made(
         classes=own.source.info.classes,
         class_titles=own.source.info.class_titles,
     )
-    draft.write(written.REPORT, written.report(cfg, own, others, result))
+    draft.write(report.NAME, written.report(cfg, own, others, result))
     draft.write(written.PAIRS, b"".join(written.pair_lines(own, others, result)))
     if (picture := written.pictures(own, others, result)) is not None:
         draft.write(written.PICTURES, picture)

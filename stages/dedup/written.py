@@ -12,7 +12,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +25,10 @@ from vitctl.data.example import decode_example
 from vitctl.data.image_source import ImageSource
 from vitctl.data.sheet import sheet
 from vitctl.duplicates.matching import HOW
+from vitctl.duplicates.report import ComparedSplit, DedupReport, Within
 
-REPORT = "dedup.json"
 PAIRS = "pairs.jsonl"
 PICTURES = "pairs.png"
-FORMAT = 1
 
 _SHOWN = 24
 _SIDE = 112
@@ -39,7 +37,7 @@ _BLOCK = 1024
 
 @dataclass(frozen=True)
 class Side:
-    """Images of one split of a dataset."""
+    """ComparedSplit of one split of a dataset."""
 
     dataset: Artifact
     source: ImageSource
@@ -53,22 +51,21 @@ class Side:
 def report(cfg: DedupConfig, own: Side, others: Sequence[Side], compared: Compared) -> bytes:
     """The content of `dedup.json`."""
     curve = [] if cfg.exact else compared.curve(reach(cfg, against=bool(others)))
-    content = {
-        "format": FORMAT,
-        "dataset": _described(own),
-        "against": [
-            {**_described(side), "matches": count}
+    content = DedupReport(
+        dataset=_described(own),
+        against=tuple(
+            _described(side, matches=count)
             for side, count in zip(others, compared.every, strict=True)
-        ]
+        )
         if others
         else None,
-        "left_out": compared.left_out(),
-        "distance": None if cfg.exact else cfg.distance,
-        "images_within": [
-            {"distance": distance, "images": count} for distance, count in enumerate(curve)
-        ],
-    }
-    return f"{json.dumps(content, indent=1, ensure_ascii=False)}\n".encode()
+        left_out=compared.left_out(),
+        distance=None if cfg.exact else cfg.distance,
+        images_within=tuple(
+            Within(distance=distance, images=count) for distance, count in enumerate(curve)
+        ),
+    )
+    return f"{content.model_dump_json(indent=1)}\n".encode()
 
 
 def reach(cfg: DedupConfig, *, against: bool) -> int:
@@ -126,14 +123,15 @@ def pictures(own: Side, others: Sequence[Side], compared: Compared) -> bytes | N
     return sheet(np.stack(images), captions) if images else None
 
 
-def _described(side: Side) -> dict[str, Any]:
-    return {
-        "name": side.name,
-        "id": side.dataset.id,
-        "digest": side.dataset.digest,
-        "split": side.split,
-        "images": side.source.info.examples(side.split),
-    }
+def _described(side: Side, *, matches: int | None = None) -> ComparedSplit:
+    return ComparedSplit(
+        name=side.name,
+        id=side.dataset.id,
+        digest=side.dataset.digest,
+        split=side.split,
+        images=side.source.info.examples(side.split),
+        matches=matches,
+    )
 
 
 def _ids(side: Side, positions: NDArray[np.int64]) -> Sequence[str | None]:

@@ -23,9 +23,10 @@ from vitctl.inference import answering, scoring, weights
 from vitctl.inference.confusion import Confusion
 from vitctl.measures import metrics, table
 from vitctl.probe import intervals
-from vitctl.recipes import branching
+from vitctl.recipes import branching, overlap
 from vitctl.recipes.measuring import MeasuringRuntime
 from vitctl.recipes.naming import name_of
+from vitctl.recipes.overlap import KnownOverlap
 from vitctl.sharding import layout as layouts
 
 
@@ -49,17 +50,27 @@ def run(
     name = runtime.name or slug(
         "-".join([name_of(inputs.checkpoint), inputs.images, *labels]), default="evaluation"
     )
+    shared = overlap.of_training(
+        inputs.checkpoint, inputs.dataset, split=cfg.eval_split, store=store
+    )
     with crew.of(store).open(
         recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
     ) as draft:
-        artifact = draft.finished or _scored(draft, cfg, inputs, runtime=runtime, emit=emit)
+        artifact = draft.finished or _scored(draft, cfg, inputs, shared, runtime=runtime, emit=emit)
     emit(Settings("evaluation", readable(EVALUATION.summary(artifact))))
+    overlap.tell(shared, inputs.dataset, store=store, emit=emit)
     emit(following(artifact))
     return artifact
 
 
 def _scored(
-    draft: Draft, cfg: EvaluateConfig, inputs: Inputs, *, runtime: MeasuringRuntime, emit: Emit
+    draft: Draft,
+    cfg: EvaluateConfig,
+    inputs: Inputs,
+    shared: KnownOverlap | None,
+    *,
+    runtime: MeasuringRuntime,
+    emit: Emit,
 ) -> Artifact:
     # Numbers: what is right for each image
     trained = branching.trained_with(inputs.checkpoint)
@@ -130,6 +141,7 @@ def _scored(
         "labels": None if inputs.labels is None else inputs.labels.path.name,
         "answers": None if right.among is None else len(classes),
         "without_counterpart": right.without_counterpart or None,
+        "overlap": None if shared is None else shared.overlap,
     }
     special = {name: value for name, value in special.items() if value is not None}
     summary = Evaluation(

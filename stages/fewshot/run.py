@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import assert_never
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,9 @@ from vitctl.hardware import machine
 from vitctl.probe import draws, fewshot, probes
 from vitctl.probe.probes import Knn, Logistic, Probe, Ridge
 from vitctl.quoting import quoted
-from vitctl.recipes import measuring
+from vitctl.recipes import measuring, overlap
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
+from vitctl.recipes.overlap import KnownOverlap
 from vitctl.train.program import footprint
 
 RESULTS = "results.json"
@@ -58,13 +59,18 @@ def run(
     images = [subject.images] if computed else []
     kind = [] if cfg.features in ("model", "given") else [cfg.features]
     name = runtime.name or slug("-".join([subject.name, *images, *kind]), default="fewshot")
+    checkpoint, dataset = subjects.behind_features(inputs, cfg, store=store)
+    shared = None
+    if checkpoint is not None:
+        shared = overlap.of_training(checkpoint, dataset, split=cfg.eval_split, store=store)
     with crew.of(store).open(
         recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
     ) as draft:
         artifact = draft.finished or _probed(
-            draft, cfg, inputs, subject, store=store, runtime=runtime, emit=emit
+            draft, cfg, inputs, subject, shared, store=store, runtime=runtime, emit=emit
         )
     emit(Settings("few-shot accuracy", readable(FEWSHOT.summary(artifact))))
+    overlap.tell(shared, dataset, store=store, emit=emit)
     emit(subjects.next_command(inputs, artifact))
     return artifact
 
@@ -74,6 +80,7 @@ def _probed(
     cfg: FewshotConfig,
     inputs: Measured | Given,
     subject: Subject,
+    shared: KnownOverlap | None,
     *,
     store: Store,
     runtime: MeasuringRuntime,
@@ -132,7 +139,11 @@ def _probed(
 
     # Publish
     known = subjects.trained_on(inputs, source, store=store, emit=emit)
-    only_some = parameter(cfg) | ({"left_out": len(left_out)} if left_out else {})
+    only_some: dict[str, Any] = parameter(cfg)
+    if left_out:
+        only_some["left_out"] = len(left_out)
+    if shared is not None:
+        only_some["overlap"] = shared.overlap
     summary = Fewshot(
         model=subject.label,
         step=subject.step,

@@ -99,6 +99,23 @@ def trained_on(
     return measuring.known_classes(inputs.checkpoint, store=store, emit=emit)
 
 
+def behind_features(
+    inputs: Measured | Given, cfg: FewshotConfig, *, store: Store
+) -> tuple[Artifact | None, Artifact | None]:
+    """The checkpoint and the dataset that features are of; None where nobody knows, and of
+    features that no training made."""
+    if isinstance(inputs, Measured):
+        return (inputs.checkpoint if cfg.features == "model" else None), inputs.dataset
+    if not isinstance(inputs.features, Artifact):
+        return None, None
+    parents = (inputs.features.manifest.parent(role) for role in ("from", "data"))
+    try:
+        checkpoint, dataset = (None if p is None else store.parent(p) for p in parents)
+    except VitctlError:  # changed meanwhile, which its features do not depend on
+        return None, None
+    return checkpoint, dataset
+
+
 def next_command(inputs: Measured | Given, result: Artifact) -> Next:
     """What one would do after the probe."""
     if not isinstance(inputs, Measured):

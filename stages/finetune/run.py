@@ -11,6 +11,7 @@ from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.artifacts.kinds.checkpoint import TriedRate
 from vitctl.events import Caution, Emit, Note, silent
+from vitctl.recipes import overlap
 from vitctl.recipes.naming import name_of
 from vitctl.train.carried_over import same_classes
 from vitctl.train.config import TrainConfig, TrainRuntime
@@ -55,6 +56,10 @@ def run(
             emit=emit,
         )
 
+    if inputs.dataset is not None:
+        split = cfg.data.eval_split or cfg.data.split
+        shared = overlap.of_training(inputs.checkpoint, inputs.dataset, split=split, store=store)
+        overlap.tell(shared, inputs.dataset, store=store, emit=emit)
     tried = None
     if inputs.sweep is not None:
         in_store = runtime.model_copy(update={"out": None})

@@ -5,6 +5,7 @@
     stored      these of a dataset, kept in parts
     bands       which of many hashes differ in few bits from another
     matching    which images of a dataset match one of others, or an earlier one of its own
+    report      what a search says of itself
 
 Nothing here decides what becomes of a match (`stages.dedup` does).
 """

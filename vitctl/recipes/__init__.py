@@ -8,5 +8,6 @@ branching    a checkpoint -> the settings of a run that branches off it
 going_on     a checkpoint and images -> the settings of pretraining that goes on from it
 finetuning   a pretrained checkpoint and a dataset -> the settings of fine-tuning
 measuring    a checkpoint and the images it is measured on: inputs, runtime, first settings
+overlap      whether training data was searched for the images a model is measured on
 naming       default names of artifacts made from a checkpoint
 """

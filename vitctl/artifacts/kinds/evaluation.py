@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pydantic import Field
 
 from vitctl.artifacts.kinds.checkpoint import Scores
-from vitctl.summaries import Count, Interval, Part, Summary, WeightsName
+from vitctl.summaries import Count, Interval, Overlap, Part, Summary, WeightsName
 
 
 class _OnImages(Summary):
@@ -57,6 +57,12 @@ class Evaluation(Scores, _OnImages):
         default={},
         description="All metrics that mean something for these images, by name; results.json "
         "describes each. Absent in earlier versions.",
+    )
+
+    overlap: Overlap | None = Field(
+        default=None,
+        description="What `vitctl dedup` says of images that the model was trained on; absent "
+        "where its training data is unknown, or is the same dataset.",
     )
 
     def phrases(self) -> Iterable[str]:

@@ -11,6 +11,7 @@ from vitctl.summaries import (
     Features,
     Interval,
     Many,
+    Overlap,
     Part,
     ProbeName,
     Seen,
@@ -86,6 +87,12 @@ class Fewshot(Summary):
     )
     shots: Many[Shots] = Field(
         description="One object for each number of shots, ascending.", min_length=1
+    )
+
+    overlap: Overlap | None = Field(
+        default=None,
+        description="What `vitctl dedup` says of images that the model was trained on; absent "
+        "where its training data is unknown, or is the same dataset.",
     )
 
     def phrases(self) -> Iterable[str]:
