@@ -31,7 +31,7 @@ PUBLIC = {
 }
 """Keys of settings, of records and of JSON answers, which keep their names."""
 NOUNS = """Answers Block Bootstrap Candidate Dataset Doing Drawn Entry Group Layout Measured Member
-Metric Named Options Part Request Rows Run Scores Source Table Weights Window"""
+Named Options Part Request Rows Run Scores Source Table Weights Window"""
 TWICE = frozenset(NOUNS.split())
 """Nouns that name two classes in different packages. There may be fewer, not more."""
 EVERYWHERE = {"Inputs"}

@@ -21,7 +21,7 @@ from vitctl.events import Caution, Emit, Note, Progress, Settings, silent
 from vitctl.hardware import machine
 from vitctl.inference import answering, scoring, weights
 from vitctl.inference.confusion import Confusion
-from vitctl.measures import metrics, table
+from vitctl.measures import metric_titles, table
 from vitctl.probe import intervals
 from vitctl.recipes import branching, overlap
 from vitctl.recipes.measuring import MeasuringRuntime
@@ -192,7 +192,7 @@ def readable(summary: Evaluation) -> dict[str, str]:
         "data": f"{summary.dataset} {summary.split}: {summary.examples:,} images{_which(summary)}",
         **scores,
         "top-1": f"{scores['top-1']} (95 % for other images: {low:.2%} to {high:.2%})",
-        **{metrics.title(name): _shown(name, of) for name, of in others.items()},
+        **{metric_titles.title(name): _shown(name, of) for name, of in others.items()},
     }
 
 
@@ -210,13 +210,11 @@ def _which(summary: Evaluation) -> str:
 
 
 def _shown(name: str, metric: Metric) -> str:
-    def number(value: float) -> str:
-        return f"{value:.2%}" if metrics.is_share(name) else f"{value:.4g}"
-
+    value = metric_titles.shown(name, metric.value, digits=2)
     if metric.interval is None:
-        return number(metric.value)
-    low, high = metric.interval
-    return quantities.with_interval(number(metric.value), number(low), number(high))
+        return value
+    low, high = (metric_titles.shown(name, end, digits=2) for end in metric.interval)
+    return quantities.with_interval(value, low, high)
 
 
 def _with_labels(batches: Iterable[EvalBatch], right: Targets) -> Iterator[EvalBatch]:

@@ -13,6 +13,7 @@ from vitctl.errors import InputError
 from vitctl.inference import scoring
 from vitctl.inference.confusion import Confusion
 from vitctl.inference.metrics import METRICS
+from vitctl.measures import metric_titles
 from vitctl.model import vit
 from vitctl.sharding import layout as layouts
 
@@ -75,6 +76,16 @@ def test_every_metric_is_recorded_and_has_words():
     """In the order in which means are reported: a field without a function is never filled."""
     assert [*METRICS] == [*TITLES]
     assert TITLES.keys() == Scores.model_fields.keys() - {"examples"}
+
+
+def test_what_is_recorded_as_a_share_is_shown_as_one():
+    for name in TITLES:
+        limits = [getattr(limit, "le", None) for limit in Scores.model_fields[name].metadata]
+        assert metric_titles.is_share(name) == (1 in limits)
+    assert metric_titles.shown("top1", 0.12345) == "12.3%"
+    assert metric_titles.shown("loss", 1.23456) == "1.23"
+    assert metric_titles.shown("loss", None) == "not finite"
+    assert metric_titles.title("of a later version") == "of a later version"
 
 
 @pytest.mark.parametrize(

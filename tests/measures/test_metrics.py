@@ -57,7 +57,7 @@ def several() -> np.ndarray:
 
 
 def values(answers: Answers, *, tops: tuple[int, ...] = (1, 3)) -> dict[str, float]:
-    return {metric.name: of.value(None) for metric in metrics(tops) if (of := metric.of(answers))}
+    return {title.name: of.value(None) for title, of in metrics(answers, tops=tops)}
 
 
 def test_one_label_an_image_against_scikit_learn(logits, single):
@@ -143,12 +143,11 @@ def test_weights_are_repetitions(logits, several):
         np.repeat(several, counts, axis=0),
         loss_name="sigmoid",
     )
-    for metric in metrics((1, 2)):
-        of, truth = metric.of(plain), metric.of(repeated)
-        assert of is not None
-        assert truth is not None
+    pairs = zip(metrics(plain, tops=(1, 2)), metrics(repeated, tops=(1, 2)), strict=True)
+    for (title, of), (same, truth) in pairs:
+        assert title == same
         weighted = of.value(counts.astype(np.float64))
-        assert weighted == pytest.approx(truth.value(None), rel=1e-9), metric.name
+        assert weighted == pytest.approx(truth.value(None), rel=1e-9), title.name
 
 
 def test_average_precision_of_weights_against_scikit_learn(logits, several):
@@ -163,7 +162,7 @@ def test_average_precision_of_weights_against_scikit_learn(logits, several):
 def test_every_metric_has_words_and_an_interval(logits, several):
     rows = table.all_metrics(answered(logits, several, loss_name="sigmoid"), tops=(1, 5))
     names = [row.metric.name for row in rows]
-    assert names == ["top1", "top5", *(metric.name for metric in METRICS)]
+    assert names == ["top1", "top5", *METRICS]
     assert len({*names, *(row.metric.title for row in rows)}) >= len(names)
     for row in rows:
         assert row.metric.description.endswith(".")
@@ -192,7 +191,7 @@ def test_an_interval_covers_the_truth_as_often_as_it_says(monkeypatch):
             classes=2,
             loss_name="softmax",
         )
-        chosen = {m.name: of for m in METRICS if m.name in covered and (of := m.of(answers))}
+        chosen = {name: of for name in covered if (of := METRICS[name](answers))}
         found = bootstrap.intervals([*chosen.values()], images=400, seed=number)
         for name, interval in zip(chosen, found, strict=True):
             assert interval is not None
@@ -213,14 +212,14 @@ def test_the_ends_of_an_interval_are_ordered_values_there_can_be():
         classes=2,
         loss_name="softmax",
     )
-    [of] = [of for m in METRICS if m.name == "ece" and (of := m.of(answers))]
+    of = METRICS["ece"](answers)
     lucky = type(of)(lambda w: 0.0 if w is None else of.value(w) + 0.01, of.numbers, range=of.range)
     assert bootstrap.intervals([lucky], images=200) == [(0.0, 0.0)]
 
 
 def test_an_interval_that_would_take_minutes_is_left_out(logits, several):
     answers = answered(logits, several, loss_name="sigmoid")
-    chosen = [m.of(answers) for m in METRICS if m.name in ("map", "ece")]
+    chosen = [METRICS[name](answers) for name in ("map", "ece")]
     many = [type(of)(of.value, 10**9, range=of.range) for of in chosen[:1] if of]
     assert bootstrap.draws_of(many[0]) == 0
     found = bootstrap.intervals([*many, chosen[1]], images=N)

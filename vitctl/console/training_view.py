@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from vitctl import quantities
-from vitctl.artifacts.kinds.checkpoint import TITLES, is_share
+from vitctl.artifacts.kinds.checkpoint import TITLES
 from vitctl.console.curve import Point, curve, thinned, unicode_shown
 from vitctl.console.text import safe, wrapped
 from vitctl.events import (
@@ -24,6 +24,7 @@ from vitctl.events import (
     Trained,
     TrainingEvent,
 )
+from vitctl.measures.metric_titles import is_share
 from vitctl.quantities import show_count
 from vitctl.train.telemetry import goodput
 

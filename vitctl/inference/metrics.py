@@ -1,8 +1,9 @@
 """What a model is scored by: for each metric a value an image, whose mean over images is recorded.
 
-These are what training needs as it goes, `metrics.jsonl`, TensorBoard and the terminal show them;
-what `vitctl evaluate` measures besides is listed in `vitctl.measures.metrics`. A new one here is an
-entry and a field of `vitctl.artifacts.kinds.checkpoint.Scores`, which has its words.
+These are what training needs as it goes; `metrics.jsonl`, TensorBoard and the terminal show them.
+What `vitctl evaluate` measures besides is in `vitctl.measures.metrics`, the titles of all in
+`vitctl.measures.metric_titles`. A new one here is an entry, its title, and a field of
+`vitctl.artifacts.kinds.checkpoint.Scores`.
 """
 
 from __future__ import annotations

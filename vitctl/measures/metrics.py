@@ -1,5 +1,5 @@
-"""The metrics of a whole split. A new one is an entry of `METRICS` and nothing elsewhere: what
-`vitctl evaluate` records, prints and describes comes from this list.
+"""The metrics of a whole split. A new one is a function in `METRICS` and what people read of it in
+`metric_titles.TITLES`: what `vitctl evaluate` records, prints and describes comes from these.
 
 A metric says what it is of given answers, or None where it means nothing. What it gives is a
 function of weights, float64[n], how often each image counts (None: once): with these its interval
@@ -9,21 +9,19 @@ is found by drawing the images again.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl.measures import metric_titles
 from vitctl.measures.answers import Answers
+from vitctl.measures.metric_titles import BINS, MetricTitle, OfSplit
 from vitctl.model.config import are_independent
 
 Weights = NDArray[np.float64] | None
-BINS = 15
-"""Of the confidence, equally wide, as in Guo et al., "On calibration of modern neural networks"
-(2017)."""
 
 
 @dataclass(frozen=True)
@@ -42,26 +40,9 @@ class Applied:
     range: tuple[float, float] = (0.0, math.inf)
 
 
-@dataclass(frozen=True)
-class Metric:
-    """An entry of the list: its name in JSON, its title for people, what it means, and `of`."""
-
-    name: str
-    title: str
-    description: str
-    of: Callable[[Answers], Applied | None]
-    unit: Literal["share", "number"] = "share"
-
-
-def top_k(k: int) -> Metric:
+def top_k(answers: Answers, *, k: int) -> Applied:
     """The share of images with a right class among the k of the highest scores."""
-    what = "highest score is" if k == 1 else f"{k} highest scores have"
-    return Metric(
-        f"top{k}",
-        f"top-{k}",
-        f"Share of images whose {what} a right class.",
-        lambda answers: _share(answers.right(k=k)),
-    )
+    return _share(answers.right(k=k))
 
 
 def _share(right: NDArray[np.bool_]) -> Applied:
@@ -135,73 +116,22 @@ def _loss(answers: Answers) -> Applied | None:
     return _mean(answers.loss) if np.isfinite(answers.loss).all() else None
 
 
-METRICS: tuple[Metric, ...] = (
-    Metric(
-        "per_class",
-        "mean per class",
-        "Mean over classes of the share of a class's images that are right, so that each class "
-        "counts the same however many images it has.",
-        _per_class,
-    ),
-    Metric(
-        "map",
-        "mAP",
-        "Where images have several labels: mean over classes of average precision, the images "
-        "being ranked by the score of the class.",
-        _mean_average_precision,
-    ),
-    Metric(
-        "ece",
-        "calibration error",
-        "Expected calibration error of the answers: how far the model's probability of its answer "
-        f"is from the share that is right, in {BINS} bins of that probability.",
-        _calibration_error,
-    ),
-    Metric(
-        "brier",
-        "Brier score",
-        "Mean over images of the squared differences, summed over classes, between probability "
-        "and truth; 0 is perfect. Of a model trained with softmax only where no image has several "
-        "labels.",
-        _brier,
-        unit="number",
-    ),
-    Metric(
-        "loss",
-        "loss",
-        "Mean loss in nats, of the kind the model was trained with: with softmax the negative "
-        "log-likelihood of the label, with sigmoid that of all classes, summed.",
-        _loss,
-        unit="number",
-    ),
-)
+METRICS: dict[OfSplit, Callable[[Answers], Applied | None]] = {
+    "per_class": _per_class,
+    "map": _mean_average_precision,
+    "ece": _calibration_error,
+    "brier": _brier,
+    "loss": _loss,
+}
 
 
-def metrics(tops: Sequence[int]) -> Iterator[Metric]:
-    """The whole list: top-k for each of `tops`, then the others."""
-    yield from map(top_k, tops)
-    yield from METRICS
-
-
-_BY_NAME = {metric.name: metric for metric in METRICS}
-
-
-def title(name: str) -> str:
-    """What people read for the name of a metric, of a later version's the name."""
-    known = _named(name)
-    return name if known is None else known.title
-
-
-def is_share(name: str) -> bool:
-    """Whether a metric is shown in percent."""
-    known = _named(name)
-    return known is not None and known.unit == "share"
-
-
-def _named(name: str) -> Metric | None:
-    if match := re.fullmatch(r"top([1-9][0-9]{0,8})", name):
-        return top_k(int(match[1]))
-    return _BY_NAME.get(name)
+def metrics(answers: Answers, *, tops: Sequence[int]) -> Iterator[tuple[MetricTitle, Applied]]:
+    """All that mean something for these answers: top-k for each of `tops`, then the others."""
+    for k in tops:
+        yield metric_titles.top_k(k), top_k(answers, k=k)
+    for name, of in METRICS.items():
+        if (applied := of(answers)) is not None:
+            yield metric_titles.TITLES[name], applied
 
 
 def reliability(answers: Answers) -> list[dict[str, Any]]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from vitctl.measures import bootstrap
 from vitctl.measures.answers import Answers
-from vitctl.measures.metrics import Applied, Metric, metrics
+from vitctl.measures.metric_titles import MetricTitle
+from vitctl.measures.metrics import Applied, metrics
 from vitctl.probe import intervals
 
 
@@ -16,7 +17,7 @@ class Measured:
     """A metric and its value; `interval` is None where there is none, `draws` 0 where it is not
     from drawing the images again."""
 
-    metric: Metric
+    metric: MetricTitle
     value: float
     interval: tuple[float, float] | None
     draws: int = 0
@@ -25,11 +26,11 @@ class Measured:
 def all_metrics(answers: Answers, *, tops: Sequence[int]) -> list[Measured]:
     """Every metric that means something for these answers. Of shares of the images the interval is
     Wilson's, of others from drawing the images again."""
-    rows = [(metric, of) for metric in metrics(tops) if (of := metric.of(answers)) is not None]
+    rows = [*metrics(answers, tops=tops)]
     redrawn = [of for _, of in rows if of.successes is None]
     drawn = iter(zip(redrawn, bootstrap.intervals(redrawn, images=len(answers)), strict=True))
 
-    def row(metric: Metric, of: Applied) -> Measured:
+    def row(metric: MetricTitle, of: Applied) -> Measured:
         value = of.value(None)
         if of.successes is not None:
             return Measured(metric, value, intervals.binomial(value, examples=len(answers)))

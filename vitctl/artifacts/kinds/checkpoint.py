@@ -6,22 +6,24 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
+from vitctl.measures import metric_titles
 from vitctl.summaries import AverageRule, Count, Many, Part, Share, Summary, WeightsName
 
 
 class Scores(Part):
     """Scores on held-out images."""
 
-    # Fields with a title are means of `vitctl.inference.metrics`; the title is what people read.
+    # Fields with a title are means of `vitctl.inference.metrics`.
     top1: Share = Field(
-        title="top-1", description="Share of images whose highest score is a right class."
+        title=metric_titles.title("top1"),
+        description="Share of images whose highest score is a right class.",
     )
     top5: Share = Field(
-        title="top-5",
+        title=metric_titles.title("top5"),
         description="Share of images with a right class among the five highest scores.",
     )
     loss: float | None = Field(
-        title="loss",
+        title=metric_titles.title("loss"),
         description="Mean loss, of the kind the model was trained with; null if it is not finite.",
     )
     examples: Count = Field(description="Images that were scored.")
@@ -30,7 +32,7 @@ class Scores(Part):
         """The scores that were recorded as people read them, by their titles: shares in percent to
         so many decimals, others to as many places behind the second."""
         return {
-            title: show_score(name, getattr(self, name), digits=digits)
+            title: metric_titles.shown(name, getattr(self, name), digits=digits)
             for name, title in TITLES.items()
             if name in self.model_fields_set
         }
@@ -38,19 +40,6 @@ class Scores(Part):
 
 TITLES = {name: field.title for name, field in Scores.model_fields.items() if field.title}
 """Of every metric, by its name."""
-
-
-def show_score(name: str, value: float | None, *, digits: int = 1) -> str:
-    """The value of a metric as people read it."""
-    if value is None:
-        return "not finite"
-    return f"{value:.{digits}%}" if is_share(name) else f"{value:.{digits + 2}g}"
-
-
-def is_share(name: str) -> bool:
-    """Whether a metric is a share of the images, at most 1."""
-    limits = Scores.model_fields[name].metadata
-    return any(getattr(limit, "le", None) == 1 for limit in limits)
 
 
 class Imported(Part):
@@ -167,4 +156,5 @@ class Checkpoint(Summary):
         else:
             yield "cooled" if self.finished_schedule else ""
         yield f"loss {self.loss:.3g}" if self.loss is not None else ""
-        yield f"top-1 {show_score('top1', self.eval.top1)}" if self.eval is not None else ""
+        if self.eval is not None:
+            yield f"{TITLES['top1']} {metric_titles.shown('top1', self.eval.top1)}"
