@@ -56,6 +56,13 @@ _SETTINGS = (
         name="--weights",
         rare=True,
     ),
+    Flag(
+        "from_head",
+        "With --from: start with a new classifier although the classes are the same.",
+        name="--fresh-head",
+        sets="fresh",
+        rare=True,
+    ),
     flags.HEAD,
     Flag("optim.wd_head", "Weight decay of the classifier (default: the recipe's).", rare=True),
     Flag(

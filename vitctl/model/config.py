@@ -204,7 +204,7 @@ LATER = (
 """Fields that the first version did not have."""
 
 
-FREE_FIELDS = frozenset({"resolution", "position_grid", "classes", "head_bias"})
+FREE_FIELDS = frozenset({"resolution", "patch", "position_grid", "classes", "head_bias"})
 """What may differ between two models of which one begins with the other's weights; every other
 field is a different architecture."""
 

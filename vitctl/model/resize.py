@@ -1,4 +1,4 @@
-"""Move trained parameters to another resolution or another set of classes."""
+"""Move trained parameters to another resolution, size of patch or set of classes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ def resized(
     """The parameters of `source` as a starting point for `target` (paper, appendix D).
 
     Learned position embeddings are resampled where the grid differs; fixed ones are no parameters
-    (`target.position_grid` says what they span). The classifier is kept, or
-    drawn anew for `target` ("fresh": zero kernel, bias `target.head_bias`).
+    (`target.position_grid` says what they span). The patch embedding of another size of patch is
+    `patch_resized`. The classifier is kept, or drawn anew for `target` ("fresh": zero kernel, bias
+    `target.head_bias`).
 
     Raises:
-      UsageError: the models differ in more than resolution and classes, or a classifier is to be
-        kept for another number of classes.
+      UsageError: the models differ in more than resolution, patch and classes, or a classifier is
+        to be kept for another number of classes.
     """
     fixed = sorted(set(ModelConfig.model_fields) - FREE_FIELDS)
     differing = [(f, getattr(source, f), getattr(target, f)) for f in fixed]
@@ -50,6 +51,10 @@ def resized(
             old_grid=(source.grid, source.grid),
             new_grid=(target.grid, target.grid),
         )
+    if source.patch != target.patch:
+        kernel = np.asarray(params["embedding"]["kernel"])
+        resized_kernel = patch_resized(kernel, size=target.patch)
+        moved["embedding"] = {**params["embedding"], "kernel": resized_kernel}
     if head == "fresh":
         moved["head"] = jax.jit(lambda k: vit.init(target, key=k)["head"])(key)
     return moved

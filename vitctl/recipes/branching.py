@@ -56,7 +56,8 @@ def cooled(checkpoint: Artifact, *, steps: int | None, shape: CooldownShape) -> 
         raise UsageError(f"a cooldown takes at least one step, not {steps}")
     schedule = trunk.cooled(at_step=at, cooldown_steps=steps, shape=shape)
     tree = cfg.model_dump(mode="json") | {"schedule": schedule.model_dump(mode="json")}
-    tree |= {"from_weights": "raw", "from_schedule": None}  # how the trunk began is its own affair
+    # How the trunk began is its own affair.
+    tree |= {"from_weights": "raw", "from_schedule": None, "from_head": "keep"}
     return Branch(tree, tuple(notes))
 
 

@@ -20,6 +20,7 @@ _LEFT_BEHIND = {
     "schedule",
     "from_weights",
     "from_schedule",
+    "from_head",
     "label_smoothing",
     "class_balance",
     "keep_best",
@@ -158,14 +159,15 @@ def scaled_rate(rate: float, *, batch: int, usual: int, scaling: RateScaling) ->
             assert_never(scaling)
 
 
-def span_of(model: ModelConfig, *, resolution: int) -> int | None:
-    """The grid whose coordinates fixed position embeddings span at another resolution: that of
-    pretraining, as features then move least (docs/log, 2026-11-28). None for its own."""
+def span_of(model: ModelConfig, *, resolution: int, patch: int | None = None) -> int | None:
+    """The grid whose coordinates fixed position embeddings span at another resolution, or with
+    patches of another size: that of pretraining, as features then move least (docs/log,
+    2026-11-28). None for its own."""
     match model.position:
         case "learned":
             return None  # resampled where the weights are taken over
         case "sincos2d":
             span = model.position_grid or model.grid
-            return None if span == resolution // model.patch else span
+            return None if span == resolution // (patch or model.patch) else span
         case _:
             assert_never(model.position)

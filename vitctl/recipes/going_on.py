@@ -18,7 +18,7 @@ from vitctl.data.config import MockConfig
 from vitctl.errors import UsageError
 from vitctl.hardware import precision
 from vitctl.model import variants
-from vitctl.model.config import FREE_FIELDS, Loss, ModelConfig, calm_bias
+from vitctl.model.config import FREE_FIELDS, Loss, ModelConfig, calm_bias, nearest_sizes
 from vitctl.optim import schedules
 from vitctl.quantities import show_count
 from vitctl.quoting import quoted
@@ -54,9 +54,9 @@ class Source:
     def classes(self) -> tuple[str, ...]:
         return CHECKPOINT.summary(self.checkpoint).classes
 
-    @property
-    def keeps_head(self) -> bool:
-        return same_classes(self.classes, self.images.names)
+    def keeps_head(self, tree: Tree) -> bool:
+        fresh = tree.get("from_head") == "fresh"
+        return not fresh and same_classes(self.classes, self.images.names)
 
 
 def made_up(checkpoint: Artifact, overrides: Overrides) -> ImageFacts:
@@ -103,11 +103,12 @@ def resolve(
     _check_model(source, model, tree)
     match _from_schedule(source, requested=at(tree, "from_schedule")):
         case "continue":
-            return _continued(source, overrides, recipe=recipe, length=length)
+            return _continued(source, overrides, model=model, recipe=recipe, length=length)
         case "restart":
             return _restarted(
                 source,
                 overrides,
+                model=model,
                 recipe=recipe,
                 length=length,
                 target_precision=target_precision,
@@ -143,13 +144,14 @@ def _from_schedule(source: Source, *, requested: Any) -> FromSchedule:
 
 
 def _check_model(source: Source, model: str | None, tree: Tree) -> None:
-    """Raise UsageError for a model, or parts of one, that are not the checkpoint's."""
+    """Raise UsageError for a model, or parts of one, that are not the checkpoint's. Its patches may
+    have another size."""
     before = source.before.model
     requested = {k: v for k, v in (tree.get("model") or {}).items() if k not in FREE_FIELDS}
     if model is not None:
         named = variants.parse(model)
         sizes = ("width", "depth", "mlp_dim", "heads")
-        requested |= {size: getattr(named.variant, size) for size in sizes} | {"patch": named.patch}
+        requested |= {size: getattr(named.variant, size) for size in sizes}
     differing = [
         f"{name} {getattr(before, name)}, not {value}"
         for name, value in requested.items()
@@ -164,21 +166,51 @@ def _check_model(source: Source, model: str | None, tree: Tree) -> None:
         )
 
 
-def _model_of(source: Source, tree: Tree, *, loss: Any) -> Tree:
-    """The checkpoint's model, for these classes and the size of images that is wanted."""
+def _named(source: Source, tree: Tree, *, model: str | None) -> tuple[str, int]:
+    """What settings call the model, and the size of its patches: the checkpoint's, unless another
+    is requested."""
+    before = source.before
+    patch = positive(tree, "model.patch")
+    if patch is None:
+        patch = before.model.patch if model is None else variants.parse(model).patch
+    if patch == before.model.patch:
+        return before.name, patch
+    try:
+        size = variants.parse(before.name).variant.name
+    except UsageError:  # a name of the user's own
+        return before.name, patch
+    return f"{size}/{patch}", patch
+
+
+def _model_of(source: Source, tree: Tree, *, patch: int, loss: Any) -> Tree:
+    """The checkpoint's model, for these classes and the sizes of images and patches that are
+    wanted. Images keep their size, or the nearest that patches fill."""
     before = source.before.model
-    resolution = positive(tree, "model.resolution") or before.resolution
+    usual = before.resolution
+    if patch != before.patch:
+        usual = nearest_sizes(usual, patch=patch)[0]
+    resolution = positive(tree, "model.resolution") or usual
     bias = before.head_bias
-    if not source.keeps_head and loss in get_args(Loss):
+    if not source.keeps_head(tree) and loss in get_args(Loss):
         bias = calm_bias(loss, classes=source.images.classes)
-    changes: Tree = {"resolution": resolution, "classes": source.images.classes, "head_bias": bias}
+    changes: Tree = {
+        "resolution": resolution,
+        "patch": patch,
+        "classes": source.images.classes,
+        "head_bias": bias,
+    }
     if "position_grid" not in (tree.get("model") or {}):
-        changes["position_grid"] = finetuning.span_of(before, resolution=resolution)
+        changes["position_grid"] = finetuning.span_of(before, resolution=resolution, patch=patch)
     return before.model_copy(update=changes).model_dump(mode="json")
 
 
 def _continued(
-    source: Source, overrides: Overrides, *, recipe: RecipeName | None, length: Length | None
+    source: Source,
+    overrides: Overrides,
+    *,
+    model: str | None,
+    recipe: RecipeName | None,
+    length: Length | None,
 ) -> RunSettings:
     """The checkpoint's schedule goes on from its step, with its settings."""
     before, images, step, tree = source.before, source.images, source.step, overrides.tree()
@@ -196,12 +228,15 @@ def _continued(
         added = quantities.to_steps(*length, batch=batch, examples=images.examples)
         overrides = overrides.with_flags({"schedule.total_steps": step + added})
     loss = tree.get("loss") or before.loss
+    name, patch = _named(source, tree, model=model)
     base = before.model_dump(mode="json")
     merge(
         base,
         {
+            "name": name,
             "from_schedule": "continue",
             "from_weights": "raw",
+            "from_head": "keep",
             "data": {
                 "split": "train",
                 "eval_split": images.eval_split,
@@ -211,7 +246,7 @@ def _continued(
             "schedule": trunk_of(source.checkpoint).model_dump() | {"total_steps": step + added},
         },
     )
-    base["model"] = _model_of(source, tree, loss=loss)
+    base["model"] = _model_of(source, tree, patch=patch, loss=loss)
     cfg = overrides.build(TrainConfig, base)
     if at(tree, "data.first_step") is None and _same_order(source, cfg):
         merge(base, {"data": {"first_step": before.data.first_step}})
@@ -233,7 +268,8 @@ def _continued(
     ]
     if length is None and at(tree, "schedule.total_steps") is None:
         notes.append(f"--steps {show_count(added)} (the {before.recipe} recipe's for this dataset)")
-    return RunSettings(cfg, images, (*notes, *_loss(source, cfg)), from_step=step)
+    notes += [*_sizes(source, cfg, tree), *_loss(source, cfg)]
+    return RunSettings(cfg, images, tuple(notes), from_step=step)
 
 
 def _rate(cfg: TrainConfig, *, step: int, keeps: bool) -> str:
@@ -275,13 +311,16 @@ def _restarted(
     source: Source,
     overrides: Overrides,
     *,
+    model: str | None,
     recipe: RecipeName | None,
     length: Length | None,
     target_precision: precision.Precision | None,
 ) -> RunSettings:
     """A new schedule, by the recipe of this dataset and model, with the checkpoint's weights."""
     before, tree = source.before, overrides.tree()
-    size = {name: getattr(before.model, name) for name in ("width", "patch", "resolution")}
+    name, patch = _named(source, tree, model=model)
+    fitted = _model_of(source, tree, patch=patch, loss=tree.get("loss") or before.loss)
+    size = {part: fitted[part] for part in ("width", "patch", "resolution")}
     configured = tree.get("recipe")
     if recipe and configured and configured != recipe:
         raise UsageError(
@@ -298,10 +337,10 @@ def _restarted(
     base = resolved.tree
     weights = measuring.weights(source.checkpoint, requested=at(tree, "from_weights"))
     base |= {
-        "name": before.name,
+        "name": name,
         "from_schedule": "restart",
         "from_weights": weights.name,
-        "model": _model_of(source, tree, loss=tree.get("loss") or base["loss"]),
+        "model": _model_of(source, tree, patch=patch, loss=tree.get("loss") or base["loss"]),
     }
     base["data"]["evaluation"] = before.data.evaluation.model_dump(mode="json")
     if source.dataset is None:
@@ -318,8 +357,19 @@ def _restarted(
         f"{show_count(schedule.warmup_steps)} steps of warmup to learning rate "
         f"{schedule.peak_lr:g}, a new optimizer"
     ]
-    notes += [*weights.notes, *resolved.notes]
-    return RunSettings(cfg, source.images, (*notes, *_loss(source, cfg)))
+    notes += [*weights.notes, *resolved.notes, *_sizes(source, cfg, tree), *_loss(source, cfg)]
+    return RunSettings(cfg, source.images, tuple(notes))
+
+
+def _sizes(source: Source, cfg: TrainConfig, tree: Tree) -> list[str]:
+    """A sentence if patches of another size made the images another size."""
+    before, model = source.before.model, cfg.model
+    if model.resolution == before.resolution or at(tree, "model.resolution") is not None:
+        return []
+    return [
+        f"--res {model.resolution} (of {before.resolution} px the nearest size that patches of "
+        f"{model.patch} px divide)"
+    ]
 
 
 def _loss(source: Source, cfg: TrainConfig) -> list[str]:

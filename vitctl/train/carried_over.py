@@ -36,14 +36,14 @@ def keeps_state(
     classes_after: Sequence[str],
 ) -> bool:
     """Whether weights and optimizer state of a run fit another as they are: one model, the same
-    classes in the same order, an optimizer with the same statistics."""
+    classes in the same order, a classifier that is kept, an optimizer with the same statistics."""
 
     def shape(cfg: TrainConfig) -> tuple[object, ...]:
         model = cfg.model.model_copy(update={"head_bias": 0.0})  # an initial value alone
         return model, cfg.optim.name, cfg.optim.momentum_dtype
 
     same = list(map(compose, classes_before)) == list(map(compose, classes_after))
-    return same and shape(before) == shape(after)
+    return same and after.from_head == "keep" and shape(before) == shape(after)
 
 
 def images_seen(checkpoint: Artifact) -> int | None:

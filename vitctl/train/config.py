@@ -33,6 +33,7 @@ TrackerName = Literal["wandb", "mlflow"]
 RecipeName = Literal["paper", "small"]
 OnDivergence = Literal["stop", "rollback"]
 FromSchedule = Literal["continue", "restart"]
+FromHead = Literal["keep", "fresh"]
 HeldOutShare = Annotated[float, Field(gt=0, lt=1)]
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 ClassBalance = Annotated[float, Field(gt=0, lt=1)]
@@ -100,6 +101,8 @@ class TrainConfig(Config):
         (`optim.ema`). A run from scratch has no such choice.
       from_schedule: of pretraining that begins from a checkpoint, whether the checkpoint's schedule
         goes on, from its step, or a new one begins, from step 0. None: of all other runs.
+      from_head: of the checkpoint it begins from, whether the classifier is kept, where the classes
+        are the same, or begins anew.
       label_smoothing: the share of the targets that is spread over all classes while training.
       keep_best: how the result is chosen among the checkpoints; None: it is the last.
       class_balance: beta of class-balanced weights (`vitctl.losses.balanced_weights`) by the counts
@@ -117,13 +120,14 @@ class TrainConfig(Config):
     precision: Precision
     from_weights: WeightsName = "raw"
     from_schedule: FromSchedule | None = None
+    from_head: FromHead = "keep"
     label_smoothing: Smoothing = 0.0
     class_balance: ClassBalance | None = None
     keep_best: KeepBest | None = None
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        later = ("from_schedule", "label_smoothing", "class_balance", "keep_best")
+        later = ("from_schedule", "from_head", "label_smoothing", "class_balance", "keep_best")
         return without_defaults(self, dump, later=later)
 
     @model_validator(mode="after")

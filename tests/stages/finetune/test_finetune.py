@@ -88,6 +88,7 @@ def adapted(classes_after, **changes):
         after=after,
         classes_before=made.CLASSES,
         classes_after=classes_after,
+        head="keep",
         seed=0,
     )
 

@@ -152,6 +152,55 @@ def test_a_new_schedule_takes_the_weights_alone_and_counts_what_they_saw(pretrai
     assert again.summary["images_before"] == 4 * 16 + 2 * 8
 
 
+def test_patches_of_another_size_go_on_with_the_embedding_resampled(pretrain, further):
+    half = pretrain(4)
+    old = trained_with(half).model
+    assert (old.resolution, old.patch) == (16, 8)
+    seen = []
+    after = further(half, 2, emit=seen.append, **{"model.patch": 4, "schedule.rewarm_steps": 1})
+    cfg = trained_with(after)
+    assert (cfg.model.patch, cfg.model.resolution, cfg.model.position_grid) == (4, 16, None)
+    assert (after.step, cfg.from_schedule, cfg.schedule.rewarm_at) == (6, "continue", 4)
+    assert "the embedding of 8 px patches, resampled for 4 px" in notes(seen)
+    assert "position embeddings of 2x2 patches, resampled for 4x4" in notes(seen)
+    assert "the head is kept" in notes(seen)
+
+
+def test_images_take_the_nearest_size_that_other_patches_divide(tmp_path, further):
+    before = made.checkpoint(Store(tmp_path / "a"), saved=False)
+    seen = []
+    cfg = further(before, trains=False, emit=seen.append, **{"model.patch": 5})
+    assert cfg.model.resolution == 10
+    assert "--res 10 (of 8 px the nearest size that patches of 5 px divide)" in notes(seen)
+    given = further(before, trains=False, **{"model.patch": 5, "model.resolution": 20})
+    assert given.model.resolution == 20
+
+
+def test_a_model_named_with_other_patches_is_the_same_model(tmp_path, further):
+    sizes = {"width": 192, "depth": 12, "mlp_dim": 768, "heads": 3, "patch": 16, "resolution": 224}
+    before = made.checkpoint(
+        Store(tmp_path / "a"), saved=False, name="Ti/16", model=sizes | {"position": "sincos2d"}
+    )
+    for restart in ({}, {"from_schedule": "restart"}):
+        cfg = further(before, trains=False, model="Ti14", **restart)
+        assert (cfg.name, cfg.label) == ("Ti/14", "Ti/14")
+        # Fixed embeddings span what they spanned.
+        assert (cfg.model.grid, cfg.model.position_grid) == (16, 14)
+    with pytest.raises(UsageError, match=r"would be another model .width 192, not 384"):
+        further(before, trains=False, model="S/14")
+
+
+def test_a_fresh_head_is_one_that_begins_anew_although_the_classes_are_the_same(pretrain, further):
+    half = pretrain(4)
+    seen = []
+    after = further(half, 2, emit=seen.append, from_head="fresh")
+    cfg = trained_with(after)
+    assert "a new head: the same classes" in notes(seen)
+    assert cfg.schedule.rewarm_at == 4  # its optimizer starts anew
+    assert after.id != further(half, 2, **{"schedule.rewarm_steps": 0}).id
+    assert trained_with(further(after, 2)).from_head == "keep"
+
+
 def test_averaged_weights_are_taken_where_a_new_schedule_begins(tmp_path, further):
     before = made.checkpoint(Store(tmp_path / "a"), optim={"ema": 0.9}, cooled=True, saved=False)
     cfg = further(before, trains=False, from_schedule="restart")
@@ -192,6 +241,8 @@ def test_an_import_has_no_schedule_to_go_on_with(tmp_path, further, monkeypatch)
 def test_a_run_from_random_weights_has_no_such_settings(pretrain):
     with pytest.raises(UsageError, match="from_schedule is of a run that begins from a checkpoint"):
         pretrain(4, from_schedule="restart")
+    with pytest.raises(UsageError, match="from_head=fresh is of what a run begins from"):
+        pretrain(4, from_head="fresh")
     with pytest.raises(UsageError, match=r"data\.first_step is of a run"):
         pretrain(4, data={"first_step": 2})
 
@@ -199,5 +250,6 @@ def test_a_run_from_random_weights_has_no_such_settings(pretrain):
 def test_ids_of_runs_that_begin_at_random_stay():
     tree = config(8).model_dump(mode="json")
     assert "from_schedule" not in tree
+    assert "from_head" not in tree
     assert "first_step" not in tree["data"]
     assert "rewarm_at" not in tree["schedule"]

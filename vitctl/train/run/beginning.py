@@ -68,10 +68,11 @@ def scratch(cfg: TrainConfig) -> StartingPoint:
             "weights",
             hint="name the checkpoint: --from RUN",
         )
-    if cfg.from_weights != "raw":
+    for name, choice in (("from_weights", "raw"), ("from_head", "keep")):
+        if (given := getattr(cfg, name)) == choice:
+            continue
         raise UsageError(
-            f"from_weights={cfg.from_weights} is of what a run begins from, and this one begins "
-            "from random weights"
+            f"{name}={given} is of what a run begins from, and this one begins from random weights"
         )
     return StartingPoint(0, lambda layout: states.fresh(cfg, layout=layout), ConsumedSamples())
 
@@ -159,6 +160,7 @@ def _warm(
         after=cfg.model,
         classes_before=CHECKPOINT.summary(checkpoint).classes,
         classes_after=classes,
+        head=cfg.from_head,
         seed=cfg.seed,
     )
     params = layout.place(fitted, layout.params(fitted))

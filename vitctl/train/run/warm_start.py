@@ -15,10 +15,10 @@ from vitctl.model import shapes
 from vitctl.model.config import ModelConfig
 from vitctl.model.resize import resized
 from vitctl.train.carried_over import same_classes, trained_with
-from vitctl.train.config import TrainConfig
+from vitctl.train.config import FromHead, TrainConfig
 
-CHANGES = "position", "head"
-"""Parameters that depend on resolution or classes."""
+CHANGES = "embedding", "position", "head"
+"""Parameters that depend on the size of patches, resolution or classes."""
 
 
 def adapt(
@@ -28,15 +28,16 @@ def adapt(
     after: ModelConfig,
     classes_before: Sequence[str],
     classes_after: Sequence[str],
+    head: FromHead,
     seed: int,
 ) -> Any:
     """Weights of `before` as weights of `after` (see `vitctl.model.resize`). What may change,
     `CHANGES`, is given and returned on the host; the rest stays where it is.
 
     The classifier is kept, its columns moved to where their names are, if both sides name the same
-    classes; else it starts anew.
+    classes and `head` is "keep"; else it starts anew.
     """
-    keep = same_classes(classes_before, classes_after)
+    keep = head == "keep" and same_classes(classes_before, classes_after)
     fitted = resized(
         params,
         source=before,
@@ -46,8 +47,8 @@ def adapt(
     )
     if keep:
         order = class_mapping(dataset=classes_after, model=classes_before)
-        head = jax.tree.map(np.asarray, fitted["head"])
-        fitted["head"] = {"kernel": head["kernel"][:, order], "bias": head["bias"][order]}
+        old = jax.tree.map(np.asarray, fitted["head"])
+        fitted["head"] = {"kernel": old["kernel"][:, order], "bias": old["bias"][order]}
     return fitted
 
 
@@ -60,14 +61,18 @@ def taken(checkpoint: Artifact, cfg: TrainConfig, *, classes: Sequence[str]) -> 
         for model in (before.model, cfg.model)
     )
     changed = []
-    if cfg.model.classes and same_classes(summary.classes, classes):
+    same = cfg.model.classes > 0 and same_classes(summary.classes, classes)
+    if same and cfg.from_head == "keep":
         order = "" if list(summary.classes) == list(classes) else ", its columns moved by name"
         changed.append(f"the head is kept: the same {len(classes):,} classes{order}")
     else:
         new.pop("head", None)
-        changed.append(
-            f"a new head: {len(classes):,} classes, before were {len(summary.classes):,}"
-        )
+        are = "the same" if same else f"{len(classes):,}"
+        before_that = "" if same else f", before were {len(summary.classes):,}"
+        changed.append(f"a new head: {are} classes{before_that}")
+    patches = [model.patch for model in (before.model, cfg.model)]
+    if patches[0] != patches[1]:
+        changed.append(f"the embedding of {patches[0]} px patches, resampled for {patches[1]} px")
     grids = [f"{model.grid}x{model.grid}" for model in (before.model, cfg.model)]
     if grids[0] != grids[1]:
         how = "resampled" if "position" in old else "fixed, span the same image"
