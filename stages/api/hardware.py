@@ -12,6 +12,7 @@ from vitctl.settings.overrides import build
 
 if TYPE_CHECKING:
     from stages.doctor.spec import Report
+    from vitctl.artifacts import Artifact
     from vitctl.plan.answer import Answer
 
 
@@ -19,6 +20,7 @@ def plan(
     *,
     model: str | None = None,
     topology: str = LOCAL,
+    from_: Reference | None = None,
     data: Reference | None = None,
     examples: Count | None = None,
     recipe: RecipeName | None = None,
@@ -28,19 +30,32 @@ def plan(
     **options: Unpack[Configured],
 ) -> Answer:
     """Configured and hardware -> memory, speed and cost of the run that `pretrain` would make of
-    them. `topology` are TPUs, as in "v3:32x32", or this machine. `runtime` takes `search`, `mesh`,
-    `price` and the other fields of `PlanRuntime`."""
+    them. `topology` are TPUs, as in "v3:32x32", or this machine; `from_` is what `pretrain` goes
+    on from. `runtime` takes `search`, `mesh`, `price` and the other fields of `PlanRuntime`."""
     from stages.plan.settings import resolve
+    from vitctl.recipes.going_on import has_dataset
 
     call = Call(plan, options, takes=Configured)
+    checkpoint = None
+    if from_ is not None:
+        checkpoint = call.input("checkpoint", from_, option="from_", trunk=True)
+    own = has_dataset(checkpoint) if examples is None else None
+
+    def dataset() -> Artifact:
+        if data is None:
+            assert own is not None
+            return call.trained_on(own)
+        return call.input("dataset", data)
+
     planned = resolve(
         call.overrides,
         model=model,
         recipe=recipe,
         length=length({"steps": steps, "images": images, "epochs": epochs}),
         topology=topology,
-        dataset=None if data is None else lambda: call.input("dataset", data),
+        dataset=None if data is None and own is None else dataset,
         examples=examples,
+        checkpoint=checkpoint,
         emit=call.emit,
     )
     runtime = planned.runtime(call.running)

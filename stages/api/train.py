@@ -29,7 +29,8 @@ def pretrain(
     """A dataset -> the checkpoint at the end of a run; more steps continue it. `data` left out is
     the newest dataset of the store, and with `from_`, a checkpoint to go on from, the one that it
     was trained on; `mock` trains on synthetic images."""
-    from stages.pretrain.settings import has_dataset, inherits_mock, resolve
+    from stages.pretrain.settings import resolve
+    from vitctl.recipes.going_on import has_dataset, inherits_mock
     from vitctl.train.config import TrainRuntime
 
     call = Call(pretrain, options)

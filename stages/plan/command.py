@@ -15,6 +15,7 @@ from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.plan.bill import amount
 from vitctl.plan.topology import LOCAL
+from vitctl.recipes import going_on
 from vitctl.recipes.settings import length
 from vitctl.train.config import TrainConfig
 
@@ -87,6 +88,16 @@ def plan(
             autocompletion=completion.datasets,
         ),
     ] = None,
+    source: Annotated[
+        str | None,
+        Option(
+            "--from",
+            metavar="REF",
+            help="Plan the training that pretrain --from adds to this run, RUN@STEP, checkpoint or "
+            "import (default: a run from random weights).",
+            autocompletion=completion.checkpoints,
+        ),
+    ] = None,
     examples: Annotated[
         str | None,
         Option(metavar="N", help="Images to train on, where no dataset is given (default: 1.28M)."),
@@ -103,14 +114,21 @@ def plan(
     hardware, and calibrates the prediction on the throughput that the paper measured. A run that
     does not fit is an answer, too: exit code 0.
     """
+    checkpoint = None
+    if source is not None:
+        checkpoint = session.one("checkpoint", source, option="--from", trunk=True)
+    own = going_on.has_dataset(checkpoint) if examples is None else None
     planned = resolve(
         session.overrides,
         model=model,
         recipe=recipe,
         length=length({"steps": steps, "images": images, "epochs": epochs}),
         topology=topology,
-        dataset=None if data is None else lambda: session.one("dataset", data, option="--data"),
+        dataset=None
+        if data is None and own is None
+        else lambda: session.one("dataset", data, option="--data", stdin=source != "-", of=own),
         examples=examples,
+        checkpoint=checkpoint,
         emit=session.emit,
     )
     runtime = planned.runtime(session.options.running)

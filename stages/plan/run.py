@@ -34,6 +34,10 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
     Raises:
       UsageError: a batch or mesh that the devices do not divide, an unknown topology or remat.
     """
+    if inputs.from_step:  # only what is added takes time
+        added = {"total_steps": cfg.steps - inputs.from_step}
+        cfg = cfg.model_copy(update={"schedule": cfg.schedule.model_copy(update=added)})
+
     # Devices
     target_topology, devices = _devices(inputs)
     hardware = target_topology.hardware

@@ -10,9 +10,10 @@ from stages.plan.spec import Inputs, PlanRuntime
 from vitctl.artifacts import Artifact
 from vitctl.errors import UsageError
 from vitctl.events import Emit, Note
+from vitctl.hardware.precision import Precision
 from vitctl.plan.topology import LOCAL, parse
 from vitctl.quantities import parse_count
-from vitctl.recipes import pretraining, settings
+from vitctl.recipes import going_on, pretraining, settings
 from vitctl.recipes.recipe import RecipeName
 from vitctl.settings.overrides import Overrides, build
 from vitctl.settings.trees import at
@@ -44,37 +45,58 @@ def resolve(
     topology: str,
     dataset: Callable[[], Artifact] | None,
     examples: int | str | None,
+    checkpoint: Artifact | None = None,
     emit: Emit,
 ) -> Planned:
     """The settings that `pretrain` would resolve, for a `dataset`, or for so many `examples`, or
-    for ImageNet-1k. UsageError for settings that make no sense, or an unknown topology."""
+    for ImageNet-1k; from random weights, or from those of a `checkpoint`, and then without any of
+    these for synthetic images like its own.
+
+    Raises UsageError for settings that make no sense, or an unknown topology.
+    """
     if dataset is not None and examples is not None:
         raise UsageError(
             "--data and --examples both give the number of images", hint="keep one of them"
         )
     where = None if topology.strip().lower() == LOCAL else parse(topology)
     described = _IMAGENET
-    if dataset is not None:
-        described = pretraining.images_of(dataset(), split="train")
+    data = None if dataset is None else dataset()
+    if data is not None:
+        described = pretraining.images_of(data, split="train")
     elif examples is not None:
         count = parse_count(str(examples), name="--examples")
         described = pretraining.ImageFacts(count, _IMAGENET.classes, None)
         if described.examples < 1:
             raise UsageError("--examples 0 leaves nothing to train on")
-    resolved = settings.resolve(
-        overrides,
-        model=model,
-        recipe=recipe,
-        length=length,
-        images=lambda tree: described,
-        mock=dataset is None,
-        target_precision="bfloat16" if where else None,  # this machine decides for itself
-    )
+    target: Precision | None = "bfloat16" if where else None  # this machine decides for itself
+    assumed = dataset is None and examples is None and checkpoint is None
+    if checkpoint is None:
+        resolved = settings.resolve(
+            overrides,
+            model=model,
+            recipe=recipe,
+            length=length,
+            images=lambda tree: described,
+            mock=dataset is None,
+            target_precision=target,
+        )
+    else:
+        if dataset is None and examples is None:
+            described = going_on.made_up(checkpoint, overrides)
+        resolved = going_on.resolve(
+            going_on.Source(checkpoint, data, described),
+            overrides,
+            model=model,
+            recipe=recipe,
+            length=length,
+            target_precision=target,
+        )
     resolved.announce(emit)
     cfg = resolved.cfg
-    if dataset is None and examples is None:
+    if assumed:
         images, classes = f"{described.examples:,} images", f"{cfg.model.classes:,} classes"
         emit(Note(f"for {images} in {classes}; --data, or --examples and --classes, say otherwise"))
     layers = (overrides.flags, overrides.settings)
     fixed = any(at(layer, "data.batch") is not None for layer in layers)
-    return Planned(cfg, Inputs(where), None if fixed else described.examples)
+    inputs = Inputs(where, resolved.from_step)
+    return Planned(cfg, inputs, None if fixed else described.examples)

@@ -36,6 +36,8 @@ class PlanRuntime(Config):
 
 @dataclass(frozen=True)
 class Inputs:
-    """What it runs on; None: the devices of this machine."""
+    """What it runs on, None being the devices of this machine; and the step that it goes on from,
+    before which nothing is to be done."""
 
     topology: Topology | None
+    from_step: int = 0

@@ -6,12 +6,13 @@ from typing import Annotated
 
 from typer import Option
 
-from stages.pretrain.settings import has_dataset, inherits_mock, resolve
+from stages.pretrain.settings import resolve
 from vitctl.console import completion, flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.quantities import parse_count
+from vitctl.recipes.going_on import has_dataset, inherits_mock
 from vitctl.recipes.settings import length
 from vitctl.train.config import TrainConfig, TrainRuntime
 

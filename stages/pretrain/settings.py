@@ -6,11 +6,9 @@ from collections.abc import Callable
 
 from stages.pretrain.spec import Inputs, recipe_of
 from vitctl.artifacts import Artifact, Store
-from vitctl.artifacts import inputs as artifact_inputs
 from vitctl.data.config import MockConfig
-from vitctl.events import Doing, Emit, Note
+from vitctl.events import Doing, Emit
 from vitctl.recipes import going_on, pretraining, settings
-from vitctl.recipes.branching import IMPORT
 from vitctl.recipes.recipe import RecipeName
 from vitctl.settings.overrides import Overrides, build
 from vitctl.settings.trees import Tree, at
@@ -93,20 +91,3 @@ def _further(
     pretraining.check_images(mock=resolved.cfg.data.mock is not None, dataset=dataset is not None)
     resolved.announce(emit)
     return resolved.cfg, Inputs(dataset, checkpoint)
-
-
-def inherits_mock(checkpoint: Artifact, *, emit: Emit) -> bool:
-    """Whether a run that goes on from this checkpoint, and names no images, sees synthetic ones, as
-    that did."""
-    if not artifact_inputs.is_synthetic(checkpoint):
-        return False
-    emit(Note(f"no --data: synthetic images, as {checkpoint.path} was trained on"))
-    return True
-
-
-def has_dataset(checkpoint: Artifact | None) -> Artifact | None:
-    """The checkpoint, if a dataset is recorded that a run which goes on from it may mean; an import
-    has none."""
-    if checkpoint is None or checkpoint.manifest.stage == IMPORT:
-        return None
-    return None if artifact_inputs.is_synthetic(checkpoint) else checkpoint

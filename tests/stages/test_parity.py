@@ -40,6 +40,7 @@ RENAMED = {
 """Parameter of a command -> argument of its function, where they differ everywhere."""
 OF_ONE = {
     ("pretrain", "source"): "from_",
+    ("plan", "source"): "from_",
     ("mix", "data"): "datasets",
     ("average", "refs"): "checkpoints",
     ("verify", "ref"): "references",

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from vitctl import quantities
+from vitctl.artifacts import inputs as artifact_inputs
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.data.config import MockConfig
 from vitctl.errors import UsageError
+from vitctl.events import Emit, Note
 from vitctl.hardware import precision
 from vitctl.model import variants
 from vitctl.model.config import FREE_FIELDS, Loss, ModelConfig, calm_bias, nearest_sizes
@@ -78,6 +80,23 @@ def made_up(checkpoint: Artifact, overrides: Overrides) -> ImageFacts:
 
 def _mock_of(before: TrainConfig) -> Tree:
     return (before.data.mock or MockConfig()).model_dump(mode="json")
+
+
+def inherits_mock(checkpoint: Artifact, *, emit: Emit) -> bool:
+    """Whether a run that goes on from this checkpoint, and names no images, sees synthetic ones, as
+    that did."""
+    if not artifact_inputs.is_synthetic(checkpoint):
+        return False
+    emit(Note(f"no --data: synthetic images, as {checkpoint.path} was trained on"))
+    return True
+
+
+def has_dataset(checkpoint: Artifact | None) -> Artifact | None:
+    """The checkpoint, if a dataset is recorded that a run which goes on from it may mean; an import
+    has none."""
+    if checkpoint is None or checkpoint.manifest.stage == IMPORT:
+        return None
+    return None if artifact_inputs.is_synthetic(checkpoint) else checkpoint
 
 
 def resolve(

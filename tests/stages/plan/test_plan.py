@@ -8,8 +8,9 @@ import pytest
 import typer
 
 from stages.app import app
-from tests import forking, schemas
+from tests import forking, made, schemas
 from tests.forking import TRAINING
+from vitctl.artifacts import Store
 from vitctl.plan import topology
 
 G14 = ["plan", "--model", "G14", "--topology", "v3:32x32", "--batch", "32768"]
@@ -158,6 +159,23 @@ def test_this_machine(ask):
     assert value["summary"]["mesh"] == "data=8"
     assert value["summary"]["images_per_second_per_device"] is None
     assert value["bill"] is None
+
+
+def test_what_pretraining_adds_to_a_run_is_planned(ask, tmp_path):
+    """The model and batch of the run, and only the steps from there on."""
+    before = made.checkpoint(Store(tmp_path), saved=False)
+    batch = before.config["data"]["batch"]
+    slice_ = ("--topology", "v3:2x2", "--batch", str(4 * batch))
+    value = found(ask, "plan", "--from", str(before.path), "--steps", "10", *slice_)
+    assert value["model"]["name"] == "tiny"
+    assert value["schedule"]["steps"] == 10
+    assert value["schedule"]["images"] == 10 * 4 * batch
+    finer = found(
+        ask, "plan", "--from", str(before.path), "--steps", "10", *slice_, "--set", "model.patch=2"
+    )
+    assert finer["model"]["resolution"] == value["model"]["resolution"]
+    # Four times the patches: about four times the work.
+    assert finer["model"]["gflops_per_image"] > 3 * value["model"]["gflops_per_image"]
 
 
 def test_planning_for_a_slice_imports_no_tensorflow():
