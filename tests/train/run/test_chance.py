@@ -43,7 +43,7 @@ def test_it_is_what_the_loss_of_training_gives_for_the_frequencies(loss):
     assert top1 == 0.75
 
 
-def said(monkeypatch, *, loss, top1=None, examples=900, split="val", step=500):
+def said(monkeypatch, *, loss, top1=None, examples=900, split="val", step=500, smoothing=0.0):
     labels = np.repeat(np.arange(3, dtype=np.int32), 300)[:, None]
     source = SimpleNamespace(
         info=SimpleNamespace(examples=lambda split: 900), labels=lambda split: labels
@@ -54,6 +54,8 @@ def said(monkeypatch, *, loss, top1=None, examples=900, split="val", step=500):
         scores = {"top1": top1, "top5": 1.0, "loss": loss, "examples": examples}
     cfg = SimpleNamespace(
         loss="softmax",
+        label_smoothing=smoothing,
+        class_balance=None,
         data=SimpleNamespace(split="train", eval_split=split),
         model=SimpleNamespace(classes=3),
         schedule=SimpleNamespace(warmup_steps=100),
@@ -94,3 +96,10 @@ def test_a_few_images_tell_nothing(monkeypatch, examples, top1, told):
     """Naming one of three classes always gets two images right once in nine times."""
     sentence = said(monkeypatch, loss=1.3, top1=top1, examples=examples)
     assert (sentence is not None) == told
+
+
+def test_a_training_loss_of_smoothed_targets_is_no_measure_of_chance(monkeypatch):
+    """It cannot fall to that of the labels; held-out scores are of the plain loss."""
+    assert said(monkeypatch, loss=1.2) is not None
+    assert said(monkeypatch, loss=1.2, smoothing=0.1) is None
+    assert said(monkeypatch, loss=1.0986, top1=0.34, smoothing=0.1) is not None

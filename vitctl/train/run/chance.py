@@ -70,6 +70,8 @@ def sentence(checkpoint: Artifact, cfg: TrainConfig, dataset: Artifact | None) -
 def _sentence(checkpoint: Artifact, cfg: TrainConfig, source: ImageSource) -> str | None:
     summary = CHECKPOINT.summary(checkpoint)
     scores = summary.eval
+    if scores is None and (cfg.label_smoothing or cfg.class_balance is not None):
+        return None  # the training loss is another one than that of the frequencies
     split = cfg.data.split if scores is None else cfg.data.eval_split
     loss = summary.loss if scores is None else scores.loss
     if split is None or loss is None or source.info.examples(split) > _MOST_LABELS:
