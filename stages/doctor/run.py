@@ -10,7 +10,7 @@ from vitctl.artifacts.newest import newest_whole
 from vitctl.artifacts.store import Store
 from vitctl.doctor import supervise
 from vitctl.doctor.checks import Check, checks
-from vitctl.doctor.finding import Finding, Request
+from vitctl.doctor.finding import CheckRequest, Finding
 
 
 def names(inputs: Inputs) -> list[str]:
@@ -22,7 +22,7 @@ def run(
     inputs: Inputs, *, runtime: DoctorRuntime, report: Callable[[Finding], None] = lambda _: None
 ) -> Report:
     """Check the machine. `report` gets each finding when its check ends."""
-    request = Request(inputs.store, inputs.dataset)
+    request = CheckRequest(inputs.store, inputs.dataset)
     wanted = checks(inputs.store)
     findings: list[Finding] = []
 

@@ -23,7 +23,7 @@ from vitctl.data.sheet import sheet
 from vitctl.inference.confusion import Confusion
 from vitctl.measures.answers import Answers
 from vitctl.measures.metrics import reliability
-from vitctl.measures.table import Measured
+from vitctl.measures.table import MeasuredMetric
 
 RESULTS = "results.json"
 ANSWERS = "answers.jsonl"
@@ -53,7 +53,11 @@ class AnswerTable:
 
 
 def results(
-    scores: dict[str, Any], rows: Sequence[Measured], table: AnswerTable, *, confusion: Confusion
+    scores: dict[str, Any],
+    rows: Sequence[MeasuredMetric],
+    table: AnswerTable,
+    *,
+    confusion: Confusion,
 ) -> bytes:
     """The content of `results.json`."""
     precisions = {
@@ -73,7 +77,7 @@ def results(
     return f"{text}\n".encode()
 
 
-def _row(row: Measured) -> dict[str, Any]:
+def _row(row: MeasuredMetric) -> dict[str, Any]:
     return {
         "name": row.metric.name,
         "title": row.metric.title,

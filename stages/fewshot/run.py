@@ -202,7 +202,7 @@ def _left_out_in_words(names: Sequence[str], *, shots: int, of: int) -> str:
     )
 
 
-def _drawn(cfg: FewshotConfig, source: FeatureSource) -> draws.Drawn:
+def _drawn(cfg: FewshotConfig, source: FeatureSource) -> draws.DrawnShots:
     labels, leave_out = source.labels(cfg.train_split), cfg.too_few == "leave-out"
     if cfg.shots == "all":
         return draws.everything(labels, names=source.classes, seed=cfg.seed, leave_out=leave_out)

@@ -87,7 +87,7 @@ def _answer(session: Session, cfg: PredictConfig, inputs: Inputs) -> None:
     from stages.predict import text
     from stages.predict.run import run
 
-    table = text.Table(repeats=not session.answers_on_screen)
+    table = text.GrowingTable(repeats=not session.answers_on_screen)
     done, failures = 0, 0
     missing = True
     runtime = session.runtime(PredictRuntime)

@@ -11,7 +11,7 @@ import select
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from stages.predict.spec import PAUSE, Named
+from stages.predict.spec import PAUSE, NamedImage
 from vitctl.errors import InputError
 from vitctl.events import Emit, Note
 from vitctl.ingest.litter import file_kind, folder_kind, kinds_in_words
@@ -30,7 +30,7 @@ _IMAGE_HEADS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", 
 
 def files(
     arguments: Iterable[str], *, separator: bytes, descriptor: int, emit: Emit
-) -> Iterator[Named | None]:
+) -> Iterator[NamedImage | None]:
     """The files behind the arguments in their order; PAUSE where stdin pauses."""
     for argument in arguments:
         if argument == STDIN:
@@ -41,16 +41,18 @@ def files(
             yield named(argument)
 
 
-def named(name: str) -> Named:
+def named(name: str) -> NamedImage:
     """A file by the name a user gave, which may be no file's."""
     if "\0" in name:
-        return Named(name, "its name holds a NUL byte; if all names end in one, add -0")
+        return NamedImage(name, "its name holds a NUL byte; if all names end in one, add -0")
     if _URL.match(name) and not os.path.exists(name):
-        return Named(name, "it is a URL; download it first, as vitctl opens no network connection")
-    return Named(name)
+        return NamedImage(
+            name, "it is a URL; download it first, as vitctl opens no network connection"
+        )
+    return NamedImage(name)
 
 
-def below(folder: str, *, emit: Emit) -> Iterator[Named]:
+def below(folder: str, *, emit: Emit) -> Iterator[NamedImage]:
     """The images below a folder, known by their endings, in the order of their paths; links are
     followed, but never into a folder they lie in. A folder that cannot be listed is a Named with
     the problem."""
@@ -62,12 +64,12 @@ def below(folder: str, *, emit: Emit) -> Iterator[Named]:
     if skipped:
         emit(Note(f"skipped in {folder}: {kinds_in_words(skipped, most=3)}"))
     if not images:
-        yield Named(folder, "the folder has no images")
+        yield NamedImage(folder, "the folder has no images")
 
 
 def _below(
     folder: str, above: tuple[tuple[int, int], ...], skipped: Counter[str]
-) -> Iterator[Named]:
+) -> Iterator[NamedImage]:
     try:
         if own_output.made_by_vitctl(os.fsencode(folder)):
             skipped[own_output.KIND] += 1
@@ -75,7 +77,7 @@ def _below(
         with os.scandir(folder) as scanned:
             items = sorted(scanned, key=lambda item: item.name)
     except OSError as error:
-        yield Named(folder, f"the folder can't be listed ({error.strerror})")
+        yield NamedImage(folder, f"the folder can't be listed ({error.strerror})")
         return
     for item in items:
         if item.is_dir():
@@ -89,7 +91,7 @@ def _below(
         elif kind := file_kind(item.name):
             skipped[kind] += 1
         else:
-            yield Named(item.path)
+            yield NamedImage(item.path)
 
 
 def _identity(folder: str) -> tuple[int, int]:
@@ -97,7 +99,7 @@ def _identity(folder: str) -> tuple[int, int]:
     return info.st_dev, info.st_ino
 
 
-def lines(descriptor: int, *, separator: bytes, emit: Emit) -> Iterator[Named | None]:
+def lines(descriptor: int, *, separator: bytes, emit: Emit) -> Iterator[NamedImage | None]:
     """The names of a stream, a line each, or between other separators; PAUSE where none comes for
     a while. Raises InputError for what can't be names."""
     pending = b""
@@ -140,7 +142,7 @@ def lines(descriptor: int, *, separator: bytes, emit: Emit) -> Iterator[Named | 
             )
 
 
-def _of_line(name: str) -> Named:
+def _of_line(name: str) -> NamedImage:
     if os.path.isdir(name.split("\0", 1)[0]):
-        return Named(name, "it is a folder; folders are read if they are given as arguments")
+        return NamedImage(name, "it is a folder; folders are read if they are given as arguments")
     return named(name)

@@ -24,7 +24,7 @@ from stages.predict.spec import (
     Answer,
     Failure,
     Inputs,
-    Named,
+    NamedImage,
     PredictConfig,
     Prediction,
     PredictRuntime,
@@ -136,7 +136,7 @@ def run(
         yield from advance(until=0)
 
 
-def _sized(inputs: Inputs, most: int) -> tuple[Iterator[Named | None], int]:
+def _sized(inputs: Inputs, most: int) -> tuple[Iterator[NamedImage | None], int]:
     """The names, and how many images a batch has: every other size would be compiled anew. Of a
     few names the next power of two, so that a later command finds the program compiled."""
     names = iter(inputs.images)
@@ -147,7 +147,7 @@ def _sized(inputs: Inputs, most: int) -> tuple[Iterator[Named | None], int]:
 
 
 def _grouped(
-    names: Iterable[Named | None], size: int, *, submit: Any
+    names: Iterable[NamedImage | None], size: int, *, submit: Any
 ) -> Iterator[tuple[_Group, bool]]:
     """Groups of at most `size` files that are being decoded, and whether the names pause after."""
     group: _Group = []
@@ -163,7 +163,7 @@ def _grouped(
     yield group, True
 
 
-def _submitted(pool: ThreadPoolExecutor, see: Any, name: Named) -> _Pending:
+def _submitted(pool: ThreadPoolExecutor, see: Any, name: NamedImage) -> _Pending:
     return _Pending(name.name, pool.submit(see, name))
 
 
@@ -177,7 +177,7 @@ class _decoders(ThreadPoolExecutor):
         self.shutdown(wait=True, cancel_futures=True)
 
 
-def image_of(named: Named, *, resolution: int, cfg: PredictConfig) -> Image | Failure:
+def image_of(named: NamedImage, *, resolution: int, cfg: PredictConfig) -> Image | Failure:
     """float32[resolution, resolution, 3] of a file, as evaluation sees it, or why there is none."""
     if named.problem is not None:
         return Failure(named.name, named.problem)

@@ -48,7 +48,7 @@ class PredictRuntime(Runtime):
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedImage:
     """A file to look at, as a user named it, or why there is none."""
 
     name: str
@@ -65,7 +65,7 @@ class Inputs:
     time: then the size of a batch doesn't depend on how many there are."""
 
     checkpoint: Artifact
-    images: Iterable[Named | None]
+    images: Iterable[NamedImage | None]
     endless: bool = False
 
 

@@ -27,7 +27,7 @@ def as_json(answer: Answer, *, independent: bool) -> dict[str, Any]:
     }
 
 
-class Table:
+class GrowingTable:
     """Rows of a table that grows: its columns are as wide as what was shown before needs. Where no
     person reads it (`repeats`) every row begins with the image, so that rows can be searched."""
 

@@ -6,7 +6,7 @@ import pytest
 
 from vitctl.doctor import bucket, child
 from vitctl.doctor.checks import checks
-from vitctl.doctor.finding import Request
+from vitctl.doctor.finding import CheckRequest
 from vitctl.errors import DeniedError, OutOfReachError
 from vitctl.locks import leases
 from vitctl.places import buckets, place
@@ -14,7 +14,7 @@ from vitctl.places import buckets, place
 
 @pytest.fixture
 def checked(tmp_path):
-    return Request(place(f"memory://{tmp_path.name}/store"))
+    return CheckRequest(place(f"memory://{tmp_path.name}/store"))
 
 
 def test_a_store_that_is_fit(checked, monkeypatch):

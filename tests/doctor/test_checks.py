@@ -12,7 +12,7 @@ from tests.artifacts.making import dataset
 from vitctl.artifacts import Store
 from vitctl.doctor import batches, child, devices, machine, packages, store
 from vitctl.doctor.checks import Check, checks
-from vitctl.doctor.finding import Request
+from vitctl.doctor.finding import CheckRequest
 from vitctl.errors import InputError, UsageError
 from vitctl.places import place
 from vitctl.places.local import LocalPath
@@ -20,7 +20,7 @@ from vitctl.places.local import LocalPath
 
 @pytest.fixture
 def checked(tmp_path):
-    return Request(place(tmp_path) / "artifacts" / "not" / "there" / "yet")
+    return CheckRequest(place(tmp_path) / "artifacts" / "not" / "there" / "yet")
 
 
 GOOD = {"jax": "0.10.2", "jaxlib": "0.10.2", "numpy": "2.4.6", "tensorflow-cpu": "2.21.0"}
@@ -236,7 +236,7 @@ def test_batches(checked, tmp_path):
     assert batches.first_batch(checked).message == "there is no dataset yet"
     broken = dataset(Store(tmp_path)).path
     (broken / "dataset_info.json").write_text("{")
-    finding = batches.first_batch(Request(place(tmp_path), broken))
+    finding = batches.first_batch(CheckRequest(place(tmp_path), broken))
     assert (finding.verdict, finding.exit_code) == ("fail", 3)
     assert np.isfinite(finding.seconds)
 

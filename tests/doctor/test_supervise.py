@@ -9,7 +9,7 @@ import pytest
 
 from tests.waiting import PATIENCE_S
 from vitctl.doctor.checks import Check
-from vitctl.doctor.finding import Finding, Request, exit_code, worst
+from vitctl.doctor.finding import CheckRequest, Finding, exit_code, worst
 from vitctl.doctor.supervise import findings
 from vitctl.places import place
 
@@ -55,7 +55,7 @@ def look(tmp_path, monkeypatch):
             )
             for name in names
         ]
-        return list(findings(checks, Request(place(tmp_path))))
+        return list(findings(checks, CheckRequest(place(tmp_path))))
 
     return run
 
@@ -107,7 +107,9 @@ def test_what_the_rest_needs(look):
 
 def test_a_process_that_cannot_even_start(tmp_path):
     check = Check("well", "strange", "well", "g", 1.0)
-    (rows,) = findings([check], Request(place(tmp_path)), command=[sys.executable, "-c", "1/0"])
+    (rows,) = findings(
+        [check], CheckRequest(place(tmp_path)), command=[sys.executable, "-c", "1/0"]
+    )
     assert rows.verdict == "fail"
     assert "ZeroDivisionError" in rows.message
 

@@ -52,7 +52,7 @@ def batches(images, labels, *, size: int) -> Iterator[EvalBatch]:
         yield EvalBatch(images=images[at], labels=labels[at], mask=there, indices=indices)
 
 
-def expected(loss: str, logits, labels) -> scoring.Scores:
+def expected(loss: str, logits, labels) -> scoring.MeanScores:
     """Straight from the definitions, one image at a time, in float64."""
     top1, top5, losses = [], [], []
     for z, own in zip(logits, labels, strict=True):
@@ -69,7 +69,7 @@ def expected(loss: str, logits, labels) -> scoring.Scores:
             log_sum = np.log(np.sum(np.exp(z)))
             losses.append(np.mean([log_sum - z[c] for c in names]))
     means = {"top1": np.mean(top1), "top5": np.mean(top5), "loss": np.mean(losses)}
-    return scoring.Scores(means, len(losses))
+    return scoring.MeanScores(means, len(losses))
 
 
 def test_every_metric_is_recorded_and_has_words():
@@ -125,7 +125,7 @@ def test_confusion_counts_classes_and_mistakes():
     right = np.array([True, False, True, True, False, False])
     counted = np.array([True, True, True, True, False, True])
     confusion = Confusion(["ant", "bee", "cat", "dog"])
-    rows = scoring.Rows(counted, predicted, {"top1": right})
+    rows = scoring.ScoredBatch(counted, predicted, {"top1": right})
     for part in (slice(0, 2), slice(2, 6)):
         confusion.add(labels[part], jax.tree.map(lambda values, at=part: values[at], rows))
     assert confusion.per_class() == [

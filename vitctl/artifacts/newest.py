@@ -29,7 +29,7 @@ def anything(artifact: Artifact) -> bool:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class PossibleNewest:
     """What may be the newest: an artifact whose files were not looked at yet, or why it cannot be
     read. `run` is the one that it lies in, if that can be read."""
 
@@ -56,7 +56,7 @@ class Candidate:
             return str(self.path)
         return f"{self.run.path}@{self.path.name}"
 
-    def earlier(self) -> Iterator[Candidate]:
+    def earlier(self) -> Iterator[PossibleNewest]:
         """Earlier checkpoints of the same run, the newest first."""
         if self.run is None:
             return
@@ -96,7 +96,9 @@ def newest_whole(store: Catalog, kind: str) -> Artifact | None:
     return next((one.artifact for one in _whole(_ranked(store, kind), anything)), None)
 
 
-def _whole(candidates: list[Candidate], wanted: Callable[[Artifact], bool]) -> Iterator[Candidate]:
+def _whole(
+    candidates: list[PossibleNewest], wanted: Callable[[Artifact], bool]
+) -> Iterator[PossibleNewest]:
     for candidate in candidates:
         if candidate.artifact is None or not wanted(candidate.artifact):
             continue
@@ -104,14 +106,14 @@ def _whole(candidates: list[Candidate], wanted: Callable[[Artifact], bool]) -> I
             yield candidate
 
 
-def _ranked(store: Catalog, kind: str) -> list[Candidate]:
+def _ranked(store: Catalog, kind: str) -> list[PossibleNewest]:
     """Those of a store, the newest first."""
     several = store.each_directory(lambda directory: list(_at(directory, kind)))
     candidates = [candidate for some in several for candidate in some]
     return sorted(candidates, key=lambda candidate: candidate.order, reverse=True)
 
 
-def _at(directory: Place, kind: str) -> Iterator[Candidate]:
+def _at(directory: Place, kind: str) -> Iterator[PossibleNewest]:
     """What one folder of a store has of a kind: nothing, or one."""
     try:
         entry = Catalog.load(directory, check=False)
@@ -120,22 +122,22 @@ def _at(directory: Place, kind: str) -> Iterator[Candidate]:
     except (VitctlError, OSError) as error:
         # What it is, only the folder says.
         if kind not in KINDS or directory.parent.name in KINDS[kind].stages:
-            yield Candidate(directory, _changed(directory), None, str(error))
+            yield PossibleNewest(directory, _changed(directory), None, str(error))
         return
     if isinstance(entry, Run):
         steps = entry.steps() if kind == CHECKPOINT.name else []
         if steps:
             yield _candidate(entry.place(entry.named_step(steps)), run=entry)
     elif entry.kind == kind:
-        yield Candidate(directory, entry.order, entry)
+        yield PossibleNewest(directory, entry.order, entry)
 
 
-def _candidate(path: Place, *, run: Run) -> Candidate:
+def _candidate(path: Place, *, run: Run) -> PossibleNewest:
     try:
         checkpoint = Artifact.load(path, check=False)
     except (VitctlError, OSError) as error:
-        return Candidate(path, _changed(path), None, str(error), run)
-    return Candidate(path, checkpoint.order, checkpoint, None, run)
+        return PossibleNewest(path, _changed(path), None, str(error), run)
+    return PossibleNewest(path, checkpoint.order, checkpoint, None, run)
 
 
 def _changed(directory: Place) -> tuple[str, int]:

@@ -15,7 +15,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.data.local_shards import copied
 from vitctl.data.mock import MockDataset
 from vitctl.data.opening import open_dataset
-from vitctl.doctor.finding import Finding, Request
+from vitctl.doctor.finding import CheckRequest, Finding
 from vitctl.errors import VitctlError
 
 # What most models are pretrained at; the rate of another size goes by its pixels.
@@ -25,14 +25,14 @@ _AHEAD, _MEASURED = 3, 4
 _PATIENCE_S = 60.0
 
 
-def mock_batch(request: Request) -> Finding:
+def mock_batch(request: CheckRequest) -> Finding:
     """A batch of synthetic images: whether the code works, whatever the data."""
     first, rate = _timed(_batches(MockDataset(classes=10, train_examples=1000, val_examples=10)))
     numbers = {"first_s": round(first, 3), "images_per_s": round(rate, 1)}
     return Finding("mock batch", "ok", f"{first:.1f} s", None, numbers)
 
 
-def first_batch(request: Request) -> Finding:
+def first_batch(request: CheckRequest) -> Finding:
     """A batch of the dataset, decoded and augmented; importing TensorFlow is part of the wait."""
     if request.dataset is None:
         message = "there is no dataset yet"

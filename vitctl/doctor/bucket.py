@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vitctl.doctor import store
-from vitctl.doctor.finding import Finding, Request
+from vitctl.doctor.finding import CheckRequest, Finding
 from vitctl.errors import OutOfReachError
 from vitctl.events import silent
 from vitctl.locks import leases
@@ -31,7 +31,7 @@ _AT_ONCE = 8
 _SKEW_S = 2.0
 
 
-def reach(request: Request) -> Finding:
+def reach(request: CheckRequest) -> Finding:
     """Whether the bucket is there and these credentials may list it."""
     root = _root(request)
     began = time.perf_counter()
@@ -45,7 +45,7 @@ def reach(request: Request) -> Finding:
     return Finding("reach", "ok", message, None, numbers)
 
 
-def objects(request: Request) -> Finding:
+def objects(request: CheckRequest) -> Finding:
     """Whether changes of a small object are visible at once; and the store's clock."""
     with _room(request) as folder:
         place = folder / "content"
@@ -67,7 +67,7 @@ def objects(request: Request) -> Finding:
     return Finding("objects", "ok", message, None, numbers)
 
 
-def lease(request: Request) -> Finding:
+def lease(request: CheckRequest) -> Finding:
     """Whether of several that create one object one does, and a lease keeps others out."""
     with _room(request) as folder:
 
@@ -96,7 +96,7 @@ def lease(request: Request) -> Finding:
     )
 
 
-def speed(request: Request) -> Finding:
+def speed(request: CheckRequest) -> Finding:
     """How fast a large file goes there and back, verified, and small objects."""
     with _room(request) as folder, scratch(2 * _LARGE_BYTES) as here:
         with nofollow.opened(here / "large", "wb") as file:
@@ -131,21 +131,21 @@ def speed(request: Request) -> Finding:
     return Finding("speed", "ok", message, None, numbers)
 
 
-def disk(request: Request) -> Finding:
+def disk(request: CheckRequest) -> Finding:
     """The disk that checkpoints and shards pass through."""
     where = Path(tempfile.gettempdir())
-    finding = store.disk(Request(based(where)))
+    finding = store.disk(CheckRequest(based(where)))
     hint = None if finding.hint is None else "set TMPDIR to a larger or faster disk"
     return replace(finding, message=f"{finding.message} ({where})", hint=hint)
 
 
-def _root(request: Request) -> ObjectPath:
+def _root(request: CheckRequest) -> ObjectPath:
     assert request.store.remote is not None
     return request.store.remote
 
 
 @contextmanager
-def _room(request: Request) -> Iterator[ObjectPath]:
+def _room(request: CheckRequest) -> Iterator[ObjectPath]:
     """A temporary folder in the store, removed afterwards."""
     folder = _root(request) / f".doctor-{uuid.uuid4().hex}"
     try:

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vitctl.doctor.finding import Finding, Request
+from vitctl.doctor.finding import CheckRequest, Finding
 from vitctl.places import Place
 
 
@@ -25,8 +25,8 @@ class Check:
     patience_s: float
     needed: bool = False
 
-    def run(self, request: Request) -> Finding:
-        function: Callable[[Request], Finding] = getattr(
+    def run(self, request: CheckRequest) -> Finding:
+        function: Callable[[CheckRequest], Finding] = getattr(
             importlib.import_module(self.module), self.function
         )
         return function(request)

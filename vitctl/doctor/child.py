@@ -16,19 +16,23 @@ from typing import Any
 
 from vitctl import strict_json
 from vitctl.doctor.checks import Check
-from vitctl.doctor.finding import Finding, Request
+from vitctl.doctor.finding import CheckRequest, Finding
 from vitctl.errors import OutOfReachError, VitctlError
 
 
 def main() -> None:
     answer = int(sys.argv[1])
     work = strict_json.own_text(sys.stdin.read())
-    _run([Check(**check) for check in work["checks"]], Request.from_json(work["request"]), answer)
+    _run(
+        [Check(**check) for check in work["checks"]],
+        CheckRequest.from_json(work["request"]),
+        answer,
+    )
     # Libraries that hang in their destructors must not keep the answer.
     os._exit(0)
 
 
-def _run(checks: Iterable[Check], request: Request, answer: int) -> None:
+def _run(checks: Iterable[Check], request: CheckRequest, answer: int) -> None:
     for check in checks:
         _tell(answer, {"begins": check.name})
         began = time.perf_counter()
@@ -37,7 +41,7 @@ def _run(checks: Iterable[Check], request: Request, answer: int) -> None:
         _tell(answer, {"finding": finding.as_json()})
 
 
-def _finding(check: Check, request: Request) -> Finding:
+def _finding(check: Check, request: CheckRequest) -> Finding:
     """The result of a check; an exception is a finding, too."""
     try:
         return check.run(request)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vitctl.doctor import packages
-from vitctl.doctor.finding import Finding, Request
+from vitctl.doctor.finding import CheckRequest, Finding
 from vitctl.errors import UsageError
 from vitctl.hardware import machine
 from vitctl.plan import topology
@@ -20,7 +20,7 @@ _EXCHANGED = 2**20
 """Numbers that each device adds to the sum: 4 MiB."""
 
 
-def devices(request: Request) -> Finding:
+def devices(request: CheckRequest) -> Finding:
     """Kind, number and memory of the devices. Where nobody chose, jax takes the CPU if it cannot
     start a TPU, and does not say why."""
     local_devices = machine.devices()
@@ -56,7 +56,7 @@ def _of_slice() -> str:
     return f"; part of {name}: {whole.devices} devices, vitctl plan --topology {whole.name}"
 
 
-def compute(request: Request) -> Finding:
+def compute(request: CheckRequest) -> Finding:
     """The same matrix product on each device, against numpy's in float64.
 
     The terms are small integers, so that every precision a device may use gives the exact sum.
@@ -82,7 +82,7 @@ def compute(request: Request) -> Finding:
     return Finding("compute", "ok", "a matrix product is exact on each device", None, numbers)
 
 
-def collective(request: Request) -> Finding:
+def collective(request: CheckRequest) -> Finding:
     """A sum over the devices of this one process, checked, and its time once compiled."""
     import jax
     import jax.numpy as jnp

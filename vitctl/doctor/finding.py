@@ -12,7 +12,7 @@ Verdict = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True)
-class Request:
+class CheckRequest:
     """The places to check: the store, and the dataset if there is one."""
 
     store: Place
@@ -22,7 +22,7 @@ class Request:
         return {"store": str(self.store), "dataset": str(self.dataset) if self.dataset else None}
 
     @classmethod
-    def from_json(cls, record: dict[str, str | None]) -> Request:
+    def from_json(cls, record: dict[str, str | None]) -> CheckRequest:
         dataset = record["dataset"]
         return cls(place(record["store"] or "."), place(dataset) if dataset else None)
 

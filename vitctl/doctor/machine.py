@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from vitctl import version
-from vitctl.doctor.finding import Finding, Request, Verdict
+from vitctl.doctor.finding import CheckRequest, Finding, Verdict
 from vitctl.hardware import machine
 
 _GIB = 2**30
@@ -20,7 +20,7 @@ _DRIFT_S = 0.05
 _DAY_S = 86_400
 
 
-def clock(request: Request) -> Finding:
+def clock(request: CheckRequest) -> Finding:
     """Whether time passes evenly and lies after the installation of this program."""
     began, wall = time.monotonic(), time.time()
     time.sleep(0.2)
@@ -47,7 +47,7 @@ def clock(request: Request) -> Finding:
     return Finding("clock", "ok", message, None, numbers)
 
 
-def memory(request: Request) -> Finding:
+def memory(request: CheckRequest) -> Finding:
     """Main memory that can still be had, and cores."""
     free = machine.host_bytes()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -63,7 +63,7 @@ def memory(request: Request) -> Finding:
     return Finding("memory", "ok", message, None, numbers)
 
 
-def files(request: Request) -> Finding:
+def files(request: CheckRequest) -> Finding:
     """How many files may be open at once."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     endless = soft == resource.RLIM_INFINITY

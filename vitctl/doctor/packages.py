@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
-from vitctl.doctor.finding import Finding, Request
+from vitctl.doctor.finding import CheckRequest, Finding
 
 _SHOWN = ("jax", "jaxlib", "libtpu", "flax", "optax", "orbax-checkpoint", "numpy", "array_record")
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu")
@@ -25,7 +25,7 @@ Trouble = tuple[bool, str, str]
 """Whether the problem is fatal, its description, and a hint."""
 
 
-def versions(request: Request) -> Finding:
+def versions(request: CheckRequest) -> Finding:
     """Installed versions, and combinations that do not work."""
     packages = installed()
     troubles = list(known_bad(packages, driver=driver(), tpu=tpu_is_there()))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vitctl.artifacts.files import HELD
-from vitctl.doctor.finding import Finding, Request
+from vitctl.doctor.finding import CheckRequest, Finding
 from vitctl.locks import mounts
 from vitctl.places import nofollow
 from vitctl.places.local import LocalPath, based
@@ -27,7 +27,7 @@ _SKEW_S = 2.0
 _LEAST_NAMES = 10_000
 
 
-def disk(request: Request) -> Finding:
+def disk(request: CheckRequest) -> Finding:
     """Room, and how fast a small file is written and read."""
     with _room(request) as folder:
         usage = shutil.disk_usage(folder)
@@ -57,7 +57,7 @@ def disk(request: Request) -> Finding:
     return Finding("disk", "ok", message, None, numbers)
 
 
-def rename(request: Request) -> Finding:
+def rename(request: CheckRequest) -> Finding:
     """Whether a file can be replaced in one go, and the file server's clock is ours."""
     with _room(request) as folder:
         place = folder / "content"
@@ -84,7 +84,7 @@ def rename(request: Request) -> Finding:
     return Finding("rename", "ok", "replaces a file in one go", None, numbers)
 
 
-def lock(request: Request) -> Finding:
+def lock(request: CheckRequest) -> Finding:
     """Whether flock keeps a second process out."""
     with _room(request) as folder:
         place = folder / ".lock"
@@ -118,7 +118,7 @@ _ALONE = (
 
 
 @contextmanager
-def _room(request: Request) -> Iterator[LocalPath]:
+def _room(request: CheckRequest) -> Iterator[LocalPath]:
     """A temporary folder on the store's file system, removed afterwards."""
     place = request.store.absolute()
     assert place.local is not None

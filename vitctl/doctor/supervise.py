@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from vitctl import strict_json
 from vitctl.doctor.checks import Check
-from vitctl.doctor.finding import Finding, Request
+from vitctl.doctor.finding import CheckRequest, Finding
 
 _COMMAND = (sys.executable, "-m", "vitctl.doctor.child")
 # Starting Python and importing this package, before the first check begins.
@@ -41,7 +41,7 @@ _HINTS = {
 
 def findings(
     checks: Sequence[Check],
-    request: Request,
+    request: CheckRequest,
     *,
     patience_s: float | None = None,
     command: Sequence[str] = _COMMAND,
@@ -64,7 +64,11 @@ def findings(
 
 
 def _one_process(
-    checks: Sequence[Check], request: Request, *, patience_s: float | None, command: Sequence[str]
+    checks: Sequence[Check],
+    request: CheckRequest,
+    *,
+    patience_s: float | None,
+    command: Sequence[str],
 ) -> Iterator[Finding]:
     """The findings of all checks, or up to the first check that hangs or kills its process."""
     reading, writing = os.pipe()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vitctl import losses, processes
 from vitctl.data.batches import EvalBatch
 from vitctl.inference.prediction import probabilities
-from vitctl.inference.scoring import Rows, rows_of
+from vitctl.inference.scoring import ScoredBatch, rows_of
 from vitctl.inference.weights import applied, on_devices, one_behind
 from vitctl.measures.answers import Answers
 from vitctl.model import shapes
@@ -25,10 +25,10 @@ from vitctl.sharding.layout import Layout
 
 
 class Answered(NamedTuple):
-    """A batch: `Rows`, and of each image what `Answers` has. `scores` is None where they are not
-    kept."""
+    """A batch: `ScoredBatch`, and of each image what `Answers` has. `scores` is None where they
+    are not kept."""
 
-    rows: Rows
+    rows: ScoredBatch
     ranked: Any
     confidence: Any
     squared_error: Any

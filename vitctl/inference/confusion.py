@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.inference.scoring import Rows
+from vitctl.inference.scoring import ScoredBatch
 
 # Enough for the whole matrix of 32 classes; of a thousand, the confusions that matter.
 _MOST = 1000
@@ -27,7 +27,7 @@ class Confusion:
         self._right = np.zeros(len(classes), np.int64)
         self._mistakes: Counter[tuple[int, int]] = Counter()
 
-    def add(self, labels: NDArray[np.int32], rows: Rows) -> None:
+    def add(self, labels: NDArray[np.int32], rows: ScoredBatch) -> None:
         """`labels` int32[b, l], padded with -1, and what the model made of these images."""
         labels, right = labels[rows.counted], rows.values["top1"][rows.counted]
         predicted = rows.predicted[rows.counted]

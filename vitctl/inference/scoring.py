@@ -31,7 +31,7 @@ from vitctl.sharding.layout import Layout
 
 
 @dataclass(frozen=True)
-class Scores:
+class MeanScores:
     """Means of the metrics over `examples` labelled images."""
 
     means: Mapping[str, float]
@@ -55,15 +55,15 @@ class Scores:
 class Scoring:
     """Scores of the weights as they are, and of their average where one is kept."""
 
-    raw: Scores
-    ema: Scores | None = None
+    raw: MeanScores
+    ema: MeanScores | None = None
 
     @property
     def is_finite(self) -> bool:
         return self.raw.is_finite and (self.ema is None or self.ema.is_finite)
 
 
-class Rows(NamedTuple):
+class ScoredBatch(NamedTuple):
     """What the model made of each image of a batch. `counted`: it is an image and has a label;
     `values` has those of each metric."""
 
@@ -78,25 +78,26 @@ def rows_of(
     mask: Bool[Array, " b"],
     *,
     loss: losses.Loss,
-) -> Rows:
+) -> ScoredBatch:
     """Bool [b] of counted, int32 [b] of the predicted class, bool or fp32 [b] of each metric."""
     targets = losses.multi_hot(labels, classes=logits.shape[-1])
     predictions = Predictions(logits, labels, targets, loss)
-    return Rows(
+    return ScoredBatch(
         counted=mask & losses.has_label(labels),
         predicted=jnp.argmax(logits, axis=-1).astype(jnp.int32),
         values={name: metric(predictions) for name, metric in METRICS.items()},
     )
 
 
-Scorer = Callable[[Any, Array, Array, Array], Rows]
+Scorer = Callable[[Any, Array, Array, Array], ScoredBatch]
 
 
 @cache
 def make_scorer(
     config: ModelConfig, *, loss: losses.Loss, precision: str, layout: Layout
 ) -> Scorer:
-    """A compiled function of (params, images [b i j 3], labels [b l], mask [b]) giving `Rows`."""
+    """A compiled function of (params, images [b i j 3], labels [b l], mask [b]) giving a
+    `ScoredBatch`."""
     frozen_apply = applied(config, precision=precision, layout=layout)
 
     def score(
@@ -104,7 +105,7 @@ def make_scorer(
         images: Float[Array, "b i j 3"],
         labels: Int[Array, "b l"],
         mask: Bool[Array, " b"],
-    ) -> Rows:
+    ) -> ScoredBatch:
         return rows_of(frozen_apply(params, images).logits, labels, mask, loss=loss)
 
     weights, split = layout.params(shapes.of_params(config)), layout.batch
@@ -114,7 +115,7 @@ def make_scorer(
 
 
 class Tally:
-    """Sums of `Rows`, in float64, so that their order hardly matters."""
+    """Sums of `ScoredBatch`, in float64, so that their order hardly matters."""
 
     def __init__(self) -> None:
         self._sums: NDArray[np.float64] = np.zeros(1 + len(METRICS))
@@ -123,16 +124,16 @@ class Tally:
     def examples(self) -> int:
         return int(self._sums[0])
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: ScoredBatch) -> None:
         values = (rows.counted, *(rows.values[name] for name in METRICS))
         self._sums += [np.sum(v[rows.counted], dtype=np.float64) for v in values]
 
-    def scores(self) -> Scores:
+    def scores(self) -> MeanScores:
         """Raises InputError if no image had a label."""
         if not self.examples:
             raise InputError("there is no labelled image to score")
         means = (self._sums[1:] / self.examples).tolist()
-        return Scores(dict(zip(METRICS, means, strict=True)), self.examples)
+        return MeanScores(dict(zip(METRICS, means, strict=True)), self.examples)
 
 
 def score(
@@ -149,7 +150,7 @@ def score(
     weights = [params] if ema is None else [params, ema]
     tallies = [Tally() for _ in weights]
 
-    def dispatched() -> Iterator[list[Rows]]:
+    def dispatched() -> Iterator[list[ScoredBatch]]:
         for batch in batches:
             arrays = on_devices(batch, layout=layout)
             yield [scorer(each_of, *arrays) for each_of in weights]

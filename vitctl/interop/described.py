@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitctl.errors import InputError
-from vitctl.interop.layouts import Layout
+from vitctl.interop.layouts import TensorLayout
 from vitctl.model.config import Colours, Gelu
 from vitctl.quoting import quoted
 
@@ -44,7 +44,7 @@ class Described:
     interpolation: str | None = None
 
 
-def described(configs: Mapping[str, Any], *, layout: Layout) -> Described:
+def described(configs: Mapping[str, Any], *, layout: TensorLayout) -> Described:
     """Read the files beside the weights. Raises InputError for a model that is another one."""
     config = _table(configs.get("config.json"))
     images = _table(configs.get("preprocessor_config.json"))

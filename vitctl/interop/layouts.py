@@ -28,7 +28,7 @@ _TEXT = (r"text_model\..*", r"text\..*", r"text_projection.*", r"logit_(scale|bi
 
 
 @dataclass(frozen=True)
-class Layout:
+class TensorLayout:
     """A codebase's way to name tensors, and what it means where nothing beside them says more.
 
     Attributes:
@@ -52,10 +52,10 @@ class Layout:
     unsure: bool = False
 
 
-LAYOUTS: dict[str, Layout] = {
+LAYOUTS: dict[str, TensorLayout] = {
     layout.name: layout
     for layout in (
-        Layout(
+        TensorLayout(
             "open-clip-timm",
             "a timm tower in open_clip",
             replace(torch_names.TIMM, projection="visual.head.proj.weight"),
@@ -64,7 +64,7 @@ LAYOUTS: dict[str, Layout] = {
             left_out=_TEXT,
             gelu="tanh",
         ),
-        Layout(
+        TensorLayout(
             "timm",
             "timm's VisionTransformer",
             torch_names.TIMM,
@@ -73,7 +73,7 @@ LAYOUTS: dict[str, Layout] = {
             left_out=(r"(.*\.)?mask_token",),
             unsure=True,
         ),
-        Layout(
+        TensorLayout(
             "hf-dinov2",
             "DINOv2 in Hugging Face transformers",
             torch_names.HF_DINOV2,
@@ -85,7 +85,7 @@ LAYOUTS: dict[str, Layout] = {
             left_out=(r"(.*\.)?mask_token",),
             pixels="imagenet",
         ),
-        Layout(
+        TensorLayout(
             "hf-vit",
             "ViT or DeiT in Hugging Face transformers",
             torch_names.HF_VIT,
@@ -98,7 +98,7 @@ LAYOUTS: dict[str, Layout] = {
             epsilon=1e-12,
             unsure=True,
         ),
-        Layout(
+        TensorLayout(
             "hf-clip",
             "CLIP in Hugging Face transformers",
             torch_names.HF_CLIP,
@@ -109,7 +109,7 @@ LAYOUTS: dict[str, Layout] = {
             epsilon=1e-5,
             pixels="clip",
         ),
-        Layout(
+        TensorLayout(
             "hf-siglip",
             "SigLIP in Hugging Face transformers",
             torch_names.HF_SIGLIP,
@@ -119,7 +119,7 @@ LAYOUTS: dict[str, Layout] = {
             left_out=(*_TEXT, r".*position_ids"),
             gelu="tanh",
         ),
-        Layout(
+        TensorLayout(
             "open-clip",
             "open_clip's own VisionTransformer",
             torch_names.OPEN_CLIP,
@@ -141,7 +141,7 @@ LAYOUTS: dict[str, Layout] = {
 class Detected:
     """A layout, and what stands in front of its names in this file."""
 
-    layout: Layout
+    layout: TensorLayout
     base: str
 
     def left_out(self, names: Collection[str], *, expected: Collection[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Tensors of another codebase matched with ours, by name and shape, both ways.
 
-A `Group` is the smallest set of tensors that mean the same on both sides: one to one mostly, three
-of ours to one of theirs where query, key and value are fused. Nothing is guessed: a name or a
+A `TensorGroup` is the smallest set of tensors that mean the same on both sides: one to one mostly,
+three of ours to one of theirs where query, key and value are fused. Nothing is guessed: a name or a
 shape without its counterpart is an error that lists both sides.
 """
 
@@ -23,7 +23,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Group:
+class TensorGroup:
     """Tensors that mean the same on both sides.
 
     Attributes:
@@ -42,7 +42,7 @@ class Group:
 
 
 def filled(
-    groups: Iterable[Group],
+    groups: Iterable[TensorGroup],
     *,
     shapes: Mapping[str, Shape],
     read: Callable[[str], Array],
@@ -70,7 +70,7 @@ def filled(
     return nested(flat)
 
 
-def written(groups: Iterable[Group], params: Params) -> dict[str, Array]:
+def written(groups: Iterable[TensorGroup], params: Params) -> dict[str, Array]:
     """Our parameters as their tensors. KeyError where a group needs one that is not there."""
     flat = flattened(params)
     tensors: dict[str, Array] = {}

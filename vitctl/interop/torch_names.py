@@ -14,7 +14,7 @@ from typing import Literal, assert_never
 
 import numpy as np
 
-from vitctl.interop.matching import Array, Group, in_blocks
+from vitctl.interop.matching import Array, TensorGroup, in_blocks
 from vitctl.model.config import ModelConfig
 from vitctl.model.heads import Pooling
 
@@ -188,7 +188,7 @@ OPEN_CLIP = Names(
 
 def groups(
     config: ModelConfig, names: Names, *, base: str, embedded: int, tokens: int
-) -> list[Group]:
+) -> list[TensorGroup]:
     """The tensors of a model of `config` under `names`.
 
     Args:
@@ -207,7 +207,7 @@ class _Writer:
     embedded: int
     tokens: int
 
-    def all(self) -> Iterator[Group]:
+    def all(self) -> Iterator[TensorGroup]:
         config, names, base = self.config, self.names, self.base
         yield from self._stem()
         for layer in range(config.depth):
@@ -222,7 +222,7 @@ class _Writer:
             head = names.head if names.head_outside else f"{base}{names.head}"
             yield from _dense(head, (config.features,), (config.classes,), "head")
 
-    def _stem(self) -> Iterator[Group]:
+    def _stem(self) -> Iterator[TensorGroup]:
         config, names, base = self.config, self.names, self.base
         d, p = config.width, config.patch
         shape: Shape = (d, 3, p, p)
@@ -236,14 +236,16 @@ class _Writer:
             def write(arrays: Sequence[Array]) -> list[Array]:
                 return [arrays[0].reshape(p * p * 3, d).T]
 
-        yield Group({f"{base}{names.patch}.weight": shape}, ("embedding/kernel",), read, write)
+        yield TensorGroup(
+            {f"{base}{names.patch}.weight": shape}, ("embedding/kernel",), read, write
+        )
         if config.patch_bias:
             yield _vector(f"{base}{names.patch}.bias", (d,), "embedding/bias")
         yield self._tokens()
         if config.stem_norm:
             yield from _norm(f"{base}{names.stem_norm}", d, "stem_norm")
 
-    def _tokens(self) -> Group:
+    def _tokens(self) -> TensorGroup:
         """[class] token, registers and position embeddings: rows of theirs are added to ours."""
         config, names, base = self.config, self.names, self.base
         d, rows = config.width, self.embedded + self.tokens
@@ -276,9 +278,9 @@ class _Writer:
             before = np.zeros((self.embedded, d), np.float32)
             return [np.concatenate([before, arrays[0].reshape(-1, d)]), *arrays[1:]]
 
-        return Group(theirs, tuple(ours), read, write)
+        return TensorGroup(theirs, tuple(ours), read, write)
 
-    def _block(self, layer: int) -> Iterator[Group]:
+    def _block(self, layer: int) -> Iterator[TensorGroup]:
         config, names = self.config, self.names
         d, f, h, k = config.width, config.mlp_dim, config.heads, config.head_dim
         base = self.base + names.block.format(layer)
@@ -298,7 +300,7 @@ class _Writer:
             ):
                 yield _vector(f"{base}{name}", (d,), ours, layer=layer)
 
-    def _queries(self, base: str, layer: int) -> Iterator[Group]:
+    def _queries(self, base: str, layer: int) -> Iterator[TensorGroup]:
         config, names = self.config, self.names
         if names.fused is not None:
             name = f"{base}{names.fused}{names.fused_join}"
@@ -315,7 +317,7 @@ class _Writer:
                 bias=config.qkv_bias,
             )  # fmt: skip
 
-    def _pooling(self, pooling: Pooling) -> Iterator[Group]:
+    def _pooling(self, pooling: Pooling) -> Iterator[TensorGroup]:
         match pooling:
             case "probe":
                 yield from self._map_head()
@@ -324,7 +326,7 @@ class _Writer:
             case _:
                 assert_never(pooling)
 
-    def _map_head(self) -> Iterator[Group]:
+    def _map_head(self) -> Iterator[TensorGroup]:
         config, names = self.config, self.names
         d, f, h, k = config.width, config.mlp_dim, config.heads, config.head_dim
         base = f"{self.base}{names.map_head}."
@@ -343,7 +345,7 @@ class _Writer:
         yield from _dense(f"{base}mlp.fc1", (d,), (f,), "map_head/mlp/up")
         yield from _dense(f"{base}mlp.fc2", (f,), (d,), "map_head/mlp/down")
 
-    def _projection(self, features: int) -> Iterator[Group]:
+    def _projection(self, features: int) -> Iterator[TensorGroup]:
         config, names = self.config, self.names
         d = config.pooled
         match config.projection:
@@ -353,7 +355,7 @@ class _Writer:
             case "linear" if names.projection_turned:
                 yield _vector(f"{self.base}{names.projection}", (d, features), "pre_logits/kernel")
             case "linear":
-                yield Group(
+                yield TensorGroup(
                     {f"{names.projection}": (features, d)},
                     ("pre_logits/kernel",),
                     lambda arrays: [arrays[0].T],
@@ -375,12 +377,12 @@ def _ours(name: str, layer: int | None) -> str:
     return name if layer is None else in_blocks(name)
 
 
-def _vector(name: str, shape: Shape, ours: str, *, layer: int | None = None) -> Group:
+def _vector(name: str, shape: Shape, ours: str, *, layer: int | None = None) -> TensorGroup:
     """The same array on both sides."""
-    return Group({name: shape}, (_ours(ours, layer),), list, list, layer)
+    return TensorGroup({name: shape}, (_ours(ours, layer),), list, list, layer)
 
 
-def _norm(name: str, width: int, ours: str, *, layer: int | None = None) -> Iterator[Group]:
+def _norm(name: str, width: int, ours: str, *, layer: int | None = None) -> Iterator[TensorGroup]:
     yield _vector(f"{name}.weight", (width,), f"{ours}/scale", layer=layer)
     yield _vector(f"{name}.bias", (width,), f"{ours}/bias", layer=layer)
 
@@ -393,9 +395,9 @@ def _dense(
     *,
     layer: int | None = None,
     bias: bool = True,
-) -> Iterator[Group]:
+) -> Iterator[TensorGroup]:
     rows, columns = math.prod(outputs), math.prod(inputs)
-    yield Group(
+    yield TensorGroup(
         {f"{name}.weight": (rows, columns)},
         (_ours(f"{ours}/kernel", layer),),
         lambda arrays: [arrays[0].T.reshape(*inputs, *outputs)],
@@ -403,7 +405,7 @@ def _dense(
         layer,
     )
     if bias:
-        yield Group(
+        yield TensorGroup(
             {f"{name}.bias": (rows,)},
             (_ours(f"{ours}/bias", layer),),
             lambda arrays: [arrays[0].reshape(outputs)],
@@ -420,10 +422,10 @@ def _fused(
     *,
     layer: int | None = None,
     bias: bool = True,
-) -> Iterator[Group]:
+) -> Iterator[TensorGroup]:
     """One matrix of query, key and value (or of the last two), one after another."""
     d, heads = config.width, (config.heads, config.head_dim)
-    yield Group(
+    yield TensorGroup(
         {f"{name}weight": (len(parts) * d, d)},
         tuple(_ours(f"{ours}/{part}/kernel", layer) for part in parts),
         lambda arrays: [part.T.reshape(d, *heads) for part in np.split(arrays[0], len(parts))],
@@ -431,7 +433,7 @@ def _fused(
         layer,
     )
     if bias:
-        yield Group(
+        yield TensorGroup(
             {f"{name}bias": (len(parts) * d,)},
             tuple(_ours(f"{ours}/{part}/bias", layer) for part in parts),
             lambda arrays: [part.reshape(heads) for part in np.split(arrays[0], len(parts))],

@@ -13,7 +13,7 @@ from vitctl.probe import intervals
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredMetric:
     """A metric and its value; `interval` is None where there is none, `draws` 0 where it is not
     from drawing the images again."""
 
@@ -23,18 +23,20 @@ class Measured:
     draws: int = 0
 
 
-def all_metrics(answers: Answers, *, tops: Sequence[int]) -> list[Measured]:
+def all_metrics(answers: Answers, *, tops: Sequence[int]) -> list[MeasuredMetric]:
     """Every metric that means something for these answers. Of shares of the images the interval is
     Wilson's, of others from drawing the images again."""
     rows = [*metrics(answers, tops=tops)]
     redrawn = [of for _, of in rows if of.successes is None]
     drawn = iter(zip(redrawn, bootstrap.intervals(redrawn, images=len(answers)), strict=True))
 
-    def row(metric: MetricTitle, of: Applied) -> Measured:
+    def row(metric: MetricTitle, of: Applied) -> MeasuredMetric:
         value = of.value(None)
         if of.successes is not None:
-            return Measured(metric, value, intervals.binomial(value, examples=len(answers)))
+            return MeasuredMetric(metric, value, intervals.binomial(value, examples=len(answers)))
         _, interval = next(drawn)
-        return Measured(metric, value, interval, draws=bootstrap.draws_of(of) if interval else 0)
+        return MeasuredMetric(
+            metric, value, interval, draws=bootstrap.draws_of(of) if interval else 0
+        )
 
     return [row(metric, of) for metric, of in rows]

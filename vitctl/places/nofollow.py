@@ -53,7 +53,7 @@ class LinkError(InputError):
         return type(self), (self.link,)
 
 
-class Entry(NamedTuple):
+class FolderEntry(NamedTuple):
     """A name in a folder, and what it is itself: a link is neither file nor folder."""
 
     name: str
@@ -105,24 +105,24 @@ def sizes(path: Path, names: Iterable[str]) -> Iterator[int | OSError | LinkErro
                 yield LinkError(path / name) if stat.S_ISLNK(status.st_mode) else status.st_size
 
 
-def listing(path: Path) -> list[Entry]:
+def listing(path: Path) -> list[FolderEntry]:
     """What is directly in a folder, sorted by name."""
     with _folder(path) as folder:
         return _listed(folder)
 
 
-def below(path: Path) -> Iterator[tuple[str, Entry]]:
+def below(path: Path) -> Iterator[tuple[str, FolderEntry]]:
     """Relative POSIX path and kind of everything below a folder that is no folder itself."""
     with _folder(path) as folder:
         yield from _below(folder, "", path)
 
 
-def _listed(folder: int) -> list[Entry]:
+def _listed(folder: int) -> list[FolderEntry]:
     inner = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
     try:
         with os.scandir(inner) as scanned:
             entries = [
-                Entry(
+                FolderEntry(
                     entry.name,
                     is_file=entry.is_file(follow_symlinks=False),
                     is_folder=entry.is_dir(follow_symlinks=False),
@@ -135,7 +135,7 @@ def _listed(folder: int) -> list[Entry]:
     return sorted(entries)
 
 
-def _below(folder: int, above: str, path: Path) -> Iterator[tuple[str, Entry]]:
+def _below(folder: int, above: str, path: Path) -> Iterator[tuple[str, FolderEntry]]:
     """A checkpoint has more folders than files: each is opened from the one above, once."""
     for entry in _listed(folder):
         relative = above + entry.name

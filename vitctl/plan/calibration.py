@@ -31,7 +31,7 @@ _ON = TPUS["v3"]
 
 
 @dataclass(frozen=True)
-class Measured:
+class PaperModel:
     """One of the paper's models.
 
     Attributes:
@@ -64,13 +64,13 @@ def operations_seconds(cost: Cost) -> float:
 
 
 @cache
-def paper_models() -> tuple[Measured, ...]:
+def paper_models() -> tuple[PaperModel, ...]:
     """The paper's models, from the file that ships; tests/plan/paper_costs.py makes it."""
     text = resources.files("vitctl.plan").joinpath(_FILE).read_text(encoding="utf-8")
     return tuple(_read(row) for row in strict_json.loads(text)["models"])
 
 
-def _read(row: Mapping[str, Any]) -> Measured:
+def _read(row: Mapping[str, Any]) -> PaperModel:
     depth = from_name(row["model"], classes=1).depth
     first, second = row["depths"]
 
@@ -88,10 +88,10 @@ def _read(row: Mapping[str, Any]) -> Measured:
         memory_seconds=accessed / _ON.bandwidth,
         link_seconds=at("link_seconds"),
     )
-    return Measured(row["model"], row["images_per_second"], row["images_per_device"], cost)
+    return PaperModel(row["model"], row["images_per_second"], row["images_per_device"], cost)
 
 
-def leave_one_out(of: Sequence[Measured] | None = None) -> dict[str, float]:
+def leave_one_out(of: Sequence[PaperModel] | None = None) -> dict[str, float]:
     """Each model's throughput as the others predict it, over the measured one."""
     rows = paper_models() if of is None else of
     return {
@@ -100,7 +100,7 @@ def leave_one_out(of: Sequence[Measured] | None = None) -> dict[str, float]:
     }
 
 
-def worst_error(of: Sequence[Measured] | None = None) -> float:
+def worst_error(of: Sequence[PaperModel] | None = None) -> float:
     """The largest error of `leave_one_out`, as a share: 0.1 means 10 %."""
     return max(abs(ratio - 1) for ratio in leave_one_out(of).values())
 

@@ -64,7 +64,7 @@ def classes_with_enough(
     )
 
 
-class Drawn(NamedTuple):
+class DrawnShots(NamedTuple):
     """The shots of all draws.
 
     Attributes:
@@ -84,7 +84,7 @@ def all_draws(
     draws: int,
     seed: int,
     leave_out: bool = False,
-) -> Drawn:
+) -> DrawnShots:
     """Shots from the images that have one of `labels` [n, l]; draw i is by seed + i.
 
     Raises InputError if there is one class only, or too few images of one; with `leave_out` such
@@ -95,12 +95,14 @@ def all_draws(
     positions = positions_by_class(single_labels(labels), classes=len(names))
     classes = classes_with_enough(positions, names=names, shots=shots, leave_out=leave_out)
     own = [positions[i] for i in classes]
-    return Drawn(classes, np.stack([draw(own, shots=shots, seed=seed + i) for i in range(draws)]))
+    return DrawnShots(
+        classes, np.stack([draw(own, shots=shots, seed=seed + i) for i in range(draws)])
+    )
 
 
 def everything(
     labels: NDArray[np.int32], *, names: Sequence[str], seed: int, leave_out: bool = False
-) -> Drawn:
+) -> DrawnShots:
     """One draw of all images that have one of `labels` [n, l]; as many shots as the largest class
     has images, and -1 where another has fewer.
 
@@ -115,7 +117,7 @@ def everything(
     rng = np.random.default_rng(seed)
     for row, i in zip(drawn[0], classes, strict=True):
         row[: len(positions[i])] = rng.permutation(positions[i])
-    return Drawn(classes, drawn)
+    return DrawnShots(classes, drawn)
 
 
 def draw(positions: Sequence[NDArray[np.int64]], *, shots: int, seed: int) -> NDArray[np.int64]:

@@ -32,7 +32,7 @@ _UNDERFLOW = 2.0**-126
 
 
 @dataclass(frozen=True)
-class Answers:
+class RankedClasses:
     """int64[classifiers, n] `classes` of the largest scores (ties go to the lower index), and how
     many of them were `proven` by fp32 scores."""
 
@@ -57,7 +57,7 @@ class Scorer:
         exponent = np.clip(np.round(np.log2(np.maximum(spread, 2.0**-30))), -30, 30)
         return Scorer(features, centre.astype(np.float32), np.exp2(-exponent).astype(np.float32))
 
-    def answers(self, classifiers: Sequence[Classifier]) -> Answers:
+    def answers(self, classifiers: Sequence[Classifier]) -> RankedClasses:
         """The classes that each of the classifiers answers."""
         answers = np.empty((len(classifiers), len(self.features)), np.int64)
         proven = 0
@@ -75,7 +75,7 @@ class Scorer:
                     exact = np.asarray(rows[open_], np.float64)
                     best[open_] = np.argmax(exact @ classifier.weights + classifier.bias, axis=1)
                 out[first : first + _ROWS] = best
-        return Answers(answers, proven)
+        return RankedClasses(answers, proven)
 
     def _single(self, classifier: Classifier) -> _Single:
         unscale = self.unscale.astype(np.float64)

@@ -39,7 +39,7 @@ AGAIN = "run the same command again in all processes to continue"
 
 
 @dataclass(frozen=True)
-class Doing:
+class MainThread:
     """The state of a main thread. `marks` counts the phases it began: any progress counts.
 
     Phases: "wait" (for another command), "copy" (images to this machine), "start", "data" (waits
@@ -60,7 +60,7 @@ class Peer:
     beat: int = -1
     host: str = "?"
     pid: int = 0
-    doing: Doing = Doing()
+    doing: MainThread = MainThread()
     starved_s: float = 0.0
 
     @property
@@ -84,7 +84,7 @@ class Pulse:
     def __init__(self, client: Any, *, index: int, count: int) -> None:
         self.client, self.index, self.count = client, index, count
         self.every_s = max(_EVERY_S, count / _ASKS_PER_S)
-        self.doing = Doing()
+        self.doing = MainThread()
         self.starved_s = 0.0
         self.peers = [Peer(i) for i in range(count)]
         self.ended: list[Ended] = []
@@ -118,7 +118,7 @@ class Pulse:
     def mark(self, phase: str, *, step: int | None = None) -> None:
         """The main thread begins something."""
         now = self.doing
-        self.doing = Doing(now.step if step is None else step, phase, now.marks + 1)
+        self.doing = MainThread(now.step if step is None else step, phase, now.marks + 1)
 
     def say_ended(self, error: VitctlError) -> None:
         """Report to the others why this process leaves. Never raises: they may have ended."""
@@ -273,7 +273,7 @@ def _peer(index: int, record: Any) -> Peer:
         record["beat"],
         record["host"],
         record["pid"],
-        Doing(*record["doing"]),
+        MainThread(*record["doing"]),
         record["starved_s"],
     )
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO
 
 from vitctl.errors import InterruptedRun, VitctlError
-from vitctl.processes.pulse import AGAIN, Doing, Peer, Pulse, as_error, unreachable
+from vitctl.processes.pulse import AGAIN, MainThread, Peer, Pulse, as_error, unreachable
 
 # A step may take so many times the usual, but always so long: a file server that is restarted is
 # back within minutes, and a false alarm costs a restart.
@@ -228,11 +228,11 @@ def _terminal() -> int:
         return 2
 
 
-def _position(doing: Doing) -> tuple[int, int]:
+def _position(doing: MainThread) -> tuple[int, int]:
     return doing.step, _ORDER.index(doing.phase)
 
 
-def phrase(doing: Doing) -> str:
+def phrase(doing: MainThread) -> str:
     return {
         "wait": "waiting for another command",
         "copy": "copying images to its disk",

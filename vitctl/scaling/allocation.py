@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import stdtrit
 
-from vitctl.scaling.bootstrap import Bootstrap, percentiles
+from vitctl.scaling.bootstrap import Refits, percentiles
 from vitctl.scaling.curves import Curve, curve, error_at, redraw
 from vitctl.scaling.fit import Fit
 from vitctl.scaling.laws import Law
@@ -31,7 +31,7 @@ from vitctl.scaling.profile import Interval
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateModel:
     """A model's own error at the budget, and how often its redrawn curve was the lowest."""
 
     model: str
@@ -63,7 +63,7 @@ class Allocation:
     images: float | None
     images_interval: Interval
     cost_per_image: float | None
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[CandidateModel, ...]
     trend: Trend | None
     reason: str | None
 
@@ -74,7 +74,7 @@ def allocate(
     frontier: np.ndarray,
     *,
     budget: float,
-    drawn: Bootstrap,
+    drawn: Refits,
     unlucky_law: Law | None = None,
     draws: int,
     seed: int,
@@ -135,7 +135,7 @@ def _between(
     winner = np.argmin(errors, axis=0)
     candidates = sorted(
         (
-            Candidate(one.name, error_at(one, at) or 0.0, float(np.mean(winner == i)))
+            CandidateModel(one.name, error_at(one, at) or 0.0, float(np.mean(winner == i)))
             for i, one in enumerate(covering)
         ),
         key=lambda candidate: candidate.error,

@@ -24,7 +24,7 @@ _SMALLEST_ERROR = 1e-9  # a drawn error stays positive, so that its logarithm ex
 
 
 @dataclass(frozen=True)
-class Bootstrap:
+class Refits:
     """Refits of drawn tables: theta [draws, 4] of compute divided by `unit`; `failed` draws had
     too few points to fit."""
 
@@ -78,7 +78,7 @@ def bootstrap(
     draws: int,
     seed: int,
     resampling: Resampling = "rows",
-) -> Bootstrap:
+) -> Refits:
     """Refit the law to `draws` tables made from the whole table [n]."""
     rng = np.random.default_rng(seed)
     chosen = frontier(compute, error, rule=rule)
@@ -94,9 +94,7 @@ def bootstrap(
         enough = weight.sum(1) >= len(fit.free) + 1
         failed += int(block - enough.sum())
         thetas.append(refit(fit, axis, drawn[enough], weight[enough]))
-    return Bootstrap(
-        theta=np.concatenate(thetas), unit=fit.unit, failed=failed, resampling=resampling
-    )
+    return Refits(theta=np.concatenate(thetas), unit=fit.unit, failed=failed, resampling=resampling)
 
 
 def blocks(draws: int, n: int) -> Iterator[int]:

@@ -10,7 +10,7 @@ import numpy as np
 from vitctl.errors import InputError
 from vitctl.quoting import quoted
 from vitctl.scaling.allocation import Allocation, allocate
-from vitctl.scaling.bootstrap import Bootstrap, bootstrap
+from vitctl.scaling.bootstrap import Refits, bootstrap
 from vitctl.scaling.bottlenecks import Best, by_data, by_model, by_model_and_data
 from vitctl.scaling.compare import (
     ComparedForm,
@@ -68,7 +68,7 @@ class Study:
     profile: dict[Parameter, Interval]
     selection: Selection | None
     intervals: dict[Parameter, Interval]
-    drawn: Bootstrap
+    drawn: Refits
     without_largest: Law | None
     residual: Floats
     off: Floats
@@ -220,10 +220,10 @@ def cautions(result: Study) -> list[str]:
     return sentences
 
 
-def _bootstrap(fit: Fit, points: Points, s: StudySettings) -> Bootstrap:
+def _bootstrap(fit: Fit, points: Points, s: StudySettings) -> Refits:
     """As set, or of residuals where most drawn tables of few runs can't be fitted."""
 
-    def draw(resampling: Resampling) -> Bootstrap:
+    def draw(resampling: Resampling) -> Refits:
         return bootstrap(
             fit,
             points.compute,

@@ -39,7 +39,7 @@ Reference = str | os.PathLike[str]
 _LARGEST = 1.001
 
 
-class Answers(NamedTuple):
+class ModelOutputs(NamedTuple):
     """What a model makes of n images.
 
     Attributes:
@@ -105,7 +105,7 @@ class TrainedModel:
             f"{len(self.classes)} classes, images of {side} x {side}>"
         )
 
-    def apply(self, images: ArrayLike, *, batch: int = stored.DEFAULT_BATCH) -> Answers:
+    def apply(self, images: ArrayLike, *, batch: int = stored.DEFAULT_BATCH) -> ModelOutputs:
         """What the model makes of images.
 
         Args:
@@ -117,7 +117,7 @@ class TrainedModel:
         """
         function = _applier(self.config, precision=self.precision, layout=self.layout)
         logits, features = self._in_batches(function, images, batch=batch, widths=self._widths)
-        return Answers(logits, features)
+        return ModelOutputs(logits, features)
 
     def features(
         self, images: ArrayLike, *, batch: int = stored.DEFAULT_BATCH

@@ -19,7 +19,7 @@ from stages.predict.spec import (
     PAUSE,
     Failure,
     Inputs,
-    Named,
+    NamedImage,
     PredictConfig,
     Prediction,
     PredictRuntime,
@@ -92,7 +92,7 @@ def test_probabilities_are_those_of_the_loss(checkpoint, store, photos, loss, ba
         answers(
             checkpoint,
             store,
-            map(Named, photos),
+            map(NamedImage, photos),
             loss=loss,
             batch=batch,
             devices=devices,
@@ -144,12 +144,12 @@ def test_a_pause_answers_what_was_named_and_no_other_size_is_compiled(
     def stream():
         for path in paths[:5]:
             asked.append(path)
-            yield Named(path)
+            yield NamedImage(path)
         yield PAUSE
         # All five were answered before more is asked for.
         assert len(asked) == 5
         yield PAUSE
-        yield Named(paths[5])
+        yield NamedImage(paths[5])
 
     batches = answers(checkpoint, store, stream(), endless=True, batch=4)
     assert [[answer.image for answer in batch] for batch in batches] == [
@@ -168,14 +168,14 @@ def test_no_tensorflow_is_asked_for(checkpoint, store, photos, monkeypatch):
         if getattr(module, "load_tensorflow", None) is not None:
             monkeypatch.setattr(module, "load_tensorflow", refused)
     assert all(
-        isinstance(a, Prediction) for a in flat(answers(checkpoint, store, map(Named, photos)))
+        isinstance(a, Prediction) for a in flat(answers(checkpoint, store, map(NamedImage, photos)))
     )
 
 
 def test_values_that_are_not_finite_are_no_prediction(checkpoint, store, photos, monkeypatch):
     broken = jax.tree.map(lambda x: x * np.float32("nan"), made.weights(MODEL))
     monkeypatch.setattr(stage.weights, "restored", lambda *_, **__: broken)
-    (answer,) = flat(answers(checkpoint, store, [Named(next(iter(photos)))]))
+    (answer,) = flat(answers(checkpoint, store, [NamedImage(next(iter(photos)))]))
     assert "not finite" in answer.reason
 
 
@@ -216,11 +216,15 @@ def piped(content, *, separator=b"\n"):
 
 
 def test_names_on_stdin():
-    assert piped(b"a.jpg\r\n\n b c.jpg\nlast") == [Named("a.jpg"), Named(" b c.jpg"), Named("last")]
-    assert piped(b"a\nb.jpg\0c\0", separator=b"\0") == [Named("a\nb.jpg"), Named("c")]
+    assert piped(b"a.jpg\r\n\n b c.jpg\nlast") == [
+        NamedImage("a.jpg"),
+        NamedImage(" b c.jpg"),
+        NamedImage("last"),
+    ]
+    assert piped(b"a\nb.jpg\0c\0", separator=b"\0") == [NamedImage("a\nb.jpg"), NamedImage("c")]
     (whole,) = piped(b"a.jpg\0b.jpg\0")
     assert "add -0" in whole.problem
-    assert piped(b"\xff.jpg") == [Named(os.fsdecode(b"\xff.jpg"))]
+    assert piped(b"\xff.jpg") == [NamedImage(os.fsdecode(b"\xff.jpg"))]
 
 
 @pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0" + bytes(99), b"x" * 200_000])
@@ -262,14 +266,14 @@ SHOWN = (
 
 
 def test_rows_for_a_person_and_for_grep():
-    person = list(text.Table(repeats=False).lines(SHOWN))
+    person = list(text.GrowingTable(repeats=False).lines(SHOWN))
     assert person == [
         "image   probability  class",
         "a.jpg        87.50%  tench\\x1b[2J",
         "              6.25%  猫",
         "猫.png            -  error: it is text",
     ]
-    table = text.Table(repeats=True)
+    table = text.GrowingTable(repeats=True)
     rows = list(table.lines(SHOWN))
     assert rows[2].split() == ["a.jpg", "6.25%", "猫"]
     assert len(list(table.lines(SHOWN))) == len(rows) - 1  # one header

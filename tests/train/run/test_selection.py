@@ -17,7 +17,7 @@ from vitctl.data.config import HELD_OUT
 from vitctl.errors import InterruptedRun, UsageError
 from vitctl.events import Note, Saved, Scored
 from vitctl.inference.metrics import METRICS
-from vitctl.inference.scoring import Scores, Scoring
+from vitctl.inference.scoring import MeanScores, Scoring
 from vitctl.recipes import branching
 from vitctl.settings.overrides import build
 from vitctl.train.config import KeepBest, TrainConfig
@@ -36,7 +36,7 @@ def scripted(monkeypatch):
     add = BestSoFar.add
 
     def scores(self, step, scoring):
-        raw = Scores({"top1": SCRIPT[step], "top5": 1.0, "loss": 1.0}, 20)
+        raw = MeanScores({"top1": SCRIPT[step], "top5": 1.0, "loss": 1.0}, 20)
         add(self, step, Scoring(raw))
 
     monkeypatch.setattr(BestSoFar, "add", scores)

@@ -34,7 +34,7 @@ _KINDS: dict[bytes, Kind] = {
 
 
 @dataclass(frozen=True)
-class Member:
+class TarMember:
     """One member; while it is the newest one, the stream stands at its bytes."""
 
     name: bytes
@@ -52,7 +52,7 @@ def is_tar(head: bytes, path: bytes = b"") -> bool:
     return len(head) >= _BLOCK and head[:1] != b"\0" and _checksum_holds(head[:_BLOCK])
 
 
-def members(stream: Stream, *, size: int | None = None) -> Iterator[Member]:
+def members(stream: Stream, *, size: int | None = None) -> Iterator[TarMember]:
     """The members of a tar that begins where the stream stands, and has `size` bytes if that is
     known. Raises `DamagedError` after the last one that is whole."""
     end = stream.end if size is None else stream.at + size
@@ -101,7 +101,7 @@ def members(stream: Stream, *, size: int | None = None) -> Iterator[Member]:
         if end is not None and begin + bytes_ > end:
             shown = quoted(name.decode("utf-8", "surrogateescape"))
             raise DamagedError(at, f"{shown} should have {bytes_:,} bytes, past the end")
-        yield Member(
+        yield TarMember(
             name=name,
             kind=kind,
             size=bytes_,

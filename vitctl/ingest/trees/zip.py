@@ -26,7 +26,7 @@ from vitctl.ingest.trees.zip_members import (
     ENCRYPTED,
     LOCAL,
     STORED,
-    Member,
+    ZipMember,
     members,
 )
 
@@ -142,7 +142,7 @@ def _opened_table(part: Part, offset: int, size: int) -> Iterator[Any]:
             raise InputError(f"is damaged in the archive: {error}") from None
 
 
-def _content(descriptor: int, member: Member) -> bytes:
+def _content(descriptor: int, member: ZipMember) -> bytes:
     """The bytes of a member, none where it is damaged."""
     try:
         return _MemberBytes(descriptor, member.offset, member.size).read()

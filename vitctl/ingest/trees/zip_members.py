@@ -33,7 +33,7 @@ ENCRYPTED, DESCRIPTOR_FOLLOWS = 1, 8
 
 
 @dataclass(frozen=True)
-class Member:
+class ZipMember:
     """One member; `offset` is that of the header before its bytes."""
 
     name: bytes
@@ -52,7 +52,7 @@ def is_zip_file(path: bytes) -> bool:
         return is_zip(file.read(4), path)
 
 
-def members(pread: Pread, size: int) -> Iterator[Member]:
+def members(pread: Pread, size: int) -> Iterator[ZipMember]:
     """The members of a zip of `size` bytes. Raises `DamagedError` after the last whole one."""
     end = _end_record(pread, size)
     if end is None:
@@ -75,7 +75,7 @@ def members(pread: Pread, size: int) -> Iterator[Member]:
             size_, packed, offset = _zip64(extra, size_, packed, offset, at=at)
         if offset + shift + LOCAL.size > size or size_ >= 2**62:
             raise DamagedError(at, "the directory claims what the file is too short for")
-        yield Member(
+        yield ZipMember(
             _clean(name),
             _kind(name, flags=flags, method=method, attributes=attributes),
             size_,
@@ -130,7 +130,7 @@ def _zip64(extra: bytes, size: int, packed: int, offset: int, *, at: int) -> tup
     return size, packed, offset
 
 
-def _from_the_front(pread: Pread, size: int) -> Iterator[Member]:
+def _from_the_front(pread: Pread, size: int) -> Iterator[ZipMember]:
     """Members that are whole, by their local headers."""
     at = 0
     while True:
@@ -158,7 +158,7 @@ def _from_the_front(pread: Pread, size: int) -> Iterator[Member]:
         if begin + packed > size:
             return
         kind = _kind(name, flags=flags, method=method, attributes=0)
-        yield Member(_clean(name), kind, size_, at)
+        yield ZipMember(_clean(name), kind, size_, at)
         at = begin + packed + following
 
 

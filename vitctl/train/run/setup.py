@@ -52,7 +52,7 @@ class Training:
     memory: footprint.MemoryPlan
     cadence: Cadence
     step: Jitted[..., Any]
-    scorer: Jitted[..., scoring.Rows] | None
+    scorer: Jitted[..., scoring.ScoredBatch] | None
     emit: Emit
 
     def skipping(self, windows: Sequence[Window]) -> Training:
