@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stages.plan.spec import Inputs, PlanRuntime
 from vitctl.artifacts import Artifact
+from vitctl.artifacts import inputs as artifact_inputs
+from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.errors import UsageError
 from vitctl.events import Emit, Note
 from vitctl.hardware.precision import Precision
@@ -49,8 +51,8 @@ def resolve(
     emit: Emit,
 ) -> Planned:
     """The settings that `pretrain` would resolve, for a `dataset`, or for so many `examples`, or
-    for ImageNet-1k; from random weights, or from those of a `checkpoint`, and then without any of
-    these for synthetic images like its own.
+    for ImageNet-1k; from random weights, or from those of a `checkpoint`. One that was trained on
+    synthetic images goes on with these.
 
     Raises UsageError for settings that make no sense, or an unknown topology.
     """
@@ -69,7 +71,13 @@ def resolve(
         if described.examples < 1:
             raise UsageError("--examples 0 leaves nothing to train on")
     target: Precision | None = "bfloat16" if where else None  # this machine decides for itself
-    assumed = dataset is None and examples is None and checkpoint is None
+    assumed = dataset is None and examples is None
+    if checkpoint is not None and data is None:
+        if assumed and artifact_inputs.is_synthetic(checkpoint):
+            described, assumed = going_on.made_up(checkpoint, overrides), False
+        elif at(overrides.tree(), "model.classes") is None:
+            own = CHECKPOINT.summary(checkpoint).classes
+            described = replace(described, classes=len(own) or described.classes, names=own)
     if checkpoint is None:
         resolved = settings.resolve(
             overrides,
@@ -81,8 +89,6 @@ def resolve(
             target_precision=target,
         )
     else:
-        if dataset is None and examples is None:
-            described = going_on.made_up(checkpoint, overrides)
         resolved = going_on.resolve(
             going_on.Source(checkpoint, data, described),
             overrides,

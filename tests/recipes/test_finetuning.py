@@ -9,6 +9,7 @@ import pytest
 from stages.finetune.spec import Inputs, recipe_of
 from tests import made
 from vitctl.artifacts import Store
+from vitctl.errors import UsageError
 from vitctl.recipes import finetuning
 from vitctl.recipes import settings as settings_of_runs
 from vitctl.recipes.pretraining import ImageFacts, edge
@@ -55,6 +56,13 @@ def test_a_size_that_was_asked_for_stays_and_its_lost_edge_is_said(resolved):
     assert cfg.model.resolution == 384
     assert "20 px at the right" in edge(cfg.model)
     assert "--res 392 or --res 364" in edge(cfg.model)
+
+
+def test_patches_keep_their_size(resolved):
+    """A position grid of the checkpoint's patches would be wrong for others."""
+    with pytest.raises(UsageError, match="keeps the checkpoint's patches of 28 px"):
+        resolved({"patch": 28}, model={"patch": 14})
+    assert resolved({"patch": 28}, model={"patch": 28})[1].model.patch == 28
 
 
 def test_one_that_was_pretrained_at_another_size_stays_there(resolved):

@@ -8,6 +8,7 @@ from typing import assert_never, get_args
 from vitctl import quantities
 from vitctl.artifacts.artifact import Artifact
 from vitctl.data.config import HELD_OUT
+from vitctl.errors import UsageError
 from vitctl.model.config import Loss, ModelConfig, calm_bias, nearest_sizes
 from vitctl.recipes import cropping
 from vitctl.recipes.branching import Branch, trained_with
@@ -71,6 +72,11 @@ def resolve(
     loss = overrides.get("loss") or rules.settings["loss"]
     # Of a new head; one that is kept has its own. Another word is refused where settings are built.
     bias = calm_bias(loss, classes=images.classes) if loss in get_args(Loss) else 0.0
+    if (patch := positive(overrides, "model.patch")) not in (None, model.patch):
+        raise UsageError(
+            f"fine-tuning keeps the checkpoint's patches of {model.patch} px (model.patch={patch})",
+            hint="vitctl pretrain --from RUN --set model.patch=N goes on with others first",
+        )
     requested = positive(overrides, "model.resolution")
     usual = rules.resolution.of(width=model.width, resolution=model.resolution)
     chosen = usual if usual == model.resolution else nearest_sizes(usual, patch=model.patch)[0]

@@ -178,6 +178,16 @@ def test_what_pretraining_adds_to_a_run_is_planned(ask, tmp_path):
     assert finer["model"]["gflops_per_image"] > 3 * value["model"]["gflops_per_image"]
 
 
+def test_a_plan_from_a_checkpoint_keeps_its_classes(ask, tmp_path, capsys):
+    before = made.checkpoint(Store(tmp_path), saved=False)
+    slice_ = ("--topology", "v3:2x2", "--batch", "64", "--steps", "10")
+    given = ("plan", "--from", str(before.path), "--examples", "5000", *slice_)
+    value = found(ask, *given)
+    assert value["model"]["classes"] == len(made.CLASSES)
+    assert "warmup" not in capsys.readouterr().err  # nothing begins anew
+    assert found(ask, *given, "--classes", "9")["model"]["classes"] == 9
+
+
 def test_planning_for_a_slice_imports_no_tensorflow():
     code = (
         "import sys; from vitctl.plan import topology; topology.has_libtpu = lambda: False\n"

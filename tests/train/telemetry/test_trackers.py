@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import getpass
+import os
 import platform
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from vitctl.errors import UsageError
 from vitctl.places import place
 from vitctl.train.telemetry.metrics import Metrics
 from vitctl.train.telemetry.tracker import Tracked
 
+ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.slow
 RUN = Tracked("S-16", "pretrain", "ab" * 32, {"seed": 0, "model": {"width": 16}})
 
@@ -81,6 +87,48 @@ def test_wandb_has_every_row_of_both_starts_and_nothing_of_this_machine(tmp_path
     ]
     assert [int(row["step"]) for row in rows if "eval/top1" in row] == [4, 7]
     assert settings["seed"] == "0"
+
+
+def test_a_wandb_run_that_is_abandoned_holds_no_process_up(tmp_path):
+    """Its service is gone, and the hook that would wait for it."""
+    pytest.importorskip("wandb", reason="pip install 'vitctl[wandb]'")
+    code = (
+        "from tests.train.telemetry.test_trackers import RUN\n"
+        "from vitctl.train.telemetry.wandb_runs import WandbRun\n"
+        "run = WandbRun()\n"
+        "run.begin(RUN, known=None)\n"
+        "run.send([{'kind': 'train', 'step': 1, 'loss': 1.0}])\n"
+        "run.abandon()\n"
+        "import wandb; assert wandb.setup()._connection._proc._process.wait(10) == -9\n"
+        "print('the end')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        # A service of its own, not that of another test.
+        env={k: v for k, v in os.environ.items() if k != "WANDB_SERVICE"}
+        | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout == "the end\n"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_that_was_deleted_at_mlflow_begins_anew(tmp_path):
+    pytest.importorskip("sqlalchemy", reason="pip install 'vitctl[mlflow]'")
+    mlflow = pytest.importorskip("mlflow", reason="pip install 'vitctl[mlflow]'")
+    from vitctl.train.telemetry.mlflow_runs import MlflowRun
+
+    first = MlflowRun().begin(RUN, known=None)
+    assert MlflowRun().begin(RUN, known=first) == first
+    client = mlflow.MlflowClient()
+    client.delete_run(first)
+    assert MlflowRun().begin(RUN, known=first) != first
+    client.delete_experiment(client.get_run(first).info.experiment_id)
+    with pytest.raises(UsageError, match="experiment vitctl was deleted"):
+        MlflowRun().begin(RUN, known=None)
 
 
 def test_mlflow_has_every_row_of_both_starts(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
@@ -10,6 +11,7 @@ from vitctl.errors import InterruptedRun, UsageError
 from vitctl.events import Caution, Note
 from vitctl.places import place
 from vitctl.train.telemetry import metrics as telemetry
+from vitctl.train.telemetry import tracking
 from vitctl.train.telemetry.metrics import Metrics
 from vitctl.train.telemetry.scalars import scalars
 from vitctl.train.telemetry.tracker import NoAnswerError, Tracked, Tracker
@@ -24,13 +26,15 @@ class Server:
         self.runs = {}
         self.endings = []
         self.refuses_after = None
+        self.confirms = True
 
     def tracker(self, name):
-        return _Client(self)
+        return _Client(self) if self.confirms else _Queueing(self)
 
 
 class _Client(Tracker):
     name = "wandb"
+    confirms = True
 
     def __init__(self, server):
         self._server = server
@@ -52,6 +56,27 @@ class _Client(Tracker):
 
     def finish(self, ending):
         self._server.endings.append(ending)
+
+
+class _Queueing(_Client):
+    """Takes rows, which arrive when it finishes; without a network, never."""
+
+    confirms = False
+    away = False
+
+    def __init__(self, server):
+        super().__init__(server)
+        self._waiting = []
+        self.abandoned = False
+
+    def send(self, rows):
+        self._waiting += [(row["kind"], row["step"]) for row in rows]
+
+    def finish(self, ending):
+        if self.away:
+            raise ConnectionError("gone")
+        self._rows += self._waiting
+        super().finish(ending)
 
 
 @pytest.fixture
@@ -131,9 +156,9 @@ def test_a_failure_is_one_caution_and_the_next_start_sends_the_rest(tmp_path, se
 
 def _until_taken(rows):
     """Wait until the tracker's thread has worked on every row, or ended."""
-    for tracking in rows._trackings._trackings:
-        thread = tracking._thread
-        while thread is not None and thread.is_alive() and tracking._queue:
+    for one in rows._trackings._trackings:
+        thread = one._thread
+        while thread is not None and thread.is_alive() and one._queue:
             thread.join(0.001)
 
 
@@ -149,6 +174,37 @@ def test_a_tracker_without_an_answer_is_a_caution_at_the_start(tmp_path, server,
     monkeypatch.setattr(telemetry, "tracker", server.tracker)
     train(tmp_path, [3], keep_to=2)
     assert server.runs == {"run0": trained(range(1, 4))}
+
+
+def test_rows_that_a_tracker_only_queued_are_sent_again(tmp_path, server, monkeypatch):
+    """As those that were never uploaded: nothing is recorded as sent before its run is closed."""
+    server.confirms = False
+    monkeypatch.setattr(_Queueing, "away", True)
+    events = []
+    with metrics(tmp_path, keep_to=0, emit=events.append) as rows:
+        rows.row("train", 1, loss=1.0)
+        rows.sync()
+        assert json.loads((tmp_path / "tracking.json").read_bytes())["wandb"]["sent"] == {}
+    assert [type(event) for event in events] == [Note, Caution]
+    monkeypatch.setattr(_Queueing, "away", False)
+    train(tmp_path, [2], keep_to=1)
+    assert server.runs == {"run0": trained([1, 2])}
+    train(tmp_path, [3], keep_to=2)
+    assert server.runs == {"run0": trained([1, 2, 3])}
+
+
+def test_a_tracker_that_never_finishes_is_left(tmp_path, server, monkeypatch):
+    """At a signal soon, all trackers together; and the process does not wait for it either."""
+    released, left = threading.Event(), []
+    monkeypatch.setattr(_Client, "finish", lambda client, ending: released.wait())
+    monkeypatch.setattr(_Client, "abandon", lambda client: left.append(client))
+    monkeypatch.setattr(tracking, "_STOPPED_PATIENCE_S", 0.0)
+    events = []
+    with pytest.raises(InterruptedRun):
+        _fail(metrics(tmp_path, keep_to=0, emit=events.append), InterruptedRun("SIGTERM"))
+    released.set()
+    assert len(left) == 1
+    assert "wandb has not taken every row in time" in events[-1].text
 
 
 def test_how_a_run_ended_is_sent(tmp_path, server):

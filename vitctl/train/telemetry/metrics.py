@@ -14,11 +14,12 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import IO, Any
 
 from vitctl import processes, strict_json
+from vitctl.errors import VitctlError
 from vitctl.events import Emit, silent
 from vitctl.places import Place, nofollow
 from vitctl.places.scratch import scratch
@@ -87,7 +88,14 @@ class Metrics:
             self._file = open(os.devnull, "a", encoding="utf-8")
         if self._events is not None:
             self._events.__enter__()
-        self._trackings.__enter__()
+        try:
+            self._trackings.__enter__()
+        except BaseException:
+            self._file.close()
+            if self._events is not None:
+                self._events.__exit__(None, None, None)
+            self._stack.close()
+            raise
         if self._bucket is not None:
             if self._events is not None:
                 self._remove_events(self._bucket)
@@ -104,6 +112,11 @@ class Metrics:
         if self._events is not None:
             self._events.__exit__(kind, error, trace)
         self._trackings.__exit__(kind, error, trace)
+        if self._bucket is not None:
+            with suppress(
+                OSError, VitctlError
+            ):  # the error under way, if any, is the one to report
+                self._send(self._bucket)
         self._stack.close()
 
     def has(self, kind: str, step: int) -> bool:

@@ -26,16 +26,27 @@ _METRICS_AT_ONCE = 1000
 _PARAMETERS_AT_ONCE = 100
 _LONGEST_PARAMETER = 6000
 _LONGEST_KEY = 250
+_ACCOUNT = (
+    "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, to an "
+    "account that may write there"
+)
+_HINTS = {"UNAUTHENTICATED": _ACCOUNT, "PERMISSION_DENIED": _ACCOUNT}
+_OTHER_HINT = (
+    "set MLFLOW_TRACKING_URI to a server (https://...) or to a database "
+    "(sqlite:////FOLDER/mlflow.db)"
+)
 
 
 class MlflowRun(Tracker):
     name: ClassVar[TrackerName] = "mlflow"
+    confirms: ClassVar[bool] = True
 
     def __init__(self) -> None:
         # Its Git library complains on stderr where no git is installed; nothing here needs one.
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-        # By itself it tries for four minutes, with a warning each time, before it fails.
+        # By itself it tries for many minutes, with a warning each time, before it fails.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         logging.getLogger("urllib3").setLevel(logging.ERROR)
         try:
             import mlflow
@@ -59,8 +70,7 @@ class MlflowRun(Tracker):
                 raise NoAnswerError(f"mlflow can't be used now ({one_line(error)})") from None
             raise UsageError(
                 f"mlflow refuses to begin a run ({one_line(error)})",
-                hint="set MLFLOW_TRACKING_URI to a server (https://...) or to a database "
-                "(sqlite:////FOLDER/mlflow.db)",
+                hint=_HINTS.get(error.error_code, _OTHER_HINT),
             ) from None
         return self._run_id
 
@@ -69,6 +79,8 @@ class MlflowRun(Tracker):
         if known is None:
             return None
         try:
+            if self._client.get_run(known).info.lifecycle_stage == "deleted":
+                return None
             self._client.update_run(known, status="RUNNING")
         except self._exception as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
@@ -80,6 +92,11 @@ class MlflowRun(Tracker):
         client, entities = self._client, self._mlflow.entities
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "vitctl")
         experiment = client.get_experiment_by_name(name)
+        if experiment is not None and experiment.lifecycle_stage == "deleted":
+            raise UsageError(
+                f"mlflow's experiment {name} was deleted",
+                hint="restore it, or name another: MLFLOW_EXPERIMENT_NAME",
+            )
         number = client.create_experiment(name) if experiment is None else experiment.experiment_id
         tags = {"vitctl.id": run.id, "vitctl.stage": run.stage}
         made = client.create_run(number, run_name=run.name, tags=tags)

@@ -31,6 +31,8 @@ class Tracker(ABC):
     """A run at an experiment tracker. All but `begin` is called from one thread."""
 
     name: ClassVar[TrackerName]
+    confirms: ClassVar[bool]
+    """Whether rows have arrived once `send` returns; else once `finish` does."""
 
     @abstractmethod
     def begin(self, run: Tracked, *, known: str | None) -> str:
@@ -54,3 +56,6 @@ class Tracker(ABC):
     @abstractmethod
     def finish(self, ending: Ending) -> None:
         """Wait for what was sent, and close the run."""
+
+    def abandon(self) -> None:  # noqa: B027, most have nothing to leave behind
+        """Leave a run that does not finish, so that nothing waits for it when the process ends."""

@@ -9,13 +9,16 @@ A start sends what is missing there, whatever kept it from arriving: a tracker t
 late, or a network that was away. A kill may make rows arrive twice, with the same numbers.
 
 Rows are sent by a thread, so that no step waits for a network. A tracker that fails is reported
-once and left; the rows are in `metrics.jsonl`, and the next start sends them.
+once and left; the rows are in `metrics.jsonl`, and the next start sends them. A tracker that takes
+rows before they have arrived has them once it has closed its run: until then none of this start is
+recorded as sent.
 """
 
 from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -33,6 +36,8 @@ from vitctl.train.telemetry.wandb_runs import WandbRun
 
 _ROWS_AT_ONCE = 200
 _PATIENCE_S = 60.0
+_STOPPED_PATIENCE_S = 10.0
+"""For all trackers of a run that was told to stop: clusters kill after 30 s."""
 
 
 def tracker(name: TrackerName) -> Tracker:
@@ -69,6 +74,7 @@ class Tracking:
         self._problem: str | None = None
         self._thread: threading.Thread | None = None
         self._record = _Record()
+        self._known: dict[str, int] = {}
 
     @property
     def name(self) -> str:
@@ -78,7 +84,8 @@ class Tracking:
     def record(self) -> dict[str, Any]:
         """What is to be remembered of it until the next start."""
         with self._changed:
-            return {"run": self._record.run, "sent": dict(self._record.sent)}
+            sent = self._record.sent if self._tracker.confirms else self._known
+            return {"run": self._record.run, "sent": dict(sent)}
 
     def begin(self, record: Mapping[str, Any] | None) -> None:
         """Open the tracker's run and queue what it does not have. `record` is of an earlier start.
@@ -89,7 +96,7 @@ class Tracking:
         try:
             run = self._tracker.begin(self._run, known=known.run)
         except NoAnswerError as error:
-            self._record = known
+            self._record, self._known = known, known.sent
             self._emit(Caution(f"{error}; its rows are sent when the run starts again"))
             return
         self._record = known if run == known.run else _Record()
@@ -97,6 +104,7 @@ class Tracking:
         # What was sent of later steps is trained again.
         for kind, step in self._record.sent.items():
             self._record.sent[kind] = min(step, self._keep_to)
+        self._known = dict(self._record.sent)
         self._emit(Note(f"{self.name}: {self._tracker.where}"))
         self._thread = threading.Thread(target=self._work, name=f"vitctl-{self.name}", daemon=True)
         self._thread.start()
@@ -104,17 +112,20 @@ class Tracking:
             self.row(row)
         self._rows = ()
 
-    def close(self, error: BaseException | None) -> None:
-        """Send what is queued and close the tracker's run, within a minute."""
+    def end(self, ending: Ending) -> None:
+        """Have what is queued sent and the tracker's run closed."""
+        with self._changed:
+            self._ending = ending
+            self._changed.notify()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for what `end` began; leave it if it takes longer."""
         if self._thread is None:
             return
-        with self._changed:
-            stopped = isinstance(error, InterruptedRun | KeyboardInterrupt)
-            self._ending = "finished" if error is None else "stopped" if stopped else "failed"
-            self._changed.notify()
-        self._thread.join(_PATIENCE_S)
+        self._thread.join(max(0.0, seconds))
         if self._thread.is_alive():
-            self._problem = f"{self.name} has not taken every row within {_PATIENCE_S:g} s"
+            self._tracker.abandon()
+            self._problem = f"{self.name} has not taken every row in time"
         self._report()
 
     def row(self, row: Row) -> None:
@@ -122,7 +133,7 @@ class Tracking:
         if self._thread is None:
             return
         with self._changed:
-            if row["step"] > self._record.sent.get(row["kind"], -1):
+            if row["step"] > self._known.get(row["kind"], -1):
                 self._queue.append(row)
                 self._changed.notify()
         self._report()
@@ -148,6 +159,8 @@ class Tracking:
                             self._record.sent[row["kind"]] = row["step"]
                 elif ending is not None:
                     self._tracker.finish(ending)
+                    with self._changed:
+                        self._known = dict(self._record.sent)
                     return
         except Exception as error:
             self._problem = f"{self.name} takes no more rows ({one_line(error)})"
@@ -185,8 +198,13 @@ class Trackings:
         self._close(error)
 
     def _close(self, error: BaseException | None) -> None:
+        stopped = isinstance(error, InterruptedRun | KeyboardInterrupt)
+        ending: Ending = "finished" if error is None else "stopped" if stopped else "failed"
         for tracking in self._trackings:
-            tracking.close(error)
+            tracking.end(ending)
+        until = time.monotonic() + (_STOPPED_PATIENCE_S if stopped else _PATIENCE_S)
+        for tracking in self._trackings:
+            tracking.wait(until - time.monotonic())
         self.sync()
 
     def row(self, row: Row) -> None:

@@ -24,6 +24,7 @@ _EXIT_CODES: dict[Ending, int] = {"finished": 0, "stopped": 1, "failed": 1}
 
 class WandbRun(Tracker):
     name: ClassVar[TrackerName] = "wandb"
+    confirms: ClassVar[bool] = False
 
     def __init__(self) -> None:
         try:
@@ -37,8 +38,13 @@ class WandbRun(Tracker):
         self._run: Any = None
 
     def begin(self, run: Tracked, *, known: str | None) -> str:
-        name = known or f"{run.id[:12]}-{secrets.token_hex(4)}"
         wandb = self._wandb
+        project = os.environ.get("WANDB_PROJECT", "vitctl")
+        new = f"{run.id[:12]}-{secrets.token_hex(4)}"
+        # A run of another project stays what it was.
+        known_project, _, name = (known or "").rpartition("/")
+        if known_project != project:
+            name = new
         settings = wandb.Settings(
             silent=True,
             # Its folders are named by the second: two starts within one would share it.
@@ -57,18 +63,26 @@ class WandbRun(Tracker):
         )
         try:
             # `init` would ask at a terminal, and a training run must not wait for an answer.
-            is_local = wandb.setup().settings.mode in ("offline", "dryrun", "disabled")
-            if not is_local and not wandb.login(prompt=False):
+            mode = wandb.setup().settings.mode
+            if mode == "disabled":
+                raise NoAnswerError("wandb is switched off (its mode is disabled)")
+            if mode not in ("offline", "dryrun") and not wandb.login(prompt=False):
                 raise wandb.errors.UsageError("no account is logged in")
-            self._run = wandb.init(
-                project=os.environ.get("WANDB_PROJECT", "vitctl"),
-                id=name,
-                resume="allow",
-                name=run.name,
-                job_type=run.stage,
-                config={**run.config, "vitctl_id": run.id},
-                settings=settings,
-            )
+            arguments = {
+                "project": project,
+                "resume": "allow",
+                "name": run.name,
+                "job_type": run.stage,
+                "config": {**run.config, "vitctl_id": run.id},
+                "settings": settings,
+            }
+            try:
+                self._run = wandb.init(id=name, **arguments)
+            except wandb.errors.CommError as error:
+                if name == new or "delete" not in str(error).lower():
+                    raise
+                name = new  # the name of a run that was deleted there is never free again
+                self._run = wandb.init(id=name, **arguments)
         except wandb.errors.UsageError as error:
             raise UsageError(
                 f"wandb refuses to begin a run ({one_line(error)})",
@@ -80,7 +94,7 @@ class WandbRun(Tracker):
         # goes back to a checkpoint does not.
         self._run.define_metric("step", hidden=True)
         self._run.define_metric("*", step_metric="step")
-        return name
+        return f"{project}/{name}"
 
     @property
     def where(self) -> str:
@@ -93,3 +107,13 @@ class WandbRun(Tracker):
 
     def finish(self, ending: Ending) -> None:
         self._run.finish(exit_code=_EXIT_CODES[ending])
+
+    def abandon(self) -> None:
+        # Its hook at the end of the process waits for uploads as long as they take. What it took is
+        # in its folder, from where `wandb sync` sends it.
+        connection = getattr(self._wandb.setup(), "_connection", None)
+        process = getattr(getattr(connection, "_proc", None), "_process", None)
+        if process is not None:
+            if (unregister := getattr(connection, "_cleanup", None)) is not None:
+                unregister()
+            process.kill()
