@@ -178,3 +178,21 @@ def test_each_version_has_its_own_length(tmp_path, epochs):
     assert (before.data.batch, before.steps) == (1, 6 * epochs)
     refused = {"schedule": {"warmup_steps": now.steps}}
     assert settings_of_runs.versions(Overrides(), branch.tree, [refused], flags=()) == (now,)
+
+
+@pytest.mark.parametrize(
+    ("keep_best", "flags"),
+    [
+        ({"patience": 5}, "--patience is"),
+        ({"every": 10}, "--score-every is"),
+        ({"every": 10, "patience": 5}, "--patience and --score-every are"),
+    ],
+)
+def test_nothing_is_chosen_where_nothing_says_by_what(resolved, keep_best, flags):
+    """Patience alone made the best checkpoint by top-1 the result, in place of the last."""
+    with pytest.raises(UsageError, match=flags) as caught:
+        resolved({}, keep_best=keep_best)
+    assert caught.value.hint == "add --keep-best top1"
+    _, cfg, _, _ = resolved({}, keep_best={"metric": "loss", **keep_best})
+    assert (cfg.keep_best.metric, cfg.keep_best.patience) == ("loss", keep_best.get("patience"))
+    assert resolved({}, keep_best=None)[1].keep_best is None

@@ -47,6 +47,7 @@ def resolve(
     Model, seed, precision and the way images are cropped and flipped come from the checkpoint;
     the strong augmentation of pretraining does not. Of small images crops keep more.
     """
+    _check_choice(overrides)
     rules = load_finetune(preset)
     before = trained_with(checkpoint)
     model = before.model
@@ -152,6 +153,22 @@ def resolve(
     if preset is not None or scaling is not None:
         versions = ()  # earlier versions had neither
     return Branch(tree, tuple(notes), before=versions)
+
+
+def _check_choice(overrides: Tree) -> None:
+    """Raise UsageError for settings of how the best checkpoint is chosen without what is best: they
+    would change the result of the run, which is otherwise its last checkpoint."""
+    given = overrides.get("keep_best") or {}
+    if not given or given.get("metric") is not None:
+        return
+    flags = {"patience": "--patience", "every": "--score-every"}
+    named = [flags[name] for name in flags if given.get(name) is not None]
+    if named:
+        verb = "are" if len(named) > 1 else "is"
+        raise UsageError(
+            f"{' and '.join(named)} {verb} given, and nothing says which checkpoint is the best",
+            hint="add --keep-best top1",
+        )
 
 
 def scaled_rate(rate: float, *, batch: int, usual: int, scaling: RateScaling) -> float:

@@ -86,7 +86,7 @@ class KeepBest(Config):
       patience: so many scores in a row without a better one end the training; None: none do.
     """
 
-    metric: Literal["top1", "top5", "loss"] = "top1"
+    metric: Literal["top1", "top5", "loss"]
     every: PositiveInt
     patience: PositiveInt | None = None
 

@@ -27,8 +27,8 @@ from vitctl.train.run.selection import BestSoFar, best_of, is_over
 SCRIPT = {2: 0.1, 4: 0.5, 6: 0.4, 8: 0.5, 10: 0.9, 12: 0.2}
 """Step -> top-1: the best is at 4, then 6 and 8 are no better, then 10 would have been."""
 COSINE = {"kind": "cosine", "total_steps": 12}
-PATIENT = {"schedule": COSINE, "keep_best": {"every": 2, "patience": 2}}
-TO_THE_END = {"schedule": COSINE, "keep_best": {"every": 2}}
+PATIENT = {"schedule": COSINE, "keep_best": {"metric": "top1", "every": 2, "patience": 2}}
+TO_THE_END = {"schedule": COSINE, "keep_best": {"metric": "top1", "every": 2}}
 
 
 @pytest.fixture(autouse=True)
