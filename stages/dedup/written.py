@@ -7,7 +7,6 @@ pairs.png    pairs side by side, the least alike first
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -25,6 +24,7 @@ from vitctl.data.example import decode_example
 from vitctl.data.image_source import ImageSource
 from vitctl.data.sheet import sheet
 from vitctl.duplicates.matching import HOW
+from vitctl.duplicates.prints import decoded
 from vitctl.duplicates.report import ComparedSplit, DedupReport, Within
 
 PAIRS = "pairs.jsonl"
@@ -153,10 +153,8 @@ def _thumbnail(side: Side, row: int) -> NDArray[np.float32]:
     page = Image.new("RGB", (_SIDE, _SIDE), "white")
     with closing(side.source.records(side.split)) as records:
         (record,) = records.read(np.array([row]))
-    try:
-        with Image.open(io.BytesIO(decode_example(record).image)) as opened:
-            image = opened.convert("RGB")
-    except Exception:  # as in `vitctl.duplicates.prints`
+    image = decoded(decode_example(record).image)
+    if image is None:
         return np.full((_SIDE, _SIDE, 3), np.nan, np.float32)
     scale = _SIDE / max(image.size)
     width, height = (max(1, round(length * scale)) for length in image.size)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vitctl.duplicates import hashes
+from vitctl.ingest.pixels.training_pixels import pixels
 
 PRINT = np.dtype(
     [
@@ -34,14 +35,18 @@ flat      whether there is nothing to compare but bytes and pixels
 
 Prints = NDArray[np.void]
 
+_OF_8_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+"""Modes that Pillow makes the RGB of that training sees. Of 16 bits it clips all above 255 to white
+instead of taking the high ones."""
+
 
 def prints(images: Sequence[bytes], *, threads: Executor) -> Prints:
     """PRINT[n] of encoded images. Their decoding is shared by `threads`: Pillow and hashlib work
     without Python's lock."""
     out = np.zeros(len(images), PRINT)
     pictures = np.zeros((len(images), hashes.SIDE, hashes.SIDE), np.uint8)
-    decoded: Iterable[tuple[bytes, NDArray[np.uint8]] | None] = threads.map(_decoded, images)
-    for row, (image, of_image) in enumerate(zip(images, decoded, strict=True)):
+    compared: Iterable[tuple[bytes, NDArray[np.uint8]] | None] = threads.map(_compared, images)
+    for row, (image, of_image) in enumerate(zip(images, compared, strict=True)):
         out[row]["bytes"] = _as_numbers(blake2b(image, digest_size=16).digest())
         if of_image is not None:
             digest, pictures[row] = of_image
@@ -59,12 +64,22 @@ def grey(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(small)
 
 
-def _decoded(data: bytes) -> tuple[bytes, NDArray[np.uint8]] | None:
-    """The digest of an image's pixels and its grey picture; None if it can't be decoded."""
+def decoded(data: bytes) -> Image.Image | None:
+    """An image in RGB, as training sees it; None if it can't be decoded."""
     try:
         with Image.open(io.BytesIO(data)) as opened:
-            image = opened.convert("RGB")
+            if opened.mode in _OF_8_BITS:
+                return opened.convert("RGB")
+            largest = opened.width * opened.height
+        return Image.fromarray(pixels(data, max_pixels=largest))
     except Exception:  # Pillow raises what its decoders do: OSError, SyntaxError, struct.error, ...
+        return None
+
+
+def _compared(data: bytes) -> tuple[bytes, NDArray[np.uint8]] | None:
+    """The digest of an image's pixels and its grey picture; None if it can't be decoded."""
+    image = decoded(data)
+    if image is None:
         return None
     digest = blake2b(b"%d %d " % image.size, digest_size=16)
     digest.update(image.tobytes())

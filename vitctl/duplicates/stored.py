@@ -24,7 +24,9 @@ from vitctl.errors import InputError
 from vitctl.places import Place
 from vitctl.settings.config import Config
 
-FORMAT = 1
+FORMAT = 2
+"""A setting that hashes are recorded under, so that those of another format are made again. Format
+1 clipped grey PNGs of 16 bits to white, and unlike ones had the same pixels."""
 DESCRIPTION = "prints.json"
 
 _ROWS = 4096

@@ -253,6 +253,38 @@ def test_without_labels_and_with_images_that_cannot_be_decoded(store):
     )
 
 
+def test_grey_images_of_16_bits_are_compared_as_training_sees_them(store):
+    rng = np.random.default_rng(0)
+    a, b, c = rng.integers(256, 2**16, (3, 48, 48), dtype=np.uint16)
+
+    def png(values):
+        return as_png(Image.fromarray(values))
+
+    high = (a >> 8).astype(np.uint8)  # libpng's png_set_strip_16, by which TensorFlow decodes
+    encoded = {"a": png(a), "b": png(b), "c": png(c), "a8": png(high), "rgb": as_png(
+        Image.fromarray(np.repeat(high[..., None], 3, axis=2)))}  # fmt: skip
+    artifact = dedup(images(store, "scans", train=encoded))
+    assert ids_of(artifact) == ["a", "b", "c"]
+    assert [(p["id"], p["how"], p["matches"]["id"]) for p in pairs_of(artifact)] == [
+        ("train/a8", "pixels", "train/a"),
+        ("train/rgb", "pixels", "train/a"),
+    ]
+
+
+def test_hashes_of_format_1_are_not_used(photos, store):
+    recipe = Recipe(
+        stage="dedup",
+        version=1,
+        kind=IMAGE_HASHES.name,
+        config={"hashes": 1, "split": "train"},
+        parents=(photos.as_parent("dataset"),),
+    )
+    with store.open(recipe, name="photos-train-hashes") as draft:
+        (draft.path / "prints.json").write_text("{}")
+        draft.publish(summary={})
+    assert len(ids_of(dedup(photos))) == 20
+
+
 def test_what_cannot_be(photos, pets):
     with pytest.raises(NotFoundError, match="no split 'night'"):
         dedup(photos, pets, set={"eval_splits": ["night"]})
@@ -276,11 +308,11 @@ def test_hashes_of_another_version_or_damaged(photos):
     description, part = folder / "prints.json", folder / "prints-00000-of-00001.npy"
     text, content = description.read_text(), part.read_bytes()
     again = {"set": {"distance": 5}}
-    description.write_text(text.replace('"format": 1', '"format": 2'))
-    with pytest.raises(NewerFormatError, match="image hashes format 2; this vitctl reads up to 1"):
+    description.write_text(text.replace('"format": 2', '"format": 3'))
+    with pytest.raises(NewerFormatError, match="image hashes format 3; this vitctl reads up to 2"):
         dedup(photos, **again)
-    description.write_text(text.replace('"format": 1', '"format": 0'))
-    with pytest.raises(InputError, match="format 0, where 1 is expected"):
+    description.write_text(text.replace('"format": 2', '"format": 1'))
+    with pytest.raises(InputError, match="format 1, where 2 is expected"):
         dedup(photos, **again)
     description.write_text(text)
     part.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
