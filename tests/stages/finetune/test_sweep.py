@@ -14,12 +14,14 @@ from tests.stages.finetune.test_finetune import dataset
 from vitctl.artifacts import Store
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.artifacts.kinds.checkpoint import Scores, TriedRate
+from vitctl.artifacts.runs import run_of
 from vitctl.data.config import HELD_OUT
-from vitctl.errors import DivergedError, UsageError
+from vitctl.errors import DivergedError, InputError, UsageError
 from vitctl.events import Caution, Settings, silent
 from vitctl.settings.overrides import Overrides
 from vitctl.train.config import TrainRuntime
 from vitctl.train.run import trainer
+from vitctl.train.telemetry.metrics import Metrics
 
 RUNTIME = TrainRuntime(checkpoint_every=2, log_every=1)
 
@@ -130,3 +132,22 @@ def test_rates_are_scaled_with_the_batch(tmp_path):
     for wrong in ("0.03", "0.03,0.03", "0.1,-1", "a,b", ""):
         with pytest.raises(UsageError, match="--sweep-lr"):
             settings(before, data, store=store, sweep_lr=wrong)
+
+
+@pytest.mark.parametrize("ema", [False, True])
+def test_scores_that_a_signal_broke_off_are_those_that_the_run_made_up_for(tmp_path, ema):
+    """The checkpoint was saved without them; comparing the rates ended in an assertion."""
+    checkpoint = made.checkpoint(Store(tmp_path / "store"))
+    run = run_of(checkpoint)
+    assert CHECKPOINT.summary(checkpoint).eval is None
+    with pytest.raises(InputError, match="no held-out scores") as caught:
+        sweeps.scores_of(checkpoint)
+    assert str(run.path) in caught.value.hint
+    means = {"top1": 0.25, "top5": 1.0, "loss": None}
+    averaged = {"ema_top1": 0.5, "ema_top5": 0.75, "ema_loss": 1.5} if ema else {}
+    with Metrics(run.metrics, keep_to=checkpoint.step) as rows:
+        if checkpoint.step:
+            rows.row("eval", checkpoint.step - 1, **{**means, "top1": 0.0}, examples=8)
+        rows.row("eval", checkpoint.step, split=HELD_OUT, **means, **averaged, examples=8)
+    expected = {"top1": 0.5, "top5": 0.75, "loss": 1.5} if ema else means
+    assert sweeps.scores_of(checkpoint) == Scores(**expected, examples=8)

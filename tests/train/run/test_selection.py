@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ from vitctl.recipes import branching
 from vitctl.settings.overrides import build
 from vitctl.train.config import KeepBest, TrainConfig
 from vitctl.train.run import trainer
-from vitctl.train.run.selection import BestSoFar, best_of, is_over
+from vitctl.train.run.selection import BestSoFar, best_of, obtainable
 
 SCRIPT = {2: 0.1, 4: 0.5, 6: 0.4, 8: 0.5, 10: 0.9, 12: 0.2}
 """Step -> top-1: the best is at 4, then 6 and 8 are no better, then 10 would have been."""
@@ -162,8 +163,42 @@ def test_best_and_patience_are_those_of_a_walk_through_the_scores(values, metric
         over = waited >= patience
     scores = [(10 * i, value) for i, value in enumerate(values)]
     assert best_of(scores, metric=metric) == scores[best]
-    assert is_over(scores, KeepBest(metric=metric, every=10, patience=patience)) == over
-    assert not is_over(scores, KeepBest(metric=metric, every=10))
+    so_far = continued(scores, metric=metric, patience=patience)
+    assert (so_far.best, so_far.is_over) == (10 * best, over)
+    assert not continued(scores, metric=metric).is_over
+
+
+def continued(scores, *, metric="top1", patience=None, kept=range(100), answers=None):
+    """How a run with these scores goes on, whose checkpoints `kept` are there."""
+    run = SimpleNamespace(
+        info=SimpleNamespace(scored=tuple(scores)),
+        steps=lambda: list(kept),
+        checkpoint=({} if answers is None else answers).__getitem__,
+        mark_chosen=lambda step: pytest.fail(f"step {step} was recorded as chosen"),
+    )
+    cfg = SimpleNamespace(
+        keep_best=KeepBest(metric=metric, every=10, patience=patience),
+        steps=100,
+        optim=SimpleNamespace(ema=None),
+    )
+    return BestSoFar(run, cfg, step=scores[-1][0], emit=lambda event: None)
+
+
+def test_what_is_gone_is_not_chosen_and_worse_ones_still_count():
+    """After a rollback: the checkpoint at 20 was dropped for a better one that was given up."""
+    scores = [(10, 0.3), (20, 0.5), (30, 0.2), (40, 0.1)]
+    assert continued(scores, kept=[10, 20, 40], patience=2).best == 20
+    assert continued(scores, kept=[20], patience=2).is_over, "30 and 40 are never kept, but count"
+    gone = continued(scores, kept=[10, 40], patience=4)
+    assert (gone.best, gone.is_over) == (10, False)
+    assert continued(scores, kept=[40]).best == 40
+    assert continued(scores, kept=[]).best is None
+    assert obtainable(scores, kept=[30], metric="loss") == [(10, 0.3), (20, 0.5), (30, 0.2)]
+
+
+def test_a_checkpoint_that_cannot_be_read_is_not_recorded_as_chosen():
+    with pytest.raises(KeyError):
+        continued([(10, 0.3)], answers={}).choose()
 
 
 def test_its_metrics_are_those_that_are_scored():

@@ -8,8 +8,9 @@ commands take.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.run_draft import RunDraft
 from vitctl.events import Emit, Note
 from vitctl.inference.scoring import Scoring
@@ -29,22 +30,37 @@ def best_of(scores: Sequence[Score], *, metric: str) -> Score | None:
     return max(finite, key=lambda score: (sign * (score[1] or 0.0), -score[0]))
 
 
-def is_over(scores: Sequence[Score], rule: KeepBest) -> bool:
-    """Whether none of the last `patience` scores is better than the one before them."""
-    best = best_of(scores, metric=rule.metric)
-    if best is None or rule.patience is None:
-        return False
-    return sum(step > best[0] for step, _ in scores) >= rule.patience
+def obtainable(scores: Sequence[Score], *, kept: Collection[int], metric: str) -> list[Score]:
+    """`scores` without the best ones, as far as their checkpoints are not among those `kept`. Worse
+    ones stay, whose checkpoints are usually not kept: patience counts them."""
+    left = list(scores)
+    while (best := best_of(left, metric=metric)) is not None and best[0] not in kept:
+        left.remove(best)
+    return left
 
 
 class BestSoFar:
-    """The scores of one start of a run. Without `cfg.keep_best` nothing is due, best or over."""
+    """The scores of one start of a run. Without `cfg.keep_best` nothing is due, best or over.
+
+    `best` and `is_over` are asked for after every step, so they are kept, not looked for: a run may
+    have tens of thousands of scores.
+    """
 
     def __init__(self, run: RunDraft, cfg: TrainConfig, *, step: int, emit: Emit) -> None:
-        """`step`: of the state that training goes on from; later scores will be made again."""
+        """`step`: of the state that training goes on from; later scores will be made again.
+
+        A better score whose checkpoint is gone is no more to be had, and forgotten: after a
+        divergence a run may go back behind the best one, which had taken the place of another.
+        """
         self._run, self._rule, self._emit = run, cfg.keep_best, emit
         self._steps, self._averaged = cfg.steps, cfg.optim.ema is not None
-        self._scores = [] if self._rule is None else [s for s in run.info.scored if s[0] <= step]
+        self._scored: set[int] = set()
+        self._best: Score | None = None
+        self._last, self._waited = 0, 0
+        if self._rule is not None:
+            scores = [score for score in run.info.scored if score[0] <= step]
+            for score in obtainable(scores, kept=run.steps(), metric=self._rule.metric):
+                self._count(score, self._rule)
 
     def due(self, step: int) -> bool:
         """Whether the scores of this step count."""
@@ -52,36 +68,46 @@ class BestSoFar:
 
     def missing(self, step: int) -> bool:
         """Whether they count and are not recorded."""
-        return self.due(step) and all(step != scored for scored, _ in self._scores)
+        return self.due(step) and step not in self._scored
 
     def add(self, step: int, scoring: Scoring) -> None:
         """Record the scores of a step that is due."""
         assert self._rule is not None
+        if step in self._scored:  # by an earlier start, whose row of metrics a crash took
+            return
         scores = scoring.ema if self._averaged and scoring.ema is not None else scoring.raw
         value = scores.recorded().model_dump()[self._rule.metric]
-        self._scores = [*(s for s in self._scores if s[0] < step), (step, value)]
+        self._count((step, value), self._rule)
         self._run.mark_score(step, value)
+
+    def _count(self, score: Score, rule: KeepBest) -> None:
+        """Take in a score that is later than all before it."""
+        self._scored.add(score[0])
+        self._last = score[0]
+        rivals = [score] if self._best is None else [self._best, score]
+        best = best_of(rivals, metric=rule.metric)
+        self._waited = 0 if best is score else self._waited + 1
+        self._best = best
 
     @property
     def best(self) -> int | None:
         """The step of the best score so far."""
-        if self._rule is None:
-            return None
-        score = best_of(self._scores, metric=self._rule.metric)
-        return None if score is None else score[0]
+        return None if self._best is None else self._best[0]
 
     @property
     def is_over(self) -> bool:
-        """Whether training has run out of patience."""
-        return self._rule is not None and is_over(self._scores, self._rule)
+        """Whether training has run out of patience: none of the last scores is better than the one
+        before them."""
+        patience = None if self._rule is None else self._rule.patience
+        return patience is not None and self._waited >= patience
 
-    def choose(self) -> int:
-        """The step that is the answer of the run; where one was chosen, it is recorded."""
+    def choose(self) -> Artifact:
+        """The answer of the run; where one was chosen, that is recorded."""
         if self._rule is None:
-            return self._steps
-        best = best_of(self._scores, metric=self._rule.metric)
+            return self._run.checkpoint(self._steps)
+        best, last = self._best, self._last
         assert best is not None  # the last step is scored
-        last = self._scores[-1][0]
+        chosen = self._run.checkpoint(best[0])  # what cannot be read is no answer
         after = f", {show_count(self._steps)} were planned" if last < self._steps else ""
         value = "not finite" if best[1] is None else f"{best[1]:.4g}"
         self._emit(
@@ -91,4 +117,4 @@ class BestSoFar:
             )
         )
         self._run.mark_chosen(best[0])
-        return best[0]
+        return chosen

@@ -227,7 +227,7 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
             saver.wait()
         for saved in saver.finished():
             report.saved(saved)
-        return run.checkpoint(select.choose())
+        return select.choose()
 
 
 def _check_parameters(cfg: TrainConfig) -> None:
