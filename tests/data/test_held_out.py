@@ -9,6 +9,7 @@ from vitctl.data import held_out
 from vitctl.data.config import HELD_OUT
 from vitctl.data.held_out import held_out_rows, hold_out
 from vitctl.data.mock import MockDataset
+from vitctl.data.order import hash64
 from vitctl.errors import UsageError
 from vitctl.settings.overrides import build
 from vitctl.train.config import DataConfig
@@ -38,6 +39,32 @@ def test_the_same_images_are_held_out_wherever_they_lie():
     order = np.random.default_rng(1).permutation(500)
     again = held_out_rows(keys[order], labels[order], share=0.1)
     assert {*keys[rows].tolist()} == {*keys[order][again].tolist()}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_image_that_occurs_several_times_is_on_one_side_with_all_of_them(seed):
+    """As in a mixture of datasets that overlap: its copies were held out one by one, so others
+    were trained on, and what was held out was known."""
+    keys, labels = images(400, 5, seed=seed)
+    rng = np.random.default_rng(seed)
+    rows = np.concatenate([np.arange(400), rng.integers(0, 400, 300)])
+    rng.shuffle(rows)
+    chosen = held_out_rows(keys[rows], labels[rows], share=0.1)
+    held_out, trained = {*keys[rows][chosen].tolist()}, {*np.delete(keys[rows], chosen).tolist()}
+    assert not held_out & trained
+    assert len(chosen) == len({*chosen.tolist()})
+    # The same ones as where each occurs once: copies do not weigh.
+    assert held_out == {*keys[held_out_rows(keys, labels, share=0.1)].tolist()}
+
+
+def test_where_none_occurs_twice_the_choice_is_what_it_was():
+    """Runs that were begun are continued: the rule, written out with sorted lists of Python."""
+    keys, labels = images(300, 4)
+    order = hash64(0, keys, tag=5).tolist()
+    ordered = sorted(range(300), key=lambda row: (labels[row, 0], order[row]))
+    expected = sorted(ordered[int((i + 0.5) * 10)] for i in range(30))
+    rows = held_out_rows(keys, labels, share=0.1)
+    assert (rows.dtype, rows.tolist()) == (np.int64, expected)
 
 
 def test_within_a_class_they_are_not_the_first_ones():

@@ -55,12 +55,20 @@ def hold_out(source: ImageSource, *, split: str, share: float) -> HoldOutSource:
 def held_out_rows(
     keys: NDArray[np.uint64], labels: NDArray[np.int32], *, share: float
 ) -> NDArray[np.int64]:
-    """int64[m] positions, ascending; `labels` int32[n, L], of which the first counts."""
+    """int64[m] positions, ascending; `labels` int32[n, L], of which the first counts.
+
+    The share is of different images: one that a mixture of overlapping datasets has several times,
+    with one key, is held out as a whole or trained on as a whole.
+    """
     by_hash = selection.rank(keys, seed=_SEED)
-    ordered = by_hash[np.argsort(labels[by_hash, 0], kind="stable")]
-    count = max(1, round(share * len(keys)))
-    middles = np.floor((np.arange(count) + 0.5) * len(keys) / count).astype(np.int64)
-    return np.sort(ordered[middles])
+    again = np.zeros(len(keys), np.bool_)
+    again[1:] = keys[by_hash[1:]] == keys[by_hash[:-1]]
+    images = by_hash[~again]
+    ordered = images[np.argsort(labels[images, 0], kind="stable")]
+    count = max(1, round(share * len(images)))
+    middles = np.floor((np.arange(count) + 0.5) * len(images) / count).astype(np.int64)
+    rows = np.sort(ordered[middles])
+    return np.flatnonzero(np.isin(keys, keys[rows])) if again.any() else rows
 
 
 @dataclass(frozen=True)
