@@ -168,11 +168,11 @@ def test_best_and_patience_are_those_of_a_walk_through_the_scores(values, metric
     assert not continued(scores, metric=metric).is_over
 
 
-def continued(scores, *, metric="top1", patience=None, kept=range(100), answers=None):
-    """How a run with these scores goes on, whose checkpoints `kept` are there."""
+def continued(scores, *, metric="top1", patience=None, stored=range(100), answers=None):
+    """How a run with these scores goes on, whose checkpoints `stored` are there."""
     run = SimpleNamespace(
         info=SimpleNamespace(scored=tuple(scores)),
-        steps=lambda: list(kept),
+        steps=lambda: list(stored),
         checkpoint=({} if answers is None else answers).__getitem__,
         mark_chosen=lambda step: pytest.fail(f"step {step} was recorded as chosen"),
     )
@@ -187,13 +187,13 @@ def continued(scores, *, metric="top1", patience=None, kept=range(100), answers=
 def test_what_is_gone_is_not_chosen_and_worse_ones_still_count():
     """After a rollback: the checkpoint at 20 was dropped for a better one that was given up."""
     scores = [(10, 0.3), (20, 0.5), (30, 0.2), (40, 0.1)]
-    assert continued(scores, kept=[10, 20, 40], patience=2).best == 20
-    assert continued(scores, kept=[20], patience=2).is_over, "30 and 40 are never kept, but count"
-    gone = continued(scores, kept=[10, 40], patience=4)
+    assert continued(scores, stored=[10, 20, 40], patience=2).best == 20
+    assert continued(scores, stored=[20], patience=2).is_over, "30 and 40 are never kept, but count"
+    gone = continued(scores, stored=[10, 40], patience=4)
     assert (gone.best, gone.is_over) == (10, False)
-    assert continued(scores, kept=[40]).best == 40
-    assert continued(scores, kept=[]).best is None
-    assert obtainable(scores, kept=[30], metric="loss") == [(10, 0.3), (20, 0.5), (30, 0.2)]
+    assert continued(scores, stored=[40]).best == 40
+    assert continued(scores, stored=[]).best is None
+    assert obtainable(scores, stored=[30], metric="loss") == [(10, 0.3), (20, 0.5), (30, 0.2)]
 
 
 def test_a_checkpoint_that_cannot_be_read_is_not_recorded_as_chosen():

@@ -30,11 +30,11 @@ def best_of(scores: Sequence[Score], *, metric: str) -> Score | None:
     return max(finite, key=lambda score: (sign * (score[1] or 0.0), -score[0]))
 
 
-def obtainable(scores: Sequence[Score], *, kept: Collection[int], metric: str) -> list[Score]:
-    """`scores` without the best ones, as far as their checkpoints are not among those `kept`. Worse
-    ones stay, whose checkpoints are usually not kept: patience counts them."""
+def obtainable(scores: Sequence[Score], *, stored: Collection[int], metric: str) -> list[Score]:
+    """`scores` without the best ones, as far as their checkpoints are not among those `stored`.
+    Worse ones stay, whose checkpoints are usually not kept: patience counts them."""
     left = list(scores)
-    while (best := best_of(left, metric=metric)) is not None and best[0] not in kept:
+    while (best := best_of(left, metric=metric)) is not None and best[0] not in stored:
         left.remove(best)
     return left
 
@@ -59,7 +59,7 @@ class BestSoFar:
         self._last, self._waited = 0, 0
         if self._rule is not None:
             scores = [score for score in run.info.scored if score[0] <= step]
-            for score in obtainable(scores, kept=run.steps(), metric=self._rule.metric):
+            for score in obtainable(scores, stored=run.steps(), metric=self._rule.metric):
                 self._count(score, self._rule)
 
     def due(self, step: int) -> bool:
