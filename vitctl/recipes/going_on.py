@@ -231,7 +231,8 @@ def _continued(
     recipe: RecipeName | None,
     length: Length | None,
 ) -> RunSettings:
-    """The checkpoint's schedule goes on from its step, with its settings."""
+    """The checkpoint's schedule goes on from its step, with its settings of training. Which images
+    it held out, and how its result was chosen, are its own affair."""
     before, images, step, tree = source.before, source.images, source.step, overrides.tree()
     named = recipe or at(tree, "recipe")
     if named not in (None, before.recipe):
@@ -261,7 +262,9 @@ def _continued(
                 "eval_split": images.eval_split,
                 "mock": _mock_of(before) if source.dataset is None else None,
                 "first_step": step,
+                "held_out": None,
             },
+            "keep_best": None,
             "schedule": trunk_of(source.checkpoint).model_dump() | {"total_steps": step + added},
         },
     )
@@ -322,6 +325,7 @@ def _same_order(source: Source, cfg: TrainConfig) -> bool:
     return (
         same
         and (before.split, before.batch) == (data.split, data.batch)
+        and before.held_out == data.held_out
         and source.before.seed == cfg.seed
     )
 

@@ -13,6 +13,7 @@ from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.runs import run_of
 from vitctl.checkpoints import position
 from vitctl.data.batches import keys_of_steps
+from vitctl.data.config import HELD_OUT
 from vitctl.data.digest import ConsumedSamples
 from vitctl.data.mock import MockDataset
 from vitctl.errors import UsageError
@@ -206,6 +207,32 @@ def test_averaged_weights_are_taken_where_a_new_schedule_begins(tmp_path, furthe
     cfg = further(before, trains=False, from_schedule="restart")
     assert cfg.from_weights == "ema"
     assert further(before, trains=False).from_weights == "raw"
+
+
+@pytest.mark.parametrize("words", [{}, {"from_schedule": "restart"}])
+def test_what_was_held_out_and_how_the_best_was_chosen_are_not_inherited(tmp_path, further, words):
+    """It trains on all images, and its last checkpoint is its result, unless settings say so."""
+    before = made.checkpoint(
+        Store(tmp_path / "a"),
+        saved=False,
+        schedule={"total_steps": 40, "cooldown_steps": 4},
+        data={"eval_split": HELD_OUT, "held_out": 0.1},
+        keep_best={"metric": "loss", "every": 2},
+        label_smoothing=0.1,
+    )
+    assert trained_with(before).keep_best is not None
+    seen = []
+    cfg = further(before, trains=False, emit=seen.append, **words)
+    assert (cfg.keep_best, cfg.data.held_out, cfg.data.eval_split) == (None, None, "val")
+    assert cfg.label_smoothing == (0.0 if words else 0.1), "a setting of training goes on"
+    dumped = cfg.model_dump(mode="json")
+    assert "keep_best" not in dumped
+    assert "held_out" not in dumped["data"]
+    same = further(before, trains=False, **words, **{"data.held_out": 0.1})
+    assert same.data.held_out == 0.1
+    if not words:
+        assert "the order of the images begins anew" in notes(seen)
+        assert (cfg.data.first_step, same.data.first_step) == (8, 0)
 
 
 @pytest.mark.parametrize(
