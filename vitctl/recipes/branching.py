@@ -103,6 +103,12 @@ def is_cooled(checkpoint: Artifact) -> bool:
     return run is not None and run.info.chosen == checkpoint.step
 
 
+def may_be_chosen(checkpoint: Artifact) -> bool:
+    """Whether this checkpoint may be what its run chose as the best, and the run, which would tell,
+    is out of reach: the checkpoint was copied out of it."""
+    return checkpoint.setting("keep_best") is not None and run_of(checkpoint) is None
+
+
 def off_schedule(checkpoint: Artifact) -> str | None:
     """What a checkpoint is that never was on a schedule, as the rest of a sentence about it."""
     return {

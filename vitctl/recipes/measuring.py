@@ -102,9 +102,9 @@ def weights(checkpoint: Artifact, *, requested: WeightsName | None) -> Weights:
 
 def uncooled(checkpoint: Artifact, *, store: Store) -> str | None:
     """A sentence for a checkpoint whose learning rate has not fallen to its end, else None; it
-    names the command line that branches a cooled one off it.
+    names the command line that branches a cooled one off it. None also where that is not known.
     """
-    if branching.is_cooled(checkpoint):
+    if branching.is_cooled(checkpoint) or branching.may_be_chosen(checkpoint):
         return None
     kind = branching.trained_with(checkpoint).schedule.kind
     if kind not in OPEN_ENDED:
