@@ -10,7 +10,7 @@ from stages.finetune.spec import Inputs, recipe_of
 from tests import made
 from vitctl.artifacts import Store
 from vitctl.errors import UsageError
-from vitctl.recipes import finetuning
+from vitctl.recipes import finetuning, pretraining
 from vitctl.recipes import settings as settings_of_runs
 from vitctl.recipes.pretraining import ImageFacts, edge
 from vitctl.settings.overrides import Overrides, build
@@ -196,3 +196,18 @@ def test_nothing_is_chosen_where_nothing_says_by_what(resolved, keep_best, flags
     _, cfg, _, _ = resolved({}, keep_best={"metric": "loss", **keep_best})
     assert (cfg.keep_best.metric, cfg.keep_best.patience) == ("loss", keep_best.get("patience"))
     assert resolved({}, keep_best=None)[1].keep_best is None
+
+
+@pytest.mark.parametrize(("share", "steps"), [(None, 100), (0.2, 80), ("a fifth", 100), (0.999, 1)])
+def test_an_epoch_is_the_images_that_are_trained_on(tmp_path, share, steps):
+    """Ten epochs of 800 images, a fifth of which is held out, were 12.5 of the others."""
+    checkpoint = made.checkpoint(Store(tmp_path / "store"), saved=False)
+    overrides = {"data": {"batch": 80} | ({} if share is None else {"held_out": share})}
+    length = (10, "epochs")
+    branch = finetuning.resolve(checkpoint, images=SMALL, duration=length, overrides=overrides)
+    assert branch.tree["schedule"]["total_steps"] == steps
+    overrides["data"]["held_out"] = share
+    pretrained = pretraining.resolve(
+        model="S/16", recipe=None, images=SMALL, duration=length, overrides=overrides
+    )
+    assert pretrained.tree["schedule"]["total_steps"] == steps

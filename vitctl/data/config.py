@@ -21,6 +21,11 @@ HELD_OUT = "held-out"
 """The split that a part of the images to train on is scored as."""
 
 
+def held_out_count(images: int, *, share: float) -> int:
+    """How many of so many different images are held out: at least one."""
+    return max(1, round(share * images))
+
+
 class RandAugmentConfig(Config):
     """RandAugment (Cubuk et al., 2020): `layers` random operations, one after another."""
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vitctl.data import selection
 from vitctl.data.columns import Column
-from vitctl.data.config import HELD_OUT, AugmentConfig
+from vitctl.data.config import HELD_OUT, AugmentConfig, held_out_count
 from vitctl.data.dataset import DatasetInfo, SplitInfo
 from vitctl.data.image_cost import ImageCost
 from vitctl.data.image_source import ImageSource
@@ -65,7 +65,7 @@ def held_out_rows(
     again[1:] = keys[by_hash[1:]] == keys[by_hash[:-1]]
     images = by_hash[~again]
     ordered = images[np.argsort(labels[images, 0], kind="stable")]
-    count = max(1, round(share * len(images)))
+    count = held_out_count(len(images), share=share)
     middles = np.floor((np.arange(count) + 0.5) * len(images) / count).astype(np.int64)
     rows = np.sort(ordered[middles])
     return np.flatnonzero(np.isin(keys, keys[rows])) if again.any() else rows

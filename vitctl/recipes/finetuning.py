@@ -12,7 +12,7 @@ from vitctl.errors import UsageError
 from vitctl.model.config import Loss, ModelConfig, calm_bias, nearest_sizes
 from vitctl.recipes import cropping
 from vitctl.recipes.branching import Branch, trained_with
-from vitctl.recipes.pretraining import ImageFacts, earlier_versions, unscaled
+from vitctl.recipes.pretraining import ImageFacts, earlier_versions, examples_of_epoch, unscaled
 from vitctl.recipes.recipe import Preset, RateScaling, load_finetune
 from vitctl.settings.trees import Tree, at, merge, positive
 
@@ -50,13 +50,14 @@ def resolve(
     _check_choice(overrides)
     rules = load_finetune(preset)
     before = trained_with(checkpoint)
+    epoch = examples_of_epoch(images, overrides)
     model = before.model
 
     def lengths(batch: int) -> Tree:
         steps = (
-            rules.duration.of(batch=batch, examples=images.examples)
+            rules.duration.of(batch=batch, examples=epoch)
             if duration is None
-            else quantities.to_steps(*duration, batch=batch, examples=images.examples)
+            else quantities.to_steps(*duration, batch=batch, examples=epoch)
         )
         warmup = min(rules.warmup.of(whole=steps), steps - 1)
         tree: Tree = {

@@ -242,10 +242,11 @@ def _continued(
         )
     rules = load(before.recipe)
     batch = positive(tree, "data.batch") or before.data.batch
-    own = rules.duration.of(batch=batch, examples=images.examples)
+    epoch = pretraining.examples_of_epoch(images, tree)
+    own = rules.duration.of(batch=batch, examples=epoch)
     added = own
     if length is not None:
-        added = quantities.to_steps(*length, batch=batch, examples=images.examples)
+        added = quantities.to_steps(*length, batch=batch, examples=epoch)
         overrides = overrides.with_flags({"schedule.total_steps": step + added})
     loss = tree.get("loss") or before.loss
     name, patch = _named(source, tree, model=model)

@@ -8,7 +8,7 @@ from typing import get_args
 
 from vitctl import quantities
 from vitctl.artifacts.artifact import Artifact
-from vitctl.data.config import AugmentConfig
+from vitctl.data.config import AugmentConfig, held_out_count
 from vitctl.errors import UsageError
 from vitctl.model import variants
 from vitctl.model.config import Loss, ModelConfig, calm_bias, nearest_sizes
@@ -44,6 +44,15 @@ class ImageFacts:
     """Synthetic, to try something out: not what a plan for hardware stands for."""
     side: int | None = None
     """Of small ones, as `cropping.side_of` gives it."""
+
+
+def examples_of_epoch(images: ImageFacts, overrides: Tree) -> int:
+    """How many images an epoch is: all but those that settings of a user hold out (of images that
+    are in the dataset several times, to within their copies)."""
+    share = at(overrides, "data.held_out")
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
+        return images.examples  # anything else is refused where the settings are validated
+    return max(1, images.examples - held_out_count(images.examples, share=share))
 
 
 def images_of(dataset: Artifact, *, split: str) -> ImageFacts:
@@ -122,13 +131,14 @@ def resolve(
         notes.append(f"recipe {recipe} (as requested): {load(recipe).title}")
     rules = load(recipe)
 
+    epoch = examples_of_epoch(images, overrides)
     closed = (at(overrides, "schedule.kind") or "rsqrt") not in OPEN_ENDED
 
     def lengths(batch: int, own: int) -> Tree:
         """`own`: the steps of the recipe itself."""
         steps = own
         if duration is not None:
-            steps = quantities.to_steps(*duration, batch=batch, examples=images.examples)
+            steps = quantities.to_steps(*duration, batch=batch, examples=epoch)
         return {
             "data": {"batch": batch},
             "schedule": {
@@ -145,11 +155,11 @@ def resolve(
 
     given = positive(overrides, "data.batch")
     batch = given or rules.batch.of(width=width, examples=images.examples)
-    own = rules.duration.of(batch=batch, examples=images.examples)
+    own = rules.duration.of(batch=batch, examples=epoch)
     before: Tree = {}
     if given is None:
         usual = rules.batch.of(width=width, examples=images.examples, least=1)
-        before = lengths(usual, rules.duration.of(batch=usual, examples=images.examples))
+        before = lengths(usual, rules.duration.of(batch=usual, examples=epoch))
     small = images.made_up and given is None
     if small:
         batch, own = min(batch, _MADE_UP_BATCH), min(own, _MADE_UP_STEPS)
