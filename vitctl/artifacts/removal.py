@@ -70,7 +70,7 @@ def chosen(
             f"{shown}{more} {'was' if len(below) == 1 else 'were'} made from "
             f"{'it' if len(named) == 1 else 'them'}",
             hint="--descendants keep leaves those without their inputs; --descendants remove "
-            "removes them too; add --dry-run to look first",
+            "removes them too; with --dry-run either only shows what would go",
         )
     leaving = [*named, *below] if descending == "remove" else list(named)
     above = only_needed_by(leaving, among=among) if inputs else []
