@@ -206,6 +206,19 @@ def test_work_of_another_thread_is_awaited_or_abandoned():
     until(lambda: not under_way(), "the thread goes on")
 
 
+def test_python_does_not_end_below_abandoned_work():
+    """Native threads crash when the interpreter goes: a program that ends waits for them."""
+    code = (
+        "import time\n"
+        "from vitctl.signals.abandoned import unless_abandoned\n"
+        "def work(): time.sleep(0.3); print('whole', flush=True)\n"
+        "unless_abandoned(work, gives_up=lambda: True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "whole\n"
+    assert done.stderr.splitlines()[-1].startswith("vitctl.signals.abandoned.Abandoned")
+
+
 def test_a_signal_after_its_work_is_told_or_changes_nothing(tmp_path):
     when = """
 from vitctl.console import session

@@ -124,6 +124,8 @@ def test_titles_in_csv(tmp_path):
         "n01": "tench, Tinca tinca",
         "n02": "great white, a shark",
     }
+    file.write_text("n01\ta cat, a dog\nn02 goldfish\n")  # of another program, so called
+    assert read_pairs(file, option="--class-titles") == {"n01": "a cat, a dog", "n02": "goldfish"}
     file.write_text("n01\n")
     with pytest.raises(InputError, match="line 1"):
         read_pairs(file, option="--class-titles")

@@ -146,7 +146,7 @@ def read_pairs(path: Path, *, option: str, emit: Emit = silent) -> dict[str, str
         return pairs
     pairs = {}
     for number, line in text.numbered():
-        if path.suffix.lower() == ".csv":
+        if path.suffix.lower() == ".csv" and "," in line and "\t" not in line:
             name, separator, value = _first_cell(line)
         else:
             name, separator, value = line.partition("\t" if "\t" in line else " ")

@@ -3,6 +3,7 @@ waited for where nothing depends on what it makes."""
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -35,14 +36,24 @@ def unless_abandoned(work: Callable[[], T], *, gives_up: Callable[[], bool]) -> 
 
     thread = threading.Thread(target=run, name="vitctl-native", daemon=True)
     thread.start()
-    while not over.wait(_LOOK_EVERY_S):
-        if gives_up():
-            _left.append(thread)
-            raise Abandoned
+    try:
+        while not over.wait(_LOOK_EVERY_S):
+            if gives_up():
+                raise Abandoned
+    except BaseException:
+        if not _left:  # who ends by the interpreter's end, not by `leave_now`, waits after all
+            atexit.register(_wait)
+        _left.append(thread)
+        raise
     thread.join()
     if errors:
         raise errors[0]
     return results[0]
+
+
+def _wait() -> None:
+    for thread in _left:
+        thread.join()
 
 
 def under_way() -> bool:

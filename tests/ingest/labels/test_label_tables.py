@@ -263,6 +263,42 @@ def test_lists_of_a_path_and_labels(tmp_path):
     assert "image,cat,dog" in refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ("1.png 10 20 30 40\n2.png 11 21 31 41\n", "has 4 numbers after each path"),
+        ("1.png 1 -1\n2.png -1 1\n", "has 2 columns of -1 and 1, but no names"),
+        ("1.png 0.5 7\n2.png 3\n", "numbers that are no classes after each path"),
+        ("1.png 2.png 1\n2.png 1.png 0\n", "names several images on a line"),
+    ],
+)
+def test_lists_of_boxes_scores_and_pairs_are_no_labels(tmp_path, lines, sentence):
+    file = tmp_path / "list.txt"
+    file.write_text(lines)
+    with pytest.raises(InputError, match=sentence):
+        read_labels(file)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_table_of_two_folders_of_the_same_names_means_the_one_of_the_source_s_name(tmp_path, own):
+    """Rows of `test/` are no second labels of the images in `train/`."""
+    images = [f"{name}/{i}.png" for name in ("cat", "dog") for i in range(3)]
+    folder = tmp_path / ("train" if own else "photos")
+    make(folder, *images)
+    rows = [
+        (f"d/{split}/{path}", path[:3], split) for split in ("train", "test") for path in images
+    ]
+    rows = rows[:-2]  # fewer for testing
+    file = table(tmp_path / "meta.csv", ["path", "label", "split"], *rows)
+    if not own:
+        with pytest.raises(InputError):
+            list_folder(folder, labels=read_labels(file))
+        return
+    listing = list_folder(folder, labels=read_labels(file))
+    assert labelled(listing) == {path: (path[:3],) for path in images}
+    assert not any("repeat another" in kind for kind in listing.skipped)
+
+
 def test_rows_that_do_not_fit_are_counted(tmp_path):
     make(tmp_path, *(f"images/{i}.jpg" for i in range(8)))
     rows = [(f"{i}.jpg", "ab"[i % 2]) for i in range(5)]

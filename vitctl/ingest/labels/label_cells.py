@@ -24,6 +24,7 @@ _MOST_COLUMNS = 100_000
 _ENDS = "|".join(ending[1:] for ending in sorted(IMAGE_ENDINGS))
 _PATH_AND_LABELS = re.compile(rf"(\S.*?\.(?:{_ENDS}))[ \t]+(\S.*)", re.IGNORECASE)
 """A line of the lists of Caffe and of many papers: `train/cat 1.jpg 7`."""
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,31 @@ def _from_list(text: Text) -> Cells | None:
             return None
         images.append(match[1])
         labels.append(match[2])
-    remarks = (*text.remarks, "a path and a label after it on each line")
     numbers = [tuple(label.split()) for label in labels]
-    counts = {len(row) for row in numbers}
-    if counts == {1} or not all(number.isdigit() for row in numbers for number in row):
-        return Cells(text.label, {"path": images, "label": [*labels]}, remarks)
-    if len(counts) == 1 and {number for row in numbers for number in row} <= {"0", "1"}:
+    if any(os.path.splitext(word)[1].lower() in IMAGE_ENDINGS for row in numbers for word in row):
         raise InputError(
-            f"{text.label} has {counts.pop()} columns of 0 and 1, but no names of classes for them",
+            f"{text.label} names several images on a line",
+            hint="give each image a line of its own, with its label after it",
+        )
+    counts = {len(row) for row in numbers}
+    if counts == {1} or not all(_NUMBER.fullmatch(word) for row in numbers for word in row):
+        remark = "a path and a label after it on each line"
+        return Cells(text.label, {"path": images, "label": [*labels]}, (*text.remarks, remark))
+    values = {word for row in numbers for word in row}
+    if len(counts) == 1 and values <= {"0", "1", "-1"}:
+        shown = "0 and 1" if values <= {"0", "1"} else "-1 and 1"
+        raise InputError(
+            f"{text.label} has {counts.pop()} columns of {shown}, but no names of classes for them",
             hint="write them as CSV, with a first line of the names: image,cat,dog",
         )
-    return Cells(text.label, {"path": images, "labels": [*numbers]}, remarks)
+    if len(counts) == 1 or not all(word.isdigit() for word in values):
+        which = f"{counts.pop()} numbers" if len(counts) == 1 else "numbers that are no classes"
+        raise InputError(
+            f"{text.label} has {which} after each path: several labels, or a box?",
+            hint="write the labels as CSV with a first line: image,labels",
+        )
+    remark = "a path and one or more labels after it on each line"
+    return Cells(text.label, {"path": images, "labels": [*numbers]}, (*text.remarks, remark))
 
 
 def _from_delimited(text: Text, *, separator: str) -> Cells:

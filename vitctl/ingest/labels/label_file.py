@@ -67,11 +67,14 @@ class LabelTable:
     label_column: str | None = None
     separator: str | None = None
 
-    def find(self, ids: Sequence[str], *, below: str | None = None) -> LabelRows | None:
-        """What its rows say of these images; None if it names none of them, or no labels."""
+    def find(
+        self, ids: Sequence[str], *, below: str | None = None, source: str = ""
+    ) -> LabelRows | None:
+        """What its rows say of these images; None if it names none of them, or no labels. `source`
+        is the name of the folder that they lie in."""
         if not self.cells.columns or not self.cells.rows:
             return None
-        paths = Paths(ids, folder=self.folder, below=below, table=self.name)
+        paths = Paths(ids, folder=self.folder, below=below, source=source, table=self.name)
         chosen = image_column(self.cells, paths, wanted=self.image_column)
         if chosen is None:
             return None
@@ -85,7 +88,8 @@ class LabelTable:
         columns are not clear."""
         if not self.cells.rows:
             raise InputError(f"{self.cells.label} names no image", hint="give it a row for each")
-        rows = self.find(ids, below=below)
+        source = os.path.basename(shown.rstrip("/"))
+        rows = self.find(ids, below=below, source=source)
         if rows is None:
             self._refuse(ids, shown=shown, below=below)
         label, remarks = self.cells.label, self.cells.remarks

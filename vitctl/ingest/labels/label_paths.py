@@ -56,14 +56,21 @@ class Paths:
     """Images, to be found by what people write for them.
 
     `folder` is where the table lies below the source, `below` a folder that holds all images and is
-    no part of their paths.
+    no part of their paths, `source` the name of the source's own folder.
     """
 
     def __init__(
-        self, ids: Sequence[str], *, folder: str = "", below: str | None = None, table: str = ""
+        self,
+        ids: Sequence[str],
+        *,
+        folder: str = "",
+        below: str | None = None,
+        source: str = "",
+        table: str = "",
     ) -> None:
         self._ids = ids
         self._folder = f"{folder}/" if folder else ""
+        self._names = tuple(f"/{name}/" for name in (below, source) if name)
         self._below = f"{below}/" if below is not None else None
         self._split = split_of_name(os.path.basename(table)) or _TRAIN
         self._keys: dict[str, dict[str, int]] = {}
@@ -144,16 +151,33 @@ class Paths:
 
     def _by_suffix(self, names: Sequence[str], keys: dict[str, int]) -> NDArray[np.int64]:
         """By the longest end of each path that is an image's own: `C:/Users/x/photos/cat/1.jpg`
-        means `cat/1.jpg`. Names of files alone are another manner."""
+        means `cat/1.jpg`. Names of files alone are another manner.
+
+        What was in front of the ends tells two folders of the same names apart: of
+        `train/cat/1.jpg` and `test/cat/1.jpg` the one in a folder of the source's name is meant,
+        else neither.
+        """
         rows = np.full(len(names), MISSING, np.int64)
+        fronts: list[str] = [""] * len(names)
         deepest = max((path.count("/") for path in keys), default=0)
         for i, name in enumerate(names):
             parts = name.split("/")
             for first in range(max(0, len(parts) - 1 - deepest), len(parts) - 1):
                 end = "/".join(parts[first:])
                 if (row := keys.get(end if end.isascii() else nfc(end))) is not None:
-                    rows[i] = row
+                    rows[i], fronts[i] = row, "/".join(parts[:first])
                     break
+        own = [f"/{front}/".endswith(self._names) for front in fronts]
+        if any(own) and len(set(fronts)) > 1:
+            rows[~np.array(own) & (rows != MISSING)] = MISSING
+            return rows
+        reached: dict[int, str] = {}
+        several = {
+            row
+            for row, front in zip(rows.tolist(), fronts, strict=True)
+            if row >= 0 and reached.setdefault(row, front) != front
+        }
+        rows[np.isin(rows, list(several))] = AMBIGUOUS
         return rows
 
     def _by(self, manner: str, key_of: Callable[[str], str | None]) -> dict[str, int]:
