@@ -26,7 +26,7 @@ from vitctl.probe import intervals
 from vitctl.recipes import branching, overlap
 from vitctl.recipes.measuring import MeasuringRuntime
 from vitctl.recipes.naming import name_of
-from vitctl.recipes.overlap import KnownOverlap
+from vitctl.recipes.searches import KnownOverlap
 from vitctl.sharding import layout as layouts
 
 

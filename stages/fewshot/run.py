@@ -28,7 +28,7 @@ from vitctl.probe.probes import Knn, Logistic, Probe, Ridge
 from vitctl.quoting import quoted
 from vitctl.recipes import measuring, overlap
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
-from vitctl.recipes.overlap import KnownOverlap
+from vitctl.recipes.searches import KnownOverlap
 from vitctl.train.program import footprint
 
 RESULTS = "results.json"

@@ -57,7 +57,7 @@ def run(
         )
 
     if inputs.dataset is not None:
-        split = cfg.data.eval_split or cfg.data.split
+        split = cfg.data.scored_from
         shared = overlap.of_training(inputs.checkpoint, inputs.dataset, split=split, store=store)
         overlap.tell(shared, inputs.dataset, store=store, emit=emit)
     tried = None

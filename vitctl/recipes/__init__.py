@@ -9,5 +9,6 @@ going_on     a checkpoint and images -> the settings of pretraining that goes on
 finetuning   a pretrained checkpoint and a dataset -> the settings of fine-tuning
 measuring    a checkpoint and the images it is measured on: inputs, runtime, first settings
 overlap      whether training data was searched for the images a model is measured on
+searches     results of `vitctl dedup`: what they say of images to train on and to measure on
 naming       default names of artifacts made from a checkpoint
 """

@@ -76,6 +76,12 @@ class DataConfig(Config):
             raise ValueError(f"the split {HELD_OUT} is scored, not trained on")
         return self
 
+    @property
+    def scored_from(self) -> str:
+        """The split of the stored dataset that has the images that are scored: what is held out,
+        and what is scored where nothing else is, is of the split that is trained on."""
+        return self.split if self.eval_split in (None, HELD_OUT) else self.eval_split
+
 
 class KeepBest(Config):
     """The result of a run is its best checkpoint, not its last.
