@@ -75,7 +75,7 @@ def evaluate(
     runtime = call.runtime(MeasuringRuntime)
     checkpoint = call.input("checkpoint", source, option="source")
     dataset = call.measured_on(checkpoint, data)
-    if isinstance(class_map, str | Path):
+    if class_map is not None and not isinstance(class_map, Mapping):
         class_map = read_classes(class_map, name="class_map", emit=call.emit)
     overrides = call.overrides.with_flags({"class_map": class_map})
     file = None if labels is None else Path(labels)
