@@ -17,7 +17,7 @@ from vitctl.artifacts.references import plain_name
 from vitctl.artifacts.store import Store
 from vitctl.errors import VitctlError
 from vitctl.events import Caution, Emit, Note
-from vitctl.recipes.searches import Images, KnownOverlap, Searches, sources
+from vitctl.recipes.searches import KnownOverlap, Searches, SplitOf, sources
 from vitctl.summaries import Overlap
 
 _SPLIT = "train"
@@ -30,11 +30,11 @@ def of_training(
     nothing is, or where both are of one dataset, which nobody has compared."""
     if dataset is None:
         return None
-    measured, searches = Images(dataset, split), Searches(store)
+    subject, searches = SplitOf(dataset, split), Searches(store)
     tree = ancestors(checkpoint, store=store)
     training = {images.key: images for images in _trained_on(checkpoint, tree)}
-    some = [_finding(images, measured, searches) for images in training.values()]
-    findings = [finding for finding in some if finding is not None]
+    known = [_finding(images, subject, searches) for images in training.values()]
+    findings = [finding for finding in known if finding is not None]
     return min(findings, key=lambda finding: finding.rank, default=None)
 
 
@@ -77,7 +77,7 @@ def remark(
     )
 
 
-def _trained_on(run: Artifact, above: Sequence[Ancestor]) -> Iterator[Images]:
+def _trained_on(run: Artifact, above: Sequence[Ancestor]) -> Iterator[SplitOf]:
     """What a run was trained on, and those above it that it came from."""
     settings = run.manifest.config.get("data")
     split = settings.get("split", _SPLIT) if isinstance(settings, dict) else _SPLIT
@@ -87,22 +87,22 @@ def _trained_on(run: Artifact, above: Sequence[Ancestor]) -> Iterator[Images]:
         if ancestor.parent.kind != DATASET.name:
             yield from _trained_on(ancestor.artifact, ancestor.ancestors)
         elif ancestor.parent.role == "data":
-            yield Images(ancestor.artifact, split)
+            yield SplitOf(ancestor.artifact, split)
 
 
-def _finding(training: Images, measured: Images, searches: Searches) -> KnownOverlap | None:
+def _finding(training: SplitOf, subject: SplitOf, searches: Searches) -> KnownOverlap | None:
     try:
-        finding = searches.between(training, measured)
+        finding = searches.between(training, subject)
         own, others = (
             {artifact.id for artifact in sources(images.dataset, searches.store)}
-            for images in (training, measured)
+            for images in (training, subject)
         )
     except VitctlError:  # damaged or gone: what is measured does not depend on it
         return None
     if finding is not None:
         return finding
     # They were compared, and what came of it cannot be read.
-    lost = any(data in own and other in others for data, other in searches.unread)
-    if lost or not own.isdisjoint(others):
+    unreadable = any(data in own and other in others for data, other in searches.unread)
+    if unreadable or not own.isdisjoint(others):
         return None
     return KnownOverlap(Overlap(state="unchecked"), training)

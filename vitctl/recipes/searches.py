@@ -25,7 +25,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Images:
+class SplitOf:
     """A split of a dataset."""
 
     dataset: Artifact
@@ -48,7 +48,7 @@ class KnownOverlap:
     """
 
     overlap: Overlap
-    training: Images
+    training: SplitOf
     search: Artifact | None = None
     distance: int | None = None
     at_most: bool = False
@@ -81,24 +81,24 @@ class Searches:
     unread: set[tuple[str, str]] = field(default_factory=set)
     _known: dict[tuple[Key, Key], KnownOverlap | None] = field(default_factory=dict)
 
-    def between(self, training: Images, measured: Images) -> KnownOverlap | None:
+    def between(self, training: SplitOf, subject: SplitOf) -> KnownOverlap | None:
         """What they say of these images; None where nobody compared them. InputError where a
         dataset that one of them is made of is no longer what it was."""
-        key = training.key, measured.key
+        key = training.key, subject.key
         if key not in self._known:
             self._known[key] = None  # of a forged manifest, which names itself as its parent
-            self._known[key] = self._best(training, measured)
+            self._known[key] = self._best(training, subject)
         return self._known[key]
 
-    def _best(self, training: Images, measured: Images) -> KnownOverlap | None:
+    def _best(self, training: SplitOf, subject: SplitOf) -> KnownOverlap | None:
         """A search of the very images for the very images, unless it was for equal ones only and
         there is another."""
-        direct = self._direct(training, measured)
+        direct = self._direct(training, subject)
         if direct is not None and direct.distance is not None:
             return direct
         ways = (
-            self._of_parts_measured(training, measured),
-            self._of_parts_trained(training, measured),
+            self._of_parts_of_subject(training, subject),
+            self._of_parts_trained(training, subject),
         )
         others = [way for way in ways if way is not None]
         # Both are bounds: the better news of two is as true as the other.
@@ -114,53 +114,55 @@ class Searches:
         artifacts = (load_if_readable(path) for path in paths)
         return [artifact for artifact in artifacts if artifact is not None and _is_one(artifact)]
 
-    def _direct(self, training: Images, measured: Images) -> KnownOverlap | None:
+    def _direct(self, training: SplitOf, subject: SplitOf) -> KnownOverlap | None:
         """The most thorough search of the one dataset for the other's images."""
         candidates = [
             candidate
             for search in [training.dataset, *self._all]
-            if (candidate := self._said_by(search, training, measured)) is not None
+            if (candidate := self._said_by(search, training, subject)) is not None
         ]
         return max(candidates, key=_thoroughness, default=None)
 
-    def _said_by(self, search: Artifact, training: Images, measured: Images) -> KnownOverlap | None:
+    def _said_by(
+        self, search: Artifact, training: SplitOf, subject: SplitOf
+    ) -> KnownOverlap | None:
         left_out = search.id == training.dataset.id and _is_one(search)
         data = search.manifest.parent("dataset")
         if not left_out and (data is None or data.id != training.dataset.id):
             return None
-        if measured.dataset.id not in {parent.id for parent in search.manifest.parents}:
+        if subject.dataset.id not in {parent.id for parent in search.manifest.parents}:
             return None
         try:
             document = read_part(search.path / report.NAME, DedupReport)
         except VitctlError:  # other searches may be whole
-            self.unread.add((training.dataset.id, measured.dataset.id))
+            self.unread.add((training.dataset.id, subject.dataset.id))
             return None
         if document.dataset.split != training.split:
             return None
         for images in document.against or ():
-            if (images.id, images.split) == measured.key and images.matches is not None:
+            if (images.id, images.split) == subject.key and images.matches is not None:
                 overlap = Overlap(
                     state="left-out" if left_out else "trained-on", images=images.matches
                 )
                 return KnownOverlap(overlap, training, search, document.distance)
         return None
 
-    def _of_parts_measured(self, training: Images, measured: Images) -> KnownOverlap | None:
-        parts = [self.between(training, part) for part in self._parts(measured)]
+    def _of_parts_of_subject(self, training: SplitOf, subject: SplitOf) -> KnownOverlap | None:
+        parts = [self.between(training, part) for part in self._parts(subject)]
         # An image may match images of several parts, or of a source only such as a subset lacks.
         return _combined(parts, training, at_most=True)
 
-    def _of_parts_trained(self, training: Images, measured: Images) -> KnownOverlap | None:
-        parts = [self.between(part, measured) for part in self._parts(training)]
+    def _of_parts_trained(self, training: SplitOf, subject: SplitOf) -> KnownOverlap | None:
+        parts = [self.between(part, subject) for part in self._parts(training)]
         return _combined(parts, training, at_most=len(parts) == 1)
 
-    def _parts(self, images: Images) -> list[Images]:
+    def _parts(self, images: SplitOf) -> list[SplitOf]:
         """The images that these are taken from; none where one of their datasets is gone."""
         parts = parts_of(images.dataset, self.store)
         if any(part is None for part in parts):
             return []
         return [
-            Images(part, images.split)
+            SplitOf(part, images.split)
             for part in parts
             if part is not None and _has_split(part, images.split)
         ]
@@ -203,7 +205,7 @@ def _bits(finding: KnownOverlap) -> int:
 
 
 def _combined(
-    parts: Sequence[KnownOverlap | None], training: Images, *, at_most: bool
+    parts: Sequence[KnownOverlap | None], training: SplitOf, *, at_most: bool
 ) -> KnownOverlap | None:
     """The worst that is known of any part, with the matches of all of which it is known; None where
     nothing is known of one part."""
