@@ -124,9 +124,9 @@ def mix(
     from stages.mix.spec import MixRuntime
 
     call = Call(mix, options)
-    names = [str(one.path) if isinstance(one, Artifact) else str(one) for one in datasets]
+    names = map(call.named, datasets)
     cfg, given = resolve(
-        call.overrides, weighted(names, weights), lambda name: call.input("dataset", name)
+        call.overrides, weighted([*names], weights), lambda name: call.input("dataset", name)
     )
     from stages.mix.run import run
 

@@ -33,19 +33,14 @@ def plan(
     them. `topology` are TPUs, as in "v3:32x32", or this machine; `from_` is what `pretrain` goes
     on from. `runtime` takes `search`, `mesh`, `price` and the other fields of `PlanRuntime`."""
     from stages.plan.settings import resolve
-    from vitctl.recipes.going_on import has_dataset
 
     call = Call(plan, options, takes=Configured)
     checkpoint = None
     if from_ is not None:
         checkpoint = call.input("checkpoint", from_, option="from_", trunk=True)
-    own = has_dataset(checkpoint) if examples is None else None
 
-    def dataset() -> Artifact:
-        if data is None:
-            assert own is not None
-            return call.trained_on(own)
-        return call.input("dataset", data)
+    def dataset(own: Artifact | None) -> Artifact:
+        return call.input("dataset", data) if own is None else call.trained_on(own)
 
     planned = resolve(
         call.overrides,
@@ -53,7 +48,8 @@ def plan(
         recipe=recipe,
         length=length({"steps": steps, "images": images, "epochs": epochs}),
         topology=topology,
-        dataset=None if data is None and own is None else dataset,
+        dataset=dataset,
+        names_dataset=data is not None,
         examples=examples,
         checkpoint=checkpoint,
         emit=call.emit,

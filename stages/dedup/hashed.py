@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stages.dedup.spec import VERSION, DedupRuntime
 from vitctl.artifacts import Artifact, Draft, Recipe, Store, crew
@@ -14,13 +13,11 @@ from vitctl.artifacts.kinds import IMAGE_HASHES
 from vitctl.artifacts.kinds.image_hashes import ImageHashes
 from vitctl.artifacts.references import plain_name
 from vitctl.artifacts.store import slug
-from vitctl.data.example import decode_example
 from vitctl.data.image_source import ImageSource
-from vitctl.data.records import Records
+from vitctl.data.records import read_examples
 from vitctl.duplicates import stored
 from vitctl.duplicates.prints import prints
 from vitctl.duplicates.stored import StoredPrints
-from vitctl.errors import InputError
 from vitctl.events import Caution, Emit, Progress
 from vitctl.hardware.machine import available_cores
 
@@ -85,7 +82,8 @@ def _made(
             if part is None:
                 blocks = []
                 for begin in range(0, len(rows), _BLOCK):
-                    images = _images(records, rows[begin : begin + _BLOCK])
+                    examples = read_examples(records, rows[begin : begin + _BLOCK])
+                    images = [example.image for example in examples]
                     blocks.append(prints(images, threads=threads))
                     done = first + min(begin + _BLOCK, len(rows))
                     emit(Progress(f"hash {name} {split}", done, info.examples, "images"))
@@ -98,15 +96,3 @@ def _made(
         dataset=name, split=split, examples=info.examples, unreadable=unreadable, flat=flat
     )
     return draft.publish(summary=summary.as_json())
-
-
-def _images(records: Records, rows: NDArray[np.int64]) -> list[bytes]:
-    """Their encoded bytes. Raises InputError naming a damaged record."""
-    images = []
-    for row, record in zip(rows.tolist(), records.read(rows), strict=True):
-        try:
-            images.append(decode_example(record).image)
-        except ValueError as error:
-            path, position = records.locate(row)
-            raise InputError(f"record {position} of {path} can't be read: {error}") from None
-    return images

@@ -20,8 +20,8 @@ from stages.dedup.compared import Compared
 from stages.dedup.spec import DedupConfig
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.references import plain_name
-from vitctl.data.example import decode_example
 from vitctl.data.image_source import ImageSource
+from vitctl.data.records import read_examples
 from vitctl.data.sheet import sheet
 from vitctl.duplicates.matching import HOW
 from vitctl.duplicates.prints import decoded
@@ -152,8 +152,8 @@ def _thumbnail(side: Side, row: int) -> NDArray[np.float32]:
     """float32[112, 112, 3] in [-1, 1]: the whole image on white; magenta if it can't be decoded."""
     page = Image.new("RGB", (_SIDE, _SIDE), "white")
     with closing(side.source.records(side.split)) as records:
-        (record,) = records.read(np.array([row]))
-    image = decoded(decode_example(record).image)
+        (example,) = read_examples(records, np.array([row]))
+    image = decoded(example.image)
     if image is None:
         return np.full((_SIDE, _SIDE, 3), np.nan, np.float32)
     scale = _SIDE / max(image.size)

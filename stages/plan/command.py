@@ -15,7 +15,6 @@ from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.plan.bill import amount
 from vitctl.plan.topology import LOCAL
-from vitctl.recipes import going_on
 from vitctl.recipes.settings import length
 from vitctl.train.config import TrainConfig
 
@@ -117,16 +116,16 @@ def plan(
     checkpoint = None
     if source is not None:
         checkpoint = session.one("checkpoint", source, option="--from", trunk=True)
-    own = going_on.has_dataset(checkpoint) if examples is None else None
     planned = resolve(
         session.overrides,
         model=model,
         recipe=recipe,
         length=length({"steps": steps, "images": images, "epochs": epochs}),
         topology=topology,
-        dataset=None
-        if data is None and own is None
-        else lambda: session.one("dataset", data, option="--data", stdin=source != "-", of=own),
+        dataset=lambda own: session.one(
+            "dataset", data, option="--data", stdin=source != "-", of=own
+        ),
+        names_dataset=data is not None,
         examples=examples,
         checkpoint=checkpoint,
         emit=session.emit,

@@ -45,24 +45,30 @@ def resolve(
     recipe: RecipeName | None,
     length: settings.Length | None,
     topology: str,
-    dataset: Callable[[], Artifact] | None,
+    dataset: Callable[[Artifact | None], Artifact],
+    names_dataset: bool,
     examples: int | str | None,
     checkpoint: Artifact | None = None,
     emit: Emit,
 ) -> Planned:
-    """The settings that `pretrain` would resolve, for a `dataset`, or for so many `examples`, or
-    for ImageNet-1k; from random weights, or from those of a `checkpoint`. One that was trained on
+    """The settings that `pretrain` would resolve, for a dataset, or for so many `examples`, or for
+    ImageNet-1k; from random weights, or from those of a `checkpoint`. One that was trained on
     synthetic images goes on with these.
+
+    Args:
+      dataset: finds the dataset that the user named, else that which a checkpoint was trained on.
+      names_dataset: whether the user named one.
 
     Raises UsageError for settings that make no sense, or an unknown topology.
     """
-    if dataset is not None and examples is not None:
+    if names_dataset and examples is not None:
         raise UsageError(
             "--data and --examples both give the number of images", hint="keep one of them"
         )
     where = None if topology.strip().lower() == LOCAL else parse(topology)
     described = _IMAGENET
-    data = None if dataset is None else dataset()
+    own = going_on.has_dataset(checkpoint) if examples is None and not names_dataset else None
+    data = dataset(own) if names_dataset or own is not None else None
     if data is not None:
         described = pretraining.images_of(data, split="train")
     elif examples is not None:
@@ -71,13 +77,13 @@ def resolve(
         if described.examples < 1:
             raise UsageError("--examples 0 leaves nothing to train on")
     target: Precision | None = "bfloat16" if where else None  # this machine decides for itself
-    assumed = dataset is None and examples is None
+    assumed = data is None and examples is None
     if checkpoint is not None and data is None:
         if assumed and artifact_inputs.is_synthetic(checkpoint):
             described, assumed = going_on.made_up(checkpoint, overrides), False
         elif at(overrides.tree(), "model.classes") is None:
-            own = CHECKPOINT.summary(checkpoint).classes
-            described = replace(described, classes=len(own) or described.classes, names=own)
+            names = CHECKPOINT.summary(checkpoint).classes
+            described = replace(described, classes=len(names) or described.classes, names=names)
     if checkpoint is None:
         resolved = settings.resolve(
             overrides,
@@ -85,7 +91,7 @@ def resolve(
             recipe=recipe,
             length=length,
             images=lambda tree: described,
-            mock=dataset is None,
+            mock=data is None,
             target_precision=target,
         )
     else:

@@ -8,7 +8,7 @@ import numpy as np
 
 from vitctl.data.config import AugmentConfig
 from vitctl.data.image_cost import ImageCost
-from vitctl.data.records import ShardedRecords
+from vitctl.data.records import ShardedRecords, read_examples
 
 # Images that are tried: enough that one odd one does not decide, few enough to take a second.
 _TRIED = 16
@@ -19,7 +19,7 @@ def measure(records: ShardedRecords, *, resolution: int, augment: AugmentConfig)
     closed then. Imports TensorFlow."""
     from vitctl.data.decode import decode
     from vitctl.data.tensorflow import as_it_is, load_tensorflow
-    from vitctl.data.tf_pipeline import read_examples, train_function
+    from vitctl.data.tf_pipeline import train_function
 
     tf = load_tensorflow()
     count = min(_TRIED, len(records))

@@ -31,7 +31,7 @@ from vitctl.data.image_cost import ImageCost
 from vitctl.data.order import Shuffled
 from vitctl.data.parts import MixtureInfo, SubsetInfo
 from vitctl.data.read_clock import ReadClock
-from vitctl.data.records import Shard, ShardedRecords
+from vitctl.data.records import Shard, ShardedRecords, read_examples
 from vitctl.data.views import Request, View
 from vitctl.errors import InputError, NotFoundError
 from vitctl.formula.family import FormulaConfig
@@ -210,8 +210,6 @@ class Dataset:
     def ids(self, split: str, positions: NDArray[np.int64]) -> list[str]:
         """The names in the records; raises `InputError` naming shard and record of a damaged
         one."""
-        from vitctl.data.tf_pipeline import read_examples
-
         records = self.records(split)
         try:
             return [example.id for example in read_examples(records, positions)]

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.data.columns import by_part
+from vitctl.data.example import Example, decode_example
 from vitctl.errors import DoesNotFitError, InputError, no_room
 from vitctl.places import nofollow
 from vitctl.places.based_path import is_text
@@ -59,6 +60,18 @@ class Records(Protocol):
         """Where record `index` is, for messages: a file or a folder, and the position there."""
 
     def close(self) -> None: ...
+
+
+def read_examples(records: Records, indices: NDArray[np.int64]) -> list[Example]:
+    """The decoded examples at `indices`, int64[b]. Raises `InputError` naming shard and record."""
+    examples = []
+    for index, record in zip(indices.tolist(), records.read(indices), strict=True):
+        try:
+            examples.append(decode_example(record))
+        except ValueError as error:
+            path, position = records.locate(index)
+            raise InputError(f"record {position} of {path} can't be read: {error}") from None
+    return examples
 
 
 @dataclass(frozen=True)

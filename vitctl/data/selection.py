@@ -15,9 +15,9 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.data.example import decode_example
 from vitctl.data.image_source import ImageSource
 from vitctl.data.order import hash64, sample_key
+from vitctl.data.records import read_examples
 from vitctl.errors import InputError
 from vitctl.quoting import quoted
 
@@ -109,8 +109,8 @@ def unique(
         with closing(source.records(split)) as records:
             for begin in range(0, len(positions), _RECORDS):
                 block = positions[begin : begin + _RECORDS]
-                for row, record in zip(block.tolist(), records.read(block), strict=True):
-                    hashes[done] = _hash(record, where=(records.locate, row))
+                for example in read_examples(records, block):
+                    hashes[done] = _hash(example.image)
                     done += 1
                 progress(done, total)
     # Equal hashes side by side, in the order they were read: the first of each run stays.
@@ -132,14 +132,8 @@ def unique(
     return Unique(masks, int(same.sum()), conflicting)
 
 
-def _hash(record: bytes, *, where: tuple[Callable[[int], tuple], int]) -> NDArray[np.uint64]:
+def _hash(image: bytes) -> NDArray[np.uint64]:
     """uint64[2] of an image's encoded bytes."""
-    try:
-        image = decode_example(record).image
-    except ValueError as error:
-        locate, row = where
-        path, position = locate(row)
-        raise InputError(f"record {position} of {path} can't be read: {error}") from None
     return np.frombuffer(blake2b(image, digest_size=_HASH_BYTES).digest(), np.uint64)
 
 

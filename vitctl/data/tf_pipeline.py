@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.data.config import AugmentConfig, EvalPreprocess
-from vitctl.data.example import decode_example
 from vitctl.data.preprocess import eval_image, train_image
 from vitctl.data.read_clock import ReadClock
-from vitctl.data.records import Records
+from vitctl.data.records import Records, read_examples
 from vitctl.data.tensorflow import as_it_is, load_tensorflow, tf_reason
 from vitctl.data.views import Request, TrainView, View
 from vitctl.errors import InputError
@@ -186,15 +185,3 @@ def images_in_order(
         # First the threads that read, then what they read from.
         del blocks, data
         images.close()
-
-
-def read_examples(records: Records, indices: NDArray[np.int64]) -> list[Any]:
-    """The decoded `Example`s at `indices`. Raises `InputError` naming shard and record."""
-    examples = []
-    for index, record in zip(indices, records.read(indices), strict=True):
-        try:
-            examples.append(decode_example(record))
-        except ValueError as error:
-            path, position = records.locate(int(index))
-            raise InputError(f"record {position} of {path} can't be read: {error}") from None
-    return examples

@@ -201,14 +201,19 @@ def _named(source: Source, tree: Tree, *, model: str | None) -> tuple[str, int]:
     return f"{size}/{patch}", patch
 
 
-def _model_of(source: Source, tree: Tree, *, patch: int, loss: Any) -> Tree:
-    """The checkpoint's model, for these classes and the sizes of images and patches that are
-    wanted. Images keep their size, or the nearest that patches fill."""
+def _resolution(source: Source, tree: Tree, *, patch: int) -> int:
+    """Images keep their size, or get the nearest that patches of another size fill."""
     before = source.before.model
     usual = before.resolution
     if patch != before.patch:
         usual = nearest_sizes(usual, patch=patch)[0]
-    resolution = positive(tree, "model.resolution") or usual
+    return positive(tree, "model.resolution") or usual
+
+
+def _model_of(source: Source, tree: Tree, *, patch: int, loss: Any) -> Tree:
+    """The checkpoint's model, for these classes and the sizes of images and patches that are
+    wanted."""
+    before, resolution = source.before.model, _resolution(source, tree, patch=patch)
     bias = before.head_bias
     if not source.keeps_head(tree) and loss in get_args(Loss):
         bias = calm_bias(loss, classes=source.images.classes)
@@ -343,8 +348,11 @@ def _restarted(
     """A new schedule, by the recipe of this dataset and model, with the checkpoint's weights."""
     before, tree = source.before, overrides.tree()
     name, patch = _named(source, tree, model=model)
-    fitted = _model_of(source, tree, patch=patch, loss=tree.get("loss") or before.loss)
-    size = {part: fitted[part] for part in ("width", "patch", "resolution")}
+    size = {
+        "width": before.model.width,
+        "patch": patch,
+        "resolution": _resolution(source, tree, patch=patch),
+    }
     configured = tree.get("recipe")
     if recipe and configured and configured != recipe:
         raise UsageError(

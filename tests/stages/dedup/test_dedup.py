@@ -160,7 +160,7 @@ def test_another_distance_decodes_nothing_again(photos, pets, monkeypatch):
     def no_images(records, rows):
         raise AssertionError("read again")
 
-    monkeypatch.setattr(hashed, "_images", no_images)
+    monkeypatch.setattr(hashed, "read_examples", no_images)
     exact = dedup(photos, pets, set={"exact": True})
     assert len(ids_of(exact)) == 19
     loose = dedup(photos, pets, set={"distance": 10})
@@ -170,7 +170,7 @@ def test_another_distance_decodes_nothing_again(photos, pets, monkeypatch):
 
 def test_an_interrupted_run_goes_on_after_the_last_part(photos, monkeypatch):
     monkeypatch.setattr(stored, "_ROWS", 6)
-    whole, calls = hashed._images, []
+    whole, calls = hashed.read_examples, []
 
     def cut(records, rows):
         calls.append(rows.tolist())
@@ -178,7 +178,7 @@ def test_an_interrupted_run_goes_on_after_the_last_part(photos, monkeypatch):
             raise KeyboardInterrupt
         return whole(records, rows)
 
-    monkeypatch.setattr(hashed, "_images", cut)
+    monkeypatch.setattr(hashed, "read_examples", cut)
     with pytest.raises(KeyboardInterrupt):
         dedup(photos)
     calls_before = calls.copy()

@@ -69,11 +69,11 @@ def scratch(cfg: TrainConfig) -> StartingPoint:
             hint="name the checkpoint: --from RUN",
         )
     for name, choice in (("from_weights", "raw"), ("from_head", "keep")):
-        if (given := getattr(cfg, name)) == choice:
-            continue
-        raise UsageError(
-            f"{name}={given} is of what a run begins from, and this one begins from random weights"
-        )
+        if (given := getattr(cfg, name)) != choice:
+            raise UsageError(
+                f"{name}={given} is of what a run begins from, and this one begins "
+                "from random weights"
+            )
     return StartingPoint(0, lambda layout: states.fresh(cfg, layout=layout), ConsumedSamples())
 
 

@@ -59,6 +59,7 @@ class Metrics:
         folder = path.parent
         self._stack = ExitStack()
         self._bucket: Place | None = None
+        self._sent_at: float | None = None
         every, self.damaged = read_counting(path)
         rows = [strict_json.finite(row) for row in every if row["step"] <= keep_to]
         content = "".join(_line(row) for row in rows).encode()
@@ -82,24 +83,22 @@ class Metrics:
         self._trackings = Trackings(trackings, known=folder, folder=path.parent)
 
     def __enter__(self) -> Metrics:
-        if self._writes:
-            self._file = nofollow.opened(self._path, "a", encoding="utf-8")
-        else:
-            self._file = open(os.devnull, "a", encoding="utf-8")
-        if self._events is not None:
-            self._events.__enter__()
-        try:
-            self._trackings.__enter__()
-        except BaseException:
-            self._file.close()
+        with ExitStack() as stack:
+            stack.push(self._stack)
+            stack.callback(self._send_rest)
+            if self._writes:
+                file = nofollow.opened(self._path, "a", encoding="utf-8")
+            else:
+                file = open(os.devnull, "a", encoding="utf-8")
+            self._file = stack.enter_context(file)
             if self._events is not None:
-                self._events.__exit__(None, None, None)
-            self._stack.close()
-            raise
-        if self._bucket is not None:
-            if self._events is not None:
-                self._remove_events(self._bucket)
-            self._send(self._bucket)
+                stack.enter_context(self._events)
+            stack.enter_context(self._trackings)
+            if self._bucket is not None:
+                if self._events is not None:
+                    self._remove_events(self._bucket)
+                self._send(self._bucket)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -108,16 +107,7 @@ class Metrics:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-        if self._events is not None:
-            self._events.__exit__(kind, error, trace)
-        self._trackings.__exit__(kind, error, trace)
-        if self._bucket is not None:
-            with suppress(
-                OSError, VitctlError
-            ):  # the error under way, if any, is the one to report
-                self._send(self._bucket)
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
 
     def has(self, kind: str, step: int) -> bool:
         return (kind, step) in self._recorded
@@ -136,7 +126,8 @@ class Metrics:
         if self._events is not None:
             self._events.row(row)
         self._trackings.row(row)
-        if self._bucket is not None and time.monotonic() - self._sent_at > _SEND_EVERY_S:
+        if self._sent_at is not None and time.monotonic() - self._sent_at > _SEND_EVERY_S:
+            assert self._bucket is not None
             for copy, content in self._copies(self._bucket):
                 copy.write_behind(content)
 
@@ -154,6 +145,13 @@ class Metrics:
         """Put the files into the bucket, whole."""
         for copy, content in self._copies(bucket):
             copy.write_atomic(content)
+
+    def _send_rest(self) -> None:
+        """What was written since the files were sent last. The error under way, if there is one, is
+        the one to report."""
+        if self._bucket is not None and self._sent_at is not None:
+            with suppress(OSError, VitctlError):
+                self._send(self._bucket)
 
     def _copies(self, bucket: Place) -> Iterator[tuple[Place, bytes]]:
         """Where each file goes, and what it holds."""

@@ -60,7 +60,7 @@ class _Record:
 
 
 class Tracking:
-    """Sends rows to one tracker. Use as a context manager."""
+    """Sends rows to one tracker: `begin`, `row`s, `end`, `wait`."""
 
     def __init__(
         self, tracker: Tracker, run: Tracked, *, rows: Sequence[Row], keep_to: int, emit: Emit
@@ -74,7 +74,6 @@ class Tracking:
         self._problem: str | None = None
         self._thread: threading.Thread | None = None
         self._record = _Record()
-        self._known: dict[str, int] = {}
 
     @property
     def name(self) -> str:
@@ -84,8 +83,7 @@ class Tracking:
     def record(self) -> dict[str, Any]:
         """What is to be remembered of it until the next start."""
         with self._changed:
-            sent = self._record.sent if self._tracker.confirms else self._known
-            return {"run": self._record.run, "sent": dict(sent)}
+            return {"run": self._record.run, "sent": dict(self._record.sent)}
 
     def begin(self, record: Mapping[str, Any] | None) -> None:
         """Open the tracker's run and queue what it does not have. `record` is of an earlier start.
@@ -96,7 +94,7 @@ class Tracking:
         try:
             run = self._tracker.begin(self._run, known=known.run)
         except NoAnswerError as error:
-            self._record, self._known = known, known.sent
+            self._record = known
             self._emit(Caution(f"{error}; its rows are sent when the run starts again"))
             return
         self._record = known if run == known.run else _Record()
@@ -104,7 +102,6 @@ class Tracking:
         # What was sent of later steps is trained again.
         for kind, step in self._record.sent.items():
             self._record.sent[kind] = min(step, self._keep_to)
-        self._known = dict(self._record.sent)
         self._emit(Note(f"{self.name}: {self._tracker.where}"))
         self._thread = threading.Thread(target=self._work, name=f"vitctl-{self.name}", daemon=True)
         self._thread.start()
@@ -133,7 +130,7 @@ class Tracking:
         if self._thread is None:
             return
         with self._changed:
-            if row["step"] > self._known.get(row["kind"], -1):
+            if row["step"] > self._record.sent.get(row["kind"], -1):
                 self._queue.append(row)
                 self._changed.notify()
         self._report()
@@ -145,6 +142,7 @@ class Tracking:
             self._thread = self._problem = None
 
     def _work(self) -> None:
+        taken: dict[str, int] = {}
         try:
             while True:
                 with self._changed:
@@ -154,16 +152,19 @@ class Tracking:
                     ending = self._ending
                 if rows:
                     self._tracker.send(rows)
-                    with self._changed:
-                        for row in rows:
-                            self._record.sent[row["kind"]] = row["step"]
+                    taken |= {row["kind"]: row["step"] for row in rows}
+                    if self._tracker.confirms:
+                        self._arrived(taken)
                 elif ending is not None:
                     self._tracker.finish(ending)
-                    with self._changed:
-                        self._known = dict(self._record.sent)
+                    self._arrived(taken)
                     return
         except Exception as error:
             self._problem = f"{self.name} takes no more rows ({one_line(error)})"
+
+    def _arrived(self, steps: Mapping[str, int]) -> None:
+        with self._changed:
+            self._record.sent.update(steps)
 
 
 class Trackings:
