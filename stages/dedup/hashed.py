@@ -9,6 +9,7 @@ import numpy as np
 
 from stages.dedup.spec import VERSION, DedupRuntime
 from vitctl.artifacts import Artifact, Draft, Recipe, Store, crew
+from vitctl.artifacts.documents import document_bytes
 from vitctl.artifacts.kinds import IMAGE_HASHES
 from vitctl.artifacts.kinds.image_hashes import ImageHashes
 from vitctl.artifacts.references import plain_name
@@ -91,7 +92,7 @@ def _made(
                 draft.write(stored.part_name(index, parts=info.parts), stored.as_npy(part))
             unreadable += int((~part["readable"]).sum())
             flat += int((part["flat"] & part["readable"]).sum())
-    draft.write(stored.DESCRIPTION, f"{info.model_dump_json(indent=1)}\n".encode())
+    draft.write(stored.DESCRIPTION, document_bytes(info))
     summary = ImageHashes(
         dataset=name, split=split, examples=info.examples, unreadable=unreadable, flat=flat
     )

@@ -19,6 +19,7 @@ from PIL import Image
 from stages.dedup.compared import Compared
 from stages.dedup.spec import DedupConfig
 from vitctl.artifacts import Artifact
+from vitctl.artifacts.documents import document_bytes
 from vitctl.artifacts.references import plain_name
 from vitctl.data.image_source import ImageSource
 from vitctl.data.records import read_examples
@@ -37,7 +38,7 @@ _BLOCK = 1024
 
 @dataclass(frozen=True)
 class Side:
-    """ComparedSplit of one split of a dataset."""
+    """The images of one split of a dataset."""
 
     dataset: Artifact
     source: ImageSource
@@ -65,7 +66,7 @@ def report(cfg: DedupConfig, own: Side, others: Sequence[Side], compared: Compar
             Within(distance=distance, images=count) for distance, count in enumerate(curve)
         ),
     )
-    return f"{content.model_dump_json(indent=1)}\n".encode()
+    return document_bytes(content)
 
 
 def reach(cfg: DedupConfig, *, against: bool) -> int:

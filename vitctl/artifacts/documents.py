@@ -48,6 +48,11 @@ def read_document(
     return _validated(raw, model, path=path, repair=repair)
 
 
+def document_bytes(document: BaseModel) -> bytes:
+    """A document as it is written: JSON, indented, with a newline at the end."""
+    return f"{document.model_dump_json(indent=1)}\n".encode()
+
+
 def read_part(path: Place, model: type[D], *, repair: str | None = None) -> D:
     """The document at `path`, as `model`. It has no format of its own: it is part of an artifact,
     so that a missing one is damage.

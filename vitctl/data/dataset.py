@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from vitctl.artifacts.documents import read_document
+from vitctl.artifacts.documents import document_bytes, read_document
 from vitctl.data.config import AugmentConfig
 from vitctl.data.image_cost import ImageCost
 from vitctl.data.order import Shuffled
@@ -116,7 +116,7 @@ class DatasetInfo(Config):
 
     def as_document(self) -> bytes:
         """The content of `dataset.json`."""
-        return (self.model_dump_json(indent=1) + "\n").encode()
+        return document_bytes(self)
 
     def examples(self, split: str) -> int:
         """Records in a split. Raises `NotFoundError` if there is no such split."""

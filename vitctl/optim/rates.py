@@ -101,21 +101,19 @@ def _by_depth(depth: Depth, *, decay: float, layers: int) -> NDArray[np.float64]
 def _freeze(by_name: Shares, patterns: tuple[str, ...], *, layers: int) -> None:
     """Set the shares of frozen parameters to 0, in place."""
     matched: set[str] = set()
+
+    def is_frozen(name: str) -> bool:
+        hits = [pattern for pattern in patterns if re.fullmatch(pattern, name)]
+        matched.update(hits)
+        return bool(hits)
+
     for name, share in by_name.items():
-        if not is_stacked(name):
-            hits = [pattern for pattern in patterns if re.fullmatch(pattern, name)]
-            matched.update(hits)
-            if hits:
-                by_name[name] = np.asarray(0.0)
-            continue
-        moving = share.copy()
-        for layer in range(layers):
-            of_layer = f"{STACKED}/{layer}/{role(name)}"
-            hits = [pattern for pattern in patterns if re.fullmatch(pattern, of_layer)]
-            matched.update(hits)
-            if hits:
-                moving[layer] = 0.0
-        by_name[name] = moving
+        if is_stacked(name):
+            names = [f"{STACKED}/{layer}/{role(name)}" for layer in range(layers)]
+            frozen = np.array([is_frozen(of_layer) for of_layer in names], bool)
+        else:
+            frozen = np.asarray(is_frozen(name))
+        by_name[name] = np.where(frozen, 0.0, share)
     if missing := [pattern for pattern in patterns if pattern not in matched]:
         raise ValueError(
             f"optim.freeze: no parameter is called {missing[0]}; names are such as "

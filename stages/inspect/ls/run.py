@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from stages.inspect.ls.spec import Inputs, ListedRow, State
 from stages.inspect.text import labelled
@@ -111,27 +112,22 @@ def _of_run(run: Run) -> ListedRow:
 
 def _of_checkpoints(run: Run) -> Iterator[ListedRow]:
     for step in run.steps():
-        try:
-            row = _of_artifact(Artifact.load(run.place(step), check=False))
-        except VitctlError as error:
-            place = run.place(step)
-            yield _without_manifest(
-                place, {"kind": "checkpoint"}, state="damaged", problem=error.message
-            )
-            continue
-        yield ListedRow(**{**vars(row), "name": f"{plain_name(run)}@{step}"})
+        yield _inside(run.place(step), kind="checkpoint", name=f"{plain_name(run)}@{step}")
 
 
 def _of_batches(run: Run) -> Iterator[ListedRow]:
     """The batches that a step of the run diverged on."""
     for place in run.batches():
-        try:
-            row = _of_artifact(Artifact.load(place, check=False))
-        except VitctlError as error:
-            kind = {"kind": "batch"}
-            yield _without_manifest(place, kind, state="damaged", problem=error.message)
-            continue
-        yield ListedRow(**{**vars(row), "name": f"{plain_name(run)} batch {place.name}"})
+        yield _inside(place, kind="batch", name=f"{plain_name(run)} batch {place.name}")
+
+
+def _inside(place: Place, *, kind: str, name: str) -> ListedRow:
+    """The row of an artifact in a run's folder."""
+    try:
+        row = _of_artifact(Artifact.load(place, check=False))
+    except VitctlError as error:
+        return _without_manifest(place, {"kind": kind}, state="damaged", problem=error.message)
+    return replace(row, name=name)
 
 
 def _without_manifest(
