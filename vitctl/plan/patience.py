@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from vitctl.signals import under_way, unless_abandoned
+
 T = TypeVar("T")
 
 
@@ -21,33 +23,21 @@ def interruptible(call: Callable[[], T]) -> T:
     thread, which alone gets signals, just called.
 
     On KeyboardInterrupt the call goes on, as nothing can stop it. A process that ends meanwhile
-    ends at once, with 130: libraries that are torn down while a thread is in them crash.
+    ends at once, with 130: a plan writes nothing that is worth waiting for, and libraries that are
+    torn down while a thread is in them crash.
     """
     if threading.current_thread() is not threading.main_thread():
         return call()
-    values: list[T] = []
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            values.append(call())
-        except BaseException as error:  # raised again where it is waited for
-            errors.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
     try:
-        thread.join()
+        return unless_abandoned(call, gives_up=lambda: False)
     except BaseException:
-        atexit.register(_leave, thread)
+        if under_way():
+            atexit.register(_leave)  # the last one registered is called first
         raise
-    if errors:
-        raise errors[0]
-    return values[0]
 
 
-def _leave(thread: threading.Thread) -> None:
-    if not thread.is_alive():
+def _leave() -> None:
+    if not under_way():
         return
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
