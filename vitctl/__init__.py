@@ -13,6 +13,7 @@
     delimited    rows of cells in text: CSV, TSV and what spreadsheets call CSV
     textfiles    text files of other programs: one reader for label lists, tables and TOML
     native_log   lines of C++ libraries on stderr: their kind, and how grave they are
+    picture_mark  the text in a picture that vitctl drew, by which it is no source image
     strict_json  JSON from a disk or a pipe, read with limits
     protobuf     protocol buffers on the wire, as far as the few messages here need them
     settings     typed settings: the base of every Config, overrides, nested tables

@@ -14,7 +14,6 @@ from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.recipes.recipe import Preset, RateScaling
 from vitctl.recipes.settings import length
-from vitctl.settings.overrides import check_keys
 from vitctl.train.config import TrainConfig, TrainRuntime
 
 _SETTINGS = (
@@ -100,7 +99,6 @@ def finetune(
     decay. At another resolution learned position embeddings are resampled, and fixed ones span the
     grid of pretraining. A dataset with other classes gets a new classifier.
     """
-    check_keys(TrainConfig, session.overrides.tree())  # before it may wait for a pipe
     given_length = length({"steps": steps, "images": images, "epochs": epochs})
     runtime = session.runtime(TrainRuntime)
     for checkpoint in session.many("checkpoint", source, option="--from"):

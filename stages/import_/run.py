@@ -38,6 +38,9 @@ def run(
     emit: Emit = silent,
 ) -> Artifact:
     """Import the weights as the one checkpoint, of step 0, of a run."""
+    # The list first: it is small, and weights may take long to be fetched and read
+    given = None if inputs.classes is None else read_class_list(place(inputs.classes), emit=emit)
+
     # What they are: by names and shapes, before any tensor is read
     weights = weight_files.open_weights(inputs.source)
     said = reading.Said(
@@ -55,7 +58,6 @@ def run(
     for sentence in model.assumed:
         emit(Caution(sentence))
     config = model_of(model, cfg)
-    given = None if inputs.classes is None else read_class_list(place(inputs.classes), emit=emit)
     classes, unsure = classes_of(config, model.described, given=given)
     if unsure is not None:
         emit(Caution(unsure))

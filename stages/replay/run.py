@@ -12,7 +12,7 @@ import numpy as np
 
 from stages.replay.spec import PICTURE, Inputs, Request, Shown
 from vitctl.artifacts import Artifact, Parent, Run, Store
-from vitctl.artifacts.kinds import BATCH, CHECKPOINT
+from vitctl.artifacts.kinds import BATCH, CHECKPOINT, phrase_of
 from vitctl.artifacts.run_info import MUST_BE_FINITE, diverged_in_words
 from vitctl.artifacts.runs import CHECKPOINTS
 from vitctl.data.order import Window, batch_of_step, windows_from_json
@@ -161,7 +161,7 @@ def _settings(entry: Artifact | Run, step: int) -> tuple[TrainConfig, tuple[Pare
         return from_identity(entry.info.config, total_steps=step), entry.info.parents
     if entry.kind not in (CHECKPOINT.name, BATCH.name):
         raise InputError(
-            f"{entry.path} is a {entry.kind}, where a run or checkpoint is expected",
+            f"{entry.path} is {phrase_of(entry.kind)}, where a run or checkpoint is expected",
             hint="list checkpoints: vitctl ls --kind checkpoint",
         )
     cfg = trained_with(entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from typer import Argument, Option
@@ -66,9 +67,8 @@ def rm(
     removed unless a flag says so. What lies directly in such a folder and is not vitctl's stays.
     There is no way back.
     """
-    given = Inputs(
-        _references(refs or [], emit=session.emit), descending, inputs, unfinished, dry_run
-    )
+    given = Inputs(tuple(refs or []), descending, inputs, unfinished, dry_run)
+    given = replace(given, references=_references(given.references, emit=session.emit))
     from stages.rm.run import run
     from stages.rm.text import as_text
 
@@ -85,4 +85,4 @@ def _references(given: Sequence[str], *, emit: Emit) -> tuple[str, ...]:
         return tuple(given)
     if len(given) > 1:
         raise UsageError("- (stdin) and other references are both given", hint="keep one of them")
-    return tuple(read_references(what="artifact", several=True, emit=emit))
+    return tuple(read_references(what="an artifact", several=True, emit=emit))

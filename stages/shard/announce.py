@@ -137,7 +137,7 @@ def announce_outcome(outcome: SourceOutcome, *, source: str, emit: Emit) -> None
     for warning, count in outcome.warnings.items():
         emit(Note(f"stored, with a warning of a decoder: {count} ({warning})"))
     if outcome.rejected:
-        emit(Caution(f"{outcome.rejected} bad images were left out; see {REJECTS}"))
+        emit(Caution(f"{outcome.rejected} files were left out; {REJECTS} has the reason of each"))
     for split in outcome.unusable:
         emit(
             Caution(

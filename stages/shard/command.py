@@ -147,7 +147,7 @@ def shard(
         int | None,
         Option(
             metavar="N",
-            help="SRC formula: training pictures per class (default: 1000).",
+            help="SRC formula: training pictures per class (default: 100; with --virtual 1000).",
         ),
     ] = None,
     res: Annotated[

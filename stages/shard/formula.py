@@ -21,6 +21,10 @@ OPTIONS = {
 }
 """Setting of a set -> the option that gives it."""
 
+WRITTEN_PER_CLASS = 100
+"""Training pictures of each class unless the user says how many: 1,000 classes of 256 px are some
+11 GiB of PNG. What is only described takes no room; its default is that of the published sets."""
+
 
 def formula_settings(
     source: str, cfg: ShardConfig, given: Mapping[str, Any], virtual: bool
@@ -37,7 +41,8 @@ def formula_settings(
                 hint=f"leave it out, or: vitctl shard {FORMULA}",
             )
         return cfg, None
-    tree = dict(given)
+    tree = {} if virtual else {"per_class": WRITTEN_PER_CLASS}
+    tree |= given
     if cfg.classes is not None:
         if not cfg.classes.isdecimal():
             raise UsageError(

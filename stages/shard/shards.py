@@ -22,9 +22,11 @@ from vitctl.artifacts.files import TEMPORARY
 from vitctl.errors import DoesNotFitError, InputError, InterruptedRun
 from vitctl.events import Emit, Note, Progress
 from vitctl.hardware.machine import available_cores
+from vitctl.ingest.columns import largest_in_words
 from vitctl.ingest.listing import Source
 from vitctl.ingest.pixels.header import largest_file
 from vitctl.ingest.reading.spool import at_random
+from vitctl.ingest.trees import own_output
 from vitctl.ingest.write.shard_plan import Unit
 from vitctl.ingest.write.shard_writer import (
     REJECTS,
@@ -71,7 +73,7 @@ def make_shards(
         emit(Note(f"continuing: {len(units) - len(todo)} of {len(units)} shards exist already"))
     meter = _Meter(total=sum(len(unit.entries) for unit in units), emit=emit)
     meter.done = meter.before = meter.total - sum(len(units[i].entries) for i in todo)
-    meter.rejected = sum(len(report.rejects) for report in reports.values() if report is not None)
+    meter.rejected = sum(report.bad for report in reports.values() if report is not None)
     allowed = _allowed_rejects(runtime.max_bad_fraction, total=meter.total)
     workers = runtime.workers
     if workers is None:
@@ -107,7 +109,7 @@ def make_shards(
                 if isinstance(event, Done):
                     reports[todo[event.task]] = event.result
                     meter.done += len(units[todo[event.task]].entries)
-                    meter.rejected += len(event.result.rejects)
+                    meter.rejected += event.result.bad
                     if meter.rejected > max(allowed, _ENOUGH_REJECTS):
                         break  # it fails anyway; `_check_rejects` says why
                 meter.show(in_hand=event.items if isinstance(event, Moving) else 0)
@@ -152,20 +154,23 @@ def _check_space(place: Place, units: Sequence[Unit], workers: int, *, max_pixel
     limit = largest_file(max_pixels)
     usable = [np.where(unit.entries.sizes <= limit, unit.entries.sizes, 0) for unit in units]
     shard_bytes = [int(sizes.sum()) for sizes in usable]
+    largest = largest_in_words([unit.entries.where(unit.entries.sizes <= limit) for unit in units])
     if place.local is None:
         at_once = sum(sorted(shard_bytes)[-max(1, workers) :])
         here = Path(tempfile.gettempdir())
-        check_room(here, at_once, hint="fewer --workers, a smaller --shard-size, or another TMPDIR")
+        check_room(
+            here,
+            at_once,
+            of=largest,
+            hint="fewer --workers, a smaller --shard-size, or another TMPDIR",
+        )
         return
     needed_bytes = sum(shard_bytes)
     free_bytes = shutil.disk_usage(place.local).free
     if needed_bytes > free_bytes:
-        i = max(range(len(units)), key=lambda i: usable[i].max())
-        largest = units[i].entries[int(usable[i].argmax())]
         raise DoesNotFitError(
             f"the shards take about {needed_bytes / 2**30:.1f} GiB, and {place} has "
-            f"{free_bytes / 2**30:.1f} GiB left (the largest file is {largest.id}, "
-            f"{largest.size / 2**20:,.1f} MiB)",
+            f"{free_bytes / 2**30:.1f} GiB left ({largest})",
             hint="free some space, or choose another place with --store",
         )
 
@@ -191,13 +196,14 @@ def _check_rejects(
     )
     lines = "".join(json.dumps(reject, ensure_ascii=False) + "\n" for reject in rejects)
     (draft.path / REJECTS).write_atomic(lines.encode())
-    if len(rejects) <= allowed:
+    bad = [reject for reject in rejects if reject["reason"] != own_output.PICTURE]
+    if len(bad) <= allowed:
         return
     examined = sum(report.records + len(report.rejects) for report in reports.values())
-    first = rejects[0]
+    first = bad[0]
     raise InputError(
-        f"{len(rejects)} of {examined} images are bad, more than {allowed / total:.1%} of all "
+        f"{len(bad)} of {examined} images are bad, more than {allowed / total:.1%} of all "
         f"{total}: {first['id']}: {first['reason']}; all are listed in {draft.path / REJECTS}",
         hint="remove or repair them, or go on without them: "
-        f"--max-bad-fraction {math.ceil(100 * len(rejects) / examined) / 100:.2f}",
+        f"--max-bad-fraction {math.ceil(100 * len(bad) / examined) / 100:.2f}",
     )

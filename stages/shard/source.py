@@ -23,14 +23,16 @@ from vitctl.data.classes import read_class_list, read_names, read_pairs, select_
 from vitctl.data.dataset import SPLITS
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
+from vitctl.formula.family import FormulaConfig
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.labels.label_file import read_labels
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.sources.digits import list_digits
 from vitctl.ingest.sources.formats import list_images
-from vitctl.ingest.sources.formula import list_formula
+from vitctl.ingest.sources.formula import largest_picture, list_formula
 from vitctl.ingest.sources.imagenet import list_imagenet
 from vitctl.places import Place, place
+from vitctl.quantities import show_bytes
 from vitctl.quoting import quoted
 from vitctl.suggestions import suggest
 from vitctl.textfiles import slashed
@@ -54,11 +56,22 @@ def own_places(store: Store, runtime: ShardRuntime) -> list[Path]:
     return [path.local for path in places if path.local is not None]
 
 
+def _room_for(formula: FormulaConfig) -> str:
+    count = formula.pictures("train") + formula.pictures("val")
+    most = count * largest_picture(formula)
+    return (
+        f"{count:,} pictures of {formula.resolution} px are written, at most "
+        f"{show_bytes(most)}; --classes, --per-class and --res choose how many and how large, and "
+        "--virtual writes none"
+    )
+
+
 def list_source(
     inputs: Inputs, cfg: ShardConfig, *, own: Sequence[Path] = (), emit: Emit = silent
 ) -> Listing:
     """The images of the source, as its layout says, without what is excluded."""
     if inputs.formula is not None:
+        emit(Note(_room_for(inputs.formula)))  # before a list of millions is made
         return list_formula(inputs.formula)
     if cfg.unlabelled:
         _check_unlabelled(inputs)

@@ -12,7 +12,7 @@ from tests.artifacts.making import made, recipe
 from vitctl.artifacts import Store
 from vitctl.artifacts.files import strangers
 from vitctl.artifacts.newest import newest_whole
-from vitctl.errors import InputError, OverwriteError, UsageError
+from vitctl.errors import DoesNotFitError, InputError, OverwriteError, UsageError
 from vitctl.places import place
 from vitctl.places.nofollow import sync
 
@@ -27,6 +27,27 @@ def begun(store, wanted, **places):
         (draft.path / "half.bin").write_bytes(b"half")
         raise Crash
     return draft.path
+
+
+@pytest.mark.parametrize("error", [DoesNotFitError, InputError, UsageError, KeyboardInterrupt])
+def test_what_is_refused_before_any_work_leaves_no_draft(store, error):
+    """Folders that were made beforehand are no work; nothing unfinished is listed."""
+
+    def refused():
+        with store.open(recipe(), name="thing") as draft:
+            (draft.path / "reports" / "inner").make_folder()
+            raise error("no")
+
+    with pytest.raises(error):
+        refused()
+    assert list(store.root.glob("*/*")) == []
+
+
+def test_a_folder_that_is_a_link_is_no_empty_folder(store, tmp_path):
+    with suppress(Crash), store.open(recipe(), name="thing") as draft:
+        (draft.path / "reports").symlink_to(tmp_path)
+        raise Crash
+    assert (draft.path / "reports").is_symlink()
 
 
 def test_a_crash_leaves_a_draft_that_is_continued(store):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pkgutil
+import re
 import tarfile
 from importlib import import_module
 from pathlib import Path
@@ -31,6 +32,28 @@ def old_manifests():
         for member in archive.getmembers():
             if member.name.endswith("/artifact.json"):
                 yield json.load(archive.extractfile(member))
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_a_kind_has_the_article_that_is_spoken(kind):
+    article, noun = kind.phrase.split(" ", 1)
+    assert article == ("an" if noun[0] in "aeio" else "a")
+    assert kinds.phrase_of(kind.name) == kind.phrase
+
+
+def test_no_sentence_sets_an_article_before_a_name_that_varies():
+    """As in "is a image-hashes": what the names of kinds are called is a field of the record."""
+    root = Path(__file__).parents[2]
+    article = re.compile(r"(?<![\w|])an? \{(\w+\.)*(kind|what|noun)\}")
+    with_any = [
+        f"{path.relative_to(root)}: {line.strip()}"
+        for folder in ("vitctl", "stages")
+        for path in sorted((root / folder).rglob("*.py"))
+        for line in path.read_text().splitlines()
+        if article.search(line)
+    ]
+    # The kinds of schedules: constant, trapezoid, rsqrt, linear, cosine, cooldown.
+    assert [line for line in with_any if "schedule" not in line] == []
 
 
 def test_every_summary_class_is_of_one_kind():

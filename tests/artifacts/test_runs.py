@@ -245,6 +245,7 @@ def test_beginning_from_what_was_just_dropped_says_so(store):
 def test_a_run_that_is_refused_before_it_begins_leaves_nothing(store):
     def refused(*, begins):
         with store.open_run(TRUNK, name="S16") as run:
+            (run.path / "batches").make_folder()
             if begins:
                 run.begin(from_step=0, runtime={})
             raise DoesNotFitError("too large")

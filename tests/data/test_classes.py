@@ -88,6 +88,7 @@ def test_class_list_file(tmp_path):
         ("zebra,\n\ntench, Tinca tinca,\nant\n", "commas at the ends of lines"),
         ("zebra,\r\ntench, Tinca tinca,\r\nant,\r\n", "commas at the ends of lines"),
         ('"zebra"\n"tench, Tinca tinca"\n"ant"\n', "quotes around names"),
+        ("'zebra'\n'tench, Tinca tinca'\n'ant'\n", "quotes around names"),
         ("  'zebra',\n  'tench, Tinca tinca',\n  'ant'\n", "quotes around names"),
         ('["zebra", "tench, Tinca tinca", "ant"]', "a list in brackets"),
         ("[\n 'zebra',\n 'tench, Tinca tinca',\n 'ant',\n]\n", "a list in brackets"),
@@ -107,6 +108,17 @@ def test_lists_copied_out_of_code_and_tables(tmp_path, text, remark):
 def test_what_only_some_names_have_is_a_part_of_them(tmp_path, names):
     (tmp_path / "classes.txt").write_text("\n".join([*names, "c", ""]))
     assert read_class_list(tmp_path / "classes.txt") == [*names, "c"]
+
+
+@pytest.mark.parametrize("line", ['"cat" "dog"', "'cat', 'dog'", '"cat"; "dog"'])
+def test_quotes_around_several_names_of_a_line_are_a_part_of_it(tmp_path, line):
+    (tmp_path / "classes.txt").write_text(f'{line}\n"ant"\n')
+    assert read_class_list(tmp_path / "classes.txt") == [line, '"ant"']
+
+
+def test_quotes_within_a_name_are_doubled_or_apostrophes(tmp_path):
+    (tmp_path / "classes.txt").write_text("'Queen Anne's lace'\n'a ''b'' c'\n")
+    assert read_class_list(tmp_path / "classes.txt") == ["Queen Anne's lace", "a 'b' c"]
 
 
 def test_a_list_of_one_line(tmp_path):

@@ -28,6 +28,7 @@ from vitctl.figures.style import (
     render,
 )
 from vitctl.optim.schedules import ScheduleConfig, value
+from vitctl.picture_mark import HEAD_BYTES, is_marked
 from vitctl.scaling import report
 from vitctl.scaling.laws import Law
 from vitctl.scaling.points import Points
@@ -96,8 +97,10 @@ def test_every_figure_renders_on_its_paper(summary) -> None:
     for i, name in enumerate(figures["light"]):
         theme = THEMES["light" if i % 2 else "dark"]
         drawn = figures[theme.name][name]
-        picture = Image.open(BytesIO(render(drawn, form="png", title=name, description="x")))
+        picture_bytes = render(drawn, form="png", title=name, description="x")
+        picture = Image.open(BytesIO(picture_bytes))
         assert min(picture.size) > 500
+        assert is_marked(picture_bytes[:HEAD_BYTES])  # it is never an image of a dataset
         paper = tuple(round(255 * part) for part in to_rgb(theme.paper))
         assert picture.convert("RGB").getpixel((0, 0)) == paper
 

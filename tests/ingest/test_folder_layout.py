@@ -157,9 +157,8 @@ def test_classes_may_be_called_like_splits(tmp_path, folders):
 
 def test_two_folders_of_one_split_are_refused(tmp_path):
     tree(tmp_path, "train/a", "val/a", "dev/a")
-    with pytest.raises(
-        InputError, match=r"both a .* and a .* folder, which are one split"
-    ) as error:
+    folders = "the folders (val and dev|dev and val), which are one split"
+    with pytest.raises(InputError, match=folders) as error:
         list_folder(tmp_path)
     assert "--exclude" in error.value.hint
     assert splits_of(list_folder(tmp_path, exclude=["dev"])) == {"train": "train", "val": "val"}

@@ -93,6 +93,47 @@ def test_a_count_that_stands_still_is_taken_over(tmp_path, take, clock):
     assert heartbeat.STALE_S <= waited_s <= heartbeat.STALE_S + 2 * heartbeat._POLL_S
 
 
+def test_what_a_dead_holder_left_beside_finished_work_goes(tmp_path, exclusive):
+    """No other takes the lock there any more: the finished work is returned without it."""
+    path = tmp_path / ".lock"
+    gone = multiprocessing.get_context("fork").Process(target=time.sleep, args=(0,))
+    gone.start()
+    holder = replace(Holder.this(), pid=gone.pid, since=started(gone.pid) or "0")
+    gone.join()
+    here = Beat("someone", "here", heartbeat._where(holder), gone.pid)
+    for beat, age_s in ((here, 0), (ELSEWHERE, 3 * heartbeat.STALE_S)):
+        leave(path, beat)
+        path.touch()
+        then = time.time() - age_s
+        os.utime(heartbeat.beside(path), (then, then))
+        locks.remove_stale(place(path))
+        assert list(tmp_path.iterdir()) == []
+    leave(path, ELSEWHERE)
+    path.touch()
+    locks.remove_stale(place(path))  # it may live
+    assert len(list(tmp_path.iterdir())) == 2
+    heartbeat.beside(path).unlink()
+    with exclusive(path):
+        locks.remove_stale(place(path))
+        assert len(list(tmp_path.iterdir())) == 2
+    assert list(tmp_path.iterdir()) == []  # nor is anything left that no one holds
+
+
+def test_no_descriptor_is_left_open(tmp_path, monkeypatch):
+    """Also where removing fails in a way that nobody thought of."""
+    path = tmp_path / ".lock"
+    path.touch()
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(MemoryError):
+        locks.remove_stale(place(path))
+    assert os.listdir("/proc/self/fd") == before
+
+
 def test_a_clock_that_jumps_takes_nothing_over(tmp_path, take, clock, monkeypatch):
     """Years pass on every clock; the holder's count moves, and that is all that counts."""
     path, began = tmp_path / ".lock", clock.now_s()

@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from pydantic import NonNegativeInt
 
-from vitctl.errors import NotFoundError, UsageError
+from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.settings.config import Config
 from vitctl.settings.overrides import build, parse_set, read_toml, to_toml
 
@@ -145,17 +145,19 @@ def test_what_is_printed_can_be_read_back(settings, tmp_path):
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(NotFoundError, match="does not exist"):
         read_toml(tmp_path / "no.toml")
-    with pytest.raises(UsageError, match="is a folder, where a file is expected"):
+    with pytest.raises(InputError, match="is a folder, where a file is expected"):
         read_toml(tmp_path)
+    (tmp_path / "bad.toml").write_bytes(b"a = ")
+    with pytest.raises(UsageError, match="is not TOML"):
+        read_toml(tmp_path / "bad.toml")
     for content, reason in {
-        b"a = ": "is not TOML",
         b"a = 1\nb = \xff": r"is not UTF-8 text \(line 2",
         b"\xff\xfea": "is damaged: it begins as UTF-16 text",
         b"\x1f\x8b\x08\x00\xff": "compressed by gzip",
         b"a = 1\n\0": "NUL character",
     }.items():
         (tmp_path / "bad.toml").write_bytes(content)
-        with pytest.raises(UsageError, match=reason):
+        with pytest.raises(InputError, match=reason):
             read_toml(tmp_path / "bad.toml")
     (tmp_path / "bad.toml").write_text(r'out = "C:\runs\Users"')
     with pytest.raises(UsageError, match="is not TOML") as refused:

@@ -63,7 +63,7 @@ def test_removing(store):
     (would,) = api.rm("photos", dry_run=True, store=store, emit=events.append)
     assert (would.id, would.removed, photos.path.exists()) == (photos.id, False, True)
     assert "would be removed" in events[-1].text
-    with pytest.raises(InputError, match="is one dataset; only a run takes @7"):
+    with pytest.raises(InputError, match="is a dataset; only a run takes @7"):
         api.rm("photos@7", store=store)
     (gone,) = api.rm(photos, store=store)
     assert (gone.removed, gone.bytes) == (True, would.bytes)

@@ -22,6 +22,7 @@ from tests.artifacts.making import recipe as recipe_of
 from tests.stages.commands import COMMANDS
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.console.shared_flags import PROCESSES
+from vitctl.errors import UsageError
 from vitctl.settings.config import Config
 from vitctl.settings.overrides import to_toml
 
@@ -338,6 +339,23 @@ def test_the_settings_are_those_that_print_config_shows(command, begun, folder, 
     monkeypatch.setattr("vitctl.console.session.answer", printed.append)
     typed(*command.words, *case.words.split(), "--print-config")
     assert printed == [to_toml(case.settled(cfg, inputs)).rstrip("\n")]
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.has_settings], ids=str)
+def test_a_setting_that_there_is_none_of_is_refused_before_stdin_is_awaited(
+    command, folder, monkeypatch, capsys
+):
+    """The command before the pipe may work for days."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("vitctl.console.session.stdin_is_pipe", lambda: True)
+    monkeypatch.setattr("vitctl.console.session.read_references", pytest.fail)
+    needed = [word for word in CASES[str(command)].words.split() if word != "--print-config"]
+    words = {"shard": ["digits"], "import": needed, "mix": needed, "average": needed}
+    words["scaling fit"] = needed
+    with pytest.raises(SystemExit) as ended:
+        typed(*command.words, *words.get(str(command), []), "--set", "nonsense=1")
+    assert ended.value.code == UsageError.exit_code
+    assert "there is no setting 'nonsense'" in capsys.readouterr().err
 
 
 def test_that_other_words_would_be_seen(begun):

@@ -15,7 +15,7 @@ from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.catalog import tail_of
 from vitctl.artifacts.drafts import read_note
 from vitctl.artifacts.files import RUN
-from vitctl.artifacts.kinds import CHECKPOINT, DATASET, example_of
+from vitctl.artifacts.kinds import CHECKPOINT, DATASET, example_of, phrase_of
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.artifacts.newest import newest
 from vitctl.artifacts.runs import CHECKPOINTS, Run
@@ -61,13 +61,13 @@ def resolve(
     if isinstance(entry, Run):
         if kind != CHECKPOINT.name:
             raise InputError(
-                f"{entry.path} is a run, where a {kind} is expected", hint=_hint_for(kind)
+                f"{entry.path} is a run, where {phrase_of(kind)} is expected", hint=_hint_for(kind)
             )
         return entry.newest() if step is None else entry.checkpoint(step)
     if entry.kind != kind:
-        expected = "run or checkpoint" if kind == CHECKPOINT.name else kind
+        expected = "a run or checkpoint" if kind == CHECKPOINT.name else phrase_of(kind)
         raise InputError(
-            f"{entry.path} is a {entry.kind}, where a {expected} is expected",
+            f"{entry.path} is {phrase_of(entry.kind)}, where {expected} is expected",
             hint=_hint_for(kind),
         )
     return Artifact.load(entry.path)
@@ -88,7 +88,7 @@ def find(
     """
     entry, step = _looked_up(reference, store=store, kind=kind, trunk=trunk, emit=emit)
     if step is not None and isinstance(entry, Artifact):
-        raise InputError(f"{entry.path} is one {entry.kind}; only a run takes @{step}")
+        raise InputError(f"{entry.path} is {phrase_of(entry.kind)}; only a run takes @{step}")
     return entry, step
 
 

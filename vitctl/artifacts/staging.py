@@ -72,7 +72,10 @@ def staged(
         _clear_leftovers(folder)
         needed = sum(entry.size for entry in missing)
         check_room(
-            folder, needed, hint="choose a larger disk: --cache-dir; copies there may be removed"
+            folder,
+            needed,
+            of=f"a copy of {artifact.path}",
+            hint="choose a larger disk: --cache-dir; copies there may be removed",
         )
         if missing:
             emit(Note(f"copying {artifact.path} to {folder}, once"))
@@ -108,7 +111,7 @@ def fetched(
         return
     every = read_manifest(place).files
     files = [e for e in every if e.path.startswith(prefix) and wanted(e.path)]
-    with scratch(sum(entry.size for entry in files)) as folder:
+    with scratch(sum(entry.size for entry in files), of=f"a copy of {place}") as folder:
         _copy(place, folder, files, emit=silent)
         yield folder
 

@@ -124,6 +124,8 @@ class Store(Catalog):
                 # Refused before it began, as what is too large, with nothing made.
                 if not draft.info.segments and not (path / CHECKPOINTS).is_dir():
                     (path / RUN).remove(missing_ok=True)
+                    if is_blank(path):
+                        clear(path)
                     after.callback(path.remove_if_empty)
                 raise
 

@@ -15,6 +15,7 @@ from vitctl.artifacts import inputs
 from vitctl.artifacts.ancestry import inherited
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.files import RUN
+from vitctl.artifacts.kinds import phrase_of
 from vitctl.artifacts.pasteable import store_flags
 from vitctl.artifacts.references import LATEST, Entry, find
 from vitctl.artifacts.store import Store, checked_name
@@ -110,7 +111,7 @@ class Session:
         a name fits, and to be the newest, those of `kind` count if it is given."""
         references = [reference]
         if reference == "-" or (reference is None and stdin_is_pipe()):
-            references = list(read_references(what="artifact", several=True, emit=self.emit))
+            references = list(read_references(what="an artifact", several=True, emit=self.emit))
         return [
             find(text or LATEST, store=self.store, kind=kind, emit=self.emit) for text in references
         ]
@@ -161,7 +162,7 @@ class Session:
         if reference is not None and reference != "-":
             return [self._resolved(reference, kind=kind, trunk=trunk)]
         if reference == "-" or (stdin and stdin_is_pipe()):
-            lines = read_references(what=kind, several=several, emit=self.emit)
+            lines = read_references(what=phrase_of(kind), several=several, emit=self.emit)
             artifacts = [self._resolved(line, kind=kind) for line in lines]
             for artifact in artifacts:
                 self.emit(Note(f"{option} {artifact.path} (from stdin)"))

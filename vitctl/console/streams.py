@@ -139,13 +139,9 @@ def stdin_is_pipe() -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
-def _one(what: str) -> str:
-    """With its article: `a dataset`, `an artifact`."""
-    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
-
-
 def read_references(*, what: str, several: bool, emit: Emit) -> list[str]:
-    """Lines of stdin, each a path or an object of `--json`. Must run before jax is imported.
+    """Lines of stdin, each a path or an object of `--json`; `what` says of what: "a dataset". Must
+    run before jax is imported.
 
     Reads one line, or with `several` all of them, byte by byte so that nothing beyond is taken.
     Raises NotFoundError (exit 4) at the end of input without a line: the step before failed;
@@ -156,7 +152,7 @@ def read_references(*, what: str, several: bool, emit: Emit) -> list[str]:
     announced = False
     while True:
         if not announced and not select.select([0], [], [], _PATIENCE_S)[0]:
-            emit(Note(f"waiting for the path of {_one(what)} on stdin"))
+            emit(Note(f"waiting for the path of {what} on stdin"))
             announced = True
         try:
             byte = os.read(0, 1)
@@ -180,7 +176,7 @@ def read_references(*, what: str, several: bool, emit: Emit) -> list[str]:
     if not lines:
         raise NotFoundError(
             "the command before the pipe printed no artifact: "
-            f"stdin ended without the path of {_one(what)}",
+            f"stdin ended without the path of {what}",
             hint="see its message above; 'set -o pipefail' makes the shell report it, too",
         )
     return lines
@@ -188,7 +184,7 @@ def read_references(*, what: str, several: bool, emit: Emit) -> list[str]:
 
 def _no_references(what: str, holds: str) -> InputError:
     return InputError(
-        f"stdin holds {holds}, but the path of {_one(what)} is expected",
+        f"stdin holds {holds}, but the path of {what} is expected",
         hint="pipe in the answer of another vitctl command, or give the path as an argument",
     )
 

@@ -17,8 +17,9 @@ from typing import Any
 
 from vitctl.console.flag import Flags
 from vitctl.console.guarded import run_guarded
-from vitctl.console.session import Options
+from vitctl.console.session import Options, Session
 from vitctl.console.shared_flags import ALWAYS, HELP_ALL, PLACES, PROCESSES, RARE, of_settings
+from vitctl.settings.overrides import check_keys
 
 
 def verb(
@@ -54,6 +55,12 @@ def verb(
         rare |= RARE & {*shared, *several}
 
     def wrap(function: Callable[..., None]) -> Callable[..., None]:
+        def checked(session: Session, **arguments: Any) -> None:
+            # Before it may wait for another command's answer on stdin, which can take hours.
+            if sets is not None:
+                check_keys(sets.model, session.overrides.tree())
+            function(session, **arguments)
+
         def command(**arguments: Any) -> None:
             picked = {key: arguments.pop(key) for key in shared}
             if "settings" in picked:
@@ -61,7 +68,7 @@ def verb(
             arguments.pop("help_all", None)
             processes = {key: arguments.pop(key) for key in several}
             code = run_guarded(
-                function,
+                checked,
                 lambda emit: Options(
                     **picked,
                     flags=sets.taken(arguments, emit=emit) if sets is not None else {},

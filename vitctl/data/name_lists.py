@@ -34,8 +34,10 @@ def names_in(text: Text) -> tuple[list[str], tuple[str, ...]]:
 
 
 def _unquoted(name: str) -> str | None:
-    """A name without the quotes around it; None if there are none."""
-    match = re.fullmatch(r"\s*([\"'])(.*)\1", name)
+    """A name without the quotes around it; None if there are none, or they are those of several
+    names (`"cat" "dog"`)."""
+    inner = r"(?:(?!\1).|\1\1|(?<=\w)\1(?=\w))*"  # doubled, or an apostrophe
+    match = re.fullmatch(rf"\s*([\"'])({inner})\1", name)
     return None if match is None else match[2].replace(match[1] * 2, match[1])
 
 

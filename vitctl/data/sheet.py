@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
-MADE_BY = "vitctl replay"
-"""The text in such a picture by which it is known to be no photo: never a source of a dataset."""
+from vitctl.picture_mark import SOFTWARE, mark
+
+MADE_BY = mark("replay")
+"""The text in such a picture, whichever command made it: it is never a source of a dataset."""
 
 _SMALLEST = 72
 """Sides below are enlarged, by whole factors so that pixels stay pixels: a caption needs room."""
@@ -48,7 +50,7 @@ def sheet(images: NDArray[np.float32], captions: Sequence[Sequence[str]]) -> byt
             draw.text(at, _fitted(text, font, width * factor), fill="black", font=font)
     out = io.BytesIO()
     metadata = PngImagePlugin.PngInfo()
-    metadata.add_text("Software", MADE_BY)
+    metadata.add_text(SOFTWARE, MADE_BY)
     page.save(out, "PNG", pnginfo=metadata)
     return out.getvalue()
 

@@ -21,6 +21,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
+from vitctl.picture_mark import SOFTWARE, mark
 from vitctl.scaling.laws import CEILING
 from vitctl.scaling.names import Measure
 
@@ -186,7 +187,12 @@ def render(drawn: Figure, *, form: Format, title: str, description: str) -> byte
     colour = drawn.get_facecolor()
     if form == "png":
         FigureCanvasAgg(drawn)
-        metadata: dict[str, Any] = {"Title": title, "Description": description, "Software": None}
+        # matplotlib writes the software first, as the mark must be.
+        metadata: dict[str, Any] = {
+            SOFTWARE: mark("scaling plot"),
+            "Title": title,
+            "Description": description,
+        }
         drawn.savefig(out, format="png", dpi=200, facecolor=colour, metadata=metadata)
     else:
         FigureCanvasSVG(drawn)

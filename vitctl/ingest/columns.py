@@ -198,6 +198,15 @@ class Entries:
         return replace(self, labels=np.zeros(0, np.int32), label_ends=end_offsets)
 
 
+def largest_in_words(parts: Sequence[Entries]) -> str:
+    """The largest file of all parts; nothing if there is none."""
+    part = max(parts, key=lambda part: part.sizes.max(initial=-1), default=None)
+    if part is None or not len(part):
+        return ""
+    entry = part[int(part.sizes.argmax())]
+    return f"the largest file is {entry.id}, {entry.size / 2**20:,.1f} MiB"
+
+
 class EntriesBuilder:
     """Takes images one at a time, in any order."""
 

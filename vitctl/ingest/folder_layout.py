@@ -189,7 +189,7 @@ def _splits(named: Mapping[str, Split], *, root: str) -> Layout:
     for name, split in named.items():
         if split in by_split:
             raise InputError(
-                f"{root} has both a {by_split[split]} and a {name} folder, which are one split",
+                f"{root} has the folders {by_split[split]} and {name}, which are one split",
                 hint=f"keep one of them, or leave one out: --exclude {name}",
             )
         by_split[split] = name

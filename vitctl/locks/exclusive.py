@@ -21,6 +21,7 @@ from vitctl.events import Emit, Note
 from vitctl.locks import heartbeat, leases, mounts
 from vitctl.locks.timing import SYSTEM, Clock
 from vitctl.places import Place, nofollow
+from vitctl.places.local import LocalPath
 
 _POLL_S = 0.2
 # What flock says where there is none: NFS without a lock server, FUSE, some cluster file systems.
@@ -41,16 +42,18 @@ def exclusive(
     descriptor = _acquire(file, emit=emit, waiting=waiting, clock=clock)
     try:
         with ExitStack() as stack:
+            if descriptor is not None:
+                # Safe to remove: a waiter that opened this very file sees below that it is gone.
+                stack.callback(_remove, file)
             if descriptor is None or mounts.shared(file.parent) is not None:
                 held = heartbeat.beside(file)
                 beating = heartbeat.exclusive(held, emit=emit, waiting=waiting, clock=clock)
                 stack.enter_context(beating)
+            if descriptor is None:
+                stack.callback(_remove, file)  # it means nothing here
             yield
     finally:
         if descriptor is not None:
-            # Safe to remove: a waiter that opened this very file sees below that it is gone.
-            with suppress(OSError):
-                file.remove(missing_ok=True)
             os.close(descriptor)
 
 
@@ -82,18 +85,27 @@ def _acquire(path: Path, *, emit: Emit, waiting: str, clock: Clock) -> int | Non
 def remove_stale(path: Place) -> None:
     """Remove the lock file that a killed process left where no other takes the lock any more:
     beside finished work. One that is held stays, and so does one that may not be removed."""
-    if path.remote is not None or heartbeat.is_held(heartbeat.beside(path.local)):
+    if path.remote is not None or not heartbeat.remove_stale(heartbeat.beside(path.local)):
         return
     file = path.local
     try:
         descriptor = nofollow.descriptor(file, os.O_RDWR)
     except (OSError, VitctlError):
         return
-    with suppress(OSError, VitctlError):
+    try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is_still(file, descriptor):
-            file.remove(missing_ok=True)
-    os.close(descriptor)
+            _remove(file)
+    except OSError as error:
+        if error.errno in _UNSUPPORTED:
+            _remove(file)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(file: LocalPath) -> None:
+    with suppress(OSError, VitctlError):
+        file.remove(missing_ok=True)
 
 
 def _is_still(path: Path, descriptor: int) -> bool:

@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 
 from vitctl import strict_json
-from vitctl.errors import InterruptedRun
+from vitctl.errors import InterruptedRun, VitctlError
 from vitctl.events import Emit, Note
 from vitctl.locks.holder import Holder
 from vitctl.locks.names import HELD
@@ -70,6 +70,19 @@ def exclusive(path: Path, *, emit: Emit, waiting: str, clock: Clock = SYSTEM) ->
         beat = read(path)
         if beat is not None and beat.owner == own.owner:
             nofollow.remove(path, missing_ok=True)
+
+
+def remove_stale(path: Path) -> bool:
+    """Remove the file of a holder that died; whether there is none afterwards. One on another
+    machine counts as dead as for `is_held`, but by the file server's clock alone."""
+    beat = read(path)
+    if beat is None:
+        return True
+    with suppress(OSError, VitctlError):
+        if _is_dead(beat) or _age_s(path) >= 2 * STALE_S:
+            _remove_stale(path, beat)
+            return read(path) is None
+    return False
 
 
 def is_held(path: Path) -> bool:
@@ -137,6 +150,17 @@ def _create(path: Path, own: Beat) -> bool:
     finally:
         nofollow.remove(aside, missing_ok=True)
     return True
+
+
+def _age_s(path: Path) -> float:
+    """How long ago the file was written, by the clock of the machine that keeps it."""
+    aside = path.with_name(f"{TEMPORARY}{path.name}.{uuid.uuid4().hex}")
+    try:
+        with nofollow.opened(aside, "xb") as file:
+            now_s = os.fstat(file.fileno()).st_mtime
+        return now_s - os.lstat(path).st_mtime
+    finally:
+        nofollow.remove(aside, missing_ok=True)
 
 
 def _remove_stale(path: Path, stale: Beat) -> None:

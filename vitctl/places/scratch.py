@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vitctl.errors import DoesNotFitError, VitctlError
@@ -21,19 +21,21 @@ _JUST_MADE_S = 60
 
 
 @contextmanager
-def scratch(needed_bytes: int = 0) -> Iterator[LocalPath]:
-    """An empty folder below TMPDIR, removed afterwards.
+def scratch(needed_bytes: int = 0, *, of: str = "") -> Iterator[LocalPath]:
+    """An empty folder below TMPDIR, removed afterwards; `of` says what needs the room.
 
     What killed processes left there is removed too: each folder is locked while it is used.
     Raises DoesNotFitError if there is no room for `needed_bytes`.
     """
     where = based(tempfile.gettempdir())
     _sweep(where)
-    check_room(where, needed_bytes, hint="set TMPDIR to a larger disk")
+    check_room(where, needed_bytes, of=of, hint="set TMPDIR to a larger disk")
     folder = where / Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where)).name
     descriptor = nofollow.descriptor(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Without flock no later command can see that this one was killed: what it left stays.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         nofollow.make_folder(folder / "files")
         yield folder / "files"
     finally:
@@ -41,13 +43,13 @@ def scratch(needed_bytes: int = 0) -> Iterator[LocalPath]:
         os.close(descriptor)
 
 
-def check_room(where: Path, needed_bytes: int, *, hint: str) -> None:
-    """Raise DoesNotFitError if the disk of `where` has less than that free."""
+def check_room(where: Path, needed_bytes: int, *, of: str, hint: str) -> None:
+    """Raise DoesNotFitError if the disk of `where` has less than that free; `of` says what for."""
     free = shutil.disk_usage(where).free
     if needed_bytes > free:
         raise DoesNotFitError(
             f"the disk of {where} has {free / 2**30:,.2f} GiB free, and "
-            f"{needed_bytes / 2**30:,.2f} GiB are needed there",
+            f"{needed_bytes / 2**30:,.2f} GiB are needed there" + (f" ({of})" if of else ""),
             hint=hint,
         )
 
@@ -63,7 +65,7 @@ def _sweep(where: LocalPath) -> None:
             continue  # another user's
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError:  # it is held, or there is no flock
             continue
         else:
             nofollow.remove_tree(folder, ignore_errors=True)

@@ -17,7 +17,7 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
-from vitctl.errors import InputError, UsageError
+from vitctl.errors import UsageError
 from vitctl.quoting import as_bytes, quoted
 from vitctl.settings.config import Config, place_and_message
 from vitctl.settings.trees import Tree, drop, from_keys, merge, nested
@@ -64,12 +64,9 @@ class Overrides:
 
 def read_toml(path: Path) -> Tree:
     """A TOML file as a tree, "none" being None, whatever program wrote the text. Raises
-    NotFoundError, UsageError."""
+    NotFoundError, InputError where it is no text, and UsageError where the text is no TOML."""
     label = f"--config {path}"
-    try:
-        text = read_text(path, label=label, most_bytes=_MOST_TOML_BYTES).text
-    except InputError as error:
-        raise UsageError(error.message, hint=error.hint) from None
+    text = read_text(path, label=label, most_bytes=_MOST_TOML_BYTES).text
     try:
         return _off(tomllib.loads(text))
     except RecursionError:

@@ -110,18 +110,53 @@ def test_a_strangers_files_of_those_names_change_nothing(tmp_path, container):
     assert listing.skipped == {".json files": 3}
 
 
+def archives_of(container, *folders):
+    """Each folder in an archive of its own, in one folder."""
+    out = folders[0].parent / "archives"
+    out.mkdir()
+    for i, folder in enumerate(folders):
+        packed(container, folder, top=False).rename(out / f"{i}.{container.partition(',')[0]}")
+    return str(out / "*")
+
+
+@pytest.mark.parametrize("container", ["tar", "tar.gz", "zip"])
+def test_of_several_archives_those_that_vitctl_made_are_left_out(tmp_path, container):
+    """Also one that is nothing else; what another archive has under the same names stays."""
+    store = Store(tmp_path / "artifacts")
+    whole = make(made(store, recipe(n=1)).path, "cat/0.png", "ant/9.png", "ant/labels.csv")
+    nested = make(tmp_path / "nested", "cat/1.png", "dog/1.png")
+    shutil.copytree(made(store, recipe(n=2)).path, nested / "dog", dirs_exist_ok=True)
+    photos = make(tmp_path / "photos", "cat/2.png", "dog/2.png")
+    listing = list_images(archives_of(container, whole, nested, photos))
+    assert ids(listing) == ["cat/1.png", "cat/2.png", "dog/2.png"]
+    assert listing.classes == ["cat", "dog"]
+    assert listing.empty_classes == []
+    assert listing.skipped[own_output.KIND] == 2
+
+
+def test_several_archives_that_vitctl_made(tmp_path):
+    store = Store(tmp_path / "artifacts")
+    folders = [make(made(store, recipe(n=n)).path, "cat/0.png") for n in (1, 2)]
+    for folder in folders:
+        folder.rename(tmp_path / folder.name)
+    with pytest.raises(InputError, match="what vitctl made"):
+        list_images(archives_of("tar", *(tmp_path / folder.name for folder in folders)))
+
+
 def test_of_very_many_pngs_some_of_each_folder_are_looked_at(tmp_path, monkeypatch):
     """Opening a million files on a share takes minutes; a folder of replay pictures still goes."""
     monkeypatch.setattr(own_output, "_ALL_LOOKED_AT", 10)
     monkeypatch.setattr(own_output, "_LOOKED_AT", 2)
     root = make(tmp_path / "photos", *(f"{c}/{i}.png" for c in ("cat", "dog") for i in range(9)))
-    for name in ("cat/5.png", *(f"replays/{i}.png" for i in range(4))):
+    # In one folder the last are pictures, as a name like replay-200.png makes them.
+    for name in ("cat/5.png", "dog/8.png", *(f"replays/{i}.png" for i in range(4))):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_bytes(PICTURE)
     listing = list_images(str(root))
     assert listing.classes == ["cat", "dog"]
-    assert "cat/5.png" in ids(listing)  # it is rejected when it is read
-    assert listing.skipped[own_output.PICTURES] == 4
+    assert "cat/5.png" in ids(listing)  # it is left out when it is read
+    assert "dog/8.png" not in ids(listing)
+    assert listing.skipped[own_output.PICTURES] == 5
 
 
 @pytest.mark.parametrize("cut", range(0, 1024, 37))

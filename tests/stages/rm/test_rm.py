@@ -180,6 +180,9 @@ def test_what_is_not_vitctls_is_never_named(rm, store, tmp_path, photos):
 def test_usage(rm, photos):
     assert rm("photos", "--unfinished")[0] == 2
     assert rm("-", "photos", stdin="x\n")[0] == 2
+    # What contradicts itself is refused before another command is awaited, which may take hours.
+    code, _, err = rm("-", "--unfinished", stdin=None)
+    assert (code, "REF and --unfinished are both given" in err) == (2, True)
     assert rm("nothing")[0] == 4
     for newest in ("latest", "ckpt", "latest@4"):
         code, _, err = rm(newest)

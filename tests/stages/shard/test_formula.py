@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -10,14 +11,14 @@ from PIL import Image
 
 from stages import api
 from stages.inspect.verify.images import check_counts, check_records
-from stages.shard.formula import check_source, formula_settings
+from stages.shard.formula import WRITTEN_PER_CLASS, check_source, formula_settings
 from stages.shard.spec import Inputs, ShardConfig
 from tests.artifacts.making import formula_options
 from vitctl.artifacts import Store
 from vitctl.data.dataset import Dataset
 from vitctl.data.example import decode_example
 from vitctl.data.opening import open_source
-from vitctl.errors import InputError, UsageError
+from vitctl.errors import DoesNotFitError, InputError, UsageError
 from vitctl.formula.family import FormulaConfig
 from vitctl.formula.maker import HostMaker, labels_of
 
@@ -102,8 +103,32 @@ def test_settings():
     cfg = ShardConfig(classes="30", val_per_class=2, shards=3)
     left, formula = formula_settings("formula", cfg, {"family": "atom"}, False)
     assert left == ShardConfig(shards=3)
-    assert formula == FormulaConfig(family="atom", classes=30, val_per_class=2)
+    assert formula == FormulaConfig(
+        family="atom", classes=30, per_class=WRITTEN_PER_CLASS, val_per_class=2
+    )
     assert formula_settings("photos", cfg, {}, False) == (cfg, None)
+
+
+def test_what_is_written_is_small_unless_the_user_says_otherwise():
+    """A thousand pictures of a thousand classes are 100 GiB of PNG; described, they take none."""
+    for virtual, per_class in ((False, WRITTEN_PER_CLASS), (True, 1000)):
+        _, formula = formula_settings("formula", ShardConfig(), {}, virtual)
+        assert formula.per_class == per_class
+    _, formula = formula_settings("formula", ShardConfig(), {"per_class": 7}, False)
+    assert formula.per_class == 7
+
+
+def test_the_size_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    """With the flags that choose it; where it does not fit, nothing is left to be listed."""
+    usage = shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    events = []
+    with pytest.raises(DoesNotFitError, match="GiB left"):
+        sharded(tmp_path, emit=events.append)
+    assert events[0].text.startswith("24 pictures of 40 px are written, at most")
+    assert "--classes, --per-class and --res" in events[0].text
+    assert list(tmp_path.rglob("*.json")) == []
+    assert api.ls(store=Store(tmp_path)) == []
 
 
 @pytest.mark.parametrize(

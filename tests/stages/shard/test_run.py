@@ -27,7 +27,9 @@ from vitctl.data.verify import check_records
 from vitctl.errors import DoesNotFitError, InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Note
 from vitctl.ingest.pixels.header import BadImageError
+from vitctl.ingest.trees import own_output
 from vitctl.ingest.write import shard_writer as shards_module
+from vitctl.places import place
 
 HERE = ShardRuntime(workers=0)
 
@@ -200,6 +202,19 @@ def test_bad_images_are_listed_and_left_out(source, store):
     assert len(everything(Dataset.load(artifact.path))) == 18
 
 
+def test_pictures_that_vitctl_made_are_left_out_late_and_are_not_bad(source, store, monkeypatch):
+    """Where there are too many files to look at each while they are listed."""
+    monkeypatch.setattr(own_output, "_ALL_LOOKED_AT", 1)
+    monkeypatch.setattr(own_output, "_LOOKED_AT", 2)
+    picture = sheet(np.zeros((2, 8, 8, 3), np.float32), [["a"], ["b"]])
+    for name in ("ant/2.png", "ant/3.png", "bee/2.png", "bee/3.png"):
+        (source / name).write_bytes(picture)
+    artifact = shard(source, store, runtime=ShardRuntime(workers=0, max_bad_fraction=0))
+    listed = (artifact.path / "rejects.jsonl").read_text().splitlines()
+    assert [json.loads(line)["reason"] for line in listed] == [own_output.PICTURE] * 4
+    assert len(everything(Dataset.load(artifact.path))) == 14
+
+
 def test_conversions_are_counted_by_reason(source, store):
     (source / "ant" / "a.bmp").write_bytes(encode(rgb().convert("1"), "BMP"))
     (source / "ant" / "b.bmp").write_bytes(encode(rgb().convert("P"), "BMP"))
@@ -249,11 +264,20 @@ def test_a_full_disk_loses_nothing(source, store, monkeypatch):
 
 
 def test_too_little_space_is_said_before_any_work(source, store, monkeypatch):
+    """With the file that is to blame, where one is: whether here, or copied here first."""
+    (source / "bee" / "large.png").write_bytes(bytes(2**20))
     usage = shutil.disk_usage(source)._replace(free=100)
-    monkeypatch.setattr("stages.shard.shards.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     monkeypatch.setattr(shards_module, "prepare", None)
-    with pytest.raises(DoesNotFitError, match="GiB left"):
+    largest = r"\(the largest file is (photos/)?bee/large.png, 1.0 MiB\)"
+    with pytest.raises(DoesNotFitError, match=f"GiB left {largest}"):
         shard(source, store)
+    bucket = Store(place(f"memory://{source.parent.name}/store"))
+    with pytest.raises(DoesNotFitError, match=f"are needed there {largest}"):
+        shard(source, bucket)
+    archive = shutil.make_archive(str(source), "gztar", source.parent, source.name)
+    with pytest.raises(DoesNotFitError, match=f"are needed there {largest}"):
+        shard(archive, bucket)
 
 
 def test_too_many_bad_images_end_the_work_early(source, store, monkeypatch):
@@ -548,9 +572,9 @@ def test_replay_pictures_are_no_photos(source, store):
     events = []
     artifact = shard(source, store, emit=events)
     assert artifact.summary["rejected"] == 0
-    assert artifact.summary["skipped"] == {"pictures that vitctl replay made": 10}
+    assert artifact.summary["skipped"] == {"pictures that vitctl made": 10}
     assert Dataset.load(artifact.path).info.classes == ("ant", "bee", "cat")
-    assert any("10 pictures that vitctl replay made" in text for text in said(events, Note))
+    assert any("10 pictures that vitctl made" in text for text in said(events, Note))
     assert said(events, Caution) == []
 
 

@@ -107,27 +107,47 @@ def _batch() -> type[Batch]:
 _TRAINING = ("pretrain", "cooldown", "finetune")
 _WITH_WEIGHTS = (*_TRAINING, "import", "average")
 
-DATASET = Kind("dataset", ("shard", "subset", "mix", "dedup"), _dataset, "vitctl shard SRC")
+DATASET = Kind(
+    "dataset", "a dataset", ("shard", "subset", "mix", "dedup"), _dataset, "vitctl shard SRC"
+)
 CHECKPOINT = Kind(
-    "checkpoint", _WITH_WEIGHTS, _checkpoint, "vitctl pretrain --model S16 --data DATASET"
+    "checkpoint",
+    "a checkpoint",
+    _WITH_WEIGHTS,
+    _checkpoint,
+    "vitctl pretrain --model S16 --data DATASET",
 )
 FEATURE_SET = Kind(
-    "feature-set", ("embed",), _feature_set, "vitctl embed --from RUN --data DATASET"
+    "feature-set",
+    "a feature set",
+    ("embed",),
+    _feature_set,
+    "vitctl embed --from RUN --data DATASET",
 )
-FEWSHOT = Kind("fewshot", ("fewshot",), _fewshot, "vitctl fewshot --from RUN")
-EVALUATION = Kind("evaluation", ("evaluate",), _evaluation, "vitctl evaluate --from RUN")
-EXPORT = Kind("export", ("export",), _export, "vitctl export --from RUN --to timm")
+FEWSHOT = Kind("fewshot", "a few-shot result", ("fewshot",), _fewshot, "vitctl fewshot --from RUN")
+EVALUATION = Kind(
+    "evaluation", "an evaluation", ("evaluate",), _evaluation, "vitctl evaluate --from RUN"
+)
+EXPORT = Kind("export", "an export", ("export",), _export, "vitctl export --from RUN --to timm")
 SCALING_FIT = Kind(
-    "scaling-fit", ("scaling fit",), _scaling_fit, "vitctl scaling fit TABLE", line=_scaling_line
+    "scaling-fit",
+    "a scaling fit",
+    ("scaling fit",),
+    _scaling_fit,
+    "vitctl scaling fit TABLE",
+    line=_scaling_line,
 )
-SCALING_PLOT = Kind("scaling-plot", ("scaling plot",), _scaling_plot, "vitctl scaling plot TABLE")
+SCALING_PLOT = Kind(
+    "scaling-plot", "a scaling plot", ("scaling plot",), _scaling_plot, "vitctl scaling plot TABLE"
+)
 IMAGE_HASHES = Kind(
     "image-hashes",
+    "a set of image hashes",
     ("dedup",),
     _image_hashes,
     "vitctl dedup --data DATASET",
 )
-BATCH = Kind("batch", _TRAINING, _batch)
+BATCH = Kind("batch", "a batch", _TRAINING, _batch)
 
 KINDS: dict[str, Kind[Any]] = {
     kind.name: kind
@@ -158,6 +178,13 @@ def kind_named(text: str) -> str:
         kind.name for kind in KINDS.values() if plain in [_plain(word) for word in kind.commands]
     ]
     return fitting[0] if len(fitting) == 1 else text
+
+
+def phrase_of(kind: str) -> str:
+    """What one of a kind is called in a sentence, with its article; also of a kind that only a
+    later version knows."""
+    known = KINDS.get(kind)
+    return known.phrase if known else f"an artifact of kind {kind}"
 
 
 def example_of(kind: str) -> str:

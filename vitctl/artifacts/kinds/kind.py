@@ -22,6 +22,7 @@ class Kind(Generic[S]):
     """One kind of artifact.
 
     name      as manifests have it
+    phrase    what one is called in a sentence, with its article
     commands  those that make one, as they are typed
     load      imports the class of its summary, which most commands do without
     example   a command line that makes one; None for what is only made on the way
@@ -29,6 +30,7 @@ class Kind(Generic[S]):
     """
 
     name: str
+    phrase: str
     commands: tuple[str, ...]
     load: Callable[[], type[S]]
     example: str | None = None
@@ -58,7 +60,7 @@ class Kind(Generic[S]):
         except ValidationError as error:
             problem = first_problem(error, whole="it")
             raise InputError(
-                f"the summary of {artifact.path} is not that of a {self.name}: {problem}",
+                f"the summary of {artifact.path} is not that of {self.phrase}: {problem}",
                 hint=f"see it: vitctl show {artifact.path}",
             ) from None
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vitctl.errors import DoesNotFitError
 from vitctl.events import Emit, Note
-from vitctl.ingest.columns import Entries, Entry
+from vitctl.ingest.columns import Entries, Entry, largest_in_words
 from vitctl.ingest.listing import Access, Source, pieces
 from vitctl.ingest.reading.windows import Window
 from vitctl.places import nofollow
@@ -82,7 +82,7 @@ def at_random(
     if not needed:  # nothing is left to read
         yield source
         return
-    with scratch(needed) as folder:
+    with scratch(needed, of=_largest(entries, largest)) as folder:
         emit(
             Note(
                 f"{needed / 2**20:,.1f} MiB of images are copied to {folder}, since this "
@@ -90,6 +90,11 @@ def at_random(
             )
         )
         yield _copied(source, entries, path=folder / "images", largest=largest)
+
+
+def _largest(entries: Sequence[Entries], most: int) -> str:
+    """The largest of the files that are no larger than `most`, in a phrase."""
+    return largest_in_words([part.where(part.sizes <= most) for part in entries])
 
 
 def _copied(source: Source, entries: Sequence[Entries], *, path: Path, largest: int) -> Spooled:

@@ -43,11 +43,16 @@ class FormulaReader:
         yield io.BytesIO(as_png(picture))
 
 
+def largest_picture(config: FormulaConfig) -> int:
+    """Bytes that a picture takes at most as PNG: its pixels as they are, and a byte a row."""
+    return config.resolution**2 * 3 + config.resolution + _PNG_OVERHEAD
+
+
 def list_formula(config: FormulaConfig) -> Listing:
     """The pictures of a set, in the splits train and val."""
     entries = EntriesBuilder()
     # Sizes are what a picture can take at most; `read` ends where a file ends.
-    most = config.resolution**2 * 3 + config.resolution + _PNG_OVERHEAD
+    most = largest_picture(config)
     splits: tuple[Split, ...] = ("train", "val")
     for split in splits:
         first = config.first_instance(split)

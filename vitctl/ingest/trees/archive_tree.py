@@ -37,7 +37,11 @@ _DEPTH = 3
 
 
 class ArchiveTree:
-    """Takes members one by one."""
+    """Takes members one by one, those of one part after another.
+
+    What says that vitctl made a folder holds in its own part: another archive may have images in
+    a folder of that name.
+    """
 
     def __init__(self, *, exclude: Collection[str] = ()) -> None:
         self.files = EntriesBuilder()
@@ -49,7 +53,11 @@ class ArchiveTree:
         self._left_alone: str | None = None
         self._tables: dict[str, Callable[[], AbstractContextManager[IO[bytes]]]] = {}
         self._table_bytes = 0
-        self._own: set[bytes] = set()
+        self._own: dict[int, set[bytes]] = {}
+        self._parts = 0
+        self._own_here: set[bytes] = set()
+        self._folders_here: set[tuple[str, ...]] = set()
+        self._tables_here: dict[str, Callable[[], AbstractContextManager[IO[bytes]]]] = {}
         self._pictures: list[bytes] = []
 
     def add_file(self, name: bytes, *, size: int, part: Part, number: int, offset: int) -> bool:
@@ -81,12 +89,12 @@ class ArchiveTree:
     def see_mark(self, name: bytes, content: bytes) -> bool:
         """Whether such a member, right after `add_file` has refused it, says so."""
         if own_output.is_mark(name.rpartition(b"/")[2], content):
-            self._own.add(self._below)
+            self._own_here.add(self._below)
             return True
         return False
 
     def take_back_picture(self, name: bytes) -> None:
-        """The newest member, which was taken, is a picture of `vitctl replay`."""
+        """The newest member, which was taken, is a picture that vitctl made."""
         self.files.pop()
         self.skipped[own_output.PICTURES] += 1
         self._pictures.append(self._below + text_of(name.rpartition(b"/")[2]).encode())
@@ -99,7 +107,7 @@ class ArchiveTree:
         self, name: bytes, opening: Callable[[], AbstractContextManager[IO[bytes]]]
     ) -> None:
         """A table of labels among the members, right after `add_file` has refused it."""
-        self._tables[self._below.decode() + text_of(name.rpartition(b"/")[2])] = opening
+        self._tables_here[self._below.decode() + text_of(name.rpartition(b"/")[2])] = opening
 
     def hold_table(self, name: bytes, read: Callable[[], bytes], *, size: int) -> None:
         """A table in an archive that is read once, from front to back: its contents are kept."""
@@ -112,6 +120,26 @@ class ArchiveTree:
     def add_folder(self, name: bytes) -> None:
         self._entered(name)
 
+    def end_part(self) -> None:
+        """All members of a part were given; the next one is that of the next part."""
+        own = self._own_here
+        self._folders.update(
+            names
+            for names in self._folders_here
+            if not _is_below(f"{'/'.join(names)}/".encode(), own)
+        )
+        self._tables |= {
+            path: opening
+            for path, opening in self._tables_here.items()
+            if not _is_below(path.encode(), own)
+        }
+        if own:
+            self._own[self._parts] = own
+            self.skipped[own_output.KIND] += sum(not _is_below(top, own - {top}) for top in own)
+        self._parts += 1
+        self._folder = None
+        self._own_here, self._folders_here, self._tables_here = set(), set(), {}
+
     def _entered(self, folder: bytes) -> tuple[bytes, str | None]:
         """What the paths of its files begin with; and why they are left alone, if they are."""
         parts = [part for part in folder.split(b"/") if part not in (b"", b".")]
@@ -121,30 +149,29 @@ class ArchiveTree:
         if (kind := next((kind for kind in kinds if kind), None)) is not None:
             return b"", kind
         names = [text_of(part) for part in parts]
-        self._folders.update(tuple(names[:depth]) for depth in range(1, len(names) + 1)[:_DEPTH])
+        self._folders_here.update(
+            tuple(names[:depth]) for depth in range(1, len(names) + 1)[:_DEPTH]
+        )
         return "".join(f"{name}/" for name in names).encode(), None
 
     def build(self, *, path: str, shown: str, source: Source, parts: Collection[Part]) -> Tree:
         """The tree. Raises `InputError` where two archives hold one path."""
         files = self.built_files(shown=shown)
         files = self._last_of_each(files, list(parts))
-        own = [*self._pictures, *(folder.removesuffix(b"/") for folder in self._own)]
+        made = (folder for folders in self._own.values() for folder in folders)
+        own = [*self._pictures, *(folder.removesuffix(b"/") for folder in made)]
         empty = own_output.emptied(own, files)
         below, files = _without_lone_top(files)
         files, excluded = self._without_excluded(files)
         folders: dict[str, set[str]] = {}
         for names in self._folders:
-            if names in empty or _is_below(f"{'/'.join(names)}/".encode(), self._own):
+            if names in empty:
                 continue
             if names[:1] == (below,):
                 names = names[1:]
             if names:
                 folders.setdefault(names[0], set()).update(names[1:2])
-        tables = {
-            path.removeprefix(f"{below}/"): opening
-            for path, opening in self._tables.items()
-            if not _is_below(path.encode(), self._own)
-        }
+        tables = {path.removeprefix(f"{below}/"): opening for path, opening in self._tables.items()}
         return Tree(
             path=path,
             shown=shown,
@@ -159,15 +186,14 @@ class ArchiveTree:
 
     def built_files(self, *, shown: str) -> Entries:
         """All members that were taken but those in folders that vitctl made. Raises `InputError`
-        where it made all of the archive."""
-        if b"" in self._own:
+        where it made all of every part."""
+        if len(self._own) == self._parts and all(b"" in own for own in self._own.values()):
             raise own_output.refusal(shown)
         files = self.files.build()
         if not self._own:
             return files
-        outermost = (own for own in self._own if not _is_below(own, self._own - {own}))
-        self.skipped[own_output.KIND] += sum(1 for _ in outermost)
-        mask = (not _is_below(id_, self._own) for id_ in files.ids)
+        own = (self._own.get(part, ()) for part in files.parts.data)
+        mask = (not _is_below(id_, own) for id_, own in zip(files.ids, own, strict=True))
         return files.where(np.fromiter(mask, bool, len(files)))
 
     def _without_excluded(self, files: Entries) -> tuple[Entries, set[str]]:
@@ -207,9 +233,10 @@ class ArchiveTree:
 
 
 def _is_below(path: bytes, folders: Collection[bytes]) -> bool:
-    """Whether a path is in one of these folders, which end with a slash, or is one of them."""
-    if not folders:
-        return False
+    """Whether a path is in one of these folders, which end with a slash, or is one of them; all
+    is in the one without a name."""
+    if not folders or b"" in folders:
+        return bool(folders)
     end = path.find(b"/")
     while end >= 0:
         if path[: end + 1] in folders:

@@ -1,5 +1,6 @@
 """What vitctl itself wrote is never a source of images: artifacts, runs and their drafts are known
-by the file that each of them has, replay pictures by a text that is in them.
+by the file that each of them has, pictures (of batches, mistakes, pairs, scaling laws) by a text
+that is in them.
 
 A stranger's `run.json` or `artifact.json` is told from ours by its fields. The same holds for what
 lies in an archive.
@@ -18,25 +19,24 @@ from numpy.typing import NDArray
 from vitctl import strict_json
 from vitctl.artifacts.files import DRAFT, RUN
 from vitctl.artifacts.manifest import MANIFEST
-from vitctl.data.sheet import MADE_BY
 from vitctl.errors import InputError
 from vitctl.ingest.columns import Entries
 from vitctl.ingest.listing import Reader, Source
 from vitctl.ingest.pixels.header import BadImageError
+from vitctl.picture_mark import HEAD_BYTES, is_marked
 
 KIND = "folders that vitctl made"
-PICTURES = "pictures that vitctl replay made"
+PICTURES = "pictures that vitctl made"
+PICTURE = "it is a picture that vitctl made"
+"""Why one that was taken for an image is left out when it is read."""
 MOST_BYTES = 64 << 20
 """Of a mark that is read; the manifest of ten thousand shards has 2 MB."""
-HEAD_BYTES = 128
-"""The beginning of a picture, in which the text is."""
 
 _MARKS = {
     MANIFEST: {"format", "kind", "id", "digest", "stage"},
     RUN: {"format", "kind", "id", "stage", "segments"},
     DRAFT: {"vitctl"},
 }
-_PNG = b"\x89PNG\r\n\x1a\n"
 # Opening a file takes 20 us on a local disk, and a thousand on a share.
 _ALL_LOOKED_AT = 10_000
 _LOOKED_AT = 32
@@ -69,16 +69,11 @@ def refusal(shown: str) -> InputError:
     )
 
 
-def is_replay_picture(data: bytes) -> bool:
-    """Whether these are the bytes of a picture of `vitctl replay`: its text is the first chunk."""
-    return data.startswith(_PNG) and MADE_BY.encode() in data[:HEAD_BYTES]
-
-
 def without_pictures(entries: Entries, source: Source) -> tuple[Entries, list[bytes]]:
-    """Entries in the order of their ids, without pictures of `vitctl replay`; and the ids of these.
+    """Entries in the order of their ids, without pictures that vitctl made; and the ids of these.
 
-    Every PNG is looked at; of more than `_ALL_LOOKED_AT` the first `_LOOKED_AT` of each folder, and
-    the others of a folder where one is such a picture. What is missed is rejected when it is read.
+    Every PNG is looked at; of more than `_ALL_LOOKED_AT` some of each folder, and the others of a
+    folder where one is such a picture. What is missed is left out when it is read.
     """
     folders: dict[bytes, list[int]] = {}
     for row, id_ in enumerate(entries.ids):
@@ -90,9 +85,11 @@ def without_pictures(entries: Entries, source: Source) -> tuple[Entries, list[by
     keep = np.ones(len(entries), bool)
     with source.reader() as reader:
         for rows in folders.values():
-            _mark_pictures(keep, rows[:most], entries=entries, reader=reader)
-            if most is not None and not keep[rows].all():
-                _mark_pictures(keep, rows[most:], entries=entries, reader=reader)
+            some = rows if most is None or len(rows) <= most else _spread(rows, most)
+            _mark_pictures(keep, some, entries=entries, reader=reader)
+            if len(some) < len(rows) and not keep[some].all():
+                rest = sorted({*rows} - {*some})
+                _mark_pictures(keep, rest, entries=entries, reader=reader)
     return entries.where(keep), [entries.ids[row] for row in np.flatnonzero(~keep).tolist()]
 
 
@@ -110,13 +107,18 @@ def emptied(pictures: Iterable[bytes], entries: Entries) -> set[tuple[str, ...]]
     return empty
 
 
+def _spread(rows: list[int], count: int) -> list[int]:
+    """So many of these rows, from the first to the last at equal distances."""
+    return [rows[i * (len(rows) - 1) // (count - 1)] for i in range(count)]
+
+
 def _mark_pictures(
     keep: NDArray[np.bool_], rows: list[int], *, entries: Entries, reader: Reader
 ) -> None:
     for row in rows:
         # What can't be read, or changes meanwhile, is reported when the whole of it is read.
         with suppress(OSError, BadImageError, InputError), reader.open(entries[row]) as file:
-            keep[row] = not is_replay_picture(file.read(HEAD_BYTES) or b"")
+            keep[row] = not is_marked(file.read(HEAD_BYTES) or b"")
 
 
 def _has_mark(folder: bytes, mark: str) -> bool:

@@ -29,11 +29,11 @@ from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.reading.streams import Compression, Stream, decompressed, open_stream
 from vitctl.ingest.reading.windows import InParts, opened_window
 from vitctl.ingest.table import in_parts, read_table
-from vitctl.ingest.trees import own_output
 from vitctl.ingest.trees.archive_tree import ArchiveTree
 from vitctl.ingest.trees.tar_members import members
 from vitctl.ingest.trees.tree import ReadTree
 from vitctl.ingest.trees.tree_reading import read_tree
+from vitctl.picture_mark import HEAD_BYTES, is_marked
 
 TarKind = Literal["tar", "webdataset"]
 
@@ -226,8 +226,8 @@ def list_tars(
                 if tree.add_file(
                     file.name, size=file.size, part=part, number=number, offset=len(offsets)
                 ):
-                    if file.name[-4:].lower() == b".png" and own_output.is_replay_picture(
-                        _beginning(file, own_output.HEAD_BYTES)
+                    if file.name[-4:].lower() == b".png" and is_marked(
+                        _beginning(file, HEAD_BYTES)
                     ):
                         tree.take_back_picture(file.name)
                         continue
@@ -254,6 +254,7 @@ def list_tars(
         samples.end()
         for name in walk.folders:
             tree.add_folder(name)
+        tree.end_part()
         if walk.others:
             tree.skipped[_OTHER] += walk.others
         if walk.links:

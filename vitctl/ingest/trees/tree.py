@@ -56,7 +56,7 @@ ReadTree = Callable[[Tree, Choices], Listing]
 
 
 def without_own_output(tree: Tree) -> Tree:
-    """A tree whose source is read at random, without pictures of `vitctl replay`, and without the
+    """A tree whose source is read at random, without pictures that vitctl made, and without the
     folders that hold nothing but what vitctl made."""
     files, pictures = own_output.without_pictures(tree.files, tree.source)
     if pictures:

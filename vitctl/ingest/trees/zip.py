@@ -188,6 +188,7 @@ def list_zips(
                     f"{part.shown} is damaged at byte {error.at:,} ({error.reason}); what lies "
                     "before is taken"
                 )
+        tree.end_part()
     shown = text_of(os.fsencode(given))
     if not len(tree.files) and tree.skipped[_KINDS["encrypted"]]:
         raise InputError(

@@ -25,8 +25,9 @@ from vitctl.ingest.listing import Reader, Source, read
 from vitctl.ingest.pixels import decoder_warnings
 from vitctl.ingest.pixels.header import BadImageError, check_head
 from vitctl.ingest.pixels.prepare import prepare
-from vitctl.ingest.trees.own_output import is_replay_picture
+from vitctl.ingest.trees import own_output
 from vitctl.ingest.write.shard_plan import Unit
+from vitctl.picture_mark import is_marked
 from vitctl.places import Place, nofollow
 from vitctl.places.copies import upload
 from vitctl.places.scratch import scratch
@@ -60,6 +61,11 @@ class ShardReport(Config):
     """Why other readers see kept bytes otherwise than training -> how many images."""
     warnings: dict[str, int] = Field(default_factory=dict)
     """What a decoder warned of in images that are stored -> how many; caught in workers only."""
+
+    @property
+    def bad(self) -> int:
+        """How many images were left out because of a fault: a picture that vitctl made has none."""
+        return sum(reject.reason != own_output.PICTURE for reject in self.rejects)
 
 
 class _Held:
@@ -126,8 +132,8 @@ def write_shard(
                     if position in poisoned:
                         raise BadImageError(poisoned[position])
                     data = _read(reader, entry, max_pixels=max_pixels)
-                    if is_replay_picture(data):
-                        raise BadImageError("it is a picture that vitctl replay made")
+                    if is_marked(data):
+                        raise BadImageError(own_output.PICTURE)
                     prepared = prepare(data, max_pixels=max_pixels, keep_bytes=keep_bytes)
                 except BadImageError as error:
                     rejects.append(Reject(position=position, id=entry.id, reason=str(error)))
