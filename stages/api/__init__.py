@@ -1,6 +1,6 @@
 """The commands from Python: what the shell says, in a notebook or a sweep. Silent without `emit`.
 
-    call      the arguments of every command, and how an input is looked up
+    call      the arguments of every command, how an input is looked up, settings of a call
     data      shard, subset, dedup, mix
     train     pretrain, cooldown, finetune, average
     measure   fewshot, evaluate, compare, scaling_fit, scaling_plot
@@ -23,7 +23,7 @@ setting, and `set` takes it by the key that `--print-config` shows (docs/guide/p
 
 from __future__ import annotations
 
-from stages.api.call import Configured, Count, Looking, Options, Reference
+from stages.api.call import Configured, Count, Looking, Options, Reference, settings
 from stages.api.data import dedup, mix, shard, subset
 from stages.api.hardware import doctor, plan
 from stages.api.measure import compare, evaluate, fewshot, scaling_fit, scaling_plot
@@ -58,6 +58,7 @@ __all__ = [
     "rm",
     "scaling_fit",
     "scaling_plot",
+    "settings",
     "shard",
     "show",
     "subset",

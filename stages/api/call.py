@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
@@ -15,6 +16,7 @@ from vitctl.hardware.compilation_cache import keep_compiled_programs
 from vitctl.hardware.machine import settle_platform
 from vitctl.places import Place, place
 from vitctl.quoting import quoted
+from vitctl.settings.config import Config
 from vitctl.settings.overrides import Overrides, build, read_toml
 from vitctl.settings.trees import from_keys
 from vitctl.stage import Runtime
@@ -65,6 +67,31 @@ class Options(Configured, total=False):
     force: bool
 
 
+def settings(function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Config:
+    """What `function` of this package would make with these arguments: its resolved settings, as
+    --print-config shows them. Nothing is made. TypeError for a function without settings."""
+    token = _only_settings.set(True)
+    try:
+        function(*arguments, **options)
+    except _Resolved as resolved:
+        return resolved.cfg
+    finally:
+        _only_settings.reset(token)
+    raise TypeError(f"{getattr(function, '__name__', function)} is no function of stages.api")
+
+
+class _Resolved(BaseException):
+    """Ends a call that was made for its settings. No error, so that no `except Exception` on the
+    way takes it for one."""
+
+    def __init__(self, cfg: Config) -> None:
+        super().__init__()
+        self.cfg = cfg
+
+
+_only_settings: ContextVar[bool] = ContextVar("only_settings", default=False)
+
+
 class Call:
     """One call of a function: its store, its overrides, and what its inputs are. TypeError for
     options that are none of `takes`."""
@@ -79,6 +106,8 @@ class Call:
         for name in options:
             if name not in takes.__annotations__:
                 raise TypeError(_unexpected(function, name, takes))
+        if _only_settings.get() and "set" not in takes.__annotations__:
+            raise TypeError(f"{function.__name__}() has no settings")
         # As the command line does, before jax is imported.
         keep_compiled_programs()
         settle_platform()
@@ -100,6 +129,12 @@ class Call:
 
     def runtime(self, model: type[R]) -> R:
         return build(model, {**self._where, **self.running})
+
+    def resolved(self, settings: Callable[[], Config]) -> None:
+        """Every function with settings calls this before its work begins, which is where a call
+        for the settings alone ends."""
+        if _only_settings.get():
+            raise _Resolved(settings())
 
     def input(
         self,

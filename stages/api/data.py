@@ -60,6 +60,7 @@ def shard(
         label_column=label_column,
         label_separator=label_separator,
     )
+    call.resolved(lambda: cfg)
     from stages.shard.run import run
 
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
@@ -85,6 +86,7 @@ def subset(
         exclude_ids=exclude_ids,
         emit=call.emit,
     )
+    call.resolved(lambda: cfg)
     from stages.subset.run import run
 
     runtime = call.runtime(SubsetRuntime)
@@ -110,6 +112,7 @@ def dedup(
         against,
         lambda other: call.input("dataset", other, option="against"),
     )
+    call.resolved(lambda: cfg)
     from stages.dedup.run import run
 
     return run(cfg, given, store=call.store, runtime=call.runtime(DedupRuntime), emit=call.emit)
@@ -128,6 +131,7 @@ def mix(
     cfg, given = resolve(
         call.overrides, weighted([*names], weights), lambda name: call.input("dataset", name)
     )
+    call.resolved(lambda: cfg)
     from stages.mix.run import run
 
     return run(cfg, given, store=call.store, runtime=call.runtime(MixRuntime), emit=call.emit)

@@ -55,6 +55,7 @@ def plan(
         emit=call.emit,
     )
     runtime = planned.runtime(call.running)
+    call.resolved(lambda: planned.cfg)
     from stages.plan.run import run
 
     return run(planned.cfg, planned.inputs, runtime=runtime, emit=call.emit)

@@ -41,6 +41,7 @@ def fewshot(
     if features is not None and features not in get_args(Features):
         if source is not None or data is not None:
             raise TypeError("fewshot() takes neither source nor data with stored features")
+        call.resolved(lambda: cfg)
         from stages.fewshot.run import run
 
         files = None if isinstance(features, Artifact) else features_in_files(Path(features))
@@ -51,6 +52,7 @@ def fewshot(
     dataset = call.measured_on(checkpoint, data)
     overrides = overrides.with_flags({"features": features})
     (cfg,) = resolve(overrides, checkpoint, dataset, store=call.store, emit=call.emit)
+    call.resolved(lambda: cfg)
     from stages.fewshot.run import run
 
     given = Measured(checkpoint, dataset)
@@ -80,6 +82,7 @@ def evaluate(
     overrides = call.overrides.with_flags({"class_map": class_map})
     file = None if labels is None else Path(labels)
     cfg, given = resolve(overrides, checkpoint, dataset, labels=file, emit=call.emit)
+    call.resolved(lambda: cfg)
     from stages.evaluate.run import run
 
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
@@ -122,10 +125,11 @@ def scaling_fit(
     """A table with a row for each run -> the law fitted to it. `loss` names a column of losses, in
     place of error rates."""
     from stages.scaling.fit.spec import Inputs
-    from stages.scaling.settings import of_fit
+    from stages.scaling.settings import of_fit, settled_fit
 
     call = Call(scaling_fit, options)
     cfg = of_fit(call.overrides, loss=loss)
+    call.resolved(lambda: settled_fit(cfg, Path(table)))
     from stages.scaling.fit.run import run
 
     given, runtime = Inputs(Path(table)), call.runtime(Runtime)
@@ -136,7 +140,7 @@ def scaling_plot(
     table: Reference | None = None, *, loss: str | None = None, **options: Unpack[Options]
 ) -> Artifact:
     """A table with a row for each run, or a fit, left out the newest -> its figures."""
-    from stages.scaling.settings import of_plot, resolve_inputs
+    from stages.scaling.settings import of_plot, resolve_inputs, settled_plot
 
     call = Call(scaling_plot, options)
     name = str(table.path) if isinstance(table, Artifact) else table
@@ -145,6 +149,7 @@ def scaling_plot(
         lambda reference: call.input(SCALING_FIT.name, reference, option="table"),
     )
     cfg = of_plot(call.overrides, given, loss=loss)
+    call.resolved(lambda: settled_plot(cfg, given))
     from stages.scaling.plot.run import run
 
     return run(cfg, given, store=call.store, runtime=call.runtime(Runtime), emit=call.emit)

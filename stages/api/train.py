@@ -56,6 +56,7 @@ def pretrain(
         runtime=runtime,
         emit=call.emit,
     )
+    call.resolved(lambda: cfg)
     from stages.pretrain.run import run
 
     return run(cfg, inputs, store=call.store, runtime=runtime, emit=call.emit)
@@ -87,6 +88,7 @@ def cooldown(
         emit=call.emit,
     )
     dataset = None if inputs.is_synthetic(checkpoint) else call.trained_on(checkpoint)
+    call.resolved(lambda: cfg)
     from stages.cooldown.run import run
 
     given = Inputs(checkpoint, dataset)
@@ -128,6 +130,7 @@ def finetune(
         scale_lr=scale_lr,
         sweep_lr=sweep_lr,
     )
+    call.resolved(lambda: cfg)
     from stages.finetune.run import run
 
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
@@ -152,6 +155,7 @@ def average(
         named = newest_of(named, count=last)
     dataset = None if data is None else call.input("dataset", data)
     cfg, given = resolve(call.overrides, named, dataset, emit=call.emit)
+    call.resolved(lambda: cfg)
     from stages.average.run import run
 
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)

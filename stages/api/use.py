@@ -31,6 +31,7 @@ def predict(
     runtime = call.runtime(PredictRuntime)
     checkpoint = call.input("checkpoint", source, option="source")
     cfg = resolve(call.overrides, checkpoint, store=call.store, emit=call.emit)
+    call.resolved(lambda: cfg)
     from stages.predict.run import run
 
     files = map(names.named, map(str, images))
@@ -57,6 +58,7 @@ def embed(
     dataset = call.measured_on(checkpoint, data)
     flags = {"at": at, "splits": None if splits is None else list(splits)}
     cfg = resolve(call.overrides.with_flags(flags), checkpoint, dataset, emit=call.emit)
+    call.resolved(lambda: cfg)
     from stages.embed.run import run
 
     given = Measured(checkpoint, dataset)
@@ -73,6 +75,7 @@ def import_(
     call = Call(import_, options)
     cfg, given = resolve(call.overrides, source, classes=classes)
     runtime = call.runtime(ImportRuntime)
+    call.resolved(lambda: cfg)
     from stages.import_.run import run
 
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
@@ -96,6 +99,7 @@ def export(
     checkpoint = call.input("checkpoint", source, option="source")
     flags = {"to": to, "features": no_classifier or None, "weights": weights}
     cfg = resolve(call.overrides.with_flags(flags), checkpoint, emit=call.emit)
+    call.resolved(lambda: cfg)
     from stages.export.run import run
 
     return run(cfg, Inputs(checkpoint), store=call.store, runtime=runtime, emit=call.emit)

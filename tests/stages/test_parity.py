@@ -53,7 +53,7 @@ OF_THE_TERMINAL = {
     ("predict", "null"): "how paths are separated on stdin",
     "json": "the answer is an object",
     "quiet": "nothing is shown without `emit`",
-    "print_config": "the settings are an argument of nothing",
+    "print_config": "a function of its own: settings(pretrain, ...)",
     "help_all": "help",
 }
 """Flags that Python has no use for, and why; those of several processes are the shell's, too."""
@@ -338,7 +338,22 @@ def test_the_settings_are_those_that_print_config_shows(command, begun, folder, 
     printed = []
     monkeypatch.setattr("vitctl.console.session.answer", printed.append)
     typed(*command.words, *case.words.split(), "--print-config")
-    assert printed == [to_toml(case.settled(cfg, inputs)).rstrip("\n")]
+    settings = case.settled(cfg, inputs)
+    assert printed == [to_toml(settings).rstrip("\n")]
+    assert api.settings(case.call) == settings
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not c.has_settings], ids=str)
+def test_a_function_without_settings_does_no_work_when_asked_for_them(command, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(f"{command.package}.run.run", lambda *_, **__: pytest.fail("it began"))
+    with pytest.raises(TypeError, match=r"has no settings"):
+        api.settings(CASES[str(command)].call)
+
+
+def test_settings_are_of_functions_of_the_api():
+    with pytest.raises(TypeError, match="no function of"):
+        api.settings(print)
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.has_settings], ids=str)
