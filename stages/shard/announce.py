@@ -11,6 +11,7 @@ from vitctl.data.dataset import Split
 from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.litter import MISNAMED, NAMED, kinds_in_words
+from vitctl.ingest.pixels.policy import TREATMENTS
 from vitctl.ingest.write.assemble import SourceOutcome
 from vitctl.ingest.write.shard_plan import Splitting, Unit
 from vitctl.ingest.write.shard_writer import REJECTS
@@ -81,6 +82,8 @@ def announce_plan(
         parts = [unit for unit in units if unit.split == split]
         images = sum(len(unit.entries) for unit in parts)
         values[split] = f"{images:,} images in {len(parts)} shard{'s' * (len(parts) > 1)}"
+    if changes := ", ".join(cfg.pixels.phrases()):
+        values["images"] = changes
     emit(Settings("dataset", values))
     if (held_out := _held_out(splitting, cfg)) is not None:
         emit(Note(held_out))
@@ -125,6 +128,9 @@ def _held_out(splitting: Splitting, cfg: ShardConfig) -> str | None:
 
 
 def announce_outcome(outcome: SourceOutcome, *, source: str, emit: Emit) -> None:
+    for treatment, count in outcome.treatments.items():
+        say = Caution if treatment == "profile ignored" else Note
+        emit(say(f"{TREATMENTS[treatment]}: {count:,} images"))
     for reason, count in outcome.converted.items():
         emit(Note(f"converted to PNG: {count} ({reason})"))
     for reason, count in outcome.differ.items():

@@ -14,9 +14,11 @@ from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.formula.family import Family
+from vitctl.ingest.pixels.policy import DEFAULT_QUALITY
 from vitctl.ingest.sources.format_names import FormatName
 from vitctl.places import place
 
+_PIXELS = "Changing images"
 _SETTINGS = (
     Flag(
         "val_fraction",
@@ -55,6 +57,44 @@ _SETTINGS = (
         "Also store files byte for byte that TFDS, Pillow or OpenCV decode to other pixels or "
         "channels.",
         sets=True,
+    ),
+    Flag(
+        "pixels.max_side",
+        "Shrink images whose longer side has more than N pixels (default: no image is changed).",
+        metavar="N",
+        panel=_PIXELS,
+    ),
+    Flag(
+        "pixels.max_short_side",
+        "Shrink images whose shorter side has more than N pixels.",
+        metavar="N",
+        panel=_PIXELS,
+    ),
+    Flag(
+        "pixels.encode",
+        "Store every image in this format (default: files as they are; shrunk photos as JPEG).",
+        panel=_PIXELS,
+    ),
+    Flag(
+        "pixels.quality",
+        f"Quality of JPEG and WebP, 1 to 100 (default: {DEFAULT_QUALITY}); alone it also means "
+        "--encode jpeg.",
+        metavar="N",
+        panel=_PIXELS,
+    ),
+    Flag(
+        "pixels.srgb",
+        "Convert images with another colour profile (ICC) to sRGB (default: profiles are not "
+        "applied).",
+        sets=True,
+        panel=_PIXELS,
+    ),
+    Flag(
+        "pixels.background",
+        "Lay transparent images on this colour, for example white or #808080 (default: "
+        "transparency is dropped).",
+        metavar="COLOUR",
+        panel=_PIXELS,
     ),
 )
 _RUNNING = (

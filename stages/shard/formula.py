@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from stages.shard.spec import FORMULA, Inputs, ShardConfig, reading_options
 from vitctl.errors import UsageError
 from vitctl.formula.family import FormulaConfig
+from vitctl.ingest.pixels.policy import AS_IT_IS
 
 OPTIONS = {
     "family": "family",
@@ -81,6 +82,7 @@ def check_source(inputs: Inputs, cfg: ShardConfig) -> None:
         "--rehash": inputs.rehash,
         "--val-fraction": cfg.val_fraction,
         "--keep-bytes": cfg.keep_bytes,
+        "changing images": cfg.pixels != AS_IT_IS,
     }
     option = next((name for name, value in about_files.items() if value), None)
     if option is not None:

@@ -108,6 +108,7 @@ def run(
                 shard_bytes=cfg.shard_bytes,
                 shards=cfg.shards,
                 largest_file=largest_file(cfg.max_pixels),
+                bytes_an_image=cfg.pixels.bytes_an_image,
             )
             announce_plan(units, classes=classes, splitting=splitting, cfg=cfg, emit=emit)
 
@@ -273,6 +274,7 @@ def _publish(
             bytes=sum(report.file_bytes for report in reports),
             converted=outcome.converted,
             differ=outcome.differ,
+            treatments=dict[str, int](outcome.treatments.items()),
             rejected=outcome.rejected,
             skipped=dict(sorted(skipped.items())),
         ).as_json()

@@ -14,8 +14,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from stages.shard.spec import ShardConfig, ShardRuntime
 from vitctl.artifacts import Draft
 from vitctl.artifacts.files import TEMPORARY
@@ -27,7 +25,7 @@ from vitctl.ingest.listing import Source
 from vitctl.ingest.pixels.header import largest_file
 from vitctl.ingest.reading.spool import at_random
 from vitctl.ingest.trees import own_output
-from vitctl.ingest.write.shard_plan import Unit
+from vitctl.ingest.write.shard_plan import Unit, stored_bytes
 from vitctl.ingest.write.shard_writer import (
     REJECTS,
     REPORTS,
@@ -78,7 +76,7 @@ def make_shards(
     workers = runtime.workers
     if workers is None:
         workers = min(available_cores(), 1 + (meter.total - meter.done) // _IMAGES_WORTH_A_WORKER)
-    _check_space(draft.path, [units[i] for i in todo], workers, max_pixels=cfg.max_pixels)
+    _check_space(draft.path, [units[i] for i in todo], workers, cfg=cfg)
     with (
         at_random(
             source,
@@ -95,6 +93,7 @@ def make_shards(
                     directory=draft.path,
                     max_pixels=cfg.max_pixels,
                     keep_bytes=cfg.keep_bytes,
+                    policy=cfg.pixels,
                 ),
                 [units[i] for i in todo],
                 workers=workers,
@@ -148,11 +147,14 @@ class _Meter:
         self.emit(Progress("shard", handled, self.total, "images", fields))
 
 
-def _check_space(place: Place, units: Sequence[Unit], workers: int, *, max_pixels: int) -> None:
+def _check_space(place: Place, units: Sequence[Unit], workers: int, *, cfg: ShardConfig) -> None:
     """Raise DoesNotFitError if the disk is too small. A bucket has no end; the disk here then
     holds the shards that are being made."""
-    limit = largest_file(max_pixels)
-    usable = [np.where(unit.entries.sizes <= limit, unit.entries.sizes, 0) for unit in units]
+    limit, bytes_an_image = largest_file(cfg.max_pixels), cfg.pixels.bytes_an_image
+    usable = [
+        stored_bytes(unit.entries, largest_file=limit, bytes_an_image=bytes_an_image)
+        for unit in units
+    ]
     shard_bytes = [int(sizes.sum()) for sizes in usable]
     largest = largest_in_words([unit.entries.where(unit.entries.sizes <= limit) for unit in units])
     if place.local is None:

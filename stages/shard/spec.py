@@ -10,6 +10,7 @@ from pydantic import ByteSize, Field, model_validator
 
 from vitctl.formula.family import FormulaConfig
 from vitctl.ingest.folder_layout import LayoutName
+from vitctl.ingest.pixels.policy import AS_IT_IS, PixelPolicy
 from vitctl.ingest.sources.format_names import FormatName
 from vitctl.ingest.sources.imagenet_files import ImageNetFiles
 from vitctl.ingest.write.share import ShareOf
@@ -45,6 +46,7 @@ class ShardConfig(Config):
                   since their classes have no others; settled by the images, not by the user
     share_of      what `val_fraction` is a share of: each class, or all images by a hash of each
                   alone; None is each class where every image has one, else all images
+    pixels        what is done to images before they are stored; by default nothing
     """
 
     val_fraction: float | None = Field(None, ge=0, lt=1)
@@ -58,6 +60,7 @@ class ShardConfig(Config):
     unlabelled: bool = False
     stratified: bool = False
     share_of: ShareOf | None = None
+    pixels: PixelPolicy = AS_IT_IS
 
     @model_validator(mode="after")
     def _one_way_to_split(self) -> Self:
@@ -67,15 +70,19 @@ class ShardConfig(Config):
             raise ValueError("val_per_class needs classes, and unlabelled images have none")
         if self.unlabelled and self.classes is not None:
             raise ValueError("classes names those to take, and unlabelled images have none")
+        if self.keep_bytes and self.pixels.encode is not None:
+            raise ValueError("keep_bytes keeps files as they are, and pixels.encode none of them")
         return self
 
     def identity(self) -> dict[str, Any]:
         """What the id of a dataset is made of. Settings that came later are in it only where they
         are used, so that all older datasets keep their ids."""
-        tree = self.model_dump(mode="json")
+        tree = self.model_dump(mode="json", exclude={"pixels"})
         for name in LATER:
             if tree[name] == type(self).model_fields[name].default:
                 del tree[name]
+        if self.pixels != AS_IT_IS:
+            tree["pixels"] = self.pixels.model_dump(mode="json", exclude_defaults=True)
         return tree
 
 

@@ -49,6 +49,13 @@ def test_defaults(monkeypatch):
         (["--shards", "7"], {"shards": 7}),
         (["--shard-size", "1MiB"], {"shard_bytes": 2**20}),
         (["--set", "max_pixels=9"], {"max_pixels": 9}),
+        (["--max-side", "512", "--srgb"], {"pixels": {"max_side": 512, "srgb": True}}),
+        (["--max-short-side", "256"], {"pixels": {"max_short_side": 256}}),
+        (["--quality", "90"], {"pixels": {"encode": "jpeg", "quality": 90}}),
+        (
+            ["--encode", "webp", "--background", "white"],
+            {"pixels": {"encode": "webp", "background": "#ffffff"}},
+        ),
     ],
 )
 def test_flags_that_decide_the_result(monkeypatch, arguments, config):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from stages.shard.run import run
 from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
@@ -25,7 +26,7 @@ from vitctl.data.order import sample_key
 from vitctl.data.sheet import sheet
 from vitctl.data.verify import check_records
 from vitctl.errors import DoesNotFitError, InputError, NotFoundError, UsageError
-from vitctl.events import Caution, Note
+from vitctl.events import Caution, Note, Settings
 from vitctl.ingest.pixels.header import BadImageError
 from vitctl.ingest.trees import own_output
 from vitctl.ingest.write import shard_writer as shards_module
@@ -108,13 +109,16 @@ def test_the_bytes_do_not_depend_on_workers(source, tmp_path, capfd):
     (source / "ant" / "bad.png").write_bytes(b"no")
     (source / "ant" / "cut.jpg").write_bytes(encode(rgb(50, 50), "JPEG")[:-100])
     (source / "ant" / "palette.bmp").write_bytes(encode(rgb().convert("P"), "BMP"))
+    (source / "ant" / "large.jpg").write_bytes(encode(rgb(40, 60), "JPEG"))
+    policy = {"max_side": 50, "quality": 80, "background": "white", "srgb": True}
     runtimes = [ShardRuntime(workers=workers, max_bad_fraction=0.5) for workers in (0, 2)]
     here, there = (Store(tmp_path / name) for name in ("here", "there"))
-    one = shard(source, here, runtime=runtimes[0], shards=3)
+    one = shard(source, here, runtime=runtimes[0], shards=3, pixels=policy)
     capfd.readouterr()  # libjpeg complains, in this process on our stderr
-    two = shard(source, there, runtime=runtimes[1], shards=3)
+    two = shard(source, there, runtime=runtimes[1], shards=3, pixels=policy)
     assert capfd.readouterr() == ("", "")
     assert one.digest == two.digest
+    assert one.summary["treatments"] == {"shrunk": 1, "encoded": 20}
 
 
 def test_the_same_images_elsewhere_give_the_same_digest(source, store, tmp_path):
@@ -224,6 +228,47 @@ def test_conversions_are_counted_by_reason(source, store):
         "BMP other than 24-bit": 2,
         "TIFF is not decoded in training": 1,
     }
+
+
+def test_what_a_policy_did_is_counted_and_said(source, store):
+    (source / "ant" / "turned.jpg").write_bytes(images.with_orientation(rgb(40, 60), "JPEG", 6))
+    (source / "bee" / "clear.png").write_bytes(encode(images.rgba(), "PNG"))
+    events = []
+    policy = {"max_short_side": 30, "background": "#000"}
+    artifact = shard(source, store, emit=events, pixels=policy)
+    assert artifact.summary["treatments"] == {"composed": 1, "turned": 1, "shrunk": 1, "encoded": 2}
+    assert artifact.summary["converted"] == {}
+    assert artifact.manifest.config["pixels"] == {"max_short_side": 30, "background": "#000000"}
+    texts = [event.text for event in events if isinstance(event, Note)]
+    assert "shrunk: 1 images" in texts
+    (row,) = (event for event in events if isinstance(event, Settings) and event.title == "dataset")
+    assert row.values["images"] == "shorter side at most 30, laid on #000000"
+    stored = everything(Dataset.load(artifact.path))
+    assert seen_in_training(stored["ant/turned.jpg"].image).shape == (45, 30, 3)
+    for id_ in stored.keys() - {"ant/turned.jpg", "bee/clear.png"}:
+        assert stored[id_].image == (source / id_).read_bytes()
+
+
+def test_without_a_policy_the_id_has_no_word_of_it():
+    assert "pixels" not in ShardConfig().identity()
+    assert ShardConfig(pixels={"quality": 90}).identity()["pixels"] == {
+        "encode": "jpeg",
+        "quality": 90,
+    }
+
+
+def test_images_that_shrink_fill_the_shards_with_what_is_left_of_them(source, store):
+    """A shard of 1 kB of photos of 8 pixels a side: 32 bytes each, about."""
+    for name in ("ant", "bee", "cat"):
+        (source / name / "large.jpg").write_bytes(encode(rgb(200, 300), "JPEG"))
+    plain = shard(source, store, shard_bytes=1000)
+    small = shard(source, store, shard_bytes=1000, pixels={"max_side": 8})
+    assert plain.summary["shards"]["train"] > small.summary["shards"]["train"] == 1
+
+
+def test_keeping_bytes_and_encoding_all_contradict_each_other():
+    with pytest.raises(ValidationError, match="keeps files as they are"):
+        ShardConfig(keep_bytes=True, pixels={"encode": "png"})
 
 
 def test_a_source_that_changes_is_noticed(source, store, monkeypatch):

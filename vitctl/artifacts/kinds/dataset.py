@@ -25,6 +25,11 @@ class Dataset(Summary):
         description="Images kept as they are (--keep-bytes) of which other readers make other "
         "pixels or channels than training: reason -> how many.",
     )
+    treatments: dict[str, Count] = Field(
+        default={},
+        description="Images whose pixels were changed on request (--max-side, --encode, --srgb, "
+        "--background): what was done -> how many. An image counts for each thing that was done.",
+    )
     rejected: Count = Field(description="Bad images that were left out; rejects.jsonl lists them.")
     skipped: dict[str, Count] = Field(
         description="Files that are no images: what they are -> how many."

@@ -5,6 +5,10 @@ header            size, mode and format of an image, from its header alone
 orientation       which way up an image is, wherever its container says so
 pnm               PGM and PPM whose brightest value is not 255
 convert           whether an image is stored as it is or as 8-bit PNG, and why
+policy            what a user may have done to images: smaller, encoded again, colours, background
+treatment         what a policy does to one image
+colour_profile    colours of an embedded profile (ICC) -> sRGB
+transparency      how opaque each pixel is, and images laid on a colour
 decoder_warnings  warnings of the decoders' C libraries, caught and counted by image
 png_damage        what is wrong with the bytes of a PNG
 training_pixels   the pixels that training sees of a file, without TensorFlow

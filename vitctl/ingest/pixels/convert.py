@@ -84,7 +84,7 @@ def other_readers_reason(header: Header) -> str | None:
 
 def convert_to_png(data: bytes, header: Header) -> bytes:
     """The image as training should see it, losslessly; see `seen_in_training`."""
-    return _encode_png(seen_in_training(data, header))
+    return encode_png(seen_in_training(data, header))
 
 
 def seen_in_training(data: bytes, header: Header) -> Image.Image:
@@ -105,14 +105,20 @@ def _decoded(data: bytes, header: Header) -> Image.Image:
         return Image.fromarray(values)
     with open_image(bare_png(data) if header.format == "PNG" else data) as opened:
         opened.load()
-        image = _eight_bit(opened, header)
+        image = eight_bit(opened, header)
+    return upright(image, header)
+
+
+def upright(image: Image.Image, header: Header) -> Image.Image:
+    """A decoded image as its metadata says that it is held."""
     # Pillow turns a TIFF while it loads it.
     if header.format != "TIFF" and header.orientation in _TURNS:
-        image = image.transpose(_TURNS[header.orientation])
+        return image.transpose(_TURNS[header.orientation])
     return image
 
 
-def _eight_bit(image: Image.Image, header: Header) -> Image.Image:
+def eight_bit(image: Image.Image, header: Header) -> Image.Image:
+    """A decoded image as 8-bit grey or RGB, without its transparency."""
     if image.mode in _NO_RANGE:
         raise BadImageError(
             f"its pixels are {_NO_RANGE[image.mode]} without a known range of brightness; "
@@ -140,7 +146,8 @@ def _high_bits(values: NDArray[np.uint16], header: Header) -> NDArray[np.uint8]:
     return 255 - eight_bit if header.white_is_zero else eight_bit
 
 
-def _encode_png(image: Image.Image) -> bytes:
+def encode_png(image: Image.Image) -> bytes:
+    """Without loss."""
     out = io.BytesIO()
     # Without the colour profile and other metadata of the original: no decoder here applies them.
     image.info = {}

@@ -55,6 +55,8 @@ class Header:
     """A JPEG with Adobe's marker, which says that CMYK counts brightness, not ink."""
     plain_bmp: bool
     """A 24-bit uncompressed BMP, the one kind every decoder agrees on."""
+    profile: bytes = b""
+    """The colour profile (ICC) that the file holds, empty if there is none."""
 
 
 def check_head(head: bytes, size: int, *, max_pixels: int) -> None:
@@ -200,6 +202,7 @@ def _describe(image: Image.Image, data: bytes) -> Header:
         transparency="transparency" in image.info,
         adobe="adobe" in image.info,
         plain_bmp=format_ == "BMP" and _is_plain_bmp(data),
+        profile=image.info.get("icc_profile") or b"",
     )
 
 

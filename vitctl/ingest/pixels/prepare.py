@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vitctl.data.decode import decode
 from vitctl.data.tensorflow import load_tensorflow, tf_reason
 from vitctl.ingest.pixels.convert import convert_to_png, other_readers_reason, training_reason
 from vitctl.ingest.pixels.header import BadImageError, Header, read_header
 from vitctl.ingest.pixels.png_damage import damage
+from vitctl.ingest.pixels.policy import AS_IT_IS, PixelPolicy, Treatment
+from vitctl.ingest.pixels.treatment import Treated, treat
 
 
 @dataclass(frozen=True)
@@ -21,15 +23,32 @@ class Prepared:
     differs: str | None = None
     """Why other readers of the dataset see other pixels or channels than training does; only
     where the bytes were kept on request."""
+    treatments: tuple[Treatment, ...] = ()
+    """What a policy did to it."""
 
 
-def prepare(data: bytes, *, max_pixels: int, keep_bytes: bool = False) -> Prepared:
-    """What to store of an encoded image; `keep_bytes` stores what training decodes as it should
-    untouched, whatever other readers make of it.
+def prepare(
+    data: bytes, *, max_pixels: int, keep_bytes: bool = False, policy: PixelPolicy = AS_IT_IS
+) -> Prepared:
+    """What to store of an encoded image, after what `policy` says; `keep_bytes` stores what
+    training decodes as it should untouched, whatever other readers make of it.
 
     Raises `BadImageError` with the reason if no decoder here can use it.
     """
     header = read_header(data, max_pixels=max_pixels)
+    treated = Treated(None) if policy == AS_IT_IS else treat(data, header, policy)
+    if treated.image is not None:
+        if treated.own_bytes_do and _trouble(data, header) is None:
+            done = tuple(name for name in treated.done if name != "encoded")
+            return Prepared(data, treatments=done)
+        _decoded_size(treated.image)
+        return Prepared(treated.image, treatments=treated.done)
+    prepared = _prepared(data, header, keep_bytes=keep_bytes)
+    return replace(prepared, treatments=treated.done)
+
+
+def _prepared(data: bytes, header: Header, *, keep_bytes: bool) -> Prepared:
+    """Without a policy, or where it has nothing to do."""
     differs = other_readers_reason(header)
     reason = training_reason(header) or (None if keep_bytes else differs)
     if reason is None:

@@ -20,6 +20,7 @@ from vitctl.data.dataset import (
 from vitctl.data.order import sample_key
 from vitctl.errors import InputError
 from vitctl.ingest.columns import Entries
+from vitctl.ingest.pixels.policy import TREATMENTS, Treatment
 from vitctl.ingest.write.shard_plan import Unit
 from vitctl.ingest.write.shard_writer import ShardReport
 from vitctl.ingest.write.tfds_files import description_files
@@ -37,6 +38,8 @@ class SourceOutcome:
     """Why other readers see images, kept as they are, otherwise than training -> how many."""
     warnings: dict[str, int]
     """What a decoder warned of -> in how many images."""
+    treatments: dict[Treatment, int]
+    """What a policy did -> to how many images."""
     rejected: int
     unusable: tuple[Split, ...] = ()
     """Splits of which every image was rejected; they are not in `info`."""
@@ -71,11 +74,13 @@ def assemble(
     converted: Counter[str] = Counter()
     differ: Counter[str] = Counter()
     warnings: Counter[str] = Counter()
+    treatments: Counter[Treatment] = Counter()
     parts: dict[Split, list[Entries]] = {unit.split: [] for unit in units}
     for unit, report in zip(units, reports, strict=True):
         converted.update(report.converted)
         differ.update(report.differ)
         warnings.update(report.warnings)
+        treatments.update(report.treatments)
         usable = np.ones(len(unit.entries), bool)
         usable[[reject.position for reject in report.rejects]] = False
         parts[unit.split].append(unit.entries.where(usable))
@@ -103,6 +108,7 @@ def assemble(
         converted=dict(sorted(converted.items())),
         differ=dict(sorted(differ.items())),
         warnings=dict(sorted(warnings.items())),
+        treatments={name: treatments[name] for name in TREATMENTS if treatments[name]},
         rejected=sum(len(report.rejects) for report in reports),
         unusable=unusable,
     )

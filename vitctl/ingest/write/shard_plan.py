@@ -205,18 +205,21 @@ def make_units(
     shard_bytes: int,
     shards: int | None,
     largest_file: int,
+    bytes_an_image: int | None = None,
 ) -> list[Unit]:
     """Cut every split into shards of about `shard_bytes` of images, or into `shards` in all.
 
     `names` are the classes of the entries' labels, `classes` those of the dataset, in the order of
-    their numbers. Files above `largest_file` bytes are no images, and don't count. Every shard has
-    an image. Raises `UsageError` for more shards than images.
+    their numbers; see `stored_bytes` for `largest_file` and `bytes_an_image`. Every shard has an
+    image. Raises `UsageError` for more shards than images.
     """
     number_of = {name: number for number, name in enumerate(classes)}
     # Names without an image may be in no list of classes.
     numbers = np.array([number_of.get(name, -1) for name in names], np.int32)
     image_bytes = {
-        split: int(entries.sizes[entries.sizes <= largest_file].sum())
+        split: int(
+            stored_bytes(entries, largest_file=largest_file, bytes_an_image=bytes_an_image).sum()
+        )
         for split, entries in by_split.items()
     }
     counts = _shard_counts(
@@ -230,6 +233,16 @@ def make_units(
             own = entries.take(rows).relabelled(numbers)
             units.append(Unit(split=split, index=index, shards=count, entries=own))
     return units
+
+
+def stored_bytes(
+    entries: Entries, *, largest_file: int, bytes_an_image: int | None
+) -> NDArray[np.int64]:
+    """int64[n]: about how many bytes of each image are stored. Files above `largest_file` bytes are
+    no images, and none of them is; images that are shrunk have about `bytes_an_image`, if they have
+    more before."""
+    sizes = np.where(entries.sizes <= largest_file, entries.sizes, 0)
+    return sizes if bytes_an_image is None else np.minimum(sizes, bytes_an_image)
 
 
 def _shard_counts(

@@ -24,6 +24,7 @@ from vitctl.ingest.columns import Entry
 from vitctl.ingest.listing import Reader, Source, read
 from vitctl.ingest.pixels import decoder_warnings
 from vitctl.ingest.pixels.header import BadImageError, check_head
+from vitctl.ingest.pixels.policy import AS_IT_IS, PixelPolicy, Treatment
 from vitctl.ingest.pixels.prepare import prepare
 from vitctl.ingest.trees import own_output
 from vitctl.ingest.write.shard_plan import Unit
@@ -61,6 +62,8 @@ class ShardReport(Config):
     """Why other readers see kept bytes otherwise than training -> how many images."""
     warnings: dict[str, int] = Field(default_factory=dict)
     """What a decoder warned of in images that are stored -> how many; caught in workers only."""
+    treatments: dict[Treatment, int] = Field(default_factory=dict)
+    """What a policy did -> to how many images."""
 
     @property
     def bad(self) -> int:
@@ -108,6 +111,7 @@ def write_shard(
     directory: Place,
     max_pixels: int,
     keep_bytes: bool = False,
+    policy: PixelPolicy = AS_IT_IS,
     poisoned: Mapping[int, str],
     begin: Callable[[int], None],
 ) -> ShardReport:
@@ -121,6 +125,7 @@ def write_shard(
     converted: Counter[str] = Counter()
     differ: Counter[str] = Counter()
     warnings: Counter[str] = Counter()
+    treatments: Counter[Treatment] = Counter()
     record_bytes = 0
     with _delivered(directory, unit.file_name) as (temporary, delivered):
         reader = _held.reader_of(source)
@@ -134,13 +139,17 @@ def write_shard(
                     data = _read(reader, entry, max_pixels=max_pixels)
                     if is_marked(data):
                         raise BadImageError(own_output.PICTURE)
-                    prepared = prepare(data, max_pixels=max_pixels, keep_bytes=keep_bytes)
+                    prepared = prepare(
+                        data, max_pixels=max_pixels, keep_bytes=keep_bytes, policy=policy
+                    )
                 except BadImageError as error:
                     rejects.append(Reject(position=position, id=entry.id, reason=str(error)))
                     continue
+                treatments.update(prepared.treatments)
                 if prepared.converted is not None:
                     converted[prepared.converted] += 1
-                else:  # what is converted is decoded without a word in training
+                elif prepared.image is data:
+                    # What was encoded here is decoded without a word in training.
                     warnings.update(decoder_warnings.drain())
                 if prepared.differs is not None:
                     differ[prepared.differs] += 1
@@ -158,6 +167,7 @@ def write_shard(
         converted=dict(sorted(converted.items())),
         differ=dict(sorted(differ.items())),
         warnings=dict(sorted(warnings.items())),
+        treatments=dict(sorted(treatments.items())),
     )
     report_path(directory, unit).write_atomic(report.model_dump_json().encode())
     return report
