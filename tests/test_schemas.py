@@ -147,6 +147,7 @@ def test_the_examples_of_the_guide_are_valid():
         "prediction",
         "removal",
         "comparison",
+        "preview",
     }
     assert {name for name, _ in blocks} == names
     for name, block in blocks:

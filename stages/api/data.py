@@ -4,13 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Literal, Unpack, overload
 
 from stages.api.call import Call, Options, Reference
 from vitctl.artifacts import Artifact
 from vitctl.formula.family import Family
 from vitctl.ingest.sources.format_names import FormatName
 from vitctl.places import Place, place
+
+if TYPE_CHECKING:
+    from stages.shard.answer import Preview
+
+
+class Sharding(Options, total=False):
+    """Keyword arguments of `shard`, with `dry_run` or without it."""
+
+    labels: Path | str | None
+    class_titles: Path | str | None
+    classes_from: Place | str | None
+    exclude: Sequence[str]
+    format: FormatName | None
+    image_column: str | None
+    label_column: str | None
+    label_separator: str | None
+    rehash: bool
+    family: Family | None
+    per_class: int | None
+    res: int | None
+    seed: int | None
+    virtual: bool
+    train: Path | str | None
+    val: Path | str | None
+    devkit: Path | str | None
+    kaggle: Path | str | None
+    sheet: Path | str | None
+
+
+@overload
+def shard(
+    source: Path | str = ..., *, dry_run: Literal[True], **options: Unpack[Sharding]
+) -> Preview: ...
+
+
+@overload
+def shard(
+    source: Path | str = ..., *, dry_run: Literal[False] = ..., **options: Unpack[Sharding]
+) -> Artifact: ...
 
 
 def shard(
@@ -34,12 +73,15 @@ def shard(
     val: Path | str | None = None,
     devkit: Path | str | None = None,
     kaggle: Path | str | None = None,
+    dry_run: bool = False,
+    sheet: Path | str | None = None,
     **options: Unpack[Options],
-) -> Artifact:
+) -> Artifact | Preview:
     """Images -> a dataset. `source` is a folder, an archive or several; "digits" is built in,
     "imagenet" is read from the files `train`, `val` and `devkit`, or `kaggle`, and "formula" makes
-    pictures of a `family`, so many `per_class`, with `virtual` whenever they are read."""
-    from stages.shard.settings import resolve
+    pictures of a `family`, so many `per_class`, with `virtual` whenever they are read. `dry_run`
+    stores nothing and returns what would come of it, with a picture of a sample in `sheet`."""
+    from stages.shard.settings import check_sheet, resolve
     from stages.shard.spec import ShardRuntime
 
     call = Call(shard, options)
@@ -61,6 +103,14 @@ def shard(
         label_separator=label_separator,
     )
     call.resolved(lambda: cfg)
+    picture = None if sheet is None else Path(sheet)
+    check_sheet(picture, dry_run=dry_run)
+    if dry_run:
+        from stages.shard.preview import preview
+
+        return preview(
+            cfg, given, store=call.store, runtime=runtime, picture=picture, emit=call.emit
+        )
     from stages.shard.run import run
 
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args
 
 from typer import Argument, Option
 
-from stages.shard.settings import resolve
+from stages.shard.settings import check_sheet, resolve
 from stages.shard.spec import DIGITS, ShardConfig, ShardRuntime
 from vitctl.console import completion
 from vitctl.console.flag import Flag, Flags
@@ -238,6 +238,21 @@ def shard(
         bool,
         Option("--rehash", help="Detect a changed SRC by file contents instead of file times."),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        Option(
+            "--dry-run",
+            help="Store nothing; show how SRC is understood, its classes, a sample of its images, "
+            "and the time and disk space that all of them take.",
+        ),
+    ] = False,
+    sheet: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE.png",
+            help="With --dry-run: draw the sample with its labels to this picture.",
+        ),
+    ] = None,
 ) -> None:
     """Example: vitctl shard ~/photos --val-fraction 0.05
 
@@ -245,6 +260,8 @@ def shard(
     or any layout with --labels (several labels per image, or none) or --unlabelled.
     A file is stored byte for byte if every common decoder reads the same pixels, else as
     8-bit PNG. Every image is checked; bad ones are listed in rejects.jsonl.
+
+    Look before hours are spent: vitctl shard ~/photos --dry-run --sheet sample.png
 
     ImageNet: vitctl shard imagenet --train TAR --val TAR --devkit TAR
 
@@ -266,4 +283,19 @@ def shard(
         label_column=label_column,
         label_separator=label_separator,
     )
-    session.deliver("shard", cfg, inputs, runtime=session.runtime(ShardRuntime))
+    runtime = session.runtime(ShardRuntime)
+    check_sheet(sheet, dry_run=dry_run)
+    if not dry_run or session.options.print_config:
+        session.deliver("shard", cfg, inputs, runtime=runtime)
+        return
+    from stages.shard.preview import preview
+
+    answer = preview(
+        cfg, inputs, store=session.store, runtime=runtime, picture=sheet, emit=session.emit
+    )
+    if session.options.json:
+        session.answer_json(answer.as_json())
+    else:
+        from stages.shard.preview_text import as_text
+
+        session.answer_text(as_text(answer))

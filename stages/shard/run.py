@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from stages.shard.announce import announce_outcome, announce_plan, announce_source
+from stages.shard.planning import earlier_artifact, plan
 from stages.shard.shards import make_shards
 from stages.shard.source import (
     chosen_classes,
-    class_list,
-    class_titles,
     list_source,
     own_places,
-    resolve,
     source_name,
 )
-from stages.shard.spec import IMAGENET, VERSION, Inputs, ShardConfig, ShardRuntime
-from stages.shard.virtual import describe, formula_recipe
-from vitctl.artifacts import Artifact, Draft, Parent, Recipe, Store, crew
-from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
+from stages.shard.spec import IMAGENET, Inputs, ShardConfig, ShardRuntime
+from stages.shard.virtual import describe
+from vitctl.artifacts import Artifact, Draft, Store, crew
 from vitctl.artifacts.following import following
-from vitctl.artifacts.kinds import DATASET
 from vitctl.artifacts.kinds.dataset import Dataset
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError
-from vitctl.events import Caution, Emit, Note, silent
+from vitctl.events import Emit, Note, silent
 from vitctl.ingest.listing import Listing
-from vitctl.ingest.pixels.header import largest_file
 from vitctl.ingest.write.assemble import SourceOutcome, assemble
-from vitctl.ingest.write.shard_plan import Splitting, Unit, assign_splits, make_units
+from vitctl.ingest.write.shard_plan import Unit
 from vitctl.ingest.write.shard_writer import REPORTS, ShardReport
 from vitctl.signals import Stop, raise_if_asked, unless_owned
 
@@ -49,42 +44,16 @@ def run(
 
     # ---- What there is
     own = own_places(store, runtime)
-    listing = list_source(inputs, cfg, own=own, emit=emit)
-    listing, cfg = resolve(listing, cfg)
-    emit(Note(listing.reading))
-    for note in listing.notes:
-        emit(Note(note))
-    for caution in listing.cautions:
-        emit(Caution(caution))
-    splitting = assign_splits(
-        listing,
-        val_fraction=cfg.val_fraction or 0.0,
-        val_per_class=cfg.val_per_class,
-        share_of=cfg.share_of,
-    )
-    choices, cfg = (
-        cfg,
-        cfg.model_copy(
-            update={
-                "layout": listing.layout,
-                "stratified": bool(splitting.held_back),
-                "share_of": "class" if splitting.share_of == "class" else None,
-            }
-        ),
-    )
-    classes: list[str] = []
-    if not cfg.unlabelled:
-        listing, classes = class_list(listing, inputs.classes_from, emit=emit)
-    titles = class_titles(listing, classes, inputs.class_titles, emit=emit)
-    recipe = _recipe(listing, cfg, inputs=inputs, classes=classes, titles=titles)
+    planned = plan(cfg, inputs, own=own, emit=emit)
+    listing, cfg, classes = planned.listing, planned.cfg, planned.classes
     if not runtime.force:
-        for earlier, how in _earlier_recipes(recipe, splitting):
-            artifact = crew.of(store).made(earlier, out=runtime.out)
-            if artifact is not None:
-                by_whom = f"{artifact.path} was made by an earlier version, {how}"
-                emit(Note(f"{by_whom}; --force makes it anew"))
-                emit(following(artifact))
-                return artifact
+        earlier = earlier_artifact(planned, store=store, runtime=runtime)
+        if earlier is not None:
+            artifact, how = earlier
+            by_whom = f"{artifact.path} was made by an earlier version, {how}"
+            emit(Note(f"{by_whom}; --force makes it anew"))
+            emit(following(artifact))
+            return artifact
     if inputs.formula is not None:
         origin: str = inputs.formula.family
     else:
@@ -94,23 +63,15 @@ def run(
     stop = Stop()
     with (
         crew.of(store).open(
-            recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
+            planned.recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
         ) as draft,
         unless_owned(stop),
     ):
         if draft.finished is None:
             # ---- What to do
             announce_source(listing, emit=emit)
-            units = make_units(
-                splitting.by_split,
-                names=listing.names,
-                classes=classes,
-                shard_bytes=cfg.shard_bytes,
-                shards=cfg.shards,
-                largest_file=largest_file(cfg.max_pixels),
-                bytes_an_image=cfg.pixels.bytes_an_image,
-            )
-            announce_plan(units, classes=classes, splitting=splitting, cfg=cfg, emit=emit)
+            units = planned.units()
+            announce_plan(units, classes=classes, splitting=planned.splitting, cfg=cfg, emit=emit)
 
             # ---- Do it
             reports = make_shards(
@@ -125,8 +86,8 @@ def run(
             raise_if_asked()
             _check_unchanged(
                 listing,
-                lambda: list_source(inputs, choices, own=own),
-                choices.classes,
+                lambda: list_source(inputs, planned.choices, own=own),
+                planned.choices.classes,
             )
 
             # ---- Describe it
@@ -134,7 +95,7 @@ def run(
                 units,
                 reports,
                 classes=classes,
-                titles=titles,
+                titles=planned.titles,
                 multi_label=cfg.unlabelled or listing.multi_label,
             )
             announce_outcome(outcome, source=inputs.source, emit=emit)
@@ -144,78 +105,6 @@ def run(
             artifact = draft.finished
     emit(following(artifact))
     return artifact
-
-
-def _earlier_recipes(recipe: Recipe, splitting: Splitting) -> Iterator[tuple[Recipe, str]]:
-    """The recipe as earlier versions wrote it, and what these did otherwise: a dataset that was
-    made stays the one that the same command returns."""
-    kept_bytes = "which kept the bytes of palette, 16-bit and transparent images"
-    config = dict(recipe.config)
-    if config.pop("share_of", None) is None:
-        yield _version_1(recipe), kept_bytes
-        return
-    if splitting.had_held_back:
-        config["stratified"] = True
-    of_all = recipe.model_copy(update={"config": config})
-    how = "which held images out by a hash of each, not a share of each class"
-    yield of_all, how
-    yield _version_1(of_all), f"{how}, and {kept_bytes.removeprefix('which ')}"
-
-
-def _version_1(recipe: Recipe) -> Recipe:
-    """The recipe as the first version of this stage wrote it."""
-    config = {key: value for key, value in recipe.config.items() if key != "keep_bytes"}
-    return recipe.model_copy(update={"version": 1, "config": config})
-
-
-# Identity
-
-
-def _recipe(
-    listing: Listing,
-    cfg: ShardConfig,
-    *,
-    inputs: Inputs,
-    classes: Sequence[str],
-    titles: Sequence[str] | None,
-) -> Recipe:
-    """Outside inputs are parents of kind "source", known by their fingerprint."""
-
-    def outside(role: str, proof: str, path: str) -> Parent:
-        return Parent(role=role, kind="source", id=proof, digest=proof, path=path)
-
-    if inputs.formula is not None:
-        return formula_recipe(inputs.formula, cfg)
-    proof = listing.fingerprint_of(contents=True) if inputs.rehash else listing.fingerprint
-    parents = [outside("source", proof, listing.root)]
-    if (made := listing.artifact) is not None:
-        parents.append(
-            Parent(
-                role="dataset",
-                kind=DATASET.name,
-                id=made.id,
-                digest=made.digest,
-                path=str(made.path),
-            )
-        )
-    if inputs.classes_from is not None:
-        proof = canonical_fingerprint(list(classes))
-        parents.append(outside("classes_from", proof, str(inputs.classes_from)))
-    if inputs.labels is not None:
-        proof = canonical_fingerprint(
-            [[e.id, list(listing.class_names(e))] for e in listing.entries]
-        )
-        parents.append(outside("labels", proof, str(inputs.labels)))
-    if titles is not None:
-        proof = canonical_fingerprint(list(titles))
-        parents.append(outside("class_titles", proof, str(inputs.class_titles or listing.root)))
-    return Recipe(
-        stage="shard",
-        version=VERSION,
-        kind=DATASET.name,
-        config=cfg.identity(),
-        parents=tuple(parents),
-    )
 
 
 def _check_unchanged(

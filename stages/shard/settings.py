@@ -9,8 +9,15 @@ from typing import Any
 from stages.shard.formula import check_source, formula_settings
 from stages.shard.imagenet import check_imagenet, imagenet_files
 from stages.shard.spec import Inputs, ShardConfig
+from vitctl.errors import UsageError
 from vitctl.ingest.sources.imagenet_files import ImageNetFiles
 from vitctl.settings.overrides import Overrides
+
+
+def check_sheet(sheet: Path | None, *, dry_run: bool) -> None:
+    """Raise UsageError for a picture of a sample where none is taken."""
+    if sheet is not None and not dry_run:
+        raise UsageError("--sheet draws a sample, which --dry-run takes", hint="add --dry-run")
 
 
 def resolve(

@@ -72,10 +72,10 @@ def make_shards(
     meter = _Meter(total=sum(len(unit.entries) for unit in units), emit=emit)
     meter.done = meter.before = meter.total - sum(len(units[i].entries) for i in todo)
     meter.rejected = sum(report.bad for report in reports.values() if report is not None)
-    allowed = _allowed_rejects(runtime.max_bad_fraction, total=meter.total)
+    allowed = allowed_rejects(runtime.max_bad_fraction, total=meter.total)
     workers = runtime.workers
     if workers is None:
-        workers = min(available_cores(), 1 + (meter.total - meter.done) // _IMAGES_WORTH_A_WORKER)
+        workers = default_workers(meter.total - meter.done)
     _check_space(draft.path, [units[i] for i in todo], workers, cfg=cfg)
     with (
         at_random(
@@ -121,6 +121,11 @@ def make_shards(
     made = {i: report for i, report in reports.items() if report is not None}
     _check_rejects(made, total=meter.total, draft=draft, allowed=allowed)
     return list(made.values())
+
+
+def default_workers(images: int) -> int:
+    """Worker processes for so many images."""
+    return min(available_cores(), 1 + images // _IMAGES_WORTH_A_WORKER)
 
 
 @dataclass
@@ -177,7 +182,7 @@ def _check_space(place: Place, units: Sequence[Unit], workers: int, *, cfg: Shar
         )
 
 
-def _allowed_rejects(fraction: float | None, *, total: int) -> float:
+def allowed_rejects(fraction: float | None, *, total: int) -> float:
     """So many rejects don't end the command. Of a hundred images one in a hundred would be none."""
     if fraction is not None:
         return fraction * total

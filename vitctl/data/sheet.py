@@ -23,6 +23,22 @@ _GAP = 6
 _LINE = 14
 
 
+def thumbnail(data: bytes, *, side: int) -> NDArray[np.float32]:
+    """An encoded image, whole and in its proportions, in a grey square: float32[side, side, 3] in
+    [-1, 1]. Small ones are enlarged by whole factors."""
+    square = Image.new("RGB", (side, side), "lightgrey")
+    with Image.open(io.BytesIO(data)) as opened:
+        image = opened.convert("RGB")
+    factor = side // max(image.size)
+    if factor:
+        size = (image.width * factor, image.height * factor)
+        image = image.resize(size, Image.Resampling.NEAREST)
+    else:
+        image.thumbnail((side, side))
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return np.asarray(square, np.float32) / np.float32(127.5) - 1
+
+
 def sheet(images: NDArray[np.float32], captions: Sequence[Sequence[str]]) -> bytes:
     """float32[n, h, w, 3] in [-1, 1], lines of text for each -> a PNG, about as wide as high.
 

@@ -150,9 +150,11 @@ def test_every_image_in_a_format_that_loses(name, format_):
     assert opened(prepared.image).format == format_.upper()
     image = Image.fromarray(seen_by_pillow(data).astype(np.uint8))
     expected = opened(encode(image, format_.upper(), quality=98)).convert("RGB")
-    seen = seen_in_training(prepared.image)
+    pixels = seen_in_training(prepared.image)
     # A grey JPEG is not the grey of one in colours, by rounding.
-    assert np.abs(seen.astype(int) - np.asarray(expected)).max() <= (2 if format_ == "jpeg" else 0)
+    assert np.abs(pixels.astype(int) - np.asarray(expected)).max() <= (
+        2 if format_ == "jpeg" else 0
+    )
 
 
 def test_quality_says_how_much_is_lost():
@@ -257,11 +259,11 @@ def test_a_transparent_grey_value_of_any_depth(bits):
     key = int(values[0, 1])
     transparent = png_chunk(b"tRNS", struct.pack(">H", key))
     data = png(values, bits=bits, colour=0, before_pixels=transparent)
-    seen = seen_in_training(stored(data, background="#00ff00").image)
+    pixels = seen_in_training(stored(data, background="#00ff00").image)
     hidden = values == key
-    assert (seen[hidden] == [0, 255, 0]).all()
+    assert (pixels[hidden] == [0, 255, 0]).all()
     grey = values >> 8 if bits == 16 else values * 255 // (2**bits - 1)
-    assert np.array_equal(seen[~hidden], np.repeat(grey[~hidden][:, None], 3, axis=1))
+    assert np.array_equal(pixels[~hidden], np.repeat(grey[~hidden][:, None], 3, axis=1))
 
 
 def test_a_transparent_colour():
@@ -269,10 +271,10 @@ def test_a_transparent_colour():
     key = values[0, 0].tolist()
     transparent = png_chunk(b"tRNS", struct.pack(">3H", *key))
     data = png(values, bits=8, colour=2, before_pixels=transparent)
-    seen = seen_in_training(stored(data, background="white").image)
+    pixels = seen_in_training(stored(data, background="white").image)
     hidden = (values == key).all(axis=-1)
     assert hidden.any()
-    assert np.array_equal(seen, np.where(hidden[..., None], 255, values))
+    assert np.array_equal(pixels, np.where(hidden[..., None], 255, values))
 
 
 def test_an_opaque_image_is_not_counted():
@@ -298,10 +300,10 @@ def test_colours_of_a_profile_are_those_of_its_formula(format_):
     data = encode(Image.fromarray(cube()), format_, icc_profile=rgb_profile(), **options)
     prepared = stored(data, srgb=True, encode="png")
     assert prepared.treatments == ("to sRGB", "encoded")
-    seen, expected = seen_in_training(prepared.image), in_srgb(cube())
+    pixels, expected = seen_in_training(prepared.image), in_srgb(cube())
     assert np.abs(expected - cube()).max() > 30  # the profile matters
     # LittleCMS works with 16-bit tables, whose slope is steepest near black.
-    assert np.abs(seen - expected).max() < 1.6
+    assert np.abs(pixels - expected).max() < 1.6
     assert "icc_profile" not in opened(prepared.image).info
 
 
@@ -318,9 +320,9 @@ def test_profiles_of_grey():
 def test_a_grey_image_with_a_profile_of_colours():
     ramp = np.tile(np.arange(256, dtype=np.uint8), (3, 1))
     data = encode(Image.fromarray(ramp), "JPEG", icc_profile=rgb_profile(gamma=1.0), quality=100)
-    seen = seen_in_training(stored(data, srgb=True, encode="png").image)
+    pixels = seen_in_training(stored(data, srgb=True, encode="png").image)
     expected = 255 * encoded_srgb(np.asarray(opened(data)) / 255.0)
-    assert np.abs(seen[..., 0] - expected).max() < 1.6
+    assert np.abs(pixels[..., 0] - expected).max() < 1.6
 
 
 def test_a_profile_of_srgb_changes_no_byte():

@@ -182,10 +182,10 @@ def test_a_half_written_shard_is_made_again(source, store, monkeypatch):
     ("total", "allowed"), [(3, 0), (5, 1), (14, 3), (99, 3), (300, 3), (1000, 10)]
 )
 def test_a_few_bad_images_are_allowed_however_few_there_are(total, allowed):
-    from stages.shard.shards import _allowed_rejects
+    from stages.shard.shards import allowed_rejects
 
-    assert int(_allowed_rejects(None, total=total)) == allowed
-    assert _allowed_rejects(0.0, total=total) == 0
+    assert int(allowed_rejects(None, total=total)) == allowed
+    assert allowed_rejects(0.0, total=total) == 0
 
 
 def test_bad_images_are_listed_and_left_out(source, store):

@@ -213,9 +213,7 @@ def make_units(
     their numbers; see `stored_bytes` for `largest_file` and `bytes_an_image`. Every shard has an
     image. Raises `UsageError` for more shards than images.
     """
-    number_of = {name: number for number, name in enumerate(classes)}
-    # Names without an image may be in no list of classes.
-    numbers = np.array([number_of.get(name, -1) for name in names], np.int32)
+    numbers = class_numbers(names, classes)
     image_bytes = {
         split: int(
             stored_bytes(entries, largest_file=largest_file, bytes_an_image=bytes_an_image).sum()
@@ -233,6 +231,13 @@ def make_units(
             own = entries.take(rows).relabelled(numbers)
             units.append(Unit(split=split, index=index, shards=count, entries=own))
     return units
+
+
+def class_numbers(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int32]:
+    """int32[names]: the number of each class of a listing; -1 where no image has it, which may be
+    in no list of classes."""
+    number_of = {name: number for number, name in enumerate(classes)}
+    return np.array([number_of.get(name, -1) for name in names], np.int32)
 
 
 def stored_bytes(

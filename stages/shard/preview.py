@@ -1,0 +1,246 @@
+"""How `vitctl shard --dry-run` works: a source -> what it was taken for, what sharding it takes,
+and what it looks like. Nothing is written to the store."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stages.shard.announce import announce_plan, announce_source
+from stages.shard.answer import ClassCounts, Estimate, Preview, SampledImages
+from stages.shard.planning import SourcePlan, earlier_artifact, plan
+from stages.shard.shards import allowed_rejects, default_workers
+from stages.shard.source import own_places
+from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
+from vitctl.artifacts import Artifact, Store, crew
+from vitctl.data.dataset import Split
+from vitctl.data.example import Example
+from vitctl.data.sheet import sheet, thumbnail
+from vitctl.errors import NotFoundError, OverwriteError, UsageError
+from vitctl.events import Caution, Emit, Event, Note, silent
+from vitctl.ingest.litter import MISNAMED, NAMED
+from vitctl.ingest.write.sample import Sample, sampled
+from vitctl.ingest.write.shard_plan import class_numbers
+from vitctl.places.local import based
+
+PICTURE = ".png"
+_PICTURED = 48
+_SIDE = 144
+_MOST_LABELS = 3
+
+
+def preview(
+    cfg: ShardConfig,
+    inputs: Inputs,
+    *,
+    store: Store,
+    runtime: ShardRuntime,
+    picture: Path | None = None,
+    emit: Emit = silent,
+) -> Preview:
+    """Look at `inputs.source`: list it, shard a sample to a folder that goes away, and draw the
+    sample to the file `picture`, if that is given."""
+    check_picture(picture, force=runtime.force)
+    events: list[Event] = []
+    planned = plan(cfg, inputs, own=own_places(store, runtime), emit=events.append)
+    listing, classes = planned.listing, planned.classes
+    announce_source(listing, emit=events.append)
+    units = planned.units()
+    announce_plan(
+        units,
+        classes=classes,
+        splitting=planned.splitting,
+        cfg=planned.cfg,
+        emit=events.append,
+    )
+    finished = None if inputs.rehash or inputs.virtual else _finished(planned, store, runtime)
+    sample = estimate = drawn = None
+    if not inputs.virtual or picture is not None:
+        workers = runtime.workers
+        if workers is None:
+            workers = default_workers(len(listing.entries))
+        numbers = class_numbers(listing.names, classes)
+        with sampled(
+            listing.entries.relabelled(numbers),
+            listing.source,
+            max_pixels=planned.cfg.max_pixels,
+            keep_bytes=planned.cfg.keep_bytes,
+            policy=planned.cfg.pixels,
+            workers=workers,
+            emit=emit,
+        ) as small:
+            examples = small.examples()
+            sizes = [_size(example) for example in examples]
+            sample = _of_sample(small, sizes, from_the_front=listing.source.access == "in order")
+            if not inputs.virtual:
+                estimate = _estimate(small, planned, store=store, runtime=runtime, workers=workers)
+        if picture is not None and examples:
+            _draw(picture, examples, sizes, planned)
+            drawn = picture
+    cautions = [event.text for event in events if isinstance(event, Caution)]
+    if sample is not None:
+        allowed = allowed_rejects(runtime.max_bad_fraction, total=sample.images)
+        if len(sample.rejected) > allowed:
+            cautions.append(
+                "so many bad images end the command; repair them, or go on without them: "
+                "--max-bad-fraction 1"
+            )
+    misnamed = {
+        kind.removeprefix(NAMED): count
+        for kind, count in sorted(listing.skipped.items())
+        if kind.startswith(MISNAMED)
+    }
+    return Preview(
+        source=listing.root,
+        reading=listing.reading,
+        finished=None if finished is None else str(finished.path),
+        images={split: len(part) for split, part in planned.splitting.by_split.items()},
+        shards=dict(Counter(unit.split for unit in units)),
+        classes=_counts(planned),
+        bytes=int(listing.entries.sizes.sum()),
+        changes=tuple(planned.cfg.pixels.phrases()),
+        skipped=dict(sorted(listing.skipped.items())),
+        misnamed=misnamed,
+        notes=tuple(e.text for e in events if isinstance(e, Note) and e.text != listing.reading),
+        cautions=tuple(cautions),
+        sample=sample,
+        estimate=estimate,
+        sheet=drawn,
+    )
+
+
+def check_picture(picture: Path | None, *, force: bool) -> None:
+    """Raise where a picture cannot be written, before anything is read."""
+    if picture is None:
+        return
+    if picture.suffix.lower() != PICTURE:
+        raise UsageError(f"--sheet {picture} is not a picture", hint=f"name a {PICTURE} file")
+    if picture.is_dir():
+        raise OverwriteError(f"--sheet {picture} is a folder", hint="name a file in it")
+    if picture.exists() and not force:
+        raise OverwriteError(f"--sheet {picture} exists", hint="--force replaces it")
+    if not picture.absolute().parent.is_dir():
+        raise NotFoundError(f"--sheet: the folder {picture.parent} does not exist")
+
+
+def _finished(planned: SourcePlan, store: Store, runtime: ShardRuntime) -> Artifact | None:
+    artifact = crew.of(store).made(planned.recipe, out=runtime.out)
+    earlier = earlier_artifact(planned, store=store, runtime=runtime)
+    return artifact or (None if earlier is None else earlier[0])
+
+
+def _counts(planned: SourcePlan) -> tuple[ClassCounts, ...]:
+    """Of each class, how many images it has in each split."""
+    numbers = class_numbers(planned.listing.names, planned.classes)
+    by_split: dict[Split, np.ndarray] = {}
+    for split, entries in planned.splitting.by_split.items():
+        labels = numbers[entries.labels]
+        by_split[split] = np.bincount(labels[labels >= 0], minlength=len(planned.classes))
+    titles = planned.titles or (None,) * len(planned.classes)
+    return tuple(
+        ClassCounts(name, title, {split: int(counts[i]) for split, counts in by_split.items()})
+        for i, (name, title) in enumerate(zip(planned.classes, titles, strict=True))
+    )
+
+
+def _size(example: Example) -> tuple[int, int]:
+    with Image.open(io.BytesIO(example.image)) as image:
+        return image.size
+
+
+def _of_sample(
+    sample: Sample, sizes: Sequence[tuple[int, int]], *, from_the_front: bool
+) -> SampledImages:
+    converted: Counter[str] = Counter()
+    treatments: Counter[str] = Counter()
+    warnings: Counter[str] = Counter()
+    rejected = {}
+    for report in sample.reports:
+        converted.update(report.converted)
+        treatments.update(report.treatments)
+        warnings.update(report.warnings)
+        rejected.update({reject.id: reject.reason for reject in report.rejects})
+    sides = np.array(sizes)
+    spread = [
+        (int(column.min()), int(np.median(column)), int(column.max())) if len(column) else None
+        for column in (sides.reshape(-1, 2).T if len(sizes) else np.empty((2, 0)))
+    ]
+    return SampledImages(
+        images=sample.images,
+        bytes=sample.file_bytes,
+        from_the_front=from_the_front,
+        stored_bytes=sample.stored_bytes,
+        widths=spread[0],
+        heights=spread[1],
+        rejected=dict(sorted(rejected.items())),
+        converted=dict(sorted(converted.items())),
+        treatments=dict(treatments),
+        warnings=dict(sorted(warnings.items())),
+    )
+
+
+def _estimate(
+    sample: Sample, planned: SourcePlan, *, store: Store, runtime: ShardRuntime, workers: int
+) -> Estimate:
+    """In proportion to the images, and bytes in proportion to those of the files."""
+    listing = planned.listing
+    images, file_bytes = len(listing.entries), int(listing.entries.sizes.sum())
+    rate = max(1, workers) * sample.images / max(1e-9, sample.work_s)
+    of_bytes = file_bytes / max(1, sample.file_bytes)
+    copies = listing.source.access == "in order"
+    # A folder is listed once more in the end, to see whether it changed.
+    listings = 1 if listing.parts or listing.artifact is not None else 2
+    return Estimate(
+        seconds=listings * planned.listing_s
+        + sample.start_s
+        + of_bytes * sample.copy_s
+        + images / rate,
+        workers=workers,
+        images_per_second=rate,
+        bytes=round(of_bytes * sample.stored_bytes),
+        copied_bytes=file_bytes if copies else 0,
+        free_bytes=_free_bytes(store, runtime),
+    )
+
+
+def _free_bytes(store: Store, runtime: ShardRuntime) -> int | None:
+    root = store.root if runtime.out is None else runtime.out
+    local = root if isinstance(root, Path) else root.local
+    if local is None:
+        return None
+    folder = Path(local).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _draw(
+    picture: Path,
+    examples: Sequence[Example],
+    sizes: Sequence[tuple[int, int]],
+    planned: SourcePlan,
+) -> None:
+    """Images of each class in turn, with their labels, sizes and names."""
+    titles = planned.titles or planned.classes
+    pictured: Counter[tuple[int, ...]] = Counter()
+    turns = []
+    for number, example in enumerate(examples):
+        turns.append((pictured[example.labels], number))
+        pictured[example.labels] += 1
+    chosen = [number for _, number in sorted(turns)[:_PICTURED]]
+    captions, images = [], []
+    for number in sorted(chosen, key=lambda number: (examples[number].labels, number)):
+        example, (width, height) = examples[number], sizes[number]
+        labels = [titles[label] for label in example.labels]
+        shown = ", ".join(labels[:_MOST_LABELS]) + ", ..." * (len(labels) > _MOST_LABELS)
+        captions.append(
+            (shown or "no label", f"{width} x {height}, {example.id.rpartition('/')[2]}")
+        )
+        images.append(thumbnail(example.image, side=_SIDE))
+    based(picture).write_atomic(sheet(np.stack(images), captions))
