@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, overload
 
 from stages.api.call import Call, Options, Reference
+from stages.api.words import in_python
 from vitctl.artifacts import Artifact
 from vitctl.formula.family import Family
 from vitctl.ingest.sources.format_names import FormatName
@@ -52,6 +53,7 @@ def shard(
 ) -> Artifact: ...
 
 
+@in_python
 def shard(
     source: Path | str = "digits",
     *,
@@ -116,6 +118,7 @@ def shard(
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 
+@in_python
 def subset(
     data: Reference | None = None,
     *,
@@ -143,6 +146,7 @@ def subset(
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 
+@in_python
 def dedup(
     data: Reference | None = None,
     *,
@@ -168,6 +172,7 @@ def dedup(
     return run(cfg, given, store=call.store, runtime=call.runtime(DedupRuntime), emit=call.emit)
 
 
+@in_python
 def mix(
     *datasets: Reference, weights: Sequence[float | str] | None = None, **options: Unpack[Options]
 ) -> Artifact:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 from stages.api.call import Call, Configured, Count, Looking, Reference
+from stages.api.words import in_python
 from vitctl.plan.topology import LOCAL
 from vitctl.recipes.recipe import RecipeName
 from vitctl.recipes.settings import length
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from vitctl.plan.answer import Answer
 
 
+@in_python
 def plan(
     *,
     model: str | None = None,
@@ -61,6 +63,7 @@ def plan(
     return run(planned.cfg, planned.inputs, runtime=runtime, emit=call.emit)
 
 
+@in_python
 def doctor(
     *, data: Reference | None = None, timeout: float | None = None, **options: Unpack[Looking]
 ) -> Report:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
 from stages.api.call import Call, Looking, Options, Reference
+from stages.api.words import in_python
 from vitctl.artifacts import Artifact, Run
 from vitctl.artifacts.kinds import EVALUATION, FEWSHOT, SCALING_FIT
 from vitctl.errors import UsageError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from stages.fewshot.comparison import Difference
 
 
+@in_python
 def fewshot(
     source: Reference | None = None,
     *,
@@ -59,6 +61,7 @@ def fewshot(
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 
+@in_python
 def evaluate(
     source: Reference | None = None,
     *,
@@ -88,6 +91,7 @@ def evaluate(
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 
+@in_python
 def compare(
     first: Reference, second: Reference, **options: Unpack[Looking]
 ) -> Comparison | Sequence[Difference]:
@@ -119,6 +123,7 @@ def _result(call: Call, reference: Reference) -> Artifact:
     return entry
 
 
+@in_python
 def scaling_fit(
     table: Path | str, *, loss: str | None = None, **options: Unpack[Options]
 ) -> Artifact:
@@ -136,6 +141,7 @@ def scaling_fit(
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 
+@in_python
 def scaling_plot(
     table: Reference | None = None, *, loss: str | None = None, **options: Unpack[Options]
 ) -> Artifact:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from stages.api.call import Call, Count, Looking, Reference
+from stages.api.words import in_python
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.artifacts.removal import Descendants
 from vitctl.errors import UsageError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from stages.rm.spec import Removed
 
 
+@in_python
 def ls(*, kind: str | None = None, **options: Unpack[Looking]) -> list[ListedRow]:
     """The artifacts and runs of the store, the newest last; with `kind` those of it, "checkpoint"
     listing those of all runs."""
@@ -28,6 +30,7 @@ def ls(*, kind: str | None = None, **options: Unpack[Looking]) -> list[ListedRow
     return run(Inputs(kind), store=call.store)
 
 
+@in_python
 def show(reference: Reference | None = None, **options: Unpack[Looking]) -> dict[str, Any]:
     """All that is recorded of an artifact or run, as `vitctl show --json` prints it. `reference`
     left out is the newest."""
@@ -38,6 +41,7 @@ def show(reference: Reference | None = None, **options: Unpack[Looking]) -> dict
     return run(Inputs(*call.entry_and_step(reference)))
 
 
+@in_python
 def lineage(reference: Reference | None = None, **options: Unpack[Looking]) -> Lineage:
     """An artifact, and the tree of its inputs; of a run its newest checkpoint's."""
     from stages.inspect.lineage.run import run
@@ -47,6 +51,7 @@ def lineage(reference: Reference | None = None, **options: Unpack[Looking]) -> L
     return run(Inputs(*call.entry_and_step(reference)), store=call.store)
 
 
+@in_python
 def verify(
     *references: Reference, every: bool = False, deep: bool = False, **options: Unpack[Looking]
 ) -> list[Verdict]:
@@ -63,6 +68,7 @@ def verify(
     return list(run(inputs, store=call.store, emit=call.emit))
 
 
+@in_python
 def replay(
     source: Reference | None = None,
     *,
@@ -86,6 +92,7 @@ def replay(
     return run(request, Inputs(entry, at), store=call.store, emit=call.emit)
 
 
+@in_python
 def rm(
     *references: Reference,
     descendants: Descendants = "refuse",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from stages.api.call import Call, Count, Options, Reference
+from stages.api.words import in_python
 from vitctl.artifacts import Artifact, inputs
 from vitctl.optim.schedules import CooldownShape
 from vitctl.quantities import parse_count
@@ -14,6 +15,7 @@ from vitctl.recipes.settings import length
 from vitctl.summaries import WeightsName
 
 
+@in_python
 def pretrain(
     *,
     model: str | None = None,
@@ -62,6 +64,7 @@ def pretrain(
     return run(cfg, inputs, store=call.store, runtime=runtime, emit=call.emit)
 
 
+@in_python
 def cooldown(
     source: Reference | None = None,
     *,
@@ -95,6 +98,7 @@ def cooldown(
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 
+@in_python
 def finetune(
     source: Reference | None = None,
     *,
@@ -136,6 +140,7 @@ def finetune(
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 
+@in_python
 def average(
     *checkpoints: Reference,
     last: int | None = None,

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Unpack
 
 from stages.api.call import Call, Configured, Options, Reference
+from stages.api.words import in_python
 from stages.predict.spec import Answer
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.kinds.export import Target
 from vitctl.summaries import WeightsName
 
 
+@in_python
 def predict(
     source: Reference | None = None,
     *,
@@ -39,6 +41,7 @@ def predict(
     return chain.from_iterable(batches)
 
 
+@in_python
 def embed(
     source: Reference | None = None,
     *,
@@ -65,6 +68,7 @@ def embed(
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 
+@in_python
 def import_(
     source: Path | str, *, classes: Path | str | None = None, **options: Unpack[Options]
 ) -> Artifact:
@@ -81,6 +85,7 @@ def import_(
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 
+@in_python
 def export(
     source: Reference | None = None,
     *,

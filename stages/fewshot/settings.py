@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from stages.fewshot.spec import PARAMETERS, FewshotConfig, Given
 from vitctl.artifacts import Artifact, Store
+from vitctl.artifacts.kinds import CHECKPOINT, DATASET
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.data.config import FEWSHOT_PREPROCESS
 from vitctl.errors import InputError, NotFoundError, UsageError
@@ -53,7 +54,12 @@ def resolve(
             )
         if caution and cfg.features == "model":
             emit(Caution(caution))
-        yield cfg
+        classes = (
+            len(CHECKPOINT.summary(checkpoint).classes)
+            if dataset is None
+            else DATASET.summary(dataset).classes
+        )
+        yield _with_neighbours(cfg, tree, classes=classes, emit=emit)
 
 
 def resolve_given(overrides: Overrides, given: Given, *, emit: Emit) -> FewshotConfig:
@@ -70,10 +76,11 @@ def resolve_given(overrides: Overrides, given: Given, *, emit: Emit) -> FewshotC
                 f"the images of {given.features.path} have no labels, which a probe learns from",
                 hint="embed a dataset with classes",
             )
-        splits, sha256 = tuple(info.splits), None
+        splits, sha256, classes = tuple(info.splits), None, info.classes
     else:
         emit(Note(f"--features {given.features.name}: {given.features.reading}"))
         splits, sha256 = tuple(given.features.splits), given.features.sha256
+        classes = given.features.classes
     base = {
         **_of_probe(overrides.tree()),
         "features": "given",
@@ -92,7 +99,27 @@ def resolve_given(overrides: Overrides, given: Given, *, emit: Emit) -> FewshotC
                 else "give those that are scored as test_features and test_labels",
             )
         base["eval_split"] = scored
-    return overrides.build(FewshotConfig, base)
+    cfg = overrides.build(FewshotConfig, base)
+    return _with_neighbours(cfg, overrides.tree(), classes=len(classes), emit=emit)
+
+
+def _with_neighbours(
+    cfg: FewshotConfig, tree: Mapping[str, Any], *, classes: int, emit: Emit
+) -> FewshotConfig:
+    """With the usual number of neighbours, unless the user gave one or the fewest shots are fewer
+    images: then that many, in all rows alike, so that they can be compared."""
+    if cfg.probe != "knn" or "neighbours" in tree or cfg.shots == "all":
+        return cfg
+    fewest = cfg.shots[0] * classes
+    if cfg.neighbours == "auto" or not 0 < fewest < cfg.neighbours:
+        return cfg
+    emit(
+        Note(
+            f"neighbours {fewest}: {cfg.shots[0]} x {classes} classes are fewer images than the "
+            f"usual {cfg.neighbours} neighbours; --neighbours N or auto says otherwise"
+        )
+    )
+    return cfg.model_copy(update={"neighbours": fewest})
 
 
 def _of_probe(tree: Mapping[str, Any]) -> dict[str, Any]:

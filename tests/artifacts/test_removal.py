@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import random
+from contextlib import suppress
 
 import pytest
 
@@ -73,6 +74,30 @@ def test_what_nothing_descends_from_goes_whole(family):
     assert sorted(p.name for p in (family.root / "evaluate").iterdir()) == [
         str(named(family, "early-top1")[0].path.name)
     ]
+
+
+@pytest.mark.parametrize("descending", ["refuse", "keep", "remove"])
+def test_what_a_command_reads_is_not_removed_meanwhile(family, descending):
+    """Its draft names what it is made of: an evaluation, an export, features, few-shot results."""
+    photos, cooled = named(family, "photos", "cooled")
+    reads = recipe("embed", "feature-set", parents=(photos.entry.as_parent("data"),))
+    with family.open(reads, name="features"):
+        with pytest.raises(OverwriteError, match=r"features-.* (was|were) made from|works on"):
+            remove(family, "photos", descending=descending)
+        assert set(EVERYTHING) <= set(left(family))
+        assert only_needed_by([cooled], among=members(family)) == []
+
+
+def test_unfinished_work_needs_its_inputs_but_does_not_hold_them_for_ever(family):
+    photos = named(family, "photos")[0]
+    reads = recipe("embed", "feature-set", parents=(photos.entry.as_parent("data"),))
+    with suppress(ZeroDivisionError), family.open(reads, name="features") as draft:
+        (draft.path / "part.npy").write_bytes(b"half")
+        raise ZeroDivisionError
+    with pytest.raises(OverwriteError, match="features-"):
+        remove(family, "photos")
+    remove(family, "photos", descending="keep")
+    assert "photos" not in left(family)
 
 
 @pytest.mark.parametrize("name", ["photos", "trunk", "cooled"])

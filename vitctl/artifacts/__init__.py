@@ -5,6 +5,7 @@
     manifest    artifact.json, typed
     kinds       every kind of artifact, with its typed summary
     files       hashing, atomic small writes, paths that stay inside their folder
+    order       by age: of lists, and of what the newest is
     artifact    a finished, immutable directory
     run_info    run.json: recipe, starts, answers, roll-backs
     runs        a growing directory of checkpoints, each a finished artifact

@@ -10,6 +10,7 @@ from typing import Any
 
 from vitctl.artifacts.files import sha256_file
 from vitctl.artifacts.manifest import MANIFEST, FileEntry, Manifest, Parent, read_manifest
+from vitctl.artifacts.order import Order
 from vitctl.errors import InputError, NotFoundError, VitctlError
 from vitctl.places import Place, nofollow, place
 from vitctl.settings.trees import at
@@ -63,10 +64,11 @@ class Artifact:
         return self.manifest.summary
 
     @property
-    def order(self) -> tuple[str, int]:
-        """Sorts artifacts by when they were finished. The manifest says so, a copy's file times
-        would not; they only decide within one second."""
-        return self.manifest.provenance.finished, (self.path / MANIFEST).stat().st_mtime_ns
+    def order(self) -> Order:
+        """Sorts artifacts by when they were finished."""
+        changed_ns = (self.path / MANIFEST).stat().st_mtime_ns
+        finished = self.manifest.provenance.finished
+        return Order.of(self.path, finished=finished, changed_ns=changed_ns)
 
     @property
     def step(self) -> int | None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.files import RUN
 from vitctl.artifacts.manifest import Parent
+from vitctl.artifacts.order import Order
 from vitctl.artifacts.runs import Run
 from vitctl.errors import InputError, NotFoundError, UsageError, VitctlError
 from vitctl.places import Place, place
@@ -36,16 +37,16 @@ class Catalog:
         takes half a millisecond, a name nearly nothing.
         """
 
-        def loaded(directory: Place) -> list[tuple[tuple[str, int], str, Artifact | Run]]:
+        def loaded(directory: Place) -> list[tuple[Order, Artifact | Run]]:
             try:
                 entry = self.load(directory, check=check)
-                return [(entry.order, str(directory), entry)]
+                return [(entry.order, entry)]
             except (VitctlError, OSError):
                 return []
 
         directories = self.directories(named=named)
         entries = [row for rows in self.root.each(loaded, directories) for row in rows]
-        yield from (entry for _, _, entry in sorted(entries, key=lambda row: row[:2]))
+        yield from (entry for _, entry in sorted(entries, key=lambda row: row[0]))
 
     def each_directory(self, function: Callable[[Place], R]) -> list[R]:
         """`function` of every directory, in order; in a bucket of several at a time."""

@@ -174,8 +174,8 @@ def _at(path: Place) -> Iterator[Member]:
     except NotFoundError:
         note = read_note(path)
         if note is not None:
-            kind = note.get("kind", UNKNOWN)
-            yield Member(path, kind, note.get("id"), _NONE, _NONE, None, unfinished=True)
+            kind, parents = note.get("kind", UNKNOWN), frozenset(note.get("parents", "").split())
+            yield Member(path, kind, note.get("id"), _NONE, parents, None, unfinished=True)
         return
     except VitctlError:
         # Others may have been made from the checkpoints of a run whose own file is damaged.

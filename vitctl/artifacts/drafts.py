@@ -137,7 +137,15 @@ def claim(path: Place, *, recipe: Recipe) -> None:
         if owner == recipe.id:
             return
     path.make_folder()
-    _write_note(path, id=recipe.id, stage=recipe.stage, kind=recipe.kind, started=now())
+    _write_note(
+        path,
+        id=recipe.id,
+        stage=recipe.stage,
+        kind=recipe.kind,
+        started=now(),
+        # What is read while this is made: nobody removes it meanwhile.
+        parents=" ".join(parent.id for parent in recipe.parents),
+    )
 
 
 def is_blank(path: Place) -> bool:
@@ -191,7 +199,8 @@ def sweep(path: Place) -> None:
 
 
 def read_note(path: Place) -> dict[str, str] | None:
-    """What the draft at `path` says of itself: id, stage, kind, started; nothing if it is being
+    """What the draft at `path` says of itself: id, stage, kind, when it was started, ids of its
+    parents (of older drafts none) with blanks between; nothing if it is being
     cleared; None where there is no draft (a file of that name may be anybody's)."""
     try:
         note = strict_json.loads((path / DRAFT).read_bytes())

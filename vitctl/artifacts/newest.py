@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 
 from vitctl.artifacts.artifact import Artifact
@@ -17,6 +16,7 @@ from vitctl.artifacts.catalog import Catalog
 from vitctl.artifacts.files import RUN
 from vitctl.artifacts.kinds import CHECKPOINT, KINDS
 from vitctl.artifacts.manifest import MANIFEST
+from vitctl.artifacts.order import Order
 from vitctl.artifacts.runs import CHECKPOINTS, Run
 from vitctl.errors import InputError, NotFoundError, VitctlError
 from vitctl.places import Place
@@ -34,7 +34,7 @@ class PossibleNewest:
     read. `run` is the one that it lies in, if that can be read."""
 
     path: Place
-    order: tuple[str, int]
+    order: Order
     artifact: Artifact | None
     problem: str | None = None
     run: Run | None = None
@@ -140,7 +140,7 @@ def _candidate(path: Place, *, run: Run) -> PossibleNewest:
     return PossibleNewest(path, checkpoint.order, checkpoint, None, run)
 
 
-def _changed(directory: Place) -> tuple[str, int]:
+def _changed(directory: Place) -> Order:
     """When what cannot be read was written, in place of `Artifact.order`: by the newest file."""
     names: list[Place] = [directory / MANIFEST, directory / RUN]
     with suppress(VitctlError, OSError):
@@ -150,5 +150,4 @@ def _changed(directory: Place) -> tuple[str, int]:
         with suppress(VitctlError, OSError):
             times.append(name.stat().st_mtime_ns)
     newest_ns = max(times, default=0)
-    moment = datetime.fromtimestamp(newest_ns / 1e9, UTC)
-    return moment.isoformat(timespec="seconds"), newest_ns
+    return Order.by_file(directory, changed_ns=newest_ns)

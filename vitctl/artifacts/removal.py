@@ -73,6 +73,8 @@ def chosen(
             "removes them too; with --dry-run either only shows what would go",
         )
     leaving = [*named, *below] if descending == "remove" else list(named)
+    for member in below:
+        _refuse_working(member.whole)  # it may read what is named until it ends
     above = only_needed_by(leaving, among=among) if inputs else []
     going = frozenset(str(member.path.resolve()) for member in (*leaving, *above))
     for member in (*leaving, *above):
@@ -258,7 +260,7 @@ def _refuse_working(path: Place) -> None:
     path.refuse_link()
     if is_locked(path / LOCK):
         raise OverwriteError(
-            f"another vitctl works on {path} now", hint="wait until it last, or stop it"
+            f"another vitctl works on {path} now", hint="wait until it ends, or stop it"
         )
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.files import DRAFT, HELD, LOCK, RUN, TEMPORARY
 from vitctl.artifacts.manifest import MANIFEST
+from vitctl.artifacts.order import Order
 from vitctl.artifacts.run_info import CHECKPOINTS, RunInfo, needs_its_start, read_info
 from vitctl.errors import InputError, NotFoundError
 from vitctl.locks.exclusive import is_locked
@@ -69,14 +70,15 @@ class Run:
         return cls(folder, read_info(folder))
 
     @property
-    def order(self) -> tuple[str, int]:
+    def order(self) -> Order:
         """Sorts runs by when they last finished something; see `Artifact.order`."""
         steps = self.steps()
         newest = load_if_readable(self.place(self.named_step(steps))) if steps else None
         if newest is not None:
             return newest.order
         started = self.info.segments[-1].started if self.info.segments else ""
-        return started, (self.path / RUN).stat().st_mtime_ns
+        changed_ns = (self.path / RUN).stat().st_mtime_ns
+        return Order.of(self.path, finished=started, changed_ns=changed_ns)
 
     @property
     def metrics(self) -> Place:

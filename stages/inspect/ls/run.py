@@ -12,6 +12,7 @@ from vitctl.artifacts.artifact import load_if_readable
 from vitctl.artifacts.drafts import read_note
 from vitctl.artifacts.files import LOCK
 from vitctl.artifacts.kinds import KINDS, kind_named
+from vitctl.artifacts.order import Order
 from vitctl.artifacts.references import plain_name
 from vitctl.errors import UsageError, VitctlError
 from vitctl.locks.exclusive import is_locked
@@ -44,7 +45,7 @@ def rows(store: Store, *, kind: str | None = None) -> list[ListedRow]:
     wanted = [
         row for several in per_directory for row in several if kind is None or row.kind == kind
     ]
-    return sorted(wanted, key=lambda row: (row.made, str(row.path)))
+    return sorted(wanted, key=lambda row: row.order)
 
 
 def _rows_at(path: Place, *, checkpoints: bool) -> Iterator[ListedRow]:
@@ -76,7 +77,7 @@ def _of_artifact(artifact: Artifact) -> ListedRow:
         digest=artifact.digest,
         state="damaged" if problems else "finished",
         steps=(artifact.step,) if artifact.step is not None else (),
-        made=artifact.manifest.provenance.finished,
+        order=artifact.order,
         summary=labelled(artifact),
         problem=problems[0] if problems else None,
     )
@@ -86,7 +87,6 @@ def _of_run(run: Run) -> ListedRow:
     steps = run.steps()
     named = run.named_step(steps) if steps else None
     newest = load_if_readable(run.place(named)) if named is not None else None
-    made, _ = run.order
     state: State = "finished" if named in run.info.results else "unfinished"
     problem = None
     if steps and newest is None:
@@ -104,7 +104,7 @@ def _of_run(run: Run) -> ListedRow:
         digest=None,
         state=state,
         steps=tuple(steps),
-        made=made,
+        order=run.order,
         summary=labelled(newest) if newest is not None else {},
         problem=problem,
     )
@@ -142,7 +142,7 @@ def _without_manifest(
         digest=None,
         state=state,
         steps=(),
-        made=note.get("started", ""),
+        order=Order.of(path, finished=note.get("started", "")),
         summary={},
         problem=problem,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from vitctl.artifacts.order import Order
 from vitctl.places import Place
 
 
@@ -25,7 +26,7 @@ class ListedRow:
     state    finished; working (a process is at it now); unfinished (none is, and the command that
              made it has not got its answer); damaged
     steps    of a run its checkpoints, of a checkpoint its own step
-    made     ISO time: when it was finished, else when work began; empty if unknown
+    order    sorts rows by age
     summary  of the artifact; of a run, of its newest checkpoint
     """
 
@@ -37,9 +38,14 @@ class ListedRow:
     digest: str | None
     state: State
     steps: tuple[int, ...]
-    made: str
+    order: Order
     summary: dict[str, Any]
     problem: str | None = None
+
+    @property
+    def made(self) -> str:
+        """ISO time: when it was finished, else when work began; empty if unknown."""
+        return self.order.finished
 
     def as_json(self) -> dict[str, Any]:
         """The object of `vitctl ls --json`; docs/schemas/listing.schema.json."""

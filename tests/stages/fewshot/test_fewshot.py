@@ -16,7 +16,7 @@ from sklearn.linear_model import Ridge
 from stages.fewshot import comparison
 from stages.fewshot import run as stage
 from stages.fewshot.results import in_a_table
-from stages.fewshot.settings import _of_probe, read_l2
+from stages.fewshot.settings import _of_probe, _with_neighbours, read_l2
 from stages.fewshot.spec import FewshotConfig
 from tests import forking, made, schemas
 from tests.forking import COMMAND, LOOKING, TRAINING
@@ -398,6 +398,28 @@ def test_more_neighbours_than_shots_are_refused_before_any_image_is_read(fewshot
     monkeypatch.setattr(pipeline, "eval_batches", None)
     with pytest.raises(UsageError, match=r"20 neighbours need 20 images .* there are 7"):
         fewshot(shots=(1, 3), probe="knn")
+
+
+@pytest.mark.parametrize(
+    ("given", "classes", "neighbours"),
+    [
+        ({}, 7, 7),
+        ({}, 20, 20),
+        ({"shots": [5, 10]}, 7, 20),
+        ({"neighbours": 20}, 7, 20),
+        ({"neighbours": "auto"}, 7, "auto"),
+        ({"shots": "all", "draws": 1}, 7, 20),
+    ],
+)
+def test_the_usual_neighbours_are_no_more_than_there_are_images(given, classes, neighbours):
+    """Of few classes, too, knn works as it is; what the user gave is refused where it can't be."""
+    tree = {"probe": "knn", "eval_split": "val", "precision": "float32", **given}
+    events = []
+    cfg = _with_neighbours(FewshotConfig(**tree), tree, classes=classes, emit=events.append)
+    assert cfg.neighbours == neighbours
+    assert [event.text.partition(":")[0] for event in events] == ["neighbours 7"] * (
+        neighbours == 7
+    )
 
 
 def test_features_that_are_not_finite_are_refused(fewshot, monkeypatch):

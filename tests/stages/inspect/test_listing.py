@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from stages.inspect.ls.run import rows
 from tests.artifacts.making import dataset, made, recipe, trained
 from vitctl.artifacts import Recipe, Run
+from vitctl.artifacts.newest import newest_whole
 from vitctl.artifacts.provenance import now
+from vitctl.artifacts.references import find, resolve
 
 TRUNK = recipe("pretrain", "run", lr=1)
 
@@ -75,6 +79,24 @@ def test_the_newest_is_last(store):
         finished = artifact.manifest.provenance.finished
         file.write_text(text.replace(finished, f"2026-0{number + 1}"))
     assert [row.name for row in rows(store)] == names
+
+
+@pytest.mark.parametrize("apart_ns", [-5, 0, 5])
+def test_of_one_second_all_name_the_same_newest(store, apart_ns):
+    """`ls`, `latest` with and without a kind, and a name that two have."""
+    one, two = (made(store, recipe(a=number), name="same") for number in (1, 2))
+    for artifact, nanoseconds in ((one, 10**18), (two, 10**18 + apart_ns)):
+        file = artifact.path / "artifact.json"
+        finished = artifact.manifest.provenance.finished
+        file.write_text(file.read_text().replace(finished, "2026-01-01T00:00:00+00:00"))
+        os.utime(file, ns=(nanoseconds, nanoseconds))
+    last = rows(store)[-1].path
+    if apart_ns:
+        assert last == (two if apart_ns > 0 else one).path
+    assert find("latest", store=store)[0].path == last
+    assert find("same", store=store, kind="dataset")[0].path == last
+    assert resolve("latest", store=store, kind="dataset").path == last
+    assert newest_whole(store, "dataset").path == last
 
 
 @pytest.mark.parametrize("kind", [None, "dataset"])
