@@ -44,7 +44,7 @@ def test_every_python_that_is_named_has_pinned_versions():
     assert all(SpecifierSet(PROJECT["requires-python"]).contains(f"{p}.0") for p in PYTHONS)
 
 
-CHECKED = {"smoke", "dev", "cloud", "demo", "onnx"}
+CHECKED = {"smoke", "dev", "cloud", "demo", "heic", "onnx"}
 """Extras whose packages are all pinned."""
 
 

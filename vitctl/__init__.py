@@ -39,6 +39,7 @@
     locks        one process at a time works below a path
     places       folders on disk and objects in buckets, behind one interface
     signals      SIGINT, SIGTERM, SIGHUP: finish the step, save, exit
+    launch       the `vitctl` command: loads the `stages` beside this package, not another
     console      the terminal side of a command
     figures      pictures of numbers, with matplotlib
     doctor       checks of a machine that is to train

@@ -1,0 +1,62 @@
+"""The command in a place where the user has a `stages`, too."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stages
+from tests.waiting import PATIENCE_S
+from vitctl.launch import load_own
+
+
+@pytest.fixture
+def strangers(tmp_path, monkeypatch):
+    """Another `stages` comes first on the path, and is loaded."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "stages"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def written(name):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine = True")
+        return tmp_path
+
+    yield written
+    for name in [name for name in sys.modules if name.partition(".")[0] == "stages"]:
+        del sys.modules[name]  # those of before are put back
+
+
+@pytest.mark.parametrize("name", ["stages.py", "stages/__init__.py", "stages/pretrain.py"])
+@pytest.mark.parametrize("loaded", [False, True])
+def test_its_own_stages_are_taken(strangers, name, loaded):
+    strangers(name)
+    if loaded:
+        __import__("stages")
+    load_own()
+    own = sys.modules["stages"]
+    assert Path(own.__file__).samefile(stages.__file__)
+    assert not hasattr(own, "mine")
+    load_own()
+    assert sys.modules["stages"] is own
+    from stages.app import VERBS
+
+    assert "pretrain" in VERBS
+
+
+@pytest.mark.slow
+def test_the_command_in_an_interpreter_of_its_own(strangers):
+    """One that has PYTHONPATH from the start: 3 s."""
+    folder = strangers("stages/__init__.py")
+    done = subprocess.run(
+        [sys.executable, "-c", "from vitctl.launch import main; main()", "ls", "--store", "none"],
+        cwd=folder,
+        env={"PYTHONPATH": f"{folder}:{Path(stages.__file__).parents[1]}"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert (done.returncode, "nothing in none" in done.stderr) == (0, True), done.stderr
