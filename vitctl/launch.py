@@ -1,8 +1,8 @@
 """The `vitctl` command: its own `stages`, whatever else is called so.
 
 A folder `stages` or a file stages.py of the user's own comes first where PYTHONPATH names the
-folder around it, as many projects do. The one beside this package is loaded by its place; every import of
-it afterwards, in worker processes too, which begin here again, gets that one.
+folder around it, as many projects do. The one beside this package is loaded by its place; every
+import of it afterwards, in worker processes too, which begin here again, gets that one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The commands from Python: what the shell says, in a notebook or a sweep. Silent without `emit`.
 
     call      the arguments of every command, how an input is looked up, settings of a call
+    translation  what an error says to a caller in Python instead of flags
     data      shard, subset, dedup, mix
     train     pretrain, cooldown, finetune, average
     measure   fewshot, evaluate, compare, scaling_fit, scaling_plot

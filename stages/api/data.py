@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, overload
 
 from stages.api.call import Call, Options, Reference
-from stages.api.words import in_python
+from stages.api.translation import in_python
 from vitctl.artifacts import Artifact
 from vitctl.formula.family import Family
 from vitctl.ingest.sources.format_names import FormatName

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 from stages.api.call import Call, Configured, Count, Looking, Reference
-from stages.api.words import in_python
+from stages.api.translation import in_python
 from vitctl.plan.topology import LOCAL
 from vitctl.recipes.recipe import RecipeName
 from vitctl.recipes.settings import length

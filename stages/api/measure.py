@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
 from stages.api.call import Call, Looking, Options, Reference
-from stages.api.words import in_python
+from stages.api.translation import in_python
 from vitctl.artifacts import Artifact, Run
 from vitctl.artifacts.kinds import EVALUATION, FEWSHOT, SCALING_FIT
 from vitctl.errors import UsageError

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from stages.api.call import Call, Count, Looking, Reference
-from stages.api.words import in_python
+from stages.api.translation import in_python
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.artifacts.removal import Descendants
 from vitctl.errors import UsageError

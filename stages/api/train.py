@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from stages.api.call import Call, Count, Options, Reference
-from stages.api.words import in_python
+from stages.api.translation import in_python
 from vitctl.artifacts import Artifact, inputs
 from vitctl.optim.schedules import CooldownShape
 from vitctl.quantities import parse_count

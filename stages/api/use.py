@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Unpack
 
 from stages.api.call import Call, Configured, Options, Reference
-from stages.api.words import in_python
+from stages.api.translation import in_python
 from stages.predict.spec import Answer
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.kinds.export import Target

@@ -198,7 +198,7 @@ def test_a_function_in_python(command):
 
 def test_python_has_no_function_without_a_command():
     functions = {name for name in api.__all__ if inspect.isfunction(getattr(api, name))}
-    assert functions == {command.in_python for command in COMMANDS} | {"compare"}
+    assert functions == {command.in_python for command in COMMANDS} | {"compare", "settings"}
 
 
 def test_answers_are_written_where_the_display_ends_first():

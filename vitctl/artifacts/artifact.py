@@ -10,7 +10,7 @@ from typing import Any
 
 from vitctl.artifacts.files import sha256_file
 from vitctl.artifacts.manifest import MANIFEST, FileEntry, Manifest, Parent, read_manifest
-from vitctl.artifacts.order import Order
+from vitctl.artifacts.order import Age
 from vitctl.errors import InputError, NotFoundError, VitctlError
 from vitctl.places import Place, nofollow, place
 from vitctl.settings.trees import at
@@ -64,11 +64,11 @@ class Artifact:
         return self.manifest.summary
 
     @property
-    def order(self) -> Order:
+    def order(self) -> Age:
         """Sorts artifacts by when they were finished."""
         changed_ns = (self.path / MANIFEST).stat().st_mtime_ns
         finished = self.manifest.provenance.finished
-        return Order.of(self.path, finished=finished, changed_ns=changed_ns)
+        return Age.of(self.path, finished=finished, changed_ns=changed_ns)
 
     @property
     def step(self) -> int | None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.files import RUN
 from vitctl.artifacts.manifest import Parent
-from vitctl.artifacts.order import Order
+from vitctl.artifacts.order import Age
 from vitctl.artifacts.runs import Run
 from vitctl.errors import InputError, NotFoundError, UsageError, VitctlError
 from vitctl.places import Place, place
@@ -37,7 +37,7 @@ class Catalog:
         takes half a millisecond, a name nearly nothing.
         """
 
-        def loaded(directory: Place) -> list[tuple[Order, Artifact | Run]]:
+        def loaded(directory: Place) -> list[tuple[Age, Artifact | Run]]:
             try:
                 entry = self.load(directory, check=check)
                 return [(entry.order, entry)]

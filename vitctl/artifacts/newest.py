@@ -16,7 +16,7 @@ from vitctl.artifacts.catalog import Catalog
 from vitctl.artifacts.files import RUN
 from vitctl.artifacts.kinds import CHECKPOINT, KINDS
 from vitctl.artifacts.manifest import MANIFEST
-from vitctl.artifacts.order import Order
+from vitctl.artifacts.order import Age
 from vitctl.artifacts.runs import CHECKPOINTS, Run
 from vitctl.errors import InputError, NotFoundError, VitctlError
 from vitctl.places import Place
@@ -34,7 +34,7 @@ class PossibleNewest:
     read. `run` is the one that it lies in, if that can be read."""
 
     path: Place
-    order: Order
+    order: Age
     artifact: Artifact | None
     problem: str | None = None
     run: Run | None = None
@@ -140,7 +140,7 @@ def _candidate(path: Place, *, run: Run) -> PossibleNewest:
     return PossibleNewest(path, checkpoint.order, checkpoint, None, run)
 
 
-def _changed(directory: Place) -> Order:
+def _changed(directory: Place) -> Age:
     """When what cannot be read was written, in place of `Artifact.order`: by the newest file."""
     names: list[Place] = [directory / MANIFEST, directory / RUN]
     with suppress(VitctlError, OSError):
@@ -150,4 +150,4 @@ def _changed(directory: Place) -> Order:
         with suppress(VitctlError, OSError):
             times.append(name.stat().st_mtime_ns)
     newest_ns = max(times, default=0)
-    return Order.by_file(directory, changed_ns=newest_ns)
+    return Age.by_file(directory, changed_ns=newest_ns)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from vitctl.places import Place
 
 
-class Order(NamedTuple):
+class Age(NamedTuple):
     """Sorts from the oldest to the newest; no two of a store are equal.
 
     Attributes:
@@ -22,11 +22,11 @@ class Order(NamedTuple):
     path: str
 
     @classmethod
-    def of(cls, path: Place, *, finished: str, changed_ns: int = 0) -> Order:
+    def of(cls, path: Place, *, finished: str, changed_ns: int = 0) -> Age:
         return cls(finished, changed_ns, str(path))
 
     @classmethod
-    def by_file(cls, path: Place, *, changed_ns: int) -> Order:
+    def by_file(cls, path: Place, *, changed_ns: int) -> Age:
         """Of what says no time itself."""
         moment = datetime.fromtimestamp(changed_ns / 1e9, UTC)
         return cls(moment.isoformat(timespec="seconds"), changed_ns, str(path))

@@ -19,7 +19,7 @@ from pathlib import Path
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.files import DRAFT, HELD, LOCK, RUN, TEMPORARY
 from vitctl.artifacts.manifest import MANIFEST
-from vitctl.artifacts.order import Order
+from vitctl.artifacts.order import Age
 from vitctl.artifacts.run_info import CHECKPOINTS, RunInfo, needs_its_start, read_info
 from vitctl.errors import InputError, NotFoundError
 from vitctl.locks.exclusive import is_locked
@@ -70,7 +70,7 @@ class Run:
         return cls(folder, read_info(folder))
 
     @property
-    def order(self) -> Order:
+    def order(self) -> Age:
         """Sorts runs by when they last finished something; see `Artifact.order`."""
         steps = self.steps()
         newest = load_if_readable(self.place(self.named_step(steps))) if steps else None
@@ -78,7 +78,7 @@ class Run:
             return newest.order
         started = self.info.segments[-1].started if self.info.segments else ""
         changed_ns = (self.path / RUN).stat().st_mtime_ns
-        return Order.of(self.path, finished=started, changed_ns=changed_ns)
+        return Age.of(self.path, finished=started, changed_ns=changed_ns)
 
     @property
     def metrics(self) -> Place:

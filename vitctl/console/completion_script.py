@@ -15,7 +15,7 @@ import shlex
 
 from typer import _completion_classes, _completion_shared
 
-_words_for_zsh = _completion_classes.ZshComplete.complete
+_typer_for_zsh = _completion_classes.ZshComplete.complete
 
 BASH = r"""
 %(complete_func)s() {
@@ -67,7 +67,7 @@ def _for_zsh(self: _completion_classes.ZshComplete) -> str:
     """What zsh evaluates to complete the word at the cursor."""
     items = self.get_completions(*self.get_completion_args())
     if not items or not all(str(item.value).endswith("=") for item in items):
-        return _words_for_zsh(self)
+        return _typer_for_zsh(self)
     # A colon ends the word in what `_describe` takes, unless it is escaped.
-    words = [str(item.value).replace(":", "\\:") + f":{item.help or ''}" for item in items]
-    return f"local -a keys; keys=({shlex.join(words)}); _describe setting keys -S ''"
+    pairs = [str(item.value).replace(":", "\\:") + f":{item.help or ''}" for item in items]
+    return f"local -a keys; keys=({shlex.join(pairs)}); _describe setting keys -S ''"

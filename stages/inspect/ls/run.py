@@ -12,7 +12,7 @@ from vitctl.artifacts.artifact import load_if_readable
 from vitctl.artifacts.drafts import read_note
 from vitctl.artifacts.files import LOCK
 from vitctl.artifacts.kinds import KINDS, kind_named
-from vitctl.artifacts.order import Order
+from vitctl.artifacts.order import Age
 from vitctl.artifacts.references import plain_name
 from vitctl.errors import UsageError, VitctlError
 from vitctl.locks.exclusive import is_locked
@@ -142,7 +142,7 @@ def _without_manifest(
         digest=None,
         state=state,
         steps=(),
-        order=Order.of(path, finished=note.get("started", "")),
+        order=Age.of(path, finished=note.get("started", "")),
         summary={},
         problem=problem,
     )

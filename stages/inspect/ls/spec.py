@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vitctl.artifacts.order import Order
+from vitctl.artifacts.order import Age
 from vitctl.places import Place
 
 
@@ -38,7 +38,7 @@ class ListedRow:
     digest: str | None
     state: State
     steps: tuple[int, ...]
-    order: Order
+    order: Age
     summary: dict[str, Any]
     problem: str | None = None
 

@@ -83,18 +83,18 @@ def _argument(match: re.Match[str], function: Callable[..., Any]) -> str:
     name, off = match["name"].replace("-", "_"), match["no"] is not None
     if f"no_{name}" in arguments:
         name, off = f"no_{name}", False
-    behind = f"{match['between']}{match['value']}" if match["value"] else ""
+    text = match["value"] or ""
+    as_it_was = f"{match['between']}{text}" if text else ""
 
     def with_value(kind: Any) -> tuple[str | None, str]:
-        """The value in Python, if one is given, and what else stands behind the flag."""
+        """The value in Python, if one is given, and what else follows the flag."""
         if kind is bool:
-            return str(not off), behind
-        text = match["value"] or ""
-        is_value = re.fullmatch(r"\d[\w.]*|[A-Z][A-Z_:.]*|\.\.\.", text) or text in _words(kind)
-        return (_literal(text), "") if text and is_value else (None, behind)
+            return str(not off), as_it_was
+        is_value = re.fullmatch(r"\d[\w.]*|[A-Z][A-Z_:.]*|\.\.\.", text) or text in _choices(kind)
+        return (_literal(text), "") if text and is_value else (None, as_it_was)
 
     if name == "compare":
-        return f"api.compare{behind}"  # a function of its own
+        return f"api.compare{as_it_was}"  # a function of its own
     for own in _RENAMED.get(name, (f"{name}_" if keyword.iskeyword(name) else name,)):
         if own in arguments:
             value, rest = with_value(arguments[own])
@@ -106,11 +106,11 @@ def _argument(match: re.Match[str], function: Callable[..., Any]) -> str:
     return match[0]
 
 
-def _words(kind: Any) -> set[str]:
+def _choices(kind: Any) -> set[str]:
     """The words that a type takes."""
     if isinstance(kind, str):
         return {kind}
-    return set().union(*(_words(one) for one in get_args(kind)))
+    return set().union(*(_choices(one) for one in get_args(kind)))
 
 
 def _literal(text: str) -> str:
@@ -147,11 +147,11 @@ def _kind(flag: Any, model: Any) -> Any:
 def _settings_of(function: Callable[..., Any]) -> dict[str, tuple[str, str, Any]]:
     """Flag of the command -> where the setting is given, its key and type. The table of flags alone
     knows, and it needs typer: it is imported for an error only."""
-    words = function.__name__.rstrip("_").split("_")
+    names = function.__name__.rstrip("_").split("_")
     for package in (
-        f"stages.{'.'.join(words)}",
+        f"stages.{'.'.join(names)}",
         f"stages.{function.__name__}",
-        f"stages.inspect.{words[0]}",
+        f"stages.inspect.{names[0]}",
     ):
         try:
             module = importlib.import_module(f"{package}.command")

@@ -9,7 +9,7 @@ import pytest
 from typer.models import OptionInfo
 
 from stages import api
-from stages.api.words import translated
+from stages.api.translation import translated
 from tests.stages.commands import COMMANDS
 from tests.stages.test_parity import OF_THE_TERMINAL
 from vitctl.console.shared_flags import PROCESSES
