@@ -20,6 +20,7 @@ scaling   tables of runs -> fitted and drawn scaling laws
 plan      settings and hardware -> memory, speed and cost
 replay    a run and a step -> the batch it trained on
 inspect   the commands that only look: ls, show, lineage, verify
+report    artifacts -> one page of HTML that needs no network
 rm        artifacts, runs, checkpoints and unfinished work -> free disk
 doctor    checks of a machine that is to train
 """

@@ -69,6 +69,7 @@ VERBS: dict[str, Verb] = {
     "lineage": Verb(
         "stages.inspect.lineage.command", "Draw the inputs of an artifact as a tree.", "Results"
     ),
+    "report": Verb("stages.report.command", "Write results as one page of HTML.", "Results"),
     "replay": Verb("stages.replay.command", "Show the batch that a step trained on.", "Results"),
     "verify": Verb(
         "stages.inspect.verify.command", "Check that artifacts are undamaged.", "Results"

@@ -148,6 +148,7 @@ def test_the_examples_of_the_guide_are_valid():
         "removal",
         "comparison",
         "preview",
+        "report",
     }
     assert {name for name, _ in blocks} == names
     for name, block in blocks:

@@ -86,9 +86,14 @@ def test_the_wheel_has_what_is_read_at_run_time(wheel):
         path.relative_to(ROOT).as_posix()
         for package in ("vitctl", "stages")
         for path in (ROOT / package).rglob("*")
-        if path.suffix in (".py", ".toml", ".json") or path.name == "py.typed"
+        if path.suffix in (".py", ".toml", ".json", ".css", ".js") or path.name == "py.typed"
     }
-    assert {"vitctl/py.typed", "stages/py.typed", "vitctl/recipes/paper.toml"} <= wanted
+    assert {
+        "vitctl/py.typed",
+        "stages/py.typed",
+        "vitctl/recipes/paper.toml",
+        "vitctl/report/page.css",
+    } <= wanted
     schemas = {f"vitctl/schemas/{path.name}" for path in (ROOT / "docs" / "schemas").iterdir()}
     assert schemas
     about = {name for name in names if ".dist-info/" in name}

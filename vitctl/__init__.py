@@ -42,6 +42,7 @@
     launch       the `vitctl` command: loads the `stages` beside this package, not another
     console      the terminal side of a command
     figures      pictures of numbers, with matplotlib
+    report       results as one page of HTML that needs no network
     doctor       checks of a machine that is to train
     interop      parameter trees of other codebases
 

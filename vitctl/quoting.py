@@ -7,7 +7,9 @@ name a person knows. Everything that messages say of a name in quotes comes from
 from __future__ import annotations
 
 import re
+import unicodedata
 
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _LONGEST = 500
 _PIECE = re.compile(r"\\\\|\\udc([89a-f][0-9a-f])")
 
@@ -29,3 +31,18 @@ def quoted(value: object) -> str:
 def as_bytes(text: str) -> str:
     r"""Text of another program, which quoted a name by `repr`: `\udcNN` in it becomes `\xNN`."""
     return _PIECE.sub(lambda piece: f"\\x{piece[1]}" if piece[1] else piece[0], text)
+
+
+def visible(text: object) -> str:
+    r"""Control, bidirectional and undecodable characters as `\xNN` or `\uNNNN`; the rest as is."""
+    return "".join(written_out(c) if unicodedata.category(c) in _UNSAFE else c for c in str(text))
+
+
+def written_out(character: str) -> str:
+    r"""One character as `\xNN` or `\uNNNN`."""
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a raw byte that was not UTF-8 (PEP 383)
+        return f"\\x{code - 0xDC00:02x}"
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

@@ -6,7 +6,7 @@
     train     pretrain, cooldown, finetune, average
     measure   fewshot, evaluate, compare, scaling_fit, scaling_plot
     use       predict, embed, import_, export
-    results   ls, show, lineage, verify, replay, rm
+    results   ls, show, lineage, verify, replay, report, rm
     hardware  plan, doctor
 
     from stages.api import cooldown, fewshot, pretrain
@@ -28,7 +28,7 @@ from stages.api.call import Configured, Count, Looking, Options, Reference, sett
 from stages.api.data import dedup, mix, shard, subset
 from stages.api.hardware import doctor, plan
 from stages.api.measure import compare, evaluate, fewshot, scaling_fit, scaling_plot
-from stages.api.results import lineage, ls, replay, rm, show, verify
+from stages.api.results import lineage, ls, replay, report, rm, show, verify
 from stages.api.train import average, cooldown, finetune, pretrain
 from stages.api.use import embed, export, import_, predict
 
@@ -56,6 +56,7 @@ __all__ = [
     "predict",
     "pretrain",
     "replay",
+    "report",
     "rm",
     "scaling_fit",
     "scaling_plot",

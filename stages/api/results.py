@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stages.inspect.ls.spec import ListedRow
     from stages.inspect.verify.spec import Verdict
     from stages.replay.spec import Shown
+    from stages.report.spec import Written
     from stages.rm.spec import Removed
 
 
@@ -90,6 +91,32 @@ def replay(
     from stages.replay.run import run
 
     return run(request, Inputs(entry, at), store=call.store, emit=call.emit)
+
+
+@in_python
+def report(
+    *references: Reference,
+    every: bool = False,
+    parents: bool = True,
+    out: Path | str | None = None,
+    title: str | None = None,
+    force: bool = False,
+    **options: Unpack[Looking],
+) -> Written:
+    """Artifacts and runs, left out the newest, or with `every` the whole store -> one page of HTML
+    in the file `out`, report.html if that is left out; with `parents` what they were made from is
+    in it, too."""
+    from stages.report.settings import resolve
+    from stages.report.spec import Inputs
+
+    call = Call(report, options, takes=Looking)
+    request = resolve(out=out, title=title, parents=parents, force=force)
+    if every and references:
+        raise UsageError("every=True and references are both given", hint="keep one of them")
+    named = None if every else tuple(map(call.entry_and_step, references or (None,)))
+    from stages.report.run import run
+
+    return run(request, Inputs(named), store=call.store, emit=call.emit)
 
 
 @in_python

@@ -270,6 +270,12 @@ CASES: dict[str, Case] = {
         "--from made --step 2 --first 3 --out b.png --force",
         lambda: api.replay("made", step=2, first=3, out="b.png", force=True),
     ),
+    "report": Case(
+        "photos made@8 --no-parents --out page.html --title Study --force",
+        lambda: api.report(
+            "photos", "made@8", parents=False, out="page.html", title="Study", force=True
+        ),
+    ),
     "rm": Case(
         "photos made@8 --descendants keep --inputs --dry-run",
         lambda: api.rm("photos", "made@8", descendants="keep", inputs=True, dry_run=True),

@@ -8,21 +8,10 @@ import sys
 import textwrap
 import unicodedata
 
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+from vitctl.quoting import visible, written_out
 
-
-def safe(text: object) -> str:
-    r"""Control, bidirectional and undecodable characters as `\xNN` or `\uNNNN`; the rest as is."""
-    return "".join(_shown(c) if unicodedata.category(c) in _UNSAFE else c for c in str(text))
-
-
-def _shown(character: str) -> str:
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a raw byte that was not UTF-8 (PEP 383)
-        return f"\\x{code - 0xDC00:02x}"
-    if code <= 0xFF:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+safe = visible
+"""Of names from data, for a terminal."""
 
 
 def json_safe(value: object) -> object:
@@ -42,7 +31,7 @@ def _json_text(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         escaped = text.replace("\\", r"\x5c")
-        return "".join(_shown(c) if unicodedata.category(c) == "Cs" else c for c in escaped)
+        return "".join(written_out(c) if unicodedata.category(c) == "Cs" else c for c in escaped)
     return text
 
 

@@ -13,8 +13,8 @@
     schema      the JSON schema of artifacts, made from all summaries
 
 A new kind is a row of the table below and a class beside the others. Listing, completion, hints,
-`--kind`, the schema and its test take it from there. Kinds that no row names are listed, too: a
-later version may have made them.
+`--kind`, the schema and its test take it from there; `vitctl.report.sections` has a section for it.
+Kinds that no row names are listed, too: a later version may have made them.
 """
 
 from __future__ import annotations
@@ -108,7 +108,12 @@ _TRAINING = ("pretrain", "cooldown", "finetune")
 _WITH_WEIGHTS = (*_TRAINING, "import", "average")
 
 DATASET = Kind(
-    "dataset", "a dataset", ("shard", "subset", "mix", "dedup"), _dataset, "vitctl shard SRC"
+    "dataset",
+    "a dataset",
+    ("shard", "subset", "mix", "dedup"),
+    _dataset,
+    "vitctl shard SRC",
+    heading="Data",
 )
 CHECKPOINT = Kind(
     "checkpoint",
@@ -116,6 +121,7 @@ CHECKPOINT = Kind(
     _WITH_WEIGHTS,
     _checkpoint,
     "vitctl pretrain --model S16 --data DATASET",
+    heading="Training",
 )
 FEATURE_SET = Kind(
     "feature-set",
@@ -123,12 +129,32 @@ FEATURE_SET = Kind(
     ("embed",),
     _feature_set,
     "vitctl embed --from RUN --data DATASET",
+    heading="Features",
 )
-FEWSHOT = Kind("fewshot", "a few-shot result", ("fewshot",), _fewshot, "vitctl fewshot --from RUN")
+FEWSHOT = Kind(
+    "fewshot",
+    "a few-shot result",
+    ("fewshot",),
+    _fewshot,
+    "vitctl fewshot --from RUN",
+    heading="Few-shot probes",
+)
 EVALUATION = Kind(
-    "evaluation", "an evaluation", ("evaluate",), _evaluation, "vitctl evaluate --from RUN"
+    "evaluation",
+    "an evaluation",
+    ("evaluate",),
+    _evaluation,
+    "vitctl evaluate --from RUN",
+    heading="Evaluations",
 )
-EXPORT = Kind("export", "an export", ("export",), _export, "vitctl export --from RUN --to timm")
+EXPORT = Kind(
+    "export",
+    "an export",
+    ("export",),
+    _export,
+    "vitctl export --from RUN --to timm",
+    heading="Exports",
+)
 SCALING_FIT = Kind(
     "scaling-fit",
     "a scaling fit",
@@ -136,9 +162,15 @@ SCALING_FIT = Kind(
     _scaling_fit,
     "vitctl scaling fit TABLE",
     line=_scaling_line,
+    heading="Scaling laws",
 )
 SCALING_PLOT = Kind(
-    "scaling-plot", "a scaling plot", ("scaling plot",), _scaling_plot, "vitctl scaling plot TABLE"
+    "scaling-plot",
+    "a scaling plot",
+    ("scaling plot",),
+    _scaling_plot,
+    "vitctl scaling plot TABLE",
+    heading="Figures of scaling",
 )
 IMAGE_HASHES = Kind(
     "image-hashes",
@@ -146,8 +178,15 @@ IMAGE_HASHES = Kind(
     ("dedup",),
     _image_hashes,
     "vitctl dedup --data DATASET",
+    heading="Hashes of images",
 )
-BATCH = Kind("batch", "a batch", _TRAINING, _batch)
+BATCH = Kind(
+    "batch",
+    "a batch",
+    _TRAINING,
+    _batch,
+    heading="Diverged batches",
+)
 
 KINDS: dict[str, Kind[Any]] = {
     kind.name: kind

@@ -178,6 +178,25 @@ def read_counting(path: Place) -> tuple[list[dict[str, Any]], int]:
     return rows, len(lines) - len(rows)
 
 
+def each(path: Place) -> Iterator[dict[str, Any] | None]:
+    """The rows of a metrics file one by one, None for a damaged line; see `read_counting`. A long
+    run has millions: they are not held in memory together."""
+    try:
+        if path.local is None:
+            yield from _each(io.BytesIO(path.read_bytes()))
+            return
+        with path.open("rb") as file:
+            yield from _each(file)
+    except FileNotFoundError:
+        return
+
+
+def _each(file: IO[bytes]) -> Iterator[dict[str, Any] | None]:
+    for line in file:
+        if line.endswith(b"\n"):
+            yield _row(line[:-1])
+
+
 def damaged_lines(path: Place) -> list[int]:
     """Numbers of the lines, from 1, that this program did not write so; see `read_counting`."""
     return [number for number, line in enumerate(_lines(path), start=1) if _row(line) is None]

@@ -1,0 +1,73 @@
+"""Every kind has a section, and every section survives what its kind can hold."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.artifacts.making import made, recipe
+from tests.report.studies import FEWSHOT, Page, photos, result
+from vitctl.artifacts.kinds import KINDS
+from vitctl.report import sections
+from vitctl.report.page import page
+from vitctl.report.sections import SECTIONS
+
+
+def test_every_kind_has_a_section():
+    assert set(SECTIONS) == set(KINDS)
+
+
+def test_every_module_of_sections_is_in_the_table():
+    from pathlib import Path
+
+    modules = {path.stem for path in Path(str(sections.__file__)).parent.glob("*.py")}
+    shared = {"__init__", "section", "overlap", "unknown"}
+    assert modules - shared == {name.replace("-", "_") for name in SECTIONS}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_headings_and_nouns_are_words(kind):
+    known = KINDS[kind]
+    assert known.heading[0].isupper()
+    assert known.noun.islower() or "-" in known.noun
+
+
+def test_a_kind_of_a_later_version_is_reported_by_its_fields(store):
+    novel = made(store, recipe("novel", "novelty"), summary={"score": 0.5, "of": "/home/alice/x"})
+    text = Page(page([(novel, None)], store=store).content).text
+    assert "score" in text
+    assert "0.5" in text
+    assert "alice" not in text
+
+
+def test_a_summary_that_is_not_of_its_kind_is_reported_by_its_fields(store):
+    odd = made(store, recipe("fewshot", "fewshot"), summary={"model": "S/16", "shots": "none"})
+    assert "S/16" in Page(page([(odd, None)], store=store).content).text
+
+
+def test_probes_of_other_shots_stand_in_one_table(store):
+    data = photos(store)
+    all_images = {**FEWSHOT["shots"][0], "shots": None, "accuracy_mean": 0.99}
+    result(store, "fewshot", FEWSHOT, parents=[data], name="a")
+    result(store, "fewshot", {**FEWSHOT, "shots": [all_images]}, parents=[data], name="b")
+    named = [(entry, None) for entry in store.entries()]
+    read = Page(page(named, store=store).content)
+    heads = [node.text for node in read.named("th") if node.attributes["scope"] == "col"]
+    for title in ("1-shot", "5-shot", "10-shot", "all images"):
+        assert title in heads
+
+
+def test_pictures_of_a_photo_are_small(store):
+    """Large images are shrunk: a page is no copy of a dataset."""
+    large = photos(store, images=4, side=600)
+    read = Page(page([(large, None)], store=store).content)
+    sizes = [len(str(node.attributes["src"])) for node in read.named("img")]
+    assert len(sizes) == 4
+    assert max(sizes) < 10_000
+
+
+def test_charts_have_an_alternative_in_numbers(study_made):
+    read = Page(page(study_made.named, store=study_made.store).content)
+    assert len(read.data) == len([n for n in read.named("summary") if "Numbers" in n.text])
+    assert json.dumps(read.data, allow_nan=False)
