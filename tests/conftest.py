@@ -15,6 +15,8 @@ from hypothesis import settings
 
 from tests.compiling import EIGHT_DEVICES, KNOWN_TO_LIBTPU
 
+pytest_plugins = ["tests.deaths"]
+
 # Before anything imports jax. The compiled programs are kept between test runs, as the command line
 # keeps them between commands.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {EIGHT_DEVICES}".strip()
