@@ -1,10 +1,10 @@
 """A test process that dies says why.
 
-Of a worker of xdist that is gone, xdist knows the test and no more: what a test writes to descriptor
-2 is caught and lost with the process, `os._exit` and most signals write nothing, and nobody asks for
-the exit code. So here each test process writes the stacks of its threads to the real stderr before it
-is ended by itself or by a signal that can be heard, and the process that prints says how a worker
-ended: SIGKILL, which cannot be heard, is what a system does that runs out of memory.
+Of a worker that is gone xdist knows the test and no more: what a test writes to descriptor 2 is
+caught and lost with the process, `os._exit` and most signals write nothing, and nobody asks for the
+exit code. So each test process writes the stacks of its threads to the real stderr before it ends
+itself or a signal that can be heard ends it, and the process that prints says how a worker ended:
+by SIGKILL, which cannot be heard, where the system ran out of memory.
 """
 
 from __future__ import annotations

@@ -76,19 +76,19 @@ def main() -> None:
     from stages.app import main as vitctl
 
     verb = sys.argv[1] if len(sys.argv) > 1 else ""
-    words = sys.argv[2:]
-    if verb == "pretrain" and "--model" in words and "test" not in words:
+    command = sys.argv[2:]
+    if verb == "pretrain" and "--model" in command and "test" not in command:
         sys.argv += _SMALL_RUN
         # The newest dataset is one that a line above has made: then it would be another run.
         piped = stat.S_ISFIFO(os.fstat(0).st_mode)
-        sys.argv += [] if piped or "--data" in words else ["--data", "photos"]
-        sys.argv += [] if "--steps" in words else ["--steps", "4"]
-    elif verb == "import" and words[0].endswith(".safetensors"):
+        sys.argv += [] if piped or "--data" in command else ["--data", "photos"]
+        sys.argv += [] if "--steps" in command else ["--steps", "4"]
+    elif verb == "import" and command[0].endswith(".safetensors"):
         sys.argv += ["--heads", "2"]  # known of every usual width
-    elif verb in ("pretrain", "finetune", "cooldown") and "--mock" not in words:
-        sys.argv += [] if "--batch" in words or verb == "cooldown" else ["--batch", "8"]
-        sys.argv += ["--steps", "2"] if verb == "finetune" and "--steps" not in words else []
-    elif verb == "shard" and "formula" not in words:
+    elif verb in ("pretrain", "finetune", "cooldown") and "--mock" not in command:
+        sys.argv += [] if "--batch" in command or verb == "cooldown" else ["--batch", "8"]
+        sys.argv += ["--steps", "2"] if verb == "finetune" and "--steps" not in command else []
+    elif verb == "shard" and "formula" not in command:
         sys.argv += ["--workers", "0"]
     vitctl()
 

@@ -51,15 +51,15 @@ def commit() -> str:
 
 
 def versions() -> list[str]:
-    found = []
+    values = []
     for name in _PACKAGES:
         for package in (name, f"{name}-cpu"):
             try:
-                found.append(f"{name} {metadata.version(package)}")
+                values.append(f"{name} {metadata.version(package)}")
                 break
             except metadata.PackageNotFoundError:
                 continue
-    return found
+    return values
 
 
 def record(results: Path, *, log: Path = LOG) -> str:

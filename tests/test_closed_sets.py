@@ -68,14 +68,14 @@ def _last(node: ast.expr) -> str:
 
 
 def test_members_are_compared_in_match_alone():
-    seen = {
+    names = {
         (path.relative_to(ROOT).as_posix(), text): line
         for path in FILES
         for line, text in comparisons(path.read_text(encoding="utf-8"))
     }
-    assert not {f"{file}:{line}: {text}" for (file, text), line in seen.items()
+    assert not {f"{file}:{line}: {text}" for (file, text), line in names.items()
                 if (file, text) not in ALLOWED}  # fmt: skip
-    assert ALLOWED.keys() <= seen.keys(), "these are compared no more"
+    assert ALLOWED.keys() <= names.keys(), "these are compared no more"
 
 
 @pytest.mark.parametrize(

@@ -110,8 +110,8 @@ mkdir -p ~/.vitctl/bin; [ "$1" != pip ] || cp {folder}/vitctl ~/.vitctl/bin""",
         )
         (tmp_path / "stderr").write_text(done.stderr)
         said = [shlex.split(line) for line in log.read_text().splitlines()]
-        commands = [words[1:] for words in said if words[0] == "vitctl"]
-        return done.returncode, commands, [words for words in said if words[0] != "vitctl"]
+        commands = [command[1:] for command in said if command[0] == "vitctl"]
+        return done.returncode, commands, [command for command in said if command[0] != "vitctl"]
 
     return run
 
@@ -145,8 +145,8 @@ def test_slurm_goes_on_after_a_preemption_and_only_then(cluster, script):
         assert (code, others) == (final, [])
     code, commands, others = cluster(script, 0)
     assert (code, others) == (0, [])
-    for words in commands:
-        understood(words)
+    for command in commands:
+        understood(command)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_cooldown_tells_of_a_probe_that_failed(cluster, probed, scored, ends):
     """The first code that is not 0; both are tried. What was interrupted is queued again."""
     code, commands, others = cluster(COOLDOWN, 0, fewshot=probed, evaluate=scored)
     assert code == ends
-    assert [words[0] for words in commands] == ["cooldown", "fewshot", "evaluate"]
+    assert [command[0] for command in commands] == ["cooldown", "fewshot", "evaluate"]
     assert others == ([["scontrol", "requeue", "77"]] if ends == 10 else [])
 
 
@@ -191,9 +191,9 @@ def test_cloud_tpu_goes_on_until_it_is_done(cluster, script, tmp_path):
     assert len(commands) == 3
     assert commands[0] == commands[1] == commands[2]  # the same command continues
     understood(commands[0])
-    verbs = [words[4] for words in others if words[0] == "gcloud"]
+    verbs = [command[4] for command in others if command[0] == "gcloud"]
     assert verbs[-2:] == ["delete", "describe"]
-    assert sum("create" in words for words in others) == 1
+    assert sum("create" in command for command in others) == 1
     assert "still there" not in (tmp_path / "stderr").read_text()
     for final in FINAL:
         code, commands, others = cluster(script, final)
@@ -221,15 +221,17 @@ def test_cloud_tpu_installs_until_it_is_done(cluster, script, tmp_path, failures
     """vitctl is only tried where it is installed, and one slice is enough."""
     code, commands, others = cluster(script, 0, **failures)
     assert code == 0
-    assert [words[0] for words in commands] == ["pretrain"]
-    assert sum("create" in words for words in others) == 1
+    assert [command[0] for command in commands] == ["pretrain"]
+    assert sum("create" in command for command in others) == 1
     said = (tmp_path / "stderr").read_text()
     assert said.count("vitctl is not installed on all hosts; trying again") == failed
-    (install,) = [words for words in others if words[:3] == ["uv", "pip", "install"]][-1:]
+    (install,) = [command for command in others if command[:3] == ["uv", "pip", "install"]][-1:]
     assert install[-1] == PACKAGE  # one word, although it has spaces
-    version = next(words[words.index("--python") + 1] for words in others if "venv" in words)
-    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
-    assert asked == f">={version}"
+    version = next(
+        command[command.index("--python") + 1] for command in others if "venv" in command
+    )
+    request = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert request == f">={version}"
 
 
 @pytest.mark.parametrize("script", CLOUD_TPU, ids=lambda path: path.name)
@@ -306,11 +308,15 @@ def test_the_command_trains(cluster, tmp_path):
     """As it is in the file, but for the sizes: made-up images, a tiny model, two steps. Killed or
     not, the same line again finds what is done."""
     _, commands, _ = cluster(SLURM[-1], 0, STEPS="2", BATCH="8", SAVE="1")
-    (words,) = [words for words in commands if words[0] == "pretrain"]
-    words = [*words[: words.index("--data")], "--mock", *words[words.index("--data") + 2 :]]
-    words = [*words[: words.index("--model")], *words[words.index("--model") + 2 :]]
+    (command,) = [command for command in commands if command[0] == "pretrain"]
+    command = [
+        *command[: command.index("--data")],
+        "--mock",
+        *command[command.index("--data") + 2 :],
+    ]
+    command = [*command[: command.index("--model")], *command[command.index("--model") + 2 :]]
     (tmp_path / "tiny.toml").write_text(TINY)
-    line = [sys.executable, "-m", "stages.app", *words, "--config", str(tmp_path / "tiny.toml")]
+    line = [sys.executable, "-m", "stages.app", *command, "--config", str(tmp_path / "tiny.toml")]
     line += ["--store", str(tmp_path / "store")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     answers = [

@@ -30,7 +30,11 @@ def test_it(death):
     ("death", "sentences"),
     [
         ("os._exit(7)", ["os._exit(7) ends the test process", "ended with exit code 7"]),
-        ("os.kill(os.getpid(), signal.SIGTERM)", ["was ended by SIGTERM"]),
+        pytest.param(
+            "os.kill(os.getpid(), signal.SIGTERM)",
+            ["was ended by SIGTERM"],
+            marks=pytest.mark.slow,  # another run of pytest, as the one above: 2 s each
+        ),
     ],
     ids=["exit", "signal"],
 )
@@ -41,9 +45,9 @@ def test_a_dead_worker_fails_the_run_and_says_how_it_ended(tmp_path, death, sent
     (tmp_path / "test_a.py").write_text(DEATHS.format(death="None"))
     (tmp_path / "test_b.py").write_text(DEATHS.format(death=death))
     settings = [word for word in SESSION["addopts"].split() if "restart" in word]
-    words = ["-n", "1", "--dist", "loadfile", *settings, "-p", "xdist", "-p", "no:cacheprovider"]
+    command = ["-n", "1", "--dist", "loadfile", *settings, "-p", "xdist", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *words, str(tmp_path)],
+        [sys.executable, "-m", "pytest", *command, str(tmp_path)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,

@@ -83,17 +83,17 @@ def commands(page: str, text: str) -> Iterator[Line]:
             while line.endswith("\\"):
                 line = line[:-1] + next(rows, (0, ""))[1]
             if "vitctl" in line:
-                for words in _simple(line):
-                    yield Line(page, number, words)
+                for command in _simple(line):
+                    yield Line(page, number, command)
 
 
 def _prompted(block: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    kept, goes_on = [], False
+    lines, goes_on = [], False
     for number, line in block:
         if line.startswith("$ ") or goes_on:
-            kept.append((number, line.removeprefix("$ ")))
+            lines.append((number, line.removeprefix("$ ")))
             goes_on = line.endswith("\\")
-    return kept
+    return lines
 
 
 def _simple(line: str) -> Iterator[tuple[str, ...]]:
@@ -117,9 +117,9 @@ def _simple(line: str) -> Iterator[tuple[str, ...]]:
             simple.append([])
         else:
             simple[-1].append(token)
-    for words in simple:
-        if "vitctl" in words and "install" not in words[: words.index("vitctl")]:
-            yield tuple(words[words.index("vitctl") + 1 :])
+    for command in simple:
+        if "vitctl" in command and "install" not in command[: command.index("vitctl")]:
+            yield tuple(command[command.index("vitctl") + 1 :])
 
 
 def examples(page: str, text: str) -> Iterator[Line]:
@@ -127,8 +127,8 @@ def examples(page: str, text: str) -> Iterator[Line]:
     for number, row in enumerate(text.splitlines(), start=1):
         label, colon, line = row.partition(": ")
         if colon and re.fullmatch(r"[A-Z][a-zA-Z ]*", label) and not line.endswith("."):
-            for words in _simple(line) if label != "Usage" and "vitctl " in line else ():
-                yield Line(page, number, words)
+            for command in _simple(line) if label != "Usage" and "vitctl " in line else ():
+                yield Line(page, number, command)
 
 
 FOUND = [line for page in PAGES for line in commands(page.name, page.read_text(encoding="utf-8"))]

@@ -88,10 +88,16 @@ def test_the_lines_are_those_that_are_parsed_and_each_exception_is_there():
 
 def environment(folder: Path) -> dict[str, str]:
     """Of the commands: `~` is the folder, and so is the cache of compiled programs."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("VITCTL_")}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("VITCTL_")}
     path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
     python = str(miniature_pages.ROOT)
-    return {**kept, "PATH": path, "HOME": str(folder), "PYTHONPATH": python, "XLA_FLAGS": QUICK}
+    return {
+        **environment,
+        "PATH": path,
+        "HOME": str(folder),
+        "PYTHONPATH": python,
+        "XLA_FLAGS": QUICK,
+    }
 
 
 @pytest.fixture(scope="module")

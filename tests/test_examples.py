@@ -19,9 +19,9 @@ def test_digits(tmp_path):
     commands = tmp_path / "bin"
     commands.mkdir()
     # No links: through one Python would not find the environment it belongs to.
-    for name, words in {"python3": "", "vitctl": "-m stages.app "}.items():
+    for name, argv in {"python3": "", "vitctl": "-m stages.app "}.items():
         command = commands / name
-        command.write_text(f'#!/bin/sh\nexec {sys.executable} {words}"$@"\n')
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} {argv}"$@"\n')
         command.chmod(0o755)
     answer = subprocess.run(
         ["bash", str(ROOT / "examples" / "digits.sh"), str(tmp_path / "store")],

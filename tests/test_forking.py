@@ -30,10 +30,10 @@ sys.exit(7)
 def started(request):
     """started(code, *words, options...): the same by `subprocess` and by the server."""
 
-    def start(code, *words, **options):
+    def start(code, *arguments, **options):
         if request.param == "fork":
-            return Forked(code, *words, preload=BARE, **options)
-        return subprocess.Popen([sys.executable, "-c", code, *words], **options)
+            return Forked(code, *arguments, preload=BARE, **options)
+        return subprocess.Popen([sys.executable, "-c", code, *arguments], **options)
 
     return start
 

@@ -149,13 +149,13 @@ def slug(heading: str) -> str:
 
 def prose(page: Path) -> list[str]:
     """The lines of a page that are no code."""
-    kept, fenced = [], False
+    lines, fenced = [], False
     for line in page.read_text(encoding="utf-8").splitlines():
         if line.lstrip().startswith("```"):
             fenced = not fenced
         elif not fenced:
-            kept.append(line)
-    return kept
+            lines.append(line)
+    return lines
 
 
 def anchors(page: Path) -> set[str]:

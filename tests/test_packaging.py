@@ -58,17 +58,17 @@ def test_pinned_versions_are_among_those_that_are_asked_for(path, python):
     extras = PROJECT["optional-dependencies"]
     asked_for = [*PROJECT["dependencies"], *(line for extra in CHECKED for line in extras[extra])]
     for line in asked_for:
-        asked = Requirement(line)
-        if asked.name == "vitctl":
-            assert asked.extras <= CHECKED
+        request = Requirement(line)
+        if request.name == "vitctl":
+            assert request.extras <= CHECKED
             continue
-        if asked.name == "libtpu":  # each jax asks for its own, see `tpu`
+        if request.name == "libtpu":  # each jax asks for its own, see `tpu`
             assert "libtpu" not in pins
-            assert [part.operator for part in asked.specifier] == ["=="]
-        elif asked.marker is None or asked.marker.evaluate(on(python)):
-            (pin,) = pins[re.sub(r"[-_.]+", "-", asked.name).lower()].specifier
+            assert [part.operator for part in request.specifier] == ["=="]
+        elif request.marker is None or request.marker.evaluate(on(python)):
+            (pin,) = pins[re.sub(r"[-_.]+", "-", request.name).lower()].specifier
             assert pin.operator == "=="
-            assert asked.specifier.contains(pin.version), line
+            assert request.specifier.contains(pin.version), line
 
 
 def test_constraints_name_no_place_to_download_from():

@@ -40,24 +40,24 @@ STEPS = (2, "steps")
 
 def named(recipe: str) -> Config:
     """A shipped recipe at tiny size."""
-    found = pretraining.resolve(
+    cfg = pretraining.resolve(
         model="Ti/4", recipe=recipe, images=IMAGES, duration=STEPS, overrides=TINY
     )
-    return build(TrainConfig, merge(found.tree, TINY))
+    return build(TrainConfig, merge(cfg.tree, TINY))
 
 
 def of_file(path: Path) -> Config:
     """Settings of an example at tiny size: all but those of size stay."""
     settings = read_toml(path)
     overrides = merge({}, settings, TINY)
-    found = pretraining.resolve(
+    cfg = pretraining.resolve(
         model=settings["name"],
         recipe=settings.get("recipe"),
         images=IMAGES,
         duration=STEPS,
         overrides=overrides,
     )
-    return build(TrainConfig, merge(found.tree, overrides))
+    return build(TrainConfig, merge(cfg.tree, overrides))
 
 
 def fine(store: Store) -> Config:

@@ -40,9 +40,9 @@ def store(tmp_path):
 
 
 def test_rows_of_ls(store):
-    found = [row.as_json() for kind in (None, "checkpoint") for row in rows(store, kind=kind)]
-    assert {row["state"] for row in found} == {"finished", "unfinished", "damaged"}
-    for row in found:
+    content = [row.as_json() for kind in (None, "checkpoint") for row in rows(store, kind=kind)]
+    assert {row["state"] for row in content} == {"finished", "unfinished", "damaged"}
+    for row in content:
         schemas.check(row, "listing")
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.compiling import QUICK
 from tests.forking import COMMAND, DECODING, LOOKING, TRAINING, Forked
-from tests.waiting import PATIENCE_S, until
+from tests.waiting import PATIENCE_S, until, until_it_waits
 from vitctl.signals.abandoned import Abandoned, under_way, unless_abandoned
 from vitctl.signals.stop import Insisting
 
@@ -26,7 +26,7 @@ PRETRAIN = [
     "pretrain", "--model", "test", "--mock", "--batch", "16", "--res", "16", "--warmup", "2",
     "--set", "data.mock.examples=64", "--set", "data.eval_split=none", "--set", "model.classes=4",
     "--set", "model.depth=1", "--set", "model.head=gap", "--set", "schedule.timescale_steps=20",
-    "--steps", "4", "--checkpoint-every", "2", "--quiet",
+    "--set", "optim.name=sgd", "--steps", "4", "--checkpoint-every", "2", "--quiet",
 ]  # fmt: skip
 BEFORE = "stopped: {} before work began\nhint: run the same command again\n"
 LATER = (
@@ -48,7 +48,7 @@ def send(*args):
 """
 
 
-def start(folder, *words, prelude="", preload=TRAINING, **options):
+def start(folder, *arguments, prelude="", preload=TRAINING, **options):
     """By `preload=LOOKING` a process that has to import all but the command line, jax among it."""
     code = f"{PATIENT}\n{prelude}\nimport sys; sys.argv = ['vitctl', *sys.argv[1:]]\n{COMMAND}"
     environment = {
@@ -60,11 +60,11 @@ def start(folder, *words, prelude="", preload=TRAINING, **options):
     }
     options |= {"cwd": folder, "env": environment, "stdin": subprocess.DEVNULL, "text": True}
     options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return Forked(code, *words, preload=preload, **options)
+    return Forked(code, *arguments, preload=preload, **options)
 
 
-def run(folder, *words, **options):
-    process = start(folder, *words, **options)
+def run(folder, *arguments, **options):
+    process = start(folder, *arguments, **options)
     out, err = process.communicate(timeout=PATIENCE_S)
     return process.returncode, out, err
 
@@ -109,7 +109,7 @@ stage.list_digits = lambda: (send(), list_digits())[1]
         (PRETRAIN, IMPORT, "SIGTERM", LOOKING),
         (PRETRAIN, COLLECTING, "SIGINT", LOOKING),
         (PRETRAIN, RESTORING, "SIGTERM", TRAINING),
-        (["shard", "digits", "--workers", "0", "--quiet"], LISTING, "SIGTERM", TRAINING),
+        (["shard", "digits", "--workers", "0", "--quiet"], LISTING, "SIGTERM", DECODING),
     ],
     ids=["loading", "import", "lost", "restoring", "shard"],
 )
@@ -122,7 +122,9 @@ def test_before_it_begins(tmp_path, words, when, name, preload):
 
 def test_a_closed_terminal_is_a_first_signal(tmp_path):
     """It killed the run, which lost the steps since its last checkpoint (mmsegmentation#1998)."""
-    code, out, err = run(tmp_path, *PRETRAIN, prelude=sending(RESTORING, name="SIGHUP"))
+    heard = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"  # also below nohup
+    prelude = f"{heard}\n{sending(RESTORING, name='SIGHUP')}"
+    code, out, err = run(tmp_path, *PRETRAIN, prelude=prelude)
     assert (code, out) == (10, ""), err
     assert err.lstrip("\n") == BEFORE.format("SIGHUP")
 
@@ -179,15 +181,15 @@ def made(*args, **options):
     return call
 setup.scoring.make_scorer = made
 """
-    words = [
+    command = [
         *("data.eval_split=val" if word == "data.eval_split=none" else word for word in PRETRAIN),
         "--eval-every", "2",
     ]  # fmt: skip
-    code, out, err = run(tmp_path, *words, prelude=sending(compiling))
+    code, out, err = run(tmp_path, *command, prelude=sending(compiling))
     assert (code, out) == (10, ""), err
     assert "stopped: SIGTERM after step 2; it is saved in " in err
     assert not list(tmp_path.rglob(".lock*"))
-    code, out, err = run(tmp_path, *words)
+    code, out, err = run(tmp_path, *command)
     assert (code, err) == (0, "")
     rows = [json.loads(line) for file in tmp_path.rglob("metrics.jsonl") for line in file.open()]
     assert [row["step"] for row in rows if row["kind"] == "eval"] == [2, 4]
@@ -209,9 +211,11 @@ def test_work_of_another_thread_is_awaited_or_abandoned():
 def test_python_does_not_end_below_abandoned_work():
     """Native threads crash when the interpreter goes: a program that ends waits for them."""
     code = (
-        "import time\n"
+        "import sys, threading, time\n"
         "from vitctl.signals.abandoned import unless_abandoned\n"
-        "def work(): time.sleep(0.3); print('whole', flush=True)\n"
+        "ending = threading.Event()\n"
+        "sys.excepthook = lambda *error: (sys.__excepthook__(*error), ending.set())\n"
+        "def work(): ending.wait(); time.sleep(0.3); print('whole', flush=True)\n"
         "unless_abandoned(work, gives_up=lambda: True)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -256,10 +260,10 @@ def tasks(*args, **options):
     send()
 stage.run_tasks = tasks
 """
-    words = ["shard", "digits", "--workers", "0", "--quiet"]
-    code, out, err = run(tmp_path, *words, prelude=sending(when), preload=DECODING)
+    command = ["shard", "digits", "--classes", "0-1", "--workers", "0", "--quiet"]
+    code, out, err = run(tmp_path, *command, prelude=sending(when), preload=DECODING)
     assert (code, out, err) == (10, "", LATER.format("SIGTERM"))
-    code, out, err = run(tmp_path, *words, preload=DECODING)
+    code, out, err = run(tmp_path, *command, preload=DECODING)
     assert (code, err) == (0, "")
 
 
@@ -270,14 +274,15 @@ def ignores(pid, number):
 
 def test_ctrl_c_to_all_while_the_workers_start(tmp_path):
     """The terminal sends it to them, too."""
-    words = ["shard", "digits", "--shards", "6", "--workers", "2"]
-    process = start(tmp_path, *words, start_new_session=True)
+    command = ["shard", "digits", "--shards", "6", "--workers", "2"]
+    process = start(tmp_path, *command, preload=DECODING, start_new_session=True)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while True:  # one of three tracks resources; all ignore Ctrl-C before they import much
+
+    def ready():  # one of three tracks resources; all ignore Ctrl-C before they import much
         workers = children.read_text().split()
-        if len(workers) == 3 and all(ignores(worker, signal.SIGINT) for worker in workers):
-            break
-        time.sleep(0.01)
+        return len(workers) == 3 and all(ignores(worker, signal.SIGINT) for worker in workers)
+
+    until(ready, "the workers do not start")
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (10, "")
@@ -340,33 +345,22 @@ def stuck(how, *, grace_s=0.5, ignored=""):
     code = STUCK.format(how=how, grace_s=grace_s)
     if ignored:
         code = f"import signal; signal.signal({ignored}, signal.SIG_IGN)\n{code}"
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, **pipes)
     assert process.stdout.readline() == b"here\n"
-    wait_until_it_waits(process)
+    until_it_waits(process.pid)
     return process
-
-
-def wait_until_it_waits(process):
-    """Until its main thread sleeps, as it does in nothing but the wait that `how` is."""
-    looks = 0
-    for _ in range(PATIENCE_S * 100):
-        stat = Path(f"/proc/{process.pid}/task/{process.pid}/stat").read_text()
-        looks = looks + 1 if stat.rpartition(")")[2].split()[0] == "S" else 0
-        if looks == 5:
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came to wait")
 
 
 def wait_until_delivered(process, number):
     """Until it pends no more: of two that pend, the kernel may deliver the later one first."""
-    for _ in range(PATIENCE_S * 100):
+
+    def delivered():
         status = Path(f"/proc/{process.pid}/status").read_text()
         pending = int(status.partition("ShdPnd:")[2].split()[0], 16)
-        if not pending >> (number - 1) & 1:
-            return
-        time.sleep(0.01)
-    raise AssertionError("it was not delivered")
+        return not pending >> (number - 1) & 1
+
+    until(delivered, "it was not delivered")
 
 
 @pytest.mark.parametrize("how", [WAITING, COMPILING])
@@ -401,7 +395,7 @@ def test_ctrl_c_ends_other_commands_that_hear_nothing(how, grace_s, ended):
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"here\n"
     assert process.stdout.readline() == b"ready\n"
-    wait_until_it_waits(process)
+    until_it_waits(process.pid)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == ended
@@ -438,7 +432,7 @@ def test_one_that_is_cleaning_up_has_more_time(until, limit_s, ended):
 
 def test_what_the_process_was_started_to_ignore_stays_ignored():
     """As Ctrl-C is for what a script runs in the background."""
-    process = stuck("import time; time.sleep(2); print('done')", ignored="signal.SIGINT")
+    process = stuck("sys.stdin.read(); print('done')", ignored="signal.SIGINT")
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=PATIENCE_S)
@@ -446,18 +440,23 @@ def test_what_the_process_was_started_to_ignore_stays_ignored():
 
 
 def test_a_step_under_way_is_not():
-    process = stuck(IN_A_LOOP)
+    asking = """
+from vitctl.signals import stop as stops
+stops._TWICE_S = 0
+ask = of.Owner._leave_if_deaf
+of.Owner._leave_if_deaf = lambda owner: (ask(owner), print("asked", flush=True))
+"""
+    process = stuck(asking + IN_A_LOOP)
     process.send_signal(signal.SIGTERM)
-    time.sleep(1.5)
+    assert process.stdout.readline() == b"asked\n"
     assert process.poll() is None
-    wait_until_delivered(process, signal.SIGTERM)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=PATIENCE_S) == 143
 
 
 def test_a_step_that_takes_long_is_told_of():
-    told = "signals.owner().acknowledge = lambda: print('told', flush=True)"
-    process = stuck(f"{told}\n{IN_A_LOOP}")
+    sentence = "signals.owner().acknowledge = lambda: print('told', flush=True)"
+    process = stuck(f"{sentence}\n{IN_A_LOOP}")
     process.send_signal(signal.SIGTERM)
     assert process.stdout.readline() == b"told\n"  # so it was delivered
     process.send_signal(signal.SIGTERM)
@@ -490,14 +489,14 @@ def test_a_signal_that_comes_twice_at_once_is_one(own):
     )
     for then, within_s, ended in (("pass", 1000.0, 0), ("time.sleep(600)", 0.5, 143)):
         program = code.replace("{then}", then).replace("{within_s}", str(within_s))
-        words = [sys.executable, "-c", program]
-        process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE)
+        command = [sys.executable, "-c", program]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
         assert process.stdout.readline() == b"here\n"
-        wait_until_it_waits(process)
+        until_it_waits(process.pid)
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == b"saving\n"
-        if ended:
-            time.sleep(0.7)  # longer than it takes the two for one
+        while ended and process.poll() is None:
+            time.sleep(0.7)  # longer than it takes two for one, once it has heard the first
             process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=PATIENCE_S) == ended
 
@@ -505,14 +504,15 @@ def test_a_signal_that_comes_twice_at_once_is_one(own):
 def test_a_forked_child_has_signals_of_its_own():
     """What reaches it is nothing to the command."""
     process = stuck(
+        "ready, say = os.pipe()\n"
         "pid = os.fork()\n"
         "if not pid:\n"
+        "    os.write(say, b'.')\n"
         "    signal.pause()\n"
-        "import time\n"
-        "time.sleep(0.2)\n"
+        "os.read(ready, 1)\n"
         "os.kill(pid, signal.SIGTERM)\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)\n"
-        "time.sleep(1)\n"
+        "sys.stdin.read()\n"
     )
     out, _ = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (0, b"-15\n")
@@ -521,6 +521,6 @@ def test_a_forked_child_has_signals_of_its_own():
 def test_other_commands_end_as_ever(tmp_path):
     """130 and 143: nothing of them goes on."""
     for name, code in (("SIGINT", 130), ("SIGTERM", -signal.SIGTERM)):
-        found, _, err = run(tmp_path, "ls", prelude=sending(LOADING, name=name), preload=LOOKING)
-        assert found == code
+        ended, _, err = run(tmp_path, "ls", prelude=sending(LOADING, name=name), preload=LOOKING)
+        assert ended == code
         assert "stopped" not in err

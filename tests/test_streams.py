@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ import pytest
 from tests import forking
 from tests.artifacts.making import dataset, made, recipe
 from tests.forking import COMMAND, LOOKING, shell_command
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until_it_waits
 from vitctl.artifacts import Store
 
 ROOT = Path(__file__).parents[1]
@@ -302,12 +301,12 @@ def test_waiting_is_announced_once_and_a_signal_ends_it(tmp_path, store, number)
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    seen = []
+    lines = []
     for line in process.stderr:
-        seen.append(line.decode())
-        if "waiting for the path of a checkpoint on stdin" in seen[-1]:
+        lines.append(line.decode())
+        if "waiting for the path of a checkpoint on stdin" in lines[-1]:
             break
-    time.sleep(0.3)
+    until_it_waits(process.pid)
     process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 10
@@ -316,7 +315,7 @@ def test_waiting_is_announced_once_and_a_signal_ends_it(tmp_path, store, number)
     assert b"Traceback" not in err
     assert b"waiting" not in err
     # The upstream may take hours: it is awaited with little memory, before jax is imported.
-    modules = {line.rsplit("|", 1)[-1].strip() for line in seen}
+    modules = {line.rsplit("|", 1)[-1].strip() for line in lines}
     assert not modules & {"jax", "tensorflow", "numpy"}
 
 
@@ -345,14 +344,14 @@ def test_a_terminal_is_recognised_behind_our_own_descriptor(tmp_path, store):
         stderr=theirs,
     )
     os.close(theirs)
-    seen = b""
+    output = b""
     with contextlib.suppress(OSError):  # EIO: the other side closed it
         while part := os.read(ours, 4096):
-            seen += part
+            output += part
     os.close(ours)
     assert process.wait(PATIENCE_S) == 0
-    assert b"newest" in seen
-    assert b"\x1b[" in seen
+    assert b"newest" in output
+    assert b"\x1b[" in output
 
 
 def test_names_from_data_cannot_steer_the_terminal(vitctl, store):

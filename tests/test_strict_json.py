@@ -102,13 +102,13 @@ def parsers(source: str) -> Iterator[str]:
 
 
 def test_one_module_parses_json():
-    found = {
+    values = {
         (path.relative_to(ROOT).as_posix(), call)
         for folder in ("vitctl", "stages")
         for path in (ROOT / folder).rglob("*.py")
         for call in parsers(path.read_text())
     }
-    assert {path for path, _ in found} == {"vitctl/strict_json.py"}, "use vitctl.strict_json"
+    assert {path for path, _ in values} == {"vitctl/strict_json.py"}, "use vitctl.strict_json"
 
 
 @pytest.mark.parametrize(

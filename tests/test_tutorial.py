@@ -33,16 +33,16 @@ def test_the_page_runs(tmp_path):
     for name in ("VITCTL_STORE", "XLA_FLAGS"):  # of the tests: eight CPU devices
         environment.pop(name, None)
 
-    def run(*words: str) -> str:
+    def run(*arguments: str) -> str:
         done = subprocess.run(
-            words,
+            arguments,
             cwd=tmp_path,
             env=environment,
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
         )
-        assert done.returncode == 0, f"{words[-1]}\n{done.stderr}"
+        assert done.returncode == 0, f"{arguments[-1]}\n{done.stderr}"
         return done.stdout
 
     printed = ""

@@ -76,15 +76,15 @@ class Together:
 
 @pytest.fixture
 def together(monkeypatch) -> Together:
-    told = Together()
+    crew = Together()
     monkeypatch.setattr(processes, "count", lambda: COUNT)
-    monkeypatch.setattr(processes, "index", lambda: told.index)
-    monkeypatch.setattr(processes, "first", lambda: told.index == 0)
+    monkeypatch.setattr(processes, "index", lambda: crew.index)
+    monkeypatch.setattr(processes, "first", lambda: crew.index == 0)
     monkeypatch.setattr(processes, "agree", lambda name, value, **more: None)
     monkeypatch.setattr(processes, "mark", lambda *words: None)
     for name in ("share", "gather", "collect"):
-        monkeypatch.setattr(processes, name, getattr(told, name))
-    return told
+        monkeypatch.setattr(processes, name, getattr(crew, name))
+    return crew
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -132,15 +132,15 @@ def test_each_writes_its_part_and_the_first_decides(shared, together):
 def test_what_is_finished_is_found_by_all(shared, together):
     def work(index: int) -> tuple[bool, str]:
         with crew.of(shared).open(recipe(b=1), name="thing") as draft:
-            found = draft.finished is not None
-            if not found:
+            result = draft.finished is not None
+            if not result:
                 draft.write("data.bin", b"known to all")
                 draft.publish(summary={})
-            return found, draft.finished.digest
+            return result, draft.finished.digest
 
     before, after = together.run(work), together.run(work)
-    assert [found for found, _ in before] == [False, False]
-    assert [found for found, _ in after] == [True, True]
+    assert [outcome for outcome, _ in before] == [False, False]
+    assert [outcome for outcome, _ in after] == [True, True]
     assert len({digest for _, digest in before + after}) == 1
 
 

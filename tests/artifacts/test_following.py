@@ -48,11 +48,11 @@ def test_every_kind_is_a_case():
 
 @pytest.mark.parametrize(("kind", "stage"), CASES, ids=lambda value: value)
 def test_the_next_command_exists_and_can_be_pasted(kind, stage, tmp_path):
-    words, summary = CASES[kind, stage]
+    arguments, summary = CASES[kind, stage]
     store = Store(tmp_path / "it's $HOME; a store")
     artifact = made(store, recipe(stage=stage, kind=kind), summary=summary)
     pasted = shlex.split(following(artifact).command)
-    assert pasted == ["vitctl", *words.split(), str(artifact.path)]
+    assert pasted == ["vitctl", *arguments.split(), str(artifact.path)]
     command = load(pasted[1])
     assert pasted[1] in VERBS
     options = {option for parameter in command.params for option in parameter.opts}

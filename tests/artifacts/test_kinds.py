@@ -75,14 +75,14 @@ def test_every_summary_class_is_of_one_kind():
 
 def test_what_older_code_recorded_is_read_and_recorded_the_same():
     """Byte for byte: seals are hashes of it."""
-    seen = set()
+    names = set()
     for manifest in old_manifests():
         kind = KINDS[manifest["kind"]]
         typed = kind.model.model_validate(manifest["summary"])
         assert json.dumps(typed.as_json()) == json.dumps(manifest["summary"])
         assert kind.in_one_line(manifest["summary"])
-        seen.add(kind.name)
-    assert seen >= {"dataset", "checkpoint", "fewshot", "evaluation", "scaling-fit"}
+        names.add(kind.name)
+    assert names >= {"dataset", "checkpoint", "fewshot", "evaluation", "scaling-fit"}
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ def changed(artifact, **fields):
     """The manifest on disk with some fields replaced (None: removed)."""
     file = artifact.path / "artifact.json"
     content = json.loads(file.read_text()) | fields
-    kept = {key: value for key, value in content.items() if value is not None}
-    file.write_text(json.dumps(kept))
+    expected = {key: value for key, value in content.items() if value is not None}
+    file.write_text(json.dumps(expected))
 
 
 def test_round_trip(store):

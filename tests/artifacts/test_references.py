@@ -46,8 +46,8 @@ def test_every_way_to_name_a_dataset(store, photos, here):
         "latest",
     ]
     for way in ways:
-        found = resolve(way, store=store, kind="dataset")
-        assert (found.id, found.path.resolve()) == (photos.id, photos.path), way
+        resolved = resolve(way, store=store, kind="dataset")
+        assert (resolved.id, resolved.path.resolve()) == (photos.id, photos.path), way
 
 
 def test_every_way_to_name_a_checkpoint(store, run, here):
@@ -110,10 +110,10 @@ def test_a_name_of_several_is_the_one_of_the_kind(store, run):
 def test_of_several_of_one_kind_the_newest_that_has_the_step_is_taken_and_said(store, run):
     """README's `cooldown --from S-16@20k` holds also when other runs of that name exist."""
     other = trained(store, recipe("pretrain", "run", lr=2), steps=(5,), name="S16")
-    told = []
-    taken = resolve("S16", store=store, kind="checkpoint", emit=told.append)
+    events = []
+    taken = resolve("S16", store=store, kind="checkpoint", emit=events.append)
     assert taken.path.parent.parent == max((run.path, other), key=lambda p: Run.load(p).order)
-    (note,) = told
+    (note,) = events
     assert "fits 2 artifacts: taking the newest" in note.text
     assert str(run.path) in note.text
     assert str(other) in note.text
@@ -200,9 +200,9 @@ def test_there_is_nothing_yet(store):
 
 def test_latest_is_the_last_finished_of_any_kind(store, photos, run):
     later = made(store, recipe("evaluate", "evaluation"))
-    found, step = find("latest", store=store)
-    assert isinstance(found, Artifact)
-    assert (found.id, step) == (later.id, None)
+    artifact, step = find("latest", store=store)
+    assert isinstance(artifact, Artifact)
+    assert (artifact.id, step) == (later.id, None)
 
 
 @pytest.mark.parametrize(

@@ -355,8 +355,8 @@ def test_descent_is_reachability(seed, tmp_path):
         return any(p in roots or reaches(p) for p in parents[i])
 
     below = {i for i in numbers if i not in roots and reaches(i)}
-    found = descendants([every[i] for i in sorted(roots)], among=every)
-    assert {int(m.path.name) for m in found} == below
+    result = descendants([every[i] for i in sorted(roots)], among=every)
+    assert {int(m.path.name) for m in result} == below
     leaving = roots | below
     # An input goes if every way down from it ends in what leaves.
     above: set[int] = set()

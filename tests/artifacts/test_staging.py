@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 
 import pytest
 
 from tests.artifacts.making import dataset
+from tests.waiting import until
 from vitctl import processes
 from vitctl.artifacts import staging
 from vitctl.artifacts.crew import growth
@@ -21,11 +23,11 @@ LOOK_S = 0.02
 @pytest.fixture
 def marks(monkeypatch):
     """What one of two processes tells."""
-    told = []
+    phases = []
     monkeypatch.setattr(growth, "_GROWTH_S", LOOK_S)
     monkeypatch.setattr(processes, "count", lambda: 2)
-    monkeypatch.setattr(processes, "mark", told.append)
-    return told
+    monkeypatch.setattr(processes, "mark", phases.append)
+    return phases
 
 
 def every(name):
@@ -38,10 +40,14 @@ def test_each_growth_of_a_copy_is_told(store, tmp_path, monkeypatch, marks):
 
     def slow(source, target, entry):
         with target.open("wb") as file:
-            for _ in range(5):
+
+            def grows_until_marked(before):
                 file.write(b"block")
                 file.flush()
-                time.sleep(5 * LOOK_S)
+                return len(marks) > before
+
+            for _ in range(5):
+                until(partial(grows_until_marked, len(marks)), "the copy's growth was not marked")
         before = len(marks)
         if next(stalls, False):
             time.sleep(10 * LOOK_S)
@@ -56,16 +62,8 @@ def test_each_growth_of_a_copy_is_told(store, tmp_path, monkeypatch, marks):
     staging.staged(photos, wanted=every, cache=tmp_path / "cache")
     files = len(photos.manifest.files)
     assert files >= 2
-    assert marks.count("copy") >= 1 + 4 * files
+    assert marks.count("copy") >= 1 + 5 * files
     assert marks[-1] == "start"
-
-
-def wait_for(there):
-    for _ in range(6000):
-        if there():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not come to pass")
 
 
 def test_who_waits_for_another_ones_copy_tells_how_it_grows(store, tmp_path, monkeypatch, marks):
@@ -74,16 +72,16 @@ def test_who_waits_for_another_ones_copy_tells_how_it_grows(store, tmp_path, mon
     monkeypatch.setattr(processes, "count", lambda: 2)
     folder = staging._folder(photos, tmp_path / "cache")
     with exclusive(folder / LOCK, emit=silent, waiting=""):
-        words = {"wanted": every, "cache": tmp_path / "cache"}
-        waiting = threading.Thread(target=staging.staged, args=(photos,), kwargs=words)
+        options = {"wanted": every, "cache": tmp_path / "cache"}
+        waiting = threading.Thread(target=staging.staged, args=(photos,), kwargs=options)
         waiting.start()
-        wait_for(lambda: marks)
+        until(lambda: marks, "it does not wait")
         time.sleep(10 * LOOK_S)
         assert marks == ["copy"]
-        for told in range(2, 5):
+        for count in range(2, 5):
             with (folder / ".tmp-images").open("ab") as growing:  # never shorter in between
                 growing.write(b"x")
-            wait_for(lambda told=told: len(marks) >= told)
+            until(lambda count=count: len(marks) >= count, "the growth was not marked")
         time.sleep(5 * LOOK_S)
         assert marks == ["copy"] * 4
     waiting.join()

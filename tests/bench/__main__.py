@@ -304,11 +304,11 @@ def filled(folder: Path, *, artifacts: int) -> Any:
     summary = dataset_summary({"train": 6, "val": 3})
     first = made(store, recipe(number=0), name="photos0", summary=summary)
     for number in range(1, artifacts):
-        asked = recipe(number=number)
-        copy = folder / "shard" / f"photos{number}-{asked.id[:8]}"
+        request = recipe(number=number)
+        copy = folder / "shard" / f"photos{number}-{request.id[:8]}"
         copy.mkdir()
         (copy / "data.bin").write_bytes(b"content")
-        manifest = first.manifest.model_copy(update={"config": asked.config, "id": asked.id})
+        manifest = first.manifest.model_copy(update={"config": request.config, "id": request.id})
         (copy / MANIFEST).write_bytes(manifest_bytes(manifest))
     return store
 

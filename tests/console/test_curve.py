@@ -9,7 +9,7 @@ from vitctl.console.curve import curve, thinned, unicode_shown
 
 def dots(lines):
     """(x, y from the top) of every dot behind the axis, at braille's resolution."""
-    found = set()
+    places = set()
     for row, line in enumerate(lines):
         start = max(line.find("┤"), line.find("│")) + 1
         for column, character in enumerate(line[start:]):
@@ -19,15 +19,15 @@ def dots(lines):
                 [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3)]
             ):
                 if (ord(character) - 0x2800) >> bit & 1:
-                    found.add((2 * column + dx, 4 * row + dy))
-    return found
+                    places.add((2 * column + dx, 4 * row + dy))
+    return places
 
 
 def test_a_falling_line_falls_from_corner_to_corner_without_gaps():
     lines = curve([(0, 2.0), (100, 1.0)], columns=30, rows=5, last_x=100)
-    seen = dots(lines)
-    across = max(x for x, _ in seen)
-    by_column = [sorted(y for x, y in seen if x == column) for column in range(across + 1)]
+    values = dots(lines)
+    across = max(x for x, _ in values)
+    by_column = [sorted(y for x, y in values if x == column) for column in range(across + 1)]
     assert all(by_column)
     assert by_column[0][0] == 0
     assert by_column[-1][-1] == 19

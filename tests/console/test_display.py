@@ -122,11 +122,11 @@ def test_a_terminal_gets_bars_and_the_next_command_in_one_piece(terminal):
         for done in range(3):
             show(progress(done, loss=0.5, note="[red]"))
         show(Next.of(*command.split()[1:]))
-    seen = terminal.getvalue()
-    assert "\x1b[" in seen
-    assert "train" in seen
-    assert "loss 0.5  note [red]" in seen
-    assert command in seen
+    output = terminal.getvalue()
+    assert "\x1b[" in output
+    assert "train" in output
+    assert "loss 0.5  note [red]" in output
+    assert command in output
 
 
 def test_nothing_is_drawn_below_an_answer_and_what_follows_gets_bars_again(terminal):
@@ -197,11 +197,11 @@ def test_training_on_a_terminal_ends_with_where_the_time_went(terminal):
         show(training(500))
         show(Note("said meanwhile"))
         show(Spent({"step": 90.0, "compile": 10.0}, starts=1))
-    seen = terminal.getvalue()
-    assert "compiling" in seen
-    assert "500/1,000 steps" in seen
-    assert "said meanwhile" in seen
-    last = seen[seen.rindex("pretrain S/16") :]
+    output = terminal.getvalue()
+    assert "compiling" in output
+    assert "500/1,000 steps" in output
+    assert "said meanwhile" in output
+    last = output[output.rindex("pretrain S/16") :]
     assert "time 1 min 40 s: 90 % training steps, 10 % compiling" in last
     assert "eta" not in last
 

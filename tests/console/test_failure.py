@@ -38,8 +38,8 @@ def said(error, monkeypatch):
     ],
 )
 def test_expected_errors_are_a_sentence_and_a_hint(kind, code, monkeypatch):
-    found = said(kind("it is \x1b[31mbad", hint="do\nthis"), monkeypatch)
-    assert found == (code, ["error: it is \\x1b[31mbad", "hint: do\\x0athis"])
+    result = said(kind("it is \x1b[31mbad", hint="do\nthis"), monkeypatch)
+    assert result == (code, ["error: it is \\x1b[31mbad", "hint: do\\x0athis"])
     assert code in errors.EXIT_CODES
 
 
@@ -65,8 +65,8 @@ def test_an_interrupted_run_is_no_error(monkeypatch):
     ids=lambda value: str(value)[:30],
 )
 def test_what_the_system_reports(error, code, words, monkeypatch):
-    found, lines = said(error, monkeypatch)
-    assert found == code
+    result, lines = said(error, monkeypatch)
+    assert result == code
     assert words in lines[0]
     assert len(lines) <= 2
 

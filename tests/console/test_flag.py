@@ -98,12 +98,12 @@ def test_what_was_unusual_about_a_file_is_shown(tmp_path):
 
 def test_a_word_with_a_tilde_is_a_path_in_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    words = []
+    flags = []
     program = typer.Typer()
 
     @program.command(cls=Command)
     def show(source: str, store: str = "") -> None:
-        words.extend([source, store])
+        flags.extend([source, store])
 
     typer.main.get_command(program).main(["~/a", "--store=~/b"], standalone_mode=False)
-    assert words == [f"{tmp_path}/a", f"{tmp_path}/b"]
+    assert flags == [f"{tmp_path}/a", f"{tmp_path}/b"]

@@ -50,9 +50,9 @@ def test_lines_fit_but_for_what_is_pasted(width, monkeypatch):
 
 @pytest.mark.parametrize("width", [50, 60, 80, 100])
 def test_nothing_is_broken_within_a_word(width, monkeypatch):
-    words = page(width, monkeypatch).split()
-    assert {"--keep-every,", "s-16-of-a-long-name", "open-ended", "s-16"} <= set(words)
-    assert not [word for word in words if word.endswith("-") and word != "-"]
+    cells = page(width, monkeypatch).split()
+    assert {"--keep-every,", "s-16-of-a-long-name", "open-ended", "s-16"} <= set(cells)
+    assert not [word for word in cells if word.endswith("-") and word != "-"]
 
 
 def test_an_example_is_one_line(monkeypatch):

@@ -51,18 +51,18 @@ def session(root, monkeypatch):
 
 def test_what_each_process_may_have_of_its_own(session, monkeypatch):
     """Its folder, its threads and its copies; not when it saves."""
-    told = []
+    events = []
 
     def agree(name, value, **options):
-        told.append(value)
+        events.append(value)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sessions.processes, "agree", agree)
     for own in ({}, {"cache_dir": "/disk1", "workers": 3, "out": "/here"}, {"checkpoint_every": 7}):
         with pytest.raises(KeyboardInterrupt):
             session().deliver("pretrain", Setup(), None, runtime=TrainRuntime(**own))
-    assert told[0] == told[1]
-    assert told[0] != told[2]
+    assert events[0] == events[1]
+    assert events[0] != events[2]
 
 
 def test_a_named_input_is_taken_without_a_word(session, root):
@@ -76,8 +76,8 @@ def test_left_out_it_is_the_newest_and_that_is_said(session, root):
     made(Store(root), recipe(a=1))
     run = trained(Store(root), recipe("pretrain", "run"), steps=(1, 2))
     one = session()
-    (found,) = one.many("checkpoint", None, option="--from")
-    assert found.step == 2
+    (result,) = one.many("checkpoint", None, option="--from")
+    assert result.step == 2
     assert [event.text for event in one.said] == [
         f"--from artifacts/pretrain/{run.name}/checkpoints/2 (the newest checkpoint in artifacts)"
     ]

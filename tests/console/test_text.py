@@ -87,7 +87,7 @@ def test_a_path_of_any_bytes_is_found_again_in_json(path):
 
 
 def test_a_path_that_is_there_as_it_is_written_is_meant(tmp_path):
-    there = tmp_path / r"caf\xe9"
-    assert path_of(str(there)) == str(tmp_path / os.fsdecode(b"caf\xe9"))
-    there.touch()
-    assert path_of(str(there)) == str(there)
+    elsewhere = tmp_path / r"caf\xe9"
+    assert path_of(str(elsewhere)) == str(tmp_path / os.fsdecode(b"caf\xe9"))
+    elsewhere.touch()
+    assert path_of(str(elsewhere)) == str(elsewhere)

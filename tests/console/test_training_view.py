@@ -76,7 +76,7 @@ def fed(picture):
 
 def test_a_wide_terminal_sees_everything(picture):
     text = "\n".join(drawn(fed(picture), 120))
-    for told in (
+    for sentence in (
         "pretrain S/16",
         "50%  500/1,000 steps",
         "loss 2.500",
@@ -90,7 +90,7 @@ def test_a_wide_terminal_sees_everything(picture):
         "eta 1 h 00 min (55 min to 1 h 10 min)",
         "training",
     ):
-        assert told in text
+        assert sentence in text
 
 
 def test_what_a_rollback_gave_up_is_no_longer_drawn(picture):

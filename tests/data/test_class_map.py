@@ -69,9 +69,9 @@ def objectnet_mappings(folder: Path) -> Path:
 
 def test_objectnets_mappings(tmp_path):
     events: list[Note] = []
-    found = read_class_map(objectnet_mappings(tmp_path / "mappings"), emit=events.append)
+    result = read_class_map(objectnet_mappings(tmp_path / "mappings"), emit=events.append)
     # WordNet: analog clock, digital clock, frying pan.
-    assert found == {
+    assert result == {
         "alarm_clock": ("n02708093", "n03196217"),
         "frying_pan": "n03400231",
         "air_freshener": (),

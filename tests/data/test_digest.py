@@ -34,16 +34,16 @@ def test_digest_is_the_chain_of_its_definition():
 
 @pytest.mark.parametrize("steps", [0, 1, ANCHOR_STEPS, ANCHOR_STEPS + 1])
 def test_a_true_resume_passes_and_recomputes_little(steps):
-    seen = []
+    calls = []
     keys_of_step = keys_of()
 
     def counted(step):
-        seen.append(step)
+        calls.append(step)
         return keys_of_step(step)
 
     ConsumedSamples.from_json(consumed(steps, keys_of_step).to_json()).check(counted)
-    assert len(seen) <= ANCHOR_STEPS
-    assert steps == 0 or seen[-1] == steps - 1
+    assert len(calls) <= ANCHOR_STEPS
+    assert steps == 0 or calls[-1] == steps - 1
 
 
 @pytest.mark.parametrize("steps", [1, 5, ANCHOR_STEPS])

@@ -39,8 +39,8 @@ def test_images_are_those_of_files(view):
     for row, position in enumerate(positions):
         file = io.BytesIO()
         Image.fromarray(SOURCE.pictures("train", positions[row : row + 1])[0]).save(file, "PNG")
-        seen = function(tf.constant(file.getvalue()), tf.constant(seeds[row])).numpy()
-        assert np.array_equal(first[row], seen), position
+        decoded = function(tf.constant(file.getvalue()), tf.constant(seeds[row])).numpy()
+        assert np.array_equal(first[row], decoded), position
     assert np.array_equal(second[0], first[0])
 
 
@@ -69,13 +69,13 @@ def test_billions_of_pictures_cost_no_memory_and_all_of_them_at_once_are_refused
 
 
 def test_scoring_sees_every_picture_once():
-    seen = [
+    values = [
         batch.labels[batch.mask]
         for batch in eval_batches(
             SOURCE, split="val", resolution=16, preprocess=EvalPreprocess(), batch=8
         )
     ]
-    assert np.array_equal(np.concatenate(seen), np.asarray(SOURCE.labels("val")))
+    assert np.array_equal(np.concatenate(values), np.asarray(SOURCE.labels("val")))
 
 
 def test_several_labels():

@@ -71,13 +71,13 @@ def test_the_pipeline_feeds_from_any_member(source):
     stream = train_batches(source, resolution=16, augment=AugmentConfig(), seed=3, batch=8)
     batch = next(stream)
     assert np.isin(batch.keys, source.keys("train")).all()
-    seen = [
+    values = [
         batch.indices[batch.mask]
         for batch in eval_batches(
             source, split="train", resolution=16, preprocess=EvalPreprocess(), batch=8
         )
     ]
-    assert np.array_equal(np.concatenate(seen), np.arange(source.info.examples("train")))
+    assert np.array_equal(np.concatenate(values), np.arange(source.info.examples("train")))
 
 
 def test_opening_knows_of_mock():

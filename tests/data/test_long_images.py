@@ -51,12 +51,12 @@ def expected(pixels, *, side, resolution):
 
 def scored(pixels, **options):
     tf = load_tensorflow()
-    found = eval_image(
+    output = eval_image(
         tf.constant(encode(Image.fromarray(pixels), "PNG")),
         resolution=RESOLUTION,
         preprocess=EvalPreprocess(**options),
     )
-    return (found.numpy().astype(float) + 1) * 127.5
+    return (output.numpy().astype(float) + 1) * 127.5
 
 
 SHAPES = [(1, 17), (1, 1000), (1000, 1), (1, 30_000), (30_000, 1), (3, 5000), (5000, 31)]
@@ -75,13 +75,13 @@ def test_both_ways_agree_where_both_are_possible(shape):
     levels."""
     tf = load_tensorflow()
     pixels = noise(*shape)
-    found = centre_of_long(tf.constant(pixels), side=SIDE, resolution=RESOLUTION).numpy()
+    output = centre_of_long(tf.constant(pixels), side=SIDE, resolution=RESOLUTION).numpy()
     size = small_size(tf.constant(shape), SIDE)
     method = "bilinear" if min(shape) < SIDE else "area"
     whole = tf.image.resize(pixels, size, method=method).numpy()
     top, left = ((n - RESOLUTION) // 2 for n in whole.shape[:2])
     cut = whole[top : top + RESOLUTION, left : left + RESOLUTION]
-    assert np.abs(found - cut).max() < 255 * max(whole.shape) * 2**-23
+    assert np.abs(output - cut).max() < 255 * max(whole.shape) * 2**-23
 
 
 @pytest.mark.parametrize("shape", [(20, 20 * LONG), (40 * LONG, 40)])
@@ -93,19 +93,19 @@ def test_up_to_the_limit_nothing_has_changed(shape):
     whole = tf.image.resize(pixels, small_size(tf.constant(shape), SIDE), method=method)
     top, left = ((n - RESOLUTION) // 2 for n in whole.shape[:2])
     cut = whole[top : top + RESOLUTION, left : left + RESOLUTION] / 127.5 - 1.0
-    found = eval_image(
+    output = eval_image(
         tf.constant(encode(Image.fromarray(pixels), "PNG")),
         resolution=RESOLUTION,
         preprocess=EvalPreprocess(),
     )
-    assert np.array_equal(found.numpy(), cut.numpy())
+    assert np.array_equal(output.numpy(), cut.numpy())
 
 
 def test_cropping_nothing_takes_the_middle_square():
     pixels = noise(16, 1600)
-    found = scored(pixels, ratio=1.0)
+    output = scored(pixels, ratio=1.0)
     wanted = expected(pixels, side=RESOLUTION, resolution=RESOLUTION)
-    assert np.abs(found - wanted).max() < 1e-4
+    assert np.abs(output - wanted).max() < 1e-4
 
 
 def peak_bytes():
@@ -133,8 +133,8 @@ def test_memory_follows_the_result_and_the_file_not_the_aspect(shape):
         image()
         Path("/proc/self/clear_refs").write_text("5")
         before = peak_bytes()
-        found = image().numpy()
-        assert np.abs((found + 1) * 127.5 - 77).max() < 1e-3
+        pixels = image().numpy()
+        assert np.abs((pixels + 1) * 127.5 - 77).max() < 1e-3
         decoded = 3 * shape[0] * shape[1]
         assert peak_bytes() - before < 3 * decoded + 40 * 2**20, use
 
@@ -146,5 +146,5 @@ def test_the_same_in_a_graph():
     graph = tf.data.Dataset.from_tensor_slices(encoded).map(
         as_it_is(lambda data: eval_image(data, resolution=RESOLUTION, preprocess=EvalPreprocess()))
     )
-    for image, found in zip(pixels, graph, strict=True):
-        assert np.array_equal((found.numpy().astype(float) + 1) * 127.5, scored(image))
+    for image, output in zip(pixels, graph, strict=True):
+        assert np.array_equal((output.numpy().astype(float) + 1) * 127.5, scored(image))

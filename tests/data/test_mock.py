@@ -81,15 +81,15 @@ def test_values_and_shapes():
 
 def test_scoring_sees_every_example_once():
     for size in (4, 23, 64):
-        found = list(
+        result = list(
             eval_batches(
                 DATASET, split="val", resolution=8, preprocess=EvalPreprocess(), batch=size
             )
         )
-        indices = np.concatenate([batch.indices[batch.mask] for batch in found])
+        indices = np.concatenate([batch.indices[batch.mask] for batch in result])
         assert np.array_equal(indices, np.arange(23))
-        assert all(len(batch.images) == size for batch in found)
-        masked = np.concatenate([batch.labels[~batch.mask] for batch in found])
+        assert all(len(batch.images) == size for batch in result)
+        masked = np.concatenate([batch.labels[~batch.mask] for batch in result])
         assert (masked == -1).all()
 
 
@@ -100,8 +100,8 @@ def test_a_linear_model_can_learn_it():
         stream = eval_batches(
             DATASET, split=split, resolution=8, preprocess=EvalPreprocess(), batch=n
         )
-        found = next(stream)
-        return found.images.reshape(n, -1).astype(np.float64), found.labels[:, 0]
+        result = next(stream)
+        return result.images.reshape(n, -1).astype(np.float64), result.labels[:, 0]
 
     images, labels = arrays("train", 100)
     weights = np.linalg.lstsq(images, np.eye(5)[labels], rcond=None)[0]

@@ -28,8 +28,8 @@ class Stored:
     shape = ()
 
     def read(self, indices):
-        found = [encode(Image.fromarray(IMAGES[i]), "PNG", compress_level=1) for i in indices]
-        return np.array(found, object)
+        result = [encode(Image.fromarray(IMAGES[i]), "PNG", compress_level=1) for i in indices]
+        return np.array(result, object)
 
     def culprit(self, indices, error):
         return error
@@ -55,9 +55,9 @@ def test_every_bit_is_the_pipelines(resolution, preprocess):
     function = eval_function(resolution=resolution, preprocess=preprocess)
     blocks = images_in_order(Stored, requests, batch=1, function=function, workers=2)
     for size, image, (expected,) in zip(SIZES, IMAGES, blocks, strict=True):
-        seen = eval_pixels(image, resolution=resolution, preprocess=preprocess)
-        assert seen.dtype == np.float32
-        assert np.array_equal(seen, expected), size
+        decoded = eval_pixels(image, resolution=resolution, preprocess=preprocess)
+        assert decoded.dtype == np.float32
+        assert np.array_equal(decoded, expected), size
 
 
 @pytest.mark.parametrize("resize", ["small", "squash"])

@@ -79,9 +79,9 @@ def train(dataset, *, start=0, count=1, batch=4, rows=ALL, workers=2, augment=AU
         rows=rows,
         workers=workers,
     )
-    found = list(itertools.islice(stream, count))
+    result = list(itertools.islice(stream, count))
     stream.close()
-    return found
+    return result
 
 
 def score(dataset, *, batch, split="train", **options):
@@ -150,14 +150,14 @@ def test_a_batch_larger_than_the_dataset(dataset):
 
 @pytest.mark.parametrize("batch", [1, 4, 14, 100])
 def test_scoring_is_exact_for_any_batch(dataset, batch):
-    found = score(dataset, batch=batch)
+    result = score(dataset, batch=batch)
     reference = score(dataset, batch=14)[0]
-    assert all(part.images.shape == (batch, 16, 16, 3) for part in found)
+    assert all(part.images.shape == (batch, 16, 16, 3) for part in result)
     for field in ("images", "labels", "indices"):
-        joined = np.concatenate([getattr(part, field)[part.mask] for part in found])
+        joined = np.concatenate([getattr(part, field)[part.mask] for part in result])
         assert np.array_equal(joined, getattr(reference, field))
     assert np.array_equal(reference.indices, np.arange(14))
-    assert all((part.images[~part.mask] == 0).all() for part in found)
+    assert all((part.images[~part.mask] == 0).all() for part in result)
 
 
 def test_scoring_chosen_examples(dataset):

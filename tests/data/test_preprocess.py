@@ -53,8 +53,8 @@ def test_values_are_minus_one_to_one():
     from PIL import Image
 
     for pixels, value in ((black, -1.0), (white, 1.0)):
-        found = augmented(encode(Image.fromarray(pixels), "PNG"), seeds=seeds(2), augment=PLAIN)
-        assert (found == value).all()
+        output = augmented(encode(Image.fromarray(pixels), "PNG"), seeds=seeds(2), augment=PLAIN)
+        assert (output == value).all()
 
 
 def windows(data, height, width, *, augment, n=400):
@@ -62,8 +62,8 @@ def windows(data, height, width, *, augment, n=400):
 
     A bilinear resize of a linear ramp is that ramp: the sample spacing gives the window's size.
     """
-    found = augmented(data, seeds=seeds(n), augment=augment, resolution=32)
-    pixels = (found + 1) * 127.5
+    output = augmented(data, seeds=seeds(n), augment=augment, resolution=32)
+    pixels = (output + 1) * 127.5
     # Central pixels only: at the border the resize clamps.
     rows = (pixels[:, 24, 16, 1] - pixels[:, 8, 16, 1]) / 16 * 32
     columns = (pixels[:, 16, 24, 0] - pixels[:, 16, 8, 0]) / 16 * 32
@@ -109,9 +109,9 @@ def test_a_jpeg_is_cropped_where_a_png_is():
 def test_flip_mirrors_half_of_the_time():
     data = encode(rgb(), "PNG")
     plain = augmented(data, seeds=[[0, 0]], augment=WHOLE)[0]
-    found = augmented(data, seeds=seeds(400), augment=AugmentConfig(crop="resize"))
-    mirrored = np.array([np.array_equal(image, plain[:, ::-1]) for image in found])
-    straight = np.array([np.array_equal(image, plain) for image in found])
+    pixels = augmented(data, seeds=seeds(400), augment=AugmentConfig(crop="resize"))
+    mirrored = np.array([np.array_equal(image, plain[:, ::-1]) for image in pixels])
+    straight = np.array([np.array_equal(image, plain) for image in pixels])
     assert (mirrored ^ straight).all()
     # Binomial(400, 1/2): deviation 10.
     assert abs(mirrored.sum() - 200) < 50
@@ -120,8 +120,8 @@ def test_flip_mirrors_half_of_the_time():
 def test_crop_none_wants_the_exact_size():
     tf = load_tensorflow()
     augment = AugmentConfig(crop="none", flip=False)
-    found = augmented(encode(rgb(16, 16), "PNG"), seeds=seeds(1), augment=augment)[0]
-    assert np.array_equal(np.round((found + 1) * 127.5), images.pixels(16, 16))
+    pixels = augmented(encode(rgb(16, 16), "PNG"), seeds=seeds(1), augment=augment)[0]
+    assert np.array_equal(np.round((pixels + 1) * 127.5), images.pixels(16, 16))
     with pytest.raises(tf.errors.InvalidArgumentError, match="16 x 16"):
         augmented(encode(rgb(16, 17), "PNG"), seeds=seeds(1), augment=augment)
 
@@ -129,9 +129,9 @@ def test_crop_none_wants_the_exact_size():
 @pytest.mark.parametrize("format_", ["PNG", "JPEG", "GIF"])
 def test_an_image_of_one_pixel_is_fine(format_):
     data = load_tensorflow().constant(encode(rgb(1, 1), format_))
-    found = train_image(data, load_tensorflow().constant([1, 2]), resolution=16, augment=FULL)
-    assert found.shape == (16, 16, 3)
-    assert np.isfinite(found.numpy()).all()
+    pixels = train_image(data, load_tensorflow().constant([1, 2]), resolution=16, augment=FULL)
+    assert pixels.shape == (16, 16, 3)
+    assert np.isfinite(pixels.numpy()).all()
     scored = eval_image(data, resolution=16, preprocess=EvalPreprocess()).numpy()
     assert np.ptp(scored.reshape(-1, 3), axis=0).max() == 0
 
@@ -157,12 +157,12 @@ def test_scoring_takes_the_centre_of_the_area_average():
     """28 of 32 pixels at 8/7: 2x2 means, then rows and columns 2 to 29."""
     tf = load_tensorflow()
     pixels = images.pixels(64, 96)
-    found = eval_image(
+    output = eval_image(
         tf.constant(encode(rgb(64, 96), "PNG")), resolution=28, preprocess=EvalPreprocess()
     ).numpy()
     small = pixels.reshape(32, 2, 48, 2, 3).astype(np.float64).mean((1, 3))
     expected = small[2:30, 10:38] / 127.5 - 1
-    assert np.abs(found - expected).max() < 1e-5
+    assert np.abs(output - expected).max() < 1e-5
 
 
 def bilinear(pixels, height, width):
@@ -182,32 +182,32 @@ def bilinear(pixels, height, width):
 def test_scoring_enlarges_bilinearly():
     """10 x 15 to 32 x 48, of which the middle 28 x 28."""
     data = load_tensorflow().constant(encode(rgb(10, 15), "PNG"))
-    found = eval_image(data, resolution=28, preprocess=EvalPreprocess()).numpy()
+    pixels = eval_image(data, resolution=28, preprocess=EvalPreprocess()).numpy()
     expected = bilinear(images.pixels(10, 15), 32, 48)[2:30, 10:38]
-    assert np.abs(found - (expected / 127.5 - 1)).max() < 1e-5
+    assert np.abs(pixels - (expected / 127.5 - 1)).max() < 1e-5
 
 
 @pytest.mark.parametrize("size", [(64, 96), (8, 9)])
 def test_fewshot_squashes(size):
     data = load_tensorflow().constant(encode(rgb(*size), "PNG"))
     squash = EvalPreprocess(resize="squash")
-    found = eval_image(data, resolution=28, preprocess=squash).numpy()
+    pixels = eval_image(data, resolution=28, preprocess=squash).numpy()
     expected = bilinear(images.pixels(*size), 32, 32)[2:30, 2:30]
-    assert np.abs(found - (expected / 127.5 - 1)).max() < 1e-5
+    assert np.abs(pixels - (expected / 127.5 - 1)).max() < 1e-5
 
 
 @pytest.mark.parametrize("resolution", [8, 31, 224])
 def test_ratio_one_cuts_nothing(resolution):
     data = encode(rgb(8, 8), "PNG")
     for resize in ("small", "squash"):
-        found = eval_image(
+        pixels = eval_image(
             load_tensorflow().constant(data),
             resolution=resolution,
             preprocess=EvalPreprocess(resize=resize, ratio=1.0),
         ).numpy()
-        assert found.shape == (resolution, resolution, 3)
+        assert pixels.shape == (resolution, resolution, 3)
         if resolution == 8:
-            assert np.allclose((found + 1) * 127.5, images.pixels(8, 8), atol=1e-4)
+            assert np.allclose((pixels + 1) * 127.5, images.pixels(8, 8), atol=1e-4)
 
 
 def test_ranges_are_checked():

@@ -73,10 +73,10 @@ AGAINST_PILLOW = {
 def test_colour_operations_are_pillows(name, image):
     ours, theirs, tolerance = AGAINST_PILLOW[name]
     tf = load_tensorflow()
-    found = ours(tf.constant(IMAGES[image])).numpy()
+    pixels = ours(tf.constant(IMAGES[image])).numpy()
     expected = np.asarray(theirs(Image.fromarray(IMAGES[image])))
-    assert found.dtype == np.uint8
-    assert np.abs(found.astype(int) - expected).max() <= tolerance
+    assert pixels.dtype == np.uint8
+    assert np.abs(pixels.astype(int) - expected).max() <= tolerance
 
 
 def test_solarize_add():
@@ -97,9 +97,9 @@ def test_tiny_images_survive_every_operation(size):
     tf = load_tensorflow()
     image = tf.constant(photo()[: size[0], : size[1]])
     for operation in ra.OPERATIONS.values():
-        found = operation(image, 1.0, tf.constant(-1.0), tf.constant([0.9, 0.1]))
-        assert found.shape == image.shape
-        assert found.dtype == tf.uint8
+        pixels = operation(image, 1.0, tf.constant(-1.0), tf.constant([0.9, 0.1]))
+        assert pixels.shape == image.shape
+        assert pixels.dtype == tf.uint8
 
 
 def by_scipy(image, matrix):
@@ -128,40 +128,40 @@ GEOMETRY = {
 def test_shear_and_translate_are_scipys(name):
     ours, matrix = GEOMETRY[name]
     image = IMAGES["photo"]
-    found = ours(load_tensorflow().constant(image)).numpy()
+    pixels = ours(load_tensorflow().constant(image)).numpy()
     # Rounding to uint8 is half a level; float32 coordinates add little.
-    assert np.abs(found - by_scipy(image, matrix(*image.shape[:2]))).max() <= 0.51
+    assert np.abs(pixels - by_scipy(image, matrix(*image.shape[:2]))).max() <= 0.51
 
 
 @pytest.mark.parametrize("degrees", [30.0, -30.0, 90.0, 180.0])
 def test_rotate_is_pillows(degrees):
     """Pillow's bilinear rotation about the centre; beside the border it fills differently."""
     image = photo(41, 41)
-    found = ra.rotate(load_tensorflow().constant(image), degrees).numpy()
+    pixels = ra.rotate(load_tensorflow().constant(image), degrees).numpy()
     expected = np.asarray(
         Image.fromarray(image).rotate(degrees, Image.Resampling.BILINEAR, fillcolor=(128, 128, 128))
     )
     y, x = np.mgrid[:41, :41] - 20
     inside = np.hypot(x, y) < 19
-    assert np.abs(found.astype(int) - expected)[inside].max() <= 1
+    assert np.abs(pixels.astype(int) - expected)[inside].max() <= 1
 
 
 def test_cutout_is_a_grey_square():
     tf = load_tensorflow()
     image = tf.constant(IMAGES["photo"])
-    found = ra.cutout(image, 0.25, tf.constant([0.5, 0.0])).numpy()
+    pixels = ra.cutout(image, 0.25, tf.constant([0.5, 0.0])).numpy()
     # Half sides 10 of 40 rows and 12 of 48 columns, about row 20 and column 0.
     expected = IMAGES["photo"].copy()
     expected[10:30, :12] = 128
-    assert np.array_equal(found, expected)
+    assert np.array_equal(pixels, expected)
 
 
 def test_at_zero_strength_geometry_changes_nothing():
     tf = load_tensorflow()
     image = tf.constant(IMAGES["photo"])
     for name in ("rotate", "shear_x", "shear_y", "translate_x", "translate_y", "cutout"):
-        found = ra.OPERATIONS[name](image, 0.0, tf.constant(1.0), tf.constant([0.3, 0.6]))
-        assert np.array_equal(found.numpy(), IMAGES["photo"]), name
+        pixels = ra.OPERATIONS[name](image, 0.0, tf.constant(1.0), tf.constant([0.3, 0.6]))
+        assert np.array_equal(pixels.numpy(), IMAGES["photo"]), name
 
 
 def test_every_operation_is_drawn_equally_often():
@@ -178,10 +178,10 @@ def test_every_operation_is_drawn_equally_often():
             table[result.numpy().tobytes()] = name
     draws = 800
     seeds = np.stack([np.arange(draws), np.arange(draws) * 7 + 1], -1).astype(np.int32)
-    found = tf.data.Dataset.from_tensor_slices(seeds).map(
+    outcome = tf.data.Dataset.from_tensor_slices(seeds).map(
         as_it_is(lambda seed: ra.randaugment(image, seed, config=config))
     )
-    names = [table.get(result.numpy().tobytes(), "cutout") for result in found]
+    names = [table.get(result.numpy().tobytes(), "cutout") for result in outcome]
     counts = np.array([names.count(name) for name in ra.OPERATIONS])
     assert counts.sum() == draws
     # Binomial(800, 1/16): mean 50, deviation 6.8.

@@ -35,8 +35,8 @@ def sharded(tmp_path_factory):
 @given(st.lists(st.integers(0, 29), max_size=40))
 def test_records_come_in_the_order_asked_for(sharded, wanted):
     shards, contents = sharded
-    found = ShardedRecords(shards).read(np.array(wanted, np.int64))
-    assert found == [contents[i] for i in wanted]
+    result = ShardedRecords(shards).read(np.array(wanted, np.int64))
+    assert result == [contents[i] for i in wanted]
 
 
 @pytest.mark.parametrize("limit", [1, 2])

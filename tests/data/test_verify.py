@@ -70,7 +70,7 @@ def test_each_problem_is_told(tmp_path, changes, problem):
     import re
 
     problems = list(check_records(make(tmp_path, **changes)))
-    assert any(re.search(problem, found) for found in problems)
+    assert any(re.search(problem, sentence) for sentence in problems)
     if "keys" not in changes:
         assert len(problems) == 1
 

@@ -41,16 +41,16 @@ def near_hashes(rng, *, clusters, each, most):
 def test_as_comparing_all(distance, seed, count, queries):
     rng = np.random.default_rng(seed)
     pool = near_hashes(rng, clusters=6, each=20, most=10)
-    hashes, asked = rng.choice(pool, count), rng.choice(pool, queries)
-    assert pairs(Lookup(hashes, distance), asked) == brute(hashes, asked, distance)
+    hashes, requests = rng.choice(pool, count), rng.choice(pool, queries)
+    assert pairs(Lookup(hashes, distance), requests) == brute(hashes, requests, distance)
 
 
 @pytest.mark.parametrize("distance", [0, 1, 4, 6, 8, 10])
 def test_of_many(distance):
     rng = np.random.default_rng(distance)
     hashes = np.unique(near_hashes(rng, clusters=700, each=6, most=12))
-    asked = hashes[::17]
-    assert pairs(Lookup(hashes, distance), asked) == brute(hashes, asked, distance)
+    queries = hashes[::17]
+    assert pairs(Lookup(hashes, distance), queries) == brute(hashes, queries, distance)
 
 
 @pytest.mark.parametrize("hashes", [1, 10**4, 10**6, 10**9])
@@ -70,10 +70,10 @@ def test_a_crowded_bucket_is_skipped_and_counted(monkeypatch):
     # All of these have their lower 32 bits in common.
     hashes = (rng.integers(0, 2**32, 500, dtype=np.uint64) << np.uint64(32)) | np.uint64(77)
     lookup = Lookup(hashes, 2)
-    asked = hashes ^ (np.uint64(1) << np.uint64(63))
-    near = pairs(lookup, asked)
+    queries = hashes ^ (np.uint64(1) << np.uint64(63))
+    near = pairs(lookup, queries)
     assert lookup.crowded > 0
-    assert near <= brute(hashes, asked, 2)
+    assert near <= brute(hashes, queries, 2)
     # Other bands of theirs are looked up still.
     assert {(i, i, 1) for i in range(500)} <= near
 

@@ -42,10 +42,10 @@ THEME = THEMES["light"]
 def summary():
     images, models = np.geomspace(1e6, 1e9, 6), ("small", "base", "large")
     rows = [
-        (name, size, seen, 10.0**i * seen * 1e-8)
+        (name, size, values, 10.0**i * values * 1e-8)
         for i, name in enumerate(models)
         for size in (1e6, 1e7)
-        for seen in images
+        for values in images
     ]
     compute = np.array([row[3] for row in rows])
     late = np.array([models.index(row[0]) for row in rows])
@@ -58,9 +58,9 @@ def summary():
         data_size=np.array([row[1] for row in rows]),
         images=np.array([row[2] for row in rows]),
     )
-    found = study(points, StudySettings(draws=100))
-    summary = report.summary(found, unit="hours", against=None)
-    return FitReport(**dict(summary), band=report.band(found))
+    outcome = study(points, StudySettings(draws=100))
+    summary = report.summary(outcome, unit="hours", against=None)
+    return FitReport(**dict(summary), band=report.band(outcome))
 
 
 def texts(drawn: Figure) -> str:
@@ -141,9 +141,9 @@ def test_a_drawing_names_itself_to_readers_aloud() -> None:
     drawn = schedules(PAPER, THEME)
     root = ET.fromstring(render(drawn, form="svg", title="rates", description="what is drawn"))
     assert root.tag.endswith("svg")
-    words = ET.tostring(root, encoding="unicode")
-    assert "rates" in words
-    assert "what is drawn" in words
+    text = ET.tostring(root, encoding="unicode")
+    assert "rates" in text
+    assert "what is drawn" in text
 
 
 def luminance(colour: str) -> float:

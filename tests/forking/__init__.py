@@ -14,6 +14,7 @@ tensorflow.py imports TensorFlow as vitctl does, for a server
 from tests.forking.process import (
     COMMAND,
     DECODING,
+    FORKED_WORKERS,
     LOOKING,
     SCALING,
     TRAINING,
@@ -25,6 +26,7 @@ from tests.forking.process import (
 __all__ = [
     "COMMAND",
     "DECODING",
+    "FORKED_WORKERS",
     "LOOKING",
     "SCALING",
     "TRAINING",

@@ -46,7 +46,7 @@ def receive(connection: socket.socket, length: int) -> bytes:
     return content
 
 
-def _main(path: str, payer: str, code: str, *words: str) -> None:
+def _main(path: str, payer: str, code: str, *arguments: str) -> None:
     descriptors = []
     for number in (0, 1, 2):
         try:
@@ -55,7 +55,7 @@ def _main(path: str, payer: str, code: str, *words: str) -> None:
             descriptors.append(-1)
         else:
             descriptors.append(number)
-    process = {"code": code, "words": words, "folder": os.getcwd(), "session": False}
+    process = {"code": code, "words": arguments, "folder": os.getcwd(), "session": False}
     process["payer"] = payer
     connection = connect(path)
     order(connection, process | {"environment": dict(os.environ)}, descriptors=descriptors)

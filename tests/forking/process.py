@@ -24,6 +24,16 @@ from tests.forking import client
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "from stages.app import main; main()"
 """`vitctl`."""
+FORKED_WORKERS = """
+import multiprocessing, os, signal
+by_name = multiprocessing.get_context
+multiprocessing.get_context = lambda _: by_name("fork")
+os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+"""
+"""Before a command: its pools are of forks, too, which have TensorFlow imported as it has, and no
+handler, as if they were spawned. A worker that is spawned imports it again, for 10 s of processor
+time; that one can be is tested in tests/ingest/write, and with a command's own work in
+test_signals.py."""
 LOOKING = (
     "stages.app",
     "stages.inspect.ls.text",
@@ -37,8 +47,8 @@ SCALING = (*LOOKING, "stages.scaling.fit.run", "stages.scaling.plot.run")
 """And of those that fit laws: SciPy."""
 TRAINING = (*LOOKING, "stages.pretrain.run", "stages.cooldown.run", "stages.fewshot.run")
 """And of those that train on made-up images: no TensorFlow."""
-DECODING = (*TRAINING, "stages.shard.run", "tests.forking.tensorflow")
-"""And of those that decode images of datasets by TensorFlow."""
+DECODING = (*TRAINING, "stages.shard.run", "tests.forking.tensorflow", "sklearn.datasets")
+"""And of those that decode images by TensorFlow, or make the dataset of digits."""
 _START_S = 300
 _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
 _POPEN = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr-defined]
@@ -48,20 +58,22 @@ class Forked(subprocess.Popen[Any]):
     """`Popen([sys.executable, "-c", code, *words], **options)`, forked of a process that has
     imported the modules of `preload`."""
 
-    def __init__(self, code: str, *words: object, preload: Sequence[str], **options: Any) -> None:
+    def __init__(
+        self, code: str, *arguments: object, preload: Sequence[str], **options: Any
+    ) -> None:
         self._socket = _server(tuple(preload))
         self._connection: socket.socket | None = None
-        super().__init__([sys.executable, "-c", code, *map(str, words)], **options)
+        super().__init__([sys.executable, "-c", code, *map(str, arguments)], **options)
 
     def _execute_child(self, *given: Any) -> None:
         """Instead of fork and exec."""
         options = _POPEN.bind(self, *given).arguments
         for name in ("preexec_fn", "pass_fds", "shell"):
             assert not options[name], name
-        _, _, code, *words = options["args"]
+        _, _, code, *arguments = options["args"]
         process = {
             "code": code,
-            "words": words,
+            "words": arguments,
             "folder": os.path.abspath(options["cwd"] or "."),
             "environment": dict(os.environ if options["env"] is None else options["env"]),
             "session": options["start_new_session"],
@@ -93,7 +105,7 @@ class Forked(subprocess.Popen[Any]):
 
 def run(
     code: str,
-    *words: object,
+    *arguments: object,
     preload: Sequence[str],
     timeout: float | None = None,
     check: bool = False,
@@ -105,7 +117,7 @@ def run(
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     if input is not None:
         streams["stdin"] = subprocess.PIPE
-    with Forked(code, *words, preload=preload, **{**streams, **options}) as process:
+    with Forked(code, *arguments, preload=preload, **{**streams, **options}) as process:
         try:
             out, err = process.communicate(input, timeout=timeout)
         except BaseException:
@@ -153,10 +165,10 @@ _PARTS: list[subprocess.Popen[bytes]] = []
 
 
 def _start(path: Path, preload: tuple[str, ...]) -> None:
-    words = [sys.executable, "-m", "tests.forking.server", str(path), *preload]
+    command = [sys.executable, "-m", "tests.forking.server", str(path), *preload]
     with path.with_suffix(".log").open("wb") as log:
         server = subprocess.Popen(
-            words,
+            command,
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,

@@ -28,8 +28,8 @@ def reference_mix(word: int) -> int:
 
 
 def test_the_hash_is_that_of_unbounded_integers():
-    words = np.asarray([0, 1, 2, 12345, 2**31, _MASK], np.uint32)
-    assert mix(words).tolist() == [reference_mix(int(word)) for word in words]
+    integers = np.asarray([0, 1, 2, 12345, 2**31, _MASK], np.uint32)
+    assert mix(integers).tolist() == [reference_mix(int(word)) for word in integers]
 
 
 def test_keys_depend_on_every_integer_and_on_their_order():
@@ -57,13 +57,13 @@ def test_streams_are_uniform_and_unlike_one_another():
 
 
 def test_bytes_are_the_words_little_endian():
-    words = np.asarray([[0x04030201, 0xDDCCBBAA]], np.uint32)
-    assert bytes_of(np, words).tolist() == [[1, 2, 3, 4, 0xAA, 0xBB, 0xCC, 0xDD]]
+    integers = np.asarray([[0x04030201, 0xDDCCBBAA]], np.uint32)
+    assert bytes_of(np, integers).tolist() == [[1, 2, 3, 4, 0xAA, 0xBB, 0xCC, 0xDD]]
 
 
 def test_uniform_reaches_both_ends_and_no_further():
-    words = random_bits(np, image_keys(np, np.asarray([5])), 0, 1 << 14)
-    values = uniform(words, -3, 9)
+    integers = random_bits(np, image_keys(np, np.asarray([5])), 0, 1 << 14)
+    values = uniform(integers, -3, 9)
     assert set(values.ravel().tolist()) == set(range(-3, 10))
 
 

@@ -59,8 +59,8 @@ def test_the_number_in_a_name_of_v5e_and_v6e_counts_chips(shape, chips):
     ],
 )
 def test_names_are_slices(name, topology, devices):
-    found = parse(name)
-    assert (found.name, found.devices) == (topology, devices)
+    parsed = parse(name)
+    assert (parsed.name, parsed.devices) == (topology, devices)
 
 
 @pytest.mark.parametrize("name", TPUS)
@@ -124,8 +124,8 @@ def test_what_is_no_gpu_is_not_taken_for_one(name):
 
 def test_doctor_says_which_slice_a_machine_is_part_of(monkeypatch):
     monkeypatch.setenv("TPU_ACCELERATOR_TYPE", "v4-32")
-    told = devices._of_slice()
-    assert "16 devices" in told
-    assert "--topology v4:2x2x4" in told
+    result = devices._of_slice()
+    assert "16 devices" in result
+    assert "--topology v4:2x2x4" in result
     monkeypatch.setenv("TPU_ACCELERATOR_TYPE", "v99-32")
     assert devices._of_slice() == ""

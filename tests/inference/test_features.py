@@ -52,11 +52,11 @@ def images(indices: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(("batch", "devices"), [(7, 1), (None, 1), (3, 8)])
 def test_features_are_pre_logits_of_the_images_asked_for(batch, devices):
     indices = np.random.default_rng(0).permutation(37)[:30]
-    found = extracted(batch=batch, indices=indices, devices=devices)
+    result = extracted(batch=batch, indices=indices, devices=devices)
     pre_logits = jax.jit(lambda p, x: vit.apply(p, x, config=MODEL).pre_logits)
     expected = np.asarray(pre_logits(made.weights(MODEL), images(indices)))
     # fp32 sums in another order: features are of size 1.
-    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=2e-6)
 
 
 def test_pixels_are_the_images_flat():
@@ -97,11 +97,11 @@ def test_a_flipped_byte_in_the_weights_is_noticed(tmp_path):
 def test_untrained_weights_are_those_training_starts_from():
     layout = layouts.make()
     cfg = made.config(seed=5, optim={"name": "sgd"})
-    found = state.drawn(cfg, layout=layout)
-    jax.tree.map(np.testing.assert_array_equal, found, state.fresh(cfg, layout=layout).params)
+    result = state.drawn(cfg, layout=layout)
+    jax.tree.map(np.testing.assert_array_equal, result, state.fresh(cfg, layout=layout).params)
     # Compiled differently: normal numbers may differ in the last bit.
     expected = vit.init(cfg.model, key=jax.random.key(5))
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), found, expected)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), result, expected)
 
 
 @pytest.mark.parametrize("head", ["gap", "token", "map"])

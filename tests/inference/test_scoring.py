@@ -31,9 +31,9 @@ def images() -> np.ndarray:
 def labels() -> np.ndarray:
     """int32[n, 3]: no, one, two or three labels, also behind padding."""
     rng = np.random.default_rng(1)
-    found = np.argsort(rng.random((EXAMPLES, MODEL.classes)), axis=1)[:, :3]
+    result = np.argsort(rng.random((EXAMPLES, MODEL.classes)), axis=1)[:, :3]
     kept = rng.random((EXAMPLES, 3)) < 0.4
-    return np.where(kept, found, -1).astype(np.int32)
+    return np.where(kept, result, -1).astype(np.int32)
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +100,13 @@ def test_every_labelled_image_counts_once_at_any_batch_size(
     params = layout.place(made.weights(MODEL))
     scored = scoring.score(scorer, params, batches(images, labels, size=size), layout=layout)
     assert scored is not None
-    found = scored.raw
+    result = scored.raw
     truth = expected(loss, logits, labels)
-    assert found.examples == truth.examples < EXAMPLES
-    assert [*found.means] == [*truth.means]
+    assert result.examples == truth.examples < EXAMPLES
+    assert [*result.means] == [*truth.means]
     for name, mean in truth.means.items():
         # What an image adds is rounded to fp32; that an answer is right is not.
-        assert found.means[name] == pytest.approx(mean, rel=1e-6 if name == "loss" else 1e-12)
+        assert result.means[name] == pytest.approx(mean, rel=1e-6 if name == "loss" else 1e-12)
 
 
 def test_images_without_any_label_cannot_be_scored(images):

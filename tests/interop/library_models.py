@@ -185,8 +185,8 @@ def load(root: Path) -> None:
         pixels = np.load(folder / "images.npy")
         if "architectures" in config:
             model = getattr(hf, config["architectures"][0]).from_pretrained(folder).eval()
-            seen = json.loads((folder / "preprocessor_config.json").read_text())
-            x = normalised(pixels, seen["image_mean"], seen["image_std"])
+            content = json.loads((folder / "preprocessor_config.json").read_text())
+            x = normalised(pixels, content["image_mean"], content["image_std"])
             features, logits = hf_outputs(config["model_type"], model, x)
         else:
             arguments = config["model_args"]
@@ -194,8 +194,8 @@ def load(root: Path) -> None:
                 config["architecture"], num_classes=config["num_classes"],
                 checkpoint_path=str(folder / "model.safetensors"), **arguments,
             ).eval()  # fmt: skip
-            seen = config["pretrained_cfg"]
-            x = normalised(pixels, seen["mean"], seen["std"])
+            content = config["pretrained_cfg"]
+            x = normalised(pixels, content["mean"], content["std"])
             with torch.no_grad():
                 tokens = model.forward_features(x)
                 features = model.forward_head(tokens, pre_logits=True)

@@ -7,7 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.kills import forks, trials
+from tests.kills import commands, trials
+from tests.kills.commands import Command
 from tests.kills.trials import Bench, Case
 
 _MODEL = (
@@ -28,27 +29,27 @@ STAGES = ("shard", "pretrain", "cooldown", "finetune", "processes")
 def cases(base: Path, names: list[str]) -> list[Case]:
     """The commands; what they branch from is made once, in a store of its own."""
 
-    def once(*words: object, folder: str) -> Path:
+    def once(*arguments: object, folder: str) -> Path:
         place = base / folder
-        words = (*words, "--store", place / "store")
-        fork = forks.start(words, folder=place, store=place / "store")
-        assert fork.wait() == 0, fork.err
-        return Path(fork.out.strip())
+        arguments = (*arguments, "--store", place / "store")
+        command = Command(arguments, folder=place, store=place / "store")
+        assert command.wait() == 0, command.err
+        return Path(command.out.strip())
 
     trunk = once(*_PRETRAIN, "--steps", 8, folder="trunk")
-    found = [
+    cases_ = [
         Case("shard", _SHARD),
         Case("pretrain", (*_PRETRAIN, "--steps", 16)),
         Case("cooldown", ("cooldown", "--from", trunk, "--steps", 12, *_OFTEN)),
     ]
     if "processes" in names:
-        found.append(Case("processes", (*_PRETRAIN, "--steps", 16), processes=2))
+        cases_.append(Case("processes", (*_PRETRAIN, "--steps", 16), processes=2))
     if "finetune" in names:
         data = once(*_SHARD, folder="digits")
         tune = ("finetune", "--from", trunk, "--data", data, "--res", 16, "--batch", 16)
         tune += ("--steps", 12, "--set", "data.eval_split=none", *_OFTEN)
-        found.append(Case("finetune", tune))
-    return sorted((case for case in found if case.name in names), key=_place)
+        cases_.append(Case("finetune", tune))
+    return sorted((case for case in cases_ if case.name in names), key=_place)
 
 
 def _place(case: Case) -> int:
@@ -61,22 +62,22 @@ def main() -> int:
     parser.add_argument("--terms", type=int, default=50, help="SIGTERMs of each command")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--stages", default=",".join(STAGES))
-    asked = parser.parse_args()
-    names = asked.stages.split(",")
+    options = parser.parse_args()
+    names = options.stages.split(",")
     results = []
     with tempfile.TemporaryDirectory(prefix="vitctl-kills-") as temporary:
         base = Path(temporary).resolve()
-        forks.preload(base / "compiled")
+        commands.set_environment(base / "compiled")
         for case in cases(base / "made", names):
-            bench = Bench(case, folder=base / case.name, seed=asked.seed)
+            bench = Bench(case, folder=base / case.name, seed=options.seed)
             print(
                 f"{case.name}: {bench.whole.seconds:.1f} s, {bench.whole.files} changes of files",
                 file=sys.stderr,
                 flush=True,
             )
-            work = [(bench.kills, asked.kills), (bench.terminations, asked.terms)]
+            work = [(bench.kills, options.kills), (bench.terminations, options.terms)]
             if case.processes > 1:
-                work = [(bench.kills_of_one, asked.kills)]
+                work = [(bench.kills_of_one, options.kills)]
             for run, count in work:
                 if not count:
                     continue

@@ -7,13 +7,13 @@ A line for each that did not end as if nothing had been; then how many moments t
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-from tests.kills import forks
+from tests import forking
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.files import DRAFT, LOCK
 from vitctl.artifacts.manifest import MANIFEST
@@ -23,6 +23,7 @@ from vitctl.errors import VitctlError
 _DRAFT = Recipe(stage="shard", version=1, kind="dataset", config={"a": 1})
 _RUN = Recipe(stage="pretrain", version=1, kind="run", config={"a": 1})
 Work = Callable[..., None]
+_MODULES = ("tests.kills.changes", "tests.kills.moments")
 
 
 def draft(store: Store, *, force: bool = False) -> None:
@@ -45,6 +46,31 @@ def run(store: Store, *, force: bool = False) -> None:
             opened.drop(10)
 
 
+_WORKS = {work.__name__: work for work in (draft, run)}
+_CODE = """
+import sys
+from tests.kills import changes, moments
+store, moment, *words = sys.argv[1:]
+changes.watch(store, dies_at=int(moment))
+moments.do(store, *words)
+"""
+
+
+def do(store: str, name: str, force: str = "") -> None:
+    """The work of a name, in a process that may be killed."""
+    _WORKS[name](Store(store), force=bool(force))
+
+
+def dies(name: str, store: Store, *, force: bool, at: int) -> bool:
+    """Whether a process that does the work was killed, when it was about to do so many things to
+    files of the store."""
+    command = (store.root, at, name, *(["force"] if force else []))
+    done = forking.run(_CODE, *command, preload=_MODULES, text=True, start_new_session=True)
+    problem = f"by itself, not killed at {at}: exit code {done.returncode}: {done.stderr}"
+    assert done.returncode in (0, -signal.SIGKILL), problem
+    return done.returncode == -signal.SIGKILL
+
+
 def left(store: Store) -> list[str]:
     """Every file below the store, and the folders that are empty. Who finds a finished artifact
     takes no lock and clears nothing away: a lock file and a note beside it may stay."""
@@ -65,8 +91,9 @@ def same(store: Store, *, whole: Store) -> str | None:
     return f"{sorted(more)} are there or are missing" if more else None
 
 
-def visit(name: str, work: Work, *, again: bool, base: Path) -> int:
+def visit(work: Work, *, again: bool, base: Path) -> int:
     """Each moment once; how many there are. `again`: the work is there already, and forced."""
+    name = f"{work.__name__}{' again' if again else ''}"
     whole = Store(base / name / "whole")
     work(whole)
     moment = 0
@@ -75,11 +102,10 @@ def visit(name: str, work: Work, *, again: bool, base: Path) -> int:
         store = Store(base / name / str(moment))
         if again:
             work(store)
-        once = partial(work, store, force=again)
-        if not forks.dies(once, below=store.root, at=moment):
+        if not dies(work.__name__, store, force=again, at=moment):
             return moment - 1
         try:
-            once()
+            work(store, force=again)
             wrong = same(store, whole=whole)
         except VitctlError as error:
             wrong = error.message
@@ -93,8 +119,7 @@ def main() -> None:
         base = Path(folder).resolve()
         for work in (draft, run):
             for again in (False, True):
-                name = f"{work.__name__}{' again' if again else ''}"
-                counts.append(visit(name, work, again=again, base=base))
+                counts.append(visit(work, again=again, base=base))
     print("moments:", *counts)
 
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.kills import forks
-from tests.kills.forks import Fork
+from tests.kills.commands import Command
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.runs import run_of
 
@@ -79,10 +78,12 @@ class Bench:
         while result.hits < count:
             store = self._store()
             while result.hits < count:
-                fork = self._killed(store)
-                if fork.code not in (0, -signal.SIGKILL):
-                    result.unequal.append(f"by itself: exit code {fork.code}: {fork.told}")
-                if fork.code != -signal.SIGKILL:
+                command = self._killed(store)
+                if command.code not in (0, -signal.SIGKILL):
+                    result.unequal.append(
+                        f"by itself: exit code {command.code}: {command.last_words}"
+                    )
+                if command.code != -signal.SIGKILL:
                     result.missed += 1
                     assert result.missed < _OFTEN + count, "kills come too late, again and again"
                     break
@@ -106,7 +107,7 @@ class Bench:
             moment = self.random.uniform(0, self.whole.seconds)
             group[victim].wait(until=group[victim].began + moment)
             group[victim].send(signal.SIGKILL)
-            codes = [fork.wait() for fork in group]
+            codes = [command.wait() for command in group]
             if codes[victim] != -signal.SIGKILL:
                 result.missed += 1
                 assert result.missed < _OFTEN + count, "kills come too late, again and again"
@@ -116,8 +117,8 @@ class Bench:
                 for number, code in enumerate(codes):
                     in_vain = code == 4 and "did not connect" in group[number].err
                     if number != victim and code not in (0, 10) and not in_vain:
-                        told = f"process {number} of them ended with {code}"
-                        result.unequal.append(f"{told}: {group[number].told}")
+                        sentence = f"process {number} of them ended with {code}"
+                        result.unequal.append(f"{sentence}: {group[number].last_words}")
             self._finish(store, result)
         result.seconds = time.monotonic() - began
         return result
@@ -128,21 +129,21 @@ class Bench:
         began = time.monotonic()
         while result.hits < count:
             store = self._store()
-            fork = self._start(store)
-            fork.wait_for_main()
-            fork.wait(until=time.monotonic() + self.random.uniform(0, self.whole.seconds))
-            fork.send(signal.SIGTERM)
-            code = fork.wait()
+            command = self._start(store)
+            command.wait_for_main()
+            command.wait(until=time.monotonic() + self.random.uniform(0, self.whole.seconds))
+            command.send(signal.SIGTERM)
+            code = command.wait()
             if code == 0:
                 result.missed += 1
                 assert result.missed < _OFTEN + count, "signals come too late, again and again"
             else:
                 result.hits += 1
                 result.hit[left_behind(store)] += 1
-                if code != 10 or "stopped:" not in fork.err or fork.out:
-                    result.unequal.append(f"exit code {code}: {fork.told}")
-                elif not saved(fork, store):
-                    result.unequal.append(f"it was not saved: {fork.told}")
+                if code != 10 or "stopped:" not in command.err or command.out:
+                    result.unequal.append(f"exit code {code}: {command.last_words}")
+                elif not saved(command, store):
+                    result.unequal.append(f"it was not saved: {command.last_words}")
             self._finish(store, result)
         result.seconds = time.monotonic() - began
         return result
@@ -151,13 +152,13 @@ class Bench:
 
     def _measure(self) -> Whole:
         store = self._store()
-        fork, *others = self._start_all(store)
-        codes = [each.wait() for each in (fork, *others)]
-        assert not any(codes), fork.err
+        command, *others = self._start_all(store)
+        codes = [each.wait() for each in (command, *others)]
+        assert not any(codes), command.err
         whole = Whole(
-            made=made(fork),
-            seconds=time.monotonic() - fork.began,
-            files=forks.files_touched(fork.folder),
+            made=made(command),
+            seconds=time.monotonic() - command.began,
+            files=command.files_touched,
         )
         shutil.rmtree(store)
         return whole
@@ -168,7 +169,7 @@ class Bench:
         store.parent.mkdir(parents=True)
         return store
 
-    def _start_all(self, store: Path) -> list[Fork]:
+    def _start_all(self, store: Path) -> list[Command]:
         """The command in all its processes; the first one answers."""
         if self.case.processes == 1:
             return [self._start(store)]
@@ -178,7 +179,7 @@ class Bench:
         several = ("--processes", self.case.processes, "--coordinator", place)
         several += ("--start-timeout", _MEETING_S)
         return [
-            forks.start(
+            Command(
                 (*self.case.words, "--store", store, *several, "--process-id", index),
                 folder=store.parent / f"process{index}",
                 store=store,
@@ -186,51 +187,51 @@ class Bench:
             for index in range(self.case.processes)
         ]
 
-    def _start(self, store: Path, *, dies_at: int | None = None) -> Fork:
-        words = (*self.case.words, "--store", store)
-        return forks.start(words, folder=store.parent, store=store, dies_at=dies_at)
+    def _start(self, store: Path, *, dies_at: int | None = None) -> Command:
+        command = (*self.case.words, "--store", store)
+        return Command(command, folder=store.parent, store=store, dies_at=dies_at)
 
-    def _killed(self, store: Path) -> Fork:
+    def _killed(self, store: Path) -> Command:
         if self.random.random() < 0.5:
-            fork = self._start(store, dies_at=self.random.randint(1, self.whole.files))
-            fork.wait()
-            return fork
+            command = self._start(store, dies_at=self.random.randint(1, self.whole.files))
+            command.wait()
+            return command
         moment = self.random.uniform(0, self.whole.seconds)
-        fork = self._start(store)
-        fork.wait(until=fork.began + moment)
-        fork.send(signal.SIGKILL)
-        fork.wait()
-        return fork
+        command = self._start(store)
+        command.wait(until=command.began + moment)
+        command.send(signal.SIGKILL)
+        command.wait()
+        return command
 
     def _finish(self, store: Path, result: Result) -> None:
         """The same command to its end, and the comparison."""
         group = self._start_all(store)
         codes = [each.wait() for each in group]
-        fork = group[0]
+        command = group[0]
         if any(codes):
-            result.unequal.append(f"again: exit codes {codes}: {fork.told}")
+            result.unequal.append(f"again: exit codes {codes}: {command.last_words}")
             return
-        found = made(fork)
+        contents = made(command)
         for name, value in self.whole.made.items():
-            if found[name] != value:
+            if contents[name] != value:
                 result.unequal.append(f"{name} differs ({store})")
                 return
         shutil.rmtree(store.parent)
 
 
-def made(fork: Fork) -> dict[str, Any]:
+def made(command: Command) -> dict[str, Any]:
     """All that must be equal: digest and id of the answer; of a run, its kept checkpoints and the
     rows of its metrics."""
-    artifact = Artifact.load(Path(fork.out.strip()))
+    artifact = Artifact.load(Path(command.out.strip()))
     assert artifact.check_contents() == []
-    found: dict[str, Any] = {"digest": artifact.digest, "id": artifact.id}
+    contents: dict[str, Any] = {"digest": artifact.digest, "id": artifact.id}
     run = run_of(artifact)
     if run is not None:
-        found["checkpoints"] = {step: run.checkpoint(step).digest for step in run.steps()}
+        contents["checkpoints"] = {step: run.checkpoint(step).digest for step in run.steps()}
         rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
-        kept = ("step", "loss", "grad_norm", "lr")
-        found["losses"] = [[row[k] for k in kept] for row in rows if row["kind"] == "train"]
-    return found
+        columns = ("step", "loss", "grad_norm", "lr")
+        contents["losses"] = [[row[k] for k in columns] for row in rows if row["kind"] == "train"]
+    return contents
 
 
 def left_behind(store: Path) -> str:
@@ -244,22 +245,23 @@ def left_behind(store: Path) -> str:
         half = list(drafts[0].parent.glob(".tmp-*"))
         return "half a shard" if half else f"{'some' if shards else 'no'} shards"
     folder = runs[0].parent / "checkpoints"
-    there = list(folder.iterdir()) if folder.is_dir() else []
-    if any(not (child / "artifact.json").exists() for child in there):
+    steps = list(folder.iterdir()) if folder.is_dir() else []
+    if any(not (child / "artifact.json").exists() for child in steps):
         return "half a checkpoint"
-    return "between checkpoints" if there else "no checkpoint yet"
+    return "between checkpoints" if steps else "no checkpoint yet"
 
 
-def saved(fork: Fork, store: Path) -> bool:
+def saved(command: Command, store: Path) -> bool:
     """Whether what a stopped command says it saved is there, whole."""
     if any(
-        words in fork.err for words in ("before work began\n", "between two steps of its work;")
+        sentence in command.err
+        for sentence in ("before work began\n", "between two steps of its work;")
     ):
         return True
     if not list(store.glob("*/*/run.json")):
-        return "shards are done" in fork.err
+        return "shards are done" in command.err
     newest = max(store.glob("*/*/checkpoints/*/artifact.json"), key=lambda p: int(p.parent.name))
-    return f"after step {newest.parent.name};" in fork.err and (
+    return f"after step {newest.parent.name};" in command.err and (
         Artifact.load(newest.parent).check_contents() == []
     )
 

@@ -192,8 +192,8 @@ def test_an_interval_covers_the_truth_as_often_as_it_says(monkeypatch):
             loss_name="softmax",
         )
         chosen = {name: of for name in covered if (of := METRICS[name](answers))}
-        found = bootstrap.intervals([*chosen.values()], images=400, seed=number)
-        for name, interval in zip(chosen, found, strict=True):
+        intervals = bootstrap.intervals([*chosen.values()], images=400, seed=number)
+        for name, interval in zip(chosen, intervals, strict=True):
             assert interval is not None
             covered[name] += interval[0] <= truths[name] <= interval[1]
     # 120 sets: 95 % is 114, and fewer than 106 has a probability of one in 1,000.
@@ -222,6 +222,6 @@ def test_an_interval_that_would_take_minutes_is_left_out(logits, several):
     chosen = [METRICS[name](answers) for name in ("map", "ece")]
     many = [type(of)(of.value, 10**9, range=of.range) for of in chosen[:1] if of]
     assert bootstrap.draws_of(many[0]) == 0
-    found = bootstrap.intervals([*many, chosen[1]], images=N)
-    assert found[0] is None
-    assert found[1] is not None
+    intervals = bootstrap.intervals([*many, chosen[1]], images=N)
+    assert intervals[0] is None
+    assert intervals[1] is not None

@@ -97,10 +97,10 @@ def test_dropped_pixels_do_not_matter(
     config: ModelConfig, params: vit.Params, images: Images
 ) -> None:
     x = images(config)
-    seen = config.grid * config.patch
+    values = config.grid * config.patch
     run = jax.jit(lambda x: vit.apply(params, x, config=config).logits)
-    np.testing.assert_array_equal(run(x), run(x.at[:, seen:].set(9.0).at[:, :, seen:].set(9.0)))
-    assert not np.array_equal(run(x), run(x.at[:, seen - 1].set(9.0)))
+    np.testing.assert_array_equal(run(x), run(x.at[:, values:].set(9.0).at[:, :, values:].set(9.0)))
+    assert not np.array_equal(run(x), run(x.at[:, values - 1].set(9.0)))
 
 
 def test_images_of_another_size_are_refused(config: ModelConfig, params: vit.Params) -> None:
@@ -152,13 +152,13 @@ def test_activations_are_offered_for_sharding_with_their_axes(
         "b": 3, "n": config.tokens, "m": config.tokens, "d": config.width, "h": config.heads,
         "k": config.head_dim, "f": config.mlp_dim, "y": config.classes,
     }  # fmt: skip
-    seen = []
+    calls = []
 
     def constrain(x: Array, axes: str) -> Array:
         expected = [sizes[a] for a in axes]
         probe = [1 if a == "n" else sizes[a] for a in axes]  # the MAP head's only query
         assert list(x.shape) in (expected, probe)
-        seen.append(axes)
+        calls.append(axes)
         return x
 
     x = jax.ShapeDtypeStruct((3, 20, 20, 3), jnp.float32)
@@ -168,4 +168,4 @@ def test_activations_are_offered_for_sharding_with_their_axes(
     block = {"bnd": 3, "bnhk": 2, "bmhk": 2, "bnf": 1}
     outside = {"bnd": 2, "bnhk": 2, "bmhk": 2, "bnf": 1, "bd": 1, "by": 1}
     expected = {a: block.get(a, 0) + outside.get(a, 0) for a in block | outside}
-    assert {a: seen.count(a) for a in set(seen)} == expected
+    assert {a: calls.count(a) for a in set(calls)} == expected

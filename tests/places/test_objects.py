@@ -27,11 +27,11 @@ def root(request, tmp_path, memory):
 
 
 def test_what_is_there(root):
-    there = {
+    names = {
         name: ((root / name).is_file(), (root / name).is_dir(), (root / name).exists())
         for name in ("a.txt", "sub", "sub/deep/c", "nothing", "su", "a.txt/x")
     }
-    assert there == {
+    assert names == {
         "a.txt": (True, False, True),
         "sub": (False, True, True),
         "sub/deep/c": (True, False, True),

@@ -95,15 +95,15 @@ def _writes(call: ast.Call, *, position: int) -> bool:
 
 
 def test_only_one_module_changes_files():
-    found = {
+    values = {
         (path.relative_to(ROOT).as_posix(), call)
         for folder in ("vitctl", "stages")
         for path in (ROOT / folder).rglob("*.py")
         for call in changes(path.read_text())
         if path != ROOT / MODULE
     }
-    assert found - ALLOWED == set(), "use vitctl.places.nofollow, or a method of a Place"
-    assert ALLOWED - found == set(), "no longer needed"
+    assert values - ALLOWED == set(), "use vitctl.places.nofollow, or a method of a Place"
+    assert ALLOWED - values == set(), "no longer needed"
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,9 @@ def test_files_of_every_size_arrive(root, tmp_path, monkeypatch):
         (tmp_path / "file").write_bytes(data)
         sent = copies.upload(tmp_path / "file", root / "file")
         assert (sent.size, sent.sha256) == (size, hashlib.sha256(data).hexdigest())
-        there = tmp_path / "again"
-        assert copies.download(root / "file", there, size=size, sha256=sent.sha256)
-        assert there.read_bytes() == data
+        elsewhere = tmp_path / "again"
+        assert copies.download(root / "file", elsewhere, size=size, sha256=sent.sha256)
+        assert elsewhere.read_bytes() == data
 
 
 def test_what_arrives_changed_is_sent_again(root, tmp_path, monkeypatch):

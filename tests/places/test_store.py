@@ -144,8 +144,8 @@ def test_half_a_checkpoint_goes_when_the_run_is_worked_on_again(store):
     (path / "checkpoints" / "tmp" / "x").write_bytes(b"a stranger's")
     assert [p.name for p in Run.load(path).unfinished()] == ["7", "3"]
     with store.open_run(wanted, name="S16"):
-        there = {name for name in buckets.below(path) if not name.startswith(".lock/")}
-        assert there == {n for n in whole if not n.startswith(".lock/")} | {"checkpoints/tmp/x"}
+        names = {name for name in buckets.below(path) if not name.startswith(".lock/")}
+        assert names == {n for n in whole if not n.startswith(".lock/")} | {"checkpoints/tmp/x"}
 
 
 def test_who_may_not_remove_anything_still_opens_the_run(store, monkeypatch):

@@ -12,7 +12,7 @@ def absent():
     topology.prepare()
 
     def devices(name):
-        found = topology.parse(name)
-        return found, topology.absent_devices(found)
+        result = topology.parse(name)
+        return result, topology.absent_devices(result)
 
     return devices

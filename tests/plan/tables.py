@@ -79,12 +79,12 @@ def chips(answers: Iterable[Answer]) -> list[str]:
         "| slice | mesh | remat | memory | fits | images/s a device | MFU |",
         "|" + "---|" * 7,
     ]
-    for found in answers:
-        rate, available = found.rate, found.memory.available or 0
+    for result in answers:
+        rate, available = result.rate, result.memory.available or 0
         lines.append(
-            f"| {found.topology} | {found.mesh} | {found.remat} "
-            f"| {found.memory.peak / 2**30:.1f} of {available / 2**30:.1f} GiB "
-            f"| {'yes' if found.fits else 'no'} "
+            f"| {result.topology} | {result.mesh} | {result.remat} "
+            f"| {result.memory.peak / 2**30:.1f} of {available / 2**30:.1f} GiB "
+            f"| {'yes' if result.fits else 'no'} "
             + (
                 f"| {rate.predicted:.3g} ({rate.low:.3g} to {rate.high:.3g}) | {rate.mfu:.0%} |"
                 if rate.predicted and rate.low and rate.high and rate.mfu

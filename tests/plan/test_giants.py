@@ -23,10 +23,10 @@ def test_the_paper_s_giants_fit_a_core(absent, name, images, peak):
     cfg = paper_costs.config(name, batch=images * MESH.batch_shards)
     assert (cfg.model.classes, cfg.model.head, cfg.optim.name) == (29_593, "map", "adafactor")
     assert cfg.precision == "bfloat16"
-    found = compile_step(cfg, StepPlan(MESH, "dots"), target=Target(topology, devices))
-    assert found.fits
-    assert found.peak < USABLE
-    assert found.peak / 2**30 == pytest.approx(peak, rel=0.1)
+    program = compile_step(cfg, StepPlan(MESH, "dots"), target=Target(topology, devices))
+    assert program.fits
+    assert program.peak < USABLE
+    assert program.peak / 2**30 == pytest.approx(peak, rel=0.1)
 
 
 @pytest.mark.slow
@@ -39,6 +39,6 @@ def test_one_token_more_pads_to_half_as_many_again(absent):
         sizes = {"head": head, "patch": 14, "depth": 4, "classes": 10}
         cfg = cfg.model_copy(update={"model": cfg.model.model_copy(update=sizes)})
         plan = StepPlan(MeshSpec(len(devices)), "none")
-        found = compile_step(cfg, plan, target=Target(topology, devices))
-        temporaries[head] = found.temporaries
+        program = compile_step(cfg, plan, target=Target(topology, devices))
+        temporaries[head] = program.temporaries
     assert temporaries["token"] > 1.15 * temporaries["map"]

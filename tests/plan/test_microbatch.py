@@ -27,13 +27,13 @@ def costs():
     target = Target(replace(topology, devices=1), devices[:1])
     cfg = config("S/16", batch=8).model_copy(update={"model": MODEL, "name": "tiny"})
     compiler = Compiler(target, emit=silent, at_most=9)
-    found = {}
+    values = {}
     for part in (None, 2):
         plan = StepPlan(MeshSpec(1), "none", part)
         option = candidates.option(cfg, plan, batch=8, hardware=TPUS["v3"], devices=1)
         whole = compiler.whole(option)
-        found[part] = whole, compiler.cost(option, whole=whole, hardware=TPUS["v3"])
-    return found
+        values[part] = whole, compiler.cost(option, whole=whole, hardware=TPUS["v3"])
+    return values
 
 
 @pytest.mark.slow
@@ -65,8 +65,8 @@ def test_the_time_on_the_links_is_that_of_the_program_that_runs():
     option = candidates.option(
         cfg, StepPlan(MeshSpec(8), "none", 2), batch=64, hardware=TPUS["v3"], devices=8
     )
-    found = repeated(one, 4, option, whole=whole, hardware=TPUS["v3"])
-    assert found.link_seconds == 0.017
-    assert found.compute_seconds == 4 * 0.02
+    result = repeated(one, 4, option, whole=whole, hardware=TPUS["v3"])
+    assert result.link_seconds == 0.017
+    assert result.compute_seconds == 4 * 0.02
     unknown = repeated(one, 4, option, whole=replace(whole, link_seconds=None), hardware=TPUS["v3"])
     assert unknown.link_seconds == 0.005

@@ -92,9 +92,11 @@ def test_a_cost_by_hand():
 
 def test_a_bill_by_hand():
     """3.6M images at 10 a second on each of 4 devices: 100 device-hours, 25 hours."""
-    found = bill(images=3_600_000, images_per_second_per_device=10, devices=4, price=2.5, watts=220)
-    assert (found.device_hours, found.wall_hours) == (100, 25)
-    assert (found.money, found.energy_kwh) == (250, 22)
+    result = bill(
+        images=3_600_000, images_per_second_per_device=10, devices=4, price=2.5, watts=220
+    )
+    assert (result.device_hours, result.wall_hours) == (100, 25)
+    assert (result.money, result.energy_kwh) == (250, 22)
     without = bill(images=1, images_per_second_per_device=1, devices=1, price=None, watts=None)
     assert without.money is None
     assert without.energy_kwh is None
@@ -158,10 +160,10 @@ def test_leave_one_out_in_numpy(rows):
 def test_a_measured_model_gets_its_measured_rate():
     for row in calibration.paper_models():
         model = from_name(row.model, classes=1000)
-        found = calibration.efficiency(row.cost, model=model, hardware=TPUS["v3"])
-        predicted = row.images / row.cost.seconds * found.value
+        result = calibration.efficiency(row.cost, model=model, hardware=TPUS["v3"])
+        predicted = row.images / row.cost.seconds * result.value
         assert predicted == pytest.approx(row.images_per_second)
-        assert (found.low, found.assumed) == (None, False)
+        assert (result.low, result.assumed) == (None, False)
 
 
 def test_another_model_gets_a_range_and_other_hardware_an_assumption():
@@ -170,9 +172,11 @@ def test_another_model_gets_a_range_and_other_hardware_an_assumption():
     here = calibration.efficiency(cost, model=other, hardware=TPUS["v3"])
     assert here.low < here.value < here.high
     assert not here.assumed
-    there = calibration.efficiency(cost, model=from_name("g14", classes=1), hardware=TPUS["v5p"])
-    assert there.low < there.value < there.high
-    assert there.assumed
+    elsewhere = calibration.efficiency(
+        cost, model=from_name("g14", classes=1), hardware=TPUS["v5p"]
+    )
+    assert elsewhere.low < elsewhere.value < elsewhere.high
+    assert elsewhere.assumed
 
 
 @pytest.mark.parametrize(

@@ -57,10 +57,10 @@ except KeyboardInterrupt:
         until(lambda: _ticks(stat) > before + 5, "it does not compute")
         began = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=PATIENCE_S)
+        _, output = process.communicate(timeout=PATIENCE_S)
         took = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - began
     assert process.returncode == 130
-    assert told == b""
+    assert output == b""
     assert took < 15 if prompt else took > 0.3
 
 

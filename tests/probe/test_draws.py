@@ -51,8 +51,8 @@ def test_only_images_of_one_class_are_drawn():
 
 
 def test_a_class_without_images_has_no_positions():
-    found = positions_by_class(np.array([2, -1, 0, 2], np.int32), classes=4)
-    assert [at.tolist() for at in found] == [[2], [], [0, 3], []]
+    result = positions_by_class(np.array([2, -1, 0, 2], np.int32), classes=4)
+    assert [at.tolist() for at in result] == [[2], [], [0, 3], []]
 
 
 def test_a_class_with_too_few_images_is_named():

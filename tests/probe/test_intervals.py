@@ -15,18 +15,18 @@ accuracies = st.lists(st.floats(0.3, 0.7), min_size=2, max_size=30)
 
 @given(accuracies, st.sampled_from([0.9, 0.95]))
 def test_the_mean_has_students_interval(values, confidence):
-    found = over_draws(values, confidence=confidence)
-    assert found.mean == pytest.approx(statistics.fmean(values), abs=1e-12)
-    assert found.std == pytest.approx(statistics.stdev(values), abs=1e-12)
+    intervals = over_draws(values, confidence=confidence)
+    assert intervals.mean == pytest.approx(statistics.fmean(values), abs=1e-12)
+    assert intervals.std == pytest.approx(statistics.stdev(values), abs=1e-12)
     error = stats.sem(values)
     if error > 1e-9:
-        low, high = stats.t.interval(confidence, len(values) - 1, loc=found.mean, scale=error)
-        assert found.interval == pytest.approx((max(0, low), min(1, high)), abs=1e-9)
+        low, high = stats.t.interval(confidence, len(values) - 1, loc=intervals.mean, scale=error)
+        assert intervals.interval == pytest.approx((max(0, low), min(1, high)), abs=1e-9)
 
 
 def test_one_draw_has_no_spread():
-    found = over_draws([0.25])
-    assert (found.mean, found.std, found.interval) == (0.25, None, None)
+    intervals = over_draws([0.25])
+    assert (intervals.mean, intervals.std, intervals.interval) == (0.25, None, None)
 
 
 def test_equal_draws_have_no_width():
@@ -45,9 +45,9 @@ def test_the_interval_covers_as_often_as_it_says():
 def test_the_binomial_interval_is_wilsons(counts):
     correct, examples = counts
     expected = stats.binomtest(correct, examples).proportion_ci(0.95, method="wilson")
-    found = binomial(correct / examples, examples=examples)
-    assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
-    assert 0 <= found[0] <= correct / examples <= found[1] <= 1
+    intervals = binomial(correct / examples, examples=examples)
+    assert intervals == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert 0 <= intervals[0] <= correct / examples <= intervals[1] <= 1
 
 
 @pytest.mark.parametrize(("accuracy", "examples"), [(1.1, 10), (-0.1, 10), (0.5, 0)])

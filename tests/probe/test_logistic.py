@@ -15,12 +15,12 @@ def test_scores_are_those_of_scikit_learn(n, d):
     mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     scale += 1e-5
     l2s = (100.0, 1.0, 0.01)
-    for l2, found in zip(l2s, logistic.fit(features, labels, classes=4, l2s=l2s), strict=True):
-        assert found.converged
+    for l2, result in zip(l2s, logistic.fit(features, labels, classes=4, l2s=l2s), strict=True):
+        assert result.converged
         model = LogisticRegression(C=1 / l2, tol=1e-10, max_iter=10_000)
         model.fit((features - mean) / scale, labels)
         expected = model.decision_function((test - mean) / scale)
-        scores = test.astype(np.float64) @ found.classifier.weights + found.classifier.bias
+        scores = test.astype(np.float64) @ result.classifier.weights + result.classifier.bias
         # The bias is free up to a constant, which moves no answer.
         scores -= scores.mean(axis=1, keepdims=True)
         expected -= expected.mean(axis=1, keepdims=True)
@@ -30,5 +30,5 @@ def test_scores_are_those_of_scikit_learn(n, d):
 def test_a_search_that_was_cut_off_is_marked(monkeypatch):
     features, labels = problem(60, 7, classes=4)
     monkeypatch.setattr(logistic, "_ITERATIONS", 2)
-    [found] = logistic.fit(features, labels, classes=4, l2s=[1e-3])
-    assert not found.converged
+    [result] = logistic.fit(features, labels, classes=4, l2s=[1e-3])
+    assert not result.converged

@@ -20,10 +20,10 @@ def test_answers_are_those_of_scikit_learn(temperature, monkeypatch):
     test, _ = problem(1, n=200)
     monkeypatch.setattr(neighbours, "_SIMILARITIES", 60 * 7)
     counts = [1, 3, 20, 60]
-    found = neighbours.answers(
+    answer = neighbours.answers(
         train, labels, test, classes=5, counts=counts, temperature=temperature
     )
-    for k, answered in zip(counts, found, strict=True):
+    for k, prediction in zip(counts, answer, strict=True):
         model = KNeighborsClassifier(
             k,
             metric="cosine",
@@ -33,14 +33,14 @@ def test_answers_are_those_of_scikit_learn(temperature, monkeypatch):
             ),
         )
         expected = model.fit(train.astype(np.float64), labels).predict(test.astype(np.float64))
-        np.testing.assert_array_equal(answered, expected)
+        np.testing.assert_array_equal(prediction, expected)
 
 
 def test_rows_of_zeros_are_no_nan():
     train = np.array([[0, 0], [0, 1], [1, 0]], np.float32)
     test = np.array([[0, 0], [0, 2]], np.float32)
-    [found] = neighbours.answers(train, np.array([0, 1, 1]), test, classes=2, counts=[1])
-    assert found[1] == 1
+    [answer] = neighbours.answers(train, np.array([0, 1, 1]), test, classes=2, counts=[1])
+    assert answer[1] == 1
 
 
 def test_more_neighbours_than_examples_are_refused():

@@ -30,9 +30,9 @@ def test_answers_are_those_of_exact_arithmetic(seed, gap, offset, spread):
     features, classifier = near_ties(seed, gap=gap, offset=offset, spread=spread)
     exact = features.astype(np.longdouble) @ classifier.weights.astype(np.longdouble)
     exact += classifier.bias
-    [answered] = Scorer.of(features, like=features[:50]).answers([classifier]).classes
+    [prediction] = Scorer.of(features, like=features[:50]).answers([classifier]).classes
     best = exact.max(axis=1)
-    short = best - exact[np.arange(len(exact)), answered]
+    short = best - exact[np.arange(len(exact)), prediction]
     # Float64 may err where the two best differ by its rounding alone.
     scale = np.abs(features.astype(np.float64)) @ np.abs(classifier.weights)
     assert (short <= 1e-14 * scale.max(axis=1)).all()
@@ -59,10 +59,10 @@ def test_most_images_of_a_regression_are_proven_in_fp32(monkeypatch):
         for l2 in (1.0, 1024.0)
     ]
     monkeypatch.setattr(scoring, "_ROWS", 999)
-    found = Scorer.of(features, like=features[:400]).answers(fitted)
-    for one, classes in zip(fitted, found.classes, strict=True):
+    answer = Scorer.of(features, like=features[:400]).answers(fitted)
+    for one, classes in zip(fitted, answer.classes, strict=True):
         np.testing.assert_array_equal(classes, ridge.predict(one, features))
-    assert found.proven > 0.98 * 2 * 3000
+    assert answer.proven > 0.98 * 2 * 3000
 
 
 @pytest.mark.parametrize("factor", [1e30, 1e-30, 1e-42])
@@ -70,8 +70,8 @@ def test_what_fp32_cannot_hold_is_scored_in_float64(factor):
     features, classifier = near_ties(1, gap=0.1, offset=0.0, spread=0.0)
     wide = Classifier(classifier.weights / factor**2, classifier.bias / factor)
     scaled = features.astype(np.float64) * factor
-    [answered] = Scorer.of(scaled, like=scaled).answers([wide]).classes
-    np.testing.assert_array_equal(answered, ridge.predict(wide, scaled))
+    [prediction] = Scorer.of(scaled, like=scaled).answers([wide]).classes
+    np.testing.assert_array_equal(prediction, ridge.predict(wide, scaled))
 
 
 def test_equal_scores_go_to_the_lower_index():

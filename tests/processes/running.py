@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.compiling import QUICK
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 _COMMAND = "from stages.app import main; main()"
@@ -39,24 +40,24 @@ class Processes:
     def kill(self, index: int, number: int) -> None:
         self.running[index].send_signal(number)
 
-    def wait_until(self, there: Callable[[], bool], *, within_s: float = 240) -> None:
-        for _ in range(int(within_s / 0.05)):
-            if there():
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        for _ in range(int(PATIENCE_S / 0.05)):
+            if condition():
                 return
             if any(p.poll() is not None for p in self.running):
                 break
             time.sleep(0.05)
-        told = "\n".join(self.err(i) for i in range(len(self.running)))
+        messages = "\n".join(self.err(i) for i in range(len(self.running)))
         self.stop()
-        raise AssertionError(f"did not come to pass:\n{told}")
+        raise AssertionError(f"did not come to pass:\n{messages}")
 
     def stop(self) -> None:
         for process in self.running:
             process.kill()
             process.wait()
 
-    def ended(self, *, within_s: float = 240) -> list[Ended]:
-        end = time.monotonic() + within_s
+    def ended(self) -> list[Ended]:
+        end = time.monotonic() + PATIENCE_S
         try:
             for process in self.running:
                 process.wait(timeout=max(0.1, end - time.monotonic()))
@@ -74,7 +75,7 @@ class Processes:
 
 def begin(
     count: int,
-    *words: object,
+    *arguments: object,
     folder: Path,
     own: Sequence[Sequence[object]] = (),
     devices: int = 1,
@@ -115,12 +116,12 @@ def begin(
         several = ["--processes", count, "--process-id", index]
         several += ["--coordinator", f"localhost:{port}", "--start-timeout", 120]
         words_of = [
-            *words,
+            *arguments,
             *(several if count > 1 and not srun else []),
             *(own[index] if own else []),
         ]
         if code is not None:
-            words_of = [index, count, port, *words]
+            words_of = [index, count, port, *arguments]
         program = f"index = {index}\n{prelude}\n{code or _COMMAND}"
         with (
             (folder / f"{index}.out").open("w") as out,
@@ -140,9 +141,9 @@ def begin(
     return Processes(running, folder)
 
 
-def run(count: int, *words: object, folder: Path, **options: object) -> list[Ended]:
+def run(count: int, *arguments: object, folder: Path, **options: object) -> list[Ended]:
     """Like `begin`, to its end."""
-    return begin(count, *words, folder=folder, **options).ended()  # type: ignore[arg-type]
+    return begin(count, *arguments, folder=folder, **options).ended()  # type: ignore[arg-type]
 
 
 def _free_port() -> int:

@@ -62,13 +62,13 @@ def work(store: Store, steps: int) -> dict[str, object]:
         done = before.step if before is not None and before.step is not None else 0
         restored = True
         if before is not None:
-            found = arrays.restore(before.path, "params", like=like(done))
+            params = arrays.restore(before.path, "params", like=like(done))
             same = jax.tree.map(
                 lambda a, b: all(
                     np.array_equal(x.data, y.data)
                     for x, y in zip(a.addressable_shards, b.addressable_shards, strict=True)
                 ),
-                found,
+                params,
                 state(done),
             )
             restored = all(jax.tree.leaves(same))
@@ -103,9 +103,9 @@ def main() -> None:
         if int(count) > 1:
             membership = cluster.Membership(int(count), int(index), f"localhost:{port}")
             connection.connect(membership, report=report, start_s=60)
-        told = work(Store(store), int(steps))
+        record = work(Store(store), int(steps))
         if processes.first():
-            print(json.dumps(told), flush=True)
+            print(json.dumps(record), flush=True)
         if int(count) > 1:
             connection.finish()
     except Exception as caught:

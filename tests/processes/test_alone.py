@@ -161,8 +161,8 @@ def test_jax_counts_alike(environment, told, monkeypatch):
     monkeypatch.setattr(cloud_tpu_cluster, "running_in_cloud_tpu_vm", True)
     monkeypatch.setattr(cloud_tpu_cluster, "get_tpu_env_value_from_metadata", lambda key: None)
     known = (clusters.OmpiCluster, clusters.SlurmCluster, clusters.GkeTpuCluster)
-    found = next(kind for kind in known if kind.is_env_present())
-    assert (found.get_process_id(), found.get_process_count()) == told
+    result = next(kind for kind in known if kind.is_env_present())
+    assert (result.get_process_id(), result.get_process_count()) == told
     assert cluster.in_environment(environment) == told
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes.running import begin, run
+from tests.waiting import PATIENCE_S
 from vitctl.locks.exclusive import is_locked
 
 pytestmark = pytest.mark.slow
@@ -54,8 +55,8 @@ def pretrain(store: Path) -> list[object]:
 
 
 def the_run(store: Path) -> Path:
-    [found] = (store / "pretrain").iterdir()
-    return found
+    [path] = (store / "pretrain").iterdir()
+    return path
 
 
 def steps(store: Path) -> list[int]:
@@ -64,16 +65,16 @@ def steps(store: Path) -> list[int]:
 
 def begun(store: Path, folder: Path, *, prelude: str = SLOW, hang_s: float = 60):
     """Two processes, some steps into a run."""
-    found = begin(2, *pretrain(store), "--hang-timeout", hang_s, folder=folder, prelude=prelude)
-    found.wait_until(lambda: (store / "pretrain").exists() and steps(store) != [])
-    return found
+    processes = begin(2, *pretrain(store), "--hang-timeout", hang_s, folder=folder, prelude=prelude)
+    processes.wait_until(lambda: (store / "pretrain").exists() and steps(store) != [])
+    return processes
 
 
 def continues(store: Path, folder: Path) -> None:
     """The same command, alone, goes on from what is saved."""
     saved = steps(store)[-1]
-    words = [*pretrain(store), "--steps", saved + 1]
-    [ended] = run(1, *words, folder=folder / "alone", devices=2)
+    command = [*pretrain(store), "--steps", saved + 1]
+    [ended] = run(1, *command, folder=folder / "alone", devices=2)
     assert ended.code == 0, ended.err
     assert f"from step {saved}" in ended.err
 
@@ -112,10 +113,8 @@ def test_a_signal_to_one_before_the_loop_ends_all(tmp_path, number):
     running = begin(2, *pretrain(store), folder=tmp_path, prelude=RESTORING)
     running.wait_until(lambda: "restoring" in running.err(1))
     running.kill(number, signal.SIGTERM)
-    began = time.monotonic()
-    ended = running.ended(within_s=60)
+    ended = running.ended()  # long before process 1 would have come there
     assert [e.code for e in ended] == [10, 10], ended
-    assert time.monotonic() - began < 25
     assert "SIGTERM before work began\n" in ended[number].err
     assert "Traceback" not in ended[0].err + ended[1].err
     assert not is_locked(the_run(store) / ".lock")
@@ -156,14 +155,14 @@ def test_a_late_signal_to_one_ends_all_or_none(tmp_path, order, codes):
 def test_a_signal_to_one_ends_all_that_wait_for_another_command(tmp_path):
     """Process 0 waits for the lock, process 1 for process 0."""
     store = tmp_path / "store"
-    words = [*pretrain(store), "--steps", 1]
-    run(1, *words, folder=tmp_path / "alone", devices=2)
+    command = [*pretrain(store), "--steps", 1]
+    run(1, *command, folder=tmp_path / "alone", devices=2)
     lock = os.open(the_run(store) / ".lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)
     running = begin(2, *pretrain(store), folder=tmp_path)
     running.wait_until(lambda: "another vitctl works on" in running.err(0))
     running.kill(1, signal.SIGTERM)
-    ended = running.ended(within_s=60)
+    ended = running.ended()
     os.close(lock)
     assert [e.code for e in ended] == [10, 10], ended
     assert "stopped: process 1 ended: SIGTERM before work began" in ended[0].err
@@ -173,13 +172,13 @@ def test_a_signal_to_one_ends_all_that_wait_for_another_command(tmp_path):
 def test_a_signal_while_the_others_are_awaited(tmp_path):
     """The main thread waits in jax, which hears no signal; the other one tries on for its time."""
     three = ("--processes", 3, "--start-timeout", 30)
-    words = pretrain(tmp_path / "store")
-    running = begin(2, *words, own=[three, three], folder=tmp_path, prelude=CONNECTING)
+    command = pretrain(tmp_path / "store")
+    running = begin(2, *command, own=[three, three], folder=tmp_path, prelude=CONNECTING)
     running.wait_until(lambda: all("connecting" in running.err(i) for i in range(2)))
     time.sleep(3)
     running.kill(0, signal.SIGTERM)
-    running.running[0].wait(timeout=20)
-    ended = running.ended(within_s=60)
+    running.running[0].wait(timeout=PATIENCE_S)
+    ended = running.ended()
     assert [e.code for e in ended] == [10, 10], ended
     assert "stopped: SIGTERM before work began" in ended[0].err
     assert "process 0 is gone" in ended[1].err
@@ -189,7 +188,7 @@ def test_a_signal_while_the_others_are_awaited(tmp_path):
 def test_when_one_is_killed_the_other_ends_resumable(tmp_path, victim):
     running = begun(tmp_path / "store", tmp_path)
     running.kill(victim, signal.SIGKILL)
-    ended = running.ended(within_s=60)
+    ended = running.ended()
     survivor = ended[1 - victim]
     assert survivor.code == 10, survivor.err
     assert "stopped: process " in survivor.err
@@ -246,12 +245,12 @@ jax.distributed.initialize = abort
 
 def test_when_the_first_is_killed_before_all_are_there_the_others_end_resumable(tmp_path):
     three = ("--processes", 3, "--start-timeout", 20)
-    words = pretrain(tmp_path / "store")
-    running = begin(2, *words, own=[three, three], folder=tmp_path, prelude=CONNECTING)
+    command = pretrain(tmp_path / "store")
+    running = begin(2, *command, own=[three, three], folder=tmp_path, prelude=CONNECTING)
     running.wait_until(lambda: all("connecting" in running.err(i) for i in range(2)))
     time.sleep(3)  # nothing tells that it is connected; it is tried again for the 20 s
     running.kill(0, signal.SIGKILL)
-    survivor = running.ended(within_s=60)[1]
+    survivor = running.ended()[1]
     assert survivor.code == 10, survivor.err
     assert "process 0 is gone" in survivor.err
     assert "Fatal" not in survivor.err
@@ -259,11 +258,11 @@ def test_when_the_first_is_killed_before_all_are_there_the_others_end_resumable(
 
 def test_who_dies_saying_goodbye_does_not_spoil_what_is_done(tmp_path):
     """jax's client aborts in process 0 when another one does not come to its last barrier."""
-    words = [*pretrain(tmp_path / "store"), "--set", "model.depth=1", "--steps", 2]
-    running = begin(2, *words, folder=tmp_path, prelude=LEAVING)
+    command = [*pretrain(tmp_path / "store"), "--set", "model.depth=1", "--steps", 2]
+    running = begin(2, *command, folder=tmp_path, prelude=LEAVING)
     running.wait_until(lambda: "leaving" in running.err(1))
     running.kill(1, signal.SIGKILL)
-    first = running.ended(within_s=60)[0]
+    first = running.ended()[0]
     assert first.code == 0, first.err
     assert first.out.strip().endswith("checkpoints/2")
     assert "Fatal" not in first.err
@@ -271,10 +270,10 @@ def test_who_dies_saying_goodbye_does_not_spoil_what_is_done(tmp_path):
 
 def test_an_abort_while_connecting_says_who_is_missing(tmp_path):
     """As jax's client does where its deadline passes in it and not in the service."""
-    words = pretrain(tmp_path / "store")
+    command = pretrain(tmp_path / "store")
     two = ("--processes", 2, "--process-id", 0, "--coordinator", "localhost:1")
-    running = begin(1, *words, *two, folder=tmp_path, prelude=ABORTING)
-    (ended,) = running.ended(within_s=60)
+    running = begin(1, *command, *two, folder=tmp_path, prelude=ABORTING)
+    (ended,) = running.ended()
     assert ended.code == 4, ended.err
     assert "the other processes did not connect" in ended.err
 
@@ -283,11 +282,11 @@ def test_a_stopped_process_is_found(tmp_path):
     running = begun(tmp_path / "store", tmp_path, hang_s=6)
     pid = running.running[1].pid
     running.kill(1, signal.SIGSTOP)
-    running.running[0].wait(timeout=90)
+    running.running[0].wait(timeout=PATIENCE_S)
     assert running.running[0].returncode == 10, running.err(0)
     assert f"pid {pid}) gave no sign of life for 6 s; it was " in running.err(0)
     running.kill(1, signal.SIGCONT)
-    running.running[1].wait(timeout=60)  # it finds itself alone
+    running.running[1].wait(timeout=PATIENCE_S)  # it finds itself alone
     assert running.running[1].returncode == 10, running.err(1)
     continues(tmp_path / "store", tmp_path)
 
@@ -314,9 +313,9 @@ def test_a_process_that_hangs_in_its_data_is_named_with_its_stack(tmp_path):
 
 def test_the_process_whose_input_starves_all_is_named(tmp_path):
     """Process 0 waits for it in the step, and tells what it waits for."""
-    words = [*pretrain(tmp_path / "store"), "--steps", 45, "--set", "model.depth=1"]
-    words += ["--checkpoint-every", 45]
-    first, _ = run(2, *words, folder=tmp_path, prelude=STARVING)
+    command = [*pretrain(tmp_path / "store"), "--steps", 45, "--set", "model.depth=1"]
+    command += ["--checkpoint-every", 45]
+    first, _ = run(2, *command, folder=tmp_path, prelude=STARVING)
     assert first.code == 0, first.err
     assert "the input of process 1 (" in first.err
     rows = (the_run(tmp_path / "store") / "metrics.jsonl").read_text().splitlines()
@@ -361,8 +360,8 @@ def test_different_settings_are_named(tmp_path, flag, values, name):
 
 
 def test_a_store_that_one_does_not_see_is_named(tmp_path):
-    words = pretrain(Path("artifacts"))  # each works in a folder of its own
-    ended = run(2, *words, folder=tmp_path)
+    command = pretrain(Path("artifacts"))  # each works in a folder of its own
+    ended = run(2, *command, folder=tmp_path)
     assert [e.code for e in ended] == [4, 4], ended
     assert "does not see the work of process 0" in ended[0].err
     assert "--store names one directory that all processes see" in ended[0].err

@@ -29,30 +29,30 @@ def seen(told, *, store, named=None, instead=lambda: None) -> Artifact:
 
 def test_the_same_path_or_the_same_place_in_a_store_mounted_elsewhere(dataset, tmp_path):
     here = Store(tmp_path / "store")
-    told = _described(dataset, store=here)
-    assert seen(told, store=Store(tmp_path / "own")).path == dataset.path
+    description = _described(dataset, store=here)
+    assert seen(description, store=Store(tmp_path / "own")).path == dataset.path
     shutil.move(tmp_path / "store", tmp_path / "mounted")
-    there = seen(told, store=Store(tmp_path / "mounted"))
+    there = seen(description, store=Store(tmp_path / "mounted"))
     assert there.path.is_relative_to(tmp_path / "mounted")
 
 
 def test_a_copy_named_here_is_taken(dataset, tmp_path):
-    told = _described(dataset, store=Store(tmp_path / "store"))
+    description = _described(dataset, store=Store(tmp_path / "store"))
     shutil.copytree(dataset.path, tmp_path / "copy")
     copy = Artifact.load(tmp_path / "copy")
-    assert seen(told, store=Store(tmp_path / "own"), named=copy).path == copy.path
+    assert seen(description, store=Store(tmp_path / "own"), named=copy).path == copy.path
 
 
 def test_a_copy_that_differs_is_refused_although_the_right_one_is_there(dataset, tmp_path):
-    told = _described(dataset, store=Store(tmp_path / "store"))
+    description = _described(dataset, store=Store(tmp_path / "store"))
     other = published(Store(tmp_path / "copy"), "other images")
     assert other.id == dataset.id
     with pytest.raises(InputError, match="does not see the dataset that process 0 works on"):
-        seen(told, store=Store(tmp_path / "own"), named=other)
+        seen(description, store=Store(tmp_path / "own"), named=other)
 
 
 def test_what_is_nowhere_is_said(dataset, tmp_path):
-    told = _described(dataset, store=Store(tmp_path / "store"))
+    description = _described(dataset, store=Store(tmp_path / "store"))
     shutil.rmtree(tmp_path / "store")
     with pytest.raises(InputError, match="does not see the dataset"):
-        seen(told, store=Store(tmp_path / "own"))
+        seen(description, store=Store(tmp_path / "own"))

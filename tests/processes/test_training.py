@@ -66,11 +66,11 @@ def seen(checkpoint: Path) -> object:
 @pytest.mark.slow
 def test_two_processes_train_one_model(tmp_path):
     """The same samples and losses as one with two devices."""
-    words = pretrain(tmp_path / "store", 2, *NOT_SCORED)
-    two = only(*run(2, *words, folder=tmp_path / "two"))
+    command = pretrain(tmp_path / "store", 2, *NOT_SCORED)
+    two = only(*run(2, *command, folder=tmp_path / "two"))
     assert seen(two)["step"] == 2
-    words = pretrain(tmp_path / "other", 2, *NOT_SCORED)
-    one = only(*run(1, *words, folder=tmp_path / "one", devices=2))
+    command = pretrain(tmp_path / "other", 2, *NOT_SCORED)
+    one = only(*run(1, *command, folder=tmp_path / "one", devices=2))
     assert seen(two) == seen(one)
     assert losses(two) == pytest.approx(losses(one), rel=LOSS)
     left = [p.name for p in two.parents[1].iterdir() if p.name.startswith(".tmp")]
@@ -82,9 +82,9 @@ def test_four_processes_do_all_stages(tmp_path):
     """Pretrain, cooldown, evaluate and few-shot; the scores are those of one process."""
     store = tmp_path / "store"
 
-    def both(name: str, *words: object) -> tuple[Path, Path]:
-        four = only(*run(4, *words, folder=tmp_path / f"{name}4"))
-        one = only(*run(1, *words, "--out", tmp_path / f"{name}-alone", folder=tmp_path / name))
+    def both(name: str, *arguments: object) -> tuple[Path, Path]:
+        four = only(*run(4, *arguments, folder=tmp_path / f"{name}4"))
+        one = only(*run(1, *arguments, "--out", tmp_path / f"{name}-alone", folder=tmp_path / name))
         return four, one
 
     trunk = only(*run(4, *pretrain(store, 3), folder=tmp_path / "trunk"))
@@ -111,8 +111,8 @@ def test_four_processes_do_all_stages(tmp_path):
 
 @pytest.mark.slow
 def test_tasks_of_slurm_find_each_other(tmp_path):
-    words = pretrain(tmp_path / "store", 1, *NOT_SCORED)
-    assert seen(only(*run(2, *words, folder=tmp_path / "srun", srun=True)))["step"] == 1
+    command = pretrain(tmp_path / "store", 1, *NOT_SCORED)
+    assert seen(only(*run(2, *command, folder=tmp_path / "srun", srun=True)))["step"] == 1
     listing = run(2, "ls", "--store", tmp_path / "store", folder=tmp_path / "ls", srun=True)
     assert [e.code for e in listing] == [0, 0]
     assert "test-8" in listing[0].out
@@ -130,12 +130,12 @@ def test_each_may_have_its_own_copy_of_the_dataset(tmp_path):
         shutil.copytree(tmp_path / "digits", copy)
     shutil.rmtree(tmp_path / "digits")
     own = [["--data", copy] for copy in copies]
-    words = [
+    command = [
         "pretrain", "--model", "test", "--store", tmp_path / "store", "--batch", 16, "--res", 16,
         "--set", "schedule.warmup_steps=2", "--steps", 2, *NOT_SCORED,
     ]  # fmt: skip
-    two = only(*run(2, *words, own=own, folder=tmp_path / "two"))
-    alone = [*words, *own[0], "--out", tmp_path / "alone"]
+    two = only(*run(2, *command, own=own, folder=tmp_path / "two"))
+    alone = [*command, *own[0], "--out", tmp_path / "alone"]
     one = only(*run(1, *alone, folder=tmp_path / "one", devices=2))
     assert seen(two) == seen(one)
     assert losses(two) == pytest.approx(losses(one), rel=LOSS)
@@ -143,7 +143,7 @@ def test_each_may_have_its_own_copy_of_the_dataset(tmp_path):
     manifest = copies[1] / "artifact.json"
     other = json.loads(manifest.read_text()) | {"digest": "0" * 64}
     manifest.write_text(json.dumps(other))
-    ended = run(2, *words, "--force", own=own, folder=tmp_path / "differ")
+    ended = run(2, *command, "--force", own=own, folder=tmp_path / "differ")
     assert [e.code for e in ended] == [3, 3], ended
     assert "process 1 ended: process 1 (" in ended[0].err
     assert "does not see the dataset that process 0 works on" in ended[0].err
@@ -156,20 +156,20 @@ def test_a_run_goes_on_with_other_devices_and_processes(tmp_path):
     store = tmp_path / "store"
     parts = [(1, 8), (1, 4), (1, 2), (1, 1), (4, 1)]
     for stop, (processes, devices) in enumerate(parts, start=1):
-        words = pretrain(store, stop, *NOT_SCORED)
+        command = pretrain(store, stop, *NOT_SCORED)
         folder = tmp_path / f"{processes}x{devices}"
-        moved = only(*run(processes, *words, folder=folder, devices=devices))
+        moved = only(*run(processes, *command, folder=folder, devices=devices))
 
     def stayed(name: str, prelude: str = "") -> Path:
-        words = pretrain(tmp_path / f"store-{name}", len(parts), *NOT_SCORED)
-        return only(*run(1, *words, folder=tmp_path / name, devices=8, prelude=prelude))
+        command = pretrain(tmp_path / f"store-{name}", len(parts), *NOT_SCORED)
+        return only(*run(1, *command, folder=tmp_path / name, devices=8, prelude=prelude))
 
     steady = stayed("steady")
     turned = [stayed(f"turned{n}", rounding.TURNED.format(rows=n)) for n in (1, 5)]
     assert seen(moved) == seen(steady)
     assert losses(moved).keys() == losses(steady).keys() == set(range(1, 6))
-    found, expected, *others = (list(losses(run).values()) for run in (moved, steady, *turned))
-    rounding.check(found, expected, others, terms=16 * 4)
+    result, expected, *others = (list(losses(run).values()) for run in (moved, steady, *turned))
+    rounding.check(result, expected, others, terms=16 * 4)
 
 
 @pytest.mark.slow
@@ -181,8 +181,8 @@ def test_two_processes_finetune_and_score_real_images(tmp_path):
     assert made.code == 0, made.err
     data = Path(made.out.strip())
     divided = ("--mesh", "fsdp=2")
-    words = pretrain(store, 2, *NOT_SCORED, *divided)
-    trunk = only(*run(2, *words, folder=tmp_path / "trunk"))
+    command = pretrain(store, 2, *NOT_SCORED, *divided)
+    trunk = only(*run(2, *command, folder=tmp_path / "trunk"))
 
     tune = [
         "finetune", "--from", trunk, "--data", data, "--res", 24, "--batch", 16, "--steps", 3,
@@ -209,10 +209,10 @@ def test_two_processes_go_back_together_when_one_of_them_diverges(tmp_path):
     more = ("--checkpoint-every", 2, "--on-divergence", "rollback", *NOT_SCORED)
 
     def poisoned(count: int, name: str) -> Path:
-        words = pretrain(tmp_path / f"store-{name}", 5, *more)
+        command = pretrain(tmp_path / f"store-{name}", 5, *more)
         prelude = POISONED.format(victim=count - 1)
         folder = tmp_path / name
-        ended = run(count, *words, folder=folder, devices=3 - count, prelude=prelude)
+        ended = run(count, *command, folder=folder, devices=3 - count, prelude=prelude)
         return only(*ended)
 
     two, one = poisoned(2, "two"), poisoned(1, "one")

@@ -23,14 +23,14 @@ def images(side, examples=1000):
 
 
 def resolved(images, *, recipe=None, **overrides):
-    found = pretraining.resolve(
+    cfg = pretraining.resolve(
         model="S16", recipe=recipe, images=images, duration=None, overrides=overrides
     )
-    trees = (found.tree, *(merge({}, found.tree, earlier) for earlier in found.before))
+    trees = (cfg.tree, *(merge({}, cfg.tree, earlier) for earlier in cfg.before))
     now, *before = (
         build(TrainConfig, merge({"precision": "float32"}, tree, overrides)) for tree in trees
     )
-    return now, [note for note in found.notes if "crops" in note], before
+    return now, [note for note in cfg.notes if "crops" in note], before
 
 
 @pytest.mark.parametrize(

@@ -91,8 +91,8 @@ def test_fine_tuned_again_they_still_span_the_first_grid(resolved):
 
 
 def test_who_says_what_to_span_is_obeyed(resolved):
-    asked = {"model": {"position_grid": None}}
-    _, cfg, notes, _ = resolved({"patch": 16, "position": "sincos2d"}, **asked)
+    request = {"model": {"position_grid": None}}
+    _, cfg, notes, _ = resolved({"patch": 16, "position": "sincos2d"}, **request)
     assert cfg.model.position_grid is None
     assert not any("span" in note for note in notes)
 

@@ -17,10 +17,10 @@ DIGITS = ImageFacts(examples=1437, classes=10, eval_split="val")
 
 
 def resolved(model, images, /, *, recipe=None, duration=None, **overrides):
-    found = pretraining.resolve(
+    cfg = pretraining.resolve(
         model=model, recipe=recipe, images=images, duration=duration, overrides=overrides
     )
-    return build(TrainConfig, merge({"precision": "float32"}, found.tree, overrides)), found.notes
+    return build(TrainConfig, merge({"precision": "float32"}, cfg.tree, overrides)), cfg.notes
 
 
 def test_the_paper_s_own_run():
@@ -138,10 +138,10 @@ def test_the_usual_size_is_taken_to_the_nearest_that_patches_divide(model, size)
     assert cfg.model.resolution == size
     assert any(f"--res {size}" in note for note in notes) == (size != 224)
     assert pretraining.edge(cfg.model) is None
-    found = pretraining.resolve(
+    settings = pretraining.resolve(
         model=model, recipe=None, images=DIGITS, duration=None, overrides={}
     )
-    assert found.before == (() if size == 224 else ({"model": {"resolution": 224}},))
+    assert settings.before == (() if size == 224 else ({"model": {"resolution": 224}},))
 
 
 @pytest.mark.parametrize(
@@ -197,23 +197,21 @@ def test_made_up_images_are_few_unless_a_batch_is_given():
     # Runs of what each version chose before are found.
     first, _ = resolved("test", MADE_UP, data={"batch": 1024}, model={"resolution": 224})
     for overrides in ({}, {"data": {"batch": 1024}}):
-        found = pretraining.resolve(
+        cfg = pretraining.resolve(
             model="test", recipe=None, images=MADE_UP, duration=None, overrides=overrides
         )
-        changes = merge({"precision": "float32"}, found.tree, *found.before, overrides)
+        changes = merge({"precision": "float32"}, cfg.tree, *cfg.before, overrides)
         assert build(TrainConfig, changes).identity() == first.identity()
 
 
 @pytest.mark.parametrize(("examples", "batch"), [(14, 8), (5, 5), (64, 8), (100, 8), (160, 16)])
 def test_a_few_images_are_mixed_with_others(examples, batch):
     images = ImageFacts(examples=examples, classes=2, eval_split=None)
-    found = pretraining.resolve(
-        model="S16", recipe=None, images=images, duration=None, overrides={}
-    )
-    assert found.tree["data"]["batch"] == batch
+    cfg = pretraining.resolve(model="S16", recipe=None, images=images, duration=None, overrides={})
+    assert cfg.tree["data"]["batch"] == batch
     # What was chosen before is continued.
     usual = max(1, examples // 8 if examples < 64 else examples // 64 * 8)
-    assert (found.before or (found.tree,))[0]["data"]["batch"] == usual
+    assert (cfg.before or (cfg.tree,))[0]["data"]["batch"] == usual
 
 
 def test_a_batch_of_one_is_mixed_with_itself():

@@ -45,8 +45,8 @@ def answer(points: Points, budget: float, **more: object):
 
 def test_between_runs_the_lowest_curve_wins() -> None:
     points = grid()
-    found = answer(points, 1e9)
-    assert found.how == "between runs"
+    answers = answer(points, 1e9)
+    assert answers.how == "between runs"
     truth = {
         name: 2 * points.cost_per_image(name) ** -ALPHA
         + 6 * (1e9 / points.cost_per_image(name)) ** -BETA
@@ -54,11 +54,11 @@ def test_between_runs_the_lowest_curve_wins() -> None:
         for name in points.models
         if 1e4 <= 1e9 / points.cost_per_image(name) <= 1e9
     }
-    assert found.model == min(truth, key=truth.__getitem__)
-    assert found.candidates[0].model == found.model
-    assert found.candidates[0].error == pytest.approx(truth[found.model], abs=2e-3)
-    assert found.images * points.cost_per_image(found.model) == pytest.approx(1e9)
-    assert found.images_interval[0] < best_images(1e9) < found.images_interval[1]
+    assert answers.model == min(truth, key=truth.__getitem__)
+    assert answers.candidates[0].model == answers.model
+    assert answers.candidates[0].error == pytest.approx(truth[answers.model], abs=2e-3)
+    assert answers.images * points.cost_per_image(answers.model) == pytest.approx(1e9)
+    assert answers.images_interval[0] < best_images(1e9) < answers.images_interval[1]
 
 
 def test_beyond_the_runs_the_trend_goes_on() -> None:
@@ -73,14 +73,14 @@ def test_beyond_the_runs_the_trend_goes_on() -> None:
         images=points.images[inside],
     )
     budget = 1e12
-    found = answer(cut, budget)
-    assert found.how == "trend of the frontier"
-    low, high = found.trend.exponent_interval
+    answers = answer(cut, budget)
+    assert answers.how == "trend of the frontier"
+    low, high = answers.trend.exponent_interval
     assert low < ALPHA / (ALPHA + BETA) < high
-    assert found.images_interval[0] < best_images(budget) < found.images_interval[1]
-    assert found.cost_per_image * found.images == pytest.approx(budget)
-    nearest = cut.cost_per_image(found.model)
-    assert found.size_factor == pytest.approx(found.cost_per_image / nearest)
+    assert answers.images_interval[0] < best_images(budget) < answers.images_interval[1]
+    assert answers.cost_per_image * answers.images == pytest.approx(budget)
+    nearest = cut.cost_per_image(answers.model)
+    assert answers.size_factor == pytest.approx(answers.cost_per_image / nearest)
 
 
 def test_noise_makes_the_choice_uncertain() -> None:
@@ -105,8 +105,8 @@ def test_the_papers_points(paper) -> None:
 def test_missing_columns_leave_the_error_only(column: str, says: str) -> None:
     points = grid()
     known = {"model": points.model, "images": points.images} | {column: None}
-    found = answer(Points(points.compute, points.error, points.row, **known), 1e9)
-    assert found.how is None
-    assert found.images is None
-    assert says in found.reason
-    assert found.error > 0
+    answers = answer(Points(points.compute, points.error, points.row, **known), 1e9)
+    assert answers.how is None
+    assert answers.images is None
+    assert says in answers.reason
+    assert answers.error > 0

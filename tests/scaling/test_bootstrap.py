@@ -37,11 +37,11 @@ def test_each_drawn_table_is_fitted_on_its_own_frontier(paper) -> None:
     theta = refit(fit, runs.compute, drawn, weight)
     again = np.random.default_rng(7)
     picks = again.integers(0, len(runs), (5, len(runs)))
-    for pick, found in zip(picks, theta, strict=True):
+    for pick, result in zip(picks, theta, strict=True):
         x, y = runs.compute[pick], runs.error[pick]
         on = frontier(x, y)
         alone = fit_law(x[on], y[on]).law
-        law = Law.from_theta(found, unit=fit.unit)
+        law = Law.from_theta(result, unit=fit.unit)
         ours, theirs = ((one.a, one.b, one.c, one.d) for one in (law, alone))
         assert ours == pytest.approx(theirs, rel=1e-3)
 

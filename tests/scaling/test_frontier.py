@@ -29,10 +29,10 @@ def test_no_cheaper_run_beats_a_point_of_the_frontier(table: np.ndarray) -> None
             for j in range(n)
         )
     }
-    found = frontier(compute, error)
-    assert set(found.tolist()) == expected
-    assert (np.diff(compute[found]) > 0).all()
-    assert (np.diff(error[found]) < 0).all()
+    chosen = frontier(compute, error)
+    assert set(chosen.tolist()) == expected
+    assert (np.diff(compute[chosen]) > 0).all()
+    assert (np.diff(error[chosen]) < 0).all()
 
 
 @given(tables, st.integers(0, 2**31))

@@ -68,8 +68,8 @@ def test_losses_of_another_size_are_the_same_law() -> None:
     plain = fit_law(compute, loss, bounds=FREE).law
     for factor in (1 / np.log(2), 1e6, 1e-3):
         law = fit_law(compute, factor * loss, bounds=FREE).law
-        found = (law.a / factor, law.b, law.c / factor, law.d)
-        np.testing.assert_allclose(found, (plain.a, plain.b, plain.c, plain.d), rtol=1e-5)
+        result = (law.a / factor, law.b, law.c / factor, law.d)
+        np.testing.assert_allclose(result, (plain.a, plain.b, plain.c, plain.d), rtol=1e-5)
 
 
 def test_intervals_hold_the_truth_at_their_rate() -> None:
@@ -87,11 +87,11 @@ def test_intervals_hold_the_truth_at_their_rate() -> None:
 
 
 def test_a_study_of_losses() -> None:
-    found = study(points(), StudySettings(bounds=FREE, draws=100, budgets=(1e6,)))
-    assert found.law.c == pytest.approx(2.1, abs=0.05)
-    low, high = found.intervals["c"]
+    outcome = study(points(), StudySettings(bounds=FREE, draws=100, budgets=(1e6,)))
+    assert outcome.law.c == pytest.approx(2.1, abs=0.05)
+    low, high = outcome.intervals["c"]
     assert 1 < low < 2.1 < high
-    (answer,) = found.allocations
+    (answer,) = outcome.allocations
     assert answer.error == pytest.approx(float(TRUTH.error(1e6)), abs=0.05)
 
 

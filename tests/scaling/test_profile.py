@@ -19,14 +19,14 @@ def test_on_a_straight_line_it_is_the_t_interval() -> None:
     fit = fit_law(compute, error, form="power", objective=Objective(space="log"))
     line = stats.linregress(np.log(compute), np.log(error))
     t = stats.t.ppf(0.95, 12)
-    found = profile_intervals(fit, compute, error, level=0.9)
+    intervals = profile_intervals(fit, compute, error, level=0.9)
     expected_b = (-line.slope - t * line.stderr, -line.slope + t * line.stderr)
     expected_log_a = (
         line.intercept - t * line.intercept_stderr,
         line.intercept + t * line.intercept_stderr,
     )
-    assert found["b"] == pytest.approx(expected_b, rel=1e-4)
-    assert np.log(found["a"]) == pytest.approx(expected_log_a, rel=1e-3)
+    assert intervals["b"] == pytest.approx(expected_b, rel=1e-4)
+    assert np.log(intervals["a"]) == pytest.approx(expected_log_a, rel=1e-3)
 
 
 def test_it_holds_the_estimate_and_grows_with_the_level() -> None:
@@ -48,8 +48,8 @@ def test_what_the_data_do_not_bound_stays_open() -> None:
     compute = np.geomspace(100, 1000, 8)
     error = 0.9 * compute**-0.2 + 0.01 * rng.standard_normal(8)
     fit = fit_law(compute, error)
-    found = profile_intervals(fit, compute, error)
-    assert found["c"][0] == 0.0
-    assert found["d"][0] == 0.0
-    assert found["b"][1] is None  # any exponent goes, with a shift to match
-    assert found["a"][1] is None
+    intervals = profile_intervals(fit, compute, error)
+    assert intervals["c"][0] == 0.0
+    assert intervals["d"][0] == 0.0
+    assert intervals["b"][1] is None  # any exponent goes, with a shift to match
+    assert intervals["a"][1] is None

@@ -30,15 +30,15 @@ def scipys(compute: np.ndarray, error: np.ndarray, form: Form, *, starts: int = 
         theta[free] = z
         return np.exp(theta[0]) * (x + theta[3]) ** -theta[1] + theta[2] - error
 
-    found = []
+    values = []
     for _ in range(starts):
         guess = np.array([rng.uniform(-3, 0), rng.uniform(0.05, 1.5), rng.uniform(0, 0.9), 0.0])
         guess[2] *= error.min()
         guess[3] = x.min() * 10 ** rng.uniform(-2, 1)
         tight = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15, "max_nfev": 400}
         bounds = (low[free], high[free])
-        found.append(least_squares(residual, guess[free], bounds=bounds, x_scale="jac", **tight))
-    return min(one.cost for one in found)
+        values.append(least_squares(residual, guess[free], bounds=bounds, x_scale="jac", **tight))
+    return min(one.cost for one in values)
 
 
 @pytest.mark.parametrize("form", FREE)

@@ -32,18 +32,18 @@ def fitted(points: Points, *, level: float = 0.95, below: tuple[float, ...] = ()
 
 def table(seed: int = 0, *, noise: float = 0.0, worth: float = WORTH) -> Points:
     """Three training sets, runs of 0.3 to 300 epochs."""
-    size, seen = (x.ravel() for x in np.meshgrid([1e6, 1e7, 1e8], np.geomspace(3e7, 3e8, 9)))
-    seen = np.concatenate([seen, seen * 30])
+    size, images = (x.ravel() for x in np.meshgrid([1e6, 1e7, 1e8], np.geomspace(3e7, 3e8, 9)))
+    images = np.concatenate([images, images * 30])
     size = np.tile(size, 2)
-    compute = seen / 1e7
-    error = TRUTH.error(compute * share(seen / size, worth))
+    compute = images / 1e7
+    error = TRUTH.error(compute * share(images / size, worth))
     error = error + noise * np.random.default_rng(seed).standard_normal(len(error))
     return Points(
         compute=compute,
         error=error,
-        row=np.arange(1, len(seen) + 1),
+        row=np.arange(1, len(images) + 1),
         data_size=size,
-        images=seen,
+        images=images,
     )
 
 
@@ -64,21 +64,21 @@ def test_the_ends_of_the_term() -> None:
 
 
 def test_a_table_without_noise_gives_the_term_back() -> None:
-    found = fitted(table())
-    assert found is not None
-    assert found.worth == pytest.approx(WORTH, rel=1e-3)
-    ours = (found.law.a, found.law.b, found.law.c, found.law.d)
+    outcome = fitted(table())
+    assert outcome is not None
+    assert outcome.worth == pytest.approx(WORTH, rel=1e-3)
+    ours = (outcome.law.a, outcome.law.b, outcome.law.c, outcome.law.d)
     assert ours == pytest.approx((TRUTH.a, TRUTH.b, TRUTH.c, TRUTH.d), rel=2e-3)
-    assert found.gain is not None
-    assert found.gain > 100
+    assert outcome.gain is not None
+    assert outcome.gain > 100
 
 
 def test_scipy_finds_nothing_lower(paper) -> None:
     """All five parameters by least_squares from random starts, on the paper's points."""
     points = paper()
-    found = fitted(points)
-    assert found is not None
-    i = found.index
+    outcome = fitted(points)
+    assert outcome is not None
+    i = outcome.index
     x, y, epochs = points.compute[i], points.error[i], points.images[i] / points.data_size[i]
 
     def residual(z: np.ndarray) -> np.ndarray:
@@ -92,7 +92,7 @@ def test_scipy_finds_nothing_lower(paper) -> None:
         bounds = ([-9, 0, 0, 0, -3], [9, 5, 1, x.max(), 12])
         done = least_squares(residual, start, bounds=bounds, x_scale="jac", ftol=1e-14, xtol=1e-14)
         costs.append(done.cost)
-    ours = 0.5 * float(np.sum((found.law.error(x * share(epochs, found.worth)) - y) ** 2))
+    ours = 0.5 * float(np.sum((outcome.law.error(x * share(epochs, outcome.worth)) - y) ** 2))
     assert ours <= min(costs) * (1 + 1e-7)
     assert min(costs) <= ours * (1 + 1e-6)
 
@@ -101,9 +101,9 @@ def test_the_ends_of_the_profile_are_where_the_cost_says(paper) -> None:
     from scipy.stats import f
 
     points = paper()
-    found = fitted(points, level=0.9)
-    assert found is not None
-    i = found.index
+    outcome = fitted(points, level=0.9)
+    assert outcome is not None
+    i = outcome.index
     x, y, epochs = points.compute[i], points.error[i], points.images[i] / points.data_size[i]
 
     def best(worth: float) -> float:
@@ -112,40 +112,40 @@ def test_the_ends_of_the_profile_are_where_the_cost_says(paper) -> None:
         def residual(z: np.ndarray) -> np.ndarray:
             return np.exp(z[0]) * (counted + z[3]) ** -z[1] + z[2] - y
 
-        start = [math.log(found.law.a), found.law.b, found.law.c, found.law.d]
+        start = [math.log(outcome.law.a), outcome.law.b, outcome.law.c, outcome.law.d]
         bounds = ([-9, 0, 0, 0], [9, 5, 1, x.max()])
         return least_squares(residual, start, bounds=bounds, x_scale="jac", ftol=1e-14).cost
 
     freedom = len(i) - 5
-    threshold = best(found.worth) * (1 + f.ppf(0.9, 1, freedom) / freedom)
-    low, high = found.profile
+    threshold = best(outcome.worth) * (1 + f.ppf(0.9, 1, freedom) / freedom)
+    low, high = outcome.profile
     assert low is not None
     assert high is not None
-    assert low < found.worth < high
+    assert low < outcome.worth < high
     assert [best(low), best(high)] == pytest.approx([threshold] * 2, rel=1e-4)
 
 
 def test_the_papers_runs_on_little_data_say_what_repeating_is_worth(paper) -> None:
     """Tens of epochs, and the dear runs are foretold better with the term than without it."""
     points = paper()
-    found = fitted(points, below=(275.1, 2751.0))
-    assert found is not None
-    low, high = found.interval
+    outcome = fitted(points, below=(275.1, 2751.0))
+    assert outcome is not None
+    low, high = outcome.interval
     assert low is not None
-    assert 10 < low < found.worth < high < 150
-    assert found.gain is not None
-    assert found.gain > 10
-    for test in found.foretold:
+    assert 10 < low < outcome.worth < high < 150
+    assert outcome.gain is not None
+    assert outcome.gain > 10
+    for test in outcome.foretold:
         assert test.rmse is not None
         assert test.rmse_without is not None
         assert test.rmse < test.rmse_without
 
 
 def test_where_repeating_costs_nothing_no_upper_end_is_claimed() -> None:
-    found = fitted(table(3, noise=0.003, worth=math.inf))
-    assert found is not None
-    assert found.interval[1] is None
-    assert found.interval[0] > 30
+    outcome = fitted(table(3, noise=0.003, worth=math.inf))
+    assert outcome is not None
+    assert outcome.interval[1] is None
+    assert outcome.interval[0] > 30
 
 
 def test_what_is_needed() -> None:
@@ -168,11 +168,11 @@ def test_the_best_runs_on_each_training_set(paper) -> None:
 def test_the_choice_of_lucky_runs_widens_the_interval() -> None:
     """Long runs on little data lie flat, and the best of them are lucky: r comes out too large, and
     the interval reaches down for it."""
-    found = fitted(table(1, noise=0.004), level=0.9)
-    assert found is not None
-    assert found.profile[0] > WORTH
-    assert found.interval[0] < found.profile[0]
-    assert found.interval[1] >= found.profile[1]
+    outcome = fitted(table(1, noise=0.004), level=0.9)
+    assert outcome is not None
+    assert outcome.profile[0] > WORTH
+    assert outcome.interval[0] < outcome.profile[0]
+    assert outcome.interval[1] >= outcome.profile[1]
     known = repeats(
         table(1, noise=0.004),
         form="saturating",
@@ -182,7 +182,7 @@ def test_the_choice_of_lucky_runs_widens_the_interval() -> None:
         noise=1e-5,
     )
     assert known is not None
-    assert known.interval[0] > found.interval[0]  # without noise there is no luck
+    assert known.interval[0] > outcome.interval[0]  # without noise there is no luck
 
 
 @pytest.mark.slow
@@ -191,8 +191,8 @@ def test_the_interval_holds_the_truth_more_often_than_the_profile() -> None:
     2026-11-28). That is less than stated, as the guide says; this keeps it from getting worse."""
     held = 0
     for seed in range(100):
-        found = fitted(table(seed, noise=0.004), level=0.9)
-        assert found is not None
-        low, high = found.interval
+        outcome = fitted(table(seed, noise=0.004), level=0.9)
+        assert outcome is not None
+        low, high = outcome.interval
         held += (low is None or low <= WORTH) and (high is None or high >= WORTH)
     assert held >= 75

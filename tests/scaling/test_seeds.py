@@ -35,8 +35,8 @@ def table(seed: int = 0, *, cells: int = 40, seeds: int = 5, noise: float = 0.01
 
 def test_a_cell_is_the_average_of_its_runs() -> None:
     points, seed = table()
-    pooled, told = pool(points, seed)
-    assert (told.runs, told.cells, told.freedom) == (200, 40, 160)
+    pooled, noise = pool(points, seed)
+    assert (noise.runs, noise.cells, noise.freedom) == (200, 40, 160)
     for i in range(40):
         own = points.compute == pooled.compute[i]
         assert own.sum() == 5
@@ -46,11 +46,11 @@ def test_a_cell_is_the_average_of_its_runs() -> None:
 
 def test_the_noise_is_that_of_the_analysis_of_variance() -> None:
     points, seed = table(noise=0.01)
-    _, told = pool(points, seed)
+    _, noise = pool(points, seed)
     groups = [points.error[points.compute == c] for c in np.unique(points.compute)]
-    assert told.noise == pytest.approx(np.sqrt(np.mean([group.var(ddof=1) for group in groups])))
-    assert told.noise == pytest.approx(0.01, rel=3 / np.sqrt(2 * 160))  # three standard errors
-    assert told.noise_of_cell == pytest.approx(told.noise / np.sqrt(5))
+    assert noise.noise == pytest.approx(np.sqrt(np.mean([group.var(ddof=1) for group in groups])))
+    assert noise.noise == pytest.approx(0.01, rel=3 / np.sqrt(2 * 160))  # three standard errors
+    assert noise.noise_of_cell == pytest.approx(noise.noise / np.sqrt(5))
 
 
 def test_the_luckiest_seed_is_no_longer_the_frontier() -> None:
@@ -70,8 +70,8 @@ def test_the_luckiest_seed_is_no_longer_the_frontier() -> None:
 def test_measured_compute_may_differ_between_seeds() -> None:
     points, seed = table()
     wobbly = replace(points, compute=points.compute * (1 + 0.01 * np.cos(np.arange(200))))
-    pooled, told = pool(wobbly, seed)
-    assert told.cells == 40
+    pooled, noise = pool(wobbly, seed)
+    assert noise.cells == 40
     exact = pooled.images / 1e6
     assert np.all(np.abs(pooled.compute / exact - 1) <= 0.01)
     assert np.any(pooled.compute != exact)
@@ -89,9 +89,9 @@ def test_two_rows_of_one_seed_are_refused() -> None:
 
 
 def test_the_noise_is_used_where_enough_repetitions_tell_it() -> None:
-    pooled, told = pool(*table())
-    assert settings(ScalingConfig(), pooled, seeds=told).noise == told.noise_of_cell
-    assert settings(ScalingConfig(noise=0.2), pooled, seeds=told).noise == 0.2
+    pooled, noise = pool(*table())
+    assert settings(ScalingConfig(), pooled, seeds=noise).noise == noise.noise_of_cell
+    assert settings(ScalingConfig(noise=0.2), pooled, seeds=noise).noise == 0.2
     few_points, few = pool(*table(cells=3, seeds=2))
     assert few.freedom == 3
     assert settings(ScalingConfig(), few_points, seeds=few).noise is None

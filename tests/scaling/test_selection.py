@@ -23,10 +23,10 @@ def lucky(seed: int, *, n: int = 80, noise: float = 0.005):
 def test_it_undoes_the_luck_of_a_crowded_frontier() -> None:
     """The running minimum of 80 noisy points pulls the floor down every time; the law behind is
     nearer to the truth on average, and so is the noise."""
-    found = [lucky(seed) for seed in range(6)]
-    plain = np.mean([fit.law.c for _, _, fit in found])
+    result = [lucky(seed) for seed in range(6)]
+    plain = np.mean([fit.law.c for _, _, fit in result])
     behind = [
-        selection(fit, x, y, rule="running-minimum", draws=150, seed=0) for x, y, fit in found
+        selection(fit, x, y, rule="running-minimum", draws=150, seed=0) for x, y, fit in result
     ]
     assert plain < 0.116  # six standard errors below the truth of 0.12
     assert np.mean([one.law.c for one in behind]) == pytest.approx(0.12, abs=0.002)

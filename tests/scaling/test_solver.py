@@ -27,7 +27,7 @@ def scipy_cost(compute: np.ndarray, error: np.ndarray, objective: Objective) -> 
         return np.log(law / error) if objective.space == "log" else law - error
 
     options = {} if objective.huber is None else {"loss": "huber", "f_scale": objective.huber}
-    found = [
+    values = [
         least_squares(
             residual,
             [np.log(a), b, c, d],
@@ -41,7 +41,7 @@ def scipy_cost(compute: np.ndarray, error: np.ndarray, objective: Objective) -> 
         )
         for a, b, c, d in ((0.5, 0.3, 0.05, 0.5), (1.0, 0.6, 0.1, 1.0), (0.4, 0.15, 0.0, 0.01))
     ]
-    return min(one.cost for one in found)
+    return min(one.cost for one in values)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_equal_bounds_hold_a_parameter() -> None:
     compute, error = noisy(1)
     lower, upper = LOWER.copy(), UPPER.copy()
     lower[1] = upper[1] = 0.5
-    found = solve(
+    result = solve(
         compute,
         error,
         weight=np.ones(24),
@@ -122,7 +122,7 @@ def test_equal_bounds_hold_a_parameter() -> None:
         upper=upper,
         objective=Objective(),
     )
-    assert found.theta[0, 1] == 0.5
+    assert result.theta[0, 1] == 0.5
 
 
 def test_units_of_compute_do_not_matter() -> None:

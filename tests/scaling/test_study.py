@@ -88,8 +88,8 @@ def of_one_model(n: int, **more: object) -> Points:
 
 
 def test_one_model_only_is_said() -> None:
-    found = study(of_one_model(12, model=np.array(["B/16"] * 12)), StudySettings(**QUICK))
-    assert any("one model only (B/16)" in said for said in cautions(found))
+    outcome = study(of_one_model(12, model=np.array(["B/16"] * 12)), StudySettings(**QUICK))
+    assert any("one model only (B/16)" in said for said in cautions(outcome))
 
 
 def test_few_points_make_wide_intervals_not_a_lie() -> None:
@@ -103,9 +103,9 @@ def test_few_points_make_wide_intervals_not_a_lie() -> None:
     more = study(of_one_model(9), StudySettings(**QUICK))
     for name in ("b", "c"):
         widths = []
-        for found in (few, more):
-            low, high = found.profile[name]
-            widths.append(np.inf if high is None else (high - low) / found.fit.scatter)
+        for result in (few, more):
+            low, high = result.profile[name]
+            widths.append(np.inf if high is None else (high - low) / result.fit.scatter)
         assert widths[0] > 5 * widths[1]
 
 
@@ -123,9 +123,9 @@ def test_a_straight_line_is_not_given_a_floor() -> None:
     compute = np.geomspace(1, 1e4, 20)
     rng = np.random.default_rng(3)
     error = 0.8 * compute**-0.2 + 0.002 * rng.standard_normal(20)
-    found = study(Points(compute, error, np.arange(1, 21)), StudySettings(rule="all", **QUICK))
-    assert found.intervals["c"][0] == 0.0
-    assert any("simpler form" in said for said in cautions(found))
+    outcome = study(Points(compute, error, np.arange(1, 21)), StudySettings(rule="all", **QUICK))
+    assert outcome.intervals["c"][0] == 0.0
+    assert any("simpler form" in said for said in cautions(outcome))
 
 
 def test_an_error_of_zero_has_no_logarithm() -> None:

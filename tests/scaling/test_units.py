@@ -29,11 +29,11 @@ IN_UNIT = {"compute", "below", "budget", "cost_per_image"}
 
 def summary(points: Points, unit: float, **chosen: Any) -> dict[str, Any]:
     scaled = replace(points, compute=points.compute * unit)
-    asked = StudySettings(budgets=tuple(budget * unit for budget in BUDGETS), **SMALL, **chosen)
-    found = study(scaled, asked)
+    request = StudySettings(budgets=tuple(budget * unit for budget in BUDGETS), **SMALL, **chosen)
+    outcome = study(scaled, request)
     return {
-        **report.summary(found, unit="", against=None).as_json(),
-        "band": report.band(found).as_json(),
+        **report.summary(outcome, unit="", against=None).as_json(),
+        "band": report.band(outcome).as_json(),
     }
 
 
@@ -91,9 +91,9 @@ def test_a_study_in_another_unit(paper, power: int, chosen: dict[str, Any]) -> N
     plain = summary(points, 1.0, **chosen)
     scaled = summary(points, unit, **chosen)
     one, other = unscaled(plain, 1.0), unscaled(scaled, unit)
-    for found in (one, other):
+    for result in (one, other):
         # Sentences hold rounded numbers; those that hold one in a unit differ.
-        found["cautions"] = [said for said in found["cautions"] if not said.startswith("a ")]
+        result["cautions"] = [said for said in result["cautions"] if not said.startswith("a ")]
     same(other, one)
 
 
@@ -107,8 +107,8 @@ def test_a_fit_by_another_objective_has_no_unit(paper, objective: Objective) -> 
     on = frontier(runs.compute, runs.error, rule="hull")
     x, y = runs.compute[on], runs.error[on]
     plain, scaled = (fit_law(x * u, y, objective=objective).law for u in (1.0, unit))
-    found = (scaled.a * unit**-scaled.b, scaled.b, scaled.c, scaled.d / unit)
-    assert found == pytest.approx((plain.a, plain.b, plain.c, plain.d), rel=2e-4, abs=2e-6)
+    result = (scaled.a * unit**-scaled.b, scaled.b, scaled.c, scaled.d / unit)
+    assert result == pytest.approx((plain.a, plain.b, plain.c, plain.d), rel=2e-4, abs=2e-6)
 
 
 @pytest.mark.parametrize("power", range(-24, 25, 8))
@@ -119,11 +119,11 @@ def test_the_interval_of_the_shift_is_not_lost(paper, power: int) -> None:
     x, y = runs.compute[on], runs.error[on]
     days = profile_intervals(fit_law(x, y), x, y)
     fit = fit_law(x * unit, y)
-    found = profile_intervals(fit, x * unit, y)
-    assert np.divide(found["d"], unit) == pytest.approx(days["d"], rel=1e-4)
+    intervals = profile_intervals(fit, x * unit, y)
+    assert np.divide(intervals["d"], unit) == pytest.approx(days["d"], rel=1e-4)
     for name in "bc":
-        assert found[name] == pytest.approx(days[name], rel=1e-4)
-    low, high = found["a"]
+        assert intervals[name] == pytest.approx(days[name], rel=1e-4)
+    low, high = intervals["a"]
     assert low < fit.law.a < high
 
 
@@ -134,7 +134,7 @@ def test_the_interval_of_a_in_flops_is_scipys(paper) -> None:
     on = frontier(runs.compute, runs.error)
     x, y = runs.compute[on] * unit, runs.error[on]
     fit = fit_law(x, y)
-    found = profile_intervals(fit, x, y, level=0.9)
+    intervals = profile_intervals(fit, x, y, level=0.9)
 
     def best(log_a: float) -> float:
         def cost(z: np.ndarray) -> float:
@@ -154,7 +154,7 @@ def test_the_interval_of_a_in_flops_is_scipys(paper) -> None:
         ]
         return min(one.fun for one in searches)
 
-    ends = [best(np.log(end)) for end in found["a"]]
+    ends = [best(np.log(end)) for end in intervals["a"]]
     from scipy.stats import f
 
     freedom = len(x) - 4
@@ -170,8 +170,8 @@ def test_bounds_and_budgets_are_in_the_users_unit(paper) -> None:
     assert bounded.law.a == pytest.approx(1e6)
     assert "a" in bounded.at_bound
     cfg = ScalingConfig.model_validate({"law": {"bounds": {"d_min": 6e19}}})
-    asked = settings(cfg, points)
-    assert fit_law(x, y, bounds=asked.bounds).law.d == pytest.approx(6e19)
+    request = settings(cfg, points)
+    assert fit_law(x, y, bounds=request.bounds).law.d == pytest.approx(6e19)
 
 
 @pytest.mark.parametrize("rule", ["running-minimum", "hull", "all"])

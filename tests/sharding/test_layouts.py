@@ -63,7 +63,7 @@ def compiled(spec: str, microbatch: int | None = None, cfg: Any = CFG) -> jax.st
 def trained(spec: str, microbatch: int | None = None, cfg: Any = CFG) -> tuple[np.ndarray, Any]:
     """Losses of a few steps, and the weights after them or their average, on the host."""
     layout, step = layout_of(spec), compiled(spec, microbatch, cfg)
-    current, found = state.fresh(cfg, layout=layout), []
+    current, values = state.fresh(cfg, layout=layout), []
     rng = np.random.default_rng(0)
     side, classes = CFG.model.resolution, CFG.model.classes
     for index in range(STEPS):
@@ -75,9 +75,9 @@ def trained(spec: str, microbatch: int | None = None, cfg: Any = CFG) -> tuple[n
             *layout.place((np.float32(0.01), np.int32(index))),
         )
         assert bool(stats.finite)
-        found.append(float(stats.loss))
+        values.append(float(stats.loss))
     kept = current.params if current.average is None else current.average.weights
-    return np.array(found), jax.tree.map(np.asarray, kept)
+    return np.array(values), jax.tree.map(np.asarray, kept)
 
 
 def check_same(found: tuple[np.ndarray, Any], expected: tuple[np.ndarray, Any]) -> None:
@@ -118,8 +118,8 @@ def test_the_average_lies_as_the_weights_do(spec):
 
 def shapes_in(program: str) -> set[tuple[int, ...]]:
     """Every array shape in a compiled program's text."""
-    found = re.findall(r"\b(?:pred|[a-z]+\d+)\[(\d+(?:,\d+)*)\]", program)
-    return {tuple(map(int, dims.split(","))) for dims in found}
+    result = re.findall(r"\b(?:pred|[a-z]+\d+)\[(\d+(?:,\d+)*)\]", program)
+    return {tuple(map(int, dims.split(","))) for dims in result}
 
 
 def whole_batch(program: str, *, batch: int) -> set[tuple[int, ...]]:
@@ -154,11 +154,11 @@ def test_a_state_saved_under_one_layout_restores_under_another(tmp_path):
         like = layouts.like(state.shapes(CFG), state.shardings(CFG, after))
         each = (("params", like.params), ("opt", like.opt))
         for part, there in each:
-            found = arrays.restore(place(tmp_path), part, like=there)
-            assert jax.tree.map(lambda x: x.sharding, found) == jax.tree.map(
+            restored = arrays.restore(place(tmp_path), part, like=there)
+            assert jax.tree.map(lambda x: x.sharding, restored) == jax.tree.map(
                 lambda x: x.sharding, there
             )
-            jax.tree.map(np.testing.assert_array_equal, found, parts[part])
+            jax.tree.map(np.testing.assert_array_equal, restored, parts[part])
 
 
 def test_microbatches_need_less_memory():
@@ -178,14 +178,14 @@ def test_only_what_is_multiplied_in_it_is_rounded_to_bf16():
     # A classifier of zeros would hide what comes before it.
     kernel = params["head"]["kernel"]
     params["head"]["kernel"] = jax.random.normal(jax.random.key(1), kernel.shape, kernel.dtype)
-    found = {}
+    values = {}
     for spec in ("one", "data=2,fsdp=4"):
         layout = layout_of(spec)
         forward = jax.jit(weights.applied(model, precision="bfloat16", layout=layout))
         placed = layout.place(params, layout.params(params))
         out = forward(placed, layout.place_batch(images.astype(np.float32)))
-        found[spec] = [np.asarray(out.encoded), np.asarray(out.logits)]
-    for one, divided in zip(*found.values(), strict=True):
+        values[spec] = [np.asarray(out.encoded), np.asarray(out.logits)]
+    for one, divided in zip(*values.values(), strict=True):
         # Rounded to bf16 the head alone would move these by some 1e-3.
         np.testing.assert_allclose(divided, one, rtol=0, atol=1e-5 * np.abs(one).max())
 

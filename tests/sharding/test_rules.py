@@ -32,11 +32,11 @@ def on() -> Layout:
 @pytest.mark.parametrize(("head", "pre_logits"), HEADS)
 def test_every_parameter_is_covered_with_an_entry_an_axis(head, pre_logits):
     params = shapes("Ti16", head, pre_logits)
-    found = axes_of(names(params))
+    placement = axes_of(names(params))
     for name, leaf in zip(names(params), jax.tree.leaves(params), strict=True):
-        assert len(found[name]) in (0, leaf.ndim), name
+        assert len(placement[name]) in (0, leaf.ndim), name
         if name.endswith("kernel"):
-            assert "fsdp" in found[name], "every kernel can be divided"
+            assert "fsdp" in placement[name], "every kernel can be divided"
 
 
 def test_a_parameter_without_a_rule_is_refused():
@@ -68,9 +68,9 @@ def test_optimizer_state_follows_its_parameters(optim: str, name: str):
         n: leaf.shape for n, leaf in zip(names(params), jax.tree.leaves(params), strict=True)
     }
     axes = axes_of(by_name)
-    found = axes_of_state(opt, axes=axes, shapes=by_name)
+    placement = axes_of_state(opt, axes=axes, shapes=by_name)
     paths = jax.tree_util.tree_flatten_with_path(opt)[0]
-    flat = jax.tree.leaves(found, is_leaf=is_axes)
+    flat = jax.tree.leaves(placement, is_leaf=is_axes)
     kept = 0
     for (path, leaf), own in zip(paths, flat, strict=True):
         assert len(own) in (0, leaf.ndim), path
@@ -84,8 +84,8 @@ def test_factored_statistics_lose_the_axis_they_are_summed_over():
         n: leaf.shape for n, leaf in zip(names(params), jax.tree.leaves(params), strict=True)
     }
     opt = jax.eval_shape(make(OptimConfig(), params=params).init, params)
-    found = axes_of_state(opt, axes=axes_of(by_name), shapes=by_name)
-    factored, moments = found.layers[0], found.layers[1].moment
+    placement = axes_of_state(opt, axes=axes_of(by_name), shapes=by_name)
+    factored, moments = placement.layers[0], placement.layers[1].moment
     # [l, d=192, f=768]: rows are summed over f, columns over d.
     assert factored.v_row["mlp"]["up"]["kernel"] == (None, "fsdp")
     assert factored.v_col["mlp"]["up"]["kernel"] == (None, "tensor")

@@ -150,9 +150,9 @@ def _campaign(scratch: Path, numbers: range, case: Cases) -> int:
         if done_cases % 100 == 99:
             print(f"... {done_cases + 1} cases, {time.monotonic() - began:.0f} s", flush=True)
         what, commands = case(random.Random(number))
-        for words in commands:
-            done, seconds, mib = _measured(warm, words)
-            codes[words[0], done.code] += 1
+        for command in commands:
+            done, seconds, mib = _measured(warm, command)
+            codes[command[0], done.code] += 1
             if (
                 done.code not in SENTENCES
                 or "Traceback" in done.err
@@ -162,7 +162,7 @@ def _campaign(scratch: Path, numbers: range, case: Cases) -> int:
             ):
                 bad += 1
                 print(f"#{number} code {done.code}, {seconds:.0f} s, {mib:.0f} MiB: {what}")
-                print("   ", " ".join(words)[:300].replace(str(scratch), ""))
+                print("   ", " ".join(command)[:300].replace(str(scratch), ""))
                 print("   ", done.err.strip()[-1500:].replace("\n", "\n    "), flush=True)
             if done.code < 0:
                 warm = Warm(working, environment=environment)

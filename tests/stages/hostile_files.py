@@ -47,7 +47,7 @@ def case(
     else:
         how = content
     return f"{name}: {how}", [
-        (*words, "--store", str(folder / "store")) for words in commands(path)
+        (*arguments, "--store", str(folder / "store")) for arguments in commands(path)
     ]
 
 
@@ -205,9 +205,9 @@ def _set(folder: Path, store: Path, rng: random.Random) -> Made:
         )
     )
     value = rng.choice((*TEXTS, "@x.toml", "[1,2]", "{a=1}", "2e400", "-0.0", "1979-05-27"))
-    words = ("pretrain", "--steps", "100", "--mock", "1000", "--print-config")
+    command = ("pretrain", "--steps", "100", "--mock", "1000", "--print-config")
     setting = f"{key}={value}".replace("\0", "")
-    return f"{setting!r:.80}", "", lambda path: [(*words, "--set", setting)]
+    return f"{setting!r:.80}", "", lambda path: [(*command, "--set", setting)]
 
 
 # Lists beside images
@@ -243,8 +243,8 @@ def _labels(folder: Path, store: Path, rng: random.Random) -> Made:
         text = "".join(f"{n} {n[:3]}\n" for n in names)
     else:
         text = _csv([{"image": n, "label": n[:3]} for n in names], "\t" if "t" in ending else ",")
-    words = ("shard", str(source), *_SHARD)
-    return text.encode(), ending, lambda path: [(*words, "--labels", str(path))]
+    command = ("shard", str(source), *_SHARD)
+    return text.encode(), ending, lambda path: [(*command, "--labels", str(path))]
 
 
 def _class_lists(folder: Path, store: Path, rng: random.Random) -> Made:
@@ -256,15 +256,15 @@ def _class_lists(folder: Path, store: Path, rng: random.Random) -> Made:
             ("--exclude", "bee\nant/1.png\n"),
         )
     )
-    words = ("shard", str(source), *_SHARD)
-    return text.encode(), ".txt", lambda path: [(*words, option, str(path))]
+    command = ("shard", str(source), *_SHARD)
+    return text.encode(), ".txt", lambda path: [(*command, option, str(path))]
 
 
 def _class_map(folder: Path, store: Path, rng: random.Random) -> Made:
     (folder / "store").symlink_to(_small(store))
-    words = ("evaluate", "--from", "cooled", "--force")
+    command = ("evaluate", "--from", "cooled", "--force")
     text = "ant\tant\nbee\tcat\ncat\tbee\n"
-    return text.encode(), ".tsv", lambda path: [(*words, "--class-map", str(path))]
+    return text.encode(), ".tsv", lambda path: [(*command, "--class-map", str(path))]
 
 
 # Weights
@@ -327,14 +327,14 @@ def _weights(folder: Path, store: Path, rng: random.Random) -> Made:
             how, head = spoilt(content[8:size], rng)
             content = len(head).to_bytes(8, "little") + head + content[size:]
             (folder / "given.safetensors").write_bytes(content)
-            words = ("--classes", str(names), "--heads", "2", "--layout", "timm")
+            command = ("--classes", str(names), "--heads", "2", "--layout", "timm")
             return (
                 f"header {how}",
                 ending,
-                lambda path: [("import", str(path), *words[: rng.choice((2, 6))])],
+                lambda path: [("import", str(path), *command[: rng.choice((2, 6))])],
             )
-    words = ("--classes", str(names), "--heads", "2")
-    return content, ending, lambda path: [("import", str(path), *words)]
+    command = ("--classes", str(names), "--heads", "2")
+    return content, ending, lambda path: [("import", str(path), *command)]
 
 
 def _weights_folder(folder: Path, store: Path, rng: random.Random) -> Made:

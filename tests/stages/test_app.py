@@ -12,6 +12,8 @@ import pytest
 import typer
 
 from stages.app import VERBS, app, load
+from tests import forking
+from tests.forking import COMMAND, LOOKING
 from vitctl.console.failure import as_expected
 from vitctl.console.help import page as help_page
 from vitctl.errors import VitctlError
@@ -67,9 +69,9 @@ def called(*calls, prelude=""):
         text=True,
         check=True,
     )
-    told = json.loads(done.stdout)
-    heavy = [name for name in told["modules"] if name.split(".")[0] in HEAVY]
-    return told["pages"], heavy, told["modules"]
+    content = json.loads(done.stdout)
+    heavy = [name for name in content["modules"] if name.split(".")[0] in HEAVY]
+    return content["pages"], heavy, content["modules"]
 
 
 def vitctl(*arguments, **environment):
@@ -116,8 +118,8 @@ def test_each_help_page_starts_with_an_example(helped):
     below, heavy, _ = called(["scaling", "fit", "--help"], ["scaling", "plot", "--help"])
     assert heavy == []
     for call, page in (pages | below).items():
-        words = call.removesuffix(" --help")
-        assert page.startswith(f"Example: vitctl {words}"), call
+        command = call.removesuffix(" --help")
+        assert page.startswith(f"Example: vitctl {command}"), call
         assert "\x1b" not in page
 
 
@@ -236,10 +238,10 @@ def test_usage_errors(arguments, error, hint):
     command = typer.main.get_command(app)
     with pytest.raises((VitctlError, typer.BadParameter.__mro__[1])) as raised:
         command.main(arguments, prog_name="vitctl", standalone_mode=False)
-    found = as_expected(raised.value)
-    assert found.exit_code == 2
-    assert found.message.startswith(error)
-    assert hint in found.hint
+    reported = as_expected(raised.value)
+    assert reported.exit_code == 2
+    assert reported.message.startswith(error)
+    assert hint in reported.hint
 
 
 def test_an_error_is_two_lines_on_stderr():
@@ -251,6 +253,14 @@ def test_an_error_is_two_lines_on_stderr():
     ]
 
 
+# The command line, and which modules it has imported in the end.
+LISTING = f"""
+import atexit, sys
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+{COMMAND}
+"""
+
+
 def completed(shell, words):
     """What a shell offers behind `words`, the last of which is unfinished."""
     line = " ".join(["vitctl", *words])
@@ -260,12 +270,17 @@ def completed(shell, words):
         "COMP_CWORD": str(len(words)),
         "_TYPER_COMPLETE_ARGS": line,
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
-        "PYTHONPROFILEIMPORTTIME": "1",
     }
-    done = vitctl(**environment)
+    done = forking.run(
+        LISTING,
+        preload=LOOKING,
+        env=os.environ | {"COLUMNS": "80"} | environment,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
-    modules = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
-    assert not modules & set(HEAVY)
+    assert "typer" in done.stderr.split(), "the modules were not listed"
+    assert not {name.split(".")[0] for name in done.stderr.split()} & set(HEAVY)
     return done.stdout
 
 
@@ -305,8 +320,8 @@ def test_the_completion_script_calls_vitctl(shell):
 
 
 def test_devices_that_are_not_there_are_no_bug(tmp_path):
-    asked = ("pretrain", "--mock", "--model", "test", "--steps", "1", "--store", str(tmp_path))
-    done = vitctl(*asked, JAX_PLATFORMS="abacus")
+    request = ("pretrain", "--mock", "--model", "test", "--steps", "1", "--store", str(tmp_path))
+    done = vitctl(*request, JAX_PLATFORMS="abacus")
     assert done.returncode == 2, done.stderr
     assert "error: JAX_PLATFORMS=abacus, but jax cannot start abacus" in done.stderr
     assert "hint: to compute on the CPU: export JAX_PLATFORMS=cpu" in done.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.compiling import QUICK
-from tests.forking import COMMAND, DECODING, shell_command
+from tests.forking import COMMAND, DECODING, FORKED_WORKERS, shell_command
 
 TINY = (
     "--set model.width=16 --set model.depth=1 --set model.mlp_dim=32 --set model.heads=2 "
@@ -32,7 +32,8 @@ def test_the_card(tmp_path: Path):
     commands = tmp_path / "bin"
     commands.mkdir()
     vitctl = commands / "vitctl"
-    vitctl.write_text(f'#!/bin/sh\nexec {shell_command(COMMAND, preload=DECODING)} "$@"\n')
+    command = shell_command(f"{FORKED_WORKERS}{COMMAND}", preload=DECODING)
+    vitctl.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     vitctl.chmod(0o755)
     root = Path(__file__).resolve().parents[2]
     environment = {

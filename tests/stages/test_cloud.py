@@ -94,26 +94,26 @@ class Machine:
     ) -> None:
         self._warm.__exit__(kind, error, trace)
 
-    def run(self, *words: str) -> str:
-        done = self._warm.run(*words)
+    def run(self, *arguments: str) -> str:
+        done = self._warm.run(*arguments)
         assert done.code == 0, done.err
         return done.out
 
-    def json(self, *words: str) -> dict:
-        return json.loads(self.run(*words, "--json").splitlines()[-1])
+    def json(self, *arguments: str) -> dict:
+        return json.loads(self.run(*arguments, "--json").splitlines()[-1])
 
     def rows(self) -> list[dict]:
         return [json.loads(line) for line in self.run("ls", "--json").splitlines()]
 
-    def fails(self, *words: str) -> tuple[int, str]:
-        done = self._warm.run(*words)
+    def fails(self, *arguments: str) -> tuple[int, str]:
+        done = self._warm.run(*arguments)
         assert "Traceback" not in done.err
         assert sum(line.startswith("error: ") for line in done.err.splitlines()) <= 1
         return done.code, done.out + done.err
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "stages.app", *words],
+            [sys.executable, "-m", "stages.app", *arguments],
             cwd=self.home,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -122,9 +122,9 @@ class Machine:
             text=True,
         )
 
-    def killed(self, door: fakes.Door, *words: str, after: int) -> None:
+    def killed(self, door: fakes.Door, *arguments: str, after: int) -> None:
         """Start a command and kill it without warning at its `after`-th upload."""
-        left, process = [after], self.start(*words)
+        left, process = [after], self.start(*arguments)
 
         def count(method: str, path: str) -> str | None:
             left[0] -= _is_upload(method, path)
@@ -178,7 +178,7 @@ def test_the_whole_craft(fake, tmp_path):
         assert (trained["id"], trained["digest"]) == (ours["id"], ours["digest"])
 
         run, ours_run = (made["path"].removesuffix("/checkpoints/8") for made in (trained, ours))
-        found = {}
+        values = {}
         for machine, begin in ((there, run), (local, ours_run)):
             cooled = machine.json("cooldown", "--from", f"{begin}@4", "--steps", "3")
             from_cooled = ["--from", cooled["path"]]
@@ -187,9 +187,9 @@ def test_the_whole_craft(fake, tmp_path):
             score = machine.json("evaluate", "--from", tuned["path"])
             batch = tmp_path / f"{machine.home.name}.npz"
             machine.run("replay", "--from", begin, "--step", "3", "--out", str(batch))
-            found[machine] = (cooled, tuned, probe, score, batch.read_bytes())
-        *made, batch = found[there]
-        *ours_made, ours_batch = found[local]
+            values[machine] = (cooled, tuned, probe, score, batch.read_bytes())
+        *made, batch = values[there]
+        *ours_made, ours_batch = values[local]
         for one, other in zip(made, ours_made, strict=True):
             assert one["path"].startswith(f"{fake.url}/store/")
             assert (one["id"], one["digest"]) == (other["id"], other["digest"]), one["kind"]
@@ -213,8 +213,8 @@ def test_the_whole_craft(fake, tmp_path):
             "p = place(sys.argv[1]) / 'images-train.keys'; c = p.read_bytes(); "
             "p.write_bytes(bytes([c[0] ^ 1]) + c[1:])"
         )
-        words = [sys.executable, "-c", script, images["path"]]
-        subprocess.run(words, env=there.environment, check=True)
+        command = [sys.executable, "-c", script, images["path"]]
+        subprocess.run(command, env=there.environment, check=True)
         code, said = there.fails("verify", "--deep", images["path"])
         assert code == 3
         assert "other bytes than were published" in said
@@ -233,10 +233,10 @@ def test_a_divergence(fake, tmp_path):
             code, said = machine.fails(*command)
             assert code == 11
             assert f"its batch is kept in {store}" in said
-            (kept,) = [row for row in machine.rows() if row["kind"] == "batch"]
-            machine.run("verify", "--deep", kept["path"])
+            (rows,) = [row for row in machine.rows() if row["kind"] == "batch"]
+            machine.run("verify", "--deep", rows["path"])
             run = machine.json(*command, "--on-divergence", "rollback")
-            batch = machine.json("show", kept["path"])
+            batch = machine.json("show", rows["path"])
             assert "skipped after a divergence" in machine.run(
                 "show", run["path"].partition("/checkpoints")[0]
             )

@@ -28,11 +28,11 @@ def syntax(path: Path) -> ast.Module:
 
 def assigned(path: Path) -> dict[str, ast.expr | None]:
     """Names that a file assigns at its top, with their values."""
-    found: dict[str, ast.expr | None] = {}
+    values: dict[str, ast.expr | None] = {}
     for node in syntax(path).body:
         if isinstance(node, ast.Assign):
-            found |= {t.id: node.value for t in node.targets if isinstance(t, ast.Name)}
-    return found
+            values |= {t.id: node.value for t in node.targets if isinstance(t, ast.Name)}
+    return values
 
 
 def definition_of_run(command) -> ast.FunctionDef:

@@ -123,9 +123,9 @@ def test_every_stage_answers_or_refuses(whole, warm, tmp_path_factory, data):
     try:
         what = hostile.forge(folder / "artifacts", lambda of: data.draw(st.sampled_from(of)))
         hostile.reseal(folder / "artifacts")
-        words = COMMANDS[data.draw(st.sampled_from(sorted(COMMANDS)), label="command")]
-        words = tuple(w.replace("artifacts/", f"{folder}/artifacts/") for w in words)
-        done = warm.run(*words, "--store", str(folder / "artifacts"))
+        command = COMMANDS[data.draw(st.sampled_from(sorted(COMMANDS)), label="command")]
+        command = tuple(w.replace("artifacts/", f"{folder}/artifacts/") for w in command)
+        done = warm.run(*command, "--store", str(folder / "artifacts"))
         assert done.code in {0, *SENTENCES}, (what, done.err)
         assert "Traceback" not in done.err, (what, done.err)
     finally:

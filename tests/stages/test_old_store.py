@@ -43,14 +43,14 @@ class OldStore:
         self.digest = digest
         """The name that `expected.json` has for digests of these bits."""
 
-    def run(self, *words: str) -> str:
-        done = self._warm.run(*words)
+    def run(self, *arguments: str) -> str:
+        done = self._warm.run(*arguments)
         assert done.code == 0, done.err
         return done.out
 
-    def artifact(self, *words: str) -> dict[str, str]:
+    def artifact(self, *arguments: str) -> dict[str, str]:
         """The artifact a command answers with, as `expected.json` has it."""
-        answer = json.loads(self.run(*words, "--json"))
+        answer = json.loads(self.run(*arguments, "--json"))
         return {key: answer[key] for key in ("path", "kind", "id", "digest")}
 
     def files(self) -> dict[str, tuple[int, int]]:
@@ -114,7 +114,7 @@ def test_the_same_images_make_the_same_records(old_store):
 @pytest.fixture(scope="module")
 def continued(old_store) -> dict[str, dict[str, Any]]:
     """The checkpoints that runs of the store come to when they go on, by their name."""
-    return {name: old_store.artifact(*words) for name, words in make.CONTINUED.items()}
+    return {name: old_store.artifact(*arguments) for name, arguments in make.CONTINUED.items()}
 
 
 @pytest.mark.parametrize("name", make.CONTINUED)

@@ -307,8 +307,8 @@ def begun(folder, monkeypatch):
     return begin
 
 
-def typed(*words: str) -> None:
-    typer.main.get_command(app).main(list(words), prog_name="vitctl", standalone_mode=False)
+def typed(*arguments: str) -> None:
+    typer.main.get_command(app).main(list(arguments), prog_name="vitctl", standalone_mode=False)
 
 
 def compared(value: Any) -> Any:
@@ -381,6 +381,6 @@ def test_a_setting_that_there_is_none_of_is_refused_before_stdin_is_awaited(
 
 def test_that_other_words_would_be_seen(begun):
     (subset,) = (command for command in COMMANDS if str(command) == "subset")
-    words = [*CASES["subset"].words.split(), "--split", "val"]
-    shell = begun(subset, lambda: typed("subset", *words))
+    arguments = [*CASES["subset"].words.split(), "--split", "val"]
+    shell = begun(subset, lambda: typed("subset", *arguments))
     assert compared(shell) != compared(begun(subset, CASES["subset"].call))

@@ -91,10 +91,10 @@ class Commands:
     def run(self, stage: str, *more: str) -> tuple[Done, list[str]]:
         self._notes.write_text("")
         named = {"IMAGES": str(self.folder / "images")}
-        words = [
+        command = [
             named.get(word, word.replace("OUT/", f"{self.folder}/out/")) for word in COMMANDS[stage]
         ]
-        done = self._warm.run(*words, *more, "--store", str(self.folder / "artifacts"))
+        done = self._warm.run(*command, *more, "--store", str(self.folder / "artifacts"))
         paths = {line for line in self._notes.read_text().splitlines() if line}
         return done, sorted(
             str(Path(path).relative_to(self.folder))

@@ -57,7 +57,7 @@ class Warm:
             self._process.kill()
             self._process.wait()
 
-    def run(self, *words: str) -> Done:
+    def run(self, *arguments: str) -> Done:
         if self._process is None:
             self._process = Forked(
                 _SERVE,
@@ -72,11 +72,11 @@ class Warm:
             )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(words) + "\n")
+        self._process.stdin.write(json.dumps(arguments) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         out, err = ((self._folder / name).read_text() for name in ("out", "err"))
-        assert answer, f"it died ({self._process.wait()}) in {words}: {err}"
+        assert answer, f"it died ({self._process.wait()}) in {arguments}: {err}"
         return Done(int(answer), out, err)
 
 

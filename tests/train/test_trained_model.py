@@ -105,8 +105,8 @@ def test_features_of_a_dataset_and_the_probe_are_what_the_command_measures(store
 
 def test_the_average_is_taken_where_there_is_one(tmp_path):
     trained = made.checkpoint(Store(tmp_path), optim={"ema": 0.5})
-    for asked, taken, seed in ((None, "ema", 4), ("ema", "ema", 4), ("raw", "raw", 3)):
-        model = vitctl.load(trained, weights=asked)
+    for request, taken, seed in ((None, "ema", 4), ("ema", "ema", 4), ("raw", "raw", 3)):
+        model = vitctl.load(trained, weights=request)
         assert model.weights == taken
         kernel = made.weights(MODEL, seed=seed)["head"]["kernel"]
         np.testing.assert_array_equal(model.params["head"]["kernel"], kernel)

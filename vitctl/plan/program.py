@@ -1,6 +1,6 @@
 """The real train step, compiled for devices that need not be there, and what the compiler counts.
 
-Two traps, each with a test (tests/plan/test_ahead.py):
+Two traps, each with a test (tests/plan/test_program.py):
 
 - XLA's cost analysis counts the body of a scan once, whatever its length. Costs are therefore
   taken from programs with few layers, unrolled, and extrapolated (`vitctl.plan.cost`); memory from

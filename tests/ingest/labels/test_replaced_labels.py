@@ -28,11 +28,11 @@ def test_real_json_belongs_to_the_numbers_in_names(tmp_path):
     """ReaL's own file: entry i is of image i + 1; some entries are empty, some have several."""
     labels = read_replaced_labels(written(tmp_path, [[2], [], [0, 1], [1]]))
     ids = [val(3), val(1), "ILSVRC2012_val_00000002_n01.JPEG", val(4)]
-    found = labels.of_images(ids, shown="imagenet val")
-    assert found.labels == [("0", "1"), ("2",), (), ("1",)]
-    assert found.cautions == ()
-    assert "the first is of ILSVRC2012_val_00000001" in found.notes[0]
-    names, numbers, remark = class_numbers(found.labels, classes=CLASSES, known=(), label="L")
+    replaced = labels.of_images(ids, shown="imagenet val")
+    assert replaced.labels == [("0", "1"), ("2",), (), ("1",)]
+    assert replaced.cautions == ()
+    assert "the first is of ILSVRC2012_val_00000001" in replaced.notes[0]
+    names, numbers, remark = class_numbers(replaced.labels, classes=CLASSES, known=(), label="L")
     assert names == CLASSES
     assert numbers.tolist() == [[0, 1], [2, -1], [-1, -1], [1, -1]]
     assert (
@@ -45,9 +45,9 @@ def test_a_list_is_refused_for_images_without_such_numbers(tmp_path):
     with pytest.raises(InputError, match=r"only 1 of the 4 images .* \('a/1.jpg' is not") as error:
         labels.of_images(["a/1.jpg", "a/2.jpg", "b/3.jpg", val(1)], shown="photos val")
     assert "give an object" in error.value.hint
-    found = labels.of_images([val(1), val(2), val(9)], shown="photos val")
-    assert found.labels[2] == ()
-    assert "1 of the 3 images of photos val have no entry" in found.cautions[0]
+    replaced = labels.of_images([val(1), val(2), val(9)], shown="photos val")
+    assert replaced.labels[2] == ()
+    assert "1 of the 3 images of photos val have no entry" in replaced.cautions[0]
 
 
 @pytest.mark.parametrize(
@@ -63,16 +63,18 @@ def test_a_list_is_refused_for_images_without_such_numbers(tmp_path):
 )  # fmt: skip
 def test_labels_by_names_of_images(tmp_path, name, content):
     labels = read_replaced_labels(written(tmp_path, content, name=name))
-    found = labels.of_images(["val/b.jpg", "val/a.jpg", "val/c.jpg"], shown="photos val")
-    assert [set(names) for names in found.labels] == [{"n02"}, {"n01", "n03"}, set()]
+    replaced = labels.of_images(["val/b.jpg", "val/a.jpg", "val/c.jpg"], shown="photos val")
+    assert [set(names) for names in replaced.labels] == [{"n02"}, {"n01", "n03"}, set()]
 
 
 def test_rows_about_other_images_are_counted_and_most_refused(tmp_path):
     rows = {"a.jpg": "n01", "b.jpg": "n02", "x.jpg": "n01"}
     labels = read_replaced_labels(written(tmp_path, rows, name="labels.json"))
-    found = labels.of_images(["a.jpg", "b.jpg", "c.jpg"], shown="photos val")
-    assert any("1 of the 3 rows" in text and "not in photos val" in text for text in found.cautions)
-    assert any("1 of the 3 images of photos val are not in" in text for text in found.cautions)
+    replaced = labels.of_images(["a.jpg", "b.jpg", "c.jpg"], shown="photos val")
+    assert any(
+        "1 of the 3 rows" in text and "not in photos val" in text for text in replaced.cautions
+    )
+    assert any("1 of the 3 images of photos val are not in" in text for text in replaced.cautions)
     with pytest.raises(InputError, match="2 of the 3 rows") as error:
         labels.of_images(["a.jpg", "p.jpg", "q.jpg"], shown="photos val")
     assert "label 1 of 3 images" in error.value.hint
@@ -85,10 +87,10 @@ def test_rows_about_other_images_are_counted_and_most_refused(tmp_path):
 def test_rows_that_contradict_each_other(tmp_path):
     table = "image,label\na.jpg,n01\na.jpg,n02\nb.jpg,n01\nb.jpg,n01\nc.jpg,n03\n"
     labels = read_replaced_labels(written(tmp_path, table, name="labels.csv"))
-    found = labels.of_images(["a.jpg", "b.jpg", "c.jpg"], shown="photos val")
-    assert found.labels == [(), ("n01",), ("n03",)]
+    replaced = labels.of_images(["a.jpg", "b.jpg", "c.jpg"], shown="photos val")
+    assert replaced.labels == [(), ("n01",), ("n03",)]
     assert any("1 images have rows" in text and "(a.jpg, for one)" in text
-               for text in found.cautions)  # fmt: skip
+               for text in replaced.cautions)  # fmt: skip
     with pytest.raises(InputError, match="contradict each other"):
         read_replaced_labels(
             written(tmp_path, "image,label\na.jpg,n01\na.jpg,n02\nb.jpg,n01\n", name="l.csv")

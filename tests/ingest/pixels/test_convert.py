@@ -162,37 +162,37 @@ def test_what_is_stored_decodes_to_what_pillow_sees(name):
     assert prepared.converted == (training or other)
     assert prepared.differs is None
     assert (prepared.image == data) == (prepared.converted is None)
-    seen = seen_in_training(prepared.image)
-    assert seen.dtype == np.uint8
-    assert np.array_equal(seen, seen_by_pillow(data))
+    decoded = seen_in_training(prepared.image)
+    assert decoded.dtype == np.uint8
+    assert np.array_equal(decoded, seen_by_pillow(data))
 
 
 @pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row[2]])
 def test_bytes_can_be_kept_unless_training_needs_others(name):
     make, training, other = TABLE[name]
     data = make()
-    kept = prepare(data, max_pixels=MAX_PIXELS, keep_bytes=True)
+    unchanged = prepare(data, max_pixels=MAX_PIXELS, keep_bytes=True)
     in_part = "GIF that TensorFlow decodes in part" if name == "gif part of canvas" else None
-    assert kept.converted == (training or in_part)
-    assert kept.differs == (None if kept.converted else other)
-    assert (kept.image == data) == (kept.converted is None)
-    assert np.array_equal(seen_in_training(kept.image), seen_by_pillow(data))
+    assert unchanged.converted == (training or in_part)
+    assert unchanged.differs == (None if unchanged.converted else other)
+    assert (unchanged.image == data) == (unchanged.converted is None)
+    assert np.array_equal(seen_in_training(unchanged.image), seen_by_pillow(data))
 
 
 @pytest.mark.parametrize("name", TABLE)
 def test_other_readers_see_what_training_sees(name):
     """TensorFlow Datasets' own ways to decode, of what is stored by default."""
     stored = prepare(TABLE[name][0](), max_pixels=MAX_PIXELS).image
-    seen = seen_in_training(stored)
+    output = seen_in_training(stored)
     for reader, decoded in readers(stored).items():
-        assert np.array_equal(decoded, seen), reader
+        assert np.array_equal(decoded, output), reader
 
 
 @pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row[2] and not row[1]])
 def test_the_table_converts_only_what_some_reader_gets_wrong(name):
     data = TABLE[name][0]()
-    seen = seen_by_pillow(data)
-    assert not all(np.array_equal(decoded, seen) for decoded in readers(data).values())
+    output = seen_by_pillow(data)
+    assert not all(np.array_equal(decoded, output) for decoded in readers(data).values())
 
 
 def readers(data):
@@ -242,15 +242,6 @@ BAD = {
         "floating point numbers without a known range",
     ),
 }
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_bad_images_have_a_reason(name):
-    data, reason = BAD[name]
-    with pytest.raises(BadImageError, match=reason) as error:
-        prepare(data, max_pixels=MAX_PIXELS)
-    assert "\n" not in str(error.value)
-    assert len(str(error.value)) < 300
 
 
 def test_a_webp_bomb_is_measured_before_pillow_allocates_its_canvas():

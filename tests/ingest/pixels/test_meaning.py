@@ -144,8 +144,8 @@ def test_brightest_value_of_pgm_and_ppm(channels, brightest, plain):
     else:
         body = values.astype("u1" if brightest < 256 else ">u2").tobytes()
     expected = np.rint(values * 255 / brightest).astype(np.uint8)
-    found = stored(head + body)
-    assert np.array_equal(found, np.repeat(expected, 3 // channels, axis=2))
+    pixels = stored(head + body)
+    assert np.array_equal(pixels, np.repeat(expected, 3 // channels, axis=2))
 
 
 @pytest.mark.parametrize("magic", ["P2", "P5"])
@@ -207,8 +207,8 @@ def test_transparency_is_dropped_not_blended(format_):
     expected = np.asarray(rgb()) if format_ != "GIF" else np.asarray(image.convert("RGB"))
     if format_ == "GIF":
         options = {"transparency": 7}
-    found = stored(encode(image, format_, **options))
-    wrong = (found != expected).any(-1)
+    pixels = stored(encode(image, format_, **options))
+    wrong = (pixels != expected).any(-1)
     # Pillow makes a GIF's transparent pixels black or keeps them; either is one palette entry.
     assert wrong.sum() <= (np.asarray(image) == 7).sum() if format_ == "GIF" else not wrong.any()
 
@@ -336,12 +336,12 @@ UPRIGHT = {
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("way", WAYS)
 def test_orientation_is_obeyed_wherever_it_stands(way, orientation):
-    found = stored(WAYS[way](orientation))
+    pixels = stored(WAYS[way](orientation))
     expected = UPRIGHT[orientation](images.pixels()).astype(int)
-    assert found.shape == expected.shape
+    assert pixels.shape == expected.shape
     lossy = way.startswith(("jpeg", "avif"))
     # Half resolution of colour smears the edges of one block; a turn moves most pixels by far more.
-    assert np.abs(found - expected).mean() < (6 if lossy else 1e-9)
+    assert np.abs(pixels - expected).mean() < (6 if lossy else 1e-9)
 
 
 def test_exif_wins_over_xmp():

@@ -121,7 +121,7 @@ def solution() -> bytes:
 
 
 def mapping() -> bytes:
-    return "".join(f"{wnid} {words}\n" for wnid, words in WORDS.items()).encode()
+    return "".join(f"{wnid} {lemmas}\n" for wnid, lemmas in WORDS.items()).encode()
 
 
 def kaggle_files() -> dict[str, bytes]:

@@ -3,12 +3,9 @@ written out here."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.ingest.sources.test_parquet import IMAGE, NAMES, class_label, image
 from tests.ingest.trees.test_folder import contents, label_file
@@ -132,20 +129,3 @@ def test_a_stream_that_was_cut_off_keeps_what_lies_before(tmp_path):
     assert len(listing.entries) == 4
     assert "is damaged at row 4" in listing.cautions[0]
     assert contents(listing)["00000003"] == b"image 3"
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=4)), max_size=4),
-    st.floats(0, 0.3),
-)
-def test_any_damage_is_a_listing_or_a_sentence(tmp_path_factory, changes, cut):
-    path = tmp_path_factory.mktemp("a") / "x.arrow"
-    stream(path, [0, 1, 2, 0, 1])
-    data = bytearray(path.read_bytes())
-    for share, piece in changes:
-        at = int(share * len(data))
-        data[at : at + len(piece)] = piece
-    path.write_bytes(data[: len(data) - int(cut * len(data))])
-    with contextlib.suppress(InputError):
-        contents(list_images(str(path), format="arrow"))

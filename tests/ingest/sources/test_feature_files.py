@@ -81,15 +81,15 @@ FORMS = (by_split, keras_like, with_split_column, wide_types, file_a_split, npy_
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_holds_the_same_arrays(form: Callable[[Path], Path], tmp_path):
-    found = read_features(form(tmp_path))
-    assert list(found.splits) == ["train", "test"]
+    table = read_features(form(tmp_path))
+    assert list(table.splits) == ["train", "test"]
     for split, x, y in (("train", X, Y), ("test", TX, TY)):
-        rows, labels = found.splits[split]
+        rows, labels = table.splits[split]
         np.testing.assert_array_equal(rows, x)
         assert rows.dtype == np.float32
-        names = np.array(found.classes)[labels[:, 0]]
+        names = np.array(table.classes)[labels[:, 0]]
         np.testing.assert_array_equal(
-            names, NAMES[y] if found.classes[0] == "ant" else y.astype(str)
+            names, NAMES[y] if table.classes[0] == "ant" else y.astype(str)
         )
 
 
@@ -110,8 +110,8 @@ def test_the_digest_is_of_the_contents(tmp_path):
 
 def test_class_names_belong_to_numbers(tmp_path):
     arrays = {"train_features": X, "train_labels": Y, "test_features": TX, "test_labels": TY}
-    found = read_features(one_npz(tmp_path, **arrays, class_names=NAMES))
-    assert found.classes == ("ant", "bee", "cat")
+    table = read_features(one_npz(tmp_path, **arrays, class_names=NAMES))
+    assert table.classes == ("ant", "bee", "cat")
     with pytest.raises(InputError, match="labels 0 to 2, and 2 names"):
         read_features(one_npz(tmp_path, **arrays, class_names=NAMES[:2]))
 

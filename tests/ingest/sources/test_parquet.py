@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.ingest.trees.test_folder import label_file, make
 from tests.ingest.trees.test_tar import rows, spooled
@@ -177,23 +175,3 @@ def test_damage_in_a_row_group_keeps_those_before(tmp_path):
     # Rows come 32 at a time, so a few before the damage may be gone, too.
     assert 32 <= len(listing.entries) <= 60
     assert spooled(listing)["00000005"] == b"005" * 100
-
-
-@settings(max_examples=40)
-@given(
-    st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=4)), max_size=4),
-    st.floats(0, 0.2),
-)
-def test_any_damage_is_a_listing_or_a_sentence(tmp_path_factory, changes, cut):
-    path = tmp_path_factory.mktemp("p") / "x.parquet"
-    write(path, [0, 1, 2, 0, 1])
-    data = bytearray(path.read_bytes())
-    for share, piece in changes:
-        at = int(share * len(data))
-        data[at : at + len(piece)] = piece
-    path.write_bytes(data[: len(data) - int(cut * len(data))])
-    try:
-        listing = list_images(str(path), format="parquet")
-        spooled(listing)
-    except InputError:
-        pass

@@ -61,29 +61,6 @@ def spooled(listing):
             return files
 
 
-@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz", "w:zst"])
-@pytest.mark.parametrize("top", ["", "photos"])
-def test_a_tar_of_a_folder_is_the_folder(photos, tmp_path, mode, top):
-    ending = mode.replace("w:", ".").replace("w", "")
-    tar = packed(tmp_path / f"p.tar{ending}", photos, mode=mode, top=top)
-    for options in (
-        {"exclude": ["café"]},
-        {"layout": "classes"},
-        {"unlabelled": True, "layout": "flat"},
-    ):
-        folder, listing = list_folder(photos, **options), list_images(str(tar), **options)
-        assert rows(listing) == rows(folder)
-        assert listing.classes == folder.classes
-        assert spooled(listing) == contents(folder)
-        assert listing.fingerprint != folder.fingerprint  # another file, with a time of its own
-        assert listing.fingerprint_of(contents=True) == folder.fingerprint_of(contents=True)
-        assert listing.unmatched == folder.unmatched
-        assert ("front to back" in listing.reading) == (mode != "w")
-    assert listing.skipped[".txt files"] == 1
-    labels = label_file(tmp_path / "l", [("train/cat/1.jpg", ["a", "b"]), ("val/dog/x", [])])
-    assert rows(list_images(str(tar), labels=labels)) == rows(list_folder(photos, labels=labels))
-
-
 @pytest.mark.parametrize("inner", ["w", "w:gz"])
 @pytest.mark.parametrize("outer", ["w", "w:xz"])
 def test_a_tar_of_a_tar_a_class(photos, tmp_path, inner, outer):

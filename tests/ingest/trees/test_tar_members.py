@@ -39,13 +39,13 @@ def written(files, *, format_=tarfile.PAX_FORMAT):
 
 def read(data):
     """(name, kind, offset, size) of each member, and the damage."""
-    seen = []
+    entries = []
     try:
         for member in members(PlainStream(io.BytesIO(data), len(data)), size=len(data)):
-            seen.append((member.name, member.kind, member.offset, member.size))
+            entries.append((member.name, member.kind, member.offset, member.size))
     except DamagedError as error:
-        return seen, error
-    return seen, None
+        return entries, error
+    return entries, None
 
 
 def by_tarfile(data):
@@ -68,9 +68,9 @@ def test_members_are_those_of_tarfile(files, data):
         tar = written(files, format_=format_)
     except ValueError:  # USTAR has no room for the name
         return
-    seen, damage = read(tar)
+    entries, damage = read(tar)
     assert damage is None
-    assert [(name.rstrip(b"/"), *rest) for name, *rest in seen] == by_tarfile(tar)
+    assert [(name.rstrip(b"/"), *rest) for name, *rest in entries] == by_tarfile(tar)
     assert is_tar(tar[:512]) == bool(files)
 
 
@@ -96,8 +96,8 @@ def test_every_cut_keeps_what_is_before_it():
     tar = written(FILES)
     whole, _ = read(tar)
     for cut in range(0, len(tar), 64):
-        seen, damage = read(tar[:cut])
-        assert seen == [row for row in whole if row[2] + row[3] <= cut]
+        entries, damage = read(tar[:cut])
+        assert entries == [row for row in whole if row[2] + row[3] <= cut]
         # The end mark is two blocks of zeros, of which one is enough; what follows is padding.
         end = whole[-1][2] + -(-whole[-1][3] // 512) * 512
         assert (damage is None) == (cut >= end + 512)
@@ -107,8 +107,8 @@ def test_damage_has_a_place():
     tar = bytearray(written(FILES))
     third = read(bytes(tar))[0][3][2] - 512
     tar[third + 2] ^= 1
-    seen, damage = read(bytes(tar))
-    assert len(seen) == 3
+    entries, damage = read(bytes(tar))
+    assert len(entries) == 3
     assert damage.at == third
     assert "checksum" in damage.reason
 
@@ -132,8 +132,8 @@ def test_headers_that_lie_about_a_size(field, value):
     tar = bytearray(written(FILES))
     tar[field] = value
     tar[148:156] = b"%06o\0 " % (sum(tar[:148]) + sum(tar[156:512]) + 256)
-    seen, damage = read(bytes(tar))
-    assert seen == []
+    entries, damage = read(bytes(tar))
+    assert entries == []
     assert damage is not None
 
 
@@ -146,9 +146,9 @@ def test_any_damage_ends_in_members_or_in_damage(format_, changes):
     tar = bytearray(written([("long" * 30 + "/1.jpg", b"x" * 700), *FILES], format_=format_))
     for at, data in changes:
         tar[at : at + len(data)] = data
-    seen, _ = read(bytes(tar))
-    assert all(offset >= 0 and offset + size <= len(tar) for _, _, offset, size in seen)
-    assert len(seen) <= len(tar) // 512
+    entries, _ = read(bytes(tar))
+    assert all(offset >= 0 and offset + size <= len(tar) for _, _, offset, size in entries)
+    assert len(entries) <= len(tar) // 512
 
 
 @given(st.binary(max_size=2000))

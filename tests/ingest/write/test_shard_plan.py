@@ -78,12 +78,12 @@ def test_more_images_move_none_to_the_other_side():
 
 
 def test_own_splits_stay_and_val_comes_from_train_alone():
-    found = listing(
+    plan = listing(
         [(f"{split}/{i}.jpg", ("a",), split) for split in ("test", "train") for i in range(400)]
     )
-    by_split = assign_splits(found, val_fraction=0.0).by_split
+    by_split = assign_splits(plan, val_fraction=0.0).by_split
     assert {split: len(part) for split, part in by_split.items()} == {"train": 400, "test": 400}
-    by_split = assign_splits(found, val_fraction=0.5).by_split
+    by_split = assign_splits(plan, val_fraction=0.5).by_split
     assert len(by_split["test"]) == 400
     assert len(by_split["val"]) + len(by_split["train"]) == 400
     assert by_split["val"]
@@ -132,14 +132,14 @@ def fraction_of(sample_id):
 
 @given(st.lists(st.integers(1, 8), min_size=1, max_size=40), st.floats(0, 0.99))
 def test_no_class_loses_its_last_image_to_val(counts, fraction):
-    found = named(*counts)
-    made = assign_splits(found, val_fraction=fraction, share_of="image")
+    plan = named(*counts)
+    made = assign_splits(plan, val_fraction=fraction, share_of="image")
     trained = {class_of(entry) for entry in made.by_split["train"]}
     assert trained == {f"c{c}" for c in range(len(counts))}
     assert made.had_held_back == bool(made.held_back)
-    assert assign_splits(found, val_fraction=fraction).had_held_back == made.had_held_back
+    assert assign_splits(plan, val_fraction=fraction).had_held_back == made.had_held_back
     # The hash alone decides about all others, so datasets that starved no class are what they were.
-    alone = {entry.id for entry in found.entries if fraction_of(entry.id) < fraction}
+    alone = {entry.id for entry in plan.entries if fraction_of(entry.id) < fraction}
     val = {entry.id for entry in made.by_split.get("val", [])}
     held_back = {entry.id for entry in made.held_back}
     assert val | held_back == alone
@@ -219,16 +219,16 @@ def test_where_images_have_no_one_class_the_share_is_of_all(labels):
 
 
 def test_an_image_of_several_classes_can_stay_for_all_of_them():
-    found = listing((f"{i}.jpg", ("a", "b"), None) for i in range(3))
-    made = assign_splits(found, val_fraction=0.999)
+    plan = listing((f"{i}.jpg", ("a", "b"), None) for i in range(3))
+    made = assign_splits(plan, val_fraction=0.999)
     assert [len(made.by_split[split]) for split in ("train", "val")] == [1, 2]
 
 
 def test_own_splits_of_a_source_are_not_mended():
-    found = listing(
+    plan = listing(
         [*((f"c0/{i}.jpg", ("c0",), "val") for i in range(3)), ("c1/0.jpg", ("c1",), "train")]
     )
-    made = assign_splits(found)
+    made = assign_splits(plan)
     assert {split: len(part) for split, part in made.by_split.items()} == {"train": 1, "val": 3}
 
 
@@ -250,8 +250,8 @@ def test_more_of_each_class_contain_fewer():
 
 
 def test_so_many_of_each_class_needs_one_class_each():
-    found = listing([("1.jpg", ("a", "b"), None)])
+    plan = listing([("1.jpg", ("a", "b"), None)])
     with pytest.raises(UsageError, match=r"1\.jpg has 2"):
-        assign_splits(found, val_per_class=1)
+        assign_splits(plan, val_per_class=1)
     with pytest.raises(UsageError, match=r"share_of=class needs .* 1\.jpg has 2"):
-        assign_splits(found, val_fraction=0.1, share_of="class")
+        assign_splits(plan, val_fraction=0.1, share_of="class")

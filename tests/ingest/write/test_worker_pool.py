@@ -69,10 +69,10 @@ def test_any_number_of_workers_gives_the_same():
 
 def test_a_crash_costs_one_item_and_says_how():
     tasks = [[1, "crash", 2], [5], [1, "leave"]]
-    found = results(tasks, workers=2)
-    assert [value for value, _ in found] == [3, 5, 1]
-    assert "SIGSEGV" in found[0][1][1]
-    assert "exit code 7" in found[2][1][1]
+    result = results(tasks, workers=2)
+    assert [value for value, _ in result] == [3, 5, 1]
+    assert "SIGSEGV" in result[0][1][1]
+    assert "exit code 7" in result[2][1][1]
 
 
 def test_one_death_alone_blames_nothing(tmp_path):

@@ -175,7 +175,7 @@ def test_the_last_ones_of_a_run(trunk):
 def test_refused(store, trunk):
     other = made.checkpoint(store, saved=False, model={"depth": 2})
     named_otherwise = made.checkpoint(store, saved=False, classes=("x",) * 7, seed=9)
-    for flags, checkpoints, error, words in (
+    for flags, checkpoints, error, sentence in (
         ({}, trunk[:1], UsageError, "two checkpoints or more"),
         ({}, [trunk[0], trunk[0]], UsageError, "two checkpoints or more"),
         ({}, [trunk[0], other], InputError, "depth is 1 and 2|depth is 2 and 1"),
@@ -184,7 +184,7 @@ def test_refused(store, trunk):
         ({"decay": 0.5}, trunk, UsageError, "decay"),
         ({"weights": "ema"}, trunk, UsageError, "no average"),
     ):
-        with pytest.raises(error, match=words):
+        with pytest.raises(error, match=sentence):
             average(store, checkpoints, **flags)
 
 

@@ -23,8 +23,8 @@ def doctor(tmp_path, monkeypatch):
     monkeypatch.setattr(Session, "answer_text", lambda self, text: said.append(text))
     monkeypatch.setattr(Session, "answer_json", lambda self, value: said.append(json.dumps(value)))
 
-    def run(*found, **options):
-        given = list(found)
+    def run(*checks, **options):
+        given = list(checks)
 
         def findings(*_, **__):  # all with the first question, none with the second
             yield from given

@@ -68,8 +68,8 @@ def probed(
 
 
 def rows(artifact: Artifact, split: str) -> np.ndarray:
-    kept = StoredFeatures.load(artifact)
-    return kept.rows(split, np.arange(kept.info.splits[split].examples))
+    stored = StoredFeatures.load(artifact)
+    return stored.rows(split, np.arange(stored.info.splits[split].examples))
 
 
 def images(split: str) -> np.ndarray:
@@ -109,40 +109,40 @@ def test_what_was_stopped_goes_on_and_ends_the_same(checkpoint, store, monkeypat
 
     with pytest.raises(StoppedError):
         embed(checkpoint, store, emit=stop)
-    asked: list[int] = []
+    requests: list[int] = []
     of_model = features.of_model
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         for part in of_model(*args, **kwargs):
-            asked.append(len(part))
+            requests.append(len(part))
             yield part
 
     monkeypatch.setattr(features, "of_model", counted)
     again = embed(checkpoint, store)
-    assert sum(asked) == 90 + 37 - 50
+    assert sum(requests) == 90 + 37 - 50
     assert again.digest == whole.digest
-    asked.clear()
+    requests.clear()
     assert embed(checkpoint, store).path == again.path
-    assert asked == []
+    assert requests == []
 
 
 def test_a_probe_finds_them_and_scores_the_same(checkpoint, store, monkeypatch, tmp_path):
     expected = probed(checkpoint, Store(tmp_path / "other"))
-    kept = embed(checkpoint, store)
+    stored = embed(checkpoint, store)
 
     def never(*args: Any, **kwargs: Any) -> Any:
         raise AssertionError("features were computed again")
 
     monkeypatch.setattr(features, "of_model", never)
     notes: list[str] = []
-    found = probed(
+    result = probed(
         checkpoint,
         store,
         emit=lambda event: notes.append(event.text) if isinstance(event, Note) else None,
     )
-    assert found.id == expected.id
-    assert found.digest == expected.digest
-    assert any(str(kept.path) in note for note in notes)
+    assert result.id == expected.id
+    assert result.digest == expected.digest
+    assert any(str(stored.path) in note for note in notes)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_probe_of_the_artifact_alone_is_the_probe_on_its_arrays(checkpoint, st
     given = Given(artifact)
     overrides = Overrides(flags={"shots": [1, 3], "draws": 3})
     cfg = resolve_given(overrides, given, emit=silent)
-    found = fewshot_stage.run(cfg, given, store=store, runtime=RUNTIME, emit=silent)
+    outcome = fewshot_stage.run(cfg, given, store=store, runtime=RUNTIME, emit=silent)
     expected = probe.accuracies(
         rows(artifact, "train"),
         IMAGES.labels("train"),
@@ -173,10 +173,10 @@ def test_a_probe_of_the_artifact_alone_is_the_probe_on_its_arrays(checkpoint, st
         shots=(1, 3),
         draws=3,
     )
-    summary = FEWSHOT.summary(found)
+    summary = FEWSHOT.summary(outcome)
     assert [row.accuracy_mean for row in summary.shots] == [r.accuracy_mean for r in expected]
     assert (summary.features, summary.seen, summary.model) == ("given", "none", "tiny (tokens)")
-    assert [p.role for p in found.manifest.parents] == ["features"]
+    assert [p.role for p in outcome.manifest.parents] == ["features"]
 
 
 def test_features_of_another_program_are_probed_by_the_same_rules(store, tmp_path):
@@ -195,9 +195,9 @@ def test_features_of_another_program_are_probed_by_the_same_rules(store, tmp_pat
         given,
         emit=lambda event: notes.append(event.text) if isinstance(event, Note) else None,
     )
-    found = fewshot_stage.run(cfg, given, store=store, runtime=RUNTIME, emit=silent)
+    artifact = fewshot_stage.run(cfg, given, store=store, runtime=RUNTIME, emit=silent)
     expected = probe.accuracies(x, y, tx, ty, shots=(1, 5), draws=4)
-    summary = FEWSHOT.summary(found)
+    summary = FEWSHOT.summary(artifact)
     assert [row.accuracy_mean for row in summary.shots] == [r.accuracy_mean for r in expected]
     assert (summary.model, summary.step, summary.cooled) == ("dino", None, None)
     assert (summary.split, summary.seen) == ("test", "unknown")
@@ -210,9 +210,9 @@ def test_features_of_another_program_are_probed_by_the_same_rules(store, tmp_pat
 
 
 def used(artifact: Artifact) -> None:
-    kept = StoredFeatures.load(artifact)
-    kept.labels("val")
-    kept.rows("train", np.arange(3))
+    stored = StoredFeatures.load(artifact)
+    stored.labels("val")
+    stored.rows("train", np.arange(3))
 
 
 def test_a_flipped_byte_is_noticed(checkpoint, store):

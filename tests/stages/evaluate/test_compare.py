@@ -63,8 +63,8 @@ def test_images_are_matched_by_key_and_counted(store):
         labels=[LABELS[i] for i in order],
         keys=order.tolist(),
     )
-    found = compare(first, second)
-    value = found.as_json()
+    comparison = compare(first, second)
+    value = comparison.as_json()
     schemas.check(value, "comparison")
     one, other = np.array(FIRST), np.array(SECOND)
     assert value["both"] == (one & other).sum()
@@ -75,7 +75,7 @@ def test_images_are_matched_by_key_and_counted(store):
         of = np.array(LABELS) == CLASSES.index(row["class"])
         assert row["only_first"] == (of & one & ~other).sum()
         assert row["only_second"] == (of & ~one & other).sum()
-    lines = list(found.lines())
+    lines = list(comparison.lines())
     assert lines[0].startswith(f"A  a at step 7: top-1 {one.mean():.2%} of 60 images of pets val")
     assert lines[2].startswith(f"B - A: {100 * (other.mean() - one.mean()):+.2f} points of top-1")
     assert lines[4].startswith(f"McNemar: p {value['p_mid']:.3g} (mid-p; exact ")
@@ -88,26 +88,30 @@ def test_images_are_matched_by_key_and_counted(store):
 
 def test_a_model_does_not_differ_from_itself(store):
     first, second = evaluation(store, "a", FIRST), evaluation(store, "b", FIRST)
-    found = compare(first, second)
-    assert (found.paired.difference, found.paired.p_mid, found.classes) == (0.0, 1.0, ())
-    assert list(found.lines())[4].endswith(": not more than chance explains")
+    comparison = compare(first, second)
+    assert (comparison.paired.difference, comparison.paired.p_mid, comparison.classes) == (
+        0.0,
+        1.0,
+        (),
+    )
+    assert list(comparison.lines())[4].endswith(": not more than chance explains")
 
 
 def test_a_clear_difference_is_said_to_be_one(store):
     one, other = evaluation(store, "a", [False] * 60), evaluation(store, "b", [True] * 60)
-    found = compare(one, other)
-    assert found.paired.p_exact == pytest.approx(2 * 0.5**60)
-    assert list(found.lines())[4].endswith(": more than chance explains")
+    comparison = compare(one, other)
+    assert comparison.paired.p_exact == pytest.approx(2 * 0.5**60)
+    assert list(comparison.lines())[4].endswith(": more than chance explains")
 
 
 def test_an_image_that_is_there_twice_counts_twice(store):
     keys = [*range(30), *range(30)]
     labels = LABELS[:30] * 2
-    found = compare(
+    comparison = compare(
         evaluation(store, "a", FIRST, labels=labels, keys=keys),
         evaluation(store, "b", SECOND, labels=labels, keys=keys),
     )
-    assert found.paired.images == 60
+    assert comparison.paired.images == 60
 
 
 def test_other_images_or_labels_are_refused(store):

@@ -127,15 +127,15 @@ def test_classes_are_matched_by_name(evaluate):
 
 
 def test_results_count_every_image_and_mistake(evaluate):
-    found = results(evaluate(NAMED))
+    result = results(evaluate(NAMED))
     z, labels = logits(), NAMED.labels("val")[:, 0]
     answers = z.argmax(axis=1)
-    for row in found["classes"]:
+    for row in result["classes"]:
         of = labels == made.CLASSES.index(row["class"])
         assert row["examples"] == of.sum()
         assert row["top1"] == pytest.approx(np.mean(answers[of] == labels[of]))
-    assert sum(row["count"] for row in found["confusions"]) == np.sum(answers != labels)
-    for row in found["confusions"]:
+    assert sum(row["count"] for row in result["confusions"]) == np.sum(answers != labels)
+    for row in result["confusions"]:
         pair = [made.CLASSES.index(row[key]) for key in ("label", "predicted")]
         assert row["count"] == np.sum((labels == pair[0]) & (answers == pair[1]))
 
@@ -173,8 +173,8 @@ def test_several_labels_an_image_have_average_precision(evaluate):
     truth = (labels[:, :, None] == np.arange(7)).any(axis=1)
     precisions = [sklearn.average_precision_score(truth[shown, c], z[shown, c]) for c in range(7)]
     assert done.summary["metrics"]["map"]["value"] == pytest.approx(np.mean(precisions), rel=1e-6)
-    found = {row["class"]: row["average_precision"] for row in results(done)["classes"]}
-    assert found == pytest.approx(dict(zip(made.CLASSES, precisions, strict=True)), rel=1e-6)
+    result = {row["class"]: row["average_precision"] for row in results(done)["classes"]}
+    assert result == pytest.approx(dict(zip(made.CLASSES, precisions, strict=True)), rel=1e-6)
 
 
 def test_every_answer_is_a_line(evaluate):
@@ -224,11 +224,11 @@ def test_more_answers_than_classes_are_refused(evaluate):
 
 def test_any_label_is_right_and_images_without_one_are_left_out(evaluate):
     dataset = made.NamedDataset(multi=True)
-    found = evaluate(dataset).summary
+    content = evaluate(dataset).summary
     answers, labels = logits().argmax(axis=1), dataset.labels("val")
     hits = [answer in own for answer, own in zip(answers, labels, strict=True) if own.max() >= 0]
-    assert found["examples"] == len(hits) == 37 - found["without_label"]
-    assert found["top1"] == pytest.approx(np.mean(hits))
+    assert content["examples"] == len(hits) == 37 - content["without_label"]
+    assert content["top1"] == pytest.approx(np.mean(hits))
 
 
 def test_a_class_the_model_lacks_is_refused_unless_it_is_renamed(evaluate):
@@ -357,15 +357,15 @@ def test_a_finished_evaluation_is_found_again(evaluate):
 
 
 def test_a_loss_that_is_not_finite_is_null(evaluate, monkeypatch):
-    honest, seen = scoring.Tally.scores, []
+    honest, calls = scoring.Tally.scores, []
     monkeypatch.setattr(
         scoring.Tally,
         "scores",
         lambda tally: replace(scores := honest(tally), means={**scores.means, "loss": math.inf}),
     )
-    done = evaluate(out="infinite", emit=seen.append)
+    done = evaluate(out="infinite", emit=calls.append)
     assert done.summary["loss"] is None
     assert json.loads((done.path / written.RESULTS).read_text())["loss"] is None
-    assert any("not finite" in event.text for event in seen if isinstance(event, Caution))
+    assert any("not finite" in event.text for event in calls if isinstance(event, Caution))
     assert stage.readable(EVALUATION.summary(done))["loss"] == "not finite"
     assert "loss not finite" in in_words("evaluation", done.summary)

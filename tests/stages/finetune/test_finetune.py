@@ -46,10 +46,10 @@ def dataset(tmp_path: Path, classes: tuple[str, ...]) -> Artifact:
 
 
 def finetune(tmp_path, checkpoint, data, *, emit=lambda event: None, **changes) -> Artifact:
-    there = pretraining.images_of(data, split="train")
+    source = pretraining.images_of(data, split="train")
     overrides = {"data": {"batch": 8}, **changes}
     branch = finetuning.resolve(
-        checkpoint, images=there, duration=(4, "steps"), overrides=overrides
+        checkpoint, images=source, duration=(4, "steps"), overrides=overrides
     )
     return finetune_stage.run(
         TrainConfig.model_validate(merge(branch.tree, overrides)),
@@ -63,9 +63,9 @@ def finetune(tmp_path, checkpoint, data, *, emit=lambda event: None, **changes) 
 def test_other_classes_get_a_new_head_and_larger_images_more_positions(tmp_path):
     before = made.checkpoint(Store(tmp_path / "store"))
     data = dataset(tmp_path, ("one", "two", "three"))
-    seen = []
-    after = finetune(tmp_path, before, data, emit=seen.append, model={"resolution": 16})
-    assert any("a new head: 3 classes" in e.text for e in seen if isinstance(e, Note))
+    events = []
+    after = finetune(tmp_path, before, data, emit=events.append, model={"resolution": 16})
+    assert any("a new head: 3 classes" in e.text for e in events if isinstance(e, Note))
     assert after.summary["classes"] == ["one", "three", "two"]
     assert after.summary["classes_before"] == sorted(made.CLASSES)
     assert [p.role for p in after.manifest.parents] == ["from", "data"]

@@ -60,8 +60,8 @@ def test_counts_must_agree_with_each_other(store):
     photos = dataset(store)
     summary = dataset_summary({"train": 5, "val": 6})
     seal = seal_of("dataset", summary)
-    found = checked(rewritten(photos.path, summary=summary, seal=seal), store)
-    assert found.problems == ["train has 6 records by dataset.json, 5 by the manifest"]
+    content = checked(rewritten(photos.path, summary=summary, seal=seal), store)
+    assert content.problems == ["train has 6 records by dataset.json, 5 by the manifest"]
 
 
 def republished(store, name, change):
@@ -166,16 +166,16 @@ def test_places_that_hold_no_artifact(store):
     torn = made(store, recipe(a=1), name="torn").path
     (torn / "artifact.json").write_text("{")
     (store.root / "shard" / "empty").mkdir()
-    found = {}
+    values = {}
     for directory in store.directories():
         try:
             Store.load(directory)
         except VitctlError as error:
-            found[directory] = of_directory(directory, error)
-    assert found[path].whole
-    assert "unfinished" in found[path].remarks[0]
-    assert not found[torn].whole
-    assert found[store.root / "shard" / "empty"] is None
+            values[directory] = of_directory(directory, error)
+    assert values[path].whole
+    assert "unfinished" in values[path].remarks[0]
+    assert not values[torn].whole
+    assert values[store.root / "shard" / "empty"] is None
 
 
 CONFIG = {

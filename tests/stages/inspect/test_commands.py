@@ -19,10 +19,10 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def vitctl(store):
     def run(*arguments):
-        words = (*arguments, "--store", store.root)
+        command = (*arguments, "--store", store.root)
         done = forking.run(
             COMMAND,
-            *words,
+            *command,
             preload=LOOKING,
             stdin=subprocess.DEVNULL,
             text=True,

@@ -60,12 +60,12 @@ def test_damage_is_a_row_with_a_word_not_a_crash(store):
     (run / "checkpoints/2/artifact.json").write_text("[]")
     broken = trained(store, recipe("pretrain", "run", lr=2), steps=(1,), name="broken")
     (broken / "run.json").write_text("{")
-    found = {row.path.name.rsplit("-", 1)[0]: row for row in rows(store)}
-    assert {row.state for row in found.values()} == {"damaged"}
-    assert "data.bin cannot be read" in found["cut"].problem
-    assert "not JSON" in found["torn"].problem
-    assert "checkpoint 2" in found["run"].problem
-    assert "run.json is damaged" in found["broken"].problem
+    values = {row.path.name.rsplit("-", 1)[0]: row for row in rows(store)}
+    assert {row.state for row in values.values()} == {"damaged"}
+    assert "data.bin cannot be read" in values["cut"].problem
+    assert "not JSON" in values["torn"].problem
+    assert "checkpoint 2" in values["run"].problem
+    assert "run.json is damaged" in values["broken"].problem
     each = {row.path.name: row.state for row in rows(store, kind="checkpoint")}
     assert each == {"1": "finished", "2": "damaged"}
 

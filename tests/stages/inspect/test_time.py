@@ -33,12 +33,12 @@ def rows(*starts):
 def test_shares_of_all_starts(run):
     file = run.path / goodput.FILE
     file.write_text(rows({"step": 50.0, "start": 10.0}, {"step": 30.0, "stopped": 10.0}))
-    told = show.time_by_account(run)
-    assert told["in all"] == "1 min 40 s in 2 starts"
-    assert told["training steps"].split() == ["80.0%", "1", "min", "20", "s"]
-    found = show_run.as_json(run)["time"]
-    assert (found["goodput"], found["wall_s"], found["starts"]) == (0.8, 100, 2)
-    assert sum(found["shares"].values()) == pytest.approx(1)
+    seconds = show.time_by_account(run)
+    assert seconds["in all"] == "1 min 40 s in 2 starts"
+    assert seconds["training steps"].split() == ["80.0%", "1", "min", "20", "s"]
+    content = show_run.as_json(run)["time"]
+    assert (content["goodput"], content["wall_s"], content["starts"]) == (0.8, 100, 2)
+    assert sum(content["shares"].values()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("content", [None, "{", rows()])

@@ -145,10 +145,10 @@ def test_bad_input_is_one_sentence_and_a_hint(ask, capfd, arguments, says, hint)
     with pytest.raises(SystemExit) as stopped:
         ask("plan", "--model", "S16", *arguments)
     assert stopped.value.code == 2
-    told = capfd.readouterr().err
-    assert says in told.split("error: ")[1].splitlines()[0]
-    assert hint in told
-    assert "Traceback" not in told
+    output = capfd.readouterr().err
+    assert says in output.split("error: ")[1].splitlines()[0]
+    assert hint in output
+    assert "Traceback" not in output
 
 
 def test_this_machine(ask):

@@ -53,13 +53,13 @@ def photos(tmp_path_factory):
     """Eleven images of several sizes, and what evaluation sees of them."""
     folder = tmp_path_factory.mktemp("photos")
     random = np.random.default_rng(0)
-    seen = {}
+    inputs = {}
     for number in range(11):
         pixels = random.integers(0, 256, (9 + number, 31 - number, 3)).astype(np.uint8)
         path = folder / f"{number:02}.png"
         Image.fromarray(pixels).save(path)
-        seen[str(path)] = eval_pixels(pixels, resolution=8, preprocess=PREPROCESS)
-    return seen
+        inputs[str(path)] = eval_pixels(pixels, resolution=8, preprocess=PREPROCESS)
+    return inputs
 
 
 def answers(checkpoint, store, images, *, endless=False, batch=None, devices=1, **settings):
@@ -88,7 +88,7 @@ def test_probabilities_are_those_of_the_loss(checkpoint, store, photos, loss, ba
     z = logits(photos.values())
     each = np.exp(z - z.max(1, keepdims=True))
     expected = each / each.sum(1, keepdims=True) if loss == "softmax" else 1 / (1 + np.exp(-z))
-    found = flat(
+    result = flat(
         answers(
             checkpoint,
             store,
@@ -99,8 +99,8 @@ def test_probabilities_are_those_of_the_loss(checkpoint, store, photos, loss, ba
             top=len(made.CLASSES),
         )
     )
-    assert [answer.image for answer in found] == list(photos)
-    for answer, row in zip(found, expected, strict=True):
+    assert [answer.image for answer in result] == list(photos)
+    for answer, row in zip(result, expected, strict=True):
         order = np.argsort(-row)
         assert [name for name, _ in answer.classes] == [made.CLASSES[i] for i in order]
         # A few ulp of fp32: sums of another order.
@@ -112,15 +112,15 @@ def test_a_bad_file_is_answered_in_its_place(checkpoint, store, photos, tmp_path
     bad.write_text("<html>")
     first, second, *_ = photos
     given = [first, str(bad), str(tmp_path / "none.png"), str(tmp_path), second, "http://a.org/b"]
-    found = flat(answers(checkpoint, store, map(names.named, given), batch=2))
-    assert [answer.image for answer in found] == given
-    assert [isinstance(answer, Failure) for answer in found] == [False, *[True] * 3, False, True]
-    reasons = [answer.reason for answer in found if isinstance(answer, Failure)]
+    outcome = flat(answers(checkpoint, store, map(names.named, given), batch=2))
+    assert [answer.image for answer in outcome] == given
+    assert [isinstance(answer, Failure) for answer in outcome] == [False, *[True] * 3, False, True]
+    reasons = [answer.reason for answer in outcome if isinstance(answer, Failure)]
     for reason, part in zip(
         reasons, ("an HTML page", "no such file", "a folder", "a URL"), strict=True
     ):
         assert part in reason
-    assert [a.missing for a in found if isinstance(a, Failure)] == [False, True, False, False]
+    assert [a.missing for a in outcome if isinstance(a, Failure)] == [False, True, False, False]
 
 
 def test_a_pause_answers_what_was_named_and_no_other_size_is_compiled(
@@ -139,15 +139,15 @@ def test_a_pause_answers_what_was_named_and_no_other_size_is_compiled(
         return predict
 
     monkeypatch.setattr(stage.prediction, "make_predictor", spied)
-    paths, asked = list(photos), []
+    paths, requests = list(photos), []
 
     def stream():
         for path in paths[:5]:
-            asked.append(path)
+            requests.append(path)
             yield NamedImage(path)
         yield PAUSE
         # All five were answered before more is asked for.
-        assert len(asked) == 5
+        assert len(requests) == 5
         yield PAUSE
         yield NamedImage(paths[5])
 
@@ -247,10 +247,10 @@ def test_a_folder_gives_its_images_in_order(tmp_path):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "b" / "up").symlink_to(tmp_path)
     said = []
-    found = [
+    values = [
         Path(n.name).relative_to(tmp_path) for n in names.below(str(tmp_path), emit=said.append)
     ]
-    assert [str(path) for path in found] == ["a.webp", "b/1.png", "b/2.JPG", "c"]
+    assert [str(path) for path in values] == ["a.webp", "b/1.png", "b/2.JPG", "c"]
     assert ".txt files" in said[0].text
     (tmp_path / "empty").mkdir()
     (none,) = names.below(str(tmp_path / "empty"), emit=silent)
@@ -305,8 +305,8 @@ def test_the_command_agrees_with_evaluate_and_needs_no_tensorflow(tmp_path):
             if split == "val":
                 paths[str(path)] = f"class{number % 3}"
 
-    def vitctl(*words, stdin="", prelude=""):
-        code = f"{prelude}\nfrom stages.app import main\nmain({list(words)!r})"
+    def vitctl(*arguments, stdin="", prelude=""):
+        code = f"{prelude}\nfrom stages.app import main\nmain({list(arguments)!r})"
         return subprocess.run(
             [sys.executable, "-c", code],
             cwd=tmp_path,
@@ -321,13 +321,13 @@ def test_the_command_agrees_with_evaluate_and_needs_no_tensorflow(tmp_path):
     size = ("--res", "16", "--batch", "8", "--epochs", "3", "--set", "loss=softmax")
     assert vitctl("pretrain", "--model", "test", *size).returncode == 0
     scored = json.loads(vitctl("evaluate", "--json").stdout)
-    seen = vitctl(
+    answer = vitctl(
         *("predict", "--from", "latest", "--json", "--top", "3", "-"),
         stdin="".join(f"{path}\n" for path in [*paths, "none.jpg"]),
         prelude="import sys; sys.modules['tensorflow'] = None",
     )
-    *rows, none = map(json.loads, seen.stdout.splitlines())
-    assert (seen.returncode, none["error"]) == (4, "there is no such file")
+    *rows, none = map(json.loads, answer.stdout.splitlines())
+    assert (answer.returncode, none["error"]) == (4, "there is no such file")
     assert [row["image"] for row in rows] == list(paths)
     likely = [{c["class"]: c["probability"] for c in row["classes"]} for row in rows]
     right = [max(p, key=p.get) == name for p, name in zip(likely, paths.values(), strict=True)]

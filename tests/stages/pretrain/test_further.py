@@ -85,14 +85,14 @@ def test_the_same_images_go_on_as_if_nothing_had_come_between(pretrain, further)
 
 def test_other_images_begin_their_own_order_and_all_else_goes_on(pretrain, further, cooldown):
     half = pretrain(4)
-    seen = []
-    after = further(half, emit=seen.append, **OTHER)
+    events = []
+    after = further(half, emit=events.append, **OTHER)
     cfg = trained_with(after)
     assert (cfg.from_schedule, cfg.data.first_step, cfg.schedule.rewarm_steps) == ("continue", 4, 0)
     assert "goes on from step 4, at learning rate 0.008165, with its optimizer's state" in notes(
-        seen
+        events
     )
-    assert "the head is kept: the same 4 classes" in notes(seen)
+    assert "the head is kept: the same 4 classes" in notes(events)
     # The first batch is the first of the new order, and the digest goes on from the old one.
     keys = keys_of_steps(MockDataset(4, 50, 20), split="train", seed=0, batch=16)
     expected = ConsumedSamples.from_json(position.read(half.path).consumed).anchored()
@@ -116,12 +116,12 @@ def test_other_images_begin_their_own_order_and_all_else_goes_on(pretrain, furth
 
 def test_other_classes_get_a_new_head_a_new_optimizer_and_a_warmup(pretrain, further):
     half = pretrain(4)
-    seen = []
-    after = further(half, emit=seen.append, **{"model.classes": 6, "schedule.rewarm_steps": 2})
+    events = []
+    after = further(half, emit=events.append, **{"model.classes": 6, "schedule.rewarm_steps": 2})
     cfg = trained_with(after)
     assert (cfg.schedule.rewarm_at, cfg.schedule.rewarm_steps) == (4, 2)
-    assert "a new head: 6 classes, before were 4" in notes(seen)
-    assert "a warmup of 2 steps leads to (--rewarm), as the optimizer starts anew" in notes(seen)
+    assert "a new head: 6 classes, before were 4" in notes(events)
+    assert "a warmup of 2 steps leads to (--rewarm), as the optimizer starts anew" in notes(events)
     rates = [row["lr"] for row in read(run_of(after).metrics) if row["kind"] == "train"]
     trunk = trained_with(half).schedule
     whole = [schedules.value(trunk, step=step) for step in range(4, 8)]
@@ -132,11 +132,11 @@ def test_other_classes_get_a_new_head_a_new_optimizer_and_a_warmup(pretrain, fur
 
 def test_a_new_schedule_takes_the_weights_alone_and_counts_what_they_saw(pretrain, further):
     half = pretrain(4)
-    seen = []
+    events = []
     after = further(
         half,
         2,
-        emit=seen.append,
+        emit=events.append,
         **{"from_schedule": "restart", "data.batch": 8, "loss": "softmax", "model.resolution": 24},
     )
     cfg = trained_with(after)
@@ -147,8 +147,8 @@ def test_a_new_schedule_takes_the_weights_alone_and_counts_what_they_saw(pretrai
     expected = 64 * accounting.trained_flops(trained_with(half).model)
     expected += 16 * accounting.trained_flops(cfg.model)
     assert after.summary["flops"] == expected
-    assert "loss softmax" in notes(seen)
-    assert "position embeddings of 2x2 patches, resampled for 3x3" in notes(seen)
+    assert "loss softmax" in notes(events)
+    assert "position embeddings of 2x2 patches, resampled for 3x3" in notes(events)
     again = further(after, 1, **{"from_schedule": "restart", "data.batch": 8})
     assert again.summary["images_before"] == 4 * 16 + 2 * 8
 
@@ -157,22 +157,22 @@ def test_patches_of_another_size_go_on_with_the_embedding_resampled(pretrain, fu
     half = pretrain(4)
     old = trained_with(half).model
     assert (old.resolution, old.patch) == (16, 8)
-    seen = []
-    after = further(half, 2, emit=seen.append, **{"model.patch": 4, "schedule.rewarm_steps": 1})
+    events = []
+    after = further(half, 2, emit=events.append, **{"model.patch": 4, "schedule.rewarm_steps": 1})
     cfg = trained_with(after)
     assert (cfg.model.patch, cfg.model.resolution, cfg.model.position_grid) == (4, 16, None)
     assert (after.step, cfg.from_schedule, cfg.schedule.rewarm_at) == (6, "continue", 4)
-    assert "the embedding of 8 px patches, resampled for 4 px" in notes(seen)
-    assert "position embeddings of 2x2 patches, resampled for 4x4" in notes(seen)
-    assert "the head is kept" in notes(seen)
+    assert "the embedding of 8 px patches, resampled for 4 px" in notes(events)
+    assert "position embeddings of 2x2 patches, resampled for 4x4" in notes(events)
+    assert "the head is kept" in notes(events)
 
 
 def test_images_take_the_nearest_size_that_other_patches_divide(tmp_path, further):
     before = made.checkpoint(Store(tmp_path / "a"), saved=False)
-    seen = []
-    cfg = further(before, trains=False, emit=seen.append, **{"model.patch": 5})
+    events = []
+    cfg = further(before, trains=False, emit=events.append, **{"model.patch": 5})
     assert cfg.model.resolution == 10
-    assert "--res 10 (of 8 px the nearest size that patches of 5 px divide)" in notes(seen)
+    assert "--res 10 (of 8 px the nearest size that patches of 5 px divide)" in notes(events)
     given = further(before, trains=False, **{"model.patch": 5, "model.resolution": 20})
     assert given.model.resolution == 20
 
@@ -193,10 +193,10 @@ def test_a_model_named_with_other_patches_is_the_same_model(tmp_path, further):
 
 def test_a_fresh_head_is_one_that_begins_anew_although_the_classes_are_the_same(pretrain, further):
     half = pretrain(4)
-    seen = []
-    after = further(half, 2, emit=seen.append, from_head="fresh")
+    events = []
+    after = further(half, 2, emit=events.append, from_head="fresh")
     cfg = trained_with(after)
-    assert "a new head: the same classes" in notes(seen)
+    assert "a new head: the same classes" in notes(events)
     assert cfg.schedule.rewarm_at == 4  # its optimizer starts anew
     assert after.id != further(half, 2, **{"schedule.rewarm_steps": 0}).id
     assert trained_with(further(after, 2)).from_head == "keep"
@@ -221,8 +221,8 @@ def test_what_was_held_out_and_how_the_best_was_chosen_are_not_inherited(tmp_pat
         label_smoothing=0.1,
     )
     assert trained_with(before).keep_best is not None
-    seen = []
-    cfg = further(before, trains=False, emit=seen.append, **words)
+    events = []
+    cfg = further(before, trains=False, emit=events.append, **words)
     assert (cfg.keep_best, cfg.data.held_out, cfg.data.eval_split) == (None, None, "val")
     assert cfg.label_smoothing == (0.0 if words else 0.1), "a setting of training goes on"
     dumped = cfg.model_dump(mode="json")
@@ -231,7 +231,7 @@ def test_what_was_held_out_and_how_the_best_was_chosen_are_not_inherited(tmp_pat
     same = further(before, trains=False, **words, **{"data.held_out": 0.1})
     assert same.data.held_out == 0.1
     if not words:
-        assert "the order of the images begins anew" in notes(seen)
+        assert "the order of the images begins anew" in notes(events)
         assert (cfg.data.first_step, same.data.first_step) == (8, 0)
 
 

@@ -47,11 +47,11 @@ CLASSES = ("ant", "bee", "cat")
 @pytest.fixture
 def consumed(monkeypatch):
     """(images, labels, index) of every step that trains; the step itself is not compiled."""
-    seen = []
+    batches = []
 
     def make_step(cfg, **_):
         def step(state, images, labels, rate, index):
-            seen.append((np.asarray(images), np.asarray(labels), int(index)))
+            batches.append((np.asarray(images), np.asarray(labels), int(index)))
             fine = bool(np.isfinite(images).all())
             loss = jnp.float32(1 if fine else np.nan)
             return state, StepStats(loss, *[jnp.float32(1)] * 3, jnp.bool_(fine))
@@ -60,7 +60,7 @@ def consumed(monkeypatch):
 
     monkeypatch.setattr(setup, "make_step", make_step)
     monkeypatch.setattr(trainer, "evaluator", lambda *_, **__: None)
-    return seen
+    return batches
 
 
 @pytest.fixture
@@ -118,8 +118,8 @@ def of(entry, step, *, store, file=None, first=None, emit=lambda event: None):
 def arrays(entry, step, *, store, folder):
     file = folder / f"{entry.path.parent.name}-{step}.npz"
     of(entry, step, store=store, file=file)
-    with np.load(file) as found:  # without allow_pickle
-        return dict(found)
+    with np.load(file) as batch:  # without allow_pickle
+        return dict(batch)
 
 
 def test_batches_of_a_trunk_its_cooldown_and_a_finetune(consumed, store, photos, tmp_path):
@@ -132,9 +132,9 @@ def test_batches_of_a_trunk_its_cooldown_and_a_finetune(consumed, store, photos,
         store=store,
         runtime=TrainRuntime(),
     )
-    there = pretraining.images_of(photos, split="train")
+    source = pretraining.images_of(photos, split="train")
     overrides = {"data": {"batch": 8}}
-    settings = finetuning.resolve(cooled, images=there, duration=(2, "steps"), overrides=overrides)
+    settings = finetuning.resolve(cooled, images=source, duration=(2, "steps"), overrides=overrides)
     tuned = finetune_stage.run(
         TrainConfig.model_validate(merge(settings.tree, overrides)),
         FinetuneInputs(cooled, photos),
@@ -146,11 +146,11 @@ def test_batches_of_a_trunk_its_cooldown_and_a_finetune(consumed, store, photos,
     # is the cooldown's: one order, one augmentation.
     for checkpoint, step, fed in ((trunk, 2, 1), (cooled, 3, 2), (trunk, 3, 2), (tuned, 2, 4)):
         images, labels, index = consumed[fed]
-        found = arrays(run_of(checkpoint), step, store=store, folder=tmp_path)
-        np.testing.assert_array_equal(found["images"], images)
+        batch = arrays(run_of(checkpoint), step, store=store, folder=tmp_path)
+        np.testing.assert_array_equal(batch["images"], images)
         assert index == step - 1
-        assert [CLASSES[label] for label in labels[:, 0]] == found["labels"].tolist()
-        assert [id.split("/")[0] for id in found["ids"]] == found["labels"].tolist()
+        assert [CLASSES[label] for label in labels[:, 0]] == batch["labels"].tolist()
+        assert [id.split("/")[0] for id in batch["ids"]] == batch["labels"].tolist()
 
 
 def test_what_the_step_mixes(consumed, store, tmp_path):
@@ -166,24 +166,24 @@ def test_what_the_step_mixes(consumed, store, tmp_path):
         targets = losses.multi_hot(jnp.asarray(labels), classes=7)
         key = steps.mixup_key(7, jnp.int32(index))
         mixed, _ = mixup(jnp.asarray(images), targets, key=key, alpha=0.4)
-        found = arrays(trunk, step, store=store, folder=tmp_path)
-        np.testing.assert_allclose(found["learnt"], mixed, atol=1e-6)
-        assert 0.5 <= found["mixup"] < 1
+        batch = arrays(trunk, step, store=store, folder=tmp_path)
+        np.testing.assert_allclose(batch["learnt"], mixed, atol=1e-6)
+        assert 0.5 <= batch["mixup"] < 1
         # The first rows alone are the same: row 0 is mixed with the last of the whole batch.
         part = tmp_path / f"part-{step}.npz"
         of(trunk, step, store=store, file=part, first=2)
-        np.testing.assert_array_equal(np.load(part)["learnt"], found["learnt"][:2])
+        np.testing.assert_array_equal(np.load(part)["learnt"], batch["learnt"][:2])
 
 
 def test_made_up_images_and_every_answer(consumed, store, tmp_path):
     trunk = pretrain_stage.run(
         made.config(), PretrainInputs(None), store=store, runtime=TrainRuntime()
     )
-    found = of(trunk, 3, store=store)
-    schemas.check(text.as_json(found), "batch")
-    assert [row.id for row in found.batch.images] == [None] * 16
-    assert text.as_text(found).splitlines()[0] == "step 3: 16 images"
-    labels = [trunk.summary["classes"].index(row.labels[0]) for row in found.batch.images]
+    batch = of(trunk, 3, store=store)
+    schemas.check(text.as_json(batch), "batch")
+    assert [row.id for row in batch.batch.images] == [None] * 16
+    assert text.as_text(batch).splitlines()[0] == "step 3: 16 images"
+    labels = [trunk.summary["classes"].index(row.labels[0]) for row in batch.batch.images]
     assert labels == consumed[2][1][:, 0].tolist()
 
     said = []
@@ -203,8 +203,8 @@ def test_a_run_that_never_saved_can_be_replayed(store):
     recipe = Recipe(stage="pretrain", version=1, kind="run", config=made.config().identity())
     with store.open_run(recipe, name="diverged") as draft:
         path = draft.path
-    found = of(Run.load(path), 1, store=store)
-    assert len(found.batch.images) == 16
+    batch = of(Run.load(path), 1, store=store)
+    assert len(batch.batch.images) == 16
 
 
 def test_what_cannot_be_replayed(store, photos):
@@ -243,9 +243,9 @@ def test_a_file_that_is_there_is_replaced_only_by_force(store, tmp_path):
 def test_one_file_is_not_for_two_batches(store, tmp_path):
     path = made.checkpoint(store).path
     file = tmp_path / "batch.npz"
-    words = ("replay", "--from", "-", "--out", file)
+    command = ("replay", "--from", "-", "--out", file)
     lines = f"{path}\n{path}\n"
-    done = forking.run(COMMAND, *words, preload=TRAINING, input=lines, text=True)
+    done = forking.run(COMMAND, *command, preload=TRAINING, input=lines, text=True)
     assert done.returncode == 2, done.stderr
     assert "--out names one file, and this replays 2 batches" in done.stderr
     assert done.stdout == ""
@@ -263,23 +263,23 @@ def test_a_kept_batch_is_shown_as_it_was(consumed, bad_read, store, photos, tmp_
     (photos.path / "artifact.json").unlink()
 
     said = []
-    found = arrays(batch, None, store=store, folder=tmp_path)
-    np.testing.assert_array_equal(found["images"], images)
-    assert np.isnan(found["images"]).sum() == 2
+    restored = arrays(batch, None, store=store, folder=tmp_path)
+    np.testing.assert_array_equal(restored["images"], images)
+    assert np.isnan(restored["images"]).sum() == 2
     assert index == 2
-    assert [CLASSES[label] for label in labels[:, 0]] == found["labels"].tolist()
+    assert [CLASSES[label] for label in labels[:, 0]] == restored["labels"].tolist()
     for name in ("ids", "keys", "positions", "epochs", "mixup", "step"):
-        np.testing.assert_array_equal(found[name], computed[name])
+        np.testing.assert_array_equal(restored[name], computed[name])
     rest = [0, 1, 2, 5, 6, 7]  # neither spoilt nor mixed with what is
-    np.testing.assert_array_equal(found["learnt"][rest], computed["learnt"][rest])
-    assert np.isnan(found["learnt"]).any(axis=(1, 2, 3)).nonzero()[0].tolist() == [3, 4]
+    np.testing.assert_array_equal(restored["learnt"][rest], computed["learnt"][rest])
+    assert np.isnan(restored["learnt"]).any(axis=(1, 2, 3)).nonzero()[0].tolist() == [3, 4]
 
     # Under the run's name it is the same, and said to be.
     picture = tmp_path / "batch.png"
     shown = of(trunk, 3, store=store, file=picture, first=5, emit=said.append)
     assert (shown.run, shown.saved, len(shown.batch.images)) == (trunk.path, batch.path, 5)
-    told = [event.text for event in said if isinstance(event, Note)]
-    assert told == [
+    texts = [event.text for event in said if isinstance(event, Note)]
+    assert texts == [
         "step 3 diverged (loss nan, gradient norm 1) on this batch; the batch is shown as it was "
         f"saved in {batch.path}",
         "2 values of images are not finite, in row 3",
@@ -287,10 +287,10 @@ def test_a_kept_batch_is_shown_as_it_was(consumed, bad_read, store, photos, tmp_
     with Image.open(picture) as image:
         magenta = (np.asarray(image) == (255, 0, 255)).all(axis=-1).sum()
     assert magenta == 2 * 9**2  # a pixel of rows 3 and 4, enlarged by nine
-    told = text.as_json(of(batch, 3, store=store, first=2))
-    schemas.check(told, "batch")
-    assert (told["kept"], told["id"]) == (str(batch.path), batch.id)
-    assert [image["row"] for image in told["images"]] == [0, 1]
+    texts = text.as_json(of(batch, 3, store=store, first=2))
+    schemas.check(texts, "batch")
+    assert (texts["kept"], texts["id"]) == (str(batch.path), batch.id)
+    assert [image["row"] for image in texts["images"]] == [0, 1]
 
     for step, at in ((9, None), (None, 9)):
         with pytest.raises(UsageError, match="is the batch of step 3, not of step 9"):
@@ -310,9 +310,9 @@ def test_a_damaged_batch_is_not_shown(consumed, bad_read, store, photos, tmp_pat
         of(batch, 3, store=store)
     said = []
     assert of(trunk, 3, store=store, emit=said.append).saved is None
-    (told,) = [event.text for event in said if isinstance(event, Caution)]
-    assert told.startswith("step 3 diverged")
-    assert "the batch is computed again" in told
+    (sentence,) = [event.text for event in said if isinstance(event, Caution)]
+    assert sentence.startswith("step 3 diverged")
+    assert "the batch is computed again" in sentence
 
 
 def test_arrays_of_another_batch(consumed, bad_read, store, photos, monkeypatch):
@@ -339,11 +339,11 @@ def test_a_step_that_diverged_before_it_was_trained(consumed, bad_read, store, p
     bad_read()
     done = pretrained(store, photos, steps=4)
     said = []
-    found = of(run_of(done), 3, store=store, emit=said.append)
-    assert found.saved is None
+    batch = of(run_of(done), 3, store=store, emit=said.append)
+    assert batch.saved is None
     place = run_of(done).path / "batches" / "2"
-    (told,) = [event.text for event in said if isinstance(event, Note)]
-    assert told == (
+    (sentence,) = [event.text for event in said if isinstance(event, Note)]
+    assert sentence == (
         "step 3 diverged (loss nan, gradient norm 1) on this batch before; to see that batch: "
         f"vitctl replay --from {place}"
     )
@@ -352,14 +352,14 @@ def test_a_step_that_diverged_before_it_was_trained(consumed, bad_read, store, p
 def test_a_step_that_was_trained_on_another_batch_later(consumed, bad_read, store, photos):
     done = pretrained(store, photos, steps=4, on_divergence="rollback")
     said = []
-    found = of(run_of(done), 3, store=store, emit=said.append)
-    assert found.saved is None
-    assert [row.key for row in found.batch.images] != np.load(
+    batch = of(run_of(done), 3, store=store, emit=said.append)
+    assert batch.saved is None
+    assert [row.key for row in batch.batch.images] != np.load(
         run_of(done).path / "batches" / "2" / "keys.npy"
     ).tolist()
-    (told,) = [event.text for event in said if isinstance(event, Note)]
-    assert "step 3 diverged" in told
-    assert "on another batch before" in told
+    (sentence,) = [event.text for event in said if isinstance(event, Note)]
+    assert "step 3 diverged" in sentence
+    assert "on another batch before" in sentence
 
 
 def test_a_dataset_that_is_gone(consumed, store, photos):
@@ -376,11 +376,11 @@ def test_pixels_of_a_sheet():
     captions = [["class", "row"], ["a very long name that does not fit"], []]
     page = sheet(pixels.astype(np.float32) / 127.5 - 1, captions)
     with Image.open(io.BytesIO(page)) as image:
-        found = np.asarray(image)
+        result = np.asarray(image)
     wanted = pixels.repeat(2, axis=1).repeat(2, axis=2)
     step_x, step_y = 72 + 6, 72 + 2 * 14 + 6
     for i, enlarged in enumerate(wanted):
         left, top = 6 + i % 2 * step_x, 6 + i // 2 * step_y
-        np.testing.assert_array_equal(found[top : top + 72, left : left + 72], enlarged)
-        below = found[top + 72 : top + 72 + 28, left : left + 72]
+        np.testing.assert_array_equal(result[top : top + 72, left : left + 72], enlarged)
+        below = result[top + 72 : top + 72 + 28, left : left + 72]
         assert (below < 128).any() == bool(captions[i])  # its caption

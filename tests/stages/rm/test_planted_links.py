@@ -82,12 +82,12 @@ class Planted:
         link.unlink(missing_ok=True)
         link.symlink_to(target)
 
-    def rm(self, *words: str) -> Done:
+    def rm(self, *arguments: str) -> Done:
         """Whatever it does, outside nothing changes."""
-        done = self._warm.run("rm", *words, "--store", str(self.store))
-        assert self.outside.state() == self._before, (words, done)
-        assert done.code in {0, *SENTENCES}, (words, done)
-        assert "Traceback" not in done.err, (words, done)
+        done = self._warm.run("rm", *arguments, "--store", str(self.store))
+        assert self.outside.state() == self._before, (arguments, done)
+        assert done.code in {0, *SENTENCES}, (arguments, done)
+        assert "Traceback" not in done.err, (arguments, done)
         return done
 
 
@@ -107,8 +107,8 @@ def test_what_a_link_points_to_stays(whole, planted):
         cases = [(name, planted.twin / place) for name in twins]
         for naming, target in (*cases, (list(NAMED)[number % len(NAMED)], other)):
             planted.plant(place, target)
-            words = [word.replace("RUN", f"{planted.store / run}") for word in NAMED[naming]]
-            codes.add(planted.rm(*words).code)
+            command = [word.replace("RUN", f"{planted.store / run}") for word in NAMED[naming]]
+            codes.add(planted.rm(*command).code)
     assert {0, 3, 4} <= codes
 
 

@@ -21,9 +21,9 @@ def store(tmp_path):
 @pytest.fixture
 def rm(store):
     def run(*arguments, stdin=""):
-        words = ("rm", *map(str, arguments), "--store", store.root)
+        command = ("rm", *map(str, arguments), "--store", store.root)
         done = forking.run(
-            COMMAND, *words, preload=LOOKING, input=stdin, text=True, timeout=PATIENCE_S
+            COMMAND, *command, preload=LOOKING, input=stdin, text=True, timeout=PATIENCE_S
         )
         return done.returncode, done.stdout, done.stderr
 
@@ -129,8 +129,8 @@ def test_lines_of_stdin(rm, photos, trunk):
 
 def test_a_pipe_alone_names_nothing(rm, photos):
     """What would be the newest for other commands would be gone here."""
-    for words in ((), ("--dry-run",)):
-        code, _, err = rm(*words, stdin=f"{photos.path}\n")
+    for command in ((), ("--dry-run",)):
+        code, _, err = rm(*command, stdin=f"{photos.path}\n")
         assert code == 2
         assert "nothing is named" in err
     assert photos.path.is_dir()

@@ -57,8 +57,8 @@ def test_the_papers_table(store: Store, examples: Path) -> None:
     summary = artifact.summary
     assert artifact.kind == "scaling-fit"
     schemas.check(artifact.as_json(), "artifact")
-    found = [summary[name] for name in "cadb"]
-    np.testing.assert_allclose(found, (0.12, 0.63, 0.52, 0.32), atol=0.01)
+    content = [summary[name] for name in "cadb"]
+    np.testing.assert_allclose(content, (0.12, 0.63, 0.52, 0.32), atol=0.01)
     assert summary["compute_unit"] == "tpuv3_core_days"
     assert json.loads((artifact.path / "fit.json").read_text())["b"] == summary["b"]
     with (artifact.path / "residuals.csv").open() as file:
@@ -172,9 +172,9 @@ def test_json_and_parquet_are_the_csv(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table(base), tmp_path / "t.parquet")
     expected = points_of(write(tmp_path / "t.csv", **base))
     for name in ("t.json", "t.parquet"):
-        found = points_of(tmp_path / name)
-        np.testing.assert_array_equal(found.compute, expected.compute)
-        np.testing.assert_array_equal(found.error, expected.error)
+        points = points_of(tmp_path / name)
+        np.testing.assert_array_equal(points.compute, expected.compute)
+        np.testing.assert_array_equal(points.error, expected.error)
 
 
 def five_models() -> dict[str, list[Any]]:
@@ -205,14 +205,14 @@ def test_every_setting_of_the_law_matters(tmp_path: Path) -> None:
     points = points_of(write(tmp_path / "t.csv", **five_models()), **PAPER)
 
     def exponent(**law: Any) -> float:
-        found = settings(ScalingConfig.model_validate({"law": law}), points)
-        on = frontier(points.compute, points.error, rule=found.rule)
+        result = settings(ScalingConfig.model_validate({"law": law}), points)
+        on = frontier(points.compute, points.error, rule=result.rule)
         fit = fit_law(
             points.compute[on],
             points.error[on],
-            form=found.form,
-            objective=found.objective,
-            bounds=found.bounds,
+            form=result.form,
+            objective=result.objective,
+            bounds=result.bounds,
         )
         return fit.law.b
 
@@ -239,7 +239,7 @@ def test_every_other_setting_matters(tmp_path: Path) -> None:
     table = read_table(write(tmp_path / "t.csv", **five_models()))
 
     def summary(**chosen: Any) -> dict[str, Any]:
-        cfg = ScalingConfig.model_validate({"draws": 100, **chosen})
+        cfg = ScalingConfig.model_validate({"draws": 30, **chosen})
         report = study_table(resolve_config(cfg, table), table, emit=lambda event: None)
         return report.as_json()
 
@@ -249,7 +249,7 @@ def test_every_other_setting_matters(tmp_path: Path) -> None:
         ({"level": 0.5}, "intervals"),
         ({"noise": 0.02}, "intervals"),
         ({"seed": 5}, "interval_methods"),
-        ({"draws": 150}, "interval_methods"),
+        ({"draws": 40}, "interval_methods"),
         ({"resampling": "residuals"}, "interval_methods"),
         ({"below": (5.0,)}, "extrapolation"),
         ({"compare": ("S/16:B/16",)}, "sample_efficiency"),
@@ -400,16 +400,16 @@ def test_what_reading_changed_is_said(store: Store, tmp_path: Path) -> None:
 # The command line
 
 
-def vitctl(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+def vitctl(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     streams = {"stdin": subprocess.DEVNULL, "text": True}
-    return forking.run(COMMAND, *words, preload=SCALING, cwd=cwd, **streams)
+    return forking.run(COMMAND, *arguments, preload=SCALING, cwd=cwd, **streams)
 
 
 def test_the_command_line(tmp_path: Path, examples: Path) -> None:
     """One JSON object on stdout, the story on stderr, and G/14 in it."""
-    words = ("scaling", "fit", examples / "paper_fewshot.csv", "--compute", "tpuv3_core_days")
+    command = ("scaling", "fit", examples / "paper_fewshot.csv", "--compute", "tpuv3_core_days")
     done = vitctl(
-        *words,
+        *command,
         "--accuracy",
         "inet10",
         "--json",

@@ -20,25 +20,25 @@ class Reached(VitctlError):
 
 
 def called_with(monkeypatch, *arguments):
-    seen = {}
+    options = {}
 
     def run(cfg, inputs, *, store, runtime, emit):
-        seen.update(cfg=cfg, inputs=inputs, store=store, runtime=runtime)
+        options.update(cfg=cfg, inputs=inputs, store=store, runtime=runtime)
         raise Reached("here")
 
     monkeypatch.setattr(stages.shard.run, "run", run)
     monkeypatch.setattr("vitctl.console.guarded.silence_stdout", lambda: None)
     with pytest.raises(SystemExit) as stop:
         load("shard").main(list(arguments), standalone_mode=False)
-    return stop.value.code, seen
+    return stop.value.code, options
 
 
 def test_defaults(monkeypatch):
-    code, seen = called_with(monkeypatch)
+    code, options = called_with(monkeypatch)
     assert code == 99
-    assert seen["cfg"] == ShardConfig()
-    assert seen["inputs"] == Inputs("digits")
-    assert seen["runtime"] == ShardRuntime()
+    assert options["cfg"] == ShardConfig()
+    assert options["inputs"] == Inputs("digits")
+    assert options["runtime"] == ShardRuntime()
 
 
 @pytest.mark.parametrize(
@@ -59,31 +59,31 @@ def test_defaults(monkeypatch):
     ],
 )
 def test_flags_that_decide_the_result(monkeypatch, arguments, config):
-    _, seen = called_with(monkeypatch, "photos", *arguments)
-    assert seen["cfg"] == ShardConfig(**config)
+    _, options = called_with(monkeypatch, "photos", *arguments)
+    assert options["cfg"] == ShardConfig(**config)
 
 
 def test_flags_that_name_inputs(monkeypatch):
-    _, seen = called_with(
+    _, options = called_with(
         monkeypatch,
         *("photos", "--rehash", "--classes-from", "a", "--class-titles", "b", "--labels", "c"),
     )
-    assert seen["inputs"] == Inputs(
+    assert options["inputs"] == Inputs(
         "photos", rehash=True, classes_from=Path("a"), class_titles=Path("b"), labels=Path("c")
     )
 
 
 def test_flags_that_say_where_and_how_fast(monkeypatch):
-    _, seen = called_with(
+    _, options = called_with(
         monkeypatch,
         *("photos", "--workers", "3", "--max-bad-fraction", "0.5", "--force"),
         *("--name", "n", "--store", "s"),
     )
-    assert seen["runtime"] == ShardRuntime(workers=3, max_bad_fraction=0.5, force=True, name="n")
-    assert isinstance(seen["store"], Store)
-    assert seen["store"].root == Path("s")
-    _, seen = called_with(monkeypatch, "photos", "--out", "o")
-    assert seen["runtime"].out == Path("o")
+    assert options["runtime"] == ShardRuntime(workers=3, max_bad_fraction=0.5, force=True, name="n")
+    assert isinstance(options["store"], Store)
+    assert options["store"].root == Path("s")
+    _, options = called_with(monkeypatch, "photos", "--out", "o")
+    assert options["runtime"].out == Path("o")
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,6 @@ def test_flags_that_say_where_and_how_fast(monkeypatch):
     [["--shards", "0"], ["--val-fraction", "1"], ["--shard-size", "no"], ["--set", "no=1"]],
 )
 def test_bad_values_are_usage_errors(monkeypatch, arguments):
-    code, seen = called_with(monkeypatch, "photos", *arguments)
+    code, options = called_with(monkeypatch, "photos", *arguments)
     assert code == 2
-    assert not seen
+    assert not options

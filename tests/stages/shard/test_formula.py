@@ -27,8 +27,8 @@ CONFIG = FormulaConfig(family="multi", classes=6, per_class=3, val_per_class=1, 
 
 def sharded(store, config=CONFIG, *, shards=2, **options):
     settings = {"shards": shards} if shards else {}
-    words = formula_options(config, **settings) | {"runtime": {"workers": 0}}
-    return api.shard("formula", store=Store(store), **words, **options)
+    command = formula_options(config, **settings) | {"runtime": {"workers": 0}}
+    return api.shard("formula", store=Store(store), **command, **options)
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,10 @@ from pydantic import ValidationError
 
 from stages.shard.run import run
 from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
+from tests import forking
 from tests.data import encoded_images as images
 from tests.data.encoded_images import encode, rgb
+from tests.forking import DECODING, FORKED_WORKERS
 from tests.ingest.pixels.test_convert import TABLE, readers, seen_in_training
 from vitctl.artifacts import Artifact, Draft, Store
 from vitctl.data.dataset import Dataset
@@ -81,9 +83,9 @@ def test_a_folder_becomes_a_dataset(source, store):
     artifact = shard(source, store, val_fraction=0.3, shards=4)
     dataset = Dataset.load(artifact.path)
     assert dataset.info.classes == ("ant", "bee", "cat")
-    found = everything(dataset)
-    assert len(found) == 18
-    for example in found.values():
+    result = everything(dataset)
+    assert len(result) == 18
+    for example in result.values():
         assert example.image == (source / example.id).read_bytes()
         assert dataset.info.classes[example.labels[0]] == example.id.split("/")[0]
     for split in ("train", "val"):
@@ -104,21 +106,32 @@ def test_the_same_command_finds_it(source, store, monkeypatch):
     assert shard(source, store).path == first.path
 
 
-def test_the_bytes_do_not_depend_on_workers(source, tmp_path, capfd):
-    """Two real processes against this one, silent ones; each imports TensorFlow: the dear test."""
+SHARDING = """
+import json, sys
+from stages.shard.run import run
+from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
+from vitctl.artifacts import Store
+source, store, policy = sys.argv[1:]
+cfg = ShardConfig(shards=3, pixels=json.loads(policy))
+runtime = ShardRuntime(workers=2, max_bad_fraction=0.5)
+print(run(cfg, Inputs(source), store=Store(store), runtime=runtime).digest)
+"""
+
+
+def test_the_bytes_do_not_depend_on_workers(source, tmp_path):
+    """Two processes against this one, silent ones."""
     (source / "ant" / "bad.png").write_bytes(b"no")
     (source / "ant" / "cut.jpg").write_bytes(encode(rgb(50, 50), "JPEG")[:-100])
     (source / "ant" / "palette.bmp").write_bytes(encode(rgb().convert("P"), "BMP"))
     (source / "ant" / "large.jpg").write_bytes(encode(rgb(40, 60), "JPEG"))
     policy = {"max_side": 50, "quality": 80, "background": "white", "srgb": True}
-    runtimes = [ShardRuntime(workers=workers, max_bad_fraction=0.5) for workers in (0, 2)]
-    here, there = (Store(tmp_path / name) for name in ("here", "there"))
-    one = shard(source, here, runtime=runtimes[0], shards=3, pixels=policy)
-    capfd.readouterr()  # libjpeg complains, in this process on our stderr
-    two = shard(source, there, runtime=runtimes[1], shards=3, pixels=policy)
-    assert capfd.readouterr() == ("", "")
-    assert one.digest == two.digest
-    assert one.summary["treatments"] == {"shrunk": 1, "encoded": 20}
+    runtime = ShardRuntime(workers=0, max_bad_fraction=0.5)
+    alone = shard(source, Store(tmp_path / "alone"), runtime=runtime, shards=3, pixels=policy)
+    assert alone.summary["treatments"] == {"shrunk": 1, "encoded": 20}
+    code = f"{FORKED_WORKERS}{SHARDING}"
+    arguments = (source, tmp_path / "two", json.dumps(policy))
+    done = forking.run(code, *arguments, preload=DECODING, text=True)
+    assert (done.stdout, done.stderr) == (f"{alone.digest}\n", "")
 
 
 def test_the_same_images_elsewhere_give_the_same_digest(source, store, tmp_path):
@@ -464,8 +477,8 @@ def test_tensorflow_datasets_reads_several_labels(source, store, tmp_path):
     )
     artifact = shard(source, store, inputs=Inputs(str(source), labels=file), val_fraction=0.0)
     data = tfds.builder_from_directory(str(artifact.path)).as_data_source("train")
-    found = {example["id"]: list(map(int, example["label"])) for example in data}
-    assert found == {b"ant/0.png": [0, 1], b"ant/1.png": []}
+    values = {example["id"]: list(map(int, example["label"])) for example in data}
+    assert values == {b"ant/0.png": [0, 1], b"ant/1.png": []}
 
 
 @pytest.mark.slow
@@ -509,10 +522,10 @@ def test_tensorflow_datasets_and_grain_read_every_kind_as_training_does(all_kind
         "train", decoders={"image": tfds.decode.SkipDecoding()}
     )
     for example, undecoded in zip(source, raw, strict=True):
-        seen = trained[example["id"]]
-        assert np.array_equal(example["image"], seen)
+        values = trained[example["id"]]
+        assert np.array_equal(example["image"], values)
         for reader, decoded in readers(undecoded["image"]).items():
-            assert np.array_equal(decoded, seen), (reader, example["id"])
+            assert np.array_equal(decoded, values), (reader, example["id"])
     if importlib.util.find_spec("grain"):
         import grain
 
@@ -525,9 +538,9 @@ def test_tensorflow_datasets_and_grain_read_every_kind_as_training_does(all_kind
 def test_kept_bytes_are_the_files_and_what_differs_is_said(all_kinds, store):
     events = []
     artifact = shard(all_kinds, store, emit=events, val_fraction=0.0, keep_bytes=True)
-    kept = [row for row in TABLE.values() if row[1] is None]
+    rows = [row for row in TABLE.values() if row[1] is None]
     # The one GIF that TensorFlow decodes in part is converted all the same.
-    expected = Counter(row[2] for row in kept if row[2]) - Counter(["GIF"])
+    expected = Counter(row[2] for row in rows if row[2]) - Counter(["GIF"])
     assert artifact.summary["differ"] == dict(expected)
     said = [event.text for event in events if isinstance(event, Caution)]
     for reason, count in expected.items():

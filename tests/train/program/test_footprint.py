@@ -63,14 +63,14 @@ def test_what_divides_state_needs_less():
 
 def test_less_is_recomputed_where_more_fits():
     cfg = giant(batch=8)
-    found = []
+    values = []
     for remat in LADDER:
         available = footprint.need(cfg, spec=ONE, remat=remat).total
         plan = footprint.choose(cfg, devices=1, available=available)
         assert plan.remat == remat
-        found.append(plan.reason)
-    assert found[0] is None
-    assert f"remat {LADDER[1]}: otherwise a device needs about" in (found[1] or "")
+        values.append(plan.reason)
+    assert values[0] is None
+    assert f"remat {LADDER[1]}: otherwise a device needs about" in (values[1] or "")
     assert footprint.choose(cfg, devices=1, available=None).remat == "none"
 
 
@@ -97,8 +97,8 @@ def test_state_is_divided_over_any_number_that_divides_the_width(devices, parts)
 def test_a_batch_that_does_not_divide_has_two_ways_out():
     with pytest.raises(UsageError, match="8 does not divide over 6 devices") as caught:
         footprint.choose(giant(batch=8), devices=6, available=None)
-    told = "use --batch 6; to continue a run, which keeps its batch: --devices 4"
-    assert caught.value.hint == told
+    sentence = "use --batch 6; to continue a run, which keeps its batch: --devices 4"
+    assert caught.value.hint == sentence
     with pytest.raises(UsageError) as caught:
         footprint.choose(giant(batch=8), devices=6, available=None, mesh=parse("data=3,fsdp=2"))
     assert caught.value.hint == "use --batch 6"
@@ -153,10 +153,12 @@ def test_activations_of_one_block_by_hand():
     # Without recomputation 8 arrays of the norms, 4 of attention, 6 of the nonlinearity, attention
     # weights twice; 4 numbers a token, and 2 a token and head.
     whole = 16 * (12 * 16 + 6 * 32) * 4 + 2 * 2 * 16 * 16 * 4 + 16 * (4 + 2 * 2) * 4
-    kept = {"none": 3 * whole, "full": 3 * 16 * 16 * 4 + block}
-    kept["mlp"] = kept["full"] + 3 * 16 * 32 * 4  # the hidden features
-    kept["dots"] = kept["mlp"] + 3 * 16 * (5 * 16) * 4  # q, k, v, mix, the stream after attention
-    for remat, expected in kept.items():
+    by_policy = {"none": 3 * whole, "full": 3 * 16 * 16 * 4 + block}
+    by_policy["mlp"] = by_policy["full"] + 3 * 16 * 32 * 4  # the hidden features
+    by_policy["dots"] = (
+        by_policy["mlp"] + 3 * 16 * (5 * 16) * 4
+    )  # q, k, v, mix, the stream after attention
+    for remat, expected in by_policy.items():
         assert footprint.activation_bytes(model, dtype_bytes=4, remat=remat) == expected + ends
 
 
@@ -194,9 +196,9 @@ def test_what_is_kept_of_a_block_is_what_differentiation_keeps(parts, remat, dty
 
     params = shapes.of_params(model)
     images = jax.ShapeDtypeStruct((7, 40, 40, 3), jnp.float32)
-    kept = [x for x in jax.tree.leaves(jax.eval_shape(backward, params, images)) if x.ndim > 2]
-    kept = [x for x in kept if x.shape[:2] == (3, 7)]
-    measured = sum(x.size * x.dtype.itemsize for x in kept) / (3 * 7)
+    leaves = [x for x in jax.tree.leaves(jax.eval_shape(backward, params, images)) if x.ndim > 2]
+    leaves = [x for x in leaves if x.shape[:2] == (3, 7)]
+    measured = sum(x.size * x.dtype.itemsize for x in leaves) / (3 * 7)
     size = jnp.dtype(dtype).itemsize
     assert footprint.kept_bytes(model, dtype_bytes=size, remat=remat) == measured
 

@@ -74,19 +74,23 @@ def test_the_batch_is_kept_and_nothing_of_it_applied(pretrain, spoil, tmp_path):
     assert [row["step"] for row in read(run.metrics) if row["kind"] == "train"] == [1, 2, 3, 4, 5]
 
     (place,) = run.batches()
-    kept = Artifact.load(place)
-    assert kept.check_contents() == []
-    schemas.check(kept.as_json(), "artifact")
-    assert (kept.kind, kept.summary["step"], kept.summary["loss"]) == ("batch", 6, "nan")
+    artifact = Artifact.load(place)
+    assert artifact.check_contents() == []
+    schemas.check(artifact.as_json(), "artifact")
+    assert (artifact.kind, artifact.summary["step"], artifact.summary["loss"]) == (
+        "batch",
+        6,
+        "nan",
+    )
     images = Images(_dataset(), config(8))
     batch = next(images.train_batches(_layout(), start_step=5))
     for name in ("images", "labels", "keys"):  # as trained: with the pixel, and replayed the same
         stored = np.load(place / f"{name}.npy", allow_pickle=False)
         np.testing.assert_array_equal(stored, getattr(batch, name))
     assert np.isnan(batch.images).sum() == 1
-    told = json.loads((place / "batch.json").read_text())
-    assert [image["key"] for image in told["images"]] == batch.keys.tolist()
-    assert told["lr"] == pytest.approx(0.01 / np.sqrt(1 + 3 / 4), rel=1e-6)
+    content = json.loads((place / "batch.json").read_text())
+    assert [image["key"] for image in content["images"]] == batch.keys.tolist()
+    assert content["lr"] == pytest.approx(0.01 / np.sqrt(1 + 3 / 4), rel=1e-6)
 
     rows = listing.rows(Store(tmp_path / "a"), kind="batch")
     assert [(row.path, row.steps, row.state) for row in rows] == [(place, (6,), "finished")]
@@ -274,8 +278,8 @@ def test_a_checkpoint_of_lost_weights_is_left_behind(pretrain, spoil, monkeypatc
 
 
 def test_it_says_what_is_not_finite():
-    told = {"loss": "1.5", "grad_norm": "2.0", "update_norm": "inf", "param_norm": "3.0"}
-    assert diverged_in_words(told) == "loss 1.5, gradient norm 2, update norm inf"
+    values = {"loss": "1.5", "grad_norm": "2.0", "update_norm": "inf", "param_norm": "3.0"}
+    assert diverged_in_words(values) == "loss 1.5, gradient norm 2, update norm inf"
     assert diverged_in_words({"loss": "nan", "grad_norm": "nan"}) == "loss nan, gradient norm nan"
 
 

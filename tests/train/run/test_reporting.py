@@ -37,21 +37,21 @@ def crashed(tmp_path_factory):
     pretrain = pretrain_in(tmp_path_factory.mktemp("crashed"))
     with pytest.raises(Crash):
         pretrain(8, store="a", emit=until(7))
-    told = []
-    done = pretrain(8, store="a", emit=told.append)
-    return run_of(done), told
+    events = []
+    done = pretrain(8, store="a", emit=events.append)
+    return run_of(done), events
 
 
 def test_tensorboard_has_each_row_of_the_metrics_once(crashed):
     run, _ = crashed
     rows = [(row["kind"], row["step"]) for row in read(run.metrics)]
     # A checkpoint is told when it is written, which is some steps later, or never after a crash.
-    told = [("train", s) for s in (1, 2, 3, 4)] + [("eval", 4)]
-    told += [("train", s) for s in (5, 6, 7, 8)] + [("eval", 8)]
-    assert [row for row in rows if row[0] != "save"] == told
-    found = scalars(run.path)
-    assert sorted(found) == sorted(set(found))
-    assert {(tag.split("/")[0], step) for tag, step in found} == set(rows)
+    steps = [("train", s) for s in (1, 2, 3, 4)] + [("eval", 4)]
+    steps += [("train", s) for s in (5, 6, 7, 8)] + [("eval", 8)]
+    assert [row for row in rows if row[0] != "save"] == steps
+    result = scalars(run.path)
+    assert sorted(result) == sorted(set(result))
+    assert {(tag.split("/")[0], step) for tag, step in result} == set(rows)
 
 
 def test_work_that_is_done_again_is_told_from_new_work(crashed):
@@ -77,29 +77,29 @@ def test_the_accounts_sum_to_the_wall_time(crashed):
 
 
 def test_a_continued_run_shows_what_was_before(crashed):
-    run, told = crashed
-    (trail,) = [event for event in told if isinstance(event, Trail)]
+    run, logged = crashed
+    (trail,) = [event for event in logged if isinstance(event, Trail)]
     assert [step for step, _ in trail.losses] == [1, 2, 3, 4]
-    told_of = [event for event in told if isinstance(event, Trained)]
+    told_of = [event for event in logged if isinstance(event, Trained)]
     assert [event.step for event in told_of] == [5, 6, 7, 8]
     losses = {row["step"]: row["loss"] for row in read(run.metrics) if row["kind"] == "train"}
     assert {event.step: event.loss for event in told_of} == {s: losses[s] for s in (5, 6, 7, 8)}
 
 
 def test_it_says_what_it_does(crashed):
-    _, told = crashed
-    doing = [event.activity for event in told if isinstance(event, Doing)]
+    _, logged = crashed
+    doing = [event.activity for event in logged if isinstance(event, Doing)]
     assert doing[:5] == ["start", "restore", "open", "compile", "step"]
     # The last checkpoint is begun, then waited for.
     assert doing[-8:] == ["score", "compile", "score", "step", "save", "step", "save", "step"]
-    assert isinstance(told[-2], Spent)  # then only the next command
-    assert [event.step for event in told if isinstance(event, Scored)] == [8]
+    assert isinstance(logged[-2], Spent)  # then only the next command
+    assert [event.step for event in logged if isinstance(event, Scored)] == [8]
 
 
 def test_model_flops_are_those_of_the_images(crashed):
-    _, told = crashed
+    _, logged = crashed
     per_image = 3 * accounting.matmul_flops(config(8).model)
-    for event in told:
+    for event in logged:
         if isinstance(event, Trained):
             assert event.flops_per_s == pytest.approx(event.images_per_s * per_image)
             assert event.mfu is None  # nobody publishes the peak of a CPU
@@ -113,9 +113,9 @@ def test_event_files_can_be_left_out(pretrain):
 
 def test_finished_steps_are_told_between_rows_and_rows_stay_as_they_are(pretrain, monkeypatch):
     monkeypatch.setattr(reporting, "_STEPPED_EVERY_S", 0.0)
-    told = []
-    done = pretrain(8, store="a", emit=told.append, runtime={"log_every": 8})
-    steps = [event for event in told if isinstance(event, Stepped)]
+    events = []
+    done = pretrain(8, store="a", emit=events.append, runtime={"log_every": 8})
+    steps = [event for event in events if isinstance(event, Stepped)]
     numbers = [event.step for event in steps]
     # The device runs behind the host: a step may end unseen, but none is told before its end.
     assert numbers[0] <= 4

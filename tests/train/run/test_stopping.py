@@ -80,9 +80,9 @@ def test_a_cooldown_that_waits_is_told_of_when_its_trunk_has_moved_on(trained, p
         cooldown(trunk, 4, emit=interrupt)
     assert branching.unfinished_before(trunk) is None
     newest = pretrain(8)
-    told = branching.unfinished_before(newest)
-    assert told is not None
-    assert f"--from {run_of(trunk).path}@4" in told
+    sentence = branching.unfinished_before(newest)
+    assert sentence is not None
+    assert f"--from {run_of(trunk).path}@4" in sentence
     cooldown(trunk, 4)
     assert branching.unfinished_before(newest) is None
 

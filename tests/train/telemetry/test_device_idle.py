@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
@@ -35,7 +34,7 @@ def follow(monkeypatch):
 def finish(steps, now, result, *, at):
     now[0] = at
     result.done.set()
-    until(lambda: not steps._under_way, "the end of the step was not seen")
+    until(lambda: not steps.under_way(), "the end of the step was not seen")
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -57,7 +56,7 @@ def test_while_a_step_is_under_way_nothing_is_idle(follow):
     steps.follow(second)
     now[0] = 1.0
     first.done.set()
-    time.sleep(0.02)
+    until(lambda: steps.under_way() == 1, "the end of the first step was not seen")
     assert steps.idle(since=0.0, now=5.0) == 0
     finish(steps, now, second, at=6.0)
     assert steps.idle(since=0.0, now=7.0) == pytest.approx(1)

@@ -48,31 +48,31 @@ def test_a_row_of_a_literal_that_is_no_json_is_read_and_mended(tmp_path):
 @pytest.mark.parametrize("which", ["raw", "ema"])
 def test_training_goes_on_where_held_out_images_score_infinity(pretrain, monkeypatch, which):
     """Of the weights or of their average; at step 4, not at 8."""
-    honest, seen = scoring.score, []
+    honest, events = scoring.score, []
 
     def score(*given, **more):
-        found = honest(*given, **more)
-        if [e for e in seen if isinstance(e, Scored)]:
-            return found
-        scores = getattr(found, which)
+        result = honest(*given, **more)
+        if [e for e in events if isinstance(e, Scored)]:
+            return result
+        scores = getattr(result, which)
         infinite = dataclasses.replace(scores, means={**scores.means, "loss": math.inf})
-        return dataclasses.replace(found, **{which: infinite})
+        return dataclasses.replace(result, **{which: infinite})
 
     monkeypatch.setattr(scoring, "score", score)
-    done = pretrain(8, emit=seen.append, runtime={"eval_every": 4}, optim={"ema": 0.9})
+    done = pretrain(8, emit=events.append, runtime={"eval_every": 4}, optim={"ema": 0.9})
     run = run_of(done)
     name = {"raw": "loss", "ema": "ema_loss"}[which]
     scored = [row for row in read(run.metrics) if row["kind"] == "eval"]
     assert [(row["step"], row[name] is None) for row in scored] == [(4, True), (8, False)]
-    told = [e.text for e in seen if isinstance(e, Caution) and "held-out" in e.text]
-    assert len(told) == 1
-    assert "not finite at step 4" in told[0]
+    texts = [e.text for e in events if isinstance(e, Caution) and "held-out" in e.text]
+    assert len(texts) == 1
+    assert "not finite at step 4" in texts[0]
     for step in (4, 8):
         saved = run.checkpoint(step)
         schemas.check(saved.as_json(), "artifact")
-        kept = saved.summary[{"raw": "eval", "ema": "eval_ema"}[which]]
-        assert (kept["loss"] is None) == (step == 4)
-        assert kept["top1"] is not None
+        recorded = saved.summary[{"raw": "eval", "ema": "eval_ema"}[which]]
+        assert (recorded["loss"] is None) == (step == 4)
+        assert recorded["top1"] is not None
 
 
 ROWS = [

@@ -14,8 +14,8 @@ def told_by(watch, *windows):
 
 def test_it_says_so_once():
     watch = Watch()
-    found = told_by(watch, (2, 10, 10), (4, 10, 10), (4, 10, 10), (9, 10, 100), (30, 30, 100))
-    assert found == [None, None, pytest.approx(1 / 3), None, None]
+    result = told_by(watch, (2, 10, 10), (4, 10, 10), (4, 10, 10), (9, 10, 100), (30, 30, 100))
+    assert result == [None, None, pytest.approx(1 / 3), None, None]
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_the_process_that_waits_longest_is_named(monkeypatch):
     heard |= {"process 1": 6.0, "process 2": 9.0}
     assert others.worst() == (8.0, "process 2")
     assert others.worst()[0] == 0
-    told = sentence(0.4, elsewhere(), of="process 2")
-    assert told.startswith("the input of process 2 starves the devices: 40 % of the time")
+    message = sentence(0.4, elsewhere(), of="process 2")
+    assert message.startswith("the input of process 2 starves the devices: 40 % of the time")
 
 
 def test_alone_nobody_else_waits():
@@ -68,31 +68,31 @@ def test_idle_cores_are_named():
 
 
 def test_a_slow_disk_is_told_and_nothing_else():
-    (told,) = with_(reading=0.95, workers=2)
-    assert "reading takes 95 %" in told
-    assert "400 images/s" in told  # two cores at 5 ms an image
+    (sentence,) = with_(reading=0.95, workers=2)
+    assert "reading takes 95 %" in sentence
+    assert "400 images/s" in sentence  # two cores at 5 ms an image
 
 
 def test_large_images():
-    (told,) = with_(pixels=12e6)
-    assert "3464 x 3464" in told
+    (sentence,) = with_(pixels=12e6)
+    assert "3464 x 3464" in sentence
 
 
 def test_dear_augmentation():
-    (told,) = with_(augment_s=0.004)
-    assert "randaugment=none" in told
-    assert "4.0 of 9.0 ms" in told
+    (sentence,) = with_(augment_s=0.004)
+    assert "randaugment=none" in sentence
+    assert "4.0 of 9.0 ms" in sentence
 
 
 def test_cores_that_do_both():
-    told = with_(shared=True, workers=2)
-    assert not any("--workers" in line for line in told)
-    assert "share 8 cores" in told[-1]
+    sentence = with_(shared=True, workers=2)
+    assert not any("--workers" in line for line in sentence)
+    assert "share 8 cores" in sentence[-1]
 
 
 def test_where_nothing_is_wrong_it_takes_more():
-    (told,) = with_()
-    assert "at most 1,600 images/s" in told
+    (sentence,) = with_()
+    assert "at most 1,600 images/s" in sentence
 
 
 def test_one_sentence():
@@ -104,5 +104,5 @@ def test_one_sentence():
 def test_what_helps_where_images_are_made_up():
     cfg = made.config()
     images = open_images(cfg, None, workers=None)
-    (told,) = images.what_helps(images_per_s=1, reading=0, shared=False)
-    assert told.startswith("images of a dataset, ")
+    (sentence,) = images.what_helps(images_per_s=1, reading=0, shared=False)
+    assert sentence.startswith("images of a dataset, ")

@@ -26,13 +26,13 @@ def evaluated(step):
 
 def seen(folder):
     """tag -> [(step, value)], as TensorBoard shows them."""
-    found = event_accumulator.EventAccumulator(
+    result = event_accumulator.EventAccumulator(
         str(folder), size_guidance={event_accumulator.SCALARS: 0}
     )
-    found.Reload()
+    result.Reload()
     return {
-        tag: [(event.step, event.value) for event in found.Scalars(tag)]
-        for tag in found.Tags()["scalars"]
+        tag: [(event.step, event.value) for event in result.Scalars(tag)]
+        for tag in result.Tags()["scalars"]
     }
 
 
@@ -57,12 +57,12 @@ def write(folder, steps, *, rows=(), keep_to=0):
 
 def test_tensorboard_reads_what_was_written(tmp_path):
     write(tmp_path, [10, 20, 300_000])
-    found = seen(tmp_path)
-    assert found.keys() == {"train/loss", "train/images", "train/x", "eval/top1"}
-    assert [step for step, _ in found["train/loss"]] == [10, 20, 300_000]
-    assert found["train/loss"][0][1] == pytest.approx(1 / 11)
-    assert found["train/images"][1][1] == pytest.approx(2.0**40)
-    assert found["eval/top1"][1] == (20, pytest.approx(0.02))
+    result = seen(tmp_path)
+    assert result.keys() == {"train/loss", "train/images", "train/x", "eval/top1"}
+    assert [step for step, _ in result["train/loss"]] == [10, 20, 300_000]
+    assert result["train/loss"][0][1] == pytest.approx(1 / 11)
+    assert result["train/images"][1][1] == pytest.approx(2.0**40)
+    assert result["eval/top1"][1] == (20, pytest.approx(0.02))
 
 
 def test_the_time_is_now(tmp_path):

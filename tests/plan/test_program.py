@@ -43,24 +43,24 @@ def test_a_small_step_on_an_absent_slice(absent, tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
     cfg = tiny(batch=32)
     target = Target(topology, devices)
-    found = compile_step(cfg, plan(8), target=target)
-    assert found.fits
+    program = compile_step(cfg, plan(8), target=target)
+    assert program.fits
     # Weights, optimizer state and 4 images a device are the arguments, and the compiler's layouts
     # pad what is narrower than a tile of 8 x 128 words.
     state = states.shapes(cfg)
     exact = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state))
     images = 4 * 32 * 32 * 3 * 4
-    assert exact + images < found.arguments < 3 * padded_bytes(state) + 16 * images
-    assert found.peak >= found.arguments + found.temporaries
-    assert found.cycles > 10_000
+    assert exact + images < program.arguments < 3 * padded_bytes(state) + 16 * images
+    assert program.peak >= program.arguments + program.temporaries
+    assert program.cycles > 10_000
     # Every gradient is summed over 8 devices on 4 chips: at least its bytes in bf16, over at most
     # all four links of a chip.
     parameters = sum(math.prod(x.shape) for x in jax.tree.leaves(state.params))
-    assert found.link_seconds > 2 * 3 / 4 * 2 * parameters / (4 * 83e9)
+    assert program.link_seconds > 2 * 3 / 4 * 2 * parameters / (4 * 83e9)
 
     # Asked again, nothing is compiled.
     monkeypatch.setattr(programs, "_compile", None)
-    assert compile_step(cfg, plan(8), target=target) == found
+    assert compile_step(cfg, plan(8), target=target) == program
 
 
 @pytest.mark.slow
@@ -69,10 +69,10 @@ def test_every_chip_compiles(absent, name):
     topology, devices = absent(name)
     n = topology.devices
     assert devices[0].device_kind == topology.hardware.kind
-    found = compile_step(tiny(batch=4 * n), plan(n), target=Target(topology, devices))
-    assert found.fits
+    program = compile_step(tiny(batch=4 * n), plan(n), target=Target(topology, devices))
+    assert program.fits
     # jaxlib 0.10.2 can't print the program of tpu7x: no cycles and no links then.
-    assert found.cycles > 10_000 or (found.cycles, found.link_seconds) == (0, None)
+    assert program.cycles > 10_000 or (program.cycles, program.link_seconds) == (0, None)
 
 
 @pytest.mark.slow
@@ -80,9 +80,9 @@ def test_a_program_too_large_is_refused_with_its_bytes(absent):
     """The limit is the one of the table: libtpu states it."""
     topology, devices = absent("v3:1x1")
     cfg = tiny(batch=2 * 2048, depth=12, resolution=128)
-    found = compile_step(cfg, plan(2), target=Target(topology, devices))
-    assert not found.fits
-    assert found.temporaries > topology.hardware.memory
+    program = compile_step(cfg, plan(2), target=Target(topology, devices))
+    assert not program.fits
+    assert program.temporaries > topology.hardware.memory
 
 
 @pytest.mark.slow
@@ -103,9 +103,9 @@ def test_layers_cost_the_same(absent):
     """Counts are linear in depth: 1 and 2 layers foretell 6, of this tiny model within 5 %."""
     topology, devices = absent("v3:1x1")
     target = Target(topology, devices)
-    found = {d: compile_step(tiny(batch=64), plan(2), target=target, depth=d) for d in (1, 2, 6)}
+    program = {d: compile_step(tiny(batch=64), plan(2), target=target, depth=d) for d in (1, 2, 6)}
     for count in ("flops", "bytes", "cycles"):
-        one, two, six = (getattr(found[d], count) for d in (1, 2, 6))
+        one, two, six = (getattr(program[d], count) for d in (1, 2, 6))
         assert one + 5 * (two - one) == pytest.approx(six, rel=0.05), count
 
 
@@ -124,10 +124,10 @@ def test_scanned_and_unrolled_layers_cost_about_the_same(absent):
 def test_the_paper_s_costs_are_what_the_compiler_counts(absent):
     """One small row of the file that ships; `python -m tests.plan.paper_costs` makes them all."""
     rows = json.loads(paper_costs.FILE.read_text())["models"]
-    kept = next(row for row in rows if row["model"] == "s/28")
+    recorded = next(row for row in rows if row["model"] == "s/28")
     made = paper_costs.row("s/28")
     for count in ("flops", "bytes", "cycles", "link_seconds"):
-        assert made[count] == pytest.approx(kept[count], rel=0.02), count
+        assert made[count] == pytest.approx(recorded[count], rel=0.02), count
 
 
 @pytest.mark.slow
@@ -136,14 +136,14 @@ def test_the_table_of_other_chips_is_what_plan_says(absent, name):
     """Numbers within 5 %: another libtpu schedules a little differently."""
     absent(name)
     made = tables.chips([tables.case(name)])[2]
-    kept = next(
+    recorded = next(
         line for line in tables.GUIDE.read_text().splitlines() if line.startswith(f"| {name} ")
     )
-    words = [re.sub(r"[\d.]+", "", line.split("|", 3)[3]) for line in (made, kept)]
-    assert words[0] == words[1]
+    sentences = [re.sub(r"[\d.]+", "", line.split("|", 3)[3]) for line in (made, recorded)]
+    assert sentences[0] == sentences[1]
     numbers = [
         [float(n) for n in re.findall(r"\d+(?:\.\d+)?", line.split("|", 3)[3])]
-        for line in (made, kept)
+        for line in (made, recorded)
     ]
     assert numbers[0] == pytest.approx(numbers[1], rel=0.05, abs=1)
 
