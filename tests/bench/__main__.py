@@ -3,6 +3,8 @@
 input       images/s of training batches: all threads against one
 step        images/s of the train step: scanned layers with full remat against without
 classes     seconds a plan of 65,529 images in 21,843 classes takes, against 2,184 of them
+files       processor time and memory a file that is listed and planned: 1,000,000 of them against
+            100,000
 names       seconds of evaluating, probing and showing by name: 21,843 classes against 2,184
 listing     milliseconds an artifact of `ls` and `ls --json`: 10,000 of them against 1,000
 lookup      milliseconds a reference by path, name, id, `show` and completion take among 10,000
@@ -18,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -258,6 +261,54 @@ def bench_classes() -> None:
     told("classes", rates, "s")  # ten times the classes: a ratio above 15 is not linear
 
 
+def listed_files(root: str) -> None:
+    """What `vitctl shard FOLDER` works out of so many files before it reads an image: processor
+    seconds, and bytes of memory a file above those of a folder that is nearly empty."""
+    import resource
+
+    from stages.shard.planning import plan
+    from stages.shard.spec import Inputs, ShardConfig
+    from vitctl.events import silent
+
+    def peak_bytes() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    plan(ShardConfig(), Inputs(f"{root}/few"), own=(), emit=silent).units()
+    before, began = peak_bytes(), time.process_time()
+    planned = plan(ShardConfig(), Inputs(f"{root}/many"), own=(), emit=silent)
+    planned.units()
+    _ = planned.recipe
+    bytes_a_file = (peak_bytes() - before) / len(planned.listing.entries)
+    print(json.dumps([time.process_time() - began, bytes_a_file]))
+
+
+def bench_files() -> None:
+    """Names of one file, which cost memory some 200 bytes each, in 1,000 folders."""
+    import subprocess
+
+    classes = 1000
+    times, memory = {}, {}
+    for files in (1_000_000, 100_000):
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+            one = Path(folder, "one.jpg")
+            one.write_bytes(b"\xff\xd8\xff")
+            for name, count in (("few", 2 * classes), ("many", files)):
+                for number in range(classes):
+                    below = f"{folder}/{name}/n{number:08d}"
+                    os.makedirs(below)
+                    for i in range(count // classes):
+                        os.link(one, f"{below}/n{number:08d}_{i}.JPEG")
+            script = f"from tests.bench.__main__ import listed_files; listed_files({folder!r})"
+            done = subprocess.run(
+                [sys.executable, "-c", script], stdout=subprocess.PIPE, check=True
+            )
+            processor_s, bytes_a_file = json.loads(done.stdout)
+        label = f"{files:,} files"
+        times[label], memory[label] = [1e6 * processor_s / files], [bytes_a_file]
+    told("files", times, "us of processor a file")  # 60 is a minute for a million
+    told("files", memory, "bytes a file")
+
+
 def names_of(classes: int) -> None:
     """What commands do with the names of classes besides images: `evaluate` of a model whose
     classes have another order, the choice of `fewshot`, and the lines of `show`."""
@@ -433,6 +484,7 @@ def main(names: list[str]) -> None:
         "step": bench_step,
         "classes": bench_classes,
         "names": bench_names,
+        "files": bench_files,
         "listing": bench_listing,
         "lookup": bench_lookup,
         "show": bench_show,
