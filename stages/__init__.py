@@ -18,6 +18,7 @@ evaluate  a checkpoint and a dataset -> top-1, top-5 and loss
 predict   a checkpoint and image files -> the likeliest classes of each
 scaling   tables of runs -> fitted and drawn scaling laws
 plan      settings and hardware -> memory, speed and cost
+advise    a budget and hardware -> what to train, and what to expect of it
 replay    a run and a step -> the batch it trained on
 inspect   the commands that only look: ls, show, lineage, verify
 report    artifacts -> one page of HTML that needs no network

@@ -78,6 +78,9 @@ VERBS: dict[str, Verb] = {
     "plan": Verb(
         "stages.plan.command", "Predict memory, speed and cost, also on other TPUs.", "Hardware"
     ),
+    "advise": Verb(
+        "stages.advise.command", "Choose model, length and batch for a budget.", "Hardware"
+    ),
     "doctor": Verb("stages.doctor.command", "Check that this machine can train.", "Hardware"),
 }
 

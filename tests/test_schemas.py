@@ -140,6 +140,7 @@ def test_the_examples_of_the_guide_are_valid():
         "listing",
         "lineage",
         "plan",
+        "advice",
         "verdict",
         "doctor",
         "batch",

@@ -30,6 +30,7 @@
     measures     metrics of a classifier's answers, with intervals
     probe        the few-shot probe: a linear model on frozen features
     scaling      scaling laws: error against compute
+    advice       what to train with a budget: measured runs, laws, speeds and memory joined
     plan         memory, speed and cost of a run on hardware one doesn't have
     sharding     how arrays are divided over devices
     hardware     devices and machines: names, peaks, precision, memory

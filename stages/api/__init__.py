@@ -7,7 +7,7 @@
     measure   fewshot, evaluate, compare, scaling_fit, scaling_plot
     use       predict, embed, import_, export
     results   ls, show, lineage, verify, replay, report, rm
-    hardware  plan, doctor
+    hardware  plan, advise, doctor
 
     from stages.api import cooldown, fewshot, pretrain
 
@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from stages.api.call import Configured, Count, Looking, Options, Reference, settings
 from stages.api.data import dedup, mix, shard, subset
-from stages.api.hardware import doctor, plan
+from stages.api.hardware import advise, doctor, plan
 from stages.api.measure import compare, evaluate, fewshot, scaling_fit, scaling_plot
 from stages.api.results import lineage, ls, replay, report, rm, show, verify
 from stages.api.train import average, cooldown, finetune, pretrain
@@ -38,6 +38,7 @@ __all__ = [
     "Looking",
     "Options",
     "Reference",
+    "advise",
     "average",
     "compare",
     "cooldown",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from stages.api.call import Call, Configured, Count, Looking, Reference
@@ -13,6 +15,7 @@ from vitctl.settings.overrides import build
 
 if TYPE_CHECKING:
     from stages.doctor.spec import Report
+    from vitctl.advice.answer import Advice
     from vitctl.artifacts import Artifact
     from vitctl.plan.answer import Answer
 
@@ -61,6 +64,55 @@ def plan(
     from stages.plan.run import run
 
     return run(planned.cfg, planned.inputs, runtime=runtime, emit=call.emit)
+
+
+@in_python
+def advise(
+    budget: str | None = None,
+    *,
+    error: float | str | None = None,
+    topology: str | None = None,
+    gpu: str | None = None,
+    data: Reference | None = None,
+    examples: Count | None = None,
+    classes: int | None = None,
+    runs: Path | str | None = None,
+    metric: str | None = None,
+    model: str | Sequence[str] | None = None,
+    recipe: RecipeName | None = None,
+    batch: int | None = None,
+    price: float | None = None,
+    tolerance: float | None = None,
+    **options: Unpack[Looking],
+) -> Advice:
+    """A budget, as in "200h" or "1e21 FLOPs", or an `error` to reach -> what to train, and what to
+    expect of it. `data` left out is the newest dataset of the store; `runs`, the measured runs
+    that advice rests on, are a table, "store" or "paper"; `model` are the candidates."""
+    from stages.advise.settings import resolve, resolve_inputs
+
+    call = Call(advise, options, takes=Looking)
+    request = resolve(
+        budget=budget,
+        error=error,
+        topology=topology,
+        gpu=gpu,
+        runs=None if runs is None else str(runs),
+        metric=metric,
+        models=[model] if isinstance(model, str) else model,
+        recipe=recipe,
+        batch=batch,
+        price=price,
+        tolerance=tolerance,
+    )
+    inputs = resolve_inputs(
+        dataset=lambda: call.input("dataset", data),
+        names_dataset=data is not None,
+        examples=examples,
+        classes=classes,
+    )
+    from stages.advise.run import run
+
+    return run(request, inputs, store=call.store, emit=call.emit)
 
 
 @in_python

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from stages.scaling.user_table import guesses, read_points, resolve
 from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.scaling import report
 from vitctl.scaling.config import ScalingConfig
@@ -10,6 +9,7 @@ from vitctl.scaling.names import FrontierRule
 from vitctl.scaling.settings import loss_bounds, resolve_against, settings
 from vitctl.scaling.study import study
 from vitctl.scaling.summary import FitReport
+from vitctl.scaling.user_table import guesses, read_points, resolve
 from vitctl.tables import Table
 
 _FRONTIERS: dict[FrontierRule, str] = {

@@ -261,6 +261,12 @@ CASES: dict[str, Case] = {
             runtime={"price": 2},
         ),
     ),
+    "advise": Case(
+        "--budget 200h --gpu h100:8 --data photos --model S16 --model B/16 --price 2 --batch 8",
+        lambda: api.advise(
+            "200h", gpu="h100:8", data="photos", model=["S16", "B/16"], price=2, batch=8
+        ),
+    ),
     "doctor": Case("--data photos --timeout 3", lambda: api.doctor(data="photos", timeout=3)),
     "ls": Case("--kind dataset", lambda: api.ls(kind="dataset")),
     "show": Case("made@8 --json", lambda: api.show("made@8")),

@@ -1,15 +1,58 @@
-"""What GPUs can do at most, by NVIDIA's data sheets. Imports no array library."""
+"""What GPUs can do, by NVIDIA's data sheets. Imports no array library."""
 
 from __future__ import annotations
 
-GPU_FLOPS = {
-    "H100 NVL": 835e12,
-    "H100 PCIe": 756e12,
-    "H100": 989e12,
-    "H200": 989e12,
-    "B200": 2250e12,
-    "A100": 312e12,
-    "L40S": 362e12,
+from vitctl.hardware.tpus import Hardware
+
+_SHEETS = "https://www.nvidia.com/en-us/data-center/"
+
+
+def _gpu(
+    kind: str, *, gigabytes: float, teraflops: float, gigabytes_s: float, link: float, sheet: str
+) -> Hardware:
+    """A row of a data sheet: dense bf16 (half of a number with sparsity), memory and its bandwidth
+    in decimal units, and what one GPU sends to the others of its machine (half of a number that
+    counts both directions)."""
+    return Hardware(
+        name=None,
+        kind=kind,
+        devices_per_chip=1,
+        memory=int(gigabytes * 1e9),
+        flops=teraflops * 1e12,
+        bandwidth=gigabytes_s * 1e9,
+        links=1,
+        link_bandwidth=link * 1e9,
+        largest=8,
+        wraps_at=1,
+        hertz=None,
+        sources=(_SHEETS + sheet,),
+    )
+
+
+GPUS: dict[str, Hardware] = {
+    row.kind: row
+    for row in (
+        _gpu("H100 NVL", gigabytes=94, teraflops=835, gigabytes_s=3900, link=300, sheet="h100"),
+        _gpu("H100 PCIe", gigabytes=80, teraflops=756, gigabytes_s=2000, link=64, sheet="h100"),
+        _gpu("H100", gigabytes=80, teraflops=989, gigabytes_s=3350, link=450, sheet="h100"),
+        _gpu("H200", gigabytes=141, teraflops=989, gigabytes_s=4800, link=450, sheet="h200"),
+        _gpu("B200", gigabytes=180, teraflops=2250, gigabytes_s=8000, link=900, sheet="dgx-b200"),
+        _gpu("A100 40GB", gigabytes=40, teraflops=312, gigabytes_s=1555, link=300, sheet="a100"),
+        _gpu("A100", gigabytes=80, teraflops=312, gigabytes_s=2039, link=300, sheet="a100"),
+        _gpu("L40S", gigabytes=48, teraflops=362, gigabytes_s=864, link=32, sheet="l40s"),
+    )
 }
-"""Dense bf16 FLOP/s by a word in jax's `device_kind`; the first that matches counts. Where a sheet
-prints only the number with sparsity, half of it."""
+"""By name. Of H100 and A100 without more words the one on a board of 8 (SXM, 80 GB)."""
+
+GPU_FLOPS = {kind: row.flops for kind, row in GPUS.items()}
+"""Dense bf16 FLOP/s by a word in jax's `device_kind`; the first that matches counts."""
+
+USABLE = 0.75
+"""Of a GPU's memory jax takes this share by default:
+https://docs.jax.dev/en/latest/gpu_memory_allocation.html"""
+
+
+def gpu_of(device_kind: str) -> Hardware | None:
+    """The row of jax's `device_kind`, as in "NVIDIA H100 80GB HBM3" or "NVIDIA A100-SXM4-40GB"."""
+    plain = device_kind.replace("-SXM4-40GB", " 40GB").replace("-PCIE-40GB", " 40GB")
+    return next((row for kind, row in GPUS.items() if kind in plain), None)

@@ -22,7 +22,7 @@ from vitctl.train.config import DataConfig
 # large enough that strong augmentation is not needed.
 _PAPER_WIDTH = 1408
 _PAPER_IMAGES = 1_000_000
-_RESOLUTION = 224
+RESOLUTION = 224
 _DEFAULT_MODEL = "S/16"
 # Of synthetic images, where no batch is given: seconds a step on any machine.
 _MADE_UP_BATCH, _MADE_UP_STEPS, _MADE_UP_RESOLUTION = 16, 1_000, 32
@@ -169,7 +169,7 @@ def resolve(
     if resolution is None:
         patch = positive(overrides, "model.patch") or named.patch
         tiny = images.made_up and size.name == "test"
-        usual_side = _MADE_UP_RESOLUTION if tiny else _RESOLUTION
+        usual_side = _MADE_UP_RESOLUTION if tiny else RESOLUTION
         resolution = nearest_sizes(usual_side, patch=patch)[0]
         why = None
         if tiny:
@@ -214,8 +214,8 @@ def resolve(
         earlier = {"data": {"augment": {"area_min": augment.area_min}}}
     if before == lengths(batch, own):
         before = {}
-    if named.resolution is None and resolution != _RESOLUTION:
-        before["model"] = {"resolution": _RESOLUTION}
+    if named.resolution is None and resolution != RESOLUTION:
+        before["model"] = {"resolution": RESOLUTION}
     return Resolved(tree, tuple(notes), before=earlier_versions(earlier, before))
 
 

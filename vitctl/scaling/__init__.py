@@ -20,6 +20,8 @@
     curves        one model's learning curve and its noise
     efficiency    images needed for equal error
     allocation    the best model and duration for a budget
+    model_laws    one model's own law, of images seen and of the training set
+    user_table    a user's table -> points: columns, units, and the choice written into the Config
     published     the laws the paper prints
     study         all of it for one table
     fit_line      the parameters of a law, for lists of artifacts

@@ -50,6 +50,11 @@ class Layout:
         """ "cpu", "gpu" or "tpu"."""
         return self.mesh.devices.flat[0].platform
 
+    @property
+    def device_kind(self) -> str:
+        """What jax calls these devices, as in "TPU v5 lite"."""
+        return self.mesh.devices.flat[0].device_kind
+
     def __str__(self) -> str:
         return str(self.spec)
 

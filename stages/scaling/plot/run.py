@@ -10,7 +10,6 @@ from typing import Any
 from stages.scaling.analysis import resolve_config, say_guesses, study_table
 from stages.scaling.fit.spec import REPORT
 from stages.scaling.plot.spec import VERSION, FigureName, Inputs, PlotConfig
-from stages.scaling.user_table import errors_or_losses, resolve_metric
 from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
 from vitctl.artifacts.documents import read_part
 from vitctl.artifacts.kinds import SCALING_PLOT
@@ -20,6 +19,7 @@ from vitctl.artifacts.store import slug
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, silent
 from vitctl.scaling.summary import FitReport
+from vitctl.scaling.user_table import errors_or_losses, resolve_metric
 from vitctl.stage import Runtime
 from vitctl.tables import Table, read_table
 

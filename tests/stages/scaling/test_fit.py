@@ -14,7 +14,6 @@ import pytest
 from stages.scaling.analysis import resolve_config, study_table
 from stages.scaling.fit.run import run
 from stages.scaling.fit.spec import VERSION, Inputs
-from stages.scaling.user_table import read_points, resolve
 from tests import forking, schemas
 from tests.forking import COMMAND, SCALING
 from vitctl.artifacts import Artifact, Parent, Recipe, Store
@@ -26,6 +25,7 @@ from vitctl.scaling.frontier import frontier
 from vitctl.scaling.laws import Law
 from vitctl.scaling.points import Points
 from vitctl.scaling.settings import settings
+from vitctl.scaling.user_table import read_points, resolve
 from vitctl.stage import Runtime
 from vitctl.tables import read_table
 

@@ -70,6 +70,7 @@ class Training:
             "mesh": str(self.layout),
             "devices": self.layout.devices,
             "platform": self.layout.platform,
+            "device_kind": self.layout.device_kind,
         }
 
 

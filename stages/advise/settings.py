@@ -1,0 +1,109 @@
+"""What a user gives -> the request of `vitctl advise`; needs no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from stages.advise.spec import Goal, Inputs
+from vitctl.advice.budget import parse_budget, parse_error
+from vitctl.artifacts import Artifact
+from vitctl.errors import UsageError
+from vitctl.model import variants
+from vitctl.plan.bill import amount
+from vitctl.quantities import parse_count
+from vitctl.recipes.recipe import RecipeName
+
+TOLERANCE = 0.001
+"""A tenth of a point: less than one run is sure to."""
+_CLASSES = 1000
+
+
+def resolve(
+    *,
+    budget: str | None,
+    error: str | float | None,
+    topology: str | None,
+    gpu: str | None,
+    runs: str | None,
+    metric: str | None,
+    models: Sequence[str] | None,
+    recipe: RecipeName | None,
+    batch: int | None,
+    price: str | float | None,
+    tolerance: float | None,
+) -> Goal:
+    """The request. Raises UsageError for what makes no sense together."""
+    if budget is not None and error is not None:
+        raise UsageError(
+            "--budget and --error are both given",
+            hint="with a budget the error is the answer, with an error the cost is; keep one",
+        )
+    if budget is None and error is None:
+        raise UsageError(
+            "neither a budget nor an error to reach is given",
+            hint="as in --budget 200h --topology v5e:4x4, or --error 15%",
+        )
+    if topology is not None and gpu is not None:
+        raise UsageError("--topology and --gpu are both given", hint="keep one of them")
+    if tolerance is not None and not 0 <= tolerance < 1:
+        raise UsageError(
+            f"--tolerance {tolerance:g} is no error between 0 and 1", hint="a point is 0.01"
+        )
+    if batch is not None and batch < 1:
+        raise UsageError(f"--batch {batch} is less than one image")
+    spending = None if budget is None else parse_budget(budget)
+    paid = amount(
+        None if price is None else str(price), option="--price", unit="money an hour and device"
+    )
+    if spending is not None and spending.unit == "money" and paid is None:
+        raise UsageError(
+            f"a budget of {spending.text} buys hours only at a price, and none is given",
+            hint="the price of one device for an hour: --price 1.2",
+        )
+    if spending is not None and spending.needs_devices and topology is None and gpu is None:
+        topology = "local"
+    return Goal(
+        budget=spending,
+        error=None if error is None else parse_error(error),
+        topology=topology,
+        gpu=gpu,
+        runs=runs,
+        metric=metric,
+        models=None if not models else tuple(map(_spelled, models)),
+        recipe=recipe,
+        batch=batch,
+        price=paid,
+        tolerance=TOLERANCE if tolerance is None else tolerance,
+    )
+
+
+def _spelled(name: str) -> str:
+    """A size's one spelling; any other name may be that of a model of the user's."""
+    try:
+        return variants.parse(name).name
+    except UsageError:
+        return name
+
+
+def resolve_inputs(
+    *,
+    dataset: Callable[[], Artifact],
+    names_dataset: bool,
+    examples: int | str | None,
+    classes: int | None,
+) -> Inputs:
+    """The images. `dataset` is called where no number is given."""
+    if names_dataset and examples is not None:
+        raise UsageError(
+            "--data and --examples both give the number of images", hint="keep one of them"
+        )
+    if classes is not None and classes < 1:
+        raise UsageError(f"--classes {classes} is less than one")
+    if classes is not None and examples is None:
+        raise UsageError("--classes goes with --examples; a dataset has its own")
+    if examples is None:
+        return Inputs(dataset())
+    count = parse_count(examples, name="--examples")
+    if count < 1:
+        raise UsageError("--examples 0 leaves nothing to train on")
+    return Inputs(None, count, classes or _CLASSES)

@@ -1,0 +1,66 @@
+"""Devices by the names that people have for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from vitctl.advice import target
+from vitctl.errors import UsageError
+from vitctl.hardware.gpus import GPUS, gpu_of
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "count"),
+    [
+        ("h100:8", "H100", 8),
+        ("8xA100", "A100", 8),
+        ("A100-40GB:4", "A100 40GB", 4),
+        ("a2-highgpu-1g", "A100 40GB", 1),
+        ("h100-pcie", "H100 PCIe", 1),
+        ("h100-nvl:2", "H100 NVL", 2),
+        ("p5.48xlarge", "H100", 8),
+        ("b200:16", "B200", 16),
+    ],
+)
+def test_gpus(text, kind, count):
+    devices = target.gpus(text)
+    assert (devices.kind, devices.count) == (kind, count)
+    assert devices.memory == int(0.75 * GPUS[kind].memory)
+
+
+@pytest.mark.parametrize("text", ["v100:8", "h10:8", "h100:0", "", "tpu"])
+def test_unknown_gpus_are_refused_with_a_hint(text):
+    with pytest.raises(UsageError) as error:
+        target.gpus(text)
+    assert "H100" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("device_kind", "row"),
+    [
+        ("NVIDIA H100 80GB HBM3", "H100"),
+        ("NVIDIA H100 PCIe", "H100 PCIe"),
+        ("NVIDIA H200", "H200"),
+        ("NVIDIA A100-SXM4-40GB", "A100 40GB"),
+        ("NVIDIA A100-SXM4-80GB", "A100"),
+        ("NVIDIA A100-PCIE-40GB", "A100 40GB"),
+    ],
+)
+def test_jax_s_names(device_kind, row):
+    assert gpu_of(device_kind) is GPUS[row]
+    assert target.gpus(row.replace(" ", "-")).is_kind(device_kind)
+
+
+def test_slices_are_those_of_plan():
+    devices = target.tpus("v5e:4x4")
+    assert (devices.count, devices.kind) == (16, "TPU v5 lite")
+    assert devices.is_kind("TPU v5 lite")
+    assert not devices.is_kind("TPU v5")
+    assert target.tpus("v3:2x2").devices_per_chip == 2
+    assert target.tpus("8xH100").kind == "H100"  # --topology names GPUs, too
+
+
+def test_the_machine_s_own_devices():
+    devices = target.local()
+    assert (devices.kind, devices.hardware) == ("cpu", None)
+    assert devices.is_kind("cpu")
