@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from vitctl.quoting import quoted
 from vitctl.settings.config import Config
 
 EncodedFormat = Literal["jpeg", "png", "webp"]
@@ -70,9 +71,13 @@ class PixelPolicy(Config):
         try:
             channels = ImageColor.getrgb(colour.strip())
         except ValueError:
-            raise ValueError(f"{colour!r} is no colour; write white, #ffffff or gray") from None
+            raise ValueError(
+                f"{quoted(colour)} is no colour; write white, #ffffff or gray"
+            ) from None
         if len(channels) != 3:
-            raise ValueError(f"{colour!r} is transparent itself; write a colour such as white")
+            raise ValueError(
+                f"{quoted(colour)} is transparent itself; write a colour such as white"
+            )
         return "#{:02x}{:02x}{:02x}".format(*channels)
 
     @model_validator(mode="after")
