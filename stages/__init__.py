@@ -23,5 +23,6 @@ replay    a run and a step -> the batch it trained on
 inspect   the commands that only look: ls, show, lineage, verify
 report    artifacts -> one page of HTML that needs no network
 rm        artifacts, runs, checkpoints and unfinished work -> free disk
+bench     a dataset -> how fast its images reach training
 doctor    checks of a machine that is to train
 """

@@ -81,6 +81,7 @@ VERBS: dict[str, Verb] = {
     "advise": Verb(
         "stages.advise.command", "Choose model, length and batch for a budget.", "Hardware"
     ),
+    "bench": Verb("stages.bench.command", "Measure the speed of this machine.", "Hardware"),
     "doctor": Verb("stages.doctor.command", "Check that this machine can train.", "Hardware"),
 }
 

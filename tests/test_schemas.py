@@ -143,6 +143,7 @@ def test_the_examples_of_the_guide_are_valid():
         "advice",
         "verdict",
         "doctor",
+        "feed",
         "batch",
         "fewshot_comparison",
         "prediction",

@@ -7,7 +7,7 @@
     measure   fewshot, evaluate, compare, scaling_fit, scaling_plot
     use       predict, embed, import_, export
     results   ls, show, lineage, verify, replay, report, rm
-    hardware  plan, advise, doctor
+    hardware  plan, advise, bench_feed, doctor
 
     from stages.api import cooldown, fewshot, pretrain
 
@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from stages.api.call import Configured, Count, Looking, Options, Reference, settings
 from stages.api.data import dedup, mix, shard, subset
-from stages.api.hardware import advise, doctor, plan
+from stages.api.hardware import advise, bench_feed, doctor, plan
 from stages.api.measure import compare, evaluate, fewshot, scaling_fit, scaling_plot
 from stages.api.results import lineage, ls, replay, report, rm, show, verify
 from stages.api.train import average, cooldown, finetune, pretrain
@@ -40,6 +40,7 @@ __all__ = [
     "Reference",
     "advise",
     "average",
+    "bench_feed",
     "compare",
     "cooldown",
     "dedup",

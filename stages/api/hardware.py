@@ -14,6 +14,7 @@ from vitctl.recipes.settings import length
 from vitctl.settings.overrides import build
 
 if TYPE_CHECKING:
+    from stages.bench.feed.spec import FeedReport
     from stages.doctor.spec import Report
     from vitctl.advice.answer import Advice
     from vitctl.artifacts import Artifact
@@ -113,6 +114,23 @@ def advise(
     from stages.advise.run import run
 
     return run(request, inputs, store=call.store, emit=call.emit)
+
+
+@in_python
+def bench_feed(*, data: Reference | None = None, **options: Unpack[Configured]) -> FeedReport:
+    """A dataset -> how fast its images reach training on this machine, against decoding alone, and
+    what each part of the input takes. `runtime` takes `seconds` and `workers`."""
+    from stages.bench.feed.settings import resolve
+    from stages.bench.feed.spec import FeedRuntime, Inputs
+
+    call = Call(bench_feed, options, takes=Configured)
+    cfg = resolve(call.overrides)
+    given = Inputs(call.input("dataset", data))
+    runtime = build(FeedRuntime, call.running)
+    call.resolved(lambda: cfg)
+    from stages.bench.feed.run import run
+
+    return run(cfg, given, runtime=runtime, emit=call.emit)
 
 
 @in_python

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitctl.data.example import Example, decode_example, encode_example
+from vitctl.data.example import Example, decode_example, encode_example, image_of
 
 examples = st.builds(
     Example,
@@ -76,3 +76,32 @@ def test_noise_never_crashes(noise):
         decode_example(noise)
     except ValueError:
         return
+
+
+def image_or_error(record):
+    try:
+        return decode_example(record).image
+    except ValueError as error:
+        return str(error)
+
+
+def sliced_image_or_error(record):
+    try:
+        return image_of(record)
+    except ValueError as error:
+        return str(error)
+
+
+@given(examples)
+def test_the_image_alone(example):
+    assert image_of(encode_example(example)) == example.image
+
+
+@given(examples, st.data())
+def test_the_image_alone_of_damaged_records(example, data):
+    """The same image or the same error as the whole example, whatever byte is another or lost."""
+    record = bytearray(encode_example(example))
+    for _ in range(data.draw(st.integers(1, 3))):
+        record[data.draw(st.integers(0, len(record) - 1))] = data.draw(st.integers(0, 255))
+    record = bytes(record[: data.draw(st.integers(0, len(record)))])
+    assert sliced_image_or_error(record) == image_or_error(record)

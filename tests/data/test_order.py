@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vitctl.data.mixed_order import Balanced, Mixed
 from vitctl.data.order import (
     Shuffled,
     Window,
     augment_seeds,
     batch_indices,
     batch_of_step,
+    batches_of_order,
     mix64,
     permute,
     sample_key,
@@ -131,3 +133,35 @@ def test_passing_over_windows_is_leaving_batches_out(passed, steps):
         taken.append(number)
         number += 1
     assert [batch_of_step(step, passed=left) for step in range(steps)] == taken
+
+
+@pytest.mark.parametrize("batch", [1, 3, 5000])
+@pytest.mark.parametrize(
+    "order",
+    [
+        Shuffled(5),
+        Shuffled(1000),
+        Mixed((Shuffled(7), Shuffled(30)), (2, 1)),
+        Balanced(np.arange(40, dtype=np.int32) % 7),
+    ],
+    ids=["tiny", "plain", "mixed", "balanced"],
+)
+def test_batches_computed_together_are_those_computed_alone(order, batch):
+    """Also where training passed over some, so that their numbers jump."""
+    numbers = [0, 1, 2, 5, 6, *range(10, 30)]
+    together = list(batches_of_order(order, numbers, seed=3, batch=batch))
+    assert [number for number, _ in together] == numbers
+    for number, some in together:
+        alone = batch_indices(order, seed=3, batch=batch, step=number)
+        assert np.array_equal(some.epochs, alone.epochs)
+        assert np.array_equal(some.indices, alone.indices)
+
+
+def test_batches_are_computed_as_they_are_asked_for():
+    """Of an endless sequence of numbers, the first batch from the first number alone."""
+    taken = []
+    stream = batches_of_order(
+        Shuffled(9), (taken.append(n) or n for n in range(100)), seed=0, batch=4
+    )
+    next(stream)
+    assert taken == [0]

@@ -24,7 +24,9 @@ from vitctl.data.example import Example, encode_example
 from vitctl.data.order import Shuffled, batch_indices, sample_key
 from vitctl.data.pipeline import eval_batches, train_batches
 from vitctl.data.preprocess import train_image
+from vitctl.data.read_clock import ReadClock
 from vitctl.data.records import open_writer
+from vitctl.data.tf_pipeline import _read_in_groups
 from vitctl.errors import InputError
 
 # Random, but quick to trace; one test draws operations too.
@@ -204,6 +206,61 @@ def test_batches_before_the_failing_one_arrive(tmp_path):
     assert next(stream).indices.tolist() == [0, 1, 2, 3]
     with pytest.raises(InputError, match="image 7"):
         next(stream)
+
+
+class Numbers:
+    """Stands in for images: of position i the bytes of i, of position `bad` an error."""
+
+    shape = ()
+
+    def __init__(self, *, bad=None, size=1):
+        self.bad, self.size, self.reads = bad, size, []
+
+    def read(self, indices):
+        if self.bad in indices.tolist():
+            raise InputError(f"{self.bad} is damaged")
+        self.reads.append(len(indices))
+        return np.array([bytes([i % 256]) * self.size for i in indices.tolist()], object)
+
+
+def in_groups(images, *, batch=4, batches=20):
+    requests = (
+        (np.arange(i, i + batch), np.full((batch, 2), i, np.int32))
+        for i in range(0, batch * batches, batch)
+    )
+    for group, block in _read_in_groups(images, requests, clock=ReadClock()):
+        assert np.array_equal(
+            [part[:1] for part in block],
+            [bytes([i % 256]) for indices, _ in group for i in indices.tolist()],
+        )
+        yield from (int(indices[0]) for indices, _ in group)
+
+
+def test_small_batches_are_read_together_and_the_first_alone():
+    images = Numbers()
+    assert list(in_groups(images, batches=200)) == list(range(0, 800, 4))
+    assert images.reads == [4, 8, 16, 32, 64, 128, 256, 256, 36]
+
+
+def test_large_images_are_not_read_many_at_once():
+    images = Numbers(size=2**20)
+    assert list(in_groups(images)) == list(range(0, 80, 4))
+    assert max(images.reads) == 16  # of 1 MiB each
+
+
+@pytest.mark.parametrize("bad", [0, 3, 9, 50, 79])
+def test_batches_that_were_read_with_a_damaged_one_arrive(bad):
+    delivered = in_groups(Numbers(bad=bad))
+    whole = bad // 4
+    assert list(itertools.islice(delivered, whole)) == list(range(0, 4 * whole, 4))
+    with pytest.raises(InputError, match=f"^{bad} is damaged"):
+        next(delivered)
+
+
+def test_images_cannot_be_written_to(dataset):
+    """They are TensorFlow's memory, of which jax may make an array without a copy."""
+    (batch,) = train(dataset)
+    assert not batch.images.flags.writeable
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "flipped"])

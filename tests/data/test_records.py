@@ -52,6 +52,35 @@ def test_few_shards_are_open_at_a_time(sharded, monkeypatch, limit):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_a_shard_that_is_slow_is_read_by_several_readers(sharded, monkeypatch):
+    """The same records, by more readers from read to read, of which each is used by one thread."""
+    shards, contents = sharded
+    monkeypatch.setattr(records_module, "_SLOW_S", 0.0)
+    monkeypatch.setattr(records_module, "_THREADS", 12)
+    reader = ShardedRecords(shards)
+    rng = np.random.default_rng(0)
+    before = len(os.listdir("/proc/self/fd"))
+    for readers in (1, 2, 4, 4):  # three shards have records
+        wanted = np.concatenate([rng.permutation(30), rng.integers(0, 30, 30)])
+        assert reader.read(wanted) == [contents[i] for i in wanted]
+        # The last shard has one record, so at most as many readers as it occurs in the read.
+        opened = len(os.listdir("/proc/self/fd")) - before
+        assert 2 * readers < opened <= 3 * readers
+    reader.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_shard_in_memory_has_one_reader(sharded, monkeypatch):
+    monkeypatch.setattr(records_module, "_SLOW_S", float("inf"))
+    shards, contents = sharded
+    reader = ShardedRecords(shards)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        assert reader.read(np.arange(30)) == contents
+    assert len(os.listdir("/proc/self/fd")) == before + 3
+    reader.close()
+
+
 def test_locate(sharded):
     shards, _ = sharded
     reader = ShardedRecords(shards)

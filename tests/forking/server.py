@@ -27,6 +27,8 @@ _READ_AT_START = re.compile(r"JAX_|TF_|PYTHON(?!PATH$)|LANG|LC_")
 """Variables that a fork would read too late: they are as the server has them, or it is an error."""
 SET_BY_VITCTL = {
     "TF_ENABLE_ONEDNN_OPTS": "0",  # vitctl.data.tensorflow
+    "TF_CPU_ALLOCATOR_USE_BFC": "1",
+    "TF_CPU_BFC_MEM_LIMIT_IN_MB": "1048576",
     "JAX_ENABLE_COMPILATION_CACHE": "0",  # vitctl.plan.topology
 }
 """What vitctl sets for libraries, in whichever test process runs such code first, and what that

@@ -42,6 +42,12 @@ HEAVY = (
     "gcsfs",
 )
 
+IN_GROUPS = (
+    ["scaling", "fit", "--help"],
+    ["scaling", "plot", "--help"],
+    ["bench", "feed", "--help"],
+)
+
 # Calls the command line within one process, once for each list of arguments, and prints what each
 # wrote and which modules are there in the end.
 CALLS = """
@@ -114,8 +120,8 @@ def test_that_this_would_be_noticed():
 def test_each_help_page_starts_with_an_example(helped):
     pages, _, _ = helped
     groups = [call for call, page in pages.items() if "COMMAND [OPTIONS]" in page]
-    assert groups == ["scaling --help"]
-    below, heavy, _ = called(["scaling", "fit", "--help"], ["scaling", "plot", "--help"])
+    assert groups == ["scaling --help", "bench --help"]
+    below, heavy, _ = called(*IN_GROUPS)
     assert heavy == []
     for call, page in (pages | below).items():
         command = call.removesuffix(" --help")
@@ -128,9 +134,7 @@ def test_help_reads_as_reviewed(golden, helped):
     pages, _, _ = helped
     names = [call.removesuffix(" --help") for call in pages]
     calls = [[*name.split(), _all(page)] for name, page in zip(names, pages.values(), strict=True)]
-    complete, heavy, _ = called(
-        *calls, ["scaling", "fit", "--help"], ["scaling", "plot", "--help"], ["--help"]
-    )
+    complete, heavy, _ = called(*calls, *IN_GROUPS, ["--help"])
     assert heavy == []
     reviewed = {"_".join(["help", *call.split()[:-1]]): page for call, page in complete.items()}
     for name, page in reviewed.items():
@@ -168,8 +172,11 @@ def test_every_help_is_a_sentence(helped):
 def commands():
     """(words, command) of all commands."""
     every = {name: load(name) for name in VERBS}
-    scaling = every.pop("scaling")
-    below = {f"scaling {name}": command for name, command in scaling.commands.items()}
+    below = {
+        f"{group} {name}": command
+        for group in ("scaling", "bench")
+        for name, command in every.pop(group).commands.items()
+    }
     return {**every, **below}
 
 

@@ -267,6 +267,14 @@ CASES: dict[str, Case] = {
             "200h", gpu="h100:8", data="photos", model=["S16", "B/16"], price=2, batch=8
         ),
     ),
+    "bench feed": Case(
+        "--data photos --res 8 --batch 2 --set augment.flip=false --seconds 3 --workers 1",
+        lambda: api.bench_feed(
+            data="photos",
+            set={"resolution": 8, "batch": 2, "augment.flip": False},
+            runtime={"seconds": 3, "workers": 1},
+        ),
+    ),
     "doctor": Case("--data photos --timeout 3", lambda: api.doctor(data="photos", timeout=3)),
     "ls": Case("--kind dataset", lambda: api.ls(kind="dataset")),
     "show": Case("made@8 --json", lambda: api.show("made@8")),

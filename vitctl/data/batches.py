@@ -27,7 +27,7 @@ class TrainBatch:
     step: int
     number: int
     images: NDArray[np.float32]
-    """float32[r, h, w, 3] in [-1, 1]."""
+    """float32[r, h, w, 3] in [-1, 1]; may be read-only."""
     labels: NDArray[np.int32]
     """int32[b, L] class indices, padded with -1."""
     keys: NDArray[np.uint64]

@@ -15,8 +15,9 @@ random stream, so the order never changes with a version of numpy.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -34,6 +35,9 @@ I64 = NDArray[np.int64]
 _ROUNDS = 8
 # Below 6 bits the halves are too small to mix; walking from 64 values down to n costs little.
 _MIN_BITS = 6
+
+# Draws computed at once: beyond, a call's fixed cost is a hundredth of the whole.
+_AHEAD = 4096
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 # One tag per purpose, so that no two purposes ever hash the same message.
@@ -195,6 +199,25 @@ def batch_indices(order: Order, *, seed: int, batch: int, step: int) -> BatchInd
     dataset: nothing is ever dropped or padded.
     """
     return order.at(np.arange(step * batch, (step + 1) * batch, dtype=np.int64), seed=seed)
+
+
+def batches_of_order(
+    order: Order, numbers: Iterable[int], *, seed: int, batch: int
+) -> Iterator[tuple[int, BatchIndices]]:
+    """Each of the `numbers` with `batch_indices` of that global batch, computed for some ahead.
+
+    What the arithmetic costs whatever the size of its arrays, 3 ms a call, is so shared by up to
+    `_AHEAD` draws: 184 us an image fell to 5 at batch 16.
+    """
+    numbers = iter(numbers)
+    count = 1  # the first batch does not wait for others
+    while some := list(itertools.islice(numbers, count)):
+        draws = np.array(some, np.int64)[:, None] * batch + np.arange(batch, dtype=np.int64)
+        epochs, indices = (part.reshape(draws.shape) for part in order.at(draws.ravel(), seed=seed))
+        yield from (
+            (n, BatchIndices(*pair)) for n, *pair in zip(some, epochs, indices, strict=True)
+        )
+        count = min(2 * count, max(1, _AHEAD // batch))
 
 
 def sample_key(sample_id: str) -> int:

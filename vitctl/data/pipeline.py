@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
@@ -14,8 +16,8 @@ from vitctl.data.order import (
     BatchIndices,
     Window,
     augment_seeds,
-    batch_indices,
     batch_of_step,
+    batches_of_order,
 )
 from vitctl.data.read_clock import ReadClock
 from vitctl.data.views import EvalView, TrainView
@@ -45,18 +47,19 @@ def train_batches(
     turns out damaged.
     """
     keys, labels = dataset.keys(split), dataset.labels(split)
-    whole_order = dataset.order(split)
-
-    def order(step: int) -> BatchIndices:
-        number = batch_of_step(step, passed=passed, first_step=first_step)
-        return batch_indices(whole_order, seed=seed, batch=batch, step=number)
+    order = dataset.order(split)
+    # Computed once, by whoever reads ahead, for the consumer as well.
+    upcoming: deque[tuple[int, BatchIndices]] = deque()
 
     def requests() -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
-        step = start_step
-        while True:
-            epochs, indices = (part[rows] for part in order(step))
+        numbers = (
+            batch_of_step(step, passed=passed, first_step=first_step)
+            for step in itertools.count(start_step)
+        )
+        for number, whole in batches_of_order(order, numbers, seed=seed, batch=batch):
+            upcoming.append((number, whole))
+            epochs, indices = (part[rows] for part in whole)
             yield indices, augment_seeds(seed=seed, epochs=epochs, keys=keys[indices])
-            step += 1
 
     images = dataset.images(
         requests(),
@@ -67,10 +70,10 @@ def train_batches(
         clock=clock,
     )
     for step, block in enumerate(images, start=start_step):
-        epochs, indices = order(step)
+        number, (epochs, indices) = upcoming.popleft()
         yield TrainBatch(
             step=step,
-            number=batch_of_step(step, passed=passed, first_step=first_step),
+            number=number,
             images=block,
             labels=labels[indices],
             keys=keys[indices],

@@ -34,10 +34,20 @@ def _is_encoded(data: Tensor) -> bool:
 def train_image(data: Tensor, seed: Tensor, *, resolution: int, augment: AugmentConfig) -> Tensor:
     """string[] or uint8[h, w, 3], int32[2] -> float32[resolution, resolution, 3]."""
     tf = load_tensorflow()
-    if augment.crop == "inception":
-        image = _inception_crop(data, _fold(seed, _CROP), augment=augment)
-    else:
-        image = decoded(data)
+    image = resized_crop(data, seed, resolution=resolution, augment=augment)
+    if augment.flip:
+        image = tf.image.stateless_random_flip_left_right(image, _fold(seed, _FLIP))
+    if augment.randaugment is not None:
+        pixels = tf.cast(tf.round(image), tf.uint8)
+        pixels = randaugment(pixels, _fold(seed, _RANDAUGMENT), config=augment.randaugment)
+        image = tf.cast(pixels, tf.float32)
+    return to_range(image)
+
+
+def resized_crop(data: Tensor, seed: Tensor, *, resolution: int, augment: AugmentConfig) -> Tensor:
+    """float32[resolution, resolution, 3] of 0 to 255: the image that is augmented further."""
+    tf = load_tensorflow()
+    image = crop(data, seed, augment=augment)
     if augment.crop == "none":
         size = tf.shape(image)
         message = f"it is not {resolution} x {resolution} pixels, which crop=none asks for"
@@ -48,13 +58,14 @@ def train_image(data: Tensor, seed: Tensor, *, resolution: int, augment: Augment
     else:
         image = tf.image.resize(image, [resolution, resolution], method="bilinear")
     image.set_shape([resolution, resolution, 3])
-    if augment.flip:
-        image = tf.image.stateless_random_flip_left_right(image, _fold(seed, _FLIP))
-    if augment.randaugment is not None:
-        pixels = tf.cast(tf.round(image), tf.uint8)
-        pixels = randaugment(pixels, _fold(seed, _RANDAUGMENT), config=augment.randaugment)
-        image = tf.cast(pixels, tf.float32)
-    return to_range(image)
+    return image
+
+
+def crop(data: Tensor, seed: Tensor, *, augment: AugmentConfig) -> Tensor:
+    """uint8[h, w, 3]: what is seen of an image, before it is resized."""
+    if augment.crop == "inception":
+        return _inception_crop(data, _fold(seed, _CROP), augment=augment)
+    return decoded(data)
 
 
 def eval_image(data: Tensor, *, resolution: int, preprocess: EvalPreprocess) -> Tensor:

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.data.columns import by_part
-from vitctl.data.example import Example, decode_example
+from vitctl.data.example import Example, decode_example, image_of
 from vitctl.errors import DoesNotFitError, InputError, no_room
 from vitctl.places import nofollow
 from vitctl.places.based_path import is_text
@@ -36,7 +37,12 @@ _READER_BUFFER_BYTES = 32 * 1024
 # some kilobytes (measured), opening it again half a millisecond on a warm local disk.
 _MAX_OPEN_SHARDS = 4096
 # Reads wait for the disk without holding Python's lock; on a network disk each takes milliseconds.
-_THREADS = 16
+_THREADS = 32
+# A record takes 0.1 ms where it is in memory. Where it takes longer than this, the time is waiting,
+# and a shard is read by several readers at once.
+_SLOW_S = 2e-3
+
+T = TypeVar("T")
 
 _OPEN_FILES = "/proc/self/fd"
 
@@ -64,14 +70,30 @@ class Records(Protocol):
 
 def read_examples(records: Records, indices: NDArray[np.int64]) -> list[Example]:
     """The decoded examples at `indices`, int64[b]. Raises `InputError` naming shard and record."""
-    examples = []
-    for index, record in zip(indices.tolist(), records.read(indices), strict=True):
+    return parsed(decode_example, records, indices, records.read(indices))
+
+
+def parsed(
+    parse: Callable[[bytes], T],
+    records: Records,
+    indices: NDArray[np.int64],
+    contents: Iterable[bytes],
+) -> list[T]:
+    """What `parse` makes of the records at `indices`, int64[b], whose bytes are `contents`. Raises
+    `InputError` naming shard and record where it raises `ValueError`."""
+    values = []
+    for index, record in zip(indices.tolist(), contents, strict=True):
         try:
-            examples.append(decode_example(record))
+            values.append(parse(record))
         except ValueError as error:
             path, position = records.locate(index)
             raise InputError(f"record {position} of {path} can't be read: {error}") from None
-    return examples
+    return values
+
+
+def read_images(records: Records, indices: NDArray[np.int64]) -> list[bytes]:
+    """The encoded images at `indices`, int64[b]. Raises `InputError` naming shard and record."""
+    return parsed(image_of, records, indices, records.read(indices))
 
 
 @dataclass(frozen=True)
@@ -249,17 +271,18 @@ class Shard:
 class ShardedRecords:
     """The records of several shards as one sequence. Opens a shard when it is first read from.
 
-    Reads several shards at a time, but is itself not to be shared between threads.
+    Reads several shards at a time, and of each several parts where reading is slow, but is itself
+    not to be shared between threads.
     """
 
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._shards = tuple(shards)
         self._end_offsets = np.cumsum([shard.records for shard in shards], dtype=np.int64)
-        self._open: OrderedDict[int, Any] = OrderedDict()
+        self._open: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        """By shard and number among its readers."""
         self._limit = _open_limit()
-        self._threads = ThreadPoolExecutor(
-            min(_THREADS, len(shards) or 1), thread_name_prefix="read-records"
-        )
+        self._readers_each = 1
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="read-records")
 
     def __len__(self) -> int:
         return int(self._end_offsets[-1]) if len(self._end_offsets) else 0
@@ -272,14 +295,20 @@ class ShardedRecords:
         out: list[bytes] = [b""] * len(indices)
         for group in self._groups(indices):
             # Opened here, one by one, so that no reader is closed while another thread uses it.
-            readers = [self._reader(shard) for shard, _, _ in group]
+            readers = [self._reader(part.shard, part.reader) for part in group]
             jobs = [
-                self._threads.submit(_read, self._shards[shard].path, reader, within)
-                for (shard, _, within), reader in zip(group, readers, strict=True)
+                self._threads.submit(_read, self._shards[part.shard].path, reader, part.within)
+                for part, reader in zip(group, readers, strict=True)
             ]
-            for (_, places, _), job in zip(group, jobs, strict=True):
-                for place, record in zip(places, job.result(), strict=True):
+            seconds = 0.0
+            for part, job in zip(group, jobs, strict=True):
+                records, taken = job.result()
+                seconds += taken
+                for place, record in zip(part.places, records, strict=True):
                     out[place] = record
+            shards = len({part.shard for part in group})
+            if seconds > _SLOW_S * len(indices) and 2 * self._readers_each * shards <= _THREADS:
+                self._readers_each *= 2
         return out
 
     def stored(self) -> NDArray[np.int64]:
@@ -288,7 +317,7 @@ class ShardedRecords:
     def open(self) -> None:
         """Open every shard now. Raises `InputError` for the first that is not whole."""
         for shard in range(len(self._shards)):
-            self._reader(shard)
+            self._reader(shard, 0)
 
     def locate(self, index: int) -> tuple[Path, int]:
         """The shard that holds record `index`, and its position there; for messages."""
@@ -302,32 +331,46 @@ class ShardedRecords:
         while self._open:
             self._open.popitem()[1].close()
 
-    def _groups(
-        self, indices: NDArray[np.int64]
-    ) -> Iterator[list[tuple[int, NDArray[np.int64], list[int]]]]:
-        """(shard, places in `indices`, positions in the shard), as many as may be open at once."""
+    def _groups(self, indices: NDArray[np.int64]) -> Iterator[list[_Part]]:
+        """What each reader reads, of as many as may be open at once."""
         group = []
         for shard, places, within in by_part(self._end_offsets, indices):
-            group.append((shard, places, within.tolist()))
-            if len(group) == self._limit:
-                yield group
-                group = []
-        yield group
+            readers = min(self._readers_each, len(places))
+            for reader in range(readers):
+                mine = slice(reader, None, readers)
+                group.append(_Part(shard, reader, places[mine].tolist(), within[mine].tolist()))
+                if len(group) == self._limit:
+                    yield group
+                    group = []
+        if group:
+            yield group
 
-    def _reader(self, shard: int) -> Any:
-        if shard in self._open:
-            self._open.move_to_end(shard)
-            return self._open[shard]
-        reader = _open_reader(self._shards[shard].path, records=self._shards[shard].records)
-        self._open[shard] = reader
+    def _reader(self, shard: int, reader: int) -> Any:
+        key = (shard, reader)
+        if key in self._open:
+            self._open.move_to_end(key)
+            return self._open[key]
+        opened = _open_reader(self._shards[shard].path, records=self._shards[shard].records)
+        self._open[key] = opened
         if len(self._open) > self._limit:
             self._open.popitem(last=False)[1].close()
-        return reader
+        return opened
 
 
-def _read(path: Path, reader: Any, within: list[int]) -> list[bytes]:
+class _Part(NamedTuple):
+    """Of one read what one reader does: positions `within` a shard, for `places` in the result."""
+
+    shard: int
+    reader: int
+    places: list[int]
+    within: list[int]
+
+
+def _read(path: Path, reader: Any, within: list[int]) -> tuple[list[bytes], float]:
+    """The records, and how many seconds that took."""
+    began = time.perf_counter()
     try:
-        return reader.read(within)
+        return reader.read(within), time.perf_counter() - began
     except RuntimeError as error:
         raise InputError(
             f"record {_first_bad(reader, within)} of {path} is damaged"

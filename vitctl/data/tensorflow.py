@@ -23,6 +23,12 @@ def load_tensorflow() -> ModuleType:
     """The module `tensorflow`, imported on first use."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    # TensorFlow's own pool of memory: the C library gives the pages of a batch back to the system,
+    # and the next batch faults each in again, 190 an image of 224 px, which took 0.5 of the 1.7
+    # CPU-ms of an image (docs/log, 2026-11-29).
+    # The pool grows as it is used; its own limit of 64 GiB would refuse what the machine has.
+    os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
+    os.environ.setdefault("TF_CPU_BFC_MEM_LIMIT_IN_MB", str(2**20))
     with _without_keras():
         import tensorflow as tf
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vitctl.data.config import AugmentConfig, EvalPreprocess
 from vitctl.data.preprocess import eval_image, train_image
 from vitctl.data.read_clock import ReadClock
-from vitctl.data.records import Records, read_examples
+from vitctl.data.records import Records, read_examples, read_images
 from vitctl.data.tensorflow import as_it_is, load_tensorflow, tf_reason
 from vitctl.data.views import Request, TrainView, View
 from vitctl.errors import InputError
@@ -26,6 +26,9 @@ ImageFunction = Callable[[Any, Any], Any]
 
 # Batches made ahead of the one in use.
 _PREFETCH = 2
+# Small batches are read several at once, up to so many images and bytes: what a read costs whatever
+# its size (a job a shard, a hand-over to TensorFlow) is then a hundredth of decoding.
+_READ_IMAGES, _READ_BYTES = 256, 16 * 2**20
 
 
 class StoredImages(Protocol):
@@ -55,9 +58,9 @@ class RecordImages:
         self._function = function
 
     def read(self, indices: NDArray[np.int64]) -> NDArray[np.object_]:
-        return np.array(
-            [example.image for example in read_examples(self._records, indices)], object
-        )
+        images = np.empty(len(indices), object)
+        images[:] = read_images(self._records, indices)
+        return images
 
     def culprit(self, indices: NDArray[np.int64], error: Exception) -> Exception:
         tf = load_tensorflow()
@@ -138,15 +141,12 @@ def images_in_order(
     failure: list[Exception] = []
 
     def raw_batches() -> Iterator[tuple[NDArray[Any], NDArray[np.int32]]]:
-        for indices, seeds in requests:
-            try:
-                with clock.reading():
-                    block = images.read(indices)
-            except Exception as error:  # re-raised by the consumer: TensorFlow would wrap it
-                failure.append(error)
-                return
-            pending.append(indices)
-            yield block, seeds
+        try:
+            for group, block in _read_in_groups(images, requests, clock=clock):
+                pending.extend(indices for indices, _ in group)
+                yield block, np.concatenate([seeds for _, seeds in group])
+        except Exception as error:  # re-raised by the consumer: TensorFlow would wrap it
+            failure.append(error)
 
     options = tf.data.Options()
     options.threading.private_threadpool_size = workers
@@ -178,10 +178,51 @@ def images_in_order(
                     raise failure[0] from None
                 raise images.culprit(pending[0], error) from None
             pending.pop(0)
-            yield block.numpy()
+            # The tensor's own memory, which cannot be written to; `numpy()` would copy it.
+            yield np.asarray(memoryview(block))
         if failure:
             raise failure[0]
     finally:
         # First the threads that read, then what they read from.
         del blocks, data
         images.close()
+
+
+def _read_in_groups(
+    images: StoredImages, requests: Iterable[Request], *, clock: ReadClock
+) -> Iterator[tuple[list[Request], NDArray[Any]]]:
+    """Requests, in order, and what is read for them. The first is read alone, so that the first
+    batch does not wait for more; a failure does not take those before it along."""
+    most = 0
+    group: list[Request] = []
+    for request in requests:
+        if group and sum(len(indices) for indices, _ in (*group, request)) > most:
+            for part, block in _read(images, group, clock=clock):
+                yield part, block
+                most = min(2 * len(block), _READ_IMAGES, _READ_BYTES * len(block) // _size(block))
+            group = []
+        group.append(request)
+    if group:
+        yield from _read(images, group, clock=clock)
+
+
+def _read(
+    images: StoredImages, group: list[Request], *, clock: ReadClock
+) -> Iterator[tuple[list[Request], NDArray[Any]]]:
+    """All of a group, or where that fails one by one up to the request that fails."""
+    try:
+        with clock.reading():
+            block = images.read(np.concatenate([indices for indices, _ in group]))
+    except Exception:
+        if len(group) == 1:
+            raise
+        for request in group:
+            yield from _read(images, [request], clock=clock)
+        return
+    yield group, block
+
+
+def _size(block: NDArray[Any]) -> int:
+    """Bytes of images, at least one."""
+    encoded = block.dtype == np.object_
+    return max(1, sum(map(len, block)) if encoded else block.nbytes)
