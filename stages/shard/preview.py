@@ -27,6 +27,7 @@ from vitctl.events import Caution, Emit, Event, Note, silent
 from vitctl.ingest.litter import MISNAMED, NAMED
 from vitctl.ingest.write.sample import Sample, sampled
 from vitctl.ingest.write.shard_plan import class_numbers
+from vitctl.places import place
 from vitctl.places.local import based
 
 PICTURE = ".png"
@@ -211,7 +212,7 @@ def _estimate(
 
 def _free_bytes(store: Store, runtime: ShardRuntime) -> int | None:
     root = store.root if runtime.out is None else runtime.out
-    local = root if isinstance(root, Path) else root.local
+    local = place(root).local
     if local is None:
         return None
     folder = Path(local).absolute()

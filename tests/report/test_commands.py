@@ -19,9 +19,9 @@ def lines(named, store, **more):
     return result.lines, result
 
 
-def typed(artifact, *words):
+def typed(artifact, *arguments):
     def change(provenance):
-        provenance["command"] = ["/x/bin/vitctl", *words]
+        provenance["command"] = ["/x/bin/vitctl", *arguments]
 
     return republished(artifact, change)
 
@@ -108,13 +108,21 @@ def test_one_word_for_one_path(store, made):
 def test_a_command_that_made_several_results_stands_once(store, made):
     """A probe on two datasets, of which each result has one as its input."""
     other = photos(store, name="drawings")
-    words = ("fewshot", "--data", str(made.photos.path), "--data", str(other.path), "--shots", "5")
+    arguments = (
+        "fewshot",
+        "--data",
+        str(made.photos.path),
+        "--data",
+        str(other.path),
+        "--shots",
+        "5",
+    )
     probes = [
         typed(
             result(
                 store, "fewshot", FEWSHOT, parents=[made.cooled.checkpoint(12), data], name=name
             ),
-            *words,
+            *arguments,
         )
         for data, name in ((made.photos, "one"), (other, "two"))
     ]
@@ -131,9 +139,9 @@ def test_names_of_models_are_no_paths(store, made):
 
 @pytest.mark.parametrize("stage", sorted(INPUT_FLAGS))
 def test_inputs_are_named_by_flags_that_the_command_has(stage):
-    words = tuple(stage.split("-", 1)) if stage.startswith("scaling") else (stage,)
-    (command,) = (command for command in COMMANDS if command.words == words)
-    page = (ROOT / f"tests/golden/help_{'_'.join(words)}.txt").read_text()
+    arguments = tuple(stage.split("-", 1)) if stage.startswith("scaling") else (stage,)
+    (command,) = (command for command in COMMANDS if command.words == arguments)
+    page = (ROOT / f"tests/golden/help_{'_'.join(arguments)}.txt").read_text()
     for flag in INPUT_FLAGS[stage].values():
         assert re.search(rf"^  {flag} ", page, re.MULTILINE) if flag else "Arguments" in page
     assert command.makes_an_artifact

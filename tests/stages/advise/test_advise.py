@@ -202,11 +202,11 @@ def test_the_command_makes_the_settings_that_were_advised(of_own_runs, store, mo
     printed = []
     monkeypatch.setattr("vitctl.console.session.stdin_is_pipe", lambda: False)
     monkeypatch.setattr("vitctl.console.session.answer", printed.append)
-    words = shlex.split(pretrain)[1:]
-    place = words.index("--data")
-    words[place : place + 2] = ["--mock"]
+    arguments = shlex.split(pretrain)[1:]
+    place = arguments.index("--data")
+    arguments[place : place + 2] = ["--mock"]
     command = typer.main.get_command(app)
-    command.main([*words, "--print-config"], prog_name="vitctl", standalone_mode=False)
+    command.main([*arguments, "--print-config"], prog_name="vitctl", standalone_mode=False)
     cfg = tomllib.loads(printed[0])
     assert cfg["schedule"]["total_steps"] == run.trunk_steps
     assert cfg["data"]["batch"] == run.batch == studies.BATCH
@@ -310,8 +310,8 @@ def ask(monkeypatch):
 
 
 def test_json_has_a_schema(ask, empty):
-    words = ["--budget", "20h", "--topology", "v5e:4x4", "--examples", "13M", "--price", "1.2"]
-    value = json.loads(ask(*words, "--store", str(empty.root), "--json"))
+    arguments = ["--budget", "20h", "--topology", "v5e:4x4", "--examples", "13M", "--price", "1.2"]
+    value = json.loads(ask(*arguments, "--store", str(empty.root), "--json"))
     schemas.check(value, "advice")
     assert value["summary"]["command"] == value["run"]["command"]
     assert value["summary"]["model"] == value["run"]["model"]
@@ -321,8 +321,8 @@ def test_json_has_a_schema(ask, empty):
 
 
 def test_the_text_says_what_it_rests_on(ask, empty):
-    words = ["--budget", "1B images", "--examples", "1300000", "--store", str(empty.root)]
-    text = ask(*words)
+    arguments = ["--budget", "1B images", "--examples", "1300000", "--store", str(empty.root)]
+    text = ask(*arguments)
     assert "rests on" in text
     assert "ImageNet-21k study" in text
     assert "vitctl pretrain --data DATASET --model S/16" in text

@@ -21,10 +21,10 @@ def study(tmp_path_factory):
 @pytest.fixture
 def report(study, tmp_path):
     def run(*arguments, stdin=""):
-        words = ("report", *map(str, arguments), "--store", str(study.store.root))
+        arguments = ("report", *map(str, arguments), "--store", str(study.store.root))
         done = forking.run(
             COMMAND,
-            *words,
+            *arguments,
             preload=LOOKING,
             input=stdin,
             text=True,
@@ -90,7 +90,7 @@ def test_what_is_piped_in(report, study):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "sentence"),
+    ("arguments", "code", "sentence"),
     [
         (("nothing",), 4, "is neither a path nor an artifact"),
         (("S-16@9",), 4, "no checkpoint at step 9"),
@@ -103,8 +103,8 @@ def test_what_is_piped_in(report, study):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
-def test_errors_are_a_sentence_and_leave_nothing(report, tmp_path, words, code, sentence):
-    got, out, err = report(*words)
+def test_errors_are_a_sentence_and_leave_nothing(report, tmp_path, arguments, code, sentence):
+    got, out, err = report(*arguments)
     assert (got, out) == (code, ""), err
     assert sentence in err
     assert list(tmp_path.glob("*.html")) == []

@@ -239,7 +239,7 @@ def test_every_other_setting_matters(tmp_path: Path) -> None:
     table = read_table(write(tmp_path / "t.csv", **five_models()))
 
     def summary(**chosen: Any) -> dict[str, Any]:
-        cfg = ScalingConfig.model_validate({"draws": 30, **chosen})
+        cfg = ScalingConfig.model_validate({"draws": 100, **chosen})
         report = study_table(resolve_config(cfg, table), table, emit=lambda event: None)
         return report.as_json()
 
@@ -249,7 +249,7 @@ def test_every_other_setting_matters(tmp_path: Path) -> None:
         ({"level": 0.5}, "intervals"),
         ({"noise": 0.02}, "intervals"),
         ({"seed": 5}, "interval_methods"),
-        ({"draws": 40}, "interval_methods"),
+        ({"draws": 120}, "interval_methods"),
         ({"resampling": "residuals"}, "interval_methods"),
         ({"below": (5.0,)}, "extrapolation"),
         ({"compare": ("S/16:B/16",)}, "sample_efficiency"),

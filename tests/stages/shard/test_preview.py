@@ -202,19 +202,19 @@ def test_the_picture_shows_what_is_stored(source, store, tmp_path):
 
 
 def test_a_picture_that_cannot_be_written(source, store, tmp_path):
-    there = tmp_path / "there.png"
-    there.write_bytes(b"mine")
+    existing = tmp_path / "there.png"
+    existing.write_bytes(b"mine")
     for picture, error in (
-        (there, OverwriteError),
+        (existing, OverwriteError),
         (tmp_path, UsageError),
         (tmp_path / "sheet.jpg", UsageError),
         (tmp_path / "no" / "sheet.png", NotFoundError),
     ):
         with pytest.raises(error):
             looked_at(source, store, picture=picture)
-    assert there.read_bytes() == b"mine"
-    looked_at(source, store, picture=there, runtime=ShardRuntime(workers=0, force=True))
-    assert is_marked(there.read_bytes())
+    assert existing.read_bytes() == b"mine"
+    looked_at(source, store, picture=existing, runtime=ShardRuntime(workers=0, force=True))
+    assert is_marked(existing.read_bytes())
 
 
 # ---- The sample
@@ -250,8 +250,8 @@ def test_from_the_shell_and_from_python(source, tmp_path, monkeypatch):
     monkeypatch.setattr("vitctl.console.session.answer", answers.append)
     monkeypatch.setattr("vitctl.console.guarded.silence_stdout", lambda: None)
     monkeypatch.chdir(tmp_path)
-    words = ["photos", "--dry-run", "--workers", "0", "--json", "--max-side", "50"]
-    load("shard").main(words, standalone_mode=False)
+    arguments = ["photos", "--dry-run", "--workers", "0", "--json", "--max-side", "50"]
+    load("shard").main(arguments, standalone_mode=False)
     previewed = api.shard(
         "photos", dry_run=True, set={"pixels.max_side": 50}, runtime={"workers": 0}
     ).as_json()
