@@ -35,7 +35,7 @@ _SETTINGS = (
 )
 def embed(
     session: Session,
-    source: flags.Source = None,
+    source: flags.Sources = None,
     data: flags.InheritedDatasets = None,
 ) -> None:
     """Example: vitctl embed --from RUN --data DATASET
@@ -48,7 +48,7 @@ def embed(
     """
     runtime = session.runtime(MeasuringRuntime)
     datasets = [*data] if data else [None]
-    checkpoints = session.many("checkpoint", source, option="--from")
+    checkpoints = session.several("checkpoint", source, option="--from")
     session.check_one_place(len(checkpoints) * len(datasets))
     for checkpoint, reference in product(checkpoints, datasets):
         dataset = session.measured_on(checkpoint, reference)

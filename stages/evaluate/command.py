@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from vitctl.console.session import Session
 from vitctl.console.text import safe
 from vitctl.console.verb import verb
 from vitctl.errors import UsageError
+from vitctl.events import Settings
 from vitctl.recipes.measuring import MeasuringRuntime
 
 _SETTINGS = (
@@ -58,8 +60,8 @@ _SETTINGS = (
 )
 def evaluate(
     session: Session,
-    source: flags.Source = None,
-    data: flags.InheritedData = None,
+    source: flags.Sources = None,
+    data: flags.InheritedDatasets = None,
     labels: Annotated[
         Path | None,
         Option(
@@ -82,31 +84,45 @@ def evaluate(
     Score a model on all labelled images of a split: top-1, top-5, loss, accuracy per class,
     calibration, and mAP where images have several labels; each with a 95% interval. The dataset's
     classes are matched with the model's by name. If an image has several labels, each of them
-    counts as right. --compare A B prints whether one of two models is right more often.
+    counts as right. Several models and datasets are scored one after another, and one table ends
+    the report. --compare A B prints whether one of two models is right more often.
     """
     runtime = session.runtime(MeasuringRuntime)
     if compare is not None:
-        _compare(session, compare, source, data, labels, runtime=runtime)
+        if len(data or ()) > 1:
+            raise UsageError("--compare is on one dataset", hint="name one with --data")
+        _compare(session, compare, source, data[0] if data else None, labels, runtime=runtime)
         return
-    for checkpoint in session.many("checkpoint", source, option="--from"):
-        dataset = session.measured_on(checkpoint, data)
+    datasets = [*data] if data else [None]
+    checkpoints = session.several("checkpoint", source, option="--from")
+    session.check_one_place(len(checkpoints) * len(datasets))
+    made: list[Artifact] = []
+    for checkpoint, reference in product(checkpoints, datasets):
+        dataset = session.measured_on(checkpoint, reference)
         cfg, inputs = resolve(
             session.overrides, checkpoint, dataset, labels=labels, emit=session.emit
         )
-        session.deliver("evaluate", cfg, inputs, runtime=runtime)
+        artifact = session.result_of("evaluate", cfg, inputs, runtime=runtime)
+        if artifact is not None:
+            session.answer(artifact)
+            made.append(artifact)
+    if len(made) > 1:
+        from stages.evaluate.run import in_a_table
+
+        session.emit(Settings("evaluations", in_a_table(made)))
 
 
 def _compare(
     session: Session,
     references: tuple[str, str],
-    source: str | None,
+    source: list[str] | None,
     data: str | None,
     labels: Path | None,
     *,
     runtime: MeasuringRuntime,
 ) -> None:
     """Print how two evaluations differ, or make those of two runs on the same dataset first."""
-    if source is not None:
+    if source:
         raise UsageError("--from and --compare are both given", hint="--compare names both models")
     session.check_one_place(2)
     named = [session.named(reference, kind="checkpoint")[0][0] for reference in references]

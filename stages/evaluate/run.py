@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -194,6 +194,18 @@ def readable(summary: Evaluation) -> dict[str, str]:
         "top-1": f"{scores['top-1']} (95 % for other images: {low:.2%} to {high:.2%})",
         **{metric_titles.title(name): _shown(name, of) for name, of in others.items()},
     }
+
+
+def in_a_table(artifacts: Sequence[Artifact]) -> dict[str, str]:
+    """A line for each evaluation: what was scored -> its scores."""
+    rows = {}
+    for artifact in artifacts:
+        summary = EVALUATION.summary(artifact)
+        name = f"{summary.model} at step {summary.step} on {summary.dataset} {summary.split}"
+        if name in rows:
+            name = f"{name}, {artifact.path.name}"
+        rows[name] = "  ".join(f"{title} {value}" for title, value in summary.shown().items())
+    return rows
 
 
 def _which(summary: Evaluation) -> str:

@@ -74,7 +74,7 @@ _SETTINGS = (
 )
 def fewshot(
     session: Session,
-    source: flags.Source = None,
+    source: flags.Sources = None,
     data: flags.InheritedDatasets = None,
     features: Annotated[
         list[str] | None,
@@ -100,7 +100,8 @@ def fewshot(
 
     Measure the few-shot accuracy of a model whose weights stay as they are: a simple classifier is
     fitted to its features of a few training images per class (shots), in several draws, and scored
-    on a whole split. Several models, datasets and kinds of features are probed one after another.
+    on a whole split. Several models, datasets and kinds of features are probed one after another,
+    and one table ends the report.
 
     With baselines: vitctl fewshot --from RUN --features model,pixels,untrained
 
@@ -123,7 +124,7 @@ def fewshot(
         _show_table(session, made)
         return
     datasets = [*data] if data else [None]
-    checkpoints = session.many("checkpoint", source, option="--from")
+    checkpoints = session.several("checkpoint", source, option="--from")
     session.check_one_place(len(checkpoints) * len(datasets) * max(1, len(kinds)))
     made = []
     for checkpoint, reference in product(checkpoints, datasets):
@@ -182,7 +183,7 @@ def _show_table(session: Session, made: Sequence[Artifact | None]) -> None:
 
 
 def _check_comparable(
-    source: str | None,
+    source: list[str] | None,
     data: list[str] | None,
     kinds: Sequence[Features],
     references: Sequence[str],
@@ -245,7 +246,7 @@ def _given(session: Session, text: str) -> list[Given]:
     return [Given(artifact) for artifact in session.many("feature-set", text, option="--features")]
 
 
-def _check_nothing_computed(source: str | None, data: list[str] | None) -> None:
+def _check_nothing_computed(source: list[str] | None, data: list[str] | None) -> None:
     for option, value in (("--from", source), ("--data", data)):
         if value:
             raise UsageError(

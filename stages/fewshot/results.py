@@ -30,8 +30,23 @@ def readable(summary: Fewshot) -> dict[str, str]:
         "model": f"{summary.model}{at}{what}",
         "data": f"{summary.dataset} {summary.split}: {summary.examples:,} images, "
         f"{summary.classes} classes{_less(summary)}{known[summary.seen]}",
+        **_trained_images(summary),
         **({} if summary.probe == "ridge" else {"probe": _with(summary)}),
         **{row.name: _line(row) for row in summary.shots},
+    }
+
+
+def _trained_images(summary: Fewshot) -> dict[str, str]:
+    """Which images the model was trained on, or that this is not known."""
+    if "trained_images" not in summary.model_fields_set:
+        return {}
+    trained = summary.trained_images
+    if trained is None:
+        return {"images": "no record says whether the model was trained on any of them"}
+    least = "" if trained.complete else "at least "
+    return {
+        "images": f"trained on {least}{trained.scored:,} of the {summary.examples:,} scored, "
+        f"{least}{trained.learned_from:,} of those learned from"
     }
 
 

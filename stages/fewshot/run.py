@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 import numpy as np
@@ -16,7 +17,7 @@ from stages.fewshot.subjects import Subject
 from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store, crew
 from vitctl.artifacts.kinds import FEWSHOT
-from vitctl.artifacts.kinds.fewshot import Fewshot
+from vitctl.artifacts.kinds.fewshot import Fewshot, TrainedImages
 from vitctl.artifacts.store import slug
 from vitctl.data.classes import map_labels
 from vitctl.errors import DoesNotFitError, InputError
@@ -29,6 +30,7 @@ from vitctl.quoting import quoted
 from vitctl.recipes import measuring, overlap
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
 from vitctl.recipes.searches import KnownOverlap
+from vitctl.recipes.trained_records import trained_records
 from vitctl.train.program import footprint
 
 RESULTS = "results.json"
@@ -36,6 +38,16 @@ _FORMAT = 1
 
 _FLOAT = 4
 _NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The checkpoint and the dataset behind features, and what is known of images that both have;
+    None where nobody knows."""
+
+    checkpoint: Artifact | None
+    dataset: Artifact | None
+    shared: KnownOverlap | None
 
 
 def run(
@@ -67,7 +79,14 @@ def run(
         recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
     ) as draft:
         artifact = draft.finished or _probed(
-            draft, cfg, inputs, subject, shared, store=store, runtime=runtime, emit=emit
+            draft,
+            cfg,
+            inputs,
+            subject,
+            Origin(checkpoint, dataset, shared),
+            store=store,
+            runtime=runtime,
+            emit=emit,
         )
     emit(Settings("few-shot accuracy", readable(FEWSHOT.summary(artifact))))
     overlap.tell(shared, dataset, store=store, emit=emit)
@@ -80,7 +99,7 @@ def _probed(
     cfg: FewshotConfig,
     inputs: Measured | Given,
     subject: Subject,
-    shared: KnownOverlap | None,
+    origin: Origin,
     *,
     store: Store,
     runtime: MeasuringRuntime,
@@ -142,8 +161,12 @@ def _probed(
     only_some: dict[str, Any] = parameter(cfg)
     if left_out:
         only_some["left_out"] = len(left_out)
-    if shared is not None:
-        only_some["overlap"] = shared.overlap
+    if origin.shared is not None:
+        only_some["overlap"] = origin.shared.overlap
+    if cfg.mock is None and cfg.features in ("model", "given"):
+        only_some["trained_images"] = _trained_images(
+            cfg, origin, source, scored=scored, drawn=shown, store=store
+        )
     summary = Fewshot(
         model=subject.label,
         step=subject.step,
@@ -182,6 +205,30 @@ def _probed(
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     draft.write(RESULTS, f"{text}\n".encode())
     return draft.publish(summary=summary.as_json())
+
+
+def _trained_images(
+    cfg: FewshotConfig,
+    origin: Origin,
+    source: FeatureSource,
+    *,
+    scored: NDArray[np.int64],
+    drawn: NDArray[np.int64],
+    store: Store,
+) -> TrainedImages | None:
+    """How many of the positions `scored` and `drawn` the model was trained on; None where records
+    do not tell."""
+    checkpoint, dataset = origin.checkpoint, origin.dataset
+    if checkpoint is None or dataset is None:
+        return None
+    counts, complete = [], True
+    for split, positions in ((cfg.eval_split, scored), (cfg.train_split, drawn)):
+        known = trained_records(checkpoint, dataset, split=split, store=store)
+        if known is None or len(known.mask) != len(source.labels(split)):
+            return None
+        counts.append(int(known.mask[positions].sum()))
+        complete &= known.complete
+    return TrainedImages(scored=counts[0], learned_from=counts[1], complete=complete)
 
 
 def _renumbered(

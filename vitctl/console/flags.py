@@ -34,6 +34,16 @@ Source = Annotated[
         autocompletion=completion.checkpoints,
     ),
 ]
+Sources = Annotated[
+    list[str] | None,
+    Option(
+        "--from",
+        metavar="REF",
+        help="Run, RUN@STEP or checkpoint; repeatable (default: those that are piped in, else the "
+        "newest).",
+        autocompletion=completion.checkpoints,
+    ),
+]
 Data = Annotated[
     str | None,
     Option(
@@ -56,6 +66,16 @@ InheritedDatasets = Annotated[
         "--data",
         metavar="REF",
         help="Dataset: path, name or id; repeatable (default: what the run was trained on).",
+        autocompletion=completion.datasets,
+    ),
+]
+VtabDatasets = Annotated[
+    list[str] | None,
+    Option(
+        "--data",
+        metavar="[TASK=]REF",
+        help="Dataset: path, name or id; repeatable. Its name says which of VTAB's tasks it is, or "
+        "TASK does, as in pets=my-cats.",
         autocompletion=completion.datasets,
     ),
 ]

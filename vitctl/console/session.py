@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -100,6 +100,18 @@ class Session:
         artifacts = self._inputs(
             kind, reference, option=option, stdin=True, of=None, several=True, trunk=trunk
         )
+        self.check_one_place(len(artifacts))
+        return artifacts
+
+    def several(
+        self, kind: str, references: Sequence[str] | None, *, option: str
+    ) -> list[Artifact]:
+        """`many` of each of the references, in order; without any that of what is left out."""
+        artifacts = [
+            artifact
+            for reference in references or (None,)
+            for artifact in self.many(kind, reference, option=option)
+        ]
         self.check_one_place(len(artifacts))
         return artifacts
 

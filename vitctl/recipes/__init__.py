@@ -10,5 +10,6 @@ finetuning   a pretrained checkpoint and a dataset -> the settings of fine-tunin
 measuring    a checkpoint and the images it is measured on: inputs, runtime, first settings
 overlap      whether training data was searched for the images a model is measured on
 searches     results of `vitctl dedup`: what they say of images to train on and to measure on
+trained_records  images that a model was trained on, by the rows of one stored dataset
 naming       default names of artifacts made from a checkpoint
 """

@@ -8,10 +8,11 @@ results; or a search in the store says how many of its images match, which then 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from vitctl.artifacts.ancestry import Ancestor, ancestors
 from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.kinds import DATASET
+from vitctl.artifacts.kinds import CHECKPOINT, DATASET
 from vitctl.artifacts.pasteable import command
 from vitctl.artifacts.references import plain_name
 from vitctl.artifacts.store import Store
@@ -21,6 +22,16 @@ from vitctl.recipes.searches import KnownOverlap, Searches, SplitOf, sources
 from vitctl.summaries import Overlap
 
 _SPLIT = "train"
+_TRAINS_NOTHING = ("average",)
+"""Stages whose checkpoints are made of others alone."""
+
+
+@dataclass(frozen=True)
+class TrainingSplit:
+    """Images that a run was trained on: a split, without a share that it held out."""
+
+    images: SplitOf
+    held_out: float | None
 
 
 def of_training(
@@ -31,8 +42,8 @@ def of_training(
     if dataset is None:
         return None
     subject, searches = SplitOf(dataset, split), Searches(store)
-    tree = ancestors(checkpoint, store=store)
-    training = {images.key: images for images in _trained_on(checkpoint, tree)}
+    known_trainings = [one.images for one in trainings(checkpoint, store=store) if one is not None]
+    training = {images.key: images for images in known_trainings}
     known = [_finding(images, subject, searches) for images in training.values()]
     findings = [finding for finding in known if finding is not None]
     return min(findings, key=lambda finding: finding.rank, default=None)
@@ -77,17 +88,32 @@ def remark(
     )
 
 
-def _trained_on(run: Artifact, above: Sequence[Ancestor]) -> Iterator[SplitOf]:
-    """What a run was trained on, and those above it that it came from."""
+def trainings(checkpoint: Artifact, *, store: Store) -> Iterator[TrainingSplit | None]:
+    """What a checkpoint, and those that it came from, were trained on; None for each of them that
+    records no dataset, or one that is gone."""
+    yield from _trainings(checkpoint, ancestors(checkpoint, store=store))
+
+
+def _trainings(run: Artifact, above: Sequence[Ancestor]) -> Iterator[TrainingSplit | None]:
     settings = run.manifest.config.get("data")
-    split = settings.get("split", _SPLIT) if isinstance(settings, dict) else _SPLIT
+    own = settings if isinstance(settings, dict) else {}
+    recorded = False
     for ancestor in above:
-        if ancestor.artifact is None:
-            continue
-        if ancestor.parent.kind != DATASET.name:
-            yield from _trained_on(ancestor.artifact, ancestor.ancestors)
-        elif ancestor.parent.role == "data":
-            yield SplitOf(ancestor.artifact, split)
+        if ancestor.parent.kind == CHECKPOINT.name:
+            if ancestor.artifact is None:
+                yield None
+            else:
+                yield from _trainings(ancestor.artifact, ancestor.ancestors)
+        elif ancestor.parent.kind == DATASET.name and ancestor.parent.role == "data":
+            recorded = True
+            images = ancestor.artifact
+            yield (
+                None
+                if images is None
+                else TrainingSplit(SplitOf(images, own.get("split", _SPLIT)), own.get("held_out"))
+            )
+    if not recorded and own.get("mock") is None and run.manifest.stage not in _TRAINS_NOTHING:
+        yield None
 
 
 def _finding(training: SplitOf, subject: SplitOf, searches: Searches) -> KnownOverlap | None:

@@ -146,7 +146,7 @@ def test_the_command_takes_evaluations_and_refuses_what_does_not_go_together(sto
     command._compare(session, references, **arguments)
     assert json.loads(lines[0]) == compare(first, second).as_json()
     with pytest.raises(UsageError, match="--from and --compare"):
-        command._compare(session, references, **arguments | {"source": "a"})
+        command._compare(session, references, **arguments | {"source": ["a"]})
     with pytest.raises(UsageError, match="and --data is for one that is made"):
         command._compare(session, references, **arguments | {"data": "photos"})
     with pytest.raises(UsageError, match="and --labels is for one that is made"):

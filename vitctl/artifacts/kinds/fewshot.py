@@ -52,6 +52,17 @@ class Shots(Part):
         return "all images" if self.shots is None else f"{self.shots}-shot"
 
 
+class TrainedImages(Part):
+    """How many images of a probe the model was trained on: records of the same stored dataset."""
+
+    scored: Count = Field(description="Of the images that were scored.")
+    learned_from: Count = Field(description="Of the images that were drawn in any draw.")
+    complete: bool = Field(
+        description="Whether all training data of the model is records of that dataset, so that no "
+        "other image of it can be among them, but for copies."
+    )
+
+
 class Fewshot(Summary):
     """A few-shot probe, made by `vitctl fewshot`."""
 
@@ -93,6 +104,13 @@ class Fewshot(Summary):
         default=None,
         description="What `vitctl dedup` says of images that the model was trained on; absent "
         "where its training data is unknown, or is the same dataset.",
+    )
+
+    trained_images: TrainedImages | None = Field(
+        default=None,
+        description="Images that the model was trained on; null where no training data of it is "
+        "known to be of the same stored dataset; absent in earlier versions and of features that "
+        "no training made.",
     )
 
     def phrases(self) -> Iterable[str]:
