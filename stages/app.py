@@ -57,6 +57,9 @@ VERBS: dict[str, Verb] = {
     "evaluate": Verb(
         "stages.evaluate.command", "Score a model on a dataset: top-1, top-5, loss.", "Measure"
     ),
+    "vtab": Verb(
+        "stages.vtab.command", "Fine-tune on 1,000 images of many datasets.", "Measure", True
+    ),
     "scaling": Verb("stages.scaling.command", "Fit and plot scaling laws.", "Measure"),
     "predict": Verb("stages.predict.command", "Name the likeliest classes of images.", "Use"),
     "embed": Verb("stages.embed.command", "Store a model's features of images.", "Use", True),

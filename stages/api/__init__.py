@@ -4,7 +4,7 @@
     translation  what an error says to a caller in Python instead of flags
     data      shard, subset, dedup, mix
     train     pretrain, cooldown, finetune, average
-    measure   fewshot, evaluate, compare, scaling_fit, scaling_plot
+    measure   fewshot, evaluate, compare, vtab, scaling_fit, scaling_plot
     use       predict, embed, import_, export
     results   ls, show, lineage, verify, replay, report, rm
     hardware  plan, advise, bench_feed, doctor
@@ -27,7 +27,7 @@ from __future__ import annotations
 from stages.api.call import Configured, Count, Looking, Options, Reference, settings
 from stages.api.data import dedup, mix, shard, subset
 from stages.api.hardware import advise, bench_feed, doctor, plan
-from stages.api.measure import compare, evaluate, fewshot, scaling_fit, scaling_plot
+from stages.api.measure import compare, evaluate, fewshot, scaling_fit, scaling_plot, vtab
 from stages.api.results import lineage, ls, replay, report, rm, show, verify
 from stages.api.train import average, cooldown, finetune, pretrain
 from stages.api.use import embed, export, import_, predict
@@ -67,4 +67,5 @@ __all__ = [
     "show",
     "subset",
     "verify",
+    "vtab",
 ]

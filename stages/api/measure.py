@@ -43,12 +43,12 @@ def fewshot(
     if features is not None and features not in get_args(Features):
         if source is not None or data is not None:
             raise TypeError("fewshot() takes neither source nor data with stored features")
-        call.resolved(lambda: cfg)
-        from stages.fewshot.run import run
-
         files = None if isinstance(features, Artifact) else features_in_files(Path(features))
         given_features = files or Given(call.input("feature-set", features, option="features"))
         cfg = resolve_given(overrides, given_features, emit=call.emit)
+        call.resolved(lambda: cfg)
+        from stages.fewshot.run import run
+
         return run(cfg, given_features, store=call.store, runtime=runtime, emit=call.emit)
     checkpoint = call.input("checkpoint", source, option="source")
     dataset = call.measured_on(checkpoint, data)
@@ -121,6 +121,44 @@ def _result(call: Call, reference: Reference) -> Artifact:
             hint="evaluate or probe both runs first: compare(evaluate(A), evaluate(B))",
         )
     return entry
+
+
+@in_python
+def vtab(
+    source: Reference | None = None,
+    *,
+    data: Sequence[Reference] | Mapping[str, Reference],
+    **options: Unpack[Options],
+) -> Artifact:
+    """A checkpoint, fine-tuned on 1,000 images of each dataset -> accuracies on the whole test
+    splits, and their means. `source` left out is the newest checkpoint; `data` may say by VTAB's
+    names which task a dataset is: {"pets": "my-cats"}."""
+    from stages.api.data import subset
+    from stages.api.train import finetune
+    from stages.vtab.settings import read_named, resolve, task_of
+    from stages.vtab.spec import Commands, VtabRuntime
+
+    call = Call(vtab, options)
+    runtime = call.runtime(VtabRuntime)
+    checkpoint = call.input("checkpoint", source, option="source")
+    named = (
+        [(task_of(name), call.named(reference)) for name, reference in data.items()]
+        if isinstance(data, Mapping)
+        else read_named([*map(call.named, data)])
+    )
+    datasets = [(task, call.input("dataset", reference)) for task, reference in named]
+    cfg, given = resolve(
+        call.overrides,
+        checkpoint,
+        datasets,
+        commands=Commands.of(subset, finetune),
+        store=call.store,
+        emit=call.emit,
+    )
+    call.resolved(lambda: cfg)
+    from stages.vtab.run import run
+
+    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 
 @in_python

@@ -66,9 +66,9 @@ def test_subsets_share_rows(store, after):
 def test_what_is_held_out_is_not_trained_on(store, after):
     data = dataset(store)
     known = after(data, "train", training(data, held_out=0.5))
-    held = hold_out(open_dataset(data), split="train", share=0.5).scored
+    images = hold_out(open_dataset(data), split="train", share=0.5).scored
     keys = np.asarray(open_dataset(data).keys("train"))
-    np.testing.assert_array_equal(~known.mask, np.isin(keys, np.asarray(held.keys("train"))))
+    np.testing.assert_array_equal(~known.mask, np.isin(keys, np.asarray(images.keys("train"))))
     assert known.mask.sum() == 3
 
 

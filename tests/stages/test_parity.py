@@ -213,6 +213,22 @@ CASES: dict[str, Case] = {
             "made@8", class_map="map.txt", set={"eval_split": "val", "top": (1, 3)}
         ),
     ),
+    "vtab": Case(
+        "--from made@8 --data pets=photos --data drawings --images 4 --steps 3 --batch 2 "
+        "--sweep-lr 0.1,0.01 --set finetune.optim.ema=1 --keep-newest 2",
+        lambda: api.vtab(
+            "made@8",
+            data=["pets=photos", "drawings"],
+            set={
+                "images": 4,
+                "steps": 3,
+                "batch": 2,
+                "sweep_lr": (0.1, 0.01),
+                "finetune": {"optim": {"ema": 1}},
+            },
+            runtime={"keep_newest": 2},
+        ),
+    ),
     "embed": Case(
         "--from made@8 --at tokens --splits val",
         lambda: api.embed("made@8", at="tokens", splits=["val"]),

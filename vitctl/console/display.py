@@ -143,6 +143,7 @@ class Display:
             self._plain_steps(event)
         elif isinstance(event, Spent):
             self._line(Text(training_view.spent(event)))
+            self._scored = self._saved = None  # of this run
         elif isinstance(event, Doing):
             if event.activity == "compile":  # minutes of silence otherwise, for large models
                 program = "scoring" if self._activity == "score" else "training step"

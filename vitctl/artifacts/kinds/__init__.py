@@ -7,6 +7,7 @@
     evaluation  the summary of the scores of a checkpoint
     fewshot     the summary of a few-shot probe
     feature_set  the summary of a set of features
+    vtab        the summary of a VTAB-1k result
     export      the summary of an export
     plots       the summary of drawn figures
     image_hashes  the summary of hashes of a dataset's images
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from vitctl.artifacts.kinds.fewshot import Fewshot
     from vitctl.artifacts.kinds.image_hashes import ImageHashes
     from vitctl.artifacts.kinds.plots import Plots
+    from vitctl.artifacts.kinds.vtab import Vtab
     from vitctl.scaling.fit_line import FitLine
     from vitctl.scaling.summary import FitSummary
 
@@ -66,6 +68,12 @@ def _evaluation() -> type[Evaluation]:
     from vitctl.artifacts.kinds.evaluation import Evaluation
 
     return Evaluation
+
+
+def _vtab() -> type[Vtab]:
+    from vitctl.artifacts.kinds.vtab import Vtab
+
+    return Vtab
 
 
 def _export() -> type[Export]:
@@ -147,6 +155,14 @@ EVALUATION = Kind(
     "vitctl evaluate --from RUN",
     heading="Evaluations",
 )
+VTAB = Kind(
+    "vtab",
+    "a VTAB-1k result",
+    ("vtab",),
+    _vtab,
+    "vitctl vtab --from RUN --data DATASET --data DATASET",
+    heading="VTAB-1k",
+)
 EXPORT = Kind(
     "export",
     "an export",
@@ -196,6 +212,7 @@ KINDS: dict[str, Kind[Any]] = {
         FEATURE_SET,
         FEWSHOT,
         EVALUATION,
+        VTAB,
         EXPORT,
         SCALING_FIT,
         SCALING_PLOT,
