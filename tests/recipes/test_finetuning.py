@@ -10,9 +10,11 @@ from stages.finetune.spec import Inputs, recipe_of
 from tests import made
 from vitctl.artifacts import Store
 from vitctl.errors import UsageError
+from vitctl.events import silent
 from vitctl.recipes import finetuning, pretraining
 from vitctl.recipes import settings as settings_of_runs
 from vitctl.recipes.pretraining import ImageFacts, edge
+from vitctl.recipes.settings import RunSettings
 from vitctl.settings.overrides import Overrides, build
 from vitctl.settings.trees import merge
 from vitctl.train.config import TrainConfig, TrainRuntime
@@ -196,6 +198,23 @@ def test_nothing_is_chosen_where_nothing_says_by_what(resolved, keep_best, flags
     _, cfg, _, _ = resolved({}, keep_best={"metric": "loss", **keep_best})
     assert (cfg.keep_best.metric, cfg.keep_best.patience) == ("loss", keep_best.get("patience"))
     assert resolved({}, keep_best=None)[1].keep_best is None
+
+
+def test_a_batch_is_compared_with_the_images_that_are_trained_on(tmp_path):
+    """Of 800 images a fifth is held out: 640 are a batch, 641 are not."""
+    checkpoint = made.checkpoint(Store(tmp_path / "store"), saved=False)
+    for batch, share in ((640, 0.2), (641, 0.2), (800, None), (801, None)):
+        data = {"batch": batch} | ({} if share is None else {"held_out": share})
+        branch = finetuning.resolve(
+            checkpoint, images=SMALL, duration=(4, "steps"), overrides={"data": data}
+        )
+        cfg = build(TrainConfig, merge(branch.tree, {"data": data}))
+        settings = RunSettings(cfg, SMALL, ())
+        if batch in (640, 800):
+            settings.announce(silent)
+        else:
+            with pytest.raises(UsageError, match=f"larger than the {batch - 1} images"):
+                settings.announce(silent)
 
 
 @pytest.mark.parametrize(("share", "steps"), [(None, 100), (0.2, 80), ("a fifth", 100), (0.999, 1)])

@@ -103,7 +103,7 @@ def test_the_small_cooldown_is_a_fifth():
 
 
 def test_a_batch_over_the_dataset_is_refused():
-    with pytest.raises(UsageError, match="larger than the dataset of 1437"):
+    with pytest.raises(UsageError, match="larger than the 1437 images to train on"):
         pretraining.check(batch=16_384, examples=1437, steps=10, warmup=1)
 
 

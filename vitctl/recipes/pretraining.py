@@ -52,7 +52,14 @@ def examples_of_epoch(images: ImageFacts, overrides: Tree) -> int:
     share = at(overrides, "data.held_out")
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
         return images.examples  # anything else is refused where the settings are validated
-    return max(1, images.examples - held_out_count(images.examples, share=share))
+    return without_held_out(images.examples, share=share)
+
+
+def without_held_out(examples: int, *, share: float | None) -> int:
+    """How many images are trained on where this share of them is held out."""
+    if share is None:
+        return examples
+    return max(1, examples - held_out_count(examples, share=share))
 
 
 def images_of(dataset: Artifact, *, split: str) -> ImageFacts:
@@ -289,11 +296,11 @@ def check(
 ) -> str | None:
     """A caution about these lengths, or None. `flag` sets the warmup.
 
-    Raises UsageError for a batch over the dataset.
+    Raises UsageError for a batch of more than the images that are trained on.
     """
     if batch > examples:
         raise UsageError(
-            f"a batch of {batch} images is larger than the dataset of {examples}",
+            f"a batch of {batch} images is larger than the {examples} images to train on",
             hint=f"use --batch {max(1, examples // 8)} or less",
         )
     shorter = max(1, steps // 10)

@@ -49,14 +49,16 @@ class RunSettings:
     def announce(self, emit: Emit) -> None:
         """Emit the notes, and a caution where lengths or sizes are unusual.
 
-        Raises UsageError for a batch larger than the dataset.
+        Raises UsageError for a batch of more than the images that are trained on.
         """
         for note in self.notes:
             emit(Note(note))
         schedule = self.cfg.schedule
         caution = pretraining.check(
             batch=self.cfg.data.batch,
-            examples=self.images.examples,
+            examples=pretraining.without_held_out(
+                self.images.examples, share=self.cfg.data.held_out
+            ),
             steps=self.cfg.steps - self.from_step,
             warmup=schedule.rewarm_steps if self.from_step else schedule.warmup_steps,
             flag="--rewarm" if self.from_step else "--warmup",

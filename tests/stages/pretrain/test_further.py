@@ -245,7 +245,7 @@ def test_what_was_held_out_and_how_the_best_was_chosen_are_not_inherited(tmp_pat
         ({}, {"recipe": "paper"}, "goes on with recipe small, not paper", "restart"),
         ({}, {"from_schedule": "later"}, "must be continue or restart", None),
         ({}, {"schedule.total_steps": 3}, None, None),
-        ({}, {"data.batch": 1000}, "larger than the dataset", "--batch"),
+        ({}, {"data.batch": 1000}, "images to train on", "--batch"),
     ],
 )
 def test_what_it_refuses(tmp_path, further, changes, words, sentence, hint):
