@@ -97,9 +97,9 @@ def test_a_missing_file_and_one_that_is_no_text(
     if name == "table" and path.is_file():
         path = path.rename(path.with_suffix(".csv"))  # other endings name no table
     flag = [] if name == "table" else [f"--{name.replace('_', '-')}"]
-    words = CASES[str(command)].words if name == "config" else WORDS[str(command)]
+    given = CASES[str(command)].words if name == "config" else WORDS[str(command)]
     with pytest.raises(SystemExit) as ended:
-        typed(*command.words, *words.split(), *flag, str(path))
+        typed(*command.words, *given.split(), *flag, str(path))
     said = capfd.readouterr().err
     assert path.name in said
     assert ended.value.code == (NotFoundError if make is missing else InputError).exit_code, said

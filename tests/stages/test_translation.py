@@ -58,3 +58,9 @@ def test_an_error_is_translated_where_it_leaves_the_api(tmp_path):
     with pytest.raises(UsageError) as error:
         api.pretrain(steps=4, images=8, mock=True, store=tmp_path)
     assert "--" not in f"{error.value} {error.value.message} {error.value.hint}"
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=str)
+def test_errors_of_every_function_are_translated(command):
+    function = getattr(api, command.in_python)
+    assert inspect.unwrap(function) is not function, "@in_python is missing"

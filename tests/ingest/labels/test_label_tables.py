@@ -67,6 +67,20 @@ def test_kaggles_dog_breeds(tmp_path):
         list_folder(tmp_path, layout="flat")
 
 
+def test_label_studios_export(tmp_path):
+    """Columns about the annotation around `choice`; images as the server stored them."""
+    images = [f"{i:08x}-photo {i}.jpg" for i in range(4)]
+    make(tmp_path, *(f"upload/{name}" for name in images))
+    rows = [
+        [i, 1, ("dog", "cat")[i % 2], "2026-11-01T10:00:00Z", i, f"/data/upload/1/{name}", 3.2]
+        for i, name in enumerate(images)
+    ]
+    header = ["annotation_id", "annotator", "choice", "created_at", "id", "image", "lead_time"]
+    labels = read_labels(table(tmp_path / "export.csv", header, *rows))
+    listing = list_folder(tmp_path / "upload", labels=labels)
+    assert labelled(listing) == {name: (("dog", "cat")[i % 2],) for i, name in enumerate(images)}
+
+
 def test_a_name_in_train_and_in_test_is_the_one_of_the_table(tmp_path):
     """Kaggle's train.csv and test.csv where images of both are numbered from 1."""
     make(tmp_path, *(f"{split}_images/{i}.png" for split in ("train", "test") for i in range(1, 5)))

@@ -263,5 +263,5 @@ def test_from_the_shell_and_from_python(source, tmp_path, monkeypatch):
 
 
 def test_a_picture_needs_a_sample():
-    with pytest.raises(UsageError, match="--dry-run"):
+    with pytest.raises(UsageError, match="dry_run=True"):
         api.shard("digits", sheet="sheet.png")

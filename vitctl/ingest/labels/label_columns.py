@@ -26,7 +26,7 @@ _IMAGES = (
 _LABELS = (
     *("label", "labels", "class", "classes", "classname", "classid", "category", "categoryname"),
     *("target", "targets", "tags", "tag", "breed", "species", "variety", "diagnosis", "dx"),
-    *("labelname", "labelid", "findinglabels", "attributes", "y"),
+    *("labelname", "labelid", "findinglabels", "attributes", "y", "choice"),
 )
 _SEVERAL = re.compile(r"(labels|classes|targets|tags|attributes|categories|findings)$")
 _SPLIT_COLUMNS = ("split", "set", "subset", "partition", "fold")
