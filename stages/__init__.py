@@ -5,6 +5,7 @@ api       the commands as Python functions
 shard     images -> a dataset artifact
 subset    a dataset -> some of its images, none copied
 dedup     a dataset -> the same without images that others have, too
+cluster   images -> the same, labelled by the clusters of their features
 mix       datasets -> one of all their images, by weight
 pretrain  a dataset -> a run of checkpoints
 cooldown  a checkpoint of a run -> a finished model

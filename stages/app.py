@@ -42,6 +42,9 @@ VERBS: dict[str, Verb] = {
     "dedup": Verb(
         "stages.dedup.command", "Remove images that other datasets have, too.", "Data", True
     ),
+    "cluster": Verb(
+        "stages.cluster.command", "Label images by clusters of their features.", "Data", True
+    ),
     "mix": Verb("stages.mix.command", "Combine datasets by weight, without copies.", "Data"),
     "pretrain": Verb(
         "stages.pretrain.command", "Pretrain a ViT; more steps continue it.", "Train", True

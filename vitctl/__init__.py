@@ -28,6 +28,7 @@
     train        training: the step, the run around it, its measurements
     inference    a trained model in use: weights, features, scores
     measures     metrics of a classifier's answers, with intervals
+    clustering   k-means with one result for any number of threads and processes
     probe        the few-shot probe: a linear model on frozen features
     scaling      scaling laws: error against compute
     advice       what to train with a budget: measured runs, laws, speeds and memory joined

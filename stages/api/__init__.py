@@ -2,7 +2,7 @@
 
     call      the arguments of every command, how an input is looked up, settings of a call
     translation  what an error says to a caller in Python instead of flags
-    data      shard, subset, dedup, mix
+    data      shard, subset, dedup, cluster, mix
     train     pretrain, cooldown, finetune, average
     measure   fewshot, evaluate, compare, vtab, scaling_fit, scaling_plot
     use       predict, embed, import_, export
@@ -25,7 +25,7 @@ setting, and `set` takes it by the key that `--print-config` shows (docs/guide/p
 from __future__ import annotations
 
 from stages.api.call import Configured, Count, Looking, Options, Reference, settings
-from stages.api.data import dedup, mix, shard, subset
+from stages.api.data import cluster, dedup, mix, shard, subset
 from stages.api.hardware import advise, bench_feed, doctor, plan
 from stages.api.measure import compare, evaluate, fewshot, scaling_fit, scaling_plot, vtab
 from stages.api.results import lineage, ls, replay, report, rm, show, verify
@@ -41,6 +41,7 @@ __all__ = [
     "advise",
     "average",
     "bench_feed",
+    "cluster",
     "compare",
     "cooldown",
     "dedup",

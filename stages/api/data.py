@@ -1,4 +1,4 @@
-"""Datasets: made of images, made smaller, and combined."""
+"""Datasets: made of images, made smaller, labelled by clusters, and combined."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, overload
 
-from stages.api.call import Call, Options, Reference
+from stages.api.call import Call, Count, Options, Reference
 from stages.api.translation import in_python
 from vitctl.artifacts import Artifact
 from vitctl.formula.family import Family
 from vitctl.ingest.sources.format_names import FormatName
 from vitctl.places import Place, place
+from vitctl.quantities import parse_count
 
 if TYPE_CHECKING:
     from stages.shard.answer import Preview
@@ -170,6 +171,42 @@ def dedup(
     from stages.dedup.run import run
 
     return run(cfg, given, store=call.store, runtime=call.runtime(DedupRuntime), emit=call.emit)
+
+
+@in_python
+def cluster(
+    source: Reference | None = None,
+    *,
+    data: Reference | None = None,
+    clusters: Count | None = None,
+    features: Reference | None = None,
+    **options: Unpack[Options],
+) -> Artifact:
+    """Images -> a dataset that labels each with one of so many `clusters` of its features. `source`
+    is the checkpoint that makes them, left out the newest, `data` left out what it was trained on;
+    or `features` are those of `embed`, or in another program's files; or `set={"pixels": 16}`."""
+    from stages.cluster.settings import resolve
+    from stages.cluster.spec import ClusterRuntime
+
+    call = Call(cluster, options)
+    count = parse_count(clusters, name="clusters") if isinstance(clusters, str) else clusters
+    cfg, given = resolve(
+        call.overrides.with_flags({"clusters": count}),
+        source=source,
+        features=features,
+        data=data,
+        checkpoint=lambda: call.input("checkpoint", source, option="source"),
+        feature_set=lambda: call.input("feature-set", features, option="features"),
+        dataset=lambda: call.input("dataset", data),
+        dataset_of=lambda checkpoint: call.measured_on(checkpoint, data),
+        store=call.store,
+        emit=call.emit,
+    )
+    call.resolved(lambda: cfg)
+    from stages.cluster.run import run
+
+    runtime = call.runtime(ClusterRuntime)
+    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
 
 
 @in_python

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from stages.embed.spec import EmbedConfig
 from vitctl.artifacts import Artifact
-from vitctl.data.config import FEWSHOT_PREPROCESS
 from vitctl.errors import UsageError
-from vitctl.events import Emit, Note
+from vitctl.events import Emit
 from vitctl.model import feature_point
 from vitctl.quoting import quoted
-from vitctl.recipes import branching, measuring
+from vitctl.recipes import branching, embedding
 from vitctl.settings.overrides import Overrides
 
 
@@ -21,25 +18,14 @@ def resolve(
     """The settings that take features of a dataset, of all its splits unless `splits` says which,
     or of the synthetic images that the checkpoint was trained on. It may have no labels."""
     trained = branching.trained_with(checkpoint)
-    chosen = measuring.weights(checkpoint, requested=overrides.tree().get("weights"))
-    for note in chosen.notes:
-        emit(Note(note))
-    base: dict[str, Any] = {
-        "precision": trained.precision,
-        "weights": chosen.name,
-        # A tree, so that --set of one field leaves the others as the protocol has them.
-        "preprocess": FEWSHOT_PREPROCESS.model_dump(mode="json"),
-    }
+    base = embedding.first_settings(checkpoint, weights=overrides.tree().get("weights"), emit=emit)
     splits: list[str]
     if dataset is None:
         assert trained.data.mock is not None  # only such a checkpoint is measured without data
         base["mock"] = trained.data.mock.model_dump(mode="json")
         splits = ["train", "val"]
     else:
-        from vitctl.data.dataset import Dataset
-
-        info = Dataset.load(dataset.path).info
-        splits = [split for split in info.splits if info.examples(split)]
+        splits = embedding.splits_of(dataset)
     base["splits"] = splits
     cfg = overrides.build(EmbedConfig, base)
     missing = [split for split in cfg.splits if split not in splits]

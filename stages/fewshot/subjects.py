@@ -15,6 +15,7 @@ from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.catalog import folders
 from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import CHECKPOINT, FEATURE_SET
+from vitctl.artifacts.kinds.feature_set import PIXELS
 from vitctl.artifacts.manifest import Parent
 from vitctl.data.batches import EvalBatch
 from vitctl.data.image_source import ImageSource
@@ -66,7 +67,7 @@ def subject_of(inputs: Measured | Given) -> Subject:
             )
         case Given(Artifact() as artifact):
             summary = FEATURE_SET.summary(artifact)
-            at = "" if summary.at == PRE_LOGITS else f" ({summary.at})"
+            at = "" if summary.at in (PRE_LOGITS, PIXELS) else f" ({summary.at})"
             return Subject(
                 name=artifact.path.name.removesuffix(f"-{artifact.id[:8]}"),
                 label=f"{summary.model}{at}",

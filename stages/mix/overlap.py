@@ -13,6 +13,7 @@ from vitctl.artifacts import Artifact
 from vitctl.artifacts.references import plain_name
 from vitctl.data.image_source import ImageSource
 from vitctl.data.mixture import Mixture
+from vitctl.data.relabelled import Relabelled
 from vitctl.data.subset import Subset
 
 # What a source is, its description says; the classes are named for their fields alone.
@@ -66,6 +67,8 @@ def _bases(digest: str, source: ImageSource) -> set[str]:
     if mixture is not None:
         parts = zip(mixture.datasets, cast(Mixture, source).parts, strict=True)
         return set().union(*(_bases(ref.digest, part) for ref, part in parts))
+    if (relabelled := source.info.relabelled) is not None:
+        return _bases(relabelled.dataset.digest, cast(Relabelled, source).source)
     return {digest}
 
 
@@ -86,5 +89,7 @@ def _origins(
                 if split in part.info.splits
             ]
         )
+    if (relabelled := source.info.relabelled) is not None:
+        return _origins(relabelled.dataset.digest, cast(Relabelled, source).source, split, numbered)
     number = numbered.setdefault(digest, len(numbered))
     return np.full(source.info.examples(split), number, np.int32)

@@ -170,6 +170,16 @@ CASES: dict[str, Case] = {
             runtime={"workers": 1},
         ),
     ),
+    "cluster": Case(
+        "--from made@8 --data photos -k 2 --at tokens --no-spherical --seed 1 --batch 4",
+        lambda: api.cluster(
+            "made@8",
+            data="photos",
+            clusters=2,
+            set={"at": "tokens", "spherical": False, "seed": 1},
+            runtime={"batch": 4},
+        ),
+    ),
     "mix": Case(
         "photos=0.7 drawings=0.3 --force",
         lambda: api.mix("photos", "drawings", weights=[0.7, 0.3], force=True),

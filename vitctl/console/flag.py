@@ -32,6 +32,7 @@ class Flag:
       key: of the setting, dotted, or a field of the Runtime.
       help: one sentence; it says the default, where there is one.
       name: None takes the last part of the key, `data.batch` being `--batch`.
+      short: another, of one letter.
       reads: makes the value of a text, called with `name=` for its errors; None takes the text as
         the setting's type says.
       remarks: `reads` is called with `emit=`, too, and shows what was unusual.
@@ -44,6 +45,7 @@ class Flag:
     key: str
     help: str
     name: str | None = None
+    short: str | None = None
     reads: Callable[..., Any] | None = None
     remarks: bool = False
     sets: Any = None
@@ -77,6 +79,8 @@ class Flag:
         declarations = [self.flag]
         if kind is bool and self.sets is None:  # can be switched off, too
             declarations = [f"{self.flag}/--no-{self.flag.removeprefix('--')}"]
+        if self.short is not None:
+            declarations.append(self.short)
         option = typer.Option(
             *declarations,
             help=self.help,

@@ -9,6 +9,7 @@
     mock          synthetic images, numpy only, for `--mock`, tests and benchmarks
     parts         what a dataset that is made of others records of them
     subset        some images of a source, without a copy of any
+    relabelled    the images of a source under other labels, without a copy of any
     held_out      a part of the images to train on, as a split to choose settings by
     stored_size   how large the images of a source are, of a few headers
     selection     which images a subset takes

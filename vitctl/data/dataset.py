@@ -10,6 +10,9 @@
     images-train.rows                        of a dataset that is some images of another, in place
                                              of all files but the first: `vitctl.data.subset`
 
+Of the images of another dataset under labels of their own, `images-train.labels` is all that lies
+here beside the first file: `vitctl.data.relabelled`.
+
 The two side files are in the order of the records. They make the sample digest, class counts and
 few-shot draws arithmetic on arrays, without touching an image.
 """
@@ -29,7 +32,7 @@ from vitctl.artifacts.documents import document_bytes, read_document
 from vitctl.data.config import AugmentConfig
 from vitctl.data.image_cost import ImageCost
 from vitctl.data.order import Shuffled
-from vitctl.data.parts import MixtureInfo, SubsetInfo
+from vitctl.data.parts import MixtureInfo, RelabelledInfo, SubsetInfo
 from vitctl.data.read_clock import ReadClock
 from vitctl.data.records import Shard, ShardedRecords, read_examples
 from vitctl.data.views import Request, View
@@ -43,6 +46,9 @@ from vitctl.settings.config import Config
 FORMAT = 1
 FORMAT_OF_PARTS = 2
 """Of datasets that are made of others, which older versions refuse by it."""
+FORMAT_OF_LABELS = 3
+"""Of datasets whose labels alone are their own, which came later."""
+NEWEST_FORMAT = FORMAT_OF_LABELS
 DESCRIPTION = "dataset.json"
 STEM = "images"
 
@@ -91,12 +97,14 @@ class DatasetInfo(Config):
     """Of which dataset these are some images, where no shard here holds them."""
     mixture: MixtureInfo | None = None
     """Of which datasets these are the images, where no shard here holds them."""
+    relabelled: RelabelledInfo | None = None
+    """Of which dataset these are the images, under the labels that lie here."""
 
     @model_serializer(mode="wrap")
     def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Datasets of files are described as they were before there were others."""
         tree: dict[str, Any] = handler(self)
-        for name in ("formula", "subset", "mixture"):
+        for name in ("formula", "subset", "mixture", "relabelled"):
             if tree[name] is None:
                 del tree[name]
         return tree
@@ -104,7 +112,8 @@ class DatasetInfo(Config):
     @property
     def has_shards(self) -> bool:
         """Whether shards beside the description hold the images, and side files their keys."""
-        return self.formula is None and self.subset is None and self.mixture is None
+        others = (self.formula, self.subset, self.mixture, self.relabelled)
+        return all(other is None for other in others)
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetInfo:
@@ -147,7 +156,7 @@ class Dataset:
             path / DESCRIPTION,
             DatasetInfo,
             what="dataset",
-            newest=FORMAT_OF_PARTS,
+            newest=NEWEST_FORMAT,
             missing=f"{path} is not a dataset (it has no {DESCRIPTION})",
             make="make one with `vitctl shard FOLDER`",
             repair=_REMAKE,

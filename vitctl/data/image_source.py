@@ -4,6 +4,7 @@
     FormulaImages  pictures made when they are read vitctl.data.formula_images
     MockDataset    images made up by arithmetic     vitctl.data.mock
     Subset         some images of another source    vitctl.data.subset
+    Relabelled     those of one under other labels  vitctl.data.relabelled
     HoldOutSource  a source, part of it held out    vitctl.data.held_out
 
 Which example comes when is arithmetic on positions (`vitctl.data.order`), so a source answers for

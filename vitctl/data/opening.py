@@ -16,6 +16,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.data.mixture import Mixture
 from vitctl.data.mock import MockDataset
 from vitctl.data.parts import DatasetRef
+from vitctl.data.relabelled import Relabelled
 from vitctl.data.subset import HINT, RowFiles, Subset
 from vitctl.errors import InputError
 from vitctl.places import Place, place
@@ -69,10 +70,21 @@ def open_dataset(dataset: Artifact, *, folder: Folder = in_place) -> ImageSource
             open_dataset(_part(dataset, part), folder=folder) for part in info.mixture.datasets
         ]
         return Mixture(tuple(parts), info)
+    if info.relabelled is not None:
+        source = open_dataset(_part(dataset, info.relabelled.dataset), folder=folder)
+        return Relabelled(source, on_disk)
     if info.subset is None:
         return on_disk
     source = open_dataset(_part(dataset, info.subset.dataset), folder=folder)
     return Subset(source, RowFiles(on_disk.path, info=info, within=source.info), info)
+
+
+def with_own_labels(dataset: Artifact) -> Artifact:
+    """The dataset that a relabelled one has its images of, under its own labels or none; any other
+    is returned as it is. Raises as `open_dataset`."""
+    while (info := Dataset.load(dataset.path).info).relabelled is not None:
+        dataset = _part(dataset, info.relabelled.dataset)
+    return dataset
 
 
 def _part(dataset: Artifact, part: DatasetRef) -> Artifact:

@@ -29,6 +29,12 @@ class SubsetInfo(Config):
     """Those that have a file of rows; the others are as they are in the dataset."""
 
 
+class RelabelledInfo(Config):
+    """All images of another dataset, or of some of its splits, with labels of this one."""
+
+    dataset: DatasetRef
+
+
 class MixtureInfo(Config):
     """The images of several datasets."""
 

@@ -127,6 +127,14 @@ class StoredFeatures:
             raise self._damaged(labels_name(split), "a label is no class")
         return labels
 
+    def keys(self, split: str) -> NDArray[np.uint64]:
+        """uint64[n]: the sample keys of the images. Raises as `labels`."""
+        examples = self._split(split).examples
+        keys = self._array(keys_name(split))
+        if keys.dtype != np.uint64 or keys.shape != (examples,):
+            raise self._damaged(keys_name(split), f"expected uint64[{examples}]")
+        return keys
+
     def rows(
         self,
         split: str,

@@ -8,6 +8,8 @@ branching    a checkpoint -> the settings of a run that branches off it
 going_on     a checkpoint and images -> the settings of pretraining that goes on from it
 finetuning   a pretrained checkpoint and a dataset -> the settings of fine-tuning
 measuring    a checkpoint and the images it is measured on: inputs, runtime, first settings
+embedding    which features of images are made: settings of `vitctl embed`, and of pixels
+embedded     features of images -> an artifact of them
 overlap      whether training data was searched for the images a model is measured on
 searches     results of `vitctl dedup`: what they say of images to train on and to measure on
 trained_records  images that a model was trained on, by the rows of one stored dataset

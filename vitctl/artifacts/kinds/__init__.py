@@ -118,7 +118,7 @@ _WITH_WEIGHTS = (*_TRAINING, "import", "average")
 DATASET = Kind(
     "dataset",
     "a dataset",
-    ("shard", "subset", "mix", "dedup"),
+    ("shard", "subset", "mix", "dedup", "cluster"),
     _dataset,
     "vitctl shard SRC",
     heading="Data",

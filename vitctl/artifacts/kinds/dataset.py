@@ -6,7 +6,34 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import Field
 
-from vitctl.summaries import Count, Summary
+from vitctl.summaries import Count, Part, Share, Summary
+
+
+class Clusters(Part):
+    """Clusters that label images, made by `vitctl cluster`."""
+
+    count: Count = Field(description="Number of clusters.")
+    iterations: Count = Field(description="Iterations of k-means.")
+    inertia: float = Field(
+        ge=0,
+        description="Mean squared distance of an image's features from its center, normalized as "
+        "the clusters' settings say.",
+    )
+    smallest: Count = Field(description="Images in the smallest cluster, of the split fitted to.")
+    median: float = Field(ge=0, description="Images in the median cluster.")
+    largest: Count = Field(description="Images in the largest cluster.")
+    empty: Count = Field(description="Clusters without an image.")
+    balance: Share = Field(
+        description="Entropy of the clusters' sizes as a share of that of even ones."
+    )
+    agreement: float | None = Field(
+        description="Normalized mutual information with the labels that the images had, which took "
+        "no part; null where they had none, or several each.",
+    )
+
+    def phrase(self) -> str:
+        """In one line."""
+        return f"{self.smallest:,} to {self.largest:,} images a cluster"
 
 
 class Dataset(Summary):
@@ -47,6 +74,17 @@ class Dataset(Summary):
         "pixels or near) -> images left out.",
     )
 
+    clusters: Clusters | None = Field(
+        default=None,
+        description="Of images that are labelled by their clusters (`vitctl cluster`).",
+    )
+
+    @classmethod
+    def of_clusters(cls, clusters: Clusters, *, examples: Mapping[str, int]) -> Dataset:
+        """Of images that lie elsewhere and are labelled by their clusters."""
+        plain = cls.without_files(classes=clusters.count, examples=examples)
+        return cls.model_validate({**plain.as_json(), "clusters": clusters.as_json()})
+
     @classmethod
     def without_files(
         cls, *, classes: int, examples: Mapping[str, int], **more: Mapping[str, int]
@@ -67,7 +105,11 @@ class Dataset(Summary):
         )
 
     def phrases(self) -> Iterable[str]:
-        yield f"{self.classes:,} classes" if self.classes else "no labels"
+        if self.clusters is not None:
+            yield f"{self.clusters.count:,} clusters"
+            yield self.clusters.phrase()
+        else:
+            yield f"{self.classes:,} classes" if self.classes else "no labels"
         for split, examples in self.examples.items():
             whole = self.selected_from.get(split, examples)
             yield f"{examples:,} {split}" + (f" of {whole:,}" if whole != examples else "")

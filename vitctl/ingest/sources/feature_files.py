@@ -39,6 +39,7 @@ _CLASS_NAMES = ("classnames", "labelnames")
 _SPLIT = ("split", "splits")
 _SUFFIXES = (".npz", ".npy", ".parquet")
 _SHOWN = 6
+_NO_LABELS = "no labels"
 _FORMS = (
     "an npz with train_features, train_labels, test_features and test_labels; a folder of "
     "train.npz and test.npz (or Parquet) with features and labels; or Parquet with columns "
@@ -56,22 +57,27 @@ class _Arrays:
     class_names: NDArray[Any] | None = None
 
 
-def read_features(path: Path) -> ForeignFeatures:
-    """The features in a file or a folder of files.
+def read_features(path: Path, *, labelled: bool = True) -> ForeignFeatures:
+    """The features in a file or a folder of files. Unless `labelled`, labels may be missing, and
+    are not read: there are no classes then, and one array of no split is of `train`.
 
     Raises NotFoundError where there are none, InputError for what can't be read or understood.
     """
-    files = _files(path)
+    files = _files(path, labelled=labelled)
     arrays = _Arrays({}, {})
     for file in files:
         # One file a split is named by it; of one file alone the name says nothing.
         split = _split_in(file.stem) if len(files) > 1 else None
         for name, array in _arrays(file):
             _put(arrays, name, array, file=file, split=split)
+    if not labelled:
+        _without_labels(arrays)
     splits = _by_split(arrays, path)
     classes, labels = _numbered(
         {split: y for split, (_, y) in splits.items()}, arrays.class_names, path
     )
+    if not labelled:
+        classes, labels = (), {split: np.full_like(y, -1) for split, y in labels.items()}
     rows = {split: _checked(x, split=split, path=path) for split, (x, _) in splits.items()}
     widths = {x.shape[1] for x in rows.values()}
     if len(widths) > 1:
@@ -83,16 +89,29 @@ def read_features(path: Path) -> ForeignFeatures:
         f"{split}: {len(rows[split]):,} rows of {names}"
         for split, names in _names(arrays, splits).items()
     )
+    if labelled:
+        reading += f"; {len(classes):,} classes"
     return ForeignFeatures(
         name=path.stem if path.is_file() else path.resolve().name,
         sha256=_digest(files),
-        reading=f"{reading}; {len(classes):,} classes",
+        reading=reading,
         classes=classes,
         splits={split: (rows[split], labels[split]) for split in rows},
     )
 
 
-def _files(path: Path) -> list[Path]:
+def _without_labels(arrays: _Arrays) -> None:
+    """One label for all rows, and of a single array the split that is trained on."""
+    if arrays.splits is None and None in arrays.features and len(arrays.features) == 1:
+        arrays.features = {"train": arrays.features[None]}
+    arrays.labels = {
+        split: (_NO_LABELS, np.zeros(len(x) if x.ndim else 0, np.int32))
+        for split, (_, x) in arrays.features.items()
+    }
+    arrays.class_names = None
+
+
+def _files(path: Path, *, labelled: bool = True) -> list[Path]:
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if p.suffix in _SUFFIXES and p.is_file())
         kinds = {file.suffix for file in files}
@@ -105,7 +124,7 @@ def _files(path: Path) -> list[Path]:
         files = [path]
     else:
         raise NotFoundError(f"there are no features at {path}", hint=f"what can be read: {_FORMS}")
-    if [file.suffix for file in files] == [".npy"]:
+    if labelled and [file.suffix for file in files] == [".npy"]:
         raise InputError(
             f"{files[0]} is one array, and a probe needs features and labels of two splits",
             hint=f"what can be read: {_FORMS}",
@@ -281,7 +300,8 @@ def _split_of(word: str, path: Path) -> str:
 def _names(arrays: _Arrays, splits: Mapping[str, Any]) -> dict[str, str]:
     def of(split: str) -> str:
         key = split if split in arrays.features else None
-        return f"{arrays.features[key][0]} and {arrays.labels[key][0]}"
+        labels = "" if arrays.labels[key][0] == _NO_LABELS else f" and {arrays.labels[key][0]}"
+        return f"{arrays.features[key][0]}{labels}"
 
     return {split: of(split) for split in splits}
 
