@@ -46,6 +46,50 @@ def test_a_summary_that_is_not_of_its_kind_is_reported_by_its_fields(store):
     assert "S/16" in Page(page([(odd, None)], store=store).content).text
 
 
+VTAB = {
+    "model": "S/16",
+    "step": 12,
+    "weights": "raw",
+    "images": 1000,
+    "tasks": [
+        {
+            "task": task,
+            "group": group,
+            "dataset": f"{task}-1a2b3c4d",
+            "top1": top1,
+            "interval": [top1 - 0.05, top1 + 0.05],
+            "split": "test",
+            "examples": 500,
+            "train_examples": 1000,
+            "classes": 10,
+            "lr": 0.01,
+            "checkpoint": "5" * 64,
+        }
+        for task, group, top1 in (("svhn", "natural", 0.6), ("<b>mine", "other", 0.9))
+    ],
+    "groups": [
+        {"group": "natural", "top1": 0.6, "tasks": 1},
+        {"group": "other", "top1": 0.9, "tasks": 1},
+    ],
+    "mean": 0.6,
+    "mean_of_groups": None,
+}
+
+
+def test_vtab_has_its_tasks_and_says_of_how_many_the_mean_is(store):
+    artifact = result(store, "vtab", VTAB, parents=[photos(store)], name="v")
+    read = Page(page([(artifact, None)], store=store).content)
+    for part in ("mean top-1 on 1 of VTAB's 19 tasks", "svhn", "<b>mine", "55.0 to 65.0", "90.0"):
+        assert part in read.text.replace("\u00a0", " ")
+
+
+def test_vtab_without_any_of_its_tasks_quotes_a_dataset(store):
+    others = {**VTAB, "tasks": VTAB["tasks"][1:], "groups": VTAB["groups"][1:], "mean": None}
+    artifact = result(store, "vtab", others, parents=[photos(store)], name="v")
+    text = Page(page([(artifact, None)], store=store).content).text
+    assert "top-1 on <b>mine" in text
+
+
 def test_probes_of_other_shots_stand_in_one_table(store):
     data = photos(store)
     all_images = {**FEWSHOT["shots"][0], "shots": None, "accuracy_mean": 0.99}

@@ -232,7 +232,7 @@ def _problems(problems: Sequence[str]) -> Html | None:
 
 def _keys(given: Contents) -> Html | None:
     """The first number of each measurement, large: of those asked for before the others."""
-    kinds = ("evaluation", "fewshot", "scaling-fit", "checkpoint")
+    kinds = ("evaluation", "fewshot", "vtab", "scaling-fit", "checkpoint")
     rows = []
     for kind in kinds:
         subjects = sorted(given.of_kind(kind), key=lambda subject: not subject.named)

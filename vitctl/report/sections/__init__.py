@@ -3,6 +3,7 @@
     section       what a section is made of
     checkpoint    runs: curves over images seen, results, where the time went
     fewshot       accuracies by shots, with intervals
+    vtab          each task with its interval, and the means
     evaluation    metrics with intervals, mistakes, calibration
     scaling_fit   the law with intervals, its forecasts, what it advises
     scaling_plot  drawn figures, as pictures
@@ -30,6 +31,7 @@ from vitctl.artifacts.kinds import (
     IMAGE_HASHES,
     SCALING_FIT,
     SCALING_PLOT,
+    VTAB,
 )
 from vitctl.report.sections import (
     batch,
@@ -43,6 +45,7 @@ from vitctl.report.sections import (
     scaling_fit,
     scaling_plot,
     unknown,
+    vtab,
 )
 from vitctl.report.sections.section import Section
 from vitctl.report.subjects import ReportEntry
@@ -51,6 +54,7 @@ SECTIONS: dict[str, Section] = {
     CHECKPOINT.name: checkpoint.SECTION,
     FEWSHOT.name: fewshot.SECTION,
     EVALUATION.name: evaluation.SECTION,
+    VTAB.name: vtab.SECTION,
     SCALING_FIT.name: scaling_fit.SECTION,
     SCALING_PLOT.name: scaling_plot.SECTION,
     DATASET.name: dataset.SECTION,
