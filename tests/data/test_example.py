@@ -105,3 +105,15 @@ def test_the_image_alone_of_damaged_records(example, data):
         record[data.draw(st.integers(0, len(record) - 1))] = data.draw(st.integers(0, 255))
     record = bytes(record[: data.draw(st.integers(0, len(record)))])
     assert sliced_image_or_error(record) == image_or_error(record)
+
+
+@pytest.mark.parametrize("padding", [8, 9, 10, 30])
+@pytest.mark.parametrize("fill", [0x80, 0xFF])
+def test_the_image_alone_of_lengths_in_many_bytes(padding, fill):
+    """Up to ten bytes are a number; of more, nothing is computed."""
+    entries = encode_example(Example(b"pixels", (5,), "i"))[2:]
+    first = len(entries) & 0x7F | 0x80
+    record = bytes([0x0A, first, *[fill] * padding, 0]) + entries
+    assert len(entries) < 0x80
+    assert sliced_image_or_error(record) == image_or_error(record)
+    assert (image_or_error(record) == b"pixels") == (padding == 8 and fill == 0x80)

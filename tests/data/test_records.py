@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +80,28 @@ def test_a_shard_in_memory_has_one_reader(sharded, monkeypatch):
     for _ in range(3):
         assert reader.read(np.arange(30)) == contents
     assert len(os.listdir("/proc/self/fd")) == before + 3
+    reader.close()
+
+
+def test_no_reader_is_in_use_after_an_error(sharded, monkeypatch):
+    """Whoever caught it may read again, by the same readers, or close them."""
+    shards, _ = sharded
+    ended, failed = [], threading.Event()
+
+    def read(path, reader, within):
+        if path == shards[0].path:
+            failed.set()
+            raise InputError("damaged")
+        assert failed.wait(10)
+        time.sleep(0.05)
+        ended.append(path)
+        return reader.read(within), 0.0
+
+    monkeypatch.setattr(records_module, "_read", read)
+    reader = ShardedRecords(shards)
+    with pytest.raises(InputError, match="damaged"):
+        reader.read(np.arange(30))
+    assert sorted(ended) == [shards[2].path, shards[3].path]
     reader.close()
 
 

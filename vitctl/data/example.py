@@ -119,19 +119,19 @@ def _image_where_written(record: bytes) -> bytes | None:
 
 def _payload(record: bytes, key: bytes, at: int) -> tuple[int, int] | None:
     """Where the payload of the length-delimited field at `at` begins and ends; None if the field
-    there has another key or does not end within the record. Raises `IndexError` past the end."""
+    there has another key, a length of more than ten bytes, or does not end within the record.
+    Raises `IndexError` past the end."""
     if record[at] != key[0]:
         return None
-    length = shift = 0
-    while True:
+    length = 0
+    for shift in range(0, 70, 7):
         at += 1
         byte = record[at]
         length |= (byte & 0x7F) << shift
         if byte < 0x80:
-            break
-        shift += 7
-    begin, end = at + 1, at + 1 + length
-    return (begin, end) if end <= len(record) else None
+            begin, end = at + 1, at + 1 + length
+            return (begin, end) if end <= len(record) else None
+    return None
 
 
 # Writing

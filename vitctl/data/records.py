@@ -12,7 +12,7 @@ import resource
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -300,6 +300,9 @@ class ShardedRecords:
                 self._threads.submit(_read, self._shards[part.shard].path, reader, part.within)
                 for part, reader in zip(group, readers, strict=True)
             ]
+            # All of them, so that no reader is in use any more when the error of one is raised: who
+            # asked may read again, and then the same readers are used, or closed for others.
+            wait(jobs)
             seconds = 0.0
             for part, job in zip(group, jobs, strict=True):
                 records, taken = job.result()
