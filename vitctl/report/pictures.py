@@ -147,6 +147,10 @@ def sheet_of(artifact: Artifact, name: str, album: Album, *, lossless: bool = Fa
 
 
 def _uri(image: Image.Image, *, lossless: bool) -> str:
+    """Pixels alone: comments and profiles of the file it was read from hold names of people and
+    their devices, and Pillow would write some of them again."""
+    image = image.copy()
+    image.info.clear()
     out = io.BytesIO()
     if lossless:
         # Drawings have few colours.
