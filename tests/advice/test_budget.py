@@ -48,6 +48,7 @@ def test_units(text, amount, unit):
         ("0h", "200h"),
         ("-3h", "200h"),
         ("1e999 FLOPs", "200h"),
+        ("1e-320 FLOPs", "200h"),
         ("", "200h"),
     ],
 )
@@ -63,6 +64,9 @@ def test_an_error_to_reach():
     with pytest.raises(UsageError) as error:
         parse_error("15")
     assert error.value.hint == "15 % is 15%, or 0.15"
+    with pytest.raises(UsageError) as error:
+        parse_error("200%")
+    assert error.value.hint == "write 0.15 or 15%"
     for text in ("0", "1", "100%", "nan", "x", "-0.1"):
         with pytest.raises(UsageError):
             parse_error(text)

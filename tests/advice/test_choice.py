@@ -174,6 +174,14 @@ def test_a_model_that_overfits_is_trained_no_further():
     assert run.images <= 1.5 * 2e4 < run.images + 16
 
 
+def test_no_run_is_longer_than_pretrain_takes():
+    """However large the budget: its steps can be pasted."""
+    without_end = choice.contender(law("any", a=2, b=0.1, c=0), batch=16, images=1e40, examples=5e4)
+    assert without_end.steps() * 16 == pytest.approx(10**15)
+    assert choice.lowest_error(without_end, examples=5e4) == pytest.approx(2 * 1e15**-0.1)
+    assert choice.cheapest([without_end], examples=5e4, error=0.01) is None
+
+
 def test_a_budget_below_the_shortest_run_pays_for_none():
     contenders = three(images=(900, 900, 900))
     assert choice.choose(contenders, examples=5e4, tolerance=0.0) is None

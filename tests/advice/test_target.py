@@ -20,6 +20,10 @@ from vitctl.hardware.gpus import GPUS, gpu_of
         ("h100-nvl:2", "H100 NVL", 2),
         ("p5.48xlarge", "H100", 8),
         ("b200:16", "B200", 16),
+        ("h200-nvl:4", "H200 NVL", 4),
+        ("h100-80gb:8", "H100", 8),
+        ("a100-sxm4-80gb", "A100", 1),
+        ("4xl4", "L4", 4),
     ],
 )
 def test_gpus(text, kind, count):
@@ -28,7 +32,9 @@ def test_gpus(text, kind, count):
     assert devices.memory == int(0.75 * GPUS[kind].memory)
 
 
-@pytest.mark.parametrize("text", ["v100:8", "h10:8", "h100:0", "", "tpu"])
+@pytest.mark.parametrize(
+    "text", ["v100:8", "h10:8", "h100:0", "", "tpu", "h100-96gb:8", "gb200:4", "l40:8"]
+)
 def test_unknown_gpus_are_refused_with_a_hint(text):
     with pytest.raises(UsageError) as error:
         target.gpus(text)
@@ -44,6 +50,9 @@ def test_unknown_gpus_are_refused_with_a_hint(text):
         ("NVIDIA A100-SXM4-40GB", "A100 40GB"),
         ("NVIDIA A100-SXM4-80GB", "A100"),
         ("NVIDIA A100-PCIE-40GB", "A100 40GB"),
+        ("NVIDIA H200 NVL", "H200 NVL"),
+        ("NVIDIA L4", "L4"),
+        ("NVIDIA L40S", "L40S"),
     ],
 )
 def test_jax_s_names(device_kind, row):

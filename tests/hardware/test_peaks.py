@@ -27,6 +27,18 @@ def test_kinds_as_jax_names_them(kind, tera):
     assert peak_flops(kind) == tera * 1e12
 
 
-@pytest.mark.parametrize("kind", ["cpu", "TPU v9", "NVIDIA GeForce GTX 970", ""])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "cpu",
+        "TPU v9",
+        "NVIDIA GeForce GTX 970",
+        "NVIDIA RTX A1000 Laptop GPU",
+        "NVIDIA GH200 480GB",
+        "NVIDIA GB200",
+        "NVIDIA L40",
+        "",
+    ],
+)
 def test_no_number_is_made_up(kind):
     assert peak_flops(kind) is None

@@ -25,6 +25,8 @@ _OF_ONE: dict[str, Unit] = {
 _PREFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18, "z": 1e21,
              "y": 1e24}  # fmt: skip
 _COUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9}
+_LEAST = 1e-9
+"""Of any unit: far below a step, far above where a quotient of two is zero."""
 _SYMBOLS = "$€£¥"
 _WORDS = ("hours", "days", "device-hours", "gpu-hours", "chip-hours", "core-days", "flops",
           "images", "usd", "eur")  # fmt: skip
@@ -93,7 +95,7 @@ def _of_unit(number: float, unit: str, text: str) -> Budget:
 
 
 def _budget(amount: float, unit: Unit, text: str) -> Budget:
-    if not 0 < amount < float("inf"):
+    if not _LEAST <= amount < float("inf"):
         raise UsageError(f"--budget {quoted(text[:40])} is nothing to train with", hint=_EXAMPLES)
     return Budget(amount, unit, text.strip())
 
@@ -114,7 +116,7 @@ def parse_error(text: str | float) -> float:
         raise UsageError(
             f"--error {quoted(plain[:40])} is no error rate between 0 and 1",
             hint=f"{value:g} % is {value:g}%, or {value / 100:g}"
-            if 1 <= value < 100
+            if not percent and 1 <= value < 100
             else "write 0.15 or 15%",
         )
     return value

@@ -19,6 +19,8 @@ import numpy as np
 
 from vitctl.scaling.model_laws import ModelLaw
 
+MOST_IMAGES = 1e15
+"""Of any run: what `pretrain --images` takes."""
 SCALES = (1 / 16, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 16.0)
 """Budgets that are looked at, in units of the one given."""
 
@@ -102,11 +104,7 @@ def cheapest(contenders: Sequence[Contender], *, examples: float, error: float) 
 
 def lowest_error(one: Contender, *, examples: float) -> float:
     """What a model comes down to on these images, however long it trains."""
-    if math.isfinite(one.most):
-        return one.law.error(one.most, examples=examples)
-    if math.isinf(one.law.worth):
-        return one.law.law.c
-    return float(one.law.law.error(examples * (1 + one.law.worth)))
+    return one.law.error(one.most, examples=examples)
 
 
 def run_of(one: Contender, steps: int, *, examples: float) -> Chosen:
@@ -118,7 +116,7 @@ def run_of(one: Contender, steps: int, *, examples: float) -> Chosen:
 def contender(law: ModelLaw, *, batch: int, images: float, examples: float) -> Contender:
     """A model on a training set of `examples` images."""
     fewest, most = law.least_images(examples), law.most_images(examples)
-    return Contender(law, batch, images, fewest, most)
+    return Contender(law, batch, images, fewest, min(most, MOST_IMAGES))
 
 
 def _steps(one: Contender, images: float) -> int:

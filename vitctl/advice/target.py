@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from vitctl.errors import UsageError
@@ -59,7 +60,12 @@ def tpus(text: str) -> Devices:
 def gpus(text: str, *, option: str = "--gpu") -> Devices:
     """The GPUs of `h100:8`, `8xA100` or the name of a machine. UsageError for an unknown one."""
     named = accelerators.gpus(text)
-    if named is None or named.count < 1:
+    if named is not None and named.count < 1:
+        raise UsageError(
+            f"{option} {quoted(text[:40])} is no GPU at all",
+            hint=f"one or more, as in {named.kind}:8",
+        )
+    if named is None:
         bare = text.strip().upper().split(":")[0]
         raise UsageError(
             f"{option} {quoted(text[:40])} names no GPUs",
@@ -90,14 +96,14 @@ def local() -> Devices:
 
 
 def _row(kind: str) -> Hardware | None:
-    plain = kind.upper().replace("_", " ").replace("-", " ")
-    size = "40GB" in plain.replace(" GB", "GB")
+    """None also where the name has another size of memory than the row."""
+    tokens = kind.upper().replace("_", " ").replace("-", " ").split()
     for name, row in GPUS.items():
         first, *rest = name.upper().split()
-        if plain.split()[0] == first and all(
-            word in plain or (word == "40GB" and size) for word in rest
-        ):
-            return row
+        if tokens[0] == first and set(rest) <= set(tokens):
+            assert row.memory is not None  # of the table
+            sizes = {token for token in tokens if re.fullmatch(r"\d+GB", token)}
+            return row if sizes <= {f"{row.memory // 10**9}GB"} else None
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from vitctl.hardware.tpus import Hardware
 
 _SHEETS = "https://www.nvidia.com/en-us/data-center/"
@@ -35,17 +37,16 @@ GPUS: dict[str, Hardware] = {
         _gpu("H100 NVL", gigabytes=94, teraflops=835, gigabytes_s=3900, link=300, sheet="h100"),
         _gpu("H100 PCIe", gigabytes=80, teraflops=756, gigabytes_s=2000, link=64, sheet="h100"),
         _gpu("H100", gigabytes=80, teraflops=989, gigabytes_s=3350, link=450, sheet="h100"),
+        _gpu("H200 NVL", gigabytes=141, teraflops=835, gigabytes_s=4800, link=450, sheet="h200"),
         _gpu("H200", gigabytes=141, teraflops=989, gigabytes_s=4800, link=450, sheet="h200"),
         _gpu("B200", gigabytes=180, teraflops=2250, gigabytes_s=8000, link=900, sheet="dgx-b200"),
         _gpu("A100 40GB", gigabytes=40, teraflops=312, gigabytes_s=1555, link=300, sheet="a100"),
         _gpu("A100", gigabytes=80, teraflops=312, gigabytes_s=2039, link=300, sheet="a100"),
         _gpu("L40S", gigabytes=48, teraflops=362, gigabytes_s=864, link=32, sheet="l40s"),
+        _gpu("L4", gigabytes=24, teraflops=121, gigabytes_s=300, link=32, sheet="l4"),
     )
 }
 """By name. Of H100 and A100 without more words the one on a board of 8 (SXM, 80 GB)."""
-
-GPU_FLOPS = {kind: row.flops for kind, row in GPUS.items()}
-"""Dense bf16 FLOP/s by a word in jax's `device_kind`; the first that matches counts."""
 
 USABLE = 0.75
 """Of a GPU's memory jax takes this share by default:
@@ -53,6 +54,10 @@ https://docs.jax.dev/en/latest/gpu_memory_allocation.html"""
 
 
 def gpu_of(device_kind: str) -> Hardware | None:
-    """The row of jax's `device_kind`, as in "NVIDIA H100 80GB HBM3" or "NVIDIA A100-SXM4-40GB"."""
+    """The row of jax's `device_kind`, as in "NVIDIA H100 80GB HBM3" or "NVIDIA A100-SXM4-40GB".
+
+    By whole words: an RTX A1000, a GH200 and a GB200 are none of the GPUs in whose names they
+    begin or end.
+    """
     plain = device_kind.replace("-SXM4-40GB", " 40GB").replace("-PCIE-40GB", " 40GB")
-    return next((row for kind, row in GPUS.items() if kind in plain), None)
+    return next((row for kind, row in GPUS.items() if re.search(rf"\b{kind}\b", plain)), None)

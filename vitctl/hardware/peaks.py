@@ -6,7 +6,7 @@ the makers' data sheets (`gpus`). Checked against the tables of torchtitan and M
 
 from __future__ import annotations
 
-from vitctl.hardware.gpus import GPU_FLOPS
+from vitctl.hardware.gpus import gpu_of
 from vitctl.hardware.tpus import TPUS
 
 _TERA = 1e12
@@ -24,4 +24,5 @@ def peak_flops(device_kind: str) -> float | None:
     begins = [kind for kind in _TPU if device_kind.startswith(kind)]
     if begins:
         return _TPU[max(begins, key=len)]
-    return next((flops for word, flops in GPU_FLOPS.items() if word in device_kind), None)
+    gpu = gpu_of(device_kind)
+    return None if gpu is None else gpu.flops
