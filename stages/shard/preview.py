@@ -3,14 +3,12 @@ and what it looks like. Nothing is written to the store."""
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from stages.shard.announce import announce_plan, announce_source
 from stages.shard.answer import ClassCounts, Estimate, Preview, SampledImages
@@ -25,6 +23,8 @@ from vitctl.data.sheet import sheet, thumbnail
 from vitctl.errors import NotFoundError, OverwriteError, UsageError
 from vitctl.events import Caution, Emit, Event, Note, silent
 from vitctl.ingest.litter import MISNAMED, NAMED
+from vitctl.ingest.pixels.convert import seen_in_training
+from vitctl.ingest.pixels.header import open_image, read_header
 from vitctl.ingest.write.sample import Sample, sampled
 from vitctl.ingest.write.shard_plan import class_numbers
 from vitctl.places import place
@@ -151,7 +151,7 @@ def _counts(planned: SourcePlan) -> tuple[ClassCounts, ...]:
 
 
 def _size(example: Example) -> tuple[int, int]:
-    with Image.open(io.BytesIO(example.image)) as image:
+    with open_image(example.image) as image:
         return image.size
 
 
@@ -243,5 +243,6 @@ def _draw(
         captions.append(
             (shown or "no label", f"{width} x {height}, {example.id.rpartition('/')[2]}")
         )
-        images.append(thumbnail(example.image, side=_SIDE))
+        header = read_header(example.image, max_pixels=planned.cfg.max_pixels)
+        images.append(thumbnail(seen_in_training(example.image, header), side=_SIDE))
     based(picture).write_atomic(sheet(np.stack(images), captions))

@@ -23,17 +23,16 @@ _GAP = 6
 _LINE = 14
 
 
-def thumbnail(data: bytes, *, side: int) -> NDArray[np.float32]:
-    """An encoded image, whole and in its proportions, in a grey square: float32[side, side, 3] in
+def thumbnail(image: Image.Image, *, side: int) -> NDArray[np.float32]:
+    """A decoded image, whole and in its proportions, in a grey square: float32[side, side, 3] in
     [-1, 1]. Small ones are enlarged by whole factors."""
     square = Image.new("RGB", (side, side), "lightgrey")
-    with Image.open(io.BytesIO(data)) as opened:
-        image = opened.convert("RGB")
     factor = side // max(image.size)
     if factor:
         size = (image.width * factor, image.height * factor)
         image = image.resize(size, Image.Resampling.NEAREST)
     else:
+        image = image.copy()
         image.thumbnail((side, side))
     square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
     return np.asarray(square, np.float32) / np.float32(127.5) - 1

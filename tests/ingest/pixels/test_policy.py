@@ -172,6 +172,16 @@ def test_quality_says_how_much_is_lost():
     assert again == opened(encode(photo(), "JPEG", quality=95)).quantization
 
 
+@pytest.mark.parametrize("shape", [(600, 800, 3), (8, 16_000, 3)], ids=["noise", "thin"])
+@pytest.mark.parametrize("quality", [94, 100])
+def test_what_no_quality_makes_small_is_encoded(shape, quality):
+    """More bytes than pixels: Pillow's buffer is too small for a JPEG that is written at once."""
+    noise = np.random.default_rng(0).integers(0, 2, shape, np.uint8) * np.uint8(255)
+    small = stored(encode(Image.fromarray(noise), "PNG"), quality=quality)
+    assert len(small.image) > noise.size // 3
+    assert opened(small.image).size == (shape[1], shape[0])
+
+
 def test_a_file_that_would_grow_keeps_its_bytes():
     small = encode(photo(200, 300), "JPEG", quality=40)
     prepared = stored(small, quality=90)

@@ -201,6 +201,21 @@ def test_the_picture_shows_what_is_stored(source, store, tmp_path):
         assert (pixels == colour).all(axis=-1).sum() == 4 * 60 * 20
 
 
+def test_the_picture_shows_large_and_deep_images(store, tmp_path, monkeypatch):
+    """Pillow's limit of pixels is not ours; of 16 bits the high ones are drawn, as in training."""
+    levels = {"ant": 10_000, "bee": 50_000}
+    for name, level in levels.items():
+        (tmp_path / "deep" / name).mkdir(parents=True)
+        grey = Image.fromarray(np.full((100, 100), level, np.uint16))
+        (tmp_path / "deep" / name / "1.png").write_bytes(encode(grey, "PNG"))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4_000)
+    looked_at(tmp_path / "deep", store, picture=tmp_path / "sheet.png", keep_bytes=True)
+    monkeypatch.undo()
+    drawn = np.asarray(Image.open(tmp_path / "sheet.png"))
+    for level in levels.values():
+        assert (drawn == level >> 8).all(axis=-1).sum() >= 100 * 100
+
+
 def test_a_picture_that_cannot_be_written(source, store, tmp_path):
     existing = tmp_path / "there.png"
     existing.write_bytes(b"mine")

@@ -32,10 +32,10 @@ def opacity(image: Image.Image, header: Header) -> Image.Image | None:
 def _where(image: Image.Image, transparent: int | tuple[int, ...], bits: int) -> Image.Image:
     """Opaque but for pixels of one value, which a PNG gives in its own number of bits (PNG, section
     11.3.2.1). Pillow spreads or cuts samples to 8 bits, and leaves this value as it is."""
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image)  # as it is: eight bytes a sample would be 2.4 GB of a large image
     key = np.asarray(transparent, np.int64)
     if image.mode == "1":
-        values, key = values * 255, np.minimum(key, 1) * 255
+        key = np.minimum(key, 1)
     elif bits < 8:
         key = key * 255 // (2**bits - 1)
     elif bits == 16 and not image.mode.startswith("I"):

@@ -7,9 +7,10 @@ transparency and colours are dealt with before these are reduced to 8-bit grey o
 from __future__ import annotations
 
 import io
+import threading
 from dataclasses import dataclass
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from vitctl.errors import one_line
 from vitctl.ingest.pixels.colour_profile import UnusableProfileError, to_srgb
@@ -35,6 +36,12 @@ _AT_LEAST = 3
 shrinking all of it, where JPEG of quality 95 loses 32 to 34 (docs/log/2026-11.md)."""
 _LONGEST = {"jpeg": 65_500, "webp": 16_383, "png": 2**31 - 1}
 """Pixels of a side, by the libraries that write them."""
+_JPEG_BLOCK = 16
+"""Pixels of a side of what is coded at once, with colours at half resolution (ITU-T T.81, A.2)."""
+_JPEG_BYTES_A_PIXEL = 3
+"""At most. Black and white noise has 1.6 at quality 100."""
+_BUFFER = threading.Lock()
+"""Of whoever changes the buffer that Pillow allots, which belongs to the process."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,19 @@ def _encoded(image: Image.Image, format_: EncodedFormat, *, quality: int | None)
     if format_ == "webp":
         image.convert("RGB").save(out, "WEBP", quality=quality)
     else:
-        # Colours at half resolution, as cameras and img2dataset write them, at any quality.
-        image.save(out, "JPEG", quality=quality, subsampling="4:2:0", optimize=True)
+        _write_jpeg(image, out, quality=quality)
     return out.getvalue()
+
+
+def _write_jpeg(image: Image.Image, out: io.BytesIO, *, quality: int) -> None:
+    # A JPEG with tables of its own is written in one piece, into a buffer of a byte or two a pixel
+    # that Pillow allots: too little for noise, and for thin images, whose blocks are mostly padding
+    width, height = (-(-side // _JPEG_BLOCK) * _JPEG_BLOCK for side in image.size)
+    with _BUFFER:
+        usual = ImageFile.MAXBLOCK
+        ImageFile.MAXBLOCK = max(usual, _JPEG_BYTES_A_PIXEL * width * height)
+        try:
+            # Colours at half resolution, as cameras and img2dataset write them, at any quality.
+            image.save(out, "JPEG", quality=quality, subsampling="4:2:0", optimize=True)
+        finally:
+            ImageFile.MAXBLOCK = usual
