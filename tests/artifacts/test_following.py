@@ -39,6 +39,8 @@ CASES = {
     ("export", "export"): ("show", {}),
     ("batch", "pretrain"): ("show", {}),
     ("image-hashes", "dedup"): ("show", {}),
+    ("vtab", "vtab"): ("show", {}),
+    ("dataset", "cluster"): ("pretrain --data", dataset_summary({"train": 1})),
 }
 
 

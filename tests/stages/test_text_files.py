@@ -18,7 +18,10 @@ NO_TEXT = {
     ("shard", "kaggle"): "a zip, a tar or a folder",
     ("fewshot", "features"): "an array of features",
     ("import", "src"): "weights",
+    ("cluster", "features"): "an array of features",
     ("replay", "out"): "the picture that is written",
+    ("report", "out"): "the page that is written",
+    ("shard", "sheet"): "the picture that is written",
 }
 OR_NAMES = {
     ("shard", "classes_from"),

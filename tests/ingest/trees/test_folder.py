@@ -73,7 +73,7 @@ def test_classes_may_have_the_names_of_splits(tmp_path, paths):
 
 def test_two_validation_folders_are_refused(tmp_path):
     make(tmp_path, "train/a/1.jpg", "val/a/1.jpg", "validation/a/1.jpg")
-    with pytest.raises(InputError, match="both a val and a validation"):
+    with pytest.raises(InputError, match="the folders val and validation, which are one split"):
         list_folder(tmp_path)
 
 

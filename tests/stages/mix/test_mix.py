@@ -122,7 +122,7 @@ def test_it_is_a_dataset_for_subset_mix_and_shard(store, photos, drawings):
 def test_what_is_refused(store, photos, drawings, formula):
     with pytest.raises(UsageError, match="one dataset is no mixture"):
         mix(photos, store=store)
-    with pytest.raises(UsageError, match="--balance and weights are two ways"):
+    with pytest.raises(UsageError, match="and weights are two ways"):
         mix(photos, drawings, weights=[1, 2], store=store, balance=True)
     with pytest.raises(UsageError, match="2 datasets have 1 weights"):
         mix(photos, drawings, weights=[1], store=store)
@@ -130,7 +130,7 @@ def test_what_is_refused(store, photos, drawings, formula):
         mix(photos, drawings, weights=[1, 0], store=store)
     config = FormulaConfig(family="multi", classes=4, per_class=5, resolution=40)
     several = api.shard("formula", **formula_options(config), virtual=True, store=store)
-    with pytest.raises(UsageError, match="--balance needs one label an image"):
+    with pytest.raises(UsageError, match="needs one label an image"):
         mix(several, store=store, balance=True)
     made = mix(photos, drawings, store=store)
     (photos.path / "images-train.keys").write_bytes(b"")

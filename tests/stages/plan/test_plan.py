@@ -133,7 +133,7 @@ def test_settings_are_those_of_pretrain(ask):
         (["--topology", "v3:4x4", "--examples", "0"], "--examples 0", ""),
         (
             ["--topology", "v3:4x4", "--examples", "1k", "--batch", "4096"],
-            "dataset of 1000",
+            "larger than the 1000 images",
             "--batch",
         ),
         (["--topology", "v3:4x4", "--steps", "1k", "--epochs", "3"], "both give", "keep one"),

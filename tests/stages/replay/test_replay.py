@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -71,7 +72,9 @@ def bad_read(monkeypatch):
     def spoiled(self, layout, *, start_step):
         for batch in honest(self, layout, start_step=start_step):
             if batch.number == 2:
-                batch.images[3, 0, 0, :2] = np.nan
+                images = np.array(batch.images)
+                images[3, 0, 0, :2] = np.nan
+                batch = replace(batch, images=images)
             yield batch
 
     monkeypatch.setattr(Images, "train_batches", spoiled)

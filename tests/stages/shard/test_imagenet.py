@@ -119,9 +119,9 @@ def test_a_folder_of_that_name_is_a_folder(tmp_path, monkeypatch):
 
 
 def test_options_that_its_files_settle(files, store):
-    with pytest.raises(UsageError, match="--label-separator is of no use"):
+    with pytest.raises(UsageError, match="label_separator is of no use"):
         sharded("imagenet", store, **vars(files), label_separator=";")
-    with pytest.raises(UsageError, match="--unlabelled is of no use"):
+    with pytest.raises(UsageError, match='"unlabelled": True} is of no use'):
         sharded("imagenet", store, **vars(files), set={"unlabelled": True})
-    with pytest.raises(UsageError, match="--train is about ImageNet's files"):
+    with pytest.raises(UsageError, match="train is about ImageNet's files"):
         sharded("photos", store, **vars(files))

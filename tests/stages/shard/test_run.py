@@ -553,7 +553,7 @@ def test_kept_bytes_are_the_files_and_what_differs_is_said(all_kinds, store):
 
 
 def test_what_the_first_version_made_is_still_found(source, store, monkeypatch):
-    monkeypatch.setattr("stages.shard.run.VERSION", 1)
+    monkeypatch.setattr("stages.shard.planning.VERSION", 1)
     fields = ShardConfig.model_dump
     monkeypatch.setattr(
         ShardConfig,

@@ -148,7 +148,7 @@ def test_duplicates(photos):
     ("settings", "error", "message"),
     [
         ({}, UsageError, "nothing says which images"),
-        ({"images": 13}, UsageError, "--images 13: train has only 12"),
+        ({"images": 13}, UsageError, '{"images": 13}: train has only 12'),
         ({"images": 1, "split": "test"}, NotFoundError, "no split 'test'"),
         ({"images": 1, "fraction": 0.5}, UsageError, "three ways"),
         ({"classes": "fox"}, UsageError, "no class 'fox'"),

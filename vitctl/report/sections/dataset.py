@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from vitctl.artifacts.documents import read_part
-from vitctl.artifacts.kinds.dataset import Dataset
+from vitctl.artifacts.kinds.dataset import Dataset as ImagesSummary
 from vitctl.duplicates.report import NAME, DedupReport
 from vitctl.errors import VitctlError
 from vitctl.quantities import show_bytes
@@ -31,7 +31,7 @@ _PAIRS = "pairs.png"
 
 def _numbers(subject: ReportEntry) -> Iterator[Number]:
     summary = subject.summary
-    if isinstance(summary, Dataset):
+    if isinstance(summary, ImagesSummary):
         yield Number("images", count(sum(summary.examples.values())))
         yield Number("classes", count(summary.classes) if summary.classes else "no labels")
         if summary.left_out:
@@ -39,7 +39,7 @@ def _numbers(subject: ReportEntry) -> Iterator[Number]:
 
 
 def _part(subjects: Sequence[ReportEntry], context: Context) -> SectionBody:
-    summaries = [(s, s.summary) for s in subjects if isinstance(s.summary, Dataset)]
+    summaries = [(s, s.summary) for s in subjects if isinstance(s.summary, ImagesSummary)]
     splits = list(dict.fromkeys(split for _, summary in summaries for split in summary.examples))
     rows = [
         (
@@ -73,7 +73,7 @@ def _article(subject: ReportEntry, context: Context) -> Content:
         pictures = context.problem(subject, f"its images cannot be shown: {error.message}")
     summary = subject.summary
     notes: Content = None
-    if isinstance(summary, Dataset):
+    if isinstance(summary, ImagesSummary):
         notes = facts(
             [
                 (
@@ -146,12 +146,12 @@ def _gallery(subject: ReportEntry, shown: Sequence[Tile], counted: Counted) -> C
 
 def _classes(subject: ReportEntry) -> Content:
     """Their names, as far as a page can list them."""
-    from vitctl.data.dataset import Dataset as OnDisk
+    from vitctl.data.dataset import Dataset
 
     if subject.artifact is None:
         return None
     try:
-        info = OnDisk.load(subject.artifact.path).info
+        info = Dataset.load(subject.artifact.path).info
     except VitctlError:  # told above, where its images are read
         return None
     names = info.class_titles or info.classes
