@@ -61,7 +61,7 @@ def test_side_files_are_counted(tmp_path):
         ('{"classes": ["a"]}', "splits: Field required"),
         ('{"classes": ["a", "a"], "splits": {}}', "two classes have the same name"),
         ('{"classes": ["a"], "class_titles": [], "splits": {}}', "as many class titles"),
-        ('{"format": 3}', "dataset format 3"),
+        ('{"format": 4}', "dataset format 4"),
         (lengths_in_text(10**60), "shard_lengths"),
         (lengths_in_text(-1), "shard_lengths"),
         (lengths_in_text(2**53, 1), "more than 9,007,199,254,740,992 records"),
