@@ -151,21 +151,8 @@ def claim(path: Place, *, recipe: Recipe) -> None:
 def is_blank(path: Place) -> bool:
     """Whether a draft has come to nothing yet: no file in it but those that mark and lock it, at
     most folders."""
-    own, links = (LOCK, HELD, DRAFT), path.links()
-    return all(
-        child.name in own
-        or _is_bookkeeping(child.name)
-        or (child.name not in links and child.is_dir() and _has_no_file(child))
-        for child in path.iterdir()
-    )
-
-
-def _has_no_file(folder: Place) -> bool:
-    links = folder.links()
-    return all(
-        child.name not in links and child.is_dir() and _has_no_file(child)
-        for child in folder.iterdir()
-    )
+    own = (LOCK, HELD, DRAFT)
+    return all(name in own or _is_bookkeeping(name) for name in path.files_below())
 
 
 def clear(path: Place, *, keep: Container[str] = ()) -> None:
