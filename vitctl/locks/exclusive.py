@@ -40,21 +40,18 @@ def exclusive(
         return
     file = path.local
     descriptor = _acquire(file, emit=emit, waiting=waiting, clock=clock)
-    try:
-        with ExitStack() as stack:
-            if descriptor is not None:
-                # Safe to remove: a waiter that opened this very file sees below that it is gone.
-                stack.callback(_remove, file)
-            if descriptor is None or mounts.shared(file.parent) is not None:
-                held = heartbeat.beside(file)
-                beating = heartbeat.exclusive(held, emit=emit, waiting=waiting, clock=clock)
-                stack.enter_context(beating)
-            if descriptor is None:
-                stack.callback(_remove, file)  # it means nothing here
-            yield
-    finally:
+    with ExitStack() as stack:
         if descriptor is not None:
-            os.close(descriptor)
+            stack.callback(os.close, descriptor)
+            # Safe to remove: a waiter that opened this very file sees below that it is gone.
+            stack.callback(_remove, file)
+        if descriptor is None or mounts.shared(file.parent) is not None:
+            held = heartbeat.beside(file)
+            beating = heartbeat.exclusive(held, emit=emit, waiting=waiting, clock=clock)
+            stack.enter_context(beating)
+        if descriptor is None:
+            stack.callback(_remove, file)  # it means nothing here
+        yield
 
 
 def _acquire(path: Path, *, emit: Emit, waiting: str, clock: Clock) -> int | None:
