@@ -161,7 +161,7 @@ def _check_space(place: Place, units: Sequence[Unit], workers: int, *, cfg: Shar
         for unit in units
     ]
     shard_bytes = [int(sizes.sum()) for sizes in usable]
-    largest = largest_in_words([unit.entries.where(unit.entries.sizes <= limit) for unit in units])
+    largest = largest_in_words([unit.entries for unit in units], most=limit)
     if place.local is None:
         at_once = sum(sorted(shard_bytes)[-max(1, workers) :])
         here = Path(tempfile.gettempdir())

@@ -198,12 +198,16 @@ class Entries:
         return replace(self, labels=np.zeros(0, np.int32), label_ends=end_offsets)
 
 
-def largest_in_words(parts: Sequence[Entries]) -> str:
-    """The largest file of all parts; nothing if there is none."""
-    part = max(parts, key=lambda part: part.sizes.max(initial=-1), default=None)
-    if part is None or not len(part):
+def largest_in_words(parts: Sequence[Entries], *, most: int) -> str:
+    """The largest file of all parts that has at most so many bytes; nothing if there is none."""
+    largest, entry = -1, None
+    for part in parts:
+        sizes = np.where(part.sizes <= most, part.sizes, -1)
+        if sizes.max(initial=-1) > largest:
+            row = int(sizes.argmax())
+            largest, entry = int(sizes[row]), part[row]
+    if entry is None:
         return ""
-    entry = part[int(part.sizes.argmax())]
     return f"the largest file is {entry.id}, {entry.size / 2**20:,.1f} MiB"
 
 

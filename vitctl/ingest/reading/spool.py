@@ -82,7 +82,7 @@ def at_random(
     if not needed:  # nothing is left to read
         yield source
         return
-    with scratch(needed, of=_largest(entries, largest)) as folder:
+    with scratch(needed, of=largest_in_words(entries, most=largest)) as folder:
         emit(
             Note(
                 f"{needed / 2**20:,.1f} MiB of images are copied to {folder}, since this "
@@ -90,11 +90,6 @@ def at_random(
             )
         )
         yield _copied(source, entries, path=folder / "images", largest=largest)
-
-
-def _largest(entries: Sequence[Entries], most: int) -> str:
-    """The largest of the files that are no larger than `most`, in a phrase."""
-    return largest_in_words([part.where(part.sizes <= most) for part in entries])
 
 
 def _copied(source: Source, entries: Sequence[Entries], *, path: Path, largest: int) -> Spooled:
