@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vitctl.data.dataset import Split
+from vitctl.ingest.pixels.policy import Treatment
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class SampledImages:
     heights: tuple[int, int, int] | None
     rejected: Mapping[str, str]
     converted: Mapping[str, int]
-    treatments: Mapping[str, int]
+    treatments: Mapping[Treatment, int]
     warnings: Mapping[str, int]
 
 

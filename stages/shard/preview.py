@@ -27,6 +27,7 @@ from vitctl.ingest.pixels.convert import seen_in_training
 from vitctl.ingest.pixels.header import open_image, read_header
 from vitctl.ingest.write.sample import Sample, sampled
 from vitctl.ingest.write.shard_plan import class_numbers
+from vitctl.ingest.write.shard_writer import added_up
 from vitctl.places import place
 from vitctl.places.local import based
 
@@ -158,15 +159,7 @@ def _size(example: Example) -> tuple[int, int]:
 def _of_sample(
     sample: Sample, sizes: Sequence[tuple[int, int]], *, from_the_front: bool
 ) -> SampledImages:
-    converted: Counter[str] = Counter()
-    treatments: Counter[str] = Counter()
-    warnings: Counter[str] = Counter()
-    rejected = {}
-    for report in sample.reports:
-        converted.update(report.converted)
-        treatments.update(report.treatments)
-        warnings.update(report.warnings)
-        rejected.update({reject.id: reject.reason for reject in report.rejects})
+    rejected = {reject.id: reject.reason for report in sample.reports for reject in report.rejects}
     sides = np.array(sizes)
     spread = [
         (int(column.min()), int(np.median(column)), int(column.max())) if len(column) else None
@@ -180,9 +173,9 @@ def _of_sample(
         widths=spread[0],
         heights=spread[1],
         rejected=dict(sorted(rejected.items())),
-        converted=dict(sorted(converted.items())),
-        treatments=dict(treatments),
-        warnings=dict(sorted(warnings.items())),
+        converted=added_up(report.converted for report in sample.reports),
+        treatments=added_up(report.treatments for report in sample.reports),
+        warnings=added_up(report.warnings for report in sample.reports),
     )
 
 

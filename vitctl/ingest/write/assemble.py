@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ from vitctl.errors import InputError
 from vitctl.ingest.columns import Entries
 from vitctl.ingest.pixels.policy import TREATMENTS, Treatment
 from vitctl.ingest.write.shard_plan import Unit
-from vitctl.ingest.write.shard_writer import ShardReport
+from vitctl.ingest.write.shard_writer import ShardReport, added_up
 from vitctl.ingest.write.tfds_files import description_files
 
 
@@ -71,16 +70,8 @@ def assemble(
 ) -> SourceOutcome:
     """What the shards hold, rejects left out. A split without any usable image is not part of the
     dataset; where no split has one, `InputError` is raised."""
-    converted: Counter[str] = Counter()
-    differ: Counter[str] = Counter()
-    warnings: Counter[str] = Counter()
-    treatments: Counter[Treatment] = Counter()
     parts: dict[Split, list[Entries]] = {unit.split: [] for unit in units}
     for unit, report in zip(units, reports, strict=True):
-        converted.update(report.converted)
-        differ.update(report.differ)
-        warnings.update(report.warnings)
-        treatments.update(report.treatments)
         usable = np.ones(len(unit.entries), bool)
         usable[[reject.position for reject in report.rejects]] = False
         parts[unit.split].append(unit.entries.where(usable))
@@ -89,6 +80,7 @@ def assemble(
         raise InputError("no image is usable")
     for split in unusable:
         del parts[split]
+    treatments = added_up(report.treatments for report in reports)
     counts = (part.label_counts for own in parts.values() for part in own if len(part))
     width = max((int(count.max()) for count in counts), default=1) or 1
     info = DatasetInfo(
@@ -105,10 +97,10 @@ def assemble(
             split: np.concatenate([_padded(part, width) for part in own])
             for split, own in parts.items()
         },
-        converted=dict(sorted(converted.items())),
-        differ=dict(sorted(differ.items())),
-        warnings=dict(sorted(warnings.items())),
-        treatments={name: treatments[name] for name in TREATMENTS if treatments[name]},
+        converted=added_up(report.converted for report in reports),
+        differ=added_up(report.differ for report in reports),
+        warnings=added_up(report.warnings for report in reports),
+        treatments={name: treatments[name] for name in TREATMENTS if name in treatments},
         rejected=sum(len(report.rejects) for report in reports),
         unusable=unusable,
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import Field
 
@@ -33,6 +34,8 @@ from vitctl.places import Place, nofollow
 from vitctl.places.copies import upload
 from vitctl.places.scratch import scratch
 from vitctl.settings.config import Config
+
+K = TypeVar("K", bound=str)
 
 # Below the draft: what each finished shard reported. The files' names keep them out of what is
 # published; the folder is removed afterwards, so that no crash can lose it before.
@@ -226,6 +229,14 @@ def finished_report(directory: Place, unit: Unit) -> ShardReport | None:
         return None
     whole = size == report.file_bytes
     return report if whole and report.records + len(report.rejects) == len(unit.entries) else None
+
+
+def added_up(counts: Iterable[Mapping[K, int]]) -> dict[K, int]:
+    """The counts of several reports as one, in the order of what is counted."""
+    total: Counter[K] = Counter()
+    for own in counts:
+        total.update(own)
+    return dict(sorted(total.items()))
 
 
 def report_path(directory: Place, unit: Unit) -> Place:
