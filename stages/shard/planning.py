@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stages.shard.source import class_list, class_titles, list_source, resolve
 from stages.shard.spec import VERSION, Inputs, ShardConfig, ShardRuntime
 from stages.shard.virtual import formula_recipe
@@ -17,7 +20,13 @@ from vitctl.artifacts.kinds import DATASET
 from vitctl.events import Caution, Emit, Note
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.pixels.header import largest_file
-from vitctl.ingest.write.shard_plan import Splitting, Unit, assign_splits, make_units
+from vitctl.ingest.write.shard_plan import (
+    Splitting,
+    Unit,
+    assign_splits,
+    class_numbers,
+    make_units,
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,11 @@ class SourcePlan:
             classes=self.classes,
             titles=self.titles,
         )
+
+    @cached_property
+    def numbers(self) -> NDArray[np.int32]:
+        """int32[names]: the number of each class of the listing; see `class_numbers`."""
+        return class_numbers(self.listing.names, self.classes)
 
     def units(self) -> list[Unit]:
         """The work, a shard each."""

@@ -13,7 +13,7 @@ import numpy as np
 from stages.shard.announce import announce_plan, announce_source
 from stages.shard.answer import ClassCounts, Estimate, Preview, SampledImages
 from stages.shard.planning import SourcePlan, earlier_artifact, plan
-from stages.shard.shards import allowed_rejects, default_workers
+from stages.shard.shards import allowed_rejects, worker_count
 from stages.shard.source import own_places
 from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
 from vitctl.artifacts import Artifact, Store, crew
@@ -26,7 +26,6 @@ from vitctl.ingest.litter import MISNAMED, NAMED
 from vitctl.ingest.pixels.convert import seen_in_training
 from vitctl.ingest.pixels.header import open_image, read_header
 from vitctl.ingest.write.sample import Sample, sampled
-from vitctl.ingest.write.shard_plan import class_numbers
 from vitctl.ingest.write.shard_writer import added_up
 from vitctl.places import place
 from vitctl.places.local import based
@@ -51,12 +50,12 @@ def preview(
     check_picture(picture, force=runtime.force)
     events: list[Event] = []
     planned = plan(cfg, inputs, own=own_places(store, runtime), emit=events.append)
-    listing, classes = planned.listing, planned.classes
+    listing = planned.listing
     announce_source(listing, emit=events.append)
     units = planned.units()
     announce_plan(
         units,
-        classes=classes,
+        classes=planned.classes,
         splitting=planned.splitting,
         cfg=planned.cfg,
         emit=events.append,
@@ -64,12 +63,9 @@ def preview(
     finished = None if inputs.rehash or inputs.virtual else _finished(planned, store, runtime)
     sample = estimate = drawn = None
     if not inputs.virtual or picture is not None:
-        workers = runtime.workers
-        if workers is None:
-            workers = default_workers(len(listing.entries))
-        numbers = class_numbers(listing.names, classes)
+        workers = worker_count(runtime, images=len(listing.entries))
         with sampled(
-            listing.entries.relabelled(numbers),
+            listing.entries.relabelled(planned.numbers),
             listing.source,
             max_pixels=planned.cfg.max_pixels,
             keep_bytes=planned.cfg.keep_bytes,
@@ -139,10 +135,9 @@ def _finished(planned: SourcePlan, store: Store, runtime: ShardRuntime) -> Artif
 
 def _counts(planned: SourcePlan) -> tuple[ClassCounts, ...]:
     """Of each class, how many images it has in each split."""
-    numbers = class_numbers(planned.listing.names, planned.classes)
     by_split: dict[Split, np.ndarray] = {}
     for split, entries in planned.splitting.by_split.items():
-        labels = numbers[entries.labels]
+        labels = planned.numbers[entries.labels]
         by_split[split] = np.bincount(labels[labels >= 0], minlength=len(planned.classes))
     titles = planned.titles or (None,) * len(planned.classes)
     return tuple(

@@ -73,9 +73,7 @@ def make_shards(
     meter.done = meter.before = meter.total - sum(len(units[i].entries) for i in todo)
     meter.rejected = sum(report.bad for report in reports.values() if report is not None)
     allowed = allowed_rejects(runtime.max_bad_fraction, total=meter.total)
-    workers = runtime.workers
-    if workers is None:
-        workers = default_workers(meter.total - meter.done)
+    workers = worker_count(runtime, images=meter.total - meter.done)
     _check_space(draft.path, [units[i] for i in todo], workers, cfg=cfg)
     with (
         at_random(
@@ -123,8 +121,10 @@ def make_shards(
     return list(made.values())
 
 
-def default_workers(images: int) -> int:
-    """Worker processes for so many images."""
+def worker_count(runtime: ShardRuntime, *, images: int) -> int:
+    """Worker processes for so many images, unless the user says how many."""
+    if runtime.workers is not None:
+        return runtime.workers
     return min(available_cores(), 1 + images // _IMAGES_WORTH_A_WORKER)
 
 
