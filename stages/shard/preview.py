@@ -128,9 +128,11 @@ def check_picture(picture: Path | None, *, force: bool) -> None:
 
 
 def _finished(planned: SourcePlan, store: Store, runtime: ShardRuntime) -> Artifact | None:
-    artifact = crew.of(store).made(planned.recipe, out=runtime.out)
+    """What the command returns without sharding: an earlier version's dataset before its own."""
     earlier = earlier_artifact(planned, store=store, runtime=runtime)
-    return artifact or (None if earlier is None else earlier[0])
+    if earlier is not None:
+        return earlier[0]
+    return crew.of(store).made(planned.recipe, out=runtime.out)
 
 
 def _counts(planned: SourcePlan) -> tuple[ClassCounts, ...]:
