@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,6 +35,13 @@ PICTURE = ".png"
 _PICTURED = 48
 _SIDE = 144
 _MOST_LABELS = 3
+
+
+class _Stored(NamedTuple):
+    """What is noted of a stored image: its labels, and (width, height) in pixels."""
+
+    labels: tuple[int, ...]
+    size: tuple[int, int]
 
 
 def preview(
@@ -73,14 +81,13 @@ def preview(
             workers=workers,
             emit=emit,
         ) as small:
-            examples = small.examples()
-            sizes = [_size(example) for example in examples]
-            sample = _of_sample(small, sizes, from_the_front=listing.source.access == "in order")
+            stored = [_Stored(example.labels, _size(example)) for example in small.examples()]
+            sample = _of_sample(small, stored, from_the_front=listing.source.access == "in order")
             if not inputs.virtual:
                 estimate = _estimate(small, planned, store=store, runtime=runtime, workers=workers)
-        if picture is not None and examples:
-            _draw(picture, examples, sizes, planned)
-            drawn = picture
+            if picture is not None and stored:
+                _draw(picture, small, stored, planned)
+                drawn = picture
     cautions = [event.text for event in events if isinstance(event, Caution)]
     if sample is not None:
         allowed = allowed_rejects(runtime.max_bad_fraction, total=sample.images)
@@ -153,14 +160,12 @@ def _size(example: Example) -> tuple[int, int]:
         return image.size
 
 
-def _of_sample(
-    sample: Sample, sizes: Sequence[tuple[int, int]], *, from_the_front: bool
-) -> SampledImages:
+def _of_sample(sample: Sample, stored: Sequence[_Stored], *, from_the_front: bool) -> SampledImages:
     rejected = {reject.id: reject.reason for report in sample.reports for reject in report.rejects}
-    sides = np.array(sizes)
+    sides = np.array([image.size for image in stored])
     spread = [
         (int(column.min()), int(np.median(column)), int(column.max())) if len(column) else None
-        for column in (sides.reshape(-1, 2).T if len(sizes) else np.empty((2, 0)))
+        for column in (sides.reshape(-1, 2).T if len(sides) else np.empty((2, 0)))
     ]
     return SampledImages(
         images=sample.images,
@@ -211,28 +216,28 @@ def _free_bytes(store: Store, runtime: ShardRuntime) -> int | None:
     return shutil.disk_usage(folder).free
 
 
-def _draw(
-    picture: Path,
-    examples: Sequence[Example],
-    sizes: Sequence[tuple[int, int]],
-    planned: SourcePlan,
-) -> None:
+def _draw(picture: Path, sample: Sample, stored: Sequence[_Stored], planned: SourcePlan) -> None:
     """Images of each class in turn, with their labels, sizes and names."""
     titles = planned.titles or planned.classes
     pictured: Counter[tuple[int, ...]] = Counter()
     turns = []
-    for number, example in enumerate(examples):
-        turns.append((pictured[example.labels], number))
-        pictured[example.labels] += 1
-    chosen = [number for _, number in sorted(turns)[:_PICTURED]]
-    captions, images = [], []
-    for number in sorted(chosen, key=lambda number: (examples[number].labels, number)):
-        example, (width, height) = examples[number], sizes[number]
+    for number, image in enumerate(stored):
+        turns.append((pictured[image.labels], number))
+        pictured[image.labels] += 1
+    chosen = {number for _, number in sorted(turns)[:_PICTURED]}
+    captions, images = {}, {}
+    for number, example in enumerate(sample.examples()):
+        if number not in chosen:
+            continue
+        width, height = stored[number].size
         labels = [titles[label] for label in example.labels]
         shown = ", ".join(labels[:_MOST_LABELS]) + ", ..." * (len(labels) > _MOST_LABELS)
-        captions.append(
-            (shown or "no label", f"{width} x {height}, {example.id.rpartition('/')[2]}")
+        captions[number] = (
+            shown or "no label",
+            f"{width} x {height}, {example.id.rpartition('/')[2]}",
         )
         header = read_header(example.image, max_pixels=planned.cfg.max_pixels)
-        images.append(thumbnail(seen_in_training(example.image, header), side=_SIDE))
-    based(picture).write_atomic(sheet(np.stack(images), captions))
+        images[number] = thumbnail(seen_in_training(example.image, header), side=_SIDE)
+    in_order = sorted(chosen, key=lambda number: (stored[number].labels, number))
+    page = sheet(np.stack([images[i] for i in in_order]), [captions[i] for i in in_order])
+    based(picture).write_atomic(page)

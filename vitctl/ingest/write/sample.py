@@ -75,18 +75,13 @@ class Sample:
     def stored_bytes(self) -> int:
         return sum(report.record_bytes for report in self.reports)
 
-    def examples(self) -> list[Example]:
-        """What is stored of them."""
-        shards = [
-            Shard(self.folder / unit.file_name, report.records)
-            for unit, report in zip(self.units, self.reports, strict=True)
-            if report.records
-        ]
-        records = ShardedRecords(shards)
-        try:
-            return read_examples(records, np.arange(len(records)))
-        finally:
-            records.close()
+    def examples(self) -> Iterator[Example]:
+        """What is stored of them. One shard of it is held at a time: photos of cameras are
+        gigabytes."""
+        for unit, report in zip(self.units, self.reports, strict=True):
+            shard = Shard(self.folder / unit.file_name, report.records)
+            with closing(ShardedRecords([shard])) as records:
+                yield from read_examples(records, np.arange(len(records)))
 
 
 def sample_rows(entries: Entries, *, from_the_front: bool) -> NDArray[np.int64]:
