@@ -162,10 +162,10 @@ def _size(example: Example) -> tuple[int, int]:
 
 def _of_sample(sample: Sample, stored: Sequence[_Stored], *, from_the_front: bool) -> SampledImages:
     rejected = {reject.id: reject.reason for report in sample.reports for reject in report.rejects}
-    sides = np.array([image.size for image in stored])
+    sides = np.array([image.size for image in stored]).reshape(-1, 2)
     spread = [
         (int(column.min()), int(np.median(column)), int(column.max())) if len(column) else None
-        for column in (sides.reshape(-1, 2).T if len(sides) else np.empty((2, 0)))
+        for column in sides.T
     ]
     return SampledImages(
         images=sample.images,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from stages.shard.answer import ClassCounts, Estimate, Preview, SampledImages
 from vitctl.console.table import table
 from vitctl.console.tree import bold, fields, warned
+from vitctl.data.dataset import Split
 from vitctl.ingest.litter import kinds_in_words
 from vitctl.ingest.pixels.policy import TREATMENTS
 from vitctl.quantities import duration, rate, show_bytes
@@ -57,7 +58,7 @@ def _lines(preview: Preview) -> Iterator[str]:
     yield "nothing was stored" + (f"; the sample: {preview.sheet}" if preview.sheet else "")
 
 
-def _classes(classes: Sequence[ClassCounts], splits: Sequence[str]) -> Iterator[str]:
+def _classes(classes: Sequence[ClassCounts], splits: Sequence[Split]) -> Iterator[str]:
     shown: list[ClassCounts | None] = list(classes)
     heading = "images of each class"
     if len(classes) > _ALL_CLASSES:
@@ -67,7 +68,7 @@ def _classes(classes: Sequence[ClassCounts], splits: Sequence[str]) -> Iterator[
     rows = [
         ["...", *("" for _ in splits)]
         if one is None
-        else [_name(one), *(f"{one.images.get(split, 0):,}" for split in splits)]  # type: ignore[call-overload]
+        else [_name(one), *(f"{one.images.get(split, 0):,}" for split in splits)]
         for one in shown
     ]
     yield bold(heading)
