@@ -30,7 +30,7 @@ _FLAG = re.compile(
     r"--(?P<no>no-)?(?P<name>[a-z][a-z0-9-]*)(?:(?P<between>[= ])(?P<value>[\w./:-]*\w))?"
 )
 _SETTING = re.compile(r"--set (?P<key>[a-z][\w.]*)=(?P<value>[^\s,;]*)")
-_RENAMED = {"from": ("from_", "source"), "descendants": ("descendants",), "src": ("source",)}
+_RENAMED = {"from": ("from_", "source")}
 
 
 def in_python(function: Callable[P, T]) -> Callable[P, T]:
