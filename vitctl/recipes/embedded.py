@@ -24,7 +24,7 @@ from vitctl.feature_sets.stored import FeaturesInfo, SplitFeatures
 from vitctl.inference import features, weights
 from vitctl.model import feature_point
 from vitctl.recipes import branching, measuring
-from vitctl.recipes.embedding import EmbedConfig, PixelsConfig, recipe_of, recipe_of_pixels
+from vitctl.recipes.embedding import EmbedConfig, PixelsConfig, recipe_of
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
 from vitctl.recipes.naming import name_of
 from vitctl.sharding import layout as layouts
@@ -45,7 +45,7 @@ def model_features(
     at = [] if cfg.at == feature_point.PRE_LOGITS else [cfg.at]
     name = slug("-".join([name_of(inputs.checkpoint), inputs.images, *at]), default="features")
     with crew.of(store).open(
-        recipe_of(cfg, inputs),
+        recipe_of(cfg, inputs.parents),
         name=runtime.name or name,
         out=runtime.out,
         force=runtime.force,
@@ -67,7 +67,10 @@ def pixel_features(
     """The pixels of the images, of which no model makes anything."""
     name = slug(f"{dataset.path.name}-pixels-{cfg.pixels}", default="pixels")
     with crew.of(store).open(
-        recipe_of_pixels(cfg, dataset), name=name, force=runtime.force, emit=emit
+        recipe_of(cfg, (dataset.as_parent("data"),)),
+        name=name,
+        force=runtime.force,
+        emit=emit,
     ) as draft:
         return draft.finished or _of_pixels(draft, cfg, dataset, runtime=runtime, emit=emit)
 

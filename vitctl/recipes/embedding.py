@@ -10,13 +10,12 @@ from pydantic import Field, PositiveInt
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.kinds import FEATURE_SET
 from vitctl.artifacts.kinds.feature_set import PIXELS, FeatureSet
-from vitctl.artifacts.manifest import Recipe
+from vitctl.artifacts.manifest import Parent, Recipe
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess, MockConfig
 from vitctl.events import Emit, Note
 from vitctl.hardware.precision import Precision
 from vitctl.model.feature_point import PATTERN, PRE_LOGITS
 from vitctl.recipes import branching, measuring
-from vitctl.recipes.measuring import Measured
 from vitctl.settings.config import Config
 from vitctl.settings.trees import Tree
 from vitctl.summaries import WeightsName
@@ -81,23 +80,13 @@ def splits_of(dataset: Artifact) -> list[str]:
     return [split for split in info.splits if info.examples(split)]
 
 
-def recipe_of(cfg: EmbedConfig, inputs: Measured) -> Recipe:
+def recipe_of(cfg: EmbedConfig | PixelsConfig, parents: tuple[Parent, ...]) -> Recipe:
     return Recipe(
         stage=STAGE,
         version=VERSION,
         kind=FEATURE_SET.name,
         config=cfg.model_dump(mode="json"),
-        parents=inputs.parents,
-    )
-
-
-def recipe_of_pixels(cfg: PixelsConfig, dataset: Artifact) -> Recipe:
-    return Recipe(
-        stage=STAGE,
-        version=VERSION,
-        kind=FEATURE_SET.name,
-        config=cfg.model_dump(mode="json"),
-        parents=(dataset.as_parent("data"),),
+        parents=parents,
     )
 
 
