@@ -11,6 +11,7 @@ from stages.cluster.features import Features
 from vitctl import processes
 from vitctl.clustering.lloyd import RowBlock
 from vitctl.clustering.normalize import Normalizer
+from vitctl.clustering.sums import as_whole, bits_for
 from vitctl.data.image_source import ImageSource
 from vitctl.errors import InputError
 from vitctl.feature_sets import stored
@@ -73,8 +74,6 @@ def normalizer_of(rows: SplitRows, *, width: int, spherical: bool) -> Normalizer
 
     Raises InputError where all rows are the same.
     """
-    from vitctl.clustering.sums import as_whole, bits_for
-
     low, high = np.full(width, np.inf), np.full(width, -np.inf)
     for block in rows.raw():
         low = np.minimum(low, block.rows.min(axis=0))

@@ -134,6 +134,22 @@ def test_a_cluster_without_rows_takes_the_farthest():
     assert not fit.ended
 
 
+def test_rows_are_read_as_seldom_however_many_clusters_are_begun_anew():
+    reads = []
+
+    class Counting(Arrays):
+        def blocks(self):
+            reads.append(self.count)
+            return super().blocks()
+
+    rows = points()
+    first_centers = np.repeat(rows[:1].astype(np.float64), 9, axis=0)
+    fit = Lloyd(Counting(rows), False, 1, 0.0).step(FittedCenters(first_centers))
+    assert fit.reseeded == 8
+    # Labels, sums and lengths; the farthest rows.
+    assert len(reads) == 2
+
+
 def test_of_two_values_no_third_cluster_is_made():
     rows = np.array([[0.0], [0.0], [1.0], [1.0]], np.float32)
     fit, lloyd = fitted(Arrays(rows), np.array([[0.0], [1.0], [7.0]]))

@@ -69,9 +69,10 @@ class Lloyd:
     tolerance: float
     gather: Gather = alone
     threads: Executor | None = None
+    _positions: list[NDArray[np.int64]] = field(default_factory=list)
     _labels: list[NDArray[np.int32]] = field(default_factory=list)
     _sums: Sums | None = None
-    _squares: float | None = None
+    _squares: float = 0.0
 
     def step(self, fit: FittedCenters) -> FittedCenters:
         """One iteration more. It is the last where the inertia falls by no more than `tolerance`
@@ -100,10 +101,14 @@ class Lloyd:
         begins = self._sums is None
         if self._sums is None:
             self._sums = Sums.none(clusters, width, bits=bits_for(self.rows.count))
+        squares, bits = 0, bits_for(self.rows.count, largest=width)
         for number, block in enumerate(self.rows.blocks()):
             labels = nearest(block.rows, centers, threads=self.threads)
             if begins:
                 self._sums.add(block.rows, labels)
+                lengths = np.square(block.rows, dtype=np.float64).sum(axis=1)
+                squares += int(as_whole(lengths, bits=bits).sum())
+                self._positions.append(block.positions)
                 self._labels.append(labels)
                 continue
             before = self._labels[number]
@@ -111,19 +116,14 @@ class Lloyd:
             self._sums.add(block.rows[moved], before[moved], sign=-1)
             self._sums.add(block.rows[moved], labels[moved])
             self._labels[number] = labels
+        if begins:
+            self._squares = float(np.ldexp(float(self.gather(np.array([squares])).sum()), -bits))
         own = np.concatenate([self._sums.counts[:, None], self._sums.rows], axis=1)
         every = self.gather(own).sum(axis=0)
         return Sums(every[:, 0].copy(), every[:, 1:].copy(), self._sums.bits)
 
     def _inertia(self, centers: NDArray[np.float64], sums: Sums) -> float:
         """The sum over rows of |row|^2 - 2 row . center + |center|^2, of sums alone."""
-        if self._squares is None:
-            bits = bits_for(self.rows.count, largest=centers.shape[1])
-            own = sum(
-                int(as_whole(np.square(block.rows, dtype=np.float64).sum(axis=1), bits=bits).sum())
-                for block in self.rows.blocks()
-            )
-            self._squares = float(np.ldexp(float(self.gather(np.array([own])).sum()), -bits))
         products = np.ldexp(sums.rows.astype(np.float64), -sums.bits) * centers
         lengths = sums.counts * np.square(centers).sum(axis=1)
         return max(0.0, self._squares - 2 * float(products.sum()) + float(lengths.sum()))
@@ -155,9 +155,9 @@ class Lloyd:
 
     def _take(self, position: int, cluster: int) -> bool:
         """Label one row anew, if it is of this process."""
-        for labels, block in zip(self._labels, self.rows.blocks(), strict=True):
-            at = int(np.searchsorted(block.positions, position))
-            if at < len(block.positions) and block.positions[at] == position:
+        for labels, positions in zip(self._labels, self._positions, strict=True):
+            at = int(np.searchsorted(positions, position))
+            if at < len(positions) and positions[at] == position:
                 labels[at] = cluster
                 return True
         return False
