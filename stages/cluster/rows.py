@@ -16,6 +16,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.errors import InputError
 from vitctl.feature_sets import stored
 from vitctl.processes.arrays import gather_array
+from vitctl.recipes.embedded import check_finite
 
 _CACHED_BYTES = 2**30
 """Rows of a process that stay in memory between iterations; more are read again at each."""
@@ -39,14 +40,13 @@ class SplitRows:
         """As they were computed. Raises InputError for one that is not finite."""
         for positions in self._own:
             rows = self._features.rows.rows(self._split, positions)
-            bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-            if bad.size:
-                (name,) = self._source.ids(self._split, positions[bad[:1]])
-                raise InputError(
-                    f"features of {bad.size:,} images of {self._split} are not finite, first of "
-                    f"{name or int(positions[bad[0]])}",
-                    hint="the model has diverged, or the file is damaged: take other features",
-                )
+            check_finite(
+                rows,
+                positions,
+                split=self._split,
+                dataset=self._source,
+                hint="the model has diverged, or the file is damaged: take other features",
+            )
             yield RowBlock(positions, rows)
             processes.mark("score")
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stages.cluster.spec import IMAGES_A_CLUSTER, ClusterConfig, Inputs
 from vitctl.artifacts import Artifact, Store
-from vitctl.artifacts.manifest import MANIFEST
 from vitctl.errors import NotFoundError, UsageError
 from vitctl.events import Emit, Note
 from vitctl.model import feature_point
 from vitctl.recipes import branching, embedding
 from vitctl.settings.overrides import Overrides
 from vitctl.settings.trees import Tree
-
-if TYPE_CHECKING:
-    from vitctl.feature_sets.foreign import ForeignFeatures
 
 
 def resolve(
@@ -56,7 +52,9 @@ def resolve(
     if ways["--pixels"]:
         inputs = Inputs(_images(dataset(), emit=emit))
     elif ways["--features"]:
-        files = _features_in_files(features)
+        files = None
+        if not isinstance(features, Artifact) and features != "-":
+            files = embedding.features_in_files(Path(str(features)), labelled=False)
         if files is not None:
             if data is None:
                 raise UsageError(
@@ -117,16 +115,3 @@ def _images_of(features: Artifact, *, store: Store) -> Artifact:
             hint="name where it is: --data REF",
         )
     return dataset
-
-
-def _features_in_files(features: Any) -> ForeignFeatures | None:
-    """Features that another program wrote to a file or a folder; None for an artifact, or the
-    name of one."""
-    if isinstance(features, Artifact) or features == "-":
-        return None
-    path = Path(str(features))
-    if not path.exists() or (path / MANIFEST).exists():
-        return None
-    from vitctl.ingest.sources.feature_files import read_features
-
-    return read_features(path, labelled=False)

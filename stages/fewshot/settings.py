@@ -10,13 +10,12 @@ from typing import Any, get_args
 from stages.fewshot.spec import PARAMETERS, FewshotConfig, Given
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.kinds import CHECKPOINT, DATASET
-from vitctl.artifacts.manifest import MANIFEST
 from vitctl.data.config import FEWSHOT_PREPROCESS
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Emit, Note
 from vitctl.quantities import parse_count
 from vitctl.quoting import quoted
-from vitctl.recipes import measuring
+from vitctl.recipes import embedding, measuring
 from vitctl.settings.overrides import Overrides
 from vitctl.suggestions import nearest
 from vitctl.summaries import Features
@@ -178,11 +177,8 @@ def read_features(texts: Sequence[str]) -> tuple[list[Features], list[str]]:
 def features_in_files(path: Path) -> Given | None:
     """Features that another program wrote to a file or a folder; None where there is nothing, or
     an artifact."""
-    if not path.exists() or (path / MANIFEST).exists():
-        return None
-    from vitctl.ingest.sources.feature_files import read_features as read_files
-
-    return Given(read_files(path))
+    files = embedding.features_in_files(path)
+    return None if files is None else Given(files)
 
 
 def read_l2(text: str, *, name: str) -> float | str:

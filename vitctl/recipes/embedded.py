@@ -214,7 +214,13 @@ def _write_parts(
             emit(Progress(f"{split} features", first + done, info.examples, "images"))
 
         rows = extract(split, positions, show)
-        _check_finite(rows, split=split, first=first, dataset=dataset)
+        check_finite(
+            rows,
+            positions,
+            split=split,
+            dataset=dataset,
+            hint="the weights have diverged: take an earlier checkpoint",
+        )
         draft.write(stored.part_name(split, index=index, parts=info.parts), stored.as_npy(rows))
         processes.mark("save")
 
@@ -263,15 +269,20 @@ def _missing(draft: Draft, splits: dict[str, SplitFeatures]) -> list[tuple[str, 
     return [(split, index) for split, index in processes.share("missing parts", look)]
 
 
-def _check_finite(
-    rows: NDArray[np.float32], *, split: str, first: int, dataset: ImageSource
+def check_finite(
+    rows: NDArray[np.float32],
+    positions: NDArray[np.int64],
+    *,
+    split: str,
+    dataset: ImageSource,
+    hint: str,
 ) -> None:
-    """Raise InputError naming an image whose features are not numbers."""
+    """Raise InputError naming an image whose features are not numbers, of those at `positions`."""
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if bad.size:
-        (name,) = dataset.ids(split, np.array([first + bad[0]]))
+        (name,) = dataset.ids(split, positions[bad[:1]])
         raise InputError(
             f"features of {bad.size:,} images of {split} are not finite, first of "
-            f"{name or first + int(bad[0])}",
-            hint="the weights have diverged: take an earlier checkpoint",
+            f"{name or int(positions[bad[0]])}",
+            hint=hint,
         )

@@ -1,16 +1,17 @@
-"""Which features of images are made: the settings of `vitctl embed`, and those of pixels. Imports
-no array library; `embedded` makes them."""
+"""Which features of images are made, or taken from files: the settings of `vitctl embed`, and
+those of pixels. Imports no array library; `embedded` makes them."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PositiveInt
 
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.kinds import FEATURE_SET
 from vitctl.artifacts.kinds.feature_set import PIXELS, FeatureSet
-from vitctl.artifacts.manifest import Parent, Recipe
+from vitctl.artifacts.manifest import MANIFEST, Parent, Recipe
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess, MockConfig
 from vitctl.events import Emit, Note
 from vitctl.hardware.precision import Precision
@@ -19,6 +20,9 @@ from vitctl.recipes import branching, measuring
 from vitctl.settings.config import Config
 from vitctl.settings.trees import Tree
 from vitctl.summaries import WeightsName
+
+if TYPE_CHECKING:
+    from vitctl.feature_sets.foreign import ForeignFeatures
 
 STAGE = "embed"
 VERSION = 1
@@ -70,6 +74,16 @@ def first_settings(
         # A tree, so that --set of one field leaves the others as the protocol has them.
         "preprocess": FEWSHOT_PREPROCESS.model_dump(mode="json"),
     }
+
+
+def features_in_files(path: Path, *, labelled: bool = True) -> ForeignFeatures | None:
+    """Features that another program wrote to a file or a folder, which may have no labels unless
+    `labelled`; None where there is nothing, or an artifact."""
+    if not path.exists() or (path / MANIFEST).exists():
+        return None
+    from vitctl.ingest.sources.feature_files import read_features
+
+    return read_features(path, labelled=labelled)
 
 
 def splits_of(dataset: Artifact) -> list[str]:
