@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl.artifacts.documents import json_bytes
 from vitctl.data import pipeline
 from vitctl.data.columns import Column
 from vitctl.data.config import EvalPreprocess
@@ -73,8 +74,7 @@ def results(
         "confusions": confusion.most_frequent(),
         "calibration": reliability(table.answers),
     }
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    return f"{text}\n".encode()
+    return json_bytes(content)
 
 
 def _row(row: MeasuredMetric) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
@@ -16,6 +15,7 @@ from stages.fewshot.spec import VERSION, FewshotConfig, Given, Inputs
 from stages.fewshot.subjects import Subject
 from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store, crew
+from vitctl.artifacts.documents import json_bytes
 from vitctl.artifacts.kinds import FEWSHOT
 from vitctl.artifacts.kinds.fewshot import Fewshot, TrainedImages
 from vitctl.artifacts.store import slug
@@ -202,8 +202,7 @@ def _probed(
             for row in results
         ],
     }
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    draft.write(RESULTS, f"{text}\n".encode())
+    draft.write(RESULTS, json_bytes(content))
     return draft.publish(summary=summary.as_json())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -11,6 +10,7 @@ from stages.vtab.cost import settings_of, trained_with
 from stages.vtab.spec import PRESET, VERSION, Inputs, TaskData, VtabConfig, VtabRuntime
 from vitctl import quantities
 from vitctl.artifacts import Artifact, Draft, Recipe, Store
+from vitctl.artifacts.documents import json_bytes
 from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import CHECKPOINT, DATASET, VTAB
 from vitctl.artifacts.kinds.vtab import GroupMean, TaskScore, Vtab
@@ -117,8 +117,7 @@ def _fine_tuned(
 
     # Publish
     content: dict[str, Any] = {"format": _FORMAT, **summary.as_json(), "missing": over.missing}
-    written = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    draft.write(RESULTS, f"{written}\n".encode())
+    draft.write(RESULTS, json_bytes(content))
     draft.write(CSV, text.as_csv(summary).encode())
     draft.write(TABLE, text.as_table(summary).encode())
     return draft.publish(summary=summary.as_json())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -51,6 +52,12 @@ def read_document(
 def document_bytes(document: BaseModel) -> bytes:
     """A document as it is written: JSON, indented, with a newline at the end."""
     return f"{document.model_dump_json(indent=1)}\n".encode()
+
+
+def json_bytes(content: Any) -> bytes:
+    """What is no model as it is written: JSON, indented, with a newline at the end. Raises
+    ValueError for a number that is not finite."""
+    return f"{json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)}\n".encode()
 
 
 def read_part(path: Place, model: type[D], *, repair: str | None = None) -> D:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Store, crew
+from vitctl.artifacts.documents import json_bytes
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.artifacts.kinds.feature_set import PIXELS, FeatureSet
 from vitctl.artifacts.store import slug
@@ -239,8 +239,7 @@ def _published(
         splits=splits,
         trained_on=tuple(sorted(trained_on)),
     )
-    text = json.dumps(described.model_dump(mode="json"), indent=1, ensure_ascii=False)
-    draft.write(stored.DESCRIPTION, f"{text}\n".encode())
+    draft.write(stored.DESCRIPTION, json_bytes(described.model_dump(mode="json")))
     return draft.publish(summary=summary.as_json())
 
 

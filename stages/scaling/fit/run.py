@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from stages.scaling.analysis import resolve_config, say_guesses, study_table
 from stages.scaling.fit.announce import announce
 from stages.scaling.fit.spec import REPORT, RESIDUALS, VERSION, Inputs
 from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
+from vitctl.artifacts.documents import json_bytes
 from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import SCALING_FIT
 from vitctl.artifacts.store import slug
@@ -53,7 +53,7 @@ def run(
             summary = {key: value for key, value in whole.items() if key != "band"}
 
             # ---- Publish it
-            (draft.path / REPORT).write_atomic(_json(whole))
+            (draft.path / REPORT).write_atomic(json_bytes(whole))
             (draft.path / RESIDUALS).write_atomic(_csv(summary["residuals"]))
             artifact = draft.publish(summary=summary)
         else:
@@ -72,10 +72,6 @@ def _outside(table: Table, path: Path) -> Parent:
         digest=table.sha256,
         path=str(path.resolve()),
     )
-
-
-def _json(value: dict[str, Any]) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
