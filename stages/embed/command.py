@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 from stages.embed.settings import read_splits, resolve
 from stages.embed.spec import EmbedConfig
 from vitctl.console import flags
@@ -47,10 +45,6 @@ def embed(
     Embed and probe: vitctl embed --from RUN | vitctl fewshot --features -
     """
     runtime = session.runtime(MeasuringRuntime)
-    datasets = [*data] if data else [None]
-    checkpoints = session.several("checkpoint", source, option="--from")
-    session.check_one_place(len(checkpoints) * len(datasets))
-    for checkpoint, reference in product(checkpoints, datasets):
-        dataset = session.measured_on(checkpoint, reference)
+    for checkpoint, dataset in session.measurements(source, data):
         cfg = resolve(session.overrides, checkpoint, dataset, emit=session.emit)
         session.deliver("embed", cfg, Measured(checkpoint, dataset), runtime=runtime)

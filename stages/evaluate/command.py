@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -93,18 +92,13 @@ def evaluate(
             raise UsageError("--compare is on one dataset", hint="name one with --data")
         _compare(session, compare, source, data[0] if data else None, labels, runtime=runtime)
         return
-    datasets = [*data] if data else [None]
-    checkpoints = session.several("checkpoint", source, option="--from")
-    session.check_one_place(len(checkpoints) * len(datasets))
     made: list[Artifact] = []
-    for checkpoint, reference in product(checkpoints, datasets):
-        dataset = session.measured_on(checkpoint, reference)
+    for checkpoint, dataset in session.measurements(source, data):
         cfg, inputs = resolve(
             session.overrides, checkpoint, dataset, labels=labels, emit=session.emit
         )
-        artifact = session.result_of("evaluate", cfg, inputs, runtime=runtime)
+        artifact = session.deliver("evaluate", cfg, inputs, runtime=runtime)
         if artifact is not None:
-            session.answer(artifact)
             made.append(artifact)
     if len(made) > 1:
         from stages.evaluate.run import in_a_table

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -123,26 +122,23 @@ def fewshot(
             made.append(_result(session, cfg, given, runtime=runtime))
         _show_table(session, made)
         return
-    datasets = [*data] if data else [None]
-    checkpoints = session.several("checkpoint", source, option="--from")
-    session.check_one_place(len(checkpoints) * len(datasets) * max(1, len(kinds)))
     made = []
-    for checkpoint, reference in product(checkpoints, datasets):
-        made += _probe(session, checkpoint, reference, kinds, runtime=runtime)
+    for checkpoint, dataset in session.measurements(source, data, results=max(1, len(kinds))):
+        made += _probe(session, checkpoint, dataset, kinds, runtime=runtime)
     _show_table(session, made)
 
 
 def _probe(
     session: Session,
     checkpoint: Artifact,
-    reference: str | None,
+    dataset: Artifact | None,
     kinds: Sequence[Features],
     *,
     runtime: MeasuringRuntime,
     prints: bool = True,
 ) -> list[Artifact | None]:
-    """A checkpoint on a dataset (None: what it was trained on): a result for each kind."""
-    dataset = session.measured_on(checkpoint, reference)
+    """A checkpoint on a dataset, or the synthetic images that it was trained on: a result for each
+    kind."""
     given = Measured(checkpoint, dataset)
     return [
         _result(session, cfg, given, runtime=runtime, prints=prints)
@@ -166,10 +162,8 @@ def _result(
     prints: bool = True,
 ) -> Artifact | None:
     """One result, which is printed if it `prints`; None where the settings were."""
-    artifact = session.result_of("fewshot", cfg, given, runtime=runtime)
-    if artifact is not None and prints:
-        session.answer(artifact)
-    return artifact
+    made_by = session.deliver if prints else session.result_of
+    return made_by("fewshot", cfg, given, runtime=runtime)
 
 
 def _show_table(session: Session, made: Sequence[Artifact | None]) -> None:
@@ -215,7 +209,8 @@ def _compare(
             pair.append(entry)
             continue
         [checkpoint] = session.many("checkpoint", text, option="--compare")
-        pair += _probe(session, checkpoint, data, kinds, runtime=runtime, prints=False)
+        dataset = session.measured_on(checkpoint, data)
+        pair += _probe(session, checkpoint, dataset, kinds, runtime=runtime, prints=False)
     if None in pair or not processes.first():  # --print-config, or another process answers
         return
     from stages.fewshot.comparison import COLUMNS, cells, compare, is_assumed

@@ -101,9 +101,8 @@ def vtab(
             store=session.store,
             emit=session.emit,
         )
-        artifact = session.result_of("vtab", cfg, inputs, runtime=runtime)
+        artifact = session.deliver("vtab", cfg, inputs, runtime=runtime)
         if artifact is not None:
-            session.answer(artifact)
             made.append(artifact)
     if len(made) > 1:
         from stages.vtab.text import compared

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -204,6 +205,17 @@ class Session:
             return None
         return self.one("dataset", data, option="--data", stdin=False, of=checkpoint)
 
+    def measurements(
+        self, sources: Sequence[str] | None, data: Sequence[str] | None, *, results: int = 1
+    ) -> Iterator[tuple[Artifact, Artifact | None]]:
+        """Each checkpoint that `--from` names with each dataset that `--data` does: see `several`
+        and `measured_on`. As many `results` are made of each."""
+        checkpoints = self.several("checkpoint", sources, option="--from")
+        references = data or (None,)
+        self.check_one_place(len(checkpoints) * len(references) * results)
+        for checkpoint, reference in product(checkpoints, references):
+            yield checkpoint, self.measured_on(checkpoint, reference)
+
     # Configuration
 
     @cached_property
@@ -247,12 +259,13 @@ class Session:
 
     # Answers
 
-    def deliver(self, stage: str, cfg: Config, given: Any, *, runtime: Runtime) -> None:
+    def deliver(self, stage: str, cfg: Config, given: Any, *, runtime: Runtime) -> Artifact | None:
         """Run `stages.<stage>.run` and print the artifact it made, or with --print-config only
-        the resolved configuration."""
+        the resolved configuration, which is None."""
         artifact = self.result_of(stage, cfg, given, runtime=runtime)
         if artifact is not None:
             self.answer(artifact)
+        return artifact
 
     def result_of(
         self, stage: str, cfg: Config, given: Any, *, runtime: Runtime
