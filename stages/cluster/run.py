@@ -110,8 +110,9 @@ def _made(
     order, labels = labelled.by_size(numbers, split=cfg.split, clusters=cfg.clusters)
 
     # ---- Describe them
+    columns = {split: of_images[:, None] for split, of_images in labels.items()}
     info = relabelled(
-        {split: of_images[:, None] for split, of_images in labels.items()},
+        columns,
         of=DatasetRef(id=inputs.dataset.id, digest=inputs.dataset.digest),
         classes=_names(cfg.clusters, draft.recipe),
     )
@@ -138,7 +139,7 @@ def _made(
     draft.write(labelled.CENTERS, as_npy(state.centers[order]))
     draft.write(labelled.MEAN, as_npy(normalizer.mean))
     draft.write(labelled.REPORT, document_bytes(report))
-    for file, content in files_of(info, {split: of[:, None] for split, of in labels.items()}):
+    for file, content in files_of(info, columns):
         draft.write(file, content)
     emit(
         Settings(
