@@ -14,7 +14,7 @@ from vitctl.advice.choice import Contender
 from vitctl.advice.evidence import Evidence
 from vitctl.advice.fitting import Fitted
 from vitctl.advice.target import Devices
-from vitctl.artifacts import Store
+from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.pasteable import store_flags
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
@@ -41,7 +41,11 @@ def run(request: Goal, inputs: Inputs, *, store: Store, emit: Emit = silent) -> 
     devices = _devices(request)
 
     # Measured runs and their laws
-    own = own_runs.results(store) if request.runs in (None, evidence.OWN) else None
+    takes_own = request.runs in (None, evidence.OWN)
+    entries: list[Artifact | Run] = []
+    if takes_own or devices is not None:
+        entries += store.entries(check=False)  # once: a large store takes seconds
+    own = own_runs.results(entries, store=store) if takes_own else None
     runs = _evidence(request, own, examples=images.examples, emit=emit)
     emit(Note(f"advice rests on {runs.in_words}"))
     laws = runs.laws
@@ -55,7 +59,7 @@ def run(request: Goal, inputs: Inputs, *, store: Store, emit: Emit = silent) -> 
     # Layout, memory and speed
     fits, refused = _fitted(laws, runs, request, images=images, devices=devices)
     left_out += refused
-    speeds = [] if devices is None else own_runs.speeds(store, devices)
+    speeds = [] if devices is None else own_runs.speeds(entries, devices)
     rate = {} if devices is None else rates.rates(fits, devices=devices, speeds=speeds)
 
     # The choice

@@ -84,8 +84,12 @@ def store(tmp_path_factory):
     return store
 
 
+def results_of(store):
+    return own_runs.results(store.entries(check=False), store=store)
+
+
 def test_results_by_what_they_measured(store):
-    results = own_runs.results(store)
+    results = results_of(store)
     assert set(results.by_metric) == {"5-shot:photos/2", "10-shot:photos/2"}
     runs = results.by_metric["10-shot:photos/2"]
     points = runs.points
@@ -102,7 +106,7 @@ def test_results_by_what_they_measured(store):
 
 
 def test_the_compute_of_a_run_is_three_forward_passes(store):
-    points = own_runs.results(store).by_metric["10-shot:photos/2"].points
+    points = results_of(store).by_metric["10-shot:photos/2"].points
     own = points.model == "tiny"
     flops = accounting.trained_flops(studies.config("tiny").model)
     assert points.compute[own] == pytest.approx(points.images[own] * flops)
@@ -115,7 +119,7 @@ def test_what_does_not_count_is_counted(tmp_path):
     studies.probed(store, trunk, 0.5, data=data)
     other = studies.trained(store, "tiny", 200, data=data, summary={"images_before": 5})
     studies.probed(store, other, 0.5, data=data)
-    results = own_runs.results(store)
+    results = results_of(store)
     assert results.by_metric == {}
     assert results.chosen(None) is None
     assert results.skipped == {
@@ -130,30 +134,30 @@ def test_seeds_of_a_cell_are_averaged(tmp_path):
     for seed, error in ((0, 0.4), (1, 0.5)):
         checkpoint = studies.trained(store, "tiny", 100, data=data, seed=seed)
         studies.probed(store, checkpoint, error, data=data)
-    points = own_runs.results(store).by_metric["10-shot:photos/2"].points
+    points = results_of(store).by_metric["10-shot:photos/2"].points
     assert points.error == pytest.approx([0.45])
 
 
 def test_the_speed_is_the_median_of_what_runs_logged(store):
     devices = target.Devices("local", "cpu", 4, None, None, local=True)
-    speeds = own_runs.speeds(store, devices)
+    speeds = own_runs.speeds(store.entries(check=False), devices)
     assert len(speeds) == len(studies.LENGTHS)
     assert {speed.images_per_second for speed in speeds} == {1000.0}
     assert {speed.model.width for speed in speeds} == {16}
     elsewhere = target.gpus("h100")
-    assert own_runs.speeds(store, elsewhere) == []
+    assert own_runs.speeds(store.entries(check=False), elsewhere) == []
 
 
 def test_no_laws_of_too_few_lengths(tmp_path):
     store = Store(tmp_path / "artifacts")
     studies.study(store, lengths=studies.LENGTHS[:3])
-    results = own_runs.results(store)
+    results = results_of(store)
     assert len(results.by_metric["10-shot:photos/2"].points) == 6
     assert results.chosen(None) is None
 
 
 def test_an_unknown_metric_of_the_store_is_refused(store):
     with pytest.raises(UsageError) as error:
-        own_runs.results(store).chosen("10-shot:photo/2")
+        results_of(store).chosen("10-shot:photo/2")
     assert "10-shot:photos/2" in (error.value.hint or "")
-    assert np.size(own_runs.results(store).chosen("5-shot:photos/2").points.error) == 12
+    assert np.size(results_of(store).chosen("5-shot:photos/2").points.error) == 12

@@ -8,7 +8,8 @@ rows of a run, so waiting for data is in them, and its pauses for checkpoints an
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,22 +80,20 @@ class _Result:
     probe: tuple[str, ...]
 
 
-def results(store: Store) -> OwnResults:
-    """The few-shot probes and evaluations of a store, by what they measured."""
+def results(entries: Iterable[Artifact | Run], *, store: Store) -> OwnResults:
+    """The few-shot probes and evaluations among the entries of a store, by what they measured."""
     by_metric: dict[str, list[_Result]] = {}
-    skipped: dict[str, int] = {}
-    for entry in store.entries(check=False):
+    skipped: Counter[str] = Counter()
+    for entry in entries:
         if not isinstance(entry, Artifact) or entry.kind not in (FEWSHOT.name, EVALUATION.name):
             continue
         try:
             rows = list(_read(entry, store=store))
         except _Skip as reason:
-            skipped[str(reason)] = skipped.get(str(reason), 0) + 1
+            skipped[str(reason)] += 1
             continue
         except VitctlError:
-            skipped["are damaged, or what they measured is"] = (
-                skipped.get("are damaged, or what they measured is", 0) + 1
-            )
+            skipped["are damaged, or what they measured is"] += 1
             continue
         for row in rows:
             by_metric.setdefault(row.metric, []).append(row)
@@ -210,10 +209,10 @@ class OwnSpeed:
         return self.images_per_second / (1.0 + self.pauses)
 
 
-def speeds(store: Store, devices: Devices) -> list[OwnSpeed]:
-    """The speeds of the store's runs on such devices, the newest run last."""
+def speeds(entries: Iterable[Artifact | Run], devices: Devices) -> list[OwnSpeed]:
+    """The speeds on such devices of the runs among a store's entries, in their order."""
     rates = []
-    for entry in store.entries(check=False):
+    for entry in entries:
         if isinstance(entry, Run):
             try:
                 rates += list(_speeds_of(entry, devices))
