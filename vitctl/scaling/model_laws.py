@@ -125,7 +125,7 @@ class ModelLaw:
     def errors(self, images: float, *, examples: float) -> Floats:
         """Errors [draws] of the drawn laws."""
         one = self.drawn
-        new = _counted(images, examples, one.r) / one.unit
+        new = images * share(images / examples, one.r) / one.unit
         return one.a * (new + one.d) ** -one.b + one.c
 
     def new_runs(
@@ -160,13 +160,6 @@ def counted(images: float, *, examples: float, worth: float) -> float:
     return images * float(share(images / examples, worth))
 
 
-def _counted(images: float, examples: float, worth: Floats) -> Floats:
-    again = max(images / examples - 1.0, 0.0)
-    with np.errstate(invalid="ignore"):
-        more = np.where(np.isinf(worth), again, -worth * np.expm1(-again / worth))
-    return min(images, examples) + examples * more
-
-
 def repeated(new: float, *, examples: float, worth: float) -> float | None:
     """Images to see so that `new` count: the inverse of `counted`. None where no number of repeats
     will do.
@@ -183,48 +176,41 @@ def repeated(new: float, *, examples: float, worth: float) -> float | None:
 def model_laws(points: Points, *, draws: int, seed: int) -> dict[str, ModelLaw]:
     """The law of every model of `points` (with models, images and data sizes) whose runs have
     enough lengths, by rising cost of an image."""
-    assert points.images is not None
-    assert points.data_size is not None
-    one_set = len(np.unique(points.data_size)) < 2
-    laws: dict[str, ModelLaw] = {}
-    streams = np.random.SeedSequence(seed).spawn(len(points.models))
-    for name, stream in zip(points.models, streams, strict=True):
-        table = _table(points, name)
-        if table is not None:
-            rng = np.random.default_rng(stream)
-            laws[name] = _fitted(table, draws=draws, rng=rng, one_set=one_set)
-    determined = [law for law in laws.values() if law.determined]
-    if not determined:
-        return laws
-    least = min(determined, key=lambda law: law.worth).worth
-    worths = np.min([law.drawn.r for law in determined], axis=0)
-    overfits = tuple(row for law in determined for row in law.overfits)
-    for name, law in laws.items():
-        if not law.determined:
-            table = _table(points, name)
-            assert table is not None
+    tables = _tables(points)
+    spawned = np.random.SeedSequence(seed).spawn(len(points.models))
+    streams = dict(zip(points.models, spawned, strict=True))
+    telling = [name for name, table in tables.items() if table.tells_repeats]
+    laws = {
+        name: _fitted(tables[name], draws=draws, rng=np.random.default_rng(streams[name]))
+        for name in telling or tables
+    }
+    if telling:
+        least = min(law.worth for law in laws.values())
+        worths = np.min([law.drawn.r for law in laws.values()], axis=0)
+        overfits = tuple(row for law in laws.values() for row in law.overfits)
+        for name in tables.keys() - laws.keys():
             rng = np.random.default_rng(seed)
-            borrowed = _fitted(table, draws=draws, rng=rng, one_set=False, worth=(least, worths))
-            laws[name] = replace(borrowed, overfits=borrowed.overfits or overfits)
-    return laws
+            law = _fitted(tables[name], draws=draws, rng=rng, worth=(least, worths))
+            laws[name] = replace(law, overfits=law.overfits or overfits)
+    return {name: laws[name] for name in tables}
+
+
+def models_with_laws(points: Points) -> tuple[str, ...]:
+    """The models to which `model_laws` would fit one, by rising cost of an image."""
+    return tuple(_tables(points))
 
 
 def foretold(points: Points) -> float | None:
     """How far off laws are that were fitted to the shorter runs of each model, on its longer ones,
     up to three times as long as any of those: a root mean square. None without such runs."""
     assert points.images is not None
-    assert points.model is not None
-    assert points.data_size is not None
     missed: list[float] = []
-    for name in points.models:
-        own = points.model == name
-        longest = float(points.images[own].max())
-        long = own & (points.images > _SHORT * longest)
-        shorter = _table(points, name, among=own & ~long)
-        whole = _table(points, name)
-        if shorter is None or whole is None:
+    for name, whole in _tables(points).items():
+        longest = float(whole.images.max())
+        shorter = _table(points, name, among=points.images <= _SHORT * longest)
+        if shorter is None:
             continue
-        law = _fitted(shorter, draws=2, rng=np.random.default_rng(0), one_set=False)
+        law = _fitted(shorter, draws=2, rng=np.random.default_rng(0))
         missed += [
             law.error(images, examples=examples) - error
             for images, examples, error in zip(whole.images, whole.sizes, whole.error, strict=True)
@@ -252,6 +238,12 @@ class _Runs:
         """Whether they show what a repeated image is worth: some repeat, on unequal sets."""
         several = np.sum(self.images / self.sizes > _REPEATED) >= _LEAST_REPEATED
         return bool(several) and len(np.unique(self.sizes)) > 1 and len(self.images) >= 7
+
+
+def _tables(points: Points) -> dict[str, _Runs]:
+    """The runs of every model that has enough lengths for a law."""
+    tables = {name: _table(points, name) for name in points.models}
+    return {name: table for name, table in tables.items() if table is not None}
 
 
 def _table(points: Points, model: str, *, among: np.ndarray | None = None) -> _Runs | None:
@@ -297,12 +289,11 @@ def _fitted(
     *,
     draws: int,
     rng: np.random.Generator,
-    one_set: bool,
     worth: tuple[float, Floats] | None = None,
 ) -> ModelLaw:
     """The law of a table, and of `draws` drawn from it: the law with noise about it, whose size is
     drawn, too (sigma^2 freedom / chi^2), so that few runs make wide intervals."""
-    determined = worth is None and not one_set and table.tells_repeats
+    determined = worth is None and table.tells_repeats
     shifted = len(table.images) >= _LEAST_FOR_SHIFT
     d = _D if shifted else _D[:1]
     r = _R if determined else np.array([math.inf if worth is None else worth[0]])

@@ -70,12 +70,13 @@ class Repeats:
     foretold: tuple[Foretold, ...]
 
 
-def share(epochs: Floats | float, worth: float) -> Floats:
-    """n(e): the part of a run's compute that counts as spent on new images."""
+def share(epochs: Floats | float, worth: Floats | float) -> Floats:
+    """n(e): the part of a run's compute that counts as spent on new images. One of the two is a
+    number, or both have one shape."""
     again = np.maximum(np.asarray(epochs, np.float64) - 1.0, 0.0)
-    if math.isinf(worth):
-        return np.ones_like(again)
-    return (1.0 - worth * np.expm1(-again / worth)) / (1.0 + again)
+    with np.errstate(invalid="ignore"):  # where r is infinite
+        more = np.where(np.isinf(worth), again, -worth * np.expm1(-again / worth))
+    return (1.0 + more) / (1.0 + again)
 
 
 def repeats(
