@@ -17,7 +17,6 @@ from vitctl.advice.fitting import Fitted
 from vitctl.advice.rates import DAY_S, HOUR_S, ModelRate
 from vitctl.advice.target import Devices
 from vitctl.model import accounting
-from vitctl.recipes.pretraining import ImageFacts
 from vitctl.scaling.fit import fit_law
 from vitctl.scaling.frontier import frontier
 from vitctl.scaling.model_laws import ModelLaw
@@ -137,13 +136,7 @@ def frontier_error(runs: Evidence, advised: AdvisedRun) -> float | None:
     return float(fit_law(points.compute[index], points.error[index]).law.error(at))
 
 
-def cautions_of(
-    request: Goal,
-    runs: Evidence,
-    advised: AdvisedRun,
-    describe: Describe,
-    images: ImageFacts,
-) -> list[str]:
+def cautions_of(runs: Evidence, advised: AdvisedRun, describe: Describe) -> list[str]:
     sentences = []
     if advised.extrapolated:
         sentences.append(

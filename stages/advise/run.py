@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from stages.advise import budgets, refusals, results
 from stages.advise.spec import Goal, Inputs
 from vitctl.advice import choice, evidence, fitting, own_runs, rates, target
@@ -152,7 +150,7 @@ def run(request: Goal, inputs: Inputs, *, store: Store, emit: Emit = silent) -> 
             contenders, examples=images.examples, tolerance=request.tolerance
         )
     ]
-    cautions = results.cautions_of(request, runs, advised, describe, images)
+    cautions = results.cautions_of(runs, advised, describe)
     for sentence in cautions:
         emit(Caution(sentence))
     return Advice(
@@ -209,12 +207,11 @@ def _evidence(
         for reason, count in own.skipped.items():
             emit(Note(f"{count} results of the store {reason}: they do not count"))
         metric = request.metric
-        if request.runs is None and metric not in own.by_metric:
-            metric = None  # one of the paper's, perhaps
-        chosen = None
-        if request.metric is None or metric is not None or request.runs == evidence.OWN:
-            chosen = own.chosen(metric if request.runs is None else request.metric)
-        if chosen is not None and _has_a_law(chosen):
+        if request.runs is None and metric is not None and metric not in own.by_metric:
+            chosen = None  # one of the paper's, perhaps
+        else:
+            chosen = own.chosen(metric)
+        if chosen is not None and chosen.models_with_laws:
             return chosen
         if request.runs == evidence.OWN:
             raise UsageError(
@@ -222,7 +219,7 @@ def _evidence(
                 f"{LEAST_RUNS} lengths or more, which a law takes",
                 hint="cool a trunk down at several steps and probe each, or --runs paper",
             )
-        if own.by_metric and request.metric is None:
+        if own.by_metric and metric is None:
             emit(
                 Note(
                     f"no model of the store was measured at {LEAST_RUNS} lengths or more, which a "
@@ -230,16 +227,6 @@ def _evidence(
                 )
             )
     return evidence.of_paper(examples=examples, metric=request.metric)
-
-
-def _has_a_law(runs: Evidence) -> bool:
-    """Whether any model of these runs has enough lengths for a law."""
-    points = runs.points
-    assert points.model is not None
-    assert points.images is not None
-    return any(
-        len(np.unique(points.images[points.model == name])) >= LEAST_RUNS for name in points.models
-    )
 
 
 def _requested(

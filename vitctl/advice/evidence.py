@@ -15,7 +15,7 @@ from vitctl.errors import InputError, UsageError
 from vitctl.quantities import show_count
 from vitctl.quoting import quoted
 from vitctl.scaling.config import ColumnsConfig
-from vitctl.scaling.model_laws import ModelLaw, foretold, model_laws
+from vitctl.scaling.model_laws import ModelLaw, foretold, model_laws, models_with_laws
 from vitctl.scaling.points import Points
 from vitctl.scaling.user_table import read_points, resolve
 from vitctl.suggestions import suggest
@@ -58,6 +58,11 @@ class Evidence:
     def laws(self) -> dict[str, ModelLaw]:
         """Of every model with enough runs, by its name."""
         return model_laws(self.points, draws=_DRAWS, seed=_SEED)
+
+    @cached_property
+    def models_with_laws(self) -> tuple[str, ...]:
+        """Their names, without a fit."""
+        return models_with_laws(self.points)
 
     @cached_property
     def foretold(self) -> float | None:

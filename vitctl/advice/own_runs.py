@@ -21,7 +21,6 @@ from vitctl.errors import VitctlError
 from vitctl.model import accounting, variants
 from vitctl.model.config import ModelConfig
 from vitctl.recipes import branching
-from vitctl.scaling.model_laws import LEAST_RUNS
 from vitctl.train.carried_over import trained_with
 from vitctl.train.config import TrainConfig, from_identity
 from vitctl.train.telemetry import goodput, metrics
@@ -48,10 +47,9 @@ class OwnResults:
             if metric not in self.by_metric:
                 raise unknown_metric(metric, list(self.by_metric), of="the store")
             return self.by_metric[metric]
-        enough = [one for one in self.by_metric.values() if _models_with_a_law(one)]
         return max(
-            enough,
-            key=lambda one: (_models_with_a_law(one), len(one.points), _shots(one.metric)),
+            (one for one in self.by_metric.values() if one.models_with_laws),
+            key=lambda one: (len(one.models_with_laws), len(one.points), _shots(one.metric)),
             default=None,
         )
 
@@ -60,16 +58,6 @@ def _shots(metric: str) -> int:
     """Of a metric's name; 0 where it has none."""
     shots = metric.partition("-shot")[0]
     return int(shots) if shots.isdigit() else 0
-
-
-def _models_with_a_law(evidence: Evidence) -> int:
-    points = evidence.points
-    assert points.model is not None
-    assert points.images is not None
-    return sum(
-        len(set(points.images[points.model == name].tolist())) >= LEAST_RUNS
-        for name in points.models
-    )
 
 
 @dataclass(frozen=True)
