@@ -4,7 +4,6 @@ and how it is laid out; or why it does not fit."""
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +11,12 @@ from vitctl.advice.evidence import Evidence
 from vitctl.advice.target import Devices
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.hardware.precision import Precision
-from vitctl.model import accounting, variants
-from vitctl.model.config import nearest_sizes
+from vitctl.model import accounting
 from vitctl.plan import candidates
 from vitctl.plan.program import StepPlan
 from vitctl.quantities import show_count
 from vitctl.recipes import settings
-from vitctl.recipes.pretraining import RESOLUTION, ImageFacts
+from vitctl.recipes.pretraining import ImageFacts
 from vitctl.recipes.recipe import RecipeName, load
 from vitctl.settings.overrides import Overrides
 from vitctl.settings.trees import from_keys
@@ -82,8 +80,6 @@ def fitted(
 
     def resolved(batch: int | None) -> TrainConfig:
         keys = tree | ({} if batch is None else {"data.batch": batch})
-        if side is not None:
-            keys = keys | {"model.resolution": side}
         return settings.resolve(
             Overrides(file={}, settings=from_keys(keys)),
             model=None if own else model,
@@ -95,8 +91,10 @@ def fitted(
         ).cfg
 
     cfg = resolved(usual_batch)
-    if side is not None and _usual_side(model, own) != side:
+    if side is not None and cfg.model.resolution != side:
         flags.append(f"--res={side}")
+        tree["model.resolution"] = side
+        cfg = resolved(usual_batch)
     notes: list[str] = []
     wanted = cfg.data.batch
     if devices is not None and wanted % devices.count:
@@ -123,14 +121,6 @@ def fitted(
                 "a time; it changes no result"
             )
     return Fitted(model, cfg, tuple(flags), layout, tuple(notes))
-
-
-def _usual_side(model: str, own: Mapping[str, int]) -> int:
-    """The resolution that `pretrain` takes where none is given."""
-    if own:
-        return nearest_sizes(RESOLUTION, patch=own["patch"])[0]
-    named = variants.parse(model)
-    return named.resolution or nearest_sizes(RESOLUTION, patch=named.patch)[0]
 
 
 def _precision(devices: Devices | None) -> Precision | None:
