@@ -10,7 +10,7 @@ from vitctl.artifacts import Artifact
 from vitctl.errors import UsageError
 from vitctl.model import variants
 from vitctl.plan.bill import amount
-from vitctl.quantities import parse_count
+from vitctl.recipes import pretraining
 from vitctl.recipes.recipe import RecipeName
 
 TOLERANCE = 0.001
@@ -93,17 +93,11 @@ def resolve_inputs(
     classes: int | None,
 ) -> Inputs:
     """The images. `dataset` is called where no number is given."""
-    if names_dataset and examples is not None:
-        raise UsageError(
-            "--data and --examples both give the number of images", hint="keep one of them"
-        )
+    count = pretraining.example_count(examples, names_dataset=names_dataset)
     if classes is not None and classes < 1:
         raise UsageError(f"--classes {classes} is less than one")
-    if classes is not None and examples is None:
+    if classes is not None and count is None:
         raise UsageError("--classes goes with --examples; a dataset has its own")
-    if examples is None:
+    if count is None:
         return Inputs(dataset())
-    count = parse_count(examples, name="--examples")
-    if count < 1:
-        raise UsageError("--examples 0 leaves nothing to train on")
     return Inputs(None, count, classes or _CLASSES)

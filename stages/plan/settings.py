@@ -10,11 +10,9 @@ from stages.plan.spec import Inputs, PlanRuntime
 from vitctl.artifacts import Artifact
 from vitctl.artifacts import inputs as artifact_inputs
 from vitctl.artifacts.kinds import CHECKPOINT
-from vitctl.errors import UsageError
 from vitctl.events import Emit, Note
 from vitctl.hardware.precision import Precision
 from vitctl.plan.topology import LOCAL, parse
-from vitctl.quantities import parse_count
 from vitctl.recipes import going_on, pretraining, settings
 from vitctl.recipes.recipe import RecipeName
 from vitctl.settings.overrides import Overrides, build
@@ -61,23 +59,17 @@ def resolve(
 
     Raises UsageError for settings that make no sense, or an unknown topology.
     """
-    if names_dataset and examples is not None:
-        raise UsageError(
-            "--data and --examples both give the number of images", hint="keep one of them"
-        )
+    count = pretraining.example_count(examples, names_dataset=names_dataset)
     where = None if topology.strip().lower() == LOCAL else parse(topology)
     described = _IMAGENET
-    own = going_on.has_dataset(checkpoint) if examples is None and not names_dataset else None
+    own = going_on.has_dataset(checkpoint) if count is None and not names_dataset else None
     data = dataset(own) if names_dataset or own is not None else None
     if data is not None:
         described = pretraining.images_of(data, split="train")
-    elif examples is not None:
-        count = parse_count(str(examples), name="--examples")
+    elif count is not None:
         described = pretraining.ImageFacts(count, _IMAGENET.classes, None)
-        if described.examples < 1:
-            raise UsageError("--examples 0 leaves nothing to train on")
     target: Precision | None = "bfloat16" if where else None  # this machine decides for itself
-    assumed = data is None and examples is None
+    assumed = data is None and count is None
     if checkpoint is not None and data is None:
         if assumed and artifact_inputs.is_synthetic(checkpoint):
             described, assumed = going_on.made_up(checkpoint, overrides), False

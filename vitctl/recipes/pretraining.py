@@ -255,6 +255,21 @@ def unscaled(
     )
 
 
+def example_count(examples: int | str | None, *, names_dataset: bool) -> int | None:
+    """The images of --examples; None where it is not given. Raises UsageError for none at all, or
+    where a dataset is named as well."""
+    if examples is None:
+        return None
+    if names_dataset:
+        raise UsageError(
+            "--data and --examples both give the number of images", hint="keep one of them"
+        )
+    count = quantities.parse_count(str(examples), name="--examples")
+    if count < 1:
+        raise UsageError("--examples 0 leaves nothing to train on")
+    return count
+
+
 def check_images(*, mock: bool, dataset: bool) -> None:
     """Raise UsageError unless images come from one place: made up, or a dataset."""
     if mock and dataset:
