@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vitctl.advice.answer import Advice, AdvisedRun
 from vitctl.console.table import table
 from vitctl.console.tree import bold, fields
-from vitctl.quantities import duration, rate, show_count
+from vitctl.quantities import duration, percent, rate, show_count
 from vitctl.train.program.footprint import gib
 
 _BASES = {
@@ -131,8 +131,8 @@ def _interval(run: AdvisedRun) -> str:
     return "" if low is None or high is None else f" ({_percent(low)} to {_percent(high)})"
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
+def _percent(share: float) -> str:
+    return percent(share, digits=1)
 
 
 def _count(value: float) -> str:
