@@ -20,10 +20,9 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from PIL import Image
@@ -32,6 +31,7 @@ from vitctl.artifacts import Artifact, Store
 from vitctl.data import records
 
 _LATENCY_S = 0.020
+_read = records._read
 
 
 def photos(folder: Path, *, images: int) -> Path:
@@ -64,39 +64,19 @@ def sharded(folder: Path, *, store: Path) -> Artifact:
     return shard(str(folder), set={"val_fraction": 0.0, "shards": 2}, store=store)
 
 
-@contextmanager
-def slow_records() -> Iterator[None]:
+def slowly(path: Path, reader: Any, within: list[int]) -> tuple[list[bytes], float]:
     """Every record takes 20 ms longer to read, as on a disk behind a network."""
-    read = records._read
-
-    def slowly(path: Path, reader: Any, within: list[int]) -> tuple[list[bytes], float]:
-        time.sleep(_LATENCY_S * len(within))
-        contents, seconds = read(path, reader, within)
-        return contents, seconds + _LATENCY_S * len(within)
-
-    records._read = slowly
-    try:
-        yield
-    finally:
-        records._read = read
+    time.sleep(_LATENCY_S * len(within))
+    contents, seconds = _read(path, reader, within)
+    return contents, seconds + _LATENCY_S * len(within)
 
 
-@contextmanager
-def cold_records() -> Iterator[None]:
+def coldly(path: Path, reader: Any, within: list[int]) -> tuple[list[bytes], float]:
     """Shards are dropped from the page cache before each read of them."""
-    read = records._read
-
-    def coldly(path: Path, reader: Any, within: list[int]) -> tuple[list[bytes], float]:
-        number = os.open(path, os.O_RDONLY)
-        os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(number)
-        return read(path, reader, within)
-
-    records._read = coldly
-    try:
-        yield
-    finally:
-        records._read = read
+    number = os.open(path, os.O_RDONLY)
+    os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(number)
+    return _read(path, reader, within)
 
 
 def main() -> None:
@@ -139,9 +119,9 @@ def main() -> None:
             processor = [b["cpu_ms"] / a["cpu_ms"] for a, b in pairs]
             print(f"against torch: {statistics.median(times):.2f} times by time, ", end="")
             print(f"{statistics.median(processor):.2f} by processor time", flush=True)
-        with cold_records():
+        with mock.patch.object(records, "_read", coldly):
             print("cold", json.dumps(fed()), flush=True)
-        with slow_records():
+        with mock.patch.object(records, "_read", slowly):
             print("latency", json.dumps(fed()), flush=True)
 
 

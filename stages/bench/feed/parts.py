@@ -18,7 +18,7 @@ from vitctl.data import preprocess
 from vitctl.data.example import image_of
 from vitctl.data.image_source import ImageSource
 from vitctl.data.order import augment_seeds, batches_of_order
-from vitctl.data.records import parsed
+from vitctl.data.records import parsed, read_images
 from vitctl.data.tensorflow import as_it_is, load_tensorflow, tf_reason
 from vitctl.data.views import Request
 from vitctl.errors import InputError, UsageError
@@ -65,7 +65,7 @@ def sample(source: ImageSource, cfg: FeedConfig) -> ImagesInMemory:
         images: list[bytes] = []
         for begin in range(0, count, _READ):
             some = indices[begin : begin + _READ]
-            images += parsed(image_of, records, some, records.read(some))
+            images += read_images(records, some)
             if sum(map(len, images)) > _SAMPLE_BYTES:
                 break
     column = np.empty(len(images), object)
