@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from vitctl.errors import UsageError
 from vitctl.hardware import accelerators, machine
-from vitctl.hardware.gpus import GPUS, USABLE, gpu_of
+from vitctl.hardware.gpus import GPUS, USABLE, gpu_named, gpu_of
 from vitctl.hardware.tpus import Hardware, by_kind
 from vitctl.plan import topology as topologies
 from vitctl.plan.topology import LOCAL
@@ -73,7 +72,7 @@ def gpus(text: str, *, option: str = "--gpu") -> Devices:
                 bare, GPUS, otherwise=f"write h100:8, 8xA100 or a3-highgpu-8g; {_known()}"
             ),
         )
-    row = _row(named.kind)
+    row = gpu_named(named.kind)
     if row is None:
         raise UsageError(
             f"{option} {quoted(text[:40])}: no peak, bandwidth and memory are known of "
@@ -93,18 +92,6 @@ def local() -> Devices:
     hardware = by_kind(kind) or gpu_of(kind)
     memory = machine.device_bytes()
     return Devices(LOCAL, kind, here.devices, hardware, memory, local=True)
-
-
-def _row(kind: str) -> Hardware | None:
-    """None also where the name has another size of memory than the row."""
-    tokens = kind.upper().replace("_", " ").replace("-", " ").split()
-    for name, row in GPUS.items():
-        first, *rest = name.upper().split()
-        if tokens[0] == first and set(rest) <= set(tokens):
-            assert row.memory is not None  # of the table
-            sizes = {token for token in tokens if re.fullmatch(r"\d+GB", token)}
-            return row if sizes <= {f"{row.memory // 10**9}GB"} else None
-    return None
 
 
 def _known() -> str:

@@ -59,5 +59,21 @@ def gpu_of(device_kind: str) -> Hardware | None:
     By whole words: an RTX A1000, a GH200 and a GB200 are none of the GPUs in whose names they
     begin or end.
     """
-    plain = device_kind.replace("-SXM4-40GB", " 40GB").replace("-PCIE-40GB", " 40GB")
-    return next((row for kind, row in GPUS.items() if re.search(rf"\b{kind}\b", plain)), None)
+    tokens = set(_tokens(device_kind))
+    return next((row for kind, row in GPUS.items() if tokens.issuperset(_tokens(kind))), None)
+
+
+def gpu_named(name: str) -> Hardware | None:
+    """The row of a name that begins with the GPU's, as in "H100-80GB" or "a100 sxm4"; None also
+    where it has another size of memory than the row."""
+    first, *others = _tokens(name)
+    row = gpu_of(name)
+    if row is None or _tokens(row.kind)[0] != first:
+        return None
+    assert row.memory is not None  # of the table
+    sizes = {token for token in others if re.fullmatch(r"\d+GB", token)}
+    return row if sizes <= {f"{row.memory // 10**9}GB"} else None
+
+
+def _tokens(name: str) -> list[str]:
+    return re.split(r"[\s_-]+", name.upper())
