@@ -110,8 +110,7 @@ def _images_of(features: Artifact, *, store: Store) -> Artifact:
     dataset = store.parent(parent)
     if dataset is None:
         raise NotFoundError(
-            f"the dataset that {features.path} has features of is gone (id {parent.id[:8]}"
-            + (f", last at {parent.path})" if parent.path else ")"),
+            f"the dataset that {features.path} has features of is gone ({parent.last_place})",
             hint="name where it is: --data REF",
         )
     return dataset

@@ -214,7 +214,7 @@ def _dataset(
     if dataset is None:
         raise NotFoundError(
             f"the dataset that {entry.path} was trained on is not in this store "
-            f"(id {parent.id[:8]}, last at {parent.path})",
+            f"({parent.last_place})",
             hint="copy the dataset to that path, or into this store",
         )
     return dataset

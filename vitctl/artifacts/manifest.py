@@ -43,6 +43,12 @@ class Parent(Config):
     def _path_is_text(cls, path: object) -> object:
         return printable(path) if isinstance(path, str) else path
 
+    @property
+    def last_place(self) -> str:
+        """As an error names one that is gone: its id, and where it was if that is recorded."""
+        place = "" if self.path is None else f", last at {self.path}"
+        return f"id {self.id[:8]}{place}"
+
 
 class Recipe(Config):
     """What was asked for: the whole identity of a result."""

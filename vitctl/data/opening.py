@@ -7,7 +7,6 @@ from pathlib import Path
 
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.catalog import Catalog
-from vitctl.artifacts.manifest import Parent
 from vitctl.artifacts.pasteable import usual_store
 from vitctl.data.config import MockConfig
 from vitctl.data.dataset import Dataset
@@ -101,8 +100,7 @@ def _part(dataset: Artifact, part: DatasetRef) -> Artifact:
         if (artifact := catalog.parent(parent)) is not None:
             return Artifact.load(artifact.path)
     raise PartGoneError(
-        f"the dataset that {dataset.path} takes its images from is gone "
-        f"(id {parent.id[:8]}{_last_place(parent)})",
+        f"the dataset that {dataset.path} takes its images from is gone ({parent.last_place})",
         hint="bring it back to that place, or copy it into this store: it alone holds the images",
     )
 
@@ -113,7 +111,3 @@ def _catalogs(dataset: Artifact) -> Iterator[Catalog]:
     if stage.name == dataset.manifest.stage:
         yield Catalog(str(stage.parent))
     yield Catalog(place(usual_store()))
-
-
-def _last_place(parent: Parent) -> str:
-    return "" if parent.path is None else f", last at {parent.path}"
