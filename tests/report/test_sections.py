@@ -90,6 +90,36 @@ def test_vtab_without_any_of_its_tasks_quotes_a_dataset(store):
     assert "top-1 on <b>mine" in text
 
 
+PIXELS = {
+    "model": "pixels at 8 px",
+    "step": None,
+    "cooled": None,
+    "weights": None,
+    "at": "pixels",
+    "width": 192,
+    "dataset": "photos-1a2b3c4d",
+    "classes": 2,
+    "examples": {"train": 12},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "pixels at 8 px"),
+        ({"model": "S/16", "step": 12, "weights": "raw", "at": "tokens"}, "S/16 at step 12"),
+        ({"model": "S/16", "step": 12, "weights": "ema"}, "S/16 at step 12, averaged"),
+    ],
+    ids=["pixels", "raw", "ema"],
+)
+def test_features_say_of_which_weights_they_are_if_of_any(store, changes, words):
+    features = result(
+        store, "feature-set", {**PIXELS, **changes}, parents=[photos(store)], name="f"
+    )
+    cells = Page(page([(features, None)], store=store).content).named("td")
+    assert words in [cell.text for cell in cells]
+
+
 def test_probes_of_other_shots_stand_in_one_table(store):
     data = photos(store)
     all_images = {**FEWSHOT["shots"][0], "shots": None, "accuracy_mean": 0.99}

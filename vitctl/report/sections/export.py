@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 from vitctl.artifacts.kinds.export import Export
 from vitctl.report.html import table
-from vitctl.report.sections.section import Context, Number, Section, SectionBody, count, link
+from vitctl.report.sections.section import (
+    Context,
+    Number,
+    Section,
+    SectionBody,
+    count,
+    link,
+    weights_of,
+)
 from vitctl.report.subjects import ReportEntry
 
 
@@ -19,7 +27,7 @@ def _part(subjects: Sequence[ReportEntry], context: Context) -> SectionBody:
     rows = [
         (
             link(subject),
-            f"{one.model} at step {one.step:,}{', averaged' if one.weights == 'ema' else ''}",
+            weights_of(one.model, one.step, one.weights),
             one.to,
             f"{one.resolution} px",
             count(one.classes),

@@ -14,6 +14,7 @@ from vitctl.report.sections.section import (
     count,
     dataset_name,
     link,
+    weights_of,
 )
 from vitctl.report.subjects import ReportEntry
 
@@ -29,7 +30,7 @@ def _part(subjects: Sequence[ReportEntry], context: Context) -> SectionBody:
     rows = [
         (
             link(subject),
-            f"{one.model} at step {one.step:,}{', averaged' if one.weights == 'ema' else ''}",
+            weights_of(one.model, one.step, one.weights),
             one.at,
             dataset_name(one.dataset),
             ", ".join(f"{number:,} {split}" for split, number in one.examples.items()),

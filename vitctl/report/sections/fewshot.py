@@ -20,6 +20,7 @@ from vitctl.report.sections.section import (
     link,
     share,
     share_with,
+    weights_of,
 )
 from vitctl.report.subjects import ReportEntry
 
@@ -78,9 +79,7 @@ def _part(subjects: Sequence[ReportEntry], context: Context) -> SectionBody:
 
 def _what(one: Fewshot) -> str:
     of = {"pixels": "raw pixels", "untrained": f"{one.model}, untrained", "given": "given features"}
-    at = "" if one.step is None else f" at step {one.step:,}"
-    weights = ", averaged" if one.weights == "ema" and one.features == "model" else ""
-    return of.get(one.features, f"{one.model}{at}{weights}")
+    return of.get(one.features) or weights_of(one.model, one.step, one.weights)
 
 
 def _chart(summaries: Sequence[tuple[ReportEntry, Fewshot]]) -> Content:

@@ -10,7 +10,7 @@ from vitctl.report.html import Content, Html, element, name_of
 from vitctl.report.pictures import Album
 from vitctl.report.privacy import Redaction
 from vitctl.report.subjects import Contents, ReportEntry
-from vitctl.summaries import Interval
+from vitctl.summaries import Interval, WeightsName
 
 NO_BREAK = "\u00a0"
 
@@ -96,6 +96,12 @@ def dataset_name(folder: str) -> str:
     """The name of a dataset as results record it, without the part of its id."""
     tail = tail_of(folder)
     return folder if tail is None else folder.removesuffix(f"-{tail}")
+
+
+def weights_of(model: str, step: int | None, weights: WeightsName | None) -> str:
+    """Which weights a result is of; the model alone where it is of no checkpoint."""
+    at = "" if step is None else f" at step {step:,}"
+    return f"{model}{at}{', averaged' if weights == 'ema' else ''}"
 
 
 def link(subject: ReportEntry) -> Html:

@@ -18,6 +18,7 @@ from vitctl.report.sections.section import (
     link,
     share,
     share_with,
+    weights_of,
 )
 from vitctl.report.subjects import ReportEntry
 
@@ -46,7 +47,7 @@ def _part(subjects: Sequence[ReportEntry], context: Context) -> SectionBody:
         rows.append(
             (
                 link(subject),
-                f"{one.model} at step {one.step:,}{', averaged' if one.weights == 'ema' else ''}",
+                weights_of(one.model, one.step, one.weights),
                 count(one.images),
                 *(mean_of.get(group, "") for group in groups),
                 f"{one.of_vtab} of {len(TASKS)}",
