@@ -114,8 +114,7 @@ def result(
 ) -> Artifact:
     """A finished result; `files` are documents by the stem of their name."""
     given = tuple(parent.as_parent(role) for role, parent in zip(("from", "data"), parents))  # noqa: B905
-    stage = {"scaling-fit": "scaling-fit"}.get(kind, kind)
-    stage = {"evaluation": "evaluate"}.get(stage, stage)
+    stage = {"evaluation": "evaluate", "feature-set": "embed"}.get(kind, kind)
     with store.open(recipe(stage, kind, parents=given, name=name), name=name) as draft:
         if draft.finished is None:
             for stem, document in files.items():

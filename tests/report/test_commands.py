@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.artifacts.making import dataset_summary, recipe
 from tests.report.studies import EVALUATION, FEWSHOT, photos, republished, result, run, small
 from tests.stages.commands import COMMANDS, ROOT
 from vitctl.report.commands import INPUT_FLAGS, WITH_VALUE, script
@@ -129,6 +130,49 @@ def test_a_command_that_made_several_results_stands_once(store, made):
     written, _ = lines([(probe, None) for probe in probes], store)
     assert written[-1] == "vitctl fewshot --data photos --data drawings --shots 5 --from S-16-12"
     assert sum("fewshot" in line for line in written) == 1
+
+
+def features_of(store, made, parents, *line):
+    """Features that a command made on its way, and the dataset that it was typed for."""
+    features = typed(result(store, "feature-set", {}, parents=parents, name="features"), *line)
+    data = made.photos.as_parent("dataset")
+    clusters = recipe("cluster", "dataset", parents=(data, features.as_parent("features")))
+    with store.open(clusters, name="clusters") as draft:
+        labels = draft.publish(summary=dataset_summary({"train": 12}))
+    return features, typed(labels, *line)
+
+
+def test_what_a_command_makes_on_the_way_has_no_line_but_its_inputs_are_named(store, made):
+    trunk = made.trunk.checkpoint(8)
+    line = ("cluster", "-k", "100", "--store", "/x")
+    features, labels = features_of(store, made, [trunk, made.photos], *line)
+    written, commands = lines([(labels, None)], store)
+    assert written[-1] == "vitctl cluster -k 100 --data photos --from S-16@8 --name clusters"
+    assert [subject.id for subject in commands.on_the_way] == [features.id]
+    assert commands.unknown == []
+
+
+def test_features_that_were_named_stay_named(store, made):
+    features = typed(
+        result(store, "feature-set", {}, parents=[made.trunk.checkpoint(8), made.photos], name="f"),
+        "embed",
+    )
+    data, given = made.photos.as_parent("dataset"), features.as_parent("features")
+    with store.open(recipe("cluster", "dataset", parents=(data, given)), name="c") as draft:
+        labels = draft.publish(summary=dataset_summary({"train": 12}))
+    labels = typed(labels, "cluster", "--features", str(features.path), "-k", "9")
+    written, _ = lines([(labels, None)], store)
+    assert written[-1] == "vitctl cluster --features f -k 9 --data photos --name c"
+
+
+def test_tasks_keep_their_names_before_a_dataset(store, made):
+    trunk = made.trunk.checkpoint(12)
+    parents = (trunk.as_parent("from"), made.photos.as_parent("data-pets"))
+    with store.open(recipe("vtab", "vtab", parents=parents), name="v") as draft:
+        scores = draft.publish(summary={})
+    scores = typed(scores, "vtab", "--data", f"pets={made.photos.path}", "--steps", "5")
+    written, _ = lines([(scores, None)], store)
+    assert written[-1] == "vitctl vtab --data pets=photos --steps 5 --from S-16 --name v"
 
 
 def test_names_of_models_are_no_paths(store, made):

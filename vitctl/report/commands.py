@@ -12,14 +12,14 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from vitctl.artifacts import Artifact, Parent, Run
+from vitctl.artifacts import Parent, Run
 from vitctl.artifacts.ancestry import SOURCE
-from vitctl.artifacts.kinds import IMAGE_HASHES
+from vitctl.artifacts.kinds import IMAGE_HASHES, KINDS
 from vitctl.artifacts.references import plain_name
 from vitctl.model import variants
 from vitctl.places import place
 from vitctl.report.privacy import Redaction, is_path
-from vitctl.report.subjects import Contents, Missing, ReportEntry
+from vitctl.report.subjects import Contents, Input, Missing, ReportEntry
 
 WITHOUT_VALUE = frozenset({"--force", "--json", "--quiet", "-q", "--rehash"})
 """Flags of one call that decide no result."""
@@ -46,6 +46,7 @@ ARGUMENT = ""
 INPUT_FLAGS: dict[str, dict[str, str]] = {
     "subset": {"dataset": "--data"},
     "dedup": {"dataset": "--data", "against": "--against"},
+    "cluster": {"dataset": "--data", "from": "--from", "features": "--features"},
     "mix": {"dataset": ARGUMENT},
     "pretrain": {"from": "--from", "data": "--data"},
     "cooldown": {"from": "--from"},
@@ -55,6 +56,7 @@ INPUT_FLAGS: dict[str, dict[str, str]] = {
     "embed": {"from": "--from", "data": "--data"},
     "fewshot": {"from": "--from", "data": "--data", "features": "--features"},
     "evaluate": {"from": "--from", "data": "--data"},
+    "vtab": {"from": "--from", "data": "--data"},
     "scaling-plot": {"fit": ARGUMENT},
 }
 """Stage -> role of an input -> what names it on its command line."""
@@ -94,7 +96,7 @@ def script(contents: Contents, *, redaction: Redaction) -> Script:
         arguments = writer.arguments(subject)
         if arguments is not None:
             made.setdefault(tuple(arguments), []).append(subject)
-        elif subject.kind == IMAGE_HASHES.name:
+        elif _is_on_the_way(subject):
             result.on_the_way.append(subject)
         else:
             result.unknown.append(subject)
@@ -111,17 +113,14 @@ class _Writer:
 
     def arguments(self, subject: ReportEntry) -> list[str] | None:
         """The command line of a subject, without its name; None if it is not known."""
-        artifact = subject.artifact
-        if artifact is None:
+        command = _command(subject)
+        if command is None or _is_on_the_way(subject):
             return None
-        arguments = list(artifact.manifest.provenance.command[1:])
-        if not _is_of(subject, arguments):
-            return None
-        inputs = list(self.contents.inputs[subject.id])
-        verb = len(subject.stage.split("-")) if arguments[0] == "scaling" else 1
-        out = [*arguments[:verb]]
+        every = self._inputs(subject)
+        inputs = list(every)
+        out = command.split(" ")
         flag: str | None = None
-        rest = iter(arguments[verb:])
+        rest = iter(_typed(subject)[len(out) :])
         for word in rest:
             name, equals, value = word.partition("=")
             if flag is None and word in WITHOUT_VALUE:
@@ -140,25 +139,36 @@ class _Writer:
                 continue
             out.append(self._value(word, flag, inputs))
             flag = None
-        out += self._left_out(inputs, subject)
+        out += self._left_out(inputs, every, subject)
         return ["vitctl", *out]
 
-    def _value(
-        self,
-        word: str,
-        flag: str | None,
-        inputs: list[tuple[str, ReportEntry | Missing, int | None]],
-    ) -> str:
+    def _inputs(self, subject: ReportEntry) -> list[Input]:
+        """What a subject was made from; of what its command made on the way, the inputs of that."""
+        inputs = list(self.contents.inputs[subject.id])
+        for role, given, step in self.contents.inputs[subject.id]:
+            if isinstance(given, ReportEntry) and _is_on_the_way(given):
+                inputs.remove((role, given, step))
+                known = [(one, at) for _, one, at in inputs]
+                below = self.contents.inputs[given.id]
+                inputs += [one for one in below if one[1:] not in known]
+        return inputs
+
+    def _value(self, word: str, flag: str | None, inputs: list[Input]) -> str:
         """One argument as it is named here. Takes out of `inputs` what it names."""
         if flag in _PATTERNS or all(variants.spelled(part) for part in re.split("[:,]", word)):
             return word
-        base, equals, weight = word.partition("=")  # mix: DATASET=WEIGHT
-        for candidate, tail in ((word, ""), (base, f"={weight}" if equals else "")):
+        candidates = [("", word, "")]
+        base, equals, rest = word.partition("=")
+        if equals:
+            candidates.append(("", base, f"={rest}"))  # mix: DATASET=WEIGHT
+        if equals and not is_path(base):
+            candidates.insert(0, (f"{base}=", rest, ""))  # vtab: TASK=DATASET
+        for head, candidate, tail in candidates:
             for number, (role, given, step) in enumerate(inputs):
                 if self._names_it(candidate, role, given, step, flag=flag):
                     if flag not in ("--config", "--set"):
                         del inputs[number]
-                    return self._reference(role, given, step) + tail
+                    return head + self._reference(role, given, step) + tail
         if flag == "--config":
             return self._placeholder("--config", word, "a file of settings")
         for subject in self.contents.subjects:  # an input of another result of the same command
@@ -221,16 +231,16 @@ class _Writer:
         )
 
     def _left_out(
-        self, inputs: Sequence[tuple[str, ReportEntry | Missing, int | None]], subject: ReportEntry
+        self, inputs: Sequence[Input], every: Sequence[Input], subject: ReportEntry
     ) -> Iterator[str]:
         """Inputs that no word names: the newest, or what was piped in. Those that follow from
         another input (the dataset of a run) are named, too, where the command can."""
-        every = [_stem(role) for role, _, _ in self.contents.inputs[subject.id]]
+        roles = [_stem(role) for role, _, _ in every]
         left = [_stem(role) for role, _, _ in inputs]
         for role, given, step in inputs:
             flag = INPUT_FLAGS.get(subject.stage, {}).get(_stem(role))
             # A name may stand for several: RUN --last 5, or a dataset with two splits.
-            if flag is None or left.count(_stem(role)) < every.count(_stem(role)):
+            if flag is None or left.count(_stem(role)) < roles.count(_stem(role)):
                 continue
             if flag:
                 yield flag
@@ -264,14 +274,35 @@ def reference(subject: ReportEntry, step: int | None) -> str:
     return subject.label
 
 
-def _is_of(subject: ReportEntry, arguments: Sequence[str]) -> bool:
-    """Whether a recorded command line is one of `vitctl` that made this: a program that called the
-    Python API has words of its own, and `dedup` makes hashes on its way."""
-    if not arguments or not isinstance(subject.artifact, Artifact):
+def _typed(subject: ReportEntry) -> list[str]:
+    """The recorded command line of a subject, without the name of the program."""
+    artifact = subject.artifact
+    return [] if artifact is None else list(artifact.manifest.provenance.command[1:])
+
+
+def _command(subject: ReportEntry) -> str | None:
+    """The command of `vitctl` that its recorded line begins with; None of a program that called
+    the Python API, which has words of its own."""
+    arguments = _typed(subject)
+    typed = " ".join(arguments[: 2 if arguments[:1] == ["scaling"] else 1])
+    known = any(typed in kind.commands for kind in KINDS.values())
+    return typed if known or _is_of_stage(subject, typed) else None
+
+
+def _is_of_stage(subject: ReportEntry, typed: str) -> bool:
+    artifact = subject.artifact
+    return artifact is not None and artifact.manifest.stage == typed.replace(" ", "-")
+
+
+def _is_on_the_way(subject: ReportEntry) -> bool:
+    """Whether another result's command made it: hashes in `dedup`, features in `cluster`, runs in
+    `vtab`."""
+    typed, known = _command(subject), KINDS.get(subject.kind)
+    if known is IMAGE_HASHES:  # nobody asks for them
+        return True
+    if typed is None:
         return False
-    stage = subject.artifact.manifest.stage
-    typed = "-".join(arguments[:2]) if arguments[0] == "scaling" else arguments[0]
-    return typed == stage and subject.kind != IMAGE_HASHES.name
+    return not _is_of_stage(subject, typed) or (known is not None and typed not in known.commands)
 
 
 def _stem(role: str) -> str:

@@ -113,16 +113,20 @@ class Missing:
     problem: str | None
 
 
+Input = tuple[str, ReportEntry | Missing, int | None]
+"""Its role, the subject or what is missing, and of a run the step."""
+
+
 @dataclass(frozen=True)
 class Contents:
     """All subjects in an order in which they can be made again, and what each was made from.
 
-    inputs    id of a subject -> (role, subject or what is missing, step of a run)
+    inputs    id of a subject -> what it was made from
     problems  sentences about ancestors that cannot be reported
     """
 
     subjects: tuple[ReportEntry, ...]
-    inputs: dict[str, tuple[tuple[str, ReportEntry | Missing, int | None], ...]]
+    inputs: dict[str, tuple[Input, ...]]
     problems: tuple[str, ...] = ()
 
     def of_kind(self, kind: str) -> list[ReportEntry]:
