@@ -28,14 +28,13 @@ class _Box:
         return self.row * (_HEIGHT + _DOWN) + 1
 
 
-def lineage(contents: Contents, *, titles: dict[str, str]) -> Html:
-    """The graph, and below it a list for who cannot see it. `titles` says of a kind what one such
-    artifact is called."""
-    drawn = _drawn(contents, titles) if 1 < len(contents.subjects) <= MOST_NODES else None
-    return Html((drawn or "") + _sentences(contents, titles))
+def lineage(contents: Contents) -> Html:
+    """The graph, and below it a list for who cannot see it."""
+    drawn = _drawn(contents) if 1 < len(contents.subjects) <= MOST_NODES else None
+    return Html((drawn or "") + _sentences(contents))
 
 
-def _drawn(contents: Contents, titles: dict[str, str]) -> Html:
+def _drawn(contents: Contents) -> Html:
     places = _places(contents)
     columns = max(box.column for box in places.values()) + 1
     height = max(box.y for box in places.values()) + _HEIGHT + 1
@@ -47,7 +46,7 @@ def _drawn(contents: Contents, titles: dict[str, str]) -> Html:
     ]
     all_named = all(subject.named for subject in contents.subjects)
     boxes = [
-        _node(subject, places[subject.id], titles, framed=subject.named and not all_named)
+        _node(subject, places[subject.id], framed=subject.named and not all_named)
         for subject in contents.subjects
     ]
     arrow = element(
@@ -148,11 +147,11 @@ def _edge(source: _Box, target: _Box, role: str) -> Html:
     return element("path", element("title", role), d=path, class_="edge", marker_end="url(#arrow)")
 
 
-def _node(subject: ReportEntry, box: _Box, titles: dict[str, str], *, framed: bool) -> Html:
+def _node(subject: ReportEntry, box: _Box, *, framed: bool) -> Html:
     name = subject.label
     if len(name) > _LETTERS:
         name = f"{name[: _LETTERS - 8]}…{name[-7:]}"
-    what = kind_in_words(subject, titles)
+    what = kind_in_words(subject)
     return element(
         "a",
         element("title", f"{what} {subject.label}: {subject.in_words}"),
@@ -171,16 +170,16 @@ def _node(subject: ReportEntry, box: _Box, titles: dict[str, str], *, framed: bo
     )
 
 
-def kind_in_words(subject: ReportEntry, titles: dict[str, str]) -> str:
+def kind_in_words(subject: ReportEntry) -> str:
     """ "run, cooldown": what a subject is, and what made it where that is not plain."""
     if subject.kind == "checkpoint":
         return {"pretrain": "pretraining run", "finetune": "fine-tuning run"}.get(
             subject.stage, f"{subject.stage} run"
         )
-    return titles.get(subject.kind, subject.kind)
+    return subject.noun
 
 
-def _sentences(contents: Contents, titles: dict[str, str]) -> Html:
+def _sentences(contents: Contents) -> Html:
     def given(role: str, thing: ReportEntry | Missing, step: int | None) -> Html:
         if isinstance(thing, ReportEntry):
             link = element("a", name_of(thing.label), href=f"#{thing.anchor}")
@@ -198,7 +197,7 @@ def _sentences(contents: Contents, titles: dict[str, str]) -> Html:
         rows.append(
             element(
                 "li",
-                kind_in_words(subject, titles),
+                kind_in_words(subject),
                 " ",
                 element("a", name_of(subject.label), href=f"#{subject.anchor}"),
                 " — " if inputs else None,

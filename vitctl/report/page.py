@@ -67,7 +67,7 @@ def page(
         "section",
         element("h2", "Lineage", id="lineage"),
         element("p", _about_lineage(given), class_="note"),
-        graph.lineage(given, titles={name: kind.noun for name, kind in KINDS.items()}),
+        graph.lineage(given),
     )
     reproduce = _reproduce(context)
     problems = [
@@ -187,7 +187,7 @@ def _lead(given: Contents) -> str:
     """How much of what, and when the last of it was finished."""
     counts: dict[str, int] = {}
     for subject in given.subjects:
-        noun = "run" if isinstance(subject.entry, Run) else _noun(subject)
+        noun = "run" if isinstance(subject.entry, Run) else subject.noun
         counts[noun] = counts.get(noun, 0) + 1
     what = ", ".join(f"{number} {_plural(noun, number)}" for noun, number in counts.items())
     finished = max((_finished(subject) or "" for subject in given.subjects), default="")
@@ -196,11 +196,6 @@ def _lead(given: Contents) -> str:
     verb = "is an input" if ancestors == 1 else "are inputs"
     inputs_note = f" {ancestors} of them {verb} of what was asked for." if ancestors else ""
     return f"{what}{day}.{inputs_note}"
-
-
-def _noun(subject: ReportEntry) -> str:
-    known = KINDS.get(subject.kind)
-    return subject.kind if known is None else known.noun
 
 
 def _about_lineage(given: Contents) -> str:
@@ -277,7 +272,7 @@ def _overview(given: Contents) -> Html:
         rows.append(
             (
                 link(subject),
-                graph.kind_in_words(subject, {name: kind.noun for name, kind in KINDS.items()}),
+                graph.kind_in_words(subject),
                 results or subject.in_words,
                 element("span", _day(_finished(subject) or ""), class_="date"),
                 element("span", subject.id[:8], class_="mono"),

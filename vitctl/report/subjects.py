@@ -53,6 +53,12 @@ class ReportEntry:
         return CHECKPOINT.name if isinstance(self.entry, Run) else self.entry.kind
 
     @property
+    def noun(self) -> str:
+        """What one of its kind is called; the name of a kind that this version does not know."""
+        known = KINDS.get(self.kind)
+        return self.kind if known is None else known.noun
+
+    @property
     def stage(self) -> str:
         return self.entry.info.stage if isinstance(self.entry, Run) else self.entry.manifest.stage
 
