@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vitctl.report.html import Html, element, name_of, text
+from vitctl.report.html import Html, element, name_of, separated, text
 from vitctl.report.subjects import Contents, Missing, ReportEntry
 
 MOST_NODES = 120
@@ -193,7 +193,6 @@ def _sentences(contents: Contents) -> Html:
     rows = []
     for subject in contents.subjects:
         inputs = [given(*one) for one in contents.inputs[subject.id]]
-        separated = [part for one in inputs for part in (Html(", "), one)][1:]
         rows.append(
             element(
                 "li",
@@ -201,7 +200,7 @@ def _sentences(contents: Contents) -> Html:
                 " ",
                 element("a", name_of(subject.label), href=f"#{subject.anchor}"),
                 " — " if inputs else None,
-                separated,
+                separated(inputs),
             )
         )
     return element(

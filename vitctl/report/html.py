@@ -42,6 +42,11 @@ def joined(*content: Content) -> Html:
     return Html("".join(_each(content)))
 
 
+def separated(items: Iterable[Content], between: str = ", ") -> list[Content]:
+    """All of them, with `between` between two."""
+    return [part for item in items for part in (between, item)][1:]
+
+
 def element(name: str, /, *content: Content, **attributes: str | float | bool | None) -> Html:
     """`<name attribute="...">content</name>`. Of attributes a trailing underscore is dropped,
     others are hyphens; None and False leave one out, True writes its name alone."""

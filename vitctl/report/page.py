@@ -17,7 +17,18 @@ from vitctl.artifacts.kinds.fewshot import Fewshot
 from vitctl.artifacts.references import Entry
 from vitctl.errors import DoesNotFitError
 from vitctl.report import commands, graph
-from vitctl.report.html import Content, Html, details, element, facts, joined, name_of, table, text
+from vitctl.report.html import (
+    Content,
+    Html,
+    details,
+    element,
+    facts,
+    joined,
+    name_of,
+    separated,
+    table,
+    text,
+)
 from vitctl.report.pictures import Album
 from vitctl.report.privacy import Redaction
 from vitctl.report.sections import SECTIONS, UNKNOWN, section_of
@@ -268,7 +279,7 @@ def _overview(given: Contents) -> Html:
     rows = []
     for subject in given.subjects:
         numbers = list(section_of(subject).numbers(subject))[:4]
-        results = [part for number in numbers for part in (Html(" · "), number.as_html())][1:]
+        results = separated((number.as_html() for number in numbers), " · ")
         rows.append(
             (
                 link(subject),
@@ -395,8 +406,7 @@ def _reproduce(context: Context) -> Html:
     shown = "\n".join(given.lines)
     meanings = [(element("code", name), what) for name, what in given.placeholders.items()]
     unknown, on_the_way = (
-        [part for subject in some for part in (", ", link(subject))][1:]
-        for some in (given.unknown, given.on_the_way)
+        separated(link(subject) for subject in some) for some in (given.unknown, given.on_the_way)
     )
     return element(
         "section",
@@ -454,7 +464,7 @@ def _versions(given: Contents) -> Html:
 
 
 def _some(subjects: Sequence[ReportEntry]) -> Content:
-    shown = [part for subject in subjects[:6] for part in (", ", link(subject))][1:]
+    shown = separated(link(subject) for subject in subjects[:6])
     return [shown, f" and {len(subjects) - 6} more" if len(subjects) > 6 else None]
 
 

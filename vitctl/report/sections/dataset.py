@@ -12,7 +12,17 @@ from vitctl.duplicates.report import NAME, DedupReport
 from vitctl.errors import VitctlError
 from vitctl.quantities import show_bytes
 from vitctl.report.charts import Chart, Trace, draw
-from vitctl.report.html import Content, Html, details, element, facts, name_of, shortened, table
+from vitctl.report.html import (
+    Content,
+    Html,
+    details,
+    element,
+    facts,
+    name_of,
+    separated,
+    shortened,
+    table,
+)
 from vitctl.report.pictures import Counted, Tile, sheet_of, tiles
 from vitctl.report.sections.section import (
     Context,
@@ -157,7 +167,7 @@ def _classes(subject: ReportEntry) -> Content:
     names = info.class_titles or info.classes
     if not names:
         return None
-    listed = [part for name in names[:_MOST_CLASSES] for part in (", ", name_of(name))][1:]
+    listed = separated(name_of(name) for name in names[:_MOST_CLASSES])
     rest = len(names) - _MOST_CLASSES
     more = f" and {rest:,} more" if rest > 0 else ""
     return details(f"Names of its {len(names):,} classes", element("p", listed, more))
