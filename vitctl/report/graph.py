@@ -84,16 +84,13 @@ def _direct(subject: ReportEntry, contents: Contents) -> list[tuple[str, ReportE
     """Its inputs but for those that another of its inputs was made from, too: the dataset of a
     cooldown is its trunk's."""
     inputs = [
-        (role, given)
-        for role, given, _ in contents.inputs[subject.id]
-        if isinstance(given, ReportEntry) and given is not subject
+        (role, given) for role, given in contents.reported_inputs(subject) if given is not subject
     ]
+    before = {given.id: _ancestors(given, contents) for _, given in inputs}
     return [
         (role, given)
         for role, given in inputs
-        if not any(
-            other is not given and given.id in _ancestors(other, contents) for _, other in inputs
-        )
+        if not any(other != given.id and given.id in ids for other, ids in before.items())
     ]
 
 
@@ -101,8 +98,8 @@ def _ancestors(subject: ReportEntry, contents: Contents) -> set[str]:
     ids: set[str] = set()
     queue = [subject]
     while queue:
-        for _, given, _ in contents.inputs[queue.pop().id]:
-            if isinstance(given, ReportEntry) and given.id not in ids:
+        for _, given in contents.reported_inputs(queue.pop()):
+            if given.id not in ids:
                 ids.add(given.id)
                 queue.append(given)
     return ids
@@ -112,11 +109,7 @@ def _places(contents: Contents) -> dict[str, _Box]:
     """Columns by the longest way from a source; rows near those of their inputs."""
     columns: dict[str, int] = {}
     for subject in contents.subjects:  # inputs come first
-        before = [
-            columns.get(given.id, 0)
-            for _, given, _ in contents.inputs[subject.id]
-            if isinstance(given, ReportEntry)
-        ]
+        before = [columns.get(given.id, 0) for _, given in contents.reported_inputs(subject)]
         columns[subject.id] = max(before, default=-1) + 1
     rows: dict[str, float] = {}
     for column in range(max(columns.values(), default=0) + 1):
@@ -124,9 +117,7 @@ def _places(contents: Contents) -> dict[str, _Box]:
 
         def wanted(subject: ReportEntry) -> float:
             above = [
-                rows[given.id]
-                for _, given, _ in contents.inputs[subject.id]
-                if isinstance(given, ReportEntry) and given.id in rows
+                rows[given.id] for _, given in contents.reported_inputs(subject) if given.id in rows
             ]
             # What it was made from last lies in the column before: near that.
             return max(above, default=0.0)

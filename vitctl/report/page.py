@@ -185,9 +185,7 @@ def _hash(text: str) -> str:
 def _title(given: Contents) -> str:
     """Names of results that nothing else in the report was made from: what it is about. Of many
     their number."""
-    inputs = {
-        one.id for all in given.inputs.values() for _, one, _ in all if isinstance(one, ReportEntry)
-    }
+    inputs = {one.id for subject in given.subjects for _, one in given.reported_inputs(subject)}
     named = [subject.label for subject in given.subjects if subject.id not in inputs]
     if 0 < len(named) <= _MOST_NAMES:
         return ", ".join(named)

@@ -135,6 +135,19 @@ class Contents:
     inputs: dict[str, tuple[Input, ...]]
     problems: tuple[str, ...] = ()
 
+    def reported_inputs(self, subject: ReportEntry) -> list[tuple[str, ReportEntry]]:
+        """Role and subject of each input that is in the report."""
+        return [
+            (role, given)
+            for role, given, _ in self.inputs[subject.id]
+            if isinstance(given, ReportEntry)
+        ]
+
+    def input_as(self, role: str, subject: ReportEntry) -> ReportEntry | None:
+        """The input of a role, if it is in the report."""
+        inputs = self.reported_inputs(subject)
+        return next((given for its_role, given in inputs if its_role == role), None)
+
     def of_kind(self, kind: str) -> list[ReportEntry]:
         return [subject for subject in self.subjects if subject.kind == kind]
 

@@ -119,14 +119,7 @@ def _family(subject: ReportEntry, contents: Contents) -> tuple[str, str]:
     """A key and a title: the trunk that a run goes back to without a change of its data's order,
     or the dataset it was fine-tuned on."""
     if subject.stage == "finetune":
-        data = next(
-            (
-                given
-                for role, given, _ in contents.inputs[subject.id]
-                if role == "data" and isinstance(given, ReportEntry)
-            ),
-            None,
-        )
+        data = contents.input_as("data", subject)
         if data is not None:
             return f"finetune {data.id}", f"Fine-tuning on {data.label}"
         return f"finetune {subject.id}", f"Fine-tuning {subject.label}"
@@ -144,14 +137,7 @@ def trunk_of(subject: ReportEntry, contents: Contents) -> ReportEntry:
     visited = set()
     while subject.stage == "cooldown" and subject.id not in visited:
         visited.add(subject.id)
-        before = next(
-            (
-                given
-                for role, given, _ in contents.inputs[subject.id]
-                if role == "from" and isinstance(given, ReportEntry)
-            ),
-            None,
-        )
+        before = contents.input_as("from", subject)
         if before is None:
             break
         subject = before
