@@ -12,7 +12,6 @@ from typing import Any
 
 from vitctl import quantities
 from vitctl.artifacts import Artifact, Run, Store
-from vitctl.artifacts.kinds import KINDS
 from vitctl.artifacts.kinds.fewshot import Fewshot
 from vitctl.artifacts.references import Entry
 from vitctl.errors import DoesNotFitError
@@ -32,8 +31,7 @@ from vitctl.report.html import (
 from vitctl.report.pictures import Album
 from vitctl.report.privacy import Redaction
 from vitctl.report.sections import SECTIONS, UNKNOWN, section_of
-from vitctl.report.sections.section import Context, Number, link
-from vitctl.report.sections.unknown import fields
+from vitctl.report.sections.section import Context, Number, SectionBody, link
 from vitctl.report.subjects import Contents, ReportEntry, contents
 from vitctl.version import __version__
 
@@ -306,23 +304,17 @@ def _sections(context: Context) -> list[tuple[str, str, Html]]:
         subjects = [s for s in context.contents.of_kind(kind) if section_of(s) is section]
         if subjects:
             part = section.part(subjects, context)
-            heading = KINDS[kind].heading
-            sections.append(_section(kind, heading, part.overview, part.articles, context))
+            sections.append(_section(kind, section.heading, part, context))
             reported |= {subject.id for subject, _ in part.articles}
     rest = [subject for subject in context.contents.subjects if subject.id not in reported]
     if rest:
-        articles = [(subject, fields(subject, context)) for subject in rest]
-        part_of_rest = UNKNOWN.part(rest, context)
-        sections.append(_section("others", "Others", part_of_rest.overview, articles, context))
+        part = UNKNOWN.part(rest, context)
+        sections.append(_section("others", UNKNOWN.heading, part, context))
     return sections
 
 
 def _section(
-    anchor: str,
-    heading: str,
-    overview: Content,
-    articles: Sequence[tuple[ReportEntry, Content]],
-    context: Context,
+    anchor: str, heading: str, part: SectionBody, context: Context
 ) -> tuple[str, str, Html]:
     return (
         anchor,
@@ -330,8 +322,8 @@ def _section(
         element(
             "section",
             element("h2", heading, id=anchor),
-            overview,
-            [_article(subject, content, context) for subject, content in articles],
+            part.overview,
+            [_article(subject, content, context) for subject, content in part.articles],
         ),
     )
 

@@ -121,7 +121,6 @@ DATASET = Kind(
     ("shard", "subset", "mix", "dedup", "cluster"),
     _dataset,
     "vitctl shard SRC",
-    heading="Data",
 )
 CHECKPOINT = Kind(
     "checkpoint",
@@ -129,7 +128,6 @@ CHECKPOINT = Kind(
     _WITH_WEIGHTS,
     _checkpoint,
     "vitctl pretrain --model S16 --data DATASET",
-    heading="Training",
 )
 FEATURE_SET = Kind(
     "feature-set",
@@ -137,7 +135,6 @@ FEATURE_SET = Kind(
     ("embed",),
     _feature_set,
     "vitctl embed --from RUN --data DATASET",
-    heading="Features",
 )
 FEWSHOT = Kind(
     "fewshot",
@@ -145,7 +142,6 @@ FEWSHOT = Kind(
     ("fewshot",),
     _fewshot,
     "vitctl fewshot --from RUN",
-    heading="Few-shot probes",
 )
 EVALUATION = Kind(
     "evaluation",
@@ -153,7 +149,6 @@ EVALUATION = Kind(
     ("evaluate",),
     _evaluation,
     "vitctl evaluate --from RUN",
-    heading="Evaluations",
 )
 VTAB = Kind(
     "vtab",
@@ -161,7 +156,6 @@ VTAB = Kind(
     ("vtab",),
     _vtab,
     "vitctl vtab --from RUN --data DATASET --data DATASET",
-    heading="VTAB-1k",
 )
 EXPORT = Kind(
     "export",
@@ -169,7 +163,6 @@ EXPORT = Kind(
     ("export",),
     _export,
     "vitctl export --from RUN --to timm",
-    heading="Exports",
 )
 SCALING_FIT = Kind(
     "scaling-fit",
@@ -178,7 +171,6 @@ SCALING_FIT = Kind(
     _scaling_fit,
     "vitctl scaling fit TABLE",
     line=_scaling_line,
-    heading="Scaling laws",
 )
 SCALING_PLOT = Kind(
     "scaling-plot",
@@ -186,7 +178,6 @@ SCALING_PLOT = Kind(
     ("scaling plot",),
     _scaling_plot,
     "vitctl scaling plot TABLE",
-    heading="Figures of scaling",
 )
 IMAGE_HASHES = Kind(
     "image-hashes",
@@ -194,14 +185,12 @@ IMAGE_HASHES = Kind(
     ("dedup",),
     _image_hashes,
     "vitctl dedup --data DATASET",
-    heading="Hashes of images",
 )
 BATCH = Kind(
     "batch",
     "a batch",
     _TRAINING,
     _batch,
-    heading="Diverged batches",
 )
 
 KINDS: dict[str, Kind[Any]] = {

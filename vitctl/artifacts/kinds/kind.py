@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -27,7 +27,6 @@ class Kind(Generic[S]):
     load      imports the class of its summary, which most commands do without
     example   a command line that makes one; None for what is only made on the way
     line      imports the part of that class that has the words, where the whole is large
-    heading   of the part of a report that has them: "Few-shot probes"
     """
 
     name: str
@@ -36,7 +35,6 @@ class Kind(Generic[S]):
     load: Callable[[], type[S]]
     example: str | None = None
     line: Callable[[], type[Summary]] | None = None
-    heading: str = field(kw_only=True)
 
     @property
     def noun(self) -> str:

@@ -357,4 +357,4 @@ def _mean(summary: Checkpoint) -> Content:
     )
 
 
-SECTION = Section(lambda subject: tuple(_numbers(subject)), _part)
+SECTION = Section("Training", _numbers, _part)

@@ -229,4 +229,4 @@ def _duplicates(subject: ReportEntry, context: Context) -> Content:
     ]
 
 
-SECTION = Section(lambda subject: tuple(_numbers(subject)), _part)
+SECTION = Section("Data", _numbers, _part)

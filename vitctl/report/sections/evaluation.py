@@ -210,4 +210,4 @@ def _calibration(results: Results) -> Content:
     )
 
 
-SECTION = Section(lambda subject: tuple(_numbers(subject)), _part)
+SECTION = Section("Evaluations", _numbers, _part)

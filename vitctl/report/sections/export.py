@@ -47,4 +47,4 @@ def _part(subjects: Sequence[ReportEntry], context: Context) -> SectionBody:
     return SectionBody(overview, [(subject, None) for subject in subjects])
 
 
-SECTION = Section(_numbers, _part)
+SECTION = Section("Exports", _numbers, _part)

@@ -44,4 +44,4 @@ def _part(subjects: Sequence[ReportEntry], context: Context) -> SectionBody:
     return SectionBody(overview, [(subject, None) for subject in subjects])
 
 
-SECTION = Section(_numbers, _part)
+SECTION = Section("Features", _numbers, _part)

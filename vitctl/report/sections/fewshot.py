@@ -155,4 +155,4 @@ def _interval(bounds: tuple[float, float] | None) -> str:
     return "" if bounds is None else f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
 
 
-SECTION = Section(lambda subject: tuple(_numbers(subject)), _part)
+SECTION = Section("Few-shot probes", _numbers, _part)

@@ -259,4 +259,4 @@ def _error(report: FitReport, value: float, bounds: Ends) -> Html:
     return Number("", shown, _bounds(bounds, percent=percent)).as_cell()
 
 
-SECTION = Section(lambda subject: tuple(_numbers(subject)), _part)
+SECTION = Section("Scaling laws", _numbers, _part)

@@ -62,4 +62,4 @@ def _picture(figure: str, themes: dict[str, str]) -> Html:
     )
 
 
-SECTION = Section(_numbers, _part)
+SECTION = Section("Figures of scaling", _numbers, _part)

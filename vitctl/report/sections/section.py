@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from vitctl.artifacts.catalog import tail_of
@@ -71,11 +71,13 @@ class SectionBody:
 class Section:
     """Of one kind.
 
+    heading   of the part of the page
     numbers   the results of one subject, the first being the one to quote
     part      tables, charts and pictures of all subjects of the kind
     """
 
-    numbers: Callable[[ReportEntry], Sequence[Number]]
+    heading: str
+    numbers: Callable[[ReportEntry], Iterable[Number]]
     part: Callable[[Sequence[ReportEntry], Context], SectionBody]
 
 

@@ -16,10 +16,10 @@ def _numbers(subject: ReportEntry) -> list[Number]:
 
 
 def _part(subjects: Sequence[ReportEntry], context: Context) -> SectionBody:
-    return SectionBody(None, [(subject, fields(subject, context)) for subject in subjects])
+    return SectionBody(None, [(subject, _fields(subject, context)) for subject in subjects])
 
 
-def fields(subject: ReportEntry, context: Context) -> Content:
+def _fields(subject: ReportEntry, context: Context) -> Content:
     """The plain fields of a summary, by their names."""
     summary = {} if subject.artifact is None else subject.artifact.summary
     pairs = [
@@ -30,4 +30,4 @@ def fields(subject: ReportEntry, context: Context) -> Content:
     return facts(pairs[:_MOST])
 
 
-SECTION = Section(_numbers, _part)
+SECTION = Section("Others", _numbers, _part)
