@@ -15,6 +15,7 @@ from vitctl.report.sections.section import (
     Number,
     Section,
     SectionBody,
+    bounds,
     count,
     dataset_name,
     link,
@@ -89,14 +90,14 @@ def _chart(summaries: Sequence[tuple[ReportEntry, Fewshot]]) -> Content:
         rows = [row for row in one.shots if row.shots is not None]
         if len(rows) < 2:
             continue
-        bounds = [row.interval or row.test_interval for row in rows]
+        intervals = [row.interval or row.test_interval for row in rows]
         lines.append(
             Trace(
                 subject.label,
                 np.array([float(row.shots or 0) for row in rows]),
                 np.array([row.accuracy_mean for row in rows]),
-                low=np.array([low for low, _ in bounds]),
-                high=np.array([high for _, high in bounds]),
+                low=np.array([low for low, _ in intervals]),
+                high=np.array([high for _, high in intervals]),
                 style=number,
                 marks=True,
             )
@@ -125,8 +126,8 @@ def _article(one: Fewshot) -> Content:
             share(row.accuracy_mean, digits=2),
             "" if row.accuracy_std is None else share(row.accuracy_std, digits=2),
             count(row.draws),
-            _interval(row.interval),
-            _interval(row.test_interval),
+            bounds(row.interval, percent=True),
+            bounds(row.test_interval, percent=True),
         )
         for row in one.shots
     ]
@@ -149,10 +150,6 @@ def _article(one: Fewshot) -> Content:
             ),
         ),
     ]
-
-
-def _interval(bounds: tuple[float, float] | None) -> str:
-    return "" if bounds is None else f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
 
 
 SECTION = Section("Few-shot probes", _numbers, _part)

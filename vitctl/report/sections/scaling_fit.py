@@ -11,7 +11,16 @@ from vitctl.errors import VitctlError
 from vitctl.report.charts import Chart, Trace, draw
 from vitctl.report.html import Content, Html, element, facts, name_of, table
 from vitctl.report.scales import short
-from vitctl.report.sections.section import Context, Number, Section, SectionBody, count, link, share
+from vitctl.report.sections.section import (
+    Context,
+    Number,
+    Section,
+    SectionBody,
+    bounds,
+    count,
+    link,
+    share,
+)
 from vitctl.report.subjects import ReportEntry
 from vitctl.scaling.laws import PARAMETERS
 from vitctl.scaling.summary import Ends, FitReport, FitSummary, RunToLaw
@@ -30,18 +39,9 @@ def _numbers(subject: ReportEntry) -> Iterator[Number]:
     one = subject.summary
     if not isinstance(one, FitSummary):
         return
-    yield Number("exponent b", f"{one.b:.3g}", _bounds(one.intervals.get("b")))
+    yield Number("exponent b", f"{one.b:.3g}", bounds(one.intervals.get("b")))
     floor = share(one.c) if one.measure == "error" else f"{one.c:.3g}"
-    yield Number("floor c", floor, _bounds(one.intervals.get("c"), percent=one.measure == "error"))
-
-
-def _bounds(bounds: Ends | None, *, percent: bool = False) -> str:
-    if bounds is None:
-        return ""
-    low, high = (
-        "none" if end is None else f"{100 * end:.1f}" if percent else f"{end:.3g}" for end in bounds
-    )
-    return f"{low} to {high}"
+    yield Number("floor c", floor, bounds(one.intervals.get("c"), percent=one.measure == "error"))
 
 
 def _part(subjects: Sequence[ReportEntry], context: Context) -> SectionBody:
@@ -50,9 +50,7 @@ def _part(subjects: Sequence[ReportEntry], context: Context) -> SectionBody:
             link(subject),
             one.form,
             *(
-                Number(
-                    name, f"{getattr(one, name):.4g}", _bounds(one.intervals.get(name))
-                ).as_cell()
+                Number(name, f"{getattr(one, name):.4g}", bounds(one.intervals.get(name))).as_cell()
                 for name in PARAMETERS
             ),
             f"{len(one.frontier)} of {one.points}",
@@ -91,7 +89,7 @@ def _article(subject: ReportEntry, context: Context) -> Content:
             (
                 f"{name}, {_MEANING[name]}",
                 Number(
-                    name, f"{getattr(report, name):.4g}", _bounds(report.intervals.get(name))
+                    name, f"{getattr(report, name):.4g}", bounds(report.intervals.get(name))
                 ).as_cell(),
             )
             for name in PARAMETERS
@@ -216,7 +214,7 @@ def _efficiency(report: FitReport) -> Content:
         (
             name_of(one.model),
             name_of(one.reference),
-            Number("", f"{one.factor:.3g}", _bounds(one.interval)).as_cell()
+            Number("", f"{one.factor:.3g}", bounds(one.interval)).as_cell()
             if one.factor is not None
             else one.reason or "",
         )
@@ -253,10 +251,10 @@ def _advice(report: FitReport, level: str) -> Content:
     )
 
 
-def _error(report: FitReport, value: float, bounds: Ends) -> Html:
+def _error(report: FitReport, value: float, interval: Ends) -> Html:
     percent = report.measure == "error"
     shown = share(value) if percent else f"{value:.3g}"
-    return Number("", shown, _bounds(bounds, percent=percent)).as_cell()
+    return Number("", shown, bounds(interval, percent=percent)).as_cell()
 
 
 SECTION = Section("Scaling laws", _numbers, _part)

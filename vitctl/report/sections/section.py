@@ -88,10 +88,18 @@ def share(value: float, *, digits: int = 1) -> str:
 
 def share_with(title: str, value: float, interval: Interval | None, *, on: str = "") -> Number:
     """A share in percent with its interval."""
+    return Number(title, share(value), bounds(interval, percent=True), on)
+
+
+def bounds(interval: tuple[float | None, float | None] | None, *, percent: bool = False) -> str:
+    """ "0.4 to 0.6", "none" where there is no end; empty without an interval."""
     if interval is None:
-        return Number(title, share(value), on=on)
-    low, high = (f"{100 * end:.1f}" for end in interval)
-    return Number(title, share(value), f"{low} to {high}", on)
+        return ""
+    low, high = (
+        "none" if end is None else f"{100 * end:.1f}" if percent else f"{end:.3g}"
+        for end in interval
+    )
+    return f"{low} to {high}"
 
 
 def dataset_name(folder: str) -> str:
