@@ -173,50 +173,35 @@ def read(path: Place) -> list[dict[str, Any]]:
 def read_counting(path: Place) -> tuple[list[dict[str, Any]], int]:
     """`read`, and how many lines are damaged. A last line without its end, which a crash leaves,
     is not counted."""
-    lines = _lines(path)
-    rows = [row for line in lines if (row := _row(line)) is not None]
-    return rows, len(lines) - len(rows)
+    every = list(each(path))
+    rows = [row for row in every if row is not None]
+    return rows, len(every) - len(rows)
 
 
 def each(path: Place) -> Iterator[dict[str, Any] | None]:
     """The rows of a metrics file one by one, None for a damaged line; see `read_counting`. A long
     run has millions: they are not held in memory together."""
-    try:
-        if path.local is None:
-            yield from _each(io.BytesIO(path.read_bytes()))
-            return
-        with path.open("rb") as file:
-            yield from _each(file)
-    except FileNotFoundError:
-        return
+    with suppress(FileNotFoundError), _opened(path) as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield _row(line[:-1])
 
 
-def _each(file: IO[bytes]) -> Iterator[dict[str, Any] | None]:
-    for line in file:
-        if line.endswith(b"\n"):
-            yield _row(line[:-1])
+def _opened(path: Place) -> IO[bytes]:
+    """The file; of a bucket all of it."""
+    return io.BytesIO(path.read_bytes()) if path.local is None else path.open("rb")
 
 
 def damaged_lines(path: Place) -> list[int]:
     """Numbers of the lines, from 1, that this program did not write so; see `read_counting`."""
-    return [number for number, line in enumerate(_lines(path), start=1) if _row(line) is None]
-
-
-def _lines(path: Place) -> list[bytes]:
-    try:
-        *lines, _half_written = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    return lines
+    return [number for number, row in enumerate(each(path), start=1) if row is None]
 
 
 def newest(path: Place) -> dict[str, dict[str, Any]]:
     """Kind -> its newest row, read from the end of the file: a long run has millions of rows. A
     kind whose newest row lies further back than `_TAIL_BYTES` is left out."""
     try:
-        if path.local is None:
-            return _newest(io.BytesIO(path.read_bytes()))
-        with path.open("rb") as file:
+        with _opened(path) as file:
             return _newest(file)
     except FileNotFoundError:
         return {}
