@@ -22,6 +22,7 @@ from vitctl.hardware import machine
 from vitctl.inference import answering, scoring, weights
 from vitctl.inference.confusion import Confusion
 from vitctl.measures import metric_titles, table
+from vitctl.measures.results import MISTAKES, RESULTS
 from vitctl.probe import intervals
 from vitctl.recipes import branching, overlap
 from vitctl.recipes.measuring import MeasuringRuntime
@@ -165,9 +166,9 @@ def _scored(
         names=classes,
     )
     files = {
-        written.RESULTS: written.results(recorded, rows, table_of_answers, confusion=confusion),
+        RESULTS: written.results(recorded, rows, table_of_answers, confusion=confusion),
         written.ANSWERS: written.answer_lines(table_of_answers, keys=dataset.keys(cfg.eval_split)),
-        written.MISTAKES: written.mistakes(
+        MISTAKES: written.mistakes(
             table_of_answers,
             confusion=confusion,
             dataset=dataset,

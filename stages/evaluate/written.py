@@ -26,9 +26,7 @@ from vitctl.measures.answers import Answers
 from vitctl.measures.metrics import reliability
 from vitctl.measures.table import MeasuredMetric
 
-RESULTS = "results.json"
 ANSWERS = "answers.jsonl"
-MISTAKES = "mistakes.png"
 FORMAT = 1
 
 _PAIRS = 8

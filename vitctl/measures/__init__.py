@@ -6,6 +6,7 @@ metrics        the metrics of a whole split, with all they need for an interval
 ranking        average precision of a class
 table          all metrics of some answers, each with its interval
 paired         two classifiers on the same images
+results        the files of an evaluation, as others read them; imports no array library
 vtab           VTAB's tasks by name, their groups and means
 bootstrap      95 % intervals by drawing the images again
 """

@@ -25,6 +25,7 @@ from vitctl.events import Caution, Settings, silent
 from vitctl.inference import scoring, weights
 from vitctl.ingest.labels.replaced_labels import read_replaced_labels
 from vitctl.measures import bootstrap
+from vitctl.measures.results import MISTAKES, RESULTS
 from vitctl.model import vit
 from vitctl.recipes.measuring import MeasuringRuntime
 
@@ -79,7 +80,7 @@ def evaluate(store: Store, checkpoint: Artifact, tmp_path: Path, monkeypatch: An
 
 
 def results(artifact: Artifact) -> dict[str, Any]:
-    return json.loads((artifact.path / written.RESULTS).read_bytes())
+    return json.loads((artifact.path / RESULTS).read_bytes())
 
 
 def logits() -> np.ndarray:
@@ -195,7 +196,7 @@ def test_mistakes_are_a_picture_of_the_surest_of_each_confusion(evaluate, monkey
     drawn = written.sheet
     monkeypatch.setattr(written, "sheet", lambda *of: captions.extend(of[1]) or drawn(*of))
     done = evaluate(out="pictures")
-    assert (done.path / written.MISTAKES).read_bytes().startswith(b"\x89PNG")
+    assert (done.path / MISTAKES).read_bytes().startswith(b"\x89PNG")
     z, labels = logits(), NAMED.labels("val")[:, 0]
     pairs = [(row["label"], row["predicted"]) for row in results(done)["confusions"][:8]]
     assert list(dict.fromkeys((label, was[3:]) for label, was, _ in captions)) == pairs
@@ -365,7 +366,7 @@ def test_a_loss_that_is_not_finite_is_null(evaluate, monkeypatch):
     )
     done = evaluate(out="infinite", emit=calls.append)
     assert done.summary["loss"] is None
-    assert json.loads((done.path / written.RESULTS).read_text())["loss"] is None
+    assert json.loads((done.path / RESULTS).read_text())["loss"] is None
     assert any("not finite" in event.text for event in calls if isinstance(event, Caution))
     assert stage.readable(EVALUATION.summary(done))["loss"] == "not finite"
     assert "loss not finite" in in_words("evaluation", done.summary)

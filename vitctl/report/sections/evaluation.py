@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from vitctl.artifacts.documents import read_part
 from vitctl.artifacts.kinds.evaluation import Evaluation, Metric
 from vitctl.errors import VitctlError
 from vitctl.measures import metric_titles
+from vitctl.measures.results import MISTAKES, RESULTS, EvaluationResults
 from vitctl.report.charts import Chart, Trace, draw
 from vitctl.report.html import Content, details, element, name_of, table
 from vitctl.report.pictures import sheet_of
@@ -30,47 +29,7 @@ from vitctl.report.sections.section import (
 )
 from vitctl.report.subjects import ReportEntry
 
-RESULTS = "results.json"
-_MISTAKES = "mistakes.png"
 _SHOWN = 10
-
-
-class _Lenient(BaseModel):
-    """A part of a document that has more than is shown."""
-
-    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
-
-
-class ClassRow(_Lenient):
-    """How many images of a class were right."""
-
-    name: str = Field(alias="class")
-    examples: NonNegativeInt
-    top1: float
-
-
-class ConfusedPair(_Lenient):
-    """Images of class `label` that were predicted as another."""
-
-    label: str
-    predicted: str
-    count: NonNegativeInt
-
-
-class Bin(_Lenient):
-    """Answers of about the same confidence."""
-
-    examples: NonNegativeInt
-    confidence: float
-    top1: float
-
-
-class Results(_Lenient):
-    """What is shown of `results.json`."""
-
-    classes: Annotated[tuple[ClassRow, ...], Field(strict=False)] = ()
-    confusions: Annotated[tuple[ConfusedPair, ...], Field(strict=False)] = ()
-    calibration: Annotated[tuple[Bin, ...], Field(strict=False)] = ()
 
 
 def _numbers(subject: ReportEntry) -> Iterator[Number]:
@@ -138,8 +97,8 @@ def _article(subject: ReportEntry, one: Evaluation, context: Context) -> Content
         return None  # of an early version
     try:
         artifact.require_files(RESULTS.__eq__)
-        results = read_part(artifact.path / RESULTS, Results)
-        picture = sheet_of(artifact, _MISTAKES, context.album)
+        results = read_part(artifact.path / RESULTS, EvaluationResults)
+        picture = sheet_of(artifact, MISTAKES, context.album)
     except VitctlError as error:
         return context.problem(subject, f"its details cannot be shown: {error.message}")
     weakest = sorted(results.classes, key=lambda row: (row.top1, row.name))[:_SHOWN]
@@ -168,7 +127,7 @@ def _article(subject: ReportEntry, one: Evaluation, context: Context) -> Content
     ]
 
 
-def _confusions(results: Results) -> Content:
+def _confusions(results: EvaluationResults) -> Content:
     rows = [
         (name_of(row.label), name_of(row.predicted), count(row.count))
         for row in results.confusions[:_SHOWN]
@@ -183,7 +142,7 @@ def _confusions(results: Results) -> Content:
     )
 
 
-def _calibration(results: Results) -> Content:
+def _calibration(results: EvaluationResults) -> Content:
     """Right answers over confidence; the diagonal is a model that knows how sure it may be."""
     rows = results.calibration
     if len(rows) < 2:
