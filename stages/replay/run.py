@@ -19,7 +19,7 @@ from vitctl.data.order import Window, batch_of_step, windows_from_json
 from vitctl.data.sheet import sheet
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
-from vitctl.places.local import based
+from vitctl.places import out_file
 from vitctl.recipes.branching import trained_with
 from vitctl.train.config import TrainConfig, from_identity
 from vitctl.train.run import rollback
@@ -227,12 +227,7 @@ def _write(file: Path, replayed: Replayed, pictures: Pixels) -> None:
         if picture
         else _arrays(replayed, pictures)
     )
-    try:
-        folder = based(file.parent)
-        folder.make_folder()
-        (folder / file.name).write_atomic(content)
-    except OSError as error:
-        raise UsageError(f"--out {file} cannot be written: {error.strerror}") from None
+    out_file.write(file, content)
 
 
 def _captions(replayed: Replayed, pictures: Pixels) -> Iterator[list[str]]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitctl.artifacts import Artifact, Run
-from vitctl.errors import OverwriteError, UsageError
-from vitctl.places import Place
+from vitctl.errors import UsageError
+from vitctl.places import Place, out_file
 
 if TYPE_CHECKING:
     from vitctl.train.run.replay import Replayed  # jax
@@ -38,13 +38,10 @@ class Request:
                 f"--out {self.file} names neither a picture nor arrays",
                 hint=f"end the name in {PICTURE} or {ARRAYS}",
             )
-        if self.file is not None and self.file.is_dir():
-            raise OverwriteError(f"--out {self.file} is a folder", hint="name a file in it")
-        if self.file is not None and os.path.lexists(self.file) and not self.force:
-            raise OverwriteError(
-                f"--out {self.file} already exists",
-                hint="choose another --out, or replace the file with --force",
-            )
+        if self.file is not None:
+            out_file.refuse_folder(self.file)
+            if os.path.lexists(self.file) and not self.force:
+                raise out_file.taken(self.file)
 
 
 @dataclass(frozen=True)

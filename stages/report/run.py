@@ -6,9 +6,9 @@ from pathlib import Path
 
 from stages.report.spec import Inputs, PageRequest, Written
 from vitctl.artifacts import Run, Store
-from vitctl.errors import NotFoundError, OverwriteError, UsageError
+from vitctl.errors import NotFoundError
 from vitctl.events import Caution, Emit, Note, silent
-from vitctl.places.local import based
+from vitctl.places import out_file
 from vitctl.quantities import show_bytes
 from vitctl.report.page import Page, page
 
@@ -57,15 +57,10 @@ def _write(request: PageRequest, written: Page) -> None:
         if _is_same(file, written.content):
             return
         if file.is_symlink() or (file.exists() and not request.force):
-            raise OverwriteError(
-                f"--out {file} already exists",
-                hint="choose another --out, or replace the file with --force",
-            )
-        folder = based(file.parent)
-        folder.make_folder()
-        (folder / file.name).write_atomic(written.content)
+            raise out_file.taken(file)
     except OSError as error:
-        raise UsageError(f"--out {file} cannot be written: {error.strerror}") from None
+        raise out_file.unwritable(file, error) from None
+    out_file.write(file, written.content)
 
 
 def _is_same(file: Path, content: bytes) -> bool:

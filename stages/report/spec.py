@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitctl.artifacts import Artifact, Run
-from vitctl.errors import OverwriteError, UsageError
+from vitctl.errors import UsageError
+from vitctl.places import out_file
 
 DEFAULT = Path("report.html")
 ENDINGS = (".html", ".htm")
@@ -35,8 +36,7 @@ class PageRequest:
             raise UsageError(
                 f"--out {self.file} names no page", hint=f"end the name in {ENDINGS[0]}"
             )
-        if self.file.is_dir():
-            raise OverwriteError(f"--out {self.file} is a folder", hint="name a file in it")
+        out_file.refuse_folder(self.file)
         if self.title is not None and not self.title.strip():
             raise UsageError("--title is empty", hint="leave it out: the page is named by results")
 

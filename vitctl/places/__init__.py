@@ -12,6 +12,7 @@
     copies             whole files to and from a bucket, verified
     background_writes  writes to a bucket that nobody waits for
     guards             what must hold before a path is published, replaced or removed
+    out_file           the one file that a command writes where its user says
     home               the home folder: what `~/` means, and where caches lie
     scratch            folders on the local disk for files on their way to or from a bucket
 
