@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
@@ -11,6 +11,7 @@ from typing import Any, TypedDict, TypeVar
 from vitctl.artifacts import Artifact, Store, inputs
 from vitctl.artifacts.pasteable import usual_store
 from vitctl.artifacts.references import LATEST, Entry, find
+from vitctl.errors import UsageError
 from vitctl.events import Emit, silent
 from vitctl.hardware.compilation_cache import keep_compiled_programs
 from vitctl.hardware.machine import settle_platform
@@ -165,6 +166,15 @@ class Call:
         the newest, of `kind` if it is given."""
         name = LATEST if reference is None else self.named(reference)
         return find(name, store=self.store, kind=kind, emit=self.emit)
+
+    def entries(
+        self, references: Sequence[Reference], *, every: bool
+    ) -> tuple[tuple[Entry, int | None], ...] | None:
+        """`entry_and_step` of each, left out of the newest; None, for the whole store, with
+        `every`."""
+        if every and references:
+            raise UsageError("every=True and references are both given", hint="keep one of them")
+        return None if every else tuple(map(self.entry_and_step, references or (None,)))
 
     def trained_on(self, checkpoint: Artifact) -> Artifact:
         return inputs.trained_on(checkpoint, option="data", store=self.store, emit=self.emit)

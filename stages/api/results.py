@@ -9,7 +9,6 @@ from stages.api.call import Call, Count, Looking, Reference
 from stages.api.translation import in_python
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.artifacts.removal import Descendants
-from vitctl.errors import UsageError
 
 if TYPE_CHECKING:
     from stages.inspect.lineage.spec import Lineage
@@ -62,9 +61,7 @@ def verify(
     from stages.inspect.verify.spec import Inputs
 
     call = Call(verify, options, takes=Looking)
-    if every and references:
-        raise UsageError("every=True and references are both given", hint="keep one of them")
-    named = None if every else tuple(map(call.entry_and_step, references or (None,)))
+    named = call.entries(references, every=every)
     inputs = Inputs(named, "contents" if deep else "sizes")
     return list(run(inputs, store=call.store, emit=call.emit))
 
@@ -111,9 +108,7 @@ def report(
 
     call = Call(report, options, takes=Looking)
     request = resolve(out=out, title=title, parents=parents, force=force)
-    if every and references:
-        raise UsageError("every=True and references are both given", hint="keep one of them")
-    named = None if every else tuple(map(call.entry_and_step, references or (None,)))
+    named = call.entries(references, every=every)
     from stages.report.run import run
 
     return run(request, Inputs(named), store=call.store, emit=call.emit)
