@@ -351,9 +351,6 @@ def _record(subject: ReportEntry, context: Context) -> Content:
     artifact = subject.artifact
     made = None if artifact is None else artifact.manifest.provenance
     files = () if artifact is None else artifact.manifest.files
-    versions = subject.entry.info.version if isinstance(subject.entry, Run) else (
-        subject.entry.manifest.version
-    )  # fmt: skip
     rows = [
         (element("code", context.redaction(key)), element("code", context.redaction(value)))
         for key, value in _flat(subject.config)
@@ -365,7 +362,7 @@ def _record(subject: ReportEntry, context: Context) -> Content:
                 ("id", element("span", subject.id, class_="mono")),
                 ("digest", None if artifact is None
                  else element("span", artifact.digest, class_="mono")),
-                ("made by", f"{subject.stage}, version {versions}"),
+                ("made by", f"{subject.stage}, version {subject.record.version}"),
                 ("finished", made and made.finished),
                 ("it took", made and _took(made.started, made.finished)),
                 ("starts", str(len(subject.entry.info.segments)) if isinstance(subject.entry, Run)

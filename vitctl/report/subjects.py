@@ -11,17 +11,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vitctl.artifacts import Artifact, Parent, Run, Store
+from vitctl.artifacts import Artifact, Manifest, Parent, Run, Store
 from vitctl.artifacts.ancestry import SOURCE
 from vitctl.artifacts.artifact import load_if_readable
 from vitctl.artifacts.kinds import CHECKPOINT, KINDS
 from vitctl.artifacts.references import Entry, id_of, plain_name
+from vitctl.artifacts.run_info import RunInfo
 from vitctl.artifacts.runs import run_of
 from vitctl.errors import UsageError, VitctlError
 from vitctl.summaries import Summary
 
 MOST_SUBJECTS = 300
 """Artifacts and runs of one report, ancestors among them."""
+
+
+def _record(entry: Entry) -> RunInfo | Manifest:
+    """Which stage made it with which settings, of what."""
+    return entry.info if isinstance(entry, Run) else entry.manifest
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,6 @@ class ReportEntry:
     named: bool
     steps: tuple[int, ...] = ()
     chosen: int | None = None
-    problems: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -59,17 +64,20 @@ class ReportEntry:
         return self.kind if known is None else known.noun
 
     @property
+    def record(self) -> RunInfo | Manifest:
+        return _record(self.entry)
+
+    @property
     def stage(self) -> str:
-        return self.entry.info.stage if isinstance(self.entry, Run) else self.entry.manifest.stage
+        return self.record.stage
 
     @property
     def config(self) -> dict[str, Any]:
-        return self.entry.info.config if isinstance(self.entry, Run) else self.entry.config
+        return self.record.config
 
     @property
     def parents(self) -> tuple[Parent, ...]:
-        recorded = self.entry.info if isinstance(self.entry, Run) else self.entry.manifest
-        return recorded.parents
+        return self.record.parents
 
     @cached_property
     def checkpoints(self) -> dict[int, Artifact]:
@@ -78,6 +86,20 @@ class ReportEntry:
             return {}
         each = ((step, load_if_readable(self.entry.place(step))) for step in self.entry.steps())
         return {step: checkpoint for step, checkpoint in each if checkpoint is not None}
+
+    @cached_property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with its own files, by their sizes."""
+        if not isinstance(self.entry, Run):
+            return tuple(self.entry.check_sizes())
+        problems = []
+        for step in self.entry.steps():
+            checkpoint = self.checkpoints.get(step)
+            if checkpoint is None:
+                problems.append(f"checkpoint {step} cannot be read")
+            else:
+                problems += [f"checkpoint {step}: {one}" for one in checkpoint.check_sizes()]
+        return tuple(problems)
 
     @cached_property
     def artifact(self) -> Artifact | None:
@@ -184,8 +206,7 @@ class _Collected:
                 hint="name fewer, or leave their ancestors out with --no-parents",
             )
         self.inputs[identity] = []  # before its parents: a forged manifest may name itself
-        recorded = entry.info.parents if isinstance(entry, Run) else entry.manifest.parents
-        for parent in _with_those_of_checkpoints(entry, recorded):
+        for parent in _with_those_of_checkpoints(entry, _record(entry).parents):
             self.inputs[identity].append((parent.role, *self._input(parent, of=entry)))
         self.entries[identity] = entry
         return identity
@@ -235,7 +256,6 @@ def contents(
             named=identity in collected.named,
             steps=tuple(sorted(collected.steps.get(identity, ()))),
             chosen=_only(collected.named.get(identity, set())),
-            problems=tuple(_problems(entry)),
         )
         for identity, entry in collected.entries.items()
     }
@@ -310,19 +330,6 @@ def _run_around(artifact: Artifact) -> Run | None:
         return run_of(artifact)
     except VitctlError:
         return None
-
-
-def _problems(entry: Entry) -> Iterator[str]:
-    """What is wrong with its own files, by their sizes."""
-    if isinstance(entry, Artifact):
-        yield from entry.check_sizes()
-        return
-    for step in entry.steps():
-        checkpoint = load_if_readable(entry.place(step))
-        if checkpoint is None:
-            yield f"checkpoint {step} cannot be read"
-        else:
-            yield from (f"checkpoint {step}: {problem}" for problem in checkpoint.check_sizes())
 
 
 def _labels(entries: Sequence[Entry]) -> dict[str, str]:
