@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from vitctl import quantities
-from vitctl.artifacts import Artifact, Run, Store
-from vitctl.artifacts.kinds.fewshot import Fewshot
+from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.references import Entry
 from vitctl.errors import DoesNotFitError
-from vitctl.report import commands, graph
+from vitctl.report import graph, origins, overview
 from vitctl.report.html import (
     Content,
     Html,
     details,
     element,
-    facts,
     joined,
     name_of,
-    separated,
-    table,
-    text,
 )
 from vitctl.report.pictures import Album
 from vitctl.report.privacy import Redaction
 from vitctl.report.sections import SECTIONS, UNKNOWN, section_of
-from vitctl.report.sections.section import Context, Number, SectionBody, link
+from vitctl.report.sections.section import Context, SectionBody
 from vitctl.report.subjects import Contents, ReportEntry, contents
 from vitctl.version import __version__
 
@@ -39,9 +32,6 @@ MOST_BYTES = 24 * 2**20
 """Of a page: what mail servers and browsers on phones still take."""
 GENERATOR = "vitctl report"
 """By which a page is known to be one of ours."""
-_MOST_SETTINGS = 400
-_MOST_KEYS = 8
-_MOST_NAMES = 3
 _FOLDER = Path(__file__).parent
 
 
@@ -52,6 +42,18 @@ class Page:
     content: bytes
     subjects: tuple[ReportEntry, ...]
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PagePart:
+    """What has a heading, and a place that the page's list of parts leads to."""
+
+    anchor: str
+    heading: str
+    content: Content
+
+    def as_html(self) -> Html:
+        return element("section", element("h2", self.heading, id=self.anchor), self.content)
 
 
 def page(
@@ -71,14 +73,14 @@ def page(
     given = contents(named, store=store, parents=parents)
     redaction = Redaction(hosts=_hosts(given.subjects), roots=_roots(given.subjects, store))
     context = Context(given, redaction, Album())
-    sections = _sections(context)
-    lineage = element(
-        "section",
-        element("h2", "Lineage", id="lineage"),
-        element("p", _about_lineage(given), class_="note"),
-        graph.lineage(given),
-    )
-    reproduce = _reproduce(context)
+    about_lineage = element("p", _about_lineage(given), class_="note")
+    parts = [
+        PagePart("results", "All results", overview.results(given)),
+        *_sections(context),
+        PagePart("lineage", "Lineage", [about_lineage, graph.lineage(given)]),
+        PagePart("reproduce", "Commands", origins.script(context)),
+        PagePart("versions", "Versions", origins.versions(given)),
+    ]
     problems = [
         *(redaction(problem) for problem in given.problems),
         *(
@@ -93,43 +95,29 @@ def page(
             f"the page has no room for {context.album.left_out:,} more pictures; a report of fewer "
             "artifacts shows them"
         )
-    heading = title or _title(given)
-    anchors = [(anchor, name) for anchor, name, _ in sections]
+    heading = title or overview.title(given)
     body = element(
         "body",
         element("a", "Skip to the results", href="#results", class_="skip"),
         element(
             "header",
             element("h1", heading),
-            element("p", _lead(given), class_="lead"),
+            element("p", overview.lead(given), class_="lead"),
             _problems(problems),
-            _keys(given),
+            overview.keys(given),
         ),
         element(
             "nav",
             element(
                 "ul",
                 [
-                    element("li", element("a", name, href=f"#{anchor}"))
-                    for anchor, name in [
-                        ("results", "All results"),
-                        *anchors,
-                        ("lineage", "Lineage"),
-                        ("reproduce", "Commands"),
-                        ("versions", "Versions"),
-                    ]
+                    element("li", element("a", part.heading, href=f"#{part.anchor}"))
+                    for part in parts
                 ],
             ),
             aria_label="Sections",
         ),
-        element(
-            "main",
-            element("section", element("h2", "All results", id="results"), _overview(given)),
-            [section for *_, section in sections],
-            lineage,
-            reproduce,
-            _versions(given),
-        ),
+        element("main", [part.as_html() for part in parts]),
         element(
             "footer",
             f"Written by vitctl {__version__}. It loads nothing from a network. Charts: drag "
@@ -180,42 +168,10 @@ def _hash(text: str) -> str:
 # The head of the page
 
 
-def _title(given: Contents) -> str:
-    """Names of results that nothing else in the report was made from: what it is about. Of many
-    their number."""
-    inputs = {one.id for subject in given.subjects for _, one in given.reported_inputs(subject)}
-    named = [subject.label for subject in given.subjects if subject.id not in inputs]
-    if 0 < len(named) <= _MOST_NAMES:
-        return ", ".join(named)
-    return f"Report of {len(given.subjects):,} results"
-
-
-def _lead(given: Contents) -> str:
-    """How much of what, and when the last of it was finished."""
-    counts: dict[str, int] = {}
-    for subject in given.subjects:
-        noun = "run" if isinstance(subject.entry, Run) else subject.noun
-        counts[noun] = counts.get(noun, 0) + 1
-    what = ", ".join(f"{number} {_plural(noun, number)}" for noun, number in counts.items())
-    finished = max((_finished(subject) or "" for subject in given.subjects), default="")
-    day = f"; the last was finished on {_day(finished)}" if finished else ""
-    ancestors = sum(not subject.named for subject in given.subjects)
-    verb = "is an input" if ancestors == 1 else "are inputs"
-    inputs_note = f" {ancestors} of them {verb} of what was asked for." if ancestors else ""
-    return f"{what}{day}.{inputs_note}"
-
-
 def _about_lineage(given: Contents) -> str:
     named = sum(subject.named for subject in given.subjects)
     framed = " Frames in colour were asked for." if named < len(given.subjects) else ""
     return f"What was made from what; what follows from other arrows has none of its own.{framed}"
-
-
-def _plural(noun: str, number: int) -> str:
-    if number == 1:
-        return noun
-    first, _, rest = noun.partition(" of ")
-    return f"{first}s of {rest}" if rest else f"{noun}{'es' if noun.endswith('ch') else 's'}"
 
 
 def _problems(problems: Sequence[str]) -> Html | None:
@@ -232,106 +188,32 @@ def _problems(problems: Sequence[str]) -> Html | None:
     )
 
 
-def _keys(given: Contents) -> Html | None:
-    """The first number of each measurement, large: of those asked for before the others."""
-    kinds = ("evaluation", "fewshot", "vtab", "scaling-fit", "checkpoint")
-    rows = []
-    for kind in kinds:
-        subjects = sorted(given.of_kind(kind), key=lambda subject: not subject.named)
-        for subject in subjects:
-            numbers = list(section_of(subject).numbers(subject))
-            if numbers and not _is_baseline(subject):
-                rows.append((subject, numbers[0]))
-        if rows and kind == "scaling-fit":
-            break  # scores of training matter where nothing was measured
-    if not rows:
-        return None
-    return element(
-        "ul", [_key(subject, number) for subject, number in rows[:_MOST_KEYS]], class_="keys"
-    )
-
-
-def _is_baseline(subject: ReportEntry) -> bool:
-    """Whether a probe is of pixels or of an untrained model."""
-    summary = subject.summary
-    return isinstance(summary, Fewshot) and summary.features in ("pixels", "untrained")
-
-
-def _key(subject: ReportEntry, number: Number) -> Html:
-    return element(
-        "li",
-        element("span", f"{number.title}{number.on and f' on {number.on}'}", class_="what"),
-        element("span", number.value, class_="value"),
-        element(
-            "span",
-            f"{number.interval} · " if number.interval else None,
-            link(subject),
-            class_="more",
-        ),
-    )
-
-
-def _overview(given: Contents) -> Html:
-    rows = []
-    for subject in given.subjects:
-        numbers = list(section_of(subject).numbers(subject))[:4]
-        results = separated((number.as_html() for number in numbers), " · ")
-        rows.append(
-            (
-                link(subject),
-                graph.kind_in_words(subject),
-                results or subject.in_words,
-                element("span", _day(_finished(subject) or ""), class_="date"),
-                element("span", subject.id[:8], class_="mono"),
-            )
-        )
-    return table(
-        "Everything in this report, inputs before what was made from them; in brackets 95 % "
-        "intervals",
-        ("name", "what", "results", "finished", "id"),
-        rows,
-    )
-
-
 # Sections
 
 
-def _sections(context: Context) -> list[tuple[str, str, Html]]:
-    """(anchor, heading, section) of each kind that has subjects, in the order of the page."""
-    sections = []
+def _sections(context: Context) -> Iterator[PagePart]:
+    """Of each kind that has subjects, in the order of the page."""
     reported: set[str] = set()
     for kind, section in SECTIONS.items():
         subjects = [s for s in context.contents.of_kind(kind) if section_of(s) is section]
         if subjects:
-            part = section.part(subjects, context)
-            sections.append(_section(kind, section.heading, part, context))
-            reported |= {subject.id for subject, _ in part.articles}
+            body = section.part(subjects, context)
+            yield _of_kind(kind, section.heading, body, context)
+            reported |= {subject.id for subject, _ in body.articles}
     rest = [subject for subject in context.contents.subjects if subject.id not in reported]
     if rest:
-        part = UNKNOWN.part(rest, context)
-        sections.append(_section("others", UNKNOWN.heading, part, context))
-    return sections
+        yield _of_kind("others", UNKNOWN.heading, UNKNOWN.part(rest, context), context)
 
 
-def _section(
-    anchor: str, heading: str, part: SectionBody, context: Context
-) -> tuple[str, str, Html]:
-    return (
-        anchor,
-        heading,
-        element(
-            "section",
-            element("h2", heading, id=anchor),
-            part.overview,
-            [_article(subject, content, context) for subject, content in part.articles],
-        ),
-    )
+def _of_kind(anchor: str, heading: str, body: SectionBody, context: Context) -> PagePart:
+    articles = [_article(subject, content, context) for subject, content in body.articles]
+    return PagePart(anchor, heading, [body.overview, articles])
 
 
 def _article(subject: ReportEntry, content: Content, context: Context) -> Html:
     if content is None and not subject.problems:
         what = joined(name_of(subject.label), ": settings and record")
-        record = element("details", element("summary", what), _record(subject, context))
+        record = element("details", element("summary", what), origins.record(subject, context))
         return element("div", record, id=subject.anchor)
     return element(
         "article",
@@ -341,146 +223,12 @@ def _article(subject: ReportEntry, content: Content, context: Context) -> Html:
             for problem in subject.problems[:3]
         ],
         content,
-        details("Settings and record", _record(subject, context)),
+        details("Settings and record", origins.record(subject, context)),
         id=subject.anchor,
     )
 
 
-def _record(subject: ReportEntry, context: Context) -> Content:
-    """What identifies it, and every setting that decided it."""
-    artifact = subject.artifact
-    made = None if artifact is None else artifact.manifest.provenance
-    files = () if artifact is None else artifact.manifest.files
-    rows = [
-        (element("code", context.redaction(key)), element("code", context.redaction(value)))
-        for key, value in _flat(subject.config)
-    ]
-    more = f", {_MOST_SETTINGS} of {len(rows):,}" if len(rows) > _MOST_SETTINGS else ""
-    return [
-        facts(
-            [
-                ("id", element("span", subject.id, class_="mono")),
-                ("digest", None if artifact is None
-                 else element("span", artifact.digest, class_="mono")),
-                ("made by", f"{subject.stage}, version {subject.record.version}"),
-                ("finished", made and made.finished),
-                ("it took", made and _took(made.started, made.finished)),
-                ("starts", str(len(subject.entry.info.segments)) if isinstance(subject.entry, Run)
-                 else None),
-                ("files", f"{len(files):,}, {quantities.show_bytes(sum(f.size for f in files))}"
-                 if files else None),
-            ]
-        ),
-        table(f"Settings{more}", ("setting", "value"), rows[:_MOST_SETTINGS]) if rows else None,
-    ]  # fmt: skip
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    """Settings by their dotted keys; long lists cut."""
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            shown = "none" if value is None else str(value)
-            yield f"{prefix}{key}", f"{shown[:150]} …" if len(shown) > 160 else shown
-
-
-# The end of the page
-
-
-def _reproduce(context: Context) -> Html:
-    given = commands.script(context.contents, redaction=context.redaction)
-    shown = "\n".join(given.lines)
-    meanings = [(element("code", name), what) for name, what in given.placeholders.items()]
-    unknown, on_the_way = (
-        separated(link(subject) for subject in some) for some in (given.unknown, given.on_the_way)
-    )
-    return element(
-        "section",
-        element("h2", "Commands", id="reproduce"),
-        element(
-            "p",
-            "In this order, in one store, they make everything again; what is finished already is "
-            "returned. Inputs go by the names that earlier lines gave.",
-        ),
-        element("pre", element("code", lines_of(shown)), tabindex="0") if shown else None,
-        [
-            element("p", "Words in capitals stand for what only their owner has:"),
-            facts(meanings),
-        ]
-        if meanings
-        else None,
-        element("p", "Not made by a command line that is recorded: ", unknown, class_="note")
-        if unknown
-        else None,
-        element("p", "Made on the way: ", on_the_way, class_="note") if on_the_way else None,
-        element(
-            "p",
-            "The settings that each command came to, those of files too, are under “Settings and "
-            "record” of its result.",
-            class_="note",
-        ),
-    )
-
-
-def lines_of(lines: str) -> Html:
-    """Lines as they are, each escaped."""
-    return Html("\n".join(text(line) for line in lines.split("\n")))
-
-
-def _versions(given: Contents) -> Html:
-    """Of the packages that can change numbers, with the results that each version made."""
-    made: dict[str, dict[str, list[ReportEntry]]] = {}
-    for subject in given.subjects:
-        if subject.artifact is None:
-            continue
-        provenance = subject.artifact.manifest.provenance
-        versions = {**provenance.versions, "commit of vitctl": provenance.git_commit or "a package"}
-        for package, version in versions.items():
-            made.setdefault(package, {}).setdefault(version, []).append(subject)
-    rows = []
-    for package, by_version in made.items():
-        for version, subjects in by_version.items():
-            of = "all" if len(by_version) == 1 else _some(subjects)
-            rows.append((package, element("span", version, class_="mono"), of))
-    return element(
-        "section",
-        element("h2", "Versions", id="versions"),
-        table("What the results were made with", ("package", "version", "results"), rows),
-    )
-
-
-def _some(subjects: Sequence[ReportEntry]) -> Content:
-    shown = separated(link(subject) for subject in subjects[:6])
-    return [shown, f" and {len(subjects) - 6} more" if len(subjects) > 6 else None]
-
-
-# Times, and what must not be on the page
-
-
-def _finished(subject: ReportEntry) -> str | None:
-    return None if subject.artifact is None else subject.artifact.manifest.provenance.finished
-
-
-def _time(written: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(written)
-    except ValueError:
-        return None
-
-
-def _day(written: str) -> str:
-    time = _time(written)
-    if time is None:
-        return ""
-    return (time.astimezone(UTC) if time.tzinfo else time).date().isoformat()
-
-
-def _took(started: str, finished: str) -> str | None:
-    begin, end = _time(started), _time(finished)
-    if begin is None or end is None or (begin.tzinfo is None) != (end.tzinfo is None):
-        return None
-    return quantities.duration((end - begin).total_seconds())
+# What must not be on the page
 
 
 def _hosts(subjects: Iterable[ReportEntry]) -> Iterable[str]:

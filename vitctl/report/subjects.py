@@ -68,6 +68,11 @@ class ReportEntry:
         return _record(self.entry)
 
     @property
+    def finished(self) -> str:
+        """When, as its manifest has it; empty of a run without a checkpoint that can be read."""
+        return "" if self.artifact is None else self.artifact.manifest.provenance.finished
+
+    @property
     def stage(self) -> str:
         return self.record.stage
 
