@@ -188,8 +188,8 @@ def _time(subjects: Sequence[ReportEntry]) -> Content:
                 _bar(shares),
                 ", ".join(
                     f"{goodput.WORDS[account]} {share(part, digits=0)}"
-                    for account, part in sorted(shares.items(), key=lambda item: -item[1])
-                    if part >= 0.005 and account != "step"
+                    for account, part in goodput.largest(shares)
+                    if account != "step"
                 ),
             )
         )

@@ -260,13 +260,17 @@ def shares(seconds: Mapping[str, float]) -> dict[str, float]:
     return {account: s / whole for account, s in seconds.items()} if whole > 0 else {}
 
 
+def largest(shares: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Accounts and their shares, the largest first; what is under half a percent is left out."""
+    return sorted(
+        ((account, share) for account, share in shares.items() if share >= 0.005),
+        key=lambda item: -item[1],
+    )
+
+
 def in_words(seconds: Mapping[str, float], *, starts: int) -> str:
     """Where the time went, in one line; what is under half a percent is left out."""
-    parts = [
-        f"{100 * share:.0f} % {WORDS[account]}"
-        for account, share in sorted(shares(seconds).items(), key=lambda item: -item[1])
-        if share >= 0.005
-    ]
+    parts = [f"{100 * share:.0f} % {WORDS[account]}" for account, share in largest(shares(seconds))]
     in_starts = f" in {starts} starts" if starts > 1 else ""
     return f"{quantities.duration(sum(seconds.values()))}{in_starts}: {', '.join(parts)}"
 
