@@ -199,6 +199,13 @@ def test_every_input_of_every_command_can_be_named():
     assert used <= {role for flags in INPUT_FLAGS.values() for role in flags}
 
 
+def test_every_command_that_records_inputs_has_flags_for_them():
+    for path in (ROOT / "stages").rglob("*.py"):
+        if "as_parent(" in path.read_text():
+            stage = "-".join(path.relative_to(ROOT / "stages").parent.parts)
+            assert stage in INPUT_FLAGS, path
+
+
 def test_flags_of_processes_are_of_one_machine():
     from vitctl.console.shared_flags import PROCESSES
 
