@@ -14,5 +14,6 @@ pictures   small copies of images, as data in the page
 sections   for each kind of artifact its key numbers and its section
 overview   title, key numbers, a table of all results
 origins    settings, commands, versions
-page       the whole page, its policy, its limit of size
+document   the file around a page: head, style, script, policy
+page       what is on the page, and its limit of size
 """

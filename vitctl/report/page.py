@@ -1,26 +1,17 @@
-"""The page: summary, a section for each kind, lineage, commands, versions."""
+"""What is on the page: summary, a section for each kind, lineage, commands, versions."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from vitctl import quantities
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.references import Entry
 from vitctl.errors import DoesNotFitError
 from vitctl.report import graph, origins, overview
-from vitctl.report.html import (
-    Content,
-    Html,
-    details,
-    element,
-    joined,
-    name_of,
-)
+from vitctl.report.document import document
+from vitctl.report.html import Content, Html, details, element, joined, name_of
 from vitctl.report.pictures import Album
 from vitctl.report.privacy import Redaction
 from vitctl.report.sections import SECTIONS, UNKNOWN, section_of
@@ -30,9 +21,6 @@ from vitctl.version import __version__
 
 MOST_BYTES = 24 * 2**20
 """Of a page: what mail servers and browsers on phones still take."""
-GENERATOR = "vitctl report"
-"""By which a page is known to be one of ours."""
-_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -96,8 +84,7 @@ def page(
             "artifacts shows them"
         )
     heading = title or overview.title(given)
-    body = element(
-        "body",
+    body = [
         element("a", "Skip to the results", href="#results", class_="skip"),
         element(
             "header",
@@ -123,9 +110,8 @@ def page(
             f"Written by vitctl {__version__}. It loads nothing from a network. Charts: drag "
             "across one to zoom, double-click for all of it; keyboard: arrows, + and -, Escape.",
         ),
-        element("script", Html(_file("page.js"))),
-    )
-    content = _document(heading, body)
+    ]
+    content = document(heading, body)
     if len(content) > MOST_BYTES:
         raise DoesNotFitError(
             f"the page would have {quantities.show_bytes(len(content))}, more than "
@@ -133,36 +119,6 @@ def page(
             hint="name fewer artifacts, or leave their ancestors out with --no-parents",
         )
     return Page(content, given.subjects, tuple(problems))
-
-
-def _document(title: str, body: Html) -> bytes:
-    style, script = _file("page.css"), _file("page.js")
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="generator", content=f"{GENERATOR} {__version__}"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("title", title),
-        element("style", Html(style)),
-    )
-    page = element("html", head, body, lang="en")
-    return f"<!doctype html>\n{page}\n".encode()
-
-
-def _file(name: str) -> str:
-    return (_FOLDER / name).read_text("utf-8")
-
-
-def _hash(text: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return f"'sha256-{digest}'"
 
 
 # The head of the page
