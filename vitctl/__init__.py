@@ -18,6 +18,7 @@
     protobuf     protocol buffers on the wire, as far as the few messages here need them
     settings     typed settings: the base of every Config, overrides, nested tables
     recipes      published recipes, and how one becomes the settings of a run
+    pixels       one image: what its bytes are, and the pixels that training sees of it
     ingest       foreign files -> the records of a dataset
     data         images on disk -> batches in memory
     duplicates   images that are the same picture, exactly or nearly

@@ -36,10 +36,10 @@ from vitctl.errors import InputError, one_line
 from vitctl.events import Emit, Note, silent
 from vitctl.hardware.machine import available_cores
 from vitctl.inference import prediction, weights
-from vitctl.ingest.pixels.file_kinds import HEAD_BYTES
-from vitctl.ingest.pixels.header import BadImageError, check_head, largest_file
-from vitctl.ingest.pixels.training_pixels import pixels
 from vitctl.model.config import are_independent
+from vitctl.pixels.file_kinds import HEAD_BYTES
+from vitctl.pixels.header import BadImageError, check_head, largest_file
+from vitctl.pixels.training_pixels import pixels
 from vitctl.recipes import branching
 from vitctl.sharding import layout as layouts
 

@@ -19,7 +19,6 @@ from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
 from vitctl.artifacts.kinds import DATASET
 from vitctl.events import Caution, Emit, Note
 from vitctl.ingest.listing import Listing
-from vitctl.ingest.pixels.header import largest_file
 from vitctl.ingest.write.shard_plan import (
     Splitting,
     Unit,
@@ -27,6 +26,7 @@ from vitctl.ingest.write.shard_plan import (
     class_numbers,
     make_units,
 )
+from vitctl.pixels.header import largest_file
 
 
 @dataclass(frozen=True)

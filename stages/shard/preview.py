@@ -24,10 +24,10 @@ from vitctl.data.sheet import sheet, thumbnail
 from vitctl.errors import NotFoundError, OverwriteError, UsageError
 from vitctl.events import Caution, Emit, Event, Note, silent
 from vitctl.ingest.litter import MISNAMED, NAMED
-from vitctl.ingest.pixels.convert import seen_in_training
-from vitctl.ingest.pixels.header import open_image, read_header
 from vitctl.ingest.write.sample import Sample, sampled
 from vitctl.ingest.write.shard_writer import added_up
+from vitctl.pixels.convert import seen_in_training
+from vitctl.pixels.header import open_image, read_header
 from vitctl.places import place
 from vitctl.places.local import based
 

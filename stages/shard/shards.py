@@ -22,7 +22,6 @@ from vitctl.events import Emit, Note, Progress
 from vitctl.hardware.machine import available_cores
 from vitctl.ingest.columns import largest_in_words
 from vitctl.ingest.listing import Source
-from vitctl.ingest.pixels.header import largest_file
 from vitctl.ingest.reading.spool import at_random
 from vitctl.ingest.trees import own_output
 from vitctl.ingest.write.shard_plan import Unit, stored_bytes
@@ -36,6 +35,7 @@ from vitctl.ingest.write.shard_writer import (
     write_shard,
 )
 from vitctl.ingest.write.worker_pool import Done, Moving, run_tasks
+from vitctl.pixels.header import largest_file
 from vitctl.places import Place
 from vitctl.places.scratch import check_room
 from vitctl.signals import Stop, graceful

@@ -35,9 +35,9 @@ from tests.ingest.trees.test_folder import make
 from vitctl.errors import VitctlError
 from vitctl.events import silent
 from vitctl.ingest.listing import read
-from vitctl.ingest.pixels.header import BadImageError
 from vitctl.ingest.reading.spool import at_random
 from vitctl.ingest.sources.formats import list_images
+from vitctl.pixels.header import BadImageError
 
 pytestmark = pytest.mark.slow
 

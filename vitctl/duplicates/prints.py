@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vitctl.duplicates import hashes
-from vitctl.ingest.pixels.training_pixels import pixels
+from vitctl.pixels.training_pixels import pixels
 
 PRINT = np.dtype(
     [

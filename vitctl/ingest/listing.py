@@ -28,8 +28,8 @@ from vitctl.data.classes import sort_classes
 from vitctl.ingest.columns import Entries, Entry
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.parts import Part
-from vitctl.ingest.pixels.file_kinds import HEAD_BYTES
-from vitctl.ingest.pixels.header import BadImageError
+from vitctl.pixels.file_kinds import HEAD_BYTES
+from vitctl.pixels.header import BadImageError
 
 Look = Callable[[bytes, int], None]
 """Is shown the first `HEAD_BYTES` of a file and its size, before the rest is read."""

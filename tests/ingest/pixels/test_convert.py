@@ -13,8 +13,8 @@ from PIL import Image, ImageOps
 from tests.data import encoded_images as images
 from tests.data.encoded_images import encode, rgb, rgba, with_orientation
 from vitctl.data.tensorflow import as_it_is, load_tensorflow
-from vitctl.ingest.pixels.header import BadImageError, read_header
 from vitctl.ingest.pixels.prepare import prepare
+from vitctl.pixels.header import BadImageError, read_header
 
 MAX_PIXELS = 10**6
 

@@ -17,8 +17,8 @@ from tests.data import encoded_images as images
 from tests.data.encoded_images import encode, rgb, rgba, with_orientation
 from vitctl.data.decode import decode
 from vitctl.data.tensorflow import load_tensorflow
-from vitctl.ingest.pixels.header import BadImageError
 from vitctl.ingest.pixels.prepare import prepare
+from vitctl.pixels.header import BadImageError
 
 MAX_PIXELS = 10**6
 HEIGHT, WIDTH = 8, 64

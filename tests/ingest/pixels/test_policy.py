@@ -16,9 +16,9 @@ from tests.data import encoded_images as images
 from tests.data.encoded_images import encode, png, png_chunk, rgb, rgba, with_orientation
 from tests.data.icc_profiles import ADOBE_RGB, encoded_srgb, grey_profile, in_srgb, rgb_profile
 from tests.ingest.pixels.test_convert import TABLE, seen_by_pillow, seen_in_training
-from vitctl.ingest.pixels.header import BadImageError
 from vitctl.ingest.pixels.policy import PixelPolicy
 from vitctl.ingest.pixels.prepare import prepare
+from vitctl.pixels.header import BadImageError
 
 MAX_PIXELS = 10**6
 sides = st.integers(1, 5000)

@@ -6,9 +6,9 @@ import pytest
 
 from tests.ingest.pixels.test_convert import BAD, MAX_PIXELS
 from tests.ingest.pixels.test_second_decoder import DAMAGED, OTHERS
-from vitctl.ingest.pixels.header import BadImageError
 from vitctl.ingest.pixels.prepare import prepare
-from vitctl.ingest.pixels.training_pixels import pixels
+from vitctl.pixels.header import BadImageError
+from vitctl.pixels.training_pixels import pixels
 
 FILES = {
     f"{table}, {name}": file

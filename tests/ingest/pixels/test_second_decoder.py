@@ -16,9 +16,9 @@ from tests.data import encoded_images as images
 from tests.data.encoded_images import encode, rgb
 from vitctl.data.decode import decode
 from vitctl.data.tensorflow import load_tensorflow
-from vitctl.ingest.pixels.file_kinds import kind_of
-from vitctl.ingest.pixels.header import BadImageError
 from vitctl.ingest.pixels.prepare import prepare
+from vitctl.pixels.file_kinds import kind_of
+from vitctl.pixels.header import BadImageError
 
 MAX_PIXELS = 10**6
 

@@ -12,9 +12,9 @@ from PIL import Image
 from tests.data.encoded_images import encode, rgb
 from tests.ingest.pixels.test_convert import MAX_PIXELS, TABLE, seen_in_training
 from tests.waiting import PATIENCE_S
-from vitctl.ingest.pixels.header import BadImageError, open_image
 from vitctl.ingest.pixels.prepare import prepare
-from vitctl.ingest.pixels.training_pixels import pixels
+from vitctl.pixels.header import BadImageError, open_image
+from vitctl.pixels.training_pixels import pixels
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -17,9 +17,9 @@ from tests.ingest.trees.test_folder import contents, make
 from tests.ingest.trees.test_tar import PATHS
 from vitctl.errors import InputError
 from vitctl.ingest.parts import DamagedError
-from vitctl.ingest.pixels.header import BadImageError
 from vitctl.ingest.sources.formats import list_images
 from vitctl.ingest.trees.zip_members import is_zip, members
+from vitctl.pixels.header import BadImageError
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 

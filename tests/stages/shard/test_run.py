@@ -29,9 +29,9 @@ from vitctl.data.sheet import sheet
 from vitctl.data.verify import check_records
 from vitctl.errors import DoesNotFitError, InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Note, Settings
-from vitctl.ingest.pixels.header import BadImageError
 from vitctl.ingest.trees import own_output
 from vitctl.ingest.write import shard_writer as shards_module
+from vitctl.pixels.header import BadImageError
 from vitctl.places import place
 
 HERE = ShardRuntime(workers=0)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 from vitctl.data.decode import decode
 from vitctl.data.tensorflow import load_tensorflow, tf_reason
-from vitctl.ingest.pixels.convert import convert_to_png, other_readers_reason, training_reason
-from vitctl.ingest.pixels.header import BadImageError, Header, read_header
-from vitctl.ingest.pixels.png_damage import damage
 from vitctl.ingest.pixels.policy import AS_IT_IS, PixelPolicy, Treatment
 from vitctl.ingest.pixels.treatment import Treated, treat
+from vitctl.pixels.convert import convert_to_png, other_readers_reason, training_reason
+from vitctl.pixels.header import BadImageError, Header, read_header
+from vitctl.pixels.png_damage import damage
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from vitctl.ingest.pixels.header import Header
+from vitctl.pixels.header import Header
 
 _BANDS = ("RGBA", "LA", "PA", "RGBa", "La")
 

@@ -14,19 +14,19 @@ from PIL import Image, ImageFile
 
 from vitctl.errors import one_line
 from vitctl.ingest.pixels.colour_profile import UnusableProfileError, to_srgb
-from vitctl.ingest.pixels.convert import (
+from vitctl.ingest.pixels.policy import DEFAULT_QUALITY, EncodedFormat, PixelPolicy, Treatment
+from vitctl.ingest.pixels.transparency import laid_on, may_be_transparent, opacity
+from vitctl.pixels.convert import (
     eight_bit,
     encode_png,
     other_readers_reason,
     training_reason,
     upright,
 )
-from vitctl.ingest.pixels.header import BadImageError, Header, open_image
-from vitctl.ingest.pixels.orientation import UPRIGHT, bare_png
-from vitctl.ingest.pixels.png_damage import damage
-from vitctl.ingest.pixels.pnm import read_pnm
-from vitctl.ingest.pixels.policy import DEFAULT_QUALITY, EncodedFormat, PixelPolicy, Treatment
-from vitctl.ingest.pixels.transparency import laid_on, may_be_transparent, opacity
+from vitctl.pixels.header import BadImageError, Header, open_image
+from vitctl.pixels.orientation import UPRIGHT, bare_png
+from vitctl.pixels.png_damage import damage
+from vitctl.pixels.pnm import read_pnm
 
 _WITHOUT_LOSS = ("PNG", "GIF", "BMP", "TIFF", "PPM")
 """Formats whose images stay without loss when they are changed; others become JPEG."""

@@ -24,7 +24,6 @@ from vitctl.ingest.labels.label_cells import ENDINGS as LABEL_ENDINGS
 from vitctl.ingest.labels.label_file import LabelTable
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.parts import DamagedError
-from vitctl.ingest.pixels.file_kinds import HEAD_BYTES, kind_of
 from vitctl.ingest.reading.streams import compression_of, open_stream
 from vitctl.ingest.sources.array_records import is_array_record, list_array_records
 from vitctl.ingest.sources.arrow import is_arrow, is_saved, list_arrows, list_saved
@@ -41,6 +40,7 @@ from vitctl.ingest.trees.tar import list_tars
 from vitctl.ingest.trees.tar_members import is_tar
 from vitctl.ingest.trees.zip import list_zips
 from vitctl.ingest.trees.zip_members import is_zip
+from vitctl.pixels.file_kinds import HEAD_BYTES, kind_of
 from vitctl.places.local import is_there
 
 _MOST_FILES = 100_000

@@ -22,8 +22,8 @@ from vitctl.artifacts.manifest import MANIFEST
 from vitctl.errors import InputError
 from vitctl.ingest.columns import Entries
 from vitctl.ingest.listing import Reader, Source
-from vitctl.ingest.pixels.header import BadImageError
 from vitctl.picture_mark import HEAD_BYTES, is_marked
+from vitctl.pixels.header import BadImageError
 
 KIND = "folders that vitctl made"
 PICTURES = "pictures that vitctl made"

@@ -16,7 +16,6 @@ from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import Entry
 from vitctl.ingest.listing import Access, Bytes, Listing
 from vitctl.ingest.parts import DamagedError, Part
-from vitctl.ingest.pixels.header import BadImageError
 from vitctl.ingest.trees.archive_tree import ArchiveTree
 from vitctl.ingest.trees.tree import ReadTree, without_own_output
 from vitctl.ingest.trees.tree_reading import read_tree
@@ -29,6 +28,7 @@ from vitctl.ingest.trees.zip_members import (
     ZipMember,
     members,
 )
+from vitctl.pixels.header import BadImageError
 
 _PIECE_BYTES = 2**16
 _KINDS = {

@@ -18,7 +18,6 @@ from vitctl.events import Emit, Progress, silent
 from vitctl.formula.png import as_png
 from vitctl.ingest.columns import Entries
 from vitctl.ingest.listing import Source
-from vitctl.ingest.pixels.header import largest_file
 from vitctl.ingest.pixels.policy import PixelPolicy
 from vitctl.ingest.pixels.prepare import prepare
 from vitctl.ingest.reading.spool import at_random
@@ -31,6 +30,7 @@ from vitctl.ingest.write.shard_writer import (
     write_shard,
 )
 from vitctl.ingest.write.worker_pool import Done, run_tasks
+from vitctl.pixels.header import largest_file
 from vitctl.places.local import LocalPath
 from vitctl.places.scratch import scratch
 

@@ -24,12 +24,12 @@ from vitctl.errors import InputError
 from vitctl.ingest.columns import Entry
 from vitctl.ingest.listing import Reader, Source, read
 from vitctl.ingest.pixels import decoder_warnings
-from vitctl.ingest.pixels.header import BadImageError, check_head
 from vitctl.ingest.pixels.policy import AS_IT_IS, PixelPolicy, Treatment
 from vitctl.ingest.pixels.prepare import prepare
 from vitctl.ingest.trees import own_output
 from vitctl.ingest.write.shard_plan import Unit
 from vitctl.picture_mark import is_marked
+from vitctl.pixels.header import BadImageError, check_head
 from vitctl.places import Place, nofollow
 from vitctl.places.copies import upload
 from vitctl.places.scratch import scratch

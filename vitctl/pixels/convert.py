@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from vitctl.errors import one_line
-from vitctl.ingest.pixels.header import BadImageError, Header, open_image
-from vitctl.ingest.pixels.orientation import UPRIGHT, bare_png
-from vitctl.ingest.pixels.pnm import read_pnm
+from vitctl.pixels.header import BadImageError, Header, open_image
+from vitctl.pixels.orientation import UPRIGHT, bare_png
+from vitctl.pixels.pnm import read_pnm
 
 # Single-channel modes of more than 8 bits whose range is known; those whose range is not.
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")

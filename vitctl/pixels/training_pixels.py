@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.ingest.pixels.convert import seen_in_training
-from vitctl.ingest.pixels.header import BadImageError, read_header
-from vitctl.ingest.pixels.png_damage import damage
+from vitctl.pixels.convert import seen_in_training
+from vitctl.pixels.header import BadImageError, read_header
+from vitctl.pixels.png_damage import damage
 
 
 def pixels(data: bytes, *, max_pixels: int) -> NDArray[np.uint8]:

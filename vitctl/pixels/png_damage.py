@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from vitctl.ingest.pixels.orientation import png_chunks
+from vitctl.pixels.orientation import png_chunks
 
 _PIECE_BYTES = 2**20
 _CRITICAL = (b"IHDR", b"PLTE")

@@ -10,7 +10,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.ingest.pixels.header import BadImageError
+from vitctl.pixels.header import BadImageError
 
 _CHANNELS = {b"P2": 1, b"P3": 3, b"P5": 1, b"P6": 3}
 # Magic number, width, height, brightest value, one blank; comments run to the end of their line.
