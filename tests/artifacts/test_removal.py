@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 from contextlib import suppress
 
 import pytest
@@ -398,3 +399,65 @@ def test_named_results_go_before_what_they_were_made_from(family):
     gone = remove(family, "photos", "trunk", "cooled-top1", "early-top1", "cooled")
     assert gone.index("cooled-top1") < gone.index("cooled") < gone.index("trunk")
     assert gone[-1] == "photos"
+
+
+@pytest.fixture
+def twins(family, tmp_path):
+    """The family in two stores, the second being a copy of the first."""
+    copy = Store(tmp_path / "copy")
+    shutil.copytree(str(family.root), str(copy.root))
+    return family, copy
+
+
+def in_both(twins):
+    return [member for store in twins for member in members(store)]
+
+
+def test_a_copy_in_another_store_does_not_stand_for_what_a_store_loses(twins):
+    """Each store is whole by itself: a copy of a store is often taken to another machine."""
+    for store in twins:
+        with pytest.raises(OverwriteError, match="made from it") as refusal:
+            removal.chosen(named(store, "photos"), among=in_both(twins))
+        assert str(store.root / "pretrain") in refusal.value.message
+        going = removal.chosen(named(store, "photos"), among=in_both(twins), descending="remove")
+        assert sorted(names_of(going)) == EVERYTHING
+        assert all(one.member.path.inside(store.root) for one in going)
+
+
+def test_inputs_are_those_of_the_same_store(twins):
+    """And what a copy in another store was made of does not keep them."""
+    for store, other in (twins, twins[::-1]):
+        going = removal.chosen(named(store, "cooled-top1"), among=in_both(twins), inputs=True)
+        assert names_of(going) == ["cooled-top1", "cooled"]
+        assert all(one.member.path.inside(store.root) for one in going)
+        # Nothing uses it there: still it is no input of what goes here.
+        remove(other, "cooled-top1")
+        again = removal.chosen(named(store, "cooled-top1"), among=in_both(twins), inputs=True)
+        assert [one.member.path for one in again] == [one.member.path for one in going]
+        derived(other, Run.load(named(other, "cooled")[0].path).checkpoint(25).as_parent("from"),
+                name="cooled-top1")  # fmt: skip
+
+
+def test_what_lies_in_another_store_alone_is_the_one_that_was_recorded(twins, tmp_path):
+    """Of two copies elsewhere, only the one that it was made from is its input."""
+    first, second = twins
+    third = Store(tmp_path / "third")
+    reads = named(second, "cooled")[0].entry.checkpoint(25).as_parent("from")
+    derived(third, reads, name="third-top1", x=3)
+    for store in twins:
+        remove(store, "cooled-top1")
+    every = [*in_both(twins), *members(third)]
+    assert removal.chosen(named(first, "cooled"), among=every)
+    with pytest.raises(OverwriteError, match="third-top1"):
+        removal.chosen(named(second, "cooled"), among=every)
+    going = removal.chosen(named(third, "third-top1"), among=every, inputs=True)
+    assert [str(one.member.store) for one in going] == [str(third.root), str(second.root)]
+    # Moved since: no place is known, and neither copy is taken for what is to go with it.
+    os.rename(str(second.root), str(tmp_path / "moved"))
+    every = [m for s in (first, Store(tmp_path / "moved"), third) for m in members(s)]
+    assert removal.chosen(named(first, "cooled"), among=every)
+    going = removal.chosen(named(third, "third-top1"), among=every, inputs=True)
+    assert names_of(going) == ["third-top1"]
+    both = [named(s, "cooled")[0] for s in (first, Store(tmp_path / "moved"))]
+    with pytest.raises(OverwriteError, match="third-top1"):
+        removal.chosen(both, among=every)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.catalog import Catalog
 from vitctl.artifacts.drafts import read_note
+from vitctl.artifacts.manifest import Parent
 from vitctl.artifacts.runs import CHECKPOINTS, Run
-from vitctl.errors import NotFoundError, VitctlError
+from vitctl.errors import NotFoundError, UsageError, VitctlError
 from vitctl.places import Place, place
 
 UNKNOWN = "unknown"
@@ -30,6 +31,7 @@ class Member:
       id: of the artifact or run; None where nothing readable tells it.
       ids: of all in it that others can descend from.
       parents: ids of what it and all in it were made from.
+      recorded: of these inputs the id and the place where each lay then, as far as that is known.
       entry: the artifact or run; None where it is unfinished or damaged.
       unfinished: nothing was ever finished here: a draft, or a run without a checkpoint.
     """
@@ -41,6 +43,7 @@ class Member:
     parents: frozenset[str]
     entry: Artifact | Run | None
     unfinished: bool = False
+    recorded: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def run_around(self) -> Place | None:
@@ -51,6 +54,11 @@ class Member:
     def whole(self) -> Place:
         """The folder of an artifact or run, of a checkpoint that of the run around it."""
         return self.run_around or self.path
+
+    @property
+    def store(self) -> str:
+        """The folder that is the root of its store, if it lies in one."""
+        return str(self.whole.parent.parent)
 
 
 def members(catalog: Catalog) -> list[Member]:
@@ -109,63 +117,92 @@ def checkpoint_of(run: Run, step: int) -> Member:
     artifact = load_if_readable(place)
     if artifact is None:
         return Member(place, "checkpoint", None, _NONE, _NONE, None)
-    parents = frozenset(parent.id for parent in artifact.manifest.parents)
-    return Member(place, artifact.kind, artifact.id, frozenset([artifact.id]), parents, artifact)
+    return _of_artifact(place, artifact)
 
 
 def descendants(roots: Iterable[Member], *, among: Sequence[Member]) -> list[Member]:
-    """The members that were made from the roots or from what was made from them, the nearest
-    first. What has a copy elsewhere in the store, with the same id, has no descendants that would
-    miss it."""
+    """The members that were made from the roots or from what was made from them, and would miss
+    it: the nearest first. What has a copy with the same id that stays and that its descendants
+    find, in their own store or where it lay when they were made, has none that would miss it."""
     leaving = list(roots)
     count = len(leaving)
+    origins = _Origins([*leaving, *among])
     while True:
-        ids_gone = _ids_gone(leaving, among=among)
-        rest = _others(leaving, among=among)
-        more = [member for member in rest if not member.parents.isdisjoint(ids_gone)]
+        gone = {(str(member.whole), id) for member in leaving for id in member.ids}
+        ids_gone = {id for _, id in gone}
+        more = [
+            member
+            for member in _others(leaving, among=among)
+            if any(
+                all((folder, id) in gone for folder in origins.possible(member, id))
+                for id in member.parents & ids_gone
+            )
+        ]
         if not more:
             return leaving[count:]
         leaving += more
 
 
 def only_needed_by(leaving: Sequence[Member], *, among: Sequence[Member]) -> list[Member]:
-    """The inputs, and theirs, of what is leaving that nothing else in the store was made from."""
+    """The inputs, and theirs, of what is leaving that nothing else was made from. Of copies in
+    several stores those are the inputs that what is leaving finds."""
+    origins = _Origins([*leaving, *among])
     users: dict[str, set[str]] = {}
-    for member in among:
-        for id in member.parents:
-            users.setdefault(id, set()).add(str(member.path))
+    for member in origins.members:
+        for folder in {f for id in member.parents for f in origins.possible(member, id)}:
+            users.setdefault(folder, set()).add(str(member.path))
     taken = list(leaving)
     while True:
         going = {str(member.path) for member in taken}
-        needed = _NONE.union(*(member.parents for member in taken))
+        needed = {f for member in taken for id in member.parents for f in origins.known(member, id)}
         more = [
             member
             for member in _others(taken, among=among)
-            if not member.ids.isdisjoint(needed)
-            and all(users.get(id, set()) <= {*going, str(member.path)} for id in member.ids)
+            if (path := str(member.path)) in needed and users[path] <= {*going, path}
         ]
         if not more:
             return taken[len(leaving) :]
         taken += more
 
 
+class _Origins:
+    """Which folders give a member its inputs, where one artifact may lie in several stores."""
+
+    def __init__(self, members: Iterable[Member]) -> None:
+        self.members = list({str(member.path): member for member in members}.values())
+        self._holders: dict[str, dict[str, Member]] = {}
+        for member in self.members:
+            for id in member.ids:
+                self._holders.setdefault(id, {})[str(member.whole)] = member
+
+    def known(self, member: Member, id: str) -> set[str]:
+        """Those of its own store, as what is copied with a whole store is read there; without any,
+        the one at the place that was recorded."""
+        holders = self._holders.get(id, {})
+        own = {folder for folder, holder in holders.items() if holder.store == member.store}
+        if own or not holders:
+            return own
+        places = [place for recorded, place in member.recorded if recorded == id]
+        return {f for f, holder in holders.items() if any(_is_at(holder, p) for p in places)}
+
+    def possible(self, member: Member, id: str) -> set[str]:
+        """The same, or all that have the id where none is known: that a store was moved takes no
+        input away from what lies in it."""
+        return self.known(member, id) or set(self._holders.get(id, {}))
+
+
+def _is_at(holder: Member, recorded: str) -> bool:
+    """If a place lies in the folder of an artifact or run."""
+    try:
+        return place(recorded).inside(holder.whole.resolve()) is not None
+    except UsageError:  # of a kind of store that a later version knows
+        return False
+
+
 def _others(leaving: Sequence[Member], *, among: Sequence[Member]) -> list[Member]:
     """The members but for those that leave, and the runs that leaving checkpoints lie in."""
     going = {str(path) for member in leaving for path in (member.path, member.whole)}
     return [member for member in among if str(member.path) not in going]
-
-
-def _ids_gone(leaving: Sequence[Member], *, among: Sequence[Member]) -> frozenset[str]:
-    """Ids that nothing in the store has any more."""
-    going = {str(member.path) for member in leaving}
-    within: dict[str, set[str]] = {}
-    for member in leaving:
-        within.setdefault(str(member.whole), set()).update(member.ids)
-    staying: set[str] = set()
-    for member in among:
-        if (path := str(member.path)) not in going:
-            staying |= member.ids - within.get(path, set())
-    return _NONE.union(*(member.ids for member in leaving)) - staying
 
 
 def _at(path: Place) -> Iterator[Member]:
@@ -181,8 +218,9 @@ def _at(path: Place) -> Iterator[Member]:
         # Others may have been made from the checkpoints of a run whose own file is damaged.
         inner = _readable_checkpoints(path)
         ids = frozenset(artifact.id for artifact in inner)
-        parents = frozenset(parent.id for a in inner for parent in a.manifest.parents) - ids
-        yield Member(path, UNKNOWN, None, ids, parents, None)
+        inputs = [parent for a in inner for parent in a.manifest.parents]
+        parents = frozenset(parent.id for parent in inputs) - ids
+        yield Member(path, UNKNOWN, None, ids, parents, None, recorded=_recorded(inputs))
         return
     yield _of_run(path, entry) if isinstance(entry, Run) else _of_artifact(path, entry)
 
@@ -194,9 +232,10 @@ def _readable_checkpoints(path: Place) -> list[Artifact]:
 
 
 def _of_artifact(path: Place, artifact: Artifact) -> Member:
-    parents = frozenset(parent.id for parent in artifact.manifest.parents)
-    ids = frozenset([artifact.id])
-    return Member(path, artifact.kind, artifact.id, ids, parents, artifact)
+    inputs = artifact.manifest.parents
+    parents = frozenset(parent.id for parent in inputs)
+    ids, recorded = frozenset([artifact.id]), _recorded(inputs)
+    return Member(path, artifact.kind, artifact.id, ids, parents, artifact, recorded=recorded)
 
 
 def _of_run(path: Place, run: Run) -> Member:
@@ -205,5 +244,10 @@ def _of_run(path: Place, run: Run) -> Member:
     inner = [artifact for p in places if (artifact := load_if_readable(p)) is not None]
     ids = frozenset([run.info.id, *(artifact.id for artifact in inner)])
     own = [*run.info.parents, *(parent for a in inner for parent in a.manifest.parents)]
-    parents = frozenset(parent.id for parent in own) - ids
-    return Member(path, "run", run.info.id, ids, parents, run, unfinished=not steps)
+    parents, recorded = frozenset(parent.id for parent in own) - ids, _recorded(own)
+    unfinished = not steps
+    return Member(path, "run", run.info.id, ids, parents, run, unfinished, recorded)
+
+
+def _recorded(parents: Iterable[Parent]) -> frozenset[tuple[str, str]]:
+    return frozenset((parent.id, parent.path) for parent in parents if parent.path is not None)
