@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
+from multiprocessing.spawn import get_preparation_data
 from pathlib import Path
 
 import pytest
 
 import stages
 from tests.waiting import PATIENCE_S
+from vitctl import launch
 from vitctl.launch import load_own
 
 
@@ -47,12 +50,27 @@ def test_its_own_stages_are_taken(strangers, name, loaded):
     assert "pretrain" in VERBS
 
 
+def test_the_package_is_the_command(monkeypatch):
+    """`python -m vitctl`; its workers begin in the module that loads the right `stages`."""
+    begun = []
+    monkeypatch.setattr(
+        launch, "main", lambda: begun.append(get_preparation_data("w")["init_main_from_name"])
+    )
+    runpy.run_module("vitctl", run_name="__main__", alter_sys=True)
+    assert begun == ["vitctl.launch"]
+    runpy.run_module("vitctl")  # imported it runs nothing
+    assert len(begun) == 1
+
+
 @pytest.mark.slow
-def test_the_command_in_an_interpreter_of_its_own(strangers):
+@pytest.mark.parametrize(
+    "started", [["-c", "from vitctl.launch import main; main()"], ["-m", "vitctl"]]
+)
+def test_the_command_in_an_interpreter_of_its_own(strangers, started):
     """One that has PYTHONPATH from the start: 3 s."""
     folder = strangers("stages/__init__.py")
     done = subprocess.run(
-        [sys.executable, "-c", "from vitctl.launch import main; main()", "ls", "--store", "none"],
+        [sys.executable, *started, "ls", "--store", "none"],
         cwd=folder,
         env={"PYTHONPATH": f"{folder}:{Path(stages.__file__).parents[1]}"},
         capture_output=True,

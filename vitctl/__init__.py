@@ -1,6 +1,7 @@
 """vitctl: the vocabulary. The commands built from it live in `stages`.
 
     errors       expected errors, and the one table of exit codes
+    system_errors  errors of the system and of libraries that are expected ones to a user
     quoting      names as messages quote them
     suggestions  names near to an unknown one: every "did you mean"
     events       what a stage reports while it works
@@ -43,6 +44,7 @@
     places       folders on disk and objects in buckets, behind one interface
     signals      SIGINT, SIGTERM, SIGHUP: finish the step, save, exit
     launch       the `vitctl` command: loads the `stages` beside this package, not another
+    __main__     the same command as `python -m vitctl`
     console      the terminal side of a command
     figures      pictures of numbers, with matplotlib
     report       results as one page of HTML that needs no network

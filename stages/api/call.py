@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
-from vitctl.artifacts import Artifact, Store, inputs
+from vitctl.artifacts import Artifact, Run, Store, inputs
 from vitctl.artifacts.pasteable import usual_store
 from vitctl.artifacts.references import LATEST, Entry, find
 from vitctl.errors import UsageError
@@ -23,8 +23,9 @@ from vitctl.settings.trees import from_keys
 from vitctl.stage import Runtime
 from vitctl.suggestions import did_you_mean, nearest
 
-Reference = Artifact | Path | str
-"""An artifact, or how the command line names one: a path, a name, an id, RUN@STEP, "latest"."""
+Reference = Artifact | Run | Place | Path | str
+"""An artifact or run, or how the command line names one: a path, a name, an id, RUN@STEP, "latest".
+"""
 Count = int | str
 """20_000, or as the command line writes it: "20k"."""
 
@@ -109,6 +110,7 @@ class Call:
                 raise TypeError(_unexpected(function, name, takes))
         if _only_settings.get() and "set" not in takes.__annotations__:
             raise TypeError(f"{function.__name__}() has no settings")
+        self._function = function
         # As the command line does, before jax is imported.
         keep_compiled_programs()
         settle_platform()
@@ -147,17 +149,19 @@ class Call:
     ) -> Artifact:
         """The artifact that `reference` names; left out, the newest of the store. With `trunk` a
         name that fits several runs means one of `pretrain`."""
-        if isinstance(reference, Artifact):
-            return inputs.named(str(reference.path), kind=kind, store=self.store)
         if reference is None:
             return inputs.newest(kind, option=option, store=self.store, emit=self.emit)
         return inputs.named(
-            str(reference), kind=kind, store=self.store, trunk=trunk, emit=self.emit
+            self.named(reference), kind=kind, store=self.store, trunk=trunk, emit=self.emit
         )
 
     def named(self, reference: Reference) -> str:
-        """How the command line would name it."""
-        return str(reference.path) if isinstance(reference, Artifact) else str(reference)
+        """How the command line would name it. TypeError for what is no reference, as a list."""
+        if isinstance(reference, Artifact | Run):
+            return str(reference.path)
+        if isinstance(reference, Reference):
+            return str(reference)
+        raise TypeError(_no_reference(self._function, reference))
 
     def entry_and_step(
         self, reference: Reference | None, *, kind: str | None = None
@@ -184,6 +188,18 @@ class Call:
         if reference is not None:
             return self.input("dataset", reference)
         return None if inputs.is_synthetic(checkpoint) else self.trained_on(checkpoint)
+
+
+def _no_reference(function: Callable[..., Any], value: object) -> str:
+    name = function.__name__
+    parameters = inspect.signature(function).parameters.values()
+    several = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
+    is_list = isinstance(value, Iterable) and not isinstance(value, str | bytes)
+    hint = f": call {name}(*{several}) for a list of them" if several and is_list else ""
+    return (
+        f"{name}() takes an artifact, a run, a path or a name as a reference, and got one of type "
+        f"{type(value).__name__}{hint}"
+    )
 
 
 def _unexpected(function: Callable[..., Any], name: str, takes: type[Looking]) -> str:

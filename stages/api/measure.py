@@ -43,7 +43,9 @@ def fewshot(
     if features is not None and features not in get_args(Features):
         if source is not None or data is not None:
             raise TypeError("fewshot() takes neither source nor data with stored features")
-        files = None if isinstance(features, Artifact) else features_in_files(Path(features))
+        files = None
+        if not isinstance(features, Artifact):
+            files = features_in_files(Path(call.named(features)))
         given_features = files or Given(call.input("feature-set", features, option="features"))
         cfg = resolve_given(overrides, given_features, emit=call.emit)
         call.resolved(lambda: cfg)

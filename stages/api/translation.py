@@ -17,10 +17,12 @@ import inspect
 import keyword
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, ParamSpec, TypeVar, cast, get_args, get_type_hints
 
 from vitctl.errors import VitctlError
+from vitctl.system_errors import as_expected
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,22 +40,33 @@ def in_python(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def call(*positional: P.args, **named: P.kwargs) -> T:
-        try:
+        with _as_expected(function):
             result = function(*positional, **named)
-        except VitctlError as error:
-            _translate(error, function)
-            raise
         return cast(T, _each(result, function)) if isinstance(result, Iterator) else result
 
     return call
 
 
 def _each(results: Iterator[Any], function: Callable[..., Any]) -> Iterator[Any]:
-    try:
+    with _as_expected(function):
         yield from results
+
+
+@contextmanager
+def _as_expected(function: Callable[..., Any]) -> Iterator[None]:
+    """Errors that the command line has a sentence for are raised as that, of the system and of
+    libraries, too."""
+    try:
+        yield
     except VitctlError as error:
         _translate(error, function)
         raise
+    except Exception as error:
+        expected = as_expected(error)
+        if expected is None:
+            raise
+        _translate(expected, function)
+        raise expected from error
 
 
 def _translate(error: VitctlError, function: Callable[..., Any]) -> None:

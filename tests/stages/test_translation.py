@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
+import os
 from typing import get_args
 
 import pytest
 from typer.models import OptionInfo
 
 from stages import api
-from stages.api.translation import translated
+from stages.api.translation import in_python, translated
+from tests.artifacts.making import dataset, recipe, trained
 from tests.stages.commands import COMMANDS
 from tests.stages.test_parity import OF_THE_TERMINAL
+from vitctl.artifacts import Run, Store
 from vitctl.console.shared_flags import PROCESSES
-from vitctl.errors import UsageError
+from vitctl.errors import DoesNotFitError, UsageError
 
 
 @pytest.mark.parametrize(
@@ -64,3 +68,65 @@ def test_an_error_is_translated_where_it_leaves_the_api(tmp_path):
 def test_errors_of_every_function_are_translated(command):
     function = getattr(api, command.in_python)
     assert inspect.unwrap(function) is not function, "@in_python is missing"
+
+
+class _OutOfMemoryOnDevice(RuntimeError):
+    """As jax raises it: with no class of its own."""
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            _OutOfMemoryOnDevice("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"),
+            "out of mem",
+        ),
+        (MemoryError(), "out of memory"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "the disk is full"),
+    ],
+)
+@pytest.mark.parametrize("lazily", [False, True])
+def test_what_the_system_reports_is_an_expected_error_in_python_too(error, words, lazily):
+    def pretrain():
+        raise error
+
+    def predict():
+        yield 1
+        raise error
+
+    with pytest.raises(DoesNotFitError, match=words) as raised:
+        list(in_python(predict)()) if lazily else in_python(pretrain)()
+    assert raised.value.__cause__ is error
+    assert raised.value.exit_code == 6
+    assert "--" not in raised.value.hint
+
+
+def test_a_bug_stays_what_it_is():
+    def pretrain():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        in_python(pretrain)()
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        (["photos"], r"rm\(\) takes .* of type list: call rm\(\*references\) for a list"),
+        (None, r"rm\(\) takes .* of type NoneType$"),
+        (3, r"of type int$"),
+    ],
+)
+def test_what_is_no_reference_is_a_mistake_of_the_program(tmp_path, reference, words):
+    with pytest.raises(TypeError, match=words):
+        api.rm(reference, store=tmp_path)
+
+
+def test_artifacts_runs_and_their_places_are_references(tmp_path):
+    store = Store(tmp_path)
+    data = dataset(store)
+    run = Run.load(trained(store, recipe("pretrain", "run", parents=(data.as_parent("data"),)),
+                           steps=(1,)))  # fmt: skip
+    for reference in (run, run.path, data, data.path, str(data.path), "photos"):
+        going = api.rm(reference, descendants="remove", dry_run=True, store=store)
+        assert str(getattr(reference, "path", reference)) in str(going[-1].path)
