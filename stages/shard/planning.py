@@ -26,7 +26,6 @@ from vitctl.ingest.write.shard_plan import (
     class_numbers,
     make_units,
 )
-from vitctl.pixels.header import largest_file
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,7 @@ class SourcePlan:
             classes=self.classes,
             shard_bytes=self.cfg.shard_bytes,
             shards=self.cfg.shards,
-            largest_file=largest_file(self.cfg.max_pixels),
-            bytes_an_image=self.cfg.pixels.bytes_an_image,
+            storage=self.cfg.storage,
         )
 
 

@@ -75,9 +75,7 @@ def preview(
         with sampled(
             listing.entries.relabelled(planned.numbers),
             listing.source,
-            max_pixels=planned.cfg.max_pixels,
-            keep_bytes=planned.cfg.keep_bytes,
-            policy=planned.cfg.pixels,
+            storage=planned.cfg.storage,
             workers=workers,
             emit=emit,
         ) as small:

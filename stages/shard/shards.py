@@ -35,7 +35,6 @@ from vitctl.ingest.write.shard_writer import (
     write_shard,
 )
 from vitctl.ingest.write.worker_pool import Done, Moving, run_tasks
-from vitctl.pixels.header import largest_file
 from vitctl.places import Place
 from vitctl.places.scratch import check_room
 from vitctl.signals import Stop, graceful
@@ -79,7 +78,7 @@ def make_shards(
         at_random(
             source,
             [units[i].entries for i in todo],
-            largest=largest_file(cfg.max_pixels),
+            largest=cfg.storage.largest_file,
             emit=emit,
         ) as readable,
         reader_closed_after(),
@@ -89,9 +88,7 @@ def make_shards(
                     write_shard,
                     source=readable,
                     directory=draft.path,
-                    max_pixels=cfg.max_pixels,
-                    keep_bytes=cfg.keep_bytes,
-                    policy=cfg.pixels,
+                    storage=cfg.storage,
                 ),
                 [units[i] for i in todo],
                 workers=workers,
@@ -155,13 +152,9 @@ class _Meter:
 def _check_space(place: Place, units: Sequence[Unit], workers: int, *, cfg: ShardConfig) -> None:
     """Raise DoesNotFitError if the disk is too small. A bucket has no end; the disk here then
     holds the shards that are being made."""
-    limit, bytes_an_image = largest_file(cfg.max_pixels), cfg.pixels.bytes_an_image
-    usable = [
-        stored_bytes(unit.entries, largest_file=limit, bytes_an_image=bytes_an_image)
-        for unit in units
-    ]
-    shard_bytes = [int(sizes.sum()) for sizes in usable]
-    largest = largest_in_words([unit.entries for unit in units], most=limit)
+    storage = cfg.storage
+    shard_bytes = [int(stored_bytes(unit.entries, storage=storage).sum()) for unit in units]
+    largest = largest_in_words([unit.entries for unit in units], most=storage.largest_file)
     if place.local is None:
         at_once = sum(sorted(shard_bytes)[-max(1, workers) :])
         here = Path(tempfile.gettempdir())

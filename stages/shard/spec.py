@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ByteSize, Field, model_validator
 
@@ -17,6 +17,9 @@ from vitctl.ingest.write.share import ShareOf
 from vitctl.places import Place
 from vitctl.settings.config import Config
 from vitctl.stage import Runtime
+
+if TYPE_CHECKING:
+    from vitctl.ingest.pixels.storage import ImageStorage
 
 VERSION = 2
 """2: by default what other readers would decode to other pixels is stored as PNG, and all that a
@@ -73,6 +76,13 @@ class ShardConfig(Config):
         if self.keep_bytes and self.pixels.encode is not None:
             raise ValueError("keep_bytes keeps files as they are, and pixels.encode none of them")
         return self
+
+    @property
+    def storage(self) -> ImageStorage:
+        """What becomes of each image."""
+        from vitctl.ingest.pixels.storage import ImageStorage  # loads numpy and Pillow
+
+        return ImageStorage(self.max_pixels, self.keep_bytes, self.pixels)
 
     def identity(self) -> dict[str, Any]:
         """What the id of a dataset is made of. Settings that came later are in it only where they

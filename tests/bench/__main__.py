@@ -228,6 +228,7 @@ def plan_of(classes: int, folder: Path) -> None:
     from vitctl.events import silent
     from vitctl.ingest.columns import EntriesBuilder
     from vitctl.ingest.listing import Listing
+    from vitctl.ingest.pixels.storage import ImageStorage
     from vitctl.ingest.sources.digits import InMemory
     from vitctl.ingest.write.shard_plan import assign_splits, make_units
 
@@ -248,7 +249,7 @@ def plan_of(classes: int, folder: Path) -> None:
         classes=listed,
         shard_bytes=10**9,
         shards=None,
-        largest_file=10**9,
+        storage=ImageStorage(max_pixels=10**9),
     )
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitctl.ingest.columns import EntriesBuilder
+from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.ingest.trees import folder
 from vitctl.ingest.write.shard_plan import assign_splits, make_units
 
@@ -114,7 +115,7 @@ def test_a_listing_and_its_plan_are_below_400_bytes_an_image(tmp_path, monkeypat
             classes=listing.classes,
             shard_bytes=2**28,
             shards=None,
-            largest_file=2**40,
+            storage=ImageStorage(max_pixels=10**9),
         )
         _, peak = tracemalloc.get_traced_memory()
     finally:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 
+from tests.data.encoded_images import encode, rgb, rgba, with_orientation
+from tests.data.icc_profiles import rgb_profile
 from tests.kills import commands, trials
 from tests.kills.commands import Command
 from tests.kills.trials import Bench, Case
@@ -23,7 +27,11 @@ _PRETRAIN = (
     "--set", "data.eval_split=none", *_OFTEN,
 )  # fmt: skip
 _SHARD = ("shard", "digits", "--shards", 12, "--workers", 0, "--quiet")
-STAGES = ("shard", "pretrain", "cooldown", "finetune", "processes")
+_POLICIES = (
+    "--max-short-side", 12, "--encode", "webp", "--quality", 80, "--srgb", "--background", "white",
+    "--shards", 9, "--workers", 0, "--max-bad-fraction", 0.1, "--quiet",
+)  # fmt: skip
+STAGES = ("shard", "policies", "pretrain", "cooldown", "finetune", "processes")
 
 
 def cases(base: Path, names: list[str]) -> list[Case]:
@@ -36,12 +44,16 @@ def cases(base: Path, names: list[str]) -> list[Case]:
         assert command.wait() == 0, command.err
         return Path(command.out.strip())
 
-    trunk = once(*_PRETRAIN, "--steps", 8, folder="trunk")
     cases_ = [
         Case("shard", _SHARD),
         Case("pretrain", (*_PRETRAIN, "--steps", 16)),
-        Case("cooldown", ("cooldown", "--from", trunk, "--steps", 12, *_OFTEN)),
     ]
+    if "policies" in names:
+        photos = archived_photos(base / "photos.tar.gz")
+        cases_.append(Case("policies", ("shard", photos, *_POLICIES)))
+    if {"cooldown", "finetune"} & set(names):
+        trunk = once(*_PRETRAIN, "--steps", 8, folder="trunk")
+        cases_.append(Case("cooldown", ("cooldown", "--from", trunk, "--steps", 12, *_OFTEN)))
     if "processes" in names:
         cases_.append(Case("processes", (*_PRETRAIN, "--steps", 16), processes=2))
     if "finetune" in names:
@@ -50,6 +62,26 @@ def cases(base: Path, names: list[str]) -> list[Case]:
         tune += ("--steps", 12, "--set", "data.eval_split=none", *_OFTEN)
         cases_.append(Case("finetune", tune))
     return sorted((case for case in cases_ if case.name in names), key=_place)
+
+
+def archived_photos(path: Path) -> Path:
+    """A tar that is read from front to back, of images that a policy treats in every way."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kinds = [
+        ("jpg", encode(rgb(30, 40), "JPEG", icc_profile=rgb_profile())),
+        ("png", encode(rgba(), "PNG")),
+        ("jpg", with_orientation(rgb(24, 36), "JPEG", 6)),
+        ("png", encode(rgb(8, 9), "PNG")),
+        ("gif", encode(rgb(16, 20).convert("P"), "GIF")),
+    ]
+    with tarfile.open(path, "w:gz") as archive:
+        for i in range(60):
+            ending, data = kinds[i % len(kinds)]
+            data = data if i != 17 else b"no image"
+            info = tarfile.TarInfo(f"class{i % 3}/{i}.{ending}")
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
 
 
 def _place(case: Case) -> int:

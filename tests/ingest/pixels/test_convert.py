@@ -14,6 +14,7 @@ from tests.data import encoded_images as images
 from tests.data.encoded_images import encode, rgb, rgba, with_orientation
 from vitctl.data.tensorflow import as_it_is, load_tensorflow
 from vitctl.ingest.pixels.prepare import prepare
+from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.pixels.header import BadImageError, read_header
 
 MAX_PIXELS = 10**6
@@ -158,7 +159,7 @@ def seen_in_training(data):
 def test_what_is_stored_decodes_to_what_pillow_sees(name):
     make, training, other = TABLE[name]
     data = make()
-    prepared = prepare(data, max_pixels=MAX_PIXELS)
+    prepared = prepare(data, storage=ImageStorage(MAX_PIXELS))
     assert prepared.converted == (training or other)
     assert prepared.differs is None
     assert (prepared.image == data) == (prepared.converted is None)
@@ -171,7 +172,7 @@ def test_what_is_stored_decodes_to_what_pillow_sees(name):
 def test_bytes_can_be_kept_unless_training_needs_others(name):
     make, training, other = TABLE[name]
     data = make()
-    unchanged = prepare(data, max_pixels=MAX_PIXELS, keep_bytes=True)
+    unchanged = prepare(data, storage=ImageStorage(MAX_PIXELS, keep_bytes=True))
     in_part = "GIF that TensorFlow decodes in part" if name == "gif part of canvas" else None
     assert unchanged.converted == (training or in_part)
     assert unchanged.differs == (None if unchanged.converted else other)
@@ -182,7 +183,7 @@ def test_bytes_can_be_kept_unless_training_needs_others(name):
 @pytest.mark.parametrize("name", TABLE)
 def test_other_readers_see_what_training_sees(name):
     """TensorFlow Datasets' own ways to decode, of what is stored by default."""
-    stored = prepare(TABLE[name][0](), max_pixels=MAX_PIXELS).image
+    stored = prepare(TABLE[name][0](), storage=ImageStorage(MAX_PIXELS)).image
     output = seen_in_training(stored)
     for reader, decoded in readers(stored).items():
         assert np.array_equal(decoded, output), reader
@@ -264,6 +265,6 @@ def test_rotation_in_a_png_behind_its_pixels():
     at = turned.index(b"eXIf") - 4
     chunk = turned[at : at + 12 + int.from_bytes(turned[at : at + 4], "big")]
     data = plain[:-12] + chunk + plain[-12:]
-    prepared = prepare(data, max_pixels=MAX_PIXELS)
+    prepared = prepare(data, storage=ImageStorage(MAX_PIXELS))
     assert prepared.converted == "turned upright (EXIF or XMP)"
     assert np.array_equal(seen_in_training(prepared.image), np.rot90(images.pixels(), -1))

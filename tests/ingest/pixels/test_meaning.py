@@ -18,6 +18,7 @@ from tests.data.encoded_images import encode, rgb, rgba, with_orientation
 from vitctl.data.decode import decode
 from vitctl.data.tensorflow import load_tensorflow
 from vitctl.ingest.pixels.prepare import prepare
+from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.pixels.header import BadImageError
 
 MAX_PIXELS = 10**6
@@ -26,7 +27,7 @@ HEIGHT, WIDTH = 8, 64
 
 def stored(data, **options):
     """uint8[h, w, 3] as training sees what is stored."""
-    image = prepare(data, max_pixels=MAX_PIXELS, **options).image
+    image = prepare(data, storage=ImageStorage(MAX_PIXELS, **options)).image
     return decode(load_tensorflow().constant(image)).numpy()
 
 
@@ -108,7 +109,7 @@ def test_what_no_decoder_reads_rightly_is_rejected(options):
     bits = options["bits"]
     data = tiff(pixels=packed(ramp(bits), bits), **options)
     with pytest.raises(BadImageError):
-        prepare(data, max_pixels=MAX_PIXELS)
+        prepare(data, storage=ImageStorage(MAX_PIXELS))
 
 
 @pytest.mark.parametrize("sixteen", [1, 3])
@@ -152,7 +153,7 @@ def test_brightest_value_of_pgm_and_ppm(channels, brightest, plain):
 def test_a_pgm_cut_short_is_rejected(magic):
     head = f"{magic} {WIDTH} {HEIGHT} 1000\n".encode()
     with pytest.raises(BadImageError, match="too early"):
-        prepare(head + b"1 2 3 " * 50, max_pixels=MAX_PIXELS)
+        prepare(head + b"1 2 3 " * 50, storage=ImageStorage(MAX_PIXELS))
 
 
 @pytest.mark.parametrize("plain", [False, True])
@@ -185,7 +186,7 @@ def test_cmyk_jpeg_counts_brightness_with_and_without_its_marker(marker, keep_by
     left = 255 - ink.astype(float)
     expected = left[..., :3] * left[..., 3:] / 255
     assert np.abs(stored(data, keep_bytes=keep_bytes) - expected).max() <= 3
-    reason = prepare(data, max_pixels=MAX_PIXELS, keep_bytes=True).converted
+    reason = prepare(data, storage=ImageStorage(MAX_PIXELS, keep_bytes=True)).converted
     assert reason == (None if marker else "CMYK JPEG without Adobe's marker")
 
 
@@ -353,7 +354,7 @@ def test_exif_wins_over_xmp():
 @pytest.mark.parametrize("value", [0, 9, 255])
 @pytest.mark.parametrize("way", ["jpeg exif", "png exif", "webp exif", "png xmp", "jpeg xmp"])
 def test_an_orientation_that_does_not_exist_is_upright(way, value):
-    assert prepare(WAYS[way](value), max_pixels=MAX_PIXELS).converted is None
+    assert prepare(WAYS[way](value), storage=ImageStorage(MAX_PIXELS)).converted is None
 
 
 @pytest.mark.parametrize(
@@ -367,10 +368,10 @@ def test_broken_metadata_costs_nobody_an_image(junk):
         encode(rgb(), "JPEG", exif=b"Exif\0\0" + junk),
         encode(rgb(), "WEBP", exif=b"Exif\0\0" + junk),
     ):
-        assert prepare(data, max_pixels=MAX_PIXELS).image == data
+        assert prepare(data, storage=ImageStorage(MAX_PIXELS)).image == data
 
 
 def test_a_text_that_unpacks_to_gigabytes_is_not_unpacked():
     text = zlib.compress(bytes(2**26))
     data = png_with(images.png_chunk(b"zTXt", b"XML:com.adobe.xmp\0\0" + text))
-    assert prepare(data, max_pixels=MAX_PIXELS).image == data
+    assert prepare(data, storage=ImageStorage(MAX_PIXELS)).image == data

@@ -18,6 +18,7 @@ from tests.data.icc_profiles import ADOBE_RGB, encoded_srgb, grey_profile, in_sr
 from tests.ingest.pixels.test_convert import TABLE, seen_by_pillow, seen_in_training
 from vitctl.ingest.pixels.policy import PixelPolicy
 from vitctl.ingest.pixels.prepare import prepare
+from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.pixels.header import BadImageError
 
 MAX_PIXELS = 10**6
@@ -25,7 +26,7 @@ sides = st.integers(1, 5000)
 
 
 def stored(data, **policy):
-    return prepare(data, max_pixels=MAX_PIXELS, policy=PixelPolicy(**policy))
+    return prepare(data, storage=ImageStorage(MAX_PIXELS, policy=PixelPolicy(**policy)))
 
 
 def opened(data):

@@ -7,6 +7,7 @@ import pytest
 from tests.ingest.pixels.test_convert import BAD, MAX_PIXELS
 from tests.ingest.pixels.test_second_decoder import DAMAGED, OTHERS
 from vitctl.ingest.pixels.prepare import prepare
+from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.pixels.header import BadImageError
 from vitctl.pixels.training_pixels import pixels
 
@@ -17,7 +18,11 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("read", [prepare, pixels], ids=["shard", "predict"])
+def sharded(data, *, max_pixels):
+    return prepare(data, storage=ImageStorage(max_pixels))
+
+
+@pytest.mark.parametrize("read", [sharded, pixels], ids=["shard", "predict"])
 @pytest.mark.parametrize("name", FILES)
 def test_the_reason_says_what_the_bytes_are(name, read):
     """`predict`, which decodes without TensorFlow, gives the reason that `shard` gives."""

@@ -17,6 +17,7 @@ from tests.data.encoded_images import encode, rgb
 from vitctl.data.decode import decode
 from vitctl.data.tensorflow import load_tensorflow
 from vitctl.ingest.pixels.prepare import prepare
+from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.pixels.file_kinds import kind_of
 from vitctl.pixels.header import BadImageError
 
@@ -24,7 +25,7 @@ MAX_PIXELS = 10**6
 
 
 def stored(data):
-    prepared = prepare(data, max_pixels=MAX_PIXELS)
+    prepared = prepare(data, storage=ImageStorage(MAX_PIXELS))
     return decode(load_tensorflow().constant(prepared.image)).numpy(), prepared.converted
 
 
@@ -73,7 +74,7 @@ def test_the_second_decoder_reads_what_is_whole(name):
 
 
 def test_kept_bytes_still_fall_back():
-    prepared = prepare(PNG[:-12], max_pixels=MAX_PIXELS, keep_bytes=True)
+    prepared = prepare(PNG[:-12], storage=ImageStorage(MAX_PIXELS, keep_bytes=True))
     assert prepared.converted == "PNG that TensorFlow can't decode"
 
 
@@ -190,13 +191,13 @@ def test_without_the_extra_heic_is_rejected_with_the_way(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(BadImageError, match=r"HEIC image; pip install 'vitctl\[heic\]'"):
-        prepare(brand(b"heic", b"mif1"), max_pixels=MAX_PIXELS)
+        prepare(brand(b"heic", b"mif1"), storage=ImageStorage(MAX_PIXELS))
 
 
 def test_metadata_pillow_gives_up_on_costs_no_png():
     text = images.png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**25)))
     data = PNG[:33] + text + PNG[33:]
-    assert prepare(data, max_pixels=MAX_PIXELS).image == data
+    assert prepare(data, storage=ImageStorage(MAX_PIXELS)).image == data
     alpha = encode(images.rgba(), "PNG")
     pixels, _ = stored(alpha[:33] + text + alpha[33:])
     assert np.array_equal(pixels, images.pixels())

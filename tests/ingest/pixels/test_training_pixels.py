@@ -13,6 +13,7 @@ from tests.data.encoded_images import encode, rgb
 from tests.ingest.pixels.test_convert import MAX_PIXELS, TABLE, seen_in_training
 from tests.waiting import PATIENCE_S
 from vitctl.ingest.pixels.prepare import prepare
+from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.pixels.header import BadImageError, open_image
 from vitctl.pixels.training_pixels import pixels
 
@@ -20,7 +21,7 @@ from vitctl.pixels.training_pixels import pixels
 @pytest.mark.parametrize("name", TABLE)
 def test_pixels_are_those_that_are_stored_and_decoded_by_tensorflow(name):
     data = TABLE[name][0]()
-    stored = prepare(data, max_pixels=MAX_PIXELS).image
+    stored = prepare(data, storage=ImageStorage(MAX_PIXELS)).image
     decoded = pixels(data, max_pixels=MAX_PIXELS)
     assert decoded.dtype == np.uint8
     assert np.array_equal(decoded, seen_in_training(stored))
@@ -37,7 +38,9 @@ def test_damaged_bytes_have_the_pixels_that_shard_keeps_or_none():
             data = bytearray(whole)
             data[random.integers(2, len(data))] ^= 1 << random.integers(8)
             try:
-                stored = seen_in_training(prepare(bytes(data), max_pixels=MAX_PIXELS).image)
+                stored = seen_in_training(
+                    prepare(bytes(data), storage=ImageStorage(MAX_PIXELS)).image
+                )
             except BadImageError:
                 stored = None
             try:

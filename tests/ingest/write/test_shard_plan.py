@@ -12,6 +12,7 @@ from vitctl.data.order import sample_key
 from vitctl.errors import UsageError
 from vitctl.ingest.columns import EntriesBuilder
 from vitctl.ingest.listing import Listing
+from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.ingest.sources.digits import InMemory
 from vitctl.ingest.write import shard_plan
 from vitctl.ingest.write.shard_plan import assign_splits, make_units
@@ -42,7 +43,7 @@ def units_of(source, *, val_fraction=0.2, shard_bytes=10**9, shards=None):
         classes=["0", "1", "2"],
         shard_bytes=shard_bytes,
         shards=shards,
-        largest_file=10**9,
+        storage=ImageStorage(max_pixels=10**9),
     )
 
 

@@ -15,6 +15,7 @@ from vitctl.artifacts import Store
 from vitctl.errors import DoesNotFitError, InputError, VitctlError
 from vitctl.events import Caution, Note
 from vitctl.ingest.litter import kinds_in_words
+from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.ingest.trees.folder import list_folder
 from vitctl.ingest.write.shard_plan import assign_splits, make_units
 
@@ -143,7 +144,7 @@ def test_what_is_said_of_two_thousand_classes_is_short(cfg):
         classes=classes,
         shard_bytes=2**20,
         shards=None,
-        largest_file=2**20,
+        storage=ImageStorage(max_pixels=10**9),
     )
     events = []
     announce_plan(units, classes=classes, splitting=splitting, cfg=cfg, emit=events.append)

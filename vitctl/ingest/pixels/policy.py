@@ -30,9 +30,6 @@ TREATMENTS: dict[Treatment, str] = {
 DEFAULT_QUALITY = 95
 """Of JPEG and WebP: img2dataset's default. The loss is measured in docs/log/2026-11.md."""
 
-_BYTES_A_PIXEL = 0.5
-"""Of photos that were shrunk, about: JPEG of quality 95. Measured: docs/log/2026-11.md."""
-
 
 class PixelPolicy(Config):
     """What is done to images before they are stored.
@@ -95,12 +92,6 @@ class PixelPolicy(Config):
         if limit is None or side <= limit:
             return width, height
         return _scaled(width, limit, side), _scaled(height, limit, side)
-
-    @property
-    def bytes_an_image(self) -> int | None:
-        """About how many bytes a photo has after it was shrunk; None if none is."""
-        limit = self.max_side or self.max_short_side
-        return None if limit is None else max(1, round(_BYTES_A_PIXEL * limit * limit))
 
     def phrases(self) -> Iterator[str]:
         """What it does, in words."""

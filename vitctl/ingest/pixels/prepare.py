@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from vitctl.data.decode import decode
 from vitctl.data.tensorflow import load_tensorflow, tf_reason
-from vitctl.ingest.pixels.policy import AS_IT_IS, PixelPolicy, Treatment
+from vitctl.ingest.pixels.policy import AS_IT_IS, Treatment
+from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.ingest.pixels.treatment import Treated, treat
 from vitctl.pixels.convert import convert_to_png, other_readers_reason, training_reason
 from vitctl.pixels.header import BadImageError, Header, read_header
@@ -27,15 +28,13 @@ class Prepared:
     """What a policy did to it."""
 
 
-def prepare(
-    data: bytes, *, max_pixels: int, keep_bytes: bool = False, policy: PixelPolicy = AS_IT_IS
-) -> Prepared:
-    """What to store of an encoded image, after what `policy` says; `keep_bytes` stores what
-    training decodes as it should untouched, whatever other readers make of it.
+def prepare(data: bytes, *, storage: ImageStorage) -> Prepared:
+    """What to store of an encoded image.
 
     Raises `BadImageError` with the reason if no decoder here can use it.
     """
-    header = read_header(data, max_pixels=max_pixels)
+    policy = storage.policy
+    header = read_header(data, max_pixels=storage.max_pixels)
     treated = Treated(None) if policy == AS_IT_IS else treat(data, header, policy)
     if treated.image is not None:
         if treated.own_bytes_do and _trouble(data, header) is None:
@@ -43,7 +42,7 @@ def prepare(
             return Prepared(data, treatments=done)
         _decoded_size(treated.image)
         return Prepared(treated.image, treatments=treated.done)
-    prepared = _prepared(data, header, keep_bytes=keep_bytes)
+    prepared = _prepared(data, header, keep_bytes=storage.keep_bytes)
     return replace(prepared, treatments=treated.done)
 
 

@@ -18,8 +18,8 @@ from vitctl.events import Emit, Progress, silent
 from vitctl.formula.png import as_png
 from vitctl.ingest.columns import Entries
 from vitctl.ingest.listing import Source
-from vitctl.ingest.pixels.policy import PixelPolicy
 from vitctl.ingest.pixels.prepare import prepare
+from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.ingest.reading.spool import at_random
 from vitctl.ingest.write.shard_plan import Unit
 from vitctl.ingest.write.shard_writer import (
@@ -30,7 +30,6 @@ from vitctl.ingest.write.shard_writer import (
     write_shard,
 )
 from vitctl.ingest.write.worker_pool import Done, run_tasks
-from vitctl.pixels.header import largest_file
 from vitctl.places.local import LocalPath
 from vitctl.places.scratch import scratch
 
@@ -106,9 +105,7 @@ def sampled(
     entries: Entries,
     source: Source,
     *,
-    max_pixels: int,
-    keep_bytes: bool,
-    policy: PixelPolicy,
+    storage: ImageStorage,
     workers: int,
     emit: Emit = silent,
 ) -> Iterator[Sample]:
@@ -125,17 +122,14 @@ def sampled(
     with scratch() as folder:
         (folder / REPORTS).make_folder()
         began = time.monotonic()
-        largest = largest_file(max_pixels)
         own = [unit.entries for unit in units]
-        with at_random(source, own, largest=largest, emit=silent) as readable:
+        with at_random(source, own, largest=storage.largest_file, emit=silent) as readable:
             copy_s = time.monotonic() - began if readable is not source else 0.0
             work = functools.partial(
                 _timed,
                 source=readable,
                 directory=folder,
-                max_pixels=max_pixels,
-                keep_bytes=keep_bytes,
-                policy=policy,
+                storage=storage,
             )
             results, start_s = _worked(work, units, workers=workers, emit=emit)
         done = sorted(results)
@@ -192,4 +186,4 @@ def _set_up() -> None:
 
 def _warm_up() -> None:
     """The first image of a process loads a library; that is no part of what an image costs."""
-    prepare(as_png(np.zeros((1, 1, 3), np.uint8)), max_pixels=1)
+    prepare(as_png(np.zeros((1, 1, 3), np.uint8)), storage=ImageStorage(max_pixels=1))

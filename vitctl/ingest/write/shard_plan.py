@@ -18,6 +18,7 @@ from vitctl.data.dataset import SPLITS, Split, shard_name
 from vitctl.errors import UsageError
 from vitctl.ingest.columns import NO_SPLIT, Entries, Entry
 from vitctl.ingest.listing import Listing
+from vitctl.ingest.pixels.storage import ImageStorage, compressions_of
 from vitctl.ingest.write.share import ShareOf, shares
 
 _TRAIN = SPLITS.index("train")
@@ -204,20 +205,16 @@ def make_units(
     classes: Sequence[str],
     shard_bytes: int,
     shards: int | None,
-    largest_file: int,
-    bytes_an_image: int | None = None,
+    storage: ImageStorage,
 ) -> list[Unit]:
     """Cut every split into shards of about `shard_bytes` of images, or into `shards` in all.
 
     `names` are the classes of the entries' labels, `classes` those of the dataset, in the order of
-    their numbers; see `stored_bytes` for `largest_file` and `bytes_an_image`. Every shard has an
-    image. Raises `UsageError` for more shards than images.
+    their numbers. Every shard has an image. Raises `UsageError` for more shards than images.
     """
     numbers = class_numbers(names, classes)
     image_bytes = {
-        split: int(
-            stored_bytes(entries, largest_file=largest_file, bytes_an_image=bytes_an_image).sum()
-        )
+        split: int(stored_bytes(entries, storage=storage).sum())
         for split, entries in by_split.items()
     }
     counts = _shard_counts(
@@ -240,14 +237,10 @@ def class_numbers(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.in
     return np.array([number_of.get(name, -1) for name in names], np.int32)
 
 
-def stored_bytes(
-    entries: Entries, *, largest_file: int, bytes_an_image: int | None
-) -> NDArray[np.int64]:
-    """int64[n]: about how many bytes of each image are stored. Files above `largest_file` bytes are
-    no images, and none of them is; images that are shrunk have about `bytes_an_image`, if they have
-    more before."""
-    sizes = np.where(entries.sizes <= largest_file, entries.sizes, 0)
-    return sizes if bytes_an_image is None else np.minimum(sizes, bytes_an_image)
+def stored_bytes(entries: Entries, *, storage: ImageStorage) -> NDArray[np.int64]:
+    """int64[n]: about how many bytes of each image are stored."""
+    compressions = compressions_of(entries.ids, count=len(entries))
+    return storage.expected_bytes(entries.sizes, compressions)
 
 
 def _shard_counts(

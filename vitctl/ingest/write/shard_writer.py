@@ -24,8 +24,9 @@ from vitctl.errors import InputError
 from vitctl.ingest.columns import Entry
 from vitctl.ingest.listing import Reader, Source, read
 from vitctl.ingest.pixels import decoder_warnings
-from vitctl.ingest.pixels.policy import AS_IT_IS, PixelPolicy, Treatment
+from vitctl.ingest.pixels.policy import Treatment
 from vitctl.ingest.pixels.prepare import prepare
+from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.ingest.trees import own_output
 from vitctl.ingest.write.shard_plan import Unit
 from vitctl.picture_mark import is_marked
@@ -112,9 +113,7 @@ def write_shard(
     *,
     source: Source,
     directory: Place,
-    max_pixels: int,
-    keep_bytes: bool = False,
-    policy: PixelPolicy = AS_IT_IS,
+    storage: ImageStorage,
     poisoned: Mapping[int, str],
     begin: Callable[[int], None],
 ) -> ShardReport:
@@ -139,12 +138,10 @@ def write_shard(
                 try:
                     if position in poisoned:
                         raise BadImageError(poisoned[position])
-                    data = _read(reader, entry, max_pixels=max_pixels)
+                    data = _read(reader, entry, max_pixels=storage.max_pixels)
                     if is_marked(data):
                         raise BadImageError(own_output.PICTURE)
-                    prepared = prepare(
-                        data, max_pixels=max_pixels, keep_bytes=keep_bytes, policy=policy
-                    )
+                    prepared = prepare(data, storage=storage)
                 except BadImageError as error:
                     rejects.append(Reject(position=position, id=entry.id, reason=str(error)))
                     continue
