@@ -22,6 +22,7 @@
     example       `tf.train.Example` on the wire, without TensorFlow
     records       ArrayRecord files, read and written strictly
     decode        the one decoder, for training, evaluation and the check at shard time
+    kernels       that decoder by TensorFlow's C interface, for the check alone
     long_images   the centre of an image that is many times longer than wide, resized
     preprocess    encoded image and seed -> float32[h, w, 3] in [-1, 1], in TensorFlow
     numpy_preprocess  what evaluation makes of pixels, the same bits without TensorFlow

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # The accurate inverse DCT agrees with Pillow bit for bit (all of grey, RGB and CMYK, measured with
 # TensorFlow 2.21); TensorFlow's default is off by up to 12 of 255 and 5 % faster.
-_DCT = "INTEGER_ACCURATE"
+ACCURATE_DCT = "INTEGER_ACCURATE"
 
 
 def decode(data: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ def decode(data: Tensor) -> Tensor:
     tf = load_tensorflow()
     image = tf.cond(
         tf.io.is_jpeg(data),
-        lambda: tf.io.decode_jpeg(data, channels=3, dct_method=_DCT),
+        lambda: tf.io.decode_jpeg(data, channels=3, dct_method=ACCURATE_DCT),
         lambda: tf.io.decode_image(data, channels=3, expand_animations=False),
     )
     image.set_shape([None, None, 3])
@@ -41,4 +41,4 @@ def decode_jpeg_window(data: Tensor, window: Tensor) -> Tensor:
     neighbours there.
     """
     tf = load_tensorflow()
-    return tf.io.decode_and_crop_jpeg(data, window, channels=3, dct_method=_DCT)
+    return tf.io.decode_and_crop_jpeg(data, window, channels=3, dct_method=ACCURATE_DCT)

@@ -18,9 +18,8 @@ from vitctl.errors import one_line
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@functools.cache
-def load_tensorflow() -> ModuleType:
-    """The module `tensorflow`, imported on first use."""
+def set_environment() -> None:
+    """What TensorFlow reads when its library is loaded; a variable that is set stays."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     # TensorFlow's own pool of memory: the C library gives the pages of a batch back to the system,
@@ -29,6 +28,12 @@ def load_tensorflow() -> ModuleType:
     # The pool grows as it is used; its own limit of 64 GiB would refuse what the machine has.
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
     os.environ.setdefault("TF_CPU_BFC_MEM_LIMIT_IN_MB", str(2**20))
+
+
+@functools.cache
+def load_tensorflow() -> ModuleType:
+    """The module `tensorflow`, imported on first use."""
+    set_environment()
     with _without_keras():
         import tensorflow as tf
 

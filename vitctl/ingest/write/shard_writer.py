@@ -18,8 +18,8 @@ from pydantic import Field
 from vitctl import strict_json
 from vitctl.artifacts.files import TEMPORARY, sha256_file
 from vitctl.data.example import Example, encode_example
+from vitctl.data.kernels import load_for_one_thread
 from vitctl.data.records import open_writer
-from vitctl.data.tensorflow import load_tensorflow
 from vitctl.errors import InputError
 from vitctl.ingest.columns import Entry
 from vitctl.ingest.listing import Reader, Source, read
@@ -245,9 +245,7 @@ def set_up_worker() -> None:
     """One thread a worker process, for the processes are the parallelism; and no words of its own:
     stderr belongs to the display. What the decoders write there is counted."""
     decoder_warnings.catch()
-    tf = load_tensorflow()
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    load_for_one_thread()
     decoder_warnings.drain()
 
 
