@@ -116,7 +116,9 @@ def earlier_artifact(
     planned: SourcePlan, *, store: Store, runtime: ShardRuntime
 ) -> tuple[Artifact, str] | None:
     """The dataset that an earlier version made of the same source and settings, and what it did
-    otherwise."""
+    otherwise. None once this version has begun one, as with --force: that is the newer."""
+    if store.has_begun(planned.recipe, out=runtime.out):
+        return None
     for recipe, how in _earlier_recipes(planned.recipe, planned.splitting):
         artifact = crew.of(store).made(recipe, out=runtime.out)
         if artifact is not None:

@@ -133,7 +133,7 @@ def check_picture(picture: Path | None, *, force: bool) -> None:
 
 
 def _finished(planned: SourcePlan, store: Store, runtime: ShardRuntime) -> Artifact | None:
-    """What the command returns without sharding: an earlier version's dataset before its own."""
+    """What the command returns without sharding: a dataset of its own, or of an earlier version."""
     earlier = earlier_artifact(planned, store=store, runtime=runtime)
     if earlier is not None:
         return earlier[0]

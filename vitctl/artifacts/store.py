@@ -147,12 +147,21 @@ class Store(Catalog):
         return checkpoint if not checkpoint.check_contents() else None
 
     def has_begun(self, recipe: Recipe, *, out: Place | Path | None = None) -> bool:
-        """Whether there is a run of this recipe, finished or not, where `open_run` would look."""
+        """Whether there is a run, a draft or an artifact of this recipe, finished or not, where
+        `open` and `open_run` would look; a damaged artifact, too, as both would refuse it."""
         path = self._place(recipe, name="any", out=out)
+        if (path / RUN).is_file():
+            try:
+                return Run.load(path).info.id == recipe.id
+            except VitctlError:
+                return False
+        if (note := read_note(path)) is not None:
+            return note.get("id") == recipe.id
         try:
-            return Run.load(path).info.id == recipe.id
+            done = load_if_finished(path)
         except VitctlError:
-            return False
+            return out is None  # in a store the folder's name says whose it is
+        return done is not None and done.id == recipe.id
 
     def made(self, recipe: Recipe, *, out: Place | Path | None = None) -> Artifact | None:
         """The finished, undamaged artifact of a recipe if there is one, found without the lock."""

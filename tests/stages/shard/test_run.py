@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from stages import api
 from stages.shard.run import run
 from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
 from tests import forking
@@ -108,6 +110,7 @@ def test_the_same_command_finds_it(source, store, monkeypatch):
 
 SHARDING = """
 import json, sys
+from stages import api
 from stages.shard.run import run
 from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
 from vitctl.artifacts import Store
@@ -552,19 +555,25 @@ def test_kept_bytes_are_the_files_and_what_differs_is_said(all_kinds, store):
             assert example.image == row[0]()
 
 
-def test_what_the_first_version_made_is_still_found(source, store, monkeypatch):
-    monkeypatch.setattr("stages.shard.planning.VERSION", 1)
-    fields = ShardConfig.model_dump
-    monkeypatch.setattr(
-        ShardConfig,
-        "model_dump",
-        lambda self, **options: {
-            k: v for k, v in fields(self, **options).items() if k != "keep_bytes"
-        },
-    )
-    old = shard(source, store, share_of="image")
+@pytest.fixture
+def old(source, store):
+    """What the first version of the stage made of the source."""
+    with pytest.MonkeyPatch.context() as version_1:
+        version_1.setattr("stages.shard.planning.VERSION", 1)
+        fields = ShardConfig.model_dump
+        version_1.setattr(
+            ShardConfig,
+            "model_dump",
+            lambda self, **options: {
+                k: v for k, v in fields(self, **options).items() if k != "keep_bytes"
+            },
+        )
+        old = shard(source, store, share_of="image")
     assert old.manifest.version == 1
-    monkeypatch.undo()
+    return old
+
+
+def test_what_the_first_version_made_is_still_found(old, source, store):
     events = []
     assert shard(source, store, emit=events).id == old.id
     assert any("earlier version" in event.text for event in events if isinstance(event, Note))
@@ -572,6 +581,27 @@ def test_what_the_first_version_made_is_still_found(source, store, monkeypatch):
     anew = shard(source, store, runtime=forced, share_of="image")
     assert anew.manifest.version == 2
     assert anew.digest == old.digest
+
+
+def test_once_this_version_has_made_one_it_is_that_which_is_found(old, source, store, monkeypatch):
+    """With --force, which then holds for the same command without it, too."""
+
+    def killed(*arguments, **named):
+        raise KeyboardInterrupt
+
+    forced = ShardRuntime(workers=0, force=True)
+    monkeypatch.setattr("stages.shard.run.assemble", killed)
+    with pytest.raises(KeyboardInterrupt):
+        shard(source, store, runtime=forced)
+    monkeypatch.undo()
+    anew = shard(source, store)
+    assert anew.id != old.id, "what --force began goes on"
+    assert shard(source, store).path == anew.path
+    assert api.shard(str(source), store=store, dry_run=True).finished == str(anew.path)
+    (anew.path / "dataset.json").write_text("cut short")
+    with pytest.raises(InputError, match=re.escape(str(anew.path))):
+        shard(source, store)  # nothing older in its place without a word
+    assert shard(source, store, runtime=forced).id == anew.id
 
 
 def test_a_huge_file_costs_neither_memory_nor_shards_nor_room(source, store):
