@@ -58,6 +58,7 @@ def run(
         out=runtime.out,
         force=runtime.force,
         emit=emit,
+        resumable=False,
     ) as draft:
         artifact = draft.finished or _made(
             draft, cfg, inputs, own, others, store=store, runtime=runtime, emit=emit

@@ -55,7 +55,7 @@ def run(
         inputs.checkpoint, inputs.dataset, split=cfg.eval_split, store=store
     )
     with crew.of(store).open(
-        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
+        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit, resumable=False
     ) as draft:
         artifact = draft.finished or _scored(draft, cfg, inputs, shared, runtime=runtime, emit=emit)
     emit(Settings("evaluation", readable(EVALUATION.summary(artifact))))

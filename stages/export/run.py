@@ -49,7 +49,9 @@ def run(
     )
     trained = branching.trained_with(inputs.checkpoint)
     name = runtime.name or slug(f"{name_of(inputs.checkpoint)}-{cfg.to}", default="export")
-    with store.open(recipe, name=name, out=runtime.out, force=runtime.force, emit=emit) as draft:
+    with store.open(
+        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit, resumable=False
+    ) as draft:
         artifact = draft.finished
         if artifact is None:
             # The model, on one device and in fp32

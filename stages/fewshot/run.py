@@ -76,7 +76,7 @@ def run(
     if checkpoint is not None:
         shared = overlap.of_training(checkpoint, dataset, split=cfg.eval_split, store=store)
     with crew.of(store).open(
-        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
+        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit, resumable=False
     ) as draft:
         artifact = draft.finished or _probed(
             draft,

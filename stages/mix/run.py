@@ -79,6 +79,7 @@ def run(
         out=runtime.out,
         force=runtime.force,
         emit=emit,
+        resumable=False,
     ) as draft:
         artifact = draft.finished
         if artifact is None:

@@ -40,7 +40,7 @@ def describe(config: FormulaConfig, *, store: Store, runtime: ShardRuntime, emit
     info = described(config)
     name = runtime.name or slug(config.family, default="formula")
     with crew.of(store).open(
-        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
+        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit, resumable=False
     ) as draft:
         artifact = draft.finished
         if artifact is None:

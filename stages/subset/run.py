@@ -61,7 +61,7 @@ def run(
     name = runtime.name or slug(_name(cfg, inputs, chosen), default="subset")
 
     with crew.of(store).open(
-        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
+        recipe, name=name, out=runtime.out, force=runtime.force, emit=emit, resumable=False
     ) as draft:
         artifact = draft.finished
         if artifact is None:

@@ -53,7 +53,12 @@ def run(
     )
     name = runtime.name or name_of(inputs.checkpoint)
     with store.open(
-        recipe, name=slug(name, default="vtab"), out=runtime.out, force=runtime.force, emit=emit
+        recipe,
+        name=slug(name, default="vtab"),
+        out=runtime.out,
+        force=runtime.force,
+        emit=emit,
+        resumable=False,
     ) as draft:
         artifact = draft.finished or _fine_tuned(
             draft, cfg, inputs, store=store, runtime=runtime, emit=emit

@@ -148,10 +148,10 @@ def claim(path: Place, *, recipe: Recipe) -> None:
     )
 
 
-def is_blank(path: Place) -> bool:
-    """Whether a draft has come to nothing yet: no file in it but those that mark and lock it, at
-    most folders."""
-    own = (LOCK, HELD, DRAFT)
+def is_blank(path: Place, *, besides: Iterable[str] = ()) -> bool:
+    """Whether a draft has come to nothing yet: no file in it but those that mark and lock it and
+    those `besides`, at most folders."""
+    own = (LOCK, HELD, DRAFT, *besides)
     return all(name in own or _is_bookkeeping(name) for name in path.files_below())
 
 

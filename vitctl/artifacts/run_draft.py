@@ -13,12 +13,19 @@ from vitctl.artifacts.manifest import MANIFEST, FileEntry, Recipe
 from vitctl.artifacts.provenance import now, versions
 from vitctl.artifacts.run_info import Rollback, RunInfo, Segment, write_info
 from vitctl.artifacts.runs import Run, run_of
-from vitctl.errors import DeniedError, NewerFormatError, OutOfReachError, VitctlError
+from vitctl.errors import (
+    DeniedError,
+    NewerFormatError,
+    OutOfReachError,
+    VitctlError,
+    one_line,
+)
 from vitctl.events import Caution, Emit, silent
 from vitctl.places import ObjectPath, Place, buckets, guards
 from vitctl.places.copies import files_below, upload_folder
 from vitctl.places.local import LocalPath
 from vitctl.places.scratch import scratch
+from vitctl.system_errors import as_expected
 
 
 class RunDraft(Run):
@@ -33,6 +40,7 @@ class RunDraft(Run):
         self.recipe = recipe
         # Checkpoints of a run in a bucket that are being written on this disk.
         self._unsent: dict[int, tuple[ExitStack, LocalPath]] = {}
+        self._begun_from: Artifact | None = None
 
     def sweep(self) -> None:
         """Remove what killed commands left half made. Only under the lock, and before others that
@@ -48,7 +56,12 @@ class RunDraft(Run):
     def begin(self, *, from_step: int, runtime: dict[str, Any]) -> None:
         """Write down that a segment starts."""
         segment = Segment(started=now(), from_step=from_step, runtime=runtime, versions=versions())
-        self._update(segments=(*self.info.segments, segment))
+        self._update(segments=(*self.info.segments, segment), failed=None)
+
+    def mark_failed(self, error: BaseException) -> None:
+        """Write down why a start ended, of a run that has no checkpoint."""
+        expected = as_expected(error)
+        self._update(failed=one_line(error) if expected is None else expected.message)
 
     def mark_result(self, step: int) -> None:
         """Write down that `step` is what a command answered with."""
@@ -225,7 +238,13 @@ class RunDraft(Run):
         if trunk is None or checkpoint.step is None:
             return
         trunk.pins.pin(checkpoint.step, by=self.path, id=self.info.id)
+        self._begun_from = checkpoint
         Artifact.load(checkpoint.path)
+
+    def let_go(self) -> None:
+        """This run is given up: nothing is held for it any more."""
+        if self._begun_from is not None:
+            self.finish_from(self._begun_from)
 
     def finish_from(self, checkpoint: Artifact) -> None:
         """This run is finished: the trunk may let go of where it began."""

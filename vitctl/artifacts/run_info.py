@@ -111,10 +111,13 @@ class RunInfo(Config):
     """Each time it went back, oldest first. It decides what is trained on from there: one that goes
     behind an earlier one takes its place."""
 
+    failed: str | None = None
+    """Why its last start ended before the run had any checkpoint, if it could be written down."""
+
     @model_serializer(mode="wrap")
     def _as_before(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         """Earlier versions read runs that choose nothing."""
-        return without_defaults(self, dump, later=("scored", "chosen"))
+        return without_defaults(self, dump, later=("scored", "chosen", "failed"))
 
     @property
     def recipe(self) -> Recipe:

@@ -20,10 +20,12 @@ from vitctl.artifacts.drafts import Draft, claim, clear, is_blank, read_note
 from vitctl.artifacts.files import DRAFT, LOCK, RUN
 from vitctl.artifacts.manifest import MANIFEST, Recipe
 from vitctl.artifacts.run_draft import RunDraft
-from vitctl.artifacts.run_info import new_info, write_info
-from vitctl.artifacts.runs import CHECKPOINTS, Run
+from vitctl.artifacts.run_info import RunInfo, new_info, write_info
+from vitctl.artifacts.runs import Run
 from vitctl.errors import (
     DeniedError,
+    InterruptedRun,
+    OutOfReachError,
     OverwriteError,
     UsageError,
     VitctlError,
@@ -70,7 +72,12 @@ class Store(Catalog):
                 return
             if force and path.is_dir() and (out is None or _is_ours(path)):
                 clear(path)
-            claim(path, recipe=recipe)
+            try:
+                claim(path, recipe=recipe)
+            except BaseException:
+                if is_new:
+                    after.callback(path.remove_if_empty)
+                raise
             draft = kind(path, recipe)
             try:
                 yield draft
@@ -109,24 +116,18 @@ class Store(Catalog):
                     raise nofollow.LinkError(str(path / links[0]))
                 if locked:
                     draft.sweep()
-                yield from closed(draft)
-                return
-            if force and path.is_dir() and (out is None or _is_ours(path)):
-                clear(path)
-            claim(path, recipe=recipe)
-            info = new_info(recipe, name=name)
-            write_info(path, info)
-            (path / DRAFT).remove(missing_ok=True)
-            draft = kind(path, info, recipe)
+            else:
+                if force and path.is_dir() and (out is None or _is_ours(path)):
+                    clear(path)
+                draft = kind(path, _begin(path, recipe, name=name, after=after), recipe)
             try:
                 yield from closed(draft)
-            except VitctlError:
-                # Refused before it began, as what is too large, with nothing made.
-                if not draft.info.segments and not (path / CHECKPOINTS).is_dir():
-                    (path / RUN).remove(missing_ok=True)
-                    if is_blank(path):
-                        clear(path)
-                    after.callback(path.remove_if_empty)
+            except BaseException as error:
+                # A failure here, as of a disk that is full, must not mask the error under way.
+                with suppress(Exception):
+                    away = isinstance(error, OutOfReachError)
+                    if locked and not away and not Run.load(path).steps():
+                        _end_without_checkpoint(draft, error, after=after)
                 raise
 
     def earlier_result(
@@ -223,6 +224,38 @@ class Store(Catalog):
             if directory.name.endswith(f"-{short}"):
                 return directory
         return folder / f"{checked_name(name)}-{short}"
+
+
+def _begin(path: Place, recipe: Recipe, *, name: str, after: ExitStack) -> RunInfo:
+    """Make a folder a run without any checkpoint. Where that fails, nothing of it stays."""
+    try:
+        claim(path, recipe=recipe)
+        info = new_info(recipe, name=name)
+        write_info(path, info)
+        (path / DRAFT).remove(missing_ok=True)
+    except BaseException:
+        with suppress(Exception):
+            if (read_note(path) or {}).get("id") == recipe.id and is_blank(path):
+                clear(path)
+        after.callback(path.remove_if_empty)
+        raise
+    return info
+
+
+def _end_without_checkpoint(draft: RunDraft, error: BaseException, *, after: ExitStack) -> None:
+    """A run that was refused before it began, as what is too large, goes; another one says why it
+    failed, for what it measured, and a batch that diverged, are worth a look. Half a checkpoint is
+    not, and the disk may be full."""
+    path = draft.path
+    if not draft.several:
+        draft.sweep()
+    if not draft.info.segments and is_blank(path, besides=(RUN,)):
+        draft.let_go()
+        (path / RUN).remove(missing_ok=True)
+        clear(path)
+        after.callback(path.remove_if_empty)
+    elif isinstance(error, Exception) and not isinstance(error, InterruptedRun):
+        draft.mark_failed(error)
 
 
 def closed(draft: RunDraft) -> Iterator[RunDraft]:

@@ -95,6 +95,8 @@ def _of_run(run: Run) -> ListedRow:
         state, problem = "damaged", f"checkpoint {named}: {problems[0]}"
     if run.is_working:
         state = "working"
+    elif not steps:
+        state, problem = "failed", run.info.failed or "it ended before its first checkpoint"
     return ListedRow(
         path=run.path,
         kind="run",

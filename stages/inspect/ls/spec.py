@@ -16,7 +16,7 @@ class Inputs:
     kind: str | None = None
 
 
-State = Literal["finished", "working", "unfinished", "damaged"]
+State = Literal["finished", "working", "unfinished", "failed", "damaged"]
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,10 @@ class ListedRow:
     """One line of `vitctl ls`.
 
     state    finished; working (a process is at it now); unfinished (none is, and the command that
-             made it has not got its answer); damaged
+             made it has not got its answer); failed (the same, of a run that has no checkpoint: the
+             command begins anew); damaged
     steps    of a run its checkpoints, of a checkpoint its own step
+    problem  what is damaged, or why a run failed
     order    sorts rows by age
     summary  of the artifact; of a run, of its newest checkpoint
     """

@@ -9,7 +9,7 @@ from stages.inspect.ls.spec import ListedRow
 from vitctl.console.text import safe
 
 COLUMNS = ("kind", "name", "id", "step", "made", "summary")
-_MARKS = {"working": "green", "unfinished": "yellow", "damaged": "bold red"}
+_MARKS = {"working": "green", "unfinished": "yellow", "failed": "yellow", "damaged": "bold red"}
 
 
 def cells(row: ListedRow) -> list[str | Text]:

@@ -143,7 +143,7 @@ def test_a_loss_that_is_no_number_is_refused(store):
 
 
 def test_the_store_is_whole_before_anything_is_forged(store):
-    assert {row.state for row in listing.rows(store)} <= {"finished", "unfinished"}
+    assert {row.state for row in listing.rows(store)} <= {"finished", "failed"}
     look_at(store)
 
 

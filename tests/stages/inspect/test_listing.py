@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import errno
 import os
+from contextlib import suppress
 
 import pytest
 
+from stages import api
 from stages.inspect.ls.run import rows
+from stages.inspect.ls.text import cells
+from tests import schemas
 from tests.artifacts.making import dataset, made, recipe, trained
 from vitctl.artifacts import Recipe, Run
 from vitctl.artifacts.newest import newest_whole
@@ -45,11 +50,50 @@ def test_work_in_progress_is_marked(store):
     ):
         assert states(store) == {
             ("run", "stopped"): "unfinished",
-            ("run", "empty"): "unfinished",
+            ("run", "empty"): "failed",
             ("run", "training"): "working",
             ("dataset", draft.path.name): "working",
         }
     assert states(store, kind="dataset") == {("dataset", draft.path.name): "unfinished"}
+
+
+def test_a_run_that_never_saved_says_why(store):
+    """It is not continued, but made anew; what was written of a checkpoint is gone."""
+    wanted = recipe("pretrain", "run", lr=4)
+
+    def fail(error):
+        with suppress(type(error)), store.open_run(wanted, name="failing") as run:
+            run.begin(from_step=0, runtime={})
+            (run.empty_place(5) / "weights.bin").write_bytes(b"half")
+            raise error
+
+    fail(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    (row,) = rows(store)
+    assert (row.state, row.problem) == ("failed", "cannot write: the disk is full")
+    assert "".join(map(str, cells(row))).endswith("failed: cannot write: the disk is full")
+    schemas.check(row.as_json(), "listing")
+    assert not (row.path / "checkpoints" / "5").exists()
+    fail(KeyboardInterrupt())
+    (row,) = rows(store)
+    assert (row.state, row.problem) == ("failed", "it ended before its first checkpoint")
+    fail(ZeroDivisionError("a bug"))
+    assert rows(store)[0].problem == "a bug"
+    (removed,) = api.rm(unfinished=True, dry_run=True, store=store)
+    assert removed.path == row.path
+    path = trained(store, wanted, steps=(5,), results=(5,), name="failing")
+    (row,) = rows(store)
+    assert (row.path, row.state, row.problem) == (path, "finished", None)
+    assert "failed" not in (path / "run.json").read_text()
+
+
+def test_a_run_with_a_checkpoint_did_not_fail(store):
+    wanted = recipe("pretrain", "run", lr=5)
+    trained(store, wanted, steps=(5,))
+    with suppress(ZeroDivisionError), store.open_run(wanted, name="S16") as run:
+        run.begin(from_step=5, runtime={})
+        raise ZeroDivisionError
+    (row,) = rows(store)
+    assert (row.state, row.problem) == ("unfinished", None)
 
 
 def test_damage_is_a_row_with_a_word_not_a_crash(store):
