@@ -131,7 +131,7 @@ class Call:
         }
 
     def runtime(self, model: type[R]) -> R:
-        return build(model, {**self._where, **self.running})
+        return build(model, {**self._where, **from_keys(self.running)})
 
     def resolved(self, settings: Callable[[], Config]) -> None:
         """Every function with settings calls this before its work begins, which is where a call

@@ -84,7 +84,7 @@ def shard(
     "imagenet" is read from the files `train`, `val` and `devkit`, or `kaggle`, and "formula" makes
     pictures of a `family`, so many `per_class`, with `virtual` whenever they are read. `dry_run`
     stores nothing and returns what would come of it, with a picture of a sample in `sheet`."""
-    from stages.shard.settings import check_sheet, resolve
+    from stages.shard.settings import check_about, check_sheet, resolve
     from stages.shard.spec import ShardRuntime
 
     call = Call(shard, options)
@@ -108,6 +108,7 @@ def shard(
     call.resolved(lambda: cfg)
     picture = None if sheet is None else Path(sheet)
     check_sheet(picture, dry_run=dry_run)
+    check_about(runtime.about, virtual=virtual)
     if dry_run:
         from stages.shard.preview import preview
 

@@ -12,7 +12,9 @@ from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.litter import MISNAMED, NAMED, kinds_in_words
 from vitctl.ingest.pixels.policy import TREATMENTS
+from vitctl.ingest.write.about import About
 from vitctl.ingest.write.assemble import SourceOutcome
+from vitctl.ingest.write.croissant import CROISSANT
 from vitctl.ingest.write.shard_plan import Splitting, Unit
 from vitctl.ingest.write.shard_writer import REJECTS
 from vitctl.quoting import quoted
@@ -154,6 +156,17 @@ def announce_outcome(outcome: SourceOutcome, *, source: str, emit: Emit) -> None
     missing = outcome.classes_without("train")
     if missing:
         emit(Caution(f"{len(missing)} classes have no image to train on: {_some(missing)}"))
+
+
+def announce_about(about: About, *, emit: Emit) -> None:
+    if about.missing:
+        flags = ", ".join("--" + name.replace("_", "-") for name in about.missing)
+        emit(
+            Note(
+                f"{CROISSANT} describes the dataset, without what Croissant asks of one that is "
+                f"published and only you know ({flags}): nothing is made up"
+            )
+        )
 
 
 _WAY_ON: dict[Split, str] = {

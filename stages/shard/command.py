@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args
 
 from typer import Argument, Option
 
-from stages.shard.settings import check_sheet, resolve
+from stages.shard.settings import check_about, check_sheet, resolve
 from stages.shard.spec import DIGITS, ShardConfig, ShardRuntime
 from vitctl.console import completion
 from vitctl.console.flag import Flag, Flags
@@ -19,6 +19,7 @@ from vitctl.ingest.sources.format_names import FormatName
 from vitctl.places import place
 
 _PIXELS = "Changing images"
+_ABOUT = "Describing the dataset"
 _SETTINGS = (
     Flag(
         "val_fraction",
@@ -103,6 +104,31 @@ _RUNNING = (
         "Give up if a larger fraction of the images is bad (default: 0.01, or 3 images).",
     ),
     Flag("workers", "Worker processes on this machine (default: one per core)."),
+    Flag(
+        "about.license",
+        "License of the dataset, for its croissant.json, for example CC-BY-4.0.",
+        panel=_ABOUT,
+        rare=True,
+    ),
+    Flag("about.creator", "Person who made the dataset.", panel=_ABOUT, rare=True),
+    Flag("about.organization", "Organization that made the dataset.", panel=_ABOUT, rare=True),
+    Flag(
+        "about.homepage", "Address of the dataset's page.", metavar="URL", panel=_ABOUT, rare=True
+    ),
+    Flag("about.citation", "How the dataset is cited.", panel=_ABOUT, rare=True),
+    Flag(
+        "about.description",
+        "What the dataset holds (default: how many images of how many classes).",
+        panel=_ABOUT,
+        rare=True,
+    ),
+    Flag(
+        "about.date_published",
+        "Day on which the dataset is published.",
+        metavar="YYYY-MM-DD",
+        panel=_ABOUT,
+        rare=True,
+    ),
 )
 
 
@@ -285,6 +311,7 @@ def shard(
     )
     runtime = session.runtime(ShardRuntime)
     check_sheet(sheet, dry_run=dry_run)
+    check_about(runtime.about, virtual=virtual)
     if not dry_run or session.options.print_config:
         session.deliver("shard", cfg, inputs, runtime=runtime)
         return

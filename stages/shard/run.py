@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 
-from stages.shard.announce import announce_outcome, announce_plan, announce_source
+from stages.shard.announce import announce_about, announce_outcome, announce_plan, announce_source
 from stages.shard.planning import earlier_artifact, plan
 from stages.shard.shards import make_shards
 from stages.shard.source import (
@@ -21,9 +22,11 @@ from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds.dataset import Dataset
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError
-from vitctl.events import Emit, Note, silent
+from vitctl.events import Caution, Emit, Note, silent
 from vitctl.ingest.listing import Listing
+from vitctl.ingest.write.about import About
 from vitctl.ingest.write.assemble import SourceOutcome, assemble
+from vitctl.ingest.write.croissant import CROISSANT, croissant_file, told_in
 from vitctl.ingest.write.shard_plan import Unit
 from vitctl.ingest.write.shard_writer import REPORTS, ShardReport
 from vitctl.signals import Stop, raise_if_asked, unless_owned
@@ -100,9 +103,19 @@ def run(
             )
             announce_outcome(outcome, source=inputs.source, emit=emit)
             units, reports = _of_splits(outcome, units, reports, draft=draft)
-            artifact = _publish(draft, units, reports, outcome=outcome, skipped=listing.skipped)
+            artifact = _publish(
+                draft,
+                units,
+                reports,
+                outcome=outcome,
+                skipped=listing.skipped,
+                name=name,
+                about=runtime.about,
+            )
+            announce_about(runtime.about, emit=emit)
         else:
             artifact = draft.finished
+            _check_about(artifact, runtime.about, emit=emit)
     emit(following(artifact))
     return artifact
 
@@ -127,6 +140,17 @@ def _check_unchanged(
 # Publishing
 
 
+def _check_about(artifact: Artifact, about: About, *, emit: Emit) -> None:
+    """Say where what the user knows of a finished dataset is not what its description tells."""
+    if about.given and not told_in(artifact.path, about):
+        emit(
+            Caution(
+                f"{artifact.path} was finished before and is not changed, so its {CROISSANT} does "
+                f"not tell {', '.join(about.given)}; --force makes it anew"
+            )
+        )
+
+
 def _of_splits(
     outcome: SourceOutcome, units: Sequence[Unit], reports: Sequence[ShardReport], *, draft: Draft
 ) -> tuple[list[Unit], list[ShardReport]]:
@@ -149,9 +173,17 @@ def _publish(
     *,
     outcome: SourceOutcome,
     skipped: Counter[str],
+    name: str,
+    about: About,
 ) -> Artifact:
-    for name, content in outcome.files().items():
-        (draft.path / name).write_atomic(content)
+    contents = outcome.files()
+    described = {file: (len(data), sha256(data).hexdigest()) for file, data in contents.items()} | {
+        unit.file_name: (report.file_bytes, report.sha256)
+        for unit, report in zip(units, reports, strict=True)
+    }
+    contents[CROISSANT] = croissant_file(outcome.info, name=name, about=about, files=described)
+    for file, content in contents.items():
+        (draft.path / file).write_atomic(content)
     for unit, report in zip(units, reports, strict=True):
         draft.record(unit.file_name, size=report.file_bytes, sha256=report.sha256)
     info = outcome.info
@@ -166,7 +198,9 @@ def _publish(
             treatments=dict[str, int](outcome.treatments.items()),
             rejected=outcome.rejected,
             skipped=dict(sorted(skipped.items())),
-        ).as_json()
+        ).as_json(),
+        # The same images make the same digest, whatever is known of them (decision 0033).
+        volatile=(CROISSANT,),
     )
     (draft.path / REPORTS).remove_tree()
     return artifact

@@ -11,6 +11,7 @@ from stages.shard.imagenet import check_imagenet, imagenet_files
 from stages.shard.spec import Inputs, ShardConfig
 from vitctl.errors import UsageError
 from vitctl.ingest.sources.imagenet_files import ImageNetFiles
+from vitctl.ingest.write.about import CROISSANT, About
 from vitctl.settings.overrides import Overrides
 
 
@@ -18,6 +19,17 @@ def check_sheet(sheet: Path | None, *, dry_run: bool) -> None:
     """Raise UsageError for a picture of a sample where none is taken."""
     if sheet is not None and not dry_run:
         raise UsageError("--sheet draws a sample, which --dry-run takes", hint="add --dry-run")
+
+
+def check_about(about: About, *, virtual: bool) -> None:
+    """Raise UsageError for what describes stored images where none is stored."""
+    if virtual and about.given:
+        option = about.given[0].replace("_", "-")
+        raise UsageError(
+            f"--{option} is for {CROISSANT}, which describes stored images, and --virtual stores "
+            "none",
+            hint="leave one of them out",
+        )
 
 
 def resolve(

@@ -13,6 +13,7 @@ from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.pixels.policy import AS_IT_IS, PixelPolicy
 from vitctl.ingest.sources.format_names import FormatName
 from vitctl.ingest.sources.imagenet_files import ImageNetFiles
+from vitctl.ingest.write.about import UNKNOWN, About
 from vitctl.ingest.write.share import ShareOf
 from vitctl.places import Place
 from vitctl.settings.config import Config
@@ -144,7 +145,9 @@ def reading_options(inputs: Inputs, cfg: ShardConfig) -> dict[str, bool]:
 class ShardRuntime(Runtime):
     """`workers`: processes, None takes one a core, 0 works in this very process (nothing then
     survives a crash of the decoder). `max_bad_fraction`: give up above this share of rejects; None
-    is a hundredth, or a few of few images."""
+    is a hundredth, or a few of few images. `about`: what a person knows of the dataset, for its
+    `croissant.json`."""
 
     workers: int | None = Field(None, ge=0)
     max_bad_fraction: float | None = Field(None, ge=0, le=1)
+    about: About = UNKNOWN

@@ -6,5 +6,7 @@ shard_writer  the work of one shard, from reading to writing
 sample        some images of a source, sharded to a folder that goes away
 worker_pool   worker processes that may die
 assemble      finished shards -> the description of their dataset
+about         what only a person knows of a dataset
+croissant     the file with which a dataset describes itself to hubs and search engines
 tfds_files    the files with which TensorFlow Datasets reads a dataset artifact
 """
