@@ -41,7 +41,7 @@ def store(tmp_path):
 
 def test_rows_of_ls(store):
     content = [row.as_json() for kind in (None, "checkpoint") for row in rows(store, kind=kind)]
-    assert {row["state"] for row in content} == {"finished", "unfinished", "damaged"}
+    assert {row["state"] for row in content} == {"finished", "unfinished", "failed", "damaged"}
     for row in content:
         schemas.check(row, "listing")
 
