@@ -17,6 +17,7 @@ from vitctl.artifacts.run_info import MUST_BE_FINITE, diverged_in_words
 from vitctl.artifacts.runs import CHECKPOINTS
 from vitctl.data.order import Window, batch_of_step, windows_from_json
 from vitctl.data.sheet import sheet
+from vitctl.data.tensorflow import require_tensorflow
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.places import out_file
@@ -64,6 +65,8 @@ def run(request: Request, inputs: Inputs, *, store: Store, emit: Emit = silent) 
         pictures = Pixels(pictures.augmented[:first], pictures.learnt[:first])
     else:
         dataset = _dataset(entry, cfg, parents, store=store)
+        if cfg.data.mock is None:
+            require_tensorflow(to="augment images as training does")
         images = replace(open_images(cfg, dataset, workers=None, emit=emit), passed=passed)
         replayed = replay(images, step=step, first=first)
         if file is not None:

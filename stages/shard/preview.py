@@ -14,13 +14,14 @@ import numpy as np
 from stages.shard.announce import announce_plan, announce_source
 from stages.shard.answer import ClassCounts, Estimate, Preview, SampledImages
 from stages.shard.planning import SourcePlan, earlier_artifact, plan
-from stages.shard.shards import allowed_rejects, worker_count
+from stages.shard.shards import DECODING, allowed_rejects, worker_count
 from stages.shard.source import own_places
 from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
 from vitctl.artifacts import Artifact, Store, crew
 from vitctl.data.dataset import Split
 from vitctl.data.example import Example
 from vitctl.data.sheet import sheet, thumbnail
+from vitctl.data.tensorflow import require_tensorflow
 from vitctl.errors import NotFoundError, OverwriteError, UsageError
 from vitctl.events import Caution, Emit, Event, Note, silent
 from vitctl.ingest.litter import MISNAMED, NAMED
@@ -71,6 +72,7 @@ def preview(
     finished = None if inputs.rehash or inputs.virtual else _finished(planned, store, runtime)
     sample = estimate = drawn = None
     if not inputs.virtual or picture is not None:
+        require_tensorflow(to=DECODING)
         workers = worker_count(runtime, images=len(listing.entries))
         with sampled(
             listing.entries.relabelled(planned.numbers),

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from stages.shard.announce import announce_about, announce_outcome, announce_plan, announce_source
 from stages.shard.planning import earlier_artifact, plan
-from stages.shard.shards import make_shards
+from stages.shard.shards import DECODING, make_shards
 from stages.shard.source import (
     chosen_classes,
     list_source,
@@ -21,6 +21,7 @@ from vitctl.artifacts import Artifact, Draft, Store, crew
 from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds.dataset import Dataset
 from vitctl.artifacts.store import slug
+from vitctl.data.tensorflow import require_tensorflow
 from vitctl.errors import InputError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.ingest.listing import Listing
@@ -62,6 +63,9 @@ def run(
     else:
         origin = IMAGENET if inputs.imagenet is not None else source_name(inputs.source)
     name = runtime.name or slug(origin, default="images")
+    made = None if runtime.force else crew.of(store).made(planned.recipe, out=runtime.out)
+    if made is None:
+        require_tensorflow(to=DECODING)
 
     stop = Stop()
     with (

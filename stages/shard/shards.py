@@ -39,6 +39,9 @@ from vitctl.places import Place
 from vitctl.places.scratch import check_room
 from vitctl.signals import Stop, graceful
 
+DECODING = "check that training can decode each image"
+"""What sharding needs TensorFlow for."""
+
 # A worker spends about 10 s of processor time on importing TensorFlow, in which another one that
 # is there already checks some thousand images.
 _IMAGES_WORTH_A_WORKER = 2_000

@@ -29,6 +29,8 @@
     randaugment   RandAugment in TensorFlow, stateless
     tf_pipeline   records -> decoded, augmented batches, on TensorFlow's threads
     tensorflow    TensorFlow without accelerators and without its messages
+    pillow_pipeline  records -> images that are scored, without TensorFlow
+    decoding      who decodes images: TensorFlow, or Pillow where it makes the same bits sooner
     pipeline      batches of a dataset, for training and for scoring
     batches       what a model is fed: plain numpy arrays
     read_clock    time spent on reading records

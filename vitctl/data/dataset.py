@@ -203,9 +203,9 @@ class Dataset:
         workers: int | None = None,
         clock: ReadClock | None = None,
     ) -> Iterator[NDArray[np.float32]]:
-        """See `ImageSource`; decoded by TensorFlow (5 to 10 s to import) in `workers` threads.
-        Raises `InputError` naming shard and record."""
-        from vitctl.data.tf_pipeline import record_images_in_order
+        """See `ImageSource`; decoded by TensorFlow (5 to 10 s to import), few images that are
+        scored by Pillow, in `workers` threads. Raises `InputError` naming shard and record."""
+        from vitctl.data.decoding import record_images_in_order
 
         return record_images_in_order(
             lambda: self.records(split),

@@ -100,15 +100,15 @@ class FormulaImages:
         clock: ReadClock | None = None,
     ) -> Iterator[NDArray[np.float32]]:
         """See `ImageSource`; made by NumPy in `workers` threads, then seen as decoded images are,
-        by TensorFlow (5 to 10 s to import)."""
-        from vitctl.data.tf_pipeline import image_function, images_in_order
+        by TensorFlow (5 to 10 s to import) or, few of them, by NumPy."""
+        from vitctl.data.decoding import images_in_order
 
         workers = workers or available_cores()
         return images_in_order(
             lambda: _Pictures(self, split, workers=workers),
             requests,
+            view=view,
             batch=batch,
-            function=image_function(view),
             workers=workers,
             clock=clock,
         )

@@ -61,8 +61,8 @@ class Mixture:
         workers: int | None = None,
         clock: ReadClock | None = None,
     ) -> Iterator[NDArray[np.float32]]:
-        """See `ImageSource`; records of all parts, decoded by TensorFlow."""
-        from vitctl.data.tf_pipeline import record_images_in_order
+        """See `ImageSource`; records of all parts, decoded as those of one dataset are."""
+        from vitctl.data.decoding import record_images_in_order
 
         return record_images_in_order(
             lambda: self.records(split),

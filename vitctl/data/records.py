@@ -96,6 +96,16 @@ def read_images(records: Records, indices: NDArray[np.int64]) -> list[bytes]:
     return parsed(image_of, records, indices, records.read(indices))
 
 
+def unusable(records: Records, index: int, reason: str) -> InputError:
+    """The error that names the example at `index`, whose image can't be used for `reason`."""
+    (example,) = read_examples(records, np.array([index]))
+    path, position = records.locate(index)
+    return InputError(
+        f"the image {example.id} (record {position} of {path}) can't be used: {reason}",
+        hint=f"see what is damaged: vitctl verify --deep {path.parent}",
+    )
+
+
 @dataclass(frozen=True)
 class ChosenRecords:
     """The records at `rows`, int[n], of others."""

@@ -7,15 +7,43 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, TypeVar
 
-from vitctl.errors import one_line
+from vitctl.errors import UsageError, one_line
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def is_installed() -> bool:
+    return find_spec("tensorflow") is not None
+
+
+def is_imported() -> bool:
+    return sys.modules.get("tensorflow") is not None
+
+
+def install_command() -> str:
+    """As pyproject.toml chooses: the wheel for CPUs is a quarter of the size."""
+    on_x86_linux = (platform.system(), platform.machine()) == ("Linux", "x86_64")
+    return "pip install " + ("tensorflow-cpu" if on_x86_linux else "tensorflow")
+
+
+def tensorflow_missing(message: str) -> UsageError:
+    """The error of work that needs TensorFlow where it is not installed."""
+    return UsageError(message, hint=f"install TensorFlow: {install_command()}")
+
+
+def require_tensorflow(*, to: str) -> None:
+    """Raises `UsageError` where TensorFlow is not installed, before work begins; `to` says what
+    needs it."""
+    if not is_installed():
+        raise tensorflow_missing(f"TensorFlow, which is needed to {to}, is not installed")
 
 
 def set_environment() -> None:
@@ -32,7 +60,9 @@ def set_environment() -> None:
 
 @functools.cache
 def load_tensorflow() -> ModuleType:
-    """The module `tensorflow`, imported on first use."""
+    """The module `tensorflow`, imported on first use. Raises `UsageError` where it is not
+    installed."""
+    require_tensorflow(to="decode and augment images")
     set_environment()
     with _without_keras():
         import tensorflow as tf

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from vitctl.data.config import AugmentConfig, EvalPreprocess
 from vitctl.data.preprocess import eval_image, train_image
 from vitctl.data.read_clock import ReadClock
-from vitctl.data.records import Records, read_examples, read_images
+from vitctl.data.records import Records, read_examples, read_images, unusable
 from vitctl.data.tensorflow import as_it_is, load_tensorflow, tf_reason
 from vitctl.data.views import Request, TrainView, View
-from vitctl.errors import InputError
 
 ImageFunction = Callable[[Any, Any], Any]
 """string[] or uint8[h, w, 3], int32[2] -> float32[h, w, 3]"""
@@ -70,12 +69,7 @@ class RecordImages:
             try:
                 self._function(tf.constant(example.image), tf.zeros([2], tf.int32))
             except tf.errors.OpError as alone:
-                path, position = records.locate(int(index))
-                return InputError(
-                    f"the image {example.id} (record {position} of {path}) can't be used: "
-                    f"{tf_reason(alone)}",
-                    hint="see what is damaged: vitctl verify --deep " + str(path.parent),
-                )
+                return unusable(records, int(index), tf_reason(alone))
         return error
 
     def close(self) -> None:

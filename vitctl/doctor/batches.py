@@ -15,6 +15,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.data.local_shards import copied
 from vitctl.data.mock import MockDataset
 from vitctl.data.opening import open_dataset
+from vitctl.data.tensorflow import is_installed
 from vitctl.doctor.finding import CheckRequest, Finding
 from vitctl.errors import VitctlError
 
@@ -36,6 +37,9 @@ def first_batch(request: CheckRequest) -> Finding:
     """A batch of the dataset, decoded and augmented; importing TensorFlow is part of the wait."""
     if request.dataset is None:
         message = "there is no dataset yet"
+        return Finding("first batch", "ok", message, None, {})
+    if not is_installed():
+        message = "not tried, because TensorFlow is not installed"
         return Finding("first batch", "ok", message, None, {})
     try:
         dataset = open_dataset(Artifact.load(request.dataset), folder=_here)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
+from vitctl.data.tensorflow import install_command
 from vitctl.doctor.finding import CheckRequest, Finding
 
 _SHOWN = ("jax", "jaxlib", "libtpu", "flax", "optax", "orbax-checkpoint", "numpy", "array_record")
@@ -72,8 +73,11 @@ def known_bad(packages: Versions, *, driver: int | None, tpu: bool) -> Iterator[
             )
             yield True, message, f"pip install jaxlib=={packages['jax']}"
     if not any(name in packages for name in _TENSORFLOW):
-        message = "TensorFlow is not installed: datasets cannot be read, only --mock works"
-        yield False, message, "pip install tensorflow-cpu"
+        message = (
+            "TensorFlow is not installed: models are used (predict, embed, evaluate, fewshot), but "
+            "images are neither sharded nor trained on"
+        )
+        yield False, message, install_command()
     if all(name in packages for name in _TENSORFLOW):
         message = (
             "tensorflow and tensorflow-cpu are both installed and overwrite each other's files"

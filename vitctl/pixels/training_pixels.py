@@ -8,12 +8,21 @@ what `shard` stores and TensorFlow decodes, over all formats.
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.pixels.convert import seen_in_training
-from vitctl.pixels.header import BadImageError, read_header
+from vitctl.pixels.convert import seen_in_training, training_reason
+from vitctl.pixels.header import BadImageError, Header, read_header
 from vitctl.pixels.png_damage import damage
+
+_WITHOUT_LIMIT = sys.maxsize
+"""Of the pixels of an image in a dataset: whoever made it set one."""
+
+
+class DecodersDifferError(Exception):
+    """Pillow may make other pixels of an image than TensorFlow; the text is the reason."""
 
 
 def pixels(data: bytes, *, max_pixels: int) -> NDArray[np.uint8]:
@@ -22,7 +31,20 @@ def pixels(data: bytes, *, max_pixels: int) -> NDArray[np.uint8]:
     A JPEG that TensorFlow decodes and Pillow doesn't is refused, which `shard` would store; none
     is known.
     """
-    header = read_header(data, max_pixels=max_pixels)
+    return _pixels(data, read_header(data, max_pixels=max_pixels))
+
+
+def stored_pixels(data: bytes) -> NDArray[np.uint8]:
+    """uint8[h, w, 3] of an image as a dataset holds it. Raises `BadImageError` with the reason if
+    it is damaged, `DecodersDifferError` for one that `shard` would not store as it is: training
+    sees what TensorFlow makes of it all the same."""
+    header = read_header(data, max_pixels=_WITHOUT_LIMIT)
+    if (reason := training_reason(header)) is not None:
+        raise DecodersDifferError(reason)
+    return _pixels(data, header)
+
+
+def _pixels(data: bytes, header: Header) -> NDArray[np.uint8]:
     # Pillow looks at no checksum of pixels.
     if header.format == "PNG" and (damaged := damage(data)) is not None:
         raise BadImageError(f"it is damaged ({damaged}); copy or download it again")

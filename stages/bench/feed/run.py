@@ -26,6 +26,7 @@ from vitctl.data.batches import TrainBatch
 from vitctl.data.local_shards import local_folder
 from vitctl.data.opening import open_dataset
 from vitctl.data.pipeline import train_batches
+from vitctl.data.tensorflow import require_tensorflow
 from vitctl.events import Emit, Note, Progress, silent
 from vitctl.hardware.machine import available_cores
 
@@ -43,7 +44,8 @@ def run(
     cfg: FeedConfig, inputs: Inputs, *, runtime: FeedRuntime, emit: Emit = silent
 ) -> FeedReport:
     """Raises `NotFoundError` for a split that is not there, `UsageError` where no images are
-    stored, `InputError` for a damaged one."""
+    stored or TensorFlow is not installed, `InputError` for a damaged one."""
+    require_tensorflow(to="augment images as training does")
     workers = runtime.workers or available_cores()
     source = open_dataset(
         inputs.dataset, folder=lambda part: local_folder(part, splits={cfg.split}, emit=emit)

@@ -25,6 +25,7 @@ from vitctl.artifacts.manifest import Recipe
 from vitctl.artifacts.run_draft import RunDraft
 from vitctl.artifacts.store import Store
 from vitctl.data.digest import ConsumedSamples
+from vitctl.data.tensorflow import require_tensorflow
 from vitctl.errors import DivergedError, InterruptedRun, UsageError
 from vitctl.events import Caution, Doing, Emit, Note
 from vitctl.optim import schedules
@@ -68,7 +69,8 @@ def trained(
       dataset: what is trained on; None if the images are synthetic.
 
     Raises:
-      UsageError: `optim.freeze` names no parameter of the model.
+      UsageError: `optim.freeze` names no parameter of the model, or TensorFlow is not installed,
+        which training on images needs.
       And as `train`.
     """
     _check_parameters(cfg)
@@ -78,6 +80,8 @@ def trained(
     )
     if done is not None:
         return done
+    if cfg.data.mock is None:
+        require_tensorflow(to="train on images")
     with crew.of(store).open_run(
         recipe, name=name, out=runtime.out, force=runtime.force, emit=emit
     ) as draft:
