@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.shard.source import class_list, class_titles, list_source, resolve
+from stages.shard.source import ClassTitles, class_list, class_titles, list_source, resolve
 from stages.shard.spec import VERSION, Inputs, ShardConfig, ShardRuntime
 from stages.shard.virtual import formula_recipe
 from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
@@ -48,7 +48,7 @@ class SourcePlan:
     cfg: ShardConfig
     splitting: Splitting
     classes: list[str]
-    titles: tuple[str, ...] | None
+    titles: ClassTitles | None
     inputs: Inputs
     listing_s: float
 
@@ -62,6 +62,11 @@ class SourcePlan:
             classes=self.classes,
             titles=self.titles,
         )
+
+    @property
+    def title_names(self) -> tuple[str, ...] | None:
+        """A readable name for each class, in their order."""
+        return None if self.titles is None else self.titles.names
 
     @cached_property
     def numbers(self) -> NDArray[np.int32]:
@@ -108,7 +113,7 @@ def plan(cfg: ShardConfig, inputs: Inputs, *, own: Sequence[Path], emit: Emit) -
     classes: list[str] = []
     if not cfg.unlabelled:
         listing, classes = class_list(listing, inputs.classes_from, emit=emit)
-    titles = class_titles(listing, classes, inputs.class_titles, emit=emit)
+    titles = class_titles(listing, classes, inputs, emit=emit)
     return SourcePlan(listing, cfg, settled, splitting, classes, titles, inputs, listing_s)
 
 
@@ -119,16 +124,33 @@ def earlier_artifact(
     otherwise. None once this version has begun one, as with --force: that is the newer."""
     if store.has_begun(planned.recipe, out=runtime.out):
         return None
-    for recipe, how in _earlier_recipes(planned.recipe, planned.splitting):
+    for recipe, how in _earlier_recipes(planned):
         artifact = crew.of(store).made(recipe, out=runtime.out)
         if artifact is not None:
             return artifact, how
     return None
 
 
-def _earlier_recipes(recipe: Recipe, splitting: Splitting) -> Iterator[tuple[Recipe, str]]:
+def _earlier_recipes(planned: SourcePlan) -> Iterator[tuple[Recipe, str]]:
     """The recipe as earlier versions wrote it, and what these did otherwise: a dataset that was
     made stays the one that the same command returns."""
+    recipe = planned.recipe
+    yield from _differently_made(recipe, planned.splitting)
+    if planned.titles is not None and planned.titles.of_wordnet:
+        bare = _without_titles(recipe)
+        untitled = "which gave WordNet ids no readable names"
+        yield bare, untitled
+        for other, how in _differently_made(bare, planned.splitting):
+            yield other, f"{untitled}, and {how.removeprefix('which ')}"
+
+
+def _without_titles(recipe: Recipe) -> Recipe:
+    parents = tuple(parent for parent in recipe.parents if parent.role != "class_titles")
+    return recipe.model_copy(update={"parents": parents})
+
+
+def _differently_made(recipe: Recipe, splitting: Splitting) -> Iterator[tuple[Recipe, str]]:
+    """The recipe as versions wrote it that split or stored images in another way."""
     kept_bytes = "which kept the bytes of palette, 16-bit and transparent images"
     config = dict(recipe.config)
     if config.pop("share_of", None) is None:
@@ -154,7 +176,7 @@ def _recipe(
     *,
     inputs: Inputs,
     classes: Sequence[str],
-    titles: Sequence[str] | None,
+    titles: ClassTitles | None,
 ) -> Recipe:
     """Outside inputs are parents of kind "source", known by their fingerprint."""
 
@@ -184,8 +206,8 @@ def _recipe(
         )
         parents.append(outside("labels", proof, str(inputs.labels)))
     if titles is not None:
-        proof = canonical_fingerprint(list(titles))
-        parents.append(outside("class_titles", proof, str(inputs.class_titles or listing.root)))
+        proof = canonical_fingerprint(list(titles.names))
+        parents.append(outside("class_titles", proof, titles.path))
     return Recipe(
         stage="shard",
         version=VERSION,

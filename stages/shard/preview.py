@@ -148,7 +148,7 @@ def _counts(planned: SourcePlan) -> tuple[ClassCounts, ...]:
     for split, entries in planned.splitting.by_split.items():
         labels = planned.numbers[entries.labels]
         by_split[split] = np.bincount(labels[labels >= 0], minlength=len(planned.classes))
-    titles = planned.titles or (None,) * len(planned.classes)
+    titles = planned.title_names or (None,) * len(planned.classes)
     return tuple(
         ClassCounts(name, title, {split: int(counts[i]) for split, counts in by_split.items()})
         for i, (name, title) in enumerate(zip(planned.classes, titles, strict=True))
@@ -218,7 +218,7 @@ def _free_bytes(store: Store, runtime: ShardRuntime) -> int | None:
 
 def _draw(picture: Path, sample: Sample, stored: Sequence[_Stored], planned: SourcePlan) -> None:
     """Images of each class in turn, with their labels, sizes and names."""
-    titles = planned.titles or planned.classes
+    titles = planned.title_names or planned.classes
     pictured: Counter[tuple[int, ...]] = Counter()
     turns = []
     for number, image in enumerate(stored):

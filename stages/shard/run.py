@@ -102,7 +102,7 @@ def run(
                 units,
                 reports,
                 classes=classes,
-                titles=planned.titles,
+                titles=planned.title_names,
                 multi_label=cfg.unlabelled or listing.multi_label,
             )
             announce_outcome(outcome, source=inputs.source, emit=emit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ from vitctl.ingest.sources.digits import list_digits
 from vitctl.ingest.sources.formats import list_images
 from vitctl.ingest.sources.formula import largest_picture, list_formula
 from vitctl.ingest.sources.imagenet import list_imagenet
+from vitctl.ingest.sources.wordnet import wordnet_titles
 from vitctl.places import Place, place
 from vitctl.quantities import show_bytes
 from vitctl.quoting import quoted
@@ -258,12 +259,52 @@ def _by_number(listing: Listing, listed: Sequence[str]) -> Listing | None:
     )
 
 
+@dataclass(frozen=True)
+class ClassTitles:
+    """A readable name for each class.
+
+    Attributes:
+      names: in the order of the classes.
+      path: what says them.
+      of_wordnet: neither the user nor the source gave them; earlier versions had none then.
+    """
+
+    names: tuple[str, ...]
+    path: str
+    of_wordnet: bool = False
+
+
 def class_titles(
-    listing: Listing, classes: Sequence[str], file: Path | None, *, emit: Emit
-) -> tuple[str, ...] | None:
-    """A readable name for each class: from the user's file, else from the source itself."""
-    if file is not None:
-        return titles_for(classes, read_pairs(file, option="--class-titles", emit=emit))
-    if not any(name in listing.titles for name in classes):
+    listing: Listing, classes: Sequence[str], inputs: Inputs, *, emit: Emit
+) -> ClassTitles | None:
+    """From the user's file, else from the source itself, else of WordNet ids by what is known of
+    them."""
+    if (file := inputs.class_titles) is not None:
+        pairs = read_pairs(file, option="--class-titles", emit=emit)
+        return ClassTitles(titles_for(classes, pairs), str(file))
+    if any(name in listing.titles for name in classes):
+        return ClassTitles(titles_for(classes, listing.titles), listing.root)
+    wordnet = wordnet_titles(classes, _folders_of(inputs))
+    if wordnet is None:
         return None
-    return titles_for(classes, listing.titles)
+    for note in wordnet.notes:
+        emit(Note(note))
+    if not wordnet.titles:
+        return None
+    count = sum(name in wordnet.titles for name in classes)
+    first = next(name for name in classes if name in wordnet.titles)
+    emit(
+        Note(
+            f"readable names of {count:,} of the {len(classes):,} WordNet ids are from "
+            f"{wordnet.origin}: {first} is {wordnet.titles[first]}; others: --class-titles FILE"
+        )
+    )
+    path = listing.root if wordnet.path is None else str(wordnet.path)
+    return ClassTitles(titles_for(classes, wordnet.titles), path, of_wordnet=True)
+
+
+def _folders_of(inputs: Inputs) -> list[Path]:
+    """Where files that belong to the images may lie: in the source, or beside it."""
+    given = [] if inputs.imagenet is None else list(inputs.imagenet.given.values())
+    places = [path.absolute() for path in given or [Path(inputs.source)]]
+    return [folder for place in places for folder in (place, place.parent) if folder.is_dir()]

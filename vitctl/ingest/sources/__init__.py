@@ -18,6 +18,7 @@ feature_files   features that other programs computed, with their labels
 imagenet        ImageNet as its makers give it out: tars, Kaggle's zip
 imagenet_files  where these are
 imagenet_truth  classes of its validation images and words for all, from its makers' tables
+wordnet         readable names of classes that are WordNet ids
 artifact        a dataset artifact as a source
 digits          the built-in source: 1,797 handwritten digits of 8 x 8 pixels
 formula         formula images, made and encoded when a worker reads them
