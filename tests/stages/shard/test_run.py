@@ -274,11 +274,11 @@ def test_without_a_policy_the_id_has_no_word_of_it():
 
 
 def test_images_that_shrink_fill_the_shards_with_what_is_left_of_them(source, store):
-    """A shard of 1 kB of photos of 8 pixels a side: 32 bytes each, about."""
+    """A shard of 3 kB of images of 8 pixels a side: 32 bytes a photo and 109 a PNG, about."""
     for name in ("ant", "bee", "cat"):
         (source / name / "large.jpg").write_bytes(encode(rgb(200, 300), "JPEG"))
-    plain = shard(source, store, shard_bytes=1000)
-    small = shard(source, store, shard_bytes=1000, pixels={"max_side": 8})
+    plain = shard(source, store, shard_bytes=3000)
+    small = shard(source, store, shard_bytes=3000, pixels={"max_side": 8})
     assert plain.summary["shards"]["train"] > small.summary["shards"]["train"] == 1
 
 
