@@ -236,7 +236,7 @@ def test_the_last_of_two_members_with_a_name_counts(tmp_path):
 
 
 def test_a_bomb_ends_at_its_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr("vitctl.ingest.reading.streams._SUSPICIOUS_BYTES", 2**20)
+    monkeypatch.setattr("vitctl.ingest.reading.streams.SUSPICIOUS_BYTES", 2**20)
     with tarfile.open(tmp_path / "bomb.tgz", "w:gz") as tar:
         for name, size in (("a/1.jpg", 10), ("b/1.jpg", 10), ("a/2.jpg", 2**24)):
             info = tarfile.TarInfo(name)

@@ -20,7 +20,9 @@ from vitctl.errors import DoesNotFitError
 from vitctl.events import Emit, Note
 from vitctl.ingest.columns import Entries, Entry, largest_in_words
 from vitctl.ingest.listing import Access, Source, pieces
+from vitctl.ingest.parts import DamagedError
 from vitctl.ingest.reading.windows import Window
+from vitctl.pixels.header import BadImageError
 from vitctl.places import nofollow
 from vitctl.places.scratch import scratch
 
@@ -35,7 +37,7 @@ class Spooled:
       path: of that file.
       parts, offsets: int64[n], the columns of the other source, in its order.
       starts, sizes: int64[n], where each image is in the file. It is shorter than it was listed if
-        the source broke off.
+        the source broke off, and has a size of -1 if its bytes are damaged.
     """
 
     path: str
@@ -63,7 +65,10 @@ class _SpoolReader:
     def open(self, entry: Entry) -> Iterator[Window]:
         first, end = np.searchsorted(self.spooled.parts, [entry.part, entry.part + 1])
         row = first + np.searchsorted(self.spooled.offsets[first:end], entry.offset)
-        yield Window(self.descriptor, int(self.spooled.starts[row]), int(self.spooled.sizes[row]))
+        size = int(self.spooled.sizes[row])
+        if size < 0:
+            raise BadImageError("its bytes in the archive are damaged")
+        yield Window(self.descriptor, int(self.spooled.starts[row]), size)
 
 
 @contextmanager
@@ -103,11 +108,14 @@ def _copied(source: Source, entries: Sequence[Entries], *, path: Path, largest: 
         with nofollow.opened(path, "wb") as file, source.reader() as reader:
             for i, row in enumerate(order):
                 starts[i] = file.tell()
-                for piece in pieces(reader, entries[numbers[row]][int(rows[row])]):
-                    file.write(piece)
-                    sizes[i] += len(piece)
-                    if sizes[i] >= largest:
-                        break
+                try:
+                    for piece in pieces(reader, entries[numbers[row]][int(rows[row])]):
+                        file.write(piece)
+                        sizes[i] += len(piece)
+                        if sizes[i] >= largest:
+                            break
+                except DamagedError:  # of a zip's member, which is checked once it is read
+                    sizes[i] = -1
     except OSError as error:
         raise DoesNotFitError(
             f"the images can't be copied to {path} ({error.strerror})",

@@ -36,8 +36,8 @@ _MAGIC: tuple[tuple[bytes, Compression], ...] = (
 _PIECE_BYTES = 2**20
 # Encoded images hardly compress, and 8-bit pixels by a factor of ten or so. gzip of zeros reaches
 # 1,032, bzip2 more than a million.
-_MOST_EXPANSION = 200
-_SUSPICIOUS_BYTES = 2**28
+MOST_EXPANSION = 200
+SUSPICIOUS_BYTES = 2**28
 # xz -9 needs 65 MiB; a header can claim 4 GiB.
 _XZ_MEMORY = 2**28
 # zstd -19 needs 8 MiB, and `--long` 128; a header can claim 2 GiB.
@@ -120,7 +120,7 @@ class DecompressedStream:
 
     def __init__(self, file: IO[bytes], compression: Compression, *, compressed_bytes: int) -> None:
         self._file = _opened(file, compression)
-        self._most = max(_SUSPICIOUS_BYTES, _MOST_EXPANSION * compressed_bytes)
+        self._most = max(SUSPICIOUS_BYTES, MOST_EXPANSION * compressed_bytes)
         self.at = 0
 
     def read(self, size: int, /) -> bytes:
@@ -146,7 +146,7 @@ class DecompressedStream:
         self.at += len(piece)
         if self.at > self._most:
             raise DamagedError(
-                self.at, f"the data expand more than {_MOST_EXPANSION} times, as no images do"
+                self.at, f"the data expand more than {MOST_EXPANSION} times, as no images do"
             )
         return piece
 

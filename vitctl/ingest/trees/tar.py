@@ -1,7 +1,9 @@
-"""Tars as sources: of class folders, of splits, of tars (as ImageNet's), and WebDataset's shards.
+"""Tars as sources: of class folders, of splits, of tars (as ImageNet's), and WebDataset's shards;
+and archives of zips and tars (as Kaggle's of `train.zip` and `test.zip`).
 
 A tar that is not compressed is read where it is, at random, tars in it included. Others are read
-from front to back.
+from front to back. A zip in an archive, and a tar in a zip, is opened only where the archive holds
+no image beside it: else what is in it may be a copy of the same.
 
 WebDataset (github.com/webdataset/webdataset): files with one key, the path up to the first dot of
 the file's name, lie next to each other and are one sample. `KEY.cls` holds its class, a number or a
@@ -13,7 +15,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
@@ -26,11 +28,13 @@ from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import Entry
 from vitctl.ingest.listing import Access, Listing
 from vitctl.ingest.parts import DamagedError, Part
-from vitctl.ingest.reading.streams import Compression, Stream, decompressed, open_stream
+from vitctl.ingest.reading.streams import (
+    open_stream,
+)
 from vitctl.ingest.reading.windows import InParts, opened_window
 from vitctl.ingest.table import in_parts, read_table
 from vitctl.ingest.trees.archive_tree import ArchiveTree
-from vitctl.ingest.trees.tar_members import members
+from vitctl.ingest.trees.archive_walk import ZIP, ArchivedFile, ArchiveWalk
 from vitctl.ingest.trees.tree import ReadTree
 from vitctl.ingest.trees.tree_reading import read_tree
 from vitctl.picture_mark import HEAD_BYTES, is_marked
@@ -42,112 +46,43 @@ _NONE, _SEVERAL = -1, -2
 _OTHER = "devices, pipes and sparse files"
 _LINKS = "links in the archive"
 _MOST_CLASS_BYTES = 4096
-_DEEPEST = 3
-_NESTED: dict[bytes, Compression | None] = {
-    b".tar": None,
-    **dict.fromkeys((b".tar.gz", b".tgz"), "gzip"),
-    **dict.fromkeys((b".tar.bz2", b".tbz2", b".tbz"), "bzip2"),
-    **dict.fromkeys((b".tar.xz", b".txz"), "xz"),
-    **dict.fromkeys((b".tar.zst", b".tzst"), "zstd"),
-}
-
-
-@dataclass(frozen=True)
-class _File:
-    """A file in a tar, or in a tar in it; `name` says which by its folders."""
-
-    name: bytes
-    size: int
-    number: int
-    """Its place among all files of its part."""
-    offset: int
-    stream: Stream
-
-    def read(self, size: int = -1, /) -> bytes:
-        return self.stream.read(size)
-
-
-@dataclass
-class _Walk:
-    """The files of one part, always in the same order."""
-
-    damage: list[str] = field(default_factory=list)
-    folders: list[bytes] = field(default_factory=list)
-    others: int = 0
-    links: int = 0
-    cut: int | None = None
-    """The number of a file that turned out to be incomplete."""
-    _count: int = 0
-
-    def files(
-        self, stream: Stream, *, below: bytes = b"", size: int | None = None, depth: int = 0
-    ) -> Iterator[_File]:
-        newest: int | None = None
-        try:
-            for member in members(stream, size=size):
-                newest = None
-                name = below + member.name
-                if member.kind == "folder":
-                    self.folders.append(name)
-                elif member.kind == "link":
-                    self.links += 1
-                elif member.kind == "other":
-                    self.others += 1
-                elif (ending := _ending(name)) is not None and depth < _DEEPEST:
-                    inner, inner_size = stream, member.size
-                    if (compression := _NESTED[ending]) is not None:
-                        inner = decompressed(stream, size=member.size, compression=compression)
-                    folder = name[: -len(ending)] + b"/"
-                    yield from self.files(
-                        inner,
-                        below=folder,
-                        size=inner_size if compression is None else None,
-                        depth=depth + 1,
-                    )
-                else:
-                    newest, self._count = self._count, self._count + 1
-                    yield _File(name, member.size, newest, member.offset, stream)
-        except DamagedError as error:
-            where = f" in {text_of(below.rstrip(b'/'))}" if below else ""
-            self.damage.append(f"is damaged{where} at byte {error.at:,} ({error.reason})")
-            self.cut = newest if newest is not None and stream.compressed else self.cut
-
-
-def _ending(name: bytes) -> bytes | None:
-    if b".t" not in name[-8:].lower():  # most, at a tenth of the time
-        return None
-    low = name.lower()
-    return next((ending for ending in _NESTED if low.endswith(ending)), None)
 
 
 @dataclass(frozen=True)
 class TarsInOrder:
-    """Images of tars that are compressed, or hold such; `Entry.offset` is the number of a file."""
+    """Images of tars that are compressed, or hold such; `Entry.offset` is the number of a file.
+    With `nested` the parts are zips, too, and zips in them are opened."""
 
     parts: tuple[Part, ...]
+    nested: bool = False
     access: Access = "in order"
 
     @contextmanager
     def reader(self) -> Iterator[_InOrderReader]:
         with ExitStack() as files:
-            yield _InOrderReader(self.parts, files)
+            yield _InOrderReader(self.parts, files, nested=self.nested)
 
 
 @dataclass
 class _InOrderReader:
     parts: tuple[Part, ...]
     files: ExitStack
+    nested: bool = False
     part: int | None = None
-    walk: Iterator[_File] = field(default_factory=lambda: iter(()))
+    walk: Iterator[ArchivedFile] = field(default_factory=lambda: iter(()))
 
     @contextmanager
-    def open(self, entry: Entry) -> Iterator[_File]:
+    def open(self, entry: Entry) -> Iterator[ArchivedFile]:
         if entry.part != self.part:
             self.files.close()
             part = self.parts[entry.part]
             part.check_unchanged()
-            stream = self.files.enter_context(open_stream(part.path))
-            self.part, self.walk = entry.part, _Walk().files(stream)
+            if self.nested:
+                walk = self.files.enter_context(closing(ArchiveWalk().all_files(part)))
+            else:
+                stream = self.files.enter_context(open_stream(part.path))
+                walk = ArchiveWalk().files(stream)
+            self.part, self.walk = entry.part, walk
         for file in self.walk:
             if file.number == entry.offset:
                 yield file
@@ -158,7 +93,7 @@ class _InOrderReader:
         )
 
 
-def _beginning(file: _File, size: int) -> bytes:
+def _beginning(file: ArchivedFile, size: int) -> bytes:
     """The first bytes of a file, none where the archive is damaged: the walk meets that again."""
     try:
         return file.read(size)
@@ -178,7 +113,7 @@ class _Samples:
         self._class = _NONE
         self._first = 0
 
-    def see(self, file: _File) -> None:
+    def see(self, file: ArchivedFile) -> None:
         """Every file, before `add_image` if it is one."""
         folder, slash, name = file.name.rpartition(b"/")
         stem, _, ending = name.partition(b".")
@@ -208,19 +143,27 @@ def list_tars(
     *,
     kind: TarKind | None = None,
     read: ReadTree = read_tree,
+    nested: bool = False,
 ) -> Listing:
     """The images of tars, `given` by the user as one word. `kind` says what they are; by default a
-    tar with a .cls file is a WebDataset. `read` gives the files of others a meaning."""
+    tar with a .cls file is a WebDataset. `read` gives the files of others a meaning. With `nested`
+    some may be zips, and zips in them are opened."""
     parts = tuple(Part.of(path) for path in paths)
     tree = ArchiveTree(exclude=choices.exclude)
     samples = _Samples()
     offsets, numbers = array("q"), array("q")
-    in_order = False
+    in_order = nested
+    zips = 0
     cautions = []
     for number, part in enumerate(parts):
-        walk = _Walk()
-        with open_stream(part.path) as stream:
-            for file in walk.files(stream):
+        walk = ArchiveWalk()
+        with ExitStack() as opened:
+            if nested:
+                walked = opened.enter_context(closing(walk.all_files(part)))
+            else:
+                walked = walk.files(opened.enter_context(open_stream(part.path)))
+            for file in walked:
+                zips += file.name[-4:].lower() == ZIP
                 if kind != "tar":
                     samples.see(file)
                 if tree.add_file(
@@ -260,8 +203,10 @@ def list_tars(
         if walk.links:
             tree.skipped[_LINKS] += walk.links
         cautions += [f"{part.shown} {damage}; what lies before is taken" for damage in walk.damage]
+    if zips and not nested and not len(tree.files):
+        return list_tars(given, paths, choices, kind=kind, read=read, nested=True)
     shown = text_of(os.fsencode(given))
-    source = TarsInOrder(parts) if in_order else InParts(parts)
+    source = TarsInOrder(parts, nested) if in_order else InParts(parts)
     where = np.array(numbers if in_order else offsets, np.int64)
     webdataset = kind == "webdataset" or (kind is None and bool(samples.names))
     if webdataset and not samples.names and choices.takes_labels:
@@ -308,7 +253,11 @@ def list_tars(
             tree.build(path=given, shown=shown, source=source, parts=parts),
             choices,
         )
-    tars = "a tar" if len(parts) == 1 else f"{len(parts):,} tars"
+    if nested:
+        tars = "an archive" if len(parts) == 1 else f"{len(parts):,} archives"
+        tars += " of archives"
+    else:
+        tars = "a tar" if len(parts) == 1 else f"{len(parts):,} tars"
     return replace(
         listing,
         entries=replace(listing.entries, offsets=where[listing.entries.offsets]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,20 +16,14 @@ from vitctl.ingest.columns import Entry
 from vitctl.ingest.listing import Access, Bytes, Listing
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.trees.archive_tree import ArchiveTree
+from vitctl.ingest.trees.archive_walk import is_archive_name
+from vitctl.ingest.trees.tar import list_tars
 from vitctl.ingest.trees.tree import ReadTree, without_own_output
 from vitctl.ingest.trees.tree_reading import read_tree
-from vitctl.ingest.trees.zip_members import (
-    DEFLATED,
-    DESCRIPTOR_FOLLOWS,
-    ENCRYPTED,
-    LOCAL,
-    STORED,
-    ZipMember,
-    members,
-)
+from vitctl.ingest.trees.zip_bytes import MemberBytes
+from vitctl.ingest.trees.zip_members import ZipMember, members
 from vitctl.pixels.header import BadImageError
 
-_PIECE_BYTES = 2**16
 _KINDS = {
     "link": "links in the archive",
     "encrypted": "encrypted members",
@@ -66,70 +59,8 @@ class _ZipReader:
             self.opened[entry.part] = descriptor
         descriptor = self.opened[entry.part]
         part.check_unchanged(os.fstat(descriptor))
-        yield _MemberBytes(descriptor, entry.offset, entry.size)
+        yield MemberBytes(descriptor, entry.offset, entry.size)
         part.check_unchanged(os.fstat(descriptor))
-
-
-class _MemberBytes:
-    """The bytes of a member, checked by their checksum once all are read."""
-
-    def __init__(self, descriptor: int, offset: int, size: int) -> None:
-        header = os.pread(descriptor, LOCAL.size, offset)
-        if len(header) < LOCAL.size or header[:4] != b"PK\3\4":
-            raise BadImageError("the archive is damaged where it should be")
-        _, _, flags, method, _, _, checksum, _, _, name_bytes, extra_bytes = LOCAL.unpack(header)
-        if flags & ENCRYPTED or method not in (STORED, DEFLATED):
-            raise BadImageError("the archive is damaged where it should be")
-        self._descriptor, self._left = descriptor, size
-        self._at = offset + LOCAL.size + name_bytes + extra_bytes
-        self._decoder = zlib.decompressobj(-zlib.MAX_WBITS) if method == DEFLATED else None
-        # It lies behind the bytes if it was not known before them.
-        self._wanted = None if flags & DESCRIPTOR_FOLLOWS else checksum
-        self._checksum = 0
-
-    def read(self, size: int = -1, /) -> bytes:
-        size = self._left if size < 0 else min(size, self._left)
-        pieces = []
-        while size > 0 and (piece := self._piece(size)):
-            pieces.append(piece)
-            size -= len(piece)
-            self._left -= len(piece)
-            self._checksum = zlib.crc32(piece, self._checksum)
-        if not self._left:
-            self._check()
-        return b"".join(pieces)
-
-    def _piece(self, size: int) -> bytes:
-        decoder = self._decoder
-        if decoder is None:
-            piece = os.pread(self._descriptor, size, self._at)
-            self._at += len(piece)
-            return piece
-        try:
-            while not decoder.eof:
-                packed = decoder.unconsumed_tail
-                if not packed:
-                    packed = os.pread(self._descriptor, _PIECE_BYTES, self._at)
-                    self._at += len(packed)
-                    if not packed:
-                        return b""
-                if piece := decoder.decompress(packed, size):
-                    return piece
-        except zlib.error:
-            raise BadImageError("its bytes in the archive are garbled") from None
-        return b""
-
-    def _check(self) -> None:
-        wanted = self._wanted
-        if wanted is None:
-            if self._decoder is not None and not self._decoder.eof:
-                self._piece(1)  # the end of the stream
-            unused_bytes = len(self._decoder.unused_data) if self._decoder is not None else 0
-            descriptor = os.pread(self._descriptor, 8, self._at - unused_bytes)
-            descriptor = descriptor.removeprefix(b"PK\7\x08")
-            wanted = int.from_bytes(descriptor[:4], "little")
-        if self._checksum != wanted:
-            raise BadImageError("its checksum in the archive is wrong")
 
 
 @contextmanager
@@ -137,7 +68,7 @@ def _opened_table(part: Part, offset: int, size: int) -> Iterator[Any]:
     with open(part.path, "rb", buffering=0) as file:
         part.check_unchanged(os.fstat(file.fileno()))
         try:
-            yield _MemberBytes(file.fileno(), offset, size)
+            yield MemberBytes(file.fileno(), offset, size)
         except BadImageError as error:
             raise InputError(f"is damaged in the archive: {error}") from None
 
@@ -145,7 +76,7 @@ def _opened_table(part: Part, offset: int, size: int) -> Iterator[Any]:
 def _content(descriptor: int, member: ZipMember) -> bytes:
     """The bytes of a member, none where it is damaged."""
     try:
-        return _MemberBytes(descriptor, member.offset, member.size).read()
+        return MemberBytes(descriptor, member.offset, member.size).read()
     except BadImageError:
         return b""
 
@@ -157,10 +88,12 @@ def list_zips(
     *,
     read: ReadTree = read_tree,
 ) -> Listing:
-    """The images of zips, `given` by the user as one word. `read` gives their files a meaning."""
+    """The images of zips, `given` by the user as one word. `read` gives their files a meaning.
+    Archives in them are opened where there is no image beside them."""
     parts = tuple(Part.of(path) for path in paths)
     tree = ArchiveTree(exclude=choices.exclude)
     cautions = []
+    archives = 0
     for number, part in enumerate(parts):
         with open(part.path, "rb", buffering=0) as file:
             try:
@@ -176,6 +109,7 @@ def list_zips(
                         number=number,
                         offset=member.offset,
                     ):
+                        archives += is_archive_name(member.name)
                         if tree.wants_mark(member.name, size=member.size) and tree.see_mark(
                             member.name, _content(file.fileno(), member)
                         ):
@@ -195,6 +129,8 @@ def list_zips(
             f"the members of {shown} are encrypted",
             hint="unpack it with its password, and give the folder",
         )
+    if archives and not len(tree.files):
+        return list_tars(given, paths, choices, kind="tar", read=read, nested=True)
     files = tree.build(path=given, shown=shown, source=Zips(parts), parts=parts)
     listing = read(without_own_output(files), choices)
     zips = "a zip" if len(parts) == 1 else f"{len(parts):,} zips"
@@ -220,7 +156,7 @@ def read_members(path: bytes, names: Collection[str], *, most_bytes: int) -> dic
                 if member.size > most_bytes:
                     raise InputError(f"{label} is larger than {most_bytes >> 20} MiB")
                 try:
-                    data = _MemberBytes(file.fileno(), member.offset, member.size).read()
+                    data = MemberBytes(file.fileno(), member.offset, member.size).read()
                 except BadImageError as error:
                     raise InputError(f"{label} can't be read: {error}") from None
                 if len(data) < member.size:

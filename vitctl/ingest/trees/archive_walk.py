@@ -1,0 +1,212 @@
+"""The files of an archive, one after another, and of the archives in it: tars in tars, as
+ImageNet's; zips in archives and tars in zips, as Kaggle's.
+
+Depth, expansion and memory have bounds: three levels; of a zip 200 times the archive; a piece of a
+file at a time, and a zip in an archive on the disk while it is read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from functools import partial
+
+from vitctl.data.names import text_of
+from vitctl.errors import DoesNotFitError
+from vitctl.ingest.parts import DamagedError, Part
+from vitctl.ingest.reading.streams import (
+    MOST_EXPANSION,
+    SUSPICIOUS_BYTES,
+    Compression,
+    Stream,
+    decompressed,
+    open_stream,
+)
+from vitctl.ingest.trees import zip_members
+from vitctl.ingest.trees.tar_members import members
+from vitctl.ingest.trees.zip_bytes import MemberStream
+from vitctl.ingest.trees.zip_members import is_zip_file
+from vitctl.places import nofollow
+from vitctl.places.scratch import scratch
+
+_DEEPEST = 3
+ZIP = b".zip"
+_PIECE = 2**20
+_NESTED: dict[bytes, Compression | None] = {
+    b".tar": None,
+    **dict.fromkeys((b".tar.gz", b".tgz"), "gzip"),
+    **dict.fromkeys((b".tar.bz2", b".tbz2", b".tbz"), "bzip2"),
+    **dict.fromkeys((b".tar.xz", b".txz"), "xz"),
+    **dict.fromkeys((b".tar.zst", b".tzst"), "zstd"),
+}
+
+
+@dataclass(frozen=True)
+class ArchivedFile:
+    """A file in a tar, or in a tar in it; `name` says which by its folders."""
+
+    name: bytes
+    size: int
+    number: int
+    """Its place among all files of its part."""
+    offset: int
+    stream: Stream
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self.stream.read(size)
+
+
+@dataclass
+class ArchiveWalk:
+    """The files of one part, always in the same order."""
+
+    damage: list[str] = field(default_factory=list)
+    folders: list[bytes] = field(default_factory=list)
+    others: int = 0
+    links: int = 0
+    cut: int | None = None
+    """The number of a file that turned out to be incomplete."""
+    opens_zips: bool = False
+    most_bytes: int = 0
+    """Of all that lies in zips, so that none expands as no images do."""
+    _count: int = 0
+    _bytes: int = 0
+
+    def all_files(self, part: Part) -> Generator[ArchivedFile]:
+        """The files of a part, whose zips are opened, too."""
+        self.opens_zips = True
+        self.most_bytes = max(SUSPICIOUS_BYTES, MOST_EXPANSION * part.size)
+        if is_zip_file(part.path):
+            with open(part.path, "rb", buffering=0) as file:
+                yield from self._zipped(file.fileno(), part.size, below=b"", depth=0)
+        else:
+            with open_stream(part.path) as stream:
+                yield from self.files(stream)
+
+    def _zipped(
+        self, descriptor: int, size: int, *, below: bytes, depth: int
+    ) -> Generator[ArchivedFile]:
+        """The files of a zip that is a file of its own."""
+        try:
+            for member in zip_members.members(partial(os.pread, descriptor), size):
+                name = below + member.name
+                if member.kind == "folder":
+                    self.folders.append(name)
+                elif member.kind == "link":
+                    self.links += 1
+                elif member.kind != "file":
+                    self.others += 1
+                else:
+                    self._bytes += member.size
+                    if self._bytes > self.most_bytes:
+                        raise DamagedError(
+                            member.offset,
+                            f"the archive expands more than {MOST_EXPANSION} times, as no images "
+                            "do",
+                        )
+                    stream = MemberStream(descriptor, member.offset, member.size)
+                    yield from self._inside(name, stream, size=member.size, depth=depth)
+        except DamagedError as error:
+            self._note(error, below)
+
+    def _inside(
+        self, name: bytes, stream: MemberStream, *, size: int, depth: int
+    ) -> Generator[ArchivedFile]:
+        """A member of a zip: a file, or the files in it if it is an archive."""
+        ending = ending_of(name, zips=True)
+        if ending is None or depth >= _DEEPEST:
+            number, self._count = self._count, self._count + 1
+            yield ArchivedFile(name, size, number, 0, stream)
+            return
+        folder = name[: -len(ending)] + b"/"
+        if ending == ZIP:
+            yield from self._unzipped(stream, size, below=folder, depth=depth + 1)
+            return
+        compression = _NESTED[ending]
+        inner: Stream = stream
+        if compression is not None:
+            inner = decompressed(stream, size=size, compression=compression)
+        yield from self.files(inner, below=folder, depth=depth + 1)
+
+    def _unzipped(
+        self, stream: Stream, size: int, *, below: bytes, depth: int
+    ) -> Generator[ArchivedFile]:
+        """The files of a zip in an archive, which is copied to the disk meanwhile: its directory
+        lies at its end."""
+        with scratch(size, of=f"{text_of(below.rstrip(b'/'))}.zip") as folder:
+            path = folder / "zip"
+            try:
+                with nofollow.opened(path, "wb") as file:
+                    copied = 0
+                    while copied < size and (piece := stream.read(min(size - copied, _PIECE))):
+                        file.write(piece)
+                        copied += len(piece)
+                with open(str(path), "rb", buffering=0) as zipped:
+                    yield from self._zipped(zipped.fileno(), copied, below=below, depth=depth)
+            except DamagedError as error:
+                self._note(error, below)
+            except OSError as error:
+                raise DoesNotFitError(
+                    f"a zip in the archive can't be copied to {path} ({error.strerror})",
+                    hint="set TMPDIR to a larger disk",
+                ) from None
+
+    def _note(self, error: DamagedError, below: bytes) -> None:
+        where = f" in {text_of(below.rstrip(b'/'))}" if below else ""
+        self.damage.append(f"is damaged{where} at byte {error.at:,} ({error.reason})")
+
+    def files(
+        self, stream: Stream, *, below: bytes = b"", size: int | None = None, depth: int = 0
+    ) -> Generator[ArchivedFile]:
+        newest: int | None = None
+        try:
+            for member in members(stream, size=size):
+                newest = None
+                name = below + member.name
+                if member.kind == "folder":
+                    self.folders.append(name)
+                elif member.kind == "link":
+                    self.links += 1
+                elif member.kind == "other":
+                    self.others += 1
+                elif (
+                    ending := ending_of(name, zips=self.opens_zips)
+                ) is not None and depth < _DEEPEST:
+                    if ending == ZIP:
+                        folder = name[: -len(ending)] + b"/"
+                        yield from self._unzipped(
+                            stream, member.size, below=folder, depth=depth + 1
+                        )
+                        continue
+                    inner, inner_size = stream, member.size
+                    if (compression := _NESTED[ending]) is not None:
+                        inner = decompressed(stream, size=member.size, compression=compression)
+                    folder = name[: -len(ending)] + b"/"
+                    yield from self.files(
+                        inner,
+                        below=folder,
+                        size=inner_size if compression is None else None,
+                        depth=depth + 1,
+                    )
+                else:
+                    newest, self._count = self._count, self._count + 1
+                    yield ArchivedFile(name, member.size, newest, member.offset, stream)
+        except DamagedError as error:
+            self._note(error, below)
+            self.cut = newest if newest is not None and stream.compressed else self.cut
+
+
+def ending_of(name: bytes, *, zips: bool) -> bytes | None:
+    """The ending of an archive's name; None of another file's."""
+    if b".t" not in name[-8:].lower() and not (zips and name[-4:].lower() == ZIP):
+        return None  # most, at a tenth of the time
+    low = name.lower()
+    if zips and low.endswith(ZIP):
+        return ZIP
+    return next((ending for ending in _NESTED if low.endswith(ending)), None)
+
+
+def is_archive_name(name: bytes) -> bool:
+    """Whether a member of an archive is called as an archive itself."""
+    return ending_of(name, zips=True) is not None
