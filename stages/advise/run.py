@@ -187,12 +187,12 @@ def _images(inputs: Inputs) -> ImageFacts:
 
 def _devices(request: Goal) -> Devices | None:
     if request.gpu is not None:
-        return target.gpus(request.gpu)
+        return target.named(request.gpu, option="--gpu")
     if request.topology is None:
         return None
     if request.topology.strip().lower() == LOCAL:
         return target.local()
-    return target.tpus(request.topology)
+    return target.named(request.topology)
 
 
 # Measured runs

@@ -25,6 +25,10 @@ def _read_price(text: str, *, name: str) -> float | None:
     return amount(text, option=name, unit="money an hour and device")
 
 
+def _read_network(text: str, *, name: str) -> float | None:
+    return amount(text, option=name, unit="Gbit/s of each GPU")
+
+
 def _read_watts(text: str, *, name: str) -> float | None:
     return amount(text, option=name, unit="watts a device")
 
@@ -57,6 +61,18 @@ _RUNNING = (
         reads=_read_watts,
         metavar="WATTS",
     ),
+    Flag(
+        "gpus_per_node",
+        "GPUs in each machine, where --topology names GPUs (default: 8).",
+        metavar="N",
+    ),
+    Flag(
+        "network",
+        "Network between machines in Gbit/s of each GPU, where --topology names GPUs (default: "
+        "that of NVIDIA's DGX, where there is one).",
+        reads=_read_network,
+        metavar="GBIT",
+    ),
 )
 
 
@@ -72,8 +88,9 @@ def plan(
     topology: Annotated[
         str,
         Option(
-            help="TPUs to plan for: chips as in v3:32x32, or a slice as in v4-32; local means the "
-            "TPUs, GPUs or CPU of this machine (default: local). Other GPUs cannot be planned for.",
+            help="Devices to plan for: TPU chips as in v3:32x32, a slice as in v4-32, GPUs as in "
+            "h100:8; local means the TPUs, GPUs or CPU of this machine (default: local). Programs "
+            "for GPUs are not compiled elsewhere: their plan is an estimate.",
             show_default=False,
             autocompletion=completion.topologies,
         ),
@@ -108,10 +125,10 @@ def plan(
 ) -> None:
     """Example: vitctl plan --model G14 --topology v3:32x32 --batch 32768
 
-    Predict whether a training run fits into the memory of TPUs that you may not have, or of this
-    machine, how fast it runs there and what it costs. vitctl compiles the real train step for that
-    hardware, and calibrates the prediction on the throughput that the paper measured. A run that
-    does not fit is an answer, too: exit code 0.
+    Predict whether a training run fits into the memory of TPUs or GPUs that you may not have, or of
+    this machine, how fast it runs there and what it costs. For TPUs vitctl compiles the real train
+    step, and calibrates the prediction on the throughput that the paper measured. A run that does
+    not fit is an answer, too: exit code 0.
     """
     checkpoint = None
     if source is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from stages.plan import results
@@ -10,6 +10,7 @@ from stages.plan.spec import Inputs, PlanRuntime
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.hardware import machine
+from vitctl.hardware.gpus import GBIT
 from vitctl.model.remat import LADDER, Remat
 from vitctl.plan import candidates, judge, search, topology
 from vitctl.plan.answer import Answer, Search
@@ -39,10 +40,13 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
         cfg = cfg.model_copy(update={"schedule": cfg.schedule.model_copy(update=added)})
 
     # Devices
-    target_topology, devices = _devices(inputs)
+    target_topology, devices = _devices(inputs, runtime)
     hardware = target_topology.hardware
-    available = hardware.memory if hardware and inputs.topology else machine.device_bytes()
-    if devices is None:
+    available = target_topology.memory if inputs.topology else machine.device_bytes()
+    if devices is None and target_topology.is_gpus:
+        for sentence in _about_gpus(target_topology):
+            emit(Note(sentence))
+    elif devices is None:
         emit(
             Caution(
                 "libtpu is not installed, so nothing is compiled and the answer is an estimate "
@@ -70,7 +74,9 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
             runtime=runtime,
         )
     target = Target(target_topology, devices)
-    for_cost = COST_COMPILES if hardware is not None else 0
+    # Where no compiler estimates operations (GPUs), counts of compiled programs would go unused.
+    priced = None if hardware is None or hardware.hertz is None else hardware
+    for_cost = COST_COMPILES if priced is not None else 0
     budget = max(1, runtime.max_compiles - for_cost)
     compiler = Compiler(target, emit=emit, at_most=runtime.max_compiles)
     searched = None
@@ -92,9 +98,9 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
             compile_one=compiler.whole,
         )
     cost = None
-    if best.program.fits and hardware is not None:
+    if best.program.fits and priced is not None:
         if compiler.left >= COST_COMPILES:
-            cost = compiler.cost(best.option, whole=best.program, hardware=hardware)
+            cost = compiler.cost(best.option, whole=best.program, hardware=priced)
         else:
             emit(
                 Note(
@@ -105,7 +111,7 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
             cost = estimate(
                 best.option.cfg,
                 best.option.plan,
-                hardware=hardware,
+                hardware=priced,
                 devices=target_topology.devices,
             )
     compiler.end()
@@ -140,14 +146,35 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
 # Devices
 
 
-def _devices(inputs: Inputs) -> tuple[Topology, Sequence[Any] | None]:
+def _devices(inputs: Inputs, runtime: PlanRuntime) -> tuple[Topology, Sequence[Any] | None]:
     """The topology and its devices; None if programs for them cannot be compiled."""
-    if inputs.topology is None:
-        return topology.local()
+    here = inputs.topology is None
+    target, devices = topology.local() if inputs.topology is None else (inputs.topology, None)
+    target = topology.in_machines(
+        target, gpus_per_node=runtime.gpus_per_node, network=runtime.network
+    )
+    if here:
+        return target, devices
     topology.prepare()
-    if not topology.has_libtpu():
-        return inputs.topology, None
-    return inputs.topology, topology.absent_devices(inputs.topology)
+    if target.is_gpus or not topology.has_libtpu():
+        return target, None
+    return target, topology.absent_devices(target)
+
+
+def _about_gpus(target: Topology) -> Iterator[str]:
+    """What an answer for GPUs of other machines assumes."""
+    yield (
+        "nothing is compiled for GPUs that are not here: memory is counted from shapes, and the "
+        "rate is an estimate"
+    )
+    hardware = target.hardware
+    assert hardware is not None  # of GPUs
+    if target.nodes > 1 and hardware.network is not None:
+        yield (
+            f"{target.name} in {target.nodes:,} machines of {hardware.node}, with "
+            f"{hardware.network / GBIT:g} Gbit/s a GPU between them; --gpus-per-node and --network "
+            "say otherwise"
+        )
 
 
 # Options

@@ -22,6 +22,8 @@ class PlanRuntime(Config):
       max_compiles: at most so many programs are compiled.
       price: of a device for an hour.
       watts: that a device draws.
+      gpus_per_node: GPUs of a machine; None as NVIDIA builds them.
+      network: Gbit/s of each GPU between machines; None as NVIDIA builds them.
     """
 
     mesh: str | None = None
@@ -32,6 +34,8 @@ class PlanRuntime(Config):
     max_compiles: PositiveInt = 6
     price: PositiveFloat | None = None
     watts: PositiveFloat | None = None
+    gpus_per_node: PositiveInt | None = None
+    network: PositiveFloat | None = None
 
 
 @dataclass(frozen=True)

@@ -84,12 +84,17 @@ def _speed(answer: Answer) -> dict[str, str]:
         "predicted": f"{_rounded(rate.predicted)} images/s a device{_range(rate)}, "
         f"{_count(rate.predicted * answer.devices)} in all{mfu}",
         "at most": f"{_rounded(rate.roofline)} images/s a device by the roofline, an upper bound",
-        "efficiency": f"{rate.efficiency:.0%} of the cost"
-        + (", an assumption: measured on v3" if rate.assumed else ", as the paper measured"),
+        "efficiency": f"{rate.efficiency:.0%} of the cost, {_efficiency(rate)}",
     }
     if rate.left_out is not None:
         as_text["calibration"] = _calibration(answer, rate.left_out)
     return as_text
+
+
+def _efficiency(rate: Rate) -> str:
+    if rate.calibration == "GPUs":
+        return "an assumption: the mean of what other programs reach on A100 and H100"
+    return "an assumption: measured on v3" if rate.assumed else "as the paper measured"
 
 
 def _range(rate: Rate) -> str:
@@ -102,6 +107,11 @@ def _calibration(answer: Answer, error: float) -> str:
     if answer.rate.measured:
         return (
             f"predicted from the paper's other models, {answer.model} would be off by {error:+.1%}"
+        )
+    if answer.rate.calibration == "GPUs":
+        return (
+            "rates that others published, each predicted from those of other models and GPUs, are "
+            f"off by {error:.0%} at most"
         )
     return f"the paper's models, each predicted from the others, are off by {error:.1%} at most"
 
@@ -134,8 +144,9 @@ def _bill(answer: Answer) -> dict[str, str]:
     if bill is None:
         return {"device-hours": "unknown"}
     days = bill.wall_hours / 24
+    devices = "one device" if answer.devices == 1 else f"{answer.devices:,} devices"
     took = f"{days:,.3g} days" if days >= 1 else f"{bill.wall_hours:.3g} hours"
-    as_text = {"device-hours": f"{_count(bill.device_hours)}; {took} on {answer.devices:,} devices"}
+    as_text = {"device-hours": f"{_count(bill.device_hours)}; {took} on {devices}"}
     if bill.money is not None:
         as_text["money"] = _count(bill.money)
     if bill.energy_kwh is not None:

@@ -144,7 +144,7 @@ def test_the_speed_is_the_median_of_what_runs_logged(store):
     assert len(speeds) == len(studies.LENGTHS)
     assert {speed.images_per_second for speed in speeds} == {1000.0}
     assert {speed.model.width for speed in speeds} == {16}
-    elsewhere = target.gpus("h100")
+    elsewhere = target.named("h100", option="--gpu")
     assert own_runs.speeds(store.entries(check=False), elsewhere) == []
 
 

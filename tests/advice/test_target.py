@@ -24,10 +24,13 @@ from vitctl.hardware.gpus import GPUS, gpu_of
         ("h100-80gb:8", "H100", 8),
         ("a100-sxm4-80gb", "A100", 1),
         ("4xl4", "L4", 4),
+        ("rtx4090", "RTX 4090", 1),
+        ("rtx-3090:2", "RTX 3090", 2),
+        ("4xA10", "A10", 4),
     ],
 )
 def test_gpus(text, kind, count):
-    devices = target.gpus(text)
+    devices = target.named(text, option="--gpu")
     assert (devices.kind, devices.count) == (kind, count)
     assert devices.memory == int(0.75 * GPUS[kind].memory)
 
@@ -37,7 +40,7 @@ def test_gpus(text, kind, count):
 )
 def test_unknown_gpus_are_refused_with_a_hint(text):
     with pytest.raises(UsageError) as error:
-        target.gpus(text)
+        target.named(text, option="--gpu")
     assert "H100" in (error.value.hint or "")
 
 
@@ -53,20 +56,22 @@ def test_unknown_gpus_are_refused_with_a_hint(text):
         ("NVIDIA H200 NVL", "H200 NVL"),
         ("NVIDIA L4", "L4"),
         ("NVIDIA L40S", "L40S"),
+        ("NVIDIA GeForce RTX 4090", "RTX 4090"),
+        ("NVIDIA A10", "A10"),
     ],
 )
 def test_jax_s_names(device_kind, row):
     assert gpu_of(device_kind) is GPUS[row]
-    assert target.gpus(row.replace(" ", "-")).is_kind(device_kind)
+    assert target.named(row.replace(" ", "-"), option="--gpu").is_kind(device_kind)
 
 
 def test_slices_are_those_of_plan():
-    devices = target.tpus("v5e:4x4")
+    devices = target.named("v5e:4x4")
     assert (devices.count, devices.kind) == (16, "TPU v5 lite")
     assert devices.is_kind("TPU v5 lite")
     assert not devices.is_kind("TPU v5")
-    assert target.tpus("v3:2x2").devices_per_chip == 2
-    assert target.tpus("8xH100").kind == "H100"  # --topology names GPUs, too
+    assert target.named("v3:2x2").devices_per_chip == 2
+    assert target.named("8xH100").kind == "H100"  # --topology names GPUs, too
 
 
 def test_the_machine_s_own_devices():

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from vitctl.console import completion
+from vitctl.plan import topology
 from vitctl.train.config import TrainConfig
 
 
@@ -62,6 +63,9 @@ def test_models_kinds_and_topologies():
     assert words(completion.kinds("scaling")) == ["scaling-fit", "scaling-plot"]
     assert words(completion.topologies("lo")) == ["local"]
     assert words(completion.topologies("v3")) == ["v3:2x2"]
+    assert "h100-pcie:8" in words(completion.topologies("h100"))
+    for word in words(completion.topologies("")):
+        assert word == "local" or topology.parse(word).devices >= 1
 
 
 def test_settings_and_their_choices():

@@ -10,6 +10,7 @@ import pytest
 from vitctl.doctor import devices
 from vitctl.errors import UsageError
 from vitctl.hardware import accelerators
+from vitctl.hardware.gpus import gpu_named
 from vitctl.hardware.tpus import TPUS
 from vitctl.plan.topology import parse
 
@@ -110,9 +111,16 @@ def test_what_is_not_sold_names_the_nearest(name, hint):
         ("Standard_ND96isr_H100_v5", "H100", 8),
     ],
 )
-def test_gpus_are_recognised_and_the_hint_says_how_to_plan_for_them(name, kind, count):
+def test_gpus_are_recognised_and_can_be_planned_for(name, kind, count):
     assert accelerators.gpus(name) == accelerators.Gpus(kind, count)
-    with pytest.raises(UsageError, match=f"{count} x {kind} are GPUs") as raised:
+    parsed = parse(name)
+    assert (parsed.devices, parsed.is_gpus) == (count, True)
+    assert parsed.hardware is gpu_named(kind)
+
+
+@pytest.mark.parametrize("name", ["v100:8", "mi300x", "t4", "gb200:4"])
+def test_gpus_of_which_no_peak_is_known_are_planned_for_where_they_are(name):
+    with pytest.raises(UsageError, match="no peak, bandwidth and memory are known") as raised:
         parse(name)
     assert "--topology local" in raised.value.hint
 

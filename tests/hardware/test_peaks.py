@@ -37,6 +37,9 @@ def test_kinds_as_jax_names_them(kind, tera):
         "NVIDIA GH200 480GB",
         "NVIDIA GB200",
         "NVIDIA L40",
+        "NVIDIA A10G",
+        "NVIDIA GeForce RTX 4090 Laptop GPU",
+        "NVIDIA GeForce RTX 4090 D",
         "",
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from importlib import resources
 
 import jax
@@ -18,10 +19,10 @@ from vitctl.hardware.tpus import TPUS
 from vitctl.model import accounting, vit
 from vitctl.model.config import ModelConfig, from_name
 from vitctl.optim.config import OptimConfig
-from vitctl.plan import calibration, estimate
+from vitctl.plan import calibration, estimate, gpu_calibration
 from vitctl.plan.bill import amount, bill
 from vitctl.plan.cost import Cost, extrapolate, linear
-from vitctl.plan.program import Program
+from vitctl.plan.program import Program, StepPlan
 from vitctl.sharding.spec import MeshSpec
 
 # Wide enough that matrix products are nearly all of its FLOPs.
@@ -177,6 +178,58 @@ def test_another_model_gets_a_range_and_other_hardware_an_assumption():
     )
     assert elsewhere.low < elsewhere.value < elsewhere.high
     assert elsewhere.assumed
+
+
+def test_published_rates_of_gpus_by_hand():
+    """g/14 of 64 images on an H100: matrix products, three times a forward pass of 531.9 GFLOPs and
+    scores again, at 989 TFLOP/s; gradients of 1.04 billion parameters over NVLink."""
+    row = next(r for r in gpu_calibration.published() if (r.gpu, r.devices) == ("H100", 8))
+    model = from_name("g14", classes=1000)
+    assert row.cost.compute_seconds == pytest.approx(
+        64 * (3 * 531.9e9 + 40 * 2 * 256**2 * 1408) / 989e12, rel=0.005
+    )
+    assert row.cost.link_seconds == pytest.approx(
+        2 * 7 / 8 * 4 * accounting.parameters(model).total / 450e9
+    )
+    assert row.cost.memory_seconds < row.cost.compute_seconds
+    assert row.efficiency == pytest.approx(row.cost.seconds / (8 * 64 / 1428))
+
+
+def test_machines_of_gpus_that_others_measured_are_as_fast_as_counted():
+    """1 to 16 machines by their published rates: the count of the network is within 5 %."""
+    rows = [r for r in gpu_calibration.published() if r.model == "g/14"]
+    assert {r.devices for r in rows} == {8, 16, 32, 64, 128}
+    for gpu in ("A100", "H100"):
+        values = [r.efficiency for r in rows if r.gpu == gpu]
+        assert max(values) / min(values) < 1.06
+
+
+def test_the_efficiency_of_gpus_lies_among_the_measured_ones():
+    measured = [r.efficiency for r in gpu_calibration.published()]
+    expected = gpu_calibration.efficiency()
+    assert min(measured) == expected.low < expected.value < max(measured) < expected.high == 1.0
+    assert expected.assumed
+    left = gpu_calibration.leave_one_out()
+    assert set(left) == {("g/14", "A100"), ("g/14", "H100"), ("S/16", "H100")}
+    assert expected.left_out == pytest.approx(max(abs(ratio - 1) for ratio in left.values()))
+    assert math.prod(left.values()) == pytest.approx(1.0)  # each by the mean of the others
+
+
+def test_each_gpu_passes_its_part_of_what_leaves_a_machine():
+    """Of 4 machines of 8: two passes of fp32 gradients, three quarters of them, an eighth each;
+    weights divided within machines do not cross, those over all do."""
+    model = from_name("B16", classes=1000)
+    parameters = accounting.parameters(model).total
+
+    def crossing(**axes):
+        plan = StepPlan(MeshSpec(**axes), "none", None)
+        return estimate.network_bytes(model, plan, dtype_bytes=2, node=8)
+
+    sums = 2 * 3 / 4 * 4 * parameters / 8
+    assert crossing(data=32) == pytest.approx(sums)
+    assert crossing(data=4, fsdp=8) == pytest.approx(sums)
+    assert crossing(data=1, fsdp=32) == pytest.approx(sums + 2 * 3 / 4 * 2 * parameters / 8)
+    assert crossing(data=8) == 0
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vitctl.errors import UsageError
-from vitctl.hardware import accelerators, machine
-from vitctl.hardware.gpus import GPUS, USABLE, gpu_named, gpu_of
-from vitctl.hardware.tpus import Hardware, by_kind
+from vitctl.hardware import machine
+from vitctl.hardware.gpus import gpu_of
+from vitctl.hardware.tpus import Hardware
 from vitctl.plan import topology as topologies
 from vitctl.plan.topology import LOCAL
-from vitctl.quoting import quoted
-from vitctl.suggestions import suggest
 
 
 @dataclass(frozen=True)
@@ -46,53 +44,24 @@ class Devices:
         return gpu is not None and gpu.kind == self.kind
 
 
-def tpus(text: str) -> Devices:
-    """The devices of a slice, as in `v5e:4x4`. UsageError for an unknown one."""
-    if accelerators.gpus(text) is not None:
-        return gpus(text, option="--topology")
-    slice_of = topologies.parse(text)
-    hardware = slice_of.hardware
-    assert hardware is not None  # of a slice
-    return Devices(slice_of.name, hardware.kind, slice_of.devices, hardware, hardware.memory)
-
-
-def gpus(text: str, *, option: str = "--gpu") -> Devices:
-    """The GPUs of `h100:8`, `8xA100` or the name of a machine. UsageError for an unknown one."""
-    named = accelerators.gpus(text)
-    if named is not None and named.count < 1:
+def named(text: str, *, option: str = "--topology") -> Devices:
+    """The devices of a slice of TPUs, as in `v5e:4x4`, or GPUs, as in `h100:8`, `8xA100` or the
+    name of a machine; of option `--gpu` GPUs alone. UsageError for unknown ones."""
+    gpus_only = option != "--topology"
+    target = topologies.gpus(text, option=option) if gpus_only else topologies.parse(text)
+    hardware = target.hardware
+    assert hardware is not None  # of what has a name
+    try:
+        target = topologies.in_machines(target)
+    except UsageError as error:
         raise UsageError(
-            f"{option} {quoted(text[:40])} is no GPU at all",
-            hint=f"one or more, as in {named.kind}:8",
-        )
-    if named is None:
-        bare = text.strip().upper().split(":")[0]
-        raise UsageError(
-            f"{option} {quoted(text[:40])} names no GPUs",
-            hint=suggest(
-                bare, GPUS, otherwise=f"write h100:8, 8xA100 or a3-highgpu-8g; {_known()}"
-            ),
-        )
-    row = gpu_named(named.kind)
-    if row is None:
-        raise UsageError(
-            f"{option} {quoted(text[:40])}: no peak, bandwidth and memory are known of "
-            f"{named.kind}",
-            hint=f"{_known()}; on the machine that has them: --topology local",
-        )
-    assert row.memory is not None  # of the table
-    return Devices(
-        f"{named.count} x {row.kind}", row.kind, named.count, row, int(row.memory * USABLE)
-    )
+            f"{option} {error.message}", hint=f"take at most the {hardware.node} of one machine"
+        ) from None
+    return Devices(target.name, hardware.kind, target.devices, hardware, target.memory)
 
 
 def local() -> Devices:
     """The devices of this machine. Imports jax."""
     here, devices = topologies.local()
     kind = devices[0].device_kind
-    hardware = by_kind(kind) or gpu_of(kind)
-    memory = machine.device_bytes()
-    return Devices(LOCAL, kind, here.devices, hardware, memory, local=True)
-
-
-def _known() -> str:
-    return f"known are {', '.join(GPUS)}"
+    return Devices(LOCAL, kind, here.devices, here.hardware, machine.device_bytes(), local=True)

@@ -20,6 +20,7 @@ from vitctl.artifacts.manifest import MANIFEST
 from vitctl.artifacts.pasteable import usual_store
 from vitctl.artifacts.references import LATEST
 from vitctl.artifacts.runs import CHECKPOINTS
+from vitctl.hardware.gpus import GPUS
 from vitctl.hardware.tpus import TPUS
 from vitctl.model import variants
 from vitctl.quantities import show_count
@@ -41,11 +42,13 @@ def models(incomplete: str) -> Words:
 
 
 def topologies(incomplete: str) -> Words:
-    """`local`, and a slice of each TPU to go on from."""
+    """`local`, a slice of each TPU to go on from, and a machine of each GPU."""
     pairs = [("local", "the devices of this machine")]
     for chip in TPUS.values():
         shape = "x".join(["2"] * chip.axes)
         pairs.append((f"{chip.name}:{shape}", f"{2**chip.axes} chips of {chip.kind}"))
+    for gpu in GPUS:
+        pairs.append((f"{gpu.lower().replace(' ', '-')}:8", f"8 GPUs of kind {gpu}"))
     return _beginning(pairs, incomplete)
 
 

@@ -30,6 +30,8 @@ class Hardware:
       wraps_at: an axis of the torus closes to a ring at multiples of so many chips.
       hertz: of the matrix units' clock, which libtpu's estimates count: flops / (2 · multipliers).
       sources: where the numbers are from.
+      node: devices of one machine, where links join no others: GPUs.
+      network: bytes/s that a device sends to other machines; None if unknown, or as links join all.
     """
 
     name: str | None
@@ -46,6 +48,8 @@ class Hardware:
     sources: tuple[str, ...]
     chip_config: str | None = None
     """What libtpu calls the set-up in which a chip is one device, where that is not its default."""
+    node: int | None = None
+    network: float | None = None
 
     @property
     def axes(self) -> int:

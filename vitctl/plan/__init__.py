@@ -8,6 +8,7 @@ collectives  what devices send each other, and how long links take
 cost         seconds of a step: a roofline, and libtpu's own count
 calibration  from those to images/s, by the paper's measured throughput
 estimate     all of it without a compiler
+gpu_calibration  the same for GPUs, by the throughput that others published
 candidates   ways to run: mesh, recomputation, batch, and what can be counted of them
 search       which of them are compiled, and which is the fastest
 patience     waiting for a compiler so that Ctrl-C ends the wait

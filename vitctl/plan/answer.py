@@ -9,6 +9,7 @@ from vitctl.model.accounting import Parameters
 from vitctl.plan.bill import Bill
 
 Basis = Literal["compiled", "estimated"]
+Calibration = Literal["TPU v3", "GPUs"]
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,12 @@ class Rate:
     low, high    the range that it lies in, where the efficiency is an assumption or an estimate
     roofline     an upper bound: peak FLOPs, memory and links, whichever is slowest
     efficiency   predicted over what the cost alone would give
-    assumed      the efficiency was measured on other hardware
+    assumed      the efficiency was measured on other hardware, or with other programs
     measured     the paper measured this model
     left_out     error of its rate as the paper's other models predict it, a share; of a model that
                  was not measured the largest of those; None for an estimate
     mfu          FLOPs of the model (three forward passes) over peak
+    calibration  what the efficiency was measured on; None if there is none
     """
 
     predicted: float | None
@@ -65,6 +67,7 @@ class Rate:
     measured: bool
     left_out: float | None
     mfu: float | None
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)

@@ -50,14 +50,16 @@ def recomputed_flops(model: ModelConfig, *, remat: Remat) -> float:
             assert_never(remat)
 
 
-def step_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat) -> float:
+def step_bytes(
+    model: ModelConfig, *, dtype_bytes: int, remat: Remat, fused_attention: bool = False
+) -> float:
     """Bytes an image's passes read and write: every array of a block once written and once read
     forward, and twice as many backward; what is kept for the backward pass once more, as the scan
-    over layers stacks it."""
+    over layers stacks it. Fused attention, which this project's step has not, writes no weights."""
     d, f, n = model.width, model.mlp_dim, model.sequence
     again = recomputed_flops(model, remat=remat) / (8 * n * d * d + 4 * n * n * d + 4 * n * d * f)
     stream = n * (9 * d + 2 * f) * dtype_bytes
-    attention = model.heads * n * n * (_FLOAT + dtype_bytes)
+    attention = 0 if fused_attention else model.heads * n * n * (_FLOAT + dtype_bytes)
     saved_bytes = footprint.kept_bytes(model, dtype_bytes=dtype_bytes, remat=remat)
     return model.depth * 2 * ((3 + again) * (stream + attention) + saved_bytes)
 
@@ -94,18 +96,48 @@ def link_bytes(model: ModelConfig, plan: StepPlan, *, images: float, dtype_bytes
     return sums + gathers + activations
 
 
-def estimate(cfg: TrainConfig, plan: StepPlan, *, hardware: Hardware, devices: int) -> Cost:
+def network_bytes(model: ModelConfig, plan: StepPlan, *, dtype_bytes: int, node: int) -> float:
+    """Bytes a GPU sends to other machines of `node` GPUs, each of which passes its part on: of the
+    sums of gradients, and of gathered weights and sums of activations that reach beyond a machine.
+
+    A collective over machines costs a machine what one over so many devices would; its GPUs share
+    that, as rings and trees of NCCL through every adapter do.
+    """
+    parameters = accounting.parameters(model).total
+    spec = plan.mesh
+    inside = min(node, spec.devices)
+    machines = spec.devices / inside
+    sums = 2 * (1 - 1 / machines) * parameters * _FLOAT
+    divided = max(1.0, spec.fsdp * spec.tensor / inside)
+    gathers = 2 * (1 - 1 / divided) * parameters * dtype_bytes
+    return (sums + gathers) / inside
+
+
+def estimate(
+    cfg: TrainConfig,
+    plan: StepPlan,
+    *,
+    hardware: Hardware,
+    devices: int,
+    fused_attention: bool = False,
+) -> Cost:
     """The cost of a step, nothing compiled."""
     model, spec = cfg.model, plan.mesh
     images = cfg.data.batch / spec.batch_shards
     dtype_bytes = _HALF if cfg.precision == "bfloat16" else _FLOAT
     flops = images * step_flops(model, remat=plan.remat) / spec.tensor + update_flops(cfg.optim)
-    accessed = images * step_bytes(model, dtype_bytes=dtype_bytes, remat=plan.remat)
+    accessed = images * step_bytes(
+        model, dtype_bytes=dtype_bytes, remat=plan.remat, fused_attention=fused_attention
+    )
     accessed = accessed / spec.tensor + update_bytes(cfg, spec=spec)
     links = 0.0
     if devices > 1 and hardware.link_bandwidth is not None:
         sent = link_bytes(model, plan, images=images, dtype_bytes=dtype_bytes)
         links = sent / (hardware.links * hardware.link_bandwidth)
+        if hardware.node is not None and hardware.network is not None:
+            # A ring is as fast as its slowest link: both are busy at the same time.
+            crossing = network_bytes(model, plan, dtype_bytes=dtype_bytes, node=hardware.node)
+            links = max(links, crossing / hardware.network)
     return Cost(
         flops=flops,
         bytes=accessed,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from vitctl.hardware.tpus import Hardware
 from vitctl.model import accounting
-from vitctl.plan import calibration, candidates, search
+from vitctl.plan import calibration, candidates, gpu_calibration, search
 from vitctl.plan.answer import Memory, Rate
 from vitctl.plan.candidates import Option, need
 from vitctl.plan.cost import Cost
@@ -37,7 +37,10 @@ def rate(best: Tried, cost: Cost | None, *, hardware: Hardware | None) -> Rate:
 def estimated_rate(option: Option, *, hardware: Hardware) -> Rate:
     """The rate where nothing was compiled, a range."""
     cost = estimate(option.cfg, option.plan, hardware=hardware, devices=option.plan.mesh.devices)
-    efficiency = calibration.efficiency(cost, model=option.cfg.model, hardware=hardware)
+    if hardware.node is None:
+        efficiency = calibration.efficiency(cost, model=option.cfg.model, hardware=hardware)
+    else:
+        efficiency = gpu_calibration.efficiency()
     unscaled = option.images_per_device / cost.seconds
     return _rate(unscaled, efficiency, cost=cost, option=option, hardware=hardware)
 
@@ -65,6 +68,7 @@ def _rate(
         measured=efficiency.in_paper,
         left_out=efficiency.left_out,
         mfu=flops * predicted / hardware.flops,
+        calibration="TPU v3" if hardware.node is None else "GPUs",
     )
 
 

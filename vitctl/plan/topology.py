@@ -1,4 +1,4 @@
-"""`v3:32x32` -> a slice of chips, and its devices as jax objects."""
+"""`v3:32x32` -> a slice of chips, and its devices as jax objects; `h100:8` -> GPUs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from vitctl.errors import UsageError
 from vitctl.hardware import accelerators, machine
+from vitctl.hardware.gpus import GBIT, GPUS, USABLE, gpu_named, gpu_of, in_nodes
 from vitctl.hardware.tpus import TPUS, Hardware, by_kind
 from vitctl.quoting import quoted
 from vitctl.suggestions import suggest
@@ -25,7 +26,7 @@ _HOST = (2, 2, 1)
 
 @dataclass(frozen=True)
 class Topology:
-    """Chips in a torus, or the devices of this machine (`shape` is then empty).
+    """Chips in a torus, or GPUs, or the devices of this machine (`shape` is then empty).
 
     Attributes:
       hardware: None if the table has no row for it.
@@ -38,24 +39,42 @@ class Topology:
     hardware: Hardware | None
 
     @property
-    def is_local(self) -> bool:
-        return not self.shape
+    def is_gpus(self) -> bool:
+        """Whether these are GPUs of a kind that is known."""
+        return self.hardware is not None and self.hardware.node is not None
+
+    @property
+    def nodes(self) -> int:
+        """Machines that GPUs stand in: 1 where that makes no difference."""
+        node = None if self.hardware is None else self.hardware.node
+        return 1 if node is None else -(-self.devices // node)
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes of a device that a program may use; None if unknown."""
+        if self.hardware is None or self.hardware.memory is None:
+            return None
+        return int(self.hardware.memory * USABLE) if self.is_gpus else self.hardware.memory
 
 
 def parse(text: str) -> Topology:
-    """`CHIP:AxB` or `CHIP:AxBxC`, in chips, or a name that a cloud has for a slice, as `v4-32`.
-    Needs no libtpu.
+    """`CHIP:AxB` or `CHIP:AxBxC`, in chips, or a name that a cloud has for a slice, as `v4-32`; or
+    GPUs, as `h100:8`, `8xA100` or the name of a machine. Needs no libtpu.
 
     >>> parse("v3:32x32").devices
     2048
     >>> parse("v4-32").name
     'v4:2x2x4'
+    >>> parse("a3-highgpu-8g").name
+    '8 x H100'
 
     Raises:
       UsageError: no such chip (with the nearest names), or no such shape of it.
     """
     if (named := accelerators.tpu_slice(text)) is not None:
         return _slice(text, *named)
+    if accelerators.gpus(text) is not None:
+        return gpus(text)
     # Ray and GKE put a dash before a shape, too.
     dashed = re.sub(r"-(?=\d+x\d)", ":", text.strip().lower())
     name, colon, sizes = dashed.partition(":")
@@ -99,6 +118,69 @@ def parse(text: str) -> Topology:
     return _of_shape(chip, shape)
 
 
+def gpus(text: str, *, option: str = "--topology") -> Topology:
+    """The GPUs of `h100:8`, `8xA100` or the name of a machine. UsageError for unknown ones."""
+    named = accelerators.gpus(text)
+    if named is not None and named.count < 1:
+        raise UsageError(
+            f"{option} {quoted(text[:40])} is no GPU at all",
+            hint=f"one or more, as in {named.kind}:8",
+        )
+    known = f"known are {', '.join(GPUS)}"
+    if named is None:
+        bare = text.strip().upper().split(":")[0]
+        raise UsageError(
+            f"{option} {quoted(text[:40])} names no GPUs",
+            hint=suggest(bare, GPUS, otherwise=f"write h100:8, 8xA100 or a3-highgpu-8g; {known}"),
+        )
+    row = gpu_named(named.kind)
+    if row is None:
+        raise UsageError(
+            f"{option} {quoted(text[:40])}: no peak, bandwidth and memory are known of "
+            f"{named.kind}",
+            hint=f"{known}; on the machine that has them: --topology local",
+        )
+    return Topology(f"{named.count} x {row.kind}", (), named.count, row)
+
+
+def in_machines(
+    target: Topology, *, gpus_per_node: int | None = None, network: float | None = None
+) -> Topology:
+    """GPUs as they stand in machines: so many in each, with so many Gbit/s of each between them;
+    None: as NVIDIA builds them.
+
+    Raises UsageError for what are no GPUs of another machine, for machines that are not full, and
+    where several machines have a network that nobody stated.
+    """
+    given = {"--gpus-per-node": gpus_per_node, "--network": network}
+    options = [option for option, value in given.items() if value is not None]
+    row = target.hardware
+    if row is None or not target.is_gpus:
+        if options:
+            verb, those = ("describes", "it") if len(options) == 1 else ("describe", "them")
+            raise UsageError(
+                f"{' and '.join(options)} {verb} machines of GPUs, and {target.name} has none",
+                hint=f"leave {those} out, or name GPUs, as in --topology h100:32",
+            )
+        return target
+    row = in_nodes(row, of=gpus_per_node, network=None if network is None else network * GBIT)
+    described = Topology(target.name, target.shape, target.devices, row)
+    assert row.node is not None  # of GPUs
+    if described.nodes > 1 and target.devices % row.node:
+        fits = max(n for n in range(1, row.node + 1) if target.devices % n == 0)
+        raise UsageError(
+            f"{target.name} do not fill machines of {row.node}",
+            hint=f"take {target.devices // row.node * row.node} of them, or --gpus-per-node {fits}",
+        )
+    if described.nodes > 1 and row.network is None:
+        raise UsageError(
+            f"{target.name} stand in {described.nodes} machines of {row.node}, and no network "
+            "between machines is known of them",
+            hint="--network 100 says 100 Gbit/s a GPU; or name GPUs of one machine",
+        )
+    return described
+
+
 def _of_shape(chip: Hardware, shape: tuple[int, ...]) -> Topology:
     devices = math.prod(shape) * chip.devices_per_chip
     return Topology(f"{chip.name}:{'x'.join(map(str, shape))}", shape, devices, chip)
@@ -129,12 +211,6 @@ _OLD = "v2"
 
 def _unknown(text: str, name: str) -> UsageError:
     """Why `name` is no chip to plan for, and what to do."""
-    if (gpus := accelerators.gpus(text)) is not None:
-        return UsageError(
-            f"--topology {quoted(text)}: {gpus.count} x {gpus.kind} are GPUs, and only TPUs can be "
-            "planned for from elsewhere",
-            hint="on the machine that has them: vitctl plan --topology local",
-        )
     if name.split("-")[0].split(":")[0] == _OLD:
         return UsageError(
             f"--topology {quoted(text)}: libtpu compiles no program for a TPU {_OLD} any more",
@@ -145,8 +221,9 @@ def _unknown(text: str, name: str) -> UsageError:
         f"there is no topology {quoted(text)}: unknown chip {quoted(chip)}",
         hint=suggest(
             chip,
-            [*TPUS, *accelerators.ALIASES, LOCAL],
-            otherwise=f"chips are {', '.join(TPUS)}, as in v3:32x32 or v4-32; or take local",
+            [*TPUS, *accelerators.ALIASES, *map(str.lower, GPUS), LOCAL],
+            otherwise=f"chips are {', '.join(TPUS)}, as in v3:32x32 or v4-32; GPUs are written "
+            "h100:8; or take local",
             cutoff=0.5,
         ),
     )
@@ -196,7 +273,8 @@ def local() -> tuple[Topology, Sequence[Any]]:
     """The devices of this machine. Imports jax."""
     devices = machine.devices()
     kind = devices[0].device_kind
-    return Topology(f"local ({len(devices)} x {kind})", (), len(devices), by_kind(kind)), devices
+    hardware = by_kind(kind) or gpu_of(kind)
+    return Topology(f"local ({len(devices)} x {kind})", (), len(devices), hardware), devices
 
 
 def prepare() -> None:

@@ -73,6 +73,38 @@ def test_an_estimate_of_the_paper_s_largest(ask):
     )
 
 
+def test_gpus_that_are_not_here_are_estimated(ask, capfd):
+    value = found(ask, "plan", "--model", "L16", "--topology", "8xH100", "--batch", "1024")
+    assert (value["basis"], value["summary"]["fits"]) == ("estimated", True)
+    assert value["hardware"] == {
+        "topology": "8 x H100",
+        "devices": 8,
+        "precision": "bfloat16",
+    }
+    assert value["memory"]["available"] == 60_000_000_000  # three quarters of 80 GB
+    rate = value["rate"]
+    assert (rate["calibration"], rate["assumed"], rate["measured"]) == ("GPUs", True, False)
+    assert rate["low"] < rate["predicted"] < rate["high"] <= rate["roofline"]
+    gflops = value["model"]["gflops_per_image"]
+    assert rate["mfu"] == pytest.approx(3 * gflops * 1e9 * rate["predicted"] / 989e12)
+    said = capfd.readouterr().err
+    assert "nothing is compiled for GPUs that are not here" in said
+    assert "machines of" not in said
+
+
+def test_a_slow_network_between_machines_of_gpus_is_counted(ask, capfd):
+    machine = ["plan", "--model", "g14", "--batch", "4096", "--remat", "full"]
+
+    def rate(*more):
+        return found(ask, *machine, *more)["rate"]["predicted"]
+
+    near = rate("--topology", "h100:32")
+    assert "4 machines of 8, with 400 Gbit/s a GPU between them" in capfd.readouterr().err
+    assert rate("--topology", "h100:32", "--network", "10") < near / 2
+    alone = rate("--topology", "h100:32", "--gpus-per-node", "32")
+    assert rate("--topology", "h100:32", "--network", "1e6") == alone >= near
+
+
 def test_no_price_is_invented(ask):
     bill = found(ask, *G14)["bill"]
     assert (bill["money"], bill["energy_kwh"]) == (None, None)
@@ -138,6 +170,12 @@ def test_settings_are_those_of_pretrain(ask):
         ),
         (["--topology", "v3:4x4", "--steps", "1k", "--epochs", "3"], "both give", "keep one"),
         (["--topology", "v3:4x4", "--microbatch", "7"], "--microbatch 7", "--microbatch 4"),
+        (["--topology", "l40s:16"], "no network between machines is known", "--network 100"),
+        (["--topology", "h100:12"], "12 x H100 do not fill machines of 8", "--gpus-per-node 6"),
+        (["--topology", "v3:4x4", "--network", "9"], "--network describes machines", "leave it"),
+        (["--topology", "h100:16", "--network", "-9"], "--network '-9'", "Gbit/s"),
+        (["--topology", "v100:8"], "no peak, bandwidth and memory are known", "H100"),
+        (["--topology", "h10:8"], "unknown chip 'h10'", "did you mean h100"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
