@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from vitctl.errors import UsageError
 from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.scaling import report
 from vitctl.scaling.config import ScalingConfig
-from vitctl.scaling.names import FrontierRule
+from vitctl.scaling.names import FrontierRule, Resampling
 from vitctl.scaling.settings import loss_bounds, resolve_against, settings
 from vitctl.scaling.study import study
 from vitctl.scaling.summary import FitReport
-from vitctl.scaling.user_table import guesses, read_points, resolve
+from vitctl.scaling.user_table import guesses, read_points, repeats_seeds, resolve
 from vitctl.tables import Table
 
 _FRONTIERS: dict[FrontierRule, str] = {
@@ -25,7 +26,9 @@ def resolve_config(cfg: ScalingConfig, table: Table) -> ScalingConfig:
     if cfg.columns.unit == "none":
         law = cfg.law.model_copy(update={"bounds": loss_bounds(cfg.law.bounds)})
         cfg = cfg.model_copy(update={"law": law})
-    return cfg.model_copy(update={"against": resolve_against(cfg)})
+    return cfg.model_copy(
+        update={"against": resolve_against(cfg), "resampling": resolve_resampling(cfg, table)}
+    )
 
 
 def say_guesses(given: ScalingConfig, resolved: ScalingConfig, table: Table, *, emit: Emit) -> None:
@@ -33,8 +36,24 @@ def say_guesses(given: ScalingConfig, resolved: ScalingConfig, table: Table, *, 
     if table.remarks:
         emit(Note(f"{table.source}: {', '.join(table.remarks)}"))
     values = guesses(given.columns, resolved.columns, table)
+    if given.resampling != resolved.resampling:
+        values["bootstrap"] = (
+            "draws cells, and of each its seeds (--set resampling=rows takes cells as they are)"
+        )
     values["frontier"] = f"{_FRONTIERS[resolved.law.frontier]} (--frontier)"
     emit(Settings(f"how {table.source} is read", values))
+
+
+def resolve_resampling(cfg: ScalingConfig, table: Table) -> Resampling:
+    """What the bootstrap draws: seeds too, of a table that repeats some, unless another choice was
+    made. Raises UsageError for seeds of a table that repeats none."""
+    repeated = repeats_seeds(table, cfg.columns)
+    if cfg.resampling == "seeds" and not repeated:
+        raise UsageError(
+            "resampling=seeds draws seeds of repeated runs, and the table has none",
+            hint="name their column: --set columns.seed=COLUMN, or leave the setting out",
+        )
+    return "seeds" if repeated and "resampling" not in cfg.model_fields_set else cfg.resampling
 
 
 def study_table(cfg: ScalingConfig, table: Table, *, emit: Emit) -> FitReport:

@@ -49,7 +49,8 @@ def study(prefix: str = "") -> tuple[Flag, ...]:
         flag(
             "law.form",
             "Form of the law: saturating, a(C+d)^-b+c for compute C (the default); or with d=0 "
-            "(floor), with c=0 (shift), with both 0 (power).",
+            "(floor), with c=0 (shift), with both 0 (power); auto takes the one that predicts "
+            "held-out runs best.",
         ),
         flag(
             "law.frontier",

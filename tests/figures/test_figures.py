@@ -14,7 +14,7 @@ pytest.importorskip("matplotlib")
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from vitctl.figures import scaling
+from vitctl.figures import forecasts, scaling
 from vitctl.figures.decay import decay_heat_map
 from vitctl.figures.schedules import PAPER, schedules
 from vitctl.figures.style import (
@@ -76,6 +76,7 @@ def all_figures(summary, theme: Theme) -> dict[str, Figure]:
         "models": scaling.error_by_model_size(summary, theme),
         "data": scaling.error_by_data_size(summary, theme),
         "images": scaling.error_over_images(summary, theme),
+        "held-out": forecasts.forecasts(summary, theme),
         "schedules": schedules(PAPER, theme),
         "decay": decay_heat_map(head, body, accuracy, theme, metric="inet5"),
     }
@@ -108,12 +109,37 @@ def test_every_figure_renders_on_its_paper(summary) -> None:
 def test_losses_are_drawn_without_percent(summary) -> None:
     """The same runs as losses: other words and numbers on the axes, the same picture."""
     drawn = all_figures(summary.model_copy(update={"measure": "loss"}), THEME)
-    for name in ("compute", "models", "data", "images"):
+    for name in ("compute", "models", "data", "images", "held-out"):
         shown = texts(drawn[name])
         assert "loss" in shown
         assert "error" not in shown
         assert "%" not in shown.replace("95 % interval", "")
         assert "points" not in shown
+
+
+def test_a_fit_without_held_out_runs_draws_none(summary) -> None:
+    assert forecasts.forecasts(summary.model_copy(update={"extrapolation": ()}), THEME) is None
+    shown = texts(forecasts.forecasts(summary, THEME))
+    assert "frontier, held out" in shown
+    assert f"{summary.form}, fitted to the cheap runs (the form of the fit)" in shown
+
+
+def test_means_of_seeds_have_error_bars(summary) -> None:
+    """One standard error to both sides, of cells that are means only."""
+    rows = [
+        row.model_copy(update={"seeds": 3, "deviation": 0.01} if i % 2 else {})
+        for i, row in enumerate(summary.residuals)
+    ]
+    drawn = scaling.error_over_compute(summary.model_copy(update={"residuals": tuple(rows)}), THEME)
+    (top, _) = drawn.axes
+    lengths = [
+        segment[1][1] - segment[0][1]
+        for bars in top.containers
+        for lines in bars.lines[2]
+        for segment in lines.get_segments()
+    ]
+    assert lengths == pytest.approx([0.02] * (len(rows) // 2))
+    assert not scaling.error_over_compute(summary, THEME).axes[0].containers
 
 
 @pytest.mark.parametrize("measure", ["error", "loss"])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vitctl.scaling.bootstrap import _draw_rows, blocks, bootstrap, percentiles, refit
+from vitctl.scaling.bootstrap import blocks, bootstrap, draw_tables, percentiles, refit
 from vitctl.scaling.fit import fit_law
-from vitctl.scaling.frontier import frontier
+from vitctl.scaling.frontier import frontier, frontier_mask
 from vitctl.scaling.laws import Law
 from vitctl.scaling.solver import Objective
 
@@ -33,7 +33,8 @@ def test_each_drawn_table_is_fitted_on_its_own_frontier(paper) -> None:
     runs = paper()
     fit = fit_law(*(x[frontier(runs.compute, runs.error)] for x in (runs.compute, runs.error)))
     rng = np.random.default_rng(7)
-    drawn, weight = _draw_rows(runs.compute, runs.error, rule="running-minimum", draws=5, rng=rng)
+    drawn, present = draw_tables(runs.error, draws=5, rng=rng)
+    weight = frontier_mask(runs.compute, drawn, present).astype(float)
     theta = refit(fit, runs.compute, drawn, weight)
     again = np.random.default_rng(7)
     picks = again.integers(0, len(runs), (5, len(runs)))

@@ -53,10 +53,10 @@ def test_aic_is_the_textbooks() -> None:
 def test_prediction_knows_nothing_of_what_it_predicts(paper) -> None:
     """Runs above the budget, however absurd, leave the fit below it as it was."""
     runs = paper()
-    arguments = {"below": 1000.0, "rule": "running-minimum", **COMMON}
-    honest = extrapolate(runs.compute, runs.error, **arguments)
+    arguments = {"below": (1000.0,), "rule": "running-minimum", **COMMON}
+    (honest,) = extrapolate(runs.compute, runs.error, **arguments)
     spoiled = np.where(runs.compute > 1000, runs.error - 0.01, runs.error)
-    shifted = extrapolate(runs.compute, spoiled, **arguments)
+    (shifted,) = extrapolate(runs.compute, spoiled, **arguments)
     assert honest.fitted == shifted.fitted
     for before, after in zip(honest.forecasts, shifted.forecasts, strict=True):
         assert after.bias == pytest.approx(before.bias - 0.01, abs=1e-9)
@@ -67,7 +67,9 @@ def test_on_the_papers_points_both_ends_are_needed_to_predict(paper) -> None:
     simpler one by over three."""
     runs = paper()
     (tenth, *_) = default_budgets(runs.compute)
-    test = extrapolate(runs.compute, runs.error, below=tenth, rule="running-minimum", **COMMON)
+    (test,) = extrapolate(
+        runs.compute, runs.error, below=(tenth,), rule="running-minimum", **COMMON
+    )
     rmse = {forecast.form: forecast.rmse for forecast in test.forecasts}
     assert rmse["saturating"] < 0.01
     assert min(rmse["floor"], rmse["shift"], rmse["power"]) > 0.03

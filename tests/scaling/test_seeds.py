@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from vitctl.errors import InputError
+from vitctl.scaling.bootstrap import bootstrap
 from vitctl.scaling.config import ColumnsConfig, ScalingConfig
 from vitctl.scaling.fit import fit_law
 from vitctl.scaling.frontier import frontier
 from vitctl.scaling.laws import Law
 from vitctl.scaling.points import Points
-from vitctl.scaling.seeds import pool
+from vitctl.scaling.seeds import pool, redraw
 from vitctl.scaling.settings import settings
 
 TRUTH = Law(a=0.63, b=0.32, c=0.12, d=0.52)
@@ -75,6 +76,78 @@ def test_measured_compute_may_differ_between_seeds() -> None:
     exact = pooled.images / 1e6
     assert np.all(np.abs(pooled.compute / exact - 1) <= 0.01)
     assert np.any(pooled.compute != exact)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 8])
+def test_drawn_averages_scatter_as_averages_do(seeds: int) -> None:
+    """The variance of a mean of k runs is s^2 / k, with s^2 over k - 1: drawing k of k with
+    replacement alone would give (k - 1) / k of it."""
+    points, seed = table(cells=6, seeds=seeds, noise=0.01)
+    pooled, _ = pool(points, seed)
+    assert pooled.by_seed is not None
+    assert [len(errors) for errors in pooled.by_seed] == [seeds] * 6
+    drawn = redraw(pooled.by_seed, draws=20_000, rng=np.random.default_rng(0))
+    expected = [errors.std(ddof=1) / np.sqrt(seeds) for errors in pooled.by_seed]
+    # 20,000 draws know a standard deviation to half a percent.
+    np.testing.assert_allclose(drawn.std(0), expected, rtol=0.03)
+    np.testing.assert_allclose(drawn.mean(0), pooled.error, atol=5e-4)
+
+
+def test_a_cell_of_one_run_scatters_as_the_others_do() -> None:
+    rng = np.random.default_rng(0)
+    cells = [0.5 + 0.01 * rng.standard_normal(4) for _ in range(50)]
+    drawn = redraw([*cells, np.array([0.3])], draws=20_000, rng=rng)
+    noise = np.sqrt(np.mean([errors.var(ddof=1) for errors in cells]))
+    assert drawn[:, -1].std() == pytest.approx(noise, rel=0.03)
+    assert drawn[:, -1].mean() == pytest.approx(0.3, abs=5e-4)
+    alone = redraw([np.array([0.3]), np.array([0.2])], draws=5, rng=rng)
+    np.testing.assert_array_equal(alone, [[0.3, 0.2]] * 5)
+
+
+def test_the_bootstrap_draws_seeds_within_cells() -> None:
+    """Cells of equal compute and model differ between draws by their seeds alone."""
+    points, seed = table(cells=20)
+    pooled, _ = pool(points, seed)
+    fit = fit_law(pooled.compute, pooled.error)
+    arguments = {"rule": "all", "draws": 200, "seed": 1}
+
+    def spread(resampling: str) -> float:
+        drawn = bootstrap(
+            fit, pooled.compute, pooled.error, resampling=resampling, by_seed=pooled.by_seed,
+            **arguments,
+        )  # fmt: skip
+        return float(drawn.errors(np.array([300.0])).std())
+
+    assert spread("seeds") > 1.1 * spread("rows")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("misfit", [0.0, 0.003])
+@pytest.mark.parametrize("rule", ["all", "running-minimum"])
+def test_drawn_cells_and_seeds_hold_the_truth_at_their_rate(misfit: float, rule: str) -> None:
+    """60 tables of 30 cells and three seeds, with and without a misfit of the law beside the noise
+    of seeds: cells alone hold the truth in 78 to 93 % of them, cells and seeds in 93 to 100 %
+    (measured 2026-11-29), where 95 are stated."""
+    held = {"rows": 0, "seeds": 0}
+    for number in range(60):
+        rng = np.random.default_rng(number)
+        points, seed = table(number, cells=30, seeds=3, noise=0.005)
+        cell_misfit = dict(
+            zip(np.unique(points.compute), misfit * rng.standard_normal(30), strict=True)
+        )
+        moved = np.array([cell_misfit[c] for c in points.compute])
+        pooled, _ = pool(replace(points, error=points.error + moved), seed)
+        on = frontier(pooled.compute, pooled.error, rule=rule)
+        fit = fit_law(pooled.compute[on], pooled.error[on])
+        for resampling in held:
+            drawn = bootstrap(
+                fit, pooled.compute, pooled.error, rule=rule, draws=200, seed=number,
+                resampling=resampling, by_seed=pooled.by_seed,
+            )  # fmt: skip
+            low, high = drawn.error_interval(3000.0, level=0.95)
+            held[resampling] += low <= TRUTH.error(3000.0) <= high
+    assert held["seeds"] >= 54
+    assert held["seeds"] >= held["rows"]
 
 
 def test_two_rows_of_one_seed_are_refused() -> None:

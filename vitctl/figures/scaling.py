@@ -337,6 +337,22 @@ def _runs(ax: Axes, rows: Sequence[RunToLaw], theme: Theme) -> None:
             markeredgewidth=0,
             label=name or "run",
         )
+        _error_bars(ax, own, colour)
+
+
+def _error_bars(ax: Axes, rows: Sequence[RunToLaw], colour: str) -> None:
+    """One standard error to both sides of the means of repeated seeds."""
+    means = [(row, row.deviation) for row in rows if row.deviation]
+    if means:
+        ax.errorbar(
+            [row.compute for row, _ in means],
+            [row.error for row, _ in means],
+            yerr=[deviation for _, deviation in means],
+            fmt="none",
+            ecolor=colour,
+            elinewidth=1.0,
+            capsize=2.0,
+        )
 
 
 def _residual_panel(ax: Axes, summary: FitReport, theme: Theme) -> None:

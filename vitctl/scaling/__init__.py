@@ -12,6 +12,7 @@
     selection     how far picking lucky runs has pulled the law down
     bootstrap     refits of drawn tables
     compare       the forms against each other, by AIC and by extrapolation
+    form_choice   the form that predicts held-out runs best, and how sure that is
     points        runs as columns; what no law can describe
     repeats       the worth of repeated images
     repeats_luck  the effect of choosing lucky runs on that worth

@@ -23,7 +23,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from vitctl.scaling.bootstrap import Refits, percentiles
-from vitctl.scaling.curves import Curve, curve, error_at, redraw
+from vitctl.scaling.curves import Curve, curves, error_at, redraw
 from vitctl.scaling.fit import Fit
 from vitctl.scaling.laws import Law
 from vitctl.scaling.points import Points
@@ -98,9 +98,9 @@ def allocate(
     if len(points.models) < 2:
         return answer(reason="with one model only there is no choice of model to make")
     trend = _trend(points, frontier, budget=budget, level=level)
-    curves = [curve(points, model=m, over=points.compute, noise=noise) for m in points.models]
-    if any(error_at(one, math.log(budget)) is not None for one in curves):
-        chosen = _between(points, curves, budget=budget, draws=draws, seed=seed, level=level)
+    of_models = curves(points, points.models, over=points.compute, noise=noise)
+    if any(error_at(one, math.log(budget)) is not None for one in of_models):
+        chosen = _between(points, of_models, budget=budget, draws=draws, seed=seed, level=level)
         if trend is not None:
             chosen["images_interval"] = _hull(chosen["images_interval"], trend[2])
         return answer(how="between runs", trend=trend and trend[0], **chosen)
@@ -122,10 +122,10 @@ def allocate(
 
 
 def _between(
-    points: Points, curves: list[Curve], *, budget: float, draws: int, seed: int, level: float
+    points: Points, of_models: list[Curve], *, budget: float, draws: int, seed: int, level: float
 ) -> dict[str, Any]:
     at = math.log(budget)
-    covering = [one for one in curves if error_at(one, at) is not None]
+    covering = [one for one in of_models if error_at(one, at) is not None]
     rng = np.random.default_rng(seed)
     errors = np.full((len(covering), draws), np.inf)
     for i, one in enumerate(covering):

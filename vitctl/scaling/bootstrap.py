@@ -1,26 +1,27 @@
 """Refits of drawn tables: intervals of the parameters and of anything computed from them.
 
 `rows` draws the runs themselves with replacement, so the choice of the frontier varies with them;
-`residuals` keeps the frontier's compute and draws its residuals, for tables with few runs.
+`seeds` draws cells of repeated runs, and of each drawn cell its seeds; `residuals` keeps the
+frontier's compute and draws its residuals, for tables with few runs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vitctl.scaling.fit import Fit
-from vitctl.scaling.frontier import frontier, frontier_mask
-from vitctl.scaling.laws import PARAMETERS, Floats, amplitude, in_unit, predict
+from vitctl.scaling.frontier import frontier, frontier_masks
+from vitctl.scaling.laws import PARAMETERS, SMALLEST_ERROR, Floats, amplitude, in_unit, predict
 from vitctl.scaling.names import FrontierRule, Parameter, Resampling
 from vitctl.scaling.profile import Interval
+from vitctl.scaling.seeds import redraw
 from vitctl.scaling.solver import solve
 
 _CELLS = 4_000_000  # of one array: 32 MB
-_SMALLEST_ERROR = 1e-9  # a drawn error stays positive, so that its logarithm exists
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,19 @@ def bootstrap(
     draws: int,
     seed: int,
     resampling: Resampling = "rows",
+    by_seed: Sequence[Floats] | None = None,
 ) -> Refits:
-    """Refit the law to `draws` tables made from the whole table [n]."""
+    """Refit the law to `draws` tables made from the whole table [n]; `by_seed` are the errors of
+    each point's runs, which `seeds` draws from."""
     rng = np.random.default_rng(seed)
     chosen = frontier(compute, error, rule=rule)
     thetas, failed = [], 0
     for block in blocks(draws, len(compute)):
-        if resampling == "rows":
+        if resampling != "residuals":
             axis = compute
-            drawn, weight = _draw_rows(compute, error, rule=rule, draws=block, rng=rng)
+            by = by_seed if resampling == "seeds" else None
+            drawn, present = draw_tables(error, draws=block, rng=rng, by_seed=by)
+            weight = frontier_masks(compute, drawn, present, rule=rule).astype(np.float64)
         else:
             axis = compute[chosen]
             drawn = _draw_residuals(fit, axis, error[chosen], draws=block, rng=rng)
@@ -138,22 +143,21 @@ def _packed(weight: Floats) -> np.ndarray:
     return np.argsort(weight == 0, axis=1, kind="stable")[:, :used]
 
 
-def _draw_rows(
-    compute: Floats, error: Floats, *, rule: FrontierRule, draws: int, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
-    n = len(compute)
+def draw_tables(
+    error: Floats,
+    *,
+    draws: int,
+    rng: np.random.Generator,
+    by_seed: Sequence[Floats] | None = None,
+) -> tuple[Floats, np.ndarray]:
+    """Errors [draws, n] of drawn tables, and which points each of them has. With `by_seed` the
+    errors are averages of drawn seeds, else those measured."""
+    n = len(error)
     present = np.zeros((draws, n), bool)
     present[np.arange(draws)[:, None], rng.integers(0, n, (draws, n))] = True
-    if rule == "running-minimum":
-        mask = frontier_mask(compute, error, present)
-    elif rule == "all":
-        mask = present
-    else:
-        mask = np.zeros_like(present)
-        for row, chosen in enumerate(present):
-            at = np.flatnonzero(chosen)
-            mask[row, at[frontier(compute[at], error[at], rule=rule)]] = True
-    return np.broadcast_to(error, (draws, n)), mask.astype(np.float64)
+    if by_seed is None:
+        return np.broadcast_to(error, (draws, n)), present
+    return redraw(by_seed, draws=draws, rng=rng), present
 
 
 def _draw_residuals(
@@ -165,7 +169,7 @@ def _draw_residuals(
     r = np.log(error / law) if logarithmic else error - law
     r = (r - r.mean()) * math.sqrt(len(r) / fit.degrees_of_freedom)
     picked = r[rng.integers(0, len(r), (draws, len(r)))]
-    return law * np.exp(picked) if logarithmic else np.maximum(law + picked, _SMALLEST_ERROR)
+    return law * np.exp(picked) if logarithmic else np.maximum(law + picked, SMALLEST_ERROR)
 
 
 def _neighbours(centre: Floats, compute: Floats, lower: Floats, upper: Floats) -> Floats:

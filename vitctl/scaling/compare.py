@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vitctl.scaling.fit import Bounds, Fit, fit_law
+from vitctl.scaling.fit import Bounds, Fit, LawTask, enough_points, fit_laws
 from vitctl.scaling.frontier import frontier
 from vitctl.scaling.laws import FREE, Floats
 from vitctl.scaling.names import Form, FrontierRule
 from vitctl.scaling.solver import Objective
+
+_HELD_OUT = 3  # runs of the frontier, one in so many, where a table has no usual budgets
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,14 @@ class ComparedForm:
 
 @dataclass(frozen=True)
 class Forecast:
-    """A form fitted below a budget, scored on the frontier above it (errors as fractions).
+    """A form fitted below a budget, scored on the frontier above it (errors as fractions); all
+    None with too few runs below, scores None with none above.
 
     `bias` is the mean of measured minus predicted: positive means the form promised too much.
     """
 
     form: Form
+    fit: Fit | None
     rmse: float | None
     bias: float | None
 
@@ -54,7 +58,7 @@ def compare_forms(
     compute: Floats, error: Floats, *, objective: Objective, bounds: Bounds
 ) -> tuple[ComparedForm, ...]:
     """Every form on the same frontier [n], best AICc first."""
-    fits = {form: _try(compute, error, form, objective, bounds) for form in FREE}
+    (fits,) = _every_form([(compute, error)], objective, bounds)
     scores = {form: fit.aicc for form, fit in fits.items() if fit and fit.aicc is not None}
     best = min(scores.values(), default=None)
     total = sum(math.exp(-0.5 * (score - best)) for score in scores.values()) if best else 1.0
@@ -70,58 +74,41 @@ def extrapolate(
     compute: Floats,
     error: Floats,
     *,
-    below: float,
+    below: Sequence[float],
     rule: FrontierRule,
     objective: Objective,
     bounds: Bounds,
-) -> Extrapolation:
-    """Fit what was known up to a budget, predict the frontier above it.
+) -> tuple[Extrapolation, ...]:
+    """For each budget fit what was known up to it, predict the frontier above it.
 
     The frontier below is taken anew from the runs below, as someone at that time would have.
     """
-    known = np.flatnonzero(compute <= below)
-    fitted = known[frontier(compute[known], error[known], rule=rule)] if len(known) else known
     whole = frontier(compute, error, rule=rule)
-    later = whole[compute[whole] > below]
-    forecasts = []
-    for form in FREE:
-        fit = _try(compute[fitted], error[fitted], form, objective, bounds)
-        if fit is None or not len(later):
-            forecasts.append(Forecast(form=form, rmse=None, bias=None))
-            continue
-        missed = error[later] - fit.law.error(compute[later])
-        rmse = float(np.sqrt(np.mean(missed**2)))
-        forecasts.append(Forecast(form=form, rmse=rmse, bias=float(missed.mean())))
-    return Extrapolation(
-        below=below, fitted=len(fitted), predicted=len(later), forecasts=tuple(forecasts)
+    folds = []
+    for budget in below:
+        known = np.flatnonzero(compute <= budget)
+        fitted = known[frontier(compute[known], error[known], rule=rule)] if len(known) else known
+        folds.append((budget, fitted, whole[compute[whole] > budget]))
+    every = _every_form([(compute[i], error[i]) for _, i, _ in folds], objective, bounds)
+    return tuple(
+        Extrapolation(
+            below=budget,
+            fitted=len(fitted),
+            predicted=len(later),
+            forecasts=tuple(
+                _forecast(form, fit, compute[later], error[later]) for form, fit in fits.items()
+            ),
+        )
+        for (budget, fitted, later), fits in zip(folds, every, strict=True)
     )
 
 
-@dataclass(frozen=True)
-class Score:
-    """A form's root mean square error over `predicted` points of all extrapolations together."""
-
-    form: Form
-    rmse: float
-    predicted: int
-
-
-def scores(extrapolations: Sequence[Extrapolation]) -> tuple[Score, ...]:
-    """The forms that could be fitted in every extrapolation that predicts anything, the best
-    first."""
-    predicted = [one for one in extrapolations if one.predicted]
-    out = []
-    for form in FREE if predicted else ():
-        squares = [
-            one.predicted * forecast.rmse**2
-            for one in predicted
-            for forecast in one.forecasts
-            if forecast.form == form and forecast.rmse is not None
-        ]
-        total = sum(one.predicted for one in predicted)
-        if len(squares) == len(predicted):
-            out.append(Score(form=form, rmse=math.sqrt(sum(squares) / total), predicted=total))
-    return tuple(sorted(out, key=lambda score: score.rmse))
+def _forecast(form: Form, fit: Fit | None, compute: Floats, error: Floats) -> Forecast:
+    if fit is None or not len(error):
+        return Forecast(form=form, fit=fit, rmse=None, bias=None)
+    missed = error - fit.law.error(compute)
+    rmse = float(np.sqrt(np.mean(missed**2)))
+    return Forecast(form=form, fit=fit, rmse=rmse, bias=float(missed.mean()))
 
 
 def default_budgets(compute: Floats) -> tuple[float, ...]:
@@ -130,9 +117,39 @@ def default_budgets(compute: Floats) -> tuple[float, ...]:
     return tuple(largest / factor for factor in (10.0, 100.0) if largest / factor > 4 * smallest)
 
 
-def _try(
-    compute: Floats, error: Floats, form: Form, objective: Objective, bounds: Bounds
-) -> Fit | None:
-    if len(compute) < len(FREE[form]) + 1:
-        return None
-    return fit_law(compute, error, form=form, objective=objective, bounds=bounds)
+def budgets_of(compute: Floats, error: Floats, *, rule: FrontierRule) -> tuple[float, ...]:
+    """`default_budgets`; where none of them leaves runs enough to fit every form, the compute above
+    which the dearest third of the frontier lies, if that does."""
+    usual = default_budgets(compute)
+    most = max(len(FREE[form]) for form in FREE) + 1
+    if any(
+        np.sum(compute <= budget) and _frontier_size(compute, error, budget, rule) >= most
+        for budget in usual
+    ):
+        return usual
+    chosen = frontier(compute, error, rule=rule)
+    values = np.unique(compute[chosen])
+    held = max(1, len(values) // _HELD_OUT)
+    if len(values) - held < most:
+        return usual
+    return (*usual, float(values[-held - 1]))
+
+
+def _frontier_size(compute: Floats, error: Floats, budget: float, rule: FrontierRule) -> int:
+    known = compute <= budget
+    return len(frontier(compute[known], error[known], rule=rule))
+
+
+def _every_form(
+    tables: Sequence[tuple[Floats, Floats]], objective: Objective, bounds: Bounds
+) -> list[dict[Form, Fit | None]]:
+    """Every form fitted to each table of compute and error; None where it has too few points."""
+    pairs = [
+        (i, form)
+        for i, (compute, _) in enumerate(tables)
+        for form in FREE
+        if enough_points(len(compute), form)
+    ]
+    tasks = [LawTask(*tables[i], form) for i, form in pairs]
+    fits = dict(zip(pairs, fit_laws(tasks, objective=objective, bounds=bounds), strict=True))
+    return [{form: fits.get((i, form)) for form in FREE} for i in range(len(tables))]

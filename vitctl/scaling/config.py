@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from vitctl.scaling.names import Against, Form, FrontierRule, Resampling, Space, Unit
+from vitctl.scaling.names import Against, FormSetting, FrontierRule, Resampling, Space, Unit
 from vitctl.settings.config import Config
 
 
@@ -95,13 +95,14 @@ class LawConfig(Config):
     """How the law is fitted.
 
     Attributes:
-      form: saturating a(C+d)^-b+c; floor aC^-b+c; shift a(C+d)^-b; power aC^-b.
+      form: saturating a(C+d)^-b+c; floor aC^-b+c; shift a(C+d)^-b; power aC^-b; auto, the one of
+        them that predicts held-out runs best.
       frontier: running-minimum; hull, the lower convex hull in log-log; all points.
       space: least squares in error or in log error.
       huber: residuals past it, in that space, count linearly; None means squares throughout.
     """
 
-    form: Form = "saturating"
+    form: FormSetting = "saturating"
     frontier: FrontierRule = "running-minimum"
     space: Space = "error"
     huber: PositiveFloat | None = None
@@ -114,7 +115,8 @@ class ScalingConfig(Config):
     Attributes:
       level: of every interval.
       draws: bootstrap tables; the other simulations take a fixed share of it.
-      resampling: draw whole runs, or residuals on the frontier.
+      resampling: draw whole runs; runs, and of each cell its seeds; or residuals on the frontier.
+        A table with repeated seeds resolves to `seeds` where the setting is left out.
       noise: known standard deviation of one run's error, a fraction, or of its loss; None
         estimates it.
       budgets: compute for which to say what to train.

@@ -6,11 +6,12 @@ training set. Between measurements it is read off log-linearly; beyond them it i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vitctl.scaling.fit import fit_law
+from vitctl.scaling.fit import LawTask, fit_laws
 from vitctl.scaling.frontier import frontier
 from vitctl.scaling.laws import FREE, Floats
 from vitctl.scaling.points import Points
@@ -29,21 +30,26 @@ class Curve:
     freedom: int | None
 
 
-def curve(points: Points, *, model: str, over: Floats, noise: float | None = None) -> Curve:
-    """The envelope of one model's runs over `over` [n], images or compute of every point.
+def curves(
+    points: Points, models: Sequence[str], *, over: Floats, noise: float | None = None
+) -> list[Curve]:
+    """The envelope of each model's runs over `over` [n], images or compute of every point.
 
     The noise, unless given, is the scatter about the law fitted to the envelope, which counts
     the misfit of the law as noise too.
     """
     assert points.model is not None
-    own = np.flatnonzero(points.model == model)
-    own = own[frontier(over[own], points.error[own])]
-    x, error = over[own], points.error[own]
-    freedom = None
-    if noise is None and len(own) >= len(FREE["saturating"]) + 2:
-        fit = fit_law(x, error)
-        noise, freedom = fit.scatter, fit.degrees_of_freedom
-    return Curve(name=model, log_x=np.log(x), error=error, noise=noise, freedom=freedom)
+    out, tasks = [], {}
+    for number, model in enumerate(models):
+        own = np.flatnonzero(points.model == model)
+        own = own[frontier(over[own], points.error[own])]
+        x, error = over[own], points.error[own]
+        if noise is None and len(own) >= len(FREE["saturating"]) + 2:
+            tasks[number] = LawTask(x, error, "saturating")
+        out.append(Curve(name=model, log_x=np.log(x), error=error, noise=noise, freedom=None))
+    for number, fit in zip(tasks, fit_laws(list(tasks.values())), strict=True):
+        out[number] = replace(out[number], noise=fit.scatter, freedom=fit.degrees_of_freedom)
+    return out
 
 
 def redraw(one: Curve, *, draws: int, rng: np.random.Generator) -> list[Curve]:
@@ -56,11 +62,12 @@ def redraw(one: Curve, *, draws: int, rng: np.random.Generator) -> list[Curve]:
     if one.freedom is not None:
         sigma *= np.sqrt(one.freedom / rng.chisquare(one.freedom, (draws, 1)))
     errors = one.error + sigma * rng.standard_normal((draws, len(one.error)))
-    out = []
-    for row in errors:
-        falls = row < np.concatenate([[np.inf], np.minimum.accumulate(row)[:-1]])
-        out.append(replace(one, log_x=one.log_x[falls], error=row[falls]))
-    return out
+    falls = np.ones(errors.shape, bool)
+    falls[:, 1:] = errors[:, 1:] < np.minimum.accumulate(errors, axis=1)[:, :-1]
+    return [
+        Curve(one.name, one.log_x[at], row[at], one.noise, one.freedom)
+        for row, at in zip(errors, falls, strict=True)
+    ]
 
 
 def error_at(one: Curve, log_x: float) -> float | None:

@@ -15,12 +15,12 @@ from itertools import combinations
 import numpy as np
 
 from vitctl.scaling.bootstrap import percentiles
-from vitctl.scaling.curves import Curve, curve, log_x_at, redraw
+from vitctl.scaling.curves import Curve, curves, log_x_at, redraw
 from vitctl.scaling.names import Measure
 from vitctl.scaling.points import Points
 from vitctl.scaling.profile import Interval
 
-_LEVELS = 65  # errors compared between the two ends
+_STEPS = np.linspace(0.0, 1.0, 65)  # between the two ends: errors that are compared
 _ENOUGH = 0.9  # share of the draws in which the curves must still overlap
 
 
@@ -60,14 +60,14 @@ def sample_efficiencies(
     if points.images is None:
         return tuple(_unknown(*pair, "the table has no images seen") for pair in pairs)
     names = [name for name in points.models if any(name in pair for pair in pairs)]
-    curves = {name: curve(points, model=name, over=points.images, noise=noise) for name in names}
+    of_model = dict(zip(names, curves(points, names, over=points.images, noise=noise), strict=True))
     redrawn: dict[str, list[Curve]] = {}
     for name, stream in zip(names, np.random.SeedSequence(seed).spawn(len(names)), strict=True):
-        redrawn[name] = redraw(curves[name], draws=draws, rng=np.random.default_rng(stream))
+        redrawn[name] = redraw(of_model[name], draws=draws, rng=np.random.default_rng(stream))
     return tuple(
         _compare(
-            curves[a],
-            curves[b],
+            of_model[a],
+            of_model[b],
             redrawn=(redrawn[a], redrawn[b]),
             level=level,
             measure=points.measure,
@@ -109,7 +109,7 @@ def _factors(one: Curve, other: Curve) -> tuple[np.ndarray, np.ndarray] | None:
     lowest = max(one.error[-1], other.error[-1])
     if lowest >= highest:
         return None
-    errors = np.linspace(highest, lowest, _LEVELS)
+    errors = highest + _STEPS * (lowest - highest)
     return errors, log_x_at(one, errors) - log_x_at(other, errors)
 
 
@@ -120,10 +120,10 @@ def _interval(
         few = one if one.noise is None else other
         return (None, None), f"no interval: {len(few.error)} points of {few.name} are too few"
     overlaps = [_factors(a, b) for a, b in zip(*redrawn, strict=True)]
-    means = [float(np.mean(factors[1])) for factors in overlaps if factors is not None]
-    if len(means) < _ENOUGH * len(overlaps):
+    factors = [overlap[1] for overlap in overlaps if overlap is not None]
+    if len(factors) < _ENOUGH * len(overlaps):
         return (None, None), "no interval: their errors overlap by less than the noise"
-    return percentiles(np.exp(means), level=level), None
+    return percentiles(np.exp(np.mean(factors, axis=1)), level=level), None
 
 
 def _unknown(model: str, reference: str, reason: str) -> SampleEfficiency:

@@ -13,7 +13,9 @@ depend on b in any other; with them u is 1.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -119,50 +121,117 @@ def fit_law(
     Raises ValueError with fewer than one point more than parameters: such a curve passes through
     every point and says nothing about the next one.
     """
-    n, k = len(compute), len(FREE[form])
-    if n < k + 1:
-        raise ValueError(f"{form} has {k} parameters and needs {k + 1} points or more, got {n}")
-    weight = np.ones(n)
-    unit = bounds.unit(compute)
-    lower, upper = bounds.arrays(form, largest_compute=float(compute.max()), unit=unit)
-    x = compute / unit
-    initial = starts(x, error, weight=weight, lower=lower, upper=upper)
+    (fit,) = fit_laws([LawTask(compute, error, form)], objective=objective, bounds=bounds)
+    return fit
+
+
+@dataclass(frozen=True)
+class LawTask:
+    """Points [n] to fit, and the form."""
+
+    compute: Floats
+    error: Floats
+    form: Form
+
+
+def enough_points(points: int, form: Form) -> bool:
+    """Whether `form` can be fitted to so many points."""
+    return points >= len(FREE[form]) + 1
+
+
+def fit_laws(
+    tasks: Sequence[LawTask],
+    *,
+    objective: Objective = LEAST_SQUARES,
+    bounds: Bounds = USUAL_BOUNDS,
+) -> list[Fit]:
+    """`fit_law` of each task. All starts of all tasks are one batch, which costs hardly more than
+    those of one."""
+    problems = [_StartedTask.of(task, bounds) for task in tasks]
+    if not problems:
+        return []
+    longest = max(len(task.error) for task in tasks)
+    count = [len(problem.initial) for problem in problems]
+
+    def each(rows: Iterable[Floats]) -> Floats:
+        return np.repeat(np.stack(list(rows)), count, axis=0)
+
+    def padded(values: Floats, **how: Any) -> Floats:
+        return np.pad(values, (0, longest - len(values)), **how)
+
     solution = solve(
-        x,
-        error,
-        weight=weight,
-        initial=initial,
-        lower=lower,
-        upper=upper,
+        each(padded(problem.compute, mode="edge") for problem in problems),
+        each(padded(task.error, mode="edge") for task in tasks),
+        weight=each(padded(np.ones(len(task.error))) for task in tasks),
+        initial=np.concatenate([problem.initial for problem in problems]),
+        lower=each(problem.lower for problem in problems),
+        upper=each(problem.upper for problem in problems),
         objective=objective,
     )
-    best = int(np.argmin(solution.cost))
-    theta, cost = solution.theta[best], float(solution.cost[best])
-    at_bound = tuple(
-        name
-        for i, name in enumerate(PARAMETERS)
-        if name in FREE[form] and (theta[i] <= lower[i] or theta[i] >= upper[i])
-    )
-    aic, aicc = information(cost, n, k)
-    return Fit(
-        theta=theta,
-        unit=unit,
-        form=form,
-        objective=objective,
-        bounds=bounds,
-        points=n,
-        cost=cost,
-        deviation=math.sqrt(2 * cost / (n - k)),
-        scatter=math.sqrt(float(np.sum((predict(theta, x) - error) ** 2)) / (n - k)),
-        aic=aic,
-        aicc=aicc,
-        starts=len(initial),
-        starts_at_minimum=int(np.sum(solution.cost <= cost * (1 + _SAME_MINIMUM) + 1e-18)),
-        at_bound=at_bound,
-        correlation=_correlation(
-            theta, x, unit=unit, form=form, objective=objective, held=at_bound
-        ),
-    )
+    splits = np.cumsum(count)[:-1]
+    results = zip(np.split(solution.theta, splits), np.split(solution.cost, splits), strict=True)
+    return [
+        problem.fit(theta, cost, objective=objective, bounds=bounds)
+        for problem, (theta, cost) in zip(problems, results, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _StartedTask:
+    """A task in its unit: compute [n], starts [s, 4] and bounds [4]."""
+
+    task: LawTask
+    unit: float
+    compute: Floats
+    initial: Floats
+    lower: Floats
+    upper: Floats
+
+    @staticmethod
+    def of(task: LawTask, bounds: Bounds) -> _StartedTask:
+        n, k = len(task.compute), len(FREE[task.form])
+        if not enough_points(n, task.form):
+            raise ValueError(
+                f"{task.form} has {k} parameters and needs {k + 1} points or more, got {n}"
+            )
+        unit = bounds.unit(task.compute)
+        largest = float(task.compute.max())
+        lower, upper = bounds.arrays(task.form, largest_compute=largest, unit=unit)
+        x = task.compute / unit
+        initial = starts(x, task.error, weight=np.ones(n), lower=lower, upper=upper)
+        return _StartedTask(task, unit, x, initial, lower, upper)
+
+    def fit(self, theta: Floats, cost: Floats, *, objective: Objective, bounds: Bounds) -> Fit:
+        """The best of the solutions theta [s, 4] with cost [s]."""
+        form, x, error = self.task.form, self.compute, self.task.error
+        n, k = len(x), len(FREE[form])
+        best = int(np.argmin(cost))
+        at, lowest = theta[best], float(cost[best])
+        at_bound = tuple(
+            name
+            for i, name in enumerate(PARAMETERS)
+            if name in FREE[form] and (at[i] <= self.lower[i] or at[i] >= self.upper[i])
+        )
+        aic, aicc = information(lowest, n, k)
+        return Fit(
+            theta=at,
+            unit=self.unit,
+            form=form,
+            objective=objective,
+            bounds=bounds,
+            points=n,
+            cost=lowest,
+            deviation=math.sqrt(2 * lowest / (n - k)),
+            scatter=math.sqrt(float(np.sum((predict(at, x) - error) ** 2)) / (n - k)),
+            aic=aic,
+            aicc=aicc,
+            starts=len(theta),
+            starts_at_minimum=int(np.sum(cost <= lowest * (1 + _SAME_MINIMUM) + 1e-18)),
+            at_bound=at_bound,
+            correlation=_correlation(
+                at, x, unit=self.unit, form=form, objective=objective, held=at_bound
+            ),
+        )
 
 
 def information(cost: float, n: int, k: int) -> tuple[float, float | None]:

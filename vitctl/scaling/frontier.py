@@ -52,6 +52,21 @@ def frontier_mask(compute: Floats, error: Floats, present: NDArray[np.bool_]) ->
     return mask
 
 
+def frontier_masks(
+    compute: Floats, error: Floats, present: NDArray[np.bool_], *, rule: FrontierRule
+) -> NDArray[np.bool_]:
+    """`frontier_mask` by any rule: `error` [n] or [batch, n], `present` [batch, n]."""
+    if rule == "all":
+        return present
+    if rule == "running-minimum":
+        return frontier_mask(compute, error, present)
+    mask = np.zeros_like(present)
+    for row, values in enumerate(np.broadcast_to(error, present.shape)):
+        at = np.flatnonzero(present[row])
+        mask[row, at[frontier(compute[at], values[at], rule=rule)]] = True
+    return mask
+
+
 def _lower_hull(compute: Floats, error: Floats, chosen: Index) -> Index:
     """The lower convex hull in log-log of a falling chain (Andrew's monotone chain).
 

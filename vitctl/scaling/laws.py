@@ -34,6 +34,8 @@ FREE: dict[Form, tuple[Parameter, ...]] = {
 }
 CEILING: dict[Measure, float | None] = {"error": 1.0, "loss": None}
 """The largest value there can be: of an error rate 1, of a loss none."""
+SMALLEST_ERROR = 1e-9
+"""Of a drawn error, so that it stays positive and its logarithm exists."""
 _MAX_EXPONENT = 300.0  # e^300: far past any error, short of overflow
 _LARGEST_LOG = 700.0  # e^700 is still a number
 

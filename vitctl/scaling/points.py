@@ -15,7 +15,9 @@ from vitctl.scaling.names import Measure
 @dataclass(frozen=True)
 class Points:
     """Runs by row: compute > 0 in any one unit, error as a fraction in 0..1 or a loss, and what is
-    known besides. `row` is the place in the user's table, counted from 1 without the header."""
+    known besides. `row` is the place in the user's table, counted from 1 without the header.
+
+    Of cells of repeated runs `error` is the mean and `by_seed` the errors of each cell's runs."""
 
     compute: Floats
     error: Floats
@@ -24,6 +26,7 @@ class Points:
     data_size: Floats | None = None  # images in the training set
     images: Floats | None = None  # images seen in training, each epoch counted
     measure: Measure = "error"
+    by_seed: tuple[Floats, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.compute)

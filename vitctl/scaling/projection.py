@@ -19,6 +19,7 @@ from vitctl.scaling.laws import Floats
 
 _MAX_STEPS = 300
 _COST_TOLERANCE = 1e-13  # relative; two orders above what float64 resolves in a sum of squares
+_EXACT = 1e-29  # of the sum of squares of the errors: no residual is left but rounding
 _MAX_DAMPING = 1e10
 _MAX_EXPONENT = 150.0  # of an amplitude or a basis: the square of their product is still finite
 _TINY = 1e-300
@@ -83,21 +84,23 @@ def search(
     shape = np.clip(initial[:, [1, 3]], low, high)  # (b, d)
     at = _project(problem, shape)
     damping = np.full(len(initial), 1e-3)
+    least = _EXACT * np.sum(weight * error**2, axis=1)
     running = np.ones(len(initial), bool)
     for _ in range(_MAX_STEPS):
         i = np.flatnonzero(running)
         if not len(i):
             break
         part = problem.take(i)
-        step = _step(part, at.take(i), shape[i], low[i], high[i], damping[i])
+        step, promised = _step(part, at.take(i), shape[i], low[i], high[i], damping[i])
         trial = np.clip(shape[i] + step, low[i], high[i])
         tried = _project(part, trial)
         better = tried.cost < at.cost[i]
-        settled = better & (at.cost[i] - tried.cost <= _COST_TOLERANCE * at.cost[i])
+        gain = np.where(better, at.cost[i] - tried.cost, promised)
+        settled = (gain <= _COST_TOLERANCE * at.cost[i]) | (at.cost[i] <= least[i])
         shape[i[better]] = trial[better]
         at.put(i[better], tried.take(better))
         damping[i] = np.where(better, np.maximum(damping[i] * 0.3, 1e-12), damping[i] * 4.0)
-        # No smaller step helps either: this is the minimum to the precision of float64.
+        # Where no smaller step helps either, this is the minimum to the precision of float64.
         running[i] = ~(settled | (damping[i] > _MAX_DAMPING))
     log_a = np.log(np.maximum(at.amplitude, _TINY)) + shape[:, 0] * middle
     theta = np.stack([log_a, shape[:, 0], at.floor, shape[:, 1]], axis=1)
@@ -180,8 +183,9 @@ def _step(
     low: Floats,
     high: Floats,
     damping: Floats,
-) -> Floats:
-    """One damped step [batch, 2] in (b, d) from `shape`, where the projection is `at`."""
+) -> tuple[Floats, Floats]:
+    """One damped step [batch, 2] in (b, d) from `shape`, where the projection is `at`; and by how
+    much the undamped one would lower the cost [batch], if the residuals were linear."""
     root = np.sqrt(problem.weight)
     excess = at.amplitude[:, None] * at.basis
     # An amplitude on its bound is a bound of a itself, which moves with b away from the middle.
@@ -204,7 +208,10 @@ def _step(
     # The inverse of [[along, off], [off, along]], with |off| at most 1.
     turned = along[:, None] * gradient - off[:, None] * gradient[:, ::-1]
     step = -turned / (along**2 - off**2)[:, None] / scale
-    return np.where(free & np.isfinite(step), step, 0.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        newton = np.sum(gradient**2, axis=1) - 2 * off * gradient[:, 0] * gradient[:, 1]
+        promised = 0.5 * newton / np.maximum(1.0 - off**2, _TINY)
+    return np.where(free & np.isfinite(step), step, 0.0), promised
 
 
 def _linear_axes(root: Floats, at: _Projected) -> tuple[Floats, Floats]:

@@ -33,9 +33,8 @@ from vitctl.scaling.repeats_luck import grid, simulate, widened
 from vitctl.scaling.solver import Objective, solve
 
 _GRID = np.geomspace(0.05, 1e4, 45)
-_CUTS = 20  # of the golden section and the ends' bisection, which begin on a third of a decade
+_ZOOMS, _INNER = 6, 9  # of searches in log r, each ten times as fine as the one before
 _REPEATED = 1.5  # epochs from which a run says something of repetition
-_GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -193,32 +192,22 @@ def _costs(
 
 
 def _search(x: Floats, y: Floats, epochs: Floats, without: Fit, how: _How) -> tuple[float, float]:
-    """The r of the lowest cost, and that cost: golden section about the best of the grid."""
+    """The r of the lowest cost, and that cost: the best of a grid, then of ever finer ones about
+    it."""
     values = np.append(_GRID, math.inf)
     costs = _costs(x, y, epochs, values, without)
     best = int(np.argmin(costs))
     if math.isinf(values[best]):
         return math.inf, float(without.cost)
     near = _fit(x, y, epochs, float(values[best]), how)
-
-    def cost(log_r: float) -> float:
-        return float(_costs(x, y, epochs, np.array([math.exp(log_r)]), near, around=(1.0,))[0])
-
     low = math.log(values[max(best - 1, 0)])
     high = math.log(min(values[best + 1], 1e5))
-    inner = [high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)]
-    pair = [cost(at) for at in inner]
-    for _ in range(_CUTS):
-        if pair[0] <= pair[1]:
-            high, inner = inner[1], [0.0, inner[0]]
-            inner[0] = high - _GOLDEN * (high - low)
-            pair = [cost(inner[0]), pair[0]]
-        else:
-            low, inner = inner[0], [inner[1], 0.0]
-            inner[1] = low + _GOLDEN * (high - low)
-            pair = [pair[1], cost(inner[1])]
-    at, lowest = min(zip(inner, pair, strict=True), key=lambda pair: pair[1])
-    return math.exp(at), lowest
+    for _ in range(_ZOOMS):
+        inner = np.linspace(low, high, _INNER + 2)
+        costs = _costs(x, y, epochs, np.exp(inner), near, around=(1.0,))
+        best = int(np.argmin(costs))
+        low, high = inner[max(best - 1, 0)], inner[min(best + 1, _INNER + 1)]
+    return math.exp(inner[best]), float(costs[best])
 
 
 def _interval(
@@ -230,16 +219,17 @@ def _interval(
     threshold: float,
     without_will_do: bool,
 ) -> Interval:
-    """The r next to the best one at which the cost passes the threshold, searched by bisection of
-    log r; 0 where the smallest does not, None above where an infinite one does not."""
-
-    def cost(log_r: float) -> float:
-        return float(_costs(x, y, epochs, np.array([math.exp(log_r)]), fit, around=(1.0,))[0])
+    """The r next to the best one at which the cost passes the threshold, searched in log r between
+    two that lie on either side, in ever finer steps; 0 where the smallest does not, None above
+    where an infinite one does not."""
 
     def end(inside: float, outside: float) -> float:
-        for _ in range(_CUTS):
-            middle = (inside + outside) / 2
-            inside, outside = (middle, outside) if cost(middle) <= threshold else (inside, middle)
+        for _ in range(_ZOOMS):
+            steps = np.linspace(inside, outside, _INNER + 2)
+            costs = _costs(x, y, epochs, np.exp(steps[1:-1]), fit, around=(1.0,))
+            passed = np.append(costs > threshold, True)
+            first = int(np.argmax(passed))
+            inside, outside = steps[first], steps[first + 1]
         return math.exp(inside)
 
     costs = _costs(x, y, epochs, _GRID, fit)

@@ -16,7 +16,7 @@ import numpy as np
 
 from vitctl.scaling.fit import Fit
 from vitctl.scaling.frontier import frontier_mask
-from vitctl.scaling.laws import Floats, predict
+from vitctl.scaling.laws import SMALLEST_ERROR, Floats, predict
 from vitctl.scaling.points import Points
 from vitctl.scaling.profile import Interval
 from vitctl.scaling.solver import solve
@@ -27,7 +27,6 @@ _STEPS = np.array([-8, -4, -2.5, -1.5, -0.75, 0, 0.75, 1.5, 2.5, 4, 8])  # in ha
 _LEAST_WIDTH = 0.01  # of log r
 _MOST = math.log(1e4)  # of log r; no table tells larger ones from infinity
 _LEAST = math.log(0.05)
-_SMALLEST_ERROR = 1e-9
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def simulate(
         near = np.abs(points.error - predicted) <= _NEAR * sigma
         near[index] = True
         tables = predicted + sigma * rng.standard_normal((draws, len(points)))
-        tables = np.where(near, np.maximum(tables, _SMALLEST_ERROR), points.error)
+        tables = np.where(near, np.maximum(tables, SMALLEST_ERROR), points.error)
         weight = _chosen(points, tables)
         drawn = _fits(points, tables, weight, shares, log_worths, fit)
         missed = np.sum(weight * (tables - predicted) ** 2, axis=1) / weight.sum(1)
@@ -140,15 +139,17 @@ def _fits(
     used = int(np.count_nonzero(weight, axis=1).max())
     columns = np.argsort(weight == 0, axis=1, kind="stable")[:, :used]
     y, w = (np.take_along_axis(values, columns, axis=1) for values in (tables, weight))
-    initial = np.tile(fit.theta, (len(tables), 1))
-    costs = []
-    for counted in shares:
-        x = (points.compute * counted / fit.unit)[columns]
-        solution = solve(
-            x, y, weight=w, initial=initial, lower=lower, upper=upper, objective=fit.objective
-        )
-        costs.append(solution.cost)
-    cost = np.stack(costs)  # [m, draws]
+    x = np.concatenate([(points.compute * counted / fit.unit)[columns] for counted in shares])
+    solution = solve(
+        x,
+        np.tile(y, (len(shares), 1)),
+        weight=np.tile(w, (len(shares), 1)),
+        initial=np.broadcast_to(fit.theta, (len(x), 4)),
+        lower=lower,
+        upper=upper,
+        objective=fit.objective,
+    )
+    cost = solution.cost.reshape(len(shares), len(tables))
     best = np.argmin(cost, axis=0)
     inner = np.clip(best, 1, len(log_worths) - 2)
     every = np.arange(len(tables))

@@ -10,9 +10,10 @@ import numpy as np
 
 from vitctl.scaling.allocation import Allocation
 from vitctl.scaling.bottlenecks import Best
-from vitctl.scaling.compare import ComparedForm, Extrapolation, scores
+from vitctl.scaling.compare import ComparedForm, Extrapolation
 from vitctl.scaling.efficiency import SampleEfficiency
 from vitctl.scaling.laws import PARAMETERS, Law
+from vitctl.scaling.points import Points
 from vitctl.scaling.published import DECIMALS, PUBLISHED
 from vitctl.scaling.repeats import Repeats, share
 from vitctl.scaling.seeds import Seeds
@@ -28,6 +29,7 @@ from vitctl.scaling.summary import (
     ExtrapolationSummary,
     FitSummary,
     ForecastSummary,
+    FormChosen,
     HeldOut,
     LargestRun,
     LawSummary,
@@ -55,7 +57,7 @@ def summary(
     `seeds` is what repeated runs told.
     """
     fit, drawn = result.fit, result.drawn
-    rows = residuals(result, against=PUBLISHED[against].law if against else None)
+    rows = residuals(result, against=PUBLISHED[against].law if against else None, seeds=seeds)
     return FitSummary(
         **_parameters(fit.law),
         form=fit.form,
@@ -85,9 +87,10 @@ def summary(
         variants=tuple(_variant(variant) for variant in result.variants),
         extrapolation=tuple(_extrapolation(one) for one in result.extrapolations),
         held_out=tuple(
-            HeldOut(form=one.form, rmse=one.rmse, predicted=one.predicted)
-            for one in scores(result.extrapolations)
+            HeldOut(form=one.form, rmse=one.rmse, predicted=one.predicted, wins=one.wins)
+            for one in result.held_out
         ),
+        form_chosen=None if result.choice is None else FormChosen(**asdict(result.choice)),
         repeats=_repeats(result.repeats),
         bottlenecks=Bottlenecks(
             by_model=tuple(_best(result, best) for best in result.by_model),
@@ -121,7 +124,7 @@ def band(result: Study) -> Band:
     return Band(**{name: column.tolist() for name, column in columns.items()})
 
 
-def residuals(result: Study, *, against: Law | None) -> list[RunToLaw]:
+def residuals(result: Study, *, against: Law | None, seeds: Seeds | None = None) -> list[RunToLaw]:
     """One a run, in the table's order.
 
     `off` is the residual in standard deviations of the frontier's scatter. A run is `off_law`
@@ -139,11 +142,20 @@ def residuals(result: Study, *, against: Law | None) -> list[RunToLaw]:
             on_frontier=bool(on[i]),
             off_law=bool(abs(result.off[i]) > OFF_LAW),
             **_given(
-                residual_against=None if printed is None else float(points.error[i] - printed[i])
+                residual_against=None if printed is None else float(points.error[i] - printed[i]),
+                **_averaged(points, seeds, i),
             ),
         )
         for i in range(len(points))
     ]
+
+
+def _averaged(points: Points, seeds: Seeds | None, i: int) -> dict[str, Any]:
+    """How many runs point `i` is the mean of, and its standard error, where seeds are repeated."""
+    if points.by_seed is None or seeds is None or not seeds.freedom:
+        return {}
+    count = len(points.by_seed[i])
+    return {"seeds": count, "deviation": seeds.noise / math.sqrt(count)}
 
 
 def largest_run(result: Study, *, against: str | None) -> LargestRun:
@@ -230,7 +242,13 @@ def _extrapolation(one: Extrapolation) -> ExtrapolationSummary:
         fitted=one.fitted,
         predicted=one.predicted,
         forecasts=tuple(
-            ForecastSummary(form=f.form, rmse=f.rmse, bias=f.bias) for f in one.forecasts
+            ForecastSummary(
+                form=f.form,
+                rmse=f.rmse,
+                bias=f.bias,
+                law=None if f.fit is None else LawSummary(**_parameters(f.fit.law)),
+            )
+            for f in one.forecasts
         ),
     )
 

@@ -3,16 +3,21 @@
 A running minimum over single runs picks the luckiest seed of each cell. So the runs of a cell are
 averaged, and their scatter about the averages is the noise of a run, without any law:
 sigma^2 = sum (E - mean)^2 / sum (k - 1) over cells of k runs. An average has sigma / sqrt(k).
+
+A drawn table (`redraw`) takes as many runs of a cell as it has, with replacement. Their mean
+scatters by (k - 1) / k of the true variance, which is made up for.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vitctl.errors import InputError
-from vitctl.scaling.laws import Floats
+from vitctl.scaling.laws import SMALLEST_ERROR, Floats
 from vitctl.scaling.points import Points
 
 _ENOUGH = 4  # degrees of freedom from which the noise is believed: to about a third
@@ -69,6 +74,7 @@ def pool(points: Points, seed: np.ndarray) -> tuple[Points, Seeds]:
         model=None if points.model is None else points.model[first],
         data_size=None if points.data_size is None else points.data_size[first],
         images=None if points.images is None else points.images[first],
+        by_seed=tuple(points.error[rows] for rows in cells.values()),
     )
     return pooled, Seeds(
         runs=n,
@@ -77,6 +83,32 @@ def pool(points: Points, seed: np.ndarray) -> tuple[Points, Seeds]:
         noise_of_cell=noise * float(np.sqrt(np.mean(1 / count))),
         freedom=freedom,
     )
+
+
+def redraw(by_seed: Sequence[Floats], *, draws: int, rng: np.random.Generator) -> Floats:
+    """Errors [draws, cells] of tables whose cells are averages of drawn seeds.
+
+    Nothing is known of a cell with one run but what the others tell: its error moves by one of
+    their residuals.
+    """
+    out = np.empty((draws, len(by_seed)))
+    groups: dict[int, list[int]] = {}
+    for i, errors in enumerate(by_seed):
+        groups.setdefault(len(errors), []).append(i)
+    pooled: list[Floats] = []
+    for k, cells in groups.items():
+        errors = np.stack([by_seed[i] for i in cells])  # [cells, k]
+        mean = errors.mean(1)
+        out[:, cells] = mean
+        if k > 1:
+            widened = (errors - mean[:, None]) * math.sqrt(k / (k - 1))
+            picked = rng.integers(0, k, (draws, *errors.shape))
+            out[:, cells] += np.take_along_axis(widened[None], picked, axis=2).mean(2)
+            pooled.append(widened.ravel())
+    alone = groups.get(1, [])
+    if alone and pooled:
+        out[:, alone] += rng.choice(np.concatenate(pooled), (draws, len(alone)))
+    return np.maximum(out, SMALLEST_ERROR)
 
 
 def _mean(values: Floats) -> float:

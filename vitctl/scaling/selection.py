@@ -19,14 +19,13 @@ import numpy as np
 
 from vitctl.scaling.bootstrap import blocks, refit
 from vitctl.scaling.fit import Fit
-from vitctl.scaling.frontier import frontier, frontier_mask
-from vitctl.scaling.laws import PARAMETERS, Floats, Law, predict
+from vitctl.scaling.frontier import frontier, frontier_masks
+from vitctl.scaling.laws import PARAMETERS, SMALLEST_ERROR, Floats, Law, predict
 from vitctl.scaling.names import FrontierRule, Parameter
 from vitctl.scaling.profile import Interval
 
 _ROUNDS = 4
 _NEAR = 2.5  # runs within this many standard deviations of the law may have been lucky
-_SMALLEST_ERROR = 1e-9
 
 
 @dataclass(frozen=True)
@@ -119,8 +118,9 @@ def _simulate(
     thetas, spreads = [], []
     for block in blocks(draws, len(compute)):
         drawn = law.error(compute / fit.unit) + sigma * rng.standard_normal((block, len(compute)))
-        drawn = np.where(np.isnan(error), np.maximum(drawn, _SMALLEST_ERROR), error)
-        weight = _frontiers(compute, drawn, rule=rule)
+        drawn = np.where(np.isnan(error), np.maximum(drawn, SMALLEST_ERROR), error)
+        every = np.ones(drawn.shape, bool)
+        weight = frontier_masks(compute, drawn, every, rule=rule).astype(np.float64)
         enough = weight.sum(1) >= len(fit.free) + 1
         drawn, weight = drawn[enough], weight[enough]
         theta = refit(fit, compute, drawn, weight)
@@ -135,12 +135,3 @@ def _natural(theta: Floats) -> Floats:
     out = np.array(theta, np.float64)
     out[..., 0] = np.exp(out[..., 0])
     return out
-
-
-def _frontiers(compute: Floats, error: Floats, *, rule: FrontierRule) -> Floats:
-    if rule == "running-minimum":
-        return frontier_mask(compute, error, np.ones(error.shape, bool)).astype(np.float64)
-    weight = np.zeros_like(error)
-    for row, values in enumerate(error):
-        weight[row, frontier(compute, values, rule=rule)] = 1.0
-    return weight

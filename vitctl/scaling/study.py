@@ -15,32 +15,34 @@ from vitctl.scaling.bottlenecks import Best, by_data, by_model, by_model_and_dat
 from vitctl.scaling.compare import (
     ComparedForm,
     Extrapolation,
+    budgets_of,
     compare_forms,
-    default_budgets,
     extrapolate,
-    scores,
 )
 from vitctl.scaling.efficiency import SampleEfficiency, sample_efficiencies
-from vitctl.scaling.fit import USUAL_BOUNDS, Bounds, Fit, fit_law, standardised
+from vitctl.scaling.fit import USUAL_BOUNDS, Bounds, Fit, enough_points, fit_law, standardised
+from vitctl.scaling.form_choice import FormChoice, FormScore, choose, scores, with_wins
 from vitctl.scaling.frontier import frontier
 from vitctl.scaling.laws import FREE, Floats, Law
-from vitctl.scaling.names import Form, FrontierRule, Parameter, Resampling
+from vitctl.scaling.names import Form, FormSetting, FrontierRule, Parameter, Resampling
 from vitctl.scaling.points import Points, check
 from vitctl.scaling.profile import Interval, profile_intervals
 from vitctl.scaling.repeats import Repeats, repeats
 from vitctl.scaling.selection import Selection, selection, widened
 from vitctl.scaling.solver import LEAST_SQUARES, Objective
 
+_SURE = 0.8  # share of drawn tables from which the choice of a form is no matter of luck
 OFF_LAW = 2.0  # standard deviations from which a point of the frontier counts as off the law
 
 
 @dataclass(frozen=True)
 class StudySettings:
-    """What decides the study. `pairs` None compares all models; `below` None takes the budgets of
-    `default_budgets`; `noise` is the known standard deviation of one run's error, None if not;
-    `metric` is what the table's column holds."""
+    """What decides the study. `form` auto takes the one that predicts held-out runs best; `pairs`
+    None compares all models; `below` None takes the budgets of `budgets_of`; `noise` is the known
+    standard deviation of one run's error, None if not; `metric` is what the table's column holds.
+    """
 
-    form: Form = "saturating"
+    form: FormSetting = "saturating"
     rule: FrontierRule = "running-minimum"
     objective: Objective = LEAST_SQUARES
     bounds: Bounds = USUAL_BOUNDS
@@ -59,11 +61,13 @@ class StudySettings:
 class Study:
     """All results of a study. `residual` and `off` are by row of `points`: measured minus law,
     and the same in units of the scatter; `without_largest` is fitted without the frontier's last
-    point, None where too few remain."""
+    point, None where too few remain. `choice` says why the form was chosen, None where it was
+    given; `held_out` are all forms by their predictions, the best first."""
 
     points: Points
     settings: StudySettings
     frontier: np.ndarray
+    choice: FormChoice | None
     fit: Fit
     profile: dict[Parameter, Interval]
     selection: Selection | None
@@ -74,6 +78,7 @@ class Study:
     off: Floats
     variants: tuple[ComparedForm, ...]
     extrapolations: tuple[Extrapolation, ...]
+    held_out: tuple[FormScore, ...]
     repeats: Repeats | None
     by_model: tuple[Best, ...]
     by_data: tuple[Best, ...]
@@ -102,10 +107,20 @@ def study(points: Points, settings: StudySettings) -> Study:
         )
     s, compute, error = settings, points.compute, points.error
     chosen = frontier(compute, error, rule=s.rule)
-    _enough(len(chosen), len(points), form=s.form)
+    # Of the form with the fewest parameters at least, if it is still to be chosen.
+    _enough(len(chosen), len(points), form="power" if s.form == "auto" else s.form)
     x, y = compute[chosen], error[chosen]
 
-    fit = fit_law(x, y, form=s.form, objective=s.objective, bounds=s.bounds)
+    below = budgets_of(compute, error, rule=s.rule) if s.below is None else s.below
+    extrapolations = extrapolate(
+        compute, error, below=below, rule=s.rule, objective=s.objective, bounds=s.bounds
+    )
+    held_out = scores(extrapolations)
+    variants = compare_forms(x, y, objective=s.objective, bounds=s.bounds)
+    choice = choose(held_out, variants, points=len(x)) if s.form == "auto" else None
+    form = _form(s.form, choice)
+
+    fit = fit_law(x, y, form=form, objective=s.objective, bounds=s.bounds)
     profile = profile_intervals(fit, x, y, level=s.level)
     selected = selection(
         fit,
@@ -117,29 +132,34 @@ def study(points: Points, settings: StudySettings) -> Study:
         noise=s.noise,
     )
     drawn = _bootstrap(fit, points, s)
-    below = default_budgets(compute) if s.below is None else s.below
     return Study(
         points=points,
         settings=s,
         frontier=chosen,
+        choice=choice,
         fit=fit,
         profile=profile,
         selection=selected,
         intervals=widened(profile, fit, selected),
         drawn=drawn,
-        without_largest=_without_largest(x, y, s),
+        without_largest=_without_largest(x, y, form, s),
         residual=error - fit.law.error(compute),
         off=standardised(fit, compute, error),
-        variants=compare_forms(x, y, objective=s.objective, bounds=s.bounds),
-        extrapolations=tuple(
-            extrapolate(
-                compute, error, below=b, rule=s.rule, objective=s.objective, bounds=s.bounds
-            )
-            for b in below
+        variants=variants,
+        extrapolations=extrapolations,
+        held_out=with_wins(
+            held_out,
+            extrapolations,
+            compute,
+            error,
+            rule=s.rule,
+            draws=max(100, s.draws // 10),
+            seed=s.seed,
+            by_seed=points.by_seed if s.resampling == "seeds" else None,
         ),
         repeats=repeats(
             points,
-            form=s.form,
+            form=form,
             objective=s.objective,
             bounds=s.bounds,
             level=s.level,
@@ -200,11 +220,12 @@ def cautions(result: Study) -> list[str]:
     best = result.variants[0]
     own = next(variant for variant in result.variants if variant.form == fit.form)
     if best.form != fit.form and own.delta_aicc is not None and own.delta_aicc > 2:
+        simpler = "simpler " if len(FREE[best.form]) < len(fit.free) else ""
         sentences.append(
-            f"the simpler form {quoted(best.form)} explains these points better (AICc lower by "
+            f"the {simpler}form {quoted(best.form)} explains these points better (AICc lower by "
             f"{own.delta_aicc:.1f})"
         )
-    held_out = scores(result.extrapolations)
+    held_out = result.held_out
     if len(held_out) > 1 and held_out[0].form != fit.form:
         own_score = next((one for one in held_out if one.form == fit.form), None)
         if own_score is not None and own_score.rmse > 1.2 * held_out[0].rmse:
@@ -212,12 +233,40 @@ def cautions(result: Study) -> list[str]:
                 f"the form {quoted(held_out[0].form)}, fitted to the cheap runs, predicts the "
                 f"others better than {quoted(fit.form)} does"
             )
+    sentences += _doubts(result)
     if result.drawn.resampling != result.settings.resampling:
         sentences.append(
             "most tables of runs drawn again had too few frontier runs to fit, so the bootstrap "
             "draws residuals instead"
         )
     return sentences
+
+
+def _doubts(result: Study) -> list[str]:
+    """How sure the choice of a form is, where it was not given."""
+    choice, held_out = result.choice, result.held_out
+    if choice is None:
+        return []
+    if choice.by == "AICc":
+        return [
+            f"no runs could be held out, so the form {quoted(choice.form)} was chosen by its AICc, "
+            "which says little of other compute"
+        ]
+    wins = next((one.wins for one in held_out if one.form == choice.form), None)
+    if wins is None:
+        return [
+            f"how sure the choice of the form {quoted(choice.form)} is cannot be told: most drawn "
+            "tables have too few runs to hold any out"
+        ]
+    if wins >= _SURE:
+        return []
+    other_wins, rival = max(
+        (one.wins or 0.0, one.form) for one in held_out if one.form != choice.form
+    )
+    return [
+        f"the choice of the form {quoted(choice.form)} is not sure: it predicts best in "
+        f"{100 * wins:.0f} % of drawn tables, {quoted(rival)} in {100 * other_wins:.0f} %"
+    ]
 
 
 def _bootstrap(fit: Fit, points: Points, s: StudySettings) -> Refits:
@@ -232,19 +281,35 @@ def _bootstrap(fit: Fit, points: Points, s: StudySettings) -> Refits:
             draws=s.draws,
             seed=s.seed,
             resampling=resampling,
+            by_seed=points.by_seed,
         )
 
     drawn = draw(s.resampling)
     return drawn if drawn.usable else draw("residuals")
 
 
-def _without_largest(compute: Floats, error: Floats, settings: StudySettings) -> Law | None:
+def _without_largest(
+    compute: Floats, error: Floats, form: Form, settings: StudySettings
+) -> Law | None:
     """The law of the frontier [n] but for its last point, which then is a prediction."""
     s = settings
-    if len(compute) - 1 < len(FREE[s.form]) + 1:
+    if not enough_points(len(compute) - 1, form):
         return None
     x, y = compute[:-1], error[:-1]
-    return fit_law(x, y, form=s.form, objective=s.objective, bounds=s.bounds).law
+    return fit_law(x, y, form=form, objective=s.objective, bounds=s.bounds).law
+
+
+def _form(setting: FormSetting, choice: FormChoice | None) -> Form:
+    """The form to fit. Raises InputError where it is to be chosen and nothing tells."""
+    if setting != "auto":
+        return setting
+    if choice is None:
+        raise InputError(
+            "no form of the law can be chosen: too few runs are on the frontier to hold any out, "
+            "and too few for an AICc",
+            hint="--form power or --form floor fits one all the same",
+        )
+    return choice.form
 
 
 def _efficiencies(points: Points, settings: StudySettings) -> tuple[SampleEfficiency, ...]:
@@ -261,9 +326,9 @@ def _efficiencies(points: Points, settings: StudySettings) -> tuple[SampleEffici
 
 
 def _enough(n: int, total: int, *, form: Form) -> None:
-    if n >= len(FREE[form]) + 1:
+    if enough_points(n, form):
         return
-    possible = [other for other in FREE if n >= len(FREE[other]) + 1]
+    possible = [other for other in FREE if enough_points(n, other)]
     raise InputError(
         f"{n} of {total} runs are on the frontier; the form {quoted(form)} has {len(FREE[form])} "
         f"parameters and needs {len(FREE[form]) + 1} points or more",

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from vitctl.scaling.fit_line import FitLine
-from vitctl.scaling.names import Form, Measure, Parameter, Resampling
+from vitctl.scaling.names import Form, FormEvidence, Measure, Parameter, Resampling
 from vitctl.summaries import Count, Many, Part, Share
 
 Ends = Annotated[tuple[float | None, float | None], Field(strict=False)]
@@ -48,6 +48,13 @@ class RunToLaw(Run):
     residual_against: float | None = Field(
         default=None,
         description="Measured error minus that of the published law it is compared with.",
+    )
+    seeds: Count | None = Field(
+        default=None, description="How many runs it is the mean of, where seeds are repeated."
+    )
+    deviation: float | None = Field(
+        default=None,
+        description="Standard error of that mean, by the noise of a run over all cells.",
     )
 
 
@@ -137,6 +144,9 @@ class ForecastSummary(Part):
     form: Form
     rmse: float | None
     bias: float | None
+    law: LawSummary | None = Field(
+        default=None, description="As fitted; absent in fits made before it was recorded."
+    )
 
 
 class ExtrapolationSummary(Part):
@@ -154,6 +164,18 @@ class HeldOut(Part):
     form: Form
     rmse: float | None
     predicted: Count
+    wins: Share | None = Field(
+        default=None,
+        description="Share of drawn tables in which it predicts best; null where too few could be "
+        "fitted, absent in fits made before it was recorded.",
+    )
+
+
+class FormChosen(Part):
+    """Why a form was chosen that was not given."""
+
+    form: Form
+    by: FormEvidence
 
 
 class WithoutTerm(Part):
@@ -301,6 +323,10 @@ class FitSummary(FitLine):
     held_out: Many[HeldOut] = Field(
         default=(),
         description="Every form's error in all extrapolations together, the best first.",
+    )
+    form_chosen: FormChosen | None = Field(
+        default=None,
+        description="Why this form was chosen (`--form auto`); null where it was given.",
     )
     repeats: RepeatsSummary | None = Field(
         default=None,

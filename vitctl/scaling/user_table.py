@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,6 +68,17 @@ def guesses(given: ColumnsConfig, resolved: ColumnsConfig, table: Table) -> dict
         if getattr(given, name) is None and (column := getattr(resolved, name)) is not None:
             out[name.replace("_", " ")] = f"column {column} (--set columns.{name}=)"
     return out
+
+
+def repeats_seeds(table: Table, columns: ColumnsConfig) -> bool:
+    """Whether some rows of resolved columns are the same cell with different seeds."""
+    if not columns.seed:
+        return False
+    chosen = table.where(columns.where)
+    lengths = [columns.data_size, columns.images or columns.compute]
+    cells: list[list[Any]] = [chosen.numbers(name).tolist() for name in lengths if name]
+    cells += [chosen.texts(columns.model).tolist()] if columns.model else []
+    return len(set(zip(*cells, strict=True))) < len(chosen)
 
 
 def read_points(table: Table, columns: ColumnsConfig) -> tuple[Points, int, Seeds | None]:

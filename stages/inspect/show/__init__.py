@@ -5,4 +5,5 @@ command   the command-line flags
 run       all that is recorded of it
 text      its sections in lines, for people
 mistakes  what an evaluation got wrong
+laws      a fitted law
 """

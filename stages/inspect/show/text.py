@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from stages.inspect import text
-from stages.inspect.show import mistakes
+from stages.inspect.show import laws, mistakes
 from stages.inspect.show.run import checkpoints, last_rows
 from vitctl import quantities
 from vitctl.artifacts import Artifact, Parent, Run
@@ -40,7 +40,12 @@ def of_artifact(artifact: Artifact) -> Iterator[str]:
             "by": f"{manifest.stage} (version {manifest.version})",
         }
     )
-    yield from _section("summary", _of_interest(text.labelled(artifact)))
+    summary = _of_interest(text.labelled(artifact))
+    law = laws.read(artifact)
+    yield from _section("summary", summary if law is None else laws.of_interest(summary))
+    if law is not None:
+        yield from ("", bold("law"), *(f"  {line}" for line in laws.lines(law)))
+        yield f"  {dim('all of it: --json, or fit.json')}"
     if wrong := [f"  {line}" for line in mistakes.lines(artifact)]:
         yield from ("", bold("mistakes"), *wrong)
     yield from _section("settings", artifact.config, exact=True)

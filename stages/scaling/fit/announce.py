@@ -65,6 +65,7 @@ def announce(summary: FitSummary, *, emit: Emit) -> None:
     level = f"{100 * summary.interval_level:g} %"
     on, points = len(summary.frontier), summary.points
     _seeds(summary, show, emit=emit)
+    _chosen(summary, show, emit=emit)
     emit(
         Settings(
             f"{show.noun} = {_FORMS[summary.form]}, C in {summary.compute_unit}, "
@@ -140,6 +141,28 @@ def _residuals(summary: FitSummary, show: Values, *, emit: Emit) -> None:
         emit(Settings("frontier runs off the law by more than two deviations", values))
 
 
+def _chosen(summary: FitSummary, show: Values, *, emit: Emit) -> None:
+    """The form that was chosen, and all forms by the predictions it was chosen by."""
+    choice, held_out = summary.form_chosen, summary.held_out
+    if choice is not None and choice.by == "AICc":
+        emit(Note(f"the form is {choice.form}, which has the lowest AICc of all forms"))
+    elif choice is not None:
+        emit(
+            Note(
+                f"the form is {choice.form}: fitted to the cheap runs, it predicts the "
+                f"{held_out[0].predicted} expensive ones best"
+            )
+        )
+    values: dict[str, str] = {
+        one.form: f"wrong by {show.difference(one.rmse)} rms"
+        + ("" if one.wins is None else f", best in {100 * one.wins:.0f} % of drawn tables")
+        for one in held_out
+    }
+    if values:
+        title = f"forms of the law by {held_out[0].predicted} held-out runs, best first"
+        emit(Settings(title, values))
+
+
 def _rivals(summary: FitSummary, show: Values, *, emit: Emit) -> None:
     values: dict[str, str] = {}
     for variant in summary.variants:
@@ -152,7 +175,7 @@ def _rivals(summary: FitSummary, show: Values, *, emit: Emit) -> None:
             f"AICc +{variant.delta_aicc:.1f}, weight {variant.weight:.2g}, "
             f"scatter {show.difference(variant.scatter)}"
         )
-    emit(Settings("forms of the law, best first", values))
+    emit(Settings("forms of the law by AICc, best first", values))
     for test in summary.extrapolation:
         if not test.predicted:
             continue

@@ -23,17 +23,25 @@ from vitctl.scaling.user_table import errors_or_losses, resolve_metric
 from vitctl.stage import Runtime
 from vitctl.tables import Table, read_table
 
-_OF_STUDY: tuple[FigureName, ...] = ("compute", "model-size", "data-size", "images-seen")
+_OF_STUDY: tuple[FigureName, ...] = (
+    "compute",
+    "model-size",
+    "data-size",
+    "images-seen",
+    "held-out",
+)
 _LACKING: dict[FigureName, str] = {
     "model-size": "it needs a column of model names with two models or more",
     "data-size": "it needs a column of training set sizes with two sizes or more",
     "images-seen": "it needs columns of model names and of images seen",
+    "held-out": "it needs runs enough to hold some out, and of a fit one made by this version",
 }
 _TITLES: dict[FigureName, str] = {
     "compute": "Error over compute, with the frontier, its law and residuals",
     "model-size": "Best error by model size",
     "data-size": "Best error by size of the training set",
     "images-seen": "Error over images seen, by model",
+    "held-out": "Forms of the law fitted to the cheap runs, over the expensive ones",
     "schedules": "Learning rate schedules with their cooldown branches",
     "weight-decay": "Accuracy by the weight decay of head and body",
 }
@@ -136,7 +144,10 @@ def _stem(inputs: Inputs) -> str:
 def _cannot(figure: FigureName, *, requested: bool, emit: Emit) -> None:
     why = f"the figure {figure} can't be drawn: {_LACKING[figure]}"
     if requested:
-        raise InputError(why, hint="name the columns: --set study.columns.model=COLUMN, ...")
+        hint = "name the columns: --set study.columns.model=COLUMN, ..."
+        if figure == "held-out":
+            hint = "choose where runs are held out: --set 'study.below=[COMPUTE]'"
+        raise InputError(why, hint=hint)
     emit(Note(why))
 
 
@@ -157,7 +168,7 @@ def _makers(
     depend on what was rendered before.
     """
     try:
-        from vitctl.figures import decay, scaling, schedules, style
+        from vitctl.figures import decay, forecasts, scaling, schedules, style
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("matplotlib"):
             raise
@@ -183,6 +194,7 @@ def _makers(
             "model-size": partial(scaling.error_by_model_size, report),
             "data-size": partial(scaling.error_by_data_size, report),
             "images-seen": partial(scaling.error_over_images, report),
+            "held-out": partial(forecasts.forecasts, report),
         }
     if "weight-decay" in wanted:
         assert table is not None

@@ -15,7 +15,13 @@ from vitctl.settings.config import Config
 VERSION = 1
 
 FigureName = Literal[
-    "compute", "model-size", "data-size", "images-seen", "schedules", "weight-decay"
+    "compute",
+    "model-size",
+    "data-size",
+    "images-seen",
+    "held-out",
+    "schedules",
+    "weight-decay",
 ]
 FIGURES: tuple[FigureName, ...] = get_args(FigureName)
 

@@ -43,7 +43,7 @@ def test_a_table_gives_all_figures(store: Store, examples: Path) -> None:
     study = {"columns": PAPER, "draws": 100, "compare": ("Ti/16:L/16",)}
     artifact = plot(store, examples / "paper_fewshot.csv", study=study, **LIGHT)
     schemas.check(artifact.as_json(), "artifact")
-    names = ("compute", "model-size", "data-size", "images-seen", "schedules")
+    names = ("compute", "model-size", "data-size", "images-seen", "held-out", "schedules")
     assert drawn(artifact) == [f"{name}-light.svg" for name in names]
     for file in drawn(artifact):
         assert (artifact.path / file).stat().st_size > 20_000
@@ -97,7 +97,7 @@ def test_figures_a_table_can_not_feed(store: Store, table: Path) -> None:
     """Left out with a note, or refused when asked for."""
     said: list[Event] = []
     artifact = plot(store, table, emit=said.append, study={"draws": 100}, **LIGHT)
-    assert drawn(artifact) == ["compute-light.svg", "schedules-light.svg"]
+    assert drawn(artifact) == [f"{name}-light.svg" for name in ("compute", "held-out", "schedules")]
     notes = [event.text for event in said if isinstance(event, Note)]
     assert any("model-size can't be drawn: it needs a column" in note for note in notes)
     with pytest.raises(InputError, match="data-size can't be drawn"):

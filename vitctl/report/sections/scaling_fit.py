@@ -22,7 +22,7 @@ from vitctl.report.sections.section import (
     share,
 )
 from vitctl.report.subjects import ReportEntry
-from vitctl.scaling.laws import PARAMETERS
+from vitctl.scaling.laws import PARAMETERS, Law
 from vitctl.scaling.summary import Ends, FitReport, FitSummary, RunToLaw
 
 REPORT = "fit.json"
@@ -98,6 +98,8 @@ def _article(subject: ReportEntry, context: Context) -> Content:
         _law_chart(report, level),
         _images_chart(report),
         element("div", _forms(report), _efficiency(report), class_="charts"),
+        _forecast_chart(report),
+        _noise(report),
         _advice(report, level),
     ]
 
@@ -194,19 +196,100 @@ def _run_in_words(row: RunToLaw) -> str:
 
 
 def _forms(report: FitReport) -> Content:
-    """How well each form foretold runs that were left out."""
+    """How well each form foretold runs that were left out, and why this one was fitted."""
     if not report.held_out:
         return None
+    aicc = {one.form: one.delta_aicc for one in report.variants}
     rows = [
-        (one.form, "" if one.rmse is None else f"{one.rmse:.3g}", count(one.predicted))
+        (
+            f"{one.form} (fitted)" if one.form == report.form else one.form,
+            "" if one.rmse is None else _difference(report, one.rmse),
+            "" if one.wins is None else share(one.wins),
+            "" if (delta := aicc.get(one.form)) is None else f"{delta:+.1f}",
+        )
         for one in report.held_out
     ]
-    return table(
-        "Forms of the law by how well those fitted to cheap runs predict dear ones",
-        ("form", "root mean square error", "runs predicted"),
-        rows,
-        numbers=(1, 2),
+    choice = report.form_chosen
+    return [
+        table(
+            f"Forms of the law by how well those fitted to cheap runs predict the "
+            f"{report.held_out[0].predicted} expensive ones",
+            ("form", "off by (root mean square)", "best in drawn tables", "AICc, to the lowest"),
+            rows,
+            numbers=(1, 2, 3),
+        ),
+        None
+        if choice is None
+        else element("p", f"The form was chosen by {choice.by} (--form auto).", class_="note"),
+    ]
+
+
+def _forecast_chart(report: FitReport) -> Html | None:
+    """The forms fitted below the largest budget that has runs above it, over the frontier."""
+    tests = [
+        test
+        for test in report.extrapolation
+        if test.predicted and any(one.law is not None for one in test.forecasts)
+    ]
+    if not tests:
+        return None
+    test = max(tests, key=lambda test: test.below)
+    compute = np.array([row.compute for row in report.frontier])
+    axis = np.geomspace(compute.min(), compute.max(), 81)
+    lines = [
+        Trace(
+            f"{one.form}, fitted up to {test.below:,.4g}",
+            axis,
+            Law(one.law.a, one.law.b, one.law.c, one.law.d).error(axis),
+            style=number + 1,
+        )
+        for number, one in enumerate(test.forecasts)
+        if one.law is not None
+    ]
+    cheap = [row for row in report.frontier if row.compute <= test.below]
+    later = [row for row in report.frontier if row.compute > test.below]
+    lines += [
+        _runs("frontier, fitted", cheap, style=7),
+        _runs("frontier, held out", later, style=0),
+    ]
+    return draw(
+        Chart(
+            "Forms of the law fitted to the cheap runs, over the expensive ones",
+            f"compute ({report.compute_unit})",
+            report.measure,
+            tuple(lines),
+            log_x=True,
+            log_y=True,
+            share=report.measure == "error",
+        )
     )
+
+
+def _noise(report: FitReport) -> Content:
+    """What repeated seeds and repeated images tell, where the table has them."""
+    rows: list[tuple[str, Content]] = []
+    seeds = report.seeds
+    if seeds is not None and seeds.freedom:
+        rows += [
+            ("runs, averaged to cells", f"{count(seeds.runs)}, {count(seeds.cells)}"),
+            ("noise of a run, by repeated seeds", _difference(report, seeds.noise)),
+            ("noise of a cell", _difference(report, seeds.noise_of_cell)),
+        ]
+    again = report.repeats
+    if again is not None:
+        worth = (
+            f"as much as new ones, as far as {again.most_epochs:.3g} epochs show"
+            if again.worth is None
+            else Number("", f"{again.worth:.3g}", bounds(again.interval)).as_cell()
+        )
+        rows.append(("epochs of new images that all repeats are worth", worth))
+        if again.gain is not None:
+            rows.append(("AICc of a law without that term, to one with it", f"{again.gain:+.1f}"))
+    return facts(rows) if rows else None
+
+
+def _difference(report: FitReport, value: float) -> str:
+    return f"{100 * value:.2g} points" if report.measure == "error" else f"{value:.3g}"
 
 
 def _efficiency(report: FitReport) -> Content:

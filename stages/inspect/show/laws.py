@@ -1,0 +1,72 @@
+"""A fitted law, for `vitctl show`: its parameters, the forms, and what qualifies it.
+
+They stand for the tables of every run that its summary holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vitctl.artifacts import Artifact
+from vitctl.artifacts.kinds import SCALING_FIT
+from vitctl.console.text import safe
+from vitctl.errors import InputError
+from vitctl.quantities import with_interval
+from vitctl.scaling.laws import FREE
+from vitctl.scaling.summary import Ends, FitSummary
+
+SHOWN = ("form", "measure", "compute_unit", "scatter", "points")
+"""Fields of the summary that are shown as they are."""
+
+
+def read(artifact: Artifact) -> FitSummary | None:
+    """The law of an artifact; None of another kind, or where the summary is no law's."""
+    if artifact.kind != SCALING_FIT.name:
+        return None
+    try:
+        return SCALING_FIT.summary(artifact)
+    except InputError:
+        return None
+
+
+def of_interest(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a law's summary that `lines` does not say better."""
+    return {name: value for name, value in summary.items() if name in SHOWN}
+
+
+def lines(law: FitSummary) -> Iterator[str]:
+    """The law with intervals, forms by their predictions, seeds, repeated data, cautions."""
+    yield f"{law.measure} = a (C + d)^-b + c, C in {safe(law.compute_unit)}"
+    for name in FREE[law.form]:
+        yield f"{name}  {_with_interval(getattr(law, name), law.intervals.get(name))}"
+    yield f"fitted to {len(law.frontier)} of {law.points} runs, intervals at {law.interval_level:g}"
+    if law.form_chosen is not None:
+        yield f"form chosen by {law.form_chosen.by}: {law.form}"
+    for one in law.held_out:
+        wins = "" if one.wins is None else f", best in {one.wins:.0%} of drawn tables"
+        off = "?" if one.rmse is None else _difference(law, one.rmse)
+        yield f"{one.form:<10}  off by {off} on {one.predicted} held-out runs{wins}"
+    seeds = law.seeds
+    if seeds is not None and seeds.freedom:
+        yield (
+            f"{seeds.runs} runs averaged to {seeds.cells} cells; noise of a run "
+            f"{_difference(law, seeds.noise)}"
+        )
+    again = law.repeats
+    if again is not None:
+        worth = (
+            "no limit shows" if again.worth is None else _with_interval(again.worth, again.interval)
+        )
+        yield f"all repeats of an image are worth so many epochs of new ones: {worth}"
+    for caution in law.cautions:
+        yield f"caution: {safe(caution)}"
+
+
+def _with_interval(value: float, interval: Ends | None) -> str:
+    low, high = ("?" if end is None else f"{end:.3g}" for end in interval or (None, None))
+    return with_interval(f"{value:.4g}", low, high)
+
+
+def _difference(law: FitSummary, value: float) -> str:
+    return f"{100 * value:.2g} points" if law.measure == "error" else f"{value:.3g}"
