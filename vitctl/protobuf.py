@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+_ONE_BYTE = [bytes([value]) for value in range(0x80)]
 
 
 def key(number: int, wire: int) -> bytes:
@@ -22,6 +23,8 @@ def length_delimited(number: int, payload: bytes) -> bytes:
 
 def varint(value: int) -> bytes:
     """A number of seven bits a byte."""
+    if 0 <= value <= 0x7F:
+        return _ONE_BYTE[value]
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

@@ -9,7 +9,7 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,10 @@ from vitctl.events import Emit, Note, Progress
 from vitctl.hardware.machine import available_cores
 from vitctl.ingest.columns import largest_in_words
 from vitctl.ingest.listing import Source
+from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.ingest.reading.spool import at_random
 from vitctl.ingest.trees import own_output
+from vitctl.ingest.write.pieces import gain_from_pieces, write_shards_in_pieces
 from vitctl.ingest.write.shard_plan import Unit, stored_bytes
 from vitctl.ingest.write.shard_writer import (
     REJECTS,
@@ -42,9 +44,9 @@ from vitctl.signals import Stop, graceful
 DECODING = "check that training can decode each image"
 """What sharding needs TensorFlow for."""
 
-# A worker spends about 10 s of processor time on importing TensorFlow, in which another one that
-# is there already checks some thousand images.
-_IMAGES_WORTH_A_WORKER = 2_000
+# A worker spends a second of processor time before its first image, in which another one that is
+# there already checks about so many photos (docs/log, 2026-11-29).
+_IMAGES_WORTH_A_WORKER = 1_000
 _BAD_FRACTION, _BAD_IMAGES = 0.01, 3
 
 
@@ -86,16 +88,12 @@ def make_shards(
         ) as readable,
         reader_closed_after(),
         closing(
-            run_tasks(
-                functools.partial(
-                    write_shard,
-                    source=readable,
-                    directory=draft.path,
-                    storage=cfg.storage,
-                ),
+            _events(
                 [units[i] for i in todo],
+                source=readable,
+                directory=draft.path,
+                storage=cfg.storage,
                 workers=workers,
-                setup=set_up_worker,
             )
         ) as events,
     ):
@@ -119,6 +117,23 @@ def make_shards(
     made = {i: report for i, report in reports.items() if report is not None}
     _check_rejects(made, total=meter.total, draft=draft, allowed=allowed)
     return list(made.values())
+
+
+def _events(
+    units: Sequence[Unit],
+    *,
+    source: Source,
+    directory: Place,
+    storage: ImageStorage,
+    workers: int,
+) -> Generator[Done | Moving]:
+    """Units are made: each by one worker, or by all, piece by piece, where that is faster."""
+    if gain_from_pieces([len(unit.entries) for unit in units], workers=workers):
+        return write_shards_in_pieces(
+            units, source=source, directory=directory, storage=storage, workers=workers
+        )
+    work = functools.partial(write_shard, source=source, directory=directory, storage=storage)
+    return run_tasks(work, units, workers=workers, setup=set_up_worker)
 
 
 def worker_count(runtime: ShardRuntime, *, images: int) -> int:

@@ -3,6 +3,7 @@
 shard_plan    which image goes into which shard
 share         how many images of each class are held out
 shard_writer  the work of one shard, from reading to writing
+pieces        few shards made by many workers
 sample        some images of a source, sharded to a folder that goes away
 worker_pool   worker processes that may die
 assemble      finished shards -> the description of their dataset

@@ -40,7 +40,7 @@ _PARTS = 8
 _ENOUGH_S = 20.0
 """No more of a sample is begun after this time."""
 _MOST_WORKERS = 4
-"""Each imports TensorFlow; more of them do not make the sample better."""
+"""Each takes a second to start; more of them do not make the sample better."""
 
 
 @dataclass(frozen=True)

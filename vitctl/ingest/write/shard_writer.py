@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,9 +20,9 @@ from vitctl import strict_json
 from vitctl.artifacts.files import TEMPORARY, sha256_file
 from vitctl.data.example import Example, encode_example
 from vitctl.data.kernels import load_for_one_thread
-from vitctl.data.records import open_writer
+from vitctl.data.records import RecordWriter, open_writer
 from vitctl.errors import InputError
-from vitctl.ingest.columns import Entry
+from vitctl.ingest.columns import Entries, Entry
 from vitctl.ingest.listing import Reader, Source, read
 from vitctl.ingest.pixels import decoder_warnings
 from vitctl.ingest.pixels.policy import Treatment
@@ -53,13 +54,11 @@ class Reject(Config):
     reason: str
 
 
-class ShardReport(Config):
-    """What came out of a unit; written after the shard, so its presence means finished."""
+class UnitContents(Config):
+    """What came out of images of a unit."""
 
     records: int
     record_bytes: int
-    file_bytes: int
-    sha256: str
     rejects: tuple[Reject, ...]
     converted: dict[str, int]
     differ: dict[str, int] = Field(default_factory=dict)
@@ -73,6 +72,49 @@ class ShardReport(Config):
     def bad(self) -> int:
         """How many images were left out because of a fault: a picture that vitctl made has none."""
         return sum(reject.reason != own_output.PICTURE for reject in self.rejects)
+
+
+class ShardReport(UnitContents):
+    """What came out of a unit; written after the shard, so its presence means finished."""
+
+    file_bytes: int
+    sha256: str
+
+
+@dataclass
+class UnitTally:
+    """Counts what comes out."""
+
+    records: int = 0
+    record_bytes: int = 0
+    rejects: list[Reject] = field(default_factory=list)
+    converted: Counter[str] = field(default_factory=Counter)
+    differ: Counter[str] = field(default_factory=Counter)
+    warnings: Counter[str] = field(default_factory=Counter)
+    treatments: Counter[Treatment] = field(default_factory=Counter)
+
+    def add(self, contents: UnitContents, *, first: int) -> None:
+        """Those of images of which the first has position `first`."""
+        self.records += contents.records
+        self.record_bytes += contents.record_bytes
+        for reject in contents.rejects:
+            moved = {"position": first + reject.position}
+            self.rejects.append(reject.model_copy(update=moved))
+        self.converted.update(contents.converted)
+        self.differ.update(contents.differ)
+        self.warnings.update(contents.warnings)
+        self.treatments.update(contents.treatments)
+
+    def contents(self) -> UnitContents:
+        return UnitContents(
+            records=self.records,
+            record_bytes=self.record_bytes,
+            rejects=tuple(self.rejects),
+            converted=dict(sorted(self.converted.items())),
+            differ=dict(sorted(self.differ.items())),
+            warnings=dict(sorted(self.warnings.items())),
+            treatments=dict(sorted(self.treatments.items())),
+        )
 
 
 class _Held:
@@ -123,52 +165,83 @@ def write_shard(
     `begin(position)` is called before each image, so that whoever watches knows the next one.
     Raises `InputError` when the source changed, `DoesNotFitError` when the disk is full.
     """
-    rejects: list[Reject] = []
-    converted: Counter[str] = Counter()
-    differ: Counter[str] = Counter()
-    warnings: Counter[str] = Counter()
-    treatments: Counter[Treatment] = Counter()
-    record_bytes = 0
-    with _delivered(directory, unit.file_name) as (temporary, delivered):
-        reader = _held.reader_of(source)
-        with open_writer(temporary) as writer:
-            for position, entry in enumerate(unit.entries):
-                begin(position)
-                decoder_warnings.drain()  # of an image that was rejected or converted
-                try:
-                    if position in poisoned:
-                        raise BadImageError(poisoned[position])
-                    data = _read(reader, entry, max_pixels=storage.max_pixels)
-                    if is_marked(data):
-                        raise BadImageError(own_output.PICTURE)
-                    prepared = prepare(data, storage=storage)
-                except BadImageError as error:
-                    rejects.append(Reject(position=position, id=entry.id, reason=str(error)))
-                    continue
-                treatments.update(prepared.treatments)
-                if prepared.converted is not None:
-                    converted[prepared.converted] += 1
-                elif prepared.image is data:
-                    # What was encoded here is decoded without a word in training.
-                    warnings.update(decoder_warnings.drain())
-                if prepared.differs is not None:
-                    differ[prepared.differs] += 1
-                example = Example(prepared.image, entry.labels, entry.id)
-                record = encode_example(example)
-                writer.write(record)
-                record_bytes += len(record)
-        file_bytes, sha256 = delivered()
-    report = ShardReport(
-        records=writer.count,
-        record_bytes=record_bytes,
-        file_bytes=file_bytes,
-        sha256=sha256,
-        rejects=tuple(rejects),
-        converted=dict(sorted(converted.items())),
-        differ=dict(sorted(differ.items())),
-        warnings=dict(sorted(warnings.items())),
-        treatments=dict(sorted(treatments.items())),
+    tally = UnitTally()
+    records = records_of(
+        unit.entries, tally, source=source, storage=storage, poisoned=poisoned, begin=begin
     )
+    with shard_file(unit, directory) as file:
+        for record in records:
+            file.write(record)
+    return finish_report(unit, file, tally.contents(), directory=directory)
+
+
+def records_of(
+    entries: Entries,
+    tally: UnitTally,
+    *,
+    source: Source,
+    storage: ImageStorage,
+    poisoned: Mapping[int, str],
+    begin: Callable[[int], None],
+) -> Iterator[bytes]:
+    """The records of images that can be used, and into `tally` what came out of all so far; for the
+    rest see `write_shard`."""
+    reader = _held.reader_of(source)
+    for position, entry in enumerate(entries):
+        begin(position)
+        decoder_warnings.drain()  # of an image that was rejected or converted
+        try:
+            if position in poisoned:
+                raise BadImageError(poisoned[position])
+            data = _read(reader, entry, max_pixels=storage.max_pixels)
+            if is_marked(data):
+                raise BadImageError(own_output.PICTURE)
+            prepared = prepare(data, storage=storage)
+        except BadImageError as error:
+            tally.rejects.append(Reject(position=position, id=entry.id, reason=str(error)))
+            continue
+        tally.treatments.update(prepared.treatments)
+        if prepared.converted is not None:
+            tally.converted[prepared.converted] += 1
+        elif prepared.image is data:
+            # What was encoded here is decoded without a word in training.
+            tally.warnings.update(decoder_warnings.drain())
+        if prepared.differs is not None:
+            tally.differ[prepared.differs] += 1
+        record = encode_example(Example(prepared.image, entry.labels, entry.id))
+        tally.records += 1
+        tally.record_bytes += len(record)
+        yield record
+
+
+@dataclass
+class ShardFile:
+    """A shard that is written; its size and hash are known when it has its name."""
+
+    _writer: RecordWriter
+    file_bytes: int = 0
+    sha256: str = ""
+
+    def write(self, record: bytes) -> None:
+        self._writer.write(record)
+
+
+@contextmanager
+def shard_file(unit: Unit, directory: Place) -> Iterator[ShardFile]:
+    """The file of a unit, which has its name in `directory` after a normal exit. Raises
+    `DoesNotFitError` when the disk is full."""
+    with _delivered(directory, unit.file_name) as (temporary, delivered):
+        with open_writer(temporary) as writer:
+            file = ShardFile(writer)
+            yield file
+        file.file_bytes, file.sha256 = delivered()
+
+
+def finish_report(
+    unit: Unit, file: ShardFile, contents: UnitContents, *, directory: Place
+) -> ShardReport:
+    """Write what came out of a unit: from then on its shard is finished."""
+    report = ShardReport(**contents.model_dump(), file_bytes=file.file_bytes, sha256=file.sha256)
     report_path(directory, unit).write_atomic(report.model_dump_json().encode())
     return report
 
