@@ -8,8 +8,8 @@ from typing import Any
 
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.drafts import clear, publish, read_note, sweep
-from vitctl.artifacts.files import DRAFT
-from vitctl.artifacts.manifest import MANIFEST, FileEntry, Recipe
+from vitctl.artifacts.files import DRAFT, publish_manifest
+from vitctl.artifacts.manifest import MANIFEST, FileEntry, Recipe, manifest_bytes, seal_of
 from vitctl.artifacts.provenance import now, versions
 from vitctl.artifacts.run_info import Rollback, RunInfo, Segment, write_info
 from vitctl.artifacts.runs import Run, run_of
@@ -107,18 +107,23 @@ class RunDraft(Run):
         """The newest undamaged checkpoint up to a step, and step -> sentence for damaged ones."""
         problems: dict[int, str] = {}
         for step in reversed([s for s in Run.steps(self) if s <= at_most]):
-            try:
-                artifact = Artifact.load(self.place(step))
-            except NewerFormatError:
-                raise
-            except VitctlError as error:
-                problems[step] = error.message
-                continue
-            damage = artifact.check_contents()
-            if not damage:
-                return artifact, problems
-            problems[step] = f"{artifact.path} is damaged: {damage[0]}"
+            problem = RunDraft.damage(self, step)
+            if problem is None:
+                return Artifact.load(self.place(step)), problems
+            problems[step] = problem
         return None, problems
+
+    def damage(self, step: int) -> str | None:
+        """Why the checkpoint of a step cannot be used, as a sentence: every byte is read. None if
+        it can. Raises NewerFormatError."""
+        try:
+            artifact = Artifact.load(self.place(step))
+        except NewerFormatError:
+            raise
+        except VitctlError as error:
+            return error.message
+        problems = artifact.check_contents()
+        return f"{artifact.path} is damaged: {problems[0]}" if problems else None
 
     def result(self, step: int, *, emit: Emit = silent) -> Artifact | None:
         """The checkpoint of `step` if it is there and undamaged: an answer, kept for good."""
@@ -207,6 +212,16 @@ class RunDraft(Run):
         with stack:
             sent = upload_folder(local, bucket, names=names(files_below(local)))
         return {n: FileEntry(path=n, size=of.size, sha256=of.sha256) for n, of in sent.items()}
+
+    def add_to_summary(self, step: int, **fields: Any) -> None:
+        """Record what was computed of a checkpoint after it was published, as scores that a signal
+        broke off. Its files, id and digest stay what they are; its manifest is replaced as one."""
+        artifact = Artifact.load(self.place(step), check=False)
+        summary = {**artifact.summary, **fields}
+        manifest = artifact.manifest.model_copy(
+            update={"summary": summary, "seal": seal_of(artifact.kind, summary)}
+        )
+        publish_manifest(artifact.path / MANIFEST, manifest_bytes(manifest))
 
     def abandon(self, step: int) -> None:
         """Remove a checkpoint that is no part of this run any more, whoever begins from it."""

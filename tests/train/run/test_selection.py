@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -16,13 +17,14 @@ from vitctl.artifacts.references import resolve
 from vitctl.artifacts.runs import run_of
 from vitctl.data.config import HELD_OUT
 from vitctl.errors import InterruptedRun, UsageError
-from vitctl.events import Note, Saved, Scored
+from vitctl.events import Caution, Note, Saved, Scored
 from vitctl.inference.metrics import METRICS
 from vitctl.inference.scoring import MeanScores, Scoring
 from vitctl.recipes import branching
 from vitctl.settings.overrides import build
 from vitctl.train.config import KeepBest, TrainConfig
 from vitctl.train.run import trainer
+from vitctl.train.run.images import Images
 from vitctl.train.run.selection import BestSoFar, best_of, obtainable
 
 SCRIPT = {2: 0.1, 4: 0.5, 6: 0.4, 8: 0.5, 10: 0.9, 12: 0.2}
@@ -93,10 +95,9 @@ def test_whenever_it_is_stopped_it_ends_as_if_it_had_not_been(pretrain):
             same(store)
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4])
-def test_a_signal_while_it_scores(pretrain, monkeypatch, number):
-    from vitctl.train.run.images import Images
-
+@contextmanager
+def stopped(number):
+    """A SIGTERM while the scoring of this number is under way."""
     honest, begun = Images.eval_batches, []
 
     def batches(self, split, layout):
@@ -106,17 +107,28 @@ def test_a_signal_while_it_scores(pretrain, monkeypatch, number):
                 os.kill(os.getpid(), signal.SIGTERM)
             yield batch
 
-    monkeypatch.setattr(Images, "eval_batches", batches)
-    with pytest.raises(InterruptedRun, match=f"SIGTERM after step {2 * number}"):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Images, "eval_batches", batches)
+        with pytest.raises(InterruptedRun, match=f"SIGTERM after step {2 * number}"):
+            yield
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_a_signal_while_it_scores(pretrain, number):
+    with stopped(number):
         pretrain(12, **PATIENT)
     done = pretrain(12, **PATIENT)
     assert (done.step, run_of(done).info.scored[-1]) == (4, (8, 0.5))
 
 
+def _damage(checkpoint):
+    file = checkpoint.path / "params" / "head.kernel" / "c" / "0" / "0"
+    file.write_bytes(file.read_bytes()[:-3])
+
+
 def test_a_damaged_answer_is_made_again(pretrain):
     best = pretrain(12, **PATIENT)
-    file = best.path / "params" / "head.kernel" / "c" / "0" / "0"
-    file.write_bytes(file.read_bytes()[:-3])
+    _damage(best)
     assert pretrain(12, **PATIENT).digest == best.digest
 
 
@@ -168,20 +180,21 @@ def test_best_and_patience_are_those_of_a_walk_through_the_scores(values, metric
     assert not continued(scores, metric=metric).is_over
 
 
-def continued(scores, *, metric="top1", patience=None, stored=range(100), answers=None):
+def continued(scores, *, metric="top1", patience=None, stored=range(100), damaged=(), **run):
     """How a run with these scores goes on, whose checkpoints `stored` are there."""
+    emit = run.pop("emit", lambda event: None)
     run = SimpleNamespace(
         info=SimpleNamespace(scored=tuple(scores)),
         steps=lambda: list(stored),
-        checkpoint=({} if answers is None else answers).__getitem__,
-        mark_chosen=lambda step: pytest.fail(f"step {step} was recorded as chosen"),
+        damage=lambda step: f"{step} is damaged" if step in damaged else None,
+        **{"mark_chosen": lambda step: pytest.fail(f"step {step} was recorded as chosen")} | run,
     )
     cfg = SimpleNamespace(
         keep_best=KeepBest(metric=metric, every=10, patience=patience),
         steps=100,
         optim=SimpleNamespace(ema=None),
     )
-    return BestSoFar(run, cfg, step=scores[-1][0], emit=lambda event: None)
+    return BestSoFar(run, cfg, step=scores[-1][0], emit=emit)
 
 
 def test_what_is_gone_is_not_chosen_and_worse_ones_still_count():
@@ -198,7 +211,42 @@ def test_what_is_gone_is_not_chosen_and_worse_ones_still_count():
 
 def test_a_checkpoint_that_cannot_be_read_is_not_recorded_as_chosen():
     with pytest.raises(KeyError):
-        continued([(10, 0.3)], answers={}).choose()
+        continued([(10, 0.3)], damaged=[10], checkpoint={}.__getitem__).choose()
+
+
+@pytest.mark.parametrize(("damaged", "chosen"), [([20], 30), ([20, 30], 10), ([10], 20)])
+def test_of_damaged_ones_it_says_what_is_lost_and_takes_the_best_left(damaged, chosen):
+    events, recorded = [], []
+    scores = [(10, 0.1), (20, 0.5), (30, 0.3)]
+    run = continued(
+        scores,
+        damaged=damaged,
+        emit=events.append,
+        checkpoint=lambda step: f"checkpoint {step}",
+        mark_chosen=recorded.append,
+    )
+    assert run.best == chosen
+    assert run.choose() == f"checkpoint {chosen}"
+    assert recorded == [chosen]
+    said = [event.text for event in events if isinstance(event, Caution)]
+    assert len(said) == len({*damaged} - {10})
+    value = dict(scores)[chosen]
+    for step, text in zip(damaged, said, strict=False):
+        assert text.startswith(f"the best checkpoint so far, step {step} ({dict(scores)[step]})")
+        assert text.endswith(f"{step} is damaged; the best left is step {chosen} ({value})")
+
+
+def test_a_run_whose_best_is_damaged_goes_on(pretrain, tmp_path):
+    with stopped(3):
+        pretrain(12, **TO_THE_END)
+    (run,) = Store(tmp_path / "a").entries()
+    _damage(run.checkpoint(4))
+    events = []
+    done = pretrain(12, emit=events.append, **TO_THE_END)
+    assert (done.step, run_of(done).info.chosen) == (10, 10)
+    (said,) = [e.text for e in events if isinstance(e, Caution) and "best checkpoint" in e.text]
+    assert "step 4 (0.5), is lost: " in said
+    assert said.endswith("no other is left yet")
 
 
 def test_its_metrics_are_those_that_are_scored():

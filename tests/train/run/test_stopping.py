@@ -56,9 +56,17 @@ def test_scoring_is_broken_off_and_made_up_for(uninterrupted, pretrain, terminat
     assert run.steps() == [4, 6]
     assert [row["step"] for row in read(run.metrics) if row["kind"] == "eval"] == [2, 4]
 
-    again = pretrain(8, store="b", runtime=SCORED)
+    before = run.checkpoint(6)
+    assert before.summary["eval"] is None
+    again = pretrain(8, store="b", runtime=SCORED | {"keep_newest": 4})
     assert again.digest == whole.digest
     assert scores(again) == scores(whole)
+    after = run.checkpoint(6)
+    assert (after.id, after.digest) == (before.id, before.digest)
+    for name in ("top1", "top5", "loss"):
+        assert after.summary["eval"][name] == scores(whole)[2][name]
+    assert {**after.summary, "eval": None} == before.summary
+    assert after.check_contents() == []
 
 
 def test_the_last_scores_are_a_part_of_the_result(pretrain, terminate):

@@ -112,6 +112,14 @@ class CrewRun(RunDraft):
         if self.path.remote is not None:
             leases.hold_on(self.path.remote / LOCK, on=on)
 
+    def damage(self, step: int) -> str | None:
+        damage = super().damage
+        return processes.share(f"damage {step}", lambda: damage(step))
+
+    def add_to_summary(self, step: int, **fields: Any) -> None:
+        if processes.first():
+            super().add_to_summary(step, **fields)
+
     def abandon(self, step: int) -> None:
         if processes.first():
             super().abandon(step)

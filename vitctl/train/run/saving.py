@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from vitctl.artifacts.kinds.checkpoint import Checkpoint
+from vitctl.artifacts.kinds.checkpoint import Checkpoint, Scores
 from vitctl.artifacts.provenance import now
 from vitctl.checkpoints import arrays
 from vitctl.checkpoints.series import Series
@@ -176,13 +176,26 @@ class Saver:
             loss=loss,
             eval=None if scores is None else scores.raw.recorded(),
             ema=optim.ema,
-            eval_ema=None if scores is None or scores.ema is None else scores.ema.recorded(),
+            eval_ema=_averaged(scores),
             passed=sum(window.batches for window in rollback.until(self.passed, step)),
             skipped=None if state.norms is None else int(state.norms.skipped),
             images_before=self.origin.images_before,
             flops=self.origin.flops_at(step, cfg=self.cfg),
             sweep=self.origin.sweep,
         )
+
+
+def summary_of(scores: Scoring) -> dict[str, Any]:
+    """The scores of a checkpoint as its manifest records them."""
+    averaged = _averaged(scores)
+    return {
+        "eval": scores.raw.recorded().as_json(),
+        "eval_ema": None if averaged is None else averaged.as_json(),
+    }
+
+
+def _averaged(scores: Scoring | None) -> Scores | None:
+    return None if scores is None or scores.ema is None else scores.ema.recorded()
 
 
 def parts(state: TrainState) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.run_draft import RunDraft
-from vitctl.events import Emit, Note
+from vitctl.events import Caution, Emit, Note
 from vitctl.inference.scoring import Scoring
 from vitctl.quantities import show_count
 from vitctl.train.config import KeepBest, TrainConfig
@@ -57,10 +57,34 @@ class BestSoFar:
         self._scored: set[int] = set()
         self._best: Score | None = None
         self._last, self._waited = 0, 0
+        self._lost: set[int] = set()
         if self._rule is not None:
             scores = [score for score in run.info.scored if score[0] <= step]
-            for score in obtainable(scores, stored=run.steps(), metric=self._rule.metric):
+            for score in self._usable(scores, self._rule):
                 self._count(score, self._rule)
+
+    def _usable(self, scores: Sequence[Score], rule: KeepBest) -> list[Score]:
+        """Those that are to be had, without a best one whose checkpoint is damaged, which is
+        said."""
+        stored = set(self._run.steps())
+        lost: list[tuple[Score, str]] = []
+        while True:
+            left = obtainable(scores, stored=stored, metric=rule.metric)
+            best = best_of(left, metric=rule.metric)
+            problem = None if best is None else self._run.damage(best[0])
+            if best is None or problem is None:
+                break
+            lost.append((best, problem))
+            stored.remove(best[0])
+        rest = "no other is left yet" if best is None else f"the best left is {_shown(best)}"
+        for score, problem in lost:
+            if score[0] in self._lost:  # said before
+                continue
+            self._lost.add(score[0])
+            self._emit(
+                Caution(f"the best checkpoint so far, {_shown(score)}, is lost: {problem}; {rest}")
+            )
+        return left
 
     def due(self, step: int) -> bool:
         """Whether the scores of this step count."""
@@ -105,16 +129,20 @@ class BestSoFar:
         """The answer of the run; where one was chosen, that is recorded."""
         if self._rule is None:
             return self._run.checkpoint(self._steps)
-        best, last = self._best, self._last
-        assert best is not None  # the last step is scored
-        chosen = self._run.checkpoint(best[0])  # what cannot be read is no answer
+        last = self._last
+        scores = [score for score in self._run.info.scored if score[0] <= last]
+        best = best_of(self._usable(scores, self._rule), metric=self._rule.metric)
+        if best is None:  # the last step is scored and saved: nothing is left but what is damaged
+            return self._run.checkpoint(last)
+        chosen = self._run.checkpoint(best[0])
         after = f", {show_count(self._steps)} were planned" if last < self._steps else ""
-        value = "not finite" if best[1] is None else f"{best[1]:.4g}"
         self._emit(
-            Note(
-                f"--keep-best {self._rule.metric}: step {show_count(best[0])} ({value}) of "
-                f"{show_count(last)}{after}"
-            )
+            Note(f"--keep-best {self._rule.metric}: {_shown(best)} of {show_count(last)}{after}")
         )
         self._run.mark_chosen(best[0])
         return chosen
+
+
+def _shown(score: Score) -> str:
+    value = "not finite" if score[1] is None else f"{score[1]:.4g}"
+    return f"step {show_count(score[0])} ({value})"

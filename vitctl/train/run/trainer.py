@@ -43,7 +43,7 @@ from vitctl.train.run.diverged_batch import keep
 from vitctl.train.run.held_out import Evaluate, evaluator
 from vitctl.train.run.images import Images, open_images
 from vitctl.train.run.reporting import Reporter
-from vitctl.train.run.saving import Saver
+from vitctl.train.run.saving import Saver, summary_of
 from vitctl.train.run.selection import BestSoFar
 from vitctl.train.run.setup import Training, prepare
 from vitctl.train.telemetry.goodput import Meter
@@ -294,7 +294,7 @@ class _Scoring:
         report: Reporter,
         select: BestSoFar,
     ) -> None:
-        self._cadence, self._steps = training.cadence, training.cfg.steps
+        self._run, self._cadence, self._steps = training.run, training.cadence, training.cfg.steps
         self._evaluate, self._report, self._select = evaluate, report, select
 
     def due(self, step: int) -> bool:
@@ -303,10 +303,13 @@ class _Scoring:
         return self._select.due(step) or self._cadence.due(self._cadence.evaluate, step)
 
     def make_up_for(self, state: TrainState, *, step: int, stop: Stop) -> None:
-        """Score where a signal broke off the scores of an earlier start."""
+        """Score where a signal broke off the scores of an earlier start, for its checkpoint, too,
+        which was saved without them."""
         scored = self._report.metrics.has("eval", step) and not self._select.missing(step)
-        if self.due(step) and not scored:
-            self(state, step=step, stop=stop)
+        if self.due(step) and not scored and self(state, step=step, stop=stop):
+            scores = self._report.scores_at(step)
+            assert scores is not None
+            self._run.add_to_summary(step, **summary_of(scores))
 
     def __call__(self, state: TrainState, *, step: int, stop: Stop) -> bool:
         """A signal breaks it off, but never the last scores: they belong to the result."""
