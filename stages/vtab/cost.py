@@ -9,6 +9,7 @@ from vitctl import quantities
 from vitctl.artifacts import Artifact
 from vitctl.events import Emit, Settings
 from vitctl.model import accounting
+from vitctl.optim import frozen
 from vitctl.recipes import finetuning, pretraining
 from vitctl.recipes.recipe import load_finetune
 from vitctl.settings.overrides import Overrides
@@ -53,7 +54,9 @@ def announced(cfg: VtabConfig, inputs: Inputs, *, emit: Emit) -> None:
     configs = [trained_with(cfg, inputs.checkpoint, one) for one in inputs.tasks]
     runs = 1 + len(cfg.sweep_lr or ())
     images = sum(c.steps * c.data.batch for c in configs) * runs
-    flops = sum(c.steps * c.data.batch * accounting.trained_flops(c.model) for c in configs) * runs
+    flops = (
+        sum(c.steps * c.data.batch * frozen.trained_flops(c.model, c.optim) for c in configs) * runs
+    )
     stored = sum(map(_bytes, configs)) * runs
     first = configs[0]
     rates = ", ".join(f"{rate:g}" for rate in cfg.sweep_lr or (first.schedule.peak_lr,))

@@ -18,7 +18,9 @@ from vitctl.errors import UsageError
 from vitctl.hardware.tpus import TPUS
 from vitctl.model import accounting, vit
 from vitctl.model.config import ModelConfig, from_name
+from vitctl.optim import frozen
 from vitctl.optim.config import OptimConfig
+from vitctl.optim.optimizer import hold
 from vitctl.plan import calibration, estimate, gpu_calibration
 from vitctl.plan.bill import amount, bill
 from vitctl.plan.cost import Cost, extrapolate, linear
@@ -29,11 +31,12 @@ from vitctl.sharding.spec import MeshSpec
 MODEL = ModelConfig(width=256, depth=3, mlp_dim=1024, heads=4, patch=16, resolution=128, classes=10)
 
 
-def xla_flops(model, *, remat="none", scan=False):
+def xla_flops(model, *, remat="none", scan=False, optim=OptimConfig()):  # noqa: B008 - frozen
     """FLOPs of an image's loss and gradients as XLA counts them, before it optimizes anything."""
     shapes = jax.eval_shape(lambda: vit.init(model, key=jax.random.key(0)))
 
     def loss(params, images):
+        params = hold(params, config=optim)
         return vit.apply(params, images, config=model, remat=remat, scan=scan).logits.sum()
 
     images = jax.ShapeDtypeStruct((1, model.resolution, model.resolution, 3), jnp.float32)
@@ -42,8 +45,51 @@ def xla_flops(model, *, remat="none", scan=False):
 
 def test_flops_by_accounting_are_those_that_xla_counts():
     """XLA adds elementwise work (2 %), and lacks the gradient of the images."""
-    counted = estimate.step_flops(MODEL, remat="none")
+    counted = estimate.step_flops(MODEL, OptimConfig(), remat="none")
     assert xla_flops(MODEL) == pytest.approx(counted, rel=0.03)
+
+
+ONE_BLOCK = MODEL.model_copy(update={"depth": 1})
+"""Scanned, and counted once: as the program of a run goes through its blocks."""
+
+
+@pytest.mark.parametrize(
+    ("patterns", "products"),
+    [
+        (("embedding/.*",), 3.0),
+        (("embedding/.*", "position", "blocks/0/attention/.*"), 3 - 8 / 24),
+        (("embedding/.*", "position", "blocks/0/(attention|mlp)/.*"), 2.0),
+        (("embedding/.*", "position", "blocks/.*"), 1.0),
+    ],
+)
+def test_flops_of_frozen_parameters_are_those_that_xla_counts(patterns, products):
+    """In products of a block's weights forward: the gradient of the input of each, as a norm in the
+    block is trained, and of those weights that are."""
+    optim = OptimConfig(freeze=patterns)
+    counted = estimate.step_flops(ONE_BLOCK, optim, remat="none")
+    assert xla_flops(ONE_BLOCK, scan=True, optim=optim) == pytest.approx(counted, rel=0.03)
+    weights = 2 * MODEL.tokens * 12 * MODEL.width**2
+    whole = estimate.step_flops(ONE_BLOCK, OptimConfig(), remat="none")
+    stem = 2 * 2 * 3 * MODEL.patch**2 * MODEL.width * MODEL.tokens
+    scores = (2 if products == 1 else 0) * 4 * MODEL.tokens**2 * MODEL.width
+    assert whole - counted == pytest.approx(stem + scores + (3 - products) * weights)
+
+
+def test_a_block_that_is_trained_has_the_backward_pass_go_through_all():
+    """They are one scan: so the program does, and so it is counted."""
+    names = frozen.trained_names(MODEL, OptimConfig(freeze=("embedding/.*", "blocks/[01]/.*")))
+    assert "blocks/mlp/up/kernel" in names
+    assert "embedding/kernel" not in names
+    flops = accounting.trained_flops(MODEL, trained=names)
+    stem = 2 * 2 * 3 * MODEL.patch**2 * MODEL.width * MODEL.tokens
+    assert flops == accounting.trained_flops(MODEL) - stem
+    every = frozenset({*names, "embedding/kernel"})
+    assert accounting.trained_flops(MODEL, trained=every) == accounting.trained_flops(MODEL)
+    block = accounting.parameters(MODEL).blocks // 3
+    assert (
+        frozen.trained_parameters(MODEL, OptimConfig(freeze=("blocks/[01]/.*",)))
+        == accounting.parameters(MODEL).total - 2 * block
+    )
 
 
 @pytest.mark.parametrize("remat", ["full", "mlp", "dots"])
@@ -135,7 +181,7 @@ def test_the_paper_s_programs_do_the_paper_s_work(rows):
         depth = np.array(row["depths"])
         flops = np.polynomial.Polynomial.fit(depth, row["flops"], 1)(model.depth)
         images = row["images_per_device"]
-        counted = images * estimate.step_flops(model, remat=row["remat"])
+        counted = images * estimate.step_flops(model, OptimConfig(), remat=row["remat"])
         assert 0.85 < counted / flops < 1.01, row["model"]
 
 

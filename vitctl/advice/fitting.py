@@ -11,7 +11,7 @@ from vitctl.advice.evidence import Evidence
 from vitctl.advice.target import Devices
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.hardware.precision import Precision
-from vitctl.model import accounting
+from vitctl.optim import frozen
 from vitctl.plan import candidates
 from vitctl.plan.program import StepPlan
 from vitctl.quantities import show_count
@@ -48,8 +48,8 @@ class Fitted:
 
     @property
     def flops_per_image(self) -> int:
-        """Of training: three forward passes."""
-        return accounting.trained_flops(self.cfg.model)
+        """Of training: three forward passes where nothing is frozen."""
+        return frozen.trained_flops(self.cfg.model, self.cfg.optim)
 
 
 def fitted(

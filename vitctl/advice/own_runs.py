@@ -18,8 +18,9 @@ from vitctl.advice.target import Devices
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.artifacts.kinds import CHECKPOINT, DATASET, EVALUATION, FEWSHOT
 from vitctl.errors import VitctlError
-from vitctl.model import accounting, variants
+from vitctl.model import variants
 from vitctl.model.config import ModelConfig
+from vitctl.optim import frozen
 from vitctl.recipes import branching
 from vitctl.train.carried_over import trained_with
 from vitctl.train.config import TrainConfig, from_identity
@@ -114,7 +115,7 @@ def _read(result: Artifact, *, store: Store) -> Iterator[_Result]:
     if examples < 1:
         raise _Skip("are of models whose dataset is gone, or was synthetic")
     images = summary.images
-    flops = float(images * accounting.trained_flops(cfg.model))
+    flops = float(images * frozen.trained_flops(cfg.model, cfg.optim))
     images_of = result.manifest.parent("data")
     data = () if images_of is None or not images_of.path else ("--data", images_of.path)
     for metric, error, probe in _errors(result):

@@ -7,6 +7,7 @@ forward pass, matrix multiplications only: the paper's table adds 0.1 to 0.4 % o
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -109,10 +110,42 @@ def matmul_flops(config: ModelConfig) -> int:
     return _stem_flops(config) + config.depth * _block_flops(config, tokens=config.tokens)
 
 
-def trained_flops(config: ModelConfig) -> int:
+def trained_flops(config: ModelConfig, *, trained: Collection[str] | None = None) -> int:
     """FLOPs that training on one image costs: three of `matmul_flops`, as the backward pass is two
-    matmuls per matmul."""
-    return 3 * matmul_flops(config)
+    matmuls per matmul; less where only the parameters of some names are `trained`."""
+    return matmul_flops(config) + backward_flops(config, tokens=config.tokens, trained=trained)
+
+
+def backward_flops(
+    config: ModelConfig, *, tokens: int, trained: Collection[str] | None = None
+) -> int:
+    """FLOPs of one image's backward pass from the last block down, of so many tokens: a product for
+    the gradient of each weight, and one for that of its input wherever something at or below the
+    blocks is trained. That of the image, which nothing asks for, is counted, too, as is usual."""
+    stem, block = _stem_flops(config), _block_flops(config, tokens=tokens)
+    if trained is None:
+        return 2 * (stem + config.depth * block)
+    if not reaches_blocks(trained):
+        return 0
+    d, f = config.width, config.mlp_dim
+    kernels = {
+        **dict.fromkeys((f"blocks/attention/{name}/kernel" for name in _PROJECTIONS), d * d),
+        **dict.fromkeys((f"blocks/mlp/{name}/kernel" for name in ("up", "down")), d * f),
+    }
+    of_weights = sum(2 * tokens * size for name, size in kernels.items() if name in trained)
+    of_inputs = 2 * block - sum(2 * tokens * size for size in kernels.values())
+    return (2 * stem if _EMBEDDING in trained else 0) + config.depth * (of_weights + of_inputs)
+
+
+def reaches_blocks(trained: Collection[str]) -> bool:
+    """Whether the backward pass goes through the blocks: something in them or before them is
+    trained."""
+    after = ("norm/", "map_head/", "pre_logits/", "head/")
+    return not all(name.startswith(after) for name in trained)
+
+
+_PROJECTIONS = ("query", "key", "value", "out")
+_EMBEDDING = "embedding/kernel"
 
 
 def forward_flops(config: ModelConfig) -> int:

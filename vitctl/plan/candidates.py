@@ -97,7 +97,8 @@ def options(
                     )
                 )
     return sorted(
-        ways, key=lambda o: (-o.rate, step_flops(cfg.model, remat=o.plan.remat), o.needed)
+        ways,
+        key=lambda o: (-o.rate, step_flops(cfg.model, cfg.optim, remat=o.plan.remat), o.needed),
     )
 
 

@@ -13,6 +13,7 @@ from vitctl.hardware.tpus import Hardware
 from vitctl.model import accounting
 from vitctl.model.config import ModelConfig
 from vitctl.model.remat import Remat
+from vitctl.optim import frozen
 from vitctl.optim.config import OptimConfig
 from vitctl.plan.cost import Cost
 from vitctl.plan.program import StepPlan
@@ -23,13 +24,16 @@ from vitctl.train.program import footprint
 _FLOAT, _HALF = 4, 2
 
 
-def step_flops(model: ModelConfig, *, remat: Remat) -> float:
+def step_flops(model: ModelConfig, optim: OptimConfig, *, remat: Remat) -> float:
     """FLOPs of an image's forward and backward pass: matrix products only, heads included.
 
-    Backward is two products a product.
+    Backward is two products a product; below the lowest parameter that is trained there is none.
     """
-    recomputed = model.depth * recomputed_flops(model, remat=remat)
-    return 3 * accounting.forward_flops(model) + recomputed
+    trained = frozen.trained_names(model, optim)
+    whole = accounting.backward_flops(model, tokens=model.sequence)
+    backward = accounting.backward_flops(model, tokens=model.sequence, trained=trained)
+    recomputed = model.depth * recomputed_flops(model, remat=remat) if backward else 0
+    return 3 * accounting.forward_flops(model) - whole + backward + recomputed
 
 
 def recomputed_flops(model: ModelConfig, *, remat: Remat) -> float:
@@ -68,7 +72,8 @@ def update_bytes(cfg: TrainConfig, *, spec: MeshSpec) -> float:
     """Bytes that the update reads and writes on one device: weights, gradients, and what the
     optimizer keeps, as its state's shapes and types tell."""
     needed = footprint.need(cfg, spec=spec, remat="none")
-    weights = needed.gradients  # of the part that this device updates, in fp32, as gradients are
+    # Of the part that this device updates, in fp32: frozen ones are written as they were.
+    weights = footprint.updated_bytes(cfg, spec=spec)
     return 2 * (weights + needed.gradients + needed.optimizer)
 
 
@@ -125,7 +130,8 @@ def estimate(
     model, spec = cfg.model, plan.mesh
     images = cfg.data.batch / spec.batch_shards
     dtype_bytes = _HALF if cfg.precision == "bfloat16" else _FLOAT
-    flops = images * step_flops(model, remat=plan.remat) / spec.tensor + update_flops(cfg.optim)
+    flops = images * step_flops(model, cfg.optim, remat=plan.remat) / spec.tensor
+    flops += update_flops(cfg.optim)
     accessed = images * step_bytes(
         model, dtype_bytes=dtype_bytes, remat=plan.remat, fused_attention=fused_attention
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vitctl.hardware.tpus import Hardware
-from vitctl.model import accounting
+from vitctl.optim import frozen
 from vitctl.plan import calibration, candidates, gpu_calibration, search
 from vitctl.plan.answer import Memory, Rate
 from vitctl.plan.candidates import Option, need
@@ -57,7 +57,7 @@ def _rate(
     images = option.images_per_device
     roofline = images / cost.least_seconds
     predicted = min(unscaled * efficiency.value, roofline)
-    flops = accounting.trained_flops(option.cfg.model)
+    flops = frozen.trained_flops(option.cfg.model, option.cfg.optim)
     return Rate(
         predicted=predicted,
         low=None if efficiency.low is None else min(unscaled * efficiency.low, roofline),

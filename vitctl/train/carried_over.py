@@ -8,7 +8,7 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.data.names import compose
 from vitctl.errors import InputError
-from vitctl.model import accounting
+from vitctl.optim import frozen
 from vitctl.train.config import TrainConfig, from_identity
 
 _ONE_MODEL_ALL_THE_WAY = "pretrain", "cooldown"
@@ -61,4 +61,5 @@ def flops_spent(checkpoint: Artifact) -> float | None:
         return summary.flops
     if checkpoint.manifest.stage not in _ONE_MODEL_ALL_THE_WAY:
         return None
-    return float(summary.images * accounting.trained_flops(trained_with(checkpoint).model))
+    cfg = trained_with(checkpoint)
+    return float(summary.images * frozen.trained_flops(cfg.model, cfg.optim))

@@ -12,6 +12,8 @@ from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.model import shapes, vit
 from vitctl.model.config import ModelConfig, from_name
 from vitctl.model.remat import LADDER
+from vitctl.optim import frozen
+from vitctl.optim.optimizer import hold, names
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.spec import MeshSpec, parse
 from vitctl.train.program import footprint, state
@@ -201,6 +203,46 @@ def test_what_is_kept_of_a_block_is_what_differentiation_keeps(parts, remat, dty
     measured = sum(x.size * x.dtype.itemsize for x in leaves) / (3 * 7)
     size = jnp.dtype(dtype).itemsize
     assert footprint.kept_bytes(model, dtype_bytes=size, remat=remat) == measured
+
+
+BEFORE = ("embedding/.*", "position")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "kept"),
+    [
+        ((*BEFORE, "blocks/.*"), False),
+        ((*BEFORE, "blocks/.*", "norm/.*"), False),
+        ((*BEFORE, "blocks/[01]/.*"), True),
+        (("blocks/.*",), True),  # on the way to the embedding
+    ],
+)
+def test_what_is_frozen_keeps_no_activations_and_has_no_gradients(patterns, kept):
+    """Against the residuals of jax's own backward pass, as above."""
+    cfg = config(4, optim={"freeze": patterns}, model={"depth": 3})
+    model, size = cfg.model, cfg.model.resolution
+
+    def backward(params, images):
+        def logits(params):
+            return vit.apply(hold(params, config=cfg.optim), images, config=model).logits
+
+        return jax.vjp(logits, params)[1]
+
+    params = shapes.of_params(model)
+    images = jax.ShapeDtypeStruct((7, size, size, 3), jnp.float32)
+    residuals = jax.tree.leaves(jax.eval_shape(backward, params, images))
+    assert any(x.shape[:2] == (3, 7) for x in residuals) == kept
+
+    need, whole = (
+        footprint.need(of, spec=ONE, remat="none") for of in (cfg, config(4, model={"depth": 3}))
+    )
+    assert (need.parameters, need.optimizer) == (whole.parameters, whole.optimizer)
+    arrays = dict(zip(names(params), jax.tree.leaves(params), strict=True))
+    trained = frozen.trained_names(model, cfg.optim)
+    assert need.gradients == sum(arrays[name].size * 4 for name in trained) < whole.gradients
+    a_block = footprint.kept_bytes(model, dtype_bytes=4, remat="none")
+    less = whole.activations - need.activations
+    assert less == 0 if kept else less > cfg.data.batch * 2 * a_block
 
 
 def test_tensor_parallel_activations_divide_heads_and_hidden_features():

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from vitctl.optim.config import OptimConfig
 from vitctl.train.run import least_time
 
 
@@ -19,7 +20,10 @@ def of(steps, *, batch=4096):
     from vitctl.model.config import from_name
 
     return SimpleNamespace(
-        model=from_name("S/16", classes=1000), data=SimpleNamespace(batch=batch), steps=steps
+        model=from_name("S/16", classes=1000),
+        optim=OptimConfig(),
+        data=SimpleNamespace(batch=batch),
+        steps=steps,
     )
 
 

@@ -17,8 +17,10 @@ import jax
 import numpy as np
 
 from vitctl.errors import DoesNotFitError, UsageError
+from vitctl.model import accounting
 from vitctl.model.config import Gelu, ModelConfig
 from vitctl.model.remat import LADDER, Remat, RematChoice
+from vitctl.optim import frozen
 from vitctl.optim.optimizer import names
 from vitctl.sharding.optimizer import axes_of_state
 from vitctl.sharding.rules import Axes, axes_of, is_axes
@@ -87,17 +89,32 @@ def need(cfg: TrainConfig, *, spec: MeshSpec, remat: Remat, microbatch: int | No
     return Need(
         parameters=state.parameters,
         optimizer=state.optimizer,
-        # Where gradients are summed over parts of the batch, the sum is there beside the part.
-        gradients=state.gradients * (1 if at_once == images else 2),
+        # Where gradients are summed over parts of the batch, the sum, of all parameters, is there
+        # beside the part.
+        gradients=state.gradients + (0 if at_once == images else state.sums),
         activations=at_once
-        * activation_bytes(cfg.model, dtype_bytes=size, remat=remat, tensor=spec.tensor),
+        * activation_bytes(
+            cfg.model,
+            dtype_bytes=size,
+            remat=remat,
+            tensor=spec.tensor,
+            backward=_passes_blocks(cfg),
+        ),
         temporaries=state.temporaries,
         batch=images * side * side * 3 * _FLOAT,
     )
 
 
-def activation_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat, tensor: int = 1) -> int:
-    """Bytes kept for the backward pass for one image, and one block's while it is computed again.
+def updated_bytes(cfg: TrainConfig, *, spec: MeshSpec) -> int:
+    """Bytes of the weights that one device updates."""
+    return _divided(cfg, spec).sums
+
+
+def activation_bytes(
+    model: ModelConfig, *, dtype_bytes: int, remat: Remat, tensor: int = 1, backward: bool = True
+) -> int:
+    """Bytes kept for the backward pass for one image, and one block's while it is computed again;
+    those of one block alone where all are frozen and the pass ends `backward` before them.
 
     Those pass by: the residual stream twice, both norms' outputs, queries, keys, values, the
     attention's mix and output, the MLP's hidden features before and after the nonlinearity, and
@@ -110,7 +127,7 @@ def activation_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat, tens
     weights *= _FLOAT + (dtype_bytes if dtype_bytes != _FLOAT else 0)
     passing = 5 * d + 4 * (d // tensor) + 2 * f + weights
     per_block = kept_bytes(model, dtype_bytes=dtype_bytes, remat=remat, tensor=tensor)
-    body = model.depth * per_block + (0 if remat == "none" else passing)
+    body = model.depth * per_block + (0 if remat == "none" else passing) if backward else passing
     head_and_tail = 3 * n * model.width * _FLOAT + 3 * model.classes * _FLOAT
     return body + head_and_tail
 
@@ -241,6 +258,7 @@ class _State:
     parameters: int
     optimizer: int
     gradients: int
+    sums: int
     temporaries: int
 
 
@@ -263,7 +281,13 @@ def _divided_by(model: ModelConfig, optim: Any, spec: MeshSpec, size: int) -> _S
     )
     over_fsdp, update = spec.fsdp, spec.fsdp * spec.zero
     parameters = sum(_bytes(leaf, own, fsdp=over_fsdp, tensor=spec.tensor) for leaf, own in params)
-    gradients = sum(_bytes(leaf, own, fsdp=update, tensor=spec.tensor) for leaf, own in params)
+    by_leaf = [_bytes(leaf, own, fsdp=update, tensor=spec.tensor) for leaf, own in params]
+    trained = frozen.trained_names(model, optim)
+    gradients = sum(
+        size
+        for name, size in zip(by_name, by_leaf, strict=True)
+        if trained is None or name in trained
+    )
     # Weights as they are multiplied with, in the compute type: of all layers, since compilers move
     # the conversion out of the loop, unless they are gathered layer by layer.
     used = sum(_bytes(leaf, own, fsdp=1, tensor=spec.tensor) for leaf, own in params)
@@ -276,12 +300,19 @@ def _divided_by(model: ModelConfig, optim: Any, spec: MeshSpec, size: int) -> _S
         # The average lies as the parameters do.
         optimizer=moments + (0 if shapes.average is None else parameters),
         gradients=gradients,
+        sums=sum(by_leaf),
         temporaries=cast,
     )
 
 
 def _divided(cfg: TrainConfig, spec: MeshSpec) -> _State:
     return _divided_by(cfg.model, cfg.optim, spec, _size(cfg))
+
+
+def _passes_blocks(cfg: TrainConfig) -> bool:
+    """Whether the backward pass goes through the blocks."""
+    trained = frozen.trained_names(cfg.model, cfg.optim)
+    return trained is None or accounting.reaches_blocks(trained)
 
 
 def _size(cfg: TrainConfig) -> int:

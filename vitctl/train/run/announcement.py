@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vitctl.model import accounting
+from vitctl.optim import frozen
 from vitctl.quantities import show_count
 from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig
@@ -26,7 +27,8 @@ def announced(
     unseen = f" ({model.covered} seen)" if model.covered < model.resolution else ""
     return {
         "model": f"{cfg.label} at {model.resolution} px{unseen}, {model.head} head: "
-        f"{accounting.parameters(cfg.model).total:,} parameters, {flops / 1e9:.4g} GFLOPs an image",
+        f"{accounting.parameters(cfg.model).total:,} parameters{_trained(cfg)}, "
+        f"{flops / 1e9:.4g} GFLOPs an image",
         "data": f"{examples:,} images, {classes} classes; "
         f"{epochs:.4g} epochs of batches of {cfg.data.batch}",
         "schedule": f"{schedule.kind} to step {show_count(cfg.steps)}, peak {schedule.peak_lr:g}, "
@@ -36,6 +38,12 @@ def announced(
         "devices": f"{layout.devices} x {layout.platform} ({layout}), {cfg.precision}, "
         f"remat {memory.remat}{parts}; about {footprint.gib(memory.need.total)} a device",
     }
+
+
+def _trained(cfg: TrainConfig) -> str:
+    if not cfg.optim.freeze:
+        return ""
+    return f", {frozen.trained_parameters(cfg.model, cfg.optim):,} of them trained"
 
 
 def _extras(cfg: TrainConfig) -> str:

@@ -15,7 +15,7 @@ from vitctl.data.digest import ConsumedSamples
 from vitctl.data.order import Window, windows_from_json
 from vitctl.errors import InputError, UsageError
 from vitctl.inference import weights
-from vitctl.model import accounting
+from vitctl.optim import frozen
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
 from vitctl.train.carried_over import flops_spent, images_seen, keeps_state, trained_with
@@ -56,7 +56,7 @@ class StartingPoint:
         if self.flops is None:
             return None
         images = (step - self.step) * cfg.data.batch
-        return self.flops + float(images * accounting.trained_flops(cfg.model))
+        return self.flops + float(images * frozen.trained_flops(cfg.model, cfg.optim))
 
 
 def scratch(cfg: TrainConfig) -> StartingPoint:

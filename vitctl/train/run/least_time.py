@@ -8,7 +8,7 @@ import numpy as np
 
 from vitctl import quantities
 from vitctl.hardware.peaks import peak_flops
-from vitctl.model import accounting
+from vitctl.optim import frozen
 from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig
 
@@ -23,7 +23,7 @@ def sentence(cfg: TrainConfig, layout: Layout, *, from_step: int) -> str | None:
     """A caution if the steps after `from_step` take a week or more at the devices' peak; of CPUs,
     at the rate of a plain matrix product, which is measured (some 50 ms) where it could be so."""
     steps = cfg.steps - from_step
-    flops = float(accounting.trained_flops(cfg.model)) * cfg.data.batch * steps
+    flops = float(frozen.trained_flops(cfg.model, cfg.optim)) * cfg.data.batch * steps
     if layout.platform == "cpu":
         if flops < _WORTH_MEASURING:
             return None

@@ -23,7 +23,7 @@ from vitctl.events import (
 )
 from vitctl.hardware.peaks import peak_flops
 from vitctl.inference.scoring import Scoring
-from vitctl.model import accounting
+from vitctl.optim import frozen
 from vitctl.train.program.step import StepStats
 from vitctl.train.run.diverged import Diverged
 from vitctl.train.run.least_time import LONG_S
@@ -69,7 +69,7 @@ class Reporter:
         self._images, self._starving = training.images, starvation.Watch()
         self._others = starvation.Others()
         self._shared = mesh.devices.flat[0].platform == "cpu"
-        self._flops = accounting.trained_flops(cfg.model)
+        self._flops = frozen.trained_flops(cfg.model, cfg.optim)
         peak = peak_flops(mesh.devices.flat[0].device_kind)
         self._peak = None if peak is None else peak * mesh.size
         self._task = f"{run.info.stage} {cfg.label}"
