@@ -237,6 +237,8 @@ def _speeds_of(run: Run, devices: Devices) -> Iterator[OwnSpeed]:
     if len(logged) < _LEAST_ROWS or statistics.median(logged) <= 0:
         return
     cfg = from_identity(run.info.config, total_steps=max(run.steps(), default=1))
+    if cfg.optim.freeze:  # faster than what is trained whole
+        return
     seconds = goodput.total(goodput.read(run.path / goodput.FILE))
     busy = sum(seconds[account] for account in _BUSY)
     pauses = sum(seconds[account] for account in _PAUSES) / busy if busy > 0 else 0.0

@@ -57,7 +57,7 @@ class BestSoFar:
         self._scored: set[int] = set()
         self._best: Score | None = None
         self._last, self._waited = 0, 0
-        self._lost: set[int] = set()
+        self._reported: set[int] = set()
         if self._rule is not None:
             scores = [score for score in run.info.scored if score[0] <= step]
             for score in self._usable(scores, self._rule):
@@ -67,20 +67,20 @@ class BestSoFar:
         """Those that are to be had, without a best one whose checkpoint is damaged, which is
         said."""
         stored = set(self._run.steps())
-        lost: list[tuple[Score, str]] = []
+        damaged: list[tuple[Score, str]] = []
         while True:
             left = obtainable(scores, stored=stored, metric=rule.metric)
             best = best_of(left, metric=rule.metric)
             problem = None if best is None else self._run.damage(best[0])
             if best is None or problem is None:
                 break
-            lost.append((best, problem))
+            damaged.append((best, problem))
             stored.remove(best[0])
         rest = "no other is left yet" if best is None else f"the best left is {_shown(best)}"
-        for score, problem in lost:
-            if score[0] in self._lost:  # said before
+        for score, problem in damaged:
+            if score[0] in self._reported:  # said before
                 continue
-            self._lost.add(score[0])
+            self._reported.add(score[0])
             self._emit(
                 Caution(f"the best checkpoint so far, {_shown(score)}, is lost: {problem}; {rest}")
             )
