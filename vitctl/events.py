@@ -170,3 +170,19 @@ Emit = Callable[[Event], None]
 
 def silent(event: Event) -> None:
     """Show nothing."""
+
+
+def of_a_part(emit: Emit) -> Emit:
+    """For a command within another: without the commands that follow it, as one follows the whole,
+    and without what an earlier part said in the same words."""
+    earlier: set[Note | Caution] = set()
+
+    def pass_on(event: Event) -> None:
+        if isinstance(event, Note | Caution):
+            if event in earlier:
+                return
+            earlier.add(event)
+        if not isinstance(event, Next):
+            emit(event)
+
+    return pass_on

@@ -17,7 +17,7 @@ from vitctl.artifacts.kinds.vtab import GroupMean, TaskScore, Vtab
 from vitctl.artifacts.references import plain_name
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError, InterruptedRun, VitctlError
-from vitctl.events import Caution, Emit, Event, Next, Note, Settings, silent
+from vitctl.events import Caution, Emit, Note, Settings, of_a_part, silent
 from vitctl.measures.vtab import means
 from vitctl.probe import intervals
 from vitctl.recipes import branching, overlap
@@ -79,7 +79,7 @@ def _fine_tuned(
 ) -> Artifact:
     # One dataset after the other
     outcomes: list[tuple[TaskData, Outcome]] = []
-    inner = _inner(emit)
+    inner = of_a_part(emit)
     began = time.monotonic()
     for number, one in enumerate(inputs.tasks, start=1):
         emit(Note(f"dataset {number} of {len(inputs.tasks)}: {one.task.name}"))
@@ -189,22 +189,6 @@ def _drawn(cfg: VtabConfig, inputs: Inputs, one: TaskData, *, store: Store, emit
         return one.dataset
     draw = {"images": cfg.images, "split": cfg.train_split, "seed": cfg.seed}
     return inputs.commands.subset(one.dataset, set=draw, store=store, emit=emit)
-
-
-def _inner(emit: Emit) -> Emit:
-    """Without the commands that follow each part, as one follows the whole, and without what was
-    said of a dataset before."""
-    earlier: set[Note | Caution] = set()
-
-    def pass_on(event: Event) -> None:
-        if isinstance(event, Note | Caution):
-            if event in earlier:
-                return
-            earlier.add(event)
-        if not isinstance(event, Next):
-            emit(event)
-
-    return pass_on
 
 
 def _error(failed: list[tuple[TaskData, VitctlError]], *, of: int) -> VitctlError:

@@ -62,10 +62,11 @@ class Overrides:
         return build(model, merge({}, base, self.tree(without=without)))
 
 
-def read_toml(path: Path) -> Tree:
-    """A TOML file as a tree, "none" being None, whatever program wrote the text. Raises
-    NotFoundError, InputError where it is no text, and UsageError where the text is no TOML."""
-    label = f"--config {path}"
+def read_toml(path: Path, *, label: str | None = None) -> Tree:
+    """A TOML file as a tree, "none" being None, whatever program wrote the text; errors name it by
+    `label`, without one as --config does. Raises NotFoundError, InputError where it is no text, and
+    UsageError where the text is no TOML."""
+    label = f"--config {path}" if label is None else label
     text = read_text(path, label=label, most_bytes=_MOST_TOML_BYTES).text
     try:
         return _off(tomllib.loads(text))
@@ -177,12 +178,16 @@ def to_toml(config: Config) -> str:
 def _in_words(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _in_words(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_in_words(item) for item in value]
     return "none" if value is None else value
 
 
 def _off(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _off(item) for key, item in value.items()}
+    if isinstance(value, list):  # of tables; in a list of words "none" is one
+        return [_off(item) if isinstance(item, dict) else item for item in value]
     return None if value in ("none", "None") else value
 
 
