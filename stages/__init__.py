@@ -16,6 +16,7 @@ export    a checkpoint -> files that another library loads
 embed     a checkpoint and images -> their features, kept
 fewshot   features of labelled images -> few-shot accuracies
 evaluate  a checkpoint and a dataset -> top-1, top-5 and loss
+sweep     a grid of models, dataset sizes and durations -> a table of trained models
 vtab      a checkpoint and datasets -> accuracies after fine-tuning on 1,000 images of each
 predict   a checkpoint and image files -> the likeliest classes of each
 scaling   tables of runs -> fitted and drawn scaling laws

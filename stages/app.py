@@ -63,6 +63,9 @@ VERBS: dict[str, Verb] = {
     "vtab": Verb(
         "stages.vtab.command", "Fine-tune on 1,000 images of many datasets.", "Measure", True
     ),
+    "sweep": Verb(
+        "stages.sweep.command", "Train a grid of models, sizes and durations.", "Measure", True
+    ),
     "scaling": Verb("stages.scaling.command", "Fit and plot scaling laws.", "Measure"),
     "predict": Verb("stages.predict.command", "Name the likeliest classes of images.", "Use"),
     "embed": Verb("stages.embed.command", "Store a model's features of images.", "Use", True),

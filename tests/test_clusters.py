@@ -84,7 +84,7 @@ mkdir -p ~/.vitctl/bin; [ "$1" != pip ] || cp {folder}/vitctl ~/.vitctl/bin""",
             (tmp_path / name).write_text("".join(f"{code}\n" for code in listed))
         program(
             "vitctl",
-            f"{note}\ncase $1 in pretrain | cooldown) {next_of('codes')}; "
+            f"{note}\ncase $1 in pretrain | cooldown | sweep) {next_of('codes')}; "
             'echo "artifacts/cooldown/a@1"; exit "${code:-0}";; '
             f"fewshot) exit {fewshot};; evaluate) exit {evaluate};; esac",
         )

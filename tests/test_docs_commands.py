@@ -241,7 +241,7 @@ def test_most_commands_are_shown():
         ("replay --step one", "one"),
         ("fewshot --shots 1,many", "many"),
         ("evaluate photos/", "unexpected extra argument"),
-        ("scaling fit", "Missing parameter: table"),
+        ("sweep", "Missing parameter: grid"),
     ],
 )
 def test_a_wrong_one_does_not(parse, words, fault):

@@ -148,6 +148,7 @@ def test_the_examples_of_the_guide_are_valid():
         "fewshot_comparison",
         "prediction",
         "removal",
+        "sweep_plan",
         "comparison",
         "preview",
         "report",

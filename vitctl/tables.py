@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.quoting import quoted
 from vitctl.suggestions import suggest
 from vitctl.textfiles import Text, decode, read_bytes
+
+if TYPE_CHECKING:
+    from vitctl.places import Place
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "!=": lambda a, b: a != b,
@@ -125,7 +128,7 @@ class Table:
         return value
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path | Place) -> Table:
     """Read a table, its format told by the file's ending.
 
     Raises NotFoundError (no such file), InputError (not what its ending says, or empty),

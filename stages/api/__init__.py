@@ -5,6 +5,7 @@
     data      shard, subset, dedup, cluster, mix
     train     pretrain, cooldown, finetune, average
     measure   fewshot, evaluate, compare, vtab, scaling_fit, scaling_plot
+    study     sweep
     use       predict, embed, import_, export
     results   ls, show, lineage, verify, replay, report, rm
     hardware  plan, advise, bench_feed, doctor
@@ -29,6 +30,7 @@ from stages.api.data import cluster, dedup, mix, shard, subset
 from stages.api.hardware import advise, bench_feed, doctor, plan
 from stages.api.measure import compare, evaluate, fewshot, scaling_fit, scaling_plot, vtab
 from stages.api.results import lineage, ls, replay, report, rm, show, verify
+from stages.api.study import sweep
 from stages.api.train import average, cooldown, finetune, pretrain
 from stages.api.use import embed, export, import_, predict
 
@@ -67,6 +69,7 @@ __all__ = [
     "shard",
     "show",
     "subset",
+    "sweep",
     "verify",
     "vtab",
 ]

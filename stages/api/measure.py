@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Unpack, get_args
 from stages.api.call import Call, Looking, Options, Reference
 from stages.api.translation import in_python
 from vitctl.artifacts import Artifact, Run
-from vitctl.artifacts.kinds import EVALUATION, FEWSHOT, SCALING_FIT
+from vitctl.artifacts.kinds import EVALUATION, FEWSHOT, SCALING_FIT, SWEEP
 from vitctl.errors import UsageError
 from vitctl.stage import Runtime
 from vitctl.summaries import Features
@@ -165,35 +165,42 @@ def vtab(
 
 @in_python
 def scaling_fit(
-    table: Path | str, *, loss: str | None = None, **options: Unpack[Options]
+    table: Reference | None = None, *, loss: str | None = None, **options: Unpack[Options]
 ) -> Artifact:
-    """A table with a row for each run -> the law fitted to it. `loss` names a column of losses, in
-    place of error rates."""
-    from stages.scaling.fit.spec import Inputs
-    from stages.scaling.settings import of_fit, settled_fit
+    """A table with a row for each run, or a sweep, left out the newest -> the law fitted to it.
+    `loss` names a column of losses, in place of error rates."""
+    from stages.scaling.settings import fit_inputs, of_fit, settled_fit
 
     call = Call(scaling_fit, options)
-    cfg = of_fit(call.overrides, loss=loss)
-    call.resolved(lambda: settled_fit(cfg, Path(table)))
+    given = fit_inputs(
+        None if table is None else call.named(table),
+        lambda reference: call.input(SWEEP.name, reference, option="table"),
+    )
+    cfg = of_fit(call.overrides, loss=loss, sweep=given.sweep)
+    call.resolved(lambda: settled_fit(cfg, given.table))
     from stages.scaling.fit.run import run
 
-    given, runtime = Inputs(Path(table)), call.runtime(Runtime)
-    return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+    return run(cfg, given, store=call.store, runtime=call.runtime(Runtime), emit=call.emit)
 
 
 @in_python
 def scaling_plot(
     table: Reference | None = None, *, loss: str | None = None, **options: Unpack[Options]
 ) -> Artifact:
-    """A table with a row for each run, or a fit, left out the newest -> its figures."""
+    """A table with a row for each run, a sweep, or a fit, left out the newest -> its figures."""
     from stages.scaling.settings import of_plot, resolve_inputs, settled_plot
 
     call = Call(scaling_plot, options)
-    name = str(table.path) if isinstance(table, Artifact) else table
-    given = resolve_inputs(
-        None if name is None else str(name),
-        lambda reference: call.input(SCALING_FIT.name, reference, option="table"),
-    )
+
+    def artifact(reference: str | None) -> Artifact:
+        kind = SCALING_FIT.name
+        if reference is not None:
+            entry, _ = call.entry_and_step(reference, kind=kind)
+            is_sweep = isinstance(entry, Artifact) and entry.kind == SWEEP.name
+            kind = SWEEP.name if is_sweep else kind
+        return call.input(kind, reference, option="table")
+
+    given = resolve_inputs(None if table is None else call.named(table), artifact)
     cfg = of_plot(call.overrides, given, loss=loss)
     call.resolved(lambda: settled_plot(cfg, given))
     from stages.scaling.plot.run import run

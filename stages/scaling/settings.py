@@ -5,23 +5,45 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from stages.scaling.fit.spec import Inputs as FitInputs
 from stages.scaling.plot.spec import Inputs, PlotConfig
 from vitctl.artifacts import Artifact
+from vitctl.artifacts.kinds import SWEEP
+from vitctl.artifacts.kinds.sweep import COMPUTE, TABLE
 from vitctl.errors import NotFoundError, UsageError
+from vitctl.places import Place
 from vitctl.scaling.config import ScalingConfig
 from vitctl.settings.overrides import Overrides
-from vitctl.settings.trees import at, merge
+from vitctl.settings.trees import Tree, at, from_keys, merge
 
 STUDY = "study."
 """Where the settings of `plot` have the `ScalingConfig`."""
 
 
-def of_fit(overrides: Overrides, *, loss: str | None) -> ScalingConfig:
-    """The settings of a fit; what they leave open, the table decides (`settled_fit`)."""
-    return _with_loss(overrides, loss).build(ScalingConfig, {})
+def of_fit(
+    overrides: Overrides, *, loss: str | None, sweep: Artifact | None = None
+) -> ScalingConfig:
+    """The settings of a fit; what they leave open, the table decides (`settled_fit`), or that it is
+    a sweep's."""
+    overrides = _with_loss(overrides, loss)
+    return overrides.build(ScalingConfig, _of_sweep(sweep, overrides.tree()))
 
 
-def settled_fit(cfg: ScalingConfig, table: Path) -> ScalingConfig:
+def _of_sweep(sweep: Artifact | None, given: Tree, *, prefix: str = "") -> Tree:
+    """What is known of the columns of a sweep: accuracies are fractions, compute is in FLOPs, and
+    rows of runs that failed are empty."""
+    if sweep is None:
+        return {}
+    columns = at(given, f"{prefix}columns") or {}
+    base: Tree = {"compute": COMPUTE, "unit": "fraction", "missing": "skip"}
+    if columns.get("compute") in (None, COMPUTE):
+        base["compute_unit"] = "FLOPs"
+    if columns.get("error") is None and columns.get("accuracy") is None:
+        base["accuracy"] = SWEEP.summary(sweep).accuracy
+    return from_keys({f"{prefix}columns": base})
+
+
+def settled_fit(cfg: ScalingConfig, table: Path | Place) -> ScalingConfig:
     """Those that the table of this file will be fitted with."""
     from stages.scaling.analysis import resolve_config
     from vitctl.tables import read_table
@@ -29,19 +51,41 @@ def settled_fit(cfg: ScalingConfig, table: Path) -> ScalingConfig:
     return resolve_config(cfg, read_table(table))
 
 
-def resolve_inputs(table: str | None, fit: Callable[[str | None], Artifact]) -> Inputs:
-    """A file is a table; anything else names a fit, which `fit` looks up."""
-    if table not in (None, "-") and Path(str(table)).is_file():
-        return Inputs(table=Path(str(table)), fit=None)
-    if table not in (None, "-") and Path(str(table)).suffix and not Path(str(table)).exists():
-        raise NotFoundError(f"there is no table {table}")
-    return Inputs(table=None, fit=fit(table))
+def fit_inputs(table: str | None, sweep: Callable[[str | None], Artifact]) -> FitInputs:
+    """A file is a table; anything else names a sweep, which `sweep` looks up."""
+    if (file := _file(table)) is not None:
+        return FitInputs(file)
+    artifact = sweep(table)
+    return FitInputs(artifact.path / TABLE, artifact)
+
+
+def resolve_inputs(table: str | None, artifact: Callable[[str | None], Artifact]) -> Inputs:
+    """A file is a table; anything else names a fit or a sweep, which `artifact` looks up."""
+    if (file := _file(table)) is not None:
+        return Inputs(table=file, fit=None)
+    named = artifact(table)
+    if named.kind == SWEEP.name:
+        return Inputs(table=named.path / TABLE, fit=None, sweep=named)
+    return Inputs(table=None, fit=named)
+
+
+def _file(reference: str | None) -> Path | None:
+    """The file that a reference names, None where it names none, or is left out or on stdin.
+    NotFoundError where it can be nothing else."""
+    if reference in (None, "-"):
+        return None
+    path = Path(str(reference))
+    if path.exists() and not path.is_dir():
+        return path
+    if path.suffix and not path.exists():
+        raise NotFoundError(f"there is no table {reference}")
+    return None
 
 
 def of_plot(overrides: Overrides, inputs: Inputs, *, loss: str | None) -> PlotConfig:
     """The settings of figures. Raises UsageError for those that a fit has settled."""
     overrides = _with_loss(overrides, loss, prefix=STUDY)
-    cfg = overrides.build(PlotConfig, {})
+    cfg = overrides.build(PlotConfig, _of_sweep(inputs.sweep, overrides.tree(), prefix=STUDY))
     if inputs.fit is not None and "study" in overrides.tree():
         raise UsageError(
             f"{inputs.fit.path} is a fit, whose columns and form are settled",

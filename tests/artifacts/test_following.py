@@ -8,6 +8,7 @@ import pytest
 
 from stages.app import VERBS, load
 from tests.artifacts.making import checkpoint_summary, dataset_summary, made, recipe
+from tests.sweeps import rows, summary
 from vitctl.artifacts import Store
 from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import KINDS
@@ -40,6 +41,8 @@ CASES = {
     ("batch", "pretrain"): ("show", {}),
     ("image-hashes", "dedup"): ("show", {}),
     ("vtab", "vtab"): ("show", {}),
+    ("sweep", "sweep"): ("scaling fit", summary()),
+    ("sweep", "few"): ("show", summary(rows()[:3])),
     ("dataset", "cluster"): ("pretrain --data", dataset_summary({"train": 1})),
 }
 

@@ -10,7 +10,7 @@ import pytest
 from tests.artifacts.making import dataset_summary, recipe
 from tests.report.studies import EVALUATION, FEWSHOT, photos, republished, result, run, small
 from tests.stages.commands import COMMANDS, ROOT
-from vitctl.report.commands import INPUT_FLAGS, WITH_VALUE, script
+from vitctl.report.commands import IN_FILES, INPUT_FLAGS, WITH_VALUE, script
 from vitctl.report.privacy import Redaction
 from vitctl.report.subjects import contents
 
@@ -196,7 +196,7 @@ def test_every_input_of_every_command_can_be_named():
     used = set()
     for path in (ROOT / "stages").rglob("*.py"):
         used |= set(re.findall(r'as_parent\(f?"([a-z]+)', path.read_text()))
-    assert used <= {role for flags in INPUT_FLAGS.values() for role in flags}
+    assert used <= {role for flags in INPUT_FLAGS.values() for role in flags} | IN_FILES
 
 
 def test_every_command_that_records_inputs_has_flags_for_them():

@@ -8,6 +8,7 @@ import pytest
 
 from tests.artifacts.making import made, recipe
 from tests.report.studies import FEWSHOT, Page, photos, result
+from tests.sweeps import FAILED, row, rows, summary, sweep
 from vitctl.artifacts.kinds import KINDS
 from vitctl.report import sections
 from vitctl.report.page import page
@@ -88,6 +89,36 @@ def test_vtab_without_any_of_its_tasks_quotes_a_dataset(store):
     artifact = result(store, "vtab", others, parents=[photos(store)], name="v")
     text = Page(page([(artifact, None)], store=store).content).text
     assert "top-1 on <b>mine" in text
+
+
+def test_a_sweep_has_its_runs_their_rates_and_what_failed(store):
+    table = [*rows(), row("<b>mine", 1000, 400, 1e9, axes={"wd_head": 3.0}, seed=1, **FAILED)]
+    tried = [
+        {"lr": 0.01, "scores": {"top1": 0.5, "top5": 1.0, "loss": 1.25, "examples": 9}, "id": "5"},
+        {"lr": 0.1, "scores": None, "id": None},
+    ]
+    rates = [{"model": "one", "data_size": 1000, "steps": 40, "lr": 0.01, "tried": tried}]
+    artifact = sweep(store, summary(table, rates=rates, part="1/2"))
+    text = Page(page([(artifact, None)], store=store).content).text.replace("\u00a0", " ")
+    for part in (
+        "best top1 on two",
+        "part 1/2 of the grid",
+        "<b>mine",
+        "wd_head",
+        "the loss is NaN",
+        "0.01: 1.25, 0.1: diverged",
+        "25,600",
+        "two on 1,000 images",
+    ):
+        assert part in text, part
+    best = max(one["metrics"]["top1"]["value"] for one in rows())
+    assert f"{100 * best:.1f} %" in text
+
+
+def test_a_sweep_of_which_all_failed_is_reported(store):
+    artifact = sweep(store, summary([{**row("one", 100, 400, 1e9), **FAILED}], metrics=[]))
+    text = Page(page([(artifact, None)], store=store).content).text
+    assert "the loss is NaN" in text
 
 
 PIXELS = {

@@ -139,10 +139,20 @@ def folder(tmp_path_factory):
     (folder / "map.txt").write_text("hen\tbee\nowl\tant\tcat\n")
     (folder / "classes.txt").write_text("ant\nbee\n")
     rows = [f"{compute},{0.9 / compute**0.3 + 0.1:.5f}" for compute in range(1, 12)]
+    (folder / "grid.toml").write_text(_GRID)
     (folder / "runs.csv").write_text("\n".join(["compute,error", *rows]))
     made_artifact(store, recipe_of("scaling-fit", "scaling-fit"), name="law")
     return folder
 
+
+_GRID = """
+models = ["test/4", { name = "mine", width = 16, depth = 1, mlp_dim = 16, heads = 2, patch = 4 }]
+sizes = [4, "all"]
+durations = { steps = [5, "10"] }
+axes = { optim.wd_head = [0.1, 3.0] }
+settings = { data.batch = 2, model.resolution = 8 }
+probes = [{ command = "evaluate" }]
+"""
 
 CASES: dict[str, Case] = {
     "shard": Case(
@@ -237,6 +247,15 @@ CASES: dict[str, Case] = {
                 "finetune": {"optim": {"ema": 1}},
             },
             runtime={"keep_newest": 2},
+        ),
+    ),
+    "sweep": Case(
+        "grid.toml --data photos --part 2/8 --set cooldown=0.3 --checkpoint-every 5",
+        lambda: api.sweep(
+            "grid.toml",
+            data="photos",
+            set={"part": "2/8", "cooldown": 0.3},
+            runtime={"checkpoint_every": 5},
         ),
     ),
     "embed": Case(
@@ -412,7 +431,7 @@ def test_a_setting_that_there_is_none_of_is_refused_before_stdin_is_awaited(
     monkeypatch.setattr("vitctl.console.session.read_references", pytest.fail)
     needed = [word for word in CASES[str(command)].words.split() if word != "--print-config"]
     words = {"shard": ["digits"], "import": needed, "mix": needed, "average": needed}
-    words["scaling fit"] = needed
+    words["scaling fit"] = words["sweep"] = needed
     with pytest.raises(SystemExit) as ended:
         typed(*command.words, *words.get(str(command), []), "--set", "nonsense=1")
     assert ended.value.code == UsageError.exit_code

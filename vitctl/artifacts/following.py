@@ -7,7 +7,7 @@ a command of its own.
 from __future__ import annotations
 
 from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.kinds import CHECKPOINT, DATASET, FEATURE_SET, SCALING_FIT
+from vitctl.artifacts.kinds import CHECKPOINT, DATASET, FEATURE_SET, SCALING_FIT, SWEEP
 from vitctl.events import Next
 
 _OF_STAGE = {
@@ -18,18 +18,29 @@ _OF_STAGE = {
 }
 """Of a checkpoint, by the stage that made it: what comes before its path."""
 
+_ENOUGH_FOR_A_LAW = 6
+"""Different computes: below it `vitctl scaling fit` says itself that more runs are needed."""
+
 
 def following(artifact: Artifact) -> Next:
-    """Training for a dataset with classes, a probe for features with classes, figures for a fit,
-    measuring for a model; `vitctl show` for everything else."""
+    """Training for a dataset with classes, a probe for features with classes, a law for a sweep of
+    enough runs, figures for a fit, measuring for a model; `vitctl show` for everything else."""
     arguments: tuple[str, ...] = ("show",)
     match artifact.kind:
         case DATASET.name if DATASET.summary(artifact).classes:
             arguments = ("pretrain", "--data")
         case FEATURE_SET.name if FEATURE_SET.summary(artifact).classes:
             arguments = ("fewshot", "--features")
+        case SWEEP.name if _has_a_law(artifact):
+            arguments = ("scaling", "fit")
         case SCALING_FIT.name:
             arguments = ("scaling", "plot")
         case CHECKPOINT.name:
             arguments = _OF_STAGE.get(artifact.manifest.stage, arguments)
     return Next.of(*arguments, artifact.path)
+
+
+def _has_a_law(sweep: Artifact) -> bool:
+    """Whether its runs have as many different computes as a law takes."""
+    summary = SWEEP.summary(sweep)
+    return len({row.flops for row in summary.rows if row.metrics}) >= _ENOUGH_FOR_A_LAW

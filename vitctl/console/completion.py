@@ -15,7 +15,7 @@ from typing import Any, get_args
 import typer
 
 from vitctl.artifacts.files import RUN
-from vitctl.artifacts.kinds import CHECKPOINT, DATASET, FEATURE_SET, KINDS, SCALING_FIT, Kind
+from vitctl.artifacts.kinds import CHECKPOINT, DATASET, FEATURE_SET, KINDS, SCALING_FIT, SWEEP, Kind
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.artifacts.pasteable import usual_store
 from vitctl.artifacts.references import LATEST
@@ -98,6 +98,11 @@ def probed_features(ctx: typer.Context, incomplete: str) -> Words:
         ("untrained", "an untrained model's"),
     ]
     return _beginning(kinds_of_features, incomplete) + _named(ctx, incomplete, kind=FEATURE_SET)
+
+
+def sweeps(ctx: typer.Context, incomplete: str) -> Words:
+    """Tables of trained models."""
+    return _named(ctx, incomplete, kind=SWEEP)
 
 
 def fits(ctx: typer.Context, incomplete: str) -> Words:

@@ -92,6 +92,15 @@ class Session:
         )
         return artifact
 
+    def one_of(self, kinds: Sequence[str], reference: str | None, *, option: str) -> Artifact:
+        """The input artifact, which may be of any of these kinds: see `one`. What is neither named
+        nor on stdin is the newest of the first kind."""
+        if reference is None and not stdin_is_pipe():
+            return self.one(kinds[0], None, option=option)
+        ((entry, _),) = self.named(reference, kind=kinds[0])[:1]
+        kind = entry.kind if isinstance(entry, Artifact) and entry.kind in kinds else kinds[0]
+        return self.one(kind, str(entry.path), option=option)
+
     def many(
         self, kind: str, reference: str | None, *, option: str, trunk: bool = False
     ) -> list[Artifact]:

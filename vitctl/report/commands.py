@@ -57,9 +57,13 @@ INPUT_FLAGS: dict[str, dict[str, str]] = {
     "fewshot": {"from": "--from", "data": "--data", "features": "--features"},
     "evaluate": {"from": "--from", "data": "--data"},
     "vtab": {"from": "--from", "data": "--data"},
-    "scaling-plot": {"fit": ARGUMENT},
+    "sweep": {"data": "--data"},
+    "scaling-fit": {"sweep": ARGUMENT},
+    "scaling-plot": {"fit": ARGUMENT, "sweep": ARGUMENT},
 }
 """Stage -> role of an input -> what names it on its command line."""
+IN_FILES = frozenset({"probe"})
+"""Roles of inputs that a file of a command names, as the grid of a sweep does its probes'."""
 _NAMING = frozenset(flag for flags in INPUT_FLAGS.values() for flag in flags.values() if flag)
 _WORD_OF = {
     "source": "IMAGES",

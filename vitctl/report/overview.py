@@ -49,7 +49,7 @@ def _plural(noun: str, number: int) -> str:
 
 def keys(given: Contents) -> Html | None:
     """The first number of each measurement, large: of those asked for before the others."""
-    kinds = ("evaluation", "fewshot", "vtab", "scaling-fit", "checkpoint")
+    kinds = ("evaluation", "fewshot", "vtab", "sweep", "scaling-fit", "checkpoint")
     rows = []
     for kind in kinds:
         subjects = sorted(given.of_kind(kind), key=lambda subject: not subject.named)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from typer import Argument
 
 from stages.scaling import flags
-from stages.scaling.fit.spec import Inputs
-from stages.scaling.settings import of_fit, settled_fit
+from stages.scaling.settings import fit_inputs, of_fit, settled_fit
+from vitctl.artifacts.kinds import SWEEP
+from vitctl.console import completion
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
@@ -54,9 +54,13 @@ _SETTINGS = (
 def fit(
     session: Session,
     table: Annotated[
-        Path,
-        Argument(help="Table with one row for each run: CSV, TSV, JSON, JSON lines or Parquet."),
-    ],
+        str | None,
+        Argument(
+            help="Table with one row for each run (CSV, TSV, JSON, JSON lines or Parquet), or a "
+            "sweep: its path, name or id, or - for stdin (default: the newest sweep).",
+            autocompletion=completion.sweeps,
+        ),
+    ] = None,
     loss: flags.Loss = None,
 ) -> None:
     """Example: vitctl scaling fit runs.csv --compute core_days --accuracy inet10
@@ -64,7 +68,8 @@ def fit(
     Fit error = a (compute + d)^-b + c to the best runs of a table. Reports intervals, other forms
     of the law, residuals, bottlenecks, sample efficiency, and what to train next for a budget.
     """
-    cfg = of_fit(session.overrides, loss=loss)
+    inputs = fit_inputs(table, lambda reference: session.one(SWEEP.name, reference, option="TABLE"))
+    cfg = of_fit(session.overrides, loss=loss, sweep=inputs.sweep)
     if session.options.print_config:
-        cfg = settled_fit(cfg, table)
-    session.deliver("scaling.fit", cfg, Inputs(table), runtime=session.runtime(Runtime))
+        cfg = settled_fit(cfg, inputs.table)
+    session.deliver("scaling.fit", cfg, inputs, runtime=session.runtime(Runtime))

@@ -15,6 +15,7 @@ from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
 from vitctl.artifacts.documents import json_bytes
 from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import SCALING_FIT
+from vitctl.artifacts.references import plain_name
 from vitctl.artifacts.store import slug
 from vitctl.events import Emit, silent
 from vitctl.scaling.config import ScalingConfig
@@ -40,9 +41,10 @@ def run(
         version=VERSION,
         kind=SCALING_FIT.name,
         config=cfg.model_dump(mode="json"),
-        parents=(_outside(table, inputs.table),),
+        parents=(_parent(table, inputs),),
     )
-    name = runtime.name or slug(f"{inputs.table.stem}-{cfg.columns.metric}", default="table")
+    stem = Path(table.source).stem if inputs.sweep is None else plain_name(inputs.sweep)
+    name = runtime.name or slug(f"{stem}-{cfg.columns.metric}", default="table")
     with crew.of(store).open(
         recipe, name=name, out=runtime.out, force=runtime.force, emit=emit, resumable=False
     ) as draft:
@@ -63,14 +65,16 @@ def run(
     return artifact
 
 
-def _outside(table: Table, path: Path) -> Parent:
-    """The table is known by its bytes, wherever it lies."""
+def _parent(table: Table, inputs: Inputs) -> Parent:
+    """A table is known by its bytes, wherever it lies; that of a sweep by the sweep."""
+    if inputs.sweep is not None:
+        return inputs.sweep.as_parent("sweep")
     return Parent(
         role="table",
         kind="source",
         id=table.sha256,
         digest=table.sha256,
-        path=str(path.resolve()),
+        path=str(Path(table.source).resolve()),
     )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from vitctl.artifacts import Artifact
+from vitctl.places import Place
+
 VERSION = 1
 REPORT = "fit.json"
 RESIDUALS = "residuals.csv"
@@ -12,6 +15,7 @@ RESIDUALS = "residuals.csv"
 
 @dataclass(frozen=True)
 class Inputs:
-    """The table. It enters the id by its bytes."""
+    """The table. It enters the id by its bytes, unless it is that of a sweep."""
 
-    table: Path
+    table: Path | Place
+    sweep: Artifact | None = None

@@ -9,7 +9,7 @@ from typer import Argument
 from stages.scaling import flags
 from stages.scaling.plot.spec import FIGURES, PlotConfig
 from stages.scaling.settings import STUDY, of_plot, resolve_inputs, settled_plot
-from vitctl.artifacts.kinds import SCALING_FIT
+from vitctl.artifacts.kinds import SCALING_FIT, SWEEP
 from vitctl.console import completion
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
@@ -41,8 +41,8 @@ def plot(
     table: Annotated[
         str | None,
         Argument(
-            help="A table as for 'scaling fit', or a fit: its path, name or id, or - for stdin "
-            "(default: the newest fit).",
+            help="A table or sweep as for 'scaling fit', or a fit: its path, name or id, or - for "
+            "stdin (default: the newest fit).",
             autocompletion=completion.fits,
         ),
     ] = None,
@@ -54,7 +54,8 @@ def plot(
     size, by data size, over images seen, the schedules, and the weight decay map.
     """
     inputs = resolve_inputs(
-        table, lambda reference: session.one(SCALING_FIT.name, reference, option="TABLE")
+        table,
+        lambda reference: session.one_of((SCALING_FIT.name, SWEEP.name), reference, option="TABLE"),
     )
     cfg = of_plot(session.overrides, inputs, loss=loss)
     if session.options.print_config:

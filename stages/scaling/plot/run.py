@@ -130,15 +130,15 @@ def _parent(inputs: Inputs, table: Table | None) -> Parent:
     if table is None:
         assert inputs.fit is not None
         return inputs.fit.as_parent("fit")
+    if inputs.sweep is not None:
+        return inputs.sweep.as_parent("sweep")
     path = str(Path(table.source).resolve())
     return Parent(role="table", kind="source", id=table.sha256, digest=table.sha256, path=path)
 
 
 def _stem(inputs: Inputs) -> str:
-    if inputs.table is not None:
-        return inputs.table.stem
-    assert inputs.fit is not None
-    return plain_name(inputs.fit)
+    artifact = inputs.fit or inputs.sweep
+    return Path(str(inputs.table)).stem if artifact is None else plain_name(artifact)
 
 
 def _cannot(figure: FigureName, *, requested: bool, emit: Emit) -> None:

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from pydantic import NonNegativeInt, PositiveInt
 
 from vitctl.artifacts import Artifact
+from vitctl.places import Place
 from vitctl.scaling.config import ScalingConfig
 from vitctl.settings.config import Config
 
@@ -59,7 +60,8 @@ class PlotConfig(Config):
 
 @dataclass(frozen=True)
 class Inputs:
-    """A table of runs, or a fit of one."""
+    """A table of runs, which may be that of a sweep, or a fit of one."""
 
-    table: Path | None
+    table: Path | Place | None
     fit: Artifact | None
+    sweep: Artifact | None = None

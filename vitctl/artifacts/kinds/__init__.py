@@ -8,6 +8,7 @@
     fewshot     the summary of a few-shot probe
     feature_set  the summary of a set of features
     vtab        the summary of a VTAB-1k result
+    sweep       the summary of a table of trained models
     export      the summary of an export
     plots       the summary of drawn figures
     image_hashes  the summary of hashes of a dataset's images
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from vitctl.artifacts.kinds.fewshot import Fewshot
     from vitctl.artifacts.kinds.image_hashes import ImageHashes
     from vitctl.artifacts.kinds.plots import Plots
+    from vitctl.artifacts.kinds.sweep import SweepTable
     from vitctl.artifacts.kinds.vtab import Vtab
     from vitctl.scaling.fit_line import FitLine
     from vitctl.scaling.summary import FitSummary
@@ -74,6 +76,12 @@ def _vtab() -> type[Vtab]:
     from vitctl.artifacts.kinds.vtab import Vtab
 
     return Vtab
+
+
+def _sweep() -> type[SweepTable]:
+    from vitctl.artifacts.kinds.sweep import SweepTable
+
+    return SweepTable
 
 
 def _export() -> type[Export]:
@@ -157,6 +165,13 @@ VTAB = Kind(
     _vtab,
     "vitctl vtab --from RUN --data DATASET --data DATASET",
 )
+SWEEP = Kind(
+    "sweep",
+    "a sweep",
+    ("sweep",),
+    _sweep,
+    "vitctl sweep GRID.toml",
+)
 EXPORT = Kind(
     "export",
     "an export",
@@ -202,6 +217,7 @@ KINDS: dict[str, Kind[Any]] = {
         FEWSHOT,
         EVALUATION,
         VTAB,
+        SWEEP,
         EXPORT,
         SCALING_FIT,
         SCALING_PLOT,

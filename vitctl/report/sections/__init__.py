@@ -4,6 +4,7 @@
     checkpoint    runs: curves over images seen, results, where the time went
     fewshot       accuracies by shots, with intervals
     vtab          each task with its interval, and the means
+    sweep         every run of a grid, with its cost and what was measured
     evaluation    metrics with intervals, mistakes, calibration
     scaling_fit   the law with intervals, its forecasts, what it advises
     scaling_plot  drawn figures, as pictures
@@ -31,6 +32,7 @@ from vitctl.artifacts.kinds import (
     IMAGE_HASHES,
     SCALING_FIT,
     SCALING_PLOT,
+    SWEEP,
     VTAB,
 )
 from vitctl.report.sections import (
@@ -44,6 +46,7 @@ from vitctl.report.sections import (
     image_hashes,
     scaling_fit,
     scaling_plot,
+    sweep,
     unknown,
     vtab,
 )
@@ -55,6 +58,7 @@ SECTIONS: dict[str, Section] = {
     FEWSHOT.name: fewshot.SECTION,
     EVALUATION.name: evaluation.SECTION,
     VTAB.name: vtab.SECTION,
+    SWEEP.name: sweep.SECTION,
     SCALING_FIT.name: scaling_fit.SECTION,
     SCALING_PLOT.name: scaling_plot.SECTION,
     DATASET.name: dataset.SECTION,

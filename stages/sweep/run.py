@@ -1,0 +1,249 @@
+"""How `vitctl sweep` works: a grid is planned, trained branch by branch, published as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from stages.sweep import parts, text
+from stages.sweep.cells import BranchResult, SweepTraining
+from stages.sweep.cost import costs_of
+from stages.sweep.grid import expand, searches_of
+from stages.sweep.plan import SweepPlan
+from stages.sweep.row import is_accuracy, row_of
+from stages.sweep.spec import VERSION, Inputs, SweepConfig, SweepRuntime, parsed_part
+from vitctl import quantities
+from vitctl.artifacts import Artifact, Recipe, Store
+from vitctl.artifacts.artifact import load_if_readable
+from vitctl.artifacts.canonical import fingerprint
+from vitctl.artifacts.documents import json_bytes
+from vitctl.artifacts.following import following
+from vitctl.artifacts.kinds import SWEEP
+from vitctl.artifacts.kinds.sweep import CSV, PARQUET, TABLE, SweepTable
+from vitctl.artifacts.references import plain_name
+from vitctl.artifacts.store import slug
+from vitctl.errors import VitctlError
+from vitctl.events import Caution, Emit, Note, Settings, of_a_part, silent
+from vitctl.places import place
+from vitctl.recipes import pretraining
+from vitctl.settings.trees import at, from_keys
+
+
+def run(
+    cfg: SweepConfig,
+    inputs: Inputs,
+    *,
+    store: Store,
+    runtime: SweepRuntime,
+    emit: Emit = silent,
+) -> Artifact:
+    """Train the grid, cheap runs first, and publish the table. Each part is an artifact or a run of
+    its own in the store, so the same command goes on where one was stopped.
+
+    A branch that fails stops no other: its row says why. Such a table is another artifact than the
+    whole one, so the same command tries again.
+
+    Raises UsageError, DoesNotFitError for a grid that cannot be trained, before anything is.
+    """
+    # The plan
+    inner = of_a_part(emit)
+    plan = planned(cfg, inputs, store=store, runtime=runtime, emit=emit)
+    whole = _recipe(cfg, inputs, plan)
+    artifact = None if runtime.force else store.made(whole, out=runtime.out)
+    if artifact is None:
+        emit(Settings("sweep", text.totals(plan)))
+        if plan.costs.free_bytes is not None and plan.bytes > plan.costs.free_bytes:
+            emit(
+                Caution(
+                    f"the checkpoints of all runs take {quantities.show_bytes(plan.bytes)}, and "
+                    f"the disk has {quantities.show_bytes(plan.costs.free_bytes)} free; what is in "
+                    "the store already counts for both"
+                )
+            )
+
+        # The runs
+        training = SweepTraining(cfg, inputs, store, runtime, inner)
+        results = _trained(plan, training, emit=emit)
+
+        # The table
+        summary = _summary(cfg, plan, training, results)
+        artifact = _published(cfg, inputs, plan, summary, store=store, runtime=runtime, emit=emit)
+    emit(Settings("sweep", text.outcome(SWEEP.summary(artifact))))
+    emit(following(artifact))
+    return artifact
+
+
+def planned(
+    cfg: SweepConfig,
+    inputs: Inputs,
+    *,
+    store: Store,
+    runtime: SweepRuntime,
+    emit: Emit = silent,
+) -> SweepPlan:
+    """What will be trained at which cost; nothing is made.
+
+    Raises UsageError, DoesNotFitError for a run that cannot be trained.
+    """
+    split = at(from_keys(cfg.settings), "data.split") or "train"
+    images = pretraining.images_of(inputs.dataset, split=split)
+    trunks = expand(cfg, images, emit=of_a_part(emit))
+    # All of the grid is checked, whatever part of it is trained here.
+    searches = tuple(searches_of(trunks).values())
+    costs = costs_of(trunks, searches, runtime=runtime, store=store)
+    if cfg.part is not None:
+        index, count = parsed_part(cfg.part)
+        trunks = parts.part_of(trunks, index=index, count=count)
+    return SweepPlan(trunks, costs, cfg.part)
+
+
+def failure_of(artifact: Artifact) -> VitctlError | None:
+    """The error that a command ends with which made a table with failed runs; None of a whole
+    one."""
+    summary = SWEEP.summary(artifact)
+    failed = [row for row in summary.rows if row.failure is not None]
+    if not failed:
+        return None
+    first = failed[0]
+    where = f"{first.model} on {quantities.show_count(first.data_size)} images"
+    error = VitctlError(
+        f"{len(failed)} of {len(summary.rows)} runs failed; the first, {where}: {first.failure}",
+        hint="the table has the others; the same command tries again what failed",
+    )
+    error.exit_code = first.exit_code or VitctlError.exit_code
+    return error
+
+
+# Training
+
+
+def _trained(plan: SweepPlan, training: SweepTraining, *, emit: Emit) -> list[BranchResult]:
+    """All branches, in the order of their costs."""
+    results = []
+    began = time.monotonic()
+    done, every = 0.0, sum(run.flops for run in plan.runs)
+    for number, run in enumerate(plan.runs, start=1):
+        length = f"{quantities.show_count(run.branch.images)} images seen"
+        where = f"run {number} of {len(plan.runs)}"
+        emit(Note(f"{where}: {run.trunk.label}, {length}"))
+        result = training.result(run.trunk, run.branch)
+        results.append(result)
+        done += run.flops
+        if result.failure is not None:
+            emit(Caution(f"{run.trunk.label}, {length}, failed: {result.failure.message}"))
+            continue
+        spent = time.monotonic() - began
+        left = spent * (every - done) / done
+        if number < len(plan.runs):
+            emit(Note(f"{where} is finished; about {quantities.duration(left)} left at this pace"))
+    return results
+
+
+# The table
+
+
+def _summary(
+    cfg: SweepConfig, plan: SweepPlan, training: SweepTraining, results: Sequence[BranchResult]
+) -> SweepTable:
+    """In the order of the grid, whatever the order of training was."""
+    order = {trunk.label: place for place, trunk in enumerate(plan.trunks)}
+    results = sorted(results, key=lambda r: (order[r.trunk.label], r.branch.steps))
+    rows = [row_of(result, cfg.probes or ()) for result in results]
+    metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
+    return SweepTable(
+        rows=tuple(rows),
+        metrics=tuple(metrics),
+        accuracy=next(filter(is_accuracy, metrics), None),
+        rates=tuple(
+            training.chosen[key] for key in searches_of(plan.trunks) if key in training.chosen
+        ),
+        part=plan.part,
+        flops=plan.flops,
+        flops_apart=plan.flops_apart,
+    )
+
+
+def _published(
+    cfg: SweepConfig,
+    inputs: Inputs,
+    plan: SweepPlan,
+    summary: SweepTable,
+    *,
+    store: Store,
+    runtime: SweepRuntime,
+    emit: Emit,
+) -> Artifact:
+    failed = [
+        f"{row.model} {row.data_size} {row.axes} {row.seed} {row.steps}"
+        for row in summary.rows
+        if row.failure is not None
+    ]
+    recipe = _recipe(cfg, inputs, plan, failed=failed)
+    name = runtime.name or slug(f"{plain_name(inputs.dataset)}-sweep", default="sweep")
+    if cfg.part is not None and runtime.name is None:
+        name = f"{name}-part-{cfg.part.replace('/', '-of-')}"
+    force = runtime.force or _has_holes(runtime.out)
+    with store.open(recipe, name=name, out=runtime.out, force=force, emit=emit) as draft:
+        if draft.finished is not None:
+            return draft.finished
+        table = summary.table()
+        draft.write(TABLE, json_bytes(table))
+        draft.write(CSV, _csv(table))
+        parquet = _parquet(table)
+        if parquet is not None:
+            draft.write(PARQUET, parquet)
+        return draft.publish(summary=summary.as_json())
+
+
+def _has_holes(out: Any) -> bool:
+    """Whether a table with failed runs lies where this one is to go: it is replaced."""
+    before = None if out is None else load_if_readable(place(out))
+    if before is None or before.kind != SWEEP.name:
+        return False
+    return SWEEP.summary(before).failed > 0
+
+
+def _recipe(
+    cfg: SweepConfig, inputs: Inputs, plan: SweepPlan, *, failed: Sequence[str] = ()
+) -> Recipe:
+    """What names a table: the grid, and all settings that its runs have, also those that a recipe
+    or this machine decides. One with failed runs is named by these, too."""
+    runs = [
+        [
+            trunk.size,
+            [branch.cfg.model_dump(mode="json") for branch in trunk.branches],
+            None if trunk.search is None else [trunk.search.key, trunk.factor],
+        ]
+        for trunk in plan.trunks
+    ]
+    config = {**cfg.identity(), "runs": fingerprint(runs)}
+    return Recipe(
+        stage="sweep",
+        version=VERSION,
+        kind=SWEEP.name,
+        config={**config, "failed": list(failed)} if failed else config,
+        parents=inputs.parents,
+    )
+
+
+def _csv(table: Sequence[dict[str, Any]]) -> bytes:
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, fieldnames=list(table[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return out.getvalue().encode()
+
+
+def _parquet(table: Sequence[dict[str, Any]]) -> bytes | None:
+    """The same as Parquet; None without pyarrow."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        return None
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(table)), sink)
+    return sink.getvalue().to_pybytes()

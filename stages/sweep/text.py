@@ -1,0 +1,130 @@
+"""The plan of a sweep in words: for stderr before it begins, and as the answer of --dry-run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from stages.sweep.plan import PlannedRun, SweepPlan
+from vitctl import quantities
+from vitctl.artifacts.kinds.sweep import SweepTable
+from vitctl.quantities import show_bytes, show_count
+
+
+def totals(plan: SweepPlan) -> dict[str, str]:
+    """What all of it takes."""
+    rows, trunks = len(plan.runs), len(plan.trunks)
+    shared = sum(trunk.is_shared for trunk in plan.trunks)
+    values = {"runs": f"{rows} rows of a table, from {_trunks(trunks, shared, rows)}"}
+    if plan.part is not None:
+        values["part"] = f"{plan.part} of the grid"
+    for search in plan.searches:
+        first = search.candidates[0]
+        rates = ", ".join(f"{one.schedule.peak_lr:g}" for one in search.candidates)
+        values[f"rate of {search.model} on {show_count(search.size)} images"] = (
+            f"best of {rates} in {first.steps:,} steps, on {first.data.held_out:.0%} of them"
+        )
+    values["compute"] = f"{plan.flops:.3g} FLOPs"
+    if plan.flops < plan.flops_apart:
+        saved = 1 - plan.flops / plan.flops_apart
+        values["compute"] += (
+            f"; {plan.flops_apart:.3g} with a run for each row: shared trunks save {saved:.0%}"
+        )
+    free = plan.costs.free_bytes
+    room = "" if free is None else f"; the disk has {show_bytes(free)} free"
+    values["on disk"] = f"about {show_bytes(plan.bytes)} of checkpoints{room}"
+    values["time"] = _time(plan)
+    return values
+
+
+def _trunks(trunks: int, shared: int, rows: int) -> str:
+    if not shared:
+        return "a run each: their schedules end by themselves"
+    apart = "" if shared == trunks else f", {trunks - shared} of them a run for each duration"
+    return f"{trunks} trunk{'s' if trunks > 1 else ''} with a cooldown for each duration{apart}"
+
+
+def _time(plan: SweepPlan) -> str:
+    seconds = plan.seconds
+    if seconds is None:
+        return "unknown: nothing like these models was trained on this machine yet"
+    bases = dict.fromkeys(run.basis for run in plan.runs)
+    how = ", ".join(basis for basis in bases if basis is not None)
+    return (
+        f"about {quantities.duration(seconds)} of training steps on this machine ({how}), without "
+        "compiling, scoring and saving"
+    )
+
+
+COLUMNS = (
+    "model", "images", "steps", "cooldown", "seen", "epochs", "batch", "rate", "FLOPs", "adds",
+    "disk", "time",
+)  # fmt: skip
+
+
+def columns(plan: SweepPlan) -> tuple[str, ...]:
+    """The heads of the table of runs."""
+    axes = _axes(plan)
+    return (*COLUMNS[:2], *axes, *COLUMNS[2:])
+
+
+def rows(plan: SweepPlan) -> Iterator[list[str]]:
+    """A row for each run, in the order in which they are trained."""
+    axes = _axes(plan)
+    for run in plan.runs:
+        yield _row(run, axes)
+
+
+def _axes(plan: SweepPlan) -> list[str]:
+    return list(plan.runs[0].axes)
+
+
+def _row(run: PlannedRun, axes: Sequence[str]) -> list[str]:
+    branch, cfg, values = run.branch, run.branch.cfg, run.axes
+    rate = "chosen" if run.trunk.search else f"{cfg.schedule.peak_lr:g}"
+    return [
+        run.trunk.model,
+        show_count(run.trunk.size),
+        *(_value(values[name]) for name in axes),
+        show_count(branch.steps),
+        show_count(branch.cooldown) if branch.cooldown else "none",
+        show_count(branch.images),
+        f"{branch.images / run.trunk.size:.3g}",
+        f"{cfg.data.batch:,}",
+        rate,
+        f"{branch.flops:.3g}",
+        f"{run.flops:.3g}",
+        show_bytes(run.bytes),
+        "" if run.seconds is None else quantities.duration(run.seconds),
+    ]
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def outcome(summary: SweepTable) -> dict[str, str]:
+    """The table in short: a line for each row, by its first metric."""
+    names = Counter(_title(summary, index) for index in range(len(summary.rows)))
+    lines: dict[str, str] = {}
+    for index, row in enumerate(summary.rows):
+        title = _title(summary, index)
+        key = title if names[title] == 1 else f"{title} ({index + 1})"
+        if row.failure is not None:
+            lines[key] = f"failed: {row.failure}"
+            continue
+        shown = []
+        for name in summary.metrics[:3]:
+            metric = row.metrics.get(name)
+            if metric is not None:
+                shown.append(f"{name} {metric.value:.4g}")
+        lines[key] = ", ".join(shown)
+    return lines
+
+
+def _title(summary: SweepTable, index: int) -> str:
+    row = summary.rows[index]
+    axes = [f"{name} {_value(value)}" for name, value in row.axes.items()]
+    parts = [row.model, f"{show_count(row.data_size)} images", *axes]
+    return f"{', '.join(parts)}, {show_count(row.images_seen)} seen"
