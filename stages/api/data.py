@@ -29,6 +29,7 @@ class Sharding(Options, total=False):
     image_column: str | None
     label_column: str | None
     label_separator: str | None
+    multi_label: bool
     rehash: bool
     family: Family | None
     per_class: int | None
@@ -66,6 +67,7 @@ def shard(
     image_column: str | None = None,
     label_column: str | None = None,
     label_separator: str | None = None,
+    multi_label: bool = False,
     rehash: bool = False,
     family: Family | None = None,
     per_class: int | None = None,
@@ -104,6 +106,7 @@ def shard(
         image_column=image_column,
         label_column=label_column,
         label_separator=label_separator,
+        multi_label=multi_label,
     )
     call.resolved(lambda: cfg)
     picture = None if sheet is None else Path(sheet)

@@ -202,6 +202,14 @@ def shard(
         str | None,
         Option(metavar="TEXT", help="Text between several labels in a cell of a table."),
     ] = None,
+    multi_label: Annotated[
+        bool,
+        Option(
+            "--multi-label",
+            help="Take different rows of an image in a table as several labels of it (default: "
+            "where most images have such; a few are left out as contradictions).",
+        ),
+    ] = False,
     family: Annotated[
         Family | None,
         Option(
@@ -308,6 +316,7 @@ def shard(
         image_column=image_column,
         label_column=label_column,
         label_separator=label_separator,
+        multi_label=multi_label,
     )
     runtime = session.runtime(ShardRuntime)
     check_sheet(sheet, dry_run=dry_run)

@@ -86,6 +86,7 @@ def list_source(
             image_column=inputs.image_column,
             label_column=inputs.label_column,
             separator=inputs.label_separator,
+            rows_are_labels=inputs.multi_label,
         )
     if inputs.source == DIGITS:
         given = reading_options(inputs, cfg)
@@ -106,6 +107,7 @@ def list_source(
             image_column=inputs.image_column,
             label_column=inputs.label_column,
             label_separator=inputs.label_separator,
+            multi_label=inputs.multi_label,
             labels=labels,
             unlabelled=cfg.unlabelled,
             layout=cfg.layout,
@@ -127,6 +129,7 @@ def _check_unlabelled(inputs: Inputs) -> None:
     given = {
         "--labels": inputs.labels,
         "--label-separator": inputs.label_separator,
+        "--multi-label": inputs.multi_label or None,
         "--classes-from": inputs.classes_from,
         "--class-titles": inputs.class_titles,
     }

@@ -107,7 +107,8 @@ class Inputs:
     times, or with `rehash` by contents too, and without what `exclude` names: classes, folders of
     the source, ids of images. `format` says what the source is, instead of its contents;
     `image_column` and `label_column` which columns of a table are read, and `label_separator` what
-    separates several labels in a cell."""
+    separates several labels in a cell; with `multi_label` different rows of an image are labels of
+    it."""
 
     source: str
     rehash: bool = False
@@ -119,6 +120,7 @@ class Inputs:
     image_column: str | None = None
     label_column: str | None = None
     label_separator: str | None = None
+    multi_label: bool = False
     formula: FormulaConfig | None = None
     """The set of pictures, where the source is `FORMULA`."""
     imagenet: ImageNetFiles | None = None
@@ -139,7 +141,7 @@ def reading_options(inputs: Inputs, cfg: ShardConfig) -> dict[str, bool]:
         "--layout": cfg.layout,
     }
     given = {option: value is not None for option, value in values.items()}
-    return {**given, "--unlabelled": cfg.unlabelled}
+    return {**given, "--multi-label": inputs.multi_label, "--unlabelled": cfg.unlabelled}
 
 
 class ShardRuntime(Runtime):

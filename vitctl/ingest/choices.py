@@ -21,6 +21,7 @@ class Choices:
       image_column: the column of a table that holds the images, where several could.
       label_column: the column of a table that holds the labels, where several could.
       label_separator: what separates several labels in a cell of a table.
+      multi_label: whether different rows of an image in a table are labels of it.
     """
 
     labels: LabelTable | None = None
@@ -30,12 +31,13 @@ class Choices:
     image_column: str | None = None
     label_column: str | None = None
     label_separator: str | None = None
+    multi_label: bool = False
 
     @property
     def names_columns(self) -> bool:
         """Whether anything is said of the columns of a table."""
         named = (self.image_column, self.label_column, self.label_separator)
-        return any(name is not None for name in named)
+        return self.multi_label or any(name is not None for name in named)
 
     @property
     def takes_labels(self) -> bool:

@@ -329,6 +329,52 @@ def test_rows_that_do_not_fit_are_counted(tmp_path):
     assert labelled(list_folder(tmp_path, labels=read_labels(file))) == labelled(listing)
 
 
+@pytest.mark.parametrize("name", ["labels.csv", "labels.tsv", "labels.jsonl"])
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_row_for_each_label(tmp_path, name, inside):
+    """As datasets of attributes and of retrieval have them: 1.jpg,red and 1.jpg,round."""
+    folder = tmp_path / "photos"
+    make(folder, *(f"images/{i}.jpg" for i in range(5)))
+    rows = [(f"{i}.jpg", label) for i in range(4) for label in ("red", "round")[: 1 + (i > 0)]]
+    rows += [("1.jpg", "red"), ("4.jpg", "blue")]
+    place = (folder if inside else tmp_path) / name
+    if name.endswith("jsonl"):
+        lines = (json.dumps({"file": file, "label": label}) for file, label in rows)
+        place.write_text("\n".join(lines))
+    else:
+        table(place, ["file", "label"], *rows, separator="\t" if name.endswith("tsv") else ",")
+    listing = list_folder(folder, **({} if inside else {"labels": read_labels(place)}))
+    expected = {f"images/{i}.jpg": ("red", "round")[: 1 + (i > 0)] for i in range(4)}
+    assert {key: tuple(sorted(value)) for key, value in labelled(listing).items()} == {
+        **expected,
+        "images/4.jpg": ("blue",),
+    }
+    assert listing.multi_label
+    assert "a row for each label" in listing.reading
+    assert any("3 of 5 images have several rows with different labels" in n for n in listing.notes)
+    assert any("repeat another" in kind for kind in listing.skipped)
+
+
+def test_a_few_images_of_several_rows_are_contradictions_unless_a_user_says_otherwise(tmp_path):
+    make(tmp_path, *(f"images/{i}.jpg" for i in range(6)))
+    rows = [(f"{i}.jpg", "ab"[i % 2]) for i in range(6)]
+    file = table(tmp_path / "l.csv", ["file", "label"], *rows, ("0.jpg", "b"))
+    listing = list_folder(tmp_path)
+    assert not listing.multi_label
+    assert "images/0.jpg" not in labelled(listing)
+    assert any("--multi-label" in text for text in listing.cautions)
+    several = list_images(str(tmp_path), multi_label=True)
+    assert labelled(several)["images/0.jpg"] == ("a", "b")
+    assert len(several.entries) == 6
+    assert several.multi_label
+    assert several.fingerprint != listing.fingerprint
+    again = list_folder(tmp_path, labels=read_labels(file, rows_are_labels=True))
+    assert labelled(again) == labelled(several)
+    table(tmp_path / "l.csv", ["file", "label"], *rows)
+    with pytest.raises(UsageError, match="--multi-label: no image has several rows"):
+        list_images(str(tmp_path), multi_label=True)
+
+
 def test_without_a_header(tmp_path):
     make(tmp_path, "images/a.jpg", "images/b.jpg")
     table(tmp_path / "l.csv", ["images/a.jpg", "x"], ("images/b.jpg", "y"))

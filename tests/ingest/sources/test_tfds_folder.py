@@ -218,3 +218,19 @@ def test_any_damage_is_a_listing_or_a_sentence(tmp_path_factory, changes, cut):
     path.write_bytes(data[: len(data) - int(cut * len(data))])
     with contextlib.suppress(InputError):
         spooled(list_images(str(path), format="array_record"))
+
+
+def test_riegeli_is_refused_with_how_to_convert_it(tmp_path):
+    """A plain file of it begins as an ArrayRecord does, and has no directory at its end."""
+    root = prepared(tmp_path / "x y", {"train": [images(2)]}, a_dict(image=IMAGE, label=CLASS))
+    info = json.loads((root / "dataset_info.json").read_text())
+    (root / "dataset_info.json").write_text(json.dumps({**info, "fileFormat": "riegeli"}))
+    with pytest.raises(InputError, match="is stored as riegeli, which is not read") as error:
+        list_images(str(root))
+    assert f"--dataset_version_dir='{root}'" in error.value.hint
+    whole = next(root.glob("*.array_record-*"))
+    plain = tmp_path / "plain.riegeli"
+    plain.write_bytes(whole.read_bytes()[: 2**16])
+    with pytest.raises(InputError, match=r"plain\.riegeli is no whole ArrayRecord") as error:
+        list_images(str(plain))
+    assert "a plain Riegeli file has none: write its records to an ArrayRecord" in error.value.hint

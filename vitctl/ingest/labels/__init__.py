@@ -4,6 +4,7 @@ label_file       labels from tables, for images with several, or in no class fol
 label_cells      CSV, TSV or JSON lines as columns of cells
 label_columns    which columns of a table hold images, labels and splits
 label_paths      which image each cell of a table means
+gathered         rows of a table by the image that each means: repeated, contradicting, complete
 annotations      COCO's, Pascal VOC's and YOLO's annotations of objects as labels of images
 replaced_labels  labels from a file in place of those that a dataset has
 relabel          exclusions, labels of a table and one spelling a class, of any listing

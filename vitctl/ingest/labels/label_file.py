@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 from vitctl.data.dataset import Split
-from vitctl.errors import InputError
+from vitctl.errors import InputError, UsageError
 from vitctl.ingest.labels.annotations import NoAnnotationsError, coco_cells, voc_cells
+from vitctl.ingest.labels.gathered import gathered
 from vitctl.ingest.labels.label_cells import Cells, cells_of
 from vitctl.ingest.labels.label_columns import LabelRows, image_column, label_rows
 from vitctl.ingest.labels.label_paths import AMBIGUOUS, MISSING, Paths
@@ -58,6 +59,7 @@ class LabelTable:
       folder: where it lies below the source; its paths may begin there.
       image_column, label_column: names of columns, where several could be meant.
       separator: what separates several labels in a cell.
+      rows_are_labels: whether different rows of an image are labels of it.
     """
 
     cells: Cells
@@ -66,6 +68,7 @@ class LabelTable:
     image_column: str | None = None
     label_column: str | None = None
     separator: str | None = None
+    rows_are_labels: bool = False
 
     def find(
         self, ids: Sequence[str], *, below: str | None = None, source: str = ""
@@ -93,7 +96,17 @@ class LabelTable:
         if rows is None:
             self._refuse(ids, shown=shown, below=below)
         label, remarks = self.cells.label, self.cells.remarks
-        return fitted(rows, ids, label=label, shown=shown, remarks=remarks)
+        one = fitted(
+            rows,
+            ids,
+            label=label,
+            shown=shown,
+            remarks=remarks,
+            rows_are_labels=self.rows_are_labels,
+        )
+        if self.rows_are_labels:
+            check_several([one], shown=label)
+        return one
 
     def _refuse(self, ids: Sequence[str], *, shown: str, below: str | None) -> NoReturn:
         names = list(self.cells.columns)
@@ -120,6 +133,7 @@ def read_labels(
     image_column: str | None = None,
     label_column: str | None = None,
     separator: str | None = None,
+    rows_are_labels: bool = False,
 ) -> LabelTable:
     """The table that `--labels` names; the rest is as `LabelTable` has it. Raises InputError."""
     cells = _cells(path, label=f"--labels {path}")
@@ -130,6 +144,7 @@ def read_labels(
         image_column=image_column,
         label_column=label_column,
         separator=separator,
+        rows_are_labels=rows_are_labels,
     )
 
 
@@ -157,16 +172,21 @@ def _cells(path: Path, *, label: str) -> Cells:
 
 
 def fitted(
-    rows: LabelRows, ids: Sequence[str], *, label: str, shown: str, remarks: Sequence[str] = ()
+    rows: LabelRows,
+    ids: Sequence[str],
+    *,
+    label: str,
+    shown: str,
+    remarks: Sequence[str] = (),
+    rows_are_labels: bool = False,
 ) -> FittedLabels:
     """The labels of images by the rows of a table. Rows of images that are not there, without
-    labels, or that contradict each other are left alone and counted."""
-    labels: dict[str, tuple[str, ...]] = {}
+    labels, or that contradict each other are left alone and counted; `rows_are_labels` says that
+    different rows of an image are labels of it."""
     splits: dict[str, Split] = {}
-    contradicting: set[str] = set()
     skipped: Counter[str] = Counter()
     cautions: list[str] = []
-    again = 0
+    labelled: list[tuple[str, tuple[str, ...]]] = []
     for place, row in enumerate(rows.images.rows.tolist()):
         if row < 0:
             continue
@@ -177,41 +197,37 @@ def fitted(
         id_ = ids[row]
         if rows.splits is not None and (split := rows.splits[place]) is not None:
             splits[id_] = split
-        if id_ not in labels:
-            labels[id_] = names
-        elif rows.unite:
-            labels[id_] = tuple(dict.fromkeys((*labels[id_], *names)))
-        elif set(labels[id_]) == set(names):
-            again += 1
-        else:
-            contradicting.add(id_)
+        labelled.append((id_, names))
+    by_image = gathered(labelled, unite=rows.unite, are_labels=rows_are_labels)
     _check_missing(rows, label=label, shown=shown, cautions=cautions)
-    if contradicting:
-        first = min(contradicting)
-        sentence = (
-            f"{len(contradicting):,} images have rows in {label} that contradict each other "
-            f"({first}, for one)"
+    labels = {id_: n for id_, n in by_image.names.items() if id_ not in by_image.contradicting}
+    if by_image.contradicting:
+        cautions.append(
+            f"{len(by_image.contradicting):,} images have rows in {label} that contradict each "
+            f"other ({min(by_image.contradicting)}, for one) and are left out; if they are several "
+            "labels of an image: --multi-label"
         )
-        if len(contradicting) > len(labels) // 2:
-            raise InputError(
-                sentence,
-                hint="several labels of an image are one row: a list in JSON, or a cell with "
-                "--label-separator",
-            )
-        cautions.append(f"{sentence} and are left out")
-        for id_ in contradicting:
-            del labels[id_]
-    if again:
-        skipped[f"rows in {label} that repeat another"] += again
+    if by_image.repeated:
+        skipped[f"rows in {label} that repeat another"] += by_image.repeated
+    notes = [*rows.notes, *filter(None, [by_image.note(label)])]
     return FittedLabels(
         labels,
-        rows.several,
+        rows.several or bool(by_image.complete),
         splits,
-        rows.reading,
+        rows.reading + (", a row for each label" if by_image.complete else ""),
         skipped=skipped,
-        notes=(*rows.notes, *([f"{label}: {', '.join(remarks)}"] if remarks else [])),
+        notes=(*notes, *([f"{label}: {', '.join(remarks)}"] if remarks else [])),
         cautions=tuple(cautions),
     )
+
+
+def check_several(parts: Iterable[FittedLabels], *, shown: str) -> None:
+    """Raise UsageError where no table gives an image several labels, as a user said they do."""
+    if not any(part.several for part in parts):
+        raise UsageError(
+            f"--multi-label: no image has several rows with different labels in {shown}",
+            hint="leave it out; several labels in a cell: --label-separator TEXT",
+        )
 
 
 def _check_missing(rows: LabelRows, *, label: str, shown: str, cautions: list[str]) -> None:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from vitctl import strict_json
 from vitctl.errors import InputError
+from vitctl.ingest.labels.gathered import gathered
 from vitctl.ingest.labels.label_cells import Cells, cells_of
 from vitctl.ingest.labels.label_file import LabelTable
 from vitctl.ingest.labels.label_paths import AMBIGUOUS, MISSING
@@ -153,36 +154,24 @@ def _of_rows(table: LabelTable, ids: Sequence[str], *, shown: str) -> LabelsOfIm
             f"name of its file; the columns are {', '.join(list(table.cells.columns)[:8])}",
         )
     meant = rows.images.rows
-    labels: dict[int, Names] = {}
-    contradicting: set[int] = set()
-    for row, names in zip(meant.tolist(), rows.names, strict=True):
-        if row < 0:
-            continue
-        own = names or ()
-        if row not in labels:
-            labels[row] = own
-        elif rows.unite:
-            labels[row] = tuple(dict.fromkeys((*labels[row], *own)))
-        elif {*labels[row]} != {*own}:
-            contradicting.add(row)
+    pairs = zip(meant.tolist(), rows.names, strict=True)
+    by_image = gathered(((row, names or ()) for row, names in pairs if row >= 0), unite=rows.unite)
+    labels = dict(by_image.names)
     cautions = [*_about_other_images(meant, images=len(ids), named=len(labels), label=label,
                                      shown=shown)]  # fmt: skip
-    if contradicting:
-        sentence = (
-            f"{len(contradicting):,} images have rows in {label} that contradict each other "
-            f"({ids[min(contradicting)]}, for one)"
+    if by_image.contradicting:
+        cautions.append(
+            f"{len(by_image.contradicting):,} images have rows in {label} that contradict each "
+            f"other ({ids[min(by_image.contradicting)]}, for one) and are left out"
         )
-        if 2 * len(contradicting) > len(labels):
-            raise InputError(sentence, hint="several labels of an image are one row, as a|b")
-        cautions.append(f"{sentence} and are left out")
-        for row in contradicting:
+        for row in by_image.contradicting:
             labels[row] = ()
     without = len(ids) - len(labels)
     if without:
         cautions.append(
             f"{without:,} of the {len(ids):,} images of {shown} are not in {label} and are left out"
         )
-    notes = [f"{label}: {rows.reading}", *rows.notes]
+    notes = [f"{label}: {rows.reading}", *rows.notes, *filter(None, [by_image.note(label)])]
     if table.cells.remarks:
         notes.append(f"{label}: {', '.join(table.cells.remarks)}")
     return LabelsOfImages(

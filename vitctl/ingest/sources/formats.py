@@ -102,6 +102,7 @@ def list_images(
     image_column: str | None = None,
     label_column: str | None = None,
     label_separator: str | None = None,
+    multi_label: bool = False,
     own: Iterable[Path] = (),
 ) -> Listing:
     """The images of a folder, a file, or files whose names `given` spells with braces or `*`.
@@ -116,6 +117,7 @@ def list_images(
         image_column=image_column,
         label_column=label_column,
         label_separator=label_separator,
+        multi_label=multi_label,
     )
     paths = expanded(given)
     if format == "folder" or (len(paths) == 1 and os.path.isdir(paths[0])):
@@ -155,6 +157,11 @@ def _for_table(choices: Choices) -> Choices:
     """Where columns hold the images, `--image-column` is one of them; that of a label file is the
     one that names them."""
     if choices.labels is None:
+        if choices.multi_label:
+            raise UsageError(
+                "--multi-label is for tables of labels, and here columns hold the images: a list "
+                "in the column of labels gives an image several"
+            )
         return choices
     return replace(choices, labels=replace(choices.labels, image_column=None))
 
@@ -162,8 +169,8 @@ def _for_table(choices: Choices) -> Choices:
 def _refuse_columns(choices: Choices, given: str) -> None:
     if choices.names_columns and choices.labels is None:
         raise UsageError(
-            f"--image-column, --label-column and --label-separator are for tables, and {given} is "
-            "none"
+            "--image-column, --label-column, --label-separator and --multi-label are for tables, "
+            f"and {given} is none"
         )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -111,7 +112,8 @@ def _files(folder: Path, info: dict[str, Any]) -> tuple[str, list[bytes], Meanin
     if format_ not in ("tfrecord", "array_record"):
         raise InputError(
             f"{folder} is stored as {format_}, which is not read",
-            hint="prepare it again: builder.download_and_prepare(file_format='array_record')",
+            hint="convert it: tfds convert_format --out_path=NEW --out_file_format=array_record "
+            f"--dataset_version_dir={shlex.quote(str(folder))}",
         )
     splits = [split for split in info.get("splits") or () if isinstance(split, dict)]
     known = [split for split in splits if split_named(str(split.get("name")))]

@@ -26,7 +26,7 @@ from vitctl.ingest.labels.annotations import (
     yolo_cells,
 )
 from vitctl.ingest.labels.label_cells import ENDINGS, Cells, cells_of
-from vitctl.ingest.labels.label_file import FittedLabels, LabelTable, fitted, united
+from vitctl.ingest.labels.label_file import FittedLabels, LabelTable, check_several, fitted, united
 from vitctl.ingest.labels.label_paths import split_of_name
 from vitctl.textfiles import decode
 
@@ -124,10 +124,19 @@ def tables_inside(
                 f"(--labels {os.path.join(root, path)} says why)"
             )
             continue
-        parts[path] = fitted(rows, ids, label=path, shown=root, remarks=cells.remarks)
+        parts[path] = fitted(
+            rows,
+            ids,
+            label=path,
+            shown=root,
+            remarks=cells.remarks,
+            rows_are_labels=choices.multi_label,
+        )
         endings.update(os.path.splitext(file)[1].lower() for file in paths)
     if not parts:
         return Inside((), None, tuple(notes))
+    if choices.multi_label:
+        check_several(parts.values(), shown=root)
     one = _with_splits(united(parts, root=root), parts)
     return Inside(tuple(parts), one, tuple(notes), endings)
 
@@ -206,6 +215,7 @@ def _chosen(cells: Cells, path: str, choices: Choices) -> LabelTable:
         image_column=image_column if image_column in cells.columns else None,
         label_column=label_column if several or label_column in cells.columns else None,
         separator=choices.label_separator,
+        rows_are_labels=choices.multi_label,
     )
 
 

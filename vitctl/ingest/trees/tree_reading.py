@@ -32,8 +32,8 @@ def read_tree(tree: Tree, choices: Choices) -> Listing:
     """
     if choices.names_columns and choices.labels is None and not tree.sidecars.paths:
         raise UsageError(
-            f"--image-column, --label-column and --label-separator are for tables, and {tree.path} "
-            "is none"
+            "--image-column, --label-column, --label-separator and --multi-label are for tables, "
+            f"and {tree.path} is none"
         )
     if choices.unlabelled:
         listing = read_unlabelled(tree, chosen=choices.layout)
