@@ -13,6 +13,7 @@ guessed: the source is refused with both readings and the flag that chooses.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NoReturn
@@ -64,6 +65,20 @@ def split_named(folder: str) -> Split | None:
     return _SPLITS.get(folder.casefold())
 
 
+# images, images_001, HAM10000_images_part_1, masks; annotations/ beside them.
+_NO_CLASS = re.compile(
+    r"([a-z0-9]+[-_ ])?(images?|imgs?|photos?|pictures?|pics?|jpe?gs?|pngs?|tiffs?|masks?|"
+    r"trimaps?|data|dataset|jpegimages|segmentation(class|object)|voc|annotations?|"
+    r"(bounding[-_ ]?|b)box(es)?|xmls?|metadata)([-_ ]?part)?([-_ ]?[0-9]+)?",
+    re.IGNORECASE,
+)
+
+
+def names_no_class(folder: str) -> bool:
+    """Whether a folder is called as what is in it, images or what belongs to them."""
+    return _NO_CLASS.fullmatch(folder) is not None
+
+
 def read_class_layout(
     tops: Sequence[Top], *, chosen: LayoutName | None, root: str, source: str
 ) -> Layout:
@@ -103,7 +118,36 @@ def read_class_layout(
             hint=f"choose one: vitctl shard {source} --layout inner-splits, which leaves out what "
             "is in no split, or --layout classes",
         )
+    _check_names(tops, similar, root=root, source=source)
     return Layout("classes", {})
+
+
+def _check_names(
+    tops: Sequence[Top], similar: Mapping[str, Split], *, root: str, source: str
+) -> None:
+    """Refuse folders as classes of which most are called as splits (seg_train, seg_test and
+    seg_pred), or all as what is in them (images, annotations)."""
+    names = [top.name for top in tops]
+    splits = set(similar.values())
+    if "train" in splits and len(splits) > 1 and 2 * len(similar) >= len(tops):
+        what = "splits"
+    elif len(tops) > 1 and all(map(names_no_class, names)):
+        what = "what is in them"
+    else:
+        return
+    inner = [top.name for top in tops if top.subfolders]
+    inner.sort(key=lambda name: (similar.get(name) != "train", "annot" in name.casefold()))
+    deeper = f"{root.rstrip('/')}/{inner[0]}" if inner else None
+    ways = [
+        "put folders of classes into train/, val/ and test/" if what == "splits" else "",
+        f"give a folder of classes in it: vitctl shard {shlex.quote(deeper)}" if deeper else "",
+        "labels in a file: --labels FILE",
+        f"if they are the classes: vitctl shard {source} --layout classes",
+    ]
+    raise InputError(
+        f"the folders of {root} are called as {what}, not as classes: {_listed(names)}",
+        hint="; ".join(filter(None, ways)),
+    )
 
 
 def read_flat_layout(

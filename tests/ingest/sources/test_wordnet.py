@@ -78,10 +78,10 @@ def test_a_dataset_that_was_made_without_names_is_still_found(tmp_path, monkeypa
         before.setattr("stages.shard.source.wordnet_titles", lambda *_: None)
         old, _ = sharded(tmp_path / "old")
     assert Dataset.load(old.path).info.class_titles is None
-    again, said = sharded(tmp_path / "old")
+    again, notes = sharded(tmp_path / "old")
     assert (again.path, again.id) == (old.path, old.id)
-    assert any("which gave WordNet ids no readable names" in text for text in said)
-    new, said = sharded(tmp_path / "new")
+    assert any("which gave WordNet ids no readable names" in text for text in notes)
+    new, notes = sharded(tmp_path / "new")
     assert list(Dataset.load(new.path).info.class_titles) == [mini.WORDS[name] for name in IDS]
-    assert any("n01440764 is tench, Tinca tinca" in text for text in said)
+    assert any("n01440764 is tench, Tinca tinca" in text for text in notes)
     assert new.id != old.id

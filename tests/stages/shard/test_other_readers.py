@@ -218,23 +218,23 @@ def _check_description(artifact, dataset):
 
 def test_what_is_known_of_a_dataset_changes_neither_id_nor_digest(tmp_path):
     source = folder(tmp_path / "photos")
-    said = []
-    bare = sharded(source, tmp_path / "one", emit=said)
+    events = []
+    bare = sharded(source, tmp_path / "one", emit=events)
     about = {"license": "CC-BY-4.0", "creator": "Jane"}
     known = sharded(source, tmp_path / "two", about=about)
     assert (known.id, known.digest) == (bare.id, bare.digest)
     document = json.loads((known.path / "croissant.json").read_bytes())
     assert document["license"] == "CC-BY-4.0"
-    notes = [event.text for event in said if isinstance(event, Note)]
+    notes = [event.text for event in events if isinstance(event, Note)]
     assert any("--license, --creator, --homepage, --date-published" in text for text in notes)
-    # A finished dataset is not changed, and that is said.
-    said.clear()
-    assert sharded(source, tmp_path / "one", about=about, emit=said).path == bare.path
-    cautions = [event.text for event in said if isinstance(event, Caution)]
+    # A finished dataset is not changed, and that is events.
+    events.clear()
+    assert sharded(source, tmp_path / "one", about=about, emit=events).path == bare.path
+    cautions = [event.text for event in events if isinstance(event, Caution)]
     assert any("does not tell license, creator" in text for text in cautions)
-    said.clear()
-    assert sharded(source, tmp_path / "two", about=about, emit=said).path == known.path
-    assert not [event for event in said if isinstance(event, Caution)]
+    events.clear()
+    assert sharded(source, tmp_path / "two", about=about, emit=events).path == known.path
+    assert not [event for event in events if isinstance(event, Caution)]
 
 
 def test_what_describes_stored_images_is_refused_where_none_is_stored(tmp_path):

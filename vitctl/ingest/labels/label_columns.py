@@ -5,7 +5,7 @@ is left, one column of labels or one of 0 and 1 for each class.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from vitctl.data.names import text_of
 from vitctl.errors import InputError, UsageError
 from vitctl.ingest.folder_layout import split_named
 from vitctl.ingest.labels.label_cells import Cell, Cells
-from vitctl.ingest.labels.label_paths import Match, Paths
+from vitctl.ingest.labels.label_paths import Match, Paths, is_image_ending
 from vitctl.quoting import quoted
 
 # Of Kaggle's, Roboflow's and Hugging Face's tables; compared without case and punctuation.
@@ -26,13 +26,17 @@ _IMAGES = (
 _LABELS = (
     *("label", "labels", "class", "classes", "classname", "classid", "category", "categoryname"),
     *("target", "targets", "tags", "tag", "breed", "species", "variety", "diagnosis", "dx"),
-    *("labelname", "labelid", "findinglabels", "attributes", "y", "choice"),
+    *("labelname", "labelid", "findinglabels", "findinglabel", "attributes", "y", "choice"),
 )
+_CONFIDENCES = ("confidence", "score", "probability", "prob", "present", "presence")
+"""Columns that say of a label whether, or how surely, it is one."""
 _SEVERAL = re.compile(r"(labels|classes|targets|tags|attributes|categories|findings)$")
 _SPLIT_COLUMNS = ("split", "set", "subset", "partition", "fold")
 _BOXES = ({"xmin", "ymin", "xmax", "ymax"}, {"bbox"}, {"x", "y", "w", "h"}, {"x1", "y1", "x2"})
 _SEPARATORS = ("|", ";", ",", " ")
 _ZERO_ONE = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+_MINUS_ONE = {"-1": 0, "1": 1, "-1.0": 0, "1.0": 1}
+"""As of CelebA. -1 beside 0 and 1 is something else (uncertain, of CheXpert)."""
 _INDEX = "Unnamed: 0"  # what pandas makes of its own numbers of rows
 _SHOWN = 6
 _SAMPLE = 200
@@ -50,6 +54,8 @@ class LabelRows:
       splits: of each row, if the table has a column of them.
       reading: which columns are what, as a phrase.
       notes: what a user may want to know, a sentence each.
+      confidence: of a table with one column of labels, the name of a column that says whether each
+        is one, and its cells.
     """
 
     images: Match
@@ -59,27 +65,45 @@ class LabelRows:
     splits: list[Split | None] | None
     reading: str
     notes: tuple[str, ...] = ()
+    confidence: tuple[str, Sequence[str]] | None = None
 
 
-def image_column(cells: Cells, paths: Paths, *, wanted: str | None) -> tuple[str, Match] | None:
-    """The column whose cells mean most images; None if none means any. Raises UsageError."""
+def image_column(
+    cells: Cells, paths: Paths, *, wanted: str | None, of_labels: str | None = None
+) -> tuple[str, Match] | None:
+    """The column whose cells mean most images; None if none means any. That `of_labels` is none,
+    nor are numbers in a column that is called as labels are, or beside one of names of files: class
+    7 is no file 00007.png. Raises UsageError."""
     if wanted is not None:
         _check_column("image", wanted, cells)
         texts = cells.texts(wanted)
         return None if texts is None else (wanted, paths.match(texts))
+    of_files = {name for name in cells.columns if _names_files(cells.columns[name])}
+
+    def others_are_files(name: str) -> bool:
+        return bool(of_files - {name})
+
     best: tuple[int, int, str, Match] | None = None
     usual = sorted(cells.columns, key=lambda name: _rank(name, _IMAGES))
     for place, name in enumerate(usual):
         texts = cells.texts(name)
-        if texts is None or not _may_name_images(texts, paths):
+        if name == of_labels or texts is None or not _may_name_images(texts, paths):
             continue
         match = paths.match(texts)
+        if match.by_number and (_plain(name) in _LABELS or others_are_files(name)):
+            continue
         score = (match.images, -_rank(name, _IMAGES) - place)
         if best is None or score > best[:2]:
             best = (*score, name, match)
             if match.images == len(texts):  # no other means more
                 break
     return None if best is None else best[2:]
+
+
+def _names_files(column: Sequence[Cell]) -> bool:
+    """Whether cells have endings of images; the first one that is not empty tells."""
+    first = next((cell for cell in column if cell), "")
+    return isinstance(first, str) and is_image_ending(first.rpartition(".")[2])
 
 
 def _may_name_images(texts: Sequence[str], paths: Paths) -> bool:
@@ -105,13 +129,13 @@ def label_rows(
         chosen = [name.strip() for name in wanted.split(",")]
         for name in chosen:
             _check_column("label", name, cells)
-        if not all(_is_zero_one(cells, name) for name in chosen):
+        if not _are_binary(cells, chosen):
             raise UsageError(f"--label-column: {', '.join(chosen)} are not columns of 0 and 1")
         columns = chosen
     elif wanted is not None:
         _check_column("label", wanted, cells)
         columns = [wanted]
-    elif len(others) > 1 and all(_is_zero_one(cells, name) for name in others):
+    elif len(others) > 1 and _are_binary(cells, others):
         columns = others
     else:
         column = _label_column(cells, others)
@@ -123,7 +147,8 @@ def label_rows(
     if len(columns) > 1:
         names: list[tuple[str, ...] | None] = _one_hot(cells, columns)
         several = True
-        phrase = f"labels in {len(columns)} columns of 0 and 1 ({_listed(columns)})"
+        zero = "0" if _are_marks(cells, columns, _ZERO_ONE) else "-1"
+        phrase = f"labels in {len(columns)} columns of {zero} and 1 ({_listed(columns)})"
     else:
         name = columns[0]
         names, several, how = _labels(cells, name, separator=separator, notes=notes)
@@ -134,11 +159,28 @@ def label_rows(
     reading = cells.kind or f"images in {image}{manner}, {phrase}"
     if split_column is not None and not cells.kind:
         reading += f", splits in {split_column}"
-    return LabelRows(match, names, several or unite, unite, splits, reading, tuple(notes))
+    confidence = _confidence(cells, others) if len(columns) == 1 else None
+    return LabelRows(
+        match, names, several or unite, unite, splits, reading, tuple(notes), confidence
+    )
+
+
+def _confidence(cells: Cells, others: Sequence[str]) -> tuple[str, Sequence[str]] | None:
+    for name in others:
+        if _plain(name) in _CONFIDENCES and (texts := cells.texts(name)) is not None:
+            return name, texts
+    return None
 
 
 def _label_column(cells: Cells, others: Sequence[str]) -> str | None:
-    usual = [name for name in others if _plain(name) in _LABELS]
+    # One letter is a name only where it is all of it: not `y]` of an unquoted "[x,y]".
+    usual = [
+        name
+        for name in others
+        if (plain := _plain(name)) in _LABELS and (len(plain) > 1 or plain == name.casefold())
+    ]
+    if {"x", "w", "h"} & {_plain(name) for name in others}:  # of a box or a point
+        usual = [name for name in usual if _plain(name) != "y"]
     if len(usual) == 1:
         return usual[0]
     if not usual and len(others) == 1:
@@ -211,18 +253,28 @@ def _likely_separator(distinct: set[str]) -> str | None:
 
 
 def _one_hot(cells: Cells, columns: Sequence[str]) -> list[tuple[str, ...] | None]:
+    values_of = _ZERO_ONE if _are_marks(cells, columns, _ZERO_ONE) else _MINUS_ONE
     names = [_class_name(name) for name in columns]
     rows: list[list[str]] = [[] for _ in range(cells.rows)]
     for name, column in zip(names, columns, strict=True):
         values = cells.texts(column) or []
-        marks = np.fromiter((_ZERO_ONE.get(text.lower(), 0) for text in values), bool, len(values))
+        marks = np.fromiter((values_of.get(text.lower(), 0) for text in values), bool, len(values))
         for row in np.flatnonzero(marks).tolist():
             rows[row].append(name)
     return [tuple(row) for row in rows]
 
 
-def _is_zero_one(cells: Cells, name: str) -> bool:
-    return all(isinstance(cell, str) and cell.lower() in _ZERO_ONE for cell in cells.columns[name])
+def _are_binary(cells: Cells, names: Sequence[str]) -> bool:
+    """Whether columns hold 0 and 1, or -1 and 1 throughout."""
+    return _are_marks(cells, names, _ZERO_ONE) or _are_marks(cells, names, _MINUS_ONE)
+
+
+def _are_marks(cells: Cells, names: Sequence[str], marks: Mapping[str, int]) -> bool:
+    return all(
+        isinstance(cell, str) and cell.lower() in marks
+        for name in names
+        for cell in cells.columns[name]
+    )
 
 
 def _splits(cells: Cells, image: str) -> tuple[list[Split | None] | None, str | None]:

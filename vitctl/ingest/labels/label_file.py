@@ -78,7 +78,9 @@ class LabelTable:
         if not self.cells.columns or not self.cells.rows:
             return None
         paths = Paths(ids, folder=self.folder, below=below, source=source, table=self.name)
-        chosen = image_column(self.cells, paths, wanted=self.image_column)
+        chosen = image_column(
+            self.cells, paths, wanted=self.image_column, of_labels=self.label_column
+        )
         if chosen is None:
             return None
         image, match = chosen
@@ -111,7 +113,9 @@ class LabelTable:
     def _refuse(self, ids: Sequence[str], *, shown: str, below: str | None) -> NoReturn:
         names = list(self.cells.columns)
         paths = Paths(ids, folder=self.folder, below=below, table=self.name)
-        chosen = image_column(self.cells, paths, wanted=self.image_column)
+        chosen = image_column(
+            self.cells, paths, wanted=self.image_column, of_labels=self.label_column
+        )
         if chosen is not None and chosen[1].images:
             raise InputError(
                 f"{self.cells.label} has no column of labels beside {chosen[0]}",
@@ -187,6 +191,7 @@ def fitted(
     skipped: Counter[str] = Counter()
     cautions: list[str] = []
     labelled: list[tuple[str, tuple[str, ...]]] = []
+    places: list[int] = []
     for place, row in enumerate(rows.images.rows.tolist()):
         if row < 0:
             continue
@@ -198,7 +203,18 @@ def fitted(
         if rows.splits is not None and (split := rows.splits[place]) is not None:
             splits[id_] = split
         labelled.append((id_, names))
+        places.append(place)
     by_image = gathered(labelled, unite=rows.unite, are_labels=rows_are_labels)
+    if by_image.complete and rows.confidence is not None:
+        name, cells = rows.confidence
+        certain = _certain(name, cells, label=label)
+        certain_rows = [
+            pair for pair, place in zip(labelled, places, strict=True) if certain[place]
+        ]
+        skipped[f"rows of {label} whose {name} is 0"] += len(labelled) - len(certain_rows)
+        by_image = gathered(certain_rows, are_labels=True)
+        for id_, _ in labelled:  # of an image all of whose rows say what it is not
+            by_image.names.setdefault(id_, ())
     _check_missing(rows, label=label, shown=shown, cautions=cautions)
     labels = {id_: n for id_, n in by_image.names.items() if id_ not in by_image.contradicting}
     if by_image.contradicting:
@@ -219,6 +235,20 @@ def fitted(
         notes=(*notes, *([f"{label}: {', '.join(remarks)}"] if remarks else [])),
         cautions=tuple(cautions),
     )
+
+
+def _certain(name: str, cells: Sequence[str], *, label: str) -> list[bool]:
+    """Of each row of a label, whether it is one. Raises InputError where that is a matter of
+    degree."""
+    values = {"0": False, "0.0": False, "1": True, "1.0": True, "false": False, "true": True}
+    try:
+        return [values[cell.strip().lower()] for cell in cells]
+    except KeyError as error:
+        raise InputError(
+            f"{label} has a row for each label and a column {name} of how sure each is "
+            f"({quoted(str(error.args[0]))}, for one)",
+            hint="write a table of the rows that count, and give it with --labels FILE",
+        ) from None
 
 
 def check_several(parts: Iterable[FittedLabels], *, shown: str) -> None:

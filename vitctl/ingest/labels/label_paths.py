@@ -26,6 +26,7 @@ MISSING, AMBIGUOUS = -1, -2
 _NUMBER = re.compile(r"[0-9]+")
 _WHOLE = re.compile(r"[0-9]+\.0+")
 _TRAIN: Split = "train"
+_BY_NUMBER = "numbers of files"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class Match:
 
     rows: NDArray[np.int64]
     manner: str = ""
+
+    @property
+    def by_number(self) -> bool:
+        """Whether cells are numbers that files have in another form."""
+        return self.manner.startswith(_BY_NUMBER)
 
     @property
     def images(self) -> int:
@@ -114,10 +120,12 @@ class Paths:
         own = [_stem(base) for base in bases]
         if own != bases:
             yield "names of files with other endings", _looked_up(own, stems)
-        if all(_NUMBER.fullmatch(stem) for stem in own if stem):
+        # A path is text, of which no program takes zeros away.
+        in_no_folder = not any("/" in name for name in names)
+        if in_no_folder and all(_NUMBER.fullmatch(stem) for stem in own if stem):
             numbers = self._by("number", lambda path: _number(_stem(_base(path))))
             yield (
-                "numbers of files, whose leading zeros the table has lost",
+                f"{_BY_NUMBER}, whose leading zeros the table has lost",
                 _looked_up([_number(stem) or "" for stem in own], numbers),
             )
 
@@ -127,7 +135,7 @@ class Paths:
         if all(_WHOLE.fullmatch(base) for base in bases if base):
             numbers = self._by("number", lambda path: _number(_stem(_base(path))))
             whole = [_number(base.partition(".")[0]) or "" for base in bases]
-            yield "numbers of files, to which a program added decimals", _looked_up(whole, numbers)
+            yield f"{_BY_NUMBER}, to which a program added decimals", _looked_up(whole, numbers)
         lower = self._by("lower case", lambda path: _stem(_base(path)).lower())
         yield (
             "names of files in another case",

@@ -132,7 +132,7 @@ def _opened(part: Part) -> Iterator[Any]:
             hint="the directory of an ArrayRecord is at its end: copy or download a file that was "
             "cut off again; a plain Riegeli file has none: write its records to an ArrayRecord, or "
             "of TensorFlow Datasets: tfds convert_format --dataset_version_dir=FOLDER "
-            "--out_path=NEW --out_file_format=array_record",
+            "--out_dir=NEW --out_file_format=array_record",
         ) from None
     try:
         yield file

@@ -112,7 +112,7 @@ def _files(folder: Path, info: dict[str, Any]) -> tuple[str, list[bytes], Meanin
     if format_ not in ("tfrecord", "array_record"):
         raise InputError(
             f"{folder} is stored as {format_}, which is not read",
-            hint="convert it: tfds convert_format --out_path=NEW --out_file_format=array_record "
+            hint="convert it: tfds convert_format --out_dir=NEW --out_file_format=array_record "
             f"--dataset_version_dir={shlex.quote(str(folder))}",
         )
     splits = [split for split in info.get("splits") or () if isinstance(split, dict)]

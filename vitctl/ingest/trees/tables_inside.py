@@ -107,7 +107,7 @@ def tables_inside(
         except (InputError, NoAnnotationsError) as error:
             # Most files of JSON are something else; a damaged one of annotations is said.
             if not path.lower().endswith(".json") or _ANNOTATIONS.search(path.lower()):
-                notes.append(f"{path} is not read: it {error}".replace(f"it {path}", "it"))
+                notes.append(f"{path} is not read: {_clause(str(error), path)}")
             continue
         if cells.rows:
             tables.append((path, paths, cells))
@@ -139,6 +139,13 @@ def tables_inside(
         check_several(parts.values(), shown=root)
     one = _with_splits(united(parts, root=root), parts)
     return Inside(tuple(parts), one, tuple(notes), endings)
+
+
+def _clause(error: str, path: str) -> str:
+    """An error of a table after "is not read:"; some are sentences about it, some predicates."""
+    if error.startswith(f"{path} "):
+        return "it" + error.removeprefix(path)
+    return error if error.startswith(("row ", "line ")) else f"it {error}"
 
 
 def _check_named(choices: Choices, columns: Sequence[str], *, root: str) -> None:

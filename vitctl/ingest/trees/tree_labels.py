@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,15 +28,6 @@ _NO_ROW = "images without a row in the table"
 _SHOWN = 3
 
 
-# Folders that are no classes where a table names the images in them: images, images_001, masks.
-_OF_IMAGES = re.compile(
-    r"(images?|imgs?|photos?|pictures?|pics?|jpe?gs?|pngs?|tiffs?|masks?|data|dataset|"
-    r"jpegimages|segmentation(class|object)|voc)"
-    r"([-_ ]?[0-9]+)?",
-    re.IGNORECASE,
-)
-
-
 def read_tables_or_classes(tree: Tree, choices: Choices) -> Listing:
     """By the tables that lie among the images, unless folders name the classes. Where both could
     be meant it is the folders, and what the tables say otherwise is said."""
@@ -62,7 +52,11 @@ def read_tables_or_classes(tree: Tree, choices: Choices) -> Listing:
         # A single folder of a class is legitimate, with the classes of another dataset.
         if folders is None or choices.names_columns or _is_of_no_class(folders.classes):
             raise
-        remark = "" if by_folders else f"the tables in {tree.shown} are not read: {error}"
+        remark = (
+            ""
+            if by_folders
+            else f"the tables in {tree.shown} are not read: {error}; --labels FILE reads one"
+        )
         return replace(folders, cautions=(*folders.cautions, *filter(None, [remark])))
     if folders is not None and by_folders:
         return replace(folders, cautions=(*folders.cautions, *_disagreement(folders, inside)))
@@ -98,7 +92,7 @@ def _names_classes(folders: Listing) -> bool:
 
 def _is_of_no_class(names: Sequence[str]) -> bool:
     """Whether folders have names of splits or of what images are called, and of no class."""
-    return all(split_of_name(name) or _OF_IMAGES.fullmatch(name) for name in names)
+    return all(split_of_name(name) or folder_layout.names_no_class(name) for name in names)
 
 
 def _disagreement(folders: Listing, inside: Inside) -> Iterator[str]:
