@@ -52,15 +52,15 @@ def commands(folder: Path, out: Path, *, peers: str) -> dict[str, list[str]]:
     }
 
 
-def measured(command: list[str]) -> tuple[float, float]:
+def run_times(command: list[str]) -> tuple[float, float]:
     """(CPU-seconds, seconds) of a command."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None
-    words = process.stderr.read()
+    messages = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"{command} failed: {words.decode()[-1000:]}")
+        raise SystemExit(f"{command} failed: {messages.decode()[-1000:]}")
     return usage.ru_utime + usage.ru_stime, time.perf_counter() - began
 
 
@@ -84,7 +84,7 @@ def main() -> None:
             out = Path(name) / "out"
             for who, command in commands(folder, out, peers=given.peers).items():
                 out.mkdir()
-                times.setdefault(who, []).append(measured(command))
+                times.setdefault(who, []).append(run_times(command))
                 shutil.rmtree(out)
     for who, pairs in times.items():
         processor, wall = (statistics.median(column) for column in zip(*pairs, strict=True))

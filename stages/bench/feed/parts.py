@@ -18,7 +18,7 @@ from vitctl.data import preprocess
 from vitctl.data.example import image_of
 from vitctl.data.image_source import ImageSource
 from vitctl.data.order import augment_seeds, batches_of_order
-from vitctl.data.records import parsed, read_images
+from vitctl.data.records import parsed, read_images, unusable
 from vitctl.data.tensorflow import as_it_is, load_tensorflow, tf_reason
 from vitctl.data.views import Request
 from vitctl.errors import InputError, UsageError
@@ -78,7 +78,12 @@ class Decoding:
     number is handed over."""
 
     def __init__(
-        self, images: ImagesInMemory, function: Callable[[Any, Any], Any], *, workers: int
+        self,
+        images: ImagesInMemory,
+        function: Callable[[Any, Any], Any],
+        *,
+        workers: int,
+        named: Callable[[int, str], InputError],
     ) -> None:
         tf = load_tensorflow()
         options = tf.data.Options()
@@ -88,6 +93,7 @@ class Decoding:
         def number(data: Any, seed: Any) -> Any:
             return tf.cast(function(data, seed)[0, 0, 0], tf.float32)
 
+        self._sample, self._function, self._named = images, function, named
         self._images = len(images.images)
         data = tf.data.Dataset.from_tensor_slices((images.images, images.seeds)).repeat()
         data = data.map(as_it_is(number), num_parallel_calls=workers, deterministic=True)
@@ -104,16 +110,30 @@ class Decoding:
                 next(self._data)
                 done += self._chunk
         except load_tensorflow().errors.OpError as error:
-            raise InputError(
-                f"an image can't be decoded: {tf_reason(error)}",
-                hint="see which ones are damaged: vitctl verify --deep DATASET",
-            ) from None
+            raise self._culprit(error) from None
         return done
 
+    def _culprit(self, error: Exception) -> Exception:
+        """The error that names the first image that fails, which is one of the sample."""
+        tf = load_tensorflow()
+        sample = self._sample
+        for index, image, seed in zip(sample.indices, sample.images, sample.seeds, strict=True):
+            try:
+                self._function(tf.constant(image), tf.constant(seed))
+            except tf.errors.OpError as alone:
+                return self._named(int(index), tf_reason(alone))
+        return error
 
-def decoding(cfg: FeedConfig, images: ImagesInMemory, *, workers: int) -> dict[str, Decoding]:
+
+def decoding(
+    source: ImageSource, cfg: FeedConfig, images: ImagesInMemory, *, workers: int
+) -> dict[str, Decoding]:
     """Decoding of the crop, with resizing, with augmentation: each goes further than the one
     before."""
+
+    def named(index: int, reason: str) -> InputError:
+        with closing(source.records(cfg.split)) as records:
+            return unusable(records, index, reason)
 
     def crop(data: Any, seed: Any) -> Any:
         return preprocess.crop(data, seed, augment=cfg.augment)
@@ -125,7 +145,9 @@ def decoding(cfg: FeedConfig, images: ImagesInMemory, *, workers: int) -> dict[s
         return preprocess.train_image(data, seed, resolution=cfg.resolution, augment=cfg.augment)
 
     functions = {"crop": crop, "resized": resized, "augmented": augmented}
-    return {name: Decoding(images, one, workers=workers) for name, one in functions.items()}
+    return {
+        name: Decoding(images, one, workers=workers, named=named) for name, one in functions.items()
+    }
 
 
 def on_the_host(source: ImageSource, cfg: FeedConfig, images: ImagesInMemory) -> dict[Part, float]:

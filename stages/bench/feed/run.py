@@ -58,7 +58,7 @@ def run(
             f"{cfg.resolution} px in batches of {cfg.batch}, {workers} threads"
         )
     )
-    decoders = parts.decoding(cfg, images, workers=workers)
+    decoders = parts.decoding(source, cfg, images, workers=workers)
     stream = train_batches(
         source,
         split=cfg.split,

@@ -78,14 +78,16 @@ def test_in_words(report):
     assert sum(line.startswith("  ") for line in lines) == len(PARTS)
 
 
-def test_what_decodes_alone_decodes():
+def test_what_decodes_alone_decodes_and_names_what_it_cannot(dataset):
     """Of a damaged image the error of the decoder arrives; so nothing is optimised away."""
     whole = encode(rgb(90, 90), "JPEG")
     images = np.array([whole, whole[:-400]], object)
-    sample = parts.ImagesInMemory(np.arange(2), images, np.zeros((2, 2), np.int32))
+    sample = parts.ImagesInMemory(np.array([2, 5]), images, np.zeros((2, 2), np.int32))
     cfg = FeedConfig(resolution=16, augment=AugmentConfig(crop="resize"))
-    for decoder in parts.decoding(cfg, sample, workers=1).values():
-        with pytest.raises(InputError, match="can't be decoded"):
+    source = open_dataset(dataset)
+    (damaged,) = source.ids("train", np.array([5]))
+    for decoder in parts.decoding(source, cfg, sample, workers=1).values():
+        with pytest.raises(InputError, match=f"the image {damaged} .record 5 of .*can't be used"):
             decoder.some(0)
 
 
