@@ -11,7 +11,10 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from vitctl import extras
+from vitctl.data.tensorflow import install_command
 from vitctl.doctor.packages import JAX_RELEASES
+from vitctl.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -44,6 +47,11 @@ def test_every_python_that_is_named_has_pinned_versions():
     assert all(SpecifierSet(PROJECT["requires-python"]).contains(f"{p}.0") for p in PYTHONS)
 
 
+USERS = {
+    *("demo", "tpu", "cuda", "parquet", "zstd", "onnx"),
+    *("wandb", "mlflow", "report", "heic", "cloud"),
+}
+"""Extras for those who use vitctl."""
 CHECKED = {"smoke", "dev", "cloud", "demo", "heic", "onnx"}
 """Extras whose packages are all pinned."""
 
@@ -89,6 +97,48 @@ def test_the_oldest_and_the_newest_jax_are_among_the_pinned():
     assert {(s.operator, s.version) for s in spec} == {(">=", str(oldest)), ("<", str(too_new))}
     minors = [version.minor for version in versions]
     assert minors == list(range(oldest.minor, too_new.minor))
+
+
+def test_light_is_the_same_without_tensorflow_and_what_developers_need():
+    """As its build makes it: light/metadata.py reads pyproject.toml."""
+    from hatchling.metadata.core import ProjectMetadata
+    from hatchling.plugin.manager import PluginManager
+
+    folder = str(ROOT / "light")
+    metadata = ProjectMetadata(folder, PluginManager())
+    light = metadata.core
+    assert (light.name, metadata.version) == (extras.LIGHT, __version__)
+    without = [Requirement(line) for line in PROJECT["dependencies"]]
+    needed = {request.name for request in without if not request.name.startswith("tensorflow")}
+    assert {Requirement(line).name for line in light.dependencies} == {
+        name.replace("_", "-") for name in needed
+    }
+    assert light.optional_dependencies.keys() == USERS
+    assert PROJECT["optional-dependencies"].keys() - USERS == {
+        "interop",
+        "smoke",
+        "dev",
+        "test-all",
+    }
+    for extra, lines in light.optional_dependencies.items():
+        own = {Requirement(line).name for line in lines}
+        assert own == {Requirement(line).name for line in PROJECT["optional-dependencies"][extra]}
+        assert not any(name.startswith("tensorflow") for name in own)
+    assert light.scripts == PROJECT["scripts"]
+    assert light.requires_python == PROJECT["requires-python"]
+    assert light.license_files == ["LICENSE"]
+
+
+def test_tensorflow_is_installed_by_the_name_that_the_package_asks_for(monkeypatch):
+    asked_for = [
+        Requirement(line) for line in PROJECT["dependencies"] if line.startswith("tensorflow")
+    ]
+    for system, machine in (("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "arm64")):
+        monkeypatch.setattr("platform.system", lambda system=system: system)
+        monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
+        markers = {"platform_system": system, "platform_machine": machine}
+        (name,) = [request.name for request in asked_for if request.marker.evaluate(markers)]
+        assert install_command() == f"pip install {name}"
 
 
 def test_the_smoke_test_names_files_that_are_there():

@@ -7,12 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.compiling import QUICK
+from tests.fixtures.old_store import make
 
 pytestmark = pytest.mark.slow
 
@@ -33,46 +36,63 @@ _SETTINGS = (
 TINY = [word for setting in _SETTINGS for word in ("--set", setting)]
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("dist")
+def built(project: Path, out: Path) -> Path:
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", out]
-    subprocess.run(build, cwd=ROOT, check=True, timeout=300)
-    (built,) = out.glob("*.whl")
-    return built
+    subprocess.run(build, cwd=project, check=True, timeout=300)
+    (file,) = out.glob("*.whl")
+    return file
 
 
-@pytest.fixture(scope="module")
-def installed(wheel, tmp_path_factory):
-    """installed(PROGRAM, ARGUMENT...): its standard output, run where the wheel is installed."""
-    folder = tmp_path_factory.mktemp("environment")
+def environment(requirement: str, folder: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """call(PROGRAM, ARGUMENT...): run where the requirement is installed, and all it asks for."""
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=300)
     python = folder / "venv" / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet"]
     uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if uv is not None:  # a third of the time
         pip = [uv, "pip", "install", "--quiet", "--python", python]
-    subprocess.run([*pip, "-c", PINS, f"{wheel}[demo]"], check=True, timeout=1200)
+    subprocess.run([*pip, "-c", PINS, requirement], check=True, timeout=1200)
     work = folder / "work"
     work.mkdir()
-    environment = {
+    variables = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PYTHON", "VITCTL", "JAX", "XLA"))
     }
-    environment |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": QUICK}
+    variables |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": QUICK}
 
-    def run(program: str, *arguments: object) -> str:
-        done = subprocess.run(
+    def call(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [python.parent / program, *map(str, arguments)],
             cwd=work,
-            env=environment,
+            env=variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=600,
             check=False,
         )
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    return built(ROOT, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def light_wheel(tmp_path_factory) -> Path:
+    return built(ROOT / "light", tmp_path_factory.mktemp("light"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """installed(PROGRAM, ARGUMENT...): its standard output, run where the wheel is installed."""
+    call = environment(f"{wheel}[demo]", tmp_path_factory.mktemp("environment"))
+
+    def run(program: str, *arguments: object) -> str:
+        done = call(program, *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -132,3 +152,39 @@ def test_an_extra_is_added_by_name_where_it_is_installed(installed):
     said = installed("python", "-m", "pip", "install", "--dry-run", "vitctl[report]")
     assert "Would install" in said
     assert "matplotlib" in said
+
+
+def test_the_light_wheel_has_the_same_files(wheel, light_wheel):
+    contents = []
+    for file in (wheel, light_wheel):
+        with zipfile.ZipFile(file) as archive:
+            names = [name for name in archive.namelist() if ".dist-info/" not in name]
+            contents.append({name: archive.read(name) for name in names})
+    assert contents[0] == contents[1]
+
+
+def test_light_uses_models_without_tensorflow(light_wheel, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("light-environment")
+    call = environment(str(light_wheel), folder)
+    with tarfile.open(Path(make.__file__).with_name("store.tar.xz")) as archive:
+        archive.extractall(folder / "work", filter="data")
+    spec = "import importlib.util; print(importlib.util.find_spec('tensorflow'))"
+    assert call("python", "-c", spec).stdout == "None\n"
+    assert call("python", "-m", "pip", "check").returncode == 0
+    for command in (
+        ("predict", "--from", "cooled", "images"),
+        ("evaluate", "--from", "cooled"),
+        ("embed", "--from", "cooled"),
+        ("fewshot", "--from", "cooled", "--shots", "1"),
+    ):
+        done = call("vitctl", *command)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+    refused = call("vitctl", "shard", "images")
+    assert refused.returncode == 2
+    assert "hint: install TensorFlow: pip install tensorflow" in refused.stderr
+    drawn = call("vitctl", "scaling", "plot", "runs.csv", "--accuracy", "accuracy")
+    assert "pip install 'vitctl-light[report]'" in drawn.stderr
+    added = call("python", "-m", "pip", "install", "--dry-run", "vitctl-light[report]")
+    assert "matplotlib" in added.stdout
+    assert "tensorflow" not in added.stdout

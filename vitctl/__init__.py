@@ -4,6 +4,7 @@
     system_errors  errors of the system and of libraries that are expected ones to a user
     quoting      names as messages quote them
     suggestions  names near to an unknown one: every "did you mean"
+    extras       which distribution is installed, and the command that adds an extra
     events       what a stage reports while it works
     stage        what every stage is made of
     summaries    what typed summaries of results are made of

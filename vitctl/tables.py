@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl import delimited, strict_json
+from vitctl import delimited, extras, strict_json
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.quoting import quoted
 from vitctl.suggestions import suggest
@@ -205,9 +205,7 @@ def _parquet(data: bytes, source: str) -> _Columns:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise UsageError(
-            "reading Parquet needs pyarrow", hint="pip install 'vitctl[parquet]'"
-        ) from None
+        raise UsageError("reading Parquet needs pyarrow", hint=extras.install("parquet")) from None
     try:
         table = pyarrow.parquet.read_table(pyarrow.BufferReader(data))
     except (pyarrow.ArrowException, OSError) as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from stages.plan import results
 from stages.plan.spec import Inputs, PlanRuntime
+from vitctl import extras
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.hardware import machine
@@ -50,7 +51,7 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
         emit(
             Caution(
                 "libtpu is not installed, so nothing is compiled and the answer is an estimate "
-                "(pip install 'vitctl[tpu]' compiles the real step)"
+                f"({extras.install('tpu')} compiles the real step)"
             )
         )
 

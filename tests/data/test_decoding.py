@@ -102,9 +102,9 @@ def test_pillow_makes_every_bit_that_tensorflow_makes_of_all_that_a_dataset_may_
 ):
     """Also of bytes that were kept on request."""
     images = photos() + [
-        prepare(make(), storage=ImageStorage(MAX_PIXELS, keep_bytes=kept)).image
+        prepare(make(), storage=ImageStorage(MAX_PIXELS, keep_bytes=keeps)).image
         for make, _, _ in TABLE.values()
-        for kept in (False, True)
+        for keeps in (False, True)
     ]
     expected = np.concatenate(by(tf_pipeline, images, view=view))
     assert len(expected) == len(images) > 100

@@ -49,6 +49,7 @@ def test_versions_that_go_together():
         ({"jax": "0.11.0"}, True, "not of the same release"),
         ({"jaxlib": None}, True, "jaxlib is not installed"),
         ({"tensorflow-cpu": None}, False, "TensorFlow is not installed"),
+        ({"vitctl": "0.1.0", "vitctl-light": "0.1.0"}, False, "overwrite each other's files"),
         ({"tensorflow": "2.21.0"}, False, "each other's files"),
         ({"jax-cuda13-plugin": "0.10.1"}, True, "does not belong to jaxlib"),
         ({"jax-cuda13-plugin": "0.10.2", "driver": 535}, True, "older than CUDA 13 needs"),

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
+from vitctl import extras
 from vitctl.data.tensorflow import install_command
 from vitctl.doctor.finding import CheckRequest, Finding
 
 _SHOWN = ("jax", "jaxlib", "libtpu", "flax", "optax", "orbax-checkpoint", "numpy", "array_record")
+_OURS = (extras.WHOLE, extras.LIGHT)
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu")
 _CUDA_PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin")
 # As in pyproject.toml: from the first on, below the second.
@@ -45,7 +47,7 @@ def versions(request: CheckRequest) -> Finding:
 def installed() -> dict[str, str]:
     """Distribution -> version, of the packages that matter to vitctl."""
     packages = {}
-    for name in (*_SHOWN, *_TENSORFLOW, *_CUDA_PLUGINS, "protobuf", "tensorboard"):
+    for name in (*_OURS, *_SHOWN, *_TENSORFLOW, *_CUDA_PLUGINS, "protobuf", "tensorboard"):
         try:
             packages[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -61,6 +63,9 @@ def known_bad(packages: Versions, *, driver: int | None, tpu: bool) -> Iterator[
     for name in ("jax", "jaxlib", "numpy"):
         if name not in packages:
             yield True, f"{name} is not installed", "pip install vitctl"
+    if all(name in packages for name in _OURS):
+        message = "vitctl and vitctl-light are both installed and overwrite each other's files"
+        yield False, message, "pip uninstall vitctl vitctl-light, then install one of them"
     oldest, too_new = JAX_RELEASES
     if "jax" in packages and not oldest <= _release(packages["jax"])[:2] < too_new:
         hint = 'pip install "jax>={}.{},<{}.{}"'.format(*oldest, *too_new)
@@ -104,9 +109,9 @@ def _of_accelerators(packages: Versions, *, driver: int | None, tpu: bool) -> It
                 f"a driver from {_DRIVER_OF_CUDA[cuda]} on, or jax for an older CUDA",
             )
     if driver is not None and not plugins:
-        yield True, "there is an NVIDIA GPU that jax cannot use", 'pip install "vitctl[cuda]"'
+        yield True, "there is an NVIDIA GPU that jax cannot use", extras.install("cuda")
     if tpu and "libtpu" not in packages:
-        yield True, "there is a TPU that jax cannot use", 'pip install "vitctl[tpu]"'
+        yield True, "there is a TPU that jax cannot use", extras.install("tpu")
     if not tpu and "libtpu" in packages and not os.environ.get("JAX_PLATFORMS"):
         message = (
             "libtpu is installed but this machine has no TPU: jax searches for one at each start"

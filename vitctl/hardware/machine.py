@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vitctl import processes
+from vitctl import extras, processes
 from vitctl.errors import UsageError
 
 
@@ -94,9 +94,9 @@ def _no_devices(text: str) -> UsageError:
     hints = []
     wanted = {failing, *platforms.split(",")}
     if wanted & {"cuda", "gpu"} and not any(map(find_spec, _CUDA_PLUGINS)):
-        hints.append('for NVIDIA GPUs: pip install "vitctl[cuda]"')
+        hints.append(f"for NVIDIA GPUs: {extras.install('cuda')}")
     if "tpu" in wanted and not find_spec("libtpu"):
-        hints.append('for TPUs: pip install "vitctl[tpu]"')
+        hints.append(f"for TPUs: {extras.install('tpu')}")
     return UsageError(
         f"{said}jax cannot start {failing or 'any device'}: {reason}",
         hint="; ".join([*hints, "to compute on the CPU: export JAX_PLATFORMS=cpu"]),

@@ -18,6 +18,7 @@ from typing import Any, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl import extras
 from vitctl.errors import UsageError
 from vitctl.interop import matching
 from vitctl.model import posemb
@@ -43,7 +44,7 @@ def library() -> tuple[Any, Any]:
     except ImportError:
         raise UsageError(
             "exporting to ONNX needs the packages onnx and onnxruntime",
-            hint="install them: pip install 'vitctl[onnx]'",
+            hint=f"install them: {extras.install('onnx')}",
         ) from None
     return onnx, onnxruntime
 

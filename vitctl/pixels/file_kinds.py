@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from vitctl import extras
+
 HEAD_BYTES = 4096
 """How much of a file's beginning tells its kind."""
 
@@ -27,7 +29,6 @@ _CONVERT = "convert it to JPEG or PNG"
 _UNPACK = "unpack it and shard the folder"
 _FRAMES = "extract its frames as images"
 _DEVELOP = "develop it to JPEG or PNG"
-_HEIC = "pip install 'vitctl[heic]' reads it"
 
 # Offset, bytes, kind. Sources: the formats' specifications, and the table of file(1).
 _MAGIC: tuple[tuple[int, bytes, FileKind], ...] = (
@@ -110,12 +111,16 @@ def _brands(head: bytes) -> list[bytes]:
 def _media_kind(head: bytes) -> FileKind:
     brands = _brands(head)
     if any(brand in _HEIC_BRANDS for brand in brands):
-        return FileKind("a HEIC image", _HEIC)
+        return FileKind("a HEIC image", _heic())
     if any(brand in _AVIF_BRANDS for brand in brands):
         return FileKind("an AVIF image", "pip install 'pillow>=11.3' reads it")
     if any(brand in _IMAGE_BRANDS for brand in brands):
-        return FileKind("an image of the HEIF family", _HEIC)
+        return FileKind("an image of the HEIF family", _heic())
     return FileKind("a video (MP4 or QuickTime)", _FRAMES)
+
+
+def _heic() -> str:
+    return f"{extras.install('heic')} reads it"
 
 
 def _text_kind(head: bytes) -> FileKind | None:

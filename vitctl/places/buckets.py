@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, Literal, NamedTuple, TypeVar
 
+from vitctl import extras
 from vitctl.errors import OutOfReachError
 from vitctl.places import guards
 from vitctl.places.address import Address
@@ -107,7 +108,7 @@ def filesystem(scheme: str, process: int) -> Any:
         raise OutOfReachError(
             f"{scheme}:// needs a package that is not here ({error})",
             exit_code=2,
-            hint="install it: pip install 'vitctl[cloud]'",
+            hint=f"install it: {extras.install('cloud')}",
         ) from None
     for noisy in ("s3fs", "gcsfs", "fsspec", "asyncio"):
         # They report each failed request in pages; `explained` does it in a sentence.

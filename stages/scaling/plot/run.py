@@ -10,6 +10,7 @@ from typing import Any
 from stages.scaling.analysis import resolve_config, say_guesses, study_table
 from stages.scaling.fit.spec import REPORT
 from stages.scaling.plot.spec import VERSION, FigureName, Inputs, PlotConfig
+from vitctl import extras
 from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
 from vitctl.artifacts.documents import read_part
 from vitctl.artifacts.kinds import SCALING_PLOT
@@ -172,7 +173,7 @@ def _makers(
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("matplotlib"):
             raise
-        raise UsageError("drawing needs matplotlib", hint="pip install 'vitctl[report]'") from None
+        raise UsageError("drawing needs matplotlib", hint=extras.install("report")) from None
 
     branches = cfg.schedules
     figures: dict[FigureName, Callable[[style.Theme], Any]] = {

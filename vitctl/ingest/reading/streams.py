@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Literal, Protocol
 
+from vitctl import extras
 from vitctl.errors import InputError
 from vitctl.ingest.parts import DamagedError
 
@@ -175,7 +176,7 @@ def _zstd(file: IO[bytes]) -> IO[bytes]:
     except ImportError:
         raise InputError(
             "it is compressed by zstd, which this Python does not read by itself",
-            hint="pip install 'vitctl[zstd]', or decompress it: unzstd FILE",
+            hint=f"{extras.install('zstd')}, or decompress it: unzstd FILE",
         ) from None
     return io.BufferedReader(_Zstd(file))
 

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from vitctl import strict_json
+from vitctl import extras, strict_json
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.ingest.choices import Choices
@@ -158,7 +158,7 @@ def list_tables(
 def pyarrow_missing(what: str) -> NotFoundError:
     return NotFoundError(
         f"{what} is read by pyarrow, which is not installed",
-        hint="pip install 'vitctl[parquet]'",
+        hint=extras.install("parquet"),
     )
 
 

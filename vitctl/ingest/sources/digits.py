@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from vitctl import extras
 from vitctl.errors import NotFoundError
 from vitctl.ingest.columns import EntriesBuilder, Entry
 from vitctl.ingest.listing import Access, Listing
@@ -39,7 +40,7 @@ def list_digits() -> Listing:
     except ImportError:
         raise NotFoundError(
             "the built-in digits come with scikit-learn, which is not installed",
-            hint="pip install 'vitctl[demo]', or for a folder of that name: vitctl shard ./digits",
+            hint=f"{extras.install('demo')}, or for a folder of that name: vitctl shard ./digits",
         ) from None
     import numpy as np
     from PIL import Image

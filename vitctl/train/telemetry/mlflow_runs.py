@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from vitctl import extras
 from vitctl.errors import UsageError, one_line
 from vitctl.train.config import TrackerName
 from vitctl.train.telemetry.scalars import scalars
@@ -54,7 +55,7 @@ class MlflowRun(Tracker):
         except ImportError as error:
             raise UsageError(
                 f"--track mlflow needs a package that is not installed ({one_line(error)})",
-                hint="install it: pip install 'vitctl[mlflow]'",
+                hint=f"install it: {extras.install('mlflow')}",
             ) from None
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         self._mlflow, self._exception = mlflow, MlflowException

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from vitctl import extras
 from vitctl.errors import UsageError, one_line
 from vitctl.train.config import TrackerName
 from vitctl.train.telemetry.scalars import scalars
@@ -32,7 +33,7 @@ class WandbRun(Tracker):
         except ImportError as error:
             raise UsageError(
                 f"--track wandb needs a package that is not installed ({one_line(error)})",
-                hint="install it: pip install 'vitctl[wandb]'",
+                hint=f"install it: {extras.install('wandb')}",
             ) from None
         self._wandb = wandb
         self._run: Any = None
