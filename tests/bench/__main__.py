@@ -1,5 +1,8 @@
 """Benchmarks, each a ratio against something run in the same process: `just bench [NAME ...]`.
 
+Beside other programs, in environments of theirs, each `python -m tests.bench.NAME`: steps (timm),
+sharding (tar, TFDS, webdataset), feed (PyTorch's DataLoader), duplicates (imagededup).
+
 input       images/s of training batches: all threads against one
 step        images/s of the train step: scanned layers with full remat against without
 classes     seconds a plan of 65,529 images in 21,843 classes takes, against 2,184 of them
