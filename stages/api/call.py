@@ -146,11 +146,19 @@ class Call:
         *,
         option: str = "data",
         trunk: bool = False,
+        needs_labels: bool = True,
     ) -> Artifact:
-        """The artifact that `reference` names; left out, the newest of the store. With `trunk` a
-        name that fits several runs means one of `pretrain`."""
+        """The artifact that `reference` names; left out, the newest of the store, which without
+        `needs_labels` may be a dataset that has none. With `trunk` a name that fits several runs
+        means one of `pretrain`."""
         if reference is None:
-            return inputs.newest(kind, option=option, store=self.store, emit=self.emit)
+            return inputs.newest(
+                kind,
+                option=option,
+                store=self.store,
+                emit=self.emit,
+                needs_labels=needs_labels,
+            )
         return inputs.named(
             self.named(reference), kind=kind, store=self.store, trunk=trunk, emit=self.emit
         )

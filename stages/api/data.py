@@ -139,7 +139,7 @@ def subset(
     call = Call(subset, options)
     cfg, given = resolve(
         call.overrides,
-        lambda: call.input("dataset", data),
+        lambda: call.input("dataset", data, needs_labels=False),
         ids=ids,
         exclude_ids=exclude_ids,
         emit=call.emit,
@@ -167,7 +167,7 @@ def dedup(
     call = Call(dedup, options)
     cfg, given = resolve(
         call.overrides,
-        lambda: call.input("dataset", data),
+        lambda: call.input("dataset", data, needs_labels=False),
         against,
         lambda other: call.input("dataset", other, option="against"),
     )
@@ -201,7 +201,7 @@ def cluster(
         data=data,
         checkpoint=lambda: call.input("checkpoint", source, option="source"),
         feature_set=lambda: call.input("feature-set", features, option="features"),
-        dataset=lambda: call.input("dataset", data),
+        dataset=lambda: call.input("dataset", data, needs_labels=False),
         dataset_of=lambda checkpoint: call.measured_on(checkpoint, data),
         store=call.store,
         emit=call.emit,

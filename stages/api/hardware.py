@@ -125,7 +125,7 @@ def bench_feed(*, data: Reference | None = None, **options: Unpack[Configured]) 
 
     call = Call(bench_feed, options, takes=Configured)
     cfg = resolve(call.overrides)
-    given = Inputs(call.input("dataset", data))
+    given = Inputs(call.input("dataset", data, needs_labels=False))
     runtime = build(FeedRuntime, call.running)
     call.resolved(lambda: cfg)
     from stages.bench.feed.run import run

@@ -94,7 +94,9 @@ def cluster(
         data=data,
         checkpoint=lambda: session.one("checkpoint", source, option="--from"),
         feature_set=lambda: session.one("feature-set", features, option="--features"),
-        dataset=lambda: session.one("dataset", data, option="--data", stdin=features != "-"),
+        dataset=lambda: session.one(
+            "dataset", data, option="--data", stdin=features != "-", needs_labels=False
+        ),
         dataset_of=lambda checkpoint: session.measured_on(checkpoint, data),
         store=session.store,
         emit=session.emit,

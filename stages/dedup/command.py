@@ -67,7 +67,7 @@ def dedup(
     """
     cfg, inputs = resolve(
         session.overrides,
-        lambda: session.one("dataset", data, option="--data"),
+        lambda: session.one("dataset", data, option="--data", needs_labels=False),
         against or (),
         lambda name: session.one("dataset", name, option="--against", stdin=False),
     )

@@ -77,7 +77,7 @@ def subset(
     """
     cfg, inputs = resolve(
         session.overrides,
-        lambda: session.one("dataset", data, option="--data"),
+        lambda: session.one("dataset", data, option="--data", needs_labels=False),
         ids=ids,
         exclude_ids=exclude_ids,
         emit=session.emit,

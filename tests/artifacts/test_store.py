@@ -140,3 +140,26 @@ def test_a_dataset_that_is_not_named_is_the_newest_with_labels(store):
     shutil.rmtree(labelled.path)
     with pytest.raises(UsageError, match="with labels \\(there are 1 without\\)"):
         inputs.newest("dataset", option="--data", store=store, emit=notes.append)
+
+
+def test_where_no_labels_are_needed_the_newest_may_have_none(store):
+    plain = made(store, recipe(), name="plain", summary=dataset_summary({"train": 6}, classes=0))
+    notes = []
+
+    def newest():
+        return inputs.newest(
+            "dataset", option="--data", store=store, emit=notes.append, needs_labels=False
+        )
+
+    assert newest() == plain
+    assert [note.text for note in notes] == [
+        f"--data {plain.path} (the newest dataset in {store.root})"
+    ]
+    labelled = made(
+        store, recipe(larger=True), name="labelled", summary=dataset_summary({"train": 6})
+    )
+    assert newest() == labelled
+    with pytest.raises(UsageError, match="there is no finished checkpoint"):
+        inputs.newest(
+            "checkpoint", option="--from", store=store, emit=notes.append, needs_labels=False
+        )

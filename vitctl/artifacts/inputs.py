@@ -30,9 +30,12 @@ def named(
     return artifact
 
 
-def newest(kind: str, *, option: str, store: Store, emit: Emit) -> Artifact:
+def newest(
+    kind: str, *, option: str, store: Store, emit: Emit, needs_labels: bool = True
+) -> Artifact:
     """The newest finished artifact of `kind` in the store; of datasets one with labels, which is
-    what training means. Raises UsageError if it has none, InputError if that one is damaged."""
+    what training means, or where labels are not needed and none has any, the newest without.
+    Raises UsageError if it has none, InputError if that one is damaged."""
     unlabelled: list[Artifact] = []
 
     def wanted(artifact: Artifact) -> bool:
@@ -42,6 +45,9 @@ def newest(kind: str, *, option: str, store: Store, emit: Emit) -> Artifact:
         return True
 
     artifact = newest_in(store, kind, wanted=wanted)
+    if artifact is None and unlabelled and not needs_labels:
+        artifact = newest_in(store, kind)
+        unlabelled.clear()
     if artifact is None:
         without = f" with labels (there are {len(unlabelled)} without)" if unlabelled else ""
         raise UsageError(

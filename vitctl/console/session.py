@@ -85,10 +85,19 @@ class Session:
         stdin: bool = True,
         of: Artifact | None = None,
         trunk: bool = False,
+        needs_labels: bool = True,
     ) -> Artifact:
-        """The input artifact; see `many`. More than one line on stdin is for others to read."""
+        """The input artifact; see `many`. More than one line on stdin is for others to read.
+        Without `needs_labels` the newest dataset may have none, where no other is there."""
         (artifact,) = self._inputs(
-            kind, reference, option=option, stdin=stdin, of=of, several=False, trunk=trunk
+            kind,
+            reference,
+            option=option,
+            stdin=stdin,
+            of=of,
+            several=False,
+            trunk=trunk,
+            needs_labels=needs_labels,
         )
         return artifact
 
@@ -148,10 +157,18 @@ class Session:
         of: Artifact | None,
         several: bool,
         trunk: bool = False,
+        needs_labels: bool = True,
     ) -> list[Artifact]:
         def look() -> list[Artifact]:
             return self._looked_up(
-                kind, reference, option=option, stdin=stdin, of=of, several=several, trunk=trunk
+                kind,
+                reference,
+                option=option,
+                stdin=stdin,
+                of=of,
+                several=several,
+                trunk=trunk,
+                needs_labels=needs_labels,
             )
 
         return multiprocess.inputs(
@@ -180,6 +197,7 @@ class Session:
         of: Artifact | None,
         several: bool,
         trunk: bool,
+        needs_labels: bool,
     ) -> list[Artifact]:
         if reference is not None and reference != "-":
             return [self._resolved(reference, kind=kind, trunk=trunk)]
@@ -191,7 +209,10 @@ class Session:
             return artifacts
         if of is not None:
             return [inputs.trained_on(of, option=option, store=self.store, emit=self.emit)]
-        return [inputs.newest(kind, option=option, store=self.store, emit=self.emit)]
+        newest = inputs.newest(
+            kind, option=option, store=self.store, emit=self.emit, needs_labels=needs_labels
+        )
+        return [newest]
 
     def _resolved(self, reference: str, *, kind: str, trunk: bool = False) -> Artifact:
         return inputs.named(reference, kind=kind, store=self.store, trunk=trunk, emit=self.emit)

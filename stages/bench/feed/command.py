@@ -58,7 +58,7 @@ def feed(
     if session.options.print_config:
         session.print_config(cfg)
         return
-    inputs = Inputs(session.one("dataset", data, option="--data"))
+    inputs = Inputs(session.one("dataset", data, option="--data", needs_labels=False))
     from stages.bench.feed.run import run
 
     report = run(cfg, inputs, runtime=runtime, emit=session.emit)
