@@ -145,12 +145,13 @@ class Call:
         reference: Reference | None,
         *,
         option: str = "data",
+        or_kind: str | None = None,
         trunk: bool = False,
         needs_labels: bool = True,
     ) -> Artifact:
-        """The artifact that `reference` names; left out, the newest of the store, which without
-        `needs_labels` may be a dataset that has none. With `trunk` a name that fits several runs
-        means one of `pretrain`."""
+        """The artifact that `reference` names, of `kind` or of `or_kind`; left out, the newest of
+        the store, which without `needs_labels` may be a dataset that has none. With `trunk` a name
+        that fits several runs means one of `pretrain`."""
         if reference is None:
             return inputs.newest(
                 kind,
@@ -160,7 +161,12 @@ class Call:
                 needs_labels=needs_labels,
             )
         return inputs.named(
-            self.named(reference), kind=kind, store=self.store, trunk=trunk, emit=self.emit
+            self.named(reference),
+            kind=kind,
+            or_kind=or_kind,
+            store=self.store,
+            trunk=trunk,
+            emit=self.emit,
         )
 
     def named(self, reference: Reference) -> str:

@@ -6,17 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
-from stages.api.call import Call, Looking, Options, Reference
+from stages.api.call import Call, Configured, Options, Reference
 from stages.api.translation import in_python
 from vitctl.artifacts import Artifact, Run
-from vitctl.artifacts.kinds import EVALUATION, FEWSHOT, SCALING_FIT, SWEEP
+from vitctl.artifacts.kinds import CHECKPOINT, EVALUATION, FEWSHOT, SCALING_FIT, SWEEP
 from vitctl.errors import UsageError
 from vitctl.stage import Runtime
 from vitctl.summaries import Features
 
 if TYPE_CHECKING:
     from stages.evaluate.compare import Comparison
+    from stages.evaluate.spec import EvaluateConfig
+    from stages.evaluate.spec import Inputs as EvaluateInputs
     from stages.fewshot.comparison import Difference
+    from stages.fewshot.spec import FewshotConfig
+    from vitctl.recipes.measuring import Measured
 
 
 @in_python
@@ -95,32 +99,90 @@ def evaluate(
 
 @in_python
 def compare(
-    first: Reference, second: Reference, **options: Unpack[Looking]
+    first: Reference,
+    second: Reference,
+    *,
+    by: Literal["evaluate", "fewshot"] | None = None,
+    data: Reference | None = None,
+    labels: Path | str | None = None,
+    features: Features | None = None,
+    **options: Unpack[Configured],
 ) -> Comparison | Sequence[Difference]:
     """Two results of `evaluate` on the same images, or of `fewshot` on the same draws -> how much
-    better the second one is, and whether by more than chance."""
-    call = Call(compare, options, takes=Looking)
-    one, other = _result(call, first), _result(call, second)
-    if one.kind == other.kind == EVALUATION.name:
-        from stages.evaluate.compare import compare as compare_evaluations
+    better the second one is, and whether by more than chance. With `by` also two runs or
+    checkpoints, which are measured by that function first: on `data`, with `labels` or `features`
+    and the settings of it."""
+    from vitctl.recipes.measuring import MeasuringRuntime
 
-        return compare_evaluations(one, other)
-    if one.kind == other.kind == FEWSHOT.name:
-        from stages.fewshot.comparison import compare as compare_fewshot
+    call = Call(compare, options, takes=Configured)
+    runtime = call.runtime(MeasuringRuntime)
+    if by is None:
+        one, other = _result(call, first), _result(call, second)
+        if one.kind == other.kind == EVALUATION.name:
+            by = "evaluate"
+        elif one.kind == other.kind == FEWSHOT.name:
+            by = "fewshot"
+        else:
+            raise UsageError(
+                f"{one.path} is of kind {one.kind}, {other.path} of kind {other.kind}",
+                hint="compare two results of evaluate, or two of fewshot",
+            )
+    else:
+        result = EVALUATION.name if by == "evaluate" else FEWSHOT.name
+        one, other = (call.input("checkpoint", r, or_kind=result) for r in (first, second))
+    if by == "evaluate":
+        from stages.evaluate.comparing import compared as compare_evaluations
+        from stages.evaluate.run import run as evaluate_run
 
-        return compare_fewshot(one, other)
-    raise UsageError(
-        f"{one.path} is of kind {one.kind}, {other.path} of kind {other.kind}",
-        hint="compare two results of evaluate, or two of fewshot",
+        if features is not None:
+            raise TypeError("compare() takes features with by='fewshot' only")
+
+        def evaluated(cfg: EvaluateConfig, given: EvaluateInputs) -> Artifact:
+            call.resolved(lambda: cfg)
+            return evaluate_run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+        comparison = compare_evaluations(
+            one,
+            other,
+            overrides=call.overrides,
+            labels=None if labels is None else Path(labels),
+            named_data=data is not None,
+            dataset=lambda checkpoint: call.measured_on(checkpoint, data),
+            evaluate=evaluated,
+            emit=call.emit,
+        )
+        assert comparison is not None  # both are made
+        return comparison
+    from stages.fewshot.comparing import compared as compare_fewshot
+    from stages.fewshot.run import run as fewshot_run
+
+    if labels is not None:
+        raise TypeError("compare() takes labels with by='evaluate' only")
+
+    def probed(cfg: FewshotConfig, given: Measured) -> Artifact:
+        call.resolved(lambda: cfg)
+        return fewshot_run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+    answer = compare_fewshot(
+        one,
+        other,
+        overrides=call.overrides,
+        features=() if features is None else (features,),
+        dataset=lambda checkpoint: call.measured_on(checkpoint, data),
+        probe=probed,
+        store=call.store,
+        emit=call.emit,
     )
+    assert answer is not None  # both are made
+    return answer[-1]
 
 
 def _result(call: Call, reference: Reference) -> Artifact:
     entry, step = call.entry_and_step(reference)
-    if isinstance(entry, Run) or step is not None:
+    if isinstance(entry, Run) or step is not None or entry.kind == CHECKPOINT.name:
         raise UsageError(
             f"{call.named(reference)} is a run, and results are compared",
-            hint="evaluate or probe both runs first: compare(evaluate(A), evaluate(B))",
+            hint="measure both first: compare(A, B, by='evaluate'), or by='fewshot'",
         )
     return entry
 

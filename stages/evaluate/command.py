@@ -10,6 +10,7 @@ from typer import Option
 from stages.evaluate.settings import read_classes, read_tops, resolve
 from stages.evaluate.spec import EvaluateConfig
 from vitctl.artifacts import Artifact
+from vitctl.artifacts.kinds import EVALUATION
 from vitctl.console import flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
@@ -119,42 +120,22 @@ def _compare(
     if source:
         raise UsageError("--from and --compare are both given", hint="--compare names both models")
     session.check_one_place(2)
-    named = [session.named(reference, kind="checkpoint")[0][0] for reference in references]
-    evaluations = [e for e in named if isinstance(e, Artifact) and e.kind == "evaluation"]
-    if not evaluations:
-        checkpoints = [
-            session.one("checkpoint", reference, option="--compare") for reference in references
-        ]
-        dataset = session.measured_on(checkpoints[0], data)
-        for checkpoint in checkpoints:
-            cfg, inputs = resolve(
-                session.overrides, checkpoint, dataset, labels=labels, emit=session.emit
-            )
-            made = session.result_of("evaluate", cfg, inputs, runtime=runtime)
-            evaluations += [made] if made is not None else []
-        if not evaluations:
-            return  # --print-config
-    elif len(evaluations) == 1:
-        raise UsageError(
-            "--compare names an evaluation and a run", hint="give two runs or two evaluations"
-        )
-    else:
-        _check_nothing_scored(session, data, labels)
-    from stages.evaluate.compare import compare
+    first, second = (session.either("checkpoint", EVALUATION.name, text) for text in references)
+    from stages.evaluate.comparing import compared
 
-    comparison = compare(*evaluations)
+    comparison = compared(
+        first,
+        second,
+        overrides=session.overrides,
+        labels=labels,
+        named_data=data is not None,
+        dataset=lambda checkpoint: session.measured_on(checkpoint, data),
+        evaluate=lambda cfg, given: session.result_of("evaluate", cfg, given, runtime=runtime),
+        emit=session.emit,
+    )
+    if comparison is None:  # --print-config
+        return
     if session.options.json:
         session.answer_json(comparison.as_json())
     else:
         session.answer_text("\n".join(map(safe, comparison.lines())))
-
-
-def _check_nothing_scored(session: Session, data: str | None, labels: Path | None) -> None:
-    """Raises UsageError if something is set that evaluations which are there no longer take."""
-    settings = session.overrides.tree()
-    given = ["--data"] * (data is not None) + ["--labels"] * (labels is not None) + [*settings]
-    if given:
-        raise UsageError(
-            f"--compare names two evaluations, and {given[0]} is for one that is made",
-            hint="leave it out, or name the two runs, which are evaluated with it",
-        )

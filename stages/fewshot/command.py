@@ -26,7 +26,7 @@ from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.errors import UsageError
-from vitctl.events import Caution, Settings
+from vitctl.events import Settings
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
 from vitctl.summaries import Features
 
@@ -135,13 +135,12 @@ def _probe(
     kinds: Sequence[Features],
     *,
     runtime: MeasuringRuntime,
-    prints: bool = True,
 ) -> list[Artifact | None]:
     """A checkpoint on a dataset, or the synthetic images that it was trained on: a result for each
     kind."""
     given = Measured(checkpoint, dataset)
     return [
-        _result(session, cfg, given, runtime=runtime, prints=prints)
+        _result(session, cfg, given, runtime=runtime)
         for cfg in resolve(
             session.overrides,
             checkpoint,
@@ -202,30 +201,29 @@ def _compare(
 ) -> None:
     """Probe what is not a result yet, and print the differences."""
     session.check_one_place(len(references))
-    pair: list[Artifact | None] = []
-    for text in references:
-        [(entry, step)] = session.named(text)
-        if isinstance(entry, Artifact) and entry.kind == FEWSHOT.name and step is None:
-            pair.append(entry)
-            continue
-        [checkpoint] = session.many("checkpoint", text, option="--compare")
-        dataset = session.measured_on(checkpoint, data)
-        pair += _probe(session, checkpoint, dataset, kinds, runtime=runtime, prints=False)
-    if None in pair or not processes.first():  # --print-config, or another process answers
+    first, second = (session.either("checkpoint", FEWSHOT.name, text) for text in references)
+    from stages.fewshot.comparing import compared
+
+    answer = compared(
+        first,
+        second,
+        overrides=session.overrides,
+        features=kinds,
+        dataset=lambda checkpoint: session.measured_on(checkpoint, data),
+        probe=lambda cfg, given: _result(session, cfg, given, runtime=runtime, prints=False),
+        store=session.store,
+        emit=session.emit,
+    )
+    if answer is None or not processes.first():  # --print-config, or another process answers
         return
-    from stages.fewshot.comparison import COLUMNS, cells, compare, is_assumed
+    from stages.fewshot.comparison import COLUMNS, cells
     from vitctl.console.table import table
 
-    first, second = (artifact for artifact in pair if artifact is not None)
-    differences = compare(first, second)
-    if is_assumed(first, second):
-        session.emit(
-            Caution("no record says that both are of the same images in the same order: assumed")
-        )
+    *results, differences = answer
     if session.options.json:
         session.answer_json(
             {
-                "results": [first.as_json(), second.as_json()],
+                "results": [result.as_json() for result in results],
                 "comparison": [row.as_json() for row in differences],
             }
         )

@@ -15,13 +15,20 @@ from vitctl.places.based_path import is_text
 
 
 def named(
-    reference: str, *, kind: str, store: Store, trunk: bool = False, emit: Emit = silent
+    reference: str,
+    *,
+    kind: str,
+    or_kind: str | None = None,
+    store: Store,
+    trunk: bool = False,
+    emit: Emit = silent,
 ) -> Artifact:
-    """The finished artifact of `kind` that `reference` names; see `references.resolve`.
+    """The finished artifact of `kind`, or of `or_kind`, that `reference` names; see
+    `references.resolve`.
 
     Raises InputError also for a path that isn't text, which not every library can read.
     """
-    artifact = resolve(reference, store=store, kind=kind, trunk=trunk, emit=emit)
+    artifact = resolve(reference, store=store, kind=kind, or_kind=or_kind, trunk=trunk, emit=emit)
     if not is_text(str(artifact.path.absolute())):
         raise InputError(
             f"{artifact.path} is not UTF-8, which not every library can read",

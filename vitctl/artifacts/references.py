@@ -39,9 +39,15 @@ _ALIKE = 10
 
 
 def resolve(
-    reference: str, *, store: Store, kind: str, trunk: bool = False, emit: Emit = silent
+    reference: str,
+    *,
+    store: Store,
+    kind: str,
+    or_kind: str | None = None,
+    trunk: bool = False,
+    emit: Emit = silent,
 ) -> Artifact:
-    """The finished artifact of `kind` that `reference` names.
+    """The finished artifact of `kind` that `reference` names, or one of `or_kind`.
 
     Of several that fit, those of `kind` that have the step count; with `trunk` the runs of
     `pretrain`, if any, before others. Of what is left the newest is taken, and that is announced.
@@ -64,7 +70,7 @@ def resolve(
                 f"{entry.path} is a run, where {phrase_of(kind)} is expected", hint=_hint_for(kind)
             )
         return entry.newest() if step is None else entry.checkpoint(step)
-    if entry.kind != kind:
+    if entry.kind not in (kind, or_kind):
         expected = "a run or checkpoint" if kind == CHECKPOINT.name else phrase_of(kind)
         raise InputError(
             f"{entry.path} is {phrase_of(entry.kind)}, where {expected} is expected",

@@ -265,6 +265,17 @@ class Session:
         where = {"name": options.name, "out": options.out, "force": options.force}
         return build(model, where | {**options.running})
 
+    def either(self, kind: str, result: str, reference: str) -> Artifact:
+        """The artifact that `reference` names: one of `kind`, or a result of another kind, which is
+        made from such."""
+
+        def look() -> Artifact:
+            return inputs.named(
+                reference, kind=kind, or_kind=result, store=self.store, emit=self.emit
+            )
+
+        return multiprocess.inputs(lambda: [look()], instead=look, store=self.store)[0]
+
     def check_one_place(self, results: int) -> None:
         """Raise UsageError if several results are to go to the one folder that --out names."""
         if results > 1 and self.options.out is not None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
-from stages.evaluate import command
+from stages import api
+from stages.app import app
 from stages.evaluate.compare import compare
 from stages.evaluate.written import ANSWERS
-from tests import schemas
+from tests import made, schemas
 from tests.artifacts.making import recipe
 from vitctl.artifacts import Artifact, Store
-from vitctl.console.session import Options, Session
+from vitctl.artifacts.references import find
 from vitctl.errors import InputError, UsageError
-from vitctl.events import silent
 
 CLASSES = ("ant", "bee", "cat")
 RNG = np.random.default_rng(0)
@@ -136,18 +136,77 @@ def test_evaluations_of_earlier_versions_and_damaged_ones_are_refused(store):
     assert "--force" in error.value.hint
 
 
-def test_the_command_takes_evaluations_and_refuses_what_does_not_go_together(store, monkeypatch):
+@pytest.fixture
+def command(store, monkeypatch, capfd):
+    """A command line, run here: what it answers, or its exit code and what it says."""
+    answers: list[str] = []
+    monkeypatch.setattr("vitctl.console.guarded.silence_stdout", lambda: None)
+    monkeypatch.setattr("vitctl.console.session.answer", answers.append)
+
+    def run(*arguments: str) -> Any:
+        answers.clear()
+        words = ["evaluate", *map(str, arguments), "--store", str(store.root), "--json"]
+        try:
+            typer.main.get_command(app).main(words, prog_name="vitctl", standalone_mode=False)
+        except SystemExit as ended:
+            return ended.code, capfd.readouterr().err
+        return [json.loads(answer) for answer in answers]
+
+    return run
+
+
+def test_the_command_takes_evaluations_and_refuses_what_does_not_go_together(store, command):
     first, second = evaluation(store, "a", FIRST), evaluation(store, "b", SECOND)
-    session = Session(Options(store=store.root, json=True), silent)
-    references = (str(first.path), str(second.path))
-    arguments = {"source": None, "data": None, "labels": None, "runtime": None}
-    lines: list[str] = []
-    monkeypatch.setattr("vitctl.console.session.answer", lines.append)
-    command._compare(session, references, **arguments)
-    assert json.loads(lines[0]) == compare(first, second).as_json()
-    with pytest.raises(UsageError, match="--from and --compare"):
-        command._compare(session, references, **arguments | {"source": ["a"]})
-    with pytest.raises(UsageError, match="and --data is for one that is made"):
-        command._compare(session, references, **arguments | {"data": "photos"})
-    with pytest.raises(UsageError, match="and --labels is for one that is made"):
-        command._compare(session, references, **arguments | {"labels": Path("real.json")})
+    pair = ("--compare", first.path, second.path)
+    assert command(*pair) == [compare(first, second).as_json()]
+    assert api.compare(first, second, store=store) == compare(first, second)
+    for more, words in (
+        (("--from", "a"), "--from and --compare"),
+        (("--data", "photos"), "and --data is for one that is made"),
+        (("--labels", "real.json"), "and --labels is for one that is made"),
+        (("--eval-split", "val"), "and eval_split is for one that is made"),
+        (("--out", "one"), "this makes 2 results"),
+    ):
+        code, said = command(*pair, *more)
+        assert code == UsageError.exit_code
+        assert words in said
+    run = made.checkpoint(store, saved=False)
+    code, said = command("--compare", first.path, "made@8")
+    assert (code, "names an evaluation and a run" in said) == (2, True)
+    with pytest.raises(UsageError, match="two evaluations, and data is for one"):
+        api.compare(first, second, by="evaluate", data="photos", store=store)
+    with pytest.raises(UsageError, match="is a run, and results are compared") as refusal:
+        api.compare(first, run, store=store)
+    assert "by='evaluate'" in refusal.value.hint
+
+
+def test_two_runs_are_evaluated_alike_and_looked_up_once(store, command, monkeypatch):
+    made.checkpoint(store, step=4, saved=False)
+    made.checkpoint(store, step=8, saved=False)
+    results = {4: evaluation(store, "a", FIRST), 8: evaluation(store, "b", SECOND)}
+    begun, references = [], []
+
+    def run(cfg: Any, given: Any, **how: Any) -> Artifact:
+        begun.append((given.checkpoint.step, cfg))
+        return results[given.checkpoint.step]
+
+    def noting(reference: str, **how: Any) -> Any:
+        references.append(reference)
+        return find(reference, **how)
+
+    monkeypatch.setattr("stages.evaluate.run.run", run)
+    monkeypatch.setattr("vitctl.artifacts.references.find", noting)
+    settings = ("--top", "1,3", "--weights", "raw")
+    answer = command("--compare", "made@4", "made@8", *settings)
+    assert answer == [compare(results[4], results[8]).as_json()]
+    assert [step for step, _ in begun] == [4, 8]
+    assert begun[0][1] == begun[1][1]
+    assert begun[0][1].top == (1, 3)
+    assert references == ["made@4", "made@8"]
+    by_shell = [*begun]
+    begun.clear()
+    made_here = api.compare(
+        "made@4", "made@8", by="evaluate", set={"top": (1, 3), "weights": "raw"}, store=store
+    )
+    assert made_here == compare(results[4], results[8])
+    assert begun == by_shell
