@@ -75,7 +75,7 @@ class _OutOfMemoryOnDevice(RuntimeError):
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "message"),
     [
         (
             _OutOfMemoryOnDevice("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"),
@@ -86,7 +86,7 @@ class _OutOfMemoryOnDevice(RuntimeError):
     ],
 )
 @pytest.mark.parametrize("lazily", [False, True])
-def test_what_the_system_reports_is_an_expected_error_in_python_too(error, words, lazily):
+def test_what_the_system_reports_is_an_expected_error_in_python_too(error, message, lazily):
     def pretrain():
         raise error
 
@@ -94,7 +94,7 @@ def test_what_the_system_reports_is_an_expected_error_in_python_too(error, words
         yield 1
         raise error
 
-    with pytest.raises(DoesNotFitError, match=words) as raised:
+    with pytest.raises(DoesNotFitError, match=message) as raised:
         list(in_python(predict)()) if lazily else in_python(pretrain)()
     assert raised.value.__cause__ is error
     assert raised.value.exit_code == 6
@@ -110,15 +110,15 @@ def test_a_bug_stays_what_it_is():
 
 
 @pytest.mark.parametrize(
-    ("reference", "words"),
+    ("reference", "message"),
     [
         (["photos"], r"rm\(\) takes .* of type list: call rm\(\*references\) for a list"),
         (None, r"rm\(\) takes .* of type NoneType$"),
         (3, r"of type int$"),
     ],
 )
-def test_what_is_no_reference_is_a_mistake_of_the_program(tmp_path, reference, words):
-    with pytest.raises(TypeError, match=words):
+def test_what_is_no_reference_is_a_mistake_of_the_program(tmp_path, reference, message):
+    with pytest.raises(TypeError, match=message):
         api.rm(reference, store=tmp_path)
 
 

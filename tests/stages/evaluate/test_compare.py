@@ -145,9 +145,9 @@ def command(store, monkeypatch, capfd):
 
     def run(*arguments: str) -> Any:
         answers.clear()
-        words = ["evaluate", *map(str, arguments), "--store", str(store.root), "--json"]
+        line = ["evaluate", *map(str, arguments), "--store", str(store.root), "--json"]
         try:
-            typer.main.get_command(app).main(words, prog_name="vitctl", standalone_mode=False)
+            typer.main.get_command(app).main(line, prog_name="vitctl", standalone_mode=False)
         except SystemExit as ended:
             return ended.code, capfd.readouterr().err
         return [json.loads(answer) for answer in answers]
@@ -160,7 +160,7 @@ def test_the_command_takes_evaluations_and_refuses_what_does_not_go_together(sto
     pair = ("--compare", first.path, second.path)
     assert command(*pair) == [compare(first, second).as_json()]
     assert api.compare(first, second, store=store) == compare(first, second)
-    for more, words in (
+    for more, sentence in (
         (("--from", "a"), "--from and --compare"),
         (("--data", "photos"), "and --data is for one that is made"),
         (("--labels", "real.json"), "and --labels is for one that is made"),
@@ -169,7 +169,7 @@ def test_the_command_takes_evaluations_and_refuses_what_does_not_go_together(sto
     ):
         code, said = command(*pair, *more)
         assert code == UsageError.exit_code
-        assert words in said
+        assert sentence in said
     run = made.checkpoint(store, saved=False)
     code, said = command("--compare", first.path, "made@8")
     assert (code, "names an evaluation and a run" in said) == (2, True)

@@ -209,7 +209,7 @@ BEFORE = ("embedding/.*", "position")
 
 
 @pytest.mark.parametrize(
-    ("patterns", "kept"),
+    ("patterns", "passes"),
     [
         ((*BEFORE, "blocks/.*"), False),
         ((*BEFORE, "blocks/.*", "norm/.*"), False),
@@ -217,7 +217,7 @@ BEFORE = ("embedding/.*", "position")
         (("blocks/.*",), True),  # on the way to the embedding
     ],
 )
-def test_what_is_frozen_keeps_no_activations_and_has_no_gradients(patterns, kept):
+def test_what_is_frozen_keeps_no_activations_and_has_no_gradients(patterns, passes):
     """Against the residuals of jax's own backward pass, as above."""
     cfg = config(4, optim={"freeze": patterns}, model={"depth": 3})
     model, size = cfg.model, cfg.model.resolution
@@ -231,7 +231,7 @@ def test_what_is_frozen_keeps_no_activations_and_has_no_gradients(patterns, kept
     params = shapes.of_params(model)
     images = jax.ShapeDtypeStruct((7, size, size, 3), jnp.float32)
     residuals = jax.tree.leaves(jax.eval_shape(backward, params, images))
-    assert any(x.shape[:2] == (3, 7) for x in residuals) == kept
+    assert any(x.shape[:2] == (3, 7) for x in residuals) == passes
 
     need, whole = (
         footprint.need(of, spec=ONE, remat="none") for of in (cfg, config(4, model={"depth": 3}))
@@ -242,7 +242,7 @@ def test_what_is_frozen_keeps_no_activations_and_has_no_gradients(patterns, kept
     assert need.gradients == sum(arrays[name].size * 4 for name in trained) < whole.gradients
     a_block = footprint.kept_bytes(model, dtype_bytes=4, remat="none")
     less = whole.activations - need.activations
-    assert less == 0 if kept else less > cfg.data.batch * 2 * a_block
+    assert less == 0 if passes else less > cfg.data.batch * 2 * a_block
 
 
 def test_tensor_parallel_activations_divide_heads_and_hidden_features():
