@@ -11,6 +11,7 @@ from vitctl.artifacts import Artifact, Run, Store, inputs
 from vitctl.artifacts.newest import newest_whole
 from vitctl.artifacts.store import checked_name, slug
 from vitctl.errors import InputError, UsageError
+from vitctl.events import Note
 
 
 def finished_at(artifact, when):
@@ -163,3 +164,38 @@ def test_where_no_labels_are_needed_the_newest_may_have_none(store):
         inputs.newest(
             "checkpoint", option="--from", store=store, emit=notes.append, needs_labels=False
         )
+
+
+def test_what_has_a_name_keeps_it_and_that_is_said(store):
+    artifact = made(store, recipe(a=1), name="first")
+    run = trained(store, recipe("pretrain", "run", a=1), steps=(1,), results=(1,), name="first")
+
+    def notes_of(make):
+        events = []
+        place = make(events.append)
+        return place, [event.text for event in events if isinstance(event, Note)]
+
+    def opened(wanted, name, **how):
+        def make(emit):
+            with store.open(wanted, name=name, emit=emit, **how) as draft:
+                return draft.path
+
+        return notes_of(make)
+
+    assert opened(recipe(a=1), "first") == (artifact.path, [])
+    path, (said,) = opened(recipe(a=1), "second")
+    assert path == artifact.path
+    assert said.startswith(f"in this store it is called {path.name}, not second")
+    assert opened(recipe(a=2), "second")[1] == []
+    assert opened(recipe(a=1), "second", out=store.root / "elsewhere")[1] == []
+
+    def earlier(emit):
+        return store.earlier_result(
+            recipe("pretrain", "run", a=1), 1, name="second", emit=emit
+        ).path.parent.parent
+
+    path, (said,) = notes_of(earlier)
+    assert path == run
+    assert said.startswith(f"in this store it is called {run.name}, not second")
+    with store.open_run(recipe("pretrain", "run", a=1), name="first") as draft:
+        assert draft.path == run

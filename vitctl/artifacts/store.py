@@ -30,7 +30,7 @@ from vitctl.errors import (
     UsageError,
     VitctlError,
 )
-from vitctl.events import Emit, silent
+from vitctl.events import Emit, Note, silent
 from vitctl.locks.exclusive import exclusive, remove_stale
 from vitctl.places import Place, nofollow, place
 from vitctl.quoting import quoted
@@ -59,6 +59,7 @@ class Store(Catalog):
         any file goes, as nothing can be continued, and so does one that is not `resumable`.
         """
         path = self._place(recipe, name=name, out=out)
+        _say_name(path, name=name, out=out, emit=emit)
         # Without the lock first: where nothing may be written finished work is still found.
         done = None if force else self._whole(path, recipe)
         if done is not None:
@@ -103,6 +104,7 @@ class Store(Catalog):
     ) -> Iterator[RunDraft]:
         """The run of a recipe, locked, new or with the checkpoints it has."""
         path = self._place(recipe, name=name, out=out)
+        _say_name(path, name=name, out=out, emit=emit)
         with ExitStack() as after, self._lock_run(path, several=kind.several, emit=emit) as locked:
             if (path / RUN).is_file() and not force:
                 run = Run.load(path)
@@ -131,7 +133,13 @@ class Store(Catalog):
                 raise
 
     def earlier_result(
-        self, recipe: Recipe, step: int, *, out: Place | Path | None = None
+        self,
+        recipe: Recipe,
+        step: int,
+        *,
+        name: str,
+        out: Place | Path | None = None,
+        emit: Emit = silent,
     ) -> Artifact | None:
         """The checkpoint of a step that a command was answered with before, or what was chosen in
         its place, if it is undamaged: found without the lock, as such checkpoints stay. None
@@ -145,7 +153,10 @@ class Store(Catalog):
             checkpoint = run.checkpoint(answer)
         except VitctlError:
             return None
-        return checkpoint if not checkpoint.check_contents() else None
+        if checkpoint.check_contents():
+            return None
+        _say_name(path, name=name, out=out, emit=emit)
+        return checkpoint
 
     def has_begun(self, recipe: Recipe, *, out: Place | Path | None = None) -> bool:
         """Whether there is a run, a draft or an artifact of this recipe, finished or not, where
@@ -256,6 +267,13 @@ def _end_without_checkpoint(draft: RunDraft, error: BaseException, *, after: Exi
         after.callback(path.remove_if_empty)
     elif isinstance(error, Exception) and not isinstance(error, InterruptedRun):
         draft.mark_failed(error)
+
+
+def _say_name(path: Place, *, name: str, out: Place | Path | None, emit: Emit) -> None:
+    """Say that what is to be made has another name already. It keeps that one: others may work in
+    the folder and have recorded where it is, and a name decides nothing."""
+    if out is None and path.name != f"{name}-{path.name[-SHORT:]}":
+        emit(Note(f"in this store it is called {path.name}, not {name}: a name, once given, stays"))
 
 
 def closed(draft: RunDraft) -> Iterator[RunDraft]:

@@ -97,7 +97,13 @@ class CrewStore:
             yield from closed(CrewRun(shown.path, Run.load(shown.path).info, recipe))
 
     def earlier_result(
-        self, recipe: Recipe, step: int, *, out: Place | Path | None = None
+        self,
+        recipe: Recipe,
+        step: int,
+        *,
+        name: str,
+        out: Place | Path | None = None,
+        emit: Emit = silent,
     ) -> Artifact | None:
         """None: what is found without the lock, all would have to find."""
 

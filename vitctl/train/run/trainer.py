@@ -76,7 +76,9 @@ def trained(
     _check_parameters(cfg)
     # Without the lock first: a run that trains on still answers for what it is done with.
     done = (
-        None if runtime.force else crew.of(store).earlier_result(recipe, cfg.steps, out=runtime.out)
+        None
+        if runtime.force
+        else crew.of(store).earlier_result(recipe, cfg.steps, name=name, out=runtime.out, emit=emit)
     )
     if done is not None:
         return done
