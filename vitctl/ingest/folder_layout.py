@@ -104,6 +104,7 @@ def read_class_layout(
     if named and len(named) == len(tops):
         # Two classes that happen to be called train and test hold images, not folders of them.
         if any(top.subfolders for top in tops):
+            _check_doubled(tops, root=root, source=source)
             return _splits(named, root=root)
         return Layout("classes", {})
     repeated = _repeated(tops, among=similar)
@@ -120,6 +121,19 @@ def read_class_layout(
         )
     _check_names(tops, similar, root=root, source=source)
     return Layout("classes", {})
+
+
+def _check_doubled(tops: Sequence[Top], *, root: str, source: str) -> None:
+    """Refuse splits that each hold one folder of their own name (train/train/, test/test/), as
+    unpacking into a folder of the archive's name makes: it is no class."""
+    if all(top.subfolders == {top.name} and not top.holds_images for top in tops):
+        first = tops[0].name
+        raise InputError(
+            f"each folder of {root} holds a folder of its own name alone, as {first}/{first}/, "
+            "which is no class",
+            hint=f"move what is in {first}/{first}/ up into {first}/, and so the others; if these "
+            f"are the classes: vitctl shard {source} --layout splits",
+        )
 
 
 def _check_names(

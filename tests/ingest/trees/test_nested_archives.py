@@ -92,6 +92,23 @@ def test_what_lies_in_them_is_the_folder(folder, tmp_path, inner, outer):
     assert spooled(listing) == FILES == contents(expected)
 
 
+@pytest.mark.parametrize("pack", [zip_of, tar_of])
+def test_a_folder_of_the_archives_own_name_is_no_second_one(folder, tmp_path, pack):
+    """Kaggle's train.zip holds train/."""
+    inner = {
+        f"{split}.zip": zip_of({n: d for n, d in FILES.items() if n.startswith(f"{split}/")})
+        for split in ("train", "val")
+    }
+    path = tmp_path / "all"
+    path.write_bytes(pack(inner))
+    assert rows(list_images(str(path))) == rows(list_folder(folder))
+    doubled = make(tmp_path / "unpacked", *(f"{n.partition('/')[0]}/{n}" for n in FILES))
+    with pytest.raises(InputError, match="holds a folder of its own name alone") as error:
+        list_folder(doubled)
+    assert "up into train/" in error.value.hint
+    assert list_folder(doubled, layout="splits").classes == ["train", "val"]
+
+
 def test_three_levels_and_no_more(tmp_path):
     data = zip_of(FLAT)
     for depth in range(1, 5):

@@ -90,7 +90,7 @@ class ArchiveWalk:
         """The files of a zip that is a file of its own."""
         try:
             for member in zip_members.members(partial(os.pread, descriptor), size):
-                name = below + member.name
+                name = self._joined(below, member.name)
                 if member.kind == "folder":
                     self.folders.append(name)
                 elif member.kind == "link":
@@ -109,6 +109,13 @@ class ArchiveWalk:
                     yield from self._inside(name, stream, size=member.size, depth=depth)
         except DamagedError as error:
             self._note(error, below)
+
+    def _joined(self, below: bytes, name: bytes) -> bytes:
+        """The path of a member of an archive in an archive. Kaggle's `train.zip` holds a folder
+        `train/`, which is the same one."""
+        own = below[below.rstrip(b"/").rfind(b"/") + 1 :]
+        doubled = self.opens_zips and own and name.startswith(own)
+        return below + (name.removeprefix(own) if doubled else name)
 
     def _inside(
         self, name: bytes, stream: MemberStream, *, size: int, depth: int
@@ -163,7 +170,7 @@ class ArchiveWalk:
         try:
             for member in members(stream, size=size):
                 newest = None
-                name = below + member.name
+                name = self._joined(below, member.name)
                 if member.kind == "folder":
                     self.folders.append(name)
                 elif member.kind == "link":
