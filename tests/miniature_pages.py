@@ -63,6 +63,12 @@ vitctl export --from S-16@32 --to big_vision --out exported
 vitctl import models/vit_base_patch16_224.augreg --name imported
 """
 
+_GRID = """
+models = [{ name = "tiny", width = 16, depth = 1, mlp_dim = 16, heads = 2, patch = 8 }]
+durations = { steps = [2, 4] }
+settings = { data.batch = 8, model.resolution = 32, schedule.warmup_steps = 1 }
+"""
+
 
 def line_for(line: str) -> str:
     """A line of a page, for this world."""
@@ -178,6 +184,7 @@ def _tables(folder: Path) -> None:
     table = (ROOT / "examples/scaling/paper_fewshot.csv").read_text().splitlines()
     head = table[0].replace("tpuv3_core_days", "compute").replace("inet10", "accuracy")
     (folder / "runs.csv").write_text("\n".join([head, *table[1:]]) + "\n")
+    (folder / "grid.toml").write_text(_GRID)
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(3), 40)
     splits = np.tile(["train"] * 30 + ["val"] * 10, 3)

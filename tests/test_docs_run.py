@@ -27,6 +27,8 @@ NOT_RUN = {
     ("README.md", "vitctl plan"): "compiles for minutes; tests/plan",
     ("README.md", "vitctl doctor"): "reports this machine; tests/doctor",
     ("plan.md", "vitctl plan"): "compiles for minutes; tests/plan",
+    ("sweep.md", "scaling"): "two runs have no law; tests/stages/scaling/test_sweeps.py",
+    ("sweep.md", "/shared/store"): "needs an array job; tests/test_clusters.py",
     ("cloud.md", "vitctl"): "needs a bucket; tests/stages/test_cloud.py",
     ("watching.md", "vitctl"): "needs a service; tests/train/telemetry",
     ("processes.md", "vitctl"): "needs two machines; tests/processes",

@@ -11,6 +11,7 @@ from typing import Literal
 import jax
 
 from stages.sweep.grid import GridTrunk, RateSearch
+from stages.sweep.sentences import of_a_run
 from stages.sweep.spec import SweepRuntime
 from vitctl.advice import own_runs, rates, target
 from vitctl.advice.fitting import Fitted
@@ -125,12 +126,13 @@ def _layouts(
         except DoesNotFitError as refusal:
             too_large[key] = name, refusal
         except UsageError as error:
-            raise UsageError(f"{name}: {error.message}", hint=error.hint) from None
+            raise of_a_run(error, name=name) from None
     if too_large:
         name, least = next(iter(too_large.values()))
         count = sum(key_of(cfg) in too_large for _, cfg in runs)
         others = f" ({count - 1} more of this grid do not fit either)" if count > 1 else ""
-        raise DoesNotFitError(f"{name}: {least.message}{others}", hint=least.hint)
+        refused = DoesNotFitError(f"{least.message}{others}", hint=least.hint)
+        raise of_a_run(refused, name=name)
     return layouts
 
 

@@ -15,6 +15,7 @@ from functools import cached_property
 from itertools import pairwise, product
 from typing import Any, assert_never
 
+from stages.sweep.sentences import of_a_run
 from stages.sweep.spec import GridModel, RateChoice, SweepConfig
 from vitctl.advice import fitting
 from vitctl.artifacts.canonical import fingerprint
@@ -22,6 +23,7 @@ from vitctl.data.config import HELD_OUT
 from vitctl.errors import UsageError, VitctlError
 from vitctl.events import Emit, silent
 from vitctl.model import accounting
+from vitctl.optim import frozen
 from vitctl.quantities import show_count
 from vitctl.quoting import quoted
 from vitctl.recipes import pretraining, settings
@@ -74,7 +76,7 @@ class GridBranch:
     @property
     def flops(self) -> float:
         """Of this run alone."""
-        return float(self.images * accounting.trained_flops(self.cfg.model))
+        return float(self.images * frozen.trained_flops(self.cfg.model, self.cfg.optim))
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class RateSearch:
     @property
     def flops(self) -> float:
         return sum(
-            float(one.steps * one.data.batch * accounting.trained_flops(one.model))
+            float(one.steps * one.data.batch * frozen.trained_flops(one.model, one.optim))
             for one in self.candidates
         )
 
@@ -135,7 +137,9 @@ class GridTrunk:
         if not self.is_shared:
             return self.flops_apart
         steps = self.branches[-1].trunk_steps + sum(branch.cooldown for branch in self.branches)
-        return float(steps * self.cfg.data.batch * accounting.trained_flops(self.cfg.model))
+        return float(
+            steps * self.cfg.data.batch * frozen.trained_flops(self.cfg.model, self.cfg.optim)
+        )
 
     @property
     def flops_apart(self) -> float:
@@ -295,7 +299,7 @@ def _trunk(
         try:
             branches.append(_branch(cfg, entry, tree, facts, length, emit=emit))
         except VitctlError as error:
-            raise type(error)(f"{where}: {error.message}", hint=error.hint) from None
+            raise of_a_run(error, name=where) from None
     branches.sort(key=lambda branch: branch.steps)
     for one, other in pairwise(branches):
         if one.steps == other.steps:
@@ -438,7 +442,7 @@ def _search(source: GridTrunk, choice: RateChoice, *, cfg: SweepConfig) -> RateS
         try:
             _, cooldown = divided(cfg, choice.steps, recipe=before.recipe)
         except UsageError as error:
-            raise UsageError(f"{where}: {error.message}", hint=error.hint) from None
+            raise of_a_run(error, name=where) from None
         schedule |= {
             "schedule.cooldown_steps": cooldown,
             "schedule.cooldown_shape": cfg.cooldown_shape,

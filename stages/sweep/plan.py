@@ -18,6 +18,7 @@ from stages.sweep.grid import (
     searches_of,
 )
 from vitctl.model import accounting
+from vitctl.optim import frozen
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class SweepPlan:
         return PlannedRun(
             trunk=trunk,
             branch=branch,
-            flops=float(images * accounting.trained_flops(cfg.model)),
+            flops=float(images * frozen.trained_flops(cfg.model, cfg.optim)),
             bytes=checkpoints * checkpoint_bytes(cfg),
             seconds=self.costs.seconds(cfg, images=images),
             basis=self.costs.basis(cfg),

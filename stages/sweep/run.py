@@ -14,6 +14,7 @@ from stages.sweep.cost import costs_of
 from stages.sweep.grid import expand, searches_of
 from stages.sweep.plan import SweepPlan
 from stages.sweep.row import is_accuracy, row_of
+from stages.sweep.sentences import emitted_in_a_grid
 from stages.sweep.spec import VERSION, Inputs, SweepConfig, SweepRuntime, parsed_part
 from vitctl import quantities
 from vitctl.artifacts import Artifact, Recipe, Store
@@ -90,7 +91,7 @@ def planned(
     """
     split = at(from_keys(cfg.settings), "data.split") or "train"
     images = pretraining.images_of(inputs.dataset, split=split)
-    trunks = expand(cfg, images, emit=of_a_part(emit))
+    trunks = expand(cfg, images, emit=emitted_in_a_grid(of_a_part(emit)))
     # All of the grid is checked, whatever part of it is trained here.
     searches = tuple(searches_of(trunks).values())
     costs = costs_of(trunks, searches, runtime=runtime, store=store)

@@ -103,16 +103,16 @@ class StandIns:
 
     def fewshot(self, source, *, data, set, runtime, store, emit):
         self._called("fewshot", str(source.step))
-        return self._measured("fewshot", FEWSHOT, source, store)
+        return self._result("fewshot", FEWSHOT, source, store)
 
     def evaluate(self, source, *, data, set, runtime, store, emit):
         self._called("evaluate", str(source.step))
         width = source.config["model"]["width"]
         top1 = 1 - 1 / (1 + width * (source.step or 0)) ** 0.25
         summary = {**EVALUATION, "top1": top1, "top5": 1.0, "metrics": {}}
-        return self._measured("evaluation", summary, source, store)
+        return self._result("evaluation", summary, source, store)
 
-    def _measured(self, kind, summary, source, store):
+    def _result(self, kind, summary, source, store):
         stage = {"evaluation": "evaluate"}.get(kind, kind)
         parents = (source.as_parent("from"),)
         with store.open(recipe(stage, kind, parents=parents), name="m") as draft:

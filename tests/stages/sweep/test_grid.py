@@ -8,6 +8,7 @@ import pytest
 
 from stages.sweep.grid import branches_by_cost, expand, label, searches_of
 from stages.sweep.parts import part_of
+from stages.sweep.sentences import in_a_grid
 from stages.sweep.spec import SweepConfig
 from tests.stages.sweep.grids import GRID, IMAGES, config
 from vitctl.errors import UsageError
@@ -150,6 +151,17 @@ def test_a_grid_that_makes_no_sense(changes, message, hint):
         trunks(**changes)
     if hint is not None:
         assert hint in (caught.value.hint or "")
+
+
+def test_settings_stand_where_pretrain_has_flags():
+    sentence = "use --batch 8 or --set optim.ema=1, --warmup 10 or a lower --lr; vitctl --batches"
+    assert in_a_grid(sentence) == (
+        "use data.batch = 8 or optim.ema = 1, schedule.warmup_steps = 10 or a lower "
+        "schedule.peak_lr; vitctl --batches"
+    )
+    with pytest.raises(UsageError) as caught:
+        trunks(sizes=[5])
+    assert caught.value.hint == "use data.batch = 1 or less"
 
 
 def test_what_is_unusual_is_said():
