@@ -187,7 +187,9 @@ def _published(
     if cfg.part is not None and runtime.name is None:
         name = f"{name}-part-{cfg.part.replace('/', '-of-')}"
     force = runtime.force or _has_holes(runtime.out)
-    with store.open(recipe, name=name, out=runtime.out, force=force, emit=emit) as draft:
+    with store.open(
+        recipe, name=name, out=runtime.out, force=force, emit=emit, resumable=False
+    ) as draft:
         if draft.finished is not None:
             return draft.finished
         table = summary.table()
