@@ -16,6 +16,10 @@ _default:
 demo: (_install "demo")
     PATH="{{justfile_directory()}}/{{venv}}/bin:$PATH" bash examples/digits.sh
 
+# A scaling study on formula-made pictures: 4 models x 4 sizes x 4 durations; `just study --dry-run` first.
+study *args: (_install "demo,report")
+    PATH="{{justfile_directory()}}/{{venv}}/bin:$PATH" bash examples/scaling_study/study.sh artifacts/study {{args}}
+
 # The test suite, without the slow tests.
 test *args: (_install "dev")
     {{python}} -m pytest -n 2 --dist loadfile -m "not slow and not device" {{args}}

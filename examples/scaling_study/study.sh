@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# A scaling study on data that anyone can have: pictures made by formulas, probed on other families and on
+# scikit-learn's real digits; then the law, its figures, and one page. Every step is a vitctl command, so the same
+# call continues where one was stopped.
+#
+#   pip install '.[demo,report]' && bash examples/scaling_study/study.sh [FOLDER] [FLAGS OF vitctl sweep]
+#
+#   ... study.sh artifacts/study --dry-run         every run with its predicted cost
+#   ... study.sh artifacts/study --part 1/4        a part; without it all parts are gathered
+#   CLASSES=200 PER_CLASS=5000 ... --set 'sizes=["16k","64k","256k","all"]' --set durations.images='["1M","4M","16M","64M"]'
+#                                                  on a GPU
+set -euo pipefail
+here="$(cd "$(dirname "$0")" && pwd)"
+if [ $# -gt 0 ] && [[ "$1" != -* ]]; then
+  export VITCTL_STORE="$1"
+  shift
+else
+  export VITCTL_STORE="${VITCTL_STORE:-artifacts/study}"
+fi
+: "${CLASSES:=50}" "${PER_CLASS:=1280}" "${PROBE_CLASSES:=20}" "${SIDE:=32}"
+say() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
+
+say "1. Pictures: fractals to train on, two other families and real digits to probe on"
+data=$(vitctl shard formula --family fractal --classes "$CLASSES" --per-class "$PER_CLASS" --res "$SIDE" --name fractal)
+for family in atom contour; do
+  vitctl shard formula --family "$family" --classes "$PROBE_CLASSES" --per-class 20 --val-per-class 20 --res "$SIDE" \
+    --name "$family" >&2
+done
+vitctl shard digits --val-fraction 0.3 --workers 0 --name real-digits >&2
+
+say "2. The grid"
+for flag in "$@"; do
+  if [ "$flag" = --dry-run ]; then
+    exec vitctl sweep "$here/grid.toml" --data "$data" --name study "$@"
+  fi
+done
+study=$(vitctl sweep "$here/grid.toml" --data "$data" --name study "$@")
+
+say "3. The law, its figures, and a page"
+results=("$study")
+# A grid that was made smaller may have too few runs for a law, or none; then the error says so.
+if fit=$(vitctl scaling fit "$study"); then
+  vitctl scaling plot "$fit"
+  results+=("$fit")
+fi
+vitctl report "${results[@]}" --no-parents --title "A scaling study" --out "$VITCTL_STORE/study.html" --force

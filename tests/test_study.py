@@ -1,0 +1,76 @@
+"""The scaling study: its grid makes sense, and its script says what vitctl understands. Its hour of
+training is not run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stages.sweep.grid import expand, searches_of
+from stages.sweep.spec import SweepConfig
+from tests.test_clusters import understood
+from vitctl.recipes.pretraining import ImageFacts
+from vitctl.settings.overrides import build, read_toml
+
+FOLDER = Path(__file__).resolve().parents[1] / "examples" / "scaling_study"
+
+
+def test_the_grid_is_4_by_4_by_4_and_about_an_hour():
+    cfg = build(SweepConfig, read_toml(FOLDER / "grid.toml"))
+    trunks = expand(cfg, ImageFacts(50 * 1280, 50, eval_split="val"))
+    assert len({trunk.model for trunk in trunks}) == 4
+    assert len({trunk.size for trunk in trunks}) == 4
+    assert all(len(trunk.branches) == 4 for trunk in trunks)
+    assert len(searches_of(trunks)) == 4
+    flops = sum(t.flops for t in trunks) + sum(s.flops for s in searches_of(trunks).values())
+    assert flops == pytest.approx(8.42e13, rel=0.01)  # as the header says
+    widths = sorted({trunk.cfg.model.width for trunk in trunks})
+    assert widths == [32, 64, 96, 128]
+
+
+def commands(tmp_path, *arguments, fits=True):
+    """What the script calls `vitctl` with, where a fit can be made or not."""
+    program, log = tmp_path / "vitctl", tmp_path / "log"
+    program.write_text(
+        f'#!/usr/bin/env bash\nprintf "%q " "$@" >>{log}; echo >>{log}\n'
+        f'[ "$1 $2" != "scaling fit" ] || {"true" if fits else "exit 3"}\necho "made/$1"\n'
+    )
+    program.chmod(0o755)
+    done = subprocess.run(
+        ["bash", str(FOLDER / "study.sh"), *arguments],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [shlex.split(line) for line in log.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_the_script_makes_pictures_trains_fits_and_reports(tmp_path, fits):
+    said = commands(tmp_path, "store", "--part", "1/4", fits=fits)
+    for words in said:
+        understood(words)
+    verbs = [words[0] for words in said]
+    figures = ["scaling"] if fits else []
+    assert verbs == ["shard"] * 4 + ["sweep", "scaling", *figures, "report"]
+    sweep = next(words for words in said if words[0] == "sweep")
+    assert sweep[1] == str(FOLDER / "grid.toml")
+    assert sweep[2:] == ["--data", "made/shard", "--name", "study", "--part", "1/4"]
+    report = said[-1]
+    assert ("made/scaling" in report) == fits
+    # Probes are on the datasets that the script makes.
+    cfg = build(SweepConfig, read_toml(FOLDER / "grid.toml"))
+    names = {words[words.index("--name") + 1] for words in said if words[0] == "shard"}
+    assert {probe.data for probe in cfg.probes if probe.data} < names
+
+
+def test_a_dry_run_trains_and_fits_nothing(tmp_path):
+    said = commands(tmp_path, "--dry-run")
+    assert [words[0] for words in said] == ["shard"] * 4 + ["sweep"]
