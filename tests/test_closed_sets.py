@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -101,6 +102,8 @@ def test_what_is_no_comparison_with_a_member(source):
 
 def matches(source: str) -> Iterator[tuple[int, bool]]:
     """Line of each match over something that holds a member, and whether mypy checks it."""
+    if "match " not in source:
+        return
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Match) and _last(node.subject) in FAMILY:
             values = {
@@ -130,8 +133,12 @@ def test_that_an_unchecked_match_would_be_seen():
     assert list(matches(source.replace("x = 2", "assert_never(cfg.head)"))) == [(1, True)]
 
 
+@cache
 def closed_sets(source: str) -> dict[str, set[object]]:
-    """The aliases of literals that a module defines, with their members."""
+    """The aliases of literals that a module defines, with their members. A module that many import
+    is parsed once, one without a literal never."""
+    if "Literal[" not in source:
+        return {}
     return {
         target.id: {c.value for c in ast.walk(members) if isinstance(c, ast.Constant)}
         for node in ast.parse(source).body
@@ -147,7 +154,7 @@ def tables(source: str, root: Path) -> Iterator[tuple[str, set[object], set[obje
     """Name, keys and members of every table of a module whose keys are of a closed set, as its
     annotation says."""
     tree = ast.parse(source)
-    known = closed_sets(source)
+    known = dict(closed_sets(source))
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module:
             file = root / (node.module.replace(".", "/") + ".py")

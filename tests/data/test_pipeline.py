@@ -150,10 +150,16 @@ def test_a_batch_larger_than_the_dataset(dataset):
     assert sorted(np.bincount(batch.epochs).tolist()) == [2, 14, 14]
 
 
+@pytest.fixture(scope="module")
+def reference(dataset):
+    """All images in one batch."""
+    (whole,) = score(dataset, batch=14)
+    return whole
+
+
 @pytest.mark.parametrize("batch", [1, 4, 14, 100])
-def test_scoring_is_exact_for_any_batch(dataset, batch):
+def test_scoring_is_exact_for_any_batch(dataset, reference, batch):
     result = score(dataset, batch=batch)
-    reference = score(dataset, batch=14)[0]
     assert all(part.images.shape == (batch, 16, 16, 3) for part in result)
     for field in ("images", "labels", "indices"):
         joined = np.concatenate([getattr(part, field)[part.mask] for part in result])
@@ -162,9 +168,8 @@ def test_scoring_is_exact_for_any_batch(dataset, batch):
     assert all((part.images[~part.mask] == 0).all() for part in result)
 
 
-def test_scoring_chosen_examples(dataset):
+def test_scoring_chosen_examples(dataset, reference):
     """Few-shot reads the drawn images only, in the order of the draw."""
-    reference = score(dataset, batch=14)[0]
     wanted = np.array([13, 2, 2, 7, 0])
     joined = np.concatenate(
         [part.images[part.mask] for part in score(dataset, batch=2, indices=wanted)]

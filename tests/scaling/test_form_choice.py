@@ -128,12 +128,17 @@ def test_a_fold_too_small_for_a_form_is_not_counted() -> None:
     assert {one.form for one in only} == {"floor", "shift", "power"}
 
 
-def test_wins_tell_a_clear_choice_from_a_toss() -> None:
+def test_wins_tell_a_clear_choice_from_a_toss(monkeypatch: pytest.MonkeyPatch) -> None:
     points = table(LAWS["saturating"], noise=0.001)
     ranked, tests = held_out(points)
     arguments = {"rule": "running-minimum", "draws": 100, "seed": 0}
     clear = with_wins(ranked, tests, points.compute, points.error, **arguments)
     assert clear[0].wins > 0.9
+    monkeypatch.setattr("vitctl.scaling.bootstrap._CELLS", 17 * len(points))
+    parts = with_wins(ranked, tests, points.compute, points.error, **arguments)
+    assert [one.form for one in parts] == [one.form for one in clear]
+    assert parts[0].wins > 0.9
+    monkeypatch.undo()
     noisy = table(LAWS["floor"], noise=0.03, seed=1)
     ranked, tests = held_out(noisy)
     toss = with_wins(ranked, tests, noisy.compute, noisy.error, **arguments)

@@ -30,6 +30,14 @@ def scipys(compute: np.ndarray, error: np.ndarray, form: Form, *, starts: int = 
         theta[free] = z
         return np.exp(theta[0]) * (x + theta[3]) ** -theta[1] + theta[2] - error
 
+    def derivatives(z: np.ndarray) -> np.ndarray:
+        theta = np.zeros(4)
+        theta[free] = z
+        excess = np.exp(theta[0]) * (x + theta[3]) ** -theta[1]
+        by_d = -theta[1] * excess / (x + theta[3])
+        columns = [excess, -excess * np.log(x + theta[3]), np.ones_like(x), by_d]
+        return np.stack(columns, axis=1)[:, free]
+
     values = []
     for _ in range(starts):
         guess = np.array([rng.uniform(-3, 0), rng.uniform(0.05, 1.5), rng.uniform(0, 0.9), 0.0])
@@ -37,7 +45,9 @@ def scipys(compute: np.ndarray, error: np.ndarray, form: Form, *, starts: int = 
         guess[3] = x.min() * 10 ** rng.uniform(-2, 1)
         tight = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15, "max_nfev": 400}
         bounds = (low[free], high[free])
-        values.append(least_squares(residual, guess[free], bounds=bounds, x_scale="jac", **tight))
+        values.append(
+            least_squares(residual, guess[free], derivatives, bounds=bounds, x_scale="jac", **tight)
+        )
     return min(one.cost for one in values)
 
 

@@ -112,28 +112,60 @@ def blocks(draws: int, n: int) -> Iterator[int]:
 def refit(fit: Fit, compute: Floats, error: Floats, weight: Floats) -> Floats:
     """theta [draws, 4], in the fit's unit, of tables with errors and weights [draws, n], each the
     best of three starts: the fit, and a shallower and a steeper curve through its middle."""
-    if not len(error):
-        return np.empty((0, 4))
-    lower, upper = fit.bounds.arrays(fit.form, largest_compute=float(compute.max()), unit=fit.unit)
-    compute = compute / fit.unit
-    starts = _neighbours(fit.theta, compute, lower, upper)
-    draws, axis = len(error), _packed(weight)
-    packed = [
-        np.tile(np.take_along_axis(values, axis, axis=1), (len(starts), 1))
-        for values in (np.broadcast_to(compute, error.shape), error, weight)
-    ]
+    (theta,) = refit_each([DrawnTables(fit, compute, error, weight)])
+    return theta
+
+
+@dataclass(frozen=True)
+class DrawnTables:
+    """Tables to refit a law to: compute [n], errors and weights [draws, n]."""
+
+    fit: Fit
+    compute: Floats
+    error: Floats
+    weight: Floats
+
+
+def refit_each(tasks: Sequence[DrawnTables]) -> list[Floats]:
+    """`refit` of each, in one batch. All have as many draws, and fits of one objective."""
+    draws = len(tasks[0].error)
+    if not draws:
+        return [np.empty((0, 4)) for _ in tasks]
+    columns = [_packed(one.weight) for one in tasks]
+    longest = max(axis.shape[1] for axis in columns)
+    parts: list[list[Floats]] = [[] for _ in range(6)]
+    for one, axis in zip(tasks, columns, strict=True):
+        largest = float(one.compute.max())
+        bounds = one.fit.bounds.arrays(one.fit.form, largest_compute=largest, unit=one.fit.unit)
+        compute = one.compute / one.fit.unit
+        starts = _neighbours(one.fit.theta, compute, *bounds)
+        room = (0, 0), (0, longest - axis.shape[1])
+        tables = [
+            np.take_along_axis(values, axis, axis=1)
+            for values in (np.broadcast_to(compute, one.error.shape), one.error, one.weight)
+        ]
+        # What is added weighs nothing.
+        padded = [np.pad(values, room, mode="edge") for values in tables[:2]]
+        padded.append(np.pad(tables[2], room))
+        for part, table in zip(parts, padded, strict=False):
+            part.append(np.tile(table, (len(starts), 1)))
+        parts[3].append(np.repeat(starts, draws, axis=0))
+        for part, bound in zip(parts[4:], bounds, strict=True):
+            part.append(np.tile(bound, (len(starts) * draws, 1)))
+    compute, error, weight, initial, lower, upper = (np.concatenate(part) for part in parts)
     solution = solve(
-        packed[0],
-        packed[1],
-        weight=packed[2],
-        initial=np.repeat(starts, draws, axis=0),
+        compute,
+        error,
+        weight=weight,
+        initial=initial,
         lower=lower,
         upper=upper,
-        objective=fit.objective,
+        objective=tasks[0].fit.objective,
     )
-    cost = solution.cost.reshape(len(starts), draws)
-    best = np.argmin(cost, axis=0)
-    return solution.theta.reshape(len(starts), draws, 4)[best, np.arange(draws)]
+    cost = solution.cost.reshape(len(tasks), -1, draws)
+    theta = solution.theta.reshape(len(tasks), -1, draws, 4)
+    best = np.argmin(cost, axis=1)
+    return [theta[i, best[i], np.arange(draws)] for i in range(len(tasks))]
 
 
 def _packed(weight: Floats) -> np.ndarray:

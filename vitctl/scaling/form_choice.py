@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vitctl.scaling.bootstrap import blocks, draw_tables, refit
+from vitctl.scaling.bootstrap import DrawnTables, blocks, draw_tables, refit_each
 from vitctl.scaling.compare import ComparedForm, Extrapolation
 from vitctl.scaling.fit import enough_points
 from vitctl.scaling.frontier import frontier_masks
@@ -106,24 +106,8 @@ def with_wins(
     won, usable = np.zeros(len(forms)), 0
     for block in blocks(draws, len(compute)) if len(forms) > 1 else ():
         drawn, present = draw_tables(error, draws=block, rng=rng, by_seed=by_seed)
-        whole = frontier_masks(compute, drawn, present, rule=rule)
-        squares, count = np.zeros((len(forms), block)), np.zeros(block)
-        good = np.ones(block, bool)
-        for fold in scored:
-            known = compute <= fold.below
-            early = frontier_masks(compute, drawn, present & known, rule=rule).astype(np.float64)
-            late = whole & ~known
-            fits = [one.fit for one in fold.forecasts if one.form in forms]
-            needed = max(len(FREE[form]) for form in forms) + 1
-            good &= (early.sum(1) >= needed) & late.any(1)
-            count += late.sum(1)
-            for fit in fits:
-                assert fit is not None
-                theta = refit(fit, compute[known], drawn[good][:, known], early[good][:, known])
-                off = predict(theta, compute / fit.unit) - drawn[good]
-                squares[forms.index(fit.form), good] += np.sum(late[good] * off**2, axis=1)
-        rmse = np.sqrt(squares[:, good] / np.maximum(count[good], 1))
-        usable += int(good.sum())
+        rmse = _errors_of_draws(scored, forms, compute, drawn, present, rule=rule)
+        usable += rmse.shape[1]
         won += np.bincount(_best(rmse, forms), minlength=len(forms))
     if usable <= draws / 2:
         return tuple(held_out)
@@ -138,6 +122,46 @@ def _scored(extrapolations: Sequence[Extrapolation]) -> list[Extrapolation]:
     predicted = [one for one in extrapolations if one.predicted]
     whole = [one for one in predicted if all(f.rmse is not None for f in one.forecasts)]
     return whole or predicted
+
+
+def _errors_of_draws(
+    folds: Sequence[Extrapolation],
+    forms: Sequence[Form],
+    compute: Floats,
+    error: Floats,
+    present: np.ndarray,
+    *,
+    rule: FrontierRule,
+) -> Floats:
+    """Root mean square errors [forms, usable] over all folds, of those of the drawn tables [draws,
+    n] that have runs enough on both sides of each."""
+    whole = frontier_masks(compute, error, present, rule=rule)
+    early = [
+        frontier_masks(compute, error, present & (compute <= fold.below), rule=rule)
+        for fold in folds
+    ]
+    late = [whole & (compute > fold.below) for fold in folds]
+    needed = max(len(FREE[form]) for form in forms) + 1
+    usable = np.all(
+        [(e.sum(1) >= needed) & x.any(1) for e, x in zip(early, late, strict=True)], axis=0
+    )
+    error = error[usable]
+    tasks: list[tuple[int, Form, DrawnTables]] = []
+    for i, fold in enumerate(folds):
+        known = compute <= fold.below
+        weight = early[i][usable][:, known].astype(np.float64)
+        tasks += [
+            (i, one.form, DrawnTables(one.fit, compute[known], error[:, known], weight))
+            for one in fold.forecasts
+            if one.form in forms and one.fit is not None
+        ]
+    squares = np.zeros((len(forms), len(error)))
+    for (i, form, task), theta in zip(tasks, refit_each([task for *_, task in tasks]), strict=True):
+        off = predict(theta, compute / task.fit.unit) - error
+        squares[forms.index(form)] += np.sum(late[i][usable] * off**2, axis=1)
+    count = np.sum([x[usable].sum(1) for x in late], axis=0)
+    out: Floats = np.sqrt(squares / np.maximum(count, 1))
+    return out
 
 
 def _best(rmse: Floats, forms: Sequence[Form]) -> np.ndarray:

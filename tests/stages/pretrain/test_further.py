@@ -8,7 +8,7 @@ import pytest
 from stages.pretrain import run as pretrain_stage
 from stages.pretrain.settings import resolve
 from tests import made
-from tests.train.conftest import config, contents, cooldown, pretrain
+from tests.train.conftest import config, contents, cooldown, pretrain, pretrain_in
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.runs import run_of
 from vitctl.checkpoints import position
@@ -65,6 +65,12 @@ def further(tmp_path):
     return call
 
 
+@pytest.fixture(scope="module")
+def half(tmp_path_factory) -> Artifact:
+    """A trunk of four steps, which all here go on from and none changes."""
+    return pretrain_in(tmp_path_factory.mktemp("half"))(4)
+
+
 OTHER = {"data.mock.examples": 50}
 
 
@@ -72,9 +78,8 @@ def notes(seen):
     return " | ".join(event.text for event in seen if isinstance(event, Note))
 
 
-def test_the_same_images_go_on_as_if_nothing_had_come_between(pretrain, further):
+def test_the_same_images_go_on_as_if_nothing_had_come_between(half, pretrain, further):
     whole = pretrain(8, store="b")
-    half = pretrain(4)
     after = further(half)
     assert after.id != whole.id
     assert contents(after) == contents(whole)
@@ -83,8 +88,7 @@ def test_the_same_images_go_on_as_if_nothing_had_come_between(pretrain, further)
     assert [p.role for p in after.manifest.parents] == ["from"]
 
 
-def test_other_images_begin_their_own_order_and_all_else_goes_on(pretrain, further, cooldown):
-    half = pretrain(4)
+def test_other_images_begin_their_own_order_and_all_else_goes_on(half, further, cooldown):
     events = []
     after = further(half, emit=events.append, **OTHER)
     cfg = trained_with(after)
@@ -114,8 +118,7 @@ def test_other_images_begin_their_own_order_and_all_else_goes_on(pretrain, furth
     assert contents(with_cooldown) == contents(cooled)
 
 
-def test_other_classes_get_a_new_head_a_new_optimizer_and_a_warmup(pretrain, further):
-    half = pretrain(4)
+def test_other_classes_get_a_new_head_a_new_optimizer_and_a_warmup(half, further):
     events = []
     after = further(half, emit=events.append, **{"model.classes": 6, "schedule.rewarm_steps": 2})
     cfg = trained_with(after)
@@ -130,8 +133,7 @@ def test_other_classes_get_a_new_head_a_new_optimizer_and_a_warmup(pretrain, fur
     assert measuring.known(after, store=Store(half.path)).classes == {*"012345"}
 
 
-def test_a_new_schedule_takes_the_weights_alone_and_counts_what_they_saw(pretrain, further):
-    half = pretrain(4)
+def test_a_new_schedule_takes_the_weights_alone_and_counts_what_they_saw(half, further):
     events = []
     after = further(
         half,
@@ -153,8 +155,7 @@ def test_a_new_schedule_takes_the_weights_alone_and_counts_what_they_saw(pretrai
     assert again.summary["images_before"] == 4 * 16 + 2 * 8
 
 
-def test_patches_of_another_size_go_on_with_the_embedding_resampled(pretrain, further):
-    half = pretrain(4)
+def test_patches_of_another_size_go_on_with_the_embedding_resampled(half, further):
     old = trained_with(half).model
     assert (old.resolution, old.patch) == (16, 8)
     events = []
@@ -191,8 +192,7 @@ def test_a_model_named_with_other_patches_is_the_same_model(tmp_path, further):
         further(before, trains=False, model="S/14")
 
 
-def test_a_fresh_head_is_one_that_begins_anew_although_the_classes_are_the_same(pretrain, further):
-    half = pretrain(4)
+def test_a_fresh_head_is_one_that_begins_anew_although_the_classes_are_the_same(half, further):
     events = []
     after = further(half, 2, emit=events.append, from_head="fresh")
     cfg = trained_with(after)
