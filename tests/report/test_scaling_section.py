@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from stages.inspect.show import laws
-from vitctl.report.html import joined
 from vitctl.report.sections import scaling_fit
 from vitctl.scaling import report as reports
 from vitctl.scaling.laws import Law
@@ -39,13 +38,13 @@ def fitted() -> FitReport:
 
 
 def test_every_form_has_its_score_and_the_fitted_one_is_marked(fitted: FitReport) -> None:
-    shown = str(joined(scaling_fit._forms(fitted)))
+    shown = str(scaling_fit._forms(fitted))
     assert f"{fitted.form} (fitted)" in shown
     assert all(one.form in shown for one in fitted.held_out)
-    assert "best in drawn tables" in shown
+    assert "best in draws" in shown
     assert "chosen by held-out runs (--form auto)" in shown
     given = fitted.model_copy(update={"form_chosen": None})
-    assert "--form auto" not in str(joined(scaling_fit._forms(given)))
+    assert "--form auto" not in str(scaling_fit._forms(given))
 
 
 def test_the_forms_are_drawn_over_what_they_predict(fitted: FitReport) -> None:
@@ -64,7 +63,7 @@ def test_the_forms_are_drawn_over_what_they_predict(fitted: FitReport) -> None:
 
 def test_what_seeds_and_repeats_tell_is_shown(fitted: FitReport) -> None:
     shown = str(scaling_fit._noise(fitted))
-    assert "56, 28" in shown
+    assert "56 to 28" in shown
     assert "noise of a run, by repeated seeds" in shown
     assert "epochs of new images that all repeats are worth" in shown
     assert scaling_fit._noise(fitted.model_copy(update={"seeds": None, "repeats": None})) is None
@@ -75,7 +74,7 @@ def test_show_says_the_law_in_lines(fitted: FitReport) -> None:
     shown = "\n".join(laws.lines(summary))
     assert "error = a (C + d)^-b + c, C in hours" in shown
     assert f"form chosen by held-out runs: {summary.form}" in shown
-    assert shown.count("held-out runs, best in") == 4
+    assert shown.count("predictions, best in") == 4
     assert "56 runs averaged to 28 cells" in shown
     assert "so many epochs of new ones" in shown
     assert set(laws.of_interest(fitted.as_json())) == set(laws.SHOWN)

@@ -146,6 +146,20 @@ def test_wins_tell_a_clear_choice_from_a_toss(monkeypatch: pytest.MonkeyPatch) -
     assert [one.rmse for one in toss] == [one.rmse for one in ranked]
 
 
+def test_of_a_small_table_seeds_alone_are_drawn() -> None:
+    """Nine cells: most draws of cells have too few on one side. Without seeds nothing is told."""
+    points = table(LAWS["power"], noise=0.0, n=9)
+    ranked, tests = held_out(points, (100.0,))
+    arguments = {"rule": "running-minimum", "draws": 100, "seed": 0}
+    alone = with_wins(ranked, tests, points.compute, points.error, **arguments)
+    assert [one.wins for one in alone] == [None] * len(ranked)
+    rng = np.random.default_rng(0)
+    runs = tuple(value + 0.004 * rng.standard_normal(3) for value in points.error)
+    seeds = with_wins(ranked, tests, points.compute, points.error, by_seed=runs, **arguments)
+    assert sum(one.wins for one in seeds) == pytest.approx(1)
+    assert max(one.wins for one in seeds) < 1
+
+
 def test_an_unsure_choice_is_a_caution() -> None:
     settings = StudySettings(form="auto", draws=100, rule="all", pairs=())
     outcome = study(table(LAWS["floor"], noise=0.02, seed=1), settings)

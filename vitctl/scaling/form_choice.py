@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -99,22 +99,31 @@ def with_wins(
     seed: int,
     by_seed: Sequence[Floats] | None = None,
 ) -> tuple[FormScore, ...]:
-    """The scores with the share of `draws` drawn tables [n] in which each form predicts best."""
+    """The scores with the share of `draws` drawn tables [n] in which each form predicts best.
+
+    Of a table so small that most drawn ones have too few runs only the seeds are drawn, if some are
+    repeated.
+    """
     scored = _scored(extrapolations)
     forms = [one.form for one in held_out]
-    rng = np.random.default_rng(seed)
-    won, usable = np.zeros(len(forms)), 0
-    for block in blocks(draws, len(compute)) if len(forms) > 1 else ():
-        drawn, present = draw_tables(error, draws=block, rng=rng, by_seed=by_seed)
-        rmse = _errors_of_draws(scored, forms, compute, drawn, present, rule=rule)
-        usable += rmse.shape[1]
-        won += np.bincount(_best(rmse, forms), minlength=len(forms))
-    if usable <= draws / 2:
+    if len(forms) < 2:
         return tuple(held_out)
-    return tuple(
-        FormScore(one.form, one.rmse, one.predicted, float(share))
-        for one, share in zip(held_out, won / usable, strict=True)
-    )
+    repeated = by_seed is not None and any(len(errors) > 1 for errors in by_seed)
+    for drawn_cells in (True, False) if repeated else (True,):
+        rng = np.random.default_rng(seed)
+        won, usable = np.zeros(len(forms)), 0
+        for block in blocks(draws, len(compute)):
+            drawn, present = draw_tables(error, draws=block, rng=rng, by_seed=by_seed)
+            present = present if drawn_cells else np.ones_like(present)
+            rmse = _errors_of_draws(scored, forms, compute, drawn, present, rule=rule)
+            usable += rmse.shape[1]
+            won += np.bincount(_best(rmse, forms), minlength=len(forms))
+        if usable > draws / 2:
+            return tuple(
+                replace(one, wins=float(share))
+                for one, share in zip(held_out, won / usable, strict=True)
+            )
+    return tuple(held_out)
 
 
 def _scored(extrapolations: Sequence[Extrapolation]) -> list[Extrapolation]:

@@ -46,7 +46,7 @@ def lines(law: FitSummary) -> Iterator[str]:
     for one in law.held_out:
         wins = "" if one.wins is None else f", best in {one.wins:.0%} of drawn tables"
         off = "?" if one.rmse is None else _difference(law, one.rmse)
-        yield f"{one.form:<10}  off by {off} on {one.predicted} held-out runs{wins}"
+        yield f"{one.form:<10}  off by {off} in {one.predicted} predictions{wins}"
     seeds = law.seeds
     if seeds is not None and seeds.freedom:
         yield (

@@ -149,8 +149,8 @@ def _chosen(summary: FitSummary, show: Values, *, emit: Emit) -> None:
     elif choice is not None:
         emit(
             Note(
-                f"the form is {choice.form}: fitted to the cheap runs, it predicts the "
-                f"{held_out[0].predicted} expensive ones best"
+                f"the form is {choice.form}: fitted to the cheap runs, it predicts the expensive "
+                "ones best"
             )
         )
     values: dict[str, str] = {
@@ -159,7 +159,7 @@ def _chosen(summary: FitSummary, show: Values, *, emit: Emit) -> None:
         for one in held_out
     }
     if values:
-        title = f"forms of the law by {held_out[0].predicted} held-out runs, best first"
+        title = f"forms of the law by {held_out[0].predicted} predictions, best first"
         emit(Settings(title, values))
 
 

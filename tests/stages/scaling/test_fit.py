@@ -164,8 +164,10 @@ def test_the_form_is_chosen_and_said(store: Store, tmp_path: Path) -> None:
     assert summary["form_chosen"] == {"form": summary["form"], "by": "held-out runs"}
     assert summary["form"] == summary["held_out"][0]["form"] == "saturating"
     notes = " ".join(event.text for event in said if isinstance(event, Note))
-    assert "the form is saturating: fitted to the cheap runs, it predicts the" in notes
-    (ranked,) = [event for event in said if "held-out runs, best first" in str(event)]
+    assert (
+        "the form is saturating: fitted to the cheap runs, it predicts the expensive ones" in notes
+    )
+    (ranked,) = [event for event in said if "predictions, best first" in str(event)]
     assert "of drawn tables" in str(ranked)
     assert fit(store, table).summary["form_chosen"] is None
 

@@ -100,7 +100,7 @@ def test_figures_a_table_can_not_feed(
     store: Store, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Left out with a note, or refused when asked for. What a picture's bytes are is no matter."""
-    monkeypatch.setattr(style, "render", lambda drawn, **words: b"bytes of a picture")
+    monkeypatch.setattr(style, "render", lambda drawn, **options: b"bytes of a picture")
     said: list[Event] = []
     artifact = plot(store, table, emit=said.append, study={"draws": 100}, **LIGHT)
     assert drawn(artifact) == [f"{name}-light.svg" for name in ("compute", "held-out", "schedules")]

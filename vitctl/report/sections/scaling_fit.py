@@ -210,18 +210,19 @@ def _forms(report: FitReport) -> Content:
         for one in report.held_out
     ]
     choice = report.form_chosen
-    return [
+    return element(
+        "div",
         table(
-            f"Forms of the law by how well those fitted to cheap runs predict the "
-            f"{report.held_out[0].predicted} expensive ones",
-            ("form", "off by (root mean square)", "best in drawn tables", "AICc, to the lowest"),
+            f"Forms of the law by how well those fitted to cheap runs predict expensive ones, in "
+            f"{report.held_out[0].predicted} predictions",
+            ("form", "off by (rms)", "best in draws", "AICc"),
             rows,
             numbers=(1, 2, 3),
         ),
         None
         if choice is None
         else element("p", f"The form was chosen by {choice.by} (--form auto).", class_="note"),
-    ]
+    )
 
 
 def _forecast_chart(report: FitReport) -> Html | None:
@@ -271,7 +272,7 @@ def _noise(report: FitReport) -> Content:
     seeds = report.seeds
     if seeds is not None and seeds.freedom:
         rows += [
-            ("runs, averaged to cells", f"{count(seeds.runs)}, {count(seeds.cells)}"),
+            ("runs averaged to cells", f"{count(seeds.runs)} to {count(seeds.cells)}"),
             ("noise of a run, by repeated seeds", _difference(report, seeds.noise)),
             ("noise of a cell", _difference(report, seeds.noise_of_cell)),
         ]
