@@ -149,6 +149,7 @@ def test_the_examples_of_the_guide_are_valid():
         "prediction",
         "removal",
         "sweep_plan",
+        "vtab_plan",
         "comparison",
         "preview",
         "report",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Unpack, get_args
+from typing import TYPE_CHECKING, Literal, Unpack, get_args, overload
 
 from stages.api.call import Call, Configured, Options, Reference
 from stages.api.translation import in_python
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stages.evaluate.spec import Inputs as EvaluateInputs
     from stages.fewshot.comparison import Difference
     from stages.fewshot.spec import FewshotConfig
+    from stages.vtab.cost import VtabPlan
     from vitctl.recipes.measuring import Measured
 
 
@@ -187,16 +188,38 @@ def _result(call: Call, reference: Reference) -> Artifact:
     return entry
 
 
+@overload
+def vtab(
+    source: Reference | None = None,
+    *,
+    data: Sequence[Reference] | Mapping[str, Reference],
+    dry_run: Literal[False] = False,
+    **options: Unpack[Options],
+) -> Artifact: ...
+
+
+@overload
+def vtab(
+    source: Reference | None = None,
+    *,
+    data: Sequence[Reference] | Mapping[str, Reference],
+    dry_run: Literal[True],
+    **options: Unpack[Options],
+) -> VtabPlan: ...
+
+
 @in_python
 def vtab(
     source: Reference | None = None,
     *,
     data: Sequence[Reference] | Mapping[str, Reference],
+    dry_run: bool = False,
     **options: Unpack[Options],
-) -> Artifact:
+) -> Artifact | VtabPlan:
     """A checkpoint, fine-tuned on 1,000 images of each dataset -> accuracies on the whole test
     splits, and their means. `source` left out is the newest checkpoint; `data` may say by VTAB's
-    names which task a dataset is: {"pets": "my-cats"}."""
+    names which task a dataset is: {"pets": "my-cats"}. With `dry_run` what would be trained, at
+    which cost."""
     from stages.api.data import subset
     from stages.api.train import finetune
     from stages.vtab.settings import read_named, resolve, task_of
@@ -220,6 +243,10 @@ def vtab(
         emit=call.emit,
     )
     call.resolved(lambda: cfg)
+    if dry_run:
+        from stages.vtab.cost import planned
+
+        return planned(cfg, given)
     from stages.vtab.run import run
 
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Annotated
+
+from typer import Option
 
 from stages.vtab.settings import read_named, read_rates, resolve
 from stages.vtab.spec import Commands, VtabConfig, VtabRuntime
@@ -71,6 +74,10 @@ def vtab(
     session: Session,
     source: flags.Sources = None,
     data: flags.VtabDatasets = None,
+    dry_run: Annotated[
+        bool,
+        Option("--dry-run", help="Train nothing; print every fine-tuning and what it takes."),
+    ] = False,
 ) -> None:
     """Example: vitctl vtab --from RUN --data caltech101 --data pets --data my-xrays
 
@@ -101,6 +108,16 @@ def vtab(
             store=session.store,
             emit=session.emit,
         )
+        if dry_run and not session.options.print_config:
+            from stages.vtab.answer import as_text
+            from stages.vtab.cost import planned
+
+            plan = planned(cfg, inputs)
+            if session.options.json:
+                session.answer_json(plan.as_json())
+            else:
+                session.answer_text(as_text(plan))
+            continue
         artifact = session.deliver("vtab", cfg, inputs, runtime=runtime)
         if artifact is not None:
             made.append(artifact)

@@ -10,9 +10,11 @@ import pytest
 
 from stages import api
 from stages.vtab import run as vtab_stage
+from stages.vtab.answer import as_text
+from stages.vtab.cost import planned
 from stages.vtab.settings import read_named, resolve, task_of
 from stages.vtab.spec import Commands, VtabRuntime
-from tests import made
+from tests import made, schemas
 from tests.artifacts.making import dataset
 from tests.stages.finetune.test_finetune import dataset as photos
 from vitctl.artifacts import Store
@@ -20,6 +22,7 @@ from vitctl.artifacts.kinds import CHECKPOINT, VTAB
 from vitctl.errors import DivergedError, InterruptedRun, NotFoundError, UsageError
 from vitctl.events import Caution, Note, Settings, silent
 from vitctl.measures.vtab import TASKS
+from vitctl.model import accounting
 from vitctl.settings.overrides import Overrides
 
 
@@ -125,6 +128,34 @@ def test_a_dataset_that_fails_stops_no_other_and_is_tried_again(store):
     finetune.outcomes["svhn"] = 0.25
     artifact = table_of(store, pair(store), trains=finetune)
     assert [row.top1 for row in VTAB.summary(artifact).tasks] == [0.25, 1.0]
+
+
+def test_a_dry_run_says_what_all_takes_and_trains_nothing(store):
+    cfg, inputs = settled(store, pair(store), trains=StandIn({}), images=4, sweep_lr=(0.1, 0.01))
+    plan = planned(cfg, inputs)
+    content = json.loads(json.dumps(plan.as_json()))
+    schemas.check(content, "vtab_plan")
+    one = content["tasks"][0]
+    assert (one["task"], one["train_examples"], one["examples"]) == ("svhn", 4, 6)
+    assert (one["rates"], one["fine_tunings"]) == ([0.1, 0.01], 3)
+    # Every image of every step of the three.
+    assert one["images"] == one["steps"] * one["batch"] * 3
+    assert content["images"] == sum(task["images"] for task in content["tasks"])
+    assert one["flops"] == one["images"] * accounting.trained_flops(plan.tasks[0].cfg.model)
+    assert "svhn" not in content["missing"]
+    assert len(content["missing"]) == 18
+    header, first, *_ = as_text(plan).splitlines()
+    assert header.split()[:3] == ["task", "group", "dataset"]
+    assert first.split()[:2] == ["svhn", "natural"]
+    assert "6 of val" in first
+
+
+def test_the_plan_is_the_same_in_python(store):
+    data, before = pair(store)[0][1], made.checkpoint(store)
+    options = {"set": {"images": 4, "steps": 3}, "store": store}
+    plan = api.vtab(before, data={"svhn": data}, dry_run=True, **options)
+    assert [task.as_json()["steps"] for task in plan.tasks] == [3]
+    assert sorted(path.name for path in store.root.local.iterdir()) == ["pretrain", "shard"]
 
 
 def test_a_stop_ends_all(store):
