@@ -55,22 +55,22 @@ def commands(tmp_path, *arguments, fits=True):
 @pytest.mark.parametrize("fits", [True, False])
 def test_the_script_makes_pictures_trains_fits_and_reports(tmp_path, fits):
     said = commands(tmp_path, "store", "--part", "1/4", fits=fits)
-    for words in said:
-        understood(words)
-    verbs = [words[0] for words in said]
+    for command in said:
+        understood(command)
+    verbs = [command[0] for command in said]
     figures = ["scaling"] if fits else []
     assert verbs == ["shard"] * 4 + ["sweep", "scaling", *figures, "report"]
-    sweep = next(words for words in said if words[0] == "sweep")
+    sweep = next(command for command in said if command[0] == "sweep")
     assert sweep[1] == str(FOLDER / "grid.toml")
     assert sweep[2:] == ["--data", "made/shard", "--name", "study", "--part", "1/4"]
     report = said[-1]
     assert ("made/scaling" in report) == fits
     # Probes are on the datasets that the script makes.
     cfg = build(SweepConfig, read_toml(FOLDER / "grid.toml"))
-    names = {words[words.index("--name") + 1] for words in said if words[0] == "shard"}
+    names = {command[command.index("--name") + 1] for command in said if command[0] == "shard"}
     assert {probe.data for probe in cfg.probes if probe.data} < names
 
 
 def test_a_dry_run_trains_and_fits_nothing(tmp_path):
     said = commands(tmp_path, "--dry-run")
-    assert [words[0] for words in said] == ["shard"] * 4 + ["sweep"]
+    assert [command[0] for command in said] == ["shard"] * 4 + ["sweep"]
