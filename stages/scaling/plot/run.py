@@ -147,7 +147,10 @@ def _cannot(figure: FigureName, *, requested: bool, emit: Emit) -> None:
     if requested:
         hint = "name the columns: --set study.columns.model=COLUMN, ..."
         if figure == "held-out":
-            hint = "choose where runs are held out: --set 'study.below=[COMPUTE]'"
+            hint = (
+                "of a table choose where runs are held out: --set 'study.below=[COMPUTE]'; a fit "
+                "is made again by scaling fit --force"
+            )
         raise InputError(why, hint=hint)
     emit(Note(why))
 
