@@ -78,6 +78,35 @@ def test_another_layout_than_the_names_have_is_refused():
         reading.read(weights, said=reading.Said(layout="hf-vit"))
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("embeds.proj.weight", r"images of any proportions \(timm's NaFlexVit\)"),
+        ("model.embeds.proj.weight", r"images of any proportions"),
+        ("blocks.0.mlp.w12.weight", r"gated MLPs \(SwiGLU\)"),
+        ("blocks.0.mlp.fc1_g.weight", r"gated MLPs"),
+        ("encoder.layer.0.mlp.weights_in.weight", r"gated MLPs"),
+        ("dist_token", r"a distillation token beside its class token"),
+        ("deit.embeddings.distillation_token", r"a distillation token"),
+    ],
+)
+def test_models_unlike_ours_are_refused_for_what_they_are(tmp_path, tensors, name, message):
+    tensors[name] = np.zeros((4, 4), np.float32)
+    with pytest.raises(InputError, match=message) as caught:
+        read(tmp_path, tensors)
+    assert caught.value.hint.startswith("import ")
+
+
+def test_packed_gates_are_known_by_their_shapes(tmp_path, tensors):
+    """The first matrix has the gate's rows and the value's, the second takes half of them."""
+    name = "blocks.0.mlp.fc2.weight"
+    tensors[name] = tensors[name][:, ::2].copy()
+    with pytest.raises(
+        InputError, match=r"gated MLPs \(SwiGLU\), which vitctl's models do not have"
+    ):
+        read(tmp_path, tensors)
+
+
 def test_a_text_tower_is_left_out_and_named():
     model = reading.read(weight_files.open_weights(STORED / "open-clip"), said=reading.Said())
     assert model.matched == 32

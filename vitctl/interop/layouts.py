@@ -151,8 +151,46 @@ class Detected:
         return [name for name in spare if any(p.fullmatch(name) for p in patterns)]
 
 
+GATED = (
+    "the model has gated MLPs (SwiGLU), which vitctl's models do not have",
+    "import a model of plain MLPs, as DINOv2's are up to ViT-L",
+)
+_UNLIKE = (
+    (
+        r"(.*\.)?embeds\.proj\.weight",
+        "the model takes images of any proportions (timm's NaFlexVit), vitctl's take squares",
+        "import the same model with a fixed resolution, a vit_* of timm, if its makers have it",
+    ),
+    (
+        r"(.*\.)?mlp\.(w12|fc1_g|weights_in)\.weight",
+        *GATED,
+    ),
+    (
+        r"(.*\.)?(dist_token|distillation_token)",
+        "the model has a distillation token beside its class token (DeiT), which vitctl's models "
+        "do not have",
+        "import the same model without distillation, as deit_small_patch16_224 of timm",
+    ),
+)
+"""Names that only models unlike ours have, what these models are, and what helps."""
+
+
+def unlike(reason: tuple[str, str]) -> InputError:
+    """The error of a model that vitctl does not have; what it is, and what helps."""
+    sentence, hint = reason
+    return InputError(sentence, hint=hint)
+
+
+def _refuse_unlike(names: Collection[str]) -> None:
+    for pattern, *reason in _UNLIKE:
+        if any(re.fullmatch(pattern, name) for name in names):
+            raise unlike((reason[0], reason[1]))
+
+
 def detect(names: Collection[str], *, wanted: LayoutName | None) -> Detected:
-    """The layout of these names. Raises InputError if none fits, or not the wanted one."""
+    """The layout of these names. Raises InputError if none fits, or not the wanted one, or if the
+    names are of a model that vitctl does not have."""
+    _refuse_unlike(names)
     for layout in LAYOUTS.values():
         if wanted is not None and layout.name != wanted:
             continue

@@ -19,7 +19,7 @@ from vitctl.errors import InputError, UsageError
 from vitctl.interop import big_vision_files, head_names, matching, native, torch_names
 from vitctl.interop.described import Described, described
 from vitctl.interop.layout_names import LayoutName
-from vitctl.interop.layouts import PIXELS, Detected, detect
+from vitctl.interop.layouts import GATED, PIXELS, Detected, detect, unlike
 from vitctl.interop.weight_files import Weights
 from vitctl.model import variants
 from vitctl.model.config import Gelu, ModelConfig
@@ -166,6 +166,9 @@ class _Shape:
         self.depth = max(layers) + 1
         up = self.in_block(f"{self.names.up}.weight")
         self.mlp_dim = up[0] if up else 0
+        down = self.in_block(f"{self.names.down}.weight")
+        if up and down and len(down) == 2 and up[0] == 2 * down[1]:  # timm's SwiGLUPacked
+            raise unlike(GATED)
         self.has_class_token = self.has(self.names.cls)
         registers = self.of(self.names.registers or "-")
         self.registers = registers[1] if registers and len(registers) == 3 else 0
