@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.sweep.grid import expand, searches_of
+from stages.sweep.grid import expand
 from stages.sweep.spec import SweepConfig
+from stages.sweep.trunks import searches_of
 from tests.test_clusters import understood
 from vitctl.recipes.pretraining import ImageFacts
 from vitctl.settings.overrides import build, read_toml

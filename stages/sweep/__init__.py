@@ -3,6 +3,9 @@
 spec      version, the settings of a grid, and inputs; imports no array library
 settings  what a user gives -> the settings and inputs
 command   the command-line flags
+axes      the keys of training that vary in a grid, and those that all runs share
+trunks    trunks and their branches as values
+searches  the short runs that choose a learning rate
 grid      settings and facts on the images -> trunks and their branches, nothing trained
 parts     the trunks that one of several machines trains
 cost      FLOPs, bytes and seconds that a plan will take, and what does not fit

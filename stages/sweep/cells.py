@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stages.sweep import rates
-from stages.sweep.grid import GridBranch, GridTrunk, RateSearch, as_settings
 from stages.sweep.spec import Inputs, ProbeConfig, SweepConfig, SweepRuntime
+from stages.sweep.trunks import GridBranch, GridTrunk, RateSearch, as_settings
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.kinds import DATASET
 from vitctl.artifacts.kinds.sweep import RateOfSweep

@@ -10,9 +10,9 @@ from typing import Literal
 
 import jax
 
-from stages.sweep.grid import GridTrunk, RateSearch
 from stages.sweep.sentences import of_a_run
 from stages.sweep.spec import SweepRuntime
+from stages.sweep.trunks import GridTrunk, RateSearch
 from vitctl.advice import own_runs, rates, target
 from vitctl.advice.fitting import Fitted
 from vitctl.advice.rates import ModelRate

@@ -7,7 +7,7 @@ import heapq
 from collections import Counter
 from collections.abc import Sequence
 
-from stages.sweep.grid import GridTrunk
+from stages.sweep.trunks import GridTrunk
 from vitctl.errors import UsageError
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from stages.sweep.cost import Costs, checkpoint_bytes, core_days
-from stages.sweep.grid import (
+from stages.sweep.trunks import (
     GridBranch,
     GridTrunk,
     RateSearch,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from stages.sweep.grid import RateSearch
+from stages.sweep.trunks import RateSearch
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.kinds.checkpoint import Scores, TriedRate
 from vitctl.artifacts.kinds.sweep import RateOfSweep

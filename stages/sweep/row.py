@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from stages.sweep.cells import BranchResult
 from stages.sweep.cost import core_days
-from stages.sweep.grid import columns_of
 from stages.sweep.spec import ProbeConfig
+from stages.sweep.trunks import columns_of
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.kinds import EVALUATION, FEWSHOT
 from vitctl.artifacts.kinds.evaluation import Metric

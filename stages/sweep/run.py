@@ -11,11 +11,12 @@ from typing import Any
 from stages.sweep import parts, text
 from stages.sweep.cells import BranchResult, SweepTraining
 from stages.sweep.cost import costs_of
-from stages.sweep.grid import expand, searches_of
+from stages.sweep.grid import expand
 from stages.sweep.plan import SweepPlan
 from stages.sweep.row import is_accuracy, row_of
 from stages.sweep.sentences import emitted_in_a_grid
 from stages.sweep.spec import VERSION, Inputs, SweepConfig, SweepRuntime, parsed_part
+from stages.sweep.trunks import searches_of
 from vitctl import quantities
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.artifact import load_if_readable

@@ -6,10 +6,11 @@ import itertools
 
 import pytest
 
-from stages.sweep.grid import branches_by_cost, expand, label, searches_of
+from stages.sweep.grid import expand
 from stages.sweep.parts import part_of
 from stages.sweep.sentences import in_a_grid
 from stages.sweep.spec import SweepConfig
+from stages.sweep.trunks import branches_by_cost, label, searches_of
 from tests.stages.sweep.grids import GRID, IMAGES, config
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Note

@@ -1,0 +1,197 @@
+"""Trunks and their branches as values: their settings, compute and labels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from stages.sweep.spec import GridModel, SweepConfig
+from vitctl.advice import fitting
+from vitctl.artifacts.canonical import fingerprint
+from vitctl.errors import UsageError
+from vitctl.optim import frozen
+from vitctl.quantities import show_count
+from vitctl.settings.overrides import Overrides
+from vitctl.settings.trees import Tree, from_keys, merge
+from vitctl.train.config import TrainConfig
+
+SEED = "seed"
+PEAK_LR = "schedule.peak_lr"
+
+
+@dataclass(frozen=True)
+class GridBranch:
+    """One duration: of `steps`, the last `cooldown` cool down. `cfg` is what `pretrain` trains: the
+    trunk up to the cooldown, or, with a cooldown of 0, the whole run, whose schedule ends by
+    itself."""
+
+    steps: int
+    cooldown: int
+    cfg: TrainConfig
+
+    @property
+    def trunk_steps(self) -> int:
+        return self.steps - self.cooldown
+
+    @property
+    def images(self) -> int:
+        """Images seen, cooldown included."""
+        return self.steps * self.cfg.data.batch
+
+    @property
+    def flops(self) -> float:
+        """Of this run alone."""
+        return float(self.images * frozen.trained_flops(self.cfg.model, self.cfg.optim))
+
+
+@dataclass(frozen=True)
+class RateSearch:
+    """Short runs that choose a learning rate: a model on so many images, `candidates` in the order
+    of the rates."""
+
+    model: str
+    size: int
+    candidates: tuple[TrainConfig, ...]
+
+    @cached_property
+    def key(self) -> str:
+        """The same for the same runs."""
+        return fingerprint([self.size, [one.identity() for one in self.candidates]])
+
+    @property
+    def flops(self) -> float:
+        return sum(
+            float(one.steps * one.data.batch * frozen.trained_flops(one.model, one.optim))
+            for one in self.candidates
+        )
+
+
+@dataclass(frozen=True)
+class GridTrunk:
+    """A model on a training set with a value of every axis, and its branches, the shortest first.
+
+    search   chooses its learning rate; None: it is given
+    factor   what the rate that was chosen is multiplied with
+    """
+
+    entry: GridModel
+    size: int
+    axes: Mapping[str, Any]
+    branches: tuple[GridBranch, ...]
+    search: RateSearch | None = None
+    factor: float = 1.0
+
+    @property
+    def cfg(self) -> TrainConfig:
+        """That of its longest branch."""
+        return self.branches[-1].cfg
+
+    @property
+    def model(self) -> str:
+        """As people are shown it."""
+        return self.cfg.label
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether its branches have one trunk."""
+        return self.branches[0].cooldown > 0
+
+    @property
+    def flops(self) -> float:
+        """Of the trunk and its cooldowns."""
+        if not self.is_shared:
+            return self.flops_apart
+        steps = self.branches[-1].trunk_steps + sum(branch.cooldown for branch in self.branches)
+        return float(
+            steps * self.cfg.data.batch * frozen.trained_flops(self.cfg.model, self.cfg.optim)
+        )
+
+    @property
+    def flops_apart(self) -> float:
+        """Of a run for each duration."""
+        return sum(branch.flops for branch in self.branches)
+
+    @property
+    def label(self) -> str:
+        return label(self.model, self.size, self.axes)
+
+    def with_rate(self, branch: GridBranch, rate: float | None) -> TrainConfig:
+        """The settings of a branch with the rate that was chosen."""
+        return (
+            branch.cfg if rate is None else with_changes(branch.cfg, {PEAK_LR: rate * self.factor})
+        )
+
+
+def label(model: str, size: int, axes: Mapping[str, Any]) -> str:
+    """`S/16 on 10k images, wd_head 3`."""
+    names = columns_of(axes)
+    parts = [f"{model} on {show_count(size)} images"]
+    return ", ".join([*parts, *(f"{names[key]} {_short(value)}" for key, value in axes.items())])
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def columns_of(axes: Mapping[str, Any]) -> dict[str, str]:
+    """Axis -> the name of its column: the last part of the key where that is clear."""
+    last = {key: key.rsplit(".", 1)[-1] for key in axes}
+    counts = Counter(last.values())
+    return {
+        key: name if counts[name] == 1 and (name not in COLUMNS or key == SEED) else key
+        for key, name in last.items()
+    }
+
+
+COLUMNS = (
+    "model", "data_size", "seed", "steps", "trunk_steps", "cooldown_steps", "images_seen", "epochs",
+    "batch", "resolution", "lr", "parameters", "flops", "device_seconds", "core_days",
+    "core_days_basis", "status", "failure", "dataset", "trunk", "checkpoint", "probes",
+)  # fmt: skip
+"""Columns of a table, but for those of axes and metrics."""
+
+
+def divided(cfg: SweepConfig, steps: int, *, recipe: Any) -> tuple[int, int]:
+    """Steps of a trunk and of the cooldown that ends at `steps`. Raises UsageError."""
+    if steps < 2:
+        raise UsageError(
+            f"a run of {steps} step has no room for a cooldown", hint="take longer durations"
+        )
+    if cfg.cooldown is not None:
+        cooldown = min(steps - 1, max(1, round(steps * cfg.cooldown)))
+        return steps - cooldown, cooldown
+    split = fitting.split(steps, recipe=recipe)
+    if split.trunk + split.cooldown != steps or split.cooldown >= steps:
+        raise UsageError(
+            f"a run of {show_count(steps)} steps is too short for the cooldown of recipe {recipe}",
+            hint="give the share of a run that cools down, as in cooldown = 0.2",
+        )
+    return split.trunk, split.cooldown
+
+
+def with_changes(cfg: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+    """The settings with others, by dotted keys. Raises UsageError."""
+    tree = merge(cfg.model_dump(mode="json"), from_keys(changes))
+    return Overrides(settings=tree).build(TrainConfig, {})
+
+
+def as_settings(cfg: TrainConfig) -> Tree:
+    """What `set=` of `pretrain` takes for exactly these settings, without the length."""
+    tree = cfg.model_dump(mode="json")
+    del tree["schedule"]["total_steps"]
+    return tree
+
+
+def searches_of(trunks: Sequence[GridTrunk]) -> dict[str, RateSearch]:
+    """The choices of a learning rate that these need, each once."""
+    return {one.search.key: one.search for one in trunks if one.search is not None}
+
+
+def branches_by_cost(trunks: Sequence[GridTrunk]) -> list[tuple[GridTrunk, GridBranch]]:
+    """All branches, the cheapest first: of one trunk the shorter before the longer, as they have to
+    be."""
+    pairs = [(trunk, branch) for trunk in trunks for branch in trunk.branches]
+    return sorted(pairs, key=lambda pair: pair[1].flops)
