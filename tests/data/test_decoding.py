@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 import threading
 from pathlib import Path
@@ -21,6 +22,8 @@ from vitctl.errors import InputError, UsageError
 from vitctl.formula.family import FormulaConfig
 from vitctl.ingest.pixels.prepare import prepare
 from vitctl.ingest.pixels.storage import ImageStorage
+from vitctl.pixels.jpeg_scans import lacks_scans
+from vitctl.pixels.training_pixels import DecodersDifferError, stored_pixels
 
 VIEW = EvalView(16, EvalPreprocess())
 
@@ -113,6 +116,54 @@ def test_pillow_makes_every_bit_that_tensorflow_makes_of_all_that_a_dataset_may_
     for number, (ours, theirs) in enumerate(zip(np.concatenate(blocks), expected, strict=True)):
         assert ours.dtype == np.float32
         assert np.array_equal(ours, theirs), number
+
+
+def unequal_images(images):
+    """Numbers of images that Pillow and TensorFlow make different bits of."""
+    ours, theirs = (np.concatenate(by(one, images)) for one in (decoding, tf_pipeline))
+    return [i for i, pair in enumerate(zip(ours, theirs, strict=True)) if not np.array_equal(*pair)]
+
+
+def test_light_of_kept_cmyk_is_rounded_as_tensorflow_rounds_it(not_imported):
+    values = np.random.default_rng(0).integers(0, 256, (40, 56, 4), np.uint8)
+    image = Image.fromarray(values, "CMYK")
+    storage = ImageStorage(MAX_PIXELS, keep_bytes=True)
+    images = [
+        prepare(encode(image, "JPEG", progressive=progressive), storage=storage).image
+        for progressive in (False, True)
+    ]
+    assert all(data.startswith(b"\xff\xd8\xff") for data in images)
+    assert unequal_images(images) == []
+
+
+# 24 x 24 pixels whose last bits are in no scan: `cjpeg -scans` of a script that ends early.
+# TensorFlow 2.21 and Pillow 13 decode it to other pixels.
+WITHOUT_LAST_SCANS = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRofHh0aHBwgJC4nICIs"
+    "IxwcKDcpLDAxNDQ0Hyc5PTgyPC4zNDL/2wBDAQkJCQwLDBgNDRgyIRwhMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIy"
+    "MjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjL/wgARCAAYABgDASIAAhEBAxEB/8QAGAABAQADAAAAAAAAAAAAAAAA"
+    "AAQCAwX/xAAYAQACAwAAAAAAAAAAAAAAAAACBAABBf/aAAwDAQACEAMQAAABh60+dKUCP07AhuGGt//EABsQAAID"
+    "AAMAAAAAAAAAAAAAAAECAAMTISIx/9oACAEBAAEFAk9DdazziZm0rrIOqStlZrAAv//EAB0RAAEEAgMAAAAAAAAA"
+    "AAAAAAABAgMSBAUTFCL/2gAIAQMBAT8B7VVqpHH5NjiR2RxzOP/EABsRAAICAwEAAAAAAAAAAAAAAAECABEDBBIh"
+    "/9oACAECAQE/AdNrUkw8ZDdxUBQx1pvJ/8QAFBABAAAAAAAAAAAAAAAAAAAAMP/aAAgBAQAGPwIf/8QAGRAAAwEB"
+    "AQAAAAAAAAAAAAAAAAERQSFh/9oACAEBAAE/IVgQKGGCZwpmPyM4XqP/2gAMAwEAAgADAAAAEEPPQf/Z"
+)
+
+
+def test_a_progressive_jpeg_without_its_last_scans_is_decoded_by_tensorflow(not_imported):
+    whole = [data for data in photos() if b"\xff\xc2" in data]
+    starts = [i for i in range(len(whole[0])) if whole[0].startswith(b"\xff\xda", i)]
+    cut = [whole[0][:start] + b"\xff\xd9" for start in starts[1:]]
+    assert len(cut) > 5
+    assert [lacks_scans(data) for data in whole + cut] == [False] * len(whole) + [True] * len(cut)
+    assert unequal_images([WITHOUT_LAST_SCANS]) == []
+    with pytest.raises(DecodersDifferError, match="without all of its scans"):
+        stored_pixels(WITHOUT_LAST_SCANS)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff\xda", b"\xff\xd8\xff\xc2\0\x11\xff\xda"])
+def test_scans_that_are_not_there_lack_nothing(data):
+    assert not lacks_scans(data)
 
 
 def test_formula_images_too(not_imported):

@@ -13,8 +13,10 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl.errors import one_line
 from vitctl.pixels.convert import seen_in_training, training_reason
-from vitctl.pixels.header import BadImageError, Header, read_header
+from vitctl.pixels.header import BadImageError, Header, open_image, read_header
+from vitctl.pixels.jpeg_scans import lacks_scans
 from vitctl.pixels.png_damage import damage
 
 _WITHOUT_LIMIT = sys.maxsize
@@ -36,12 +38,27 @@ def pixels(data: bytes, *, max_pixels: int) -> NDArray[np.uint8]:
 
 def stored_pixels(data: bytes) -> NDArray[np.uint8]:
     """uint8[h, w, 3] of an image as a dataset holds it. Raises `BadImageError` with the reason if
-    it is damaged, `DecodersDifferError` for one that `shard` would not store as it is: training
-    sees what TensorFlow makes of it all the same."""
+    it is damaged, `DecodersDifferError` for one that `shard` would not store as it is, or a JPEG
+    without its last scans: training sees what TensorFlow makes of it all the same."""
     header = read_header(data, max_pixels=_WITHOUT_LIMIT)
     if (reason := training_reason(header)) is not None:
         raise DecodersDifferError(reason)
+    if header.format == "JPEG" and lacks_scans(data):
+        raise DecodersDifferError("progressive JPEG without all of its scans")
+    if header.format == "JPEG" and header.mode == "CMYK":
+        return _light(data)
     return _pixels(data, header)
+
+
+def _light(data: bytes) -> NDArray[np.uint8]:
+    """uint8[h, w, 3] of a CMYK JPEG whose bytes were kept: the light that ink and black leave,
+    rounded down as TensorFlow does (jpeg_mem.cc), where Pillow rounds to the nearest."""
+    try:
+        with open_image(data) as image:
+            left = 255 - np.asarray(image).astype(np.uint16)
+    except Exception as error:  # Pillow's decoders raise whatever the bytes make them raise
+        raise BadImageError(f"it can't be decoded ({one_line(error)})") from error
+    return (left[..., :3] * left[..., 3:] // 255).astype(np.uint8)
 
 
 def _pixels(data: bytes, header: Header) -> NDArray[np.uint8]:
