@@ -75,15 +75,16 @@ def checkpoint(
     summary: dict[str, Any] | None = None,
     saved: bool = True,
     drawn: int = 3,
+    stage: str | None = None,
     **changes: Any,
 ) -> Artifact:
     """A finished checkpoint of `config(**changes)` in the store, as training publishes one; of its
     summary what its kind requires, and `summary`. `drawn`: the seed of its weights. `saved=False`:
     without weights, whose drawing and saving takes 3 s of processor time a shape of model, for what
-    reads settings alone."""
+    reads settings alone. `stage`: that it says it was made by."""
     cfg = config(**changes)
     recipe = Recipe(
-        stage="cooldown" if parent else "pretrain",
+        stage=stage or ("cooldown" if parent else "pretrain"),
         version=1,
         kind="run",
         config=cfg.identity(),

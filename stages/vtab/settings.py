@@ -16,6 +16,7 @@ from vitctl.events import Caution, Emit, Note
 from vitctl.measures.vtab import TASKS, Task, task_named, tasks_within
 from vitctl.quoting import quoted
 from vitctl.recipes import measuring
+from vitctl.recipes.naming import name_of
 from vitctl.settings.overrides import Overrides, check_keys
 from vitctl.settings.trees import at
 from vitctl.suggestions import did_you_mean, nearest
@@ -93,6 +94,14 @@ def resolve(
         emit(Note(note))
     if (caution := measuring.uncooled(checkpoint, store=store)) is not None:
         emit(Caution(caution))
+    if checkpoint.manifest.stage == "finetune":
+        # Also what `latest` is after a table: the last of its own fine-tunings.
+        emit(
+            Caution(
+                f"{name_of(checkpoint)} is fine-tuned already, and VTAB-1k measures weights that are "
+                "not; --from names the model that it was made from"
+            )
+        )
     tasks = tuple(_task_data(cfg, given, dataset, emit=emit) for given, dataset in named)
     counts = Counter(one.task.name for one in tasks)
     for one in tasks:

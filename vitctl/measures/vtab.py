@@ -83,10 +83,16 @@ def task_named(name: str) -> Task | None:
     return _BY_NAME.get(_plain(name))
 
 
+_SHORTEST = 4
+"""Letters by which a name says what it is: a dataset called c is not half of caltech101."""
+
+
 def tasks_within(name: str) -> list[Task]:
     """The tasks that are made of images of that name: smallnorb has two."""
     begin = _plain(name)
-    return [task for task in TASKS.values() if begin and _plain(task.name).startswith(begin)]
+    if len(begin) < _SHORTEST:
+        return []
+    return [task for task in TASKS.values() if _plain(task.name).startswith(begin)]
 
 
 @dataclass(frozen=True)

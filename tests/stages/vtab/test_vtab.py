@@ -181,6 +181,19 @@ def test_which_task_a_dataset_is(store):
     assert "clevr-count or clevr-distance; --data clevr-count=clevr says so" in caution
 
 
+def test_a_model_that_is_fine_tuned_already_is_cautioned_about(store):
+    """`latest` is one, after a table: the last of its own fine-tunings."""
+    tuned = made.checkpoint(store, saved=False, stage="finetune")
+    events = []
+    commands = Commands(api.subset, StandIn({}))
+    named = [(TASKS["svhn"], dataset(store, name="photos"))]
+    resolve(Overrides(), tuned, named, commands=commands, store=store, emit=events.append)
+    assert [e.text for e in events if isinstance(e, Caution)] == [
+        "made is fine-tuned already, and VTAB-1k measures weights that are not; --from names the "
+        "model that it was made from"
+    ]
+
+
 def test_tasks_that_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pets=here").mkdir()
