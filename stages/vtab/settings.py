@@ -98,8 +98,8 @@ def resolve(
         # Also what `latest` is after a table: the last of its own fine-tunings.
         emit(
             Caution(
-                f"{name_of(checkpoint)} is fine-tuned already, and VTAB-1k measures weights that are "
-                "not; --from names the model that it was made from"
+                f"{name_of(checkpoint)} is fine-tuned already, and VTAB-1k measures weights that "
+                "are not; --from names the model that it was made from"
             )
         )
     tasks = tuple(_task_data(cfg, given, dataset, emit=emit) for given, dataset in named)
