@@ -74,6 +74,9 @@ def test_slices(text, name, devices):
         ("v5e:16x32", "512 chips", "plan one slice"),
         ("v4:4", "lie in 3 dimensions", "v4:4x4x4"),
         ("", "unknown chip ''", "chips are"),
+        ("h100:", "no number of GPUs", "h100:8"),
+        ("h100:-1", "no number of GPUs", "h100:8"),
+        ("h100:1000000", "no number of GPUs", "h100:8"),
     ],
 )
 def test_what_is_no_slice_is_refused_with_a_hint(text, says, hint):

@@ -217,6 +217,12 @@ def _unknown(text: str, name: str) -> UsageError:
             hint="the nearest that can be planned for is v3, as in v3-8 (v3:2x2)",
         )
     chip = re.split(r"[-:]", name)[0]
+    gpu = accelerators.gpus(chip)
+    if gpu is not None and gpu_named(gpu.kind) is not None:
+        return UsageError(
+            f"topology {quoted(text[:40])} has no number of GPUs that there could be",
+            hint=f"write it after the colon, as in {chip}:8",
+        )
     return UsageError(
         f"there is no topology {quoted(text)}: unknown chip {quoted(chip)}",
         hint=suggest(
