@@ -7,7 +7,8 @@ import pytest
 
 from vitctl.scaling.compare import compare_forms, default_budgets, extrapolate
 from vitctl.scaling.fit import Bounds
-from vitctl.scaling.laws import FREE, Law
+from vitctl.scaling.laws import Law
+from vitctl.scaling.names import FREE
 from vitctl.scaling.solver import Objective
 
 COMMON = {"objective": Objective(), "bounds": Bounds()}

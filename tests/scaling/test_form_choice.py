@@ -13,7 +13,8 @@ from vitctl.scaling.compare import Extrapolation, Forecast, budgets_of, compare_
 from vitctl.scaling.fit import Bounds, LawTask, fit_law, fit_laws
 from vitctl.scaling.form_choice import FormScore, choose, scores, with_wins
 from vitctl.scaling.frontier import frontier
-from vitctl.scaling.laws import FREE, Law
+from vitctl.scaling.laws import Law
+from vitctl.scaling.names import FREE
 from vitctl.scaling.points import Points
 from vitctl.scaling.solver import Objective
 from vitctl.scaling.study import StudySettings, cautions, study

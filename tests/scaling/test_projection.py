@@ -10,8 +10,8 @@ from scipy.optimize import least_squares, lsq_linear
 
 from vitctl.scaling.fit import fit_law
 from vitctl.scaling.frontier import frontier
-from vitctl.scaling.laws import FREE, Law
-from vitctl.scaling.names import Form
+from vitctl.scaling.laws import Law
+from vitctl.scaling.names import FREE, Form
 from vitctl.scaling.projection import search
 from vitctl.scaling.solver import LEAST_SQUARES, cost
 

@@ -17,7 +17,8 @@ from vitctl.figures.style import (
     ordered_colours,
     outside,
 )
-from vitctl.scaling.laws import FREE, Law
+from vitctl.scaling.laws import Law
+from vitctl.scaling.names import FREE
 from vitctl.scaling.summary import ExtrapolationSummary, FitReport
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from vitctl.scaling.fit import Bounds, Fit, LawTask, enough_points, fit_laws
 from vitctl.scaling.frontier import frontier
-from vitctl.scaling.laws import FREE, Floats
-from vitctl.scaling.names import Form, FrontierRule
+from vitctl.scaling.laws import Floats
+from vitctl.scaling.names import FREE, Form, FrontierRule
 from vitctl.scaling.solver import Objective
 
 _HELD_OUT = 3  # runs of the frontier, one in so many, where a table has no usual budgets

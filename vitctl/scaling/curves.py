@@ -13,7 +13,8 @@ import numpy as np
 
 from vitctl.scaling.fit import LawTask, fit_laws
 from vitctl.scaling.frontier import frontier
-from vitctl.scaling.laws import FREE, Floats
+from vitctl.scaling.laws import Floats
+from vitctl.scaling.names import FREE
 from vitctl.scaling.points import Points
 
 

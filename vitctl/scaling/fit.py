@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from vitctl.scaling.laws import FREE, PARAMETERS, Floats, Law, jacobian, predict
-from vitctl.scaling.names import Form, Parameter
+from vitctl.scaling.laws import PARAMETERS, Floats, Law, jacobian, predict
+from vitctl.scaling.names import FREE, Form, Parameter
 from vitctl.scaling.solver import LEAST_SQUARES, Objective, residuals, solve
 
 _START_B = (0.03, 0.1, 0.2, 0.35, 0.6, 1.0, 1.8)

@@ -20,8 +20,8 @@ from vitctl.scaling.bootstrap import DrawnTables, blocks, draw_tables, refit_eac
 from vitctl.scaling.compare import ComparedForm, Extrapolation
 from vitctl.scaling.fit import enough_points
 from vitctl.scaling.frontier import frontier_masks
-from vitctl.scaling.laws import FREE, Floats, predict
-from vitctl.scaling.names import Form, FormEvidence, FrontierRule
+from vitctl.scaling.laws import Floats, predict
+from vitctl.scaling.names import FREE, Form, FormEvidence, FrontierRule
 
 _SAME = 1e-3  # relative difference of errors that is none
 

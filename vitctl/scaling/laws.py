@@ -21,17 +21,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.scaling.names import Form, Measure, Parameter
+from vitctl.scaling.names import Measure, Parameter
 
 Floats = NDArray[np.float64]
 
 PARAMETERS: tuple[Parameter, ...] = ("a", "b", "c", "d")
-FREE: dict[Form, tuple[Parameter, ...]] = {
-    "saturating": ("a", "b", "c", "d"),
-    "floor": ("a", "b", "c"),
-    "shift": ("a", "b", "d"),
-    "power": ("a", "b"),
-}
 CEILING: dict[Measure, float | None] = {"error": 1.0, "loss": None}
 """The largest value there can be: of an error rate 1, of a loss none."""
 SMALLEST_ERROR = 1e-9

@@ -33,3 +33,11 @@ Resampling = Literal["rows", "seeds", "residuals"]
 Space = Literal["error", "log"]
 Unit = Literal["percent", "fraction", "none"]
 """Of the column that is fitted; `none` is a loss, which is no share of anything."""
+
+FREE: dict[Form, tuple[Parameter, ...]] = {
+    "saturating": ("a", "b", "c", "d"),
+    "floor": ("a", "b", "c"),
+    "shift": ("a", "b", "d"),
+    "power": ("a", "b"),
+}
+"""Parameters that a form has; the others are zero."""

@@ -16,8 +16,8 @@ import numpy as np
 from scipy.special import fdtri
 
 from vitctl.scaling.fit import Fit
-from vitctl.scaling.laws import FREE, PARAMETERS, Floats, amplitude, in_unit
-from vitctl.scaling.names import Parameter
+from vitctl.scaling.laws import PARAMETERS, Floats, amplitude, in_unit
+from vitctl.scaling.names import FREE, Parameter
 from vitctl.scaling.solver import solve
 
 Interval = tuple[float | None, float | None]

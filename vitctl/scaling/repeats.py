@@ -25,8 +25,8 @@ from scipy.special import fdtri
 
 from vitctl.scaling.fit import Bounds, Fit, fit_law, information
 from vitctl.scaling.frontier import frontier
-from vitctl.scaling.laws import FREE, Floats, Law
-from vitctl.scaling.names import Form
+from vitctl.scaling.laws import Floats, Law
+from vitctl.scaling.names import FREE, Form
 from vitctl.scaling.points import Points
 from vitctl.scaling.profile import Interval
 from vitctl.scaling.repeats_luck import grid, simulate, widened

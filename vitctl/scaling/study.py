@@ -23,8 +23,8 @@ from vitctl.scaling.efficiency import SampleEfficiency, sample_efficiencies
 from vitctl.scaling.fit import USUAL_BOUNDS, Bounds, Fit, enough_points, fit_law, standardised
 from vitctl.scaling.form_choice import FormChoice, FormScore, choose, scores, with_wins
 from vitctl.scaling.frontier import frontier
-from vitctl.scaling.laws import FREE, Floats, Law
-from vitctl.scaling.names import Form, FormSetting, FrontierRule, Parameter, Resampling
+from vitctl.scaling.laws import Floats, Law
+from vitctl.scaling.names import FREE, Form, FormSetting, FrontierRule, Parameter, Resampling
 from vitctl.scaling.points import Points, check
 from vitctl.scaling.profile import Interval, profile_intervals
 from vitctl.scaling.repeats import Repeats, repeats

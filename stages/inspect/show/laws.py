@@ -13,7 +13,7 @@ from vitctl.artifacts.kinds import SCALING_FIT
 from vitctl.console.text import safe
 from vitctl.errors import InputError
 from vitctl.quantities import with_interval
-from vitctl.scaling.laws import FREE
+from vitctl.scaling.names import FREE
 from vitctl.scaling.summary import Ends, FitSummary
 
 SHOWN = ("form", "measure", "compute_unit", "scatter", "points")
