@@ -53,11 +53,13 @@ def test_its_own_stages_are_taken(strangers, name, loaded):
 def test_the_package_is_the_command(monkeypatch):
     """`python -m vitctl`; its workers begin in the module that loads the right `stages`."""
     begun = []
-    monkeypatch.setattr(
-        launch, "main", lambda: begun.append(get_preparation_data("w")["init_main_from_name"])
-    )
+
+    def begin():
+        begun.append((get_preparation_data("w")["init_main_from_name"], sys.argv[0]))
+
+    monkeypatch.setattr(launch, "main", begin)
     runpy.run_module("vitctl", run_name="__main__", alter_sys=True)
-    assert begun == ["vitctl.launch"]
+    assert begun == [("vitctl.launch", "vitctl")]
     runpy.run_module("vitctl")  # imported it runs nothing
     assert len(begun) == 1
 

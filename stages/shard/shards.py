@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.shard.spec import ShardConfig, ShardRuntime
+from vitctl import quantities
 from vitctl.artifacts import Draft
 from vitctl.artifacts.files import TEMPORARY
 from vitctl.errors import DoesNotFitError, InputError, InterruptedRun
@@ -187,8 +188,8 @@ def _check_space(place: Place, units: Sequence[Unit], workers: int, *, cfg: Shar
     free_bytes = shutil.disk_usage(place.local).free
     if needed_bytes > free_bytes:
         raise DoesNotFitError(
-            f"the shards take about {needed_bytes / 2**30:.1f} GiB, and {place} has "
-            f"{free_bytes / 2**30:.1f} GiB left ({largest})",
+            f"the shards take about {quantities.show_bytes(needed_bytes)}, and {place} has "
+            f"{quantities.show_bytes(free_bytes)} left ({largest})",
             hint="free some space, or choose another place with --store",
         )
 

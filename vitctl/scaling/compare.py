@@ -61,7 +61,9 @@ def compare_forms(
     (fits,) = _every_form([(compute, error)], objective, bounds)
     scores = {form: fit.aicc for form, fit in fits.items() if fit and fit.aicc is not None}
     best = min(scores.values(), default=None)
-    total = sum(math.exp(-0.5 * (score - best)) for score in scores.values()) if best else 1.0
+    total = 1.0
+    if best is not None:
+        total = sum(math.exp(-0.5 * (score - best)) for score in scores.values())
     variants = []
     for form, fit in fits.items():
         delta = scores[form] - best if form in scores and best is not None else None

@@ -123,7 +123,7 @@ def test_the_size_is_said_before_anything_is_written(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     events = []
-    with pytest.raises(DoesNotFitError, match="GiB left"):
+    with pytest.raises(DoesNotFitError, match="100 B left"):
         sharded(tmp_path, emit=events.append)
     assert events[0].text.startswith("24 pictures of 40 px are written, at most")
     assert "--classes, --per-class and --res" in events[0].text
