@@ -6,4 +6,5 @@ run       all that is recorded of it
 text      its sections in lines, for people
 mistakes  what an evaluation got wrong
 laws      a fitted law
+sweeps    the runs of a sweep
 """

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from stages.inspect import text
-from stages.inspect.show import laws, mistakes
+from stages.inspect.show import laws, mistakes, sweeps
 from stages.inspect.show.run import checkpoints, last_rows
 from vitctl import quantities
 from vitctl.artifacts import Artifact, Parent, Run
@@ -41,8 +41,15 @@ def of_artifact(artifact: Artifact) -> Iterator[str]:
         }
     )
     summary = _of_interest(text.labelled(artifact))
-    law = laws.read(artifact)
-    yield from _section("summary", summary if law is None else laws.of_interest(summary))
+    law, sweep = laws.read(artifact), sweeps.read(artifact)
+    if law is not None:
+        summary = laws.of_interest(summary)
+    if sweep is not None:
+        summary = sweeps.of_interest(summary)
+    yield from _section("summary", summary)
+    if sweep is not None:
+        yield from ("", bold("runs"), *(f"  {line}" for line in sweeps.lines(sweep)))
+        yield f"  {dim('with intervals, costs and ids: table.csv, or --json')}"
     if law is not None:
         yield from ("", bold("law"), *(f"  {line}" for line in laws.lines(law)))
         yield f"  {dim('all of it: --json, or fit.json')}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stages.inspect.show import text
 from tests.artifacts.making import dataset_summary, made, recipe
+from tests.sweeps import FAILED, row, summary, sweep
 
 
 def summary_lines(artifact):
@@ -33,3 +34,20 @@ def test_an_interval_that_is_one_number_is_not_shown(store):
     }
     shown = text._with_metrics_in_lines({"metrics": metrics})["metrics"]
     assert shown == {"per_class": "0.1", "ece": "0.1 (0.05 to 0.2)", "map": "0.1"}
+
+
+def test_a_sweep_has_a_line_for_each_run(store):
+    """With its cell, its first metrics, and the reason of one that has none."""
+    cells = [
+        row("one", 100, 400, 4e8, axes={"wd_head": 3.0}),
+        row("two", 1000, 400, 8e9, axes={"wd_head": 0.1}, **FAILED),
+    ]
+    lines = list(text.of_artifact(sweep(store, summary(cells, part="1/2"))))
+    begin = lines.index("runs")
+    assert [line.split() for line in lines[begin + 1 : begin + 4]] == [
+        ["model", "images", "wd_head", "seen", "lr", "top1", "loss", "failure"],
+        ["one", "100", "3.0", "400", "0.01", "0.2807", "1.719"],
+        ["two", "1k", "0.1", "400", "0.01", "the", "loss", "is", "NaN"],
+    ]
+    assert max(map(len, lines)) < 200
+    assert any(line.split() == ["part", "1/2"] for line in lines[:begin])
