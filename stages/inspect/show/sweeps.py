@@ -38,7 +38,7 @@ def lines(sweep: SweepTable) -> Iterator[str]:
     axes = [*dict.fromkeys(name for row in sweep.rows for name in row.axes)]
     metrics = _metrics(sweep)
     columns = ["model", "images", *axes, "seen", "lr", *metrics]
-    rows = [[*_cell(row, axes), *_measured(row, metrics)] for row in sweep.rows]
+    rows = [[*_cell(row, axes), *_values(row, metrics)] for row in sweep.rows]
     if sweep.failed:
         columns.append("failure")
         for row, values in zip(sweep.rows, rows, strict=True):
@@ -58,5 +58,5 @@ def _cell(row: SweepRow, axes: list[str]) -> list[str]:
     return [row.model, show_count(row.data_size), *values, show_count(row.images_seen), lr]
 
 
-def _measured(row: SweepRow, metrics: list[str]) -> list[str]:
+def _values(row: SweepRow, metrics: list[str]) -> list[str]:
     return [f"{row.metrics[name].value:.4g}" if name in row.metrics else "" for name in metrics]

@@ -49,5 +49,4 @@ def test_a_sweep_has_a_line_for_each_run(store):
         ["one", "100", "3.0", "400", "0.01", "0.2807", "1.719"],
         ["two", "1k", "0.1", "400", "0.01", "the", "loss", "is", "NaN"],
     ]
-    assert max(map(len, lines)) < 200
     assert any(line.split() == ["part", "1/2"] for line in lines[:begin])
