@@ -22,13 +22,13 @@ FOLDER = Path(__file__).resolve().parents[1] / "examples" / "scaling_study"
 
 def test_the_grid_is_4_by_4_by_4_and_about_an_hour():
     cfg = build(SweepConfig, read_toml(FOLDER / "grid.toml"))
-    trunks = expand(cfg, ImageFacts(50 * 1280, 50, eval_split="val"))
+    trunks = expand(cfg, ImageFacts(20 * 775, 20, eval_split="val"))
     assert len({trunk.model for trunk in trunks}) == 4
     assert len({trunk.size for trunk in trunks}) == 4
     assert all(len(trunk.branches) == 4 for trunk in trunks)
     assert len(searches_of(trunks)) == 4
     flops = sum(t.flops for t in trunks) + sum(s.flops for s in searches_of(trunks).values())
-    assert flops == pytest.approx(8.42e13, rel=0.01)  # as the header says
+    assert flops == pytest.approx(8.76e13, rel=0.01)  # as the header says
     widths = sorted({trunk.cfg.model.width for trunk in trunks})
     assert widths == [32, 64, 96, 128]
 

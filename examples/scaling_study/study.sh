@@ -17,12 +17,13 @@ if [ $# -gt 0 ] && [[ "$1" != -* ]]; then
 else
   export VITCTL_STORE="${VITCTL_STORE:-artifacts/study}"
 fi
-: "${CLASSES:=50}" "${PER_CLASS:=1280}" "${PROBE_CLASSES:=20}" "${SIDE:=32}"
+: "${CLASSES:=20}" "${PER_CLASS:=800}" "${PROBE_CLASSES:=20}" "${SIDE:=32}"
 say() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
 
-say "1. Pictures: fractals to train on, two other families and real digits to probe on"
-data=$(vitctl shard formula --family fractal --classes "$CLASSES" --per-class "$PER_CLASS" --res "$SIDE" --name fractal)
-for family in atom contour; do
+say "1. Pictures: contours to train on, two other families and real digits to probe on"
+data=$(vitctl shard formula --family contour --classes "$CLASSES" --per-class "$PER_CLASS" --val-per-class 25 --res "$SIDE" \
+  --name contour)
+for family in atom fractal; do
   vitctl shard formula --family "$family" --classes "$PROBE_CLASSES" --per-class 20 --val-per-class 20 --res "$SIDE" \
     --name "$family" >&2
 done
