@@ -26,7 +26,11 @@ PRESETS = "finetune_presets"
 SHIPPED = sorted(
     path for path in (ROOT / "vitctl" / "recipes").glob("*.toml") if path.stem != PRESETS
 )
-EXAMPLES = sorted((ROOT / "examples").rglob("*.toml"))
+GRID = "models"
+"""What a grid of `vitctl sweep` has, and no recipe: tests/test_study.py, tests/stages/sweep."""
+EXAMPLES = sorted(
+    path for path in (ROOT / "examples").rglob("*.toml") if GRID not in read_toml(path)
+)
 FINETUNING = "finetune"
 
 TINY = {

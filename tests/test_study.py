@@ -33,6 +33,13 @@ def test_the_grid_is_4_by_4_by_4_and_about_an_hour():
     assert widths == [32, 64, 96, 128]
 
 
+def test_the_example_of_a_sweep_makes_sense():
+    """The grid of examples/sweep, on scikit-learn's 1,797 digits."""
+    cfg = build(SweepConfig, read_toml(FOLDER.parent / "sweep" / "digits.toml"))
+    trunks = expand(cfg, ImageFacts(1258, 10, eval_split="val"))
+    assert sum(len(trunk.branches) for trunk in trunks) == 8
+
+
 def commands(tmp_path, *arguments, fits=True):
     """What the script calls `vitctl` with, where a fit can be made or not."""
     program, log = tmp_path / "vitctl", tmp_path / "log"

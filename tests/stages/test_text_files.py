@@ -27,6 +27,7 @@ OR_NAMES = {
     ("shard", "classes_from"),
     ("shard", "exclude"),
     ("subset", "classes"),
+    ("scaling fit", "table"),
     ("scaling plot", "table"),
 }
 """What these are given may be a name or an artifact, too: what is not there is no missing file, and
