@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from stages.plan import results
@@ -149,13 +150,13 @@ def run(cfg: TrainConfig, inputs: Inputs, *, runtime: PlanRuntime, emit: Emit = 
 
 def _devices(inputs: Inputs, runtime: PlanRuntime) -> tuple[Topology, Sequence[Any] | None]:
     """The topology and its devices; None if programs for them cannot be compiled."""
-    here = inputs.topology is None
-    target, devices = topology.local() if inputs.topology is None else (inputs.topology, None)
-    target = topology.in_machines(
-        target, gpus_per_node=runtime.gpus_per_node, network=runtime.network
+    in_machines = partial(
+        topology.in_machines, gpus_per_node=runtime.gpus_per_node, network=runtime.network
     )
-    if here:
-        return target, devices
+    if inputs.topology is None:
+        target, devices = topology.local()
+        return in_machines(target), devices
+    target = in_machines(inputs.topology)
     topology.prepare()
     if target.is_gpus or not topology.has_libtpu():
         return target, None

@@ -25,6 +25,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -279,26 +280,16 @@ def main() -> None:
     models = given.models.split(",") if given.models else _ON_CPU if on_cpu else _ON_GPU
     precision = given.precision or ("float32" if on_cpu else "bfloat16")
 
+    measure = (
+        partial(side_by_side, batch=given.batch or 16)
+        if on_cpu
+        else partial(one_at_a_time, batch=given.batch)
+    )
+
     flops = _flops(models)
     results: list[Measured] = []
     for model in models:
-        if on_cpu:
-            some = side_by_side(
-                contestants,
-                model=model,
-                batch=given.batch or 16,
-                rounds=given.rounds,
-                precision=precision,
-            )
-        else:
-            some = one_at_a_time(
-                contestants,
-                model=model,
-                batch=given.batch,
-                rounds=given.rounds,
-                precision=precision,
-            )
-        results.extend(some)
+        results.extend(measure(contestants, model=model, rounds=given.rounds, precision=precision))
         print("\n".join(as_table(results, flops=flops)), flush=True)
     for result in results:
         if result.kinds:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from vitctl.hardware.tpus import Hardware
 
@@ -119,12 +118,6 @@ def gpu_named(name: str) -> Hardware | None:
     assert row.memory is not None  # of the table
     sizes = {token for token in others if re.fullmatch(r"\d+GB", token)}
     return row if sizes <= {f"{row.memory // 10**9}GB"} else None
-
-
-def in_nodes(row: Hardware, *, of: int | None, network: float | None) -> Hardware:
-    """The row with so many GPUs in a machine, and so many bytes/s of each to other machines; None
-    of them: as the row has it."""
-    return replace(row, node=of or row.node, network=network or row.network)
 
 
 def _tokens(name: str) -> list[str]:

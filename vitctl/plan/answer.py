@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from vitctl.model.accounting import Parameters
 from vitctl.plan.bill import Bill
+from vitctl.plan.calibration import MeasuredOn
 
 Basis = Literal["compiled", "estimated"]
-Calibration = Literal["TPU v3", "GPUs"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Rate:
     measured: bool
     left_out: float | None
     mfu: float | None
-    calibration: Calibration | None = None
+    calibration: MeasuredOn | None = None
 
 
 @dataclass(frozen=True)

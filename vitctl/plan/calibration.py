@@ -15,17 +15,20 @@ predicted from the others.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from vitctl import strict_json
 from vitctl.hardware.tpus import TPUS, Hardware
 from vitctl.model.config import ModelConfig, from_name
 from vitctl.plan.cost import Cost
 
+MeasuredOn = Literal["TPU v3", "GPUs"]
+"""What an efficiency was measured on: TPU v3 by the paper, GPUs by others with their programs."""
+Key = TypeVar("Key")
 _FILE = "paper_costs.json"
 _ON = TPUS["v3"]
 
@@ -94,9 +97,14 @@ def _read(row: Mapping[str, Any]) -> PaperModel:
 def leave_one_out(of: Sequence[PaperModel] | None = None) -> dict[str, float]:
     """Each model's throughput as the others predict it, over the measured one."""
     rows = paper_models() if of is None else of
+    return by_the_others({row.model: row.share for row in rows})
+
+
+def by_the_others(values: Mapping[Key, float]) -> dict[Key, float]:
+    """What the mean of all others says of each, over what it is."""
     return {
-        row.model: _mean(other.share for other in rows if other is not row) / row.share
-        for row in rows
+        key: geometric_mean(other for name, other in values.items() if name != key) / value
+        for key, value in values.items()
     }
 
 
@@ -112,6 +120,7 @@ class Efficiency:
     Attributes:
       assumed: it was measured on other hardware.
       in_paper: the paper measured this model.
+      measured_on: what it was measured on.
       left_out: error of its rate as the other models predict it, over the measured one, less 1; of
         a model that was not measured the largest such error. None without the compiler's estimate.
     """
@@ -122,6 +131,7 @@ class Efficiency:
     assumed: bool
     in_paper: bool
     left_out: float | None
+    measured_on: MeasuredOn = "TPU v3"
 
 
 def efficiency(cost: Cost, *, model: ModelConfig, hardware: Hardware) -> Efficiency:
@@ -137,7 +147,7 @@ def efficiency(cost: Cost, *, model: ModelConfig, hardware: Hardware) -> Efficie
     here = hardware.kind == _ON.kind
     if cost.cycle_seconds is None:
         efficiencies = [row.efficiency for row in rows]
-        value = own.efficiency if own is not None else _mean(efficiencies)
+        value = own.efficiency if own is not None else geometric_mean(efficiencies)
         return Efficiency(
             value,
             min(efficiencies),
@@ -147,7 +157,7 @@ def efficiency(cost: Cost, *, model: ModelConfig, hardware: Hardware) -> Efficie
             left_out=None,
         )
     per_share = cost.seconds / operations_seconds(cost)
-    value = own.share if own is not None else _mean(row.share for row in rows)
+    value = own.share if own is not None else geometric_mean(row.share for row in rows)
     low: float | None = None
     high: float | None = None
     if not here:
@@ -171,7 +181,7 @@ def _same(name: str, model: ModelConfig) -> bool:
     return model.model_dump(include=fields) == theirs.model_dump(include=fields)
 
 
-def _mean(values: Any) -> float:
+def geometric_mean(values: Iterable[float]) -> float:
     """The geometric mean: rates err by factors."""
     logs = [math.log(value) for value in values]
     return math.exp(sum(logs) / len(logs))

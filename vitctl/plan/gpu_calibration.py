@@ -7,9 +7,7 @@ attention weights are written. The measured rate over that cost is an efficiency
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -18,7 +16,7 @@ from vitctl import strict_json
 from vitctl.hardware.gpus import GPUS
 from vitctl.model.config import from_name
 from vitctl.optim.schedules import ScheduleConfig
-from vitctl.plan.calibration import Efficiency
+from vitctl.plan.calibration import Efficiency, by_the_others, geometric_mean
 from vitctl.plan.cost import Cost
 from vitctl.plan.estimate import estimate
 from vitctl.plan.program import StepPlan
@@ -79,25 +77,21 @@ def _cost(*, model: str, gpu: str, devices: int, batch_per_device: int, **_: obj
 
 def leave_one_out() -> dict[tuple[str, str], float]:
     """By model and GPU: the efficiency that the others give, over the measured one."""
-    groups = _groups()
-    return {
-        left: _mean([value for other, value in groups.items() if other != left]) / own
-        for left, own in groups.items()
-    }
+    return by_the_others(_groups())
 
 
 @cache
 def efficiency() -> Efficiency:
     """What to expect on a GPU: the mean of all models and GPUs that were measured, between the
     lowest of them and all of what the cost allows."""
-    groups = _groups()
     return Efficiency(
-        _mean(list(groups.values())),
+        geometric_mean(_groups().values()),
         min(row.efficiency for row in published()),
         1.0,
         assumed=True,
         in_paper=False,
         left_out=max(abs(ratio - 1) for ratio in leave_one_out().values()),
+        measured_on="GPUs",
     )
 
 
@@ -107,9 +101,4 @@ def _groups() -> dict[tuple[str, str], float]:
     rows: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for row in published():
         rows[row.model, row.gpu].append(row.efficiency)
-    return {key: _mean(values) for key, values in rows.items()}
-
-
-def _mean(values: Sequence[float]) -> float:
-    """The geometric mean: rates err by factors."""
-    return math.exp(sum(map(math.log, values)) / len(values))
+    return {key: geometric_mean(values) for key, values in rows.items()}

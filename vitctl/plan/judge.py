@@ -68,7 +68,7 @@ def _rate(
         measured=efficiency.in_paper,
         left_out=efficiency.left_out,
         mfu=flops * predicted / hardware.flops,
-        calibration="TPU v3" if hardware.node is None else "GPUs",
+        calibration=efficiency.measured_on,
     )
 
 

@@ -8,12 +8,12 @@ import re
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vitctl.errors import UsageError
 from vitctl.hardware import accelerators, machine
-from vitctl.hardware.gpus import GBIT, GPUS, USABLE, gpu_named, gpu_of, in_nodes
+from vitctl.hardware.gpus import GBIT, GPUS, USABLE, gpu_named, gpu_of
 from vitctl.hardware.tpus import TPUS, Hardware, by_kind
 from vitctl.quoting import quoted
 from vitctl.suggestions import suggest
@@ -163,8 +163,12 @@ def in_machines(
                 hint=f"leave {those} out, or name GPUs, as in --topology h100:32",
             )
         return target
-    row = in_nodes(row, of=gpus_per_node, network=None if network is None else network * GBIT)
-    described = Topology(target.name, target.shape, target.devices, row)
+    row = replace(
+        row,
+        node=gpus_per_node or row.node,
+        network=row.network if network is None else network * GBIT,
+    )
+    described = replace(target, hardware=row)
     assert row.node is not None  # of GPUs
     if described.nodes > 1 and target.devices % row.node:
         fits = max(n for n in range(1, row.node + 1) if target.devices % n == 0)
