@@ -10,13 +10,12 @@ of format 1 (until 2026-11) have no seal; they are read, and `verify` remarks it
 
 from __future__ import annotations
 
-import json
 from typing import Any, Self
 
 from pydantic import field_validator
 
 from vitctl.artifacts.canonical import canonical_json, fingerprint, printable
-from vitctl.artifacts.documents import read_document
+from vitctl.artifacts.documents import json_bytes, read_document
 from vitctl.errors import InputError
 from vitctl.places import Place
 from vitctl.quoting import quoted
@@ -175,4 +174,4 @@ def manifest_bytes(manifest: Manifest) -> bytes:
     """Readable JSON: indented, keys in the order of the model."""
     dumped = manifest.model_dump(mode="json")
     canonical_json(dumped)  # refuses what would not round-trip
-    return (json.dumps(dumped, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return json_bytes(dumped)

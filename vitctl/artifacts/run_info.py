@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import field_validator, model_serializer
 
-from vitctl.artifacts.documents import read_document
+from vitctl.artifacts.documents import json_bytes, read_document
 from vitctl.artifacts.files import LOCK, RUN
 from vitctl.artifacts.manifest import MANIFEST, Parent, Recipe
 from vitctl.errors import InputError, VitctlError
@@ -183,5 +182,4 @@ def needs_its_start(run: Place) -> bool:
 
 
 def write_info(path: Place, info: RunInfo) -> None:
-    text = json.dumps(info.model_dump(mode="json"), indent=1, ensure_ascii=False)
-    (path / RUN).write_atomic((text + "\n").encode())
+    (path / RUN).write_atomic(json_bytes(info.model_dump(mode="json")))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -59,8 +57,3 @@ def safetensors_files(tensors: dict[str, np.ndarray], metadata: dict[str, str]) 
         path = Path(folder) / WEIGHTS
         safetensors.write(path, tensors, metadata=metadata)
         return {WEIGHTS: path.read_bytes()}
-
-
-def as_json(value: Any) -> bytes:
-    """The bytes of a JSON file."""
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from vitctl.artifacts.documents import json_bytes
 from vitctl.interop import matching, torch_names
-from vitctl.interop.exported import Exported, as_json, refuse, safetensors_files
+from vitctl.interop.exported import Exported, refuse, safetensors_files
 from vitctl.interop.head_names import names_of
 from vitctl.model.config import Gelu, ModelConfig
 
@@ -70,7 +71,7 @@ def files(model: Exported) -> dict[str, bytes]:
     tensors = matching.written(groups, model.params)
     return {
         **safetensors_files(tensors, {"format": "pt"}),
-        "config.json": as_json(description),
+        "config.json": json_bytes(description),
     }
 
 

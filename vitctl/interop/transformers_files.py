@@ -11,9 +11,10 @@ from typing import Any, assert_never
 
 import numpy as np
 
+from vitctl.artifacts.documents import json_bytes
 from vitctl.errors import UsageError
 from vitctl.interop import matching, torch_names
-from vitctl.interop.exported import Exported, as_json, refuse, safetensors_files
+from vitctl.interop.exported import Exported, refuse, safetensors_files
 from vitctl.interop.head_names import names_of
 from vitctl.interop.torch_names import Names
 from vitctl.model.config import Gelu, ModelConfig
@@ -72,8 +73,8 @@ def files(model: Exported) -> dict[str, bytes]:
     description = chosen.description | {"architectures": [chosen.title], "dtype": "float32"}
     return {
         **safetensors_files(tensors, {"format": "pt"}),
-        "config.json": as_json(description),
-        "preprocessor_config.json": as_json(_processor(model)),
+        "config.json": json_bytes(description),
+        "preprocessor_config.json": json_bytes(_processor(model)),
     }
 
 

@@ -8,11 +8,11 @@ no path of a machine is in it: files are named beside it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from vitctl import strict_json
+from vitctl.artifacts.documents import json_bytes
 from vitctl.data.dataset import STEM, DatasetInfo, Split
 from vitctl.ingest.write.about import CROISSANT, About
 from vitctl.places import Place
@@ -84,7 +84,7 @@ def croissant_file(
         "distribution": list(_distribution(files)),
         "recordSet": list(_record_sets(info)),
     }
-    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+    return json_bytes(document)
 
 
 def told_in(dataset: Place, about: About) -> bool:

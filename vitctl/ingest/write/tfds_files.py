@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from vitctl.artifacts.documents import json_bytes
 from vitctl.data.dataset import STEM, DatasetInfo
 
 _FEATURES = "tensorflow_datasets.core.features"
@@ -17,8 +17,8 @@ _FEATURES = "tensorflow_datasets.core.features"
 def description_files(info: DatasetInfo) -> dict[str, bytes]:
     """File name -> content."""
     files = {
-        "dataset_info.json": _json(_dataset_info(info)),
-        "features.json": _json(_features(info)),
+        "dataset_info.json": json_bytes(_dataset_info(info)),
+        "features.json": json_bytes(_features(info)),
     }
     if info.classes:
         files["label.labels.txt"] = "".join(f"{name}\n" for name in info.classes).encode()
@@ -66,7 +66,3 @@ def _features(info: DatasetInfo) -> dict[str, Any]:
         "pythonClassName": f"{_FEATURES}.features_dict.FeaturesDict",
         "featuresDict": {"features": features},
     }
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()

@@ -13,7 +13,6 @@ a function of the seed and the step, so it isn't kept.
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import asdict
 
 import numpy as np
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from vitctl import processes
 from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact, load_if_readable
-from vitctl.artifacts.documents import read_document
+from vitctl.artifacts.documents import json_bytes, read_document
 from vitctl.artifacts.drafts import clear, publish
 from vitctl.artifacts.kinds import BATCH
 from vitctl.artifacts.kinds.batch import Batch
@@ -78,8 +77,7 @@ def keep(
         "lr": update.rate,
         **update.numbers,
     }
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    (place / "batch.json").write_atomic(f"{text}\n".encode())
+    (place / "batch.json").write_atomic(json_bytes(content))
     summary = Batch(
         step=batch.step + 1,
         number=batch.number,
