@@ -280,16 +280,12 @@ def scaling_plot(
     from stages.scaling.settings import of_plot, resolve_inputs, settled_plot
 
     call = Call(scaling_plot, options)
-
-    def artifact(reference: str | None) -> Artifact:
-        kind = SCALING_FIT.name
-        if reference is not None:
-            entry, _ = call.entry_and_step(reference, kind=kind)
-            is_sweep = isinstance(entry, Artifact) and entry.kind == SWEEP.name
-            kind = SWEEP.name if is_sweep else kind
-        return call.input(kind, reference, option="table")
-
-    given = resolve_inputs(None if table is None else call.named(table), artifact)
+    given = resolve_inputs(
+        None if table is None else call.named(table),
+        lambda reference: call.input(
+            SCALING_FIT.name, reference, option="table", or_kind=SWEEP.name
+        ),
+    )
     cfg = of_plot(call.overrides, given, loss=loss)
     call.resolved(lambda: settled_plot(cfg, given))
     from stages.scaling.plot.run import run

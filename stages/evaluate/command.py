@@ -120,7 +120,10 @@ def _compare(
     if source:
         raise UsageError("--from and --compare are both given", hint="--compare names both models")
     session.check_one_place(2)
-    first, second = (session.either("checkpoint", EVALUATION.name, text) for text in references)
+    first, second = (
+        session.one("checkpoint", text, option="--compare", or_kind=EVALUATION.name)
+        for text in references
+    )
     from stages.evaluate.comparing import compared
 
     comparison = compared(

@@ -201,7 +201,10 @@ def _compare(
 ) -> None:
     """Probe what is not a result yet, and print the differences."""
     session.check_one_place(len(references))
-    first, second = (session.either("checkpoint", FEWSHOT.name, text) for text in references)
+    first, second = (
+        session.one("checkpoint", text, option="--compare", or_kind=FEWSHOT.name)
+        for text in references
+    )
     from stages.fewshot.comparing import compared
 
     answer = compared(

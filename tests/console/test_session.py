@@ -113,6 +113,21 @@ def test_a_pipe_comes_before_everything(session, root, monkeypatch):
     assert one.one("dataset", None, option="--data", stdin=False).id != first.id
 
 
+def test_what_is_named_or_piped_may_be_of_another_kind(session, root, monkeypatch):
+    photos, one = made(Store(root), recipe()), session()
+    other = {"option": "TABLE", "or_kind": "dataset"}
+    assert one.one("scaling-fit", "thing", **other).id == photos.id
+    assert one.said == []
+    with pytest.raises(UsageError, match="there is no finished scaling-fit"):
+        one.one("scaling-fit", None, **other)
+    monkeypatch.setattr(sessions, "stdin_is_pipe", lambda: True)
+    monkeypatch.setattr(sessions, "read_references", lambda **_: [str(photos.path)])
+    assert one.one("scaling-fit", None, **other).id == photos.id
+    assert [event.text for event in one.said] == [f"TABLE {photos.path} (from stdin)"]
+    with pytest.raises(InputError, match="is a dataset, where a scaling fit is expected"):
+        one.one("scaling-fit", "thing", option="TABLE")
+
+
 def test_a_name_that_a_dataset_shares_with_a_run_is_the_kind_that_is_wanted(session, root):
     store = Store(root)
     dataset = made(store, recipe(), name="photos", summary=dataset_summary({"train": 6}))

@@ -82,17 +82,20 @@ class Session:
         reference: str | None,
         *,
         option: str,
+        or_kind: str | None = None,
         stdin: bool = True,
         of: Artifact | None = None,
         trunk: bool = False,
         needs_labels: bool = True,
     ) -> Artifact:
-        """The input artifact; see `many`. More than one line on stdin is for others to read.
-        Without `needs_labels` the newest dataset may have none, where no other is there."""
+        """The input artifact; see `many`. More than one line on stdin is for others to read. What
+        is named may be of `or_kind`, too. Without `needs_labels` the newest dataset may have none,
+        where no other is there."""
         (artifact,) = self._inputs(
             kind,
             reference,
             option=option,
+            or_kind=or_kind,
             stdin=stdin,
             of=of,
             several=False,
@@ -100,15 +103,6 @@ class Session:
             needs_labels=needs_labels,
         )
         return artifact
-
-    def one_of(self, kinds: Sequence[str], reference: str | None, *, option: str) -> Artifact:
-        """The input artifact, which may be of any of these kinds: see `one`. What is neither named
-        nor on stdin is the newest of the first kind."""
-        if reference is None and not stdin_is_pipe():
-            return self.one(kinds[0], None, option=option)
-        ((entry, _),) = self.named(reference, kind=kinds[0])[:1]
-        kind = entry.kind if isinstance(entry, Artifact) and entry.kind in kinds else kinds[0]
-        return self.one(kind, str(entry.path), option=option)
 
     def many(
         self, kind: str, reference: str | None, *, option: str, trunk: bool = False
@@ -156,66 +150,45 @@ class Session:
         stdin: bool,
         of: Artifact | None,
         several: bool,
+        or_kind: str | None = None,
         trunk: bool = False,
         needs_labels: bool = True,
     ) -> list[Artifact]:
-        def look() -> list[Artifact]:
-            return self._looked_up(
-                kind,
-                reference,
-                option=option,
-                stdin=stdin,
-                of=of,
-                several=several,
-                trunk=trunk,
-                needs_labels=needs_labels,
+        def resolved(text: str, *, trunk: bool = False) -> Artifact:
+            return inputs.named(
+                text, kind=kind, or_kind=or_kind, store=self.store, trunk=trunk, emit=self.emit
             )
+
+        def look() -> list[Artifact]:
+            if reference is not None and reference != "-":
+                return [resolved(reference, trunk=trunk)]
+            if reference == "-" or (stdin and stdin_is_pipe()):
+                lines = read_references(what=phrase_of(kind), several=several, emit=self.emit)
+                artifacts = [resolved(line) for line in lines]
+                for artifact in artifacts:
+                    self.emit(Note(f"{option} {artifact.path} (from stdin)"))
+                return artifacts
+            if of is not None:
+                return [inputs.trained_on(of, option=option, store=self.store, emit=self.emit)]
+            newest = inputs.newest(
+                kind, option=option, store=self.store, emit=self.emit, needs_labels=needs_labels
+            )
+            return [newest]
+
+        def named_here() -> Artifact | None:
+            """The folder that this process itself was given, as on a disk of its own. Not a run:
+            which of its checkpoints is the newest, one process decides."""
+            folder = None if reference is None else Path(reference)
+            if folder is None or not folder.is_dir() or (folder / RUN).exists():
+                return None
+            return resolved(str(reference))
 
         return multiprocess.inputs(
             look,
-            named=lambda: self._named_here(reference, kind),
-            instead=lambda: (
-                self._resolved(reference, kind=kind, trunk=trunk) if reference else None
-            ),
+            named=named_here,
+            instead=lambda: resolved(reference, trunk=trunk) if reference else None,
             store=self.store,
         )
-
-    def _named_here(self, reference: str | None, kind: str) -> Artifact | None:
-        """The folder that this process itself was given, as on a disk of its own. Not a run:
-        which of its checkpoints is the newest, one process decides."""
-        if reference is None or not Path(reference).is_dir() or (Path(reference) / RUN).exists():
-            return None
-        return self._resolved(reference, kind=kind)
-
-    def _looked_up(
-        self,
-        kind: str,
-        reference: str | None,
-        *,
-        option: str,
-        stdin: bool,
-        of: Artifact | None,
-        several: bool,
-        trunk: bool,
-        needs_labels: bool,
-    ) -> list[Artifact]:
-        if reference is not None and reference != "-":
-            return [self._resolved(reference, kind=kind, trunk=trunk)]
-        if reference == "-" or (stdin and stdin_is_pipe()):
-            lines = read_references(what=phrase_of(kind), several=several, emit=self.emit)
-            artifacts = [self._resolved(line, kind=kind) for line in lines]
-            for artifact in artifacts:
-                self.emit(Note(f"{option} {artifact.path} (from stdin)"))
-            return artifacts
-        if of is not None:
-            return [inputs.trained_on(of, option=option, store=self.store, emit=self.emit)]
-        newest = inputs.newest(
-            kind, option=option, store=self.store, emit=self.emit, needs_labels=needs_labels
-        )
-        return [newest]
-
-    def _resolved(self, reference: str, *, kind: str, trunk: bool = False) -> Artifact:
-        return inputs.named(reference, kind=kind, store=self.store, trunk=trunk, emit=self.emit)
 
     def trained_on(self, checkpoint: Artifact) -> Artifact | None:
         """The dataset a checkpoint was trained on; None if they were synthetic."""
@@ -264,17 +237,6 @@ class Session:
         options = self.options
         where = {"name": options.name, "out": options.out, "force": options.force}
         return build(model, where | {**options.running})
-
-    def either(self, kind: str, result: str, reference: str) -> Artifact:
-        """The artifact that `reference` names: one of `kind`, or a result of another kind, which is
-        made from such."""
-
-        def look() -> Artifact:
-            return inputs.named(
-                reference, kind=kind, or_kind=result, store=self.store, emit=self.emit
-            )
-
-        return multiprocess.inputs(lambda: [look()], instead=look, store=self.store)[0]
 
     def check_one_place(self, results: int) -> None:
         """Raise UsageError if several results are to go to the one folder that --out names."""

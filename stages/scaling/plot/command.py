@@ -55,7 +55,9 @@ def plot(
     """
     inputs = resolve_inputs(
         table,
-        lambda reference: session.one_of((SCALING_FIT.name, SWEEP.name), reference, option="TABLE"),
+        lambda reference: session.one(
+            SCALING_FIT.name, reference, option="TABLE", or_kind=SWEEP.name
+        ),
     )
     cfg = of_plot(session.overrides, inputs, loss=loss)
     if session.options.print_config:
