@@ -25,11 +25,7 @@ from vitctl.scaling.summary import ExtrapolationSummary, FitReport
 def forecasts(summary: FitReport, theme: Theme) -> Figure | None:
     """One panel for each budget with runs above it; None of a fit without one, or that was made
     before the laws of its forecasts were recorded."""
-    tests = [
-        test
-        for test in summary.extrapolation
-        if test.predicted and any(one.law is not None for one in test.forecasts)
-    ]
+    tests = summary.drawable_forecasts
     if not tests:
         return None
     drawn = figure(theme, width=3.6 + 4.2 * len(tests), height=4.4)

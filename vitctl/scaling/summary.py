@@ -346,6 +346,20 @@ class FitSummary(FitLine):
         "of seeds.",
     )
 
+    @property
+    def drawable_forecasts(self) -> list[ExtrapolationSummary]:
+        """Budgets with runs above them and laws of those below; none of a fit that was made before
+        such laws were recorded."""
+        return [
+            test
+            for test in self.extrapolation
+            if test.predicted and any(one.law is not None for one in test.forecasts)
+        ]
+
+    def difference(self, value: float) -> str:
+        """A difference of errors in points, of losses as it is."""
+        return f"{100 * value:.2g} points" if self.measure == "error" else f"{value:.3g}"
+
 
 class Band(Part):
     """The law and its interval, for drawing."""

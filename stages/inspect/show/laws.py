@@ -45,13 +45,13 @@ def lines(law: FitSummary) -> Iterator[str]:
         yield f"form chosen by {law.form_chosen.by}: {law.form}"
     for one in law.held_out:
         wins = "" if one.wins is None else f", best in {one.wins:.0%} of drawn tables"
-        off = "?" if one.rmse is None else _difference(law, one.rmse)
+        off = "?" if one.rmse is None else law.difference(one.rmse)
         yield f"{one.form:<10}  off by {off} in {one.predicted} predictions{wins}"
     seeds = law.seeds
     if seeds is not None and seeds.freedom:
         yield (
             f"{seeds.runs} runs averaged to {seeds.cells} cells; noise of a run "
-            f"{_difference(law, seeds.noise)}"
+            f"{law.difference(seeds.noise)}"
         )
     again = law.repeats
     if again is not None:
@@ -66,7 +66,3 @@ def lines(law: FitSummary) -> Iterator[str]:
 def _with_interval(value: float, interval: Ends | None) -> str:
     low, high = ("?" if end is None else f"{end:.3g}" for end in interval or (None, None))
     return with_interval(f"{value:.4g}", low, high)
-
-
-def _difference(law: FitSummary, value: float) -> str:
-    return f"{100 * value:.2g} points" if law.measure == "error" else f"{value:.3g}"

@@ -203,7 +203,7 @@ def _forms(report: FitReport) -> Content:
     rows = [
         (
             f"{one.form} (fitted)" if one.form == report.form else one.form,
-            "" if one.rmse is None else _difference(report, one.rmse),
+            "" if one.rmse is None else report.difference(one.rmse),
             "" if one.wins is None else share(one.wins),
             "" if (delta := aicc.get(one.form)) is None else f"{delta:+.1f}",
         )
@@ -227,14 +227,9 @@ def _forms(report: FitReport) -> Content:
 
 def _forecast_chart(report: FitReport) -> Html | None:
     """The forms fitted below the largest budget that has runs above it, over the frontier."""
-    tests = [
-        test
-        for test in report.extrapolation
-        if test.predicted and any(one.law is not None for one in test.forecasts)
-    ]
-    if not tests:
+    test = max(report.drawable_forecasts, key=lambda test: test.below, default=None)
+    if test is None:
         return None
-    test = max(tests, key=lambda test: test.below)
     compute = np.array([row.compute for row in report.frontier])
     axis = np.geomspace(compute.min(), compute.max(), 81)
     lines = [
@@ -273,8 +268,8 @@ def _noise(report: FitReport) -> Content:
     if seeds is not None and seeds.freedom:
         rows += [
             ("runs averaged to cells", f"{count(seeds.runs)} to {count(seeds.cells)}"),
-            ("noise of a run, by repeated seeds", _difference(report, seeds.noise)),
-            ("noise of a cell", _difference(report, seeds.noise_of_cell)),
+            ("noise of a run, by repeated seeds", report.difference(seeds.noise)),
+            ("noise of a cell", report.difference(seeds.noise_of_cell)),
         ]
     again = report.repeats
     if again is not None:
@@ -287,10 +282,6 @@ def _noise(report: FitReport) -> Content:
         if again.gain is not None:
             rows.append(("AICc of a law without that term, to one with it", f"{again.gain:+.1f}"))
     return facts(rows) if rows else None
-
-
-def _difference(report: FitReport, value: float) -> str:
-    return f"{100 * value:.2g} points" if report.measure == "error" else f"{value:.3g}"
 
 
 def _efficiency(report: FitReport) -> Content:
