@@ -125,23 +125,19 @@ def _runs(one: SweepTable, context: Context) -> Html:
             f"{row.flops:.3g}",
             "" if row.device_seconds is None else f"{row.device_seconds:,.0f}",
             *(_cell(name, row.metrics.get(name)) for name in metrics),
-            "" if row.failure is None else element("span", context.redaction(row.failure)),
+            *((_failure(row, context),) if one.failed else ()),
         )
         for row in one.rows
     ]
     seeds = ("seed",) if with_seeds else ()
     begin = ("model", "training set", *map(name_of, axes), *seeds)
     numbers = ("steps", "images seen", "epochs", "rate", "FLOPs", "device-seconds")
-    columns: list[Content] = [*begin, *numbers, *map(name_of, metrics)]
-    if one.failed:
-        columns.append("why it failed")
-    else:
-        rows = [row[:-1] for row in rows]
+    failures = ("why it failed",) if one.failed else ()
     right = range(len(begin), len(begin) + len(numbers) + len(metrics))
     part = f"; part {one.part} of the grid" if one.part else ""
     return table(
         f"Every run, cooldown included; in brackets 95 % intervals{part}",
-        columns,
+        (*begin, *numbers, *map(name_of, metrics), *failures),
         rows,
         numbers=(1, *right),
     )
@@ -153,6 +149,10 @@ def _cell(name: str, metric: Metric | None) -> Content:
     if "loss" in name or metric.value > 1:
         return Number(name, f"{metric.value:.4g}", bounds(metric.interval)).as_cell()
     return Number(name, share(metric.value), bounds(metric.interval, percent=True)).as_cell()
+
+
+def _failure(row: SweepRow, context: Context) -> Content:
+    return "" if row.failure is None else element("span", context.redaction(row.failure))
 
 
 def _rates(one: SweepTable) -> Html | None:
