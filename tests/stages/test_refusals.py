@@ -104,6 +104,10 @@ def files(store: Store) -> set[str]:
     return folders | {name for name in every if not name.startswith(own) or "/pins/" in name}
 
 
+def full(*positional: Any, **named: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 @pytest.mark.parametrize("command", MAKING, ids=str)
 def test_nothing_is_left(command, store, opened, monkeypatch):
     row = REFUSED[str(command)]
@@ -130,10 +134,6 @@ def test_nothing_is_left(command, store, opened, monkeypatch):
 def test_nor_by_a_disk_that_is_full_before_anything_is_written(command, store, opened, monkeypatch):
     """Whatever fails first: the note of a draft, `run.json`."""
     before = files(store)
-
-    def full(*positional: Any, **named: Any) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     monkeypatch.setattr("vitctl.places.local.LocalPath.write_atomic", full)
     row = REFUSED[str(command)]
     with pytest.raises(DoesNotFitError, match="the disk is full"):
@@ -145,10 +145,6 @@ def test_nor_by_a_disk_that_is_full_before_anything_is_written(command, store, o
 def test_nor_by_one_that_is_full_at_the_end(command, store, monkeypatch):
     """What the same command would make anew all the same is not kept for it."""
     before = files(store)
-
-    def full(*positional: Any, **named: Any) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     monkeypatch.setattr("vitctl.artifacts.drafts.publish_manifest", full)
     with pytest.raises(DoesNotFitError, match="the disk is full"):
         CASES[command].call()
