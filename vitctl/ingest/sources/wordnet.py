@@ -47,7 +47,7 @@ def wordnet_titles(classes: Sequence[str], folders: Sequence[Path]) -> WordNetTi
     them; None for other classes, and where none is known."""
     if not classes or not all(map(_WNID.fullmatch, classes)):
         return None
-    own = {name: title for name, title in ilsvrc2012_titles().items() if name in set(classes)}
+    own = _of_classes(classes, ilsvrc2012_titles())
     best = WordNetTitles(own, "WordNet 3.0, which vitctl has for ImageNet-1k")
     notes: list[str] = []
     for path in _candidates(folders):
@@ -56,13 +56,17 @@ def wordnet_titles(classes: Sequence[str], folders: Sequence[Path]) -> WordNetTi
         except VitctlError as error:
             notes.append(f"{path} is not read for names of classes: {error}")
             continue
-        known = {name: titles[name] for name in classes if name in titles}
+        known = _of_classes(classes, titles)
         more = len(known) - len(best.titles)
         if known and (more > 0 or (more == 0 and best.path is None)):
             best = WordNetTitles(known, str(path), path)
     if not best.titles and not notes:
         return None
     return WordNetTitles(best.titles, best.origin, best.path, tuple(notes))
+
+
+def _of_classes(classes: Sequence[str], titles: Mapping[str, str]) -> dict[str, str]:
+    return {name: titles[name] for name in classes if name in titles}
 
 
 def _candidates(folders: Sequence[Path]) -> Iterator[Path]:
