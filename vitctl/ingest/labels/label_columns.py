@@ -34,7 +34,7 @@ _SEVERAL = re.compile(r"(labels|classes|targets|tags|attributes|categories|findi
 _SPLIT_COLUMNS = ("split", "set", "subset", "partition", "fold")
 _BOXES = ({"xmin", "ymin", "xmax", "ymax"}, {"bbox"}, {"x", "y", "w", "h"}, {"x1", "y1", "x2"})
 _SEPARATORS = ("|", ";", ",", " ")
-_ZERO_ONE = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+ZERO_ONE = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 _MINUS_ONE = {"-1": 0, "1": 1, "-1.0": 0, "1.0": 1}
 """As of CelebA. -1 beside 0 and 1 is something else (uncertain, of CheXpert)."""
 _INDEX = "Unnamed: 0"  # what pandas makes of its own numbers of rows
@@ -147,7 +147,7 @@ def label_rows(
     if len(columns) > 1:
         names: list[tuple[str, ...] | None] = _one_hot(cells, columns)
         several = True
-        zero = "0" if _are_marks(cells, columns, _ZERO_ONE) else "-1"
+        zero = "0" if _are_marks(cells, columns, ZERO_ONE) else "-1"
         phrase = f"labels in {len(columns)} columns of {zero} and 1 ({_listed(columns)})"
     else:
         name = columns[0]
@@ -253,7 +253,7 @@ def _likely_separator(distinct: set[str]) -> str | None:
 
 
 def _one_hot(cells: Cells, columns: Sequence[str]) -> list[tuple[str, ...] | None]:
-    values_of = _ZERO_ONE if _are_marks(cells, columns, _ZERO_ONE) else _MINUS_ONE
+    values_of = ZERO_ONE if _are_marks(cells, columns, ZERO_ONE) else _MINUS_ONE
     names = [_class_name(name) for name in columns]
     rows: list[list[str]] = [[] for _ in range(cells.rows)]
     for name, column in zip(names, columns, strict=True):
@@ -266,7 +266,7 @@ def _one_hot(cells: Cells, columns: Sequence[str]) -> list[tuple[str, ...] | Non
 
 def _are_binary(cells: Cells, names: Sequence[str]) -> bool:
     """Whether columns hold 0 and 1, or -1 and 1 throughout."""
-    return _are_marks(cells, names, _ZERO_ONE) or _are_marks(cells, names, _MINUS_ONE)
+    return _are_marks(cells, names, ZERO_ONE) or _are_marks(cells, names, _MINUS_ONE)
 
 
 def _are_marks(cells: Cells, names: Sequence[str], marks: Mapping[str, int]) -> bool:

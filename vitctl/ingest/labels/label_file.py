@@ -18,7 +18,7 @@ from vitctl.errors import InputError, UsageError
 from vitctl.ingest.labels.annotations import NoAnnotationsError, coco_cells, voc_cells
 from vitctl.ingest.labels.gathered import gathered
 from vitctl.ingest.labels.label_cells import Cells, cells_of
-from vitctl.ingest.labels.label_columns import LabelRows, image_column, label_rows
+from vitctl.ingest.labels.label_columns import ZERO_ONE, LabelRows, image_column, label_rows
 from vitctl.ingest.labels.label_paths import AMBIGUOUS, MISSING, Paths
 from vitctl.quoting import quoted
 from vitctl.textfiles import read_text
@@ -240,9 +240,8 @@ def fitted(
 def _certain(name: str, cells: Sequence[str], *, label: str) -> list[bool]:
     """Of each row of a label, whether it is one. Raises InputError where that is a matter of
     degree."""
-    values = {"0": False, "0.0": False, "1": True, "1.0": True, "false": False, "true": True}
     try:
-        return [values[cell.strip().lower()] for cell in cells]
+        return [bool(ZERO_ONE[cell.strip().lower()]) for cell in cells]
     except KeyError as error:
         raise InputError(
             f"{label} has a row for each label and a column {name} of how sure each is "
