@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from vitctl.errors import UsageError
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.labels.label_file import LabelTable
 
@@ -38,6 +39,14 @@ class Choices:
         """Whether anything is said of the columns of a table."""
         named = (self.image_column, self.label_column, self.label_separator)
         return self.multi_label or any(name is not None for name in named)
+
+    def check_no_columns(self, source: str) -> None:
+        """Raise UsageError where columns are named and there is no table."""
+        if self.names_columns and self.labels is None:
+            raise UsageError(
+                "--image-column, --label-column, --label-separator and --multi-label are for "
+                f"tables, and {source} is none"
+            )
 
     @property
     def takes_labels(self) -> bool:

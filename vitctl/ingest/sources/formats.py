@@ -127,7 +127,7 @@ def list_images(
                 hint=f"give the files in it: '{given.rstrip('/')}/*'",
             )
         if format is None and is_dataset(given):
-            _refuse_columns(choices, given)
+            choices.check_no_columns(given)
             return list_artifact(given, choices)
         if format is None and is_saved(given):
             return _listed(list_saved, given, _for_table(choices))
@@ -138,7 +138,7 @@ def list_images(
     if chosen.is_table:
         choices = _for_table(choices)
     elif not chosen.is_tree:
-        _refuse_columns(choices, given)
+        choices.check_no_columns(given)
     # A tar that is called one is no WebDataset, whatever lies in it.
     list_files = partial(list_tars, kind="tar") if format == "tar" else chosen.list_files
     return _listed(list_files, given, paths, choices)
@@ -164,14 +164,6 @@ def _for_table(choices: Choices) -> Choices:
             )
         return choices
     return replace(choices, labels=replace(choices.labels, image_column=None))
-
-
-def _refuse_columns(choices: Choices, given: str) -> None:
-    if choices.names_columns and choices.labels is None:
-        raise UsageError(
-            "--image-column, --label-column, --label-separator and --multi-label are for tables, "
-            f"and {given} is none"
-        )
 
 
 def expanded(given: str) -> list[bytes]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vitctl.errors import UsageError
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.labels.relabel import with_one_spelling, without
 from vitctl.ingest.listing import Listing
@@ -30,11 +29,8 @@ def read_tree(tree: Tree, choices: Choices) -> Listing:
     """The images of a tree of class folders, or without labels of its own of images anywhere in
     it. Raises `InputError` and `UsageError` with what to do.
     """
-    if choices.names_columns and choices.labels is None and not tree.sidecars.paths:
-        raise UsageError(
-            "--image-column, --label-column, --label-separator and --multi-label are for tables, "
-            f"and {tree.path} is none"
-        )
+    if not tree.sidecars.paths:
+        choices.check_no_columns(tree.path)
     if choices.unlabelled:
         listing = read_unlabelled(tree, chosen=choices.layout)
     elif choices.labels is not None:
