@@ -42,7 +42,7 @@ def record_images_in_order(
             open_records, requests, view=view, batch=batch, workers=workers, clock=clock
         )
     return pillow_pipeline.images_in_order(
-        lambda: pillow_pipeline.EncodedImages(open_records, pillow),
+        lambda: pillow_pipeline.PillowImages(open_records, pillow),
         requests,
         view=pillow,
         workers=workers,

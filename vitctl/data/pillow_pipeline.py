@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -19,9 +18,9 @@ from numpy.typing import NDArray
 from vitctl.data.config import EvalPreprocess
 from vitctl.data.numpy_preprocess import eval_pixels
 from vitctl.data.read_clock import ReadClock
-from vitctl.data.records import Records, read_images, unusable
+from vitctl.data.records import Records
 from vitctl.data.tensorflow import is_installed, tensorflow_missing
-from vitctl.data.tf_pipeline import StoredImages, record_images_in_order
+from vitctl.data.tf_pipeline import EncodedImages, StoredImages, record_images_in_order
 from vitctl.data.views import EvalView, Request
 from vitctl.errors import InputError
 from vitctl.pixels.header import BadImageError
@@ -33,27 +32,18 @@ Image = NDArray[np.float32]
 _AHEAD = 2
 
 
-class EncodedImages:
-    """The encoded images of records, as `images_in_order` reads them."""
-
-    shape: tuple[int, ...] = ()
+class PillowImages(EncodedImages):
+    """Those that Pillow decodes."""
 
     def __init__(self, open_records: Callable[[], Records], view: EvalView) -> None:
-        self._open_records, self._view = open_records, view
-        self._records = open_records()
-
-    def read(self, indices: NDArray[np.int64]) -> NDArray[np.object_]:
-        images = np.empty(len(indices), object)
-        images[:] = read_images(self._records, indices)
-        return images
+        super().__init__(open_records)
+        self._view = view
 
     def by_tensorflow(self, index: int, reason: str) -> Image:
         """An image that Pillow may decode to other pixels, for `reason`. Raises `UsageError` where
         TensorFlow is not installed."""
         if not is_installed():
-            with closing(self._open_records()) as records:
-                problem = unusable(records, index, reason)
-            raise tensorflow_missing(problem.message)
+            raise tensorflow_missing(self.unusable(index, reason).message)
         request = (np.array([index]), np.zeros((1, 2), np.int32))
         ((image,),) = record_images_in_order(
             self._open_records, [request], view=self._view, batch=1, workers=1
@@ -62,11 +52,7 @@ class EncodedImages:
 
     def culprit(self, indices: NDArray[np.int64], error: Exception) -> Exception:
         """The error that names the one image at `indices`, which failed with `error`."""
-        with closing(self._open_records()) as records:
-            return unusable(records, int(indices[0]), str(error))
-
-    def close(self) -> None:
-        self._records.close()
+        return self.unusable(int(indices[0]), str(error))
 
 
 def images_in_order(
@@ -121,7 +107,7 @@ def _row(images: StoredImages, index: int, row: Future[Image]) -> Image:
     try:
         return row.result()
     except DecodersDifferError as error:
-        assert isinstance(images, EncodedImages)  # pixels are not decoded
+        assert isinstance(images, PillowImages)  # pixels are not decoded
         return images.by_tensorflow(index, str(error))
     except (BadImageError, InputError) as error:
         raise images.culprit(np.array([index]), error) from None

@@ -8,6 +8,7 @@ costs 20 to 30 %, and Python threads that call a compiled function run at a thir
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 from vitctl.data.config import AugmentConfig, EvalPreprocess
 from vitctl.data.preprocess import eval_image, train_image
 from vitctl.data.read_clock import ReadClock
-from vitctl.data.records import Records, read_examples, read_images, unusable
+from vitctl.data.records import Records, read_images, unusable
 from vitctl.data.tensorflow import as_it_is, load_tensorflow, tf_reason
 from vitctl.data.views import Request, TrainView, View
+from vitctl.errors import InputError
 
 ImageFunction = Callable[[Any, Any], Any]
 """string[] or uint8[h, w, 3], int32[2] -> float32[h, w, 3]"""
@@ -46,34 +48,59 @@ class StoredImages(Protocol):
     def close(self) -> None: ...
 
 
-class RecordImages:
-    """The encoded images of records."""
+class EncodedImages:
+    """The encoded images of records, whoever decodes them."""
 
     shape: tuple[int, ...] = ()
 
-    def __init__(self, open_records: Callable[[], Records], function: ImageFunction) -> None:
+    def __init__(self, open_records: Callable[[], Records]) -> None:
         self._open_records = open_records
         self._records = open_records()
-        self._function = function
 
     def read(self, indices: NDArray[np.int64]) -> NDArray[np.object_]:
         images = np.empty(len(indices), object)
         images[:] = read_images(self._records, indices)
         return images
 
-    def culprit(self, indices: NDArray[np.int64], error: Exception) -> Exception:
-        tf = load_tensorflow()
-        records = self._open_records()  # a thread may still read from the others
-        examples = read_examples(records, indices)
-        for index, example in zip(indices, examples, strict=True):
-            try:
-                self._function(tf.constant(example.image), tf.zeros([2], tf.int32))
-            except tf.errors.OpError as alone:
-                return unusable(records, int(index), tf_reason(alone))
-        return error
+    def unusable(self, index: int, reason: str) -> InputError:
+        """The error that names the image at `index`, which can't be used for `reason`."""
+        # A thread may still read from the others.
+        with closing(self._open_records()) as records:
+            return unusable(records, index, reason)
 
     def close(self) -> None:
         self._records.close()
+
+
+class RecordImages(EncodedImages):
+    """Those that TensorFlow decodes in `function`."""
+
+    def __init__(self, open_records: Callable[[], Records], function: ImageFunction) -> None:
+        super().__init__(open_records)
+        self._function = function
+
+    def culprit(self, indices: NDArray[np.int64], error: Exception) -> Exception:
+        with closing(self._open_records()) as records:
+            images = read_images(records, indices)
+        failed = first_failure(self._function, images, np.zeros((len(images), 2), np.int32))
+        if failed is None:
+            return error
+        place, reason = failed
+        return self.unusable(int(indices[place]), reason)
+
+
+def first_failure(
+    function: ImageFunction, images: Iterable[bytes], seeds: NDArray[np.int32]
+) -> tuple[int, str] | None:
+    """The place of the first image for which a function fails, int32[n, 2] being the seeds, and
+    why; None if it fails for none."""
+    tf = load_tensorflow()
+    for place, (image, seed) in enumerate(zip(images, seeds, strict=True)):
+        try:
+            function(tf.constant(image), tf.constant(seed))
+        except tf.errors.OpError as error:
+            return place, tf_reason(error)
+    return None
 
 
 def image_function(view: View) -> ImageFunction:

@@ -19,7 +19,8 @@ from vitctl.data.example import image_of
 from vitctl.data.image_source import ImageSource
 from vitctl.data.order import augment_seeds, batches_of_order
 from vitctl.data.records import parsed, read_images, unusable
-from vitctl.data.tensorflow import as_it_is, load_tensorflow, tf_reason
+from vitctl.data.tensorflow import as_it_is, load_tensorflow
+from vitctl.data.tf_pipeline import first_failure
 from vitctl.data.views import Request
 from vitctl.errors import InputError, UsageError
 
@@ -115,14 +116,12 @@ class Decoding:
 
     def _culprit(self, error: Exception) -> Exception:
         """The error that names the first image that fails, which is one of the sample."""
-        tf = load_tensorflow()
         sample = self._sample
-        for index, image, seed in zip(sample.indices, sample.images, sample.seeds, strict=True):
-            try:
-                self._function(tf.constant(image), tf.constant(seed))
-            except tf.errors.OpError as alone:
-                return self._named(int(index), tf_reason(alone))
-        return error
+        failed = first_failure(self._function, sample.images, sample.seeds)
+        if failed is None:
+            return error
+        place, reason = failed
+        return self._named(int(sample.indices[place]), reason)
 
 
 def decoding(
