@@ -23,8 +23,7 @@ from vitctl.ingest.reading.streams import (
     decompressed,
     open_stream,
 )
-from vitctl.ingest.trees import zip_members
-from vitctl.ingest.trees.tar_members import members
+from vitctl.ingest.trees import tar_members, zip_members
 from vitctl.ingest.trees.zip_bytes import MemberStream
 from vitctl.ingest.trees.zip_members import is_zip_file
 from vitctl.places import nofollow
@@ -61,28 +60,29 @@ class ArchivedFile:
 class ArchiveWalk:
     """The files of one part, always in the same order."""
 
+    opens_zips: bool = False
+    """Whether a part may be a zip, and zips in archives are opened."""
     damage: list[str] = field(default_factory=list)
     folders: list[bytes] = field(default_factory=list)
     others: int = 0
     links: int = 0
     cut: int | None = None
     """The number of a file that turned out to be incomplete."""
-    opens_zips: bool = False
-    most_bytes: int = 0
+    _most_bytes: int = 0
     """Of all that lies in zips, so that none expands as no images do."""
     _count: int = 0
     _bytes: int = 0
 
     def all_files(self, part: Part) -> Generator[ArchivedFile]:
-        """The files of a part, whose zips are opened, too."""
-        self.opens_zips = True
-        self.most_bytes = max(SUSPICIOUS_BYTES, MOST_EXPANSION * part.size)
-        if is_zip_file(part.path):
+        """The files of a part. Raises OSError, `InputError` for a compression that can't be
+        read."""
+        self._most_bytes = max(SUSPICIOUS_BYTES, MOST_EXPANSION * part.size)
+        if self.opens_zips and is_zip_file(part.path):
             with open(part.path, "rb", buffering=0) as file:
                 yield from self._zipped(file.fileno(), part.size, below=b"", depth=0)
         else:
             with open_stream(part.path) as stream:
-                yield from self.files(stream)
+                yield from self._tarred(stream, below=b"", size=None, depth=0)
 
     def _zipped(
         self, descriptor: int, size: int, *, below: bytes, depth: int
@@ -91,24 +91,60 @@ class ArchiveWalk:
         try:
             for member in zip_members.members(partial(os.pread, descriptor), size):
                 name = self._joined(below, member.name)
-                if member.kind == "folder":
-                    self.folders.append(name)
-                elif member.kind == "link":
-                    self.links += 1
-                elif member.kind != "file":
-                    self.others += 1
+                if not self._is_file(name, member.kind):
+                    continue
+                self._bytes += member.size
+                if self._bytes > self._most_bytes:
+                    raise DamagedError(
+                        member.offset,
+                        f"the archive expands more than {MOST_EXPANSION} times, as no images do",
+                    )
+                stream = MemberStream(descriptor, member.offset, member.size)
+                if (ending := self._nested(name, depth)) is not None:
+                    yield from self._inside(stream, name, ending, size=member.size, depth=depth)
                 else:
-                    self._bytes += member.size
-                    if self._bytes > self.most_bytes:
-                        raise DamagedError(
-                            member.offset,
-                            f"the archive expands more than {MOST_EXPANSION} times, as no images "
-                            "do",
-                        )
-                    stream = MemberStream(descriptor, member.offset, member.size)
-                    yield from self._inside(name, stream, size=member.size, depth=depth)
+                    yield self._numbered(name, member.size, 0, stream)
         except DamagedError as error:
             self._note(error, below)
+
+    def _tarred(
+        self, stream: Stream, *, below: bytes, size: int | None, depth: int
+    ) -> Generator[ArchivedFile]:
+        """The files of a tar that begins where the stream stands."""
+        newest: int | None = None
+        try:
+            for member in tar_members.members(stream, size=size):
+                newest = None
+                name = self._joined(below, member.name)
+                if not self._is_file(name, member.kind):
+                    continue
+                if (ending := self._nested(name, depth)) is not None:
+                    yield from self._inside(stream, name, ending, size=member.size, depth=depth)
+                else:
+                    file = self._numbered(name, member.size, member.offset, stream)
+                    newest = file.number
+                    yield file
+        except DamagedError as error:
+            self._note(error, below)
+            self.cut = newest if newest is not None and stream.compressed else self.cut
+
+    def _is_file(self, name: bytes, kind: str) -> bool:
+        """Whether a member is a file; others are noted."""
+        if kind == "folder":
+            self.folders.append(name)
+        elif kind == "link":
+            self.links += 1
+        elif kind != "file":
+            self.others += 1
+        return kind == "file"
+
+    def _numbered(self, name: bytes, size: int, offset: int, stream: Stream) -> ArchivedFile:
+        number, self._count = self._count, self._count + 1
+        return ArchivedFile(name, size, number, offset, stream)
+
+    def _nested(self, name: bytes, depth: int) -> bytes | None:
+        """The ending of an archive that is opened."""
+        return ending_of(name, zips=self.opens_zips) if depth < _DEEPEST else None
 
     def _joined(self, below: bytes, name: bytes) -> bytes:
         """The path of a member of an archive in an archive. Kaggle's `train.zip` holds a folder
@@ -118,23 +154,17 @@ class ArchiveWalk:
         return below + (name.removeprefix(own) if doubled else name)
 
     def _inside(
-        self, name: bytes, stream: MemberStream, *, size: int, depth: int
+        self, stream: Stream, name: bytes, ending: bytes, *, size: int, depth: int
     ) -> Generator[ArchivedFile]:
-        """A member of a zip: a file, or the files in it if it is an archive."""
-        ending = ending_of(name, zips=True)
-        if ending is None or depth >= _DEEPEST:
-            number, self._count = self._count, self._count + 1
-            yield ArchivedFile(name, size, number, 0, stream)
-            return
+        """The files of an archive in an archive, which has the next `size` bytes of the stream."""
         folder = name[: -len(ending)] + b"/"
         if ending == ZIP:
             yield from self._unzipped(stream, size, below=folder, depth=depth + 1)
-            return
-        compression = _NESTED[ending]
-        inner: Stream = stream
-        if compression is not None:
+        elif (compression := _NESTED[ending]) is None:
+            yield from self._tarred(stream, below=folder, size=size, depth=depth + 1)
+        else:
             inner = decompressed(stream, size=size, compression=compression)
-        yield from self.files(inner, below=folder, depth=depth + 1)
+            yield from self._tarred(inner, below=folder, size=None, depth=depth + 1)
 
     def _unzipped(
         self, stream: Stream, size: int, *, below: bytes, depth: int
@@ -162,46 +192,6 @@ class ArchiveWalk:
     def _note(self, error: DamagedError, below: bytes) -> None:
         where = f" in {text_of(below.rstrip(b'/'))}" if below else ""
         self.damage.append(f"is damaged{where} at byte {error.at:,} ({error.reason})")
-
-    def files(
-        self, stream: Stream, *, below: bytes = b"", size: int | None = None, depth: int = 0
-    ) -> Generator[ArchivedFile]:
-        newest: int | None = None
-        try:
-            for member in members(stream, size=size):
-                newest = None
-                name = self._joined(below, member.name)
-                if member.kind == "folder":
-                    self.folders.append(name)
-                elif member.kind == "link":
-                    self.links += 1
-                elif member.kind == "other":
-                    self.others += 1
-                elif (
-                    ending := ending_of(name, zips=self.opens_zips)
-                ) is not None and depth < _DEEPEST:
-                    if ending == ZIP:
-                        folder = name[: -len(ending)] + b"/"
-                        yield from self._unzipped(
-                            stream, member.size, below=folder, depth=depth + 1
-                        )
-                        continue
-                    inner, inner_size = stream, member.size
-                    if (compression := _NESTED[ending]) is not None:
-                        inner = decompressed(stream, size=member.size, compression=compression)
-                    folder = name[: -len(ending)] + b"/"
-                    yield from self.files(
-                        inner,
-                        below=folder,
-                        size=inner_size if compression is None else None,
-                        depth=depth + 1,
-                    )
-                else:
-                    newest, self._count = self._count, self._count + 1
-                    yield ArchivedFile(name, member.size, newest, member.offset, stream)
-        except DamagedError as error:
-            self._note(error, below)
-            self.cut = newest if newest is not None and stream.compressed else self.cut
 
 
 def ending_of(name: bytes, *, zips: bool) -> bytes | None:

@@ -28,9 +28,6 @@ from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import Entry
 from vitctl.ingest.listing import Access, Listing
 from vitctl.ingest.parts import DamagedError, Part
-from vitctl.ingest.reading.streams import (
-    open_stream,
-)
 from vitctl.ingest.reading.windows import InParts, opened_window
 from vitctl.ingest.table import in_parts, read_table
 from vitctl.ingest.trees.archive_tree import ArchiveTree
@@ -77,12 +74,8 @@ class _InOrderReader:
             self.files.close()
             part = self.parts[entry.part]
             part.check_unchanged()
-            if self.nested:
-                walk = self.files.enter_context(closing(ArchiveWalk().all_files(part)))
-            else:
-                stream = self.files.enter_context(open_stream(part.path))
-                walk = ArchiveWalk().files(stream)
-            self.part, self.walk = entry.part, walk
+            walk = ArchiveWalk(opens_zips=self.nested).all_files(part)
+            self.part, self.walk = entry.part, self.files.enter_context(closing(walk))
         for file in self.walk:
             if file.number == entry.offset:
                 yield file
@@ -156,13 +149,9 @@ def list_tars(
     zips = 0
     cautions = []
     for number, part in enumerate(parts):
-        walk = ArchiveWalk()
-        with ExitStack() as opened:
-            if nested:
-                walked = opened.enter_context(closing(walk.all_files(part)))
-            else:
-                walked = walk.files(opened.enter_context(open_stream(part.path)))
-            for file in walked:
+        walk = ArchiveWalk(opens_zips=nested)
+        with closing(walk.all_files(part)) as files_of_part:
+            for file in files_of_part:
                 zips += file.name[-4:].lower() == ZIP
                 if kind != "tar":
                     samples.see(file)
