@@ -8,7 +8,7 @@ no path of a machine is in it: files are named beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vitctl import strict_json
@@ -163,7 +163,7 @@ def _record_sets(info: DatasetInfo) -> Iterator[dict[str, Any]]:
             _field("splits", "records", "sc:Integer", "How many images it has."),
         ],
         key="name",
-        types=["cr:Split"],
+        kind="cr:Split",
         data=[
             {"splits/name": name, "splits/kind": _SPLITS[name], "splits/records": split.examples}
             for name, split in info.splits.items()
@@ -179,19 +179,15 @@ def _classes(info: DatasetInfo) -> dict[str, Any]:
         _field("classes", "number", "sc:Integer", "The number that labels are."),
         _field("classes", "name", "sc:Text", "The name of the class."),
     ]
+    data: list[dict[str, Any]] = [
+        {"classes/number": number, "classes/name": name} for number, name in enumerate(info.classes)
+    ]
     if info.class_titles is not None:
         fields.append(_field("classes", "title", "sc:Text", "A readable name of the class."))
-    titles = info.class_titles or info.classes
-    data = [
-        {"classes/number": number, "classes/name": name, "classes/title": title}
-        for number, (name, title) in enumerate(zip(info.classes, titles, strict=True))
-    ]
-    if info.class_titles is None:
-        data = [{key: row[key] for key in row if key != "classes/title"} for row in data]
+        for row, title in zip(data, info.class_titles, strict=True):
+            row["classes/title"] = title
     described = "The classes, in the order of their numbers."
-    return _record_set(
-        "classes", described, fields, key="number", types=["sc:Enumeration"], data=data
-    )
+    return _record_set("classes", described, fields, key="number", kind="sc:Enumeration", data=data)
 
 
 def _fields(info: DatasetInfo) -> Iterator[dict[str, Any]]:
@@ -237,11 +233,11 @@ def _field(record_set: str, name: str, kind: str, description: str) -> dict[str,
 def _record_set(
     name: str,
     description: str,
-    fields: Iterable[dict[str, Any]],
+    fields: Sequence[dict[str, Any]],
     *,
     key: str,
-    types: Iterable[str] = (),
-    data: Iterable[Mapping[str, Any]] = (),
+    kind: str | None = None,
+    data: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     record_set: dict[str, Any] = {
         "@type": "cr:RecordSet",
@@ -249,10 +245,10 @@ def _record_set(
         "name": name,
         "description": description,
         "key": {"@id": f"{name}/{key}"},
-        "field": list(fields),
+        "field": fields,
     }
-    if types := list(types):
-        record_set["dataType"] = types[0]
-    if data := list(data):
+    if kind is not None:
+        record_set["dataType"] = kind
+    if data:
         record_set["data"] = data
     return record_set
