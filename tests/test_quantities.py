@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vitctl.quantities import show_bytes
+from vitctl.quantities import plural, show_bytes
 
 
 @pytest.mark.parametrize(
@@ -13,3 +13,9 @@ from vitctl.quantities import show_bytes
 )
 def test_bytes(bytes_, shown):
     assert show_bytes(bytes_) == shown
+
+
+def test_one_has_no_plural():
+    assert [plural(count, "run") for count in (0, 1, 2, 1000)] == [
+        "0 runs", "1 run", "2 runs", "1000 runs",
+    ]  # fmt: skip

@@ -60,6 +60,11 @@ def show_count(value: int) -> str:
     return str(value)
 
 
+def plural(count: int, noun: str) -> str:
+    """`1 run`, `3 runs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def show_bytes(count: int) -> str:
     """Bytes, in units of 1024."""
     value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]

@@ -17,6 +17,7 @@ from vitctl.advice.fitting import Fitted
 from vitctl.advice.rates import DAY_S, HOUR_S, ModelRate
 from vitctl.advice.target import Devices
 from vitctl.model import accounting
+from vitctl.quantities import plural
 from vitctl.scaling.fit import fit_law
 from vitctl.scaling.frontier import frontier
 from vitctl.scaling.model_laws import ModelLaw
@@ -106,7 +107,7 @@ def meaning(request: Goal, devices: Devices | None) -> str:
             hours = device_hours(budget, devices, price=request.price)
             return (
                 f"{hours:,.4g} device-hours, {hours / devices.count:,.4g} hours on "
-                f"{devices.count} device{'s' if devices.count != 1 else ''}"
+                f"{plural(devices.count, 'device')}"
             )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from stages.sweep.plan import PlannedRun, SweepPlan
 from vitctl import quantities
 from vitctl.artifacts.kinds.sweep import SweepTable
-from vitctl.quantities import show_bytes, show_count
+from vitctl.quantities import plural, show_bytes, show_count
 
 
 def totals(plan: SweepPlan) -> dict[str, str]:
@@ -42,7 +42,7 @@ def _trunks(trunks: int, shared: int, rows: int) -> str:
     if not shared:
         return "a run each: their schedules end by themselves"
     apart = "" if shared == trunks else f", {trunks - shared} of them a run for each duration"
-    return f"{trunks} trunk{'s' if trunks > 1 else ''} with a cooldown for each duration{apart}"
+    return f"{plural(trunks, 'trunk')} with a cooldown for each duration{apart}"
 
 
 def _time(plan: SweepPlan) -> str:

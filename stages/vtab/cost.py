@@ -161,7 +161,7 @@ def announced(cfg: VtabConfig, inputs: Inputs, *, emit: Emit) -> None:
         Settings(
             "VTAB-1k",
             {
-                "datasets": f"{len(configs)}, {runs} fine-tuning{'s' if runs > 1 else ''} each",
+                "datasets": f"{len(configs)}, {quantities.plural(runs, 'fine-tuning')} each",
                 "each": f"{_range([c.steps for c in configs])} steps of "
                 f"{_range([c.data.batch for c in configs])} images at "
                 f"{first.cfg.model.resolution} px, rate {rates}{chosen}",

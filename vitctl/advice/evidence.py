@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vitctl.errors import InputError, UsageError
-from vitctl.quantities import show_count
+from vitctl.quantities import plural, show_count
 from vitctl.quoting import quoted
 from vitctl.scaling.config import ColumnsConfig
 from vitctl.scaling.model_laws import ModelLaw, foretold, model_laws, models_with_laws
@@ -80,8 +80,8 @@ class Evidence:
         sizes = f"{show_count(low)} to {show_count(high)}" if low != high else show_count(low)
         runs, models = len(self.points), len(self.points.models)
         return (
-            f"{self.title}: {self.metric}, {runs} run{'s' if runs != 1 else ''} of {models} "
-            f"model{'s' if models != 1 else ''} on {sizes} images"
+            f"{self.title}: {self.metric}, {plural(runs, 'run')} of {plural(models, 'model')} on "
+            f"{sizes} images"
         )
 
 

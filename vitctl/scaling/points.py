@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from vitctl.errors import InputError
+from vitctl.quantities import plural
 from vitctl.scaling.laws import CEILING, Floats
 from vitctl.scaling.names import Measure
 
@@ -68,7 +69,7 @@ def check(points: Points, *, metric: Literal["error", "accuracy"] = "error") -> 
         _refuse((error < 0) | (error > ceiling), points, f"the {noun} is outside 0..{ceiling:g}")
     if (values := len(np.unique(compute))) < 3:
         raise InputError(
-            f"no law can be fitted to {_plural(len(points), 'run')} at {_plural(values, 'value')} "
+            f"no law can be fitted to {plural(len(points), 'run')} at {plural(values, 'value')} "
             "of compute",
             hint="give runs at six or more different values; --where may leave out too many",
         )
@@ -93,10 +94,6 @@ def check(points: Points, *, metric: Literal["error", "accuracy"] = "error") -> 
             f"{len(points)} runs; a trend needs {-threshold:+.2f}): the curve is flat or noise",
             hint="more runs, or runs further apart in compute, may show a trend",
         )
-
-
-def _plural(n: int, word: str) -> str:
-    return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
 def rank_correlation(x: Floats, y: Floats) -> float:

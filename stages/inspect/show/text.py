@@ -179,7 +179,7 @@ def time_by_account(run: Run) -> dict[str, str]:
     seconds = goodput.total(rows)
     if not sum(seconds.values()):
         return {}
-    starts = f"{len(rows)} start{'s' if len(rows) > 1 else ''}"
+    starts = quantities.plural(len(rows), "start")
     accounts = {"in all": f"{quantities.duration(sum(seconds.values()))} in {starts}"}
     for account, share in goodput.shares(seconds).items():
         accounts[goodput.WORDS[account]] = f"{share:6.1%}  {quantities.duration(seconds[account])}"

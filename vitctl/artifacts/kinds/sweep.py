@@ -9,6 +9,7 @@ from pydantic import Field
 
 from vitctl.artifacts.kinds.checkpoint import TriedRate
 from vitctl.artifacts.kinds.evaluation import Metric
+from vitctl.quantities import plural
 from vitctl.summaries import Count, Many, Part, Summary
 
 TABLE = "table.json"
@@ -127,11 +128,7 @@ class SweepTable(Summary):
 
     def phrases(self) -> Iterable[str]:
         models, sizes = {row.model for row in self.rows}, {row.data_size for row in self.rows}
-        yield f"{_plural(len(self.rows), 'run')} of {_plural(len(models), 'model')}"
-        yield f"on {_plural(len(sizes), 'size')} of training set"
+        yield f"{plural(len(self.rows), 'run')} of {plural(len(models), 'model')}"
+        yield f"on {plural(len(sizes), 'size')} of training set"
         yield f"part {self.part}" if self.part else ""
         yield f"{self.failed} failed" if self.failed else ""
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
