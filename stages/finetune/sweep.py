@@ -14,7 +14,7 @@ from vitctl.artifacts.kinds.checkpoint import Scores, TriedRate
 from vitctl.data.config import HELD_OUT
 from vitctl.errors import DivergedError
 from vitctl.events import Caution, Emit, Note, Settings
-from vitctl.recipes.held_out_scores import scores_of
+from vitctl.recipes.held_out_scores import in_words, try_rate
 from vitctl.settings.trees import Tree, merge
 from vitctl.train.config import TrainConfig
 
@@ -42,13 +42,7 @@ def train_candidates(
     for of_rate in candidates(cfg, sweep):
         rate = of_rate.schedule.peak_lr
         emit(Note(f"--sweep-lr: {rate:g}, with {sweep.share:.3g} of the images held out"))
-        try:
-            checkpoint = train(of_rate)
-        except DivergedError as error:
-            emit(Caution(f"--lr {rate:g}: {error.message}"))
-            tried.append(TriedRate(lr=rate, scores=None, id=None))
-            continue
-        tried.append(TriedRate(lr=rate, scores=scores_of(checkpoint), id=checkpoint.id))
+        tried.append(try_rate(of_rate, train=train, diverged=f"--lr {rate:g}", emit=emit))
     if all(candidate.scores is None for candidate in tried):
         lower = ",".join(f"{min(sweep.rates) / factor:.1g}" for factor in (10, 30))
         raise DivergedError(
@@ -66,7 +60,7 @@ def choose(
     scored = [(c, c.scores) for c in tried if c.scores is not None]
     best, scores = max(scored, key=lambda pair: rank(pair[1]))
     title = f"sweep of --lr on {scores.examples:,} held-out images"
-    emit(Settings(title, {f"{c.lr:g}": _shown(c, best=best) for c in tried}))
+    emit(Settings(title, {f"{c.lr:g}": in_words(c, chosen=c is best) for c in tried}))
     if scores.examples < _FEW and len(tried) > 1:
         emit(
             Caution(
@@ -85,10 +79,3 @@ def rank(scores: Scores) -> tuple[float, float]:
 
 def _changed(cfg: TrainConfig, changes: Tree) -> TrainConfig:
     return TrainConfig.model_validate(merge(cfg.model_dump(mode="json"), changes))
-
-
-def _shown(candidate: TriedRate, *, best: TriedRate) -> str:
-    if candidate.scores is None:
-        return "diverged"
-    shown = ", ".join(f"{title} {value}" for title, value in candidate.scores.shown().items())
-    return f"{shown}{'  (chosen)' if candidate is best else ''}"

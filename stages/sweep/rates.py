@@ -16,7 +16,7 @@ from vitctl.artifacts.kinds.sweep import RateOfSweep
 from vitctl.errors import DivergedError
 from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.quantities import show_count
-from vitctl.recipes.held_out_scores import scores_of
+from vitctl.recipes.held_out_scores import in_words, try_rate
 from vitctl.train.config import TrainConfig
 
 
@@ -29,20 +29,15 @@ def choose(
     for cfg in search.candidates:
         rate = cfg.schedule.peak_lr
         emit(Note(f"{title}: {rate:g}, {cfg.steps:,} steps"))
-        try:
-            checkpoint = train(cfg)
-        except DivergedError as error:
-            emit(Caution(f"{title}: {rate:g} diverged: {error.message}"))
-            tried.append(TriedRate(lr=rate, scores=None, id=None))
-            continue
-        tried.append(TriedRate(lr=rate, scores=scores_of(checkpoint), id=checkpoint.id))
+        diverged = f"{title}: {rate:g} diverged"
+        tried.append(try_rate(cfg, train=train, diverged=diverged, emit=emit))
     best = best_of(tried)
     if best is None:
         raise DivergedError(
             f"all candidates diverged for the {title}",
             hint=f"add lower ones to lr.candidates, as {min(c.lr for c in tried) / 10:.2g}",
         )
-    emit(Settings(title, {f"{one.lr:g}": _shown(one, chosen=one is best) for one in tried}))
+    emit(Settings(title, {f"{one.lr:g}": in_words(one, chosen=one is best) for one in tried}))
     if (caution := at_the_edge(best, tried)) is not None:
         emit(Caution(f"{title}: {caution}"))
     return RateOfSweep(
@@ -73,10 +68,3 @@ def at_the_edge(best: TriedRate, tried: Sequence[TriedRate]) -> str | None:
     if best.lr == min(rates):
         return f"the best is the lowest candidate, {best.lr:g}: a lower one may be better"
     return None
-
-
-def _shown(candidate: TriedRate, *, chosen: bool) -> str:
-    if candidate.scores is None:
-        return "diverged"
-    shown = ", ".join(f"{title} {value}" for title, value in candidate.scores.shown().items())
-    return f"{shown}{'  (chosen)' if chosen else ''}"

@@ -1,15 +1,40 @@
-"""Scores of a checkpoint on held-out images, to choose a learning rate by."""
+"""Learning rates that are tried, and scored on held-out images."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.kinds import CHECKPOINT
-from vitctl.artifacts.kinds.checkpoint import TITLES, Scores
+from vitctl.artifacts.kinds.checkpoint import TITLES, Scores, TriedRate
 from vitctl.artifacts.runs import run_of
-from vitctl.errors import InputError
+from vitctl.errors import DivergedError, InputError
+from vitctl.events import Caution, Emit
+from vitctl.train.config import TrainConfig
 from vitctl.train.telemetry import metrics
+
+
+def try_rate(
+    cfg: TrainConfig, *, train: Callable[[TrainConfig], Artifact], diverged: str, emit: Emit
+) -> TriedRate:
+    """Train a candidate and score it. One that diverges has no scores, and a caution says so, which
+    begins with `diverged`."""
+    rate = cfg.schedule.peak_lr
+    try:
+        checkpoint = train(cfg)
+    except DivergedError as error:
+        emit(Caution(f"{diverged}: {error.message}"))
+        return TriedRate(lr=rate, scores=None, id=None)
+    return TriedRate(lr=rate, scores=scores_of(checkpoint), id=checkpoint.id)
+
+
+def in_words(candidate: TriedRate, *, chosen: bool) -> str:
+    """The scores of a candidate, and whether it was chosen."""
+    if candidate.scores is None:
+        return "diverged"
+    shown = ", ".join(f"{title} {value}" for title, value in candidate.scores.shown().items())
+    return f"{shown}{'  (chosen)' if chosen else ''}"
 
 
 def scores_of(checkpoint: Artifact) -> Scores:

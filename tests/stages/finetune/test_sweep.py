@@ -18,6 +18,7 @@ from vitctl.artifacts.runs import run_of
 from vitctl.data.config import HELD_OUT
 from vitctl.errors import DivergedError, InputError, UsageError
 from vitctl.events import Caution, Settings, silent
+from vitctl.recipes.held_out_scores import scores_of
 from vitctl.settings.overrides import Overrides
 from vitctl.train.config import TrainRuntime
 from vitctl.train.run import trainer
@@ -141,7 +142,7 @@ def test_scores_that_a_signal_broke_off_are_those_that_the_run_made_up_for(tmp_p
     run = run_of(checkpoint)
     assert CHECKPOINT.summary(checkpoint).eval is None
     with pytest.raises(InputError, match="no held-out scores") as caught:
-        sweeps.scores_of(checkpoint)
+        scores_of(checkpoint)
     assert str(run.path) in caught.value.hint
     means = {"top1": 0.25, "top5": 1.0, "loss": None}
     averaged = {"ema_top1": 0.5, "ema_top5": 0.75, "ema_loss": 1.5} if ema else {}
@@ -150,4 +151,4 @@ def test_scores_that_a_signal_broke_off_are_those_that_the_run_made_up_for(tmp_p
             rows.row("eval", checkpoint.step - 1, **{**means, "top1": 0.0}, examples=8)
         rows.row("eval", checkpoint.step, split=HELD_OUT, **means, **averaged, examples=8)
     expected = {"top1": 0.5, "top5": 0.75, "loss": 1.5} if ema else means
-    assert sweeps.scores_of(checkpoint) == Scores(**expected, examples=8)
+    assert scores_of(checkpoint) == Scores(**expected, examples=8)
