@@ -223,10 +223,11 @@ def vtab(
     from stages.api.data import subset
     from stages.api.train import finetune
     from stages.vtab.settings import read_named, resolve, task_of
-    from stages.vtab.spec import Commands, VtabRuntime
+    from stages.vtab.spec import Commands
+    from vitctl.recipes.composed import ComposedRuntime
 
     call = Call(vtab, options)
-    runtime = call.runtime(VtabRuntime)
+    runtime = call.runtime(ComposedRuntime)
     checkpoint = call.input("checkpoint", source, option="source")
     named = (
         [(task_of(name), call.named(reference)) for name, reference in data.items()]

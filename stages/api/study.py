@@ -66,11 +66,11 @@ def sweep(
     of trained models; with `dry_run` what would be trained, at which cost. Runs that failed are
     rows of the table: `SWEEP.summary(artifact).failed` counts them."""
     from stages.sweep.settings import resolve, runtime_of
-    from stages.sweep.spec import SweepRuntime
+    from vitctl.recipes.composed import ComposedRuntime
 
     call = Call(sweep, options)
     given = Path(grid) if isinstance(grid, str) else grid
-    runtime = runtime_of(call.runtime(SweepRuntime), given)
+    runtime = runtime_of(call.runtime(ComposedRuntime), given)
     cfg, inputs = resolve(
         call.overrides,
         given,

@@ -5,20 +5,19 @@ Each by the command that a person would type, so that each is found again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from stages.sweep import rates
-from stages.sweep.spec import Inputs, ProbeConfig, SweepConfig, SweepRuntime
+from stages.sweep.spec import Inputs, ProbeConfig, SweepConfig
 from stages.sweep.trunks import GridBranch, GridTrunk, RateSearch, as_settings
 from vitctl.artifacts import Artifact, Store
-from vitctl.artifacts.kinds import DATASET
 from vitctl.artifacts.kinds.sweep import RateOfSweep
 from vitctl.artifacts.store import slug
 from vitctl.errors import DivergedError, InterruptedRun, VitctlError
 from vitctl.events import Emit
 from vitctl.quantities import show_count
+from vitctl.recipes.composed import ComposedRuntime, drawn
 from vitctl.settings.trees import from_keys
 from vitctl.train.config import TrainConfig
 
@@ -47,7 +46,7 @@ class SweepTraining:
     cfg: SweepConfig
     inputs: Inputs
     store: Store
-    runtime: SweepRuntime
+    runtime: ComposedRuntime
     emit: Emit
     chosen: dict[str, RateOfSweep] = field(default_factory=dict)
     _failed_searches: dict[str, VitctlError] = field(default_factory=dict)
@@ -70,13 +69,16 @@ class SweepTraining:
     # Images
 
     def _dataset(self, cfg: TrainConfig, size: int) -> Artifact:
-        """So many images of the split to train on, the first by a hash of their keys, so that the
-        smaller sizes lie inside the larger; other splits as they are."""
-        dataset, split = self.inputs.dataset, cfg.data.split
-        if DATASET.summary(dataset).examples[split] <= size:
-            return dataset
-        draw = {"images": size, "split": split, "seed": self.cfg.subset_seed}
-        return self.inputs.commands.subset(dataset, set=draw, store=self.store, emit=self.emit)
+        """So many images of the split to train on; the smaller sizes lie inside the larger."""
+        return drawn(
+            self.inputs.dataset,
+            images=size,
+            split=cfg.data.split,
+            seed=self.cfg.subset_seed,
+            subset=self.inputs.commands.subset,
+            store=self.store,
+            emit=self.emit,
+        )
 
     # Learning rates
 
@@ -131,7 +133,7 @@ class SweepTraining:
             steps=branch.cooldown,
             shape=self.cfg.cooldown_shape,
             weights="raw",
-            runtime=self._training_runtime(branch.steps),
+            runtime=self.runtime.of_each(steps=branch.steps),
             store=self.store,
             emit=self.emit,
         )
@@ -142,17 +144,11 @@ class SweepTraining:
             data=dataset,
             steps=cfg.steps,
             set=as_settings(cfg),
-            runtime=self._training_runtime(cfg.steps),
+            runtime=self.runtime.of_each(steps=cfg.steps),
             name=slug(name, default="sweep"),
             store=self.store,
             emit=self.emit,
         )
-
-    def _training_runtime(self, steps: int) -> Mapping[str, Any]:
-        runtime = self.runtime.model_dump(exclude={"name", "out", "force"})
-        if self.runtime.keep_every is None:  # what was asked for stays, and nothing between
-            runtime["keep_every"] = steps
-        return runtime
 
     # Measuring
 

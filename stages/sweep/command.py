@@ -9,11 +9,12 @@ from typing import Annotated
 from typer import Argument, Option
 
 from stages.sweep.settings import resolve, runtime_of
-from stages.sweep.spec import SweepConfig, SweepRuntime
+from stages.sweep.spec import SweepConfig
 from vitctl.console import flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
+from vitctl.recipes.composed import ComposedRuntime
 
 _SETTINGS = (
     Flag(
@@ -34,7 +35,7 @@ _RUNNING = tuple(
 )
 
 
-@verb(sets=Flags(SweepConfig, _SETTINGS), runs=Flags(SweepRuntime, _RUNNING), computes=True)
+@verb(sets=Flags(SweepConfig, _SETTINGS), runs=Flags(ComposedRuntime, _RUNNING), computes=True)
 def sweep(
     session: Session,
     grid: Annotated[
@@ -60,7 +61,7 @@ def sweep(
     # Made of other stages: they come from above, as from a program of a user.
     from stages import api
 
-    runtime = runtime_of(session.runtime(SweepRuntime), grid)
+    runtime = runtime_of(session.runtime(ComposedRuntime), grid)
     cfg, inputs = resolve(
         session.overrides,
         grid,

@@ -11,7 +11,6 @@ from typing import Literal
 import jax
 
 from stages.sweep.sentences import of_a_run
-from stages.sweep.spec import SweepRuntime
 from stages.sweep.trunks import GridTrunk, RateSearch
 from vitctl.advice import own_runs, rates, target
 from vitctl.advice.fitting import Fitted
@@ -19,6 +18,7 @@ from vitctl.advice.rates import ModelRate
 from vitctl.artifacts import Store
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.hardware import machine
+from vitctl.recipes.composed import ComposedRuntime
 from vitctl.sharding import spec as specs
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import footprint
@@ -67,7 +67,7 @@ def costs_of(
     trunks: Sequence[GridTrunk],
     searches: Sequence[RateSearch],
     *,
-    runtime: SweepRuntime,
+    runtime: ComposedRuntime,
     store: Store,
 ) -> Costs:
     """What is known of the costs on this machine.
@@ -93,7 +93,7 @@ def _layouts(
     trunks: Sequence[GridTrunk],
     searches: Sequence[RateSearch],
     *,
-    runtime: SweepRuntime,
+    runtime: ComposedRuntime,
     devices: int,
 ) -> dict[str, tuple[TrainConfig, footprint.MemoryPlan]]:
     """How each kind of run is laid out, as training itself chooses it."""

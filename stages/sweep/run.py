@@ -15,7 +15,7 @@ from stages.sweep.grid import expand
 from stages.sweep.plan import SweepPlan
 from stages.sweep.row import is_accuracy, row_of
 from stages.sweep.sentences import emitted_in_a_grid
-from stages.sweep.spec import VERSION, Inputs, SweepConfig, SweepRuntime, parsed_part
+from stages.sweep.spec import VERSION, Inputs, SweepConfig, parsed_part
 from stages.sweep.trunks import searches_of
 from vitctl import quantities
 from vitctl.artifacts import Artifact, Recipe, Store
@@ -31,6 +31,7 @@ from vitctl.errors import VitctlError
 from vitctl.events import Caution, Emit, Note, Settings, of_a_part, silent
 from vitctl.places import place
 from vitctl.recipes import pretraining
+from vitctl.recipes.composed import ComposedRuntime
 from vitctl.settings.trees import at, from_keys
 
 
@@ -39,7 +40,7 @@ def run(
     inputs: Inputs,
     *,
     store: Store,
-    runtime: SweepRuntime,
+    runtime: ComposedRuntime,
     emit: Emit = silent,
 ) -> Artifact:
     """Train the grid, cheap runs first, and publish the table. Each part is an artifact or a run of
@@ -83,7 +84,7 @@ def planned(
     inputs: Inputs,
     *,
     store: Store,
-    runtime: SweepRuntime,
+    runtime: ComposedRuntime,
     emit: Emit = silent,
 ) -> SweepPlan:
     """What will be trained at which cost; nothing is made.
@@ -175,7 +176,7 @@ def _published(
     summary: SweepTable,
     *,
     store: Store,
-    runtime: SweepRuntime,
+    runtime: ComposedRuntime,
     emit: Emit,
 ) -> Artifact:
     failed = [

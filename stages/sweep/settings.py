@@ -13,7 +13,6 @@ from stages.sweep.spec import (
     ProbeConfig,
     SweepCommands,
     SweepConfig,
-    SweepRuntime,
     parsed_part,
 )
 from vitctl.artifacts import Artifact
@@ -21,6 +20,7 @@ from vitctl.artifacts.store import slug
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note
 from vitctl.quoting import quoted
+from vitctl.recipes.composed import ComposedRuntime
 from vitctl.settings.config import Config
 from vitctl.settings.overrides import Overrides, check_keys, read_toml
 from vitctl.settings.trees import Tree, at, from_keys, merge
@@ -71,7 +71,7 @@ def resolve(
     return cfg, Inputs(images, probe_data, commands)
 
 
-def runtime_of(runtime: SweepRuntime, grid: Grid) -> SweepRuntime:
+def runtime_of(runtime: ComposedRuntime, grid: Grid) -> ComposedRuntime:
     """With the name of the grid's file for the table, where nobody gives one."""
     if runtime.name is not None or runtime.out is not None or isinstance(grid, Mapping):
         return runtime

@@ -24,9 +24,9 @@ from vitctl.events import Emit
 from vitctl.optim.schedules import CooldownShape
 from vitctl.quantities import Unit, parse_amount, parse_count
 from vitctl.quoting import quoted
+from vitctl.recipes.composed import SubsetCommand
 from vitctl.settings.config import Config
 from vitctl.summaries import WeightsName
-from vitctl.train.config import TrainRuntime
 
 VERSION = 1
 
@@ -219,14 +219,6 @@ def parsed_part(text: str) -> tuple[int, int]:
     return index, count
 
 
-class SelectCommand(Protocol):
-    """`stages.api.subset`."""
-
-    def __call__(
-        self, data: Artifact, *, set: Mapping[str, Any], store: Any, emit: Emit
-    ) -> Artifact: ...
-
-
 class PretrainCommand(Protocol):
     """`stages.api.pretrain`."""
 
@@ -278,7 +270,7 @@ class MeasureCommand(Protocol):
 class SweepCommands:
     """The commands that this one is made of, and the settings that probes have."""
 
-    subset: SelectCommand
+    subset: SubsetCommand
     pretrain: PretrainCommand
     cooldown: CooldownCommand
     probes: Mapping[ProbeCommand, MeasureCommand]
@@ -288,7 +280,7 @@ class SweepCommands:
     def of(
         cls,
         *,
-        subset: SelectCommand,
+        subset: SubsetCommand,
         pretrain: PretrainCommand,
         cooldown: CooldownCommand,
         fewshot: MeasureCommand,
@@ -323,10 +315,3 @@ class Inputs:
             if dataset.id != self.dataset.id
         )
         return self.dataset.as_parent("data"), *probes
-
-
-class SweepRuntime(TrainRuntime):
-    """As of training, but each run is scored at its end only, and keeps its last checkpoint."""
-
-    eval_every: NonNegativeInt | None = 0
-    keep_newest: PositiveInt = 1

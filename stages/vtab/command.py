@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Option
 
 from stages.vtab.settings import read_named, read_rates, resolve
-from stages.vtab.spec import Commands, VtabConfig, VtabRuntime
+from stages.vtab.spec import Commands, VtabConfig
 from vitctl import quantities
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.kinds import VTAB
@@ -17,6 +17,7 @@ from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.events import Settings
+from vitctl.recipes.composed import ComposedRuntime
 
 _SETTINGS = (
     Flag(
@@ -69,7 +70,7 @@ _RUNNING = tuple(
 )
 
 
-@verb(sets=Flags(VtabConfig, _SETTINGS), runs=Flags(VtabRuntime, _RUNNING), computes=True)
+@verb(sets=Flags(VtabConfig, _SETTINGS), runs=Flags(ComposedRuntime, _RUNNING), computes=True)
 def vtab(
     session: Session,
     source: flags.Sources = None,
@@ -90,7 +91,7 @@ def vtab(
     # The one stage that is made of others: they come from above, as from a program of a user.
     from stages import api
 
-    runtime = session.runtime(VtabRuntime)
+    runtime = session.runtime(ComposedRuntime)
     named = read_named(data or [])
     checkpoints = session.several("checkpoint", source, option="--from")
     datasets = [

@@ -7,7 +7,7 @@ from typing import Any
 
 from stages.vtab import text
 from stages.vtab.cost import settings_of, trained_with
-from stages.vtab.spec import PRESET, VERSION, Inputs, TaskData, VtabConfig, VtabRuntime
+from stages.vtab.spec import PRESET, VERSION, Inputs, TaskData, VtabConfig
 from vitctl import quantities
 from vitctl.artifacts import Artifact, Draft, Recipe, Store
 from vitctl.artifacts.documents import json_bytes
@@ -21,6 +21,7 @@ from vitctl.events import Caution, Emit, Note, Settings, of_a_part, silent
 from vitctl.measures.vtab import means
 from vitctl.probe import intervals
 from vitctl.recipes import branching, overlap
+from vitctl.recipes.composed import ComposedRuntime, drawn
 from vitctl.recipes.naming import name_of
 
 RESULTS, CSV, TABLE = "results.json", "results.csv", "table.txt"
@@ -35,7 +36,7 @@ def run(
     inputs: Inputs,
     *,
     store: Store,
-    runtime: VtabRuntime,
+    runtime: ComposedRuntime,
     emit: Emit = silent,
 ) -> Artifact:
     """Fine-tune on each dataset and publish the table. Each fine-tuning is a run of its own in the
@@ -74,7 +75,7 @@ def _fine_tuned(
     inputs: Inputs,
     *,
     store: Store,
-    runtime: VtabRuntime,
+    runtime: ComposedRuntime,
     emit: Emit,
 ) -> Artifact:
     # One dataset after the other
@@ -134,14 +135,19 @@ def _score(
     one: TaskData,
     *,
     store: Store,
-    runtime: VtabRuntime,
+    runtime: ComposedRuntime,
     emit: Emit,
 ) -> TaskScore:
     """Draw, fine-tune, and read off what the run's last checkpoint scores on the whole split."""
-    data = _drawn(cfg, inputs, one, store=store, emit=emit)
-    how = runtime.model_dump(exclude={"name", "out", "force"})
-    if runtime.keep_every is None:  # the last alone
-        how["keep_every"] = trained_with(cfg, inputs.checkpoint, one).steps
+    data = drawn(
+        one.dataset,
+        images=cfg.images,
+        split=cfg.train_split,
+        seed=cfg.seed,
+        subset=inputs.commands.subset,
+        store=store,
+        emit=emit,
+    )
     tuned = inputs.commands.finetune(
         inputs.checkpoint,
         data=data,
@@ -150,7 +156,7 @@ def _score(
         preset=PRESET,
         sweep_lr=cfg.sweep_lr,
         set=settings_of(cfg, one),
-        runtime=how,
+        runtime=runtime.of_each(steps=trained_with(cfg, inputs.checkpoint, one).steps),
         name=slug(f"{name_of(inputs.checkpoint)}-{one.task.name}", default="vtab"),
         force=runtime.force,
         store=store,
@@ -180,15 +186,6 @@ def _score(
         checkpoint=tuned.id,
         **known,
     )
-
-
-def _drawn(cfg: VtabConfig, inputs: Inputs, one: TaskData, *, store: Store, emit: Emit) -> Artifact:
-    """So many images of the split to train on, as a dataset of its own: the first by a hash of
-    their keys and the seed. Other splits are as they were."""
-    if DATASET.summary(one.dataset).examples[cfg.train_split] <= cfg.images:
-        return one.dataset
-    draw = {"images": cfg.images, "split": cfg.train_split, "seed": cfg.seed}
-    return inputs.commands.subset(one.dataset, set=draw, store=store, emit=emit)
 
 
 def _error(failed: list[tuple[TaskData, VitctlError]], *, of: int) -> VitctlError:

@@ -13,10 +13,10 @@ from vitctl.artifacts import Artifact
 from vitctl.artifacts.manifest import Parent
 from vitctl.events import Emit
 from vitctl.measures.vtab import Task
+from vitctl.recipes.composed import SubsetCommand
 from vitctl.recipes.recipe import Preset
 from vitctl.settings.config import Config
 from vitctl.summaries import WeightsName
-from vitctl.train.config import TrainRuntime
 
 VERSION = 1
 
@@ -72,14 +72,6 @@ class TaskData:
     split: str
 
 
-class SubsetCommand(Protocol):
-    """`stages.api.subset`."""
-
-    def __call__(
-        self, data: Artifact, *, set: Mapping[str, Any], store: Any, emit: Emit
-    ) -> Artifact: ...
-
-
 class FinetuneCommand(Protocol):
     """`stages.api.finetune`."""
 
@@ -128,10 +120,3 @@ class Inputs:
         """As a result records them: the task is the role, as it decides the means."""
         data = (one.dataset.as_parent(f"data-{one.task.name}") for one in self.tasks)
         return self.checkpoint.as_parent("from"), *data
-
-
-class VtabRuntime(TrainRuntime):
-    """As of training, but each run is scored at its end only, and keeps its last checkpoint."""
-
-    eval_every: NonNegativeInt | None = 0
-    keep_newest: PositiveInt = 1

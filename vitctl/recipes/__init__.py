@@ -4,6 +4,7 @@ recipe       the form of a recipe file
 settings     what a user gives -> the settings of a training run
 cropping     the smallest crop of small images
 pretraining  model, data and recipe -> the settings of pretraining
+composed     commands that train several models by others: how each is trained, and its images
 branching    a checkpoint -> the settings of a run that branches off it
 going_on     a checkpoint and images -> the settings of pretraining that goes on from it
 finetuning   a pretrained checkpoint and a dataset -> the settings of fine-tuning

@@ -13,7 +13,7 @@ from stages.vtab import run as vtab_stage
 from stages.vtab.answer import as_text
 from stages.vtab.cost import planned
 from stages.vtab.settings import read_named, resolve, task_of
-from stages.vtab.spec import Commands, VtabRuntime
+from stages.vtab.spec import Commands
 from tests import made, schemas
 from tests.artifacts.making import dataset
 from tests.stages.finetune.test_finetune import dataset as photos
@@ -23,6 +23,7 @@ from vitctl.errors import DivergedError, InterruptedRun, NotFoundError, UsageErr
 from vitctl.events import Caution, Note, Settings, silent
 from vitctl.measures.vtab import TASKS
 from vitctl.model import accounting
+from vitctl.recipes.composed import ComposedRuntime
 from vitctl.settings.overrides import Overrides
 
 
@@ -60,7 +61,7 @@ def settled(store, named, *, trains, emit=silent, **settings):
 def table_of(store, named, *, trains, events=None, **settings):
     emit = silent if events is None else events.append
     cfg, inputs = settled(store, named, trains=trains, emit=emit, **settings)
-    return vtab_stage.run(cfg, inputs, store=store, runtime=VtabRuntime(), emit=emit)
+    return vtab_stage.run(cfg, inputs, store=store, runtime=ComposedRuntime(), emit=emit)
 
 
 def pair(store):
