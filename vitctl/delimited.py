@@ -1,4 +1,4 @@
-"""Rows of cells in text: CSV, TSV and what spreadsheets call CSV.
+"""Rows of cells in text: CSV, TSV and what spreadsheets call CSV are read, CSV is written.
 
 The separator is the one of the file's ending where every row then has the header's number of cells;
 otherwise the first of comma, semicolon and tab that gives a table. Separators after the last cell
@@ -10,7 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vitctl.errors import InputError
 from vitctl.quoting import quoted
@@ -33,6 +35,15 @@ class Rows:
     rows: list[list[str]]
     numbers: list[int]
     remarks: tuple[str, ...] = ()
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """CSV of one row or more, whose columns are those of the first."""
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
 
 
 def parse(text: Text, *, separator: str = ",", numbers: bool = True) -> Rows:

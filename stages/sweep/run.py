@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +25,7 @@ from vitctl.artifacts.kinds import SWEEP
 from vitctl.artifacts.kinds.sweep import CSV, PARQUET, TABLE, SweepTable
 from vitctl.artifacts.references import plain_name
 from vitctl.artifacts.store import slug
+from vitctl.delimited import csv_text
 from vitctl.errors import VitctlError
 from vitctl.events import Caution, Emit, Note, Settings, of_a_part, silent
 from vitctl.places import place
@@ -196,7 +195,7 @@ def _published(
             return draft.finished
         table = summary.table()
         draft.write(TABLE, json_bytes(table))
-        draft.write(CSV, _csv(table))
+        draft.write(CSV, csv_text(table).encode())
         parquet = _parquet(table)
         if parquet is not None:
             draft.write(PARQUET, parquet)
@@ -232,14 +231,6 @@ def _recipe(
         config={**config, "failed": list(failed)} if failed else config,
         parents=inputs.parents,
     )
-
-
-def _csv(table: Sequence[dict[str, Any]]) -> bytes:
-    out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, fieldnames=list(table[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return out.getvalue().encode()
 
 
 def _parquet(table: Sequence[dict[str, Any]]) -> bytes | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 
 from stages.vtab.spec import TaskData
 from vitctl.artifacts.kinds.vtab import TaskScore, Vtab
+from vitctl.delimited import csv_text
 from vitctl.errors import VitctlError
 from vitctl.measures.vtab import GROUPS, TASKS
 
@@ -55,14 +54,12 @@ def as_table(summary: Vtab) -> str:
 
 def as_csv(summary: Vtab) -> str:
     """A row for each dataset."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, _FIELDS, lineterminator="\n")
-    writer.writeheader()
+    rows = []
     for row in _ordered(summary.tasks):
         low, high = row.interval
         fields = {name: getattr(row, name, None) for name in _FIELDS}
-        writer.writerow({**fields, "low": low, "high": high})
-    return out.getvalue()
+        rows.append({**fields, "low": low, "high": high})
+    return csv_text(rows)
 
 
 def compared(summaries: Sequence[Vtab]) -> dict[str, str]:

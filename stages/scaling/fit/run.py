@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from stages.scaling.analysis import resolve_config, say_guesses, study_table
 from stages.scaling.fit.announce import announce
@@ -17,6 +13,7 @@ from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import SCALING_FIT
 from vitctl.artifacts.references import plain_name
 from vitctl.artifacts.store import slug
+from vitctl.delimited import csv_text
 from vitctl.events import Emit, silent
 from vitctl.scaling.config import ScalingConfig
 from vitctl.stage import Runtime
@@ -56,7 +53,7 @@ def run(
 
             # ---- Publish it
             (draft.path / REPORT).write_atomic(json_bytes(whole))
-            (draft.path / RESIDUALS).write_atomic(_csv(summary["residuals"]))
+            (draft.path / RESIDUALS).write_atomic(csv_text(summary["residuals"]).encode())
             artifact = draft.publish(summary=summary)
         else:
             artifact = draft.finished
@@ -76,11 +73,3 @@ def _parent(table: Table, inputs: Inputs) -> Parent:
         digest=table.sha256,
         path=str(Path(table.source).resolve()),
     )
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
-    out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue().encode()
