@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from vitctl.artifacts import Artifact, Parent
+from vitctl.artifacts.references import plain_name
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.scaling import report
@@ -18,6 +22,24 @@ _FRONTIERS: dict[FrontierRule, str] = {
     "hull": "the law is fitted to the lower convex hull of the runs in log-log",
     "all": "the law is fitted to every run",
 }
+
+
+def parent_of(table: Table, sweep: Artifact | None) -> Parent:
+    """A table as an input: known by its bytes, wherever it lies; that of a sweep by the sweep."""
+    if sweep is not None:
+        return sweep.as_parent("sweep")
+    return Parent(
+        role="table",
+        kind="source",
+        id=table.sha256,
+        digest=table.sha256,
+        path=str(Path(table.source).resolve()),
+    )
+
+
+def name_of(table: Table, sweep: Artifact | None) -> str:
+    """What results of a table are named after: its file, or its sweep."""
+    return Path(table.source).stem if sweep is None else plain_name(sweep)
 
 
 def resolve_config(cfg: ScalingConfig, table: Table) -> ScalingConfig:

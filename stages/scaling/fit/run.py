@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from stages.scaling.analysis import resolve_config, say_guesses, study_table
+from stages.scaling.analysis import name_of, parent_of, resolve_config, say_guesses, study_table
 from stages.scaling.fit.announce import announce
 from stages.scaling.fit.spec import REPORT, RESIDUALS, VERSION, Inputs
-from vitctl.artifacts import Artifact, Parent, Recipe, Store, crew
+from vitctl.artifacts import Artifact, Recipe, Store, crew
 from vitctl.artifacts.documents import json_bytes
 from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import SCALING_FIT
-from vitctl.artifacts.references import plain_name
 from vitctl.artifacts.store import slug
 from vitctl.delimited import csv_text
 from vitctl.events import Emit, silent
 from vitctl.scaling.config import ScalingConfig
 from vitctl.stage import Runtime
-from vitctl.tables import Table, read_table
+from vitctl.tables import read_table
 
 
 def run(
@@ -38,9 +35,9 @@ def run(
         version=VERSION,
         kind=SCALING_FIT.name,
         config=cfg.model_dump(mode="json"),
-        parents=(_parent(table, inputs),),
+        parents=(parent_of(table, inputs.sweep),),
     )
-    stem = Path(table.source).stem if inputs.sweep is None else plain_name(inputs.sweep)
+    stem = name_of(table, inputs.sweep)
     name = runtime.name or slug(f"{stem}-{cfg.columns.metric}", default="table")
     with crew.of(store).open(
         recipe, name=name, out=runtime.out, force=runtime.force, emit=emit, resumable=False
@@ -60,16 +57,3 @@ def run(
     announce(SCALING_FIT.summary(artifact), emit=emit)
     emit(following(artifact))
     return artifact
-
-
-def _parent(table: Table, inputs: Inputs) -> Parent:
-    """A table is known by its bytes, wherever it lies; that of a sweep by the sweep."""
-    if inputs.sweep is not None:
-        return inputs.sweep.as_parent("sweep")
-    return Parent(
-        role="table",
-        kind="source",
-        id=table.sha256,
-        digest=table.sha256,
-        path=str(Path(table.source).resolve()),
-    )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from stages.scaling.analysis import resolve_config, say_guesses, study_table
+from stages.scaling.analysis import name_of, parent_of, resolve_config, say_guesses, study_table
 from stages.scaling.fit.spec import REPORT
 from stages.scaling.plot.spec import VERSION, FigureName, Inputs, PlotConfig
 from vitctl import extras
@@ -71,7 +70,7 @@ def run(
         config=cfg.model_dump(mode="json"),
         parents=(_parent(inputs, table),),
     )
-    name = runtime.name or slug(_stem(inputs), default="table")
+    name = runtime.name or slug(_stem(inputs, table), default="table")
     with crew.of(store).open(
         recipe, name=name, out=runtime.out, force=runtime.force, emit=emit, resumable=False
     ) as draft:
@@ -131,15 +130,14 @@ def _parent(inputs: Inputs, table: Table | None) -> Parent:
     if table is None:
         assert inputs.fit is not None
         return inputs.fit.as_parent("fit")
-    if inputs.sweep is not None:
-        return inputs.sweep.as_parent("sweep")
-    path = str(Path(table.source).resolve())
-    return Parent(role="table", kind="source", id=table.sha256, digest=table.sha256, path=path)
+    return parent_of(table, inputs.sweep)
 
 
-def _stem(inputs: Inputs) -> str:
-    artifact = inputs.fit or inputs.sweep
-    return Path(str(inputs.table)).stem if artifact is None else plain_name(artifact)
+def _stem(inputs: Inputs, table: Table | None) -> str:
+    if table is None:
+        assert inputs.fit is not None
+        return plain_name(inputs.fit)
+    return name_of(table, inputs.sweep)
 
 
 def _cannot(figure: FigureName, *, requested: bool, emit: Emit) -> None:
