@@ -14,11 +14,11 @@ from stages.sweep.trunks import (
     GridTrunk,
     RateSearch,
     branches_by_cost,
-    columns_of,
+    by_column,
+    flops_of,
     searches_of,
 )
 from vitctl.model import accounting
-from vitctl.optim import frozen
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,7 @@ class PlannedRun:
     @property
     def axes(self) -> dict[str, Any]:
         """By column."""
-        names = columns_of(self.trunk.axes)
-        return {names[key]: value for key, value in self.trunk.axes.items()}
+        return by_column(self.trunk.axes)
 
     def as_json(self) -> dict[str, Any]:
         cfg, branch = self.branch.cfg, self.branch
@@ -97,7 +96,7 @@ class SweepPlan:
         return PlannedRun(
             trunk=trunk,
             branch=branch,
-            flops=float(images * frozen.trained_flops(cfg.model, cfg.optim)),
+            flops=flops_of(cfg, images=images),
             bytes=checkpoints * checkpoint_bytes(cfg),
             seconds=self.costs.seconds(cfg, images=images),
             basis=self.costs.basis(cfg),

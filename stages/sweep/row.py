@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from stages.sweep.cells import BranchResult
 from stages.sweep.cost import core_days
 from stages.sweep.spec import ProbeConfig
-from stages.sweep.trunks import columns_of
+from stages.sweep.trunks import SEED, by_column
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.kinds import EVALUATION, FEWSHOT
 from vitctl.artifacts.kinds.evaluation import Metric
@@ -17,7 +17,6 @@ from vitctl.errors import VitctlError
 from vitctl.model import accounting
 from vitctl.train.telemetry import goodput
 
-_SEED = "seed"
 _USEFUL = ("step", "data_wait")
 
 
@@ -26,14 +25,13 @@ def row_of(result: BranchResult, probes: Sequence[ProbeConfig]) -> SweepRow:
     trunk, branch = result.trunk, result.branch
     cfg = trunk.with_rate(branch, result.rate)
     days = core_days(cfg, images=branch.images)
-    names = columns_of(trunk.axes)
     metrics: dict[str, Metric] = {}
     for probe, artifact in zip(probes, result.probes, strict=False):
         metrics |= dict(metrics_of(probe, artifact))
     return SweepRow(
         model=trunk.model,
         data_size=trunk.size,
-        axes={names[key]: value for key, value in trunk.axes.items() if key != _SEED},
+        axes={name: value for name, value in by_column(trunk.axes).items() if name != SEED},
         seed=cfg.seed,
         steps=branch.steps,
         trunk_steps=branch.trunk_steps,

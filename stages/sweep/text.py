@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from stages.sweep.plan import PlannedRun, SweepPlan
+from stages.sweep.trunks import in_short
 from vitctl import quantities
 from vitctl.artifacts.kinds.sweep import SweepTable
 from vitctl.quantities import plural, show_bytes, show_count
@@ -86,7 +86,7 @@ def _row(run: PlannedRun, axes: Sequence[str]) -> list[str]:
     return [
         run.trunk.model,
         show_count(run.trunk.size),
-        *(_value(values[name]) for name in axes),
+        *(in_short(values[name]) for name in axes),
         show_count(branch.steps),
         show_count(branch.cooldown) if branch.cooldown else "none",
         show_count(branch.images),
@@ -98,10 +98,6 @@ def _row(run: PlannedRun, axes: Sequence[str]) -> list[str]:
         show_bytes(run.bytes),
         "" if run.seconds is None else quantities.duration(run.seconds),
     ]
-
-
-def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def outcome(summary: SweepTable) -> dict[str, str]:
@@ -125,6 +121,6 @@ def outcome(summary: SweepTable) -> dict[str, str]:
 
 def _title(summary: SweepTable, index: int) -> str:
     row = summary.rows[index]
-    axes = [f"{name} {_value(value)}" for name, value in row.axes.items()]
+    axes = [f"{name} {in_short(value)}" for name, value in row.axes.items()]
     parts = [row.model, f"{show_count(row.data_size)} images", *axes]
     return f"{', '.join(parts)}, {show_count(row.images_seen)} seen"

@@ -44,7 +44,7 @@ class GridBranch:
     @property
     def flops(self) -> float:
         """Of this run alone."""
-        return float(self.images * frozen.trained_flops(self.cfg.model, self.cfg.optim))
+        return flops_of(self.cfg, images=self.images)
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,7 @@ class RateSearch:
 
     @property
     def flops(self) -> float:
-        return sum(
-            float(one.steps * one.data.batch * frozen.trained_flops(one.model, one.optim))
-            for one in self.candidates
-        )
+        return sum(flops_of(one, images=one.steps * one.data.batch) for one in self.candidates)
 
 
 @dataclass(frozen=True)
@@ -105,9 +102,7 @@ class GridTrunk:
         if not self.is_shared:
             return self.flops_apart
         steps = self.branches[-1].trunk_steps + sum(branch.cooldown for branch in self.branches)
-        return float(
-            steps * self.cfg.data.batch * frozen.trained_flops(self.cfg.model, self.cfg.optim)
-        )
+        return flops_of(self.cfg, images=steps * self.cfg.data.batch)
 
     @property
     def flops_apart(self) -> float:
@@ -125,23 +120,29 @@ class GridTrunk:
         )
 
 
+def flops_of(cfg: TrainConfig, *, images: int) -> float:
+    """Of training on so many images."""
+    return float(images * frozen.trained_flops(cfg.model, cfg.optim))
+
+
 def label(model: str, size: int, axes: Mapping[str, Any]) -> str:
     """`S/16 on 10k images, wd_head 3`."""
-    names = columns_of(axes)
-    parts = [f"{model} on {show_count(size)} images"]
-    return ", ".join([*parts, *(f"{names[key]} {_short(value)}" for key, value in axes.items())])
+    values = (f"{name} {in_short(value)}" for name, value in by_column(axes).items())
+    return ", ".join([f"{model} on {show_count(size)} images", *values])
 
 
-def _short(value: Any) -> str:
+def in_short(value: Any) -> str:
+    """The value of an axis for people."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def columns_of(axes: Mapping[str, Any]) -> dict[str, str]:
-    """Axis -> the name of its column: the last part of the key where that is clear."""
+def by_column(axes: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of axes by the names of their columns: the last part of the key where that is
+    clear."""
     last = {key: key.rsplit(".", 1)[-1] for key in axes}
     counts = Counter(last.values())
     return {
-        key: name if counts[name] == 1 and (name not in COLUMNS or key == SEED) else key
+        name if counts[name] == 1 and (name not in COLUMNS or key == SEED) else key: axes[key]
         for key, name in last.items()
     }
 
