@@ -7,14 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.sweep.spec import (
-    GridModel,
-    Inputs,
-    ProbeConfig,
-    SweepCommands,
-    SweepConfig,
-    parsed_part,
-)
+from stages.sweep.spec import GridModel, Inputs, ProbeConfig, SweepCommands, SweepConfig
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError, UsageError
@@ -57,9 +50,6 @@ def resolve(
     _check_rows(tree, "models", GridModel)
     _check_rows(tree, "probes", ProbeConfig)
     cfg = overrides.build(SweepConfig, {})
-    if cfg.part is not None:
-        index, count = parsed_part(cfg.part)
-        cfg = cfg.model_copy(update={"part": f"{index}/{count}"})
     _check_settings(cfg, commands)
     images = dataset(data if data is not None else cfg.data)
     if cfg.probes is None:

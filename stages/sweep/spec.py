@@ -14,6 +14,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
@@ -193,11 +194,11 @@ class SweepConfig(Config):
     probes: tuple[ProbeConfig, ...] | None = None
     part: str | None = None
 
-    @model_validator(mode="after")
-    def _part_of_parts(self) -> Self:
-        if self.part is not None:
-            parsed_part(self.part)
-        return self
+    @field_validator("part")
+    @classmethod
+    def _part_of_parts(cls, part: str | None) -> str | None:
+        """Written in one way, so that it is one id."""
+        return None if part is None else "{}/{}".format(*parsed_part(part))
 
     def identity(self) -> dict[str, Any]:
         """What names a table; datasets are among its inputs, however they were named."""
