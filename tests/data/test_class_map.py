@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -95,3 +96,7 @@ def test_the_classes_of_imagenet():
     assert len({*classes}) == 1000
     assert list(classes) == sorted(classes)
     assert (classes[0], classes[409], classes[999]) == ("n01440764", "n02708093", "n15075141")
+    lines = "".join(f"{name}\n" for name in classes)
+    assert hashlib.sha256(lines.encode()).hexdigest() == (
+        "70002b0ff5de60a3a17a82dbfcff291931f96225ddf941ad2e182fc39e183d15"
+    )

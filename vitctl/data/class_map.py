@@ -61,8 +61,16 @@ def read_class_map(path: Path, *, emit: Emit = silent) -> dict[str, str | tuple[
 def ilsvrc2012_classes() -> tuple[str, ...]:
     """The WordNet ids of ImageNet-1k's classes, in the order in which nearly all models number
     them."""
-    text = resources.files("vitctl.data").joinpath("ilsvrc2012_classes.txt").read_text("ascii")
-    return tuple(text.split())
+    return tuple(ilsvrc2012_titles())
+
+
+@cache
+def ilsvrc2012_titles() -> Mapping[str, str]:
+    """WordNet id -> its lemmas, of these classes in their order. From WordNet 3.0; its license is
+    beside the list."""
+    text = resources.files("vitctl.data").joinpath("ilsvrc2012_titles.txt").read_text("ascii")
+    pairs = (line.split("\t", 1) for line in text.splitlines())
+    return dict(pairs)
 
 
 def _object(text: str, *, label: str) -> dict[str, Any]:

@@ -7,17 +7,17 @@ import pytest
 from stages import api
 from tests.ingest.sources import miniature_imagenet as mini
 from vitctl.artifacts import Store
-from vitctl.data.class_map import ilsvrc2012_classes
+from vitctl.data.class_map import ilsvrc2012_titles
 from vitctl.data.dataset import Dataset
 from vitctl.events import Note
-from vitctl.ingest.sources.wordnet import ilsvrc2012_titles, wordnet_titles
+from vitctl.ingest.sources.wordnet import wordnet_titles
 
 IDS = sorted(mini.WORDS)
 
 
 def test_the_list_has_all_classes_of_imagenet_and_its_makers_words():
     titles = ilsvrc2012_titles()
-    assert tuple(titles) == ilsvrc2012_classes()
+    assert len(titles) == 1000  # tests/data/test_class_map.py has each of them
     # miniature_imagenet.py has them from the development kit.
     assert {name: titles[name] for name in IDS} == mini.WORDS
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 
+from vitctl.data.class_map import ilsvrc2012_titles
 from vitctl.data.classes import read_pairs
 from vitctl.errors import VitctlError
 from vitctl.ingest.sources.imagenet_truth import read_devkit
@@ -81,12 +80,3 @@ def _candidates(folders: Sequence[Path]) -> Iterator[Path]:
 def _listed(path: Path) -> dict[str, str]:
     pairs = read_pairs(path, option="the list")
     return {name: " ".join(title.split()) for name, title in pairs.items()}
-
-
-@cache
-def ilsvrc2012_titles() -> Mapping[str, str]:
-    """WordNet id -> its lemmas, of the 1,000 classes of ILSVRC-2012. From WordNet 3.0; its license
-    is beside the list."""
-    text = resources.files("vitctl.data").joinpath("ilsvrc2012_titles.txt").read_text("ascii")
-    pairs = (line.split("\t", 1) for line in text.splitlines())
-    return dict(pairs)
