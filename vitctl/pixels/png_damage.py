@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import zlib
 
+from vitctl.pixels.header import BadImageError, Header
 from vitctl.pixels.orientation import png_chunks
 
 _PIECE_BYTES = 2**20
 _CRITICAL = (b"IHDR", b"PLTE")
+
+
+def check_png(data: bytes, header: Header) -> None:
+    """Raise `BadImageError` for a damaged PNG: decoders look at few of its checksums."""
+    if header.format == "PNG" and (damaged := damage(data)) is not None:
+        raise BadImageError(f"it is damaged ({damaged}); copy or download it again")
 
 
 def damage(data: bytes) -> str | None:

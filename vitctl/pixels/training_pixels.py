@@ -17,7 +17,7 @@ from vitctl.errors import one_line
 from vitctl.pixels.convert import seen_in_training, training_reason
 from vitctl.pixels.header import BadImageError, Header, open_image, read_header
 from vitctl.pixels.jpeg_scans import lacks_scans
-from vitctl.pixels.png_damage import damage
+from vitctl.pixels.png_damage import check_png
 
 _WITHOUT_LIMIT = sys.maxsize
 """Of the pixels of an image in a dataset: whoever made it set one."""
@@ -62,7 +62,5 @@ def _light(data: bytes) -> NDArray[np.uint8]:
 
 
 def _pixels(data: bytes, header: Header) -> NDArray[np.uint8]:
-    # Pillow looks at no checksum of pixels.
-    if header.format == "PNG" and (damaged := damage(data)) is not None:
-        raise BadImageError(f"it is damaged ({damaged}); copy or download it again")
+    check_png(data, header)
     return np.asarray(seen_in_training(data, header).convert("RGB"))

@@ -11,7 +11,7 @@ from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.ingest.pixels.treatment import Treated, treat
 from vitctl.pixels.convert import convert_to_png, other_readers_reason, training_reason
 from vitctl.pixels.header import BadImageError, Header, read_header
-from vitctl.pixels.png_damage import damage
+from vitctl.pixels.png_damage import check_png
 
 # Of a JPEG that is checked at an eighth of its size: fewer than the 2^29 that TensorFlow refuses,
 # over the four samples that a pixel may have.
@@ -69,9 +69,7 @@ def _trouble(data: bytes, header: Header) -> str | None:
     try:
         size = size or _decoded_size(data)
     except BadImageError:
-        if header.format == "PNG" and (damaged := damage(data)) is not None:
-            # The other decoder doesn't look.
-            raise BadImageError(f"it is damaged ({damaged}); copy or download it again") from None
+        check_png(data, header)  # the other decoder doesn't look
         return f"{header.format} that TensorFlow can't decode"
     if size != (header.height, header.width):
         return f"{header.format} that TensorFlow decodes in part"

@@ -25,7 +25,7 @@ from vitctl.pixels.convert import (
 )
 from vitctl.pixels.header import BadImageError, Header, open_image
 from vitctl.pixels.orientation import UPRIGHT, bare_png
-from vitctl.pixels.png_damage import damage
+from vitctl.pixels.png_damage import check_png
 from vitctl.pixels.pnm import read_pnm
 
 _WITHOUT_LOSS = ("PNG", "GIF", "BMP", "TIFF", "PPM")
@@ -70,8 +70,7 @@ def treat(data: bytes, header: Header, policy: PixelPolicy) -> Treated:
     format_stays = policy.encode is None or (in_format and policy.encode == "png")
     if format_stays and not (on_background or with_profile or shrinks):
         return Treated(None)
-    if header.format == "PNG" and (damaged := damage(data)) is not None:
-        raise BadImageError(f"it is damaged ({damaged}); copy or download it again")
+    check_png(data, header)
     try:
         image, done = _changed(data, header, policy, size=size)
     except BadImageError:
