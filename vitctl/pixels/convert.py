@@ -18,6 +18,8 @@ values. Colour profiles are not applied, as no decoder in training applies them.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,11 +94,18 @@ def seen_in_training(data: bytes, header: Header) -> Image.Image:
 
     The header is that of `data`, checked before. Raises `BadImageError` when it can't be decoded.
     """
-    try:
+    with decoding():
         return _decoded(data, header)
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """Pillow's decoders raise whatever the bytes make them raise: here that is `BadImageError`."""
+    try:
+        yield
     except BadImageError:
         raise
-    except Exception as error:  # Pillow's decoders raise whatever the bytes make them raise
+    except Exception as error:
         raise BadImageError(f"it can't be decoded ({one_line(error)})") from error
 
 

@@ -13,9 +13,8 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.errors import one_line
-from vitctl.pixels.convert import seen_in_training, training_reason
-from vitctl.pixels.header import BadImageError, Header, open_image, read_header
+from vitctl.pixels.convert import decoding, seen_in_training, training_reason
+from vitctl.pixels.header import Header, open_image, read_header
 from vitctl.pixels.jpeg_scans import lacks_scans
 from vitctl.pixels.png_damage import check_png
 
@@ -53,11 +52,8 @@ def stored_pixels(data: bytes) -> NDArray[np.uint8]:
 def _light(data: bytes) -> NDArray[np.uint8]:
     """uint8[h, w, 3] of a CMYK JPEG whose bytes were kept: the light that ink and black leave,
     rounded down as TensorFlow does (jpeg_mem.cc), where Pillow rounds to the nearest."""
-    try:
-        with open_image(data) as image:
-            left = 255 - np.asarray(image).astype(np.uint16)
-    except Exception as error:  # Pillow's decoders raise whatever the bytes make them raise
-        raise BadImageError(f"it can't be decoded ({one_line(error)})") from error
+    with decoding(), open_image(data) as image:
+        left = 255 - np.asarray(image).astype(np.uint16)
     return (left[..., :3] * left[..., 3:] // 255).astype(np.uint8)
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageFile
 
-from vitctl.errors import one_line
 from vitctl.ingest.pixels.colour_profile import UnusableProfileError, to_srgb
 from vitctl.ingest.pixels.policy import DEFAULT_QUALITY, EncodedFormat, PixelPolicy, Treatment
 from vitctl.ingest.pixels.transparency import laid_on, may_be_transparent, opacity
 from vitctl.pixels.convert import (
+    decoding,
     eight_bit,
     encode_png,
     other_readers_reason,
@@ -71,12 +71,8 @@ def treat(data: bytes, header: Header, policy: PixelPolicy) -> Treated:
     if format_stays and not (on_background or with_profile or shrinks):
         return Treated(None)
     check_png(data, header)
-    try:
+    with decoding():
         image, done = _changed(data, header, policy, size=size)
-    except BadImageError:
-        raise
-    except Exception as error:  # Pillow's decoders raise whatever the bytes make them raise
-        raise BadImageError(f"it can't be decoded ({one_line(error)})") from error
     changes = shrinks or bool(set(done) - {"profile ignored"})
     if format_stays and not changes:
         return Treated(None, done)
