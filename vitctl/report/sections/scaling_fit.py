@@ -108,7 +108,6 @@ def _law_chart(report: FitReport, level: str) -> Html | None:
     """All runs, the frontier, the law and its interval; both axes logarithmic."""
     band = report.band
     others = [row for row in report.residuals if not row.on_frontier]
-    share_of = report.measure == "error"
     lines = [
         Trace(
             f"the law and its {level} interval",
@@ -127,17 +126,7 @@ def _law_chart(report: FitReport, level: str) -> Html | None:
         lines.insert(
             1, Trace(f"as printed: {printed.title}", np.array(band.compute), error, style=2)
         )
-    return draw(
-        Chart(
-            f"{report.measure.capitalize()} over compute",
-            f"compute ({report.compute_unit})",
-            report.measure,
-            tuple(lines),
-            log_x=True,
-            log_y=True,
-            share=share_of,
-        )
-    )
+    return _over_compute(report, f"{report.measure.capitalize()} over compute", lines)
 
 
 def _images_chart(report: FitReport) -> Html | None:
@@ -163,10 +152,19 @@ def _images_chart(report: FitReport) -> Html | None:
                     marks=True,
                 )
             )
+    return _drawn(report, "Best run of each length, by model", lines, x="images seen")
+
+
+def _over_compute(report: FitReport, title: str, lines: Sequence[Trace]) -> Html | None:
+    return _drawn(report, title, lines, x=f"compute ({report.compute_unit})")
+
+
+def _drawn(report: FitReport, title: str, lines: Sequence[Trace], *, x: str) -> Html | None:
+    """Errors over `x`, both axes logarithmic."""
     return draw(
         Chart(
-            "Best run of each length, by model",
-            "images seen",
+            title,
+            x,
             report.measure,
             tuple(lines),
             log_x=True,
@@ -248,17 +246,8 @@ def _forecast_chart(report: FitReport) -> Html | None:
         _runs("frontier, fitted", cheap, style=7),
         _runs("frontier, held out", later, style=0),
     ]
-    return draw(
-        Chart(
-            "Forms of the law fitted to the cheap runs, over the expensive ones",
-            f"compute ({report.compute_unit})",
-            report.measure,
-            tuple(lines),
-            log_x=True,
-            log_y=True,
-            share=report.measure == "error",
-        )
-    )
+    title = "Forms of the law fitted to the cheap runs, over the expensive ones"
+    return _over_compute(report, title, lines)
 
 
 def _noise(report: FitReport) -> Content:
