@@ -3,7 +3,6 @@ and what it looks like. Nothing is written to the store."""
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -206,14 +205,7 @@ def _estimate(
 
 
 def _free_bytes(store: Store, runtime: ShardRuntime) -> int | None:
-    root = store.root if runtime.out is None else runtime.out
-    local = place(root).local
-    if local is None:
-        return None
-    folder = Path(local).absolute()
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return place(store.root if runtime.out is None else runtime.out).free_bytes()
 
 
 def _draw(picture: Path, sample: Sample, stored: Sequence[_Stored], planned: SourcePlan) -> None:

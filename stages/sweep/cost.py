@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -137,11 +136,8 @@ def _layouts(
 
 
 def _free_bytes(store: Store) -> int | None:
-    folder = store.root.local
-    while folder is not None and not folder.exists() and folder != folder.parent:
-        folder = folder.parent
     with suppress(OSError):
-        return None if folder is None else shutil.disk_usage(folder).free
+        return store.root.free_bytes()
     return None
 
 

@@ -6,12 +6,14 @@ import ast
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from vitctl.places.contract import PlaceContract
 from vitctl.places.local import LocalPath
 from vitctl.places.objects import ObjectPath
+from vitctl.places.place import place
 
 ROOT = Path(__file__).parents[2]
 KINDS = {"Path", "PosixPath", "BasedPath", "LocalPath", "Address", "ObjectPath", "Place"}
@@ -26,6 +28,15 @@ def test_a_kind_answers_each_with_the_same_arguments(kind):
             wanted, given = (inspect.signature(each).parameters for each in (contract, answers))
             assert list(wanted.items()) == list(given.items()), name
     assert {"local", "remote"} <= set(dir(kind))
+
+
+def test_room_is_that_of_the_disk_which_a_folder_would_be_on(tmp_path, monkeypatch):
+    disks = {tmp_path: SimpleNamespace(free=7)}
+    monkeypatch.setattr("shutil.disk_usage", disks.__getitem__)
+    assert place(str(tmp_path / "new" / "store")).free_bytes() == 7
+    monkeypatch.chdir(tmp_path)
+    assert place("artifacts").free_bytes() == 7
+    assert place("gs://bucket/store").free_bytes() is None
 
 
 def asked(source: str) -> Iterator[str]:

@@ -54,6 +54,11 @@ class PlaceContract(ABC):
         """Bytes of each of these files below, or why that isn't known (LinkError for a link)."""
 
     @abstractmethod
+    def free_bytes(self) -> int | None:
+        """Room on the disk that this is on, or would be on once it is made; None in a bucket, which
+        tells of no end. Raises OSError."""
+
+    @abstractmethod
     def blocks(self, *, sync: bool = False) -> Iterator[bytes]:
         """The content of a file in blocks; with `sync` it is made to survive a power cut first.
         Raises LinkError for a link."""

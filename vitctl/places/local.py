@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -53,6 +54,12 @@ class LocalPath(BasedPath, PlaceContract):
 
     def sizes(self, names: Iterable[str]) -> Iterator[int | OSError | nofollow.LinkError]:
         return nofollow.sizes(self, names)
+
+    def free_bytes(self) -> int:
+        folder = Path(self).absolute()
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free
 
     def blocks(self, *, sync: bool = False) -> Iterator[bytes]:
         with nofollow.opened(self, "rb", buffering=0) as file:

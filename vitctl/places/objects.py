@@ -100,6 +100,9 @@ class ObjectPath(Address, PlaceContract):
             else:
                 yield FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
+    def free_bytes(self) -> None:
+        return None
+
     def blocks(self, *, sync: bool = False) -> Iterator[bytes]:
         return buckets.blocks(self)
 
