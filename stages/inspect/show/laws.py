@@ -8,26 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vitctl.artifacts import Artifact
-from vitctl.artifacts.kinds import SCALING_FIT
 from vitctl.console.text import safe
-from vitctl.errors import InputError
 from vitctl.quantities import with_interval
 from vitctl.scaling.names import FREE
 from vitctl.scaling.summary import Ends, FitSummary
 
 SHOWN = ("form", "measure", "compute_unit", "scatter", "points")
 """Fields of the summary that are shown as they are."""
-
-
-def read(artifact: Artifact) -> FitSummary | None:
-    """The law of an artifact; None of another kind, or where the summary is no law's."""
-    if artifact.kind != SCALING_FIT.name:
-        return None
-    try:
-        return SCALING_FIT.summary(artifact)
-    except InputError:
-        return None
 
 
 def of_interest(summary: Mapping[str, Any]) -> dict[str, Any]:

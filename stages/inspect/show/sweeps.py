@@ -5,27 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vitctl.artifacts import Artifact
-from vitctl.artifacts.kinds import SWEEP
 from vitctl.artifacts.kinds.sweep import SweepRow, SweepTable
 from vitctl.console.table import table
-from vitctl.errors import InputError
 from vitctl.quantities import show_count
 
 SHOWN = ("accuracy", "part", "flops", "flops_apart")
 """Fields of the summary that are shown as they are."""
 MOST_METRICS = 4
 """Columns of metrics, so that a row is a line; the files have all."""
-
-
-def read(artifact: Artifact) -> SweepTable | None:
-    """The table of an artifact; None of another kind, or where the summary is no table's."""
-    if artifact.kind != SWEEP.name:
-        return None
-    try:
-        return SWEEP.summary(artifact)
-    except InputError:
-        return None
 
 
 def of_interest(summary: Mapping[str, Any]) -> dict[str, Any]:

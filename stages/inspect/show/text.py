@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from stages.inspect import text
 from stages.inspect.show import laws, mistakes, sweeps
 from stages.inspect.show.run import checkpoints, last_rows
 from vitctl import quantities
 from vitctl.artifacts import Artifact, Parent, Run
+from vitctl.artifacts.kinds import SCALING_FIT, SWEEP
+from vitctl.artifacts.kinds.kind import Kind
 from vitctl.artifacts.manifest import Provenance
 from vitctl.console.text import safe
 from vitctl.console.tree import bold, dim, fields, warned
+from vitctl.errors import InputError
 from vitctl.quantities import show_bytes, show_count
+from vitctl.summaries import Summary
 from vitctl.train.telemetry import goodput
+
+S = TypeVar("S", bound=Summary)
 
 _MOST_FILES = 8
 
@@ -41,7 +47,7 @@ def of_artifact(artifact: Artifact) -> Iterator[str]:
         }
     )
     summary = _of_interest(text.labelled(artifact))
-    law, sweep = laws.read(artifact), sweeps.read(artifact)
+    law, sweep = _typed(SCALING_FIT, artifact), _typed(SWEEP, artifact)
     if law is not None:
         summary = laws.of_interest(summary)
     if sweep is not None:
@@ -59,6 +65,16 @@ def of_artifact(artifact: Artifact) -> Iterator[str]:
     yield from _inputs(manifest.parents)
     yield from _files(artifact)
     yield from _provenance(made)
+
+
+def _typed(kind: Kind[S], artifact: Artifact) -> S | None:
+    """The summary of an artifact; None of another kind, or where it is not such a summary."""
+    if artifact.kind != kind.name:
+        return None
+    try:
+        return kind.summary(artifact)
+    except InputError:
+        return None
 
 
 def of_run(run: Run) -> Iterator[str]:
