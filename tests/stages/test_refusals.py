@@ -55,7 +55,7 @@ REFUSED = {
     "vtab": late("vtab"),
     "sweep": Late(
         lambda: api.sweep("grid.toml", data="photos", runtime={"devices": 1}),
-        "vitctl.train.run.trainer.open_images stages.sweep.run._csv",  # of its runs, of itself
+        "vitctl.train.run.trainer.open_images stages.sweep.run.csv_text",  # of its runs, of itself
     ),
     "scaling fit": late("scaling fit", "stages.scaling.fit.run.study_table"),
     "scaling plot": late("scaling plot", "stages.scaling.plot.run._makers"),
