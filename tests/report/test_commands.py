@@ -204,7 +204,8 @@ def test_every_command_that_records_inputs_has_flags_for_them():
     for path in (ROOT / "stages").rglob("*.py"):
         if "as_parent(" in path.read_text():
             commands = commands_of(path.parent)
-            assert commands and commands <= set(INPUT_FLAGS), path
+            assert commands, path
+            assert commands <= set(INPUT_FLAGS), path
 
 
 def commands_of(room: Path) -> set[str]:
