@@ -17,8 +17,8 @@ from vitctl.console import completion_script
 from vitctl.console.help import Command, Group
 from vitctl.console.streams import claim_stdout
 from vitctl.errors import UsageError
-from vitctl.quoting import quoted
-from vitctl.suggestions import suggest
+from vitctl.text.quoting import quoted
+from vitctl.text.suggestions import suggest
 from vitctl.version import __version__
 
 _CTRL_C = 130

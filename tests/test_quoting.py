@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitctl.errors import one_line
-from vitctl.quoting import as_bytes, quoted
+from vitctl.text.quoting import as_bytes, one_line, quoted
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(p for top in ("vitctl", "stages") for p in (ROOT / top).rglob("*.py"))
@@ -19,7 +18,7 @@ NUMBERS_AND_DIGESTS = {
     "vitctl/__init__.py",  # a message of Python's own form
     "vitctl/ingest/listing.py",
     "vitctl/settings/overrides.py",
-    "vitctl/strict_json.py",
+    "vitctl/text/strict_json.py",
     "vitctl/train/run/diverged.py",
 }
 """Files that call `repr` for what is no name in a message, or hand its text to `as_bytes`."""
@@ -70,7 +69,7 @@ def test_messages_quote_by_this_function_only():
     faults = []
     for path in FILES:
         name = path.relative_to(ROOT).as_posix()
-        if name in NUMBERS_AND_DIGESTS | {"vitctl/quoting.py"}:
+        if name in NUMBERS_AND_DIGESTS | {"vitctl/text/quoting.py"}:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             by_conversion = isinstance(node, ast.FormattedValue) and node.conversion == ord("r")

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitctl import strict_json
 from vitctl.artifacts.canonical import canonical_json
-from vitctl.strict_json import StrictJSONError
+from vitctl.text import strict_json
+from vitctl.text.strict_json import StrictJSONError
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -108,7 +108,9 @@ def test_one_module_parses_json():
         for path in (ROOT / folder).rglob("*.py")
         for call in parsers(path.read_text())
     }
-    assert {path for path, _ in values} == {"vitctl/strict_json.py"}, "use vitctl.strict_json"
+    assert {path for path, _ in values} == {"vitctl/text/strict_json.py"}, (
+        "use vitctl.text.strict_json"
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.app import VERBS
-from vitctl.suggestions import did_you_mean, either, nearest, suggest
+from vitctl.text.suggestions import did_you_mean, either, nearest, suggest
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(path for top in ("vitctl", "stages") for path in (ROOT / top).rglob("*.py"))
-OF_SUGGESTIONS = "vitctl/suggestions.py"
+OF_SUGGESTIONS = "vitctl/text/suggestions.py"
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,15 @@
 
     errors       expected errors, and the one table of exit codes
     system_errors  errors of the system and of libraries that are expected ones to a user
-    quoting      names as messages quote them
-    suggestions  names near to an unknown one: every "did you mean"
     extras       which distribution is installed, and the command that adds an extra
     events       what a stage reports while it works
     stage        what every stage is made of
     summaries    what typed summaries of results are made of
     version      the version of the package; the build reads it from here
     losses       losses, mixup and top-k correctness, for one label an image or several
-    quantities   numbers as people write and read them: counts, durations, rates, shares
-    tables       tables of users: CSV, TSV, JSON, JSON lines or Parquet, as columns of cells
-    delimited    rows of cells in text: CSV, TSV and what spreadsheets call CSV
-    textfiles    text files of other programs: one reader for label lists, tables and TOML
     native_log   lines of C++ libraries on stderr: their kind, and how grave they are
-    picture_mark  the text in a picture that vitctl drew, by which it is no source image
-    strict_json  JSON from a disk or a pipe, read with limits
     protobuf     protocol buffers on the wire, as far as the few messages here need them
+    text         text as people and programs write it: names, numbers, tables, JSON
     settings     typed settings: the base of every Config, overrides, nested tables
     recipes      published recipes, and how one becomes the settings of a run
     pixels       one image: what its bytes are, and the pixels that training sees of it

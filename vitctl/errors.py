@@ -11,8 +11,6 @@ import os
 from functools import partial
 from typing import Any
 
-from vitctl.quoting import as_bytes
-
 
 class VitctlError(Exception):
     """An expected error. `message` is one sentence; `hint` says what helps, if anything does."""
@@ -119,8 +117,3 @@ def no_room(text: str) -> str | None:
     """The reason in `NO_ROOM` that a message of a library names, which wrapped the error."""
     reasons = (reason for number, reason in NO_ROOM.items() if os.strerror(number) in text)
     return next(reasons, None)
-
-
-def one_line(error: BaseException) -> str:
-    """An exception's text on one line, short enough for a list."""
-    return as_bytes(" ".join(str(error).split()))[:200] or type(error).__name__

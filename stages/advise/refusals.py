@@ -12,7 +12,7 @@ from vitctl.advice.budget import Budget
 from vitctl.advice.choice import Contender
 from vitctl.advice.target import Devices
 from vitctl.errors import UsageError
-from vitctl.quantities import show_count
+from vitctl.text.quantities import show_count
 
 
 def no_cost(request: Goal) -> str:

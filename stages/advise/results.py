@@ -17,10 +17,10 @@ from vitctl.advice.fitting import Fitted
 from vitctl.advice.rates import DAY_S, HOUR_S, ModelRate
 from vitctl.advice.target import Devices
 from vitctl.model import accounting
-from vitctl.quantities import plural
 from vitctl.scaling.fit import fit_law
 from vitctl.scaling.frontier import frontier
 from vitctl.scaling.model_laws import ModelLaw
+from vitctl.text.quantities import plural
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.model import accounting
 from vitctl.plan.topology import LOCAL
-from vitctl.quantities import show_count
-from vitctl.quoting import quoted
 from vitctl.recipes import pretraining
 from vitctl.recipes.pretraining import ImageFacts
 from vitctl.scaling.model_laws import LEAST_RUNS, ModelLaw
-from vitctl.suggestions import suggest
+from vitctl.text.quantities import show_count
+from vitctl.text.quoting import quoted
+from vitctl.text.suggestions import suggest
 
 
 def run(request: Goal, inputs: Inputs, *, store: Store, emit: Emit = silent) -> Advice:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vitctl.advice.answer import Advice, AdvisedRun
 from vitctl.console.table import table
 from vitctl.console.tree import bold, fields
-from vitctl.quantities import duration, percent, rate, show_count
+from vitctl.text.quantities import duration, percent, rate, show_count
 from vitctl.train.program.footprint import gib
 
 _BASES = {

@@ -16,12 +16,12 @@ from vitctl.events import Emit, silent
 from vitctl.hardware.compilation_cache import keep_compiled_programs
 from vitctl.hardware.machine import settle_platform
 from vitctl.places import Place, place
-from vitctl.quoting import quoted
 from vitctl.settings.config import Config
 from vitctl.settings.overrides import Overrides, build, read_toml
 from vitctl.settings.trees import from_keys
 from vitctl.stage import Runtime
-from vitctl.suggestions import did_you_mean, nearest
+from vitctl.text.quoting import quoted
+from vitctl.text.suggestions import did_you_mean, nearest
 
 Reference = Artifact | Run | Place | Path | str
 """An artifact or run, or how the command line names one: a path, a name, an id, RUN@STEP, "latest".

@@ -12,7 +12,7 @@ from vitctl.artifacts import Artifact
 from vitctl.formula.family import Family
 from vitctl.ingest.sources.format_names import FormatName
 from vitctl.places import Place, place
-from vitctl.quantities import parse_count
+from vitctl.text.quantities import parse_count
 
 if TYPE_CHECKING:
     from stages.shard.answer import Preview

@@ -9,10 +9,10 @@ from stages.api.call import Call, Count, Options, Reference
 from stages.api.translation import in_python
 from vitctl.artifacts import Artifact, inputs
 from vitctl.optim.schedules import CooldownShape
-from vitctl.quantities import parse_count
 from vitctl.recipes.recipe import Preset, RateScaling, RecipeName
 from vitctl.recipes.settings import length
 from vitctl.summaries import WeightsName
+from vitctl.text.quantities import parse_count
 
 
 @in_python

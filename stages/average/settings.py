@@ -16,10 +16,10 @@ from vitctl.errors import InputError, NotFoundError, OutOfReachError, UsageError
 from vitctl.events import Caution, Emit, Note
 from vitctl.inference import weights_choice
 from vitctl.places import place
-from vitctl.quoting import quoted
 from vitctl.recipes import branching
 from vitctl.settings.overrides import Overrides
 from vitctl.summaries import WeightsName
+from vitctl.text.quoting import quoted
 
 _SPLIT = "val"
 _LEAST_SHARE = 1e-6

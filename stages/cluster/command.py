@@ -9,11 +9,11 @@ from typer import Option
 
 from stages.cluster.settings import resolve
 from stages.cluster.spec import ClusterConfig, ClusterRuntime
-from vitctl import quantities
 from vitctl.console import completion, flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
+from vitctl.text import quantities
 
 _SETTINGS = (
     Flag(

@@ -28,7 +28,7 @@ from vitctl.errors import UsageError
 from vitctl.events import Emit, Note, Settings, silent
 from vitctl.feature_sets.stored import as_npy
 from vitctl.hardware.machine import available_cores
-from vitctl.quantities import show_count
+from vitctl.text.quantities import show_count
 
 
 def run(

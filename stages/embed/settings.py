@@ -7,9 +7,9 @@ from vitctl.artifacts import Artifact
 from vitctl.errors import UsageError
 from vitctl.events import Emit
 from vitctl.model import feature_point
-from vitctl.quoting import quoted
 from vitctl.recipes import branching, embedding
 from vitctl.settings.overrides import Overrides
+from vitctl.text.quoting import quoted
 
 
 def resolve(

@@ -11,11 +11,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from stages.evaluate.written import ANSWERS
-from vitctl import strict_json
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.kinds import EVALUATION
 from vitctl.errors import InputError
 from vitctl.measures.paired import Paired
+from vitctl.text import strict_json
 
 _CLASSES_SHOWN = 5
 _SURE = 0.05

@@ -9,7 +9,7 @@ from typing import Any
 from stages.evaluate import written
 from stages.evaluate.spec import VERSION, EvaluateConfig, Inputs
 from stages.evaluate.targets import Targets, targets
-from vitctl import processes, quantities
+from vitctl import processes
 from vitctl.artifacts import Artifact, Draft, Recipe, Store, crew
 from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import CHECKPOINT, EVALUATION
@@ -29,6 +29,7 @@ from vitctl.recipes.measuring import MeasuringRuntime
 from vitctl.recipes.naming import name_of
 from vitctl.recipes.searches import KnownOverlap
 from vitctl.sharding import layout as layouts
+from vitctl.text import quantities
 
 
 def run(

@@ -8,9 +8,9 @@ from typing import Any
 from stages.evaluate.spec import EvaluateConfig, Inputs
 from vitctl.artifacts import Artifact
 from vitctl.events import Emit, Note
-from vitctl.quantities import parse_count
 from vitctl.recipes import branching, measuring
 from vitctl.settings.overrides import Overrides
+from vitctl.text.quantities import parse_count
 
 
 def resolve(

@@ -14,7 +14,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.errors import InputError
 from vitctl.events import Caution, Emit, Note, Progress
 from vitctl.ingest.labels.replaced_labels import ReplacedLabels, class_numbers
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 _NAMES_AT_ONCE = 512
 """Records that are read for their ids at once: they hold the images, too."""

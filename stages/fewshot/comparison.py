@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from stages.fewshot.run import RESULTS
-from vitctl import strict_json
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.kinds import FEWSHOT
 from vitctl.errors import InputError, UsageError
 from vitctl.probe import intervals
+from vitctl.text import strict_json
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,11 @@ from vitctl.feature_sets.contract import FeatureSource
 from vitctl.hardware import machine
 from vitctl.probe import draws, fewshot, probes
 from vitctl.probe.probes import Knn, Logistic, Probe, Ridge
-from vitctl.quoting import quoted
 from vitctl.recipes import measuring, overlap
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
 from vitctl.recipes.searches import KnownOverlap
 from vitctl.recipes.trained_records import trained_records
+from vitctl.text.quoting import quoted
 from vitctl.train.program import footprint
 
 RESULTS = "results.json"

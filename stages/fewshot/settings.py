@@ -13,12 +13,12 @@ from vitctl.artifacts.kinds import CHECKPOINT, DATASET
 from vitctl.data.config import FEWSHOT_PREPROCESS
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Emit, Note
-from vitctl.quantities import parse_count
-from vitctl.quoting import quoted
 from vitctl.recipes import embedding, measuring
 from vitctl.settings.overrides import Overrides
-from vitctl.suggestions import nearest
 from vitctl.summaries import Features
+from vitctl.text.quantities import parse_count
+from vitctl.text.quoting import quoted
+from vitctl.text.suggestions import nearest
 
 
 def resolve(

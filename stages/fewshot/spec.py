@@ -10,10 +10,10 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from vitctl.artifacts import Artifact
 from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess, MockConfig
 from vitctl.hardware.precision import Precision
-from vitctl.quoting import quoted
 from vitctl.recipes.measuring import Measured
 from vitctl.settings.config import Config
 from vitctl.summaries import Features, ProbeName, WeightsName
+from vitctl.text.quoting import quoted
 
 if TYPE_CHECKING:
     from vitctl.feature_sets.foreign import ForeignFeatures

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from stages.finetune.spec import Inputs, Sweep, recipe_of
-from vitctl import quantities
 from vitctl.artifacts import Artifact, Store
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Doing, Emit
@@ -14,6 +13,7 @@ from vitctl.recipes import finetuning, measuring, pretraining, settings
 from vitctl.recipes.recipe import Preset, RateScaling, load_finetune
 from vitctl.settings.overrides import Overrides, check_keys
 from vitctl.settings.trees import at, merge
+from vitctl.text import quantities
 from vitctl.train.config import TrainConfig, TrainRuntime
 
 

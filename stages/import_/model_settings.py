@@ -14,7 +14,7 @@ from vitctl.interop.reading import Model
 from vitctl.model import variants
 from vitctl.model.config import ModelConfig, nearest_sizes
 from vitctl.optim.schedules import ScheduleConfig
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 from vitctl.train.config import DataConfig, TrainConfig
 
 UNNAMED = "output"

@@ -11,9 +11,9 @@ from pydantic import PositiveFloat, PositiveInt, model_validator
 
 from vitctl.interop.layout_names import LayoutName
 from vitctl.model.config import Gelu
-from vitctl.quoting import quoted
 from vitctl.settings.config import Config
 from vitctl.stage import Runtime
+from vitctl.text.quoting import quoted
 
 VERSION = 1
 

@@ -9,7 +9,7 @@ from typing import Any
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.kinds import KINDS
 from vitctl.model import variants
-from vitctl.quantities import show_count
+from vitctl.text.quantities import show_count
 
 Summary = Mapping[str, Any]
 

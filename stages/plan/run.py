@@ -21,9 +21,9 @@ from vitctl.plan.compiler import COST_COMPILES, Compiler
 from vitctl.plan.estimate import estimate
 from vitctl.plan.program import StepPlan, Target
 from vitctl.plan.topology import Topology
-from vitctl.quoting import quoted
 from vitctl.sharding import spec as specs
 from vitctl.sharding.spec import MeshSpec
+from vitctl.text.quoting import quoted
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import footprint
 

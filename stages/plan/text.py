@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vitctl.console.table import table
 from vitctl.console.tree import bold, fields, warned
 from vitctl.plan.answer import Answer, Candidate, Rate, Search
-from vitctl.quantities import show_count
+from vitctl.text.quantities import show_count
 from vitctl.train.program.footprint import gib
 
 

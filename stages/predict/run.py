@@ -32,7 +32,7 @@ from stages.predict.spec import (
 from vitctl.artifacts import Store
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.data.numpy_preprocess import eval_pixels
-from vitctl.errors import InputError, one_line
+from vitctl.errors import InputError
 from vitctl.events import Emit, Note, silent
 from vitctl.hardware.machine import available_cores
 from vitctl.inference import prediction, weights
@@ -42,6 +42,7 @@ from vitctl.pixels.header import BadImageError, check_head, largest_file
 from vitctl.pixels.training_pixels import pixels
 from vitctl.recipes import branching
 from vitctl.sharding import layout as layouts
+from vitctl.text.quoting import one_line
 
 Image = NDArray[np.float32]
 

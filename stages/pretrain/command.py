@@ -11,9 +11,9 @@ from vitctl.console import completion, flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
-from vitctl.quantities import parse_count
 from vitctl.recipes.going_on import has_dataset, inherits_mock
 from vitctl.recipes.settings import length
+from vitctl.text.quantities import parse_count
 from vitctl.train.config import TrainConfig, TrainRuntime
 
 _SETTINGS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stages.replay.spec import Request
-from vitctl.quantities import parse_count
+from vitctl.text.quantities import parse_count
 
 
 def resolve(

@@ -9,8 +9,8 @@ from vitctl.artifacts import Run, Store
 from vitctl.errors import NotFoundError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.places import out_file
-from vitctl.quantities import show_bytes
 from vitctl.report.page import Page, page
+from vitctl.text.quantities import show_bytes
 
 
 def run(request: PageRequest, inputs: Inputs, *, store: Store, emit: Emit = silent) -> Written:

@@ -11,7 +11,7 @@ from vitctl.artifacts.runs import CHECKPOINTS, run_of
 from vitctl.errors import UsageError
 from vitctl.events import Emit
 from vitctl.places import Place, place
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 
 def named(

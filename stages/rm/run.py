@@ -10,7 +10,7 @@ from vitctl.artifacts import Store, removal
 from vitctl.artifacts.descent import Member, members
 from vitctl.artifacts.removal import Reason, Removal
 from vitctl.events import Emit, Note, silent
-from vitctl.quantities import show_bytes
+from vitctl.text.quantities import show_bytes
 
 _REASONS: dict[Reason, str | None] = {
     "named": None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stages.rm.spec import Removed
 from vitctl.console.text import safe
-from vitctl.quantities import show_bytes
+from vitctl.text.quantities import show_bytes
 
 
 def as_text(one: Removed) -> str:

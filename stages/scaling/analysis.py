@@ -15,7 +15,7 @@ from vitctl.scaling.settings import loss_bounds, resolve_against, settings
 from vitctl.scaling.study import study
 from vitctl.scaling.summary import FitReport
 from vitctl.scaling.user_table import guesses, read_points, repeats_seeds, resolve
-from vitctl.tables import Table
+from vitctl.text.tables import Table
 
 _FRONTIERS: dict[FrontierRule, str] = {
     "running-minimum": "the law is fitted to the runs that no cheaper run beats",

@@ -46,7 +46,7 @@ def _of_sweep(sweep: Artifact | None, given: Tree, *, prefix: str = "") -> Tree:
 def settled_fit(cfg: ScalingConfig, table: Path | Place) -> ScalingConfig:
     """Those that the table of this file will be fitted with."""
     from stages.scaling.analysis import resolve_config
-    from vitctl.tables import read_table
+    from vitctl.text.tables import read_table
 
     return resolve_config(cfg, read_table(table))
 
@@ -99,7 +99,7 @@ def settled_plot(cfg: PlotConfig, inputs: Inputs) -> PlotConfig:
     if inputs.table is None:
         return cfg
     from stages.scaling.plot.run import resolve
-    from vitctl.tables import read_table
+    from vitctl.text.tables import read_table
 
     return resolve(cfg, read_table(inputs.table))
 

@@ -17,7 +17,7 @@ from vitctl.ingest.write.assemble import SourceOutcome
 from vitctl.ingest.write.croissant import CROISSANT
 from vitctl.ingest.write.shard_plan import Splitting, Unit
 from vitctl.ingest.write.shard_writer import REJECTS
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 _KINDS_SHOWN = 8
 _NAMES_SHOWN = 5

@@ -11,7 +11,7 @@ from vitctl.console.tree import bold, fields, warned
 from vitctl.data.dataset import Split
 from vitctl.ingest.litter import kinds_in_words
 from vitctl.ingest.pixels.policy import TREATMENTS
-from vitctl.quantities import duration, rate, show_bytes
+from vitctl.text.quantities import duration, rate, show_bytes
 
 _ALL_CLASSES = 20
 _EACH_END = 5

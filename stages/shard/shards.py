@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.shard.spec import ShardConfig, ShardRuntime
-from vitctl import quantities
 from vitctl.artifacts import Draft
 from vitctl.artifacts.files import TEMPORARY
 from vitctl.errors import DoesNotFitError, InputError, InterruptedRun
@@ -41,6 +40,7 @@ from vitctl.ingest.write.worker_pool import Done, Moving, run_tasks
 from vitctl.places import Place
 from vitctl.places.scratch import check_room
 from vitctl.signals import Stop, graceful
+from vitctl.text import quantities
 
 DECODING = "check that training can decode each image"
 """What sharding needs TensorFlow for."""

@@ -33,10 +33,10 @@ from vitctl.ingest.sources.formula import largest_picture, list_formula
 from vitctl.ingest.sources.imagenet import list_imagenet
 from vitctl.ingest.sources.wordnet import wordnet_titles
 from vitctl.places import Place, place
-from vitctl.quantities import show_bytes
-from vitctl.quoting import quoted
-from vitctl.suggestions import suggest
-from vitctl.textfiles import slashed
+from vitctl.text.quantities import show_bytes
+from vitctl.text.quoting import quoted
+from vitctl.text.suggestions import suggest
+from vitctl.text.textfiles import slashed
 
 
 def source_name(given: str) -> str:

@@ -16,7 +16,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.data.selection import Mask
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Emit, Note, Progress
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 _FIRST_STAYS = ("test", "val", "train")
 """Of equal images in two splits, that of the first here stays: scores must not have been trained

@@ -9,11 +9,11 @@ from typer import Option
 
 from stages.subset.settings import resolve
 from stages.subset.spec import SubsetConfig, SubsetRuntime
-from vitctl import quantities
 from vitctl.console import flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
+from vitctl.text import quantities
 
 _SETTINGS = (
     Flag(

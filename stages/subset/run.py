@@ -28,7 +28,7 @@ from vitctl.data.subset import described, write_subset
 from vitctl.errors import UsageError
 from vitctl.events import Emit, Note, silent
 from vitctl.places import Place
-from vitctl.quantities import show_count
+from vitctl.text.quantities import show_count
 
 
 def run(

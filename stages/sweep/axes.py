@@ -7,9 +7,9 @@ from typing import Any
 
 from stages.sweep.spec import SweepConfig
 from vitctl.errors import UsageError
-from vitctl.quoting import quoted
 from vitctl.settings.overrides import check_keys
 from vitctl.settings.trees import from_keys
+from vitctl.text.quoting import quoted
 from vitctl.train.config import TrainConfig
 
 _OF_THE_GRID = {

@@ -16,9 +16,9 @@ from vitctl.artifacts.kinds.sweep import RateOfSweep
 from vitctl.artifacts.store import slug
 from vitctl.errors import DivergedError, InterruptedRun, VitctlError
 from vitctl.events import Emit
-from vitctl.quantities import show_count
 from vitctl.recipes.composed import ComposedRuntime, drawn
 from vitctl.settings.trees import from_keys
+from vitctl.text.quantities import show_count
 from vitctl.train.config import TrainConfig
 
 _LOOKS = ("devices", "workers", "cache_dir")

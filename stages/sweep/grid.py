@@ -20,11 +20,11 @@ from stages.sweep.trunks import PEAK_LR, GridBranch, GridTrunk, divided, label, 
 from vitctl.artifacts.canonical import fingerprint
 from vitctl.errors import UsageError, VitctlError
 from vitctl.events import Emit, silent
-from vitctl.quantities import show_count
 from vitctl.recipes import settings
 from vitctl.recipes.pretraining import ImageFacts
 from vitctl.settings.overrides import Overrides
 from vitctl.settings.trees import Tree, from_keys
+from vitctl.text.quantities import show_count
 
 
 def expand(cfg: SweepConfig, images: ImageFacts, *, emit: Emit = silent) -> tuple[GridTrunk, ...]:

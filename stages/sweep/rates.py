@@ -15,8 +15,8 @@ from vitctl.artifacts.kinds.checkpoint import Scores, TriedRate
 from vitctl.artifacts.kinds.sweep import RateOfSweep
 from vitctl.errors import DivergedError
 from vitctl.events import Caution, Emit, Note, Settings
-from vitctl.quantities import show_count
 from vitctl.recipes.held_out_scores import in_words, try_rate
+from vitctl.text.quantities import show_count
 from vitctl.train.config import TrainConfig
 
 

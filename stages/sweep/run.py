@@ -15,7 +15,6 @@ from stages.sweep.row import is_accuracy, row_of
 from stages.sweep.sentences import emitted_in_a_grid
 from stages.sweep.spec import VERSION, Inputs, SweepConfig, parsed_part
 from stages.sweep.trunks import searches_of
-from vitctl import quantities
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.artifact import load_if_readable
 from vitctl.artifacts.canonical import fingerprint
@@ -25,13 +24,14 @@ from vitctl.artifacts.kinds import SWEEP
 from vitctl.artifacts.kinds.sweep import CSV, PARQUET, TABLE, SweepTable
 from vitctl.artifacts.references import plain_name
 from vitctl.artifacts.store import slug
-from vitctl.delimited import csv_text
 from vitctl.errors import VitctlError
 from vitctl.events import Caution, Emit, Note, Settings, of_a_part, silent
 from vitctl.places import place
 from vitctl.recipes import pretraining
 from vitctl.recipes.composed import ComposedRuntime
 from vitctl.settings.trees import at, from_keys
+from vitctl.text import quantities
+from vitctl.text.delimited import csv_text
 
 
 def run(

@@ -13,8 +13,8 @@ from stages.sweep.trunks import PEAK_LR, SEED, GridTrunk, RateSearch, divided, w
 from vitctl.data.config import HELD_OUT
 from vitctl.errors import UsageError
 from vitctl.model import accounting
-from vitctl.quantities import show_count
 from vitctl.recipes import pretraining
+from vitctl.text.quantities import show_count
 
 
 def check_rates(cfg: SweepConfig, axes: Mapping[str, Any], common: Mapping[str, Any]) -> None:

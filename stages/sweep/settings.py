@@ -12,11 +12,11 @@ from vitctl.artifacts import Artifact
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note
-from vitctl.quoting import quoted
 from vitctl.recipes.composed import ComposedRuntime
 from vitctl.settings.config import Config
 from vitctl.settings.overrides import Overrides, check_keys, read_toml
 from vitctl.settings.trees import Tree, at, from_keys, merge
+from vitctl.text.quoting import quoted
 
 if TYPE_CHECKING:
     from vitctl.data.dataset import DatasetInfo

@@ -23,11 +23,11 @@ from vitctl.artifacts.manifest import Parent
 from vitctl.errors import UsageError
 from vitctl.events import Emit
 from vitctl.optim.schedules import CooldownShape
-from vitctl.quantities import Unit, parse_amount, parse_count
-from vitctl.quoting import quoted
 from vitctl.recipes.composed import SubsetCommand
 from vitctl.settings.config import Config
 from vitctl.summaries import WeightsName
+from vitctl.text.quantities import Unit, parse_amount, parse_count
+from vitctl.text.quoting import quoted
 
 VERSION = 1
 

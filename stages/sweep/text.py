@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from stages.sweep.plan import PlannedRun, SweepPlan
 from stages.sweep.trunks import in_short
-from vitctl import quantities
 from vitctl.artifacts.kinds.sweep import SweepTable
-from vitctl.quantities import plural, show_bytes, show_count
+from vitctl.text import quantities
+from vitctl.text.quantities import plural, show_bytes, show_count
 
 
 def totals(plan: SweepPlan) -> dict[str, str]:

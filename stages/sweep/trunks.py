@@ -13,9 +13,9 @@ from vitctl.advice import fitting
 from vitctl.artifacts.canonical import fingerprint
 from vitctl.errors import UsageError
 from vitctl.optim import frozen
-from vitctl.quantities import show_count
 from vitctl.settings.overrides import Overrides
 from vitctl.settings.trees import Tree, from_keys, merge
+from vitctl.text.quantities import show_count
 from vitctl.train.config import TrainConfig
 
 SEED = "seed"

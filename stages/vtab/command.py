@@ -9,7 +9,6 @@ from typer import Option
 
 from stages.vtab.settings import read_named, read_rates, resolve
 from stages.vtab.spec import Commands, VtabConfig
-from vitctl import quantities
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.kinds import VTAB
 from vitctl.console import flags
@@ -18,6 +17,7 @@ from vitctl.console.session import Session
 from vitctl.console.verb import verb
 from vitctl.events import Settings
 from vitctl.recipes.composed import ComposedRuntime
+from vitctl.text import quantities
 
 _SETTINGS = (
     Flag(

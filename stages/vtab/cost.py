@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stages.vtab.spec import PRESET, Inputs, TaskData, VtabConfig
-from vitctl import quantities
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.kinds import DATASET
 from vitctl.artifacts.references import plain_name
@@ -18,6 +17,7 @@ from vitctl.recipes import finetuning, pretraining
 from vitctl.recipes.recipe import load_finetune
 from vitctl.settings.overrides import Overrides
 from vitctl.settings.trees import Tree, from_keys, merge
+from vitctl.text import quantities
 from vitctl.train.config import TrainConfig
 
 _BYTES = {"float32": 4, "bfloat16": 2}

@@ -8,7 +8,6 @@ from typing import Any
 from stages.vtab import text
 from stages.vtab.cost import settings_of, trained_with
 from stages.vtab.spec import PRESET, VERSION, Inputs, TaskData, VtabConfig
-from vitctl import quantities
 from vitctl.artifacts import Artifact, Draft, Recipe, Store
 from vitctl.artifacts.documents import json_bytes
 from vitctl.artifacts.following import following
@@ -23,6 +22,7 @@ from vitctl.probe import intervals
 from vitctl.recipes import branching, overlap
 from vitctl.recipes.composed import ComposedRuntime, drawn
 from vitctl.recipes.naming import name_of
+from vitctl.text import quantities
 
 RESULTS, CSV, TABLE = "results.json", "results.csv", "table.txt"
 _FORMAT = 1

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.vtab.spec import Commands, Inputs, TaskData, VtabConfig
-from vitctl import quantities
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.references import plain_name
 from vitctl.errors import NotFoundError, UsageError
 from vitctl.events import Caution, Emit, Note
 from vitctl.measures.vtab import TASKS, Task, task_named, tasks_within
-from vitctl.quoting import quoted
 from vitctl.recipes import measuring
 from vitctl.recipes.naming import name_of
 from vitctl.settings.overrides import Overrides, check_keys
 from vitctl.settings.trees import at
-from vitctl.suggestions import did_you_mean, nearest
+from vitctl.text import quantities
+from vitctl.text.quoting import quoted
+from vitctl.text.suggestions import did_you_mean, nearest
 from vitctl.train.config import TrainConfig
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from stages.vtab.spec import TaskData
 from vitctl.artifacts.kinds.vtab import TaskScore, Vtab
-from vitctl.delimited import csv_text
 from vitctl.errors import VitctlError
 from vitctl.measures.vtab import GROUPS, TASKS
+from vitctl.text.delimited import csv_text
 
 _FIELDS = (
     "task",

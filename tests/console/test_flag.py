@@ -13,8 +13,8 @@ from pydantic import ByteSize, Field, PositiveInt
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.help import Command
 from vitctl.errors import UsageError
-from vitctl.quantities import parse_count
 from vitctl.settings.config import Config
+from vitctl.text.quantities import parse_count
 
 Shape = Literal["linear", "cosine"]
 

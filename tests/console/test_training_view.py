@@ -7,10 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from vitctl import quantities
 from vitctl.console.live import Region
 from vitctl.console.training_view import Picture, plain, plain_scores
 from vitctl.events import Doing, Left, Scored, Stepped, Trail, Trained
+from vitctl.text import quantities
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ from vitctl.figures.style import (
     render,
 )
 from vitctl.optim.schedules import ScheduleConfig, value
-from vitctl.picture_mark import HEAD_BYTES, is_marked
+from vitctl.pixels.picture_mark import HEAD_BYTES, is_marked
 from vitctl.scaling import report
 from vitctl.scaling.laws import Law
 from vitctl.scaling.points import Points

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from stages.app import load
-from vitctl.quantities import show_count
 from vitctl.recipes import pretraining, recipe
+from vitctl.text.quantities import show_count
 from vitctl.train.config import TrainRuntime
 from vitctl.train.run.cadence import Cadence
 

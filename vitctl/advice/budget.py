@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vitctl.errors import UsageError
-from vitctl.quoting import quoted
-from vitctl.suggestions import suggest
+from vitctl.text.quoting import quoted
+from vitctl.text.suggestions import suggest
 
 Unit = Literal["hours", "device-hours", "chip-hours", "money", "core-days", "flops", "images"]
 

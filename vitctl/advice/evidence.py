@@ -12,14 +12,14 @@ from typing import Any, Literal
 import numpy as np
 
 from vitctl.errors import InputError, UsageError
-from vitctl.quantities import plural, show_count
-from vitctl.quoting import quoted
 from vitctl.scaling.config import ColumnsConfig
 from vitctl.scaling.model_laws import ModelLaw, foretold, model_laws, models_with_laws
 from vitctl.scaling.points import Points
 from vitctl.scaling.user_table import read_points, resolve
-from vitctl.suggestions import suggest
-from vitctl.tables import Table, read_table
+from vitctl.text.quantities import plural, show_count
+from vitctl.text.quoting import quoted
+from vitctl.text.suggestions import suggest
+from vitctl.text.tables import Table, read_table
 
 Source = Literal["own runs", "table", "paper"]
 

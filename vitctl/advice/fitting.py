@@ -14,12 +14,12 @@ from vitctl.hardware.precision import Precision
 from vitctl.optim import frozen
 from vitctl.plan import candidates
 from vitctl.plan.program import StepPlan
-from vitctl.quantities import show_count
 from vitctl.recipes import settings
 from vitctl.recipes.pretraining import ImageFacts
 from vitctl.recipes.recipe import RecipeName, load
 from vitctl.settings.overrides import Overrides
 from vitctl.settings.trees import from_keys
+from vitctl.text.quantities import show_count
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import footprint
 from vitctl.train.program.footprint import MemoryPlan, gib

@@ -11,7 +11,7 @@ import json
 import math
 from typing import Any
 
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 
 def canonical_json(value: Any) -> bytes:

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from vitctl import strict_json
 from vitctl.errors import InputError, NewerFormatError, NotFoundError
 from vitctl.places import Place, nofollow
 from vitctl.settings.config import first_problem
+from vitctl.text import strict_json
 
 D = TypeVar("D", bound=BaseModel)
 

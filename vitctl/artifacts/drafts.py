@@ -10,7 +10,6 @@ import json
 from collections.abc import Container, Iterable
 from typing import Any
 
-from vitctl import strict_json
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.files import (
     DRAFT,
@@ -35,7 +34,8 @@ from vitctl.artifacts.provenance import now, provenance
 from vitctl.errors import OverwriteError
 from vitctl.places import Place, guards, nofollow
 from vitctl.places.local import becomes
-from vitctl.quoting import quoted
+from vitctl.text import strict_json
+from vitctl.text.quoting import quoted
 
 # What makes a directory look finished, or like a run.
 _FINISHED = (MANIFEST, RUN)

@@ -18,8 +18,8 @@ from vitctl.artifacts.canonical import canonical_json, fingerprint, printable
 from vitctl.artifacts.documents import json_bytes, read_document
 from vitctl.errors import InputError
 from vitctl.places import Place
-from vitctl.quoting import quoted
 from vitctl.settings.config import Config
+from vitctl.text.quoting import quoted
 
 FORMAT = 2
 SEALED_SINCE = 2

@@ -25,9 +25,9 @@ from vitctl.events import Emit, Note, silent
 from vitctl.model import variants
 from vitctl.places import Place, place
 from vitctl.places.local import is_there
-from vitctl.quantities import parse_count
-from vitctl.quoting import quoted
-from vitctl.suggestions import did_you_mean, nearest
+from vitctl.text.quantities import parse_count
+from vitctl.text.quoting import quoted
+from vitctl.text.suggestions import did_you_mean, nearest
 
 Entry = Artifact | Run
 

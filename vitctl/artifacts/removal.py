@@ -29,7 +29,7 @@ from vitctl.events import Emit
 from vitctl.locks.exclusive import exclusive, is_locked
 from vitctl.places import Place, guards, nofollow
 from vitctl.places.based_path import TEMPORARY
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 Descendants = Literal["refuse", "keep", "remove"]
 Reason = Literal["named", "descendant", "input", "unfinished"]

@@ -13,19 +13,14 @@ from vitctl.artifacts.manifest import MANIFEST, FileEntry, Recipe, manifest_byte
 from vitctl.artifacts.provenance import now, versions
 from vitctl.artifacts.run_info import Rollback, RunInfo, Segment, write_info
 from vitctl.artifacts.runs import Run, run_of
-from vitctl.errors import (
-    DeniedError,
-    NewerFormatError,
-    OutOfReachError,
-    VitctlError,
-    one_line,
-)
+from vitctl.errors import DeniedError, NewerFormatError, OutOfReachError, VitctlError
 from vitctl.events import Caution, Emit, silent
 from vitctl.places import ObjectPath, Place, buckets, guards
 from vitctl.places.copies import files_below, upload_folder
 from vitctl.places.local import LocalPath
 from vitctl.places.scratch import scratch
 from vitctl.system_errors import as_expected
+from vitctl.text.quoting import one_line
 
 
 class RunDraft(Run):

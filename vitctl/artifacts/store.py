@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from vitctl import strict_json
 from vitctl.artifacts.artifact import Artifact, load_if_finished
 from vitctl.artifacts.catalog import SHORT, Catalog, folders, tail_of
 from vitctl.artifacts.drafts import Draft, claim, clear, is_blank, read_note
@@ -33,7 +32,8 @@ from vitctl.errors import (
 from vitctl.events import Emit, Note, silent
 from vitctl.locks.exclusive import exclusive, remove_stale
 from vitctl.places import Place, nofollow, place
-from vitctl.quoting import quoted
+from vitctl.text import strict_json
+from vitctl.text.quoting import quoted
 
 R = TypeVar("R")
 

@@ -21,11 +21,12 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl import processes, strict_json
+from vitctl import processes
 from vitctl.checkpoints import arrays, zarr_chunks
 from vitctl.checkpoints.arrays import Writing
 from vitctl.places import nofollow
 from vitctl.places.local import LocalPath
+from vitctl.text import strict_json
 
 _TIMES = "_CHECKPOINT_METADATA"
 

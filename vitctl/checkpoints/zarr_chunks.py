@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any
 
-from vitctl import strict_json
+from vitctl.text import strict_json
 
 META = "zarr.json"
 

@@ -25,10 +25,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from vitctl import quantities
 from vitctl.console.live import Region
 from vitctl.console.text import safe
 from vitctl.events import Progress
+from vitctl.text import quantities
 
 _SHORTEST_S = 1.0
 """What took less leaves no line: it would be one about nothing."""

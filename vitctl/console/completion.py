@@ -23,9 +23,9 @@ from vitctl.artifacts.runs import CHECKPOINTS
 from vitctl.hardware.gpus import GPUS
 from vitctl.hardware.tpus import TPUS
 from vitctl.model import variants
-from vitctl.quantities import show_count
 from vitctl.settings.config import Config
 from vitctl.settings.overrides import choices_of, keys_of
+from vitctl.text.quantities import show_count
 from vitctl.train.config import TrackerName
 
 Words = list[tuple[str, str]]

@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 
-from vitctl.quantities import apart
+from vitctl.text.quantities import apart
 
 Point = tuple[float, float]
 

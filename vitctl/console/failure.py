@@ -11,9 +11,9 @@ import typer
 from vitctl import signals, system_errors
 from vitctl.console.text import safe, styled
 from vitctl.errors import InterruptedRun, OutOfReachError, UsageError, VitctlError
-from vitctl.quoting import as_bytes, quoted
-from vitctl.suggestions import did_you_mean, nearest, suggest
 from vitctl.system_errors import causes
+from vitctl.text.quoting import as_bytes, quoted
+from vitctl.text.suggestions import did_you_mean, nearest, suggest
 
 # typer's base of all errors of usage; it names only some of the classes below it.
 _TyperUsageError = typer.BadParameter.__mro__[1]

@@ -7,11 +7,11 @@ from typing import Annotated, Any, get_args
 
 from typer import Argument, Option
 
-from vitctl import quantities
 from vitctl.console import completion
 from vitctl.console.flag import Flag
 from vitctl.optim.config import SPIKE_SIGMAS
 from vitctl.recipes.recipe import RecipeName
+from vitctl.text import quantities
 from vitctl.train.config import TrackerName
 
 RUNNING = "Running"

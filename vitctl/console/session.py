@@ -27,11 +27,11 @@ from vitctl.errors import UsageError
 from vitctl.events import Answering, Emit, Event, Next, Note
 from vitctl.places import Place, place
 from vitctl.places.based_path import is_text
-from vitctl.quoting import quoted
 from vitctl.settings.config import Config
 from vitctl.settings.overrides import Overrides, build, parse_set, read_toml, to_toml
 from vitctl.settings.trees import Tree
 from vitctl.stage import Runtime
+from vitctl.text.quoting import quoted
 
 C = TypeVar("C", bound=Config)
 R = TypeVar("R", bound=Runtime)

@@ -17,10 +17,11 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from vitctl import processes, strict_json
+from vitctl import processes
 from vitctl.console.text import path_of
 from vitctl.errors import InputError, NotFoundError
 from vitctl.events import Emit, Note
+from vitctl.text import strict_json
 
 _answer: int | None = None
 _terminal: int | None = None

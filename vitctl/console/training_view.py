@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from vitctl import quantities
 from vitctl.artifacts.kinds.checkpoint import TITLES
 from vitctl.console.curve import Point, curve, thinned, unicode_shown
 from vitctl.console.text import safe, wrapped
@@ -25,7 +24,8 @@ from vitctl.events import (
     TrainingEvent,
 )
 from vitctl.measures.metric_titles import is_share
-from vitctl.quantities import show_count
+from vitctl.text import quantities
+from vitctl.text.quantities import show_count
 from vitctl.train.telemetry import goodput
 
 # More points than any terminal has columns of dots; older ones are averaged.

@@ -14,12 +14,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from vitctl import strict_json
 from vitctl.data.classes import read_lines
 from vitctl.errors import InputError
 from vitctl.events import Emit, Note, silent
-from vitctl.quoting import quoted
-from vitctl.textfiles import read_text
+from vitctl.text import strict_json
+from vitctl.text.quoting import quoted
+from vitctl.text.textfiles import read_text
 
 ClassMap = Mapping[str, str | tuple[str, ...]]
 

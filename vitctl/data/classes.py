@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl import strict_json
 from vitctl.data.name_lists import names_in
 from vitctl.data.names import compose
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, silent
 from vitctl.places import Place
-from vitctl.quoting import quoted
-from vitctl.textfiles import Readable, Text, read_text
+from vitctl.text import strict_json
+from vitctl.text.quoting import quoted
+from vitctl.text.textfiles import Readable, Text, read_text
 
 
 def sort_classes(names: Sequence[str]) -> list[str]:

@@ -40,8 +40,8 @@ from vitctl.errors import InputError, NotFoundError
 from vitctl.formula.family import FormulaConfig
 from vitctl.hardware.machine import available_cores
 from vitctl.places import Place, place
-from vitctl.quoting import quoted
 from vitctl.settings.config import Config
+from vitctl.text.quoting import quoted
 
 FORMAT = 1
 FORMAT_OF_PARTS = 2

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ast
 import re
 
-from vitctl.textfiles import Text
+from vitctl.text.textfiles import Text
 
 _MOST_LITERAL_BYTES = 1 << 24
 

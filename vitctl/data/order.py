@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vitctl.errors import InputError, UsageError
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]

@@ -19,7 +19,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.data.order import hash64, sample_key
 from vitctl.data.records import read_examples
 from vitctl.errors import InputError
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 Mask = NDArray[np.bool_]
 

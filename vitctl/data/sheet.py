@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
-from vitctl.picture_mark import SOFTWARE, mark
+from vitctl.pixels.picture_mark import SOFTWARE, mark
 
 MADE_BY = mark("replay")
 """The text in such a picture, whichever command made it: it is never a source of a dataset."""

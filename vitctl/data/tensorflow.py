@@ -15,7 +15,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, TypeVar
 
-from vitctl.errors import UsageError, one_line
+from vitctl.errors import UsageError
+from vitctl.text.quoting import one_line
 
 F = TypeVar("F", bound=Callable[..., Any])
 

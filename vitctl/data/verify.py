@@ -19,7 +19,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.data.order import sample_key
 from vitctl.data.records import Records, Shard, ShardedRecords
 from vitctl.errors import VitctlError
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 _BATCH = 256
 

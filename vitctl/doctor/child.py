@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from vitctl import strict_json
 from vitctl.doctor.checks import Check
 from vitctl.doctor.finding import CheckRequest, Finding
 from vitctl.errors import OutOfReachError, VitctlError
+from vitctl.text import strict_json
 
 
 def main() -> None:

@@ -21,9 +21,9 @@ from itertools import groupby
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from vitctl import strict_json
 from vitctl.doctor.checks import Check
 from vitctl.doctor.finding import CheckRequest, Finding
+from vitctl.text import strict_json
 
 _COMMAND = (sys.executable, "-m", "vitctl.doctor.child")
 # Starting Python and importing this package, before the first check begins.

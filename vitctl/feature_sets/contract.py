@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.errors import NotFoundError
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 
 def no_split(name: str, *, of: object, splits: Iterable[str]) -> NotFoundError:

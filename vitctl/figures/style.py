@@ -21,7 +21,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from vitctl.picture_mark import SOFTWARE, mark
+from vitctl.pixels.picture_mark import SOFTWARE, mark
 from vitctl.scaling.laws import CEILING
 from vitctl.scaling.names import Measure
 

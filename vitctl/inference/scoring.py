@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import NDArray
 
-from vitctl import losses, strict_json
+from vitctl import losses
 from vitctl.artifacts.kinds import checkpoint
 from vitctl.data.batches import EvalBatch
 from vitctl.errors import InputError
@@ -28,6 +28,7 @@ from vitctl.model import shapes
 from vitctl.model.config import ModelConfig
 from vitctl.processes.compile_barrier import in_step
 from vitctl.sharding.layout import Layout
+from vitctl.text import strict_json
 
 
 @dataclass(frozen=True)

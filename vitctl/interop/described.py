@@ -15,7 +15,7 @@ from typing import Any
 from vitctl.errors import InputError
 from vitctl.interop.layouts import TensorLayout
 from vitctl.model.config import Colours, Gelu
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 _GELU: dict[str, Gelu] = {
     "gelu": "exact", "gelu_python": "exact", "gelu_pytorch_tanh": "tanh", "gelu_new": "tanh",

@@ -8,12 +8,12 @@ import json
 import numpy as np
 from pydantic import ValidationError
 
-from vitctl import strict_json
 from vitctl.errors import InputError
 from vitctl.interop import matching
 from vitctl.interop.weight_files import Weights
 from vitctl.model import shapes
 from vitctl.model.config import ModelConfig
+from vitctl.text import strict_json
 
 MODEL = "vitctl_model"
 """Key of the metadata; its value is a `ModelConfig` as JSON."""

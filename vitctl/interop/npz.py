@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.errors import InputError
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 # Of what zipfile, zlib and NumPy raise for a damaged file, the last two are for versions, methods
 # and encryption that zipfile does not know.

@@ -24,7 +24,7 @@ from vitctl.interop.weight_files import Weights
 from vitctl.model import variants
 from vitctl.model.config import Gelu, ModelConfig
 from vitctl.model.heads import Head, reads_class_token
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]

@@ -24,10 +24,10 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl import strict_json
 from vitctl.errors import InputError
 from vitctl.places import nofollow
-from vitctl.quoting import quoted
+from vitctl.text import strict_json
+from vitctl.text.quoting import quoted
 
 TYPES: dict[str, Any] = {
     "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16,

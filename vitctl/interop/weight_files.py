@@ -15,12 +15,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from vitctl import strict_json
 from vitctl.artifacts.files import sha256_file
 from vitctl.errors import InputError, NotFoundError
 from vitctl.interop import npz, safetensors
 from vitctl.places import place
 from vitctl.places.local import is_there
+from vitctl.text import strict_json
 
 NAMES = (
     "model.safetensors",

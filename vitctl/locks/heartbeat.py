@@ -22,7 +22,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from vitctl import strict_json
 from vitctl.errors import InterruptedRun, VitctlError
 from vitctl.events import Emit, Note
 from vitctl.locks.holder import Holder
@@ -30,6 +29,7 @@ from vitctl.locks.names import HELD
 from vitctl.locks.timing import SYSTEM, Clock
 from vitctl.places import guards, nofollow
 from vitctl.places.based_path import TEMPORARY
+from vitctl.text import strict_json
 
 BEAT_S = 3.0
 # Ten beats: a file server may be away that long and come back.

@@ -26,13 +26,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from vitctl import strict_json
 from vitctl.errors import InterruptedRun, OutOfReachError
 from vitctl.events import Emit, Note
 from vitctl.locks.holder import Holder
 from vitctl.locks.timing import SYSTEM, Clock, Repeating
 from vitctl.places import buckets, guards
 from vitctl.places.objects import ObjectPath
+from vitctl.text import strict_json
 
 BEAT_S = 10.0
 PATIENCE_S = 60.0

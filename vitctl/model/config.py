@@ -16,8 +16,8 @@ from pydantic import (
 
 from vitctl.model import variants
 from vitctl.model.heads import Head, Pooling, needs_of, poolings_of, reads_class_token
-from vitctl.quoting import quoted
 from vitctl.settings.config import Config, without_defaults
+from vitctl.text.quoting import quoted
 
 Position = Literal["learned", "sincos2d"]
 Loss = Literal["sigmoid", "softmax"]

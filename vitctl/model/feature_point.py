@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from vitctl.errors import UsageError
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 PATTERN = r"^(pre_logits|tokens|block:[1-9][0-9]*)$"
 """As settings and summaries have it."""

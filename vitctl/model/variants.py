@@ -14,8 +14,8 @@ import re
 from dataclasses import dataclass
 
 from vitctl.errors import UsageError
-from vitctl.quoting import quoted
-from vitctl.suggestions import did_you_mean, either, likeness
+from vitctl.text.quoting import quoted
+from vitctl.text.suggestions import did_you_mean, either, likeness
 
 
 @dataclass(frozen=True)

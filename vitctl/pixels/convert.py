@@ -25,10 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from vitctl.errors import one_line
 from vitctl.pixels.header import BadImageError, Header, open_image
 from vitctl.pixels.orientation import UPRIGHT, bare_png
 from vitctl.pixels.pnm import read_pnm
+from vitctl.text.quoting import one_line
 
 # Single-channel modes of more than 8 bits whose range is known; those whose range is not.
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")

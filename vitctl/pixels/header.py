@@ -17,9 +17,9 @@ from typing import Literal
 
 from PIL import Image
 
-from vitctl.errors import one_line
 from vitctl.pixels.file_kinds import HEAD_BYTES, FileKind, is_heic, kind_of
 from vitctl.pixels.orientation import bare_png, orientation
+from vitctl.text.quoting import one_line
 
 Format = Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF", "PPM", "HEIF"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vitctl.errors import UsageError
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal, TypeVar
 
-from vitctl import strict_json
 from vitctl.hardware.tpus import TPUS, Hardware
 from vitctl.model.config import ModelConfig, from_name
 from vitctl.plan.cost import Cost
+from vitctl.text import strict_json
 
 MeasuredOn = Literal["TPU v3", "GPUs"]
 """What an efficiency was measured on: TPU v3 by the paper, GPUs by others with their programs."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from vitctl.hardware.tpus import Hardware
 from vitctl.plan import hlo
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 Kind = Literal["all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute"]
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from vitctl import strict_json
 from vitctl.hardware.gpus import GPUS
 from vitctl.model.config import from_name
 from vitctl.optim.schedules import ScheduleConfig
@@ -21,6 +20,7 @@ from vitctl.plan.cost import Cost
 from vitctl.plan.estimate import estimate
 from vitctl.plan.program import StepPlan
 from vitctl.sharding.spec import MeshSpec
+from vitctl.text import strict_json
 from vitctl.train.config import DataConfig, TrainConfig
 
 _FILE = "gpu_rates.json"

@@ -13,7 +13,7 @@ from vitctl.plan.cost import Cost
 from vitctl.plan.estimate import estimate
 from vitctl.plan.search import Tried
 from vitctl.plan.topology import Topology
-from vitctl.quantities import show_count
+from vitctl.text.quantities import show_count
 from vitctl.train.program.footprint import gib
 
 UNKNOWN = Rate(None, None, None, None, None, False, False, None, None)

@@ -24,7 +24,6 @@ from typing import Any
 
 import jax
 
-from vitctl import strict_json
 from vitctl.model.remat import Remat
 from vitctl.places import nofollow
 from vitctl.places.local import based
@@ -33,6 +32,7 @@ from vitctl.plan.patience import interruptible
 from vitctl.plan.topology import Topology
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.spec import MeshSpec
+from vitctl.text import strict_json
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import lowered as lowering
 

@@ -15,8 +15,8 @@ from vitctl.errors import UsageError
 from vitctl.hardware import accelerators, machine
 from vitctl.hardware.gpus import GBIT, GPUS, USABLE, gpu_named, gpu_of
 from vitctl.hardware.tpus import TPUS, Hardware, by_kind
-from vitctl.quoting import quoted
-from vitctl.suggestions import suggest
+from vitctl.text.quoting import quoted
+from vitctl.text.suggestions import suggest
 
 LOCAL = "local"
 

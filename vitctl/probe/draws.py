@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.errors import InputError
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 _SHOWN = 3
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitctl.errors import UsageError
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 PROCESSES, PROCESS_ID, COORDINATOR = "VITCTL_PROCESSES", "VITCTL_PROCESS_ID", "VITCTL_COORDINATOR"
 

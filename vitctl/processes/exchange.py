@@ -14,10 +14,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from vitctl import strict_json
 from vitctl.errors import InterruptedRun, VitctlError
 from vitctl.processes import pulse
-from vitctl.quoting import quoted
+from vitctl.text import strict_json
+from vitctl.text.quoting import quoted
 
 T = TypeVar("T")
 

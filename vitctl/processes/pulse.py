@@ -21,8 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vitctl import strict_json
 from vitctl.errors import InterruptedRun, VitctlError
+from vitctl.text import strict_json
 
 _ROOT = "vitctl/pulse"
 _EVERY_S = 1.0

@@ -12,9 +12,9 @@ from vitctl.artifacts.runs import Run, run_of
 from vitctl.errors import UsageError, VitctlError
 from vitctl.optim.schedules import OPEN_ENDED, CooldownShape, ScheduleConfig
 from vitctl.places import Place
-from vitctl.quantities import show_count
 from vitctl.recipes.recipe import load
 from vitctl.settings.trees import Tree
+from vitctl.text.quantities import show_count
 from vitctl.train.carried_over import trained_with
 from vitctl.train.config import TrainConfig
 

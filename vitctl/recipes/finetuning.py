@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import assert_never, get_args
 
-from vitctl import quantities
 from vitctl.artifacts.artifact import Artifact
 from vitctl.data.config import HELD_OUT
 from vitctl.errors import UsageError
@@ -15,6 +14,7 @@ from vitctl.recipes.branching import Branch, trained_with
 from vitctl.recipes.pretraining import ImageFacts, earlier_versions, examples_of_epoch, unscaled
 from vitctl.recipes.recipe import Preset, RateScaling, load_finetune
 from vitctl.settings.trees import Tree, at, merge, positive
+from vitctl.text import quantities
 
 _LEFT_BEHIND = {
     "optim",

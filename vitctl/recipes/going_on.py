@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from vitctl import quantities
 from vitctl.artifacts import inputs as artifact_inputs
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.kinds import CHECKPOINT
@@ -22,8 +21,6 @@ from vitctl.hardware import precision
 from vitctl.model import variants
 from vitctl.model.config import FREE_FIELDS, Loss, ModelConfig, calm_bias, nearest_sizes
 from vitctl.optim import schedules
-from vitctl.quantities import show_count
-from vitctl.quoting import quoted
 from vitctl.recipes import finetuning, measuring, pretraining
 from vitctl.recipes.branching import IMPORT, off_schedule, trained_with, trunk_of
 from vitctl.recipes.pretraining import MOCK_CLASSES, ImageFacts
@@ -31,6 +28,9 @@ from vitctl.recipes.recipe import RecipeName, load
 from vitctl.recipes.settings import Length, RunSettings
 from vitctl.settings.overrides import Overrides, build, check_keys
 from vitctl.settings.trees import Tree, at, merge, positive
+from vitctl.text import quantities
+from vitctl.text.quantities import show_count
+from vitctl.text.quoting import quoted
 from vitctl.train.carried_over import keeps_state, same_classes
 from vitctl.train.config import FromSchedule, TrainConfig
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import get_args
 
-from vitctl import quantities
 from vitctl.artifacts.artifact import Artifact
 from vitctl.data.config import AugmentConfig, held_out_count
 from vitctl.errors import UsageError
@@ -16,6 +15,7 @@ from vitctl.optim.schedules import OPEN_ENDED
 from vitctl.recipes import cropping
 from vitctl.recipes.recipe import RecipeName, load
 from vitctl.settings.trees import Tree, at, merge, positive
+from vitctl.text import quantities
 from vitctl.train.config import DataConfig
 
 # From here on the paper's recipe is the better start: sizes it was made for, or data

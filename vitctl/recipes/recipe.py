@@ -12,10 +12,10 @@ from pydantic import PositiveFloat, PositiveInt
 
 from vitctl.data.config import AugmentConfig
 from vitctl.errors import UsageError
-from vitctl.quantities import to_steps
-from vitctl.quoting import quoted
 from vitctl.settings.config import Config
 from vitctl.settings.trees import merge
+from vitctl.text.quantities import to_steps
+from vitctl.text.quoting import quoted
 from vitctl.train.config import RecipeName
 
 Preset = Literal[

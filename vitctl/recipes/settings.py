@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from vitctl import processes, quantities
+from vitctl import processes
 from vitctl.artifacts import Recipe, Store
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Emit, Note
@@ -20,6 +20,7 @@ from vitctl.recipes.recipe import RecipeName
 from vitctl.settings.overrides import Overrides, check_keys
 from vitctl.settings.trees import Tree, at, merge
 from vitctl.stage import Runtime
+from vitctl.text import quantities
 from vitctl.train.config import TrainConfig
 
 _MODEL_SETTINGS = (

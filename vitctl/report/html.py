@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from vitctl.quoting import visible
+from vitctl.text.quoting import visible
 
 _VOID = frozenset({"br", "img", "meta"})
 _LONGEST = 160

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vitctl import quantities
 from vitctl.artifacts import Run
 from vitctl.report import commands
 from vitctl.report.html import Content, Html, element, facts, separated, table, text
 from vitctl.report.sections.section import Context, link
 from vitctl.report.subjects import Contents, ReportEntry
 from vitctl.report.times import took
+from vitctl.text import quantities
 
 _MOST_SETTINGS = 400
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from vitctl import quantities
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.references import Entry
 from vitctl.errors import DoesNotFitError
@@ -17,6 +16,7 @@ from vitctl.report.privacy import Redaction
 from vitctl.report.sections import SECTIONS, UNKNOWN, section_of
 from vitctl.report.sections.section import Context, SectionBody
 from vitctl.report.subjects import Contents, ReportEntry, contents
+from vitctl.text import quantities
 from vitctl.version import __version__
 
 MOST_BYTES = 24 * 2**20

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from vitctl.quantities import apart
+from vitctl.text.quantities import apart
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _MANTISSAS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0))

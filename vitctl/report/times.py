@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from vitctl import quantities
+from vitctl.text import quantities
 
 
 def day(written: str) -> str:

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 
 from vitctl.errors import InputError
-from vitctl.quantities import plural
 from vitctl.scaling.laws import CEILING, Floats
 from vitctl.scaling.names import Measure
+from vitctl.text.quantities import plural
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from vitctl.errors import UsageError
-from vitctl.quoting import quoted
 from vitctl.scaling.config import BoundsConfig, ScalingConfig
 from vitctl.scaling.fit import Bounds
 from vitctl.scaling.laws import CEILING
@@ -12,7 +11,8 @@ from vitctl.scaling.published import by_columns
 from vitctl.scaling.seeds import Seeds
 from vitctl.scaling.solver import Objective
 from vitctl.scaling.study import StudySettings
-from vitctl.suggestions import suggest
+from vitctl.text.quoting import quoted
+from vitctl.text.suggestions import suggest
 
 
 def settings(cfg: ScalingConfig, points: Points, *, seeds: Seeds | None = None) -> StudySettings:

@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 
 from vitctl.errors import InputError
-from vitctl.quoting import quoted
 from vitctl.scaling.allocation import Allocation, allocate
 from vitctl.scaling.bootstrap import Refits, bootstrap
 from vitctl.scaling.bottlenecks import Best, by_data, by_model, by_model_and_data
@@ -30,6 +29,7 @@ from vitctl.scaling.profile import Interval, profile_intervals
 from vitctl.scaling.repeats import Repeats, repeats
 from vitctl.scaling.selection import Selection, selection, widened
 from vitctl.scaling.solver import LEAST_SQUARES, Objective
+from vitctl.text.quoting import quoted
 
 _SURE = 0.8  # share of drawn tables from which the choice of a form is no matter of luck
 OFF_LAW = 2.0  # standard deviations from which a point of the frontier counts as off the law

@@ -11,8 +11,8 @@ from vitctl.errors import InputError, UsageError
 from vitctl.scaling.config import ColumnsConfig
 from vitctl.scaling.points import Points
 from vitctl.scaling.seeds import Seeds, pool
-from vitctl.suggestions import either, nearest
-from vitctl.tables import Table
+from vitctl.text.suggestions import either, nearest
+from vitctl.text.tables import Table
 
 _USUAL = {
     "model": "model",

@@ -18,11 +18,11 @@ import tomli_w
 from pydantic import ValidationError
 
 from vitctl.errors import UsageError
-from vitctl.quoting import as_bytes, quoted
 from vitctl.settings.config import Config, place_and_message
 from vitctl.settings.trees import Tree, drop, from_keys, merge, nested
-from vitctl.suggestions import did_you_mean, nearest
-from vitctl.textfiles import read_text
+from vitctl.text.quoting import as_bytes, quoted
+from vitctl.text.suggestions import did_you_mean, nearest
+from vitctl.text.textfiles import read_text
 
 C = typing.TypeVar("C", bound=Config)
 _LONGEST_SHOWN = 100

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vitctl.errors import UsageError
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 Tree = dict[str, Any]
 

@@ -7,8 +7,8 @@ from typing import Self
 
 from vitctl.errors import UsageError
 from vitctl.model.config import ModelConfig
-from vitctl.quoting import quoted
-from vitctl.suggestions import suggest
+from vitctl.text.quoting import quoted
+from vitctl.text.suggestions import suggest
 
 AUTO = "auto"
 

@@ -15,7 +15,7 @@ from vitctl.console.streams import answer_columns
 from vitctl.console.text import safe
 from vitctl.console.tree import bold, dim, warned
 from vitctl.places import Place, place
-from vitctl.quantities import show_count
+from vitctl.text.quantities import show_count
 
 
 def lines(lineage: Lineage) -> Iterator[str]:

@@ -17,8 +17,8 @@ from vitctl.artifacts.references import plain_name
 from vitctl.errors import UsageError, VitctlError
 from vitctl.locks.exclusive import is_locked
 from vitctl.places import Place
-from vitctl.quoting import quoted
-from vitctl.suggestions import suggest
+from vitctl.text.quoting import quoted
+from vitctl.text.suggestions import suggest
 
 
 def run(inputs: Inputs, *, store: Store) -> list[ListedRow]:

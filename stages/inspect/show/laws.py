@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vitctl.console.text import safe
-from vitctl.quantities import with_interval
 from vitctl.scaling.names import FREE
 from vitctl.scaling.summary import Ends, FitSummary
+from vitctl.text.quantities import with_interval
 
 SHOWN = ("form", "measure", "compute_unit", "scatter", "points")
 """Fields of the summary that are shown as they are."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from vitctl.artifacts.kinds.sweep import SweepRow, SweepTable
 from vitctl.console.table import table
-from vitctl.quantities import show_count
+from vitctl.text.quantities import show_count
 
 SHOWN = ("accuracy", "part", "flops", "flops_apart")
 """Fields of the summary that are shown as they are."""

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from stages.inspect import text
 from stages.inspect.show import laws, mistakes, sweeps
 from stages.inspect.show.run import checkpoints, last_rows
-from vitctl import quantities
 from vitctl.artifacts import Artifact, Parent, Run
 from vitctl.artifacts.kinds import SCALING_FIT, SWEEP
 from vitctl.artifacts.kinds.kind import Kind
@@ -18,8 +17,9 @@ from vitctl.artifacts.manifest import Provenance
 from vitctl.console.text import safe
 from vitctl.console.tree import bold, dim, fields, warned
 from vitctl.errors import InputError
-from vitctl.quantities import show_bytes, show_count
 from vitctl.summaries import Summary
+from vitctl.text import quantities
+from vitctl.text.quantities import show_bytes, show_count
 from vitctl.train.telemetry import goodput
 
 S = TypeVar("S", bound=Summary)

@@ -16,7 +16,7 @@ from vitctl.artifacts.runs import CHECKPOINTS
 from vitctl.errors import VitctlError
 from vitctl.events import Emit, Progress
 from vitctl.places import Place
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 from vitctl.train.telemetry import goodput, metrics
 
 _LINKED = "is a symbolic link; a command that trains the run refuses to write through it"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from stages.inspect.verify.spec import Verdict
 from vitctl.console.text import safe
 from vitctl.console.tree import dim, warned
-from vitctl.quantities import show_bytes
+from vitctl.text.quantities import show_bytes
 
 
 def lines(verdict: Verdict, *, deep: bool) -> Iterator[str]:

@@ -13,9 +13,9 @@ from vitctl.console import completion
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
-from vitctl.quantities import parse_amount
 from vitctl.scaling.config import ScalingConfig
 from vitctl.stage import Runtime
+from vitctl.text.quantities import parse_amount
 
 _SETTINGS = (
     *flags.study(),

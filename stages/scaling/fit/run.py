@@ -10,11 +10,11 @@ from vitctl.artifacts.documents import json_bytes
 from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import SCALING_FIT
 from vitctl.artifacts.store import slug
-from vitctl.delimited import csv_text
 from vitctl.events import Emit, silent
 from vitctl.scaling.config import ScalingConfig
 from vitctl.stage import Runtime
-from vitctl.tables import read_table
+from vitctl.text.delimited import csv_text
+from vitctl.text.tables import read_table
 
 
 def run(

@@ -21,7 +21,7 @@ from vitctl.events import Emit, Note, silent
 from vitctl.scaling.summary import FitReport
 from vitctl.scaling.user_table import errors_or_losses, resolve_metric
 from vitctl.stage import Runtime
-from vitctl.tables import Table, read_table
+from vitctl.text.tables import Table, read_table
 
 _OF_STUDY: tuple[FigureName, ...] = (
     "compute",

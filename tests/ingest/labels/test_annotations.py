@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from tests.ingest.labels.test_label_tables import labelled, splits
 from tests.ingest.trees.test_folder import make
-from vitctl import strict_json
 from vitctl.errors import InputError
 from vitctl.ingest.labels.annotations import NoAnnotationsError, coco_cells, voc_cells
 from vitctl.ingest.labels.label_file import read_labels
 from vitctl.ingest.sources.formats import list_images
 from vitctl.ingest.trees.folder import list_folder
+from vitctl.text import strict_json
 
 NAMES = {1: "person", 18: "dog", 90: "toothbrush"}
 

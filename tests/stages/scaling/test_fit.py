@@ -28,7 +28,7 @@ from vitctl.scaling.points import Points
 from vitctl.scaling.settings import settings
 from vitctl.scaling.user_table import read_points, resolve
 from vitctl.stage import Runtime
-from vitctl.tables import read_table
+from vitctl.text.tables import read_table
 
 PAPER = {"compute": "tpuv3_core_days", "accuracy": "inet10"}
 

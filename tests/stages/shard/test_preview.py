@@ -24,7 +24,7 @@ from vitctl.artifacts import Store
 from vitctl.errors import NotFoundError, OverwriteError, UsageError
 from vitctl.ingest.columns import EntriesBuilder
 from vitctl.ingest.write.sample import sample_rows
-from vitctl.picture_mark import is_marked
+from vitctl.pixels.picture_mark import is_marked
 from vitctl.settings.overrides import Overrides
 
 HERE = ShardRuntime(workers=0)

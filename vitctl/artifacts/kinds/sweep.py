@@ -9,8 +9,8 @@ from pydantic import Field
 
 from vitctl.artifacts.kinds.checkpoint import TriedRate
 from vitctl.artifacts.kinds.evaluation import Metric
-from vitctl.quantities import plural
 from vitctl.summaries import Count, Many, Part, Summary
+from vitctl.text.quantities import plural
 
 TABLE = "table.json"
 """Its table, a list of rows: what `scaling fit` reads. Numbers stay numbers in it."""

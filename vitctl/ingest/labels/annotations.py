@@ -16,12 +16,12 @@ from contextlib import AbstractContextManager
 from typing import IO
 from xml.parsers import expat
 
-from vitctl import strict_json
 from vitctl.errors import InputError
 from vitctl.ingest.folder_layout import split_named
 from vitctl.ingest.labels.label_cells import Cell, Cells
 from vitctl.ingest.litter import IMAGE_ENDINGS
-from vitctl.textfiles import decode
+from vitctl.text import strict_json
+from vitctl.text.textfiles import decode
 
 Opening = Callable[[str], AbstractContextManager[IO[bytes]]]
 """Opens a file by its path below the source."""

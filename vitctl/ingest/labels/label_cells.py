@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vitctl import delimited, strict_json
 from vitctl.errors import InputError
 from vitctl.ingest.litter import IMAGE_ENDINGS
-from vitctl.textfiles import Text
+from vitctl.text import delimited, strict_json
+from vitctl.text.textfiles import Text
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
 """Of tables that are looked for among images."""

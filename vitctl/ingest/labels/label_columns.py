@@ -16,7 +16,7 @@ from vitctl.errors import InputError, UsageError
 from vitctl.ingest.folder_layout import split_named
 from vitctl.ingest.labels.label_cells import Cell, Cells
 from vitctl.ingest.labels.label_paths import Match, Paths, is_image_ending
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 # Of Kaggle's, Roboflow's and Hugging Face's tables; compared without case and punctuation.
 _IMAGES = (

@@ -20,8 +20,8 @@ from vitctl.ingest.labels.gathered import gathered
 from vitctl.ingest.labels.label_cells import Cells, cells_of
 from vitctl.ingest.labels.label_columns import ZERO_ONE, LabelRows, image_column, label_rows
 from vitctl.ingest.labels.label_paths import AMBIGUOUS, MISSING, Paths
-from vitctl.quoting import quoted
-from vitctl.textfiles import read_text
+from vitctl.text.quoting import quoted
+from vitctl.text.textfiles import read_text
 
 _SHOWN = 3
 

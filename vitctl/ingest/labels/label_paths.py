@@ -20,7 +20,7 @@ from vitctl.data.dataset import Split
 from vitctl.ingest.folder_layout import split_in
 from vitctl.ingest.litter import IMAGE_ENDINGS
 from vitctl.ingest.spelling import nfc
-from vitctl.textfiles import slashed
+from vitctl.text.textfiles import slashed
 
 MISSING, AMBIGUOUS = -1, -2
 _NUMBER = re.compile(r"[0-9]+")

@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl import strict_json
 from vitctl.errors import InputError
 from vitctl.ingest.labels.gathered import gathered
 from vitctl.ingest.labels.label_cells import Cells, cells_of
 from vitctl.ingest.labels.label_file import LabelTable
 from vitctl.ingest.labels.label_paths import AMBIGUOUS, MISSING
-from vitctl.quoting import quoted
-from vitctl.textfiles import decode, read_bytes
+from vitctl.text import strict_json
+from vitctl.text.quoting import quoted
+from vitctl.text.textfiles import decode, read_bytes
 
 _OPTION = "--labels"
 _VALIDATION_IMAGE = re.compile(r"ILSVRC2012_val_([0-9]{8})")

@@ -11,8 +11,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from vitctl.quoting import quoted
 from vitctl.settings.config import Config
+from vitctl.text.quoting import quoted
 
 EncodedFormat = Literal["jpeg", "png", "webp"]
 Treatment = Literal["composed", "to sRGB", "turned", "shrunk", "encoded", "profile ignored"]

@@ -18,13 +18,14 @@ from typing import Any
 
 from vitctl.data.names import text_of
 from vitctl.data.records import text_name
-from vitctl.errors import InputError, one_line
+from vitctl.errors import InputError
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import Entry
 from vitctl.ingest.listing import Access, Bytes, Listing
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.sources.examples import Feature, Meaning, example, list_examples
 from vitctl.pixels.header import BadImageError
+from vitctl.text.quoting import one_line
 
 # Of a Riegeli file, which is what an ArrayRecord is (google/riegeli, records_file_format.md).
 _SIGNATURE = bytes.fromhex("83af70d10d884a3f")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vitctl.data.names import text_of
-from vitctl.errors import InputError, VitctlError, one_line
+from vitctl.errors import InputError, VitctlError
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.parts import DamagedError, Part
@@ -33,7 +33,7 @@ from vitctl.ingest.sources.arrow_table import (
     pyarrow_missing,
 )
 from vitctl.ingest.sources.json_files import read_object
-from vitctl.quoting import quoted
+from vitctl.text.quoting import one_line, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from vitctl import extras, strict_json
+from vitctl import extras
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.ingest.choices import Choices
@@ -22,7 +22,8 @@ from vitctl.ingest.columns import EntriesBuilder
 from vitctl.ingest.listing import Listing, Source
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.table import in_parts, read_table
-from vitctl.quoting import quoted
+from vitctl.text import strict_json
+from vitctl.text.quoting import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.data.dataset import SPLITS
-from vitctl.errors import DoesNotFitError, InputError, NotFoundError, one_line
+from vitctl.errors import DoesNotFitError, InputError, NotFoundError
 from vitctl.feature_sets.foreign import ForeignFeatures
 from vitctl.hardware.machine import host_bytes
 from vitctl.ingest.folder_layout import split_named
 from vitctl.ingest.sources.arrow_table import pyarrow_missing
-from vitctl.quoting import quoted
+from vitctl.text.quoting import one_line, quoted
 
 _FEATURES = (
     *("features", "feature", "feats", "embeddings", "embedding", "embeds", "emb", "vectors"),

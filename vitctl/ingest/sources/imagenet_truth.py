@@ -24,9 +24,9 @@ from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError
 from vitctl.ingest.trees.zip import read_members
 from vitctl.ingest.trees.zip_members import is_zip_file
-from vitctl.quoting import quoted
-from vitctl.strict_json import StrictJSONError, loads
-from vitctl.textfiles import decode, read_bytes
+from vitctl.text.quoting import quoted
+from vitctl.text.strict_json import StrictJSONError, loads
+from vitctl.text.textfiles import decode, read_bytes
 
 _META = "meta.mat"
 _GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vitctl import strict_json
 from vitctl.errors import InputError
-from vitctl.textfiles import read_bytes
+from vitctl.text import strict_json
+from vitctl.text.textfiles import read_bytes
 
 _MOST_BYTES = 2**26
 

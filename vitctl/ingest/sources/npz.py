@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl.errors import InputError, one_line
+from vitctl.errors import InputError
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.parts import Part
@@ -26,6 +26,7 @@ from vitctl.ingest.sources.arrays import (
     content_of,
 )
 from vitctl.ingest.table import part_names
+from vitctl.text.quoting import one_line
 
 _PAIRS = (
     *(("x", "y"), ("X", "Y"), ("X", "y"), ("images", "labels"), ("image", "label")),

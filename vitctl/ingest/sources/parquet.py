@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vitctl.data.names import text_of
-from vitctl.errors import InputError, one_line
+from vitctl.errors import InputError
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import Entry
 from vitctl.ingest.listing import Access, Bytes, Listing
@@ -26,6 +26,7 @@ from vitctl.ingest.sources.arrow_table import (
     list_tables,
     pyarrow_missing,
 )
+from vitctl.text.quoting import one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -30,8 +30,8 @@ from vitctl.ingest.sources.examples import Meaning
 from vitctl.ingest.sources.json_files import read_object
 from vitctl.ingest.sources.tfrecord import list_tfrecords
 from vitctl.ingest.trees import own_output
-from vitctl.quoting import quoted
-from vitctl.textfiles import read_text
+from vitctl.text.quoting import quoted
+from vitctl.text.textfiles import read_text
 
 _INFO, _FEATURES = "dataset_info.json", "features.json"
 _MOST_SHARDS = 1_000_000

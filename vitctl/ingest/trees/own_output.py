@@ -16,14 +16,14 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl import strict_json
 from vitctl.artifacts.files import DRAFT, RUN
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.errors import InputError
 from vitctl.ingest.columns import Entries
 from vitctl.ingest.listing import Reader, Source
-from vitctl.picture_mark import HEAD_BYTES, is_marked
 from vitctl.pixels.header import BadImageError
+from vitctl.pixels.picture_mark import HEAD_BYTES, is_marked
+from vitctl.text import strict_json
 
 KIND = "folders that vitctl made"
 PICTURES = "pictures that vitctl made"

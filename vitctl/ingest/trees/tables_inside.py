@@ -28,7 +28,7 @@ from vitctl.ingest.labels.annotations import (
 from vitctl.ingest.labels.label_cells import ENDINGS, Cells, cells_of
 from vitctl.ingest.labels.label_file import FittedLabels, LabelTable, check_several, fitted, united
 from vitctl.ingest.labels.label_paths import split_of_name
-from vitctl.textfiles import decode
+from vitctl.text.textfiles import decode
 
 MOST_BYTES = 2**28
 """A table of ten million images."""

@@ -34,7 +34,7 @@ from vitctl.ingest.trees.archive_tree import ArchiveTree
 from vitctl.ingest.trees.archive_walk import ZIP, ArchivedFile, ArchiveWalk
 from vitctl.ingest.trees.tree import ReadTree
 from vitctl.ingest.trees.tree_reading import read_tree
-from vitctl.picture_mark import HEAD_BYTES, is_marked
+from vitctl.pixels.picture_mark import HEAD_BYTES, is_marked
 
 TarKind = Literal["tar", "webdataset"]
 

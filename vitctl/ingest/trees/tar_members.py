@@ -14,7 +14,7 @@ from typing import Literal
 
 from vitctl.ingest.parts import DamagedError
 from vitctl.ingest.reading.streams import Stream
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 Kind = Literal["file", "folder", "link", "other"]
 

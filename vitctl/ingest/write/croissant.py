@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from vitctl import strict_json
 from vitctl.artifacts.documents import json_bytes
 from vitctl.data.dataset import STEM, DatasetInfo, Split
 from vitctl.ingest.write.about import CROISSANT, About
 from vitctl.places import Place
+from vitctl.text import strict_json
 
 _VERSION = "http://mlcommons.org/croissant/1.0"
 _ARRAY_RECORD = "https://github.com/google/array_record"

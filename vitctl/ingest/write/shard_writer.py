@@ -16,7 +16,6 @@ from typing import TypeVar
 
 from pydantic import Field
 
-from vitctl import strict_json
 from vitctl.artifacts.files import TEMPORARY, sha256_file
 from vitctl.data.example import Example, encode_example
 from vitctl.data.kernels import load_for_one_thread
@@ -30,12 +29,13 @@ from vitctl.ingest.pixels.prepare import prepare
 from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.ingest.trees import own_output
 from vitctl.ingest.write.shard_plan import Unit
-from vitctl.picture_mark import is_marked
 from vitctl.pixels.header import BadImageError, check_head
+from vitctl.pixels.picture_mark import is_marked
 from vitctl.places import Place, nofollow
 from vitctl.places.copies import upload
 from vitctl.places.scratch import scratch
 from vitctl.settings.config import Config
+from vitctl.text import strict_json
 
 K = TypeVar("K", bound=str)
 

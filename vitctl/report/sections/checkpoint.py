@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from vitctl import quantities
 from vitctl.artifacts import Run
 from vitctl.artifacts.kinds.checkpoint import Checkpoint, Scores
 from vitctl.measures import metric_titles
@@ -16,6 +15,7 @@ from vitctl.report.html import Content, Html, details, element, facts, joined, t
 from vitctl.report.sections.section import Context, Number, Section, SectionBody, count, link, share
 from vitctl.report.subjects import ReportEntry
 from vitctl.report.training import Family
+from vitctl.text import quantities
 from vitctl.train.telemetry import goodput
 
 _IMAGES = "images seen"

@@ -10,7 +10,6 @@ from vitctl.artifacts.documents import read_part
 from vitctl.artifacts.kinds.dataset import Dataset as ImagesSummary
 from vitctl.duplicates.report import NAME, DedupReport
 from vitctl.errors import VitctlError
-from vitctl.quantities import show_bytes
 from vitctl.report.charts import Chart, Trace, draw
 from vitctl.report.html import (
     Content,
@@ -34,6 +33,7 @@ from vitctl.report.sections.section import (
     sheet,
 )
 from vitctl.report.subjects import ReportEntry
+from vitctl.text.quantities import show_bytes
 
 _MOST_CLASSES = 200
 _PAIRS = "pairs.png"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vitctl.model import accounting
 from vitctl.optim import frozen
-from vitctl.quantities import show_count
 from vitctl.sharding.layout import Layout
+from vitctl.text.quantities import show_count
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import footprint
 

@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 
-from vitctl import quantities
 from vitctl.hardware.peaks import peak_flops
 from vitctl.optim import frozen
 from vitctl.sharding.layout import Layout
+from vitctl.text import quantities
 from vitctl.train.config import TrainConfig
 
 LONG_S = 7 * 24 * 3600.0

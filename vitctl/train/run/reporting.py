@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Literal
 
-from vitctl import processes, quantities
+from vitctl import processes
 from vitctl.events import (
     Activity,
     Caution,
@@ -24,6 +24,7 @@ from vitctl.events import (
 from vitctl.hardware.peaks import peak_flops
 from vitctl.inference.scoring import Scoring
 from vitctl.optim import frozen
+from vitctl.text import quantities
 from vitctl.train.program.step import StepStats
 from vitctl.train.run.diverged import Diverged
 from vitctl.train.run.least_time import LONG_S

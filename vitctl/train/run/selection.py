@@ -14,7 +14,7 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.run_draft import RunDraft
 from vitctl.events import Caution, Emit, Note
 from vitctl.inference.scoring import Scoring
-from vitctl.quantities import show_count
+from vitctl.text.quantities import show_count
 from vitctl.train.config import KeepBest, TrainConfig
 
 Score = tuple[int, float | None]

@@ -31,8 +31,8 @@ from vitctl.events import Caution, Doing, Emit, Note
 from vitctl.optim import schedules
 from vitctl.places import nofollow
 from vitctl.places.local import based
-from vitctl.quantities import show_count
 from vitctl.signals import Stop, graceful, nothing_to_save, unless_owned
+from vitctl.text.quantities import show_count
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.program import state as states
 from vitctl.train.program.state import TrainState

@@ -25,10 +25,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from vitctl import processes, quantities, strict_json
+from vitctl import processes
 from vitctl.artifacts.runs import GOODPUT
 from vitctl.errors import VitctlError
 from vitctl.places import Place
+from vitctl.text import quantities, strict_json
 
 Account = Literal[
     "step", "data_wait", "compile", "checkpoint", "evaluation", "start", "redone", "stopped"

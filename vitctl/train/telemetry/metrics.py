@@ -18,11 +18,12 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import IO, Any
 
-from vitctl import processes, strict_json
+from vitctl import processes
 from vitctl.errors import VitctlError
 from vitctl.events import Emit, silent
 from vitctl.places import Place, nofollow
 from vitctl.places.scratch import scratch
+from vitctl.text import strict_json
 from vitctl.train.config import TrackerName
 from vitctl.train.telemetry.tensorboard import PREFIX, EventFile
 from vitctl.train.telemetry.tracker import Tracked

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vitctl import processes, quantities
+from vitctl import processes
+from vitctl.text import quantities
 
 # Below a tenth, a perfect input would gain less than a ninth.
 _SHARE = 0.1

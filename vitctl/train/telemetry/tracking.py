@@ -24,11 +24,12 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, assert_never
 
-from vitctl import strict_json
 from vitctl.artifacts.runs import TRACKING
-from vitctl.errors import InterruptedRun, one_line
+from vitctl.errors import InterruptedRun
 from vitctl.events import Caution, Emit, Note
 from vitctl.places import Place
+from vitctl.text import strict_json
+from vitctl.text.quoting import one_line
 from vitctl.train.config import TrackerName
 from vitctl.train.telemetry.mlflow_runs import MlflowRun
 from vitctl.train.telemetry.tracker import Ending, NoAnswerError, Row, Tracked, Tracker

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from vitctl import extras
-from vitctl.errors import UsageError, one_line
+from vitctl.errors import UsageError
+from vitctl.text.quoting import one_line
 from vitctl.train.config import TrackerName
 from vitctl.train.telemetry.scalars import scalars
 from vitctl.train.telemetry.tracker import Ending, NoAnswerError, Row, Tracked, Tracker

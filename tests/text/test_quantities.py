@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vitctl.quantities import plural, show_bytes
+from vitctl.text.quantities import plural, show_bytes
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitctl.errors import InputError
-from vitctl.quoting import quoted
-from vitctl.textfiles import Text
+from vitctl.text.quoting import quoted
+from vitctl.text.textfiles import Text
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")

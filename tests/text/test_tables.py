@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vitctl.errors import InputError, NotFoundError, UsageError
-from vitctl.tables import Table, read_table
+from vitctl.text.tables import Table, read_table
 
 ROWS = [
     {"model": "G/14", "steps": 5000, "error": 0.15},

@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import IO, Any, NoReturn
 
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 MOST_BYTES = 256 * 2**20
 """A manifest of a checkpoint of 100,000 files has some 15 MB."""

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitctl.delimited import Rows, parse
 from vitctl.errors import InputError
-from vitctl.textfiles import decode
+from vitctl.text.delimited import Rows, parse
+from vitctl.text.textfiles import decode
 
 
 def rows(text: str, separator: str = ",") -> Rows:

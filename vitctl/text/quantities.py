@@ -12,7 +12,7 @@ from typing import Literal
 
 from vitctl.errors import UsageError
 from vitctl.events import Left
-from vitctl.quoting import quoted
+from vitctl.text.quoting import quoted
 
 _SCALE = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 

@@ -10,20 +10,17 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitctl import delimited, extras, strict_json
+from vitctl import extras
 from vitctl.errors import InputError, NotFoundError, UsageError
-from vitctl.quoting import quoted
-from vitctl.suggestions import suggest
-from vitctl.textfiles import Text, decode, read_bytes
-
-if TYPE_CHECKING:
-    from vitctl.places import Place
+from vitctl.text import delimited, strict_json
+from vitctl.text.quoting import quoted
+from vitctl.text.suggestions import suggest
+from vitctl.text.textfiles import Readable, Text, decode, read_bytes
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "!=": lambda a, b: a != b,
@@ -35,6 +32,17 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 _CONDITION = re.compile(r"(.+?)(!=|<=|>=|=|<|>)(.*)", re.DOTALL)
 _MISSING = ("", None)
+
+
+class TablePath(Readable, Protocol):
+    """A path, or an object in a bucket."""
+
+    @property
+    def suffix(self) -> str: ...
+
+    def exists(self) -> bool: ...
+
+    def is_dir(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,7 @@ class Table:
         return value
 
 
-def read_table(path: Path | Place) -> Table:
+def read_table(path: TablePath) -> Table:
     """Read a table, its format told by the file's ending.
 
     Raises NotFoundError (no such file), InputError (not what its ending says, or empty),

@@ -33,6 +33,11 @@ def as_bytes(text: str) -> str:
     return _PIECE.sub(lambda piece: f"\\x{piece[1]}" if piece[1] else piece[0], text)
 
 
+def one_line(error: BaseException) -> str:
+    """An exception's text on one line, short enough for a list."""
+    return as_bytes(" ".join(str(error).split()))[:200] or type(error).__name__
+
+
 def visible(text: object) -> str:
     r"""Control, bidirectional and undecodable characters as `\xNN` or `\uNNNN`; the rest as is."""
     return "".join(written_out(c) if unicodedata.category(c) in _UNSAFE else c for c in str(text))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitctl.errors import InputError, NotFoundError
-from vitctl.textfiles import decode, read_text, slashed
+from vitctl.text.textfiles import decode, read_text, slashed
 
 ENCODINGS = {  # Python's codec -> the bytes a program writes before the text
     "utf-8": b"",
