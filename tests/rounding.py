@@ -55,13 +55,13 @@ def tolerance(
 
 
 def check(
-    found: Sequence[float],
+    measured_losses: Sequence[float],
     losses: Sequence[float],
     turned: Sequence[Sequence[float]],
     *,
     terms: int,
 ) -> None:
-    """Raises AssertionError where `found` differs from `losses` by more than `tolerance`."""
-    apart = np.abs(np.asarray(found) / np.asarray(losses) - 1.0)
+    """Raises AssertionError where `measured_losses` differ from `losses` by more than that."""
+    apart = np.abs(np.asarray(measured_losses) / np.asarray(losses) - 1.0)
     allowed = tolerance(losses, turned, terms=terms)
     assert (apart <= allowed).all(), f"{apart} apart, of {allowed} allowed"

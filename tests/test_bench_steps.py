@@ -55,7 +55,7 @@ def test_what_has_no_room_is_said_and_the_next_batch_tried():
 
 
 def test_the_table_is_medians_and_ratios_of_rounds():
-    def measured(program, batch, wall):
+    def measurement(program, batch, wall):
         return Measured(
             program,
             "S16",
@@ -67,7 +67,7 @@ def test_the_table_is_medians_and_ratios_of_rounds():
             matmul_flops_per_s=1e12,
         )
 
-    results = [measured("vitctl", 16, [2.0, 4.0, 1.0]), measured("timm", 32, [2.0, 6.0, 1.0])]
+    results = [measurement("vitctl", 16, [2.0, 4.0, 1.0]), measurement("timm", 32, [2.0, 6.0, 1.0])]
     *_, ours, theirs = steps.as_table(results, flops={"S16": 25 * 10**9})
     assert ours == "| S16 | vitctl | 16 | 2,000.0 | 8.0 | 4.00 | 1.5 GiB | 20% | 1 |"
     assert (

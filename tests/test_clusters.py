@@ -116,14 +116,14 @@ mkdir -p ~/.vitctl/bin; [ "$1" != pip ] || cp {folder}/vitctl ~/.vitctl/bin""",
     return run
 
 
-def understood(words):
+def understood(arguments):
     """Parse a command line with vitctl's own parser; nothing runs."""
-    assert words[0] in VERBS
-    command = load(words[0])
+    assert arguments[0] in VERBS
+    command = load(arguments[0])
     try:
-        command.make_context(words[0], list(words[1:]))
+        command.make_context(arguments[0], list(arguments[1:]))
     except typer.Exit:  # pragma: no cover
-        raise AssertionError(words) from None
+        raise AssertionError(arguments) from None
 
 
 def test_there_is_one_of_each():
@@ -150,14 +150,14 @@ def test_slurm_goes_on_after_a_preemption_and_only_then(cluster, script):
 
 
 @pytest.mark.parametrize(
-    ("probed", "scored", "ends"), [(3, 0, 3), (0, 4, 4), (3, 4, 3), (1, 10, 1), (10, 0, 10)]
+    ("probed", "scored", "exit_code"), [(3, 0, 3), (0, 4, 4), (3, 4, 3), (1, 10, 1), (10, 0, 10)]
 )
-def test_a_cooldown_tells_of_a_probe_that_failed(cluster, probed, scored, ends):
+def test_a_cooldown_tells_of_a_probe_that_failed(cluster, probed, scored, exit_code):
     """The first code that is not 0; both are tried. What was interrupted is queued again."""
     code, commands, others = cluster(COOLDOWN, 0, fewshot=probed, evaluate=scored)
-    assert code == ends
+    assert code == exit_code
     assert [command[0] for command in commands] == ["cooldown", "fewshot", "evaluate"]
-    assert others == ([["scontrol", "requeue", "77"]] if ends == 10 else [])
+    assert others == ([["scontrol", "requeue", "77"]] if exit_code == 10 else [])
 
 
 def test_slurm_header_asks_for_what_the_script_relies_on():

@@ -45,10 +45,10 @@ class Line(NamedTuple):
 
     page: str
     number: int
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.page}:{self.number}: vitctl {shlex.join(self.words)}"
+        return f"{self.page}:{self.number}: vitctl {shlex.join(self.arguments)}"
 
 
 def blocks(text: str) -> Iterator[list[tuple[int, str]]]:
@@ -184,17 +184,17 @@ def parse(monkeypatch):
     monkeypatch.setattr(Flags, "taken", take)
     monkeypatch.setattr(vitctl.console.verb, "run_guarded", begin)
 
-    def run(words):
+    def run(arguments):
         name, command, context = "vitctl", typer.main.get_command(app), None
-        words = list(words)
+        arguments = list(arguments)
         try:
             while True:
-                context = command.make_context(name, words, parent=context)
+                context = command.make_context(name, arguments, parent=context)
                 if not isinstance(command, TyperGroup):
                     break
-                words = [*context._protected_args, *context.args]
-                assert words, "no command"
-                name, command, words = command.resolve_command(context, words)
+                arguments = [*context._protected_args, *context.args]
+                assert arguments, "no command"
+                name, command, arguments = command.resolve_command(context, arguments)
         except typer.Exit:  # --help, --version
             return None
         with context:
@@ -207,7 +207,7 @@ def parse(monkeypatch):
 @pytest.mark.parametrize("line", FOUND, ids=lambda line: f"{line.page}:{line.number}")
 def test_a_command_line_of_the_guide_parses(parse, line):
     try:
-        parse(line.words)
+        parse(line.arguments)
     except Exception as error:
         pytest.fail(f"{line}\n{error}", pytrace=False)
 
@@ -218,12 +218,12 @@ def test_each_help_page_has_an_example():
 
 
 def test_most_commands_are_shown():
-    assert {line.words[0] for line in FOUND} >= set(VERBS) - {"finetune"}
+    assert {line.arguments[0] for line in FOUND} >= set(VERBS) - {"finetune"}
     assert {line.page for line in FOUND} >= {"README.md", "cloud.md", "training.md", "scaling.md"}
 
 
 @pytest.mark.parametrize(
-    ("words", "fault"),
+    ("arguments", "fault"),
     [
         ("pretrian", "there is no command"),
         ("scaling fti TABLE", "No such command"),
@@ -244,9 +244,9 @@ def test_most_commands_are_shown():
         ("sweep", "Missing parameter: grid"),
     ],
 )
-def test_a_wrong_one_does_not(parse, words, fault):
+def test_a_wrong_one_does_not(parse, arguments, fault):
     with pytest.raises(Exception, match=fault):
-        parse(words.split())
+        parse(arguments.split())
 
 
 def test_values_are_read(parse):
@@ -285,7 +285,7 @@ vitctl show y
 
 
 def test_lines_are_taken_from_shells_only():
-    assert [(line.number, " ".join(line.words)) for line in commands("page", PAGE)] == [
+    assert [(line.number, " ".join(line.arguments)) for line in commands("page", PAGE)] == [
         (4, "ls"),
         (5, "show a b"),
         (5, "lineage x"),

@@ -30,12 +30,12 @@ sys.exit(7)
 def started(request):
     """started(code, *words, options...): the same by `subprocess` and by the server."""
 
-    def start(code, *arguments, **options):
+    def begin(code, *arguments, **options):
         if request.param == "fork":
             return Forked(code, *arguments, preload=BARE, **options)
         return subprocess.Popen([sys.executable, "-c", code, *arguments], **options)
 
-    return start
+    return begin
 
 
 PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

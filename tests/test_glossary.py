@@ -143,8 +143,8 @@ def test_a_term_that_is_missing_is_seen():
 
 def slug(heading: str) -> str:
     """The anchor of a heading, as GitHub makes it."""
-    kept = re.sub(r"[^\w\- ]", "", unicodedata.normalize("NFC", heading).strip().lower())
-    return kept.replace(" ", "-")
+    text = re.sub(r"[^\w\- ]", "", unicodedata.normalize("NFC", heading).strip().lower())
+    return text.replace(" ", "-")
 
 
 def prose(page: Path) -> list[str]:

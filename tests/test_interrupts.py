@@ -36,14 +36,14 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_an_interrupt_in_a_callback_of_the_collector_is_not_lost(kept):
+@pytest.mark.parametrize("handled", [True, False])
+def test_an_interrupt_in_a_callback_of_the_collector_is_not_lost(handled):
     """Without us Python reports it and goes on: that is what would have to change."""
-    code = CODE.format(kept=kept, times=2)
+    code = CODE.format(kept=handled, times=2)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S
     )
-    if kept:
+    if handled:
         assert (done.returncode, done.stderr) == (130, "")
     else:
         assert done.returncode == 0

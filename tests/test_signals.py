@@ -48,7 +48,7 @@ def send(*args):
 """
 
 
-def start(folder, *arguments, prelude="", preload=TRAINING, **options):
+def begin(folder, *arguments, prelude="", preload=TRAINING, **options):
     """By `preload=LOOKING` a process that has to import all but the command line, jax among it."""
     code = f"{PATIENT}\n{prelude}\nimport sys; sys.argv = ['vitctl', *sys.argv[1:]]\n{COMMAND}"
     environment = {
@@ -64,7 +64,7 @@ def start(folder, *arguments, prelude="", preload=TRAINING, **options):
 
 
 def run(folder, *arguments, **options):
-    process = start(folder, *arguments, **options)
+    process = begin(folder, *arguments, **options)
     out, err = process.communicate(timeout=PATIENCE_S)
     return process.returncode, out, err
 
@@ -103,7 +103,7 @@ stage.list_digits = lambda: (send(), list_digits())[1]
 
 
 @pytest.mark.parametrize(
-    ("words", "when", "name", "preload"),
+    ("arguments", "when", "name", "preload"),
     [
         (PRETRAIN, LOADING, "SIGINT", LOOKING),
         (PRETRAIN, IMPORT, "SIGTERM", LOOKING),
@@ -113,8 +113,8 @@ stage.list_digits = lambda: (send(), list_digits())[1]
     ],
     ids=["loading", "import", "lost", "restoring", "shard"],
 )
-def test_before_it_begins(tmp_path, words, when, name, preload):
-    code, out, err = run(tmp_path, *words, prelude=sending(when, name=name), preload=preload)
+def test_before_it_begins(tmp_path, arguments, when, name, preload):
+    code, out, err = run(tmp_path, *arguments, prelude=sending(when, name=name), preload=preload)
     assert (code, out) == (10, ""), err
     assert err.lstrip("\n") == BEFORE.format(name)
     assert not list(tmp_path.rglob(".lock*"))
@@ -131,16 +131,16 @@ def test_a_closed_terminal_is_a_first_signal(tmp_path):
 
 def test_nobody_insists_by_closing_a_terminal(monkeypatch):
     """The system sends the signal and so does the shell, later on a busy machine."""
-    ends = []
-    monkeypatch.setattr(os, "_exit", ends.append)
+    codes = []
+    monkeypatch.setattr(os, "_exit", codes.append)
     insists = Insisting()
     insists.after(signal.SIGHUP)
     later = time.monotonic() + 60
     monkeypatch.setattr(time, "monotonic", lambda: later)
     insists.after(signal.SIGHUP)
-    assert ends == []
+    assert codes == []
     insists.after(signal.SIGTERM)
-    assert ends == [143]
+    assert codes == [143]
 
 
 def test_a_step_is_finished_and_saved_but_nothing_is_to_be_saved_before_the_first(tmp_path):
@@ -242,7 +242,7 @@ session.signals.settle = lambda: (settle(), send())
     assert out.endswith("/checkpoints/4\n")
     # Nor once the answer is read, while Python takes itself apart.
     for after_s in (0, 0.05, 0.3):
-        process = start(tmp_path, *PRETRAIN)
+        process = begin(tmp_path, *PRETRAIN)
         assert process.stdout.readline().endswith("/checkpoints/4\n")
         time.sleep(after_s)
         process.send_signal(signal.SIGTERM)
@@ -275,7 +275,7 @@ def ignores(pid, number):
 def test_ctrl_c_to_all_while_the_workers_start(tmp_path):
     """The terminal sends it to them, too."""
     command = ["shard", "digits", "--shards", "6", "--workers", "2"]
-    process = start(tmp_path, *command, preload=DECODING, start_new_session=True)
+    process = begin(tmp_path, *command, preload=DECODING, start_new_session=True)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
 
     def ready():  # one of three tracks resources; all ignore Ctrl-C before they import much
@@ -309,7 +309,7 @@ def test_waiting_for_another_command(tmp_path):
     (folder,) = (tmp_path / "store" / "pretrain").iterdir()
     lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    process = start(tmp_path, *waits, "--steps", "6")
+    process = begin(tmp_path, *waits, "--steps", "6")
     for line in process.stderr:
         if "another vitctl works on" in line:
             break

@@ -367,18 +367,18 @@ def test_names_from_data_cannot_steer_the_terminal(vitctl, store):
 
 
 @pytest.mark.parametrize(
-    ("place", "words"),
+    ("place", "sentence_part"),
     [
         (b"a\nb", "'a\\nb': a path must not have a line break"),
         (b"caf\xe9", "UTF-8"),
     ],
 )
 @pytest.mark.parametrize("option", ["--out", "--store"])
-def test_places_that_no_later_command_could_be_told(vitctl, option, place, words, tmp_path):
+def test_places_that_no_later_command_could_be_told(vitctl, option, place, sentence_part, tmp_path):
     code, out, err = vitctl("shard", "digits", option, os.fsdecode(place))
     assert (code, out) == (2, "")
     assert err.startswith(f"error: {option} ")
-    assert words in err
+    assert sentence_part in err
     assert not (tmp_path / os.fsdecode(place)).exists()
 
 

@@ -75,13 +75,13 @@ class Together:
 
 
 @pytest.fixture
-def together(monkeypatch) -> Together:
+def team(monkeypatch) -> Together:
     crew = Together()
     monkeypatch.setattr(processes, "count", lambda: COUNT)
     monkeypatch.setattr(processes, "index", lambda: crew.index)
     monkeypatch.setattr(processes, "first", lambda: crew.index == 0)
     monkeypatch.setattr(processes, "agree", lambda name, value, **more: None)
-    monkeypatch.setattr(processes, "mark", lambda *words: None)
+    monkeypatch.setattr(processes, "mark", lambda *texts: None)
     for name in ("share", "gather", "collect"):
         monkeypatch.setattr(processes, name, getattr(crew, name))
     return crew
@@ -104,7 +104,7 @@ def test_a_process_alone_is_no_crew(store):
     assert crew.of(store) is store
 
 
-def test_each_writes_its_part_and_the_first_decides(shared, together):
+def test_each_writes_its_part_and_the_first_decides(shared, team):
     def work(index: int) -> tuple[str, ...]:
         with crew.of(shared).open_run(RUN, name="S16") as run:
             run.begin(from_step=0, runtime={})
@@ -117,7 +117,7 @@ def test_each_writes_its_part_and_the_first_decides(shared, together):
             run.mark_result(10)
             return first.digest, second.digest, usable.digest
 
-    (digests, others) = together.run(work)
+    (digests, others) = team.run(work)
     assert digests == others
     assert digests[1] == digests[2] != digests[0]
     [run] = shared.entries()
@@ -129,7 +129,7 @@ def test_each_writes_its_part_and_the_first_decides(shared, together):
     assert not run.is_working
 
 
-def test_what_is_finished_is_found_by_all(shared, together):
+def test_what_is_finished_is_found_by_all(shared, team):
     def work(index: int) -> tuple[bool, str]:
         with crew.of(shared).open(recipe(b=1), name="thing") as draft:
             result = draft.finished is not None
@@ -138,13 +138,13 @@ def test_what_is_finished_is_found_by_all(shared, together):
                 draft.publish(summary={})
             return result, draft.finished.digest
 
-    before, after = together.run(work), together.run(work)
+    before, after = team.run(work), team.run(work)
     assert [outcome for outcome, _ in before] == [False, False]
     assert [outcome for outcome, _ in after] == [True, True]
     assert len({digest for _, digest in before + after}) == 1
 
 
-def test_damage_that_the_first_reads_is_told_to_all(store, together):
+def test_damage_that_the_first_reads_is_told_to_all(store, team):
     with pytest.MonkeyPatch.context() as alone:
         alone.setattr(processes, "count", lambda: 1)
         artifact = made(store, recipe(c=1))
@@ -156,6 +156,6 @@ def test_damage_that_the_first_reads_is_told_to_all(store, together):
             crew.require_whole(artifact)
         return error.value.message
 
-    first, second = together.run(work)
+    first, second = team.run(work)
     assert first == second
     assert name in first

@@ -96,7 +96,7 @@ def test_half_written_places_are_emptied(store):
 def test_what_killed_commands_left_goes_when_the_run_is_worked_on_again(store):
     path = trained(store, TRUNK, steps=(10, 20, 30))
     (path / "checkpoints/30/artifact.json").write_text("{")  # damaged is not unfinished
-    kept = sorted(path.rglob("*"))
+    entries = sorted(path.rglob("*"))
     for name in ("checkpoints/7/params/half", "checkpoints/8/.tmp-artifact.json.99", "batches/3/x"):
         (path / name).parent.mkdir(parents=True)
         (path / name).write_text("half")
@@ -107,7 +107,7 @@ def test_what_killed_commands_left_goes_when_the_run_is_worked_on_again(store):
     assert [p.name for p in Run.load(path).unfinished()] == ["7", "8", "3"]
     with store.open_run(TRUNK, name="x"):
         pass
-    assert sorted(path.rglob("*")) == sorted([*kept, waiting, path / "batches"])
+    assert sorted(path.rglob("*")) == sorted([*entries, waiting, path / "batches"])
 
 
 def test_nothing_is_cleared_away_without_the_lock(store, monkeypatch):

@@ -53,7 +53,7 @@ def seconds(work: Callable[[], Any]) -> list[float]:
     return [time.perf_counter() - began]
 
 
-def told(name: str, rates: dict[str, list[float]], unit: str) -> None:
+def print_rates(name: str, rates: dict[str, list[float]], unit: str) -> None:
     """Median and range of each, and the ratio of the medians."""
     medians = {}
     for label, values in rates.items():
@@ -109,7 +109,7 @@ def bench_input() -> None:
             )
             seconds = timed(lambda stream=stream: [next(stream) for _ in range(batches)])
             rates[f"{workers} threads, 224 px"] = [batch * batches / s for s in seconds]
-    told("input", rates, "images/s")
+    print_rates("input", rates, "images/s")
 
 
 def small_run(*, depth: int = 4) -> tuple[Any, Any, Any]:
@@ -152,7 +152,7 @@ def bench_step() -> None:
             jax.block_until_ready(current)
 
         rates[f"{cfg.name}, remat {remat}"] = [cfg.data.batch / s for s in timed(once)]
-    told("step", rates, "images/s")
+    print_rates("step", rates, "images/s")
 
 
 def bench_checkpoint() -> None:
@@ -190,7 +190,7 @@ def bench_checkpoint() -> None:
             stalls += seconds(begin)
             beside += seconds(once)
             rests += seconds(finish)
-    told(
+    print_rates(
         "checkpoint",
         {"stall": stalls, "step": steps, "step while one is written": beside, "rest": rests},
         "s",
@@ -221,7 +221,7 @@ def bench_saves() -> None:
                     run.drop(step)
 
                 rates[label] = timed(save)
-    told("saves", rates, "s")
+    print_rates("saves", rates, "s")
 
 
 def plan_of(classes: int, folder: Path) -> None:
@@ -262,7 +262,7 @@ def bench_classes() -> None:
             f"{classes:,} classes": timed(lambda n=classes: plan_of(n, Path(folder)))
             for classes in (21_843, 2_184)
         }
-    told("classes", rates, "s")  # ten times the classes: a ratio above 15 is not linear
+    print_rates("classes", rates, "s")  # ten times the classes: a ratio above 15 is not linear
 
 
 def listed_files(root: str) -> None:
@@ -309,8 +309,8 @@ def bench_files() -> None:
             processor_s, bytes_a_file = json.loads(done.stdout)
         label = f"{files:,} files"
         times[label], memory[label] = [1e6 * processor_s / files], [bytes_a_file]
-    told("files", times, "us of processor a file")  # 60 is a minute for a million
-    told("files", memory, "bytes a file")
+    print_rates("files", times, "us of processor a file")  # 60 is a minute for a million
+    print_rates("files", memory, "bytes a file")
 
 
 def names_of(classes: int) -> None:
@@ -345,7 +345,7 @@ def bench_names() -> None:
     rates = {
         f"{classes:,} classes": timed(lambda n=classes: names_of(n)) for classes in (21_843, 2_184)
     }
-    told("names", rates, "s")  # ten times the classes: a ratio above 15 is not linear
+    print_rates("names", rates, "s")  # ten times the classes: a ratio above 15 is not linear
 
 
 def filled(folder: Path, *, artifacts: int) -> Any:
@@ -383,7 +383,7 @@ def bench_listing() -> None:
             for flag, work in works.items():
                 listed = [1000 * s / artifacts for s in timed(work)]
                 rates[f"ls{flag}, {artifacts:,} artifacts"] = listed
-    told("listing", rates, "ms")
+    print_rates("listing", rates, "ms")
 
 
 def bench_lookup() -> None:
@@ -412,7 +412,7 @@ def bench_lookup() -> None:
             "completion": lambda: completion.artifacts(context, "photos50"),
         }
         rates = {word: [1000 * s for s in timed(work)] for word, work in works.items()}
-    told("lookup", rates, "ms")
+    print_rates("lookup", rates, "ms")
 
 
 def bench_show() -> None:
@@ -430,7 +430,7 @@ def bench_show() -> None:
                     row = {"kind": "train", "step": step, "loss": 2.5, "lr": 1e-3, "img_per_s": 1e4}
                     file.write(json.dumps(row).encode() + b"\n")
             rates[f"{rows:,} rows"] = [1000 * s for s in timed(lambda run=run: list(of_run(run)))]
-    told("show", rates, "ms")
+    print_rates("show", rates, "ms")
 
 
 def imagenet_like(*, classes: int, width: int, test: int, shots: int) -> tuple[Any, ...]:
@@ -478,8 +478,8 @@ def bench_probe() -> None:
         began = time.process_time()
         walls[label] = seconds(work)
         rates[label] = [(time.process_time() - began) / count]
-    told("probe", rates, "s of processor")
-    told("probe", walls, "s in all")
+    print_rates("probe", rates, "s of processor")
+    print_rates("probe", walls, "s in all")
 
 
 def main(names: list[str]) -> None:

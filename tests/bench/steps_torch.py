@@ -40,7 +40,7 @@ class TimmStep:
         precision: str,
         remat: str,
         optimizer: str,
-        compiled: bool = False,
+        compile_loss: bool = False,
     ) -> None:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(0)
@@ -62,7 +62,7 @@ class TimmStep:
                 logits = net(images)
             return torch.nn.functional.cross_entropy(logits.float(), labels)
 
-        self._loss = torch.compile(loss) if compiled else loss
+        self._loss = torch.compile(loss) if compile_loss else loss
 
     def steps(self, count: int) -> None:
         for _ in range(count):

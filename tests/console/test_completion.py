@@ -11,8 +11,8 @@ from vitctl.plan import topology
 from vitctl.train.config import TrainConfig
 
 
-def words(found):
-    return [word for word, _ in found]
+def values_of(choices):
+    return [word for word, _ in choices]
 
 
 @pytest.fixture
@@ -37,47 +37,47 @@ def store(tmp_path):
 
 
 def test_artifacts_by_kind(store):
-    assert words(completion.datasets(store, "")) == ["latest", "photos-1a2b3c4d"]
-    assert words(completion.checkpoints(store, "S")) == ["S-16-20000-9c0d1e2f", "S-16-5e6f7a8b"]
-    assert words(completion.fits(store, "r")) == ["runs-bbbb2222"]
+    assert values_of(completion.datasets(store, "")) == ["latest", "photos-1a2b3c4d"]
+    assert values_of(completion.checkpoints(store, "S")) == ["S-16-20000-9c0d1e2f", "S-16-5e6f7a8b"]
+    assert values_of(completion.fits(store, "r")) == ["runs-bbbb2222"]
     assert len(completion.artifacts(store, "")) == 6  # not the draft
     assert dict(completion.artifacts(store, "ph")) == {"photos-1a2b3c4d": "shard"}
 
 
 def test_steps_of_a_run(store):
-    assert words(completion.checkpoints(store, "S-16@")) == ["S-16@20k", "S-16@500"]
-    assert words(completion.checkpoints(store, "S-16-5e6f7a8b@5")) == ["S-16-5e6f7a8b@500"]
+    assert values_of(completion.checkpoints(store, "S-16@")) == ["S-16@20k", "S-16@500"]
+    assert values_of(completion.checkpoints(store, "S-16-5e6f7a8b@5")) == ["S-16-5e6f7a8b@500"]
     assert completion.checkpoints(store, "nothing@") == []
 
 
 def test_stores_that_cannot_be_looked_into(tmp_path):
     for root in (tmp_path / "missing", "gs://bucket/store"):
-        offered = words(completion.artifacts(SimpleNamespace(params={"store": root}), ""))
+        offered = values_of(completion.artifacts(SimpleNamespace(params={"store": root}), ""))
         assert offered in ([], ["latest"])
 
 
 def test_models_kinds_and_topologies():
-    assert words(completion.models("S1")) == ["S16"]
-    assert words(completion.models("g")) == ["g/14", "g-opt/14"]
-    assert "dataset" in words(completion.kinds(""))
-    assert words(completion.kinds("scaling")) == ["scaling-fit", "scaling-plot"]
-    assert words(completion.topologies("lo")) == ["local"]
-    assert words(completion.topologies("v3")) == ["v3:2x2"]
-    assert "h100-pcie:8" in words(completion.topologies("h100"))
-    for word in words(completion.topologies("")):
+    assert values_of(completion.models("S1")) == ["S16"]
+    assert values_of(completion.models("g")) == ["g/14", "g-opt/14"]
+    assert "dataset" in values_of(completion.kinds(""))
+    assert values_of(completion.kinds("scaling")) == ["scaling-fit", "scaling-plot"]
+    assert values_of(completion.topologies("lo")) == ["local"]
+    assert values_of(completion.topologies("v3")) == ["v3:2x2"]
+    assert "h100-pcie:8" in values_of(completion.topologies("h100"))
+    for word in values_of(completion.topologies("")):
         assert word == "local" or topology.parse(word).devices >= 1
 
 
 def test_settings_and_their_choices():
     complete = completion.settings_of(TrainConfig)
-    assert words(complete("optim.wd_")) == ["optim.wd_head=", "optim.wd_body="]
-    assert words(complete("model.head=")) == [
+    assert values_of(complete("optim.wd_")) == ["optim.wd_head=", "optim.wd_body="]
+    assert values_of(complete("model.head=")) == [
         "model.head=map",
         "model.head=gap",
         "model.head=token",
     ]
-    assert words(complete("optim.clip_norm=")) == ["optim.clip_norm=none"]
-    assert words(complete("data.augment.flip=f")) == ["data.augment.flip=false"]
+    assert values_of(complete("optim.clip_norm=")) == ["optim.clip_norm=none"]
+    assert values_of(complete("data.augment.flip=f")) == ["data.augment.flip=false"]
     assert complete("no.such=") == []
-    for word in words(complete("")):  # every word is one that --set takes
+    for word in values_of(complete("")):  # every word is one that --set takes
         assert word.endswith("=")

@@ -11,8 +11,8 @@ def dots(lines):
     """(x, y from the top) of every dot behind the axis, at braille's resolution."""
     places = set()
     for row, line in enumerate(lines):
-        start = max(line.find("┤"), line.find("│")) + 1
-        for column, character in enumerate(line[start:]):
+        axis_end = max(line.find("┤"), line.find("│")) + 1
+        for column, character in enumerate(line[axis_end:]):
             if not 0x2800 <= ord(character) <= 0x28FF:
                 continue
             for bit, (dx, dy) in enumerate(
@@ -31,8 +31,8 @@ def test_a_falling_line_falls_from_corner_to_corner_without_gaps():
     assert all(by_column)
     assert by_column[0][0] == 0
     assert by_column[-1][-1] == 19
-    for here, there in pairwise(by_column):
-        assert here[0] <= there[0] <= here[-1] + 1
+    for left, right in pairwise(by_column):
+        assert left[0] <= right[0] <= left[-1] + 1
 
 
 def test_both_ends_are_labelled():

@@ -48,7 +48,7 @@ def test_an_interrupted_run_is_no_error(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "words"),
+    ("error", "code", "sentence_part"),
     [
         (OSError(errno.ENOSPC, "x", "/a"), 6, "the disk is full (/a)"),
         (OSError(errno.EDQUOT, "x"), 6, "quota"),
@@ -64,10 +64,10 @@ def test_an_interrupted_run_is_no_error(monkeypatch):
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_what_the_system_reports(error, code, words, monkeypatch):
+def test_what_the_system_reports(error, code, sentence_part, monkeypatch):
     result, lines = said(error, monkeypatch)
     assert result == code
-    assert words in lines[0]
+    assert sentence_part in lines[0]
     assert len(lines) <= 2
 
 

@@ -156,14 +156,14 @@ def test_print_config_answers_with_the_settings_and_runs_nothing(session):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "pattern"),
     [
         ({"name": "a", "out": Path("b")}, "--name \\(a folder"),
         ({"name": "../a"}, "not usable"),
     ],
 )
-def test_options_that_contradict_each_other(session, options, words):
-    with pytest.raises(UsageError, match=words):
+def test_options_that_contradict_each_other(session, options, pattern):
+    with pytest.raises(UsageError, match=pattern):
         session(**options)
 
 

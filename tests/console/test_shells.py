@@ -57,9 +57,9 @@ class Shell:
             os.execvpe(_SHELLS[name][0], _SHELLS[name], environment)
         self._send(f"source {file}; echo rea''dy\r", until=r"ready\r\n")
 
-    def completed(self, words: str) -> str:
+    def completed(self, typed: str) -> str:
         """The words that `vitctl` gets with a tab behind them, each in brackets."""
-        shown = self._send(f"{words}\t\r", until=r"\[BEGIN\](.*\])\r?\n")
+        shown = self._send(f"{typed}\t\r", until=r"\[BEGIN\](.*\])\r?\n")
         match = re.search(r"\[BEGIN\]((?:\[[^\]]*\])*)\r?\n", shown)
         assert match is not None, shown
         return match[1]

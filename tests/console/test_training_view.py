@@ -163,14 +163,14 @@ def test_steps_between_rows_move_the_bar_and_nothing_else(picture):
 
 
 @pytest.mark.parametrize(
-    ("activity", "words"), [("restore", "restoring 7 s"), ("open", "opening the data 7 s")]
+    ("activity", "line"), [("restore", "restoring 7 s"), ("open", "opening the data 7 s")]
 )
-def test_the_phases_of_starting_are_told_with_their_time(picture, clock, activity, words):
+def test_the_phases_of_starting_are_told_with_their_time(picture, clock, activity, line):
     picture(Doing("start"))
     clock.now += 20
     picture(Doing(activity))
     clock.now += 7
-    assert drawn(picture) == [f" {words}"]
+    assert drawn(picture) == [f" {line}"]
 
 
 def test_the_best_score_is_remembered(picture):
@@ -241,7 +241,7 @@ def test_the_cursor_stays_visible():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "text"),
     [
         (-1, "0 s"),
         (59.4, "59 s"),
@@ -251,8 +251,8 @@ def test_the_cursor_stays_visible():
         (90_000, "1 d 1 h"),
     ],
 )
-def test_durations(seconds, told):
-    assert quantities.duration(seconds) == told
+def test_durations(seconds, text):
+    assert quantities.duration(seconds) == text
 
 
 def test_rates_and_flops():

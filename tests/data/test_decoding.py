@@ -153,7 +153,7 @@ WITHOUT_LAST_SCANS = base64.b64decode(
 def test_a_progressive_jpeg_without_its_last_scans_is_decoded_by_tensorflow(not_imported):
     whole = [data for data in photos() if b"\xff\xc2" in data]
     starts = [i for i in range(len(whole[0])) if whole[0].startswith(b"\xff\xda", i)]
-    cut = [whole[0][:start] + b"\xff\xd9" for start in starts[1:]]
+    cut = [whole[0][:scan] + b"\xff\xd9" for scan in starts[1:]]
     assert len(cut) > 5
     assert [lacks_scans(data) for data in whole + cut] == [False] * len(whole) + [True] * len(cut)
     assert unequal_images([WITHOUT_LAST_SCANS]) == []

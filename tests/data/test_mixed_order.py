@@ -47,15 +47,15 @@ def test_every_prefix_has_its_share_within_one(weights):
 
 @settings(max_examples=25)
 @given(orders, seeds, st.integers(1, 50), st.integers(0, 300), st.sampled_from([1, 2, 3, 8]))
-def test_elastic(order, seed, batch, start, hosts):
+def test_elastic(order, seed, batch, step, hosts):
     """A draw is the same whatever batch, step or host asks for it."""
-    whole = batch_indices(order, seed=seed, batch=batch, step=start)
+    whole = batch_indices(order, seed=seed, batch=batch, step=step)
     for host in range(hosts):
-        rows = np.arange(start * batch, (start + 1) * batch)[host::hosts]
+        rows = np.arange(step * batch, (step + 1) * batch)[host::hosts]
         own = order.at(rows, seed=seed)
         assert np.array_equal(own.indices, whole.indices[host::hosts])
         assert np.array_equal(own.epochs, whole.epochs[host::hosts])
-    one = [order.at(np.array([start * batch + i]), seed=seed) for i in range(batch)]
+    one = [order.at(np.array([step * batch + i]), seed=seed) for i in range(batch)]
     assert [int(o.indices[0]) for o in one] == whole.indices.tolist()
     assert ((whole.indices >= 0) & (whole.indices < order.examples)).all()
 

@@ -13,14 +13,14 @@ from vitctl.data.pipeline import eval_batches, train_batches
 DATASET = MockDataset(classes=5, train_examples=100, val_examples=23)
 
 
-def batches(start, count, batch=16, rows=ALL, passed=()):
+def batches(first_step, count, batch=16, rows=ALL, passed=()):
     stream = train_batches(
         DATASET,
         resolution=10,
         augment=AugmentConfig(),
         seed=3,
         batch=batch,
-        start_step=start,
+        start_step=first_step,
         rows=rows,
         passed=passed,
     )

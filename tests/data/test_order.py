@@ -36,17 +36,20 @@ def test_each_epoch_is_a_permutation(examples, seed, epoch):
     examples=st.integers(1, 200),
     batch=st.integers(1, 100),
     seed=seeds,
-    start=st.integers(0, 1000),
+    first_step=st.integers(0, 1000),
 )
-def test_batches_are_consecutive_cuts_of_the_epochs(examples, batch, seed, start):
+def test_batches_are_consecutive_cuts_of_the_epochs(examples, batch, seed, first_step):
     """Replayed from any step, whatever the batch size: position p holds the same example."""
     steps = [
-        batch_indices(Shuffled(examples), seed=seed, batch=batch, step=start + i) for i in (0, 1)
+        batch_indices(Shuffled(examples), seed=seed, batch=batch, step=first_step + i)
+        for i in (0, 1)
     ]
     indices = np.concatenate([step.indices for step in steps])
     epochs = np.concatenate([step.epochs for step in steps])
     for offset in {0, batch - 1, batch, 2 * batch - 1}:
-        one = batch_indices(Shuffled(examples), seed=seed, batch=1, step=start * batch + offset)
+        one = batch_indices(
+            Shuffled(examples), seed=seed, batch=1, step=first_step * batch + offset
+        )
         assert (one.indices[0], one.epochs[0]) == (indices[offset], epochs[offset])
 
 
@@ -105,14 +108,14 @@ def test_mix64_is_splitmix64():
 def test_augmentation_seeds_follow_the_sample(seed, epoch, n):
     keys = np.array([sample_key(f"image {i}") for i in range(n)], np.uint64)
     epochs = np.full(n, epoch)
-    together = augment_seeds(seed=seed, epochs=epochs, keys=keys)
-    assert together.dtype == np.int32
-    assert together.shape == (n, 2)
+    seeds_of_all = augment_seeds(seed=seed, epochs=epochs, keys=keys)
+    assert seeds_of_all.dtype == np.int32
+    assert seeds_of_all.shape == (n, 2)
     back = augment_seeds(seed=seed, epochs=epochs[::-1], keys=keys[::-1])[::-1]
-    assert np.array_equal(together, back)
-    assert len({tuple(row) for row in together.tolist()}) == n
+    assert np.array_equal(seeds_of_all, back)
+    assert len({tuple(row) for row in seeds_of_all.tolist()}) == n
     later = augment_seeds(seed=seed, epochs=epochs + 1, keys=keys)
-    assert not (together == later).all(axis=1).any()
+    assert not (seeds_of_all == later).all(axis=1).any()
 
 
 def test_sample_key_is_the_start_of_sha256():
@@ -149,9 +152,9 @@ def test_passing_over_windows_is_leaving_batches_out(passed, steps):
 def test_batches_computed_together_are_those_computed_alone(order, batch):
     """Also where training passed over some, so that their numbers jump."""
     numbers = [0, 1, 2, 5, 6, *range(10, 30)]
-    together = list(batches_of_order(order, numbers, seed=3, batch=batch))
-    assert [number for number, _ in together] == numbers
-    for number, some in together:
+    batches = list(batches_of_order(order, numbers, seed=3, batch=batch))
+    assert [number for number, _ in batches] == numbers
+    for number, some in batches:
         alone = batch_indices(order, seed=3, batch=batch, step=number)
         assert np.array_equal(some.epochs, alone.epochs)
         assert np.array_equal(some.indices, alone.indices)

@@ -70,14 +70,14 @@ def dataset(tmp_path_factory):
     return make_dataset(tmp_path_factory.mktemp("dataset"))
 
 
-def train(dataset, *, start=0, count=1, batch=4, rows=ALL, workers=2, augment=AUGMENT):
+def train(dataset, *, first_step=0, count=1, batch=4, rows=ALL, workers=2, augment=AUGMENT):
     stream = train_batches(
         dataset,
         resolution=16,
         augment=augment,
         seed=11,
         batch=batch,
-        start_step=start,
+        start_step=first_step,
         rows=rows,
         workers=workers,
     )
@@ -132,7 +132,7 @@ def test_batches_are_those_of_the_order(dataset):
 
 def test_workers_and_start_do_not_matter(dataset):
     whole = train(dataset, count=6, workers=1)
-    later = train(dataset, start=3, count=3, workers=4)
+    later = train(dataset, first_step=3, count=3, workers=4)
     assert all(equal(a, b) for a, b in zip(whole[3:], later, strict=True))
 
 

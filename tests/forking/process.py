@@ -148,7 +148,7 @@ def _server(preload: tuple[str, ...]) -> str:
             _KEEPING.append(client.connect(str(path)))
         except OSError:
             path.unlink(missing_ok=True)
-            _start(path, preload)
+            _launch(path, preload)
     return str(path)
 
 
@@ -164,7 +164,7 @@ _KEEPING: list[socket.socket] = []
 _PARTS: list[subprocess.Popen[bytes]] = []
 
 
-def _start(path: Path, preload: tuple[str, ...]) -> None:
+def _launch(path: Path, preload: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "tests.forking.server", str(path), *preload]
     with path.with_suffix(".log").open("wb") as log:
         server = subprocess.Popen(

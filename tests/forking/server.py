@@ -86,18 +86,18 @@ class _Server:
             return process
         for number in rights:
             os.close(number)
-        ends = os.pidfd_open(pid)
+        end_descriptor = os.pidfd_open(pid)
         payer = process.get("payer")
         bill = Path(self.listening.getsockname()).with_name(f"{payer}.us") if payer else None
-        self.children[ends] = pid, connection, bill
-        self.selector.register(ends, selectors.EVENT_READ)
+        self.children[end_descriptor] = pid, connection, bill
+        self.selector.register(end_descriptor, selectors.EVENT_READ)
         connection.sendall(pid.to_bytes(4, "big"))
         return None
 
-    def _ended(self, ends: int) -> None:
-        self.selector.unregister(ends)
-        os.close(ends)
-        pid, connection, bill = self.children.pop(ends)
+    def _ended(self, end_descriptor: int) -> None:
+        self.selector.unregister(end_descriptor)
+        os.close(end_descriptor)
+        pid, connection, bill = self.children.pop(end_descriptor)
         _, status, usage = os.wait4(pid, 0)
         microseconds = round((usage.ru_utime + usage.ru_stime) * 1e6)
         if bill is not None:
@@ -121,8 +121,8 @@ class _Server:
         """In a fork: what a new interpreter would find."""
         for its in (self.listening, self.selector, *self.connections):
             its.close()
-        for ends in self.children:
-            os.close(ends)
+        for end_descriptor in self.children:
+            os.close(end_descriptor)
         if process["session"]:
             os.setsid()
         # None of them is 0, 1 or 2: the server has those.

@@ -65,13 +65,13 @@ def test_a_device_makes_the_same_pictures(family, makers):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_picture_does_not_depend_on_its_company(family, makers):
     many = np.arange(40) % 20
-    together = makers[family].pictures(many, np.arange(40))
+    pictures_of_all = makers[family].pictures(many, np.arange(40))
     alone = makers[family].pictures(many[33:34], np.asarray([33]))
-    assert np.array_equal(together[33], alone[0])
+    assert np.array_equal(pictures_of_all[33], alone[0])
     larger = HostMaker(config(family, classes=30, per_class=7)).pictures(many[:3], np.arange(3))
     if family == "multi":  # beside its own class, a picture shows some of all
         return
-    assert np.array_equal(larger, together[:3])
+    assert np.array_equal(larger, pictures_of_all[:3])
 
 
 @pytest.mark.parametrize("family", FAMILIES)

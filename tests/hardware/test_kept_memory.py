@@ -40,8 +40,8 @@ def faults(call, **environment):
         text=True,
         check=True,
     )
-    kept, pages = done.stdout.split()
-    return kept, int(pages)
+    result, pages = done.stdout.split()
+    return result, int(pages)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about glibc")

@@ -11,10 +11,10 @@ from vitctl.errors import UsageError
 from vitctl.hardware import machine
 
 
-@pytest.mark.parametrize("there", ["dev/accel0", "dev/vfio/0", "dev/nvidia0", "dev/kfd"])
-def test_a_device_file_may_be_an_accelerator(tmp_path: Path, there: str) -> None:
-    (tmp_path / there).parent.mkdir(parents=True)
-    (tmp_path / there).touch()
+@pytest.mark.parametrize("device_file", ["dev/accel0", "dev/vfio/0", "dev/nvidia0", "dev/kfd"])
+def test_a_device_file_may_be_an_accelerator(tmp_path: Path, device_file: str) -> None:
+    (tmp_path / device_file).parent.mkdir(parents=True)
+    (tmp_path / device_file).touch()
     assert machine.accelerator_may_be_there(tmp_path)
 
 
@@ -35,16 +35,17 @@ def test_libtpu_without_any_accelerator_means_cpu(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("asked", "installed", "there"), [("cuda", True, False), ("", False, False), ("", True, True)]
+    ("platforms", "installed", "may_be_there"),
+    [("cuda", True, False), ("", False, False), ("", True, True)],
 )
 def test_otherwise_the_choice_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch, asked: str, installed: bool, there: bool
+    monkeypatch: pytest.MonkeyPatch, platforms: str, installed: bool, may_be_there: bool
 ) -> None:
     monkeypatch.setattr(machine, "find_spec", lambda name: object() if installed else None)
-    monkeypatch.setattr(machine, "accelerator_may_be_there", lambda: there)
-    monkeypatch.setenv("JAX_PLATFORMS", asked)
+    monkeypatch.setattr(machine, "accelerator_may_be_there", lambda: may_be_there)
+    monkeypatch.setenv("JAX_PLATFORMS", platforms)
     machine.settle_platform()
-    assert os.environ["JAX_PLATFORMS"] == asked
+    assert os.environ["JAX_PLATFORMS"] == platforms
 
 
 _UNKNOWN = "Backend '{}' is not in the list of known backends: ['cpu', 'tpu']."
@@ -52,7 +53,7 @@ _CUDA, _TPU, _CPU = "vitctl[cuda]", "vitctl[tpu]", "export JAX_PLATFORMS=cpu"
 
 
 @pytest.mark.parametrize(
-    ("asked", "said", "told", "hints"),
+    ("platforms", "said", "ending", "hints"),
     [
         ("cuda", AssertionError(), "cannot start cuda: it sees no NVIDIA GPU", {_CUDA, _CPU}),
         (
@@ -85,7 +86,7 @@ _CUDA, _TPU, _CPU = "vitctl[cuda]", "vitctl[tpu]", "export JAX_PLATFORMS=cpu"
     ids=["no GPU", "alias", "in use", "unset"],
 )
 def test_no_device_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, asked: str, said: Exception, told: str, hints: set[str]
+    monkeypatch: pytest.MonkeyPatch, platforms: str, said: Exception, ending: str, hints: set[str]
 ) -> None:
     import jax
 
@@ -94,12 +95,14 @@ def test_no_device_is_one_sentence(
 
     monkeypatch.setattr(jax, "devices", devices)
     monkeypatch.setattr(machine, "find_spec", lambda name: None)
-    monkeypatch.setenv("JAX_PLATFORMS", asked)
+    monkeypatch.setenv("JAX_PLATFORMS", platforms)
     for ask in (machine.devices, machine.device_bytes):
         with pytest.raises(UsageError) as caught:
             ask()
-        assert caught.value.message.endswith(told)
-        assert caught.value.message.startswith(f"JAX_PLATFORMS={asked}, but " if asked else "jax")
+        assert caught.value.message.endswith(ending)
+        assert caught.value.message.startswith(
+            f"JAX_PLATFORMS={platforms}, but " if platforms else "jax"
+        )
         every = (_CUDA, _TPU, _CPU)
         assert {each for each in every if each in (caught.value.hint or "")} == hints
     # What is installed need not be.

@@ -32,8 +32,8 @@ def labels() -> np.ndarray:
     """int32[n, 3]: no, one, two or three labels, also behind padding."""
     rng = np.random.default_rng(1)
     result = np.argsort(rng.random((EXAMPLES, MODEL.classes)), axis=1)[:, :3]
-    kept = rng.random((EXAMPLES, 3)) < 0.4
-    return np.where(kept, result, -1).astype(np.int32)
+    has_label = rng.random((EXAMPLES, 3)) < 0.4
+    return np.where(has_label, result, -1).astype(np.int32)
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +44,12 @@ def logits(images) -> np.ndarray:
 
 def batches(images, labels, *, size: int) -> Iterator[EvalBatch]:
     """In order, the last one filled up with other images and labels, which must not count."""
-    for start in range(0, EXAMPLES, size):
-        at = np.arange(start, start + size)
-        there = at < EXAMPLES
-        at = np.where(there, at, 0)
-        indices = np.where(there, at, -1)
-        yield EvalBatch(images=images[at], labels=labels[at], mask=there, indices=indices)
+    for first in range(0, EXAMPLES, size):
+        at = np.arange(first, first + size)
+        is_image = at < EXAMPLES
+        at = np.where(is_image, at, 0)
+        indices = np.where(is_image, at, -1)
+        yield EvalBatch(images=images[at], labels=labels[at], mask=is_image, indices=indices)
 
 
 def expected(loss: str, logits, labels) -> scoring.MeanScores:

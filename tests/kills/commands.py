@@ -42,7 +42,7 @@ class Command:
     many things to files below `store`."""
 
     def __init__(
-        self, words: Sequence[object], *, folder: Path, store: Path, dies_at: int | None = None
+        self, arguments: Sequence[object], *, folder: Path, store: Path, dies_at: int | None = None
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -52,7 +52,7 @@ class Command:
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
             self._process = Forked(
                 _CODE,
-                *(store, self._count, dies_at or "", self._begun, *words),
+                *(store, self._count, dies_at or "", self._begun, *arguments),
                 preload=DECODING,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

@@ -29,7 +29,7 @@ class Case:
     """A command, without its --store, in so many processes."""
 
     name: str
-    words: tuple[object, ...]
+    arguments: tuple[object, ...]
     processes: int = 1
 
 
@@ -129,7 +129,7 @@ class Bench:
         began = time.monotonic()
         while result.hits < count:
             store = self._store()
-            command = self._start(store)
+            command = self._begin(store)
             command.wait_for_main()
             command.wait(until=time.monotonic() + self.random.uniform(0, self.whole.seconds))
             command.send(signal.SIGTERM)
@@ -172,7 +172,7 @@ class Bench:
     def _start_all(self, store: Path) -> list[Command]:
         """The command in all its processes; the first one answers."""
         if self.case.processes == 1:
-            return [self._start(store)]
+            return [self._begin(store)]
         with socket.socket() as listening:
             listening.bind(("localhost", 0))
             place = f"localhost:{listening.getsockname()[1]}"
@@ -180,24 +180,24 @@ class Bench:
         several += ("--start-timeout", _MEETING_S)
         return [
             Command(
-                (*self.case.words, "--store", store, *several, "--process-id", index),
+                (*self.case.arguments, "--store", store, *several, "--process-id", index),
                 folder=store.parent / f"process{index}",
                 store=store,
             )
             for index in range(self.case.processes)
         ]
 
-    def _start(self, store: Path, *, dies_at: int | None = None) -> Command:
-        command = (*self.case.words, "--store", store)
+    def _begin(self, store: Path, *, dies_at: int | None = None) -> Command:
+        command = (*self.case.arguments, "--store", store)
         return Command(command, folder=store.parent, store=store, dies_at=dies_at)
 
     def _killed(self, store: Path) -> Command:
         if self.random.random() < 0.5:
-            command = self._start(store, dies_at=self.random.randint(1, self.whole.files))
+            command = self._begin(store, dies_at=self.random.randint(1, self.whole.files))
             command.wait()
             return command
         moment = self.random.uniform(0, self.whole.seconds)
-        command = self._start(store)
+        command = self._begin(store)
         command.wait(until=command.began + moment)
         command.send(signal.SIGKILL)
         command.wait()

@@ -138,8 +138,8 @@ def test_a_clock_that_jumps_takes_nothing_over(tmp_path, take, clock, monkeypatc
     """Years pass on every clock; the holder's count moves, and that is all that counts."""
     path, began = tmp_path / ".lock", clock.now_s()
     for name in ("time", "monotonic", "perf_counter"):
-        real, start = getattr(time, name), time.perf_counter()
-        jumped = lambda real=real, start=start: real() + 1e8  # noqa: E731
+        real, zero = getattr(time, name), time.perf_counter()
+        jumped = lambda real=real, zero=zero: real() + 1e8  # noqa: E731
         monkeypatch.setattr(time, name, jumped)
     leave(path, ELSEWHERE)
     os.utime(heartbeat.beside(path), (0, 0))
@@ -256,16 +256,16 @@ def stand_still_and_write(path, written):
 
 
 @pytest.fixture
-def lost(monkeypatch, store):
+def lose_lock(monkeypatch, store):
     """Makes another process the holder of a folder of the store, where this one is at work."""
     monkeypatch.setattr(heartbeat, "BEAT_S", 1e6)  # the thread would end this process
     return lambda folder: leave(folder / ".lock", ELSEWHERE)
 
 
-def test_who_lost_the_lock_publishes_no_artifact(store, lost):
+def test_who_lost_the_lock_publishes_no_artifact(store, lose_lock):
     with store.open(recipe(), name="thing") as draft:
         (draft.path / "data.bin").write_bytes(b"late")
-        lost(draft.path)
+        lose_lock(draft.path)
         with pytest.raises(InterruptedRun, match="took over") as error:
             draft.publish(summary={})
     assert (error.value.exit_code, error.value.hint is None) == (10, False)
@@ -273,12 +273,12 @@ def test_who_lost_the_lock_publishes_no_artifact(store, lost):
     assert heartbeat.read(draft.path / ".lock.held") == ELSEWHERE
 
 
-def test_who_lost_the_lock_changes_and_removes_nothing_of_a_run(store, lost):
+def test_who_lost_the_lock_changes_and_removes_nothing_of_a_run(store, lose_lock):
     path = trained(store, recipe("pretrain", "run"), steps=(10, 20), results=(20,))
     with store.open_run(recipe("pretrain", "run"), name="x") as run:
         (path / "checkpoints" / "30").mkdir()
         (path / "checkpoints" / "30" / "part").write_bytes(b"the next holder's")
-        lost(path)
+        lose_lock(path)
         before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
         for change in (
             lambda: run.begin(from_step=20, runtime={}),

@@ -186,7 +186,7 @@ def careless(monkeypatch):
     )
 
 
-def lost(held):
+def is_lost(held):
     with suppress(InterruptedRun):
         held.check()
         return False
@@ -199,12 +199,12 @@ def test_of_two_that_both_made_the_lease_one_goes_on(lock, take, clock, careless
     assert first is not None
     assert second is not None
     clock.sleep(3 * leases.BEAT_S)
-    assert [lost(first), lost(second)] == [True, False]
+    assert [is_lost(first), is_lost(second)] == [True, False]
     first.release()
     assert leases._highest(lock).fields["token"] == second.token
     assert not leases._highest(lock).is_free
     clock.sleep(3 * leases.BEAT_S)
-    assert not lost(second)
+    assert not is_lost(second)
     second.release()
     assert leases._highest(lock).is_free
 
@@ -220,9 +220,9 @@ def test_who_leaves_at_once_releases_no_lease_of_another(lock, take, careless):
 
 def test_who_took_the_same_number_is_seen_long_before_the_first_beat(take, clock, careless):
     first, second = take(1), take(1)
-    assert not lost(first)
+    assert not is_lost(first)
     clock.sleep(leases.BEAT_S / 10)
-    assert [lost(first), lost(second)] == [True, False]
+    assert [is_lost(first), is_lost(second)] == [True, False]
     first.release()
     second.release()
 

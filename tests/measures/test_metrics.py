@@ -14,7 +14,7 @@ from vitctl.measures.ranking import Ranked
 N, Y = 203, 6
 
 
-def answered(logits: np.ndarray, labels: np.ndarray, *, loss_name: str = "softmax") -> Answers:
+def answers_of(logits: np.ndarray, labels: np.ndarray, *, loss_name: str = "softmax") -> Answers:
     """What a model with these logits, float[n, y], answers to images with these labels."""
     exponent = np.exp(logits - logits.max(axis=1, keepdims=True))
     p = exponent / exponent.sum(axis=1, keepdims=True)
@@ -61,7 +61,7 @@ def values(answers: Answers, *, tops: tuple[int, ...] = (1, 3)) -> dict[str, flo
 
 
 def test_one_label_an_image_against_scikit_learn(logits, single):
-    answers = answered(logits, single)
+    answers = answers_of(logits, single)
     scores, truth = values(answers), single[:, 0]
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     classes = np.arange(Y)
@@ -81,7 +81,7 @@ def test_one_label_an_image_against_scikit_learn(logits, single):
 
 
 def test_calibration_error_is_its_definition(logits, single):
-    answers = answered(logits * 2, single)
+    answers = answers_of(logits * 2, single)
     right, confidence = answers.ranked[:, 0] == single[:, 0], answers.confidence
     error = 0.0
     for low in np.arange(15) / 15:
@@ -97,14 +97,14 @@ def test_calibration_error_is_its_definition(logits, single):
 
 def test_a_probability_of_one_lies_in_the_last_bin():
     logits = np.array([[200.0, 0.0], [0.0, 200.0]])
-    answers = answered(logits, np.zeros((2, 1), np.int32))
+    answers = answers_of(logits, np.zeros((2, 1), np.int32))
     (row,) = reliability(answers)
     assert (row["to"], row["examples"], row["top1"]) == (1, 2, 0.5)
     assert values(answers, tops=(1,))["ece"] == 0.5
 
 
 def test_several_labels_an_image_against_scikit_learn(logits, several):
-    answers = answered(logits, several, loss_name="sigmoid")
+    answers = answers_of(logits, several, loss_name="sigmoid")
     scores = values(answers)
     truth = (several[:, :, None] == np.arange(Y)).any(axis=1)
     classes = range(Y - 1)
@@ -126,8 +126,8 @@ def test_several_labels_an_image_against_scikit_learn(logits, several):
 
 
 def test_what_means_nothing_is_left_out(logits, single, several):
-    assert "brier" not in values(answered(logits, several))
-    broken = answered(logits, single)
+    assert "brier" not in values(answers_of(logits, several))
+    broken = answers_of(logits, single)
     broken.confidence[3] = np.nan
     broken.squared_error[3] = broken.loss[3] = np.inf
     assert values(broken).keys() == {"top1", "top3", "per_class"}
@@ -137,8 +137,8 @@ def test_what_means_nothing_is_left_out(logits, single, several):
 def test_weights_are_repetitions(logits, several):
     """A metric of weighted images is that of the images repeated so often."""
     counts = np.random.default_rng(3).integers(0, 4, N)
-    plain = answered(logits, several, loss_name="sigmoid")
-    repeated = answered(
+    plain = answers_of(logits, several, loss_name="sigmoid")
+    repeated = answers_of(
         np.repeat(logits, counts, axis=0),
         np.repeat(several, counts, axis=0),
         loss_name="sigmoid",
@@ -160,7 +160,7 @@ def test_average_precision_of_weights_against_scikit_learn(logits, several):
 
 
 def test_every_metric_has_words_and_an_interval(logits, several):
-    rows = table.all_metrics(answered(logits, several, loss_name="sigmoid"), tops=(1, 5))
+    rows = table.all_metrics(answers_of(logits, several, loss_name="sigmoid"), tops=(1, 5))
     names = [row.metric.name for row in rows]
     assert names == ["top1", "top5", *METRICS]
     assert len({*names, *(row.metric.title for row in rows)}) >= len(names)
@@ -218,7 +218,7 @@ def test_the_ends_of_an_interval_are_ordered_values_there_can_be():
 
 
 def test_an_interval_that_would_take_minutes_is_left_out(logits, several):
-    answers = answered(logits, several, loss_name="sigmoid")
+    answers = answers_of(logits, several, loss_name="sigmoid")
     chosen = [METRICS[name](answers) for name in ("map", "ece")]
     many = [type(of)(of.value, 10**9, range=of.range) for of in chosen[:1] if of]
     assert bootstrap.draws_of(many[0]) == 0

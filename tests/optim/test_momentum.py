@@ -20,11 +20,11 @@ def test_equals_optax_one_operation_at_a_time(kind: str, dtype: str) -> None:
     }[kind]
     params = {"x": jnp.zeros((50,))}
     mine, reference = ours.init(params), theirs.init(params)
-    compiled = jax.jit(ours.update)
+    update = jax.jit(ours.update)
     rng = np.random.default_rng(0)
     for _ in range(5):
         grads = {"x": jnp.asarray(rng.normal(size=50), jnp.float32)}
-        a, mine = compiled(grads, mine)
+        a, mine = update(grads, mine)
         with jax.numpy_dtype_promotion("standard"):
             b, reference = theirs.update(grads, reference)
         # The sum of two products may be one fused multiply-add: an ulp of the larger term.

@@ -119,13 +119,13 @@ class Door:
 
     target: int
     fault: Fault = lambda method, path: None
-    seen: list[tuple[str, str]] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
     port: int = 0
     _lock: Lock = field(default_factory=Lock)
 
     def judge(self, method: str, path: str) -> int | str | None:
         with self._lock:
-            self.seen.append((method, path))
+            self.requests.append((method, path))
             return self.fault(method, path)
 
 

@@ -39,7 +39,7 @@ def test_room_is_that_of_the_disk_which_a_folder_would_be_on(tmp_path, monkeypat
     assert place("gs://bucket/store").free_bytes() is None
 
 
-def asked(source: str) -> Iterator[str]:
+def questions_of(source: str) -> Iterator[str]:
     """The questions for the kind of a place in a program, as they are written there."""
     for node in ast.walk(ast.parse(source)):
         match node:
@@ -59,7 +59,7 @@ def test_nobody_else_asks_which_kind_a_place_is():
         (path.relative_to(ROOT).as_posix(), question)
         for folder in ("vitctl", "stages")
         for path in (ROOT / folder).rglob("*.py")
-        for question in asked(path.read_text())
+        for question in questions_of(path.read_text())
     }
     assert {path for path, _ in questions if path.startswith("vitctl/places/")}, "it sees some"
     elsewhere = {each for each in questions if not each[0].startswith("vitctl/places/")}
@@ -83,5 +83,5 @@ ALLOWED: set[tuple[str, str]] = set()
     ],
 )
 def test_that_a_question_would_be_seen(source):
-    assert list(asked(source))
-    assert not list(asked("isinstance(row, dict); path.local is None; type(step) is int"))
+    assert list(questions_of(source))
+    assert not list(questions_of("isinstance(row, dict); path.local is None; type(step) is int"))

@@ -156,8 +156,13 @@ def test_a_store_that_refuses(doored):
 
 def test_no_such_bucket(fake, reach):
     reach(fake.scheme, fake.port)
-    lost = ObjectPath(fake.scheme, "nosuchbucket/store/x")
-    for ask in (lost.read_bytes, lost.is_file, lambda: place(lost).write_atomic(b"1"), lost.is_dir):
+    unknown = ObjectPath(fake.scheme, "nosuchbucket/store/x")
+    for ask in (
+        unknown.read_bytes,
+        unknown.is_file,
+        lambda: place(unknown).write_atomic(b"1"),
+        unknown.is_dir,
+    ):
         buckets._reachable.clear()
         with pytest.raises(OutOfReachError, match="no bucket") as caught:
             ask()

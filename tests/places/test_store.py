@@ -127,8 +127,8 @@ def test_a_copy_does_without_the_bucket_it_came_from(store, tmp_path, monkeypatc
     images = made(local, recipe(a=1), name="photos")
     elsewhere = images.as_parent("data").model_copy(update={"path": "gs://gone/photos"})
     assert local.parent(elsewhere).path == images.path
-    lost = elsewhere.model_copy(update={"id": "0" * 64, "path": "newkind://x/photos"})
-    assert local.parent(lost) is None
+    unknown = elsewhere.model_copy(update={"id": "0" * 64, "path": "newkind://x/photos"})
+    assert local.parent(unknown) is None
 
 
 # Runs

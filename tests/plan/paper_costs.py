@@ -76,7 +76,7 @@ def config(model: str, *, batch: int) -> TrainConfig:
     )
 
 
-def compiled(model: str, depth: int) -> Program:
+def step_of(model: str, depth: int) -> Program:
     """The step of the paper's code: weights replicated, so many layers, unrolled."""
     topology = parse(SLICES.get(model, "v3:8x8"))
     target = Target(topology, absent_devices(topology))
@@ -86,7 +86,7 @@ def compiled(model: str, depth: int) -> Program:
 
 
 def row(model: str) -> dict[str, Any]:
-    programs = [compiled(model, depth) for depth in DEPTHS]
+    programs = [step_of(model, depth) for depth in DEPTHS]
     return {
         "model": model,
         "images_per_second": round(images_per_second(model), 2),
@@ -103,8 +103,8 @@ def row(model: str) -> dict[str, Any]:
 
 def main(names: list[str]) -> None:
     prepare()
-    there = json.loads(FILE.read_text())["models"] if FILE.exists() else []
-    rows = {found["model"]: found for found in there}
+    models = json.loads(FILE.read_text())["models"] if FILE.exists() else []
+    rows = {stored["model"]: stored for stored in models}
     for model in names or CORE_DAYS:
         rows[model] = row(model)
         print(rows[model], flush=True)

@@ -251,9 +251,16 @@ def test_machines_of_gpus_that_others_measured_are_as_fast_as_counted():
 
 
 def test_the_efficiency_of_gpus_lies_among_the_measured_ones():
-    measured = [r.efficiency for r in gpu_calibration.published()]
+    efficiencies = [r.efficiency for r in gpu_calibration.published()]
     expected = gpu_calibration.efficiency()
-    assert min(measured) == expected.low < expected.value < max(measured) < expected.high == 1.0
+    assert (
+        min(efficiencies)
+        == expected.low
+        < expected.value
+        < max(efficiencies)
+        < expected.high
+        == 1.0
+    )
     assert expected.assumed
     left = gpu_calibration.leave_one_out()
     assert set(left) == {("g/14", "A100"), ("g/14", "H100"), ("S/16", "H100")}

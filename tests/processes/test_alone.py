@@ -60,9 +60,9 @@ class Service:
 
 def pulses(count, service=None):
     service = service or Service()
-    found = [Pulse(service, index=i, count=count) for i in range(count)]
-    tell(*found, *found)
-    return found
+    members = [Pulse(service, index=i, count=count) for i in range(count)]
+    tell(*members, *members)
+    return members
 
 
 def tell(*every):
@@ -138,7 +138,7 @@ def test_what_the_environment_tells_without_jax():
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"),
+    ("environment", "expected"),
     [
         (SRUN, (2, 4)),
         (OMPI, (1, 2)),
@@ -150,7 +150,7 @@ def test_what_the_environment_tells_without_jax():
         ({**SRUN, **GKE}, (2, 4)),
     ],
 )
-def test_jax_counts_alike(environment, told, monkeypatch):
+def test_jax_counts_alike(environment, expected, monkeypatch):
     from jax._src import clusters
     from jax._src.clusters import cloud_tpu_cluster
 
@@ -162,8 +162,8 @@ def test_jax_counts_alike(environment, told, monkeypatch):
     monkeypatch.setattr(cloud_tpu_cluster, "get_tpu_env_value_from_metadata", lambda key: None)
     known = (clusters.OmpiCluster, clusters.SlurmCluster, clusters.GkeTpuCluster)
     result = next(kind for kind in known if kind.is_env_present())
-    assert (result.get_process_id(), result.get_process_count()) == told
-    assert cluster.in_environment(environment) == told
+    assert (result.get_process_id(), result.get_process_count()) == expected
+    assert cluster.in_environment(environment) == expected
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def saving(count: int, store: object, steps: int, *, folder: Path, prelude: str 
     return begin(count, store, steps, folder=folder, prelude=QUICK + prelude, code=SAVING, **more)
 
 
-def told(*ended: Ended) -> dict:
+def answer_of(*ended: Ended) -> dict:
     assert [e.code for e in ended] == [0] * len(ended), "\n".join(e.err for e in ended)
     answers = [line for e in ended for line in e.out.splitlines() if line.startswith("{")]
     assert len(answers) == 1  # the rest is Gloo's
@@ -88,11 +88,13 @@ def test_each_sends_its_part(fake, tmp_path, devices):
     """From disks of their own; the digest is that of a store on one disk, whoever wrote what."""
     more = {"devices": devices, "environment": fake.environment}
     store = f"{fake.url}/parts{devices}"
-    here = told(*saving(2, tmp_path / "store", 2, folder=tmp_path / "h", devices=devices).ended())
-    there = told(*saving(2, store, 2, folder=tmp_path / "t", **more).ended())
-    assert there == here
-    assert sum("/c/" in name for name in there["files"]) == 2 * devices + 2 + 1
-    again = told(*saving(2, store, 3, folder=tmp_path / "again", **more).ended())
+    on_disk = answer_of(
+        *saving(2, tmp_path / "store", 2, folder=tmp_path / "h", devices=devices).ended()
+    )
+    in_bucket = answer_of(*saving(2, store, 2, folder=tmp_path / "t", **more).ended())
+    assert in_bucket == on_disk
+    assert sum("/c/" in name for name in in_bucket["files"]) == 2 * devices + 2 + 1
+    again = answer_of(*saving(2, store, 3, folder=tmp_path / "again", **more).ended())
     assert (again["done"], again["restored"], again["problems"]) == (2, True, 0)
     # Each fetched the chunks of its own devices, and those that all have.
     both = [{n for n in names if "/both/c/" in n} for names in again["fetched"]]
@@ -107,8 +109,8 @@ def test_one_makes_its_folder_later(fake, tmp_path):
     """orbax lets all write once one has told that it made its folder."""
     store, more = f"{fake.url}/late", {"environment": fake.environment}
     late = saving(2, store, 2, folder=tmp_path / "late", prelude=LATE_FOLDER, **more)
-    late = told(*late.ended())
-    steady = told(*saving(2, tmp_path / "store", 2, folder=tmp_path / "steady").ended())
+    late = answer_of(*late.ended())
+    steady = answer_of(*saving(2, tmp_path / "store", 2, folder=tmp_path / "steady").ended())
     assert (late["digest"], late["files"]) == (steady["digest"], steady["files"])
 
 
@@ -123,9 +125,9 @@ def test_one_dies_while_they_send(fake, tmp_path, victim):
     assert ended[victim].code == -9
     assert ended[1 - victim].code == 10, ended
     assert "process 1 (" in ended[0].err if victim == 1 else "process 0" in ended[1].err
-    again = told(*saving(2, store, 3, folder=tmp_path / "again", **more).ended())
+    again = answer_of(*saving(2, store, 3, folder=tmp_path / "again", **more).ended())
     assert (again["done"], again["restored"], again["problems"]) == (1, True, 0)
-    steady = told(*saving(2, tmp_path / "store", 3, folder=tmp_path / "steady").ended())
+    steady = answer_of(*saving(2, tmp_path / "store", 3, folder=tmp_path / "steady").ended())
     assert (again["digest"], again["files"]) == (steady["digest"], steady["files"])
 
 
@@ -165,8 +167,8 @@ def test_two_train_one_dies_and_they_go_on(fake, tmp_path, monkeypatch):
     assert "from step" in again.err
     steady, other = begin(2, *pretrain(tmp_path / "store"), folder=tmp_path / "steady").ended()
     assert (steady.code, other.code) == (0, 0), steady.err + other.err
-    there, here = (json.loads(e.out.splitlines()[-1]) for e in (again, steady))
-    assert (there["id"], there["digest"]) == (here["id"], here["digest"])
+    in_bucket, on_disk = (json.loads(e.out.splitlines()[-1]) for e in (again, steady))
+    assert (in_bucket["id"], in_bucket["digest"]) == (on_disk["id"], on_disk["digest"])
 
 
 def test_one_that_cannot_reach_the_bucket(fake, tmp_path):

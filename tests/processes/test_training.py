@@ -58,7 +58,7 @@ def losses(checkpoint: Path) -> dict[int, float]:
     return {row["step"]: row["loss"] for row in rows if row["kind"] == "train"}
 
 
-def seen(checkpoint: Path) -> object:
+def consumed(checkpoint: Path) -> object:
     """What the run consumed, as a digest."""
     return json.loads((checkpoint / "position.json").read_text())["consumed"]
 
@@ -68,10 +68,10 @@ def test_two_processes_train_one_model(tmp_path):
     """The same samples and losses as one with two devices."""
     command = pretrain(tmp_path / "store", 2, *NOT_SCORED)
     two = only(*run(2, *command, folder=tmp_path / "two"))
-    assert seen(two)["step"] == 2
+    assert consumed(two)["step"] == 2
     command = pretrain(tmp_path / "other", 2, *NOT_SCORED)
     one = only(*run(1, *command, folder=tmp_path / "one", devices=2))
-    assert seen(two) == seen(one)
+    assert consumed(two) == consumed(one)
     assert losses(two) == pytest.approx(losses(one), rel=LOSS)
     left = [p.name for p in two.parents[1].iterdir() if p.name.startswith(".tmp")]
     assert left == []
@@ -90,7 +90,7 @@ def test_four_processes_do_all_stages(tmp_path):
     trunk = only(*run(4, *pretrain(store, 3), folder=tmp_path / "trunk"))
     here = ("--store", store)
     cooled, alone = both("cooldown", "cooldown", "--from", trunk, "--steps", 2, *here)
-    assert seen(cooled) == seen(alone)
+    assert consumed(cooled) == consumed(alone)
     assert losses(cooled) == pytest.approx(losses(alone), rel=LOSS)
 
     scored, alone = both("evaluate", "evaluate", "--from", cooled, *here)
@@ -112,7 +112,7 @@ def test_four_processes_do_all_stages(tmp_path):
 @pytest.mark.slow
 def test_tasks_of_slurm_find_each_other(tmp_path):
     command = pretrain(tmp_path / "store", 1, *NOT_SCORED)
-    assert seen(only(*run(2, *command, folder=tmp_path / "srun", srun=True)))["step"] == 1
+    assert consumed(only(*run(2, *command, folder=tmp_path / "srun", srun=True)))["step"] == 1
     listing = run(2, "ls", "--store", tmp_path / "store", folder=tmp_path / "ls", srun=True)
     assert [e.code for e in listing] == [0, 0]
     assert "test-8" in listing[0].out
@@ -137,7 +137,7 @@ def test_each_may_have_its_own_copy_of_the_dataset(tmp_path):
     two = only(*run(2, *command, own=own, folder=tmp_path / "two"))
     alone = [*command, *own[0], "--out", tmp_path / "alone"]
     one = only(*run(1, *alone, folder=tmp_path / "one", devices=2))
-    assert seen(two) == seen(one)
+    assert consumed(two) == consumed(one)
     assert losses(two) == pytest.approx(losses(one), rel=LOSS)
 
     manifest = copies[1] / "artifact.json"
@@ -166,7 +166,7 @@ def test_a_run_goes_on_with_other_devices_and_processes(tmp_path):
 
     steady = stayed("steady")
     turned = [stayed(f"turned{n}", rounding.TURNED.format(rows=n)) for n in (1, 5)]
-    assert seen(moved) == seen(steady)
+    assert consumed(moved) == consumed(steady)
     assert losses(moved).keys() == losses(steady).keys() == set(range(1, 6))
     result, expected, *others = (list(losses(run).values()) for run in (moved, steady, *turned))
     rounding.check(result, expected, others, terms=16 * 4)
@@ -191,7 +191,7 @@ def test_two_processes_finetune_and_score_real_images(tmp_path):
     two = only(*run(2, *tune, folder=tmp_path / "two"))
     alone = [*tune, "--out", tmp_path / "alone"]
     one = only(*run(1, *alone, folder=tmp_path / "one", devices=2))
-    assert seen(two) == seen(one)
+    assert consumed(two) == consumed(one)
     assert losses(two) == pytest.approx(losses(one), rel=LOSS)
 
     score = ["evaluate", "--from", two, "--data", data, *here]

@@ -38,7 +38,7 @@ class Browser:
     def run(self, file: Path, *flags: str) -> tuple[str, str]:
         """What it wrote on both streams."""
         assert CHROMIUM is not None
-        words = [
+        command = [
             CHROMIUM,
             "--headless=new",
             "--no-sandbox",
@@ -51,7 +51,7 @@ class Browser:
             *flags,
             file.as_uri(),
         ]
-        done = subprocess.run(words, capture_output=True, timeout=180, check=True)
+        done = subprocess.run(command, capture_output=True, timeout=180, check=True)
         return done.stdout.decode(), done.stderr.decode()
 
     def picture(self, file: Path, *flags: str) -> Image.Image:

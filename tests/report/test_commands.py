@@ -185,7 +185,7 @@ def test_names_of_models_are_no_paths(store, made):
 @pytest.mark.parametrize("stage", sorted(INPUT_FLAGS))
 def test_inputs_are_named_by_flags_that_the_command_has(stage):
     arguments = tuple(stage.split("-", 1)) if stage.startswith("scaling") else (stage,)
-    (command,) = (command for command in COMMANDS if command.words == arguments)
+    (command,) = (command for command in COMMANDS if command.verbs == arguments)
     page = (ROOT / f"tests/golden/help_{'_'.join(arguments)}.txt").read_text()
     for flag in INPUT_FLAGS[stage].values():
         assert re.search(rf"^  {flag} ", page, re.MULTILINE) if flag else "Arguments" in page

@@ -135,7 +135,7 @@ PIXELS = {
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "cell"),
     [
         ({}, "pixels at 8 px"),
         ({"model": "S/16", "step": 12, "weights": "raw", "at": "tokens"}, "S/16 at step 12"),
@@ -143,12 +143,12 @@ PIXELS = {
     ],
     ids=["pixels", "raw", "ema"],
 )
-def test_features_say_of_which_weights_they_are_if_of_any(store, changes, words):
+def test_features_say_of_which_weights_they_are_if_of_any(store, changes, cell):
     features = result(
         store, "feature-set", {**PIXELS, **changes}, parents=[photos(store)], name="f"
     )
     cells = Page(page([(features, None)], store=store).content).named("td")
-    assert words in [cell.text for cell in cells]
+    assert cell in [cell.text for cell in cells]
 
 
 def test_probes_of_other_shots_stand_in_one_table(store):

@@ -30,8 +30,8 @@ def rates(rule: str, *, noise: float, points: int) -> dict[str, float]:
         on = frontier(compute, error, rule=rule)
         fit = fit_law(compute[on], error[on])
         profile = profile_intervals(fit, compute[on], error[on], level=STATED)
-        behind = selection(fit, compute, error, rule=rule, draws=200, seed=curve)
-        for name, (low, high) in widened(profile, fit, behind).items():
+        law_behind = selection(fit, compute, error, rule=rule, draws=200, seed=curve)
+        for name, (low, high) in widened(profile, fit, law_behind).items():
             truth = getattr(TRUTH, name)
             held[name] += (low is None or low <= truth) and (high is None or truth <= high)
     return {name: count / CURVES for name, count in held.items()}

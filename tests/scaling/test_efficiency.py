@@ -32,10 +32,10 @@ def test_a_known_factor_is_found(factor: float) -> None:
 
 
 def test_the_factor_turns_round_with_the_pair() -> None:
-    there, back = sample_efficiencies(
+    forth, back = sample_efficiencies(
         two_models(7.0), pairs=[("small", "large"), ("large", "small")], draws=100, seed=0
     )
-    assert there.factor * back.factor == pytest.approx(1)
+    assert forth.factor * back.factor == pytest.approx(1)
 
 
 def test_the_interval_holds_the_truth_and_grows_with_noise() -> None:

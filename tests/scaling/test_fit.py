@@ -90,8 +90,8 @@ def test_correlations_are_those_of_scipys_curvature(paper) -> None:
     on = frontier(runs.compute, runs.error)
     x, y = runs.compute[on], runs.error[on]
     fit = fit_law(x, y)
-    start = [fit.law.a, fit.law.b, fit.law.c, fit.law.d]
-    scipys = least_squares(lambda p: p[0] * (x + p[3]) ** -p[1] + p[2] - y, start, method="lm")
+    initial = [fit.law.a, fit.law.b, fit.law.c, fit.law.d]
+    scipys = least_squares(lambda p: p[0] * (x + p[3]) ** -p[1] + p[2] - y, initial, method="lm")
     covariance = np.linalg.inv(scipys.jac.T @ scipys.jac)
     size = np.sqrt(np.diag(covariance))
     ours = np.array([[fit.correlation[p][q] for q in "abcd"] for p in "abcd"])

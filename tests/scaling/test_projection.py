@@ -112,9 +112,9 @@ def test_the_start_does_not_matter_where_there_is_one_minimum(paper) -> None:
     on = frontier(runs.compute, runs.error)
     x, y = runs.compute[on], runs.error[on]
     rng = np.random.default_rng(0)
-    start = np.zeros((60, 4))
-    start[:, 1], start[:, 3] = rng.uniform(0, 5, 60), 10 ** rng.uniform(-4, 4, 60)
-    tables = [np.tile(values, (60, 1)) for values in (x, y, np.ones_like(y), start, LOWER, UPPER)]
-    theta, _ = search(*tables[:3], start, *tables[4:])
+    initial = np.zeros((60, 4))
+    initial[:, 1], initial[:, 3] = rng.uniform(0, 5, 60), 10 ** rng.uniform(-4, 4, 60)
+    tables = [np.tile(values, (60, 1)) for values in (x, y, np.ones_like(y), initial, LOWER, UPPER)]
+    theta, _ = search(*tables[:3], initial, *tables[4:])
     values = cost(theta, x, y, np.ones_like(y), objective=LEAST_SQUARES)
     assert np.sum(values <= values.min() * (1 + 1e-9)) >= 50

@@ -88,9 +88,11 @@ def test_scipy_finds_nothing_lower(paper) -> None:
     rng = np.random.default_rng(0)
     costs = []
     for _ in range(12):
-        start = rng.uniform([-2, 0.1, 0, 0.01, 0], [1, 0.8, 0.15, 2, 7])
+        initial = rng.uniform([-2, 0.1, 0, 0.01, 0], [1, 0.8, 0.15, 2, 7])
         bounds = ([-9, 0, 0, 0, -3], [9, 5, 1, x.max(), 12])
-        done = least_squares(residual, start, bounds=bounds, x_scale="jac", ftol=1e-14, xtol=1e-14)
+        done = least_squares(
+            residual, initial, bounds=bounds, x_scale="jac", ftol=1e-14, xtol=1e-14
+        )
         costs.append(done.cost)
     ours = 0.5 * float(np.sum((outcome.law.error(x * share(epochs, outcome.worth)) - y) ** 2))
     assert ours <= min(costs) * (1 + 1e-7)
@@ -112,9 +114,9 @@ def test_the_ends_of_the_profile_are_where_the_cost_says(paper) -> None:
         def residual(z: np.ndarray) -> np.ndarray:
             return np.exp(z[0]) * (counted + z[3]) ** -z[1] + z[2] - y
 
-        start = [math.log(outcome.law.a), outcome.law.b, outcome.law.c, outcome.law.d]
+        initial = [math.log(outcome.law.a), outcome.law.b, outcome.law.c, outcome.law.d]
         bounds = ([-9, 0, 0, 0], [9, 5, 1, x.max()])
-        return least_squares(residual, start, bounds=bounds, x_scale="jac", ftol=1e-14).cost
+        return least_squares(residual, initial, bounds=bounds, x_scale="jac", ftol=1e-14).cost
 
     freedom = len(i) - 5
     threshold = best(outcome.worth) * (1 + f.ppf(0.9, 1, freedom) / freedom)

@@ -25,12 +25,10 @@ def test_it_undoes_the_luck_of_a_crowded_frontier() -> None:
     nearer to the truth on average, and so is the noise."""
     result = [lucky(seed) for seed in range(6)]
     plain = np.mean([fit.law.c for _, _, fit in result])
-    behind = [
-        selection(fit, x, y, rule="running-minimum", draws=150, seed=0) for x, y, fit in result
-    ]
+    laws = [selection(fit, x, y, rule="running-minimum", draws=150, seed=0) for x, y, fit in result]
     assert plain < 0.116  # six standard errors below the truth of 0.12
-    assert np.mean([one.law.c for one in behind]) == pytest.approx(0.12, abs=0.002)
-    assert np.mean([one.noise for one in behind]) == pytest.approx(0.005, rel=0.1)
+    assert np.mean([one.law.c for one in laws]) == pytest.approx(0.12, abs=0.002)
+    assert np.mean([one.noise for one in laws]) == pytest.approx(0.005, rel=0.1)
 
 
 def test_known_noise_is_believed() -> None:
@@ -46,8 +44,8 @@ def test_intervals_only_widen() -> None:
     compute, error, fit = lucky(1)
     on = frontier(compute, error)
     profile = profile_intervals(fit, compute[on], error[on])
-    behind = selection(fit, compute, error, rule="running-minimum", draws=100, seed=0)
-    for name, (low, high) in widened(profile, fit, behind).items():
+    law_behind = selection(fit, compute, error, rule="running-minimum", draws=100, seed=0)
+    for name, (low, high) in widened(profile, fit, law_behind).items():
         assert low <= profile[name][0]
         assert high >= profile[name][1]
 

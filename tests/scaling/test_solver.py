@@ -74,7 +74,7 @@ def test_costs_are_scipys(objective: Objective) -> None:
 
 def test_a_batch_is_its_problems_one_by_one() -> None:
     problems = [noisy(seed) for seed in range(5)]
-    together = solve(
+    batch = solve(
         np.stack([compute for compute, _ in problems]),
         np.stack([error for _, error in problems]),
         weight=np.ones((5, 24)),
@@ -93,7 +93,7 @@ def test_a_batch_is_its_problems_one_by_one() -> None:
             upper=UPPER,
             objective=Objective(),
         )
-        np.testing.assert_allclose(together.theta[i], alone.theta[0], rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(batch.theta[i], alone.theta[0], rtol=1e-6, atol=1e-9)
 
 
 def test_a_weight_of_zero_leaves_a_point_out() -> None:
@@ -104,8 +104,8 @@ def test_a_weight_of_zero_leaves_a_point_out() -> None:
     spoiled[[2, 11]] = 0.99
     common = {"initial": START, "lower": LOWER, "upper": UPPER, "objective": Objective()}
     masked = solve(compute, spoiled, weight=weight, **common)
-    kept = weight > 0
-    without = solve(compute[kept], error[kept], weight=np.ones(22), **common)
+    counts = weight > 0
+    without = solve(compute[counts], error[counts], weight=np.ones(22), **common)
     np.testing.assert_allclose(masked.theta, without.theta, rtol=1e-6)
 
 
@@ -131,15 +131,15 @@ def test_units_of_compute_do_not_matter() -> None:
     scale = 8.64e20
     results = []
     for unit in (1.0, scale):
-        start = START.copy()
-        start[0, 0] += start[0, 1] * np.log(unit)
-        start[0, 3] *= unit
+        initial = START.copy()
+        initial[0, 0] += initial[0, 1] * np.log(unit)
+        initial[0, 3] *= unit
         results.append(
             solve(
                 compute * unit,
                 error,
                 weight=np.ones(24),
-                initial=start,
+                initial=initial,
                 lower=LOWER,
                 upper=UPPER * np.array([1, 1, 1, unit]),
                 objective=Objective(),

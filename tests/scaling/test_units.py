@@ -154,11 +154,11 @@ def test_the_interval_of_a_in_flops_is_scipys(paper) -> None:
         ]
         return min(one.fun for one in searches)
 
-    ends = [best(np.log(end)) for end in intervals["a"]]
+    costs = [best(np.log(end)) for end in intervals["a"]]
     from scipy.stats import f
 
     freedom = len(x) - 4
-    assert ends == pytest.approx([fit.cost * (1 + f.ppf(0.9, 1, freedom) / freedom)] * 2, rel=1e-4)
+    assert costs == pytest.approx([fit.cost * (1 + f.ppf(0.9, 1, freedom) / freedom)] * 2, rel=1e-4)
 
 
 def test_bounds_and_budgets_are_in_the_users_unit(paper) -> None:

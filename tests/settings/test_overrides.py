@@ -165,12 +165,12 @@ def test_files_that_cannot_be_read(tmp_path):
     assert "single quotes" in refused.value.hint
 
 
-@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
-def test_settings_as_other_programs_write_them(tmp_path, encoding, ends):
+def test_settings_as_other_programs_write_them(tmp_path, encoding, line_end):
     """Notepad, PowerShell's `>` and old Macs: the same settings, whatever the bytes."""
     lines = ['name = "größe"', "steps = 7", "[optim]", "clip = 'none'", ""]
-    (tmp_path / "c.toml").write_bytes(ends.join(lines).encode(encoding))
+    (tmp_path / "c.toml").write_bytes(line_end.join(lines).encode(encoding))
     wanted = {"name": "größe", "steps": 7, "optim": {"clip": None}}
     assert read_toml(tmp_path / "c.toml") == wanted
 

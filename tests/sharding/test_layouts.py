@@ -20,7 +20,7 @@ from vitctl.places import place
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
 from vitctl.sharding.spec import parse
-from vitctl.train.program import lowered as ahead
+from vitctl.train.program import lowered as lowering
 from vitctl.train.program import state
 
 BATCH = 56
@@ -54,15 +54,15 @@ AVERAGED = CFG.model_copy(update={"optim": CFG.optim.model_copy(update={"ema": 0
 
 
 @cache
-def compiled(spec: str, microbatch: int | None = None, cfg: Any = CFG) -> jax.stages.Compiled:
-    lowered = ahead.lower(cfg, layout=layout_of(spec), remat="none", microbatch=microbatch)
+def compiled_step(spec: str, microbatch: int | None = None, cfg: Any = CFG) -> jax.stages.Compiled:
+    lowered = lowering.lower(cfg, layout=layout_of(spec), remat="none", microbatch=microbatch)
     return lowered.compile()
 
 
 @cache
 def trained(spec: str, microbatch: int | None = None, cfg: Any = CFG) -> tuple[np.ndarray, Any]:
     """Losses of a few steps, and the weights after them or their average, on the host."""
-    layout, step = layout_of(spec), compiled(spec, microbatch, cfg)
+    layout, step = layout_of(spec), compiled_step(spec, microbatch, cfg)
     current, values = state.fresh(cfg, layout=layout), []
     rng = np.random.default_rng(0)
     side, classes = CFG.model.resolution, CFG.model.classes
@@ -76,16 +76,16 @@ def trained(spec: str, microbatch: int | None = None, cfg: Any = CFG) -> tuple[n
         )
         assert bool(stats.finite)
         values.append(float(stats.loss))
-    kept = current.params if current.average is None else current.average.weights
-    return np.array(values), jax.tree.map(np.asarray, kept)
+    weights = current.params if current.average is None else current.average.weights
+    return np.array(values), jax.tree.map(np.asarray, weights)
 
 
-def check_same(found: tuple[np.ndarray, Any], expected: tuple[np.ndarray, Any]) -> None:
+def check_same(result: tuple[np.ndarray, Any], expected: tuple[np.ndarray, Any]) -> None:
     """Sums in another order differ by a few roundings of fp32, 6e-8 each. Adafactor's first update
     divides by the gradient's own size, so an entry whose gradient is rounding noise may move the
     other way, 2 · lr at most a step; few do, and losses agree to 1e-4 (measured: see the log)."""
-    np.testing.assert_allclose(found[0], expected[0], rtol=1e-4)
-    moved = jax.tree.map(lambda a, b: np.abs(a - b).ravel(), found[1], expected[1])
+    np.testing.assert_allclose(result[0], expected[0], rtol=1e-4)
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).ravel(), result[1], expected[1])
     moved = np.concatenate(jax.tree.leaves(moved))
     assert np.quantile(moved, 0.9) < 1e-4
     assert moved.max() < 2 * 0.01 * STEPS
@@ -105,7 +105,7 @@ def test_microbatches_train_alike():
 def test_microbatches_of_several_devices_train_alike(spec):
     """Each device has its own parts of the batch, and none has the whole of it."""
     check_same(trained(spec, 7), trained("one"))
-    assert whole_batch(compiled(spec, 7).as_text(), batch=BATCH) == set()
+    assert whole_batch(compiled_step(spec, 7).as_text(), batch=BATCH) == set()
 
 
 @pytest.mark.slow
@@ -129,7 +129,7 @@ def whole_batch(program: str, *, batch: int) -> set[tuple[int, ...]]:
 
 @pytest.mark.parametrize("spec", ALL)
 def test_no_buffer_holds_the_whole_batch(spec):
-    program = compiled(spec).as_text()
+    program = compiled_step(spec).as_text()
     assert any(n == BATCH // layout_of(spec).batch_shards for s in shapes_in(program) for n in s)
     assert whole_batch(program, batch=BATCH) == set()
 
@@ -153,10 +153,10 @@ def test_a_state_saved_under_one_layout_restores_under_another(tmp_path):
         after = layout_of(spec)
         like = layouts.like(state.shapes(CFG), state.shardings(CFG, after))
         each = (("params", like.params), ("opt", like.opt))
-        for part, there in each:
-            restored = arrays.restore(place(tmp_path), part, like=there)
+        for part, shapes in each:
+            restored = arrays.restore(place(tmp_path), part, like=shapes)
             assert jax.tree.map(lambda x: x.sharding, restored) == jax.tree.map(
-                lambda x: x.sharding, there
+                lambda x: x.sharding, shapes
             )
             jax.tree.map(np.testing.assert_array_equal, restored, parts[part])
 
@@ -164,7 +164,7 @@ def test_a_state_saved_under_one_layout_restores_under_another(tmp_path):
 def test_microbatches_need_less_memory():
     """Temporaries of the compiled step, gradients summed in fp32 included."""
     whole, parts = (
-        compiled("one", size).memory_analysis().temp_size_in_bytes for size in (None, 14)
+        compiled_step("one", size).memory_analysis().temp_size_in_bytes for size in (None, 14)
     )
     assert parts < whole
 

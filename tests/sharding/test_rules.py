@@ -71,11 +71,11 @@ def test_optimizer_state_follows_its_parameters(optim: str, name: str):
     placement = axes_of_state(opt, axes=axes, shapes=by_name)
     paths = jax.tree_util.tree_flatten_with_path(opt)[0]
     flat = jax.tree.leaves(placement, is_leaf=is_axes)
-    kept = 0
+    divided = 0
     for (path, leaf), own in zip(paths, flat, strict=True):
         assert len(own) in (0, leaf.ndim), path
-        kept += leaf.size if "fsdp" in own or "tensor" in own else 0
-    assert kept / sum(leaf.size for _, leaf in paths) > 0.99
+        divided += leaf.size if "fsdp" in own or "tensor" in own else 0
+    assert divided / sum(leaf.size for _, leaf in paths) > 0.99
 
 
 def test_factored_statistics_lose_the_axis_they_are_summed_over():

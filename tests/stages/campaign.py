@@ -74,8 +74,8 @@ STAGES: dict[str, tuple[str, ...]] = {
 }
 
 
-def main(words: list[str]) -> int:
-    group, first, last, *only = words
+def main(arguments: list[str]) -> int:
+    group, first, last, *only = arguments
     scratch = Path(tempfile.mkdtemp(prefix="campaign", dir=os.environ.get("CAMPAIGN_DIR")))
     try:
         with tarfile.open(FIXTURE / "store.tar.xz") as archive:
@@ -151,7 +151,7 @@ def _campaign(scratch: Path, numbers: range, case: Cases) -> int:
             print(f"... {done_cases + 1} cases, {time.monotonic() - began:.0f} s", flush=True)
         what, commands = case(random.Random(number))
         for command in commands:
-            done, seconds, mib = _measured(warm, command)
+            done, seconds, mib = _timed(warm, command)
             codes[command[0], done.code] += 1
             if (
                 done.code not in SENTENCES
@@ -171,7 +171,7 @@ def _campaign(scratch: Path, numbers: range, case: Cases) -> int:
     return bad
 
 
-def _measured(warm: Warm, words: tuple[str, ...]) -> tuple[Done, float, float]:
+def _timed(warm: Warm, arguments: tuple[str, ...]) -> tuple[Done, float, float]:
     """Answer, seconds, and MiB above what the process had; -1 is the code of one that died."""
     process = warm._process
     before = 0.0 if process is None else _resident(process, "VmRSS", reset=True)
@@ -179,7 +179,7 @@ def _measured(warm: Warm, words: tuple[str, ...]) -> tuple[Done, float, float]:
     alarm = threading.Timer(PATIENCE_S, _abort, args=[warm])
     alarm.start()
     try:
-        done = warm.run(*words)
+        done = warm.run(*arguments)
     except (AssertionError, BrokenPipeError) as error:
         return Done(-1, "", str(error)), time.monotonic() - began, 0.0
     finally:

@@ -17,13 +17,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Command:
-    """`words`: what follows `vitctl`; `function`: what typer calls, as `verb` made it."""
+    """`verbs`: what follows `vitctl`; `function`: what typer calls, as `verb` made it."""
 
-    words: tuple[str, ...]
+    verbs: tuple[str, ...]
     function: Callable[..., None]
 
     def __str__(self) -> str:
-        return " ".join(self.words)
+        return " ".join(self.verbs)
 
     @property
     def module(self) -> str:
@@ -41,7 +41,7 @@ class Command:
     @property
     def in_python(self) -> str:
         """The name of its function in `stages.api`."""
-        name = "_".join(self.words)
+        name = "_".join(self.verbs)
         return f"{name}_" if keyword.iskeyword(name) else name
 
     @property

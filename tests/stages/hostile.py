@@ -59,7 +59,7 @@ def trimmed(store: Path) -> Path:
     and `cooled@6`: a copy of it takes a fifth of the time."""
     keep = [store.parent / MADE[name]["path"] for name in ("dataset", "trunk", "cooled")]
     for folder in (*store.glob("*/*"), *store.glob("*/*/checkpoints/*")):
-        if not any(kept.is_relative_to(folder) for kept in keep):
+        if not any(path.is_relative_to(folder) for path in keep):
             shutil.rmtree(folder, ignore_errors=True)  # gone with its run
     return store
 

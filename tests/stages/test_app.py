@@ -268,13 +268,13 @@ atexit.register(lambda: print(*sys.modules, file=sys.stderr))
 """
 
 
-def completed(shell, words):
-    """What a shell offers behind `words`, the last of which is unfinished."""
-    line = " ".join(["vitctl", *words])
+def completed(shell, typed_words):
+    """What a shell offers behind `typed_words`, the last of which is unfinished."""
+    line = " ".join(["vitctl", *typed_words])
     environment = {
         "_VITCTL_COMPLETE": f"complete_{shell}",
         "COMP_WORDS": line,
-        "COMP_CWORD": str(len(words)),
+        "COMP_CWORD": str(len(typed_words)),
         "_TYPER_COMPLETE_ARGS": line,
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }

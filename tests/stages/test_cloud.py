@@ -158,12 +158,12 @@ def test_the_whole_craft(fake, tmp_path):
     with (
         fakes.door(fake) as door,
         Machine(tmp_path / "here", f"{fake.url}/store", _environment(fake, door)) as here,
-        Machine(tmp_path / "there", f"{fake.url}/store", _environment(fake, door)) as there,
+        Machine(tmp_path / "there", f"{fake.url}/store", _environment(fake, door)) as remote,
         Machine(tmp_path / "local", str(tmp_path / "local" / "store"), {}) as local,
     ):
         shard = ["shard", "digits", "--shards", "6", "--workers", "0", "--classes", "0-3"]
         here.killed(door, *shard, after=6)
-        assert [row["state"] for row in there.rows()] == ["unfinished"]
+        assert [row["state"] for row in remote.rows()] == ["unfinished"]
         images = here.json(*shard)
         assert images["path"].startswith(f"{fake.url}/store/shard/digits-")
         assert _same(images, local.json(*shard))
@@ -173,13 +173,13 @@ def test_the_whole_craft(fake, tmp_path):
         for after in (12, 120):  # in the first checkpoint, and past it
             here.killed(door, *trunk, after=after)
         # Another machine goes on with nothing but the URL.
-        trained, ours = there.json(*trunk), local.json(*trunk)
+        trained, ours = remote.json(*trunk), local.json(*trunk)
         assert trained["path"].endswith("/checkpoints/8")
         assert (trained["id"], trained["digest"]) == (ours["id"], ours["digest"])
 
         run, ours_run = (made["path"].removesuffix("/checkpoints/8") for made in (trained, ours))
         values = {}
-        for machine, begin in ((there, run), (local, ours_run)):
+        for machine, begin in ((remote, run), (local, ours_run)):
             cooled = machine.json("cooldown", "--from", f"{begin}@4", "--steps", "3")
             from_cooled = ["--from", cooled["path"]]
             tuned = machine.json("finetune", *from_cooled, "--data", "digits", "--epochs", "1")
@@ -188,7 +188,7 @@ def test_the_whole_craft(fake, tmp_path):
             batch = tmp_path / f"{machine.home.name}.npz"
             machine.run("replay", "--from", begin, "--step", "3", "--out", str(batch))
             values[machine] = (cooled, tuned, probe, score, batch.read_bytes())
-        *made, batch = values[there]
+        *made, batch = values[remote]
         *ours_made, ours_batch = values[local]
         for one, other in zip(made, ours_made, strict=True):
             assert one["path"].startswith(f"{fake.url}/store/")
@@ -196,16 +196,16 @@ def test_the_whole_craft(fake, tmp_path):
         assert batch == ours_batch
         score = made[-1]
         assert score["summary"]["examples"] == images["summary"]["examples"]["val"]
-        assert not list((there.home / "tmp").glob("vitctl-scratch-*"))
+        assert not list((remote.home / "tmp").glob("vitctl-scratch-*"))
 
         # Looking
-        listed = there.rows()
+        listed = remote.rows()
         assert {row["state"] for row in listed} == {"finished"}
         assert {row["kind"] for row in listed} == {"dataset", "run", "fewshot", "evaluation"}
         for word in ("schedule", run, "goodput"):
-            assert word in there.run("show", f"{run}@4") + there.run("show", run, "--json")
-        assert images["path"] in json.dumps(there.json("lineage", score["path"]))
-        there.run("verify", "--all", "--deep")
+            assert word in remote.run("show", f"{run}@4") + remote.run("show", run, "--json")
+        assert images["path"] in json.dumps(remote.json("lineage", score["path"]))
+        remote.run("verify", "--all", "--deep")
 
         # A byte that turned in the bucket
         script = (
@@ -214,8 +214,8 @@ def test_the_whole_craft(fake, tmp_path):
             "p.write_bytes(bytes([c[0] ^ 1]) + c[1:])"
         )
         command = [sys.executable, "-c", script, images["path"]]
-        subprocess.run(command, env=there.environment, check=True)
-        code, said = there.fails("verify", "--deep", images["path"])
+        subprocess.run(command, env=remote.environment, check=True)
+        code, said = remote.fails("verify", "--deep", images["path"])
         assert code == 3
         assert "other bytes than were published" in said
 
@@ -262,9 +262,11 @@ TRAIN = ("pretrain", *TINY, "--mock", "--set", "data.mock.examples=256", "--step
 
 def test_what_goes_wrong_is_a_sentence(fake, tmp_path):
     """No such bucket, no right, no credentials, no package: one error, a hint, a code."""
-    with Machine(tmp_path / "a", f"{fake.scheme}://nosuchbucket/store", fake.environment) as lost:
+    with Machine(
+        tmp_path / "a", f"{fake.scheme}://nosuchbucket/store", fake.environment
+    ) as machine:
         for command in (["ls"], [*TRAIN, "2"]):
-            code, said = lost.fails(*command)
+            code, said = machine.fails(*command)
             assert code == 4
             assert f"error: there is no bucket {fake.scheme}://nosuchbucket" in said
             assert "hint: " in said
@@ -301,8 +303,10 @@ def test_no_credentials(fake, tmp_path):
         assert "hint: log in" in said
 
 
-@pytest.mark.parametrize(("answer", "exit_code", "words"), [(403, 2, "denied"), (404, 4, "bucket")])
-def test_a_store_that_goes_away_while_training(fake, tmp_path, answer, exit_code, words):
+@pytest.mark.parametrize(
+    ("answer", "exit_code", "sentence_part"), [(403, 2, "denied"), (404, 4, "bucket")]
+)
+def test_a_store_that_goes_away_while_training(fake, tmp_path, answer, exit_code, sentence_part):
     """Nothing half-published counts, the sentence says what is wrong, and it can go on."""
     store = f"{fake.url}/outage{answer}"
     with (
@@ -321,7 +325,7 @@ def test_a_store_that_goes_away_while_training(fake, tmp_path, answer, exit_code
         door.fault = away
         code, said = machine.fails(*command)
         assert code == exit_code, said
-        assert words in said
+        assert sentence_part in said
         door.fault = lambda method, path: None
         (row,) = machine.rows()
         assert row["steps"] == []

@@ -41,7 +41,7 @@ def definition_of_run(command) -> ast.FunctionDef:
 
 
 def test_that_all_are_seen():
-    assert {command.words[0] for command in COMMANDS} == set(VERBS)
+    assert {command.verbs[0] for command in COMMANDS} == set(VERBS)
     assert len(COMMANDS) > len(VERBS)  # those of groups, one by one
 
 
@@ -107,7 +107,7 @@ def resolutions(tree: ast.AST) -> list[str]:
 @each_command
 def test_settings_are_resolved_outside_of_the_terminal(command):
     assert resolutions(syntax(command.folder / "command.py")) == []
-    if command.has_settings and len(command.words) == 1:
+    if command.has_settings and len(command.verbs) == 1:
         assert (command.folder / "settings.py").exists()
 
 
@@ -150,7 +150,7 @@ def test_every_stage_is_reached():
 def test_the_pages_that_name_it(command):
     readme = (ROOT / "README.md").read_text("utf-8")
     assert re.search(rf"vitctl {command}\b", readme)
-    assert (ROOT / "tests/golden" / f"help_{'_'.join(command.words)}.txt").exists()
+    assert (ROOT / "tests/golden" / f"help_{'_'.join(command.verbs)}.txt").exists()
 
 
 SCHEMAS = {path.name for path in (ROOT / "docs/schemas").glob("*.schema.json")}

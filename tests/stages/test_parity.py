@@ -115,7 +115,7 @@ class Case:
     """Words of a command line, and the call that says the same; `settled` makes of its settings
     those that --print-config shows, where the work itself settles more."""
 
-    words: str
+    line: str
     call: Callable[[], Any]
     settled: Callable[[Any, Any], Any] = lambda cfg, inputs: cfg
 
@@ -390,7 +390,7 @@ def compared(value: Any) -> Any:
 @each_command
 def test_the_same_words_begin_the_same_work(command, begun):
     case = CASES[str(command)]
-    shell = begun(command, lambda: typed(*command.words, *case.words.split()))
+    shell = begun(command, lambda: typed(*command.verbs, *case.line.split()))
     python = begun(command, case.call)
     assert compared(shell) == compared(python)
 
@@ -402,7 +402,7 @@ def test_the_settings_are_those_that_print_config_shows(command, begun, folder, 
     assert isinstance(cfg, Config)
     printed = []
     monkeypatch.setattr("vitctl.console.session.answer", printed.append)
-    typed(*command.words, *case.words.split(), "--print-config")
+    typed(*command.verbs, *case.line.split(), "--print-config")
     settings = case.settled(cfg, inputs)
     assert printed == [to_toml(settings).rstrip("\n")]
     assert api.settings(case.call) == settings
@@ -429,17 +429,17 @@ def test_a_setting_that_there_is_none_of_is_refused_before_stdin_is_awaited(
     monkeypatch.chdir(folder)
     monkeypatch.setattr("vitctl.console.session.stdin_is_pipe", lambda: True)
     monkeypatch.setattr("vitctl.console.session.read_references", pytest.fail)
-    needed = [word for word in CASES[str(command)].words.split() if word != "--print-config"]
-    words = {"shard": ["digits"], "import": needed, "mix": needed, "average": needed}
-    words["scaling fit"] = words["sweep"] = needed
+    needed = [word for word in CASES[str(command)].line.split() if word != "--print-config"]
+    positional = {"shard": ["digits"], "import": needed, "mix": needed, "average": needed}
+    positional["scaling fit"] = positional["sweep"] = needed
     with pytest.raises(SystemExit) as ended:
-        typed(*command.words, *words.get(str(command), []), "--set", "nonsense=1")
+        typed(*command.verbs, *positional.get(str(command), []), "--set", "nonsense=1")
     assert ended.value.code == UsageError.exit_code
     assert "there is no setting 'nonsense'" in capsys.readouterr().err
 
 
 def test_that_other_words_would_be_seen(begun):
     (subset,) = (command for command in COMMANDS if str(command) == "subset")
-    arguments = [*CASES["subset"].words.split(), "--split", "val"]
+    arguments = [*CASES["subset"].line.split(), "--split", "val"]
     shell = begun(subset, lambda: typed("subset", *arguments))
     assert compared(shell) != compared(begun(subset, CASES["subset"].call))

@@ -152,16 +152,16 @@ def finished(commands, tmp_path_factory) -> Callable[[str], tuple[Path, list[str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", ["begun", "finished"])
+@pytest.mark.parametrize("state", ["begun", "finished"])
 @pytest.mark.parametrize("stage", COMMANDS)
-def test_what_a_planted_link_points_to_stays(commands, finished, tmp_path, stage, start):
+def test_what_a_planted_link_points_to_stays(commands, finished, tmp_path, stage, state):
     outside = Outside.make(tmp_path / "outside")
     before = outside.state()
     left, paths = finished(stage)
-    begin, more = {"begun": (None, ()), "finished": (left, ("--force",))}[start]
+    begin, more = {"begun": (None, ()), "finished": (left, ("--force",))}[state]
     refused = 0
     for number, path in enumerate(paths):
-        if len(paths) > FEW and number % 2 != (start == "finished"):
+        if len(paths) > FEW and number % 2 != (state == "finished"):
             continue
         commands.copied(of=begin)
         plant(commands.folder / path, outside.root / ("folder", "file", "nothing")[number % 3])

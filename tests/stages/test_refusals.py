@@ -121,7 +121,7 @@ def test_nothing_is_left(command, store, opened, monkeypatch):
     with pytest.raises(VitctlError) as refusal:
         row.call()
     assert refusal.value.exit_code in (2, 3), refusal.value
-    draft = row.draft or "-".join(command.words)
+    draft = row.draft or "-".join(command.verbs)
     assert draft in opened, "refused before its draft was opened"
     assert files(store) == before
     assert [

@@ -92,7 +92,7 @@ def test_a_missing_file_and_one_that_is_no_text(
 ):
     if make in (missing, a_folder) and (str(command), name) in OR_NAMES:
         return
-    if make is a_folder and (command.words, name) == (("import",), "classes"):
+    if make is a_folder and (command.verbs, name) == (("import",), "classes"):
         return  # a dataset, perhaps
     monkeypatch.chdir(folder)
     monkeypatch.setattr("vitctl.console.guarded.silence_stdout", lambda: None)
@@ -101,9 +101,9 @@ def test_a_missing_file_and_one_that_is_no_text(
     if name == "table" and path.is_file():
         path = path.rename(path.with_suffix(".csv"))  # other endings name no table
     flag = [] if name == "table" else [f"--{name.replace('_', '-')}"]
-    given = CASES[str(command)].words if name == "config" else WORDS[str(command)]
+    given = CASES[str(command)].line if name == "config" else WORDS[str(command)]
     with pytest.raises(SystemExit) as ended:
-        typed(*command.words, *given.split(), *flag, str(path))
+        typed(*command.verbs, *given.split(), *flag, str(path))
     said = capfd.readouterr().err
     assert path.name in said
     assert ended.value.code == (NotFoundError if make is missing else InputError).exit_code, said

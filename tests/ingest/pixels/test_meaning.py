@@ -57,10 +57,10 @@ def tiff(bits, pixels, *, order="<", photometric=1, sample_format=None, samples=
     ]
     if sample_format is not None:
         tags.append((339, 3, sample_format))
-    start = 8 + 2 + 12 * len(tags) + 4
+    offset = 8 + 2 + 12 * len(tags) + 4
     body = b""
     for tag, kind, value in tags:
-        value = start if tag == 273 else value
+        value = offset if tag == 273 else value
         packed = struct.pack(order + ("HH" if kind == 3 else "I"), *([value, 0][: 5 - kind]))
         body += struct.pack(order + "HHI", tag, kind, 1) + packed
     magic = b"II*\0" if order == "<" else b"MM\0*"
@@ -277,9 +277,9 @@ def png_text(keyword, text, kind="tEXt"):
     return images.png_chunk(kind[:4].encode(), body)
 
 
-def png_with(chunk, *, behind=False):
+def png_with(chunk, *, after_image=False):
     data = encode(rgb(), "PNG")
-    at = len(data) - 12 if behind else 33
+    at = len(data) - 12 if after_image else 33
     return data[:at] + chunk + data[at:]
 
 
@@ -300,12 +300,12 @@ WAYS = {
         png_text(b"Raw profile type APP1", raw_profile("app1", exif(o)), "zTXt")
     ),
     "png raw profile behind the pixels": lambda o: png_with(
-        png_text(b"Raw profile type exif", raw_profile("exif", exif(o)), "zTXt"), behind=True
+        png_text(b"Raw profile type exif", raw_profile("exif", exif(o)), "zTXt"), after_image=True
     ),
     "png xmp": lambda o: png_with(png_text(b"XML:com.adobe.xmp", xmp(o), "iTXt")),
     "png xmp packed": lambda o: png_with(png_text(b"XML:com.adobe.xmp", xmp(o), "iTXt packed")),
     "png xmp behind the pixels": lambda o: png_with(
-        png_text(b"XML:com.adobe.xmp", xmp(o), "iTXt"), behind=True
+        png_text(b"XML:com.adobe.xmp", xmp(o), "iTXt"), after_image=True
     ),
     "png raw profile xmp": lambda o: png_with(
         png_text(b"Raw profile type xmp", raw_profile("xmp", xmp(o)))

@@ -19,9 +19,9 @@ FEATURES = {"image": {"_type": "Image"}, "label": class_label()}
 
 
 def stream(
-    path, labels, *, start=0, batch_rows=2, metadata=True, compression=None, label_type=None
+    path, labels, *, first_image=0, batch_rows=2, metadata=True, compression=None, label_type=None
 ):
-    images = pa.array([image(start + i) for i in range(len(labels))], IMAGE)
+    images = pa.array([image(first_image + i) for i in range(len(labels))], IMAGE)
     table = pa.table({"image": images, "label": pa.array(labels, label_type)})
     if metadata:
         info = json.dumps({"info": {"features": FEATURES}})
@@ -34,11 +34,11 @@ def stream(
 
 
 def saved(folder, *shards, features=FEATURES, **options):
-    start = 0
+    first_image = 0
     names = [f"data-{i:05d}-of-{len(shards):05d}.arrow" for i in range(len(shards))]
     for name, labels in zip(names, shards, strict=True):
-        stream(folder / name, labels, start=start, **options)
-        start += len(labels)
+        stream(folder / name, labels, first_image=first_image, **options)
+        first_image += len(labels)
     state = {"_data_files": [{"filename": name} for name in names], "_split": None}
     (folder / "state.json").write_text(json.dumps(state))
     (folder / "dataset_info.json").write_text(json.dumps({"features": features}))

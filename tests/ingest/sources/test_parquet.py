@@ -165,8 +165,8 @@ def test_damage_in_a_row_group_keeps_those_before(tmp_path):
     pq.write_table(table, path, row_group_size=20, compression="gzip", use_dictionary=False)
     data = bytearray(path.read_bytes())
     group = pq.ParquetFile(path).metadata.row_group(3).column(0)
-    start = group.data_page_offset
-    data[start + 30 : start + group.total_compressed_size - 5] = b"\xff" * (
+    page = group.data_page_offset
+    data[page + 30 : page + group.total_compressed_size - 5] = b"\xff" * (
         group.total_compressed_size - 35
     )
     path.write_bytes(data)

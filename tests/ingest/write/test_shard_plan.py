@@ -234,12 +234,12 @@ def test_own_splits_of_a_source_are_not_mended():
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=20), st.integers(1, 5))
-def test_so_many_of_each_class(counts, asked):
-    made = assign_splits(named(*counts), val_per_class=asked)
+def test_so_many_of_each_class(counts, per_class):
+    made = assign_splits(named(*counts), val_per_class=per_class)
     for c, count in enumerate(counts):
         own = sum(class_of(entry) == f"c{c}" for entry in made.by_split.get("val", []))
-        assert own == min(asked, count - 1)
-    assert made.few == {f"c{c}": n - 1 for c, n in enumerate(counts) if n - 1 < asked}
+        assert own == min(per_class, count - 1)
+    assert made.few == {f"c{c}": n - 1 for c, n in enumerate(counts) if n - 1 < per_class}
 
 
 def test_more_of_each_class_contain_fewer():

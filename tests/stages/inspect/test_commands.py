@@ -51,7 +51,7 @@ def test_ls_is_a_table_and_its_names_can_be_given_back(vitctl, family):
     assert header.split() == ["kind", "name", "id", "step", "made", "summary"]
     starts = {header.index(column) for column in ("name", "id", "step", "made", "summary")}
     for line in lines:
-        assert all(line[start - 1] == " " for start in starts)
+        assert all(line[column - 1] == " " for column in starts)
         name, short = line.split()[1:3]
         code, out, _ = vitctl("show", short, "--json")
         assert json.loads(out)["id"].startswith(short)

@@ -20,7 +20,7 @@ SHOTS = {
 
 
 @pytest.mark.parametrize(
-    ("kind", "summary", "told"),
+    ("kind", "summary", "expected"),
     [
         (
             "dataset",
@@ -80,8 +80,8 @@ SHOTS = {
         ("checkpoint", {}, ""),
     ],
 )
-def test_summaries(kind, summary, told):
-    assert text.in_words(kind, summary) == told
+def test_summaries(kind, summary, expected):
+    assert text.in_words(kind, summary) == expected
 
 
 def test_steps():
@@ -94,7 +94,7 @@ NOW = datetime(2026, 3, 10, 12, 0, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("when", "told"),
+    ("when", "expected"),
     [
         ("2026-03-10T11:59:30+00:00", "just now"),
         ("2026-03-10T11:57:00+00:00", "3 min ago"),
@@ -106,8 +106,8 @@ NOW = datetime(2026, 3, 10, 12, 0, 0, tzinfo=UTC)
         ("yesterday", "yesterday"),
     ],
 )
-def test_times(when, told):
-    assert text.ago(when, now=NOW) == told
+def test_times(when, expected):
+    assert text.ago(when, now=NOW) == expected
 
 
 def test_durations():

@@ -34,14 +34,14 @@ def ask(monkeypatch):
     return call
 
 
-def found(ask, *arguments):
+def answer_of(ask, *arguments):
     value = json.loads(ask(*arguments, "--json"))
     schemas.check(value, "plan")
     return value
 
 
 def test_an_estimate_of_the_paper_s_largest(ask):
-    value = found(ask, *G14, "--classes", "29593", "--price", "1.1", "--watts", "220")
+    value = answer_of(ask, *G14, "--classes", "29593", "--price", "1.1", "--watts", "220")
     summary = value["summary"]
     assert set(summary) == {
         "parameters",
@@ -74,7 +74,7 @@ def test_an_estimate_of_the_paper_s_largest(ask):
 
 
 def test_gpus_that_are_not_here_are_estimated(ask, capfd):
-    value = found(ask, "plan", "--model", "L16", "--topology", "8xH100", "--batch", "1024")
+    value = answer_of(ask, "plan", "--model", "L16", "--topology", "8xH100", "--batch", "1024")
     assert (value["basis"], value["summary"]["fits"]) == ("estimated", True)
     assert value["hardware"] == {
         "topology": "8 x H100",
@@ -96,7 +96,7 @@ def test_a_slow_network_between_machines_of_gpus_is_counted(ask, capfd):
     machine = ["plan", "--model", "g14", "--batch", "4096", "--remat", "full"]
 
     def rate(*more):
-        return found(ask, *machine, *more)["rate"]["predicted"]
+        return answer_of(ask, *machine, *more)["rate"]["predicted"]
 
     near = rate("--topology", "h100:32")
     assert "4 machines of 8, with 400 Gbit/s a GPU between them" in capfd.readouterr().err
@@ -106,12 +106,12 @@ def test_a_slow_network_between_machines_of_gpus_is_counted(ask, capfd):
 
 
 def test_no_price_is_invented(ask):
-    bill = found(ask, *G14)["bill"]
+    bill = answer_of(ask, *G14)["bill"]
     assert (bill["money"], bill["energy_kwh"]) == (None, None)
 
 
 def test_what_does_not_fit_is_an_answer_with_advice(ask):
-    value = found(ask, *G14, "--mesh", "data=2048", "--remat", "none")
+    value = answer_of(ask, *G14, "--mesh", "data=2048", "--remat", "none")
     assert value["summary"]["fits"] is False
     assert value["summary"]["images_per_second_per_device"] is None
     assert value["summary"]["device_hours"] is None
@@ -119,17 +119,17 @@ def test_what_does_not_fit_is_an_answer_with_advice(ask):
 
 
 def test_no_mesh_would_do(ask):
-    value = found(ask, "plan", "--model", "e14", "--topology", "v3:1x1", "--batch", "2")
+    value = answer_of(ask, "plan", "--model", "e14", "--topology", "v3:1x1", "--batch", "2")
     assert value["summary"]["fits"] is False
     assert "take a larger slice" in value["advice"][0]
 
 
 def test_a_search_lists_what_it_looked_at(ask):
-    value = found(ask, *G14, "--search")
+    value = answer_of(ask, *G14, "--search")
     rates = [row["peak_bytes"] for row in value["candidates"]]
     assert len(rates) > 3
     assert all(row["batch"] == 32768 for row in value["candidates"])
-    free = found(ask, "plan", "--model", "S16", "--topology", "v5e:4x4", "--search")
+    free = answer_of(ask, "plan", "--model", "S16", "--topology", "v5e:4x4", "--search")
     assert free["schedule"]["batch"] % 16 == 0
 
 
@@ -147,7 +147,7 @@ def test_settings_are_those_of_pretrain(ask):
     printed = ask(*G14, "--print-config")
     assert 'name = "G/14"' in printed
     assert "batch = 32768" in printed
-    value = found(ask, *G14, "--set", "model.depth=24", "--res", "384")
+    value = answer_of(ask, *G14, "--set", "model.depth=24", "--res", "384")
     assert value["model"]["resolution"] == 384
 
 
@@ -191,7 +191,9 @@ def test_bad_input_is_one_sentence_and_a_hint(ask, capfd, arguments, says, hint)
 
 def test_this_machine(ask):
     """The eight CPU devices of the tests: memory is known, speed is not."""
-    value = found(ask, "plan", "--model", "test", "--res", "32", "--batch", "16", "--steps", "10")
+    value = answer_of(
+        ask, "plan", "--model", "test", "--res", "32", "--batch", "16", "--steps", "10"
+    )
     assert value["basis"] == "compiled"
     assert value["summary"]["fits"] is True
     assert value["summary"]["mesh"] == "data=8"
@@ -204,11 +206,11 @@ def test_what_pretraining_adds_to_a_run_is_planned(ask, tmp_path):
     before = made.checkpoint(Store(tmp_path), saved=False)
     batch = before.config["data"]["batch"]
     slice_ = ("--topology", "v3:2x2", "--batch", str(4 * batch))
-    value = found(ask, "plan", "--from", str(before.path), "--steps", "10", *slice_)
+    value = answer_of(ask, "plan", "--from", str(before.path), "--steps", "10", *slice_)
     assert value["model"]["name"] == "tiny"
     assert value["schedule"]["steps"] == 10
     assert value["schedule"]["images"] == 10 * 4 * batch
-    finer = found(
+    finer = answer_of(
         ask, "plan", "--from", str(before.path), "--steps", "10", *slice_, "--set", "model.patch=2"
     )
     assert finer["model"]["resolution"] == value["model"]["resolution"]
@@ -220,10 +222,10 @@ def test_a_plan_from_a_checkpoint_keeps_its_classes(ask, tmp_path, capsys):
     before = made.checkpoint(Store(tmp_path), saved=False)
     slice_ = ("--topology", "v3:2x2", "--batch", "64", "--steps", "10")
     given = ("plan", "--from", str(before.path), "--examples", "5000", *slice_)
-    value = found(ask, *given)
+    value = answer_of(ask, *given)
     assert value["model"]["classes"] == len(made.CLASSES)
     assert "warmup" not in capsys.readouterr().err  # nothing begins anew
-    assert found(ask, *given, "--classes", "9")["model"]["classes"] == 9
+    assert answer_of(ask, *given, "--classes", "9")["model"]["classes"] == 9
 
 
 def test_planning_for_a_slice_imports_no_tensorflow():

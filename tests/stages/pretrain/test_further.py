@@ -74,8 +74,8 @@ def half(tmp_path_factory) -> Artifact:
 OTHER = {"data.mock.examples": 50}
 
 
-def notes(seen):
-    return " | ".join(event.text for event in seen if isinstance(event, Note))
+def notes(events):
+    return " | ".join(event.text for event in events if isinstance(event, Note))
 
 
 def test_the_same_images_go_on_as_if_nothing_had_come_between(half, pretrain, further):
@@ -209,8 +209,8 @@ def test_averaged_weights_are_taken_where_a_new_schedule_begins(tmp_path, furthe
     assert further(before, trains=False).from_weights == "raw"
 
 
-@pytest.mark.parametrize("words", [{}, {"from_schedule": "restart"}])
-def test_what_was_held_out_and_how_the_best_was_chosen_are_not_inherited(tmp_path, further, words):
+@pytest.mark.parametrize("flags", [{}, {"from_schedule": "restart"}])
+def test_what_was_held_out_and_how_the_best_was_chosen_are_not_inherited(tmp_path, further, flags):
     """It trains on all images, and its last checkpoint is its result, unless settings say so."""
     before = made.checkpoint(
         Store(tmp_path / "a"),
@@ -222,21 +222,21 @@ def test_what_was_held_out_and_how_the_best_was_chosen_are_not_inherited(tmp_pat
     )
     assert trained_with(before).keep_best is not None
     events = []
-    cfg = further(before, trains=False, emit=events.append, **words)
+    cfg = further(before, trains=False, emit=events.append, **flags)
     assert (cfg.keep_best, cfg.data.held_out, cfg.data.eval_split) == (None, None, "val")
-    assert cfg.label_smoothing == (0.0 if words else 0.1), "a setting of training goes on"
+    assert cfg.label_smoothing == (0.0 if flags else 0.1), "a setting of training goes on"
     dumped = cfg.model_dump(mode="json")
     assert "keep_best" not in dumped
     assert "held_out" not in dumped["data"]
-    same = further(before, trains=False, **words, **{"data.held_out": 0.1})
+    same = further(before, trains=False, **flags, **{"data.held_out": 0.1})
     assert same.data.held_out == 0.1
-    if not words:
+    if not flags:
         assert "the order of the images begins anew" in notes(events)
         assert (cfg.data.first_step, same.data.first_step) == (8, 0)
 
 
 @pytest.mark.parametrize(
-    ("changes", "words", "sentence", "hint"),
+    ("changes", "flags", "sentence", "hint"),
     [
         ({"schedule": {"kind": "cosine"}}, {}, "ends by itself", "--from-schedule restart"),
         ({"schedule": {"cooldown_steps": 4}}, {}, "already cooling down", "branch from"),
@@ -248,11 +248,11 @@ def test_what_was_held_out_and_how_the_best_was_chosen_are_not_inherited(tmp_pat
         ({}, {"data.batch": 1000}, "images to train on", "--batch"),
     ],
 )
-def test_what_it_refuses(tmp_path, further, changes, words, sentence, hint):
+def test_what_it_refuses(tmp_path, further, changes, flags, sentence, hint):
     before = made.checkpoint(Store(tmp_path / "a"), saved=False, **changes)
-    steps = None if "schedule.total_steps" in words else 4
+    steps = None if "schedule.total_steps" in flags else 4
     with pytest.raises(UsageError, match=sentence or "ends before step 8") as caught:
-        further(before, steps, trains=False, **words)
+        further(before, steps, trains=False, **flags)
     assert hint is None or hint in caught.value.hint
 
 

@@ -194,8 +194,8 @@ def test_made_up_images_and_every_answer(consumed, store, tmp_path):
     of(trunk, 3, store=store, file=picture, first=5, emit=said.append)
     with Image.open(picture) as image:
         assert image.format == "PNG"
-    ahead = of(run_of(trunk), 20, store=store, first=1, emit=said.append)
-    assert len(ahead.batch.images) == 1
+    earlier = of(run_of(trunk), 20, store=store, first=1, emit=said.append)
+    assert len(earlier.batch.images) == 1
     assert any("not trained yet" in event.text for event in said if isinstance(event, Note))
 
 

@@ -471,7 +471,7 @@ def test_the_command_line(tmp_path: Path, examples: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code"),
+    ("arguments", "code"),
     [
         (["fit", "missing.csv"], 4),
         (["fit", "t.csv", "--form", "cubic"], 2),
@@ -484,9 +484,9 @@ def test_the_command_line(tmp_path: Path, examples: Path) -> None:
         (["plot", "t.csv", "--loss", "nothing"], 3),
     ],
 )
-def test_exit_codes(tmp_path: Path, words: list[str], code: int) -> None:
+def test_exit_codes(tmp_path: Path, arguments: list[str], code: int) -> None:
     write(tmp_path / "t.csv", **curve())
-    done = vitctl("scaling", *words, cwd=tmp_path)
+    done = vitctl("scaling", *arguments, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr

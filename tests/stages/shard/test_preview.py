@@ -282,8 +282,8 @@ def test_from_the_shell_and_from_python(source, tmp_path, monkeypatch):
         "photos", dry_run=True, set={"pixels.max_side": 50}, runtime={"workers": 0}
     ).as_json()
     (shown,) = map(json.loads, answers)
-    for measured in ("seconds", "images_per_second", "free_bytes"):
-        shown["estimate"][measured] = previewed["estimate"][measured] = 0
+    for name in ("seconds", "images_per_second", "free_bytes"):
+        shown["estimate"][name] = previewed["estimate"][name] = 0
     assert shown == json.loads(json.dumps(previewed))
     assert not (tmp_path / "artifacts").exists()
 

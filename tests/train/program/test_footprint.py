@@ -151,7 +151,7 @@ def test_activations_of_one_block_by_hand():
     """16 tokens of width 16, MLP 32, 2 heads, fp32: see the docstring's list."""
     model = config(4).model.model_copy(update={"resolution": 32, "depth": 3})
     block = 16 * (9 * 16 + 2 * 32) * 4 + 2 * 16 * 16 * 4
-    ends = 3 * 16 * 16 * 4 + 3 * 4 * 4
+    both_ends = 3 * 16 * 16 * 4 + 3 * 4 * 4
     # Without recomputation 8 arrays of the norms, 4 of attention, 6 of the nonlinearity, attention
     # weights twice; 4 numbers a token, and 2 a token and head.
     whole = 16 * (12 * 16 + 6 * 32) * 4 + 2 * 2 * 16 * 16 * 4 + 16 * (4 + 2 * 2) * 4
@@ -161,7 +161,7 @@ def test_activations_of_one_block_by_hand():
         by_policy["mlp"] + 3 * 16 * (5 * 16) * 4
     )  # q, k, v, mix, the stream after attention
     for remat, expected in by_policy.items():
-        assert footprint.activation_bytes(model, dtype_bytes=4, remat=remat) == expected + ends
+        assert footprint.activation_bytes(model, dtype_bytes=4, remat=remat) == expected + both_ends
 
 
 PARTS = (
@@ -200,9 +200,9 @@ def test_what_is_kept_of_a_block_is_what_differentiation_keeps(parts, remat, dty
     images = jax.ShapeDtypeStruct((7, 40, 40, 3), jnp.float32)
     leaves = [x for x in jax.tree.leaves(jax.eval_shape(backward, params, images)) if x.ndim > 2]
     leaves = [x for x in leaves if x.shape[:2] == (3, 7)]
-    measured = sum(x.size * x.dtype.itemsize for x in leaves) / (3 * 7)
+    activations = sum(x.size * x.dtype.itemsize for x in leaves) / (3 * 7)
     size = jnp.dtype(dtype).itemsize
-    assert footprint.kept_bytes(model, dtype_bytes=size, remat=remat) == measured
+    assert footprint.kept_bytes(model, dtype_bytes=size, remat=remat) == activations
 
 
 BEFORE = ("embedding/.*", "position")
@@ -254,14 +254,16 @@ def test_tensor_parallel_activations_divide_heads_and_hidden_features():
     assert one - two == halved // 2
 
 
-@pytest.mark.parametrize(("name", "images", "measured"), [("G/14", 16, 7.361), ("g/14", 32, 9.618)])
-def test_the_count_is_near_what_a_compiler_reports(name, images, measured):
+@pytest.mark.parametrize(
+    ("name", "images", "reported_gib"), [("G/14", 16, 7.361), ("g/14", 32, 9.618)]
+)
+def test_the_count_is_near_what_a_compiler_reports(name, images, reported_gib):
     """GiB of the paper's largest on 2048 TPUv3 cores, by the compiler's memory analysis on
     2026-11-24 (libtpu 0.0.52; tests/plan/test_giants.py compiles them again): within 5 %."""
     spec = MeshSpec(32, fsdp=64)
     cfg = giant(name, batch=images * spec.batch_shards)
     cfg = cfg.model_copy(update={"model": from_name(name, classes=29_593)})
     need = footprint.need(cfg, spec=spec, remat="dots")
-    assert need.total / 2**30 == pytest.approx(measured, rel=0.05)
+    assert need.total / 2**30 == pytest.approx(reported_gib, rel=0.05)
     chosen = footprint.choose(cfg, devices=2048, available=int(15.48 * 2**30))
     assert (chosen.spec, chosen.remat) == (spec, "dots")

@@ -15,10 +15,10 @@ def test_the_paper_s_cadence():
 
 
 @given(st.integers(1, 10**6), st.integers(0, 10**5))
-def test_the_end_is_always_due(length, start):
-    cadence = Cadence.of(TrainRuntime(), first_step=start, total=start + length)
+def test_the_end_is_always_due(length, first_step):
+    cadence = Cadence.of(TrainRuntime(), first_step=first_step, total=first_step + length)
     for every in (cadence.log, cadence.save, cadence.evaluate, 0):
-        assert cadence.due(every, start + length)
+        assert cadence.due(every, first_step + length)
 
 
 def test_what_stays():

@@ -90,12 +90,12 @@ def test_synthetic_images_are_left_alone():
 
 
 @pytest.mark.parametrize(
-    ("examples", "top1", "told"), [(2, 1.0, False), (2, 0, False), (9, 0, True)]
+    ("examples", "top1", "is_said"), [(2, 1.0, False), (2, 0, False), (9, 0, True)]
 )
-def test_a_few_images_tell_nothing(monkeypatch, examples, top1, told):
+def test_a_few_images_tell_nothing(monkeypatch, examples, top1, is_said):
     """Naming one of three classes always gets two images right once in nine times."""
     sentence = said(monkeypatch, loss=1.3, top1=top1, examples=examples)
-    assert (sentence is not None) == told
+    assert (sentence is not None) == is_said
 
 
 def test_a_training_loss_of_smoothed_targets_is_no_measure_of_chance(monkeypatch):

@@ -233,7 +233,7 @@ def info(*, results=(), back=(), keep=4):
 
 
 @pytest.mark.parametrize(
-    ("step", "start", "known", "expected"),
+    ("step", "first_step", "known", "expected"),
     [
         (119, 0, info(keep=100), 110),  # the last one due
         (110, 0, info(keep=100), 110),  # saved, and the very next update diverges
@@ -249,10 +249,12 @@ def info(*, results=(), back=(), keep=4):
         (9, 0, info(keep=100), 0),
     ],
 )
-def test_where_it_goes_back_to(step, start, known, expected):
+def test_where_it_goes_back_to(step, first_step, known, expected):
     runtime = TrainRuntime(checkpoint_every=10, keep_every=100)
-    cadence = Cadence.of(runtime, first_step=start, total=1000)
-    assert rollback.goes_back_to(step, first_step=start, cadence=cadence, info=known) == expected
+    cadence = Cadence.of(runtime, first_step=first_step, total=1000)
+    assert (
+        rollback.goes_back_to(step, first_step=first_step, cadence=cadence, info=known) == expected
+    )
 
 
 def test_a_checkpoint_of_lost_weights_is_left_behind(pretrain, spoil, monkeypatch):

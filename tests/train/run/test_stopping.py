@@ -99,10 +99,10 @@ def test_a_program_that_calls_a_stage_may_be_told_to_stop_at_any_time(pretrain, 
     """Before the loop, too: what is raised there needs a command that knows of it."""
     begin = trainer._begin
 
-    def told(*args, **options):
+    def recorded(*args, **options):
         os.kill(os.getpid(), signal.SIGTERM)
         return begin(*args, **options)
 
-    monkeypatch.setattr(trainer, "_begin", told)
+    monkeypatch.setattr(trainer, "_begin", recorded)
     with pytest.raises(InterruptedRun, match="SIGTERM after step 1"):
         pretrain(8)

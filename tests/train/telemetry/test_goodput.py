@@ -38,7 +38,7 @@ def path(tmp_path):
     return place(tmp_path) / goodput.FILE
 
 
-def start(machine, path, step, *, before=0.0):
+def ledger_of(machine, path, step, *, before=0.0):
     """`before`: seconds of work before the ledger is opened; they belong to the start, too."""
     meter = Meter(clock=machine.clock)
     machine.works(before)
@@ -81,7 +81,7 @@ def test_no_more_can_be_moved_than_is_there(machine):
 
 def test_a_run_killed_twice(machine, path):
     """Worked out by hand: saved at 10, dead at 14, a minute of nobody; again from 10 to the end."""
-    ledger = start(machine, path, 0)
+    ledger = ledger_of(machine, path, 0)
     ledger.meter.switch("step")
     for step in range(1, 15):
         machine.works(2)
@@ -91,7 +91,7 @@ def test_a_run_killed_twice(machine, path):
                 machine.works(5)
     ledger.flush()
     machine.works(60)
-    ledger = start(machine, path, 10, before=3)  # restoring
+    ledger = ledger_of(machine, path, 10, before=3)  # restoring
     machine.works(1)
     ledger.meter.switch("step")
     for step in range(11, 21):
@@ -114,7 +114,7 @@ def test_the_accounts_sum_to_the_wall_time_whatever_happens(machine, path, seed)
     began = machine.time
     saved = 0
     for _ in range(int(draw.integers(1, 6))):
-        ledger = start(machine, path, saved, before=draw.exponential(5))
+        ledger = ledger_of(machine, path, saved, before=draw.exponential(5))
         ledger.meter.switch("step")
         step = saved
         for _ in range(int(draw.integers(1, 40))):
@@ -133,7 +133,7 @@ def test_the_accounts_sum_to_the_wall_time_whatever_happens(machine, path, seed)
             machine.works(draw.exponential(20))
         else:
             ledger.__exit__(KeyboardInterrupt, None, None)
-    final = start(machine, path, saved)
+    final = ledger_of(machine, path, saved)
     total = final.total()
     assert sum(total.values()) == pytest.approx(machine.time - began, rel=1e-9)
     assert all(seconds >= 0 for seconds in total.values())
@@ -142,7 +142,7 @@ def test_the_accounts_sum_to_the_wall_time_whatever_happens(machine, path, seed)
 def test_what_takes_long_is_written_down_meanwhile(machine, path, monkeypatch):
     """A kill in the middle of compiling loses no more than what the thread has not seen."""
     monkeypatch.setattr(goodput, "_FLUSH_S", 0.01)
-    with start(machine, path, 0) as ledger, ledger.meter.during("compile"):
+    with ledger_of(machine, path, 0) as ledger, ledger.meter.during("compile"):
         machine.works(900)
         until(lambda: goodput.read(path)[0].seconds["compile"] == 900, "nothing is written")
         (row,) = goodput.read(path)
@@ -152,25 +152,25 @@ def test_what_takes_long_is_written_down_meanwhile(machine, path, monkeypatch):
 
 
 def test_the_time_after_a_finished_start_does_not_count(machine, path):
-    with start(machine, path, 0) as ledger:
+    with ledger_of(machine, path, 0) as ledger:
         machine.works(10)
         ledger.at(5)
     machine.works(1_000_000)
-    ledger = start(machine, path, 5)
+    ledger = ledger_of(machine, path, 5)
     machine.works(1)
     assert booked(ledger) == {"start": 11}
 
 
 def test_a_clock_that_is_set_back_makes_nothing_negative(machine, path):
-    ledger = start(machine, path, 0)
+    ledger = ledger_of(machine, path, 0)
     machine.works(10)
     ledger.__exit__(KeyboardInterrupt, None, None)
     machine.set_back = 3600
-    assert booked(start(machine, path, 0)) == {"start": 10}
+    assert booked(ledger_of(machine, path, 0)) == {"start": 10}
 
 
 def test_it_is_written_often_enough_and_not_at_each_step(machine, path):
-    ledger = start(machine, path, 0)
+    ledger = ledger_of(machine, path, 0)
     written = 0
     for step in range(1, 1001):
         before = path.stat().st_ino
@@ -186,7 +186,7 @@ def test_it_is_written_often_enough_and_not_at_each_step(machine, path):
 def test_what_cannot_be_read_starts_anew(machine, path, content):
     path.write_text(content)
     assert goodput.read(path) == []
-    start(machine, path, 0)
+    ledger_of(machine, path, 0)
     assert len(goodput.read(path)) == 1
 
 

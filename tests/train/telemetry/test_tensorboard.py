@@ -24,7 +24,7 @@ def evaluated(step):
     return {"kind": "eval", "step": step, "split": "val", "top1": step / 1000, "ok": True}
 
 
-def seen(folder):
+def curves(folder):
     """tag -> [(step, value)], as TensorBoard shows them."""
     result = event_accumulator.EventAccumulator(
         str(folder), size_guidance={event_accumulator.SCALARS: 0}
@@ -57,7 +57,7 @@ def write(folder, steps, *, rows=(), keep_to=0):
 
 def test_tensorboard_reads_what_was_written(tmp_path):
     write(tmp_path, [10, 20, 300_000])
-    result = seen(tmp_path)
+    result = curves(tmp_path)
     assert result.keys() == {"train/loss", "train/images", "train/x", "eval/top1"}
     assert [step for step, _ in result["train/loss"]] == [10, 20, 300_000]
     assert result["train/loss"][0][1] == pytest.approx(1 / 11)
@@ -74,11 +74,11 @@ def test_the_time_is_now(tmp_path):
 
 def test_a_resumed_run_has_each_point_once(tmp_path):
     write(tmp_path, range(1, 19))
-    kept = [train(step) for step in range(1, 11)] + [evaluated(10)]
-    write(tmp_path, range(11, 26), rows=kept, keep_to=10)
+    rows = [train(step) for step in range(1, 11)] + [evaluated(10)]
+    write(tmp_path, range(11, 26), rows=rows, keep_to=10)
     assert [step for tag, step in scalars(tmp_path) if tag == "train/loss"] == [*range(1, 26)]
     assert [step for tag, step in scalars(tmp_path) if tag == "eval/top1"] == [10, 20]
-    assert [step for step, _ in seen(tmp_path)["train/loss"]] == [*range(1, 26)]
+    assert [step for step, _ in curves(tmp_path)["train/loss"]] == [*range(1, 26)]
 
 
 def test_one_that_looks_on_forgets_the_lost_steps(tmp_path):
@@ -94,15 +94,15 @@ def test_one_that_looks_on_forgets_the_lost_steps(tmp_path):
 def test_asked_for_late_it_has_what_was_before(tmp_path):
     rows = [row for step in (10, 20) for row in (train(step), evaluated(step))]
     write(tmp_path, [30], rows=rows, keep_to=20)
-    assert [step for step, _ in seen(tmp_path)["train/loss"]] == [10, 20, 30]
-    assert [step for step, _ in seen(tmp_path)["eval/top1"]] == [10, 20, 30]
+    assert [step for step, _ in curves(tmp_path)["train/loss"]] == [10, 20, 30]
+    assert [step for step, _ in curves(tmp_path)["eval/top1"]] == [10, 20, 30]
 
 
-@pytest.mark.parametrize("lost", [1, 3, 20, 50])
-def test_an_end_that_a_crash_tore_is_made_good(tmp_path, lost):
+@pytest.mark.parametrize("torn", [1, 3, 20, 50])
+def test_an_end_that_a_crash_tore_is_made_good(tmp_path, torn):
     write(tmp_path, range(1, 6))
     (path,) = files(tmp_path)
-    os.truncate(path, path.stat().st_size - lost)
+    os.truncate(path, path.stat().st_size - torn)
     rows = [train(step) for step in range(1, 6)]
     write(tmp_path, [6], rows=rows, keep_to=5)
     assert [step for tag, step in scalars(tmp_path) if tag == "train/loss"] == [*range(1, 7)]
@@ -116,10 +116,10 @@ def test_a_flipped_bit_is_not_believed(tmp_path):
     path.write_bytes(content)
     rows = [train(step) for step in range(1, 6)]
     write(tmp_path, [6], rows=rows, keep_to=5)
-    assert [step for step, _ in seen(tmp_path)["train/loss"]] == [*range(1, 7)]
+    assert [step for step, _ in curves(tmp_path)["train/loss"]] == [*range(1, 7)]
 
 
 def test_starts_within_a_second_keep_their_order(tmp_path):
-    for start in range(12):
-        write(tmp_path, [start + 1], keep_to=start)
+    for last_step in range(12):
+        write(tmp_path, [last_step + 1], keep_to=last_step)
     assert [step for _, step in scalars(tmp_path) if _ == "train/loss"] == [*range(1, 13)]
