@@ -172,7 +172,8 @@ def shard(
         Option(
             metavar="FILE",
             help="Labels of each image: a table (CSV, TSV, or JSON lines like "
-            '{"id": "val/1.jpg", "labels": ["cat", "sofa"]}; default: such a table in SRC).',
+            '{"id": "val/1.jpg", "labels": ["cat", "sofa"]}; default: such a table in SRC), or '
+            "lists of splits: 'labels/{train,val,test}1.txt'.",
         ),
     ] = None,
     format: Annotated[

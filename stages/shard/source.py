@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -25,10 +27,11 @@ from vitctl.errors import InputError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.formula.family import FormulaConfig
 from vitctl.ingest.choices import Choices
-from vitctl.ingest.labels.label_file import read_labels
+from vitctl.ingest.labels.label_file import LabelTable, read_labels
+from vitctl.ingest.labels.named_lists import NamedLists, is_list_file, read_lists
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.sources.digits import list_digits
-from vitctl.ingest.sources.formats import list_images
+from vitctl.ingest.sources.formats import expanded, list_images
 from vitctl.ingest.sources.formula import largest_picture, list_formula
 from vitctl.ingest.sources.imagenet import list_imagenet
 from vitctl.ingest.sources.wordnet import wordnet_titles
@@ -78,16 +81,7 @@ def list_source(
         _check_unlabelled(inputs)
     if inputs.label_separator == "":
         raise UsageError("--label-separator is empty", hint="give the text between two labels")
-    labels = None
-    if inputs.labels is not None:
-        labels = read_labels(
-            inputs.labels,
-            folder=_folder_below(inputs.source, inputs.labels),
-            image_column=inputs.image_column,
-            label_column=inputs.label_column,
-            separator=inputs.label_separator,
-            rows_are_labels=inputs.multi_label,
-        )
+    labels = None if inputs.labels is None else _labels(inputs, inputs.labels)
     if inputs.source == DIGITS:
         given = reading_options(inputs, cfg)
         option = next((name for name, is_given in given.items() if is_given), None)
@@ -116,6 +110,31 @@ def list_source(
         )
     _check_excluded(inputs.exclude, listing, emit=emit)
     return listing
+
+
+def _labels(inputs: Inputs, file: Path) -> LabelTable | NamedLists:
+    """The table or the lists that `--labels` names. Raises `NotFoundError`, InputError."""
+    given = str(file)
+    if is_list_file(file) or (not file.exists() and (glob.has_magic(given) or "{" in given)):
+        options = {
+            "--image-column": inputs.image_column,
+            "--label-column": inputs.label_column,
+            "--label-separator": inputs.label_separator,
+            "--multi-label": inputs.multi_label or None,
+        }
+        option = next((name for name, value in options.items() if value is not None), None)
+        if option is not None:
+            raise UsageError(f"{option} is for a table, and --labels {given} are lists of images")
+        paths = [Path(os.fsdecode(path)) for path in expanded(given)]
+        return read_lists(paths, source=Path(inputs.source), given=given)
+    return read_labels(
+        file,
+        folder=_folder_below(inputs.source, file),
+        image_column=inputs.image_column,
+        label_column=inputs.label_column,
+        separator=inputs.label_separator,
+        rows_are_labels=inputs.multi_label,
+    )
 
 
 def _folder_below(source: str, file: Path) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vitctl.errors import UsageError
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.labels.label_file import LabelTable
+from vitctl.ingest.labels.named_lists import NamedLists
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Choices:
     """How images are labelled and split, and which are left out.
 
     Attributes:
-      labels: a table of labels that replaces what the source says.
+      labels: a table of labels, or lists of images, that replaces what the source says.
       unlabelled: whether images are taken without labels.
       layout: what folders or names mean where they leave it open.
       exclude: top folders, classes and ids that are left out.
@@ -25,7 +26,7 @@ class Choices:
       multi_label: whether different rows of an image in a table are labels of it.
     """
 
-    labels: LabelTable | None = None
+    labels: LabelTable | NamedLists | None = None
     unlabelled: bool = False
     layout: LayoutName | None = None
     exclude: Collection[str] = ()

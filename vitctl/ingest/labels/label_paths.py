@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,12 @@ MISSING, AMBIGUOUS = -1, -2
 _NUMBER = re.compile(r"[0-9]+")
 _WHOLE = re.compile(r"[0-9]+\.0+")
 _TRAIN: Split = "train"
+_MASKS = re.compile(
+    r"annotations?|labels?|([a-z]+[-_ ])?(masks?|trimaps?)|segmentation(s|class|object)?"
+)
 _BY_NUMBER = "numbers of files"
+_MOST_FOLDERS = 3
+"""Folders around a table's images that its paths may leave out."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class Paths:
         self._keys: dict[str, dict[str, int]] = {}
         self._known = set(ids)
         self._in_splits: dict[str, bool] = {}
+        self._deepest = max((path.count("/") for path in ids), default=0)
 
     def match(self, cells: Sequence[str]) -> Match:
         """The manner that finds most images; of two the first."""
@@ -108,6 +114,11 @@ class Paths:
         yield "", self._paths(names, self._by("path", lambda path: path))
         yield "paths without endings", self._paths(names, self._by("stem", _stem))
         if any("/" in name for name in names):
+            for depth in range(1, 1 + min(_MOST_FOLDERS, self._deepest)):
+                inner = self._by(f"in {depth}", partial(_below, depth=depth))
+                yield "paths in a folder", self._paths(names, inner)
+                stems_in = self._by(f"stem in {depth}", partial(_stem_below, depth=depth))
+                yield "paths in a folder, without endings", self._paths(names, stems_in)
             yield (
                 "the ends of longer paths",
                 self._by_suffix(names, self._by("path", lambda path: path)),
@@ -204,6 +215,8 @@ class Paths:
             keys[key] = row
         for key, rows in several.items():
             own = [row for row in rows if self._in_split(self._ids[row])]
+            if len(own) != 1:  # a mask of an image has its name
+                own = [row for row in rows if not _is_mask(self._ids[row])]
             keys[key] = own[0] if len(own) == 1 else AMBIGUOUS
         if manner == "path":  # macOS decomposes names
             for path in list(keys):
@@ -223,6 +236,22 @@ class Paths:
 def _looked_up(names: Sequence[str], keys: dict[str, int]) -> NDArray[np.int64]:
     rows = (keys.get(name, MISSING) if name else MISSING for name in names)
     return np.fromiter(rows, np.int64, len(names))
+
+
+def _below(path: str, *, depth: int) -> str | None:
+    """A path without its first folders: what lists in images/ or train/ say."""
+    parts = path.split("/", depth)
+    return parts[depth] if len(parts) > depth and "/" in parts[depth] else None
+
+
+def _is_mask(path: str) -> bool:
+    """Whether an image lies in a folder that is called as images of labels are."""
+    return any(_MASKS.fullmatch(name) for name in path.lower().split("/")[:-1])
+
+
+def _stem_below(path: str, *, depth: int) -> str | None:
+    inner = _below(path, depth=depth)
+    return None if inner is None else _stem(inner)
 
 
 def _base(path: str) -> str:

@@ -2,5 +2,6 @@
 
 streams  files read from front to back, decompressed, with bounds
 windows  images that lie in larger files as they are, read at random
+matlab   variables of MATLAB's files, with bounds on what they claim
 spool    a source that is read in order, made one that is read at random
 """

@@ -22,6 +22,7 @@ from vitctl.ingest.choices import Choices
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.labels.label_cells import ENDINGS as LABEL_ENDINGS
 from vitctl.ingest.labels.label_file import LabelTable
+from vitctl.ingest.labels.named_lists import NamedLists
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.parts import DamagedError
 from vitctl.ingest.reading.streams import compression_of, open_stream
@@ -95,7 +96,7 @@ def list_images(
     given: str,
     *,
     format: FormatName | None = None,
-    labels: LabelTable | None = None,
+    labels: LabelTable | NamedLists | None = None,
     unlabelled: bool = False,
     layout: LayoutName | None = None,
     exclude: Collection[str] = (),
@@ -162,6 +163,8 @@ def _for_table(choices: Choices) -> Choices:
                 "--multi-label is for tables of labels, and here columns hold the images: a list "
                 "in the column of labels gives an image several"
             )
+        return choices
+    if isinstance(choices.labels, NamedLists):
         return choices
     return replace(choices, labels=replace(choices.labels, image_column=None))
 

@@ -13,5 +13,6 @@ zip            zips as sources
 zip_members    the members of a zip
 zip_bytes      the bytes of one of them
 tables_inside  tables of labels that lie among the images
+lists_inside   lists of splits and files of labels that lie among the images
 own_output     output of vitctl itself, which is never a source
 """

@@ -25,9 +25,11 @@ from vitctl.ingest.labels.annotations import (
     voc_cells,
     yolo_cells,
 )
+from vitctl.ingest.labels.image_lists import may_be_list
 from vitctl.ingest.labels.label_cells import ENDINGS, Cells, cells_of
 from vitctl.ingest.labels.label_file import FittedLabels, LabelTable, check_several, fitted, united
 from vitctl.ingest.labels.label_paths import split_of_name
+from vitctl.ingest.labels.mat_lists import may_be_mat
 from vitctl.text.textfiles import decode
 
 MOST_BYTES = 2**28
@@ -81,7 +83,11 @@ def may_be_table(path: str) -> bool:
         return folders <= _MOST_FOLDERS or "annotations/" in low[-_NAME_BYTES:]
     if low.endswith(".txt"):
         inner = f"/{low}"
-        return "/imagesets/main/" in inner or "/labels/" in inner or inner.endswith("/classes.txt")
+        if "/imagesets/main/" in inner or "/labels/" in inner or inner.endswith("/classes.txt"):
+            return True
+        return folders <= _MOST_FOLDERS and may_be_list(path)
+    if low.endswith(".mat"):
+        return folders <= _MOST_FOLDERS and may_be_mat(path)
     return low.endswith((".yaml", ".yml")) and folders <= 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,13 +18,16 @@ from vitctl.ingest.columns import NO_SPLIT, Entries
 from vitctl.ingest.folder_layout import Layout, LayoutName
 from vitctl.ingest.labels.label_file import FittedLabels
 from vitctl.ingest.labels.label_paths import split_of_name
+from vitctl.ingest.labels.listed import ListedLabels, pattern_of
 from vitctl.ingest.labels.relabel import with_labels
 from vitctl.ingest.listing import Listing
+from vitctl.ingest.trees.lists_inside import beside_folders, lists_inside
 from vitctl.ingest.trees.tables_inside import Inside, tables_inside
 from vitctl.ingest.trees.tree import ASIDE, Tree, nothing_found, split_numbers, splits_in_words
 from vitctl.ingest.trees.tree_classes import read_classes
 
 NO_LINE = "images without a line in the label file"
+NOT_LISTED = "images in no list"
 _NO_ROW = "images without a row in the table"
 _SHOWN = 3
 
@@ -39,6 +43,12 @@ def read_tables_or_classes(tree: Tree, choices: Choices) -> Listing:
         except VitctlError as error:
             refused = error
     by_folders = folders is not None and _names_classes(folders) and not choices.names_columns
+    lists, notes = _lists(tree, choices, ids)
+    if lists is not None and lists.fitted.labels:
+        if folders is not None and by_folders:
+            lists = beside_folders(lists, folders, shown=tree.shown, root=tree.path)
+        if lists is not None:
+            return _by_lists(tree, lists, ids, notes, chosen=choices.layout)
     try:
         inside = tables_inside(
             tree.sidecars,
@@ -48,6 +58,9 @@ def read_tables_or_classes(tree: Tree, choices: Choices) -> Listing:
             below=tree.below,
             in_doubt=not by_folders,
         )
+        inside = replace(inside, notes=(*notes, *inside.notes))
+        if lists is not None:
+            inside = _with_listed_splits(inside, lists)
     except InputError as error:
         # A single folder of a class is legitimate, with the classes of another dataset.
         if folders is None or choices.names_columns or _is_of_no_class(folders.classes):
@@ -78,6 +91,54 @@ def read_tables_or_classes(tree: Tree, choices: Choices) -> Listing:
         chosen=choices.layout,
     )
     return replace(listing, declared=True, notes=(*inside.notes, *listing.notes))
+
+
+def _lists(
+    tree: Tree, choices: Choices, ids: Sequence[str]
+) -> tuple[ListedLabels | None, tuple[str, ...]]:
+    """What lists of images say, and sentences on those that can't be read."""
+    if choices.names_columns or choices.layout not in (None, "flat"):
+        return None, ()
+    notes: list[str] = []
+    lists = lists_inside(
+        tree.sidecars, ids, root=tree.path, shown=tree.shown, below=tree.below, notes=notes
+    )
+    return lists, tuple(notes)
+
+
+def _with_listed_splits(inside: Inside, lists: ListedLabels) -> Inside:
+    """Tables that say the labels, with the splits of lists that say no labels."""
+    fitted, splits = inside.fitted, lists.fitted.splits
+    if fitted is None or fitted.splits or lists.fitted.labels:
+        return inside
+    labels = {id_: names for id_, names in fitted.labels.items() if id_ in splits}
+    pattern = pattern_of(lists.lists)
+    if not labels:
+        return replace(inside, notes=(*inside.notes, f"{pattern} is not read: no labels"))
+    reading = f"{fitted.reading}, splits by {pattern}"
+    return replace(inside, fitted=replace(fitted, labels=labels, splits=splits, reading=reading))
+
+
+def _by_lists(
+    tree: Tree,
+    lists: ListedLabels,
+    ids: Sequence[str],
+    notes: Sequence[str],
+    *,
+    chosen: LayoutName | None,
+) -> Listing:
+    skipped = Counter(tree.skipped)
+    for path in lists.lists:
+        skipped[f"{os.path.splitext(path)[1].lower()} files"] -= 1
+    listing = read_labelled(
+        replace(tree, skipped=+skipped),
+        lists.fitted,
+        ids,
+        by=f"its {pattern_of(lists.lists)}",
+        no_row=NOT_LISTED,
+        chosen=chosen,
+    )
+    return replace(listing, declared=True, notes=(*notes, *listing.notes))
 
 
 def _names_classes(folders: Listing) -> bool:
