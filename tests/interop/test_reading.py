@@ -97,6 +97,30 @@ def test_models_unlike_ours_are_refused_for_what_they_are(tmp_path, tensors, nam
     assert caught.value.hint.startswith("import ")
 
 
+@pytest.mark.parametrize(
+    ("architecture", "message"),
+    [
+        ("vit_small_patch16_rope_ape_224.naver_in1k", "rotary embeddings"),
+        ("vit_base_patch16_rope", "rotary embeddings"),
+        ("vit_pe_core_base_patch16_224.fb", "rotary embeddings"),
+        ("vit_base_patch16_rpn_224.sw_in1k", "residual post-norm"),
+    ],
+)
+@pytest.mark.parametrize("beside", ["config.json", "open_clip_config.json"])
+def test_architectures_that_only_their_names_tell_apart_are_refused(
+    tmp_path, tensors, architecture, message, beside
+):
+    """Their tensors have the names and shapes of ours, and what they compute is another thing."""
+    about = {
+        "config.json": {"architecture": architecture},
+        "open_clip_config.json": {"model_cfg": {"vision_cfg": {"timm_model_name": architecture}}},
+    }
+    (tmp_path / beside).write_text(json.dumps(about[beside]))
+    with pytest.raises(InputError, match=message) as caught:
+        read(tmp_path, tensors)
+    assert caught.value.hint.startswith("import ")
+
+
 def test_packed_gates_are_known_by_their_shapes(tmp_path, tensors):
     """The first matrix has the gate's rows and the value's, the second takes half of them."""
     name = "blocks.0.mlp.fc2.weight"

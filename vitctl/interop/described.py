@@ -7,6 +7,7 @@ missing, nothing is believed that has another type.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,13 @@ _GELU: dict[str, Gelu] = {
 _NO_CHANGE = 0.0
 _LEAST_CROP = 1e-3
 _MOST_DIGITS = 18
+
+
+_UNLIKE = (
+    (r".*_rope(_.*)?|vit_pe_.*", "turns queries and keys by their position (rotary embeddings)"),
+    (r".*_rpn_.*", "has its norms after attention and MLP (residual post-norm)"),
+)
+"""Architectures of timm that compute something else from tensors of the same names and shapes."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,7 @@ def _of_timm(config: Mapping[str, Any]) -> Described:
     trained = {**config, **_table(config.get("pretrained_cfg"))}
     arguments = _table(config.get("model_args"))
     architecture = _text(config.get("architecture")) or ""
+    _refuse_unlike(architecture)
     gelu: Gelu | None = None
     if (act := _text(arguments.get("act_layer"))) is not None:
         gelu = _gelu(act)
@@ -126,6 +135,7 @@ def _of_open_clip(config: Mapping[str, Any]) -> Described:
     vision = _table(model.get("vision_cfg"))
     width, per_head = _int(vision.get("width")), _int(vision.get("head_width")) or 64
     timm = _text(vision.get("timm_model_name"))
+    _refuse_unlike(timm or "")
     quick = bool(model.get("quick_gelu"))
     gelu: Gelu = "quick" if quick else "exact"
     if timm is not None:
@@ -142,6 +152,15 @@ def _of_open_clip(config: Mapping[str, Any]) -> Described:
         crop_ratio=1.0,
         interpolation=_text(images.get("interpolation")),
     )
+
+
+def _refuse_unlike(architecture: str) -> None:
+    for pattern, difference in _UNLIKE:
+        if re.fullmatch(pattern, architecture.partition(".")[0]):
+            raise InputError(
+                f"the model {quoted(architecture)} {difference}, which vitctl's models do not do",
+                hint="import a plain model, as vit_base_patch16_224 of timm",
+            )
 
 
 def _gelu(text: str) -> Gelu:
