@@ -7,6 +7,7 @@ from typing import Annotated
 from typer import Option
 
 from stages.advise.settings import resolve, resolve_inputs
+from vitctl.artifacts.kinds import SWEEP
 from vitctl.console import completion, flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
@@ -62,9 +63,10 @@ def advise(
     runs: Annotated[
         str | None,
         Option(
-            metavar="TABLE",
-            help="Measured runs that advice rests on: a table as scaling fit reads it, store or "
-            "paper (default: the results in the store, else the points of the paper).",
+            metavar="RUNS",
+            help="Measured runs that advice rests on: a sweep (its path, name or id, or - for "
+            "stdin), a table as scaling fit reads it, store or paper (default: the results in the "
+            "store, else the points of the paper).",
         ),
     ] = None,
     metric: Annotated[
@@ -125,6 +127,8 @@ def advise(
         names_dataset=data is not None,
         examples=examples,
         classes=classes,
+        runs=runs,
+        sweep=lambda reference: session.one(SWEEP.name, reference, option="--runs"),
     )
     from stages.advise.run import run
 

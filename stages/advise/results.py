@@ -46,7 +46,7 @@ class Describe:
         rate = self.rates.get(one.model)
         hours = None if rate is None else images / rate.rate / HOUR_S
         core = rates.paper_rate(fitted.cfg.model)
-        parts = fitting.split(steps, recipe=fitted.cfg.recipe)
+        parts = fitting.split_as(fitted, steps=steps)
         layout = fitted.layout
         return AdvisedRun(
             model=one.model,

@@ -39,13 +39,17 @@ def run(request: Goal, inputs: Inputs, *, store: Store, emit: Emit = silent) -> 
     devices = _devices(request)
 
     # Measured runs and their laws
-    takes_own = request.runs in (None, evidence.OWN)
+    takes_own = inputs.table is None and request.runs != evidence.PAPER
     entries: list[Artifact | Run] = []
     if takes_own or devices is not None:
         entries += store.entries(check=False)  # once: a large store takes seconds
-    own = own_runs.results(entries, store=store) if takes_own else None
-    runs = _evidence(request, own, examples=images.examples, emit=emit)
+    own = None
+    if takes_own:
+        own = own_runs.results(entries, store=store, sweep=inputs.sweep)
+    runs = _evidence(request, inputs, own, examples=images.examples, emit=emit)
     emit(Note(f"advice rests on {runs.in_words}"))
+    for remark in runs.remarks:
+        emit(Note(remark))
     laws = runs.laws
     left_out = [
         LeftOut(name, f"has runs of fewer than {LEAST_RUNS} lengths, too few for a law of its own")
@@ -199,23 +203,29 @@ def _devices(request: Goal) -> Devices | None:
 
 
 def _evidence(
-    request: Goal, own: own_runs.OwnResults | None, *, examples: int, emit: Emit
+    request: Goal,
+    inputs: Inputs,
+    own: own_runs.OwnResults | None,
+    *,
+    examples: int,
+    emit: Emit,
 ) -> Evidence:
-    if request.table is not None:
-        return evidence.of_table(request.table, metric=request.metric)
+    if inputs.table is not None:
+        return evidence.of_table(inputs.table, metric=request.metric)
     if own is not None:
         for reason, count in own.skipped.items():
-            emit(Note(f"{count} results of the store {reason}: they do not count"))
+            emit(Note(f"{count} results of {own.source} {reason}: they do not count"))
         metric = request.metric
-        if request.runs is None and metric is not None and metric not in own.by_metric:
+        may_be_the_papers = inputs.sweep is None and request.runs is None
+        if may_be_the_papers and metric is not None and metric not in own.by_metric:
             chosen = None  # one of the paper's, perhaps
         else:
             chosen = own.chosen(metric)
         if chosen is not None and chosen.models_with_laws:
             return chosen
-        if request.runs == evidence.OWN:
+        if not may_be_the_papers:
             raise UsageError(
-                "the store has no model that was measured at "
+                f"{own.source} has no model that was measured at "
                 f"{LEAST_RUNS} lengths or more, which a law takes",
                 hint="cool a trunk down at several steps and probe each, or --runs paper",
             )

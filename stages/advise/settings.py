@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast, get_args
 
-from stages.advise.spec import Goal, Inputs
+from stages.advise.spec import Goal, Inputs, RunsName
 from vitctl.advice.budget import parse_budget, parse_error
 from vitctl.artifacts import Artifact
+from vitctl.artifacts.references import table_file
 from vitctl.errors import UsageError
 from vitctl.model import variants
 from vitctl.plan.bill import amount
@@ -67,7 +69,7 @@ def resolve(
         error=None if error is None else parse_error(error),
         topology=topology,
         gpu=gpu,
-        runs=runs,
+        runs=cast(RunsName, runs) if _has_a_name(runs) else None,
         metric=metric,
         models=None if not models else tuple(map(_spelled, models)),
         recipe=recipe,
@@ -75,6 +77,10 @@ def resolve(
         price=paid,
         tolerance=TOLERANCE if tolerance is None else tolerance,
     )
+
+
+def _has_a_name(runs: str | None) -> bool:
+    return runs in get_args(RunsName)
 
 
 def _spelled(name: str) -> str:
@@ -91,13 +97,20 @@ def resolve_inputs(
     names_dataset: bool,
     examples: int | str | None,
     classes: int | None,
+    runs: str | None,
+    sweep: Callable[[str], Artifact],
 ) -> Inputs:
-    """The images. `dataset` is called where no number is given."""
+    """The images, and the measured runs, where they are named. `dataset` is called where no number
+    is given, `sweep` with the name of one."""
     count = pretraining.example_count(examples, names_dataset=names_dataset)
     if classes is not None and classes < 1:
         raise UsageError(f"--classes {classes} is less than one")
     if classes is not None and count is None:
         raise UsageError("--classes goes with --examples; a dataset has its own")
+    table = named = None
+    if runs is not None and not _has_a_name(runs):
+        table = table_file(runs)
+        named = sweep(runs) if table is None else None
     if count is None:
-        return Inputs(dataset())
-    return Inputs(None, count, classes or _CLASSES)
+        return Inputs(dataset(), table=table, sweep=named)
+    return Inputs(None, count, classes or _CLASSES, table, named)

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from vitctl.advice.budget import Budget
 from vitctl.artifacts import Artifact
 from vitctl.recipes.recipe import RecipeName
+
+RunsName = Literal["store", "paper"]
+"""Measured runs that have a name of their own: those of the store, and the paper's points."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class Goal:
     Attributes:
       budget: or None, where `error` is to be reached.
       topology, gpu: the devices; both None: no devices are named.
-      runs: a table of measured runs, "store" or "paper"; None: the store's if they are enough.
+      runs: "store" or "paper"; None: those of `Inputs.table` or `Inputs.sweep` if there is one,
+        else the store's if they are enough.
       metric: whose error; None takes the first.
       models: the candidates; None takes all that were measured.
       price: of a device for an hour.
@@ -30,7 +35,7 @@ class Goal:
     error: float | None
     topology: str | None
     gpu: str | None
-    runs: str | None
+    runs: RunsName | None
     metric: str | None
     models: tuple[str, ...] | None
     recipe: RecipeName | None
@@ -39,16 +44,14 @@ class Goal:
     tolerance: float
     level: float = 0.95
 
-    @property
-    def table(self) -> Path | None:
-        """The file of `runs`, if it is one."""
-        return None if self.runs in (None, "store", "paper") else Path(str(self.runs))
-
 
 @dataclass(frozen=True)
 class Inputs:
-    """The images to train on: a dataset, or so many in so many classes."""
+    """The images to train on: a dataset, or so many in so many classes. And the measured runs to
+    rest on, where they are named: a table or a sweep."""
 
     dataset: Artifact | None
     examples: int | None = None
     classes: int | None = None
+    table: Path | None = None
+    sweep: Artifact | None = None

@@ -65,12 +65,17 @@ def _budgets(advice: Advice) -> Iterator[str]:
         yield "  a larger one would not be used: these images have no more to teach"
 
 
+def _parts(run: AdvisedRun) -> str:
+    if not run.cooldown_steps:
+        return "on a schedule that ends by itself"
+    return f"({show_count(run.trunk_steps)} and a cooldown of {show_count(run.cooldown_steps)})"
+
+
 def _run(advice: Advice) -> dict[str, str]:
     run, runs = advice.run, advice.evidence
     values = {
-        "length": f"{show_count(run.steps)} steps of {run.batch:,} ({show_count(run.trunk_steps)} "
-        f"and a cooldown of {show_count(run.cooldown_steps)}): {_count(run.images)} images, "
-        f"{_count(run.epochs)} epochs",
+        "length": f"{show_count(run.steps)} steps of {run.batch:,} {_parts(run)}: "
+        f"{_count(run.images)} images, {_count(run.epochs)} epochs",
         "error": f"{_percent(run.error)}{_interval(run)} {runs.metric}, {run.reading}",
     }
     if run.best is not None and len(advice.candidates) > 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from stages.api.call import Call, Configured, Count, Looking, Reference
@@ -77,7 +76,7 @@ def advise(
     data: Reference | None = None,
     examples: Count | None = None,
     classes: int | None = None,
-    runs: Path | str | None = None,
+    runs: Reference | None = None,
     metric: str | None = None,
     model: str | Sequence[str] | None = None,
     recipe: RecipeName | None = None,
@@ -88,16 +87,17 @@ def advise(
 ) -> Advice:
     """A budget, as in "200h" or "1e21 FLOPs", or an `error` to reach -> what to train, and what to
     expect of it. `data` left out is the newest dataset of the store; `runs`, the measured runs
-    that advice rests on, are a table, "store" or "paper"; `model` are the candidates."""
+    that advice rests on, are a sweep, a table, "store" or "paper"; `model` are the candidates."""
     from stages.advise.settings import resolve, resolve_inputs
 
     call = Call(advise, options, takes=Looking)
+    named = None if runs is None else str(runs)
     request = resolve(
         budget=budget,
         error=error,
         topology=topology,
         gpu=gpu,
-        runs=None if runs is None else str(runs),
+        runs=named,
         metric=metric,
         models=[model] if isinstance(model, str) else model,
         recipe=recipe,
@@ -110,6 +110,8 @@ def advise(
         names_dataset=data is not None,
         examples=examples,
         classes=classes,
+        runs=named,
+        sweep=lambda reference: call.input("sweep", reference),
     )
     from stages.advise.run import run
 

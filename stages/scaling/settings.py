@@ -10,7 +10,8 @@ from stages.scaling.plot.spec import Inputs, PlotConfig
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.kinds import SWEEP
 from vitctl.artifacts.kinds.sweep import COMPUTE, TABLE
-from vitctl.errors import NotFoundError, UsageError
+from vitctl.artifacts.references import table_file
+from vitctl.errors import UsageError
 from vitctl.places import Place
 from vitctl.scaling.config import ScalingConfig
 from vitctl.settings.overrides import Overrides
@@ -53,7 +54,7 @@ def settled_fit(cfg: ScalingConfig, table: Path | Place) -> ScalingConfig:
 
 def fit_inputs(table: str | None, sweep: Callable[[str | None], Artifact]) -> FitInputs:
     """A file is a table; anything else names a sweep, which `sweep` looks up."""
-    if (file := _file(table)) is not None:
+    if (file := table_file(table)) is not None:
         return FitInputs(file)
     artifact = sweep(table)
     return FitInputs(artifact.path / TABLE, artifact)
@@ -61,25 +62,12 @@ def fit_inputs(table: str | None, sweep: Callable[[str | None], Artifact]) -> Fi
 
 def resolve_inputs(table: str | None, artifact: Callable[[str | None], Artifact]) -> Inputs:
     """A file is a table; anything else names a fit or a sweep, which `artifact` looks up."""
-    if (file := _file(table)) is not None:
+    if (file := table_file(table)) is not None:
         return Inputs(table=file, fit=None)
     named = artifact(table)
     if named.kind == SWEEP.name:
         return Inputs(table=named.path / TABLE, fit=None, sweep=named)
     return Inputs(table=None, fit=named)
-
-
-def _file(reference: str | None) -> Path | None:
-    """The file that a reference names, None where it names none, or is left out or on stdin.
-    NotFoundError where it can be nothing else."""
-    if reference in (None, "-"):
-        return None
-    path = Path(str(reference))
-    if path.exists() and not path.is_dir():
-        return path
-    if path.suffix and not path.exists():
-        raise NotFoundError(f"there is no table {reference}")
-    return None
 
 
 def of_plot(overrides: Overrides, inputs: Inputs, *, loss: str | None) -> PlotConfig:

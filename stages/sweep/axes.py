@@ -8,7 +8,7 @@ from typing import Any
 from stages.sweep.spec import SweepConfig
 from vitctl.errors import UsageError
 from vitctl.settings.overrides import check_keys
-from vitctl.settings.trees import from_keys
+from vitctl.settings.trees import flat, from_keys
 from vitctl.text.quoting import quoted
 from vitctl.train.config import TrainConfig
 
@@ -30,17 +30,6 @@ _REFUSED = {
     "from_weights": "runs of a grid begin from random weights",
     "from_head": "runs of a grid begin from random weights",
 }
-
-
-def flat(tree: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
-    """Tables and dotted keys as dotted keys."""
-    keys: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            keys |= flat(value, prefix=f"{prefix}{key}.")
-        else:
-            keys[prefix + key] = value
-    return keys
 
 
 def axes_of(cfg: SweepConfig) -> dict[str, tuple[Any, ...]]:

@@ -162,8 +162,8 @@ def divided(cfg: SweepConfig, steps: int, *, recipe: Any) -> tuple[int, int]:
             f"a run of {steps} step has no room for a cooldown", hint="take longer durations"
         )
     if cfg.cooldown is not None:
-        cooldown = min(steps - 1, max(1, round(steps * cfg.cooldown)))
-        return steps - cooldown, cooldown
+        parts = fitting.split_by(cfg.cooldown, steps=steps)
+        return parts.trunk, parts.cooldown
     split = fitting.split(steps, recipe=recipe)
     if split.trunk + split.cooldown != steps or split.cooldown >= steps:
         raise UsageError(

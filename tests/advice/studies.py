@@ -49,10 +49,11 @@ def trained(
     cooled: bool = True,
     summary: dict[str, Any] | None = None,
     rate: float | None = None,
-    seed: int = 0,
+    **changes: Any,
 ) -> Artifact:
-    """A run of its own for every length; `rate` are images/s that it logged on one CPU device."""
-    cfg = config(name, seed=seed)
+    """A run of its own for every length; `rate` are images/s that it logged on one CPU device, and
+    `changes` are settings."""
+    cfg = config(name, **changes)
     identity = cfg.identity() | {"note": steps}
     recipe = Recipe(
         stage="cooldown",

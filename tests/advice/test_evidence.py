@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import sweeps
 from tests.advice import studies
 from vitctl.advice import evidence, own_runs, target
-from vitctl.artifacts import Store
+from vitctl.artifacts import Artifact, Store
+from vitctl.artifacts.references import plain_name
 from vitctl.errors import InputError, UsageError
 from vitctl.model import accounting
 
@@ -136,6 +138,31 @@ def test_seeds_of_a_cell_are_averaged(tmp_path):
         studies.probed(store, checkpoint, error, data=data)
     points = results_of(store).by_metric["10-shot:photos/2"].points
     assert points.error == pytest.approx([0.45])
+
+
+def test_runs_with_other_settings_are_not_averaged_with_these(tmp_path):
+    store = Store(tmp_path / "artifacts")
+    data = studies.photos(store)
+    for decay, error in ((0.25, 0.4), (3.0, 0.6)):
+        checkpoint = studies.trained(store, "tiny", 100, data=data, optim={"wd_head": decay})
+        studies.probed(store, checkpoint, error, data=data)
+    runs = results_of(store).by_metric["10-shot:photos/2"]
+    assert runs.points.error == pytest.approx([0.4])
+    assert runs.trained["tiny"].settings["optim.wd_head"] == 0.25
+    (remark,) = runs.remarks
+    assert "optim.wd_head=0.25" in remark
+    assert "1 with other settings" in remark
+
+
+def test_a_sweep_is_its_own_measurements_alone(store):
+    entries = [entry for entry in store.entries(check=False) if isinstance(entry, Artifact)]
+    probes = [entry for entry in entries if entry.kind == "fewshot"]
+    own = sweeps.row("tiny", 100, 100, 1.0, probes=[probe.id for probe in probes[:5]])
+    sweep = sweeps.sweep(store, sweeps.summary([own]))
+    results = own_runs.results(entries, store=store, sweep=sweep)
+    runs = results.by_metric["10-shot:photos/2"]
+    assert len(runs.points) == 5
+    assert runs.title == f"the sweep {plain_name(sweep)}"
 
 
 def test_the_speed_is_the_median_of_what_runs_logged(store):

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vitctl.errors import InputError, UsageError
+from vitctl.optim.schedules import CooldownShape
 from vitctl.scaling.config import ColumnsConfig
 from vitctl.scaling.model_laws import ModelLaw, foretold, model_laws, models_with_laws
 from vitctl.scaling.points import Points
@@ -32,6 +33,16 @@ OWN = "store"
 
 
 @dataclass(frozen=True)
+class OwnTraining:
+    """How a model of the user's was trained: `settings` by dotted key that its recipe would not
+    have chosen, and its cooldown as a share of all steps (None: its schedule ended by itself)."""
+
+    settings: Mapping[str, Any]
+    cooldown_share: float | None = None
+    cooldown_shape: CooldownShape = "linear"
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Measured runs.
 
@@ -43,6 +54,8 @@ class Evidence:
       probe: words of the command that measures the metric of a new run.
       settings: what all own runs have in common and no other run would have by itself, by key.
       sizes: of own models, by name, the settings of those that a name alone does not stand for.
+      trained: of own models, by name, how they were trained where their recipe does not say so.
+      remarks: sentences on results that do not count.
     """
 
     source: Source
@@ -53,6 +66,8 @@ class Evidence:
     probe: tuple[str, ...] = ("fewshot",)
     settings: Mapping[str, Any] = field(default_factory=dict)
     sizes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    trained: Mapping[str, OwnTraining] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @cached_property
     def laws(self) -> dict[str, ModelLaw]:

@@ -7,7 +7,8 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from vitctl.advice.evidence import Evidence
+from vitctl.advice import own_settings
+from vitctl.advice.evidence import Evidence, OwnTraining
 from vitctl.advice.target import Devices
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.hardware.precision import Precision
@@ -34,6 +35,7 @@ class Fitted:
       flags: of `pretrain`, that make these settings, without the length.
       layout: where devices are known.
       notes: on what is other than the recipe's.
+      trained: as the measured runs of a user's own model were.
     """
 
     model: str
@@ -41,6 +43,7 @@ class Fitted:
     flags: tuple[str, ...]
     layout: MemoryPlan | None
     notes: tuple[str, ...]
+    trained: OwnTraining | None = None
 
     @property
     def batch(self) -> int:
@@ -66,15 +69,20 @@ def fitted(
     common = evidence.settings
     tree: dict[str, Any] = {}
     flags: list[str] = []
-    own = evidence.sizes.get(model) or {}
-    if own:
-        tree |= {"name": model} | {f"model.{key}": value for key, value in own.items()}
-        flags += [f"--set=name={model}", *(f"--set=model.{k}={v}" for k, v in own.items())]
+    own_size = evidence.sizes.get(model) or {}
+    if own_size:
+        size = {"name": model} | {f"model.{key}": value for key, value in own_size.items()}
+        tree |= size
+        flags += own_settings.as_flags(size)
     else:
         flags.append(f"--model={model}")
     chosen_recipe = recipe or common.get("recipe")
     if chosen_recipe is not None:
         flags.append(f"--recipe={chosen_recipe}")
+    trained = evidence.trained.get(model) if recipe is None else None
+    if trained is not None:
+        tree |= trained.settings
+        flags += own_settings.as_flags(trained.settings)
     side = common.get("model.resolution")
     usual_batch = batch or common.get("data.batch")
 
@@ -82,7 +90,7 @@ def fitted(
         keys = tree | ({} if batch is None else {"data.batch": batch})
         return settings.resolve(
             Overrides(file={}, settings=from_keys(keys)),
-            model=None if own else model,
+            model=None if own_size else model,
             recipe=chosen_recipe,
             length=(1e9, "images"),
             images=lambda _: images,
@@ -120,7 +128,7 @@ def fitted(
                 f"--microbatch {layout.microbatch}: a device has no room for all of its images at "
                 "a time; it changes no result"
             )
-    return Fitted(model, cfg, tuple(flags), layout, tuple(notes))
+    return Fitted(model, cfg, tuple(flags), layout, tuple(notes), trained)
 
 
 def _precision(devices: Devices | None) -> Precision | None:
@@ -180,6 +188,23 @@ class Split:
     cooldown: int
 
 
+def split_as(one: Fitted, *, steps: int) -> Split:
+    """`steps` as the measured runs had them: a schedule that ends by itself has no cooldown, and a
+    cooldown of a user's own has its share; else the recipe's rule decides."""
+    if not one.cfg.schedule.open_ended:
+        return Split(steps, 0)
+    share = None if one.trained is None else one.trained.cooldown_share
+    if share is None:
+        return split(steps, recipe=one.cfg.recipe)
+    return split_by(share, steps=steps)
+
+
+def split_by(share: float, *, steps: int) -> Split:
+    """A cooldown over a share of all steps."""
+    cooldown = min(steps - 1, max(1, round(steps * share)))
+    return Split(steps - cooldown, cooldown)
+
+
 def split(steps: int, *, recipe: RecipeName) -> Split:
     """The trunk whose cooldown, by the recipe's rule, ends at `steps` in all, or as near before as
     there is one."""
@@ -195,12 +220,16 @@ def command(
     one: Fitted, *, steps: int, data: str | None, store: tuple[str, ...], probe: tuple[str, ...]
 ) -> str:
     """The pipe that trains it, to be pasted into a shell."""
-    parts = split(steps, recipe=one.cfg.recipe)
+    parts = split_as(one, steps=steps)
     flags = [word for flag in one.flags for word in flag.split("=", 1)]
     pretrain = [
         "vitctl", "pretrain", "--data", data or "DATASET", *flags,
         "--steps", show_count(parts.trunk), *store,
     ]  # fmt: skip
-    cooldown = ["vitctl", "cooldown", "--steps", show_count(parts.cooldown), *store]
-    measure = ["vitctl", *probe, *store]
-    return " | ".join(shlex.join(arguments) for arguments in (pretrain, cooldown, measure))
+    commands = [pretrain, ["vitctl", *probe, *store]]
+    if parts.cooldown:
+        shape = "linear" if one.trained is None else one.trained.cooldown_shape
+        shaped = [] if shape == "linear" else ["--shape", shape]
+        cooldown = ["vitctl", "cooldown", "--steps", show_count(parts.cooldown), *shaped, *store]
+        commands.insert(1, cooldown)
+    return " | ".join(shlex.join(arguments) for arguments in commands)

@@ -13,20 +13,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vitctl.advice import own_settings
 from vitctl.advice.evidence import Cell, Evidence, points_of, unknown_metric
+from vitctl.advice.own_settings import SIZES, Alike, Measurement, alike
 from vitctl.advice.target import Devices
 from vitctl.artifacts import Artifact, Run, Store
-from vitctl.artifacts.kinds import CHECKPOINT, DATASET, EVALUATION, FEWSHOT
+from vitctl.artifacts.kinds import CHECKPOINT, DATASET, EVALUATION, FEWSHOT, SWEEP
+from vitctl.artifacts.references import plain_name
 from vitctl.errors import VitctlError
 from vitctl.model import variants
 from vitctl.model.config import ModelConfig
 from vitctl.optim import frozen
 from vitctl.recipes import branching
+from vitctl.recipes.pretraining import ImageFacts
+from vitctl.text.quantities import plural
 from vitctl.train.carried_over import trained_with
 from vitctl.train.config import TrainConfig, from_identity
 from vitctl.train.telemetry import goodput, metrics
 
-_SIZES = ("width", "depth", "mlp_dim", "heads", "patch")
 _BUSY = ("step", "data_wait")
 _PAUSES = ("checkpoint", "evaluation")
 _LEAST_ROWS = 3
@@ -35,10 +39,11 @@ _LEAST_ROWS = 3
 @dataclass(frozen=True)
 class OwnResults:
     """What a store has: evidence for each metric, by its name, and how many results do not count,
-    by the reason."""
+    by the reason. `source` is whose results they are."""
 
     by_metric: Mapping[str, Evidence]
     skipped: Mapping[str, int]
+    source: str = "the store"
 
     def chosen(self, metric: str | None) -> Evidence | None:
         """The evidence on a metric, or on the one with the most models that have a law, of equals
@@ -46,7 +51,7 @@ class OwnResults:
         for an unknown metric."""
         if metric is not None:
             if metric not in self.by_metric:
-                raise unknown_metric(metric, list(self.by_metric), of="the store")
+                raise unknown_metric(metric, list(self.by_metric), of=self.source)
             return self.by_metric[metric]
         return max(
             (one for one in self.by_metric.values() if one.models_with_laws),
@@ -61,20 +66,19 @@ def _shots(metric: str) -> int:
     return int(shots) if shots.isdigit() else 0
 
 
-@dataclass(frozen=True)
-class _Result:
-    metric: str
-    cell: Cell
-    cfg: TrainConfig
-    probe: tuple[str, ...]
-
-
-def results(entries: Iterable[Artifact | Run], *, store: Store) -> OwnResults:
-    """The few-shot probes and evaluations among the entries of a store, by what they measured."""
-    by_metric: dict[str, list[_Result]] = {}
+def results(
+    entries: Iterable[Artifact | Run], *, store: Store, sweep: Artifact | None = None
+) -> OwnResults:
+    """The few-shot probes and evaluations among the entries of a store, by what they measured; only
+    those of a sweep, if one is given."""
+    of_sweep = None if sweep is None else _probes(sweep)
+    title = f"your runs in {store.root}" if sweep is None else f"the sweep {plain_name(sweep)}"
+    by_metric: dict[str, list[Measurement]] = {}
     skipped: Counter[str] = Counter()
     for entry in entries:
         if not isinstance(entry, Artifact) or entry.kind not in (FEWSHOT.name, EVALUATION.name):
+            continue
+        if of_sweep is not None and entry.id not in of_sweep:
             continue
         try:
             rows = list(_read(entry, store=store))
@@ -86,15 +90,19 @@ def results(entries: Iterable[Artifact | Run], *, store: Store) -> OwnResults:
             continue
         for row in rows:
             by_metric.setdefault(row.metric, []).append(row)
-    evidence = {name: _evidence(name, rows, store) for name, rows in by_metric.items()}
-    return OwnResults(evidence, skipped)
+    evidence = {name: _evidence(name, rows, title) for name, rows in by_metric.items()}
+    return OwnResults(evidence, skipped, "the store" if sweep is None else "the sweep")
+
+
+def _probes(sweep: Artifact) -> set[str]:
+    return {probe for row in SWEEP.summary(sweep).rows for probe in row.probes}
 
 
 class _Skip(Exception):
     """Why a result does not count: the rest of a sentence about several."""
 
 
-def _read(result: Artifact, *, store: Store) -> Iterator[_Result]:
+def _read(result: Artifact, *, store: Store) -> Iterator[Measurement]:
     parent = result.manifest.parent("from")
     checkpoint = None if parent is None else store.parent(parent)
     if checkpoint is None or checkpoint.kind != CHECKPOINT.name:
@@ -118,9 +126,11 @@ def _read(result: Artifact, *, store: Store) -> Iterator[_Result]:
     flops = float(images * frozen.trained_flops(cfg.model, cfg.optim))
     images_of = result.manifest.parent("data")
     data = () if images_of is None or not images_of.path else ("--data", images_of.path)
+    facts = ImageFacts(examples, cfg.model.classes, eval_split=None)
+    own = own_settings.of_its_own(cfg, facts)
     for metric, error, probe in _errors(result):
         cell = Cell(cfg.label, images, examples, error, flops)
-        yield _Result(metric, cell, cfg, (*probe, *data))
+        yield Measurement(metric, cell, cfg, own, (*probe, *data))
 
 
 def _errors(result: Artifact) -> Iterator[tuple[str, float, tuple[str, ...]]]:
@@ -141,11 +151,14 @@ def _errors(result: Artifact) -> Iterator[tuple[str, float, tuple[str, ...]]]:
         yield name, round(1.0 - row.accuracy_mean, 12), ("fewshot", "--shots", str(shots))
 
 
-def _evidence(metric: str, rows: list[_Result], store: Store) -> Evidence:
+def _evidence(metric: str, rows: list[Measurement], title: str) -> Evidence:
     """Of one metric. Models of another resolution than most runs have are left out: no law is of
-    both."""
+    both. Nor is one of runs with other settings."""
     sides = statistics.multimode([row.cfg.model.resolution for row in rows])
     rows = [row for row in rows if row.cfg.model.resolution == max(sides)]
+    models = dict.fromkeys(row.cell.model for row in rows)
+    kinds = {name: alike([row for row in rows if row.cell.model == name]) for name in models}
+    rows = [row for kind in kinds.values() for row in kind.runs]
     common: dict[str, Any] = {"model.resolution": max(sides)}
     recipes = {row.cfg.recipe for row in rows}
     batches = {row.cfg.data.batch for row in rows}
@@ -156,25 +169,37 @@ def _evidence(metric: str, rows: list[_Result], store: Store) -> Evidence:
     kind = "error" if metric.startswith("top1") else "few-shot error"
     return Evidence(
         "own runs",
-        f"your runs in {store.root}",
+        title,
         f"{metric} {kind}",
         "FLOPs",
         points_of([row.cell for row in rows]),
         rows[-1].probe,
         settings=common,
         sizes={row.cfg.label: _own_size(row.cfg) for row in rows},
+        trained={name: kind.trained for name, kind in kinds.items()},
+        remarks=tuple(_remark(name, kind) for name, kind in kinds.items() if kind.others),
+    )
+
+
+def _remark(name: str, kind: Alike) -> str:
+    settings = (
+        " ".join(own_settings.as_flags(kind.trained.settings)) or "the settings of its recipe"
+    )
+    return (
+        f"of {name} the {plural(len(kind.runs), 'result')} with {settings} count, and "
+        f"{kind.others} with other settings do not"
     )
 
 
 def _own_size(cfg: TrainConfig) -> dict[str, int]:
     """The settings of a size that its name does not stand for."""
-    own = {name: getattr(cfg.model, name) for name in _SIZES}
+    own = {name: getattr(cfg.model, name) for name in SIZES}
     try:
         named = variants.parse(cfg.label)
     except VitctlError:
         return own
     size = named.variant
-    usual = {name: getattr(size, name) for name in _SIZES[:-1]} | {"patch": named.patch}
+    usual = {name: getattr(size, name) for name in SIZES[:-1]} | {"patch": named.patch}
     return {} if own == usual else own
 
 

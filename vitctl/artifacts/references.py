@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from itertools import chain
+from pathlib import Path
 
 from vitctl.artifacts.artifact import Artifact, load_if_readable
 from vitctl.artifacts.catalog import tail_of
@@ -286,3 +287,16 @@ def _of_id(prefix: str, *, store: Store) -> list[Entry]:
 
 def _hint_for(kind: str) -> str:
     return f"see what there is: vitctl ls --kind {kind}"
+
+
+def table_file(reference: str | None) -> Path | None:
+    """The file that a reference names, None where it names none, or is left out or on stdin.
+    NotFoundError where it can be nothing else."""
+    if reference in (None, "-"):
+        return None
+    path = Path(str(reference))
+    if path.exists() and not path.is_dir():
+        return path
+    if path.suffix and not path.exists():
+        raise NotFoundError(f"there is no table {reference}")
+    return None

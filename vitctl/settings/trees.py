@@ -23,6 +23,17 @@ def from_keys(settings: Mapping[str, Any]) -> Tree:
     return merge({}, *(nested(key, value) for key, value in settings.items()))
 
 
+def flat(tree: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
+    """A tree as dotted keys, the other way; keys of it may be dotted."""
+    keys: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            keys |= flat(value, prefix=f"{prefix}{key}.")
+        else:
+            keys[prefix + key] = value
+    return keys
+
+
 def at(tree: Mapping[str, Any], key: str) -> Any:
     """The value under a dotted key, or None."""
     value: Any = tree

@@ -11,10 +11,10 @@ import typer
 
 from stages import api
 from stages.app import app
-from tests import schemas
+from tests import schemas, sweeps
 from tests.advice import studies
 from vitctl.artifacts import Store
-from vitctl.errors import DoesNotFitError, InputError, UsageError
+from vitctl.errors import DoesNotFitError, InputError, NotFoundError, UsageError
 from vitctl.plan.calibration import paper_models
 from vitctl.recipes.recipe import load
 
@@ -213,6 +213,39 @@ def test_the_command_makes_the_settings_that_were_advised(of_own_runs, store, mo
     model = cfg["model"]
     assert (model["width"], model["patch"], model["resolution"]) == (32, 4, 8)
     assert cfg["recipe"] == "small"
+
+
+def test_a_sweep_is_named_and_its_way_of_training_is_in_the_command(tmp_path):
+    """A decay of its own, and a cooldown of a quarter."""
+    store = Store(tmp_path / "artifacts")
+    data = studies.photos(store)
+    probes = []
+    for steps in studies.LENGTHS:
+        schedule = {"total_steps": steps, "cooldown_steps": steps // 4, "cooldown_shape": "1-sqrt"}
+        checkpoint = studies.trained(
+            store, "tiny", steps, data=data, optim={"wd_head": 3.5}, schedule=schedule
+        )
+        images = steps * studies.BATCH
+        probes.append(studies.probed(store, checkpoint, studies.law("tiny", images), data=data).id)
+    sweeps.sweep(store, sweeps.summary([sweeps.row("tiny", 100, 100, 1.0, probes=probes)]))
+    advice = api.advise("100k images", examples=20_000, classes=2, runs="grid", store=store)
+    assert advice.evidence.title.startswith("the sweep grid")
+    run = advice.run
+    assert run.error == pytest.approx(studies.law("tiny", run.images), abs=0.01)
+    assert "--set optim.wd_head=3.5" in run.command
+    assert run.cooldown_steps == pytest.approx(run.steps / 4, abs=1)
+    assert f"vitctl cooldown --steps {run.cooldown_steps} --shape 1-sqrt" in run.command
+    with pytest.raises(NotFoundError, match="grit"):
+        api.advise("100k images", examples=20_000, runs="grit", store=store)
+    with pytest.raises(UsageError, match="sweep has no such metric"):
+        api.advise("100k images", examples=20_000, runs="grid", metric="top9", store=store)
+
+
+def test_a_sweep_of_too_few_lengths_is_no_reason_to_take_the_papers(tmp_path):
+    store = Store(tmp_path / "artifacts")
+    sweeps.sweep(store)  # whose measurements are elsewhere
+    with pytest.raises(UsageError, match="the sweep has no model"):
+        api.advise("100k images", examples=20_000, runs="grid", store=store)
 
 
 def test_a_table_is_read_as_scaling_fit_reads_it(tmp_path, empty):
