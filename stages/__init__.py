@@ -3,6 +3,7 @@
 app       the typer app: the table of verbs, and the console script
 api       the commands as Python functions
 shard     images -> a dataset artifact
+merge     parts of a dataset, made by several machines -> the dataset
 subset    a dataset -> some of its images, none copied
 dedup     a dataset -> the same without images that others have, too
 cluster   images -> the same, labelled by the clusters of their features

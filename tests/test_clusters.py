@@ -20,6 +20,9 @@ from vitctl.errors import EXIT_CODES
 
 ROOT = Path(__file__).resolve().parents[1]
 SLURM = sorted((ROOT / "examples" / "slurm").glob("*.sbatch"))
+MERGE, PRETRAIN, SHARD = (
+    ROOT / "examples" / "slurm" / f"{name}.sbatch" for name in ("merge", "pretrain", "shard")
+)
 COOLDOWN = ROOT / "examples" / "slurm" / "cooldown.sbatch"
 GKE = sorted((ROOT / "examples" / "gke").glob("*.yaml"))
 CLOUD_TPU = sorted((ROOT / "examples" / "cloud-tpu").glob("*.sh"))
@@ -84,7 +87,7 @@ mkdir -p ~/.vitctl/bin; [ "$1" != pip ] || cp {folder}/vitctl ~/.vitctl/bin""",
             (tmp_path / name).write_text("".join(f"{code}\n" for code in listed))
         program(
             "vitctl",
-            f"{note}\ncase $1 in pretrain | cooldown | sweep) {next_of('codes')}; "
+            f"{note}\ncase $1 in pretrain | cooldown | sweep | shard | merge) {next_of('codes')}; "
             'echo "artifacts/cooldown/a@1"; exit "${code:-0}";; '
             f"fewshot) exit {fewshot};; evaluate) exit {evaluate};; esac",
         )
@@ -168,7 +171,62 @@ def test_slurm_header_asks_for_what_the_script_relies_on():
         assert options["--signal"] == "TERM@120"  # to the processes, not to the script (B:)
         assert options["--open-mode"] == "append"
         # jax gives each process of SLURM the one GPU of its local number.
-        assert options["--ntasks-per-node"] == options["--gpus-per-node"]
+        assert options["--ntasks-per-node"] == options.get("--gpus-per-node", "1")
+
+
+def test_slurm_divides_a_dataset_over_the_tasks_of_an_array(cluster):
+    """All parts, then their merge: what the header says to start."""
+    made = []
+    for task in ("1", "2"):
+        environment = {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_COUNT": "2", "SRC": "a b"}
+        code, (command,), _ = cluster(SHARD, 0, **environment)
+        assert code == 0
+        made.append(command)
+    parts = [command[-2:] for command in made]
+    assert parts == [["--part", "1/2"], ["--part", "2/2"]]
+    assert all(command[:2] == ["shard", "a b"] for command in made)
+    assert cluster(MERGE, 0)[1] == [["merge"]]
+
+
+@pytest.mark.slow  # three interpreters, two of them with TensorFlow: half a minute
+def test_an_array_job_makes_the_dataset_of_one_machine(tmp_path):
+    """The scripts with vitctl itself, on digits; SLURM's programs are stand-ins."""
+    (tmp_path / "bin").mkdir()
+    for name, text in {
+        "srun": 'exec "$@"',
+        "vitctl": f'exec {sys.executable} -m vitctl "$@"',
+    }.items():
+        (tmp_path / "bin" / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+
+    def answer(*line, **environment):
+        done = subprocess.run(
+            list(map(str, line)),
+            env={
+                **os.environ,
+                "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+                "PYTHONPATH": str(ROOT),
+                "SLURM_CPUS_PER_TASK": "1",
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return Path(done.stdout.strip())
+
+    many = str(tmp_path / "many")
+    for task in ("1", "2"):
+        count = {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_COUNT": "2"}
+        answer("bash", SHARD, VITCTL_STORE=many, **count)
+    merged = answer("bash", MERGE, VITCTL_STORE=many)
+    alone = answer("vitctl", "shard", "digits", VITCTL_STORE=str(tmp_path / "one"))
+    assert merged.name == alone.name
+    files = {path.name for path in alone.iterdir()} - {"artifact.json"}
+    assert files == {path.name for path in merged.iterdir()} - {"artifact.json"}
+    assert all((merged / name).read_bytes() == (alone / name).read_bytes() for name in files)
 
 
 @pytest.mark.parametrize("script", SLURM, ids=lambda path: path.name)
@@ -307,7 +365,7 @@ data = { mock = { examples = 40, eval_examples = 8 } }
 def test_the_command_trains(cluster, tmp_path):
     """As it is in the file, but for the sizes: made-up images, a tiny model, two steps. Killed or
     not, the same line again finds what is done."""
-    _, commands, _ = cluster(SLURM[-1], 0, STEPS="2", BATCH="8", SAVE="1")
+    _, commands, _ = cluster(PRETRAIN, 0, STEPS="2", BATCH="8", SAVE="1")
     (command,) = [command for command in commands if command[0] == "pretrain"]
     command = [
         *command[: command.index("--data")],

@@ -11,6 +11,7 @@
     native_log   lines of C++ libraries on stderr: their kind, and how grave they are
     protobuf     protocol buffers on the wire, as far as the few messages here need them
     text         text as people and programs write it: names, numbers, tables, JSON
+    job_parts    parts of one job, as several machines do it
     settings     typed settings: the base of every Config, overrides, nested tables
     recipes      published recipes, and how one becomes the settings of a run
     pixels       one image: what its bytes are, and the pixels that training sees of it

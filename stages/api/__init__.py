@@ -2,7 +2,7 @@
 
     call      the arguments of every command, how an input is looked up, settings of a call
     translation  what an error says to a caller in Python instead of flags
-    data      shard, subset, dedup, cluster, mix
+    data      shard, merge, subset, dedup, cluster, mix
     train     pretrain, cooldown, finetune, average
     measure   fewshot, evaluate, compare, vtab, scaling_fit, scaling_plot
     study     sweep
@@ -25,8 +25,8 @@ setting, and `set` takes it by the key that `--print-config` shows (docs/guide/p
 
 from __future__ import annotations
 
-from stages.api.call import Configured, Count, Looking, Options, Reference, settings
-from stages.api.data import cluster, dedup, mix, shard, subset
+from stages.api.call import Configured, Count, Looking, Making, Options, Reference, settings
+from stages.api.data import cluster, dedup, merge, mix, shard, subset
 from stages.api.hardware import advise, bench_feed, doctor, plan
 from stages.api.measure import compare, evaluate, fewshot, scaling_fit, scaling_plot, vtab
 from stages.api.results import lineage, ls, replay, report, rm, show, verify
@@ -38,6 +38,7 @@ __all__ = [
     "Configured",
     "Count",
     "Looking",
+    "Making",
     "Options",
     "Reference",
     "advise",
@@ -56,6 +57,7 @@ __all__ = [
     "import_",
     "lineage",
     "ls",
+    "merge",
     "mix",
     "plan",
     "predict",

@@ -56,6 +56,21 @@ class Configured(Looking, total=False):
     runtime: Mapping[str, Any]
 
 
+class Making(Looking, total=False):
+    """Keyword arguments of a command that makes an artifact and has no settings.
+
+    runtime  how to run, by the fields of the command's Runtime
+    name     name of the result's folder in the store
+    out      exact folder of the result, instead of one in the store
+    force    make the result again although it is in the store
+    """
+
+    runtime: Mapping[str, Any]
+    name: str | None
+    out: Place | str | None
+    force: bool
+
+
 class Options(Configured, total=False):
     """Keyword arguments of every command that makes an artifact.
 

@@ -1,4 +1,4 @@
-"""Datasets: made of images, made smaller, labelled by clusters, and combined."""
+"""Datasets: made of images, of their parts, made smaller, labelled by clusters, and combined."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, overload
 
-from stages.api.call import Call, Count, Options, Reference
+from stages.api.call import Call, Count, Making, Options, Reference
 from stages.api.translation import in_python
 from vitctl.artifacts import Artifact
 from vitctl.formula.family import Family
@@ -111,7 +111,7 @@ def shard(
     call.resolved(lambda: cfg)
     picture = None if sheet is None else Path(sheet)
     check_sheet(picture, dry_run=dry_run)
-    check_about(runtime.about, virtual=virtual)
+    check_about(runtime.about, virtual=virtual, part=cfg.part)
     if dry_run:
         from stages.shard.preview import preview
 
@@ -121,6 +121,21 @@ def shard(
     from stages.shard.run import run
 
     return run(cfg, given, store=call.store, runtime=runtime, emit=call.emit)
+
+
+@in_python
+def merge(*parts: Reference, **options: Unpack[Making]) -> Artifact:
+    """Parts that `shard` made with `set={"part": "2/8"}` on several machines -> the dataset, as one
+    machine makes it. Left out, the newest part; others of the same dataset are looked for in the
+    store."""
+    from stages.merge.run import run
+    from stages.merge.settings import resolve
+    from stages.merge.spec import MergeRuntime
+
+    call = Call(merge, options, takes=Making)
+    given = resolve([call.input("dataset-part", part, option="parts") for part in parts or (None,)])
+    runtime = call.runtime(MergeRuntime)
+    return run(given, store=call.store, runtime=runtime, emit=call.emit)
 
 
 @in_python

@@ -1,4 +1,4 @@
-"""What `vitctl shard` says of a source, of its plan and of what came out."""
+"""What `vitctl shard` says of a source and of its plan."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from stages.shard.spec import ShardConfig
-from vitctl.data.dataset import Split
 from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.litter import MISNAMED, NAMED, kinds_in_words
-from vitctl.ingest.pixels.policy import TREATMENTS
-from vitctl.ingest.write.about import About
-from vitctl.ingest.write.assemble import SourceOutcome
-from vitctl.ingest.write.croissant import CROISSANT
 from vitctl.ingest.write.shard_plan import Splitting, Unit
-from vitctl.ingest.write.shard_writer import REJECTS
+from vitctl.job_parts import JobPart
 from vitctl.text.quoting import quoted
 
 _KINDS_SHOWN = 8
@@ -108,6 +103,11 @@ def announce_plan(
         emit(Caution(f"there is no image to score on: all fell to train{way}"))
 
 
+def announce_part(part: JobPart, units: Sequence[Unit], *, of: Sequence[Unit], emit: Emit) -> None:
+    images = sum(len(unit.entries) for unit in units)
+    emit(Note(f"part {part}: {len(units):,} of {len(of):,} shards, {images:,} images"))
+
+
 def _held_out(splitting: Splitting, cfg: ShardConfig) -> str | None:
     """One sentence: which images were held out, and how many. None if none were to be."""
     val, train = (len(splitting.by_split.get(split, ())) for split in ("val", "train"))
@@ -127,50 +127,3 @@ def _held_out(splitting: Splitting, cfg: ShardConfig) -> str | None:
             return sentence
         case "image":
             return f"held out as val: {share} of all images, by a hash of each path: {counts}"
-
-
-def announce_outcome(outcome: SourceOutcome, *, source: str, emit: Emit) -> None:
-    for treatment, count in outcome.treatments.items():
-        say = Caution if treatment == "profile ignored" else Note
-        emit(say(f"{TREATMENTS[treatment]}: {count:,} images"))
-    for reason, count in outcome.converted.items():
-        emit(Note(f"converted to PNG: {count} ({reason})"))
-    for reason, count in outcome.differ.items():
-        emit(
-            Caution(
-                f"kept as it is: {count} ({reason}), of which readers with Pillow or OpenCV make "
-                "other pixels or channels than training"
-            )
-        )
-    for warning, count in outcome.warnings.items():
-        emit(Note(f"stored, with a warning of a decoder: {count} ({warning})"))
-    if outcome.rejected:
-        emit(Caution(f"{outcome.rejected} files were left out; {REJECTS} has the reason of each"))
-    for split in outcome.unusable:
-        emit(
-            Caution(
-                f"no image of the {split} split is usable, so the dataset has none; repair them "
-                f"and run the command again, or {_WAY_ON[split]}"
-            )
-        )
-    missing = outcome.classes_without("train")
-    if missing:
-        emit(Caution(f"{len(missing)} classes have no image to train on: {_some(missing)}"))
-
-
-def announce_about(about: About, *, emit: Emit) -> None:
-    if about.missing:
-        flags = ", ".join("--" + name.replace("_", "-") for name in about.missing)
-        emit(
-            Note(
-                f"{CROISSANT} describes the dataset, without what Croissant asks of one that is "
-                f"published and only you know ({flags}): nothing is made up"
-            )
-        )
-
-
-_WAY_ON: dict[Split, str] = {
-    "train": "score models of other datasets on it",
-    "val": "score on another split with --eval-split",
-    "test": "score on another split with --eval-split",
-}

@@ -9,7 +9,7 @@ from typer import Argument, Option
 
 from stages.shard.settings import check_about, check_sheet, resolve
 from stages.shard.spec import DIGITS, ShardConfig, ShardRuntime
-from vitctl.console import completion
+from vitctl.console import completion, flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
@@ -19,7 +19,6 @@ from vitctl.ingest.sources.format_names import FormatName
 from vitctl.places import place
 
 _PIXELS = "Changing images"
-_ABOUT = "Describing the dataset"
 _SETTINGS = (
     Flag(
         "val_fraction",
@@ -53,6 +52,12 @@ _SETTINGS = (
         metavar="BYTES",
     ),
     Flag("shards", "Number of shards, instead of a size per shard."),
+    Flag(
+        "part",
+        "Make one part of the shards, as in 2/8 on the second of eight machines; vitctl merge "
+        "makes the dataset of all parts (default: all shards).",
+        metavar="I/N",
+    ),
     Flag(
         "keep_bytes",
         "Also store files byte for byte that TFDS, Pillow or OpenCV decode to other pixels or "
@@ -99,36 +104,9 @@ _SETTINGS = (
     ),
 )
 _RUNNING = (
-    Flag(
-        "max_bad_fraction",
-        "Give up if a larger fraction of the images is bad (default: 0.01, or 3 images).",
-    ),
+    flags.MAX_BAD_FRACTION,
     Flag("workers", "Worker processes on this machine (default: one per core)."),
-    Flag(
-        "about.license",
-        "License of the dataset, for its croissant.json, for example CC-BY-4.0.",
-        panel=_ABOUT,
-        rare=True,
-    ),
-    Flag("about.creator", "Person who made the dataset.", panel=_ABOUT, rare=True),
-    Flag("about.organization", "Organization that made the dataset.", panel=_ABOUT, rare=True),
-    Flag(
-        "about.homepage", "Address of the dataset's page.", metavar="URL", panel=_ABOUT, rare=True
-    ),
-    Flag("about.citation", "How the dataset is cited.", panel=_ABOUT, rare=True),
-    Flag(
-        "about.description",
-        "What the dataset holds (default: how many images of how many classes).",
-        panel=_ABOUT,
-        rare=True,
-    ),
-    Flag(
-        "about.date_published",
-        "Day on which the dataset is published.",
-        metavar="YYYY-MM-DD",
-        panel=_ABOUT,
-        rare=True,
-    ),
+    *flags.ABOUT,
 )
 
 
@@ -321,7 +299,7 @@ def shard(
     )
     runtime = session.runtime(ShardRuntime)
     check_sheet(sheet, dry_run=dry_run)
-    check_about(runtime.about, virtual=virtual)
+    check_about(runtime.about, virtual=virtual, part=cfg.part)
     if not dry_run or session.options.print_config:
         session.deliver("shard", cfg, inputs, runtime=runtime)
         return

@@ -72,6 +72,11 @@ def check_source(inputs: Inputs, cfg: ShardConfig) -> None:
             f"the source {FORMULA} and a description of its pictures go together",
             hint=f'api.shard("{FORMULA}", family="fractal")',
         )
+    if inputs.virtual and cfg.part is not None:
+        raise UsageError(
+            f"--part {cfg.part} divides shards, and --virtual stores none",
+            hint="leave one of them out",
+        )
     if inputs.formula is None:
         return
     about_files = {

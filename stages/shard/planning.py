@@ -19,6 +19,7 @@ from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
 from vitctl.artifacts.kinds import DATASET
 from vitctl.events import Caution, Emit, Note
 from vitctl.ingest.listing import Listing
+from vitctl.ingest.write.dataset_part import part_recipe, whole_recipe
 from vitctl.ingest.write.shard_plan import (
     Splitting,
     Unit,
@@ -26,6 +27,7 @@ from vitctl.ingest.write.shard_plan import (
     class_numbers,
     make_units,
 )
+from vitctl.job_parts import JobPart, parsed_part, rows_of
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,17 @@ class SourcePlan:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """Of the dataset. With `--rehash` all images are read for it."""
-        return _recipe(
+        """Of the dataset, or of a part of it. With `--rehash` all images are read for it."""
+        recipe = _recipe(
             self.listing,
             self.cfg,
             inputs=self.inputs,
             classes=self.classes,
             titles=self.titles,
         )
+        if self.part is None:
+            return recipe
+        return part_recipe(whole_recipe(recipe), self.part)
 
     @property
     def title_names(self) -> tuple[str, ...] | None:
@@ -72,6 +77,22 @@ class SourcePlan:
     def numbers(self) -> NDArray[np.int32]:
         """int32[names]: the number of each class of the listing; see `class_numbers`."""
         return class_numbers(self.listing.names, self.classes)
+
+    @property
+    def part(self) -> JobPart | None:
+        """The part of the shards that is made here; None: all are."""
+        return None if self.cfg.part is None else parsed_part(self.cfg.part)
+
+    def own_of(self, units: Sequence[Unit]) -> list[Unit]:
+        """The shards that are made here, of those of `units`.
+
+        Raises UsageError for more parts than there are shards.
+        """
+        if self.part is None:
+            return list(units)
+        pieces = f"there are {len(units)} shards, and one machine makes a shard"
+        images = [len(unit.entries) for unit in units]
+        return [units[row] for row in rows_of(self.part, images, pieces=pieces)]
 
     def units(self) -> list[Unit]:
         """The work, a shard each."""

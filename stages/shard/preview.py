@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stages.shard.announce import announce_plan, announce_source
+from stages.shard.announce import announce_part, announce_plan, announce_source
 from stages.shard.answer import ClassCounts, Estimate, Preview, SampledImages
 from stages.shard.planning import SourcePlan, earlier_artifact, plan
-from stages.shard.shards import DECODING, allowed_rejects, worker_count
+from stages.shard.shards import DECODING, worker_count
 from stages.shard.source import own_places
 from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
 from vitctl.artifacts import Artifact, Store, crew
@@ -24,7 +24,9 @@ from vitctl.data.tensorflow import require_tensorflow
 from vitctl.errors import NotFoundError, OverwriteError, UsageError
 from vitctl.events import Caution, Emit, Event, Note, silent
 from vitctl.ingest.litter import MISNAMED, NAMED
+from vitctl.ingest.write.rejects import allowed_rejects
 from vitctl.ingest.write.sample import Sample, sampled
+from vitctl.ingest.write.shard_plan import Unit
 from vitctl.ingest.write.shard_writer import added_up
 from vitctl.pixels.convert import seen_in_training
 from vitctl.pixels.header import open_image, read_header
@@ -68,11 +70,14 @@ def preview(
         cfg=planned.cfg,
         emit=events.append,
     )
+    own = planned.own_of(units)
+    if planned.part is not None:
+        announce_part(planned.part, own, of=units, emit=events.append)
     finished = None if inputs.rehash or inputs.virtual else _finished(planned, store, runtime)
     sample = estimate = drawn = None
     if not inputs.virtual or picture is not None:
         require_tensorflow(to=DECODING)
-        workers = worker_count(runtime, images=len(listing.entries))
+        workers = worker_count(runtime, images=sum(len(unit.entries) for unit in own))
         with sampled(
             listing.entries.relabelled(planned.numbers),
             listing.source,
@@ -83,7 +88,9 @@ def preview(
             stored = [_Stored(example.labels, _size(example)) for example in small.examples()]
             sample = _of_sample(small, stored, from_the_front=listing.source.access == "in order")
             if not inputs.virtual:
-                estimate = _estimate(small, planned, store=store, runtime=runtime, workers=workers)
+                estimate = _estimate(
+                    small, planned, own, store=store, runtime=runtime, workers=workers
+                )
             if picture is not None and stored:
                 _draw(picture, small, stored, planned)
                 drawn = picture
@@ -135,9 +142,10 @@ def check_picture(picture: Path | None, *, force: bool) -> None:
 
 def _finished(planned: SourcePlan, store: Store, runtime: ShardRuntime) -> Artifact | None:
     """What the command returns without sharding: a dataset of its own, or of an earlier version."""
-    earlier = earlier_artifact(planned, store=store, runtime=runtime)
-    if earlier is not None:
-        return earlier[0]
+    if planned.part is None:
+        earlier = earlier_artifact(planned, store=store, runtime=runtime)
+        if earlier is not None:
+            return earlier[0]
     return crew.of(store).made(planned.recipe, out=runtime.out)
 
 
@@ -181,20 +189,29 @@ def _of_sample(sample: Sample, stored: Sequence[_Stored], *, from_the_front: boo
 
 
 def _estimate(
-    sample: Sample, planned: SourcePlan, *, store: Store, runtime: ShardRuntime, workers: int
+    sample: Sample,
+    planned: SourcePlan,
+    units: Sequence[Unit],
+    *,
+    store: Store,
+    runtime: ShardRuntime,
+    workers: int,
 ) -> Estimate:
-    """In proportion to the images, and bytes in proportion to those of the files."""
+    """In proportion to the images of the units that are made, and bytes in proportion to those of
+    the files. A part of a source that is read from front to back reads all of it."""
     listing = planned.listing
-    images, file_bytes = len(listing.entries), int(listing.entries.sizes.sum())
+    images = sum(len(unit.entries) for unit in units)
+    file_bytes = sum(int(unit.entries.sizes.sum()) for unit in units)
     rate = max(1, workers) * sample.images / max(1e-9, sample.work_s)
     of_bytes = file_bytes / max(1, sample.file_bytes)
+    read_bytes = int(listing.entries.sizes.sum())
     copies = listing.source.access == "in order"
     # A folder is listed once more in the end, to see whether it changed.
     listings = 1 if listing.parts or listing.artifact is not None else 2
     return Estimate(
         seconds=listings * planned.listing_s
         + sample.start_s
-        + of_bytes * sample.copy_s
+        + read_bytes / max(1, sample.file_bytes) * sample.copy_s
         + images / rate,
         workers=workers,
         images_per_second=rate,

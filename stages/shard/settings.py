@@ -21,10 +21,17 @@ def check_sheet(sheet: Path | None, *, dry_run: bool) -> None:
         raise UsageError("--sheet draws a sample, which --dry-run takes", hint="add --dry-run")
 
 
-def check_about(about: About, *, virtual: bool) -> None:
-    """Raise UsageError for what describes stored images where none is stored."""
-    if virtual and about.given:
-        option = about.given[0].replace("_", "-")
+def check_about(about: About, *, virtual: bool, part: str | None) -> None:
+    """Raise UsageError for what describes a dataset where none with images is made."""
+    if not about.given:
+        return
+    option = about.given[0].replace("_", "-")
+    if part is not None:
+        raise UsageError(
+            f"--{option} is for {CROISSANT}, which a part has not, as --part {part} makes one",
+            hint=f"give it to vitctl merge, which writes that file: vitctl merge --{option} ...",
+        )
+    if virtual:
         raise UsageError(
             f"--{option} is for {CROISSANT}, which describes stored images, and --virtual stores "
             "none",

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
-import math
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +15,17 @@ from pathlib import Path
 from stages.shard.spec import ShardConfig, ShardRuntime
 from vitctl.artifacts import Draft
 from vitctl.artifacts.files import TEMPORARY
-from vitctl.errors import DoesNotFitError, InputError, InterruptedRun
+from vitctl.errors import DoesNotFitError, InterruptedRun
 from vitctl.events import Emit, Note, Progress
 from vitctl.hardware.machine import available_cores
 from vitctl.ingest.columns import largest_in_words
 from vitctl.ingest.listing import Source
 from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.ingest.reading.spool import at_random
-from vitctl.ingest.trees import own_output
 from vitctl.ingest.write.pieces import gain_from_pieces, write_shards_in_pieces
+from vitctl.ingest.write.rejects import allowed_rejects, check_rejects
 from vitctl.ingest.write.shard_plan import Unit, stored_bytes
 from vitctl.ingest.write.shard_writer import (
-    REJECTS,
     REPORTS,
     ShardReport,
     finished_reports,
@@ -48,9 +45,6 @@ DECODING = "check that training can decode each image"
 # A worker spends a second of processor time before its first image, in which another one that is
 # there already checks about so many photos (docs/log, 2026-11-29).
 _IMAGES_WORTH_A_WORKER = 1_000
-_BAD_FRACTION, _BAD_IMAGES = 0.01, 3
-
-
 # Few rejects are worth having all in the list; a source that is all wrong is not worth hours.
 _ENOUGH_REJECTS = 1_000
 
@@ -59,13 +53,15 @@ def make_shards(
     units: Sequence[Unit],
     *,
     source: Source,
+    images: int,
     draft: Draft,
     cfg: ShardConfig,
     runtime: ShardRuntime,
     stop: Stop,
     emit: Emit,
 ) -> list[ShardReport]:
-    """The report of every unit; those an earlier run finished are not made again."""
+    """The report of every unit; those an earlier run finished are not made again. The source has so
+    many `images`, of which the units may be a part: it is by these that rejects are too many."""
     (draft.path / REPORTS).make_folder()
     if draft.path.local is not None:
         for leftover in draft.path.local.glob(f"{TEMPORARY}*"):
@@ -77,7 +73,7 @@ def make_shards(
     meter = _Meter(total=sum(len(unit.entries) for unit in units), emit=emit)
     meter.done = meter.before = meter.total - sum(len(units[i].entries) for i in todo)
     meter.rejected = sum(report.bad for report in reports.values() if report is not None)
-    allowed = allowed_rejects(runtime.max_bad_fraction, total=meter.total)
+    allowed = allowed_rejects(runtime.max_bad_fraction, total=images)
     workers = worker_count(runtime, images=meter.total - meter.done)
     _check_space(draft.path, [units[i] for i in todo], workers, cfg=cfg)
     with (
@@ -107,7 +103,7 @@ def make_shards(
                     meter.done += len(units[todo[event.task]].entries)
                     meter.rejected += event.result.bad
                     if meter.rejected > max(allowed, _ENOUGH_REJECTS):
-                        break  # it fails anyway; `_check_rejects` says why
+                        break  # it fails anyway; `check_rejects` says why
                 meter.show(in_hand=event.items if isinstance(event, Moving) else 0)
                 if stop.requested and meter.done < meter.total:
                     finished = sum(report is not None for report in reports.values())
@@ -116,7 +112,7 @@ def make_shards(
                         hint="the same command goes on from there",
                     )
     made = {i: report for i, report in reports.items() if report is not None}
-    _check_rejects(made, total=meter.total, draft=draft, allowed=allowed)
+    check_rejects(made.values(), total=images, folder=draft.path, allowed=allowed)
     return list(made.values())
 
 
@@ -192,37 +188,3 @@ def _check_space(place: Place, units: Sequence[Unit], workers: int, *, cfg: Shar
             f"{quantities.show_bytes(free_bytes)} left ({largest})",
             hint="free some space, or choose another place with --store",
         )
-
-
-def allowed_rejects(fraction: float | None, *, total: int) -> float:
-    """So many rejects don't end the command. Of a hundred images one in a hundred would be none."""
-    if fraction is not None:
-        return fraction * total
-    return max(_BAD_FRACTION * total, min(_BAD_IMAGES, total // 4))
-
-
-def _check_rejects(
-    reports: Mapping[int, ShardReport], *, total: int, draft: Draft, allowed: float
-) -> None:
-    """Write the list of rejects; raise `InputError` when they are too many."""
-    rejects = sorted(
-        (
-            {"id": reject.id, "reason": reject.reason}
-            for report in reports.values()
-            for reject in report.rejects
-        ),
-        key=lambda reject: reject["id"],
-    )
-    lines = "".join(json.dumps(reject, ensure_ascii=False) + "\n" for reject in rejects)
-    (draft.path / REJECTS).write_atomic(lines.encode())
-    bad = [reject for reject in rejects if reject["reason"] != own_output.PICTURE]
-    if len(bad) <= allowed:
-        return
-    examined = sum(report.records + len(report.rejects) for report in reports.values())
-    first = bad[0]
-    raise InputError(
-        f"{len(bad)} of {examined} images are bad, more than {allowed / total:.1%} of all "
-        f"{total}: {first['id']}: {first['reason']}; all are listed in {draft.path / REJECTS}",
-        hint="remove or repair them, or go on without them: "
-        f"--max-bad-fraction {math.ceil(100 * len(bad) / examined) / 100:.2f}",
-    )

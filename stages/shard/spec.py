@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ByteSize, Field, model_validator
+from pydantic import ByteSize, Field, field_validator, model_validator
 
 from vitctl.formula.family import FormulaConfig
 from vitctl.ingest.folder_layout import LayoutName
@@ -15,6 +15,7 @@ from vitctl.ingest.sources.format_names import FormatName
 from vitctl.ingest.sources.imagenet_files import ImageNetFiles
 from vitctl.ingest.write.about import UNKNOWN, About
 from vitctl.ingest.write.share import ShareOf
+from vitctl.job_parts import parsed_part
 from vitctl.places import Place
 from vitctl.settings.config import Config
 from vitctl.stage import Runtime
@@ -51,6 +52,7 @@ class ShardConfig(Config):
     share_of      what `val_fraction` is a share of: each class, or all images by a hash of each
                   alone; None is each class where every image has one, else all images
     pixels        what is done to images before they are stored; by default nothing
+    part          as in 2/8: the shards that the second of eight machines makes; None: all
     """
 
     val_fraction: float | None = Field(None, ge=0, lt=1)
@@ -65,6 +67,13 @@ class ShardConfig(Config):
     stratified: bool = False
     share_of: ShareOf | None = None
     pixels: PixelPolicy = AS_IT_IS
+    part: str | None = None
+
+    @field_validator("part")
+    @classmethod
+    def _part_of_parts(cls, part: str | None) -> str | None:
+        """Written in one way, so that it is one id."""
+        return None if part is None else str(parsed_part(part))
 
     @model_validator(mode="after")
     def _one_way_to_split(self) -> Self:
@@ -97,7 +106,7 @@ class ShardConfig(Config):
         return tree
 
 
-LATER = ("val_per_class", "layout", "unlabelled", "stratified", "share_of")
+LATER = ("val_per_class", "layout", "unlabelled", "stratified", "share_of", "part")
 """Settings that the first version did not have."""
 
 

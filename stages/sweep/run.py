@@ -13,7 +13,7 @@ from stages.sweep.grid import expand
 from stages.sweep.plan import SweepPlan
 from stages.sweep.row import is_accuracy, row_of
 from stages.sweep.sentences import emitted_in_a_grid
-from stages.sweep.spec import VERSION, Inputs, SweepConfig, parsed_part
+from stages.sweep.spec import VERSION, Inputs, SweepConfig
 from stages.sweep.trunks import searches_of
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.artifact import load_if_readable
@@ -26,6 +26,7 @@ from vitctl.artifacts.references import plain_name
 from vitctl.artifacts.store import slug
 from vitctl.errors import VitctlError
 from vitctl.events import Caution, Emit, Note, Settings, of_a_part, silent
+from vitctl.job_parts import parsed_part
 from vitctl.places import place
 from vitctl.recipes import pretraining
 from vitctl.recipes.composed import ComposedRuntime
@@ -97,8 +98,7 @@ def planned(
     searches = tuple(searches_of(trunks).values())
     costs = costs_of(trunks, searches, runtime=runtime, store=store)
     if cfg.part is not None:
-        index, count = parsed_part(cfg.part)
-        trunks = parts.part_of(trunks, index=index, count=count)
+        trunks = parts.part_of(trunks, parsed_part(cfg.part))
     return SweepPlan(trunks, costs, cfg.part)
 
 
@@ -186,7 +186,7 @@ def _published(
     recipe = _recipe(cfg, inputs, plan, failed=failed)
     name = runtime.name or slug(f"{plain_name(inputs.dataset)}-sweep", default="sweep")
     if cfg.part is not None and runtime.name is None:
-        name = f"{name}-part-{cfg.part.replace('/', '-of-')}"
+        name = f"{name}-{parsed_part(cfg.part).in_a_name}"
     force = runtime.force or _has_holes(runtime.out)
     with store.open(
         recipe, name=name, out=runtime.out, force=force, emit=emit, resumable=False

@@ -20,8 +20,8 @@ from pydantic import (
 
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.manifest import Parent
-from vitctl.errors import UsageError
 from vitctl.events import Emit
+from vitctl.job_parts import parsed_part
 from vitctl.optim.schedules import CooldownShape
 from vitctl.recipes.composed import SubsetCommand
 from vitctl.settings.config import Config
@@ -198,7 +198,7 @@ class SweepConfig(Config):
     @classmethod
     def _part_of_parts(cls, part: str | None) -> str | None:
         """Written in one way, so that it is one id."""
-        return None if part is None else "{}/{}".format(*parsed_part(part))
+        return None if part is None else str(parsed_part(part))
 
     def identity(self) -> dict[str, Any]:
         """What names a table; datasets are among its inputs, however they were named."""
@@ -206,18 +206,6 @@ class SweepConfig(Config):
         for probe in tree["probes"] or ():
             del probe["data"]
         return tree
-
-
-def parsed_part(text: str) -> tuple[int, int]:
-    """`2/8` -> (2, 8). Raises UsageError."""
-    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip())
-    index, count = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not 1 <= index <= count:
-        raise UsageError(
-            f"--part {quoted(text)} is no part",
-            hint="as in --part 2/8, the second of eight; the first is 1/8, the last 8/8",
-        )
-    return index, count
 
 
 class PretrainCommand(Protocol):

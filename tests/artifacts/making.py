@@ -69,6 +69,20 @@ def dataset_summary(examples: dict[str, int], **changes: Any) -> dict[str, Any]:
     }
 
 
+def part_summary(index: int, count: int) -> dict[str, Any]:
+    """Of a part of a dataset that is called photos."""
+    return {
+        "dataset": "d" * 64,
+        "name": "photos",
+        "index": index,
+        "count": count,
+        "examples": {"train": 3},
+        "shards": {"train": 1},
+        "bytes": 100,
+        "rejected": 0,
+    }
+
+
 def trained(
     store: Store,
     wanted: Recipe,

@@ -25,6 +25,7 @@ FEATURES = {
 }
 CASES = {
     ("dataset", "shard"): ("pretrain --data", dataset_summary({"train": 1})),
+    ("dataset-part", "shard"): ("merge", {}),
     ("dataset", "subset"): ("show", dataset_summary({"train": 1}, classes=0)),
     ("feature-set", "embed"): ("fewshot --features", {**FEATURES, "classes": 2}),
     ("feature-set", "unlabelled"): ("show", {**FEATURES, "classes": 0}),

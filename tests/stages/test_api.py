@@ -46,7 +46,7 @@ def test_looking_at_a_store(store):
     assert api.ls(kind="checkpoint", store=store) == []
     with pytest.raises(UsageError, match="no kind 'datset'") as raised:
         api.ls(kind="datset", store=store)
-    assert raised.value.hint == "did you mean dataset?"
+    assert raised.value.hint == "did you mean dataset or dataset-part?"
     assert api.show(photos, store=store)["id"] == photos.id
     assert api.show(store=store)["id"] in {photos.id, drawings.id}  # made in the same second
     assert api.lineage("photos", store=store).inputs == ()

@@ -16,7 +16,7 @@ from PIL import Image
 from stages import api
 from stages.app import app
 from tests import made
-from tests.artifacts.making import dataset
+from tests.artifacts.making import dataset, part_summary
 from tests.artifacts.making import made as made_artifact
 from tests.artifacts.making import recipe as recipe_of
 from tests.stages.commands import COMMANDS
@@ -42,6 +42,7 @@ RENAMED = {
 OF_ONE = {
     ("pretrain", "source"): "from_",
     ("plan", "source"): "from_",
+    ("merge", "parts"): "parts",
     ("mix", "data"): "datasets",
     ("average", "refs"): "checkpoints",
     ("verify", "ref"): "references",
@@ -141,6 +142,13 @@ def folder(tmp_path_factory):
     rows = [f"{compute},{0.9 / compute**0.3 + 0.1:.5f}" for compute in range(1, 12)]
     (folder / "grid.toml").write_text(_GRID)
     (folder / "runs.csv").write_text("\n".join(["compute,error", *rows]))
+    for index, name in enumerate(("half", "rest"), start=1):
+        made_artifact(
+            store,
+            recipe_of("shard", "dataset-part", part=f"{index}/2"),
+            name=name,
+            summary=part_summary(index, 2),
+        )
     made_artifact(store, recipe_of("scaling-fit", "scaling-fit"), name="law")
     return folder
 
@@ -165,6 +173,16 @@ CASES: dict[str, Case] = {
             set={"val_fraction": 0.2, "shards": 2, "max_pixels": 99},
             runtime={"workers": 0},
             name="small",
+        ),
+    ),
+    "merge": Case(
+        "half rest --max-bad-fraction 0.2 --license CC0-1.0 --out whole --force",
+        lambda: api.merge(
+            "half",
+            "rest",
+            runtime={"max_bad_fraction": 0.2, "about": {"license": "CC0-1.0"}},
+            out="whole",
+            force=True,
         ),
     ),
     "subset": Case(

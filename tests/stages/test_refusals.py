@@ -42,6 +42,11 @@ def late(command: str, refusing: str = "", draft: str | None = None) -> Late:
 
 REFUSED = {
     "shard": Late(lambda: api.shard("pictures"), "stages.shard.run.make_shards"),
+    "merge": Late(
+        lambda: api.merge(api.shard("pictures", set={"part": "1/1"}, runtime={"workers": 0})),
+        "stages.merge.run.check_rejects",
+        draft="shard",
+    ),
     "subset": late("subset"),  # more images than there are
     "dedup": late("dedup"),  # no image is left
     "cluster": late("cluster", draft="embed"),

@@ -13,6 +13,7 @@
     drafts      a directory on its way to being finished
     crew        several processes at one draft or run: process 0 locks, decides and publishes
     staging     files of an artifact on the local disk, for libraries that only read files
+    shared_files  files of one artifact that become files of another
     catalog     what lies in a store, found by id, kind, age, or as an input of another
     store       where artifacts are made, under a name and an id
     newest      the newest of a kind, and what else there is where that is damaged

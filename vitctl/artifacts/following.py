@@ -7,7 +7,14 @@ a command of its own.
 from __future__ import annotations
 
 from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.kinds import CHECKPOINT, DATASET, FEATURE_SET, SCALING_FIT, SWEEP
+from vitctl.artifacts.kinds import (
+    CHECKPOINT,
+    DATASET,
+    DATASET_PART,
+    FEATURE_SET,
+    SCALING_FIT,
+    SWEEP,
+)
 from vitctl.events import Next
 
 _OF_STAGE = {
@@ -23,12 +30,15 @@ _ENOUGH_FOR_A_LAW = 6
 
 
 def following(artifact: Artifact) -> Next:
-    """Training for a dataset with classes, a probe for features with classes, a law for a sweep of
-    enough runs, figures for a fit, measuring for a model; `vitctl show` for everything else."""
+    """Training for a dataset with classes, merging for a part of one, a probe for features with
+    classes, a law for a sweep of enough runs, figures for a fit, measuring for a model; `vitctl
+    show` for everything else."""
     arguments: tuple[str, ...] = ("show",)
     match artifact.kind:
         case DATASET.name if DATASET.summary(artifact).classes:
             arguments = ("pretrain", "--data")
+        case DATASET_PART.name:
+            arguments = ("merge",)
         case FEATURE_SET.name if FEATURE_SET.summary(artifact).classes:
             arguments = ("fewshot", "--features")
         case SWEEP.name if _has_a_law(artifact):

@@ -15,7 +15,16 @@ from typing import Any, get_args
 import typer
 
 from vitctl.artifacts.files import RUN
-from vitctl.artifacts.kinds import CHECKPOINT, DATASET, FEATURE_SET, KINDS, SCALING_FIT, SWEEP, Kind
+from vitctl.artifacts.kinds import (
+    CHECKPOINT,
+    DATASET,
+    DATASET_PART,
+    FEATURE_SET,
+    KINDS,
+    SCALING_FIT,
+    SWEEP,
+    Kind,
+)
 from vitctl.artifacts.manifest import MANIFEST
 from vitctl.artifacts.pasteable import usual_store
 from vitctl.artifacts.references import LATEST
@@ -83,6 +92,11 @@ def artifacts(ctx: typer.Context, incomplete: str) -> Words:
 def datasets(ctx: typer.Context, incomplete: str) -> Words:
     """Datasets."""
     return _named(ctx, incomplete, kind=DATASET)
+
+
+def dataset_parts(ctx: typer.Context, incomplete: str) -> Words:
+    """Parts of datasets."""
+    return _named(ctx, incomplete, kind=DATASET_PART)
 
 
 def checkpoints(ctx: typer.Context, incomplete: str) -> Words:

@@ -337,3 +337,38 @@ TRAINING = (
     TRACK,
 )
 """How to run what trains: fields of `TrainRuntime`."""
+
+# Making a dataset of images
+
+MAX_BAD_FRACTION = Flag(
+    "max_bad_fraction",
+    "Give up if a larger fraction of the images is bad (default: 0.01, or 3 images).",
+)
+_ABOUT = "Describing the dataset"
+ABOUT = (
+    Flag(
+        "about.license",
+        "License of the dataset, for its croissant.json, for example CC-BY-4.0.",
+        panel=_ABOUT,
+        rare=True,
+    ),
+    Flag("about.creator", "Person who made the dataset.", panel=_ABOUT, rare=True),
+    Flag("about.organization", "Organization that made the dataset.", panel=_ABOUT, rare=True),
+    Flag(
+        "about.homepage", "Address of the dataset's page.", metavar="URL", panel=_ABOUT, rare=True
+    ),
+    Flag("about.citation", "How the dataset is cited.", panel=_ABOUT, rare=True),
+    Flag(
+        "about.description",
+        "What the dataset holds (default: how many images of how many classes).",
+        panel=_ABOUT,
+        rare=True,
+    ),
+    Flag(
+        "about.date_published",
+        "Day on which the dataset is published.",
+        metavar="YYYY-MM-DD",
+        panel=_ABOUT,
+        rare=True,
+    ),
+)

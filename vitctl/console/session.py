@@ -117,15 +117,24 @@ class Session:
         return artifacts
 
     def several(
-        self, kind: str, references: Sequence[str] | None, *, option: str
+        self,
+        kind: str,
+        references: Sequence[str] | None,
+        *,
+        option: str,
+        into_one: bool = False,
     ) -> list[Artifact]:
-        """`many` of each of the references, in order; without any that of what is left out."""
+        """`many` of each of the references, in order; without any that of what is left out. With
+        `into_one` a command makes one result of all."""
         artifacts = [
             artifact
             for reference in references or (None,)
-            for artifact in self.many(kind, reference, option=option)
+            for artifact in self._inputs(
+                kind, reference, option=option, stdin=True, of=None, several=True
+            )
         ]
-        self.check_one_place(len(artifacts))
+        if not into_one:
+            self.check_one_place(len(artifacts))
         return artifacts
 
     def named(
@@ -262,20 +271,22 @@ class Session:
 
     # Answers
 
-    def deliver(self, stage: str, cfg: Config, given: Any, *, runtime: Runtime) -> Artifact | None:
+    def deliver(
+        self, stage: str, cfg: Config | None, given: Any, *, runtime: Runtime
+    ) -> Artifact | None:
         """Run `stages.<stage>.run` and print the artifact it made, or with --print-config only
-        the resolved configuration, which is None."""
+        the resolved configuration, which is None. A command without settings has no `cfg`."""
         artifact = self.result_of(stage, cfg, given, runtime=runtime)
         if artifact is not None:
             self.answer(artifact)
         return artifact
 
     def result_of(
-        self, stage: str, cfg: Config, given: Any, *, runtime: Runtime
+        self, stage: str, cfg: Config | None, given: Any, *, runtime: Runtime
     ) -> Artifact | None:
         """Like `deliver`, for a command that prints something else of the artifact; None where the
         configuration was printed."""
-        if self.options.print_config:
+        if cfg is not None and self.options.print_config:
             self.print_config(cfg)
             return None
         signals.go_on()
@@ -284,7 +295,7 @@ class Session:
             "settings",
             {
                 "stage": stage,
-                **cfg.model_dump(mode="json"),
+                **({} if cfg is None else cfg.model_dump(mode="json")),
                 # When to save, say: a disk, what is copied to it, and the threads that read it each
                 # may have of its own.
                 "runtime": runtime.model_dump(mode="json", exclude={"out", "workers", "cache_dir"}),
@@ -293,7 +304,8 @@ class Session:
             hint="give all processes the same flags and files",
         )
         run: Callable[..., Artifact] = importlib.import_module(f"stages.{stage}.run").run
-        artifact = run(cfg, given, store=self.store, runtime=runtime, emit=self._with_store)
+        settings = () if cfg is None else (cfg,)
+        artifact = run(*settings, given, store=self.store, runtime=runtime, emit=self._with_store)
         # A signal to one of several processes ends all of them, or, from here on, none: process 0
         # answers once all have come here.
         signals.settle()

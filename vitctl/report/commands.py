@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from vitctl.artifacts import Parent, Run
 from vitctl.artifacts.ancestry import SOURCE
 from vitctl.artifacts.kinds import IMAGE_HASHES, KINDS
+from vitctl.artifacts.kinds.dataset_part import DatasetPart
 from vitctl.artifacts.references import plain_name
 from vitctl.model import variants
 from vitctl.places import place
@@ -75,6 +76,8 @@ _WORD_OF = {
     "--labels": "LABELS",
     "--ids": "IDS",
 }
+SHARD, MERGE = "shard", "merge"
+"""The second finishes what the first began, in its name."""
 _LATEST = frozenset({"latest", "ckpt", "-"})
 
 
@@ -123,6 +126,7 @@ class _Writer:
         every = self._inputs(subject)
         inputs = list(every)
         out = command.split(" ")
+        merges = command == MERGE
         flag: str | None = None
         rest = iter(_typed(subject)[len(out) :])
         for word in rest:
@@ -141,10 +145,23 @@ class _Writer:
                 else:
                     out.append(word)
                 continue
-            out.append(self._value(word, flag, inputs))
+            if flag is not None or not merges:  # parts have names of their own here
+                out.append(self._value(word, flag, inputs))
             flag = None
+        if merges:
+            out += self._parts_of(subject)
         out += self._left_out(inputs, every, subject)
         return ["vitctl", *out]
+
+    def _parts_of(self, dataset: ReportEntry) -> list[str]:
+        """What names the parts that a dataset was merged from, which are no inputs of it."""
+        parts = [
+            (one.summary.index, one.label)
+            for one in self.contents.subjects
+            if isinstance(one.summary, DatasetPart) and one.summary.dataset == dataset.id
+        ]
+        whole = "the parts of the dataset, which vitctl shard --part makes"
+        return [name for _, name in sorted(parts)] or [self._placeholder("parts", "", whole)]
 
     def _inputs(self, subject: ReportEntry) -> list[Input]:
         """What a subject was made from; of what its command made on the way, the inputs of that."""
@@ -295,7 +312,8 @@ def _command(subject: ReportEntry) -> str | None:
 
 def _is_of_stage(subject: ReportEntry, typed: str) -> bool:
     artifact = subject.artifact
-    return artifact is not None and artifact.manifest.stage == typed.replace(" ", "-")
+    stage = SHARD if typed == MERGE else typed.replace(" ", "-")
+    return artifact is not None and artifact.manifest.stage == stage
 
 
 def _is_on_the_way(subject: ReportEntry) -> bool:
@@ -306,7 +324,9 @@ def _is_on_the_way(subject: ReportEntry) -> bool:
         return True
     if typed is None:
         return False
-    return not _is_of_stage(subject, typed) or (known is not None and typed not in known.commands)
+    return not _is_of_stage(subject, typed) or (
+        known is not None and typed.replace(" ", "-") not in known.stages
+    )
 
 
 def _stem(role: str) -> str:

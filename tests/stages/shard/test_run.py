@@ -198,7 +198,7 @@ def test_a_half_written_shard_is_made_again(source, store, monkeypatch):
     ("total", "allowed"), [(3, 0), (5, 1), (14, 3), (99, 3), (300, 3), (1000, 10)]
 )
 def test_a_few_bad_images_are_allowed_however_few_there_are(total, allowed):
-    from stages.shard.shards import allowed_rejects
+    from vitctl.ingest.write.rejects import allowed_rejects
 
     assert int(allowed_rejects(None, total=total)) == allowed
     assert allowed_rejects(0.0, total=total) == 0

@@ -14,6 +14,7 @@ from stages.sweep.trunks import branches_by_cost, label, searches_of
 from tests.stages.sweep.grids import GRID, IMAGES, config
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Note
+from vitctl.job_parts import JobPart
 from vitctl.model import accounting
 from vitctl.settings.overrides import build, read_toml, to_toml
 from vitctl.settings.trees import merge
@@ -270,7 +271,7 @@ def test_a_model_may_have_a_rate_of_its_own():
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
 def test_parts_divide_the_grid(count):
     every = trunks(axes={"seed": [0, 1]})
-    divided = [part_of(every, index=i, count=count) for i in range(1, count + 1)]
+    divided = [part_of(every, JobPart(i, count)) for i in range(1, count + 1)]
     assert sorted(t.label for part in divided for t in part) == sorted(t.label for t in every)
     assert all(divided)
     for part in divided:  # in the order of the grid
@@ -281,7 +282,7 @@ def test_parts_divide_the_grid(count):
 def test_parts_are_nearly_as_even_as_can_be():
     """Graham's bound, against the best of all divisions."""
     every = trunks(axes={"seed": [0, 1]})
-    loads = [sum(t.flops for t in part_of(every, index=i, count=2)) for i in (1, 2)]
+    loads = [sum(t.flops for t in part_of(every, JobPart(i, 2))) for i in (1, 2)]
     total = sum(loads)
     best = min(
         max(chosen, total - chosen)
@@ -294,5 +295,5 @@ def test_parts_are_nearly_as_even_as_can_be():
 
 def test_more_parts_than_trunks_are_refused():
     with pytest.raises(UsageError, match="has 4 trunks") as caught:
-        part_of(trunks(), index=5, count=9)
+        part_of(trunks(), JobPart(5, 9))
     assert "--part 4/4" in caught.value.hint

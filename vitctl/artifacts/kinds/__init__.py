@@ -11,6 +11,7 @@
     sweep       the summary of a table of trained models
     export      the summary of an export
     plots       the summary of drawn figures
+    dataset_part  the summary of a part of a dataset
     image_hashes  the summary of hashes of a dataset's images
     schema      the JSON schema of artifacts, made from all summaries
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from vitctl.artifacts.kinds.batch import Batch
     from vitctl.artifacts.kinds.checkpoint import Checkpoint
     from vitctl.artifacts.kinds.dataset import Dataset
+    from vitctl.artifacts.kinds.dataset_part import DatasetPart
     from vitctl.artifacts.kinds.evaluation import Evaluation
     from vitctl.artifacts.kinds.export import Export
     from vitctl.artifacts.kinds.feature_set import FeatureSet
@@ -46,6 +48,12 @@ def _dataset() -> type[Dataset]:
     from vitctl.artifacts.kinds.dataset import Dataset
 
     return Dataset
+
+
+def _dataset_part() -> type[DatasetPart]:
+    from vitctl.artifacts.kinds.dataset_part import DatasetPart
+
+    return DatasetPart
 
 
 def _checkpoint() -> type[Checkpoint]:
@@ -126,9 +134,16 @@ _WITH_WEIGHTS = (*_TRAINING, "import", "average")
 DATASET = Kind(
     "dataset",
     "a dataset",
-    ("shard", "subset", "mix", "dedup", "cluster"),
+    ("shard", "merge", "subset", "mix", "dedup", "cluster"),
     _dataset,
     "vitctl shard SRC",
+)
+DATASET_PART = Kind(
+    "dataset-part",
+    "a part of a dataset",
+    ("shard --part",),
+    _dataset_part,
+    "vitctl shard SRC --part 1/8",
 )
 CHECKPOINT = Kind(
     "checkpoint",
@@ -212,6 +227,7 @@ KINDS: dict[str, Kind[Any]] = {
     kind.name: kind
     for kind in (
         DATASET,
+        DATASET_PART,
         CHECKPOINT,
         FEATURE_SET,
         FEWSHOT,

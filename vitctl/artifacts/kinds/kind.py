@@ -23,7 +23,7 @@ class Kind(Generic[S]):
 
     name      as manifests have it
     phrase    what one is called in a sentence, with its article
-    commands  those that make one, as they are typed
+    commands  those that make one, as they are typed; with a flag where only that makes one
     load      imports the class of its summary, which most commands do without
     example   a command line that makes one; None for what is only made on the way
     line      imports the part of that class that has the words, where the whole is large
@@ -53,7 +53,7 @@ class Kind(Generic[S]):
     @property
     def stages(self) -> tuple[str, ...]:
         """The folders of a store that have those that commands answered with."""
-        return tuple(command.replace(" ", "-") for command in self.commands)
+        return tuple(command.partition(" --")[0].replace(" ", "-") for command in self.commands)
 
     def summary(self, artifact: Artifact) -> S:
         """The typed summary of an artifact of this kind.

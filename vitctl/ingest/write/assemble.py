@@ -16,12 +16,10 @@ from vitctl.data.dataset import (
     keys_name,
     labels_name,
 )
-from vitctl.data.order import sample_key
 from vitctl.errors import InputError
-from vitctl.ingest.columns import Entries
 from vitctl.ingest.pixels.policy import TREATMENTS, Treatment
-from vitctl.ingest.write.shard_plan import Unit
-from vitctl.ingest.write.shard_writer import ShardReport, added_up
+from vitctl.ingest.write.finished import FinishedShard, padded
+from vitctl.ingest.write.shard_writer import added_up
 from vitctl.ingest.write.tfds_files import description_files
 
 
@@ -61,41 +59,41 @@ class SourceOutcome:
 
 
 def assemble(
-    units: Sequence[Unit],
-    reports: Sequence[ShardReport],
+    shards: Sequence[FinishedShard],
     *,
     classes: Sequence[str],
     titles: tuple[str, ...] | None,
     multi_label: bool = False,
 ) -> SourceOutcome:
-    """What the shards hold, rejects left out. A split without any usable image is not part of the
-    dataset; where no split has one, `InputError` is raised."""
-    parts: dict[Split, list[Entries]] = {unit.split: [] for unit in units}
-    for unit, report in zip(units, reports, strict=True):
-        usable = np.ones(len(unit.entries), bool)
-        usable[[reject.position for reject in report.rejects]] = False
-        parts[unit.split].append(unit.entries.where(usable))
-    unusable = tuple(split for split, own in parts.items() if not any(map(len, own)))
-    if len(unusable) == len(parts):
+    """What the shards hold, those of a split in their order. A split without any usable image is
+    not part of the dataset; where no split has one, `InputError` is raised."""
+    by_split: dict[Split, list[FinishedShard]] = {}
+    for shard in shards:
+        by_split.setdefault(shard.split, []).append(shard)
+    unusable = tuple(
+        split for split, own in by_split.items() if not any(len(shard.keys) for shard in own)
+    )
+    if len(unusable) == len(by_split):
         raise InputError("no image is usable")
     for split in unusable:
-        del parts[split]
+        del by_split[split]
+    reports = [shard.report for shard in shards]
     treatments = added_up(report.treatments for report in reports)
-    counts = (part.label_counts for own in parts.values() for part in own if len(part))
-    width = max((int(count.max()) for count in counts), default=1) or 1
+    used = (shard.labels for own in by_split.values() for shard in own)
+    width = max((labels.shape[1] for labels in used), default=1) or 1
     info = DatasetInfo(
         classes=tuple(classes),
         class_titles=titles,
         multi_label=multi_label,
         max_labels=width,
-        splits={split: _split_info(split, units, reports) for split in parts},
+        splits={split: _split_info(own) for split, own in by_split.items()},
     )
     return SourceOutcome(
         info=info,
-        keys={split: np.concatenate([_keys(part) for part in own]) for split, own in parts.items()},
+        keys={s: np.concatenate([shard.keys for shard in own]) for s, own in by_split.items()},
         labels={
-            split: np.concatenate([_padded(part, width) for part in own])
-            for split, own in parts.items()
+            split: np.concatenate([padded(shard.labels, width) for shard in own])
+            for split, own in by_split.items()
         },
         converted=added_up(report.converted for report in reports),
         differ=added_up(report.differ for report in reports),
@@ -106,22 +104,8 @@ def assemble(
     )
 
 
-def _split_info(split: Split, units: Sequence[Unit], reports: Sequence[ShardReport]) -> SplitInfo:
-    own = [r for u, r in zip(units, reports, strict=True) if u.split == split]
+def _split_info(shards: Sequence[FinishedShard]) -> SplitInfo:
     return SplitInfo(
-        shard_lengths=tuple(report.records for report in own),
-        record_bytes=sum(report.record_bytes for report in own),
+        shard_lengths=tuple(shard.report.records for shard in shards),
+        record_bytes=sum(shard.report.record_bytes for shard in shards),
     )
-
-
-def _keys(entries: Entries) -> NDArray[np.uint64]:
-    return np.fromiter(map(sample_key, map(bytes.decode, entries.ids)), "<u8", len(entries))
-
-
-def _padded(entries: Entries, width: int) -> NDArray[np.int32]:
-    """int32[n, width], -1 where an image has fewer labels."""
-    padded = np.full((len(entries), width), -1, "<i4")
-    counts = entries.label_counts
-    places = np.arange(len(entries.labels)) - np.repeat(entries.label_ends - counts, counts)
-    padded[entries.rows_of_labels, places] = entries.labels
-    return padded

@@ -26,17 +26,23 @@ _MAX_SHARDS = 100_000  # the file names have five digits
 
 
 @dataclass(frozen=True, eq=False)
-class Unit:
-    """The work of one shard. The labels of `entries` are the numbers of classes."""
+class NumberedShard:
+    """Shard `index`, from 0, of so many `shards` of a split."""
 
     split: Split
     index: int
     shards: int
-    entries: Entries
 
     @property
     def file_name(self) -> str:
         return shard_name(self.split, index=self.index, shards=self.shards)
+
+
+@dataclass(frozen=True, eq=False)
+class Unit(NumberedShard):
+    """The work of one shard. The labels of `entries` are the numbers of classes."""
+
+    entries: Entries
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from vitctl.ingest.pixels.policy import Treatment
 from vitctl.ingest.pixels.prepare import prepare
 from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.ingest.trees import own_output
-from vitctl.ingest.write.shard_plan import Unit
+from vitctl.ingest.write.shard_plan import NumberedShard, Unit
 from vitctl.pixels.header import BadImageError, check_head
 from vitctl.pixels.picture_mark import is_marked
 from vitctl.places import Place, nofollow
@@ -242,8 +242,12 @@ def finish_report(
 ) -> ShardReport:
     """Write what came out of a unit: from then on its shard is finished."""
     report = ShardReport(**contents.model_dump(), file_bytes=file.file_bytes, sha256=file.sha256)
-    report_path(directory, unit).write_atomic(report.model_dump_json().encode())
+    write_report(directory, unit, report)
     return report
+
+
+def write_report(directory: Place, shard: NumberedShard, report: ShardReport) -> None:
+    report_path(directory, shard).write_atomic(report.model_dump_json().encode())
 
 
 @contextmanager
@@ -282,23 +286,30 @@ def finished_reports(directory: Place, units: Sequence[Unit]) -> list[ShardRepor
     def one(unit: Unit) -> ShardReport | None:
         return finished_report(directory, unit)
 
-    reported = {report.name for report in (directory / REPORTS).children()}  # most often none is
-    finished = [unit for unit in units if report_path(directory, unit).name in reported]
+    names = {report.name for report in (directory / REPORTS).children()}  # most often none is
+    finished = [unit for unit in units if report_path(directory, unit).name in names]
     reports = dict(zip((u.file_name for u in finished), directory.each(one, finished), strict=True))
     return [reports.get(unit.file_name) for unit in units]
 
 
 def finished_report(directory: Place, unit: Unit) -> ShardReport | None:
     """The report of a shard that an earlier run finished, None if it has to be made."""
+    report = reported(directory, unit)
+    if report is None or report.records + len(report.rejects) != len(unit.entries):
+        return None
+    return report
+
+
+def reported(directory: Place, shard: NumberedShard) -> ShardReport | None:
+    """What is reported of a shard that is there, whole; else None."""
     try:
         report = ShardReport.model_validate(
-            strict_json.loads(report_path(directory, unit).read_bytes())
+            strict_json.loads(report_path(directory, shard).read_bytes())
         )
-        size = (directory / unit.file_name).stat().st_size
+        size = (directory / shard.file_name).stat().st_size
     except (OSError, ValueError):
         return None
-    whole = size == report.file_bytes
-    return report if whole and report.records + len(report.rejects) == len(unit.entries) else None
+    return report if size == report.file_bytes else None
 
 
 def added_up(counts: Iterable[Mapping[K, int]]) -> dict[K, int]:
@@ -309,8 +320,8 @@ def added_up(counts: Iterable[Mapping[K, int]]) -> dict[K, int]:
     return dict(sorted(total.items()))
 
 
-def report_path(directory: Place, unit: Unit) -> Place:
-    name = f"{unit.split}-{unit.index:05d}-of-{unit.shards:05d}.json"
+def report_path(directory: Place, shard: NumberedShard) -> Place:
+    name = f"{shard.split}-{shard.index:05d}-of-{shard.shards:05d}.json"
     return directory / REPORTS / f"{TEMPORARY}{name}"
 
 

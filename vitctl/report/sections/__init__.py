@@ -9,6 +9,7 @@
     scaling_fit   the law with intervals, its forecasts, what it advises
     scaling_plot  drawn figures, as pictures
     dataset       counts, some images, what a search for duplicates left out
+    dataset_part  parts of datasets, made by several machines
     image_hashes  hashes that duplicates are searched by
     feature_set   features that were stored
     export        files for other libraries
@@ -25,6 +26,7 @@ from vitctl.artifacts.kinds import (
     BATCH,
     CHECKPOINT,
     DATASET,
+    DATASET_PART,
     EVALUATION,
     EXPORT,
     FEATURE_SET,
@@ -39,6 +41,7 @@ from vitctl.report.sections import (
     batch,
     checkpoint,
     dataset,
+    dataset_part,
     evaluation,
     export,
     feature_set,
@@ -62,6 +65,7 @@ SECTIONS: dict[str, Section] = {
     SCALING_FIT.name: scaling_fit.SECTION,
     SCALING_PLOT.name: scaling_plot.SECTION,
     DATASET.name: dataset.SECTION,
+    DATASET_PART.name: dataset_part.SECTION,
     IMAGE_HASHES.name: image_hashes.SECTION,
     FEATURE_SET.name: feature_set.SECTION,
     EXPORT.name: export.SECTION,
