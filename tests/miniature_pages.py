@@ -26,7 +26,7 @@ TRAIN_A_CLASS, VAL_A_CLASS = 40, 5
 
 _MODEL = ("width=16", "depth=6", "mlp_dim=32", "heads=2", "position=learned")
 _SMALL_RUN = (
-    "--batch", "8", "--res", "32", "--warmup", "2", "--name", "S-16", "--checkpoint-every", "4",
+    "--batch", "8", "--res", "32", "--warmup", "2", "--checkpoint-every", "4",
     "--keep-every", "4", "--eval-every", "20",
     *(word for setting in _MODEL for word in ("--set", f"model.{setting}")),
 )  # fmt: skip
@@ -44,7 +44,18 @@ REWRITTEN = (
     (r"--res 256\b", "--res 32"),
     (r"--step 1200\b", "--step 12"),
     (r"--classes 1000 --per-class 1000\b", "--classes 3 --per-class 2"),
+    (
+        r"shard artifacts/shard/photos-[0-9a-f]{8}",
+        "shard $(ls -d artifacts/shard/photos-???????? | tail -1)",
+    ),
     (r"\bartifacts/shard/photos-[0-9a-f]{8}", "artifacts/shard/photos"),
+    (r"^vitctl evaluate \|", "vitctl evaluate --from S-16@36 |"),
+    (r"\bS-16-24000\b", "cooled"),
+    (r"(vitctl advise .*v5e:4x4)( --data photos)?", r"\1 --examples 1.28M --classes 1000"),
+    (r"~/photos --unlabelled", "~/album --unlabelled"),
+    (r"\"\$images\"", "album"),
+    (r"-k 1000?\b", "-k 3"),
+    (r"\b(LABELLED|REF)\b", "photos"),
 )
 """Of a line: numbers of a real run, and words that stand for what a reader fills in."""
 
@@ -52,6 +63,7 @@ REWRITTEN = (
 _WORLD = """
 vitctl shard photos/ --name photos
 for name in drawings pets flowers; do vitctl shard $name/ --name $name; done
+vitctl shard album/ --name album --unlabelled --val-fraction 0.05
 vitctl pretrain --model S16 --data photos --steps 40
 vitctl cooldown --from S-16@36 --steps 2 --name cooled
 vitctl evaluate --from S-16@36 --data photos
@@ -85,6 +97,7 @@ def main() -> None:
     command = sys.argv[2:]
     if verb == "pretrain" and "--model" in command and "test" not in command:
         sys.argv += _SMALL_RUN
+        sys.argv += [] if "--name" in command else ["--name", "S-16"]
         # The newest dataset is one that a line above has made: then it would be another run.
         piped = stat.S_ISFIFO(os.fstat(0).st_mode)
         sys.argv += [] if piped or "--data" in command else ["--data", "photos"]
@@ -115,6 +128,8 @@ def build(folder: Path, environment: dict[str, str]) -> None:
 
     for number, source in enumerate(("photos", "drawings", "pets", "flowers")):
         _photos(folder / source, seed=number)
+    for number in range(40):
+        _image(folder / "album" / f"{number}.jpg", seed=5000 + number, tint=number)
     (folder / "page.jpg").write_text("<!DOCTYPE html><html>not found</html>")
     for name in ("cat.jpg", "photo.jpg", "other.png"):
         _image(folder / name, seed=9)

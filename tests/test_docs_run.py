@@ -31,6 +31,8 @@ NOT_RUN = {
     ("sweep.md", "/shared/store"): "needs an array job; tests/test_clusters.py",
     ("cloud.md", "vitctl"): "needs a bucket; tests/stages/test_cloud.py",
     ("watching.md", "vitctl"): "needs a service; tests/train/telemetry",
+    ("README.md", "vitctl vtab"): "takes 1,000 images of each dataset; tests/stages/vtab",
+    ("vtab.md", "vitctl vtab"): "takes 1,000 images of each dataset; tests/stages/vtab",
     ("processes.md", "vitctl"): "needs two machines; tests/processes",
 }
 """What lines of a page hold that do not run here, and why."""
