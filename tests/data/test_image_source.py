@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def asks_for_a_member(source: str) -> bool:
     return any(
         isinstance(node, ast.Call)
         and ast.unparse(node.func) == "isinstance"
-        and any(name in ast.unparse(node.args[1]) for name in ("Dataset", "Subset"))
+        and re.search(r"(Dataset|Subset)\b", ast.unparse(node.args[1]))
         for node in ast.walk(ast.parse(source))
     )
 

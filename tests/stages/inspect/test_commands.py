@@ -63,7 +63,7 @@ def test_ls_is_a_table_and_its_names_can_be_given_back(vitctl, family):
 def test_ls_of_a_kind_there_is_not(vitctl, family):
     code, out, err = vitctl("ls", "--kind", "datset")
     assert (code, out) == (2, "")
-    assert "did you mean dataset?" in err
+    assert "did you mean dataset or dataset-part?" in err
 
 
 def test_show_tells_everything_and_survives_damage(vitctl, family):
