@@ -158,7 +158,8 @@ def _gather(
                     f"({stop.reason})",
                     hint="the same command goes on from there",
                 )
-            entry = next(e for e in artifact.manifest.files if e.path == shard.file_name)
+            entry = artifact.manifest.file(shard.file_name)
+            assert entry is not None
             way = share_file(artifact, entry, draft.path / shard.file_name)
             write_report(draft.path, shard, shard.report)
             how[way] += 1

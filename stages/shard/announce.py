@@ -12,6 +12,7 @@ from vitctl.ingest.listing import Listing
 from vitctl.ingest.litter import MISNAMED, NAMED, kinds_in_words
 from vitctl.ingest.write.shard_plan import Splitting, Unit
 from vitctl.job_parts import JobPart
+from vitctl.text.quantities import first_few
 from vitctl.text.quoting import quoted
 
 _KINDS_SHOWN = 8
@@ -62,8 +63,7 @@ def _case_twins(classes: Sequence[str]) -> list[str]:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+    return first_few(names, most=_NAMES_SHOWN)
 
 
 def announce_plan(

@@ -125,6 +125,10 @@ class Manifest(Config):
     def parent(self, role: str) -> Parent | None:
         return next((p for p in self.parents if p.role == role), None)
 
+    def file(self, path: str) -> FileEntry | None:
+        """The file of this path, or None."""
+        return next((entry for entry in self.files if entry.path == path), None)
+
 
 def digest_of(files: tuple[FileEntry, ...] | list[FileEntry]) -> str:
     """sha256 over the sorted (path, size, sha256) of the files that are not volatile."""

@@ -103,7 +103,7 @@ class StoredPrints:
             first = index * info.rows_a_part
             rows = min(info.rows_a_part, info.examples - first)
             try:
-                entry = next((e for e in self.artifact.manifest.files if e.path == name), None)
+                entry = self.artifact.manifest.file(name)
                 if entry is None or sha256_file(self.artifact.path / name) != (
                     entry.size,
                     entry.sha256,

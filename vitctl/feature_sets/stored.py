@@ -176,7 +176,7 @@ class StoredFeatures:
         """Raise InputError unless a file has the bytes that were published."""
         if name in self._checked:
             return
-        entry = next((e for e in self.artifact.manifest.files if e.path == name), None)
+        entry = self.artifact.manifest.file(name)
         try:
             whole = entry is not None and sha256_file(self.artifact.path / name) == (
                 entry.size,

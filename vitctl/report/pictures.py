@@ -128,7 +128,7 @@ def _tile(data: bytes, classes: tuple[str, ...], album: Album) -> Tile:
 def sheet_of(artifact: Artifact, name: str, album: Album, *, lossless: bool = False) -> str | None:
     """A picture that lies in an artifact, made anew without what else its file holds; None where
     it has none, or the page is full. Raises InputError if it is not what was published."""
-    entry = next((entry for entry in artifact.manifest.files if entry.path == name), None)
+    entry = artifact.manifest.file(name)
     if entry is None:
         return None
     artifact.require_files(name.__eq__)

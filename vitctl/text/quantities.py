@@ -65,6 +65,12 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def first_few(names: Sequence[str], *, most: int) -> str:
+    """`a, b, c and 1,204 more`."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def show_bytes(count: int) -> str:
     """Bytes, in units of 1024."""
     value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]

@@ -21,8 +21,10 @@ from vitctl.data.dataset import Split
 from vitctl.ingest.litter import IMAGE_ENDINGS
 from vitctl.text.textfiles import Text
 
-ClassFiles = Mapping[str, dict[int, str] | list[str]]
-"""Path of a file -> names of classes, by their numbers or in its order."""
+ClassNames = dict[int, str] | list[str]
+"""Names of classes, by their numbers or in the order of a file."""
+ClassFiles = Mapping[str, ClassNames]
+"""Path of a file -> names of classes."""
 
 ListedSplit = Split | Literal["trainval"]
 """trainval is both train and val, for those who do not choose by val."""
@@ -39,7 +41,8 @@ _SPLIT = re.compile(
 _ENDS = "|".join(ending[1:] for ending in sorted(IMAGE_ENDINGS))
 _PATH_AND_REST = re.compile(rf"(.*?\.(?:{_ENDS}))(?:[ \t,;]+(.*))?", re.IGNORECASE)
 _INTEGER = re.compile(r"-?\d{1,9}")
-_KEYED = ("images.txt", "image_class_labels.txt", "train_test_split.txt")
+KEYED = ("images.txt", "image_class_labels.txt", "train_test_split.txt")
+"""Names of the files that `keyed_list` joins."""
 _CLASS_FILES = re.compile(
     r"(class(es)?([_-]?names?)?|labels?([_-]?(names?|map))?|names|categories\w*|wnids|synsets?)"
 )
@@ -82,17 +85,12 @@ def named_split(path: str) -> tuple[ListedSplit | None, str]:
     return kinds.pop(), os.path.join(folder, kind + ending.lower())
 
 
-def keyed_files() -> tuple[str, ...]:
-    """Names of the files that `keyed_list` joins."""
-    return _KEYED
-
-
 def may_be_list(path: str) -> bool:
     """Whether a text file may be a list of images, or of classes, by its name."""
     name = os.path.basename(path).lower()
     if not name.endswith(".txt"):
         return False
-    return name in _KEYED or names_classes(path) or named_split(path)[0] is not None
+    return name in KEYED or names_classes(path) or named_split(path)[0] is not None
 
 
 def names_classes(path: str) -> bool:
@@ -141,7 +139,7 @@ def _columns(rests: Sequence[str]) -> tuple[list[str], ...]:
 def keyed_list(texts: Mapping[str, Text], folder: str) -> ImageList | None:
     """The images of CUB-200-2011 and NABirds, whose files in `folder` join a number or another key
     with a path, a class, and 1 for images to train on. None for other files."""
-    tables = [_pairs(texts.get(os.path.join(folder, name))) for name in _KEYED]
+    tables = [_pairs(texts.get(os.path.join(folder, name))) for name in KEYED]
     images, labels, in_train = tables
     if not images or not labels:
         return None
@@ -151,7 +149,7 @@ def keyed_list(texts: Mapping[str, Text], folder: str) -> ImageList | None:
         keys = [key for key in keys if key in in_train]
         splits = ["train" if in_train[key] == "1" else "test" for key in keys]
     return ImageList(
-        os.path.join(folder, _KEYED[0]),
+        os.path.join(folder, KEYED[0]),
         [_relative(images[key]) for key in keys],
         ([labels[key] for key in keys],),
         splits,
@@ -165,14 +163,19 @@ def _pairs(text: Text | None) -> dict[str, str]:
     return {row[0]: row[1] for row in rows if len(row) == 2}
 
 
-def class_names(text: Text) -> dict[int, str] | list[str]:
+def class_names(text: Text) -> ClassNames:
     """Names of classes by the numbers that a list has before or after them, else in its order."""
     lines = [line.strip() for _, line in text.numbered()]
-    for number, name in ((r"(?P<number>\d{1,9})", r"(?P<name>\S.*)"),):
-        for pattern in (rf"{number}[ \t:,]+{name}", rf"{name}[ \t:,]+{number}"):
-            matches = [re.fullmatch(pattern, line) for line in lines]
-            if lines and all(matches):
-                names = {int(match["number"]): match["name"] for match in matches if match}
-                if len(names) == len(lines):
-                    return {number: _relative(name) for number, name in names.items()}
+    number, name = r"(?P<number>\d{1,9})", r"(?P<name>\S.*)"
+    for pattern in (rf"{number}[ \t:,]+{name}", rf"{name}[ \t:,]+{number}"):
+        matches = [re.fullmatch(pattern, line) for line in lines]
+        if lines and all(matches):
+            names = {int(match["number"]): _relative(match["name"]) for match in matches if match}
+            if len(names) == len(lines):
+                return names
     return [_relative(line) for line in lines]
+
+
+def distinct(names: ClassNames) -> set[str]:
+    """The names, each once."""
+    return set(names.values() if isinstance(names, dict) else names)

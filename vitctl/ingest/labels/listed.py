@@ -29,9 +29,10 @@ from vitctl.ingest.labels.image_lists import (
 )
 from vitctl.ingest.labels.label_file import FittedLabels
 from vitctl.ingest.labels.label_paths import Paths, split_of_name
-from vitctl.ingest.labels.listed_classes import called, folder_classes
+from vitctl.ingest.labels.listed_classes import called, folder_classes, in_common
 from vitctl.ingest.labels.mat_lists import mat_lists
 from vitctl.ingest.reading.matlab import Variables
+from vitctl.text.quantities import first_few
 from vitctl.text.textfiles import Text
 
 _SHOWN = 4
@@ -265,10 +266,9 @@ def _chosen(kinds: Sequence[_Kind], *, shown: str, command: str, strict: bool) -
 def _refuse(kinds: Sequence[_Kind], *, shown: str, command: str) -> None:
     what = "labels" if kinds[0].labelled else "splits"
     patterns = [pattern_of([one.path for one in kind.lists]) for kind in kinds]
-    more = f" and {len(kinds) - _SHOWN} more" if len(kinds) > _SHOWN else ""
     raise InputError(
         f"lists in {shown} say different {what} of the same images: "
-        f"{', '.join(patterns[:_SHOWN])}{more}",
+        f"{first_few(patterns, most=_SHOWN)}",
         hint=f"choose one: vitctl shard {command} "
         f"--labels {shlex.quote(os.path.join(command.strip(chr(39)), patterns[0]))}",
     )
@@ -282,20 +282,14 @@ def pattern_of(paths: Sequence[str]) -> str:
     folders = {os.path.dirname(path) for path in paths}
     folder = folders.pop() if len(folders) == 1 else ""
     names = [os.path.relpath(path, folder) if folder else path for path in paths]
-    begin = re.sub(r"[A-Za-z]+$", "", _common(names))
+    begin = re.sub(r"[A-Za-z]+$", "", names[0][: in_common(names)])
     rests = [name[len(begin) :] for name in names]
-    end = re.sub(r"^[A-Za-z]+", "", _common([rest[::-1] for rest in rests])[::-1])
+    at_the_end = in_common([rest[::-1] for rest in rests])
+    end = re.sub(r"^[A-Za-z]+", "", rests[0][len(rests[0]) - at_the_end :])
     if any("/" in rest for rest in rests):
         begin, rests, end = "", names, ""
     middles = [rest.removesuffix(end) for rest in rests]
     return os.path.join(folder, f"{begin}{{{','.join(middles)}}}{end}")
-
-
-def _common(texts: Sequence[str]) -> str:
-    """The longest text with which all begin."""
-    first, last = min(texts), max(texts)
-    pairs = enumerate(zip(first, last, strict=False))
-    return first[: next((place for place, (a, b) in pairs if a != b), len(first))]
 
 
 def _read(kind: _Kind, ids: Sequence[str], *, class_files: ClassFiles) -> ListedLabels:

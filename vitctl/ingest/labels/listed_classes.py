@@ -6,9 +6,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
+from typing import TypeVar
 
 from vitctl.ingest.folder_layout import split_named
-from vitctl.ingest.labels.image_lists import ClassFiles
+from vitctl.ingest.labels.image_lists import ClassFiles, distinct
+
+Items = TypeVar("Items", str, list[str])
 
 
 def called(
@@ -78,23 +81,24 @@ def folder_classes(ids: Sequence[str], class_files: ClassFiles) -> list[str] | N
     """The class of each image by its folders: the path that a list of classes has, else the first
     folder that not all images share and that is no split. None where there are none."""
     folders = [os.path.dirname(path).split("/") if "/" in path else [] for path in ids]
-    shared = _shared(folders)
+    shared = in_common(folders)
     inner = [folder[shared:] for folder in folders]
     if all(inner) and all(split_named(parts[0]) for parts in inner):
         inner = [parts[1:] for parts in inner]
     if not inner or not all(inner):
         return None
     for names in class_files.values():
-        values = set(names.values() if isinstance(names, dict) else names)
         own = ["/".join(parts) for parts in inner]
-        if set(own) <= values:
+        if set(own) <= distinct(names):
             return own
     first = [parts[0] for parts in inner]
     return first if len(set(first)) > 1 else None
 
 
-def _shared(folders: Sequence[list[str]]) -> int:
-    """How many first folders all paths have in common."""
-    first, last = min(folders, default=()), max(folders, default=())
+def in_common(sequences: Sequence[Items]) -> int:
+    """How many first items, letters of texts or folders of paths, all have in common."""
+    if not sequences:
+        return 0
+    first, last = min(sequences), max(sequences)
     pairs = enumerate(zip(first, last, strict=False))
     return next((place for place, (a, b) in pairs if a != b), min(len(first), len(last)))

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from vitctl.errors import InputError
 from vitctl.ingest.labels.image_lists import (
+    KEYED,
+    ClassNames,
     class_names,
-    keyed_files,
     names_classes,
 )
 from vitctl.ingest.labels.label_file import FittedLabels
@@ -60,14 +61,14 @@ class NamedLists:
 
 def is_list_file(path: Path) -> bool:
     """Whether a single file that `--labels` names is read here, and is no table."""
-    return path.suffix.lower() == ".mat" or path.name.lower() in keyed_files()
+    return path.suffix.lower() == ".mat" or path.name.lower() in KEYED
 
 
 def read_lists(paths: Sequence[Path], *, source: Path, given: str) -> NamedLists:
     """Lists of images. Raises `InputError` where one can't be read."""
     texts: dict[str, Text] = {}
     mats: dict[str, Variables] = {}
-    classes: dict[str, dict[int, str] | list[str]] = {}
+    classes: dict[str, ClassNames] = {}
     names = {path: _below(path, source) for path in paths}
     for path, name in names.items():
         label = f"--labels {path}"
@@ -88,7 +89,7 @@ def read_lists(paths: Sequence[Path], *, source: Path, given: str) -> NamedLists
                 continue
             if names_classes(path.name):
                 classes[name] = class_names(read_text(path))
-            elif path.name in keyed_files() and any(one.name in keyed_files() for one in paths):
+            elif path.name in KEYED and any(one.name in KEYED for one in paths):
                 texts[name] = read_text(path)
             elif mats and may_be_mat(path.name):
                 mats[name] = _mat(path, label=str(path))

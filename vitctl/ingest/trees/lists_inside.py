@@ -11,6 +11,7 @@ from vitctl.errors import InputError
 from vitctl.ingest.labels.image_lists import (
     ClassFiles,
     class_names,
+    distinct,
     may_be_list,
     names_classes,
 )
@@ -21,8 +22,10 @@ from vitctl.ingest.labels.mat_lists import MOST_MAT_BYTES, may_be_mat
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.reading.matlab import Variables, read_mat
 from vitctl.ingest.trees.tables_inside import MOST_BYTES, Sidecars
+from vitctl.text.quantities import first_few
 from vitctl.text.textfiles import Text, decode
 
+_SHOWN = 3
 MOST_LISTS = 200
 """Of ten partitions of three splits, or three kinds of labels of four. More are something else:
 a caption for each image."""
@@ -81,12 +84,11 @@ def _by_class_file(ids: Sequence[str], class_files: ClassFiles) -> ListedLabels 
     deep = {
         path: names
         for path, names in class_files.items()
-        if any("/" in name for name in (names.values() if isinstance(names, dict) else names))
+        if any("/" in name for name in distinct(names))
     }
     for path, names in deep.items():
-        values = {*(names.values() if isinstance(names, dict) else names)}
         own = folder_classes(ids, {path: names})
-        if own is not None and set(own) <= values:
+        if own is not None and set(own) <= distinct(names):
             labels: dict[str, tuple[str, ...]] = {
                 id_: (name,) for id_, name in zip(ids, own, strict=True)
             }
@@ -120,14 +122,10 @@ def beside_folders(
     own = sorted({name for names in labels.values() for name in names})
     raise InputError(
         f"{shown} can be read in two ways: by its folders, with the classes "
-        f"{_few(folders.classes)}{' and splits' if own_splits else ''}, or by its lists "
-        f"{pattern_of(lists.lists)}, which name {len(labels):,} of its {len(by_folder):,} images, "
-        f"of the classes {_few(own)}",
+        f"{first_few(folders.classes, most=_SHOWN)}{' and splits' if own_splits else ''}, or by "
+        f"its lists {pattern_of(lists.lists)}, which name {len(labels):,} of its "
+        f"{len(by_folder):,} images, of the classes {first_few(own, most=_SHOWN)}",
         hint=f"choose one: vitctl shard {shlex.quote(root)} --layout "
         f"{'splits' if own_splits else 'classes'}, or --labels "
         f"{shlex.quote(os.path.join(root, pattern_of(lists.lists)))}",
     )
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")

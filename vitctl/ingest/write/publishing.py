@@ -15,6 +15,7 @@ from vitctl.ingest.write.assemble import SourceOutcome
 from vitctl.ingest.write.croissant import CROISSANT, croissant_file, told_in
 from vitctl.ingest.write.finished import FinishedShard
 from vitctl.ingest.write.shard_writer import REJECTS, REPORTS
+from vitctl.text.quantities import first_few
 
 _NAMES_SHOWN = 5
 
@@ -103,7 +104,8 @@ def announce_outcome(outcome: SourceOutcome, *, source: str, emit: Emit) -> None
         )
     missing = outcome.classes_without("train")
     if missing:
-        emit(Caution(f"{len(missing)} classes have no image to train on: {_first_of(missing)}"))
+        shown = first_few(missing, most=_NAMES_SHOWN)
+        emit(Caution(f"{len(missing)} classes have no image to train on: {shown}"))
 
 
 def announce_about(about: About, *, emit: Emit) -> None:
@@ -126,8 +128,3 @@ def warn_of_untold(artifact: Artifact, about: About, *, emit: Emit) -> None:
                 f"not tell {', '.join(about.given)}; --force makes it anew"
             )
         )
-
-
-def _first_of(names: Sequence[str]) -> str:
-    more = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
