@@ -49,7 +49,8 @@ def source_name(given: str) -> str:
     if path.is_dir():
         return path.name
     name = re.split(
-        r"[{*?[]|\.(?:tar|t[gbx]z\w*|zip|parquet|arrow|npz|bin|tfrecord|array_record)\b", path.name
+        r"[{*?[]|\.(?:tar|t[gbx]z\w*|zip|parquet|arrow|npz|bin|mat|tfrecord|array_record)\b",
+        path.name,
     )[0].strip("-_.")
     return name or path.parent.name
 

@@ -18,6 +18,7 @@ from stages import api
 from tests.data.encoded_images import encode, rgb
 from tests.ingest.pixels.test_convert import seen_in_training
 from tests.ingest.sources.test_arrays import cifar, mnist
+from tests.ingest.sources.test_mat import svhn
 from tests.ingest.sources.test_tfds_folder import CLASS, IMAGE, a_dict, prepared, record
 from tests.ingest.sources.test_tfds_folder import array_record as write_array_record
 from tests.stages.shard.test_run import everything
@@ -94,6 +95,11 @@ def cifar_10(path):
     return path
 
 
+def mat(path):
+    svhn(path, [1, 2, 10, 1, 2, 10])
+    return path
+
+
 def npz(path):
     images = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 3), np.uint8)
     np.savez(path, x_train=images, y_train=np.arange(6) % 2)
@@ -140,6 +146,7 @@ SOURCES = {
     "arrow": (arrow, "photos.arrow"),
     "idx": (idx, "mnist"),
     "cifar": (cifar_10, "data_batch_1.bin"),
+    "mat": (mat, "train_32x32.mat"),
     "npz": (npz, "photos.npz"),
     "tfrecord": (tfrecord, "photos.tfrecord"),
     "array_record": (array_record, "photos.array_record"),

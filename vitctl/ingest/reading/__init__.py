@@ -1,7 +1,8 @@
 """Bytes of larger files: streams, windows, and what is read in order made random.
 
-streams  files read from front to back, decompressed, with bounds
-windows  images that lie in larger files as they are, read at random
-matlab   variables of MATLAB's files, with bounds on what they claim
-spool    a source that is read in order, made one that is read at random
+streams     files read from front to back, decompressed, with bounds
+windows     images that lie in larger files as they are, read at random
+matlab      variables of MATLAB's files, with bounds on what they claim
+mat_arrays  arrays of numbers in them, read from front to back
+spool       a source that is read in order, made one that is read at random
 """

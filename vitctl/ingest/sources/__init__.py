@@ -7,6 +7,8 @@ arrow           Arrow with images in it, as `save_to_disk` of datasets writes it
 arrow_table     columns of images and labels in Arrow's terms, for both
 idx             IDX (MNIST and its kin) as a source
 cifar           CIFAR's binary files as a source
+stl10           STL-10's binary files as a source
+mat             MATLAB's files of pixels as a source: SVHN, CIFAR
 npz             npz with images and labels as a source
 arrays          what these have in common: blocks of pixels
 tfrecord        TFRecord files of `tf.train.Example` as a source

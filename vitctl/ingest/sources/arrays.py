@@ -1,4 +1,5 @@
-"""Arrays of pixels as sources: blocks of images of one size; idx.py, cifar.py and npz.py list them.
+"""Arrays of pixels as sources: blocks of images of one size; idx.py, cifar.py, stl10.py, mat.py and
+npz.py list them.
 
 Every image is given as PGM or PPM, so what becomes of it is what becomes of any image.
 """
@@ -23,6 +24,7 @@ from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import EntriesBuilder, Entry
 from vitctl.ingest.listing import Access, Bytes, Listing
 from vitctl.ingest.parts import DamagedError, Part
+from vitctl.ingest.reading.mat_arrays import MatArray, open_values
 from vitctl.ingest.reading.streams import open_stream
 from vitctl.ingest.table import named_splits, read_table
 
@@ -39,21 +41,25 @@ class Block:
     Attributes:
       name: begins their ids.
       part: the number of their file.
-      member: the array in it, of an npz.
+      member: the array in it, of an npz or of a MATLAB file.
       start: how many bytes are before the first.
       shape: number of images, height, width.
       skip: how many are before the pixels of each, its labels.
       planar: whether all red comes before all green.
+      by_column: whether the pixels of a column come before those of the next one.
+      by_pixel: whether the first pixels of all images come before the second ones.
     """
 
     name: str
     part: int
-    member: str | None
+    member: str | MatArray | None
     offset: int
     shape: tuple[int, int, int]
     channels: int
     skip: int = 0
     planar: bool = False
+    by_column: bool = False
+    by_pixel: bool = False
 
     @property
     def count(self) -> int:
@@ -70,9 +76,13 @@ class Block:
         return b"%b\n%d %d\n255\n" % (magic, self.shape[2], self.shape[1])
 
     def encoded(self, pixels: bytes) -> bytes:
-        if self.planar and self.channels > 1:
-            planes = np.frombuffer(pixels, np.uint8).reshape(self.channels, -1)
-            pixels = planes.T.tobytes()
+        values = np.frombuffer(pixels, np.uint8)
+        if self.by_column:
+            # As MATLAB stores it, and all red before all green.
+            planes = values.reshape(self.channels, self.shape[2], self.shape[1])
+            pixels = planes.transpose(2, 1, 0).tobytes()
+        elif self.planar and self.channels > 1:
+            pixels = values.reshape(self.channels, -1).T.tobytes()
         return self.header + pixels
 
     def described(self) -> str:
@@ -111,6 +121,8 @@ class _ArrayReader:
                 part.check_unchanged()
                 self.content = self.files.enter_context(content_of(part, block.member))
                 self.content.skip(block.offset)
+                if block.by_pixel:
+                    self.content = _by_image(self.content, block)
                 self.block, self.next_image = entry.part, 0
             stride = block.skip + block.pixel_bytes
             self.content.skip((entry.offset - self.next_image) * stride + block.skip)
@@ -150,14 +162,37 @@ class Content:
             size -= len(piece)
 
 
+def _by_image(content: Content, block: Block) -> Content:
+    """The pixels of one image after another; none where the array breaks off."""
+    values = np.frombuffer(content.read(block.count * block.pixel_bytes), np.uint8)
+    if len(values) < block.count * block.pixel_bytes:
+        return Content(io.BytesIO())
+    return Content(io.BytesIO(values.reshape(block.pixel_bytes, block.count).T.tobytes()))
+
+
 @contextmanager
-def content_of(part: Part, member: str | None) -> Iterator[Content]:
+def content_of(part: Part, member: str | MatArray | None) -> Iterator[Content]:
+    """What a file holds; of a MATLAB array its values, of an npz's array its header, too."""
     if member is None:
         with open_stream(part.path) as stream:
             yield Content(stream)
         return
+    if isinstance(member, MatArray):
+        with open_values(part, member) as values:
+            yield Content(values)
+        return
     with zipfile.ZipFile(os.fsdecode(part.path)) as archive, archive.open(member) as file:
         yield Content(file)
+
+
+def names_beside(path: bytes, name: str) -> list[str] | None:
+    """The lines of a file beside this one; None where there are none."""
+    try:
+        with open(os.path.join(os.path.dirname(path), os.fsencode(name)), "rb") as file:
+            lines = [line.strip() for line in file.read(2**16).splitlines()]
+    except OSError:
+        return None
+    return [text_of(line) for line in lines if line] or None
 
 
 @dataclass(frozen=True)
@@ -177,6 +212,7 @@ def blocks_listing(
     *,
     names: Sequence[str] | None = None,
     cautions: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Listing:
     shown = text_of(os.fsencode(given))
     if not blocks:
@@ -216,6 +252,7 @@ def blocks_listing(
         reading=f"{shown} is read as {kind}: {sizes}, {in_words}",
         parts=parts,
         cautions=tuple(cautions),
+        notes=tuple(notes),
     )
     if skipped:
         listing.skipped["images with a negative label"] += skipped

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vitctl.data.names import text_of
 from vitctl.errors import InputError
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.parts import Part
-from vitctl.ingest.sources.arrays import Block, Labelled, blocks_listing
+from vitctl.ingest.sources.arrays import Block, Labelled, blocks_listing, names_beside
 from vitctl.ingest.table import part_names
 
 _PIXEL_BYTES = 3 * 32 * 32
@@ -51,7 +50,7 @@ def list_cifar(
                 values[i] = file.read(1)[0]
         blocks.append(Labelled(block, values))
     metadata = "batches.meta.txt" if skip == 1 else "fine_label_names.txt"
-    names = _names_beside(parts[0].path, metadata)
+    names = names_beside(parts[0].path, metadata)
     kind = "CIFAR-10" if skip == 1 else "CIFAR-100 (fine labels)"
     return blocks_listing(given, parts, blocks, kind, choices, names=names)
 
@@ -76,12 +75,3 @@ def _cifar_skip(path: bytes) -> int | None:
             else:
                 return skip
     return None
-
-
-def _names_beside(path: bytes, name: str) -> list[str] | None:
-    try:
-        with open(os.path.join(os.path.dirname(path), os.fsencode(name)), "rb") as file:
-            lines = [line.strip() for line in file.read(2**16).splitlines()]
-    except OSError:
-        return None
-    return [text_of(line) for line in lines if line] or None

@@ -24,6 +24,7 @@ from vitctl.ingest.labels.label_cells import ENDINGS as LABEL_ENDINGS
 from vitctl.ingest.labels.label_file import LabelTable
 from vitctl.ingest.labels.named_lists import NamedLists
 from vitctl.ingest.listing import Listing
+from vitctl.ingest.litter import IMAGE_ENDINGS, file_kind
 from vitctl.ingest.parts import DamagedError
 from vitctl.ingest.reading.streams import compression_of, open_stream
 from vitctl.ingest.sources.array_records import is_array_record, list_array_records
@@ -32,8 +33,10 @@ from vitctl.ingest.sources.artifact import is_dataset, list_artifact
 from vitctl.ingest.sources.cifar import is_cifar, list_cifar
 from vitctl.ingest.sources.format_names import FormatName
 from vitctl.ingest.sources.idx import is_idx, list_idx
+from vitctl.ingest.sources.mat import check_not_hdf5, is_mat_file, list_mat
 from vitctl.ingest.sources.npz import is_npz, list_npz
 from vitctl.ingest.sources.parquet import is_parquet, list_parquets
+from vitctl.ingest.sources.stl10 import is_stl10, list_stl10
 from vitctl.ingest.sources.tfds_folder import is_prepared, list_prepared
 from vitctl.ingest.sources.tfrecord import is_tfrecord, list_tfrecords
 from vitctl.ingest.trees.folder import read_folder
@@ -45,6 +48,8 @@ from vitctl.pixels.file_kinds import HEAD_BYTES, kind_of
 from vitctl.places.local import is_there
 
 _MOST_FILES = 100_000
+_MOST_ARRAY_FILES = 100
+"""In a folder of them; CIFAR-10 has six, and a page and names of classes."""
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 
@@ -60,6 +65,7 @@ class Format:
       list_files: lists files of this format.
       is_table: whether images and labels are columns.
       is_tree: whether it may hold tables of labels.
+      is_array: whether images are arrays of pixels, so that a folder of such files is a source.
     """
 
     name: FormatName
@@ -68,18 +74,21 @@ class Format:
     list_files: Callable[[str, Sequence[bytes], Choices], Listing]
     is_table: bool = False
     is_tree: bool = False
+    is_array: bool = False
 
 
 FORMATS = (
     Format(
         "tar", "tar (also .tar.gz, .tar.bz2, .tar.xz, .tar.zst)", is_tar, list_tars, is_tree=True
     ),
-    Format("npz", "npz of images and labels", is_npz, list_npz),
+    Format("npz", "npz of images and labels", is_npz, list_npz, is_array=True),
     Format("zip", "zip", is_zip, list_zips, is_tree=True),
     Format("parquet", "Parquet with images in it", is_parquet, list_parquets, is_table=True),
     Format("arrow", "Arrow with images in it", is_arrow, list_arrows, is_table=True),
-    Format("idx", "IDX (as MNIST; also .gz)", is_idx, list_idx),
-    Format("cifar", "CIFAR-10 and -100, binary version", is_cifar, list_cifar),
+    Format("idx", "IDX (as MNIST; also .gz)", is_idx, list_idx, is_array=True),
+    Format("stl10", "STL-10, binary version", is_stl10, list_stl10, is_array=True),
+    Format("cifar", "CIFAR-10 and -100, binary version", is_cifar, list_cifar, is_array=True),
+    Format("mat", "MATLAB's arrays of pixels (SVHN, CIFAR)", is_mat_file, list_mat, is_array=True),
     Format("tfrecord", "TFRecord of tf.train.Example", is_tfrecord, list_tfrecords, is_table=True),
     Format(
         "array_record",
@@ -134,6 +143,10 @@ def list_images(
             return _listed(list_saved, given, _for_table(choices))
         if format is None and is_prepared(given):
             return _listed(list_prepared, given, _for_table(choices))
+        if format is None and (arrays := _arrays_in(given)) is not None:
+            choices.check_no_columns(given)
+            listing = _listed(arrays.format.list_files, given, arrays.paths, choices)
+            return replace(listing, notes=(*listing.notes, *arrays.notes))
         return read_folder(Path(given), choices, own=own)
     chosen = _named(format) if format is not None else _format_of(paths)
     if chosen.is_table:
@@ -214,6 +227,67 @@ def _named(name: FormatName) -> Format:
     return next(format for format in FORMATS if format.name == name)
 
 
+@dataclass(frozen=True)
+class _ArrayFiles:
+    """The files of a folder that hold arrays of pixels."""
+
+    format: Format
+    paths: list[bytes]
+    notes: list[str]
+
+
+def _arrays_in(folder: str) -> _ArrayFiles | None:
+    """Files of pixels in a folder that holds no images and no folders, as datasets of small images
+    come; None for other folders. Files without an ending may be images."""
+    paths = []
+    try:
+        with os.scandir(os.fsencode(folder)) as items:
+            for item in items:
+                name = os.fsdecode(item.name)
+                if name.startswith("."):
+                    continue
+                if not item.is_file() or name.lower().endswith(tuple(IMAGE_ENDINGS)):
+                    return None
+                paths.append(item.path)
+                if len(paths) > _MOST_ARRAY_FILES:
+                    return None
+    except OSError:
+        return None
+    formats = {path: _array_format(path) for path in sorted(paths)}
+    arrays = {path: format for path, format in formats.items() if format is not None}
+    if any(file_kind(text_of(path)) is None for path in formats.keys() - arrays.keys()):
+        return None
+    if not arrays or len({format.name for format in arrays.values()}) > 1:
+        return None
+    packed = {path for path in arrays if path.endswith(b".gz") and path[:-3] in arrays}
+    notes = []
+    if packed:
+        notes.append(f"{text_of(min(packed))} is not read, since it lies there unpacked, too")
+    own = [path for path in arrays if path not in packed]
+    return _ArrayFiles(next(iter(arrays.values())), own, notes)
+
+
+def _array_format(path: bytes) -> Format | None:
+    try:
+        head = _head_of(path)
+    except (DamagedError, OSError):
+        return None
+    for format in FORMATS:
+        if format.is_array and format.recognises is not None and format.recognises(head, path):
+            return format
+    return None
+
+
+def _head_of(path: bytes) -> bytes:
+    """The first bytes of a file, decompressed."""
+    with open(path, "rb") as file:
+        head = file.read(HEAD_BYTES)
+    if compression_of(head) is None:
+        return head
+    with open_stream(path) as stream:
+        return stream.read(HEAD_BYTES)
+
+
 def _format_of(paths: Sequence[bytes]) -> Format:
     """The format of files, from the contents of the first and the last. Raises `InputError`."""
     first, last = (_recognised(path) for path in (paths[0], paths[-1]))
@@ -245,9 +319,10 @@ def _recognised(path: bytes) -> Format:
     if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         raise InputError(
             f"{shown} is a Python pickle, which can run any code when it is read, so it is not",
-            hint="of CIFAR, take the binary version; else save the arrays: numpy.savez(FILE, "
-            "x_train=images, y_train=labels)",
+            hint="of CIFAR, take the binary version or MATLAB's; else save the arrays: "
+            "numpy.savez(FILE, x_train=images, y_train=labels)",
         )
+    check_not_hdf5(head, shown)
     for format in FORMATS:
         if format.recognises is not None and format.recognises(head, path):
             return format
