@@ -12,6 +12,7 @@ cost      FLOPs, bytes and seconds that a plan will take, and what does not fit
 plan      what will be trained, in which order, at which cost: the answer of --dry-run
 rates     the learning rate of a trunk, chosen on a short run
 cells     one branch: trained, cooled down and probed
+pace      how long the rest takes
 sentences  those of pretrain with settings in place of flags
 row       a branch -> its row of the table
 text      the plan in words

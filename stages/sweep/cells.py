@@ -38,6 +38,13 @@ class BranchResult:
     probes: tuple[Artifact, ...] = ()
     failure: VitctlError | None = None
 
+    def made_since(self, time: str) -> bool:
+        """Whether the model was trained after this time, as artifacts have it; else it was in the
+        store."""
+        return self.checkpoint is not None and (
+            self.checkpoint.manifest.provenance.finished >= time
+        )
+
 
 @dataclass
 class SweepTraining:

@@ -10,6 +10,7 @@ from stages.sweep import parts, text
 from stages.sweep.cells import BranchResult, SweepTraining
 from stages.sweep.cost import costs_of
 from stages.sweep.grid import expand
+from stages.sweep.pace import SweepPace
 from stages.sweep.plan import SweepPlan
 from stages.sweep.row import is_accuracy, row_of
 from stages.sweep.sentences import emitted_in_a_grid
@@ -22,6 +23,7 @@ from vitctl.artifacts.documents import json_bytes
 from vitctl.artifacts.following import following
 from vitctl.artifacts.kinds import SWEEP
 from vitctl.artifacts.kinds.sweep import CSV, PARQUET, TABLE, SweepTable
+from vitctl.artifacts.provenance import now
 from vitctl.artifacts.references import plain_name
 from vitctl.artifacts.store import slug
 from vitctl.errors import VitctlError
@@ -125,22 +127,23 @@ def failure_of(artifact: Artifact) -> VitctlError | None:
 def _trained(plan: SweepPlan, training: SweepTraining, *, emit: Emit) -> list[BranchResult]:
     """All branches, in the order of their costs."""
     results = []
-    began = time.monotonic()
-    done, every = 0.0, sum(run.flops for run in plan.runs)
+    pace, started = SweepPace(plan), now()
     for number, run in enumerate(plan.runs, start=1):
         length = f"{quantities.show_count(run.branch.images)} images seen"
         where = f"run {number} of {len(plan.runs)}"
         emit(Note(f"{where}: {run.trunk.label}, {length}"))
+        began = time.monotonic()
         result = training.result(run.trunk, run.branch)
         results.append(result)
-        done += run.flops
+        trained = result.failure is None and result.made_since(started)
+        pace.passed(run, seconds=time.monotonic() - began, trained=trained)
         if result.failure is not None:
             emit(Caution(f"{run.trunk.label}, {length}, failed: {result.failure.message}"))
-            continue
-        spent = time.monotonic() - began
-        left = spent * (every - done) / done
-        if number < len(plan.runs):
-            emit(Note(f"{where} is finished; about {quantities.duration(left)} left at this pace"))
+        elif not trained:
+            emit(Note(f"{where} was in the store"))
+        elif number < len(plan.runs) and pace.seconds_left is not None:
+            left = quantities.duration(pace.seconds_left)
+            emit(Note(f"{where} is finished; about {left} left at this pace"))
     return results
 
 
