@@ -157,9 +157,13 @@ def _earlier_recipes(planned: SourcePlan) -> Iterator[tuple[Recipe, str]]:
     made stays the one that the same command returns."""
     recipe = planned.recipe
     yield from _differently_made(recipe, planned.splitting)
-    if planned.titles is not None and planned.titles.of_wordnet:
+    if planned.titles is not None and (untitled := planned.titles.since) is not None:
+        if planned.titles.before is not None:
+            yield (
+                _with_titles(recipe, planned.titles.before),
+                "which read fewer files of readable names",
+            )
         bare = _without_titles(recipe)
-        untitled = "which gave WordNet ids no readable names"
         yield bare, untitled
         for other, how in _differently_made(bare, planned.splitting):
             yield other, f"{untitled}, and {how.removeprefix('which ')}"
@@ -167,6 +171,17 @@ def _earlier_recipes(planned: SourcePlan) -> Iterator[tuple[Recipe, str]]:
 
 def _without_titles(recipe: Recipe) -> Recipe:
     parents = tuple(parent for parent in recipe.parents if parent.role != "class_titles")
+    return recipe.model_copy(update={"parents": parents})
+
+
+def _with_titles(recipe: Recipe, names: Sequence[str]) -> Recipe:
+    proof = canonical_fingerprint(list(names))
+    parents = tuple(
+        parent.model_copy(update={"id": proof, "digest": proof})
+        if parent.role == "class_titles"
+        else parent
+        for parent in recipe.parents
+    )
     return recipe.model_copy(update={"parents": parents})
 
 

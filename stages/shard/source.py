@@ -34,7 +34,7 @@ from vitctl.ingest.sources.digits import list_digits
 from vitctl.ingest.sources.formats import expanded, list_images
 from vitctl.ingest.sources.formula import largest_picture, list_formula
 from vitctl.ingest.sources.imagenet import list_imagenet
-from vitctl.ingest.sources.wordnet import wordnet_titles
+from vitctl.ingest.sources.wordnet import known_titles
 from vitctl.places import Place, place
 from vitctl.text.quantities import show_bytes
 from vitctl.text.quoting import quoted
@@ -289,41 +289,49 @@ class ClassTitles:
     Attributes:
       names: in the order of the classes.
       path: what says them.
-      of_wordnet: neither the user nor the source gave them; earlier versions had none then.
+      since: what versions did before such a file was read, where neither the user nor the source
+        gave the names: a clause.
+      before: the names that versions gave which did not read that file, where they gave others.
     """
 
     names: tuple[str, ...]
     path: str
-    of_wordnet: bool = False
+    since: str | None = None
+    before: tuple[str, ...] | None = None
 
 
 def class_titles(
     listing: Listing, classes: Sequence[str], inputs: Inputs, *, emit: Emit
 ) -> ClassTitles | None:
-    """From the user's file, else from the source itself, else of WordNet ids by what is known of
-    them."""
+    """From the user's file, else from the source itself, else from files that come with the images,
+    or of WordNet ids by what is known of them."""
     if (file := inputs.class_titles) is not None:
         pairs = read_pairs(file, option="--class-titles", emit=emit)
         return ClassTitles(titles_for(classes, pairs), str(file))
     if any(name in listing.titles for name in classes):
         return ClassTitles(titles_for(classes, listing.titles), listing.root)
-    wordnet = wordnet_titles(classes, _folders_of(inputs))
-    if wordnet is None:
+    known = known_titles(classes, _folders_of(inputs), listing.title_files)
+    if known is None:
         return None
-    for note in wordnet.notes:
+    for note in known.notes:
         emit(Note(note))
-    if not wordnet.titles:
+    if not known.titles:
         return None
-    count = sum(name in wordnet.titles for name in classes)
-    first = next(name for name in classes if name in wordnet.titles)
+    count = sum(name in known.titles for name in classes)
+    first = next(name for name in classes if name in known.titles)
+    kind = "WordNet ids" if known.of_wordnet else "classes"
     emit(
         Note(
-            f"readable names of {count:,} of the {len(classes):,} WordNet ids are from "
-            f"{wordnet.origin}: {first} is {wordnet.titles[first]}; others: --class-titles FILE"
+            f"readable names of {count:,} of the {len(classes):,} {kind} are from "
+            f"{known.origin}: {first} is {known.titles[first]}; others: --class-titles FILE"
         )
     )
-    path = listing.root if wordnet.path is None else str(wordnet.path)
-    return ClassTitles(titles_for(classes, wordnet.titles), path, of_wordnet=True)
+    path = listing.root if known.path is None else str(known.path)
+    since = "which gave WordNet ids no readable names"
+    if not known.of_wordnet:
+        since = "which read no files of readable names"
+    before = titles_for(classes, known.before) if known.before else None
+    return ClassTitles(titles_for(classes, known.titles), path, since, before)
 
 
 def _folders_of(inputs: Inputs) -> list[Path]:

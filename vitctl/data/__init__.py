@@ -37,6 +37,7 @@
     costs         measured costs of reading and decoding
     image_cost    what an image costs the machine that feeds it
     classes       classes of two artifacts, matched by name
+    class_json    names of classes in JSON of other programs
     name_lists    lists of names, one a line, as programs and people write them
     class_map     classes of a dataset under the names that a model has for them
     names         names of files as text that any program can hold

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl.data.class_json import NoClassesError, read_class_json
 from vitctl.data.name_lists import names_in
 from vitctl.data.names import compose
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note, silent
 from vitctl.places import Place
-from vitctl.text import strict_json
 from vitctl.text.quoting import quoted
 from vitctl.text.textfiles import Readable, Text, read_text
 
@@ -100,14 +101,18 @@ def select_classes(wanted: str, *, available: Sequence[str]) -> list[str]:
 
 
 def read_class_list(path: Place, *, emit: Emit = silent) -> list[str]:
-    """Class names from a dataset artifact, or from a text file with one name a line."""
+    """Class names from a dataset artifact, from a text file with one name a line, or from JSON that
+    has them by numbers from 0 on."""
     from vitctl.data.dataset import Dataset, check_classes
 
     if path.is_dir():
         classes = list(Dataset.load(path).info.classes)
         check_classes(len(classes), dataset=path)
         return classes
-    names = read_names(path, option="--classes-from", emit=emit)
+    if path.suffix.lower() == ".json":
+        names = _names_by_number(path, emit=emit)
+    else:
+        names = read_names(path, option="--classes-from", emit=emit)
     if len(names) == 1 and "," in names[0]:
         names = [name.strip() for name in names[0].split(",") if name.strip()]
         emit(Note(f"--classes-from {path}: its one line is read as names with commas between"))
@@ -118,6 +123,21 @@ def read_class_list(path: Place, *, emit: Emit = silent) -> list[str]:
     if not names:
         raise InputError(f"{path} names no class")
     return names
+
+
+def _names_by_number(path: Place, *, emit: Emit) -> list[str]:
+    text = read_lines(path, option="--classes-from", emit=emit)
+    try:
+        classes = read_class_json(text.text)
+    except NoClassesError as error:
+        raise InputError(f"--classes-from {path} {error}") from None
+    if classes.order is None:
+        raise InputError(
+            f"--classes-from {path} numbers no classes from 0 on without gaps",
+            hint="a file of words for classes is for --class-titles; else write a class a line",
+        )
+    emit(Note(f"--classes-from {path} is read as {classes.reading}: 0 is {classes.order[0]}"))
+    return classes.order
 
 
 def read_names(path: Readable, *, option: str, emit: Emit = silent) -> list[str]:
@@ -131,30 +151,40 @@ def read_names(path: Readable, *, option: str, emit: Emit = silent) -> list[str]
 
 
 def read_pairs(path: Path, *, option: str, emit: Emit = silent) -> dict[str, str]:
-    """name -> text, from JSON (an object) or lines of name<TAB>text.
+    """name -> text, from JSON (see class_json.py) or lines of name<TAB>text.
 
     Without a tab the first space separates, so ImageNet's `n01440764 tench, Tinca tinca` is read.
     """
     text = read_lines(path, option=option, emit=emit)
-    if path.suffix == ".json":
+    return pairs_in(text, label=f"{option} {path}", name=path.name)
+
+
+def pairs_in(text: Text, *, label: str, name: str) -> dict[str, str]:
+    """As `read_pairs`, of a text that is there; `name` is that of its file."""
+    ending = os.path.splitext(name)[1].lower()
+    if ending == ".json":
         try:
-            pairs = strict_json.loads(text.text)
-        except strict_json.StrictJSONError as error:
-            raise InputError(f"{option} {path} {error}") from None
-        if not isinstance(pairs, dict) or not all(isinstance(v, str) for v in pairs.values()):
-            raise InputError(f"{option} {path} is not a JSON object of texts")
-        return pairs
+            classes = read_class_json(text.text)
+        except NoClassesError as error:
+            raise InputError(f"{label} {error}") from None
+        if not classes.titles:
+            raise InputError(
+                f"{label} has no names or numbers of classes beside the words for them",
+                hint='write an object: {"CLASS": "words", ...}; a list of classes is for '
+                "--classes-from",
+            )
+        return dict(classes.titles)
     pairs = {}
     for number, line in text.numbered():
-        if path.suffix.lower() == ".csv" and "," in line and "\t" not in line:
-            name, separator, value = _first_cell(line)
+        if ending == ".csv" and "," in line and "\t" not in line:
+            key, separator, value = _first_cell(line)
         else:
-            name, separator, value = line.partition("\t" if "\t" in line else " ")
+            key, separator, value = line.partition("\t" if "\t" in line else " ")
         if not separator or not value.strip():
-            raise InputError(f"line {number} of {option} {path} is not name<TAB>text")
-        if name in pairs:
-            raise InputError(f"line {number} of {option} {path} names {quoted(name)} again")
-        pairs[name] = value.strip()
+            raise InputError(f"line {number} of {label} is not name<TAB>text")
+        if key in pairs:
+            raise InputError(f"line {number} of {label} names {quoted(key)} again")
+        pairs[key] = value.strip()
     return pairs
 
 

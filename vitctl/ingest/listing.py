@@ -127,6 +127,8 @@ class Listing:
     """Whether labels were given so that an image may have none or several."""
     titles: Mapping[str, str] = field(default_factory=dict)
     """Readable names of classes, where the source itself gives them."""
+    title_files: Mapping[str, bytes] = field(default_factory=dict)
+    """Contents of files in an archive that may give classes readable names."""
     artifact: Artifact | None = None
     """The dataset that the images are of, if they are of one."""
 

@@ -14,5 +14,6 @@ zip_members    the members of a zip
 zip_bytes      the bytes of one of them
 tables_inside  tables of labels that lie among the images
 lists_inside   lists of splits and files of labels that lie among the images
+title_files    files that give classes readable names, by what they are called
 own_output     output of vitctl itself, which is never a source
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -23,10 +23,12 @@ from vitctl.ingest.columns import Entries, EntriesBuilder, Strings
 from vitctl.ingest.folder_layout import split_named
 from vitctl.ingest.listing import Source
 from vitctl.ingest.litter import file_kind, folder_kind
-from vitctl.ingest.parts import Part
+from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.spelling import nfc
 from vitctl.ingest.trees import own_output
 from vitctl.ingest.trees.tables_inside import MOST_BYTES, Sidecars, may_be_table
+from vitctl.ingest.trees.title_files import MOST_BYTES as TITLE_BYTES
+from vitctl.ingest.trees.title_files import names_titles
 from vitctl.ingest.trees.tree import Tree
 
 _OUT = "members whose path leads out of the archive (..)"
@@ -34,6 +36,7 @@ _NO_FILES = {b"..": _OUT, b".": "members without a name", b"": "members without 
 _AGAIN = "members that a later one of the same name replaces"
 # Of folders: the one that may hold all, classes or splits in it, and classes in those.
 _DEPTH = 3
+_MOST_TITLE_FILES = 20
 
 
 class ArchiveTree:
@@ -100,8 +103,10 @@ class ArchiveTree:
         self._pictures.append(self._below + text_of(name.rpartition(b"/")[2]).encode())
 
     def wants_table(self, name: bytes) -> bool:
-        """Whether a member that `add_file` has just refused may be a table of labels."""
-        return self._left_alone is None and may_be_table(name.decode("utf-8", "replace"))
+        """Whether a member that `add_file` has just refused may be a table of labels, or give
+        classes readable names."""
+        path = name.decode("utf-8", "replace")
+        return self._left_alone is None and (may_be_table(path) or names_titles(path))
 
     def add_table(
         self, name: bytes, opening: Callable[[], AbstractContextManager[IO[bytes]]]
@@ -181,7 +186,10 @@ class ArchiveTree:
             excluded=excluded,
             skipped=self.skipped,
             below=below,
-            sidecars=Sidecars(tables, lambda path: tables[path]()),
+            sidecars=Sidecars(
+                [path for path in tables if may_be_table(path)], lambda path: tables[path]()
+            ),
+            title_files=_contents(tables),
         )
 
     def built_files(self, *, shown: str) -> Entries:
@@ -230,6 +238,22 @@ class ArchiveTree:
         if not keep.all():
             self.skipped[_AGAIN] += int((~keep).sum())
         return files.where(keep)
+
+
+def _contents(
+    tables: Mapping[str, Callable[[], AbstractContextManager[IO[bytes]]]],
+) -> dict[str, bytes]:
+    """What those hold that may give classes readable names; damaged ones are no such files."""
+    contents: dict[str, bytes] = {}
+    for path in filter(names_titles, tables):
+        try:
+            with tables[path]() as file:
+                content = file.read(TITLE_BYTES + 1)
+        except (InputError, DamagedError, OSError):
+            continue
+        if len(content) <= TITLE_BYTES and len(contents) < _MOST_TITLE_FILES:
+            contents[path] = content
+    return contents
 
 
 def _is_below(path: bytes, folders: Collection[bytes]) -> bool:

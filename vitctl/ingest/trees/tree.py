@@ -16,6 +16,7 @@ from vitctl.ingest.listing import Listing, Source
 from vitctl.ingest.litter import kinds_in_words
 from vitctl.ingest.trees import own_output
 from vitctl.ingest.trees.tables_inside import Sidecars
+from vitctl.ingest.trees.title_files import TitleFiles
 
 OUTSIDE = "images outside a class folder"
 ASIDE = "images outside the folders of splits"
@@ -36,6 +37,7 @@ class Tree:
       skipped: why files were left alone -> how many.
       below: a folder that holds all of them and is no part of their paths.
       sidecars: files that may say the labels of images.
+      title_files: contents of those in an archive that may give classes readable names.
       own: folders that vitctl made, whose files are left out.
     """
 
@@ -48,6 +50,7 @@ class Tree:
     skipped: Counter[str] = field(default_factory=Counter)
     below: str | None = None
     sidecars: Sidecars = field(default_factory=Sidecars)
+    title_files: TitleFiles = field(default_factory=dict)
     own: Collection[bytes] = ()
 
 

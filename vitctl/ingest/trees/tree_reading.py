@@ -43,6 +43,7 @@ def read_tree(tree: Tree, choices: Choices) -> Listing:
         listing = read_tables_or_classes(tree, choices)
     else:
         listing = read_classes(tree, chosen=choices.layout)
+    listing = replace(listing, title_files=tree.title_files)
     if tree.below is not None:
         listing = replace(listing, reading=f"{listing.reading} (all lie in its {tree.below}/)")
     return with_one_spelling(without(listing, choices.exclude, matched=tree.excluded))
