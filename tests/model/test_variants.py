@@ -82,7 +82,6 @@ def test_timm_names_carry_their_resolution() -> None:
         ("resnet50", "/"),
         ("", "/"),
         ("B/-16", "B/16"),
-        ("vit_giant_patch14_clip_224", "g/14"),  # another architecture in timm: a norm more
         ("B16 extra", "B/16"),
     ],
 )
@@ -93,6 +92,40 @@ def test_unknown_names_name_the_nearest(wrong: str, nearest: str) -> None:
     suggested = (caught.value.hint or "").removeprefix("did you mean ").rstrip("?")
     for name in suggested.replace(" or ", ", ").split(", "):
         assert variants.parse(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        # Another architecture in timm: a norm more.
+        ("vit_giant_patch14_clip_224", "g/14 with --res 224? vitctl import takes weights"),
+        ("ViT-L-14-336", "L/14 with --res 336?"),
+        ("ViT-SO400M-14-SigLIP-384", "So400m/14 with --res 384? vitctl import takes weights"),
+        ("timm/vit_small_patch16_224", "S/16 with --res 224? vitctl import takes weights"),
+        ("facebook/deit-tiny-patch16-224", "Ti/16 with --res 224? vitctl import takes weights"),
+        ("facebook/dinov2-base", "B/32, B/28 or B/16? vitctl import takes weights"),
+        ("dinov2_vits14", "S/14 or s/14? vitctl import takes weights"),
+        ("dino_vitb8", "B/8? vitctl import takes weights"),
+        ("vit_b_16", "B/16?"),
+        ("vit-tiny", "Ti/16?"),
+        ("large", "L/16?"),
+    ],
+)
+def test_names_of_other_libraries_are_offered_as_sizes(name: str, hint: str) -> None:
+    with pytest.raises(UsageError, match="unknown model") as caught:
+        variants.parse(name)
+    assert caught.value.hint == f"did you mean {hint}"
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("vits16", ("s/16", "S/16")), ("vitg14", ("g/14", "G/14"))]
+)
+def test_a_name_without_case_is_not_one_of_two_sizes(name: str, sizes: tuple[str, str]) -> None:
+    with pytest.raises(UsageError, match="differ by case") as caught:
+        variants.parse(name)
+    assert caught.value.hint == f"write {sizes[0]} or {sizes[1]}"
+    for size in sizes:
+        assert f"{size} (width {variants.parse(size).variant.width}, " in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """The vision transformer: variants, accounting, forward pass. Nothing is imported here.
 
     variants       sizes by name, spellings of names, labels of other sizes
-    config         what a model is: every shape follows from it
+    other_names    names of models in other libraries, read for a hint
+config         what a model is: every shape follows from it
     heads          how tokens become one vector: every head as a record
     feature_point  where in a model features are read
     accounting     parameters and FLOPs in closed form

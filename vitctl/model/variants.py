@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 
 from vitctl.errors import UsageError
+from vitctl.model import other_names
 from vitctl.text.quoting import quoted
 from vitctl.text.suggestions import did_you_mean, either, likeness
 
@@ -74,19 +75,16 @@ _OTHER_NAMES = ("So400m/14", "H/14", "g-opt/14", "G-opt/14", "e/14", "M/16", "mu
 NAMES = PAPER_NAMES + _OTHER_NAMES
 """A name for each size with a usual patch."""
 
-_TIMM = {
-    "tiny": "Ti", "small": "S", "base": "B", "large": "L", "huge": "H",
-    "giant": "g", "gigantic": "G", "so400m": "So400m",
-}  # fmt: skip
-
 _ALTERNATIVES = "|".join(sorted(map(re.escape, VARIANTS), key=len, reverse=True))
 _OURS = re.compile(rf"(?:[Vv][Ii][Tt][-_]?)?(?P<size>{_ALTERNATIVES})(?:[/_-]?(?P<patch>\d+))?")
 _THEIRS = re.compile(
-    rf"(?:google/)?vit[-_](?P<size>{'|'.join(_TIMM)})[-_]patch(?P<patch>\d+)(?:[-_](?P<res>\d+))?"
+    rf"(?:google/)?vit[-_](?P<size>{'|'.join(other_names.WORDS)})[-_]patch(?P<patch>\d+)(?:[-_](?P<res>\d+))?"
     r"(?P<tag>[-.][\w.-]+)?",
     re.IGNORECASE,
 )
 """timm's names, and Hugging Face's, which have dashes. A tag names weights, not a size."""
+_DINOS = re.compile(r"vit(?P<size>[a-z]+)(?P<patch>\d+)")
+"""Names as DINO has them, in small letters throughout: its vits16 is a ViT-S."""
 
 
 def parse(name: str) -> Named:
@@ -110,43 +108,94 @@ def parse(name: str) -> Named:
                 hint=f"for a model of that size, from scratch: {plain}",
             )
         resolution = int(theirs["res"]) if theirs["res"] else None
-        return _named(_TIMM[theirs["size"].lower()], patch=theirs["patch"], resolution=resolution)
+        return _named(
+            other_names.WORDS[theirs["size"].lower()], patch=theirs["patch"], resolution=resolution
+        )
+    if (dinos := _DINOS.fullmatch(name)) and (twins := _twins(dinos["size"])):
+        both = [f"{size}/{dinos['patch']}" for size in twins]
+        raise UsageError(
+            f"model {quoted(name)} may be {either([*map(_in_numbers, both)])}: sizes differ by "
+            "case, and this name has none.",
+            hint=f"write {either(both)}",
+        )
     if ours := _OURS.fullmatch(name):
         return _named(ours["size"], patch=ours["patch"], resolution=None)
-    raise UsageError(f"unknown model {quoted(name)}.", hint=did_you_mean(nearest(name)))
+    raise UsageError(f"unknown model {quoted(name)}.", hint=_hint(name))
+
+
+def _hint(name: str) -> str | None:
+    """What an unknown name may mean: a size in another library's words, or one spelled alike."""
+    other = other_names.read(name, sizes=VARIANTS)
+    if other is None or _but_for_case(name):
+        return did_you_mean(nearest(name))
+    patched = [
+        one
+        for size in other.sizes
+        for one in ([f"{size}/{other.patch}"] if other.patch else usual_names(size))
+    ]
+    pixels = "" if other.resolution is None else f" with --res {other.resolution}"
+    weights = " vitctl import takes weights" if other.has_a_family else ""
+    return f"did you mean {either(patched)}{pixels}?{weights}"
 
 
 def _named(size: str, *, patch: str | None, resolution: int | None) -> Named:
     variant = VARIANTS[size]
     pixels = int(patch) if patch else variant.patch
     if pixels is None:
-        usual = [n for n in PAPER_NAMES + _OTHER_NAMES if n.split("/")[0] == size]
         raise UsageError(
             f"model {quoted(size)} names no patch size.",
-            hint=f"add it in pixels, e.g. {either(usual)}",
+            hint=f"add it in pixels, e.g. {either(usual_names(size))}",
         )
     if pixels == 0:
         raise UsageError(f"model {size}/{patch}: a patch has at least 1 pixel.")
     return Named(variant=variant, patch=pixels, resolution=resolution)
 
 
+def usual_names(size: str) -> list[str]:
+    """A size with its usual patches."""
+    return [name for name in NAMES if name.split("/")[0] == size]
+
+
+def _twins(letters: str) -> list[str]:
+    """Sizes of these letters that differ by case; none where it is one size."""
+    same = [size for size in VARIANTS if size.lower() == letters.lower()]
+    return same if len(same) > 1 else []
+
+
+def _in_numbers(name: str) -> str:
+    """`g/14 (width 1408, depth 40)`."""
+    size = parse(name).variant
+    return f"{name} (width {size.width}, depth {size.depth})"
+
+
 def nearest(name: str, *, count: int = 3) -> list[str]:
     """The `count` known names nearest to an unknown one; those that differ only by case first."""
-    known = list(NAMES)
-    bare = re.sub(r"^vit[-_]?", "", name, flags=re.IGNORECASE)
-    squeezed = {k: k.replace("/", "").lower() for k in known}
-    wanted = re.sub(r"[/_-]", "", bare).lower()
-    by_case = [k for k in known if squeezed[k].replace("-", "") == wanted]
-    if by_case:
+    if by_case := _but_for_case(name):
         return by_case
-    if digits := re.fullmatch(r"([a-z]+)(\d+)", wanted):
-        patched = [
-            f"{v}/{digits[2]}" for v in VARIANTS if v.lower() == digits[1] and int(digits[2]) > 0
-        ]
-        if patched:
-            return patched
-    score = {k: likeness(wanted, squeezed[k]) + 0.01 * likeness(bare, k) for k in known}
-    return sorted(known, key=lambda k: -score[k])[:count]
+    bare, wanted = _bare(name)
+    score = {k: likeness(wanted, _squeezed(k)) + 0.01 * likeness(bare, k) for k in NAMES}
+    return sorted(NAMES, key=lambda k: -score[k])[:count]
+
+
+def _but_for_case(name: str) -> list[str]:
+    """Names that differ from this one only by case and punctuation."""
+    _, wanted = _bare(name)
+    if by_case := [k for k in NAMES if _squeezed(k).replace("-", "") == wanted]:
+        return by_case
+    digits = re.fullmatch(r"([a-z]+)([1-9]\d?)", wanted)
+    if digits is None:
+        return []
+    return [f"{size}/{digits[2]}" for size in VARIANTS if size.lower() == digits[1]]
+
+
+def _bare(name: str) -> tuple[str, str]:
+    """Without "vit", and in small letters without punctuation."""
+    bare = re.sub(r"^vit[-_]?", "", name, flags=re.IGNORECASE)
+    return bare, re.sub(r"[/_-]", "", bare).lower()
+
+
+def _squeezed(name: str) -> str:
+    return name.replace("/", "").lower()
 
 
 def spelled(name: str) -> str | None:
@@ -190,11 +239,7 @@ def case_twin(name: str) -> str | None:
     g/14 (width 1408, depth 40) is not G/14 (width 1664, depth 48)
     """
     named = parse(name)
-    for other in VARIANTS.values():
-        same = other.name.lower() == named.variant.name.lower()
-        if same and other.name != named.variant.name:
-            return (
-                f"{named.name} (width {named.variant.width}, depth {named.variant.depth}) is not "
-                f"{other.name}/{named.patch} (width {other.width}, depth {other.depth})"
-            )
+    for other in _twins(named.variant.name):
+        if other != named.variant.name:
+            return f"{_in_numbers(named.name)} is not {_in_numbers(f'{other}/{named.patch}')}"
     return None
