@@ -128,14 +128,16 @@ def shard(
         Option(
             parser=place,
             metavar="DATASET|FILE",
-            help="Number the classes as this dataset, or this file of names, one per line, does "
-            "(default: alphabetically).",
+            help="Number the classes as this dataset, or this file of names (one per line, or "
+            "JSON), does (default: alphabetically).",
             autocompletion=completion.datasets,
         ),
     ] = None,
     class_titles: Annotated[
         Path | None,
-        Option(metavar="FILE", help="Readable class names: a file of lines class<TAB>title."),
+        Option(
+            metavar="FILE", help="Readable class names: a file of lines class<TAB>title, or JSON."
+        ),
     ] = None,
     exclude: Annotated[
         list[str] | None,
@@ -150,8 +152,9 @@ def shard(
         Option(
             metavar="FILE",
             help="Labels of each image: a table (CSV, TSV, or JSON lines like "
-            '{"id": "val/1.jpg", "labels": ["cat", "sofa"]}; default: such a table in SRC), or '
-            "lists of splits: 'labels/{train,val,test}1.txt'.",
+            '{"id": "val/1.jpg", "labels": ["cat", "sofa"]}; default: such a table in SRC), '
+            "several of them ('{train,val}.csv'), or lists of splits: "
+            "'labels/{train,val,test}1.txt'.",
         ),
     ] = None,
     format: Annotated[

@@ -28,6 +28,7 @@ from vitctl.events import Caution, Emit, Note, silent
 from vitctl.formula.family import FormulaConfig
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.labels.label_file import LabelTable, read_labels
+from vitctl.ingest.labels.label_tables import LabelTables, are_tables
 from vitctl.ingest.labels.named_lists import NamedLists, is_list_file, read_lists
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.sources.digits import list_digits
@@ -113,10 +114,14 @@ def list_source(
     return listing
 
 
-def _labels(inputs: Inputs, file: Path) -> LabelTable | NamedLists:
+def _labels(inputs: Inputs, file: Path) -> LabelTable | LabelTables | NamedLists:
     """The table or the lists that `--labels` names. Raises `NotFoundError`, InputError."""
     given = str(file)
-    if is_list_file(file) or (not file.exists() and (glob.has_magic(given) or "{" in given)):
+    is_pattern = not file.exists() and (glob.has_magic(given) or "{" in given)
+    if is_list_file(file) or is_pattern:
+        paths = [Path(os.fsdecode(path)) for path in expanded(given)]
+        if is_pattern and are_tables([path.name for path in paths]):
+            return LabelTables(given, {str(path): _table(inputs, path) for path in paths})
         options = {
             "--image-column": inputs.image_column,
             "--label-column": inputs.label_column,
@@ -126,8 +131,11 @@ def _labels(inputs: Inputs, file: Path) -> LabelTable | NamedLists:
         option = next((name for name, value in options.items() if value is not None), None)
         if option is not None:
             raise UsageError(f"{option} is for a table, and --labels {given} are lists of images")
-        paths = [Path(os.fsdecode(path)) for path in expanded(given)]
         return read_lists(paths, source=Path(inputs.source), given=given)
+    return _table(inputs, file)
+
+
+def _table(inputs: Inputs, file: Path) -> LabelTable:
     return read_labels(
         file,
         folder=_folder_below(inputs.source, file),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vitctl.errors import UsageError
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.labels.label_file import LabelTable
+from vitctl.ingest.labels.label_tables import LabelTables
 from vitctl.ingest.labels.named_lists import NamedLists
 
 
@@ -26,7 +27,7 @@ class Choices:
       multi_label: whether different rows of an image in a table are labels of it.
     """
 
-    labels: LabelTable | NamedLists | None = None
+    labels: LabelTable | LabelTables | NamedLists | None = None
     unlabelled: bool = False
     layout: LayoutName | None = None
     exclude: Collection[str] = ()

@@ -1,6 +1,7 @@
 """Labels that are not those of folders: tables, annotations, and images relabelled by them.
 
 label_file       labels from tables, for images with several, or in no class folders
+label_tables     several tables as one
 label_cells      CSV, TSV or JSON lines as columns of cells
 label_columns    which columns of a table hold images, labels and splits
 label_paths      which image each cell of a table means

@@ -17,6 +17,9 @@ from vitctl.text.textfiles import Text
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
 """Of tables that are looked for among images."""
 
+TEXT_TABLES = re.compile(r"list_(attr_celeba|eval_partition)\.txt")
+"""Names of CelebA's own tables, which are text; Kaggle has them as CSV."""
+
 Cell = str | tuple[str, ...] | None
 """Text, a list of texts, or nothing."""
 
@@ -25,6 +28,10 @@ _ENDS = "|".join(ending[1:] for ending in sorted(IMAGE_ENDINGS))
 _PATH_AND_LABELS = re.compile(rf"(\S.*?\.(?:{_ENDS}))[ \t]+(\S.*)", re.IGNORECASE)
 """A line of the lists of Caffe and of many papers: `train/cat 1.jpg 7`."""
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
+PARTITION = re.compile(r"list_eval_partition\.(txt|csv)")
+"""CelebA's table of splits."""
+_PARTITIONS = {"0": "train", "1": "val", "2": "test"}
+"""Its numbers."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +70,46 @@ def cells_of(text: Text, *, name: str) -> Cells:
     # A header in CSV may begin with a brace only if it is called so, which none is.
     if first == "{" or name.lower().endswith((".jsonl", ".ndjson")):
         return _from_json(text)
-    if (listed := _from_list(text)) is not None:
-        return listed
-    return _from_delimited(text, separator="\t" if name.lower().endswith(".tsv") else ",")
+    if (cells := _from_counted(text)) is None and (cells := _from_list(text)) is None:
+        separator = "\t" if name.lower().endswith(".tsv") else ","
+        cells = _from_delimited(text, separator=separator)
+    if PARTITION.fullmatch(os.path.basename(name).lower()):
+        return _with_splits(cells)
+    return cells
+
+
+def _from_counted(text: Text) -> Cells | None:
+    """CelebA's tables: a count of rows, names of columns, then a path and a number for each name.
+    None for another table."""
+    lines = (line.split() for _, line in text.numbered())
+    first, names = next(lines, []), next(lines, [])
+    if len(first) != 1 or not first[0].isdigit() or len(set(names)) < len(names) or not names:
+        return None
+    images: list[Cell] = []
+    columns: dict[str, list[Cell]] = {name: [] for name in names}
+    for image, *values in lines:
+        is_path = os.path.splitext(image)[1].lower() in IMAGE_ENDINGS
+        if not is_path or len(values) != len(names) or not all(map(_NUMBER.fullmatch, values)):
+            return None
+        images.append(image)
+        for name, value in zip(names, values, strict=True):
+            columns[name].append(value)
+    if not images or "image" in columns:
+        return None
+    remark = "its first lines are a count and the names of columns"
+    return Cells(text.label, {"image": images, **columns}, (*text.remarks, remark))
+
+
+def _with_splits(cells: Cells) -> Cells:
+    """CelebA's table of splits, with their names; another one as it is."""
+    name = next((name for name in ("partition", "label") if name in cells.columns), None)
+    texts = None if name is None else cells.texts(name)
+    if name is None or texts is None or not set(texts) <= _PARTITIONS.keys():
+        return cells
+    columns = {other: column for other, column in cells.columns.items() if other != name}
+    columns["split"] = [_PARTITIONS[text] for text in texts]
+    remark = "0, 1 and 2 are train, val and test, as of CelebA"
+    return Cells(cells.label, columns, (*cells.remarks, remark))
 
 
 def _from_list(text: Text) -> Cells | None:

@@ -33,6 +33,7 @@ _CONFIDENCES = ("confidence", "score", "probability", "prob", "present", "presen
 _SEVERAL = re.compile(r"(labels|classes|targets|tags|attributes|categories|findings)$")
 _SPLIT_COLUMNS = ("split", "set", "subset", "partition", "fold")
 _BOXES = ({"xmin", "ymin", "xmax", "ymax"}, {"bbox"}, {"x", "y", "w", "h"}, {"x1", "y1", "x2"})
+_COORDINATE = re.compile(r"[xywh]|width|height|[xy](min|max)|[xy]_?\d|\w+_[xy]", re.IGNORECASE)
 _SEPARATORS = ("|", ";", ",", " ")
 ZERO_ONE = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 _MINUS_ONE = {"-1": 0, "1": 1, "-1.0": 0, "1.0": 1}
@@ -122,8 +123,8 @@ def label_rows(
 ) -> LabelRows | None:
     """What the table says of its images; None if it has no column of labels. Raises InputError
     where several could be, UsageError."""
-    splits, split_column = _splits(cells, image)
-    others = [name for name in cells.columns if name not in (image, split_column, _INDEX)]
+    splits, split_name = split_column(cells, image)
+    others = [name for name in cells.columns if name not in (image, split_name, _INDEX)]
     notes: list[str] = []
     if wanted is not None and wanted not in cells.columns and "," in wanted:
         chosen = [name.strip() for name in wanted.split(",")]
@@ -157,8 +158,8 @@ def label_rows(
             phrase += ", a row for each object"
     manner = f" ({match.manner})" if match.manner else ""
     reading = cells.kind or f"images in {image}{manner}, {phrase}"
-    if split_column is not None and not cells.kind:
-        reading += f", splits in {split_column}"
+    if split_name is not None and not cells.kind:
+        reading += f", splits in {split_name}"
     confidence = _confidence(cells, others) if len(columns) == 1 else None
     return LabelRows(
         match, names, several or unite, unite, splits, reading, tuple(notes), confidence
@@ -192,8 +193,8 @@ def _label_column(cells: Cells, others: Sequence[str]) -> str | None:
                 hint=f"if they are: --label-column {others[0]}",
             )
         return others[0]
-    if not others:
-        return None
+    if not others or (len(others) > 1 and not usual and all(map(_COORDINATE.fullmatch, others))):
+        return None  # boxes or points
     shown = usual or others
     raise InputError(
         f"{cells.label} has {len(shown)} columns that could be labels: {_listed(shown)}",
@@ -277,8 +278,8 @@ def _are_marks(cells: Cells, names: Sequence[str], marks: Mapping[str, int]) -> 
     )
 
 
-def _splits(cells: Cells, image: str) -> tuple[list[Split | None] | None, str | None]:
-    """A column whose every cell is the name of a split."""
+def split_column(cells: Cells, image: str) -> tuple[list[Split | None] | None, str | None]:
+    """A column whose every cell is the name of a split: the splits of rows, and its name."""
     for name, column in cells.columns.items():
         if name == image or _plain(name) not in _SPLIT_COLUMNS:
             continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -18,7 +18,13 @@ from vitctl.errors import InputError, UsageError
 from vitctl.ingest.labels.annotations import NoAnnotationsError, coco_cells, voc_cells
 from vitctl.ingest.labels.gathered import gathered
 from vitctl.ingest.labels.label_cells import Cells, cells_of
-from vitctl.ingest.labels.label_columns import ZERO_ONE, LabelRows, image_column, label_rows
+from vitctl.ingest.labels.label_columns import (
+    ZERO_ONE,
+    LabelRows,
+    image_column,
+    label_rows,
+    split_column,
+)
 from vitctl.ingest.labels.label_paths import AMBIGUOUS, MISSING, Paths
 from vitctl.text.quoting import quoted
 from vitctl.text.textfiles import read_text
@@ -87,6 +93,24 @@ class LabelTable:
         return label_rows(
             self.cells, image, match, wanted=self.label_column, separator=self.separator
         )
+
+    def splits(
+        self, ids: Sequence[str], *, below: str | None = None, source: str = ""
+    ) -> dict[str, Split] | None:
+        """The splits of these images, of a table that says nothing else of them; None for another,
+        and where most rows name none."""
+        if not self.cells.rows or self.label_column is not None:
+            return None
+        paths = Paths(ids, folder=self.folder, below=below, source=source, table=self.name)
+        chosen = image_column(self.cells, paths, wanted=self.image_column)
+        if chosen is None:
+            return None
+        splits, _ = split_column(self.cells, chosen[0])
+        rows = chosen[1].rows
+        if splits is None or len(self.cells.columns) > 2 or 2 * int((rows >= 0).sum()) <= len(rows):
+            return None
+        pairs = zip(rows.tolist(), splits, strict=True)
+        return {ids[row]: split for row, split in pairs if row >= 0 and split is not None}
 
     def fit(self, ids: Sequence[str], *, shown: str, below: str | None = None) -> FittedLabels:
         """The labels of these images. Raises `InputError` if most rows name none of them, or the
@@ -274,33 +298,3 @@ def _check_missing(rows: LabelRows, *, label: str, shown: str, cautions: list[st
         if 2 * count >= len(meant):
             raise InputError(sentence, hint=hint)
         cautions.append(f"{sentence}; they are left out")
-
-
-def united(parts: Mapping[str, FittedLabels], *, root: str) -> FittedLabels:
-    """The labels of several tables as one. Raises `InputError` where two say different things of
-    an image."""
-    labels: dict[str, tuple[str, ...]] = {}
-    splits: dict[str, Split] = {}
-    source: dict[str, str] = {}
-    skipped: Counter[str] = Counter()
-    for table, part in parts.items():
-        for id_, names in part.labels.items():
-            if id_ in labels and set(labels[id_]) != set(names):
-                raise InputError(
-                    f"{source[id_]} and {table} in {root} say different things of {id_}",
-                    hint=f"choose one: --labels {os.path.join(root, table)}",
-                )
-            labels[id_] = names
-            source[id_] = table
-        splits.update(part.splits)
-        skipped.update(part.skipped)
-    readings = list(dict.fromkeys(part.reading for part in parts.values()))
-    return FittedLabels(
-        labels,
-        any(part.several for part in parts.values()),
-        splits,
-        "; ".join(readings),
-        skipped=skipped,
-        notes=tuple(note for part in parts.values() for note in part.notes),
-        cautions=tuple(caution for part in parts.values() for caution in part.cautions),
-    )

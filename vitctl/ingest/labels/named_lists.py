@@ -79,8 +79,8 @@ def read_lists(paths: Sequence[Path], *, source: Path, given: str) -> NamedLists
         else:
             raise InputError(
                 f"{label} is no list of images",
-                hint="several files are lists of splits (train.txt, test.txt) or files of MATLAB; "
-                "a table is given alone",
+                hint="several files are lists of splits (train.txt, test.txt), files of MATLAB, or "
+                "all of them tables: '{train,val}.csv'",
             )
     for folder in {path.parent for path in paths}:
         for path in sorted(folder.iterdir()):

@@ -22,6 +22,7 @@ from vitctl.ingest.choices import Choices
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.labels.label_cells import ENDINGS as LABEL_ENDINGS
 from vitctl.ingest.labels.label_file import LabelTable
+from vitctl.ingest.labels.label_tables import LabelTables
 from vitctl.ingest.labels.named_lists import NamedLists
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.litter import IMAGE_ENDINGS, file_kind
@@ -105,7 +106,7 @@ def list_images(
     given: str,
     *,
     format: FormatName | None = None,
-    labels: LabelTable | NamedLists | None = None,
+    labels: LabelTable | LabelTables | NamedLists | None = None,
     unlabelled: bool = False,
     layout: LayoutName | None = None,
     exclude: Collection[str] = (),
@@ -179,6 +180,11 @@ def _for_table(choices: Choices) -> Choices:
         return choices
     if isinstance(choices.labels, NamedLists):
         return choices
+    if isinstance(choices.labels, LabelTables):
+        tables = {
+            path: replace(table, image_column=None) for path, table in choices.labels.tables.items()
+        }
+        return replace(choices, labels=replace(choices.labels, tables=tables))
     return replace(choices, labels=replace(choices.labels, image_column=None))
 
 

@@ -21,6 +21,7 @@ from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import EntriesBuilder, Entry
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.labels.label_file import LabelTable
+from vitctl.ingest.labels.label_tables import LabelTables
 from vitctl.ingest.labels.named_lists import NamedLists
 from vitctl.ingest.listing import Access, Listing
 from vitctl.ingest.litter import file_kind, folder_kind
@@ -62,7 +63,7 @@ def _check_unchanged(entry: Entry, info: os.stat_result) -> None:
 def list_folder(
     root: Path,
     *,
-    labels: LabelTable | NamedLists | None = None,
+    labels: LabelTable | LabelTables | NamedLists | None = None,
     unlabelled: bool = False,
     layout: LayoutName | None = None,
     exclude: Collection[str] = (),

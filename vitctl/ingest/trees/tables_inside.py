@@ -12,7 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from vitctl.data.dataset import Split
@@ -26,9 +26,9 @@ from vitctl.ingest.labels.annotations import (
     yolo_cells,
 )
 from vitctl.ingest.labels.image_lists import may_be_list
-from vitctl.ingest.labels.label_cells import ENDINGS, Cells, cells_of
-from vitctl.ingest.labels.label_file import FittedLabels, LabelTable, check_several, fitted, united
-from vitctl.ingest.labels.label_paths import split_of_name
+from vitctl.ingest.labels.label_cells import ENDINGS, PARTITION, TEXT_TABLES, Cells, cells_of
+from vitctl.ingest.labels.label_file import FittedLabels, LabelTable, check_several, fitted
+from vitctl.ingest.labels.label_tables import united, with_named_splits, with_table_splits
 from vitctl.ingest.labels.mat_lists import may_be_mat
 from vitctl.text.textfiles import decode
 
@@ -82,6 +82,8 @@ def may_be_table(path: str) -> bool:
     if low.endswith(".xml"):
         return folders <= _MOST_FOLDERS or "annotations/" in low[-_NAME_BYTES:]
     if low.endswith(".txt"):
+        if TEXT_TABLES.fullmatch(os.path.basename(low)):
+            return folders <= _MOST_FOLDERS
         inner = f"/{low}"
         if "/imagesets/main/" in inner or "/labels/" in inner or inner.endswith("/classes.txt"):
             return True
@@ -105,6 +107,7 @@ def tables_inside(
     Raises `InputError` where they contradict each other or leave open which column is meant."""
     notes: list[str] = []
     parts: dict[str, FittedLabels] = {}
+    splits: dict[str, Mapping[str, Split]] = {}
     endings: Counter[str] = Counter()
     tables: list[tuple[str, list[str], Cells]] = []
     for path, paths, read in _candidates(sidecars, notes, in_doubt=in_doubt):
@@ -121,6 +124,18 @@ def tables_inside(
     for path, paths, cells in tables:
         table = _chosen(cells, path, choices)
         rows = table.find(ids, below=below)
+        own = table.splits(ids, below=below) if rows is None else None
+        if own is not None and PARTITION.fullmatch(table.name.lower()):
+            splits[path] = own
+            endings.update(os.path.splitext(file)[1].lower() for file in paths)
+            notes += [f"{path}: {', '.join(cells.remarks)}"] if cells.remarks else []
+            continue
+        if own is not None:  # a user says so, since earlier versions did not read such tables
+            notes.append(
+                f"{path} is not read: it says splits alone; --labels takes it beside the table of "
+                "labels: --labels 'SRC/{LABELS,SPLITS}.csv'"
+            )
+            continue
         if rows is None:
             notes.append(f"{path} is not read: it names no image that is there, or no labels")
             continue
@@ -140,11 +155,15 @@ def tables_inside(
         )
         endings.update(os.path.splitext(file)[1].lower() for file in paths)
     if not parts:
+        notes += [
+            f"{path} is not read: it says splits, and no table says labels" for path in splits
+        ]
         return Inside((), None, tuple(notes))
     if choices.multi_label:
         check_several(parts.values(), shown=root)
-    one = _with_splits(united(parts, root=root), parts)
-    return Inside(tuple(parts), one, tuple(notes), endings)
+    one = with_named_splits(united(parts, root=root), parts)
+    one = with_table_splits(one, splits, root=root)
+    return Inside((*parts, *splits), one, tuple(notes), endings)
 
 
 def _clause(error: str, path: str) -> str:
@@ -170,7 +189,7 @@ def _candidates(
 ) -> Iterator[tuple[str, list[str], Callable[[], Cells]]]:
     """(what to call it, its files, what reads its cells) of each table and kind of annotation."""
     most = MOST_BYTES if in_doubt else _SMALL_BYTES
-    tables = [path for path in sidecars.paths if path.lower().endswith(ENDINGS)]
+    tables = [path for path in sidecars.paths if _is_table(path)]
     if len(tables) > _MOST_TABLES:
         notes.append(f"{len(tables):,} tables are not read: they are too many")
         tables = []
@@ -205,6 +224,11 @@ def _candidates(
         yield "labels", [*lines, *titles], partial(yolo_cells, lines, texts, sidecars.opening)
 
 
+def _is_table(path: str) -> bool:
+    low = path.lower()
+    return low.endswith(ENDINGS) or TEXT_TABLES.fullmatch(os.path.basename(low)) is not None
+
+
 def _table_cells(path: str, opening: Opening, most_bytes: int) -> Cells:
     with opening(path) as file:
         data = file.read(most_bytes + 1)
@@ -230,22 +254,3 @@ def _chosen(cells: Cells, path: str, choices: Choices) -> LabelTable:
         separator=choices.label_separator,
         rows_are_labels=choices.multi_label,
     )
-
-
-def _with_splits(one: FittedLabels, parts: Mapping[str, FittedLabels]) -> FittedLabels:
-    """With the splits that names of tables say, where several say different ones: train.csv and
-    val.csv of images in one folder."""
-    splits: dict[str, Split | None] = {
-        path: split_of_name(os.path.basename(path)) for path in parts
-    }
-    if one.splits or None in splits.values() or len(set(splits.values())) < len(parts):
-        return one
-    if len(parts) == 1:
-        return one
-    named = {
-        id_: split
-        for path, part in parts.items()
-        if (split := splits[path]) is not None
-        for id_ in part.labels
-    }
-    return replace(one, splits=named, reading=f"{one.reading}; splits by their names")
