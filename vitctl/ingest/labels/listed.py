@@ -330,7 +330,10 @@ def _read(kind: _Kind, ids: Sequence[str], *, class_files: ClassFiles) -> Listed
         )
     return ListedLabels(
         FittedLabels(
-            {ids[row]: (text_of(name.encode()),) for row, name in names.items()},
+            {
+                ids[row]: (text_of(name.encode("utf-8", "surrogatepass")),)
+                for row, name in names.items()
+            },
             False,
             splits,
             f"lists of images, {how}" if names else "lists of images",

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl.data.names import text_of
 from vitctl.errors import InputError
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.listing import Listing
@@ -200,5 +201,5 @@ def _class_names(part: Part) -> list[str] | None:
             metadata = read_mat(data, label=str(path), most_bytes=_MOST_METADATA_BYTES)
             names = np.atleast_1d(metadata.get(variable, ())).tolist()
             if names and all(isinstance(name, str) for name in names):
-                return [str(name) for name in names]
+                return [text_of(name.encode("utf-8", "surrogatepass")) for name in names]
     return None
