@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vitctl.errors import InputError, OutOfReachError
+from vitctl.events import Caution, Note
+from vitctl.printable import visible
 from vitctl.text.quoting import as_bytes, one_line, quoted
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,6 +52,22 @@ def test_what_is_shown_is_one_printable_line_that_python_reads_back(name):
     shown.encode()
     if name.isascii():
         assert ast.literal_eval(shown) == name
+
+
+@given(st.text(max_size=50) | st.binary(max_size=50).map(os.fsdecode))
+def test_what_people_read_is_one_printable_line_from_python_too(name):
+    """However a message quotes a name, or does not: no console stands between it and a notebook."""
+    error = InputError(f"{name} is damaged", hint=f"see {name}")
+    away = OutOfReachError(f"{name} is away", exit_code=10, hint=name)
+    lines = [str(error), error.message, error.hint, str(away), away.message, away.hint]
+    lines += [Note(name).text, Caution(name).text]
+    for line in lines:
+        assert len(line.splitlines()) <= 1
+        line.encode()
+        assert visible(line) == line
+    if name.isprintable():
+        assert str(error) == f"{name} is damaged"
+        assert Note(name).text == name
 
 
 def test_a_long_name_is_cut_in_the_middle():

@@ -8,6 +8,7 @@
     summaries    what typed summaries of results are made of
     version      the version of the package; the build reads it from here
     losses       losses, mixup and top-k correctness, for one label an image or several
+    printable    text that holds names of data, as one printable line
     native_log   lines of C++ libraries on stderr: their kind, and how grave they are
     protobuf     protocol buffers on the wire, as far as the few messages here need them
     text         text as people and programs write it: names, numbers, tables, JSON

@@ -11,16 +11,21 @@ import os
 from functools import partial
 from typing import Any
 
+from vitctl.printable import visible
+
 
 class VitctlError(Exception):
-    """An expected error. `message` is one sentence; `hint` says what helps, if anything does."""
+    """An expected error. `message` is one sentence; `hint` says what helps, if anything does.
+
+    Both are one printable line each, whatever names of files, columns and classes they hold.
+    """
 
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = visible(message)
+        self.hint = None if hint is None else visible(hint)
+        super().__init__(self.message)
 
 
 class UsageError(VitctlError):
@@ -77,10 +82,10 @@ class OutOfReachError(Exception):
     """
 
     def __init__(self, message: str, *, exit_code: int, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = visible(message)
         self.exit_code = exit_code
-        self.hint = hint
+        self.hint = None if hint is None else visible(hint)
+        super().__init__(self.message)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Worker processes send it home; the default would leave out what is given by name.

@@ -10,19 +10,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
+from vitctl.printable import visible
+
 
 @dataclass(frozen=True)
 class Note:
-    """One line a user should read once."""
+    """One line a user should read once; printable, whatever names it holds."""
 
     text: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", visible(self.text))
 
 
 @dataclass(frozen=True)
 class Caution:
-    """One line that says the result may not be what the user expects."""
+    """One line that says the result may not be what the user expects; printable, as a `Note`."""
 
     text: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", visible(self.text))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import sys
 import textwrap
 import unicodedata
 
-from vitctl.text.quoting import visible, written_out
+from vitctl.printable import visible, written_out
 
 safe = visible
 """Of names from data, for a terminal."""

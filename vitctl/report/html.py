@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from vitctl.text.quoting import visible
+from vitctl.printable import visible
 
 _VOID = frozenset({"br", "img", "meta"})
 _LONGEST = 160

@@ -7,9 +7,7 @@ name a person knows. Everything that messages say of a name in quotes comes from
 from __future__ import annotations
 
 import re
-import unicodedata
 
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _LONGEST = 500
 _PIECE = re.compile(r"\\\\|\\udc([89a-f][0-9a-f])")
 
@@ -36,18 +34,3 @@ def as_bytes(text: str) -> str:
 def one_line(error: BaseException) -> str:
     """An exception's text on one line, short enough for a list."""
     return as_bytes(" ".join(str(error).split()))[:200] or type(error).__name__
-
-
-def visible(text: object) -> str:
-    r"""Control, bidirectional and undecodable characters as `\xNN` or `\uNNNN`; the rest as is."""
-    return "".join(written_out(c) if unicodedata.category(c) in _UNSAFE else c for c in str(text))
-
-
-def written_out(character: str) -> str:
-    r"""One character as `\xNN` or `\uNNNN`."""
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a raw byte that was not UTF-8 (PEP 383)
-        return f"\\x{code - 0xDC00:02x}"
-    if code <= 0xFF:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

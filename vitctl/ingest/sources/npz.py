@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from vitctl.data.names import text_of
 from vitctl.errors import InputError
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.listing import Listing
@@ -111,10 +112,9 @@ def _npz_block(
         )
     info = archive.getinfo(member)
     channels = shape[3] if len(shape) == 4 else 1
+    set_name = re.sub(r"(?:^|_)(?:x|images?|data)(?=_|$)", "", name, flags=re.IGNORECASE).strip("_")
     block = Block(
-        prefix
-        + re.sub(r"(?:^|_)(?:x|images?|data)(?=_|$)", "", name, flags=re.IGNORECASE).strip("_")
-        or prefix + name,
+        prefix + text_of(set_name.encode()) or prefix + text_of(name.encode()),
         number,
         member,
         header_size,
