@@ -102,17 +102,20 @@ def installed(wheel, tmp_path_factory):
 def test_the_wheel_has_what_is_read_at_run_time(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
+    # Whatever its suffix, but what Python makes.
     wanted = {
         path.relative_to(ROOT).as_posix()
         for package in ("vitctl", "stages")
         for path in (ROOT / package).rglob("*")
-        if path.suffix in (".py", ".toml", ".json", ".css", ".js") or path.name == "py.typed"
+        if path.is_file() and "__pycache__" not in path.parts
     }
     assert {
         "vitctl/py.typed",
         "stages/py.typed",
         "vitctl/recipes/paper.toml",
         "vitctl/report/page.css",
+        "vitctl/advice/paper_fewshot.csv",
+        "vitctl/data/ilsvrc2012_titles.txt",
     } <= wanted
     schemas = {f"vitctl/schemas/{path.name}" for path in (ROOT / "docs" / "schemas").iterdir()}
     assert schemas
