@@ -22,6 +22,7 @@ from tests.artifacts.making import recipe as recipe_of
 from tests.stages.commands import COMMANDS
 from vitctl.artifacts import Artifact, Run, Store
 from vitctl.console.shared_flags import PROCESSES
+from vitctl.console.streams import claim_stdout
 from vitctl.errors import UsageError
 from vitctl.settings.config import Config
 from vitctl.settings.overrides import to_toml
@@ -382,6 +383,13 @@ def begun(folder, monkeypatch):
         return call
 
     return begin
+
+
+@pytest.fixture(scope="module", autouse=True)
+def claimed() -> None:
+    """The first command of a process takes its stdout and stderr, once: before a test captures
+    them, whichever of these comes first."""
+    claim_stdout()
 
 
 def typed(*arguments: str) -> None:
