@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests import forking, schemas
-from tests.forking import COMMAND, LOOKING
+from tests.forking import COMMAND, SCALING
 from tests.report.studies import Page, small
 from tests.waiting import PATIENCE_S
 from vitctl.artifacts import Store
@@ -25,7 +25,7 @@ def report(study, tmp_path):
         done = forking.run(
             COMMAND,
             *arguments,
-            preload=LOOKING,
+            preload=SCALING,
             input=stdin,
             text=True,
             timeout=PATIENCE_S,
