@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.kinds import DATASET_PART
-from vitctl.data.dataset import Split
+from vitctl.data.dataset import Split, shard_name
 from vitctl.errors import InputError, NotFoundError
 from vitctl.events import Emit, Note
 from vitctl.ingest.write.dataset_part import PartInfo, part_recipe, read_part, whole_recipe
@@ -172,6 +172,14 @@ def _check_shards(parts: Sequence[tuple[Artifact, PartInfo]]) -> None:
             "once",
             hint="make the parts again with --force, all with one version of vitctl",
         )
+    for artifact, other in parts:
+        for shard in other.shards:
+            name = shard_name(shard.split, index=shard.index, shards=info.splits[shard.split])
+            if artifact.manifest.file(name) is None:
+                raise InputError(
+                    f"{artifact.path} describes the shard {name}, and its artifact.json does not",
+                    hint=f"make the part again: {_command(artifact, other.part, force=True)}",
+                )
 
 
 def _of_dataset(info: PartInfo) -> tuple[object, ...]:

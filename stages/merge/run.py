@@ -159,7 +159,7 @@ def _gather(
                     hint="the same command goes on from there",
                 )
             entry = artifact.manifest.file(shard.file_name)
-            assert entry is not None
+            assert entry is not None  # see complete
             way = share_file(artifact, entry, draft.path / shard.file_name)
             write_report(draft.path, shard, shard.report)
             how[way] += 1

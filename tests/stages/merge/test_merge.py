@@ -20,6 +20,7 @@ from tests.stages.shard.test_run import photos
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.drafts import publish
 from vitctl.artifacts.kinds import DATASET_PART
+from vitctl.artifacts.manifest import FileEntry, digest_of
 from vitctl.artifacts.provenance import now
 from vitctl.errors import InputError, InterruptedRun, NotFoundError, UsageError
 from vitctl.events import Caution, Note, Progress
@@ -239,6 +240,19 @@ def test_a_damaged_part_is_refused(source, store, name):
     data[len(data) // 2] ^= 1
     file.write_atomic(bytes(data))
     with pytest.raises(InputError, match=f"{file.name} has other bytes than were published"):
+        api.merge(store=store)
+
+
+def test_a_shard_that_only_the_description_names_is_refused(source, store):
+    """Somebody took it out of artifact.json, and made the digest match."""
+    part, _ = parts_of(source, store, count=2)
+    manifest = json.loads((part.path / "artifact.json").read_bytes())
+    (shard, *_) = (e for e in manifest["files"] if ".array_record-" in e["path"])
+    manifest["files"].remove(shard)
+    manifest["digest"] = digest_of([FileEntry(**entry) for entry in manifest["files"]])
+    (part.path / shard["path"]).unlink()
+    (part.path / "artifact.json").write_atomic(json.dumps(manifest).encode())
+    with pytest.raises(InputError, match=f"describes the shard {shard['path']}, and its"):
         api.merge(store=store)
 
 
