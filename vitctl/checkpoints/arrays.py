@@ -206,6 +206,11 @@ def stored_shapes(place: Place, part: str) -> dict[str, tuple[tuple[int, ...], s
         return _stored_shapes(checkpointer, (here / part).resolve())
 
 
+def same(stored: dict[str, tuple[tuple[int, ...], str]], like: Any) -> bool:
+    """Whether `stored_shapes` are those of `like`."""
+    return not _differing(stored, _described(like))
+
+
 def named(tree: Any) -> dict[str, Any]:
     """A tree of arrays as `a/b/c` -> leaf."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
@@ -293,12 +298,8 @@ def _stored_shapes(
 def _check_same(
     stored: dict[str, tuple[tuple[int, ...], str]], like: Any, *, folder: Place
 ) -> None:
-    wanted = {
-        name: (tuple(leaf.shape), str(np.dtype(leaf.dtype))) for name, leaf in named(like).items()
-    }
-    differing = sorted(
-        name for name in stored.keys() | wanted.keys() if stored.get(name) != wanted.get(name)
-    )
+    wanted = _described(like)
+    differing = _differing(stored, wanted)
     if differing:
         name = differing[0]
         has, needs = (_shown(side.get(name)) for side in (stored, wanted))
@@ -306,6 +307,20 @@ def _check_same(
             f"{folder} is a checkpoint of another model: {name} is {has} there, "
             f"{needs} in this configuration ({len(differing)} of {len(wanted)} arrays differ)"
         )
+
+
+def _described(like: Any) -> dict[str, tuple[tuple[int, ...], str]]:
+    return {
+        name: (tuple(leaf.shape), str(np.dtype(leaf.dtype))) for name, leaf in named(like).items()
+    }
+
+
+def _differing(
+    stored: dict[str, tuple[tuple[int, ...], str]], wanted: dict[str, tuple[tuple[int, ...], str]]
+) -> list[str]:
+    return sorted(
+        name for name in stored.keys() | wanted.keys() if stored.get(name) != wanted.get(name)
+    )
 
 
 def _shown(array: tuple[tuple[int, ...], str] | None) -> str:

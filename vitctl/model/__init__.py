@@ -12,9 +12,10 @@ config         what a model is: every shape follows from it
     shapes         shapes and types of the weights, nothing allocated
     layers         the parts of a block: dense, norm, attention, MLP
     vit            the model itself: `init` and `apply`
-    resize         trained parameters for another resolution or other classes
+    part           the parameters that are trained, where others are constant
+resize         trained parameters for another resolution or other classes
 
-All but `layers`, `posemb`, `resize`, `shapes` and `vit` need no array library.
+All but `layers`, `part`, `posemb`, `resize`, `shapes` and `vit` need no array library.
 
 Axes have one letter each, the same in types, einsum and comments:
 

@@ -7,12 +7,16 @@ forward pass, matrix multiplications only: the paper's table adds 0.1 to 0.4 % o
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
 from vitctl.model.config import ModelConfig, projection_has_bias
 from vitctl.model.heads import needs_of
+from vitctl.model.roles import is_stacked
+
+Layers = Mapping[str, tuple[int, ...]]
+"""Name of each trained parameter -> its trained layers, ascending; () of one without layers."""
 
 
 @dataclass(frozen=True)
@@ -110,40 +114,48 @@ def matmul_flops(config: ModelConfig) -> int:
     return _stem_flops(config) + config.depth * _block_flops(config, tokens=config.tokens)
 
 
-def trained_flops(config: ModelConfig, *, trained: Collection[str] | None = None) -> int:
+def trained_flops(config: ModelConfig, *, trained: Layers | None = None) -> int:
     """FLOPs that training on one image costs: three of `matmul_flops`, as the backward pass is two
-    matmuls per matmul; less where only the parameters of some names are `trained`."""
+    matmuls per matmul; less where only some parameters are `trained`."""
     return matmul_flops(config) + backward_flops(config, tokens=config.tokens, trained=trained)
 
 
-def backward_flops(
-    config: ModelConfig, *, tokens: int, trained: Collection[str] | None = None
-) -> int:
+def backward_flops(config: ModelConfig, *, tokens: int, trained: Layers | None = None) -> int:
     """FLOPs of one image's backward pass from the last block down, of so many tokens: a product for
-    the gradient of each weight, and one for that of its input wherever something at or below the
-    blocks is trained. That of the image, which nothing asks for, is counted, too, as is usual."""
+    the gradient of each weight, and one for that of its input in every block that the pass goes
+    through. That of the image, which nothing asks for, is counted, too, as is usual."""
     stem, block = _stem_flops(config), _block_flops(config, tokens=tokens)
     if trained is None:
         return 2 * (stem + config.depth * block)
-    if not reaches_blocks(trained):
-        return 0
     d, f = config.width, config.mlp_dim
     kernels = {
         **dict.fromkeys((f"blocks/attention/{name}/kernel" for name in _PROJECTIONS), d * d),
         **dict.fromkeys((f"blocks/mlp/{name}/kernel" for name in ("up", "down")), d * f),
     }
-    of_weights = sum(2 * tokens * size for name, size in kernels.items() if name in trained)
+    of_weights = sum(
+        2 * tokens * kernels.get(name, 0) * len(rows) for name, rows in trained.items()
+    )
     of_inputs = 2 * block - sum(2 * tokens * size for size in kernels.values())
-    return (2 * stem if _EMBEDDING in trained else 0) + config.depth * (of_weights + of_inputs)
+    passed = passed_blocks(trained, depth=config.depth)
+    return (2 * stem if _EMBEDDING in trained else 0) + of_weights + passed * of_inputs
 
 
-def reaches_blocks(trained: Collection[str]) -> bool:
-    """Whether the backward pass goes through the blocks: something in them or before them is
-    trained."""
-    after = ("norm/", "map_head/", "pre_logits/", "head/")
-    return not all(name.startswith(after) for name in trained)
+def passed_blocks(trained: Layers, *, depth: int) -> int:
+    """How many blocks the backward pass goes through: those from the lowest one on in which, or
+    before which, something is trained."""
+    return depth - lowest_block(trained, depth=depth)
 
 
+def lowest_block(trained: Layers, *, depth: int) -> int:
+    """The block at which the backward pass ends: 0 where something before the blocks is trained,
+    `depth` where all that is trained comes after them."""
+    outside = [name for name in trained if not is_stacked(name)]
+    if not all(name.startswith(_AFTER_BLOCKS) for name in outside):
+        return 0
+    return min((rows[0] for name, rows in trained.items() if is_stacked(name)), default=depth)
+
+
+_AFTER_BLOCKS = ("norm/", "map_head/", "pre_logits/", "head/")
 _PROJECTIONS = ("query", "key", "value", "out")
 _EMBEDDING = "embedding/kernel"
 

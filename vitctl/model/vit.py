@@ -23,6 +23,7 @@ Initialisation is the table in `vitctl.model.layers`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, assert_never
 
@@ -32,6 +33,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from vitctl.model import part as parts
 from vitctl.model import posemb
 from vitctl.model.config import HALF, ModelConfig, projection_has_bias
 from vitctl.model.heads import Pooling
@@ -48,6 +50,7 @@ from vitctl.model.layers import (
     lecun_normal,
     zeros,
 )
+from vitctl.model.part import BlockRange, Part
 from vitctl.model.remat import Remat
 from vitctl.model.roles import STACKED
 
@@ -104,7 +107,13 @@ class Vit(nnx.Module):
         self.head = classifier(rngs=rngs) if config.classes else None
 
     def __call__(
-        self, images: Float[Array, "b i j 3"], *, how: How, remat: Remat, scan: bool
+        self,
+        images: Float[Array, "b i j 3"],
+        *,
+        how: How,
+        remat: Remat,
+        scan: bool,
+        part: Part | None = None,
     ) -> Outputs:
         x = _patches(_normalised(images, config=self.config).astype(how.dtype), config=self.config)
         x = self.embedding(x, dtype=how.dtype).astype(jnp.float32)
@@ -117,7 +126,7 @@ class Vit(nnx.Module):
         if self.stem_norm is not None:
             x = self.stem_norm(x, dtype=x.dtype)
         x = how.constrain(x.astype(how.dtype), "bnd")
-        x = _run_blocks(self.blocks, x, how=how, remat=remat, scan=scan)
+        x = _run_blocks(self.blocks, x, how=how, remat=remat, scan=scan, part=part)
 
         exact = How(dtype=jnp.dtype(jnp.float32), constrain=how.constrain)
         after = self.config.norm_after_pool
@@ -191,6 +200,7 @@ def apply(
     scan: bool = True,
     activation_sharding: ActivationSharding | None = None,
     weight_use: WeightUse | None = None,
+    part: Part | None = None,
 ) -> Outputs:
     """Run the model on images of value range [-1, 1].
 
@@ -208,6 +218,9 @@ def apply(
         of one layer inside the scan (prefix "blocks/", no layer axis) and on the others (prefix
         ""). May gather what is divided over devices; must return the same values up to rounding
         to `dtype`, the type they are multiplied in.
+      part: the parameters to differentiate by where the others are constant; they take the place
+        of those in `params`. Blocks in which other parameters are trained are another scan, so that
+        no gradient is computed which is not asked for. None: all of them, those in `params`.
 
     Raises:
       ValueError: the images are not of the configured resolution.
@@ -220,6 +233,9 @@ def apply(
         how = how._replace(constrain=activation_sharding)
     if weight_use is not None:
         how = how._replace(use=weight_use)
+    if part is not None:
+        params = parts.without_blocks(params, part.params)
+    if weight_use is not None:
         # In the types that `Vit.__call__` multiplies with them; blocks gather their own, in turn.
         low = {"embedding": params["embedding"]}
         exact = {key: value for key, value in params.items() if key not in (*low, STACKED)}
@@ -229,7 +245,7 @@ def apply(
             STACKED: params[STACKED],
         }
     graph = nnx.graphdef(nnx.eval_shape(lambda: Vit(config, rngs=nnx.Rngs(params=0))))
-    return nnx.merge(graph, params)(images, how=how, remat=remat, scan=scan)
+    return nnx.merge(graph, params)(images, how=how, remat=remat, scan=scan, part=part)
 
 
 def _normalised(images: Float[Array, "b i j 3"], *, config: ModelConfig) -> Array:
@@ -306,7 +322,13 @@ def _stacked_blocks(config: ModelConfig, *, key: PRNGKeyArray) -> Block:
 
 
 def _run_blocks(
-    blocks: Block, x: Float[Array, "b n d"], *, how: How, remat: Remat, scan: bool
+    blocks: Block,
+    x: Float[Array, "b n d"],
+    *,
+    how: How,
+    remat: Remat,
+    scan: bool,
+    part: Part | None,
 ) -> Float[Array, "b n d"]:
     graph, state = nnx.split(blocks)
     stacked = nnx.to_pure_dict(state)
@@ -318,4 +340,33 @@ def _run_blocks(
         policy = jax.checkpoint_policies.save_only_these_names(*SAVED[remat])
         # Inside a scan the compiler cannot undo recomputation, so it need not be told not to.
         step = jax.checkpoint(step, policy=policy, prevent_cse=not scan)
-    return jax.lax.scan(step, x, stacked, unroll=not scan)[0]
+    if part is None:
+        return jax.lax.scan(step, x, stacked, unroll=not scan)[0]
+    depth = jax.tree.leaves(stacked)[0].shape[0]
+    for segment in parts.segments(part.layers, depth=depth):
+        if segment.passed:
+            layers = parts.of_segment(part, stacked, segment)
+            x = jax.lax.scan(step, x, layers, unroll=not scan)[0]
+        else:
+            x = _forward_only(step, x, stacked, segment, scan=scan)
+    return x
+
+
+def _forward_only(
+    step: Callable[[Array, Params], tuple[Array, None]],
+    x: Float[Array, "b n d"],
+    stacked: Params,
+    segment: BlockRange,
+    *,
+    scan: bool,
+) -> Float[Array, "b n d"]:
+    """Constant blocks, which nothing is differentiated through. Each is taken out of the stack
+    where it is used: a slice of the stack would be a copy of all their weights."""
+
+    def numbered(x: Array, layer: Array) -> tuple[Array, None]:
+        own = jax.tree.map(
+            lambda w: jax.lax.dynamic_index_in_dim(w, layer, keepdims=False), stacked
+        )
+        return step(x, own)
+
+    return jax.lax.scan(numbered, x, jnp.arange(segment.first, segment.end), unroll=not scan)[0]

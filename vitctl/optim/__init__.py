@@ -8,6 +8,7 @@
     frozen     which parameters are trained, and what that costs
     momentum   momentum whose storage type is part of the arithmetic
     per_layer  stacked layers treated as the separate parameters they are
+    part_state  the optimizer's state of other trained parameters, taken over
     average    Polyak average of the weights, without a bias to its start
     spikes     updates with an outlying gradient norm, left out
 

@@ -3,8 +3,8 @@
     clip by global norm -> direction (per layer) -> + decay · parameter -> · -lr · share
 
 The learning rate is an argument of `update`: computed on the host in float64 and rounded once, it
-makes a trunk and its cooldowns share one compiled program. The share is 1 but for `layer_decay` and
-`freeze` (`vitctl.optim.rates`).
+makes a trunk and its cooldowns share one compiled program. The share is 1 but for `layer_decay`
+(`vitctl.optim.rates`). What `freeze` holds constant has no gradient, update or state.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from vitctl.model import part as parts
+from vitctl.model.part import Layers
 from vitctl.model.roles import STACKED
 from vitctl.optim import decay, rates
 from vitctl.optim.config import OptimConfig
 from vitctl.optim.momentum import momentum
 from vitctl.optim.per_layer import PerLayerState, per_layer
+from vitctl.optim.rates import Shares
 
 Params = Any
 
@@ -34,19 +37,21 @@ ADAFACTOR_EPSILON = 1e-30
 
 class UpdateFunction(Protocol):
     def __call__(
-        self, grads: Params, state: PerLayerState, params: Params, *, lr: Any
+        self, grads: Params, state: PerLayerState, part: Params, *, lr: Any
     ) -> tuple[Params, PerLayerState]: ...
 
 
 class Optimizer(NamedTuple):
-    """A pure pair: `init(params) -> state` and `update(grads, state, params, lr=)`.
+    """A pure pair: `init(params) -> state` and `update(grads, state, part, lr=)`.
 
     `update` returns (updates, state); updates are to be added to the parameters. `lr` is a scalar,
-    traced or not.
+    traced or not. `layers` are the parameters that are trained, where some are not: `grads`, `part`
+    and updates have only those, as `vitctl.model.part.take` gives them. `init` takes all.
     """
 
     init: Any
     update: UpdateFunction
+    layers: Layers | None
 
 
 class Stats(NamedTuple):
@@ -63,34 +68,42 @@ def make(config: OptimConfig, *, params: Params) -> Optimizer:
     Statistics are per layer although blocks are stacked. Everything is traceable, so
     `jax.eval_shape(make(...).init, params)` gives the state's shapes without allocating.
 
-    Gradients of frozen parameters are 0 where the weights come from `hold`: they are clipped with
-    the rest.
-
     Raises:
       ValueError: some parameter is covered by no rule of decay or depth, or `config.freeze` is of
         no use (`vitctl.optim.rates`).
     """
-    decays = _as_tree(decay.decays(names(params), config=config), like=params)
-    by_share = shares(params, config=config)
+    by_decay = decay.decays(names(params), config=config)
+    by_share = _shares(params, config=config)
+    layers = rates.trained_layers(by_share) if config.freeze else None
+
+    def trained(params: Params) -> Params:
+        return params if layers is None else parts.take(params, layers)
+
+    like = jax.eval_shape(trained, params)
+    decays = _as_tree(by_decay, like=like)
+    own_shares = _as_tree(_of_trained(by_share, layers), like=like)
     off = config.clip_norm is None
     clip = optax.identity() if off else optax.clip_by_global_norm(config.clip_norm)
-    direction = per_layer(_direction(config), stacked=STACKED)
+    direction = per_layer(_direction(config), stacked=STACKED, layers=layers)
+
+    def init(params: Params) -> PerLayerState:
+        return direction.init(trained(params))
 
     def update(
-        grads: Params, state: PerLayerState, params: Params, *, lr: Any
+        grads: Params, state: PerLayerState, part: Params, *, lr: Any
     ) -> tuple[Params, PerLayerState]:
         rate = jnp.asarray(lr, jnp.float32)
         grads, _ = clip.update(grads, optax.EmptyState())
-        directions, state = direction.update(grads, state, params)
+        directions, state = direction.update(grads, state, part)
 
         def step(u: Array, p: Array, decay: float, share: Any) -> Array:
             u = u.astype(jnp.float32)
             own = rates.scaled(rate, share, ndim=p.ndim)
             return -own * (u + decay * p if decay else u)
 
-        return jax.tree.map(step, directions, params, decays, by_share), state
+        return jax.tree.map(step, directions, part, decays, own_shares), state
 
-    return Optimizer(init=direction.init, update=update)
+    return Optimizer(init=init, update=update, layers=layers)
 
 
 def decay_table(params: Params, *, config: OptimConfig) -> dict[str, float]:
@@ -101,15 +114,21 @@ def decay_table(params: Params, *, config: OptimConfig) -> dict[str, float]:
 def shares(params: Params, *, config: OptimConfig) -> Any:
     """The share of the learning rate that each parameter takes: a tree like `params` of float64[],
     or of float64[L] for stacked layers. ValueError as `rates.shares`."""
+    return _as_tree(_shares(params, config=config), like=params)
+
+
+def _shares(params: Params, *, config: OptimConfig) -> Shares:
     by_shape = dict(zip(names(params), (p.shape for p in jax.tree.leaves(params)), strict=True))
-    return _as_tree(rates.shares(by_shape, config=config), like=params)
+    return rates.shares(by_shape, config=config)
 
 
-def hold(params: Params, *, config: OptimConfig) -> Params:
-    """The weights to differentiate by: without a gradient where `config.freeze` says so."""
-    if not config.freeze:
-        return params
-    return rates.hold(params, shares(params, config=config))
+def _of_trained(shares: Shares, layers: Layers | None) -> Shares:
+    """The shares of what is trained, each of its trained layers alone."""
+    if layers is None:
+        return shares
+    return {
+        name: shares[name][list(rows)] if rows else shares[name] for name, rows in layers.items()
+    }
 
 
 def names(params: Params) -> list[str]:

@@ -8,8 +8,9 @@ with d = `optim.layer_decay`, as MAE counts depths (`util/lr_decay.py` of
 https://arxiv.org/abs/2111.06377; the idea: https://arxiv.org/abs/2003.10555, table 6). Weight decay
 is a part of the step, so it takes the same share. Without `layer_decay` every share is 1.
 
-A parameter whose whole name matches one of the regular expressions in `optim.freeze` has share 0,
-and `hold` takes it out of the gradient. Blocks are named by their number: `blocks/0/mlp/up/kernel`.
+A parameter whose whole name matches one of the regular expressions in `optim.freeze` has share 0:
+it is no part of what is trained (`vitctl.model.part`). Blocks are named by their number:
+`blocks/0/mlp/up/kernel`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, assert_never
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 from numpy.typing import NDArray
 
+from vitctl.model.part import Layers
 from vitctl.model.roles import STACKED, RoleTable, is_stacked, role
 from vitctl.optim.config import OptimConfig
 
@@ -60,18 +61,13 @@ def shares(shapes: Mapping[str, tuple[int, ...]], *, config: OptimConfig) -> Sha
     return by_name
 
 
-def hold(params: Any, tree: Any) -> Any:
-    """`params` with those of share 0 held constant: their gradient is exactly 0, and that of whole
-    arrays is not computed. `tree`: the shares, float64[] or float64[L], as a tree like `params`."""
-
-    def held(p: Array, share: NDArray[np.float64]) -> Array:
-        if share.all():
-            return p
-        if not share.any():
-            return jax.lax.stop_gradient(p)
-        return jnp.where(_along(share > 0, p.ndim), p, jax.lax.stop_gradient(p))
-
-    return jax.tree.map(held, params, tree)
+def trained_layers(shares: Shares) -> Layers:
+    """The parameters that have a share, and of stacked ones the layers that have."""
+    return {
+        name: tuple(np.flatnonzero(share).tolist()) if is_stacked(name) else ()
+        for name, share in shares.items()
+        if share.any()
+    }
 
 
 def scaled(rate: Array, share: NDArray[np.float64], *, ndim: int) -> Array:

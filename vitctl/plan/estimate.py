@@ -29,10 +29,13 @@ def step_flops(model: ModelConfig, optim: OptimConfig, *, remat: Remat) -> float
 
     Backward is two products a product; below the lowest parameter that is trained there is none.
     """
-    trained = frozen.trained_names(model, optim)
+    trained = frozen.trained_layers(model, optim)
     whole = accounting.backward_flops(model, tokens=model.sequence)
     backward = accounting.backward_flops(model, tokens=model.sequence, trained=trained)
-    recomputed = model.depth * recomputed_flops(model, remat=remat) if backward else 0
+    passed = model.depth
+    if trained is not None:
+        passed = accounting.passed_blocks(trained, depth=model.depth)
+    recomputed = passed * recomputed_flops(model, remat=remat)
     return 3 * accounting.forward_flops(model) - whole + backward + recomputed
 
 
@@ -72,7 +75,7 @@ def update_bytes(cfg: TrainConfig, *, spec: MeshSpec) -> float:
     """Bytes that the update reads and writes on one device: weights, gradients, and what the
     optimizer keeps, as its state's shapes and types tell."""
     needed = footprint.need(cfg, spec=spec, remat="none")
-    # Of the part that this device updates, in fp32: frozen ones are written as they were.
+    # Of the part that this device updates, in fp32.
     weights = footprint.updated_bytes(cfg, spec=spec)
     return 2 * (weights + needed.gradients + needed.optimizer)
 

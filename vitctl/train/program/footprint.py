@@ -89,16 +89,15 @@ def need(cfg: TrainConfig, *, spec: MeshSpec, remat: Remat, microbatch: int | No
     return Need(
         parameters=state.parameters,
         optimizer=state.optimizer,
-        # Where gradients are summed over parts of the batch, the sum, of all parameters, is there
-        # beside the part.
-        gradients=state.gradients + (0 if at_once == images else state.sums),
+        # Where gradients are summed over parts of the batch, the sum is there beside the part.
+        gradients=state.gradients * (1 if at_once == images else 2),
         activations=at_once
         * activation_bytes(
             cfg.model,
             dtype_bytes=size,
             remat=remat,
             tensor=spec.tensor,
-            backward=_passes_blocks(cfg),
+            passed=_passed_blocks(cfg),
         ),
         temporaries=state.temporaries,
         batch=images * side * side * 3 * _FLOAT,
@@ -107,14 +106,19 @@ def need(cfg: TrainConfig, *, spec: MeshSpec, remat: Remat, microbatch: int | No
 
 def updated_bytes(cfg: TrainConfig, *, spec: MeshSpec) -> int:
     """Bytes of the weights that one device updates."""
-    return _divided(cfg, spec).sums
+    return _divided(cfg, spec).gradients
 
 
 def activation_bytes(
-    model: ModelConfig, *, dtype_bytes: int, remat: Remat, tensor: int = 1, backward: bool = True
+    model: ModelConfig,
+    *,
+    dtype_bytes: int,
+    remat: Remat,
+    tensor: int = 1,
+    passed: int | None = None,
 ) -> int:
-    """Bytes kept for the backward pass for one image, and one block's while it is computed again;
-    those of one block alone where all are frozen and the pass ends `backward` before them.
+    """Bytes kept for the backward pass for one image, and one block's while it is computed again.
+    Those of one block alone where the pass goes through none; `passed` of them, None for all.
 
     Those pass by: the residual stream twice, both norms' outputs, queries, keys, values, the
     attention's mix and output, the MLP's hidden features before and after the nonlinearity, and
@@ -127,7 +131,10 @@ def activation_bytes(
     weights *= _FLOAT + (dtype_bytes if dtype_bytes != _FLOAT else 0)
     passing = 5 * d + 4 * (d // tensor) + 2 * f + weights
     per_block = kept_bytes(model, dtype_bytes=dtype_bytes, remat=remat, tensor=tensor)
-    body = model.depth * per_block + (0 if remat == "none" else passing) if backward else passing
+    if passed is None:
+        passed = model.depth
+    once = 0 if remat == "none" and passed == model.depth else passing
+    body = passed * per_block + once
     head_and_tail = 3 * n * model.width * _FLOAT + 3 * model.classes * _FLOAT
     return body + head_and_tail
 
@@ -258,7 +265,6 @@ class _State:
     parameters: int
     optimizer: int
     gradients: int
-    sums: int
     temporaries: int
 
 
@@ -270,7 +276,10 @@ def _divided_by(model: ModelConfig, optim: Any, spec: MeshSpec, size: int) -> _S
         for name, leaf in zip(names(shapes.params), jax.tree.leaves(shapes.params), strict=True)
     }
     axes = axes_of(by_name)
-    opt_axes = axes_of_state(shapes.opt, axes=axes, shapes=by_name)
+    trained = states.trained_shapes_of(model, optim)
+    own_axes = axes_of(names(trained))
+    own_shapes = dict(zip(own_axes, (leaf.shape for leaf in jax.tree.leaves(trained)), strict=True))
+    opt_axes = axes_of_state(shapes.opt, axes=own_axes, shapes=own_shapes)
     params = list(zip(jax.tree.leaves(shapes.params), axes.values(), strict=True))
     opt = list(
         zip(
@@ -281,12 +290,9 @@ def _divided_by(model: ModelConfig, optim: Any, spec: MeshSpec, size: int) -> _S
     )
     over_fsdp, update = spec.fsdp, spec.fsdp * spec.zero
     parameters = sum(_bytes(leaf, own, fsdp=over_fsdp, tensor=spec.tensor) for leaf, own in params)
-    by_leaf = [_bytes(leaf, own, fsdp=update, tensor=spec.tensor) for leaf, own in params]
-    trained = frozen.trained_names(model, optim)
     gradients = sum(
-        size
-        for name, size in zip(by_name, by_leaf, strict=True)
-        if trained is None or name in trained
+        _bytes(leaf, own, fsdp=update, tensor=spec.tensor)
+        for leaf, own in zip(jax.tree.leaves(trained), own_axes.values(), strict=True)
     )
     # Weights as they are multiplied with, in the compute type: of all layers, since compilers move
     # the conversion out of the loop, unless they are gathered layer by layer.
@@ -300,7 +306,6 @@ def _divided_by(model: ModelConfig, optim: Any, spec: MeshSpec, size: int) -> _S
         # The average lies as the parameters do.
         optimizer=moments + (0 if shapes.average is None else parameters),
         gradients=gradients,
-        sums=sum(by_leaf),
         temporaries=cast,
     )
 
@@ -309,10 +314,12 @@ def _divided(cfg: TrainConfig, spec: MeshSpec) -> _State:
     return _divided_by(cfg.model, cfg.optim, spec, _size(cfg))
 
 
-def _passes_blocks(cfg: TrainConfig) -> bool:
-    """Whether the backward pass goes through the blocks."""
-    trained = frozen.trained_names(cfg.model, cfg.optim)
-    return trained is None or accounting.reaches_blocks(trained)
+def _passed_blocks(cfg: TrainConfig) -> int:
+    """How many blocks the backward pass goes through."""
+    trained = frozen.trained_layers(cfg.model, cfg.optim)
+    if trained is None:
+        return cfg.model.depth
+    return accounting.passed_blocks(trained, depth=cfg.model.depth)
 
 
 def _size(cfg: TrainConfig) -> int:

@@ -10,13 +10,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from vitctl.model import part, vit
 from vitctl.model import shapes as model_shapes
-from vitctl.model import vit
 from vitctl.model.config import ModelConfig
-from vitctl.optim import average, spikes
+from vitctl.optim import average, part_state, spikes
 from vitctl.optim.average import Average
 from vitctl.optim.config import OptimConfig
 from vitctl.optim.optimizer import Optimizer, make
+from vitctl.optim.per_layer import PerLayerState
 from vitctl.optim.spikes import NormHistory
 from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig
@@ -67,6 +68,21 @@ def with_params(cfg: TrainConfig, params: Any, *, layout: Layout) -> TrainState:
     opt = jax.jit(optimizer(cfg).init, out_shardings=shardings(cfg, layout).opt)(params)
     mean, norms = beside(cfg, params, layout=layout)
     return TrainState(params, opt, finite=layout.place(True), average=mean, norms=norms)
+
+
+def frozen(cfg: TrainConfig, patterns: tuple[str, ...]) -> TrainConfig:
+    """The same run with those parameters held constant."""
+    return cfg.model_copy(update={"optim": cfg.optim.model_copy(update={"freeze": patterns})})
+
+
+def converted(
+    opt: PerLayerState, params: vit.Params, *, before: TrainConfig, after: TrainConfig
+) -> PerLayerState:
+    """The optimizer's state of a run with other frozen parameters; a new one for what was frozen
+    `before` and is trained `after`."""
+    new = optimizer(frozen(after, ())).init(params)
+    whole = part_state.of_all(opt, layers=optimizer(before).layers, new=new)
+    return part_state.of_part(whole, layers=optimizer(after).layers, like=shapes(after).opt)
 
 
 def beside(
@@ -136,11 +152,18 @@ def shapes_of(model: ModelConfig, optim: OptimConfig) -> TrainState:
 
 
 @cache
+def trained_shapes_of(model: ModelConfig, optim: OptimConfig) -> vit.Params:
+    """Shapes and types of the parameters that are trained: what there are gradients of."""
+    params, layers = model_shapes.of_params(model), optimizer_of(model, optim).layers
+    return params if layers is None else jax.eval_shape(lambda x: part.take(x, layers), params)
+
+
+@cache
 def shardings_of(model: ModelConfig, optim: OptimConfig, layout: Layout) -> Any:
     """How each array of the state lies on the devices: a TrainState of shardings."""
     shapes = shapes_of(model, optim)
     params = layout.params(shapes.params)
-    opt = layout.opt(shapes.opt, params=shapes.params)
+    opt = layout.opt(shapes.opt, params=trained_shapes_of(model, optim))
     whole: Any = layout.replicated
     mean = None if shapes.average is None else Average(params, whole)
     norms = jax.tree.map(lambda x: whole, shapes.norms)

@@ -12,8 +12,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from vitctl import losses
+from vitctl.model import part as parts
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
+from vitctl.model.part import Part
 from vitctl.model.remat import Remat
 from vitctl.optim import optimizer as optimizers
 from vitctl.optim.config import OptimConfig
@@ -86,7 +88,7 @@ def make_step(
         mixup=None if alpha is None else Mixup(alpha, cfg.seed),
         layout=layout,
         remat=remat,
-        parts=each // checked_microbatch(microbatch, images=each),
+        batches=each // checked_microbatch(microbatch, images=each),
         scan=scan,
         smoothing=cfg.label_smoothing,
         class_weights=class_weights,
@@ -103,22 +105,31 @@ def _jitted(
     mixup: Mixup | None,
     layout: Layout,
     remat: Remat,
-    parts: int,
+    batches: int,
     scan: bool,
     smoothing: float,
     class_weights: tuple[float, ...] | None,
 ) -> jax.stages.Wrapped:
-    update = states.optimizer_of(model, optim).update
+    optimizer = states.optimizer_of(model, optim)
+    layers = optimizer.layers
     dtype = jnp.dtype(precision)
     shardings = states.shardings_of(model, optim, layout)
-    divided = layout.grads(shardings.params)
     balance = None if class_weights is None else np.asarray(class_weights, np.float32)
 
+    def part_of(params: vit.Params) -> vit.Params:
+        """What is trained of the weights."""
+        return params if layers is None else parts.take(params, layers)
+
+    divided = layout.grads(states.trained_shapes_of(model, optim))
+
     def loss_of(
-        params: vit.Params, images: Float[Array, "b i j 3"], targets: Float[Array, "b y"]
+        part: vit.Params,
+        params: vit.Params,
+        images: Float[Array, "b i j 3"],
+        targets: Float[Array, "b y"],
     ) -> Float[Array, ""]:
         out = vit.apply(
-            optimizers.hold(params, config=optim),
+            part if layers is None else params,
             images,
             config=model,
             compute_dtype=dtype,
@@ -126,6 +137,7 @@ def _jitted(
             scan=scan,
             activation_sharding=layout.constrain,
             weight_use=layout.use,
+            part=None if layers is None else Part(part, layers),
         )
         wanted = losses.smoothed(loss, targets, by=smoothing) if smoothing else targets
         each = losses.per_example(loss, out.logits, targets=wanted)
@@ -136,22 +148,23 @@ def _jitted(
     def averaged(
         params: vit.Params, images: Float[Array, "b i j 3"], targets: Float[Array, "b y"]
     ) -> tuple[Float[Array, ""], vit.Params]:
-        """Loss and gradients of the batch, `parts` after another."""
-        if parts == 1:
-            return jax.value_and_grad(loss_of)(params, images, targets)
-        batches = (
-            _in_parts(images, parts, layout=layout),
-            _in_parts(targets, parts, layout=layout),
+        """Loss and gradients of the batch, `batches` after another."""
+        part = part_of(params)
+        if batches == 1:
+            return jax.value_and_grad(loss_of)(part, params, images, targets)
+        each = (
+            _in_parts(images, batches, layout=layout),
+            _in_parts(targets, batches, layout=layout),
         )
 
-        def add(sums: Any, part: tuple[Array, Array]) -> tuple[Any, None]:
-            gradients = jax.value_and_grad(loss_of)(params, *part)
+        def add(sums: Any, batch: tuple[Array, Array]) -> tuple[Any, None]:
+            gradients = jax.value_and_grad(loss_of)(part, params, *batch)
             return jax.tree.map(jnp.add, sums, gradients), None
 
-        nothing = jax.tree.map(jnp.zeros_like, params)
+        nothing = jax.tree.map(jnp.zeros_like, part)
         nothing = jax.lax.with_sharding_constraint(nothing, divided)
-        sums, _ = jax.lax.scan(add, (jnp.float32(0.0), nothing), batches)
-        return jax.tree.map(lambda x: x / parts, sums)
+        sums, _ = jax.lax.scan(add, (jnp.float32(0.0), nothing), each)
+        return jax.tree.map(lambda x: x / batches, sums)
 
     def step(
         state: TrainState,
@@ -169,9 +182,11 @@ def _jitted(
 
         # Each device updates its part; whole weights are put together again on the way out.
         grads = jax.lax.with_sharding_constraint(grads, divided)
-        before = state._replace(params=jax.lax.with_sharding_constraint(state.params, divided))
-        updates, opt = update(grads, before.opt, before.params, lr=lr)
-        params = jax.tree.map(jnp.add, before.params, updates)
+        part = jax.lax.with_sharding_constraint(part_of(state.params), divided)
+        before = state._replace(params=part) if layers is None else state
+        updates, opt = optimizer.update(grads, before.opt, part, lr=lr)
+        part = jax.tree.map(jnp.add, part, updates)
+        params = part if layers is None else parts.put(before.params, part, layers)
         norms = optimizers.stats(grads=grads, updates=updates, params=before.params)
 
         # All that is logged: a norm that overflows is as much a divergence as a loss that does.

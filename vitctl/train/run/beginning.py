@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import jax
+
 from vitctl.artifacts import crew
 from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.kinds import CHECKPOINT
@@ -15,7 +17,9 @@ from vitctl.data.digest import ConsumedSamples
 from vitctl.data.order import Window, windows_from_json
 from vitctl.errors import InputError, UsageError
 from vitctl.inference import weights
+from vitctl.model import vit
 from vitctl.optim import frozen
+from vitctl.optim.per_layer import PerLayerState
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
 from vitctl.train.carried_over import flops_spent, images_seen, keeps_state, trained_with
@@ -193,8 +197,30 @@ def _restore(cfg: TrainConfig, checkpoint: Artifact, layout: Layout) -> TrainSta
         norms = read(arrays.NORMS, like=like.norms)
     return TrainState(
         params=params,
-        opt=read(arrays.OPT, like=like.opt),
+        opt=_optimizer_state(cfg, checkpoint, params, layout=layout),
         finite=layout.place(True),
         average=mean,
         norms=norms,
     )
+
+
+def _optimizer_state(
+    cfg: TrainConfig, checkpoint: Artifact, params: vit.Params, *, layout: Layout
+) -> PerLayerState:
+    """The optimizer's state of a checkpoint, for the parameters that are trained now.
+
+    It was stored for those that were trained then; before frozen parameters had none, for all.
+    """
+    before = trained_with(checkpoint).optim.freeze
+    stored = cfg
+    if cfg.optim.freeze or before:
+        shapes = arrays.stored_shapes(checkpoint.path, arrays.OPT)
+        forms = [states.frozen(cfg, patterns) for patterns in (cfg.optim.freeze, before, ())]
+        fitting = (form for form in forms if arrays.same(shapes, states.shapes(form).opt))
+        stored = next(fitting, cfg)
+    like = layouts.like(states.shapes(stored).opt, states.shardings(stored, layout).opt)
+    opt = arrays.restore(checkpoint.path, arrays.OPT, like=like)
+    if stored == cfg:
+        return opt
+    convert = partial(states.converted, before=stored, after=cfg)
+    return jax.jit(convert, out_shardings=states.shardings(cfg, layout).opt)(opt, params)
