@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from vitctl import signals
-from vitctl.console import completion_script
+from vitctl.console import completion_script, habits
 from vitctl.console.help import Command, Group
 from vitctl.console.streams import claim_stdout
 from vitctl.errors import UsageError
@@ -114,10 +114,13 @@ class LazyGroup(Group):
         if name in VERBS:
             return name, load(name), args[1:]
         if not name.startswith("-") and not ctx.resilient_parsing:
-            raise UsageError(
-                f"there is no command {quoted(name)}",
-                hint=suggest(name, VERBS, otherwise="see vitctl --help"),
-            )
+            if habit := habits.COMMANDS.get(name):
+                hint = f"did you mean {habit}?"
+            elif name == "version":
+                hint = "vitctl --version"
+            else:
+                hint = suggest(name, VERBS, otherwise="see vitctl --help")
+            raise UsageError(f"there is no command {quoted(name)}", hint=hint)
         return super().resolve_command(ctx, args)
 
 

@@ -32,10 +32,12 @@ def pretrain(
     the newest dataset of the store, and with `from_`, a checkpoint to go on from, the one that it
     was trained on; `mock` trains on synthetic images."""
     from stages.pretrain.settings import resolve
+    from vitctl.recipes import pretraining
     from vitctl.recipes.going_on import has_dataset, inherits_mock
     from vitctl.train.config import TrainRuntime
 
     call = Call(pretrain, options)
+    pretraining.check_one_asked(mock=mock, data=data)
     runtime = call.runtime(TrainRuntime)
     checkpoint = None
     if from_ is not None:

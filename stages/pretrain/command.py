@@ -11,6 +11,7 @@ from vitctl.console import completion, flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
+from vitctl.recipes import pretraining
 from vitctl.recipes.going_on import has_dataset, inherits_mock
 from vitctl.recipes.settings import length
 from vitctl.text.quantities import parse_count
@@ -116,6 +117,7 @@ def pretrain(
     checkpoints. With --from, a new run starts from the weights of another, on the same images or
     others.
     """
+    pretraining.check_one_asked(mock=mock, data=data)
     runtime = session.runtime(TrainRuntime)
     checkpoint = None
     if source is not None:

@@ -213,6 +213,10 @@ def test_nothing_asked_is_a_help_page_on_stderr():
     [
         (["pretain"], "there is no command 'pretain'", "did you mean pretrain?"),
         (["xyzzy"], "there is no command 'xyzzy'", "see vitctl --help"),
+        (["train"], "there is no command 'train'", "did you mean pretrain or finetune?"),
+        (["version"], "there is no command 'version'", "vitctl --version"),
+        (["pretrain", "--batch_size=4"], "vitctl pretrain has no option", "did you mean --batch?"),
+        (["ls", "-la"], "vitctl ls has no option -l", "see vitctl ls --help"),
         (["--colour"], "vitctl has no option --colour", "see vitctl --help"),
         (["ls", "--kid", "x"], "vitctl ls has no option --kid", "did you mean --kind?"),
         (["ls", "a"], "got unexpected extra argument(s) (a)", "see vitctl ls --help"),

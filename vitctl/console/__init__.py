@@ -20,5 +20,6 @@ multiprocess   several processes at the command line: connection, output, end
 help           help pages: the example first, then the options in panels
 completion     values that a shell offers: models, kinds, settings, artifacts
 completion_script  what bash runs for it
+habits         options as other trainers call them, for a hint
 failure        an exception -> one sentence, a hint, an exit code
 """

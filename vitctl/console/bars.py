@@ -162,7 +162,8 @@ def fields_of(event: Progress) -> str:
 def counted(event: Progress) -> str:
     """How far a task is, in words: `shard: 12/40 images`."""
     total = f"/{event.total}" if event.total is not None else ""
-    return f"{safe(event.task)}: {event.done}{total} {event.unit}"
+    unit = event.unit.removesuffix("s") if event.done == 1 and not total else event.unit
+    return f"{safe(event.task)}: {event.done}{total} {unit}"
 
 
 def _line(event: Progress, *, took: float) -> str:

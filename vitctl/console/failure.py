@@ -9,6 +9,7 @@ import traceback
 import typer
 
 from vitctl import signals, system_errors
+from vitctl.console import habits
 from vitctl.console.text import safe, styled
 from vitctl.errors import InterruptedRun, OutOfReachError, UsageError, VitctlError
 from vitctl.system_errors import causes
@@ -69,18 +70,20 @@ def _usage(error: Exception) -> VitctlError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "vitctl"
     unknown = getattr(error, "option_name", None)
-    if unknown is not None and (possible := getattr(error, "possibilities", None)):
-        near = nearest(unknown, possible, cutoff=0)
-        return UsageError(f"{path} has no option {unknown}", hint=did_you_mean(near))
+    if unknown is not None and context is not None:
+        options = [name for one in context.command.params for name in one.opts]
+        near = nearest(unknown, getattr(error, "possibilities", None) or (), cutoff=0)
+        hint = habits.meant(unknown, options) or did_you_mean(near) or f"see {path} --help"
+        return UsageError(f"{path} has no option {as_bytes(unknown)}", hint=hint)
     if (sentence := _unreadable(error)) is not None:
         return UsageError(sentence, hint=f"see {path} --help")
     sentence = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     sentence = as_bytes(sentence.removesuffix(".").replace("Value error, ", ""))
-    sentence = re.sub(r"^No such option: (.*)$", rf"{path} has no option \1", sentence)
     choice = re.search(r"'([^']*)' is not one of (.*)$", sentence)
     if choice:
         options = re.findall(r"'([^']*)'", choice[2])
-        hint = suggest(choice[1], options, otherwise=f"see {path} --help")
+        habit = habits.chosen(choice[1], options)
+        hint = habit or suggest(choice[1], options, otherwise=f"see {path} --help")
         return UsageError(_lower(sentence), hint=hint)
     return UsageError(_lower(sentence), hint=f"see {path} --help")
 

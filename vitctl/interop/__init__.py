@@ -4,6 +4,7 @@ Nothing is imported here.
     safetensors       headers held against the file, tensors read one by one; writing
     npz               big_vision's archives of arrays
     weight_files      which files hold a model's weights; pickles are refused
+    hub               what to say of weights named by an address or a repository
     matching          tensors matched by name and shape, both ways
     torch_names       what torch codebases call each part
     layout_names      what `--layout` takes

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vitctl.artifacts.files import sha256_file
 from vitctl.errors import InputError, NotFoundError
-from vitctl.interop import npz, safetensors
+from vitctl.interop import hub, npz, safetensors
 from vitctl.places import place
 from vitctl.places.local import is_there
 from vitctl.text import strict_json
@@ -73,7 +73,7 @@ def open_weights(source: Path) -> Weights:
       InputError: it is damaged, or a pickle, which can run any code.
     """
     if not is_there(source):
-        raise NotFoundError(f"{source} does not exist")
+        raise NotFoundError(f"{source} does not exist", hint=hub.hint(str(source)))
     file = _in_folder(source) if source.is_dir() else source
     beside = {name: file.parent / name for name in CONFIGS}
     configs = {name: _json(path) for name, path in beside.items() if path.is_file()}

@@ -223,7 +223,11 @@ def sync_opened(number: int) -> None:
 def make_folder(path: Path) -> None:
     """The folder, and those above it, made where they are not there."""
     base, parts = _split(path)
-    os.makedirs(base, exist_ok=True)
+    try:
+        os.makedirs(base, exist_ok=True)
+    except FileNotFoundError as error:
+        # What is no file system of files, such as /proc, answers so to every new name.
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(base)) from error
     folder = os.open(base, _FOLDER)
     try:
         for number, name in enumerate(parts, start=1):

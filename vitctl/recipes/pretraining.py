@@ -270,6 +270,15 @@ def example_count(examples: int | str | None, *, names_dataset: bool) -> int | N
     return count
 
 
+def check_one_asked(*, mock: bool, data: object | None) -> None:
+    """Raise UsageError where a caller names a dataset and asks for synthetic images, too."""
+    if mock and data is not None:
+        raise UsageError(
+            "--mock requests synthetic images, and --data names a dataset",
+            hint="leave out one of them",
+        )
+
+
 def check_images(*, mock: bool, dataset: bool) -> None:
     """Raise UsageError unless images come from one place: made up, or a dataset."""
     if mock and dataset:

@@ -280,3 +280,10 @@ def test_ids_of_runs_that_begin_at_random_stay():
     assert "from_head" not in tree
     assert "first_step" not in tree["data"]
     assert "rewarm_at" not in tree["schedule"]
+
+
+def test_a_dataset_and_made_up_images_are_not_both_asked_for(tmp_path):
+    with pytest.raises(UsageError, match="requests synthetic images, and") as raised:
+        api.pretrain(data="photos", mock=True, store=tmp_path)
+    assert raised.value.hint == "leave out one of them"
+    assert list(tmp_path.iterdir()) == []

@@ -204,6 +204,11 @@ def expanded(given: str) -> list[bytes]:
         paths += matches
     if missing:
         several = f" ({len(missing)} of {len(spelled)} are missing)" if len(spelled) > 1 else ""
+        if "://" in missing[0]:
+            raise NotFoundError(
+                f"{missing[0]} is no local file{several}",
+                hint="nothing is downloaded: get the files first, or mount them as a folder",
+            )
         raise NotFoundError(
             f"{missing[0]} does not exist{several}",
             hint="give a folder of class folders, archives of such, or `digits` for the built-in "

@@ -1,0 +1,82 @@
+"""Options of other trainers, and what they are answered with."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from stages.app import VERBS, load
+from vitctl.artifacts.kinds.export import Target
+from vitctl.console import habits
+from vitctl.train.config import TrainConfig
+
+
+def commands(command):
+    below = getattr(command, "commands", None)
+    return [command] if not below else [one for each in below.values() for one in commands(each)]
+
+
+OPTIONS = {
+    verb: {name for one in commands(load(verb)) for param in one.params for name in param.opts}
+    for verb in VERBS
+}
+
+
+def test_what_is_offered_exists():
+    every = set().union(*OPTIONS.values())
+    assert {*habits.OPTIONS} <= every
+    known = TrainConfig.model_json_schema()
+    for key, _ in habits.SETTINGS.values():
+        node = known
+        for part in key.split("."):
+            node = _properties(node, known)[part]
+
+
+def _properties(node, root):
+    """Of a schema's node, behind references and alternatives."""
+    for one in (node, *node.get("anyOf", ())):
+        while "$ref" in one:
+            one = root["$defs"][one["$ref"].rsplit("/", 1)[-1]]
+        if "properties" in one:
+            return one["properties"]
+    raise KeyError(node)
+
+
+def test_no_name_of_pretrain_is_called_unknown():
+    theirs = {name for names in habits.OPTIONS.values() for name in names}
+    assert not (theirs | {*habits.SETTINGS} | {*habits.SENTENCES}) & OPTIONS["pretrain"]
+
+
+def test_words_for_values_name_some():
+    known = get_args(Target)
+    assert {value for values in habits.VALUES.values() for value in values} <= {*known}
+    assert habits.chosen("HF", known) == "did you mean huggingface?"
+    assert habits.chosen("hf", ["paper", "small"]) is None
+
+
+def test_words_for_commands_are_none_and_name_some():
+    assert not {*habits.COMMANDS} & {*VERBS}
+    for ours in habits.COMMANDS.values():
+        assert {*ours.split(" or ")} <= {*VERBS}
+
+
+@pytest.mark.parametrize(
+    ("command", "unknown", "hint"),
+    [
+        ("pretrain", "--batch-size", "did you mean --batch?"),
+        ("pretrain", "--batch_size", "did you mean --batch?"),
+        ("pretrain", "--learning-rate", "did you mean --lr?"),
+        ("pretrain", "--weight-decay", "did you mean --wd-body or --wd-head?"),
+        ("pretrain", "--output-dir", "did you mean --out?"),
+        ("pretrain", "--gpus", "did you mean --devices?"),
+        ("plan", "--gpu", "did you mean --topology?"),
+        ("pretrain", "--resume", habits.SENTENCES["--resume"]),
+        ("pretrain", "--dtype", "it is a setting: --set precision=VALUE, for example bfloat16"),
+        ("shard", "--num-proc", "did you mean --workers?"),
+        ("shard", "--resume", None),
+        ("ls", "--batch-size", None),
+    ],
+)
+def test_what_is_meant(command, unknown, hint):
+    assert habits.meant(unknown, OPTIONS[command]) == hint
