@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stages import api
 from stages.pretrain import run as pretrain_stage
 from stages.pretrain.settings import resolve
 from tests import made
