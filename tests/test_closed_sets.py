@@ -38,6 +38,7 @@ FAMILY: dict[str, tuple[str, ...]] = {
 ALLOWED = {
     ("vitctl/model/config.py", "self.position == 'sincos2d'"): "a width that sines need",
     ("vitctl/model/config.py", "self.position != 'sincos2d'"): "a field of sincos2d alone",
+    ("vitctl/model/config.py", "self.gelu != 'tanh'"): "any other is said of MLPs that have one",
     ("vitctl/model/config.py", "self.projection != 'tanh'"): "any other needs its width said",
     ("vitctl/interop/transformers_files.py", "config.projection != 'tanh'"): "refuses all others",
     ("vitctl/interop/transformers_files.py", "family == 'vit'"): "refuses all others",

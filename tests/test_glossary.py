@@ -138,7 +138,7 @@ def test_a_term_that_is_missing_is_seen():
         line for line in GLOSSARY.read_text().splitlines() if not line.startswith("| remat")
     )
     assert "remat" not in explained(without)
-    assert "mlp" not in explained(without)
+    assert "dots" not in explained(without)
 
 
 def slug(heading: str) -> str:

@@ -40,7 +40,8 @@ def labelled(artifact: Artifact) -> dict[str, Any]:
     shape = {field: sizes[field] for field in _SHAPE if isinstance(sizes.get(field), int)}
     if len(shape) < len(_SHAPE):
         return summary
-    return {**summary, "model": variants.label(name, **shape)}
+    mlp = sizes.get("mlp", variants.USUAL_MLP)
+    return {**summary, "model": variants.label(name, **shape, mlp=mlp)}
 
 
 def steps(all_steps: tuple[int, ...]) -> str:

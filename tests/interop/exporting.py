@@ -13,7 +13,9 @@ WAYS: tuple[tuple[str, Target], ...] = (
     ("timm-avg", "timm"), ("timm-map", "timm"), ("timm-registers", "timm"),
     ("timm-qk-norm", "timm"), ("hf-dinov2-registers", "timm"), ("hf-siglip", "timm"),
     ("hf-vit", "huggingface"), ("hf-vit-pooler", "huggingface"), ("hf-siglip", "huggingface"),
-    ("hf-dinov2-registers", "huggingface"),
+    ("hf-dinov2-registers", "huggingface"), ("timm-swiglu", "timm"), ("hf-dinov2-giant", "timm"),
+    ("hf-dinov2-giant", "huggingface"), ("timm-distilled", "timm"),
+    ("timm-distilled", "huggingface"), ("hf-deit-teacher", "huggingface"),
 )  # fmt: skip
 
 

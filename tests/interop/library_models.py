@@ -11,22 +11,28 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 
-# The wheel of torchvision that is at hand has no CPU operators; timm only imports it.
-_stubs = torch.library.Library("torchvision", "DEF")
-for _name in ("nms", "qnms"):
-    with suppress(RuntimeError):  # it has
+# Some wheels of torchvision have no CPU operators and do not load without; timm only imports it.
+# The others define them themselves, and a second definition ends the process.
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    for _module in [name for name in sys.modules if name.startswith("torchvision")]:
+        del sys.modules[_module]
+    _stubs = torch.library.Library("torchvision", "DEF")
+    for _name in ("nms", "qnms"):
         _stubs.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
-import open_clip  # noqa: E402
-import timm  # noqa: E402
-import transformers as hf  # noqa: E402
-from safetensors.torch import save_file  # noqa: E402
+import open_clip
+import timm
+import transformers as hf
+from safetensors.torch import save_file
+from timm.layers import SwiGLU, SwiGLUPacked
+from timm.models.deit import VisionTransformerDistilled
 
 SIZE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 4}
 HALF = [0.5] * 3
@@ -47,8 +53,15 @@ TIMM = {
     "timm-deit3": {"init_values": 1e-6, "no_embed_class": True},
     "timm-qk-norm": {"qk_norm": True, "qkv_bias": False},
     "timm-clip": {"pre_norm": True, "act_layer": "quick_gelu", "norm_layer": "layernorm"},
+    "timm-swiglu": {
+        "mlp_layer": SwiGLUPacked, "act_layer": "silu", "init_values": 1e-5, "reg_tokens": 2,
+        "no_embed_class": True,
+    },
+    "timm-swiglu-apart": {"mlp_layer": SwiGLU, "act_layer": "silu", "global_pool": "avg"},
+    "timm-distilled": {"class": VisionTransformerDistilled},
+    "timm-distilled-features": {"class": VisionTransformerDistilled, "num_classes": 0},
     "timm-wide": {"img_size": (8, 20), "class_token": True},
-}
+}  # fmt: skip
 
 
 def shaken(model: torch.nn.Module) -> torch.nn.Module:
@@ -87,7 +100,20 @@ def timm_model(arguments: dict) -> torch.nn.Module:
         "img_size": 12, "patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2,
         "mlp_ratio": 2, "num_classes": 5,
     }  # fmt: skip
-    return timm.models.VisionTransformer(**usual | arguments).eval()
+    arguments = usual | arguments
+    kind = arguments.pop("class", timm.models.VisionTransformer)
+    return kind(**arguments).eval()
+
+
+def timm_outputs(model: torch.nn.Module, x: torch.Tensor) -> tuple:
+    """Features before the classifier and its answer. Of DeiT's two tokens timm has the mean as
+    features, of which no classifier is: here they are side by side."""
+    with torch.no_grad():
+        tokens = model.forward_features(x)
+        features = model.forward_head(tokens, pre_logits=True)
+        if isinstance(model, VisionTransformerDistilled):
+            features = tokens[:, :2].flatten(1)
+        return features, model.forward_head(tokens) if model.num_classes else None
 
 
 def make_timm(folder: Path, name: str) -> None:
@@ -95,11 +121,7 @@ def make_timm(folder: Path, name: str) -> None:
     model = shaken(timm_model(arguments))
     size = arguments.get("img_size", (12, 12))
     pixels = images(*size)
-    with torch.no_grad():
-        tokens = model.forward_features(normalised(pixels, *IMAGENET))
-        features = model.forward_head(tokens, pre_logits=True)
-        logits = model.forward_head(tokens) if model.num_classes else None
-    keep(folder, pixels, features, logits)
+    keep(folder, pixels, *timm_outputs(model, normalised(pixels, *IMAGENET)))
     save_file(halved(model), folder / "model.safetensors")
     described = {
         "architecture": "vit_tiny", "num_classes": model.num_classes,
@@ -125,6 +147,16 @@ def hf_models() -> dict:
             hf.Dinov2WithRegistersModel,
             hf.Dinov2WithRegistersConfig(**SIZE, **dino, num_register_tokens=3),
         ),
+        "hf-dinov2-giant": (
+            hf.Dinov2Model,
+            hf.Dinov2Config(**SIZE, **dino, use_swiglu_ffn=True),
+        ),
+        "hf-deit": (hf.DeiTForImageClassification, hf.DeiTConfig(**SIZE, **mlp, num_labels=5)),
+        "hf-deit-pooler": (hf.DeiTModel, hf.DeiTConfig(**SIZE, **mlp)),
+        "hf-deit-teacher": (
+            hf.DeiTForImageClassificationWithTeacher,
+            hf.DeiTConfig(**SIZE, **mlp, num_labels=5),
+        ),
         "hf-siglip": (hf.SiglipVisionModel, hf.SiglipVisionConfig(**SIZE, **mlp)),
         "hf-clip": (
             hf.CLIPVisionModelWithProjection,
@@ -135,6 +167,8 @@ def hf_models() -> dict:
 
 def hf_outputs(name: str, model: torch.nn.Module, x: torch.Tensor) -> tuple:
     with torch.no_grad():
+        if hasattr(model, "cls_classifier"):
+            return model.base_model(x).last_hidden_state[:, :2].flatten(1), model(x).logits
         if hasattr(model, "classifier"):
             hidden = model.base_model(x).last_hidden_state
             return hidden[:, 0], model(x).logits
@@ -196,10 +230,7 @@ def load(root: Path) -> None:
             ).eval()  # fmt: skip
             content = config["pretrained_cfg"]
             x = normalised(pixels, content["mean"], content["std"])
-            with torch.no_grad():
-                tokens = model.forward_features(x)
-                features = model.forward_head(tokens, pre_logits=True)
-                logits = model.forward_head(tokens) if config["num_classes"] else None
+            features, logits = timm_outputs(model, x)
         keep(folder, pixels, features, logits)
 
 

@@ -31,6 +31,8 @@ def stirred(config: ModelConfig, *, seed: int) -> vit.Params:
     "changes",
     [
         {},
+        {"mlp": "swiglu", "mlp_dim": 24, "registers": 1},
+        {"head": "distilled", "gelu": "exact"},
         {"head": "gap", "position": "sincos2d", "gelu": "exact", "classes": 0},
         {"head": "token", "pre_logits": 8, "norm_epsilon": 1e-5},
         {"head": "map", "class_token": True, "registers": 3, "layer_scale": 0.1, "gelu": "quick"},
@@ -47,7 +49,7 @@ def stirred(config: ModelConfig, *, seed: int) -> vit.Params:
             "position_grid": 5,
         },
     ],
-    ids=["paper", "gap", "token", "dinov2", "mae and ViT-22B", "clip"],
+    ids=["paper", "swiglu", "deit", "gap", "token", "dinov2", "mae and ViT-22B", "clip"],
 )
 def test_the_graph_computes_what_the_model_does(changes, tmp_path):
     config = ModelConfig.model_validate({**TINY, **changes})

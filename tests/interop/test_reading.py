@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vitctl.data.config import EvalPreprocess
 from vitctl.errors import InputError, NotFoundError, UsageError
-from vitctl.interop import reading, safetensors, weight_files
+from vitctl.interop import exported, reading, safetensors, weight_files, writing
 from vitctl.interop.described import described
 from vitctl.interop.fitting import fitted
 from vitctl.interop.layouts import LAYOUTS
@@ -36,7 +37,8 @@ def read(folder: Path, tensors: dict[str, np.ndarray], **said) -> reading.Model:
     ("folder", "layout"),
     [
         ("timm-map", "timm"), ("hf-vit", "hf-vit"), ("hf-dinov2-registers", "hf-dinov2"),
-        ("hf-siglip", "hf-siglip"), ("hf-clip", "hf-clip"), ("open-clip", "open-clip"),
+        ("hf-siglip", "hf-siglip"), ("hf-dinov2-giant", "hf-dinov2"), ("hf-deit-teacher", "hf-vit"),
+        ("hf-clip", "hf-clip"), ("open-clip", "open-clip"),
     ],
 )  # fmt: skip
 def test_layouts_are_told_apart(folder, layout):
@@ -83,11 +85,6 @@ def test_another_layout_than_the_names_have_is_refused():
     [
         ("embeds.proj.weight", r"images of any proportions \(timm's NaFlexVit\)"),
         ("model.embeds.proj.weight", r"images of any proportions"),
-        ("blocks.0.mlp.w12.weight", r"gated MLPs \(SwiGLU\)"),
-        ("blocks.0.mlp.fc1_g.weight", r"gated MLPs"),
-        ("encoder.layer.0.mlp.weights_in.weight", r"gated MLPs"),
-        ("dist_token", r"a distillation token beside its class token"),
-        ("deit.embeddings.distillation_token", r"a distillation token"),
     ],
 )
 def test_models_unlike_ours_are_refused_for_what_they_are(tmp_path, tensors, name, message):
@@ -102,6 +99,8 @@ def test_models_unlike_ours_are_refused_for_what_they_are(tmp_path, tensors, nam
     [
         ("vit_small_patch16_rope_ape_224.naver_in1k", "rotary embeddings"),
         ("vit_base_patch16_rope", "rotary embeddings"),
+        ("eva02_small_patch14_224.mim_in22k", "rotary embeddings"),
+        ("vit_small_patch16_dinov3.lvd1689m", "rotary embeddings"),
         ("vit_pe_core_base_patch16_224.fb", "rotary embeddings"),
         ("vit_base_patch16_rpn_224.sw_in1k", "residual post-norm"),
     ],
@@ -121,14 +120,93 @@ def test_architectures_that_only_their_names_tell_apart_are_refused(
     assert caught.value.hint.startswith("import ")
 
 
-def test_packed_gates_are_known_by_their_shapes(tmp_path, tensors):
-    """The first matrix has the gate's rows and the value's, the second takes half of them."""
-    name = "blocks.0.mlp.fc2.weight"
-    tensors[name] = tensors[name][:, ::2].copy()
-    with pytest.raises(
-        InputError, match=r"gated MLPs \(SwiGLU\), which vitctl's models do not have"
-    ):
+def of_file(folder: str) -> dict[str, np.ndarray]:
+    file = safetensors.open_file(STORED / folder / "model.safetensors")
+    return {name: file.read(name).astype(np.float32) for name in file.tensors}
+
+
+def beside(folder: Path, **arguments) -> None:
+    about = {"architecture": "vit_tiny", "model_args": arguments}
+    (folder / "config.json").write_text(json.dumps(about))
+
+
+def test_gates_are_known_by_shapes_and_their_activation_by_the_files(tmp_path):
+    """The first matrix has the gates' rows and the others', the second takes half of them."""
+    packed = of_file("timm-swiglu")
+    model = read(tmp_path, packed)
+    assert (model.config.mlp, model.config.mlp_dim) == ("swiglu", 16)
+    assert any("which half" in sentence and "silu" in sentence for sentence in model.assumed)
+    beside(tmp_path, act_layer="swish")
+    assert not any("silu" in sentence for sentence in read(tmp_path, packed).assumed)
+    beside(tmp_path, act_layer="gelu")
+    with pytest.raises(InputError, match=r"gates with the activation 'gelu', .* silu \(SwiGLU\)"):
+        read(tmp_path, packed)
+    beside(tmp_path, act_layer="silu")
+    with pytest.raises(UsageError, match="--gelu is of plain MLPs"):
+        read(tmp_path, packed, gelu="exact")
+
+
+def test_silu_without_gates_is_refused(tmp_path, tensors):
+    beside(tmp_path, act_layer="silu")
+    with pytest.raises(InputError, match="activation is 'silu'") as caught:
         read(tmp_path, tensors)
+    assert "silu in MLPs with gates" in caught.value.hint
+
+
+def test_an_architecture_of_timm_with_gates_says_their_activation(tmp_path):
+    about = {"architecture": "vit_giant_patch14_reg4_dinov2.lvd142m"}
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    model = read(tmp_path, of_file("timm-swiglu"))
+    assert model.assumed == ()
+
+
+def test_dinov2s_own_names_of_gates(tmp_path):
+    """timm renames w12 and w3 of these files to fc1 and fc2 of SwiGLUPacked."""
+    packed = of_file("timm-swiglu")
+    own = {
+        name.replace("mlp.fc1", "mlp.w12").replace("mlp.fc2", "mlp.w3"): array
+        for name, array in packed.items()
+    }
+    np.testing.assert_equal(read(tmp_path, own).load(), read(tmp_path, packed).load())
+
+
+def test_gates_and_a_map_head_are_refused(tmp_path):
+    packed = of_file("timm-swiglu") | {"attn_pool.latent": np.ones((1, 1, 16), np.float32)}
+    with pytest.raises(InputError, match=r"\(SwiGLU\) and a MAP head"):
+        read(tmp_path, packed)
+
+
+def test_a_distillation_token_that_no_classifier_reads_is_a_register(tmp_path):
+    tensors = of_file("timm-distilled")
+    model = read(tmp_path, tensors)
+    assert (model.config.head, model.config.registers, model.config.prefix) == ("distilled", 0, 2)
+    for part in ("weight", "bias"):
+        del tensors[f"head_dist.{part}"]
+    model = read(tmp_path, tensors)
+    assert (model.config.head, model.config.registers, model.config.prefix) == ("token", 1, 2)
+    assert any("it is a register" in note for note in model.notes)
+    expected = tensors["dist_token"] + tensors["pos_embed"][:, 1:2]
+    np.testing.assert_array_equal(model.load()["registers"], expected)
+
+
+@pytest.mark.parametrize(
+    ("folder", "library", "changes", "message"),
+    [
+        ("timm-swiglu", "huggingface", {"mlp_dim": 24}, "no model without layer_scale"),
+        ("timm-swiglu", "huggingface", {"layer_scale": 1.0}, "two thirds of a multiple of"),
+        ("timm-swiglu", "timm", {"head": "map"}, "no mlp=swiglu with a MAP head"),
+        ("timm-distilled", "timm", {"registers": 1}, "no registers with a distillation token"),
+        ("timm-distilled", "big_vision", {}, "no head=distilled"),
+        ("timm-distilled", "huggingface", {"classes": 0}, "token without a classifier"),
+    ],
+)
+def test_what_a_library_lacks_of_gates_and_distillation(folder, library, changes, message):
+    read_model = reading.read(weight_files.open_weights(STORED / folder), said=reading.Said())
+    fields = read_model.config.model_dump() | {"layer_scale": None} | changes
+    config = ModelConfig.model_validate(fields)
+    model = exported.Exported(read_model.load(), config, ["a"] * config.classes, EvalPreprocess())
+    with pytest.raises(UsageError, match=message):
+        writing.files(model, to=library)
 
 
 def test_a_text_tower_is_left_out_and_named():

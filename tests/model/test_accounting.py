@@ -19,6 +19,8 @@ PARTS: list[dict[str, Any]] = [
     {"stem_norm": True, "patch_bias": False},
     {"pre_logits": 24, "projection": "linear", "head": "token"},
     {"qk_norm": True, "qkv_bias": False},
+    {"mlp": "swiglu", "head": "map"},
+    {"mlp": "swiglu", "head": "distilled", "registers": 2},
     {"layer_scale": 0.1, "gelu": "exact", "pixel_mean": (0.1, 0.2, 0.3)},
 ]
 

@@ -21,7 +21,7 @@ from vitctl.sharding import rules
 SOURCE = Path(vit.__file__).parents[1]
 
 
-LATER = {"registers": 2, "stem_norm": True, "qk_norm": True, "layer_scale": 0.1}
+LATER = {"registers": 2, "stem_norm": True, "qk_norm": True, "layer_scale": 0.1, "mlp": "swiglu"}
 """Parts of other families: they add parameters to any of the models."""
 
 

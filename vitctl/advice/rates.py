@@ -32,7 +32,7 @@ RateBasis = Literal["own runs", "paper", "scaled", "estimated"]
 _IMAGES_A_CORE = 32
 """A batch of 16,384 on 512 cores: "Scaling Vision Transformers", section 2.1 and appendix C."""
 
-_SHAPE = {"width", "depth", "mlp_dim", "heads", "patch", "resolution"}
+_SHAPE = {"width", "depth", "mlp_dim", "mlp", "heads", "patch", "resolution"}
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ RESOLUTION = Flag(
 HEAD = Flag(
     "model.head",
     "How tokens become one vector for the classifier: by attention (map, the default), their mean "
-    "(gap), or a [class] token (token).",
+    "(gap), a [class] token (token), or that and a distillation token (distilled).",
     rare=True,
 )
 LR = Flag("schedule.peak_lr", "Peak learning rate (default: the recipe's).", name="--lr")

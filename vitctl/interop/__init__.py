@@ -7,6 +7,7 @@ Nothing is imported here.
     hub               what to say of weights named by an address or a repository
     matching          tensors matched by name and shape, both ways
     torch_names       what torch codebases call each part
+    torch_tensors     their tensors, and how each becomes ours and back
     layout_names      what `--layout` takes
     layouts           which codebase's names a file has
     big_vision        parameters under big_vision's names, both ways

@@ -22,13 +22,20 @@ _GELU: dict[str, Gelu] = {
     "gelu": "exact", "gelu_python": "exact", "gelu_pytorch_tanh": "tanh", "gelu_new": "tanh",
     "gelu_tanh": "tanh", "gelu_fast": "tanh", "quick_gelu": "quick", "quickgelu": "quick",
 }  # fmt: skip
+SILU = ("silu", "swish")
+"""Names of x * sigmoid(x)."""
+_SILU_GATES = r"vit_giant_patch14_(reg4_)?dinov2|vit_giant_patch14_reg1_tipsv2"
+"""Architectures of timm whose MLPs are SwiGLUPacked with act_layer=SiLU."""
 _NO_CHANGE = 0.0
 _LEAST_CROP = 1e-3
 _MOST_DIGITS = 18
 
 
 _UNLIKE = (
-    (r".*_rope(_.*)?|vit_pe_.*", "turns queries and keys by their position (rotary embeddings)"),
+    (
+        r".*_rope(_.*)?|vit_pe_.*|eva02_.*|.*_dinov3(_.*)?",
+        "turns queries and keys by their position (rotary embeddings)",
+    ),
     (r".*_rpn_.*", "has its norms after attention and MLP (residual post-norm)"),
 )
 """Architectures of timm that compute something else from tensors of the same names and shapes."""
@@ -36,10 +43,16 @@ _UNLIKE = (
 
 @dataclass(frozen=True)
 class Described:
-    """What is said; None where nothing is."""
+    """What is said; None where nothing is.
+
+    Attributes:
+      gelu: which one the MLPs have, where it is one of ours.
+      activation: of the MLPs, as the files call it where they name one.
+    """
 
     heads: int | None = None
     gelu: Gelu | None = None
+    activation: str | None = None
     epsilon: float | None = None
     image: tuple[int, int] | None = None
     pixels: tuple[Colours, Colours] | None = None
@@ -72,6 +85,8 @@ def _of_timm(config: Mapping[str, Any]) -> Described:
     gelu: Gelu | None = None
     if (act := _text(arguments.get("act_layer"))) is not None:
         gelu = _gelu(act)
+    elif re.fullmatch(_SILU_GATES, architecture.partition(".")[0]):
+        act = SILU[0]
     elif architecture:
         quick, tanh = "quickgelu" in architecture, "siglip" in architecture
         gelu = "quick" if quick else "tanh" if tanh else "exact"
@@ -82,6 +97,7 @@ def _of_timm(config: Mapping[str, Any]) -> Described:
     return Described(
         heads=_int(arguments.get("num_heads")),
         gelu=gelu,
+        activation=act,
         image=(sides[0], sides[1]) if sides and sides[0] and sides[1] else None,
         pixels=_pixels(trained.get("mean"), trained.get("std")),
         pool=_text(arguments.get("global_pool") or config.get("global_pool")),
@@ -96,9 +112,9 @@ def _of_timm(config: Mapping[str, Any]) -> Described:
 
 def _of_transformers(config: Mapping[str, Any], images: Mapping[str, Any]) -> Described:
     config = {**config, **_table(config.get("vision_config"))}
-    if config.get("use_swiglu_ffn") is True:
-        raise InputError("the model has gated MLPs (SwiGLU), which vitctl's models do not have")
     act = _text(config.get("hidden_act"))
+    if config.get("use_swiglu_ffn") is True:  # its gates are by silu whatever hidden_act is
+        act = SILU[0]
     size = config.get("image_size")
     image = None
     sides = [_int(side) for side in (size if isinstance(size, list) else [size, size])]
@@ -118,6 +134,7 @@ def _of_transformers(config: Mapping[str, Any], images: Mapping[str, Any]) -> De
     return Described(
         heads=_int(config.get("num_attention_heads")),
         gelu=None if act is None else _gelu(act),
+        activation=act,
         epsilon=_float(config.get("layer_norm_eps")),
         image=image,
         pixels=pixels,
@@ -163,13 +180,21 @@ def _refuse_unlike(architecture: str) -> None:
             )
 
 
-def _gelu(text: str) -> Gelu:
+def _gelu(text: str) -> Gelu | None:
+    """None of gates' silu. Raises InputError for what no MLP here has."""
+    if text in SILU:
+        return None
     if text not in _GELU:
-        raise InputError(
-            f"the model's activation is {quoted(text)}, which vitctl's models do not have",
-            hint=f"it has {', '.join(sorted(_GELU))}",
-        )
+        raise not_ours(text)
     return _GELU[text]
+
+
+def not_ours(activation: str) -> InputError:
+    """The error of MLPs with another activation."""
+    return InputError(
+        f"the model's activation is {quoted(activation)}, which vitctl's models do not have",
+        hint=f"they have {', '.join(sorted(_GELU))}, and silu in MLPs with gates (SwiGLU)",
+    )
 
 
 def _pixels(mean: Any, std: Any) -> tuple[Colours, Colours] | None:

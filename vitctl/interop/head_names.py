@@ -11,8 +11,9 @@ from typing import Literal, assert_never
 
 from vitctl.model.heads import Head
 
-Transformers = Literal["vit", "siglip", "siglip_without_head"]
-"""vit: models of Hugging Face that read the [class] token (ViT, DINOv2); siglip: attention pooling;
+Transformers = Literal["vit", "deit", "siglip", "siglip_without_head"]
+"""vit: models of Hugging Face that read the [class] token (ViT, DINOv2); deit: those that read the
+distillation token too; siglip: attention pooling;
 siglip_without_head: the mean of the patches (`vision_use_head=False`)."""
 
 
@@ -39,6 +40,8 @@ def names_of(head: Head) -> HeadNames:
             return HeadNames(timm="avg", transformers="siglip_without_head", big_vision="gap")
         case "token":
             return HeadNames(timm="token", transformers="vit", big_vision="tok")
+        case "distilled":
+            return HeadNames(timm="token", transformers="deit", big_vision=None)
         case _:
             assert_never(head)
 

@@ -37,6 +37,7 @@ class TensorLayout:
       has: a name without the base that must be there, with every name in `lacks` absent.
       left_out: patterns of names that are no part of an image classifier or its features.
       unsure: whether the defaults of pixels differ between models of this layout.
+      gates_unsure: whether its models may have gates of other activations than silu.
     """
 
     name: LayoutName
@@ -50,6 +51,7 @@ class TensorLayout:
     epsilon: float = 1e-6
     pixels: str = "half"
     unsure: bool = False
+    gates_unsure: bool = False
 
 
 LAYOUTS: dict[str, TensorLayout] = {
@@ -63,6 +65,7 @@ LAYOUTS: dict[str, TensorLayout] = {
             has=("patch_embed.proj.weight", "blocks.0.attn.qkv.weight"),
             left_out=_TEXT,
             gelu="tanh",
+            gates_unsure=True,
         ),
         TensorLayout(
             "timm",
@@ -72,6 +75,7 @@ LAYOUTS: dict[str, TensorLayout] = {
             has=("patch_embed.proj.weight", "blocks.0.attn.qkv.weight"),
             left_out=(r"(.*\.)?mask_token",),
             unsure=True,
+            gates_unsure=True,
         ),
         TensorLayout(
             "hf-dinov2",
@@ -151,40 +155,20 @@ class Detected:
         return [name for name in spare if any(p.fullmatch(name) for p in patterns)]
 
 
-GATED = (
-    "the model has gated MLPs (SwiGLU), which vitctl's models do not have",
-    "import a model of plain MLPs, as DINOv2's are up to ViT-L",
-)
 _UNLIKE = (
     (
         r"(.*\.)?embeds\.proj\.weight",
         "the model takes images of any proportions (timm's NaFlexVit), vitctl's take squares",
         "import the same model with a fixed resolution, a vit_* of timm, if its makers have it",
     ),
-    (
-        r"(.*\.)?mlp\.(w12|fc1_g|weights_in)\.weight",
-        *GATED,
-    ),
-    (
-        r"(.*\.)?(dist_token|distillation_token)",
-        "the model has a distillation token beside its class token (DeiT), which vitctl's models "
-        "do not have",
-        "import the same model without distillation, as deit_small_patch16_224 of timm",
-    ),
 )
 """Names that only models unlike ours have, what these models are, and what helps."""
 
 
-def unlike(reason: tuple[str, str]) -> InputError:
-    """The error of a model that vitctl does not have; what it is, and what helps."""
-    sentence, hint = reason
-    return InputError(sentence, hint=hint)
-
-
 def _refuse_unlike(names: Collection[str]) -> None:
-    for pattern, *reason in _UNLIKE:
+    for pattern, sentence, hint in _UNLIKE:
         if any(re.fullmatch(pattern, name) for name in names):
-            raise unlike((reason[0], reason[1]))
+            raise InputError(sentence, hint=hint)
 
 
 def detect(names: Collection[str], *, wanted: LayoutName | None) -> Detected:

@@ -208,6 +208,9 @@ def _pooled(graph: _Graph, x: str, params: Params, *, config: ModelConfig) -> st
             case "class_token":
                 first = graph.constant(f"{root}pool/first", 0)
                 vector = graph.node("Gather", [x, first], f"{root}pool", axis=1)
+            case "distillation_token":
+                second = graph.constant(f"{root}pool/second", 1)
+                vector = graph.node("Gather", [x, second], f"{root}pool", axis=1)
             case "mean":
                 patches = _patches(graph, x, root, config=config)
                 axes = graph.constant(f"{root}pool/axes", [1])
@@ -283,9 +286,15 @@ def _attention(
 
 
 def _mlp(graph: _Graph, x: str, mlp: Params, name: str, *, gelu: Gelu) -> str:
-    x = _dense(graph, x, mlp["up"], f"{name}/up", contracted=1)
-    return _dense(graph, _gelu(graph, x, f"{name}/gelu", gelu), mlp["down"], f"{name}/down",
-                  contracted=1)  # fmt: skip
+    hidden = _dense(graph, x, mlp["up"], f"{name}/up", contracted=1)
+    if "gate" in mlp:
+        gate = _dense(graph, x, mlp["gate"], f"{name}/gate", contracted=1)
+        opened = graph.node("Sigmoid", [gate], f"{name}/gate/sigmoid")
+        silu = graph.node("Mul", [gate, opened], f"{name}/gate/silu")
+        hidden = graph.node("Mul", [silu, hidden], f"{name}/gated")
+    else:
+        hidden = _gelu(graph, hidden, f"{name}/gelu", gelu)
+    return _dense(graph, hidden, mlp["down"], f"{name}/down", contracted=1)
 
 
 def _gelu(graph: _Graph, x: str, name: str, gelu: Gelu) -> str:

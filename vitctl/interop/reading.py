@@ -16,14 +16,22 @@ from typing import Any, NamedTuple, get_args
 from pydantic import ValidationError
 
 from vitctl.errors import InputError, UsageError
-from vitctl.interop import big_vision_files, head_names, matching, native, torch_names
-from vitctl.interop.described import Described, described
+from vitctl.interop import (
+    big_vision_files,
+    head_names,
+    matching,
+    native,
+    torch_names,
+    torch_tensors,
+)
+from vitctl.interop.described import SILU, Described, described, not_ours
 from vitctl.interop.layout_names import LayoutName
-from vitctl.interop.layouts import GATED, PIXELS, Detected, detect, unlike
+from vitctl.interop.layouts import PIXELS, Detected, detect
+from vitctl.interop.torch_names import GatedNames
 from vitctl.interop.weight_files import Weights
 from vitctl.model import variants
 from vitctl.model.config import Gelu, ModelConfig
-from vitctl.model.heads import Head, reads_class_token
+from vitctl.model.heads import Head, poolings_of, tokens_of
 from vitctl.text.quoting import quoted
 
 Shape = tuple[int, ...]
@@ -86,8 +94,14 @@ def read(weights: Weights, *, said: Said) -> Model:
     except ValidationError as error:
         first = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise InputError(f"the tensors are of no model that vitctl has: {first}") from None
-    groups = torch_names.groups(
-        config, detected.layout.names, base=detected.base, embedded=embedded, tokens=math.prod(grid)
+    groups = torch_tensors.groups(
+        config,
+        detected.layout.names,
+        base=detected.base,
+        embedded=embedded,
+        tokens=math.prod(grid),
+        gated=shape.gated,
+        distillation=shape.distillation > 0,
     )
     expected = {name for group in groups for name in group.theirs}
     left_out = detected.left_out(weights.shapes, expected=expected)
@@ -164,18 +178,22 @@ class _Shape:
         pattern = re.compile(re.escape(self.base + self.names.block).replace(r"\{\}", r"(\d+)"))
         layers = {int(m[1]) for name in shapes if (m := pattern.match(name))}
         self.depth = max(layers) + 1
+        self.gated = self._gated()
         up = self.in_block(f"{self.names.up}.weight")
         self.mlp_dim = up[0] if up else 0
-        down = self.in_block(f"{self.names.down}.weight")
-        if up and down and len(down) == 2 and up[0] == 2 * down[1]:  # timm's SwiGLUPacked
-            raise unlike(GATED)
+        if self.gated is not None:
+            down = self.in_block(f"{self.gated.down}.weight")
+            self.mlp_dim = down[1] if down and len(down) == 2 else 0
         self.has_class_token = self.has(self.names.cls)
+        self.distillation = int(self.has(self.names.distillation))
+        """Tokens: 1 or 0."""
         registers = self.of(self.names.registers or "-")
         self.registers = registers[1] if registers and len(registers) == 3 else 0
-        head = self.names.head
-        base = "" if self.names.head_outside else self.base
-        classifier = shapes.get(f"{base}{head}.weight")
-        self.classes = classifier[0] if classifier and len(classifier) == 2 else 0
+        both = self.names.distilled
+        self.has_two_classifiers = both is not None and all(map(self._classifier, both))
+        first = both[0] if both is not None and self.has_two_classifiers else self.names.head
+        classifier = self._classifier(first)
+        self.classes = classifier[0] if classifier else 0
         pre_logits = self.of(f"{self.names.pre_logits}.weight")
         self.tanh = pre_logits[0] if pre_logits else None
         self.linear = None
@@ -185,6 +203,26 @@ class _Shape:
             projection = shapes.get(self.base + name if turned else name)
             if projection and len(projection) == 2:
                 self.linear = projection[1] if turned else projection[0]
+
+    def _gated(self) -> GatedNames | None:
+        """How SwiGLU is stored; None of plain MLPs."""
+        for gated in self.names.gated:
+            up = self.in_block(f"{gated.up}.weight")
+            down = self.in_block(f"{gated.down}.weight")
+            if up is None or down is None or len(up) != 2 or len(down) != 2:
+                continue
+            if gated.gate is not None:
+                is_gated = self.has_in_block(f"{gated.gate}.weight")
+            else:  # names of their own, or those of a plain MLP with twice its rows
+                is_gated = gated.up != self.names.up or up[0] == 2 * down[1]
+            if is_gated:
+                return gated
+        return None
+
+    def _classifier(self, name: str | None) -> Shape | None:
+        base = "" if self.names.head_outside else self.base
+        shape = self.shapes.get(f"{base}{name}.weight")
+        return shape if shape is not None and len(shape) == 2 else None
 
     def of(self, name: str) -> Shape | None:
         return self.shapes.get(self.base + name)
@@ -259,6 +297,39 @@ class _Taken:
             hint="give their number: --heads (often the width divided by 64)",
         )
 
+    def gelu(self, shape: _Shape) -> Gelu:
+        """Of plain MLPs. Raises InputError for another activation, UsageError for one that is said
+        of gates."""
+        if shape.gated is None:
+            if self.about.activation is not None and self.about.gelu is None:
+                raise not_ours(self.about.activation)
+            gelu: Gelu = self.value(
+                "gelu", self.said.gelu, self.about.gelu, self.detected.layout.gelu
+            )
+            return gelu
+        if self.said.gelu is not None:
+            raise UsageError("--gelu is of plain MLPs, and the model's have gates (SwiGLU)")
+        activation = self.about.activation
+        if activation is not None and activation not in SILU:
+            raise InputError(
+                f"the model's MLPs have gates with the activation {quoted(activation)}, and "
+                "those of vitctl's models have silu (SwiGLU)"
+            )
+        if activation is None and self.detected.layout.gates_unsure and shape.gated.gate is None:
+            self.assumed.append(
+                "nothing beside the weights says which half of the first matrix of the MLPs makes "
+                "gates, and by which activation: the first half and silu are taken, as of timm's "
+                "SwiGLUPacked with act_layer=SiLU"
+            )
+        elif activation is None and self.detected.layout.gates_unsure:
+            self.assumed.append(
+                "nothing beside the weights says the activation of the gates of the MLPs: silu is "
+                "taken"
+            )
+        else:
+            self.notes.append("MLPs with gates by silu (SwiGLU)")
+        return ModelConfig.model_fields["gelu"].default  # of no MLP
+
 
 class _Pooling(NamedTuple):
     head: Head
@@ -286,12 +357,14 @@ def _config(shape: _Shape, taken: _Taken, about: Described, grid: tuple[int, int
         head=pooling.head,
         pre_logits=pre_logits,
         projection="tanh" if shape.linear is None else "linear",
-        gelu=taken.value("gelu", said.gelu, about.gelu, layout.gelu),
+        mlp="plain" if shape.gated is None else "swiglu",
+        gelu=taken.gelu(shape),
         norm_epsilon=taken.value("norm_epsilon", said.norm_epsilon, about.epsilon, epsilon),
         qkv_bias=shape.has_qkv_bias,
         qk_norm=shape.has_in_block(f"{names.query_norm}.weight"),
         layer_scale=(about.layer_scale or 1e-5) if scaled else None,
-        registers=shape.registers,
+        registers=shape.registers
+        + (0 if "distillation_token" in poolings_of(pooling.head) else shape.distillation),
         class_token=pooling.class_token,
         stem_norm=stem_norm,
         patch_bias=shape.has(f"{names.patch}.bias"),
@@ -316,6 +389,10 @@ def _pooling(shape: _Shape, taken: _Taken, about: Described) -> _Pooling:
     head: Head
     if names.map_head is not None and shape.has(f"{names.map_head}.{probe}"):
         head = "map"
+    elif shape.has_two_classifiers or (
+        shape.distillation and not shape.classes and shape.tanh is None
+    ):
+        head = "distilled"
     elif described_head in ("gap", "token"):
         head = described_head
     elif after or not shape.has_class_token:
@@ -324,12 +401,27 @@ def _pooling(shape: _Shape, taken: _Taken, about: Described) -> _Pooling:
         head = "token"
         if names is torch_names.TIMM:
             taken.notes.append("pooling by the [class] token (usual for timm)")
-    if described_head not in (None, head):
+    reads_both = "distillation_token" in poolings_of(head)
+    if shape.distillation and not reads_both:
+        taken.notes.append("no classifier reads the distillation token: it is a register")
+    elif reads_both and not shape.classes:
+        taken.notes.append(
+            "features are those of the [class] and of the distillation token, side by side"
+        )
+    # DeiT in timm calls its pooling by the first of the two tokens that it reads.
+    is_called = (head_names.names_of(h).timm for h in (described_head, head) if h is not None)
+    if len(set(is_called)) > 1:
         raise InputError(
             f"the files beside the weights say that tokens are pooled by {quoted(about.pool)}, and "
             f"the weights are of head={quoted(head)}"
         )
-    is_apart = shape.has_class_token and not reads_class_token(head)
+    if "probe" in poolings_of(head) and shape.gated is not None:
+        raise InputError(
+            "the model has gates in its blocks (SwiGLU) and a MAP head, whose MLP is of another "
+            "kind there than in vitctl's models",
+            hint="import a model that reads the [class] token or the mean",
+        )
+    is_apart = shape.has_class_token and not tokens_of(head)
     return _Pooling(head, class_token=is_apart, norm_after=after)
 
 
@@ -342,7 +434,7 @@ def _grid(shape: _Shape, about: Described, said: Said) -> tuple[tuple[int, int],
             "position embeddings are learned in this layout"
         )
     rows = position[-2] if len(position) > 1 else 0
-    cls = int(shape.has_class_token)
+    cls = int(shape.has_class_token) + shape.distillation
     extras = sorted({cls + shape.registers, cls, 0}, reverse=True)
     wanted = said.grid
     if wanted is None and about.image is not None:

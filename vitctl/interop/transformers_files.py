@@ -1,7 +1,7 @@
 """A model as the transformers library loads it: weights, `config.json`, the settings of images.
 
-The class is the one whose head is the model's: ViT and DINOv2 read the [class] token, SigLIP pools
-by attention or takes the mean.
+The class is the one whose head is the model's: ViT and DINOv2 read the [class] token, DeiT the
+distillation token too, SigLIP pools by attention or takes the mean.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from vitctl.artifacts.documents import json_bytes
 from vitctl.errors import UsageError
-from vitctl.interop import matching, torch_names
+from vitctl.interop import matching, torch_names, torch_tensors
 from vitctl.interop.exported import Exported, refuse, safetensors_files
 from vitctl.interop.head_names import names_of
 from vitctl.interop.torch_names import Names
@@ -62,7 +62,7 @@ def files(model: Exported) -> dict[str, bytes]:
         }
         | chosen.lacks,
     )
-    groups = torch_names.groups(
+    groups = torch_tensors.groups(
         config,
         chosen.names,
         base=chosen.base,
@@ -84,10 +84,12 @@ def _class_of(model: Exported) -> _Class:
         case None:
             refuse("transformers", {f"head={model.config.head}": True})
             raise AssertionError("refused")
-        case _ if model.config.layer_scale is not None or model.config.registers:
+        case "vit" | "siglip" | "siglip_without_head" if _is_dinov2(model.config):
             return _dinov2(model, has_head=family == "vit")
         case "vit":
             return _vit(model)
+        case "deit":
+            return _deit(model)
         case "siglip":
             return _siglip(model)
         case "siglip_without_head":
@@ -124,7 +126,7 @@ def _dinov2(model: Exported, *, has_head: bool) -> _Class:
         "mlp_ratio": _whole_ratio(config),
         "qkv_bias": config.qkv_bias,
         "layerscale_value": config.layer_scale,
-        "use_swiglu_ffn": False,
+        "use_swiglu_ffn": config.mlp == "swiglu",
     }
     if config.registers:
         description["num_register_tokens"] = config.registers
@@ -164,6 +166,30 @@ def _vit(model: Exported) -> _Class:
             "pre_logits under a classifier": has_pooler and has_classes,
             "pre_logits of another width": config.pre_logits not in (None, config.width),
             "backbone without pre_logits": not has_classes and not has_pooler,
+        },
+    )
+
+
+def _deit(model: Exported) -> _Class:
+    config = model.config
+    return _Class(
+        title="DeiTForImageClassificationWithTeacher",
+        names=torch_names.HF_VIT,
+        base="deit.",
+        embedded=2,
+        description={
+            "model_type": "deit",
+            **_shape(config),
+            "intermediate_size": config.mlp_dim,
+            "qkv_bias": config.qkv_bias,
+            **_labels(model),
+        },
+        lacks={
+            "pre_logits under a classifier": config.pre_logits is not None,
+            "distillation token without a classifier": not config.classes,
+            "layer_scale": config.layer_scale is not None,
+            "registers": config.registers > 0,
+            "mlp=swiglu": config.mlp == "swiglu",
         },
     )
 
@@ -230,10 +256,28 @@ def _processor(model: Exported) -> dict[str, Any]:
     }
 
 
+def _is_dinov2(config: ModelConfig) -> bool:
+    """Whether it has parts that no other class has."""
+    return config.layer_scale is not None or config.registers > 0 or config.mlp == "swiglu"
+
+
 def _whole_ratio(config: ModelConfig) -> int:
-    if config.mlp_dim % config.width:
+    """Of the MLP's hidden features to the width. Raises UsageError where no whole number gives
+    them."""
+    match config.mlp:
+        case "plain":
+            ratio = config.mlp_dim // config.width
+            hidden = ratio * config.width
+        case "swiglu":
+            ratio = round(config.mlp_dim * 3 / 2 / config.width)
+            # Two thirds of a plain MLP's, to the next multiple of 8
+            hidden = (int(config.width * ratio * 2 / 3) + 7) // 8 * 8
+        case _:
+            assert_never(config.mlp)
+    if hidden != config.mlp_dim or ratio < 1:
+        of = "a multiple" if config.mlp == "plain" else "two thirds of a multiple"
         raise UsageError(
-            f"DINOv2 of transformers has MLPs of a multiple of the width {config.width}, not "
+            f"DINOv2 of transformers has MLPs of {of} of the width {config.width}, not "
             f"{config.mlp_dim}"
         )
-    return config.mlp_dim // config.width
+    return ratio

@@ -83,8 +83,8 @@ def _projection(config: ModelConfig) -> int:
 
 
 def _mlp(config: ModelConfig) -> int:
-    d, f = config.width, config.mlp_dim
-    return 2 * d * f + f + d
+    d, f, kernels = config.width, config.mlp_dim, config.mlp_kernels
+    return kernels * d * f + (kernels - 1) * f + d
 
 
 def _position(config: ModelConfig) -> int:
@@ -108,8 +108,8 @@ def _pooling(config: ModelConfig) -> int:
 def matmul_flops(config: ModelConfig) -> int:
     """FLOPs of one image's forward pass through the backbone.
 
-    2·3p²·d·n + L·(2n(4d² + 2df) + 4n²d), without [class] token, pooling and classifier, as the
-    paper counts.
+    2·3p²·d·n + L·(2n(4d² + 2df) + 4n²d), of SwiGLU 3df for 2df, without [class] token, pooling and
+    classifier, as the paper counts.
     """
     return _stem_flops(config) + config.depth * _block_flops(config, tokens=config.tokens)
 
@@ -130,7 +130,7 @@ def backward_flops(config: ModelConfig, *, tokens: int, trained: Layers | None =
     d, f = config.width, config.mlp_dim
     kernels = {
         **dict.fromkeys((f"blocks/attention/{name}/kernel" for name in _PROJECTIONS), d * d),
-        **dict.fromkeys((f"blocks/mlp/{name}/kernel" for name in ("up", "down")), d * f),
+        **dict.fromkeys((f"blocks/mlp/{name}/kernel" for name in _hidden(config)), d * f),
     }
     of_weights = sum(
         2 * tokens * kernels.get(name, 0) * len(rows) for name, rows in trained.items()
@@ -169,13 +169,24 @@ def forward_flops(config: ModelConfig) -> int:
     return _stem_flops(config) + blocks + _pooling_flops(config) + projection + 2 * e * y
 
 
+def _hidden(config: ModelConfig) -> tuple[str, ...]:
+    """Names of the matrices of width times `mlp_dim` in a block's MLP."""
+    match config.mlp:
+        case "plain":
+            return ("up", "down")
+        case "swiglu":
+            return ("up", "down", "gate")
+        case _:
+            assert_never(config.mlp)
+
+
 def _stem_flops(config: ModelConfig) -> int:
     return 2 * 3 * config.patch**2 * config.width * config.tokens
 
 
 def _block_flops(config: ModelConfig, *, tokens: int) -> int:
     d, f, n = config.width, config.mlp_dim, tokens
-    return 2 * n * (4 * d * d + 2 * d * f) + 4 * n * n * d
+    return 2 * n * (4 * d * d + config.mlp_kernels * d * f) + 4 * n * n * d
 
 
 def _pooling_flops(config: ModelConfig) -> int:

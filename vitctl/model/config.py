@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from vitctl.model import variants
-from vitctl.model.heads import Head, Pooling, needs_of, poolings_of, reads_class_token
+from vitctl.model.heads import Head, Pooling, needs_of, poolings_of, tokens_of
 from vitctl.settings.config import Config, without_defaults
 from vitctl.text.quoting import quoted
 
@@ -23,6 +23,7 @@ Position = Literal["learned", "sincos2d"]
 Loss = Literal["sigmoid", "softmax"]
 """How the classifier's outputs are read: each class on its own, or one of all."""
 Gelu = Literal["tanh", "exact", "quick"]
+Mlp = Literal["plain", "swiglu"]
 Projection = Literal["tanh", "linear"]
 Colours = tuple[float, float, float]
 """Red, green, blue."""
@@ -43,7 +44,8 @@ class ModelConfig(Config):
       resolution: side of the square input image in pixels.
       classes: outputs of the classifier; 0 means there is none, as in an imported backbone.
       head: how tokens become one vector. `map`: attention pooling by a learned probe (the
-        paper's choice, section 3.2); `gap`: mean; `token`: an extra [class] token.
+        paper's choice, section 3.2); `gap`: mean; `token`: an extra [class] token; `distilled`:
+        that and a distillation token, side by side (DeiT).
       pre_logits: features of a tanh projection before the classifier (the original ViT's
         recipe; the paper removes it), None means off.
       position: learned embeddings, or fixed two-dimensional sines and cosines.
@@ -53,8 +55,11 @@ class ModelConfig(Config):
 
     What other families of vision transformers have and this one lacks; off unless it is set:
 
-      gelu: of the MLPs. `tanh`: its approximation (big_vision, SigLIP); `exact`: with erf (timm,
-        DeiT, DINO); `quick`: x * sigmoid(1.702 x) (OpenAI's CLIP).
+      mlp: of the blocks. `plain`: two matrices with a GELU between; `swiglu`: a third makes gates,
+        down(silu(gate(x)) * up(x)) (https://arxiv.org/abs/2002.05202; DINOv2's largest). The
+        MAP head's is plain.
+      gelu: of the plain MLPs. `tanh`: its approximation (big_vision, SigLIP); `exact`: with erf
+        (timm, DeiT, DINO); `quick`: x * sigmoid(1.702 x) (OpenAI's CLIP).
       norm_epsilon: added to the variance in every norm.
       qkv_bias: whether query, key and value have biases.
       qk_norm: a norm of queries and keys over the features of each head (ViT-22B,
@@ -83,6 +88,7 @@ class ModelConfig(Config):
     position: Position = "learned"
     head_bias: float = 0.0
     position_grid: PositiveInt | None = None
+    mlp: Mlp = "plain"
     gelu: Gelu = "tanh"
     norm_epsilon: PositiveFloat = 1e-6
     qkv_bias: bool = True
@@ -111,9 +117,14 @@ class ModelConfig(Config):
             )
         if self.position_grid is not None and self.position != "sincos2d":
             raise ValueError("position_grid is of position='sincos2d'; learned ones are resampled")
-        if self.class_token and reads_class_token(self.head):
+        if self.class_token and tokens_of(self.head):
             raise ValueError(
                 f"class_token is for heads that do not read it; head={quoted(self.head)} has one"
+            )
+        if self.gelu != "tanh" and self.mlp == "swiglu" and "probe" not in self.poolings:
+            raise ValueError(
+                f"gelu={quoted(self.gelu)} is of plain MLPs, and this model has none: its gates of "
+                "mlp='swiglu' are sigmoid linear units"
             )
         if self.norm_after_pool and any(needs_of(p).normed for p in self.poolings):
             raise ValueError(
@@ -143,7 +154,20 @@ class ModelConfig(Config):
             mlp_dim=self.mlp_dim,
             heads=self.heads,
             patch=self.patch,
+            mlp=self.mlp,
         )
+
+    @property
+    def mlp_kernels(self) -> int:
+        """Matrices of width times `mlp_dim` in the MLP of each block; all but one make hidden
+        features of its input."""
+        match self.mlp:
+            case "plain":
+                return 2
+            case "swiglu":
+                return 3
+            case _:
+                assert_never(self.mlp)
 
     @property
     def head_dim(self) -> int:
@@ -172,8 +196,8 @@ class ModelConfig(Config):
 
     @property
     def class_tokens(self) -> int:
-        """[class] tokens in front of the patches."""
-        return int(self.class_token or reads_class_token(self.head))
+        """[class] and distillation tokens in front of the patches."""
+        return tokens_of(self.head) or int(self.class_token)
 
     @property
     def prefix(self) -> int:
@@ -197,9 +221,9 @@ class ModelConfig(Config):
 
 
 LATER = (
-    "position_grid", "gelu", "norm_epsilon", "qkv_bias", "qk_norm", "layer_scale", "registers",
-    "class_token", "stem_norm", "patch_bias", "norm_after_pool", "projection", "pixel_mean",
-    "pixel_std",
+    "position_grid", "mlp", "gelu", "norm_epsilon", "qkv_bias", "qk_norm", "layer_scale",
+    "registers", "class_token", "stem_norm", "patch_bias", "norm_after_pool", "projection",
+    "pixel_mean", "pixel_std",
 )  # fmt: skip
 """Fields that the first version did not have."""
 

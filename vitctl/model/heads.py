@@ -4,7 +4,7 @@ A head is one or more poolings, whose vectors stand side by side in the order of
 that follows is counted here or from here: tokens in front of the patches, features, parameters and
 FLOPs. So a head of known poolings is a name, its `case` below and what other codebases call it
 (`vitctl.interop.head_names`); a new pooling besides is computed in `vitctl.model.vit` and
-`vitctl.interop.onnx_files`, and named in `vitctl.interop.torch_names`. Each place is a match that
+`vitctl.interop.onnx_files`, and named in `vitctl.interop.torch_tensors`. Each place is a match that
 mypy reports until it is answered; no field here has a default.
 
 A head's memory is in no record: what it keeps for the backward pass is freed before that of the
@@ -17,10 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-Head = Literal["map", "gap", "token"]
-Pooling = Literal["probe", "mean", "class_token"]
+Head = Literal["map", "gap", "token", "distilled"]
+Pooling = Literal["probe", "mean", "class_token", "distillation_token"]
 """probe: attention of one learned query to the patches, then an MLP (`layers.MapHead`). mean: of
-the patches. class_token: the first token as it leaves the blocks."""
+the patches. class_token: the first token as it leaves the blocks. distillation_token: the second
+(DeiT, https://arxiv.org/abs/2012.12877)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +29,14 @@ class PoolingNeeds:
     """What one pooling needs beyond the blocks; it makes one vector of the model's width.
 
     Attributes:
-      class_token: whether it reads a [class] token, which the model then has.
+      tokens: how many tokens in front of the patches the model has for it, of which it reads the
+        last.
       normed: whether it reads tokens that the final norm has seen, so that this cannot come after.
       parameters: of (width, mlp_dim), those in its own module, tokens not counted.
       flops: of (width, mlp_dim, patches), of its matrix multiplications for one image.
     """
 
-    class_token: bool
+    tokens: int
     normed: bool
     parameters: Callable[[int, int], int]
     flops: Callable[[int, int, int], int]
@@ -49,13 +51,16 @@ def poolings_of(head: Head) -> tuple[Pooling, ...]:
             return ("mean",)
         case "token":
             return ("class_token",)
+        case "distilled":
+            # Its classifier is the mean of DeiT's two: half of each, side by side.
+            return ("class_token", "distillation_token")
         case _:
             assert_never(head)
 
 
-def reads_class_token(head: Head) -> bool:
-    """Whether a model with this head has a [class] token for that alone."""
-    return any(needs_of(pooling).class_token for pooling in poolings_of(head))
+def tokens_of(head: Head) -> int:
+    """[class] and distillation tokens that a model with this head has for that alone."""
+    return max(needs_of(pooling).tokens for pooling in poolings_of(head))
 
 
 def needs_of(pooling: Pooling) -> PoolingNeeds:
@@ -63,19 +68,17 @@ def needs_of(pooling: Pooling) -> PoolingNeeds:
     match pooling:
         case "probe":
             return PoolingNeeds(
-                class_token=False,
+                tokens=0,
                 normed=True,
                 parameters=_probe_parameters,
                 flops=_probe_flops,
             )
         case "mean":
-            return PoolingNeeds(
-                class_token=False, normed=False, parameters=_no_parameters, flops=_no_flops
-            )
+            return PoolingNeeds(tokens=0, normed=False, parameters=_no_parameters, flops=_no_flops)
         case "class_token":
-            return PoolingNeeds(
-                class_token=True, normed=False, parameters=_no_parameters, flops=_no_flops
-            )
+            return PoolingNeeds(tokens=1, normed=False, parameters=_no_parameters, flops=_no_flops)
+        case "distillation_token":
+            return PoolingNeeds(tokens=2, normed=False, parameters=_no_parameters, flops=_no_flops)
         case _:
             assert_never(pooling)
 

@@ -11,6 +11,7 @@ Initialisation, all of it (https://github.com/google-research/big_vision `models
 | MLP kernels | Xavier uniform |
 | MLP biases | normal, std 1e-6 |
 | other biases, [class] token, classifier kernel | zeros |
+| distillation token | normal, std 0.02 |
 | norm scales | ones |
 | layer scales | the configured constant |
 | registers | normal, std 1e-6 |
@@ -34,6 +35,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from vitctl.model.config import Gelu, ModelConfig
+from vitctl.model.config import Mlp as MlpKind
 
 Initializer = jax.nn.initializers.Initializer
 ActivationSharding = Callable[[Array, str], Array]
@@ -66,6 +68,7 @@ class Form(NamedTuple):
 
     heads: int
     mlp_dim: int
+    mlp: MlpKind = "plain"
     gelu: Gelu = "tanh"
     epsilon: float = 1e-6
     qkv_bias: bool = True
@@ -78,6 +81,7 @@ def form_of(config: ModelConfig) -> Form:
     return Form(
         heads=config.heads,
         mlp_dim=config.mlp_dim,
+        mlp=config.mlp,
         gelu=config.gelu,
         epsilon=config.norm_epsilon,
         qkv_bias=config.qkv_bias,
@@ -179,17 +183,33 @@ class Attention(nnx.Module):
 
 
 class Mlp(nnx.Module):
-    """Two dense layers with a GELU between."""
+    """Two dense layers with a GELU between, or with gates of a third layer (SwiGLU)."""
 
     def __init__(self, width: int, *, form: Form, rngs: nnx.Rngs) -> None:
         nearly_zero = jax.nn.initializers.normal(1e-6)
         self.gelu = form.gelu
         self.up = Dense((width,), (form.mlp_dim,), bias=nearly_zero, rngs=rngs)
         self.down = Dense((form.mlp_dim,), (width,), bias=nearly_zero, rngs=rngs)
+        # Drawn last, so that the other two are those of a plain MLP with the same key.
+        gate = partial(Dense, (width,), (form.mlp_dim,), bias=nearly_zero)
+        self.gate = gate(rngs=rngs) if _has_gate(form.mlp) else None
 
     def __call__(self, x: Float[Array, "b n d"], *, how: How) -> Float[Array, "b n d"]:
-        x = checkpoint_name(how.constrain(self.up(x, dtype=how.dtype), "bnf"), "up")
-        return self.down(gelu(x, form=self.gelu), dtype=how.dtype)
+        hidden = checkpoint_name(how.constrain(self.up(x, dtype=how.dtype), "bnf"), "up")
+        if self.gate is None:
+            return self.down(gelu(hidden, form=self.gelu), dtype=how.dtype)
+        gate = checkpoint_name(how.constrain(self.gate(x, dtype=how.dtype), "bnf"), "up")
+        return self.down(jax.nn.silu(gate) * hidden, dtype=how.dtype)
+
+
+def _has_gate(mlp: MlpKind) -> bool:
+    match mlp:
+        case "plain":
+            return False
+        case "swiglu":
+            return True
+        case _:
+            assert_never(mlp)
 
 
 def gelu(x: Float[Array, "*b f"], *, form: Gelu) -> Float[Array, "*b f"]:
@@ -238,12 +258,12 @@ class MapHead(nnx.Module):
     """Attention pooling: a learned probe asks all tokens, then an MLP with a residual.
 
     No residual from the probe and no norm on the tokens, as they come normed (paper section 3.2;
-    "Set Transformer", https://arxiv.org/abs/1810.00825). Biases, and no norm of queries and keys,
-    whatever the blocks have.
+    "Set Transformer", https://arxiv.org/abs/1810.00825). Biases, no norm of queries and keys, and a
+    plain MLP, whatever the blocks have.
     """
 
     def __init__(self, width: int, *, form: Form, rngs: nnx.Rngs) -> None:
-        form = form._replace(qkv_bias=True, qk_norm=False)
+        form = form._replace(qkv_bias=True, qk_norm=False, mlp="plain")
         self.probe = nnx.Param(xavier_uniform(rngs.params(), (1, 1, width), jnp.float32))
         self.attention = Attention(width, form=form, rngs=rngs)
         self.norm = Norm(width, epsilon=form.epsilon, rngs=rngs)

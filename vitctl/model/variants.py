@@ -18,6 +18,9 @@ from vitctl.model import other_names
 from vitctl.text.quoting import quoted
 from vitctl.text.suggestions import did_you_mean, either, likeness
 
+USUAL_MLP = "plain"
+"""What the blocks of every named size have, see `ModelConfig.mlp`."""
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -210,7 +213,16 @@ def spelled(name: str) -> str | None:
         return None
 
 
-def label(name: str, *, width: int, depth: int, mlp_dim: int, heads: int, patch: int) -> str:
+def label(
+    name: str,
+    *,
+    width: int,
+    depth: int,
+    mlp_dim: int,
+    heads: int,
+    patch: int,
+    mlp: str = USUAL_MLP,
+) -> str:
     """What people are shown for a model of this shape that settings call `name`.
 
     A name that stands for another size is not shown: `custom (width 96, depth 3, patch 8)` is. A
@@ -218,6 +230,8 @@ def label(name: str, *, width: int, depth: int, mlp_dim: int, heads: int, patch:
 
     >>> label("S/16", width=96, depth=3, mlp_dim=384, heads=3, patch=8)
     'custom (width 96, depth 3, patch 8)'
+    >>> label("S/16", width=384, depth=12, mlp_dim=1024, heads=6, patch=16, mlp="swiglu")
+    'custom (S/16, MLP 1024, swiglu)'
     """
     try:
         named = parse(name)
@@ -225,10 +239,12 @@ def label(name: str, *, width: int, depth: int, mlp_dim: int, heads: int, patch:
         return name
     size = named.variant
     if (width, depth, patch) != (size.width, size.depth, named.patch):
-        return f"custom (width {width}, depth {depth}, patch {patch})"
+        shown = f"width {width}, depth {depth}, patch {patch}"
+        return f"custom ({shown}{'' if mlp == USUAL_MLP else f', {mlp}'})"
     # Of its width and depth, so what differs is worth more than what does not.
     differs = [f"MLP {mlp_dim}"] if mlp_dim != size.mlp_dim else []
     differs += [f"heads {heads}"] if heads != size.heads else []
+    differs += [mlp] if mlp != USUAL_MLP else []
     return f"custom ({named.name}, {', '.join(differs)})" if differs else named.name
 
 

@@ -11,12 +11,13 @@ time does not grow with depth) or unrolls it; the tree is the same.
     blocks/attention/out/{kernel [h k d], bias}
     blocks/attention/{query_norm, key_norm}/{scale [k], bias [k]}
     blocks/{attention_scale, mlp_scale}/scale [d]
-    blocks/mlp/{up, down}/{kernel, bias}
+    blocks/mlp/{up, down, gate}/{kernel, bias}
     norm/{scale, bias}
     map_head/{probe [1 1 d], attention, norm, mlp}
     pre_logits/{kernel, bias}   head/{kernel [d y], bias}
 
-A part that a configuration leaves out has no name in its tree.
+A part that a configuration leaves out has no name in its tree. With a distillation token `cls` is
+[1 2 d]: the [class] token comes first.
 
 Initialisation is the table in `vitctl.model.layers`.
 """
@@ -177,6 +178,8 @@ class Vit(nnx.Module):
                 return jnp.mean(encoded[:, self.config.prefix :], axis=1)
             case "class_token":
                 return encoded[:, 0]
+            case "distillation_token":
+                return encoded[:, 1]
             case _:
                 assert_never(pooling)
 
@@ -287,7 +290,14 @@ def _position(config: ModelConfig, *, rngs: nnx.Rngs) -> nnx.Param | None:
 def _class_tokens(config: ModelConfig, *, rngs: nnx.Rngs) -> nnx.Param | None:
     if not config.class_tokens:
         return None
-    return nnx.Param(zeros(rngs.params(), (1, config.class_tokens, config.width), jnp.float32))
+    first = zeros(rngs.params(), (1, 1, config.width), jnp.float32)
+    # Not as the first: two tokens that begin equal, and are read alike, stay equal.
+    small = jax.nn.initializers.normal(0.02)
+    others = (
+        small(rngs.params(), (1, 1, config.width), jnp.float32)
+        for _ in range(config.class_tokens - 1)
+    )
+    return nnx.Param(jnp.concatenate([first, *others], axis=1))
 
 
 def _registers(config: ModelConfig, *, rngs: nnx.Rngs) -> nnx.Param | None:

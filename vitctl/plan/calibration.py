@@ -176,7 +176,7 @@ def efficiency(cost: Cost, *, model: ModelConfig, hardware: Hardware) -> Efficie
 
 def _same(name: str, model: ModelConfig) -> bool:
     """Whether it is that model as the paper trained it, whatever its classes."""
-    fields = {"width", "depth", "mlp_dim", "heads", "patch", "resolution", "head"}
+    fields = {"width", "depth", "mlp_dim", "mlp", "heads", "patch", "resolution", "head"}
     theirs = from_name(name, classes=1)
     return model.model_dump(include=fields) == theirs.model_dump(include=fields)
 

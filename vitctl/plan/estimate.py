@@ -43,7 +43,8 @@ def recomputed_flops(model: ModelConfig, *, remat: Remat) -> float:
     """FLOPs that the backward pass repeats of a block: of "full" all products but the last one,
     which no gradient needs; of "mlp" those of attention; of "dots" queries times keys."""
     d, f, n = model.width, model.mlp_dim, model.sequence
-    scores, projections, up = 2 * n * n * d, 8 * n * d * d, 2 * n * d * f
+    scores, projections = 2 * n * n * d, 8 * n * d * d
+    up = (model.mlp_kernels - 1) * 2 * n * d * f
     match remat:
         case "none":
             return 0
@@ -63,9 +64,10 @@ def step_bytes(
     """Bytes an image's passes read and write: every array of a block once written and once read
     forward, and twice as many backward; what is kept for the backward pass once more, as the scan
     over layers stacks it. Fused attention, which this project's step has not, writes no weights."""
-    d, f, n = model.width, model.mlp_dim, model.sequence
-    again = recomputed_flops(model, remat=remat) / (8 * n * d * d + 4 * n * n * d + 4 * n * d * f)
-    stream = n * (9 * d + 2 * f) * dtype_bytes
+    d, f, n, kernels = model.width, model.mlp_dim, model.sequence, model.mlp_kernels
+    block = 8 * n * d * d + 4 * n * n * d + 2 * kernels * n * d * f
+    again = recomputed_flops(model, remat=remat) / block
+    stream = n * (9 * d + kernels * f) * dtype_bytes
     attention = 0 if fused_attention else model.heads * n * n * (_FLOAT + dtype_bytes)
     saved_bytes = footprint.kept_bytes(model, dtype_bytes=dtype_bytes, remat=remat)
     return model.depth * 2 * ((3 + again) * (stream + attention) + saved_bytes)

@@ -169,6 +169,7 @@ PARTS = (
     {"head": "token"},
     {"gelu": "exact", "qk_norm": True, "registers": 2},
     {"gelu": "quick", "layer_scale": 0.1, "qkv_bias": False},
+    {"mlp": "swiglu", "head": "distilled"},
 )
 
 
@@ -177,7 +178,12 @@ PARTS = (
     [
         *((parts, remat, "float32") for parts in PARTS for remat in LADDER),
         *((parts, "none", "bfloat16") for parts in PARTS),
-        *((PARTS[2], remat, "bfloat16") for remat in LADDER if remat != "none"),
+        *(
+            (parts, remat, "bfloat16")
+            for parts in (PARTS[2], PARTS[4])
+            for remat in LADDER
+            if remat != "none"
+        ),
     ],
     ids=str,
 )

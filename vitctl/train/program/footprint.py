@@ -18,7 +18,7 @@ import numpy as np
 
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.model import accounting
-from vitctl.model.config import Gelu, ModelConfig
+from vitctl.model.config import ModelConfig
 from vitctl.model.remat import LADDER, Remat, RematChoice
 from vitctl.optim import frozen
 from vitctl.optim.optimizer import names
@@ -121,15 +121,15 @@ def activation_bytes(
     Those of one block alone where the pass goes through none; `passed` of them, None for all.
 
     Those pass by: the residual stream twice, both norms' outputs, queries, keys, values, the
-    attention's mix and output, the MLP's hidden features before and after the nonlinearity, and
-    attention weights in fp32 and, where that differs, in the compute type. Heads and hidden
-    features are divided by `tensor`.
+    attention's mix and output, the MLP's hidden features before and after the nonlinearity (of
+    SwiGLU gates, what they multiply, and the product), and attention weights in fp32 and, where
+    that differs, in the compute type. Heads and hidden features are divided by `tensor`.
     """
     n = model.sequence
     d, f = n * model.width * dtype_bytes, n * model.mlp_dim * dtype_bytes // tensor
     weights = model.heads // tensor * n * n
     weights *= _FLOAT + (dtype_bytes if dtype_bytes != _FLOAT else 0)
-    passing = 5 * d + 4 * (d // tensor) + 2 * f + weights
+    passing = 5 * d + 4 * (d // tensor) + model.mlp_kernels * f + weights
     per_block = kept_bytes(model, dtype_bytes=dtype_bytes, remat=remat, tensor=tensor)
     if passed is None:
         passed = model.depth
@@ -145,9 +145,10 @@ def kept_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat, tensor: in
     With recomputation its input and what `vit.SAVED` names. Without, all that differentiation asks
     for, as it is stacked by the scan, where a compiler fuses nothing away: three arrays of each
     norm in fp32 and its output, queries, keys, values and the attention's mix, attention weights in
-    fp32 and in the compute type, six arrays of the MLP's nonlinearity (four of any but the tanh
-    approximation), means and deviations; norms of queries and keys are as other norms, in heads,
-    whose outputs take the place of what they norm; a layer scale keeps what it multiplies.
+    fp32 and in the compute type, six arrays of the MLP's nonlinearity or gates (four of any GELU
+    but the tanh approximation), means and deviations; norms of queries and keys are as other norms,
+    in heads, whose outputs take the place of what they norm; a layer scale keeps what it
+    multiplies.
     """
     n = model.sequence
     d, f = n * model.width * dtype_bytes, n * model.mlp_dim * dtype_bytes // tensor
@@ -159,25 +160,25 @@ def kept_bytes(model: ModelConfig, *, dtype_bytes: int, remat: Remat, tensor: in
             if model.qk_norm:
                 norms += 6 * n * model.width // tensor * _FLOAT + 4 * n * heads * _FLOAT
             scales = 0 if model.layer_scale is None else 2 * d
-            return norms + 4 * divided + weights + _nonlinear_arrays(model.gelu) * f + scales
+            return norms + 4 * divided + weights + _nonlinear_arrays(model) * f + scales
         case "dots":
-            return 2 * d + 4 * divided + f
+            return 2 * d + 4 * divided + (model.mlp_kernels - 1) * f
         case "mlp":
-            return d + f
+            return d + (model.mlp_kernels - 1) * f
         case "full":
             return d
         case _:
             assert_never(remat)
 
 
-def _nonlinear_arrays(gelu: Gelu) -> int:
-    match gelu:
-        case "tanh":
+def _nonlinear_arrays(model: ModelConfig) -> int:
+    match model.mlp, model.gelu:
+        case ("swiglu", _) | ("plain", "tanh"):
             return 6
-        case "exact" | "quick":
+        case "plain", ("exact" | "quick"):
             return 4
-        case _:
-            assert_never(gelu)
+        case other:
+            assert_never(other)
 
 
 def choose(
