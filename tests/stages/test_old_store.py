@@ -54,11 +54,11 @@ class OldStore:
         return {key: answer[key] for key in ("path", "kind", "id", "digest")}
 
     def files(self) -> dict[str, tuple[int, int]]:
-        """(size, time of last change) of each file, by path."""
+        """(size, time of last change) of each file, by path; what the commands print lies above."""
         return {
             str(file): (file.stat().st_size, file.stat().st_mtime_ns)
             for file in sorted(self.folder.rglob("*"))
-            if file.is_file()
+            if file.is_file() and file.parent != self.folder
         }
 
 
