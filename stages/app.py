@@ -18,7 +18,7 @@ from vitctl.console.help import Command, Group
 from vitctl.console.streams import claim_stdout
 from vitctl.errors import UsageError
 from vitctl.text.quoting import quoted
-from vitctl.text.suggestions import suggest
+from vitctl.text.suggestions import did_you_mean, suggest
 from vitctl.version import __version__
 
 _CTRL_C = 130
@@ -114,8 +114,9 @@ class LazyGroup(Group):
         if name in VERBS:
             return name, load(name), args[1:]
         if not name.startswith("-") and not ctx.resilient_parsing:
+            hint: str | None
             if habit := habits.COMMANDS.get(name):
-                hint = f"did you mean {habit}?"
+                hint = did_you_mean([habit])
             elif name == "version":
                 hint = "vitctl --version"
             else:

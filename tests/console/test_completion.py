@@ -75,6 +75,7 @@ def test_settings_and_their_choices():
         "model.head=map",
         "model.head=gap",
         "model.head=token",
+        "model.head=distilled",
     ]
     assert values_of(complete("optim.clip_norm=")) == ["optim.clip_norm=none"]
     assert values_of(complete("data.augment.flip=f")) == ["data.augment.flip=false"]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from vitctl.text.suggestions import did_you_mean
+
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     ours: tuple(f"--{name}" for name in theirs.split())
     for ours, theirs in {
@@ -135,7 +137,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 def chosen(word: str, options: Collection[str]) -> str | None:
     """The hint for a word of another program, by the values that an option has."""
     ours = [one for one in VALUES.get(word.lower(), ()) if one in options]
-    return f"did you mean {' or '.join(ours)}?" if ours else None
+    return did_you_mean(ours)
 
 
 def meant(unknown: str, options: Collection[str]) -> str | None:
@@ -149,7 +151,7 @@ def meant(unknown: str, options: Collection[str]) -> str | None:
         return SENTENCES[wanted]
     ours = [name for name, theirs in OPTIONS.items() if wanted in theirs and name in options]
     if ours:
-        return f"did you mean {' or '.join(ours)}?"
+        return did_you_mean(ours)
     if wanted in SETTINGS and "--set" in options:
         key, value = SETTINGS[wanted]
         return f"it is a setting: --set {key}=VALUE, for example {value}"

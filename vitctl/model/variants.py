@@ -138,7 +138,8 @@ def _hint(name: str) -> str | None:
     ]
     pixels = "" if other.resolution is None else f" with --res {other.resolution}"
     weights = " vitctl import takes weights" if other.has_a_family else ""
-    return f"did you mean {either(patched)}{pixels}?{weights}"
+    meant = did_you_mean([f"{either(patched)}{pixels}"])
+    return f"{meant}{weights}"
 
 
 def _named(size: str, *, patch: str | None, resolution: int | None) -> Named:
