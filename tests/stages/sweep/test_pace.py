@@ -1,4 +1,4 @@
-"""How long the rest of a sweep takes, and what a resumed one says of runs that it has."""
+"""How long the rest of a sweep takes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from stages.sweep.pace import SweepPace
 from stages.sweep.plan import SweepPlan
 from stages.sweep.trunks import searches_of
 from tests.stages.sweep.grids import IMAGES, config
-from tests.stages.sweep.test_sweep import settled, stand_ins, store, swept  # noqa: F401
-from vitctl.events import Note
 
 
 class NoCosts:
@@ -51,17 +49,3 @@ def test_the_choice_of_a_rate_counts_once_for_the_runs_that_share_it():
     pace.passed(second, seconds=1.0, trained=True)
     done = first.flops + search.flops + second.flops
     assert pace.seconds_left == pytest.approx(2.0 * (plan.flops - done) / done)
-
-
-def test_a_resumed_sweep_says_what_was_in_the_store(store, stand_ins, monkeypatch):  # noqa: F811
-    with monkeypatch.context() as earlier:
-        before = "2001-01-01T00:00:00+00:00"
-        earlier.setattr("vitctl.artifacts.provenance.now", lambda: before)
-        swept(store, stand_ins, durations={"steps": [5]})
-    events = []
-    swept(store, stand_ins, durations={"steps": [5]}, axes={"seed": [0, 1]}, events=events)
-    said = [event.text for event in events if isinstance(event, Note)]
-    begun = [text for text in said if text.startswith("run ") and ":" in text]
-    assert [text.endswith("in the store") for text in said if " was " in text] == [True] * 4
-    assert sum("left at this pace" in text for text in said) >= 3
-    assert len(begun) == 8

@@ -136,6 +136,20 @@ def test_the_same_command_finds_the_table(store, stand_ins):
     assert len(stand_ins.calls) == 2 * calls
 
 
+def test_a_resumed_sweep_says_what_was_in_the_store(store, stand_ins, monkeypatch):
+    with monkeypatch.context() as earlier:
+        before = "2001-01-01T00:00:00+00:00"
+        earlier.setattr("vitctl.artifacts.provenance.now", lambda: before)
+        swept(store, stand_ins, durations={"steps": [5]})
+    events = []
+    swept(store, stand_ins, durations={"steps": [5]}, axes={"seed": [0, 1]}, events=events)
+    said = [event.text for event in events if isinstance(event, Note)]
+    begun = [text for text in said if text.startswith("run ") and ":" in text]
+    assert [text.endswith("in the store") for text in said if " was " in text] == [True] * 4
+    assert sum("left at this pace" in text for text in said) >= 3
+    assert len(begun) == 8
+
+
 def test_a_run_that_fails_stops_no_other_and_is_tried_again(store, stand_ins):
     stand_ins.failures["pretrain", "two-4 to 4"] = DivergedError("the loss is NaN")
     stand_ins.failures["evaluate", "10"] = InputError("no such class")

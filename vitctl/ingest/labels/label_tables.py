@@ -103,9 +103,8 @@ def with_named_splits(one: FittedLabels, parts: Mapping[str, FittedLabels]) -> F
     splits: dict[str, Split | None] = {
         path: split_of_name(os.path.basename(path)) for path in parts
     }
-    if one.splits or None in splits.values() or len(set(splits.values())) < len(parts):
-        return one
-    if len(parts) == 1:
+    differ = len(parts) > 1 and len(set(splits.values())) == len(parts)
+    if one.splits or None in splits.values() or not differ:
         return one
     named = {
         id_: split
