@@ -228,6 +228,23 @@ def test_what_the_decoders_see_otherwise_is_left_to_tensorflow(not_imported):
     assert np.array_equal(*(np.concatenate(by(who, images)) for who in (decoding, tf_pipeline)))
 
 
+def test_a_single_image_that_tensorflow_decodes_needs_no_graph(not_imported, monkeypatch):
+    """A graph an image took 2 s each; that the bits are the same is tested above."""
+    monkeypatch.setattr(tensorflow.load_tensorflow(), "data", None)
+    monkeypatch.setattr(tensorflow.load_tensorflow(), "function", None)
+    images = [WITHOUT_LAST_SCANS, with_orientation(rgb(90, 60), "JPEG", 6)]
+    (block,) = by(decoding, images)
+    assert block.shape == (2, 16, 16, 3)
+    assert (np.ptp(block, axis=(1, 2, 3)) > 0.5).all()
+
+
+def test_a_single_image_that_tensorflow_cannot_decode_is_named(not_imported):
+    view = EvalView(16, EvalPreprocess(trim_border=12))
+    images = [encode(rgb(60, 60), "JPEG"), WITHOUT_LAST_SCANS]
+    with pytest.raises(InputError, match=r"image 1 \(record 1 .*too small to cut 12 pixels"):
+        by(decoding, images, view=view)
+
+
 def test_without_tensorflow_it_is_refused(without_tensorflow):
     images = [encode(rgb(), "JPEG"), with_orientation(rgb(), "JPEG", 6)]
     with pytest.raises(UsageError, match=r"image 1 .*turned upright") as caught:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -18,9 +19,9 @@ from numpy.typing import NDArray
 from vitctl.data.config import EvalPreprocess
 from vitctl.data.numpy_preprocess import eval_pixels
 from vitctl.data.read_clock import ReadClock
-from vitctl.data.records import Records
+from vitctl.data.records import Records, read_images
 from vitctl.data.tensorflow import is_installed, tensorflow_missing
-from vitctl.data.tf_pipeline import EncodedImages, StoredImages, record_images_in_order
+from vitctl.data.tf_pipeline import EncodedImages, StoredImages, single_image
 from vitctl.data.views import EvalView, Request
 from vitctl.errors import InputError
 from vitctl.pixels.header import BadImageError
@@ -44,11 +45,13 @@ class PillowImages(EncodedImages):
         TensorFlow is not installed."""
         if not is_installed():
             raise tensorflow_missing(self.unusable(index, reason).message)
-        request = (np.array([index]), np.zeros((1, 2), np.int32))
-        ((image,),) = record_images_in_order(
-            self._open_records, [request], view=self._view, batch=1, workers=1
-        )
-        return image
+        # Another thread may be reading from the records of this pipeline.
+        with closing(self._open_records()) as records:
+            (data,) = read_images(records, np.array([index]))
+        try:
+            return single_image(data, view=self._view)
+        except BadImageError as error:
+            raise self.unusable(index, str(error)) from None
 
     def culprit(self, indices: NDArray[np.int64], error: Exception) -> Exception:
         """The error that names the one image at `indices`, which failed with `error`."""

@@ -19,8 +19,9 @@ from vitctl.data.preprocess import eval_image, train_image
 from vitctl.data.read_clock import ReadClock
 from vitctl.data.records import Records, read_images, unusable
 from vitctl.data.tensorflow import as_it_is, load_tensorflow, tf_reason
-from vitctl.data.views import Request, TrainView, View
+from vitctl.data.views import EvalView, Request, TrainView, View
 from vitctl.errors import InputError
+from vitctl.pixels.header import BadImageError
 
 ImageFunction = Callable[[Any, Any], Any]
 """string[] or uint8[h, w, 3], int32[2] -> float32[h, w, 3]"""
@@ -108,6 +109,21 @@ def image_function(view: View) -> ImageFunction:
     if isinstance(view, TrainView):
         return train_function(resolution=view.resolution, augment=view.augment)
     return eval_function(resolution=view.resolution, preprocess=view.preprocess)
+
+
+def single_image(data: bytes, *, view: EvalView) -> NDArray[np.float32]:
+    """float32[h, w, 3] of one encoded image, the bits that `record_images_in_order` makes of it.
+    Raises `BadImageError` with TensorFlow's reason where it cannot be decoded.
+
+    Operation by operation, without a graph: building one takes 0.6 CPU-seconds, and the image a
+    twentieth of that (2026-11-30, TensorFlow 2.21).
+    """
+    tf = load_tensorflow()
+    try:
+        image = image_function(view)(tf.constant(data), tf.zeros([2], tf.int32))
+    except tf.errors.OpError as error:
+        raise BadImageError(tf_reason(error)) from None
+    return image.numpy()
 
 
 def train_function(*, resolution: int, augment: AugmentConfig) -> ImageFunction:
