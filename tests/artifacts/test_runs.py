@@ -201,7 +201,7 @@ def test_a_pin_that_a_kill_left_behind_a_finished_run_holds_nothing(store):
         finish(child, 20)
     assert list((trunk / PINS).iterdir())
     with store.open_run(TRUNK, name="S16") as run:
-        assert not list((trunk / PINS).iterdir())
+        assert not (trunk / PINS).exists()
         run.drop(10)
         assert run.steps() == [20, 30]
 
@@ -216,6 +216,28 @@ def test_a_pin_of_work_that_is_gone_or_of_nobody_holds_nothing(store):
     assert Run.load(trunk).pins.steps() == {10}
     shutil.rmtree(child.path)
     assert Run.load(trunk).pins.steps() == set()
+
+
+def test_the_folder_of_pins_goes_with_the_last_and_comes_again(store, monkeypatch):
+    """Also while another command makes it for its own."""
+    trunk = trained(store, TRUNK, steps=(10,))
+    pins, folder = Run.load(trunk).pins, trunk / PINS
+    make_folder, removals = type(folder).make_folder, iter([folder.remove_if_empty])
+    for id in ("1" * 20, "2" * 20):
+        pins.pin(10, by=trunk, id=id)
+    pins.unpin(10, id="1" * 20)
+    assert [file.name for file in folder.iterdir()] == ["10-2222222222222222"]
+    pins.unpin(10, id="2" * 20)
+    assert not folder.exists()
+
+    def make_and_lose(path):
+        make_folder(path)
+        next(removals, lambda: None)()
+
+    monkeypatch.setattr(type(folder), "make_folder", make_and_lose)
+    pins.pin(10, by=trunk, id="1" * 20)
+    assert next(removals, None) is None
+    assert [file.name for file in folder.iterdir()] == ["10-1111111111111111"]
 
 
 def test_dropping_and_pinning_at_once_end_in_one_of_the_two(store, monkeypatch):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import suppress
 
 import pytest
 
@@ -199,3 +200,28 @@ def test_what_has_a_name_keeps_it_and_that_is_said(store):
     assert said.startswith(f"in this store it is called {run.name}, not second")
     with store.open_run(recipe("pretrain", "run", a=1), name="first") as draft:
         assert draft.path == run
+
+
+def test_what_is_refused_removes_the_folders_that_it_or_another_refused_one_made(store, tmp_path):
+    """But neither --out that was there before, nor what another command has begun."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+
+    def refused(**where):
+        with suppress(ZeroDivisionError), store.open(recipe(a=1), name="x", **where) as draft:
+            raise ZeroDivisionError
+        return draft.path
+
+    shutil.rmtree(store.root, ignore_errors=True)
+    path = refused()
+    assert not store.root.exists()
+    path.make_folder()  # by another that was refused, and could not remove it
+    assert refused() == path
+    assert not path.parent.exists()
+    neighbour = made(store, recipe(a=2), name="neighbour")
+    refused()
+    assert path.parent.children() == [neighbour.path]
+    refused(out=mine)
+    refused(out=mine / "new" / "deep")
+    assert mine.is_dir()
+    assert not list(mine.iterdir())

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -8,11 +10,12 @@ import pytest
 
 from tests.artifacts.making import recipe
 from tests.forking import LOOKING, Forked
+from tests.locks.test_heartbeat import no_flock
 from tests.waiting import PATIENCE_S
 from vitctl.artifacts import Store
 from vitctl.events import silent
 from vitctl.locks.exclusive import exclusive, is_locked, remove_stale
-from vitctl.places import place
+from vitctl.places import nofollow, place
 
 _spawned = multiprocessing.get_context("spawn")
 
@@ -153,3 +156,34 @@ def test_who_waits_says_so_once_and_then_has_it(tmp_path, clock):
         assert is_locked(path)
     assert [note.text for note in notes] == ["it works"]
     assert not is_locked(path)
+
+
+@pytest.mark.parametrize("supported", [True, False], ids=["flock", "heartbeat"])
+def test_a_folder_that_a_refused_command_removes_is_made_again(tmp_path, monkeypatch, supported):
+    """It was empty until the lock file was in it."""
+    folder = place(tmp_path / "stage" / "draft")
+    make_folder, removals = nofollow.make_folder, iter([folder.remove_if_empty])
+
+    def make_and_lose(path):
+        make_folder(path)
+        next(removals, lambda: None)()
+
+    monkeypatch.setattr(nofollow, "make_folder", make_and_lose)
+    if not supported:
+        monkeypatch.setattr(fcntl, "flock", no_flock)
+    with exclusive(folder / ".lock", emit=silent, waiting=""):
+        assert next(removals, None) is None
+        assert is_locked(folder / ".lock")
+
+
+def test_the_base_of_a_store_may_go_too_while_it_is_made(tmp_path, monkeypatch):
+    makedirs, removals = os.makedirs, iter([None])
+
+    def make_and_lose(path, exist_ok):
+        for _ in removals:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        makedirs(path, exist_ok=exist_ok)
+
+    monkeypatch.setattr(os, "makedirs", make_and_lose)
+    with exclusive(place(tmp_path / "new" / "store" / ".lock"), emit=silent, waiting=""):
+        assert next(removals, "lost once") == "lost once"

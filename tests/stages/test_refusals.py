@@ -101,12 +101,13 @@ def opened(monkeypatch) -> list[str]:
 
 
 def files(store: Store) -> set[str]:
-    """All files of the store but those of finished artifacts, and the folders of artifacts."""
-    finished = {str(row.path) for row in rows(store) if row.state == "finished"}
+    """All files and folders of the store but finished artifacts and the folders that these are in:
+    work that a refused command finished on its way stays."""
+    finished = {row.path.local for row in rows(store) if row.state == "finished"}
     own = tuple(f"{path}/" for path in finished)
-    every = {str(store.root / name) for name in store.root.files_below()}
-    folders = {str(path) for path in store.directories()} - finished
-    return folders | {name for name in every if not name.startswith(own) or "/pins/" in name}
+    every = {str(path) for path in Path(store.root.local).rglob("*")}
+    every -= {str(inner) for path in finished for inner in (path, *path.parents)}
+    return {name for name in every if not name.startswith(own) or "/pins" in name}
 
 
 def full(*positional: Any, **named: Any) -> None:
@@ -144,6 +145,15 @@ def test_nor_by_a_disk_that_is_full_before_anything_is_written(command, store, o
     with pytest.raises(DoesNotFitError, match="the disk is full"):
         row.call()
     assert files(store) == before
+
+
+@pytest.mark.parametrize("where", [{"store": "new/deep/store"}, {"out": "new/deep/run"}], ids=str)
+def test_nor_a_store_or_folders_of_out_that_were_not_there(where, store, monkeypatch):
+    (photos,) = Path("artifacts/shard").glob("photos-*")
+    monkeypatch.setattr("vitctl.train.run.trainer.open_images", full)
+    with pytest.raises(DoesNotFitError, match="the disk is full"):
+        api.pretrain(model="test", data=photos, runtime={"devices": 1}, **where)
+    assert not Path("new").exists()
 
 
 @pytest.mark.parametrize("command", ["fewshot", "mix", "scaling fit"])

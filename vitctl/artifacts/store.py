@@ -8,7 +8,7 @@ Names are for people, ids decide: the same recipe under another name is found, n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -66,7 +66,7 @@ class Store(Catalog):
             remove_stale(path / LOCK)
             yield kind(path, recipe, finished=done)
             return
-        is_new = not path.exists()
+        made = self._made_for(path, out=out)
         with ExitStack() as after, exclusive(path / LOCK, emit=emit, waiting=_waiting(path)):
             if not force and (done := self._finished(path, recipe)) is not None:
                 yield kind(path, recipe, finished=done)
@@ -76,8 +76,7 @@ class Store(Catalog):
             try:
                 claim(path, recipe=recipe)
             except BaseException:
-                if is_new:
-                    after.callback(path.remove_if_empty)
+                after.callback(_remove_empty, made)
                 raise
             draft = kind(path, recipe)
             try:
@@ -87,8 +86,7 @@ class Store(Catalog):
                 with suppress(Exception):
                     if draft.finished is None and (not resumable or is_blank(path)):
                         clear(path)
-                        if is_new:
-                            after.callback(path.remove_if_empty)
+                        after.callback(_remove_empty, made)
                 raise
 
     @contextmanager
@@ -105,6 +103,7 @@ class Store(Catalog):
         """The run of a recipe, locked, new or with the checkpoints it has."""
         path = self._place(recipe, name=name, out=out)
         _say_name(path, name=name, out=out, emit=emit)
+        made = self._made_for(path, out=out)
         with ExitStack() as after, self._lock_run(path, several=kind.several, emit=emit) as locked:
             if (path / RUN).is_file() and not force:
                 run = Run.load(path)
@@ -121,7 +120,7 @@ class Store(Catalog):
             else:
                 if force and path.is_dir() and (out is None or _is_ours(path)):
                     clear(path)
-                draft = kind(path, _begin(path, recipe, name=name, after=after), recipe)
+                draft = kind(path, _begin(path, recipe, name=name, made=made, after=after), recipe)
             try:
                 yield from closed(draft)
             except BaseException as error:
@@ -129,7 +128,7 @@ class Store(Catalog):
                 with suppress(Exception):
                     away = isinstance(error, OutOfReachError)
                     if locked and not away and not Run.load(path).steps():
-                        _end_without_checkpoint(draft, error, after=after)
+                        _end_without_checkpoint(draft, error, made=made, after=after)
                 raise
 
     def earlier_result(
@@ -236,8 +235,33 @@ class Store(Catalog):
                 return directory
         return folder / f"{checked_name(name)}-{short}"
 
+    def _made_for(self, path: Place, *, out: Place | Path | None) -> list[Place]:
+        """The folders, the inner first, that a refused command removes if they are empty: those
+        that are not there yet, also above the store or `out`, and those of the artifact and its
+        stage, which another command may be making for itself and be refused."""
+        if out is not None:
+            return _absent(path)
+        return [path, path.parent, *_absent(self.root)]
 
-def _begin(path: Place, recipe: Recipe, *, name: str, after: ExitStack) -> RunInfo:
+
+def _absent(path: Place) -> list[Place]:
+    """Of a folder and those above it, the inner first, what is not there yet."""
+    absent: list[Place] = []
+    while path.local is not None and not path.exists() and path != path.parent:
+        absent.append(path)
+        path = path.parent
+    return absent
+
+
+def _remove_empty(folders: Iterable[Place]) -> None:
+    """Remove folders that were made for nothing, but for those that another command uses now."""
+    for folder in folders:
+        folder.remove_if_empty()
+
+
+def _begin(
+    path: Place, recipe: Recipe, *, name: str, made: Sequence[Place], after: ExitStack
+) -> RunInfo:
     """Make a folder a run without any checkpoint. Where that fails, nothing of it stays."""
     try:
         claim(path, recipe=recipe)
@@ -248,12 +272,14 @@ def _begin(path: Place, recipe: Recipe, *, name: str, after: ExitStack) -> RunIn
         with suppress(Exception):
             if (read_note(path) or {}).get("id") == recipe.id and is_blank(path):
                 clear(path)
-        after.callback(path.remove_if_empty)
+        after.callback(_remove_empty, made)
         raise
     return info
 
 
-def _end_without_checkpoint(draft: RunDraft, error: BaseException, *, after: ExitStack) -> None:
+def _end_without_checkpoint(
+    draft: RunDraft, error: BaseException, *, made: Sequence[Place], after: ExitStack
+) -> None:
     """A run that was refused before it began, as what is too large, goes; another one says why it
     failed, for what it measured, and a batch that diverged, are worth a look. Half a checkpoint is
     not, and the disk may be full."""
@@ -264,7 +290,7 @@ def _end_without_checkpoint(draft: RunDraft, error: BaseException, *, after: Exi
         draft.let_go()
         (path / RUN).remove(missing_ok=True)
         clear(path)
-        after.callback(path.remove_if_empty)
+        after.callback(_remove_empty, made)
     elif isinstance(error, Exception) and not isinstance(error, InterruptedRun):
         draft.mark_failed(error)
 

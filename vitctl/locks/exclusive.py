@@ -54,12 +54,14 @@ def exclusive(
         yield
 
 
-def _acquire(path: Path, *, emit: Emit, waiting: str, clock: Clock) -> int | None:
+def _acquire(path: LocalPath, *, emit: Emit, waiting: str, clock: Clock) -> int | None:
     """The descriptor that holds the lock; None where this file system has no flock."""
     announced = False
     while True:
-        nofollow.make_folder(path.parent)
-        descriptor = nofollow.descriptor(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = nofollow.first_in_folder(
+            path.parent.make_folder,
+            lambda: nofollow.descriptor(path, os.O_RDWR | os.O_CREAT, 0o644),
+        )
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

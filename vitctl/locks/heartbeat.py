@@ -113,9 +113,9 @@ def _acquire(path: Path, own: Beat, *, emit: Emit, waiting: str, clock: Clock) -
     announced = False
     previous, looks = None, 0
     while True:
-        nofollow.make_folder(path.parent)
         nofollow.check(path)
-        if _create(path, own):
+        make = partial(nofollow.make_folder, path.parent)
+        if nofollow.first_in_folder(make, partial(_create, path, own)):
             return
         beat = read(path)
         if beat is None:

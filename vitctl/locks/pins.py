@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vitctl.errors import DeniedError, UsageError
-from vitctl.places import Place, place
+from vitctl.places import Place, nofollow, place
 
 PINS = "pins"
 
@@ -49,15 +49,16 @@ class Pins:
     def pin(self, step: int, *, by: Place, id: str) -> None:
         """Hold a step for the run at `by`, which has this id."""
         file = self._file(step, id)
+        content = os.fsencode(str(by.resolve()))
         # Where nothing may be written nobody thins out either.
         with suppress(OSError, DeniedError):
-            file.parent.make_folder()
-            file.write_atomic(os.fsencode(str(by.resolve())))
+            nofollow.first_in_folder(file.parent.make_folder, lambda: file.write_atomic(content))
 
     def unpin(self, step: int, *, id: str) -> None:
         """The run of this id is finished, or begins elsewhere."""
         with suppress(OSError, DeniedError):
             self._file(step, id).remove(missing_ok=True)
+            (self.run / PINS).remove_if_empty()
 
     def steps(self) -> set[int]:
         """The steps that unfinished work begins from."""
@@ -78,6 +79,7 @@ class Pins:
             for file in (self.run / PINS).children():
                 if _is_pin(file) and self._read(file) is None:
                     file.remove(missing_ok=True)
+            (self.run / PINS).remove_if_empty()
 
     def _file(self, step: int, id: str) -> Place:
         return self.run / PINS / f"{step}-{id[:_SHORT]}"

@@ -18,11 +18,11 @@ import os
 import shlex
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, TypeVar
 
 from vitctl.errors import InputError
 from vitctl.places.based_path import TEMPORARY, BasedPath
@@ -33,8 +33,11 @@ _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 # folder, that it is none.
 _REFUSALS = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR})
 
-
 _AT_ONCE = 8
+# Each fails only if a folder is removed in the microseconds between two calls.
+_TRIES = 100
+
+T = TypeVar("T")
 
 
 class LinkError(InputError):
@@ -223,11 +226,7 @@ def sync_opened(number: int) -> None:
 def make_folder(path: Path) -> None:
     """The folder, and those above it, made where they are not there."""
     base, parts = _split(path)
-    try:
-        os.makedirs(base, exist_ok=True)
-    except FileNotFoundError as error:
-        # What is no file system of files, such as /proc, answers so to every new name.
-        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(base)) from error
+    _make_base(base)
     folder = os.open(base, _FOLDER)
     try:
         for number, name in enumerate(parts, start=1):
@@ -236,6 +235,26 @@ def make_folder(path: Path) -> None:
             folder = _step(folder, name, base, parts[:number])
     finally:
         os.close(folder)
+
+
+def first_in_folder(make: Callable[[], None], write: Callable[[], T]) -> T:
+    """Make a folder and write the first file in it. A command that was refused may remove the
+    folder between the two, as it was empty; then it is made again."""
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):
+            make()
+            return write()
+    make()
+    return write()
+
+
+def _make_base(base: str) -> None:
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):  # see `first_in_folder`
+            os.makedirs(base, exist_ok=True)
+            return
+    # What is no file system of files, such as /proc, answers so to every new name.
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), base)
 
 
 def rename(source: Path, target: Path) -> None:
