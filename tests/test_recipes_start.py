@@ -93,5 +93,5 @@ def test_it_starts(path, tmp_path):
 
 
 def test_nothing_is_missed():
-    assert {path.stem for path in SHIPPED} == {"paper", "small", "finetune"}
+    assert {path.stem for path in SHIPPED} == {"paper", "small", "little", "finetune"}
     assert EXAMPLES

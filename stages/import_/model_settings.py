@@ -40,7 +40,7 @@ def model_of(model: Model, cfg: ImportConfig) -> ModelConfig:
 def name_of(config: ModelConfig, about: Described) -> str:
     """The usual name of a model of this size; else its architecture's."""
     size = (config.width, config.depth, config.mlp_dim, config.heads)
-    for variant in variants.VARIANTS.values():
+    for variant in variants.RECOGNIZED:
         if size == (variant.width, variant.depth, variant.mlp_dim, variant.heads):
             return f"{variant.name}/{config.patch}"
     return f"ViT {config.width}x{config.depth}/{config.patch}"

@@ -7,6 +7,7 @@ from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.references import plain_name
 from vitctl.artifacts.store import slug
 from vitctl.events import Caution, Emit, Next, Note, silent
+from vitctl.recipes import few_images
 from vitctl.recipes.naming import name_of
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.run import beginning as begin
@@ -46,7 +47,11 @@ def run(
     )
     if (caution := chance.sentence(checkpoint, cfg, inputs.dataset)) is not None:
         emit(Caution(caution))
-        emit(Next.of("replay", "--from", checkpoint.path, "--out", "batch.png"))
+        replay = Next.of("replay", "--from", checkpoint.path, "--out", "batch.png")
+        better = few_images.command(cfg, inputs.dataset) if inputs.checkpoint is None else None
+        if better is not None:
+            emit(Caution(few_images.MADE_FOR_THEM))
+        emit(better or replay)
     elif cfg.schedule.open_ended:
         emit(Next.of("cooldown", "--from", checkpoint.path))
     else:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from stages.pretrain.spec import Inputs, recipe_of
 from vitctl.artifacts import Artifact, Store
 from vitctl.data.config import MockConfig
-from vitctl.events import Doing, Emit
-from vitctl.recipes import going_on, pretraining, settings
+from vitctl.events import Caution, Doing, Emit
+from vitctl.recipes import few_images, going_on, pretraining, settings
 from vitctl.recipes.recipe import RecipeName
 from vitctl.settings.overrides import Overrides, build
 from vitctl.settings.trees import Tree, at
@@ -65,6 +65,10 @@ def resolve(
         resolved, lambda cfg: recipe_of(cfg, inputs), store=store, runtime=runtime
     )
     resolved.announce(emit)
+    requested = recipe is not None or at(overrides.tree(), "recipe") is not None
+    slow = None if requested else few_images.before_training(resolved.cfg, inputs.dataset)
+    if slow is not None:
+        emit(Caution(slow))
     return resolved.cfg, inputs
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from stages.app import load
-from vitctl.recipes import pretraining, recipe
+from vitctl.recipes import few_images, pretraining, recipe
 from vitctl.text.quantities import show_count
 from vitctl.train.config import TrainRuntime
 from vitctl.train.run.cadence import Cadence
@@ -35,8 +35,9 @@ def test_checkpoints(command):
 
 def test_lengths():
     cooldown = help_of("cooldown", "--steps")
-    small, paper = recipe.load("small").cooldown, recipe.load("paper").cooldown
-    assert f"small {small.share:.0%} of its step" in cooldown
+    small, little, paper = (recipe.load(name).cooldown for name in ("small", "little", "paper"))
+    assert f"small and little {small.share:.0%} of its step" in cooldown
+    assert little.share == small.share
     shortest, longest = paper.of(trunk=1), paper.of(trunk=10**9)
     assert f"paper {show_count(shortest)} to {show_count(longest)}" in cooldown
     duration = recipe.load_finetune().duration
@@ -60,8 +61,16 @@ def test_sizes_of_fine_tuning():
 def test_the_recipe(width, examples, name):
     text = help_of("pretrain", "--recipe")
     assert "paper for 1M images or more and for models from g/14 on, else small" in text
+    assert f"little, for fewer than {show_count(few_images.FEW)} images" in text
     assert pretraining.choose(width=width, examples=examples)[0] == name
     assert pretraining.variants.parse("g/14").variant.width == 1408
+
+
+def test_the_models_that_recipes_train_where_none_is_named():
+    text = help_of("pretrain", "--model")
+    models = {name: recipe.load(name).model for name in ("small", "paper", "little")}
+    assert models["small"] == models["paper"]
+    assert f"the recipe's: {models['small']}, and {models['little']} of little" in text
 
 
 def test_every_command_counts_a_total():

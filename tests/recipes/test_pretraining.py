@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from vitctl.errors import UsageError
 from vitctl.recipes import pretraining
 from vitctl.recipes.pretraining import ImageFacts
-from vitctl.recipes.recipe import load
+from vitctl.recipes.recipe import RecipeName, load
 from vitctl.settings.overrides import build, read_toml, to_toml
 from vitctl.settings.trees import merge
 from vitctl.train.config import TrainConfig
@@ -122,7 +124,7 @@ def test_what_is_printed_can_be_read_back(model, tmp_path):
     assert build(TrainConfig, read_toml(file)) == cfg
 
 
-@pytest.mark.parametrize("recipe", ["paper", "small"])
+@pytest.mark.parametrize("recipe", get_args(RecipeName))
 @pytest.mark.parametrize("model", ["s28", "Ti16", "S16", "B16", "L16", "g14", "G14"])
 def test_every_recipe_resolves_for_every_model(recipe, model, golden):
     cfg, _ = resolved(model, IMAGENET, recipe=recipe)
@@ -174,10 +176,10 @@ def test_a_custom_shape_is_not_compared_with_a_published_one():
 
 
 def test_a_name_of_the_user_s_own_needs_a_size_beside_it():
-    assert pretraining.size_of(None, {"name": "birds", "model": CUSTOM}) == "S/16"
+    assert pretraining.size_of(None, {"name": "birds", "model": CUSTOM}) is None
     assert pretraining.size_of(None, {"name": "B16", "model": CUSTOM}) == "B16"
     assert pretraining.size_of("L16", {"name": "birds"}) == "L16"
-    assert pretraining.size_of(None, {}) == "S/16"
+    assert pretraining.size_of(None, {}) is None
     name = pretraining.size_of(None, {"name": "b16", "model": {"resolution": 64}})
     with pytest.raises(UsageError, match="unknown model 'b16'"):
         resolved(name, DIGITS)

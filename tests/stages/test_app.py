@@ -223,7 +223,7 @@ def test_nothing_asked_is_a_help_page_on_stderr():
         (["scaling", "fti"], "no such command 'fti'", "see vitctl scaling --help"),
         (
             ["pretrain", "--recipe", "papr"],
-            "invalid value for '--recipe': 'papr' is not one of 'paper', 'small'",
+            "invalid value for '--recipe': 'papr' is not one of 'paper', 'small', 'little'",
             "did you mean paper?",
         ),
         (

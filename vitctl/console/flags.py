@@ -90,7 +90,8 @@ Reference = Annotated[
 Model = Annotated[
     str | None,
     Option(
-        help="Model size and patch, for example Ti/16, S/16, B/16, L/16, g/14 (default: S/16).",
+        help="Model size and patch, for example Ti/16, S/16, B/16, L/16, g/14 (default: the "
+        "recipe's: S/16, and mini/8 of little).",
         autocompletion=completion.models,
     ),
 ]
@@ -98,8 +99,9 @@ RecipeChoice = Annotated[
     RecipeName | None,
     Option(
         "--recipe",
-        help="Settings to start from: paper, as published, or small, for small datasets (default: "
-        "paper for 1M images or more and for models from g/14 on, else small).",
+        help="Settings to start from: paper, as published; small, for small datasets; little, for "
+        "fewer than 5k images and minutes of a processor, only where it is named (default: paper "
+        "for 1M images or more and for models from g/14 on, else small).",
     ),
 ]
 # The length of a run is a total, in every command. `pretrain` and `finetune` say more of theirs.

@@ -285,7 +285,7 @@ class _Taken:
             return self.about.heads
         usual = {
             v.heads
-            for v in variants.VARIANTS.values()
+            for v in variants.RECOGNIZED
             if (v.width, v.depth, v.mlp_dim) == (shape.width, shape.depth, shape.mlp_dim)
         }
         if len(usual) == 1:

@@ -2,7 +2,8 @@
 
 Sizes: "Scaling Vision Transformers" (https://arxiv.org/abs/2106.04560) Table 2; So400m: "Getting
 ViT in Shape" (https://arxiv.org/abs/2305.13035); mu, M, H, g-opt, G-opt, e: the variant table of
-google-research/big_vision `models/vit.py`. `test` is ours, small enough for a unit test.
+google-research/big_vision `models/vit.py`. Two are ours: `test`, small enough for a unit test, and
+`mini`, which a processor trains in minutes (docs/guide/little-data.md).
 
 Case carries meaning (s is not S, g is not G), so a name is never corrected silently. This module
 needs no array library: the command line validates names with it.
@@ -24,7 +25,8 @@ USUAL_MLP = "plain"
 
 @dataclass(frozen=True)
 class Variant:
-    """A size without its patch. `patch`, in pixels, is set only where a name may leave it out."""
+    """A size without its patch. `patch`, in pixels, is set only where a name may leave it out;
+    `resolution`, in pixels, where the size is for images of that side."""
 
     name: str
     width: int
@@ -32,6 +34,7 @@ class Variant:
     mlp_dim: int
     heads: int
     patch: int | None = None
+    resolution: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ VARIANTS: dict[str, Variant] = {
     for v in (
         Variant("test", width=32, depth=2, mlp_dim=64, heads=2, patch=8),
         Variant("mu", width=32, depth=1, mlp_dim=128, heads=2),
+        Variant("mini", width=64, depth=4, mlp_dim=256, heads=4, resolution=32),
         Variant("s", width=256, depth=6, mlp_dim=1024, heads=8),
         Variant("Ti", width=192, depth=12, mlp_dim=768, heads=3),
         Variant("S", width=384, depth=12, mlp_dim=1536, heads=6),
@@ -69,12 +73,26 @@ VARIANTS: dict[str, Variant] = {
     )
 }
 
+RECOGNIZED: tuple[Variant, ...] = tuple(v for v in VARIANTS.values() if v.resolution is None)
+"""Sizes that imported weights are named by. `mini` is younger than such names, which are part of
+ids."""
+
 PAPER_NAMES: tuple[str, ...] = (
     "s/28", "s/16", "S/32", "Ti/16", "B/32", "S/16", "B/28", "B/16", "L/16", "g/14", "G/14",
 )  # fmt: skip
 """The models of the paper's Table 2, in its order."""
 
-_OTHER_NAMES = ("So400m/14", "H/14", "g-opt/14", "G-opt/14", "e/14", "M/16", "mu/16", "test/8")
+_OTHER_NAMES = (
+    "So400m/14",
+    "H/14",
+    "g-opt/14",
+    "G-opt/14",
+    "e/14",
+    "M/16",
+    "mu/16",
+    "mini/8",
+    "test/8",
+)
 NAMES = PAPER_NAMES + _OTHER_NAMES
 """A name for each size with a usual patch."""
 

@@ -9,6 +9,7 @@ branching    a checkpoint -> the settings of a run that branches off it
 going_on     a checkpoint and images -> the settings of pretraining that goes on from it
 finetuning   a pretrained checkpoint and a dataset -> the settings of fine-tuning
 held_out_scores  learning rates that are tried, and scored on held-out images
+few_images   the command for few images, where the recipe that is chosen learns little of them
 measuring    a checkpoint and the images it is measured on: inputs, runtime, first settings
 embedding    which features of images are made: settings of `vitctl embed`, and of pixels
 embedded     features of images -> an artifact of them

@@ -23,7 +23,6 @@ from vitctl.train.config import DataConfig
 _PAPER_WIDTH = 1408
 _PAPER_IMAGES = 1_000_000
 RESOLUTION = 224
-_DEFAULT_MODEL = "S/16"
 # Of synthetic images, where no batch is given: seconds a step on any machine.
 _MADE_UP_BATCH, _MADE_UP_STEPS, _MADE_UP_RESOLUTION = 16, 1_000, 32
 MOCK_CLASSES = 1000
@@ -90,7 +89,8 @@ class Resolved:
 
 
 def choose(*, width: int, examples: int) -> tuple[RecipeName, str]:
-    """The recipe for a model and a dataset, and the reason."""
+    """The recipe for a model and a dataset, and the reason; `little` is for those who name it
+    (docs/decisions/0039)."""
     if width >= _PAPER_WIDTH:
         return "paper", "a model of ViT-g's size or more"
     if examples >= _PAPER_IMAGES:
@@ -98,8 +98,9 @@ def choose(*, width: int, examples: int) -> tuple[RecipeName, str]:
     return "small", f"fewer than {quantities.show_count(_PAPER_IMAGES)} images"
 
 
-def size_of(model: str | None, overrides: Tree) -> str:
-    """The name of the size that settings begin from: --model's, else that of `name`.
+def size_of(model: str | None, overrides: Tree) -> str | None:
+    """The name of the size that settings begin from: --model's, else that of `name`; None for the
+    recipe's.
 
     A name of the user's own stands for no size; it may be given where sizes are, too.
     """
@@ -107,36 +108,42 @@ def size_of(model: str | None, overrides: Tree) -> str:
         return model
     name = overrides.get("name")
     if not isinstance(name, str) or not name:
-        return _DEFAULT_MODEL  # anything else is refused where the settings are validated
+        return None  # anything else is refused where the settings are validated
     custom = _SIZES & (overrides.get("model") or {}).keys()
-    return name if variants.spelled(name) or not custom else _DEFAULT_MODEL
+    return name if variants.spelled(name) or not custom else None
 
 
 def resolve(
     *,
-    model: str,
+    model: str | None,
     recipe: RecipeName | None,
     images: ImageFacts,
     duration: tuple[float, quantities.Unit] | None,
     overrides: Tree,
 ) -> Resolved:
     """Settings for `TrainConfig`, to be merged under `overrides` (which they take into account:
-    a given batch decides the derived steps). Precision is left to the caller."""
-    named = variants.parse(model)
-    size = named.variant
+    a given batch decides the derived steps). Precision is left to the caller.
+
+    Args:
+      model: a name; None for the recipe's own model.
+    """
     notes = []
     custom = _SIZES & (overrides.get("model") or {}).keys()
-    if not custom and (twin := variants.case_twin(model)) is not None:
-        notes.append(twin)
-
-    width = positive(overrides, "model.width") or size.width
-    name, reason = choose(width=width, examples=images.examples)
     if recipe is None:
-        recipe = name
-        notes.append(f"recipe {recipe} ({reason}): {load(recipe).title}")
+        unsized = variants.parse(model or load("small").model).variant
+        width = positive(overrides, "model.width") or unsized.width
+        recipe, reason = choose(width=width, examples=images.examples)
     else:
-        notes.append(f"recipe {recipe} (as requested): {load(recipe).title}")
+        reason = "as requested"
     rules = load(recipe)
+    named = variants.parse(model or rules.model)
+    size = named.variant
+    if not custom and (twin := variants.case_twin(model or rules.model)) is not None:
+        notes.append(twin)
+    notes.append(f"recipe {recipe} ({reason}): {rules.title}")
+    if model is None and not custom and rules.model != load("small").model:
+        notes.append(f"--model {named.name} (of recipe {recipe})")
+    width = positive(overrides, "model.width") or size.width
 
     epoch = examples_of_epoch(images, overrides)
     closed = (at(overrides, "schedule.kind") or "rsqrt") not in OPEN_ENDED
@@ -176,11 +183,13 @@ def resolve(
     if resolution is None:
         patch = positive(overrides, "model.patch") or named.patch
         tiny = images.made_up and size.name == "test"
-        usual_side = _MADE_UP_RESOLUTION if tiny else RESOLUTION
+        usual_side = _MADE_UP_RESOLUTION if tiny else size.resolution or RESOLUTION
         resolution = nearest_sizes(usual_side, patch=patch)[0]
         why = None
         if tiny:
             why = "synthetic images are to try something out"
+        elif size.resolution is not None:
+            why = f"{size.name} is a size for images of {usual_side} px"
         elif resolution != usual_side:
             why = f"of the usual {usual_side} px the nearest size that patches of {patch} px divide"
         if why is not None and at(overrides, "model.resolution") is None:
@@ -221,7 +230,7 @@ def resolve(
         earlier = {"data": {"augment": {"area_min": augment.area_min}}}
     if before == lengths(batch, own):
         before = {}
-    if named.resolution is None and resolution != RESOLUTION:
+    if named.resolution is None and size.resolution is None and resolution != RESOLUTION:
         before["model"] = {"resolution": RESOLUTION}
     return Resolved(tree, tuple(notes), before=earlier_versions(earlier, before))
 

@@ -121,7 +121,8 @@ class CropRule(Config):
 
 
 class TrainRecipe(Config):
-    """A recipe: rules for lengths, and settings taken as they are."""
+    """A recipe: rules for lengths, and settings taken as they are. `model`: the one that is trained
+    where nothing names another."""
 
     title: str
     batch: BatchRule
@@ -130,6 +131,7 @@ class TrainRecipe(Config):
     timescale: LengthRule
     cooldown: CooldownRule
     crop: CropRule | None = None
+    model: str = "S/16"
     settings: dict[str, Any]
 
 

@@ -30,7 +30,7 @@ from vitctl.summaries import WeightsName
 TrackerName = Literal["wandb", "mlflow"]
 """Experiment trackers that rows of metrics can be sent to."""
 
-RecipeName = Literal["paper", "small"]
+RecipeName = Literal["paper", "small", "little"]
 OnDivergence = Literal["stop", "rollback"]
 FromSchedule = Literal["continue", "restart"]
 FromHead = Literal["keep", "fresh"]
