@@ -9,6 +9,7 @@ searches  the short runs that choose a learning rate
 grid      settings and facts on the images -> trunks and their branches, nothing trained
 parts     the trunks that one of several machines trains
 cost      FLOPs, bytes and seconds that a plan will take, and what does not fit
+in_store  what of the grid is in the store already
 plan      what will be trained, in which order, at which cost: the answer of --dry-run
 rates     the learning rate of a trunk, chosen on a short run
 cells     one branch: trained, cooled down and probed

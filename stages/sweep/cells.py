@@ -65,13 +65,17 @@ class SweepTraining:
         try:
             known["dataset"] = self._dataset(trunk.cfg, trunk.size)
             known["rate"] = self._rate(trunk)
-            known |= self._trained(trunk, branch, dataset=known["dataset"], rate=known["rate"])
+            known |= self.trained(trunk, branch, dataset=known["dataset"], rate=known["rate"])
             known["probes"] = self._probed(known["checkpoint"])
         except InterruptedRun:
             raise
         except VitctlError as error:
             return BranchResult(trunk, branch, **known, failure=error)
         return BranchResult(trunk, branch, **known)
+
+    def ready(self, trunk: GridTrunk) -> dict[str, Any]:
+        """What a trunk is trained with: its `dataset` and its `rate`."""
+        return {"dataset": self._dataset(trunk.cfg, trunk.size), "rate": self._rate(trunk)}
 
     # Images
 
@@ -119,7 +123,7 @@ class SweepTraining:
 
     # Training
 
-    def _trained(
+    def trained(
         self, trunk: GridTrunk, branch: GridBranch, *, dataset: Artifact, rate: float | None
     ) -> dict[str, Artifact]:
         """The finished model, and the checkpoint of the trunk that it branched off."""

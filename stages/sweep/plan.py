@@ -4,11 +4,12 @@ is docs/schemas/sweep_plan.schema.json."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from stages.sweep.cost import Costs, checkpoint_bytes, core_days
+from stages.sweep.in_store import BranchInStore, GridInStore, key_of
 from stages.sweep.trunks import (
     GridBranch,
     GridTrunk,
@@ -24,7 +25,7 @@ from vitctl.model import accounting
 @dataclass(frozen=True)
 class PlannedRun:
     """A row of the table to come, and what it adds: a branch takes of its trunk only what no
-    shorter branch has trained before."""
+    shorter branch has trained before. `in_store` is None where that was not looked up."""
 
     trunk: GridTrunk
     branch: GridBranch
@@ -32,6 +33,11 @@ class PlannedRun:
     bytes: int
     seconds: float | None
     basis: str | None
+    in_store: BranchInStore | None
+
+    @property
+    def is_trained(self) -> bool:
+        return self.in_store is not None and self.in_store.trained
 
     @property
     def axes(self) -> dict[str, Any]:
@@ -65,16 +71,19 @@ class PlannedRun:
                 "seconds": self.seconds,
                 "seconds_basis": self.basis,
             },
+            "in_store": None if self.in_store is None else self.in_store.as_json(),
         }
 
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What will be trained: `trunks` in the order of the grid; `part` as in 2/8, None of all."""
+    """What will be trained: `trunks` in the order of the grid; `part` as in 2/8, None of all;
+    `in_store` what of it was found, where it was looked up."""
 
     trunks: tuple[GridTrunk, ...]
     costs: Costs
     part: str | None
+    in_store: GridInStore = field(default_factory=GridInStore)
 
     @cached_property
     def searches(self) -> tuple[RateSearch, ...]:
@@ -100,6 +109,7 @@ class SweepPlan:
             bytes=checkpoints * checkpoint_bytes(cfg),
             seconds=self.costs.seconds(cfg, images=images),
             basis=self.costs.basis(cfg),
+            in_store=self.in_store.branches.get(key_of(trunk, branch)),
         )
 
     @property
@@ -128,9 +138,24 @@ class SweepPlan:
     def seconds(self) -> float | None:
         """Of training steps on this machine; None if the speed of a model is not known."""
         parts = [run.seconds for run in self.runs]
-        parts += [self.seconds_of(search) for search in self.searches]
-        known = [part for part in parts if part is not None]
-        return sum(known) if len(known) == len(parts) else None
+        return _sum([*parts, *(self.seconds_of(search) for search in self.searches)])
+
+    @property
+    def searches_left(self) -> tuple[RateSearch, ...]:
+        """Those that are not in the store whole."""
+        return tuple(one for one in self.searches if one.key not in self.in_store.searches)
+
+    @property
+    def flops_left(self) -> float:
+        """Without what is in the store finished; what was begun counts whole."""
+        runs = sum(run.flops for run in self.runs if not run.is_trained)
+        return runs + sum(search.flops for search in self.searches_left)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of `flops_left`, as `seconds`."""
+        parts = [run.seconds for run in self.runs if not run.is_trained]
+        return _sum([*parts, *(self.seconds_of(search) for search in self.searches_left)])
 
     def seconds_of(self, search: RateSearch) -> float | None:
         first = search.candidates[0]
@@ -150,7 +175,15 @@ class SweepPlan:
             "bytes": self.bytes,
             "free_bytes": self.costs.free_bytes,
             "seconds": self.seconds,
+            "flops_left": self.flops_left,
+            "seconds_left": self.seconds_left,
         }
+
+
+def _sum(parts: Sequence[float | None]) -> float | None:
+    """None if one is not known."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
 
 
 def _rates_as_json(search: RateSearch, plan: SweepPlan) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from stages.sweep import parts, text
 from stages.sweep.cells import BranchResult, SweepTraining
 from stages.sweep.cost import costs_of
 from stages.sweep.grid import expand
+from stages.sweep.in_store import look_up
 from stages.sweep.pace import SweepPace
 from stages.sweep.plan import SweepPlan
 from stages.sweep.row import is_accuracy, row_of
@@ -55,7 +57,7 @@ def run(
     """
     # The plan
     inner = of_a_part(emit)
-    plan = planned(cfg, inputs, store=store, runtime=runtime, emit=emit)
+    plan = _plan(cfg, inputs, store=store, runtime=runtime, emit=emit)
     whole = _recipe(cfg, inputs, plan)
     artifact = None if runtime.force else store.made(whole, out=runtime.out)
     if artifact is None:
@@ -89,10 +91,18 @@ def planned(
     runtime: ComposedRuntime,
     emit: Emit = silent,
 ) -> SweepPlan:
-    """What will be trained at which cost; nothing is made.
+    """What will be trained at which cost, and what of it is in the store; nothing is made.
 
     Raises UsageError, DoesNotFitError for a run that cannot be trained.
     """
+    plan = _plan(cfg, inputs, store=store, runtime=runtime, emit=emit)
+    return replace(plan, in_store=look_up(plan.trunks, cfg, inputs, store=store, runtime=runtime))
+
+
+def _plan(
+    cfg: SweepConfig, inputs: Inputs, *, store: Store, runtime: ComposedRuntime, emit: Emit
+) -> SweepPlan:
+    """The same without a look at the store's runs."""
     split = at(from_keys(cfg.settings), "data.split") or "train"
     images = pretraining.images_of(inputs.dataset, split=split)
     trunks = expand(cfg, images, emit=emitted_in_a_grid(of_a_part(emit)))

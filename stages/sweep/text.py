@@ -35,6 +35,8 @@ def totals(plan: SweepPlan) -> dict[str, str]:
     room = "" if free is None else f"; the disk has {show_bytes(free)} free"
     values["on disk"] = f"about {show_bytes(plan.bytes)} of checkpoints{room}"
     values["time"] = _time(plan)
+    if plan.in_store.branches:
+        values["in the store"] = _in_store(plan)
     return values
 
 
@@ -57,9 +59,21 @@ def _time(plan: SweepPlan) -> str:
     )
 
 
+def _in_store(plan: SweepPlan) -> str:
+    trained = sum(run.is_trained for run in plan.runs)
+    begun = sum(run.in_store is not None and run.in_store.step is not None for run in plan.runs)
+    also = f", {begun} begun" if begun else ""
+    if trained == len(plan.runs):
+        return "all rows are trained"
+    left = f"{plan.flops_left:.3g} FLOPs are left"
+    seconds = plan.seconds_left
+    time = "" if seconds is None else f", about {quantities.duration(seconds)}"
+    return f"{trained} of {plural(len(plan.runs), 'row')} trained{also}; {left}{time}"
+
+
 COLUMNS = (
     "model", "images", "steps", "cooldown", "seen", "epochs", "batch", "rate", "FLOPs", "adds",
-    "disk", "time",
+    "disk", "time", "store",
 )  # fmt: skip
 
 
@@ -97,6 +111,7 @@ def _row(run: PlannedRun, axes: Sequence[str]) -> list[str]:
         f"{run.flops:.3g}",
         show_bytes(run.bytes),
         "" if run.seconds is None else quantities.duration(run.seconds),
+        "" if run.in_store is None else run.in_store.in_words(),
     ]
 
 

@@ -16,6 +16,7 @@
     shared_files  files of one artifact that become files of another
     catalog     what lies in a store, found by id, kind, age, or as an input of another
     store       where artifacts are made, under a name and an id
+    lookup      a store in which commands find what they would make, and make nothing
     newest      the newest of a kind, and what else there is where that is damaged
     references  how a person or a pipe names an artifact
     inputs      the meaning of a left-out input

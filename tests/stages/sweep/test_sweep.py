@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 
 from stages import api
+from stages.sweep import text
 from stages.sweep.plan import SweepPlan
 from stages.sweep.row import device_seconds
 from stages.sweep.run import failure_of, planned, run
@@ -26,6 +28,7 @@ from vitctl.errors import (
     InterruptedRun,
     NotFoundError,
     UsageError,
+    VitctlError,
 )
 from vitctl.events import Caution, Note, Settings, silent
 from vitctl.model import accounting
@@ -353,7 +356,7 @@ def test_a_plan_makes_nothing_and_has_a_schema(plan, store, stand_ins):
     assert content["flops_apart"] > content["flops"]
     assert all(run["lr"] is None for run in content["runs"])
     assert content["seconds"] is None  # nothing was trained here yet
-    assert stand_ins.calls == []
+    assert [path.name for path in Path(str(store.root)).iterdir()] == ["shard"]
 
 
 def test_a_plan_in_words(plan):
@@ -365,6 +368,94 @@ def test_a_plan_in_words(plan):
     assert len([line for line in lines if line.startswith(("one", "two"))]) == 16
     assert any("best of 0.01, 0.1 in 4 steps, on 30% of them" in line for line in lines)
     assert any("unknown: nothing like these models" in line for line in lines)
+
+
+def planned_runs(store, stand_ins, **changes):
+    """By model, dataset size and steps: what the plan says of each run."""
+    cfg, inputs = settled(store, stand_ins, **changes)
+    made = sorted(Path(str(store.root)).rglob("*"))
+    plan = planned(cfg, inputs, store=store, runtime=ONE_DEVICE)
+    assert sorted(Path(str(store.root)).rglob("*")) == made
+    schemas.check(plan.as_json(), "sweep_plan")
+    rows = {(r.trunk.model, r.trunk.size, r.branch.steps): r.in_store for r in plan.runs}
+    return plan, {key: state.in_words() for key, state in rows.items()}
+
+
+def test_a_plan_marks_what_is_in_the_store(store, stand_ins):
+    plan, rows = planned_runs(store, stand_ins)
+    assert {*rows.values()} == {"new"}
+    assert plan.flops_left == pytest.approx(plan.flops)
+
+    # All of a size and a duration, of one model.
+    stand_ins.failures["pretrain", "two"] = VitctlError("the disk is full")
+    swept(store, stand_ins, sizes=[4], durations={"steps": [5]})
+    plan, rows = planned_runs(store, stand_ins)
+    assert rows.pop(("one", 4, 5)) == "trained"
+    assert {*rows.values()} == {"new"}
+    runs = [run for run in plan.runs if run.is_trained]
+    assert plan.flops_left == pytest.approx(plan.flops - sum(run.flops for run in runs))
+    json_rows = plan.as_json()["runs"]
+    assert [r["in_store"] for r in json_rows if r["in_store"]["trained"]] == [
+        {"trained": True, "step": None}
+    ]
+
+    stand_ins.failures.clear()
+    swept(store, stand_ins)
+    plan, rows = planned_runs(store, stand_ins)
+    assert {*rows.values()} == {"trained"}
+    assert plan.flops_left == 0
+    assert plan.seconds_left == 0
+    # Longer runs go on from trunks, which is what they add anyway.
+    _, rows = planned_runs(store, stand_ins, durations={"steps": [5, 10, 20]})
+    assert {key[2]: state for key, state in rows.items()} == {
+        5: "trained",
+        10: "trained",
+        20: "new",
+    }
+
+
+def test_a_plan_names_the_step_that_an_unfinished_trunk_goes_on_from(store, stand_ins):
+    """One that ended between two durations of the grid."""
+    swept(store, stand_ins, durations={"steps": [10]}, sizes=["all"])
+    _, rows = planned_runs(store, stand_ins, durations={"steps": [5, 20]}, sizes=["all"])
+    assert {key[2]: state for key, state in rows.items()} == {5: "new", 20: "step 8"}
+
+
+def test_a_plan_names_the_trunk_of_a_cooldown_that_failed(store, stand_ins):
+    stand_ins.failures["cooldown", "for 1"] = VitctlError("the disk is full")
+    swept(store, stand_ins, durations={"steps": [5]}, sizes=["all"])
+    stand_ins.failures.clear()
+    plan, rows = planned_runs(store, stand_ins, durations={"steps": [5]}, sizes=["all"])
+    assert {*rows.values()} == {"step 4"}
+    assert text.totals(plan)["in the store"].startswith("0 of 2 rows trained, 2 begun; ")
+
+
+def test_a_plan_finds_chosen_learning_rates(store):
+    stand_ins = StandIns(best_rate=0.03)
+    rates = {"candidates": [0.001, 0.03, 0.1], "steps": 4, "held_out": 0.3, "choose": "model"}
+    plan, _ = planned_runs(store, stand_ins, lr=rates)
+    assert plan.searches_left == plan.searches
+    swept(store, stand_ins, lr=rates, sizes=["all"])
+    calls = len(stand_ins.calls)
+    plan, rows = planned_runs(store, stand_ins, lr=rates)
+    assert plan.searches_left == ()
+    assert {key[1]: state for key, state in rows.items()} == {4: "new", 6: "trained"}
+    assert plan.flops_left < plan.flops - plan.flops_of_rates
+    assert len(stand_ins.calls) > calls  # the stand-ins were asked, and made nothing
+
+
+def test_what_of_a_plan_is_in_the_store_in_words(store, stand_ins):
+    from stages.sweep.answer import as_text
+
+    swept(store, stand_ins, durations={"steps": [5]})
+    plan, _ = planned_runs(store, stand_ins)
+    lines = as_text(plan).splitlines()
+    assert lines[0].split()[-1] == "store"
+    assert [line.split()[-1] for line in lines[1:9]].count("trained") == 4
+    assert any("4 of 8 rows trained; " in line and "FLOPs are left" in line for line in lines)
+    swept(store, stand_ins)
+    plan, _ = planned_runs(store, stand_ins)
+    assert "all rows are trained" in as_text(plan)
 
 
 def test_bytes_are_those_of_the_checkpoints(plan):
@@ -442,4 +533,6 @@ def test_trained_as_the_commands_do(tmp_path):
     for stage in ("pretrain", "cooldown", "evaluate"):
         made = [p for p in (tmp_path / "store" / stage).iterdir() if not p.name.startswith(".")]
         assert len(made) == 1, stage
-    assert isinstance(api.sweep(tree, data=data, store=store, dry_run=True), SweepPlan)
+    plan = api.sweep(tree, data=data, store=store, dry_run=True, runtime={"devices": 1})
+    assert isinstance(plan, SweepPlan)
+    assert [run.in_store.in_words() for run in plan.runs] == ["trained"]
