@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.data.encoded_images import encode
 from vitctl.data.config import FEWSHOT_PREPROCESS, AugmentConfig, EvalPreprocess
-from vitctl.data.long_images import LONG, centre_of_long
+from vitctl.data.long_images import LONG, centre_of_long, square_of_long
 from vitctl.data.preprocess import eval_image, small_size, train_image
 from vitctl.data.tensorflow import as_it_is, load_tensorflow
 
@@ -39,11 +39,12 @@ def weights(length, resized, *, first, count):
     return matrix
 
 
-def expected(pixels, *, side, resolution):
-    """Matrices in float64: rows, then columns; nothing of TensorFlow."""
+def expected(pixels, *, side, resolution, share=0.5):
+    """Matrices in float64: rows, then columns; nothing of TensorFlow. Of what is cut off, `share`
+    lies in front of the square."""
     sizes = [round(n * side / min(pixels.shape[:2])) for n in pixels.shape[:2]]
     rows, columns = (
-        weights(n, m, first=(m - resolution) // 2, count=resolution)
+        weights(n, m, first=int((m - resolution) * share), count=resolution)
         for n, m in zip(pixels.shape[:2], sizes, strict=True)
     )
     return np.einsum("yh,hwc,xw->yxc", rows, pixels.astype(float), columns, optimize=True)
@@ -67,6 +68,37 @@ SHRUNK = [(32, 600), (600, 33), (40, 2000), (3000, 50)]
 def test_the_centre_is_what_float64_matrices_say(shape):
     pixels = noise(*shape)
     assert np.abs(scored(pixels) - expected(pixels, side=SIDE, resolution=RESOLUTION)).max() < 1e-4
+
+
+@pytest.mark.parametrize("shape", [(1, 17), (5000, 31), (32, 600), (3000, 50)])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_square_at_any_place_is_what_float64_matrices_say(shape, share):
+    tf = load_tensorflow()
+    pixels = noise(*shape)
+    square = square_of_long(
+        tf.constant(pixels),
+        side=SIDE,
+        resolution=RESOLUTION,
+        first_of=lambda spare: tf.floor(spare * share),
+    )
+    wanted = expected(pixels, side=SIDE, resolution=RESOLUTION, share=share)
+    assert np.abs(square.numpy() - wanted).max() < 1e-3
+
+
+def test_simple_crops_of_long_images_lie_anywhere():
+    """A ramp along an image of 1 x 100: the mean says where a square of 28 of 32 x 3,200 is."""
+    tf = load_tensorflow()
+    ramp = np.tile(np.arange(100, dtype=np.uint8)[None, :, None], (1, 1, 3))
+    data = tf.constant(encode(Image.fromarray(ramp), "PNG"))
+    simple = AugmentConfig(crop="simple", flip=False)
+    middles = [
+        (train_image(data, tf.constant([7, i]), resolution=28, augment=simple).numpy() + 1).mean()
+        * 127.5
+        for i in range(16)
+    ]
+    assert min(middles) < 25
+    assert max(middles) > 75
+    assert 28 < np.mean(middles) < 72  # 50 by chance, to three deviations of 7.2
 
 
 @pytest.mark.parametrize("shape", [(1, 17), (9, 200), (200, 31), (32, 600), (600, 33), (40, 900)])
@@ -124,6 +156,9 @@ def test_memory_follows_the_result_and_the_file_not_the_aspect(shape):
         "probing": lambda: eval_image(data, resolution=224, preprocess=FEWSHOT_PREPROCESS),
         "training": lambda: train_image(
             data, tf.constant([1, 2]), resolution=224, augment=AugmentConfig()
+        ),
+        "training by simple crops": lambda: train_image(
+            data, tf.constant([1, 2]), resolution=224, augment=AugmentConfig(crop="simple")
         ),
         "squashed": lambda: train_image(
             data, tf.constant([1, 2]), resolution=224, augment=AugmentConfig(crop="resize")

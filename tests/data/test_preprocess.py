@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from tests.data import encoded_images as images
 from tests.data.encoded_images import encode, rgb
@@ -11,6 +12,7 @@ from vitctl.data.tensorflow import as_it_is, load_tensorflow
 
 PLAIN = AugmentConfig(flip=False)
 WHOLE = AugmentConfig(crop="resize", flip=False)
+SIMPLE = AugmentConfig(crop="simple", flip=False)
 # One layer: sixteen branches take seconds to trace.
 FULL = AugmentConfig(randaugment=RandAugmentConfig(layers=1))
 
@@ -30,7 +32,8 @@ def seeds(n):
 
 
 @pytest.mark.parametrize(
-    ("augment", "format_"), [(PLAIN, "PNG"), (PLAIN, "JPEG"), (WHOLE, "JPEG"), (FULL, "PNG")]
+    ("augment", "format_"),
+    [(PLAIN, "PNG"), (PLAIN, "JPEG"), (WHOLE, "JPEG"), (SIMPLE, "JPEG"), (FULL, "PNG")],
 )
 def test_eager_and_graph_agree_bitwise(augment, format_):
     tf = load_tensorflow()
@@ -91,6 +94,43 @@ def test_inception_windows_have_the_asked_area_and_aspect():
     # They vary over the whole range, not about one value.
     assert area.std() > 0.06
     assert aspect.std() > 0.1
+
+
+def test_simple_crops_are_squares_of_the_area_average_at_any_place():
+    """Of 32 x 48 px 28 x 28: 5 by 21 places, each as likely as any other."""
+    pixels = images.pixels(64, 96)
+    small = pixels.reshape(32, 2, 48, 2, 3).astype(np.float64).mean((1, 3)) / 127.5 - 1
+    squares = np.lib.stride_tricks.sliding_window_view(small, (28, 28), axis=(0, 1))
+    squares = np.moveaxis(squares, 2, -1)
+    output = augmented(encode(rgb(64, 96), "PNG"), seeds=seeds(400), augment=SIMPLE, resolution=28)
+    distance = np.abs(squares[None, :, :, 0, 0] - output[:, None, None, 0, 0]).sum(-1)
+    places = np.array([np.unravel_index(one.argmin(), one.shape) for one in distance])
+    for image, (top, left) in zip(output, places, strict=True):
+        assert np.abs(image - squares[top, left]).max() < 1e-5
+    rows, columns = (np.bincount(places[:, i], minlength=n) for i, n in ((0, 5), (1, 21)))
+    # Binomials of 400: five deviations of 8 about 80, and of 4.3 about 19.
+    assert np.abs(rows - 80).max() < 40
+    assert np.abs(columns - 400 / 21).max() < 5 * 4.3
+    assert columns.min() > 0
+
+
+def test_simple_crops_of_another_ratio_and_of_what_is_enlarged():
+    """10 x 15 to 35 x 52: the 28 x 28 that fit are of scoring's bilinear image."""
+    data, seed = map(load_tensorflow().constant, (encode(rgb(10, 15), "PNG"), [0, 1]))
+    augment = AugmentConfig(crop="simple", crop_ratio=1.25, flip=False)
+    image = train_image(data, seed, resolution=28, augment=augment).numpy()
+    whole = bilinear(images.pixels(10, 15), 35, 52) / 127.5 - 1
+    squares = np.lib.stride_tricks.sliding_window_view(whole, (28, 28), axis=(0, 1))
+    distance = np.abs(np.moveaxis(squares, 2, -1) - image).max((2, 3, 4))
+    assert distance.shape == (8, 25)
+    assert distance.min() < 1e-5
+
+
+def test_a_ratio_of_other_crops_is_refused():
+    with pytest.raises(ValidationError, match="crop_ratio is of crop=simple, and crop is resize"):
+        AugmentConfig(crop="resize", crop_ratio=1.2)
+    assert "crop_ratio" not in AugmentConfig().model_dump(), "ids of settings without it stay"
+    assert AugmentConfig(crop="simple", crop_ratio=1.2).model_dump()["crop_ratio"] == 1.2
 
 
 def test_a_jpeg_is_cropped_where_a_png_is():

@@ -9,6 +9,7 @@ import pytest
 
 from tests import made
 from vitctl.artifacts import Store
+from vitctl.data.config import AugmentConfig, EvalPreprocess
 from vitctl.errors import UsageError
 from vitctl.optim import schedules
 from vitctl.recipes import finetuning
@@ -33,8 +34,8 @@ SOURCES = {
 
 @pytest.fixture
 def resolved(tmp_path):
-    def resolve(preset, *, examples=50_000, scaling=None, model=None, **overrides):
-        images = ImageFacts(examples=examples, classes=10, eval_split="val")
+    def resolve(preset, *, examples=50_000, side=None, scaling=None, model=None, **overrides):
+        images = ImageFacts(examples=examples, classes=10, eval_split="val", side=side)
         model = {"resolution": 224, "patch": 16, "width": 64, "heads": 2} | (model or {})
         before = made.checkpoint(Store(tmp_path / "store"), model=model, saved=False)
         branch = finetuning.resolve(
@@ -60,8 +61,43 @@ def test_a_preset_has_the_numbers_of_its_source(resolved, preset):
         assert cfg.model.resolution == {384: 378, 518: 518}[side]  # what patches of 14 px divide
     assert (cfg.optim.name, cfg.optim.beta1, cfg.optim.clip_norm) == ("sgd", 0.9, 1.0)
     assert (cfg.optim.wd_head, cfg.optim.wd_body, cfg.loss) == (0.0, 0.0, "softmax")
-    assert branch.before == (), "no earlier version had it"
     assert load_finetune(preset).title in branch.notes[0]
+
+
+@pytest.mark.parametrize("preset", get_args(Preset))
+def test_images_are_cropped_and_scored_as_its_source_does(resolved, preset):
+    """Of 448 px 384, whatever the size; the paper says nothing of it."""
+    cfg, branch = resolved(preset, side=32)
+    augment, evaluation = cfg.data.augment, cfg.data.evaluation
+    if preset not in ("cifar", "pets", "flowers"):
+        assert (augment.crop, augment.area_min, evaluation) == ("inception", 0.56, EvalPreprocess())
+        assert branch.before == (), "no earlier version had it"
+        return
+    assert evaluation == EvalPreprocess(ratio=448 / 384)
+    if preset == "cifar":
+        assert (augment.crop, augment.crop_ratio) == ("simple", 448 / 384)
+        assert round(384 * augment.crop_ratio) == 448
+        assert not any("crops keep" in note for note in branch.notes)
+    else:
+        assert (augment.crop, augment.crop_ratio) == ("inception", None)
+
+
+def test_runs_that_an_earlier_version_began_with_other_crops_are_known(resolved):
+    cfg, branch = resolved("cifar", side=32)
+    (earlier,) = (build(TrainConfig, merge({}, branch.tree, tree)) for tree in branch.before)
+    assert earlier.data.augment == AugmentConfig(area_min=0.56)
+    assert earlier.data.evaluation == EvalPreprocess()
+    assert earlier.data.model_copy(
+        update={"augment": cfg.data.augment, "evaluation": cfg.data.evaluation}
+    ) == cfg.data  # fmt: skip
+
+
+def test_other_crops_than_a_preset_s_are_without_its_ratio(resolved):
+    cfg, branch = resolved("cifar", side=32, data={"augment": {"crop": "inception"}})
+    assert cfg.data.augment == AugmentConfig(area_min=0.56)
+    assert any("crops keep 56%" in note for note in branch.notes)
+    cfg, _ = resolved("cifar", data={"augment": {"crop_ratio": 1.25}})
+    assert (cfg.data.augment.crop, cfg.data.augment.crop_ratio) == ("simple", 1.25)
 
 
 def test_its_size_is_that_whatever_the_model_was_pretrained_at(resolved):

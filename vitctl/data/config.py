@@ -38,14 +38,18 @@ class AugmentConfig(Config):
     """Training images. The defaults are the paper's: inception crop and flip, nothing else.
 
     crop          "inception": a random window of `area_min` to `area_max` of the image and of
-                  aspect ratio `aspect_min` to `aspect_max`, resized bilinearly; "resize": the
-                  whole image, squashed; "none": images already have the training resolution
+                  aspect ratio `aspect_min` to `aspect_max`, resized bilinearly; "simple": the image
+                  resized as for scoring, so that its smaller side is round(resolution *
+                  `crop_ratio`), and a random square of it; "resize": the whole image, squashed;
+                  "none": images already have the training resolution
+    crop_ratio    of "simple" alone; None is scoring's 256 / 224
     flip          mirror left and right half of the time; off where sides mean something (digits)
     randaugment   None is off
     mixup_alpha   mixup's Beta(alpha, alpha), applied by the train step; None is off
     """
 
-    crop: Literal["inception", "resize", "none"] = "inception"
+    crop: Literal["inception", "simple", "resize", "none"] = "inception"
+    crop_ratio: float | None = Field(default=None, ge=1, le=4)
     area_min: float = Field(0.05, gt=0, le=1)
     area_max: float = Field(1.0, gt=0, le=1)
     aspect_min: float = Field(3 / 4, gt=0)
@@ -61,6 +65,16 @@ class AugmentConfig(Config):
         if self.aspect_min > self.aspect_max:
             raise ValueError(f"aspect_min {self.aspect_min} is above aspect_max {self.aspect_max}")
         return self
+
+    @model_validator(mode="after")
+    def _has_a_ratio_only_where_it_counts(self) -> AugmentConfig:
+        if self.crop_ratio is not None and self.crop != "simple":
+            raise ValueError(f"crop_ratio is of crop=simple, and crop is {self.crop}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_defaults(self, handler, later=("crop_ratio",))
 
 
 class EvalPreprocess(Config):

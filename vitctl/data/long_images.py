@@ -1,8 +1,8 @@
-"""The centre of an image that is many times longer than it is wide, resized.
+"""A square of an image that is many times longer than it is wide, resized.
 
-To resize such an image until its short side fits, and to cut the centre out afterwards, makes the
+To resize such an image until its short side fits, and to cut a square out afterwards, makes the
 long side as long as it likes: 1 x 30,000 pixels scored at 224 px are 23.6 GB of float32, of which
-3 in 100,000 are used. Here the source pixels of the centre are cut out first, with the filter's
+3 in 100,000 are used. Here the source pixels of the square are cut out first, with the filter's
 margin, so that nothing is larger than the decoded image or the result. The filters are those of
 `tf.image.resize` (bilinear at pixel centres with repeated edges; area averaging), one axis after
 the other: both are separable.
@@ -13,6 +13,7 @@ kernels, so the two agree only as far as float32 tells neighbouring positions ap
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vitctl.data.tensorflow import load_tensorflow
@@ -30,11 +31,25 @@ def centre_of_long(image: Tensor, *, side: int, resolution: int) -> Tensor:
     """uint8[h, w, 3] resized so that its short side is `side`, the middle of that
     -> float32[resolution, resolution, 3]."""
     tf = load_tensorflow()
+    middle = lambda spare: tf.floor(spare / 2)  # noqa: E731
+    return square_of_long(image, side=side, resolution=resolution, first_of=middle)
+
+
+def square_of_long(
+    image: Tensor, *, side: int, resolution: int, first_of: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """uint8[h, w, 3] resized so that its short side is `side`, a square of that
+    -> float32[resolution, resolution, 3].
+
+    `first_of` gives the square's top left pixel, of how many pixels are cut off in all: whole
+    numbers, float64[2] (height, width), of float64[2].
+    """
+    tf = load_tensorflow()
     size = tf.cast(tf.shape(image)[:2], tf.float64)
     short = tf.reduce_min(size)
     # In float64: the long side may pass the largest int32.
     resized = tf.round(size * side / short)
-    first = tf.floor((resized - resolution) / 2)
+    first = first_of(resized - resolution)
     wanted = first[:, None] + tf.range(resolution, dtype=tf.float64)
     scale = size / resized
     return tf.cond(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vitctl.data.config import AugmentConfig, EvalPreprocess
+from vitctl.data.config import CROP_RATIO, AugmentConfig, EvalPreprocess
 from vitctl.data.decode import decode, decode_jpeg_window
-from vitctl.data.long_images import LONG, centre_of_long
+from vitctl.data.long_images import LONG, centre_of_long, square_of_long
 from vitctl.data.randaugment import randaugment
 from vitctl.data.tensorflow import load_tensorflow
 
@@ -48,7 +48,11 @@ def resized_crop(data: Tensor, seed: Tensor, *, resolution: int, augment: Augmen
     """float32[resolution, resolution, 3] of 0 to 255: the image that is augmented further."""
     tf = load_tensorflow()
     image = crop(data, seed, augment=augment)
-    if augment.crop == "none":
+    if augment.crop == "simple":
+        ratio = CROP_RATIO if augment.crop_ratio is None else augment.crop_ratio
+        side = round(resolution * ratio)
+        image = _random_square(image, _fold(seed, _CROP), side=side, resolution=resolution)
+    elif augment.crop == "none":
         size = tf.shape(image)
         message = f"it is not {resolution} x {resolution} pixels, which crop=none asks for"
         with tf.control_dependencies(
@@ -62,7 +66,8 @@ def resized_crop(data: Tensor, seed: Tensor, *, resolution: int, augment: Augmen
 
 
 def crop(data: Tensor, seed: Tensor, *, augment: AugmentConfig) -> Tensor:
-    """uint8[h, w, 3]: what is seen of an image, before it is resized."""
+    """uint8[h, w, 3]: what is seen of an image, before it is resized; all of it where the crop is
+    of the resized image."""
     if augment.crop == "inception":
         return _inception_crop(data, _fold(seed, _CROP), augment=augment)
     return decoded(data)
@@ -166,6 +171,28 @@ def _inception_crop(data: Tensor, seed: Tensor, *, augment: AugmentConfig) -> Te
         image = from_other()
     image.set_shape([None, None, 3])
     return image
+
+
+def _random_square(image: Tensor, seed: Tensor, *, side: int, resolution: int) -> Tensor:
+    """float32[resolution, resolution, 3] of uint8[h, w, 3] resized so that its smaller side is
+    `side`: each place of the square is equally likely."""
+    tf = load_tensorflow()
+    place = tf.random.stateless_uniform([2], seed, dtype=tf.float64)
+
+    def first_of(spare: Tensor) -> Tensor:
+        return tf.floor(place * (spare + 1))
+
+    def cut() -> Tensor:
+        resized = _resized_small(image, side)
+        spare = tf.cast(tf.shape(resized)[:2] - resolution, tf.float64)
+        top, left = tf.unstack(tf.cast(first_of(spare), tf.int32))
+        return resized[top : top + resolution, left : left + resolution]
+
+    return tf.cond(
+        _is_long(image),
+        lambda: square_of_long(image, side=side, resolution=resolution, first_of=first_of),
+        cut,
+    )
 
 
 def _fold(seed: Tensor, purpose: int) -> Tensor:

@@ -134,10 +134,18 @@ def resolve(
             adaptive=False,
             overrides=overrides,
         )
+    augment = before.data.augment
+    own_data: Tree = rules.settings.get("data", {})
     crops = cropping.of_small_images(
-        images.side, rules.crop, usual=before.data.augment, overrides=overrides
+        images.side,
+        rules.crop,
+        usual=augment,
+        overrides=merge({}, {"data": own_data}, overrides),
     )
     notes += crops.notes
+    # A ratio that a preset or the checkpoint has is left out with the crops that it is of.
+    if at(overrides, "data.augment.crop") not in (None, "simple"):
+        merge(tree, {"data": {"augment": {"crop_ratio": None}}})
     cropped: Tree = {}
     if crops.area_min is not None:
         merge(tree, {"data": {"augment": {"area_min": crops.area_min}}})
@@ -153,6 +161,15 @@ def resolve(
     versions = earlier_versions(cropped, before_tree if differs else {})
     if preset is not None or scaling is not None:
         versions = ()  # earlier versions had neither
+    if own_data:
+        # Presets were without settings of data at first: crops and scoring as in pretraining.
+        earlier = cropping.of_small_images(
+            images.side, rules.crop, usual=augment, overrides=overrides
+        )
+        area = augment.area_min if earlier.area_min is None else earlier.area_min
+        crop = {"crop": augment.crop, "crop_ratio": augment.crop_ratio, "area_min": area}
+        ratio = {"ratio": before.data.evaluation.ratio}
+        versions = ({"data": {"augment": crop, "evaluation": ratio}},)
     return Branch(tree, tuple(notes), before=versions)
 
 
