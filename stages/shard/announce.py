@@ -78,7 +78,8 @@ def announce_plan(
     for split in dict.fromkeys(unit.split for unit in units):
         parts = [unit for unit in units if unit.split == split]
         images = sum(len(unit.entries) for unit in parts)
-        values[split] = f"{images:,} images in {len(parts)} shard{'s' * (len(parts) > 1)}"
+        counts = f"{images:,} image{'s' * (images != 1)} in {len(parts)} shard"
+        values[split] = counts + "s" * (len(parts) > 1)
     if changes := ", ".join(cfg.pixels.phrases()):
         values["images"] = changes
     emit(Settings("dataset", values))
@@ -98,9 +99,11 @@ def announce_plan(
     if "train" not in splits:
         emit(Caution("there is no image to train on: all fell to val"))
     elif len(splits) == 1:
-        several = classes and not splitting.held_back
-        way = "; --val-per-class 1 holds out one of each class" if several else ""
-        emit(Caution(f"there is no image to score on: all fell to train{way}"))
+        emit(
+            Caution(
+                f"there is no image to score on: all fell to train{_way_to_val(splitting, classes)}"
+            )
+        )
 
 
 def announce_part(part: JobPart, units: Sequence[Unit], *, of: Sequence[Unit], emit: Emit) -> None:
@@ -123,7 +126,23 @@ def _held_out(splitting: Splitting, cfg: ShardConfig) -> str | None:
             sentence = f"held out as val: {share} of each class, by a hash of their paths: {counts}"
             if splitting.few:
                 small = f"classes that are too small for one in val: {len(splitting.few):,}"
-                sentence += f"; {small} (--val-per-class 1 takes one of each)"
+                sentence += f"; {small} ({_of_small_classes(splitting)})"
             return sentence
         case "image":
             return f"held out as val: {share} of all images, by a hash of each path: {counts}"
+
+
+def _of_small_classes(splitting: Splitting) -> str:
+    """What `--val-per-class 1` would do for classes of which a share holds out no image."""
+    if splitting.single == len(splitting.few):
+        return "of one image each, which is trained on"
+    rest = f" but {splitting.single:,} of one image" if splitting.single else ""
+    return f"--val-per-class 1 takes one of each{rest}"
+
+
+def _way_to_val(splitting: Splitting, classes: Sequence[str]) -> str:
+    """What a dataset needs to have images to score on, as a clause."""
+    if splitting.few and splitting.single == len(splitting.few):
+        return ", as no class has two; more images of a class, or a folder called val, change that"
+    several = classes and not splitting.held_back
+    return "; --val-per-class 1 holds out one of each class" if several else ""

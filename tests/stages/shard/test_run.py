@@ -704,6 +704,27 @@ def test_a_share_is_one_of_each_class_and_said(source, store):
     )
 
 
+@pytest.mark.parametrize("options", [{"val_fraction": 0.1}, {"val_per_class": 1}], ids=str)
+def test_what_holds_out_no_image_of_a_class_of_one_is_no_hint(tmp_path, store, options):
+    """A class keeps one image to train on, whatever is asked for."""
+    root, events = tmp_path / "photos", []
+    for name in ("ant", "bee"):
+        (root / name).mkdir(parents=True)
+        (root / name / "0.png").write_bytes(encode(rgb(), "PNG"))
+    shard(root, store, emit=events, **options)
+    (caution,) = [t for t in said(events, Caution) if t.startswith("there is no image to score")]
+    assert "as no class has two" in caution
+    lines = said(events, Note) + said(events, Caution)
+    assert not [text for text in lines if "--val-per-class" in text]
+    (root / "bee" / "1.png").write_bytes(encode(rgb(), "PNG"))
+    lines = []
+    shard(root, store, emit=lines, val_fraction=0.1)
+    assert any(
+        "--val-per-class 1 takes one of each but 1 of one image" in t for t in said(lines, Note)
+    )
+    assert any("--val-per-class 1 holds out one" in text for text in said(lines, Caution))
+
+
 def test_a_dataset_that_was_split_by_a_hash_of_each_image_is_found(source, store):
     """The same command goes on to return the dataset that runs were trained on."""
     earlier = shard(source, store, val_fraction=0.34, share_of="image")

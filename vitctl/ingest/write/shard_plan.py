@@ -58,6 +58,7 @@ class Splitting:
         class: the ids of older datasets say so.
       few: classes that have fewer images for `val` than were asked for of each -> how many; of a
         share, those that have none.
+      single: how many of `few` have one image to train on, so that none of it can be in `val`.
     """
 
     by_split: dict[Split, Entries]
@@ -65,6 +66,7 @@ class Splitting:
     held_back: tuple[Entry, ...] = ()
     had_held_back: bool = False
     few: Mapping[str, int] = field(default_factory=dict)
+    single: int = 0
 
 
 def assign_splits(
@@ -89,6 +91,7 @@ def assign_splits(
     few: dict[str, int] = {}
     held_back: list[int] = []
     had_held_back = False
+    sizes: dict[str, int] = {}
     made: ShareOf | None = None
     if val_per_class is not None:
         _check_one_class_each(entries, trains, option="--val-per-class")
@@ -107,7 +110,8 @@ def assign_splits(
             one_class_each = not (trains & (entries.label_counts != 1)).any()
             made = "class" if one_class_each and share_of != "image" else "image"
         if made == "class":
-            counts = shares(_sizes(listing, trains), fraction=val_fraction)
+            sizes = _sizes(listing, trains)
+            counts = shares(sizes, fraction=val_fraction)
             few = {name: 0 for name, count in counts.items() if not count}
             to_val = _first_of_each(listing, counts, fractions, trains=trains)
             held_back = []
@@ -120,7 +124,8 @@ def assign_splits(
         if len(rows):
             by_split[split] = entries.take(rows)
     left_to_train = tuple(entries[row] for row in held_back)
-    return Splitting(by_split, made, left_to_train, had_held_back, few)
+    single = sum(sizes[name] == 1 for name in few)
+    return Splitting(by_split, made, left_to_train, had_held_back, few, single)
 
 
 def _hashes(entries: Entries) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
