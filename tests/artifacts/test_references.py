@@ -121,8 +121,10 @@ def test_of_several_of_one_kind_the_newest_that_has_the_step_is_taken_and_said(s
         assert resolve(reference, store=store, kind="checkpoint", emit=pytest.fail).step == step
     with pytest.raises(NotFoundError, match="no checkpoint at step 7"):
         resolve("S16@7", store=store, kind="checkpoint")
-    with pytest.raises(UsageError, match="fits several artifacts"):
-        find("S16", store=store)
+    for reference in ("S16", "S16@7"):
+        with pytest.raises(UsageError, match="fits several artifacts"):
+            find(reference, store=store)
+    assert find("S16@5", store=store)[0].path == other, "the step leaves one, whatever is wanted"
 
 
 def test_a_cooldown_begins_from_the_trunk_of_several_runs(store, run):

@@ -113,6 +113,8 @@ def _looked_up(
     fitting = _named(base, store=store)
     if len(fitting) > 1 and kind is not None:
         fitting = [_meant(fitting, reference, kind=kind, step=step, trunk=trunk, emit=emit)]
+    if len(fitting) > 1 and step is not None:
+        fitting = _narrowed(fitting, lambda entry: _has_step(entry, step))
     if len(fitting) == 1:
         return fitting[0], step
     if len(fitting) > 1:
@@ -127,15 +129,11 @@ def _meant(
     fitting: list[Entry], reference: str, *, kind: str, step: int | None, trunk: bool, emit: Emit
 ) -> Entry:
     """One of several entries that a name fits."""
-
-    def narrowed(entries: list[Entry], fits: Callable[[Entry], bool]) -> list[Entry]:
-        return [entry for entry in entries if fits(entry)] or entries
-
-    entries = narrowed(fitting, lambda entry: kind_of(entry) == kind)
+    entries = _narrowed(fitting, lambda entry: kind_of(entry) == kind)
     if step is not None:
-        entries = narrowed(entries, lambda entry: isinstance(entry, Run) and step in entry.steps())
+        entries = _narrowed(entries, lambda entry: _has_step(entry, step))
     if trunk:
-        entries = narrowed(entries, lambda e: isinstance(e, Run) and e.info.stage == "pretrain")
+        entries = _narrowed(entries, lambda e: isinstance(e, Run) and e.info.stage == "pretrain")
     newest = max(entries, key=lambda entry: entry.order)
     if len(entries) > 1:
         others = ", ".join(str(entry.path) for entry in entries if entry is not newest)
@@ -144,6 +142,15 @@ def _meant(
                  f"(not {others}; a path or an id names those)")
         )  # fmt: skip
     return newest
+
+
+def _narrowed(entries: list[Entry], fits: Callable[[Entry], bool]) -> list[Entry]:
+    """Those that fit; all if none does."""
+    return [entry for entry in entries if fits(entry)] or entries
+
+
+def _has_step(entry: Entry, step: int | None) -> bool:
+    return isinstance(entry, Run) and step in entry.steps()
 
 
 def kind_of(entry: Artifact | Run) -> str:
@@ -234,8 +241,7 @@ def _near(base: str, *, store: Store, kind: str | None, step: int | None) -> lis
     usable = [f for f in usable if kind is None or kind_of(entries[f]) == kind] or usable
 
     def has_step(folder: str) -> bool:
-        entry = entries[folder]
-        return isinstance(entry, Run) and step in entry.steps()
+        return _has_step(entries[folder], step)
 
     nearest_first = sorted(usable, key=lambda folder: not has_step(folder))
     return [f"{folder}@{step}" if has_step(folder) else folder for folder in nearest_first[:2]]

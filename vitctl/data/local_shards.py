@@ -30,7 +30,7 @@ def local_folder(
     wanted = _wanted(splits)
     folder = staged(dataset, wanted=wanted, cache=cache, emit=emit)
     if folder == dataset.path:
-        dataset.require_files(lambda name: wanted(name) and not _is_shard(name))
+        dataset.require_files(lambda name: wanted(name) and not is_shard(name))
     return folder
 
 
@@ -41,7 +41,8 @@ def copied(
     return staged_before(dataset, wanted=_wanted(splits), cache=cache)
 
 
-def _is_shard(name: str) -> bool:
+def is_shard(name: str) -> bool:
+    """Whether a file of a dataset holds images: the others are small."""
     return ".array_record-" in name
 
 

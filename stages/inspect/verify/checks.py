@@ -157,6 +157,8 @@ def _check_dataset(artifact: Artifact, verdict: Verdict, *, store: Store, depth:
     del store
     from stages.inspect.verify import images  # numpy, and array_record where records are read
 
+    if depth == "sizes":
+        verdict.problems += images.check_small_files(artifact)
     verdict.problems += images.check_counts(artifact)
     if depth == "contents":
         problems, verdict.records = images.check_records(artifact)

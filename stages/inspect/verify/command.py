@@ -26,9 +26,9 @@ def verify(
 ) -> None:
     """Example: vitctl verify --all --deep
 
-    Check that an artifact or run is still what was written: files, sizes and counts, and that
-    its inputs have not changed. --deep reads all data. Problems are listed, one per line, and
-    make the exit code 3.
+    Check that an artifact or run is still what was written: files, sizes and counts, labels of
+    datasets, and that its inputs have not changed. --deep reads all data. Problems are listed,
+    one per line, and make the exit code 3.
     """
     if every and ref is not None:
         raise UsageError("--all and REF are both given", hint="keep one of them")

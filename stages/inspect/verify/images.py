@@ -18,7 +18,7 @@ from vitctl.data.batches import keys_of_steps
 from vitctl.data.dataset import Dataset
 from vitctl.data.digest import ConsumedSamples
 from vitctl.data.image_source import ImageSource
-from vitctl.data.local_shards import local_folder
+from vitctl.data.local_shards import is_shard, local_folder
 from vitctl.data.opening import PartGoneError, open_dataset
 from vitctl.data.order import windows_from_json
 from vitctl.errors import NotFoundError, VitctlError
@@ -28,6 +28,14 @@ from vitctl.train.image_source import image_source
 
 # A damaged dataset may have a million bad records; a few are enough to show the cause.
 _MOST_PROBLEMS = 100
+
+
+def check_small_files(artifact: Artifact) -> Iterator[str]:
+    """One sentence for each file besides the shards whose bytes are not as published: labels, keys
+    and the description, which commands that use the dataset compare, too."""
+    for entry in artifact.manifest.files:
+        if not is_shard(entry.path) and (problem := artifact.check_content(entry)) is not None:
+            yield problem
 
 
 def check_counts(artifact: Artifact) -> Iterator[str]:

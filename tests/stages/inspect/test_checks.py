@@ -56,6 +56,18 @@ def test_sizes_find_what_is_missing_or_cut_and_only_contents_a_flipped_bit(store
     assert f"{shard.name} cannot be read" in checked(photos, store).problems[0]
 
 
+@pytest.mark.parametrize("name", ["images-val.labels", "images-train.keys"])
+def test_labels_and_keys_are_read_at_any_depth(store, name):
+    """They are small, and no command trains or scores on others than were published."""
+    photos = dataset(store)
+    flip(photos.path / name)
+    for deep in (False, True):
+        assert (
+            f"{name} has other bytes than were published"
+            in checked(photos, store, deep=deep).problems
+        )
+
+
 def test_counts_must_agree_with_each_other(store):
     photos = dataset(store)
     summary = dataset_summary({"train": 5, "val": 6})
