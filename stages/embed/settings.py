@@ -19,13 +19,7 @@ def resolve(
     or of the synthetic images that the checkpoint was trained on. It may have no labels."""
     trained = branching.trained_with(checkpoint)
     base = embedding.first_settings(checkpoint, weights=overrides.tree().get("weights"), emit=emit)
-    splits: list[str]
-    if dataset is None:
-        assert trained.data.mock is not None  # only such a checkpoint is measured without data
-        base["mock"] = trained.data.mock.model_dump(mode="json")
-        splits = ["train", "val"]
-    else:
-        splits = embedding.splits_of(dataset)
+    splits = ["train", "val"] if dataset is None else embedding.splits_of(dataset)
     base["splits"] = splits
     cfg = overrides.build(EmbedConfig, base)
     missing = [split for split in cfg.splits if split not in splits]

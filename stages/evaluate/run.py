@@ -45,7 +45,7 @@ def run(
         stage="evaluate",
         version=VERSION,
         kind=EVALUATION.name,
-        config=cfg.identity(),
+        config=inputs.named_by(cfg.identity()),
         parents=inputs.parents,
     )
     labels = [] if inputs.labels is None else [inputs.labels.path.stem]
@@ -78,7 +78,7 @@ def _scored(
     trained = branching.trained_with(inputs.checkpoint)
     dataset = weights.open_dataset(
         inputs.dataset,
-        mock=cfg.mock,
+        mock=inputs.mock,
         classes=trained.model.classes,
         splits=(cfg.eval_split,),
         cache=runtime.cache_dir,

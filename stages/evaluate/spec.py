@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from vitctl.data.config import EvalPreprocess, MockConfig
+from vitctl.data.config import EvalPreprocess
 from vitctl.hardware.precision import Precision
 from vitctl.model.config import Loss
 from vitctl.recipes.measuring import Measured
@@ -44,7 +44,6 @@ class EvaluateConfig(Config):
     answers     the classes that may be answered: all of the model's, or those that images of the
                 split have
     top         the k of each top-k that is measured
-    mock        the synthetic images a --mock run was trained on, instead of a dataset
     """
 
     eval_split: str
@@ -53,7 +52,6 @@ class EvaluateConfig(Config):
     precision: Precision
     class_map: dict[str, str | tuple[str, ...]] | None = None
     weights: WeightsName = "raw"
-    mock: MockConfig | None = None
     labels_sha256: str | None = None
     answers: AnswersAmong = "model"
     top: tuple[PositiveInt, ...] = Field((1, 5), min_length=1)

@@ -60,15 +60,17 @@ def run(
 ) -> Artifact:
     """Probe the features. `results.json` has every draw, the summary the means."""
     subject = subjects.subject_of(inputs)
+    settings = cfg.identity()
+    images: list[str] = []
+    if isinstance(inputs, Measured):
+        settings, images = inputs.named_by(settings), [subject.images]
     recipe = Recipe(
         stage="fewshot",
         version=VERSION,
         kind=FEWSHOT.name,
-        config=cfg.identity(),
+        config=settings,
         parents=subject.parents,
     )
-    computed = isinstance(inputs, Measured)
-    images = [subject.images] if computed else []
     kind = [] if cfg.features in ("model", "given") else [cfg.features]
     name = runtime.name or slug("-".join([subject.name, *images, *kind]), default="fewshot")
     checkpoint, dataset = subjects.behind_features(inputs, cfg, store=store)
@@ -163,7 +165,8 @@ def _probed(
         only_some["left_out"] = len(left_out)
     if origin.shared is not None:
         only_some["overlap"] = origin.shared.overlap
-    if cfg.mock is None and cfg.features in ("model", "given"):
+    of_files = not isinstance(inputs, Measured) or inputs.dataset is not None
+    if of_files and cfg.features in ("model", "given"):
         only_some["trained_images"] = _trained_images(
             cfg, origin, source, scored=scored, drawn=shown, store=store
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from vitctl.artifacts import Artifact
-from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess, MockConfig
+from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess
 from vitctl.hardware.precision import Precision
 from vitctl.recipes.measuring import Measured
 from vitctl.settings.config import Config
@@ -59,7 +59,6 @@ class FewshotConfig(Config):
     features_sha256  of the files of features that another program made
     precision   of the model's matrix multiplications; the regression is solved in float64
     weights     the checkpoint's weights as they are, or their average
-    mock        the synthetic images a --mock run was trained on, instead of a dataset
     too_few     what becomes of classes with fewer images than shots: refuse ends the command,
                 leave-out probes the others, on whose images alone it is scored
     """
@@ -78,7 +77,6 @@ class FewshotConfig(Config):
     preprocess: EvalPreprocess = FEWSHOT_PREPROCESS
     precision: Precision
     weights: WeightsName = "raw"
-    mock: MockConfig | None = None
     too_few: TooFew = "refuse"
 
     @model_validator(mode="after")
@@ -109,6 +107,6 @@ class FewshotConfig(Config):
         if self.features_sha256 is None:
             del tree["features_sha256"]
         if self.features == "given":
-            for key in ("preprocess", "precision", "weights", "mock"):
+            for key in ("preprocess", "precision", "weights"):
                 del tree[key]
         return tree

@@ -177,7 +177,7 @@ class _Computed:
         trained = branching.trained_with(inputs.checkpoint)
         dataset = weights.open_dataset(
             inputs.dataset,
-            mock=cfg.mock,
+            mock=inputs.mock,
             classes=trained.model.classes,
             splits=() if stored else (cfg.train_split, cfg.eval_split),
             cache=runtime.cache_dir,
@@ -245,13 +245,13 @@ def _stored_features(
 
     def look() -> str | None:
         wanted = {p.role: (p.id, p.digest) for p in inputs.parents}
-        settings = cfg.model_dump(mode="json", include={*_DECIDE})
+        settings = inputs.named_by(cfg.model_dump(mode="json", include={*_DECIDE}))
         for folder in (f for stage in FEATURE_SET.stages for f in folders(store.root / stage)):
             try:
                 artifact = Artifact.load(folder)
             except (VitctlError, OSError):
                 continue
-            made_with = {key: artifact.config.get(key) for key in _DECIDE}
+            made_with = {key: artifact.config.get(key) for key in settings}
             if (
                 artifact.kind == FEATURE_SET.name
                 and artifact.config.get("at") == PRE_LOGITS
@@ -266,5 +266,5 @@ def _stored_features(
     return StoredFeatures.load(Artifact.load(path)) if path else None
 
 
-_DECIDE = ("preprocess", "precision", "weights", "mock")
+_DECIDE = ("preprocess", "precision", "weights")
 """Settings of a probe that decide the features of its model."""

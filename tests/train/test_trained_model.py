@@ -92,8 +92,7 @@ def test_features_of_a_dataset_and_the_probe_are_what_the_command_measures(store
         train.features, train.labels, val.features, val.labels[:, 0], shots=[3, 1], draws=4, seed=2
     )
     settings = {"shots": (1, 3), "draws": 4, "seed": 2, "eval_split": "val"}
-    mock = made.config().data.mock
-    cfg = FewshotConfig(**settings, precision="float32", mock=mock)
+    cfg = FewshotConfig(**settings, precision="float32")
     command = fewshot.run(cfg, Measured(checkpoint, None), store=store, runtime=MeasuringRuntime())
     results = json.loads((command.path / fewshot.RESULTS).read_bytes())["draws"]
     for row in rows:

@@ -45,7 +45,7 @@ def model_features(
     at = [] if cfg.at == feature_point.PRE_LOGITS else [cfg.at]
     name = slug("-".join([name_of(inputs.checkpoint), inputs.images, *at]), default="features")
     with crew.of(store).open(
-        recipe_of(cfg, inputs.parents),
+        recipe_of(inputs.named_by(cfg.model_dump(mode="json")), inputs.parents),
         name=runtime.name or name,
         out=runtime.out,
         force=runtime.force,
@@ -67,7 +67,7 @@ def pixel_features(
     """The pixels of the images, of which no model makes anything."""
     name = slug(f"{dataset.path.name}-pixels-{cfg.pixels}", default="pixels")
     with crew.of(store).open(
-        recipe_of(cfg, (dataset.as_parent("data"),)),
+        recipe_of(cfg.model_dump(mode="json"), (dataset.as_parent("data"),)),
         name=name,
         force=runtime.force,
         emit=emit,
@@ -88,7 +88,7 @@ def _of_model(
     model, at = trained.model, feature_point.parse(cfg.at, depth=trained.model.depth)
     dataset = weights.open_dataset(
         inputs.dataset,
-        mock=cfg.mock,
+        mock=inputs.mock,
         classes=model.classes,
         splits=cfg.splits,
         cache=runtime.cache_dir,

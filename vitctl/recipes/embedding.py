@@ -12,7 +12,7 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.kinds import FEATURE_SET
 from vitctl.artifacts.kinds.feature_set import PIXELS, FeatureSet
 from vitctl.artifacts.manifest import MANIFEST, Parent, Recipe
-from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess, MockConfig
+from vitctl.data.config import FEWSHOT_PREPROCESS, EvalPreprocess
 from vitctl.events import Emit, Note
 from vitctl.hardware.precision import Precision
 from vitctl.model.feature_point import PATTERN, PRE_LOGITS
@@ -41,7 +41,6 @@ class EmbedConfig(Config):
     preprocess  as few-shot probes have it
     precision   of the model's matrix multiplications
     weights     the checkpoint's weights as they are, or their average
-    mock        the synthetic images a --mock run was trained on, instead of a dataset
     """
 
     at: str = Field(PRE_LOGITS, pattern=PATTERN)
@@ -49,7 +48,6 @@ class EmbedConfig(Config):
     preprocess: EvalPreprocess = FEWSHOT_PREPROCESS
     precision: Precision
     weights: WeightsName = "raw"
-    mock: MockConfig | None = None
 
 
 class PixelsConfig(Config):
@@ -94,12 +92,13 @@ def splits_of(dataset: Artifact) -> list[str]:
     return [split for split in info.splits if info.examples(split)]
 
 
-def recipe_of(cfg: EmbedConfig | PixelsConfig, parents: tuple[Parent, ...]) -> Recipe:
+def recipe_of(settings: Tree, parents: tuple[Parent, ...]) -> Recipe:
+    """What names features: the settings that made them, as JSON, and what they are of."""
     return Recipe(
         stage=STAGE,
         version=VERSION,
         kind=FEATURE_SET.name,
-        config=cfg.model_dump(mode="json"),
+        config=settings,
         parents=parents,
     )
 

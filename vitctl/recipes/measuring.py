@@ -15,6 +15,7 @@ from vitctl.artifacts.kinds import CHECKPOINT, DATASET
 from vitctl.artifacts.manifest import Parent
 from vitctl.artifacts.pasteable import command
 from vitctl.artifacts.store import Store
+from vitctl.data.config import MockConfig
 from vitctl.data.names import compose
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Emit
@@ -46,6 +47,18 @@ class Measured:
         """What the images are called."""
         return "mock" if self.dataset is None else self.dataset.path.name
 
+    @property
+    def mock(self) -> MockConfig | None:
+        """The synthetic images; None where there is a dataset. They follow from the checkpoint, so
+        no setting of a measurement says which."""
+        return (
+            None if self.dataset is not None else branching.trained_with(self.checkpoint).data.mock
+        )
+
+    def named_by(self, settings: Tree) -> Tree:
+        """The settings that name a result, with the synthetic images that it records."""
+        return {**settings, "mock": self.mock and self.mock.model_dump(mode="json")}
+
 
 class MeasuringRuntime(ReadsImages):
     """`batch`: images at a time. `devices`: so many of those there are, None takes all. `workers`:
@@ -57,8 +70,7 @@ class MeasuringRuntime(ReadsImages):
 
 
 def settings(checkpoint: Artifact, dataset: Artifact | None, *, overrides: Tree) -> Tree:
-    """`precision` and, where no dataset was given, `mock` as the checkpoint was trained with; the
-    split that is scored.
+    """`precision` as the checkpoint was trained with; the split that is scored.
 
     Raises NotFoundError if the dataset holds nothing out and no `eval_split` was chosen, InputError
     if it has no labels.
@@ -66,8 +78,6 @@ def settings(checkpoint: Artifact, dataset: Artifact | None, *, overrides: Tree)
     trained = branching.trained_with(checkpoint)
     tree: dict[str, Any] = {"precision": trained.precision}
     if dataset is None:
-        assert trained.data.mock is not None  # only such a checkpoint is measured without data
-        tree["mock"] = trained.data.mock.model_dump(mode="json")
         tree["eval_split"] = "val"
         return tree
     from vitctl.data.dataset import Dataset, check_classes, scoring_split

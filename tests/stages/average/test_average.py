@@ -60,7 +60,6 @@ def evaluated(store: Store, checkpoint: Artifact) -> Artifact:
         loss=cfg.loss,
         preprocess=cfg.data.evaluation,
         precision=cfg.precision,
-        mock=cfg.data.mock,
     )
     inputs = evaluate_spec.Inputs(checkpoint, None)
     return evaluate_stage.run(given, inputs, store=store, runtime=RUNTIME)

@@ -18,7 +18,6 @@ from stages.fewshot.spec import FewshotConfig, Given
 from tests import made
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.kinds import FEATURE_SET, FEWSHOT
-from vitctl.data.config import MockConfig
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Note, Progress, silent
 from vitctl.feature_sets import stored
@@ -31,7 +30,6 @@ from vitctl.recipes.measuring import Measured, MeasuringRuntime
 from vitctl.settings.overrides import Overrides
 
 MODEL = made.config().model
-MOCK = MockConfig(examples=90, eval_examples=37)
 IMAGES = made.MockDataset(len(made.CLASSES), 90, 37)
 RUNTIME = MeasuringRuntime(devices=1, batch=16)
 
@@ -51,9 +49,7 @@ def store(tmp_path) -> Store:
 
 
 def embed(checkpoint: Artifact, store: Store, *, emit: Any = silent, **fields: Any) -> Artifact:
-    cfg = EmbedConfig(
-        **{"splits": ("train", "val"), "precision": "float32", "mock": MOCK, **fields}
-    )
+    cfg = EmbedConfig(**{"splits": ("train", "val"), "precision": "float32", **fields})
     given = Measured(checkpoint, None)
     return stage.run(cfg, given, store=store, runtime=RUNTIME, emit=emit)
 
@@ -61,7 +57,7 @@ def embed(checkpoint: Artifact, store: Store, *, emit: Any = silent, **fields: A
 def probed(
     checkpoint: Artifact, store: Store, *, emit: Any = silent, force: bool = False
 ) -> Artifact:
-    cfg = FewshotConfig(shots=(1, 3), draws=3, eval_split="val", precision="float32", mock=MOCK)
+    cfg = FewshotConfig(shots=(1, 3), draws=3, eval_split="val", precision="float32")
     runtime = RUNTIME.model_copy(update={"force": force})
     given = Measured(checkpoint, None)
     return fewshot_stage.run(cfg, given, store=store, runtime=runtime, emit=emit)
@@ -142,6 +138,9 @@ def test_a_probe_finds_them_and_scores_the_same(checkpoint, store, monkeypatch, 
     )
     assert result.id == expected.id
     assert result.digest == expected.digest
+    # As when `mock` was a setting, so that ids are those of before.
+    images = {"examples": 90, "eval_examples": 37}
+    assert result.config["mock"] == stored.config["mock"] == images
     assert any(str(stored.path) in note for note in notes)
 
 
@@ -243,7 +242,7 @@ def test_weights_that_have_diverged_give_no_features(store, monkeypatch):
 def test_settings(checkpoint):
     overrides = Overrides(flags={"splits": ["val"], "at": "block:1"})
     cfg = resolve(overrides, checkpoint, None, emit=silent)
-    assert (cfg.splits, cfg.at, cfg.mock) == (("val",), "block:1", MOCK)
+    assert (cfg.splits, cfg.at) == (("val",), "block:1")
     assert resolve(Overrides(), checkpoint, None, emit=silent).splits == ("train", "val")
     assert read_splits(" val,train , val") == ["val", "train"]
     with pytest.raises(UsageError, match="no images of a split 'test'"):

@@ -19,7 +19,6 @@ from stages.inspect.text import in_words
 from tests import made
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.kinds import EVALUATION
-from vitctl.data.config import MockConfig
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Caution, Settings, silent
 from vitctl.inference import scoring, weights
@@ -213,7 +212,7 @@ def test_mistakes_are_a_picture_of_the_surest_of_each_confusion(evaluate, monkey
 def test_settings_that_came_later_change_no_id():
     cfg = EvaluateConfig(eval_split="val", loss="sigmoid", preprocess={}, precision="float32")
     assert [*cfg.identity()] == [
-        *("eval_split", "loss", "preprocess", "precision", "class_map", "weights", "mock")
+        *("eval_split", "loss", "preprocess", "precision", "class_map", "weights")
     ]
     assert cfg.model_copy(update={"top": (1, 10)}).identity()["top"] == [1, 10]
 
@@ -335,15 +334,13 @@ def test_answers_may_be_restricted_to_the_classes_of_the_images(evaluate):
 
 def test_a_mock_run_is_scored_on_its_own_synthetic_images(store, tmp_path):
     numbered = made.checkpoint(store, classes=NAMED.plain.info.classes, seed=9)
-    cfg = EvaluateConfig(
-        eval_split="val",
-        loss="sigmoid",
-        preprocess={},
-        precision="float32",
-        mock=MockConfig(examples=90, eval_examples=37),
-    )
+    cfg = EvaluateConfig(eval_split="val", loss="sigmoid", preprocess={}, precision="float32")
     runtime = MeasuringRuntime(out=tmp_path / "out")
-    summary = stage.run(cfg, Inputs(numbered, None), store=store, runtime=runtime).summary
+    artifact = stage.run(cfg, Inputs(numbered, None), store=store, runtime=runtime)
+    summary = artifact.summary
+    # As when `mock` was a setting, so that ids are those of before.
+    images = {"mock": {"examples": 90, "eval_examples": 37}}
+    assert artifact.config == cfg.identity() | images
     right = logits().argmax(axis=1) == NAMED.labels("val")[:, 0]
     assert (summary["top1"], summary["dataset"]) == (pytest.approx(right.mean()), "mock")
 

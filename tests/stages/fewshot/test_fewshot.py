@@ -23,7 +23,6 @@ from tests.forking import COMMAND, LOOKING, TRAINING
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.kinds import FEWSHOT
 from vitctl.data import pipeline
-from vitctl.data.config import MockConfig
 from vitctl.errors import DoesNotFitError, InputError, UsageError
 from vitctl.events import Caution, Settings, silent
 from vitctl.inference import weights
@@ -33,7 +32,6 @@ from vitctl.recipes.measuring import Measured, MeasuringRuntime
 from vitctl.settings.overrides import read_toml
 
 MODEL = made.config().model
-MOCK = MockConfig(examples=90, eval_examples=37)
 NAMED = made.NamedDataset()
 
 
@@ -61,9 +59,7 @@ def fewshot(store: Store, checkpoint: Artifact, tmp_path: Path, monkeypatch: Any
         **fields: Any,
     ) -> Artifact:
         artifact = None
-        if dataset is None:
-            fields["mock"] = MOCK
-        else:
+        if dataset is not None:
             artifact = made.dataset_artifact(store)
             monkeypatch.setattr(weights, "open_dataset", lambda *_, **__: dataset)
         cfg = FewshotConfig(
@@ -283,9 +279,7 @@ def test_the_command_fills_in_what_is_left_out(tmp_path):
     done = forking.run(COMMAND, *arguments, preload=LOOKING, cwd=tmp_path, check=True, **streams)
     (tmp_path / "printed.toml").write_text(done.stdout)
     cfg = FewshotConfig.model_validate(read_toml(tmp_path / "printed.toml"))
-    assert cfg == FewshotConfig(
-        shots=(1, 5, 10), draws=3, eval_split="val", precision="float32", mock=MOCK
-    )
+    assert cfg == FewshotConfig(shots=(1, 5, 10), draws=3, eval_split="val", precision="float32")
     assert "vitctl cooldown --from artifacts/pretrain/made-" in done.stderr
     assert "synthetic images" in done.stderr
 
