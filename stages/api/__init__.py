@@ -5,7 +5,7 @@
     data      shard, merge, subset, dedup, cluster, mix
     train     pretrain, cooldown, finetune, average
     measure   fewshot, evaluate, compare, vtab, scaling_fit, scaling_plot
-    study     sweep
+    grids     sweep
     use       predict, embed, import_, export
     results   ls, show, lineage, verify, replay, report, rm
     hardware  plan, advise, bench_feed, doctor
@@ -27,10 +27,10 @@ from __future__ import annotations
 
 from stages.api.call import Configured, Count, Looking, Making, Options, Reference, settings
 from stages.api.data import cluster, dedup, merge, mix, shard, subset
+from stages.api.grids import sweep
 from stages.api.hardware import advise, bench_feed, doctor, plan
 from stages.api.measure import compare, evaluate, fewshot, scaling_fit, scaling_plot, vtab
 from stages.api.results import lineage, ls, replay, report, rm, show, verify
-from stages.api.study import sweep
 from stages.api.train import average, cooldown, finetune, pretrain
 from stages.api.use import embed, export, import_, predict
 

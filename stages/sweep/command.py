@@ -67,7 +67,7 @@ def sweep(
         grid,
         dataset=lambda reference: session.one("dataset", reference, option="--data"),
         data=data,
-        commands=api.study.sweep_commands(),
+        commands=api.grids.sweep_commands(),
         emit=session.emit,
     )
     if dry_run and not session.options.print_config:
