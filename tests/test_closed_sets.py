@@ -17,7 +17,7 @@ from typing import get_args
 import pytest
 
 from vitctl.interop.head_names import Transformers
-from vitctl.model.config import Gelu, Loss, Position, Projection
+from vitctl.model.config import Gelu, Loss, Mlp, Position, Projection
 from vitctl.model.heads import Head, Pooling
 from vitctl.optim.config import Name as OptimizerName
 
@@ -28,6 +28,7 @@ FAMILY: dict[str, tuple[str, ...]] = {
     "pooling": get_args(Pooling),
     "position": get_args(Position),
     "gelu": get_args(Gelu),
+    "mlp": get_args(Mlp),
     "projection": get_args(Projection),
     "loss": get_args(Loss),
     "loss_name": get_args(Loss),

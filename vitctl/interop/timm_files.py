@@ -24,7 +24,7 @@ def files(model: Exported) -> dict[str, bytes]:
     """Name -> content. Raises UsageError for a part that the class lacks."""
     config = model.config
     pool = names_of(config.head).timm
-    is_distilled, is_gated = "distillation_token" in config.poolings, config.mlp == "swiglu"
+    is_distilled, is_gated = "distillation_token" in config.poolings, config.is_gated
     architectures = _ARCHITECTURES
     if is_distilled or is_gated:
         architectures = {_EPSILON: _DISTILLED if is_distilled else _GATED}
@@ -35,8 +35,8 @@ def files(model: Exported) -> dict[str, bytes]:
             "pre_logits": config.pre_logits is not None,
             "patch_bias": config.patch_bias == config.stem_norm,
             f"norm_epsilon={config.norm_epsilon:g}": config.norm_epsilon not in architectures,
-            "mlp=swiglu with a MAP head": is_gated and "probe" in config.poolings,
-            "mlp=swiglu with a distillation token": is_gated and is_distilled,
+            f"mlp={config.mlp} with a MAP head": is_gated and "probe" in config.poolings,
+            f"mlp={config.mlp} with a distillation token": is_gated and is_distilled,
             "registers with a distillation token": config.registers > 0 and is_distilled,
         },
     )

@@ -126,7 +126,7 @@ def _dinov2(model: Exported, *, has_head: bool) -> _Class:
         "mlp_ratio": _whole_ratio(config),
         "qkv_bias": config.qkv_bias,
         "layerscale_value": config.layer_scale,
-        "use_swiglu_ffn": config.mlp == "swiglu",
+        "use_swiglu_ffn": config.is_gated,
     }
     if config.registers:
         description["num_register_tokens"] = config.registers
@@ -189,7 +189,7 @@ def _deit(model: Exported) -> _Class:
             "distillation token without a classifier": not config.classes,
             "layer_scale": config.layer_scale is not None,
             "registers": config.registers > 0,
-            "mlp=swiglu": config.mlp == "swiglu",
+            f"mlp={config.mlp}": config.is_gated,
         },
     )
 
@@ -258,7 +258,7 @@ def _processor(model: Exported) -> dict[str, Any]:
 
 def _is_dinov2(config: ModelConfig) -> bool:
     """Whether it has parts that no other class has."""
-    return config.layer_scale is not None or config.registers > 0 or config.mlp == "swiglu"
+    return config.layer_scale is not None or config.registers > 0 or config.is_gated
 
 
 def _whole_ratio(config: ModelConfig) -> int:
@@ -275,7 +275,7 @@ def _whole_ratio(config: ModelConfig) -> int:
         case _:
             assert_never(config.mlp)
     if hidden != config.mlp_dim or ratio < 1:
-        of = "a multiple" if config.mlp == "plain" else "two thirds of a multiple"
+        of = "two thirds of a multiple" if config.is_gated else "a multiple"
         raise UsageError(
             f"DINOv2 of transformers has MLPs of {of} of the width {config.width}, not "
             f"{config.mlp_dim}"

@@ -121,7 +121,7 @@ class ModelConfig(Config):
             raise ValueError(
                 f"class_token is for heads that do not read it; head={quoted(self.head)} has one"
             )
-        if self.gelu != "tanh" and self.mlp == "swiglu" and "probe" not in self.poolings:
+        if self.gelu != "tanh" and self.is_gated and "probe" not in self.poolings:
             raise ValueError(
                 f"gelu={quoted(self.gelu)} is of plain MLPs, and this model has none: its gates of "
                 "mlp='swiglu' are sigmoid linear units"
@@ -158,16 +158,15 @@ class ModelConfig(Config):
         )
 
     @property
+    def is_gated(self) -> bool:
+        """Whether a third matrix in the MLP of each block makes gates."""
+        return has_gates(self.mlp)
+
+    @property
     def mlp_kernels(self) -> int:
         """Matrices of width times `mlp_dim` in the MLP of each block; all but one make hidden
         features of its input."""
-        match self.mlp:
-            case "plain":
-                return 2
-            case "swiglu":
-                return 3
-            case _:
-                assert_never(self.mlp)
+        return 3 if self.is_gated else 2
 
     @property
     def head_dim(self) -> int:
@@ -247,6 +246,17 @@ def nearest_sizes(resolution: int, *, patch: int) -> tuple[int, ...]:
     sizes = [size for size in (below, below + patch) if size > 0]
     # Of two as near the larger, which sees more.
     return tuple(sorted(sizes, key=lambda size: (abs(size - resolution), -size)))
+
+
+def has_gates(mlp: Mlp) -> bool:
+    """Whether an MLP has a third matrix, which makes gates."""
+    match mlp:
+        case "plain":
+            return False
+        case "swiglu":
+            return True
+        case _:
+            assert_never(mlp)
 
 
 def projection_has_bias(projection: Projection) -> bool:

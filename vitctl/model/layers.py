@@ -34,7 +34,7 @@ from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from vitctl.model.config import Gelu, ModelConfig
+from vitctl.model.config import Gelu, ModelConfig, has_gates
 from vitctl.model.config import Mlp as MlpKind
 
 Initializer = jax.nn.initializers.Initializer
@@ -192,7 +192,7 @@ class Mlp(nnx.Module):
         self.down = Dense((form.mlp_dim,), (width,), bias=nearly_zero, rngs=rngs)
         # Drawn last, so that the other two are those of a plain MLP with the same key.
         gate = partial(Dense, (width,), (form.mlp_dim,), bias=nearly_zero)
-        self.gate = gate(rngs=rngs) if _has_gate(form.mlp) else None
+        self.gate = gate(rngs=rngs) if has_gates(form.mlp) else None
 
     def __call__(self, x: Float[Array, "b n d"], *, how: How) -> Float[Array, "b n d"]:
         hidden = checkpoint_name(how.constrain(self.up(x, dtype=how.dtype), "bnf"), "up")
@@ -200,16 +200,6 @@ class Mlp(nnx.Module):
             return self.down(gelu(hidden, form=self.gelu), dtype=how.dtype)
         gate = checkpoint_name(how.constrain(self.gate(x, dtype=how.dtype), "bnf"), "up")
         return self.down(jax.nn.silu(gate) * hidden, dtype=how.dtype)
-
-
-def _has_gate(mlp: MlpKind) -> bool:
-    match mlp:
-        case "plain":
-            return False
-        case "swiglu":
-            return True
-        case _:
-            assert_never(mlp)
 
 
 def gelu(x: Float[Array, "*b f"], *, form: Gelu) -> Float[Array, "*b f"]:
