@@ -158,6 +158,10 @@ def hf_models() -> dict:
             hf.DeiTConfig(**SIZE, **mlp, num_labels=5),
         ),
         "hf-siglip": (hf.SiglipVisionModel, hf.SiglipVisionConfig(**SIZE, **mlp)),
+        "hf-siglip2-naflex": (
+            hf.Siglip2VisionModel,
+            hf.Siglip2VisionConfig(**SIZE, intermediate_size=32, num_patches=9),
+        ),
         "hf-clip": (
             hf.CLIPVisionModelWithProjection,
             hf.CLIPVisionConfig(**SIZE, **mlp, projection_dim=12),
@@ -172,6 +176,17 @@ def hf_outputs(name: str, model: torch.nn.Module, x: torch.Tensor) -> tuple:
         if hasattr(model, "classifier"):
             hidden = model.base_model(x).last_hidden_state
             return hidden[:, 0], model(x).logits
+        if name == "hf-siglip2-naflex":
+            b, channels, height, width = x.shape
+            p = model.config.patch_size
+            rows, columns = height // p, width // p
+            patches = x.reshape(b, channels, rows, p, columns, p).permute(0, 2, 4, 3, 5, 1)
+            count = rows * columns
+            return model(
+                patches.reshape(b, count, -1),
+                torch.ones(b, count, dtype=torch.int64),
+                torch.tensor([[rows, columns]] * b),
+            ).pooler_output, None
         if name == "hf-clip":
             return model(x).image_embeds, None
         return model(x).pooler_output, None

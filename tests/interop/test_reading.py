@@ -7,6 +7,7 @@ import pickle
 import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -92,6 +93,37 @@ def test_models_unlike_ours_are_refused_for_what_they_are(tmp_path, tensors, nam
     with pytest.raises(InputError, match=message) as caught:
         read(tmp_path, tensors)
     assert caught.value.hint.startswith("import ")
+
+
+def test_naflex_of_transformers_is_siglip_with_a_matrix_over_patches(tmp_path):
+    """SigLIP 2's NaFlex takes patches, flattened by rows, columns and colours, where SigLIP
+    convolves; on its own grid the rest is the same."""
+    file = safetensors.open_file(STORED / "hf-siglip" / "model.safetensors")
+    tensors = {name: file.read(name).astype(np.float32) for name in file.tensors}
+    expected = read(tmp_path, tensors)
+    others = jax.tree.leaves(expected.load())
+    (name,) = (name for name in tensors if name.endswith("patch_embedding.weight"))
+    width, colours, patch, _ = tensors[name].shape
+    matrix = np.zeros((width, patch * patch * colours), np.float32)
+    for row in range(patch):
+        for column in range(patch):
+            for colour in range(colours):
+                place = (row * patch + column) * colours + colour
+                matrix[:, place] = tensors[name][:, colour, row, column]
+    flexible = read(tmp_path, tensors | {name: matrix})
+    assert flexible.config == expected.config
+    assert flexible.grid == expected.grid == (3, 3)
+    params = jax.tree.leaves(flexible.load())
+    assert all(np.array_equal(a, b) for a, b in zip(params, others, strict=True))
+    assert (flexible.described.squashed, flexible.described.crop_ratio) == (True, 1.0)
+    assert any("any proportions (NaFlex)" in sentence for sentence in flexible.assumed)
+    assert not any("NaFlex" in sentence for sentence in expected.assumed)
+
+
+def test_a_matrix_over_patches_is_of_naflex_alone(tmp_path, tensors):
+    tensors["patch_embed.proj.weight"] = np.zeros((16, 48), np.float32)
+    with pytest.raises(InputError, match=r"is \[16, 48\], not \[d, 3, p, p\]"):
+        read(tmp_path, tensors)
 
 
 @pytest.mark.parametrize(

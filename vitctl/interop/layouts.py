@@ -159,7 +159,8 @@ _UNLIKE = (
     (
         r"(.*\.)?embeds\.proj\.weight",
         "the model takes images of any proportions (timm's NaFlexVit), vitctl's take squares",
-        "import the same model with a fixed resolution, a vit_* of timm, if its makers have it",
+        "import the same weights from transformers (SigLIP 2's NaFlex), or a model with a fixed "
+        "resolution, a vit_* of timm",
     ),
 )
 """Names that only models unlike ours have, what these models are, and what helps."""

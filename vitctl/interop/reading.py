@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple, get_args
 
@@ -89,6 +89,14 @@ def read(weights: Weights, *, said: Said) -> Model:
     shape = _Shape(detected, weights.shapes)
     grid, embedded = _grid(shape, about, said)
     taken = _Taken(detected, about, said)
+    if shape.is_matrix:
+        # Its own preprocessing keeps the whole image and its proportions.
+        about = replace(about, squashed=True, crop_ratio=1.0)
+        rows, columns = (side * shape.patch for side in grid)
+        taken.assumed.append(
+            "the model takes images of any proportions (NaFlex); here all are squashed to the "
+            f"{rows} x {columns} pixels that its position embeddings are stored for"
+        )
     try:
         config = _config(shape, taken, about, grid)
     except ValidationError as error:
@@ -102,6 +110,7 @@ def read(weights: Weights, *, said: Said) -> Model:
         tokens=math.prod(grid),
         gated=shape.gated,
         distillation=shape.distillation > 0,
+        patch_matrix=shape.is_matrix,
     )
     expected = {name for group in groups for name in group.theirs}
     left_out = detected.left_out(weights.shapes, expected=expected)
@@ -166,9 +175,11 @@ class _Shape:
     def __init__(self, detected: Detected, shapes: Shapes) -> None:
         self.names, self.base, self.shapes = detected.layout.names, detected.base, shapes
         patch = self.of(f"{self.names.patch}.weight")
-        if patch is None or len(patch) not in (2, 4) or (len(patch) == 4 and patch[2] != patch[3]):
+        ranks = (2, 4) if self.names.patch_matrix else (4,)
+        if patch is None or len(patch) not in ranks or (len(patch) == 4 and patch[2] != patch[3]):
             raise InputError(f"the patch embedding is {list(patch or ())}, not [d, 3, p, p]")
         self.is_matrix = len(patch) == 2
+        """As of models that take images of any proportions (NaFlex)."""
         self.width = patch[0]
         self.patch = math.isqrt(patch[1] // 3) if self.is_matrix else patch[2]
         if (self.is_matrix and 3 * self.patch**2 != patch[1]) or (

@@ -21,12 +21,12 @@ class Names:
     """What a layout calls each part; None where it has no such part. `{}` is the layer.
 
     Attributes:
-      base: in front of all but the classifier, as in `vit.`; detection finds it.
-      patch_shape: of the patch embedding's weight: a convolution, or a matrix over p p 3.
+      patch_matrix: whether the patch embedding's weight may be a matrix over p p 3, as in NaFlex,
+        where all others have a convolution.
       position_rank: 3 is [1, n, d], 2 an embedding table [n, d].
-      cls_shape: of the [class] token, by its rank.
+      cls_rank: of the [class] token: 3 is [1, 1, d], 1 is [d].
       fused: name of the one matrix of query, key and value, if it is one.
-      fused_dot: whether its parts are `.weight` and `.bias`, or `_weight` and `_bias`.
+      fused_join: what its parts begin with: `.weight` and `.bias`, or `_weight` and `_bias`.
       separate: names of query, key and value, if they are three.
       gated: the ways in which the codebase stores SwiGLU.
       distilled: the classifiers of the [class] and of the distillation token.
@@ -142,6 +142,7 @@ HF_DINOV2 = Names(
 )
 HF_SIGLIP = Names(
     patch="embeddings.patch_embedding",
+    patch_matrix=True,
     position="embeddings.position_embedding.weight",
     position_rank=2,
     cls="embeddings.class_embedding",

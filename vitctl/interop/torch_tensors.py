@@ -31,6 +31,7 @@ def groups(
     tokens: int,
     gated: GatedNames | None = None,
     distillation: bool = False,
+    patch_matrix: bool = False,
 ) -> list[TensorGroup]:
     """The tensors of a model of `config` under `names`.
 
@@ -41,10 +42,11 @@ def groups(
       gated: names of SwiGLU, of a model that has it; None: the first of `names.gated`.
       distillation: whether the file has a distillation token; if the model's head does not read
         it, it is the first of our registers.
+      patch_matrix: whether the patch embedding is a matrix over p p 3, not a convolution.
     """
     if gated is None and names.gated:
         gated = names.gated[0]
-    writer = _Writer(config, names, base, embedded, tokens, gated, distillation)
+    writer = _Writer(config, names, base, embedded, tokens, gated, distillation, patch_matrix)
     return list(writer.all())
 
 
@@ -57,6 +59,7 @@ class _Writer:
     tokens: int
     gated: GatedNames | None
     distillation: bool
+    patch_matrix: bool
 
     def all(self) -> Iterator[TensorGroup]:
         config, names, base = self.config, self.names, self.base
@@ -80,7 +83,7 @@ class _Writer:
         d, p = config.width, config.patch
         shape: Shape = (d, 3, p, p)
         read, write = _from_convolution, _to_convolution
-        if names.patch_matrix:
+        if self.patch_matrix:
             shape = (d, p * p * 3)
 
             def read(arrays: Sequence[Array]) -> list[Array]:
