@@ -250,16 +250,26 @@ def class_list(
         classes = listed
     if len(classes) < 2:
         only = f"one class only ({classes[0]})" if classes else "no class"
-        below = None if listing.inside is None else f"{listing.root.rstrip('/')}/{listing.inside}"
         raise InputError(
             f"{listing.root} has {only}; there is nothing to tell apart",
-            hint=f"if the folders in {listing.inside} are the classes: "
-            f"vitctl shard {shlex.quote(below)}"
-            if below is not None
-            else "give a folder of at least two class folders; for a part of a larger list of "
-            "classes, name the list with --classes-from; without labels: --unlabelled",
+            hint=_way_to_classes(listing),
         )
     return listing, classes
+
+
+def _way_to_classes(listing: Listing) -> str:
+    if listing.inside is None:
+        return (
+            "give a folder of at least two class folders; for a part of a larger list of "
+            "classes, name the list with --classes-from; without labels: --unlabelled"
+        )
+    below = f"{listing.root.rstrip('/')}/{listing.inside}"
+    if listing.parts:  # no folder of an archive can be named
+        return (
+            f"if the folders in {listing.inside} are the classes, unpack it and give that folder "
+            f"to vitctl shard"
+        )
+    return f"if the folders in {listing.inside} are the classes: vitctl shard {shlex.quote(below)}"
 
 
 def _unlisted_hint(unlisted: Sequence[str], listed: Sequence[str]) -> str:

@@ -85,6 +85,8 @@ _IMAGE_BRANDS = (b"mif1", b"msf1", b"mif2")
 
 def kind_of(head: bytes) -> FileKind | None:
     """The kind of a file that no image decoder here knows; None if its bytes say nothing."""
+    if not head:
+        return FileKind("an empty file", "copy or download it again")
     if not head.strip(b"\0"):
         return FileKind("nothing but zero bytes", "copy or download it again")
     if head[4:8] == b"ftyp" and head[8:12] != b"crx ":

@@ -107,6 +107,18 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     assert listing.skipped["links that lead back up"] == 2
 
 
+def test_a_link_out_of_the_source_to_what_is_around_it_is_a_circle_too(tmp_path):
+    """Around the source lie other images, and around a folder that a link leads to."""
+    make(tmp_path, "all/src/a/1.jpg", "all/others/2.jpg", "far/b/3.jpg", "far/others/4.jpg")
+    root = tmp_path / "all" / "src"
+    os.symlink("../..", root / "a" / "up")
+    os.symlink(tmp_path / "far" / "b", root / "b")
+    os.symlink("..", tmp_path / "far" / "b" / "up")
+    listing = list_folder(root)
+    assert [entry.id for entry in listing.entries] == ["a/1.jpg", "b/3.jpg"]
+    assert listing.skipped["links that lead back up"] == 2
+
+
 def test_any_bytes_make_good_names(tmp_path):
     make(tmp_path, b"caf\xc3\xa9 au lait/a b.jpg", b"new\nline/\xff\xfe.jpg", b"plain/\\xff.jpg")
     assert listed(tmp_path) == [

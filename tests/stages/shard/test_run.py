@@ -362,6 +362,20 @@ def test_choosing_classes(source, store):
         shard(source, store, classes="dog")
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_folder_around_the_classes_is_named_as_it_can_be_given(tmp_path, store, packed):
+    root = tmp_path / "photos"
+    for name in ("all/ant/0.png", "all/bee/1.png"):
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_bytes(encode(rgb(), "PNG"))
+    (root / "cover.png").write_bytes(encode(rgb(), "PNG"))
+    given = shutil.make_archive(str(tmp_path / "photos"), "zip", root) if packed else root
+    with pytest.raises(InputError, match="one class only") as error:
+        shard(given, store)
+    way = "unpack it and give that folder" if packed else f"vitctl shard {root / 'all'}"
+    assert way in error.value.hint
+
+
 def test_one_class_is_nothing_to_learn(source, store, tmp_path):
     with pytest.raises(InputError, match="one class only \\(ant\\)"):
         shard(source, store, classes="ant")

@@ -9,7 +9,7 @@ import io
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -92,7 +92,8 @@ def read_folder(
 
 
 def _walk(root: Path, *, exclude: Collection[str], own: Iterable[Path]) -> Tree:
-    """All files below a folder. Links are followed, but never into a folder we are inside of."""
+    """All files below a folder. Links are followed, but never into a folder that the walk is in, or
+    that the source or what a link leads to lies in: all around it would be taken for images."""
     base = os.fsencode(root)
     files = EntriesBuilder()
     folders: dict[str, set[str]] = {}
@@ -101,7 +102,7 @@ def _walk(root: Path, *, exclude: Collection[str], own: Iterable[Path]) -> Tree:
     skipped: Counter[str] = Counter()
     made: list[bytes] = []
     outputs = {_identity(os.stat(path)) for path in own if path.is_dir()}
-    stack = [(base, b"", frozenset([_identity(os.stat(base))]))]
+    stack = [(base, b"", _on_the_way_to(base))]
     while stack:
         folder, below, above = stack.pop()
         if own_output.made_by_vitctl(folder):
@@ -133,7 +134,8 @@ def _walk(root: Path, *, exclude: Collection[str], own: Iterable[Path]) -> Tree:
                         excluded.add(top)
                         skipped["folders left out by --exclude"] += 1
                     else:
-                        stack.append((item.path, path, above | {identity}))
+                        within = _on_the_way_to(item.path) if item.is_symlink() else {identity}
+                        stack.append((item.path, path, above | within))
                 elif kind := file_kind(name):
                     skipped[kind] += 1
                     if may_be_table(text := text_of(path)) and item.is_file():
@@ -179,6 +181,17 @@ def _scan(folder: bytes) -> Iterator[os.DirEntry[bytes]]:
             f"the folder {text_of(folder)} can't be listed ({error.strerror})",
             hint="make it readable, or move it out of the source",
         ) from None
+
+
+def _on_the_way_to(folder: bytes) -> frozenset[tuple[int, int]]:
+    """A folder and all that it lies in, wherever links lead to it."""
+    path = os.path.realpath(folder)
+    way = {_identity(os.stat(path))}
+    while (parent := os.path.dirname(path)) != path:
+        path = parent
+        with suppress(OSError):  # one that may be passed and not looked at
+            way.add(_identity(os.stat(path)))
+    return frozenset(way)
 
 
 def _identity(info: os.stat_result) -> tuple[int, int]:
