@@ -232,7 +232,7 @@ def check_room(place: Path, tree: Any, *, apart: bool = False) -> None:
         raise DoesNotFitError(
             f"the disk of {place} has {free / 2**20:,.1f} MiB free, and a checkpoint needs "
             f"{needed / 2**20:,.1f} MiB",
-            hint="earlier checkpoints are kept; free some space and run the same command again",
+            hint="free some space and run the same command again; what was saved before is kept",
         )
 
 

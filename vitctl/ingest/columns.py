@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.data.dataset import SPLITS, Split
+from vitctl.text.quantities import show_bytes
 
 I64 = NDArray[np.int64]
 NO_SPLIT = -1
@@ -208,7 +209,7 @@ def largest_in_words(parts: Sequence[Entries], *, most: int) -> str:
             largest, entry = int(sizes[row]), part[row]
     if entry is None:
         return ""
-    return f"the largest file is {entry.id}, {entry.size / 2**20:,.1f} MiB"
+    return f"the largest file is {entry.id}, {show_bytes(entry.size)}"
 
 
 class EntriesBuilder:

@@ -74,7 +74,7 @@ def test_too_small_a_disk_is_told_with_the_largest_file(tmp_path, monkeypatch):
             store=Store(tmp_path / "artifacts"),
             runtime=ShardRuntime(workers=0),
         )
-    assert "(the largest file is dog/huge.jpg, 300.0 MiB)" in refused.value.message
+    assert "(the largest file is dog/huge.jpg, 300 MiB)" in refused.value.message
 
 
 CLASSES = 2000

@@ -330,7 +330,7 @@ def test_too_little_space_is_said_before_any_work(source, store, monkeypatch):
     usage = shutil.disk_usage(source)._replace(free=100)
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     monkeypatch.setattr(shards_module, "prepare", None)
-    largest = r"\(the largest file is (photos/)?bee/large.png, 1.0 MiB\)"
+    largest = r"\(the largest file is (photos/)?bee/large.png, 1 MiB\)"
     with pytest.raises(DoesNotFitError, match=f"100 B left {largest}"):
         shard(source, store)
     bucket = Store(place(f"memory://{source.parent.name}/store"))
