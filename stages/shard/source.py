@@ -32,10 +32,11 @@ from vitctl.ingest.labels.label_tables import LabelTables, are_tables
 from vitctl.ingest.labels.named_lists import NamedLists, is_list_file, read_lists
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.sources.digits import list_digits
-from vitctl.ingest.sources.formats import expanded, list_images
+from vitctl.ingest.sources.formats import list_images
 from vitctl.ingest.sources.formula import largest_picture, list_formula
 from vitctl.ingest.sources.imagenet import list_imagenet
 from vitctl.ingest.sources.wordnet import known_titles
+from vitctl.ingest.spelled_paths import expanded
 from vitctl.places import Place, place
 from vitctl.text.quantities import show_bytes
 from vitctl.text.quoting import quoted

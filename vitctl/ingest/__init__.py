@@ -10,6 +10,7 @@ columns        names, sizes, times and labels of a source's images, as columns
 reading        bytes of larger files: streams, windows, spools
 folder_layout  the meaning of a source's folders: classes, or splits that hold classes
 parts          larger files that hold images
+spelled_paths  files whose names one word spells with braces or `*`
 litter         files that lie among images without being any
 spelling       one form of Unicode for a name
 pixels         one image: what its bytes are, and what is stored of them

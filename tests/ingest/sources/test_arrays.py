@@ -6,6 +6,7 @@ import gzip
 import io
 import pickle
 import struct
+import tarfile
 import zipfile
 
 import numpy as np
@@ -215,3 +216,140 @@ def test_any_damage_is_a_listing_or_a_sentence(tmp_path_factory, format_, change
         spooled(listing)
     except InputError:
         pass
+
+
+def archived(path, files):
+    """The files of a mapping of names in a tar or a zip."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+        return
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+
+def files_of(folder):
+    return {
+        f"top/{path.relative_to(folder)}": path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def cifar_10_files(folder):
+    images = RNG.integers(0, 256, (7, 32, 32, 3), np.uint8)
+    labels = [3, 0, 9, 3, 1, 0, 2]
+    (folder / "data_batch_1.bin").write_bytes(cifar(images[:3], labels[:3]))
+    (folder / "data_batch_2.bin").write_bytes(cifar(images[3:5], labels[3:5]))
+    (folder / "test_batch.bin").write_bytes(cifar(images[5:], labels[5:]))
+    (folder / "batches.meta.txt").write_text("\n".join(f"class {i}" for i in range(10)) + "\n\n")
+    (folder / "readme.html").write_text("<html>")
+
+
+def cifar_100_files(folder):
+    images = RNG.integers(0, 256, (3, 32, 32, 3), np.uint8)
+    (folder / "train.bin").write_bytes(cifar(images[:2], [1, 19], [99, 20]))
+    (folder / "test.bin").write_bytes(cifar(images[2:], [0], [5]))
+    (folder / "fine_label_names.txt").write_text("\n".join(f"fine {i}" for i in range(100)))
+    (folder / "coarse_label_names.txt").write_text("\n".join(f"coarse {i}" for i in range(20)))
+
+
+def stl_10_files(folder):
+    images = RNG.integers(0, 256, (3, 27648), np.uint8)
+    (folder / "train_X.bin").write_bytes(images[:2].tobytes())
+    (folder / "train_y.bin").write_bytes(b"\1\12")
+    (folder / "test_X.bin").write_bytes(images[2:].tobytes())
+    (folder / "test_y.bin").write_bytes(b"\2")
+    (folder / "class_names.txt").write_text("\n".join("abcdefghij"))
+
+
+def mnist_files(folder):
+    mnist(folder, train=6, t10k=3)
+
+
+@pytest.mark.parametrize("archive", ["a.tar.gz", "a.tar", "a.zip"])
+@pytest.mark.parametrize("write", [cifar_10_files, cifar_100_files, stl_10_files, mnist_files])
+def test_arrays_in_an_archive_are_those_of_the_folder(tmp_path, archive, write):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write(folder)
+    archived(tmp_path / archive, files_of(folder))
+    expected, listing = (list_images(str(tmp_path / name)) for name in ("folder", archive))
+    assert rows(listing) == rows(expected)
+    assert listing.classes == expected.classes
+    packed, plain = pixels_of(listing), pixels_of(expected)
+    assert packed.keys() == plain.keys()
+    assert all(np.array_equal(packed[id_], plain[id_]) for id_ in plain)
+
+
+def test_arrays_in_a_folder_in_the_folder(tmp_path):
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    mnist(tmp_path / "MNIST" / "raw", train=6, t10k=3)
+    mnist_rows = rows(list_images(str(tmp_path / "MNIST" / "raw")))
+    assert rows(list_images(str(tmp_path / "MNIST"))) == mnist_rows
+
+
+def test_the_same_array_twice_is_read_once(tmp_path):
+    """As Kaggle packs MNIST: every file, and a folder with the file."""
+    mnist(tmp_path, compress=False, train=6, t10k=3)
+    files = {}
+    for path in sorted(tmp_path.iterdir()):
+        dotted = path.name.replace("-idx", ".idx")
+        files |= {dotted: path.read_bytes(), f"{path.name}/{path.name}": path.read_bytes()}
+    archived(tmp_path / "archive.zip", files)
+    listing = list_images(str(tmp_path / "archive.zip"))
+    assert len(listing.entries) == 9
+    assert "holds the same bytes (4 such files)" in listing.notes[-1]
+
+
+def test_arrays_in_an_archive_that_can_not_be_read_there(tmp_path):
+    np.savez(tmp_path / "x.npz", x_train=np.zeros((3, 4, 4), np.uint8), y_train=np.arange(3))
+    archived(tmp_path / "a.tar", {"x.npz": (tmp_path / "x.npz").read_bytes()})
+    with pytest.raises(InputError, match=r"can't be read inside an archive: x\.npz") as error:
+        list_images(str(tmp_path / "a.tar"))
+    assert "unpack it" in error.value.hint
+
+
+def test_pickles_in_an_archive_are_named(tmp_path):
+    """`cifar-10-python.tar.gz`."""
+    data = pickle.dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": [1, 2]})
+    archived(tmp_path / "a.tar.gz", {"top/data_batch_1": data, "top/batches.meta": data})
+    with pytest.raises(InputError, match="Python pickle") as error:
+        list_images(str(tmp_path / "a.tar.gz"))
+    assert "binary version" in error.value.hint
+
+
+def test_an_array_whose_archive_breaks_off(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    cifar_10_files(folder)
+    archived(tmp_path / "a.tar", files_of(folder))
+    whole = (tmp_path / "a.tar").read_bytes()
+    for size in range(100, len(whole), 1777):
+        (tmp_path / "cut.tar").write_bytes(whole[:size])
+        try:
+            listing = list_images(str(tmp_path / "cut.tar"))
+        except InputError:
+            continue
+        assert len(listing.entries) <= 7
+
+
+def test_several_sets_of_idx_files_are_said(tmp_path):
+    """As EMNIST's archive of six."""
+    for name in ("emnist-letters", "emnist-digits"):
+        folder = tmp_path / name
+        folder.mkdir()
+        mnist(folder, train=3)
+        for path in folder.iterdir():
+            path.rename(tmp_path / f"{name}-{path.name}")
+        folder.rmdir()
+    listing = list_images(str(tmp_path))
+    assert "files of 2 sets (emnist-digits, emnist-letters)" in listing.cautions[0]
+    assert "rows and columns exchanged" in listing.notes[0]
+    one = list_images(str(tmp_path / "emnist-letters*"))
+    assert not one.cautions
+    assert len(one.entries) == 3

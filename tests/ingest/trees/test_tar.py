@@ -17,7 +17,8 @@ from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import silent
 from vitctl.ingest.reading.spool import at_random
-from vitctl.ingest.sources.formats import expanded, list_images
+from vitctl.ingest.sources.formats import list_images
+from vitctl.ingest.spelled_paths import expanded
 from vitctl.ingest.trees.folder import list_folder
 
 PATHS = (

@@ -11,6 +11,7 @@ stl10           STL-10's binary files as a source
 mat             MATLAB's files of pixels as a source: SVHN, CIFAR
 npz             npz with images and labels as a source
 arrays          what these have in common: blocks of pixels
+array_files     files of arrays, on the disk or in an archive
 tfrecord        TFRecord files of `tf.train.Example` as a source
 array_records   ArrayRecord files of the same
 examples        images and labels in `tf.train.Example`, whatever file holds them

@@ -25,7 +25,7 @@ from vitctl.ingest.columns import EntriesBuilder, Entry
 from vitctl.ingest.listing import Access, Bytes, Listing
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.reading.mat_arrays import MatArray, open_values
-from vitctl.ingest.reading.streams import open_stream
+from vitctl.ingest.sources.array_files import Archived, opened_in
 from vitctl.ingest.table import named_splits, read_table
 
 _MOST_CLASSES = 2**20
@@ -41,7 +41,7 @@ class Block:
     Attributes:
       name: begins their ids.
       part: the number of their file.
-      member: the array in it, of an npz or of a MATLAB file.
+      member: the array in it, of an npz or of a MATLAB file; the file in it, of an archive.
       start: how many bytes are before the first.
       shape: number of images, height, width.
       skip: how many are before the pixels of each, its labels.
@@ -52,7 +52,7 @@ class Block:
 
     name: str
     part: int
-    member: str | MatArray | None
+    member: str | MatArray | Archived | None
     offset: int
     shape: tuple[int, int, int]
     channels: int
@@ -171,10 +171,10 @@ def _by_image(content: Content, block: Block) -> Content:
 
 
 @contextmanager
-def content_of(part: Part, member: str | MatArray | None) -> Iterator[Content]:
+def content_of(part: Part, member: str | MatArray | Archived | None) -> Iterator[Content]:
     """What a file holds; of a MATLAB array its values, of an npz's array its header, too."""
-    if member is None:
-        with open_stream(part.path) as stream:
+    if member is None or isinstance(member, Archived):
+        with opened_in(part, member) as stream:
             yield Content(stream)
         return
     if isinstance(member, MatArray):
@@ -183,16 +183,6 @@ def content_of(part: Part, member: str | MatArray | None) -> Iterator[Content]:
         return
     with zipfile.ZipFile(os.fsdecode(part.path)) as archive, archive.open(member) as file:
         yield Content(file)
-
-
-def names_beside(path: bytes, name: str) -> list[str] | None:
-    """The lines of a file beside this one; None where there are none."""
-    try:
-        with open(os.path.join(os.path.dirname(path), os.fsencode(name)), "rb") as file:
-            lines = [line.strip() for line in file.read(2**16).splitlines()]
-    except OSError:
-        return None
-    return [text_of(line) for line in lines if line] or None
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,7 @@ A new one is a row of `FORMATS`: what it is called, how its first bytes look, an
 
 from __future__ import annotations
 
-import glob
-import itertools
 import os
-import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +14,7 @@ from pathlib import Path
 from typing import get_args
 
 from vitctl.data.names import text_of
-from vitctl.errors import InputError, NotFoundError, UsageError
+from vitctl.errors import InputError, UsageError
 from vitctl.ingest.choices import Choices
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.labels.label_cells import ENDINGS as LABEL_ENDINGS
@@ -25,9 +22,16 @@ from vitctl.ingest.labels.label_file import LabelTable
 from vitctl.ingest.labels.label_tables import LabelTables
 from vitctl.ingest.labels.named_lists import NamedLists
 from vitctl.ingest.listing import Listing
-from vitctl.ingest.litter import IMAGE_ENDINGS, file_kind
+from vitctl.ingest.litter import file_kind
 from vitctl.ingest.parts import DamagedError
 from vitctl.ingest.reading.streams import compression_of, open_stream
+from vitctl.ingest.sources.array_files import (
+    ArrayFile,
+    HeadedFile,
+    files_of_archive,
+    files_of_folder,
+    without_twins,
+)
 from vitctl.ingest.sources.array_records import is_array_record, list_array_records
 from vitctl.ingest.sources.arrow import is_arrow, is_saved, list_arrows, list_saved
 from vitctl.ingest.sources.artifact import is_dataset, list_artifact
@@ -40,18 +44,13 @@ from vitctl.ingest.sources.parquet import is_parquet, list_parquets
 from vitctl.ingest.sources.stl10 import is_stl10, list_stl10
 from vitctl.ingest.sources.tfds_folder import is_prepared, list_prepared
 from vitctl.ingest.sources.tfrecord import is_tfrecord, list_tfrecords
+from vitctl.ingest.spelled_paths import expanded
 from vitctl.ingest.trees.folder import read_folder
 from vitctl.ingest.trees.tar import list_tars
 from vitctl.ingest.trees.tar_members import is_tar
 from vitctl.ingest.trees.zip import list_zips
 from vitctl.ingest.trees.zip_members import is_zip
 from vitctl.pixels.file_kinds import HEAD_BYTES, kind_of
-from vitctl.places.local import is_there
-
-_MOST_FILES = 100_000
-_MOST_ARRAY_FILES = 100
-"""In a folder of them; CIFAR-10 has six, and a page and names of classes."""
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,8 @@ class Format:
       is_table: whether images and labels are columns.
       is_tree: whether it may hold tables of labels.
       is_array: whether images are arrays of pixels, so that a folder of such files is a source.
+      fits, list_array_files: the same two for files of arrays that are read from front to back,
+        wherever they lie; None for other formats.
     """
 
     name: FormatName
@@ -76,6 +77,29 @@ class Format:
     is_table: bool = False
     is_tree: bool = False
     is_array: bool = False
+    fits: Callable[[bytes, ArrayFile], bool] | None = None
+    list_array_files: Callable[[str, Sequence[ArrayFile], Choices], Listing] | None = None
+
+    @classmethod
+    def of_streams(
+        cls,
+        name: FormatName,
+        description: str,
+        fits: Callable[[bytes, ArrayFile], bool],
+        list_files: Callable[[str, Sequence[ArrayFile], Choices], Listing],
+    ) -> Format:
+        """A format of arrays that are read from front to back."""
+        return cls(
+            name,
+            description,
+            lambda head, path: fits(head, ArrayFile.on_disk(path)),
+            lambda given, paths, choices: list_files(
+                given, [ArrayFile.on_disk(path) for path in paths], choices
+            ),
+            is_array=True,
+            fits=fits,
+            list_array_files=list_files,
+        )
 
 
 FORMATS = (
@@ -86,9 +110,9 @@ FORMATS = (
     Format("zip", "zip", is_zip, list_zips, is_tree=True),
     Format("parquet", "Parquet with images in it", is_parquet, list_parquets, is_table=True),
     Format("arrow", "Arrow with images in it", is_arrow, list_arrows, is_table=True),
-    Format("idx", "IDX (as MNIST; also .gz)", is_idx, list_idx, is_array=True),
-    Format("stl10", "STL-10, binary version", is_stl10, list_stl10, is_array=True),
-    Format("cifar", "CIFAR-10 and -100, binary version", is_cifar, list_cifar, is_array=True),
+    Format.of_streams("idx", "IDX (as MNIST; also .gz)", is_idx, list_idx),
+    Format.of_streams("stl10", "STL-10, binary version", is_stl10, list_stl10),
+    Format.of_streams("cifar", "CIFAR-10 and -100, binary version", is_cifar, list_cifar),
     Format("mat", "MATLAB's arrays of pixels (SVHN, CIFAR)", is_mat_file, list_mat, is_array=True),
     Format("tfrecord", "TFRecord of tf.train.Example", is_tfrecord, list_tfrecords, is_table=True),
     Format(
@@ -144,12 +168,14 @@ def list_images(
             return _listed(list_saved, given, _for_table(choices))
         if format is None and is_prepared(given):
             return _listed(list_prepared, given, _for_table(choices))
-        if format is None and (arrays := _arrays_in(given)) is not None:
-            choices.check_no_columns(given)
-            listing = _listed(arrays.format.list_files, given, arrays.paths, choices)
-            return replace(listing, notes=(*listing.notes, *arrays.notes))
+        if format is None and (arrays := _arrays_of(files_of_folder(given))) is not None:
+            return _listed_arrays(given, arrays, choices)
         return read_folder(Path(given), choices, own=own)
     chosen = _named(format) if format is not None else _format_of(paths)
+    if format is None and chosen.name in ("tar", "zip") and len(paths) == 1:
+        arrays = _arrays_of(files_of_archive(paths[0]))
+        if arrays is not None:
+            return _listed_arrays(given, arrays, choices)
     if chosen.is_table:
         choices = _for_table(choices)
     elif not chosen.is_tree:
@@ -188,115 +214,86 @@ def _for_table(choices: Choices) -> Choices:
     return replace(choices, labels=replace(choices.labels, image_column=None))
 
 
-def expanded(given: str) -> list[bytes]:
-    """The files that one word names: itself if it exists, else as shells read `{000..099}`,
-    `{a,b}`, `*`, `?` and `**`. Raises `NotFoundError`."""
-    if os.path.lexists(given):
-        return [os.fsencode(given)]
-    spelled = list(itertools.islice(_braces(given), _MOST_FILES + 1))
-    if len(spelled) > _MOST_FILES:
-        raise UsageError(f"{given} names more than {_MOST_FILES:,} files")
-    paths: list[str] = []
-    missing: list[str] = []
-    for word in spelled:
-        matches = sorted(glob.glob(word, recursive=True)) if glob.has_magic(word) else [word]
-        missing += [match for match in matches or [word] if not is_there(match)]
-        paths += matches
-    if missing:
-        several = f" ({len(missing)} of {len(spelled)} are missing)" if len(spelled) > 1 else ""
-        if "://" in missing[0]:
-            raise NotFoundError(
-                f"{missing[0]} is no local file{several}",
-                hint="nothing is downloaded: get the files first, or mount them as a folder",
-            )
-        raise NotFoundError(
-            f"{missing[0]} does not exist{several}",
-            hint="give a folder of class folders, archives of such, or `digits` for the built-in "
-            "ones",
-        )
-    return [os.fsencode(path) for path in dict.fromkeys(paths)]
-
-
-def _braces(word: str) -> Iterable[str]:
-    match = re.search(r"\{([^{}]*)\}", word)
-    if match is None or not ("," in match[1] or _RANGE.fullmatch(match[1])):
-        yield word
-        return
-    if span := _RANGE.fullmatch(match[1]):
-        first, last = int(span[1]), int(span[2])
-        width = len(span[1]) if span[1].startswith("0") else 1
-        step = 1 if last >= first else -1
-        middles: Iterable[str] = (f"{i:0{width}d}" for i in range(first, last + step, step))
-    else:
-        middles = match[1].split(",")
-    for middle in middles:
-        for rest in _braces(word[match.end() :]):
-            yield word[: match.start()] + middle + rest
-
-
 def _named(name: FormatName) -> Format:
     return next(format for format in FORMATS if format.name == name)
 
 
 @dataclass(frozen=True)
-class _ArrayFiles:
-    """The files of a folder that hold arrays of pixels."""
+class _Arrays:
+    """The files of a folder or an archive that hold arrays of pixels."""
 
     format: Format
-    paths: list[bytes]
+    files: list[ArrayFile]
     notes: list[str]
 
 
-def _arrays_in(folder: str) -> _ArrayFiles | None:
-    """Files of pixels in a folder that holds no images and no folders, as datasets of small images
-    come; None for other folders. Files without an ending may be images."""
-    paths = []
-    try:
-        with os.scandir(os.fsencode(folder)) as items:
-            for item in items:
-                name = os.fsdecode(item.name)
-                if name.startswith("."):
-                    continue
-                if not item.is_file() or name.lower().endswith(tuple(IMAGE_ENDINGS)):
-                    return None
-                paths.append(item.path)
-                if len(paths) > _MOST_ARRAY_FILES:
-                    return None
-    except OSError:
+def _arrays_of(candidates: Sequence[HeadedFile] | None) -> _Arrays | None:
+    """Files of arrays among those of a folder or an archive, as datasets of small images come; None
+    where there are none. Files without an ending may be images. Raises `InputError` for pickles."""
+    unnamed = [each for each in candidates or () if file_kind(each.file.base) is None]
+    if unnamed and all(_is_pickle(each.head) for each in unnamed):  # CIFAR's Python version
+        _check_no_pickle(unnamed[0].head, unnamed[0].file.shown)
+    formats = [(each.file, _array_format(each)) for each in candidates or ()]
+    if any(format is None and file_kind(file.base) is None for file, format in formats):
         return None
-    formats = {path: _array_format(path) for path in sorted(paths)}
-    arrays = {path: format for path, format in formats.items() if format is not None}
-    if any(file_kind(text_of(path)) is None for path in formats.keys() - arrays.keys()):
+    arrays = {file.name: (file, format) for file, format in formats if format is not None}
+    if not arrays or len({format.name for _, format in arrays.values()}) > 1:
         return None
-    if not arrays or len({format.name for format in arrays.values()}) > 1:
-        return None
-    packed = {path for path in arrays if path.endswith(b".gz") and path[:-3] in arrays}
+    packed = {name for name in arrays if name.endswith(b".gz") and name[:-3] in arrays}
     notes = []
     if packed:
-        notes.append(f"{text_of(min(packed))} is not read, since it lies there unpacked, too")
-    own = [path for path in arrays if path not in packed]
-    return _ArrayFiles(next(iter(arrays.values())), own, notes)
+        shown = arrays[min(packed)][0].shown
+        notes.append(f"{shown} is not read, since it lies there unpacked, too")
+    files, twice = without_twins(
+        file for name, (file, _) in sorted(arrays.items()) if name not in packed
+    )
+    if twice:
+        other, first = twice[0]
+        notes.append(
+            f"{other.shown} is not read, since {text_of(first.name)} holds the same bytes"
+            + (f" ({len(twice):,} such files)" if len(twice) > 1 else "")
+        )
+    return _Arrays(next(iter(arrays.values()))[1], files, notes)
 
 
-def _array_format(path: bytes) -> Format | None:
-    try:
-        head = _head_of(path)
-    except (DamagedError, OSError):
-        return None
+def _is_pickle(head: bytes) -> bool:
+    return head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5")
+
+
+def _check_no_pickle(head: bytes, shown: str) -> None:
+    if _is_pickle(head):
+        raise InputError(
+            f"{shown} is a Python pickle, which can run any code when it is read, so it is not",
+            hint="of CIFAR, take the binary version or MATLAB's; else save the arrays: "
+            "numpy.savez(FILE, x_train=images, y_train=labels)",
+        )
+
+
+def _array_format(candidate: HeadedFile) -> Format | None:
+    file, head = candidate.file, candidate.head
     for format in FORMATS:
-        if format.is_array and format.recognises is not None and format.recognises(head, path):
+        if format.fits is not None:
+            if format.fits(head, file):
+                return format
+        elif format.is_array and format.recognises is not None and format.recognises(head, b""):
             return format
     return None
 
 
-def _head_of(path: bytes) -> bytes:
-    """The first bytes of a file, decompressed."""
-    with open(path, "rb") as file:
-        head = file.read(HEAD_BYTES)
-    if compression_of(head) is None:
-        return head
-    with open_stream(path) as stream:
-        return stream.read(HEAD_BYTES)
+def _listed_arrays(given: str, arrays: _Arrays, choices: Choices) -> Listing:
+    choices.check_no_columns(given)
+    format = arrays.format
+    if format.list_array_files is not None:
+        listing = _listed(format.list_array_files, given, arrays.files, choices)
+    elif all(file.inside is None for file in arrays.files):
+        listing = _listed(format.list_files, given, [file.name for file in arrays.files], choices)
+    else:
+        raise InputError(
+            f"{given} holds files that can't be read inside an archive: {arrays.files[0].base} "
+            f"({format.description})",
+            hint="unpack it, and give the folder",
+        )
+    return replace(listing, notes=(*listing.notes, *arrays.notes))
 
 
 def _format_of(paths: Sequence[bytes]) -> Format:
@@ -327,12 +324,7 @@ def _recognised(path: bytes) -> Format:
         head = raw
     except OSError as error:
         raise InputError(f"{shown} can't be read ({error.strerror})") from None
-    if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
-        raise InputError(
-            f"{shown} is a Python pickle, which can run any code when it is read, so it is not",
-            hint="of CIFAR, take the binary version or MATLAB's; else save the arrays: "
-            "numpy.savez(FILE, x_train=images, y_train=labels)",
-        )
+    _check_no_pickle(head, shown)
     check_not_hdf5(head, shown)
     for format in FORMATS:
         if format.recognises is not None and format.recognises(head, path):
