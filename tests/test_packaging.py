@@ -49,10 +49,10 @@ def test_every_python_that_is_named_has_pinned_versions():
 
 USERS = {
     *("demo", "tpu", "cuda", "parquet", "zstd", "onnx"),
-    *("wandb", "mlflow", "report", "heic", "cloud"),
+    *("wandb", "mlflow", "report", "heic", "cloud", "ray"),
 }
 """Extras for those who use vitctl."""
-CHECKED = {"smoke", "dev", "cloud", "demo", "heic", "onnx"}
+CHECKED = {"smoke", "dev", "cloud", "demo", "heic", "onnx", "ray"}
 """Extras whose packages are all pinned."""
 
 

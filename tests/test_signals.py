@@ -253,7 +253,7 @@ session.signals.settle = lambda: (settle(), send())
 def test_a_signal_during_the_last_shard(tmp_path):
     """It is none that would have come too late."""
     when = """
-import stages.shard.shards as stage
+import vitctl.workers.local_pool as stage
 run_tasks = stage.run_tasks
 def tasks(*args, **options):
     yield from run_tasks(*args, **options)

@@ -38,6 +38,7 @@
     checkpoints  arrays of a checkpoint on disk, and its position in the data
     locks        one process at a time works below a path
     places       folders on disk and objects in buckets, behind one interface
+    workers      worker processes on this machine, or on the nodes of a Ray cluster
     signals      SIGINT, SIGTERM, SIGHUP: finish the step, save, exit
     launch       the `vitctl` command: loads the `stages` beside this package, not another
     __main__     the same command as `python -m vitctl`

@@ -106,6 +106,7 @@ _SETTINGS = (
 _RUNNING = (
     flags.MAX_BAD_FRACTION,
     Flag("workers", "Worker processes on this machine (default: one per core)."),
+    flags.RAY,
     *flags.ABOUT,
 )
 

@@ -32,6 +32,8 @@ from vitctl.pixels.convert import seen_in_training
 from vitctl.pixels.header import open_image, read_header
 from vitctl.places import place
 from vitctl.places.local import based
+from vitctl.workers.executors import executor
+from vitctl.workers.ray_address import check_reachable
 
 PICTURE = ".png"
 _PICTURED = 48
@@ -58,6 +60,7 @@ def preview(
     """Look at `inputs.source`: list it, shard a sample to a folder that goes away, and draw the
     sample to the file `picture`, if that is given."""
     check_picture(picture, force=runtime.force)
+    check_reachable(runtime.ray)
     events: list[Event] = []
     planned = plan(cfg, inputs, own=own_places(store, runtime), emit=events.append)
     listing = planned.listing
@@ -77,12 +80,15 @@ def preview(
     sample = estimate = drawn = None
     if not inputs.virtual or picture is not None:
         require_tensorflow(to=DECODING)
-        workers = worker_count(runtime, images=sum(len(unit.entries) for unit in own))
+        # The sample is taken here; only how many workers there are is asked of a cluster.
+        here = worker_count(runtime, images=sum(len(unit.entries) for unit in own))
+        with executor(runtime.ray, here=here, most=runtime.workers, emit=events.append) as pool:
+            workers = pool.workers
         with sampled(
             listing.entries.relabelled(planned.numbers),
             listing.source,
             storage=planned.cfg.storage,
-            workers=workers,
+            workers=here,
             emit=emit,
         ) as small:
             stored = [_Stored(example.labels, _size(example)) for example in small.examples()]

@@ -37,6 +37,7 @@ from vitctl.ingest.write.publishing import (
     warn_of_untold,
 )
 from vitctl.signals import Stop, raise_if_asked, unless_owned
+from vitctl.workers.ray_address import check_reachable
 
 
 def run(
@@ -53,6 +54,7 @@ def run(
         return describe(inputs.formula, store=store, runtime=runtime, emit=emit)
 
     # ---- What there is
+    check_reachable(runtime.ray)
     own = own_places(store, runtime)
     planned = plan(cfg, inputs, own=own, emit=emit)
     listing, cfg, classes = planned.listing, planned.cfg, planned.classes

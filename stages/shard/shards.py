@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.shard.spec import ShardConfig, ShardRuntime
 from vitctl.artifacts import Draft
 from vitctl.artifacts.files import TEMPORARY
-from vitctl.errors import DoesNotFitError, InterruptedRun
+from vitctl.errors import DoesNotFitError, InterruptedRun, UsageError
 from vitctl.events import Emit, Note, Progress
 from vitctl.hardware.machine import available_cores
-from vitctl.ingest.columns import largest_in_words
-from vitctl.ingest.listing import Source
+from vitctl.ingest.columns import Entry, largest_in_words
+from vitctl.ingest.listing import Source, read
 from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.ingest.reading.spool import at_random
 from vitctl.ingest.write.pieces import gain_from_pieces, write_shards_in_pieces
@@ -33,11 +34,15 @@ from vitctl.ingest.write.shard_writer import (
     set_up_worker,
     write_shard,
 )
-from vitctl.ingest.write.worker_pool import Done, Moving, run_tasks
+from vitctl.pixels.header import BadImageError
 from vitctl.places import Place
 from vitctl.places.scratch import check_room
 from vitctl.signals import Stop, graceful
 from vitctl.text import quantities
+from vitctl.text.quoting import quoted
+from vitctl.workers.executors import Executor, executor
+from vitctl.workers.task import Done, Moving
+from vitctl.workers.visibility import Proof
 
 DECODING = "check that training can decode each image"
 """What sharding needs TensorFlow for."""
@@ -74,15 +79,17 @@ def make_shards(
     meter.done = meter.before = meter.total - sum(len(units[i].entries) for i in todo)
     meter.rejected = sum(report.bad for report in reports.values() if report is not None)
     allowed = allowed_rejects(runtime.max_bad_fraction, total=images)
-    workers = worker_count(runtime, images=meter.total - meter.done)
-    _check_space(draft.path, [units[i] for i in todo], workers, cfg=cfg)
     with (
-        at_random(
-            source,
-            [units[i].entries for i in todo],
-            largest=cfg.storage.largest_file,
+        executor(
+            runtime.ray if todo else None,
+            here=worker_count(runtime, images=meter.total - meter.done),
+            most=runtime.workers,
             emit=emit,
+        ) as workers,
+        _readable(
+            source, [units[i] for i in todo], workers, draft=draft, cfg=cfg, emit=emit
         ) as readable,
+        workers.admitted(draft.path, lambda: _proofs(readable, units, todo), emit=emit),
         reader_closed_after(),
         closing(
             _events(
@@ -122,15 +129,65 @@ def _events(
     source: Source,
     directory: Place,
     storage: ImageStorage,
-    workers: int,
+    workers: Executor,
 ) -> Generator[Done | Moving]:
-    """Units are made: each by one worker, or by all, piece by piece, where that is faster."""
-    if gain_from_pieces([len(unit.entries) for unit in units], workers=workers):
+    """Units are made: each by one worker, or by all, piece by piece, where that is faster and they
+    can see each other's pieces."""
+    shared = workers.is_here or directory.local is not None
+    if shared and gain_from_pieces([len(unit.entries) for unit in units], workers=workers.workers):
         return write_shards_in_pieces(
             units, source=source, directory=directory, storage=storage, workers=workers
         )
     work = functools.partial(write_shard, source=source, directory=directory, storage=storage)
-    return run_tasks(work, units, workers=workers, setup=set_up_worker)
+
+    def name_of(task: int, position: int | None) -> str:
+        return units[task].name_of(position)
+
+    return workers.run(work, units, setup=set_up_worker, name_of=name_of)
+
+
+@contextmanager
+def _readable(
+    source: Source,
+    units: Sequence[Unit],
+    workers: Executor,
+    *,
+    draft: Draft,
+    cfg: ShardConfig,
+    emit: Emit,
+) -> Iterator[Source]:
+    """The source, which workers read at random. Room on the disk is looked for first."""
+    _check_space(draft.path, units, workers.workers, cfg=cfg)
+    entries = [unit.entries for unit in units]
+    if not workers.is_here and source.access != "random" and units:
+        raise UsageError(
+            "this source is read from front to back only, by way of a copy in TMPDIR, which other "
+            "nodes do not see",
+            hint="unpack or decompress it where all nodes see it, or leave out --ray; --part "
+            "divides the work, too",
+        )
+    with at_random(source, entries, largest=cfg.storage.largest_file, emit=emit) as readable:
+        yield readable
+
+
+def _proofs(readable: Source, units: Sequence[Unit], todo: Sequence[int]) -> list[Proof]:
+    """The first image that is to be read, and the last."""
+    if not todo:
+        return []
+    first, last = units[todo[0]].entries, units[todo[-1]].entries
+    return [
+        Proof.of(quoted(entry.id), functools.partial(digest_of, readable, entry))
+        for entry in (first[0], last[len(last) - 1])
+    ]
+
+
+def digest_of(source: Source, entry: Entry) -> str:
+    """sha256 of an image as a source reads it. One that is bad here is as bad elsewhere."""
+    try:
+        with source.reader() as reader:
+            return hashlib.sha256(read(reader, entry)).hexdigest()
+    except BadImageError as error:
+        return str(error)
 
 
 def worker_count(runtime: ShardRuntime, *, images: int) -> int:

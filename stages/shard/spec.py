@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ByteSize, Field, field_validator, model_validator
 
+from vitctl.errors import UsageError
 from vitctl.formula.family import FormulaConfig
 from vitctl.ingest.folder_layout import LayoutName
 from vitctl.ingest.pixels.policy import AS_IT_IS, PixelPolicy
@@ -19,6 +20,7 @@ from vitctl.job_parts import parsed_part
 from vitctl.places import Place
 from vitctl.settings.config import Config
 from vitctl.stage import Runtime
+from vitctl.workers.ray_address import AddressText
 
 if TYPE_CHECKING:
     from vitctl.ingest.pixels.storage import ImageStorage
@@ -157,8 +159,18 @@ class ShardRuntime(Runtime):
     """`workers`: processes, None takes one a core, 0 works in this very process (nothing then
     survives a crash of the decoder). `max_bad_fraction`: give up above this share of rejects; None
     is a hundredth, or a few of few images. `about`: what a person knows of the dataset, for its
-    `croissant.json`."""
+    `croissant.json`. `ray`: the Ray cluster whose nodes have the workers, None is this machine."""
 
     workers: int | None = Field(None, ge=0)
+    ray: AddressText | None = None
     max_bad_fraction: float | None = Field(None, ge=0, le=1)
     about: About = UNKNOWN
+
+    @model_validator(mode="after")
+    def _workers_elsewhere(self) -> Self:
+        if self.ray is not None and self.workers == 0:
+            raise UsageError(
+                "--workers 0 works in this process, and --ray on other machines",
+                hint="leave one of them out",
+            )
+        return self

@@ -255,6 +255,12 @@ TRACK = _running(
     rare=True,
 )
 WORKERS = _running("workers", "Threads that decode images (default: one per core).", rare=True)
+RAY = Flag(
+    "ray",
+    "Work on the nodes of a Ray cluster: auto, the one of this machine; local, one that is begun "
+    "here; or HOST:PORT (default: this machine without Ray).",
+    metavar="ADDRESS",
+)
 CACHE_DIR = _running(
     "cache_dir",
     "Copy the dataset's files to this local folder and read them there (default: a dataset in a "

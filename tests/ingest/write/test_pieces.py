@@ -14,8 +14,9 @@ from vitctl.ingest.write import pieces
 from vitctl.ingest.write.pieces import cut, gain_from_pieces, write_shards_in_pieces
 from vitctl.ingest.write.shard_plan import Unit
 from vitctl.ingest.write.shard_writer import REPORTS, reader_closed_after, write_shard
-from vitctl.ingest.write.worker_pool import Done, Moving
 from vitctl.places.local import based
+from vitctl.workers.executors import ThisMachine
+from vitctl.workers.task import Done, Moving
 
 STORAGE = ImageStorage(max_pixels=10**6)
 
@@ -55,8 +56,14 @@ def files(path):
     }
 
 
-def backwards(work, tasks, *, workers, setup):
+class Backwards(ThisMachine):
     """The last task is done first, and an image in hand crashes a worker twice."""
+
+    def run(self, work, tasks, *, setup, name_of):
+        return backwards(work, tasks)
+
+
+def backwards(work, tasks):
     yield Moving(0)
     for number in reversed(range(len(tasks))):
         poisoned = {1: "it crashes the decoder"} if number == 2 else {}
@@ -71,7 +78,6 @@ def test_pieces_make_the_shards_and_reports_of_whole_units(
 ):
     source, units = made
     monkeypatch.setattr(pieces, "_MOST_IMAGES", most)
-    monkeypatch.setattr(pieces, "run_tasks", backwards)
     own = cut(units, workers=workers)
     crashed = own[2] if len(own) > 2 and len(own[2].entries) > 1 else None
     whole, joined = folder(tmp_path / "whole"), folder(tmp_path / "joined")
@@ -83,7 +89,11 @@ def test_pieces_make_the_shards_and_reports_of_whole_units(
             work(unit, poisoned=poisoned, begin=lambda position: None)
         events = list(
             write_shards_in_pieces(
-                units, source=source, directory=joined, storage=STORAGE, workers=workers
+                units,
+                source=source,
+                directory=joined,
+                storage=STORAGE,
+                workers=Backwards(workers),
             )
         )
     assert files(tmp_path / "joined") == files(tmp_path / "whole")
@@ -92,13 +102,12 @@ def test_pieces_make_the_shards_and_reports_of_whole_units(
     assert max(event.items for event in events if isinstance(event, Moving)) <= images
 
 
-def test_nothing_is_left_of_pieces_that_were_stopped(tmp_path, made, monkeypatch):
+def test_nothing_is_left_of_pieces_that_were_stopped(tmp_path, made):
     source, units = made
-    monkeypatch.setattr(pieces, "run_tasks", backwards)
     place = folder(tmp_path / "joined")
     with reader_closed_after():
         events = write_shards_in_pieces(
-            units, source=source, directory=place, storage=STORAGE, workers=2
+            units, source=source, directory=place, storage=STORAGE, workers=Backwards(2)
         )
         assert next(events) == Moving(0)
         assert next(events).items > 0

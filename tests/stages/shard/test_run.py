@@ -23,6 +23,8 @@ from tests.data import encoded_images as images
 from tests.data.encoded_images import encode, rgb
 from tests.forking import DECODING, FORKED_WORKERS
 from tests.ingest.pixels.test_convert import TABLE, readers, seen_in_training
+from tests.workers.fake_ray import FakeRay
+from tests.workers.fake_ray import begin as begin_ray
 from vitctl.artifacts import Artifact, Draft, Store
 from vitctl.data.dataset import Dataset
 from vitctl.data.example import decode_example
@@ -827,3 +829,40 @@ def test_lists_as_other_programs_write_them(source, store, tmp_path, encoding):
     info = Dataset.load(shard(source, store, inputs=inputs).path).info
     assert info.classes == ("cat", "bee", "ant")
     assert info.class_titles == ("House cat", "bee", "Ant")
+
+
+def test_shards_of_a_ray_cluster_are_those_of_this_machine(source, store, tmp_path, monkeypatch):
+    """By a cluster in this process; tests/workers/test_ray_cluster.py has a real one."""
+    fake = begin_ray(monkeypatch, FakeRay(losses=1))
+    here = run(ShardConfig(), Inputs(source=source), store=store, runtime=HERE)
+    other, events = Store(tmp_path / "other"), []
+    remote = run(
+        ShardConfig(),
+        Inputs(source=source),
+        store=other,
+        runtime=ShardRuntime(ray="auto"),
+        emit=events.append,
+    )
+    assert fake.actors
+    assert fake.losses == 0
+    assert here.id == remote.id
+    shards = [path for path in here.path.local.iterdir() if "array_record" in path.name]
+    assert shards
+    for path in shards:
+        assert path.read_bytes() == (remote.path.local / path.name).read_bytes()
+
+
+def test_workers_of_a_cluster_are_elsewhere():
+    with pytest.raises(UsageError, match="--workers 0 works in this process"):
+        ShardRuntime(workers=0, ray="auto")
+    with pytest.raises(UsageError, match="no address"):
+        ShardRuntime(ray="somewhere")
+
+
+def test_a_source_that_is_copied_here_first_is_refused_before_a_cluster_works(
+    source, store, tmp_path, monkeypatch
+):
+    begin_ray(monkeypatch, FakeRay())
+    packed = shutil.make_archive(str(tmp_path / "packed"), "gztar", source)
+    with pytest.raises(UsageError, match="read from front to back only"):
+        run(ShardConfig(), Inputs(source=packed), store=store, runtime=ShardRuntime(ray="auto"))

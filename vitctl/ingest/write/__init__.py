@@ -5,7 +5,6 @@ share         how many images of each class are held out
 shard_writer  the work of one shard, from reading to writing
 pieces        few shards made by many workers
 sample        some images of a source, sharded to a folder that goes away
-worker_pool   worker processes that may die
 rejects       images that are left out, and how many of them end the work
 finished      shards that are made, whoever made them
 dataset_part  some shards as an artifact of their own

@@ -28,10 +28,11 @@ from vitctl.ingest.write.shard_writer import (
     set_up_worker,
     shard_file,
 )
-from vitctl.ingest.write.worker_pool import Done, Moving, run_tasks
 from vitctl.places import Place, nofollow
 from vitctl.places.local import LocalPath
 from vitctl.places.scratch import scratch
+from vitctl.workers.executors import Executor
+from vitctl.workers.task import Done, Moving
 
 _NAME = f"{TEMPORARY}piece-"
 # A piece costs a worker a millisecond beside its images; the last ones of a shard should end
@@ -107,15 +108,20 @@ def write_shards_in_pieces(
     source: Source,
     directory: Place,
     storage: ImageStorage,
-    workers: int,
+    workers: Executor,
 ) -> Generator[Done | Moving]:
-    """What `run_tasks` of `write_shard` does and yields, units in their order."""
-    pieces = cut(units, workers=workers)
+    """What `workers` do and yield of `write_shard`, units in their order."""
+    pieces = cut(units, workers=workers.workers)
     with ExitStack() as files:
         folder = files.enter_context(_folder_of_pieces(directory))
         work = functools.partial(write_piece, source=source, folder=folder, storage=storage)
+
+        def name_of(task: int, position: int | None) -> str:
+            piece = pieces[task]
+            return units[piece.unit].name_of(piece.first + (position or 0))
+
         events = files.enter_context(
-            closing(run_tasks(work, pieces, workers=workers, setup=set_up_worker))
+            closing(workers.run(work, pieces, setup=set_up_worker, name_of=name_of))
         )
         joining = _Joining(units, directory=directory, folder=folder, files=files)
         waiting: dict[int, PieceReport] = {}

@@ -29,9 +29,10 @@ from vitctl.ingest.write.shard_writer import (
     set_up_worker,
     write_shard,
 )
-from vitctl.ingest.write.worker_pool import Done, run_tasks
 from vitctl.places.local import LocalPath
 from vitctl.places.scratch import scratch
+from vitctl.workers.local_pool import run_tasks
+from vitctl.workers.task import Done
 
 _IMAGES = 256
 _IMAGES_A_UNIT = 32

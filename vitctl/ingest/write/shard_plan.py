@@ -20,6 +20,7 @@ from vitctl.ingest.columns import NO_SPLIT, Entries, Entry
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.pixels.storage import ImageStorage, compressions_of
 from vitctl.ingest.write.share import ShareOf, shares
+from vitctl.text.quoting import quoted
 
 _TRAIN = SPLITS.index("train")
 _MAX_SHARDS = 100_000  # the file names have five digits
@@ -43,6 +44,14 @@ class Unit(NumberedShard):
     """The work of one shard. The labels of `entries` are the numbers of classes."""
 
     entries: Entries
+
+    def name_of(self, position: int | None) -> str:
+        """How an error names it; `position` is of the image in hand, as far as that is known."""
+        ids = self.entries.ids
+        name = f"shard {self.index} of {self.split}, {quoted(ids[0])} to {quoted(ids[-1])}"
+        if position is None:
+            return name
+        return f"{name}, about {quoted(ids[min(position, len(ids) - 1)])}"
 
 
 @dataclass(frozen=True)

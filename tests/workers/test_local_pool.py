@@ -18,7 +18,8 @@ import pytest
 
 from tests.waiting import PATIENCE_S, until
 from vitctl.errors import DoesNotFitError, InputError, UsageError
-from vitctl.ingest.write.worker_pool import Done, run_tasks
+from vitctl.workers.local_pool import run_tasks
+from vitctl.workers.task import Done
 
 
 def total(task, *, poisoned, begin):
@@ -146,8 +147,8 @@ def test_closing_stops_the_workers():
 
 _ORPHANING = """
 import multiprocessing, os, signal, sys
-from tests.ingest.write.test_worker_pool import {work}, {setup}
-from vitctl.ingest.write.worker_pool import run_tasks
+from tests.workers.test_local_pool import {work}, {setup}
+from vitctl.workers.local_pool import run_tasks
 
 if __name__ == "__main__":
     events = run_tasks({work}, [{task}], workers=1, setup={setup})
@@ -199,8 +200,9 @@ def alive_since(pid):
 
 SCRIPT = """
 import functools, json, sys
-from tests.ingest.write.test_worker_pool import total
-from vitctl.ingest.write.worker_pool import Done, run_tasks
+from tests.workers.test_local_pool import total
+from vitctl.workers.local_pool import run_tasks
+from vitctl.workers.task import Done
 
 print("the program runs", flush=True)
 done = [e.result for e in run_tasks(total, [[1, 2], [3]], workers=2) if isinstance(e, Done)]

@@ -16,16 +16,17 @@ import signal
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from vitctl.errors import DoesNotFitError, UsageError, VitctlError
+from vitctl.workers.task import Done, Moving, Work
 
 # Deaths with the same item in hand before it is called poisoned. Two, because the first may be
 # the kernel's out-of-memory killer and not the item's fault.
@@ -33,32 +34,10 @@ _DEATHS = 2
 _POLL_S = 0.2
 _NOTHING = -1
 _PR_SET_PDEATHSIG = 1
+_ALONE = "--workers 1 needs less memory, --workers 0 works in this process"
 _OF_THE_GROUP = {signal.SIGINT, signal.SIGHUP}
 """Ctrl-C and a closed terminal go to the whole group of processes; the parent decides what they
 mean."""
-
-
-class Work(Protocol):
-    """What a worker does with one task; picklable (a function or a `functools.partial`)."""
-
-    def __call__(
-        self, task: Any, *, poisoned: Mapping[int, str], begin: Callable[[int], None]
-    ) -> Any: ...
-
-
-@dataclass(frozen=True)
-class Done:
-    """A finished task."""
-
-    task: int
-    result: Any
-
-
-@dataclass(frozen=True)
-class Moving:
-    """Items begun so far over the tasks that are in hand; sent now and then."""
-
-    items: int
 
 
 def run_tasks(
@@ -74,9 +53,9 @@ def run_tasks(
         for number, task in enumerate(tasks):
             yield Done(number, work(task, poisoned={}, begin=lambda position: None))
         return
-    pool = _Pool(work, tasks, setup)
+    pool = LocalPool(work, setup)
     try:
-        yield from pool.run(min(workers, len(tasks)))
+        yield from pool.run(tasks, workers=min(workers, len(tasks)))
     finally:
         pool.stop()
 
@@ -91,19 +70,25 @@ class _Worker:
 
 
 @dataclass
-class _Pool:
+class LocalPool:
+    """Worker processes on this machine, which stay from one `run` to the next until `stop`."""
+
     work: Work
-    tasks: Sequence[Any]
-    setup: Callable[[], None] | None
+    setup: Callable[[], None] | None = None
+    alone: str = _ALONE
+    """The hint where workers cannot start."""
+    tasks: Sequence[Any] = ()
     workers: list[_Worker] = field(default_factory=list)
     poisoned: dict[int, dict[int, str]] = field(default_factory=dict)
     deaths: Counter[tuple[int, int]] = field(default_factory=Counter)
 
-    def run(self, workers: int) -> Iterator[Done | Moving]:
-        waiting = list(range(len(self.tasks)))[::-1]
+    def run(self, tasks: Sequence[Any], *, workers: int) -> Iterator[Done | Moving]:
+        """Do the tasks; one run at a time."""
+        self.tasks, self.poisoned, self.deaths = tasks, {}, Counter()
+        waiting = list(range(len(tasks)))[::-1]
         finished = 0
-        self.workers = [self._spawn() for _ in range(workers)]
-        while finished < len(self.tasks):
+        self.workers += [self._spawn() for _ in range(workers - len(self.workers))]
+        while finished < len(tasks):
             for worker in self.workers:
                 if worker.task is None and waiting:
                     self._give(worker, waiting.pop())
@@ -133,30 +118,10 @@ class _Pool:
             worker.process.join()
 
     def _spawn(self) -> _Worker:
-        # spawn: a fork of a process with threads (TensorFlow's, JAX's) may hang.
         context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
         position = _shared_number(context)
-        process = context.Process(
-            target=_serve,
-            args=(theirs, position, self.work, self.setup),
-            kwargs={"parent": os.getpid()},
-            daemon=True,
-        )
-        # Until it ignores them itself; the mask is inherited. What tracks resources comes first:
-        # its start would end the mask.
-        resource_tracker.ensure_running()
-        signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_GROUP)
-        _enter_a_folder()
-        try:
-            with _without_main():
-                process.start()
-        except OSError as error:
-            raise _cannot_start(error.strerror or str(error), 0) from None
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_THE_GROUP)
-        theirs.close()
-        return _Worker(process, ours, position)
+        process, connection = spawned(_serve, position, self.work, self.setup)
+        return _Worker(process, connection, position)
 
     def _give(self, worker: _Worker, task: int) -> None:
         worker.task = task
@@ -175,17 +140,49 @@ class _Pool:
             return
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         if position == _NOTHING:
-            raise _cannot_start(how, code)
+            raise _cannot_start(how, code, hint=self.alone)
         self.poisoned.setdefault(worker.task, {})[position] = f"it crashes the decoder ({how})"
 
 
-def _cannot_start(how: str, code: int) -> VitctlError:
+def spawned(serve: Callable[..., None], *args: Any) -> tuple[Any, Connection]:
+    """A new process that calls `serve(connection, *args, parent=pid)`, and our end of the
+    connection. `serve` begins with `live_under`."""
+    # spawn: a fork of a process with threads (TensorFlow's, JAX's) may hang.
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(
+        target=serve, args=(theirs, *args), kwargs={"parent": os.getpid()}, daemon=True
+    )
+    # Until it ignores them itself; the mask is inherited. What tracks resources comes first:
+    # its start would end the mask.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_GROUP)
+    _enter_a_folder()
+    try:
+        with _without_main():
+            process.start()
+    except OSError as error:
+        raise _cannot_start(error.strerror or str(error), 0) from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_THE_GROUP)
+    theirs.close()
+    return process, ours
+
+
+def live_under(parent: int) -> None:
+    """End with the parent, and leave to it what a signal to the whole group means."""
+    _end_with(parent)
+    for number in _OF_THE_GROUP:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_THE_GROUP)
+
+
+def _cannot_start(how: str, code: int, *, hint: str = _ALONE) -> VitctlError:
     """Of no item's fault: too little memory for another interpreter, or one that cannot be read."""
     sentence = f"worker processes cannot start ({how})"
-    alone = "--workers 1 needs less memory, --workers 0 works in this process"
     if code == -signal.SIGKILL:
-        return DoesNotFitError(f"{sentence}: it is what a system short of memory does", hint=alone)
-    return UsageError(f"{sentence}; each runs {sys.executable}", hint=alone)
+        return DoesNotFitError(f"{sentence}: it is what a system short of memory does", hint=hint)
+    return UsageError(f"{sentence}; each runs {sys.executable}", hint=hint)
 
 
 @contextmanager
@@ -259,10 +256,7 @@ def _serve(
     parent: int,
 ) -> None:
     """A worker's life: tasks in, results out, until the parent closes the pipe or is gone."""
-    _end_with(parent)
-    for number in _OF_THE_GROUP:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_THE_GROUP)
+    live_under(parent)
     if setup is not None:
         setup()
 

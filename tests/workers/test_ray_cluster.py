@@ -1,0 +1,83 @@
+"""A real Ray cluster of two nodes on this machine. Slow: Ray needs a minute to start."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import signal
+
+import pytest
+
+from stages.shard.run import run
+from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
+from vitctl.artifacts import Store
+from vitctl.events import Note
+from vitctl.places.local import based
+from vitctl.workers.executors import executor
+from vitctl.workers.task import Done
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Ends its own processes alone; `ray stop` would end every Ray process of the machine."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    # Ray gives a node half a minute to start, with a dashboard that is too little here.
+    head = {"num_cpus": 1, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        cluster.add_node(num_cpus=1)
+        yield cluster.address
+    finally:
+        cluster.shutdown()
+
+
+def files(artifact):
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in artifact.path.local.iterdir()
+        if "array_record" in path.name
+    }
+
+
+def test_shards_of_two_nodes_are_those_of_one_machine(address, tmp_path):
+    pytest.importorskip("sklearn")
+    events, made = [], []
+    for name, runtime in (
+        ("here", ShardRuntime(workers=0)),
+        ("remote", ShardRuntime(ray=address)),
+    ):
+        store = Store(tmp_path / name)
+        inputs = Inputs(source="digits")
+        made.append(run(ShardConfig(), inputs, store=store, runtime=runtime, emit=events.append))
+    assert any("2 nodes, 2 cores" in event.text for event in events if isinstance(event, Note))
+    here, remote = made
+    assert (here.id, files(here)) == (remote.id, files(remote))
+    assert len(files(here)) > 0
+
+
+def lose_worker_once(task, *, poisoned, begin, mark):
+    """The parent of a worker process is the actor of Ray."""
+    begin(0)
+    if task == 1 and not os.path.exists(mark):
+        with open(mark, "w"):
+            pass
+        os.kill(os.getppid(), signal.SIGKILL)
+    return 2 * task
+
+
+def test_the_work_of_a_killed_worker_is_done_again(address, tmp_path):
+    work = functools.partial(lose_worker_once, mark=str(tmp_path / "mark"))
+    events = []
+    with (
+        executor(address, here=0, most=None, emit=events.append) as cluster,
+        cluster.admitted(based(tmp_path), list, emit=events.append),
+    ):
+        done = [event for event in cluster.run(work, range(4)) if isinstance(event, Done)]
+    assert sorted((event.task, event.result) for event in done) == [(0, 0), (1, 2), (2, 4), (3, 6)]
+    assert [event.text for event in events if "a worker was lost" in event.text]
+    assert (tmp_path / "mark").exists()

@@ -1,0 +1,37 @@
+"""What workers are given and what comes back, whoever runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+NameOf = Callable[[int, int | None], str]
+"""(task, position of the item in hand or None) -> how an error names the work."""
+
+
+class Work(Protocol):
+    """What a worker does with one task; picklable (a function or a `functools.partial`).
+
+    `poisoned` items (position -> reason) ended workers before and are not touched;
+    `begin(position)` is called before each item.
+    """
+
+    def __call__(
+        self, task: Any, *, poisoned: Mapping[int, str], begin: Callable[[int], None]
+    ) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished task."""
+
+    task: int
+    result: Any
+
+
+@dataclass(frozen=True)
+class Moving:
+    """Items begun so far over the tasks that are in hand; sent now and then."""
+
+    items: int
