@@ -16,7 +16,7 @@ def totals(plan: SweepPlan) -> dict[str, str]:
     """What all of it takes."""
     rows, trunks = len(plan.runs), len(plan.trunks)
     shared = sum(trunk.is_shared for trunk in plan.trunks)
-    values = {"runs": f"{rows} rows of a table, from {_trunks(trunks, shared, rows)}"}
+    values = {"runs": f"{plural(rows, 'row')} of a table, from {_trunks(trunks, shared, rows)}"}
     if plan.part is not None:
         values["part"] = f"{plan.part} of the grid"
     for search in plan.searches:
