@@ -174,7 +174,8 @@ def test_a_recipe_that_does_not_exist_is_answered_with_all():
 
 @pytest.mark.slow
 def test_it_learns_where_the_usual_recipe_stays_near_chance(tmp_path):
-    """Two trainings of a minute each, as a newcomer's 320 letters are not learned in less."""
+    """Two trainings of a minute each, as letters are not learned in less: 57 and 26 % measured, at
+    a chance of 12.5."""
     from stages import api
     from tests.bench.first_hour import draw_letters
 
@@ -192,6 +193,6 @@ def test_it_learns_where_the_usual_recipe_stays_near_chance(tmp_path):
         )
         return api.evaluate(checkpoint, data=data, store=tmp_path / "store").summary["top1"]
 
-    steps = 3_000
-    assert top1(recipe="little", steps=steps) > 0.5
-    assert top1(recipe="small", steps=16 * steps // 40) < 0.35  # as many images; chance is 12.5 %
+    steps = 1_500
+    assert top1(recipe="little", steps=steps) > 0.4
+    assert top1(recipe="small", steps=16 * steps // 40) < 0.35  # as many images
