@@ -99,6 +99,17 @@ def test_what_is_read_at_the_start_cannot_be_given_to_a_fork():
     assert "JAX_ENABLE_X64 is read at the start" in done.stderr
 
 
+def test_a_process_that_sets_it_for_itself_has_a_server_that_begins_with_it(monkeypatch):
+    """As `tests.kills` does, which may run below a worker of pytest-xdist."""
+    code = "import os; print(os.environ.get('JAX_ENABLE_X64'))"
+    before = os.environ.get("JAX_ENABLE_X64")
+    for value in ("1", "0"):
+        monkeypatch.setenv("JAX_ENABLE_X64", value)
+        assert run(code, preload=BARE, check=True).stdout.decode() == f"{value}\n"
+    monkeypatch.undo()
+    assert run(code, preload=BARE, check=True).stdout.decode() == f"{before}\n"
+
+
 def test_devices_are_those_of_the_fork_and_tensorflow_is_not_imported():
     code = "import jax, sys; print(jax.device_count(), 'tensorflow' in sys.modules)"
     flags = "--xla_force_host_platform_device_count=3"

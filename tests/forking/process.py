@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.forking import client
+from tests.forking.server import read_at_start
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "from stages.app import main; main()"
@@ -161,10 +162,16 @@ def shell_command(code: str, *, preload: Sequence[str]) -> str:
     return shlex.join([*program, str(os.getpid()), code])
 
 
-@cache
 def _server(preload: tuple[str, ...]) -> str:
-    """The path of its socket. It lives as long as a test process that has called this."""
-    name = hashlib.sha256(repr(preload).encode()).hexdigest()[:8]
+    """The path of its socket. It lives as long as a test process that has called this. A process
+    that sets what is read at the start for itself (`tests.kills`, below a worker of pytest-xdist)
+    has a server of its own."""
+    return _server_beginning_with(preload, read_at_start(os.environ))
+
+
+@cache
+def _server_beginning_with(preload: tuple[str, ...], variables: tuple[tuple[str, str], ...]) -> str:
+    name = hashlib.sha256(repr((preload, variables)).encode()).hexdigest()[:8]
     folder = Path(tempfile.gettempdir()) / f"vitctl-forks-{_RUN}-{name}"
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / "socket"

@@ -18,6 +18,7 @@ import socket
 import sys
 import types
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,15 @@ SET_BY_VITCTL = {
 """What vitctl sets for libraries, in whichever test process runs such code first, and what that
 process passes on. A new command begins without them and sets them itself where it needs to."""
 _PATIENCE_S = 60
+
+
+def read_at_start(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The variables that a fork would read too late, without those that vitctl sets."""
+    return tuple(
+        (name, value)
+        for name, value in sorted(environment.items())
+        if _READ_AT_START.match(name) and SET_BY_VITCTL.get(name) != value
+    )
 
 
 class _Server:
