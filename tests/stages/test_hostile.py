@@ -39,8 +39,9 @@ COMMANDS = {
     "evaluate": ("evaluate", "--from", "cooled", "--force"),
     "replay": ("replay", "--from", "adam", "--step", "3"),
 }
-SENTENCES = {2, 3, 4, 6}
-"""Exit codes of refusals: usage, input, not found, does not fit."""
+SENTENCES = {2, 3, 4, 5, 6}
+"""Exit codes of refusals: usage, input, not found, conflict (a run whose settings were edited is
+another one, in the folder of the first), does not fit."""
 
 
 @pytest.fixture(scope="module")
