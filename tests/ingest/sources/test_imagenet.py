@@ -13,7 +13,6 @@ from tests.ingest.sources import miniature_imagenet as mini
 from tests.ingest.trees.test_tar import spooled
 from vitctl.errors import InputError, NotFoundError, VitctlError
 from vitctl.ingest.choices import Choices
-from vitctl.ingest.sources import imagenet_truth
 from vitctl.ingest.sources.imagenet import list_imagenet
 from vitctl.ingest.sources.imagenet_files import ImageNetFiles
 from vitctl.ingest.sources.imagenet_truth import read_devkit, read_kaggle
@@ -176,22 +175,3 @@ def test_garbled_tables_are_refused_in_a_sentence(tmp_path_factory, data):
     except VitctlError:
         return
     assert set(kit.classes.values()) <= set(kit.titles)
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import os; os.abort()",
-        "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**32,) * 2); bytes(2**40)",
-        "print('[[1, 2]]')",
-        "print('no JSON')",
-        "import time; time.sleep(60)",
-    ],
-    ids=["crash", "memory", "other rows", "other text", "endless"],
-)
-def test_a_reader_of_matlabs_files_that_fails_is_a_sentence(tmp_path, monkeypatch, code):
-    monkeypatch.setattr(imagenet_truth, "_READ_SYNSETS", code)
-    if "sleep" in code:
-        monkeypatch.setattr(imagenet_truth, "_PATIENCE_S", 0.2)
-    with pytest.raises(InputError, match="is not the list of classes"):
-        read_devkit(mini.devkit(tmp_path / "kit.tar.gz"))

@@ -395,6 +395,22 @@ def test_a_damaged_file_of_matlab_is_said(data, tmp_path):
     assert listed(tmp_path).classes == ["jpg"]
 
 
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_a_list_that_is_named_and_empty_is_refused(tmp_path, text):
+    """Else its split would be missing, without a word."""
+    makers.dtd(tmp_path, partitions=1)
+    (tmp_path / "labels/train1.txt").write_text(text)
+    with pytest.raises(InputError, match=r"train1\.txt is empty"):
+        with_labels(tmp_path, tmp_path / "labels/{train,val,test}1.txt")
+
+
+def test_a_list_beside_a_named_one_that_names_no_image_is_said(tmp_path):
+    makers.cub200(tmp_path)
+    (tmp_path / "images.txt").write_text("x y\n")
+    with pytest.raises(InputError, match=r"images\.txt is no list of images in .*: no line of it"):
+        with_labels(tmp_path, tmp_path / "image_class_labels.txt")
+
+
 def test_lists_that_are_named_and_missing_or_of_other_images(tmp_path):
     makers.dtd(tmp_path, partitions=1)
     with pytest.raises(NotFoundError):

@@ -153,10 +153,14 @@ def listed(
         if 2 * _images(one) > len(one.rows) and _images(one) * 10 >= 9 * int((one.rows >= 0).sum()):
             matched.append(one)
         elif strict:
-            first = ways[0].images[0]
+            named = (
+                f"{_images(one):,} of its {len(one.rows):,} lines name one "
+                f"({ways[0].images[0]}, for one)"
+                if ways[0].images
+                else "no line of it can be one of a list"
+            )
             raise InputError(
-                f"{one.path} is no list of images in {shown}: {_images(one):,} of its "
-                f"{len(one.rows):,} lines name one ({first}, for one)",
+                f"{one.path} is no list of images in {shown}: {named}",
                 hint="each line begins with the path of an image, as it lies below the source",
             )
     kinds = _kinds(matched)

@@ -76,6 +76,11 @@ def read_lists(paths: Sequence[Path], *, source: Path, given: str) -> NamedLists
             mats[name] = _mat(path, label=label)
         elif path.suffix.lower() in (".txt", ".lst", ".list", ""):
             texts[name] = read_text(path, label=label)
+            if not any(line.strip() for _, line in texts[name].numbered()):
+                raise InputError(
+                    f"{label} is empty: it names no image",
+                    hint="leave it out, or write it again",
+                )
         else:
             raise InputError(
                 f"{label} is no list of images",

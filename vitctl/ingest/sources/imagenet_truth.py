@@ -12,20 +12,20 @@ from __future__ import annotations
 import csv
 import os
 import re
-import subprocess
-import sys
 import tarfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError
+from vitctl.ingest.reading.matlab import read_mat
 from vitctl.ingest.trees.zip import read_members
 from vitctl.ingest.trees.zip_members import is_zip_file
 from vitctl.text.quoting import quoted
-from vitctl.text.strict_json import StrictJSONError, loads
 from vitctl.text.textfiles import decode, read_bytes
 
 _META = "meta.mat"
@@ -54,10 +54,7 @@ class Truth:
 
 
 def read_devkit(path: Path) -> Truth:
-    """The development kit of ILSVRC-2012. Raises `NotFoundError`, or `InputError` for another file.
-
-    MATLAB's file is parsed by SciPy, which builds arrays from it and runs no code of it.
-    """
+    """The development kit of ILSVRC-2012. Raises `NotFoundError`, `InputError` for another file."""
     files = (_in_folder if path.is_dir() else _in_tar)(path, (_META, _GROUND_TRUTH))
     for name in (_META, _GROUND_TRUTH):
         if name not in files:
@@ -80,25 +77,15 @@ def read_devkit(path: Path) -> Truth:
 
 
 def _synsets(data: bytes, *, label: str) -> tuple[dict[int, str], dict[str, str]]:
-    """ILSVRC2012_ID -> WordNet id of the classes without others below them; id -> words.
-
-    SciPy's reader can crash or ask for any memory where bytes are damaged (seen with 1.17), so it
-    runs in a process of its own.
-    """
+    """ILSVRC2012_ID -> WordNet id of the classes without others below them; id -> words."""
     try:
-        answer = subprocess.run(
-            [sys.executable, "-c", _READ_SYNSETS],
-            input=data,
-            capture_output=True,
-            timeout=_PATIENCE_S,
-            check=True,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-        )
+        table = np.atleast_1d(read_mat(data, label=label, most_bytes=_MOST_BYTES)["synsets"])
         rows = [
-            (int(number), str(wnid), str(synonyms))
-            for number, wnid, synonyms in loads(answer.stdout)
+            (int(row["ILSVRC2012_ID"]), str(row["WNID"]), str(row["words"]))
+            for row in table
+            if not int(row["num_children"])
         ]
-    except (subprocess.SubprocessError, StrictJSONError, ValueError, TypeError):
+    except (InputError, KeyError, IndexError, ValueError, TypeError):
         raise InputError(
             f"{label} is not the list of classes that it should be",
             hint="download the development kit again; its md5 is fa75699e90414af021442c21a62c3abf",
@@ -108,20 +95,6 @@ def _synsets(data: bytes, *, label: str) -> tuple[dict[int, str], dict[str, str]
     if wrong is not None:
         raise InputError(f"{label} has a class {quoted(wrong)}, which is no WordNet id")
     return wnids, {wnid: _one_line(text) for _, wnid, text in rows}
-
-
-_PATIENCE_S = 120
-_READ_SYNSETS = """
-import io, json, resource, sys
-from scipy.io import loadmat
-resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
-resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-table = loadmat(io.BytesIO(sys.stdin.buffer.read()), squeeze_me=True)["synsets"].ravel()
-json.dump([
-    (int(row["ILSVRC2012_ID"]), str(row["WNID"]), str(row["words"]))
-    for row in table if not int(row["num_children"])
-], sys.stdout)
-"""
 
 
 def read_kaggle(path: Path) -> Truth:
