@@ -137,7 +137,7 @@ OTHERS = {
     "dng": (encode(rgb(), "TIFF", tiffinfo={50706: b"\1\4\0\0"}), "camera raw"),
     "appledouble": (b"\0\x05\x16\x07\0\2\0\0Mac OS X" + bytes(40), "macOS"),
     "zeros": (bytes(5000), "nothing but zero bytes"),
-    "no bytes": (b"", "an empty file"),
+    "no bytes": (b"", "an empty file|file is empty"),
     "numpy": (b"\x93NUMPY\1\0", "NumPy"),
     "noise": (bytes(range(128, 256)) * 20, "not an image of a known format"),
     "12-bit jpeg": (
