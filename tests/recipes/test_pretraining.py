@@ -175,6 +175,12 @@ def test_a_custom_shape_is_not_compared_with_a_published_one():
     assert not any("is not s/16" in note for note in resolved("S16", DIGITS, model=CUSTOM)[1])
 
 
+def test_a_model_that_nobody_named_is_not_told_from_another():
+    cfg, notes = resolved(None, DIGITS)
+    assert cfg.name == "S/16"
+    assert not any("is not s/16" in note for note in notes)
+
+
 def test_a_name_of_the_user_s_own_needs_a_size_beside_it():
     assert pretraining.size_of(None, {"name": "birds", "model": CUSTOM}) is None
     assert pretraining.size_of(None, {"name": "B16", "model": CUSTOM}) == "B16"

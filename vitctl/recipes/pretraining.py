@@ -138,7 +138,8 @@ def resolve(
     rules = load(recipe)
     named = variants.parse(model or rules.model)
     size = named.variant
-    if not custom and (twin := variants.case_twin(model or rules.model)) is not None:
+    # Of the recipe's own model nobody has mistaken the name.
+    if model is not None and not custom and (twin := variants.case_twin(model)) is not None:
         notes.append(twin)
     notes.append(f"recipe {recipe} ({reason}): {rules.title}")
     if model is None and not custom and rules.model != load("small").model:
