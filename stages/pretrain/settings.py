@@ -67,9 +67,17 @@ def resolve(
     resolved.announce(emit)
     requested = recipe is not None or at(overrides.tree(), "recipe") is not None
     slow = None if requested else few_images.before_training(resolved.cfg, inputs.dataset)
-    if slow is not None:
+    if slow is not None and not _is_done(resolved.cfg, inputs, store=store, runtime=runtime):
         emit(Caution(slow))
     return resolved.cfg, inputs
+
+
+def _is_done(cfg: TrainConfig, inputs: Inputs, *, store: Store, runtime: TrainRuntime) -> bool:
+    """Whether the store answers already, so that no time is spent."""
+    if runtime.force:
+        return False
+    recipe = recipe_of(cfg, inputs)
+    return store.earlier_result(recipe, cfg.steps, name="any", out=runtime.out) is not None
 
 
 def _further(

@@ -8,12 +8,14 @@ import pytest
 
 from stages.pretrain import run as pretrain_stage
 from stages.pretrain import settings as pretrain_settings
-from stages.pretrain.spec import Inputs
+from stages.pretrain.spec import Inputs, recipe_of
 from tests import made
-from tests.artifacts.making import dataset_summary
+from tests.artifacts.making import checkpoint_summary, dataset_summary
 from vitctl.artifacts import Store
+from vitctl.artifacts.provenance import now
+from vitctl.checkpoints import arrays
 from vitctl.errors import UsageError
-from vitctl.events import Caution, Next
+from vitctl.events import Caution, Next, silent
 from vitctl.recipes import few_images, pretraining
 from vitctl.recipes.pretraining import ImageFacts
 from vitctl.settings.overrides import Overrides, build
@@ -107,11 +109,10 @@ def test_nobody_is_told_of_it_for_synthetic_images_or_an_unknown_number():
     assert few_images.command(cfg, unknown) is None
 
 
-def cautions_before(tmp_path, monkeypatch, *, recipe=None, settings=None):
-    """Of the settings of a run that a command resolves."""
+def resolved_before(tmp_path, monkeypatch, emit, *, recipe=None, settings=None, force=False):
+    """The settings and inputs of a run, as a command resolves them."""
     monkeypatch.setattr(pretraining, "images_of", lambda artifact, *, split: LETTERS)
-    events = []
-    pretrain_settings.resolve(
+    return pretrain_settings.resolve(
         Overrides(settings=from_keys({"precision": "float32"} | (settings or {}))),
         model=None,
         recipe=recipe,
@@ -121,9 +122,14 @@ def cautions_before(tmp_path, monkeypatch, *, recipe=None, settings=None):
         ),
         mock=False,
         store=Store(tmp_path),
-        runtime=TrainRuntime(),
-        emit=events.append,
+        runtime=TrainRuntime(force=force),
+        emit=emit,
     )
+
+
+def cautions_before(tmp_path, monkeypatch, **given):
+    events = []
+    resolved_before(tmp_path, monkeypatch, events.append, **given)
     return [event.text for event in events if isinstance(event, Caution)]
 
 
@@ -134,6 +140,20 @@ def test_before_the_time_is_spent(tmp_path, monkeypatch):
     assert cautions_before(tmp_path, monkeypatch, recipe="small") == []
     assert cautions_before(tmp_path, monkeypatch, recipe="little") == []
     assert cautions_before(tmp_path, monkeypatch, settings={"recipe": "small"}) == []
+
+
+def test_no_time_is_spent_where_the_store_has_the_result(tmp_path, monkeypatch):
+    cfg, inputs = resolved_before(tmp_path, monkeypatch, silent)
+    with Store(tmp_path).open_run(recipe_of(cfg, inputs), name="letters") as draft:
+        assert len(cautions_before(tmp_path, monkeypatch)) == 1  # begun, not finished
+        (draft.empty_place(cfg.steps) / "position.json").write_text("{}")
+        summary = checkpoint_summary(cfg.steps)
+        draft.publish(cfg.steps, summary=summary, started=now(), volatile=arrays.VOLATILE)
+        draft.result(cfg.steps)
+    assert cautions_before(tmp_path, monkeypatch) == []
+    # Another run, and the same one anew, take time.
+    assert len(cautions_before(tmp_path, monkeypatch, settings={"seed": 1})) == 1
+    assert len(cautions_before(tmp_path, monkeypatch, force=True)) == 1
 
 
 @pytest.mark.parametrize(
