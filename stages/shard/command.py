@@ -105,7 +105,11 @@ _SETTINGS = (
 )
 _RUNNING = (
     flags.MAX_BAD_FRACTION,
-    Flag("workers", "Worker processes on this machine (default: one per core)."),
+    Flag(
+        "workers",
+        "Worker processes on this machine, or with --ray the most on all nodes of the cluster "
+        "(default: one per core).",
+    ),
     flags.RAY,
     *flags.ABOUT,
 )
