@@ -8,6 +8,7 @@ preview   --dry-run: a source, a sample of it, and what all of it takes
 answer    what --dry-run answers, as one value
 preview_text  its words, for people
 run       listing -> plan -> shards -> description -> artifact
+nodes     whether the nodes of a Ray cluster can do it
 shards    a plan of shards -> shards, by worker processes
 source    the source as it was understood, its classes and their titles
 formula   formula images: the set that its options name

@@ -12,6 +12,7 @@ import numpy as np
 
 from stages.shard.announce import announce_part, announce_plan, announce_source
 from stages.shard.answer import ClassCounts, Estimate, Preview, SampledImages
+from stages.shard.nodes import check_has_work, check_nodes
 from stages.shard.planning import SourcePlan, earlier_artifact, plan
 from stages.shard.shards import DECODING, worker_count
 from stages.shard.source import own_places
@@ -33,7 +34,6 @@ from vitctl.pixels.header import open_image, read_header
 from vitctl.places import place
 from vitctl.places.local import based
 from vitctl.workers.executors import executor
-from vitctl.workers.ray_address import check_reachable
 
 PICTURE = ".png"
 _PICTURED = 48
@@ -60,7 +60,7 @@ def preview(
     """Look at `inputs.source`: list it, shard a sample to a folder that goes away, and draw the
     sample to the file `picture`, if that is given."""
     check_picture(picture, force=runtime.force)
-    check_reachable(runtime.ray)
+    check_has_work(inputs, runtime)
     events: list[Event] = []
     planned = plan(cfg, inputs, own=own_places(store, runtime), emit=events.append)
     listing = planned.listing
@@ -77,12 +77,15 @@ def preview(
     if planned.part is not None:
         announce_part(planned.part, own, of=units, emit=events.append)
     finished = None if inputs.rehash or inputs.virtual else _finished(planned, store, runtime)
+    # What is finished is found, whether or not the cluster still runs.
+    ray = runtime.ray if finished is None or runtime.force else None
+    check_nodes(ray, listing.source)
     sample = estimate = drawn = None
     if not inputs.virtual or picture is not None:
         require_tensorflow(to=DECODING)
         # The sample is taken here; only how many workers there are is asked of a cluster.
         here = worker_count(runtime, images=sum(len(unit.entries) for unit in own))
-        with executor(runtime.ray, here=here, most=runtime.workers, emit=events.append) as pool:
+        with executor(ray, here=here, most=runtime.workers, emit=events.append) as pool:
             workers = pool.workers
         with sampled(
             listing.entries.relabelled(planned.numbers),

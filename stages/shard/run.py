@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from stages.shard.announce import announce_part, announce_plan, announce_source
+from stages.shard.nodes import check_has_work
 from stages.shard.planning import earlier_artifact, plan
 from stages.shard.shards import DECODING, make_shards
 from stages.shard.source import (
@@ -37,7 +38,6 @@ from vitctl.ingest.write.publishing import (
     warn_of_untold,
 )
 from vitctl.signals import Stop, raise_if_asked, unless_owned
-from vitctl.workers.ray_address import check_reachable
 
 
 def run(
@@ -49,12 +49,12 @@ def run(
     emit: Emit = silent,
 ) -> Artifact:
     """Shard `inputs.source` and return the dataset; found, continued or made anew."""
+    check_has_work(inputs, runtime)
     if inputs.virtual:
         assert inputs.formula is not None
         return describe(inputs.formula, store=store, runtime=runtime, emit=emit)
 
     # ---- What there is
-    check_reachable(runtime.ray)
     own = own_places(store, runtime)
     planned = plan(cfg, inputs, own=own, emit=emit)
     listing, cfg, classes = planned.listing, planned.cfg, planned.classes

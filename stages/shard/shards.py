@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.shard.nodes import check_nodes
 from stages.shard.spec import ShardConfig, ShardRuntime
 from vitctl.artifacts import Draft
 from vitctl.artifacts.files import TEMPORARY
@@ -79,9 +80,11 @@ def make_shards(
     meter.done = meter.before = meter.total - sum(len(units[i].entries) for i in todo)
     meter.rejected = sum(report.bad for report in reports.values() if report is not None)
     allowed = allowed_rejects(runtime.max_bad_fraction, total=images)
+    ray = runtime.ray if todo else None
+    check_nodes(ray, source)
     with (
         executor(
-            runtime.ray if todo else None,
+            ray,
             here=worker_count(runtime, images=meter.total - meter.done),
             most=runtime.workers,
             emit=emit,

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from pydantic import ValidationError
 
 from stages import api
+from stages.shard.preview import preview
 from stages.shard.run import run
 from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
 from tests import forking
@@ -33,6 +35,7 @@ from vitctl.data.sheet import sheet
 from vitctl.data.verify import check_records
 from vitctl.errors import DoesNotFitError, InputError, NotFoundError, UsageError
 from vitctl.events import Caution, Note, Settings
+from vitctl.formula.family import FormulaConfig
 from vitctl.ingest.trees import own_output
 from vitctl.ingest.write import shard_writer as shards_module
 from vitctl.pixels.header import BadImageError
@@ -850,6 +853,33 @@ def test_shards_of_a_ray_cluster_are_those_of_this_machine(source, store, tmp_pa
     assert shards
     for path in shards:
         assert path.read_bytes() == (remote.path.local / path.name).read_bytes()
+
+
+def test_what_is_finished_needs_no_cluster(source, store, tmp_path, monkeypatch):
+    """Nothing listens at the port: a socket that is bound, and not more, has it."""
+    begin_ray(monkeypatch, FakeRay())
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        gone = ShardRuntime(ray=f"127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(NotFoundError, match="there is no Ray cluster"):
+            run(ShardConfig(), Inputs(source=source), store=store, runtime=gone)
+        assert not store.root.exists()
+        with pytest.raises(NotFoundError, match="there is no Ray cluster"):
+            preview(ShardConfig(), Inputs(source=source), store=store, runtime=gone)
+        made = run(ShardConfig(), Inputs(source=source), store=store, runtime=HERE)
+        again = run(ShardConfig(), Inputs(source=source), store=store, runtime=gone)
+        assert again.path == made.path
+        monkeypatch.setattr("stages.shard.preview.worker_count", lambda runtime, images: 0)
+        previewed = preview(ShardConfig(), Inputs(source=source), store=store, runtime=gone)
+        assert previewed.finished == str(made.path)
+
+
+@pytest.mark.parametrize("command", [run, preview])
+def test_a_cluster_that_would_have_nothing_to_do_is_refused(command, store):
+    inputs = Inputs(source="formula", formula=FormulaConfig(), virtual=True)
+    with pytest.raises(UsageError, match=r"--ray auto .* --virtual stores none") as raised:
+        command(ShardConfig(), inputs, store=store, runtime=ShardRuntime(ray="auto"))
+    assert raised.value.hint == "leave one of them out"
 
 
 def test_workers_of_a_cluster_are_elsewhere():

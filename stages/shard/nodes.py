@@ -1,0 +1,25 @@
+"""Whether the nodes of a Ray cluster can do the work, asked before one is joined or begun."""
+
+from __future__ import annotations
+
+from stages.shard.spec import Inputs, ShardRuntime
+from vitctl.errors import UsageError
+from vitctl.ingest.listing import Source
+from vitctl.workers.ray_address import check_reachable
+
+
+def check_has_work(inputs: Inputs, runtime: ShardRuntime) -> None:
+    """Raise UsageError where a cluster is named, and nothing is made that it could do."""
+    if inputs.virtual and runtime.ray is not None:
+        raise UsageError(
+            f"--ray {runtime.ray} divides the making of images, and --virtual stores none",
+            hint="leave one of them out",
+        )
+
+
+def check_nodes(ray: str | None, source: Source) -> None:
+    """Raise where nodes of the cluster at `ray` could not read the source, or nothing is there;
+    None is no cluster."""
+    if ray is None:
+        return
+    check_reachable(ray)
