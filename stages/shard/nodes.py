@@ -5,7 +5,12 @@ from __future__ import annotations
 from stages.shard.spec import Inputs, ShardRuntime
 from vitctl.errors import UsageError
 from vitctl.ingest.listing import Source
+from vitctl.ingest.trees.tar import TarsInOrder
 from vitctl.workers.ray_address import check_reachable
+
+_UNPACK = "unpack the archive where all nodes see it"
+# Unpacked files of pixels and tables are as little read at random as packed ones.
+_CONVERT = "convert it to a folder or a plain tar of image files where all nodes see it"
 
 
 def check_has_work(inputs: Inputs, runtime: ShardRuntime) -> None:
@@ -22,4 +27,11 @@ def check_nodes(ray: str | None, source: Source) -> None:
     None is no cluster."""
     if ray is None:
         return
+    if source.access != "random":
+        way = _UNPACK if isinstance(source, TarsInOrder) else _CONVERT
+        raise UsageError(
+            "this source is read from front to back only, by way of a copy in TMPDIR, which other "
+            "nodes do not see",
+            hint=f"{way}, or leave out --ray; --part divides the work without a cluster",
+        )
     check_reachable(ray)

@@ -17,7 +17,7 @@ from stages.shard.nodes import check_nodes
 from stages.shard.spec import ShardConfig, ShardRuntime
 from vitctl.artifacts import Draft
 from vitctl.artifacts.files import TEMPORARY
-from vitctl.errors import DoesNotFitError, InterruptedRun, UsageError
+from vitctl.errors import DoesNotFitError, InterruptedRun
 from vitctl.events import Emit, Note, Progress
 from vitctl.hardware.machine import available_cores
 from vitctl.ingest.columns import Entry, largest_in_words
@@ -162,13 +162,6 @@ def _readable(
     """The source, which workers read at random. Room on the disk is looked for first."""
     _check_space(draft.path, units, workers.workers, cfg=cfg)
     entries = [unit.entries for unit in units]
-    if not workers.is_here and source.access != "random" and units:
-        raise UsageError(
-            "this source is read from front to back only, by way of a copy in TMPDIR, which other "
-            "nodes do not see",
-            hint="unpack or decompress it where all nodes see it, or leave out --ray; --part "
-            "divides the work, too",
-        )
     with at_random(source, entries, largest=cfg.storage.largest_file, emit=emit) as readable:
         yield readable
 

@@ -889,10 +889,19 @@ def test_workers_of_a_cluster_are_elsewhere():
         ShardRuntime(ray="somewhere")
 
 
+@pytest.mark.parametrize("command", [run, preview])
+@pytest.mark.parametrize(("kind", "way"), [("packed", "unpack the"), ("pixels", "convert it to")])
 def test_a_source_that_is_copied_here_first_is_refused_before_a_cluster_works(
-    source, store, tmp_path, monkeypatch
+    source, store, tmp_path, monkeypatch, kind, way, command
 ):
-    begin_ray(monkeypatch, FakeRay())
-    packed = shutil.make_archive(str(tmp_path / "packed"), "gztar", source)
-    with pytest.raises(UsageError, match="read from front to back only"):
-        run(ShardConfig(), Inputs(source=packed), store=store, runtime=ShardRuntime(ray="auto"))
+    begin_ray(monkeypatch, FakeRay(unreachable=AssertionError("it is joined")))
+    if kind == "packed":
+        given = shutil.make_archive(str(tmp_path / "packed"), "gztar", source)
+    else:
+        given = str(tmp_path / "pixels.npz")
+        pixels = np.arange(4 * 8 * 8, dtype=np.uint8).reshape(4, 8, 8)
+        np.savez(given, x_train=pixels, y_train=np.arange(4) % 2)
+    with pytest.raises(UsageError, match="read from front to back only") as raised:
+        command(ShardConfig(), Inputs(source=given), store=store, runtime=ShardRuntime(ray="auto"))
+    assert raised.value.hint.startswith(way)
+    assert not store.root.exists()
