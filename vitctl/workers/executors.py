@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from vitctl.events import Emit
 from vitctl.places import Place
 from vitctl.workers import local_pool
-from vitctl.workers.ray_messages import Share
 from vitctl.workers.task import Done, Moving, NameOf, Work
 from vitctl.workers.visibility import Proof
 
@@ -74,9 +73,7 @@ class ThisMachine:
 
 
 @contextmanager
-def executor(
-    ray: str | None, *, here: int, most: int | None, share: Share = "core", emit: Emit
-) -> Iterator[Executor]:
+def executor(ray: str | None, *, here: int, most: int | None, emit: Emit) -> Iterator[Executor]:
     """Workers of the Ray cluster at the address `ray`, at most so many, or so many `here`.
 
     Raises NotFoundError where the cluster is not there, UsageError where this machine or one of
@@ -87,5 +84,5 @@ def executor(
         return
     from vitctl.workers.ray_cluster import connected
 
-    with connected(ray, most=most, share=share, emit=emit) as cluster:
+    with connected(ray, most=most, emit=emit) as cluster:
         yield cluster

@@ -25,7 +25,7 @@ from vitctl.text.quantities import first_few
 from vitctl.workers import ray_messages as messages
 from vitctl.workers.local_pool import spawned
 from vitctl.workers.ray_address import LOCAL, RayAddress, check_reachable, parsed
-from vitctl.workers.ray_messages import Node, Share
+from vitctl.workers.ray_messages import Node
 from vitctl.workers.task import Done, Moving, NameOf, Work
 from vitctl.workers.visibility import (
     Proof,
@@ -42,10 +42,10 @@ _END_S = 20.0
 
 
 @contextmanager
-def connected(address: str, *, most: int | None, share: Share, emit: Emit) -> Iterator[RayCluster]:
+def connected(address: str, *, most: int | None, emit: Emit) -> Iterator[RayCluster]:
     """A cluster with at most so many workers. Raises as `executor`."""
     check_reachable(address)
-    cluster = RayCluster(parsed(address), most=most, share=share, emit=emit)
+    cluster = RayCluster(parsed(address), most=most, emit=emit)
     try:
         cluster.connect()
         yield cluster
@@ -70,18 +70,18 @@ class RayCluster:
 
     is_here = False
 
-    def __init__(self, address: RayAddress, *, most: int | None, share: Share, emit: Emit) -> None:
+    def __init__(self, address: RayAddress, *, most: int | None, emit: Emit) -> None:
         self.address = address
         self.nodes: tuple[Node, ...] = ()
-        self._most, self._share, self._emit = most, share, emit
+        self._most, self._emit = most, emit
         self._check: VisibilityCheck | None = None
         self._process: Any = None
         self._connection: Any = None
 
     @property
     def workers(self) -> int:
-        places = sum(_places(node, self._share) for node in self.nodes)
-        return places if self._most is None else min(places, self._most)
+        cores = sum(node.cores for node in self.nodes)  # a worker takes one
+        return cores if self._most is None else min(cores, self._most)
 
     @property
     def where(self) -> str:
@@ -160,7 +160,7 @@ class RayCluster:
         payload = pickle.dumps((work, setup, self._check))
         workers = min(self.workers, len(tasks))
         pickled = tuple(pickle.dumps(task) for task in tasks)
-        self._send(messages.Start(payload, pickled, workers, self._share))
+        self._send(messages.Start(payload, pickled, workers))
         yield Moving(0)
         finished = items = 0
         try:
@@ -224,11 +224,6 @@ class RayCluster:
             hint=f"once {what} runs again, the same command goes on from what is done; so it does "
             "without --ray",
         )
-
-
-def _places(node: Node, share: Share) -> int:
-    """Workers that a node has room for."""
-    return node.cores if share == "core" else node.gpus or min(node.cores, 1)
 
 
 def _as_error(refused: messages.Refused) -> Exception:

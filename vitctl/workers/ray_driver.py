@@ -25,7 +25,7 @@ from vitctl.version import __version__
 from vitctl.workers import ray_messages as messages
 from vitctl.workers.local_pool import LocalPool, live_under
 from vitctl.workers.ray_address import AUTO, LOCAL
-from vitctl.workers.ray_messages import Node, Share
+from vitctl.workers.ray_messages import Node
 from vitctl.workers.task import Done
 
 _LOSSES = 3
@@ -260,7 +260,7 @@ class _Crew:
 
         self.waiting.extend(range(len(self.order.tasks)))
         work = ray.put(self.order.work)
-        actor = ray.remote(**_resources(self.order.share), max_restarts=0)(_Actor)
+        actor = ray.remote(num_cpus=1, max_restarts=0)(_Actor)
         actor = actor.options(scheduling_strategy="SPREAD")
         finished, began, was_told = 0, time.monotonic(), False
         try:
@@ -367,21 +367,6 @@ class _Crew:
         if not again:
             raise EOFError
         self.waiting.appendleft(hand.task)
-
-
-def _resources(share: Share) -> dict[str, Any]:
-    """What Ray sets aside for one worker."""
-    if share == "core":
-        return {"num_cpus": 1}
-    nodes = [node for _, node in _nodes()]
-    tpus = [node for node in nodes if node.tpus]
-    if tpus:  # jax takes all chips of a host
-        least = min(tpus, key=lambda node: node.tpus)
-        return {"num_cpus": 1, "resources": {"TPU": least.tpus}}
-    gpus = [node for node in nodes if node.gpus]
-    if gpus:
-        return {"num_cpus": max(1, min(n.cores // n.gpus for n in gpus)), "num_gpus": 1}
-    return {"num_cpus": min(node.cores for node in nodes)}
 
 
 def _sentence(error: BaseException) -> str:

@@ -6,10 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Share = Literal["core", "device"]
-"""What one worker takes of a node: a processor core, or an accelerator and its share of the cores
-(where there are none, all of the node's cores)."""
-
 
 @dataclass(frozen=True)
 class Node:
@@ -58,7 +54,6 @@ class Start:
     work: bytes
     tasks: tuple[bytes, ...]
     workers: int
-    share: Share
 
 
 @dataclass(frozen=True)
