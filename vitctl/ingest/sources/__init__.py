@@ -1,6 +1,7 @@
 """Sources by format: one door to all of them, and a lister for each.
 
 formats         the formats of sources, told apart by contents; the door to all of them
+file_format     what a format is: how its files look, and what lists them
 format_names    what `--format` calls them
 parquet         Parquet with images in it, as Hugging Face datasets stores them
 arrow           Arrow with images in it, as `save_to_disk` of datasets writes it
@@ -12,6 +13,7 @@ mat             MATLAB's files of pixels as a source: SVHN, CIFAR
 npz             npz with images and labels as a source
 arrays          what these have in common: blocks of pixels
 array_files     files of arrays, on the disk or in an archive
+array_sets      which files of a folder or an archive are one dataset of arrays
 tfrecord        TFRecord files of `tf.train.Example` as a source
 array_records   ArrayRecord files of the same
 examples        images and labels in `tf.train.Example`, whatever file holds them

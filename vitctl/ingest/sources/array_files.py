@@ -29,7 +29,8 @@ from vitctl.ingest.reading.streams import (
 )
 from vitctl.ingest.trees import own_output, zip_members
 from vitctl.ingest.trees.archive_walk import ArchivedFile, ArchiveWalk, is_archive_name
-from vitctl.ingest.trees.zip_members import is_zip_file
+from vitctl.ingest.trees.tar_members import is_tar
+from vitctl.ingest.trees.zip_members import is_zip, is_zip_file
 from vitctl.pixels.file_kinds import HEAD_BYTES
 
 _MOST_FILES = 100
@@ -183,18 +184,38 @@ class _Stretch:
 
 @dataclass(frozen=True)
 class HeadedFile:
-    """A file of a folder or an archive, and the first bytes of what it holds."""
+    """A file of a folder or an archive, and the first bytes of what it holds; `damage` says why
+    these can't be read."""
 
     file: ArrayFile
     head: bytes
+    damage: str = ""
 
 
-def files_of_folder(folder: str) -> list[HeadedFile] | None:
+@dataclass(frozen=True)
+class Files:
+    """The files of a folder or an archive, none of which is an image by its name.
+
+    Attributes:
+      damage: of the archive: what lies behind it is not known.
+    """
+
+    files: tuple[HeadedFile, ...]
+    damage: tuple[str, ...] = ()
+
+
+def files_of_folder(folder: str) -> Files | None:
     """The files of a folder, those of the folders in it included; None for one that holds images,
     archives, what vitctl made, or many files."""
     paths: list[bytes] = []
+    roots: set[bytes] = set()
     try:
-        for root, folders, names in os.walk(os.fsencode(folder), onerror=_raised):
+        # Links to folders are followed, as in a folder of images, each folder once.
+        for root, folders, names in os.walk(os.fsencode(folder), onerror=_raised, followlinks=True):
+            real = os.path.realpath(root)
+            if real in roots:
+                return None
+            roots.add(real)
             folders[:] = sorted(name for name in folders if folder_kind(os.fsdecode(name)) is None)
             for name in sorted(names):
                 if name.startswith(b"."):
@@ -203,82 +224,112 @@ def files_of_folder(folder: str) -> list[HeadedFile] | None:
                 if _rules_out(name) or not os.path.isfile(path):
                     return None
                 paths.append(path)
-            if len(paths) + len(folders) > _MOST_FILES:
+            if len(paths) + len(roots) + len(folders) > _MOST_FILES:
                 return None
         files = [ArrayFile.on_disk(path) for path in paths]
     except OSError:
         return None
-    return [HeadedFile(file, _head(file)) for file in files]
+    return Files(tuple(_headed(file) for file in files))
 
 
 def _raised(error: OSError) -> None:
     raise error
 
 
-def _head(file: ArrayFile) -> bytes:
+def _headed(file: ArrayFile) -> HeadedFile:
     try:
-        return file.head()
-    except (DamagedError, InputError, OSError):
-        return b""
+        return HeadedFile(file, file.head())
+    except DamagedError as error:
+        return HeadedFile(file, b"", error.reason)
+    except OSError as error:
+        return HeadedFile(file, b"", error.strerror or str(error))
+    except InputError as error:
+        return HeadedFile(file, b"", str(error))
 
 
-def files_of_archive(path: bytes) -> list[HeadedFile] | None:
-    """The files of a tar or a zip, as `files_of_folder`; None for a damaged one, too."""
+def files_of_archive(path: bytes) -> Files | None:
+    """The files of a tar or a zip, as `files_of_folder`."""
     part = Part.of(path)
-    candidates: list[HeadedFile] = []
+    files: list[HeadedFile] = []
     archive: dict[bytes, ArrayFile] = {}
     try:
         if is_zip_file(path) and _holds_archives(part):
             return None
         walk = _walk(part)
-        with closing(walk.all_files(part)) as files:
-            for number, file in enumerate(files):
-                base = os.path.basename(file.name)
-                folders = os.fsdecode(os.path.dirname(file.name)).split("/")
+        with closing(walk.all_files(part)) as members:
+            for number, member in enumerate(members):
+                base = os.path.basename(member.name)
+                folders = os.fsdecode(os.path.dirname(member.name)).split("/")
                 if base.startswith(b".") or any(map(folder_kind, folders)):
                     continue
                 if _rules_out(base) or number >= _MOST_FILES:
                     return None
-                own = ArrayFile(part, file.name, file.size, Archived(file.number), archive)
-                candidates.append(HeadedFile(own, _content(file).read(HEAD_BYTES)))
-                archive[file.name] = own
-    except (DamagedError, InputError, OSError):
+                own = ArrayFile(part, member.name, member.size, Archived(member.number), archive)
+                try:
+                    files.append(HeadedFile(own, _content(member).read(HEAD_BYTES)))
+                except DamagedError as error:
+                    files.append(HeadedFile(own, b"", error.reason))
+                archive[member.name] = own
+    except (InputError, OSError):
         return None
-    return None if walk.damage else candidates
+    except DamagedError as error:
+        return Files(tuple(files), (f"is damaged at byte {error.at:,} ({error.reason})",))
+    return Files(tuple(files), tuple(walk.damage))
 
 
 def without_twins(
     files: Iterable[ArrayFile],
 ) -> tuple[list[ArrayFile], list[tuple[ArrayFile, ArrayFile]]]:
-    """Files without those that hold the bytes of another one of nearly its name, and each of these
-    with that other: Kaggle's MNIST has `train-images.idx3-ubyte` also in a folder. Raises OSError,
-    `DamagedError`."""
-    groups: dict[tuple[str, int], list[ArrayFile]] = {}
+    """Files without those that hold the same as another one of nearly its name, compressed or not,
+    and each of these with that other: Kaggle's MNIST has `train-images.idx3-ubyte` also in a
+    folder, torchvision's unpacks it beside `.gz`. Raises OSError, and `InputError` where one is
+    damaged, or two of a name hold different things."""
+    groups: dict[str, list[ArrayFile]] = {}
     for file in files:
-        plain = re.sub(r"[\W_]", "", file.base.lower())
-        groups.setdefault((plain, file.size), []).append(file)
+        groups.setdefault(_plain_name(file), []).append(file)
     single: list[ArrayFile] = []
     twice: list[tuple[ArrayFile, ArrayFile]] = []
     for group in groups.values():
-        if len(group) == 1:
-            single += group
-            continue
-        by_digest: dict[bytes, ArrayFile] = {}
-        for file in sorted(group, key=lambda file: (file.name.count(b"/"), file.name)):
-            first = by_digest.setdefault(_digest(file), file)
-            if first is file:
-                single.append(file)
-            else:
-                twice.append((file, first))
+        first, *others = sorted(group, key=_preference)
+        single.append(first)
+        for other in others:
+            if _digest(other) != _digest(first):
+                raise InputError(
+                    f"{first.shown} and {other.shown} have one name and hold different things: "
+                    "they are of two datasets, or one is damaged",
+                    hint="give the folder of one dataset, or move the other file away",
+                )
+            twice.append((other, first))
     return sorted(single, key=lambda file: file.name), twice
+
+
+def _plain_name(file: ArrayFile) -> str:
+    return re.sub(r"[\W_]", "", file.base.lower().removesuffix(".gz"))
+
+
+def _preference(file: ArrayFile) -> tuple[bool, int, bytes]:
+    """What comes first is read: what is not compressed, and what lies at the top."""
+    return (file.base.lower().endswith(".gz"), file.name.count(b"/"), file.name)
 
 
 def _digest(file: ArrayFile) -> bytes:
     digest = hashlib.sha256()
-    with file.opened() as stream:
-        while piece := stream.read(_PIECE_BYTES):
-            digest.update(piece)
+    try:
+        with file.opened() as stream:
+            while piece := stream.read(_PIECE_BYTES):
+                digest.update(piece)
+    except DamagedError as error:
+        raise InputError(f"{file.shown} can't be read {error}", hint="download it again") from None
     return digest.digest()
+
+
+def is_archive(path: bytes) -> bool:
+    """Whether a file is a tar, compressed or not, or a zip."""
+    try:
+        head = ArrayFile.on_disk(path).head()
+    except (DamagedError, InputError, OSError):
+        return False
+    return is_tar(head) or is_zip(head, path)
 
 
 def _holds_archives(part: Part) -> bool:

@@ -83,6 +83,12 @@ def list_idx(
                 "labels: --unlabelled",
             )
         blocks.append(Labelled(block, values))
+    pairs = {_pair(name) for name, shape in zip(names, shapes, strict=True) if len(shape) > 1}
+    for name, number in numbers.items():
+        if name not in pairs:
+            cautions.append(
+                f"{files[number].shown} holds labels of images that are not among the given files"
+            )
     images = [file for file, shape in zip(files, shapes, strict=True) if len(shape) > 1]
     sets = list(dict.fromkeys(_set_name(file.base) for file in images))
     if len(sets) > 1:

@@ -39,7 +39,13 @@ def list_stl10(given: str, files: Sequence[ArrayFile], choices: Choices) -> List
                 f"{file.shown} is none of STL-10's files",
                 hint="give train_X.bin and test_X.bin; the labels are read from beside them",
             )
-    files = [file for file in files if file.base.lower().endswith("_x.bin")]
+    of_images = {file.base.lower()[: -len("x.bin")] for file in files if _is_of_images(file)}
+    cautions = [
+        f"{file.shown} holds labels of images that are not among the given files"
+        for file in files
+        if file.base.lower()[: -len("x.bin")] not in of_images
+    ]
+    files = [file for file in files if _is_of_images(file)]
     labelled = [file for file in files if not file.base.lower().startswith("unl")]
     notes = []
     if choices.takes_labels:
@@ -68,7 +74,13 @@ def list_stl10(given: str, files: Sequence[ArrayFile], choices: Choices) -> List
     names = files[0].lines_beside("class_names.txt") if files else None
     if names is None:
         names = [str(label) for label in range(1, _CLASSES + 1)]
-    return blocks_listing(given, parts, blocks, "STL-10", choices, names=names, notes=notes)
+    return blocks_listing(
+        given, parts, blocks, "STL-10", choices, names=names, cautions=cautions, notes=notes
+    )
+
+
+def _is_of_images(file: ArrayFile) -> bool:
+    return file.base.lower().endswith("_x.bin")
 
 
 def _labels(images: ArrayFile, count: int) -> NDArray[np.int64]:
