@@ -89,7 +89,7 @@ def assert_same(value, expected):
         assert np.array_equal(value, expected)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(variables, st.booleans())
 def test_what_scipy_reads(values, compress):
     data = saved(values, do_compression=compress)
@@ -100,7 +100,7 @@ def test_what_scipy_reads(values, compress):
         assert_same(value, expected[name])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data(), variables, st.booleans())
 def test_any_damage_is_variables_or_a_sentence(draw, values, compress):
     data = bytearray(saved(values, do_compression=compress))
