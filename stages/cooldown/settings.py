@@ -5,7 +5,7 @@ from __future__ import annotations
 from vitctl.artifacts import Artifact
 from vitctl.events import Caution, Doing, Emit, Note
 from vitctl.optim.schedules import CooldownShape
-from vitctl.recipes import branching, measuring
+from vitctl.recipes import branching, measuring, settings
 from vitctl.settings.overrides import Overrides
 from vitctl.summaries import WeightsName
 from vitctl.train.config import TrainConfig
@@ -29,7 +29,7 @@ def resolve(
         branch.tree["from_weights"] = measuring.weights(checkpoint, requested=weights).name
     for note in branch.notes:
         emit(Note(note))
-    cfg = overrides.build(TrainConfig, branch.tree)
+    cfg = settings.built(overrides, branch.tree)
     branching.check_goes_on(cfg, checkpoint)
     emit(Doing("import"))
     return cfg

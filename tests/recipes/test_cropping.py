@@ -10,10 +10,11 @@ from stages.pretrain.spec import Inputs, recipe_of
 from tests import made
 from vitctl.artifacts import Store
 from vitctl.data.config import AugmentConfig
+from vitctl.errors import UsageError
 from vitctl.recipes import cropping, pretraining
 from vitctl.recipes import settings as settings_of_runs
 from vitctl.recipes.pretraining import ImageFacts
-from vitctl.settings.overrides import build
+from vitctl.settings.overrides import Overrides, build
 from vitctl.settings.trees import merge
 from vitctl.train.config import TrainConfig, TrainRuntime
 
@@ -47,6 +48,31 @@ def test_the_smallest_crop_is_24_pixels_wide(side, share):
     assert f"crops keep {share:.0%} of an image or more" in notes[0]
     assert f"about {side} px wide (5% would be {math.sqrt(0.05) * side:.0f} px)" in notes[0]
     assert [cfg.data.augment.area_min for cfg in before] == [0.05]
+
+
+@pytest.mark.parametrize("crop", ["simple", "resize", "none"])
+def test_what_only_inception_crops_have_is_refused_of_others(crop):
+    run = resolved(images(None))[0].model_dump(mode="json")
+
+    def built(base=None, file=None, **augment):
+        usual = merge({}, run, {"data": {"augment": base or {}}})
+        given = Overrides(
+            file={"data": {"augment": file or {}}}, settings={"data": {"augment": augment}}
+        )
+        return settings_of_runs.built(given, usual).data.augment
+
+    for name, value in [("area_min", 0.3), ("area_max", 0.9), ("aspect_min", 1), ("aspect_max", 1)]:
+        with pytest.raises(UsageError, match=f"{name} is of crop=inception, and crop is {crop}"):
+            built(crop=crop, **{name: value})
+        with pytest.raises(UsageError, match="crop=inception") as error:
+            built(base={"crop": crop}, **{name: value})
+        assert "--set data.augment.crop=inception" in error.value.hint
+        assert getattr(built(crop="inception", **{name: value}), name) == value
+        # What a recipe or the file of an earlier run has may stay, and be said again.
+        assert built(base={name: value}, crop=crop).crop == crop
+        assert built(file={name: value}, crop=crop).crop == crop
+        assert built(base={name: value}, crop=crop, **{name: value}).crop == crop
+        assert AugmentConfig(crop=crop, **{name: value}).crop == crop, "stored runs have it"
 
 
 def test_large_images_are_cropped_as_ever():

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 from vitctl.artifacts.artifact import Artifact
 from vitctl.data.config import AugmentConfig
-from vitctl.errors import VitctlError
+from vitctl.errors import UsageError, VitctlError
 from vitctl.recipes.recipe import USUAL_AREA_MIN, CropRule, load
 from vitctl.settings.trees import Tree, at
 
 _BUCKET = 0
 """Instead of a side in pixels: images of a bucket, which are not fetched to look at them."""
+
+
+_OF_INCEPTION = ("area_min", "area_max", "aspect_min", "aspect_max")
+"""Settings that the other crops have no use for."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,27 @@ class Crops:
 
     area_min: float | None = None
     notes: tuple[str, ...] = ()
+
+
+def check_counts(augment: AugmentConfig, *, given: Tree, usual: Tree) -> None:
+    """Raise UsageError where a user gives what is of crop=inception alone, and the crop is another:
+    it would change nothing. `usual`: the settings without the user's, which may be given again.
+
+    `AugmentConfig` itself takes it, as runs are stored with it: a recipe has its `area_min`
+    whatever the crop that a user sets.
+    """
+    chosen = at(given, "data.augment")
+    if augment.crop == "inception" or not isinstance(chosen, Mapping):
+        return
+    fields = AugmentConfig.model_fields
+    for name in _OF_INCEPTION:
+        before = at(usual, f"data.augment.{name}")
+        value = getattr(augment, name)
+        if name in chosen and value not in (before, fields[name].default):
+            raise UsageError(
+                f"data.augment.{name} is of crop=inception, and crop is {augment.crop}",
+                hint="leave it out, or choose the crop: --set data.augment.crop=inception",
+            )
 
 
 def small_rule() -> CropRule:

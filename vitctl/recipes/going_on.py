@@ -25,7 +25,7 @@ from vitctl.recipes import finetuning, measuring, pretraining
 from vitctl.recipes.branching import IMPORT, off_schedule, trained_with, trunk_of
 from vitctl.recipes.pretraining import MOCK_CLASSES, ImageFacts
 from vitctl.recipes.recipe import RecipeName, load
-from vitctl.recipes.settings import Length, RunSettings
+from vitctl.recipes.settings import Length, RunSettings, built
 from vitctl.settings.overrides import Overrides, build, check_keys
 from vitctl.settings.trees import Tree, at, merge, positive
 from vitctl.text import quantities
@@ -275,15 +275,15 @@ def _continued(
         },
     )
     base["model"] = _model_of(source, tree, patch=patch, loss=loss)
-    cfg = overrides.build(TrainConfig, base)
+    cfg = built(overrides, base)
     if at(tree, "data.first_step") is None and _same_order(source, cfg):
         merge(base, {"data": {"first_step": before.data.first_step}})
-        cfg = overrides.build(TrainConfig, base)
+        cfg = built(overrides, base)
     keeps = keeps_state(before, cfg, classes_before=source.classes, classes_after=images.names)
     if not keeps:
         again = rules.warmup.of(whole=own)
         merge(base, {"schedule": {"rewarm_at": step, "rewarm_steps": again}})
-        cfg = overrides.build(TrainConfig, base)
+        cfg = built(overrides, base)
     if cfg.steps <= step:
         raise UsageError(
             f"schedule.total_steps={cfg.steps} ends before step {step}, where training goes on",
@@ -382,7 +382,7 @@ def _restarted(
     if length is not None:  # a flag wins over a file
         steps = at(base, "schedule.total_steps")
         overrides = overrides.with_flags({"schedule.total_steps": steps})
-    cfg = overrides.build(TrainConfig, base)
+    cfg = built(overrides, base)
     schedule = cfg.schedule
     notes = [
         f"a new schedule begins with the weights of {source.checkpoint.path}: "

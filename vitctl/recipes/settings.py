@@ -15,7 +15,7 @@ from vitctl.artifacts import Recipe, Store
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Emit, Note
 from vitctl.hardware import precision
-from vitctl.recipes import pretraining
+from vitctl.recipes import cropping, pretraining
 from vitctl.recipes.recipe import RecipeName
 from vitctl.settings.overrides import Overrides, check_keys
 from vitctl.settings.trees import Tree, at, merge
@@ -130,6 +130,16 @@ def resolve(
     return RunSettings(cfg, described, resolved.notes, tuple(before))
 
 
+def built(overrides: Overrides, tree: Tree, *, without: Sequence[str] = ()) -> TrainConfig:
+    """The settings `tree`, overridden. Raises UsageError for wrong ones, and for those of a flag or
+    `--set` that would change nothing; a file may hold all settings of an earlier run."""
+    cfg = overrides.build(TrainConfig, tree, without=without)
+    given = merge({}, overrides.flags, overrides.settings)
+    usual = merge({}, tree, overrides.file)
+    cropping.check_counts(cfg.data.augment, given=given, usual=usual)
+    return cfg
+
+
 def versions(
     overrides: Overrides,
     tree: Tree,
@@ -144,7 +154,7 @@ def versions(
 
     def build(version: Tree) -> TrainConfig:
         own = overrides.with_flags({key: at(version, key) for key in flags})
-        return own.build(TrainConfig, version, without=without)
+        return built(own, version, without=without)
 
     configs = [build(tree)]
     for earlier in before:
