@@ -4,12 +4,14 @@
     pip install --no-deps imagededup
     python -m tests.bench.duplicates recall
     python -m tests.bench.duplicates time 10000 100000 1000000
+    taskset -c 0 python -m tests.bench.duplicates hash
 
 recall  share of made pairs (a picture and a changed copy) that are matched, and share of pairs of
         different pictures that are, by `dedup` and by the hashes of imagededup (of imagehash where
         that is not installed); tiles of the photos that scikit-image, scikit-learn and matplotlib
         have in their packages
 time    seconds of comparing N random hashes with 10,000 others, and with each other
+hash    images a second of one thread that reads and hashes JPEGs of two sizes
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ from vitctl.duplicates.prints import PRINT, prints
 
 SIDE = 160
 OTHERS = 10_000
+HASHED = 200
+REPEATS = 5
 
 
 def photos() -> list[Image.Image]:
@@ -161,6 +165,28 @@ def times(counts: list[int]) -> None:
         )
 
 
+def hashing() -> None:
+    tiles = photos()[:HASHED]
+    with ThreadPoolExecutor(1) as threads:
+        for size in ((224, 224), (500, 375)):
+            images = [as_large(tile, size) for tile in tiles]
+            prints(images, threads=threads)  # warms up
+            seconds = []
+            for _ in range(REPEATS):
+                began = time.process_time()
+                prints(images, threads=threads)
+                seconds.append(time.process_time() - began)
+            rates = ", ".join(f"{len(images) / second:.0f}" for second in seconds)
+            kilobytes = sum(map(len, images)) / len(images) / 1e3
+            print(f"{size[0]} x {size[1]}, {kilobytes:.0f} kB: {rates} images a second (CPU)")
+
+
+def as_large(tile: Image.Image, size: tuple[int, int]) -> bytes:
+    out = io.BytesIO()
+    tile.resize(size, Image.Resampling.BICUBIC).save(out, "JPEG", quality=95)
+    return out.getvalue()
+
+
 def _random(count: int, rng: np.random.Generator) -> np.ndarray:
     out = np.zeros(count, PRINT)
     for name in ("bytes", "pixels"):
@@ -176,5 +202,7 @@ if __name__ == "__main__":
             recall()
         case ["time", *numbers]:
             times([int(number) for number in numbers] or [10_000, 100_000, 1_000_000])
+        case ["hash"]:
+            hashing()
         case _:
             sys.exit(__doc__)
