@@ -17,6 +17,7 @@ from vitctl.console.verb import verb
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import Note, Progress
 from vitctl.model.config import are_independent
+from vitctl.text.quantities import plural
 
 _STDIN = "-"
 _SETTINGS = (
@@ -110,7 +111,8 @@ def _answer(session: Session, cfg: PredictConfig, inputs: Inputs) -> None:
                 if not session.answers_on_screen:
                     session.emit(Progress("predict", done, None, "images"))
         except KeyboardInterrupt:
-            session.emit(Note(f"interrupted after {done:,} images; their answers are complete"))
+            images = plural(done, "image", grouped=True)
+            session.emit(Note(f"interrupted after {images}; all answers so far are complete"))
             raise
     if failures:
         error = NotFoundError if missing else InputError

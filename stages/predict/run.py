@@ -42,6 +42,7 @@ from vitctl.pixels.header import BadImageError, check_head, largest_file
 from vitctl.pixels.training_pixels import pixels
 from vitctl.recipes import branching
 from vitctl.sharding import layout as layouts
+from vitctl.text.quantities import plural
 from vitctl.text.quoting import one_line
 
 Image = NDArray[np.float32]
@@ -81,9 +82,10 @@ def run(
     most = runtime.batch or _BATCH.get(layout.platform, _BATCH_OF_ACCELERATORS)
     names, size = _sized(inputs, most)
     size = layout.whole_shards(size)
+    count = plural(len(classes), "class", grouped=True)
     emit(
         Note(
-            f"{trained.label} at step {checkpoint.step}: {len(classes):,} classes"
+            f"{trained.label} at step {checkpoint.step}: {count}"
             + (", whose probabilities are independent of each other" if independent else "")
         )
     )

@@ -10,7 +10,7 @@ from vitctl.artifacts import Store, removal
 from vitctl.artifacts.descent import Member, members
 from vitctl.artifacts.removal import Reason, Removal
 from vitctl.events import Emit, Note, silent
-from vitctl.text.quantities import show_bytes
+from vitctl.text.quantities import plural, show_bytes
 
 _REASONS: dict[Reason, str | None] = {
     "named": None,
@@ -42,7 +42,7 @@ def run(inputs: Inputs, *, store: Store, emit: Emit = silent) -> Iterator[Remove
         yield one
         files, total = files + one.files, total + one.bytes
     done = "would be removed" if inputs.dry_run else "removed"
-    emit(Note(f"{files:,} files, {show_bytes(total)} {done}"))
+    emit(Note(f"{plural(files, 'file', grouped=True)}, {show_bytes(total)} {done}"))
 
 
 def _gone(

@@ -16,6 +16,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.data.selection import Mask
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Emit, Note, Progress
+from vitctl.text.quantities import plural
 from vitctl.text.quoting import quoted
 
 _FIRST_STAYS = ("test", "val", "train")
@@ -98,10 +99,11 @@ def _without_duplicates(
     unique = selection.unique(
         source, masks, progress=lambda done, total: emit(Progress("hash", done, total, "images"))
     )
+    images = plural(unique.repeated, "image", grouped=True)
     emit(
         Note(
-            f"{unique.repeated:,} images have the same bytes as another one and are left out (the "
-            f"first in {', '.join(masks)} stays; datasets record no hashes, so all were read)"
+            f"left out: {images} of the same bytes as another one (the first in "
+            f"{', '.join(masks)} stays; datasets record no hashes, so all were read)"
         )
     )
     if unique.conflicting:

@@ -19,3 +19,6 @@ def test_one_has_no_plural():
     assert [plural(count, "run") for count in (0, 1, 2, 1000)] == [
         "0 runs", "1 run", "2 runs", "1000 runs",
     ]  # fmt: skip
+    assert [plural(count, "class", grouped=True) for count in (1, 1000)] == [
+        "1 class", "1,000 classes",
+    ]  # fmt: skip

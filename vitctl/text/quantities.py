@@ -60,9 +60,10 @@ def show_count(value: int) -> str:
     return str(value)
 
 
-def plural(count: int, noun: str) -> str:
-    """`1 run`, `3 runs`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def plural(count: int, noun: str, *, grouped: bool = False) -> str:
+    """`1 run`, `3 runs`, `1 class`, `2 classes`. `grouped`: `1,200 runs`, not `1200 runs`."""
+    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:{',' if grouped else ''}} {noun}{ending}"
 
 
 def first_few(names: Sequence[str], *, most: int) -> str:

@@ -139,7 +139,9 @@ def test_duplicates(photos):
     events = []
     with pytest.raises(UsageError, match="no image of train is left"):
         subset(photos, dedup=True, emit=events.append)
-    assert any(e.text.startswith("12 images have the same") for e in events if isinstance(e, Note))
+    assert any(
+        e.text.startswith("left out: 12 images of the same") for e in events if isinstance(e, Note)
+    )
     chosen = subset(photos, dedup=True, split="val", exclude_ids=["val/0", "val/5"])
     assert ids_of(chosen) == ["train/0", "train/5"]
 
