@@ -7,11 +7,12 @@ import functools
 import pytest
 
 from tests.data.encoded_images import encode, rgb
+from vitctl.errors import InputError
 from vitctl.ingest.columns import EntriesBuilder
 from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.ingest.sources.digits import InMemory
 from vitctl.ingest.write import pieces
-from vitctl.ingest.write.pieces import cut, gain_from_pieces, write_shards_in_pieces
+from vitctl.ingest.write.pieces import cut, gain_from_pieces, write_piece, write_shards_in_pieces
 from vitctl.ingest.write.shard_plan import Unit
 from vitctl.ingest.write.shard_writer import REPORTS, reader_closed_after, write_shard
 from vitctl.places.local import based
@@ -113,6 +114,53 @@ def test_nothing_is_left_of_pieces_that_were_stopped(tmp_path, made):
         assert next(events).items > 0
         assert files(tmp_path / "joined")
         events.close()
+    assert files(tmp_path / "joined") == {}
+
+
+def test_a_worker_that_counts_as_lost_does_not_touch_what_its_successor_writes(tmp_path, made):
+    source, units = made
+    place = folder(tmp_path / "joined")
+    piece = cut(units, workers=2)[0]
+
+    def interrupted(position):
+        """The first worker begins to write; meanwhile another makes the piece."""
+        if not reports:
+            reports.append(None)
+            reports[0] = written(lambda position: None)
+
+    def written(begin):
+        return write_piece(
+            piece, source=source, folder=place.local, storage=STORAGE, poisoned={}, begin=begin
+        )
+
+    reports = []
+    with reader_closed_after():
+        late = written(interrupted)
+    assert late.file_name != reports[0].file_name
+    assert late.record_lengths == reports[0].record_lengths
+    assert len(files(tmp_path / "joined")) == 2
+
+
+class Shortened(ThisMachine):
+    """The file of each piece loses its last byte."""
+
+    def run(self, work, tasks, *, setup, name_of):
+        for event in backwards(work, tasks):
+            if isinstance(event, Done) and event.result.record_lengths:
+                path = work.keywords["folder"] / event.result.file_name
+                path.write_bytes(path.read_bytes()[:-1])
+            yield event
+
+
+def test_a_piece_that_lost_bytes_ends_the_command(tmp_path, made):
+    source, units = made
+    place = folder(tmp_path / "joined")
+    with reader_closed_after(), pytest.raises(InputError, match="is shorter than the worker left"):
+        list(
+            write_shards_in_pieces(
+                units, source=source, directory=place, storage=STORAGE, workers=Shortened(2)
+            )
+        )
     assert files(tmp_path / "joined") == {}
 
 

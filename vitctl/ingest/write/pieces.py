@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import functools
 import heapq
+import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from vitctl.artifacts.files import TEMPORARY
+from vitctl.errors import InputError
 from vitctl.ingest.columns import Entries
 from vitctl.ingest.listing import Source
 from vitctl.ingest.pixels.storage import ImageStorage
@@ -62,15 +64,13 @@ class Piece:
     entries: Entries
     is_last: bool
 
-    @property
-    def file_name(self) -> str:
-        return f"{_NAME}{self.unit}-{self.first}"
-
 
 @dataclass(frozen=True)
 class PieceReport:
-    """What came out of a piece, positions counted in it, and the length of each record."""
+    """What came out of a piece, positions counted in it, the file of its records, and the length
+    of each."""
 
+    file_name: str
     contents: UnitContents
     record_lengths: tuple[int, ...]
 
@@ -158,11 +158,13 @@ def write_piece(
     records = records_of(
         piece.entries, tally, source=source, storage=storage, poisoned=poisoned, begin=begin
     )
-    with nofollow.opened(folder / piece.file_name, "wb") as file:
+    # A worker that a cluster counts as lost may still write the same piece.
+    file_name = f"{_NAME}{piece.unit}-{piece.first}-{uuid.uuid4().hex}"
+    with nofollow.opened(folder / file_name, "wb") as file:
         for record in records:
             file.write(record)
             lengths.append(len(record))
-    return PieceReport(tally.contents(), tuple(lengths))
+    return PieceReport(file_name, tally.contents(), tuple(lengths))
 
 
 class _Joining:
@@ -182,10 +184,17 @@ class _Joining:
             self._tally = UnitTally()
             self._file = self._shard.enter_context(shard_file(unit, self._directory))
         assert self._file is not None
-        path = self._folder / piece.file_name
+        path = self._folder / report.file_name
         with open(path, "rb") as file:
             for length in report.record_lengths:
-                self._file.write(file.read(length))
+                record = file.read(length)
+                if len(record) != length:
+                    raise InputError(
+                        f"{path} is shorter than the worker left it",
+                        hint="the file system lost bytes; the same command goes on from the "
+                        "shards that are finished",
+                    )
+                self._file.write(record)
         path.remove()
         self._tally.add(report.contents, first=piece.first)
 

@@ -6,7 +6,7 @@ A pure function of its unit, whoever runs it: this process, a local worker, anot
 from __future__ import annotations
 
 import functools
-import os
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -264,9 +264,10 @@ def _delivered(directory: Place, name: str) -> Iterator[tuple[Path, Callable[[],
 
             yield folder / name, send
         return
-    # A name of our own: a worker that outlived its parent may still be writing the same shard.
+    # A name of our own: a worker that outlived its parent, or that a cluster counts as lost, may
+    # still be writing the same shard, with the same process id on another node.
     local = directory.local
-    temporary = local / f"{TEMPORARY}{name}.{os.getpid()}"
+    temporary = local / f"{TEMPORARY}{name}.{uuid.uuid4().hex}"
 
     def rename() -> tuple[int, str]:
         size_and_hash = sha256_file(temporary)
