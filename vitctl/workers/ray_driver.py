@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
 import sys
 import tempfile
 import time
@@ -21,6 +20,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
+from vitctl.places import nofollow
+from vitctl.places.local import based
 from vitctl.version import __version__
 from vitctl.workers import ray_messages as messages
 from vitctl.workers.local_pool import LocalPool, live_under
@@ -67,7 +68,7 @@ def serve(connection: Connection, address: str, *, parent: int) -> None:
 
             ray.shutdown()
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            nofollow.remove_tree(based(folder), ignore_errors=True)
 
 
 def _serve(connection: Connection, address: str, folder: str | None) -> None:
