@@ -3,6 +3,7 @@
 streams     files read from front to back, decompressed, with bounds
 windows     images that lie in larger files as they are, read at random
 matlab      variables of MATLAB's files, with bounds on what they claim
+mat_format  what these are made of: types, classes and tags
 mat_arrays  arrays of numbers in them, read from front to back
 spool       a source that is read in order, made one that is read at random
 """

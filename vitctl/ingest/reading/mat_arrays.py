@@ -1,9 +1,8 @@
 """Arrays of numbers in MATLAB's files, version 5 to 7.2, read from front to back: of a file of a
 gigabyte no more than a piece is in memory, which SciPy's reader would load whole.
 
-Format: mathworks.com/help/pdf_doc/matlab/matfile_format.pdf. A file is a header of 128 bytes and
-elements; each is an array, compressed by zlib or not: its class, its axes, its name, its values, of
-which the first axis runs fastest.
+A file is a header of 128 bytes and elements; each is an array, compressed by zlib or not: its
+class, its axes, its name, its values, of which the first axis runs fastest.
 """
 
 from __future__ import annotations
@@ -18,26 +17,18 @@ import numpy as np
 
 from vitctl.errors import InputError
 from vitctl.ingest.parts import DamagedError, Part
+from vitctl.ingest.reading.mat_format import (
+    COMPLEX,
+    COMPRESSED,
+    HEADER_BYTES,
+    MATRIX,
+    MOST_AXES,
+    MOST_NAME,
+    NUMBERS,
+    NUMERIC,
+    parsed_tag,
+)
 
-_HEADER_BYTES = 128
-_COMPRESSED = 15
-_MATRIX = 14
-_NUMBERS = range(6, 16)  # classes of arrays: double, single, and integers of 8 to 64 bits
-_TYPES = {
-    1: "i1",
-    2: "u1",
-    3: "i2",
-    4: "u2",
-    5: "i4",
-    6: "u4",
-    7: "f4",
-    9: "f8",
-    12: "i8",
-    13: "u8",
-}
-_COMPLEX = 0x08
-_MOST_AXES = 32
-_MOST_NAME = 2**10
 MOST_VARIABLES = 1000
 _PIECE_BYTES = 2**20
 
@@ -78,9 +69,9 @@ def mat_arrays(part: Part) -> list[MatArray]:
     InputError where the file is damaged before its first one ends, or holds too many."""
     arrays: list[MatArray] = []
     with open(part.path, "rb") as file:
-        header = file.read(_HEADER_BYTES)
+        header = file.read(HEADER_BYTES)
         order: Literal["<", ">"] = ">" if header[126:128] == b"MI" else "<"
-        at, variables = _HEADER_BYTES, 0
+        at, variables = HEADER_BYTES, 0
         while at + 8 <= part.size:
             file.seek(at)
             kind, size = np.frombuffer(file.read(8), f"{order}u4").tolist()
@@ -88,8 +79,8 @@ def mat_arrays(part: Part) -> list[MatArray]:
             variables += 1
             if variables > MOST_VARIABLES:
                 raise InputError(f"{part.shown} holds more than {MOST_VARIABLES:,} variables")
-            if kind in (_COMPRESSED, _MATRIX):
-                array = _array(part, file, at, size, order, compressed=kind == _COMPRESSED)
+            if kind in (COMPRESSED, MATRIX):
+                array = _array(part, file, at, size, order, compressed=kind == COMPRESSED)
                 if array is not None:
                     arrays.append(array)
             at += size
@@ -105,21 +96,21 @@ def _array(
     try:
         if compressed:
             kind, _ = reader.tag()
-            if kind != _MATRIX:
+            if kind != MATRIX:
                 return None
         flags = reader.value(most=8)
         if len(flags) < 4:
             return None
         flag_bits = int(np.frombuffer(flags, f"{order}u4", 1)[0])
-        if flag_bits & 0xFF not in _NUMBERS or flag_bits >> 8 & _COMPLEX:
+        if flag_bits & 0xFF not in NUMERIC or flag_bits >> 8 & COMPLEX:
             return None
-        axes = reader.value(most=4 * _MOST_AXES)
+        axes = reader.value(most=4 * MOST_AXES)
         shape = tuple(np.frombuffer(axes, f"{order}i4", len(axes) // 4).tolist())
-        name = reader.value(most=_MOST_NAME).decode("ascii", "replace")
+        name = reader.value(most=MOST_NAME).decode("ascii", "replace")
         kind, _ = reader.tag()
-        if kind not in _TYPES or not shape or min(shape) < 0:
+        if kind not in NUMBERS or not shape or min(shape) < 0:
             return None
-        dtype = np.dtype(order + _TYPES[kind]).str
+        dtype = np.dtype(order + NUMBERS[kind]).str
         return MatArray(name, shape, dtype, at, size, compressed, reader.at)
     except DamagedError:
         return None
@@ -186,16 +177,14 @@ class _Elements:
         """(type, bytes) of the next one; up to four bytes may lie in the tag itself, and `at` is
         where they begin."""
         head = self._exactly(8)
-        first, size = np.frombuffer(head, f"{self._order}u4").tolist()
+        kind, size, is_short = parsed_tag(head, self._order)
         self._short = b""
-        if first >> 16:
-            size = first >> 16
+        if is_short:
             if size > 4:
                 raise DamagedError(self.at, "a short element claims more than 4 bytes")
             self._short = head[4:]
             self.at -= 4
-            first &= 0xFFFF
-        return first, size
+        return kind, size
 
     def value(self, *, most: int) -> bytes:
         """The bytes of the next one. Raises `DamagedError` where it claims more than `most`."""

@@ -1,10 +1,9 @@
 """Variables of MATLAB's files, version 5 to 7.2: numbers, texts, cells and structures, with bounds
 on what they claim.
 
-Format: mathworks.com/help/pdf_doc/matlab/matfile_format.pdf. A file is a header of 128 bytes and
-elements, each of a type, a size and bytes; that of an array holds others: its class, its axes, its
-name, its values. SciPy's `loadmat`, which gives the same (tests hold both against each other), ends
-the process where some bytes are damaged.
+A file is a header of 128 bytes and elements, each of a type, a size and bytes; that of an array
+holds others: its class, its axes, its name, its values. SciPy's `loadmat`, which gives the same
+(tests hold both against each other), ends the process where some bytes are damaged.
 """
 
 from __future__ import annotations
@@ -18,26 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.errors import InputError
+from vitctl.ingest.reading.mat_format import (
+    CELL,
+    CHAR,
+    COMPLEX,
+    COMPRESSED,
+    HEADER_BYTES,
+    MATRIX,
+    MOST_AXES,
+    MOST_NAME,
+    NUMBERS,
+    NUMERIC,
+    STRUCT,
+    parsed_tag,
+)
 from vitctl.text.quoting import quoted
 
 Variables = Mapping[str, Any]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_HEADER_BYTES = 128
-_MATRIX, _COMPRESSED = 14, 15
-_NUMBERS = {
-    1: "i1",
-    2: "u1",
-    3: "i2",
-    4: "u2",
-    5: "i4",
-    6: "u4",
-    7: "f4",
-    9: "f8",
-    12: "i8",
-    13: "u8",
-}
-"""Type of an element -> NumPy's name of it."""
 _TEXTS = {
     1: "latin-1",
     2: "latin-1",
@@ -47,12 +45,7 @@ _TEXTS = {
     17: "utf-16",
     18: "utf-32",
 }
-_CELL, _STRUCT, _CHAR = 1, 2, 4
-_NUMERIC = range(6, 16)
-_COMPLEX = 0x08
-_MOST_AXES = 32
 _DEEPEST = 16
-_MOST_NAME = 2**10
 _PIECE = 2**20
 
 
@@ -90,18 +83,18 @@ def read_mat(
         if order is None:
             raise _DamagedError("its header is not one of versions 5 to 7.2")
         left = most_bytes
-        for element in _elements(memoryview(data)[_HEADER_BYTES:], order):
+        for element in _elements(memoryview(data)[HEADER_BYTES:], order):
             bytes_ = element.bytes
-            if element.type == _COMPRESSED:
+            if element.type == COMPRESSED:
                 bytes_ = _expanded(element.bytes, most=left)
             left -= len(bytes_)
             if left < 0:
                 raise InputError(
                     f"{label} holds more than {most_bytes >> 20:,} MiB, so it is not read"
                 )
-            if element.type == _COMPRESSED:
+            if element.type == COMPRESSED:
                 element = next(_elements(bytes_, order), None) or element
-            if element.type == _MATRIX:
+            if element.type == MATRIX:
                 array = _Array.begun(element.bytes, order)
                 if array is not None and (array.name in names if names is not None else array.name):
                     value = array.value(depth=0)
@@ -141,17 +134,15 @@ def _elements(data: memoryview, order: str) -> Iterator[_Element]:
             if not any(data[at:]):
                 return
             raise _DamagedError("it ends in the middle of an element")
-        type_, size = np.frombuffer(data, f"{order}u4", 2, at).tolist()
-        begin, after = at + 8, at + 8 + size
-        if type_ >> 16:  # up to four bytes, in the tag itself
-            type_, size, begin, after = type_ & 0xFFFF, type_ >> 16, at + 4, at + 8
-            if size > 4:
-                raise _DamagedError("a short element claims more than 4 bytes")
+        type_, size, is_short = parsed_tag(data, order, at=at)
+        begin, after = (at + 4, at + 8) if is_short else (at + 8, at + 8 + size)
+        if is_short and size > 4:
+            raise _DamagedError("a short element claims more than 4 bytes")
         if begin + size > len(data):
             raise _DamagedError("an element is larger than what it lies in")
         yield _Element(type_, data[begin : begin + size])
         # Others begin at a multiple of 8 bytes.
-        at = after if type_ == _COMPRESSED else after + -after % 8
+        at = after if type_ == COMPRESSED else after + -after % 8
 
 
 @dataclass(frozen=True)
@@ -183,17 +174,17 @@ class _Array:
             raise _DamagedError("an array has no class")
         bits = int(np.frombuffer(flags.bytes, f"{order}u4", 1)[0])
         kind = bits & 0xFF
-        if kind not in (_CELL, _STRUCT, _CHAR, *_NUMERIC):
+        if kind not in (CELL, STRUCT, CHAR, *NUMERIC):
             return None
         if axes is None or name is None or axes.type != 5 or len(axes.bytes) % 4:
             raise _DamagedError("an array has no axes")
         shape = tuple(np.frombuffer(axes.bytes, f"{order}i4").tolist())
-        if not 1 <= len(shape) <= _MOST_AXES or min(shape) < 0:
+        if not 1 <= len(shape) <= MOST_AXES or min(shape) < 0:
             raise _DamagedError("an array has axes that none can have")
-        if len(name.bytes) > _MOST_NAME:
+        if len(name.bytes) > MOST_NAME:
             raise _DamagedError("an array has a name that none can have")
         text = bytes(name.bytes).decode("latin-1")
-        return cls(text, kind, bool(bits >> 8 & _COMPLEX), shape, order, elements, len(data) // 8)
+        return cls(text, kind, bool(bits >> 8 & COMPLEX), shape, order, elements, len(data) // 8)
 
     @property
     def count(self) -> int:
@@ -205,12 +196,12 @@ class _Array:
     def value(self, *, depth: int) -> Any:
         if depth > _DEEPEST:
             raise _DamagedError(f"arrays lie more than {_DEEPEST} deep in each other")
-        if self.kind in _NUMERIC:
+        if self.kind in NUMERIC:
             numbers = self._numbers()
             return _squeezed(numbers + 1j * self._numbers() if self.is_complex else numbers)
-        if self.kind == _CHAR:
+        if self.kind == CHAR:
             return self._texts()
-        if self.kind == _CELL:
+        if self.kind == CELL:
             return _squeezed(self._children(self.count, depth).reshape(self.shape, order="F"))
         return self._records(depth)
 
@@ -222,7 +213,7 @@ class _Array:
 
     def _numbers(self) -> NDArray[Any]:
         element = self._next()
-        dtype = _NUMBERS.get(element.type)
+        dtype = NUMBERS.get(element.type)
         if dtype is None:
             raise _DamagedError(f"the array {quoted(self.name)} holds no numbers")
         values = np.frombuffer(
@@ -266,7 +257,7 @@ class _Array:
         children = np.empty(count, object)
         for i in range(count):
             element = self._next()
-            if element.type != _MATRIX:
+            if element.type != MATRIX:
                 raise _DamagedError(f"the array {quoted(self.name)} holds what is no array")
             array = _Array.begun(element.bytes, self.order)
             children[i] = np.array([]) if array is None else array.value(depth=depth + 1)
