@@ -12,7 +12,7 @@ from vitctl.ingest.listing import Listing
 from vitctl.ingest.litter import MISNAMED, NAMED, kinds_in_words
 from vitctl.ingest.write.shard_plan import Splitting, Unit
 from vitctl.job_parts import JobPart
-from vitctl.text.quantities import first_few
+from vitctl.text.quantities import first_few, plural
 from vitctl.text.quoting import quoted
 
 _KINDS_SHOWN = 8
@@ -78,8 +78,7 @@ def announce_plan(
     for split in dict.fromkeys(unit.split for unit in units):
         parts = [unit for unit in units if unit.split == split]
         images = sum(len(unit.entries) for unit in parts)
-        counts = f"{images:,} image{'s' * (images != 1)} in {len(parts)} shard"
-        values[split] = counts + "s" * (len(parts) > 1)
+        values[split] = f"{plural(images, 'image', grouped=True)} in {plural(len(parts), 'shard')}"
     if changes := ", ".join(cfg.pixels.phrases()):
         values["images"] = changes
     emit(Settings("dataset", values))

@@ -21,7 +21,7 @@ from vitctl.errors import (
 )
 from vitctl.events import Caution, Emit, Note
 from vitctl.places import Place
-from vitctl.text.quantities import first_few
+from vitctl.text.quantities import first_few, plural
 from vitctl.workers import ray_messages as messages
 from vitctl.workers.local_pool import spawned
 from vitctl.workers.ray_address import LOCAL, RayAddress, check_reachable, parsed
@@ -60,8 +60,8 @@ def where_in_words(address: RayAddress, nodes: Sequence[Node]) -> str:
         "GPU": sum(node.gpus for node in nodes),
         "TPU chip": sum(node.tpus for node in nodes),
     }
-    amounts = [f"{count:,} {name}{'s' * (count != 1)}" for name, count in counts.items() if count]
-    machines = f"{len(nodes):,} node{'s' * (len(nodes) != 1)}"
+    amounts = [plural(count, name, grouped=True) for name, count in counts.items() if count]
+    machines = plural(len(nodes), "node", grouped=True)
     return f"Ray {address}: {', '.join([machines, *amounts])}"
 
 
