@@ -28,7 +28,7 @@ def test_the_grid_is_4_by_4_by_4_and_about_an_hour():
     assert all(len(trunk.branches) == 4 for trunk in trunks)
     assert len(searches_of(trunks)) == 4
     flops = sum(t.flops for t in trunks) + sum(s.flops for s in searches_of(trunks).values())
-    assert flops == pytest.approx(8.76e13, rel=0.01)  # as the header says
+    assert flops == pytest.approx(9.11e13, rel=0.01)  # as the header says
     widths = sorted({trunk.cfg.model.width for trunk in trunks})
     assert widths == [32, 64, 96, 128]
 
