@@ -64,6 +64,13 @@ def test_every_folder_with_code_is_a_package():
     assert folders == set(PACKAGES)
 
 
+def test_the_readme_names_every_package_of_the_library():
+    tree = (ROOT / "README.md").read_text(encoding="utf-8").partition("## The tree")[2]
+    rooms = re.findall(r"^  (\w+)/ ", tree, re.MULTILINE)
+    packages = {init.parent.name for init in (ROOT / "vitctl").glob("*/__init__.py")}
+    assert sorted(rooms) == sorted(packages)
+
+
 MAP = '"""What it is for.\n\n    one   a module\n    two   a package\n\nMore.\n\n    x  y\n"""\n'
 
 
