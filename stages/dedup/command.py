@@ -37,7 +37,12 @@ _SETTINGS = (
     ),
 )
 _RUNNING = (
-    replace(flags.WORKERS, rare=False),
+    Flag(
+        "workers",
+        "Threads that decode images on this machine, or with --ray the most workers on all nodes "
+        "of the cluster (default: one per core).",
+    ),
+    flags.RAY,
     replace(flags.CACHE_DIR, rare=False),
 )
 

@@ -26,6 +26,7 @@ from vitctl.duplicates import report
 from vitctl.duplicates.matching import Rules
 from vitctl.errors import UsageError
 from vitctl.events import Emit, Note, Settings, silent
+from vitctl.workers.executors import executor_on_demand
 
 
 def run(
@@ -42,6 +43,7 @@ def run(
       NotFoundError: a dataset has no such split.
       UsageError: no image is left.
       InputError: a dataset is damaged.
+      InterruptedRun: the cluster that hashes images is lost; the same command goes on.
     """
     # ---- What there is
     own = _opened(inputs.dataset, cfg.split, runtime=runtime, emit=emit)
@@ -80,10 +82,19 @@ def _made(
     emit: Emit,
 ) -> Artifact:
     # ---- Hash
-    hashes, *other_hashes = [
-        hashes_of(side.dataset, side.source, side.split, store=store, runtime=runtime, emit=emit)
-        for side in (own, *others)
-    ]
+    with executor_on_demand(runtime.ray, here=0, most=runtime.workers, emit=emit) as workers:
+        hashes, *other_hashes = [
+            hashes_of(
+                side.dataset,
+                side.source,
+                side.split,
+                store=store,
+                runtime=runtime,
+                workers=workers,
+                emit=emit,
+            )
+            for side in (own, *others)
+        ]
 
     # ---- Compare
     rules = Rules(

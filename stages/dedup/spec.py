@@ -9,6 +9,7 @@ from pydantic import Field
 from vitctl.artifacts import Artifact
 from vitctl.settings.config import Config
 from vitctl.stage import ReadsImages
+from vitctl.workers.ray_address import AddressText
 
 VERSION = 1
 
@@ -45,6 +46,8 @@ class Inputs:
 
 
 class DedupRuntime(ReadsImages):
-    """`workers`: threads that decode images; None takes one a core."""
+    """`workers`: threads that decode images, or on a cluster the most workers; None takes one a
+    core. `ray`: the Ray cluster whose nodes hash images, None is this machine."""
 
     workers: int | None = Field(None, ge=1)
+    ray: AddressText | None = None

@@ -111,8 +111,8 @@ def recall() -> None:
         ("dedup, 8 bits", Rules(8)),
     ):
         with ThreadPoolExecutor(2) as threads:
-            own = prints(originals, threads=threads)
-            made = {name: prints(images, threads=threads) for name, images in copies.items()}
+            own = prints(originals, mapping=threads.map)
+            made = {name: prints(images, mapping=threads.map) for name, images in copies.items()}
         shares = [
             np.mean([Against(own[[i]], rules).matches(of[[i]]).any[0] for i in range(len(tiles))])
             for of in made.values()
@@ -170,11 +170,11 @@ def hashing() -> None:
     with ThreadPoolExecutor(1) as threads:
         for size in ((224, 224), (500, 375)):
             images = [as_large(tile, size) for tile in tiles]
-            prints(images, threads=threads)  # warms up
+            prints(images, mapping=threads.map)  # warms up
             seconds = []
             for _ in range(REPEATS):
                 began = time.process_time()
-                prints(images, threads=threads)
+                prints(images, mapping=threads.map)
                 seconds.append(time.process_time() - began)
             rates = ", ".join(f"{len(images) / second:.0f}" for second in seconds)
             kilobytes = sum(map(len, images)) / len(images) / 1e3

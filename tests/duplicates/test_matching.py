@@ -149,14 +149,14 @@ def threads():
 
 @pytest.fixture(scope="module")
 def originals(threads):
-    return prints([as_png(tile) for tile in tiles()], threads=threads)
+    return prints([as_png(tile) for tile in tiles()], mapping=threads.map)
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_recall_and_precision_on_made_pairs(threads, originals, change):
     """Nearly all pictures are matched with what they were made of (of 201 tiles 94 % of crops, 99 %
     and more of all else: docs/log), and none with another one."""
-    copies = prints([CHANGES[change](tile) for tile in tiles()], threads=threads)
+    copies = prints([CHANGES[change](tile) for tile in tiles()], mapping=threads.map)
     rules = Rules(6, flip=change == "mirrored")
     matches = Against(originals, rules).matches(copies)
     right = matches.entry == np.arange(len(tiles()))
@@ -170,7 +170,7 @@ def test_recall_and_precision_on_made_pairs(threads, originals, change):
 
 
 def test_a_larger_picture_matches_its_crop_as_well(threads, originals):
-    crops = prints([pictures.crop(tile, seed=1) for tile in tiles()], threads=threads)
+    crops = prints([pictures.crop(tile, seed=1) for tile in tiles()], mapping=threads.map)
     matches = Against(crops, Rules(6)).matches(originals)
     assert (matches.entry == np.arange(len(tiles()))).mean() >= 0.95
 
@@ -188,11 +188,11 @@ def test_prints_of_odd_images(threads):
         as_png(Image.new("RGB", (1, 1))),
         as_png(tile.convert("L")),
     ]
-    made_of = prints(images, threads=threads)
+    made_of = prints(images, mapping=threads.map)
     assert made_of["readable"].tolist() == [True, False, False, False, True, True, True, True]
     assert (made_of["looks"][1:4] == 0).all()
     assert made_of["flat"].tolist() == [False, True, True, True, False, False, True, False]
     assert (made_of["pixels"][4] == made_of["pixels"][5]).all()
     assert (made_of["bytes"][4] != made_of["bytes"][5]).all()
     assert made_of["looks"][7, 0] == made_of["looks"][0, 0]
-    assert prints([], threads=threads).shape == (0,)
+    assert prints([], mapping=threads.map).shape == (0,)

@@ -6,12 +6,16 @@ import functools
 import hashlib
 import os
 import signal
+import time
+from types import SimpleNamespace
 
 import pytest
 
+from stages import api
 from stages.shard.run import run
 from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
 from vitctl.artifacts import Store
+from vitctl.duplicates import stored
 from vitctl.events import Note
 from vitctl.places.local import based
 from vitctl.workers.executors import executor
@@ -24,9 +28,14 @@ pytestmark = pytest.mark.slow
 def address():
     """Ends its own processes alone; `ray stop` would end every Ray process of the machine."""
     pytest.importorskip("ray")
+    from ray._private import node
     from ray.cluster_utils import Cluster
 
-    # Ray gives a node half a minute to start, with a dashboard that is too little here.
+    # Ray gives a node half a minute to start, which a busy machine exceeds: its clock is slower.
+    begun_at = time.monotonic()
+    slow = {**vars(time), "monotonic": lambda: begun_at + (time.monotonic() - begun_at) / 10}
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(node, "time", SimpleNamespace(**slow))
     head = {"num_cpus": 1, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
@@ -34,6 +43,7 @@ def address():
         yield cluster.address
     finally:
         cluster.shutdown()
+        monkeypatch.undo()
 
 
 def files(artifact):
@@ -58,6 +68,27 @@ def test_shards_of_two_nodes_are_those_of_one_machine(address, tmp_path):
     here, remote = made
     assert (here.id, files(here)) == (remote.id, files(remote))
     assert len(files(here)) > 0
+
+
+def test_hashes_of_two_nodes_are_those_of_one_machine(address, tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(stored, "_ROWS", 500)
+    data = run(
+        ShardConfig(),
+        Inputs(source="digits"),
+        store=Store(tmp_path / "data"),
+        runtime=ShardRuntime(workers=0),
+    )
+    results, hashes = [], []
+    for name, runtime in (("here", {}), ("remote", {"ray": address})):
+        store = tmp_path / name
+        results.append(api.dedup(data, store=str(store), set={"distance": 2}, runtime=runtime))
+        (folder,) = (store / "dedup").glob("*hashes*")
+        hashes.append({path.name: path.read_bytes() for path in folder.glob("prints*")})
+    here, remote = results
+    assert (here.id, here.digest) == (remote.id, remote.digest)
+    assert hashes[0] == hashes[1]
+    assert len(hashes[0]) == 1 + 4
 
 
 def lose_worker_once(task, *, poisoned, begin, mark):

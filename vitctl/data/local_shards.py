@@ -34,6 +34,14 @@ def local_folder(
     return folder
 
 
+def local_folder_elsewhere(
+    dataset: Artifact, *, splits: Collection[str | None], cache: Path | None = None
+) -> Path:
+    """The folder of `local_folder` for a worker, also on another machine: who gave it the work has
+    compared the small files, which of a billion images are gigabytes."""
+    return staged(dataset, wanted=_wanted(splits), cache=cache)
+
+
 def copied(
     dataset: Artifact, *, splits: Collection[str | None], cache: Path | None = None
 ) -> Path | None:

@@ -4,8 +4,7 @@ a dataset's images as training does (docs/decisions/0017)."""
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -35,18 +34,22 @@ flat      whether there is nothing to compare but bytes and pixels
 
 Prints = NDArray[np.void]
 
+Compared = tuple[bytes, NDArray[np.uint8]]
+"""The digest of an image's pixels, and its grey picture."""
+Mapping = Callable[[Callable[[bytes], Compared | None], Sequence[bytes]], Iterable[Compared | None]]
+"""Calls a function on each of several images, in order, as `map` does."""
+
 _OF_8_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 """Modes that Pillow makes the RGB of that training sees. Of 16 bits it clips all above 255 to white
 instead of taking the high ones."""
 
 
-def prints(images: Sequence[bytes], *, threads: Executor) -> Prints:
-    """PRINT[n] of encoded images. Their decoding is shared by `threads`: Pillow and hashlib work
-    without Python's lock."""
+def prints(images: Sequence[bytes], *, mapping: Mapping = map) -> Prints:
+    """PRINT[n] of encoded images. `mapping` decodes them: that of a pool of threads does so at the
+    same time, as Pillow and hashlib work without Python's lock."""
     out = np.zeros(len(images), PRINT)
     pictures = np.zeros((len(images), hashes.SIDE, hashes.SIDE), np.uint8)
-    compared: Iterable[tuple[bytes, NDArray[np.uint8]] | None] = threads.map(_compared, images)
-    for row, (image, of_image) in enumerate(zip(images, compared, strict=True)):
+    for row, (image, of_image) in enumerate(zip(images, mapping(_compared, images), strict=True)):
         out[row]["bytes"] = _as_numbers(blake2b(image, digest_size=16).digest())
         if of_image is not None:
             digest, pictures[row] = of_image
@@ -76,8 +79,8 @@ def decoded(data: bytes) -> Image.Image | None:
         return None
 
 
-def _compared(data: bytes) -> tuple[bytes, NDArray[np.uint8]] | None:
-    """The digest of an image's pixels and its grey picture; None if it can't be decoded."""
+def _compared(data: bytes) -> Compared | None:
+    """None if it can't be decoded."""
     image = decoded(data)
     if image is None:
         return None

@@ -46,6 +46,11 @@ class PrintsInfo(Config):
     def parts(self) -> int:
         return -(-self.examples // self.rows_a_part)
 
+    def rows(self, index: int) -> range:
+        """The positions of a part's images."""
+        first = index * self.rows_a_part
+        return range(first, min(first + self.rows_a_part, self.examples))
+
 
 def parted(examples: int) -> PrintsInfo:
     """How so many images are divided."""
@@ -100,8 +105,7 @@ class StoredPrints:
         info = self.info
         for index in range(info.parts):
             name = part_name(index, parts=info.parts)
-            first = index * info.rows_a_part
-            rows = min(info.rows_a_part, info.examples - first)
+            rows = info.rows(index)
             try:
                 entry = self.artifact.manifest.file(name)
                 if entry is None or sha256_file(self.artifact.path / name) != (
@@ -111,10 +115,10 @@ class StoredPrints:
                     raise self._damaged(name, "it has other bytes than were published")
             except OSError as error:
                 raise self._damaged(name, str(error)) from None
-            part = read_part(self.artifact.path / name, rows=rows)
+            part = read_part(self.artifact.path / name, rows=len(rows))
             if part is None:
-                raise self._damaged(name, f"it does not hold the hashes of {rows:,} images")
-            yield first, part
+                raise self._damaged(name, f"it does not hold the hashes of {len(rows):,} images")
+            yield rows.start, part
 
     def whole(self) -> Prints:
         """PRINT[n] of all images."""

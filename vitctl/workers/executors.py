@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 from vitctl.events import Emit
@@ -86,3 +87,18 @@ def executor(ray: str | None, *, here: int, most: int | None, emit: Emit) -> Ite
 
     with connected(ray, most=most, emit=emit) as cluster:
         yield cluster
+
+
+@contextmanager
+def executor_on_demand(
+    ray: str | None, *, here: int, most: int | None, emit: Emit
+) -> Iterator[Callable[[], Executor]]:
+    """What gives `executor`, which is begun when it is first asked for and ends with this: a
+    command that finds all finished joins no cluster."""
+    with ExitStack() as stack:
+
+        @cache
+        def begun() -> Executor:
+            return stack.enter_context(executor(ray, here=here, most=most, emit=emit))
+
+        yield begun

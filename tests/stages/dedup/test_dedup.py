@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from stages import api
-from stages.dedup import hashed
+from stages.dedup import parts
 from stages.inspect.verify.checks import of_entry
 from tests.duplicates.pictures import CHANGES, as_png, tiles
+from tests.workers.fake_ray import FakeRay
+from tests.workers.fake_ray import begin as begin_ray
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.kinds import DATASET, IMAGE_HASHES
 from vitctl.data.dataset import DatasetInfo, SplitInfo, keys_name, labels_name, shard_name
@@ -22,7 +25,8 @@ from vitctl.data.records import open_writer
 from vitctl.data.sheet import MADE_BY
 from vitctl.duplicates import stored
 from vitctl.errors import InputError, NewerFormatError, NotFoundError, UsageError
-from vitctl.events import Caution, Note, Settings, silent
+from vitctl.events import Caution, Note, Progress, Settings, silent
+from vitctl.places.local import based
 
 
 @pytest.fixture
@@ -160,7 +164,7 @@ def test_another_distance_decodes_nothing_again(photos, pets, monkeypatch):
     def no_images(records, rows):
         raise AssertionError("read again")
 
-    monkeypatch.setattr(hashed, "read_examples", no_images)
+    monkeypatch.setattr(parts, "read_examples", no_images)
     exact = dedup(photos, pets, set={"exact": True})
     assert len(ids_of(exact)) == 19
     loose = dedup(photos, pets, set={"distance": 10})
@@ -170,7 +174,7 @@ def test_another_distance_decodes_nothing_again(photos, pets, monkeypatch):
 
 def test_an_interrupted_run_goes_on_after_the_last_part(photos, monkeypatch):
     monkeypatch.setattr(stored, "_ROWS", 6)
-    whole, calls = hashed.read_examples, []
+    whole, calls = parts.read_examples, []
 
     def cut(records, rows):
         calls.append(rows.tolist())
@@ -178,7 +182,7 @@ def test_an_interrupted_run_goes_on_after_the_last_part(photos, monkeypatch):
             raise KeyboardInterrupt
         return whole(records, rows)
 
-    monkeypatch.setattr(hashed, "read_examples", cut)
+    monkeypatch.setattr(parts, "read_examples", cut)
     with pytest.raises(KeyboardInterrupt):
         dedup(photos)
     calls_before = calls.copy()
@@ -192,6 +196,68 @@ def test_an_interrupted_run_goes_on_after_the_last_part(photos, monkeypatch):
     ]
     assert IMAGE_HASHES.in_one_line(hashes.summary) == "photos train, 20 images"
     assert sum(file.path.endswith(".npy") for file in hashes.manifest.files) == 4
+
+
+def hashes_in(data):
+    """Of each artifact of hashes its id and its files."""
+    folders = sorted((data.path.parents[1] / "dedup").glob("*hashes*"))
+    return [
+        (folder.name, {file.name: file.read_bytes() for file in folder.glob("prints*")})
+        for folder in folders
+    ]
+
+
+def test_hashes_of_a_ray_cluster_are_those_of_this_machine(photos, pets, monkeypatch):
+    """By a cluster in this process; tests/workers/test_ray_cluster.py has a real one."""
+    monkeypatch.setattr(stored, "_ROWS", 6)
+    here = dedup(photos, pets)
+    made_here = hashes_in(photos)
+    assert len(made_here) == 3
+    for folder in (photos.path.parents[1] / "dedup").iterdir():
+        shutil.rmtree(folder)
+    fake, events = begin_ray(monkeypatch, FakeRay(losses=1)), []
+    remote = dedup(photos, pets, emit=events.append, runtime={"ray": "auto"})
+    assert fake.actors
+    assert fake.losses == 0
+    assert hashes_in(photos) == made_here
+    assert (remote.id, remote.digest) == (here.id, here.digest)
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert sum("work is done on Ray auto" in note for note in notes) == 1  # of four splits
+    assert any("again: 6 images from row 0 of photos train" in note for note in notes)
+    done = [event.done for event in events if isinstance(event, Progress)]
+    assert done[:6] == [0, 6, 12, 18, 20, 0]
+
+
+def test_hashes_that_are_there_need_no_cluster(photos, monkeypatch):
+    begin_ray(monkeypatch, FakeRay(unreachable=ConnectionError("none")))
+    with pytest.raises(NotFoundError, match="no Ray cluster on this machine"):
+        dedup(photos, runtime={"ray": "auto"})
+    assert not (photos.path.parents[1] / "dedup").exists()
+    dedup(photos)
+    again = dedup(photos, set={"distance": 2}, runtime={"ray": "auto"})
+    assert len(ids_of(again)) == 20
+
+
+def test_an_image_that_ends_its_worker_is_compared_by_its_bytes(photos, tmp_path):
+    info, images = stored.parted(20), parts.SplitImages(photos, "train", None)
+    begun = []
+    with parts.records_closed_after():
+        counts = parts.hash_part(
+            0,
+            images=images,
+            info=info,
+            folder=based(tmp_path),
+            threads=1,
+            progress=None,
+            poisoned={3: "it crashes the decoder (SIGSEGV)"},
+            begin=begun.append,
+        )
+    assert counts == parts.PartCounts(unreadable=1, flat=0)
+    assert begun == list(range(20))
+    part = stored.read_part(based(tmp_path) / "prints-00000-of-00001.npy", rows=20)
+    assert np.flatnonzero(~part["readable"]).tolist() == [3]
+    assert part["bytes"][3].all()
+    assert parts.digest_of(images, 3) != parts.digest_of(images, 4)
 
 
 def test_repetitions_within_a_dataset(store):
