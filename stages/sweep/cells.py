@@ -5,7 +5,9 @@ Each by the command that a person would type, so that each is found again.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from stages.sweep import rates
@@ -66,7 +68,7 @@ class SweepTraining:
             known["dataset"] = self._dataset(trunk.cfg, trunk.size)
             known["rate"] = self._rate(trunk)
             known |= self.trained(trunk, branch, dataset=known["dataset"], rate=known["rate"])
-            known["probes"] = self._probed(known["checkpoint"])
+            known["probes"] = tuple(probe() for probe in self.probes_of(known["checkpoint"]))
         except InterruptedRun:
             raise
         except VitctlError as error:
@@ -163,9 +165,10 @@ class SweepTraining:
 
     # Measuring
 
-    def _probed(self, checkpoint: Artifact) -> tuple[Artifact, ...]:
-        pairs = zip(self.cfg.probes or (), self.inputs.probe_data, strict=True)
-        return tuple(self._probe(probe, checkpoint, dataset) for probe, dataset in pairs)
+    def probes_of(self, checkpoint: Artifact) -> Iterator[Callable[[], Artifact]]:
+        """The measurements of a finished model, each made when it is called."""
+        for probe, dataset in zip(self.cfg.probes or (), self.inputs.probe_data, strict=True):
+            yield partial(self._probe, probe, checkpoint, dataset)
 
     def _probe(self, probe: ProbeConfig, checkpoint: Artifact, dataset: Artifact) -> Artifact:
         return self.inputs.commands.probes[probe.command](

@@ -40,6 +40,11 @@ class PlannedRun:
         return self.in_store is not None and self.in_store.trained
 
     @property
+    def is_finished(self) -> bool:
+        """Trained and measured."""
+        return self.in_store is not None and self.in_store.is_finished
+
+    @property
     def axes(self) -> dict[str, Any]:
         """By column."""
         return by_column(self.trunk.axes)

@@ -63,12 +63,16 @@ def _in_store(plan: SweepPlan) -> str:
     trained = sum(run.is_trained for run in plan.runs)
     begun = sum(run.in_store is not None and run.in_store.step is not None for run in plan.runs)
     also = f", {begun} begun" if begun else ""
-    if trained == len(plan.runs):
-        return "all rows are trained"
+    probes = [one for run in plan.runs if run.in_store is not None for one in run.in_store.probes]
+    if all(run.is_finished for run in plan.runs):
+        return f"all rows are trained{' and measured' if probes else ''}"
+    measured = f", {sum(probes)} of {plural(len(probes), 'probe')} measured" if probes else ""
     left = f"{plan.flops_left:.3g} FLOPs are left"
     seconds = plan.seconds_left
     time = "" if seconds is None else f", about {quantities.duration(seconds)}"
-    return f"{trained} of {plural(len(plan.runs), 'row')} trained{also}; {left}{time}"
+    if trained == len(plan.runs):
+        return f"all rows are trained{measured}"
+    return f"{trained} of {plural(len(plan.runs), 'row')} trained{also}{measured}; {left}{time}"
 
 
 COLUMNS = (

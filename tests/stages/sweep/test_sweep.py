@@ -390,28 +390,53 @@ def test_a_plan_marks_what_is_in_the_store(store, stand_ins):
     stand_ins.failures["pretrain", "two"] = VitctlError("the disk is full")
     swept(store, stand_ins, sizes=[4], durations={"steps": [5]})
     plan, rows = planned_runs(store, stand_ins)
-    assert rows.pop(("one", 4, 5)) == "trained"
+    assert rows.pop(("one", 4, 5)) == "finished"
     assert {*rows.values()} == {"new"}
     runs = [run for run in plan.runs if run.is_trained]
     assert plan.flops_left == pytest.approx(plan.flops - sum(run.flops for run in runs))
     json_rows = plan.as_json()["runs"]
     assert [r["in_store"] for r in json_rows if r["in_store"]["trained"]] == [
-        {"trained": True, "step": None}
+        {"trained": True, "step": None, "probes": [True]}
     ]
 
     stand_ins.failures.clear()
     swept(store, stand_ins)
     plan, rows = planned_runs(store, stand_ins)
-    assert {*rows.values()} == {"trained"}
+    assert {*rows.values()} == {"finished"}
     assert plan.flops_left == 0
     assert plan.seconds_left == 0
     # Longer runs go on from trunks, which is what they add anyway.
     _, rows = planned_runs(store, stand_ins, durations={"steps": [5, 10, 20]})
     assert {key[2]: state for key, state in rows.items()} == {
-        5: "trained",
-        10: "trained",
+        5: "finished",
+        10: "finished",
         20: "new",
     }
+
+
+def test_a_plan_says_which_probes_are_measured(store, stand_ins):
+    """Of two, one fails on the longer runs."""
+    probes = [
+        {"command": "fewshot", "settings": {"shots": [1]}},
+        {"command": "evaluate", "data": "others", "name": "others"},
+    ]
+    stand_ins.failures["evaluate", "10"] = InputError("no such class")
+    swept(store, stand_ins, probes=probes)
+    stand_ins.failures.clear()
+    plan, rows = planned_runs(store, stand_ins, probes=probes)
+    assert {key[2]: state for key, state in rows.items()} == {
+        5: "finished",
+        10: "trained, 1 of 2 probes",
+    }
+    assert {run.in_store.probes for run in plan.runs} == {(True, True), (True, False)}
+    assert text.totals(plan)["in the store"] == "all rows are trained, 12 of 16 probes measured"
+    assert plan.flops_left == 0
+    swept(store, stand_ins, probes=probes)
+    _, rows = planned_runs(store, stand_ins, probes=probes)
+    assert {*rows.values()} == {"finished"}
+    # A grid of other probes has the models.
+    _, rows = planned_runs(store, stand_ins, probes=[])
+    assert {*rows.values()} == {"finished"}
 
 
 def test_a_plan_names_the_step_that_an_unfinished_trunk_goes_on_from(store, stand_ins):
@@ -427,7 +452,9 @@ def test_a_plan_names_the_trunk_of_a_cooldown_that_failed(store, stand_ins):
     stand_ins.failures.clear()
     plan, rows = planned_runs(store, stand_ins, durations={"steps": [5]}, sizes=["all"])
     assert {*rows.values()} == {"step 4"}
-    assert text.totals(plan)["in the store"].startswith("0 of 2 rows trained, 2 begun; ")
+    assert text.totals(plan)["in the store"].startswith(
+        "0 of 2 rows trained, 2 begun, 0 of 2 probes measured; "
+    )
 
 
 def test_a_plan_finds_chosen_learning_rates(store):
@@ -439,7 +466,7 @@ def test_a_plan_finds_chosen_learning_rates(store):
     calls = len(stand_ins.calls)
     plan, rows = planned_runs(store, stand_ins, lr=rates)
     assert plan.searches_left == ()
-    assert {key[1]: state for key, state in rows.items()} == {4: "new", 6: "trained"}
+    assert {key[1]: state for key, state in rows.items()} == {4: "new", 6: "finished"}
     assert plan.flops_left < plan.flops - plan.flops_of_rates
     assert len(stand_ins.calls) > calls  # the stand-ins were asked, and made nothing
 
@@ -451,11 +478,14 @@ def test_what_of_a_plan_is_in_the_store_in_words(store, stand_ins):
     plan, _ = planned_runs(store, stand_ins)
     lines = as_text(plan).splitlines()
     assert lines[0].split()[-1] == "store"
-    assert [line.split()[-1] for line in lines[1:9]].count("trained") == 4
-    assert any("4 of 8 rows trained; " in line and "FLOPs are left" in line for line in lines)
+    assert [line.split()[-1] for line in lines[1:9]].count("finished") == 4
+    assert any(
+        "4 of 8 rows trained, 4 of 8 probes measured; " in line and "FLOPs are left" in line
+        for line in lines
+    )
     swept(store, stand_ins)
     plan, _ = planned_runs(store, stand_ins)
-    assert "all rows are trained" in as_text(plan)
+    assert "all rows are trained and measured" in as_text(plan)
 
 
 def test_bytes_are_those_of_the_checkpoints(plan):
@@ -535,4 +565,10 @@ def test_trained_as_the_commands_do(tmp_path):
         assert len(made) == 1, stage
     plan = api.sweep(tree, data=data, store=store, dry_run=True, runtime={"devices": 1})
     assert isinstance(plan, SweepPlan)
-    assert [run.in_store.in_words() for run in plan.runs] == ["trained"]
+    assert [run.in_store.in_words() for run in plan.runs] == ["finished"]
+    further = {
+        **tree,
+        "probes": [*tree["probes"], {"command": "fewshot", "settings": {"shots": 1}}],
+    }
+    plan = api.sweep(further, data=data, store=store, dry_run=True, runtime={"devices": 1})
+    assert [run.in_store.probes for run in plan.runs] == [(True, False)]
