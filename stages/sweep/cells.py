@@ -144,7 +144,7 @@ class SweepTraining:
         cooled = self.inputs.commands.cooldown(
             checkpoint,
             steps=branch.cooldown,
-            shape=self.cfg.cooldown_shape,
+            shape=branch.shape,
             weights="raw",
             runtime=self.runtime.of_each(steps=branch.steps),
             store=self.store,

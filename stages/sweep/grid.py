@@ -16,7 +16,16 @@ from stages.sweep.axes import axes_of, settings_of
 from stages.sweep.searches import check_rates, searched
 from stages.sweep.sentences import of_a_run
 from stages.sweep.spec import GridModel, SweepConfig
-from stages.sweep.trunks import PEAK_LR, GridBranch, GridTrunk, divided, label, with_changes
+from stages.sweep.trunks import (
+    PEAK_LR,
+    SHAPE,
+    GridBranch,
+    GridTrunk,
+    by_column,
+    divided,
+    label,
+    with_changes,
+)
 from vitctl.artifacts.canonical import fingerprint
 from vitctl.errors import UsageError, VitctlError
 from vitctl.events import Emit, silent
@@ -35,6 +44,11 @@ def expand(cfg: SweepConfig, images: ImageFacts, *, emit: Emit = silent) -> tupl
     """
     axes, common = axes_of(cfg), settings_of(cfg)
     check_rates(cfg, axes, common)
+    if len(cfg.cooldown_shapes) > 1 and SHAPE in by_column(axes):
+        raise UsageError(
+            f"cooldown_shape is a list, and axes.schedule.{SHAPE} is another",
+            hint="keep one of them: the grid's own is of cooldowns that branch off a trunk",
+        )
     sizes = _sizes(cfg, images)
     trunks = []
     for entry in cfg.models:
@@ -85,11 +99,11 @@ def _trunk(
     where = label(entry.name, size, point)
     for length in cfg.durations.lengths:
         try:
-            branches.append(_branch(cfg, entry, tree, facts, length, emit=emit))
+            branches += _branches(cfg, entry, tree, facts, length, emit=emit)
         except VitctlError as error:
             raise of_a_run(error, name=where) from None
     branches.sort(key=lambda branch: branch.steps)
-    for one, other in pairwise(branches):
+    for one, other in pairwise(branch for branch in branches if branch.shape == branches[0].shape):
         if one.steps == other.steps:
             raise UsageError(
                 f"{where}: two durations are {show_count(one.steps)} steps", hint="leave one out"
@@ -102,7 +116,7 @@ def _trunk(
     return GridTrunk(entry, size, point, tuple(branches))
 
 
-def _branch(
+def _branches(
     cfg: SweepConfig,
     entry: GridModel,
     tree: Tree,
@@ -110,7 +124,8 @@ def _branch(
     length: tuple[float, Any],
     *,
     emit: Emit,
-) -> GridBranch:
+) -> list[GridBranch]:
+    """Of one duration: a cooldown of each shape, or the run whose schedule ends by itself."""
     resolved = settings.resolve(
         Overrides(settings=tree),
         model=None if entry.sizes else entry.name,
@@ -121,12 +136,15 @@ def _branch(
     )
     resolved.announce(emit)  # refuses a batch of more images than there are
     whole = resolved.cfg
+    several = len(cfg.cooldown_shapes) > 1
     if not whole.schedule.open_ended:
-        return GridBranch(whole.steps, 0, whole)
+        return [GridBranch(whole.steps, 0, whole, axes={SHAPE: "none"} if several else {})]
     trunk, cooldown = divided(cfg, whole.steps, recipe=whole.recipe)
-    return GridBranch(
-        trunk + cooldown, cooldown, with_changes(whole, {"schedule.total_steps": trunk})
-    )
+    begin = with_changes(whole, {"schedule.total_steps": trunk})
+    return [
+        GridBranch(trunk + cooldown, cooldown, begin, shape, {SHAPE: shape} if several else {})
+        for shape in cfg.cooldown_shapes
+    ]
 
 
 def _refuse_twins(trunks: Sequence[GridTrunk]) -> None:

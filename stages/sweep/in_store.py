@@ -50,12 +50,12 @@ class BranchInStore:
 class GridInStore:
     """By `key_of`, and the keys of the choices of a learning rate that are in the store whole."""
 
-    branches: Mapping[tuple[str, int], BranchInStore] = field(default_factory=dict)
+    branches: Mapping[str, BranchInStore] = field(default_factory=dict)
     searches: frozenset[str] = frozenset()
 
 
-def key_of(trunk: GridTrunk, branch: GridBranch) -> tuple[str, int]:
-    return trunk.label, branch.steps
+def key_of(trunk: GridTrunk, branch: GridBranch) -> str:
+    return f"{trunk.label_of(branch)}, {branch.steps}"
 
 
 def look_up(

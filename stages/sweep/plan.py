@@ -15,7 +15,6 @@ from stages.sweep.trunks import (
     GridTrunk,
     RateSearch,
     branches_by_cost,
-    by_column,
     flops_of,
     searches_of,
 )
@@ -47,7 +46,7 @@ class PlannedRun:
     @property
     def axes(self) -> dict[str, Any]:
         """By column."""
-        return by_column(self.trunk.axes)
+        return self.trunk.columns_of(self.branch)
 
     def as_json(self) -> dict[str, Any]:
         cfg, branch = self.branch.cfg, self.branch
@@ -104,7 +103,8 @@ class SweepPlan:
         if trunk.is_shared:
             place = trunk.branches.index(branch)
             before = trunk.branches[place - 1].trunk_steps if place else 0
-            steps, checkpoints = branch.steps - before, 2
+            steps = branch.steps - before
+            checkpoints = 1 if before == branch.trunk_steps else 2
         cfg = branch.cfg
         images = steps * cfg.data.batch
         return PlannedRun(

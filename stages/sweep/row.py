@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from stages.sweep.cells import BranchResult
 from stages.sweep.cost import core_days
 from stages.sweep.spec import ProbeConfig
-from stages.sweep.trunks import SEED, by_column
+from stages.sweep.trunks import SEED
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.kinds import EVALUATION, FEWSHOT
 from vitctl.artifacts.kinds.evaluation import Metric
@@ -31,7 +31,7 @@ def row_of(result: BranchResult, probes: Sequence[ProbeConfig]) -> SweepRow:
     return SweepRow(
         model=trunk.model,
         data_size=trunk.size,
-        axes={name: value for name, value in by_column(trunk.axes).items() if name != SEED},
+        axes={name: value for name, value in trunk.columns_of(branch).items() if name != SEED},
         seed=cfg.seed,
         steps=branch.steps,
         trunk_steps=branch.trunk_steps,

@@ -139,16 +139,16 @@ def _trained(plan: SweepPlan, training: SweepTraining, *, emit: Emit) -> list[Br
     results = []
     pace, started = SweepPace(plan), now()
     for number, run in enumerate(plan.runs, start=1):
-        length = f"{quantities.show_count(run.branch.images)} images seen"
+        title = run.trunk.label_of(run.branch)
         where = f"run {number} of {len(plan.runs)}"
-        emit(Note(f"{where}: {run.trunk.label}, {length}"))
+        emit(Note(f"{where}: {title}"))
         began = time.monotonic()
         result = training.result(run.trunk, run.branch)
         results.append(result)
         trained = result.failure is None and result.made_since(started)
         pace.passed(run, seconds=time.monotonic() - began, trained=trained)
         if result.failure is not None:
-            emit(Caution(f"{run.trunk.label}, {length}, failed: {result.failure.message}"))
+            emit(Caution(f"{title}, failed: {result.failure.message}"))
         elif not trained:
             emit(Note(f"{where} was in the store"))
         elif number < len(plan.runs) and pace.seconds_left is not None:

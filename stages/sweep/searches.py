@@ -87,7 +87,7 @@ def _search(source: GridTrunk, choice: RateChoice, *, cfg: SweepConfig) -> RateS
             raise of_a_run(error, name=where) from None
         schedule |= {
             "schedule.cooldown_steps": cooldown,
-            "schedule.cooldown_shape": cfg.cooldown_shape,
+            "schedule.cooldown_shape": cfg.cooldown_shapes[0],
         }
     elif before.schedule.cooldown_steps is not None:
         share = before.schedule.cooldown_steps / before.steps

@@ -174,7 +174,8 @@ class SweepConfig(Config):
       axes: settings of training by their keys, with a list of values each.
       settings: further settings of all runs.
       cooldown: the share of a run that is its cooldown; None: the recipe's rule.
-      cooldown_shape: how the learning rate falls to 0.
+      cooldown_shape: how the learning rate falls to 0; a list of several is a cooldown of each
+        shape for each duration, off the same trunk.
       subset_seed: of the choice of images of the smaller sizes.
       lr: how the learning rate is chosen; None: it is given, or the recipe's.
       probes: measurements of every branch; None: few-shot probes and an evaluation on the dataset.
@@ -188,11 +189,29 @@ class SweepConfig(Config):
     axes: dict[str, Any] = Field({})
     settings: dict[str, Any] = Field({})
     cooldown: float | None = Field(None, gt=0, lt=1)
-    cooldown_shape: CooldownShape = "linear"
+    cooldown_shape: CooldownShape | tuple[CooldownShape, ...] = "linear"
     subset_seed: NonNegativeInt = 0
     lr: RateChoice | None = None
     probes: tuple[ProbeConfig, ...] | None = None
     part: str | None = None
+
+    @field_validator("cooldown_shape")
+    @classmethod
+    def _shapes(
+        cls, shape: CooldownShape | tuple[CooldownShape, ...]
+    ) -> CooldownShape | tuple[CooldownShape, ...]:
+        """A list of one is that one, so that it is one id."""
+        if isinstance(shape, str):
+            return shape
+        if not shape or len({*shape}) < len(shape):
+            raise ValueError("cooldown_shape is a shape, or a list of different ones")
+        return shape[0] if len(shape) == 1 else shape
+
+    @property
+    def cooldown_shapes(self) -> tuple[CooldownShape, ...]:
+        """In the order of the grid; learning rates are chosen with the first."""
+        shape = self.cooldown_shape
+        return (shape,) if isinstance(shape, str) else shape
 
     @field_validator("part")
     @classmethod

@@ -66,13 +66,13 @@ def _in_store(plan: SweepPlan) -> str:
     probes = [one for run in plan.runs if run.in_store is not None for one in run.in_store.probes]
     if all(run.is_finished for run in plan.runs):
         return f"all rows are trained{' and measured' if probes else ''}"
-    measured = f", {sum(probes)} of {plural(len(probes), 'probe')} measured" if probes else ""
+    count = f", {sum(probes)} of {plural(len(probes), 'probe')} measured" if probes else ""
     left = f"{plan.flops_left:.3g} FLOPs are left"
     seconds = plan.seconds_left
     time = "" if seconds is None else f", about {quantities.duration(seconds)}"
     if trained == len(plan.runs):
-        return f"all rows are trained{measured}"
-    return f"{trained} of {plural(len(plan.runs), 'row')} trained{also}{measured}; {left}{time}"
+        return f"all rows are trained{count}"
+    return f"{trained} of {plural(len(plan.runs), 'row')} trained{also}{count}; {left}{time}"
 
 
 COLUMNS = (

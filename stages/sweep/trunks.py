@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from vitctl.advice import fitting
 from vitctl.artifacts.canonical import fingerprint
 from vitctl.errors import UsageError
 from vitctl.optim import frozen
+from vitctl.optim.schedules import CooldownShape
 from vitctl.settings.overrides import Overrides
 from vitctl.settings.trees import Tree, from_keys, merge
 from vitctl.text.quantities import show_count
@@ -20,17 +21,20 @@ from vitctl.train.config import TrainConfig
 
 SEED = "seed"
 PEAK_LR = "schedule.peak_lr"
+SHAPE = "cooldown_shape"
 
 
 @dataclass(frozen=True)
 class GridBranch:
     """One duration: of `steps`, the last `cooldown` cool down. `cfg` is what `pretrain` trains: the
     trunk up to the cooldown, or, with a cooldown of 0, the whole run, whose schedule ends by
-    itself."""
+    itself. `axes` are columns in which branches of one trunk differ besides."""
 
     steps: int
     cooldown: int
     cfg: TrainConfig
+    shape: CooldownShape = "linear"
+    axes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def trunk_steps(self) -> int:
@@ -112,6 +116,16 @@ class GridTrunk:
     @property
     def label(self) -> str:
         return label(self.model, self.size, self.axes)
+
+    def columns_of(self, branch: GridBranch) -> dict[str, Any]:
+        """The values of axes of a branch by the names of their columns."""
+        return {**by_column(self.axes), **branch.axes}
+
+    def label_of(self, branch: GridBranch) -> str:
+        """`S/16 on 10k images, wd_head 3, 40k images seen`."""
+        return f"{label(self.model, self.size, {**self.axes, **branch.axes})}, " + (
+            f"{show_count(branch.images)} images seen"
+        )
 
     def with_rate(self, branch: GridBranch, rate: float | None) -> TrainConfig:
         """The settings of a branch with the rate that was chosen."""

@@ -85,7 +85,7 @@ class StandIns:
     def cooldown(self, source, *, steps, shape, weights, runtime, store, emit):
         self._called("cooldown", f"{source.path.parent.parent.name}@{source.step} for {steps}")
         whole = (source.step or 0) + steps
-        schedule = {"total_steps": whole, "cooldown_steps": steps}
+        schedule = {"total_steps": whole, "cooldown_steps": steps, "cooldown_shape": shape}
         tree = trained_with(source).model_dump(mode="json")
         cfg = TrainConfig.model_validate(merge({}, tree, {"schedule": schedule}))
         return self._checkpoint("cooldown", cfg, (source.as_parent("from"),), store)

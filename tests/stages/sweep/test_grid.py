@@ -54,6 +54,38 @@ def test_a_shared_trunk_costs_what_it_trains():
     assert [b.flops for b in trunk.branches] == [100 * image, 400 * image]
 
 
+def test_cooldowns_of_several_shapes_branch_off_one_trunk():
+    """Off the same steps; a run whose schedule ends by itself has none."""
+    shapes = {"cooldown_shape": ["linear", "1-sqrt"]}
+    kinds = {"schedule.kind": ["rsqrt", "cosine"], "seed": [0, 1]}
+    every = trunks(**shapes, axes=kinds)
+    open_ended, closed = every[0], every[2]
+    assert [(b.steps, b.cooldown, b.axes["cooldown_shape"]) for b in open_ended.branches] == [
+        (10, 2, "linear"),
+        (10, 2, "1-sqrt"),
+        (40, 8, "linear"),
+        (40, 8, "1-sqrt"),
+    ]
+    assert [(b.steps, b.axes["cooldown_shape"]) for b in closed.branches] == [
+        (10, "none"),
+        (40, "none"),
+    ]
+    image = 3 * accounting.matmul_flops(open_ended.cfg.model)
+    assert open_ended.flops == (32 + 2 * (2 + 8)) * 10 * image
+    assert open_ended.columns_of(open_ended.branches[1]) == {
+        "kind": "rsqrt",
+        "seed": 0,
+        "cooldown_shape": "1-sqrt",
+    }
+    # The trunks are those of a grid with one shape, and so is the choice of their learning rates.
+    rates = {"lr": {"candidates": [0.1, 0.2], "steps": 20}}
+    one = trunks(cooldown_shape=["linear"], axes=kinds, **rates)
+    several = trunks(**shapes, axes=kinds, **rates)
+    assert [b.cfg for b in one[0].branches] == [b.cfg for b in several[0].branches[::2]]
+    assert one[0].search == several[0].search
+    assert one[0].branches[0].axes == {}
+
+
 def test_durations_in_images_and_epochs():
     by_images = trunks(durations={"images": ["100", 400]})
     assert [b.steps for b in by_images[0].branches] == [10, 40]
@@ -138,6 +170,22 @@ def test_cheap_runs_come_first_and_a_trunk_grows():
         ({"durations": {"steps": [1]}}, "no room for a cooldown", None),
         ({"durations": {"steps": [10, 10]}}, "two durations are 10 steps", None),
         ({"durations": {"epochs": [1, 1.0001]}, "sizes": [100]}, "two durations", None),
+        (
+            {"durations": {"steps": [10, 10]}, "cooldown_shape": ["linear", "1-sqrt"]},
+            "two durations are 10 steps",
+            None,
+        ),
+        (
+            {
+                "cooldown_shape": ["linear", "1-sqrt"],
+                "axes": {"schedule.cooldown_shape": ["linear", "1-sqrt"]},
+                "settings": settings(schedule={"cooldown_steps": 2}),
+            },
+            "cooldown_shape is a list, and axes.schedule.cooldown_shape is another",
+            "keep one",
+        ),
+        ({"cooldown_shape": ["linear", "linear"]}, "a list of different ones", None),
+        ({"cooldown_shape": []}, "a list of different ones", None),
         ({"durations": {}}, "in one of steps, images and epochs", None),
         ({"durations": {"steps": [1], "images": [1]}}, "in one of", None),
         ({"durations": {"steps": ["x"]}}, "'x' is not a whole number", "20k"),

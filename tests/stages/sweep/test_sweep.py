@@ -195,6 +195,32 @@ def test_a_table_with_holes_is_replaced_where_it_was_put(store, stand_ins, tmp_p
     assert whole.path.name == "here"
 
 
+def test_cooldowns_of_several_shapes_are_rows_of_their_own(store, stand_ins):
+    shapes = ["linear", "1-sqrt"]
+    artifact = swept(store, stand_ins, sizes=[4], cooldown_shape=shapes)
+    rows = SWEEP.summary(artifact).rows
+    assert [(r.model, r.steps, r.axes["cooldown_shape"]) for r in rows] == [
+        (model, steps, shape) for model in ("one", "two") for steps in (5, 10) for shape in shapes
+    ]
+    assert len({row.checkpoint for row in rows}) == 8
+    assert len({row.trunk for row in rows}) == 4
+    plan, in_store = planned_runs(store, stand_ins, sizes=[4], cooldown_shape=shapes)
+    assert {*in_store.values()} == {"finished"}
+    assert sum(run.flops for run in plan.runs) == pytest.approx(plan.flops)
+    adds = [run for run in plan.runs if run.axes["cooldown_shape"] == "1-sqrt"]
+    assert all(
+        run.flops == run.branch.flops * run.branch.cooldown / run.branch.steps for run in adds
+    )
+    assert [2 * run.bytes for run in adds] == [run.bytes for run in plan.runs if run not in adds]
+    # A grid with one of them finds what this one trained.
+    _, in_store = planned_runs(store, stand_ins, sizes=[4], cooldown_shape="1-sqrt")
+    assert {*in_store.values()} == {"finished"}
+    # What fails is told apart.
+    stand_ins.failures["cooldown", "made"] = VitctlError("the disk is full")
+    holes = swept(Store(store.root.parent / "other"), stand_ins, sizes=[4], cooldown_shape=shapes)
+    assert SWEEP.summary(holes).failed == 8
+
+
 def test_a_stop_ends_all(store, stand_ins):
     stand_ins.failures["cooldown", "made"] = InterruptedRun("stopped after step 4")
     with pytest.raises(InterruptedRun):
