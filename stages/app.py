@@ -38,7 +38,7 @@ class Verb:
 
 VERBS: dict[str, Verb] = {
     "shard": Verb("stages.shard.command", "Make a dataset from images.", "Data", True),
-    "merge": Verb("stages.merge.command", "Make a dataset of its parts.", "Data", True),
+    "merge": Verb("stages.merge.command", "Join the parts of a dataset.", "Data", True),
     "subset": Verb("stages.subset.command", "Select images of a dataset, without copies.", "Data"),
     "dedup": Verb(
         "stages.dedup.command", "Remove images that other datasets have, too.", "Data", True

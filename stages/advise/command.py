@@ -20,7 +20,7 @@ def advise(
         str | None,
         Option(
             metavar="AMOUNT",
-            help="What may be spent: 200h or 3d on all devices together, 3200 device-hours, $500 "
+            help="Budget of the run: 200h or 3d on all devices together, 3200 device-hours, $500 "
             "(with --price), 30 core-days of TPUv3, 1e21 FLOPs, or 2B images.",
         ),
     ] = None,
@@ -58,23 +58,24 @@ def advise(
     ] = None,
     classes: Annotated[
         int | None,
-        Option(metavar="N", help="Their classes, with --examples (default: 1000)."),
+        Option(metavar="N", help="Classes of the training set, with --examples (default: 1000)."),
     ] = None,
     runs: Annotated[
         str | None,
         Option(
             metavar="RUNS",
-            help="Measured runs that advice rests on: a sweep (its path, name or id, or - for "
-            "stdin), a table as scaling fit reads it, store or paper (default: the results in the "
-            "store, else the points of the paper).",
+            help="Measured runs that the laws are fitted to: a sweep (its path, name or id, or - "
+            "for stdin), a table as scaling fit reads it, store or paper (default: the results in "
+            "the store, else the points of the paper).",
         ),
     ] = None,
     metric: Annotated[
         str | None,
         Option(
             metavar="NAME",
-            help="Metric whose error counts: a column of the table, or as in 10-shot:photos/10 of "
-            "the store (default: of the store the one with the most models; of the paper inet10).",
+            help="Metric whose error is predicted: a column of the table, or a metric of the "
+            "store, as in 10-shot:photos/10 (default: in the store the one that was measured for "
+            "the most models; in the paper's points inet10).",
         ),
     ] = None,
     model: Annotated[

@@ -124,7 +124,7 @@ def rm(
     **options: Unpack[Looking],
 ) -> list[Removed]:
     """Remove artifacts, runs and checkpoints, or with `unfinished` what was never finished and no
-    process works on -> what went; with `dry_run` what would go. There is no way back."""
+    process works on -> what went; with `dry_run` what would go. This cannot be undone."""
     from stages.rm.run import run
     from stages.rm.spec import Inputs
 

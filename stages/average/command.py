@@ -60,8 +60,8 @@ def average(
     """Example: vitctl average RUN --last 5
 
     Average the weights of several checkpoints of one model into a run that every command takes: the
-    last ones of a trunk, which can stand in for a cooldown, or fine-tuned models that began from
-    the same checkpoint.
+    last ones of a run on an open-ended schedule, which can stand in for a cooldown, or fine-tuned
+    models that began from the same checkpoint.
     """
     named: list[str | None] = [*refs] if refs else [None]
     checkpoints = [

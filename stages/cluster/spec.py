@@ -70,4 +70,4 @@ class Inputs:
 
 
 class ClusterRuntime(MeasuringRuntime):
-    """`workers`: threads that decode images and that compare features; None takes one a core."""
+    """`workers`: threads that decode images and that compare features; None takes one per core."""

@@ -26,7 +26,8 @@ def cooldown(
         Option(
             metavar="N",
             help="Length of the cooldown in steps, counted from the checkpoint, for example 2k "
-            "(default: by the run's recipe: small and little 20% of its step, paper 10k to 50k).",
+            "(default: 20% of the checkpoint's step with the recipes small and little, 10k to 50k "
+            "with paper).",
         ),
     ] = None,
     shape: Annotated[

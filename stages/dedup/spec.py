@@ -46,7 +46,7 @@ class Inputs:
 
 
 class DedupRuntime(ReadsImages):
-    """`workers`: threads that decode images, or on a cluster the most workers; None takes one a
+    """`workers`: threads that decode images, or on a cluster the most workers; None takes one per
     core. `ray`: the Ray cluster whose nodes hash images, None is this machine."""
 
     workers: int | None = Field(None, ge=1)

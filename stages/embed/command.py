@@ -38,9 +38,9 @@ def embed(
 ) -> None:
     """Example: vitctl embed --from RUN --data DATASET
 
-    Store what a model makes of images, its features: a row of numbers per image, in npy files that
-    NumPy reads. vitctl fewshot uses stored features instead of computing them again. Images need no
-    labels. The same command continues one that was stopped.
+    Store a model's features of images: a row of numbers per image, in npy files that NumPy reads.
+    vitctl fewshot uses stored features instead of computing them again. Images need no labels. The
+    same command continues one that was stopped.
 
     Embed and probe: vitctl embed --from RUN | vitctl fewshot --features -
     """

@@ -33,8 +33,8 @@ _SETTINGS = (
     ),
     Flag(
         "answers",
-        "Classes that may be answered: all of the model's (model, the default), or only those that "
-        "images of the split have (dataset), as ImageNet-A and ImageNet-R are scored.",
+        "Classes that the model chooses from: all of its own (model, the default), or only those "
+        "that images of the split have (dataset), as ImageNet-A and ImageNet-R are scored.",
     ),
     flags.WEIGHTS,
     Flag(
@@ -45,7 +45,7 @@ _SETTINGS = (
     ),
     Flag(
         "top",
-        "Measure whether a right class is among the N best answers, for example 1,5,10 "
+        "Measure whether a right class is among the N likeliest, for example 1,5,10 "
         "(default: 1,5).",
         reads=read_tops,
         metavar="N,N,...",

@@ -34,7 +34,7 @@ _SETTINGS = (
     Flag("heads", "Number of attention heads (default: as the files say, or usual for this size)."),
     Flag(
         "grid",
-        "Rows and columns of the position embeddings, if they are no square, for example 12x16.",
+        "Rows and columns of the position embeddings, if they are not square, for example 12x16.",
         metavar="ROWSxCOLUMNS",
     ),
     Flag(

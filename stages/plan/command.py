@@ -99,8 +99,8 @@ def plan(
         str | None,
         Option(
             metavar="REF",
-            help="Dataset whose numbers of images and classes are planned with (default: those of "
-            "ImageNet-1k).",
+            help="Dataset to train on, of which only the numbers of images and classes are read "
+            "(default: those of ImageNet-1k).",
             autocompletion=completion.datasets,
         ),
     ] = None,

@@ -53,8 +53,8 @@ def predict(
     """Example: vitctl predict --from RUN photos/
 
     Name the likeliest classes of images, with probabilities, as vitctl evaluate computes them.
-    Paths may come as a stream, and are answered as they come. An image that cannot be read is
-    reported in its line, and the exit code at the end is not 0.
+    Paths may come as a stream: each line is written once its image is classified. An image that
+    cannot be read is reported in its line, and the exit code at the end is not 0.
 
     A stream: find photos/ -name '*.jpg' | vitctl predict --from RUN -
     """

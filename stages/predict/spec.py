@@ -40,7 +40,7 @@ class PredictConfig(Config):
 
 class PredictRuntime(Runtime):
     """`batch`: images at a time; None takes what suits the devices. `devices`: so many of those
-    there are, None takes all. `workers`: threads that decode images, None takes one a core."""
+    there are, None takes all. `workers`: threads that decode images, None takes one per core."""
 
     batch: PositiveInt | None = None
     devices: PositiveInt | None = None

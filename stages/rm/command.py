@@ -34,8 +34,8 @@ def rm(
         Descendants,
         Option(
             "--descendants",
-            help="What was made from these: end with an error if there is any (refuse, the "
-            "default), keep it without its inputs (keep), or remove it, too (remove).",
+            help="Artifacts that were made from these: end with an error if there are any (refuse, "
+            "the default), keep them without their inputs (keep), or remove them, too (remove).",
             show_default=False,
         ),
     ] = "refuse",
@@ -62,10 +62,10 @@ def rm(
 ) -> None:
     """Example: vitctl rm S-16@20k --dry-run
 
-    Remove artifacts, runs or single checkpoints from the store. What others in the store were made
-    from, what a process works on, and checkpoints that an unfinished cooldown begins from are not
-    removed unless a flag says so. What lies directly in such a folder and is not vitctl's stays.
-    There is no way back.
+    Remove artifacts, runs or single checkpoints from the store. This cannot be undone. Nothing is
+    removed that other artifacts of the store were made from, unless a flag says so, that a process
+    works on, or that an unfinished cooldown begins from. Files of yours that lie in a folder of
+    vitctl's are left there.
     """
     given = Inputs(tuple(refs or []), descending, inputs, unfinished, dry_run)
     given = replace(given, references=_references(given.references, emit=session.emit))

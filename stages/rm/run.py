@@ -54,7 +54,9 @@ def _gone(
         if one.strangers:
             more = ", ..." if len(one.strangers) > 3 else ""
             others = f"{', '.join(one.strangers[:3])}{more}"
-            emit(Note(f"{one.member.path}: what is not vitctl's stays: {others}"))
+            emit(
+                Note(f"{one.member.path}: files that vitctl did not write are left there: {others}")
+            )
         yield _removed(
             one.member,
             _REASONS[one.reason],

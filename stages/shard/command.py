@@ -60,8 +60,8 @@ _SETTINGS = (
     ),
     Flag(
         "keep_bytes",
-        "Also store files byte for byte that TFDS, Pillow or OpenCV decode to other pixels or "
-        "channels.",
+        "Also store those files byte for byte that TFDS, Pillow or OpenCV decode to other pixels "
+        "or channels (default: as 8-bit PNG).",
         sets=True,
     ),
     Flag(
@@ -280,7 +280,8 @@ def shard(
     Turn a folder of images into a dataset: SRC/CLASS/image.jpg, or SRC/{train,val,test}/CLASS/,
     or any layout with --labels (several labels per image, or none) or --unlabelled.
     A file is stored byte for byte if every common decoder reads the same pixels, else as
-    8-bit PNG. Every image is checked; bad ones are listed in rejects.jsonl.
+    8-bit PNG. Every image is checked; those that cannot be used are listed in
+    rejects.jsonl.
 
     Look before hours are spent: vitctl shard ~/photos --dry-run --sheet sample.png
 

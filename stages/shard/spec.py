@@ -156,7 +156,7 @@ def reading_options(inputs: Inputs, cfg: ShardConfig) -> dict[str, bool]:
 
 
 class ShardRuntime(Runtime):
-    """`workers`: processes, None takes one a core, 0 works in this very process (nothing then
+    """`workers`: processes, None takes one per core, 0 works in this very process (nothing then
     survives a crash of the decoder). `max_bad_fraction`: give up above this share of rejects; None
     is a hundredth, or a few of few images. `about`: what a person knows of the dataset, for its
     `croissant.json`. `ray`: the Ray cluster whose nodes have the workers, None is this machine."""

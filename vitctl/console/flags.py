@@ -90,8 +90,8 @@ Reference = Annotated[
 Model = Annotated[
     str | None,
     Option(
-        help="Model size and patch, for example Ti/16, S/16, B/16, L/16, g/14 (default: the "
-        "recipe's: S/16, and mini/8 of little).",
+        help="Model size and patch, for example Ti/16, S/16, B/16, L/16, g/14 (default: S/16, "
+        "or mini/8 with the recipe little).",
         autocompletion=completion.models,
     ),
 ]
@@ -100,8 +100,8 @@ RecipeChoice = Annotated[
     Option(
         "--recipe",
         help="Settings to start from: paper, as published; small, for small datasets; little, for "
-        "fewer than 5k images and minutes of a processor, only where it is named (default: paper "
-        "for 1M images or more and for models from g/14 on, else small).",
+        "fewer than 5k images and minutes on a CPU, never a default (default: paper for 1M images "
+        "or more and for models from g/14 on, else small).",
     ),
 ]
 # The length of a run is a total, in every command. `pretrain` and `finetune` say more of theirs.
@@ -162,8 +162,8 @@ SKIP_SPIKES = Flag(
 )
 KEEP_BEST = Flag(
     "keep_best.metric",
-    "The result is the checkpoint with the best held-out top1, top5 or loss, never by split test "
-    "(default: the last).",
+    "The result is the checkpoint with the best held-out top1, top5 or loss; split test never "
+    "chooses it (default: the last).",
     name="--keep-best",
 )
 PATIENCE = Flag(
@@ -215,7 +215,7 @@ SMOOTHING = Flag(
 )
 BALANCE = Flag(
     "class_balance",
-    "Weigh images of rare classes more, by class-balanced weights with this beta, for example "
+    "Give images of rare classes more weight, class-balanced with this beta, for example "
     "0.999 (default: all images alike).",
     metavar="BETA",
     rare=True,
@@ -350,7 +350,8 @@ TRAINING = (
 
 MAX_BAD_FRACTION = Flag(
     "max_bad_fraction",
-    "Give up if a larger fraction of the images is bad (default: 0.01, or 3 images).",
+    "End with an error if a larger fraction of the images cannot be used (default: 0.01, or 3 "
+    "images).",
 )
 _ABOUT = "Describing the dataset"
 ABOUT = (

@@ -61,7 +61,8 @@ PLACES: dict[str, tuple[Any, Any]] = {
         Annotated[
             str | None,
             typer.Option(
-                help="Name of the result; its folder is NAME-ID (default: by model or input).",
+                help="Name of the result; its folder is NAME-ID (default: after the model or the "
+                "input).",
                 rich_help_panel=_PLACE,
             ),
         ],
@@ -84,8 +85,8 @@ PLACES: dict[str, tuple[Any, Any]] = {
             bool,
             typer.Option(
                 "--force",
-                help="Make the result again: deletes the existing one, of a training run all its "
-                "checkpoints.",
+                help="Make the result again; the existing one is deleted, a training run with all "
+                "its checkpoints.",
                 rich_help_panel=_PLACE,
             ),
         ],

@@ -62,7 +62,7 @@ class Measured:
 
 class MeasuringRuntime(ReadsImages):
     """`batch`: images at a time. `devices`: so many of those there are, None takes all. `workers`:
-    threads that decode images, None takes one a core."""
+    threads that decode images, None takes one per core."""
 
     batch: PositiveInt | None = None
     devices: PositiveInt | None = None

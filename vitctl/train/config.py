@@ -200,7 +200,7 @@ class TrainRuntime(ReadsImages):
 
     Attributes:
       devices: so many of the devices there are; None takes all.
-      workers: threads that decode images; None takes one a core.
+      workers: threads that decode images; None takes one per core.
       log_every, eval_every, checkpoint_every: in steps; None derives them from the length.
         `eval_every=0` scores only at the end.
       keep_every: checkpoints at its multiples stay for good; None derives it from the length.

@@ -25,7 +25,7 @@ _RUNNING = (
         "How long to measure, in seconds; the start of TensorFlow adds 5 to 20 (default: 20).",
         metavar="SECONDS",
     ),
-    Flag("workers", "Threads that decode images (default: one a core).", metavar="N"),
+    Flag("workers", "Threads that decode images (default: one per core).", metavar="N"),
 )
 
 

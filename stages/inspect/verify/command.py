@@ -21,7 +21,9 @@ def verify(
     every: Annotated[bool, Option("--all", help="Check everything in the store.")] = False,
     deep: Annotated[
         bool,
-        Option("--deep", help="Hash every byte, read every record, and replay the sample order."),
+        Option(
+            "--deep", help="Hash every byte, read every record, and recompute the order of samples."
+        ),
     ] = False,
 ) -> None:
     """Example: vitctl verify --all --deep
