@@ -7,6 +7,7 @@ import importlib
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,12 @@ from hypothesis import settings
 from tests.compiling import EIGHT_DEVICES, KNOWN_TO_LIBTPU
 
 pytest_plugins = ["tests.deaths"]
+
+# Bytecode is kept, also where the environment forbids that. uv installs none, so each process that
+# a test starts would compile all modules that it imports: 3 s of processor time with jax, 15 s with
+# TensorFlow.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Before anything imports jax. The compiled programs are kept between test runs, as the command line
 # keeps them between commands.
