@@ -19,7 +19,7 @@ from vitctl.advice.target import Devices
 from vitctl.model import accounting
 from vitctl.scaling.fit import fit_law
 from vitctl.scaling.frontier import frontier
-from vitctl.scaling.model_laws import ModelLaw
+from vitctl.scaling.model_law import ModelLaw
 from vitctl.text.quantities import plural
 
 

@@ -20,7 +20,8 @@ from vitctl.model import accounting
 from vitctl.plan.topology import LOCAL
 from vitctl.recipes import pretraining
 from vitctl.recipes.pretraining import ImageFacts
-from vitctl.scaling.model_laws import LEAST_RUNS, ModelLaw
+from vitctl.scaling.model_fit import LEAST_RUNS
+from vitctl.scaling.model_law import ModelLaw
 from vitctl.text.quantities import show_count
 from vitctl.text.quoting import quoted
 from vitctl.text.suggestions import suggest

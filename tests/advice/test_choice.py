@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vitctl.advice import choice
 from vitctl.advice.choice import Contender
 from vitctl.scaling.laws import Law
-from vitctl.scaling.model_laws import DrawnLaws, ModelLaw
+from vitctl.scaling.model_law import DrawnLaws, ModelLaw
 
 
 def law(model, *, a, b, c, worth=math.inf, shortest=1000.0, longest=1e6, overfits=()):

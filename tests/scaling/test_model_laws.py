@@ -8,13 +8,8 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from vitctl.scaling.model_laws import (
-    LEAST_RUNS,
-    counted,
-    foretold,
-    model_laws,
-    repeated,
-)
+from vitctl.scaling.model_fit import LEAST_RUNS, foretold, model_laws
+from vitctl.scaling.model_law import counted, repeated
 from vitctl.scaling.points import Points
 
 TRUTH = {"small": (30.0, 0.3, 0.35, 2e6, 400.0), "large": (300.0, 0.42, 0.2, 4e6, 20.0)}

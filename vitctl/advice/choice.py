@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vitctl.scaling.model_laws import ModelLaw
+from vitctl.scaling.model_law import ModelLaw
 
 MOST_IMAGES = 1e15
 """Of any run: what `pretrain --images` takes."""

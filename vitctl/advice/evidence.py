@@ -14,7 +14,8 @@ import numpy as np
 from vitctl.errors import InputError, UsageError
 from vitctl.optim.schedules import CooldownShape
 from vitctl.scaling.config import ColumnsConfig
-from vitctl.scaling.model_laws import ModelLaw, foretold, model_laws, models_with_laws
+from vitctl.scaling.model_fit import foretold, model_laws, models_with_laws
+from vitctl.scaling.model_law import ModelLaw
 from vitctl.scaling.points import Points
 from vitctl.scaling.user_table import read_points, resolve
 from vitctl.text.quantities import plural, show_count

@@ -21,7 +21,8 @@
     curves        one model's learning curve and its noise
     efficiency    images needed for equal error
     allocation    the best model and duration for a budget
-    model_laws    one model's own law, of images seen and of the training set
+    model_law     one model's own law, of images seen and of the training set
+    model_fit     the laws of single models, fitted to their runs
     user_table    a user's table -> points: columns, units, and the choice written into the Config
     published     the laws the paper prints
     study         all of it for one table
