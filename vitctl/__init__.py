@@ -1,4 +1,4 @@
-"""vitctl: the vocabulary. The commands built from it live in `stages`.
+"""The library of vitctl: what its commands, which live in `stages`, are made of.
 
     errors       expected errors, and the one table of exit codes
     system_errors  errors of the system and of libraries that are expected ones to a user

@@ -1,4 +1,4 @@
-"""`python -m vitctl`: the command, where its folder is not in PATH, or by a certain interpreter."""
+"""`python -m vitctl`: the command, where its folder is not in PATH, or by a chosen interpreter."""
 
 from __future__ import annotations
 

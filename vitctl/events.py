@@ -1,4 +1,4 @@
-"""What a stage tells while it works. A stage emits events; who shows them is not its concern.
+"""What a stage reports while it works. A stage emits events, whoever shows them.
 
 `run(..., emit=silent)` is the Python API's default: nothing is printed.
 """

@@ -1,4 +1,4 @@
-"""Machines: what a run would need of them, and whether they are fit to train on."""
+"""Hardware: what a run would need, and whether a machine is fit to train on."""
 
 from __future__ import annotations
 

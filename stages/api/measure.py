@@ -1,4 +1,4 @@
-"""What models are worth: few-shot accuracies, scores, and the laws of many runs."""
+"""Measurements of models: few-shot accuracies, scores, and the laws of many runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a store holds: looked at, and removed."""
+"""The artifacts of a store: listed, shown, checked and removed."""
 
 from __future__ import annotations
 

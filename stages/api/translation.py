@@ -1,4 +1,4 @@
-"""What an error says to a caller in Python: arguments, where the command line has flags.
+"""Errors for a caller in Python: they name arguments, where the command line has flags.
 
     --data DATASET   data=DATASET                  an argument of the function
     --batch 64       set={"data.batch": 64}        a setting

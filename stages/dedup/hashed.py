@@ -1,4 +1,4 @@
-"""The hashes of a split of a dataset: an artifact of their own, which the next question uses."""
+"""The hashes of a split of a dataset: an artifact of their own, which the next search uses."""
 
 from __future__ import annotations
 

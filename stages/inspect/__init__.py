@@ -1,4 +1,4 @@
-"""The commands that only look.
+"""The commands that show or check a store and change nothing.
 
 text     summaries, steps and times in a few words, for tables
 ls       `vitctl ls`: what a store holds

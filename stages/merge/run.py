@@ -1,4 +1,4 @@
-"""How `vitctl merge` works: parts -> shards under one roof -> description -> dataset."""
+"""How `vitctl merge` works: parts -> shards in one folder -> description -> dataset."""
 
 from __future__ import annotations
 

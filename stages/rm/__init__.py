@@ -1,4 +1,4 @@
-"""`vitctl rm`: taking artifacts, runs and checkpoints out of a store.
+"""`vitctl rm`: removing artifacts, runs and checkpoints from a store.
 
 spec        what is to go, and what is said of each thing that went; no array library
 command     the command-line flags

@@ -1,4 +1,4 @@
-"""The flags of `vitctl rm`; each thing is named as it goes."""
+"""The flags of `vitctl rm`, and what it prints: each artifact as it is removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How `vitctl rm` works: what is named -> what goes with it -> free disk."""
+"""How `vitctl rm` works: artifacts that are named -> those removed with them -> free disk."""
 
 from __future__ import annotations
 

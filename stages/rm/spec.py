@@ -1,4 +1,4 @@
-"""What `vitctl rm` is asked for, and what it says of each thing that goes."""
+"""The request of `vitctl rm`, and what it reports of each artifact that it removes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What went, as a person reads it."""
+"""What was removed, as a person reads it."""
 
 from __future__ import annotations
 

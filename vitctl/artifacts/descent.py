@@ -1,4 +1,4 @@
-"""What lies in a store, and who descends from whom: what must be known before anything goes."""
+"""The artifacts of a store and which was made from which, as removing one has to know."""
 
 from __future__ import annotations
 

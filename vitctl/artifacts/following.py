@@ -1,4 +1,4 @@
-"""What one would do with an artifact next: the command that a stage names when it has made one.
+"""The next command for an artifact, which a stage names when it has made one.
 
 A stage that knows more (pretraining at chance, a probe of a model that could be cooled down) names
 a command of its own.

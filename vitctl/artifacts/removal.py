@@ -1,4 +1,4 @@
-"""Taking artifacts away: what must not go, what stays of a folder, and in which order.
+"""Removing artifacts: which must not be removed, what stays of a folder, and in which order.
 
 Whatever is killed on the way, what is left never looks finished, and says that it is ours: `vitctl
 rm --unfinished` takes the rest.

@@ -1,4 +1,4 @@
-"""What `run.json` tells of a run: its recipe, its starts, its answers, where it went back."""
+"""What `run.json` records of a run: its recipe, when it began, its results, its rollbacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reading and decoding cost, measured: where the input is slow, one wants to know by what."""
+"""The measured cost of reading and decoding: it tells which part makes a slow input slow."""
 
 from __future__ import annotations
 

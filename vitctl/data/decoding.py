@@ -1,4 +1,4 @@
-"""Who decodes images: TensorFlow, or Pillow and NumPy where these make the same bits sooner."""
+"""The library that decodes an image: TensorFlow, or Pillow and NumPy for the same bits sooner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images behind what a command was given: a dataset artifact, or made-up ones."""
+"""The images that a command was given: those of a dataset artifact, or synthetic ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large the images of a source are, of some that are looked at: a recipe crops by it.
+"""The size of a source's images, measured on a sample: a recipe chooses its crop by it.
 
 Only headers are read, by Pillow: what is stored is upright and whole (`vitctl shard` saw to it).
 """

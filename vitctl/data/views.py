@@ -1,4 +1,4 @@
-"""What is asked of a set of images: positions, and how images are seen."""
+"""A request to a set of images: their positions, and how they are cropped and augmented."""
 
 from __future__ import annotations
 

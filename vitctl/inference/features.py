@@ -1,4 +1,4 @@
-"""What a frozen model makes of images: its `pre_logits`, the features under the classifier, or
+"""Features that a frozen model computes of images: `pre_logits`, which its classifier sees, or
 tokens on the way there."""
 
 from __future__ import annotations

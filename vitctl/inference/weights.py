@@ -1,4 +1,4 @@
-"""A trained model that is only looked at: its weights, and the images it is shown."""
+"""A trained model that is not trained further: its weights, and the images that it is given."""
 
 from __future__ import annotations
 

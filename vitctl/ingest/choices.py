@@ -1,4 +1,4 @@
-"""What a user says of a source beside its name; every format obeys the same."""
+"""The options of a source beside its name, the same for every format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A checkpoint that unfinished work begins from is held against thinning out.
+"""Pins: a checkpoint that unfinished work begins from is not deleted with older checkpoints.
 
     <run>/pins/<step>-<first 16 of the id of the run that begins there>   holds that run's path
 

@@ -10,7 +10,7 @@
     buckets            the requests to object stores, through fsspec, with retries
     explain            a failure of a store -> one sentence, a hint, an exit code
     copies             whole files to and from a bucket, verified
-    background_writes  writes to a bucket that nobody waits for
+    background_writes  writes to a bucket in the background
     guards             what must hold before a path is published, replaced or removed
     out_file           the one file that a command writes where its user says
     home               the home folder: what `~/` means, and where caches lie

@@ -1,4 +1,4 @@
-"""Writes to a bucket that nobody waits for: what a run tells between its checkpoints.
+"""Writes to a bucket in the background: what a run reports between its checkpoints.
 
 Training neither waits for them nor ends with them. Of several for one object the newest counts.
 """

@@ -1,4 +1,4 @@
-"""What every place answers, so that nobody needs to ask which kind it is.
+"""The methods that every place has, so that no caller needs to know its kind.
 
 Where a library needs a file on this machine, or a lease an object, `local` and `remote` say which
 it is by giving it.

@@ -1,4 +1,4 @@
-"""A place in a bucket: the part of `pathlib.Path`'s face that an object store can honour, and what
+"""A place in a bucket: the methods of `pathlib.Path` that an object store can honour, and what
 the store answers.
 
 `__fspath__` is left out on purpose: what needs a real file (a library, a rename, a lock) raises a

@@ -1,4 +1,4 @@
-"""What a person writes -> where that is."""
+"""A path or URL as a user writes it -> the place that it names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What programs and counts say of a way to run: memory by kind, the rate to expect, what helps."""
+"""A verdict on a way to run, by programs and counts: memory by kind, expected rate, what helps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What artifacts that are made of a checkpoint are called, where nobody says."""
+"""Default names of artifacts that are made from a checkpoint."""
 
 from __future__ import annotations
 

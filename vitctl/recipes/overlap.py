@@ -1,4 +1,4 @@
-"""Whether a model was trained on images that it is measured on, as far as `vitctl dedup` was asked.
+"""Whether a model was trained on images that it is measured on, by results of `vitctl dedup`.
 
 A model's training data are the datasets of its run and of those it came from. Each of them may be
 the result of a search for the images of the dataset that it is measured on, or be made of such

@@ -1,4 +1,4 @@
-"""Who was made from whom, drawn from left to right, and the same as sentences."""
+"""Which artifact was made from which, drawn from left to right, and the same as sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report comes to: its title, its key numbers, and a table of all results."""
+"""The top of a report: its title, its key numbers, and a table of all results."""
 
 from __future__ import annotations
 

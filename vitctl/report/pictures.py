@@ -1,4 +1,4 @@
-"""Small copies of images, written into the page: it asks nobody for them."""
+"""Small copies of images, written into the page, which loads nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this process and the driver of a Ray cluster tell each other. Work, tasks, results and
+"""Messages between this process and the driver of a Ray cluster. Work, tasks, results and
 errors travel as pickled bytes, which the driver does not open: it imports nothing of theirs."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What workers are given and what comes back, whoever runs them."""
+"""The tasks of workers and their results, wherever the workers run."""
 
 from __future__ import annotations
 

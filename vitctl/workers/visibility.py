@@ -1,4 +1,4 @@
-"""What a worker elsewhere has to see: the same files under the same paths, and the same versions.
+"""What a worker on another machine needs: the same files under the same paths, the same versions.
 
 Checked on every node before work begins, and by each worker that comes later: a folder that only
 this machine has would otherwise be noticed after hours, or never.

@@ -1,4 +1,4 @@
-"""What `vitctl lineage` is asked for, and the tree that it answers."""
+"""The request of `vitctl lineage`, and the tree that it draws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `vitctl ls` is asked for, and what a row of its answer is."""
+"""The request of `vitctl ls`, and a row of its answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `vitctl verify` is asked for, and what it says of each entry."""
+"""The request of `vitctl verify`, and its verdict on each entry."""
 
 from __future__ import annotations
 

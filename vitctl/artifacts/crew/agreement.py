@@ -1,4 +1,4 @@
-"""Where process 0 works and what it publishes, known and seen by all.
+"""Where process 0 works and what it publishes, made known to all processes.
 
 A file server may show a new name late, so a process that was told of one waits for it.
 """

@@ -1,4 +1,4 @@
-"""What a kind of artifact has to say on a page."""
+"""The section of a page on one kind of artifact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images of a run, from a dataset on disk or made up, behind one face."""
+"""The images of a run, from a dataset on disk or synthetic, with one interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After a divergence: where a run goes back to, and which batches it passes over.
+"""After a divergence: the step that a run returns to, and the batches that it skips.
 
 It goes back to the last checkpoint and leaves out every batch from there to the one that diverged,
 as "PaLM" did by hand (https://arxiv.org/abs/2204.02311, section 5.1: restart from a checkpoint of

@@ -1,4 +1,4 @@
-"""What of a metrics row is a curve: its numbers, named `KIND/NAME`, wherever they are shown."""
+"""The numbers of a metrics row that make curves, named `KIND/NAME` wherever they are shown."""
 
 from __future__ import annotations
 

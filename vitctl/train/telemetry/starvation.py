@@ -1,4 +1,4 @@
-"""Whether the input starves the devices, and what would help: told from what was measured."""
+"""Whether the input starves the devices, and what would help, by measured times."""
 
 from __future__ import annotations
 
