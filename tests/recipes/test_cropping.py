@@ -95,12 +95,6 @@ def test_the_paper_s_crop_stays_and_is_said():
     assert "14 px of images about 64 px wide; --set data.augment.area_min=0.14" in notes[0]
 
 
-def test_of_a_bucket_it_is_said_that_images_are_not_looked_at():
-    crops = cropping.of_small_images(0, cropping.small_rule(), usual=AugmentConfig(), overrides={})
-    assert crops.area_min is None
-    assert "under 108 px" in crops.notes[0]
-
-
 def test_runs_of_every_earlier_version_are_continued(tmp_path):
     """14 images of 48 px: first a batch of 1, then of 8 with crops of 5 %, now with 25 %."""
     now, _, before = resolved(images(48, examples=14))

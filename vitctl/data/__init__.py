@@ -21,6 +21,7 @@
     digest        the rolling digest of the samples that a run has consumed
     example       `tf.train.Example` on the wire, without TensorFlow
     records       ArrayRecord files, read and written strictly
+    ranged_records  a few records of shards in a bucket, by ranges of bytes
     decode        the one decoder, for training, evaluation and the check at shard time
     kernels       that decoder by TensorFlow's C interface, for the check alone
     long_images   the centre of an image that is many times longer than wide, resized

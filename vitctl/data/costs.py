@@ -8,13 +8,13 @@ import numpy as np
 
 from vitctl.data.config import AugmentConfig
 from vitctl.data.image_cost import ImageCost
-from vitctl.data.records import ShardedRecords, read_examples
+from vitctl.data.records import Records, read_examples
 
 # Images that are tried: enough that one odd one does not decide, few enough to take a second.
 _TRIED = 16
 
 
-def measure(records: ShardedRecords, *, resolution: int, augment: AugmentConfig) -> ImageCost:
+def measure(records: Records, *, resolution: int, augment: AugmentConfig) -> ImageCost:
     """Decode some images spread over the records, with and without RandAugment; the records are
     closed then. Imports TensorFlow."""
     from vitctl.data.decode import decode

@@ -33,8 +33,9 @@ from vitctl.data.config import AugmentConfig
 from vitctl.data.image_cost import ImageCost
 from vitctl.data.order import Shuffled
 from vitctl.data.parts import MixtureInfo, RelabelledInfo, SubsetInfo
+from vitctl.data.ranged_records import RangedRecords, RangedShard
 from vitctl.data.read_clock import ReadClock
-from vitctl.data.records import Shard, ShardedRecords, read_examples
+from vitctl.data.records import Records, Shard, ShardedRecords, read_examples
 from vitctl.data.views import Request, View
 from vitctl.errors import InputError, NotFoundError
 from vitctl.formula.family import FormulaConfig
@@ -168,14 +169,19 @@ class Dataset:
         folder = self.path.local
         if folder is None:
             raise TypeError(f"expected a local folder, got {self.path}")
-        lengths = self.info.split(split).shard_lengths
-        return tuple(
-            Shard(folder / shard_name(split, index=i, shards=len(lengths)), records)
-            for i, records in enumerate(lengths)
-        )
+        return tuple(Shard(folder / path.name, records) for path, records in self._files(split))
 
-    def records(self, split: str) -> ShardedRecords:
+    def records(self, split: str) -> Records:
+        """Those of a dataset in a bucket are read one by one by requests: to look at a few."""
+        if self.path.local is None:
+            return RangedRecords([RangedShard(*each) for each in self._files(split)])
         return ShardedRecords(self.shards(split))
+
+    def _files(self, split: str) -> Iterator[tuple[Place, int]]:
+        """The files of a split, and how many records each must hold."""
+        lengths = self.info.split(split).shard_lengths
+        for i, records in enumerate(lengths):
+            yield self.path / shard_name(split, index=i, shards=len(lengths)), records
 
     def keys(self, split: str) -> NDArray[np.uint64]:
         return self._side_file(keys_name(split), split=split, dtype="<u8", width=1).reshape(-1)

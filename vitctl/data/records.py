@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from vitctl.data.columns import by_part
 from vitctl.data.example import Example, decode_example, image_of
 from vitctl.errors import DoesNotFitError, InputError, no_room
-from vitctl.places import nofollow
+from vitctl.places import Place, nofollow
 from vitctl.places.based_path import is_text
 
 # One record a chunk makes every record readable by itself; images are compressed already.
@@ -62,7 +62,7 @@ class Records(Protocol):
         """The records at `indices`, int64[b], in that order. Raises `InputError` for a damaged
         one."""
 
-    def locate(self, index: int) -> tuple[Path, int]:
+    def locate(self, index: int) -> tuple[Path | Place, int]:
         """Where record `index` is, for messages: a file or a folder, and the position there."""
 
     def close(self) -> None: ...
@@ -122,7 +122,7 @@ class ChosenRecords:
     def read(self, indices: NDArray[np.int64]) -> list[bytes]:
         return self.records.read(self.rows[indices].astype(np.int64))
 
-    def locate(self, index: int) -> tuple[Path, int]:
+    def locate(self, index: int) -> tuple[Path | Place, int]:
         return self.records.locate(int(self.rows[index]))
 
     def close(self) -> None:
@@ -152,7 +152,7 @@ class JoinedRecords:
                 out[place] = record
         return out
 
-    def locate(self, index: int) -> tuple[Path, int]:
+    def locate(self, index: int) -> tuple[Path | Place, int]:
         number = int(np.searchsorted(self._end_offsets, index, side="right"))
         return self._parts[number].locate(index - self._first(number))
 

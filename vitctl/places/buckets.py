@@ -210,7 +210,12 @@ def blocks(path: Address) -> Iterator[bytes]:
     size = look_up(path).size
     for start in range(0, size, BLOCK):
         end = min(start + BLOCK, size)
-        yield ask(path, partial(_cat, path, start, end))
+        yield read_part(path, start, end)
+
+
+def read_part(path: Address, begin: int, end: int) -> bytes:
+    """Bytes `begin` to `end` of an object."""
+    return ask(path, partial(_cat, path, begin, end))
 
 
 def _cat(path: Address, start: int, end: int, fs: Any) -> bytes:

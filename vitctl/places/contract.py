@@ -64,6 +64,11 @@ class PlaceContract(ABC):
         Raises LinkError for a link."""
 
     @abstractmethod
+    def read_part(self, begin: int, end: int) -> bytes:
+        """Bytes `begin` to `end` of a file, fewer where it ends before. Raises
+        FileNotFoundError."""
+
+    @abstractmethod
     def read_itself(self) -> bytes:
         """The content of a file that is no link itself; the folders above are taken as they are.
         Raises LinkError."""

@@ -106,6 +106,9 @@ class ObjectPath(Address, PlaceContract):
     def blocks(self, *, sync: bool = False) -> Iterator[bytes]:
         return buckets.blocks(self)
 
+    def read_part(self, begin: int, end: int) -> bytes:
+        return buckets.read_part(self, begin, end)
+
     def read_itself(self) -> bytes:
         return self.read_bytes()
 

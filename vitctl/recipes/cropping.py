@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from vitctl.artifacts.artifact import Artifact
 from vitctl.data.config import AugmentConfig
 from vitctl.errors import UsageError, VitctlError
-from vitctl.recipes.recipe import USUAL_AREA_MIN, CropRule, load
+from vitctl.recipes.recipe import CropRule, load
 from vitctl.settings.trees import Tree, at
-
-_BUCKET = 0
-"""Instead of a side in pixels: images of a bucket, which are not fetched to look at them."""
-
 
 _OF_INCEPTION = ("area_min", "area_max", "aspect_min", "aspect_max")
 """Settings that the other crops have no use for."""
@@ -68,7 +64,7 @@ def side_of(dataset: Artifact, *, split: str) -> int | None:
         source = open_dataset(dataset)
         if not may_be_below(source, split, below=below):
             return None
-        return _BUCKET if dataset.path.local is None else typical_side(source, split, below=below)
+        return typical_side(source, split, below=below)
     except VitctlError:
         return None
 
@@ -83,16 +79,6 @@ def of_small_images(
     if side is None or given.get("crop", usual.crop) != "inception" or "area_min" in given:
         return Crops()
     share = f"{usual.area_min:.0%}"
-    if side == _BUCKET:
-        if usual.area_min > USUAL_AREA_MIN:
-            return Crops()
-        return Crops(
-            notes=(
-                f"crops keep {share} of an image or more; images in a bucket are not looked at: if "
-                f"they are under {small_rule().from_side} px wide, raise it with --set "
-                "data.augment.area_min",
-            )
-        )
     wanted = (rule or small_rule()).of(side=side)
     most = given.get("area_max", usual.area_max)  # of another type it is refused later
     if wanted <= usual.area_min or (isinstance(most, int | float) and most < wanted):
