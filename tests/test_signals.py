@@ -18,7 +18,7 @@ import pytest
 from tests.compiling import QUICK
 from tests.forking import COMMAND, DECODING, LOOKING, TRAINING, Forked
 from tests.waiting import PATIENCE_S, until, until_it_waits
-from vitctl.signals.abandoned import Abandoned, under_way, unless_abandoned
+from vitctl.signals.abandoned import Abandoned, Beside, under_way, unless_abandoned
 from vitctl.signals.stop import Insisting
 
 ROOT = Path(__file__).parents[1]
@@ -154,6 +154,7 @@ def made(*args, **options):
         if len(calls) == {}:
             send()
         return step(*args)
+    call.lower = step.lower
     return call
 setup.make_step = made
 """
@@ -206,6 +207,15 @@ def test_work_of_another_thread_is_awaited_or_abandoned():
     assert under_way()
     goes_on.set()
     until(lambda: not under_way(), "the thread goes on")
+
+
+def test_work_beside_is_begun_before_it_is_waited_for():
+    begun = threading.Event()
+    work = Beside(lambda: begun.set() or 3)
+    assert begun.wait(PATIENCE_S)
+    assert work.result() == 3
+    work.abandon()
+    assert not under_way()
 
 
 def test_python_does_not_end_below_abandoned_work():

@@ -9,6 +9,7 @@ import functools
 import os
 import platform
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -19,6 +20,10 @@ from vitctl.errors import UsageError
 from vitctl.text.quoting import one_line
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+_importing = threading.Lock()
+"""Training imports it beside the compiler, and may score meanwhile."""
 
 
 def is_installed() -> bool:
@@ -65,12 +70,13 @@ def load_tensorflow() -> ModuleType:
     installed."""
     require_tensorflow(to="decode and augment images")
     set_environment()
-    with _without_keras():
-        import tensorflow as tf
+    with _importing:
+        with _without_keras():
+            import tensorflow as tf
 
-    tf.config.set_visible_devices([], "GPU")
-    tf.config.set_visible_devices([], "TPU")
-    tf.get_logger().setLevel("ERROR")
+        tf.config.set_visible_devices([], "GPU")
+        tf.config.set_visible_devices([], "TPU")
+        tf.get_logger().setLevel("ERROR")
     return tf
 
 

@@ -19,14 +19,33 @@ def in_step(function: F) -> F:
     """
     if processes.count() == 1:
         return function
-    programs: dict[Any, Any] = {}
+    return _InStep(function)  # type: ignore[return-value]
 
-    def call(*args: Any) -> Any:
+
+def compile_ahead(function: Any, *args: Any) -> None:
+    """Compile a jitted function, or one of `in_step`, for arguments of these shapes, types and
+    shardings (arrays, or `jax.ShapeDtypeStruct`): its first call with such compiles nothing. Of
+    several processes all must call this."""
+    if isinstance(function, _InStep):
+        function.program(args)
+    else:
+        function.lower(*args).compile()
+
+
+class _InStep:
+    """See `in_step`."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+        self._programs: dict[Any, Any] = {}
+
+    def __call__(self, *args: Any) -> Any:
+        return self.program(args)(*args)
+
+    def program(self, args: tuple[Any, ...]) -> Any:
         leaves, tree = jax.tree.flatten(args)
         shapes = (tree, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves))
-        if shapes not in programs:
-            programs[shapes] = function.lower(*args).compile()  # type: ignore[attr-defined]
+        if shapes not in self._programs:
+            self._programs[shapes] = self._function.lower(*args).compile()
             processes.gather("compiled", None)
-        return programs[shapes](*args)
-
-    return call  # type: ignore[return-value]
+        return self._programs[shapes]

@@ -8,7 +8,7 @@ abandoned   native work that a signal may leave behind
 unraisable  interrupts in finalizers and callbacks, where Python can raise nothing
 """
 
-from vitctl.signals.abandoned import Abandoned, under_way, unless_abandoned
+from vitctl.signals.abandoned import Abandoned, Beside, under_way, unless_abandoned
 from vitctl.signals.deaf import ending_if_deaf
 from vitctl.signals.loops import graceful, nothing_to_save, unless_owned
 from vitctl.signals.ownership import (
@@ -25,6 +25,7 @@ from vitctl.signals.unraisable import keep_interrupts
 
 __all__ = [
     "Abandoned",
+    "Beside",
     "Interrupted",
     "Owner",
     "Stop",

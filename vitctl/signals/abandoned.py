@@ -6,7 +6,7 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -19,36 +19,55 @@ class Abandoned(Exception):
     """The work goes on in a thread of its own; nobody waits for it any more."""
 
 
+class Beside(Generic[T]):
+    """Work in a thread of its own, begun at once."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work: Callable[[], T] | None = work
+        self._results: list[T] = []
+        self._errors: list[BaseException] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="vitctl-native", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            assert self._work is not None
+            self._results.append(self._work())
+        except BaseException as error:
+            self._errors.append(error)
+        finally:
+            self._work = None  # what it holds is let go of
+            self._over.set()
+
+    def result(self, *, gives_up: Callable[[], bool] = lambda: False) -> T:
+        """What the work returns, or raises; this thread hears of signals meanwhile. Raises
+        Abandoned as soon as `gives_up` says so."""
+        try:
+            while not self._over.wait(_LOOK_EVERY_S):
+                if gives_up():
+                    raise Abandoned
+        except BaseException:
+            self.abandon()
+            raise
+        self._thread.join()
+        if self._errors:
+            raise self._errors[0]
+        return self._results[0]
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more but the interpreter's end."""
+        if not self._thread.is_alive() or self._thread in _left:
+            return
+        if not _left:  # who ends by the interpreter's end, not by `leave_now`, waits after all
+            atexit.register(_wait)
+        _left.append(self._thread)
+
+
 def unless_abandoned(work: Callable[[], T], *, gives_up: Callable[[], bool]) -> T:
     """What `work` returns, or raises, in a thread beside this one, which hears of signals
     meanwhile. Raises Abandoned as soon as `gives_up` says so."""
-    results: list[T] = []
-    errors: list[BaseException] = []
-    over = threading.Event()
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            over.set()
-
-    thread = threading.Thread(target=run, name="vitctl-native", daemon=True)
-    thread.start()
-    try:
-        while not over.wait(_LOOK_EVERY_S):
-            if gives_up():
-                raise Abandoned
-    except BaseException:
-        if not _left:  # who ends by the interpreter's end, not by `leave_now`, waits after all
-            atexit.register(_wait)
-        _left.append(thread)
-        raise
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    return Beside(work).result(gives_up=gives_up)
 
 
 def _wait() -> None:

@@ -60,6 +60,7 @@ def consumed(monkeypatch):
         return step
 
     monkeypatch.setattr(setup, "make_step", make_step)
+    monkeypatch.setattr(trainer, "_compile", lambda *_, **__: None)
     monkeypatch.setattr(trainer, "evaluator", lambda *_, **__: None)
     return batches
 

@@ -89,7 +89,7 @@ def test_a_continued_run_shows_what_was_before(crashed):
 def test_it_says_what_it_does(crashed):
     _, logged = crashed
     doing = [event.activity for event in logged if isinstance(event, Doing)]
-    assert doing[:5] == ["start", "restore", "open", "compile", "step"]
+    assert doing[:5] == ["start", "restore", "compile", "open", "step"]
     # The last checkpoint is begun, then waited for.
     assert doing[-8:] == ["score", "compile", "score", "step", "save", "step", "save", "step"]
     assert isinstance(logged[-2], Spent)  # then only the next command

@@ -21,14 +21,15 @@ MAX_LABELS = 1
 Arguments = tuple[TrainState, Any, Any, Any, Any]
 
 
-def arguments(cfg: TrainConfig, *, layout: Layout) -> Arguments:
-    """Shapes, types and shardings of the step's arguments; nothing is allocated."""
+def arguments(cfg: TrainConfig, *, layout: Layout, labels: int = MAX_LABELS) -> Arguments:
+    """Shapes, types and shardings of the step's arguments, with so many `labels` an image; nothing
+    is allocated."""
     side, batch = cfg.model.resolution, cfg.data.batch
     whole, split = layout.replicated, layout.batch
     return (
         layouts.like(states.shapes(cfg), states.shardings(cfg, layout)),
         jax.ShapeDtypeStruct((batch, side, side, 3), jnp.float32, sharding=split),
-        jax.ShapeDtypeStruct((batch, MAX_LABELS), jnp.int32, sharding=split),
+        jax.ShapeDtypeStruct((batch, labels), jnp.int32, sharding=split),
         jax.ShapeDtypeStruct((), jnp.float32, sharding=whole),
         jax.ShapeDtypeStruct((), jnp.int32, sharding=whole),
     )

@@ -6,6 +6,7 @@ announcement    every resolved number of a run, once, as sentences
 beginning       where a run begins: random weights, or a checkpoint
 warm_start      pretrained weights made to fit the classes of a dataset, by name
 images          the images of a run, from a dataset on disk or made up
+feed            batches whose first is under way while the step is compiled
 jitted          jitted functions whose compilation is measured and announced
 cadence         when to log, score and save, and which checkpoints stay
 least_time      the least time a run can take here, before anything compiles

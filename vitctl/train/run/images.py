@@ -62,6 +62,12 @@ class Images:
         repeated[:, 1:] = labels[:, 1:] == labels[:, :-1]
         return np.bincount(labels[(labels >= 0) & ~repeated], minlength=len(self.classes))
 
+    @property
+    def labels_an_image(self) -> int:
+        """The columns of a batch's labels."""
+        first = self.dataset.labels(self.cfg.data.split)[np.zeros(1, np.int64)]
+        return int(np.shape(first)[1])
+
     @cached_property
     def _keys_of(self):
         data = self.cfg.data

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from vitctl import processes
 from vitctl.events import Doing, Emit
+from vitctl.processes.compile_barrier import compile_ahead
 from vitctl.signals import unless_abandoned
 from vitctl.train.telemetry.goodput import Meter
 
@@ -20,6 +21,17 @@ class Jitted(Generic[P, T]):
     def __init__(self, function: Callable[P, T]) -> None:
         self._function = function
         self._called = False
+
+    def compile(self, *args: Any, meter: Meter, emit: Emit) -> None:
+        """Compile now for arguments of these shapes, which may be `jax.ShapeDtypeStruct`: a call
+        that is to come finds the program. Measured and announced as the first call is, which then
+        is not."""
+        if self._called:
+            return
+        emit(Doing("compile"))
+        with meter.during("compile"):
+            compile_ahead(self._function, *args)
+        self._called = True
 
     def timed(
         self, *, meter: Meter, emit: Emit, gives_up: Callable[[], bool] | None = None

@@ -3,7 +3,8 @@
     trained    the result is in the store already, or a run is trained until it is
     train      attempts, each from the newest checkpoint; a divergence ends one, and the next one
                skips the batches that led to it
-    _attempt   restore, loop over steps, do what is due after each, end
+    _attempt   restore, with the first batch under way
+    _loop      steps, what is due after each, the end
 
 What is fixed before the first step is in `setup`; where a run begins in `beginning`; what is due
 when in `cadence`; which checkpoint is the answer in `selection`; `saving`, `held_out` and
@@ -13,7 +14,7 @@ when in `cadence`; which checkpoint is the answer in `selection`; `saving`, `hel
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 import numpy as np
@@ -24,7 +25,7 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.manifest import Recipe
 from vitctl.artifacts.run_draft import RunDraft
 from vitctl.artifacts.store import Store
-from vitctl.data.digest import ConsumedSamples
+from vitctl.data.batches import TrainBatch
 from vitctl.data.tensorflow import require_tensorflow
 from vitctl.errors import DivergedError, InterruptedRun, UsageError
 from vitctl.events import Caution, Doing, Emit, Note
@@ -35,11 +36,13 @@ from vitctl.signals import Stop, graceful, nothing_to_save, unless_owned
 from vitctl.text.quantities import show_count
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.program import state as states
+from vitctl.train.program.lowered import arguments
 from vitctl.train.program.state import TrainState
 from vitctl.train.run import rollback
 from vitctl.train.run.beginning import StartingPoint, of_checkpoint
 from vitctl.train.run.diverged import Diverged, UpdateRecord
 from vitctl.train.run.diverged_batch import keep
+from vitctl.train.run.feed import begun
 from vitctl.train.run.held_out import Evaluate, evaluator
 from vitctl.train.run.images import Images, open_images
 from vitctl.train.run.reporting import Reporter
@@ -148,19 +151,36 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
     Raises InterruptedRun after a signal, with everything saved; Diverged, with nothing from there
     on applied or saved, and all before it written.
     """
-    run, cfg, emit = training.run, training.cfg, training.emit
-    cadence, layout, images = training.cadence, training.layout, training.images
-
-    # Restore
+    run, cfg, images = training.run, training.cfg, training.images
     meter = Meter()
-    emit(Doing("start"))
+    training.emit(Doing("start"))
     if run.info.rollbacks:
         rollback.drop_abandoned(run, windows=images.passed)
-    state, step, consumed, damaged = _begin(training)
-    emit(Doing("open"))
-    consumed.check(images.keys_of_step)
-    run.begin(from_step=step, runtime=training.recorded)
-    _write_stacks_beside(run)
+    origin, damaged = _begin(training)
+    origin.consumed.check(images.keys_of_step)
+    trains = origin.step < cfg.steps
+    batches = images.train_batches(training.layout, start_step=origin.step) if trains else iter(())
+    with begun(batches) as batches:
+        state = origin.state(training.layout)
+        run.begin(from_step=origin.step, runtime=training.recorded)
+        _write_stacks_beside(run)
+        return _loop(training, signal, origin, state, batches, damaged=damaged, meter=meter)
+
+
+def _loop(
+    training: Training,
+    signal: Stop,
+    origin: StartingPoint,
+    state: TrainState,
+    batches: Iterator[TrainBatch],
+    *,
+    damaged: list[int],
+    meter: Meter,
+) -> Artifact:
+    """Train from `state`, that of `origin`, to the end. Raises as `_attempt`."""
+    run, cfg, emit = training.run, training.cfg, training.emit
+    cadence, layout = training.cadence, training.layout
+    step, consumed = origin.step, origin.consumed
 
     # What each step, and what is due after it, is done with
     train_step = training.step.timed(meter=meter, emit=emit)
@@ -173,14 +193,17 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
     with graceful(signal), report, saver:
         if training.origin.step < step and (step < cfg.steps or select.missing(step)):
             score.make_up_for(state, step=step, stop=stop)
-        batches = iter(images.train_batches(layout, start_step=step))
         before: UpdateRecord | None = None
 
         while step < cfg.steps and not select.is_over:
-            # One step. The first batch waits for imports and open files, the first step compiles;
-            # of several processes none may leave the others alone with that.
+            # One step. The first is compiled, and its batch waits for imports and open files; of
+            # several processes none may leave the others alone with that.
             alone_at_first = before is None and processes.count() == 1
             with nothing_to_save() if alone_at_first else nullcontext():
+                if before is None:
+                    processes.mark("compile", step=step)
+                    _compile(training, state, meter=meter)
+                    emit(Doing("open"))
                 processes.mark("data" if before else "start", step=step)
                 with report.waiting_for_data():
                     batch = next(batches)
@@ -189,6 +212,8 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
                 arrays = layout.place_batch(batch.local)
                 scalars = layout.place((rate, np.int32(step)))
                 state, stats = train_step(state, *arrays, *scalars)
+                if before is None:
+                    emit(Doing("step"))
             # Looking at the step before keeps one step under way on the device.
             _check_finite(before, report)
             before = UpdateRecord(batch, float(rate), stats)
@@ -247,9 +272,9 @@ def _check_parameters(cfg: TrainConfig) -> None:
             ) from None
 
 
-def _begin(training: Training) -> tuple[TrainState, int, ConsumedSamples, list[int]]:
-    """The state to go on from: the run's newest whole checkpoint, else where it starts; and the
-    steps whose checkpoints are damaged."""
+def _begin(training: Training) -> tuple[StartingPoint, list[int]]:
+    """Where to go on from: the run's newest whole checkpoint, else where it starts; and the steps
+    whose checkpoints are damaged."""
     run, cfg, origin = training.run, training.cfg, training.origin
     # What was chosen and is damaged is made again.
     newest, problems = run.usable(at_most=run.info.chosen or cfg.steps)
@@ -259,7 +284,14 @@ def _begin(training: Training) -> tuple[TrainState, int, ConsumedSamples, list[i
         training.emit(Doing("restore"))
         origin = of_checkpoint(cfg, newest)
         training.emit(Note(f"continuing {run.path} from step {show_count(origin.step)}"))
-    return origin.state(training.layout), origin.step, origin.consumed, list(problems)
+    return origin, list(problems)
+
+
+def _compile(training: Training, state: TrainState, *, meter: Meter) -> None:
+    """Compile the step while the first batch is under way."""
+    labels = training.images.labels_an_image
+    arrays = arguments(training.cfg, layout=training.layout, labels=labels)[1:]
+    training.step.compile(state, *arrays, meter=meter, emit=training.emit)
 
 
 def _go_back(training: Training, update: UpdateRecord) -> None:
