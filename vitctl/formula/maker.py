@@ -54,14 +54,27 @@ def device_maker(config: FormulaConfig) -> tuple[Systems | Rings, Callable[..., 
     """Tables of the classes, and a function (tables, classes int32[b], instances int32[b]) ->
     uint8[b, r, r, 3] of jax arrays, to be called inside `jax.jit`.
 
-    The tables are arguments, so that they lie on the device once and not in the program.
+    The tables are arguments, so that they lie on the device once (`jax.device_put`) and not in the
+    program.
     """
     import jax.numpy as jnp
+
+    _let_jax_take_tables()
 
     def pictures(tables: Systems | Rings, classes: Array, instances: Array) -> Array:
         return made(jnp, config, tables, classes, instances)
 
     return class_tables(config), pictures
+
+
+@functools.cache
+def _let_jax_take_tables() -> None:
+    """As arguments of functions that it compiles. (Once: jax refuses a second time.)"""
+    import jax
+
+    for kind in (Systems, Rings):
+        names = [part.name for part in fields(kind)]
+        jax.tree_util.register_dataclass(kind, data_fields=names, meta_fields=[])
 
 
 @functools.lru_cache(maxsize=4)
