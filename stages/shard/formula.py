@@ -58,8 +58,20 @@ def formula_settings(
     except ValidationError as error:
         problem = error.errors()[0]
         name = str(problem["loc"][0])
-        raise UsageError(f"--{OPTIONS[name]}: {problem['msg']}, got {tree[name]}") from None
+        raise UsageError(
+            f"--{OPTIONS[name]}: {problem['msg']}, got {tree[name]}",
+            hint=f"--{OPTIONS[name]} of formula images takes {_values(name)}",
+        ) from None
     return cfg.model_copy(update={"classes": None, "val_per_class": None}), formula
+
+
+def _values(name: str) -> str:
+    """Those of a setting of a set, in words."""
+    setting = FormulaConfig.model_json_schema()["properties"][name]
+    if "enum" in setting:
+        return ", ".join(setting["enum"])
+    most = setting.get("maximum", setting.get("exclusiveMaximum", 0) - 1)
+    return f"{setting['minimum']:,} to {most:,}"
 
 
 def check_source(inputs: Inputs, cfg: ShardConfig) -> None:

@@ -99,6 +99,20 @@ def test_settings_that_make_no_set(source, cfg, given, virtual, message):
         formula_settings(source, ShardConfig(**cfg), given, virtual)
 
 
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ({"resolution": 600}, "--res of formula images takes 32 to 512"),
+        ({"seed": 2**32}, "--seed of formula images takes 0 to 4,294,967,295"),
+        ({"family": "sun"}, "--family of formula images takes fractal, multi, atom, contour"),
+    ],
+)
+def test_the_hint_of_a_wrong_setting_says_what_it_takes(given, hint):
+    with pytest.raises(UsageError) as raised:
+        formula_settings("formula", ShardConfig(), given, False)
+    assert raised.value.hint == hint
+
+
 def test_settings():
     cfg = ShardConfig(classes="30", val_per_class=2, shards=3)
     left, formula = formula_settings("formula", cfg, {"family": "atom"}, False)
