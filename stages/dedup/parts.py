@@ -105,7 +105,7 @@ def hash_part(
     """Write the hashes of a part to its file in `folder`.
 
     `poisoned` images (positions in the part) crashed a decoder before and are not decoded again;
-    `begin(position)` is called before each image of a process with one thread. `progress` is told
+    `begin(position)` is called before each image of a process with one thread. `progress` gets
     how many images are done.
     """
     records = _held.records_of(images)

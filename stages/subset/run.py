@@ -42,7 +42,7 @@ def run(
     """Select images of the dataset.
 
     Raises:
-      UsageError: nothing is selected by, more is asked for than there is, or nothing is left.
+      UsageError: nothing is selected by, more images are wanted than there are, or none is left.
       InputError: the dataset, or one that it is made of, is damaged, changed or gone.
     """
     # ---- What there is

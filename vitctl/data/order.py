@@ -47,7 +47,7 @@ _TAG_STREAM = 6
 
 
 class Window(NamedTuple):
-    """A stretch of the order that training passed over: `batches` batches, from those that the
+    """A stretch of the order that training skipped: `batches` batches, from those that the
     update after `step` finished ones would have taken."""
 
     step: int

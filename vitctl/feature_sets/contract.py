@@ -47,5 +47,5 @@ class FeatureSource(Protocol):
         *,
         progress: Callable[[int], None] = lambda done: None,
     ) -> NDArray[np.float32]:
-        """float32[k, width] of the images at int64[k] ascending positions. `progress` is told how
+        """float32[k, width] of the images at int64[k] ascending positions. `progress` gets how
         many there are so far."""

@@ -88,7 +88,7 @@ def gathered(
     width: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> NDArray[np.float32]:
-    """The parts as one float32[examples, width]; `seen` is told how many rows there are so far."""
+    """The parts as one float32[examples, width]; `progress` gets the number of rows so far."""
     out = np.empty((examples, width), np.float32)
     done = 0
     for part in parts:

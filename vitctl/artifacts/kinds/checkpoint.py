@@ -117,7 +117,7 @@ class Checkpoint(Summary):
         description="Scores of the averaged weights, as eval has those of the weights.",
     )
     passed: Count = Field(
-        default=0, description="Batches passed over because steps diverged on them or near them."
+        default=0, description="Batches skipped because steps diverged on them or near them."
     )
     skipped: Count | None = Field(
         default=None,
