@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,8 @@ from vitctl.train.run import diverged_batch, setup, trainer
 from vitctl.train.run.images import Images
 
 AUGMENT = {"mixup_alpha": 0.4, "randaugment": {"layers": 1, "magnitude": 10}}
+# Tracing RandAugment takes a second of processor time in each run and each reading.
+PLAIN = {**AUGMENT, "randaugment": None}
 CLASSES = ("ant", "bee", "cat")
 
 
@@ -87,25 +90,34 @@ def store(tmp_path):
     return Store(tmp_path / "store")
 
 
-@pytest.fixture
-def photos(tmp_path, store) -> Artifact:
-    """Three classes of 10 images of 12x10 pixels."""
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory) -> Artifact:
+    """Three classes of 10 images of 12x10 pixels. It is never changed."""
+    folder = tmp_path_factory.mktemp("sharded")
     rng = np.random.default_rng(0)
     for name in CLASSES:
-        (tmp_path / "photos" / name).mkdir(parents=True)
+        (folder / "photos" / name).mkdir(parents=True)
         for i in range(10):
             pixels = rng.integers(0, 256, (12, 10, 3), np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+            Image.fromarray(pixels).save(folder / "photos" / name / f"{i}.png")
     return shard_stage.run(
         ShardConfig(val_fraction=0.2),
-        ShardInputs(str(tmp_path / "photos")),
-        store=store,
+        ShardInputs(str(folder / "photos")),
+        store=Store(folder / "store"),
         runtime=ShardRuntime(workers=0),
     )
 
 
-def pretrained(store, photos, *, steps: int, **runtime) -> Artifact:
-    changes = {"model": {"classes": 3}, "data": {"batch": 8, "mock": None, "augment": AUGMENT}}
+@pytest.fixture
+def photos(sharded, tmp_path, store) -> Artifact:
+    """A copy of that dataset in the store of the test."""
+    path = Path(str(sharded.path))
+    shutil.copytree(path, tmp_path / "store" / path.name)
+    return Artifact.load(tmp_path / "store" / path.name)
+
+
+def pretrained(store, photos, *, steps: int, augment=PLAIN, **runtime) -> Artifact:
+    changes = {"model": {"classes": 3}, "data": {"batch": 8, "mock": None, "augment": augment}}
     changes["optim"] = {"name": "sgd"}  # half of Adam's arrays to save
     return pretrain_stage.run(
         made.config(**merge(changes, {"schedule": {"total_steps": steps}})),
@@ -128,7 +140,7 @@ def arrays(entry, step, *, store, folder):
 
 def test_batches_of_a_trunk_its_cooldown_and_a_finetune(consumed, store, photos, tmp_path):
     """Steps are counted as metrics count them: step N is the one after N - 1 finished ones."""
-    trunk = pretrained(store, photos, steps=2)
+    trunk = pretrained(store, photos, steps=2, augment=AUGMENT)
     branch = branching.cooled(trunk, steps=1, shape="linear")
     cooled = cooldown_stage.run(
         TrainConfig.model_validate(branch.tree),

@@ -113,7 +113,7 @@ def stopped(number):
             yield
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4])
+@pytest.mark.parametrize("number", [2, 4])  # the best score, and the one that ends it
 def test_a_signal_while_it_scores(pretrain, number):
     with stopped(number):
         pretrain(12, **PATIENT)
