@@ -105,6 +105,7 @@ class Stepped:
     task: str
     step: int
     total: int
+    loss: float
     left: Left | None = None
 
 

@@ -4,6 +4,8 @@ Beside other programs, in environments of theirs, each `python -m tests.bench.NA
 sharding (tar, TFDS, webdataset), feed (PyTorch's DataLoader), duplicates (imagededup).
 Also `python -m tests.bench.memory`: what a training has in memory, over 10,000 steps.
 Also `python -m tests.bench.formula`: pictures a second of both makers of formula images.
+Also `python -m tests.bench.starting`: what `--help` and the start of commands take; and
+`python -m tests.bench.overhead`: how long devices wait for the host between two steps.
 Also `python -m tests.bench.first_hour`: what decides whether a few hundred images are learned.
 
 input       images/s of training batches: all threads against one

@@ -212,13 +212,16 @@ def test_plain_lines_until_the_first_row_are_rare(plain, monkeypatch):
     with showing() as show:
         for step in range(1, 80):
             left = Left(*[100.0 - step] * 3) if step >= 3 else None
-            show(Stepped("pretrain S/16", step, 1000, left=left))
+            show(Stepped("pretrain S/16", step, 1000, 6.9 - step / 100, left=left))
             now += 1
         show(training(80))
         now += 1000
-        show(Stepped("pretrain S/16", 81, 1000))
+        show(Stepped("pretrain S/16", 81, 1000, 6.1))
     lines = plain.getvalue().splitlines()
-    assert lines[:2] == ["pretrain S/16: 1/1000 steps", "pretrain S/16: 61/1000 steps  eta 39 s"]
+    assert lines[:2] == [
+        "pretrain S/16: 1/1000 steps  loss 6.89",
+        "pretrain S/16: 61/1000 steps  loss 6.29  eta 39 s",
+    ]
     assert [line.split("  ")[0] for line in lines[2:]] == ["pretrain S/16: 80/1000 steps"]
 
 

@@ -51,7 +51,7 @@ shown.catch()
 shown(Doing("step"))
 for step in range(1, 21):
     os.write(2, b"libpng warning: iCCP: known incorrect sRGB profile\\n")
-    shown(Stepped("pretrain", step, 20))
+    shown(Stepped("pretrain", step, 20, 6.9))
     time.sleep(0.02)
 shown(Answering())
 shown.end()

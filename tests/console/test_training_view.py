@@ -144,11 +144,12 @@ def test_what_takes_long_is_named_with_its_time(picture, clock):
 
 def test_steps_are_drawn_before_the_first_row(picture):
     picture(Doing("step"))
-    picture(Stepped("pretrain S/16", 1, 1000))
+    picture(Stepped("pretrain S/16", 1, 1000, 6.9081))
     text = "\n".join(drawn(picture))
     assert "1/1,000 steps" in text
+    assert "loss 6.908" in text
     assert "eta not known yet" in text
-    picture(Stepped("pretrain S/16", 3, 1000, left=LEFT))
+    picture(Stepped("pretrain S/16", 3, 1000, 6.9, left=LEFT))
     text = "\n".join(drawn(picture))
     assert "3/1,000 steps" in text
     assert "eta 1 h" in text
@@ -156,7 +157,7 @@ def test_steps_are_drawn_before_the_first_row(picture):
 
 def test_steps_between_rows_move_the_bar_and_nothing_else(picture):
     before = drawn(fed(picture))
-    picture(Stepped("pretrain S/16", 510, 1000, left=LEFT))
+    picture(Stepped("pretrain S/16", 510, 1000, 1.2345, left=LEFT))
     after = drawn(picture)
     assert "510/1,000 steps" in after[0]
     assert after[1:] == before[1:]

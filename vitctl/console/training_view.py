@@ -110,8 +110,8 @@ class Picture:
             yield self._bar(at, columns, narrow=narrow)
         if now is None or at is None:
             if self._spent is None:
-                times = [] if at is None else self._times(at, narrow=narrow)
-                yield from _filled([*times, *self._doing()], columns)
+                early = [] if at is None else [_loss(at.loss), *self._times(at, narrow=narrow)]
+                yield from _filled([*early, *self._doing()], columns)
             return
         yield from _filled(self._speeds(now, narrow=narrow), columns)
         if not narrow and rows >= _SHORT:
@@ -156,7 +156,7 @@ class Picture:
             else _field("model", quantities.flops(now.flops_per_s))
         )
         fields = [
-            _field("loss", f"{now.loss:#.4g}"),
+            _loss(now.loss),
             _field("lr", f"{now.lr:#.3g}"),
             _field("img/s", quantities.rate(now.images_per_s)),
         ]
@@ -232,7 +232,7 @@ def plain(event: Trained, scored: Scored | None, saved: Saved | None = None) -> 
 
 def plain_steps(event: Stepped) -> str:
     """How far a run is before its first row, on one line, for logs."""
-    line = f"{safe(event.task)}: {event.step}/{event.total} steps"
+    line = f"{safe(event.task)}: {event.step}/{event.total} steps  loss {event.loss:.4g}"
     return line if event.left is None else f"{line}  eta {quantities.eta(event.left)}"
 
 
@@ -270,6 +270,10 @@ def _top1(event: Scored) -> float:
 
 def _field(name: str, value: str) -> Text:
     return Text.assemble((f"{name} ", "dim"), value)
+
+
+def _loss(value: float) -> Text:
+    return _field("loss", f"{value:#.4g}")
 
 
 def _filled(fields: list[Text], columns: int) -> Iterator[Text]:

@@ -111,7 +111,11 @@ def test_event_files_can_be_left_out(pretrain):
     assert list(run_of(pretrain(8, store="a")).path.glob("events*"))
 
 
-def test_finished_steps_are_told_between_rows_and_rows_stay_as_they_are(pretrain, monkeypatch):
+def test_finished_steps_are_told_between_rows_and_rows_stay_as_they_are(
+    pretrain, uninterrupted, monkeypatch
+):
+    every = read(run_of(uninterrupted(8)).metrics)
+    losses = {row["step"]: row["loss"] for row in every if row["kind"] == "train"}
     monkeypatch.setattr(reporting, "_STEPPED_EVERY_S", 0.0)
     events = []
     done = pretrain(8, store="a", emit=events.append, runtime={"log_every": 8})
@@ -122,6 +126,7 @@ def test_finished_steps_are_told_between_rows_and_rows_stay_as_they_are(pretrain
     assert numbers == sorted(set(numbers))
     assert numbers[-1] < 8
     assert {event.total for event in steps} == {8}
+    assert [event.loss for event in steps] == [losses[event.step] for event in steps]
     assert steps[0].left is None
     assert steps[-1].left is not None
     rows = [row["step"] for row in read(run_of(done).metrics) if row["kind"] == "train"]

@@ -75,6 +75,7 @@ class Reporter:
         self._peak = None if peak is None else peak * mesh.size
         self._task = f"{run.info.stage} {cfg.label}"
         self._step = self._told_step = step
+        self._newest: StepStats | None = None
         self._told_at: float | None = None
         self._first: tuple[int, float] | None = None
         self._long_told = False
@@ -142,20 +143,25 @@ class Reporter:
         self.emit(Doing("step"))
 
     def stepped(self, step: int, stats: StepStats) -> None:
-        """`step` steps are queued; `stats` are of the last."""
+        """`step` steps are queued; `stats` are of the last. All before it are finished."""
         self._step_ends.follow(stats.finite)
         self.ledger.at(step)
         now = self.meter.now()
+        finished, self._newest = self._newest, stats
         if self._told_at is None or now - self._told_at >= _STEPPED_EVERY_S:
-            self._tell_finished(step - self._step_ends.under_way(), now)
+            if self._step_ends.under_way():
+                self._tell_finished(step - 1, finished, now)
+            else:
+                self._tell_finished(step, stats, now)
 
-    def _tell_finished(self, step: int, now: float) -> None:
+    def _tell_finished(self, step: int, stats: StepStats | None, now: float) -> None:
         """An event of the last step the devices finished, if it is news."""
-        if step <= self._told_step:
+        if stats is None or step <= self._told_step:
             return
         self._told_step, self._told_at = step, now
         self._time_early(step, self._active_s())
-        self.emit(Stepped(self._task, step, self.cfg.steps, left=self._left(step)))
+        left = self._left(step)
+        self.emit(Stepped(self._task, step, self.cfg.steps, float(stats.loss), left=left))
 
     def _time_early(self, step: int, active: float) -> None:
         """`step` steps are finished `active` seconds after the first was begun."""
