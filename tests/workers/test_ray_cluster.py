@@ -28,12 +28,16 @@ def address():
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    # Ray gives a node half a minute to start, of which its agent has 15 s that no setting changes
-    # (2.60): too little with a dashboard, and on a machine with other work for all its cores.
-    head = {"num_cpus": 1, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    # Ray gives a node half a minute to start, of which its agent has 15 s, and no setting changes
+    # that (2.60). Processes that start beside it make it too little on a busy machine, so there are
+    # none that a test can do without.
+    node = {"num_cpus": 1, "include_log_monitor": False}
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={**node, "include_dashboard": False, "no_monitor": True},
+    )
     try:
-        cluster.add_node(num_cpus=1)
+        cluster.add_node(**node)
         yield cluster.address
     finally:
         cluster.shutdown()
