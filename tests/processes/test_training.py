@@ -140,9 +140,10 @@ def test_each_may_have_its_own_copy_of_the_dataset(tmp_path):
     assert consumed(two) == consumed(one)
     assert losses(two) == pytest.approx(losses(one), rel=LOSS)
 
-    manifest = copies[1] / "artifact.json"
-    other = json.loads(manifest.read_text()) | {"digest": "0" * 64}
-    manifest.write_text(json.dumps(other))
+    shutil.rmtree(copies[1])
+    other = ["shard", "digits", "--val-fraction", 0.3, "--out", copies[1]]
+    [made] = run(1, *other, folder=tmp_path / "other")
+    assert made.code == 0, made.err
     ended = run(2, *command, "--force", own=own, folder=tmp_path / "differ")
     assert [e.code for e in ended] == [3, 3], ended
     assert "process 1 ended: process 1 (" in ended[0].err
