@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.compiling import QUICK
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -38,7 +39,7 @@ def test_digits(tmp_path):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=1200,
+        timeout=2 * PATIENCE_S,
         check=False,
     )
     assert answer.returncode == 0, answer.stderr

@@ -16,6 +16,7 @@ import pytest
 
 from tests.compiling import QUICK
 from tests.fixtures.old_store import make
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -38,20 +39,20 @@ TINY = [word for setting in _SETTINGS for word in ("--set", setting)]
 
 def built(project: Path, out: Path) -> Path:
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", out]
-    subprocess.run(build, cwd=project, check=True, timeout=300)
+    subprocess.run(build, cwd=project, check=True, timeout=PATIENCE_S)
     (file,) = out.glob("*.whl")
     return file
 
 
 def environment(requirement: str, folder: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """call(PROGRAM, ARGUMENT...): run where the requirement is installed, and all it asks for."""
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=300)
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=PATIENCE_S)
     python = folder / "venv" / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet"]
     uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if uv is not None:  # a third of the time
         pip = [uv, "pip", "install", "--quiet", "--python", python]
-    subprocess.run([*pip, "-c", PINS, requirement], check=True, timeout=1200)
+    subprocess.run([*pip, "-c", PINS, requirement], check=True, timeout=2 * PATIENCE_S)
     work = folder / "work"
     work.mkdir()
     variables = {
@@ -69,7 +70,7 @@ def environment(requirement: str, folder: Path) -> Callable[..., subprocess.Comp
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=PATIENCE_S,
             check=False,
         )
 

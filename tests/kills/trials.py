@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.kills.commands import Command
+from tests.waiting import PATIENCE_S
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.runs import run_of
 
 _MEETING_S = 60
-"""For processes whose modules are loaded already; those who lost one before wait for all of it."""
+"""For processes whose modules are loaded already, of which one is killed: those who lost it before
+they met wait for all of it."""
 _OFTEN = 200
 """Attempts for one hit: a moment can fall after the end of a quick command."""
 
@@ -102,7 +104,7 @@ class Bench:
         began = time.monotonic()
         while result.hits < count:
             store = self._store()
-            group = self._start_all(store)
+            group = self._start_all(store, meeting_s=_MEETING_S)
             victim = self.random.randrange(len(group))
             moment = self.random.uniform(0, self.whole.seconds)
             group[victim].wait(until=group[victim].began + moment)
@@ -169,7 +171,7 @@ class Bench:
         store.parent.mkdir(parents=True)
         return store
 
-    def _start_all(self, store: Path) -> list[Command]:
+    def _start_all(self, store: Path, *, meeting_s: int = PATIENCE_S) -> list[Command]:
         """The command in all its processes; the first one answers."""
         if self.case.processes == 1:
             return [self._begin(store)]
@@ -177,7 +179,7 @@ class Bench:
             listening.bind(("localhost", 0))
             place = f"localhost:{listening.getsockname()[1]}"
         several = ("--processes", self.case.processes, "--coordinator", place)
-        several += ("--start-timeout", _MEETING_S)
+        several += ("--start-timeout", meeting_s)
         return [
             Command(
                 (*self.case.arguments, "--store", store, *several, "--process-id", index),

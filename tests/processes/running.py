@@ -114,7 +114,7 @@ def begin(
                 "SLURM_LOCALID": str(index),
             }
         several = ["--processes", count, "--process-id", index]
-        several += ["--coordinator", f"localhost:{port}", "--start-timeout", 120]
+        several += ["--coordinator", f"localhost:{port}", "--start-timeout", PATIENCE_S]
         words_of = [
             *arguments,
             *(several if count > 1 and not srun else []),

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from tests.report.studies import HOSTILE, photos, rows, run, small
+from tests.waiting import PATIENCE_S
 from vitctl.artifacts import Store
 from vitctl.report.page import page
 
@@ -51,7 +52,7 @@ class Browser:
             *flags,
             file.as_uri(),
         ]
-        done = subprocess.run(command, capture_output=True, timeout=180, check=True)
+        done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=True)
         return done.stdout.decode(), done.stderr.decode()
 
     def picture(self, file: Path, *flags: str) -> Image.Image:

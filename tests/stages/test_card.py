@@ -11,6 +11,7 @@ import pytest
 
 from tests.compiling import QUICK
 from tests.forking import COMMAND, DECODING, FORKED_WORKERS, shell_command
+from tests.waiting import PATIENCE_S
 
 TINY = (
     "--set model.width=16 --set model.depth=1 --set model.mlp_dim=32 --set model.heads=2 "
@@ -49,7 +50,7 @@ def test_the_card(tmp_path: Path):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=540,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert answer.returncode == 0, answer.stderr

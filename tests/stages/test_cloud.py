@@ -17,6 +17,7 @@ pytest.importorskip("s3fs", reason="pip install 'vitctl[test-all]'")
 from tests import compiling
 from tests.places import fakes
 from tests.stages.warm import Warm
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -54,11 +55,6 @@ def spoilt(self, layout, *, start_step):
             batch.images[3, 0, 0, 0] = np.nan
         yield batch
 Images.train_batches = spoilt
-"""
-# Leases run out after eight seconds instead of sixty.
-QUICK = """
-from vitctl.locks import leases
-leases.BEAT_S, leases.PATIENCE_S = 0.5, 8.0
 """
 
 
@@ -134,7 +130,10 @@ class Machine:
             return "cut"
 
         door.fault = count
-        process.communicate(timeout=300)
+        try:
+            process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
         door.fault = lambda method, path: None
         assert process.returncode == -9
 
@@ -251,7 +250,11 @@ def test_two_machines_on_one_recipe(fake, tmp_path):
     ]
     command = ["pretrain", *TINY, "--mock", "--steps", "6", "--set", "data.mock.examples=256"]
     processes = [machine.start(*command) for machine in machines]
-    answers = [process.communicate(timeout=300) for process in processes]
+    try:
+        answers = [process.communicate(timeout=PATIENCE_S) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     assert [process.returncode for process in processes] == [0, 0]
     assert len({out for out, _ in answers}) == 1
     assert sum("another vitctl works on" in err for _, err in answers) == 1
@@ -333,9 +336,10 @@ def test_a_store_that_goes_away_while_training(fake, tmp_path, answer, exit_code
 
 
 def test_a_lease_that_a_dead_machine_left(fake, tmp_path):
-    """It is waited for, which is said, and then the work goes on."""
+    """It is waited for, which is said, and then the work goes on: after the minute that leases
+    last. With shorter ones a busy machine loses its own."""
     store = f"{fake.url}/left"
-    with Machine(tmp_path, store, fake.environment, prelude=QUICK) as machine:
+    with Machine(tmp_path, store, fake.environment) as machine:
         made = machine.run(*TRAIN, "2").strip()
         run = made.removesuffix("/checkpoints/2")
         script = (

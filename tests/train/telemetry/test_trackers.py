@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from vitctl.errors import UsageError
 from vitctl.places import place
 from vitctl.train.telemetry.metrics import Metrics
@@ -94,12 +95,14 @@ def test_a_wandb_run_that_is_abandoned_holds_no_process_up(tmp_path):
     pytest.importorskip("wandb", reason="pip install 'vitctl[wandb]'")
     code = (
         "from tests.train.telemetry.test_trackers import RUN\n"
+        "from tests.waiting import PATIENCE_S\n"
         "from vitctl.train.telemetry.wandb_runs import WandbRun\n"
         "run = WandbRun()\n"
         "run.begin(RUN, known=None)\n"
         "run.send([{'kind': 'train', 'step': 1, 'loss': 1.0}])\n"
         "run.abandon()\n"
-        "import wandb; assert wandb.setup()._connection._proc._process.wait(10) == -9\n"
+        "import wandb\n"
+        "assert wandb.setup()._connection._proc._process.wait(PATIENCE_S) == -9\n"
         "print('the end')\n"
     )
     done = subprocess.run(
@@ -109,7 +112,7 @@ def test_a_wandb_run_that_is_abandoned_holds_no_process_up(tmp_path):
         | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=True,
     )
     assert done.stdout == "the end\n"
