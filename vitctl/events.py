@@ -52,7 +52,9 @@ class Progress:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
-Activity = Literal["import", "start", "restore", "open", "compile", "step", "score", "save"]
+Activity = Literal[
+    "import", "start", "restore", "procedural", "open", "compile", "step", "score", "save"
+]
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,15 @@ _SETTINGS = (
         sets="fresh",
         rare=True,
     ),
+    Flag(
+        "procedural.steps",
+        "Before the first image, train the blocks for N steps on sequences of brackets, of which "
+        "some are hidden (default: none).",
+        name="--procedural",
+        reads=parse_count,
+        metavar="N",
+        rare=True,
+    ),
     flags.HEAD,
     Flag("optim.wd_head", "Weight decay of the classifier (default: the recipe's).", rare=True),
     Flag(

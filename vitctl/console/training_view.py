@@ -38,6 +38,7 @@ _WORDS: dict[Activity, str] = {
     "import": "importing jax",
     "start": "starting",
     "restore": "restoring",
+    "procedural": "learning sequences",
     "open": "opening the data",
     "compile": "compiling",
     "step": "training",

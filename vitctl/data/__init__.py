@@ -13,6 +13,7 @@
     held_out      a part of the images to train on, as a split to choose settings by
     stored_size   how large the images of a source are, of a few headers
     selection     which images a subset takes
+    sequences     sequences of formal languages with hidden symbols, in place of images
     mixture       the images of several sources
     mixed_order   orders that draw some examples more often than others
     local_shards  the images of a dataset on this machine's disk

@@ -107,5 +107,32 @@ class MockConfig(Config):
     eval_examples: PositiveInt = 1_000
 
 
+Language = Literal["dyck", "shuffle", "copy"]
+
+
+class ProceduralConfig(Config):
+    """Steps on sequences of a formal language before the first image (`vitctl.data.sequences`).
+
+    steps     how many, of as many sequences as a batch has images
+    language  "dyck": brackets of several kinds, properly nested; "shuffle": they may cross; "copy":
+              a string twice
+    kinds     of brackets; there are twice as many symbols, also of "copy"
+    masked    with which chance a symbol that follows from others is hidden, and asked for
+    peak_lr   the learning rate after a tenth of the steps; over the last fifth it falls to 0; None
+              takes the schedule's
+    """
+
+    steps: PositiveInt
+    language: Language = "dyck"
+    kinds: int = Field(64, ge=2, le=10_000)
+    masked: float = Field(0.5, gt=0, le=1)
+    peak_lr: float | None = Field(None, gt=0)
+
+    @property
+    def symbols(self) -> int:
+        """Different symbols of a sentence, without the one that stands for a hidden one."""
+        return 2 * self.kinds
+
+
 FEWSHOT_PREPROCESS = EvalPreprocess(resize="squash")
 """The public reference code's few-shot protocol: resize(256) and central_crop(224), scaled."""

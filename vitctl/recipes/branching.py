@@ -58,6 +58,7 @@ def cooled(checkpoint: Artifact, *, steps: int | None, shape: CooldownShape) -> 
     tree = cfg.model_dump(mode="json") | {"schedule": schedule.model_dump(mode="json")}
     # How the trunk began is its own affair.
     tree |= {"from_weights": "raw", "from_schedule": None, "from_head": "keep"}
+    tree["procedural"] = None
     return Branch(tree, tuple(notes))
 
 

@@ -25,6 +25,7 @@ _LEFT_BEHIND = {
     "label_smoothing",
     "class_balance",
     "keep_best",
+    "procedural",
 }
 """What fine-tuning does not take over from the run that it begins from."""
 

@@ -271,6 +271,7 @@ def _continued(
                 "held_out": None,
             },
             "keep_best": None,
+            "procedural": None,
             "schedule": trunk_of(source.checkpoint).model_dump() | {"total_steps": step + added},
         },
     )

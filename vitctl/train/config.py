@@ -15,7 +15,13 @@ from pydantic import (
     model_validator,
 )
 
-from vitctl.data.config import HELD_OUT, AugmentConfig, EvalPreprocess, MockConfig
+from vitctl.data.config import (
+    HELD_OUT,
+    AugmentConfig,
+    EvalPreprocess,
+    MockConfig,
+    ProceduralConfig,
+)
 from vitctl.errors import InputError
 from vitctl.hardware.precision import Precision
 from vitctl.model.config import Loss, ModelConfig
@@ -113,6 +119,8 @@ class TrainConfig(Config):
       keep_best: how the result is chosen among the checkpoints; None: it is the last.
       class_balance: beta of class-balanced weights (`vitctl.losses.balanced_weights`) by the counts
         of classes in the training split; None: every image counts alike.
+      procedural: what the blocks of a run from random weights are trained on before the first
+        image; None: nothing.
     """
 
     name: str
@@ -130,10 +138,18 @@ class TrainConfig(Config):
     label_smoothing: Smoothing = 0.0
     class_balance: ClassBalance | None = None
     keep_best: KeepBest | None = None
+    procedural: ProceduralConfig | None = None
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        later = ("from_schedule", "from_head", "label_smoothing", "class_balance", "keep_best")
+        later = (
+            "from_schedule",
+            "from_head",
+            "label_smoothing",
+            "class_balance",
+            "keep_best",
+            "procedural",
+        )
         return without_defaults(self, dump, later=later)
 
     @model_validator(mode="after")

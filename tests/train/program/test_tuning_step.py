@@ -12,7 +12,8 @@ from vitctl.model import vit
 from vitctl.optim.optimizer import names
 from vitctl.sharding import layout as layouts
 from vitctl.train.program import state
-from vitctl.train.program.step import make_step, mixup_key
+from vitctl.train.program.objective import mixup_key
+from vitctl.train.program.step import make_step
 
 WEIGHTS = (0.5, 1.0, 2.5, 0.0)
 

@@ -1,6 +1,7 @@
 """What the devices execute: the train step, its state, its memory.
 
 step             the pure train step: (state, batch, learning rate, step) -> (state, stats)
+objective        what is learnt: classes of images, or hidden symbols of sequences
 state            what a step carries to the next one, and its shapes
 lowered          the step compiled ahead of time, for these devices or absent ones
 footprint        memory of a step, counted from shapes, against that of a device

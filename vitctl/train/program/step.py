@@ -8,10 +8,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from vitctl import losses
 from vitctl.model import part as parts
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
@@ -23,10 +21,8 @@ from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import state as states
 from vitctl.train.program.footprint import checked_microbatch
+from vitctl.train.program.objective import ImageClasses, Mixup, Objective
 from vitctl.train.program.state import TrainState
-
-# Purposes of randomness inside the step; the weights take the seed's key itself.
-_MIXUP = 1
 
 
 class StepStats(NamedTuple):
@@ -46,19 +42,6 @@ class StepStats(NamedTuple):
 Step = Callable[[TrainState, Array, Array, Array, Array], tuple[TrainState, StepStats]]
 
 
-class Mixup(NamedTuple):
-    """Mix each image with its neighbour; weights are a function of (seed, step)."""
-
-    alpha: float
-    seed: int
-
-
-def mixup_key(seed: int, index: int | Int[Array, ""]) -> PRNGKeyArray:
-    """The key of the weight that the update after `index` finished ones mixes its batch by."""
-    purpose = jax.random.fold_in(jax.random.key(seed), _MIXUP)
-    return jax.random.fold_in(purpose, index)
-
-
 def make_step(
     cfg: TrainConfig,
     *,
@@ -67,6 +50,7 @@ def make_step(
     microbatch: int | None = None,
     scan: bool = True,
     class_weights: tuple[float, ...] | None = None,
+    objective: Objective | None = None,
 ) -> jax.stages.Wrapped:
     """The compiled step; it gives up the state. See the inner function for its arguments.
 
@@ -77,21 +61,25 @@ def make_step(
       microbatch: images a device at a time; gradients of the parts are averaged in fp32. The whole
         batch is mixed first, so what is learnt from is the same.
       class_weights: how much the loss of an image counts, by its class; None: all alike.
+      objective: what is learnt; None: the classes of images, as `cfg` says.
     """
     alpha = cfg.data.augment.mixup_alpha
     each = cfg.data.batch // layout.batch_shards
+    classes = ImageClasses(
+        cfg.loss,
+        mixup=None if alpha is None else Mixup(alpha, cfg.seed),
+        smoothing=cfg.label_smoothing,
+        class_weights=class_weights,
+    )
     return _jitted(
         cfg.model,
         cfg.optim,
-        loss=cfg.loss,
+        objective=objective or classes,
         precision=cfg.precision,
-        mixup=None if alpha is None else Mixup(alpha, cfg.seed),
         layout=layout,
         remat=remat,
         batches=each // checked_microbatch(microbatch, images=each),
         scan=scan,
-        smoothing=cfg.label_smoothing,
-        class_weights=class_weights,
     )
 
 
@@ -100,21 +88,17 @@ def _jitted(
     model: ModelConfig,
     optim: OptimConfig,
     *,
-    loss: losses.Loss,
+    objective: Objective,
     precision: str,
-    mixup: Mixup | None,
     layout: Layout,
     remat: Remat,
     batches: int,
     scan: bool,
-    smoothing: float,
-    class_weights: tuple[float, ...] | None,
 ) -> jax.stages.Wrapped:
     optimizer = states.optimizer_of(model, optim)
     layers = optimizer.layers
     dtype = jnp.dtype(precision)
     shardings = states.shardings_of(model, optim, layout)
-    balance = None if class_weights is None else np.asarray(class_weights, np.float32)
 
     def part_of(params: vit.Params) -> vit.Params:
         """What is trained of the weights."""
@@ -125,12 +109,12 @@ def _jitted(
     def loss_of(
         part: vit.Params,
         params: vit.Params,
-        images: Float[Array, "b i j 3"],
-        targets: Float[Array, "b y"],
+        inputs: Array,
+        targets: Array,
     ) -> Float[Array, ""]:
         out = vit.apply(
             part if layers is None else params,
-            images,
+            objective.images(inputs, model=model),
             config=model,
             compute_dtype=dtype,
             remat=remat,
@@ -139,21 +123,18 @@ def _jitted(
             weight_use=layout.use,
             part=None if layers is None else Part(part, layers),
         )
-        wanted = losses.smoothed(loss, targets, by=smoothing) if smoothing else targets
-        each = losses.per_example(loss, out.logits, targets=wanted)
-        if balance is not None:
-            each = each * losses.example_weights(targets, weights=jnp.asarray(balance))
-        return jnp.mean(each)
+        head = part.get("head", params.get("head"))
+        return jnp.mean(objective.per_example(out, targets, head=head))
 
     def averaged(
-        params: vit.Params, images: Float[Array, "b i j 3"], targets: Float[Array, "b y"]
+        params: vit.Params, inputs: Array, targets: Array
     ) -> tuple[Float[Array, ""], vit.Params]:
         """Loss and gradients of the batch, `batches` after another."""
         part = part_of(params)
         if batches == 1:
-            return jax.value_and_grad(loss_of)(part, params, images, targets)
+            return jax.value_and_grad(loss_of)(part, params, inputs, targets)
         each = (
-            _in_parts(images, batches, layout=layout),
+            _in_parts(inputs, batches, layout=layout),
             _in_parts(targets, batches, layout=layout),
         )
 
@@ -168,17 +149,15 @@ def _jitted(
 
     def step(
         state: TrainState,
-        images: Float[Array, "b i j 3"],
+        inputs: Array,
         labels: Int[Array, "b l"],
         lr: Float[Array, ""],
         index: Int[Array, ""],
     ) -> tuple[TrainState, StepStats]:
-        targets = layout.constrain(losses.multi_hot(labels, classes=model.classes), "by")
-        if mixup is not None:
-            key = mixup_key(mixup.seed, index)
-            images, targets = losses.mixup(images, targets, key=key, alpha=mixup.alpha)
-
-        value, grads = averaged(state.params, images, targets)
+        inputs, targets = objective.prepared(
+            inputs, labels, index=index, model=model, layout=layout
+        )
+        value, grads = averaged(state.params, inputs, targets)
 
         # Each device updates its part; whole weights are put together again on the way out.
         grads = jax.lax.with_sharding_constraint(grads, divided)
@@ -209,11 +188,11 @@ def _jitted(
 
 
 def _in_parts(
-    x: Float[Array, "b *rest"],  # noqa: F821 - names of axes
+    x: Shaped[Array, "b *rest"],  # noqa: F821 - names of axes
     parts: int,
     *,
     layout: Layout,
-) -> Float[Array, "a c *rest"]:
+) -> Shaped[Array, "a c *rest"]:
     """`parts` batches of b / parts examples; every device keeps the examples it has."""
     shards, rest = layout.batch_shards, x.shape[1:]
     x = x.reshape(shards, parts, x.shape[0] // (shards * parts), *rest)

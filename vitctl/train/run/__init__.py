@@ -4,6 +4,7 @@ trainer         the run from top to bottom: setup, restore, loop, end
 setup           devices, memory, programs and intervals, before the first step
 announcement    every resolved number of a run, once, as sentences
 beginning       where a run begins: random weights, or a checkpoint
+procedural      steps on sequences of a formal language, before the first image
 warm_start      pretrained weights made to fit the classes of a dataset, by name
 images          the images of a run, from a dataset on disk or made up
 feed            batches whose first is under way while the step is compiled

@@ -13,6 +13,7 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.artifacts.kinds.checkpoint import TriedRate
 from vitctl.checkpoints import arrays, position
+from vitctl.data.config import ProceduralConfig
 from vitctl.data.digest import ConsumedSamples
 from vitctl.data.order import Window, windows_from_json
 from vitctl.errors import InputError, UsageError
@@ -26,7 +27,7 @@ from vitctl.train.carried_over import flops_spent, images_seen, keeps_state, tra
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import state as states
 from vitctl.train.program.state import TrainState
-from vitctl.train.run import warm_start
+from vitctl.train.run import procedural, warm_start
 from vitctl.train.trained_classes import classes_trained_on
 
 
@@ -38,7 +39,8 @@ class StartingPoint:
     the windows of batches that were passed over on the way, `classes` the names of those that the
     weights were trained on before. `images` were seen from step 0 to `step`, `images_before` ahead
     of step 0 (None: as far as is known, none); `flops` is what all of that took, None if unknown.
-    `sweep`: the learning rates that the run's was chosen from.
+    `sweep`: the learning rates that the run's was chosen from. `procedural`: what the blocks are
+    trained on before step 0 (`vitctl.train.run.procedural`), counted in `flops`.
     """
 
     step: int
@@ -50,6 +52,7 @@ class StartingPoint:
     images_before: int | None = None
     flops: float | None = 0.0
     sweep: tuple[TriedRate, ...] | None = None
+    procedural: ProceduralConfig | None = None
 
     def images_at(self, step: int, *, cfg: TrainConfig) -> int:
         """Images seen from step 0 to `step` of a run that begins here."""
@@ -78,7 +81,14 @@ def scratch(cfg: TrainConfig) -> StartingPoint:
                 f"{name}={given} is of what a run begins from, and this one begins "
                 "from random weights"
             )
-    return StartingPoint(0, lambda layout: states.fresh(cfg, layout=layout), ConsumedSamples())
+    before = cfg.procedural
+    return StartingPoint(
+        0,
+        lambda layout: states.fresh(cfg, layout=layout),
+        ConsumedSamples(),
+        flops=0.0 if before is None else procedural.flops(cfg, before),
+        procedural=before,
+    )
 
 
 def continued(cfg: TrainConfig, checkpoint: Artifact) -> StartingPoint:
@@ -87,6 +97,7 @@ def continued(cfg: TrainConfig, checkpoint: Artifact) -> StartingPoint:
 
     Raises InputError if its bytes are not those that were published.
     """
+    _require_no_sequences(cfg)
     crew.require_whole(checkpoint)
     summary = CHECKPOINT.summary(checkpoint)
     point = replace(
@@ -113,6 +124,7 @@ def warm(cfg: TrainConfig, checkpoint: Artifact, *, classes: Sequence[str]) -> S
 
     Raises InputError if its bytes are not those that were published.
     """
+    _require_no_sequences(cfg)
     return StartingPoint(
         0,
         partial(_warm, cfg, checkpoint, tuple(classes)),
@@ -146,6 +158,14 @@ def further(cfg: TrainConfig, checkpoint: Artifact, *, classes: Sequence[str]) -
     if keeps_state(before, cfg, classes_before=classes_before, classes_after=classes):
         return point
     return replace(point, state=partial(_warm, cfg, checkpoint, tuple(classes)))
+
+
+def _require_no_sequences(cfg: TrainConfig) -> None:
+    if cfg.procedural is not None:
+        raise UsageError(
+            "procedural is of a run from random weights, and this one begins from a checkpoint",
+            hint="leave out --procedural, or --from",
+        )
 
 
 def _warm(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vitctl import losses
 from vitctl.hardware import machine
 from vitctl.train.config import TrainConfig
-from vitctl.train.program.step import mixup_key
+from vitctl.train.program.objective import mixup_key
 from vitctl.train.run.images import Images
 
 

@@ -38,7 +38,7 @@ from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.program import state as states
 from vitctl.train.program.lowered import arguments
 from vitctl.train.program.state import TrainState
-from vitctl.train.run import rollback
+from vitctl.train.run import procedural, rollback
 from vitctl.train.run.beginning import StartingPoint, of_checkpoint
 from vitctl.train.run.diverged import Diverged, UpdateRecord
 from vitctl.train.run.diverged_batch import keep
@@ -161,7 +161,7 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
     trains = origin.step < cfg.steps
     batches = images.train_batches(training.layout, start_step=origin.step) if trains else iter(())
     with begun(batches) as batches:
-        state = origin.state(training.layout)
+        state = _state_at(origin, training)
         run.begin(from_step=origin.step, runtime=training.recorded)
         _write_stacks_beside(run)
         return _loop(training, signal, origin, state, batches, damaged=damaged, meter=meter)
@@ -285,6 +285,19 @@ def _begin(training: Training) -> tuple[StartingPoint, list[int]]:
         origin = of_checkpoint(cfg, newest)
         training.emit(Note(f"continuing {run.path} from step {show_count(origin.step)}"))
     return origin, list(problems)
+
+
+def _state_at(origin: StartingPoint, training: Training) -> TrainState:
+    """The state that the run goes on with; of a new one that learns sequences first, after them."""
+    if origin.procedural is None:
+        return origin.state(training.layout)
+    return procedural.warmed(
+        training.cfg,
+        origin.procedural,
+        layout=training.layout,
+        memory=training.memory,
+        emit=training.emit,
+    )
 
 
 def _compile(training: Training, state: TrainState, *, meter: Meter) -> None:
