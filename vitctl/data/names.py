@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# Control, format (with the direction marks), surrogate, private, unassigned, line, paragraph.
+# Control, format (with the direction marks), surrogate, line, paragraph. Wide spaces and characters
+# of private use stay, as people have such names; `vitctl.printable` writes the latter out.
 _ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
