@@ -219,7 +219,23 @@ def test_nothing_asked_is_a_help_page_on_stderr():
         (["ls", "-la"], "vitctl ls has no option -l", "see vitctl ls --help"),
         (["--colour"], "vitctl has no option --colour", "see vitctl --help"),
         (["ls", "--kid", "x"], "vitctl ls has no option --kid", "did you mean --kind?"),
-        (["ls", "a"], "got unexpected extra argument(s) (a)", "see vitctl ls --help"),
+        (["ls", "a"], "vitctl ls takes no arguments (got a)", "see vitctl ls --help"),
+        (
+            ["shard", "folder", "photos"],
+            "vitctl shard takes SRC alone (got photos behind it)",
+            "leave out the word folder: vitctl shard photos",
+        ),
+        (
+            ["shard", "my", "photos"],
+            "vitctl shard takes SRC alone (got photos behind it)",
+            "quote a name with spaces",
+        ),
+        (
+            ["evaluate", "RUN"],
+            "vitctl evaluate takes no arguments (got RUN)",
+            "options: --from RUN or --data RUN",
+        ),
+        (["pretrain", "photos"], "vitctl pretrain takes no arguments", "--data photos"),
         (["scaling", "fti"], "no such command 'fti'", "see vitctl scaling --help"),
         (
             ["pretrain", "--recipe", "papr"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import traceback
+from typing import Any
 
 import typer
 
@@ -78,6 +79,9 @@ def _usage(error: Exception) -> VitctlError:
     if (sentence := _unreadable(error)) is not None:
         return UsageError(sentence, hint=f"see {path} --help")
     sentence = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    extra = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", sentence)
+    if extra is not None and context is not None:
+        return _too_many(as_bytes(extra[1]), context)
     sentence = as_bytes(sentence.removesuffix(".").replace("Value error, ", ""))
     choice = re.search(r"'([^']*)' is not one of (.*)$", sentence)
     if choice:
@@ -86,6 +90,24 @@ def _usage(error: Exception) -> VitctlError:
         hint = habit or suggest(choice[1], options, otherwise=f"see {path} --help")
         return UsageError(_lower(sentence), hint=hint)
     return UsageError(_lower(sentence), hint=f"see {path} --help")
+
+
+def _too_many(extra: str, context: typer.Context) -> UsageError:
+    """Of words behind those that a command takes, as in `vitctl shard folder photos`."""
+    path, params = context.command_path, context.command.params
+    arguments = [one for one in params if one.param_type_name == "argument"]
+    if not arguments:
+        options = [one for one in ("--from", "--data") if any(one in p.opts for p in params)]
+        named = " or ".join(f"{option} {extra.split()[0]}" for option in options)
+        hint = f"inputs are named by options: {named}" if named else f"see {path} --help"
+        return UsageError(f"{path} takes no arguments (got {extra})", hint=hint)
+    first = str(context.params.get(arguments[0].name or "", ""))
+    if first.lower() in habits.KINDS_OF_INPUT:
+        hint = f"leave out the word {first}: {path} {extra}"
+    else:
+        hint = f"quote a name with spaces; see {path} --help"
+    names = " ".join(_shown(one) for one in arguments)
+    return UsageError(f"{path} takes {names} alone (got {extra} behind it)", hint=hint)
 
 
 _NUMBERS = {
@@ -107,8 +129,13 @@ def _unreadable(error: Exception) -> str | None:
     said = _NUMBERS.get(first["type"]) or said.replace("less than or equal to", "at most")
     if first["type"] in ("value_error", "literal_error", "enum"):
         return None
-    name = option.opts[0] if option.param_type_name == "option" else option.human_readable_name
+    name = option.opts[0] if option.param_type_name == "option" else _shown(option)
     return f"{name} must be {said} (got {quoted(first['input'])})"
+
+
+def _shown(argument: Any) -> str:
+    """An argument as help pages have it."""
+    return argument.metavar or argument.name.upper()
 
 
 def _lower(sentence: str) -> str:

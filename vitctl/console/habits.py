@@ -117,6 +117,13 @@ COMMANDS: Mapping[str, str] = {
 """Words for commands, where the nearest in spelling is another one."""
 
 
+KINDS_OF_INPUT = frozenset({
+    "folder", "dir", "directory", "imagefolder", "image-folder", "images", "image",
+    "files", "file", "path", "dataset", "checkpoint",
+})  # fmt: skip
+"""Words that people put before an argument to say what it is."""
+
+
 VALUES: Mapping[str, tuple[str, ...]] = {
     "hf": ("huggingface",),
     "transformers": ("huggingface",),
