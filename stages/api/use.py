@@ -92,17 +92,23 @@ def export(
     to: Target,
     no_classifier: bool = False,
     weights: WeightsName | None = None,
+    license: str | None = None,
     **options: Unpack[Options],
 ) -> Artifact:
     """A checkpoint -> files that the library `to` loads. `source` left out is the newest
-    checkpoint; `no_classifier` leaves its classifier out."""
+    checkpoint; `no_classifier` leaves its classifier out; `license` is for the model card."""
     from stages.export.settings import resolve
     from stages.export.spec import ExportRuntime, Inputs
 
     call = Call(export, options)
     runtime = call.runtime(ExportRuntime)
     checkpoint = call.input("checkpoint", source, option="source")
-    flags = {"to": to, "features": no_classifier or None, "weights": weights}
+    flags = {
+        "to": to,
+        "features": no_classifier or None,
+        "weights": weights,
+        "license": license,
+    }
     cfg = resolve(call.overrides.with_flags(flags), checkpoint, emit=call.emit)
     call.resolved(lambda: cfg)
     from stages.export.run import run

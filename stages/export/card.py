@@ -58,6 +58,8 @@ def _lines(
     mean, std = list(config.pixel_mean), list(config.pixel_std)
     own = cfg.to in ("safetensors", "stablehlo", "onnx", "big_vision")
     pixels = "from -1 to 1" if own else f"(pixel - {mean}) / {std} of pixels from 0 to 1"
+    if cfg.license is not None:  # as model hubs read it
+        yield from ("---", f"license: {cfg.license}", "---", "")
     yield from (f"# {trained.label}", "", "A vision transformer, exported by vitctl.", "")
     yield from ("```python", _LOAD[cfg.to], "```", "")
     yield from ("## Model", "")
@@ -65,6 +67,8 @@ def _lines(
     yield f"- images of {config.resolution} x {config.resolution} RGB, {pixels}"
     yield f"- weights: {'averaged' if cfg.weights == 'ema' else 'of the last step'}"
     yield f"- largest difference of any output after reading it back: {error:.2g}"
+    if cfg.license is not None:
+        yield f"- licence of the weights: {cfg.license}"
     yield from ("", "## Training", "")
     imported = CHECKPOINT.summary(checkpoint).imported
     if imported is not None:

@@ -23,6 +23,12 @@ _SETTINGS = (
         sets=True,
     ),
     flags.WEIGHTS,
+    Flag(
+        "license",
+        "Licence of the weights for the model card, an identifier of the SPDX list such as "
+        "Apache-2.0 (default: the card names none).",
+        metavar="NAME",
+    ),
 )
 
 

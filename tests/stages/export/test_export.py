@@ -3,6 +3,7 @@ is named."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -61,8 +62,31 @@ def test_an_export_computes_what_its_checkpoint_does(tmp_path, name, to, file):
 
 def test_an_export_is_imported_again_as_it_was(tmp_path):
     checkpoint = imported(tmp_path, STORED / "timm-qk-norm")
-    again = imported(tmp_path, exported(tmp_path, checkpoint, to="safetensors").path)
+    released = exported(tmp_path, checkpoint, to="safetensors", license="Apache-2.0").path
+    # As it is given away: the weights and their card, nothing of this machine.
+    (tmp_path / "release").mkdir()
+    for name in ("model.safetensors", "README.md"):
+        shutil.copy(released / name, tmp_path / "release")
+    again = imported(tmp_path, tmp_path / "release")
     assert again.config["model"] == checkpoint.config["model"]
+    card = (released / "README.md").read_text()
+    assert card.startswith("---\nlicense: apache-2.0\n---\n\n# ")
+    assert "- licence of the weights: apache-2.0" in card
+
+
+@pytest.mark.parametrize("text", ["", "Apache 2.0", "mit\nbase_model: x", "-x", "a: b"])
+def test_a_licence_is_one_word(text):
+    with pytest.raises(ValueError, match="no identifier of a licence"):
+        ExportConfig(to="timm", license=text)
+
+
+def test_an_export_without_a_licence_has_the_id_it_had():
+    assert ExportConfig(to="timm").model_dump(mode="json") == {
+        "to": "timm",
+        "weights": "raw",
+        "features": False,
+    }
+    assert ExportConfig(to="timm", license="MIT").model_dump(mode="json")["license"] == "mit"
 
 
 def test_what_a_library_lacks_is_named(tmp_path):
