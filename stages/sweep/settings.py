@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from vitctl.text.quoting import quoted
 if TYPE_CHECKING:
     from vitctl.data.dataset import DatasetInfo
 
+_ROW = re.compile(r"^(models|probes)\.(\d+)(?:\.|: )")
+"""How a message on a value in a list of tables begins."""
 _SHOTS = (1, 5, 10)
 """Of the few-shot probe of a grid that names no probes."""
 
@@ -49,7 +52,11 @@ def resolve(
     check_keys(SweepConfig, tree)
     _check_rows(tree, "models", GridModel)
     _check_rows(tree, "probes", ProbeConfig)
-    cfg = overrides.build(SweepConfig, {})
+    try:
+        cfg = overrides.build(SweepConfig, {})
+    except UsageError as error:  # rows count from 1, as in the other messages on them
+        message = _ROW.sub(lambda row: f"{row[1]}, row {int(row[2]) + 1}: ", error.message)
+        raise UsageError(message, hint=error.hint) from None
     _check_settings(cfg, commands)
     images = dataset(data if data is not None else cfg.data)
     if cfg.probes is None:

@@ -303,7 +303,8 @@ def test_a_batch_that_the_mesh_does_not_divide_is_refused(store, stand_ins):
         ({"modles": ["S/16"]}, UsageError, "no setting 'modles'"),
         ({"models": [{"name": "a", "widht": 3}]}, UsageError, "row 1: there is no setting 'widht'"),
         ({"probes": [{"comand": "evaluate"}]}, UsageError, "row 1: there is no setting 'comand'"),
-        ({"probes": [{"command": "guess"}]}, UsageError, "probes.0.command"),
+        ({"probes": [{"command": "guess"}]}, UsageError, "^probes, row 1: command must be"),
+        ({"models": ["S/16", {"name": "a", "depth": 0}]}, UsageError, "^models, row 2: depth must"),
         (
             {"probes": [{"command": "evaluate"}, {"command": "evaluate"}]},
             UsageError,
@@ -324,7 +325,11 @@ def test_a_batch_that_the_mesh_does_not_divide_is_refused(store, stand_ins):
             NotFoundError,
             "test",
         ),
-        ({"probes": [{"command": "evaluate", "name": "a b"}]}, UsageError, "names of columns"),
+        (
+            {"probes": [{"command": "evaluate", "name": "a b"}]},
+            UsageError,
+            "^probes, row 1: 'a b' begins names of columns",
+        ),
     ],
     ids=lambda value: str(value)[:30],
 )
