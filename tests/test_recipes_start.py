@@ -28,8 +28,12 @@ SHIPPED = sorted(
 )
 GRID = "models"
 """What a grid of `vitctl sweep` has, and no recipe: tests/test_study.py, tests/stages/sweep."""
+SPEEDRUN = ROOT / "examples" / "speedrun"
+"""Its entries have a length of their own: tests/test_speedrun.py."""
 EXAMPLES = sorted(
-    path for path in (ROOT / "examples").rglob("*.toml") if GRID not in read_toml(path)
+    path
+    for path in (ROOT / "examples").rglob("*.toml")
+    if GRID not in read_toml(path) and path.parent != SPEEDRUN
 )
 FINETUNING = "finetune"
 
