@@ -27,7 +27,7 @@ from vitctl.artifacts.canonical import fingerprint as canonical_fingerprint
 from vitctl.data.classes import sort_classes
 from vitctl.ingest.columns import Entries, Entry
 from vitctl.ingest.folder_layout import LayoutName
-from vitctl.ingest.parts import Part
+from vitctl.ingest.parts import DamagedError, Part
 from vitctl.pixels.file_kinds import HEAD_BYTES
 from vitctl.pixels.header import BadImageError
 
@@ -212,5 +212,5 @@ def _content_proof(reader: Reader, entry: Entry) -> str:
         for piece in pieces(reader, entry):
             digest.update(piece)
         return digest.hexdigest()
-    except (OSError, BadImageError):
+    except (OSError, BadImageError, DamagedError):
         return "unreadable"  # it will be rejected

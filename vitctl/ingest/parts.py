@@ -15,7 +15,10 @@ class DamagedError(Exception):
     Attributes:
       at: the byte where it does, of what the file holds when it is decompressed.
       reason: a clause, as in "the file ends in the middle of an image".
+      file: how to name it to a person; None where who catches this knows it.
     """
+
+    file: str | None = None
 
     def __init__(self, at: int, reason: str) -> None:
         super().__init__(f"at byte {at:,}: {reason}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
+import re
 import struct
 import tarfile
 import zipfile
@@ -18,8 +19,12 @@ from PIL import Image
 from tests.ingest.trees.test_folder import label_file
 from tests.ingest.trees.test_tar import rows, spooled
 from vitctl.errors import InputError
+from vitctl.events import silent
+from vitctl.ingest.listing import read
+from vitctl.ingest.reading.spool import at_random
 from vitctl.ingest.sources.array_files import files_of_folder
 from vitctl.ingest.sources.formats import list_images
+from vitctl.pixels.header import BadImageError
 
 RNG = np.random.default_rng(0)
 
@@ -441,3 +446,60 @@ def test_several_sets_of_idx_files_are_said(tmp_path):
     one = list_images(str(tmp_path / "emnist-letters*"))
     assert not one.cautions
     assert len(one.entries) == 3
+
+
+def with_a_wrong_checksum(path, ending):
+    """The zip, as if a bit of a member had changed on the disk after it was written; its name."""
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        info = next(info for info in archive.infolist() if info.filename.endswith(ending))
+    member = info.filename
+    wrong = struct.pack("<I", info.CRC ^ 1)
+    for magic, at, name in ((b"PK\3\4", 14, 30), (b"PK\1\2", 16, 46)):
+        header = next(
+            match.start()
+            for match in re.finditer(re.escape(magic), bytes(data))
+            if data[match.start() + name :].startswith(member.encode())
+        )
+        data[header + at : header + at + 4] = wrong
+    path.write_bytes(data)
+    return member
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "x_train.npy"])
+def test_images_of_an_array_whose_checksum_is_wrong_are_bad_by_name(tmp_path, name):
+    """Not "an empty file", which a person would look for."""
+    source = tmp_path / "set.zip"
+    images = RNG.integers(0, 256, (9, 300, 300), np.uint8)  # more than is read to recognise it
+    if name.endswith(".npy"):
+        source = source.with_suffix(".npz")
+        np.savez(source, x_train=images, y_train=np.arange(9))
+    else:
+        labels = idx(np.arange(9, dtype=np.uint8))
+        archived(source, {name: idx(images), "train-labels-idx1-ubyte": labels})
+    with_a_wrong_checksum(source, name)
+    listing = list_images(str(source))
+    with (
+        at_random(listing.source, [listing.entries], largest=10**6, emit=silent) as readable,
+        readable.reader() as reader,
+    ):
+        reasons = []
+        for entry in listing.entries:
+            try:
+                read(reader, entry)
+            except BadImageError as error:
+                reasons.append(str(error))
+    assert reasons
+    for reason in reasons:
+        assert re.search(r"the images .* of .*set\.(zip|npz) are damaged: ", reason)
+
+
+def test_the_file_of_an_archive_whose_checksum_is_wrong_is_named(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    cifar_10_files(folder)
+    source = tmp_path / "set.zip"
+    archived(source, files_of(folder))
+    member = with_a_wrong_checksum(source, "data_batch_1.bin")
+    with pytest.raises(InputError, match=rf"{member} in .*set\.zip .*checksum in the archive"):
+        list_images(str(source))

@@ -8,7 +8,7 @@ into one file that goes away with the work; members' names are never those of fi
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,7 @@ class Spooled:
       parts, offsets: int64[n], the columns of the other source, in its order.
       starts, sizes: int64[n], where each image is in the file. It is shorter than it was listed if
         the source broke off, and has a size of -1 if its bytes are damaged.
+      reasons: why, by the row of such an image.
     """
 
     path: str
@@ -45,6 +46,7 @@ class Spooled:
     offsets: I64
     starts: I64
     sizes: I64
+    reasons: Mapping[int, str]
     access: Access = "random"
 
     @contextmanager
@@ -67,7 +69,7 @@ class _SpoolReader:
         row = first + np.searchsorted(self.spooled.offsets[first:end], entry.offset)
         size = int(self.spooled.sizes[row])
         if size < 0:
-            raise BadImageError("its bytes in the archive are damaged")
+            raise BadImageError(self.spooled.reasons[int(row)])
         yield Window(self.descriptor, int(self.spooled.starts[row]), size)
 
 
@@ -104,6 +106,7 @@ def _copied(source: Source, entries: Sequence[Entries], *, path: Path, largest: 
     offsets = np.concatenate([part.offsets for part in entries])
     order = np.lexsort((offsets, parts))
     starts, sizes = np.zeros(len(order), np.int64), np.zeros(len(order), np.int64)
+    reasons: dict[int, str] = {}
     try:
         with nofollow.opened(path, "wb") as file, source.reader() as reader:
             for i, row in enumerate(order):
@@ -114,11 +117,12 @@ def _copied(source: Source, entries: Sequence[Entries], *, path: Path, largest: 
                         sizes[i] += len(piece)
                         if sizes[i] >= largest:
                             break
-                except DamagedError:  # of a zip's member, which is checked once it is read
+                except DamagedError as error:  # a zip's member is checked once it is read
                     sizes[i] = -1
+                    reasons[i] = error.reason
     except OSError as error:
         raise DoesNotFitError(
             f"the images can't be copied to {path} ({error.strerror})",
             hint="set TMPDIR to a larger disk",
         ) from None
-    return Spooled(str(path), parts[order], offsets[order], starts, sizes)
+    return Spooled(str(path), parts[order], offsets[order], starts, sizes, reasons)

@@ -81,9 +81,13 @@ class ArrayFile:
 
     @contextmanager
     def opened(self) -> Iterator[Stream]:
-        """What it holds, decompressed. Raises OSError, `DamagedError`."""
-        with opened_in(self.part, self.inside) as stream:
-            yield stream
+        """What it holds, decompressed. Raises OSError, `DamagedError` that names this file."""
+        try:
+            with opened_in(self.part, self.inside) as stream:
+                yield stream
+        except DamagedError as error:
+            error.file = self.shown
+            raise
 
     def head(self) -> bytes:
         """The first bytes of what it holds."""

@@ -27,6 +27,7 @@ from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.reading.mat_arrays import MatArray, open_values
 from vitctl.ingest.sources.array_files import Archived, opened_in
 from vitctl.ingest.table import named_splits, read_table
+from vitctl.text.quoting import one_line
 
 _MOST_CLASSES = 2**20
 # deflate's best, so that a header can't claim what its file can't hold.
@@ -128,10 +129,15 @@ class _ArrayReader:
             self.content.skip((entry.offset - self.next_image) * stride + block.skip)
             pixels = self.content.read(block.pixel_bytes)
             self.next_image = entry.offset + 1
-        except DamagedError:
-            pixels = b""
-        # What breaks off is a broken image.
-        yield io.BytesIO(block.encoded(pixels) if len(pixels) == block.pixel_bytes else b"")
+        except DamagedError as error:
+            raise _damaged(block, part, error.reason) from None
+        if len(pixels) < block.pixel_bytes:
+            raise _damaged(block, part, "it breaks off, here or before")
+        yield io.BytesIO(block.encoded(pixels))
+
+
+def _damaged(block: Block, part: Part, reason: str) -> DamagedError:
+    return DamagedError(0, f"the images {block.name} of {part.shown} are damaged: {reason}")
 
 
 class _Readable(Protocol):
@@ -153,8 +159,8 @@ class Content:
         except (
             *(OSError, EOFError, ValueError, zlib.error),
             *(zipfile.BadZipFile, NotImplementedError),  # of another version of zip
-        ):
-            raise DamagedError(0, "its data are garbled") from None
+        ) as error:
+            raise DamagedError(0, f"its data are garbled ({one_line(error)})") from None
         return b"".join(pieces)
 
     def skip(self, size: int) -> None:

@@ -140,7 +140,7 @@ def _listed(list_files: Callable[..., _L], given: str, *arguments: object) -> _L
     try:
         return list_files(given, *arguments)
     except DamagedError as error:
-        raise InputError(f"{given} can't be read {error}") from None
+        raise InputError(f"{error.file or given} can't be read {error}") from None
     except OSError as error:
         raise InputError(f"{given} can't be read ({error.strerror or error})") from None
 
