@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -13,7 +15,9 @@ from vitctl.artifacts import Store
 from vitctl.artifacts.files import strangers
 from vitctl.artifacts.newest import newest_whole
 from vitctl.errors import DoesNotFitError, InputError, OverwriteError, UsageError
-from vitctl.places import place
+from vitctl.places import nofollow, place
+from vitctl.places.based_path import becomes, temporary_name
+from vitctl.places.local import based
 from vitctl.places.nofollow import sync
 
 
@@ -199,6 +203,32 @@ def test_atomic_writes_leave_the_old_or_the_new(tmp_path, monkeypatch):
     assert error.value.filename == str(file)
     assert file.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_two_writers_of_one_name_and_one_process_id_do_not_meet(tmp_path, monkeypatch):
+    """Threads have one, and two hosts of a shared disk can. The one who renames first would take
+    the other's half of the content."""
+    folder = based(tmp_path)
+    contents = [bytes([65 + i]) * 4096 for i in range(4)]
+    barrier, at_rename = threading.Barrier(len(contents)), nofollow.rename
+
+    def rename(source, target):
+        barrier.wait(timeout=60)
+        at_rename(source, target)
+
+    monkeypatch.setattr(nofollow, "rename", rename)
+    with ThreadPoolExecutor(len(contents)) as threads:
+        list(threads.map((folder / "index.json").write_atomic, contents))
+    assert (folder / "index.json").read_bytes() in contents
+    assert [path.name for path in tmp_path.iterdir()] == ["index.json"]
+
+
+def test_a_temporary_name_says_what_it_becomes():
+    assert temporary_name("run.json") != temporary_name("run.json")
+    for name in (temporary_name("run.json"), ".tmp-run.json.4711"):  # as earlier versions did
+        assert becomes(name) == "run.json"
+    for name in ("run.json.4711", ".tmp-run.json", ".tmp-run.json.x", ".tmp-run.json."):
+        assert becomes(name) is None
 
 
 def test_file_systems_without_fsync_of_folders_are_forgiven(tmp_path, monkeypatch):

@@ -33,7 +33,7 @@ from vitctl.artifacts.manifest import (
 from vitctl.artifacts.provenance import now, provenance
 from vitctl.errors import OverwriteError
 from vitctl.places import Place, guards, nofollow
-from vitctl.places.local import becomes
+from vitctl.places.based_path import becomes
 from vitctl.text import strict_json
 from vitctl.text.quoting import quoted
 

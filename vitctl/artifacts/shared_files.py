@@ -9,14 +9,13 @@ name.
 from __future__ import annotations
 
 import errno
-import os
 from typing import Literal
 
 from vitctl.artifacts.artifact import Artifact
-from vitctl.artifacts.files import TEMPORARY
 from vitctl.artifacts.manifest import FileEntry
 from vitctl.errors import InputError
 from vitctl.places import Place, nofollow
+from vitctl.places.based_path import temporary_name
 from vitctl.places.copies import download, upload
 from vitctl.places.local import LocalPath
 from vitctl.places.scratch import scratch
@@ -43,7 +42,7 @@ def share_file(source: Artifact, entry: FileEntry, target: Place) -> Literal["li
         assert local is not None
         if source.path.local is not None and _link(source.path.local / entry.path, local):
             return "linked"
-        temporary = local.with_name(f"{TEMPORARY}{local.name}.{os.getpid()}")
+        temporary = local.with_name(temporary_name(local.name))
         try:
             _fetch(source, entry, temporary)
             nofollow.sync(temporary)

@@ -8,12 +8,28 @@ are its owner's own (a store on another disk, /tmp on macOS).
 from __future__ import annotations
 
 import os
+import re
+import secrets
 from collections.abc import Generator
 from pathlib import Path, PosixPath
 from typing import Any, Self
 
 TEMPORARY = ".tmp-"
 """How names of files begin that are being written: never part of what is published."""
+
+
+def temporary_name(name: str) -> str:
+    """A name that nobody else writes to, for the content of `name` until it is whole. By chance: a
+    process id is shared by all threads, and by processes on other hosts of a shared disk."""
+    return f"{TEMPORARY}{name}.{secrets.token_hex(8)}"
+
+
+def becomes(name: str) -> str | None:
+    """What a file of a `temporary_name` is to become; None where `name` is no such name. Earlier
+    versions ended it with a process id."""
+    stem, _, ending = name.rpartition(".")
+    is_ours = stem.startswith(TEMPORARY) and re.fullmatch(r"[0-9a-f]+", ending)
+    return stem.removeprefix(TEMPORARY) if is_ours else None
 
 
 def is_text(path: str) -> bool:

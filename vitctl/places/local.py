@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vitctl.places import guards, nofollow
-from vitctl.places.based_path import TEMPORARY, BasedPath
+from vitctl.places.based_path import BasedPath, temporary_name
 from vitctl.places.buckets import concurrently
 from vitctl.places.contract import PlaceContract
 
@@ -99,7 +99,7 @@ class LocalPath(BasedPath, PlaceContract):
     # Changing
 
     def write_atomic(self, content: bytes) -> None:
-        temporary = self.with_name(f"{TEMPORARY}{self.name}.{os.getpid()}")
+        temporary = self.with_name(temporary_name(self.name))
         try:
             with nofollow.opened(temporary, "wb") as file:
                 file.write(content)
@@ -149,12 +149,6 @@ def is_there(path: str | os.PathLike[str]) -> bool:
     except (OSError, ValueError):  # also a name that no file can have
         return False
     return True
-
-
-def becomes(name: str) -> str | None:
-    """What the file is to become that `write_atomic` calls `name`; None if it does not."""
-    stem, _, pid = name.rpartition(".")
-    return stem.removeprefix(TEMPORARY) if stem.startswith(TEMPORARY) and pid.isdecimal() else None
 
 
 def based(path: str | os.PathLike[str]) -> LocalPath:

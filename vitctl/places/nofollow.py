@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeVar
 
 from vitctl.errors import InputError
-from vitctl.places.based_path import TEMPORARY, BasedPath
+from vitctl.places.based_path import BasedPath, temporary_name
 
 # O_PATH needs no right to read a folder, only to pass it; other systems don't have it.
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
@@ -300,9 +300,7 @@ def _unshare(path: Path, *, keep: bool) -> None:
         if not keep:
             os.unlink(name, dir_fd=folder)
             return
-        aside = f"{TEMPORARY}{name}.{os.getpid()}"
-        with suppress(FileNotFoundError):  # of a process of the same number that was killed
-            os.unlink(aside, dir_fd=folder)
+        aside = temporary_name(name)
         reading = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
         making = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:

@@ -26,6 +26,7 @@ import jax
 
 from vitctl.model.remat import Remat
 from vitctl.places import nofollow
+from vitctl.places.based_path import temporary_name
 from vitctl.places.local import based
 from vitctl.plan import collectives, hlo
 from vitctl.plan.patience import interruptible
@@ -196,7 +197,7 @@ def _cache(place: Path | None, program: Program) -> None:
     if place is None:
         return
     with suppress(OSError, nofollow.LinkError):
-        beside = place.with_suffix(f".{os.getpid()}")
+        beside = place.with_name(temporary_name(place.name))
         with nofollow.opened(beside, "w", encoding="utf-8") as file:
             json.dump(asdict(program), file)
         nofollow.rename(beside, place)

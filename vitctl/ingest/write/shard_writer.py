@@ -6,7 +6,6 @@ A pure function of its unit, whoever runs it: this process, a local worker, anot
 from __future__ import annotations
 
 import functools
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -32,6 +31,7 @@ from vitctl.ingest.write.shard_plan import NumberedShard, Unit
 from vitctl.pixels.header import BadImageError, check_head
 from vitctl.pixels.picture_mark import is_marked
 from vitctl.places import Place, nofollow
+from vitctl.places.based_path import temporary_name
 from vitctl.places.copies import upload
 from vitctl.places.scratch import scratch
 from vitctl.settings.config import Config
@@ -267,7 +267,7 @@ def _delivered(directory: Place, name: str) -> Iterator[tuple[Path, Callable[[],
     # A name of our own: a worker that outlived its parent, or that a cluster counts as lost, may
     # still be writing the same shard, with the same process id on another node.
     local = directory.local
-    temporary = local / f"{TEMPORARY}{name}.{uuid.uuid4().hex}"
+    temporary = local / temporary_name(name)
 
     def rename() -> tuple[int, str]:
         size_and_hash = sha256_file(temporary)
