@@ -25,6 +25,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.events import Emit, Progress
 from vitctl.processes.arrays import gather_array
 from vitctl.settings.config import Config
+from vitctl.text.quantities import counted, plural
 
 REPORT = "clusters.json"
 CENTERS = "centers.npy"
@@ -119,9 +120,9 @@ def readable(
     clusters: Clusters, *, split: str, fit: FittedCenters, features: str
 ) -> dict[str, str]:
     """How good clusters are, as far as numbers say."""
-    settled = f"{clusters.iterations} iterations"
+    settled = plural(clusters.iterations, "iteration")
     if fit.reseeded:
-        settled += f", {fit.reseeded:,} times a cluster without images began anew"
+        settled += f", {counted(fit.reseeded, 'time')} a cluster without images began anew"
     lines = {
         "clusters": f"{clusters.count:,} of features of {features}; {settled}",
         "sizes": f"{clusters.smallest:,} to {clusters.largest:,} images of {split}, median "

@@ -12,6 +12,7 @@ from vitctl.duplicates.bands import MOST_IN_BUCKET
 from vitctl.duplicates.matching import HOW, NONE, Against, Matches, Rules, within
 from vitctl.duplicates.stored import StoredPrints
 from vitctl.events import Caution, Emit, Progress
+from vitctl.text.quantities import counted
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def _caution(crowded: int, *, emit: Emit) -> None:
     if crowded:
         emit(
             Caution(
-                f"{crowded:,} times more than {MOST_IN_BUCKET:,} images had a part of their hash "
+                f"{counted(crowded, 'time')} more than {MOST_IN_BUCKET:,} images had a part "
+                "of their hash "
                 "in common and were not all compared: some that are near each other may stay"
             )
         )

@@ -25,7 +25,7 @@ from vitctl.duplicates import stored
 from vitctl.duplicates.stored import PrintsInfo, StoredPrints
 from vitctl.events import Caution, Emit, Progress
 from vitctl.hardware.machine import available_cores
-from vitctl.text.quantities import plural
+from vitctl.text.quantities import counted, plural
 from vitctl.workers.executors import Executor
 from vitctl.workers.task import Done, Moving
 from vitctl.workers.visibility import Proof
@@ -64,8 +64,9 @@ def hashes_of(
     if summary.unreadable:
         emit(
             Caution(
-                f"{summary.unreadable:,} of {summary.examples:,} images of {summary.dataset} "
-                f"{split} cannot be decoded: only their bytes are compared"
+                f"only the bytes are compared of {summary.unreadable:,} of "
+                f"{counted(summary.examples, 'image')} of {summary.dataset} {split}, which cannot "
+                "be decoded"
             )
         )
     return StoredPrints.load(artifact)

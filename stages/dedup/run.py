@@ -26,6 +26,7 @@ from vitctl.duplicates import report
 from vitctl.duplicates.matching import Rules
 from vitctl.errors import UsageError
 from vitctl.events import Emit, Note, Settings, silent
+from vitctl.text.quantities import counted
 from vitctl.workers.executors import executor_on_demand
 
 
@@ -148,7 +149,7 @@ def readable(summary: Dataset, cfg: DedupConfig) -> dict[str, str]:
     parts = [f"{out[kind]:,} {phrase}" for kind, phrase in kinds.items() if kind in out]
     before, after = summary.selected_from[cfg.split], summary.examples[cfg.split]
     return {
-        cfg.split: f"{after:,} of {before:,} images stay",
+        cfg.split: f"{after:,} of {counted(before, 'image')} kept",
         "left out": ", ".join(parts) or "none",
     }
 
@@ -194,8 +195,8 @@ def _recipe(cfg: DedupConfig, inputs: Inputs) -> Recipe:
 
 def _sentences(cfg: DedupConfig, others: Sequence[Side], result: Compared) -> list[str]:
     sentences = [
-        f"{count:,} images match {side.name} {side.split} "
-        f"({side.source.info.examples(side.split):,} images)"
+        f"{counted(count, 'image matches', 'images match')} {side.name} {side.split} "
+        f"({counted(side.source.info.examples(side.split), 'image')})"
         for side, count in zip(others, result.every, strict=False)
     ]
     if not cfg.exact:

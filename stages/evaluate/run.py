@@ -30,6 +30,7 @@ from vitctl.recipes.naming import name_of
 from vitctl.recipes.searches import KnownOverlap
 from vitctl.sharding import layout as layouts
 from vitctl.text import quantities
+from vitctl.text.quantities import counted
 
 
 def run(
@@ -191,11 +192,15 @@ def readable(summary: Evaluation) -> dict[str, str]:
     return {
         "model": f"{summary.model} at step {summary.step}"
         + (", averaged weights" if summary.weights == "ema" else ""),
-        "data": f"{summary.dataset} {summary.split}: {summary.examples:,} images{_which(summary)}",
+        "data": f"{summary.dataset} {summary.split}: {_images(summary.examples)}{_which(summary)}",
         **scores,
         "top-1": f"{scores['top-1']} (95 % for other images: {low:.2%} to {high:.2%})",
         **{metric_titles.title(name): _shown(name, of) for name, of in others.items()},
     }
+
+
+def _images(count: int) -> str:
+    return counted(count, "image")
 
 
 def in_a_table(artifacts: Sequence[Artifact]) -> dict[str, str]:

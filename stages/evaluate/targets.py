@@ -14,6 +14,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.errors import InputError
 from vitctl.events import Caution, Emit, Note, Progress
 from vitctl.ingest.labels.replaced_labels import ReplacedLabels, class_numbers
+from vitctl.text.quantities import counted
 from vitctl.text.quoting import quoted
 
 _NAMES_AT_ONCE = 512
@@ -77,8 +78,9 @@ def targets(
         classes = int(np.count_nonzero(np.all(mapping < 0, axis=1)))
         emit(
             Note(
-                f"{without:,} images of {classes:,} classes that --class-map gives no counterpart "
-                "in the model are left out"
+                f"left out: {counted(without, 'image')} of "
+                f"{counted(classes, 'class')} that --class-map gives no counterpart "
+                "in the model"
             )
         )
     answers, among = model, None

@@ -12,6 +12,7 @@ from vitctl.artifacts.kinds import FEWSHOT
 from vitctl.artifacts.kinds.fewshot import Fewshot, Shots
 from vitctl.probe import fewshot
 from vitctl.summaries import Interval
+from vitctl.text.quantities import counted
 
 
 def readable(summary: Fewshot) -> dict[str, str]:
@@ -28,8 +29,9 @@ def readable(summary: Fewshot) -> dict[str, str]:
     }
     return {
         "model": f"{summary.model}{at}{what}",
-        "data": f"{summary.dataset} {summary.split}: {summary.examples:,} images, "
-        f"{summary.classes} classes{_less(summary)}{known[summary.seen]}",
+        "data": f"{summary.dataset} {summary.split}: "
+        f"{counted(summary.examples, 'image')}, {summary.classes} classes"
+        f"{_less(summary)}{known[summary.seen]}",
         **_trained_images(summary),
         **({} if summary.probe == "ridge" else {"probe": _with(summary)}),
         **{row.name: _line(row) for row in summary.shots},

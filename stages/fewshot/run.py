@@ -30,6 +30,7 @@ from vitctl.recipes import measuring, overlap
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
 from vitctl.recipes.searches import KnownOverlap
 from vitctl.recipes.trained_records import trained_records
+from vitctl.text.quantities import plural
 from vitctl.text.quoting import quoted
 from vitctl.train.program import footprint
 
@@ -246,8 +247,8 @@ def _left_out_in_words(names: Sequence[str], *, shots: int, of: int) -> str:
     shown = ", ".join(names[:_NAMES_SHOWN])
     more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
     return (
-        f"{len(names):,} of {of:,} classes have fewer than {shots} images to draw from and are "
-        f"left out, also of the score: {shown}{more}"
+        f"left out, also of the score, as fewer than {plural(shots, 'image')} can be drawn from: "
+        f"{len(names):,} of {of:,} classes ({shown}{more})"
     )
 
 

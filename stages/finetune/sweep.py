@@ -16,6 +16,7 @@ from vitctl.errors import DivergedError
 from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.recipes.held_out_scores import in_words, try_rate
 from vitctl.settings.trees import Tree, merge
+from vitctl.text.quantities import counted, plural
 from vitctl.train.config import TrainConfig
 
 _FEW = 100
@@ -59,13 +60,13 @@ def choose(
     tried = tuple(tried)
     scored = [(c, c.scores) for c in tried if c.scores is not None]
     best, scores = max(scored, key=lambda pair: rank(pair[1]))
-    title = f"sweep of --lr on {scores.examples:,} held-out images"
+    title = f"sweep of --lr on {counted(scores.examples, 'held-out image')}"
     emit(Settings(title, {f"{c.lr:g}": in_words(c, chosen=c is best) for c in tried}))
     if scores.examples < _FEW and len(tried) > 1:
         emit(
             Caution(
-                f"the learning rate was chosen on {scores.examples} images, one of which is "
-                f"{1 / scores.examples:.1%}: differences are mostly chance; --hold-out 0.2 "
+                f"the learning rate was chosen on {plural(scores.examples, 'image')}, one of which "
+                f"is {1 / scores.examples:.1%}: differences are mostly chance; --hold-out 0.2 "
                 "would hold out more, of the final run, too"
             )
         )

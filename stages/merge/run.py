@@ -27,6 +27,7 @@ from vitctl.ingest.write.shard_writer import REPORTS, reported, write_report
 from vitctl.places.scratch import check_room
 from vitctl.signals import Stop, graceful, raise_if_asked, unless_owned
 from vitctl.text import quantities
+from vitctl.text.quantities import counted
 
 
 def run(
@@ -118,7 +119,7 @@ def _announce(parts: DatasetParts, shards: Sequence[FinishedShard], *, emit: Emi
     }
     for split, count in info.splits.items():
         images = sum(len(shard.keys) for shard in shards if shard.split == split)
-        values[split] = f"{images:,} images in {count:,} shard{'s' * (count > 1)}"
+        values[split] = f"{counted(images, 'image')} in {counted(count, 'shard')}"
     emit(Settings("dataset", values))
     skipped = [other.skipped for _, other in parts.parts]
     if any(other != info.skipped for other in skipped):

@@ -15,6 +15,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.data.mixture import Mixture
 from vitctl.data.relabelled import Relabelled
 from vitctl.data.subset import Subset
+from vitctl.text.quantities import counted
 
 # What a source is, its description says; the classes are named for their fields alone.
 
@@ -41,7 +42,9 @@ def shared_images(datasets: Sequence[Artifact], sources: Sequence[ImageSource]) 
             split: _shared((one.digest, source), (other.digest, other_source), split)
             for split in splits
         }
-        if images := [f"{count:,} images of {split}" for split, count in counts.items() if count]:
+        if images := [
+            f"{counted(count, 'image')} of {split}" for split, count in counts.items() if count
+        ]:
             yield (
                 f"{names} have {' and '.join(images)} in common, which the mixture has twice: they "
                 "are drawn more often, and scored twice"

@@ -24,6 +24,7 @@ from vitctl.data.opening import open_dataset
 from vitctl.data.parts import DatasetRef, MixtureInfo
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
+from vitctl.text.quantities import counted
 
 _TRAIN = "train"
 
@@ -185,8 +186,9 @@ def _announce(
             times = share * info.examples(_TRAIN) / images
             emit(
                 Note(
-                    f"{plain_name(dataset)}: {share:.1%} of the draws, {images:,} images, each "
-                    f"{times:.2g} times an epoch of {info.examples(_TRAIN):,} draws"
+                    f"{plain_name(dataset)}: {share:.1%} of the draws, "
+                    f"{counted(images, 'image')}, each {times:.2g} times an epoch of "
+                    f"{counted(info.examples(_TRAIN), 'draw')}"
                 )
             )
     elif info.mixture.balanced:
@@ -195,16 +197,17 @@ def _announce(
         present = sizes[sizes > 0]
         emit(
             Note(
-                f"every round of {len(present):,} draws takes each class with images once; the "
-                f"smallest has {present.min():,} images, the largest {present.max():,}"
+                f"every round of {counted(len(present), 'draw')} takes each class with "
+                f"images once; the smallest has {counted(present.min(), 'image')}, the "
+                f"largest {present.max():,}"
             )
         )
     else:
         emit(Note("every image is drawn equally often"))
     emit(
         Note(
-            f"{len(info.classes):,} classes, united by name: those of {plain_name(datasets[0])} "
-            "keep their numbers"
+            f"{counted(len(info.classes), 'class')}, united by name: those of "
+            f"{plain_name(datasets[0])} keep their numbers"
         )
     )
 

@@ -10,6 +10,7 @@ from stages.mix.weights import positive, split_weight
 from vitctl.artifacts import Artifact
 from vitctl.errors import UsageError
 from vitctl.settings.overrides import Overrides
+from vitctl.text.quantities import counted, plural
 
 Weighted = tuple[str, Fraction | None]
 """How a dataset is named, and its weight, if it has one."""
@@ -26,7 +27,10 @@ def weighted(names: Sequence[str], weights: Sequence[float | str] | None) -> lis
     if weights is None:
         return [(name, None) for name in names]
     if len(weights) != len(names):
-        raise UsageError(f"{len(names)} datasets have {len(weights)} weights")
+        raise UsageError(
+            f"{counted(len(names), 'dataset has', 'datasets have')} "
+            f"{plural(len(weights), 'weight')}"
+        )
     fractions = [positive(Fraction(str(weight)), str(weight)) for weight in weights]
     return list(zip(names, fractions, strict=True))
 

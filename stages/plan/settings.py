@@ -17,6 +17,7 @@ from vitctl.recipes import going_on, pretraining, settings
 from vitctl.recipes.recipe import RecipeName
 from vitctl.settings.overrides import Overrides, build
 from vitctl.settings.trees import at
+from vitctl.text.quantities import counted
 from vitctl.train.config import TrainConfig
 
 # What is planned for where nothing says how many images and classes there are.
@@ -98,7 +99,8 @@ def resolve(
     resolved.announce(emit)
     cfg = resolved.cfg
     if assumed:
-        images, classes = f"{described.examples:,} images", f"{cfg.model.classes:,} classes"
+        images = counted(described.examples, "image")
+        classes = counted(cfg.model.classes, "class")
         emit(Note(f"for {images} in {classes}; --data, or --examples and --classes, say otherwise"))
     layers = (overrides.flags, overrides.settings)
     fixed = any(at(layer, "data.batch") is not None for layer in layers)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vitctl.console.table import table
 from vitctl.console.tree import bold, fields, warned
 from vitctl.plan.answer import Answer, Candidate, Rate, Search
-from vitctl.text.quantities import show_count
+from vitctl.text.quantities import counted, plural, show_count
 from vitctl.train.program.footprint import gib
 
 
@@ -17,12 +17,12 @@ def as_text(answer: Answer) -> str:
 
 
 def _lines(answer: Answer) -> Iterator[str]:
-    counted = answer.parameters
+    size = answer.parameters
     yield bold(f"{answer.model} at {answer.resolution} px on {answer.topology}")
     yield from fields(
         {
-            "parameters": f"{counted.total:,}; backbone {counted.backbone:,}, "
-            f"with pooling {counted.features:,}, {answer.classes:,} classes",
+            "parameters": f"{size.total:,}; backbone {size.backbone:,}, "
+            f"with pooling {size.features:,}, {counted(answer.classes, 'class')}",
             "work": f"{answer.gflops_per_image:.4g} GFLOPs an image (forward, matrix products)",
             "batch": f"{answer.batch:,}{_each(answer)}, {answer.precision}",
             "layout": _layout(answer.mesh, answer.remat, answer.microbatch),
@@ -54,7 +54,7 @@ def _lines(answer: Answer) -> Iterator[str]:
     for line in answer.advice:
         yield f"  {line}"
     yield from ("", bold("speed"), *fields(_speed(answer)))
-    length = f"{show_count(answer.steps)} steps, {answer.images:,} images"
+    length = f"{_steps(answer.steps)}, {counted(answer.images, 'image')}"
     yield from ("", bold(f"whole schedule: {length}"))
     yield from fields(_bill(answer))
     if answer.candidates:
@@ -64,6 +64,10 @@ def _lines(answer: Answer) -> Iterator[str]:
         yield f"  {_left_out(answer.search)}"
 
 
+def _steps(count: int) -> str:
+    return f"{show_count(count)} {'step' if count == 1 else 'steps'}"
+
+
 def _each(answer: Answer) -> str:
     if answer.devices == 1:
         return " on one device"
@@ -71,7 +75,7 @@ def _each(answer: Answer) -> str:
 
 
 def _layout(mesh: str, remat: str, microbatch: int | None) -> str:
-    parts = "" if microbatch is None else f", {microbatch} images at a time"
+    parts = "" if microbatch is None else f", {plural(microbatch, 'image')} at a time"
     return f"mesh {mesh}, remat {remat}{parts}"
 
 

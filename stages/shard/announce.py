@@ -12,7 +12,7 @@ from vitctl.ingest.listing import Listing
 from vitctl.ingest.litter import MISNAMED, NAMED, kinds_in_words
 from vitctl.ingest.write.shard_plan import Splitting, Unit
 from vitctl.job_parts import JobPart
-from vitctl.text.quantities import first_few, plural
+from vitctl.text.quantities import counted, first_few, plural
 from vitctl.text.quoting import quoted
 
 _KINDS_SHOWN = 8
@@ -32,13 +32,13 @@ def announce_source(listing: Listing, *, emit: Emit) -> None:
     )
     if misnamed:
         kinds = kinds_in_words(misnamed, most=len(misnamed))
-        total = f"skipped for their names: {misnamed.total():,} images"
+        total = f"skipped for their names: {counted(misnamed.total(), 'image')}"
         emit(Caution(f"{total} ({kinds}); rename them to use them"))
     without = (
         0 if listing.declared else sum(not os.path.splitext(id_)[1] for id_ in listing.entries.ids)
     )
     if without:
-        emit(Note(f"{without:,} files without an ending are read as images"))
+        emit(Note(f"without an ending, and read as images: {counted(without, 'file')}"))
     if listing.united:
         emit(
             Note(
@@ -47,7 +47,10 @@ def announce_source(listing: Listing, *, emit: Emit) -> None:
             )
         )
     if listing.empty_classes:
-        folders = f"{len(listing.empty_classes):,} class folders hold no image"
+        folders = (
+            counted(len(listing.empty_classes), "class folder holds", "class folders hold")
+            + " no image"
+        )
         emit(Caution(f"{folders}: {_some(listing.empty_classes)}"))
     if twins := _case_twins(listing.classes):
         emit(
@@ -85,15 +88,17 @@ def announce_plan(
     if (held_out := _held_out(splitting, cfg)) is not None:
         emit(Note(held_out))
     if splitting.held_back:
+        stay = counted(len(splitting.held_back), "image stays", "images stay")
         emit(
             Note(
-                f"{len(splitting.held_back):,} images stay to train on instead of going to val: "
-                f"their classes have no others ({_some([e.id for e in splitting.held_back])})"
+                f"{stay} to train on instead of going to val, as the last of a class "
+                f"({_some([e.id for e in splitting.held_back])})"
             )
         )
     if splitting.few and cfg.val_per_class is not None:
         names = [f"{name} has {count}" for name, count in splitting.few.items()]
-        emit(Caution(f"{len(names):,} classes have fewer images for val: {_some(names)}"))
+        classes_have = counted(len(names), "class has", "classes have")
+        emit(Caution(f"{classes_have} fewer images for val: {_some(names)}"))
     splits = {unit.split for unit in units}
     if "train" not in splits:
         emit(Caution("there is no image to train on: all fell to val"))
@@ -107,7 +112,7 @@ def announce_plan(
 
 def announce_part(part: JobPart, units: Sequence[Unit], *, of: Sequence[Unit], emit: Emit) -> None:
     images = sum(len(unit.entries) for unit in units)
-    emit(Note(f"part {part}: {len(units):,} of {len(of):,} shards, {images:,} images"))
+    emit(Note(f"part {part}: {len(units):,} of {len(of):,} shards, {counted(images, 'image')}"))
 
 
 def _held_out(splitting: Splitting, cfg: ShardConfig) -> str | None:

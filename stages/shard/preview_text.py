@@ -11,7 +11,7 @@ from vitctl.console.tree import bold, fields, warned
 from vitctl.data.dataset import Split
 from vitctl.ingest.litter import kinds_in_words
 from vitctl.ingest.pixels.policy import TREATMENTS
-from vitctl.text.quantities import duration, rate, show_bytes
+from vitctl.text.quantities import counted, duration, rate, show_bytes
 
 _ALL_CLASSES = 20
 _EACH_END = 5
@@ -82,7 +82,7 @@ def _name(one: ClassCounts) -> str:
 
 def _title(sample: SampledImages) -> str:
     how = "the first ones of their files" if sample.from_the_front else "spread over all"
-    return f"a sample of {sample.images:,} images, {how}"
+    return f"a sample of {counted(sample.images, 'image')}, {how}"
 
 
 def _sample(sample: SampledImages) -> dict[str, str]:

@@ -16,7 +16,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.data.selection import Mask
 from vitctl.errors import UsageError
 from vitctl.events import Caution, Emit, Note, Progress
-from vitctl.text.quantities import plural
+from vitctl.text.quantities import counted, plural
 from vitctl.text.quoting import quoted
 
 _FIRST_STAYS = ("test", "val", "train")
@@ -152,8 +152,8 @@ def _sized(
         fewest = min(few, key=lambda i: int(available[i]))
         emit(
             Caution(
-                f"{len(few):,} of {len(numbers):,} classes have fewer than {cfg.per_class:,} "
-                f"images in {cfg.split}, which are all taken ({info.classes[fewest]}: "
+                f"fewer than {counted(cfg.per_class, 'image')} in {cfg.split}, which are "
+                f"all taken: {len(few):,} of {len(numbers):,} classes ({info.classes[fewest]}: "
                 f"{available[fewest]:,})"
             )
         )

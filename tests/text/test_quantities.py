@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vitctl.text.quantities import plural, show_bytes
+from vitctl.text.quantities import counted, plural, show_bytes
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,8 @@ def test_one_has_no_plural():
     ]  # fmt: skip
     assert [plural(count, "class", grouped=True) for count in (1, 1000)] == [
         "1 class", "1,000 classes",
+    ]  # fmt: skip
+    assert [counted(count, "image") for count in (1, 2000)] == ["1 image", "2,000 images"]
+    assert [counted(count, "file was", "files were") for count in (0, 1, 2000)] == [
+        "0 files were", "1 file was", "2,000 files were",
     ]  # fmt: skip

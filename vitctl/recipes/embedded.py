@@ -28,6 +28,7 @@ from vitctl.recipes.embedding import EmbedConfig, PixelsConfig, recipe_of
 from vitctl.recipes.measuring import Measured, MeasuringRuntime
 from vitctl.recipes.naming import name_of
 from vitctl.sharding import layout as layouts
+from vitctl.text.quantities import counted
 
 Extract = Callable[[str, NDArray[np.int64], Callable[[int], None]], NDArray[np.float32]]
 """(split, int64[k] positions, progress) -> float32[k, width]."""
@@ -281,7 +282,7 @@ def check_finite(
     if bad.size:
         (name,) = dataset.ids(split, positions[bad[:1]])
         raise InputError(
-            f"features of {bad.size:,} images of {split} are not finite, first of "
+            f"features of {counted(bad.size, 'image')} of {split} are not finite, first of "
             f"{name or int(positions[bad[0]])}",
             hint=hint,
         )

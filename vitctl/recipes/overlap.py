@@ -72,11 +72,12 @@ def remark(
         case "left-out":
             return Note(
                 f"the training data ({training}) was searched for images of {name}: {count} "
-                f"matched{exact} and were left out"
+                f"matched{exact} and {'was' if images == 1 else 'were'} left out"
             )
         case "trained-on" if images:
             return Caution(
-                f"the model was trained on {count} images of {training} that match{exact} images "
+                f"the model was trained on {count} {'image' if images == 1 else 'images'} of "
+                f"{training} that match{'es' if images == 1 else ''}{exact} images "
                 f"of {name} ({finding.search.path if finding.search else ''})"
             )
         case "trained-on":

@@ -66,6 +66,13 @@ def plural(count: int, noun: str, *, grouped: bool = False) -> str:
     return f"{count:{',' if grouped else ''}} {noun}{ending}"
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """`1 file`, `1,200 files`; with `many` also what is no noun alone: `1 file was`."""
+    if many is None:
+        return plural(count, one, grouped=True)
+    return f"{count:,} {one if count == 1 else many}"
+
+
 def first_few(names: Sequence[str], *, most: int) -> str:
     """`a, b, c and 1,204 more`."""
     more = len(names) - most

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from stages.inspect.verify.spec import Verdict
 from vitctl.console.text import safe
 from vitctl.console.tree import dim, warned
-from vitctl.text.quantities import show_bytes
+from vitctl.text.quantities import counted, show_bytes
 
 
 def lines(verdict: Verdict, *, deep: bool) -> Iterator[str]:
     counts = f"{verdict.files:,} files, {show_bytes(verdict.bytes)}"
     if verdict.records:
-        counts += f", {verdict.records:,} records"
+        counts += f", {counted(verdict.records, 'record')}"
     looked = dim(f"({counts}{' read' if deep else ''})")
     if verdict.whole:
         yield f"whole    {safe(verdict.path)}  {looked}"

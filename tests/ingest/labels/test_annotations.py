@@ -102,7 +102,7 @@ def test_what_is_wrong_in_coco_is_counted(tmp_path):
     with path.open("rb") as file:
         cells = coco_cells(file, label="x")
     assert cells.columns["labels"] == [("person",), ()]
-    assert cells.remarks == ("1 annotations of no category were left out",)
+    assert cells.remarks == ("1 annotation of no category left out",)
     for text in ("", "[]", "{}", '{"images": [1]}', '{"images": [{"id": 1}]}', '{"images": [{"id"'):
         with pytest.raises(NoAnnotationsError):
             coco_cells(io.BytesIO(text.encode()), label="x")
@@ -145,8 +145,8 @@ def test_voc(voc2012, tmp_path):
     assert list(splits(listing).values()) == ["train", "train", "val"]
     assert listing.multi_label
     notes = " ".join(listing.notes)
-    assert "1 objects that are marked as difficult were left out" in notes
-    assert "1 images in no list of ImageSets/Main were left out" in notes
+    assert "left out, as marked as difficult: 1 object" in notes
+    assert "left out, as in no list of ImageSets/Main: 1 image" in notes
     with tarfile.open(tmp_path / "voc.tar", "w") as archive:
         archive.add(voc2012.parent, "VOCdevkit")
     packed = list_images(str(tmp_path / "voc.tar"))
@@ -163,7 +163,7 @@ def test_xml_is_read_without_entities(tmp_path):
     pages |= dict.fromkeys(("1.xml", "2.xml", "3.xml", "4.xml"), good)
     cells = voc_cells(list(pages), (), lambda path: io.BytesIO(pages[path].encode()))
     assert cells.columns["labels"] == [("dog",)] * 4
-    assert cells.remarks == ("3 XML files are no annotations and were left out",)
+    assert cells.remarks == ("left out, as no annotations: 3 XML files",)
     with pytest.raises(NoAnnotationsError):
         voc_cells(["a.xml"], (), lambda path: io.BytesIO(pages[path].encode()))
 

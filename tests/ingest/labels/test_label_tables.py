@@ -325,7 +325,7 @@ def test_rows_that_do_not_fit_are_counted(tmp_path):
     assert listing.skipped["images without a row in the table"] == 4
     cautions = " ".join(listing.cautions)
     assert "1 of the 9 rows in l.csv name images that are not in" in cautions
-    assert "1 images have rows in l.csv that contradict each other (images/1.jpg" in cautions
+    assert "left out, as rows in l.csv contradict each other: 1 image (images/1.jpg" in cautions
     assert labelled(list_folder(tmp_path, labels=read_labels(file))) == labelled(listing)
 
 

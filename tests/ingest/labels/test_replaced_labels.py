@@ -89,7 +89,7 @@ def test_rows_that_contradict_each_other(tmp_path):
     labels = read_replaced_labels(written(tmp_path, table, name="labels.csv"))
     replaced = labels.of_images(["a.jpg", "b.jpg", "c.jpg"], shown="photos val")
     assert replaced.labels == [(), ("n01",), ("n03",)]
-    assert any("1 images have rows" in text and "(a.jpg, for one)" in text
+    assert any("contradict each other: 1 image" in text and "(a.jpg, for one)" in text
                for text in replaced.cautions)  # fmt: skip
     # Where most images have such, a row is one label of several.
     several = read_replaced_labels(

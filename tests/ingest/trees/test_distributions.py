@@ -283,9 +283,7 @@ def test_an_image_in_two_lists_is_said(tmp_path):
     lines(tmp_path, train=names[:7], test=names[6:])
     listing = listed(tmp_path)
     assert counted(listing) == {"train": 6, "test": 2}
-    assert any(
-        "1 images are in lists of two splits (images/dog/2.jpg" in t for t in listing.cautions
-    )
+    assert any("in lists of two splits: 1 image (images/dog/2.jpg" in t for t in listing.cautions)
 
 
 def test_lines_that_name_no_image_are_counted(tmp_path):

@@ -134,7 +134,7 @@ def test_planted_duplicates_go_and_all_others_stay(photos, pets):
         assert picture.info["Software"] == MADE_BY
     (settings,) = [event for event in events if isinstance(event, Settings)]
     assert settings.values == {
-        "train": "15 of 20 images stay",
+        "train": "15 of 20 images kept",
         "left out": "1 same bytes, 4 nearly the same",
     }
     notes = [event.text for event in events if isinstance(event, Note)]
@@ -315,7 +315,7 @@ def test_without_labels_and_with_images_that_cannot_be_decoded(store):
     assert (artifact.path / "pairs.png").is_file()
     cautions = [event.text for event in events if isinstance(event, Caution)]
     assert cautions[0] == (
-        "2 of 4 images of plain train cannot be decoded: only their bytes are compared"
+        "only the bytes are compared of 2 of 4 images of plain train, which cannot be decoded"
     )
 
 

@@ -332,7 +332,10 @@ def test_classes_left_out_are_as_if_they_were_not_there(fewshot):
     assert results(whole)["classes"] == enough
     assert whole.summary["left_out"] == len(results(whole)["classes_left_out"]) == 7 - len(enough)
     said = [event.text for event in events if isinstance(event, Caution)]
-    assert any(f"{7 - len(enough)} of 7 classes have fewer than {most} images" in t for t in said)
+    assert any(
+        f"fewer than {most} images can be drawn from: {7 - len(enough)} of 7 classes" in t
+        for t in said
+    )
     assert "too few images left out" in stage.readable(FEWSHOT.summary(whole))["data"]
 
 

@@ -124,7 +124,7 @@ def test_what_is_refused(store, photos, drawings, formula):
         mix(photos, store=store)
     with pytest.raises(UsageError, match="and weights are two ways"):
         mix(photos, drawings, weights=[1, 2], store=store, balance=True)
-    with pytest.raises(UsageError, match="2 datasets have 1 weights"):
+    with pytest.raises(UsageError, match=r"2 datasets have 1 weight$"):
         mix(photos, drawings, weights=[1], store=store)
     with pytest.raises(UsageError, match="a weight must be above 0"):
         mix(photos, drawings, weights=[1, 0], store=store)

@@ -80,7 +80,7 @@ def test_it_says_what_then_happens(source, store):
     assert previewed.sample.rejected["bee/page.jpg"].startswith("it is an HTML page")
     assert previewed.changes == ("longer side at most 40",)
     assert previewed.sample.widths[2] == 40
-    assert any("1 class folders hold no image: none" in text for text in previewed.cautions)
+    assert any("1 class folder holds no image: none" in text for text in previewed.cautions)
     record_bytes = sum(part["numBytes"] for part in _splits(artifact))
     assert previewed.estimate.bytes == previewed.sample.stored_bytes == record_bytes
 

@@ -94,7 +94,7 @@ def test_fraction_and_per_class(photos):
     events = []
     subset(photos, per_class=7, emit=events.append)
     (caution,) = [event.text for event in events if isinstance(event, Caution)]
-    assert caution.startswith("2 of 2 classes have fewer than 7 images in train")
+    assert caution.startswith("fewer than 7 images in train, which are all taken: 2 of 2 classes")
 
 
 def test_classes_keep_their_numbers_unless_they_are_dropped(photos):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pydantic import Field, PositiveInt
 
 from vitctl.summaries import Count, Summary
+from vitctl.text.quantities import counted
 
 
 class Batch(Summary):
@@ -34,4 +35,4 @@ class Batch(Summary):
         yield f"step {self.step} diverged on it"
         yield f"loss {self.loss}"
         yield f"gradient norm {self.grad_norm}"
-        yield f"{self.images:,} images"
+        yield counted(self.images, "image")

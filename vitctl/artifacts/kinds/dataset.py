@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pydantic import Field
 
 from vitctl.summaries import Count, Part, Share, Summary
+from vitctl.text.quantities import counted
 
 
 class Clusters(Part):
@@ -106,13 +107,13 @@ class Dataset(Summary):
 
     def phrases(self) -> Iterable[str]:
         if self.clusters is not None:
-            yield f"{self.clusters.count:,} clusters"
+            yield counted(self.clusters.count, "cluster")
             yield self.clusters.phrase()
         else:
-            yield f"{self.classes:,} classes" if self.classes else "no labels"
+            yield counted(self.classes, "class") if self.classes else "no labels"
         for split, examples in self.examples.items():
             whole = self.selected_from.get(split, examples)
             yield f"{examples:,} {split}" + (f" of {whole:,}" if whole != examples else "")
         duplicates = sum(self.left_out.values())
-        yield f"{duplicates:,} duplicates left out" if duplicates else ""
+        yield f"{counted(duplicates, 'duplicate')} left out" if duplicates else ""
         yield f"{self.rejected:,} rejected" if self.rejected else ""

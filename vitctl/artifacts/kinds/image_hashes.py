@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pydantic import Field
 
 from vitctl.summaries import Count, Summary
+from vitctl.text.quantities import counted
 
 
 class ImageHashes(Summary):
@@ -20,5 +21,5 @@ class ImageHashes(Summary):
 
     def phrases(self) -> Iterable[str]:
         yield f"{self.dataset} {self.split}"
-        yield f"{self.examples:,} images"
+        yield counted(self.examples, "image")
         yield f"{self.unreadable:,} unreadable" if self.unreadable else ""

@@ -18,6 +18,7 @@ from vitctl.summaries import (
     WeightsName,
     percent,
 )
+from vitctl.text.quantities import plural
 
 
 class TaskScore(Part):
@@ -75,7 +76,7 @@ class Vtab(Summary):
 
     def phrases(self) -> Iterable[str]:
         yield self.model
-        yield f"on {len(self.tasks)} datasets"
+        yield f"on {plural(len(self.tasks), 'dataset')}"
         if self.mean is not None:
             yield f"mean of {self.of_vtab} of VTAB's {len(TASKS)} tasks {percent(self.mean)}"
         yield from (f"{row.group} {percent(row.top1)}" for row in self.groups)

@@ -21,6 +21,7 @@ from vitctl.ingest.folder_layout import split_named
 from vitctl.ingest.labels.label_cells import Cell, Cells
 from vitctl.ingest.litter import IMAGE_ENDINGS
 from vitctl.text import strict_json
+from vitctl.text.quantities import counted, plural
 from vitctl.text.textfiles import decode
 
 Opening = Callable[[str], AbstractContextManager[IO[bytes]]]
@@ -66,9 +67,11 @@ def coco_cells(file: IO[bytes], *, label: str) -> Cells:
     if not (images and categories and annotated):
         raise NoAnnotationsError("holds no images, annotations and categories, as COCO's do")
     unknown = sum(number not in categories for own in objects.values() for number in own)
-    remarks = [f"{unknown:,} annotations of no category were left out"] if unknown else []
+    remarks = [f"{counted(unknown, 'annotation')} of no category left out"] if unknown else []
     if strange := len(objects.keys() - images.keys()):
-        remarks.append(f"annotations of {strange:,} images that it does not list were left out")
+        remarks.append(
+            f"left out: annotations of {counted(strange, 'image')} that it does not list"
+        )
     labels: list[Cell] = [
         tuple(categories[number] for number in objects.get(image, ()) if number in categories)
         for image in images
@@ -112,9 +115,9 @@ def voc_cells(paths: Sequence[str], texts: Collection[str], opening: Opening) ->
         raise NoAnnotationsError("is no annotation of Pascal VOC")
     remarks = []
     if damaged:
-        remarks.append(f"{damaged:,} XML files are no annotations and were left out")
+        remarks.append(f"left out, as no annotations: {counted(damaged, 'XML file')}")
     if difficult:
-        remarks.append(f"{difficult:,} objects that are marked as difficult were left out")
+        remarks.append(f"left out, as marked as difficult: {counted(difficult, 'object')}")
     columns = {"filename": names, "labels": labels}
     kind = "Pascal VOC annotations: the classes of objects"
     splits = _voc_splits(texts, opening)
@@ -125,7 +128,8 @@ def voc_cells(paths: Sequence[str], texts: Collection[str], opening: Opening) ->
         listed = [place for place, split in enumerate(column) if split]
         if len(listed) < len(column):
             remarks.append(
-                f"{len(column) - len(listed):,} images in no list of ImageSets/Main were left out"
+                f"left out, as in no list of ImageSets/Main: "
+                f"{plural(len(column) - len(listed), 'image', grouped=True)}"
             )
         columns = {name: [cells[place] for place in listed] for name, cells in columns.items()}
         columns["split"] = [column[place] for place in listed]
@@ -213,7 +217,7 @@ def yolo_cells(paths: Sequence[str], texts: Collection[str], opening: Opening) -
         labels.append(tuple(dict.fromkeys(classes.get(number, str(number)) for number in numbers)))
     if 2 * damaged >= len(paths):
         raise NoAnnotationsError("is no label file of YOLO")
-    remarks = [f"{damaged:,} files are no labels of YOLO and were left out"] if damaged else []
+    remarks = [f"left out, as no labels of YOLO: {counted(damaged, 'file')}"] if damaged else []
     columns = {"image": names, "labels": labels}
     return Cells("labels", columns, tuple(remarks), kind="YOLO labels: the classes of objects")
 

@@ -26,6 +26,7 @@ from vitctl.ingest.labels.label_columns import (
     split_column,
 )
 from vitctl.ingest.labels.label_paths import AMBIGUOUS, MISSING, Paths
+from vitctl.text.quantities import counted
 from vitctl.text.quoting import quoted
 from vitctl.text.textfiles import read_text
 
@@ -243,9 +244,10 @@ def fitted(
     labels = {id_: n for id_, n in by_image.names.items() if id_ not in by_image.contradicting}
     if by_image.contradicting:
         cautions.append(
-            f"{len(by_image.contradicting):,} images have rows in {label} that contradict each "
-            f"other ({min(by_image.contradicting)}, for one) and are left out; if they are several "
-            "labels of an image: --multi-label"
+            f"left out, as rows in {label} contradict each other: "
+            f"{counted(len(by_image.contradicting), 'image')} "
+            f"({min(by_image.contradicting)}, for one); if they are several labels of an image: "
+            "--multi-label"
         )
     if by_image.repeated:
         skipped[f"rows in {label} that repeat another"] += by_image.repeated

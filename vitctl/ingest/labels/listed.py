@@ -32,7 +32,7 @@ from vitctl.ingest.labels.label_paths import Paths, split_of_name
 from vitctl.ingest.labels.listed_classes import called, folder_classes, in_common
 from vitctl.ingest.labels.mat_lists import mat_lists
 from vitctl.ingest.reading.matlab import Variables
-from vitctl.text.quantities import first_few
+from vitctl.text.quantities import counted, first_few
 from vitctl.text.textfiles import Text
 
 _SHOWN = 4
@@ -329,8 +329,8 @@ def _read(kind: _Kind, ids: Sequence[str], *, class_files: ClassFiles) -> Listed
         )
     if kind.twice:
         cautions.append(
-            f"{len(kind.twice):,} images are in lists of two splits ({ids[min(kind.twice)]}, for "
-            "one); those of test stay there alone"
+            f"in lists of two splits: {counted(len(kind.twice), 'image')} "
+            f"({ids[min(kind.twice)]}, for one); those of test stay there alone"
         )
     return ListedLabels(
         FittedLabels(

@@ -29,6 +29,7 @@ from vitctl.ingest.labels.label_cells import Cells, cells_of
 from vitctl.ingest.labels.label_file import LabelTable
 from vitctl.ingest.labels.label_paths import AMBIGUOUS, MISSING
 from vitctl.text import strict_json
+from vitctl.text.quantities import counted
 from vitctl.text.quoting import quoted
 from vitctl.text.textfiles import decode, read_bytes
 
@@ -161,8 +162,9 @@ def _of_rows(table: LabelTable, ids: Sequence[str], *, shown: str) -> LabelsOfIm
                                      shown=shown)]  # fmt: skip
     if by_image.contradicting:
         cautions.append(
-            f"{len(by_image.contradicting):,} images have rows in {label} that contradict each "
-            f"other ({ids[min(by_image.contradicting)]}, for one) and are left out"
+            f"left out, as rows in {label} contradict each other: "
+            f"{counted(len(by_image.contradicting), 'image')} "
+            f"({ids[min(by_image.contradicting)]}, for one)"
         )
         for row in by_image.contradicting:
             labels[row] = ()

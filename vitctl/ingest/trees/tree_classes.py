@@ -24,6 +24,7 @@ from vitctl.ingest.trees.tree import (
     split_numbers,
     splits_in_words,
 )
+from vitctl.text.quantities import counted
 
 
 def read_classes(tree: Tree, *, chosen: LayoutName | None) -> Listing:
@@ -162,7 +163,8 @@ def _inside(subfolders: Mapping[bytes, Collection[bytes]]) -> str | None:
 def _class_reading(shown: str, layout: Layout, *, deeper: int, first: str) -> str:
     """`deeper`: how many images lie in folders below those of their class (and split); `first`:
     the first such folder."""
-    also = f"; {deeper:,} images lie deeper (in {first}/), which changes no class" if deeper else ""
+    lie = counted(deeper, "image lies", "images lie")
+    also = f"; {lie} deeper (in {first}/), which changes no class" if deeper else ""
     if layout.name == "splits":
         return (
             f"{shown} is read {splits_in_words(layout)}; the folders in them are the classes{also}"

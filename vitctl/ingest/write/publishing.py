@@ -15,7 +15,7 @@ from vitctl.ingest.write.assemble import SourceOutcome
 from vitctl.ingest.write.croissant import CROISSANT, croissant_file, told_in
 from vitctl.ingest.write.finished import FinishedShard
 from vitctl.ingest.write.shard_writer import REJECTS, REPORTS
-from vitctl.text.quantities import first_few
+from vitctl.text.quantities import counted, first_few
 
 _NAMES_SHOWN = 5
 
@@ -81,7 +81,7 @@ def record_shards(draft: Draft, shards: Sequence[FinishedShard]) -> None:
 def announce_outcome(outcome: SourceOutcome, *, source: str, emit: Emit) -> None:
     for treatment, count in outcome.treatments.items():
         say = Caution if treatment == "profile ignored" else Note
-        emit(say(f"{TREATMENTS[treatment]}: {count:,} images"))
+        emit(say(f"{TREATMENTS[treatment]}: {counted(count, 'image')}"))
     for reason, count in outcome.converted.items():
         emit(Note(f"converted to PNG: {count} ({reason})"))
     for reason, count in outcome.differ.items():
@@ -94,7 +94,8 @@ def announce_outcome(outcome: SourceOutcome, *, source: str, emit: Emit) -> None
     for warning, count in outcome.warnings.items():
         emit(Note(f"stored, with a warning of a decoder: {count} ({warning})"))
     if outcome.rejected:
-        emit(Caution(f"{outcome.rejected} files were left out; {REJECTS} has the reason of each"))
+        left_out = counted(outcome.rejected, "file was", "files were")
+        emit(Caution(f"{left_out} left out; {REJECTS} has the reason of each"))
     for split in outcome.unusable:
         emit(
             Caution(
@@ -105,7 +106,8 @@ def announce_outcome(outcome: SourceOutcome, *, source: str, emit: Emit) -> None
     missing = outcome.classes_without("train")
     if missing:
         shown = first_few(missing, most=_NAMES_SHOWN)
-        emit(Caution(f"{len(missing)} classes have no image to train on: {shown}"))
+        classes = counted(len(missing), "class has", "classes have")
+        emit(Caution(f"{classes} no image to train on: {shown}"))
 
 
 def announce_about(about: About, *, emit: Emit) -> None:

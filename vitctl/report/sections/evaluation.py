@@ -28,6 +28,7 @@ from vitctl.report.sections.section import (
     sheet,
 )
 from vitctl.report.subjects import ReportEntry
+from vitctl.text.quantities import counted
 
 _SHOWN = 10
 
@@ -86,8 +87,10 @@ def _article(subject: ReportEntry, one: Evaluation, context: Context) -> Content
     artifact = subject.artifact
     assert artifact is not None
     remarks = [
-        f"{one.without_label:,} images without a label left out." if one.without_label else "",
-        f"{one.without_counterpart:,} images whose class has no counterpart left out."
+        f"{counted(one.without_label, 'image')} without a label left out."
+        if one.without_label
+        else "",
+        f"Left out, as the class has no counterpart: {counted(one.without_counterpart, 'image')}."
         if one.without_counterpart
         else "",
         "The averaged weights were scored." if one.weights == "ema" else "",

@@ -24,6 +24,7 @@ from vitctl.report.sections.section import (
     weights_of,
 )
 from vitctl.report.subjects import ReportEntry
+from vitctl.text.quantities import counted
 
 _SEEN = {
     "all": "all trained on",
@@ -131,7 +132,9 @@ def _article(one: Fewshot) -> Content:
         )
         for row in one.shots
     ]
-    left_out = f"; {one.left_out:,} classes with too few images left out" if one.left_out else ""
+    left_out = (
+        f"; {counted(one.left_out, 'class')} with too few images left out" if one.left_out else ""
+    )
     return [
         element(
             "p",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vitctl.model import accounting
 from vitctl.optim import frozen
 from vitctl.sharding.layout import Layout
-from vitctl.text.quantities import show_count
+from vitctl.text.quantities import counted, plural, show_count
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import footprint
 
@@ -29,7 +29,7 @@ def announced(
         "model": f"{cfg.label} at {model.resolution} px{unseen}, {model.head} head: "
         f"{accounting.parameters(cfg.model).total:,} parameters{_trained(cfg)}, "
         f"{flops / 1e9:.4g} GFLOPs an image",
-        "data": f"{examples:,} images, {classes} classes; "
+        "data": f"{counted(examples, 'image')}, {plural(classes, 'class')}; "
         f"{epochs:.4g} epochs of batches of {cfg.data.batch}",
         "schedule": f"{schedule.kind} to step {show_count(cfg.steps)}, peak {schedule.peak_lr:g}, "
         f"warmup {show_count(schedule.warmup_steps)}{cooldown}",
