@@ -8,7 +8,10 @@ import pytest
 
 from stages.app import VERBS, load
 from vitctl.artifacts.kinds.export import Target
-from vitctl.console import habits
+from vitctl.console import habits, verb
+from vitctl.console.session import Options, Session
+from vitctl.errors import UsageError
+from vitctl.events import silent
 from vitctl.train.config import TrainConfig
 
 
@@ -46,6 +49,35 @@ def _properties(node, root):
 def test_no_name_of_pretrain_is_called_unknown():
     theirs = {name for names in habits.OPTIONS.values() for name in names}
     assert not (theirs | {*habits.SETTINGS} | {*habits.SENTENCES}) & OPTIONS["pretrain"]
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("steps", "did you mean schedule.total_steps?"),
+        ("schedule.steps", "did you mean schedule.total_steps?"),
+        ("lr", "did you mean schedule.peak_lr?"),
+        ("batch_size", "did you mean data.batch?"),
+        ("weight_decay", "did you mean optim.wd_body or optim.wd_head?"),
+        ("optimizer", "did you mean optim.name?"),
+        ("epochs", "give it as an option of the command: --epochs"),
+        ("num_workers", "give it as an option of the command: --workers"),
+        ("checkpoint-every", "give it as an option of the command: --checkpoint-every"),
+        ("store", "give it as an option of the command: --store"),
+        ("from", "give it as an option of the command: --from"),
+    ],
+)
+def test_a_key_of_a_file_that_is_named_as_an_option(tmp_path, monkeypatch, key, hint):
+    """`steps = 5` in a file was answered with three other settings of steps."""
+    monkeypatch.setattr(verb, "run_guarded", lambda checked, *rest, **more: caught.append(checked))
+    caught = []
+    pretrain = load("pretrain")
+    pretrain.main([], standalone_mode=False)
+    (tmp_path / "c.toml").write_text(f"{key} = 5\n")
+    options = Options(config=tmp_path / "c.toml")
+    with pytest.raises(UsageError, match="there is no setting") as raised:
+        caught[0](Session(options, silent))
+    assert raised.value.hint == hint
 
 
 def test_words_for_values_name_some():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from vitctl.text.suggestions import did_you_mean
+from vitctl.text.suggestions import did_you_mean, either
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     ours: tuple(f"--{name}" for name in theirs.split())
@@ -139,6 +139,29 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "tf": ("stablehlo",),
 }
 """Words for values that options choose from."""
+
+
+BEHIND: Mapping[str, str] = {"--steps": "schedule.total_steps"}
+"""Settings that an option decides in another way than as it is given."""
+
+
+def setting(unknown: str, options: Mapping[str, str | None], keys: Collection[str]) -> str | None:
+    """The hint for a key that is no setting: named as one of the command's `options` (option -> the
+    setting that it sets, if any), or as another program's; `keys` are the settings.
+
+    >>> setting("batch_size", {"--batch": "data.batch"}, ["data.batch"])
+    'did you mean data.batch?'
+    >>> setting("workers", {"--workers": None}, [])
+    'give it as an option of the command: --workers'
+    """
+    word = "--" + unknown.rsplit(".", 1)[-1].lower().replace("_", "-")
+    ours = [word] if word in options else []
+    ours = ours or [name for name, theirs in OPTIONS.items() if word in theirs and name in options]
+    theirs = SETTINGS[word][0] if word in SETTINGS else None
+    sets = [options[name] or BEHIND.get(name) for name in ours] or [theirs]
+    if near := [key for key in sets if key is not None and key in keys]:
+        return did_you_mean(near)
+    return f"give it as an option of the command: {either(ours)}" if ours else None
 
 
 def chosen(word: str, options: Collection[str]) -> str | None:

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from typer.models import OptionInfo
+
+from vitctl.console import habits
 from vitctl.console.flag import Flags
 from vitctl.console.guarded import run_guarded
 from vitctl.console.session import Options, Session
 from vitctl.console.shared_flags import ALWAYS, HELP_ALL, PLACES, PROCESSES, RARE, of_settings
-from vitctl.settings.overrides import check_keys
+from vitctl.settings.overrides import check_keys, keys_of
 
 
 def verb(
@@ -58,8 +61,12 @@ def verb(
         def checked(session: Session, **arguments: Any) -> None:
             # Before it may wait for another command's answer on stdin, which can take hours.
             if sets is not None:
-                check_keys(sets.model, session.overrides.tree())
+                check_keys(sets.model, session.overrides.tree(), meant=meant)
             function(session, **arguments)
+
+        def meant(key: str) -> str | None:
+            assert sets is not None
+            return habits.setting(key, options, list(keys_of(sets.model)))
 
         def command(**arguments: Any) -> None:
             picked = {key: arguments.pop(key) for key in shared}
@@ -105,6 +112,7 @@ def verb(
             )
         own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         parameters = [*own, *extra]
+        options = _options(parameters, sets)
         command.__name__ = function.__name__
         command.__doc__ = function.__doc__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -116,3 +124,19 @@ def verb(
         return command
 
     return wrap
+
+
+def _options(parameters: Iterable[inspect.Parameter], sets: Flags | None) -> dict[str, str | None]:
+    """Each option of a command, and the setting that it sets, if it sets one."""
+    keys = {} if sets is None else {flag.flag: flag.key for flag in sets.flags}
+    options: dict[str, str | None] = {}
+    for parameter in parameters:
+        for declared in getattr(parameter.annotation, "__metadata__", ()):
+            if isinstance(declared, OptionInfo):
+                # In an annotation typer takes the first name for a default, until it reads it.
+                names = (declared.default, *(declared.param_decls or ()))
+                usual = "--" + parameter.name.replace("_", "-")
+                first = next((n for n in names if isinstance(n, str) and n[:1] == "-"), usual)
+                option = first.partition("/")[0]
+                options[option] = keys.get(option)
+    return options

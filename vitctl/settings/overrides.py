@@ -9,7 +9,7 @@ import reprlib
 import tomllib
 import types
 import typing
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -93,31 +93,44 @@ def parse_set(items: Iterable[str]) -> Tree:
     return tree
 
 
-def check_keys(model: type[Config], tree: Mapping[str, Any]) -> None:
-    """Raise UsageError for the first key that `model` doesn't have, naming the nearest ones."""
-    _check_keys(model, tree, where="", root=model)
+def check_keys(
+    model: type[Config],
+    tree: Mapping[str, Any],
+    *,
+    meant: Callable[[str], str | None] = lambda key: None,
+) -> None:
+    """Raise UsageError for the first key that `model` doesn't have, with the hint that `meant` has
+    for it, else with the nearest keys."""
+    _check_keys(model, tree, where="", root=model, meant=meant)
 
 
 def _check_keys(
-    model: type[Config], tree: Mapping[str, Any], *, where: str, root: type[Config]
+    model: type[Config],
+    tree: Mapping[str, Any],
+    *,
+    where: str,
+    root: type[Config],
+    meant: Callable[[str], str | None],
 ) -> None:
     for key, value in tree.items():
         if key not in model.model_fields:
             unknown = _first_leaf(where + key, value)
             near = did_you_mean(_nearest(unknown, list(keys_of(root))))
             raise UsageError(
-                f"there is no setting {quoted(unknown)}", hint=near or "see --print-config"
+                f"there is no setting {quoted(unknown)}",
+                hint=meant(unknown) or near or "see --print-config",
             )
         below = _table(model.model_fields[key].annotation)
         if below is None:
             continue
         if isinstance(value, Mapping):
-            _check_keys(below, value, where=f"{where}{key}.", root=root)
+            _check_keys(below, value, where=f"{where}{key}.", root=root, meant=meant)
         elif value not in (None, "none") and not isinstance(value, Config):
             example = next(iter(below.model_fields), "...")
             raise UsageError(
                 f"{where}{key} is a table of settings (got {_short(value)})",
-                hint=f"set one of them, as in --set {where}{key}.{example}=...",
+                hint=meant(where + key)
+                or f"set one of them, as in --set {where}{key}.{example}=...",
             )
 
 
@@ -129,12 +142,14 @@ def _first_leaf(key: str, value: Any) -> str:
 
 
 def _nearest(unknown: str, every: list[str]) -> list[str]:
-    """At most three settings: of the same name or with it as a word (`lr`: schedule.peak_lr),
-    then of like spelling."""
+    """At most three settings: of the same name or with it as a word (`lr`: schedule.peak_lr), the
+    shortest first, then of like spelling."""
     name = unknown.rsplit(".", 1)[-1]
     last = {full: full.rsplit(".", 1)[-1] for full in every}
     same = [full for full in every if last[full] == name]
-    word = [full for full in every if name in last[full].split("_")]
+    word = sorted(
+        (full for full in every if name in last[full].split("_")), key=lambda full: len(last[full])
+    )
     like = nearest(unknown, every, count=3)
     return list(dict.fromkeys(same + word + like))[:3]
 
