@@ -84,11 +84,17 @@ def check_source(inputs: Inputs, cfg: ShardConfig) -> None:
             f"the source {FORMULA} and a description of its pictures go together",
             hint=f'api.shard("{FORMULA}", family="fractal")',
         )
-    if inputs.virtual and cfg.part is not None:
-        raise UsageError(
-            f"--part {cfg.part} divides shards, and --virtual stores none",
-            hint="leave one of them out",
-        )
+    about_shards = {
+        "--part": cfg.part is not None,
+        "--shards": cfg.shards is not None,
+        "--shard-size": cfg.shard_bytes != ShardConfig().shard_bytes,
+    }
+    for name, is_given in about_shards.items():
+        if inputs.virtual and is_given:
+            raise UsageError(
+                f"{name} is about shards, and --virtual stores none",
+                hint="leave one of them out",
+            )
     if inputs.formula is None:
         return
     about_files = {

@@ -1,4 +1,5 @@
-"""Whether the nodes of a Ray cluster can do the work, asked before one is joined or begun."""
+"""Whether workers and the nodes of a Ray cluster have work that they can do, asked before a cluster
+is joined or begun."""
 
 from __future__ import annotations
 
@@ -14,12 +15,19 @@ _CONVERT = "convert it to a folder or a plain tar of image files where all nodes
 
 
 def check_has_work(inputs: Inputs, runtime: ShardRuntime) -> None:
-    """Raise UsageError where a cluster is named, and nothing is made that it could do."""
-    if inputs.virtual and runtime.ray is not None:
-        raise UsageError(
-            f"--ray {runtime.ray} divides the making of images, and --virtual stores none",
-            hint="leave one of them out",
-        )
+    """Raise UsageError where workers or a cluster are given, or how many images may be bad, and no
+    image is made."""
+    given = {
+        "--ray": runtime.ray,
+        "--workers": runtime.workers,
+        "--max-bad-fraction": runtime.max_bad_fraction,
+    }
+    for option, value in given.items():
+        if inputs.virtual and value is not None:
+            raise UsageError(
+                f"{option} {value} is about making images, and --virtual stores none",
+                hint="leave one of them out",
+            )
 
 
 def check_nodes(ray: str | None, source: Source) -> None:

@@ -72,6 +72,13 @@ def test_what_only_inception_crops_have_is_refused_of_others(crop):
         assert built(base={name: value}, crop=crop).crop == crop
         assert built(file={name: value}, crop=crop).crop == crop
         assert built(base={name: value}, crop=crop, **{name: value}).crop == crop
+        record = AugmentConfig(crop=crop, **{name: value}).model_dump(mode="json")
+        assert built(file=record).crop == crop
+        assert built(file=record, **{name: value}).crop == crop
+        # What a person writes into a file counts as what they give beside it.
+        for base in ({}, {"crop": crop}):
+            with pytest.raises(UsageError, match=f"{name} is of crop=inception"):
+                built(base={"crop": crop}, file={**base, name: value})
         assert AugmentConfig(crop=crop, **{name: value}).crop == crop, "stored runs have it"
 
 

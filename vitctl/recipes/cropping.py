@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from vitctl.artifacts.artifact import Artifact
 from vitctl.data.config import AugmentConfig
@@ -24,25 +25,43 @@ class Crops:
     notes: tuple[str, ...] = ()
 
 
-def check_counts(augment: AugmentConfig, *, given: Tree, usual: Tree) -> None:
+def check_counts(
+    augment: AugmentConfig,
+    *,
+    given: Tree,
+    file: Tree,
+    usual: Tree,
+    table: str = "data.augment",
+) -> None:
     """Raise UsageError where a user gives what is of crop=inception alone, and the crop is another:
-    it would change nothing. `usual`: the settings without the user's, which may be given again.
+    it would change nothing. The trees hold the settings under `table`: `given` by flags and --set,
+    those of a `file`, and the `usual` ones without the user's, which may be given again.
 
-    `AugmentConfig` itself takes it, as runs are stored with it: a recipe has its `area_min`
-    whatever the crop that a user sets.
+    A file with the whole table is the record of an earlier run, and a crop that is given beside a
+    file wins over what the file says of crops. `AugmentConfig` itself takes it, as runs are stored
+    with it: a recipe has its `area_min` whatever the crop that a user sets.
     """
-    chosen = at(given, "data.augment")
-    if augment.crop == "inception" or not isinstance(chosen, Mapping):
+    if augment.crop == "inception":
         return
-    fields = AugmentConfig.model_fields
+    chosen, before, in_file = (_table(tree, table) for tree in (given, usual, file))
+    is_record = in_file.keys() >= AugmentConfig.model_fields.keys() - {"crop_ratio"}
+    if is_record or "crop" in chosen:
+        before = {**before, **in_file}
+    else:
+        chosen = {**in_file, **chosen}
     for name in _OF_INCEPTION:
-        before = at(usual, f"data.augment.{name}")
         value = getattr(augment, name)
-        if name in chosen and value not in (before, fields[name].default):
+        default = AugmentConfig.model_fields[name].default
+        if name in chosen and value not in (before.get(name), default):
             raise UsageError(
-                f"data.augment.{name} is of crop=inception, and crop is {augment.crop}",
-                hint="leave it out, or choose the crop: --set data.augment.crop=inception",
+                f"{table}.{name} is of crop=inception, and crop is {augment.crop}",
+                hint=f"leave it out, or choose the crop: --set {table}.crop=inception",
             )
+
+
+def _table(tree: Tree, key: str) -> Mapping[str, Any]:
+    table = at(tree, key)
+    return table if isinstance(table, Mapping) else {}
 
 
 def small_rule() -> CropRule:

@@ -131,12 +131,11 @@ def resolve(
 
 
 def built(overrides: Overrides, tree: Tree, *, without: Sequence[str] = ()) -> TrainConfig:
-    """The settings `tree`, overridden. Raises UsageError for wrong ones, and for those of a flag or
-    `--set` that would change nothing; a file may hold all settings of an earlier run."""
+    """The settings `tree`, overridden. Raises UsageError for wrong ones, and for those that would
+    change nothing; a file may hold all settings of an earlier run."""
     cfg = overrides.build(TrainConfig, tree, without=without)
     given = merge({}, overrides.flags, overrides.settings)
-    usual = merge({}, tree, overrides.file)
-    cropping.check_counts(cfg.data.augment, given=given, usual=usual)
+    cropping.check_counts(cfg.data.augment, given=given, file=overrides.file, usual=tree)
     return cfg
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from stages import api
 from stages.bench.feed import parts, run
+from stages.bench.feed.settings import resolve
 from stages.bench.feed.spec import PARTS, FeedConfig
 from stages.bench.feed.text import as_text
 from tests import schemas
@@ -20,6 +21,7 @@ from vitctl.data.opening import open_dataset
 from vitctl.data.order import batch_indices
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.formula.family import FormulaConfig
+from vitctl.settings.overrides import Overrides
 
 IMAGES = 9
 
@@ -107,6 +109,15 @@ def test_a_round_begins_when_the_process_is_idle(monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     run._settle()
     assert next(clock, None) is None
+
+
+@pytest.mark.parametrize("source", ["file", "settings"])
+def test_what_the_crop_has_no_use_for_is_refused(source):
+    tree = {"augment": {"crop": "none", "aspect_max": 2.0}}
+    with pytest.raises(UsageError, match=r"augment\.aspect_max is of crop=inception, and crop is"):
+        resolve(Overrides(**{source: tree}))
+    tree["augment"]["crop"] = "inception"
+    assert resolve(Overrides(**{source: tree})).augment.aspect_max == 2
 
 
 def test_a_split_that_is_not_there(dataset):

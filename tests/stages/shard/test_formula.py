@@ -153,6 +153,9 @@ def test_the_size_is_said_before_anything_is_written(tmp_path, monkeypatch):
         (Inputs("formula"), {}, "go together"),
         (Inputs("photos", formula=CONFIG), {}, "go together"),
         (Inputs("photos", virtual=True), {}, "go together"),
+        (Inputs("formula", formula=CONFIG, virtual=True), {"part": "1/2"}, "--part is about"),
+        (Inputs("formula", formula=CONFIG, virtual=True), {"shards": 3}, "--shards is about"),
+        (Inputs("formula", formula=CONFIG, virtual=True), {"shard_bytes": 9}, "--shard-size is"),
     ],
 )
 def test_sources_and_options_that_do_not_go_together(inputs, cfg, message):

@@ -875,10 +875,19 @@ def test_what_is_finished_needs_no_cluster(source, store, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("command", [run, preview])
-def test_a_cluster_that_would_have_nothing_to_do_is_refused(command, store):
+@pytest.mark.parametrize(
+    ("given", "option"),
+    [
+        ({"ray": "auto"}, "--ray auto"),
+        ({"workers": 0}, "--workers 0"),
+        ({"workers": 3}, "--workers 3"),
+        ({"max_bad_fraction": 0.5}, "--max-bad-fraction 0.5"),
+    ],
+)
+def test_workers_that_would_have_nothing_to_do_are_refused(command, given, option, store):
     inputs = Inputs(source="formula", formula=FormulaConfig(), virtual=True)
-    with pytest.raises(UsageError, match=r"--ray auto .* --virtual stores none") as raised:
-        command(ShardConfig(), inputs, store=store, runtime=ShardRuntime(ray="auto"))
+    with pytest.raises(UsageError, match=f"{option} .* --virtual stores none") as raised:
+        command(ShardConfig(), inputs, store=store, runtime=ShardRuntime(**given))
     assert raised.value.hint == "leave one of them out"
 
 
